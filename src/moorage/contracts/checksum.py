@@ -76,7 +76,7 @@ def running(algorithm: ChecksumAlgorithm) -> Running | None:
     return None if make is None else make()
 
 
-def _small(value: str) -> str:
+def _lower_hex(value: str) -> str:
     return value.lower() if isinstance(value, str) else value
 
 
@@ -101,7 +101,7 @@ class Checksum:
     """
 
     algorithm: ChecksumAlgorithm = attrs.field(converter=ChecksumAlgorithm)
-    value: str = attrs.field(converter=_small, validator=[is_a(str), _is_hex])
+    value: str = attrs.field(converter=_lower_hex, validator=[is_a(str), _is_hex])
     parts: int | None = attrs.field(default=None, validator=is_maybe_count)
 
     @classmethod

@@ -122,13 +122,16 @@ class Operation:
         self.name = plan.__name__
         self.verb = verb or self.name
         _, *parameters = inspect.signature(plan).parameters.values()
-        named = [item.name for item in parameters if item.kind is item.KEYWORD_ONLY]
+        named_texts = [item.name for item in parameters if item.kind is item.KEYWORD_ONLY]
         paged = (AFTER,) if target is Target.PAGE else ()
-        self.positional = (*(item.name for item in parameters if item.name not in named), *paged)
-        self.named = tuple(
-            name for name in named if name not in {KEY, TIMEOUT, ACCOUNT, *self.positional}
+        self.positional = (
+            *(item.name for item in parameters if item.name not in named_texts),
+            *paged,
         )
-        self.keyed = KEY in named
+        self.named = tuple(
+            name for name in named_texts if name not in {KEY, TIMEOUT, ACCOUNT, *self.positional}
+        )
+        self.keyed = KEY in named_texts
         self._defaults = {
             item.name: item.default for item in parameters if item.default is not item.empty
         }
@@ -143,10 +146,10 @@ class Operation:
             options: keyword arguments of the caller, without key and timeout.
             converted: arguments that replace the caller's, by name.
         """
-        given = dict(zip(self.positional, values, strict=False))
-        every = {**self._defaults, **given, **options, **converted}
-        positional = tuple(every[name] for name in self.positional)
-        return positional, {name: every[name] for name in self.named}
+        given_fields = dict(zip(self.positional, values, strict=False))
+        every = {**self._defaults, **given_fields, **options, **converted}
+        positional_values = tuple(every[name] for name in self.positional)
+        return positional_values, {name: every[name] for name in self.named}
 
 
 class Declare(Protocol):
@@ -212,8 +215,8 @@ class Contract:
     @classmethod
     def operation_effects(cls) -> dict[str, Effect]:
         """The effect of each operation, by name."""
-        declared = {name: item.effect for name, item in cls.operations().items()}
-        return {**cls.flows, **declared}
+        declared_effects = {name: item.effect for name, item in cls.operations().items()}
+        return {**cls.flows, **declared_effects}
 
     @classmethod
     def deferrable(cls) -> frozenset[str]:

@@ -35,28 +35,31 @@ def check_vendor(vendor: type[Vendor]) -> None:
         ConfigurationError: an operation that moves money has no statement, or is stated to be sent
             again while the vendor states nothing about idempotency keys.
     """
-    stated = vendor.unknown_outcomes
-    missing: list[str] = []
+    stated_outcomes = vendor.unknown_outcomes
+    missing_texts: list[str] = []
     if moves_money(vendor):
         from moorage.contracts.payments import MOVING  # noqa: PLC0415 - few vendors take payments
 
-        missing = [
+        missing_texts = [
             operation
             for operation, capability in MOVING.items()
-            if (capability is None or capability in vendor.capabilities) and operation not in stated
+            if (capability is None or capability in vendor.capabilities)
+            and operation not in stated_outcomes
         ]
-    if missing:
+    if missing_texts:
         raise ConfigurationError(
             f"The vendor {vendor.name} does not state what a repeat does after an unknown outcome"
-            f" of: {', '.join(missing)}.",
+            f" of: {', '.join(missing_texts)}.",
             path="unknown_outcomes",
             remedy="State an UnknownOutcome for each in `unknown_outcomes` of the vendor's class.",
         )
-    repeated = [item for item in stated if stated[item] is UnknownOutcome.ASKED_AGAIN]
-    if repeated and vendor.idempotency is None:
+    repeated_texts = [
+        item for item in stated_outcomes if stated_outcomes[item] is UnknownOutcome.ASKED_AGAIN
+    ]
+    if repeated_texts and vendor.idempotency is None:
         raise ConfigurationError(
-            f"The vendor {vendor.name} says that {', '.join(repeated)} may be sent again after an"
-            f" unknown outcome, but does not state how it treats idempotency keys.",
+            f"The vendor {vendor.name} says that {', '.join(repeated_texts)} may be sent again"
+            f" after an unknown outcome, but does not state how it treats idempotency keys.",
             path="idempotency",
             remedy=_STATEMENT_REMEDY,
         )
@@ -71,8 +74,8 @@ def check_keys(vendor: Vendor, service: Service) -> None:
     """
     if service.idempotency_header is None:
         return
-    stated = vendor.idempotency
-    if stated is None:
+    stated_keys = vendor.idempotency
+    if stated_keys is None:
         raise ConfigurationError(
             f"The vendor {vendor.name} takes idempotency keys, but does not state how long it"
             " remembers them.",
@@ -80,10 +83,10 @@ def check_keys(vendor: Vendor, service: Service) -> None:
             remedy=_STATEMENT_REMEDY,
         )
     memory = service.idempotency_memory
-    if memory is not None and memory > stated.memory:
+    if memory is not None and memory > stated_keys.memory:
         raise ConfigurationError(
             f"A service of the vendor {vendor.name} relies on idempotency keys for {memory:g}"
-            f" seconds, but the vendor remembers them for only {stated.memory:g} seconds.",
+            f" seconds, but the vendor remembers them for only {stated_keys.memory:g} seconds.",
             path="idempotency_memory",
             remedy="Create the service with **idempotency.settings of the vendor's class.",
         )

@@ -134,8 +134,8 @@ class Attachment:
                 field="filename",
                 remedy="Give a plain name, such as 'invoice.pdf'.",
             )
-        inline = self.disposition is Disposition.INLINE
-        if inline != (self.content_id is not None) or (
+        is_inline = self.disposition is Disposition.INLINE
+        if is_inline != (self.content_id is not None) or (
             self.content_id is not None and _CONTENT_ID.fullmatch(self.content_id) is None
         ):
             raise InvalidData(
@@ -162,21 +162,21 @@ class TemplateRef:
 def check_headers(_: object, attribute: attrs.Attribute[Any], value: Mapping[str, str]) -> None:
     """Refuse headers that are malformed or that a field of the message sets."""
     are_texts(_, attribute, value)
-    seen: set[str] = set()
+    seen_texts: set[str] = set()
     for name, text in value.items():
-        folded = name.lower()
+        folded_text = name.lower()
         if (
             _HEADER.fullmatch(name) is None
-            or folded in _OURS
-            or folded in seen
-            or folded.startswith("content-")
+            or folded_text in _OURS
+            or folded_text in seen_texts
+            or folded_text.startswith("content-")
         ):
             raise InvalidData(
                 "A header has an invalid name, or one that a field of the message sets.",
                 field=attribute.name,
                 remedy="Name headers such as 'X-Invoice'; give addresses and subject as fields.",
             )
-        seen.add(folded)
+        seen_texts.add(folded_text)
         check_line(text, attribute.name)
 
 
@@ -271,13 +271,15 @@ class EmailMessage:
     @property
     def needs(self) -> frozenset[str]:
         """The capabilities that a vendor needs to send this message."""
-        written = (self.from_, self.envelope_sender, *self.everybody, *self.reply_to)
-        requested = {
+        written_addresses = (self.from_, self.envelope_sender, *self.everybody, *self.reply_to)
+        requested_fields = {
             EmailCapability.ATTACHMENTS: self.attachments,
             EmailCapability.INLINE_IMAGES: any(file.content_id for file in self.attachments),
             EmailCapability.CUSTOM_HEADERS: self.headers,
             EmailCapability.ENVELOPE_SENDER: self.envelope_sender,
-            EmailCapability.INTERNATIONAL: any(item is not None and item.wide for item in written),
+            EmailCapability.INTERNATIONAL: any(
+                item is not None and item.wide for item in written_addresses
+            ),
             EmailCapability.TEMPLATES: self.template,
             EmailCapability.METADATA: self.metadata,
             EmailCapability.TAGS: self.tags,
@@ -285,7 +287,7 @@ class EmailMessage:
             EmailCapability.TRACK_OPENS: self.track_opens is not None,
             EmailCapability.TRACK_CLICKS: self.track_clicks is not None,
         }
-        return frozenset(capability for capability, value in requested.items() if value)
+        return frozenset(capability for capability, value in requested_fields.items() if value)
 
     @property
     def size(self) -> int:
@@ -296,8 +298,8 @@ class EmailMessage:
 
 def check_apart(people: tuple[EmailAddress, ...]) -> None:
     """Refuse a message that lists a recipient twice."""
-    folded = {address.wire.lower() for address in people}
-    if len(folded) < len(people):
+    folded_texts = {address.wire.lower() for address in people}
+    if len(folded_texts) < len(people):
         raise InvalidData(
             "One address is among the recipients more than once.",
             field="to",

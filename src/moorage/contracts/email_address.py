@@ -42,7 +42,7 @@ def _is_address(_: object, __: attrs.Attribute[str], value: object) -> None:
         match is None
         or len(text) > _LONGEST
         or len(match[1]) > _LOCAL
-        or _encoded(match[2]) is None
+        or _encoded_domain(match[2]) is None
     ):
         raise InvalidData(
             "This is not an email address.",
@@ -56,7 +56,7 @@ def _is_name(_: object, __: attrs.Attribute[str | None], value: object) -> None:
         check_line(value, "name")
 
 
-def _encoded(domain: str) -> str | None:
+def _encoded_domain(domain: str) -> str | None:
     if domain.isascii():
         return domain
     try:
@@ -101,7 +101,7 @@ class EmailAddress:
     def wire(self) -> str:
         """The address with its domain in ASCII, as the DNS knows it."""
         local, _, domain = self.email.rpartition("@")
-        return f"{local}@{_encoded(domain)}"
+        return f"{local}@{_encoded_domain(domain)}"
 
 
 def as_address(value: EmailAddress | str, field: str = "email") -> EmailAddress:

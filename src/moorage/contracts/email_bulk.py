@@ -73,8 +73,8 @@ def as_recipient(value: BulkRecipient | EmailAddress | str) -> BulkRecipient:
 
 
 def _recipients(value: Iterable[BulkRecipient | EmailAddress | str]) -> Any:
-    several: object = as_tuple(value)
-    return tuple(map(as_recipient, several)) if is_tuple(several) else several
+    several_value: object = as_tuple(value)
+    return tuple(map(as_recipient, several_value)) if is_tuple(several_value) else several_value
 
 
 @attrs.frozen(kw_only=True)
@@ -107,10 +107,10 @@ class BulkMessage:
                 self._check(recipient)
 
     def _check(self, recipient: BulkRecipient) -> None:
-        missing = sorted(self.places - set(recipient.data))
-        if missing:
+        missing_texts = sorted(self.places - set(recipient.data))
+        if missing_texts:
             raise InvalidData(
-                f"A recipient has no value for {', '.join(missing)}.",
+                f"A recipient has no value for {', '.join(missing_texts)}.",
                 field="recipients.data",
                 remedy="Give each recipient a value for every placeholder of the message.",
             )

@@ -221,7 +221,7 @@ class EmailStatistics:
         return cls(
             query=query,
             rows=tuple(StatisticsRow(day, added(rows[day])) for day in sorted(rows)),
-            totals=added(counts for several in rows.values() for counts in several),
+            totals=added(counts for several_counts in rows.values() for counts in several_counts),
             raw=raw,
         )
 

@@ -54,12 +54,16 @@ class Offer:
 
     def changes(self, later: Offer) -> Changes:
         """Compare with a later configuration; the result names paths and contains no values."""
-        before, after = self._parts(), later._parts()
+        previous_fields, later_fields = self._parts(), later._parts()
         return Changes(
-            added=tuple(sorted(after.keys() - before.keys())),
-            removed=tuple(sorted(before.keys() - after.keys())),
+            added=tuple(sorted(later_fields.keys() - previous_fields.keys())),
+            removed=tuple(sorted(previous_fields.keys() - later_fields.keys())),
             changed=tuple(
-                sorted(path for path in before.keys() & after.keys() if before[path] != after[path])
+                sorted(
+                    path
+                    for path in previous_fields.keys() & later_fields.keys()
+                    if previous_fields[path] != later_fields[path]
+                )
             ),
         )
 

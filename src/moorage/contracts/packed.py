@@ -53,7 +53,7 @@ def pack(value: object) -> bytes:
         InvalidData: it contains something that cannot be stored, such as a secret or a stream.
     """
     try:
-        return pack_values((_lowered(value, "value"),))
+        return pack_values((_lower_value(value, "value"),))
     except RecursionError:
         _refuse("nested too deeply", "value", "Keep a flatter one.")
 
@@ -65,8 +65,8 @@ def unpack(packed: bytes) -> Any:
         InvalidData: the bytes are malformed, or of a class that this release does not know.
     """
     try:
-        (lowered,) = unpack_values(packed)
-        return _raised(lowered)
+        (lowered_value,) = unpack_values(packed)
+        return _raise_value(lowered_value)
     except (ConnectorError, LookupError, RecursionError, TypeError, ValueError):
         raise InvalidData(
             "These bytes are not an encoded value.",
@@ -94,7 +94,7 @@ def _is_stored(kind: type) -> bool:
     return attrs.has(kind) or issubclass(kind, Enum)
 
 
-def _lowered(value: Any, path: str) -> object:
+def _lower_value(value: Any, path: str) -> object:
     """A value in types that `pack_values` can encode, each container preceded by its type."""
     name: str = type(value).__name__
     if type(value) in _PLAIN:
@@ -113,17 +113,17 @@ def _packed_by_name(value: Any, name: str, path: str) -> tuple[object, ...]:
     fields = [
         part
         for field in attrs.fields(value.__class__)
-        for part in (field.alias, _lowered(getattr(value, field.name), f"{path}.{field.name}"))
+        for part in (field.alias, _lower_value(getattr(value, field.name), f"{path}.{field.name}"))
     ]
     return (_VALUE, name, *fields)
 
 
 def _items(values: Iterable[Any], path: str) -> list[object]:
-    return [_lowered(value, f"{path}[{number}]") for number, value in enumerate(values)]
+    return [_lower_value(value, f"{path}[{number}]") for number, value in enumerate(values)]
 
 
 def _pairs(table: Mapping[Any, Any], path: str) -> list[object]:
-    return [_lowered(item, f"{path}[…]") for pair in table.items() for item in pair]
+    return [_lower_value(item, f"{path}[…]") for pair in table.items() for item in pair]
 
 
 _LOWERED: Final[tuple[tuple[type | tuple[type, ...], Callable[[Any, str], object]], ...]] = (
@@ -157,24 +157,24 @@ def _refuse(content: str, path: str, remedy: str) -> NoReturn:
     ) from None
 
 
-def _raised(lowered: Any) -> Any:
+def _raise_value(lowered: Any) -> Any:
     return _RAISED[lowered[0]](*lowered[1:]) if type(lowered) is tuple else lowered
 
 
 def _dict(*parts: Any) -> dict[Any, Any]:
-    items = list(map(_raised, parts))
+    items = list(map(_raise_value, parts))
     return dict(zip(items[::2], items[1::2], strict=True))
 
 
 def _value(name: str, *parts: Any) -> Any:
-    return kinds()[name](**dict(zip(parts[::2], map(_raised, parts[1::2]), strict=True)))
+    return kinds()[name](**dict(zip(parts[::2], map(_raise_value, parts[1::2]), strict=True)))
 
 
 _RAISED: Final[dict[int, Callable[..., Any]]] = {
-    _TUPLE: lambda *items: tuple(map(_raised, items)),
-    _LIST: lambda *items: list(map(_raised, items)),
+    _TUPLE: lambda *items: tuple(map(_raise_value, items)),
+    _LIST: lambda *items: list(map(_raise_value, items)),
     _DICT: _dict,
-    _SET: lambda *items: frozenset(map(_raised, items)),
+    _SET: lambda *items: frozenset(map(_raise_value, items)),
     _SPAN: timedelta,
     _HEADERS: lambda *pairs: Headers(pairs),
     _MONEY: Money.from_minor,

@@ -75,14 +75,14 @@ class Ref:
         if isinstance(text, Ref):
             return text
         if not isinstance(text, str):
-            raise _unreadable(type(text).__name__, field)
-        whole, _, more = text.partition("?")
-        parts = whole.split(":")
+            raise _unreadable_error(type(text).__name__, field)
+        whole_text, _, further_text = text.partition("?")
+        parts = whole_text.split(":")
         if len(parts) != 3:
-            raise _unreadable(repr(text[:80]), field)
-        pairs = [pair.partition("=") for pair in more.split("&") if pair]
-        related = tuple((unquote(name), unquote(value)) for name, _, value in pairs)
-        return cls(parts[0], parts[1], unquote(parts[2]), related)
+            raise _unreadable_error(repr(text[:80]), field)
+        pairs = [pair.partition("=") for pair in further_text.split("&") if pair]
+        related_texts = tuple((unquote(name), unquote(value)) for name, _, value in pairs)
+        return cls(parts[0], parts[1], unquote(parts[2]), related_texts)
 
     def other(self, name: str) -> str | None:
         """The related id of this name; None if there is none."""
@@ -90,8 +90,10 @@ class Ref:
 
     def with_related(self, **related: str | None) -> Self:
         """A copy of this reference with these related ids added."""
-        merged: dict[str, str | None] = {**dict(self.related), **related}
-        return attrs.evolve(self, related={name: value for name, value in merged.items() if value})
+        merged_values: dict[str, str | None] = {**dict(self.related), **related}
+        return attrs.evolve(
+            self, related={name: value for name, value in merged_values.items() if value}
+        )
 
     def __str__(self) -> str:
         more = "&".join(
@@ -101,7 +103,7 @@ class Ref:
         return f"{text}?{more}" if more else text
 
 
-def _unreadable(text: str, field: str) -> InvalidData:
+def _unreadable_error(text: str, field: str) -> InvalidData:
     return InvalidData(
         f"{text} is not a reference.",
         field=field,

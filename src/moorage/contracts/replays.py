@@ -20,14 +20,14 @@ def replay_field() -> Any:
 def as_replay(receipt: R) -> R:
     """Mark a receipt, or each one of a batch, as the stored answer of an earlier call."""
     if is_list(receipt):
-        return [_marked(item) for item in receipt]  # type: ignore[return-value]  # a list as before
-    marked: Any = receipt
+        return [_mark_replay(item) for item in receipt]  # type: ignore[return-value]  # a list as before
+    marked_value: Any = receipt
     if attrs.has(type(receipt)) and hasattr(receipt, "replayed"):
-        marked = attrs.evolve(marked, replayed=True)
-    return marked  # type: ignore[no-any-return]  # of the same class
+        marked_value = attrs.evolve(marked_value, replayed=True)
+    return marked_value  # type: ignore[no-any-return]  # of the same class
 
 
-def _marked(item: Any) -> Any:
+def _mark_replay(item: Any) -> Any:
     return attrs.evolve(item, value=as_replay(item.value)) if _is_result(item) else item
 
 

@@ -158,12 +158,12 @@ class Route:
                 path="vendor",
                 remedy="Name at least one account.",
             )
-        twice = next(
+        repeated_text = next(
             (account for account in self.accounts if self.accounts.count(account) > 1), None
         )
-        if twice is not None:
+        if repeated_text is not None:
             raise ConfigurationError(
-                f"The route for {self.kind} names the account {twice!r} twice.",
+                f"The route for {self.kind} names the account {repeated_text!r} twice.",
                 path="vendor",
                 remedy="Name each account once, in the order in which they are to be tried.",
             )
@@ -289,9 +289,9 @@ class Directory:
             ConfigurationError: no account is configured for it.
         """
         open_to = self._open_to(request)
-        chosen = [item for item in open_to if request.needs <= item.vendor.capabilities]
-        if chosen:
-            return tuple(chosen)
+        chosen_accounts = [item for item in open_to if request.needs <= item.vendor.capabilities]
+        if chosen_accounts:
+            return tuple(chosen_accounts)
         raise self._unsupported(request, open_to)
 
     def find(self, ref: Ref | str, request: RoutingRequest) -> tuple[Account, Ref]:
@@ -333,9 +333,9 @@ class Directory:
         accounts = [self.accounts[name] for name in names]
         accounts = [account for account in accounts if account.open_to(request.tenant)]
         if not accounts or (route is None and len(accounts) > 1):
-            several = ", ".join(account.name for account in accounts)
+            several_text = ", ".join(account.name for account in accounts)
             raise ConfigurationError(
-                f"Several accounts could do {request.kind}: {several}."
+                f"Several accounts could do {request.kind}: {several_text}."
                 if accounts
                 else f"No account is configured for {request.kind}{_route_label(request.tenant)}.",
                 path=f"{request.kind}.vendor",
@@ -355,17 +355,17 @@ class Directory:
         self, request: RoutingRequest, accounts: tuple[Account, ...]
     ) -> UnsupportedByVendor:
         lacks = sorted(request.needs - accounts[0].vendor.capabilities)
-        able = self._able(request.kind, request.needs)
+        able_texts = self._able(request.kind, request.needs)
         error = UnsupportedByVendor(
             f"{', '.join(account.vendor.name for account in accounts)} cannot do this operation"
             f" ({', '.join(lacks)}).",
             capabilities=tuple(lacks),
-            able=able,
+            able=able_texts,
             service=accounts[0].name,
             operation=request.operation,
         )
-        if able:
-            error.remedy = f"Configure a vendor that can: {', '.join(able)}."
+        if able_texts:
+            error.remedy = f"Configure a vendor that can: {', '.join(able_texts)}."
         return error
 
     def _check(self, route: Route) -> None:

@@ -138,8 +138,8 @@ class ByteRange:
 
     def __attrs_post_init__(self) -> None:
         """Refuse an invalid range."""
-        whole = type(self.start) is int and type(self.length) in {int, type(None)}
-        if not whole or (self.length is not None and (self.length < 1 or self.start < 0)):
+        is_whole = type(self.start) is int and type(self.length) in {int, type(None)}
+        if not is_whole or (self.length is not None and (self.length < 1 or self.start < 0)):
             raise InvalidData(
                 "This is not a valid range of bytes.",
                 field="range",
@@ -151,8 +151,8 @@ class ByteRange:
         """The range as the value of an HTTP Range header."""
         if self.start < 0:
             return f"bytes={self.start}"
-        last = "" if self.length is None else self.start + self.length - 1
-        return f"bytes={self.start}-{last}"
+        last_text = "" if self.length is None else self.start + self.length - 1
+        return f"bytes={self.start}-{last_text}"
 
 
 @attrs.frozen(kw_only=True)
@@ -201,7 +201,7 @@ class PutOptions:
     @property
     def needs(self) -> frozenset[str]:
         """The capabilities that a vendor needs to store an object with these options."""
-        requested: dict[StorageCapability, object] = {
+        requested_fields: dict[StorageCapability, object] = {
             StorageCapability.CONDITIONAL_PUT: self.if_match or self.if_none_match,
             StorageCapability.METADATA: self.metadata,
             StorageCapability.VISIBILITY: self.visibility,
@@ -209,7 +209,7 @@ class PutOptions:
             StorageCapability.ENCRYPTION: self.encryption,
             StorageCapability.TAGS: self.tags,
         }
-        return frozenset(capability for capability, value in requested.items() if value)
+        return frozenset(capability for capability, value in requested_fields.items() if value)
 
 
 @attrs.frozen(kw_only=True)
@@ -239,14 +239,14 @@ class GetOptions:
             self.if_modified_since,
             self.if_unmodified_since,
         )
-        requested: dict[StorageCapability, object] = {
+        requested_fields: dict[StorageCapability, object] = {
             StorageCapability.RANGE: self.range,
             StorageCapability.CONDITIONAL_GET: any(
                 condition is not None for condition in conditions
             ),
             StorageCapability.VERSIONS: self.version,
         }
-        return frozenset(capability for capability, value in requested.items() if value)
+        return frozenset(capability for capability, value in requested_fields.items() if value)
 
 
 @attrs.frozen(kw_only=True)

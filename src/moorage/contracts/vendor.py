@@ -224,12 +224,12 @@ def extra_for(vendor: str, extra: Mapping[str, Mapping[str, Any]]) -> dict[str, 
         InvalidData: they are not a table of plain values; `field` is the path to the wrong one.
     """
     fields: Any = extra.get(vendor, {})
-    wrong = _not_plain(fields, f"extra.{vendor}")
-    if is_object(fields) and wrong is None:
+    wrong_text = _not_plain(fields, f"extra.{vendor}")
+    if is_object(fields) and wrong_text is None:
         return fields
     raise InvalidData(
         f"The extra options for {vendor} are not a table of plain values.",
-        field=wrong or f"extra.{vendor}",
+        field=wrong_text or f"extra.{vendor}",
         remedy="Give a dict from the vendor's own names to texts, whole numbers, True, False, None,"
         " and lists and dicts of these.",
     )
@@ -245,16 +245,16 @@ def _not_plain(value: object, path: str) -> str | None:
         inner = ((item, f"{path}.{name}") for name, item in value.items())
     else:
         return path
-    return next((wrong for item, at in inner if (wrong := _not_plain(item, at))), None)
+    return next((wrong_text for item, at in inner if (wrong_text := _not_plain(item, at))), None)
 
 
 def merged(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
     """A body with a vendor's own options merged in: tables are joined, others replaced."""
-    whole = dict(body)
+    whole_fields = dict(body)
     for name, value in extra.items():
-        before = whole.get(name)
-        if is_object(before) and is_object(value):
-            whole[name] = merged(before, value)
+        previous_value = whole_fields.get(name)
+        if is_object(previous_value) and is_object(value):
+            whole_fields[name] = merged(previous_value, value)
         else:
-            whole[name] = value
-    return whole
+            whole_fields[name] = value
+    return whole_fields

@@ -84,8 +84,8 @@ class SmsContract(Contract):
         else:
             check_text(number, "number")
             _check_country(country)
-        where = country_of(number) if country is None else country.upper()
-        return Requirements(needs={SmsCapability.VALIDATE_NUMBER}, country=where)
+        location = country_of(number) if country is None else country.upper()
+        return Requirements(needs={SmsCapability.VALIDATE_NUMBER}, country=location)
 
     @reads()
     def check_balance(self, *, timeout: float | None = None) -> Requirements[Balance]:

@@ -150,10 +150,10 @@ def state_of(
     if captured is None or captured.minor <= 0:
         return None
     if refunded is not None and refunded.minor > 0:
-        complete = refunded.minor >= captured.minor
-        return PaymentState.REFUNDED if complete else PaymentState.PARTIALLY_REFUNDED
-    complete = amount is None or captured.minor >= amount.minor
-    return PaymentState.CAPTURED if complete else PaymentState.PARTIALLY_CAPTURED
+        is_complete = refunded.minor >= captured.minor
+        return PaymentState.REFUNDED if is_complete else PaymentState.PARTIALLY_REFUNDED
+    is_complete = amount is None or captured.minor >= amount.minor
+    return PaymentState.CAPTURED if is_complete else PaymentState.PARTIALLY_CAPTURED
 
 
 def advance(before: Payment, update: Payment | PaymentEvent) -> Payment:
@@ -179,7 +179,7 @@ def advance(before: Payment, update: Payment | PaymentEvent) -> Payment:
     later = _is_later(before, update)
     captures = _merge_moves(before.captures, update.captures, later=later)
     refunds = _merge_moves(before.refunds, update.refunds, later=later)
-    after = attrs.evolve(
+    later_payment = attrs.evolve(
         before,
         captures=captures,
         refunds=refunds,
@@ -188,38 +188,40 @@ def advance(before: Payment, update: Payment | PaymentEvent) -> Payment:
         captured=_total(before.captured, before.captures, captures),
         refunded=_total(before.refunded, before.refunds, refunds),
     )
-    derived = state_of(before.amount, after.captured, after.refunded)
-    moved = captures != before.captures or refunds != before.refunds
-    if derived is not None and moved and _is_progress(before.state, derived, later=later):
-        after = attrs.evolve(after, state=derived, next_action=None)
-    captured = _larger_total(after.captured, update.captured)
+    derived = state_of(before.amount, later_payment.captured, later_payment.refunded)
+    is_moved = captures != before.captures or refunds != before.refunds
+    if derived is not None and is_moved and _is_progress(before.state, derived, later=later):
+        later_payment = attrs.evolve(later_payment, state=derived, next_action=None)
+    captured = _larger_total(later_payment.captured, update.captured)
     has_failed_refund = any(refund.state in _NOT_DONE for refund in refunds)
-    refunded = (
-        after.refunded if has_failed_refund else _larger_total(after.refunded, update.refunded)
+    refunded_amount = (
+        later_payment.refunded
+        if has_failed_refund
+        else _larger_total(later_payment.refunded, update.refunded)
     )
     if update.state is PaymentState.UNKNOWN or not _is_progress(
-        after.state, update.state, later=later
+        later_payment.state, update.state, later=later
     ):
-        after = attrs.evolve(after, captured=captured, refunded=refunded)
-        return after if moved or after != before else before
-    stated = {
+        later_payment = attrs.evolve(later_payment, captured=captured, refunded=refunded_amount)
+        return later_payment if is_moved or later_payment != before else before
+    stated_fields = {
         name: value
         for name in ("vendor_state", "amount", "authorized", "captured", "refunded", "decline")
         if (value := getattr(update, name)) is not None
     }
     if later is not True:
-        stated |= {"captured": captured, "refunded": refunded}
+        stated_fields |= {"captured": captured, "refunded": refunded_amount}
     completed = {
         name: getattr(update, name) or getattr(before, name)
         for name in ("means", "client_token", "reference", "created_at", "authorized_until")
     }
     return attrs.evolve(
-        after,
+        later_payment,
         state=update.state,
         next_action=update.next_action,
         as_of=before.as_of if later is False else update.as_of or before.as_of,
         raw=update.raw,
-        **stated,
+        **stated_fields,
         **completed,
     )
 

@@ -137,13 +137,13 @@ class Charge:
     @property
     def needs(self) -> frozenset[str]:
         """The capabilities that a vendor needs for this payment."""
-        requested = {
+        requested_fields = {
             PaymentsCapability.OFF_SESSION: self.off_session,
             PaymentsCapability.STORE_METHOD: self.store_method,
             PaymentsCapability.STATEMENT_DESCRIPTOR: self.statement_descriptor,
             PaymentsCapability.THREE_DS: self.three_ds is not ThreeDs.AUTO,
         }
-        return frozenset(capability for capability, value in requested.items() if value)
+        return frozenset(capability for capability, value in requested_fields.items() if value)
 
     @property
     def country(self) -> str | None:
@@ -218,8 +218,8 @@ def looks_like_a_card(text: str) -> bool:
     if _CARD.fullmatch(text.strip()) is None:
         return False
     digits = [int(letter) for letter in reversed(text) if letter.isdigit()]
-    doubled = [2 * digit - 9 * (digit > 4) for digit in digits[1::2]]
-    return (sum(digits[::2]) + sum(doubled)) % 10 == 0
+    doubled_numbers = [2 * digit - 9 * (digit > 4) for digit in digits[1::2]]
+    return (sum(digits[::2]) + sum(doubled_numbers)) % 10 == 0
 
 
 def payment_ref(make: MakeRef, id: str, amount: Money | None, /, **related: str | None) -> Ref:

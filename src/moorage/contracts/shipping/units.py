@@ -75,8 +75,8 @@ def converted(
             field="unit",
             remedy="Convert a weight to a weight, and a length to a length.",
         )
-    exact = Fraction(value) * _EXACT[unit] / _EXACT[to] * 10**places
-    return Decimal(f"{-(-exact.numerator // exact.denominator)}E-{places}")
+    exact_value = Fraction(value) * _EXACT[unit] / _EXACT[to] * 10**places
+    return Decimal(f"{-(-exact_value.numerator // exact_value.denominator)}E-{places}")
 
 
 def plain(value: Decimal) -> str:

@@ -42,7 +42,7 @@ def fits_one(bulk: BulkMessage) -> bool:
     base, recipients = bulk.base, bulk.recipients
     alone = all(len(recipient.everybody) == 1 and not recipient.headers for recipient in recipients)
     addresses = {recipient.to[0].wire.lower() for recipient in recipients}
-    filled = base.template is not None and any(recipient.data for recipient in recipients)
+    is_filled = base.template is not None and any(recipient.data for recipient in recipients)
     texts = [base.subject, base.text or "", base.html or "", *base.headers.values()]
     texts += [] if base.template is None else [json.dumps(base.template.data)]
     texts += [*base.metadata.values(), *base.tags]
@@ -51,8 +51,8 @@ def fits_one(bulk: BulkMessage) -> bool:
         for recipient in recipients
         for word in (*recipient.data.values(), *recipient.metadata.values())
     ]
-    plain = not any(_MARK in text for text in texts)
-    return alone and plain and not filled and len(addresses) == len(recipients)
+    is_plain = not any(_MARK in text for text in texts)
+    return alone and is_plain and not is_filled and len(addresses) == len(recipients)
 
 
 def bulk_request(
@@ -66,13 +66,16 @@ def bulk_request(
     base = bulk.base
     names = sorted({name for recipient in bulk.recipients for name in recipient.metadata})
     numbers = {name: f"m_{number}" for number, name in enumerate(names)}
-    metadata = {**base.metadata, **{name: _place(variable) for name, variable in numbers.items()}}
+    metadata = {
+        **base.metadata,
+        **{name: _placeholder(variable) for name, variable in numbers.items()},
+    }
     message = attrs.evolve(
         base,
         to=[address for recipient in bulk.recipients for address in recipient.to],
-        subject=_placed(base.subject, "t"),
-        text=None if base.text is None else _placed(base.text, "t"),
-        html=None if base.html is None else _placed(base.html, "h"),
+        subject=_with_placeholders(base.subject, "t"),
+        text=None if base.text is None else _with_placeholders(base.text, "t"),
+        html=None if base.html is None else _with_placeholders(base.html, "h"),
         metadata=metadata,
     )
     variables = {
@@ -94,12 +97,12 @@ def _recipient_variables(
     )
 
 
-def _place(name: str) -> str:
+def _placeholder(name: str) -> str:
     return f"{_MARK}.{name}%"
 
 
-def _placed(text: str, kind: str) -> str:
-    return PLACE.sub(lambda match: _place(f"{kind}_{match[1]}"), text)
+def _with_placeholders(text: str, kind: str) -> str:
+    return PLACE.sub(lambda match: _placeholder(f"{kind}_{match[1]}"), text)
 
 
 def _fields(message: EmailMessage, sender: EmailAddress | None) -> dict[str, Any]:

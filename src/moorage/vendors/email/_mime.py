@@ -36,25 +36,25 @@ def mime_bytes(message: EmailMessage, sender: EmailAddress, message_id: str) -> 
         InvalidData: an encoded word contains a line break, which could add headers.
     """
     policy = _WIDE if wide(message, sender) else _ASCII
-    whole = _body(message, policy)
-    whole["Subject"] = message.subject
-    whole["From"] = _written(sender)
+    whole_message = _body(message, policy)
+    whole_message["Subject"] = message.subject
+    whole_message["From"] = _mime_address(sender)
     for name, people in (("To", message.to), ("Cc", message.cc), ("Reply-To", message.reply_to)):
         if people:
-            whole[name] = [_written(address) for address in people]
+            whole_message[name] = [_mime_address(address) for address in people]
     for name, value in message.headers.items():
-        whole[name] = value
-    for part in whole.walk():
+        whole_message[name] = value
+    for part in whole_message.walk():
         # Encoded words in the input are decoded, and written as the text they contain.
         for name, value in part.items():
             check_line(_FOLD.sub("", policy.fold(name, value)), name)
     seed = hashlib.sha256(message_id.encode()).hexdigest()[:32]
-    parts = [part for part in whole.walk() if part.is_multipart()]
+    parts = [part for part in whole_message.walk() if part.is_multipart()]
     for number, part in enumerate(parts):
         part.set_boundary(f"={seed}.{number}")
     # An attached message is written with the line endings of this system.
-    written = _ENDING.sub(b"\r\n", whole.as_bytes(policy=policy))
-    return f"Message-ID: {message_id}\r\n".encode() + written
+    written_bytes = _ENDING.sub(b"\r\n", whole_message.as_bytes(policy=policy))
+    return f"Message-ID: {message_id}\r\n".encode() + written_bytes
 
 
 def wide(message: EmailMessage, sender: EmailAddress) -> bool:
@@ -62,22 +62,22 @@ def wide(message: EmailMessage, sender: EmailAddress) -> bool:
     return any(item.wide for item in (sender, *message.everybody, *message.reply_to))
 
 
-def _written(address: EmailAddress) -> Address:
+def _mime_address(address: EmailAddress) -> Address:
     local, _, domain = address.wire.rpartition("@")
     return Address(address.name or "", local, domain)
 
 
 def _body(message: EmailMessage, policy: EmailPolicy[Any]) -> Mime:
-    whole = Mime(policy=policy)
+    whole_message = Mime(policy=policy)
     if message.text is not None or message.html is None:
-        whole.set_content(message.text or "")
+        whole_message.set_content(message.text or "")
     if message.html is not None:
-        _add_html(whole, message)
+        _add_html(whole_message, message)
     for file in message.attachments:
         # An image that no HTML shows is attached under its own name.
         if file.content_id is None or message.html is None:
-            whole.add_attachment(file.content, **_content(file), disposition="attachment")
-    return whole
+            whole_message.add_attachment(file.content, **_content(file), disposition="attachment")
+    return whole_message
 
 
 def _add_html(whole: Mime, message: EmailMessage) -> None:

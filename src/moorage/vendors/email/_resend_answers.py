@@ -120,17 +120,17 @@ def read_receipt(
 def read_batch(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result[EmailReceipt]]:
     """Parse the results of a bulk message; accepted and refused messages are listed separately."""
     body = read_answer(response)
-    refused = {error.integer("index"): error for error in body.objects("errors")}
-    taken = body.value("data")
-    if not is_list(taken) or len(taken) + len(refused) != len(bulk.recipients):
+    refused_answers = {error.integer("index"): error for error in body.objects("errors")}
+    taken_value = body.value("data")
+    if not is_list(taken_value) or len(taken_value) + len(refused_answers) != len(bulk.recipients):
         raise malformed(response, "result for each message")
-    left = iter(taken)
+    remaining_values = iter(taken_value)
     results: list[Result[EmailReceipt]] = []
     for number, recipient in enumerate(bulk.recipients):
-        if number in refused:
-            results.append(Result(error=_refused_one(wire, refused[number])))
+        if number in refused_answers:
+            results.append(Result(error=_refused_one(wire, refused_answers[number])))
             continue
-        fields = as_answer(next(left, None))
+        fields = as_answer(next(remaining_values, None))
         try:
             receipt = read_receipt(
                 wire, fields, recipient.everybody, status_of(bulk.base), response
@@ -156,12 +156,12 @@ def read_metrics(query: StatisticsQuery, response: Response) -> EmailStatistics:
     body = read_answer(response)
     if not is_list(body.value("data")):
         raise malformed(response, "data")
-    counted: list[tuple[date, EmailCounts]] = []
+    counted_pairs: list[tuple[date, EmailCounts]] = []
     for row in body.objects("data"):
         day = required(row.time("period"), response, "period")
-        numbers = {ours: row.integer(theirs) for ours, theirs in COUNTS.items()}
-        counted.append((day.date(), EmailCounts(**numbers)))
-    return EmailStatistics.of(query, counted, body.raw)
+        numbers = {own_text: row.integer(foreign_text) for own_text, foreign_text in COUNTS.items()}
+        counted_pairs.append((day.date(), EmailCounts(**numbers)))
+    return EmailStatistics.of(query, counted_pairs, body.raw)
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:

@@ -41,7 +41,7 @@ def _destination(of: EmailMessage | BulkRecipient) -> dict[str, Any]:
     )
 
 
-def _around(
+def _message_envelope(
     message: EmailMessage, sender: EmailAddress | None, configuration_set: str | None
 ) -> dict[str, Any]:
     return {
@@ -56,11 +56,11 @@ def mail_body(
 ) -> dict[str, Any]:
     """The body of a request that sends a message."""
     if message.template is None:
-        content = {"Simple": {**_simple(message), **_beside(message)}}
+        content = {"Simple": {**_simple_message(message), **_message_options(message)}}
     else:
         data = json.dumps(message.template.data)
-        content = {"Template": {**_stored(message, data), **_beside(message)}}
-    body = _around(message, sender, configuration_set) | {
+        content = {"Template": {**_stored_template(message, data), **_message_options(message)}}
+    body = _message_envelope(message, sender, configuration_set) | {
         "Destination": _destination(message),
         "Content": content,
         "EmailTags": _tags(message, message.metadata),
@@ -73,9 +73,9 @@ def bulk_body(
 ) -> dict[str, Any]:
     """The body of a request that sends one message to each recipient."""
     base = bulk.base
-    content = _inline(base) if base.template is None else _stored(base, "{}")
-    body = _around(base, sender, configuration_set) | {
-        "DefaultContent": {"Template": {**content, "TemplateData": "{}", **_beside(base)}},
+    content = _inline_template(base) if base.template is None else _stored_template(base, "{}")
+    body = _message_envelope(base, sender, configuration_set) | {
+        "DefaultContent": {"Template": {**content, "TemplateData": "{}", **_message_options(base)}},
         "BulkEmailEntries": [_entry(bulk, recipient) for recipient in bulk.recipients],
     }
     return merged(without_nothing(body), extra_for("amazon_ses", base.extra))
@@ -106,7 +106,7 @@ def _text(text: str) -> dict[str, str]:
     return {"Data": text, "Charset": "UTF-8"}
 
 
-def _simple(message: EmailMessage) -> dict[str, Any]:
+def _simple_message(message: EmailMessage) -> dict[str, Any]:
     # A message that has only files still needs a text.
     text = message.text or (None if message.html else " ")
     parts = {"Text": text, "Html": message.html}
@@ -116,30 +116,30 @@ def _simple(message: EmailMessage) -> dict[str, Any]:
     }
 
 
-def _stored(message: EmailMessage, data: str) -> dict[str, Any]:
+def _stored_template(message: EmailMessage, data: str) -> dict[str, Any]:
     id_ = "" if message.template is None else message.template.id
     return {"TemplateArn" if id_.startswith("arn:") else "TemplateName": id_, "TemplateData": data}
 
 
-def _inline(base: EmailMessage) -> dict[str, Any]:
+def _inline_template(base: EmailMessage) -> dict[str, Any]:
     """A template within the request, in which other braces are escaped."""
     text = base.text or (None if base.html else " ")
     parts = {
-        "Text": None if text is None else _placed(text, ""),
-        "Html": None if base.html is None else _placed(base.html, _HTML),
+        "Text": None if text is None else _with_placeholders(text, ""),
+        "Html": None if base.html is None else _with_placeholders(base.html, _HTML),
     }
-    subject = {"Subject": _placed(base.subject, "")}
+    subject = {"Subject": _with_placeholders(base.subject, "")}
     return {"TemplateContent": subject | without_nothing(parts)}
 
 
-def _placed(text: str, suffix: str) -> str:
+def _with_placeholders(text: str, suffix: str) -> str:
     parts = PLACE.split(text)
     literals = [part.replace("{{", f"{{{{{_BRACES}}}}}") for part in parts[::2]]
     named = [f"{{{{{name}{suffix}}}}}" for name in parts[1::2]]
     return "".join(a + b for a, b in zip(literals, [*named, ""], strict=True))
 
 
-def _beside(message: EmailMessage) -> dict[str, Any]:
+def _message_options(message: EmailMessage) -> dict[str, Any]:
     return without_nothing(
         {
             "Headers": _headers(message.headers),

@@ -54,8 +54,8 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
     part, recipients_field = _PARTS.get(kind, ("", ""))
     details = fields.object(part)
     people = (
-        _people(details.value(recipients_field))
-        or _people(fields.value("mail.destination"))
+        _recipient_answers(details.value(recipients_field))
+        or _recipient_answers(fields.value("mail.destination"))
         or [as_answer({})]
     )
     words = as_answer(fields.value("mail.tags"))
@@ -77,7 +77,9 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
             reason=address.text("diagnosticCode")
             or details.text("reason")
             or details.text("errorMessage"),
-            permanent=False if kind == "DeliveryDelay" else _permanent(details.text("bounceType")),
+            permanent=False
+            if kind == "DeliveryDelay"
+            else _is_permanent(details.text("bounceType")),
             url=details.text("link"),
             tags=tags,
             metadata=metadata,
@@ -94,11 +96,11 @@ def _status(kind: str, details: Answer) -> EmailStatus:
     return _STATUSES.get(kind, EmailStatus.UNKNOWN)
 
 
-def _people(several: Any) -> list[Answer]:
+def _recipient_answers(several: Any) -> list[Answer]:
     """The recipients of an event, which lists addresses alone or with their results."""
     items = several if is_list(several) else []
     return [as_answer({"emailAddress": item} if isinstance(item, str) else item) for item in items]
 
 
-def _permanent(kind: str | None) -> bool | None:
+def _is_permanent(kind: str | None) -> bool | None:
     return {"Permanent": True, "Transient": False}.get(kind or "")

@@ -269,7 +269,7 @@ def read_check(address: EmailAddress, response: Response) -> AddressCheck:
         email=address.email,
         verdict=_VERDICTS.get(verdict, Verdict.UNKNOWN),
         vendor_verdict=verdict,
-        reasons=tuple(name for name, bad in against.items() if sure(name) is bad),
+        reasons=tuple(name for name, is_bad in against.items() if sure(name) is is_bad),
         disposable=sure("IsDisposable"),
         role=sure("IsRoleAddress"),
         mx=sure("HasValidDnsRecords"),
@@ -300,18 +300,18 @@ def _epoch(day: date) -> int:
 def read_metrics(query: StatisticsQuery, response: Response) -> EmailStatistics:
     """Parse statistics."""
     body = read_answer(response)
-    failed = next(body.objects("Errors"), None)
-    if failed is not None:
-        code = failed.text("Code")
+    failed_answer = next(body.objects("Errors"), None)
+    if failed_answer is not None:
+        code = failed_answer.text("Code")
         kind = AuthenticationFailed if code == "ACCESS_DENIED" else VendorFailed
         raise kind(
             f"Amazon SES has no numbers: {code}",
             status=response.status,
             vendor_code=code,
-            vendor_message=failed.text("Message"),
+            vendor_message=failed_answer.text("Message"),
             response=response,
         )
-    counted: list[tuple[date, EmailCounts]] = []
+    counted_pairs: list[tuple[date, EmailCounts]] = []
     for result in body.objects("Results"):
         name = _METRICS.get(result.text("Id") or "")
         moments: Any = result.value("Timestamps")
@@ -319,8 +319,8 @@ def read_metrics(query: StatisticsQuery, response: Response) -> EmailStatistics:
             at, value = as_time(moment), result.integer(f"Values.{number}")
             if name is None or at is None or not query.start <= at.date() <= query.end:
                 continue
-            counted.append((at.date(), EmailCounts(**{name: value})))
-    return EmailStatistics.of(query, counted, body.raw)
+            counted_pairs.append((at.date(), EmailCounts(**{name: value})))
+    return EmailStatistics.of(query, counted_pairs, body.raw)
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
@@ -330,9 +330,9 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     code = error_code(response)
     if code is None:
         return None
-    usual = InvalidRequest if code in _WRONG else VendorRejected
+    usual_function = InvalidRequest if code in _WRONG else VendorRejected
     words = vendor_words(response)[1]
-    return refusal(aws_refusal(code) or usual, "Amazon SES", response, code, words)
+    return refusal(aws_refusal(code) or usual_function, "Amazon SES", response, code, words)
 
 
 def error_code(response: Response) -> str | None:

@@ -136,7 +136,7 @@ def _is_region(_: object, __: object, value: Any) -> None:
 def classify(_: Request, response: Response) -> ConnectorError | None:
     """The error in an answer whose status does not show it."""
     if is_success(response.status):
-        return _astray(response)
+        return _greeting_error(response)
     error = error_answer(response)
     message = error.text("message") or ""
     fields: dict[str, Any] = {
@@ -213,8 +213,8 @@ class Mailgun(ApiVendor):
     ) -> EmailReceipt:
         """Send one message."""
         request = mail_request(self.domain, message, self.sender, **self._fields())
-        id_, raw = await wire.send(request, key=key, parse=read_id)
-        return receipt_of(wire, id_, message.everybody, status_of(message), raw)
+        id_, raw_value = await wire.send(request, key=key, parse=read_id)
+        return receipt_of(wire, id_, message.everybody, status_of(message), raw_value)
 
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
@@ -268,7 +268,7 @@ class Mailgun(ApiVendor):
         return (
             EmailEvent(
                 id=event.id,
-                ref=ref(_bare(id_)),
+                ref=ref(_bare_message_id(id_)),
                 status=_status(fields),
                 vendor_status=kind,
                 at=fields.time("timestamp"),
@@ -289,7 +289,7 @@ class Mailgun(ApiVendor):
         return {"o:testmode": "yes"} if self.test_mode else {}
 
 
-def _bare(id_: str) -> str:
+def _bare_message_id(id_: str) -> str:
     """The bare id of a message: headers enclose it in brackets, events do not."""
     return id_.strip("<>")
 
@@ -307,7 +307,7 @@ def _status(fields: Answer) -> EmailStatus:
 def read_id(response: Response) -> tuple[str, Any]:
     """The id of an accepted message, and the complete answer."""
     fields = read_answer(response)
-    id_ = _bare(fields.text("id") or "")
+    id_ = _bare_message_id(fields.text("id") or "")
     if not id_:
         raise malformed(response, "id")
     return id_, fields.raw
@@ -338,7 +338,7 @@ def metrics_body(domain: str, query: StatisticsQuery, skip: int) -> dict[str, An
         "end": _moment(query.end, time(23, 59, 59)),
         "resolution": "day",
         "dimensions": ["time"],
-        "metrics": [theirs for theirs, _ in _COUNTS],
+        "metrics": [foreign_text for foreign_text, _ in _COUNTS],
         "filter": {
             "AND": [
                 {
@@ -365,19 +365,19 @@ def read_rows(fields: Answer, response: Response) -> list[Answer]:
 
 def read_metrics(query: StatisticsQuery, rows: list[Answer], response: Response) -> EmailStatistics:
     """Parse statistics."""
-    counted: list[tuple[date, EmailCounts]] = []
+    counted_pairs: list[tuple[date, EmailCounts]] = []
     for row in rows:
         day = required(row.time("dimensions.0.value"), response, "time")
         if query.start <= day.date() <= query.end:
             numbers = row.object("metrics")
-            counted += [
-                (day.date(), EmailCounts(**{ours: numbers.integer(theirs)}))
-                for theirs, ours in _COUNTS
+            counted_pairs += [
+                (day.date(), EmailCounts(**{own_text: numbers.integer(foreign_text)}))
+                for foreign_text, own_text in _COUNTS
             ]
-    return EmailStatistics.of(query, counted, [row.raw for row in rows])
+    return EmailStatistics.of(query, counted_pairs, [row.raw for row in rows])
 
 
-def _astray(response: Response) -> ConfigurationError | None:
+def _greeting_error(response: Response) -> ConfigurationError | None:
     """The error for Mailgun's greeting, which it sends with success from a wrong URL."""
     if _ASTRAY not in response.body[:200]:
         return None

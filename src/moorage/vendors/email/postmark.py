@@ -186,13 +186,13 @@ class Postmark(ApiVendor):
             "todate": query.end.isoformat(),
             "messagestream": self.message_stream,
         }
-        counted: list[tuple[date, EmailCounts]] = []
-        raw: dict[str, Any] = {}
+        counted_pairs: list[tuple[date, EmailCounts]] = []
+        raw_fields: dict[str, Any] = {}
         for report, names in _COUNTED.items():
             response = await wire.send(Request.get(f"/stats/outbound/{report}", query=dates))
-            counted += read_days(response, names)
-            raw[report] = response.json()
-        return EmailStatistics.of(query, counted, raw)
+            counted_pairs += read_days(response, names)
+            raw_fields[report] = response.json()
+        return EmailStatistics.of(query, counted_pairs, raw_fields)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
         """Convert a webhook to events."""
@@ -280,8 +280,8 @@ def read_sent(
     id_, words = fields.text("MessageID"), fields.text("Message") or _OK
     if id_ is None:
         raise malformed(response, "MessageID")
-    named = words.partition(_INACTIVE)[2].replace(",", " ").split()
-    inactive = {word.rstrip(".").lower() for word in named}
+    named_texts = words.partition(_INACTIVE)[2].replace(",", " ").split()
+    inactive = {word.rstrip(".").lower() for word in named_texts}
     return EmailReceipt(
         ref=wire.ref(id_),
         status=EmailStatus.QUEUED,
@@ -313,9 +313,9 @@ def read_entry(
     wire: Wire, entry: Answer, people: tuple[EmailAddress, ...], response: Response
 ) -> Result[EmailReceipt]:
     """Parse the result of one message of a bulk."""
-    refused = _refusal(entry, VendorRejected, service=wire.account)
-    if refused is not None:
-        return Result(error=refused)
+    refused_error = _refusal(entry, VendorRejected, service=wire.account)
+    if refused_error is not None:
+        return Result(error=refused_error)
     try:
         return Result(read_sent(wire, entry, people, response))
     except ConnectorError as error:
@@ -327,14 +327,14 @@ def read_days(response: Response, names: Mapping[str, str]) -> list[tuple[date, 
     body = read_answer(response)
     if not is_list(body.value("Days")):
         raise malformed(response, "Days")
-    counted: list[tuple[date, EmailCounts]] = []
+    counted_pairs: list[tuple[date, EmailCounts]] = []
     for day in body.objects("Days"):
         at = required(day.time("Date"), response, "Date")
-        counted += [
-            (at.date(), EmailCounts(**{ours: day.integer(theirs)}))
-            for theirs, ours in names.items()
+        counted_pairs += [
+            (at.date(), EmailCounts(**{own_text: day.integer(foreign_text)}))
+            for foreign_text, own_text in names.items()
         ]
-    return counted
+    return counted_pairs
 
 
 def _refusal(
@@ -345,12 +345,12 @@ def _refusal(
     if not code or kind is None:
         return None
     words = _WORDS.words(body.text("Message") or "", _LONGEST)
-    more = {"by_vendor": True} if kind is RateLimitExceeded else {}
+    further_fields = {"by_vendor": True} if kind is RateLimitExceeded else {}
     error: ConnectorError = kind(
         f"Postmark refused: {words or code}",
         vendor_code=str(code),
         vendor_message=words or None,
         **fields,
-        **more,
+        **further_fields,
     )
     return error

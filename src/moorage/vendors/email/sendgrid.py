@@ -305,8 +305,8 @@ def message_id(id_: str, at_the_gate: str = "") -> str:
     station = _STATION.search(id_)
     if station is None:
         return id_.partition(".")[0]
-    named = _AT_THE_GATE.fullmatch(at_the_gate)
-    return id_[: station.start()] or (id_ if named is None else named[1])
+    named_match = _AT_THE_GATE.fullmatch(at_the_gate)
+    return id_[: station.start()] or (id_ if named_match is None else named_match[1])
 
 
 def _is_vendor_field(name: str) -> bool:
@@ -318,12 +318,12 @@ def _arguments(metadata: Mapping[str, str]) -> dict[str, str]:
     return {name_at(name, _is_vendor_field): value for name, value in metadata.items()}
 
 
-def _person(address: EmailAddress) -> dict[str, str]:
+def _recipient_fields(address: EmailAddress) -> dict[str, str]:
     return {"email": address.wire} | ({"name": address.name} if address.name else {})
 
 
-def _people(several: tuple[EmailAddress, ...]) -> list[dict[str, str]]:
-    return [_person(item) for item in several]
+def _recipient_list(several: tuple[EmailAddress, ...]) -> list[dict[str, str]]:
+    return [_recipient_fields(item) for item in several]
 
 
 def _headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -335,9 +335,9 @@ def personalization(recipient: BulkRecipient) -> dict[str, Any]:
     """The personalization of one recipient."""
     return without_nothing(
         {
-            "to": _people(recipient.to),
-            "cc": _people(recipient.cc),
-            "bcc": _people(recipient.bcc),
+            "to": _recipient_list(recipient.to),
+            "cc": _recipient_list(recipient.cc),
+            "bcc": _recipient_list(recipient.bcc),
             "headers": _headers(recipient.headers),
             "custom_args": _arguments(recipient.metadata),
         }
@@ -368,8 +368,8 @@ def bulk_body(vendor: SendGrid, bulk: BulkMessage) -> dict[str, Any]:
 
 def _substitutions(recipient: BulkRecipient, places: frozenset[str]) -> dict[str, str]:
     words = {name: str(recipient.data[name]) for name in sorted(places)}
-    plain = {f"{{{{{name}}}}}": word for name, word in words.items()}
-    return plain | {f"{{{{html:{name}}}}}": escape(word) for name, word in words.items()}
+    plain_values = {f"{{{{{name}}}}}": word for name, word in words.items()}
+    return plain_values | {f"{{{{html:{name}}}}}": escape(word) for name, word in words.items()}
 
 
 def mail_body(
@@ -388,16 +388,16 @@ def mail_body(
         personalizations = [
             {"dynamic_template_data": dict(template.data), **item} for item in personalizations
         ]
-    several = len(message.reply_to) > 1
+    is_several = len(message.reply_to) > 1
     tracking = {
         "open_tracking": message.track_opens,
         "click_tracking": message.track_clicks,
     }
     body = {
         "personalizations": personalizations,
-        "from": _person(sender),
-        "reply_to": _person(message.reply_to[0]) if len(message.reply_to) == 1 else None,
-        "reply_to_list": _people(message.reply_to) if several else None,
+        "from": _recipient_fields(sender),
+        "reply_to": _recipient_fields(message.reply_to[0]) if len(message.reply_to) == 1 else None,
+        "reply_to_list": _recipient_list(message.reply_to) if is_several else None,
         "subject": message.subject,
         "content": _contents(message),
         "attachments": [_file(file) for file in message.attachments],
@@ -464,17 +464,17 @@ class Taken:
 def read_taken(wire: Wire, body: Mapping[str, Any], response: Response, key: str | None) -> Taken:
     """Parse the result of an accepted request; status 200 is one only in the sandbox mode."""
     id_ = response.headers.get("x-message-id")
-    raw = {"status": response.status, "headers": dict(response.headers.pairs)}
+    raw_fields = {"status": response.status, "headers": dict(response.headers.pairs)}
     dry = as_answer(body).value("mail_settings.sandbox_mode.enable") is True
     if dry and response.status == _CHECKED:
         warning = "SendGrid's sandbox mode is on: nothing is sent."
-        return Taken(wire.ref(id_ or _DRY), dry=True, warnings=(warning,), raw=raw)
+        return Taken(wire.ref(id_ or _DRY), dry=True, warnings=(warning,), raw=raw_fields)
     if response.status != _ACCEPTED:
         raise malformed(response)
     if id_:
-        return Taken(wire.ref(id_), dry=False, warnings=(), raw=raw)
+        return Taken(wire.ref(id_), dry=False, warnings=(), raw=raw_fields)
     ours = wire.ref(id_of_ours(wire, key), unnamed="1")
-    return Taken(ours, dry=False, warnings=(_UNNAMED,), raw=raw)
+    return Taken(ours, dry=False, warnings=(_UNNAMED,), raw=raw_fields)
 
 
 def read_check(address: EmailAddress, response: Response) -> AddressCheck:
@@ -483,7 +483,7 @@ def read_check(address: EmailAddress, response: Response) -> AddressCheck:
     result = body.object("result")
     verdict = required(result.text("verdict"), response, "result.verdict")
     domain, additional = result.object("checks.domain"), result.object("checks.additional")
-    suggested = result.text("suggestion")
+    suggested_text = result.text("suggestion")
     local = address.email.rpartition("@")[0]
     reasons = [name for name, value in additional.raw.items() if value is True]
     reasons += [
@@ -497,7 +497,7 @@ def read_check(address: EmailAddress, response: Response) -> AddressCheck:
         vendor_verdict=verdict,
         score=result.decimal("score"),
         reasons=tuple(reasons),
-        did_you_mean=None if suggested is None else f"{local}@{suggested}",
+        did_you_mean=None if suggested_text is None else f"{local}@{suggested_text}",
         disposable=domain.flag("is_suspected_disposable_address"),
         role=result.flag("checks.local_part.is_suspected_role_address"),
         mx=domain.flag("has_mx_or_a_record"),
@@ -509,14 +509,17 @@ def read_statistics(
     query: StatisticsQuery, rows: list[Answer], response: Response
 ) -> EmailStatistics:
     """Parse statistics."""
-    counted: list[tuple[Any, EmailCounts]] = []
+    counted_pairs: list[tuple[Any, EmailCounts]] = []
     for row in rows:
         day = required(row.time("date"), response, "date")
         for stats in row.objects("stats"):
             numbers = stats.object("metrics")
-            counts = {ours: numbers.integer(theirs) for ours, theirs in _COUNTS.items()}
-            counted.append((day.date(), EmailCounts(**counts)))
-    return EmailStatistics.of(query, counted, [row.raw for row in rows])
+            counts = {
+                own_text: numbers.integer(foreign_text)
+                for own_text, foreign_text in _COUNTS.items()
+            }
+            counted_pairs.append((day.date(), EmailCounts(**counts)))
+    return EmailStatistics.of(query, counted_pairs, [row.raw for row in rows])
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:

@@ -137,8 +137,8 @@ class Smtp(Vendor):
                 remedy="Give the message a `from_`, or the account a `sender`.",
             )
         id_ = message_id(wire, sender, key)
-        written = mime_bytes(message, sender, id_)
-        dated = f"Date: {format_datetime(wire.now())}\r\n".encode() + written
+        written_bytes = mime_bytes(message, sender, id_)
+        dated = f"Date: {format_datetime(wire.now())}\r\n".encode() + written_bytes
         envelope = {
             "sender": (message.envelope_sender or sender).wire,
             "recipients": [address.wire for address in message.everybody],
@@ -150,7 +150,7 @@ class Smtp(Vendor):
             envelope,
             dated,
             key=key,
-            payload={"envelope": envelope, "message": hashlib.sha256(written).hexdigest()},
+            payload={"envelope": envelope, "message": hashlib.sha256(written_bytes).hexdigest()},
         )
         return read_receipt(wire, id_, message, reply)
 
@@ -179,9 +179,11 @@ def read_receipt(
     wire: Wire, id_: str, message: EmailMessage, reply: Mapping[str, Any]
 ) -> EmailReceipt:
     """Parse the answers of a server that accepted the message for at least one recipient."""
-    refused: Mapping[str, list[Any]] = reply["refused"]
-    recipients = [_outcome(address, refused.get(address.wire)) for address in message.everybody]
-    count = len(refused)
+    refused_values: Mapping[str, list[Any]] = reply["refused"]
+    recipients = [
+        _outcome(address, refused_values.get(address.wire)) for address in message.everybody
+    ]
+    count = len(refused_values)
     return EmailReceipt(
         ref=wire.ref(id_),
         status=EmailStatus.QUEUED,

@@ -151,28 +151,28 @@ def read_payment(
         new_reference or (payment_reference.id if open_ else None), response, "pspReference"
     )
     amount = requested or UNITS.read(body.value("amount.value"), body.value("amount.currency"))
-    authorized = None
+    authorized_amount = None
     if state is PaymentState.AUTHORIZED:
-        authorized = (
+        authorized_amount = (
             UNITS.read(body.value("amount.value"), body.value("amount.currency")) or requested
         )
-    nothing = None if authorized is None else authorized * 0
-    captured = authorized if taken else nothing
-    unnamed = payment_reference.other("unnamed") if new_reference is None else None
+    empty_amount = None if authorized_amount is None else authorized_amount * 0
+    captured = authorized_amount if taken else empty_amount
+    unnamed_text = payment_reference.other("unnamed") if new_reference is None else None
     ref = payment_ref(
-        wire.ref, psp, amount, unnamed=unnamed, capture="auto" if open_ and taken else None
+        wire.ref, psp, amount, unnamed=unnamed_text, capture="auto" if open_ and taken else None
     )
     return Payment(
         ref=ref,
-        state=state_of(amount, captured, nothing) or state,
+        state=state_of(amount, captured, empty_amount) or state,
         vendor_state=result,
         amount=amount,
-        authorized=authorized,
+        authorized=authorized_amount,
         captured=captured,
-        refunded=nothing,
+        refunded=empty_amount,
         next_action=_next_action(body.object("action")),
-        means=_means(body),
-        reference=body.text("merchantReference") or (psp if unnamed else None),
+        means=_payment_means(body),
+        reference=body.text("merchantReference") or (psp if unnamed_text else None),
         raw=body.raw,
     )
 
@@ -182,11 +182,11 @@ def _next_action(action: Answer) -> NextAction | None:
         return None
     kind, method = action.text("type"), action.text("method") or "GET"
     type_ = _ACTIONS.get(kind or "", NextActionType.UNKNOWN)
-    posted = type_ is NextActionType.REDIRECT and method == "POST"
+    is_posted = type_ is NextActionType.REDIRECT and method == "POST"
     # Adyen's own components need the complete action.
     fields = action.raw if type_ is not NextActionType.REDIRECT else action.object("data").raw
     return NextAction(
-        type=NextActionType.POST if posted else type_,
+        type=NextActionType.POST if is_posted else type_,
         url=action.text("url"),
         method=method,
         fields=fields,
@@ -196,7 +196,7 @@ def _next_action(action: Answer) -> NextAction | None:
     )
 
 
-def _means(body: Answer) -> MeansOfPayment | None:
+def _payment_means(body: Answer) -> MeansOfPayment | None:
     method, more = body.object("paymentMethod"), read_flat(body, "additionalData")
     if not method and "paymentMethod" not in more:
         return None
@@ -222,19 +222,19 @@ def read_move(response: Response) -> tuple[Answer, str, MoveState]:
     """Parse a capture, a cancellation or a refund: its reference and its state."""
     body = read_answer(response)
     psp = required(body.text("pspReference"), response, "pspReference")
-    received = body.text("status") == "received"
-    return body, psp, MoveState.PENDING if received else MoveState.UNKNOWN
+    is_received = body.text("status") == "received"
+    return body, psp, MoveState.PENDING if is_received else MoveState.UNKNOWN
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
     """The error in an answer's body, which is more specific than its status."""
     try:
-        raw = response.json()
+        raw_value = response.json()
     except InvalidData:
         return None
-    if not is_object(raw):
+    if not is_object(raw_value):
         return None
-    body = Answer(raw)
+    body = Answer(raw_value)
     if is_success(response.status):
         return _refusal(body, response)
     code, words = body.text("errorCode"), vendor_words(response)[1]
@@ -245,7 +245,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
         "response": response,
     }
     if code == "704":
-        return _repeated(response)
+        return _key_reuse_error(response)
     if response.status == _TOO_MANY:
         return None
     if code in _CARDS:
@@ -264,7 +264,7 @@ _KINDS: Final[dict[str, Callable[..., ConnectorError]]] = {
 }
 
 
-def _repeated(response: Response) -> ConnectorError:
+def _key_reuse_error(response: Response) -> ConnectorError:
     """The error of an idempotency key that is in use, or was used for another request."""
     if response.headers.get("transient-error") == "true":
         return IdempotencyInProgress("Adyen is still working on a request with this key (704).")

@@ -73,9 +73,9 @@ def left_of(payment: Payment) -> Money:
     Raises:
         VendorRejected: nothing is left.
     """
-    left = payment.refundable
-    if left is not None and left.minor > 0:
-        return left
+    remaining_amount = payment.refundable
+    if remaining_amount is not None and remaining_amount.minor > 0:
+        return remaining_amount
     raise VendorRejected(
         "Nothing of this payment is left to refund.",
         remedy="Look at the refunds of the payment.",
@@ -89,8 +89,8 @@ def is_before(query: PaymentQuery, created_at: datetime | None) -> bool:
 
 def is_within(query: PaymentQuery, created_at: datetime | None) -> bool:
     """True if the query includes an item of this time; one without a time is included."""
-    late = created_at is not None and query.until is not None and created_at >= query.until
-    return not late and not is_before(query, created_at)
+    is_late = created_at is not None and query.until is not None and created_at >= query.until
+    return not is_late and not is_before(query, created_at)
 
 
 def reason_by_code(codes: Mapping[DeclineReason, str]) -> dict[str, DeclineReason]:

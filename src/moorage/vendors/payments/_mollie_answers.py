@@ -103,32 +103,32 @@ def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
         return None
     reference = payment_ref(ref, key, amount)
     captured = _captured(body, status, amount)
-    refunded = money(body, "amountRefunded") or amount * 0
+    refunded_amount = money(body, "amountRefunded") or amount * 0
     action = _next_action(body) if status == "open" else None
-    embedded = body.object("_embedded")
+    embedded_answer = body.object("_embedded")
     return Payment(
         ref=reference,
-        state=_state(body, action)
-        or state_of(amount, captured, refunded)
+        state=_payment_state(body, action)
+        or state_of(amount, captured, refunded_amount)
         or _STATES.get(status, PaymentState.UNKNOWN),
         vendor_state=status,
         amount=amount,
         authorized=amount if status == "authorized" else captured,
         captured=captured,
-        refunded=refunded,
+        refunded=refunded_amount,
         next_action=action,
         decline=decline_of(body) if status == "failed" else None,
-        means=_means(body),
+        means=_payment_means(body),
         reference=body.text("metadata.reference"),
-        captures=_read_all(ref, embedded, "captures", capture_of),
-        refunds=_read_all(ref, embedded, "refunds", refund_of),
+        captures=_read_all(ref, embedded_answer, "captures", capture_of),
+        refunds=_read_all(ref, embedded_answer, "refunds", refund_of),
         created_at=body.time("createdAt"),
         authorized_until=body.time("captureBefore"),
         raw=body.raw,
     )
 
 
-def _state(body: Answer, action: NextAction | None) -> PaymentState | None:
+def _payment_state(body: Answer, action: NextAction | None) -> PaymentState | None:
     """The state that follows from the captured and refunded totals; None if both are zero."""
     taken_back = money(body, "amountChargedBack")
     if taken_back is not None and taken_back.minor > 0:
@@ -181,7 +181,7 @@ def decline_of(body: Answer) -> Decline:
     )
 
 
-def _means(body: Answer) -> MeansOfPayment | None:
+def _payment_means(body: Answer) -> MeansOfPayment | None:
     method, details = body.text("method"), body.object("details")
     if method is None:
         return None
@@ -272,7 +272,7 @@ def refused(payment: Payment) -> PaymentDeclined | None:
     """The error of a payment that has failed when the buyer returns from it."""
     if payment.vendor_state not in _ENDED:
         return None
-    return _declined(as_answer(payment.raw), str(payment.ref))
+    return _decline_error(as_answer(payment.raw), str(payment.ref))
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
@@ -302,10 +302,10 @@ def _refusal(request: Request, response: Response) -> PaymentDeclined | None:
     body = error_answer(response)
     if body.text("status") not in _ENDED:
         return None
-    return _declined(body, body.text("id"), status=response.status, response=response)
+    return _decline_error(body, body.text("id"), status=response.status, response=response)
 
 
-def _declined(body: Answer, payment: str | None, **answered: Any) -> PaymentDeclined:
+def _decline_error(body: Answer, payment: str | None, **answered: Any) -> PaymentDeclined:
     decline = decline_of(body)
     return PaymentDeclined(
         f"Mollie reports the payment as {body.text('status')}"

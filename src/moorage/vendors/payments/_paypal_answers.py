@@ -151,22 +151,22 @@ def decline_reason(code: str | None) -> DeclineReason | None:
 
 def order_id(body: Answer) -> str | None:
     """The id of the order that an object belongs to, if it states one."""
-    return body.text("supplementary_data.related_ids.order_id") or _above(body, "orders")
+    return body.text("supplementary_data.related_ids.order_id") or _parent_id(body, "orders")
 
 
 def refunded_order(body: Answer) -> str | None:
     """The order that a refund belongs to; other objects' `custom_id` is the host's own."""
-    custom = body.text("custom_id") or ""
-    ours = custom.removeprefix(OURS) if custom.startswith(OURS) else None
-    return order_id(body) or ours
+    custom_text = body.text("custom_id") or ""
+    own_text = custom_text.removeprefix(OURS) if custom_text.startswith(OURS) else None
+    return order_id(body) or own_text
 
 
 def capture_id(body: Answer) -> str | None:
     """The capture that a refund belongs to, if it states one."""
-    return body.text("supplementary_data.related_ids.capture_id") or _above(body, "captures")
+    return body.text("supplementary_data.related_ids.capture_id") or _parent_id(body, "captures")
 
 
-def _above(body: Answer, kind: str) -> str | None:
+def _parent_id(body: Answer, kind: str) -> str | None:
     """The id of the parent object, if that is of this kind."""
     match = _LINK.fullmatch(_link(body, ("up",)) or "")
     return unquote(match[2]) if match is not None and match[1].endswith(kind) else None
@@ -189,8 +189,8 @@ def payment_of(make: MakeRef, body: Answer) -> Payment | None:
     amount = money(unit, "amount")
     if key is None or status is None or amount is None:
         return None
-    authorization = _last(unit.objects("payments.authorizations"))
-    taken = list(unit.objects("payments.captures"))
+    authorization = _last_capture(unit.objects("payments.authorizations"))
+    taken_answers = list(unit.objects("payments.captures"))
     refund_bodies = list(unit.objects("payments.refunds"))
     ref = payment_ref(
         make,
@@ -198,30 +198,41 @@ def payment_of(make: MakeRef, body: Answer) -> Payment | None:
         amount,
         authorization=authorization.text("id"),
         # While more may be captured, the capture of a later refund is unknown.
-        capture=taken[0].text("id") if len(taken) == 1 and _is_final(taken[0]) else None,
+        capture=taken_answers[0].text("id")
+        if len(taken_answers) == 1 and _is_final(taken_answers[0])
+        else None,
     )
-    captures = [capture for item in taken if (capture := capture_of(make, ref, item)) is not None]
+    captures = [
+        capture for item in taken_answers if (capture := capture_of(make, ref, item)) is not None
+    ]
     refunds = [
         refund for item in refund_bodies if (refund := refund_of(make, ref, item)) is not None
     ]
-    captured, refunded = _done(captures, amount), _refunded(captures, refunds, amount)
-    state = state_of(amount, captured, refunded) or _state(status, authorization, taken)
+    captured, refunded_amount = (
+        _completed_total(captures, amount),
+        _refunded_total(captures, refunds, amount),
+    )
+    state = state_of(amount, captured, refunded_amount) or _order_state(
+        status, authorization, taken_answers
+    )
     open_ = state is PaymentState.REQUIRES_ACTION
-    failed = _last(
-        element for element in (*taken, authorization) if "processor_response" in element.raw
+    failed_answer = _last_capture(
+        element
+        for element in (*taken_answers, authorization)
+        if "processor_response" in element.raw
     )
     return Payment(
         ref=ref,
         state=state,
         vendor_state=status,
         amount=amount,
-        authorized=_authorized(authorization, taken, captured),
+        authorized=_authorized_total(authorization, taken_answers, captured),
         captured=captured,
-        refunded=refunded,
+        refunded=refunded_amount,
         next_action=_next_action(body) if open_ else None,
-        decline=decline_of(failed) if state is PaymentState.FAILED else None,
+        decline=decline_of(failed_answer) if state is PaymentState.FAILED else None,
         client_token=key if open_ else None,
-        means=_means(body),
+        means=_payment_means(body),
         reference=unit.text("custom_id"),
         captures=tuple(captures),
         refunds=tuple(refunds),
@@ -232,7 +243,7 @@ def payment_of(make: MakeRef, body: Answer) -> Payment | None:
     )
 
 
-def _last(answers: Iterable[Answer]) -> Answer:
+def _last_capture(answers: Iterable[Answer]) -> Answer:
     return [Answer({}), *answers][-1]
 
 
@@ -240,7 +251,7 @@ def _is_final(capture: Answer) -> bool:
     return capture.flag("final_capture") is not False
 
 
-def _state(status: str, authorization: Answer, captures: list[Answer]) -> PaymentState:
+def _order_state(status: str, authorization: Answer, captures: list[Answer]) -> PaymentState:
     """The state of an order without a capture."""
     taken = {_CAPTURES.get(capture.text("status") or "", MoveState.UNKNOWN) for capture in captures}
     if MoveState.PENDING in taken:
@@ -252,20 +263,20 @@ def _state(status: str, authorization: Answer, captures: list[Answer]) -> Paymen
     return _ORDERS.get(status, PaymentState.UNKNOWN)
 
 
-def _done(moves: Iterable[Capture | Refund], amount: Money) -> Money:
+def _completed_total(moves: Iterable[Capture | Refund], amount: Money) -> Money:
     """The total of the successful items."""
     done = (move.amount for move in moves if move.state is MoveState.SUCCEEDED)
     same = (item for item in done if item is not None and item.currency == amount.currency)
     return sum(same, amount * 0)
 
 
-def _refunded(captures: list[Capture], refunds: list[Refund], amount: Money) -> Money:
+def _refunded_total(captures: list[Capture], refunds: list[Refund], amount: Money) -> Money:
     """The refunded total; money that PayPal itself took back appears in no refund."""
     whole = (capture for capture in captures if capture.vendor_state == "REFUNDED")
-    return max(_done(refunds, amount), _done(whole, amount))
+    return max(_completed_total(refunds, amount), _completed_total(whole, amount))
 
 
-def _authorized(authorization: Answer, taken: list[Answer], captured: Money) -> Money | None:
+def _authorized_total(authorization: Answer, taken: list[Answer], captured: Money) -> Money | None:
     """The authorised total, without the amounts that a final capture or a void released."""
     if authorization.text("status") == "VOIDED" or any(
         item.flag("final_capture") for item in taken
@@ -293,8 +304,8 @@ def decline_of(move: Answer) -> Decline:
 
 def is_ready(payment: Payment) -> bool:
     """True if the buyer has approved, or entered a card in PayPal's form."""
-    entered = payment.means is not None and payment.means.last4 is not None
-    return payment.vendor_state == "APPROVED" or (payment.vendor_state == "CREATED" and entered)
+    is_entered = payment.means is not None and payment.means.last4 is not None
+    return payment.vendor_state == "APPROVED" or (payment.vendor_state == "CREATED" and is_entered)
 
 
 def unconfirmed(payment: Payment) -> Decline | None:
@@ -306,7 +317,7 @@ def unconfirmed(payment: Payment) -> Decline | None:
     return Decline(reason=DeclineReason.AUTHENTICATION_REQUIRED, vendor_code=shift)
 
 
-def _means(body: Answer) -> MeansOfPayment | None:
+def _payment_means(body: Answer) -> MeansOfPayment | None:
     source = body.object("payment_source")
     kind = next(iter(source.raw), None)
     if kind is None:
@@ -318,11 +329,11 @@ def _means(body: Answer) -> MeansOfPayment | None:
         brand=means.text("brand"),
         last4=means.text("last_digits"),
         expires=None if expires is None else (int(expires[1]), int(expires[2])),
-        stored=_stored(kind, means.text("attributes.vault.id")),
+        stored=_stored_source(kind, means.text("attributes.vault.id")),
     )
 
 
-def _stored(kind: str, vault_id: str | None) -> str | None:
+def _stored_source(kind: str, vault_id: str | None) -> str | None:
     """The reference of a stored means of payment, as the source of later charges."""
     return None if vault_id is None else f"{kind}:{vault_id}"
 
@@ -353,12 +364,12 @@ def _move_fields(body: Answer, states: dict[str, MoveState]) -> dict[str, Any] |
         return None
     state = states.get(status, MoveState.UNKNOWN)
     code = body.text("processor_response.response_code")
-    failed = code if state is MoveState.FAILED else None
+    failed_text = code if state is MoveState.FAILED else None
     return {
         "state": state,
         "vendor_state": status,
         "amount": money(body, "amount"),
-        "reason": failed or body.text("status_details.reason"),
+        "reason": failed_text or body.text("status_details.reason"),
         "at": body.time("update_time") or body.time("create_time"),
         "raw": body.raw,
     }

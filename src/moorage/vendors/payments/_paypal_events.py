@@ -98,13 +98,13 @@ def _capture_event(make: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
     capture = None if payment is None else capture_of(make, payment, body)
     if payment is None or capture is None:
         return None
-    failed = capture.state is MoveState.FAILED
+    is_failed = capture.state is MoveState.FAILED
     return PaymentEvent(
         id=None,
         ref=payment,
         vendor_state=capture.vendor_state,
-        state=PaymentState.FAILED if failed else None,
-        decline=decline_of(body) if failed else None,
+        state=PaymentState.FAILED if is_failed else None,
+        decline=decline_of(body) if is_failed else None,
         reference=body.text("custom_id"),
         capture=capture,
         ask=_is_capture(payment),
@@ -142,9 +142,9 @@ def _reversed_event(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | No
 
 def _dispute_event(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
     dispute = dispute_of(make, body)
-    taken = kind.endswith(".CREATED") or (dispute is not None and dispute.state in _TAKEN_BACK)
+    is_taken = kind.endswith(".CREATED") or (dispute is not None and dispute.state in _TAKEN_BACK)
     reference = body.text("disputed_transactions.0.custom")
-    return dispute_event(dispute, taken=taken, reference=reference)
+    return dispute_event(dispute, taken=is_taken, reference=reference)
 
 
 def _payment(make: MakeRef, order: str | None, **related: str | None) -> Ref | None:
@@ -176,7 +176,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     """The error in an answer's body, which is more specific than its status."""
     body = error_answer(response)
     if is_success(response.status):
-        return _declined(body, response) if request.method is HttpMethod.POST else None
+        return _decline_error(body, response) if request.method is HttpMethod.POST else None
     details = body.object("details.0")
     if response.status == _CONFLICT and details.text("issue") is None:
         # Of two concurrent requests with the same id, PayPal fails the second.
@@ -196,8 +196,8 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     reason = decline_reason(code)
     if reason is not None:
         return PaymentDeclined(f"The payment was declined: {words}", reason=reason, **error_fields)
-    wrong = InvalidRequest if details.text("field") is not None else VendorRejected
-    kind = _KINDS.get(response.status, wrong)
+    wrong_function = InvalidRequest if details.text("field") is not None else VendorRejected
+    kind = _KINDS.get(response.status, wrong_function)
     if kind is RateLimitExceeded:
         error_fields["by_vendor"] = True
     return kind(f"PayPal refused: {words}", **error_fields)
@@ -214,7 +214,7 @@ def declined(decline: Decline, payment: str | None, **details: Any) -> PaymentDe
     )
 
 
-def _declined(body: Answer, response: Response) -> PaymentDeclined | None:
+def _decline_error(body: Answer, response: Response) -> PaymentDeclined | None:
     """True if an order is complete although its capture or authorisation was declined."""
     payments = body.object("purchase_units.0.payments")
     tries = [*payments.objects("authorizations"), *payments.objects("captures")]

@@ -40,9 +40,9 @@ def order_body(charge: Charge, intent: str, return_url: str | None) -> dict[str,
     """
     unit: dict[str, Any] = {
         "amount": amount_body(charge.amount),
-        "custom_id": _short(charge.reference, "reference"),
+        "custom_id": _shortened_text(charge.reference, "reference"),
         "description": (charge.description or "")[:_DESCRIPTION] or None,
-        "soft_descriptor": _short(charge.statement_descriptor, "statement_descriptor"),
+        "soft_descriptor": _shortened_text(charge.statement_descriptor, "statement_descriptor"),
     }
     body: dict[str, Any] = {
         "intent": intent,
@@ -61,7 +61,7 @@ def _source(charge: Charge, return_url: str | None) -> dict[str, Any]:
         kind, vault_id = "card" if cards else "paypal", ""
         context = _context(return_url) or {}
     else:
-        kind, vault_id, context = _chosen(charge, return_url)
+        kind, vault_id, context = _payment_source(charge, return_url)
     if cards and kind != "card":
         raise UnsupportedByVendor(
             f"PayPal supports no confirmation by the bank (3-D Secure) for {kind}.",
@@ -82,7 +82,7 @@ def _source(charge: Charge, return_url: str | None) -> dict[str, Any]:
     return {kind: means} if means else {}
 
 
-def _chosen(charge: Charge, return_url: str | None) -> tuple[str, str, dict[str, Any]]:
+def _payment_source(charge: Charge, return_url: str | None) -> tuple[str, str, dict[str, Any]]:
     """The kind of a source, its id if it is stored, and the URL that the buyer returns to."""
     kind, _, vault_id = (charge.source or "").partition(":")
     if kind not in _SOURCES or (kind != "paypal" and not vault_id):
@@ -131,7 +131,7 @@ def _buyer(charge: Charge, kind: str) -> dict[str, Any]:
     return means
 
 
-def _short(text: str | None, field: str) -> str | None:
+def _shortened_text(text: str | None, field: str) -> str | None:
     if text is None or len(text) <= LONGEST[field]:
         return text
     raise InvalidData(

@@ -146,18 +146,18 @@ def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
     amount = total if approved is None else max(total, approved)
     state = _STATES.get(status, PaymentState.UNKNOWN)
     captured = total if status == "COMPLETED" else total * 0
-    refunded = money(body, "refunded_money") or total * 0
+    refunded_amount = money(body, "refunded_money") or total * 0
     is_known = state is not PaymentState.UNKNOWN
     return Payment(
         ref=payment_ref(ref, key, amount),
-        state=state_of(amount, captured, refunded) or state,
+        state=state_of(amount, captured, refunded_amount) or state,
         vendor_state=status,
         amount=amount,
         authorized=total if status == "APPROVED" else captured if is_known else None,
         captured=captured if is_known else None,
-        refunded=refunded,
+        refunded=refunded_amount,
         decline=_failure(body) if state is PaymentState.FAILED else None,
-        means=_means(body),
+        means=_payment_means(body),
         reference=body.text("reference_id"),
         created_at=body.time("created_at"),
         authorized_until=body.time("delayed_until") if status == "APPROVED" else None,
@@ -186,7 +186,7 @@ def decline_of(error: Answer) -> Decline:
     )
 
 
-def _means(body: Answer) -> MeansOfPayment | None:
+def _payment_means(body: Answer) -> MeansOfPayment | None:
     kind, card = body.text("source_type"), body.object("card_details.card")
     if kind is None:
         return None
@@ -284,8 +284,8 @@ def _refund_event(ref: MakeRef, body: Answer) -> PaymentEvent | None:
 
 def _dispute_event(ref: MakeRef, body: Answer) -> PaymentEvent | None:
     dispute = dispute_of(ref, body)
-    taken = dispute is not None and dispute.vendor_state in _TAKEN_BACK
-    return dispute_event(dispute, taken=taken)
+    is_taken = dispute is not None and dispute.vendor_state in _TAKEN_BACK
+    return dispute_event(dispute, taken=is_taken)
 
 
 def _payout_event(ref: MakeRef, body: Answer) -> PaymentEvent | None:

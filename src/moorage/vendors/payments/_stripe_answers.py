@@ -134,22 +134,22 @@ def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
     amount = money(body, "amount")
     if key is None or status is None or amount is None:
         return None
-    state = _state(body, status)
+    state = _payment_state(body, status)
     charge = body.object("latest_charge")
     captured, open_ = money(body, "amount_received"), money(body, "amount_capturable")
-    refunded = _refunded(body, charge, captured)
+    refunded_amount = _refunded_total(body, charge, captured)
     return Payment(
         ref=payment_ref(ref, key, amount),
-        state=(state_of(amount, captured, refunded) or state) if state in _PAID else state,
+        state=(state_of(amount, captured, refunded_amount) or state) if state in _PAID else state,
         vendor_state=status,
         amount=amount,
         authorized=None if captured is None or open_ is None else captured + open_,
         captured=captured,
-        refunded=refunded,
+        refunded=refunded_amount,
         next_action=_next_action(body),
         decline=decline_of(body.object("last_payment_error")),
         client_token=body.text("client_secret"),
-        means=_means(body, charge),
+        means=_payment_means(body, charge),
         reference=body.text("metadata.reference"),
         created_at=body.time("created"),
         authorized_until=charge.time("payment_method_details.card.capture_before"),
@@ -157,7 +157,7 @@ def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
     )
 
 
-def _state(body: Answer, status: str) -> PaymentState:
+def _payment_state(body: Answer, status: str) -> PaymentState:
     state = _STATES.get(status, PaymentState.UNKNOWN)
     if state is PaymentState.REQUIRES_PAYMENT_METHOD and body.value("last_payment_error"):
         return PaymentState.FAILED
@@ -166,7 +166,7 @@ def _state(body: Answer, status: str) -> PaymentState:
     return state
 
 
-def _refunded(body: Answer, charge: Answer, captured: Money | None) -> Money | None:
+def _refunded_total(body: Answer, charge: Answer, captured: Money | None) -> Money | None:
     if charge.flag("captured"):
         return MINOR.read(charge.value("amount_refunded"), body.value("currency"))
     # Stripe may report an uncaptured amount as refunded after a cancellation.
@@ -197,8 +197,8 @@ def _next_action(body: Answer) -> NextAction | None:
     if kind is None:
         return None
     details = action.object(kind)
-    shown = NextActionType.DISPLAY if "display" in kind else NextActionType.UNKNOWN
-    type_ = _ACTIONS.get(kind, shown)
+    shown_type = NextActionType.DISPLAY if "display" in kind else NextActionType.UNKNOWN
+    type_ = _ACTIONS.get(kind, shown_type)
     return NextAction(
         type=type_,
         url=details.text("url") or details.text("hosted_verification_url"),
@@ -209,7 +209,7 @@ def _next_action(body: Answer) -> NextAction | None:
     )
 
 
-def _means(body: Answer, charge: Answer) -> MeansOfPayment | None:
+def _payment_means(body: Answer, charge: Answer) -> MeansOfPayment | None:
     details = charge.object("payment_method_details")
     card = details.object("card")
     year, month = card.integer("exp_year"), card.integer("exp_month")

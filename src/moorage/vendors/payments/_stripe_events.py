@@ -79,14 +79,14 @@ def _charge_event(ref: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
     if key is None:
         return None
     amount, status = money(body, "amount"), body.text("status")
-    failed = kind == "charge.failed"
-    captured = refunded = None
+    is_failed = kind == "charge.failed"
+    captured = refunded_amount = None
     state: PaymentState | None = _CHARGES.get(status or "", PaymentState.UNKNOWN)
     if status in {None, "succeeded"}:
         # Stripe also marks a pending charge as captured.
         captured = money(body, "amount_captured")
-        refunded = money(body, "amount_refunded") if body.flag("captured") else None
-        state = state_of(amount, captured, refunded)
+        refunded_amount = money(body, "amount_refunded") if body.flag("captured") else None
+        state = state_of(amount, captured, refunded_amount)
     return PaymentEvent(
         id=None,
         ref=payment_ref(ref, key, amount),
@@ -95,15 +95,15 @@ def _charge_event(ref: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
         reference=body.text("metadata.reference"),
         amount=amount,
         captured=captured,
-        refunded=refunded,
-        decline=_failure(body) if failed else None,
+        refunded=refunded_amount,
+        decline=_failure(body) if is_failed else None,
     )
 
 
 def _failure(charge: Answer) -> Decline:
     """The reason why a charge failed: the bank's reason is more specific than the code."""
-    why, code = charge.text("outcome.reason"), charge.text("failure_code")
-    fields = {"decline_code": why, "code": code, "message": charge.value("failure_message")}
+    reason_text, code = charge.text("outcome.reason"), charge.text("failure_code")
+    fields = {"decline_code": reason_text, "code": code, "message": charge.value("failure_message")}
     return decline_of(as_answer(fields)) or Decline(reason=DeclineReason.OTHER)
 
 
@@ -137,7 +137,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     if response.status >= 500:
         # A failure that Stripe has stored under the key is returned to every repeat.
         is_final = (response.headers.get("Stripe-Should-Retry") or "").lower() == "false"
-        return _failed(response, words) if is_final else None
+        return _failure_error(response, words) if is_final else None
     error = error_answer(response).object("error")
     kind, code = error.text("type"), error.text("code")
     if code in {"idempotency_key_in_use", "lock_timeout"} or (
@@ -167,7 +167,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     return None
 
 
-def _failed(response: Response, words: str | None) -> VendorFailed:
+def _failure_error(response: Response, words: str | None) -> VendorFailed:
     return VendorFailed(
         f"Stripe failed (HTTP {response.status}), and returns the same to every repeat.",
         status=response.status,

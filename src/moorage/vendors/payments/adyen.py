@@ -194,22 +194,24 @@ class Adyen(Vendor):
                 wire, response, charge.amount, payment_reference=unnamed, taken=taken
             )
 
-        sending = wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
-        return await named(wire, charge.amount, sending)
+        sending_coroutine = wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+        return await named(wire, charge.amount, sending_coroutine)
 
     async def complete(
         self, wire: Wire, ref: Ref, returned: Mapping[str, str], /, *, key: str
     ) -> Payment:
         """Continue a payment after the buyer has returned."""
-        requested, body = stated_amount(ref), details_body(returned)
+        requested_amount, body = stated_amount(ref), details_body(returned)
         request = Request.post(f"/{_VERSION}/payments/details", json=body)
-        taken = ref.other("capture") == "auto"
+        is_taken = ref.other("capture") == "auto"
 
         def parse(response: Response) -> Payment:
-            return read_payment(wire, response, requested, payment_reference=ref, taken=taken)
+            return read_payment(
+                wire, response, requested_amount, payment_reference=ref, taken=is_taken
+            )
 
         return await named(
-            wire, requested, wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+            wire, requested_amount, wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
         )
 
     async def capture(
@@ -241,13 +243,13 @@ class Adyen(Vendor):
             body = {"merchantAccount": self.merchant_account, "paymentReference": ref.id}
             request = Request.post(f"/{_VERSION}/cancels", json=body)
         vendor_key = key_at(wire, key, _KEY)
-        answered, psp, state = await wire.send(request, key=vendor_key, parse=read_move)
+        answered_answer, psp, state = await wire.send(request, key=vendor_key, parse=read_move)
         return Void(
             ref=wire.ref(psp),
             payment=ref,
             state=state,
-            vendor_state=answered.text("status"),
-            raw=answered.raw,
+            vendor_state=answered_answer.text("status"),
+            raw=answered_answer.raw,
         )
 
     async def refund(
@@ -294,14 +296,14 @@ def amount_body(amount: Money) -> dict[str, Any]:
 
 
 def _amount_of(ref: Ref, amount: Money | None) -> Money:
-    requested = amount or stated_amount(ref)
-    if requested is None:
+    requested_amount = amount or stated_amount(ref)
+    if requested_amount is None:
         raise InvalidData(
             "Adyen requires an amount, and this reference does not contain one.",
             field="amount",
             remedy="Give the amount.",
         )
-    return requested
+    return requested_amount
 
 
 def payment_body(vendor: Adyen, charge: Charge, *, taken: bool) -> dict[str, Any]:
@@ -337,14 +339,14 @@ def payment_body(vendor: Adyen, charge: Charge, *, taken: bool) -> dict[str, Any
     if charge.three_ds is ThreeDs.ALWAYS:
         body["authenticationData"] = {"attemptAuthentication": "always"}
     body = {name: value for name, value in body.items() if value is not None}
-    return _complete(merged(body, extra_for("adyen", charge.extra)))
+    return _completed_body(merged(body, extra_for("adyen", charge.extra)))
 
 
 def _buyer(customer: Customer) -> dict[str, Any]:
     name = None
     if customer.name:
-        first, _, last = customer.name.rpartition(" ")
-        name = {"firstName": first or last, "lastName": last}
+        first, _, last_text = customer.name.rpartition(" ")
+        name = {"firstName": first or last_text, "lastName": last_text}
     return {
         "shopperReference": customer.id,
         "shopperName": name,
@@ -382,7 +384,7 @@ _REQUIRED: Final = {
 }
 
 
-def _complete(body: dict[str, Any]) -> dict[str, Any]:
+def _completed_body(body: dict[str, Any]) -> dict[str, Any]:
     for name, (field, remedy) in _REQUIRED.items():
         if name not in body:
             raise InvalidData(f"Adyen requires {name}.", field=field, remedy=remedy)

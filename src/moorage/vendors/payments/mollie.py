@@ -153,8 +153,8 @@ class Mollie(ApiVendor):
     async def _pay(self, wire: Wire, charge: Charge, key: str, **fields: Any) -> Payment:
         request = Request.post(PAYMENTS, json=payment_body(self, charge, **fields))
         parse = partial(read_payment, wire)
-        sending = wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
-        return await named(wire, charge.amount, sending)
+        sending_coroutine = wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+        return await named(wire, charge.amount, sending_coroutine)
 
     async def complete(
         self,
@@ -185,12 +185,12 @@ class Mollie(ApiVendor):
         vendor_key, parse = key_at(wire, key, _KEY), partial(read_capture, wire)
         capture = await wire.send(request, key=vendor_key, parse=parse)
         if final and amount is not None and amount != stated_amount(ref):
-            await _release(wire, ref, f"{key}/release")
+            await _release_rest(wire, ref, f"{key}/release")
         return attrs.evolve(capture, payment=ref, amount=capture.amount or amount)
 
     async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
         """Release an authorised amount, or cancel a payment that the buyer has not made."""
-        if await _release(wire, ref, key):
+        if await _release_rest(wire, ref, key):
             return Void(ref=ref, payment=ref, state=MoveState.PENDING)
         vendor_key, parse = key_at(wire, f"{key}/cancel", _KEY), partial(read_payment, wire)
         try:
@@ -290,7 +290,7 @@ def payment_body(vendor: Mollie, charge: Charge, **fields: Any) -> dict[str, Any
         "webhookUrl": None if vendor.webhook_url is None else vendor.webhook_url.reveal(),
         # The reference by which the payment and its events are found.
         "metadata": {**charge.metadata, "reference": charge.reference},
-        **_means(charge),
+        **_means_fields(charge),
         **_buyer(charge.customer),
         **fields,
     }
@@ -305,7 +305,7 @@ def payment_body(vendor: Mollie, charge: Charge, **fields: Any) -> dict[str, Any
     return body
 
 
-def _means(charge: Charge) -> dict[str, Any]:
+def _means_fields(charge: Charge) -> dict[str, Any]:
     """The fields for the means of payment, and for storing it for later payments."""
     means: dict[str, Any] = {}
     source = charge.source
@@ -345,7 +345,7 @@ def _at(*parts: str) -> str:
     return "/".join([PAYMENTS, *(quote(part, safe="") for part in parts)])
 
 
-async def _release(wire: Wire, ref: Ref, key: str) -> bool:
+async def _release_rest(wire: Wire, ref: Ref, key: str) -> bool:
     """Release the authorised rest; return False if there was none."""
     request = Request.post(_at(ref.id, "release-authorization"), json={})
     try:
@@ -386,11 +386,11 @@ async def _page(
         raise malformed(response, f"_embedded.{name}")
     results = [read_one(wire.ref, item) for item in body.objects(f"_embedded.{name}")]
     items = [item for item in results if item is not None]
-    following = _FROM.search(body.text("_links.next.href") or "")
+    following_match = _FROM.search(body.text("_links.next.href") or "")
     if items and is_before(query, items[-1].created_at):
         # The newest come first: after one that is too old, all are.
-        following = None
+        following_match = None
     return Page(
         tuple(item for item in items if is_within(query, item.created_at)),
-        None if following is None else wire.ref(following[1]),
+        None if following_match is None else wire.ref(following_match[1]),
     )

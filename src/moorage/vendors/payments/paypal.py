@@ -206,15 +206,15 @@ class PayPal(Vendor):
     async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
         """Create an order that the buyer pays in PayPal's form; `complete` then captures it."""
         body = self._order(attrs.evolve(charge, source=None), CAPTURE)
-        return await _ordered(wire, body, charge.amount, key)
+        return await _order_payment(wire, body, charge.amount, key)
 
     async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
         """Create an order that is authorised once the buyer has approved it."""
-        return await _ordered(wire, self._order(charge, AUTHORIZE), charge.amount, key)
+        return await _order_payment(wire, self._order(charge, AUTHORIZE), charge.amount, key)
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
         """Create an order that is captured once the buyer has approved it."""
-        return await _ordered(wire, self._order(charge, CAPTURE), charge.amount, key)
+        return await _order_payment(wire, self._order(charge, CAPTURE), charge.amount, key)
 
     async def complete(
         self, wire: Wire, ref: Ref, returned: Mapping[str, str], /, *, key: str
@@ -235,7 +235,7 @@ class PayPal(Vendor):
             return payment
         verb = "authorize" if payment.raw.get("intent") == AUTHORIZE else "capture"
         request = posted(_path(_ORDERS, payment.ref.id, verb))
-        return await _tried(wire, request, payment.amount, key, known_order=payment.ref.id)
+        return await _try_payment(wire, request, payment.amount, key, known_order=payment.ref.id)
 
     async def capture(
         self, wire: Wire, ref: Ref, amount: Money | None, /, *, final: bool, key: str
@@ -355,28 +355,30 @@ class PayPal(Vendor):
         payment = await self.get(wire, ref)
         if capture is not None:
             return payment.ref.id, capture
-        taken = [item for item in payment.captures if item.state is MoveState.SUCCEEDED]
-        if amount is None and len(taken) > 1:
+        taken_captures = [item for item in payment.captures if item.state is MoveState.SUCCEEDED]
+        if amount is None and len(taken_captures) > 1:
             raise InvalidData(
                 "This payment has several captures, and PayPal refunds one at a time.",
                 field="ref",
                 remedy="Give the ref of a single capture from Payment.captures.",
             )
         # Earlier refunds are ignored: a repeat must choose the same capture.
-        large = (item for item in taken if amount is None or _reaches(item.amount, amount))
-        chosen = next(large, None)
-        if chosen is None:
+        large_captures = (
+            item for item in taken_captures if amount is None or _reaches(item.amount, amount)
+        )
+        chosen_capture = next(large_captures, None)
+        if chosen_capture is None:
             raise VendorRejected(
                 "No single capture of this payment is as large as the refund.",
                 remedy="Refund parts of single captures, by the refs in Payment.captures.",
             )
-        return payment.ref.id, chosen.ref.id
+        return payment.ref.id, chosen_capture.ref.id
 
 
 def _is_before(dispute: Dispute, query: PaymentQuery) -> bool:
     """True if a dispute began before the end of the query, by which PayPal cannot filter."""
-    begun = dispute.created_at
-    return query.until is None or begun is None or begun < query.until
+    start_time = dispute.created_at
+    return query.until is None or start_time is None or start_time < query.until
 
 
 def _next_page(body: Answer) -> str | None:
@@ -404,11 +406,11 @@ def _refund(wire: Wire, payment: Ref | None, response: Response) -> Refund:
     return required(refund_of(wire.ref, payment, read_answer(response)), response, "id or status")
 
 
-async def _ordered(wire: Wire, body: Mapping[str, Any], amount: Money, key: str) -> Payment:
-    return await _tried(wire, posted(_ORDERS, body), amount, key)
+async def _order_payment(wire: Wire, body: Mapping[str, Any], amount: Money, key: str) -> Payment:
+    return await _try_payment(wire, posted(_ORDERS, body), amount, key)
 
 
-async def _tried(
+async def _try_payment(
     wire: Wire, request: Request, amount: Money | None, key: str, *, known_order: str | None = None
 ) -> Payment:
     """Send a request that makes a payment; add the payment's reference to a decline."""

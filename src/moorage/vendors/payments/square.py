@@ -148,7 +148,7 @@ class Square(ApiVendor):
 
     async def _pay(self, wire: Wire, charge: Charge, key: str, *, autocomplete: bool) -> Payment:
         body = payment_body(self, charge, autocomplete=autocomplete)
-        request, parse = _keyed(wire, PAYMENTS, body, key), partial(read_payment, wire)
+        request, parse = _keyed_request(wire, PAYMENTS, body, key), partial(read_payment, wire)
         return await named(wire, charge.amount, wire.send(request, key=key, parse=parse))
 
     async def capture(
@@ -162,28 +162,28 @@ class Square(ApiVendor):
         key: str,
     ) -> Capture:
         """Complete a payment, or a part of it."""
-        before = await _seen_first(wire, ref, key)
-        requested = amount or before.authorized
-        if amount is not None and amount != before.authorized:
+        previous_payment = await _seen_first(wire, ref, key)
+        requested_amount = amount or previous_payment.authorized
+        if amount is not None and amount != previous_payment.authorized:
             part = {"payment": {"amount_money": amount_body(amount)}}
-            request = _keyed(wire, _at(PAYMENTS, ref.id), part, f"{key}/part", method="PUT")
+            request = _keyed_request(wire, _at(PAYMENTS, ref.id), part, f"{key}/part", method="PUT")
             await wire.send(request, key=f"{key}/part", parse=partial(read_payment, wire))
         try:
-            payment = await _moved(
+            payment = await _payment_after_move(
                 wire, Request.post(_at(PAYMENTS, ref.id, "complete"), json={}), key
             )
         except VendorRejected:
             # The answer to an earlier, successful attempt may have been lost.
             payment = await self.get(wire, ref)
-            if before.vendor_state != "APPROVED" or payment.captured != requested:
+            if previous_payment.vendor_state != "APPROVED" or payment.captured != requested_amount:
                 raise
-        done = payment.vendor_state == "COMPLETED"
+        is_finished = payment.vendor_state == "COMPLETED"
         return Capture(
             ref=payment.ref,
             payment=payment.ref,
-            state=MoveState.SUCCEEDED if done else MoveState.UNKNOWN,
+            state=MoveState.SUCCEEDED if is_finished else MoveState.UNKNOWN,
             vendor_state=payment.vendor_state,
-            amount=requested,
+            amount=requested_amount,
             after=payment,
             raw=payment.raw,
         )
@@ -191,7 +191,9 @@ class Square(ApiVendor):
     async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
         """Cancel a payment that was not completed."""
         try:
-            payment = await _moved(wire, Request.post(_at(PAYMENTS, ref.id, "cancel")), key)
+            payment = await _payment_after_move(
+                wire, Request.post(_at(PAYMENTS, ref.id, "cancel")), key
+            )
         except VendorRejected:
             # The answer to an earlier, successful attempt may have been lost.
             payment = await self.get(wire, ref)
@@ -216,7 +218,7 @@ class Square(ApiVendor):
         }
         if reason is not None:
             body["reason"] = reason.value.replace("_", " ")
-        request = _keyed(wire, _REFUNDS, body, key)
+        request = _keyed_request(wire, _REFUNDS, body, key)
         refund = await wire.send(request, key=key, parse=partial(read_refund, wire))
         return attrs.evolve(refund, payment=ref)
 
@@ -232,7 +234,7 @@ class Square(ApiVendor):
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Payment]:
         """List payments."""
-        return await self._page(wire, PAYMENTS, query, after, payment_of, **_times(query))
+        return await self._page(wire, PAYMENTS, query, after, payment_of, **_period_fields(query))
 
     async def disputes(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
@@ -242,7 +244,9 @@ class Square(ApiVendor):
 
     async def payouts(self, wire: Wire, query: PaymentQuery, after: Ref | None, /) -> Page[Payout]:
         """List payouts."""
-        return await self._page(wire, "/v2/payouts", query, after, payout_of, **_times(query))
+        return await self._page(
+            wire, "/v2/payouts", query, after, payout_of, **_period_fields(query)
+        )
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
         """Convert a webhook to events of payments, refunds, disputes and payouts."""
@@ -264,12 +268,12 @@ class Square(ApiVendor):
         if not is_list(body.raw.get(name, [])):
             raise malformed(response, name)
         results = [read_one(wire.ref, item) for item in body.objects(name)]
-        following = body.text("cursor")
+        following_text = body.text("cursor")
         return Page(
             tuple(
                 item for item in results if item is not None and is_within(query, item.created_at)
             ),
-            None if following is None else wire.ref(following),
+            None if following_text is None else wire.ref(following_text),
         )
 
 
@@ -332,7 +336,7 @@ def _at(*parts: str) -> str:
     return "/".join([parts[0], *(quote(part, safe="") for part in parts[1:])])
 
 
-def _keyed(
+def _keyed_request(
     wire: Wire, path: str, body: Mapping[str, Any], key: str, *, method: str = "POST"
 ) -> Request:
     """A request that Square executes once for the key in its body."""
@@ -345,7 +349,7 @@ def _keyed(
     return attrs.evolve(request, idempotent=True)
 
 
-async def _moved(wire: Wire, request: Request, key: str) -> Payment:
+async def _payment_after_move(wire: Wire, request: Request, key: str) -> Payment:
     """The payment after a step that is executed once for the key."""
     repeatable = attrs.evolve(request, idempotent=True)
     return await wire.send(repeatable, key=key, parse=partial(read_payment, wire))
@@ -357,14 +361,14 @@ async def _seen_first(wire: Wire, ref: Ref, key: str) -> Payment:
     return await wire.send(request, key=f"{key}/before", parse=partial(read_payment, wire))
 
 
-def _times(query: PaymentQuery) -> dict[str, Any]:
+def _period_fields(query: PaymentQuery) -> dict[str, Any]:
     return {
-        "begin_time": _written(query.since),
-        "end_time": _written(query.until),
+        "begin_time": _time_text(query.since),
+        "end_time": _time_text(query.until),
         "sort_order": "DESC",
         "limit": min(query.limit, Square.limits["page"]),
     }
 
 
-def _written(moment: datetime | None) -> str | None:
+def _time_text(moment: datetime | None) -> str | None:
     return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

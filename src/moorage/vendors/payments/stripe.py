@@ -342,8 +342,8 @@ async def _pay(
     wire: Wire, path: str, body: Mapping[str, Any], amount: Money | None, key: str
 ) -> Payment:
     parse = partial(read_payment, wire)
-    sending = wire.send(_post(path, body), key=key_at(wire, key, _KEY), parse=parse)
-    return await named(wire, amount, sending)
+    sending_coroutine = wire.send(_post(path, body), key=key_at(wire, key, _KEY), parse=parse)
+    return await named(wire, amount, sending_coroutine)
 
 
 def page_query(query: PaymentQuery, after: Ref | None) -> dict[str, Any]:
@@ -364,6 +364,6 @@ async def _page(
     if not is_list(body.value("data")):
         raise malformed(response, "data")
     rows = list(body.objects("data"))
-    last = rows[-1].text("id") if rows and body.flag("has_more") else None
+    last_text = rows[-1].text("id") if rows and body.flag("has_more") else None
     items = [item for element in rows if (item := read_one(wire.ref, element)) is not None]
-    return Page(tuple(items), None if last is None else wire.ref(last))
+    return Page(tuple(items), None if last_text is None else wire.ref(last_text))

@@ -80,20 +80,22 @@ _KINDS: Final[dict[int, Kind]] = {
 _COMPARED: Final = ("line1", "line2", "line3", "city", "region", "postal_code", "country")
 
 
-def _word(text: str) -> str:
+def _unit_word(text: str) -> str:
     apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text)
     return re.sub(r"[^a-z0-9]+", "_", apart.lower()).strip("_")
 
 
 def carrier_word(text: str | None) -> str:
     """The name of a carrier that all vendors share."""
-    joined = re.sub(r"[^a-z0-9]+", "", (text or "").lower())
-    return _CARRIERS.get(joined, joined if joined.isalpha() else _word(text or ""))
+    joined_text = re.sub(r"[^a-z0-9]+", "", (text or "").lower())
+    return _CARRIERS.get(
+        joined_text, joined_text if joined_text.isalpha() else _unit_word(text or "")
+    )
 
 
 def service_word(carrier: str, text: str | None) -> str:
     """The name of a carrier's service that all vendors share."""
-    word = _word(text or "")
+    word = _unit_word(text or "")
     word = word if word.startswith(f"{carrier}_") else f"{carrier}_{word}"
     return _SERVICES.get(word, word)
 
@@ -184,11 +186,15 @@ def country_of(country: str | None, address: Address) -> str:
 
 def changed(address: Address, suggested: Address) -> tuple[str, ...]:
     """The names of the fields in which two addresses differ, ignoring case and spaces."""
-    before, after = attrs.asdict(address), attrs.asdict(suggested)
-    return tuple(name for name in _COMPARED if _same(before[name]) != _same(after[name]))
+    previous_fields, later_fields = attrs.asdict(address), attrs.asdict(suggested)
+    return tuple(
+        name
+        for name in _COMPARED
+        if _unchanged_text(previous_fields[name]) != _unchanged_text(later_fields[name])
+    )
 
 
-def _same(text: str | None) -> str:
+def _unchanged_text(text: str | None) -> str:
     return " ".join((text or "").split()).casefold()
 
 
@@ -222,8 +228,8 @@ def extra_of(carrier: str, request: RateRequest, section: str) -> dict[str, Any]
                 field=f"extra.{carrier}.{name}",
                 remedy="Give a table 'rates', a table 'shipment', or both.",
             )
-    chosen: dict[str, Any] = options.get(section, {})
-    return chosen
+    chosen_fields: dict[str, Any] = options.get(section, {})
+    return chosen_fields
 
 
 def reference_on_label(number: str | None, field: str) -> str | None:
@@ -281,14 +287,14 @@ def declared(customs: Customs) -> Money:
     Raises:
         InvalidData: the values are in several currencies.
     """
-    first, *others = (item.value for item in customs.items)
-    if any(element.currency != first.currency for element in others):
+    first, *other_amounts = (item.value for item in customs.items)
+    if any(element.currency != first.currency for element in other_amounts):
         raise InvalidData(
             "The goods of the declaration have values in several currencies.",
             field="customs.items",
             remedy="State all values in one currency.",
         )
-    return sum(others, first)
+    return sum(other_amounts, first)
 
 
 async def on_its_day(

@@ -161,14 +161,14 @@ def read_shipment(wire: Wire, response: Response, offer: Ref, request: RateReque
         tracking_numbers=numbers,
         carrier=CARRIER,
         service=offer.other("service"),
-        cost=_billed(body, "shipmentCharges") or _quoted(offer),
+        cost=_billed(body, "shipmentCharges") or _quoted_amount(offer),
         labels=labels,
         warnings=tuple(warnings),
         raw=body.raw,
     )
 
 
-def _quoted(offer: Ref) -> Money | None:
+def _quoted_amount(offer: Ref) -> Money | None:
     return as_money(offer.other("price"), offer.other("currency"))
 
 
@@ -176,12 +176,12 @@ def _labels(body: Answer, numbers: tuple[str, ...]) -> Iterator[Label]:
     for document in body.objects("documents"):
         if document.text("typeCode") != "label":
             continue
-        written = document.text("imageFormat")
+        written_text = document.text("imageFormat")
         number = document.integer("packageReferenceNumber") or 1
         yield Label(
-            format=_WRITTEN.get((written or "").upper(), LabelFormat.UNKNOWN),
+            format=_WRITTEN.get((written_text or "").upper(), LabelFormat.UNKNOWN),
             content=decoded(document.text("content")),
-            vendor_format=written,
+            vendor_format=written_text,
             tracking_number=numbers[number - 1] if 0 < number <= len(numbers) else None,
         )
 
@@ -191,7 +191,7 @@ def recovered_shipment(wire: Wire, body: Answer, offer: Ref) -> Shipment:
     return attrs.evolve(
         tracked_shipment(wire, body),
         service=offer.other("service"),
-        cost=_quoted(offer),
+        cost=_quoted_amount(offer),
         warnings=(_message(_ONCE),),
     )
 
@@ -213,17 +213,17 @@ def tracked_shipment(wire: Wire, body: Answer) -> Shipment:
 def read_track(body: Answer, number: str) -> Tracking:
     """The progress of a shipment."""
     events = in_order(_event(event) for event in body.objects("events"))
-    last = events[-1] if events else TrackingEvent(status=TrackingStatus.PRE_TRANSIT)
-    signed = [text for event in body.objects("events") if (text := event.text("signedBy"))]
+    last_event = events[-1] if events else TrackingEvent(status=TrackingStatus.PRE_TRANSIT)
+    signed_texts = [text for event in body.objects("events") if (text := event.text("signedBy"))]
     return Tracking(
         number=number,
         carrier=CARRIER,
-        status=last.status,
-        vendor_status=last.vendor_status,
+        status=last_event.status,
+        vendor_status=last_event.vendor_status,
         events=events,
         estimated_delivery=body.time("estimatedDeliveryDate"),
         delivered_at=arrival(events),
-        signed_by=signed[-1] if signed else None,
+        signed_by=signed_texts[-1] if signed_texts else None,
         raw=body.raw,
     )
 
@@ -261,22 +261,22 @@ def read_address(response: Response, address: Address) -> AddressResult:
         raise malformed(response, "address")
     first = next(body.objects("address"), None)
     if first is None:
-        why = [
+        reason_messages = [
             *map(_message, body.texts("warnings")),
             _message("DHL Express does not know this place."),
         ]
-        return no_address(address, *why)
-    suggested = attrs.evolve(
+        return no_address(address, *reason_messages)
+    suggested_address = attrs.evolve(
         address,
         country=country_of(first.text("countryCode"), address),
         postal_code=first.text("postalCode") or address.postal_code,
         city=first.text("cityName") or address.city,
     )
-    changes = changed(address, suggested)
+    changes = changed(address, suggested_address)
     return AddressResult(
         verdict=AddressVerdict.CORRECTED if changes else AddressVerdict.VALID,
         given=address,
-        suggested=suggested,
+        suggested=suggested_address,
         changes=changes,
         messages=tuple(_message(text) for text in body.texts("warnings")),
         raw=body.raw,

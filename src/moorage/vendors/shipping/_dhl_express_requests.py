@@ -64,7 +64,11 @@ _REASONS: Final = {
 
 def _address(address: Address) -> dict[str, Any]:
     values = attrs.asdict(address)
-    fields = filled({theirs: values[ours] or None for ours, theirs in _ADDRESS.items()}.items())
+    fields = filled(
+        {
+            foreign_text: values[own_text] or None for own_text, foreign_text in _ADDRESS.items()
+        }.items()
+    )
     return {"postalCode": "", **fields}
 
 
@@ -220,7 +224,7 @@ def _declaration(customs: Customs, day: str) -> dict[str, Any]:
     invoice = {"number": number, "date": day, "signatureName": customs.signer[:35]}
     return filled(
         {
-            "lineItems": [{"number": n, **line} for n, line in enumerate(_lines(customs), 1)],
+            "lineItems": [{"number": n, **line} for n, line in enumerate(_goods_lines(customs), 1)],
             "invoice": invoice if number else None,
             "exportReason": customs.explanation and customs.explanation[:30],
             "exportReasonType": _REASONS.get(customs.contents),
@@ -228,7 +232,7 @@ def _declaration(customs: Customs, day: str) -> dict[str, Any]:
     )
 
 
-def _lines(customs: Customs) -> Iterator[dict[str, Any]]:
+def _goods_lines(customs: Customs) -> Iterator[dict[str, Any]]:
     """The goods as lines, each with the value of a piece and the weight of all."""
     for item in customs.items:
         for count, unit_price in pieces(item):

@@ -108,7 +108,7 @@ FIELDS: Final = {
 def address_body(address: Address) -> dict[str, Any]:
     """An address in EasyPost's format."""
     values = attrs.asdict(_in_two_lines(address))
-    body = {theirs: values[ours] for ours, theirs in FIELDS.items()}
+    body = {foreign_text: values[own_text] for own_text, foreign_text in FIELDS.items()}
     return {name: value for name, value in body.items() if value is not None}
 
 
@@ -279,20 +279,20 @@ def read_address(response: Response, address: Address) -> AddressResult:
     """Parse the verification of an address."""
     body = read_answer(response)
     fields = {
-        ours: body.text(theirs)
-        for ours, theirs in FIELDS.items()
-        if ours not in {"country", "residential"}
+        own_text: body.text(foreign_text)
+        for own_text, foreign_text in FIELDS.items()
+        if own_text not in {"country", "residential"}
     }
-    valid = body.flag("verifications.delivery.success")
-    suggested = Address(
+    is_valid = body.flag("verifications.delivery.success")
+    suggested_address = Address(
         **fields,
         country=country_of(body.text("country"), address),
         residential=body.flag("residential"),
     )
     return address_result(
         address,
-        suggested,
-        valid=valid,
+        suggested_address,
+        valid=is_valid,
         compared=_in_two_lines(address),
         messages=tuple(
             CarrierMessage(code=error.text("code"), text=error.text("message"))

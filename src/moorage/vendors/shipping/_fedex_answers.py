@@ -94,7 +94,7 @@ def read_rates(wire: Wire, response: Response) -> RateResult:
         if service is None or total is None:
             messages.append(CarrierMessage(carrier=CARRIER, text="A rate could not be read."))
             continue
-        took = rate_reply_detail.text("commit.transitDays.minimumTransitTime")
+        duration = rate_reply_detail.text("commit.transitDays.minimumTransitTime")
         rates.append(
             Rate(
                 ref=wire.ref(service),
@@ -106,7 +106,7 @@ def read_rates(wire: Wire, response: Response) -> RateResult:
                 service_name=rate_reply_detail.text("serviceName"),
                 list_price=_price(rate_reply_detail, "LIST"),
                 delivery_days=_DAYS.get(
-                    took or rate_reply_detail.text("operationalDetail.transitTime") or ""
+                    duration or rate_reply_detail.text("operationalDetail.transitTime") or ""
                 ),
                 delivery_date=rate_reply_detail.time("commit.dateDetail.dayFormat")
                 or rate_reply_detail.time("operationalDetail.deliveryDate"),
@@ -142,8 +142,8 @@ def read_alerts(body: Answer, path: str = "output.alerts") -> tuple[CarrierMessa
 def no_rates(wire: Wire, error: VendorRejected) -> RateResult:
     """FedEx's message that it does not serve a route."""
     message = CarrierMessage(carrier=CARRIER, code=error.vendor_code, text=error.vendor_message)
-    raw = None if error.response is None else read_answer(error.response).raw
-    return RateResult(rates=(), messages=(message,), ref=wire.ref("quote"), raw=raw)
+    raw_fields = None if error.response is None else read_answer(error.response).raw
+    return RateResult(rates=(), messages=(message,), ref=wire.ref("quote"), raw=raw_fields)
 
 
 def read_shipment(wire: Wire, response: Response) -> Shipment:
@@ -153,17 +153,18 @@ def read_shipment(wire: Wire, response: Response) -> Shipment:
         VendorFailed: the answer does not identify the shipment.
     """
     body = read_answer(response)
-    sold = as_answer(body.value("output.transactionShipments.0"))
-    pieces = list(sold.objects("pieceResponses"))
+    sold_answer = as_answer(body.value("output.transactionShipments.0"))
+    pieces = list(sold_answer.objects("pieceResponses"))
     numbers = [number for piece in pieces if (number := piece.text("trackingNumber"))]
     master = required(
-        sold.text("masterTrackingNumber") or next(iter(numbers), None),
+        sold_answer.text("masterTrackingNumber") or next(iter(numbers), None),
         response,
         "masterTrackingNumber",
     )
-    service = sold.text("serviceType")
+    service = sold_answer.text("serviceType")
     papers = (
-        shipment_document.text("url") for shipment_document in sold.objects("shipmentDocuments")
+        shipment_document.text("url")
+        for shipment_document in sold_answer.objects("shipmentDocuments")
     )
     return Shipment(
         ref=bought_ref(wire, master, numbers),
@@ -171,10 +172,10 @@ def read_shipment(wire: Wire, response: Response) -> Shipment:
         tracking_numbers=tuple(numbers) or (master,),
         carrier=CARRIER,
         service=service_word(CARRIER, service) if service else None,
-        cost=_cost(sold),
+        cost=_cost(sold_answer),
         labels=tuple(label for piece in pieces for label in _labels(piece)),
         documents=tuple(paper for paper in papers if paper),
-        warnings=(*read_alerts(body), *read_alerts(sold, "alerts")),
+        warnings=(*read_alerts(body), *read_alerts(sold_answer, "alerts")),
         raw=body.raw,
     )
 
@@ -188,10 +189,10 @@ def _cost(sold: Answer) -> Money | None:
     rating = sold.object("completedShipmentDetail.shipmentRating")
     details = list(rating.objects("shipmentRateDetails"))
     actual = rating.text("actualRateType")
-    chosen = next((detail for detail in details if detail.text("rateType") == actual), None)
-    if chosen is None:
+    chosen_answer = next((detail for detail in details if detail.text("rateType") == actual), None)
+    if chosen_answer is None:
         return None
-    return as_money(chosen.value("totalNetCharge"), chosen.value("currency"))
+    return as_money(chosen_answer.value("totalNetCharge"), chosen_answer.value("currency"))
 
 
 def _labels(piece: Answer) -> list[Label]:
@@ -210,7 +211,7 @@ def _labels(piece: Answer) -> list[Label]:
 
 def recovered_shipment(wire: Wire, tracks: list[Answer], service: str) -> Shipment:
     """A bought shipment whose answer was lost: its numbers, without labels."""
-    numbers = [number for item in tracks if (number := _number(item))]
+    numbers = [number for item in tracks if (number := _tracking_number(item))]
     warning = CarrierMessage(
         carrier=CARRIER, text="The label was lost with its answer: cancel this, and buy another."
     )
@@ -251,7 +252,7 @@ def read_tracks(response: Response) -> list[Answer]:
     ]
 
 
-def _number(track: Answer) -> str | None:
+def _tracking_number(track: Answer) -> str | None:
     return track.text("trackingNumberInfo.trackingNumber")
 
 
@@ -262,8 +263,8 @@ def is_unheard_of(tracking: Tracking) -> bool:
 
 def read_tracking(track: Answer, number: str) -> Tracking:
     """Parse the progress of a parcel."""
-    latest = track.object("latestStatusDetail")
-    word = latest.text("code") or track.text("error.code")
+    latest_answer = track.object("latestStatusDetail")
+    word = latest_answer.text("code") or track.text("error.code")
     times = {
         date_and_time.text("type"): date_and_time.time("dateTime")
         for date_and_time in track.objects("dateAndTimes")
@@ -271,11 +272,11 @@ def read_tracking(track: Answer, number: str) -> Tracking:
     people = track.object("deliveryDetails")
     events = in_order(_event(scan_event) for scan_event in track.objects("scanEvents"))
     return Tracking(
-        number=_number(track) or number,
+        number=_tracking_number(track) or number,
         carrier=CARRIER,
         status=_status(word),
         vendor_status=word,
-        code=latest.text("ancillaryDetails.0.reason"),
+        code=latest_answer.text("ancillaryDetails.0.reason"),
         events=events,
         estimated_delivery=track.time("estimatedDeliveryTimeWindow.window.ends")
         or times.get("ESTIMATED_DELIVERY"),
@@ -307,25 +308,25 @@ def _event(body: Answer) -> TrackingEvent:
 def read_address(response: Response, address: Address) -> AddressResult:
     """Parse the check of an address."""
     body = read_answer(response)
-    resolved = as_answer(body.value("output.resolvedAddresses.0"))
-    if not resolved:
+    resolved_answer = as_answer(body.value("output.resolvedAddresses.0"))
+    if not resolved_answer:
         raise malformed(response, "resolvedAddresses")
-    matched = _address(resolved, address)
-    valid = _deliverable(resolved, matched.country)
-    changes = changed(address, matched) if valid else ()
+    matched_address = _address(resolved_answer, address)
+    is_valid = _deliverable(resolved_answer, matched_address.country)
+    changes = changed(address, matched_address) if is_valid else ()
     verdict = AddressVerdict.CORRECTED if changes else AddressVerdict.VALID
-    if not valid:
-        verdict = AddressVerdict.UNKNOWN if valid is None else AddressVerdict.INVALID
-    messages = (*read_alerts(resolved, "customerMessages"), *read_alerts(body))
+    if not is_valid:
+        verdict = AddressVerdict.UNKNOWN if is_valid is None else AddressVerdict.INVALID
+    messages = (*read_alerts(resolved_answer, "customerMessages"), *read_alerts(body))
     if verdict is AddressVerdict.INVALID and not messages:
         messages = (CarrierMessage(carrier=CARRIER, text="The address could not be resolved."),)
     return AddressResult(
         verdict=verdict,
         given=address,
-        suggested=matched if valid else None,
+        suggested=matched_address if is_valid else None,
         changes=changes,
         messages=messages,
-        residential=matched.residential,
+        residential=matched_address.residential,
         raw=body.raw,
     )
 
@@ -354,8 +355,8 @@ def _address(resolved: Answer, address: Address) -> Address:
 
 def _deliverable(address: Answer, country: str) -> bool | None:
     """True if the address was resolved, in the United States to a point of delivery."""
-    resolved, point = address.flag("attributes.Resolved"), address.flag("attributes.DPV")
-    return point if resolved and country == "US" and point is not None else resolved
+    is_resolved, point = address.flag("attributes.Resolved"), address.flag("attributes.DPV")
+    return point if is_resolved and country == "US" and point is not None else is_resolved
 
 
 def read_cancel(response: Response) -> str:
@@ -376,19 +377,19 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     body = error_answer(response)
     error = next(body.objects("errors"), None)
     if error is None and is_success(response.status):
-        refused = request.path.endswith("/cancel") and (
+        is_refused = request.path.endswith("/cancel") and (
             body.flag("output.cancelledShipment") is False
         )
-        error = next(body.objects("output.alerts"), as_answer({})) if refused else None
+        error = next(body.objects("output.alerts"), as_answer({})) if is_refused else None
     if error is None:
         return None
     code = error.text("code")
     return refusal(
-        _kind(code or "", response.status), _VENDOR, response, code, error.text("message")
+        _error_kind(code or "", response.status), _VENDOR, response, code, error.text("message")
     )
 
 
-def _kind(code: str, status: int) -> Kind:
+def _error_kind(code: str, status: int) -> Kind:
     if _IDENTITY.match(code):
         return AuthenticationFailed
     if _FAILED.match(code):

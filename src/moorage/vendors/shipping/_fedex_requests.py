@@ -59,7 +59,7 @@ def address_body(address: Address) -> dict[str, Any]:
     return filled(body.items())
 
 
-def _place(address: Address) -> dict[str, Any]:
+def _place_fields(address: Address) -> dict[str, Any]:
     """The part of an address that determines the price."""
     body = address_body(address)
     body.pop("streetLines", None)
@@ -80,10 +80,10 @@ def rates_body(request: RateRequest, account: str, pickup: str) -> dict[str, Any
     """The request for rates."""
     customs = request.customs
     shipment = {
-        **_common(request, pickup),
+        **_common_fields(request, pickup),
         "shipDateStamp": request.ship_date and request.ship_date.isoformat(),
-        "shipper": _place(request.sender),
-        "recipient": _place(request.recipient),
+        "shipper": _place_fields(request.sender),
+        "recipient": _place_fields(request.recipient),
         "rateRequestType": ["ACCOUNT", "LIST"],
         "requestedPackageLineItems": [_package(request, parcel) for parcel in request.parcels],
         "customsClearanceDetail": customs and {"commodities": _goods(request, customs)},
@@ -114,7 +114,7 @@ def shipment_body(
         for number, parcel in enumerate(request.parcels, 1)
     ]
     shipment = {
-        **_common(request, pickup),
+        **_common_fields(request, pickup),
         "shipDatestamp": request.ship_date and request.ship_date.isoformat(),
         "serviceType": service,
         "shipper": _party(request.sender),
@@ -147,7 +147,7 @@ def _references(request: RateRequest, parcel: Parcel, marked: str) -> list[dict[
     ]
 
 
-def _common(request: RateRequest, pickup: str) -> dict[str, Any]:
+def _common_fields(request: RateRequest, pickup: str) -> dict[str, Any]:
     if request.return_to is not None and request.return_to != request.sender:
         raise UnsupportedByVendor("FedEx returns undeliverable parcels only to the sender.")
     services: dict[str, Any] = {}
@@ -214,13 +214,13 @@ def _commodity(request: RateRequest, item: CustomsItem) -> dict[str, Any]:
         "quantity": item.quantity,
         "quantityUnits": "PCS",
         "weight": _weight(request, item.weight, item.weight_unit),
-        "unitPrice": _each(item),
+        "unitPrice": _piece_value(item),
         "customsValue": _money(item.value),
     }
     return filled(body.items())
 
 
-def _each(item: CustomsItem) -> dict[str, Any] | None:
+def _piece_value(item: CustomsItem) -> dict[str, Any] | None:
     """The value of one piece if the total divides evenly; the total is always stated."""
     unit_price, remainder = divmod(item.value.minor, item.quantity)
     return None if remainder else _money(Money.from_minor(unit_price, item.value.currency))

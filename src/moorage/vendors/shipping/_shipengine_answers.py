@@ -157,17 +157,22 @@ def price(body: Answer, first: str, *others: str) -> Money | None:
         for number, item in enumerate(amounts_sent)
         if item or not number
     ]
-    stated = [amount for amount in amounts if amount is not None]
-    if len(stated) < len(amounts) or len({amount.currency for amount in stated}) > 1:
+    stated_amounts = [amount for amount in amounts if amount is not None]
+    if (
+        len(stated_amounts) < len(amounts)
+        or len({amount.currency for amount in stated_amounts}) > 1
+    ):
         return None
-    return Money.from_minor(sum(amount.minor for amount in stated), stated[0].currency)
+    return Money.from_minor(
+        sum(amount.minor for amount in stated_amounts), stated_amounts[0].currency
+    )
 
 
 def read_state(body: Answer) -> ShipmentState:
     """The state of a label's purchase or cancellation."""
     state = _STATES.get(body.text("status") or "", ShipmentState.UNKNOWN)
-    waits = body.text("refund_details.refund_status") in _BACK_LATER
-    return ShipmentState.CANCELING if state is ShipmentState.CANCELED and waits else state
+    is_waiting = body.text("refund_details.refund_status") in _BACK_LATER
+    return ShipmentState.CANCELING if state is ShipmentState.CANCELED and is_waiting else state
 
 
 def read_format(body: Answer) -> LabelFormat:
@@ -216,21 +221,25 @@ def read_address(response: Response, address: Address) -> AddressResult:
     if not results:
         raise malformed(response, "address")
     body, match = results[0], results[0].object("matched_address")
-    fields = {ours: match.text(theirs) for ours, theirs in FIELDS.items() if ours != "country"}
-    home = {"yes": True, "no": False}.get(match.text("address_residential_indicator") or "")
-    matched = Address(
+    fields = {
+        own_text: match.text(foreign_text)
+        for own_text, foreign_text in FIELDS.items()
+        if own_text != "country"
+    }
+    is_home = {"yes": True, "no": False}.get(match.text("address_residential_indicator") or "")
+    matched_address = Address(
         **fields,
         country=country_of(match.text("country_code"), address),
-        residential=home,
+        residential=is_home,
         tax_id=address.tax_id,
     )
     status = body.text("status")
-    valid = True if match and status in {"verified", "warning"} else None
-    valid = False if status == "error" else valid
+    is_valid = True if match and status in {"verified", "warning"} else None
+    is_valid = False if status == "error" else is_valid
     return address_result(
         address,
-        matched,
-        valid=valid,
+        matched_address,
+        valid=is_valid,
         messages=tuple(
             CarrierMessage(
                 code=message.text("detail_code") or message.text("code"),
@@ -246,15 +255,17 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     """The error in an answer's body; ShipEngine also reports refusals with a successful status."""
     body = error_answer(response)
     if is_success(response.status):
-        return _refused(request, response, body)
+        return _refusal_error(request, response, body)
     error = next(body.objects("errors"), None)
     if error is None:
         return None
     code = error.text("error_code")
-    return refusal(_kind(error, response.status), "ShipEngine", response, code, _error_text(error))
+    return refusal(
+        _error_kind(error, response.status), "ShipEngine", response, code, _error_text(error)
+    )
 
 
-def _refused(request: Request, response: Response, body: Answer) -> ConnectorError | None:
+def _refusal_error(request: Request, response: Response, body: Answer) -> ConnectorError | None:
     code, words = body.text("reason_code"), body.text("message")
     if request.path.startswith(BUYING) and body.text("status") == "error":
         code, words = "error", "the label could not be made."
@@ -263,7 +274,7 @@ def _refused(request: Request, response: Response, body: Answer) -> ConnectorErr
     return refusal(VendorRejected, "ShipEngine", response, code, words)
 
 
-def _kind(error: Answer, status: int) -> Kind:
+def _error_kind(error: Answer, status: int) -> Kind:
     by_type = _TYPES.get(error.text("error_type") or "") if status == _BAD_REQUEST else None
     return _CODES.get(error.text("error_code") or "") or by_type or kind_of(status)
 

@@ -140,13 +140,13 @@ def mark(key: str) -> str:
 def address_body(address: Address) -> dict[str, Any]:
     """An address in Shippo's format."""
     values = attrs.asdict(address)
-    return filled((theirs, values[ours]) for ours, theirs in _FIELDS.items())
+    return filled((foreign_text, values[own_text]) for own_text, foreign_text in _FIELDS.items())
 
 
 def shipment_body(request: RateRequest) -> dict[str, Any]:
     """The request for rates."""
     insurance = request.insurance
-    extra = {
+    extra_values = {
         "insurance": insurance
         and {"amount": str(insurance.amount), "currency": insurance.currency},
         "signature_confirmation": request.signature and _SIGNATURES[request.signature],
@@ -161,7 +161,7 @@ def shipment_body(request: RateRequest) -> dict[str, Any]:
         "customs_declaration": request.customs and customs_body(request.customs),
         "carrier_accounts": list(request.carrier_accounts) or None,
         "shipment_date": request.ship_date and f"{request.ship_date.isoformat()}T12:00:00Z",
-        "extra": filled(extra.items()) or None,
+        "extra": filled(extra_values.items()) or None,
         "metadata": request.reference,
         "async": False,
     }
@@ -216,7 +216,7 @@ def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResu
     body = read_answer(response)
     shipment = required(body.text("object_id"), response, "object_id")
     file = _FILES[request.label, request.label_size]
-    several = str(len(request.parcels)) if len(request.parcels) > 1 else None
+    several_text = str(len(request.parcels)) if len(request.parcels) > 1 else None
     rates: list[Rate] = []
     messages = list(read_messages(body))
     for rate in body.objects("rates"):
@@ -227,7 +227,7 @@ def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResu
             continue
         rates.append(
             Rate(
-                ref=wire.ref(id, shipment=shipment, file=file, parcels=several),
+                ref=wire.ref(id, shipment=shipment, file=file, parcels=several_text),
                 carrier=carrier or "",
                 service=service or "",
                 total=total,
@@ -295,9 +295,9 @@ def read_track(body: Answer) -> Tracking:
 def _event(body: Answer) -> TrackingEvent:
     status, code = body.text("status"), body.text("substatus.code")
     progress = _STATUSES.get(status or "", TrackingStatus.UNKNOWN)
-    moving = progress in {TrackingStatus.IN_TRANSIT, TrackingStatus.FAILED}
+    is_moving = progress in {TrackingStatus.IN_TRANSIT, TrackingStatus.FAILED}
     return TrackingEvent(
-        status=_CLOSER.get(code or "", progress) if moving else progress,
+        status=_CLOSER.get(code or "", progress) if is_moving else progress,
         vendor_status=status,
         code=code,
         at=body.time("status_date"),
@@ -310,21 +310,21 @@ def read_address(response: Response, address: Address) -> AddressResult:
     """Parse the check of an address."""
     body = read_answer(response)
     fields = {
-        ours: body.text(theirs)
-        for ours, theirs in _FIELDS.items()
-        if ours not in {"country", "residential"}
+        own_text: body.text(foreign_text)
+        for own_text, foreign_text in _FIELDS.items()
+        if own_text not in {"country", "residential"}
     }
-    suggested = Address(
+    suggested_address = Address(
         **fields,
         country=country_of(body.text("country"), address),
         residential=body.flag("is_residential"),
         tax_id=address.tax_id,
     )
-    valid = body.flag("validation_results.is_valid")
+    is_valid = body.flag("validation_results.is_valid")
     return address_result(
         address,
-        suggested,
-        valid=valid,
+        suggested_address,
+        valid=is_valid,
         messages=tuple(
             CarrierMessage(code=message.text("code"), text=message.text("text"))
             for message in body.objects("validation_results.messages")

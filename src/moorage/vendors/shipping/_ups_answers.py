@@ -79,7 +79,7 @@ _SERVICES: Final = {
     "65": "Worldwide Saver",
     "72": "Worldwide Economy DDP",
 }
-_WRITTEN: Final = {code: known for known, code in FORMATS.items()}
+_WRITTEN: Final = {code: known_format for known_format, code in FORMATS.items()}
 _STATUSES: Final = {
     "M": TrackingStatus.PRE_TRANSIT,
     "MV": TrackingStatus.CANCELED,
@@ -107,8 +107,8 @@ def read_rates(wire: Wire, response: Response) -> RateResult:
     rates: list[Rate] = []
     for rated_shipment in body.objects("RateResponse.RatedShipment"):
         code = rated_shipment.text("Service.Code")
-        listed = _money(rated_shipment, "TotalCharges")
-        total = _money(rated_shipment, "NegotiatedRateCharges.TotalCharge") or listed
+        listed_amount = _money(rated_shipment, "TotalCharges")
+        total = _money(rated_shipment, "NegotiatedRateCharges.TotalCharge") or listed_amount
         if code is None or total is None:
             messages.append(_message("A rate could not be read."))
             continue
@@ -125,7 +125,7 @@ def read_rates(wire: Wire, response: Response) -> RateResult:
                 vendor_carrier="UPS",
                 vendor_service=code,
                 service_name=name and f"UPS {name}",
-                list_price=listed,
+                list_price=listed_amount,
                 delivery_days=rated_shipment.integer("GuaranteedDelivery.BusinessDaysInTransit"),
                 guaranteed=True if rated_shipment.object("GuaranteedDelivery") else None,
                 raw=rated_shipment.raw,
@@ -175,12 +175,12 @@ def read_labels(body: Answer, path: str, image: str, format: str) -> tuple[Label
     """The labels in an answer, one for each package."""
     labels: list[Label] = []
     for item in body.objects(path):
-        written = item.text(f"{image}.{format}.Code")
+        written_text = item.text(f"{image}.{format}.Code")
         labels.append(
             Label(
-                format=_WRITTEN.get((written or "").upper(), LabelFormat.UNKNOWN),
+                format=_WRITTEN.get((written_text or "").upper(), LabelFormat.UNKNOWN),
                 content=decoded(item.text(f"{image}.GraphicImage")),
-                vendor_format=written,
+                vendor_format=written_text,
                 tracking_number=item.text("TrackingNumber"),
             )
         )
@@ -201,16 +201,18 @@ def bought_shipment(
 ) -> Shipment:
     """A bought shipment; its rate is added if known."""
     numbers = tuple(label.tracking_number for label in labels if label.tracking_number)
-    written = labels[0].format if labels else LabelFormat.UNKNOWN
-    related = {} if offer is None else dict(offer.related)
+    written_format = labels[0].format if labels else LabelFormat.UNKNOWN
+    related_values = {} if offer is None else dict(offer.related)
     return Shipment(
-        ref=wire.ref(number, label=None if written is LabelFormat.UNKNOWN else written.value),
+        ref=wire.ref(
+            number, label=None if written_format is LabelFormat.UNKNOWN else written_format.value
+        ),
         state=ShipmentState.BOUGHT,
         tracking_numbers=numbers or (number,),
         tracking_url=f"{_PEOPLE}{number}",
         carrier=CARRIER,
-        service=related.get("service"),
-        cost=as_money(related.get("price"), related.get("currency")),
+        service=related_values.get("service"),
+        cost=as_money(related_values.get("price"), related_values.get("currency")),
         labels=labels,
     )
 
@@ -235,17 +237,17 @@ def read_track(response: Response, number: str) -> Tracking:
     matching = [item for item in packages if item.text("trackingNumber") == number]
     package = next(iter(matching or packages), as_answer(None))
     # The newest event comes first, and may have the same second as the one before it.
-    newest = [_event(activity) for activity in package.objects("activity")]
-    events = in_order(reversed(newest))
-    last = newest[0] if newest else TrackingEvent(status=TrackingStatus.UNKNOWN)
+    newest_events = [_event(activity) for activity in package.objects("activity")]
+    events = in_order(reversed(newest_events))
+    last_event = newest_events[0] if newest_events else TrackingEvent(status=TrackingStatus.UNKNOWN)
     return Tracking(
         number=number,
         carrier=CARRIER,
-        status=last.status,
-        vendor_status=last.vendor_status,
-        code=last.code,
+        status=last_event.status,
+        vendor_status=last_event.vendor_status,
+        code=last_event.code,
         events=events,
-        estimated_delivery=_due(package),
+        estimated_delivery=_delivery_due(package),
         delivered_at=arrival(events),
         signed_by=package.text("deliveryInformation.receivedBy"),
         url=f"{_PEOPLE}{number}",
@@ -253,7 +255,7 @@ def read_track(response: Response, number: str) -> Tracking:
     )
 
 
-def _due(package: Answer) -> datetime | None:
+def _delivery_due(package: Answer) -> datetime | None:
     days = {
         delivery_date.text("type"): delivery_date.text("date")
         for delivery_date in package.objects("deliveryDate")
@@ -301,28 +303,28 @@ def read_address(response: Response, address: Address) -> AddressResult:
     kinds = {"1": False, "2": True}
     residential = kinds.get(answer_body.text("AddressClassification.Code") or "")
     if "ValidAddressIndicator" not in answer_body.raw or first is None:
-        unclear = "AmbiguousAddressIndicator" in answer_body.raw
-        text = "UPS knows several such addresses." if unclear else "UPS knows no such address."
+        is_unclear = "AmbiguousAddressIndicator" in answer_body.raw
+        text = "UPS knows several such addresses." if is_unclear else "UPS knows no such address."
         return AddressResult(
-            verdict=AddressVerdict.UNKNOWN if unclear else AddressVerdict.INVALID,
+            verdict=AddressVerdict.UNKNOWN if is_unclear else AddressVerdict.INVALID,
             given=address,
             messages=(_message(text),),
             residential=residential,
             raw=body.raw,
         )
-    suggested = _suggested(first.object("AddressKeyFormat"), address, residential)
-    changes = changed(address, suggested)
+    suggested_address = _suggested_address(first.object("AddressKeyFormat"), address, residential)
+    changes = changed(address, suggested_address)
     return AddressResult(
         verdict=AddressVerdict.CORRECTED if changes else AddressVerdict.VALID,
         given=address,
-        suggested=suggested,
+        suggested=suggested_address,
         changes=changes,
         residential=residential,
         raw=body.raw,
     )
 
 
-def _suggested(body: Answer, address: Address, residential: bool | None) -> Address:  # noqa: FBT001 - as it is told
+def _suggested_address(body: Answer, address: Address, residential: bool | None) -> Address:  # noqa: FBT001 - as it is told
     lines = [*(body.texts("AddressLine") or (body.text("AddressLine"),)), None, None]
     code, more = body.text("PostcodePrimaryLow"), body.text("PostcodeExtendedLow")
     return attrs.evolve(

@@ -66,14 +66,16 @@ _ADDRESS: Final = {
 }
 
 
-def _lines(address: Address) -> list[str]:
+def _address_lines(address: Address) -> list[str]:
     return [line for line in (address.line1, address.line2, address.line3) if line]
 
 
 def _address(address: Address) -> dict[str, Any]:
     values = attrs.asdict(address)
-    fields = filled((theirs, values[ours] or None) for ours, theirs in _ADDRESS.items())
-    return {"AddressLine": _lines(address), **fields}
+    fields = filled(
+        (foreign_text, values[own_text] or None) for own_text, foreign_text in _ADDRESS.items()
+    )
+    return {"AddressLine": _address_lines(address), **fields}
 
 
 def _party(address: Address) -> dict[str, Any]:
@@ -107,7 +109,7 @@ def _parties(
     return filled(parties.items())
 
 
-def _measured(parcel: Parcel, country: str) -> dict[str, Any]:
+def _package_measures(parcel: Parcel, country: str) -> dict[str, Any]:
     """A parcel in the units of the sender's country, its longest side first.
 
     Dimensions are whole numbers, and all measures are rounded up.
@@ -151,17 +153,17 @@ def _packages(request: RateRequest) -> list[dict[str, Any]]:
     shares: Iterable[Money | None] = (
         [None] * count if worth is None else worth.allocate([1] * count)
     )
-    signed = request.signature if _at_home(request) else None
+    signed_signature = request.signature if _at_home(request) else None
     kinds = {Signature.ANYBODY: "2", Signature.ADULT: "3"}
     packages: list[dict[str, Any]] = []
     for parcel, share in zip(request.parcels, shares, strict=True):
         options = {
-            "DeliveryConfirmation": signed and {"DCISType": kinds[signed]},
+            "DeliveryConfirmation": signed_signature and {"DCISType": kinds[signed_signature]},
             "DeclaredValue": share
             and {"CurrencyCode": share.currency, "MonetaryValue": str(share.amount)},
         }
         package = {
-            **_measured(parcel, request.sender.country),
+            **_package_measures(parcel, request.sender.country),
             "PackageServiceOptions": filled(options.items()) or None,
         }
         packages.append(filled(package.items()))
@@ -258,7 +260,7 @@ def shipment_body(
 ) -> dict[str, Any]:
     """The request that buys a shipment; customs need the date."""
     _check_label(request)
-    home = _at_home(request)
+    is_home = _at_home(request)
     references = [
         {"Value": value}
         for value in (reference_on_label(request.reference, "reference"), marked)
@@ -271,7 +273,7 @@ def shipment_body(
     packages: list[dict[str, Any]] = []
     for package in _packages(request):
         fields = {"Description": goods[:_LINE], "Packaging": {"Code": _OWN_BOX}, **package}
-        packages.append({**fields, "ReferenceNumber": references} if home else fields)
+        packages.append({**fields, "ReferenceNumber": references} if is_home else fields)
     shipment = {
         "Description": goods[:50],
         **_parties(request, account, _reachable),
@@ -279,7 +281,7 @@ def shipment_body(
             "ShipmentCharge": [{"Type": "01", "BillShipper": {"AccountNumber": account}}]
         },
         "ShipmentRatingOptions": {"NegotiatedRatesIndicator": _THERE},
-        "ReferenceNumber": None if home else references,
+        "ReferenceNumber": None if is_home else references,
         "Service": {"Code": offer.id},
         "InvoiceLineTotal": customs and _total(request, customs),
         "ShipmentServiceOptions": options,
@@ -325,7 +327,7 @@ def by_mark(marked: str, account: str) -> dict[str, Any]:
 def address_body(address: Address) -> dict[str, Any]:
     """The request that checks an address."""
     fields = {
-        "AddressLine": _lines(address),
+        "AddressLine": _address_lines(address),
         "PoliticalDivision2": address.city,
         "PoliticalDivision1": address.region,
         "PostcodePrimaryLow": address.postal_code and address.postal_code[:5],

@@ -183,7 +183,7 @@ class DhlExpress(Vendor):
         self, wire: Wire, rate: Ref, rate_request: RateRequest | None, /, *, key: str
     ) -> Shipment:
         """Buy a shipment; after a lost answer, search for it."""
-        request, marked = required_request(rate_request), mark(wire, key)
+        request, marked_text = required_request(rate_request), mark(wire, key)
 
         def buying(day: date) -> Request:
             body = shipment_body(
@@ -192,7 +192,7 @@ class DhlExpress(Vendor):
                 account=self.account_number,
                 planned=self._planned(day),
                 goods=self.goods,
-                marked=marked,
+                marked=marked_text,
             )
             return Request.post("/shipments", json=body)
 
@@ -202,15 +202,15 @@ class DhlExpress(Vendor):
         today = self._today(wire)
         try:
             return await on_its_day(wire, request, today, buying, key=key, parse=parse)
-        except OutcomeUnknown as unknown:
-            earlier = await self._marked(wire, marked)
-            if earlier is None:
-                raise unknown from None
-            return recovered_shipment(wire, earlier, rate)
+        except OutcomeUnknown as unknown_value:
+            earlier_answer = await self._marked(wire, marked_text)
+            if earlier_answer is None:
+                raise unknown_value from None
+            return recovered_shipment(wire, earlier_answer, rate)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
         """Get a shipment; its label is not returned again."""
-        return tracked_shipment(wire, await _tracked(wire, ref.id))
+        return tracked_shipment(wire, await _track_shipment(wire, ref.id))
 
     async def get_labels(
         self,
@@ -225,11 +225,11 @@ class DhlExpress(Vendor):
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
         """Track a shipment, including one that was bought elsewhere."""
         check_carrier(CARRIER, carrier)
-        return read_track(await _tracked(wire, number), number)
+        return read_track(await _track_shipment(wire, number), number)
 
     async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
         """Track a shipment that was bought here."""
-        return read_track(await _tracked(wire, ref.id), ref.id)
+        return read_track(await _track_shipment(wire, ref.id), ref.id)
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:  # noqa: ARG002 - nothing is sent
         """Refuse, because DHL bills only handed-over shipments, and cancels none."""
@@ -270,14 +270,16 @@ class DhlExpress(Vendor):
             body = read_answer(await wire.send(Request.get("/tracking", query=query)))
         except ConnectorError:
             return None
-        return next((shipment for shipment in body.objects("shipments") if _number(shipment)), None)
+        return next(
+            (shipment for shipment in body.objects("shipments") if _tracking_number(shipment)), None
+        )
 
 
-def _number(body: Answer) -> str | None:
+def _tracking_number(body: Answer) -> str | None:
     return body.text("shipmentTrackingNumber")
 
 
-async def _tracked(wire: Wire, number: str) -> Answer:
+async def _track_shipment(wire: Wire, number: str) -> Answer:
     """The tracking of a shipment; DHL has a separate view for those not handed over yet."""
     try:
         response = await _ask(wire, number, "all-checkpoints")
@@ -286,7 +288,9 @@ async def _tracked(wire: Wire, number: str) -> Answer:
             raise
         response = await _ask(wire, number, "advance-shipment")
     body = read_answer(response)
-    result = next((shipment for shipment in body.objects("shipments") if _number(shipment)), None)
+    result = next(
+        (shipment for shipment in body.objects("shipments") if _tracking_number(shipment)), None
+    )
     if result is None:
         raise VendorRejected(
             "DHL Express does not know this shipment.",

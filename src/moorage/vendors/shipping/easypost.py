@@ -153,14 +153,16 @@ class EasyPost(ApiVendor):
             f"{path}/buy", json={name: value for name, value in body.items() if value}
         )
         try:
-            bought = await wire.send(buying.evolve(idempotent=True), key=key, parse=_bought)
+            bought_answer = await wire.send(
+                buying.evolve(idempotent=True), key=key, parse=_buy_rate
+            )
         except VendorRejected as error:
             if error.vendor_code != _BOUGHT_ALREADY:
                 raise
-            bought = await wire.send(Request.get(path), parse=_bought)
-            if bought.text("selected_rate.id") != rate.id:
+            bought_answer = await wire.send(Request.get(path), parse=_buy_rate)
+            if bought_answer.text("selected_rate.id") != rate.id:
                 raise
-        return await _with_label(wire, bought)
+        return await _with_label(wire, bought_answer)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
         """Get a shipment."""
@@ -173,13 +175,13 @@ class EasyPost(ApiVendor):
         """Fetch the label, converted to another format if requested."""
         if label is None:
             return (await self.get(wire, ref)).labels
-        where = _CONVERTED.get(label)
-        if where is None:
+        location = _CONVERTED.get(label)
+        if location is None:
             raise UnsupportedByVendor(f"EasyPost converts no label to {label}.")
         query = {"file_format": FORMATS[label]}
         response = await wire.send(Request.get(f"{_path('shipments', ref.id)}/label", query=query))
         body = read_answer(response)
-        url = required(body.text(f"postage_label.{where}"), response, where)
+        url = required(body.text(f"postage_label.{location}"), response, location)
         return (read_label(body, label, url, await fetched(wire, url)),)
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
@@ -266,7 +268,7 @@ def _identified(response: Response) -> Answer:
     return body
 
 
-def _bought(response: Response) -> Answer:
+def _buy_rate(response: Response) -> Answer:
     body = _identified(response)
     if not _is_bought(body):
         raise malformed(response, "postage_label")

@@ -154,13 +154,13 @@ class ShipEngine(ApiVendor):
         path = f"{BUYING}{quote(rate.id, safe='')}"
         try:
             buying = Request.post(path, json=filled(body.items()))
-            bought = await wire.send(buying, key=key, parse=_identified)
-        except OutcomeUnknown as unknown:
-            earlier = await _marked_label(wire, rate.id, mark)
-            if earlier is None:
-                raise unknown from None
-            bought = earlier
-        return await _shipment(wire, bought)
+            bought_answer = await wire.send(buying, key=key, parse=_identified)
+        except OutcomeUnknown as unknown_value:
+            earlier_answer = await _marked_label(wire, rate.id, mark)
+            if earlier_answer is None:
+                raise unknown_value from None
+            bought_answer = earlier_answer
+        return await _shipment(wire, bought_answer)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
         """Get a bought label."""
@@ -295,8 +295,10 @@ async def _shipment(wire: Wire, bought: Answer) -> Shipment:
 
 def _parts(bought: Answer) -> list[Answer]:
     """The parts with a tracking number: each of several parcels, or the whole shipment."""
-    several = [package for package in bought.objects("packages") if package.text("tracking_number")]
-    return several if len(several) > 1 else [bought]
+    several_answers = [
+        package for package in bought.objects("packages") if package.text("tracking_number")
+    ]
+    return several_answers if len(several_answers) > 1 else [bought]
 
 
 async def _labels(

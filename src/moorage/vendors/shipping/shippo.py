@@ -148,13 +148,13 @@ class Shippo(ApiVendor):
         }
         try:
             buying = Request.post("/transactions", json=body)
-            bought = await wire.send(buying, key=key, parse=_identified)
-        except OutcomeUnknown as unknown:
-            earlier = await _marked_transaction(wire, rate.id, mark(key))
-            if earlier is None:
-                raise unknown from None
-            bought = earlier
-        return await _shipment(wire, bought, offer, rate.other("parcels"))
+            bought_answer = await wire.send(buying, key=key, parse=_identified)
+        except OutcomeUnknown as unknown_value:
+            earlier_answer = await _marked_transaction(wire, rate.id, mark(key))
+            if earlier_answer is None:
+                raise unknown_value from None
+            bought_answer = earlier_answer
+        return await _shipment(wire, bought_answer, offer, rate.other("parcels"))
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
         """Get a bought label."""
@@ -192,11 +192,13 @@ class Shippo(ApiVendor):
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:
         """Request a refund for every label; an earlier request's state is returned."""
-        several = [ref.id]
+        several_texts = [ref.id]
         if ref.other("parcels") is not None:
             transactions = await _transactions_of(wire, ref.other("rate"))
-            several = [id_ for item in transactions if (id_ := item.text("object_id"))] or several
-        refunds = [await _refunded(wire, item) for item in several]
+            several_texts = [
+                id_ for item in transactions if (id_ := item.text("object_id"))
+            ] or several_texts
+        refunds = [await _refund_label(wire, item) for item in several_texts]
         states = [REFUNDS.get(item.text("status") or "", CancelState.UNKNOWN) for item in refunds]
         worst = min(states, key=_WORST.index)
         return CancelResult(
@@ -218,17 +220,17 @@ class Shippo(ApiVendor):
         tracking = state = None
         status = fields.text("status")
         if event.vendor_type == "track_updated":
-            tracking, bought = read_track(fields), fields.text("transaction")
+            tracking, bought_text = read_track(fields), fields.text("transaction")
             status = tracking.vendor_status
         elif event.vendor_type in {"transaction_created", "transaction_updated"}:
             state = STATES.get(status or "", ShipmentState.UNKNOWN)
-            bought = fields.text("object_id")
+            bought_text = fields.text("object_id")
         else:
             return ()
         return (
             ShippingEvent(
                 id=event.id,
-                ref=None if bought is None else ref(bought),
+                ref=None if bought_text is None else ref(bought_text),
                 tracking=tracking,
                 state=state,
                 vendor_status=status,
@@ -262,8 +264,8 @@ async def _marked_transaction(wire: Wire, rate: str, marked: str) -> Answer | No
         transactions = await _transactions_of(wire, rate)
     except ConnectorError:
         return None
-    ours = [item for item in transactions if item.text("metadata") == marked]
-    return next((item for item in ours if item.text("status") != "ERROR"), None)
+    own_answers = [item for item in transactions if item.text("metadata") == marked]
+    return next((item for item in own_answers if item.text("status") != "ERROR"), None)
 
 
 async def _transaction(wire: Wire, ref: Ref) -> Answer:
@@ -285,7 +287,7 @@ def _identified(response: Response) -> Answer:
     return body
 
 
-async def _refunded(wire: Wire, transaction: str) -> Answer:
+async def _refund_label(wire: Wire, transaction: str) -> Answer:
     request = Request.post("/refunds", json={"transaction": transaction, "async": False})
     try:
         return read_answer(await wire.send(request.evolve(idempotent=True)))
@@ -299,25 +301,25 @@ async def _refunded(wire: Wire, transaction: str) -> Answer:
 async def _shipment(wire: Wire, bought: Answer, offer: Answer, parcels: str | None) -> Shipment:
     status = bought.text("status")
     carrier, service, cost = read_offer(offer)
-    several = [bought]
+    several_answers = [bought]
     if parcels is not None:
         try:
-            several = await _transactions_of(wire, offer.text("object_id"))
+            several_answers = await _transactions_of(wire, offer.text("object_id"))
         except ConnectorError:
-            several = [bought]
+            several_answers = [bought]
     labels = [
         await _label(wire, item, url)
-        for item in several
+        for item in several_answers
         if (url := item.text("label_url")) is not None
     ]
-    numbers = [item.text("tracking_number") for item in several]
-    written = labels[0].format.value if labels else None
-    papers = [item.text("commercial_invoice_url") for item in several]
+    numbers = [item.text("tracking_number") for item in several_answers]
+    written_text = labels[0].format.value if labels else None
+    papers = [item.text("commercial_invoice_url") for item in several_answers]
     return Shipment(
         ref=wire.ref(
             bought.text("object_id") or "",
             carrier=carrier,
-            label=written,
+            label=written_text,
             parcels=parcels,
             rate=parcels and offer.text("object_id"),
         ),
@@ -336,9 +338,9 @@ async def _shipment(wire: Wire, bought: Answer, offer: Answer, parcels: str | No
 
 
 async def _label(wire: Wire, bought: Answer, url: str) -> Label:
-    written, size = read_format(bought.text("label_file_type"))
+    written_format, size = read_format(bought.text("label_file_type"))
     return Label(
-        format=written,
+        format=written_format,
         content=await fetched(wire, url),
         url=url,
         size=size,

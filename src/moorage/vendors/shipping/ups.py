@@ -160,7 +160,7 @@ class Ups(Vendor):
         self, wire: Wire, rate: Ref, rate_request: RateRequest | None, /, *, key: str
     ) -> Shipment:
         """Buy a shipment; after a lost answer, search for it."""
-        request, marked = required_request(rate_request), mark(wire, key)
+        request, marked_text = required_request(rate_request), mark(wire, key)
 
         def buying(day: date) -> Request:
             body = shipment_body(
@@ -168,7 +168,7 @@ class Ups(Vendor):
                 rate,
                 account=self.account_number,
                 goods=self.goods,
-                marked=marked,
+                marked=marked_text,
                 day=day,
             )
             return Request.post(f"/api/shipments/{self.api_version}/ship", json=body)
@@ -179,18 +179,20 @@ class Ups(Vendor):
         today = wire.now().date()
         try:
             bought = await on_its_day(wire, request, today, buying, key=key, parse=parse)
-        except OutcomeUnknown as unknown:
-            earlier = await _tried(wire, request.label, by_mark(marked, self.account_number))
-            if earlier is None:
-                raise unknown from None
-            return bought_shipment(wire, *earlier, rate)
+        except OutcomeUnknown as unknown_value:
+            earlier_pair = await _try_recovery(
+                wire, request.label, by_mark(marked_text, self.account_number)
+            )
+            if earlier_pair is None:
+                raise unknown_value from None
+            return bought_shipment(wire, *earlier_pair, rate)
         if request.label is not LabelFormat.PDF:
             return bought
         return await _in_pdf(wire, bought)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
         """Get a shipment; a voided one has no labels."""
-        written = LabelFormat(ref.other("label") or LabelFormat.PDF)
+        written_format = LabelFormat(ref.other("label") or LabelFormat.PDF)
         try:
             tracking = await self.track_shipment(wire, ref)
         except VendorRejected as error:
@@ -199,7 +201,9 @@ class Ups(Vendor):
             # The tracking learns of a label some time after it is bought.
             return bought_shipment(wire, ref.id, await self.get_labels(wire, ref, None))
         void = tracking.status is TrackingStatus.CANCELED
-        recovered_label = None if void else await _tried(wire, written, {"TrackingNumber": ref.id})
+        recovered_label = (
+            None if void else await _try_recovery(wire, written_format, {"TrackingNumber": ref.id})
+        )
         return attrs.evolve(
             bought_shipment(wire, ref.id, () if recovered_label is None else recovered_label[1]),
             state=ShipmentState.CANCELED if void else ShipmentState.BOUGHT,
@@ -212,7 +216,7 @@ class Ups(Vendor):
     ) -> tuple[Label, ...]:
         """Recover the labels, in another format if requested."""
         written = label or LabelFormat(ref.other("label") or LabelFormat.PDF)
-        return (await _recovered(wire, written, {"TrackingNumber": ref.id}))[1]
+        return (await _recovered_shipment(wire, written, {"TrackingNumber": ref.id}))[1]
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
         """Track a parcel, including one that was bought elsewhere."""
@@ -252,7 +256,7 @@ class Ups(Vendor):
         return read_address(await wire.send(request.evolve(idempotent=True)), address)
 
 
-async def _recovered(
+async def _recovered_shipment(
     wire: Wire, label: LabelFormat, identification: dict[str, Any]
 ) -> tuple[str | None, tuple[Label, ...]]:
     """The number of a bought shipment, and its labels."""
@@ -260,12 +264,12 @@ async def _recovered(
     return recovered(await wire.send(request.evolve(idempotent=True)))
 
 
-async def _tried(
+async def _try_recovery(
     wire: Wire, label: LabelFormat, identification: dict[str, Any]
 ) -> tuple[str, tuple[Label, ...]] | None:
     """The number and the labels; None if there are none, or the recovery failed."""
     try:
-        number, labels = await _recovered(wire, label, identification)
+        number, labels = await _recovered_shipment(wire, label, identification)
     except ConnectorError:
         return None
     return None if number is None else (number, labels)
@@ -273,7 +277,7 @@ async def _tried(
 
 async def _in_pdf(wire: Wire, bought: Shipment) -> Shipment:
     """The shipment with its labels in PDF; as images if UPS does not return PDF."""
-    recovered_label = await _tried(wire, LabelFormat.PDF, {"TrackingNumber": bought.ref.id})
+    recovered_label = await _try_recovery(wire, LabelFormat.PDF, {"TrackingNumber": bought.ref.id})
     if recovered_label is None or not recovered_label[1]:
         return bought
     ref = bought.ref.with_related(label=LabelFormat.PDF.value)

@@ -133,8 +133,8 @@ def message_form(vendor: AmazonSns, message: SmsMessage) -> dict[str, str]:
     }
     for name, value in extra_for("amazon_sns", message.extra).items():
         (attributes if name.startswith(_ATTRIBUTE) else form)[name] = value
-    present = [(name, value) for name, value in attributes.items() if value is not None]
-    for number, (name, value) in enumerate(present, 1):
+    present_pairs = [(name, value) for name, value in attributes.items() if value is not None]
+    for number, (name, value) in enumerate(present_pairs, 1):
         entry = f"MessageAttributes.entry.{number}"
         form |= {
             f"{entry}.Name": name,
@@ -146,7 +146,7 @@ def message_form(vendor: AmazonSns, message: SmsMessage) -> dict[str, str]:
 
 def read_receipt(wire: Wire, response: Response) -> SmsReceipt:
     """Parse the receipt of an accepted message, which contains only its id."""
-    root = _read(response)
+    root = _read_xml(response)
     result = None if root is None else next(root.all("PublishResult"), None)
     id_ = None if result is None else result.text("MessageId")
     if root is None or id_ is None:
@@ -154,7 +154,7 @@ def read_receipt(wire: Wire, response: Response) -> SmsReceipt:
     return SmsReceipt(ref=wire.ref(id_), status=SmsStatus.QUEUED, raw=root.as_dict())
 
 
-def _read(response: Response) -> XmlElement | None:
+def _read_xml(response: Response) -> XmlElement | None:
     try:
         return read_xml(response.body)
     except NotXmlError:
@@ -165,7 +165,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     """The error for the code in an answer, which is more specific than its status."""
     if is_success(response.status) or response.status >= 500:
         return None
-    root = _read(response)
+    root = _read_xml(response)
     error = None if root is None else next(root.all("Error"), None)
     code = None if error is None else error.text("Code")
     if error is None or code is None:

@@ -226,13 +226,13 @@ def _checksums(headers: Headers) -> tuple[Checksum, ...]:
 
 def _metadata(headers: Headers) -> dict[str, str]:
     return {
-        _named(name.lower().removeprefix(META)): plain_word(value)
+        _child_text(name.lower().removeprefix(META)): plain_word(value)
         for name, value in headers.pairs
         if name.lower().startswith(META)
     }
 
 
-def _named(name: str) -> str:
+def _child_text(name: str) -> str:
     """The original name of metadata that was renamed to a valid C# identifier."""
     return name.removeprefix("_").replace("_", "-")
 
@@ -242,7 +242,7 @@ def page(wire: Wire, response: Response) -> ListPage:
     listing = root(response, "EnumerationResults")
     blobs = next(listing.all("Blobs"), XmlElement("Blobs", {}))
     objects = tuple(
-        _listed(wire, key, element)
+        _listed_object(wire, key, element)
         for element in blobs.all("Blob")
         if (key := _name(element)) is not None
     )
@@ -255,7 +255,7 @@ def page(wire: Wire, response: Response) -> ListPage:
     )
 
 
-def _listed(wire: Wire, key: str, element: XmlElement) -> ObjectInfo:
+def _listed_object(wire: Wire, key: str, element: XmlElement) -> ObjectInfo:
     properties = next(element.all("Properties"), XmlElement("Properties", {}))
     md5 = Checksum.from_base64(ChecksumAlgorithm.MD5, properties.text("Content-MD5"))
     return ObjectInfo(

@@ -85,10 +85,10 @@ class Place:
 
 def metadata(table: Mapping[str, str]) -> Fields:
     """Metadata as headers with valid C# identifiers as names: an underscore replaces a dash."""
-    return {f"{META}{_named(name)}": _value(text) for name, text in table.items()}
+    return {f"{META}{_quoted_name(name)}": _value(text) for name, text in table.items()}
 
 
-def _named(name: str) -> str:
+def _quoted_name(name: str) -> str:
     return f"{'_' if name[0].isdigit() else ''}{name.replace('-', '_')}"
 
 
@@ -182,11 +182,11 @@ def copy(source: str, path: str, options: PutOptions | None) -> Request:
 
 def restated_headers(path: str, copied: ObjectInfo, options: PutOptions) -> list[Request]:
     """The headers that replace the copy's properties."""
-    same = without_empty({"If-Match": copied.etag and quoted_etag(copied.etag)})
+    same_values = without_empty({"If-Match": copied.etag and quoted_etag(copied.etag)})
     md5 = next((checksum.base64 for checksum in copied.checksums), None)
     # Properties that are not stated here are removed, but the checksum must stay.
     content = without_empty({**_content(options), _MD5: md5})
-    requests = [Request.put(path, query={"comp": "properties"}, headers={**content, **same})]
+    requests = [Request.put(path, query={"comp": "properties"}, headers={**content, **same_values})]
     if not options.metadata:
         # Azure gives a copy without metadata the metadata of its source.
         requests.append(Request.put(path, query={"comp": "metadata"}))
@@ -229,8 +229,8 @@ def blocks(path: str) -> Request:
 
 def commit(path: str, names: Sequence[str], options: PutOptions, stored_fields: Fields) -> Request:
     """The request that makes a blob of blocks; a repeat finds the blocks in the blob."""
-    listed = "".join(xml_element("Latest", name) for name in names)
-    body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{listed}</BlockList>'.encode()
+    listed_text = "".join(xml_element("Latest", name) for name in names)
+    body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{listed_text}</BlockList>'.encode()
     whole = options.checksum
     md5 = whole.base64 if whole and whole.algorithm is ChecksumAlgorithm.MD5 else None
     headers = {"Content-MD5": sum_of(body).base64, **_XML, **without_empty({_MD5: md5})}

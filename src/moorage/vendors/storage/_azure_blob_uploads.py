@@ -51,8 +51,8 @@ class BlockUpload:
         Raises:
             InvalidData: the text is malformed.
         """
-        tag, _, rest = text.partition(".")
-        stored_fields = _read(rest)
+        tag, _, remaining_text = text.partition(".")
+        stored_fields = _read_block(remaining_text)
         if _TAG.fullmatch(tag) and is_object(stored_fields) and _are_headers(stored_fields):
             return cls(tag, stored_fields)
         raise InvalidData(
@@ -78,7 +78,7 @@ class BlockUpload:
 
     def part(self, block: str, size: int) -> Part | None:
         """The part that a block's name identifies; None if it belongs to another upload."""
-        match = _NAME.fullmatch(_plain(block))
+        match = _NAME.fullmatch(_plain_url(block))
         if match is None or match[3] != self.tag:
             return None
         return part(int(match[2]), size, Checksum(ChecksumAlgorithm.MD5, match[1]))
@@ -89,7 +89,7 @@ def part(number: int, size: int, checksum: Checksum) -> Part:
     return Part(number=number, size=size, etag=checksum.value, checksum=checksum)
 
 
-def _read(written: str) -> object:
+def _read_block(written: str) -> object:
     try:
         return json.loads(urlsafe_b64decode(written) or "{}")
     except (ValueError, RecursionError):
@@ -102,7 +102,7 @@ def _are_headers(table: Mapping[str, Any]) -> bool:
     )
 
 
-def _plain(block: str) -> str:
+def _plain_url(block: str) -> str:
     try:
         return b64decode(block, validate=True).decode("ascii")
     except ValueError:

@@ -55,13 +55,13 @@ def put_if(options: PutOptions) -> Fields:
 
 def get_if(options: GetOptions) -> Fields:
     """The conditions of a download as headers."""
-    since, until = options.if_modified_since, options.if_unmodified_since
+    start_time, end_time = options.if_modified_since, options.if_unmodified_since
     return without_empty(
         {
             "If-Match": options.if_match and quoted_etag(options.if_match),
             "If-None-Match": options.if_none_match and quoted_etag(options.if_none_match),
-            "If-Modified-Since": None if since is None else write_http_date(since),
-            "If-Unmodified-Since": None if until is None else write_http_date(until),
+            "If-Modified-Since": None if start_time is None else write_http_date(start_time),
+            "If-Unmodified-Since": None if end_time is None else write_http_date(end_time),
         }
     )
 

@@ -17,18 +17,18 @@ def is_wanted(stored: ObjectInfo, options: GetOptions) -> bool:
     Raises:
         VendorRejected: a condition forbids the download.
     """
-    modified = stored.last_modified or datetime.min.replace(tzinfo=UTC)
-    modified = modified.replace(microsecond=0)
-    until, since = options.if_unmodified_since, options.if_modified_since
+    modified_time = stored.last_modified or datetime.min.replace(tzinfo=UTC)
+    modified_time = modified_time.replace(microsecond=0)
+    end_time, start_time = options.if_unmodified_since, options.if_modified_since
     no_match = options.if_match not in {None, "*", stored.etag}
-    later = options.if_match is None and until is not None and modified > until
+    later = options.if_match is None and end_time is not None and modified_time > end_time
     if no_match or later:
         raise VendorRejected(
             "The file has changed or is another one.", status=412, vendor_code="PreconditionFailed"
         )
     if options.if_none_match is not None:
         return options.if_none_match not in {"*", stored.etag}
-    return since is None or modified > since
+    return start_time is None or modified_time > start_time
 
 
 class Nothing:

@@ -49,7 +49,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     status = response.status
     if is_success(status) or status == _MORE:
         return None
-    kind = _kind(request, response)
+    kind = _error_class(request, response)
     reason = _reason(response)
     _, words = vendor_words(response)
     fields: dict[str, Any] = {
@@ -65,7 +65,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     return kind(f"Google refused: {words or reason or f'HTTP {status}'}", **fields)
 
 
-def _kind(request: Request, response: Response) -> type[ConnectorError]:
+def _error_class(request: Request, response: Response) -> type[ConnectorError]:
     """The error for a reason, or without one for the status."""
     reason, status = _reason(response), response.status
     if reason in _LATER or status == 429:

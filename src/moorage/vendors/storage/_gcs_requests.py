@@ -61,7 +61,7 @@ def _precondition(options: PutOptions) -> str | None:
     return generation(options.if_match, "if_match")
 
 
-def _how(options: PutOptions) -> Query:
+def _upload_parameters(options: PutOptions) -> Query:
     """The query parameters of an upload: visibility, key and conditions."""
     return {
         "predefinedAcl": options.visibility and _ACLS[options.visibility],
@@ -81,8 +81,8 @@ def _resource(options: PutOptions, **more: str) -> dict[str, Any]:
         "metadata": dict(options.metadata) or None,
         "storageClass": options.storage_class,
     }
-    present = {name: value for name, value in fields.items() if value is not None}
-    return merged({**present, **more}, extra_for("gcs", options.extra))
+    present_fields = {name: value for name, value in fields.items() if value is not None}
+    return merged({**present_fields, **more}, extra_for("gcs", options.extra))
 
 
 def put(bucket: str, key: str, data: bytes, options: PutOptions, boundary: str) -> Request:
@@ -101,7 +101,7 @@ def put(bucket: str, key: str, data: bytes, options: PutOptions, boundary: str) 
     )
     request = Request.post(
         _uploads(bucket),
-        query={"uploadType": "multipart", **_how(options)},
+        query={"uploadType": "multipart", **_upload_parameters(options)},
         headers={"Content-Type": f"multipart/related; boundary={boundary}"},
         body=body,
     )
@@ -164,7 +164,7 @@ def start(bucket: str, key: str, options: PutOptions) -> Request:
     """The request that starts an upload."""
     request = Request.post(
         _uploads(bucket),
-        query={"uploadType": "resumable", **_how(options)},
+        query={"uploadType": "resumable", **_upload_parameters(options)},
         json=_resource(options, name=key),
     )
     # A retry may orphan the first upload, which Google deletes after a week.

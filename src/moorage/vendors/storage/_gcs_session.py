@@ -87,14 +87,16 @@ class Session:
         end, idle = start + len(data), 0
         while self.object is None and (self.reached < end or total is not None):
             before = self.reached
-            rest = data[before - start :]
-            request = requests.chunk(self._bucket, self._id, before, rest, total=total, md5=md5)
-            cut = await self._tried(request)
+            remaining_bytes = data[before - start :]
+            request = requests.chunk(
+                self._bucket, self._id, before, remaining_bytes, total=total, md5=md5
+            )
+            cut_error = await self._tried(request)
             if self.reached < before:
-                raise _lost(before, self.reached)
+                raise _lost_session_error(before, self.reached)
             idle = 0 if self.reached > before else idle + 1
             if self.object is None and idle > _IN_A_ROW:
-                raise cut or _nothing_comes()
+                raise cut_error or _nothing_comes()
             await self._paused(idle)
 
     async def _tried(self, request: Request) -> Exception | None:
@@ -130,7 +132,7 @@ class Session:
             self.reached = reached
 
 
-def _lost(before: int, reached: int) -> VendorFailed:
+def _lost_session_error(before: int, reached: int) -> VendorFailed:
     return VendorFailed(
         f"Google had stored {before} bytes of the upload, and now has {reached}.",
         retryable=False,

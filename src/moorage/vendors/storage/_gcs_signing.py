@@ -58,7 +58,7 @@ class Signer:
         )
         names = ";".join(sorted(name.lower() for name in headers))
         pairs = {
-            **_answered(options),
+            **_response_parameters(options),
             "X-Goog-Algorithm": _ALGORITHM,
             "X-Goog-Credential": f"{self.email}/{scope}",
             "X-Goog-Date": stamp,
@@ -82,14 +82,14 @@ class Signer:
             "x-goog-credential": f"{self.email}/{scope}",
             "x-goog-date": stamp,
         }
-        until = now + timedelta(seconds=options.expires)
+        end_time = now + timedelta(seconds=options.expires)
         policy = {
             "conditions": [
                 {"bucket": bucket},
                 ["content-length-range", options.smallest, options.largest],
                 *({name: value} for name, value in fields.items()),
             ],
-            "expiration": until.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "expiration": end_time.strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
         # Characters outside ASCII must be escaped.
         text = b64encode(json.dumps(policy).encode())
@@ -186,7 +186,7 @@ def signed_headers(options: UrlOptions) -> dict[str, str]:
     return {} if content_type is None else {"Content-Type": content_type}
 
 
-def _answered(options: UrlOptions) -> dict[str, str]:
+def _response_parameters(options: UrlOptions) -> dict[str, str]:
     """The query parameters by which a signed URL sets headers of the answer."""
     if options.method not in {"GET", "HEAD"}:
         return {}

@@ -194,7 +194,7 @@ def info(wire: Wire, key: str, headers: Headers, **overrides: Any) -> ObjectInfo
 def page(wire: Wire, response: Response) -> ListPage:
     """Parse a page of a list."""
     listing = root(response, "ListBucketResult")
-    encoded = listing.text("EncodingType") == "url"
+    is_encoded = listing.text("EncodingType") == "url"
     objects = tuple(
         ObjectInfo(
             ref=wire.ref(key),
@@ -206,17 +206,19 @@ def page(wire: Wire, response: Response) -> ListPage:
             raw=element.as_dict(),
         )
         for element in listing.all("Contents")
-        if (key := plain(element.text("Key"), encoded=encoded))
+        if (key := plain(element.text("Key"), encoded=is_encoded))
     )
     prefixes = (
-        plain(common_prefixes.text("Prefix"), encoded=encoded)
+        plain(common_prefixes.text("Prefix"), encoded=is_encoded)
         for common_prefixes in listing.all("CommonPrefixes")
     )
-    more = listing.text("NextContinuationToken") if listing.text("IsTruncated") == "true" else None
+    further_text = (
+        listing.text("NextContinuationToken") if listing.text("IsTruncated") == "true" else None
+    )
     return ListPage(
         objects=objects,
         prefixes=tuple(prefix for prefix in prefixes if prefix),
-        next_cursor=more,
+        next_cursor=further_text,
         raw=listing.as_dict(),
     )
 
@@ -229,13 +231,13 @@ def plain(text: str | None, *, encoded: bool) -> str:
 def parts(response: Response) -> tuple[list[Part], str | None]:
     """Parse the parts of an upload, and the marker of the next page."""
     listing = root(response, "ListPartsResult", "ListPartsResponse")
-    results = [part for element in listing.all("Part") if (part := _part(element)) is not None]
+    results = [part for element in listing.all("Part") if (part := _read_part(element)) is not None]
     return results, listing.text("NextPartNumberMarker") if listing.text(
         "IsTruncated"
     ) == "true" else None
 
 
-def _part(element: XmlElement) -> Part | None:
+def _read_part(element: XmlElement) -> Part | None:
     number, size = byte_count(element.text("PartNumber")), byte_count(element.text("Size"))
     etag = bare_etag(element.text("ETag"))
     if number is None or size is None or etag is None:
@@ -255,7 +257,7 @@ def _part(element: XmlElement) -> Part | None:
 def uploads(wire: Wire, response: Response) -> tuple[list[Upload], dict[str, str | None] | None]:
     """Parse the unfinished uploads, and the parameters of the next page."""
     listing = root(response, "ListMultipartUploadsResult")
-    encoded = listing.text("EncodingType") == "url"
+    is_encoded = listing.text("EncodingType") == "url"
     results = [
         Upload(
             ref=wire.ref(key, upload=id_),
@@ -265,12 +267,12 @@ def uploads(wire: Wire, response: Response) -> tuple[list[Upload], dict[str, str
             raw=element.as_dict(),
         )
         for element in listing.all("Upload")
-        if (key := plain(element.text("Key"), encoded=encoded))
+        if (key := plain(element.text("Key"), encoded=is_encoded))
         and (id_ := element.text("UploadId"))
     ]
     if listing.text("IsTruncated") != "true":
         return results, None
-    marker = plain(listing.text("NextKeyMarker"), encoded=encoded)
+    marker = plain(listing.text("NextKeyMarker"), encoded=is_encoded)
     if not marker:
         # It would lead back to the beginning, for ever.
         raise malformed(response, "NextKeyMarker")
@@ -283,12 +285,14 @@ def uploads(wire: Wire, response: Response) -> tuple[list[Upload], dict[str, str
 def deleted(response: Response, keys: Sequence[str]) -> list[Result[None]]:
     """Parse the result of each deleted key."""
     result = root(response, "DeleteResult")
-    done = {item.text("Key") for item in result.all("Deleted")}
-    failed = {
+    finished_texts = {item.text("Key") for item in result.all("Deleted")}
+    failed_errors = {
         error.text("Key"): failure(error.text("Code") or "InternalError", error.text("Message"))
         for error in result.all("Error")
     }
     return [
-        Result() if key in done else Result(error=failed.get(key) or malformed(response, "key"))
+        Result()
+        if key in finished_texts
+        else Result(error=failed_errors.get(key) or malformed(response, "key"))
         for key in keys
     ]

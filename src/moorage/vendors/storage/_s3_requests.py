@@ -102,7 +102,7 @@ def delete_many(keys: Sequence[str]) -> Request:
 
 def complete(key: str, upload: str, parts: Sequence[Part], options: PutOptions) -> Request:
     """The request that makes an object of parts."""
-    body = "".join(f"<Part>{_part(part)}</Part>" for part in parts)
+    body = "".join(f"<Part>{_part_element(part)}</Part>" for part in parts)
     headers = {
         "Content-Type": "application/xml",
         "x-amz-mp-object-size": str(sum(part.size for part in parts)),
@@ -119,7 +119,7 @@ def complete(key: str, upload: str, parts: Sequence[Part], options: PutOptions) 
     return request.evolve(idempotent=True)
 
 
-def _part(part: Part) -> str:
+def _part_element(part: Part) -> str:
     sum_ = part.checksum
     checksum = "" if sum_ is None else xml_element(f"Checksum{sum_.algorithm.upper()}", sum_.base64)
     number, etag = (

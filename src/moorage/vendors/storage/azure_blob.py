@@ -221,11 +221,11 @@ class AzureBlob(Vendor):
     ) -> ObjectInfo:
         """The stored blob if it has these bytes; otherwise raise the refusal."""
         try:
-            stored = await self.head(wire, key, version=None)
+            stored_info = await self.head(wire, key, version=None)
         except VendorRejected:
             raise error from None
-        if checksum in stored.checksums:
-            return stored
+        if checksum in stored_info.checksums:
+            return stored_info
         raise error
 
     async def open(self, wire: Wire, key: str, options: GetOptions, /) -> Opened:
@@ -285,10 +285,10 @@ class AzureBlob(Vendor):
         """Copy a blob within the container, then set its new properties."""
         path = self._place.blob(key)
         await wire.send(requests.copy(self._place.url(source), path, options))
-        copied = await self._copied(wire, key)
+        copied_info = await self._copied(wire, key)
         if options is None:
-            return copied
-        for request in requests.restated_headers(path, copied, options):
+            return copied_info
+        for request in requests.restated_headers(path, copied_info, options):
             await wire.send(request)
         return await self.head(wire, key, version=None)
 
@@ -314,13 +314,13 @@ class AzureBlob(Vendor):
 
     async def signed_url(self, wire: Wire, key: str, options: UrlOptions, /) -> SignedUrl:
         """Sign a URL."""
-        until = wire.now() + timedelta(seconds=options.expires)
+        end_time = wire.now() + timedelta(seconds=options.expires)
         grant = Grant(
             url=self._place.url(key),
             resource=f"/blob/{self.account}/{self.container}/{key}",
             version=self.api_version or "",
             options=options,
-            until=until,
+            until=end_time,
         )
         headers: dict[str, str] = {}
         if options.method == "PUT":
@@ -331,7 +331,7 @@ class AzureBlob(Vendor):
             url=await self._signed(wire, grant),
             method=options.method,
             headers=headers,
-            expires_at=until,
+            expires_at=end_time,
         )
 
     async def _signed(self, wire: Wire, grant: Grant) -> str:

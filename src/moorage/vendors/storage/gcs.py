@@ -136,10 +136,10 @@ class Gcs(Vendor):
     async def open(self, wire: Wire, key: str, options: GetOptions, /) -> Opened:
         """Download an object, or a range of it; conditions on time are checked before."""
         if options.if_modified_since is not None or options.if_unmodified_since is not None:
-            stored = await self.head(wire, key, version=options.version)
-            if not is_wanted(stored, options):
-                return Opened(info=stored, length=0, modified=False, arriving=Nothing())
-            options = attrs.evolve(options, if_match=stored.etag, if_none_match=None)
+            stored_info = await self.head(wire, key, version=options.version)
+            if not is_wanted(stored_info, options):
+                return Opened(info=stored_info, length=0, modified=False, arriving=Nothing())
+            options = attrs.evolve(options, if_match=stored_info.etag, if_none_match=None)
         arriving = await wire.open(requests.get(self.bucket, key, options))
         return opened(arriving, answers.opened(wire, key, arriving.headers), options)
 

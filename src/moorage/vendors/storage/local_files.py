@@ -106,15 +106,15 @@ class LocalFiles(Vendor):
         """Open a file."""
         file = await wire.act("open", key)
         try:
-            stored = info(wire, file.entry)
-            is_modified = is_wanted(stored, options)
-            start, length = _requested_range(stored, options) if is_modified else (0, 0)
+            stored_info = info(wire, file.entry)
+            is_modified = is_wanted(stored_info, options)
+            start, length = _requested_range(stored_info, options) if is_modified else (0, 0)
         except BaseException:
             file.close()
             raise
         reading = _Reading(wire, file, start, length)
         return Opened(
-            info=stored, start=start, length=length, modified=is_modified, arriving=reading
+            info=stored_info, start=start, length=length, modified=is_modified, arriving=reading
         )
 
     async def head(self, wire: Wire, key: str, /, *, version: str | None) -> ObjectInfo:  # noqa: ARG002 - the contract's
@@ -139,10 +139,14 @@ class LocalFiles(Vendor):
         self, wire: Wire, prefix: str, /, *, delimiter: str | None, cursor: str | None, limit: int
     ) -> ListPage:
         """List files."""
-        files, folders, after = await wire.act("list", prefix, delimiter, _after(cursor), limit)
-        following = None if after is None else urlsafe_b64encode(after.encode()).decode()
+        files, folders, later_value = await wire.act(
+            "list", prefix, delimiter, _start_key(cursor), limit
+        )
+        following_text = (
+            None if later_value is None else urlsafe_b64encode(later_value.encode()).decode()
+        )
         objects = tuple(info(wire, file) for file in files)
-        return ListPage(objects=objects, prefixes=tuple(folders), next_cursor=following)
+        return ListPage(objects=objects, prefixes=tuple(folders), next_cursor=following_text)
 
     async def copy(
         self, wire: Wire, source: str, key: str, options: PutOptions | None, /
@@ -162,19 +166,21 @@ class LocalFiles(Vendor):
     async def put_part(self, wire: Wire, upload: Upload, number: int, data: bytes, /) -> Part:
         """Store a part."""
         digest = await wire.act("put_part", upload.id, upload.key, number, data)
-        return _part(number, len(data), digest)
+        return _read_part(number, len(data), digest)
 
     async def list_parts(self, wire: Wire, upload: Upload, /) -> Sequence[Part]:
         """List the stored parts."""
-        return [_part(*part) for part in await wire.act("parts", upload.id, upload.key)]
+        return [_read_part(*part) for part in await wire.act("parts", upload.id, upload.key)]
 
     async def complete(
         self, wire: Wire, upload: Upload, parts: Sequence[Part], options: PutOptions, /
     ) -> ObjectInfo:
         """Make a file of the parts."""
-        named = [(part.number, part.etag) for part in parts]
+        named_pairs = [(part.number, part.etag) for part in parts]
         conditions = _conditions(options)
-        return info(wire, await wire.act("complete", upload.id, upload.key, named, conditions))
+        return info(
+            wire, await wire.act("complete", upload.id, upload.key, named_pairs, conditions)
+        )
 
     async def abort(self, wire: Wire, upload: Upload, /) -> None:
         """Abort an upload."""
@@ -183,16 +189,16 @@ class LocalFiles(Vendor):
     async def list_uploads(self, wire: Wire, prefix: str, /) -> Sequence[Upload]:
         """List the unfinished uploads."""
         return [
-            Upload(ref=wire.ref(key, upload=id_), key=key, id=id_, started_at=begun)
-            for key, id_, begun in await wire.act("uploads", prefix)
+            Upload(ref=wire.ref(key, upload=id_), key=key, id=id_, started_at=start_value)
+            for key, id_, start_value in await wire.act("uploads", prefix)
         ]
 
     # --- signed URLs -------------------------------------------------------
 
     async def signed_url(self, wire: Wire, key: str, options: UrlOptions, /) -> SignedUrl:
         """Sign a URL."""
-        until = wire.now() + timedelta(seconds=options.expires)
-        fields = _fields(options, str(int(until.timestamp())))
+        end_time = wire.now() + timedelta(seconds=options.expires)
+        fields = _fields(options, str(int(end_time.timestamp())))
         signature = self._signature(key, fields)
         query = urlencode({**fields, "signature": signature}, quote_via=quote)
         says = options.content_type if options.method == "PUT" else None
@@ -200,7 +206,7 @@ class LocalFiles(Vendor):
             url=f"{self._served()}/{quote(key, safe='/')}?{query}",
             method=options.method,
             headers={} if says is None else {"Content-Type": says},
-            expires_at=until,
+            expires_at=end_time,
         )
 
     def allowed(self, method: HttpMethod | str, url: str, *, now: datetime) -> Grant:
@@ -214,18 +220,18 @@ class LocalFiles(Vendor):
         Raises:
             AuthenticationFailed: the URL is not signed for this, or has expired.
         """
-        below = urlsplit(self._served()).path
+        lower_text = urlsplit(self._served()).path
         try:
             parts = urlsplit(url)
         except ValueError:
             raise _not_signed() from None
         fields = dict(parse_qsl(parts.query, keep_blank_values=True))
         signature = fields.pop("signature", "")
-        key = unquote(parts.path.removeprefix(f"{below}/"))
-        good = hmac.compare_digest(
+        key = unquote(parts.path.removeprefix(f"{lower_text}/"))
+        is_good = hmac.compare_digest(
             self._signature(key, fields).encode(), signature.encode(errors="replace")
         )
-        if not good or fields.get("method") != str(method):
+        if not is_good or fields.get("method") != str(method):
             raise _not_signed()
         until = datetime.fromtimestamp(int(fields["expires"]), UTC)
         if now >= until:
@@ -331,27 +337,29 @@ def info(wire: Wire, entry: FileEntry) -> ObjectInfo:
 
 def _requested_range(stored: ObjectInfo, options: GetOptions) -> tuple[int, int]:
     """The first requested byte, and the number of bytes."""
-    size, requested = stored.size or 0, options.range
-    if requested is None:
+    size, requested_range = stored.size or 0, options.range
+    if requested_range is None:
         return 0, size
-    start = max(0, size + requested.start) if requested.start < 0 else requested.start
+    start = (
+        max(0, size + requested_range.start) if requested_range.start < 0 else requested_range.start
+    )
     if start >= size:
         raise InvalidRequest(
             "The file does not have this range.", status=416, vendor_code="InvalidRange"
         )
-    return start, min(size - start, requested.length or size)
+    return start, min(size - start, requested_range.length or size)
 
 
 def _conditions(options: PutOptions) -> tuple[str | None, str | None]:
     return options.if_match, options.if_none_match
 
 
-def _part(number: int, size: int, digest: str) -> Part:
+def _read_part(number: int, size: int, digest: str) -> Part:
     checksum = Checksum(ChecksumAlgorithm.SHA256, digest)
     return Part(number=number, size=size, etag=digest, checksum=checksum)
 
 
-def _after(cursor: str | None) -> str:
+def _start_key(cursor: str | None) -> str:
     try:
         return b64decode((cursor or "").encode(), altchars=b"-_", validate=True).decode()
     except ValueError:

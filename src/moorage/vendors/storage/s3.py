@@ -132,10 +132,10 @@ class S3(Vendor):
     def base_url(self) -> str:
         """The URL of the bucket."""
         domain = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
-        whole = (self.endpoint or f"https://s3.{self.region}.{domain}").rstrip("/")
+        whole_text = (self.endpoint or f"https://s3.{self.region}.{domain}").rstrip("/")
         if self.path_style:
-            return f"{whole}/{self.bucket}"
-        parts = urlsplit(whole)
+            return f"{whole_text}/{self.bucket}"
+        parts = urlsplit(whole_text)
         return urlunsplit(parts._replace(netloc=f"{self.bucket}.{parts.netloc}"))
 
     def ping(self) -> Request:
@@ -253,10 +253,10 @@ class S3(Vendor):
             ["content-length-range", options.smallest, options.largest],
             *({name: value} for name, value in fields.items()),
         ]
-        signed = signing.sign_form(conditions, secret, now, expires=options.expires)
+        signed_texts = signing.sign_form(conditions, secret, now, expires=options.expires)
         return SignedPost(
             url=f"{self.base_url}/",
-            fields={**fields, **dict(signed)},
+            fields={**fields, **dict(signed_texts)},
             expires_at=now + timedelta(seconds=options.expires),
         )
 
@@ -308,14 +308,14 @@ class S3(Vendor):
     async def list_parts(self, wire: Wire, upload: Upload, /) -> Sequence[Part]:
         """List the uploaded parts."""
         parts: list[Part] = []
-        following: str | None = "0"
-        while following is not None:
-            query = {"uploadId": upload.id, "part-number-marker": following}
+        following_text: str | None = "0"
+        while following_text is not None:
+            query = {"uploadId": upload.id, "part-number-marker": following_text}
             request = Request.get(requests.path(upload.key), query=query)
             response = await wire.send(request)
-            before = following
-            page, following = answers.parts(response)
-            if following == before:
+            previous_text = following_text
+            page, following_text = answers.parts(response)
+            if following_text == previous_text:
                 raise malformed(response, "other NextPartNumberMarker")
             parts += page
         return parts
@@ -349,13 +349,18 @@ class S3(Vendor):
     async def list_uploads(self, wire: Wire, prefix: str, /) -> Sequence[Upload]:
         """List the unfinished uploads."""
         uploads: list[Upload] = []
-        following: dict[str, str | None] | None = {}
-        while following is not None:
-            query = {"uploads": "", "encoding-type": "url", "prefix": prefix or None, **following}
+        following_values: dict[str, str | None] | None = {}
+        while following_values is not None:
+            query = {
+                "uploads": "",
+                "encoding-type": "url",
+                "prefix": prefix or None,
+                **following_values,
+            }
             response = await wire.send(Request.get("/", query=query))
-            before = following
-            page, following = answers.uploads(wire, response)
-            if following == before:
+            previous_values = following_values
+            page, following_values = answers.uploads(wire, response)
+            if following_values == previous_values:
                 raise malformed(response, "other NextKeyMarker")
             uploads += page
         return uploads
@@ -390,15 +395,17 @@ class S3(Vendor):
     ) -> ObjectInfo:
         """The stored object if it has these bytes; otherwise raise the refusal."""
         try:
-            stored = await self.head(wire, key, version=None)
+            stored_info = await self.head(wire, key, version=None)
         except VendorRejected:
             raise error from None
-        if checksum in stored.checksums or (parts and stored.etag == _joined(parts)):
-            return stored
+        if checksum in stored_info.checksums or (
+            parts and stored_info.etag == _combined_etag(parts)
+        ):
+            return stored_info
         raise error
 
 
-def _joined(parts: Sequence[Part]) -> str | None:
+def _combined_etag(parts: Sequence[Part]) -> str | None:
     """The ETag of an object of these parts, where ETags are MD5 sums."""
     try:
         digests = b"".join(bytes.fromhex(part.etag) for part in parts)
