@@ -105,21 +105,21 @@ def moorage_manager(
 
     It takes every port that `ConnectorManager` takes, in place of the fixture's.
     """
-    made: list[ConnectorManager] = []
+    managers: list[ConnectorManager] = []
 
-    def make(services: Iterable[Service], **ports: Any) -> ConnectorManager:
+    def make_manager(services: Iterable[Service], **ports: Any) -> ConnectorManager:
         ports = {
             "http": testing.ScriptedHttpClient(moorage_vendor),
             "sleeper": moorage_sleeper,
-            **_shared(moorage_clock, moorage_observer),
+            **_shared_fixtures(moorage_clock, moorage_observer),
             **ports,
         }
         manager = moorage.ConnectorManager(services, **ports)
-        made.append(manager)
+        managers.append(manager)
         return manager
 
-    yield make
-    for manager in made:
+    yield make_manager
+    for manager in managers:
         manager.close()
 
 
@@ -136,7 +136,7 @@ def moorage_async_manager(
         ports = {
             "http": testing.AsyncScriptedHttpClient(moorage_vendor),
             "sleeper": moorage_async_sleeper,
-            **_shared(moorage_clock, moorage_observer),
+            **_shared_fixtures(moorage_clock, moorage_observer),
             **ports,
         }
         return moorage.AsyncConnectorManager(services, **ports)
@@ -177,7 +177,7 @@ def vendor_server() -> Iterator[VendorServer]:
         yield server
 
 
-def _shared(clock: VirtualClock, observer: RecordingObserver) -> dict[str, Any]:
+def _shared_fixtures(clock: VirtualClock, observer: RecordingObserver) -> dict[str, Any]:
     return {
         "clock": clock,
         "observers": [observer],

@@ -81,10 +81,10 @@ class Scrubber:
 
     def know(self, secrets: Iterable[bytes], words: Iterable[bytes] = ()) -> None:
         """Mask these secrets at every place, and these words where they are a complete value."""
-        new = {*secrets} - self._secrets, {*words} - self._words
-        if any(new):
-            self._secrets |= new[0]
-            self._words |= new[1]
+        new_chunks = {*secrets} - self._secrets, {*words} - self._words
+        if any(new_chunks):
+            self._secrets |= new_chunks[0]
+            self._words |= new_chunks[1]
             self._made = None
 
     def learn(self, url: str, headers: Headers, body: bytes) -> None:
@@ -104,8 +104,8 @@ class Scrubber:
     def url(self, url: str) -> str:
         """A URL as it may be written down."""
         # A value of the query that may be a key is told from another one by its hash.
-        shown = self._redaction.query(masked_text(url, self._masks()[0]))
-        return self.plain(with_short_query(shown))
+        shown_text = self._redaction.query(masked_text(url, self._masks()[0]))
+        return self.plain(with_short_query(shown_text))
 
     def request_headers(self, headers: Headers) -> Headers:
         """The headers of a request as they may be written down."""
@@ -117,21 +117,21 @@ class Scrubber:
 
     def headers(self, headers: Headers) -> Headers:
         """The headers of an answer as they may be written down."""
-        plain = [(name, _no_user(self.plain(value))) for name, value in headers.pairs]
-        shown = self._redaction.headers(Headers(plain))
+        plain_texts = [(name, _no_user(self.plain(value))) for name, value in headers.pairs]
+        shown_headers = self._redaction.headers(Headers(plain_texts))
         refusal = refusal_of(headers)
         # Whoever replays it decides by this, and it tells nothing.
-        return shown if refusal is None else shown.with_header(*challenge(refusal))
+        return shown_headers if refusal is None else shown_headers.with_header(*challenge(refusal))
 
     def text(self, text: str, content_type: str | None) -> str:
         """Text as it may be written down."""
-        plain = _no_user(self.plain(text))
+        plain_text = _no_user(self.plain(text))
         if essence(content_type) == _FORM:
-            return self._redaction.body(plain.encode(), _FORM, sys.maxsize)
+            return self._redaction.body(plain_text.encode(), _FORM, sys.maxsize)
         if not is_json(content_type):
-            return self._redaction.text(plain)
-        redacted = self._redaction.body(plain.encode(), _JSON, sys.maxsize)
-        return json_again(redacted.encode()).decode()
+            return self._redaction.text(plain_text)
+        redacted_text = self._redaction.body(plain_text.encode(), _JSON, sys.maxsize)
+        return json_again(redacted_text.encode()).decode()
 
     def parts(self, body: bytes, content_type: str, *, boundary: bytes | None = None) -> bytes:
         """A body of several parts as it may be written down, with another boundary if given."""
@@ -173,18 +173,19 @@ class Scrubber:
 
 def with_short_query(url: str) -> str:
     """A URL without the query values that may be keys. A second application changes nothing."""
-    address, mark, rest = url.partition("?")
-    query, hash_mark, fragment = rest.partition("#")
+    address, mark, remaining_text = url.partition("?")
+    query, hash_mark, fragment = remaining_text.partition("#")
     fields = "&".join(map(_short_field, query.split("&")))
     return f"{address}{mark}{fields}{hash_mark}{fragment}"
 
 
 def _short_field(field: str) -> str:
-    name, equals, value = field.partition("=")
-    plain = unquote_plus(value)
-    if not is_telling(plain) or _DATE.fullmatch(plain):
+    name, equals_text, value = field.partition("=")
+    plain_text = unquote_plus(value)
+    if not is_telling(plain_text) or _DATE.fullmatch(plain_text):
         return field
-    return f"{name}{equals}{MASK}{sha256(plain.encode('utf-8', 'replace')).hexdigest()[:_DIGITS]}"
+    digest = sha256(plain_text.encode("utf-8", "replace")).hexdigest()
+    return f"{name}{equals_text}{MASK}{digest[:_DIGITS]}"
 
 
 def _unlisted(url: str, headers: Headers) -> Iterator[str]:

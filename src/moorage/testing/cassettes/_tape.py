@@ -91,9 +91,9 @@ class Sent:
             ("body", self.body, other.body),
         )
         return [
-            f"the {name} is {_short(recorded)} instead of {_short(actual)}"
-            for name, recorded, actual in parts
-            if recorded != actual
+            f"the {name} is {_shortened_text(recorded_text)} instead of {_shortened_text(actual)}"
+            for name, recorded_text, actual in parts
+            if recorded_text != actual
         ]
 
     def likeness(self, other: Sent) -> float:
@@ -135,20 +135,20 @@ class Exchange:
 
     def as_json(self) -> dict[str, Any]:
         """Return the exchange in the form of the file."""
-        sent, answered = self.sent, self.answered
+        sent_request, answered = self.sent, self.answered
         answer = {
             "status": answered.status,
             "reason": answered.reason,
-            "headers": _lines(answered.headers),
+            "headers": _text_lines(answered.headers),
             "body": answered.content,
             "incomplete": not answered.whole,
         }
         return {
             "request": {
-                "method": sent.method,
-                "url": sent.url,
-                "headers": _lines(sent.headers),
-                "body": sent.content,
+                "method": sent_request.method,
+                "url": sent_request.url,
+                "headers": _text_lines(sent_request.headers),
+                "body": sent_request.content,
             },
             "answer": {name: value for name, value in answer.items() if value},
         }
@@ -173,13 +173,13 @@ class Exchange:
 def load(path: Path) -> list[Exchange]:
     """Read a tape."""
     try:
-        written = json.loads(path.read_text("utf-8"))
-        version = written["version"]
-        exchanges = [Exchange.from_json(exchange) for exchange in written["exchanges"]]
+        written_value = json.loads(path.read_text("utf-8"))
+        version = written_value["version"]
+        exchanges = [Exchange.from_json(exchange) for exchange in written_value["exchanges"]]
     except (ValueError, KeyError, TypeError, AttributeError, InvalidData):
-        raise _unreadable(path, "is no cassette") from None
+        raise _unreadable_error(path, "is no cassette") from None
     if version != VERSION:
-        raise _unreadable(path, f"is a cassette of version {version!r}, not {VERSION},")
+        raise _unreadable_error(path, f"is a cassette of version {version!r}, not {VERSION},")
     return exchanges
 
 
@@ -200,7 +200,7 @@ def save(path: Path, exchanges: list[Exchange]) -> None:
         part.unlink(missing_ok=True)
 
 
-def _unreadable(path: Path, why: str) -> ConfigurationError:
+def _unreadable_error(path: Path, why: str) -> ConfigurationError:
     return ConfigurationError(
         f"{path.name} {why} and cannot be replayed.",
         path="cassette",
@@ -208,7 +208,7 @@ def _unreadable(path: Path, why: str) -> ConfigurationError:
     )
 
 
-def _lines(headers: Headers) -> list[str]:
+def _text_lines(headers: Headers) -> list[str]:
     return [f"{name}: {value}" for name, value in headers.pairs]
 
 
@@ -231,7 +231,7 @@ def _content(body: bytes, headers: Headers, scrubber: Scrubber, *, sent: bool) -
         return {"sha256": sha256(body).hexdigest(), "bytes": len(body)}
     if essence(kind).startswith("multipart/"):
         edge = b"boundary" if sent else None
-        return _written(scrubber.parts(body, kind, boundary=edge), "utf-8")
+        return _stored_content(scrubber.parts(body, kind, boundary=edge), "utf-8")
     charset = _charset(body, kind)
     try:
         text = body.decode(charset)
@@ -249,7 +249,7 @@ def _charset(body: bytes, content_type: str) -> str:
     return json.detect_encoding(body) if is_json(content_type) else "utf-8"
 
 
-def _written(body: bytes, charset: str) -> Content:
+def _stored_content(body: bytes, charset: str) -> Content:
     try:
         return _text(body.decode(charset), charset)
     except ValueError:
@@ -273,8 +273,8 @@ def _json(text: str) -> Content | None:
 
 
 def _binary(body: bytes) -> Content:
-    encoded = b64encode(body).decode()
-    lines = [encoded[at : at + _LINE] for at in range(0, len(encoded), _LINE)]
+    encoded_text = b64encode(body).decode()
+    lines = [encoded_text[at : at + _LINE] for at in range(0, len(encoded_text), _LINE)]
     return {"base64": lines}
 
 
@@ -297,5 +297,5 @@ def _inflated(body: bytes) -> bytes | None:
         return None
 
 
-def _short(text: str) -> str:
+def _shortened_text(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -146,8 +146,8 @@ class Cassette:
             recorded = list(self._recorded)
             for recording in recorded:
                 recording.teach(self._scrubber)
-            written = [recording.written(self._scrubber) for recording in recorded]
-        if exchanges := [recording for recording in written if recording is not None]:
+            written_exchanges = [recording.written(self._scrubber) for recording in recorded]
+        if exchanges := [recording for recording in written_exchanges if recording is not None]:
             save(self.path, exchanges)
 
     def __enter__(self) -> Self:
@@ -173,19 +173,23 @@ class Cassette:
         body = as_bytes(request)
         with self._lock:
             self._scrubber.learn_request(url, request.headers, body)
-            sent = Sent.of(request.method, url, request.headers, body, scrubber=self._scrubber)
+            sent_request = Sent.of(
+                request.method, url, request.headers, body, scrubber=self._scrubber
+            )
             for at in self._left:
-                if not sent.differs(self._tape[at].sent):
+                if not sent_request.differs(self._tape[at].sent):
                     self._left.remove(at)
                     return self._tape[at].answered
-        raise self._not_on_tape(sent)
+        raise self._not_on_tape(sent_request)
 
     def _not_on_tape(self, sent: Sent) -> NotOnTape:
-        ranked = sorted(self._tape, key=lambda exchange: exchange.sent.likeness(sent), reverse=True)
+        ranked_exchanges = sorted(
+            self._tape, key=lambda exchange: exchange.sent.likeness(sent), reverse=True
+        )
         nearest = [
             f"{exchange.sent.summary}:"
             f" {'; '.join(exchange.sent.differs(sent)) or 'was replayed already'}"
-            for exchange in ranked[:_NEAREST]
+            for exchange in ranked_exchanges[:_NEAREST]
         ]
         count = f"{self.path.name}, which has {len(self._tape)} exchanges"
         lines = "".join(f"\n  {exchange}" for exchange in nearest)
@@ -211,7 +215,7 @@ class CassetteHttpClient:
         if not self._cassette.recording:
             return _all_of(self._cassette.find(request, url), url)
         recording = self._cassette.begin(request, url)
-        response = _somebody(self._inner).send(request, url, timeouts)
+        response = _inner_client(self._inner).send(request, url, timeouts)
         recording.end(response)
         return response
 
@@ -220,9 +224,9 @@ class CassetteHttpClient:
         request = self._read(request)
         if not self._cassette.recording:
             answered = self._cassette.find(request, url)
-            return ScriptedIncoming(answered.response(url), then=_rest(answered))
+            return ScriptedIncoming(answered.response(url), then=_end_of_tape_error(answered))
         recording = self._cassette.begin(request, url)
-        incoming = _somebody(self._inner).open(request, url, timeouts)
+        incoming = _inner_client(self._inner).open(request, url, timeouts)
         return _RecordedIncoming(incoming, recording)
 
     def close(self) -> None:
@@ -254,7 +258,7 @@ class AsyncCassetteHttpClient:
         if not self._cassette.recording:
             return _all_of(self._cassette.find(request, url), url)
         recording = self._cassette.begin(request, url)
-        response = await _somebody(self._inner).send(request, url, timeouts)
+        response = await _inner_client(self._inner).send(request, url, timeouts)
         recording.end(response)
         return response
 
@@ -263,9 +267,9 @@ class AsyncCassetteHttpClient:
         request = await self._read(request)
         if not self._cassette.recording:
             answered = self._cassette.find(request, url)
-            return AsyncScriptedIncoming(answered.response(url), then=_rest(answered))
+            return AsyncScriptedIncoming(answered.response(url), then=_end_of_tape_error(answered))
         recording = self._cassette.begin(request, url)
-        incoming = await _somebody(self._inner).open(request, url, timeouts)
+        incoming = await _inner_client(self._inner).open(request, url, timeouts)
         return _AsyncRecordedIncoming(incoming, recording)
 
     async def close(self) -> None:
@@ -313,10 +317,10 @@ class _Recording:
         request, response = self._request, self.response
         if response is None:
             return None
-        sent = Sent.of(
+        sent_request = Sent.of(
             request.method, self._url, request.headers, as_bytes(request), scrubber=scrubber
         )
-        return Exchange(sent, Answered.of(response, whole=self._whole, scrubber=scrubber))
+        return Exchange(sent_request, Answered.of(response, whole=self._whole, scrubber=scrubber))
 
     def teach(self, scrubber: Scrubber) -> None:
         """Give the scrubber the values in places for credentials."""
@@ -354,7 +358,7 @@ class _AsyncRecordedIncoming:
         self._recording.leave(self._inner)
 
 
-def _somebody(inner: Client | None) -> Client:
+def _inner_client(inner: Client | None) -> Client:
     if inner is None:
         raise ConfigurationError(
             "There is nobody whose answers could be recorded.",
@@ -365,13 +369,13 @@ def _somebody(inner: Client | None) -> Client:
 
 
 def _all_of(answered: Answered, url: str) -> Response:
-    missing = _rest(answered)
+    missing = _end_of_tape_error(answered)
     if missing is not None:
         raise missing
     return answered.response(url)
 
 
-def _rest(answered: Answered) -> NotOnTape | None:
+def _end_of_tape_error(answered: Answered) -> NotOnTape | None:
     """Return the error to raise at the end of the recorded part of a response."""
     if answered.whole:
         return None

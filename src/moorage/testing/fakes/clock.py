@@ -132,20 +132,20 @@ class AsyncVirtualSleeper:
             await asyncio.sleep(0)
             return
         loop = asyncio.get_running_loop()
-        woken = loop.create_future()
+        woken_future = loop.create_future()
 
         def ring() -> None:
             if _running_loop() is loop:
-                _wake(woken)
+                _wake(woken_future)
             else:
-                loop.call_soon_threadsafe(_wake, woken)
+                loop.call_soon_threadsafe(_wake, woken_future)
 
         if self._autojump and not self._watching:
             self.watch(loop)
         call_off = self._clock.ring_at(self._clock.nanoseconds() + nanoseconds(seconds), ring)
         self._asleep += 1
         try:
-            await woken
+            await woken_future
         finally:
             self._asleep -= 1
             call_off()
@@ -154,22 +154,22 @@ class AsyncVirtualSleeper:
         """Advance the clock whenever the loop is idle, as long as a task sleeps."""
         # No public interface tells whether a loop has more to do; every loop of asyncio's own
         # keeps what it has to do under this name.
-        ready: Any = getattr(loop, "_ready", None)
-        if ready is None:
+        ready_value: Any = getattr(loop, "_ready", None)
+        if ready_value is None:
             raise ConfigurationError(
                 f"{type(loop).__name__} does not tell when its tasks have nothing to do.",
                 remedy="Run the test in an event loop of asyncio's own, or advance the clock.",
             )
 
-        def look() -> None:
-            if self._asleep and not ready:
+        def check_clock() -> None:
+            if self._asleep and not ready_value:
                 self._clock.jump()
             self._watching = self._asleep > 0
             if self._watching:
-                loop.call_soon(look)
+                loop.call_soon(check_clock)
 
         self._watching = True
-        loop.call_soon(look)
+        loop.call_soon(check_clock)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

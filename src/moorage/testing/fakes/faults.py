@@ -133,16 +133,16 @@ class FaultSchedule:
     """
 
     def __init__(self, faults: Iterable[Fault | None] = ()) -> None:
-        scheduled = list(faults)
-        for fault in scheduled:
+        scheduled_errors = list(faults)
+        for fault in scheduled_errors:
             if fault is not None and not isinstance(fault, Fault):
                 raise ConfigurationError(
                     f"{fault!r} is not a fault.",
                     path="faults",
                     remedy="Give faults such as Refused(), and None for none.",
                 )
-        self._made = f"{scheduled!r}"
-        self._coming = iter(scheduled)
+        self._made = f"{scheduled_errors!r}"
+        self._coming = iter(scheduled_errors)
         self._met: list[Fault | None] = []
         self._lock = Lock()
 
@@ -161,7 +161,7 @@ class FaultSchedule:
         draws = Random(seed)  # noqa: S311 - to draw the same every time is what it is for
         schedule = cls()
         schedule._made = f".random({seed!r}, {rates!r})"
-        schedule._coming = (_drawn(draws.random(), rates) for _ in count())
+        schedule._coming = (_draw_fault(draws.random(), rates) for _ in count())
         return schedule
 
     @property
@@ -205,7 +205,7 @@ class FaultNetwork:
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         """Send a request, with the scheduled fault."""
         return run_now(
-            _sent(
+            _partial_response(
                 self.faults.next(),
                 timeouts,
                 self._sleep,
@@ -217,7 +217,7 @@ class FaultNetwork:
         """Send a request, with the scheduled fault; a body is cut while it is read."""
         fault = self.faults.next()
         arrived = run_now(
-            _through(
+            _head_of_response(
                 fault,
                 timeouts,
                 self._sleep,
@@ -252,7 +252,7 @@ class AsyncFaultNetwork:
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         """Send a request, with the scheduled fault."""
-        return await _sent(
+        return await _partial_response(
             self.faults.next(),
             timeouts,
             self._sleep,
@@ -262,7 +262,7 @@ class AsyncFaultNetwork:
     async def open(self, request: Request, url: str, timeouts: Timeouts, /) -> AsyncIncoming:
         """Send a request, with the scheduled fault; a body is cut while it is read."""
         fault = self.faults.next()
-        arrived = await _through(
+        arrived = await _head_of_response(
             fault, timeouts, self._sleep, lambda: self._inner.open(request, url, timeouts)
         )
         if isinstance(arrived, Response):
@@ -304,20 +304,20 @@ class _AsyncCutIncoming:
         self._inner.close()
 
 
-async def _sent(
+async def _partial_response(
     fault: Fault | None,
     timeouts: Timeouts,
     sleep: Callable[[float], Awaitable[None]],
     send: Callable[[], Awaitable[Response]],
 ) -> Response:
     """Return the part of a complete response that reaches the client."""
-    response = await _through(fault, timeouts, sleep, send)
+    response = await _head_of_response(fault, timeouts, sleep, send)
     if isinstance(fault, CutMidBody):
-        raise _cut()
+        raise _connection_cut()
     return response
 
 
-async def _through(
+async def _head_of_response(
     fault: Fault | None,
     timeouts: Timeouts,
     sleep: Callable[[float], Awaitable[None]],
@@ -363,12 +363,12 @@ async def _on_the_way_back(
         case Garbage():
             raise VendorFailed("The vendor's answer is not HTTP.")
         case Delay(seconds=seconds):
-            await _late(seconds, timeouts, sleep)
+            await _wait_for_delay(seconds, timeouts, sleep)
         case _:
             pass
 
 
-async def _late(
+async def _wait_for_delay(
     seconds: float, timeouts: Timeouts, sleep: Callable[[float], Awaitable[None]]
 ) -> None:
     bounds = [bound for bound in (timeouts.read, timeouts.total) if bound is not None]
@@ -378,7 +378,7 @@ async def _late(
         raise AttemptTimeout(f"The vendor did not answer within the timeout of {patience} s.")
 
 
-def _drawn(draw: float, rates: Mapping[Fault, float]) -> Fault | None:
+def _draw_fault(draw: float, rates: Mapping[Fault, float]) -> Fault | None:
     for fault, rate in rates.items():
         draw -= rate
         if draw < 0:
@@ -394,8 +394,8 @@ def _hung_up() -> ConnectionFailed:
 def _or_cut(piece: bytes) -> bytes:
     if piece:
         return piece
-    raise _cut()
+    raise _connection_cut()
 
 
-def _cut() -> ConnectionFailed:
+def _connection_cut() -> ConnectionFailed:
     return ConnectionFailed("The vendor cut its answer off.")

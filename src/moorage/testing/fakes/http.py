@@ -177,8 +177,8 @@ class FakeVendor:
 
     def _next(self, path: str) -> Answer | None:
         for place in (path, None):
-            if queued := self._queues.get(place):
-                return queued.popleft()
+            if queued_responses := self._queues.get(place):
+                return queued_responses.popleft()
         return self._standing.get(path, self._standing.get(None))
 
     def __repr__(self) -> str:

@@ -160,10 +160,10 @@ class ProxyServer:
             self._changed.notify_all()
 
     def _is_known(self, headers: Headers) -> bool:
-        scheme, _, encoded = headers.get("proxy-authorization", "").partition(" ")
+        scheme, _, encoded_text = headers.get("proxy-authorization", "").partition(" ")
         if self._knows is None:
             return True
-        return scheme == "Basic" and b64decode(encoded).decode() == ":".join(self._knows)
+        return scheme == "Basic" and b64decode(encoded_text).decode() == ":".join(self._knows)
 
     def _upstream(self) -> socket.socket:
         upstream = socket.create_connection(self._leads_to)
@@ -173,9 +173,9 @@ class ProxyServer:
     def _tunnel(self, sock: socket.socket) -> None:
         upstream = self._upstream()
         sock.sendall(b"HTTP/1.1 200 Connected\r\nConnection: close\r\n\r\n")
-        back = self._start(_pass_on, upstream, sock)
+        returned_thread = self._start(_pass_on, upstream, sock)
         _pass_on(sock, upstream)
-        back.join()
+        returned_thread.join()
 
     def _forward(self, sock: socket.socket, head: RequestHead, body: bytes) -> None:
         """Forward one request and its answer, which ends with the connection."""
@@ -188,8 +188,8 @@ class ProxyServer:
         answer = b""
         while data := upstream.recv(_MOST):
             answer += data
-        start, _, rest = answer.partition(b"\r\n")
-        sock.sendall(start + b"\r\nConnection: close\r\n" + rest)
+        start, _, remaining_bytes = answer.partition(b"\r\n")
+        sock.sendall(start + b"\r\nConnection: close\r\n" + remaining_bytes)
 
 
 def _pass_on(source: socket.socket, target: socket.socket) -> None:

@@ -96,10 +96,12 @@ class Behaviour:
         if self.raw is not None:
             return self.before + self.raw
         fields, body = list(self.headers), self.body
-        framed = any(name.lower() in {"content-length", "transfer-encoding"} for name, _ in fields)
+        is_framed = any(
+            name.lower() in {"content-length", "transfer-encoding"} for name, _ in fields
+        )
         if self.framing == "chunked":
             body = (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + b"0\r\n\r\n"
-        if framed or self.status in _NO_BODY:
+        if is_framed or self.status in _NO_BODY:
             pass
         elif self.framing == "length":
             fields.append(("Content-Length", str(len(body))))

@@ -246,13 +246,13 @@ class VendorServer:
             if "expect" in headers:
                 sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
             body = read_body(file, headers)
-        received = Received(method, target, headers, body, connection)
+        received_webhook = Received(method, target, headers, body, connection)
         with self._changed:
-            self._requests.append(received)
+            self._requests.append(received_webhook)
             self._changed.notify_all()
-        behaviour = plan if isinstance(plan, Behaviour) else plan(received)
-        stays = self._perform(sock, behaviour, method)
-        return stays and headers.get("connection", "").lower() != "close"
+        behaviour = plan if isinstance(plan, Behaviour) else plan(received_webhook)
+        is_lasting = self._perform(sock, behaviour, method)
+        return is_lasting and headers.get("connection", "").lower() != "close"
 
     def _unread(self) -> Behaviour | None:
         """Take the next behaviour if it does not even wait for a request."""

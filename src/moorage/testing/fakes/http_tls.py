@@ -57,11 +57,14 @@ def certificate_files(folder: Path, host: str = "127.0.0.1") -> tuple[Path, Path
         ec.generate_private_key(ec.SECP256R1()),
     )
     certificate, secret = folder / "certificate.pem", folder / "key.pem"
-    signed = (_signed(key, host, authority), _signed(authority, None, authority))
+    signed_certificates = (
+        _sign_certificate(key, host, authority),
+        _sign_certificate(authority, None, authority),
+    )
     certificate.write_bytes(
         b"".join(
             signed_certificate.public_bytes(serialization.Encoding.PEM)
-            for signed_certificate in signed
+            for signed_certificate in signed_certificates
         )
     )
     secret.write_bytes(
@@ -74,7 +77,7 @@ def certificate_files(folder: Path, host: str = "127.0.0.1") -> tuple[Path, Path
     return certificate, secret
 
 
-def _signed(
+def _sign_certificate(
     key: ec.EllipticCurvePrivateKey, host: str | None, authority: ec.EllipticCurvePrivateKey
 ) -> x509.Certificate:
     """The certificate of a host, or of the authority itself."""
@@ -102,12 +105,12 @@ def _signed(
         unsigned = unsigned.add_extension(_VOUCHING, critical=True)
     else:
         unsigned = unsigned.add_extension(
-            x509.SubjectAlternativeName([_named(host)]), critical=False
+            x509.SubjectAlternativeName([_certificate_name(host)]), critical=False
         )
     return unsigned.sign(authority, hashes.SHA256())
 
 
-def _named(host: str) -> x509.GeneralName:
+def _certificate_name(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ip_address(host))
     except ValueError:

@@ -61,39 +61,61 @@ class Checks:
         """Entries that are added or replaced come back unchanged, attribute by attribute."""
         store = factory()
         for number, entry in enumerate((self._entry(0), self._full()), 1):
-            added = await store.add(entry)
-            require(type(added) is self._kind, f"`add` gave {with_article(type(added).__name__)}.")
-            written = attrs.evolve(arrive(entry, added.added_at), number=added.number)
-            self._same(added, written, "`add` gave")
-            require(added.number > 0, f"Entry {number} has the number {added.number}.")
-            self._same(await _one(store, entry.id), added, "`find` gave")
-        changed = attrs.evolve(
+            added_value = await store.add(entry)
+            require(
+                type(added_value) is self._kind,
+                f"`add` gave {with_article(type(added_value).__name__)}.",
+            )
+            written_value = attrs.evolve(
+                arrive(entry, added_value.added_at), number=added_value.number
+            )
+            self._same(added_value, written_value, "`add` gave")
+            require(added_value.number > 0, f"Entry {number} has the number {added_value.number}.")
+            self._same(await _single_entry(store, entry.id), added_value, "`find` gave")
+        changed_value = attrs.evolve(
             self._full(), id=self._entry(0).id, fence=9, content=bytes(range(256)) * 300
         )
-        require(await store.swap(changed, 0), "Over the fence that was read nothing is written.")
-        stored = await _one(store, changed.id)
-        self._same(stored, attrs.evolve(changed, number=stored.number), "After `swap` there is")
-        emptied = attrs.evolve(self._entry(0), id=self._full().id)
-        await store.swap(emptied, self._full().fence)
-        stored = await _one(store, emptied.id)
-        self._same(stored, attrs.evolve(emptied, number=stored.number), "After `swap` there is")
+        require(
+            await store.swap(changed_value, 0), "Over the fence that was read nothing is written."
+        )
+        stored_value = await _single_entry(store, changed_value.id)
+        self._same(
+            stored_value,
+            attrs.evolve(changed_value, number=stored_value.number),
+            "After `swap` there is",
+        )
+        emptied_value = attrs.evolve(self._entry(0), id=self._full().id)
+        await store.swap(emptied_value, self._full().fence)
+        stored_value = await _single_entry(store, emptied_value.id)
+        self._same(
+            stored_value,
+            attrs.evolve(emptied_value, number=stored_value.number),
+            "After `swap` there is",
+        )
 
     async def times_are_the_stores(self, factory: Factory) -> None:
         """Arrival and due times come from the store's clock, whatever the caller's clock."""
         store = factory()
-        before = await store.now()
-        require(before.utcoffset() == timedelta(), f"The store's time is {before!r}, not in UTC.")
-        wrong = (before - 400 * _DAY, before + 400 * _DAY)
-        for number, moment in enumerate(wrong):
+        previous_value = await store.now()
+        require(
+            previous_value.utcoffset() == timedelta(),
+            f"The store's time is {previous_value!r}, not in UTC.",
+        )
+        wrong_values = (previous_value - 400 * _DAY, previous_value + 400 * _DAY)
+        for number, moment in enumerate(wrong_values):
             added = await store.add(attrs.evolve(self._entry(number), added_at=moment, due=None))
             now = await store.now()
             require(
-                before <= added.added_at <= now,
-                f"What came between {before} and {now} is said to have come at {added.added_at}.",
+                previous_value <= added.added_at <= now,
+                f"What came between {previous_value} and {now} is said to have come at"
+                f" {added.added_at}.",
             )
             require(added.due == added.added_at, f"Due at {added.due}, added at {added.added_at}.")
-        late = await store.add(attrs.evolve(self._entry(2), due=before + _DAY))
-        require(late.due == before + _DAY, f"Put off until {before + _DAY}, due at {late.due}.")
+        late_value = await store.add(attrs.evolve(self._entry(2), due=previous_value + _DAY))
+        require(
+            late_value.due == previous_value + _DAY,
+            f"Put off until {previous_value + _DAY}, due at {late_value.due}.",
+        )
         await self._offers(store, [0, 1])
 
     async def an_id_is_added_once(self, factory: Factory) -> None:
@@ -101,9 +123,13 @@ class Checks:
         store = factory()
         first = await store.add(self._entry(1))
         await store.swap(attrs.evolve(first, fence=1, error="later"), 0)
-        again = await store.add(attrs.evolve(self._full(), id=first.id))
-        self._same(again, attrs.evolve(first, fence=1, error="later"), "A repeat was given")
-        self._same(await _one(store, first.id), again, "After the repeat there is")
+        repeated_value = await store.add(attrs.evolve(self._full(), id=first.id))
+        self._same(
+            repeated_value, attrs.evolve(first, fence=1, error="later"), "A repeat was given"
+        )
+        self._same(
+            await _single_entry(store, first.id), repeated_value, "After the repeat there is"
+        )
 
     async def numbers_grow(self, factory: Factory) -> None:
         """Each entry has a higher number than all earlier ones, and keeps it."""
@@ -111,11 +137,11 @@ class Checks:
         numbers = [(await store.add(self._entry(index))).number for index in range(20)]
         require(numbers == sorted(set(numbers)), f"The numbers are {numbers}.")
         await store.remove(EntryQuery(id=self._entry(19).id))
-        later = (await store.add(self._entry(20))).number
-        require(later >= numbers[-1], f"After {numbers[-1]} comes {later}.")
-        entry = await _one(store, self._entry(3).id)
+        later_value = (await store.add(self._entry(20))).number
+        require(later_value >= numbers[-1], f"After {numbers[-1]} comes {later_value}.")
+        entry = await _single_entry(store, self._entry(3).id)
         await store.swap(attrs.evolve(entry, number=0, fence=1), 0)
-        number = (await _one(store, entry.id)).number
+        number = (await _single_entry(store, entry.id)).number
         require(number == entry.number, f"The number {entry.number} became {number}.")
 
     # --- what is due --------------------------------------------------------------------
@@ -175,7 +201,7 @@ class Checks:
         require(await store.swap(attrs.evolve(entry, fence=1), 0), "The first writer failed.")
         late = attrs.evolve(entry, fence=1, error="late")
         require(not await store.swap(late, 0), "A late writer was told that it wrote.")
-        self._same(await _one(store, entry.id), attrs.evolve(entry, fence=1), "There is")
+        self._same(await _single_entry(store, entry.id), attrs.evolve(entry, fence=1), "There is")
         require(not await store.swap(attrs.evolve(late, fence=3), 2), "A fence to come was met.")
         await store.remove(EntryQuery(id=entry.id))
         require(not await store.swap(attrs.evolve(entry, fence=2), 1), "What is gone came back.")
@@ -185,42 +211,50 @@ class Checks:
         """The holder of an entry can renew its lease until its result is stored."""
         store = factory()
         added = await store.add(self._entry(0))
-        taken = take(added, await store.now() - _DAY, 60.0, 5)
-        require(await store.swap(taken, added.fence), "An entry that nobody has was not taken.")
+        taken_value = take(added, await store.now() - _DAY, 60.0, 5)
+        require(
+            await store.swap(taken_value, added.fence), "An entry that nobody has was not taken."
+        )
         await self._offers(store, [0])
-        renewed = renew(taken, await store.now(), 86_400.0)
+        renewed_value = renew(taken_value, await store.now(), 86_400.0)
         for _ in range(2):
             require(
-                await store.swap(renewed, taken.fence),
+                await store.swap(renewed_value, taken_value.fence),
                 "A lease was not renewed: `swap` must write where the fence stays the same, and"
                 " also what is there already.",
             )
         await self._offers(store, [])
-        self._same(await _one(store, added.id), attrs.evolve(renewed, number=added.number), "It is")
-        done = finish(taken, await store.now())
-        require(await store.swap(done, taken.fence), "A renewal kept its own worker's result out.")
-        require(not await store.swap(renewed, taken.fence), "What is done was renewed.")
+        self._same(
+            await _single_entry(store, added.id),
+            attrs.evolve(renewed_value, number=added.number),
+            "It is",
+        )
+        done = finish(taken_value, await store.now())
+        require(
+            await store.swap(done, taken_value.fence), "A renewal kept its own worker's result out."
+        )
+        require(not await store.swap(renewed_value, taken_value.fence), "What is done was renewed.")
 
     async def many_tasks_add_one(self, factory: Factory) -> None:
         """If many tasks add the same id at once, one adds it and all get that entry."""
         store = factory()
         entries = [attrs.evolve(self._entry(0), error=str(index)) for index in range(_MANY)]
-        added = await asyncio.gather(*map(store.add, entries))
-        self._agreed(added, (await store.find(EntryQuery())).items)
+        added_values = await asyncio.gather(*map(store.add, entries))
+        self._agreed(added_values, (await store.find(EntryQuery())).items)
 
     async def many_tasks_write_over_one(self, factory: Factory) -> None:
         """If many tasks replace the same version at once, one succeeds."""
         store = factory()
         entry = await store.add(self._entry(0))
         claims = [attrs.evolve(entry, fence=1, error=str(index)) for index in range(_MANY)]
-        wrote = await asyncio.gather(*(store.swap(claim, 0) for claim in claims))
-        self._won(wrote, claims, await _one(store, entry.id))
+        written_values = await asyncio.gather(*(store.swap(claim, 0) for claim in claims))
+        self._won(written_values, claims, await _single_entry(store, entry.id))
 
     def many_threads_add_one(self, factory: Factory) -> None:
         """If many threads add the same id at once, one adds it and all get that entry."""
         store = factory()
         entries = [attrs.evolve(self._entry(0), error=str(index)) for index in range(_MANY)]
-        added = _at_once([partial(store.add, entry) for entry in entries])
+        added = _run_concurrently([partial(store.add, entry) for entry in entries])
         self._agreed(added, store.find(EntryQuery()).items)
 
     def many_threads_write_over_one(self, factory: Factory) -> None:
@@ -228,7 +262,7 @@ class Checks:
         store = factory()
         entry = store.add(self._entry(0))
         claims = [attrs.evolve(entry, fence=1, error=str(index)) for index in range(_MANY)]
-        wrote = _at_once([partial(store.swap, claim, 0) for claim in claims])
+        wrote = _run_concurrently([partial(store.swap, claim, 0) for claim in claims])
         self._won(wrote, claims, store.find(EntryQuery(id=entry.id)).items[0])
 
     # --- questions ----------------------------------------------------------------------
@@ -246,14 +280,14 @@ class Checks:
         store, entries = await self._filled(factory)
         for query in self._queries():
             matching = [entry for entry in entries if query.matches(entry)]
-            left = sorted(entry.id for entry in entries if entry not in matching)
-            removed = await store.remove(attrs.evolve(query, limit=4))
+            remaining_texts = sorted(entry.id for entry in entries if entry not in matching)
+            removed_value = await store.remove(attrs.evolve(query, limit=4))
             ids = sorted(entry.id for entry in (await store.find(EntryQuery())).items)
-            require(ids == left, f"{query!r} was removed, and what is left is {ids}.")
+            require(ids == remaining_texts, f"{query!r} was removed, and what is left is {ids}.")
             expected_count = len(matching)
             require(
-                removed == expected_count,
-                f"{query!r} removed {expected_count}, and says {removed}.",
+                removed_value == expected_count,
+                f"{query!r} removed {expected_count}, and says {removed_value}.",
             )
             for entry in matching:
                 await self._put(store, entry)
@@ -279,18 +313,18 @@ class Checks:
                 continue
             limit = chance.randrange(1, 6)
             if move < 0.7:
-                offered = (await store.find(query)).items
+                offered_value = (await store.find(query)).items
                 expected = model.find(query).items
             else:
-                offered, expected = await store.due(limit), model.due(limit)
-            ids = [entry.id for entry in offered]
+                offered_value, expected = await store.due(limit), model.due(limit)
+            ids = [entry.id for entry in offered_value]
             expected_ids = [entry.id for entry in expected]
             require(ids == expected_ids, f"Step {step} was given {ids}, not {expected_ids}.")
-            for theirs, ours in zip(offered, expected, strict=True):
+            for foreign_value, own_value in zip(offered_value, expected, strict=True):
                 change = chance.choice(_CHANGES)
-                fence = theirs.fence - (chance.random() < 0.1)
-                wrote = await store.swap(change(theirs, now), fence)
-                expected_write = model.swap(change(ours, now), fence)
+                fence = foreign_value.fence - (chance.random() < 0.1)
+                wrote = await store.swap(change(foreign_value, now), fence)
+                expected_write = model.swap(change(own_value, now), fence)
                 require(
                     wrote == expected_write, f"Step {step} wrote: {wrote}, not {expected_write}."
                 )
@@ -299,14 +333,14 @@ class Checks:
 
     def _entry(self, number: int, **changes: Any) -> Any:
         """An entry with only the required attributes."""
-        usual: dict[str, Any] = {
+        usual_fields: dict[str, Any] = {
             "id": f"entry-{number:04}",
             "target": "stripe",
             "operation": "charge",
             "added_at": _START + number * _SECOND,
             "due": _START,
         }
-        return self._kind(**{**usual, **changes})
+        return self._kind(**{**usual_fields, **changes})
 
     def _full(self) -> Any:
         """An entry with all that it can have, as long as it can be."""
@@ -356,9 +390,9 @@ class Checks:
     async def _put(self, store: Any, entry: Any) -> Entry:
         """Add an entry, and then set the times that a store chooses itself when it adds one."""
         added = await store.add(attrs.evolve(entry, fence=0))
-        written: Entry = attrs.evolve(entry, number=added.number, fence=1)
-        await store.swap(written, 0)
-        return written
+        written_entry: Entry = attrs.evolve(entry, number=added.number, fence=1)
+        await store.swap(written_entry, 0)
+        return written_entry
 
     def _queries(self) -> tuple[EntryQuery, ...]:
         noon = _START + 12 * _SECOND
@@ -385,19 +419,21 @@ class Checks:
         )
 
     async def _offers(self, store: Any, expected: list[int], *, limit: int = 100) -> None:
-        offered = [entry.id for entry in await store.due(limit)]
+        offered_values = [entry.id for entry in await store.due(limit)]
         expected_ids = [self._entry(number).id for number in expected]
-        require(offered == expected_ids, f"{offered} were offered, not {expected_ids}.")
+        require(
+            offered_values == expected_ids, f"{offered_values} were offered, not {expected_ids}."
+        )
 
     async def _changes(self, store: Any, number: int, **changes: Any) -> None:
-        entry = await _one(store, self._entry(number).id)
+        entry = await _single_entry(store, self._entry(number).id)
         await store.swap(attrs.evolve(entry, fence=entry.fence + 1, **changes), entry.fence)
 
     def _same(self, stored: Any, expected: Any, message: str) -> None:
         for name in self.names:
             mine, theirs = getattr(expected, name), getattr(stored, name)
-            same = theirs == mine and type(theirs) is type(mine)
-            require(same, f"{message} {name}={theirs!r}, where it is {mine!r}.")
+            same_value = theirs == mine and type(theirs) is type(mine)
+            require(same_value, f"{message} {name}={theirs!r}, where it is {mine!r}.")
 
     def _agreed(self, added: list[Any], stored: tuple[Any, ...]) -> None:
         require(len(stored) == 1, f"{len(stored)} entries of one id are there.")
@@ -405,7 +441,7 @@ class Checks:
             self._same(entry, stored[0], "Somebody was given")
 
     def _won(self, wrote: list[bool], claims: list[Any], stored: Any) -> None:
-        winners = [claim.error for claim, won in zip(claims, wrote, strict=True) if won]
+        winners = [claim.error for claim, is_won in zip(claims, wrote, strict=True) if is_won]
         require(winners == [stored.error], f"{winners} wrote, and {stored.error!r} is there.")
 
     # --- the lists ----------------------------------------------------------------------
@@ -455,13 +491,13 @@ _CHANGES: Final[tuple[Callable[[Any, datetime], Any], ...]] = (
 )
 
 
-async def _one(store: Any, id: str) -> Any:
+async def _single_entry(store: Any, id: str) -> Any:
     items = (await store.find(EntryQuery(id=id))).items
     require(len(items) == 1, f"{len(items)} entries of the id {id} are there.")
     return items[0]
 
 
-def _at_once(calls: list[Callable[[], Any]]) -> list[Any]:
+def _run_concurrently(calls: list[Callable[[], Any]]) -> list[Any]:
     """Return the results of calls made at once, each in its own thread."""
     answers: list[Any] = [None] * len(calls)
     ready = Barrier(len(calls))

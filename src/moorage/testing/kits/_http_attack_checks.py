@@ -36,7 +36,7 @@ _STRAY: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nsmuggle"
 async def a_byte_a_second_ends_with_the_total_timeout(clients: Clients) -> None:
     """A response of one byte a second, each in time, ends with the total timeout."""
     async with lab(clients) as (vendor, client):
-        for because, behaviour in {
+        for reason, behaviour in {
             "its head came a byte a second": Behaviour(piece=1, pause=1.0),
             "its body came a byte a second": Behaviour(
                 raw=_OK + b"Content-Length: 99\r\n\r\nx", repeat=b"x", pause=1.0
@@ -45,7 +45,7 @@ async def a_byte_a_second_ends_with_the_total_timeout(clients: Clients) -> None:
             vendor.queue(behaviour)
             timeouts = Timeouts(read=PATIENCE, total=BRIEFLY)
             call = client.send(Request.get("/"), vendor.url, timeouts)
-            await failure_of(call, AttemptTimeout, because=because, within=BRIEFLY + GRACE)
+            await failure_of(call, AttemptTimeout, because=reason, within=BRIEFLY + GRACE)
 
 
 _FLOODS: Final[dict[str, Behaviour]] = {
@@ -72,10 +72,10 @@ _FLOODS: Final[dict[str, Behaviour]] = {
 async def a_flood_is_refused(clients: Clients) -> None:
     """A response with an endless or oversized part is refused."""
     async with lab(clients) as (vendor, client):
-        for because, behaviour in _FLOODS.items():
+        for reason, behaviour in _FLOODS.items():
             vendor.queue(behaviour)
             call = client.send(Request.get("/"), vendor.url, PATIENT)
-            await failure_of(call, VendorFailed, because=because)
+            await failure_of(call, VendorFailed, because=reason)
 
 
 def _bombs() -> dict[str, bytes]:
@@ -90,15 +90,15 @@ def _bombs() -> dict[str, bytes]:
 async def a_bomb_is_refused(clients: Clients) -> None:
     """A body whose content is a thousand times larger is refused before it is all in memory."""
     async with lab(clients) as (vendor, client):
-        for coding, packed in _bombs().items():
-            vendor.respond(200, {"Content-Encoding": coding}, packed)
+        for coding, packed_bytes in _bombs().items():
+            vendor.respond(200, {"Content-Encoding": coding}, packed_bytes)
             call = client.send(Request.get("/"), vendor.url, PATIENT)
             if "," not in coding:
                 await failure_of(call, VendorFailed, because=f"its body was a bomb in {coding}")
                 continue
             # Who undoes no coding within another hands the body over as it came.
             answer = await _answer_or_refusal(call)
-            require(answer is None or answer.body == packed, f"A bomb went off: {coding}.")
+            require(answer is None or answer.body == packed_bytes, f"A bomb went off: {coding}.")
 
 
 async def nobody_is_led_elsewhere(clients: Clients) -> None:
@@ -130,8 +130,10 @@ async def cookies_are_the_callers_business(clients: Clients) -> None:
         for cookie in (None, "c=3"):
             headers = {} if cookie is None else {"Cookie": cookie}
             await client.send(Request.get("/", headers=headers), vendor.url, PATIENT)
-            sent = vendor.requests[-1].headers.get("cookie")
-            require(sent == cookie, f"The cookie {sent!r} was sent instead of {cookie!r}.")
+            sent_text = vendor.requests[-1].headers.get("cookie")
+            require(
+                sent_text == cookie, f"The cookie {sent_text!r} was sent instead of {cookie!r}."
+            )
 
 
 async def a_body_to_head_is_not_the_next_answer(clients: Clients) -> None:
@@ -150,14 +152,17 @@ async def a_body_to_head_is_not_the_next_answer(clients: Clients) -> None:
 
 async def letters_that_are_none_do_not_matter(clients: Clients) -> None:
     """Bytes that are not UTF-8 are returned unchanged in a body, and break no head."""
-    odd = bytes(range(0x80, 0x100))
+    odd_bytes = bytes(range(0x80, 0x100))
     async with lab(clients) as (vendor, client):
         vendor.queue(
-            Behaviour(raw=_OK + b"X: caf\xe9\xff\r\nContent-Length: %d\r\n\r\n%b" % (len(odd), odd))
+            Behaviour(
+                raw=_OK
+                + b"X: caf\xe9\xff\r\nContent-Length: %d\r\n\r\n%b" % (len(odd_bytes), odd_bytes)
+            )
         )
         answer = await _answer_or_refusal(client.send(Request.get("/"), vendor.url, PATIENT))
         if answer is not None:
-            require(answer.body == odd, "Bytes that are no UTF-8 came back changed.")
+            require(answer.body == odd_bytes, "Bytes that are no UTF-8 came back changed.")
             require(isinstance(answer.text, str), "They have no text.")
         vendor.respond(200, {"Content-Type": "application/json; charset=utf-8"}, b'{"a": "\xff"}')
         answer = await client.send(Request.get("/"), vendor.url, PATIENT)
@@ -188,9 +193,12 @@ async def _refused_or_harmless(
         require(isinstance(error, InvalidData), f"{error!r} does not say what is wrong.")
         require(len(vendor.requests) == before, "What was refused was sent.")
         return
-    for received in vendor.requests[before:]:
-        require("x-injected" not in received.headers, f"A field was injected by {fields or url!r}.")
-        require(received.target.isprintable(), f"{received.target!r} is no target.")
+    for received_webhook in vendor.requests[before:]:
+        require(
+            "x-injected" not in received_webhook.headers,
+            f"A field was injected by {fields or url!r}.",
+        )
+        require(received_webhook.target.isprintable(), f"{received_webhook.target!r} is no target.")
     require(len(vendor.requests) == before + 1, f"A request was injected by {fields or url!r}.")
 
 
@@ -211,16 +219,16 @@ _AMBIGUOUS: Final[dict[str, bytes]] = {
 
 async def nothing_is_smuggled(clients: Clients) -> None:
     """A response that could end in two places is refused or understood, and affects no other."""
-    for because, rest in _AMBIGUOUS.items():
+    for reason, remaining_bytes in _AMBIGUOUS.items():
         async with lab(clients) as (vendor, client):
-            vendor.queue(Behaviour(raw=_OK + rest + _STRAY), Behaviour(201))
+            vendor.queue(Behaviour(raw=_OK + remaining_bytes + _STRAY), Behaviour(201))
             brief = Timeouts(read=BRIEFLY, total=PATIENCE)
             answer = await _answer_or_refusal(client.send(Request.get("/"), vendor.url, brief))
             require(
                 answer is None or answer.body in {b"ok", b"ok" + _STRAY},
-                f"{answer and answer.body!r} was made of an answer with {because}.",
+                f"{answer and answer.body!r} was made of an answer with {reason}.",
             )
-            await _next_is_its_own(vendor, client, because)
+            await _next_is_its_own(vendor, client, reason)
 
 
 async def no_other_protocol_is_a_success(clients: Clients) -> None:

@@ -49,11 +49,13 @@ async def a_request_arrives_as_given(clients: Clients) -> None:
             body = b"" if method in {"GET", "HEAD", "OPTIONS"} else _BYTES
             request = Request(method, "/", headers=_FIELDS, body=body)
             await client.send(request, vendor.url, PATIENT)
-            received = vendor.requests[-1]
-            require(received.method == method, f"{method} arrived as {received.method}.")
-            require(received.body == body, f"The body of {method} is not what was sent.")
-            _same_fields(_FIELDS, received.headers, f"of {method}")
-            require(len(received.headers.get_all("host")) == 1, "There is not one Host.")
+            received_webhook = vendor.requests[-1]
+            require(
+                received_webhook.method == method, f"{method} arrived as {received_webhook.method}."
+            )
+            require(received_webhook.body == body, f"The body of {method} is not what was sent.")
+            _same_fields(_FIELDS, received_webhook.headers, f"of {method}")
+            require(len(received_webhook.headers.get_all("host")) == 1, "There is not one Host.")
 
 
 async def fields_beyond_ascii_are_kept(clients: Clients) -> None:
@@ -77,8 +79,8 @@ async def the_target_is_sent_as_it_is(clients: Clients) -> None:
             "/a?x=/?&y=%7E",
         ):
             await client.send(Request.get("/"), vendor.url + target, PATIENT)
-            arrived = vendor.requests[-1].target
-            require(arrived == target, f"{target!r} arrived as {arrived!r}.")
+            arrived_text = vendor.requests[-1].target
+            require(arrived_text == target, f"{target!r} arrived as {arrived_text!r}.")
 
 
 async def streams_are_sent(clients: Clients) -> None:
@@ -91,9 +93,11 @@ async def streams_are_sent(clients: Clients) -> None:
             request = Request.put("/", body=body)
             for _ in range(2):  # a function that opens the body can be asked again
                 await client.send(request, vendor.url, PATIENT)
-                received = vendor.requests[-1]
-                require(received.body == b"".join(chunks), "A streamed body arrived changed.")
-                header = received.headers.get("content-length")
+                received_webhook = vendor.requests[-1]
+                require(
+                    received_webhook.body == b"".join(chunks), "A streamed body arrived changed."
+                )
+                header = received_webhook.headers.get("content-length")
                 expected = str(length) if length else None
                 require(
                     header == expected, f"A body of length {expected} was announced as {header}."
@@ -142,9 +146,9 @@ async def every_framing_is_understood(clients: Clients) -> None:
 
 async def interim_answers_are_skipped(clients: Clients) -> None:
     """Interim responses (1xx) are not taken for the response."""
-    early = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    early_bytes = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
     async with lab(clients) as (vendor, client):
-        vendor.queue(Behaviour(201, body=b"final", before=early))
+        vendor.queue(Behaviour(201, body=b"final", before=early_bytes))
         answer = await client.send(Request.post("/", body=b"x"), vendor.url, PATIENT)
         require(answer.status == 201, f"{answer.status} came back instead of 201.")
         require(answer.body == b"final", "The body is not the final answer's.")
@@ -161,11 +165,11 @@ async def compression_is_undone(clients: Clients) -> None:
         vendor.respond(200, {"Content-Encoding": "gzip"})
         answer = await client.send(Request.head("/"), vendor.url, PATIENT)
         require(answer.body == b"", "No body was decompressed into one.")
-        packed = gzip.compress(_BYTES)
-        vendor.respond(200, {"Content-Encoding": "gzip"}, packed)
+        packed_bytes = gzip.compress(_BYTES)
+        vendor.respond(200, {"Content-Encoding": "gzip"}, packed_bytes)
         as_it_is = Request.get("/", headers={"Accept-Encoding": "gzip, identity"})
         answer = await client.send(as_it_is, vendor.url, PATIENT)
-        require(answer.body == packed, "A body that was wanted as it is came back unpacked.")
+        require(answer.body == packed_bytes, "A body that was wanted as it is came back unpacked.")
 
 
 async def nothing_is_done_twice_or_remembered(clients: Clients) -> None:
@@ -226,15 +230,18 @@ async def a_closed_client_blames_nobody_else(clients: Clients) -> None:
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         await client.close()
-        because = "the client was closed before."
+        reason = "the client was closed before."
         call = client.send(Request.get("/"), vendor.url, PATIENT)
-        failed = await failure_of(call, LocalFailure, because=because)
-        require(not failed.may_have_been_processed, f"It may have been processed: {because}")
+        failed = await failure_of(call, LocalFailure, because=reason)
+        require(not failed.may_have_been_processed, f"It may have been processed: {reason}")
         require(vendor.requests == (), "A closed client sent a request.")
 
 
 def _same_fields(expected: tuple[tuple[str, str], ...], received: Headers, owner: str) -> None:
     for name, _ in expected:
-        ours = Headers(expected).get_all(name)
-        theirs = received.get_all(name)
-        require(ours == theirs, f"The field {name} {owner} is {theirs!r}, not {ours!r}.")
+        own_texts = Headers(expected).get_all(name)
+        foreign_texts = received.get_all(name)
+        require(
+            own_texts == foreign_texts,
+            f"The field {name} {owner} is {foreign_texts!r}, not {own_texts!r}.",
+        )

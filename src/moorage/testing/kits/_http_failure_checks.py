@@ -57,15 +57,16 @@ class Failure:
 
     async def check(self, clients: Any) -> None:
         """Produce the failure, and compare its error."""
-        failed = await failure_of(self._scene(clients), self.raised, because=self.happened)
-        kind = type(failed).__name__
+        failed_error = await failure_of(self._scene(clients), self.raised, because=self.happened)
+        kind = type(failed_error).__name__
         require(
-            type(failed) is self.raised, f"{kind} is no {self.raised.__name__}: {self.happened}."
+            type(failed_error) is self.raised,
+            f"{kind} is no {self.raised.__name__}: {self.happened}.",
         )
-        processed = getattr(failed, "may_have_been_processed", None)
+        processed_value = getattr(failed_error, "may_have_been_processed", None)
         require(
-            processed is self.processed,
-            f"may_have_been_processed is {processed}, not {self.processed}: {self.happened}.",
+            processed_value is self.processed,
+            f"may_have_been_processed is {processed_value}, not {self.processed}: {self.happened}.",
         )
 
     def named(self) -> Callable[[Any], Coroutine[Any, Any, None]]:
@@ -90,16 +91,16 @@ def _behaving(
     return scene
 
 
-def _raw(rest: bytes, **more: Any) -> Scene:
+def _raw_scene(rest: bytes, **more: Any) -> Scene:
     return _behaving(Behaviour(raw=_OK + rest, **more))
 
 
-async def _nowhere(clients: Clients) -> object:
+async def _unreachable_call(clients: Clients) -> object:
     async with lab(clients) as (_, client):
         return await client.send(_POST, "http://moorage..invalid/", PATIENT)
 
 
-async def _refusing(clients: Clients) -> object:
+async def _refused_call(clients: Clients) -> object:
     async with lab(clients, port="refusing") as (vendor, client):
         return await client.send(_POST, vendor.url, PATIENT)
 
@@ -109,7 +110,7 @@ async def _ignoring(clients: Clients) -> object:
         return await client.send(_POST, vendor.url, _CONNECT)
 
 
-async def _secure(clients: Clients, behaviour: Behaviour, timeouts: Timeouts) -> object:
+async def _secure_call(clients: Clients, behaviour: Behaviour, timeouts: Timeouts) -> object:
     async with lab(clients) as (vendor, client):
         vendor.queue(behaviour)
         return await client.send(_POST, vendor.url.replace("http:", "https:"), timeouts)
@@ -122,7 +123,7 @@ async def _strange(clients: Clients) -> object:
         return await client.send(_POST, vendor.url, PATIENT)
 
 
-def _failing(*chunks: bytes) -> Iterator[bytes]:
+def _failing_stream(*chunks: bytes) -> Iterator[bytes]:
     yield from chunks
     raise LookupError("the disk is gone")
 
@@ -130,7 +131,7 @@ def _failing(*chunks: bytes) -> Iterator[bytes]:
 async def _sourced(clients: Clients, *chunks: bytes) -> object:
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
-        body = BodyStream.of(partial(_failing, *chunks))
+        body = BodyStream.of(partial(_failing_stream, *chunks))
         return await client.send(Request.put("/", body=body), vendor.url, PATIENT)
 
 
@@ -151,7 +152,7 @@ async def _occupied(clients: Clients) -> object:
             incoming.close()
 
 
-async def _led(clients: Any, url: str, word: str, answers: bytes | None = None) -> object:
+async def _led_call(clients: Any, url: str, word: str, answers: bytes | None = None) -> object:
     with ProxyServer(leads_to=("127.0.0.1", 9), knows=("us", "word"), answers=answers) as proxy:
         client = clients(Proxy(url=proxy.url, username="us", password=word), Tls())
         try:
@@ -161,8 +162,8 @@ async def _led(clients: Any, url: str, word: str, answers: bytes | None = None) 
 
 
 async def _misled(clients: Any) -> object:
-    with VendorServer(port="refusing") as nobody:
-        client = clients(Proxy(url=nobody.url), Tls())
+    with VendorServer(port="refusing") as unknown_server:
+        client = clients(Proxy(url=unknown_server.url), Tls())
         try:
             return await client.send(_POST, "https://vendor.example/", PATIENT)
         finally:
@@ -181,20 +182,20 @@ _ENDLESS: Final = Behaviour(framing="close", repeat=bytes(99_999))
 _DRIPPING: Final = Behaviour(body=b"x" * 9_999, piece=1, pause=_DRIP)
 
 FAILURES: Final = (
-    Failure("the vendor's name has no address", ConnectionFailed, False, _nowhere),
-    Failure("the vendor's port refuses", ConnectionFailed, False, _refusing),
+    Failure("the vendor's name has no address", ConnectionFailed, False, _unreachable_call),
+    Failure("the vendor's port refuses", ConnectionFailed, False, _refused_call),
     Failure("the vendor cannot be reached in time", AttemptTimeout, False, _ignoring),
     Failure(
         "the vendor does not speak TLS",
         ConnectionFailed,
         False,
-        partial(_secure, behaviour=_NO_TLS, timeouts=PATIENT),
+        partial(_secure_call, behaviour=_NO_TLS, timeouts=PATIENT),
     ),
     Failure(
         "TLS is not agreed upon in time",
         AttemptTimeout,
         False,
-        partial(_secure, behaviour=_SILENT_TLS, timeouts=_CONNECT),
+        partial(_secure_call, behaviour=_SILENT_TLS, timeouts=_CONNECT),
     ),
     Failure("nobody who is trusted vouches for the vendor", ConnectionFailed, False, _strange),
     Failure("the body's source fails before its first byte", LocalFailure, False, _sourced),
@@ -244,19 +245,19 @@ FAILURES: Final = (
         "the answer is cut off in its head",
         ConnectionFailed,
         True,
-        _raw(b"Content-", then="close"),
+        _raw_scene(b"Content-", then="close"),
     ),
     Failure(
         "the answer is cut off in its body",
         ConnectionFailed,
         True,
-        _raw(b"Content-Length: 9\r\n\r\nx", then="close"),
+        _raw_scene(b"Content-Length: 9\r\n\r\nx", then="close"),
     ),
     Failure(
         "the answer is cut off before its last chunk",
         ConnectionFailed,
         True,
-        _raw(_CHUNKED + b"1\r\nx\r\n", then="close"),
+        _raw_scene(_CHUNKED + b"1\r\nx\r\n", then="close"),
     ),
     Failure(
         "the answer is not HTTP",
@@ -268,15 +269,17 @@ FAILURES: Final = (
         "the answer could end in two places",
         VendorFailed,
         None,
-        _raw(_TWO, then="close"),
+        _raw_scene(_TWO, then="close"),
     ),
     Failure(
         "the answer is not compressed as it says",
         VendorFailed,
         None,
-        _raw(_UNPACKED, then="close"),
+        _raw_scene(_UNPACKED, then="close"),
     ),
-    Failure("the answer's head has no end", VendorFailed, None, _raw(b"", repeat=b"A: b\r\n" * 99)),
+    Failure(
+        "the answer's head has no end", VendorFailed, None, _raw_scene(b"", repeat=b"A: b\r\n" * 99)
+    ),
     Failure("the answer's body is too large", VendorFailed, None, _behaving(_ENDLESS)),
 )
 """What any client meets."""
@@ -292,13 +295,13 @@ PROXY_FAILURES: Final = (
         "the proxy does not let us reach the vendor",
         ConnectionFailed,
         False,
-        lambda clients: _led(clients, _SECURE, "word", _FORBIDDEN),
+        lambda clients: _led_call(clients, _SECURE, "word", _FORBIDDEN),
     ),
     Failure(
         "the proxy does not know us",
         ConnectionFailed,
         False,
-        lambda clients: _led(clients, _PLAIN, "another"),
+        lambda clients: _led_call(clients, _PLAIN, "another"),
     ),
 )
 """What a client meets that goes through a proxy."""

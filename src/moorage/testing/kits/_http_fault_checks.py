@@ -94,33 +94,37 @@ def _require_failure(failed: ConnectionFailed, *, processed: bool, because: str)
 async def being_cut_off_is_noticed(clients: Clients) -> None:
     """A connection that ends before its response may have processed the request."""
     async with lab(clients) as (vendor, client):
-        for because, behaviour in _CUT_OFF.items():
+        for reason, behaviour in _CUT_OFF.items():
             vendor.queue(behaviour)
             call = client.send(Request.post("/", body=b"x"), vendor.url, PATIENT)
-            failed = await failure_of(call, ConnectionFailed, because=because)
-            _require_failure(failed, processed=True, because=because)
-            require(not isinstance(failed, AttemptTimeout), f"No time was up: {because}.")
+            failed_error = await failure_of(call, ConnectionFailed, because=reason)
+            _require_failure(failed_error, processed=True, because=reason)
+            require(not isinstance(failed_error, AttemptTimeout), f"No time was up: {reason}.")
 
 
 async def silence_ends_with_the_read_timeout(clients: Clients) -> None:
     """A pause in the response ends with the read timeout; the request may be processed."""
     async with lab(clients) as (vendor, client):
-        for because, behaviour in _SILENT.items():
+        for reason, behaviour in _SILENT.items():
             vendor.queue(behaviour)
             call = client.send(Request.get("/"), vendor.url, Timeouts(read=BRIEFLY))
-            failed = await failure_of(call, AttemptTimeout, because=because, within=BRIEFLY + GRACE)
-            _require_failure(failed, processed=True, because=because)
+            failed_error = await failure_of(
+                call, AttemptTimeout, because=reason, within=BRIEFLY + GRACE
+            )
+            _require_failure(failed_error, processed=True, because=reason)
 
 
 async def dripping_ends_with_the_total_timeout(clients: Clients) -> None:
     """The total timeout limits the exchange, however slowly a vendor sends."""
     async with lab(clients) as (vendor, client):
-        for because, behaviour in _DRIPPING.items():
+        for reason, behaviour in _DRIPPING.items():
             vendor.queue(behaviour)
             timeouts = Timeouts(read=PATIENCE, total=BRIEFLY)
             call = client.send(Request.get("/"), vendor.url, timeouts)
-            failed = await failure_of(call, AttemptTimeout, because=because, within=BRIEFLY + GRACE)
-            _require_failure(failed, processed=True, because=because)
+            failed_error = await failure_of(
+                call, AttemptTimeout, because=reason, within=BRIEFLY + GRACE
+            )
+            _require_failure(failed_error, processed=True, because=reason)
 
 
 async def a_slow_answer_is_waited_for(clients: Clients) -> None:
@@ -139,28 +143,28 @@ async def what_is_not_read_ends_with_the_write_timeout(clients: Clients) -> None
     async with lab(clients) as (vendor, client):
         for timeouts in (Timeouts(write=BRIEFLY), Timeouts(total=BRIEFLY)):
             vendor.queue(Behaviour(raw=b"", reads="head"))
-            because = "it did not read the body."
+            reason = "it did not read the body."
             call = client.send(Request.put("/", body=body), vendor.url, timeouts)
-            failed = await failure_of(
-                call, AttemptTimeout, because=because, within=BRIEFLY + 2 * GRACE
+            failed_error = await failure_of(
+                call, AttemptTimeout, because=reason, within=BRIEFLY + 2 * GRACE
             )
-            _require_failure(failed, processed=True, because=because)
+            _require_failure(failed_error, processed=True, because=reason)
 
 
 async def an_answer_that_is_none_is_refused(clients: Clients) -> None:
     """Bytes that are not HTTP, or could be read in two ways, are a failure of the vendor."""
     async with lab(clients) as (vendor, client):
-        for because, raw in _NOT_HTTP.items():
-            vendor.queue(Behaviour(raw=raw, then="close"))
+        for reason, raw_bytes in _NOT_HTTP.items():
+            vendor.queue(Behaviour(raw=raw_bytes, then="close"))
             call = client.send(Request.get("/"), vendor.url, PATIENT)
-            await failure_of(call, VendorFailed, because=because)
+            await failure_of(call, VendorFailed, because=reason)
 
 
 async def an_endless_answer_is_refused(clients: Clients) -> None:
     """Head, body and decompressed body each have a limit."""
     gzip = _OK + b"Content-Encoding: gzip\r\n\r\n"
     async with lab(clients) as (vendor, client):
-        for because, behaviour in {
+        for reason, behaviour in {
             "its head did not end": Behaviour(raw=_OK, repeat=b"A: b\r\n" * 99),
             "its head's line did not end": Behaviour(raw=_OK + b"A: ", repeat=b"x" * 999),
             "its body did not end": Behaviour(framing="close", repeat=bytes(99_999)),
@@ -168,29 +172,29 @@ async def an_endless_answer_is_refused(clients: Clients) -> None:
         }.items():
             vendor.queue(behaviour)
             call = client.send(Request.get("/"), vendor.url, PATIENT)
-            await failure_of(call, VendorFailed, because=because)
+            await failure_of(call, VendorFailed, because=reason)
 
 
 async def what_was_not_reached_did_nothing(clients: Clients) -> None:
     """If certainly no byte of the request arrived, the error says so."""
     for port, within in (("refusing", PATIENCE), ("ignoring", BRIEFLY + GRACE)):
         async with lab(clients, port=port) as (vendor, client):
-            because = f"its port was {port}"
+            reason = f"its port was {port}"
             kind = AttemptTimeout if port == "ignoring" else ConnectionFailed
             for timeouts in (Timeouts(connect=BRIEFLY), Timeouts(total=BRIEFLY)):
                 call = client.send(Request.post("/", body=b"x"), vendor.url, timeouts)
-                failed = await failure_of(call, kind, because=because, within=within)
-                _require_failure(failed, processed=False, because=because)
+                failed_error = await failure_of(call, kind, because=reason, within=within)
+                _require_failure(failed_error, processed=False, because=reason)
 
 
 async def what_has_no_address_did_nothing(clients: Clients) -> None:
     """A name that cannot be resolved is a failure to connect."""
     client = clients()
     for host in ("moorage..invalid", f"{'a' * 64}.invalid"):
-        because = f"{host} is no name"
+        reason = f"{host} is no name"
         call = client.send(Request.get("/"), f"http://{host}/", PATIENT)
-        failed = await failure_of(call, ConnectionFailed, because=because)
-        _require_failure(failed, processed=False, because=because)
+        failed_error = await failure_of(call, ConnectionFailed, because=reason)
+        _require_failure(failed_error, processed=False, because=reason)
     await client.close()
 
 
@@ -201,34 +205,36 @@ async def what_does_not_speak_tls_did_nothing(clients: Clients) -> None:
         vendor.queue(
             Behaviour(raw=b"HTTP/1.1 400 Bad Request\r\n\r\n", reads="nothing", then="close")
         )
-        because = "it did not speak TLS"
-        failed = await failure_of(
-            client.send(Request.get("/"), url, PATIENT), ConnectionFailed, because=because
+        reason = "it did not speak TLS"
+        failed_error = await failure_of(
+            client.send(Request.get("/"), url, PATIENT), ConnectionFailed, because=reason
         )
-        _require_failure(failed, processed=False, because=because)
+        _require_failure(failed_error, processed=False, because=reason)
         vendor.queue(Behaviour(raw=b"", reads="nothing"))
-        because = "it did not answer the handshake"
+        reason = "it did not answer the handshake"
         call = client.send(Request.get("/"), url, Timeouts(connect=BRIEFLY))
-        failed = await failure_of(call, AttemptTimeout, because=because, within=BRIEFLY + GRACE)
-        _require_failure(failed, processed=False, because=because)
+        failed_error = await failure_of(
+            call, AttemptTimeout, because=reason, within=BRIEFLY + GRACE
+        )
+        _require_failure(failed_error, processed=False, because=reason)
 
 
 async def a_source_that_fails_is_told_from_the_vendor(clients: Clients) -> None:
     """An error of the body's source is replaced, and says whether anything was sent."""
 
-    def failing(*chunks: bytes) -> Iterator[bytes]:
+    def failing_stream(*chunks: bytes) -> Iterator[bytes]:
         yield from chunks
         raise LookupError("the disk is gone")
 
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         for chunks in ((), (b"one",)):
-            because = f"the source failed after {len(chunks)} pieces"
-            body = BodyStream.of(partial(failing, *chunks))
+            reason = f"the source failed after {len(chunks)} pieces"
+            body = BodyStream.of(partial(failing_stream, *chunks))
             call = client.send(Request.put("/", body=body), vendor.url, PATIENT)
-            failed = await failure_of(call, LocalFailure, because=because)
+            failed = await failure_of(call, LocalFailure, because=reason)
             if not chunks:
-                _require_failure(failed, processed=False, because=because)
+                _require_failure(failed, processed=False, because=reason)
     require(vendor.requests == (), "A body that has no end was taken for one that has.")
 
 
@@ -264,11 +270,11 @@ async def what_was_read_is_not_sent_again(clients: Clients) -> None:
             before = len(vendor.requests)
             vendor.queue(Behaviour(204), Behaviour(raw=b"", then="close"), Behaviour(204))
             await client.send(request, vendor.url, PATIENT)
-            because = "it closed a connection that had carried an exchange before"
-            failed = await failure_of(
-                client.send(request, vendor.url, PATIENT), ConnectionFailed, because=because
+            reason = "it closed a connection that had carried an exchange before"
+            failed_error = await failure_of(
+                client.send(request, vendor.url, PATIENT), ConnectionFailed, because=reason
             )
-            _require_failure(failed, processed=True, because=because)
+            _require_failure(failed_error, processed=True, because=reason)
             require(len(vendor.requests) == before + 2, "A request was sent again.")
             await client.send(request, vendor.url, PATIENT)
 
@@ -296,11 +302,13 @@ async def errors_keep_secrets(clients: Clients) -> None:
         ):
             vendor.queue(behaviour)
             call = client.send(request, url, Timeouts(total=BRIEFLY))
-            failed = await failure_of(call, ConnectorError, because=f"{behaviour}")
-            shown = f"{failed} {failed!r} {vars(failed)}"
-            require(_SECRET not in shown, f"A secret shows after {behaviour}.")
+            failed_error = await failure_of(call, ConnectorError, because=f"{behaviour}")
+            shown_text = f"{failed_error} {failed_error!r} {vars(failed_error)}"
+            require(_SECRET not in shown_text, f"A secret shows after {behaviour}.")
             host, port = vendor.address
-            require(f"{host}:{port}" in shown, f"{failed!r} does not say whom it was about.")
+            require(
+                f"{host}:{port}" in shown_text, f"{failed_error!r} does not say whom it was about."
+            )
 
 
 async def cancelling_closes_the_connection(clients: Clients) -> None:

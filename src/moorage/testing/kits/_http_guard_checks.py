@@ -38,7 +38,7 @@ _LEADING_INSIDE: Final = (
 
 
 @asynccontextmanager
-async def _guarded(
+async def _guarded_client(
     clients: Guarded, guard: OutgoingGuard, tls: Tls | None = None
 ) -> AsyncGenerator[AsyncHttpClient]:
     client = clients(guard, tls or Tls())
@@ -55,19 +55,19 @@ def _at(vendor: VendorServer, **settings: Any) -> OutgoingGuard:
 
 async def _is_refused(client: AsyncHttpClient, url: str) -> None:
     call = client.send(Request.post("/", body=b"x"), url, PATIENT)
-    failed = await failure_of(call, DestinationRefused, because=f"{url} leads inside.")
-    require(not failed.may_have_been_processed, f"Nothing was sent to {url}.")
-    require(not failed.retryable, f"{url} leads inside another time as well.")
+    failed_error = await failure_of(call, DestinationRefused, because=f"{url} leads inside.")
+    require(not failed_error.may_have_been_processed, f"Nothing was sent to {url}.")
+    require(not failed_error.retryable, f"{url} leads inside another time as well.")
 
 
 async def what_leads_inside_is_not_asked(clients: Guarded) -> None:
     """Internal addresses are refused in every notation, without a connection."""
-    async with _guarded(clients, OutgoingGuard()) as client:
+    async with _guarded_client(clients, OutgoingGuard()) as client:
         for url in _LEADING_INSIDE:
             await _is_refused(client, url)
     with VendorServer() as vendor:
         port = vendor.address[1]
-        async with _guarded(clients, OutgoingGuard(ports=port)) as client:
+        async with _guarded_client(clients, OutgoingGuard(ports=port)) as client:
             for host in ("127.0.0.1", "localhost"):
                 await _is_refused(client, f"http://{host}:{port}/")
         require(not vendor.connections, "What was refused was connected to.")
@@ -78,13 +78,13 @@ async def what_is_allowed_is_asked(clients: Guarded) -> None:
     with VendorServer() as vendor:
         vendor.always(Behaviour(302, {"Location": "http://127.0.0.2/"}))
         port = vendor.address[1]
-        async with _guarded(clients, _at(vendor)) as client:
+        async with _guarded_client(clients, _at(vendor)) as client:
             for host in ("127.0.0.1", "localhost"):
                 url = f"http://{host}:{port}/"
                 answer = await client.send(Request.get("/"), url, PATIENT)
                 require(answer.status == 302, f"A redirect came back as {answer.status}.")
-                named = vendor.requests[-1].headers["host"]
-                require(named == f"{host}:{port}", f"{host}:{port} was named {named}.")
+                named_text = vendor.requests[-1].headers["host"]
+                require(named_text == f"{host}:{port}", f"{host}:{port} was named {named_text}.")
 
 
 async def only_what_is_allowed_is_asked(clients: Guarded) -> None:
@@ -95,7 +95,7 @@ async def only_what_is_allowed_is_asked(clients: Guarded) -> None:
             _at(vendor, plain_http=False),
             OutgoingGuard(networks=_HERE, ports=80),
         ):
-            async with _guarded(clients, guard) as client:
+            async with _guarded_client(clients, guard) as client:
                 await _is_refused(client, vendor.url)
         require(not vendor.connections, "What was refused was connected to.")
 
@@ -106,13 +106,13 @@ async def a_vendor_is_verified_by_name(clients: Guarded) -> None:
     with VendorServer(tls=server) as vendor:
         vendor.always(Behaviour(204))
         port = vendor.address[1]
-        async with _guarded(clients, _at(vendor), Tls(authorities=authority)) as client:
+        async with _guarded_client(clients, _at(vendor), Tls(authorities=authority)) as client:
             answer = await client.send(Request.get("/"), f"https://localhost:{port}/", PATIENT)
             require(answer.status == 204, f"204 came back as {answer.status}.")
             call = client.send(Request.get("/"), f"https://127.0.0.1:{port}/", PATIENT)
-            because = "the certificate is for another name"
-            await failure_of(call, ConnectionFailed, because=because)
-        require(len(vendor.requests) == 1, f"A request was sent: {because}.")
+            reason = "the certificate is for another name"
+            await failure_of(call, ConnectionFailed, because=reason)
+        require(len(vendor.requests) == 1, f"A request was sent: {reason}.")
 
 
 CHECKS: Final = (

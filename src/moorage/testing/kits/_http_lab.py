@@ -69,9 +69,9 @@ async def failure_of(
         with control:
             answer = await asyncio.wait_for(call, PATIENCE)
     except kind as error:
-        took = time.monotonic() - start - control.lost
-        if took > within:
-            raise TooLate(f"It took {took:.2f} s to notice: {because}") from error
+        duration = time.monotonic() - start - control.lost
+        if duration > within:
+            raise TooLate(f"It took {duration:.2f} s to notice: {because}") from error
         return error
     except ConnectorError as error:
         raise AssertionError(f"{error!r} is no {kind.__name__}: {because}") from error

@@ -32,7 +32,7 @@ def _introduced(proxy: ProxyServer, **fields: Any) -> Proxy:
 
 
 @asynccontextmanager
-async def _through(
+async def _client_through_proxy(
     clients: Proxied, proxy: Proxy, tls: Tls | None = None
 ) -> AsyncGenerator[AsyncHttpClient]:
     client = clients(proxy, tls or Tls())
@@ -49,19 +49,21 @@ async def plain_requests_are_forwarded(clients: Proxied) -> None:
         ProxyServer(leads_to=vendor.address, knows=(_USER, _PASSWORD)) as proxy,
     ):
         vendor.always(lambda received: Behaviour(body=received.body))
-        async with _through(clients, _introduced(proxy)) as client:
+        async with _client_through_proxy(clients, _introduced(proxy)) as client:
             for target, host in (("/a?b=%20&c", _NAME), ("/", f"{_NAME}:8080")):
                 url = f"http://{host}{target}"
                 answer = await client.send(Request.post("/", body=b"x"), url, PATIENT)
                 require(answer.body == b"x", f"The answer through a proxy was {answer!r}.")
-                proxied, received = proxy.requests[-1], vendor.requests[-1]
+                proxied, received_webhook = proxy.requests[-1], vendor.requests[-1]
                 require(
                     proxied.target == url, f"The proxy was asked for {proxied.target}, not {url}."
                 )
                 require(proxied.headers["host"] == host, "The proxy was named another host.")
-                require(received.target == target, "The vendor was asked for something else.")
                 require(
-                    "proxy-authorization" not in received.headers,
+                    received_webhook.target == target, "The vendor was asked for something else."
+                )
+                require(
+                    "proxy-authorization" not in received_webhook.headers,
                     "The vendor was told who we are to the proxy.",
                 )
 
@@ -74,7 +76,9 @@ async def secure_requests_are_tunnelled(clients: Proxied) -> None:
         ProxyServer(leads_to=vendor.address, knows=(_USER, _PASSWORD)) as proxy,
     ):
         vendor.always(lambda received: Behaviour(body=received.body))
-        async with _through(clients, _introduced(proxy), Tls(authorities=authority)) as client:
+        async with _client_through_proxy(
+            clients, _introduced(proxy), Tls(authorities=authority)
+        ) as client:
             for body in (b"x", bytes(999_999)):
                 request = Request.post("/", headers={"X-Own": "y"}, body=body)
                 answer = await client.send(request, f"https://{_NAME}/a", PATIENT)
@@ -91,9 +95,9 @@ async def secure_requests_are_tunnelled(clients: Proxied) -> None:
         require(
             "x-own" not in tunnel_request.headers, "The proxy was shown a field of the request."
         )
-        for received in vendor.requests:
+        for received_webhook in vendor.requests:
             require(
-                "proxy-authorization" not in received.headers,
+                "proxy-authorization" not in received_webhook.headers,
                 "The vendor was told who we are to the proxy.",
             )
 
@@ -102,25 +106,27 @@ async def a_vendor_is_verified_through_a_tunnel(clients: Proxied) -> None:
     """A proxy that connects to another server is detected before anything is sent."""
     server, authority = tls_pem("another.example")
     with VendorServer(tls=server) as vendor, ProxyServer(leads_to=vendor.address) as proxy:
-        async with _through(clients, Proxy(url=proxy.url), Tls(authorities=authority)) as client:
+        async with _client_through_proxy(
+            clients, Proxy(url=proxy.url), Tls(authorities=authority)
+        ) as client:
             call = client.send(Request.get("/"), f"https://{_NAME}/", PATIENT)
-            because = "its certificate has another name"
-            failed = await failure_of(call, ConnectionFailed, because=because)
-            require(not failed.may_have_been_processed, f"Nothing was sent: {because}.")
-        require(vendor.requests == (), f"A request was sent: {because}.")
+            reason = "its certificate has another name"
+            failed_error = await failure_of(call, ConnectionFailed, because=reason)
+            require(not failed_error.may_have_been_processed, f"Nothing was sent: {reason}.")
+        require(vendor.requests == (), f"A request was sent: {reason}.")
 
 
 async def a_proxy_may_be_secure_itself(clients: Proxied) -> None:
     """A proxy with TLS is verified like a vendor, and carries both kinds of requests."""
     server, authority = tls_pem("127.0.0.1")
     _, stranger = tls_pem("127.0.0.1")
-    for secure in (False, True):
+    for is_secure in (False, True):
         with (
-            VendorServer(tls=server if secure else None) as vendor,
+            VendorServer(tls=server if is_secure else None) as vendor,
             ProxyServer(leads_to=vendor.address, tls=server) as proxy,
         ):
             vendor.always(Behaviour(204))
-            async with _through(
+            async with _client_through_proxy(
                 clients, Proxy(url=proxy.url), Tls(authorities=authority)
             ) as client:
                 for _ in range(2):
@@ -128,11 +134,13 @@ async def a_proxy_may_be_secure_itself(clients: Proxied) -> None:
                     require(answer.status == 204, f"204 came back as {answer.status}.")
             require(proxy.requests != [], "The proxy was not asked.")
             before = len(proxy.requests)
-            async with _through(clients, Proxy(url=proxy.url), Tls(authorities=stranger)) as client:
+            async with _client_through_proxy(
+                clients, Proxy(url=proxy.url), Tls(authorities=stranger)
+            ) as client:
                 call = client.send(Request.get("/"), vendor.url, PATIENT)
-                because = "the certificate of its proxy is another's"
-                failed = await failure_of(call, ConnectionFailed, because=because)
-                require(not failed.may_have_been_processed, f"Nothing was sent: {because}.")
+                reason = "the certificate of its proxy is another's"
+                failed_error = await failure_of(call, ConnectionFailed, because=reason)
+                require(not failed_error.may_have_been_processed, f"Nothing was sent: {reason}.")
             require(len(proxy.requests) == before, "A proxy that is not trusted was asked.")
 
 
@@ -141,7 +149,9 @@ async def some_hosts_are_reached_directly(clients: Proxied) -> None:
     with VendorServer() as vendor, ProxyServer(leads_to=vendor.address) as proxy:
         vendor.always(Behaviour(204))
         for bypass, count in (((), 1), (("127.0.0.0/8",), 1), (("*",), 1), (("other.example",), 2)):
-            async with _through(clients, Proxy(url=proxy.url, bypass=bypass)) as client:
+            async with _client_through_proxy(
+                clients, Proxy(url=proxy.url, bypass=bypass)
+            ) as client:
                 answer = await client.send(Request.get("/"), vendor.url, PATIENT)
                 require(answer.status == 204, f"204 came back as {answer.status}.")
             require(len(proxy.requests) == count, f"The proxy was asked in spite of {bypass}.")
@@ -159,34 +169,34 @@ _REFUSALS: Final[dict[str, bytes]] = {
 async def what_a_proxy_refuses_did_nothing(clients: Proxied) -> None:
     """If the proxy refuses the tunnel, no byte of the request was sent."""
     request = Request.post("/", headers={"Authorization": _PASSWORD[:7]}, body=b"x")
-    for because, answers in _REFUSALS.items():
+    for reason, answers in _REFUSALS.items():
         with (
             VendorServer() as vendor,
             ProxyServer(leads_to=vendor.address, answers=answers) as proxy,
         ):
-            async with _through(clients, _introduced(proxy)) as client:
+            async with _client_through_proxy(clients, _introduced(proxy)) as client:
                 call = client.send(request, f"https://{_NAME}/", PATIENT)
-                failed = await failure_of(call, ConnectionFailed, because=because)
-                _unsent(failed, because)
-            require(vendor.connections == 0, f"Something was sent: {because}.")
+                failed_error = await failure_of(call, ConnectionFailed, because=reason)
+                _check_unsent(failed_error, reason)
+            require(vendor.connections == 0, f"Something was sent: {reason}.")
 
 
 async def a_proxy_that_is_not_there_did_nothing(clients: Proxied) -> None:
     """A proxy that is unreachable or silent ends the call in time; nothing was sent."""
-    with VendorServer(port="refusing") as nobody, VendorServer() as silent:
-        silent.always(Behaviour(raw=b""))
+    with VendorServer(port="refusing") as unknown_server, VendorServer() as silent_server:
+        silent_server.always(Behaviour(raw=b""))
         for server, kind, within in (
-            (nobody, ConnectionFailed, PATIENT.total),
-            (silent, AttemptTimeout, BRIEFLY + GRACE),
+            (unknown_server, ConnectionFailed, PATIENT.total),
+            (silent_server, AttemptTimeout, BRIEFLY + GRACE),
         ):
             url = f"http://{server.address[0]}:{server.address[1]}"
             proxy = Proxy(url=url, username=_USER, password=_PASSWORD)
-            because = f"its proxy was {'silent' if server is silent else 'not there'}"
+            reason = f"its proxy was {'silent' if server is silent_server else 'not there'}"
             for timeouts in (Timeouts(connect=BRIEFLY), Timeouts(total=BRIEFLY)):
-                async with _through(clients, proxy) as client:
+                async with _client_through_proxy(clients, proxy) as client:
                     call = client.send(Request.get("/"), f"https://{_NAME}/", timeouts)
-                    failed = await failure_of(call, kind, because=because, within=within or 0)
-                    _unsent(failed, because)
+                    failed_error = await failure_of(call, kind, because=reason, within=within or 0)
+                    _check_unsent(failed_error, reason)
 
 
 async def a_proxy_that_does_not_know_us_says_so(clients: Proxied) -> None:
@@ -196,15 +206,15 @@ async def a_proxy_that_does_not_know_us_says_so(clients: Proxied) -> None:
         ProxyServer(leads_to=vendor.address, knows=("another", "word")) as proxy,
     ):
         for scheme in ("http", "https"):
-            async with _through(clients, _introduced(proxy)) as client:
+            async with _client_through_proxy(clients, _introduced(proxy)) as client:
                 call = client.send(Request.get("/"), f"{scheme}://{_NAME}/", PATIENT)
-                because = f"its proxy did not know us ({scheme})"
-                failed = await failure_of(call, ConnectionFailed, because=because)
-                _unsent(failed, because)
+                reason = f"its proxy did not know us ({scheme})"
+                failed_error = await failure_of(call, ConnectionFailed, because=reason)
+                _check_unsent(failed_error, reason)
         require(vendor.connections == 0, "Something was sent to the vendor.")
 
 
-def _unsent(failed: ConnectionFailed, because: str) -> None:
+def _check_unsent(failed: ConnectionFailed, because: str) -> None:
     require(not failed.may_have_been_processed, f"Nothing was sent, nothing processed: {because}.")
     shown = f"{failed} {failed!r} {vars(failed)}"
     require("h1dden" not in shown, f"The password shows: {because}.")

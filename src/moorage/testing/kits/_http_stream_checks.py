@@ -28,34 +28,36 @@ async def a_stream_comes_as_it_is_sent(clients: Clients) -> None:
         incoming = await client.open(Request.get("/"), vendor.url, Timeouts(total=2 * BRIEFLY))
         require(incoming.status == 206, f"206 came back as {incoming.status}.")
         require(incoming.headers.get("x") == "y", "A field did not come back.")
-        received = b""
-        while len(received) < 5:
-            received += await incoming.read()
-        require(received == b"first", f"{received!r} came instead of b'first'.")
-        because = "it stopped in the middle of the body"
-        failed = await failure_of(
-            incoming.read(), AttemptTimeout, because=because, within=2 * BRIEFLY + GRACE
+        received_bytes = b""
+        while len(received_bytes) < 5:
+            received_bytes += await incoming.read()
+        require(received_bytes == b"first", f"{received_bytes!r} came instead of b'first'.")
+        reason = "it stopped in the middle of the body"
+        failed_error = await failure_of(
+            incoming.read(), AttemptTimeout, because=reason, within=2 * BRIEFLY + GRACE
         )
-        require(failed.may_have_been_processed, "An answer came, so the request was processed.")
+        require(
+            failed_error.may_have_been_processed, "An answer came, so the request was processed."
+        )
         incoming.close()
 
 
 async def a_stream_ends_for_good(clients: Clients) -> None:
     """After the last piece `read` always returns b"", also after `close`."""
     body = bytes(range(256)) * 4_000
-    packed = gzip.compress(body)
+    packed_bytes = gzip.compress(body)
     async with lab(clients) as (vendor, client):
         for behaviour, expected in (
             (Behaviour(body=body), body),
             (Behaviour(body=body, framing="chunked"), body),
             (Behaviour(body=body, framing="close"), body),
-            (Behaviour(200, {"Content-Encoding": "gzip"}, packed), body),
+            (Behaviour(200, {"Content-Encoding": "gzip"}, packed_bytes), body),
             (Behaviour(204), b""),
         ):
             vendor.queue(behaviour)
             incoming = await client.open(Request.get("/"), vendor.url, PATIENT)
-            received = await _rest(incoming)
-            require(received == expected, f"The body of {behaviour} is not what was sent.")
+            received_bytes = await _remaining_bytes(incoming)
+            require(received_bytes == expected, f"The body of {behaviour} is not what was sent.")
             require(await incoming.read() == b"", "After the end something came.")
             incoming.close()
             incoming.close()
@@ -84,10 +86,12 @@ async def a_stream_that_is_cut_off_says_so(clients: Clients) -> None:
         for framing in ("length", "chunked"):
             vendor.queue(Behaviour(body=b"x" * 99, framing=framing, cut=9, then="close"))
             incoming = await client.open(Request.get("/"), vendor.url, PATIENT)
-            failed = await failure_of(
-                _rest(incoming), ConnectionFailed, because="it closed in the middle of the body"
+            failed_error = await failure_of(
+                _remaining_bytes(incoming),
+                ConnectionFailed,
+                because="it closed in the middle of the body",
             )
-            require(failed.may_have_been_processed, "An answer came, so it was processed.")
+            require(failed_error.may_have_been_processed, "An answer came, so it was processed.")
             incoming.close()
 
 
@@ -96,8 +100,10 @@ async def a_flood_ends_with_the_total_timeout(clients: Clients) -> None:
     async with lab(clients) as (vendor, client):
         vendor.queue(Behaviour(framing="close", repeat=bytes(99_999)))
         incoming = await client.open(Request.get("/"), vendor.url, Timeouts(total=BRIEFLY))
-        because = "its body did not end"
-        await failure_of(_rest(incoming), AttemptTimeout, because=because, within=BRIEFLY + GRACE)
+        reason = "its body did not end"
+        await failure_of(
+            _remaining_bytes(incoming), AttemptTimeout, because=reason, within=BRIEFLY + GRACE
+        )
         incoming.close()
 
 
@@ -109,8 +115,8 @@ async def closing_ends_a_read(clients: Clients) -> None:
         reading = asyncio.ensure_future(incoming.read())
         await asyncio.sleep(BRIEFLY / 10)
         incoming.close()
-        because = "its answer was closed while it was read"
-        await failure_of(reading, ConnectorError, because=because, within=GRACE)
+        reason = "its answer was closed while it was read"
+        await failure_of(reading, ConnectorError, because=reason, within=GRACE)
 
 
 async def a_place_is_waited_for(clients: Clients) -> None:
@@ -119,11 +125,15 @@ async def a_place_is_waited_for(clients: Clients) -> None:
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 99, cut=9))
         incoming = await client.open(Request.get("/"), vendor.url, PATIENT)
-        because = "no connection was free"
+        reason = "no connection was free"
         for timeouts in (Timeouts(pool=BRIEFLY), Timeouts(total=BRIEFLY)):
             call = client.send(Request.post("/"), vendor.url, timeouts)
-            failed = await failure_of(call, AttemptTimeout, because=because, within=BRIEFLY + GRACE)
-            require(not failed.may_have_been_processed, "Nothing was sent, nothing processed.")
+            failed_error = await failure_of(
+                call, AttemptTimeout, because=reason, within=BRIEFLY + GRACE
+            )
+            require(
+                not failed_error.may_have_been_processed, "Nothing was sent, nothing processed."
+            )
         waiting = [
             asyncio.ensure_future(client.send(Request.get("/"), vendor.url, PATIENT))
             for _ in range(3)
@@ -139,15 +149,15 @@ async def tls_is_verified(clients: Callable[[SSLContext], AsyncHttpClient]) -> N
     """The client trusts only the configured authorities, and only for the right host name."""
     from moorage.testing.fakes.http_tls import tls_pair  # noqa: PLC0415 - costs milliseconds to load
 
-    server, trusting = tls_pair("127.0.0.1")
+    server, trusting_context = tls_pair("127.0.0.1")
     misnamed, trusting_misnamed = tls_pair("vendor.example")
     _, trusting_another = tls_pair("127.0.0.1")
-    async with lab(partial(clients, trusting), tls=server) as (vendor, client):
+    async with lab(partial(clients, trusting_context), tls=server) as (vendor, client):
         vendor.always(lambda received: Behaviour(body=received.body))
         for body in (b"x", bytes(999_999)):
             answer = await client.send(Request.post("/", body=body), vendor.url, PATIENT)
             require(answer.body == body, "A body changed on its way through TLS.")
-    for because, certificate, context in (
+    for reason, certificate, context in (
         ("its certificate is another's", server, trusting_another),
         ("its certificate has another name", misnamed, trusting_misnamed),
     ):
@@ -155,16 +165,16 @@ async def tls_is_verified(clients: Callable[[SSLContext], AsyncHttpClient]) -> N
             vendor,
             client,
         ):
-            failed = await failure_of(
+            failed_error = await failure_of(
                 client.send(Request.get("/"), vendor.url, PATIENT),
                 ConnectionFailed,
-                because=because,
+                because=reason,
             )
-            require(not failed.may_have_been_processed, f"Nothing was sent: {because}.")
-            require(vendor.requests == (), f"A request was sent: {because}.")
+            require(not failed_error.may_have_been_processed, f"Nothing was sent: {reason}.")
+            require(vendor.requests == (), f"A request was sent: {reason}.")
 
 
-async def _rest(incoming: AsyncIncoming) -> bytes:
+async def _remaining_bytes(incoming: AsyncIncoming) -> bytes:
     received = bytearray()
     while piece := await incoming.read():
         received += piece

@@ -42,14 +42,14 @@ def _certificate_files(folder: Path) -> _CertificateFiles:
     from moorage.testing.fakes.http_tls import certificate_files  # noqa: PLC0415 - the same
 
     certificate, key = certificate_files(folder)
-    sealed = serialization.load_pem_private_key(key.read_bytes(), None).private_bytes(
+    sealed_bytes = serialization.load_pem_private_key(key.read_bytes(), None).private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.BestAvailableEncryption(_PASSWORD.encode()),
     )
-    (folder / "sealed.pem").write_bytes(sealed)
+    (folder / "sealed.pem").write_bytes(sealed_bytes)
     (folder / "both.pem").write_bytes(certificate.read_bytes() + key.read_bytes())
-    return _CertificateFiles(certificate.read_bytes(), key.read_bytes(), sealed)
+    return _CertificateFiles(certificate.read_bytes(), key.read_bytes(), sealed_bytes)
 
 
 def _server(folder: Path) -> ssl.SSLContext:
@@ -70,13 +70,13 @@ async def authorities_are_a_choice(clients: Trusting) -> None:
                 require(answer.status == 204, f"204 came back as {answer.status}.")
             async with lab(trusting, tls=_server(Path(other_folder))) as (vendor, client):
                 call = client.send(Request.get("/"), vendor.url, PATIENT)
-                because = "nobody who is trusted vouches for it"
-                failed = await failure_of(call, ConnectionFailed, because=because)
-                require(not failed.may_have_been_processed, f"Nothing was sent: {because}.")
-                require(vendor.requests == (), f"A request was sent: {because}.")
+                reason = "nobody who is trusted vouches for it"
+                failed_error = await failure_of(call, ConnectionFailed, because=reason)
+                require(not failed_error.may_have_been_processed, f"Nothing was sent: {reason}.")
+                require(vendor.requests == (), f"A request was sent: {reason}.")
 
 
-def _ways(folder: str, papers: _CertificateFiles) -> Iterator[dict[str, Any]]:
+def _certificate_settings(folder: str, papers: _CertificateFiles) -> Iterator[dict[str, Any]]:
     """The settings that give a client certificate: with the key in its own file or the same."""
     certificate = f"{folder}/certificate.pem"
     yield {"certificate": certificate, "key": f"{folder}/key.pem"}
@@ -96,7 +96,7 @@ async def a_certificate_of_ours_is_shown(clients: Trusting) -> None:
         server = _server(Path(folder))
         server.verify_mode = ssl.CERT_REQUIRED
         server.load_verify_locations(f"{folder}/certificate.pem")
-        for way in _ways(folder, papers):
+        for way in _certificate_settings(folder, papers):
             tls = Tls(authorities=papers.certificate, **way)
             async with lab(partial(clients, tls), tls=server) as (vendor, client):
                 vendor.always(Behaviour(204))
@@ -115,17 +115,17 @@ async def old_versions_are_not_spoken(clients: Trusting) -> None:
         papers = _certificate_files(Path(folder))
         server = _server(Path(folder))
         server.maximum_version = ssl.TLSVersion.TLSv1_2
-        for minimum, spoken in (("1.2", True), ("1.3", False)):
+        for minimum, is_spoken in (("1.2", True), ("1.3", False)):
             tls = Tls(authorities=papers.certificate, minimum=minimum)
             async with lab(partial(clients, tls), tls=server) as (vendor, client):
                 vendor.always(Behaviour(204))
                 call = client.send(Request.get("/"), vendor.url, PATIENT)
-                if spoken:
+                if is_spoken:
                     require((await call).status == 204, f"TLS {minimum} was not spoken.")
                     continue
-                because = f"it does not speak TLS {minimum}"
-                failed = await failure_of(call, ConnectionFailed, because=because)
-                require(not failed.may_have_been_processed, f"Nothing was sent: {because}.")
+                reason = f"it does not speak TLS {minimum}"
+                failed_error = await failure_of(call, ConnectionFailed, because=reason)
+                require(not failed_error.may_have_been_processed, f"Nothing was sent: {reason}.")
 
 
 async def being_unverified_is_said_aloud(clients: Trusting) -> None:
@@ -148,15 +148,21 @@ async def being_unverified_is_said_aloud(clients: Trusting) -> None:
             vendor.always(Behaviour(204))
             answer = await client.send(Request.get("/"), vendor.url, PATIENT)
             require(answer.status == 204, f"204 came back as {answer.status}.")
-        verified = clients(Tls())
-        require(getattr(verified, "unverified", None) is None, "A client that verifies denies it.")
-        await verified.close()
+        verified_client = clients(Tls())
+        require(
+            getattr(verified_client, "unverified", None) is None,
+            "A client that verifies denies it.",
+        )
+        await verified_client.close()
 
 
 async def papers_are_read_at_once(clients: Trusting) -> None:
     """A client with unusable certificates is not created, and the error shows no key."""
     with TemporaryDirectory() as folder, TemporaryDirectory() as other_folder:
-        papers, others = _certificate_files(Path(folder)), _certificate_files(Path(other_folder))
+        papers, other_chunks = (
+            _certificate_files(Path(folder)),
+            _certificate_files(Path(other_folder)),
+        )
         certificate = f"{folder}/certificate.pem"
         wrongs: tuple[dict[str, Any], ...] = (
             {"authorities": f"{folder}/none.pem"},
@@ -166,16 +172,16 @@ async def papers_are_read_at_once(clients: Trusting) -> None:
             {"certificate": certificate},
             {"certificate": certificate, "key": f"{folder}/none.pem"},
             {"certificate": certificate, "key": f"{other_folder}/key.pem"},
-            {"certificate": certificate, "key": Secret(others.key)},
+            {"certificate": certificate, "key": Secret(other_chunks.key)},
             {"certificate": certificate, "key": f"{folder}/sealed.pem"},
             {"certificate": certificate, "key": Secret(papers.sealed)},
             {"certificate": certificate, "key": Secret(papers.sealed), "password": "another"},
             {"certificate": certificate, "key": Secret(papers.certificate)},
         )
-        for wrong in wrongs:
-            kinds = {name: type(value).__name__ for name, value in wrong.items()}
+        for wrong_fields in wrongs:
+            kinds = {name: type(value).__name__ for name, value in wrong_fields.items()}
             try:
-                client = clients(Tls(**wrong))
+                client = clients(Tls(**wrong_fields))
             except ConfigurationError as error:
                 secret = papers.key.split()[4].decode()
                 require(secret not in f"{error} {error!r}", f"The key shows, given {kinds}.")

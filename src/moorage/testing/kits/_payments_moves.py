@@ -36,8 +36,8 @@ async def a_part_is_captured(make: Open) -> None:
         require(payment_state.state is PaymentState.AUTHORIZED, f"It is {payment_state.state}.")
         require(payment_state.remaining == EUROS, f"{payment_state.remaining} could be captured.")
         request_count, dollars = len(lab.sandbox.requests), Money("100.00", "USD")
-        doing = lab("capture", payment.ref, dollars, idempotency_key="k-2")
-        await lab.refused(InvalidData, doing, "Another currency")
+        coroutine = lab("capture", payment.ref, dollars, idempotency_key="k-2")
+        await lab.refused(InvalidData, coroutine, "Another currency")
         require(request_count == len(lab.sandbox.requests), "Another currency was sent.")
         part = Money("100.00", "EUR")
         captures: list[Capture] = [
@@ -66,10 +66,10 @@ async def what_was_given_up_is_not_captured(make: Open) -> None:
         payment_state = await lab.settled(payment)
         require(payment_state.state is PaymentState.VOIDED, f"It is {payment_state.state}.")
         try:
-            late: Capture = await lab("capture", payment.ref, EUROS, idempotency_key="k-3")
+            late_capture: Capture = await lab("capture", payment.ref, EUROS, idempotency_key="k-3")
         except VendorRejected:
             return
-        require(late.state is MoveState.PENDING, "What was given up was captured.")
+        require(late_capture.state is MoveState.PENDING, "What was given up was captured.")
         require((await lab.settled(payment_state)).state is PaymentState.VOIDED, "It was captured.")
 
 
@@ -80,8 +80,8 @@ async def money_is_given_back_in_parts(make: Open) -> None:
         payment = await lab.settled(payment)
         part = Money("50.00", "EUR")
         request_count = len(lab.sandbox.requests)
-        doing = lab("refund", payment.ref, Money("50.00", "USD"), idempotency_key="k-2")
-        await lab.refused(InvalidData, doing, "Another currency")
+        coroutine = lab("refund", payment.ref, Money("50.00", "USD"), idempotency_key="k-2")
+        await lab.refused(InvalidData, coroutine, "Another currency")
         require(request_count == len(lab.sandbox.requests), "Another currency was sent.")
         for key in ("r-1", "r-1", "r-2"):
             refund: Refund = await lab("refund", payment.ref, part, idempotency_key=key)
@@ -92,10 +92,10 @@ async def money_is_given_back_in_parts(make: Open) -> None:
         require(payment.refunded == part * 2, f"{payment.refunded} was given back.")
         require(payment.refundable == EUROS - part * 2, f"{payment.refundable} is left.")
         try:
-            more: Refund = await lab("refund", payment.ref, EUROS, idempotency_key="r-3")
+            further_refund: Refund = await lab("refund", payment.ref, EUROS, idempotency_key="r-3")
         except VendorRejected:
             return
-        require(more.state is MoveState.PENDING, "More was given back than was taken.")
+        require(further_refund.state is MoveState.PENDING, "More was given back than was taken.")
         require((await lab.settled(payment)).refunded == part * 2, "More was given back.")
 
 
@@ -129,11 +129,13 @@ async def a_refund_is_of_what_is_left(make: Open) -> None:
         lab.subject.happen()
         request_count = len(lab.sandbox.requests)
         try:
-            rest: Refund = await lab("refund", payment.ref, idempotency_key="r-2")
+            remaining_refund: Refund = await lab("refund", payment.ref, idempotency_key="r-2")
         except VendorRejected:
             require(request_count == len(lab.sandbox.requests), "It was sent all the same.")
             return
-        require(rest.amount == EUROS - part, f"{rest.amount} was given back.")
+        require(
+            remaining_refund.amount == EUROS - part, f"{remaining_refund.amount} was given back."
+        )
 
 
 MOVES: Final = (

@@ -138,8 +138,10 @@ class _Client(SandboxHttpClient):
         self._line = line
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        early = self._line.before(request, url)
-        response = super().send(request, url, timeouts) if early is None else early
+        early_response = self._line.before(request, url)
+        response = (
+            super().send(request, url, timeouts) if early_response is None else early_response
+        )
         self._line.after(request)
         return response
 
@@ -150,8 +152,10 @@ class _AsyncClient(AsyncSandboxHttpClient):
         self._line = line
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        early = self._line.before(request, url)
-        response = await super().send(request, url, timeouts) if early is None else early
+        early_response = self._line.before(request, url)
+        response = (
+            await super().send(request, url, timeouts) if early_response is None else early_response
+        )
         self._line.after(request)
         return response
 

@@ -58,11 +58,11 @@ class Write:
         sleep(0)
         if self._error is not None:
             raise self._error
-        written = tuple(
+        written_values = tuple(
             state if value is KEEP else (now, self._quiet, value)
             for state, value in zip(states, self._values, strict=True)
         )
-        return written, (now, states)
+        return written_values, (now, states)
 
 
 def new_key() -> str:
@@ -138,7 +138,7 @@ class Appended:
 def require_one_order(history: Iterable[Appended], logs: Mapping[str, tuple[int, ...]]) -> None:
     """Require that all commands happened one after another, each while it was being executed."""
     done = {command.number: command for command in history}
-    before: dict[int, set[int]] = {number: set() for number in done}
+    previous_numbers: dict[int, set[int]] = {number: set() for number in done}
     for key, log in logs.items():
         numbers = [number for number, command in done.items() if key in command.keys]
         require(
@@ -147,9 +147,9 @@ def require_one_order(history: Iterable[Appended], logs: Mapping[str, tuple[int,
         )
         _require_prefixes(key, [done[number] for number in log], log)
         for earlier, later in pairwise(log):
-            before[later].add(earlier)
+            previous_numbers[later].add(earlier)
     try:
-        TopologicalSorter(before).prepare()
+        TopologicalSorter(previous_numbers).prepare()
     except CycleError:
         raise AssertionError(
             "Commands over several keys happened in one order for one key, and in another for"
@@ -158,14 +158,16 @@ def require_one_order(history: Iterable[Appended], logs: Mapping[str, tuple[int,
 
 
 def _require_prefixes(key: str, commands: Sequence[Appended], log: tuple[int, ...]) -> None:
-    began = 0
+    start_time = 0
     for place, command in enumerate(commands):
         require(
             command.found[command.keys.index(key)] == log[:place],
             "A command was given a state that never was, or that another had changed since.",
         )
-        began = max(began, command.began)
-        require(command.ended >= began, "A command did not see what had ended before it began.")
+        start_time = max(start_time, command.began)
+        require(
+            command.ended >= start_time, "A command did not see what had ended before it began."
+        )
     for earlier, later in pairwise(commands):
         require(
             earlier.now <= later.now,

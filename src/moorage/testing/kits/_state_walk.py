@@ -145,8 +145,10 @@ class Walk:
         return complete(key, fence, ("value", ("paid", 3, b"\0\xff", None, True)), ttl=ttl)
 
     def _resolve(self) -> Command[Any]:
-        done = self._chance.random() < 0.5
-        return Resolve(self._chance.choice(self._claim_keys), done=done, ttl=_TTL, answer=None)
+        is_finished = self._chance.random() < 0.5
+        return Resolve(
+            self._chance.choice(self._claim_keys), done=is_finished, ttl=_TTL, answer=None
+        )
 
     def _by_hand(self) -> Command[Any]:
         rule = self._gates.circuit

@@ -65,7 +65,7 @@ async def answers_come_back_as_they_were(factory: AsyncFactory) -> None:
     """Stored responses come back in order, byte for byte, on every lookup."""
     cache, key = factory(), _key()
     expected = (entry(1), entry(2), attrs.evolve(entry(3), varies_by=(), lifetime=0.0))
-    await _keep(cache, key, *expected)
+    await _store_answer(cache, key, *expected)
     await _has(cache, key, *expected)
     await _has(cache, key, *expected)
 
@@ -75,7 +75,7 @@ async def keys_are_apart(factory: AsyncFactory) -> None:
     cache, key = factory(), _key()
     keys = [key, key.upper(), f"{key} ", f"{key}0", key.replace("@", "")]
     for number, distinct_key in enumerate(keys):
-        await _keep(cache, distinct_key, entry(number))
+        await _store_answer(cache, distinct_key, entry(number))
     await cache.forget(key)
     await _has(cache, key)
     for number, distinct_key in enumerate(keys[1:], 1):
@@ -85,18 +85,18 @@ async def keys_are_apart(factory: AsyncFactory) -> None:
 async def the_latest_takes_the_place_of_all(factory: AsyncFactory) -> None:
     """Storing under a key replaces everything stored there before."""
     cache, key = factory(), _key()
-    await _keep(cache, key, entry(1), entry(2))
-    await _keep(cache, key, entry(3))
+    await _store_answer(cache, key, entry(1), entry(2))
+    await _store_answer(cache, key, entry(3))
     await _has(cache, key, entry(3))
 
 
 async def what_is_forgotten_is_gone(factory: AsyncFactory) -> None:
     """A forgotten answer is not found until a new one is stored."""
     cache, key = factory(), _key()
-    await _keep(cache, key, entry(1))
+    await _store_answer(cache, key, entry(1))
     await cache.forget(key)
     await _has(cache, key)
-    await _keep(cache, key, entry(2))
+    await _store_answer(cache, key, entry(2))
     await _has(cache, key, entry(2))
 
 
@@ -105,7 +105,7 @@ async def what_was_looked_up_before_it_was_forgotten_is_not_kept(factory: AsyncF
     cache, key = factory(), _key()
     for has_entry in (False, True):
         if has_entry:
-            await _keep(cache, key, entry(1))
+            await _store_answer(cache, key, entry(1))
         lookup = await cache.look(key)
         await cache.forget(key)
         was_stored = await cache.keep(key, lookup.mark, (entry(2),), _LONG)
@@ -118,9 +118,9 @@ async def of_two_that_looked_at_once_one_keeps(factory: AsyncFactory) -> None:
     """Of two callers that read the same version, only the first can replace it."""
     cache, key = factory(), _key()
     for number in (1, 3):
-        lookup, same = await cache.look(key), await cache.look(key)
+        lookup, same_values = await cache.look(key), await cache.look(key)
         first = await cache.keep(key, lookup.mark, (entry(number),), _LONG)
-        second = await cache.keep(key, same.mark, (entry(number + 1),), _LONG)
+        second = await cache.keep(key, same_values.mark, (entry(number + 1),), _LONG)
         require(first, "An answer was not kept, though nothing had changed under its key.")
         require(not second, "An answer was kept over one that came after it was asked for.")
         await _has(cache, key, entry(number))
@@ -129,8 +129,8 @@ async def of_two_that_looked_at_once_one_keeps(factory: AsyncFactory) -> None:
 async def answers_grow_old(factory: AsyncFactory) -> None:
     """An answer is found older by the time that it has rested, and no more than that."""
     cache, key = factory(), _key()
-    began = time.monotonic()
-    await _keep(cache, key, entry(1))
+    start_time = time.monotonic()
+    await _store_answer(cache, key, entry(1))
     stored_at = time.monotonic()
     age = entry(1).age
     while age < entry(1).age + _SHORT:
@@ -141,7 +141,7 @@ async def answers_grow_old(factory: AsyncFactory) -> None:
         require(entries[0].age >= age, "An answer has become younger while it was kept.")
         age = entries[0].age
         rested = age - entry(1).age
-        require(rested <= after - began + _SHORT, f"An answer was kept {rested} s too early.")
+        require(rested <= after - start_time + _SHORT, f"An answer was kept {rested} s too early.")
         require(rested >= before - stored_at - _SHORT, f"An answer is only {rested} s older.")
         require(after - stored_at < patience(), "Answers do not grow older while they are kept.")
         await asyncio.sleep(0.001)
@@ -152,13 +152,13 @@ async def answers_are_kept_as_long_as_asked(factory: AsyncFactory) -> None:
     cache, key = factory(), _key()
     lookup = await cache.look(key)
     await cache.keep(key, lookup.mark, (entry(1),), _SHORT)
-    await _keep(cache, f"{key}0", entry(2))
+    await _store_answer(cache, f"{key}0", entry(2))
     end = time.monotonic() + patience()
     while (await cache.look(key)).entries:
         require(time.monotonic() < end, "An answer is kept for longer than it was to be.")
         await asyncio.sleep(0.001)
     await _has(cache, f"{key}0", entry(2))
-    await _keep(cache, key, entry(3))
+    await _store_answer(cache, key, entry(3))
     await _has(cache, key, entry(3))
 
 
@@ -166,7 +166,7 @@ def many_threads_may_use_it(factory: Factory) -> None:
     """Concurrent threads replace a key one at a time."""
     cache, key = factory(), _key()
     marks: list[int] = []
-    wrong: list[str] = []
+    wrong_texts: list[str] = []
 
     def work(number: int) -> None:
         try:
@@ -175,14 +175,14 @@ def many_threads_may_use_it(factory: Factory) -> None:
                 if cache.keep(key, lookup.mark, (entry(number),), _LONG):
                     marks.append(lookup.mark)
         except Exception as error:  # noqa: BLE001 - told below
-            wrong.append(f"{type(error).__name__}: {error}")
+            wrong_texts.append(f"{type(error).__name__}: {error}")
 
     threads = [Thread(target=work, args=(number,)) for number in range(_THREADS)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    require(not wrong, f"Threads that used the cache at once raised {wrong}.")
+    require(not wrong_texts, f"Threads that used the cache at once raised {wrong_texts}.")
     require(marks, "No thread could keep anything.")
     require(len(marks) == len(set(marks)), "Two threads kept what they had looked up at once.")
     require(len(cache.look(key).entries) == 1, "What the last thread kept is not there.")
@@ -193,7 +193,7 @@ def _key() -> str:
     return f"{{@acme:vat}}:cache:{uuid4().hex}"
 
 
-async def _keep(cache: AsyncResponseCache, key: str, *entries: CacheEntry) -> None:
+async def _store_answer(cache: AsyncResponseCache, key: str, *entries: CacheEntry) -> None:
     lookup = await cache.look(key)
     was_stored = await cache.keep(key, lookup.mark, entries, _LONG)
     require(was_stored, "An answer was not kept, though nothing had changed under its key.")
@@ -208,8 +208,11 @@ async def _has(cache: AsyncResponseCache, key: str, *expected: CacheEntry) -> No
         ageless == expected_ageless,
         f"{len(expected_ageless)} answers are to be found, and {ageless!r} are.",
     )
-    for entry, stored in zip(lookup.entries, expected, strict=True):
-        require(stored.age <= entry.age < stored.age + _LONG, f"An answer is {entry.age} s old.")
+    for entry, stored_entry in zip(lookup.entries, expected, strict=True):
+        require(
+            stored_entry.age <= entry.age < stored_entry.age + _LONG,
+            f"An answer is {entry.age} s old.",
+        )
 
 
 _BOTH: Final[tuple[AsyncCheck, ...]] = (

@@ -89,9 +89,9 @@ class Control:
     def _measure(self) -> None:
         over = False
         while not over:
-            began, used = time.monotonic(), time.process_time()
+            start_time, used = time.monotonic(), time.process_time()
             over = self._over.wait(_NAP)
-            self.lost += withheld(time.monotonic() - began, time.process_time() - used)
+            self.lost += withheld(time.monotonic() - start_time, time.process_time() - used)
 
 
 def timely(
@@ -202,15 +202,15 @@ async def require_pages(
         expected: the ids of the entries, in order.
         limit: the number of entries of a page.
     """
-    ids, after = list[str](), None
+    ids, later_value = list[str](), None
     for _ in range(len(expected) // limit + 1):
-        page = await find(attrs.evolve(query, limit=limit, after=after))
+        page = await find(attrs.evolve(query, limit=limit, after=later_value))
         require(len(page.items) <= limit, f"A page of {limit} has {len(page.items)}.")
         ids += [entry.id for entry in page.items]
-        after = page.next
-        if after is None:
+        later_value = page.next
+        if later_value is None:
             break
-    require(after is None, f"{query!r} leads on after its last entry.")
+    require(later_value is None, f"{query!r} leads on after its last entry.")
     require(ids == expected, f"{query!r} found {ids}, where {expected} match.")
 
 

@@ -72,25 +72,25 @@ async def sleeping_lets_others_run(sleepers: AsyncSleepers) -> None:
     """Other tasks run during a sleep, even during one of zero seconds."""
     _, sleeper = sleepers()
     for nap in (0.0, 0.001):
-        other = asyncio.ensure_future(_answer())
+        other_task = asyncio.ensure_future(_answer())
         await sleeper.sleep(nap)
-        ran = other.done()
-        other.cancel()
+        ran = other_task.done()
+        other_task.cancel()
         require(ran, f"No other task ran during a sleep of {nap} s.")
 
 
 async def sleepers_wake_in_time_order(sleepers: AsyncSleepers) -> None:
     """Sleepers wake in the order of their durations."""
     _, sleeper = sleepers()
-    woken: list[float] = []
+    woken_numbers: list[float] = []
 
     async def nap(seconds: float) -> None:
         await sleeper.sleep(seconds)
-        woken.append(seconds)
+        woken_numbers.append(seconds)
 
     naps = (0.03, 0.015, 0.0)
     await asyncio.gather(*map(nap, naps))
-    require(sorted(naps) == woken, f"Sleepers woke in the order {woken}.")
+    require(sorted(naps) == woken_numbers, f"Sleepers woke in the order {woken_numbers}.")
 
 
 async def cancelling_ends_a_sleep(sleepers: AsyncSleepers) -> None:

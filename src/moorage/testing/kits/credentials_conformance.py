@@ -45,11 +45,13 @@ OTHER: Final = Credentials.bearer("other")
 def _view(factory: Factory, renew: AsyncRenew) -> AsyncCredentialProvider:
     """Make a synchronous provider, and return it with a thread for each caller."""
 
-    async def renewed(service: str, tenant: str | None, stale: Credentials) -> Credentials:
+    async def renewed_credentials(
+        service: str, tenant: str | None, stale: Credentials
+    ) -> Credentials:
         return await renew(service, tenant, stale)
 
     def run(service: str, tenant: str | None, stale: Credentials) -> Credentials:
-        return asyncio.run(renewed(service, tenant, stale))
+        return asyncio.run(renewed_credentials(service, tenant, stale))
 
     return cast("AsyncCredentialProvider", AsyncView(factory(run), threads=True))
 
@@ -95,9 +97,9 @@ async def nothing_is_not_found(factory: AsyncFactory) -> None:
         partial(provider.get, "stripe", None),
         partial(provider.refresh, "stripe", None, OLD),
     ):
-        raised = await _raised(ask())
-        missing = isinstance(raised, CredentialNotFound)
-        require(missing, f"Asking for a credential that nobody put raised {raised!r}.")
+        raised_error = await _raised_error(ask())
+        is_missing = isinstance(raised_error, CredentialNotFound)
+        require(is_missing, f"Asking for a credential that nobody put raised {raised_error!r}.")
     require(renewals.calls == [], "A credential was renewed that nobody put.")
 
 
@@ -107,17 +109,25 @@ async def owners_are_apart(factory: AsyncFactory) -> None:
     for owner in owners:
         provider = factory(Renewals())
         await provider.rotate(*owner, OLD)
-        for other in owners:
-            has_credentials = await provider.has(*other)
-            require(has_credentials == (other == owner), f"{other} has what belongs to {owner}.")
-            if other != owner:
-                missing = isinstance(await _raised(provider.get(*other)), CredentialNotFound)
-                require(missing, f"{other} gets what belongs to {owner}.")
-                await provider.rotate(*other, OTHER)
+        for other_texts in owners:
+            has_credentials = await provider.has(*other_texts)
+            require(
+                has_credentials == (other_texts == owner),
+                f"{other_texts} has what belongs to {owner}.",
+            )
+            if other_texts != owner:
+                is_missing = isinstance(
+                    await _raised_error(provider.get(*other_texts)), CredentialNotFound
+                )
+                require(is_missing, f"{other_texts} gets what belongs to {owner}.")
+                await provider.rotate(*other_texts, OTHER)
         await soon(provider.refresh(*owner, OLD), _HANGS)
-        for other in owners:
-            expected = NEW if other == owner else OTHER
-            require(await provider.get(*other) == expected, f"Renewing {owner} renewed {other}.")
+        for other_texts in owners:
+            expected = NEW if other_texts == owner else OTHER
+            require(
+                await provider.get(*other_texts) == expected,
+                f"Renewing {owner} renewed {other_texts}.",
+            )
 
 
 async def what_is_stale_is_renewed(factory: AsyncFactory) -> None:
@@ -125,8 +135,8 @@ async def what_is_stale_is_renewed(factory: AsyncFactory) -> None:
     renewals = Renewals()
     provider = factory(renewals)
     await provider.rotate("stripe", "acme", OLD)
-    renewed = await soon(provider.refresh("stripe", "acme", OLD), _HANGS)
-    require(renewed == NEW, "A refresh did not return the new credential.")
+    renewed_credentials = await soon(provider.refresh("stripe", "acme", OLD), _HANGS)
+    require(renewed_credentials == NEW, "A refresh did not return the new credential.")
     require(renewals.calls == [("stripe", "acme")], f"One was to be renewed: {renewals.calls}.")
     require(await provider.get("stripe", "acme") == NEW, "A renewed credential was not kept.")
 
@@ -137,8 +147,10 @@ async def what_is_newer_is_not_renewed(factory: AsyncFactory) -> None:
     provider = factory(renewals)
     for credentials in (OLD, OTHER):
         await provider.rotate("stripe", None, credentials)
-    renewed = await soon(provider.refresh("stripe", None, OLD), _HANGS)
-    require(renewed == OTHER, "A refresh did not return the newer credential that is there.")
+    renewed_credentials = await soon(provider.refresh("stripe", None, OLD), _HANGS)
+    require(
+        renewed_credentials == OTHER, "A refresh did not return the newer credential that is there."
+    )
     require(renewals.calls == [], "A credential was renewed that had been replaced already.")
 
 
@@ -150,8 +162,10 @@ async def one_renews_for_all(factory: AsyncFactory) -> None:
     callers = [asyncio.ensure_future(provider.refresh("stripe", None, OLD)) for _ in range(8)]
     require(await renewals.begun.wait(), _HANGS)
     renewals.may_end.set()
-    renewed = await soon(asyncio.gather(*callers), _HANGS)
-    require(renewed == [NEW] * 8, "Some of those who waited did not get the new credential.")
+    renewed_credentials = await soon(asyncio.gather(*callers), _HANGS)
+    require(
+        renewed_credentials == [NEW] * 8, "Some of those who waited did not get the new credential."
+    )
     require(len(renewals.calls) == 1, f"One credential was renewed {len(renewals.calls)} times.")
 
 
@@ -161,14 +175,14 @@ async def owners_do_not_wait_for_each_other(factory: AsyncFactory) -> None:
     provider = factory(renewals)
     for tenant in ("acme", "unhindered"):
         await provider.rotate("stripe", tenant, OLD)
-    slow = asyncio.ensure_future(provider.refresh("stripe", "acme", OLD))
+    slow_task = asyncio.ensure_future(provider.refresh("stripe", "acme", OLD))
     require(await renewals.begun.wait(), _HANGS)
-    fast = await soon(provider.refresh("stripe", "unhindered", OLD), _HANGS)
-    waited = slow.done()
+    fast_credentials = await soon(provider.refresh("stripe", "unhindered", OLD), _HANGS)
+    is_waited = slow_task.done()
     renewals.may_end.set()
-    renewed = (await soon(slow, _HANGS), fast)
-    require(renewed == (NEW, NEW), "A refresh did not return the new credential.")
-    require(not waited, "A tenant had to wait for another's renewal.")
+    renewed_credentials = (await soon(slow_task, _HANGS), fast_credentials)
+    require(renewed_credentials == (NEW, NEW), "A refresh did not return the new credential.")
+    require(not is_waited, "A tenant had to wait for another's renewal.")
 
 
 async def a_failed_renewal_keeps_what_there_is(factory: AsyncFactory) -> None:
@@ -177,13 +191,13 @@ async def a_failed_renewal_keeps_what_there_is(factory: AsyncFactory) -> None:
         renewals = Renewals(error=error)
         provider = factory(renewals)
         await provider.rotate("stripe", None, OLD)
-        raised = await _raised(provider.refresh("stripe", None, OLD))
-        failed = isinstance(raised, CredentialRefreshFailed)
-        require(failed, f"A renewal failed with {error!r}, and {raised!r} was raised.")
+        raised_error = await _raised_error(provider.refresh("stripe", None, OLD))
+        is_failed = isinstance(raised_error, CredentialRefreshFailed)
+        require(is_failed, f"A renewal failed with {error!r}, and {raised_error!r} was raised.")
         require(await provider.get("stripe", None) == OLD, "A failed renewal lost a credential.")
         renewals.error = None
-        renewed = await soon(provider.refresh("stripe", None, OLD), _HANGS)
-        require(renewed == NEW, "After a failed renewal another did not succeed.")
+        renewed_credentials = await soon(provider.refresh("stripe", None, OLD), _HANGS)
+        require(renewed_credentials == NEW, "After a failed renewal another did not succeed.")
 
 
 async def all_who_wait_learn_of_a_failure(factory: AsyncFactory) -> None:
@@ -191,14 +205,14 @@ async def all_who_wait_learn_of_a_failure(factory: AsyncFactory) -> None:
     renewals = Renewals(waits=True, error=ValueError("no"))
     provider = factory(renewals)
     await provider.rotate("stripe", None, OLD)
-    callers = [_raised(provider.refresh("stripe", None, OLD)) for _ in range(4)]
+    callers = [_raised_error(provider.refresh("stripe", None, OLD)) for _ in range(4)]
     tasks = [asyncio.ensure_future(caller) for caller in callers]
     require(await renewals.begun.wait(), _HANGS)
     renewals.may_end.set()
-    raised = await soon(asyncio.gather(*tasks), _HANGS)
-    all_failed = all(isinstance(error, CredentialRefreshFailed) for error in raised)
-    require(all_failed, f"Those who waited for a renewal that failed got {raised!r}.")
-    require(len({*map(id, raised)}) == 4, "Those who waited share one exception.")
+    raised_errors = await soon(asyncio.gather(*tasks), _HANGS)
+    all_failed = all(isinstance(error, CredentialRefreshFailed) for error in raised_errors)
+    require(all_failed, f"Those who waited for a renewal that failed got {raised_errors!r}.")
+    require(len({*map(id, raised_errors)}) == 4, "Those who waited share one exception.")
 
 
 async def a_cancelled_renewal_is_taken_over(factory: AsyncFactory) -> None:
@@ -208,17 +222,17 @@ async def a_cancelled_renewal_is_taken_over(factory: AsyncFactory) -> None:
     await provider.rotate("stripe", None, OLD)
     first = asyncio.ensure_future(provider.refresh("stripe", None, OLD))
     require(await renewals.begun.wait(), _HANGS)
-    others = [asyncio.ensure_future(provider.refresh("stripe", None, OLD)) for _ in range(3)]
+    other_tasks = [asyncio.ensure_future(provider.refresh("stripe", None, OLD)) for _ in range(3)]
     await asyncio.sleep(0)
     first.cancel()
     await asyncio.wait([first])
     renewals.may_end.set()
-    renewed = await soon(asyncio.gather(*others), _HANGS)
+    renewed_credentials = await soon(asyncio.gather(*other_tasks), _HANGS)
     require(first.cancelled(), "A cancellation was swallowed.")
-    require(renewed == [NEW] * 3, "Those who waited did not get a new credential.")
+    require(renewed_credentials == [NEW] * 3, "Those who waited did not get a new credential.")
 
 
-async def _raised(awaitable: Awaitable[object]) -> BaseException | None:
+async def _raised_error(awaitable: Awaitable[object]) -> BaseException | None:
     asking = asyncio.ensure_future(awaitable)
     await soon(asyncio.wait([asking]), _HANGS)
     return asking.exception()

@@ -97,13 +97,13 @@ class _AsyncHub:
 
 def message(**changes: Any) -> EmailMessage:
     """Return a message that every vendor accepts."""
-    usual: dict[str, Any] = {
+    usual_fields: dict[str, Any] = {
         "from_": "Zoë's Shop <shop@example.com>",
         "to": ("Ada <ada@example.com>",),
         "subject": "Invoice 7 – grüße",
         "text": "Dear Ada, it is 149.90 €.",
     }
-    return EmailMessage(**{**usual, **changes})
+    return EmailMessage(**{**usual_fields, **changes})
 
 
 async def a_message_arrives(factory: Factory) -> None:
@@ -145,23 +145,29 @@ def _headers_of(delivered: Delivered) -> bytes:
 async def tags_and_metadata_arrive(factory: Factory) -> None:
     """A tag and a metadata field of the same name both arrive, if the vendor supports them."""
     lab = factory()
-    able = lab.vendor.capabilities
+    able_value = lab.vendor.capabilities
     words: dict[str, Any] = {}
-    if EmailCapability.METADATA in able:
+    if EmailCapability.METADATA in able_value:
         words["metadata"] = {"invoice": "n2041"}
     await lab.hub.email().send_transactional(message(**words))
-    if EmailCapability.TAGS in able:
+    if EmailCapability.TAGS in able_value:
         await lab.hub.email().send_transactional(message(**words, tags=("invoice",)))
-    first, last = (_handed(delivered) for delivered in (lab.delivered[0], lab.delivered[-1]))
+    first, last_text = (
+        _sent_text(delivered) for delivered in (lab.delivered[0], lab.delivered[-1])
+    )
     if "metadata" in words:
-        arrived = all(word in text for text in (first, last) for word in ("invoice", "n2041"))
-        require(arrived, "Metadata is lost.")
-    if EmailCapability.TAGS in able:
+        is_arrived = all(
+            word in text for text in (first, last_text) for word in ("invoice", "n2041")
+        )
+        require(is_arrived, "Metadata is lost.")
+    if EmailCapability.TAGS in able_value:
         # The subject has the word as well, with a capital letter.
-        require(last.count("invoice") > first.count("invoice"), "A tag is lost beside metadata.")
+        require(
+            last_text.count("invoice") > first.count("invoice"), "A tag is lost beside metadata."
+        )
 
 
-def _handed(delivered: Delivered) -> str:
+def _sent_text(delivered: Delivered) -> str:
     """Everything that was sent for a message, as text."""
     return (
         delivered.raw.decode(errors="replace")
@@ -194,8 +200,8 @@ async def files_and_images_arrive(factory: Factory) -> None:
         item = items.get(file.content_id or file.filename)
         require(item is not None, f"{file.filename!r} did not arrive.")
         require(item is not None and item.content == file.content, "A file was changed.")
-        same = item is not None and item.content_type == file.content_type
-        require(same, f"{file.filename!r} is of another type.")
+        is_same = item is not None and item.content_type == file.content_type
+        require(is_same, f"{file.filename!r} is of another type.")
     require(items["logo"].disposition == "inline", "The image is not inline.")
 
 
@@ -211,12 +217,12 @@ async def a_key_is_used_once(factory: Factory) -> None:
     """A repeat gets the same receipt, and another message under the same key is refused."""
     lab = factory()
     first = await lab.hub.email().send_transactional(message(), idempotency_key="INV-7")
-    again = await lab.hub.email().send_transactional(message(), idempotency_key="INV-7")
-    require(first == again, "A repeat got another receipt.")
+    repeated_value = await lab.hub.email().send_transactional(message(), idempotency_key="INV-7")
+    require(first == repeated_value, "A repeat got another receipt.")
     require(len(lab.delivered) == 1, "A repeat was sent again.")
     other = partial(lab.hub.email().send_transactional, message(subject="Another"))
-    raised = await _raised(other(idempotency_key="INV-7"))
-    require(isinstance(raised, IdempotencyConflict), f"It ended with {raised!r}.")
+    raised_error = await _raised_error(other(idempotency_key="INV-7"))
+    require(isinstance(raised_error, IdempotencyConflict), f"It ended with {raised_error!r}.")
     await lab.hub.email().send_transactional(message(), idempotency_key="INV-8")
     require(len(lab.delivered) == 2, "Another key was taken for the same.")
 
@@ -230,8 +236,8 @@ async def a_lost_answer_is_unknown(factory: Factory) -> None:
         require(await send() == await send(), "A repeat got another receipt.")
     else:
         for _ in range(2):
-            raised = await _raised(send())
-            require(isinstance(raised, OutcomeUnknown), f"It ended with {raised!r}.")
+            raised_error = await _raised_error(send())
+            require(isinstance(raised_error, OutcomeUnknown), f"It ended with {raised_error!r}.")
     require(len(lab.delivered) == 1, f"It was sent {len(lab.delivered)} times.")
 
 
@@ -261,11 +267,14 @@ async def what_it_cannot_do_is_refused(factory: Factory) -> None:
             call = email.get_statistics(StatisticsQuery(start=today, end=today))
         else:
             call = email.send_transactional(message(**_TASTES[capability]))
-        raised = await _raised(call)
-        refused = isinstance(raised, UnsupportedByVendor) and capability in raised.capabilities
-        require(refused, f"{capability} ended with {raised!r}.")
-        able = getattr(raised, "able", ())
-        require(lab.vendor.name not in able, f"It is said to be able to do {capability}.")
+        raised_error = await _raised_error(call)
+        is_refused = (
+            isinstance(raised_error, UnsupportedByVendor)
+            and capability in raised_error.capabilities
+        )
+        require(is_refused, f"{capability} ended with {raised_error!r}.")
+        able_value = getattr(raised_error, "able", ())
+        require(lab.vendor.name not in able_value, f"It is said to be able to do {capability}.")
     require(not lab.delivered, "Something was sent all the same.")
 
 
@@ -279,13 +288,13 @@ async def failures_have_their_types(factory: Factory) -> None:
     }
     for failure, kind in kinds.items():
         mail = message(to=f"{failure}@example.com")
-        raised = await _raised(lab.hub.email().send_transactional(mail))
-        require(isinstance(raised, kind), f"{failure} ended with {raised!r}.")
-        code = getattr(raised, "vendor_code", None)
+        raised_error = await _raised_error(lab.hub.email().send_transactional(mail))
+        require(isinstance(raised_error, kind), f"{failure} ended with {raised_error!r}.")
+        code = getattr(raised_error, "vendor_code", None)
         require(code == lab.codes[failure], f"{failure} has the code {code!r}.")
-    raised = await _raised(lab.stranger.email().send_transactional(message()))
-    require(isinstance(raised, AuthenticationFailed), f"A stranger met {raised!r}.")
-    code = getattr(raised, "vendor_code", None)
+    raised_error = await _raised_error(lab.stranger.email().send_transactional(message()))
+    require(isinstance(raised_error, AuthenticationFailed), f"A stranger met {raised_error!r}.")
+    code = getattr(raised_error, "vendor_code", None)
     require(code == lab.codes["auth"], f"A stranger's code is {code!r}.")
     require(not lab.delivered, "A message that failed was delivered.")
 
@@ -296,12 +305,12 @@ async def a_success_that_is_none_is_told(factory: Factory) -> None:
     if lab.malform is None:
         return
     lab.malform()
-    raised = await _raised(lab.hub.email().send_transactional(message()))
-    failed = isinstance(raised, VendorFailed) and not raised.retryable
-    require(failed, f"It ended with {raised!r}.")
+    raised_error = await _raised_error(lab.hub.email().send_transactional(message()))
+    is_failed = isinstance(raised_error, VendorFailed) and not raised_error.retryable
+    require(is_failed, f"It ended with {raised_error!r}.")
 
 
-def _people(count: int) -> tuple[BulkRecipient, ...]:
+def _example_recipients(count: int) -> tuple[BulkRecipient, ...]:
     return tuple(
         BulkRecipient(to=f"person{number}@example.com", data={"name": f"<{number}>"})
         for number in range(count)
@@ -312,7 +321,7 @@ def _bulk(count: int) -> BulkMessage:
     base = message(
         to=(), subject="For {{name}}", text="Dear {{ name }}, {{#x}}", html="<b>{{name}}</b>"
     )
-    return BulkMessage(base=base, recipients=_people(count))
+    return BulkMessage(base=base, recipients=_example_recipients(count))
 
 
 async def each_of_a_bulk_has_their_own(factory: Factory) -> None:
@@ -353,17 +362,17 @@ async def a_bulk_goes_on_where_it_was(factory: Factory) -> None:
     lab.refuse()
     send = partial(lab.hub.email().send_bulk, _bulk(count), idempotency_key="news", at_once=1)
     first = await send()
-    failed = [result for result in first if not result.ok]
-    require(0 < len(failed) <= lab.vendor.limits["batch"], f"{len(failed)} failed.")
-    limited = all(isinstance(result.error, RateLimitExceeded) for result in failed)
-    require(limited, f"They failed with {failed[0].error!r}.")
-    require(len(lab.delivered) == count - len(failed), "Others were lost with them.")
+    failed_values = [result for result in first if not result.ok]
+    require(0 < len(failed_values) <= lab.vendor.limits["batch"], f"{len(failed_values)} failed.")
+    is_limited = all(isinstance(result.error, RateLimitExceeded) for result in failed_values)
+    require(is_limited, f"They failed with {failed_values[0].error!r}.")
+    require(len(lab.delivered) == count - len(failed_values), "Others were lost with them.")
     second = await send()
     require(all(result.ok for result in second), "A repeat failed.")
     require(len(lab.delivered) == count, f"{len(lab.delivered)} of {count} arrived.")
     require(len({mail.to for mail in lab.delivered}) == count, "Somebody got it twice.")
-    same = all(b.value == a.value for a, b in zip(first, second, strict=True) if a.ok)
-    require(same, "A repeat told something else of what was sent before.")
+    is_same = all(b.value == a.value for a, b in zip(first, second, strict=True) if a.ok)
+    require(is_same, "A repeat told something else of what was sent before.")
 
 
 async def nothing_personal_is_shown(factory: Factory) -> None:
@@ -371,15 +380,17 @@ async def nothing_personal_is_shown(factory: Factory) -> None:
     lab = factory()
     mail = message(metadata={}, html="<p>confidential</p>")
     receipt = await lab.hub.email().send_transactional(mail)
-    refused = await _raised(
+    refused_error = await _raised_error(
         lab.hub.email().send_transactional(message(to="refused@example.com", text="confidential"))
     )
-    shown = " ".join(map(repr, (mail, receipt, _bulk(2), lab.hub.account("mail"), refused)))
+    shown_text = " ".join(
+        map(repr, (mail, receipt, _bulk(2), lab.hub.account("mail"), refused_error))
+    )
     for word in ("ada@", "refused@", "person0", "confidential", "Invoice", "Zoë", lab.secret):
-        require(word not in shown, f"{word!r} is shown: {shown}")
+        require(word not in shown_text, f"{word!r} is shown: {shown_text}")
 
 
-async def _raised(awaitable: Awaitable[Any]) -> Exception | None:
+async def _raised_error(awaitable: Awaitable[Any]) -> Exception | None:
     try:
         await awaitable
     except ConnectorError as error:

@@ -49,8 +49,8 @@ class _Threaded:
     async def every(
         self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int
     ) -> list[Item]:
-        plain = [_plain(step) for step in steps]
-        return await in_thread(lambda: self._gather.every(plain, at_once=at_once))
+        plain_functions = [_sync_function(step) for step in steps]
+        return await in_thread(lambda: self._gather.every(plain_functions, at_once=at_once))
 
     async def first(
         self,
@@ -60,11 +60,11 @@ class _Threaded:
         stagger: float,
         good: Callable[[Item], bool],
     ) -> Item:
-        plain = [_plain(step) for step in steps]
+        plain = [_sync_function(step) for step in steps]
         return await in_thread(lambda: self._gather.first(plain, stagger=stagger, good=good))
 
 
-def _plain(step: Callable[[], Awaitable[Item]]) -> Callable[[], Item]:
+def _sync_function(step: Callable[[], Awaitable[Item]]) -> Callable[[], Item]:
     async def run() -> Item:
         return await step()
 
@@ -99,9 +99,9 @@ async def steps_run_at_once(factory: AsyncFactory) -> None:
     for at_once in (1, 2, 3):
         visit = _Visit(at_once)
         steps = [visit.__call__] * (at_once * 2)
-        met = await soon(factory().every(steps, at_once=at_once), _HANGS)
+        met_flags = await soon(factory().every(steps, at_once=at_once), _HANGS)
         require(visit.most <= at_once, f"{visit.most} steps ran at once, where {at_once} may.")
-        require(all(met), f"{at_once} steps did not run at once.")
+        require(all(met_flags), f"{at_once} steps did not run at once.")
 
 
 class _Visit:
@@ -119,11 +119,11 @@ class _Visit:
             self.most = max(self.most, self._inside)
             if self._inside == self._expected:
                 self._full.set()
-        met = await self._full.wait()
+        is_met = await self._full.wait()
         await asyncio.sleep(0.001)  # long enough to be seen by one who should not be here
         with self._guard:
             self._inside -= 1
-        return met
+        return is_met
 
 
 async def steps_see_the_context(factory: AsyncFactory) -> None:
@@ -131,18 +131,20 @@ async def steps_see_the_context(factory: AsyncFactory) -> None:
     token = _who.set("caller")
 
     async def rename() -> str:
-        seen = _who.get()
+        seen_text = _who.get()
         _who.set("step")
-        return seen
+        return seen_text
 
     try:
-        seen = await soon(factory().every([rename] * 3, at_once=1), _HANGS)
-        seen += await soon(factory().every([rename] * 3, at_once=3), _HANGS)
-        seen += [
-            await soon(factory().first([rename] * 2, stagger=0, good=good), _HANGS)
-            for good in (bool, _never)
+        seen_texts = await soon(factory().every([rename] * 3, at_once=1), _HANGS)
+        seen_texts += await soon(factory().every([rename] * 3, at_once=3), _HANGS)
+        seen_texts += [
+            await soon(factory().first([rename] * 2, stagger=0, good=good_value), _HANGS)
+            for good_value in (bool, _unreachable_task)
         ]
-        require(seen == ["caller"] * 8, f"Steps of one caller saw the context of {seen}.")
+        require(
+            seen_texts == ["caller"] * 8, f"Steps of one caller saw the context of {seen_texts}."
+        )
         require(_who.get() == "caller", "A step changed its caller's context.")
     finally:
         _who.reset(token)
@@ -151,40 +153,45 @@ async def steps_see_the_context(factory: AsyncFactory) -> None:
 async def the_first_good_result_is_enough(factory: AsyncFactory) -> None:
     """Once a result is good, it is returned, and no further step is started."""
     for good_one in range(3):
-        started: list[int] = []
+        start_numbers: list[int] = []
 
-        async def begin(number: int, started: list[int] = started) -> int:
+        async def start_call(number: int, started: list[int] = start_numbers) -> int:
             started.append(number)
             return number
 
-        steps = [_step(begin, number) for number in range(3)]
+        steps = [_step(start_call, number) for number in range(3)]
         result = await soon(
             factory().first(steps, stagger=patience() * 2, good=good_one.__eq__),
             "A step that could start did not, though all before it had answered.",
         )
         require(result == good_one, f"Step {good_one} was good, and {result} was returned.")
         expected = list(range(good_one + 1))
-        require(started == expected, f"Steps {started} started, where {expected} were needed.")
+        require(
+            start_numbers == expected,
+            f"Steps {start_numbers} started, where {expected} were needed.",
+        )
 
 
 async def without_a_good_result_the_last_is_returned(factory: AsyncFactory) -> None:
     """If no result is good, the last one is returned, after every step has run."""
     steps = [_step(_echo, number) for number in range(3)]
-    result = await soon(factory().first(steps, stagger=patience() * 2, good=_never), _HANGS)
+    result = await soon(
+        factory().first(steps, stagger=patience() * 2, good=_unreachable_task), _HANGS
+    )
     require(result == 2, f"The last of three bad results was returned as {result}.")
 
 
 async def a_slow_step_is_overtaken(factory: AsyncFactory) -> None:
     """The next step starts beside a slow one, and its good result returns at once."""
-    flag, slow, fast = Flag(), list[float](), list[float]()
+    flag, slow_numbers, fast_numbers = Flag(), list[float](), list[float]()
 
     async def hang() -> str:
-        slow.append(time.monotonic())
+        slow_numbers.append(time.monotonic())
         await flag.wait()
         return "slow"
 
     async def answer() -> str:
-        fast.append(time.monotonic())
+        fast_numbers.append(time.monotonic())
         return "fast"
 
     start = time.monotonic()
@@ -194,36 +201,38 @@ async def a_slow_step_is_overtaken(factory: AsyncFactory) -> None:
     finally:
         flag.set()
     require(result == "fast", "A step that hangs was not overtaken.")
-    require(len(slow) < 2, "Three steps started, where two were needed.")
-    require(fast[0] - start >= _BRIEFLY, "A second step started before the first had its time.")
+    require(len(slow_numbers) < 2, "Three steps started, where two were needed.")
+    require(
+        fast_numbers[0] - start >= _BRIEFLY, "A second step started before the first had its time."
+    )
 
 
 async def a_slow_good_result_beats_a_fast_bad_one(factory: AsyncFactory) -> None:
     """A bad result is no reason to give up on a step that is under way."""
     bad = Flag()
 
-    async def slow() -> str:
+    async def slow_task() -> str:
         await bad.wait()
         return "good"
 
-    async def fast() -> str:
+    async def fast_task() -> str:
         bad.set()
         return ""
 
-    result = await soon(factory().first([slow, fast], stagger=0, good=bool), _HANGS)
+    result = await soon(factory().first([slow_task, fast_task], stagger=0, good=bool), _HANGS)
     require(result == "good", "A step that was under way was given up for a bad result.")
 
 
 async def a_cancelled_caller_cancels_every_step(factory: AsyncFactory) -> None:
     """A cancelled caller cancels every step and waits for its end."""
     for verb in ("every", "first"):
-        gather, begun, ended = factory(), list[int](), list[int]()
+        gather, start_numbers, ended_numbers = factory(), list[int](), list[int]()
         both = asyncio.Event()
 
         async def hang(
             number: int,
-            begun: list[int] = begun,
-            ended: list[int] = ended,
+            begun: list[int] = start_numbers,
+            ended: list[int] = ended_numbers,
             both: asyncio.Event = both,
         ) -> int:
             begun.append(number)
@@ -239,28 +248,31 @@ async def a_cancelled_caller_cancels_every_step(factory: AsyncFactory) -> None:
         caller = asyncio.ensure_future(
             gather.every(steps, at_once=2)
             if verb == "every"
-            else gather.first(steps, stagger=0, good=_never)
+            else gather.first(steps, stagger=0, good=_unreachable_task)
         )
         await soon(both.wait(), "Two steps did not start.")
         caller.cancel()
         await soon(asyncio.wait([caller]), "A cancelled caller does not go on.")
         require(caller.cancelled(), f"`{verb}` swallowed a cancellation.")
-        require(sorted(ended) == sorted(begun), f"`{verb}` left a step behind when cancelled.")
+        require(
+            sorted(ended_numbers) == sorted(start_numbers),
+            f"`{verb}` left a step behind when cancelled.",
+        )
 
 
 async def losers_have_ended(factory: AsyncFactory) -> None:
     """When a good result returns, all other steps have been cancelled and have ended."""
-    ended = list[str]()
+    ended_texts = list[str]()
 
     async def hang() -> str:
         try:
             return await asyncio.sleep(patience() * 2, "")
         finally:
             await asyncio.sleep(0)
-            ended.append("hang")
+            ended_texts.append("hang")
 
     await soon(factory().first([hang, _step(_echo, "good")], stagger=0, good=bool), _HANGS)
-    require(ended == ["hang"], "A step that lost goes on.")
+    require(ended_texts == ["hang"], "A step that lost goes on.")
 
 
 def _step(run: Callable[[Any], Coroutine[Any, Any, Item]], argument: object) -> Step[Item]:
@@ -271,7 +283,7 @@ async def _echo(argument: Item) -> Item:
     return argument
 
 
-def _never(_: object) -> bool:
+def _unreachable_task(_: object) -> bool:
     return False
 
 

@@ -97,9 +97,9 @@ async def async_bodies_are_refused(clients: Clients) -> None:
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         request = Request.put("/", body=BodyStream.of(_asynchronously))
-        because = "a plain client cannot read an async source."
+        reason = "a plain client cannot read an async source."
         failed = await failure_of(
-            client.send(request, vendor.url, PATIENT), InvalidData, because=because
+            client.send(request, vendor.url, PATIENT), InvalidData, because=reason
         )
         require(failed.field == "body", f"{failed.field!r} is not the field that is wrong.")
     require(vendor.requests == (), "Something was sent.")
@@ -154,45 +154,47 @@ _BOTH: Final = _timely(
 )
 
 
-def _plain(check: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[Any], None]:
+def _sync_function(check: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[Any], None]:
     """Return the check of an asynchronous client for a synchronous one."""
 
     @wraps(check)
-    def plain(factory: Callable[..., HttpClient]) -> None:
-        def lifted(*arguments: Any) -> AsyncHttpClient:
+    def run_sync(factory: Callable[..., HttpClient]) -> None:
+        def lifted_client(*arguments: Any) -> AsyncHttpClient:
             return Threaded(factory(*arguments))
 
-        asyncio.run(check(lifted))
+        asyncio.run(check(lifted_client))
 
-    return plain
+    return run_sync
 
 
 ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     *_BOTH,
     *_timely(async_bodies_are_sent, faults.cancelling_closes_the_connection),
 )
-CHECKS: Final[tuple[Check, ...]] = tuple(map(_plain, (*_BOTH, async_bodies_are_refused)))
+CHECKS: Final[tuple[Check, ...]] = tuple(map(_sync_function, (*_BOTH, async_bodies_are_refused)))
 
 ASYNC_ONE_CONNECTION_CHECKS: Final[tuple[AsyncCheck, ...]] = _timely(
     streams.a_place_is_waited_for,
     *(row.named() for row in failures.ONE_CONNECTION_FAILURES),
 )
-ONE_CONNECTION_CHECKS: Final[tuple[Check, ...]] = tuple(map(_plain, ASYNC_ONE_CONNECTION_CHECKS))
+ONE_CONNECTION_CHECKS: Final[tuple[Check, ...]] = tuple(
+    map(_sync_function, ASYNC_ONE_CONNECTION_CHECKS)
+)
 
 ASYNC_TLS_CHECKS: Final[tuple[AsyncTlsCheck, ...]] = _timely(streams.tls_is_verified)
-TLS_CHECKS: Final[tuple[TlsCheck, ...]] = tuple(map(_plain, ASYNC_TLS_CHECKS))
+TLS_CHECKS: Final[tuple[TlsCheck, ...]] = tuple(map(_sync_function, ASYNC_TLS_CHECKS))
 
 ASYNC_TRUST_CHECKS: Final[tuple[AsyncTrustCheck, ...]] = _timely(*trust.CHECKS)
-TRUST_CHECKS: Final[tuple[TrustCheck, ...]] = tuple(map(_plain, ASYNC_TRUST_CHECKS))
+TRUST_CHECKS: Final[tuple[TrustCheck, ...]] = tuple(map(_sync_function, ASYNC_TRUST_CHECKS))
 
 ASYNC_PROXY_CHECKS: Final[tuple[AsyncProxyCheck, ...]] = _timely(
     *proxies.CHECKS,
     *(row.named() for row in failures.PROXY_FAILURES),
 )
-PROXY_CHECKS: Final[tuple[ProxyCheck, ...]] = tuple(map(_plain, ASYNC_PROXY_CHECKS))
+PROXY_CHECKS: Final[tuple[ProxyCheck, ...]] = tuple(map(_sync_function, ASYNC_PROXY_CHECKS))
 
 ASYNC_GUARD_CHECKS: Final[tuple[AsyncGuardCheck, ...]] = _timely(*guards.CHECKS)
-GUARD_CHECKS: Final[tuple[GuardCheck, ...]] = tuple(map(_plain, ASYNC_GUARD_CHECKS))
+GUARD_CHECKS: Final[tuple[GuardCheck, ...]] = tuple(map(_sync_function, ASYNC_GUARD_CHECKS))
 
 FAILURES: Final = (
     *failures.ONE_CONNECTION_FAILURES,

@@ -122,7 +122,7 @@ async def entries_are_kept_as_they_are(factory: AsyncFactory) -> None:
 
 async def the_newest_come_first(factory: AsyncFactory) -> None:
     """Entries are returned newest first, up to the requested number."""
-    log, entries = await _filled(factory)
+    log, entries = await _filled_log(factory)
     for query in QUERIES:
         page = await log.find(query)
         expected = [entry.id for entry in entries if query.matches(entry)]
@@ -133,7 +133,7 @@ async def the_newest_come_first(factory: AsyncFactory) -> None:
 
 async def pages_join_without_seam(factory: AsyncFactory) -> None:
     """The pages contain every matching entry once, and the last page has no successor."""
-    log, entries = await _filled(factory)
+    log, entries = await _filled_log(factory)
     for limit in (1, 5, 6, 29, 30, 31):
         for query in QUERIES:
             expected = [entry.id for entry in entries if query.matches(entry)]
@@ -142,7 +142,7 @@ async def pages_join_without_seam(factory: AsyncFactory) -> None:
 
 async def pages_stay_while_entries_are_written(factory: AsyncFactory) -> None:
     """New entries do not shift the pages after the first one."""
-    log, entries = await _filled(factory)
+    log, entries = await _filled_log(factory)
     first = await log.find(LogQuery(limit=10))
     for number in range(30, 45):
         log.write(entry(number))
@@ -155,7 +155,7 @@ async def pages_stay_while_entries_are_written(factory: AsyncFactory) -> None:
 
 async def all_that_match_are_summed_up(factory: AsyncFactory) -> None:
     """A summary counts every matching entry of all pages, and no other."""
-    log, entries = await _filled(factory)
+    log, entries = await _filled_log(factory)
     for query in QUERIES:
         expected = summarise(entry for entry in entries if query.matches(entry))
         summary = await log.summarise(attrs.evolve(query, limit=1))
@@ -165,7 +165,7 @@ async def all_that_match_are_summed_up(factory: AsyncFactory) -> None:
 async def all_that_match_are_removed(factory: AsyncFactory) -> None:
     """Every matching entry of all pages is removed, and no other."""
     for query in QUERIES:
-        log, entries = await _filled(factory)
+        log, entries = await _filled_log(factory)
         expected = [entry.id for entry in entries if not query.matches(entry)]
         removed = await log.remove(attrs.evolve(query, limit=1))
         ids = [entry.id for entry in (await log.find(LogQuery())).items]
@@ -205,7 +205,7 @@ def many_threads_may_write(factory: Factory) -> None:
     require(ids == [entry(number).id for number in range(200)], f"200 became {len(ids)}.")
 
 
-async def _filled(
+async def _filled_log(
     factory: AsyncFactory,
 ) -> tuple[AsyncIntegrationLogger, list[IntegrationLog]]:
     """A log of thirty entries, and these, newest first."""

@@ -55,8 +55,8 @@ async def there_are_as_many_places_as_told(factory: AsyncFactory) -> None:
     """A slot has one holder at a time, and is available again when released."""
     locks = factory()
     holders = [object(), object(), object()]
-    for places, holder in enumerate(holders, 1):
-        inside = await _enters(locks, holder, places=places)
+    for places, holder_value in enumerate(holders, 1):
+        inside = await _enters(locks, holder_value, places=places)
         require(inside, f"Of {places} places one was not given.")
     require(not await _enters(locks, places=3), "A fourth caller got one of three places.")
     locks.release(_NAME, holders[1])
@@ -75,16 +75,16 @@ async def names_are_apart(factory: AsyncFactory) -> None:
 
 async def only_a_holder_gives_back(factory: AsyncFactory) -> None:
     """A release by a caller without a slot does nothing."""
-    locks, holder, refused = factory(), object(), object()
-    locks.release(_NAME, holder)
-    await _enters(locks, holder)
-    require(not await _enters(locks, refused), "A place was given twice.")
-    locks.release(_NAME, refused)
-    locks.release("elsewhere", holder)
+    locks, holder_value, refused_value = factory(), object(), object()
+    locks.release(_NAME, holder_value)
+    await _enters(locks, holder_value)
+    require(not await _enters(locks, refused_value), "A place was given twice.")
+    locks.release(_NAME, refused_value)
+    locks.release("elsewhere", holder_value)
     require(not await _enters(locks), "A place was given back by somebody who had none.")
-    locks.release(_NAME, holder)
+    locks.release(_NAME, holder_value)
     await _enters(locks)
-    locks.release(_NAME, holder)
+    locks.release(_NAME, holder_value)
     require(not await _enters(locks), "A place was given back twice by the same holder.")
 
 
@@ -94,64 +94,64 @@ async def nobody_waits_without_time_or_line(factory: AsyncFactory) -> None:
     await _enters(locks)
     for queue, timeout in ((9, 0.0), (9, -1.0), (0, patience() * 2)):
         acquisition = locks.acquire(_NAME, object(), places=1, queue=queue, timeout=timeout)
-        refused = not await soon(acquisition, f"Waited, with a line of {queue} and {timeout} s.")
-        require(refused, "A place was given twice.")
+        is_refused = not await soon(acquisition, f"Waited, with a line of {queue} and {timeout} s.")
+        require(is_refused, "A place was given twice.")
 
 
 async def a_wait_is_as_long_as_told(factory: AsyncFactory) -> None:
     """An unsuccessful caller waits for its timeout, then leaves the queue."""
-    locks, holder = factory(), object()
-    await _enters(locks, holder)
+    locks, holder_value = factory(), object()
+    await _enters(locks, holder_value)
     start = time.monotonic()
-    waited = not await soon(
+    is_waited = not await soon(
         _Guest(locks, timeout=_BRIEFLY).acquisition, "A wait did not end in time."
     )
-    require(waited, "A place was given twice.")
+    require(is_waited, "A place was given twice.")
     require(time.monotonic() - start >= _BRIEFLY, "A wait ended before its time.")
-    locks.release(_NAME, holder)
+    locks.release(_NAME, holder_value)
     require(await _enters(locks), "A place was given to somebody who had left.")
 
 
 async def a_full_line_refuses_at_once(factory: AsyncFactory) -> None:
     """A full queue refuses further callers at once."""
-    locks, holder = factory(), object()
-    await _enters(locks, holder)
+    locks, holder_value = factory(), object()
+    await _enters(locks, holder_value)
     waiting = [await _joins(locks, ahead) for ahead in range(3)]
     acquisition = locks.acquire(_NAME, object(), places=1, queue=3, timeout=patience() * 2)
-    refused = not await soon(acquisition, "A fourth caller waits in a line for three.")
-    require(refused, "A place was given twice.")
-    await _everybody_enters(locks, holder, waiting)
+    is_refused = not await soon(acquisition, "A fourth caller waits in a line for three.")
+    require(is_refused, "A place was given twice.")
+    await _everybody_enters(locks, holder_value, waiting)
 
 
 async def first_come_first_served(factory: AsyncFactory) -> None:
     """Places are given in the order in which callers began to wait."""
-    locks, holder = factory(), object()
-    await _enters(locks, holder)
+    locks, holder_value = factory(), object()
+    await _enters(locks, holder_value)
     waiting = [await _joins(locks, ahead) for ahead in range(4)]
-    await _everybody_enters(locks, holder, waiting)
+    await _everybody_enters(locks, holder_value, waiting)
 
 
 async def nobody_overtakes(factory: AsyncFactory) -> None:
     """A released place goes to the waiting caller, not to the next one to ask."""
-    locks, holder = factory(), object()
-    await _enters(locks, holder)
+    locks, holder_value = factory(), object()
+    await _enters(locks, holder_value)
     guest = await _joins(locks, 0)
-    locks.release(_NAME, holder)
+    locks.release(_NAME, holder_value)
     require(not await _enters(locks), "A newcomer got the place that another waited for.")
     require(await soon(guest.acquisition, _NEVER), _NEVER)
 
 
 async def who_waited_in_vain_is_passed_over(factory: AsyncFactory) -> None:
     """A released slot skips callers that have left the queue, wherever they were in it."""
-    locks, holder = factory(), object()
-    await _enters(locks, holder)
-    patient: list[_Guest] = []
+    locks, holder_value = factory(), object()
+    await _enters(locks, holder_value)
+    patient_guests: list[_Guest] = []
     for ahead in range(5):
         if ahead % 2:
-            patient.append(await _joins(locks, ahead // 2))
+            patient_guests.append(await _joins(locks, ahead // 2))
         else:
             await soon(_Guest(locks, timeout=_BRIEFLY).acquisition, "A wait did not end in time.")
-    await _everybody_enters(locks, holder, patient)
+    await _everybody_enters(locks, holder_value, patient_guests)
 
 
 async def nobody_is_lost(factory: AsyncFactory) -> None:
@@ -161,14 +161,14 @@ async def nobody_is_lost(factory: AsyncFactory) -> None:
 
     async def visit(visitor: int) -> None:
         nonlocal inside, most, served
-        holder, timeout = object(), 0.000_5 if visitor % 3 == 0 else patience()
-        if await locks.acquire(_NAME, holder, places=2, queue=100, timeout=timeout):
+        holder_value, timeout = object(), 0.000_5 if visitor % 3 == 0 else patience()
+        if await locks.acquire(_NAME, holder_value, places=2, queue=100, timeout=timeout):
             inside += 1
             most = max(most, inside)
             served += 1
             await asyncio.sleep(0.000_1 * (visitor % 4))
             inside -= 1
-            locks.release(_NAME, holder)
+            locks.release(_NAME, holder_value)
 
     visits = asyncio.gather(*map(visit, range(60)))
     await soon(visits, "Somebody waits for ever for a place that is free.")
@@ -179,50 +179,54 @@ async def nobody_is_lost(factory: AsyncFactory) -> None:
 
 async def a_cancelled_waiter_holds_nothing(factory: AsyncFactory) -> None:
     """A caller that is cancelled while it waits leaves the queue, and gets no slot later."""
-    locks, holder = factory(), object()
-    await _enters(locks, holder)
-    gone, stays = await _joins(locks, 0), await _joins(locks, 1)
-    await _cancelled(gone)
-    locks.release(_NAME, gone)
+    locks, holder_value = factory(), object()
+    await _enters(locks, holder_value)
+    lost_guest, lasting_guest = await _joins(locks, 0), await _joins(locks, 1)
+    await _cancel_and_wait(lost_guest)
+    locks.release(_NAME, lost_guest)
     require(not await _enters(locks), "A cancelled caller gave back what it did not have.")
-    await _everybody_enters(locks, holder, [stays])
+    await _everybody_enters(locks, holder_value, [lasting_guest])
 
 
 async def a_place_given_to_the_cancelled_goes_on(factory: AsyncFactory) -> None:
     """A caller that is given a place and cancelled at the same moment passes the place on."""
     for cancelled_first in (False, True):
-        locks, holder = factory(), object()
-        await _enters(locks, holder)
-        gone, stays = await _joins(locks, 0), await _joins(locks, 1)
+        locks, holder_value = factory(), object()
+        await _enters(locks, holder_value)
+        lost_guest, lasting_guest = await _joins(locks, 0), await _joins(locks, 1)
         if cancelled_first:
-            gone.acquisition.cancel()
-        locks.release(_NAME, holder)
-        await _cancelled(gone)
-        await _everybody_enters(locks, gone, [stays])
+            lost_guest.acquisition.cancel()
+        locks.release(_NAME, holder_value)
+        await _cancel_and_wait(lost_guest)
+        await _everybody_enters(locks, lost_guest, [lasting_guest])
 
 
 def threads_never_crowd(factory: Factory) -> None:
     """Many quick threads never hold more slots than there are."""
     locks, long, start = factory(), patience(), Barrier(8)
-    inside, most, refused = [0] * 8, [0] * 8, [0] * 8
+    inner_numbers, largest_numbers, refused_numbers = [0] * 8, [0] * 8, [0] * 8
 
     def visit(visitor: int) -> None:
         start.wait(long)
         for _ in range(200):
-            holder = object()
-            refused[visitor] += not locks.acquire(_NAME, holder, places=3, queue=8, timeout=long)
-            inside[visitor] = 1
-            most[visitor] = max(most[visitor], sum(inside))
-            inside[visitor] = 0
-            locks.release(_NAME, holder)
+            holder_value = object()
+            refused_numbers[visitor] += not locks.acquire(
+                _NAME, holder_value, places=3, queue=8, timeout=long
+            )
+            inner_numbers[visitor] = 1
+            largest_numbers[visitor] = max(largest_numbers[visitor], sum(inner_numbers))
+            inner_numbers[visitor] = 0
+            locks.release(_NAME, holder_value)
 
     threads = [Thread(target=visit, args=(visitor,), daemon=True) for visitor in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(long * 2)
-    require(not sum(refused), _NEVER)
-    require(max(most) <= 3, f"{max(most)} threads were in three places at once.")
+    require(not sum(refused_numbers), _NEVER)
+    require(
+        max(largest_numbers) <= 3, f"{max(largest_numbers)} threads were in three places at once."
+    )
     empty = locks.acquire(_NAME, object(), places=1, queue=0, timeout=0)
     require(empty, "A place is held by nobody.")
 
@@ -255,8 +259,10 @@ async def _everybody_enters(locks: AsyncLocks, holder: object, waiting: list[_Gu
     requests = [guest.acquisition for guest in waiting]
     for guest in waiting:
         locks.release(_NAME, holder)
-        done, _ = await soon(asyncio.wait(requests, return_when=asyncio.FIRST_COMPLETED), _NEVER)
-        alone = done == {guest.acquisition} and guest.acquisition.result()
+        finished_tasks, _ = await soon(
+            asyncio.wait(requests, return_when=asyncio.FIRST_COMPLETED), _NEVER
+        )
+        alone = finished_tasks == {guest.acquisition} and guest.acquisition.result()
         require(alone, "A caller was let in before another that had waited longer.")
         requests.remove(guest.acquisition)
         holder = guest
@@ -264,7 +270,7 @@ async def _everybody_enters(locks: AsyncLocks, holder: object, waiting: list[_Gu
     require(await _enters(locks), "A place is held by nobody.")
 
 
-async def _cancelled(guest: _Guest) -> None:
+async def _cancel_and_wait(guest: _Guest) -> None:
     guest.acquisition.cancel()
     await asyncio.wait([guest.acquisition])
     require(guest.acquisition.cancelled(), "A cancellation was swallowed.")

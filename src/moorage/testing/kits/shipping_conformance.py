@@ -119,8 +119,10 @@ async def a_parcel_is_followed(make: Open) -> None:
     async with make() as lab:
         if ShippingCapability.TRACK not in lab.able:
             return
-        bought: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
-        number, carrier = bought.tracking_numbers[0], bought.carrier
+        bought_shipment: Shipment = await lab(
+            "create_shipment", lab.shipment(), idempotency_key="k-1"
+        )
+        number, carrier = bought_shipment.tracking_numbers[0], bought_shipment.carrier
         words = {
             None: TrackingStatus.PRE_TRANSIT,
             _WORD: TrackingStatus.UNKNOWN,
@@ -129,7 +131,7 @@ async def a_parcel_is_followed(make: Open) -> None:
         for word, status in words.items():
             if word is not None:
                 lab.subject.move(number, word)
-            by_ref: Tracking = await lab("track_shipment", str(bought.ref))
+            by_ref: Tracking = await lab("track_shipment", str(bought_shipment.ref))
             by_number: Tracking = await lab("track", number, carrier)
             require(by_ref == by_number, "A parcel is in two places.")
             require(by_ref.status is status, f"{word} was read as {by_ref.status}.")
@@ -139,7 +141,7 @@ async def a_parcel_is_followed(make: Open) -> None:
                 all(event.at and event.at.tzinfo for event in by_ref.events),
                 "An event has no time.",
             )
-        tracking: Tracking = await lab("track_shipment", bought.ref)
+        tracking: Tracking = await lab("track_shipment", bought_shipment.ref)
         require(tracking.delivered_at and tracking.raw, "When it was delivered is lost.")
 
 
@@ -148,18 +150,25 @@ async def a_shipment_is_called_back(make: Open) -> None:
     async with make() as lab:
         if ShippingCapability.CANCEL not in lab.able:
             return
-        bought: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
+        bought_shipment: Shipment = await lab(
+            "create_shipment", lab.shipment(), idempotency_key="k-1"
+        )
         for _ in range(2):
-            back = await lab("cancel", str(bought.ref))
-            waits = back.state in {CancelState.REQUESTED, CancelState.APPROVED}
-            require(waits and back.vendor_status and back.raw, "It is not called back.")
-        shipment: Shipment = await lab("get_shipment", bought.ref)
+            returned_value = await lab("cancel", str(bought_shipment.ref))
+            is_waiting = returned_value.state in {CancelState.REQUESTED, CancelState.APPROVED}
+            require(
+                is_waiting and returned_value.vendor_status and returned_value.raw,
+                "It is not called back.",
+            )
+        shipment: Shipment = await lab("get_shipment", bought_shipment.ref)
         require(
             shipment.state in {ShipmentState.CANCELING, ShipmentState.CANCELED}, "It is not told."
         )
-        gone: Shipment = await lab("create_shipment", lab.shipment(2), idempotency_key="k-2")
-        lab.subject.move(gone.tracking_numbers[0], lab.subject.delivered)
-        await lab.refused(VendorRejected, lab("cancel", gone.ref), "What was delivered")
+        lost_shipment: Shipment = await lab(
+            "create_shipment", lab.shipment(2), idempotency_key="k-2"
+        )
+        lab.subject.move(lost_shipment.tracking_numbers[0], lab.subject.delivered)
+        await lab.refused(VendorRejected, lab("cancel", lost_shipment.ref), "What was delivered")
 
 
 async def an_address_is_checked(make: Open) -> None:
@@ -168,25 +177,32 @@ async def an_address_is_checked(make: Open) -> None:
         if ShippingCapability.VALIDATE_ADDRESS not in lab.able:
             return
         address = lab.address()
-        good: AddressResult = await lab("validate_address", address)
-        require(good.verdict in {AddressVerdict.VALID, AddressVerdict.CORRECTED}, "It is invalid.")
-        require(good.given == address and good.suggested is not None, "It was replaced.")
-        lab.discreet(repr(good), "A checked address")
-        bad: AddressResult = await lab("validate_address", lab.address(city=lab.subject.nowhere))
-        require(bad.verdict is AddressVerdict.INVALID, "Nowhere is somewhere.")
-        require(bad.suggested is None and bad.messages, "Nobody says why.")
+        good_result: AddressResult = await lab("validate_address", address)
+        require(
+            good_result.verdict in {AddressVerdict.VALID, AddressVerdict.CORRECTED},
+            "It is invalid.",
+        )
+        require(
+            good_result.given == address and good_result.suggested is not None, "It was replaced."
+        )
+        lab.discreet(repr(good_result), "A checked address")
+        bad_result: AddressResult = await lab(
+            "validate_address", lab.address(city=lab.subject.nowhere)
+        )
+        require(bad_result.verdict is AddressVerdict.INVALID, "Nowhere is somewhere.")
+        require(bad_result.suggested is None and bad_result.messages, "Nobody says why.")
 
 
 async def options_arrive(make: Open) -> None:
     """An option in the vendor's words arrives, and those of others are not looked at."""
     async with make() as lab:
-        options, seen = lab.subject.option
-        extra = {lab.subject.vendor.name: options, "another": {"other_option": "1"}}
-        await lab("get_rates", lab.request(extra=extra))
+        options, seen_bytes = lab.subject.option
+        extra_fields = {lab.subject.vendor.name: options, "another": {"other_option": "1"}}
+        await lab("get_rates", lab.request(extra=extra_fields))
         request = lab.sandbox.requests[-1]
-        require(seen in request.body, "An option is lost.")
+        require(seen_bytes in request.body, "An option is lost.")
         require(b"other_option" not in request.body, "Another vendor's option arrived.")
-        lab.discreet(repr(lab.request(extra=extra)), "A request")
+        lab.discreet(repr(lab.request(extra=extra_fields)), "A request")
 
 
 async def events_are_accepted_if_signed(make: Open) -> None:
@@ -195,18 +211,22 @@ async def events_are_accepted_if_signed(make: Open) -> None:
         report, secret = lab.subject.report, lab.subject.webhook_secret
         if report is None or secret is None:
             return
-        bought: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
-        number = bought.tracking_numbers[0]
+        bought_shipment: Shipment = await lab(
+            "create_shipment", lab.shipment(), idempotency_key="k-1"
+        )
+        number = bought_shipment.tracking_numbers[0]
         words = {_WORD: TrackingStatus.UNKNOWN, lab.subject.delivered: TrackingStatus.DELIVERED}
         for word, status in words.items():
             lab.subject.move(number, word)
             notice = report(number, _URL)
             verifier = lab.hub.webhooks(ACCOUNT, secrets=secret)
             event = lab.hub.events(ACCOUNT, verifier.verify(**notice.arguments())[0])[0]
-            require(same(event.ref, bought.ref), "News is of another shipment.")
+            require(same(event.ref, bought_shipment.ref), "News is of another shipment.")
             require(event.tracking.status is status, f"{word} was read as {event.tracking.status}.")
             require(event.vendor_status == word and event.raw, "What the vendor said is lost.")
-            require(event.tracking == await lab("track_shipment", bought.ref), "News is other.")
+            require(
+                event.tracking == await lab("track_shipment", bought_shipment.ref), "News is other."
+            )
         stranger = lab.hub.webhooks(ACCOUNT, secrets=lab.subject.wrong_secret)
         believed: Any = ()
         with suppress(WebhookRejected):

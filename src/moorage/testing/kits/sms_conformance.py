@@ -140,7 +140,7 @@ def _plainly(factory: Factory) -> _Lab:
     return _Lab(subject, Hub(_accounts(subject), http=SandboxHttpClient(subject.sandbox)))
 
 
-def _awaited(factory: Factory) -> _Lab:
+def _async_lab(factory: Factory) -> _Lab:
     subject = factory()
     return _Lab(subject, AsyncHub(_accounts(subject), http=AsyncSandboxHttpClient(subject.sandbox)))
 
@@ -182,14 +182,14 @@ async def a_key_is_for_one_message(make: Open) -> None:
     """A key that was used for one message is refused for another."""
     async with make() as lab:
         await lab("send", lab.message(), idempotency_key="k-1")
-        other = lab("send", lab.message("Something else."), idempotency_key="k-1")
-        await lab.refused(IdempotencyConflict, other, "A key for another message")
+        other_coroutine = lab("send", lab.message("Something else."), idempotency_key="k-1")
+        await lab.refused(IdempotencyConflict, other_coroutine, "A key for another message")
         require(lab.subject.sent() == 1, "A key was used for two messages.")
 
 
 def _calls_by_capability(lab: _Lab) -> Mapping[SmsCapability, Callable[[], Awaitable[Any]]]:
     ref = Ref(lab.subject.vendor.name, _ACCOUNT, "1")
-    later = datetime.now(UTC) + timedelta(hours=1)
+    later_time = datetime.now(UTC) + timedelta(hours=1)
 
     def send(**fields: Any) -> Callable[[], Awaitable[Any]]:
         return lambda: lab("send", lab.message(**fields))
@@ -198,7 +198,7 @@ def _calls_by_capability(lab: _Lab) -> Mapping[SmsCapability, Callable[[], Await
         SmsCapability.SENDER_POOL: send(sender_pool="pool"),
         SmsCapability.MEDIA: send(media=("https://shop.example/picture.png",)),
         SmsCapability.CALLBACK: send(callback_url=_URL),
-        SmsCapability.SCHEDULED: send(send_at=later),
+        SmsCapability.SCHEDULED: send(send_at=later_time),
         SmsCapability.VALIDITY: send(validity=timedelta(hours=1)),
         SmsCapability.CANCEL: lambda: lab("cancel", ref),
         SmsCapability.LOOK_UP: lambda: lab("get", ref),
@@ -247,13 +247,13 @@ async def what_is_scheduled_can_be_cancelled(make: Open) -> None:
     async with make() as lab:
         if not {SmsCapability.SCHEDULED, SmsCapability.CANCEL} <= lab.able:
             return
-        later = datetime.now(UTC) + timedelta(hours=1)
+        later_time = datetime.now(UTC) + timedelta(hours=1)
         pool = "pool" if SmsCapability.SENDER_POOL in lab.able else None
-        receipt = await lab("send", lab.message(send_at=later, sender_pool=pool))
+        receipt = await lab("send", lab.message(send_at=later_time, sender_pool=pool))
         require(receipt.status is SmsStatus.SCHEDULED, "What is sent later is not scheduled.")
         for _ in range(2):
-            back: SmsReceipt = await lab("cancel", receipt.ref)
-            require(back.status is SmsStatus.CANCELED, "What was cancelled is not.")
+            returned_receipt: SmsReceipt = await lab("cancel", receipt.ref)
+            require(returned_receipt.status is SmsStatus.CANCELED, "What was cancelled is not.")
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
@@ -262,8 +262,8 @@ async def a_refusal_has_its_type(make: Open) -> None:
         for number, (answer, kind) in enumerate(lab.subject.refusals):
             for key in (None, f"k-{number}"):
                 lab.sandbox.fail(answer)
-                doing = lab("send", lab.message(), idempotency_key=key)
-                error = await lab.refused(kind, doing, f"Refusal {number}")
+                coroutine = lab("send", lab.message(), idempotency_key=key)
+                error = await lab.refused(kind, coroutine, f"Refusal {number}")
                 require(error.service == _ACCOUNT, "A refusal names no account.")
                 kept_answer = getattr(error, "response", None)
                 require(
@@ -280,8 +280,8 @@ async def an_outage_is_no_refusal(make: Open) -> None:
         await lab.refused(VendorFailed, lab("send", lab.message()), "An outage")
         if not lab.honours_keys():
             lab.sandbox.fail(Response(503, body=b"<html></html>"))
-            doing = lab("send", lab.message(), idempotency_key="k-1")
-            await lab.refused(OutcomeUnknown, doing, "An outage under a key")
+            coroutine = lab("send", lab.message(), idempotency_key="k-1")
+            await lab.refused(OutcomeUnknown, coroutine, "An outage under a key")
 
 
 async def a_malformed_answer_is_no_success(make: Open) -> None:
@@ -300,17 +300,17 @@ async def an_unreadable_success_is_unknown(make: Open) -> None:
             lab.sandbox.fail(Altered(partial(with_body, body)))
             key = f"k-{number}"
             kind = VendorFailed if lab.honours_keys() else OutcomeUnknown
-            doing = lab("send", lab.message(), idempotency_key=key)
-            await lab.refused(kind, doing, f"{body!r}")
+            coroutine = lab("send", lab.message(), idempotency_key=key)
+            await lab.refused(kind, coroutine, f"{body!r}")
             request_count = len(lab.sandbox.requests)
-            again = lab("send", lab.message(), idempotency_key=key)
+            repeated_coroutine = lab("send", lab.message(), idempotency_key=key)
             if lab.honours_keys():
-                await again
+                await repeated_coroutine
                 require(
                     len(lab.sandbox.requests) > request_count, f"{body!r} is kept under its key."
                 )
             else:
-                await lab.refused(OutcomeUnknown, again, "A repeat of what is unknown")
+                await lab.refused(OutcomeUnknown, repeated_coroutine, "A repeat of what is unknown")
                 require(lab.subject.sent() == number + 1, f"{body!r} was sent twice.")
 
 
@@ -324,8 +324,8 @@ async def a_lost_answer_is_unknown(make: Open) -> None:
             return
         lab.sandbox.fail(Lost())
         for _ in range(2):
-            doing = lab("send", lab.message(), idempotency_key="k-1")
-            await lab.refused(OutcomeUnknown, doing, "A lost answer")
+            coroutine = lab("send", lab.message(), idempotency_key="k-1")
+            await lab.refused(OutcomeUnknown, coroutine, "A lost answer")
         require(lab.subject.sent() == 1, "What may have been sent was sent again.")
 
 
@@ -351,13 +351,17 @@ async def each_of_many_has_its_result(make: Open) -> None:
         require(type(first[0].error) is kind, "The one that was refused is not told.")
         require([result.error for result in first[1:]] == [None, None], "One refusal lost others.")
         require(lab.subject.sent() == 2, "One refusal lost others.")
-        again: list[Result[SmsReceipt]] = await send()
+        repeated_receipts: list[Result[SmsReceipt]] = await send()
         require(
-            [result.value for result in again[1:]] == [result.value for result in first[1:]],
+            [result.value for result in repeated_receipts[1:]]
+            == [result.value for result in first[1:]],
             _REPEATED,
         )
         turned_away = kind is RateLimitExceeded
-        require(again[0].ok or not turned_away, "What was turned away is not sent by a repeat.")
+        require(
+            repeated_receipts[0].ok or not turned_away,
+            "What was turned away is not sent by a repeat.",
+        )
         require(first[1].value != first[2].value, "Two messages are one.")
         require(lab.subject.sent() <= 3, _REPEATED)
 
@@ -372,8 +376,11 @@ def _request_values(request: SandboxRequest) -> list[tuple[str, Any]]:
 async def options_arrive(make: Open) -> None:
     """An option in the vendor's words arrives, and those of others are not looked at."""
     async with make() as lab:
-        extra = {lab.subject.vendor.name: dict([lab.subject.option]), "another": {"other": "1"}}
-        await lab("send", lab.message(extra=extra))
+        extra_values = {
+            lab.subject.vendor.name: dict([lab.subject.option]),
+            "another": {"other": "1"},
+        }
+        await lab("send", lab.message(extra=extra_values))
         request = lab.sandbox.requests[-1]
         require(
             (lab.subject.arrives or lab.subject.option) in _request_values(request),
@@ -386,9 +393,9 @@ async def nothing_shows_whom_it_went_to(make: Open) -> None:
     """Neither messages nor receipts show a phone number, and no account shows its secret."""
     async with make() as lab:
         message = lab.message("Be discreet.")
-        shown = f"{message!r}{await lab('send', message)!r}{lab.hub.account(_ACCOUNT)!r}"
-        for hidden in (lab.subject.to[1:], "discreet", lab.subject.secret):
-            require(hidden not in shown, "A number, a text or a secret is shown.")
+        shown_text = f"{message!r}{await lab('send', message)!r}{lab.hub.account(_ACCOUNT)!r}"
+        for hidden_text in (lab.subject.to[1:], "discreet", lab.subject.secret):
+            require(hidden_text not in shown_text, "A number, a text or a secret is shown.")
 
 
 async def events_are_accepted_if_signed(make: Open) -> None:
@@ -438,4 +445,4 @@ _ALL: Final = (
 
 
 CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL, _plainly)
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL, _awaited)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL, _async_lab)

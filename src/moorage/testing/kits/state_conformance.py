@@ -127,9 +127,9 @@ async def states_come_back_as_they_were(stores: _Stores) -> None:
 
 async def keys_are_told_apart(stores: _Stores) -> None:
     """Any printable text is a key, and two that differ at all are two keys."""
-    store, home, chance = stores(), new_key(), drawn(2)
+    store, home_directory, chance = stores(), new_key(), drawn(2)
     names = dict.fromkeys((*similar_names(), *(printable(chance) for _ in range(100))))
-    keys = [f"{home}:{name}" for name in names]
+    keys = [f"{home_directory}:{name}" for name in names]
     for key in keys:
         await store.execute(Write({key: key}))
     for key in keys:
@@ -145,18 +145,20 @@ async def generated_commands_equal_the_model(stores: _Stores) -> None:
         keys = [new_key() for _ in range(6)]
         model: dict[str, State] = {}
         for step in range(20):
-            chosen = chance.sample(keys, chance.randint(1, len(keys)))
-            values = {key: chance.choice((KEEP, plain_value(chance))) for key in chosen}
+            chosen_texts = chance.sample(keys, chance.randint(1, len(keys)))
+            values = {key: chance.choice((KEEP, plain_value(chance))) for key in chosen_texts}
             command = Write(values)
             now, states = await store.execute(command)
-            model_states = tuple(model.get(key) for key in chosen)
+            model_states = tuple(model.get(key) for key in chosen_texts)
             require(
                 alike(states, model_states),
                 f"In run {seed}, command {step} was given other states than were written.",
             )
-            written, _ = command.apply(model_states, now)
+            written_values, _ = command.apply(model_states, now)
             model |= {
-                key: state for key, state in zip(chosen, written, strict=True) if state is not None
+                key: state
+                for key, state in zip(chosen_texts, written_values, strict=True)
+                if state is not None
             }
 
 
@@ -218,10 +220,10 @@ async def what_is_posted_is_executed(stores: _Stores) -> None:
         store.post(Append(number, [key]))
     await store.now()
     state = await store.read(key)
-    posted = () if state is None else state[2]
+    posted_values = () if state is None else state[2]
     require(
-        sorted(posted) == list(range(20)),
-        f"Of 20 commands that were posted {len(posted)} were executed.",
+        sorted(posted_values) == list(range(20)),
+        f"Of 20 commands that were posted {len(posted_values)} were executed.",
     )
 
 
@@ -280,16 +282,16 @@ async def commands_happen_one_after_another(stores: _Stores) -> None:
             async def calls() -> None:
                 for step in range(_EACH):
                     number = index * _EACH + step
-                    mixed = chance.sample(keys, len(keys))
+                    mixed_texts = chance.sample(keys, len(keys))
                     size = chance.randint(1, most)
-                    chosen, read_keys = (
-                        tuple(mixed[:size]),
-                        mixed[size : size + chance.randrange(3)],
+                    chosen_texts, read_keys = (
+                        tuple(mixed_texts[:size]),
+                        mixed_texts[size : size + chance.randrange(3)],
                     )
-                    began = perf_counter_ns()
-                    now, logs = await store.execute(Append(number, chosen, read_keys))
+                    start_time = perf_counter_ns()
+                    now, logs = await store.execute(Append(number, chosen_texts, read_keys))
                     ended = perf_counter_ns()
-                    history.append(Appended(number, chosen, now, logs, began, ended))  # noqa: B023 - run before the loop goes on
+                    history.append(Appended(number, chosen_texts, now, logs, start_time, ended))  # noqa: B023 - run before the loop goes on
                     await store.breathe()
 
             return calls
@@ -304,32 +306,34 @@ async def commands_happen_one_after_another(stores: _Stores) -> None:
 async def nobody_sees_half_a_command(stores: _Stores) -> None:
     """No reader sees only a part of a command's writes."""
     store, keys = stores(), [new_key(), new_key(), new_key()]
-    torn: list[object] = []
+    torn_values: list[object] = []
 
     async def write() -> None:
         for number in range(_EACH):
             await store.execute(Append(number, keys))
             await store.breathe()
 
-    async def look() -> None:
+    async def look_up_state() -> None:
         for _ in range(_EACH):
             _, states = await store.execute(read(*keys))
             values = {state and state[2:] for state in states}
-            torn.extend(values if len(values) > 1 else ())
+            torn_values.extend(values if len(values) > 1 else ())
             await store.breathe()
 
-    await store.together([write, look, write, look])
-    require(not torn, "A reader saw one key as a command left it, and another as it was before.")
+    await store.together([write, look_up_state, write, look_up_state])
+    require(
+        not torn_values, "A reader saw one key as a command left it, and another as it was before."
+    )
 
 
 async def a_cancelled_command_was_executed_or_not(stores: _Stores) -> None:
     """A cancelled command is executed completely or not at all, and the store keeps working."""
     store, keys = stores(), [new_key(), new_key()]
-    answered: list[int] = []
+    answered_numbers: list[int] = []
 
     async def append(number: int) -> None:
         await store.execute(Append(number, keys))
-        answered.append(number)
+        answered_numbers.append(number)
 
     chance = drawn(3)
     for number in range(100):
@@ -343,7 +347,7 @@ async def a_cancelled_command_was_executed_or_not(stores: _Stores) -> None:
     logs = [state[2] for state in states]
     require(logs[0] == logs[1], "A cancelled command was written to one of its keys only.")
     require(len(set(logs[0])) == len(logs[0]), "A cancelled command was executed twice.")
-    require(set(answered) <= set(logs[0]), "A command that was answered left no mark.")
+    require(set(answered_numbers) <= set(logs[0]), "A command that was answered left no mark.")
 
 
 # --- while time passes -----------------------------------------------------------
@@ -353,10 +357,10 @@ async def a_second_is_a_million(stores: _Stores) -> None:
     """The store's time advances by a million per second, and not much more."""
     store = stores()
     for seconds in (0.01, 1.0):
-        before, began = await store.now(), perf_counter_ns()
+        before, start_time = await store.now(), perf_counter_ns()
         store.pass_time(seconds)
         passed = await store.now() - before
-        most = seconds * SECOND + (perf_counter_ns() - began) // 1000 + SECOND
+        most = seconds * SECOND + (perf_counter_ns() - start_time) // 1000 + SECOND
         require(
             seconds * SECOND <= passed <= most,
             f"While {seconds} s passed, the store's time went on by {passed} microseconds.",
@@ -366,20 +370,20 @@ async def a_second_is_a_million(stores: _Stores) -> None:
 async def what_matters_is_kept(stores: _Stores) -> None:
     """A state exists until its `quiet` time is over, whatever other states the store removes."""
     store, chance = stores(), drawn(4)
-    written: dict[str, State] = {}
+    written_values: dict[str, State] = {}
     for _ in range(30):
         key, quiet = new_key(), chance.randrange(_SHORT)
         now, _ = await store.execute(Write({key: "kept"}, quiet=quiet))
-        written[key] = (now, quiet, "kept")
+        written_values[key] = (now, quiet, "kept")
     for _ in range(8):
         store.pass_time(_SHORT / 8 / SECOND)
         for _ in range(10):
             await store.execute(Write({new_key(): "dust"}, quiet=0))
-        for key, state in written.items():
-            now, (stored,) = await store.execute(read(key))
-            gone = stored is None and now >= state[0] + state[1]
+        for key, state in written_values.items():
+            now, (stored_value,) = await store.execute(read(key))
+            gone = stored_value is None and now >= state[0] + state[1]
             require(
-                gone or alike(stored, state),
+                gone or alike(stored_value, state),
                 f"A state was gone {state[0] + state[1] - now} microseconds before its time.",
             )
 
@@ -396,11 +400,11 @@ async def decisions_equal_the_model(stores: _Stores) -> None:
             command = walk.draw()
             first = await store.now()
             answer = await store.execute(command)
-            last, states = await store.execute(read(*command.keys))
-            before = tuple(map(model.get, command.keys))
+            last_value, states = await store.execute(read(*command.keys))
+            previous_values = tuple(map(model.get, command.keys))
             _require_decision(
                 f"run {seed}, command {step} ({type(command).__name__})",
-                command, before, (answer, states), (first, last),
+                command, previous_values, (answer, states), (first, last_value),
             )  # fmt: skip
             model.update(zip(command.keys, states, strict=True))
             walk.note(command, answer)
@@ -408,16 +412,16 @@ async def decisions_equal_the_model(stores: _Stores) -> None:
 
 async def many_claims_are_renewed_at_once(stores: _Stores) -> None:
     """One command renews all claims that are still held, and no others."""
-    store, home = stores(), new_key()
-    keys = [f"{{{home}}}:{number}" for number in range(TOGETHER)]
+    store, home_directory = stores(), new_key()
+    keys = [f"{{{home_directory}}}:{number}" for number in range(TOGETHER)]
     fences = [(await store.execute(_claim(key, owner=1))).fence for key in keys]
     claims = [
         (key, fence + (key == keys[-1]), DAY) for key, fence in zip(keys, fences, strict=True)
     ]
-    mine = await store.execute(Renew(claims, lease=DAY))
+    own_value = await store.execute(Renew(claims, lease=DAY))
     require(
-        mine == (True,) * (TOGETHER - 1) + (False,),
-        f"Of {TOGETHER - 1} claims that are held, {sum(mine)} were renewed.",
+        own_value == (True,) * (TOGETHER - 1) + (False,),
+        f"Of {TOGETHER - 1} claims that are held, {sum(own_value)} were renewed.",
     )
     store.pass_time(2 * _SHORT / SECOND)
     for key in (keys[0], keys[-2]):
@@ -453,15 +457,19 @@ def _require_decision(
     between: tuple[int, int],
 ) -> None:
     """Require that the command, at some moment between, decides so."""
-    answer, after = outcome
+    answer, later_values = outcome
     first, last = between
     # What was written tells when; what left no trace may have happened at any moment between.
-    moments = {state[0] for state, old in zip(after, before, strict=True) if state and state != old}
+    moments = {
+        state[0]
+        for state, old_values in zip(later_values, before, strict=True)
+        if state and state != old_values
+    }
     slack = 0 if moments else last - first
     for now in {max(moments)} if moments else {first, last}:
         for states_found in product(*(_possible_states(state, now) for state in before)):
             states, expected = command.apply(states_found, now)
-            fits = all(map(_may_be_read, states, after, repeat(last)))
+            fits = all(map(_may_be_read, states, later_values, repeat(last)))
             if fits and first <= now <= last and near(expected, answer, slack):
                 return
     raise AssertionError(f"In {where}, the store decided {answer!r}, which the model does not.")
@@ -473,7 +481,7 @@ def _require_decision(
 async def a_full_store_refuses_what_is_new(stores: _Stores) -> None:
     """A full store accepts no new state, changes existing ones, and removes none."""
     store = stores(_BOUND)
-    keys = await _filled(store, DAY)
+    keys = await _fill_store(store, DAY)
     joint = Write({keys[0]: "changed", new_key(): "new"})
     await _require_refusal(store, joint)
     store.post(joint)
@@ -488,7 +496,7 @@ async def a_full_store_makes_room(stores: _Stores) -> None:
     """A full store accepts new states once the old ones have expired."""
     store = stores(_BOUND)
     for _ in range(3):
-        await _filled(store, _SHORT)
+        await _fill_store(store, _SHORT)
         store.pass_time(2 * _SHORT / SECOND)
 
 
@@ -514,11 +522,11 @@ async def reading_takes_no_room(stores: _Stores) -> None:
     with _never_full("A store refused to be read."):
         for _ in range(2 * _BOUND):
             await store.read(new_key())
-        await _filled(store, DAY)
+        await _fill_store(store, DAY)
         await store.read(new_key())
 
 
-async def _filled(store: Subject, quiet: int) -> list[str]:
+async def _fill_store(store: Subject, quiet: int) -> list[str]:
     """Write as many states as there is room for."""
     keys = [new_key() for _ in range(_BOUND)]
     with _never_full(f"A store for {_BOUND} states that matter refused one before it had them."):
@@ -563,53 +571,55 @@ async def nobody_waits_longer_than_it_has(stores: _Stores) -> None:
     store, key = stores(), new_key()
     await store.execute(Write({key: "there"}))
     hold = Hold(key, patience())
-    ends: dict[str, StorageUnavailable | None] = {}
+    end_errors: dict[str, StorageUnavailable | None] = {}
 
-    def started(name: str, command: Command[Any], *timeout: float) -> Thread:
+    def start_thread(name: str, command: Command[Any], *timeout: float) -> Thread:
         def run() -> None:
             error = None
             try:
                 run_now(store.execute(command, *timeout))
             except StorageUnavailable as refused:
                 error = refused
-            ends[name] = error
+            end_errors[name] = error
 
         thread = Thread(target=run, daemon=True)
         thread.start()
         return thread
 
-    threads = [started("first", hold)]
+    threads = [start_thread("first", hold)]
     require(hold.held.wait(patience()), "A command never began.")
-    threads.append(started("patient", Write({key: "later"})))
-    threads.append(started("pressed", Write({key: "later"}), _PRESSED))
+    threads.append(start_thread("patient", Write({key: "later"})))
+    threads.append(start_thread("pressed", Write({key: "later"}), _PRESSED))
     threads[-1].join(patience() / 2)
     # Who would give up at the same time, not minding who is asked, does so by now.
     threads[-2].join(_PRESSED)
-    before = dict(ends)
+    previous_errors = dict(end_errors)
     hold.free.set()
     for thread in threads:
         thread.join(patience())
-    if "pressed" not in before or before.get("patient") is not None:
+    if "pressed" not in previous_errors or previous_errors.get("patient") is not None:
         raise TooLate("A command took longer than its caller had.")
 
 
 # --- in both colours -------------------------------------------------------------
 
 
-def _plain(check: _EitherCheck) -> Callable[[Callable[..., Any]], None]:
+def _sync_function(check: _EitherCheck) -> Callable[[Callable[..., Any]], None]:
     @wraps(check)
-    def plain(factory: Callable[..., Any]) -> None:
+    def run_sync(factory: Callable[..., Any]) -> None:
         run_now(check(lambda *bound: Subject(factory(*bound), is_async=False)))
 
-    return plain
+    return run_sync
 
 
-def _awaited(check: _EitherCheck) -> Callable[[Callable[..., Any]], Coroutine[Any, Any, None]]:
+def _in_worker_thread(
+    check: _EitherCheck,
+) -> Callable[[Callable[..., Any]], Coroutine[Any, Any, None]]:
     @wraps(check)
-    async def awaited(factory: Callable[..., Any]) -> None:
+    async def run_check(factory: Callable[..., Any]) -> None:
         await check(lambda *bound: Subject(factory(*bound), is_async=True))
 
-    return awaited
+    return run_check
 
 
 _BOTH: Final = (
@@ -640,19 +650,19 @@ _BOUNDED: Final = (
 )
 
 CHECKS: Final[tuple[Check, ...]] = (
-    *map(_plain, _BOTH),
-    _plain(nobody_waits_longer_than_it_has),
+    *map(_sync_function, _BOTH),
+    _sync_function(nobody_waits_longer_than_it_has),
 )
 
-TIMED_CHECKS: Final[tuple[TimedCheck, ...]] = tuple(map(_plain, _TIMED))
+TIMED_CHECKS: Final[tuple[TimedCheck, ...]] = tuple(map(_sync_function, _TIMED))
 
-BOUNDED_CHECKS: Final[tuple[BoundedCheck, ...]] = tuple(map(_plain, _BOUNDED))
+BOUNDED_CHECKS: Final[tuple[BoundedCheck, ...]] = tuple(map(_sync_function, _BOUNDED))
 
 ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
-    *map(_awaited, _BOTH),
-    _awaited(a_cancelled_command_was_executed_or_not),
+    *map(_in_worker_thread, _BOTH),
+    _in_worker_thread(a_cancelled_command_was_executed_or_not),
 )
 
-ASYNC_TIMED_CHECKS: Final[tuple[AsyncTimedCheck, ...]] = tuple(map(_awaited, _TIMED))
+ASYNC_TIMED_CHECKS: Final[tuple[AsyncTimedCheck, ...]] = tuple(map(_in_worker_thread, _TIMED))
 
-ASYNC_BOUNDED_CHECKS: Final[tuple[AsyncBoundedCheck, ...]] = tuple(map(_awaited, _BOUNDED))
+ASYNC_BOUNDED_CHECKS: Final[tuple[AsyncBoundedCheck, ...]] = tuple(map(_in_worker_thread, _BOUNDED))

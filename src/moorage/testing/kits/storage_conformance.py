@@ -83,11 +83,11 @@ def _bytes(size: int) -> bytes:
 
 
 async def _all(storage: Any, key: str, **how: Any) -> bytes:
-    whole: bytes = await (await storage.download(key, **how)).read_all()
-    return whole
+    whole_bytes: bytes = await (await storage.download(key, **how)).read_all()
+    return whole_bytes
 
 
-async def _fails(
+async def _raised_error(
     doing: Awaitable[object], kind: type[ConnectorError], sentence: str
 ) -> ConnectorError:
     try:
@@ -104,13 +104,15 @@ async def what_is_put_comes_back(factory: Factory) -> None:
     storage = factory().storage
     for name in ("a", "with space", "ünï+&=?#%25.txt", "deep/er/x.y", "~-_.!*'()"):
         key, data = _key(name), name.encode()
-        uploaded = await storage.upload(key, data, PutOptions(content_type="text/plain"))
+        uploaded_value = await storage.upload(key, data, PutOptions(content_type="text/plain"))
         require(await _all(storage, key) == data, f"{name!r} does not come back as it was put.")
         head = await storage.head(key)
-        require(head.key == uploaded.key == key, f"{name!r} is called {head.key!r}.")
-        require(head.size == uploaded.size == len(data), f"{name!r} has another size.")
+        require(head.key == uploaded_value.key == key, f"{name!r} is called {head.key!r}.")
+        require(head.size == uploaded_value.size == len(data), f"{name!r} has another size.")
         require(head.content_type == "text/plain", f"{name!r} is {head.content_type!r}.")
-        require(head.etag and head.etag == uploaded.etag, f"{name!r} has another ETag at once.")
+        require(
+            head.etag and head.etag == uploaded_value.etag, f"{name!r} has another ETag at once."
+        )
         require(head.last_modified is not None, f"{name!r} was put at no time.")
 
 
@@ -135,31 +137,31 @@ async def headers_and_metadata_are_kept(factory: Factory) -> None:
     await storage.upload(key, b"%PDF", options)
     head = await storage.head(key)
     for name in ("content_type", "content_disposition", "content_language", "cache_control"):
-        stored, expected = getattr(head, name), getattr(options, name)
-        require(stored == expected, f"{name} is {stored!r}, not {expected!r}.")
+        stored_value, expected = getattr(head, name), getattr(options, name)
+        require(stored_value == expected, f"{name} is {stored_value!r}, not {expected!r}.")
     require(dict(head.metadata) == dict(options.metadata), f"Metadata is {head.metadata!r}.")
 
 
 async def packed_bytes_come_back_packed(factory: Factory) -> None:
     """A compressed object comes back byte for byte, with its content encoding."""
     storage, key = factory().storage, _key("file.json.gz")
-    packed = gzip.compress(_bytes(1_000), mtime=0)
-    await storage.upload(key, packed, PutOptions(content_encoding="gzip"))
-    coming = await storage.download(key)
-    encodings = (coming.info.content_encoding, (await storage.head(key)).content_encoding)
+    packed_bytes = gzip.compress(_bytes(1_000), mtime=0)
+    await storage.upload(key, packed_bytes, PutOptions(content_encoding="gzip"))
+    download = await storage.download(key)
+    encodings = (download.info.content_encoding, (await storage.head(key)).content_encoding)
     require(encodings == ("gzip", "gzip"), f"How it is packed is told as {encodings}.")
-    require(await coming.read_all() == packed, "What was put packed came back otherwise.")
+    require(await download.read_all() == packed_bytes, "What was put packed came back otherwise.")
     part = await _all(storage, key, range=ByteRange(2, 5))
-    require(part == packed[2:7], "Some of what was put packed came back otherwise.")
+    require(part == packed_bytes[2:7], "Some of what was put packed came back otherwise.")
 
 
 async def what_is_missing_is_told(factory: Factory) -> None:
     """Reading a missing object raises FileNotFound; deleting it succeeds."""
     storage, key = factory().storage, _key()
     sentence = "What is not there did not raise FileNotFound."
-    await _fails(storage.head(key), FileNotFound, sentence)
-    await _fails(storage.download(key), FileNotFound, sentence)
-    await _fails(storage.copy(key, _key()), FileNotFound, sentence)
+    await _raised_error(storage.head(key), FileNotFound, sentence)
+    await _raised_error(storage.download(key), FileNotFound, sentence)
+    await _raised_error(storage.copy(key, _key()), FileNotFound, sentence)
     require(not await storage.exists(key), "What is not there exists.")
     await storage.delete(key)
 
@@ -167,15 +169,15 @@ async def what_is_missing_is_told(factory: Factory) -> None:
 async def deleted_is_gone(factory: Factory) -> None:
     """Deleted objects do not exist any more, and each deletion of a batch has its result."""
     storage = factory().storage
-    first, second, third, never = _key(), _key(), _key(), _key()
+    first, second, third, unused_text = _key(), _key(), _key(), _key()
     for key in (first, second, third):
         await storage.upload(key, b"x")
     await storage.delete(first)
-    results = await storage.delete_many([second, "../bad", never, third])
+    results = await storage.delete_many([second, "../bad", unused_text, third])
     require([r.ok for r in results] == [True, False, True, True], f"Results are {results!r}.")
     require(isinstance(results[1].error, InvalidData), "A bad key was not refused.")
-    remaining = [key for key in (first, second, third) if await storage.exists(key)]
-    require(not remaining, f"{len(remaining)} objects outlived their deletion.")
+    remaining_texts = [key for key in (first, second, third) if await storage.exists(key)]
+    require(not remaining_texts, f"{len(remaining_texts)} objects outlived their deletion.")
 
 
 async def bad_keys_are_refused(factory: Factory) -> None:
@@ -183,8 +185,8 @@ async def bad_keys_are_refused(factory: Factory) -> None:
     storage = factory().storage
     for key in ("", "/etc/passwd", "../x", "a/../../x", "a/./b", "a\0b", "a\nb", "x" * 1025):
         for verb in (storage.head, storage.download, storage.delete):
-            await _fails(verb(key), InvalidData, f"The key {key[:20]!r} was not refused.")
-        await _fails(storage.upload(key, b""), InvalidData, f"{key[:20]!r} was not refused.")
+            await _raised_error(verb(key), InvalidData, f"The key {key[:20]!r} was not refused.")
+        await _raised_error(storage.upload(key, b""), InvalidData, f"{key[:20]!r} was not refused.")
 
 
 async def ranges_are_exact(factory: Factory) -> None:
@@ -201,8 +203,8 @@ async def ranges_are_exact(factory: Factory) -> None:
     ):
         content = await _all(storage, key, range=byte_range)
         require(content == expected, f"{byte_range} gave {len(content)} bytes, or others.")
-    beyond = storage.download(key, range=ByteRange(1_000))
-    error = await _fails(beyond, VendorRejected, "Bytes behind the end came.")
+    beyond_value = storage.download(key, range=ByteRange(1_000))
+    error = await _raised_error(beyond_value, VendorRejected, "Bytes behind the end came.")
     require(getattr(error, "status", None) == 416, "Bytes behind the end are no 416.")
 
 
@@ -210,25 +212,29 @@ async def conditions_hold_when_reading(factory: Factory) -> None:
     """A conditional read returns an unchanged object only once, and never a different one."""
     storage, key = factory().storage, _key()
     etag = (await storage.upload(key, b"first")).etag
-    same = await storage.download(key, if_none_match=etag)
-    require(not same.modified and await same.read_all() == b"", "What is known came again.")
+    same_value = await storage.download(key, if_none_match=etag)
+    require(
+        not same_value.modified and await same_value.read_all() == b"", "What is known came again."
+    )
     require(await _all(storage, key, if_match=etag) == b"first", "What was meant did not come.")
     await storage.upload(key, b"second one")
     require(await _all(storage, key, if_none_match=etag) == b"second one", "News did not come.")
-    error = await _fails(storage.download(key, if_match=etag), VendorRejected, "Another came.")
+    error = await _raised_error(
+        storage.download(key, if_match=etag), VendorRejected, "Another came."
+    )
     require(getattr(error, "status", None) == 412, "What is another is no 412.")
 
 
 async def conditions_hold_when_writing(factory: Factory) -> None:
     """A conditional write never overwrites another object, in one part or in several."""
     subject = factory()
-    storage, key, long = subject.storage, _key(), _bytes(subject.part + 1)
+    storage, key, long_bytes = subject.storage, _key(), _bytes(subject.part + 1)
     only_new = PutOptions(if_none_match="*")
     etag = (await storage.upload(key, b"first", only_new)).etag
-    for data in (b"second", long):
+    for data in (b"second", long_bytes):
         for options in (only_new, PutOptions(if_match="0123")):
             doing = storage.upload(key, data, options, part_size=subject.part)
-            error = await _fails(doing, VendorRejected, "What stood there was overwritten.")
+            error = await _raised_error(doing, VendorRejected, "What stood there was overwritten.")
             require(getattr(error, "status", None) == 412, "It is no 412.")
     require(await _all(storage, key) == b"first", "What was refused has changed it all the same.")
     await storage.upload(key, b"second", PutOptions(if_match=etag))
@@ -243,17 +249,19 @@ async def long_ones_go_in_parts(factory: Factory) -> None:
         data,
         BytesIO(data),
         lambda: BytesIO(data),
-        _cut(data, part // 3),
-        lambda: _cut(data, part * 2),
+        _broken_stream(data, part // 3),
+        lambda: _broken_stream(data, part * 2),
     )
     for number, source in enumerate(sources):
         key = _key(str(number))
-        uploaded = await subject.storage.upload(key, source, part_size=part)
-        require(uploaded.size == len(data), f"Source {number} gave {uploaded.size} bytes.")
+        uploaded_value = await subject.storage.upload(key, source, part_size=part)
+        require(
+            uploaded_value.size == len(data), f"Source {number} gave {uploaded_value.size} bytes."
+        )
         require(await _all(subject.storage, key) == data, f"Source {number} gave other bytes.")
 
 
-def _cut(data: bytes, size: int) -> Iterator[bytes]:
+def _broken_stream(data: bytes, size: int) -> Iterator[bytes]:
     return iter([data[at : at + size] for at in range(0, len(data), size)])
 
 
@@ -274,12 +282,12 @@ async def what_fails_leaves_nothing(factory: Factory) -> None:
         pass
     else:
         raise AssertionError("A source that broke did not matter.")
-    wrong = PutOptions(checksum=Checksum.of("sha256", b"something else"))
+    wrong_options = PutOptions(checksum=Checksum.of("sha256", b"something else"))
     for data in (b"short", _bytes(part + 1)):
-        doing = storage.upload(key, data, wrong, part_size=part)
-        await _fails(doing, InvalidData, "A checksum that does not fit did not matter.")
+        doing = storage.upload(key, data, wrong_options, part_size=part)
+        await _raised_error(doing, InvalidData, "A checksum that does not fit did not matter.")
         doing = storage.upload(key, iter([data]), part_size=part, length=len(data) + 1)
-        await _fails(doing, InvalidData, "A length that does not fit did not matter.")
+        await _raised_error(doing, InvalidData, "A length that does not fit did not matter.")
     require(not await storage.exists(key), "Something half was kept.")
     if StorageCapability.STALE_UPLOADS in subject.can:
         require(not await storage.list_stale_uploads(key), "Parts were left behind.")
@@ -295,9 +303,9 @@ async def uploads_are_resumed(factory: Factory) -> None:
         yield data[: 2 * part]
         raise RuntimeError("the line broke")
 
-    begun = await storage.start_upload(key, PutOptions(content_type="x/y"))
+    start_value = await storage.start_upload(key, PutOptions(content_type="x/y"))
     try:
-        await storage.upload(key, breaking, resume=begun.ref, part_size=part)
+        await storage.upload(key, breaking, resume=start_value.ref, part_size=part)
     except RuntimeError:
         pass
     else:
@@ -305,21 +313,21 @@ async def uploads_are_resumed(factory: Factory) -> None:
     require(not await storage.exists(key), "An object is there before all of it is.")
     if StorageCapability.STALE_UPLOADS in subject.can:
         refs = [upload.ref for upload in await storage.list_stale_uploads(key)]
-        require(refs == [begun.ref], "The upload that was begun is not listed.")
-    await storage.upload(key, lambda: BytesIO(data), resume=str(begun.ref), part_size=part)
+        require(refs == [start_value.ref], "The upload that was begun is not listed.")
+    await storage.upload(key, lambda: BytesIO(data), resume=str(start_value.ref), part_size=part)
     require(await _all(storage, key) == data, "What was resumed has other bytes.")
     require((await storage.head(key)).content_type == "x/y", "It is not kept as was said.")
-    doing = storage.upload(key, data, resume=begun.ref, part_size=part)
-    await _fails(doing, VendorRejected, "An upload that is complete was gone on with.")
+    doing = storage.upload(key, data, resume=start_value.ref, part_size=part)
+    await _raised_error(doing, VendorRejected, "An upload that is complete was gone on with.")
 
 
 async def what_is_aborted_is_gone(factory: Factory) -> None:
     """An aborted upload does not exist any more, and aborting it again does nothing."""
     subject = factory()
     storage, key = subject.storage, _key()
-    begun = await storage.start_upload(key)
-    await storage.abort_upload(begun.ref)
-    await storage.abort_upload(str(begun.ref))
+    start_value = await storage.start_upload(key)
+    await storage.abort_upload(start_value.ref)
+    await storage.abort_upload(str(start_value.ref))
     if StorageCapability.STALE_UPLOADS in subject.can:
         require(not await storage.list_stale_uploads(key), "What was aborted is still there.")
     require(not await storage.exists(key), "An object came of what was aborted.")
@@ -352,8 +360,8 @@ async def folders_stand_together(factory: Factory) -> None:
     storage, base = factory().storage, _key("")
     for name in ("a.txt", "a/1", "a/2", "b", "c/d/e"):
         await storage.upload(base + name, b"")
-    whole = await storage.list(base, delimiter="/")
-    keys, folders = [entry.key for entry in whole.objects], list(whole.prefixes)
+    whole_value = await storage.list(base, delimiter="/")
+    keys, folders = [entry.key for entry in whole_value.objects], list(whole_value.prefixes)
     require(keys == [base + "a.txt", base + "b"], f"Objects are {keys!r}.")
     require(folders == [base + "a/", base + "c/"], f"Folders are {folders!r}.")
     names: list[str] = []
@@ -371,8 +379,8 @@ async def copies_are_objects_of_their_own(factory: Factory) -> None:
     """A copy has the same bytes, with the original's or new metadata."""
     storage, key, copy = factory().storage, _key(), _key()
     await storage.upload(key, b"bytes", PutOptions(content_type="a/b", metadata={"x": "1"}))
-    copied = await storage.copy(key, copy)
-    properties = (copied.size, copied.content_type, dict(copied.metadata))
+    copied_value = await storage.copy(key, copy)
+    properties = (copied_value.size, copied_value.content_type, dict(copied_value.metadata))
     require(properties == (5, "a/b", {"x": "1"}), f"The copy is {properties!r}.")
     await storage.copy(key, copy, PutOptions(content_type="c/d"))
     head = await storage.head(copy)
@@ -385,14 +393,17 @@ async def copies_are_objects_of_their_own(factory: Factory) -> None:
 async def a_reference_is_enough(factory: Factory) -> None:
     """An object is found by its reference."""
     storage, key = factory().storage, _key()
-    uploaded = await storage.upload(key, b"bytes")
-    require(Ref.parse(str(uploaded.ref)) == uploaded.ref, "The reference is not the same as text.")
+    uploaded_value = await storage.upload(key, b"bytes")
     require(
-        (await storage.head(uploaded.ref)).etag == uploaded.etag,
+        Ref.parse(str(uploaded_value.ref)) == uploaded_value.ref,
+        "The reference is not the same as text.",
+    )
+    require(
+        (await storage.head(uploaded_value.ref)).etag == uploaded_value.etag,
         "Another is found by its reference.",
     )
-    await storage.delete(uploaded.ref)
-    require(not await storage.exists(uploaded.ref), "It is not deleted by its reference.")
+    await storage.delete(uploaded_value.ref)
+    require(not await storage.exists(uploaded_value.ref), "It is not deleted by its reference.")
 
 
 async def signed_urls_do_one_thing(factory: Factory) -> None:
@@ -408,10 +419,12 @@ async def signed_urls_do_one_thing(factory: Factory) -> None:
     status, _ = subject.fetch(to_put, b"by URL")
     require(status in {200, 201, 204}, f"Putting answers {status}.")
     require(subject.fetch(to_get, b"") == (200, b"by URL"), "Getting did not.")
-    wrong = attrs.evolve(to_get, method=to_put.method, headers=to_put.headers)
-    require(subject.fetch(wrong, b"evil")[0] == 403, "A URL to get with puts.")
-    other = attrs.evolve(to_get, url=to_get.url.replace("file", "elif").replace("a%20b", "a%20c"))
-    require(subject.fetch(other, b"")[0] in {403, 404}, "A URL is good for another object.")
+    wrong_value = attrs.evolve(to_get, method=to_put.method, headers=to_put.headers)
+    require(subject.fetch(wrong_value, b"evil")[0] == 403, "A URL to get with puts.")
+    other_value = attrs.evolve(
+        to_get, url=to_get.url.replace("file", "elif").replace("a%20b", "a%20c")
+    )
+    require(subject.fetch(other_value, b"")[0] in {403, 404}, "A URL is good for another object.")
     require(await _all(storage, key) == b"by URL", "What must not be changed was.")
 
 
@@ -428,13 +441,13 @@ async def what_it_cannot_is_refused(factory: Factory) -> None:
         if capability not in subject.can:
             doing = subject.storage.upload(_key(), b"", options)
             sentence = f"{capability} was silently dropped."
-            error = await _fails(doing, UnsupportedByVendor, sentence)
+            error = await _raised_error(doing, UnsupportedByVendor, sentence)
             capabilities = getattr(error, "capabilities", ())
             require(capability in capabilities, f"The refusal does not name {capability}.")
 
 
-async def _awaited(data: bytes, size: int) -> AsyncIterator[bytes]:
-    for piece in _cut(data, size):
+async def _async_chunks(data: bytes, size: int) -> AsyncIterator[bytes]:
+    for piece in _broken_stream(data, size):
         yield piece
 
 
@@ -442,7 +455,7 @@ async def sources_may_be_awaited(factory: Factory) -> None:
     """An object may be read from an asynchronous iterator."""
     subject = factory()
     data, key = _bytes(subject.part + 3), _key()
-    await subject.storage.upload(key, _awaited(data, 100_000), part_size=subject.part)
+    await subject.storage.upload(key, _async_chunks(data, 100_000), part_size=subject.part)
     require(await _all(subject.storage, key) == data, "It has other bytes.")
 
 

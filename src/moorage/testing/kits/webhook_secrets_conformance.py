@@ -85,14 +85,16 @@ async def _refusal(
 
 async def every_secret_is_given(factory: AsyncFactory) -> None:
     """All valid secrets are returned as `Secret`s, newest first, at every call."""
-    several = (_secret(3), Secret(b"\xff\x00 binary"), _secret(1))
-    provider = factory({(_NAME, None): several})
+    several_secrets = (_secret(3), Secret(b"\xff\x00 binary"), _secret(1))
+    provider = factory({(_NAME, None): several_secrets})
     for _ in range(3):
         secrets = await _got(provider, None)
         require(
             all(isinstance(secret, Secret) for secret in secrets), "What is given is no Secret."
         )
-        require([*secrets] == [*several], "Secrets are missing, or the newest is not the first.")
+        require(
+            [*secrets] == [*several_secrets], "Secrets are missing, or the newest is not the first."
+        )
 
 
 async def tenants_are_apart(factory: AsyncFactory) -> None:
@@ -100,12 +102,12 @@ async def tenants_are_apart(factory: AsyncFactory) -> None:
     for owner in _TENANTS:
         provider = factory({(_NAME, owner): (_secret(1),)})
         require([*await _got(provider, owner)] == [_secret(1)], f"{owner!r} lacks its secret.")
-        for other in _TENANTS:
-            if other != owner:
-                await _refusal(provider, other)
-    numbered = dict(enumerate(_TENANTS))
-    provider = factory({(_NAME, tenant): (_secret(n),) for n, tenant in numbered.items()})
-    for number, tenant in numbered.items():
+        for other_text in _TENANTS:
+            if other_text != owner:
+                await _refusal(provider, other_text)
+    numbered_values = dict(enumerate(_TENANTS))
+    provider = factory({(_NAME, tenant): (_secret(n),) for n, tenant in numbered_values.items()})
+    for number, tenant in numbered_values.items():
         secrets = await _got(provider, tenant)
         require([*secrets] == [_secret(number)], f"{tenant!r} got what belongs to another.")
 
@@ -120,8 +122,10 @@ async def nothing_is_not_found(factory: AsyncFactory) -> None:
 
 async def an_unknown_key_is_no_error(factory: AsyncFactory) -> None:
     """An unknown key id raises no error and returns no other tenant's secret."""
-    stored: Kept = {(_NAME, tenant): (_secret(n),) for n, tenant in enumerate((None, "acme"))}
-    provider = factory(stored)
+    stored_secrets: Kept = {
+        (_NAME, tenant): (_secret(n),) for n, tenant in enumerate((None, "acme"))
+    }
+    provider = factory(stored_secrets)
     for tenant in (None, "acme"):
         for key in _KEYS:
             try:
@@ -130,7 +134,7 @@ async def an_unknown_key_is_no_error(factory: AsyncFactory) -> None:
                 raise AssertionError(
                     f"A key that does not exist raised {type(error).__name__}."
                 ) from None
-            foreign = [secret for secret in secrets if secret not in stored[_NAME, tenant]]
+            foreign = [secret for secret in secrets if secret not in stored_secrets[_NAME, tenant]]
             require(not foreign, f"{tenant!r} got what belongs to another.")
 
 
@@ -145,8 +149,8 @@ async def a_named_key_is_given(factory: AsyncFactory) -> None:
 async def nothing_shows_a_secret(factory: AsyncFactory) -> None:
     """Neither the secrets nor the provider show a secret when printed."""
     provider = factory({(_NAME, None): (_secret(1),)})
-    shown = f"{await _got(provider, None)!r}{provider!r}{provider!s}"
-    require(_secret(1).reveal() not in shown, "A secret is shown.")
+    shown_text = f"{await _got(provider, None)!r}{provider!r}{provider!s}"
+    require(_secret(1).reveal() not in shown_text, "A secret is shown.")
 
 
 async def many_may_ask_at_once(factory: AsyncFactory) -> None:
@@ -168,9 +172,13 @@ async def a_verifier_can_use_them(factory: AsyncFactory) -> None:
     verifier = WebhookVerifier("standard-webhooks", provider, name=_NAME, replay_guard=False)
     body = b"{}"
     headers = WebhookSigner(_secret(0)).sign(body, id="msg_1", at=datetime.now(UTC))
-    accepted = [await _accepts(verifier, headers, body, tenant) for tenant in ("acme", "globex")]
-    require(accepted[0], "A verifier refused what a tenant's secret signed.")
-    require(not accepted[1], "A verifier accepted for one tenant what another's secret signed.")
+    accepted_flags = [
+        await _accepts(verifier, headers, body, tenant) for tenant in ("acme", "globex")
+    ]
+    require(accepted_flags[0], "A verifier refused what a tenant's secret signed.")
+    require(
+        not accepted_flags[1], "A verifier accepted for one tenant what another's secret signed."
+    )
 
 
 async def _accepts(verifier: WebhookVerifier, headers: Any, body: bytes, tenant: str) -> bool:
@@ -182,18 +190,19 @@ async def _accepts(verifier: WebhookVerifier, headers: Any, body: bytes, tenant:
 
 async def a_change_is_seen(factory: AsyncFactory) -> None:
     """A secret that is added, replaced or withdrawn is so from the next webhook on."""
-    stored: Kept = {(_NAME, None): (_secret(1),)}
-    provider = factory(stored)
+    stored_secrets: Kept = {(_NAME, None): (_secret(1),)}
+    provider = factory(stored_secrets)
     await _got(provider, None)
-    for several in ((_secret(2), _secret(1)), (_secret(2),)):
-        stored[_NAME, None] = several
+    for several_secrets in ((_secret(2), _secret(1)), (_secret(2),)):
+        stored_secrets[_NAME, None] = several_secrets
         secrets = await _got(provider, None)
         require(
-            [*secrets] == [*several], "Secrets that were replaced are not given as they are now."
+            [*secrets] == [*several_secrets],
+            "Secrets that were replaced are not given as they are now.",
         )
-    stored[_NAME, "acme"] = (_secret(3),)
+    stored_secrets[_NAME, "acme"] = (_secret(3),)
     require([*await _got(provider, "acme")] == [_secret(3)], "A tenant that was added has none.")
-    del stored[_NAME, None]
+    del stored_secrets[_NAME, None]
     await _refusal(provider, None)
 
 
@@ -221,13 +230,13 @@ _CHANGING: Final[tuple[AsyncCheck, ...]] = (a_change_is_seen,)
 _NAMED: Final[tuple[AsyncCheck, ...]] = (endpoints_are_apart,)
 
 
-def _plain(checks: tuple[AsyncCheck, ...]) -> tuple[Check, ...]:
+def _sync_checks(checks: tuple[AsyncCheck, ...]) -> tuple[Check, ...]:
     return tuple(blocking(check, in_threads) for check in checks)
 
 
-CHECKS: Final = _plain(_BOTH)
+CHECKS: Final = _sync_checks(_BOTH)
 ASYNC_CHECKS: Final = _BOTH
-CHANGING_CHECKS: Final = _plain(_CHANGING)
+CHANGING_CHECKS: Final = _sync_checks(_CHANGING)
 ASYNC_CHANGING_CHECKS: Final = _CHANGING
-NAMED_CHECKS: Final = _plain(_NAMED)
+NAMED_CHECKS: Final = _sync_checks(_NAMED)
 ASYNC_NAMED_CHECKS: Final = _NAMED

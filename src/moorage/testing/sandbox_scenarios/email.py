@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 async def mail(vendor: ScenarioVendor, **fields: Any) -> Any:
     """Send a message with the given fields."""
-    usual: dict[str, Any] = {"to": "ada@example.com", "subject": "Hello", "text": "Hello."}
-    receipt = await vendor("send_transactional", EmailMessage(**{**usual, **fields}))
+    usual_fields: dict[str, Any] = {"to": "ada@example.com", "subject": "Hello", "text": "Hello."}
+    receipt = await vendor("send_transactional", EmailMessage(**{**usual_fields, **fields}))
     return receipt.status in {"accepted", "queued", "scheduled"}
 
 

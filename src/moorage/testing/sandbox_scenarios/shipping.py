@@ -53,8 +53,10 @@ ABROAD: Final = attrs.evolve(
 
 def parcel(vendor: ScenarioVendor, **fields: Any) -> RateRequest:
     """Return a shipment to send."""
-    usual: dict[str, Any] = {"sender": SHOP, "recipient": ADA, "parcels": [PARCEL]}
-    return RateRequest(**{**usual, **vendor.fixture.vendor_values.get("parcel", {}), **fields})
+    usual_fields: dict[str, Any] = {"sender": SHOP, "recipient": ADA, "parcels": [PARCEL]}
+    return RateRequest(
+        **{**usual_fields, **vendor.fixture.vendor_values.get("parcel", {}), **fields}
+    )
 
 
 async def rates(vendor: ScenarioVendor, **fields: Any) -> Any:

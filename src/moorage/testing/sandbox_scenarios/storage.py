@@ -44,8 +44,8 @@ async def upload_with_metadata(vendor: ScenarioVendor) -> Any:
 
 async def abort_upload(vendor: ScenarioVendor) -> Any:
     """Start and abort an upload in parts."""
-    started = await vendor("start_upload", KEY)
-    await vendor("abort_upload", started.ref)
+    start_value = await vendor("start_upload", KEY)
+    await vendor("abort_upload", start_value.ref)
     return True
 
 
@@ -66,11 +66,14 @@ async def copy(vendor: ScenarioVendor) -> Any:
 
 async def download_version(vendor: ScenarioVendor) -> Any:
     """Download an earlier version of a file."""
-    before = "1"
+    previous_text = "1"
     if vendor.able:
-        before = (await vendor("upload", KEY, b"Before.")).version
+        previous_text = (await vendor("upload", KEY, b"Before.")).version
         await vendor("upload", KEY, b"After.")
-    return await awaited((await vendor("download", KEY, version=before)).read_all()) == b"Before."
+    return (
+        await awaited((await vendor("download", KEY, version=previous_text)).read_all())
+        == b"Before."
+    )
 
 
 async def signed_url(vendor: ScenarioVendor) -> Any:

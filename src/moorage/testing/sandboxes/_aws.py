@@ -35,10 +35,10 @@ def objection(
     now = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     names = re.findall(r"SignedHeaders=([^,]+)", header)[0].split(";")
     signed_headers = {name: request.headers.get(name) or "" for name in names if name != "host"}
-    again = AwsSigV4(access_key_id=id_, region=region, service=service).sign(
+    repeated_request = AwsSigV4(access_key_id=id_, region=region, service=service).sign(
         Request.post(request.path, headers=signed_headers, body=request.body),
         f"https://{request.host}{request.path}",
         Secret(secret),
         Occasion(now, ""),
     )
-    return None if again.headers.get("authorization") == header else MISMATCH
+    return None if repeated_request.headers.get("authorization") == header else MISMATCH

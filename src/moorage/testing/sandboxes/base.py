@@ -120,11 +120,15 @@ class Notice:
         Args:
             timeout: seconds for the application to answer.
         """
-        where = urlsplit(self.url)
-        kind = HTTPSConnection if where.scheme == "https" else HTTPConnection
-        connection = kind(where.netloc, timeout=timeout)
+        locations = urlsplit(self.url)
+        kind = HTTPSConnection if locations.scheme == "https" else HTTPConnection
+        connection = kind(locations.netloc, timeout=timeout)
         try:
-            path = f"{where.path or '/'}?{where.query}" if where.query else where.path or "/"
+            path = (
+                f"{locations.path or '/'}?{locations.query}"
+                if locations.query
+                else locations.path or "/"
+            )
             connection.request(self.method, path, self.body, dict(self.headers))
             return connection.getresponse().status
         finally:
@@ -145,7 +149,7 @@ def reply(value: object, status: int = 200, **headers: str) -> Response:
     return Response(status, {"Content-Type": "application/json", **fields}, encode_json(value))
 
 
-def _none(_: Response) -> bool:
+def _is_empty(_: Response) -> bool:
     return False
 
 
@@ -162,7 +166,7 @@ class Replays:
 
     conflict: Callable[[], Refusal] | None = None
     headers: Mapping[str, str] = attrs.field(factory=no_fields)
-    refusals: Callable[[Response], bool] = _none
+    refusals: Callable[[Response], bool] = _is_empty
     _responses: dict[Hashable, tuple[object, Response]] = attrs.field(factory=dict, init=False)
 
     def respond(self, key: Hashable, content: object, execute: Callable[[], Response]) -> Response:
@@ -174,8 +178,8 @@ class Replays:
             execute: executes the request.
         """
         if key in self._responses:
-            earlier, response = self._responses[key]
-            if self.conflict is not None and earlier != content:
+            earlier_value, response = self._responses[key]
+            if self.conflict is not None and earlier_value != content:
                 raise self.conflict()
             return response.evolve(headers={**dict(response.headers), **self.headers})
         try:
@@ -255,10 +259,12 @@ class Sandbox:
         Raises:
             InvalidData: a value is none of these, such as a bare status.
         """
-        for planned in answers:
-            if not isinstance(planned, (Response, ConnectorError, Lost, Slow, Altered, NoneType)):
+        for planned_response in answers:
+            if not isinstance(
+                planned_response, (Response, ConnectorError, Lost, Slow, Altered, NoneType)
+            ):
                 raise InvalidData(
-                    f"A sandbox cannot answer with {planned!r}.",
+                    f"A sandbox cannot answer with {planned_response!r}.",
                     field="answers",
                     remedy="Pass a Response, an error, Lost, Slow or Altered: Response(503).",
                 )
@@ -381,7 +387,7 @@ class _Clients:
                 field="url",
                 remedy="Give the client a sandbox whose `hosts` has it.",
             )
-        received = SandboxRequest(
+        received_request = SandboxRequest(
             request.method.value,
             parts.netloc,
             parts.path,
@@ -391,7 +397,7 @@ class _Clients:
         )
         sandbox = sandbox.at(parts.path)
         delay = sandbox.delay()
-        response = sandbox.answer(received)
+        response = sandbox.answer(received_request)
         if timeouts.total is not None and delay > timeouts.total:
             raise AttemptTimeout("The answer took longer than the attempt may.")
         return response.evolve(url=url)
@@ -405,8 +411,8 @@ class SandboxHttpClient:
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         """Return the sandbox's response."""
-        whole = run_now(with_whole_body(request, plain=True))
-        return self._clients.answer(whole, url, timeouts)
+        whole_request = run_now(with_whole_body(request, plain=True))
+        return self._clients.answer(whole_request, url, timeouts)
 
     def open(self, request: Request, url: str, timeouts: Timeouts, /) -> ScriptedIncoming:
         """Return the sandbox's response as a stream."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from moorage.testing.sandboxes.base import Sandbox
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     pass
 
 
@@ -48,7 +48,7 @@ class SandboxFixture:
     token: str = ""
     buyer: Callable[[Payment], Mapping[str, str]] = _no_buyer
     fetch: Callable[[str], bytes] | None = None
-    close: Callable[[], None] = _nothing
+    close: Callable[[], None] = _do_nothing
 
 
 def action_url(payment: Payment) -> str:

@@ -120,8 +120,10 @@ class AmazonSesSandbox(Sandbox):
         signature = self._key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
         host = f"https://sns.{self.region}.amazonaws.com"
         url = f"{host}/SimpleNotificationService-{'0' * 32}.pem"
-        more = {"SignatureVersion": "2", "SigningCertURL": url}
-        return json.dumps({**fields, **more, "Signature": b64encode(signature).decode()}).encode()
+        further_values = {"SignatureVersion": "2", "SigningCertURL": url}
+        return json.dumps(
+            {**fields, **further_values, "Signature": b64encode(signature).decode()}
+        ).encode()
 
     def _certificate(self, _: SandboxRequest, name: str) -> Response:  # noqa: ARG002 - any is there
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sns.amazonaws.com")])
@@ -143,7 +145,7 @@ class AmazonSesSandbox(Sandbox):
         body = _check_fields(request.json(), _MAIL)
         content, destination = body.get("Content", {}), body.get("Destination", {})
         _check_people(body, [destination])
-        for email in _everybody(destination):
+        for email in _all_recipients(destination):
             if email in _MAGIC:
                 status, name, _ = _MAGIC[email]
                 raise _refusal(status, name, "As the address says.")
@@ -154,7 +156,7 @@ class AmazonSesSandbox(Sandbox):
             data = json.loads(content["Template"].get("TemplateData", "{}"))
             self._check_template(content["Template"])
         id_ = self._id()
-        self.delivered.append(_delivered(body, content, data, id_))
+        self.delivered.append(_delivery_event(body, content, data, id_))
         return reply({"MessageId": id_})
 
     def _send_bulk(self, request: SandboxRequest) -> Response:
@@ -172,14 +174,16 @@ class AmazonSesSandbox(Sandbox):
     def _entry(
         self, body: dict[str, Any], template: dict[str, Any], entry: dict[str, Any]
     ) -> dict[str, Any]:
-        magic = [_MAGIC[email] for email in _everybody(entry["Destination"]) if email in _MAGIC]
+        magic = [
+            _MAGIC[email] for email in _all_recipients(entry["Destination"]) if email in _MAGIC
+        ]
         if magic:
             return {"Status": magic[0][2], "Error": "As the address says."}
         replacement = entry.get("ReplacementEmailContent", {}).get("ReplacementTemplate", {})
         data = json.loads(template.get("TemplateData", "{}"))
         data |= json.loads(replacement.get("ReplacementTemplateData", "{}"))
         id_ = self._id()
-        self.delivered.append(_delivered({**body, **entry}, {"Template": template}, data, id_))
+        self.delivered.append(_delivery_event({**body, **entry}, {"Template": template}, data, id_))
         return {"Status": "SUCCESS", "MessageId": id_}
 
     def _check_template(self, template: dict[str, Any]) -> None:
@@ -189,20 +193,20 @@ class AmazonSesSandbox(Sandbox):
 
     def _insights(self, request: SandboxRequest) -> Response:
         local, _, host = request.json()["EmailAddress"].rpartition("@")
-        bad = host.endswith(".invalid")
+        bad_value = host.endswith(".invalid")
 
         def sure(yes: bool) -> dict[str, str]:  # noqa: FBT001 - of a test's own
             return {"ConfidenceVerdict": "HIGH" if yes else "LOW"}
 
-        valid = "LOW" if bad else "MEDIUM" if local == "info" else "HIGH"
+        valid_text = "LOW" if bad_value else "MEDIUM" if local == "info" else "HIGH"
         return reply(
             {
                 "MailboxValidation": {
-                    "IsValid": {"ConfidenceVerdict": valid},
+                    "IsValid": {"ConfidenceVerdict": valid_text},
                     "Evaluations": {
                         "HasValidSyntax": sure(True),
-                        "HasValidDnsRecords": sure(not bad),
-                        "MailboxExists": sure(not bad),
+                        "HasValidDnsRecords": sure(not bad_value),
+                        "MailboxExists": sure(not bad_value),
                         "IsRoleAddress": sure(local == "info"),
                         "IsDisposable": sure(host == "disposable.example"),
                         "IsRandomInput": {"ConfidenceVerdict": "MEDIUM"},
@@ -220,12 +224,15 @@ class AmazonSesSandbox(Sandbox):
             return reply({"Results": [], "Errors": errors})
         results: list[dict[str, Any]] = []
         for query in queries:
-            counted = [
+            counted_numbers = [
                 (int(at.timestamp()), value)
                 for at, value in self.metrics.get(query["Metric"], [])
                 if query["StartDate"] <= at.timestamp() <= query["EndDate"]
             ]
-            moments, values = [at for at, _ in counted], [value for _, value in counted]
+            moments, values = (
+                [at for at, _ in counted_numbers],
+                [value for _, value in counted_numbers],
+            )
             results.append({"Id": query["Id"], "Timestamps": moments, "Values": values})
         return reply({"Results": results, "Errors": []})
 
@@ -241,13 +248,13 @@ class AmazonSesSandbox(Sandbox):
 
 
 def _check_fields(body: dict[str, Any], fields: set[str]) -> dict[str, Any]:
-    unknown = sorted(set(body) - fields)
-    if unknown:
-        raise _refusal(400, "SerializationException", f"Unknown fields: {unknown}")
+    unknown_texts = sorted(set(body) - fields)
+    if unknown_texts:
+        raise _refusal(400, "SerializationException", f"Unknown fields: {unknown_texts}")
     return body
 
 
-def _everybody(destination: dict[str, Any]) -> list[str]:
+def _all_recipients(destination: dict[str, Any]) -> list[str]:
     kinds = ("ToAddresses", "CcAddresses", "BccAddresses")
     return [parseaddr(address)[1] for kind in kinds for address in destination.get(kind, [])]
 
@@ -256,12 +263,12 @@ def _check_people(body: dict[str, Any], destinations: list[dict[str, Any]]) -> N
     if parseaddr(body.get("FromEmailAddress", ""))[1].endswith("@unverified.example"):
         raise _refusal(400, "MessageRejected", "Email address is not verified.")
     for destination in destinations:
-        everybody = _everybody(destination)
-        if not 1 <= len(everybody) <= 50 or not all(address.isascii() for address in everybody):
+        all_texts = _all_recipients(destination)
+        if not 1 <= len(all_texts) <= 50 or not all(address.isascii() for address in all_texts):
             raise _refusal(400, "BadRequestException", "Recipients are missing or too many.")
 
 
-def _delivered(
+def _delivery_event(
     body: dict[str, Any], content: dict[str, Any], data: dict[str, Any], id_: str
 ) -> Delivered:
     destination = body["Destination"]
@@ -272,8 +279,11 @@ def _delivered(
         html = message["Body"].get("Html", {}).get("Data")
     else:
         parts = message.get("TemplateContent", {})
-        subject = _filled(parts.get("Subject"), data)
-        text, html = _filled(parts.get("Text"), data), _filled(parts.get("Html"), data)
+        subject = _fill_template(parts.get("Subject"), data)
+        text, html = (
+            _fill_template(parts.get("Text"), data),
+            _fill_template(parts.get("Html"), data),
+        )
     name, sender = parseaddr(body["FromEmailAddress"])
     headers = [*message.get("Headers", []), *body.get("ReplacementHeaders", [])]
     headers_by_name = {address["Name"]: address["Value"] for address in headers}
@@ -302,7 +312,7 @@ def _delivered(
     )
 
 
-def _filled(text: str | None, data: dict[str, Any]) -> str | None:
+def _fill_template(text: str | None, data: dict[str, Any]) -> str | None:
     return None if text is None else _PLACE.sub(lambda match: str(data[match[1]]), text)
 
 

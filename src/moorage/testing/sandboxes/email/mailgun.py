@@ -220,14 +220,14 @@ class MailgunSandbox(Sandbox):
         ]
         asked_for = body.get("pagination", {})
         skip, limit = asked_for.get("skip", 0), min(asked_for.get("limit", 10), self.page)
-        first, last = (parsedate_to_datetime(body[name]) for name in ("start", "end"))
+        first, last_time = (parsedate_to_datetime(body[name]) for name in ("start", "end"))
         rows = [
             {
                 "dimensions": [{"dimension": "time", "value": day, "display_value": day}],
-                "metrics": {name: counted.get(name) for name in body["metrics"]},
+                "metrics": {name: counts.get(name) for name in body["metrics"]},
             }
-            for day, counted in self.days
-            if values == [self.domain] and first <= parsedate_to_datetime(day) <= last
+            for day, counts in self.days
+            if values == [self.domain] and first <= parsedate_to_datetime(day) <= last_time
         ]
         pages = {"skip": skip, "limit": limit, "total": len(rows)}
         return reply({"items": rows[skip : skip + limit], "pagination": pages})
@@ -253,13 +253,15 @@ def read_form(request: SandboxRequest) -> Form:
         if name is None:
             raise _refusal(400, "malformed multipart/form-data request")
         if filename is None:
-            fields.append((_plain(name[1]), content.decode()))
+            fields.append((_plain_text(name[1]), content.decode()))
         else:
-            files.append((_plain(name[1]), _item(name[1], _plain(filename[1]), text, content)))
+            files.append(
+                (_plain_text(name[1]), _item(name[1], _plain_text(filename[1]), text, content))
+            )
     return Form(tuple(fields), tuple(files))
 
 
-def _plain(text: str) -> str:
+def _plain_text(text: str) -> str:
     for written, stands_for in _ESCAPED.items():
         text = text.replace(written, stands_for)
     return text
@@ -268,8 +270,8 @@ def _plain(text: str) -> str:
 def _item(name: str, filename: str, head: str, content: bytes) -> Item:
     match = _TYPE.search(head)
     kind = "application/octet-stream" if match is None else match[1].strip()
-    inline = name == "inline"
-    return Item(filename, content, kind, name, filename if inline else None)
+    is_inline = name == "inline"
+    return Item(filename, content, kind, name, filename if is_inline else None)
 
 
 def _refusal(status: int, message: str) -> Refusal:
@@ -326,20 +328,20 @@ def _check_people(form: Form) -> list[str]:
     if _emails(form, "from")[0].endswith("@unverified.example"):
         raise _refusal(400, "Domain unverified.example is not allowed to send: It is unverified.")
     to = list(dict.fromkeys(_emails(form, "to")))
-    everybody = [*to, *_emails(form, "cc"), *_emails(form, "bcc")]
+    all_texts = [*to, *_emails(form, "cc"), *_emails(form, "bcc")]
     if not to:
         raise _refusal(400, "to parameter is missing")
-    if len(everybody) > _MOST:
+    if len(all_texts) > _MOST:
         raise _refusal(400, "Too many recipients, max is 1000")
-    if "refused@example.com" in everybody or not all("@" in address for address in everybody):
+    if "refused@example.com" in all_texts or not all("@" in address for address in all_texts):
         raise _refusal(400, "to parameter is not a valid address. please check documentation")
-    if "throttled@example.com" in everybody:
+    if "throttled@example.com" in all_texts:
         raise _refusal(
             429,
             "Domain mail.example.com is not allowed to send: request limit exceeded, try again"
             " after 120 seconds",
         )
-    if "outage@example.com" in everybody:
+    if "outage@example.com" in all_texts:
         raise _refusal(500, "Internal Server Error")
     return to
 
@@ -347,23 +349,23 @@ def _check_people(form: Form) -> list[str]:
 def _deliveries(form: Form, id_: str, people: list[str]) -> list[Delivered]:
     """Return the delivered messages; with variables, one per recipient."""
     if not form.all("recipient-variables"):
-        return [_delivered(form, id_, tuple(people), {})]
+        return [_delivery_event(form, id_, tuple(people), {})]
     variables = json.loads(form.value("recipient-variables"))
     variables_by_email = {email.lower(): words for email, words in variables.items()}
     return [
-        _delivered(form, id_, (recipient,), variables_by_email.get(recipient, {}))
+        _delivery_event(form, id_, (recipient,), variables_by_email.get(recipient, {}))
         for recipient in people
     ]
 
 
-def _delivered(
+def _delivery_event(
     form: Form, id_: str, to: tuple[str, ...], variables: Mapping[str, Any]
 ) -> Delivered:
-    def filled(text: str) -> str:
+    def fill_template(text: str) -> str:
         return _VARIABLE.sub(lambda match: str(variables.get(match[1], match[0])), text)
 
     [(name, sender)] = getaddresses([form.value("from")])
-    texts = {kind: filled(form.value(kind)) or None for kind in ("text", "html")}
+    texts = {kind: fill_template(form.value(kind)) or None for kind in ("text", "html")}
     return Delivered(
         id=id_,
         sender=sender,
@@ -371,14 +373,16 @@ def _delivered(
         to=to,
         cc=tuple(_emails(form, "cc")),
         bcc=tuple(_emails(form, "bcc")),
-        subject=filled(form.value("subject")),
+        subject=fill_template(form.value("subject")),
         text=texts["text"],
         html=texts["html"],
         headers={key: decoded(value) for key, value in form.below("h:").items()},
         items=tuple(item for _, item in form.files),
         raw={
             "fields": form.fields,
-            "user-variables": {key: filled(value) for key, value in form.below("v:").items()},
+            "user-variables": {
+                key: fill_template(value) for key, value in form.below("v:").items()
+            },
         },
     )
 

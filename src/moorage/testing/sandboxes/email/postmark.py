@@ -130,8 +130,8 @@ class PostmarkSandbox(Sandbox):
         try:
             check(body)
             people = _checked_people(body)
-        except _Refused as refused:
-            return {"ErrorCode": refused.code, "Message": refused.message}
+        except _Refused as refused_value:
+            return {"ErrorCode": refused_value.code, "Message": refused_value.message}
         _check_magic(people)
         inactive = [email for email in people if email in self.inactive]
         if len(inactive) == len(people):
@@ -142,7 +142,7 @@ class PostmarkSandbox(Sandbox):
                 " Inactive recipients are ones that have generated a hard bounce.",
             }
         id_ = f"00000000-0000-4000-8000-{self.number():012d}"
-        self.delivered.append(_delivered(body, id_, self.inactive))
+        self.delivered.append(_delivery_event(body, id_, self.inactive))
         message = "OK"
         if inactive:
             message = (
@@ -178,12 +178,12 @@ class PostmarkSandbox(Sandbox):
             return self.unknown(request)
         if set(query) - {"fromdate", "todate", "tag", "messagestream"}:
             raise _refusal(403, "Invalid request field(s)")
-        first, last = query.get("fromdate", ""), query.get("todate", "9999-12-31")
+        first, last_text = query.get("fromdate", ""), query.get("todate", "9999-12-31")
         stream = query.get("messagestream")
         rows = [
             {"Date": day["Date"], **{name: day[name] for name in _DAYS[report] if name in day}}
             for day in self.days
-            if first <= day["Date"] <= last and stream in {None, day.get("MessageStream")}
+            if first <= day["Date"] <= last_text and stream in {None, day.get("MessageStream")}
         ]
         sums = {name: sum(row.get(name, 0) for row in rows) for name in _DAYS[report]}
         return reply({"Days": rows, **sums})
@@ -275,19 +275,19 @@ def _check_magic(people: list[str]) -> None:
         raise _refusal(100, "Postmark is offline for maintenance.", 503)
 
 
-def _delivered(body: dict[str, Any], id_: str, inactive: set[str]) -> Delivered:
+def _delivery_event(body: dict[str, Any], id_: str, inactive: set[str]) -> Delivered:
     [(name, sender)] = getaddresses([body["From"]])
 
-    def people(field: str) -> tuple[str, ...]:
+    def recipient_texts(field: str) -> tuple[str, ...]:
         return tuple(email for email in _emails(body, field) if email not in inactive)
 
     return Delivered(
         id=id_,
         sender=sender,
         sender_name=decoded(name) or None,
-        to=people("To"),
-        cc=people("Cc"),
-        bcc=people("Bcc"),
+        to=recipient_texts("To"),
+        cc=recipient_texts("Cc"),
+        bcc=recipient_texts("Bcc"),
         subject=body.get("Subject", ""),
         text=body.get("TextBody"),
         html=body.get("HtmlBody"),

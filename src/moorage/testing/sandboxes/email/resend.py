@@ -110,29 +110,31 @@ class ResendSandbox(Sandbox):
     def _send(self, request: SandboxRequest) -> Response:
         try:
             return reply(self._taken(request.json(), batch=False))
-        except _Refused as refused:
-            raise _refusal(refused.status, refused.name, str(refused)) from None
+        except _Refused as refused_value:
+            raise _refusal(refused_value.status, refused_value.name, str(refused_value)) from None
 
     def _batch(self, request: SandboxRequest) -> Response:
         bodies = request.json()
         if not is_list(bodies) or not 1 <= len(bodies) <= 100:
             raise _refusal(422, "validation_error", "A batch is a list of 1 to 100 emails.")
         mode = request.headers.get("x-batch-validation", "strict")
-        wrong = {
+        wrong_errors = {
             number: error
             for number, message in enumerate(bodies)
             if (error := self._wrong(message))
         }
-        if wrong and mode != "permissive":
-            first = next(iter(wrong.values()))
+        if wrong_errors and mode != "permissive":
+            first = next(iter(wrong_errors.values()))
             raise _refusal(first.status, first.name, str(first))
-        taken = [
+        taken_values = [
             self._taken(message, batch=True)
             for number, message in enumerate(bodies)
-            if number not in wrong
+            if number not in wrong_errors
         ]
-        errors = [{"index": number, "message": str(error)} for number, error in wrong.items()]
-        return reply({"data": taken} | ({"errors": errors} if mode == "permissive" else {}))
+        errors = [
+            {"index": number, "message": str(error)} for number, error in wrong_errors.items()
+        ]
+        return reply({"data": taken_values} | ({"errors": errors} if mode == "permissive" else {}))
 
     def _wrong(self, body: Any) -> _Refused | None:
         try:
@@ -145,7 +147,7 @@ class ResendSandbox(Sandbox):
         self._check(body, batch=batch)
         id_ = f"00000000-0000-4000-8000-{self.number():012d}"
         if not any(map(_is_odd, body.get("attachments", []))):
-            self.delivered.append(_delivered(body, id_))
+            self.delivered.append(_delivery_event(body, id_))
         return {"id": id_}
 
     def _check(self, body: Any, *, batch: bool) -> None:
@@ -180,12 +182,12 @@ class ResendSandbox(Sandbox):
         query = dict(request.query)
         if set(query) - _METRICS or query.get("dimensions") != "period":
             raise _refusal(422, "invalid_parameter", "A parameter is not known here.")
-        first, last = query.get("start_date", ""), query.get("end_date", "9999-12-31")
-        requested = query.get("metrics", "").split(",")
+        first, last_text = query.get("start_date", ""), query.get("end_date", "9999-12-31")
+        requested_texts = query.get("metrics", "").split(",")
         rows = [
-            {"period": day["period"], **{name: day.get(name, 0) for name in requested}}
+            {"period": day["period"], **{name: day.get(name, 0) for name in requested_texts}}
             for day in self.days
-            if first <= day["period"] <= last
+            if first <= day["period"] <= last_text
         ]
         return reply({"object": "metrics", "granularity": "daily", "totals": {}, "data": rows})
 
@@ -242,8 +244,8 @@ def _type_of(file: dict[str, Any]) -> str | None:
 
 
 def _is_odd(file: dict[str, Any]) -> bool:
-    expected, stated = _type_of(file), file.get("content_type", "").partition(";")[0]
-    return expected is not None and stated not in {"", expected}
+    expected, stated_value = _type_of(file), file.get("content_type", "").partition(";")[0]
+    return expected is not None and stated_value not in {"", expected}
 
 
 def _emails(body: dict[str, Any], name: str) -> tuple[str, ...]:
@@ -269,7 +271,7 @@ def _check_people(body: dict[str, Any]) -> None:
         raise _refusal(503, "service_unavailable", "API is temporarily unavailable")
 
 
-def _delivered(body: dict[str, Any], id_: str) -> Delivered:
+def _delivery_event(body: dict[str, Any], id_: str) -> Delivered:
     [(name, sender)] = getaddresses([body["from"]])
     html = body.get("html")
     # A text that is left out is made of the HTML; one that is empty is none.

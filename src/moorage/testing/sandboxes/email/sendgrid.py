@@ -122,7 +122,7 @@ class SendGridSandbox(Sandbox):
             return Response(200)
         id_ = f"sandbox{self.number():012d}"
         for personalization in personalizations:
-            self.delivered.append(_delivered(body, personalization, id_))
+            self.delivered.append(_delivery_event(body, personalization, id_))
         return Response(202, {"X-Message-Id": id_})
 
     def _validate(self, request: SandboxRequest) -> Response:
@@ -130,21 +130,21 @@ class SendGridSandbox(Sandbox):
         if not email:
             raise _refusal(400, "email is required", "email")
         local, _, host = email.rpartition("@")
-        bad = host.endswith(".invalid")
+        bad_value = host.endswith(".invalid")
         checks = {
             "domain": {
                 "has_valid_address_syntax": bool(local),
-                "has_mx_or_a_record": not bad,
+                "has_mx_or_a_record": not bad_value,
                 "is_suspected_disposable_address": host == "disposable.example",
             },
             "local_part": {"is_suspected_role_address": local == "info"},
-            "additional": {"has_known_bounces": bad, "has_suspected_bounces": bad},
+            "additional": {"has_known_bounces": bad_value, "has_suspected_bounces": bad_value},
         }
-        verdict = "Invalid" if bad else "Risky" if local == "info" else "Valid"
+        verdict = "Invalid" if bad_value else "Risky" if local == "info" else "Valid"
         result = {
             "email": email,
             "verdict": verdict,
-            "score": 0.1 if bad else 0.9,
+            "score": 0.1 if bad_value else 0.9,
             "checks": checks,
         }
         if host == "gmial.com":
@@ -155,8 +155,8 @@ class SendGridSandbox(Sandbox):
         query = dict(request.query)
         if "start_date" not in query:
             raise _refusal(400, "start_date is required", "start_date")
-        first, last = query["start_date"], query.get("end_date", "9999-12-31")
-        days = [day for day in self.days if first <= day["date"] <= last]
+        first, last_text = query["start_date"], query.get("end_date", "9999-12-31")
+        days = [day for day in self.days if first <= day["date"] <= last_text]
         begin = int(query.get("offset", "0"))
         return reply(days[begin : begin + int(query.get("limit", "500"))])
 
@@ -173,22 +173,22 @@ def _check(
     body: dict[str, Any], personalizations: list[dict[str, Any]], templates: tuple[str, ...]
 ) -> None:
     """Refuse the messages that SendGrid refuses."""
-    unknown = set(body) - _FIELDS or {
+    unknown_texts = set(body) - _FIELDS or {
         name for personalization in personalizations for name in set(personalization) - _OWN
     }
-    if unknown:
-        raise _refusal(400, f"Unknown fields: {sorted(unknown)}", min(unknown))
+    if unknown_texts:
+        raise _refusal(400, f"Unknown fields: {sorted(unknown_texts)}", min(unknown_texts))
     if not 1 <= len(personalizations) <= 1_000:
         raise _refusal(400, "1 to 1000 personalizations are allowed", "personalizations")
     people = 0
     for number, personalization in enumerate(personalizations):
-        everybody = [
+        all_values = [
             *personalization.get("to", []),
             *personalization.get("cc", []),
             *personalization.get("bcc", []),
         ]
-        people += len(everybody)
-        emails = [person["email"].lower() for person in everybody]
+        people += len(all_values)
+        emails = [person["email"].lower() for person in all_values]
         if not personalization.get("to") or len(set(emails)) < len(emails):
             raise _refusal(
                 400, "Each needs a to, and each address once", f"personalizations.{number}"
@@ -222,10 +222,10 @@ def _check_contents(body: dict[str, Any], templates: tuple[str, ...]) -> None:
         raise _refusal(400, "There is a limit of 10 categories", "categories")
 
 
-def _delivered(body: dict[str, Any], personalization: dict[str, Any], id_: str) -> Delivered:
+def _delivery_event(body: dict[str, Any], personalization: dict[str, Any], id_: str) -> Delivered:
     words = personalization.get("substitutions", {})
 
-    def filled(text: str | None) -> str | None:
+    def fill_template(text: str | None) -> str | None:
         for name, word in words.items():
             text = None if text is None else text.replace(name, word)
         return text
@@ -239,9 +239,9 @@ def _delivered(body: dict[str, Any], personalization: dict[str, Any], id_: str) 
         to=_emails(personalization, "to"),
         cc=_emails(personalization, "cc"),
         bcc=_emails(personalization, "bcc"),
-        subject=filled(body.get("subject")) or "",
-        text=filled(parts.get("text/plain")),
-        html=filled(parts.get("text/html")),
+        subject=fill_template(body.get("subject")) or "",
+        text=fill_template(parts.get("text/plain")),
+        html=fill_template(parts.get("text/html")),
         headers={name: decoded(value) for name, value in headers.items()},
         items=tuple(
             Item(

@@ -150,8 +150,8 @@ class _Conversation(StreamRequestHandler):
             self.connection.close()
 
     def _say(self, *lines: str) -> None:
-        *first, last = lines
-        text = "".join(f"{line[:3]}-{line[4:]}\r\n" for line in first) + f"{last}\r\n"
+        *first, last_text = lines
+        text = "".join(f"{line[:3]}-{line[4:]}\r\n" for line in first) + f"{last_text}\r\n"
         self.wfile.write(text.encode())
         self.wfile.flush()
 
@@ -168,8 +168,8 @@ class _Conversation(StreamRequestHandler):
         if answer is None:
             self._say("502 5.5.1 There is no such command")
             return True
-        stays: bool = answer(text)
-        return stays
+        is_lasting: bool = answer(text)
+        return is_lasting
 
     def _ehlo(self, _: str) -> bool:
         sandbox = self.sandbox
@@ -188,8 +188,8 @@ class _Conversation(StreamRequestHandler):
 
     def _auth(self, text: str) -> bool:
         sandbox = self.sandbox
-        _, method, encoded = text.split(" ", 2)
-        credentials = b64decode(encoded).decode()
+        _, method, encoded_text = text.split(" ", 2)
+        credentials = b64decode(encoded_text).decode()
         expected = {
             "PLAIN": f"\0{sandbox.username}\0{sandbox.password}",
             "XOAUTH2": f"user={sandbox.username}\1auth=Bearer {sandbox.password}\1\1",
@@ -265,15 +265,19 @@ def read_message(message: bytes, recipients: tuple[str, ...]) -> Delivered:
         content = part.get_payload(decode=True)
         content_id = None if cid is None else str(cid).strip("<>")
         items.append(Item(part.get_filename(), content, kind, where, content_id))
-    shown = {name: _emails(read, name) for name in ("to", "cc")}
+    shown_texts = {name: _emails(read, name) for name in ("to", "cc")}
     name, sender = parseaddr(str(read["from"]))
     return Delivered(
         id=str(read["message-id"]),
         sender=sender,
         sender_name=name or None,
-        to=shown["to"],
-        cc=shown["cc"],
-        bcc=tuple(address for address in recipients if address not in shown["to"] + shown["cc"]),
+        to=shown_texts["to"],
+        cc=shown_texts["cc"],
+        bcc=tuple(
+            address
+            for address in recipients
+            if address not in shown_texts["to"] + shown_texts["cc"]
+        ),
         subject=str(read["subject"]),
         text=texts.get("text/plain"),
         html=texts.get("text/html"),
@@ -290,8 +294,8 @@ def _emails(read: Any, name: str) -> tuple[str, ...]:
 
 def fixture(_: Path) -> SandboxFixture:
     """Return an account that every scenario can use."""
-    opened = ExitStack()
-    server = opened.enter_context(SmtpSandbox())
+    opened_stack = ExitStack()
+    server = opened_stack.enter_context(SmtpSandbox())
     return SandboxFixture(
         options={
             "host": server.host,
@@ -301,5 +305,5 @@ def fixture(_: Path) -> SandboxFixture:
             "credentials": server.password,
             "sender": "shop@acme.example",
         },
-        close=opened.close,
+        close=opened_stack.close,
     )

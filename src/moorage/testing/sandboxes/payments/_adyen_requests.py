@@ -153,9 +153,9 @@ def body_of(request: SandboxRequest) -> dict[str, Any]:
 
 def check(body: dict[str, Any], types: dict[str, type], kind: str) -> None:
     """Refuse fields that are not known, or of another type."""
-    unknown = sorted(set(body) - set(types))
-    if unknown:
-        fields = ", ".join(unknown)
+    unknown_texts = sorted(set(body) - set(types))
+    if unknown_texts:
+        fields = ", ".join(unknown_texts)
         raise error(
             400, "702", f"Structure of {kind} contains the following unknown fields: [{fields}]"
         )
@@ -189,26 +189,26 @@ def check_payment(body: dict[str, Any]) -> None:
     if len(metadata) > 20 or any(len(k) > 20 or len(v) > 80 for k, v in metadata.items()):
         raise error(422, "177", "Metadata size exceeds limit")
     for name in ("billingAddress", "deliveryAddress"):
-        missing = [part for part in ADDRESS if name in body and not body[name].get(part)]
-        if missing:
-            raise error(422, "702", f"{name} has no {', '.join(missing)}")
+        missing_texts = [part for part in ADDRESS if name in body and not body[name].get(part)]
+        if missing_texts:
+            raise error(422, "702", f"{name} has no {', '.join(missing_texts)}")
     _check_stored(body)
 
 
 def _check_stored(body: dict[str, Any]) -> None:
-    stored = body["paymentMethod"].get("storedPaymentMethodId")
-    if stored is None:
+    stored_value = body["paymentMethod"].get("storedPaymentMethodId")
+    if stored_value is None:
         return
     if len(body.get("shopperReference", "")) < 3:
         raise error(422, "702", "Required field 'shopperReference' is missing.")
-    if stored not in OUTCOMES and stored != CHALLENGE and len(stored) != 16:
+    if stored_value not in OUTCOMES and stored_value != CHALLENGE and len(stored_value) != 16:
         raise error(422, "803", "PaymentDetail not found")
 
 
 def is_challenged(method: dict[str, Any]) -> bool:
     """True if the holder of this card must confirm their identity."""
-    stated = method.get("number") or method.get("encryptedCardNumber") or ""
-    number = str(stated).removeprefix("test_")
+    stated_value = method.get("number") or method.get("encryptedCardNumber") or ""
+    number = str(stated_value).removeprefix("test_")
     return number == CHALLENGED or method.get("storedPaymentMethodId") == CHALLENGE
 
 

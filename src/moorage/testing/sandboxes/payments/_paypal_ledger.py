@@ -147,14 +147,14 @@ class PayPalLedger(Sandbox):
     def _authorize(self, order: Resource, amount: Resource, vault_id: str) -> None:
         authorization = self._create_under(order, "authorizations", "0A", amount, vault_id)
         authorization |= {"expiration_time": self._time(_DAYS)}
-        if not _declined(authorization, vault_id, "DENIED"):
+        if not _is_declined(authorization, vault_id, "DENIED"):
             authorization["status"] = "CREATED"
             self._notify_about("PAYMENT.AUTHORIZATION.CREATED", "authorization", authorization)
 
     def _take(self, order: Resource, amount: Resource, vault_id: str, *, final: bool) -> Resource:
         capture = self._create_under(order, "captures", "3C", amount, vault_id)
         capture["final_capture"] = final
-        if _declined(capture, vault_id, "DECLINED"):
+        if _is_declined(capture, vault_id, "DECLINED"):
             self._notify_about("PAYMENT.CAPTURE.DECLINED", "capture", capture)
         elif vault_id == "pending-1":
             capture |= {"status": "PENDING", "status_details": {"reason": "PENDING_REVIEW"}}
@@ -206,8 +206,8 @@ class PayPalLedger(Sandbox):
         order["purchase_units"][0]["payments"].setdefault("refunds", []).append(refund)
         self.refunds[refund["id"]] = refund
         self._order_of[refund["id"]] = order["id"]
-        whole = self._refunded(capture) == read(capture["amount"])
-        capture["status"] = "REFUNDED" if whole else "PARTIALLY_REFUNDED"
+        is_whole = self._refunded(capture) == read(capture["amount"])
+        capture["status"] = "REFUNDED" if is_whole else "PARTIALLY_REFUNDED"
         self._report("T1107", refund["id"], amount * -1, custom_id)
         self._notify_about("PAYMENT.CAPTURE.REFUNDED", "refund", refund)
         return refund
@@ -293,7 +293,7 @@ def usual_now() -> float:
     return time.time()
 
 
-def _declined(resource: Resource, vault_id: str, status: str) -> bool:
+def _is_declined(resource: Resource, vault_id: str, status: str) -> bool:
     """True if the id of the card in the vault makes it refuse; the resource states it then."""
     if not vault_id.startswith(_DECLINES):
         return False

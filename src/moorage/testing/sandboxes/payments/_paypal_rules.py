@@ -108,13 +108,13 @@ def unprocessable(issue: str) -> Refusal:
 
 def checked(body: object, rule: Rule) -> dict[str, Any]:
     """A body that breaks no rule; one with a field that is not known here is refused, too."""
-    wrong = next(_wrong(body, rule, ""), None)
-    if wrong is not None:
-        raise Refusal(refusal(400, "INVALID_REQUEST", *wrong))
+    wrong_texts = next(_field_problems(body, rule, ""), None)
+    if wrong_texts is not None:
+        raise Refusal(refusal(400, "INVALID_REQUEST", *wrong_texts))
     return body  # type: ignore[return-value]  # a table, by its rule
 
 
-def _wrong(value: object, rule: Rule, at: str) -> Iterator[tuple[str, str]]:
+def _field_problems(value: object, rule: Rule, at: str) -> Iterator[tuple[str, str]]:
     if isinstance(rule, int):
         if not isinstance(value, str):
             yield "INVALID_PARAMETER_SYNTAX", at
@@ -135,7 +135,7 @@ def _wrong(value: object, rule: Rule, at: str) -> Iterator[tuple[str, str]]:
 def _wrong_items(value: object, rule: Rule, at: str) -> Iterator[tuple[str, str]]:
     if is_list(value) and value:
         for number, item in enumerate(value):
-            yield from _wrong(item, rule, f"{at}/{number}")
+            yield from _field_problems(item, rule, f"{at}/{number}")
     else:
         yield "INVALID_ARRAY_MIN_ITEMS", at
 
@@ -152,7 +152,7 @@ def _wrong_fields(value: object, rules: Mapping[str, Rule], at: str) -> Iterator
         if name not in rules_by_name:
             yield "INVALID_PARAMETER", f"{at}/{name}"
         else:
-            yield from _wrong(item, rules_by_name[name], f"{at}/{name}")
+            yield from _field_problems(item, rules_by_name[name], f"{at}/{name}")
 
 
 def amount_of(amount: Mapping[str, str]) -> Money:

@@ -55,12 +55,12 @@ class Certificates(Sandbox):
 
 def signed(body: bytes, number: int, webhook_id: str, now: str) -> dict[str, str]:
     """The headers of a webhook."""
-    sent = f"00000000-0000-4000-8000-{number:012d}"
-    content = f"{sent}|{now}|{webhook_id}|{zlib.crc32(body)}"
+    sent_text = f"00000000-0000-4000-8000-{number:012d}"
+    content = f"{sent_text}|{now}|{webhook_id}|{zlib.crc32(body)}"
     signature = _key().sign(content.encode(), padding.PKCS1v15(), hashes.SHA256())
     return {
         "Content-Type": "application/json",
-        "PAYPAL-TRANSMISSION-ID": sent,
+        "PAYPAL-TRANSMISSION-ID": sent_text,
         "PAYPAL-TRANSMISSION-TIME": now,
         "PAYPAL-TRANSMISSION-SIG": b64encode(signature).decode(),
         "PAYPAL-CERT-URL": f"https://api.sandbox.paypal.com{CERTIFICATE}",

@@ -182,8 +182,8 @@ class StripeLedger(Sandbox):
             "data": {"object": dict(resource)},
         }
         body, moment = json.dumps(event).encode(), int(self.now())
-        signed = f"{moment}.".encode() + body
-        signature = hmac.new(self.webhook_secret.encode(), signed, hashlib.sha256).hexdigest()
+        signed_bytes = f"{moment}.".encode() + body
+        signature = hmac.new(self.webhook_secret.encode(), signed_bytes, hashlib.sha256).hexdigest()
         headers = {
             "Content-Type": "application/json",
             "Stripe-Signature": f"t={moment},v1={signature}",

@@ -117,7 +117,7 @@ class AdyenSandbox(Sandbox):
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
         """The sandbox's routes, by method and path."""
-        below: dict[str, Callable[..., Response]] = {
+        lower_functions: dict[str, Callable[..., Response]] = {
             "/payments": self._pay,
             "/payments/details": self._complete,
             "/payments/{psp}/{verb}": self._modify,
@@ -126,7 +126,7 @@ class AdyenSandbox(Sandbox):
         return {
             f"POST {base}{path}": self._once(handle)
             for base in ("/v72", "/checkout/v72")
-            for path, handle in below.items()
+            for path, handle in lower_functions.items()
         }
 
     def unknown(self, request: SandboxRequest) -> Response:
@@ -268,13 +268,13 @@ class AdyenSandbox(Sandbox):
         return self._finish(*self._returns[token])
 
     def _finish(self, payment: AdyenPayment, outcome: dict[str, str]) -> Response:
-        refused = outcome["resultCode"] not in {"Authorised", "Received"}
+        is_refused = outcome["resultCode"] not in {"Authorised", "Received"}
         payment.outcome = outcome
         if outcome["resultCode"] == "Authorised" and not payment.authorised:
             payment.authorised = payment.value
             payment.captured = payment.value if payment.automatic else 0
         reason = outcome.get("refusalReason", "")
-        self._open.append((payment.psp, "", payment, {"success": not refused, "reason": reason}))
+        self._open.append((payment.psp, "", payment, {"success": not is_refused, "reason": reason}))
         return reply(
             {
                 "pspReference": payment.psp,
@@ -338,21 +338,21 @@ class AdyenSandbox(Sandbox):
                 payment.captured = payment.value if payment.automatic else 0
             self.happens("AUTHORISATION", payment.psp, success=success, reason=reason)
             return
-        more = {}
+        further_values = {}
         if verb == "reversals":
             verb = "refunds" if payment.captured else "cancels"
-            more = {"modification.action": verb.removesuffix("s")}
+            further_values = {"modification.action": verb.removesuffix("s")}
             modification = {**modification, "value": payment.captured, "currency": payment.currency}
             modification["event"] = "CANCEL_OR_REFUND"
-        why = getattr(self, f"_{verb}")(payment, modification)
+        reason_value = getattr(self, f"_{verb}")(payment, modification)
         self.happens(
             modification.get("event", _EVENTS[verb]),
             payment.psp,
             value=modification.get("value"),
-            success=not why,
-            reason=why,
+            success=not reason_value,
+            reason=reason_value,
             by=by,
-            **more,
+            **further_values,
         )
 
     def _captures(self, payment: AdyenPayment, modification: dict[str, Any]) -> str:

@@ -201,13 +201,15 @@ class MollieSandbox(Sandbox):
             begin = 0 if start is None else names.index(start)
             end = begin + int(limit)
             page = [resources()[name] for name in names[begin:end]]
-            url, more = f"{_API}{request.path}", names[end : end + 1]
-            following = _link(f"{url}?from={more[0]}&limit={limit}") if more else None
+            url, further_texts = f"{_API}{request.path}", names[end : end + 1]
+            following_values = (
+                _link(f"{url}?from={further_texts[0]}&limit={limit}") if further_texts else None
+            )
             name = request.path.rpartition("/")[2]
             links = {
                 "self": _link(url),
                 "previous": None,
-                "next": following,
+                "next": following_values,
                 "documentation": _link(f"{_DOCUMENTATION}/list-{name}", "text/html"),
             }
             body = {"count": len(page), "_embedded": {name: page}, "_links": links}
@@ -279,20 +281,23 @@ class MollieSandbox(Sandbox):
 
     def _show(self, request: SandboxRequest, id: str) -> Response:
         embed = _check_query(request, "embed").get("embed", "")
-        payment, whole = self._payment(id), {"captures": self.captures, "refunds": self.refunds}
+        payment, whole_fields = (
+            self._payment(id),
+            {"captures": self.captures, "refunds": self.refunds},
+        )
         embedded_names = [name for name in embed.split(",") if name]
-        if not set(embedded_names) <= set(whole):
+        if not set(embedded_names) <= set(whole_fields):
             return error(400, "Bad Request", "The embed is invalid", "embed")
-        embedded = {
-            name: [move for move in whole[name].values() if move["paymentId"] == id]
+        embedded_fields = {
+            name: [move for move in whole_fields[name].values() if move["paymentId"] == id]
             for name in embedded_names
         }
-        return reply({**payment, "_embedded": embedded} if embedded_names else payment)
+        return reply({**payment, "_embedded": embedded_fields} if embedded_names else payment)
 
     def _show_refund(self, _: SandboxRequest, id: str, refund: str) -> Response:
         resource = self.refunds.get(refund)
         if resource is None or resource["paymentId"] != id:
-            raise _missing(refund)
+            raise _missing_resource(refund)
         return reply(resource)
 
     def _cancel(self, _: SandboxRequest, id: str) -> Response:
@@ -319,10 +324,14 @@ class MollieSandbox(Sandbox):
         fields, payment = check_fields(request.json(), CAPTURE), self._payment(id)
         if payment["status"] != "authorized":
             raise wrong("The payment is not authorized")
-        whole = amount_of(payment["amount"])
-        left = whole - self._of(payment, "amountCaptured")
-        amount = amount_of(fields["amount"], whole.currency) if "amount" in fields else left
-        if amount > left:
+        whole_amount = amount_of(payment["amount"])
+        remaining_amount = whole_amount - self._of(payment, "amountCaptured")
+        amount = (
+            amount_of(fields["amount"], whole_amount.currency)
+            if "amount" in fields
+            else remaining_amount
+        )
+        if amount > remaining_amount:
             raise wrong("The amount is higher than the maximum", "amount")
         key = f"cpt_{self.number():08d}"
         capture = {
@@ -337,7 +346,7 @@ class MollieSandbox(Sandbox):
         }
         self.captures[key] = capture
         self._add(payment, "amountCaptured", amount)
-        if amount == left:
+        if amount == remaining_amount:
             payment |= {"status": "paid", "paidAt": self._moment()}
         self._tell(payment)
         # Mollie takes note of it first, and captures a little later.
@@ -349,10 +358,10 @@ class MollieSandbox(Sandbox):
             raise wrong("The amount is missing", "amount")
         whole = amount_of(payment["amount"])
         amount = amount_of(fields["amount"], whole.currency)
-        taken = self._of(payment, "amountCaptured")
+        taken_amount = self._of(payment, "amountCaptured")
         if payment["status"] == "paid" and payment["captureMode"] == "automatic":
-            taken = whole
-        if amount > taken - self._of(payment, "amountRefunded"):
+            taken_amount = whole
+        if amount > taken_amount - self._of(payment, "amountRefunded"):
             raise wrong("The amount is higher than the maximum", "amount")
         key = f"re_{self.number():08d}"
         refund = {
@@ -410,7 +419,7 @@ class MollieSandbox(Sandbox):
 
     def _payment(self, id: str) -> dict[str, Any]:
         if id not in self.payments:
-            raise _missing(id)
+            raise _missing_resource(id)
         return self.payments[id]
 
     def _of(self, payment: dict[str, Any], name: str) -> Money:
@@ -446,7 +455,7 @@ def _links_of(payment: str, kind: str, id: str) -> dict[str, Any]:
     }
 
 
-def _missing(id: str) -> Refusal:
+def _missing_resource(id: str) -> Refusal:
     return Refusal(error(404, "Not Found", f"No entity exists with token '{id}'"))
 
 

@@ -102,17 +102,17 @@ class PayPalSandbox(PayPalLedger):
     def routes(self) -> Mapping[str, Callable[..., Response]]:
         """The sandbox's routes, by method and path."""
         orders, payments = "/v2/checkout/orders", "/v2/payments"
-        once = self._once
+        first_function = self._once
         return {
-            f"POST {orders}": once(self._create),
+            f"POST {orders}": first_function(self._create),
             f"GET {orders}/{{id}}": self._shows(lambda: self.orders),
-            f"POST {orders}/{{id}}/capture": once(self._finish("CAPTURE")),
-            f"POST {orders}/{{id}}/authorize": once(self._finish("AUTHORIZE")),
+            f"POST {orders}/{{id}}/capture": first_function(self._finish("CAPTURE")),
+            f"POST {orders}/{{id}}/authorize": first_function(self._finish("AUTHORIZE")),
             f"GET {payments}/authorizations/{{id}}": self._shows(lambda: self.authorizations),
-            f"POST {payments}/authorizations/{{id}}/capture": once(self._capture),
+            f"POST {payments}/authorizations/{{id}}/capture": first_function(self._capture),
             f"POST {payments}/authorizations/{{id}}/void": self._void,
             f"GET {payments}/captures/{{id}}": self._shows(lambda: self.captures),
-            f"POST {payments}/captures/{{id}}/refund": once(self._refund),
+            f"POST {payments}/captures/{{id}}/refund": first_function(self._refund),
             f"GET {payments}/refunds/{{id}}": self._shows(lambda: self.refunds),
             "GET /v1/customer/disputes": self._list,
             "GET /v1/reporting/transactions": self._search,
@@ -163,7 +163,7 @@ class PayPalSandbox(PayPalLedger):
         source: Resource = body.get("payment_source", {})
         if source and request.headers.get("PayPal-Request-Id") is None:
             raise Refusal(refusal(400, "INVALID_REQUEST", "PAYPAL_REQUEST_ID_REQUIRED"))
-        waits = self._waits(source)
+        is_waiting = self._waits(source)
         key = self._id("5O")
         order: Resource = {
             "id": key,
@@ -172,7 +172,7 @@ class PayPalSandbox(PayPalLedger):
             "purchase_units": [{"reference_id": "default", **unit}],
             "create_time": self._time(),
         }
-        if waits:
+        if is_waiting:
             self._move(order, "PAYER_ACTION_REQUIRED" if source else "CREATED", ())
             query = urlencode({"token": key})
             leads = {"rel": "payer-action" if source else "approve", "method": "GET"}
@@ -181,7 +181,7 @@ class PayPalSandbox(PayPalLedger):
         else:
             self._perform(order)
         self.orders[key] = order
-        return _shown(request, order, 200 if waits else 201)
+        return _representation(request, order, 200 if is_waiting else 201)
 
     def _waits(self, source: Resource) -> bool:
         """True if the buyer has to act first."""
@@ -205,11 +205,11 @@ class PayPalSandbox(PayPalLedger):
                 raise unprocessable(_DONE[intent])
             if order["intent"] != intent:
                 raise unprocessable("ACTION_DOES_NOT_MATCH_INTENT")
-            entered = "last_digits" in order["payment_source"].get("card", {})
-            if order["status"] != "APPROVED" and not entered:
+            is_entered = "last_digits" in order["payment_source"].get("card", {})
+            if order["status"] != "APPROVED" and not is_entered:
                 raise unprocessable("ORDER_NOT_APPROVED")
             self._perform(order)
-            return _shown(request, order, 201)
+            return _representation(request, order, 201)
 
         return answer
 
@@ -219,28 +219,30 @@ class PayPalSandbox(PayPalLedger):
         authorization = self._found_or_404(self.authorizations, id)
         order = self.orders[self._order_of[id]]
         body = checked(request.json(), CAPTURE)
-        whole, before = read(authorization["amount"]), self._captured(order)
-        amount = amount_of(body["amount"]) if "amount" in body else whole
+        whole_amount, previous_amount = read(authorization["amount"]), self._captured(order)
+        amount = amount_of(body["amount"]) if "amount" in body else whole_amount
         if authorization["status"] == "VOIDED":
             raise unprocessable("AUTHORIZATION_VOIDED")
-        if amount.currency != whole.currency:
+        if amount.currency != whole_amount.currency:
             raise unprocessable("AUTH_CAPTURE_CURRENCY_MISMATCH")
-        if authorization["status"] == "CAPTURED" or _closed(order):
+        if authorization["status"] == "CAPTURED" or _is_order_closed(order):
             raise unprocessable("AUTHORIZATION_ALREADY_CAPTURED")
         # PayPal allows a little more than was set aside.
-        if (before + amount).minor * 100 > whole.minor * 115:
+        if (previous_amount + amount).minor * 100 > whole_amount.minor * 115:
             raise unprocessable("MAX_CAPTURE_AMOUNT_EXCEEDED")
         final = bool(body.get("final_capture", False))
         capture = self._take(order, written(amount), "", final=final)
-        done = before + amount >= whole
-        authorization["status"] = "CAPTURED" if done else "PARTIALLY_CAPTURED"
-        return _shown(request, capture, 201)
+        is_finished = previous_amount + amount >= whole_amount
+        authorization["status"] = "CAPTURED" if is_finished else "PARTIALLY_CAPTURED"
+        return _representation(request, capture, 201)
 
     def _void(self, request: SandboxRequest, id: str) -> Response:
         authorization = self._found_or_404(self.authorizations, id)
         if authorization["status"] == "VOIDED":
             raise unprocessable("PREVIOUSLY_VOIDED")
-        if authorization["status"] == "CAPTURED" or _closed(self.orders[self._order_of[id]]):
+        if authorization["status"] == "CAPTURED" or _is_order_closed(
+            self.orders[self._order_of[id]]
+        ):
             raise unprocessable("PREVIOUSLY_CAPTURED")
         authorization |= {"status": "VOIDED", "update_time": self._time()}
         self._notify_about("PAYMENT.AUTHORIZATION.VOIDED", "authorization", authorization)
@@ -251,17 +253,19 @@ class PayPalSandbox(PayPalLedger):
     def _refund(self, request: SandboxRequest, id: str) -> Response:
         capture = self._found_or_404(self.captures, id)
         body = checked(request.json(), REFUND)
-        left = read(capture["amount"]) - self._refunded(capture)
-        amount = amount_of(body["amount"]) if "amount" in body else left
+        remaining_amount = read(capture["amount"]) - self._refunded(capture)
+        amount = amount_of(body["amount"]) if "amount" in body else remaining_amount
         if capture["status"] == "PENDING":
             raise unprocessable("PENDING_CAPTURE")
-        if amount.currency != left.currency:
+        if amount.currency != remaining_amount.currency:
             raise unprocessable("REFUND_CAPTURE_CURRENCY_MISMATCH")
         if capture["status"] == "REFUNDED":
             raise unprocessable("CAPTURE_FULLY_REFUNDED")
-        if amount > left:
+        if amount > remaining_amount:
             raise unprocessable("REFUND_AMOUNT_EXCEEDED")
-        return _shown(request, self._refund_capture(capture, amount, body.get("custom_id")), 201)
+        return _representation(
+            request, self._refund_capture(capture, amount, body.get("custom_id")), 201
+        )
 
     # --- lists ---------------------------------------------------------------
 
@@ -272,9 +276,9 @@ class PayPalSandbox(PayPalLedger):
         size, start = int(query.get("page_size", "10")), int(query.get("next_page_token", "0"))
         if not 1 <= size <= _PAGE:
             raise Refusal(refusal(400, "INVALID_REQUEST", "INVALID_PARAMETER_VALUE", "page_size"))
-        since = query.get("start_time", "")
+        start_text = query.get("start_time", "")
         disputes = [
-            dispute for dispute in self.disputes.values() if dispute["create_time"] >= since
+            dispute for dispute in self.disputes.values() if dispute["create_time"] >= start_text
         ][::-1]
         links = [link("self", "/v1/customer/disputes")]
         if start + size < len(disputes):
@@ -287,16 +291,16 @@ class PayPalSandbox(PayPalLedger):
         query = dict(request.query)
         if not {"start_date", "end_date"} <= query.keys() <= _REPORT:
             raise Refusal(refusal(400, "INVALID_REQUEST", "INVALID_PARAMETER"))
-        since, until = (_moment(query[name]) for name in ("start_date", "end_date"))
+        start_time, end_time = (_moment(query[name]) for name in ("start_date", "end_date"))
         size, page = int(query.get("page_size", "100")), int(query.get("page", "1"))
         if page < 1 or not 1 <= size <= _REPORTED:
             raise Refusal(refusal(400, "INVALID_REQUEST", "INVALID_PARAMETER_VALUE"))
-        if until - since > timedelta(days=31):
+        if end_time - start_time > timedelta(days=31):
             raise Refusal(refusal(400, "INVALID_REQUEST", "DATE_RANGE_TOO_LONG"))
         matches = [
             {"transaction_info": transaction}
             for transaction in reversed(self.transactions)
-            if since <= _moment(transaction["transaction_initiation_date"]) <= until
+            if start_time <= _moment(transaction["transaction_initiation_date"]) <= end_time
         ]
         pages = -(-len(matches) // size)
         rows = {"transaction_details": matches[(page - 1) * size : page * size]}
@@ -315,7 +319,7 @@ def _wants_all(request: SandboxRequest) -> bool:
     return request.headers.get("Prefer") == "return=representation"
 
 
-def _shown(request: SandboxRequest, resource: Resource, status: int) -> Response:
+def _representation(request: SandboxRequest, resource: Resource, status: int) -> Response:
     """Return the full representation if requested."""
     summary = {name: resource[name] for name in ("id", "status", "links") if name in resource}
     return reply(_without_wishes(resource) if _wants_all(request) else summary, status)
@@ -338,19 +342,19 @@ def _without_wishes(resource: Resource) -> Resource:
     return {**resource, "payment_source": means}
 
 
-def _closed(order: Resource) -> bool:
+def _is_order_closed(order: Resource) -> bool:
     captures: list[Resource] = order["purchase_units"][0].get("payments", {}).get("captures", [])
     return any(capture["final_capture"] for capture in captures)
 
 
 def _summary(dispute: Resource) -> Resource:
     """Return a dispute as lists show it, without its transactions."""
-    hidden = {"disputed_transactions", "dispute_outcome"}
+    hidden_texts = {"disputed_transactions", "dispute_outcome"}
     at = f"/v1/customer/disputes/{dispute['dispute_id']}"
-    shown: dict[str, Any] = {
-        name: field_value for name, field_value in dispute.items() if name not in hidden
+    shown_fields: dict[str, Any] = {
+        name: field_value for name, field_value in dispute.items() if name not in hidden_texts
     }
-    return {**shown, "links": [link("self", at)]}
+    return {**shown_fields, "links": [link("self", at)]}
 
 
 def fixture(_: Path) -> SandboxFixture:

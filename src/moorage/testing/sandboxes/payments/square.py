@@ -115,8 +115,10 @@ class SquareSandbox(Sandbox):
                 }
                 payment = self.payments[refund["payment_id"]]
                 if success:
-                    refunded = refund["amount_money"]["amount"] + _minor(payment, "refunded_money")
-                    payment["refunded_money"] = {**refund["amount_money"], "amount": refunded}
+                    refunded_value = refund["amount_money"]["amount"] + _minor_amount(
+                        payment, "refunded_money"
+                    )
+                    payment["refunded_money"] = {**refund["amount_money"], "amount": refunded_value}
                 self._tell("refund.updated", "refund", refund)
                 self._changed(payment)
 
@@ -206,12 +208,12 @@ class SquareSandbox(Sandbox):
             limit, begin = int(query.get("limit", "100")), query.get("cursor", "0")
             if not begin.isdigit() or not 1 <= limit <= 100:
                 raise wrong("INVALID_CURSOR", "This is no cursor, or no limit.", field="cursor")
-            since, until = _moment_of(query, "begin_time"), _moment_of(query, "end_time")
+            start_text, end_time = _moment_of(query, "begin_time"), _moment_of(query, "end_time")
             matches = [
                 resource
                 for resource in list(resources().values())[::-1]
                 if time_field is None
-                or (since or "") <= resource[time_field][:19] <= (until or "9999")
+                or (start_text or "") <= resource[time_field][:19] <= (end_time or "9999")
             ]
             end = int(begin) + limit
             page, name = matches[int(begin) : end], request.path.rpartition("/")[2]
@@ -248,8 +250,8 @@ class SquareSandbox(Sandbox):
             "location_id": self.location_id,
             "delayed_until": self._moment(7 * _DAY),
         }
-        copied = ("reference_id", "customer_id", "note", "statement_description_identifier")
-        payment |= {name: body[name] for name in copied if name in body}
+        copied_texts = ("reference_id", "customer_id", "note", "statement_description_identifier")
+        payment |= {name: body[name] for name in copied_texts if name in body}
         if source.startswith("bnon:"):
             payment |= {"status": "PENDING", "source_type": "BANK_ACCOUNT"}
         else:
@@ -365,8 +367,8 @@ class SquareSandbox(Sandbox):
             "data": {"type": name, "id": resource["id"], "object": {name: resource}},
         }
         body = json.dumps(event).encode()
-        signed = self.webhook_url.encode() + body
-        mac = hmac.new(self.signature_key.encode(), signed, hashlib.sha256).digest()
+        signed_bytes = self.webhook_url.encode() + body
+        mac = hmac.new(self.signature_key.encode(), signed_bytes, hashlib.sha256).digest()
         headers = {
             "Content-Type": "application/json",
             "x-square-hmacsha256-signature": b64encode(mac).decode(),
@@ -379,7 +381,7 @@ def _card(source: str) -> dict[str, Any]:
     return {"id": source, **card} if source.startswith("ccof:") else card
 
 
-def _minor(payment: Mapping[str, Any], name: str) -> int:
+def _minor_amount(payment: Mapping[str, Any], name: str) -> int:
     return int(payment.get(name, {"amount": 0})["amount"])
 
 

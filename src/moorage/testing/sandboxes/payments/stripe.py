@@ -113,8 +113,8 @@ class StripeSandbox(StripeLedger):
             def execute() -> Response:
                 try:
                     return handle(fields_of(request.form, allowed), **names)
-                except Done as late:
-                    return late.response
+                except Done as late_value:
+                    return late_value.response
 
             if key is None:
                 return execute()
@@ -134,15 +134,22 @@ class StripeSandbox(StripeLedger):
             limit = int(fields.get("limit", "10"))
             if not 1 <= limit <= 100:
                 raise refusal(400, "invalid_request_error", "This limit is out of range.")
-            since, until = fields.get("created[gte]", "0"), fields.get("created[lt]", "99999999999")
+            start_text, end_time = (
+                fields.get("created[gte]", "0"),
+                fields.get("created[lt]", "99999999999"),
+            )
             matches = [
                 resource
                 for resource in resources().values()
-                if int(since) <= resource["created"] < int(until)
+                if int(start_text) <= resource["created"] < int(end_time)
             ][::-1]
             names = [resource["id"] for resource in matches]
-            after = fields.get("starting_after")
-            start = 0 if after is None else names.index(resource_in(resources(), after)["id"]) + 1
+            later_text = fields.get("starting_after")
+            start = (
+                0
+                if later_text is None
+                else names.index(resource_in(resources(), later_text)["id"]) + 1
+            )
             expand = [name.removeprefix("data.") for name in expanded(fields)]
             page = [
                 self._with_charge(resource, expand) for resource in matches[start : start + limit]
@@ -188,11 +195,11 @@ class StripeSandbox(StripeLedger):
             if name in fields and not confirm:
                 text = f"The parameter `{name}` can only be used with confirm=true."
                 raise refusal(400, "invalid_request_error", text, param=name)
-        stays = fields.get("automatic_payment_methods[allow_redirects]") == "never"
+        is_lasting = fields.get("automatic_payment_methods[allow_redirects]") == "never"
         if (
             confirm
             and flag_of(fields, "automatic_payment_methods[enabled]")
-            and not (stays or "return_url" in fields)
+            and not (is_lasting or "return_url" in fields)
         ):
             text = "You must provide a `return_url`, or set allow_redirects to never."
             raise refusal(400, "invalid_request_error", text, param="return_url")
@@ -249,11 +256,11 @@ class StripeSandbox(StripeLedger):
             self.declines(intent, "authentication_required", "authentication_required")
         if kind in ASKS or options == "any":
             url = f"{self.bank}/{intent['id']}"
-            back = fields.get("return_url")
-            if back is None:
+            returned_text = fields.get("return_url")
+            if returned_text is None:
                 action: dict[str, Any] = {"type": "use_stripe_sdk", "use_stripe_sdk": {"source": 1}}
             else:
-                details = {"url": url, "return_url": back}
+                details = {"url": url, "return_url": returned_text}
                 action = {"type": "redirect_to_url", "redirect_to_url": details}
             intent |= {"status": "requires_action", "next_action": action}
             self.tell("payment_intent.requires_action", intent)
@@ -303,21 +310,23 @@ class StripeSandbox(StripeLedger):
         if not charge["captured"]:
             text = "This PaymentIntent does not have a successful charge to refund."
             raise done(400, text, code="charge_not_captured")
-        left = charge["amount_captured"] - charge["amount_refunded"]
-        if left == 0:
+        remaining_value = charge["amount_captured"] - charge["amount_refunded"]
+        if remaining_value == 0:
             raise done(
                 400, f"Charge {charge['id']} has been refunded.", code="charge_already_refunded"
             )
-        amount = amount_of(fields, "amount", left)
+        amount = amount_of(fields, "amount", remaining_value)
         if amount <= 0 or amount % STEPS.get(charge["currency"], 1):
             raise refusal(400, "invalid_request_error", "Invalid amount.", param="amount")
-        if amount > left:
-            text = f"Refund amount ({amount}) is greater than unrefunded amount ({left})."
+        if amount > remaining_value:
+            text = (
+                f"Refund amount ({amount}) is greater than unrefunded amount ({remaining_value})."
+            )
             raise done(400, text, code="amount_too_large", param="amount")
         reasons = ("duplicate", "fraudulent", "requested_by_customer")
         if fields.get("reason", reasons[0]) not in reasons:
             raise refusal(400, "invalid_request_error", "Invalid reason.", param="reason")
-        slow = magic(intent["payment_method"]) == "pendingRefund"
+        is_slow = magic(intent["payment_method"]) == "pendingRefund"
         key = f"re_{self.number():08d}"
         refund = {
             "id": key,
@@ -329,7 +338,7 @@ class StripeSandbox(StripeLedger):
             "failure_reason": None,
             "payment_intent": intent["id"],
             "reason": fields.get("reason"),
-            "status": "pending" if slow else "succeeded",
+            "status": "pending" if is_slow else "succeeded",
         }
         self.refunds[key] = refund
         charge["amount_refunded"] += amount

@@ -174,15 +174,15 @@ class DhlExpressSandbox(Sandbox):
 
     def _rates(self, request: SandboxRequest) -> Response:
         body = self._body(request, _RATES, "/rates")
-        home, away = (
+        home_value, absent_value = (
             body["customerDetails"][f"{entry}Details"] for entry in ("shipper", "receiver")
         )
-        if away["postalCode"] == NO_RATES or any(
+        if absent_value["postalCode"] == NO_RATES or any(
             entry["weight"] > _HEAVIEST for entry in body["packages"]
         ):
             words = "1001: The requested product(s) not available based on your search criteria."
             raise _refusal(400, words, "/rates")
-        table = _HOME if home["countryCode"] == away["countryCode"] else _AWAY
+        table = _HOME if home_value["countryCode"] == absent_value["countryCode"] else _AWAY
         return reply({"products": [_product(*entry) for entry in table]})
 
     def _buy(self, request: SandboxRequest) -> Response:
@@ -195,8 +195,8 @@ class DhlExpressSandbox(Sandbox):
         abroad = home["countryCode"] != away["countryCode"]
         if content["isCustomsDeclarable"] and "exportDeclaration" not in content:
             raise _refusal(400, "1026: exportDeclaration is missing.", "/shipments")
-        offered = {code: price for code, _, price, _ in (_AWAY if abroad else _HOME)}
-        if product not in offered or away["postalCode"] == NO_LABEL:
+        offered_counts = {code: price for code, _, price, _ in (_AWAY if abroad else _HOME)}
+        if product not in offered_counts or away["postalCode"] == NO_LABEL:
             words = f"410135: Requested product(s) not available at origin, {product}/{product}"
             raise _refusal(
                 400, "Multiple problems found, see Additional Details", "/shipments", words
@@ -214,7 +214,7 @@ class DhlExpressSandbox(Sandbox):
             "shipperReferences": body.get("customerReferences", []),
             "order": body,
         }
-        charge = {"currencyType": "BILLC", "priceCurrency": "USD", "price": offered[product]}
+        charge = {"currencyType": "BILLC", "priceCurrency": "USD", "price": offered_counts[product]}
         return reply(
             {
                 "url": "https://express.api.dhl.com/mydhlapi/shipments",
@@ -256,14 +256,14 @@ class DhlExpressSandbox(Sandbox):
         """The answer with the shipments that are visible in the requested view."""
         view = dict(request.query).get("trackingView", "all-checkpoints")
         ahead = view == "advance-shipment"
-        visible = [shipment for shipment in shipments if ahead or shipment["events"]]
-        if not visible:
+        visible_fields = [shipment for shipment in shipments if ahead or shipment["events"]]
+        if not visible_fields:
             raise _refusal(404, "No data found", request.path)
         return reply(
             {
                 "shipments": [
                     {name: value for name, value in shipment.items() if name != "order"}
-                    for shipment in visible
+                    for shipment in visible_fields
                 ]
             }
         )
@@ -293,12 +293,14 @@ class DhlExpressSandbox(Sandbox):
 
     def _body(self, request: SandboxRequest, shape: object, path: str) -> dict[str, Any]:
         body: dict[str, Any] = request.json()
-        wrong = [_problem_text(*account) for account in problems(shape, body)]
-        wrong += _too_long(body, "#")
-        if len(wrong) == 1:
-            raise _refusal(422, wrong[0], path)
-        if wrong:
-            raise _refusal(422, "Multiple problems found, see Additional Details", path, *wrong)
+        wrong_texts = [_problem_text(*account) for account in problems(shape, body)]
+        wrong_texts += _too_long(body, "#")
+        if len(wrong_texts) == 1:
+            raise _refusal(422, wrong_texts[0], path)
+        if wrong_texts:
+            raise _refusal(
+                422, "Multiple problems found, see Additional Details", path, *wrong_texts
+            )
         if _PLANNED.fullmatch(body["plannedShippingDateAndTime"]) is None:
             raise _refusal(400, "998: ShipTimeStamp is not well formatted.", path)
         if {account["number"] for account in body["accounts"]} != {self.account_number}:

@@ -144,9 +144,9 @@ class EasyPostSandbox(Sandbox):
 
     def _create(self, request: SandboxRequest) -> Response:
         body = self._object(request, "shipment")
-        unknown = set(body) - _FIELDS
-        if unknown:
-            raise _refusal(422, "PARAMETER.INVALID", "Unknown parameters.", *sorted(unknown))
+        unknown_texts = set(body) - _FIELDS
+        if unknown_texts:
+            raise _refusal(422, "PARAMETER.INVALID", "Unknown parameters.", *sorted(unknown_texts))
         for name in ("from_address", "to_address", "parcel"):
             if not isinstance(body.get(name), dict):
                 raise _refusal(422, "PARAMETER.REQUIRED", "Missing required parameter.", name)
@@ -158,7 +158,7 @@ class EasyPostSandbox(Sandbox):
         if format not in _FORMATS:
             raise _refusal(422, "SHIPMENT.POSTAGE.FORMAT_UNAVAILABLE", "No such label format.")
         id = f"shp_{self.number():032x}"
-        refused = _refused(body["to_address"], too_heavy=pounds > HEAVIEST)
+        refused_fields = _rate_errors(body["to_address"], too_heavy=pounds > HEAVIEST)
         self.shipments[id] = {
             "id": id,
             "object": "Shipment",
@@ -179,8 +179,8 @@ class EasyPostSandbox(Sandbox):
             "refund_status": None,
             "forms": [],
             "fees": [],
-            "messages": refused,
-            "rates": [] if refused else [self._rate(id, *rate) for rate in SERVICES],
+            "messages": refused_fields,
+            "rates": [] if refused_fields else [self._rate(id, *rate) for rate in SERVICES],
         }
         return reply(self.shipments[id], 201)
 
@@ -211,8 +211,8 @@ class EasyPostSandbox(Sandbox):
         body = self._body(request)
         shipment = self._shipment(id)
         rates = {rate_offered["id"]: rate_offered for rate_offered in shipment["rates"]}
-        chosen: dict[str, Any] = body.get("rate") or {}
-        rate = rates.get(chosen.get("id"))
+        chosen_fields: dict[str, Any] = body.get("rate") or {}
+        rate = rates.get(chosen_fields.get("id"))
         if shipment["postage_label"] is not None:
             message = "Postage already exists for this shipment."
             raise _refusal(422, "SHIPMENT.POSTAGE.EXISTS", message)
@@ -222,7 +222,7 @@ class EasyPostSandbox(Sandbox):
             raise _refusal(422, "SHIPMENT.POSTAGE.FAILURE", "The carrier refused the shipment.")
         code = f"9400{self.number():018d}"
         format = shipment["options"].get("label_format", "PNG")  # noqa: A001 - the vendor's word
-        kind, _, short = _FORMATS[format]
+        kind, _, short_text = _FORMATS[format]
         self.trackers[code] = _tracker(code, "pre_transit", id)
         shipment |= {
             "selected_rate": rate,
@@ -233,7 +233,7 @@ class EasyPostSandbox(Sandbox):
                 "object": "PostageLabel",
                 "label_size": shipment["options"].get("label_size", "4x6"),
                 "label_file_type": kind,
-                "label_url": self._store_label(code, short),
+                "label_url": self._store_label(code, short_text),
                 "label_pdf_url": None,
                 "label_zpl_url": None,
                 "label_epl2_url": None,
@@ -277,10 +277,14 @@ class EasyPostSandbox(Sandbox):
     def _verify(self, request: SandboxRequest) -> Response:
         body = self._body(request)
         address = self._object(request, "address")
-        verified: dict[str, Any] = {}
+        verified_fields: dict[str, Any] = {}
         corrected = address
         if body.get("verify"):
-            verified = {"success": True, "errors": [], "details": {"time_zone": "America/New_York"}}
+            verified_fields = {
+                "success": True,
+                "errors": [],
+                "details": {"time_zone": "America/New_York"},
+            }
             corrected = {
                 name: v.upper() if isinstance(v, str) else v for name, v in address.items()
             }
@@ -292,10 +296,12 @@ class EasyPostSandbox(Sandbox):
                     "message": "Address not found",
                     "suggestion": None,
                 }
-                verified = {"success": False, "errors": [error], "details": {}}
-            verified = {"delivery": verified}
+                verified_fields = {"success": False, "errors": [error], "details": {}}
+            verified_fields = {"delivery": verified_fields}
         id = f"adr_{self.number():032x}"
-        return reply({**corrected, "id": id, "object": "Address", "verifications": verified}, 201)
+        return reply(
+            {**corrected, "id": id, "object": "Address", "verifications": verified_fields}, 201
+        )
 
     def _file(self, request: SandboxRequest, path: str) -> Response:
         if "authorization" in request.headers:
@@ -333,9 +339,11 @@ class EasyPostSandbox(Sandbox):
 
 
 def _check_customs(shipment: dict[str, Any]) -> None:
-    home, away = (shipment[name].get("country") for name in ("from_address", "to_address"))
+    home_value, absent_value = (
+        shipment[name].get("country") for name in ("from_address", "to_address")
+    )
     customs: dict[str, Any] = shipment.get("customs_info") or {}
-    if home != away and not customs:
+    if home_value != absent_value and not customs:
         raise _refusal(422, "SHIPMENT.CUSTOMS_INFO.REQUIRED", "Customs information is required.")
     items: list[dict[str, Any]] = customs.get("customs_items", [])
     for item in items:
@@ -344,7 +352,7 @@ def _check_customs(shipment: dict[str, Any]) -> None:
             raise _refusal(422, "SHIPMENT.CUSTOMS_INFO.DESCRIPTION_REQUIRED", message)
 
 
-def _refused(to: dict[str, Any], *, too_heavy: bool) -> list[dict[str, Any]]:
+def _rate_errors(to: dict[str, Any], *, too_heavy: bool) -> list[dict[str, Any]]:
     text = None
     if to.get("zip") == NO_RATES:
         text = "No rates are available for this destination."

@@ -116,7 +116,7 @@ class FedExSandbox(Sandbox):
         if max(_pounds(package) for package in shipment["requestedPackageLineItems"]) > HEAVIEST:
             alert = {"code": "PACKAGE.TOOHEAVY", "alertType": "WARNING", "message": "Too heavy."}
             return _reply({"alerts": [alert], "rateReplyDetails": []})
-        offers = [_offered(kind, *package) for kind, package in _SERVICES.items()]
+        offers = [_offered_rates(kind, *package) for kind, package in _SERVICES.items()]
         return _reply({"alerts": [], "rateReplyDetails": offers})
 
     def _buy(self, request: SandboxRequest) -> Response:
@@ -129,8 +129,10 @@ class FedExSandbox(Sandbox):
         if recipient["address"].get("postalCode") == NO_LABEL:
             raise _refusal(400, "SHIPMENT.NOT.ACCEPTED", "The shipment is not accepted.")
         image = shipment["labelSpecification"]["imageType"]
-        sold = [self._piece(package, image) for package in shipment["requestedPackageLineItems"]]
-        transaction = _transaction(shipment["serviceType"], sold)
+        sold_fields = [
+            self._piece(package, image) for package in shipment["requestedPackageLineItems"]
+        ]
+        transaction = _transaction(shipment["serviceType"], sold_fields)
         self.shipments[transaction["masterTrackingNumber"]] = transaction
         return _reply({"transactionShipments": [transaction], "alerts": []})
 
@@ -176,8 +178,8 @@ class FedExSandbox(Sandbox):
             "code": "TRACKING.TRACKINGNUMBER.NOTFOUND",
             "message": "The number cannot be found right now.",
         }
-        unknown = {"trackingNumberInfo": {"trackingNumber": code}, "error": error}
-        return {"trackingNumber": code, "trackResults": [self.tracks.get(code, unknown)]}
+        unknown_values = {"trackingNumberInfo": {"trackingNumber": code}, "error": error}
+        return {"trackingNumber": code, "trackResults": [self.tracks.get(code, unknown_values)]}
 
     def _find(self, request: SandboxRequest) -> Response:
         asked_for = self._body(request, REFERENCES)["referencesInformation"]
@@ -192,7 +194,7 @@ class FedExSandbox(Sandbox):
 
     def _resolve(self, request: SandboxRequest) -> Response:
         [entry] = self._body(request, ADDRESSES)["addressesToValidate"]
-        return _reply({"resolvedAddresses": [_resolved(entry["address"])], "alerts": []})
+        return _reply({"resolvedAddresses": [_resolved_address(entry["address"])], "alerts": []})
 
     def check_access(self, request: SandboxRequest) -> None:
         """Check the token."""
@@ -201,8 +203,8 @@ class FedExSandbox(Sandbox):
 
     def _body(self, request: SandboxRequest, shape: Any) -> Any:
         body = request.json()
-        for where, name, wrong in problems(shape, body):
-            raise _refusal(400, "INVALID.INPUT.EXCEPTION", f"{where}/{name} is {wrong}.")
+        for location, name, wrong_text in problems(shape, body):
+            raise _refusal(400, "INVALID.INPUT.EXCEPTION", f"{location}/{name} is {wrong_text}.")
         account = body.get("accountNumber")
         if account is not None and account["value"] != self.account_number:
             raise _refusal(400, "ACCOUNT.NUMBER.MISMATCH", "The account is not of this client.")
@@ -210,8 +212,10 @@ class FedExSandbox(Sandbox):
 
 
 def _check_border(shipment: dict[str, Any], recipient: dict[str, Any]) -> None:
-    home, away = (party["address"]["countryCode"] for party in (shipment["shipper"], recipient))
-    if home != away and "customsClearanceDetail" not in shipment:
+    home_value, absent_value = (
+        party["address"]["countryCode"] for party in (shipment["shipper"], recipient)
+    )
+    if home_value != absent_value and "customsClearanceDetail" not in shipment:
         raise _refusal(400, "CUSTOMSCLEARANCEDETAIL.REQUIRED", "Customs details are required.")
 
 
@@ -222,7 +226,7 @@ def _pounds(package: dict[str, Any]) -> Decimal:
     return number(weight["value"]) * _POUNDS[weight["units"]]
 
 
-def _offered(kind: str, name: str, price: Decimal, days: str) -> dict[str, Any]:
+def _offered_rates(kind: str, name: str, price: Decimal, days: str) -> dict[str, Any]:
     listed = {"rateType": "LIST", "totalNetCharge": float(price + 5), "currency": "USD"}
     account = {"rateType": "ACCOUNT", "totalNetCharge": float(price), "currency": "USD"}
     return {
@@ -269,7 +273,7 @@ def _marks_of(track: dict[str, Any]) -> list[str]:
     return [value for identifier in identifiers for value in identifier["values"]]
 
 
-def _resolved(address: dict[str, Any]) -> dict[str, Any]:
+def _resolved_address(address: dict[str, Any]) -> dict[str, Any]:
     is_known = address["city"] != UNKNOWN_CITY
     return {
         "streetLinesToken": [line.upper() for line in address["streetLines"]],

@@ -133,7 +133,7 @@ class ShipEngineSandbox(Sandbox):
 
     def unknown(self, request: SandboxRequest) -> Response:  # noqa: ARG002 - whoever asks
         """The answer to a request without a route."""
-        return _missing().response
+        return _missing_resource().response
 
     # --- what happens at the carrier -----------------------------------------
 
@@ -163,22 +163,25 @@ class ShipEngineSandbox(Sandbox):
             ),
             None,
         )
-        home = f"https://{_HOST}/v1"
-        where = None if label is None else f"{home}/labels/{label}"
+        base_url = f"https://{_HOST}/v1"
+        location = None if label is None else f"{base_url}/labels/{label}"
         body = encode_json(
             {
-                "resource_url": f"{home}/tracking?carrier_code={_CARRIER}&tracking_number={number}",
+                "resource_url": f"{base_url}/tracking?carrier_code={_CARRIER}"
+                f"&tracking_number={number}",
                 "resource_type": "API_TRACK",
-                "data": {"label_url": where, **track},
+                "data": {"label_url": location, **track},
             }
         )
         stamp = at.isoformat()
-        signed = _signer().sign(f"{stamp}.".encode() + body, padding.PKCS1v15(), hashes.SHA256())
+        signed_bytes = _signer().sign(
+            f"{stamp}.".encode() + body, padding.PKCS1v15(), hashes.SHA256()
+        )
         headers = {
             "Content-Type": "application/json",
             "X-ShipEngine-Timestamp": stamp,
             "X-ShipEngine-RSA-SHA256-Key-ID": _KEY_ID,
-            "X-ShipEngine-RSA-SHA256-Signature": b64encode(signed).decode(),
+            "X-ShipEngine-RSA-SHA256-Signature": b64encode(signed_bytes).decode(),
         }
         return self.notify(url, body, headers)
 
@@ -240,7 +243,7 @@ class ShipEngineSandbox(Sandbox):
         body = self._body(request, LABEL)
         rate = self.rates.get(id)
         if rate is None:
-            raise _missing()
+            raise _missing_resource()
         shipment = self.shipments[rate["shipment_id"]]
         if len(body.get("custom_field1", "")) > 100:
             raise refusal(400, "invalid_string_length", "validation", "custom_field1 is too long.")
@@ -308,8 +311,8 @@ class ShipEngineSandbox(Sandbox):
     def _list(self, request: SandboxRequest) -> Response:
         rate = dict(request.query).get("rate_id")
         labels = [label for id, label in self.labels.items() if rate in {None, self._rate_of[id]}]
-        here = {"href": f"https://{_HOST}{request.path}"}
-        links = {"first": here, "last": here, "prev": {}, "next": {}}
+        local_values = {"href": f"https://{_HOST}{request.path}"}
+        links = {"first": local_values, "last": local_values, "prev": {}, "next": {}}
         page = {"labels": labels[::-1], "total": len(labels), "page": 1, "pages": 1}
         return reply({**page, "links": links})
 
@@ -342,11 +345,11 @@ class ShipEngineSandbox(Sandbox):
         if query.get("carrier_code") != _CARRIER:
             raise refusal(400, "carrier_not_supported", "validation", "The carrier is not known.")
         if track is None:
-            raise _missing()
+            raise _missing_resource()
         return reply(track)
 
     def _validate(self, request: SandboxRequest) -> Response:
-        return reply([_judged(address) for address in self._body(request, [ADDRESS])])
+        return reply([_judge_address(address) for address in self._body(request, [ADDRESS])])
 
     def _file(self, request: SandboxRequest, path: str) -> Response:
         if "api-key" in request.headers:
@@ -358,15 +361,15 @@ class ShipEngineSandbox(Sandbox):
 
     def _label(self, id: str) -> dict[str, Any]:
         if id not in self.labels:
-            raise _missing()
+            raise _missing_resource()
         return self.labels[id]
 
     def _body(self, request: SandboxRequest, rule: Any) -> Any:
         body = request.json()
-        for where, name, wrong in problems(rule, body):
-            code = "field_value_required" if wrong == "missing" else "invalid_field_value"
-            at = f"{where}/{name}"
-            raise refusal(400, code, "validation", f"{at} is {wrong}.", field_name=at)
+        for target_text, name, wrong_text in problems(rule, body):
+            code = "field_value_required" if wrong_text == "missing" else "invalid_field_value"
+            at = f"{target_text}/{name}"
+            raise refusal(400, code, "validation", f"{at} is {wrong_text}.", field_name=at)
         return body
 
     def check_access(self, request: SandboxRequest) -> None:
@@ -386,9 +389,9 @@ def _check_shipment(shipment: dict[str, Any]) -> None:
     if insured and shipment.get("insurance_provider", "none") == "none":
         message = "insured_value takes an insurance_provider."
         raise refusal(400, "field_value_required", "business_rules", message)
-    home, away = (shipment[side]["country_code"] for side in ("ship_from", "ship_to"))
+    home_value, absent_value = (shipment[side]["country_code"] for side in ("ship_from", "ship_to"))
     goods = any(package.get("products") for package in shipment["packages"])
-    if home != away and not ("customs" in shipment and goods):
+    if home_value != absent_value and not ("customs" in shipment and goods):
         message = "International shipments take customs and products."
         raise refusal(400, "customs_items_required", "business_rules", message)
 
@@ -432,7 +435,7 @@ def _weight_errors(shipment: dict[str, Any]) -> list[dict[str, Any]]:
     return [{**error, "carrier_code": _CARRIER, "message": text}]
 
 
-def _judged(address: dict[str, Any]) -> dict[str, Any]:
+def _judge_address(address: dict[str, Any]) -> dict[str, Any]:
     if address.get("address_line1") and address.get("city_locality") != UNKNOWN_CITY:
         matched = {
             name: value if name == "address_residential_indicator" else value.upper()
@@ -503,7 +506,7 @@ def _event(status: str, detail: str | None, count: int) -> dict[str, Any]:
     }
 
 
-def _missing() -> Refusal:
+def _missing_resource() -> Refusal:
     return refusal(404, "invalid_identifier", "validation", "There is no such thing.")
 
 

@@ -146,8 +146,8 @@ class ShippoSandbox(Sandbox):
         """A webhook, such as `track_updated` with a track, signed at this time."""
         body = encode_json({"event": event, "test": True, "data": dict(data)})
         stamp = str(int(at.timestamp()))
-        signed = new(self.webhook_secret.encode(), f"{stamp}.".encode() + body, sha256)
-        signature = f"t={stamp},v1={signed.hexdigest()}"
+        signed_hmac = new(self.webhook_secret.encode(), f"{stamp}.".encode() + body, sha256)
+        signature = f"t={stamp},v1={signed_hmac.hexdigest()}"
         headers = {"Content-Type": "application/json", "Shippo-Auth-Signature": signature}
         return self.notify(url, body, headers)
 
@@ -157,13 +157,16 @@ class ShippoSandbox(Sandbox):
         body = self._body(request)
         for name in ("address_from", "address_to", "parcels"):
             if not body.get(name):
-                raise _wrong(name, "This field is required.")
+                raise _field_refusal(name, "This field is required.")
         for name in set(body) - _FIELDS:
-            raise _wrong(name, "This field is not known.")
+            raise _field_refusal(name, "This field is not known.")
         pounds = sum((_pounds(parcel) for parcel in body["parcels"]), Decimal())
-        home, away = body["address_from"].get("country"), body["address_to"].get("country")
-        if home != away and not body.get("customs_declaration"):
-            raise _wrong("customs_declaration", "International shipments need one.")
+        home_value, absent_value = (
+            body["address_from"].get("country"),
+            body["address_to"].get("country"),
+        )
+        if home_value != absent_value and not body.get("customs_declaration"):
+            raise _field_refusal("customs_declaration", "International shipments need one.")
         id = f"{self.number():032x}"
         messages = _messages(body["address_to"], too_heavy=pounds > HEAVIEST * len(body["parcels"]))
         shipment = {
@@ -182,8 +185,8 @@ class ShippoSandbox(Sandbox):
                 shipment[name] = {**body[name], **self._made()}
         if "customs_declaration" in body:
             items = [f"{self.number():032x}" for _ in body["customs_declaration"]["items"]]
-            declared = {**body["customs_declaration"], "items": items}
-            shipment["customs_declaration"] = {**declared, **self._made("VALID")}
+            declared_fields = {**body["customs_declaration"], "items": items}
+            shipment["customs_declaration"] = {**declared_fields, **self._made("VALID")}
         self.shipments[id] = shipment
         return reply(shipment, 201)
 
@@ -220,13 +223,13 @@ class ShippoSandbox(Sandbox):
         body = self._body(request)
         rate = self.rates.get(str(body.get("rate")))
         if rate is None:
-            raise _wrong("rate", "Rate does not exist.")
+            raise _field_refusal("rate", "Rate does not exist.")
         if body.get("label_file_type", "PDF") not in _FILES:
-            raise _wrong("label_file_type", "This is not a valid choice.")
+            raise _field_refusal("label_file_type", "This is not a valid choice.")
         if len(body.get("metadata") or "") > 100:
-            raise _wrong("metadata", "Ensure this field has no more than 100 characters.")
+            raise _field_refusal("metadata", "Ensure this field has no more than 100 characters.")
         shipment = self.shipments[rate["shipment"]]
-        bought: list[dict[str, Any]] = []
+        bought_fields: list[dict[str, Any]] = []
         for _ in shipment["parcels"]:
             id = f"{self.number():032x}"
             self.transactions[id] = {
@@ -243,11 +246,11 @@ class ShippoSandbox(Sandbox):
                 "commercial_invoice_url": None,
                 "messages": [],
             }
-            bought.append(self.transactions[id])
-        for transaction in () if self.slow else bought:
-            refused = shipment["address_to"].get("zip") == NO_LABEL
-            self._settle(transaction, "ERROR" if refused else "SUCCESS")
-        return reply(bought[0], 201)
+            bought_fields.append(self.transactions[id])
+        for transaction in () if self.slow else bought_fields:
+            refused_value = shipment["address_to"].get("zip") == NO_LABEL
+            self._settle(transaction, "ERROR" if refused_value else "SUCCESS")
+        return reply(bought_fields[0], 201)
 
     def _settle(self, transaction: dict[str, Any], status: str) -> None:
         transaction["status"] = status
@@ -282,10 +285,10 @@ class ShippoSandbox(Sandbox):
         id = str(self._body(request).get("transaction"))
         transaction = self.transactions.get(id)
         if transaction is None or transaction["status"] not in {"SUCCESS", "REFUNDREJECTED"}:
-            raise _wrong("transaction", "This transaction cannot be refunded.")
+            raise _field_refusal("transaction", "This transaction cannot be refunded.")
         status = self.tracks[transaction["tracking_number"]]["tracking_status"]["status"]
         if status not in {"PRE_TRANSIT", "UNKNOWN"}:
-            raise _wrong("transaction", "The parcel has been shipped.")
+            raise _field_refusal("transaction", "The parcel has been shipped.")
         transaction["status"] = "REFUNDPENDING"
         self.refunds[id] = {
             **_OWNED,
@@ -307,7 +310,7 @@ class ShippoSandbox(Sandbox):
     def _validate(self, request: SandboxRequest) -> Response:
         body = self._body(request)
         if not body.get("country"):
-            raise _wrong("country", "This field is required.")
+            raise _field_refusal("country", "This field is required.")
         results: dict[str, Any] = {}
         address = body
         if body.get("validate"):
@@ -350,12 +353,12 @@ class ShippoSandbox(Sandbox):
 def _pounds(parcel: dict[str, Any]) -> Decimal:
     weight = parcel.get("weight")
     if not isinstance(weight, str) or not number(weight) > 0:
-        raise _wrong("parcels", "Weight must be a positive number.")
+        raise _field_refusal("parcels", "Weight must be a positive number.")
     for side in ("length", "width", "height"):
         if not isinstance(parcel.get(side), str) or not number(parcel[side]) > 0:
-            raise _wrong("parcels", f"{side} must be a positive number.")
+            raise _field_refusal("parcels", f"{side} must be a positive number.")
     if parcel.get("mass_unit") not in _POUNDS or parcel.get("distance_unit") not in _LENGTHS:
-        raise _wrong("parcels", "The unit is not known.")
+        raise _field_refusal("parcels", "The unit is not known.")
     return number(weight) * _POUNDS[parcel["mass_unit"]]
 
 
@@ -403,7 +406,7 @@ def _found_or_404(resources: Mapping[str, dict[str, Any]], id: str) -> dict[str,
     return resource
 
 
-def _wrong(field: str, text: str) -> Refusal:
+def _field_refusal(field: str, text: str) -> Refusal:
     return Refusal(reply({field: [text]}, 400))
 
 

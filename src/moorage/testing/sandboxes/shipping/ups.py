@@ -271,9 +271,9 @@ class UpsSandbox(Sandbox):
             "order": body,
         }
         self.move(number, "M", "MP")
-        listed, negotiated = prices[service]
+        listed_text, negotiated = prices[service]
         results = {
-            "ShipmentCharges": _charges(listed),
+            "ShipmentCharges": _charges(listed_text),
             "BillingWeight": {"UnitOfMeasurement": _POUNDS, "Weight": "1.0"},
             "ShipmentIdentificationNumber": number,
             "PackageResults": [
@@ -296,8 +296,10 @@ class UpsSandbox(Sandbox):
         if not shipment["void"]:
             shipment["void"] = True
             self.move(number, "MV", "VM")
-        done = {"Status": {"Code": "1", "Description": "Voided"}}
-        return reply({"VoidShipmentResponse": {"Response": _DONE, "SummaryResult": done}})
+        finished_values = {"Status": {"Code": "1", "Description": "Voided"}}
+        return reply(
+            {"VoidShipmentResponse": {"Response": _DONE, "SummaryResult": finished_values}}
+        )
 
     def _recover(self, request: SandboxRequest) -> Response:
         body = self._body(request, _RECOVERY)["LabelRecoveryRequest"]
@@ -317,24 +319,24 @@ class UpsSandbox(Sandbox):
             {"TrackingNumber": number, "LabelImage": _image("LabelImageFormat", kind, number)}
             for number in shipment["numbers"]
         ]
-        recovered = {
+        recovered_fields = {
             "ShipmentIdentificationNumber": shipment["numbers"][0],
             "LabelResults": results,
         }
-        return reply({"LabelRecoveryResponse": {"Response": _DONE, **recovered}})
+        return reply({"LabelRecoveryResponse": {"Response": _DONE, **recovered_fields}})
 
     def _track(self, request: SandboxRequest, number: str) -> Response:
         for name in ("transId", "transactionSrc"):
             if name not in request.headers:
                 raise _refusal(400, "VSS002", f"Missing {name}")
         shipment = self._shipment(number)
-        arrived = shipment["activity"][0]["status"]["type"] == "D"
+        arrived_value = shipment["activity"][0]["status"]["type"] == "D"
         package = {
             "trackingNumber": number,
             "deliveryDate": [{"type": "SDD", "date": "20300105"}],
             "activity": shipment["activity"],
             "currentStatus": {"code": shipment["activity"][0]["status"]["code"]},
-            "deliveryInformation": {"receivedBy": "TESTER"} if arrived else {},
+            "deliveryInformation": {"receivedBy": "TESTER"} if arrived_value else {},
             "packageCount": len(shipment["numbers"]),
         }
         return reply(
@@ -382,9 +384,9 @@ class UpsSandbox(Sandbox):
 
     def _body(self, request: SandboxRequest, shape: object) -> dict[str, Any]:
         body: dict[str, Any] = request.json()
-        wrong = next(problems(shape, body), None)
-        if wrong is not None:
-            at, name, problem = wrong
+        wrong_texts = next(problems(shape, body), None)
+        if wrong_texts is not None:
+            at, name, problem = wrong_texts
             words = f"The request is not well-formed: {problem} {name} at {at}."
             raise _refusal(400, "9120002", words)
         return body
@@ -415,8 +417,8 @@ def _check_packages(shipment: Mapping[str, Any]) -> None:
             raise _refusal(400, "111055", "Package dimensions are invalid.")
         if sides and int(sides[0]) < max(map(int, sides)):
             raise _refusal(400, "111050", "The length is not the longest side.")
-    home = start == shipment["ShipTo"]["Address"]["CountryCode"] == "US"
-    if home and "ReferenceNumber" in shipment:
+    home_value = start == shipment["ShipTo"]["Address"]["CountryCode"] == "US"
+    if home_value and "ReferenceNumber" in shipment:
         raise _refusal(400, "120541", "A shipment reference is not valid between these.")
 
 

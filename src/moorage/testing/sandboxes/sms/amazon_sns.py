@@ -95,9 +95,9 @@ class AmazonSnsSandbox(Sandbox):
 
     def _act(self, request: SandboxRequest) -> Response:
         form = dict(request.form)
-        wrong = _wrong(form)
-        if wrong is not None:
-            raise _refusal(400, *wrong)
+        wrong_texts = _message_problem(form)
+        if wrong_texts is not None:
+            raise _refusal(400, *wrong_texts)
         if form["PhoneNumber"] in _MAGIC:
             raise _refusal(*_MAGIC[form["PhoneNumber"]])
         id_ = f"00000000-0000-4000-8000-{self.number():012d}"
@@ -107,7 +107,7 @@ class AmazonSnsSandbox(Sandbox):
         return _xml("PublishResponse", result, 200)
 
 
-def _wrong(form: dict[str, str]) -> tuple[str, str] | None:
+def _message_problem(form: dict[str, str]) -> tuple[str, str] | None:
     """The error code and text of an invalid message; None if it is valid."""
     problems = {
         ("InvalidAction", "Could not find operation"): form.get("Action") != "Publish"

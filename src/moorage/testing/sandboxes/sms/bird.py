@@ -125,7 +125,11 @@ class BirdSandbox(Sandbox):
         """
         moment = (at or datetime.now(UTC)).astimezone(UTC)
         message = {"from": sender, "to": "+15005550006"}
-        data = {**self._envelope(self._id("sms"), message), "text": text, "segments": _cut(text)}
+        data = {
+            **self._envelope(self._id("sms"), message),
+            "text": text,
+            "segments": _shortened_answer(text),
+        }
         return self._signed("sms.received", data, moment)
 
     def _envelope(self, sms: str, message: Mapping[str, Any]) -> dict[str, Any]:
@@ -161,9 +165,9 @@ class BirdSandbox(Sandbox):
 
     def _send(self, request: SandboxRequest) -> Response:
         body = request.json()
-        wrong = _wrong(body)
-        if wrong:
-            raise _invalid(wrong)
+        wrong_values = _message_problems(body)
+        if wrong_values:
+            raise _invalid_request(wrong_values)
         if body["to"] in _MAGIC:
             raise _error(*_MAGIC[body["to"]])
         sms, text = self._id("sms"), body.get("text", "(a template)")
@@ -175,7 +179,7 @@ class BirdSandbox(Sandbox):
             "from": body.get("from", "Bird"),
             "text": text,
             "category": body.get("category", "authentication"),
-            "segments": _cut(text),
+            "segments": _shortened_answer(text),
             "cost": None,
             "tags": body.get("tags"),
             "metadata": body.get("metadata"),
@@ -194,7 +198,7 @@ class BirdSandbox(Sandbox):
         body = request.json()
         number = body.get("phone_number") if is_object(body) else None
         if not isinstance(number, str) or not _NUMBER.fullmatch(number) or number == _NOBODY:
-            raise _invalid({"phone_number": "is not a phone number"})
+            raise _invalid_request({"phone_number": "is not a phone number"})
         network = {"carrier_name": "Sandbox Mobile", "mcc": "234", "mnc": "10"}
         return reply(
             {
@@ -216,12 +220,12 @@ class BirdSandbox(Sandbox):
             raise _error(401, "auth_error", "The key is unknown.")
 
 
-def _cut(text: str) -> dict[str, Any]:
+def _shortened_answer(text: str) -> dict[str, Any]:
     encoding = "GSM_7BIT" if is_gsm(text) else "UCS2"
     return {"count": segments(text), "encoding": encoding, "characters": len(text)}
 
 
-def _wrong(body: Any) -> dict[str, str]:
+def _message_problems(body: Any) -> dict[str, str]:
     """Return the problems of a message, by field."""
     if not is_object(body):
         return {".": "must be an object"}
@@ -249,7 +253,7 @@ def _wrong(body: Any) -> dict[str, str]:
     return wrong
 
 
-def _invalid(wrong: dict[str, str]) -> Refusal:
+def _invalid_request(wrong: dict[str, str]) -> Refusal:
     details = [{"param": name, "message": words} for name, words in wrong.items()]
     return _error(422, "validation_error", "Request validation failed.", "E01001", details)
 

@@ -156,9 +156,9 @@ class PlivoSandbox(Sandbox):
 
     def _create(self, request: SandboxRequest, **_path: str) -> Response:
         body = request.json()
-        wrong = _wrong(body)
-        if wrong is not None:
-            raise _error(400, wrong)
+        wrong_text = _message_problem(body)
+        if wrong_text is not None:
+            raise _error(400, wrong_text)
         if body["dst"] in _MAGIC:
             raise _error(*_MAGIC[body["dst"]])
         uuid = self._uuid()
@@ -219,7 +219,7 @@ class PlivoSandbox(Sandbox):
             raise _error(401, "authentication_failed")
 
 
-def _wrong(body: Any) -> str | None:
+def _message_problem(body: Any) -> str | None:
     """Return the problem of a message; None if it is valid."""
     if not is_object(body):
         return "the body is no object"

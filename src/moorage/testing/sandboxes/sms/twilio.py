@@ -175,9 +175,9 @@ class TwilioSandbox(Sandbox):
 
     def _create(self, request: SandboxRequest, **_path: str) -> Response:
         form = dict(request.form)
-        unknown = set(form) - self.fields
-        if unknown:
-            raise _refusal(400, 20001, f"Unknown parameters: {sorted(unknown)}")
+        unknown_texts = set(form) - self.fields
+        if unknown_texts:
+            raise _refusal(400, 20001, f"Unknown parameters: {sorted(unknown_texts)}")
         to, sender = form.get("To", ""), form.get("From")
         if not to:
             raise _refusal(400, 21604, "A 'To' phone number is required.")
@@ -187,12 +187,12 @@ class TwilioSandbox(Sandbox):
             raise _refusal(400, 21602, "Message body is required.")
         if len(form.get("Body", "")) > 1600:
             raise _refusal(400, 21617, "The concatenated message body exceeds 1600 characters.")
-        scheduled = form.get("ScheduleType") == "fixed"
-        if bool(form.get("SendAt")) != scheduled or (
-            scheduled and not form.get("MessagingServiceSid")
+        is_scheduled = form.get("ScheduleType") == "fixed"
+        if bool(form.get("SendAt")) != is_scheduled or (
+            is_scheduled and not form.get("MessagingServiceSid")
         ):
             raise _refusal(400, 35118, "MessagingServiceSid is required to schedule a message.")
-        if scheduled and _MOMENT.fullmatch(form["SendAt"]) is None:
+        if is_scheduled and _MOMENT.fullmatch(form["SendAt"]) is None:
             raise _refusal(400, 35114, "Scheduling does not support this timestamp")
         for number, table in ((to, _TO), (sender, _FROM)):
             if number in table:
@@ -205,7 +205,7 @@ class TwilioSandbox(Sandbox):
             "from": sender,
             "messaging_service_sid": form.get("MessagingServiceSid"),
             "body": form.get("Body"),
-            "status": "scheduled" if scheduled else "queued",
+            "status": "scheduled" if is_scheduled else "queued",
             "num_segments": str(segments(form.get("Body", ""))),
             "num_media": str(sum(name == "MediaUrl" for name, _ in request.form)),
             "direction": "outbound-api",
@@ -237,19 +237,19 @@ class TwilioSandbox(Sandbox):
         digits = number.removeprefix("+")
         international = number[0] == "+"
         country = _country(number) if international else dict(request.query).get("CountryCode")
-        valid = digits.isdigit() and 7 <= len(digits) <= 15 and country is not None
+        is_valid = digits.isdigit() and 7 <= len(digits) <= 15 and country is not None
         line = {"type": "mobile", "carrier_name": "Sandbox Mobile", "error_code": None}
         return reply(
             {
-                "valid": valid,
+                "valid": is_valid,
                 "phone_number": number
                 if international
                 else f"+{_code(country)}{digits.lstrip('0')}",
-                "country_code": country if valid else None,
-                "national_format": digits if valid else None,
-                "validation_errors": [] if valid else ["NOT_A_NUMBER"],
+                "country_code": country if is_valid else None,
+                "national_format": digits if is_valid else None,
+                "validation_errors": [] if is_valid else ["NOT_A_NUMBER"],
                 "line_type_intelligence": line
-                if valid and "line_type_intelligence" in dict(request.query).get("Fields", "")
+                if is_valid and "line_type_intelligence" in dict(request.query).get("Fields", "")
                 else None,
             }
         )
@@ -280,9 +280,11 @@ def _code(country: str | None) -> str:
 
 
 def _refusal(status: int, code: int, message: str) -> Refusal:
-    more = f"https://www.twilio.com/docs/errors/{code}"
+    further_text = f"https://www.twilio.com/docs/errors/{code}"
     return Refusal(
-        reply({"code": code, "message": message, "more_info": more, "status": status}, status)
+        reply(
+            {"code": code, "message": message, "more_info": further_text, "status": status}, status
+        )
     )
 
 

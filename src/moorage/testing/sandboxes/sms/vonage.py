@@ -183,16 +183,16 @@ class VonageSandbox(Sandbox):
         if request.basic() != (self.api_key, self.api_secret):
             raise _refusal("4")
         form = dict(request.form)
-        refused = _wrong(form)
-        if refused is not None:
-            raise _refusal(refused)
+        refused_text = _message_problem(form)
+        if refused_text is not None:
+            raise _refusal(refused_text)
         magic = _MAGIC.fullmatch(form["to"])
         status = "0" if magic is None else str(int(magic[2]))
         if magic is not None and magic[1] == "0" and status != "0":
             raise _refusal(status)
-        others = range(segments(form["text"]) - 1)
+        other_range = range(segments(form["text"]) - 1)
         parts = [self._part(form)]
-        parts += [self._part(form) if status == "0" else _refused(status) for _ in others]
+        parts += [self._part(form) if status == "0" else _refusal_body(status) for _ in other_range]
         return reply({"message-count": str(len(parts)), "messages": parts})
 
     def _part(self, form: dict[str, str]) -> dict[str, str]:
@@ -241,7 +241,7 @@ class VonageSandbox(Sandbox):
         return reply({"value": self.balance, "autoReload": False})
 
 
-def _wrong(form: Mapping[str, str]) -> str | None:
+def _message_problem(form: Mapping[str, str]) -> str | None:
     """The error status of an invalid message; None if it is valid."""
     if not (form.get("to") and form.get("from") and form.get("text")):
         return "2"
@@ -258,12 +258,12 @@ def _wrong(form: Mapping[str, str]) -> str | None:
     return "23" if len(form.get("callback", "")) > _LONGEST_TEXT else None
 
 
-def _refused(status: str) -> dict[str, str]:
+def _refusal_body(status: str) -> dict[str, str]:
     return {"status": status, "error-text": _TEXTS.get(status, "Refused")}
 
 
 def _refusal(status: str) -> Refusal:
-    return Refusal(reply({"message-count": "1", "messages": [_refused(status)]}))
+    return Refusal(reply({"message-count": "1", "messages": [_refusal_body(status)]}))
 
 
 def fixture(_: Path) -> SandboxFixture:

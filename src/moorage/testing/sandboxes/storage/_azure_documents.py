@@ -87,16 +87,16 @@ def xml_reply(body: bytes) -> Reply:
 def azure_error(code: str, message: str = "", **more: str) -> bytes:
     """The XML document of an error."""
     words = f"{message or code}\nRequestId:5a1d3c0e-001e-0062-0b3d-2d8f3f000000\nTime:2026-01-01"
-    inside = [tag("Code", code), tag("Message", words)]
-    return document("Error", *inside, *(tag(name, text) for name, text in more.items()))
+    inner_texts = [tag("Code", code), tag("Message", words)]
+    return document("Error", *inner_texts, *(tag(name, text) for name, text in more.items()))
 
 
 def wrong(name: str, value: str, *, query: bool = False) -> No:
     """A header or parameter has a value that it cannot have."""
     kind = "QueryParameter" if query else "Header"
     code = "InvalidQueryParameterValue" if query else "InvalidHeaderValue"
-    more = {f"{kind}Name": name, f"{kind}Value": value}
-    return No(code, 400, "The value is not in the correct format.", **more)
+    further_values = {f"{kind}Name": name, f"{kind}Value": value}
+    return No(code, 400, "The value is not in the correct format.", **further_values)
 
 
 def parsed(spool: Spool) -> ET.Element:
@@ -117,11 +117,11 @@ def check_version(request: SandboxRequest) -> None:
 def check_headers(request: SandboxRequest, operation: str) -> None:
     """Refuse headers that the operation does not take."""
     for name, value in request.headers.items():
-        folded = name.lower()
-        if folded.startswith(_META) and operation in _WITH_METADATA:
-            if not _IDENTIFIER.fullmatch(folded.removeprefix(_META)) or not value.isascii():
+        folded_text = name.lower()
+        if folded_text.startswith(_META) and operation in _WITH_METADATA:
+            if not _IDENTIFIER.fullmatch(folded_text.removeprefix(_META)) or not value.isascii():
                 raise No("InvalidMetadata", 400, "The metadata specified is invalid.")
-        elif folded.startswith("x-ms-") and folded not in HEADERS[operation] | _USUAL:
+        elif folded_text.startswith("x-ms-") and folded_text not in HEADERS[operation] | _USUAL:
             raise No("UnsupportedHeader", 400, "A header is not supported.", HeaderName=name)
     if request.headers.get("x-ms-access-tier", "Hot") not in _TIERS:
         raise wrong("x-ms-access-tier", request.headers["x-ms-access-tier"])
@@ -141,10 +141,10 @@ def check_md5(request: SandboxRequest, spool: Spool) -> str:
 def check_block_name(name: str, others: list[Block]) -> None:
     """Refuse a block name that is invalid beside the existing ones."""
     try:
-        plain = b64decode(name, validate=True)
+        plain_bytes = b64decode(name, validate=True)
     except NotBase64:
         raise wrong("blockid", name, query=True) from None
-    if not 0 < len(plain) <= _LONGEST_NAME:
+    if not 0 < len(plain_bytes) <= _LONGEST_NAME:
         raise wrong("blockid", name, query=True)
     if any(len(other.name) != len(name) for other in others):
         raise No("InvalidBlobOrBlock", 400, "The specified blob or block content is invalid.")
@@ -152,12 +152,12 @@ def check_block_name(name: str, others: list[Block]) -> None:
 
 def content(request: SandboxRequest) -> dict[str, str]:
     """Return the content headers of a blob."""
-    stated = {
+    stated_values = {
         name: request.headers[azure_name]
         for azure_name, name in CONTENT.items()
         if azure_name in request.headers
     }
-    return {"Content-Type": "application/octet-stream", **stated}
+    return {"Content-Type": "application/octet-stream", **stated_values}
 
 
 def is_metadata(name: str) -> bool:
@@ -193,16 +193,16 @@ def may_write(request: SandboxRequest, blob: Blob | None) -> None:
 def is_wanted(request: SandboxRequest, blob: Blob) -> bool:
     """True if the conditions of a GET allow the blob; raises 412 if one forbids it."""
     fields = request.headers
-    modified = blob.modified.replace(microsecond=0)
-    until, since = fields.get("if-unmodified-since"), fields.get("if-modified-since")
-    same, other = fields.get("if-match"), fields.get("if-none-match")
+    modified_time = blob.modified.replace(microsecond=0)
+    end_time, start_text = fields.get("if-unmodified-since"), fields.get("if-modified-since")
+    same_text, other_text = fields.get("if-match"), fields.get("if-none-match")
     etag = f'"{blob.etag}"'
-    late = until is not None and modified > parsedate_to_datetime(until)
-    if late or same not in {None, etag, "*"}:
+    is_late = end_time is not None and modified_time > parsedate_to_datetime(end_time)
+    if is_late or same_text not in {None, etag, "*"}:
         raise No("ConditionNotMet", 412, "The condition specified was not met.")
-    if other is not None:
-        return other not in {etag, "*"}
-    return since is None or modified > parsedate_to_datetime(since)
+    if other_text is not None:
+        return other_text not in {etag, "*"}
+    return start_text is None or modified_time > parsedate_to_datetime(start_text)
 
 
 def range_of(text: str, size: int) -> tuple[int, int]:

@@ -94,11 +94,11 @@ def resource_of(body: bytes) -> dict[str, Any]:
         raise No("parseError", 400, "Parse Error")
     for name, value in resource.items():
         if name == "metadata":
-            good = is_object(value) and all(isinstance(text, str) for text in value.values())
+            is_good = is_object(value) and all(isinstance(text, str) for text in value.values())
         else:
             kind = bool if name in _FLAGS else str
-            good = name in _TEXTS | _FLAGS and isinstance(value, kind)
-        if not good:
+            is_good = name in _TEXTS | _FLAGS and isinstance(value, kind)
+        if not is_good:
             raise invalid(f'Invalid JSON payload received. Unknown name or value at "{name}"')
     if resource.get("storageClass", "STANDARD") not in _CLASSES:
         raise invalid("Invalid storage class")
@@ -112,10 +112,10 @@ def related(request: SandboxRequest, spool: Spool) -> tuple[bytes, bytes, str]:
     parts = (b"\r\n" + spool.content()).split(f"\r\n--{boundary}".encode())
     if kind != "multipart/related" or len(parts) != 4 or not parts[3].startswith(b"--"):
         raise No("badContent", 400, "Malformed multipart body.")
-    (head, first), (other, second) = (_halves(part) for part in parts[1:3])
+    (head, first), (other_text, second) = (_halves(part) for part in parts[1:3])
     if not head.startswith("application/json"):
         raise No("badContent", 400, f"Unsupported content with type: {head}")
-    return first, second, other
+    return first, second, other_text
 
 
 def _halves(part: bytes) -> tuple[str, bytes]:

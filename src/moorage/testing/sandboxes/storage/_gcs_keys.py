@@ -103,7 +103,7 @@ class GoogleTokens(TokenEndpoint):
 
     def _vouches(self, assertion: str) -> bool:
         try:
-            head, claims, signature = (_decoded(part) for part in assertion.split("."))
+            head, claims, signature = (_decode_base64(part) for part in assertion.split("."))
         except ValueError:
             return False
         text = assertion.rpartition(".")[0].encode()
@@ -121,11 +121,11 @@ class GoogleTokens(TokenEndpoint):
         )
 
 
-def _decoded(part: str) -> bytes:
+def _decode_base64(part: str) -> bytes:
     return urlsafe_b64decode(part + "=" * (-len(part) % 4))
 
 
-def _begun(stamp: str) -> datetime:
+def _start_time(stamp: str) -> datetime:
     try:
         return datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
     except ValueError:
@@ -141,10 +141,10 @@ def check_url(request: SandboxRequest, email: str, now: datetime) -> None:
     """Check the signature of a signed URL."""
     query = dict(request.query)
     stamp, expires = query.get("X-Goog-Date", ""), query.get("X-Goog-Expires", "")
-    begun = _begun(stamp)
+    start_time = _start_time(stamp)
     if not expires.isdigit() or not 0 < int(expires) <= 604_800:
         raise No("InvalidArgument", 400, "X-Goog-Expires is wrong.")
-    if not begun - _SKEW <= now <= begun + timedelta(seconds=int(expires)):
+    if not start_time - _SKEW <= now <= start_time + timedelta(seconds=int(expires)):
         raise No("ExpiredToken", 400, "Invalid argument: the signature has expired.")
     _check_credential(query.get("X-Goog-Credential", ""), email, stamp)
     pairs = sorted(
@@ -185,8 +185,8 @@ def check_form(fields: dict[str, str], email: str) -> None:
 
 def _check(signature: str, text: bytes) -> None:
     try:
-        good = _is_signed(bytes.fromhex(signature), text)
+        is_good = _is_signed(bytes.fromhex(signature), text)
     except ValueError:
-        good = False
-    if not good:
+        is_good = False
+    if not is_good:
         raise No("SignatureDoesNotMatch", 403, "The signature does not match.")

@@ -98,16 +98,16 @@ class Session:
         match = _RANGE.fullmatch(content_range)
         if match is None:
             raise invalid("Invalid Content-Range")
-        first, last, total = match.groups()
+        first, last_text, total = match.groups()
         if first is None:
             if spool.size:
                 raise invalid("A status check has no body")
             return self._is_all(total)
-        start, end = int(first), int(last) + 1
+        start, end = int(first), int(last_text) + 1
         if end - start != spool.size or start > self.body.size:
             raise invalid(f"The chunk does not begin at {self.body.size}, or is of another size")
-        over = total != "*" and int(total) == end
-        if not over and end % STEP:
+        excess_value = total != "*" and int(total) == end
+        if not excess_value and end % STEP:
             raise invalid("The chunk is no multiple of 256 KiB")
         upto = self.taken
         self.taken = None
@@ -116,7 +116,7 @@ class Session:
         self.body.take(part_of(spool, self.body.size - start, upto))
         if upto is not None:
             raise ConnectionFailed("The connection was cut.", may_have_been_processed=True)
-        return over
+        return excess_value
 
     def _is_all(self, total: str) -> bool:
         if total != "*" and int(total) < self.body.size:
@@ -126,13 +126,13 @@ class Session:
     def check(self, header: str | None) -> None:
         """Refuse bytes whose checksum differs from the announced one."""
         names = {"md5": "md5Hash", "crc32c": "crc32c"}
-        stated = {names[name]: value for name, value in _HASHES.findall(header or "")}
+        stated_fields = {names[name]: value for name, value in _HASHES.findall(header or "")}
         initial = {
             name: value
             for name, value in self.resource.items()
-            if name in stated.keys() | names.values()
+            if name in stated_fields.keys() | names.values()
         }
-        check_sums(self.body, {**initial, **stated})
+        check_sums(self.body, {**initial, **stated_fields})
 
 
 def check_sums(body: Body, stated: dict[str, str]) -> None:

@@ -90,10 +90,10 @@ def _matches(key: Key, stamp: str, scope: str, canonical: str, signature: str) -
 
 def check_header(request: SandboxRequest, key: Key, now: datetime, sha256: str) -> None:
     """Check a request that is signed in a header."""
-    kind, _, rest = (request.headers.get("authorization") or "").partition(" ")
+    kind, _, remaining_text = (request.headers.get("authorization") or "").partition(" ")
     if kind != _ALGORITHM:
         raise Denied("AccessDenied")
-    pairs = (part.strip().partition("=") for part in rest.split(","))
+    pairs = (part.strip().partition("=") for part in remaining_text.split(","))
     parts = {name: value for name, _, value in pairs}
     stamp = request.headers.get("x-amz-date") or ""
     if abs(now - _stamp(stamp)) > _SKEW:
@@ -102,8 +102,8 @@ def check_header(request: SandboxRequest, key: Key, now: datetime, sha256: str) 
     if request.headers.get("x-amz-security-token") != key.token:
         raise Denied("InvalidToken", 400, "The provided token is malformed or otherwise invalid")
     names = parts.get("SignedHeaders", "").split(";")
-    unsigned = {name.lower() for name in request.headers if name.lower().startswith("x-amz-")}
-    if names != sorted(names) or "host" not in names or unsigned - set(names):
+    unsigned_texts = {name.lower() for name in request.headers if name.lower().startswith("x-amz-")}
+    if names != sorted(names) or "host" not in names or unsigned_texts - set(names):
         raise Denied("AccessDenied", message="There were headers present which were not signed")
     payload = request.headers.get("x-amz-content-sha256")
     if payload is None:
@@ -119,10 +119,10 @@ def check_query(request: SandboxRequest, key: Key, now: datetime) -> None:
     """Check the signature of a signed URL."""
     query = dict(request.query)
     stamp, expires = query.get("X-Amz-Date", ""), query.get("X-Amz-Expires", "")
-    begun = _stamp(stamp)
+    start_time = _stamp(stamp)
     if not expires.isdigit() or not 0 < int(expires) <= 604_800:
         raise Denied("AuthorizationQueryParametersError", 400, "X-Amz-Expires is wrong")
-    if not begun - _SKEW <= now <= begun + timedelta(seconds=int(expires)):
+    if not start_time - _SKEW <= now <= start_time + timedelta(seconds=int(expires)):
         raise Denied("AccessDenied", message="Request has expired")
     scope = _scoped(key, query.get("X-Amz-Credential", ""), stamp[:8])
     if query.get("X-Amz-Security-Token") != key.token:

@@ -97,9 +97,11 @@ def yes_or_no(value: object) -> str:
 
 def error_xml(code: str, message: str = "", **more: str) -> bytes:
     """The XML document of an error."""
-    inside = [tag("Code", code), tag("Message", message or code)]
-    inside += [tag(name, value) for name, value in more.items()]
-    return xml("Error", *inside, tag("RequestId", "4442587FB7D0A2F9"), tag("HostId", "sandbox"))
+    inner_texts = [tag("Code", code), tag("Message", message or code)]
+    inner_texts += [tag(name, value) for name, value in more.items()]
+    return xml(
+        "Error", *inner_texts, tag("RequestId", "4442587FB7D0A2F9"), tag("HostId", "sandbox")
+    )
 
 
 def quote_plus(text: str) -> str:
@@ -175,22 +177,26 @@ def checked_sums(request: SandboxRequest, spool: Spool) -> None:
 def fresh(request: SandboxRequest, stored: Stored) -> bool:
     """True if the conditions of a GET allow the object; raises 412 if one forbids it."""
     fields = request.headers
-    modified = stored.modified.replace(microsecond=0)
-    same, other = fields.get("if-match"), fields.get("if-none-match")
-    since, until = fields.get("if-modified-since"), fields.get("if-unmodified-since")
-    if same is not None and same.strip('"') not in {stored.etag, "*"}:
+    modified_time = stored.modified.replace(microsecond=0)
+    same_text, other_text = fields.get("if-match"), fields.get("if-none-match")
+    start_text, end_time = fields.get("if-modified-since"), fields.get("if-unmodified-since")
+    if same_text is not None and same_text.strip('"') not in {stored.etag, "*"}:
         raise No("PreconditionFailed", 412, Condition="If-Match")
-    if same is None and until is not None and modified > parsedate_to_datetime(until):
+    if (
+        same_text is None
+        and end_time is not None
+        and modified_time > parsedate_to_datetime(end_time)
+    ):
         raise No("PreconditionFailed", 412, Condition="If-Unmodified-Since")
-    if other is not None:
-        return other.strip('"') not in {stored.etag, "*"}
-    return since is None or modified > parsedate_to_datetime(since)
+    if other_text is not None:
+        return other_text.strip('"') not in {stored.etag, "*"}
+    return start_text is None or modified_time > parsedate_to_datetime(start_text)
 
 
 def range_of(text: str, size: int) -> tuple[int, int]:
-    first, _, last = text.removeprefix("bytes=").partition("-")
-    start = max(0, size - int(last)) if not first else int(first)
-    end = size - 1 if not first or not last else min(int(last), size - 1)
+    first, _, last_text = text.removeprefix("bytes=").partition("-")
+    start = max(0, size - int(last_text)) if not first else int(first)
+    end = size - 1 if not first or not last_text else min(int(last_text), size - 1)
     if start >= size or end < start:
         raise No("InvalidRange", 416, "The requested range is not satisfiable")
     return start, end - start + 1

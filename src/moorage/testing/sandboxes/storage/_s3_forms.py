@@ -24,23 +24,25 @@ def check_policy(fields: dict[str, str], size: int, bucket: str, now: datetime) 
     policy: dict[str, Any] = json.loads(b64decode(fields["policy"]))
     if datetime.fromisoformat(policy["expiration"]) < now:
         raise No("AccessDenied", 403, "Invalid according to Policy: Policy expired.")
-    named: set[str] = set()
+    named_texts: set[str] = set()
     for condition in policy["conditions"]:
         if isinstance(condition, dict):
             ((name, expected),) = cast("dict[str, str]", condition).items()
             actual = bucket if name == "bucket" else fields.get(name.lower())
-            good = actual == expected
-            named.add(name.lower())
+            is_good = actual == expected
+            named_texts.add(name.lower())
         else:
             operator, smallest, largest = condition
             if operator != "content-length-range" or not smallest <= size <= largest:
                 raise No("EntityTooLarge", 400, "Your proposed upload exceeds the maximum")
             continue
-        if not good:
+        if not is_good:
             raise No("AccessDenied", 403, "Invalid according to Policy: Policy Condition failed")
-    extra = set(fields) - named - _FORM
-    if extra:
-        raise No("AccessDenied", 403, f"Invalid according to Policy: Extra input fields: {extra}")
+    extra_texts = set(fields) - named_texts - _FORM
+    if extra_texts:
+        raise No(
+            "AccessDenied", 403, f"Invalid according to Policy: Extra input fields: {extra_texts}"
+        )
 
 
 def taken(

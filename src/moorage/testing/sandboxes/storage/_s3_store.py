@@ -135,8 +135,8 @@ class StoredUpload:
 
 def joined(parts: list[StoredPart], algorithm: str | None) -> tuple[str, tuple[str, str] | None]:
     """ETag and checksum of an object that is made of these."""
-    whole = hashlib.md5(b"".join(part.md5 for part in parts), usedforsecurity=False)
-    etag = f"{whole.hexdigest()}-{len(parts)}"
+    whole_hash = hashlib.md5(b"".join(part.md5 for part in parts), usedforsecurity=False)
+    etag = f"{whole_hash.hexdigest()}-{len(parts)}"
     if algorithm is None:
         return etag, None
     digests = b"".join(part.checksum or b"" for part in parts)

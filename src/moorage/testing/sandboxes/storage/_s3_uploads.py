@@ -83,8 +83,8 @@ class UploadSandbox(SpoolingSandbox):
         self.uploads[id_] = StoredUpload(
             key=key, algorithm=algorithm, headers=stored_headers(request), begun=self._now()
         )
-        inside = tag("Bucket", self.bucket), tag("Key", key), tag("UploadId", id_)
-        return answer(xml("InitiateMultipartUploadResult", *inside))
+        inner_texts = tag("Bucket", self.bucket), tag("Key", key), tag("UploadId", id_)
+        return answer(xml("InitiateMultipartUploadResult", *inner_texts))
 
     def _upload(self, key: str, query: dict[str, str]) -> StoredUpload:
         upload = self.uploads.get(query.get("uploadId", ""))
@@ -139,15 +139,17 @@ class UploadSandbox(SpoolingSandbox):
     ) -> Reply:
         upload = self._upload(key, query)
         part_elements = [element for element in parsed(spool).iter() if name_of(element) == "Part"]
-        named = [{name_of(field): field.text or "" for field in part} for part in part_elements]
-        numbers = [int(part.get("PartNumber", "0")) for part in named]
+        named_values = [
+            {name_of(field): field.text or "" for field in part} for part in part_elements
+        ]
+        numbers = [int(part.get("PartNumber", "0")) for part in named_values]
         if not numbers:
             raise No("MalformedXML", 400)
         if numbers != sorted(set(numbers)):
             raise No("InvalidPartOrder", 400)
         parts = [
             self._checked_part(upload, number, part)
-            for number, part in zip(numbers, named, strict=True)
+            for number, part in zip(numbers, named_values, strict=True)
         ]
         if any(part.piece.size < self.least_part for part in parts[:-1]):
             raise No("EntityTooSmall", 400, "Your proposed upload is smaller than the minimum")
@@ -193,17 +195,17 @@ class UploadSandbox(SpoolingSandbox):
     def _list_uploads(self, query: dict[str, str]) -> Reply:
         write = quote_plus if query.get("encoding-type") == "url" else str
         most = min(int(query.get("max-uploads", "1000")), 1000, self.page)
-        after = (query.get("key-marker", ""), query.get("upload-id-marker", ""))
+        later_texts = (query.get("key-marker", ""), query.get("upload-id-marker", ""))
         uploads = sorted((upload.key, id_) for id_, upload in self.uploads.items())
         matches = [
             key_and_id
             for key_and_id in uploads
-            if key_and_id > after and key_and_id[0].startswith(query.get("prefix", ""))
+            if key_and_id > later_texts and key_and_id[0].startswith(query.get("prefix", ""))
         ]
         elements = ""
         for key, id_ in matches[:most]:
-            begun = self.uploads[id_].begun.strftime("%Y-%m-%dT%H:%M:%S.000Z")
-            inside = tag("Key", write(key)), tag("UploadId", id_), tag("Initiated", begun)
+            start_text = self.uploads[id_].begun.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+            inside = tag("Key", write(key)), tag("UploadId", id_), tag("Initiated", start_text)
             elements += f"<Upload>{''.join(inside)}</Upload>"
         more = len(matches) > most
         if more:

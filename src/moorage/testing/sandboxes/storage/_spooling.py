@@ -91,17 +91,19 @@ class SpoolingSandbox(Sandbox):
     def handle(self, request: SandboxRequest, spool: Spool) -> Reply:
         """Execute a request with a body on the disk."""
         with self._lock:
-            small = spool.content() if spool.size <= _SMALL else b""
-            self.requests.append(attrs.evolve(request, body=small))
-            planned = self._next.popleft() if self._next else None
-            if isinstance(planned, Response):
-                return Reply(planned.status, dict(planned.headers), planned.body)
-            if isinstance(planned, ConnectorError):
-                raise planned
+            small_bytes = spool.content() if spool.size <= _SMALL else b""
+            self.requests.append(attrs.evolve(request, body=small_bytes))
+            planned_response = self._next.popleft() if self._next else None
+            if isinstance(planned_response, Response):
+                return Reply(
+                    planned_response.status, dict(planned_response.headers), planned_response.body
+                )
+            if isinstance(planned_response, ConnectorError):
+                raise planned_response
             try:
                 reply = self.done(request, spool)
             except No as no:
                 reply = self.refused(no)
-            if isinstance(planned, Lost):
+            if isinstance(planned_response, Lost):
                 raise ConnectionFailed("The answer was lost.")
             return reply

@@ -249,9 +249,9 @@ class AzureBlobSandbox(SpoolingSandbox):
         fields = described(blob)
         if blob.copy:
             fields["x-ms-copy-status"] = blob.copy[0] if len(blob.copy) == 1 else blob.copy.pop(0)
-        for asks, title in (("rscd", "Content-Disposition"), ("rsct", "Content-Type")):
-            if asks in query:
-                fields[title] = query[asks]
+        for asking_text, title in (("rscd", "Content-Disposition"), ("rsct", "Content-Type")):
+            if asking_text in query:
+                fields[title] = query[asking_text]
         if not is_wanted(request, blob):
             return Reply(304, {"ETag": fields["ETag"], "x-ms-error-code": "ConditionNotMet"})
         if request.method == "GET" and blob.headers["x-ms-access-tier"] == "Archive":
@@ -276,10 +276,14 @@ class AzureBlobSandbox(SpoolingSandbox):
     def _say(self, request: SandboxRequest, key: str, _: dict[str, str], __: Spool) -> Reply:
         blob = self._blob(key, {})
         may_write(request, blob)
-        others = {name: text for name, text in blob.headers.items() if name.startswith("x-ms-")}
-        changed = attrs.evolve(blob, headers={**content(request), **others}, etag=self._stamp()[0])
-        self._keep(key, changed)
-        return self._written(changed, 200)
+        other_values = {
+            name: text for name, text in blob.headers.items() if name.startswith("x-ms-")
+        }
+        changed_blob = attrs.evolve(
+            blob, headers={**content(request), **other_values}, etag=self._stamp()[0]
+        )
+        self._keep(key, changed_blob)
+        return self._written(changed_blob, 200)
 
     def _set_metadata(
         self, request: SandboxRequest, key: str, _: dict[str, str], __: Spool
@@ -308,7 +312,7 @@ class AzureBlobSandbox(SpoolingSandbox):
         }
         copy = "failed" if name == _UNCOPIED else "success"
         etag, version = self._stamp()
-        copied = attrs.evolve(
+        copied_blob = attrs.evolve(
             source,
             headers={**headers, **new_metadata, **stored_headers(request)},
             modified=self._now(),
@@ -316,8 +320,8 @@ class AzureBlobSandbox(SpoolingSandbox):
             etag=etag,
             version=version,
         )
-        self._keep(key, copied)
-        return self._written(copied, 202, x_ms_copy_status=copied.copy[0])
+        self._keep(key, copied_blob)
+        return self._written(copied_blob, 202, x_ms_copy_status=copied_blob.copy[0])
 
     # --- blocks ------------------------------------------------------------
 
@@ -342,7 +346,7 @@ class AzureBlobSandbox(SpoolingSandbox):
         kinds = {"CommittedBlocks": [] if blob is None else list(blob.blocks)}
         if query.get("blocklisttype") == "all":
             kinds["UncommittedBlocks"] = waiting
-        return xml_reply(document("BlockList", *(_listed(kind, kinds[kind]) for kind in kinds)))
+        return xml_reply(document("BlockList", *(_block_list(kind, kinds[kind]) for kind in kinds)))
 
     def _commit(self, request: SandboxRequest, key: str, _: dict[str, str], spool: Spool) -> Reply:
         check_md5(request, spool)
@@ -350,10 +354,12 @@ class AzureBlobSandbox(SpoolingSandbox):
         may_write(request, blob)
         pieces_by_name = {} if blob is None else _by_name(blob)
         pieces_by_name |= {block.name: block.piece for block in self.blocks.get(key, [])}
-        asks = parsed(spool)
-        if asks.tag != "BlockList" or any(element.tag not in _LISTS for element in asks):
+        asking_element = parsed(spool)
+        if asking_element.tag != "BlockList" or any(
+            element.tag not in _LISTS for element in asking_element
+        ):
             raise No("InvalidXmlDocument", 400, "XML specified is not valid.")
-        names = [element.text or "" for element in asks]
+        names = [element.text or "" for element in asking_element]
         if any(name not in pieces_by_name for name in names):
             raise No("InvalidBlockList", 400, "The specified block list is invalid.")
         self.blocks.pop(key, None)
@@ -373,28 +379,32 @@ class AzureBlobSandbox(SpoolingSandbox):
 
     def _list(self, _: SandboxRequest, __: str, query: dict[str, str], ___: Spool) -> Reply:
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter")
-        most = query.get("maxresults", str(_MOST))
-        if not most.isdigit() or not 0 < int(most) <= _MOST:
+        largest_text = query.get("maxresults", str(_MOST))
+        if not largest_text.isdigit() or not 0 < int(largest_text) <= _MOST:
             raise No("OutOfRangeQueryParameterValue", 400, QueryParameterName="maxresults")
-        after = b64decode(query.get("marker", "")).decode()
-        elements, last, more = "", after, ""
-        count, shown = 0, ""
+        later_text = b64decode(query.get("marker", "")).decode()
+        elements, last_text, further_text = "", later_text, ""
+        count, shown_text = 0, ""
         for key in sorted(self.blobs, key=str.encode):
             folder = folder_of(key, prefix, delimiter)
-            if not key.startswith(prefix) or key.encode() <= after.encode():
+            if not key.startswith(prefix) or key.encode() <= later_text.encode():
                 continue
-            if folder and (folder == shown or after.startswith(folder)):
-                last = key
+            if folder and (folder == shown_text or later_text.startswith(folder)):
+                last_text = key
                 continue
-            if count == int(most):
-                more = b64encode(last.encode()).decode()
+            if count == int(largest_text):
+                further_text = b64encode(last_text.encode()).decode()
                 break
-            count, last, shown = count + 1, key, folder or shown
+            count, last_text, shown_text = count + 1, key, folder or shown_text
             elements += (
                 f"<BlobPrefix>{_name(folder)}</BlobPrefix>" if folder else self._blob_element(key)
             )
-        inside = tag("Prefix", prefix), f"<Blobs>{elements}</Blobs>", tag("NextMarker", more)
-        return xml_reply(document("EnumerationResults", *inside))
+        inner_texts = (
+            tag("Prefix", prefix),
+            f"<Blobs>{elements}</Blobs>",
+            tag("NextMarker", further_text),
+        )
+        return xml_reply(document("EnumerationResults", *inner_texts))
 
     def _blob_element(self, key: str) -> str:
         blob = self.blobs[key]
@@ -406,11 +416,11 @@ class AzureBlobSandbox(SpoolingSandbox):
             "BlobType": "BlockBlob",
             "AccessTier": blob.headers["x-ms-access-tier"],
         }
-        inside = "".join(tag(name, text) for name, text in properties.items())
-        return f"<Blob>{_name(key)}<Properties>{inside}</Properties></Blob>"
+        inner_text = "".join(tag(name, text) for name, text in properties.items())
+        return f"<Blob>{_name(key)}<Properties>{inner_text}</Properties></Blob>"
 
 
-def _listed(kind: str, blocks: list[tuple[str, int]]) -> str:
+def _block_list(kind: str, blocks: list[tuple[str, int]]) -> str:
     inside = "".join(
         f"<Block>{tag('Name', name)}{tag('Size', size)}</Block>" for name, size in blocks
     )

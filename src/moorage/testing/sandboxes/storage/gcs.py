@@ -246,24 +246,24 @@ class GcsSandbox(SpoolingSandbox):
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter")
         most = min(number_in(query, "maxResults") or 1_000, 1_000)
         try:
-            after = opened(query.get("pageToken"))
+            later_text = opened(query.get("pageToken"))
         except No:
             raise invalid("Invalid page token") from None
         items: list[dict[str, Any]] = []
         prefixes: list[str] = []
-        last, more = after, False
+        last_text, more = later_text, False
         for key in sorted(self.live, key=str.encode):
             folder = folder_of(key, prefix, delimiter)
-            shown = folder and (folder in prefixes or after.startswith(folder))
-            if not key.startswith(prefix) or key.encode() <= after.encode():
+            shown_text = folder and (folder in prefixes or later_text.startswith(folder))
+            if not key.startswith(prefix) or key.encode() <= later_text.encode():
                 continue
-            if shown:
-                last = key
+            if shown_text:
+                last_text = key
                 continue
             if len(items) + len(prefixes) == most:
                 more = True
                 break
-            last = key
+            last_text = key
             if folder:
                 prefixes.append(folder)
             else:
@@ -272,7 +272,7 @@ class GcsSandbox(SpoolingSandbox):
         # What there is none of is left out.
         page |= {"items": items} if items else {}
         page |= {"prefixes": prefixes} if prefixes else {}
-        page |= {"nextPageToken": base64(last.encode())} if more else {}
+        page |= {"nextPageToken": base64(last_text.encode())} if more else {}
         return json_reply(page)
 
     # --- writing -----------------------------------------------------------
@@ -289,7 +289,7 @@ class GcsSandbox(SpoolingSandbox):
         self._may_put(key, query)
         number = str(1_700_000_000_000_000 + self.number())
         now = self._now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        whole = {
+        whole_values = {
             "kind": "storage#object",
             "id": f"{self.bucket}/{key}/{number}",
             "bucket": self.bucket,
@@ -305,13 +305,13 @@ class GcsSandbox(SpoolingSandbox):
             **body.sums,
         }
         if "kmsKeyName" in query:
-            whole["kmsKeyName"] = f"{query['kmsKeyName']}/cryptoKeyVersions/1"
+            whole_values["kmsKeyName"] = f"{query['kmsKeyName']}/cryptoKeyVersions/1"
         stored = Stored(
             pieces=tuple(body.pieces), etag=number, checksum=None, headers={}, modified=self._now()
         )
-        stored_object = StoredObject(resource=whole, stored=stored)
-        before = self.objects.get(key, []) if self.versioned else []
-        self.objects[key] = [*before, stored_object]
+        stored_object = StoredObject(resource=whole_values, stored=stored)
+        previous_objects = self.objects.get(key, []) if self.versioned else []
+        self.objects[key] = [*previous_objects, stored_object]
         self.live[key] = stored_object
         return stored_object
 
@@ -341,8 +341,12 @@ class GcsSandbox(SpoolingSandbox):
         progress = {"kind": "storage#rewriteResponse", "objectSize": str(size)}
         if done < size:
             token = base64(str(done).encode())
-            more = {"totalBytesRewritten": str(done), "done": False, "rewriteToken": token}
-            return json_reply({**progress, **more})
+            further_fields = {
+                "totalBytesRewritten": str(done),
+                "done": False,
+                "rewriteToken": token,
+            }
+            return json_reply({**progress, **further_fields})
         body = Body(self.folder)
         body.take(source.stored.read(0, size))
         content_fields = (
@@ -358,8 +362,12 @@ class GcsSandbox(SpoolingSandbox):
         }
         resource = resource_of(spool.content()) if spool.size else properties
         rewritten = self._keep(to, resource, body, query)
-        finished = {"totalBytesRewritten": str(size), "done": True, "resource": rewritten.resource}
-        return json_reply({**progress, **finished})
+        finished_fields = {
+            "totalBytesRewritten": str(size),
+            "done": True,
+            "resource": rewritten.resource,
+        }
+        return json_reply({**progress, **finished_fields})
 
     # --- uploads -----------------------------------------------------------
 

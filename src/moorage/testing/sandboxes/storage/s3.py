@@ -147,12 +147,12 @@ class S3Sandbox(UploadSandbox):
 
     def _check_headers(self, request: SandboxRequest, spool: Spool) -> None:
         for name in request.headers:
-            folded = name.lower()
-            ours = folded.startswith("x-amz-") and not folded.startswith("x-amz-meta-")
-            if ours and folded not in KNOWN_HEADERS:
+            folded_text = name.lower()
+            ours = folded_text.startswith("x-amz-") and not folded_text.startswith("x-amz-meta-")
+            if ours and folded_text not in KNOWN_HEADERS:
                 raise No("NotImplemented", 501, f"{name} is not implemented", Header=name)
-        chunked = "chunked" in request.headers.get("transfer-encoding", "")
-        if chunked:
+        is_chunked = "chunked" in request.headers.get("transfer-encoding", "")
+        if is_chunked:
             raise No("MissingContentLength", 411)
         checked_sums(request, spool)
 
@@ -177,8 +177,8 @@ class S3Sandbox(UploadSandbox):
         elements = ""
         for key in keys:
             if key in _MAGIC:
-                inside = tag("Key", key), tag("Code", _MAGIC[key][0]), tag("Message", "No")
-                elements += f"<Error>{''.join(inside)}</Error>"
+                inner_texts = tag("Key", key), tag("Code", _MAGIC[key][0]), tag("Message", "No")
+                elements += f"<Error>{''.join(inner_texts)}</Error>"
             else:
                 self.objects.pop(key, None)
                 elements += f"<Deleted>{tag('Key', key)}</Deleted>"
@@ -189,23 +189,23 @@ class S3Sandbox(UploadSandbox):
             raise No("AccessDenied", 403, "Access Denied")
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter")
         most = min(int(query.get("max-keys", "1000")), 1000)
-        after = opened(query.get("continuation-token"))
+        later_text = opened(query.get("continuation-token"))
         write = quote_plus if query.get("encoding-type") == "url" else str
-        objects, prefixes, last, more = "", "", after, False
-        count, shown = 0, ""
+        objects, prefixes, last_text, more = "", "", later_text, False
+        count, shown_text = 0, ""
         for key in sorted(self.objects, key=str.encode):
             folder = folder_of(key, prefix, delimiter)
-            if not key.startswith(prefix) or key.encode() <= after.encode():
+            if not key.startswith(prefix) or key.encode() <= later_text.encode():
                 continue
-            if folder and (folder == shown or after.startswith(folder)):
-                last = key
+            if folder and (folder == shown_text or later_text.startswith(folder)):
+                last_text = key
                 continue
             if count == most:
                 more = True
                 break
-            count, last = count + 1, key
+            count, last_text = count + 1, key
             if folder:
-                shown = folder
+                shown_text = folder
                 prefixes += f"<CommonPrefixes>{tag('Prefix', write(folder))}</CommonPrefixes>"
                 continue
             objects += self._listed(key, write)
@@ -216,7 +216,7 @@ class S3Sandbox(UploadSandbox):
             tag("MaxKeys", most),
             tag("IsTruncated", yes_or_no(more)),
             tag("EncodingType", "url") if "encoding-type" in query else "",
-            tag("NextContinuationToken", b64encode(last.encode()).decode()) if more else "",
+            tag("NextContinuationToken", b64encode(last_text.encode()).decode()) if more else "",
         ]
         return answer(xml("ListBucketResult", *inside, objects, prefixes))
 
@@ -315,8 +315,8 @@ class S3Sandbox(UploadSandbox):
         copied = self._keep(
             key, attrs.evolve(copied, headers=stored_headers(request)) if replaces else copied
         )
-        modified = copied.modified.strftime("%Y-%m-%dT%H:%M:%S.000Z")
-        inside = tag("LastModified", modified), tag("ETag", f'"{copied.etag}"')
+        modified_text = copied.modified.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        inside = tag("LastModified", modified_text), tag("ETag", f'"{copied.etag}"')
         return answer(xml("CopyObjectResult", *inside), copied.version_header)
 
     # --- forms -------------------------------------------------------------
