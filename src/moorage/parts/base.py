@@ -63,11 +63,11 @@ class Part:
         cipher: Cipher | None = None,
     ) -> None:
         self._plan = Plan(service, None, None)
-        plain, later = sync_and_async_store(storage, clock)
+        plain_value, later_value = sync_and_async_store(storage, clock)
         common = Ports(observers=observers, clock=clock, randomness=randomness, cipher=cipher)
-        self._plain_ports = attrs.evolve(common, state=plain, sleeper=sleeper, locks=locks)
+        self._plain_ports = attrs.evolve(common, state=plain_value, sleeper=sleeper, locks=locks)
         self._later_ports = attrs.evolve(
-            common, state=later, sleeper=async_sleeper, locks=async_locks
+            common, state=later_value, sleeper=async_sleeper, locks=async_locks
         )
         self._storage = type(storage).__name__
         check_sync_or_async(self._plain_ports, is_async=False)
@@ -123,13 +123,13 @@ def decorated(
     """
     check_callable(function, "function")
     if is_async(function):
-        through = call if call_later is None else call_later
+        through_function = call if call_later is None else call_later
 
         @functools.wraps(function)
-        async def later(*args: Any, **kwargs: Any) -> Any:
-            return await through(function, *args, **kwargs)
+        async def call_async(*args: Any, **kwargs: Any) -> Any:
+            return await through_function(function, *args, **kwargs)
 
-        return later
+        return call_async
 
     @functools.wraps(function)
     def now(*args: Any, **kwargs: Any) -> Any:

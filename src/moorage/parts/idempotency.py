@@ -161,8 +161,8 @@ class Idempotency(Part):
 
     async def aresolve(self, key: str, *, done: bool, answer: object = None) -> bool:
         """Settle an unknown key after a look-up; asynchronous."""
-        settled: bool = await self._later.execute(self._resolve(key, done, answer), None)
-        return settled
+        is_settled: bool = await self._later.execute(self._resolve(key, done, answer), None)
+        return is_settled
 
     def _call(
         self,
@@ -184,24 +184,26 @@ class Idempotency(Part):
 
     def _resolve(self, key: str, done: bool, answer: object) -> Resolve:  # noqa: FBT001 - as public
         key, plan = checked_key(key), self._plan
-        stored = ("value", self._rules.encode(answer)) if done else None
+        stored_pair = ("value", self._rules.encode(answer)) if done else None
         return Resolve(
             plan.claim_key(key),
             done=done,
             ttl=self._rules.ttl,
-            answer=stored and sealed(self._cipher, plan, key, stored),
+            answer=stored_pair and sealed(self._cipher, plan, key, stored_pair),
         )
 
     async def _act(self, core: Core, key: str, step: AttemptStep, payload: object) -> Ending:
         plan, key = self._plan, checked_key(key)
         compare = compared_payload if core.compares_bytes else payload_fingerprint
-        once = Once(key, plan.claim_key(key), compare(payload), self._rules)
+        first_values = Once(key, plan.claim_key(key), compare(payload), self._rules)
         call = self._begin(core)
         call.key = key
         try:
-            value, error = await act_once(core, call, once, lambda: attempt(core, call, step))
-        except ConnectorError as refused:
-            value, error = None, refused
+            value, error = await act_once(
+                core, call, first_values, lambda: attempt(core, call, step)
+            )
+        except ConnectorError as refused_value:
+            value, error = None, refused_value
         if error is None:
             return Answered(value, call.replayed), None
         if isinstance(error, ConnectorError):

@@ -106,11 +106,11 @@ class OAuthConsent(Part):
 
     def _plainly(self, flow: Callable[[Consenting], Flow[R]]) -> R:
         """Run a flow synchronously; a client made for it is closed at the end."""
-        wired = sync_core(self._plain_ports)
+        wired_core = sync_core(self._plain_ports)
         try:
-            return run_now(flow(Consenting(wired.core, self._client, self._patience)))
+            return run_now(flow(Consenting(wired_core.core, self._client, self._patience)))
         finally:
-            client = wired.default_http()
+            client = wired_core.default_http()
             if client is not None:
                 client.close()
 
@@ -217,14 +217,14 @@ class OAuthConsent(Part):
             DeadlineExceeded: the person has not decided yet; wait again, or give up.
             CredentialRefreshFailed: the server gives no token.
         """
-        bound = _bound(timeout)
+        bound = _timeout_seconds(timeout)
         return self._plainly(lambda flows: flows.finish_device(device, bound))
 
     async def afinish_device(
         self, device: DeviceConsent, *, timeout: float | timedelta | None = None
     ) -> Granted:
         """The asynchronous `finish_device`."""
-        bound = _bound(timeout)
+        bound = _timeout_seconds(timeout)
         return await self._awaited(lambda flows: flows.finish_device(device, bound))
 
     def revoke(self, credentials: OAuthCredentials) -> None:
@@ -262,5 +262,5 @@ class OAuthConsent(Part):
         )
 
 
-def _bound(timeout: float | timedelta | None) -> float | None:
+def _timeout_seconds(timeout: float | timedelta | None) -> float | None:
     return None if timeout is None else seconds(timeout, "timeout", zero=True)

@@ -200,20 +200,20 @@ class OAuthTokenRefresher(_Refresher):
         allowed = allowance()
         if allowed is None or allowed >= self._pace.renewal:
             return await flow
-        ended: list[tuple[Any, BaseException | None]] = []
+        ended_pairs: list[tuple[Any, BaseException | None]] = []
 
         def run() -> None:
             try:
-                ended.append((run_now(flow), None))
+                ended_pairs.append((run_now(flow), None))
             except BaseException as error:  # noqa: BLE001 - carried to who waits
-                ended.append((None, error))
+                ended_pairs.append((None, error))
 
         thread = threading.Thread(target=partial(copy_context().run, run), name="moorage-oauth")
         thread.start()
         thread.join(allowed)
-        if not ended:
+        if not ended_pairs:
             raise too_slow(None)
-        value, error = ended.pop()
+        value, error = ended_pairs.pop()
         if error is not None:
             raise error
         return value  # type: ignore[no-any-return]  # the flow's

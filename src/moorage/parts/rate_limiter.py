@@ -44,11 +44,11 @@ class Reservation:
 
     def cancel(self) -> None:
         """Return the tokens and leave the queue; a second call does nothing."""
-        cancel, self._cancel = self._cancel, _nothing
+        cancel, self._cancel = self._cancel, _do_nothing
         cancel()
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     """Do nothing: a grant that has started cannot be cancelled."""
 
 
@@ -118,14 +118,18 @@ class RateLimiter(Guard[None]):
             or run_now(self._fetch(core, leases, key, cost, timeout))
         ):
             return
-        began = core.nanoseconds() if core.waits else None
-        admitted = self._execute(question, self._seconds(timeout))
-        if admitted[0] or admitted[1]:
+        start_time = core.nanoseconds() if core.waits else None
+        admitted_values = self._execute(question, self._seconds(timeout))
+        if admitted_values[0] or admitted_values[1]:
             try:
-                run_now(be_admitted(core, self._begin(core, timeout, began), question, admitted))
-                core.waiters.go(admitted[3])
+                run_now(
+                    be_admitted(
+                        core, self._begin(core, timeout, start_time), question, admitted_values
+                    )
+                )
+                core.waiters.go(admitted_values[3])
             except BaseException:
-                withdraw(core, question.gates, admitted)
+                withdraw(core, question.gates, admitted_values)
                 raise
 
     async def aacquire(
@@ -221,13 +225,13 @@ class RateLimiter(Guard[None]):
         held = leases.may_fetch(key, cost, core.nanoseconds())
         if held is None:
             return False
-        granted = False
+        is_granted = False
         try:
-            whole = self._ask(key, leases.size).evolve(within=0)
-            granted = not (await core.execute(whole, self._seconds(timeout)))[0]
+            whole_admission = self._ask(key, leases.size).evolve(within=0)
+            is_granted = not (await core.execute(whole_admission, self._seconds(timeout)))[0]
         finally:
-            leases.fetched(held, cost, core.nanoseconds(), granted=granted)
-        return granted
+            leases.fetched(held, cost, core.nanoseconds(), granted=is_granted)
+        return is_granted
 
     async def _reserve(
         self, core: Core, cost: int, key: str | None, timeout: float | timedelta | None

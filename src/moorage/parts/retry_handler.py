@@ -97,17 +97,17 @@ class RetryHandler(Part):
         if core.observers:
             return self._call_now(functools.partial(function, *args, **kwargs))
         # While all is well there is nothing to decide: the flow takes over at the first failure.
-        began = core.nanoseconds()
+        start_time = core.nanoseconds()
         try:
             value = function(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
-            call = Call(self._plan, began, self._plan.span)
+            call = Call(self._plan, start_time, self._plan.span)
             step = step_sync(functools.partial(function, *args, **kwargs))
             ending = run_now(follow(core, call, None, error, step))
         else:
             return value if value is None else refuse_awaitable(value)
         try:
-            return value_of(_signed(core, call, ending))  # type: ignore[no-any-return]  # it is R
+            return value_of(_signed_ending(core, call, ending))  # type: ignore[no-any-return]  # it is R
         finally:
             # Else the traceback holds this frame, and the frame the error.
             del call, ending
@@ -116,14 +116,14 @@ class RetryHandler(Part):
         core = self._now
         call = self._begin(core)
         ending = run_now(attempt(core, call, step_sync(function)))
-        return value_of(_signed(core, call, ending))  # type: ignore[no-any-return]  # it is R
+        return value_of(_signed_ending(core, call, ending))  # type: ignore[no-any-return]  # it is R
 
     async def _call_later(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         core, plan = self._later, self._plan
         if core.observers:
             call = self._begin(core)
             step = step_async(functools.partial(function, *args, **kwargs), core)
-            return value_of(_signed(core, call, await attempt(core, call, step)))
+            return value_of(_signed_ending(core, call, await attempt(core, call, step)))
         # As in `call`.
         began = core.nanoseconds()
         try:
@@ -140,7 +140,7 @@ class RetryHandler(Part):
             step = step_async(functools.partial(function, *args, **kwargs), core)
             ending = await follow(core, call, None, failure, step)
         try:
-            return value_of(_signed(core, call, ending))
+            return value_of(_signed_ending(core, call, ending))
         finally:
             # Else the traceback holds this frame, and the frame the error.
             del call, ending, failure
@@ -156,7 +156,7 @@ class RetryHandler(Part):
         return AsyncAttempts(self._later, self._begin(self._later))
 
 
-def _signed(core: Core, call: Call, ending: Ending) -> Ending:
+def _signed_ending(core: Core, call: Call, ending: Ending) -> Ending:
     if isinstance(ending[1], ConnectorError):
         call.sign(core, ending[1])
     return ending
@@ -176,9 +176,9 @@ class _Loop:
     def _next(self) -> Attempt:
         call = self._call
         if call.attempts and call.remaining(self._core) <= 0:
-            late = call.out_of_time(self._last)
-            call.sign(self._core, late)
-            raise late
+            late_error = call.out_of_time(self._last)
+            call.sign(self._core, late_error)
+            raise late_error
         self._again = False
         call.begin_attempt()
         call.leave()

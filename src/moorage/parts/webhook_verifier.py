@@ -93,7 +93,7 @@ class WebhookVerifier(Part):
         clock: Clock | None = None,
     ) -> None:
         provider = _provider_in(secrets)
-        fixed = () if provider is not None else read_secrets(secrets)
+        fixed_secrets = () if provider is not None else read_secrets(secrets)
         settings = _Parameters(parameters or {})
         # A crash report shows the arguments of the frame that raises.
         del secrets, parameters
@@ -117,7 +117,7 @@ class WebhookVerifier(Part):
             lease=micros(seconds(handling, "handling")),
             ttl=_ttl(remembered, acceptable_for(allowed) if guarded else 0.0, stored=storage),
         )
-        self._secrets = provider or _static(chosen_scheme, fixed)
+        self._secrets = provider or _static(chosen_scheme, fixed_secrets)
         self._unclaimed = not guarded
 
     @property
@@ -308,8 +308,8 @@ class _Parameters:
     def checked(self, scheme: WebhookScheme) -> dict[str, str]:
         """The parameters that are not secret, if they are those that the scheme requires."""
         parameters = self.parameters
-        named = {*parameters, *([_TOKEN] if self.verify_token else [])}
-        if named == scheme.parameters and all(
+        named_texts = {*parameters, *([_TOKEN] if self.verify_token else [])}
+        if named_texts == scheme.parameters and all(
             isinstance(value, str) and value.strip() for value in parameters.values()
         ):
             return parameters

@@ -76,10 +76,10 @@ def run_later(flow: Coroutine[Any, Any, R]) -> Coroutine[Any, Any, R]:
 def lift(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
     """A plain function as one that is awaited, and never suspends."""
 
-    async def lifted(*args: P.args, **kwargs: P.kwargs) -> R:
+    async def run_lifted(*args: P.args, **kwargs: P.kwargs) -> R:
         return function(*args, **kwargs)
 
-    return lifted
+    return run_lifted
 
 
 def lift_command(
@@ -105,10 +105,10 @@ def lift_one(function: Callable[[S], R]) -> Callable[[S], Coroutine[Any, Any, R]
 def blocked(flow: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
     """A flow that never suspends, as a plain function."""
 
-    def plain(*args: P.args, **kwargs: P.kwargs) -> R:
+    def run_plain(*args: P.args, **kwargs: P.kwargs) -> R:
         return run_now(flow(*args, **kwargs))
 
-    return plain
+    return run_plain
 
 
 def guarded(
@@ -163,11 +163,11 @@ def _let_through(
 def without_errors(post: Callable[[Command[Any]], None]) -> Callable[[Command[Any]], None]:
     """Return a `post` that never raises; a lease ends whatever it fails to clean up."""
 
-    def posted(command: Command[Any], /) -> None:
+    def post_result(command: Command[Any], /) -> None:
         with suppress(Exception):
             post(command)
 
-    return posted
+    return post_result
 
 
 class _Arriving:
@@ -352,7 +352,7 @@ def rest_within(
     steps: Coroutine[Any, Any, R], first_yield: Any, until: float, nanoseconds: Callable[[], int]
 ) -> Generator[Any, Any, R]:
     """As `within_async`, for a coroutine that was started, and suspended with `first_yield`."""
-    bound_here, cancelled = _timers()
+    bound_here, cancelled_class = _timers()
     seconds = (until - nanoseconds()) / 1e9
     bound = bound_here(seconds) if seconds < _ENDLESS else None
     if bound is None and seconds < _ENDLESS:
@@ -361,22 +361,22 @@ def rest_within(
     item = first_yield
     try:
         while True:
-            thrown = answer = None
+            thrown_error = answer = None
             try:
                 answer = yield item
             except BaseException as error:  # noqa: BLE001 - thrown into the coroutine
-                thrown = error
+                thrown_error = error
             else:
                 if answer is None:  # all that asyncio ever answers
                     return (yield from steps)  # type: ignore[no-any-return]  # what it returned
             try:
-                item = steps.send(answer) if thrown is None else steps.throw(thrown)
+                item = steps.send(answer) if thrown_error is None else steps.throw(thrown_error)
             except StopIteration as stop:
                 return stop.value  # type: ignore[no-any-return]  # what the coroutine returned
             finally:
                 # Else the traceback holds this frame, and the frame the error.
-                del thrown
-    except cancelled:
+                del thrown_error
+    except cancelled_class:
         if not end():
             raise
     finally:
@@ -410,10 +410,10 @@ def bounding(
 ) -> Callable[[Awaitable[R], float], Coroutine[Any, Any, R]]:
     """`within_async` for a bound in seconds from now."""
 
-    def within(pending: Awaitable[R], seconds: float) -> Coroutine[Any, Any, R]:
+    def within_deadline(pending: Awaitable[R], seconds: float) -> Coroutine[Any, Any, R]:
         return within_async(pending, nanoseconds() + seconds * 1e9, nanoseconds)
 
-    return within
+    return within_deadline
 
 
 def step_sync(function: Callable[[], Any], _core: Core | None = None) -> AttemptStep:
@@ -447,8 +447,8 @@ def step_async(function: Callable[[], Any], core: Core) -> AttemptStep:
         try:
             pending = function()
             if can_be_awaited(pending):
-                until = core.nanoseconds() + call.bound(core) * 1e9
-                return AttemptResult(await within_async(pending, until, core.nanoseconds))
+                end_time = core.nanoseconds() + call.bound(core) * 1e9
+                return AttemptResult(await within_async(pending, end_time, core.nanoseconds))
         except OutOfTimeError:
             return AttemptResult(error=cut_off())
         except Exception as error:  # noqa: BLE001 - carried, not swallowed
@@ -499,9 +499,9 @@ def value_async(  # noqa: PLR0917 - a tuple of them would cost more
         first_yield = steps.send(None)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]  # what the coroutine returned
-    until = _end_of_attempt(plan, began, call)
-    rest: Any = rest_within(steps, first_yield, until, core.nanoseconds)
-    return (yield from rest)  # type: ignore[no-any-return]  # what the coroutine returned
+    end_time = _end_of_attempt(plan, began, call)
+    remaining_value: Any = rest_within(steps, first_yield, end_time, core.nanoseconds)
+    return (yield from remaining_value)  # type: ignore[no-any-return]  # what the coroutine returned
 
 
 def _end_of_attempt(plan: Plan, began: int, call: Call | None) -> float:

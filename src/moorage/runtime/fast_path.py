@@ -58,7 +58,7 @@ def outgoing(
         flows.end(_state_of(state, plan, began, request), error)
         raise
     if flows.core.learn is not None:
-        _sent(plan, request, url).teach(flows.core.learn)
+        _sent_request(plan, request, url).teach(flows.core.learn)
     return request, url
 
 
@@ -75,10 +75,10 @@ def first_attempt(plan: Plan, arrived: Ending | None, sent: Request, url: str) -
     """The ending of the first attempt and the credential that it sent; None if it was not made."""
     if arrived is None:
         return None
-    return arrived, _sent(plan, sent, url)
+    return arrived, _sent_request(plan, sent, url)
 
 
-def _sent(plan: Plan, request: Request, url: str) -> Sent:
+def _sent_request(plan: Plan, request: Request, url: str) -> Sent:
     return Sent(plan.credentials, request, url, plan.service.redaction, plan.base_url)
 
 
@@ -90,16 +90,21 @@ def ask(
     if call is not None and call.hurried:
         question, left = plan.admission_at_once, (call.deadline - began) / 1e9
     try:
-        admitted: Admitted = flows.core.ask(question, left)  # type: ignore[misc, arg-type]  # an easy plan's has it
+        admitted_values: Admitted = flows.core.ask(question, left)  # type: ignore[misc, arg-type]  # an easy plan's has it
     except ConnectorError as error:
         flows.end(_state_of(call, plan, began, request), error)
         raise
     except BaseException as error:
         flows.broken_off(_state_of(call, plan, began, request), error)
         raise
-    if admitted[0] and admitted[0] > NEEDS_TOKEN and call is None and not flows.core.observers:
-        raise flows.refused(plan, began, admitted)
-    return admitted
+    if (
+        admitted_values[0]
+        and admitted_values[0] > NEEDS_TOKEN
+        and call is None
+        and not flows.core.observers
+    ):
+        raise flows.refused(plan, began, admitted_values)
+    return admitted_values
 
 
 def took_long(core: Core, plan: Plan, began: int, call: Call | None) -> bool:

@@ -24,7 +24,7 @@ def with_keywords(options: type, defaults: Mapping[str, Any]) -> Callable[[F], F
         defaults: the default of each key, in the order in which to show them.
     """
 
-    def shown(function: F) -> F:
+    def with_signature(function: F) -> F:
         signature = inspect.signature(function)
         *first, _ = signature.parameters.values()
         annotations = {
@@ -44,7 +44,7 @@ def with_keywords(options: type, defaults: Mapping[str, Any]) -> Callable[[F], F
         function.__dict__["__signature__"] = signature.replace(parameters=[*first, *keywords])
         return function
 
-    return shown
+    return with_signature
 
 
 def with_arguments_of(twin: type) -> Callable[[K], K]:

@@ -56,16 +56,16 @@ class EnvironmentGuard:
             CopiedStore: the store belongs to another environment.
         """
         core = self._core
-        began = core.nanoseconds()
-        if began < self._rests_until:
+        start_time = core.nanoseconds()
+        if start_time < self._rests_until:
             return
-        until = None if timeout is None else began + int(timeout * 1e9)
+        end_time = None if timeout is None else start_time + int(timeout * 1e9)
         try:
-            owner = await self._claimed_owner(until)
-            armed = owner in {None, self._environment} or await self._is_armed(until)
+            owner = await self._claimed_owner(end_time)
+            armed = owner in {None, self._environment} or await self._is_armed(end_time)
         except StorageUnavailable:
             now = core.nanoseconds()
-            self._rests_until = now + _RESTS * (now - began)
+            self._rests_until = now + _RESTS * (now - start_time)
             return
         if not armed:
             environment = self._environment

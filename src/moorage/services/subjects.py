@@ -107,18 +107,20 @@ class SubjectsFlows:
         content, and with the reason in `unreadable`.
         """
         _check(subject, tenant)
-        exported: dict[str, list[Any]] = {
-            name: [_shown(place, entry) for entry in await self._all(place, subject, tenant)]
+        exported_values: dict[str, list[Any]] = {
+            name: [
+                _subject_fields(place, entry) for entry in await self._all(place, subject, tenant)
+            ]
             for name, place in self._places.items()
         }
         if self._vault is not None:
-            exported["credentials"] = await self._services(subject, tenant)
-        return json.dumps(_plain(exported), ensure_ascii=False, indent=2)
+            exported_values["credentials"] = await self._services(subject, tenant)
+        return json.dumps(_plain_value(exported_values), ensure_ascii=False, indent=2)
 
     async def erase(self, *, subject: str | None = None, tenant: str | None = None) -> Erased:
         """Remove all of it, including pending entries; return the numbers."""
         _check(subject, tenant)
-        gone = {
+        lost_counts = {
             name: await place.remove(place.query(subject=subject, tenant=tenant))
             for name, place in self._places.items()
         }
@@ -126,7 +128,7 @@ class SubjectsFlows:
         if self._vault is not None:
             for service in services:
                 await self._vault.delete(service, tenant)
-        return Erased(**gone, credentials=len(services))
+        return Erased(**lost_counts, credentials=len(services))
 
     async def _services(self, subject: str | None, tenant: str | None) -> list[str]:
         """The services that a tenant has credentials for."""
@@ -162,28 +164,32 @@ def _check(subject: str | None, tenant: str | None) -> None:
         )
 
 
-def _shown(place: Place, entry: Any) -> dict[str, Any]:
+def _subject_fields(place: Place, entry: Any) -> dict[str, Any]:
     try:
         return place.shown(entry)
     except ConnectorError as error:
         return {**fields_of(entry), "unreadable": f"{type(error).__name__}: {error}"}
 
 
-def _plain(value: Any) -> Any:
+def _plain_value(value: Any) -> Any:
     """Convert a value to JSON values, or to readable text where JSON has no such value."""
     if is_object(value):
-        return {_name(name): _plain(item) for name, item in value.items()}
+        return {_name(name): _plain_value(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in cast("list[Any]", value)]
+        return [_plain_value(item) for item in cast("list[Any]", value)]
     if isinstance(value, _SIMPLE):
         return value
-    return _plain(_simpler(value))
+    return _plain_value(_simpler(value))
 
 
 def _name(name: Any) -> Any:
     """Convert a key of a mapping to text, the only type of key in JSON."""
-    plain = _plain(name)
-    return plain if isinstance(plain, _SIMPLE) else json.dumps(plain, ensure_ascii=False)
+    plain_value = _plain_value(name)
+    return (
+        plain_value
+        if isinstance(plain_value, _SIMPLE)
+        else json.dumps(plain_value, ensure_ascii=False)
+    )
 
 
 def _simpler(value: Any) -> Any:

@@ -151,10 +151,10 @@ class Dispatcher:
 
     def refusal(self, operation: str, recipients: Iterable[str]) -> RecipientRefused | None:
         """The error if the configuration forbids sending to these recipients; None otherwise."""
-        refused = self.safety.refusal(recipients)
-        if refused is not None:
-            refused.operation = operation
-        return refused
+        refused_error = self.safety.refusal(recipients)
+        if refused_error is not None:
+            refused_error.operation = operation
+        return refused_error
 
     def wire(
         self,
@@ -223,22 +223,22 @@ class Dispatcher:
         that of the unavailable one, and an effect with a key returns to it.
         """
         unavailable: tuple[Account, ConnectorError] | None = None
-        *others, last = accounts
-        for account, following in zip(others, accounts[1:], strict=True):
+        *others, last_account = accounts
+        for account, following_account in zip(others, accounts[1:], strict=True):
             wire = self._wire(account, operation, timeout, key)
             try:
                 return await self._at_account(operation, wire, perform, account.vendor)
             except ConnectorError as error:
-                refused = refuses_value(error, wire)
-                if not (refused or nothing_done(error, wire)):
+                is_refused = refuses_value(error, wire)
+                if not (is_refused or nothing_done(error, wire)):
                     raise
-                if unavailable is None and not refused:
+                if unavailable is None and not is_refused:
                     unavailable = account, error
-                await _move(ownership, following)
-                self._tell(operation, account, following, error, key)
-        wire = self._wire(last, operation, timeout, key)
+                await _move(ownership, following_account)
+                self._tell(operation, account, following_account, error, key)
+        wire = self._wire(last_account, operation, timeout, key)
         try:
-            return await self._at_account(operation, wire, perform, last.vendor)
+            return await self._at_account(operation, wire, perform, last_account.vendor)
         except ConnectorError as error:
             if unavailable is None or not refuses_value(error, wire):
                 raise

@@ -63,16 +63,16 @@ class EmailFlows(Flows, EmailContract):
             for recipient in bulk.recipients
         ]
         if any(refusals):
-            allowed = [
+            allowed_recipients = [
                 recipient
                 for recipient, refusal in zip(bulk.recipients, refusals, strict=True)
                 if refusal is None
             ]
-            bulk = attrs.evolve(bulk, recipients=allowed)
+            bulk = attrs.evolve(bulk, recipients=allowed_recipients)
         operation = self._request("send_bulk", bulk.needs)
         chunks = bulk.chunks(await self._batch(operation, idempotency_key))
         steps = [
-            partial(self._chunk, operation, chunk, _below(idempotency_key, number), timeout)
+            partial(self._chunk, operation, chunk, _problem_below(idempotency_key, number), timeout)
             for number, chunk in enumerate(chunks, 1)
         ]
         results_of_chunks = await self._dispatcher.calling.core.every(
@@ -100,23 +100,23 @@ class EmailFlows(Flows, EmailContract):
             remembered=max(service.idempotency_ttl for service in services),
             seconds=max(service.timeout for service in services),
         )
-        written, _ = await turn.recorded(str(size), movable=False)
-        return int(written)
+        written_text, _ = await turn.recorded(str(size), movable=False)
+        return int(written_text)
 
     async def _chunk(
         self, operation: RoutingRequest, chunk: BulkMessage, key: str | None, timeout: float | None
     ) -> list[Result[EmailReceipt]]:
-        refused: list[Result[EmailReceipt]] = []
+        refused_receipts: list[Result[EmailReceipt]] = []
 
         async def perform(vendor: Any, wire: Any) -> list[Result[EmailReceipt]]:
-            results = await told(vendor, wire)
+            results = await receipt_results(vendor, wire)
             if results and not any(result.ok for result in results) and not wire.begun:
                 # Nothing was sent to anybody: another vendor may accept what this one refuses.
-                refused[:] = results
+                refused_receipts[:] = results
                 results[0].unwrap()
             return results
 
-        async def told(vendor: Any, wire: Wire) -> list[Result[EmailReceipt]]:
+        async def receipt_results(vendor: Any, wire: Wire) -> list[Result[EmailReceipt]]:
             parts = chunk.chunks(vendor.limits.get("batch", _USUAL))
             for part in parts:
                 most = max(len(recipient.everybody) for recipient in part.recipients)
@@ -126,14 +126,14 @@ class EmailFlows(Flows, EmailContract):
                 return results
             of_parts: list[Result[EmailReceipt]] = []
             for number, part in enumerate(parts, 1):
-                of_parts += await _result_of(vendor, wire, part, _below(key, number))
+                of_parts += await _result_of(vendor, wire, part, _problem_below(key, number))
             return of_parts
 
         try:
             return await self._dispatcher.execute(operation, perform, key=key, timeout=timeout)
         except Exception as error:  # noqa: BLE001 - each item has its own result
-            if refused and refused[0].error is error:
-                return refused
+            if refused_receipts and refused_receipts[0].error is error:
+                return refused_receipts
             return [Result(error=error) for _ in chunk.recipients]
 
 
@@ -150,5 +150,5 @@ def _addresses(people: Iterable[EmailAddress]) -> list[str]:
     return [address.email for address in people]
 
 
-def _below(key: str | None, number: int) -> str | None:
+def _problem_below(key: str | None, number: int) -> str | None:
     return None if key is None else f"{key}/{number}"

@@ -44,7 +44,7 @@ class Flows(Contract):
     def _flow(cls, operation: Operation) -> Callable[..., Coroutine[Any, Any, Any]]:
         """The method that executes an operation; all that no call changes is prepared here."""
         kind, plan, name, verb = cls.kind, operation.plan, operation.name, operation.verb
-        keyed = operation.keyed
+        is_keyed = operation.keyed
         full_name = f"{kind}.{name}"
         at_reference, at_key = (operation.target is it for it in (Target.REFERENCE, Target.KEY))
         count, more = len(operation.positional), len(operation.named)
@@ -54,13 +54,13 @@ class Flows(Contract):
             requirements = plan(self, *values, **options)
             dispatcher = self._dispatcher
             if requirements.recipients:
-                refused = dispatcher.refusal(full_name, requirements.recipients)
-                if refused is not None:
-                    raise refused
+                refused_error = dispatcher.refusal(full_name, requirements.recipients)
+                if refused_error is not None:
+                    raise refused_error
             timeout, key = options.pop(TIMEOUT, None), options.pop(KEY, None)
             if len(values) != count or len(options) != more or requirements.arguments:
                 values, options = operation.arguments(values, options, requirements.arguments)
-            if keyed:
+            if is_keyed:
                 options["key"] = key
             check_limits = requirements.check_limits
 

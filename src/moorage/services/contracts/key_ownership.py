@@ -76,12 +76,12 @@ class KeyOwnership:
         if not may_move:
             return account, False
         recorded_at, core = self._state_key("turn"), self._core
-        claimed, until = await self._claim_key(recorded_at)
-        self._moves_from = core.nanoseconds() + claimed.wait * 1000
-        self._claim = Held(recorded_at, claimed.fence, ttl=self._ttl, until=until)
+        claimed_values, end_time = await self._claim_key(recorded_at)
+        self._moves_from = core.nanoseconds() + claimed_values.wait * 1000
+        self._claim = Held(recorded_at, claimed_values.fence, ttl=self._ttl, until=end_time)
         core.renewals.keep(self._claim)
-        while (following := await self._read(self._moves + 1)) is not None:
-            account = following
+        while (following_text := await self._read(self._moves + 1)) is not None:
+            account = following_text
             self._moves += 1
         return account, True
 
@@ -131,8 +131,8 @@ class KeyOwnership:
         claimed, _ = await self._claim_key(recorded_at)
         if claimed.verdict is Verdict.RUN:
             completion = complete(recorded_at, claimed.fence, (account, movable), ttl=self._ttl)
-            settled = await self._core.execute(completion, self._seconds_left())
-            account, movable = settled.answer if settled.done else (account, movable)
+            settled_value = await self._core.execute(completion, self._seconds_left())
+            account, movable = settled_value.answer if settled_value.done else (account, movable)
             return account, movable
         account, movable = claimed.answer
         return account, movable
@@ -156,7 +156,7 @@ class KeyOwnership:
         core, pause = self._core, _FIRST_LOOK
         owner, lease = core.token(), core.renewals.lease(self._term)
         while True:
-            began = core.nanoseconds()
+            start_time = core.nanoseconds()
             claimed: Claimed = await core.execute(
                 Claim(
                     recorded_at,
@@ -171,7 +171,7 @@ class KeyOwnership:
                 self._seconds_left(),
             )
             if claimed.verdict is not Verdict.BUSY:
-                return claimed, began + lease * 1000
+                return claimed, start_time + lease * 1000
             # The holder may have died: then the turn can be claimed when its lease is over.
             longest_pause = min(pause, claimed.wait / SECOND + _AFTER)
             if core.nanoseconds() + longest_pause * 1e9 >= self._patience:

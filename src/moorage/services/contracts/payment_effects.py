@@ -109,19 +109,21 @@ class PaymentEffects:
         timeout = maybe_seconds(timeout, "timeout")
         if self._dispatcher.rehearses(operation):
             return await act(operation, timeout)
-        core, began = self._core, self._core.nanoseconds()
+        core, start_time = self._core, self._core.nanoseconds()
         services = [self._dispatcher.calling.plans.services[account.name] for account in accounts]
         span = sum(timeout or service.timeout for service in services) + MARGIN
         memory = min(service.idempotency_ttl for service in services)
-        registered = await self._registered(request, accounts, key, (span, memory))
-        if registered.settled:
-            return self._replayed(registered, key)  # type: ignore[no-any-return]  # a receipt of the verb
-        if registered.forgotten:
+        registered_values = await self._registered(request, accounts, key, (span, memory))
+        if registered_values.settled:
+            return self._replayed(registered_values, key)  # type: ignore[no-any-return]  # a receipt of the verb
+        if registered_values.forgotten:
             raise _forgotten(key, accounts)
         if timeout is not None:
-            timeout = max(_LEAST, timeout - (core.nanoseconds() - began) / 1e9)
-        operation = attrs.evolve(operation, use=KeyUse(round=registered.round, reach=self._reach))
-        return await self._acting(act(operation, timeout), key, registered)
+            timeout = max(_LEAST, timeout - (core.nanoseconds() - start_time) / 1e9)
+        operation = attrs.evolve(
+            operation, use=KeyUse(round=registered_values.round, reach=self._reach)
+        )
+        return await self._acting(act(operation, timeout), key, registered_values)
 
     async def _acting(self, acting: Awaitable[R], key: str, registered: Registered) -> R:
         """Execute the operation, and unregister the effect if its outcome is known afterwards."""
@@ -152,7 +154,7 @@ class PaymentEffects:
         """
         stored_answer = None
         if done:
-            stored_answer = _sealed(
+            stored_answer = _seal_payload(
                 self._core, self._tenant, key, pack(attrs.evolve(answer, raw=None))
             )
         command = Decide(KIND, self._tenant, key, done=done, answer=stored_answer)
@@ -165,15 +167,15 @@ class PaymentEffects:
         core, fingerprint = self._core, _fingerprint(request)
         if self._reach is Reach.STORED:
             recall = Recall(KIND, self._tenant, key, fingerprint=fingerprint)
-            recalled: Registered = await core.execute(recall, None)
-            return recalled
+            recalled_values: Registered = await core.execute(recall, None)
+            return recalled_values
         try:
-            packed = pack((request.values, request.options))
+            packed_bytes = pack((request.values, request.options))
         except InvalidData:
             # Options of other vendors may be of any type; then a person settles the effect.
-            packed = b""
+            packed_bytes = b""
         names = tuple(account.name for account in accounts)
-        content = _sealed(core, self._tenant, key, packed)
+        content = _seal_payload(core, self._tenant, key, packed_bytes)
         command = Register(
             KIND,
             self._tenant,
@@ -200,7 +202,9 @@ class PaymentEffects:
         """The receipt that a person has settled the effect with."""
         if not registered.same:
             raise IdempotencyConflict("This idempotency key was used for another payment.")
-        return as_replay(unpack(_opened(self._core, self._tenant, key, registered.answer)))
+        return as_replay(
+            unpack(_unsealed_payload(self._core, self._tenant, key, registered.answer))
+        )
 
 
 def effect_record(core: Core, what: Any) -> EffectRecord:
@@ -208,7 +212,7 @@ def effect_record(core: Core, what: Any) -> EffectRecord:
     tenant, key, operation, accounts, content = what
     request = None
     try:
-        values, options = unpack(_opened(core, tenant, key, content))
+        values, options = unpack(_unsealed_payload(core, tenant, key, content))
         request = Request(operation, values, options)
     except ConnectorError:
         # Encrypted with a key that is not here, or written by another release.
@@ -229,8 +233,8 @@ def _did_nothing(error: ConnectorError) -> bool:
 
 def _sent_nothing(error: ConnectorError) -> bool:
     """True if another holder has the key, or if it is too old for another request."""
-    held_back = isinstance(error, (IdempotencyInProgress, OutcomeUnknown))
-    return held_back and not error.attempts
+    is_held_back = isinstance(error, (IdempotencyInProgress, OutcomeUnknown))
+    return is_held_back and not error.attempts
 
 
 def _forgotten(key: str, accounts: tuple[Account, ...]) -> OutcomeUnknown:
@@ -248,23 +252,23 @@ def _forgotten(key: str, accounts: tuple[Account, ...]) -> OutcomeUnknown:
 
 def _fingerprint(request: Request) -> bytes:
     """The digest by which requests count as equal, stable across releases."""
-    first, *rest = request.values
+    first, *remaining_values = request.values
     parts: list[object] = [request.operation]
     if isinstance(first, Charge):
         parts += [first.reference, first.amount.minor, first.amount.currency]
     else:
-        amount = rest[0] if request.operation in {"capture", "refund"} else None
+        amount = remaining_values[0] if request.operation in {"capture", "refund"} else None
         parts += [first.account, first.id, getattr(amount, "minor", None)]
     return digest(repr(part).encode() for part in parts)
 
 
-def _sealed(core: Core, tenant: str | None, key: str, packed: bytes) -> tuple[str, bytes]:
+def _seal_payload(core: Core, tenant: str | None, key: str, packed: bytes) -> tuple[str, bytes]:
     if core.cipher is None:
         return "", packed
     return _SEALED, core.cipher.seal(packed, _about(tenant, key))
 
 
-def _opened(core: Core, tenant: str | None, key: str, sealed: tuple[str, bytes]) -> bytes:
+def _unsealed_payload(core: Core, tenant: str | None, key: str, sealed: tuple[str, bytes]) -> bytes:
     how, content = sealed
     if how != _SEALED:
         return content

@@ -84,7 +84,7 @@ class PaymentsFlows(Flows, PaymentsContract):
         @wraps(operation.plan)
         async def flow(self: PaymentsFlows, /, *values: Any, **options: Any) -> Any:
             requirements = operation.plan(self, *values, **options)
-            key, timeout = _required(options.pop(KEY)), options.pop(TIMEOUT, None)
+            key, timeout = _required_key(options.pop(KEY)), options.pop(TIMEOUT, None)
             values, options = operation.arguments(values, options, requirements.arguments)
             routing = self._request(
                 name, requirements.needs, requirements.country, requirements.currency
@@ -170,8 +170,8 @@ class PaymentsFlows(Flows, PaymentsContract):
         Raises:
             VendorRejected: the caller must state the amount.
         """
-        whole = stated_amount(ref)
-        checkable = whole is None or PaymentsCapability.LOOK_UP in vendor.capabilities
+        whole_amount = stated_amount(ref)
+        checkable = whole_amount is None or PaymentsCapability.LOOK_UP in vendor.capabilities
         if checkable or self._dispatcher.safety.dry_run:
             return
         calling = self._dispatcher.calling
@@ -196,10 +196,12 @@ class PaymentsFlows(Flows, PaymentsContract):
     ) -> Result[Payment]:
         try:
             if isinstance(payment, Unsettled):
-                again = getattr(self, payment.operation)
+                repeated_value = getattr(self, payment.operation)
                 key = payment.idempotency_key
                 try:
-                    return Result(await again(payment.charge, idempotency_key=key, timeout=timeout))
+                    return Result(
+                        await repeated_value(payment.charge, idempotency_key=key, timeout=timeout)
+                    )
                 except OutcomeUnknown as error:
                     return Result(await self._look_up(payment, error, timeout))
             return Result(await self.get(payment, timeout=timeout))
@@ -220,14 +222,14 @@ class PaymentsFlows(Flows, PaymentsContract):
             timeout: seconds for each page.
         """
         account = self._dispatcher.directory.accounts.get(unknown.service or "")
-        since = await self._sent_since(lost)
+        start_time = await self._sent_since(lost)
         lists = account is not None and PaymentsCapability.LIST in account.vendor.capabilities
-        if since is None or not lists:
+        if start_time is None or not lists:
             raise unknown
         at = unknown.service
-        matches = await self._matching(lost.charge, since, at, timeout)
+        matches = await self._matching(lost.charge, start_time, at, timeout)
         if not matches:
-            matches = await self._matching(lost.charge, since - _WRONG_CLOCK, at, timeout)
+            matches = await self._matching(lost.charge, start_time - _WRONG_CLOCK, at, timeout)
         if len(matches) != 1:
             raise unknown
         (payment,) = matches
@@ -261,7 +263,7 @@ def _is_same(payment: Payment, charge: Charge) -> bool:
     return payment.reference == charge.reference and payment.amount in (None, charge.amount)
 
 
-def _required(key: str | None) -> str:
+def _required_key(key: str | None) -> str:
     """Refuse a missing key: a repeat without one could move money twice."""
     if key is None:
         raise InvalidData(
@@ -281,9 +283,9 @@ async def _refused_alike(step: Awaitable[R]) -> R:
     try:
         return await step
     except InvalidRequest as error:
-        refused = VendorRejected(error.message)
-        vars(refused).update(vars(error))
-        raise refused from error
+        refused_error = VendorRejected(error.message)
+        vars(refused_error).update(vars(error))
+        raise refused_error from error
 
 
 async def _check_currency(

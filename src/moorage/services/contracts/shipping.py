@@ -47,9 +47,9 @@ class ShippingFlows(Flows, ShippingContract):
         """
 
         async def perform(vendor: ShippingVendor, wire: Wire) -> RateResult:
-            offered = await vendor.get_rates(wire, request, key=idempotency_key)
-            rates = tuple(attrs.evolve(rate, rate_request=request) for rate in offered.rates)
-            return attrs.evolve(offered, rates=rates)
+            offered_result = await vendor.get_rates(wire, request, key=idempotency_key)
+            rates = tuple(attrs.evolve(rate, rate_request=request) for rate in offered_result.rates)
+            return attrs.evolve(offered_result, rates=rates)
 
         operation = self._operation_for("get_rates", request)
         return await self._dispatcher.execute(
@@ -87,10 +87,10 @@ class ShippingFlows(Flows, ShippingContract):
         async def perform(vendor: ShippingVendor, wire: Wire, ref: Ref) -> Shipment:
             return await vendor.buy(wire, ref, rate_request, key=idempotency_key)
 
-        needs = (
+        needed_capabilities = (
             {ShippingCapability.BUY_BY_REFERENCE} if rate_request is None else rate_request.needs
         )
-        operation = self._request("create_shipment", needs)
+        operation = self._request("create_shipment", needed_capabilities)
         return await self._dispatcher.execute_at(
             rate, operation, perform, key=idempotency_key, timeout=timeout
         )
@@ -153,11 +153,11 @@ class ShippingFlows(Flows, ShippingContract):
                 field="parcel",
                 remedy="Give the position of the parcel, counted from one.",
             )
-        same = label_format is None or label_format.value == ref.other("label")
-        need = ShippingCapability.LABEL_AGAIN if same else ShippingCapability.CONVERT_LABEL
+        is_same = label_format is None or label_format.value == ref.other("label")
+        need = ShippingCapability.LABEL_AGAIN if is_same else ShippingCapability.CONVERT_LABEL
 
         async def perform(vendor: ShippingVendor, wire: Wire, ref: Ref) -> Label:
-            labels = await vendor.get_labels(wire, ref, None if same else label_format)
+            labels = await vendor.get_labels(wire, ref, None if is_same else label_format)
             if not 0 < parcel <= len(labels):
                 raise VendorRejected(
                     f"The shipment has no label {parcel}; it has {len(labels)}.",
@@ -174,10 +174,10 @@ class ShippingFlows(Flows, ShippingContract):
     ) -> Shipment:
         async def perform(vendor: ShippingVendor, wire: Wire) -> Shipment:
             offered = await vendor.get_rates(wire, request.rate_request, key=f"{key}/rates")
-            chosen = request.choose.of(offered.rates)
-            if chosen is None:
+            chosen_rate = request.choose.of(offered.rates)
+            if chosen_rate is None:
                 raise _nothing_fits(offered)
-            return await vendor.buy(wire, chosen.ref, request.rate_request, key=key)
+            return await vendor.buy(wire, chosen_rate.ref, request.rate_request, key=key)
 
         operation = self._operation_for("create_shipment", request.rate_request)
         return await self._dispatcher.execute(operation, perform, key=key, timeout=timeout)

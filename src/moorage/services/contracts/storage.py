@@ -84,10 +84,10 @@ class StorageFlows(Flows, StorageContract):
         count(at_once, "at_once")
         plan = UploadPlan(source, options, length, part_size, at_once)
         if resume is None:
-            needs = options.needs | {StorageCapability.MULTIPART}
+            needed_texts = options.needs | {StorageCapability.MULTIPART}
             perform = partial(self._put, key, plan)
             return await self._dispatcher.execute(
-                self._request("upload", needs), perform, timeout=timeout
+                self._request("upload", needed_texts), perform, timeout=timeout
             )
         upload_ref = Ref.parse(resume, "resume")
         if upload_ref.id != key:
@@ -181,9 +181,9 @@ class StorageFlows(Flows, StorageContract):
         )
 
         async def perform(vendor: Any, wire: Wire, key: str) -> Downloading:
-            opened = await vendor.open(wire, key, options)
+            opened_value = await vendor.open(wire, key, options)
             resumes = StorageCapability.RANGE in vendor.capabilities
-            return Downloading(vendor, wire, options, opened, resumes=resumes)
+            return Downloading(vendor, wire, options, opened_value, resumes=resumes)
 
         return await self._do("download", key, options.needs, perform, timeout)
 
@@ -206,12 +206,12 @@ class StorageFlows(Flows, StorageContract):
             timeout: seconds for the whole operation.
         """
         object_keys = several(keys, "keys")
-        results: list[Result[None]] = [_checked(key) for key in object_keys]
-        good = [number for number, result in enumerate(results) if result.ok]
+        results: list[Result[None]] = [_check_result(key) for key in object_keys]
+        good_numbers = [number for number, result in enumerate(results) if result.ok]
 
         async def perform(vendor: Any, wire: Wire) -> None:
             size = vendor.limits.get("delete", 1)
-            chunks = [good[at : at + size] for at in range(0, len(good), size)]
+            chunks = [good_numbers[at : at + size] for at in range(0, len(good_numbers), size)]
 
             def step(chunk: list[int]) -> Callable[[], Awaitable[list[Result[None]]]]:
                 return partial(vendor.delete_many, wire, [object_keys[number] for number in chunk])
@@ -224,7 +224,7 @@ class StorageFlows(Flows, StorageContract):
                     results[number] = result
 
         count(at_once, "at_once")
-        if good:
+        if good_numbers:
             await self._dispatcher.execute(self._request("delete_many"), perform, timeout=timeout)
         return results
 
@@ -262,8 +262,10 @@ class StorageFlows(Flows, StorageContract):
                 wire.rehearse(f"a URL for {options.method}")
             return await vendor.signed_url(wire, key, options)
 
-        needs = {StorageCapability.SIGNED_URL}
-        return await self._do("signed_url", key, needs, perform, timeout, effect=lends)
+        needed_capabilities = {StorageCapability.SIGNED_URL}
+        return await self._do(
+            "signed_url", key, needed_capabilities, perform, timeout, effect=lends
+        )
 
     async def signed_post(
         self,
@@ -369,16 +371,16 @@ class StorageFlows(Flows, StorageContract):
         operation = attrs.evolve(self._request(verb, needs), effect=effect)
         if isinstance(key, Ref):
 
-            async def there(vendor: Any, wire: Wire, ref: Ref) -> R:
+            async def run_in_thread(vendor: Any, wire: Wire, ref: Ref) -> R:
                 return await perform(vendor, wire, ref.id)
 
-            return await self._dispatcher.execute_at(key, operation, there, timeout=timeout)
+            return await self._dispatcher.execute_at(key, operation, run_in_thread, timeout=timeout)
         check_key(key)
 
-        async def here(vendor: Any, wire: Wire) -> R:
+        async def run_here(vendor: Any, wire: Wire) -> R:
             return await perform(vendor, wire, key)
 
-        return await self._dispatcher.execute(operation, here, timeout=timeout)
+        return await self._dispatcher.execute(operation, run_here, timeout=timeout)
 
 
 def _upload(ref: Ref) -> Upload:
@@ -393,7 +395,7 @@ def _upload(ref: Ref) -> Upload:
     return Upload(ref=ref, key=ref.id, id=upload_id)
 
 
-def _checked(key: str) -> Result[None]:
+def _check_result(key: str) -> Result[None]:
     try:
         check_key(key)
     except InvalidData as error:

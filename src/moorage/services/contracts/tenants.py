@@ -82,7 +82,7 @@ class TenantDispatchers:
         """
         dispatcher = await self._current(base, tenant)
         if dispatcher is None:
-            raise _unknown(tenant)
+            raise _unknown_tenant_error(tenant)
         return dispatcher
 
     async def serving(self, base: Dispatcher, tenant: str) -> Dispatcher | None:
@@ -128,10 +128,10 @@ class TenantDispatchers:
         self, tenant: str, cached: _CachedTenant | None, now: int
     ) -> _CachedTenant:
         lookup = self._lookup
-        until = now + lookup.every
+        end_time = now + lookup.every
         if cached is not None:
             # Callers that come meanwhile continue with the known tables.
-            cached.until = until
+            cached.until = end_time
         try:
             version = await lookup.version(tenant)
             if cached is not None and cached.version == version:
@@ -143,7 +143,7 @@ class TenantDispatchers:
             return cached
         # Until the new dispatcher is made, a search for an account finds the old one.
         dispatcher = None if cached is None else cached.dispatcher
-        tenant_entry = _CachedTenant(version, tables, until, dispatcher=dispatcher)
+        tenant_entry = _CachedTenant(version, tables, end_time, dispatcher=dispatcher)
         self._cached.add(tenant, tenant_entry)
         return tenant_entry
 
@@ -154,13 +154,13 @@ class TenantDispatchers:
                 dispatcher = self._lookup.build(base, tenant, cached.tables)
             elif base.directory.knows(tenant):
                 dispatcher = base
-        except ConnectorError as wrong:
-            error = bare(wrong)
+        except ConnectorError as wrong_value:
+            error = bare(wrong_value)
         # In this order: a reader that sees the new base takes the rest as made from it.
         cached.error, cached.dispatcher, cached.base = error, dispatcher, base
 
 
-def _unknown(tenant: str) -> ConfigurationError:
+def _unknown_tenant_error(tenant: str) -> ConfigurationError:
     return ConfigurationError(
         "The tenant is unknown.",
         path=f"tenants.{tenant}",

@@ -148,12 +148,16 @@ class _OpenEffect:
         accounts = [] if dispatcher is None else self.accounts(dispatcher)
         if dispatcher is None or not accounts or self.record.request is None:
             return NextStep.PERSON
-        stated = accounts[0].vendor.unknown_outcomes.get(self.record.operation)
+        stated_outcome = accounts[0].vendor.unknown_outcomes.get(self.record.operation)
         services = dispatcher.calling.plans.services
         memory = min(_memory(services[account.name]) for account in accounts)
         span = sum(services[account.name].timeout for account in accounts)
-        if stated is not None and stated in _STEPS and self.opened.age / SECOND + span <= memory:
-            return _STEPS[stated]
+        if (
+            stated_outcome is not None
+            and stated_outcome in _STEPS
+            and self.opened.age / SECOND + span <= memory
+        ):
+            return _STEPS[stated_outcome]
         lists = all(PaymentsCapability.LIST in account.vendor.capabilities for account in accounts)
         begins = isinstance(self.record.request.values[0], Charge)
         return NextStep.LOOK_UP if lists and begins else NextStep.PERSON
@@ -188,7 +192,7 @@ class UnsettledFlows:
 
     async def settle(self, *, limit: int = 100) -> list[SettledPayment]:
         """Settle up to `limit` operations, oldest first, if the vendors can tell their outcome."""
-        limit, settled = count(limit, "limit"), list[SettledPayment]()
+        limit, settled_payments = count(limit, "limit"), list[SettledPayment]()
         for effect in await self._read():
             if not limit:
                 break
@@ -201,13 +205,13 @@ class UnsettledFlows:
             ):
                 continue
             attend = Attend(effect.opened.name, pause=effect.pause)
-            reserved: Reserved = await self._core.execute(attend, None)
-            if reserved.ours:
+            reserved_values: Reserved = await self._core.execute(attend, None)
+            if reserved_values.ours:
                 limit -= 1
-                outcome = await self._settle_one(effect, dispatcher, step, reserved)
+                outcome = await self._settle_one(effect, dispatcher, step, reserved_values)
                 if outcome is not None:
-                    settled.append(outcome)
-        return settled
+                    settled_payments.append(outcome)
+        return settled_payments
 
     async def settle_payment(
         self,
@@ -281,8 +285,8 @@ class UnsettledFlows:
         """
         names = [effect_name(KIND, tenant, key) for tenant, key in effects]
         open_effects = await self._core.execute(ReadEffects(names), None) if names else ()
-        unsettled = {effect.name for effect in open_effects}
-        return [name not in unsettled for name in names]
+        unsettled_values = {effect.name for effect in open_effects}
+        return [name not in unsettled_values for name in names]
 
     async def stored(self, tenant: str | None, key: str, request: Request) -> Result[Any] | None:
         """The stored outcome of an operation, read without sending anything; None if there is none.
@@ -334,7 +338,7 @@ class UnsettledFlows:
     ) -> SettledPayment | None:
         """The outcome of an operation; None if the vendor cannot tell it now."""
         outcome_of = partial(SettledPayment, payment=effect.report(dispatcher))
-        unknown: list[ConnectorError] = [
+        unknown_errors: list[ConnectorError] = [
             OutcomeUnknown("", service=account.name) for account in effect.accounts(dispatcher)
         ]
         if step is not NextStep.LOOK_UP:
@@ -349,13 +353,13 @@ class UnsettledFlows:
                     return outcome_of(outcome=SettledAs.REFUSED, error=error)
                 if not isinstance(error, OutcomeUnknown):
                     return None
-                unknown = [error]
+                unknown_errors = [error]
         flows, fruitless = _Settling(dispatcher, effect.record.tenant), True
-        for lost in unknown:
+        for lost_error in unknown_errors:
             try:
-                receipt = await self._look_up(effect, flows, lost)
+                receipt = await self._look_up(effect, flows, lost_error)
             except ConnectorError as error:
-                fruitless = fruitless and (error is lost or _is_final(error))
+                fruitless = fruitless and (error is lost_error or _is_final(error))
             else:
                 return outcome_of(outcome=SettledAs.DONE, receipt=receipt)
         if fruitless:
@@ -425,7 +429,9 @@ class UnsettledFlows:
                 remedy=f"Give a {kind.__name__}, or its reference; the account has to be"
                 " configured.",
             )
-        return await _receipt_of(effect, flows, accounts[0], _ref(effect, accounts, receipt))
+        return await _receipt_of(
+            effect, flows, accounts[0], _payment_ref(effect, accounts, receipt)
+        )
 
 
 def _act(
@@ -470,7 +476,7 @@ async def _call_again(
     return await verb(*request.values, **request.options, idempotency_key=key)
 
 
-def _ref(effect: _OpenEffect, accounts: list[Account], receipt: Ref | str) -> Ref:
+def _payment_ref(effect: _OpenEffect, accounts: list[Account], receipt: Ref | str) -> Ref:
     """A reference at the account, also of the vendor's bare id."""
     names = {account.name for account in accounts}
     if isinstance(receipt, str) and receipt.count(":") < 2:
@@ -493,11 +499,11 @@ async def _receipt_of(
     effect: _OpenEffect, flows: _Settling, account: Account, ref: Ref
 ) -> Payment | Capture | Refund | Void:
     """The receipt for a reference, read from the vendor, or made of the known fields."""
-    operation, able = effect.record.operation, account.vendor.capabilities
+    operation, able_texts = effect.record.operation, account.vendor.capabilities
     report = effect.report(None)
     parent = report.payment
     if operation == "refund":
-        if PaymentsCapability.LOOK_UP_REFUND in able:
+        if PaymentsCapability.LOOK_UP_REFUND in able_texts:
             return await flows.get_refund(ref)
         return Refund(ref=ref, payment=parent, state=MoveState.PENDING, amount=report.amount)
     if operation == "capture" and parent is not None:
@@ -505,7 +511,7 @@ async def _receipt_of(
     if operation == "void" and parent is not None:
         return Void(ref=ref, payment=parent, state=MoveState.PENDING)
     amount = report.amount if parent is None else stated_amount(parent)
-    if PaymentsCapability.LOOK_UP not in able:
+    if PaymentsCapability.LOOK_UP not in able_texts:
         full_ref = ref if amount is None else payment_ref(partial(_ref_at, ref), ref.id, amount)
         return Payment(
             ref=full_ref, state=PaymentState.PENDING, amount=amount, reference=report.reference

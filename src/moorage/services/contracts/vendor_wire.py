@@ -177,8 +177,8 @@ class VendorWire:
             errors = [getattr(item, "error", None) for item in cast("list[object]", results)]
         for error in errors:
             if isinstance(error, ConnectorError):
-                for sent in self._sent:
-                    sent.error(error)
+                for sent_request in self._sent:
+                    sent_request.error(error)
         return outcome
 
     async def act(
@@ -264,10 +264,10 @@ class VendorWire:
 
 
 def _as_result(step: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[Result[Any]]]:
-    async def told() -> Result[Any]:
+    async def described_result() -> Result[Any]:
         try:
             return Result(await step())
         except Exception as error:  # noqa: BLE001 - each item has its own result
             return Result(error=error)
 
-    return told
+    return described_result

@@ -37,10 +37,10 @@ class DigestChallenges:
 
     def next_use(self, base_url: str) -> tuple[DigestChallenge, int] | None:
         """Return the newest challenge, if any, and the number of this use of its nonce."""
-        remembered = self._challenges.get(base_url)
-        if remembered is None:
+        remembered_pair = self._challenges.get(base_url)
+        if remembered_pair is None:
             return None
-        challenge, numbers = remembered
+        challenge, numbers = remembered_pair
         number = next(numbers)
         return (challenge, number) if number <= self._last_count else None
 

@@ -27,10 +27,10 @@ class UnprovenRefreshes:
 
     def renewed(self, key: str, now: int) -> None:
         """Record a renewal of the credential."""
-        before = self._known.get(key, _NONE)
+        previous_numbers = self._known.get(key, _NONE)
         if len(self._known) >= _MANY:
             self._known.clear()
-        self._known[key] = before.again(now)
+        self._known[key] = previous_numbers.again(now)
 
     def accepted(self, key: str) -> None:
         """Record that the service accepted the credential."""

@@ -86,14 +86,14 @@ class _Rounds(ABC, Generic[H]):
 
     async def round(self) -> None:
         """Renew the leases that are due."""
-        began = self._nanoseconds()
-        groups = self._groups(began)
+        start_time = self._nanoseconds()
+        groups = self._groups(start_time)
         while groups:
             group = groups.pop()
             try:
                 await self._renew(group, RENEWAL / SECOND)
             except StorageUnavailable:
-                if self._nanoseconds() < began + RENEWAL * 1000:
+                if self._nanoseconds() < start_time + RENEWAL * 1000:
                     groups += halves(group)
 
     def disown(self) -> None:
@@ -169,11 +169,11 @@ class Renewals(_Rounds[Held]):
 
     async def _renew(self, group: Iterable[Held], timeout: float | None) -> None:
         claims = list(group)
-        began = self._nanoseconds()
+        start_time = self._nanoseconds()
         command = Renew([(held.key, held.fence, held.ttl) for held in claims], lease=LEASE)
-        for held, mine in zip(claims, await self._execute(command, timeout), strict=True):
-            if mine:
-                held.until = max(held.until, began + LASTS)
+        for held, own_value in zip(claims, await self._execute(command, timeout), strict=True):
+            if own_value:
+                held.until = max(held.until, start_time + LASTS)
             else:
                 held.lost = True
                 self.let_go(held)
@@ -209,9 +209,9 @@ class EntryRenewals(_Rounds[HeldEntry]):
 
     def hold(self, entry: Entry, lease: float) -> HeldEntry:
         """Renew the lease of an entry from now until its release."""
-        held = HeldEntry(entry, lease=lease, until=self._nanoseconds() + int(lease * 1e9))
-        self.keep(held)
-        return held
+        held_entry = HeldEntry(entry, lease=lease, until=self._nanoseconds() + int(lease * 1e9))
+        self.keep(held_entry)
+        return held_entry
 
     async def holds(self, held: HeldEntry, timeout: float | None = None) -> bool:
         """True if the worker still has the entry; reads the store if its renewal is late.
@@ -234,20 +234,20 @@ class EntryRenewals(_Rounds[HeldEntry]):
 
     async def _renew(self, group: Iterable[HeldEntry], timeout: float | None) -> None:
         entries = list(group)
-        began = self._nanoseconds()
-        store = self._store if timeout is None else self._hurried(entries, began, timeout)
+        start_time = self._nanoseconds()
+        store = self._store if timeout is None else self._hurried(entries, start_time, timeout)
         now = await store.now()
         from moorage.domain.entries.queue import renew  # noqa: PLC0415 - few programs have entries
 
-        renewed = [renew(held.entry, now, held.lease) for held in entries]
+        renewed_entries = [renew(held.entry, now, held.lease) for held in entries]
         fences = [held.entry.fence for held in entries]
         if store.settle is None:
-            wrote: Iterable[bool] = [await store.swap(renewed[0], fences[0])]
+            written_flags: Iterable[bool] = [await store.swap(renewed_entries[0], fences[0])]
         else:
-            wrote = await store.settle(renewed, fences)
-        for held, mine in zip(entries, wrote, strict=True):
+            written_flags = await store.settle(renewed_entries, fences)
+        for held, mine in zip(entries, written_flags, strict=True):
             if mine:
-                held.until = began + int(held.lease * 1e9)
+                held.until = start_time + int(held.lease * 1e9)
             else:
                 self.let_go(held)
 

@@ -76,9 +76,9 @@ class Waiters:
     def rest(self, waiter: Waiter, now: int) -> tuple[int, bool]:
         """The nanoseconds to sleep, and True if they last until the caller's turn."""
         with self._lock:
-            line, nap, due = self._lines[waiter.key].rested(waiter.number, now)
+            line, nap, is_due = self._lines[waiter.key].rested(waiter.number, now)
             self._lines[waiter.key] = line
-        return nap, due
+        return nap, is_due
 
     def take(self, waiter: Waiter) -> tuple[Ticket, ...]:
         """Return the tickets of a caller whose turn has come."""
@@ -118,8 +118,8 @@ class Waiters:
 
 async def come_up(core: Core, waiter: Waiter) -> tuple[Ticket, ...]:
     """Wait for a caller's turn, and return its tickets."""
-    due = False
-    while not due:
-        nap, due = core.waiters.rest(waiter, core.nanoseconds())
+    is_due = False
+    while not is_due:
+        nap, is_due = core.waiters.rest(waiter, core.nanoseconds())
         await core.sleep(nap / 1e9)
     return core.waiters.take(waiter)

@@ -99,7 +99,7 @@ class InboxFlows(Keeping[InboxEntry]):
             judge=again,
         )
         self._senders = senders
-        self._subject = subject or _nobody
+        self._subject = subject or _no_subject
         self.handlers: list[tuple[type, Handler]] = []
 
     async def receive(
@@ -150,9 +150,9 @@ class InboxFlows(Keeping[InboxEntry]):
         if events[0].reply is not None:
             return attrs.evolve(entry, reply=events[0].reply, state=EntryState.DONE, due=None)
         store = self._in_time(timeout).store
-        closed = self.closed(entry, pack_events(events))
+        closed_entry = self.closed(entry, pack_events(events))
         with self._tracing.sending(self._name, entry, trace_of(headers)) as trace:
-            return await store.add(traced(closed, trace))
+            return await store.add(traced(closed_entry, trace))
 
     async def answer(
         self,
@@ -258,7 +258,7 @@ class InboxFlows(Keeping[InboxEntry]):
         return lane, subject
 
 
-def _nobody(_: object) -> None:
+def _no_subject(_: object) -> None:
     """The default for `subject`: no event is about a known person."""
 
 

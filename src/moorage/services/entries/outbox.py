@@ -209,11 +209,11 @@ class OutboxFlows(Keeping[OutboxEntry]):
                 is set to. In a transaction of yours the bounds of your connection count.
         """
         _check_request(request)
-        packed = ((service, request), {"endpoint": endpoint})
+        packed_pair = ((service, request), {"endpoint": endpoint})
         return await self._add(
             service,
             REQUEST,
-            packed,
+            packed_pair,
             tenant=tenant,
             key=key,
             order=order,
@@ -244,14 +244,14 @@ class OutboxFlows(Keeping[OutboxEntry]):
             operation=verb,
             tenant=tenant,
             subject=subject,
-            lane=None if order is None else lane_of(tenant, order, digest=_named),
+            lane=None if order is None else lane_of(tenant, order, digest=_target_name),
             added_at=self.core.utc(),
             due=await flows._start(not_before),  # noqa: SLF001 - a copy of this
             priority=priority,
         )
-        closed = self.closed(entry, pack(made_of))
+        closed_entry = self.closed(entry, pack(made_of))
         with self._tracing.sending(self._name, entry, None) as trace:
-            return await flows.store.add(traced(closed, trace))
+            return await flows.store.add(traced(closed_entry, trace))
 
     async def cancel(self, key: str, *, tenant: str | None = None) -> bool:
         """Cancel the stored call under a key, unless it has begun; return whether it was cancelled.
@@ -318,9 +318,9 @@ class OutboxFlows(Keeping[OutboxEntry]):
         async def work(entry: OutboxEntry) -> Any:
             values, options = self.made_of(entry)
             answer = await call(entry, values, options)
-            failed = _failure(answer)
-            if failed is not None:
-                raise failed
+            failed_error = _failure(answer)
+            if failed_error is not None:
+                raise failed_error
             return answer
 
         flows = self._in_time(timeout)
@@ -348,9 +348,13 @@ class OutboxFlows(Keeping[OutboxEntry]):
         query = EntryQuery(target=KIND, states=STUCK, limit=_PAGE, after=self._look.after)
         page = await self.store.find(query)
         doubted = [candidate for candidate in page.items if self._look.wants(candidate)]
-        closed = await payments.closed([(candidate.tenant, candidate.key) for candidate in doubted])
+        closed_flags = await payments.closed(
+            [(candidate.tenant, candidate.key) for candidate in doubted]
+        )
         for entry in (
-            candidate for candidate, is_closed in zip(doubted, closed, strict=True) if is_closed
+            candidate
+            for candidate, is_closed in zip(doubted, closed_flags, strict=True)
+            if is_closed
         ):
             if len(worked) >= limit or self._ends(stop):
                 return
@@ -399,10 +403,10 @@ def _failure(answer: object) -> Exception | None:
     errors = (
         [result.error for result in answer if isinstance(result, Result)] if is_list(answer) else []
     )
-    worst = min(filter(None, errors), key=_rank, default=None)
-    if worst is not None and None in errors and fate_of(worst) is Fate.SPENT:
-        return PartlyDoneError(worst)
-    return worst
+    worst_error = min(filter(None, errors), key=_rank, default=None)
+    if worst_error is not None and None in errors and fate_of(worst_error) is Fate.SPENT:
+        return PartlyDoneError(worst_error)
+    return worst_error
 
 
 def _rank(error: Exception) -> int:
@@ -410,10 +414,10 @@ def _rank(error: Exception) -> int:
 
 
 def _digest(tenant: str | None, key: str) -> str:
-    return _named(pack((tenant, key)))[:32]
+    return _target_name(pack((tenant, key)))[:32]
 
 
-def _named(name: bytes) -> str:
+def _target_name(name: bytes) -> str:
     from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL
 
     return sha256(name).hexdigest()

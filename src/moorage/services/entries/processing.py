@@ -277,10 +277,10 @@ class Keeping(Generic[E]):
         span = maybe_seconds(timeout, field)
         if span is None:
             return self
-        core, until = self.core, self.core.nanoseconds() + int(span * 1e9)
+        core, end_time = self.core, self.core.nanoseconds() + int(span * 1e9)
         other = copy(self)
-        other._until = until  # noqa: SLF001 - a copy of this
-        other.store = self.store.within(lambda: seconds_left(core, until))
+        other._until = end_time  # noqa: SLF001 - a copy of this
+        other.store = self.store.within(lambda: seconds_left(core, end_time))
         return other
 
     def _left(self) -> float | None:
@@ -289,8 +289,8 @@ class Keeping(Generic[E]):
 
     def _ends(self, stop: Stop | None) -> bool:
         """True if no further entry may be started."""
-        late = self._until is not None and self.core.nanoseconds() >= self._until
-        return late or (stop is not None and stop.is_set())
+        is_late = self._until is not None and self.core.nanoseconds() >= self._until
+        return is_late or (stop is not None and stop.is_set())
 
     async def work_off(
         self,
@@ -345,17 +345,17 @@ class Keeping(Generic[E]):
             once.
         """
         assert self.store.claim is not None  # noqa: S101 - for the type checker
-        began = wrote = self.core.nanoseconds()
+        start_time = wrote = self.core.nanoseconds()
         batch_size = min(self._pace.batch, limit)
-        taken = await self.store.claim(batch_size, lease, self._retry.max_attempts)
+        taken_values = await self.store.claim(batch_size, lease, self._retry.max_attempts)
         leases = {
             entry.id: self._renewals.hold(entry, lease)
-            for entry in taken
+            for entry in taken_values
             if entry.state is EntryState.CLAIMED
         }
-        batch = _Batch(taken)
+        batch = _Batch(taken_values)
         try:
-            for entry in taken:
+            for entry in taken_values:
                 if stops():
                     break
                 if entry.state is EntryState.DEAD:
@@ -369,8 +369,8 @@ class Keeping(Generic[E]):
                     wrote = self.core.nanoseconds()
         finally:
             await self._write(batch, leases, ends=True)
-        seconds = (self.core.nanoseconds() - began) / 1e9
-        self._pace.batch = next_batch(self._pace.batch, len(taken), seconds)
+        seconds = (self.core.nanoseconds() - start_time) / 1e9
+        self._pace.batch = next_batch(self._pace.batch, len(taken_values), seconds)
         return batch.worked
 
     async def _write(
@@ -378,17 +378,19 @@ class Keeping(Generic[E]):
     ) -> None:
         """Write the results of a batch; at its end, also release the entries not started."""
         assert self.store.settle is not None  # noqa: S101 - for the type checker
-        left = batch.left() if ends else []
+        remaining_values = batch.left() if ends else []
         try:
-            if batch.results or left:
+            if batch.results or remaining_values:
                 now = await self.store.now()
-                after = [(self._after(result, now), result) for result in batch.results]
-                entries = [entry for entry, _ in after] + [give_back(item, now) for item in left]
-                fences = [item.entry.fence for item in batch.results] + [
-                    item.fence for item in left
+                later_pairs = [(self._after(result, now), result) for result in batch.results]
+                entries = [entry for entry, _ in later_pairs] + [
+                    give_back(item, now) for item in remaining_values
                 ]
-                wrote = await self.store.settle(entries, fences)
-                for (entry, result), mine in zip(after, wrote, strict=False):
+                fences = [item.entry.fence for item in batch.results] + [
+                    item.fence for item in remaining_values
+                ]
+                written_flags = await self.store.settle(entries, fences)
+                for (entry, result), mine in zip(later_pairs, written_flags, strict=False):
                     if not mine:
                         await self._cleared(result)
                     batch.written(Worked(entry=entry, answer=result.answer, error=result.error))
@@ -415,8 +417,8 @@ class Keeping(Generic[E]):
         if entry.lane is None:
             return False
         states = OPEN | {EntryState.DEAD} if entry.dead_holds else OPEN
-        earlier = EntryQuery(lane=entry.lane, states=states, after=str(entry.number), limit=1)
-        return bool((await self.store.find(earlier)).items)
+        earlier_query = EntryQuery(lane=entry.lane, states=states, after=str(entry.number), limit=1)
+        return bool((await self.store.find(earlier_query)).items)
 
     async def _process_one(
         self, entry: E, lease: float, work: Work[E], utc: Callable[[], datetime]
@@ -425,10 +427,10 @@ class Keeping(Generic[E]):
         now = await self.store.now()
         if await self._is_held(entry, now):
             return []
-        taken = take(entry, now, lease, self._retry.max_attempts)
-        if not await self.store.swap(taken, entry.fence):
+        taken_value = take(entry, now, lease, self._retry.max_attempts)
+        if not await self.store.swap(taken_value, entry.fence):
             return []
-        return [await self._work_with_lease(taken, lease, work, utc)]
+        return [await self._work_with_lease(taken_value, lease, work, utc)]
 
     async def _is_held(self, offered: E, now: datetime) -> bool:
         """True if an entry's worker has renewed its lease since the entry was read."""
@@ -451,10 +453,10 @@ class Keeping(Generic[E]):
 
     async def _worked(self, taken: E, work: Work[E], utc: Callable[[], datetime]) -> Worked[E]:
         result = await self._result(taken, work, utc)
-        after = self._after(result, await self.store.now())
-        if not await self.store.swap(after, taken.fence):
+        later_value = self._after(result, await self.store.now())
+        if not await self.store.swap(later_value, taken.fence):
             await self._cleared(result)
-        return Worked(entry=after, answer=result.answer, error=result.error)
+        return Worked(entry=later_value, answer=result.answer, error=result.error)
 
     async def _result(self, taken: E, work: Work[E], utc: Callable[[], datetime]) -> _Result[E]:
         """Do the work of an entry, and return its result."""
@@ -464,8 +466,8 @@ class Keeping(Generic[E]):
         except PartlyDoneError as part:
             # Under another key the effect would happen again.
             error, fate = part.error, Fate.NEVER
-        except Exception as failed:  # noqa: BLE001 - written down, and told
-            error, fate = failed, self._judge(failed)
+        except Exception as failed_value:  # noqa: BLE001 - written down, and told
+            error, fate = failed_value, self._judge(failed_value)
         # Only spans of a caller's clock are used: the time in the error comes from that clock.
         requested_wait = capped(wait_of(error, utc()), longest_pause(self._retry, error))
         return _Result(taken, error=error, fate=fate, requested_wait=requested_wait)
@@ -493,8 +495,8 @@ class Keeping(Generic[E]):
 
     async def _overwritten(self, result: _Result[E]) -> list[Worked[E]]:
         after = self._after(result, await self.store.now())
-        wrote = await self.store.swap(after, result.entry.fence)
-        return [Worked(entry=after, answer=result.answer, error=result.error)] if wrote else []
+        is_written = await self.store.swap(after, result.entry.fence)
+        return [Worked(entry=after, answer=result.answer, error=result.error)] if is_written else []
 
     def _after(self, result: _Result[E], now: datetime) -> E:
         """The entry after its result."""
@@ -525,10 +527,10 @@ class Keeping(Generic[E]):
         These are the unknown and dead entries, and those that have waited for another try unusually
         long: longer than an hour, and than the longest delay of `retry`.
         """
-        late = await self.store.now() + usual_wait(self._retry)
+        late_time = await self.store.now() + usual_wait(self._retry)
         pages = [
             await self.store.find(attrs.evolve(query, limit=limit, after=after))
-            for query in (EntryQuery(states=STUCK), EntryQuery(waits_beyond=late))
+            for query in (EntryQuery(states=STUCK), EntryQuery(waits_beyond=late_time))
         ]
         entries = sorted(
             (entry for page in pages for entry in page.items),
@@ -545,15 +547,17 @@ class Keeping(Generic[E]):
         At most 100 entries of each kind are counted.
         """
         now = await self.store.now()
-        stuck = await self.store.find(EntryQuery(states=STUCK, limit=_COUNTED))
+        stuck_page = await self.store.find(EntryQuery(states=STUCK, limit=_COUNTED))
         waiting = await self.store.due(_COUNTED)
-        dead = sum(entry.state is EntryState.DEAD for entry in stuck.items)
-        late = [(now - entry.due).total_seconds() for entry in waiting if entry.due is not None]
+        dead = sum(entry.state is EntryState.DEAD for entry in stuck_page.items)
+        late_numbers = [
+            (now - entry.due).total_seconds() for entry in waiting if entry.due is not None
+        ]
         return Backlog(
             dead=dead,
-            unknown=len(stuck.items) - dead,
-            late=max([0.0, *late]),
-            more=stuck.next is not None,
+            unknown=len(stuck_page.items) - dead,
+            late=max([0.0, *late_numbers]),
+            more=stuck_page.next is not None,
         )
 
     async def forget(self, before: datetime | timedelta) -> int:
@@ -611,18 +615,18 @@ class Keeping(Generic[E]):
         actor: str | None,
         reason: str,
     ) -> E:
-        before = await self.get(id)
+        previous_value = await self.get(id)
         manual_act = ManualAct(
             act=f"{self._name}.{act}",
             subject=f"entry {id}",
             actor=actor,
             reason=reason,
             before={
-                "state": before.state.value,
-                "target": before.target,
-                "operation": before.operation,
-                "tenant": before.tenant,
-                "attempts": before.attempts,
+                "state": previous_value.state.value,
+                "target": previous_value.target,
+                "operation": previous_value.operation,
+                "tenant": previous_value.tenant,
+                "attempts": previous_value.attempts,
             },
         )
         return await recorded(self.core, manual_act, lambda: self._replaced(id, change))
@@ -630,16 +634,16 @@ class Keeping(Generic[E]):
     async def _replaced(self, id: str, change: Callable[[E, datetime], E]) -> E:
         while True:
             entry, now = await self.get(id), await self.store.now()
-            left = lease_left(entry, now)
-            if left:
+            remaining_duration = lease_left(entry, now)
+            if remaining_duration:
                 raise IdempotencyInProgress(
                     f"A worker is processing the entry {entry.id}.",
-                    retry_at=self.core.utc() + left,
+                    retry_at=self.core.utc() + remaining_duration,
                     remedy="Wait until it has finished or its lease has expired.",
                 )
-            changed = change(entry, now)
-            if await self.store.swap(changed, entry.fence):
-                return changed
+            changed_value = change(entry, now)
+            if await self.store.swap(changed_value, entry.fence):
+                return changed_value
 
     # --- contents -----------------------------------------------------------------------
 
@@ -648,8 +652,8 @@ class Keeping(Generic[E]):
         cipher = self.core.cipher
         if cipher is None:
             return attrs.evolve(entry, content=_PLAIN + content)
-        sealed = cipher.seal(content, self._about(entry))
-        return attrs.evolve(entry, content=_SEALED + sealed)
+        sealed_bytes = cipher.seal(content, self._about(entry))
+        return attrs.evolve(entry, content=_SEALED + sealed_bytes)
 
     def opened(self, entry: E) -> bytes:
         """The decrypted content of an entry.

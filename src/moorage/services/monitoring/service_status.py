@@ -93,17 +93,17 @@ class ReadLimits:
         """Return the limits, and the retry budget if there is one."""
         limits: list[LimitStatus] = []
         for rule, state, name in zip(self._limits, states, self._names, strict=False):
-            present = rule.present(state, now)
-            wait = max(0, rule.earliest(present, 1, present[0]) - present[0])
-            paused = rule.paused(present)
+            present_value = rule.present(state, now)
+            wait = max(0, rule.earliest(present_value, 1, present_value[0]) - present_value[0])
+            paused = rule.paused(present_value)
             limits.append(LimitStatus(name=name, wait=wait / _MICROS, paused=paused / _MICROS))
         budget = None
         if self._budget is not None:
-            spent = self._budget.present(states[-1], now)
+            spent_numbers = self._budget.present(states[-1], now)
             budget = BudgetStatus(
-                calls=spent[3],
-                retries=spent[4],
-                allows=self._budget.retry(spent) is not None,
+                calls=spent_numbers[3],
+                retries=spent_numbers[4],
+                allows=self._budget.retry(spent_numbers) is not None,
                 period=self._budget.period / _MICROS,
             )
         return unchanged(self.rules, states, now), (tuple(limits), budget)

@@ -70,7 +70,7 @@ class Asking:
 
     async def answer(self, inquiry: Inquiry, until: int | None = None) -> Any:
         """The final answer, a refusal, or the error if there was no answer."""
-        core, patience, attempts, delay, renewed = self._core, self._patience, 0, 0.0, False
+        core, patience, attempts, delay, is_renewed = self._core, self._patience, 0, 0.0, False
         if until is None:
             until = core.nanoseconds() + int(patience.whole * _SECOND)
         self._client.at(inquiry.endpoint)
@@ -79,8 +79,8 @@ class Asking:
             answer = await self._sent(inquiry, until)
             if not isinstance(answer, (Refused, ConnectorError)):
                 return answer
-            if not renewed and isinstance(answer, Refused) and answer.why is Refusal.NONCE:
-                self._nonce, renewed = answer.nonce, True
+            if not is_renewed and isinstance(answer, Refused) and answer.why is Refusal.NONCE:
+                self._nonce, is_renewed = answer.nonce, True
                 continue
             decision = retry.decide(
                 patience.retry,
@@ -121,13 +121,13 @@ async def fetched(
     Errors are returned instead of raised, so that no traceback contains the request.
     """
     try:
-        return await _read(core, request, url, timeouts, largest)
+        return await _read_response(core, request, url, timeouts, largest)
     except ConnectorError as error:
-        failed = error
-    return bare(failed)
+        failed_error = error
+    return bare(failed_error)
 
 
-async def _read(
+async def _read_response(
     core: Core, request: Request, url: str, timeouts: Timeouts, largest: int
 ) -> Response:
     incoming = await core.open(request, url, timeouts)

@@ -59,13 +59,13 @@ class Consenting:
         if isinstance(code, ConnectorError):
             raise code
         client = attrs.evolve(self._client, scope=pending.scope)
-        hidden = _hidden(client, code, pending.code_verifier)
+        hidden_secrets = _secrets_of(client, code, pending.code_verifier)
         answer = await Asking(self._core, client, self._patience).answer(
             Inquiry(
                 endpoint=_TOKENS,
                 say=lambda: exchanging(code, pending),
                 read=lambda response, asked_at: read_token(
-                    response, client, asked_at, hidden=hidden
+                    response, client, asked_at, hidden=hidden_secrets
                 ),
                 refusal=lambda answer: failure(None, answer),
                 repeatable=False,
@@ -77,7 +77,7 @@ class Consenting:
 
     async def begin_device(self, client: OAuthClient) -> DeviceConsent:
         """Request the code that a person enters on another device."""
-        hidden = _hidden(client)
+        hidden = _secrets_of(client)
         answer = await Asking(self._core, client, self._patience).answer(
             Inquiry(
                 endpoint="device_authorization_endpoint",
@@ -94,8 +94,8 @@ class Consenting:
         """Poll the server until it grants or refuses a token."""
         core, client = self._core, self._client
         code, ends = device.device_code, self._ends(device.expires_at)
-        until = ends if timeout is None else core.nanoseconds() + int(timeout * _SECOND)
-        hidden = _hidden(client, code)
+        end_time = ends if timeout is None else core.nanoseconds() + int(timeout * _SECOND)
+        hidden = _secrets_of(client, code)
         inquiry = Inquiry(
             endpoint=_TOKENS,
             say=lambda: polling(code),
@@ -109,13 +109,13 @@ class Consenting:
             due = core.nanoseconds() + int(pace.pause * _SECOND)
             if due >= ends:
                 raise AuthorizationRequired("The code has expired.", remedy=_AGAIN)
-            if due >= until:
+            if due >= end_time:
                 raise DeadlineExceeded(
                     "The person has not decided in time.",
                     remedy="Wait again with the same device consent, or start over.",
                 )
             await core.sleep(pace.pause)
-            answer = await asking.answer(inquiry, min(until, ends))
+            answer = await asking.answer(inquiry, min(end_time, ends))
             if isinstance(answer, Granted):
                 return self._checked(answer, client.server.issuer, None)
             next_pace = pace.after(answer)
@@ -173,12 +173,12 @@ async def revoked(
 ) -> None:
     """Revoke a token at the server, and with it all tokens of the same grant."""
     token, kind = given_back(credentials)
-    hidden = _hidden(client, token)
+    hidden_secrets = _secrets_of(client, token)
     answer = await Asking(core, client, patience).answer(
         Inquiry(
             endpoint="revocation_endpoint",
             say=lambda: revoking(token, kind),
-            read=lambda response, asked_at: read_revocation(response, asked_at, hidden),
+            read=lambda response, asked_at: read_revocation(response, asked_at, hidden_secrets),
             refusal=not_revoked,
         )
     )
@@ -191,6 +191,6 @@ async def revoked(
     raise error
 
 
-def _hidden(client: OAuthClient, *secrets: Secret) -> tuple[Secret, ...]:
+def _secrets_of(client: OAuthClient, *secrets: Secret) -> tuple[Secret, ...]:
     """The secrets to remove from errors, in case the server repeats them."""
     return secrets if client.secret is None else (client.secret, *secrets)

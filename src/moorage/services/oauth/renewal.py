@@ -149,10 +149,10 @@ class Renewal:
         waiting = self.unstored.get(owner)
         if waiting is None:
             return token
-        stale, new = waiting
-        if token == stale:
-            await self._vault.rotate(*owner, new)
-            token = new
+        stale_credentials, new_credentials = waiting
+        if token == stale_credentials:
+            await self._vault.rotate(*owner, new_credentials)
+            token = new_credentials
         self.unstored.pop(owner, None)
         return token
 
@@ -168,34 +168,36 @@ class Renewal:
 
         None if another process is renewing it, and the caller has no time to wait.
         """
-        core, began, pause, again = self._core, self._core.nanoseconds(), _SOONEST, False
-        until = began + int((self._pace.renewal if patience is None else patience) * _SECOND)
+        core, start_time, pause, again = self._core, self._core.nanoseconds(), _SOONEST, False
+        end_time = start_time + int(
+            (self._pace.renewal if patience is None else patience) * _SECOND
+        )
         while True:
-            claimed = await self._claim(owner, client, stale, until, again=again)
-            if isinstance(claimed, _RenewalClaim):
-                claim = claimed.claim
+            claimed_value = await self._claim(owner, client, stale, end_time, again=again)
+            if isinstance(claimed_value, _RenewalClaim):
+                claim = claimed_value.claim
                 core.renewals.keep(claim)
                 try:
-                    return await self._use_claim(owner, client, stale, claimed)
+                    return await self._use_claim(owner, client, stale, claimed_value)
                 except _LostError:
-                    claimed = None
+                    claimed_value = None
                 finally:
                     core.renewals.let_go(claim)
-            if claimed is None:
+            if claimed_value is None:
                 if again:
                     raise self._over(owner, "the answer with the latest token was lost")
                 again = True
                 continue
             if patience is None:
                 return None
-            pause = min(claimed.seconds, pause)
-            if core.nanoseconds() + pause * _SECOND > until:
+            pause = min(claimed_value.seconds, pause)
+            if core.nanoseconds() + pause * _SECOND > end_time:
                 raise too_slow(owner[0])
             await core.sleep(pause)
             pause = min(2 * pause, _LATEST)
-            newer = await self._newer(owner, stale)
-            if newer is not None:
-                return newer
+            newer_credentials = await self._newer(owner, stale)
+            if newer_credentials is not None:
+                return newer_credentials
 
     async def _claim(
         self,
@@ -243,10 +245,10 @@ class Renewal:
             return None
         if not isinstance(token, OAuthCredentials):
             return None
-        same = stale is not None and (
+        is_same = stale is not None and (
             token.access_token == stale.access_token and token.refresh_token == stale.refresh_token
         )
-        return None if same else token
+        return None if is_same else token
 
     async def _use_claim(
         self,
@@ -289,9 +291,9 @@ class Renewal:
                 seconds_left(core, claimed.until),
             )
             raise self._over(owner, answer.words)
-        rotated = _rotated(stale, answer)
-        if rotated is not None:
-            await self._keep(owner, question, rotated, claimed)
+        rotated_credentials = _rotated_credentials(stale, answer)
+        if rotated_credentials is not None:
+            await self._keep(owner, question, rotated_credentials, claimed)
             raise failure(owner[0], answer)[0]
         if is_lost(answer) and not repeatable:
             await core.execute(
@@ -313,8 +315,12 @@ class Renewal:
         if isinstance(grant, Consent) and (stale is None or stale.refresh_token is None):
             raise self._over(owner, "there is no refresh token")
         if isinstance(grant, TokenExchange) and isinstance(grant.subject, str):
-            other = await self._get(grant.subject, owner[1])
-            subject = other.access_token if isinstance(other, OAuthCredentials) else other.secret
+            other_value = await self._get(grant.subject, owner[1])
+            subject = (
+                other_value.access_token
+                if isinstance(other_value, OAuthCredentials)
+                else other_value.secret
+            )
         bound = None if stale is None else stale.dpop_key
         if bound is not None and client.authentication is ClientAuthentication.NONE:
             # The refresh token of a client without a secret is bound to the key it was issued for.
@@ -371,12 +377,12 @@ class Renewal:
         try:
             answer = await core.send(request, url, Timeouts(total=self._pace.request))
         except ConnectorError as error:
-            failed = error
+            failed_error = error
         else:
             if question.client.dpop_key is not None:
                 core.nonces.learn(url, answer.headers)
             return answer
-        return bare(failed)
+        return bare(failed_error)
 
     async def _keep(
         self, owner: Owner, question: Question, new: OAuthCredentials, claimed: _RenewalClaim
@@ -438,7 +444,7 @@ class Renewal:
             core.tell(kind(at=core.utc(), service=owner[0], tenant=tenant_of(owner[1]), **details))
 
 
-def _rotated(stale: OAuthCredentials | None, answer: Any) -> OAuthCredentials | None:
+def _rotated_credentials(stale: OAuthCredentials | None, answer: Any) -> OAuthCredentials | None:
     """The held token with the refresh token of an otherwise unreadable answer."""
     new = answer.refresh_token if isinstance(answer, Refused) else None
     if stale is None or new is None or new == stale.refresh_token:

@@ -73,19 +73,19 @@ class Revocation:
         core, pace = self._core, self._pace
         client.at("revocation_endpoint")
         token, claim = await self._token_and_claim(owner, client)
-        until = core.nanoseconds() + int(pace.renewal * _SECOND)
+        end_time = core.nanoseconds() + int(pace.renewal * _SECOND)
         if claim.verdict is not Verdict.REPLAY:
             patience = Patience(retry=pace.retry, request=pace.request, whole=pace.renewal)
             try:
                 await revoked(core, client, patience, token, owner[0])
             except ConnectorError:
-                await self._settle(release(claim.key, claim.fence, ttl=_BRIEFLY), until)
+                await self._settle(release(claim.key, claim.fence, ttl=_BRIEFLY), end_time)
                 raise
             if client.grant.alone or token.refresh_token is None:
                 # The claim also belongs to the next token.
-                await self._settle(release(claim.key, claim.fence, ttl=_BRIEFLY), until)
+                await self._settle(release(claim.key, claim.fence, ttl=_BRIEFLY), end_time)
             else:
-                await self._settle(complete(claim.key, claim.fence, None, ttl=REMEMBERED), until)
+                await self._settle(complete(claim.key, claim.fence, None, ttl=REMEMBERED), end_time)
         await self._vault.rotate(*owner, ended(token))
 
     async def _token_and_claim(

@@ -108,9 +108,9 @@ class Refreshing:
 
     async def get(self, service: str, tenant: str | None) -> Any:
         """The current credential, renewed if necessary."""
-        usable = self.usable_token(service, tenant)
-        if usable is not None:
-            return usable
+        usable_credentials = self.usable_token(service, tenant)
+        if usable_credentials is not None:
+            return usable_credentials
         owner, client = (service, tenant), self._clients(service, tenant)
         if client is None:
             return await self._vault.get(service, tenant)
@@ -198,22 +198,28 @@ class Refreshing:
 
     async def _renewed_ahead(self, owner: Owner, client: OAuthClient, cached: CachedToken) -> Any:
         """Renew a token that is still valid, unless another caller does; if that fails, use it."""
-        core, holder, stale = self._core, object(), cached.credentials
+        core, holder_value, stale_credentials = self._core, object(), cached.credentials
         lock = state_key("oauth", *owner)
         try:
-            if not await core.acquire(lock, holder, places=1, queue=0, timeout=0.0):
-                return stale
-            renewed = await self._renewal.claimed(owner, client, stale, patience=None)
-            return stale if renewed is None else self._cache_token(owner, renewed).credentials
+            if not await core.acquire(lock, holder_value, places=1, queue=0, timeout=0.0):
+                return stale_credentials
+            renewed_value = await self._renewal.claimed(
+                owner, client, stale_credentials, patience=None
+            )
+            return (
+                stale_credentials
+                if renewed_value is None
+                else self._cache_token(owner, renewed_value).credentials
+            )
         except ConnectorError as error:
             wait = _AGAIN_AFTER
             if error.retry_at is not None:
                 wait = max(wait, (error.retry_at - core.utc()).total_seconds())
             cached.put_off(core.nanoseconds() + int(wait * _SECOND))
             self._tell(owner, error, still_works=True)
-            return stale
+            return stale_credentials
         finally:
-            core.release(lock, holder)
+            core.release(lock, holder_value)
 
     async def _renewed(
         self, owner: Owner, client: OAuthClient, stale: OAuthCredentials | None
@@ -242,8 +248,8 @@ class Refreshing:
         number, error = self._failed.get(owner, (0, None))
         if error is None:
             return
-        early = error.retry_at is not None and self._core.utc() < error.retry_at
-        if number > before or early:
+        is_early = error.retry_at is not None and self._core.utc() < error.retry_at
+        if number > before or is_early:
             raise copy(error)
 
     def _tell(self, owner: Owner, error: ConnectorError, *, still_works: bool) -> None:

@@ -49,17 +49,17 @@ class StoreFallback:
         if is_local(command):
             return self._local(alone(command))
         while True:
-            usable = self._usable(command)
+            usable_command = self._usable(command)
             try:
-                answer = await self._execute(usable, timeout)
+                answer = await self._execute(usable_command, timeout)
             except StateUnavailable as error:
-                if self._substitutes.add(command, usable, error):
+                if self._substitutes.add(command, usable_command, error):
                     continue
                 if not goes_on(command):
                     raise
                 return self._without(command)
             if self._substitutes.until:
-                self._substitutes.used(usable)
+                self._substitutes.used(usable_command)
             return answer
 
     def post(self, command: Command[Any]) -> None:
@@ -88,7 +88,7 @@ class StoreFallback:
         turn: bool,
     ) -> Any:
         """Send the command to the store, although it may be unreachable."""
-        began = self._core.nanoseconds()
+        start_time = self._core.nanoseconds()
         try:
             answer = await self._core.execute(command, timeout)
         except StateUnavailable:
@@ -96,12 +96,12 @@ class StoreFallback:
             raise
         except StorageUnavailable as error:
             self._free(command)
-            if error.slow or (outage is None and probe.is_slow(began, timeout)):
+            if error.slow or (outage is None and probe.is_slow(start_time, timeout)):
                 # The store is reachable, and its state still counts for all.
                 self._leave(outage, turn=turn)
                 raise
             if turn:
-                probe.lost(outage, error, began)
+                probe.lost(outage, error, start_time)
             if not goes_on(command):
                 raise
             return self._without(command)

@@ -86,8 +86,8 @@ class Downloading:
                 if self._length in {None, self.done}:
                     return self._ended()
                 error = ConnectionFailed("The connection broke while the object was arriving.")
-            except (ConnectionFailed, DeadlineExceeded) as broken:
-                error = broken
+            except (ConnectionFailed, DeadlineExceeded) as broken_value:
+                error = broken_value
             except BaseException:
                 self.settle()
                 raise
@@ -128,8 +128,10 @@ class Downloading:
         if not self._resumes or self._length is None or self._idle > _IN_A_ROW:
             self._over = True
             raise error
-        rest = ByteRange(self._first + self.done, self._length - self.done)
-        options = GetOptions(range=rest, if_match=self.info.etag, version=self._options.version)
+        remaining_range = ByteRange(self._first + self.done, self._length - self.done)
+        options = GetOptions(
+            range=remaining_range, if_match=self.info.etag, version=self._options.version
+        )
         try:
             self._opened = attrs.evolve(
                 await self._vendor.open(self._wire, self.info.key, options), info=self.info
@@ -137,6 +139,6 @@ class Downloading:
         except BaseException:
             self._over = True
             raise
-        if self._opened.start != rest.start:
+        if self._opened.start != remaining_range.start:
             self.settle()
             raise VendorFailed("The vendor sent a different range of the object than requested.")

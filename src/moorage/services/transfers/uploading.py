@@ -105,7 +105,7 @@ class Pieces:
     async def _open(self) -> Any:
         source: Any = self._source
         self._ours = is_opener(source)
-        return _read(await self._core.settle(source()) if self._ours else source)
+        return _reading_function(await self._core.settle(source()) if self._ours else source)
 
     async def _gathered(self) -> bytes:
         """Read as many bytes as one part has, or fewer at the end."""
@@ -117,25 +117,25 @@ class Pieces:
                 break
             pieces.append(piece)
             size += len(piece)
-        whole = pieces[1] if len(pieces) == 2 and not pieces[0] else b"".join(pieces)
+        whole_bytes = pieces[1] if len(pieces) == 2 and not pieces[0] else b"".join(pieces)
         if size > self._size:
-            self._left = whole[self._size :]
-            whole = whole[: self._size]
-        return whole
+            self._left = whole_bytes[self._size :]
+            whole_bytes = whole_bytes[: self._size]
+        return whole_bytes
 
     async def _piece(self, size: int) -> bytes:
         """Read some bytes; b"" at the end."""
-        opened = self._opened
+        opened_value = self._opened
         while True:
-            if isinstance(opened, Readable):
-                return _checked(await self._core.settle(opened.read(size)))
-            if hasattr(opened, "__anext__"):
-                piece = await self._core.settle(anext(opened, _END))
+            if isinstance(opened_value, Readable):
+                return _check_chunk(await self._core.settle(opened_value.read(size)))
+            if hasattr(opened_value, "__anext__"):
+                piece = await self._core.settle(anext(opened_value, _END))
             else:
-                piece = next(opened, _END)
+                piece = next(opened_value, _END)
             if piece is _END:
                 return b""
-            if piece := _checked(piece):
+            if piece := _check_chunk(piece):
                 return piece
 
     def _check(self) -> None:
@@ -160,7 +160,7 @@ def is_opener(source: object) -> bool:
     return callable(source) and not isinstance(source, (Readable, Iterator))
 
 
-def _read(opened: Any) -> Any:
+def _reading_function(opened: Any) -> Any:
     """The function that reads bytes from an opened source."""
     if _is_bytes(opened):
         return _Sliced(memoryview(opened))
@@ -194,7 +194,7 @@ def _is_bytes(value: object) -> bool:
     return isinstance(value, (bytes, bytearray, memoryview))
 
 
-def _checked(piece: Any) -> bytes:
+def _check_chunk(piece: Any) -> bytes:
     if _is_bytes(piece):
         return bytes(piece)
     raise InvalidData(
@@ -264,12 +264,14 @@ class Uploading:
         return True
 
     async def _take(self) -> tuple[int, bytes]:
-        core, holder = self._core, object()
-        taken = await core.acquire(self._name, holder, places=1, queue=_MANY, timeout=_A_DAY)
+        core, holder_value = self._core, object()
+        is_taken = await core.acquire(
+            self._name, holder_value, places=1, queue=_MANY, timeout=_A_DAY
+        )
         try:
-            return await self._following() if taken else _nothing_came()
+            return await self._following() if is_taken else _nothing_came()
         finally:
-            core.release(self._name, holder)
+            core.release(self._name, holder_value)
 
     async def _following(self) -> tuple[int, bytes]:
         if self._over or self._error is not None:

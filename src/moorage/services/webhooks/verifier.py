@@ -103,10 +103,10 @@ class Receiving:
             accept = self._prepared(tenant)
         if accept is None:
             return None
-        accepted = accept(headers, body, self._utc().timestamp())
-        if accepted is None:
+        accepted_values = accept(headers, body, self._utc().timestamp())
+        if accepted_values is None:
             return None
-        return (event_later(self._reader, accepted, body, tenant),)
+        return (event_later(self._reader, accepted_values, body, tenant),)
 
     def _prepared(self, tenant: str | None) -> Quick | None:
         """The prepared fast path of this tenant, if its secrets are known without waiting."""
@@ -131,12 +131,12 @@ class Receiving:
         """The events of a delivery that is genuine, fresh and new."""
         endpoint = self._endpoint
         if url is not None and endpoint.origin is not None:
-            url = _moved(url, endpoint.origin)
+            url = _moved_url(url, endpoint.origin)
         try:
-            quick = None if tried else self.quickly(headers, body, tenant)
+            quick_events = None if tried else self.quickly(headers, body, tenant)
             events: tuple[WebhookEvent, ...]
-            if quick is not None:
-                events = quick
+            if quick_events is not None:
+                events = quick_events
             else:
                 delivery = Delivery(
                     headers, body, names=endpoint.scheme.headers, url=url, method=method
@@ -190,7 +190,7 @@ class Receiving:
         scheme = self._endpoint.scheme
         secrets = await self._secrets(self._endpoint.name, tenant, key_id)
         cached = self._keys.get((tenant, key_id))
-        if cached is not None and (cached[0] is secrets or _same(cached[0], secrets)):
+        if cached is not None and (cached[0] is secrets or _is_equal(cached[0], secrets)):
             return cached[1]
         if not secrets:
             if key_id is not None:
@@ -252,15 +252,15 @@ class Receiving:
         self, events: Sequence[WebhookEvent], tenant: str | None
     ) -> tuple[WebhookEvent, ...]:
         endpoint, owner = self._endpoint, self._core.token()
-        fresh: list[WebhookEvent] = []
-        seen: set[str] = set()
-        until = self._core.nanoseconds() + _PATIENCE
+        fresh_events: list[WebhookEvent] = []
+        seen_texts: set[str] = set()
+        end_time = self._core.nanoseconds() + _PATIENCE
         try:
             for event in events:
                 key = self._key(event, tenant)
-                if key in seen:
+                if key in seen_texts:
                     continue
-                seen.add(key)
+                seen_texts.add(key)
                 claim = Claim(
                     key,
                     fingerprint=_FINGERPRINT,
@@ -270,19 +270,19 @@ class Receiving:
                     target=endpoint.name,
                     remembered=0,
                 )
-                claimed = await self._core.execute(claim, seconds_left(self._core, until))
-                if claimed.verdict is Verdict.RUN:
-                    claim_event(event, (key, claimed.fence))
-                    fresh.append(event)
-                elif claimed.verdict is not Verdict.REPLAY:
-                    raise _replayed("is being handled", retryable=True)  # noqa: TRY301 - what was claimed is given back
+                claimed_value = await self._core.execute(claim, seconds_left(self._core, end_time))
+                if claimed_value.verdict is Verdict.RUN:
+                    claim_event(event, (key, claimed_value.fence))
+                    fresh_events.append(event)
+                elif claimed_value.verdict is not Verdict.REPLAY:
+                    raise _replay_rejection("is being handled", retryable=True)  # noqa: TRY301 - what was claimed is given back
         except BaseException:
-            for event in fresh:
+            for event in fresh_events:
                 self._core.post(self._settled(event, done=False))
             raise
-        if not fresh:
-            raise _replayed("was handled before", retryable=False)
-        return tuple(fresh)
+        if not fresh_events:
+            raise _replay_rejection("was handled before", retryable=False)
+        return tuple(fresh_events)
 
     def _key(self, event: WebhookEvent, tenant: str | None) -> str:
         from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL
@@ -299,10 +299,10 @@ class Receiving:
 
     async def settle(self, events: WebhookEvent | Iterable[WebhookEvent], *, done: bool) -> None:
         """End the claims of these events: as handled, or free for another delivery."""
-        several = (events,) if isinstance(events, WebhookEvent) else events
+        several_events = (events,) if isinstance(events, WebhookEvent) else events
         core = self._core
         until = core.nanoseconds() + _PATIENCE
-        for event in several:
+        for event in several_events:
             if event.claim is not None and event.claim[1]:
                 await core.execute(self._settled(event, done=done), seconds_left(core, until))
 
@@ -341,7 +341,7 @@ def keys_for(
     """
     keys: list[Key] = []
     for secret in secrets:
-        if key_id is not None and _named(secret) not in {None, key_id}:
+        if key_id is not None and _service_name(secret) not in {None, key_id}:
             continue
         check = checker(
             scheme.algorithm,
@@ -354,25 +354,25 @@ def keys_for(
     return keys
 
 
-def _named(secret: Secret) -> str | None:
+def _service_name(secret: Secret) -> str | None:
     from moorage.domain.webhooks.public_keys import key_id_of  # noqa: PLC0415 - loads OpenSSL
 
     return key_id_of(secret.reveal_bytes())
 
 
-def _same(cached: Sequence[Secret], current: Sequence[Secret]) -> bool:
+def _is_equal(cached: Sequence[Secret], current: Sequence[Secret]) -> bool:
     return len(cached) == len(current) and all(
         item == other for item, other in zip(cached, current, strict=True)
     )
 
 
-def _moved(url: str, origin: str) -> str:
+def _moved_url(url: str, origin: str) -> str:
     """The URL to which the vendor sent: a proxy changes scheme and host."""
     rest = re.sub(r"\A(?:[^/?#]*//[^/?#]*)?", "", url)
     return origin + rest
 
 
-def _replayed(how: str, *, retryable: bool) -> WebhookRejected:
+def _replay_rejection(how: str, *, retryable: bool) -> WebhookRejected:
     error = rejected(
         WebhookReason.REPLAYED,
         f"The webhook {how}.",
