@@ -55,11 +55,11 @@ E = TypeVar("E", bound="ConnectorError")
 
 def _rebuild(kind: type[E], args: tuple[Any, ...], fields: dict[str, Any]) -> E:
     error = kind.__new__(kind, *args)
-    error.__dict__.update(_own(fields))
+    error.__dict__.update(_own_fields(fields))
     return error
 
 
-def _own(fields: dict[str, Any]) -> dict[str, Any]:
+def _own_fields(fields: dict[str, Any]) -> dict[str, Any]:
     """The fields of an error, with notes that no other error shares."""
     notes = fields.get("__notes__")
     return fields if notes is None else {**fields, "__notes__": [*notes]}
@@ -131,12 +131,12 @@ class ConnectorError(Exception):
     @property
     def request_id(self) -> str | None:
         """The correlation id of the call."""
-        known = self._request_id
-        if isinstance(known, tuple):
+        known_text = self._request_id
+        if isinstance(known_text, tuple):
             # An open circuit refuses many calls a second, and few who are refused ask for the id.
-            make, argument = known
-            self._request_id = known = make(argument)
-        return known
+            make, argument = known_text
+            self._request_id = known_text = make(argument)
+        return known_text
 
     @request_id.setter
     def request_id(self, request_id: str | None) -> None:
@@ -154,26 +154,26 @@ class ConnectorError(Exception):
     @property
     def retry_at(self) -> datetime | None:
         """The time from which a retry makes sense, with a time zone, if it is known."""
-        due = self.due
-        if isinstance(due, tuple):
+        due_time = self.due
+        if isinstance(due_time, tuple):
             # Few who are refused ask when to come back, and a date takes longer than the refusal.
-            moment, number = due
-            self.due = due = moment(number)
-        elif due is not None and due.tzinfo is None:
+            moment, number = due_time
+            self.due = due_time = moment(number)
+        elif due_time is not None and due_time.tzinfo is None:
             from datetime import UTC  # noqa: PLC0415 - hardly anybody leaves the zone out
 
-            self.due = due = due.replace(tzinfo=UTC)
-        return due
+            self.due = due_time = due_time.replace(tzinfo=UTC)
+        return due_time
 
     @retry_at.setter
     def retry_at(self, moment: datetime | None) -> None:
         self.due = moment
 
     def __str__(self) -> str:
-        where = ".".join(part for part in (self.service, self.operation) if part)
+        location = ".".join(part for part in (self.service, self.operation) if part)
         if self.region is not None:
-            where += f" in {self.region}"
-        sentences = [f"{where}: {self.message}" if where else self.message]
+            location += f" in {self.region}"
+        sentences = [f"{location}: {self.message}" if location else self.message]
         if not sentences[0].endswith((".", "!", "?")):
             sentences[0] += "."
         if self.retry_at is not None:
@@ -188,7 +188,7 @@ class ConnectorError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         fields = {name: value for name, value in self._fields().items() if name != "response"}
-        return _rebuild, (type(self), self.args, _own(fields))
+        return _rebuild, (type(self), self.args, _own_fields(fields))
 
     def __copy__(self) -> Self:
         return _rebuild(type(self), self.args, self._fields())
@@ -264,9 +264,9 @@ class ConfigurationError(ConnectorError):
     @classmethod
     def of(cls, problems: Sequence[Problem]) -> ConfigurationError:
         """The error that reports all of these problems; at least one is required."""
-        first, *others = problems
+        first, *other_texts = problems
         error = cls(first.found, path=first.path, remedy=first.remedy)
-        error._others = tuple(problems) if others or first.nearest or first.origin else ()
+        error._others = tuple(problems) if other_texts or first.nearest or first.origin else ()
         return error
 
     @property

@@ -111,22 +111,22 @@ class _Call:
                 exit_on_error=False,
                 result_action="return_value",
             )
-        except SystemExit as stopped:
-            return stopped.code if isinstance(stopped.code, int) else exit_codes.FAILED
+        except SystemExit as stopped_value:
+            return stopped_value.code if isinstance(stopped_value.code, int) else exit_codes.FAILED
         if isinstance(answer, CommandResult):
             return answer.code
         # Help, version and completion succeed, unless a command is missing.
         return exit_codes.INVALID_USE if self._names_no_command else exit_codes.OK
 
     def _launch(self, app: App, tokens: tuple[str, ...], context: Context) -> object:
-        command, bound, ignored = app.parse_args(tokens)
+        command, bound, ignored_fields = app.parse_args(tokens)
         if command.__name__ == "help_print" and not _HELP & {*tokens}:
             self._names_no_command = True
             if context.as_json:
                 raise CycloptsError(msg="The command is missing.")
-        self._command = " ".join(_words(tokens, self._commands))
+        self._command = " ".join(_command_words(tokens, self._commands))
         context = attrs.evolve(context, host=self._host)
-        contexts = dict.fromkeys(ignored, context)
+        contexts = dict.fromkeys(ignored_fields, context)
         try:
             answer = command(*bound.args, **bound.kwargs, **contexts)
         except OSError as error:
@@ -185,11 +185,11 @@ def build(arguments: Sequence[str], launch: Any, commands: Commands = COMMANDS) 
     groups = {name: App(name=name, help=summary) for name, summary in GROUPS.items()}
     for group_app in groups.values():
         app.command(group_app)
-    requested = " ".join(_words(arguments, commands))
+    requested_text = " ".join(_command_words(arguments, commands))
     for command, (import_path, summary) in commands.items():
         *group, name = command.split()
         # The named command shows its full help.
-        help_text = None if command == requested else summary
+        help_text = None if command == requested_text else summary
         (groups[group[0]] if group else app).command(import_path, name=name, help=help_text)
     app.meta.suppress_keyboard_interrupt = False
     app.register_install_completion_command()  # pyright: ignore[reportUnknownMemberType] - has no types
@@ -227,7 +227,7 @@ def _message(error: CycloptsError) -> str:
     return " ".join(str(error).split())
 
 
-def _words(arguments: Sequence[str], commands: Commands) -> tuple[str, ...]:
+def _command_words(arguments: Sequence[str], commands: Commands) -> tuple[str, ...]:
     """Return the name of the command in these arguments, as a tuple of words."""
     positional = tuple(argument for argument in arguments if not argument.startswith("-"))
     for number in (2, 1):

@@ -92,14 +92,14 @@ class Loopback:
 
     def _answer(self, connection: socket.socket, deadline: float) -> str | None:
         """CommandResult one connection; return its target if it is the expected request."""
-        received = b""
-        while b"\r\n\r\n" not in received and len(received) <= _MAX_HEAD:
+        received_bytes = b""
+        while b"\r\n\r\n" not in received_bytes and len(received_bytes) <= _MAX_HEAD:
             connection.settimeout(max(0.001, deadline - time.monotonic()))
             piece = connection.recv(4096)
             if not piece:
                 return None
-            received += piece
-        target = self._target(received) if b"\r\n\r\n" in received else None
+            received_bytes += piece
+        target = self._target(received_bytes) if b"\r\n\r\n" in received_bytes else None
         status, text = (
             ("404 Not Found", _NOT_FOUND_TEXT) if target is None else ("200 OK", _SUCCESS_TEXT)
         )

@@ -100,8 +100,8 @@ def _sign(scheme: WebhookScheme, secret: Secret, parts: _SignedParts) -> dict[st
     delivery = Delivery(headers, parts.body, names=headers_to_add, url=parts.url)
     content = scheme.signs[0].fill(Scene(delivery, None, parts.parameters, marks))
     signature = digest(key, content, _HASHES[scheme.algorithm])
-    encoded = _encoded(signature, scheme.encoding)
-    text = scheme.separator.join([*marks, f"{scheme.prefix}{encoded}"])
+    encoded_text = _encoded_body(signature, scheme.encoding)
+    text = scheme.separator.join([*marks, f"{scheme.prefix}{encoded_text}"])
     return {**headers, signature_header: text}
 
 
@@ -120,7 +120,7 @@ def _stamp(form: TimeForm, at: datetime) -> str:
     return str(int(seconds * 1000) if form is TimeForm.MILLISECONDS else int(seconds))
 
 
-def _encoded(signature: bytes, encoding: WebhookEncoding) -> str:
+def _encoded_body(signature: bytes, encoding: WebhookEncoding) -> str:
     if encoding in {WebhookEncoding.HEX, WebhookEncoding.HEX_ANY_CASE}:
         return signature.hex()
     text = b64encode(signature).decode()

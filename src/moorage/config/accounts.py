@@ -63,8 +63,8 @@ class Accounts:
         """
         vendors_path = under(path, "vendors")
         tables: Mapping[str, Any] = read.get("vendors", {})
-        listed = written.get("vendors")
-        for name in dict.fromkeys([*(listed if is_object(listed) else ()), *tables]):
+        listed_value = written.get("vendors")
+        for name in dict.fromkeys([*(listed_value if is_object(listed_value) else ()), *tables]):
             account_path = under(vendors_path, key(name))
             account_name = name if tenant is None else f"{tenant}.{name}"
             table = tables.get(name)
@@ -94,16 +94,16 @@ class Accounts:
         created: list[Account] = []
 
         def attempt(table: Mapping[str, Any], report: Report) -> None:
-            separate = Accounts(report)
-            separate._account(account_name, name, table, path, tenant)
-            created.extend(separate.accounts.values())
+            separate_accounts = Accounts(report)
+            separate_accounts._account(account_name, name, table, path, tenant)
+            created.extend(separate_accounts.accounts.values())
 
         attempt(table, Report())
         variants = self._report.stand_ins.get(path, ())
-        mistaken = note_common(
+        is_mistaken = note_common(
             self._report, path, [partial(attempt, variant) for variant in variants]
         )
-        if created and not mistaken:
+        if created and not is_mistaken:
             self.doubtful[account_name] = created[0]
 
     def places(self) -> dict[str, str]:
@@ -116,9 +116,9 @@ class Accounts:
         """Create the routes of one tenant, or the shared ones, after all accounts."""
         for kind in CONTRACTS:
             kind_path = under(path, kind)
-            listed = is_list(written.get(kind))
+            is_listed = is_list(written.get(kind))
             for position, rules in enumerate(read.get(kind, ())):
-                route_path = f"{kind_path}[{position}]" if listed else kind_path
+                route_path = f"{kind_path}[{position}]" if is_listed else kind_path
                 self._route(kind, rules, route_path, tenant)
 
     def _account(
@@ -149,7 +149,7 @@ class Accounts:
             self._wrong[account_name] = path
             return
 
-        def complete() -> Account:
+        def complete_account() -> Account:
             account = Account(account_name, cast("Vendor", vendor), settings=settings, **fields)
             # Options and settings are only validated when the services are created.
             try:
@@ -166,7 +166,7 @@ class Accounts:
             path = option if option in options else ""
             raise ConfigurationError(problem, path=path, remedy=remedy)
 
-        account = self._report.made(complete, path, {**options, **settings, **fields})
+        account = self._report.made(complete_account, path, {**options, **settings, **fields})
         if isinstance(account, Account):
             self.accounts[account_name] = account
         else:
@@ -218,9 +218,11 @@ class Accounts:
         if match is not None and kind in match.vendor.kinds and match.open_to(tenant):
             return
         fitting = [
-            other.name if other.tenants is None else other.name.removeprefix(f"{tenant}.")
-            for other in (*self.accounts.values(), *self.doubtful.values())
-            if kind in other.vendor.kinds and other.open_to(tenant)
+            other_account.name
+            if other_account.tenants is None
+            else other_account.name.removeprefix(f"{tenant}.")
+            for other_account in (*self.accounts.values(), *self.doubtful.values())
+            if kind in other_account.vendor.kinds and other_account.open_to(tenant)
         ]
         self._report.add(
             path,
@@ -245,17 +247,17 @@ def services(
         path = under("services", key(name))
         if report.made(partial(checked_name, name, "service"), path, exact=True) is WRONG:
             continue
-        clear = report.clear(path)
+        is_clear = report.clear(path)
         if name in places:
             report.add(
                 path,
                 f"The account {places[name]} has a service of this name.",
                 "Rename one of them.",
             )
-        service = _service(name, path, table, report if clear else Report())
+        service = _service(name, path, table, report if is_clear else Report())
         if isinstance(service, Service):
-            (right if clear else doubtful).append(service)
-        if not clear:
+            (right if is_clear else doubtful).append(service)
+        if not is_clear:
             variants = report.stand_ins.get(path, ())
             note_common(
                 report, path, [partial(_service, name, path, variant) for variant in variants]

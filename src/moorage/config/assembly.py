@@ -78,7 +78,7 @@ def assemble(
     """
     configured, report = parts.configured, parts.report
     storage, tenants, credentials, log, metrics = _OPENERS[is_async]
-    ports, owned = dict(passed), list[Any]()
+    ports, owned_values = dict(passed), list[Any]()
 
     def open_port(
         port: str, make: Callable[[], Any], path: str = "", *, closes: bool = True
@@ -87,7 +87,7 @@ def assemble(
         if not isinstance(port_object, Wrong):
             ports[port] = port_object
             if closes:
-                owned.append(port_object)
+                owned_values.append(port_object)
 
     url = configured.state if "claims" in passed else configured.store
     # The default file is named after the environment.
@@ -110,9 +110,9 @@ def assemble(
         open_port("audit", configured.audit.open)
     if "http" not in passed and configured.http is not None:
         open_port("http", partial(configured.http.client, is_async=is_async), "http")
-    owned += _open_observers(configured, report, ports, metrics)
+    owned_values += _open_observers(configured, report, ports, metrics)
     check_parts(parts, ports, complete=complete)
-    return Assembled(ports=ports, owned=tuple(owned))
+    return Assembled(ports=ports, owned=tuple(owned_values))
 
 
 def _observers(configured: Configured) -> tuple[Observer, ...]:

@@ -54,7 +54,7 @@ Made = TypeVar("Made")
 _SECRETS: Final = "secrets"
 
 
-def _every(value: float) -> float:
+def _interval_seconds(value: float) -> float:
     return seconds(value, "every")
 
 
@@ -74,7 +74,7 @@ class TenantsFrom:
 
     url: Secret
     keys: Secret = attrs.field(validator=_valid_keys)
-    every: float = attrs.field(default=5.0, converter=_every)
+    every: float = attrs.field(default=5.0, converter=_interval_seconds)
 
 
 @attrs.frozen(kw_only=True)
@@ -244,15 +244,15 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
     environments = tree.get(ENVIRONMENTS)
     tree = for_environment(tree, environment, report, origins)
     tree = with_variables(tree, CONFIGURATION, variables, report, origins)
-    resolved = followed(tree, variables, written.folder, report)
-    values: dict[str, Any] = read(CONFIGURATION, resolved, "", report)
+    resolved_fields = followed(tree, variables, written.folder, report)
+    values: dict[str, Any] = read(CONFIGURATION, resolved_fields, "", report)
     accounts = Accounts(report)
-    owners = list(_owners(values, resolved))
+    owners = list(_owners(values, resolved_fields))
     for owner in owners:
         accounts.add(*owner)
     for owner in owners:
         accounts.lead(*owner)
-    valid, doubtful = services(values.get("services", {}), accounts.places(), report)
+    valid_services, doubtful = services(values.get("services", {}), accounts.places(), report)
     for tenant in values.get("tenants", {}):
         check = partial(checked_name, tenant, "tenant")
         report.made(check, under("tenants", key(tenant)), exact=True)
@@ -272,12 +272,12 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
         check = partial(checked_name, environment_id, "environment")
         report.made(check, "state.environment_id", exact=True)
     needed = url is None and is_needed(
-        [*accounts.accounts.values(), *accounts.doubtful.values()], [*valid, *doubtful]
+        [*accounts.accounts.values(), *accounts.doubtful.values()], [*valid_services, *doubtful]
     )
     configured = Configured(
         accounts=tuple(accounts.accounts.values()),
         routes=tuple(accounts.routes),
-        services=valid,
+        services=valid_services,
         state=None if url is None else url.reveal(),
         default_state=default_url(variables, environment_id) if needed else None,
         environment_id=environment_id,
@@ -332,9 +332,9 @@ def _settings(
 def _owners(values: dict[str, Any], written: dict[str, Any]) -> Any:
     """Yield the shared tables and each tenant's: as read, as written, their path and the tenant."""
     yield values, written, "", None
-    listed = written.get("tenants")
+    listed_value = written.get("tenants")
     for tenant, tables in values.get("tenants", {}).items():
-        tenant_tables = listed.get(tenant) if is_object(listed) else None
+        tenant_tables = listed_value.get(tenant) if is_object(listed_value) else None
         yield (
             tables,
             tenant_tables if is_object(tenant_tables) else {},
@@ -359,28 +359,30 @@ def followed(
         folder: the folder that relative paths start from.
         report: collects the problems.
     """
-    written = tree.get(_SECRETS, {})
-    listed = written if is_object(written) else {}
+    written_value = tree.get(_SECRETS, {})
+    listed_fields = written_value if is_object(written_value) else {}
     with ExitStack() as cleanup:
         place = Place(variables, folder, cleanup)
         providers: dict[str, Read] = built_in(place)
-        tables = dict(listed)
-        order = in_order(listed, report)
-        for name in [*order, *(name for name in listed if name not in order)]:
+        tables = dict(listed_fields)
+        order = in_order(listed_fields, report)
+        for name in [*order, *(name for name in listed_fields if name not in order)]:
             # A provider may need secrets of its own, from providers that are opened before it.
             path = under(_SECRETS, key(name))
-            table = References(variables, providers, report, listed).followed(listed[name], path)
+            table = References(variables, providers, report, listed_fields).followed(
+                listed_fields[name], path
+            )
             tables[name] = table
-            parsed = read(Named(PROVIDERS), {name: table}, _SECRETS, Report())
-            if name in parsed and not report.lacks(path):
-                read_secret = report.made(partial(_open_provider, parsed[name], place), path)
+            parsed_value = read(Named(PROVIDERS), {name: table}, _SECRETS, Report())
+            if name in parsed_value and not report.lacks(path):
+                read_secret = report.made(partial(_open_provider, parsed_value[name], place), path)
                 if not isinstance(read_secret, Wrong):
                     providers[name] = read_secret
         other_tables = {name: value for name, value in tree.items() if name != _SECRETS}
-        references = References(variables, providers, report, listed)
-        resolved = {
+        references = References(variables, providers, report, listed_fields)
+        resolved_fields = {
             name: references.followed(value, key(name)) for name, value in other_tables.items()
         }
     if _SECRETS in tree:
-        resolved[_SECRETS] = tables if is_object(written) else written
-    return resolved
+        resolved_fields[_SECRETS] = tables if is_object(written_value) else written_value
+    return resolved_fields

@@ -54,9 +54,9 @@ def _parse_secret(value: Secret | Kept) -> Kept:
 
 def _parse_table(**fields: Any) -> Kept:
     """Return the credentials that the fields of a table describe."""
-    filled = {name: value for name, value in fields.items() if value is not None}
+    filled_fields = {name: value for name, value in fields.items() if value is not None}
     try:
-        return read_credentials(filled, "these credentials")
+        return read_credentials(filled_fields, "these credentials")
     except InvalidData as error:
         problem, remedy = error.message, error.remedy
     raise ConfigurationError(problem, path="", remedy=remedy)
@@ -77,10 +77,10 @@ def _signing_table() -> Table:
             algorithm_names += algorithm.shape.choices
         for name, field in table.fields.items():
             about = f"{kind.method}: {field.about}"
-            earlier = fields.get(name)
+            earlier_field = fields.get(name)
             fields[name] = attrs.evolve(
                 field,
-                about=about if earlier is None else f"{earlier.about} {about}",
+                about=about if earlier_field is None else f"{earlier_field.about} {about}",
                 default=None,
                 required=False,
             )
@@ -98,10 +98,10 @@ def _table() -> Table:
         "secret": SecretText(),
         "scope": Either((Text(), Many(Text()))),
     }
-    plain = table_of(Credentials, shapes=shapes)
+    plain_table = table_of(Credentials, shapes=shapes)
     oauth = table_of(OAuthCredentials, shapes=shapes)
     descriptions = about_fields(Credentials)
-    fields = {**_optional(oauth.fields), **_optional(plain.fields)}
+    fields = {**_optional(oauth.fields), **_optional(plain_table.fields)}
     fields["method"] = attrs.evolve(fields["method"], default=AuthMethod.BEARER.value)
     fields["secret_base64"] = Field(SecretText(), f"In base64: {descriptions['secret']}")
     return Table(

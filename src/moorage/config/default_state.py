@@ -62,7 +62,7 @@ def prepare(url: str) -> None:
     folder = path.parent
     try:
         if not folder.is_absolute():
-            raise _refused(path, "this user has no home folder")
+            raise _default_state_error(path, "this user has no home folder")
         folder.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
         open_to_all = folder.stat().st_mode & stat.S_IWOTH
         exists = path.exists()
@@ -70,12 +70,12 @@ def prepare(url: str) -> None:
         problem = error.strerror or type(error).__name__
     else:
         if open_to_all:
-            raise _refused(path, "everybody may write to its folder")
+            raise _default_state_error(path, "everybody may write to its folder")
         folder_writable = os.access(folder, os.W_OK | os.X_OK)
         if folder_writable and (not exists or os.access(path, os.W_OK)):
             return
         problem = "this user may not write to it"
-    raise _refused(path, problem)
+    raise _default_state_error(path, problem)
 
 
 def _folder(variables: Mapping[str, str]) -> Path:
@@ -85,13 +85,13 @@ def _folder(variables: Mapping[str, str]) -> Path:
     systemd_folder = variables.get("STATE_DIRECTORY", "").partition(":")[0]
     if systemd_folder:
         return Path(systemd_folder)
-    home = variables.get("XDG_STATE_HOME", "")
-    if not Path(home).is_absolute():
-        home = os.path.expanduser("~/.local/state")  # noqa: PTH111 - without a home it is left as it is
-    return Path(home) / "moorage"
+    home_directory = variables.get("XDG_STATE_HOME", "")
+    if not Path(home_directory).is_absolute():
+        home_directory = os.path.expanduser("~/.local/state")  # noqa: PTH111 - without a home it is left as it is
+    return Path(home_directory) / "moorage"
 
 
-def _refused(path: Path, problem: str) -> ConfigurationError:
+def _default_state_error(path: Path, problem: str) -> ConfigurationError:
     return ConfigurationError(
         "Payments need a store that survives a crash, or a repeat could charge twice; none is"
         f" named, and the file {path} cannot be used ({problem}).",

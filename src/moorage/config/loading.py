@@ -51,12 +51,12 @@ def load(source: Source) -> Written:
         ConfigurationError: it cannot be read, or is not a table.
     """
     if isinstance(source, Mapping):
-        return Written(_checked(source))
+        return Written(_check_table(source))
     file = _path(source)
     parse, format_name = _PARSERS.get(file.suffix.lower(), (_toml, "TOML"))
     content = _content(file)
     try:
-        parsed = parse(content.decode("utf-8-sig"))
+        parsed_value = parse(content.decode("utf-8-sig"))
     except RecursionError:
         reason = Reason("the text is nested too deeply.")
     except UnicodeDecodeError:
@@ -64,9 +64,9 @@ def load(source: Source) -> Written:
     except ValueError as error:
         reason = reason_of(error)
     else:
-        return Written(_checked(parsed), file)
+        return Written(_check_table(parsed_value), file)
     problem = f"{file}: " if reason.allowed else f"{file} is not valid {format_name}: "
-    raise _refused(problem + reason.cause, reason.remedy)
+    raise _file_error(problem + reason.cause, reason.remedy)
 
 
 def _path(source: Any) -> Path:
@@ -74,7 +74,7 @@ def _path(source: Any) -> Path:
         return Path(source)
     except TypeError:
         problem = f"The source is {with_article(type(source).__name__)}, not a path."
-    raise _refused(problem)
+    raise _file_error(problem)
 
 
 def _content(file: Path) -> bytes:
@@ -84,7 +84,7 @@ def _content(file: Path) -> bytes:
         problem = f"{file} cannot be read ({error.strerror})."
     except ValueError:
         problem = "The source is a str with a null character, not a path."
-    raise _refused(problem)
+    raise _file_error(problem)
 
 
 def _toml(text: str) -> Any:
@@ -99,7 +99,7 @@ def _yaml(text: str) -> Any:
     try:
         from moorage.config.yaml_text import read_yaml  # noqa: PLC0415 - of an extra
     except ImportError:
-        raise _refused("YAML needs PyYAML, which is not installed.", install("yaml")) from None
+        raise _file_error("YAML needs PyYAML, which is not installed.", install("yaml")) from None
     return read_yaml(text)
 
 
@@ -127,25 +127,26 @@ _PARSERS: Final[Mapping[str, tuple[Callable[[str], Any], str]]] = {
 }
 
 
-def _checked(source: object) -> dict[str, Any]:
-    tree = _copied(source, "", 0)
+def _check_table(source: object) -> dict[str, Any]:
+    tree = _copy_plain(source, "", 0)
     if not is_object(tree):
-        raise _refused("The configuration is not a table.", "Write names with their values.")
+        raise _file_error("The configuration is not a table.", "Write names with their values.")
     return tree
 
 
-def _copied(value: Any, path: str, depth: int) -> Any:
+def _copy_plain(value: Any, path: str, depth: int) -> Any:
     """Return the value with mappings and sequences copied to dicts and lists."""
     if depth > _DEEPEST:
-        raise _refused("The configuration is nested too deeply.")
+        raise _file_error("The configuration is nested too deeply.")
     if isinstance(value, Mapping):
         table: Mapping[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]  # anybody's
         return {
-            name: _copied(entry, under(path, key(name)), depth + 1) for name, entry in table.items()
+            name: _copy_plain(entry, under(path, key(name)), depth + 1)
+            for name, entry in table.items()
         }
     if isinstance(value, (list, tuple)):
         return [
-            _copied(entry, f"{path}[{position}]", depth + 1)
+            _copy_plain(entry, f"{path}[{position}]", depth + 1)
             for position, entry in enumerate(cast("list[Any]", value))
         ]
     if isinstance(value, int) and value.bit_length() > _LONGEST:
@@ -155,7 +156,7 @@ def _copied(value: Any, path: str, depth: int) -> Any:
     return value
 
 
-def _refused(
+def _file_error(
     problem: str, remedy: str = "Pass the path of a file, or a mapping."
 ) -> ConfigurationError:
     return ConfigurationError(problem, path=_ROOT, remedy=remedy)

@@ -47,7 +47,7 @@ def migrate(tree: dict[str, Any]) -> tuple[dict[str, Any], Migrated | None]:
         return tree, None
     current = tree
     for step in range(version, CURRENT):
-        current = {"version": step + 1, **_STEPS[step](_without(current, "version"))}
+        current = {"version": step + 1, **_STEPS[step](_without_keys(current, "version"))}
     return current, Migrated(version, _diff(tree, current), Secret(write_toml(current)))
 
 
@@ -71,34 +71,34 @@ def _version(tree: Mapping[str, Any]) -> int:
 
 def _from_0(tree: dict[str, Any]) -> dict[str, Any]:
     """Convert accounts and routes, written like `Account` and `Route`, to vendors and kinds."""
-    rest = _without(tree, "accounts", "routes")
-    shared: dict[str, Any] = {}
+    remaining_fields = _without_keys(tree, "accounts", "routes")
+    shared_fields: dict[str, Any] = {}
     accounts = tree.get("accounts")
     if is_object(accounts):
-        shared["vendors"] = {name: _vendor(account) for name, account in accounts.items()}
+        shared_fields["vendors"] = {name: _vendor(account) for name, account in accounts.items()}
     elif accounts is not None:
-        rest["accounts"] = accounts
+        remaining_fields["accounts"] = accounts
     routes = tree.get("routes", [])
     if not (is_list(routes) and all(map(_is_route, routes))):
-        return {**rest, **shared, "routes": routes}
+        return {**remaining_fields, **shared_fields, "routes": routes}
     tenants: dict[str, Any] = {}
     for route in routes:
         tenant = route.get("tenant")
-        target = shared if tenant is None else tenants.setdefault(tenant, {})
-        target.setdefault(route["kind"], []).append(_rules(route))
-    for target in (shared, *tenants.values()):
+        target = shared_fields if tenant is None else tenants.setdefault(tenant, {})
+        target.setdefault(route["kind"], []).append(_rule_changes(route))
+    for target in (shared_fields, *tenants.values()):
         for kind, rules in target.items():
             if is_list(rules) and len(rules) == 1:
                 target[kind] = rules[0]
     if tenants:
-        shared["tenants"] = tenants
-    return {**rest, **shared}
+        shared_fields["tenants"] = tenants
+    return {**remaining_fields, **shared_fields}
 
 
 def _vendor(account: Any) -> Any:
     if not is_object(account) or "vendor" not in account or "kind" in account:
         return account
-    return {"kind": account["vendor"], **_without(account, "vendor")}
+    return {"kind": account["vendor"], **_without_keys(account, "vendor")}
 
 
 def _is_route(route: Any) -> bool:
@@ -111,23 +111,25 @@ def _is_route(route: Any) -> bool:
     )
 
 
-def _rules(route: dict[str, Any]) -> dict[str, Any]:
+def _rule_changes(route: dict[str, Any]) -> dict[str, Any]:
     accounts = route.get("accounts", [])
     if is_list(accounts) and len(accounts) == 1:
         accounts = accounts[0]
-    return {"vendor": accounts, **_without(route, "kind", "tenant", "accounts")}
+    return {"vendor": accounts, **_without_keys(route, "kind", "tenant", "accounts")}
 
 
 _STEPS: Final[Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {0: _from_0}
 """The conversion from each version to the next."""
 
 
-def _without(table: Mapping[str, Any], *names: str) -> dict[str, Any]:
+def _without_keys(table: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in table.items() if name not in names}
 
 
 def _diff(before: dict[str, Any], after: dict[str, Any]) -> str:
     from difflib import unified_diff  # noqa: PLC0415 - needed for old configurations only
 
-    old, new = (write_toml(masked(tree)).splitlines(keepends=True) for tree in (before, after))
-    return "".join(unified_diff(old, new, "as it is", f"as version {CURRENT}"))
+    old_texts, new_texts = (
+        write_toml(masked(tree)).splitlines(keepends=True) for tree in (before, after)
+    )
+    return "".join(unified_diff(old_texts, new_texts, "as it is", f"as version {CURRENT}"))

@@ -98,7 +98,7 @@ def about_fields(kind: type[Any]) -> dict[str, str]:
 def shape_of(kind: type[Any], written: object) -> Shape:
     """Return the shape for the type of a field, as it is written in its class."""
     parts = [part for part in _parts(written) if part != _NONE]
-    shapes = tuple(dict.fromkeys(_single(kind, part) for part in parts))
+    shapes = tuple(dict.fromkeys(_single_shape(kind, part) for part in parts))
     if len(shapes) == 1:
         return shapes[0]
     return Anything() if Anything() in shapes or not shapes else Either(shapes)
@@ -109,16 +109,16 @@ def _field(
 ) -> Field:
     choices: tuple[str | int, ...] | None = field.metadata.get("choices")
     shape = OneOf(choices) if choices else explicit_shape or shape_of(kind, field.type)
-    required = field.default is attrs.NOTHING
+    is_required = field.default is attrs.NOTHING
     default: object = field.default
     if isinstance(default, Enum):
         default = default.value
     return Field(
         shape,
         about,
-        required=required,
+        required=is_required,
         nullable=_NONE in _parts(field.type),
-        default=default if not required and isinstance(default, (str, int, float)) else None,
+        default=default if not is_required and isinstance(default, (str, int, float)) else None,
     )
 
 
@@ -127,10 +127,10 @@ def _parts(written: object) -> list[str]:
     return [part.strip() for part in text.split(" | ")]
 
 
-def _single(kind: type[Any], written: str) -> Shape:
+def _single_shape(kind: type[Any], written: str) -> Shape:
     collection = _COLLECTION.fullmatch(written)
     if collection is not None:
-        return Many(_single(kind, collection[1] or collection[2]))
+        return Many(_single_shape(kind, collection[1] or collection[2]))
     shape = _SHAPES_BY_TYPE.get(written)
     if shape is not None:
         return shape

@@ -30,17 +30,17 @@ def for_environment(
 
     If a configuration has no environments, any name is accepted.
     """
-    rest = {name: value for name, value in tree.items() if name != ENVIRONMENTS}
+    remaining_fields = {name: value for name, value in tree.items() if name != ENVIRONMENTS}
     if ENVIRONMENTS not in tree:
-        return rest
+        return remaining_fields
     environments = tree[ENVIRONMENTS]
     if not is_object(environments):
         report.add(
             ENVIRONMENTS, "The value is not a table of environments.", "Write a table for each."
         )
-        return rest
+        return remaining_fields
     if environment is None:
-        return rest
+        return remaining_fields
     if environment not in environments:
         names = ", ".join(map(key, environments)) or "none"
         report.add(
@@ -49,7 +49,7 @@ def for_environment(
             f"Use one of: {names}; or add [{ENVIRONMENTS}.{key(environment)}], which may be empty.",
             nearest=near(environment, map(str, environments)),
         )
-        return rest
+        return remaining_fields
     overlay = environments[environment]
     overlay_path = f"{ENVIRONMENTS}.{key(environment)}"
     if not is_object(overlay):
@@ -58,7 +58,7 @@ def for_environment(
             "The environment is not a table.",
             "Write the settings that differ, as tables.",
         )
-        return rest
+        return remaining_fields
     for name in ("version", ENVIRONMENTS):
         if name in overlay:
             report.add(
@@ -67,7 +67,7 @@ def for_environment(
     overlay = {
         name: value for name, value in overlay.items() if name not in {"version", ENVIRONMENTS}
     }
-    return _merge(rest, overlay, "", f"the environment {key(environment)}", origins)
+    return _merge(remaining_fields, overlay, "", f"the environment {key(environment)}", origins)
 
 
 def with_variables(
@@ -108,8 +108,8 @@ def with_variables(
 
 def _value(text: str) -> Any:
     """Return the value of a variable: a list, table or quoted text of TOML, or a plain text."""
-    parsed = read_value(text) if text.startswith(("[", "{", '"', "'")) else text
-    return Filled(text) if isinstance(parsed, str) and parsed == text else parsed
+    parsed_value = read_value(text) if text.startswith(("[", "{", '"', "'")) else text
+    return Filled(text) if isinstance(parsed_value, str) and parsed_value == text else parsed_value
 
 
 class _Assignment(NamedTuple):
@@ -128,8 +128,8 @@ class _Assignment(NamedTuple):
             self.origins[path] = self.origin
         table: dict[str, Any] = tree if is_object(tree) else {}
         names = [*(shape.fields if isinstance(shape, Table) else ()), *table]
-        existing = {_normalized(name): name for name in names}
-        name = existing.get(_normalized(parts[0]), parts[0].lower())
+        existing_fields = {_normalized(name): name for name in names}
+        name = existing_fields.get(_normalized(parts[0]), parts[0].lower())
         inner = self.at(
             table.get(name), _inner_shape(shape, name), parts[1:], under(path, key(name))
         )
@@ -156,9 +156,9 @@ def _merge(
     """Merge tables; any other value replaces the earlier one."""
     result = dict(tree)
     for name, value in overlay.items():
-        earlier, value_path = result.get(name), under(path, key(name))
-        if is_object(earlier) and is_object(value):
-            result[name] = _merge(earlier, value, value_path, origin, origins)
+        earlier_value, value_path = result.get(name), under(path, key(name))
+        if is_object(earlier_value) and is_object(value):
+            result[name] = _merge(earlier_value, value, value_path, origin, origins)
         else:
             result[name] = value
             origins[value_path] = origin

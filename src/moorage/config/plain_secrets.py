@@ -61,8 +61,8 @@ def _plain_text_paths(shape: Shape | None, value: Any, path: str, name: str = ""
         if isinstance(shape, Many):
             shape = shape.of
         shapes = shape.shapes if isinstance(shape, Either) else (shape,)
-        plain = any(_is_secret(choice, value) for choice in shapes) and not refers(value)
-        if (plain and value) or has_password(value):
+        is_plain = any(_is_secret(choice, value) for choice in shapes) and not refers(value)
+        if (is_plain and value) or has_password(value):
             yield path
 
 

@@ -86,8 +86,8 @@ class Report:
         try:
             return make()
         except ConnectorError as error:
-            named = getattr(error, "path", None) or getattr(error, "field", None)
-            place = under(path, "" if exact or named is None else str(named))
+            named_value = getattr(error, "path", None) or getattr(error, "field", None)
+            place = under(path, "" if exact or named_value is None else str(named_value))
             if not self.lacks(place):
                 self.add(place, shown(error.message, fields), error.remedy)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
@@ -99,11 +99,11 @@ class Report:
         self, kinds: Iterable[type[Any]], fields: Mapping[str, Any], path: str
     ) -> None:
         """Report each field that the first of the classes which has it would refuse by itself."""
-        unchecked = {name: value for name, value in fields.items() if value is not WRONG}
+        unchecked_fields = {name: value for name, value in fields.items() if value is not WRONG}
         for kind in kinds:
             for field in attrs.fields(kind):
-                if field.name in unchecked:
-                    value = unchecked.pop(field.name)
+                if field.name in unchecked_fields:
+                    value = unchecked_fields.pop(field.name)
                     refusal = _refusal(field, value)
                     if refusal is not None and not self.lacks(under(path, field.name)):
                         message, remedy = refusal

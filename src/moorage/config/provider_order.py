@@ -28,13 +28,17 @@ def in_order(tables: Mapping[Any, Any], report: Report) -> tuple[str, ...]:
         tables: the tables of the providers, as in the source.
         report: collects a problem for every cycle.
     """
-    needs = {
-        name: {other: path for path, other in _needed(table, under(_SECRETS, key(name)))}
+    needed_values = {
+        name: {
+            other_text: path
+            for path, other_text in _needed_names(table, under(_SECRETS, key(name)))
+        }
         for name, table in tables.items()
         if isinstance(name, str)
     }
     dependencies = {
-        name: {other for other in others if other in needs} for name, others in needs.items()
+        name: {other for other in other_values if other in needed_values}
+        for name, other_values in needed_values.items()
     }
     while True:
         try:
@@ -42,8 +46,8 @@ def in_order(tables: Mapping[Any, Any], report: Report) -> tuple[str, ...]:
         except CycleError as error:
             # Each name in the error is needed by the next; the last repeats the first.
             cycle: list[str] = error.args[1][::-1]
-        _report_cycle(cycle, needs, report)
-        dependencies = _without(cycle, dependencies)
+        _report_cycle(cycle, needed_values, report)
+        dependencies = _without_cycles(cycle, dependencies)
 
 
 def _report_cycle(cycle: list[str], needs: Mapping[str, Mapping[str, str]], report: Report) -> None:
@@ -56,7 +60,7 @@ def _report_cycle(cycle: list[str], needs: Mapping[str, Mapping[str, str]], repo
     )
 
 
-def _without(cycle: list[str], dependencies: Mapping[str, set[str]]) -> dict[str, set[str]]:
+def _without_cycles(cycle: list[str], dependencies: Mapping[str, set[str]]) -> dict[str, set[str]]:
     """Return the dependencies without a cycle and the providers that need its members."""
     removed = set(cycle)
     while True:
@@ -70,13 +74,13 @@ def _without(cycle: list[str], dependencies: Mapping[str, set[str]]) -> dict[str
         removed |= dependents
 
 
-def _needed(value: Any, path: str) -> Iterator[tuple[str, str]]:
+def _needed_names(value: Any, path: str) -> Iterator[tuple[str, str]]:
     """Yield the path of every reference to a secret, and the provider that it names."""
     if is_object(value):
         for name, entry in value.items():
-            yield from _needed(entry, under(path, key(name)))
+            yield from _needed_names(entry, under(path, key(name)))
     elif is_list(value):
         for position, entry in enumerate(value):
-            yield from _needed(entry, f"{path}[{position}]")
+            yield from _needed_names(entry, f"{path}[{position}]")
     elif isinstance(value, str) and (match := _PROVIDER.match(value)) is not None:
         yield path, match[1]

@@ -62,11 +62,11 @@ class Environment:
         """Return the reader of variables."""
         variables = place.variables
 
-        def read(name: str) -> Secret | None:
+        def read_stored(name: str) -> Secret | None:
             variable = self.prefix + name
             return Secret(variables[variable]) if variable in variables else None
 
-        return read
+        return read_stored
 
 
 @attrs.frozen(kw_only=True)
@@ -137,14 +137,14 @@ class Vault:
             "role_id": self.role_id and vault.VaultAppRole(self.role_id, self.secret_id),
             "kubernetes_role": self.kubernetes_role and vault.VaultKubernetes(self.kubernetes_role),
         }
-        chosen = [login for login in logins.values() if login is not None]
-        if len(chosen) != 1:
+        chosen_secrets = [login for login in logins.values() if login is not None]
+        if len(chosen_secrets) != 1:
             raise ConfigurationError(
                 "Vault needs exactly one login.",
                 path="token",
                 remedy=f"Give one of {', '.join(logins)}.",
             )
-        return chosen[0]
+        return chosen_secrets[0]
 
 
 @attrs.frozen(kw_only=True)
@@ -367,11 +367,11 @@ def _table_of_kind(name: str, kind: type[Any]) -> Table:
     table = table_of(kind, name=f"secrets.{name}")
     kind_field = Field(OneOf((name,)), "The kind of provider.")
     return attrs.evolve(
-        table, fields={"kind": kind_field, **table.fields}, make=partial(_make, kind)
+        table, fields={"kind": kind_field, **table.fields}, make=partial(_make_provider, kind)
     )
 
 
-def _make(kind: type[Any], /, **fields: Any) -> Any:
+def _make_provider(kind: type[Any], /, **fields: Any) -> Any:
     return kind(**{name: value for name, value in fields.items() if name != "kind"})
 
 

@@ -73,8 +73,8 @@ class References:
             return "${" if match[1] is None else self._variable(match, path)
 
         whole_match = _VARIABLE.fullmatch(text)
-        filled = _VARIABLE.sub(replacement, text)
-        return Filled(filled) if whole_match and whole_match[1] is not None else filled
+        filled_text = _VARIABLE.sub(replacement, text)
+        return Filled(filled_text) if whole_match and whole_match[1] is not None else filled_text
 
     def _variable(self, match: re.Match[str], path: str) -> str:
         reference = _NAME.fullmatch(match[1])

@@ -39,14 +39,14 @@ _FILLED: Final[Schema] = {"type": "string", "pattern": r"^\$\{[^}]*\}$"}
 def json_schema() -> Schema:
     """Return the JSON Schema (Draft 2020-12) of a configuration with all installed vendors."""
     definitions: Schema = {}
-    whole = _Writer(definitions, whole=True).table(CONFIGURATION)
+    whole_fields = _Writer(definitions, whole=True).table(CONFIGURATION)
     parts = _Writer(definitions, whole=False).table(CONFIGURATION)
-    properties: Schema = whole["properties"]
+    properties: Schema = whole_fields["properties"]
     overlay = {name: schema for name, schema in parts["properties"].items() if name in _IN_OVERLAYS}
     definitions["environment"] = {**parts, "properties": overlay}
     return {
         "$schema": _DIALECT,
-        **whole,
+        **whole_fields,
         "title": "moorage",
         "properties": {
             **properties,
@@ -89,15 +89,19 @@ class _Writer:
 
     def table(self, table: Table) -> Schema:
         """Return the schema of a table."""
-        written: Schema = {
+        written_fields: Schema = {
             "type": "object",
             "title": table.name,
             "description": table.about,
             "properties": {name: self.field(field) for name, field in table.fields.items()},
             "additionalProperties": False,
         }
-        required = [name for name, field in table.fields.items() if field.required]
-        return {**written, "required": required} if required and self._whole else written
+        required_texts = [name for name, field in table.fields.items() if field.required]
+        return (
+            {**written_fields, "required": required_texts}
+            if required_texts and self._whole
+            else written_fields
+        )
 
     def field(self, field: Field) -> Schema:
         """Return the schema of a field of a table."""
@@ -147,7 +151,7 @@ class _Writer:
         }
 
 
-def _filled(written: Schema) -> Schema:
+def _filled_schema(written: Schema) -> Schema:
     return {"anyOf": [written, _FILLED]}
 
 
@@ -160,9 +164,9 @@ _WRITERS: Final[Mapping[type, Callable[[_Writer, Any], Schema]]] = {
     TimeOfDay: lambda _, __: _TEXT,
     Moment: lambda _, __: _TEXT,
     Function: lambda _, __: _TEXT,
-    Flag: lambda _, __: _filled({"type": "boolean"}),
-    Number: lambda _, shape: _filled({"type": "integer" if shape.whole else "number"}),
-    OneOf: lambda _, shape: _filled({"enum": list(shape.choices)}),
+    Flag: lambda _, __: _filled_schema({"type": "boolean"}),
+    Number: lambda _, shape: _filled_schema({"type": "integer" if shape.whole else "number"}),
+    OneOf: lambda _, shape: _filled_schema({"enum": list(shape.choices)}),
     Either: lambda writer, shape: {"anyOf": [writer.of(choice) for choice in shape.shapes]},
     Many: lambda writer, shape: {
         "anyOf": [writer.of(shape.of), {"type": "array", "items": writer.of(shape.of)}]

@@ -42,12 +42,12 @@ def stand_ins(table: Table, fields: Mapping[str, Any], read: Read) -> tuple[dict
     Returns:
         Nothing if no field is wrong, or its possible values are unknown or too many.
     """
-    wrong = [name for name, value in fields.items() if value is WRONG]
-    choices = [_choices(table, name, read) for name in wrong]
-    if not wrong or prod(map(len, choices)) > _MAX_COMBINATIONS:
+    wrong_texts = [name for name, value in fields.items() if value is WRONG]
+    choices = [_choices(table, name, read) for name in wrong_texts]
+    if not wrong_texts or prod(map(len, choices)) > _MAX_COMBINATIONS:
         return ()
     return tuple(
-        {**fields, **dict(zip(wrong, values, strict=True))} for values in product(*choices)
+        {**fields, **dict(zip(wrong_texts, values, strict=True))} for values in product(*choices)
     )
 
 
@@ -96,18 +96,18 @@ def note_common(report: Report, path: str, tries: Iterable[Callable[[Report], ob
         )
     if not problems_by_try:
         return False
-    unsure = [
+    unsure_texts = [
         problem.path
         for problem in report.problems
         if problem.path != path and is_below(problem.path, path)
     ]
-    common = [
+    common_texts = [
         problem
         for identity, problem in problems_by_try[0].items()
-        if all(identity in others for others in problems_by_try[1:])
+        if all(identity in other_texts for other_texts in problems_by_try[1:])
         and problem.path != path
-        and not any(is_below(problem.path, unsure_path) for unsure_path in unsure)
+        and not any(is_below(problem.path, unsure_path) for unsure_path in unsure_texts)
     ]
-    for problem in common:
+    for problem in common_texts:
         report.note(problem)
-    return bool(common)
+    return bool(common_texts)

@@ -80,10 +80,10 @@ def read(shape: Shape, value: Any, path: str, report: Report) -> Any:
 def read_value(text: str) -> Any:
     """Return a text as a value of TOML; the text itself if it is not one."""
     try:
-        parsed = tomllib.loads(f"value = {text}")
+        parsed_fields = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
         return str(text)
-    return parsed["value"] if len(parsed) == 1 else str(text)
+    return parsed_fields["value"] if len(parsed_fields) == 1 else str(text)
 
 
 def expectation(shape: Shape) -> str:
@@ -94,7 +94,7 @@ def expectation(shape: Shape) -> str:
 def read_table(table: Table, value: Any, path: str, report: Report) -> Any:
     """Return the settings of a table, or the value that the table makes of them."""
     if not is_object(value):
-        return _refused(table, value, path, report)
+        return _refuse_value(table, value, path, report)
     fields: dict[str, Any] = {}
     for name, entry in value.items():
         field = table.fields.get(name) if isinstance(name, str) else None
@@ -125,19 +125,23 @@ def read_table(table: Table, value: Any, path: str, report: Report) -> Any:
     if report.clear(path):
         return report.made(partial(table.make, **fields), path, value)
     make: Callable[..., Any] = table.make
-    tries = [partial(_made, make, variant, path) for variant in stand_ins(table, fields, read)]
+    tries = [
+        partial(_make_instance, make, variant, path) for variant in stand_ins(table, fields, read)
+    ]
     note_common(report, path, tries)
     return WRONG
 
 
-def _made(make: Callable[..., Any], fields: dict[str, Any], path: str, report: Report) -> Any:
+def _make_instance(
+    make: Callable[..., Any], fields: dict[str, Any], path: str, report: Report
+) -> Any:
     return report.made(partial(make, **fields), path, fields)
 
 
 def kind_of(shape: Kinded, value: Any, path: str, name: str, report: Report) -> Table | None:
     """Return the table of a setting's kind, which is its `kind` or its own name."""
     if not is_object(value):
-        _refused(shape, value, path, report)
+        _refuse_value(shape, value, path, report)
         return None
     kind_path = under(path, "kind")
     if "kind" not in value and not shape.named:
@@ -164,7 +168,7 @@ def kind_of(shape: Kinded, value: Any, path: str, name: str, report: Report) -> 
 def _read_text(shape: Shape, value: Any, path: str, report: Report) -> Any:
     if isinstance(value, str) and not is_encodable(value):
         return report.add(path, "The text is not valid Unicode.", "Write it again.")
-    return str(value) if isinstance(value, str) else _refused(shape, value, path, report)
+    return str(value) if isinstance(value, str) else _refuse_value(shape, value, path, report)
 
 
 def _read_secret(shape: Shape, value: Any, path: str, report: Report) -> Any:
@@ -177,12 +181,12 @@ def _read_secret(shape: Shape, value: Any, path: str, report: Report) -> Any:
     elif isinstance(value, (Credentials, OAuthCredentials)):
         secret = value if make is not None else secret_of(value)
     if not isinstance(secret, (Secret, Credentials, OAuthCredentials)):
-        return _refused(shape, value, path, report)
+        return _refuse_value(shape, value, path, report)
     return secret if make is None else report.made(partial(make, secret), path, exact=True)
 
 
 def _read_flag(shape: Flag, value: Any, path: str, report: Report) -> Any:
-    return value if isinstance(value, bool) else _refused(shape, value, path, report)
+    return value if isinstance(value, bool) else _refuse_value(shape, value, path, report)
 
 
 def _read_number(shape: Number, value: Any, path: str, report: Report) -> Any:
@@ -191,13 +195,13 @@ def _read_number(shape: Number, value: Any, path: str, report: Report) -> Any:
         return value
     if isinstance(value, timedelta) and not shape.whole:
         return value.total_seconds()
-    return _refused(shape, value, path, report)
+    return _refuse_value(shape, value, path, report)
 
 
 def _read_time(shape: TimeOfDay, value: Any, path: str, report: Report) -> Any:
     if isinstance(value, (str, time)):
         return value
-    return _refused(shape, value, path, report)
+    return _refuse_value(shape, value, path, report)
 
 
 def _read_moment(shape: Moment, value: Any, path: str, report: Report) -> Any:
@@ -208,7 +212,7 @@ def _read_moment(shape: Moment, value: Any, path: str, report: Report) -> Any:
         except ValueError:
             moment = None
     if not isinstance(moment, datetime):
-        return _refused(shape, value, path, report)
+        return _refuse_value(shape, value, path, report)
     if moment.tzinfo is None:
         return report.add(path, "The time has no time zone.", f"Write {expectation(shape)}.")
     return moment
@@ -216,7 +220,7 @@ def _read_moment(shape: Moment, value: Any, path: str, report: Report) -> Any:
 
 def _read_function(shape: Function, value: Any, path: str, report: Report) -> Any:
     if not isinstance(value, str):
-        return value if callable(value) else _refused(shape, value, path, report)
+        return value if callable(value) else _refuse_value(shape, value, path, report)
     return report.made(partial(function, str(value)), path, exact=True)
 
 
@@ -237,13 +241,13 @@ def _read_either(shape: Either, value: Any, path: str, report: Report) -> Any:
     for choice in shape.shapes:
         if _FITS[type(choice)](value):
             return read(choice, value, path, report)
-    return _refused(shape, value, path, report)
+    return _refuse_value(shape, value, path, report)
 
 
 def _read_many(shape: Many, value: Any, path: str, report: Report) -> Any:
     if not is_list(value):
         if isinstance(shape.of, (Text, SecretText)) and not _FITS[type(shape.of)](value):
-            return _refused(shape, value, path, report)
+            return _refuse_value(shape, value, path, report)
         single = read(shape.of, value, path, report)
         return WRONG if single is WRONG else (single,)
     values = [
@@ -254,7 +258,7 @@ def _read_many(shape: Many, value: Any, path: str, report: Report) -> Any:
 
 def _read_named(shape: Named, value: Any, path: str, report: Report) -> Any:
     if not is_object(value):
-        return _refused(shape, value, path, report)
+        return _refuse_value(shape, value, path, report)
     values: dict[str, Any] = {}
     for name, entry in value.items():
         entry_path = under(path, key(name))
@@ -272,7 +276,7 @@ def _read_anything(_: Shape, value: Any, __: str, ___: Report) -> Any:
     return value
 
 
-def _refused(shape: Shape, value: Any, path: str, report: Report) -> Any:
+def _refuse_value(shape: Shape, value: Any, path: str, report: Report) -> Any:
     expected = expectation(shape)
     remedy, kind_expected = f"Write {expected}.", expected.partition(",")[0]
     if isinstance(value, (Secret, Credentials, OAuthCredentials)):

@@ -44,21 +44,23 @@ def read_tenant(
             path=path,
             remedy="Return a table as under [tenants.NAME] in a configuration.",
         )
-    resolved = followed({"tenants": {tenant: dict(tables)}}, dict(os.environ), Path.cwd(), report)
-    values: dict[str, Any] = read(CONFIGURATION, resolved, "", report)
-    usable = {
+    resolved_fields = followed(
+        {"tenants": {tenant: dict(tables)}}, dict(os.environ), Path.cwd(), report
+    )
+    values: dict[str, Any] = read(CONFIGURATION, resolved_fields, "", report)
+    usable_accounts = {
         account.name: account
         for account in shared
         if account.open_to(tenant) and not _is_of(tenant, account)
     }
     accounts = Accounts(report)
-    accounts.accounts.update(usable)
+    accounts.accounts.update(usable_accounts)
     tenant_tables = values.get("tenants", {}).get(tenant, {})
-    accounts.add(tenant_tables, resolved["tenants"][tenant], path, tenant)
-    accounts.lead(tenant_tables, resolved["tenants"][tenant], path, tenant)
+    accounts.add(tenant_tables, resolved_fields["tenants"][tenant], path, tenant)
+    accounts.lead(tenant_tables, resolved_fields["tenants"][tenant], path, tenant)
     report.refuse()
     accounts_of_tenant = tuple(
-        account for name, account in accounts.accounts.items() if name not in usable
+        account for name, account in accounts.accounts.items() if name not in usable_accounts
     )
     return accounts_of_tenant, tuple(accounts.routes)
 

@@ -77,12 +77,12 @@ def _masked_query(match: re.Match[str]) -> str:
 
 
 def _table_lines(tree: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
-    present = {name: value for name, value in tree.items() if value is not None}
-    tables = {name: value for name, value in present.items() if _has_heading(value)}
-    inline = {name: value for name, value in present.items() if name not in tables}
-    if path and (inline or not tables):
+    present_fields = {name: value for name, value in tree.items() if value is not None}
+    tables = {name: value for name, value in present_fields.items() if _has_heading(value)}
+    inline_fields = {name: value for name, value in present_fields.items() if name not in tables}
+    if path and (inline_fields or not tables):
         yield f"\n[{_dotted(path)}]"
-    for name, value in inline.items():
+    for name, value in inline_fields.items():
         yield f"{_key(name)} = {_value(value)}"
     for name, table in tables.items():
         table_path = (*path, name)
@@ -121,7 +121,7 @@ def _value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return _number(value)
+        return _number_text(value)
     if isinstance(value, (date, time)):
         return value.isoformat()
     if is_list(value):
@@ -140,7 +140,7 @@ def _list(value: list[Any]) -> str:
     return "[\n" + "".join(f"    {entry},\n" for entry in inner) + "]"
 
 
-def _number(value: float) -> str:
+def _number_text(value: float) -> str:
     if math.isnan(value):
         return "nan"
     return repr(value) if math.isfinite(value) else f"{'-' if value < 0 else ''}inf"

@@ -31,14 +31,14 @@ def read_yaml(text: str) -> Any:
                 return yaml.load(text, _FAST_LOADER)  # noqa: S506 - a safe loader
         except yaml.YAMLError:
             pass
-    allowed = True
+    is_allowed = True
     try:
         fault = _unsupported(text, yaml.SafeLoader)
         if fault is None:
             return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        fault, allowed = _syntax_fault(error), False
-    raise Malformed(f"{fault.cause} (line {fault.line + 1}).", fault.remedy, allowed=allowed)
+        fault, is_allowed = _syntax_fault(error), False
+    raise Malformed(f"{fault.cause} (line {fault.line + 1}).", fault.remedy, allowed=is_allowed)
 
 
 class _Fault(NamedTuple):
@@ -115,8 +115,8 @@ def _syntax_fault(error: yaml.YAMLError) -> _Fault:
 
 def _unsupported(text: str, loader: Any) -> _Fault | None:
     """Return the first feature that YAML allows and a configuration does not."""
-    untyped: Any = yaml
-    for event in untyped.parse(text, loader):
+    untyped_value: Any = yaml
+    for event in untyped_value.parse(text, loader):
         line = int(event.start_mark.line)
         anchor = getattr(event, "anchor", None)
         if anchor is not None:
@@ -129,22 +129,22 @@ def _unsupported(text: str, loader: Any) -> _Fault | None:
                 f"{key(event.tag)} is a tag, which a configuration must not have",
                 "Remove the tag, and write the value as it is.",
             )
-    return _bad_key(untyped.compose(text, loader))
+    return _bad_key(untyped_value.compose(text, loader))
 
 
 def _bad_key(node: Any) -> _Fault | None:
     """Return the first key that is not a text, or is repeated in its table."""
     inner: list[Any] = []
     if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
+        seen_texts: set[str] = set()
         for name, value in node.value:
             line = int(name.start_mark.line)
             if name.tag != "tag:yaml.org,2002:str":
                 return _Fault(line, "a key is not a text", "Put the key into quotation marks.")
-            if name.value in seen:
+            if name.value in seen_texts:
                 cause = f"the key {key(name.value)} appears twice in one table"
                 return _Fault(line, cause, "Remove one of the two.")
-            seen.add(name.value)
+            seen_texts.add(name.value)
             inner.append(value)
     elif isinstance(node, yaml.SequenceNode):
         inner = node.value

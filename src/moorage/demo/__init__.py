@@ -51,19 +51,19 @@ def tell(report: Path = REPORT, *, show: Callable[[str], object] | None = None) 
     """
     if isinstance(sys.stdout, TextIOWrapper):  # the terminal's encoding may lack some characters
         sys.stdout.reconfigure(errors="replace")  # pyright: ignore[reportUnknownMemberType]
-    began = time.monotonic()
+    start_time = time.monotonic()
     vendors = Vendors()
     with TemporaryDirectory() as folder, LocalNetwork(vendors) as network:
         story = Story(vendors, network, folder)
         story.tell()
     narrator = story.narrator
     print(f"\n{narrator.table()}\n")
-    wrong = verdict(narrator.scenes, vendors.effects)
-    print("\n".join(wrong) or "Attempts and arrivals agree, and nothing happened twice.")
-    write_report(report, narrator, wrong)
-    print(f"Finished in {time.monotonic() - began:.0f} s, over real connections.")
+    wrong_texts = verdict(narrator.scenes, vendors.effects)
+    print("\n".join(wrong_texts) or "Attempts and arrivals agree, and nothing happened twice.")
+    write_report(report, narrator, wrong_texts)
+    print(f"Finished in {time.monotonic() - start_time:.0f} s, over real connections.")
     print(f"With charts: {report}")
     if show is not None:
         show(report.resolve().as_uri())
     figures = {scene.title: scene.figures for scene in narrator.scenes}
-    return DemoResult(report=report, figures=figures, wrong=tuple(wrong))
+    return DemoResult(report=report, figures=figures, wrong=tuple(wrong_texts))

@@ -85,11 +85,15 @@ class Narrator:
         self.scenes.append(scene)
         print(f"\n{_bold(f'{len(self.scenes)}. {title}')}")
         print(f"   {about}")
-        before = self.vendors.request_count, len(self.vendors.effects), self.network.turned_away
+        previous_numbers = (
+            self.vendors.request_count,
+            len(self.vendors.effects),
+            self.network.turned_away,
+        )
         yield scene
-        scene.arrived = self.vendors.request_count - before[0]
-        scene.effects = len(self.vendors.effects) - before[1]
-        scene.turned_away = self.network.turned_away - before[2]
+        scene.arrived = self.vendors.request_count - previous_numbers[0]
+        scene.effects = len(self.vendors.effects) - previous_numbers[1]
+        scene.turned_away = self.network.turned_away - previous_numbers[2]
 
     def say(self, text: str) -> None:
         """Print a line of the current scene."""
@@ -142,11 +146,13 @@ class Narrator:
 
 
 def _row(title: str, cells: tuple[object, ...], width: int, *, ok: bool = True) -> str:
-    padded = (
+    padded_texts = (
         str(cell).rjust(len(heading) + 3) for heading, cell in zip(HEADINGS, cells, strict=True)
     )
     return (
-        title.ljust(width) + "".join(padded) + ("" if ok else "   ← attempts and arrivals differ")
+        title.ljust(width)
+        + "".join(padded_texts)
+        + ("" if ok else "   ← attempts and arrivals differ")
     )
 
 

@@ -114,11 +114,11 @@ def _scene_html(number: int, scene: Scene) -> str:
 def _timeline(narrator: Narrator) -> str:
     attempts = _attempts(narrator.events)
     services = list(dict.fromkeys(attempt.service for attempt in attempts))
-    began, ended = attempts[0].at, attempts[-1].at
-    span = max((ended - began).total_seconds(), 0.001)
+    start_time, ended_time = attempts[0].at, attempts[-1].at
+    span = max((ended_time - start_time).total_seconds(), 0.001)
 
     def across(at: datetime) -> float:
-        return _LEFT + (at - began).total_seconds() / span * (_WIDE - _LEFT - 20)
+        return _LEFT + (at - start_time).total_seconds() / span * (_WIDE - _LEFT - 20)
 
     height = len(services) * _LANE + 30
     parts = [f"<svg viewBox='0 0 {_WIDE} {height}' role=img aria-label='Attempts over time'>"]
@@ -128,11 +128,11 @@ def _timeline(narrator: Narrator) -> str:
         parts.append(f"<line class=lane x1={_LEFT} x2={_WIDE - 20} y1={y} y2={y} />")
         parts.extend(
             f"<rect class=open x={across(since):.1f} y={y - 9} height=18"
-            f" width={max(across(until) - across(since), 2):.1f} rx=4 />"
-            for since, until in _open(narrator, service, ended)
+            f" width={max(across(end_time) - across(since), 2):.1f} rx=4 />"
+            for since, end_time in _open_circuits(narrator, service, ended_time)
         )
         parts.extend(
-            f"<circle class={_kind(attempt)} cx={across(attempt.at):.1f} cy={y} r=4>"
+            f"<circle class={_event_kind(attempt)} cx={across(attempt.at):.1f} cy={y} r=4>"
             f"<title>{escape(attempt.error or str(attempt.status))}</title></circle>"
             for attempt in sorted(attempts, key=lambda attempt: attempt.error is not None)
             if attempt.service == service
@@ -144,7 +144,9 @@ def _timeline(narrator: Narrator) -> str:
 
 def _bars(scenes: Sequence[Scene]) -> str:
     counters = [
-        Counter(_kind(attempt) for attempt in _attempts(scene.events) if attempt.service != FOLDER)
+        Counter(
+            _event_kind(attempt) for attempt in _attempts(scene.events) if attempt.service != FOLDER
+        )
         for scene in scenes
     ]
     maximum = max((sum(attempt.values()) for attempt in counters), default=0) or 1
@@ -170,13 +172,15 @@ def _attempts(events: Iterable[Event]) -> list[AttemptFinished]:
     return [event for event in events if isinstance(event, AttemptFinished)]
 
 
-def _kind(attempt: AttemptFinished) -> str:
+def _event_kind(attempt: AttemptFinished) -> str:
     if attempt.error is None:
         return "good"
     return "none" if attempt.status is None else "bad"
 
 
-def _open(narrator: Narrator, service: str, ended: datetime) -> Iterator[tuple[datetime, datetime]]:
+def _open_circuits(
+    narrator: Narrator, service: str, ended: datetime
+) -> Iterator[tuple[datetime, datetime]]:
     since = None
     for event in narrator.events:
         if isinstance(event, CircuitChanged) and event.service == service:

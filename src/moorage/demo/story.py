@@ -76,9 +76,11 @@ class Story:
         about = "The buyer double-clicks, and the form is submitted again a moment later."
         with self.narrator.scene("A double click", about), ThreadPoolExecutor() as buyers:
             clicks = [buyers.submit(self.erp.pay, "INV-3", "pm_card_visa") for _ in range(2)]
-            paid = [click.result() for click in clicks]
-            paid.append(self.erp.pay("INV-3", "pm_card_visa"))
-            self.say(f"three clicks, charges made: {len({payment.ref for payment in paid})}")
+            paid_payments = [click.result() for click in clicks]
+            paid_payments.append(self.erp.pay("INV-3", "pm_card_visa"))
+            self.say(
+                f"three clicks, charges made: {len({payment.ref for payment in paid_payments})}"
+            )
 
     def a_lost_answer(self) -> None:
         """Repeat a request whose response was lost, under the same idempotency key."""
@@ -100,7 +102,7 @@ class Story:
                 receipt = self.erp.mail(f"R-{number}", f"Reminder {number}")
                 mailed[str(receipt.ref).partition(":")[0]] += 1
             self.narrator.quiet = False
-            self.say("all reminders:  " + _counted(mailed))
+            self.say("all reminders:  " + _number_of(mailed))
 
     def mail_is_back(self) -> None:
         """Close the circuit by hand, sooner than it would close by itself."""
@@ -151,13 +153,13 @@ class Story:
                         for item in self.hub.events("stripe", event):
                             payment = advance(payment, item)
             self.say(f"{payment.ref} is {payment.state}")
-            repeated, forged = notices[0].arguments(), notices[-1].arguments()
-            forged["body"] = forged["body"].replace(b"14990", b"1")
-            for label, webhook in (("repeated", repeated), ("forged", forged)):
+            repeated_fields, forged_fields = notices[0].arguments(), notices[-1].arguments()
+            forged_fields["body"] = forged_fields["body"].replace(b"14990", b"1")
+            for label, webhook in (("repeated", repeated_fields), ("forged", forged_fields)):
                 try:
                     verifier.verify(**webhook)
-                except WebhookRejected as refused:
-                    self.say(f"{label}: refused ({refused.reason})")
+                except WebhookRejected as refused_value:
+                    self.say(f"{label}: refused ({refused_value.reason})")
 
     def another_vendor(self) -> None:
         """Change the shipping vendor by one line of configuration."""
@@ -172,21 +174,21 @@ class Story:
             self.say(f"{self.shipment.ref.vendor} reports for the first parcel: {tracking.status}")
 
 
-def _counted(mailed: Counter[str]) -> str:
+def _number_of(mailed: Counter[str]) -> str:
     return ", ".join(f"{count} mails by {vendor}" for vendor, count in mailed.items())
 
 
 def verdict(scenes: Iterable[Scene], effects: Iterable[str]) -> list[str]:
     """Return the contradictions between the counts, as sentences."""
-    wrong = [
+    wrong_texts = [
         f"{scene.title}: {scene.attempts} attempts, but {scene.arrived} requests arrived."
         for scene in scenes
         if not scene.agrees
     ]
     happened = list(effects)
-    wrong += [
+    wrong_texts += [
         f"{effect} happened {happened.count(effect)} times."
         for effect in dict.fromkeys(happened)
         if happened.count(effect) > 1
     ]
-    return wrong
+    return wrong_texts

@@ -40,7 +40,7 @@ def described(configured: Configured) -> Description:
     """Everything that the accounts and services of a configuration send."""
     sent: list[Sent] = []
     variables: dict[str, str] = {}
-    silent: dict[str, str] = {}
+    silent_values: dict[str, str] = {}
     exchanges_by_vendor: dict[str, list[Exchange]] = {}
     for account in configured.accounts:
         vendor = account.vendor.name
@@ -49,23 +49,23 @@ def described(configured: Configured) -> Description:
                 exchanges_by_vendor[vendor] if vendor in exchanges_by_vendor else recorded(vendor)
             )
         except ConfigurationError as error:
-            silent[account.name] = str(error)
+            silent_values[account.name] = str(error)
             continue
         exchanges_by_vendor[vendor] = exchanges
         if not exchanges:
-            silent[account.name] = _NO_HTTP
+            silent_values[account.name] = _NO_HTTP
         for exchange in exchanges:
-            request, used = _of_account(account, exchange)
+            request, used_values = _of_account(account, exchange)
             sent.append(request)
-            variables = {**used, **variables}
+            variables = {**used_values, **variables}
     for service in configured.services:
-        for request, used in _of_service(service):
+        for request, used_values in _of_service(service):
             sent.append(request)
-            variables = {**used, **variables}
+            variables = {**used_values, **variables}
     return Description(
         sent=tuple(_distinct(sent)),
         variables=dict(sorted(variables.items())),
-        silent=silent,
+        silent=silent_values,
     )
 
 
@@ -79,21 +79,25 @@ def _distinct(sent: Iterable[Sent]) -> Iterable[Sent]:
 
 def _of_account(account: Account, exchange: Exchange) -> tuple[Sent, dict[str, str]]:
     names_by_value = dict(texts_of(exchange.options, account.name))
-    ours, theirs = exchange.vendor.services(), account.vendor.services()
-    keyed = {
+    own_services, foreign_services = exchange.vendor.services(), account.vendor.services()
+    keyed_texts = {
         sent_request.idempotency_header
-        for sent_request in ours.values()
+        for sent_request in own_services.values()
         if sent_request.idempotency_header
     }
-    hiding = Hiding(account.name, names_by_value, frozenset(name.lower() for name in keyed))
+    hiding = Hiding(account.name, names_by_value, frozenset(name.lower() for name in keyed_texts))
     parts = urlsplit(exchange.url)
-    to = _server(exchange.url, ours)
+    to = _server(exchange.url, own_services)
     if to is None:
         server, url, base = variable(account.name, parts.netloc), f"https://{parts.netloc}", ""
     else:
         server = variable(account.name, to, "url")
-        url = str(theirs[to].base_url) if to in theirs else str(ours[to].base_url)
-        base = urlsplit(str(ours[to].base_url)).path.rstrip("/")
+        url = (
+            str(foreign_services[to].base_url)
+            if to in foreign_services
+            else str(own_services[to].base_url)
+        )
+        base = urlsplit(str(own_services[to].base_url)).path.rstrip("/")
     path, slots = path_of(parts.path, exchange.route, base, account.name, names_by_value)
     media, body = hiding.body(exchange.request)
     sent_request = Sent(
@@ -111,11 +115,11 @@ def _of_account(account: Account, exchange: Exchange) -> tuple[Sent, dict[str, s
         body=body,
         status=exchange.response.status,
     )
-    public = _public(account.vendor, account.name)
+    public = _public_names(account.vendor, account.name)
     slots = {name: value for name, value in slots.items() if name not in names_by_value.values()}
-    used = {name: public.get(name, "") for name in hiding.used | _variables(path)}
+    used_values = {name: public.get(name, "") for name in hiding.used | _variables(path)}
     url, secrets = _without_secrets(url, account.name)
-    return sent_request, {**used, **slots, **secrets, server: url}
+    return sent_request, {**used_values, **slots, **secrets, server: url}
 
 
 def _variables(path: Iterable[str | Slot]) -> set[str]:
@@ -132,7 +136,7 @@ def _server(url: str, services: Mapping[str, Service]) -> str | None:
     return max(fitting)[1] if fitting else None
 
 
-def _public(vendor: Vendor, owner: str) -> dict[str, str]:
+def _public_names(vendor: Vendor, owner: str) -> dict[str, str]:
     """The options of an account that are not secret, by their variables."""
     fields = attrs.fields(cast("Any", type(vendor)))
     options = {field.name: getattr(vendor, field.name) for field in fields}
@@ -158,7 +162,7 @@ def _of_service(service: Service) -> Iterable[tuple[Sent, dict[str, str]]]:
         return
     server = variable(service.name, "url")
     url, secrets = _without_secrets(service.base_url, service.name)
-    headers, query, used = _identity(service)
+    headers, query, used_values = _identity(service)
     for endpoint in service.endpoints or (None,):
         path, slots = _of_endpoint(endpoint, service.name)
         request = Sent(
@@ -170,20 +174,20 @@ def _of_service(service: Service) -> Iterable[tuple[Sent, dict[str, str]]]:
             query=query,
             headers=headers,
         )
-        yield request, {**used, **slots, **secrets, server: url}
+        yield request, {**used_values, **slots, **secrets, server: url}
 
 
 def _without_secrets(base_url: str, owner: str) -> tuple[str, dict[str, str]]:
     """A service's URL with variables for the credentials in its path, and these variables."""
     address, *segments = re.split(r"(?<=[^/:])/", base_url)
-    masked = [address]
+    masked_texts = [address]
     variables: dict[str, str] = {}
-    for before, segment in pairwise(["", *segments]):
-        name = variable(owner, f"url_secret_{len(masked)}")
-        secret = is_secret_segment(segment, before)
-        masked.append(braces(name) if secret else segment)
+    for previous_text, segment in pairwise(["", *segments]):
+        name = variable(owner, f"url_secret_{len(masked_texts)}")
+        secret = is_secret_segment(segment, previous_text)
+        masked_texts.append(braces(name) if secret else segment)
         variables |= {name: ""} if secret else {}
-    return "/".join(masked), variables
+    return "/".join(masked_texts), variables
 
 
 def _of_endpoint(
@@ -191,11 +195,11 @@ def _of_endpoint(
 ) -> tuple[tuple[str | Slot, ...], dict[str, str]]:
     text = "/" if endpoint is None or endpoint.path is None else endpoint.path
     pieces: list[str | Slot] = []
-    for before, part in pairwise(text.split("/")):
+    for previous_text, part in pairwise(text.split("/")):
         pieces.append("/")
         if part[:1] == "{" and part[-1:] == "}":
             pieces.append(Slot(part[1:-1], variable(owner, part[1:-1])))
-        elif is_secret_segment(part, before):
+        elif is_secret_segment(part, previous_text):
             name = f"secret_{len(pieces)}"
             pieces.append(Slot(name, variable(owner, name)))
         elif part:

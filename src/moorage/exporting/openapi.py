@@ -27,24 +27,24 @@ def openapi(description: Description, title: str = "moorage") -> dict[str, Any]:
     for request in description.sent:
         grouped.setdefault((request.server, _shape(request)), []).append(request)
     paths: dict[str, Any] = {}
-    taken: set[str] = set()
+    taken_texts: set[str] = set()
     schemes: dict[str, Any] = {}
     for (server, shape), sent in grouped.items():
         path = sent[0].template or "/"
-        paths[f"{path}#{server}" if shape in taken else path] = {
+        paths[f"{path}#{server}" if shape in taken_texts else path] = {
             "servers": [{"url": description.variables[server]}],
             **dict(_operations(sent, description, schemes)),
         }
-        taken.add(shape)
+        taken_texts.add(shape)
     return {
         "openapi": "3.1.0",
-        "info": {"title": title, "version": "1", "description": _words(description)},
+        "info": {"title": title, "version": "1", "description": _name_in_words(description)},
         "paths": paths,
         "components": {"securitySchemes": schemes},
     }
 
 
-def _words(description: Description) -> str:
+def _name_in_words(description: Description) -> str:
     text = "What is sent, tried out at sandboxes; what stands in double braces is yours to fill in."
     untold = [f"{name} is not here: {why}" for name, why in description.silent.items()]
     return "\n".join((text, *untold))
@@ -74,8 +74,8 @@ def _operation(
         "summary": f"Sent for {uses}",
         "parameters": [
             *_slots(first, description),
-            *_named(sent, "query"),
-            *_named(sent, "header"),
+            *_named_schemas(sent, "query"),
+            *_named_schemas(sent, "header"),
         ],
         "responses": {
             str(status): {"description": "What the sandbox answers."}
@@ -106,7 +106,7 @@ def _slots(sent: Sent, description: Description) -> Iterator[dict[str, Any]]:
             yield {"name": part.name, "in": "path", "required": True, "schema": schema}
 
 
-def _named(sent: Sequence[Sent], where: str) -> Iterator[dict[str, Any]]:
+def _named_schemas(sent: Sequence[Sent], where: str) -> Iterator[dict[str, Any]]:
     """The parameters of a query or the headers, as they were sent."""
     each = [dict(item.query if where == "query" else item.headers) for item in sent]
     for name in dict.fromkeys(name for item in each for name in item):
@@ -143,11 +143,11 @@ def _security(sent: Iterable[Sent], schemes: dict[str, Any]) -> list[dict[str, l
         if authorization is None:
             continue
         scheme = authorization.partition(" ")[0].lower()
-        plain = scheme in {"basic", "bearer"}
-        name = variable(request.owner, scheme if plain else "signed")
+        is_plain = scheme in {"basic", "bearer"}
+        name = variable(request.owner, scheme if is_plain else "signed")
         schemes[name] = (
             {"type": "http", "scheme": scheme}
-            if plain
+            if is_plain
             else {"type": "apiKey", "in": "header", "name": "Authorization"}
         )
         requirements[name] = {name: []}

@@ -32,18 +32,18 @@ def path_of(
     values: dict[str, str] = {}
     cut = len(base)
     for name, text in _parts(path, route):
-        rest, cut = text[cut:], max(cut - len(text), 0)
-        if not rest:
+        remaining_text, cut = text[cut:], max(cut - len(text), 0)
+        if not remaining_text:
             continue
-        if name is None and rest not in variables:
-            pieces.append(rest)
+        if name is None and remaining_text not in variables:
+            pieces.append(remaining_text)
             continue
-        called = name or variables[rest]
-        if any(isinstance(part, Slot) and part.name == called for part in pieces):
-            called = f"{called}_{len(pieces)}"
-        stands = variables.get(rest) or variable(owner, called)
-        values.setdefault(stands, rest)
-        pieces.append(Slot(called, stands))
+        called_text = name or variables[remaining_text]
+        if any(isinstance(part, Slot) and part.name == called_text for part in pieces):
+            called_text = f"{called_text}_{len(pieces)}"
+        stands = variables.get(remaining_text) or variable(owner, called_text)
+        values.setdefault(stands, remaining_text)
+        pieces.append(Slot(called_text, stands))
     return tuple(pieces), values
 
 
@@ -56,10 +56,10 @@ def _parts(path: str, route: str | None) -> Iterator[tuple[str | None, str]]:
     template = route.partition(" ")[2]
     names = [matched[1] for matched in _BRACED.finditer(template)]
     texts = _BRACED.split(template)[::3]
-    matched = re.match(_pattern(template), path)
+    matched_match = re.match(_pattern(template), path)
     yield None, texts[0]
     for name, value, text in zip(
-        names, matched.groups() if matched else (), texts[1:], strict=False
+        names, matched_match.groups() if matched_match else (), texts[1:], strict=False
     ):
         yield name, value
         yield None, text

@@ -19,7 +19,7 @@ def postman(description: Description, name: str = "moorage") -> dict[str, Any]:
     """The collection: a folder for each account and service, with its requests."""
     owners = dict.fromkeys(request.owner for request in description.sent)
     return {
-        "info": {"name": name, "schema": _SCHEMA, "description": _words(description)},
+        "info": {"name": name, "schema": _SCHEMA, "description": _name_in_words(description)},
         "item": [
             {
                 "name": owner,
@@ -34,7 +34,7 @@ def postman(description: Description, name: str = "moorage") -> dict[str, Any]:
     }
 
 
-def _words(description: Description) -> str:
+def _name_in_words(description: Description) -> str:
     text = "What is sent, tried out at sandboxes. A variable without a value is yours to fill in."
     untold = [f"{name} is not here: {why}" for name, why in description.silent.items()]
     return "\n".join((text, *untold))
@@ -60,9 +60,9 @@ def _pairs(pairs: Pairs) -> list[dict[str, str]]:
 
 def _url(sent: Sent) -> str:
     path = "".join(braces(part.variable) if isinstance(part, Slot) else part for part in sent.path)
-    query = "&".join(f"{quote(name)}={_written(value)}" for name, value in sent.query)
+    query = "&".join(f"{quote(name)}={_json_text(value)}" for name, value in sent.query)
     return f"{braces(sent.server)}{path}{f'?{query}' if query else ''}"
 
 
-def _written(value: str) -> str:
+def _json_text(value: str) -> str:
     return quote(value, safe="{}:/,")

@@ -66,9 +66,9 @@ class _Recorder:
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         """Return the sandbox's response."""
-        whole = run_now(with_whole_body(request, plain=True))
-        response = self._client.send(whole, url, timeouts)
-        self._keep(whole, url, response)
+        whole_request = run_now(with_whole_body(request, plain=True))
+        response = self._client.send(whole_request, url, timeouts)
+        self._keep(whole_request, url, response)
         return response
 
     def open(self, request: Request, url: str, timeouts: Timeouts, /) -> ScriptedIncoming:
@@ -131,7 +131,7 @@ def _exchanges_of(
         vendor = ScenarioVendor(
             operations=getattr(hub, contract)(), fixture=fixture, name=name, able=True
         )
-        run_now(_awaited(scenario(vendor)))
+        run_now(_record_async(scenario(vendor)))
     return recorder.exchanges
 
 
@@ -144,5 +144,5 @@ def _account(name: str, options: Mapping[str, Any]) -> Account:
     return Account(name, vendor, settings=settings)
 
 
-async def _awaited(use: Awaitable[Any]) -> Any:
+async def _record_async(use: Awaitable[Any]) -> Any:
     return await use

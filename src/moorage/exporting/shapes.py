@@ -12,26 +12,26 @@ if TYPE_CHECKING:
 
 def shape_of(values: Iterable[Any]) -> dict[str, Any]:
     """The schema that all of these values keep, as narrow as they show it."""
-    seen = list(values)
-    kinds = sorted({_kind(example) for example in seen})
+    seen_values = list(values)
+    kinds = sorted({_type_name(example) for example in seen_values})
     schema: dict[str, Any] = {"type": kinds[0] if len(kinds) == 1 else kinds} if kinds else {}
-    objects = [example for example in seen if is_object(example)]
+    objects = [example for example in seen_values if is_object(example)]
     if objects:
         names = dict.fromkeys(name for example in objects for name in example)
         schema["properties"] = {
             name: shape_of(example[name] for example in objects if name in example)
             for name in names
         }
-        always = [name for name in names if all(name in example for example in objects)]
-        if always:
-            schema["required"] = always
-    items = [item for example in seen if is_list(example) for item in example]
+        constant_texts = [name for name in names if all(name in example for example in objects)]
+        if constant_texts:
+            schema["required"] = constant_texts
+    items = [item for example in seen_values if is_list(example) for item in example]
     if items:
         schema["items"] = shape_of(items)
     return schema
 
 
-def _kind(value: object) -> str:
+def _type_name(value: object) -> str:
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -37,11 +37,11 @@ def discover(
         VendorFailed: it describes itself nowhere, or another server, or unusably.
     """
     bound = seconds(timeout, "timeout")
-    wired = sync_core(Ports(http=http))
+    wired_core = sync_core(Ports(http=http))
     try:
-        return run_now(described(wired.core, issuer, bound))
+        return run_now(described(wired_core.core, issuer, bound))
     finally:
-        default_client = wired.default_http()
+        default_client = wired_core.default_http()
         if default_client is not None:
             default_client.close()
 
@@ -51,10 +51,10 @@ async def adiscover(  # noqa: D103 - documented by its twin
     issuer: str, *, http: AsyncHttpClient | None = None, timeout: float | timedelta = _TIMEOUT
 ) -> AuthorizationServer:
     bound = seconds(timeout, "timeout")
-    wired = async_core(Ports(http=http))
+    wired_core = async_core(Ports(http=http))
     try:
-        return await described(wired.core, issuer, bound)
+        return await described(wired_core.core, issuer, bound)
     finally:
-        default_client = wired.default_http()
+        default_client = wired_core.default_http()
         if default_client is not None:
             await default_client.close()

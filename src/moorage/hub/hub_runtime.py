@@ -159,7 +159,7 @@ class HubRuntime:
         Raises:
             ConfigurationError: parts of the configuration contradict each other.
         """
-        shared = {
+        shared_accounts = {
             name: account
             for name, account in base.directory.accounts.items()
             if account.open_to(tenant)
@@ -171,7 +171,7 @@ class HubRuntime:
             for route in base.directory.routes
             if route.tenant is None or (route.tenant == tenant and route.kind not in kinds)
         )
-        all_accounts = {**shared, **{account.name: account for account in accounts}}
+        all_accounts = {**shared_accounts, **{account.name: account for account in accounts}}
         offer = Offer(
             accounts=all_accounts.values(),
             routes=[*tenant_routes, *_routes_of(general_routes, all_accounts)],

@@ -23,10 +23,10 @@ class Origin:
     __slots__ = ("_source", "read")
 
     def __init__(self, source: Source, read: Callable[[Source], Offer]) -> None:
-        def held() -> Source:
+        def held_source() -> Source:
             return source
 
-        self._source = held
+        self._source = held_source
         self.read = read
 
     @property

@@ -51,14 +51,14 @@ def from_wsgi(environ: Mapping[str, Any], *, limit: int = LIMIT) -> ReceivedWebh
     ]
     size = _size(environ.get("CONTENT_LENGTH"), limit)
     if size is not None:
-        body = _whole(_read(environ["wsgi.input"], size), size)
+        body = _whole_body(_read_body(environ["wsgi.input"], size), size)
     elif environ.get("wsgi.input_terminated"):
-        body = _bounded(_read(environ["wsgi.input"], limit + 1), limit)
+        body = _bounded(_read_body(environ["wsgi.input"], limit + 1), limit)
     elif environ.get("HTTP_TRANSFER_ENCODING"):
         raise _unbounded()
     else:
         body = b""
-    place = _place(environ)
+    place = _endpoint_name(environ)
     host = environ.get("HTTP_HOST") or f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
     return {
         "headers": headers,
@@ -98,14 +98,14 @@ async def from_asgi(
             raise _too_large(limit)
         more = message.get("more_body", False)
     body = b"".join(pieces)
-    raw = scope.get("raw_path")
-    place = quote(scope["path"], safe=_SAFE) if raw is None else raw.decode("latin-1")
+    raw_value = scope.get("raw_path")
+    place = quote(scope["path"], safe=_SAFE) if raw_value is None else raw_value.decode("latin-1")
     server = scope.get("server") or ("", None)
     host = headers_by_name.get("host") or ":".join(str(part) for part in server if part)
     query = scope.get("query_string", b"").decode("latin-1")
     return {
         "headers": headers,
-        "body": body if size is None else _whole(body, size),
+        "body": body if size is None else _whole_body(body, size),
         "url": _url(scope.get("scheme", "http"), host, place, query),
         "method": scope["method"],
     }
@@ -145,15 +145,15 @@ def from_django(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:
         ConfigurationError: something read the body as a stream before.
     """
     size = _size(request.META.get("CONTENT_LENGTH"), limit)
-    body = _bounded(_taken(lambda: request.body), limit)
+    body = _bounded(_framework_value(lambda: request.body), limit)
     over_wsgi = "wsgi.input" in request.META
     if over_wsgi and size is None and not body and request.headers.get("Transfer-Encoding"):
         raise _unbounded()
     place = quote(request.path, safe=_SAFE)
-    host, query = _taken(request.get_host), str(request.META.get("QUERY_STRING", ""))
+    host, query = _framework_value(request.get_host), str(request.META.get("QUERY_STRING", ""))
     return {
         "headers": [*request.headers.items()],
-        "body": body if size is None else _whole(body, size),
+        "body": body if size is None else _whole_body(body, size),
         "url": _url(request.scheme, host, place, query),
         "method": str(request.method),
     }
@@ -169,33 +169,40 @@ def from_flask(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:
     """
     size = _size(request.headers.get("Content-Length"), limit)
     attributes = cast("dict[str, object]", request.__dict__)
-    untouched = attributes.keys().isdisjoint({"stream", "form", "files"})
+    is_untouched = attributes.keys().isdisjoint({"stream", "form", "files"})
     if size is None:
-        _taken(lambda: _buffer(request, limit))
-    body = _bounded(_taken(lambda: request.get_data(cache=True, parse_form_data=False)), limit)
+        _framework_value(lambda: _buffer(request, limit))
+    body = _bounded(
+        _framework_value(lambda: request.get_data(cache=True, parse_form_data=False)), limit
+    )
     if not body and (size or request.headers.get("Transfer-Encoding")):
         if size is None and not request.environ.get("wsgi.input_terminated"):
             raise _unbounded()
-        if not untouched:
+        if not is_untouched:
             raise _consumed("it was read as a stream, or as a form")
     query = request.query_string.decode("latin-1")
     return {
         "headers": [*request.headers.items()],
-        "body": body if size is None else _whole(body, size),
+        "body": body if size is None else _whole_body(body, size),
         # As it came: the framework's own URL is written for people.
-        "url": _url(request.scheme, _taken(lambda: request.host), _place(request.environ), query),
+        "url": _url(
+            request.scheme,
+            _framework_value(lambda: request.host),
+            _endpoint_name(request.environ),
+            query,
+        ),
         "method": str(request.method),
     }
 
 
 def _buffer(request: Any, limit: int) -> None:
     """Read a body of unknown length up to the limit, and put it back."""
-    body = _read(request.stream, limit + 1)
+    body = _read_body(request.stream, limit + 1)
     if body:
         request.stream = BytesIO(_bounded(body, limit))
 
 
-def _taken(take: Callable[[], Any]) -> Any:
+def _framework_value(take: Callable[[], Any]) -> Any:
     """Return a value from a framework; its errors become those of moorage."""
     try:
         return take()
@@ -218,7 +225,7 @@ def _failure(error: Exception) -> ConnectorError:
     return _consumed(f"the framework raised {kind}")
 
 
-def _read(source: Any, size: int) -> bytes:
+def _read_body(source: Any, size: int) -> bytes:
     pieces: list[bytes] = []
     while size > 0:
         try:
@@ -244,7 +251,7 @@ def _size(text: object, limit: int) -> int | None:
     return int(digits)
 
 
-def _whole(body: bytes, size: int) -> bytes:
+def _whole_body(body: bytes, size: int) -> bytes:
     if len(body) == size:
         return body
     raise _cut_off()
@@ -256,7 +263,7 @@ def _bounded(body: bytes, limit: int) -> bytes:
     raise _too_large(limit)
 
 
-def _place(environ: Mapping[str, Any]) -> str:
+def _endpoint_name(environ: Mapping[str, Any]) -> str:
     """The path as it was sent, as far as WSGI preserves it."""
     path = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"
     return quote(path.encode("latin-1"), safe=_SAFE)

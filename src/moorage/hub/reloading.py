@@ -91,8 +91,8 @@ class _Watch:
 
     def _is_new(self) -> bool:
         """Return whether the content differs from that at the last call."""
-        before, self._read = self._read, self._content()
-        return before != self._read
+        previous_bytes, self._read = self._read, self._content()
+        return previous_bytes != self._read
 
     def _is_still(self) -> bool:
         """Return whether the content equals that of the last call, so that nobody is writing it."""
@@ -181,13 +181,13 @@ class Watch(_Watch):
 
     def _keep_looking(self, bell: SimpleQueue[bool]) -> None:
         while True:
-            rung = None
+            is_rung = None
             with suppress(Empty):
-                rung = bell.get(timeout=self._every)
-            if rung is False:
+                is_rung = bell.get(timeout=self._every)
+            if is_rung is False:
                 return
-            if rung or self._is_still():
-                self.look(anyway=rung is True)
+            if is_rung or self._is_still():
+                self.look(anyway=is_rung is True)
 
 
 class AsyncWatch(_Watch):
@@ -253,7 +253,7 @@ class AsyncWatch(_Watch):
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(bell.wait(), self._every)
-            rung = bell.is_set()
+            is_rung = bell.is_set()
             bell.clear()
-            if rung or await beside(self._is_still):
-                await self.look(anyway=rung)
+            if is_rung or await beside(self._is_still):
+                await self.look(anyway=is_rung)

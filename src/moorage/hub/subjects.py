@@ -88,22 +88,24 @@ def _flows(
     credentials: Any,
     lifted: Callable[[Any], Callable[..., Any]],
 ) -> SubjectsFlows:
-    def said(entry: InboxEntry) -> dict[str, Any]:
+    def spoken_fields(entry: InboxEntry) -> dict[str, Any]:
         webhooks = inbox.webhooks(entry)
         return {**fields_of(entry), "said": [webhook.payload for webhook in webhooks]}
 
-    def made(entry: OutboxEntry) -> dict[str, Any]:
+    def make_subject(entry: OutboxEntry) -> dict[str, Any]:
         values, options = outbox.made_of(entry)
         return {**fields_of(entry), "values": values, "options": options}
 
-    def place(store: Any, query: Any, fields_of_entry: Callable[[Any], dict[str, Any]]) -> Place:
+    def place_subject(
+        store: Any, query: Any, fields_of_entry: Callable[[Any], dict[str, Any]]
+    ) -> Place:
         find, remove = lifted(store.find), lifted(store.remove)
         return Place(find=find, remove=remove, query=query, shown=fields_of_entry)
 
     places = {
-        "log": None if log is None else place(log, LogQuery, fields_of),
-        "inbox": None if inbox is None else place(inbox, EntryQuery, said),
-        "outbox": None if outbox is None else place(outbox, EntryQuery, made),
+        "log": None if log is None else place_subject(log, LogQuery, fields_of),
+        "inbox": None if inbox is None else place_subject(inbox, EntryQuery, spoken_fields),
+        "outbox": None if outbox is None else place_subject(outbox, EntryQuery, make_subject),
     }
     vault = None
     if credentials is not None:

@@ -51,28 +51,28 @@ def work(
             hears that it is to stop when this returns.
     """
     wait = seconds(pause, "pause")
-    rest = stop.wait if idle is None else _quiet(idle)
+    remaining_function = stop.wait if idle is None else _without_signals(idle)
     away = False
     while not stop.is_set():
-        busy = False
+        is_busy = False
         try:
             for step in steps:
                 if stop.is_set():
                     return
                 done = step()
                 if len(done):
-                    busy = True
+                    is_busy = True
                     tell(done)
         except StorageUnavailable as error:
             if trouble is None:
                 raise
             if not away:
                 trouble(error)
-            away, busy = True, False
+            away, is_busy = True, False
         else:
             away = False
-        if not busy:
-            (stop.wait if away else rest)(wait)
+        if not is_busy:
+            (stop.wait if away else remaining_function)(wait)
 
 
 def at_times(
@@ -90,7 +90,7 @@ def at_times(
     """
     wait, due = seconds(pause, "pause"), clock()
 
-    def taken() -> S | tuple[()]:
+    def taken_entry() -> S | tuple[()]:
         nonlocal due
         now = clock()
         if now < due:
@@ -98,10 +98,10 @@ def at_times(
         due = now + wait
         return step()
 
-    return taken
+    return taken_entry
 
 
-def _quiet(idle: Callable[[float], object]) -> Callable[[float], object]:
+def _without_signals(idle: Callable[[float], object]) -> Callable[[float], object]:
     """A wait that ignores an unavailable store, which the next step reports."""
 
     def wait(seconds: float) -> None:

@@ -132,11 +132,11 @@ class StorageMethods:
             *arguments: positional arguments of `download`, beginning with the key.
             **named: keyword arguments of `download`.
         """
-        with self.download(*arguments, **named) as coming, WholeFile(path) as file:
-            for piece in coming:
+        with self.download(*arguments, **named) as arriving_download, WholeFile(path) as file:
+            for piece in arriving_download:
                 file.write(piece)
             file.keep()
-            return coming.info
+            return arriving_download.info
 
 
 class AsyncStorageMethods:
@@ -160,12 +160,12 @@ class AsyncStorageMethods:
         """
         from asyncio import to_thread  # noqa: PLC0415 - synchronous programs never need it
 
-        async with await self.download(*arguments, **named) as coming:
+        async with await self.download(*arguments, **named) as arriving_download:
             with WholeFile(path) as file:
-                async for piece in coming:
+                async for piece in arriving_download:
                     await to_thread(file.write, piece)
                 await to_thread(file.keep)
-                return coming.info
+                return arriving_download.info
 
 
 for _class in (StorageMethods, AsyncStorageMethods):

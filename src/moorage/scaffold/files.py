@@ -25,11 +25,11 @@ def write(texts: Mapping[str, str], folder: Path, *, force: bool = False) -> lis
             cannot be written.
     """
     paths = {folder / path: text for path, text in texts.items()}
-    existing = [path for path in paths if os.path.lexists(path)]
-    if existing and not force:
+    existing_paths = [path for path in paths if os.path.lexists(path)]
+    if existing_paths and not force:
         raise ConfigurationError(
-            f"The file {existing[0]} exists already"
-            + (f", and so do {len(existing) - 1} more files." if existing[1:] else "."),
+            f"The file {existing_paths[0]} exists already"
+            + (f", and so do {len(existing_paths) - 1} more files." if existing_paths[1:] else "."),
             path="--into",
             remedy="Name another folder, or overwrite the files with --force.",
         )

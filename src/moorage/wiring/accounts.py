@@ -134,13 +134,13 @@ def _transport_class(account: Account, kind: str, prefix: str) -> Any:
         )
     transport_class = loaded(point, place)
     name = prefix + transport_class.__name__
-    other = (
+    other_value = (
         transport_class
         if not prefix
         else getattr(import_module(transport_class.__module__), name, None)
     )
-    if other is not None:
-        return other
+    if other_value is not None:
+        return other_value
     raise ConfigurationError(
         f"The transport {kind!r} has no asynchronous form:"
         f" {transport_class.__module__} has no {name}.",

@@ -42,10 +42,12 @@ def _entry_store(storage: Any, guard: Callable[[Any], Any], *, is_async: bool) -
                 remedy=f"Use the {expected} store, or the classes that go with {hub}.",
             )
     verbs = {name: guard(getattr(storage, name)) for name in (*_VERBS, *batches)}
-    timed = [name for name in verbs if _takes_time(getattr(storage, name))]
+    timed_values = [name for name in verbs if _takes_time(getattr(storage, name))]
 
     def bounded(left: Callable[[], float]) -> EntryStore[Any]:
-        return EntryStore(**verbs | {name: _timed(verbs[name], left) for name in timed})
+        return EntryStore(
+            **verbs | {name: _with_remaining_time(verbs[name], left) for name in timed_values}
+        )
 
     return EntryStore(**verbs, bounded=bounded)
 
@@ -55,10 +57,10 @@ def _takes_time(verb: Callable[..., Any]) -> bool:
     return "timeout" in inspect.signature(verb).parameters
 
 
-def _timed(verb: Callable[..., Any], left: Callable[[], float]) -> Callable[..., Any]:
+def _with_remaining_time(verb: Callable[..., Any], left: Callable[[], float]) -> Callable[..., Any]:
     """Return a method that receives the remaining seconds on each call."""
 
-    def timed(*arguments: Any) -> Any:
+    def call_with_timeout(*arguments: Any) -> Any:
         return verb(*arguments, timeout=left())
 
-    return timed
+    return call_with_timeout

@@ -24,14 +24,14 @@ class EventLoopWarning:
         """Return the same method with a check for running event loops; this is the hot path."""
         modules = sys.modules
 
-        def watched(*args: Any) -> Any:
+        def warn_in_event_loop(*args: Any) -> Any:
             asyncio_events: Any = modules.get("asyncio.events")
             # Unlike the public function, this one raises nothing where no loop runs.
             if asyncio_events is not None and asyncio_events._get_running_loop() is not None:  # noqa: SLF001
                 self._warn_once()
             return verb(*args)
 
-        return watched
+        return warn_in_event_loop
 
     def _warn_once(self) -> None:
         if self._warned:

@@ -73,8 +73,10 @@ def vendor_class(name: str, path: str = "vendor") -> type[Vendor]:
     if point is None:
         from difflib import get_close_matches
 
-        near = get_close_matches(str(name), vendor_names(), n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"Use one of: {_listed()}."
+        near_texts = get_close_matches(str(name), vendor_names(), n=1)
+        hint = (
+            f"Did you mean {near_texts[0]!r}?" if near_texts else f"Use one of: {_joined_names()}."
+        )
         raise ConfigurationError(f"No vendor is named {name!r}.", path=path, remedy=hint)
     vendor_type = loaded(point, path)
     if not (isinstance(vendor_type, type) and issubclass(vendor_type, Vendor)):
@@ -145,5 +147,5 @@ def able(kind: str, needs: frozenset[str]) -> tuple[str, ...]:
     )
 
 
-def _listed() -> str:
+def _joined_names() -> str:
     return ", ".join(vendor_names()) or "none is installed"

@@ -77,7 +77,7 @@ class AsyncPortOptions(_PortOptions, total=False):
     gather: AsyncGather | None
 
 
-def _several(observers: Iterable[Observer]) -> tuple[Observer, ...]:
+def _observer_list(observers: Iterable[Observer]) -> tuple[Observer, ...]:
     try:
         return tuple(observers)
     except TypeError:
@@ -101,7 +101,7 @@ class Ports:
     cipher: Any = None
     log: Any = None
     audit: Any = None
-    observers: tuple[Observer, ...] = attrs.field(default=(), converter=_several)
+    observers: tuple[Observer, ...] = attrs.field(default=(), converter=_observer_list)
     clock: Any = None
     sleeper: Any = None
     ids: Any = None
@@ -182,11 +182,11 @@ def _check_async(port: object, name: str, verb: str, *, is_async: bool) -> None:
     method = getattr(port, verb, None)
     if method is not None and inspect.iscoroutinefunction(method) is not is_async:
         expected, actual = ("asynchronous", "synchronous")
-        manager, other = ("AsyncConnectorManager", "ConnectorManager")
+        manager, other_text = ("AsyncConnectorManager", "ConnectorManager")
         if not is_async:
-            expected, actual, manager, other = actual, expected, other, manager
+            expected, actual, manager, other_text = actual, expected, other_text, manager
         raise ConfigurationError(
             f"{type(port).__name__}.{verb} is {actual}, but {manager} needs {expected} ports.",
             path=name,
-            remedy=f"Give the {expected} one, or use {other}.",
+            remedy=f"Give the {expected} one, or use {other_text}.",
         )

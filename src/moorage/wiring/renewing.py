@@ -67,15 +67,18 @@ def entry_renewals(
 
 def _release_of(storage: Any) -> Callable[[], Any]:
     """Return the function that closes the calling thread's connections to a store."""
-    return getattr(storage, "release_thread", _nothing)
+    return getattr(storage, "release_thread", _do_nothing)
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     """Do nothing, because nothing was taken."""
 
 
 def _sync_heartbeat(
-    work: Callable[[], Any], is_needed: Callable[[], bool], *, release: Callable[[], Any] = _nothing
+    work: Callable[[], Any],
+    is_needed: Callable[[], bool],
+    *,
+    release: Callable[[], Any] = _do_nothing,
 ) -> Heartbeat:
     from moorage.adapters.concurrency.heartbeat import Heartbeat
 

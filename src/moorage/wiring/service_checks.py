@@ -41,7 +41,7 @@ def check_steps(
                 if timeouts.get(step) is not None:
                     raise ConfigurationError(
                         f"{type(http).__name__} cannot bound how long {step!r} takes.",
-                        path=f"{_place(service, places)}.timeouts.{step}",
+                        path=f"{_field_path(service, places)}.timeouts.{step}",
                         remedy=f"Leave it out, since the whole attempt is bounded; or give another"
                         f" client: {_EVERY_STEP}.",
                     )
@@ -59,7 +59,7 @@ def check_money(
             raise ConfigurationError(
                 f"The service moves money, and a crash of {name} loses which keys were"
                 " used: a repeat could act twice.",
-                path=f"{_place(service, places)}.moves_money",
+                path=f"{_field_path(service, places)}.moves_money",
                 remedy=f"{_OF_HUBS if service.name in places else _OF_MANAGERS};"
                 " or set volatile_keys to take that risk.",
             )
@@ -71,7 +71,7 @@ def check_tls(services: Iterable[Service], places: Mapping[str, str] = _NOWHERE)
         if service.moves_money and is_exposed(service):
             raise ConfigurationError(
                 "The service moves money, and would be called without TLS.",
-                path=f"{_place(service, places)}.base_url",
+                path=f"{_field_path(service, places)}.base_url",
                 remedy="Give an https:// URL; plain HTTP is taken only on this machine.",
             )
 
@@ -101,10 +101,10 @@ def refuse_async_functions(
                     if inspect.iscoroutinefunction(function):
                         raise ConfigurationError(
                             f"{name_of(function)} is asynchronous, and this manager is not.",
-                            path=f"{_place(service, places)}.{kind}",
+                            path=f"{_field_path(service, places)}.{kind}",
                             remedy="Give a plain function, or use AsyncConnectorManager.",
                         )
 
 
-def _place(service: Service, places: Mapping[str, str]) -> str:
+def _field_path(service: Service, places: Mapping[str, str]) -> str:
     return places.get(service.name, f"services.{service.name}")

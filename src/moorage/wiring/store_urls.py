@@ -80,19 +80,19 @@ def open_storage(url: str, **options: Any) -> Any:
         ConfigurationError: no store has such a URL, or what it needs is not installed.
     """
     with _at("state.url"):
-        return _opened(url, "", options)
+        return _open_store(url, "", options)
 
 
 @refusing
 def aopen_storage(url: str, **options: Any) -> Any:
     """Like `open_storage`, for an asynchronous store. Opening does no input or output."""
     with _at("state.url"):
-        return _opened(url, "Async", options)
+        return _open_store(url, "Async", options)
 
 
-def _opened(url: str, prefix: str, options: dict[str, Any]) -> Any:
+def _open_store(url: str, prefix: str, options: dict[str, Any]) -> Any:
     if not isinstance(url, str):
-        raise _unknown(type(url).__name__)
+        raise _unknown_scheme_error(type(url).__name__)
     if url == _MEMORY:
         return _class("state.memory", f"{prefix}MemoryStorage")(**options)
     path = sqlite_path(url)
@@ -105,7 +105,7 @@ def _opened(url: str, prefix: str, options: dict[str, Any]) -> Any:
         return serving(url, is_async=bool(prefix))
     home = _HOMES.get(scheme) or _HOMES.get(scheme.partition("+")[0])
     if home is None or "://" not in url:
-        raise _unknown(scheme if "://" in url else "a text without a scheme")
+        raise _unknown_scheme_error(scheme if "://" in url else "a text without a scheme")
     adapter, kind = home
     try:
         return _class(adapter, prefix + kind)(url, **options)
@@ -403,7 +403,7 @@ def _class(adapter: str, kind: str) -> Any:
     return getattr(import_module(f"moorage.adapters.{adapter}"), kind)
 
 
-def _unknown(what: str) -> ConfigurationError:
+def _unknown_scheme_error(what: str) -> ConfigurationError:
     return ConfigurationError(
         f"{what} names no store.",
         path="state.url",

@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 def sync_store_verbs(state: Any) -> dict[str, Any]:
     """The functions of a synchronous store, which raise only errors of moorage."""
-    execute, post, waits = timed(state.execute, 1), state.post, not _is_memory(state)
-    if waits:
+    execute, post, is_waiting = timed(state.execute, 1), state.post, not _is_memory(state)
+    if is_waiting:
         execute, post = guarded(execute, store_broke), without_errors(post)
-    return {"execute": lift_command(execute), "ask": execute, "post": post, "waits": waits}
+    return {"execute": lift_command(execute), "ask": execute, "post": post, "waits": is_waiting}
 
 
 def async_store_verbs(state: Any) -> dict[str, Any]:
     """Return the methods of an asynchronous store, with its foreign errors wrapped."""
     if _is_memory(state):
         # Memory never makes a task wait.
-        shared = getattr(state, "shared", state)
-        return sync_store_verbs(shared)
+        shared_value = getattr(state, "shared", state)
+        return sync_store_verbs(shared_value)
     return {
         "execute": guarded_async(timed(state.execute, 1), store_broke),
         "ask": None,
@@ -62,7 +62,9 @@ def with_stores(
     core = _with_fallback(core, "state", state, ports.clock)
     claims = _with_fallback(claims, "claims", ports.claims, ports.clock)
     compares_bytes = _may_hold_bytes(core, ports.claims)
-    core = attrs.evolve(_apart(core, claims), renewals=renewals, compares_bytes=compares_bytes)
+    core = attrs.evolve(
+        _with_claims_apart(core, claims), renewals=renewals, compares_bytes=compares_bytes
+    )
     return core, ports.claims
 
 
@@ -94,7 +96,7 @@ def _with_fallback(core: Core, name: str, state: Any, clock: Any) -> Core:
     )
 
 
-def _apart(core: Core, claims: Core) -> Core:
+def _with_claims_apart(core: Core, claims: Core) -> Core:
     """A core that keeps claims in a separate store."""
 
     async def execute(command: Any, timeout: float | None) -> Any:

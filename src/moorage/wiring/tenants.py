@@ -31,10 +31,10 @@ def tenant_verbs(tenants: Any, *, is_async: bool) -> dict[str, Callable[[str], A
                 path="tenants",
                 remedy=f"Give {'an asynchronous' if is_async else 'a synchronous'} tenant store.",
             )
-        guard = guarded_async if is_async else _lifted
+        guard = guarded_async if is_async else _lift_function
         verbs[verb] = guard(method, tenants_broke)
     return verbs
 
 
-def _lifted(method: Callable[..., Any], convert: Callable[..., Any]) -> Callable[..., Any]:
+def _lift_function(method: Callable[..., Any], convert: Callable[..., Any]) -> Callable[..., Any]:
     return lift(guarded(method, convert))

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 def report_unverified_tls(wired: WiredCore) -> None:
     """Notify observers if the HTTP client does not verify TLS certificates."""
-    unverified = getattr(wired.http, "unverified", None)
-    if unverified is None:
+    unverified_value = getattr(wired.http, "unverified", None)
+    if unverified_value is None:
         return
     from moorage.domain.http.transport import DangerouslyUnverified
 
-    if isinstance(unverified, DangerouslyUnverified):
+    if isinstance(unverified_value, DangerouslyUnverified):
         core = wired.core
-        core.tell(TlsUnverified(at=core.utc(), service="http", because=unverified.because))
+        core.tell(TlsUnverified(at=core.utc(), service="http", because=unverified_value.because))

@@ -91,7 +91,7 @@ def list_alerts(*, context: Context) -> CommandResult:
         }
         for silence in book.silences
     ]
-    unsent = [
+    unsent_counts = [
         {
             "channel": delivery.channel,
             "subject": delivery.notification.subject,
@@ -101,9 +101,9 @@ def list_alerts(*, context: Context) -> CommandResult:
         for delivery in book.outgoing
     ]
     document: dict[str, list[dict[str, Any]]]
-    document = {"alerts": alerts, "silences": silences, "unsent": unsent}
+    document = {"alerts": alerts, "silences": silences, "unsent": unsent_counts}
     tables = [_table(rows) for rows in document.values() if rows]
-    code = FAILED if alerts or unsent else OK
+    code = FAILED if alerts or unsent_counts else OK
     return CommandResult(document, tables or ["nothing"], code)
 
 
@@ -126,10 +126,10 @@ def silence(
     """
     context.state()
     with _runner(context) as runner:
-        made = runner.silence(duration, reason, rule=rule, subject=subject)
-    until = made.until.isoformat(timespec="seconds")
-    document = {"rule": rule, "subject": subject, "until": until, "reason": reason}
-    return CommandResult(document, [f"silent until {until}"])
+        new_silence = runner.silence(duration, reason, rule=rule, subject=subject)
+    end_time = new_silence.until.isoformat(timespec="seconds")
+    document = {"rule": rule, "subject": subject, "until": end_time, "reason": reason}
+    return CommandResult(document, [f"silent until {end_time}"])
 
 
 def check(*, context: Context) -> CommandResult:

@@ -64,7 +64,7 @@ def list_records(*, which: Records = _NEWEST, context: Context) -> CommandResult
             fields[name] = fields[name].replace(tzinfo=UTC)
     with closing(_trail(context)) as trail:
         page = trail.find(AuditQuery(**fields))
-    records = [_plain(record) for record in page.items]
+    records = [_record_fields(record) for record in page.items]
     rows = [[record[name] for name in _COLUMNS] for record in records]
     output: list[str | Table] = [Table(_COLUMNS, rows)]
     if page.next is not None:
@@ -145,5 +145,5 @@ def _text(head: AuditHead) -> str:
     return f"{head.number}:{head.hash}"
 
 
-def _plain(record: AuditRecord) -> dict[str, Any]:
+def _record_fields(record: AuditRecord) -> dict[str, Any]:
     return {**attrs.asdict(record), "time": record.time.isoformat()}

@@ -57,10 +57,10 @@ def set_secret(
             path="--username",
             remedy="Pass at most one of --username, --header and --query.",
         )
-    after = {"method": credentials.method.value}
+    later_values = {"method": credentials.method.value}
     with context.audit_trail() as audit:
         if audit is not None:
-            audit.record("credentials.set", _subject(service, tenant), after=after)
+            audit.record("credentials.set", _subject(service, tenant), after=later_values)
         vault.rotate(service, tenant, credentials)
     result = {"service": service, "tenant": tenant, "method": credentials.method.value}
     return CommandResult(result, [f"stored for {_owner(service, tenant)}"])
@@ -89,8 +89,8 @@ def rotate(*, store: Store, context: Context) -> CommandResult:
     with context.audit_trail() as audit, context.progress("re-encrypted"):
         if audit is not None:
             audit.record("credentials.rotate", "all credentials")
-        sealed = vault.reseal()
-    return CommandResult({"sealed": sealed}, [f"{sealed} re-encrypted"])
+        sealed_value = vault.reseal()
+    return CommandResult({"sealed": sealed_value}, [f"{sealed_value} re-encrypted"])
 
 
 def delete(
@@ -112,8 +112,8 @@ def delete(
     with context.audit_trail() as audit:
         if audit is not None:
             audit.record("credentials.delete", _subject(service, tenant))
-        deleted = open_vault(store).delete(service, tenant)
-    if not deleted:
+        deleted_value = open_vault(store).delete(service, tenant)
+    if not deleted_value:
         raise CredentialNotFound(
             f"There are no credentials stored for {_owner(service, tenant)}.",
             remedy="List the stored credentials with moorage credentials list.",

@@ -29,7 +29,7 @@ def export_schema(*, output: Path | None = None, context: Context) -> CommandRes
         output: the file to write, instead of the standard output.
         context: the options that all commands share.
     """
-    return _written(json_schema(), output)
+    return _write_export(json_schema(), output)
 
 
 def export_postman(*, output: Path | None = None, context: Context) -> CommandResult:
@@ -41,7 +41,7 @@ def export_postman(*, output: Path | None = None, context: Context) -> CommandRe
         output: the file to write, instead of the standard output.
         context: the options that all commands share.
     """
-    return _written(postman(described(context.configured())), output)
+    return _write_export(postman(described(context.configured())), output)
 
 
 def export_openapi(*, output: Path | None = None, context: Context) -> CommandResult:
@@ -53,7 +53,7 @@ def export_openapi(*, output: Path | None = None, context: Context) -> CommandRe
         output: the file to write, instead of the standard output.
         context: the options that all commands share.
     """
-    return _written(openapi(described(context.configured())), output)
+    return _write_export(openapi(described(context.configured())), output)
 
 
 def export_grafana(*, output: Path | None = None, context: Context) -> CommandResult:
@@ -63,7 +63,7 @@ def export_grafana(*, output: Path | None = None, context: Context) -> CommandRe
         output: the file to write, instead of the standard output.
         context: the options that all commands share.
     """
-    return _written(grafana_dashboard(), output)
+    return _write_export(grafana_dashboard(), output)
 
 
 def export_prometheus(*, output: Path | None = None, context: Context) -> CommandResult:
@@ -75,10 +75,10 @@ def export_prometheus(*, output: Path | None = None, context: Context) -> Comman
         output: the file to write, instead of the standard output.
         context: the options that all commands share.
     """
-    return _written(prometheus_rules(), output)
+    return _write_export(prometheus_rules(), output)
 
 
-def _written(document: dict[str, Any], output: Path | None) -> CommandResult:
+def _write_export(document: dict[str, Any], output: Path | None) -> CommandResult:
     if output is None:
         return CommandResult(document, [as_json(document, indent=2)])
     text = json.dumps(document, indent=2, ensure_ascii=False)

@@ -65,10 +65,10 @@ def neutralize(*, store: Store = None, yes: bool = False, context: Context) -> C
             remedy="Make sure that this is the copy, then repeat the command with --yes.",
         )
     stores = _stores_to_clear(context, store)
-    deleted = {name: copied_stores.neutralize(target) for name, target in stores.items()}
+    deleted_counts = {name: copied_stores.neutralize(target) for name, target in stores.items()}
     return CommandResult(
-        {"environment": environment, "owner": owner, "deleted": deleted},
-        [f"{number} {name} deleted" for name, number in deleted.items()],
+        {"environment": environment, "owner": owner, "deleted": deleted_counts},
+        [f"{number} {name} deleted" for name, number in deleted_counts.items()],
     )
 
 

@@ -59,7 +59,7 @@ def _remove_entries(context: Context) -> int | None:
     configured = context.configured()
     if configured.log in {None, "memory:"} or configured.log_days is None:
         return None
-    until = ago(configured.log_days, "log.keep_days")
+    end_time = ago(configured.log_days, "log.keep_days")
     with opened_log(context, None) as log:
-        removed: int = log.remove(LogQuery(until=until))
+        removed: int = log.remove(LogQuery(until=end_time))
     return removed

@@ -234,10 +234,10 @@ def remove_calls(*, store: LogUrl = None, older_than: float, context: Context) -
         older_than: the minimum age of the calls, in days.
         context: the options that all commands share.
     """
-    until = ago(older_than, "--older-than")
+    end_time = ago(older_than, "--older-than")
     with opened_log(context, store) as log:
-        removed = log.remove(LogQuery(until=until))
-    return CommandResult({"removed": removed}, [f"{removed} removed"])
+        removed_value = log.remove(LogQuery(until=end_time))
+    return CommandResult({"removed": removed_value}, [f"{removed_value} removed"])
 
 
 @contextmanager

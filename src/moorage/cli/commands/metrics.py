@@ -63,14 +63,14 @@ def metrics(
         window=length,
         by=[name for name in by.split(",") if name],
     )
-    with opened_metrics(context, store) as opened:
-        windows: tuple[WindowFigures, ...] = opened.figures(query)
+    with opened_metrics(context, store) as opened_value:
+        windows: tuple[WindowFigures, ...] = opened_value.figures(query)
     rows = [_document(item) for item in windows]
     series = [name for name in DIMENSIONS if name in query.by]
     columns = ([] if length is None else ["start"]) + series
     table = Table(
         (*columns, "calls", "per_minute", "success", *(f"p{percent}" for percent in _PERCENTS)),
-        [[_shown(name, row) for name in columns] + _numbers(row) for row in rows],
+        [[_format_value(name, row) for name in columns] + _numbers(row) for row in rows],
     )
     return CommandResult({"windows": rows}, [table] if rows else ["nothing"])
 
@@ -89,8 +89,8 @@ def opened_metrics(context: Context, url: str | None) -> Generator[Any]:
             path="--store",
             remedy="Pass their URL, or configure it under [metrics].",
         )
-    with open_metrics(url) as opened:
-        yield opened
+    with open_metrics(url) as opened_value:
+        yield opened_value
 
 
 def duration(text: str, path: str) -> int:
@@ -118,17 +118,17 @@ def _document(item: WindowFigures) -> dict[str, Any]:
         "calls": figures.calls,
         **{name: getattr(figures, name) for name in COUNTS},
         "rate": round(item.rate, 6),
-        "success_rate": _rounded(figures.success_rate),
-        "availability": _rounded(figures.availability),
-        **{f"p{percent}": _rounded(durations.percentile(percent)) for percent in _PERCENTS},
+        "success_rate": _rounded_value(figures.success_rate),
+        "availability": _rounded_value(figures.availability),
+        **{f"p{percent}": _rounded_value(durations.percentile(percent)) for percent in _PERCENTS},
     }
 
 
-def _rounded(value: float | None) -> float | None:
+def _rounded_value(value: float | None) -> float | None:
     return None if value is None else round(value, 6)
 
 
-def _shown(name: str, row: dict[str, Any]) -> object:
+def _format_value(name: str, row: dict[str, Any]) -> object:
     return row[name] if name == "start" else row[name] or "-"
 
 

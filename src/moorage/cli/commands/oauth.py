@@ -100,8 +100,8 @@ def _browse(url: str) -> None:
 
 
 def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not name or not equals:
+    name, equals_text, value = text.partition("=")
+    if not name or not equals_text:
         raise ConfigurationError(
             "--parameter needs the form NAME=VALUE.",
             path="--parameter",

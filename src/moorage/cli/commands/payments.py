@@ -41,14 +41,14 @@ def settle(*, limit: int = 100, context: Context) -> CommandResult:
     """
     context.state()
     with opened_hub(context) as hub:
-        settled = hub.settle_payments(limit=limit)
+        settled_payments = hub.settle_payments(limit=limit)
     rows = [
         {**_payment_row(settlement.payment), "outcome": settlement.outcome.value}
-        for settlement in settled
+        for settlement in settled_payments
     ]
     lines = [
         f"{settlement.payment.idempotency_key}: {_OUTCOMES[settlement.outcome]}"
-        for settlement in settled
+        for settlement in settled_payments
     ]
     return CommandResult({"settled": rows}, lines or ["nothing was settled"])
 

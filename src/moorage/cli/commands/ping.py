@@ -75,9 +75,9 @@ def ping(
     """
     with opened_hub(context, credentials) as hub:
         pings = _pings(hub, context.configured().accounts, timeout)
-        if unknown := sorted({*names} - {row.service for row in pings}):
+        if unknown_texts := sorted({*names} - {row.service for row in pings}):
             raise ConfigurationError(
-                f"There is no service {unknown[0]!r}.",
+                f"There is no service {unknown_texts[0]!r}.",
                 path="NAMES",
                 remedy=f"Use {', '.join(row.service for row in pings) or 'none'}.",
             )
@@ -143,12 +143,12 @@ def _connection_ping(service: Service, vendor: str | None, timeout: float) -> _P
 def _check_connection(base: str, timeout: float) -> None:
     """Open and close a connection, with TLS for an https URL."""
     parts = urlsplit(base)
-    host, secure = parts.hostname or "", parts.scheme == "https"
+    host, is_secure = parts.hostname or "", parts.scheme == "https"
     try:
         with socket.create_connection(
-            (host, parts.port or (443 if secure else 80)), timeout
+            (host, parts.port or (443 if is_secure else 80)), timeout
         ) as connection:
-            if secure:
+            if is_secure:
                 ssl.create_default_context().wrap_socket(connection, server_hostname=host).close()
     except OSError as error:
         raise ConnectionFailed(

@@ -46,10 +46,18 @@ def table(rows: list[dict[str, Any]]) -> Table:
 
 def _row(row: dict[str, Any]) -> tuple[object, ...]:
     name = row["service"] if row["region"] is None else f"{row['service']} ({row['region']})"
-    after = row["retry_after"]
-    circuit = row["circuit"] if after is None else f"{row['circuit']}, again in {after:.0f} s"
-    waits = row["limits"]
-    limits = "" if not waits else f"wait {max(waits):.1f} s" if max(waits) else "free"
+    later_value = row["retry_after"]
+    circuit = (
+        row["circuit"] if later_value is None else f"{row['circuit']}, again in {later_value:.0f} s"
+    )
+    waiting_value = row["limits"]
+    limits = (
+        ""
+        if not waiting_value
+        else f"wait {max(waiting_value):.1f} s"
+        if max(waiting_value)
+        else "free"
+    )
     retries = "allowed" if row["retries"] else "used up"
     return name, circuit or "none", row["calls"], row["failures"], limits, retries
 

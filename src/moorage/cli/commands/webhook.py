@@ -206,8 +206,8 @@ def _secret(name: str) -> Secret:
 def _pairs(options: tuple[str, ...]) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for option in options:
-        name, equals, value = option.partition("=")
-        if not name or not equals:
+        name, equals_text, value = option.partition("=")
+        if not name or not equals_text:
             raise ConfigurationError(
                 "--parameter needs the form name=value.",
                 path="--parameter",
