@@ -142,10 +142,10 @@ class Erp:
     def output(self, street: Street, *command: str) -> str:
         """Run a Python command to its end; return its output."""
         arguments, environment = [sys.executable, *command], self.environment(street)
-        done = subprocess.run(
+        finished_process = subprocess.run(
             arguments, cwd=self.home, env=environment, stdout=subprocess.PIPE, check=True
         )
-        return done.stdout.decode()
+        return finished_process.stdout.decode()
 
     def office(self, street: Street) -> None:
         """Do all due background work once."""
@@ -160,9 +160,9 @@ class Erp:
         self._start(street, arguments)
         if working:
             self._start(street, self.framework.office)
-        until = time.monotonic() + _PATIENCE
+        end_time = time.monotonic() + _PATIENCE
         while not self._answers():
-            if time.monotonic() > until or self._running[0].poll() is not None:
+            if time.monotonic() > end_time or self._running[0].poll() is not None:
                 raise TimeoutError(f"Nothing answers at {self.url}.")
             time.sleep(0.05)  # a server tells nobody when it has begun to listen
 

@@ -66,9 +66,13 @@ class Door:
             status = {"busy": 429, "down": 503}[self.mood]
             return Behaviour.of_json({"error": {"message": self.mood}}, status=status)
         if self.forgetful:
-            kept = [pair for pair in received.headers.pairs if pair[0].lower() != _KEY]
+            kept_texts = [pair for pair in received.headers.pairs if pair[0].lower() != _KEY]
             received = type(received)(
-                received.method, received.target, Headers(kept), received.body, received.connection
+                received.method,
+                received.target,
+                Headers(kept_texts),
+                received.body,
+                received.connection,
             )
         return self.sandbox.behave(received)
 
@@ -111,12 +115,12 @@ class Street:
         """Confirm a payment as its buyer, or refuse to; the URL that the buyer goes back to."""
         if vendor == "stripe":
             intent = self.stripe.intents[payment]
-            back: str = intent["next_action"]["redirect_to_url"]["return_url"]
+            returned_text: str = intent["next_action"]["redirect_to_url"]["return_url"]
             self.stripe.authenticate(payment, success=success)
-            return f"{back}?payment_intent={payment}"
+            return f"{returned_text}?payment_intent={payment}"
         self.mollie.visit(payment, "paid" if success else "failed")
-        where: str = self.mollie.payments[payment]["redirectUrl"]
-        return where
+        location: str = self.mollie.payments[payment]["redirectUrl"]
+        return location
 
     def __enter__(self) -> Self:
         for name, door in self.doors.items():
@@ -154,22 +158,22 @@ class Street:
 
     def _carry(self) -> None:
         """Deliver the webhooks of the vendors, and repeat refused ones later."""
-        seen: dict[str, int] = dict.fromkeys(self.doors, 0)
+        seen_counts: dict[str, int] = dict.fromkeys(self.doors, 0)
         waiting: list[tuple[float, int, Notice]] = []
         while not self._leaving.wait(0.05):
             now = time.monotonic()
             for name, door in self.doors.items():
-                sent = door.sandbox.sent[seen[name] :]
-                seen[name] += len(sent)
-                waiting += [(now, 1, notice) for notice in sent]
-            due = [one for one in waiting if one[0] <= now]
+                sent_notices = door.sandbox.sent[seen_counts[name] :]
+                seen_counts[name] += len(sent_notices)
+                waiting += [(now, 1, notice) for notice in sent_notices]
+            due_values = [one for one in waiting if one[0] <= now]
             waiting = [one for one in waiting if one[0] > now]
-            for _, tries, notice in due:
-                if not _taken(notice) and tries < _TRIES:
+            for _, tries, notice in due_values:
+                if not _is_port_taken(notice) and tries < _TRIES:
                     waiting.append((now + _PAUSE * tries, tries + 1, notice))
 
 
-def _taken(notice: Notice) -> bool:
+def _is_port_taken(notice: Notice) -> bool:
     try:
         return notice.deliver(5.0) < 300
     except OSError:

@@ -169,11 +169,11 @@ class Attempt(models.Model):
     @classmethod
     def of(cls, account: str, payment_id: str, reference: str | None) -> Attempt | None:
         """Whose payment at an account this is, if it is any attempt's."""
-        made = cls.objects.filter(account=account)
+        value = cls.objects.filter(account=account)
         invoice, _, number = (reference or "").rpartition("-")
-        named = made.filter(invoice__number=invoice, number=whole(number))
+        named = value.filter(invoice__number=invoice, number=whole(number))
         unnamed = named.filter(payment_id__in=["", reference or ""])
-        return made.filter(payment_id=payment_id).first() or unnamed.first()
+        return value.filter(payment_id=payment_id).first() or unnamed.first()
 
     @property
     def reference(self) -> str:

@@ -102,14 +102,14 @@ def log(request: HttpRequest, slug: str) -> HttpResponse:
     page = integration_log().find(LogQuery(tenant=slug, limit=50))
     entries = [
         {
-            "when": f"{one.started_at:%H:%M:%S}",
-            "service": one.service,
-            "answer": one.vendor_code or one.error or one.http_status or "",
-            "status": one.status.value,
-            "attempts": one.attempts,
-            "key": (one.idempotency_key or "")[:24],
+            "when": f"{value.started_at:%H:%M:%S}",
+            "service": value.service,
+            "answer": value.vendor_code or value.error or value.http_status or "",
+            "status": value.status.value,
+            "attempts": value.attempts,
+            "key": (value.idempotency_key or "")[:24],
         }
-        for one in page.items
+        for value in page.items
     ]
     context = {"company": company, "entries": entries, "here": "log"}
     return render(request, "log.html", context)
@@ -141,22 +141,22 @@ def invoice(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 def pay(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """Pay once, however often the form is sent: its attempt has one key."""
     found = _invoice(slug, number)
-    attempt = _begun(request, found)
+    attempt = _start_attempt(request, found)
     if attempt is not None and attempt.state in {"open", "unknown"}:
         desk.pay(attempt)
     if attempt is not None and attempt.state == "waiting":
         return _see(attempt.next_url)
-    return _see(_home(found))
+    return _see(_home_page(found))
 
 
-def _begun(request: HttpRequest, found: Invoice) -> Attempt | None:
+def _start_attempt(request: HttpRequest, found: Invoice) -> Attempt | None:
     """The attempt that a form is for, written down before anything else is done."""
     wanted, chosen = (whole(request.POST.get(name)) for name in ("attempt", "means"))
-    means = next((one for one in desk.means(found) if one.pk == chosen), None)
+    means = next((value for value in desk.means(found) if value.pk == chosen), None)
     with transaction.atomic():
         Invoice.objects.select_for_update().get(pk=found.pk)
         if means is not None and wanted == found.following:
-            return found.begin(means, request.build_absolute_uri(_home(found)))
+            return found.begin(means, request.build_absolute_uri(_home_page(found)))
     return Attempt.objects.filter(invoice=found, number=wanted).first()
 
 
@@ -168,7 +168,7 @@ def back(request: HttpRequest, slug: str, number: str, attempt: int) -> HttpResp
     known = get_object_or_404(Attempt, invoice=found, number=attempt)
     if known.held and known.ref:
         desk.come_back(known, request.GET.dict())
-    return _see(_home(found))
+    return _see(_home_page(found))
 
 
 @require_POST
@@ -179,7 +179,7 @@ def look_up(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     last = found.last
     if last is not None and last.held:
         desk.look_up(last)
-    return _see(_home(found))
+    return _see(_home_page(found))
 
 
 # --- shipping and mail ---------------------------------------------------------
@@ -201,7 +201,7 @@ def ship(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     found = _invoice(slug, number)
     if not Parcel.objects.filter(invoice=found).exists():
         desk.ship(found, request.POST.get("offer", ""))
-    return _see(_home(found))
+    return _see(_home_page(found))
 
 
 @require_POST
@@ -210,7 +210,7 @@ def track(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """Find out where the parcel is."""
     found = _invoice(slug, number)
     desk.track(get_object_or_404(Parcel, invoice=found))
-    return _see(_home(found))
+    return _see(_home_page(found))
 
 
 @require_GET
@@ -226,7 +226,7 @@ def mail(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     found = _invoice(slug, number)
     if Invoice.objects.filter(pk=found.pk, mailed=False).update(mailed=True):
         desk.mail(found, f"Invoice {number}", f"{found.title}: {found.price}.")
-    return _see(_home(found))
+    return _see(_home_page(found))
 
 
 # --- what went wrong -----------------------------------------------------------
@@ -283,16 +283,16 @@ def _invoices(**about: Any) -> Any:
 def _offers(found: Invoice) -> list[dict[str, Any]]:
     return [
         {
-            "ref": str(one.ref),
-            "service": in_words(one.service),
-            "days": one.delivery_days,
-            "total": one.total,
+            "ref": str(value.ref),
+            "service": in_words(value.service),
+            "days": value.delivery_days,
+            "total": value.total,
         }
-        for one in desk.offers(found)
+        for value in desk.offers(found)
     ]
 
 
-def _home(one: Invoice) -> str:
+def _home_page(one: Invoice) -> str:
     return f"/{one.company.slug}/invoices/{one.number}/"
 
 

@@ -39,15 +39,15 @@ def set_up() -> None:
     session.add_all(Company(**one) for one in told["companies"])
     session.add_all(Means(**one) for one in told["means"])
     customers = {}
-    for one in told["customers"]:
-        company = one.pop("company")
-        customers[one["email"]] = Customer(company_slug=company, **one)
+    for value in told["customers"]:
+        company = value.pop("company")
+        customers[value["email"]] = Customer(company_slug=company, **value)
     session.add_all(customers.values())
     session.flush()
-    for one in told["invoices"]:
-        customer = customers[one.pop("customer")]
+    for value in told["invoices"]:
+        customer = customers[value.pop("customer")]
         fields = {"customer_id": customer.id, "company_slug": customer.company_slug}
-        session.add(Invoice(**one, **fields))
+        session.add(Invoice(**value, **fields))
     session.commit()
 
 

@@ -59,14 +59,14 @@ def open_books(url: str) -> Any:
     scheme, _, rest = url.partition("://")
     engine = create_engine(f"{scheme.replace('postgresql', 'postgresql+psycopg')}://{rest}")
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _ready)
+        event.listen(engine, "connect", _prepare_tables)
         event.listen(engine, "begin", lambda one: one.exec_driver_sql("BEGIN IMMEDIATE"))
     session.remove()
     session.configure(bind=engine)
     return engine
 
 
-def _ready(connection: Any, _: object) -> None:
+def _prepare_tables(connection: Any, _: object) -> None:
     connection.isolation_level = None
     connection.execute("PRAGMA busy_timeout = 20000")
     connection.execute("PRAGMA foreign_keys = ON")
@@ -164,8 +164,8 @@ class Invoice(Base):
     @property
     def last(self) -> Attempt | None:
         """The last attempt to pay it."""
-        made = session.query(Attempt).filter_by(invoice_id=self.id)
-        return made.order_by(Attempt.number.desc()).first()
+        value = session.query(Attempt).filter_by(invoice_id=self.id)
+        return value.order_by(Attempt.number.desc()).first()
 
     @property
     def following(self) -> int | None:
@@ -219,11 +219,11 @@ class Attempt(Base):
     @classmethod
     def of(cls, account: str, payment_id: str, reference: str | None) -> Attempt | None:
         """Whose payment at an account this is, if it is any attempt's."""
-        made = session.query(cls).filter_by(account=account)
+        value = session.query(cls).filter_by(account=account)
         invoice, _, number = (reference or "").rpartition("-")
-        named = made.join(Invoice).filter(Invoice.number == invoice, cls.number == whole(number))
+        named = value.join(Invoice).filter(Invoice.number == invoice, cls.number == whole(number))
         unnamed = named.filter(cls.payment_id.in_(["", reference or ""]))
-        return made.filter_by(payment_id=payment_id).first() or unnamed.first()
+        return value.filter_by(payment_id=payment_id).first() or unnamed.first()
 
     @property
     def begun_at(self) -> datetime:

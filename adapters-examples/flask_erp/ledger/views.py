@@ -94,7 +94,7 @@ def companies() -> str:
 def invoices(slug: str) -> str:
     """The invoices of a company."""
     found = _invoices(company_slug=slug)
-    context = {"company": _company(slug), "invoices": found, "here": "invoices"}
+    context = {"company": _company_by_id(slug), "invoices": found, "here": "invoices"}
     return render_template("invoices.html", **context)
 
 
@@ -103,7 +103,7 @@ def customers(slug: str) -> str:
     """The customers of a company."""
     known = select(Customer).filter_by(company_slug=slug).order_by(Customer.name)
     found = session.scalars(known).all()
-    context = {"company": _company(slug), "customers": found, "here": "customers"}
+    context = {"company": _company_by_id(slug), "customers": found, "here": "customers"}
     return render_template("customers.html", **context)
 
 
@@ -121,16 +121,16 @@ def log(slug: str) -> str:
     page = current_moorage.log.find(LogQuery(tenant=slug, limit=50))
     entries = [
         {
-            "when": f"{one.started_at:%H:%M:%S}",
-            "service": one.service,
-            "answer": one.vendor_code or one.error or one.http_status or "",
-            "status": one.status.value,
-            "attempts": one.attempts,
-            "key": (one.idempotency_key or "")[:24],
+            "when": f"{value.started_at:%H:%M:%S}",
+            "service": value.service,
+            "answer": value.vendor_code or value.error or value.http_status or "",
+            "status": value.status.value,
+            "attempts": value.attempts,
+            "key": (value.idempotency_key or "")[:24],
         }
-        for one in page.items
+        for value in page.items
     ]
-    return render_template("log.html", company=_company(slug), entries=entries, here="log")
+    return render_template("log.html", company=_company_by_id(slug), entries=entries, here="log")
 
 
 @pages.get("/<slug>/invoices/<number>/")
@@ -157,22 +157,22 @@ def invoice(slug: str, number: str) -> str:
 def pay(slug: str, number: str) -> BaseResponse:
     """Pay once, however often the form is sent: its attempt has one key."""
     found = _invoice(slug, number)
-    attempt = _begun(found)
+    attempt = _start_attempt(found)
     if attempt is not None and attempt.state in {"open", "unknown"}:
         desk.pay(attempt)
     if attempt is not None and attempt.state == "waiting":
         return _see(attempt.next_url)
-    return _see(_home(found))
+    return _see(_home_page(found))
 
 
-def _begun(found: Invoice) -> Attempt | None:
+def _start_attempt(found: Invoice) -> Attempt | None:
     """The attempt that a form is for, written down before anything else is done."""
     wanted, chosen = (whole(request.form.get(name)) for name in ("attempt", "means"))
-    means = next((one for one in desk.means(found) if one.id == chosen), None)
+    means = next((value for value in desk.means(found) if value.id == chosen), None)
     session.scalar(select(Invoice).filter_by(id=found.id).with_for_update(of=Invoice))
     known = session.query(Attempt).filter_by(invoice_id=found.id, number=wanted).first()
     if means is not None and wanted == found.following:
-        known = found.begin(means, f"{request.host_url.rstrip('/')}{_home(found)}")
+        known = found.begin(means, f"{request.host_url.rstrip('/')}{_home_page(found)}")
     session.commit()
     return known
 
@@ -181,11 +181,11 @@ def _begun(found: Invoice) -> Attempt | None:
 def back(slug: str, number: str, attempt: int) -> BaseResponse:
     """The buyer is back from the bank."""
     found = _invoice(slug, number)
-    made = session.query(Attempt).filter_by(invoice_id=found.id, number=attempt)
-    known = made.first() or abort(404)
+    value = session.query(Attempt).filter_by(invoice_id=found.id, number=attempt)
+    known = value.first() or abort(404)
     if known.held and known.ref:
         desk.come_back(known, request.args.to_dict())
-    return _see(_home(found))
+    return _see(_home_page(found))
 
 
 @pages.post("/<slug>/invoices/<number>/look-up")
@@ -195,7 +195,7 @@ def look_up(slug: str, number: str) -> BaseResponse:
     last = found.last
     if last is not None and last.held:
         desk.look_up(last)
-    return _see(_home(found))
+    return _see(_home_page(found))
 
 
 # --- shipping and mail ---------------------------------------------------------
@@ -216,7 +216,7 @@ def ship(slug: str, number: str) -> BaseResponse:
     if session.query(Parcel).filter_by(invoice_id=found.id).first() is None:
         desk.ship(found, request.form.get("offer", ""))
     session.commit()
-    return _see(_home(found))
+    return _see(_home_page(found))
 
 
 @pages.post("/<slug>/invoices/<number>/track")
@@ -225,7 +225,7 @@ def track(slug: str, number: str) -> BaseResponse:
     found = _invoice(slug, number)
     desk.track(session.query(Parcel).filter_by(invoice_id=found.id).first() or abort(404))
     session.commit()
-    return _see(_home(found))
+    return _see(_home_page(found))
 
 
 @pages.get("/<slug>/invoices/<number>/label.pdf")
@@ -244,7 +244,7 @@ def mail(slug: str, number: str) -> BaseResponse:
     if session.execute(unsent.values(mailed=True)).rowcount:
         desk.mail(found, f"Invoice {number}", f"{found.title}: {found.price}.")
     session.commit()
-    return _see(_home(found))
+    return _see(_home_page(found))
 
 
 # --- what went wrong -----------------------------------------------------------
@@ -278,7 +278,7 @@ def broken(error: Exception) -> tuple[str, int]:
     return render_template("trouble.html", **context), HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-def _company(slug: str) -> Company:
+def _company_by_id(slug: str) -> Company:
     return session.get(Company, slug) or abort(404)
 
 
@@ -294,16 +294,16 @@ def _invoices(**about: Any) -> Any:
 def _offers(found: Invoice) -> list[dict[str, Any]]:
     return [
         {
-            "ref": str(one.ref),
-            "service": in_words(one.service),
-            "days": one.delivery_days,
-            "total": one.total,
+            "ref": str(value.ref),
+            "service": in_words(value.service),
+            "days": value.delivery_days,
+            "total": value.total,
         }
-        for one in desk.offers(found)
+        for value in desk.offers(found)
     ]
 
 
-def _home(one: Invoice) -> str:
+def _home_page(one: Invoice) -> str:
     return f"/{one.company_slug}/invoices/{one.number}/"
 
 

@@ -37,14 +37,14 @@ def settings_are_right(**_: object) -> list[checks.CheckMessage]:
         picked = chosen()
     except ConfigurationError as error:
         return [_error(one, "E001") for one in error.problems]
-    found = list(_of_databases(picked))
+    found_values = list(_of_databases(picked))
     try:
         configured = stores.configured(picked)
         url = stores.store_url(picked)
         if url is not None:
             open_storage(url)
     except ConfigurationError as error:
-        return found + [
+        return found_values + [
             _error(one, "E003" if "secret" in one.found else "E002") for one in error.problems
         ]
     try:
@@ -52,18 +52,18 @@ def settings_are_right(**_: object) -> list[checks.CheckMessage]:
         if picked.tenants:
             stores.needed(cipher)
     except ConfigurationError as error:
-        return found + [_error(one, "E004") for one in error.problems]
+        return found_values + [_error(one, "E004") for one in error.problems]
     try:
         picked.ports_of(is_async=False)
         picked.ports_of(is_async=True)
     except ConfigurationError as error:
-        return found + [_error(one, "E001") for one in error.problems]
-    found += _of_stores(picked, url)
-    found += _of_configuration(configured)
+        return found_values + [_error(one, "E001") for one in error.problems]
+    found_values += _of_stores(picked, url)
+    found_values += _of_configuration(configured)
     if UNKEPT:
-        found.append(_unkept(UNKEPT))
+        found_values.append(_unkept(UNKEPT))
     if cipher is None:
-        found.append(
+        found_values.append(
             checks.Warning(
                 "MOORAGE_KEYS is not set: what is stored is not sealed, and tokens are kept in"
                 " memory only.",
@@ -71,7 +71,7 @@ def settings_are_right(**_: object) -> list[checks.CheckMessage]:
                 id="moorage.W004",
             )
         )
-    return found
+    return found_values
 
 
 def _unkept(names: Sequence[str]) -> checks.CheckMessage:
@@ -86,12 +86,12 @@ def tables_are_there(
     databases: Sequence[str] | None = None, **_: object
 ) -> list[checks.CheckMessage]:
     """The migrations of the databases that are checked."""
-    found: list[checks.CheckMessage] = []
+    found_values: list[checks.CheckMessage] = []
     for alias in databases or ():
         executor = MigrationExecutor(connections[alias])
-        wanted = [node for node in executor.loader.graph.leaf_nodes() if node[0] == LABEL]
-        if executor.migration_plan(wanted):
-            found.append(
+        wanted_values = [node for node in executor.loader.graph.leaf_nodes() if node[0] == LABEL]
+        if executor.migration_plan(wanted_values):
+            found_values.append(
                 # No error: that would keep `migrate` from making them.
                 checks.Warning(
                     f"The migrations of moorage are missing in the database {alias!r}.",
@@ -99,18 +99,18 @@ def tables_are_there(
                     id="moorage.W008",
                 )
             )
-    return found
+    return found_values
 
 
 def _of_databases(picked: Chosen) -> Iterator[checks.CheckMessage]:
-    own = settings.DATABASES[picked.database]
-    if own.get("ENGINE") not in _KNOWN:
+    own_value = settings.DATABASES[picked.database]
+    if own_value.get("ENGINE") not in _KNOWN:
         yield checks.Error(
-            f"moorage keeps nothing in a database of {own.get('ENGINE')}.",
+            f"moorage keeps nothing in a database of {own_value.get('ENGINE')}.",
             hint="Use Django's own SQLite, PostgreSQL or MySQL, or a STATE such as redis://….",
             id="moorage.E005",
         )
-    if picked.database != DEFAULT_DB_ALIAS and own.get("ATOMIC_REQUESTS"):
+    if picked.database != DEFAULT_DB_ALIAS and own_value.get("ATOMIC_REQUESTS"):
         yield checks.Error(
             f"DATABASES[{picked.database!r}] has ATOMIC_REQUESTS: a request that fails would take"
             " back what moorage knows of its calls.",
@@ -121,17 +121,17 @@ def _of_databases(picked: Chosen) -> Iterator[checks.CheckMessage]:
 
 def _of_stores(picked: Chosen, url: str | None) -> Iterator[checks.CheckMessage]:
     host = settings.DATABASES[DEFAULT_DB_ALIAS]
-    shared = picked.database == DEFAULT_DB_ALIAS or (
+    shared_value = picked.database == DEFAULT_DB_ALIAS or (
         host.get("ENGINE") == _SQLITE and same_database(picked.database)
     )
-    if shared and host.get("ENGINE") == _SQLITE and host.get("ATOMIC_REQUESTS"):
+    if shared_value and host.get("ENGINE") == _SQLITE and host.get("ATOMIC_REQUESTS"):
         yield checks.Warning(
             "Views call vendors inside of ATOMIC_REQUESTS, and moorage writes to the same SQLite"
             " file: one waits for the lock that the other holds.",
             hint='Set DATABASES["moorage"] = moorage_django.beside(DATABASES["default"]).',
             id="moorage.W001",
         )
-    if shared and url is None:
+    if shared_value and url is None:
         yield checks.Warning(
             "moorage's state is kept through the host's own connection: what the host rolls back"
             " takes along which calls were made.",
@@ -146,17 +146,17 @@ def _of_stores(picked: Chosen, url: str | None) -> Iterator[checks.CheckMessage]
             id="moorage.W009",
         )
     if url == "memory:":
-        several = _number(os.environ.get("WEB_CONCURRENCY")) > 1
+        is_several = _whole_number(os.environ.get("WEB_CONCURRENCY")) > 1
         message = "Each process keeps limits, circuits and idempotency keys for itself." + (
             " Several workers are configured: a repeat may have its effect twice."
-            if several
+            if is_several
             else ""
         )
-        kind = checks.Error if several else checks.Warning
+        kind = checks.Error if is_several else checks.Warning
         yield kind(
             message,
             hint="Leave out MOORAGE['STATE'], or name a store that the processes share.",
-            id="moorage.E007" if several else "moorage.W003",
+            id="moorage.E007" if is_several else "moorage.W003",
         )
 
 
@@ -194,9 +194,9 @@ def _is_live(vendor: Any) -> bool:
 
 
 def _error(problem: Problem, number: str) -> checks.CheckMessage:
-    said = f"{problem.path}: {problem.found}"
-    return checks.Error(said, hint=problem.remedy, id=f"moorage.{number}")
+    spoken_text = f"{problem.path}: {problem.found}"
+    return checks.Error(spoken_text, hint=problem.remedy, id=f"moorage.{number}")
 
 
-def _number(text: str | None) -> int:
+def _whole_number(text: str | None) -> int:
     return int(text) if text and text.isascii() and text.isdigit() else 0

@@ -41,16 +41,16 @@ class OrmRows:
     @guarded
     def find(self, about: bytes, /) -> bytes | None:
         """Return the encrypted text of an owner."""
-        found = self._rows.filter(pk=_id(about)).values_list("sealed", flat=True).first()
-        return None if found is None else bytes(found)
+        found_value = self._rows.filter(pk=_id(about)).values_list("sealed", flat=True).first()
+        return None if found_value is None else bytes(found_value)
 
     @guarded
     def put(self, about: bytes, sealed: bytes, /) -> None:
         """Put a text in place."""
         tenant, service, _ = unpack_values(about)
         fields = {
-            "service": _shown(service),
-            "tenant": tenant and _shown(tenant),
+            "service": _storable_name(service),
+            "tenant": tenant and _storable_name(tenant),
             "about": about,
             "sealed": sealed,
         }
@@ -59,11 +59,13 @@ class OrmRows:
     @guarded
     def swap(self, swaps: Sequence[Swap], /) -> int:
         """Put texts in place of others that are still there, locking rows in their order."""
-        ordered = sorted((_id(about), old, new) for about, old, new in swaps)
+        ordered_values = sorted(
+            (_id(about), old_bytes, new_bytes) for about, old_bytes, new_bytes in swaps
+        )
         with transaction.atomic(using=self._alias):
             return sum(
                 self._rows.filter(pk=id_, sealed=old).update(sealed=new)
-                for id_, old, new in ordered
+                for id_, old, new in ordered_values
             )
 
     @guarded
@@ -83,14 +85,14 @@ class OrmRows:
     @guarded
     def drop(self, about: bytes, /) -> bool:
         """Delete the encrypted text of an owner; return whether there was one."""
-        gone, _ = self._rows.filter(pk=_id(about)).delete()
-        return bool(gone)
+        lost_value, _ = self._rows.filter(pk=_id(about)).delete()
+        return bool(lost_value)
 
     @guarded
     def clear(self) -> int:
         """Delete all rows, and return their number."""
-        deleted, _ = self._rows.all().delete()
-        return deleted
+        deleted_value, _ = self._rows.all().delete()
+        return deleted_value
 
 
 class BriefRows:
@@ -120,6 +122,6 @@ def _id(about: bytes) -> str:
     return sha256(about).hexdigest()
 
 
-def _shown(name: str) -> str:
+def _storable_name(name: str) -> str:
     """A name as any database can store it, whatever its encoding."""
     return name.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")[:_LONGEST]

@@ -38,16 +38,16 @@ def beside(host: Mapping[str, Any]) -> dict[str, Any]:
     Beside a file of SQLite it is another file: `erp.sqlite3` has `erp.moorage.sqlite3`. A test
     database of it is made without your migrations, none of which has anything to do there.
     """
-    own = {**host, "ATOMIC_REQUESTS": False, "AUTOCOMMIT": True}
+    own_fields = {**host, "ATOMIC_REQUESTS": False, "AUTOCOMMIT": True}
     if host.get("ENGINE") != _SQLITE:
-        return own
-    tested = dict(host.get("TEST") or {})
-    for fields in (own, tested):
+        return own_fields
+    tested_fields = dict(host.get("TEST") or {})
+    for fields in (own_fields, tested_fields):
         name = fields.get("NAME")
         if name and not _in_memory(name):
             path = Path(str(name))
             fields["NAME"] = path.with_name(f"{path.stem}.moorage{path.suffix or '.sqlite3'}")
-    return {**own, "TEST": {**tested, "MIGRATE": False}}
+    return {**own_fields, "TEST": {**tested_fields, "MIGRATE": False}}
 
 
 class Router:
@@ -59,27 +59,27 @@ class Router:
 
     def db_for_read(self, model: Any, **_: object) -> str | None:
         """The alias to read from."""
-        return _home(model)
+        return _home_database(model)
 
     def db_for_write(self, model: Any, **_: object) -> str | None:
         """The alias to write to."""
-        return _home(model)
+        return _home_database(model)
 
     def allow_migrate(
         self, db: str, app_label: str, model_name: str | None = None, **_: object
     ) -> bool | None:
         """Whether a table belongs to the database of this alias."""
-        own = chosen().database
-        if own == DEFAULT_DB_ALIAS:
+        own_text = chosen().database
+        if own_text == DEFAULT_DB_ALIAS:
             return None
-        if same_database(own):
+        if same_database(own_text):
             # One set of tables, made through the host's alias.
-            return False if db == own else None
+            return False if db == own_text else None
         if app_label != LABEL:
-            return False if db == own else None
+            return False if db == own_text else None
         if model_name is None:
             return None
-        return db == (own if model_name in APART else DEFAULT_DB_ALIAS)
+        return db == (own_text if model_name in APART else DEFAULT_DB_ALIAS)
 
 
 def same_database(alias: str) -> bool:
@@ -92,17 +92,22 @@ def remember() -> None:
 
     While Django makes test databases, it gives them their names one after another.
     """
-    own = chosen().database
-    one, other = (settings.DATABASES.get(name, {}) for name in (DEFAULT_DB_ALIAS, own))
-    tested = [(fields.get("TEST") or {}).get("NAME") for fields in (one, other)]
-    if other and other["ENGINE"] != _SQLITE and tested[0] == tested[1] and _is_same(own):
-        _shared.add(own)
+    own_text = chosen().database
+    one, other_value = (settings.DATABASES.get(name, {}) for name in (DEFAULT_DB_ALIAS, own_text))
+    tested_values = [(fields.get("TEST") or {}).get("NAME") for fields in (one, other_value)]
+    if (
+        other_value
+        and other_value["ENGINE"] != _SQLITE
+        and tested_values[0] == tested_values[1]
+        and _is_same(own_text)
+    ):
+        _shared.add(own_text)
 
 
 def _is_same(alias: str) -> bool:
-    one, other = (settings.DATABASES[name] for name in (DEFAULT_DB_ALIAS, alias))
+    one, other_value = (settings.DATABASES[name] for name in (DEFAULT_DB_ALIAS, alias))
     return all(
-        str(one.get(part, "")) == str(other.get(part, ""))
+        str(one.get(part, "")) == str(other_value.get(part, ""))
         for part in ("ENGINE", "NAME", "HOST", "PORT")
     )
 
@@ -118,16 +123,16 @@ def _in_memory(name: object) -> bool:
     return name == ":memory:" or "mode=memory" in str(name)
 
 
-def _home(model: Any) -> str | None:
+def _home_database(model: Any) -> str | None:
     meta = model._meta  # noqa: SLF001 - Django documents it, for all its underscore
     return chosen().database if meta.app_label == LABEL and meta.model_name in APART else None
 
 
 def leave_to_parent() -> None:
     """Make a forked child open its own connections, and never touch those of its parent."""
-    own = chosen().database
+    own_text = chosen().database
     for connection in connections.all(initialized_only=True):
-        if connection.alias == own:
+        if connection.alias == own_text:
             # Not closed, and not forgotten either, which would close it: it is the parent's.
             _of_parents.append(connection)
-            del connections[own]
+            del connections[own_text]

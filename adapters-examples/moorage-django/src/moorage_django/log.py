@@ -51,10 +51,10 @@ def kept_fields(
 
     A newer moorage may have fields of which this release knows nothing: the rest is kept.
     """
-    known = {*columns}
+    known_texts = {*columns}
     names = [field.name for field in attrs.fields(entry)]
-    kept = tuple(name for name in names if _CALLED.get(name, name) in known)
-    return kept, tuple(name for name in names if name not in kept)
+    kept_values = tuple(name for name in names if _CALLED.get(name, name) in known_texts)
+    return kept_values, tuple(name for name in names if name not in kept_values)
 
 
 _KEPT, UNKEPT = kept_fields(
@@ -118,11 +118,13 @@ class OrmLogger:
     def find(self, query: LogQuery, /) -> LogPage:
         """One page of the entries that match, newest first."""
         self.flush()
-        found = self._matching(query)
+        found_value = self._matching(query)
         if query.after is not None:
             at, number = _position(query.after)
-            found = found.filter(Q(started_at__lt=at) | Q(started_at=at, number__lt=number))
-        rows = list(found.order_by(*NEWEST_FIRST)[: query.limit + 1])
+            found_value = found_value.filter(
+                Q(started_at__lt=at) | Q(started_at=at, number__lt=number)
+            )
+        rows = list(found_value.order_by(*NEWEST_FIRST)[: query.limit + 1])
         return LogPage(
             items=tuple(map(_entry, rows[: query.limit])),
             next=_cursor(rows[query.limit - 1]) if len(rows) > query.limit else None,
@@ -133,8 +135,8 @@ class OrmLogger:
         """Summarise all entries that match, regardless of the page."""
         self.flush()
         found = self._matching(query)
-        counted = found.values_list("status").annotate(count=Count("number")).order_by()
-        by_status = {IntegrationStatus(status): count for status, count in counted}
+        counted_value = found.values_list("status").annotate(count=Count("number")).order_by()
+        by_status = {IntegrationStatus(status): count for status, count in counted_value}
         total = sum(by_status.values())
         durations = found.order_by("duration").values_list("duration", flat=True)
 
@@ -143,8 +145,8 @@ class OrmLogger:
             if not total:
                 return None
             place = -(-total * percent // 100) - 1
-            found: list[float] = list(durations[place : place + 1])
-            return found[0] if found else None
+            found_numbers: list[float] = list(durations[place : place + 1])
+            return found_numbers[0] if found_numbers else None
 
         return LogSummary(
             count=total,
@@ -161,17 +163,17 @@ class OrmLogger:
         return int(self._matching(query).delete()[0])
 
     def _matching(self, query: LogQuery) -> Any:
-        wanted = {_CALLED.get(name, name): getattr(query, name) for name in EQUAL_FIELDS}
-        wanted["status"] = query.status and query.status.value
-        wanted["started_at__gte"] = query.since
-        wanted["started_at__lt"] = query.until
-        given = {name: value for name, value in wanted.items() if value is not None}
-        found = Call.objects.using(self.alias).filter(Q(**given))
+        wanted_fields = {_CALLED.get(name, name): getattr(query, name) for name in EQUAL_FIELDS}
+        wanted_fields["status"] = query.status and query.status.value
+        wanted_fields["started_at__gte"] = query.since
+        wanted_fields["started_at__lt"] = query.until
+        given_fields = {name: value for name, value in wanted_fields.items() if value is not None}
+        found = Call.objects.using(self.alias).filter(Q(**given_fields))
         if query.text is None:
             return found
-        lowered = Lower(Value(query.text))
+        lowered_value = Lower(Value(query.text))
         return found.filter(
-            reduce(or_, (Q((f"{name}__lower__contains", lowered)) for name in TEXT_FIELDS))
+            reduce(or_, (Q((f"{name}__lower__contains", lowered_value)) for name in TEXT_FIELDS))
         )
 
 

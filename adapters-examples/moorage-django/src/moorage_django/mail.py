@@ -108,11 +108,11 @@ def _text(content: Any) -> str | None:
 
 
 def _attachments(given: Iterable[Any]) -> Iterator[Attachment]:
-    for number, one in enumerate(given, 1):
-        if isinstance(one, (MIMEBase, Message)):
-            yield _of_mime(one, number)
+    for number, value in enumerate(given, 1):
+        if isinstance(value, (MIMEBase, Message)):
+            yield _of_mime(value, number)
             continue
-        name, content, media_type = one
+        name, content, media_type = value
         if isinstance(content, Message):
             content = content.as_bytes()
         elif isinstance(content, str):

@@ -28,11 +28,11 @@ def micros_in(alias: str, *, besides: str = "") -> int:
         besides: what else the statement of a server selects.
     """
     connection = connections[alias]
-    asked = _NOW.get(connection.vendor)
-    if asked is None:
+    requested_text = _NOW.get(connection.vendor)
+    if requested_text is None:
         return time.time_ns() // 1_000
     with connection.cursor() as cursor:
-        cursor.execute(asked + besides)
+        cursor.execute(requested_text + besides)
         now, *_ = cursor.fetchone()
     return int(now)
 

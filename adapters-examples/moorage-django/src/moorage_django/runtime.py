@@ -44,9 +44,9 @@ class Process:
         in_child(self, Process._start_in_child)
 
     def _start_in_child(self) -> None:
-        used = bool(self._made)
+        is_used = bool(self._made)
         self._start_afresh()
-        if used:
+        if is_used:
             leave_to_parent()
 
     def _start_afresh(self) -> None:
@@ -126,18 +126,18 @@ class Process:
 
     def _once(self, name: str, make: Callable[[], Made]) -> Made:
         try:
-            made: Made = self._made[name]
+            value: Made = self._made[name]
         except KeyError:
             with self._lock:
                 if name not in self._made:
                     self._made[name] = make()
-                made = self._made[name]
-        return made
+                value = self._made[name]
+        return value
 
     def _opened(self) -> Hub:
         picked, ports = chosen(), self.ports()
         hub = moorage.open(picked.configuration, environment=picked.environment, **ports)
-        self._closing += [getattr(ports["state"], "close", _nothing), hub.close]
+        self._closing += [getattr(ports["state"], "close", _do_nothing), hub.close]
         return hub
 
     def _aopened(self) -> AsyncHub:
@@ -146,12 +146,12 @@ class Process:
         hub = moorage.aopen(picked.configuration, environment=picked.environment, **ports)
         store = ports["state"]
 
-        async def close() -> None:
+        async def close_hub() -> None:
             await hub.close()
             if hasattr(store, "aclose"):
                 await store.aclose()
 
-        self._closing.append(lambda: asyncio.run(close()))
+        self._closing.append(lambda: asyncio.run(close_hub()))
         return hub
 
 
@@ -199,5 +199,5 @@ def start_anew(*, setting: str, **_: object) -> None:
         process.close()
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     return

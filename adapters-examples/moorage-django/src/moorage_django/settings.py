@@ -28,37 +28,41 @@ DATABASE: Final = "database"
 """Keeps the state in the database that `DATABASE` names."""
 
 
-def _imported(given: Any, name: str) -> Any:
+def _import_value(given: Any, name: str) -> Any:
     """Import a dotted path; any other value is returned unchanged."""
     if not isinstance(given, str):
         return given
     try:
         return import_string(given)
     except ImportError:
-        raise _wrong(
+        raise _setting_error(
             name, f"nothing can be imported as {given!r}.", "Give a path such as 'erp.ports.mine'."
         ) from None
 
 
 def _of_subject(given: Any) -> Any:
-    return _imported(given, "subject")
+    return _import_value(given, "subject")
 
 
 def _switch(_: object, field: attrs.Attribute[bool], value: object) -> None:
     if not isinstance(value, bool):
-        raise _wrong(field.name, f"a {_kind(value)} is no switch.", "Give True or False.")
+        raise _setting_error(
+            field.name, f"a {_database_kind(value)} is no switch.", "Give True or False."
+        )
 
 
-def _words(_: object, field: attrs.Attribute[Any], value: object) -> None:
+def _check_words(_: object, field: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not isinstance(value, str):
-        raise _wrong(field.name, f"a {_kind(value)} is no text.", "Give a text, or leave it out.")
+        raise _setting_error(
+            field.name, f"a {_database_kind(value)} is no text.", "Give a text, or leave it out."
+        )
 
 
 def _days(_: object, field: attrs.Attribute[Any], value: object) -> None:
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _AGES:
-        raise _wrong(
+        raise _setting_error(
             field.name,
             "it is no number of days.",
             f"Give a number from 0 to {_AGES}, or None for ever.",
@@ -67,19 +71,23 @@ def _days(_: object, field: attrs.Attribute[Any], value: object) -> None:
 
 def _key_ring(_: object, field: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not isinstance(value, (str, Secret)):
-        raise _wrong(field.name, f"a {_kind(value)} is no ring of keys.", "Give a text or Secret.")
+        raise _setting_error(
+            field.name, f"a {_database_kind(value)} is no ring of keys.", "Give a text or Secret."
+        )
 
 
 def _function(_: object, field: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not callable(value):
-        raise _wrong(field.name, f"a {_kind(value)} cannot be called.", "Give a function.")
+        raise _setting_error(
+            field.name, f"a {_database_kind(value)} cannot be called.", "Give a function."
+        )
 
 
-def _wrong(name: str, problem: str, remedy: str) -> ConfigurationError:
+def _setting_error(name: str, problem: str, remedy: str) -> ConfigurationError:
     return ConfigurationError(problem, path=f"{NAME}.{name.upper()}", remedy=remedy)
 
 
-def _kind(value: object) -> str:
+def _database_kind(value: object) -> str:
     return type(value).__name__
 
 
@@ -105,9 +113,9 @@ class Chosen:
     """
 
     configuration: Mapping[str, Any] | str | os.PathLike[str] = attrs.field(repr=False)
-    environment: str | None = attrs.field(default=None, validator=_words)
+    environment: str | None = attrs.field(default=None, validator=_check_words)
     database: str = DEFAULT_DB_ALIAS
-    state: str | None = attrs.field(default=None, repr=False, validator=_words)
+    state: str | None = attrs.field(default=None, repr=False, validator=_check_words)
     worker: bool = attrs.field(default=False, validator=_switch)
     tenants: bool = attrs.field(default=False, validator=_switch)
     four_eyes: bool = attrs.field(default=True, validator=_switch)
@@ -122,17 +130,17 @@ class Chosen:
     def ports_of(self, *, is_async: bool) -> dict[str, Any]:
         """The further ports of a synchronous or an asynchronous hub."""
         name = "aports" if is_async else "ports"
-        given: Any = _imported(getattr(self, name), name)
-        if callable(given):
-            given = given()
-        if not isinstance(given, Mapping):
-            raise _wrong(
+        given_value: Any = _import_value(getattr(self, name), name)
+        if callable(given_value):
+            given_value = given_value()
+        if not isinstance(given_value, Mapping):
+            raise _setting_error(
                 name,
-                f"a {_kind(given)} is no mapping.",
+                f"a {_database_kind(given_value)} is no mapping.",
                 "Give what `moorage.open` takes besides, by name.",
             )
-        check_ports(given, f"{NAME}.{name.upper()}")
-        return {**given}
+        check_ports(given_value, f"{NAME}.{name.upper()}")
+        return {**given_value}
 
 
 _FIELDS: Final = {field.name.upper(): field.name for field in attrs.fields(Chosen)}
@@ -144,27 +152,27 @@ def chosen() -> Chosen:
     Raises:
         ConfigurationError: the setting is missing, or says something that has no meaning.
     """
-    given = getattr(settings, NAME, None)
-    if not isinstance(given, Mapping) or "CONFIGURATION" not in given:
+    given_value = getattr(settings, NAME, None)
+    if not isinstance(given_value, Mapping) or "CONFIGURATION" not in given_value:
         raise ConfigurationError(
             "the settings do not say what moorage is configured with.",
             path=NAME,
             remedy='Set MOORAGE = {"CONFIGURATION": BASE_DIR / "moorage.toml"}.',
         )
-    unknown = sorted(str(name) for name in given if name not in _FIELDS)
-    if unknown:
+    unknown_texts = sorted(str(name) for name in given_value if name not in _FIELDS)
+    if unknown_texts:
         raise ConfigurationError(
-            f"{unknown[0]!r} has no meaning here.",
-            path=f"{NAME}.{unknown[0]}",
+            f"{unknown_texts[0]!r} has no meaning here.",
+            path=f"{NAME}.{unknown_texts[0]}",
             remedy=f"Use {', '.join(_FIELDS)}.",
         )
-    database = given.get("DATABASE", OWN if OWN in settings.DATABASES else DEFAULT_DB_ALIAS)
+    database = given_value.get("DATABASE", OWN if OWN in settings.DATABASES else DEFAULT_DB_ALIAS)
     if not isinstance(database, str) or database not in settings.DATABASES:
         raise ConfigurationError(
             f"there is no database {database!r}.",
             path=f"{NAME}.DATABASE",
             remedy=f"Name one of DATABASES: {', '.join(sorted(settings.DATABASES))}.",
         )
-    fields: dict[str, Any] = {_FIELDS[name]: value for name, value in given.items()}
+    fields: dict[str, Any] = {_FIELDS[name]: value for name, value in given_value.items()}
     fields["database"] = database
     return Chosen(**fields)

@@ -98,25 +98,25 @@ class _Trip:
         if sqlite:
             # Whoever reads first and writes then may find that somebody wrote in between.
             self._rows.filter(pk="").update(expires=0)
-        found = {
+        found_fields = {
             row.id: row
             for row in self._rows.select_for_update().filter(pk__in=self._keys).order_by("pk")
         }
-        if not sqlite and 0 < len(found) < len(self._keys):
+        if not sqlite and 0 < len(found_fields) < len(self._keys):
             # What is there may be newer than what is missing.
             raise _Missing
         states = {
             id_: None if row.state is None else unpack_state(bytes(row.state))
-            for id_, row in found.items()
+            for id_, row in found_fields.items()
         }
-        before = tuple(states.get(id_) for id_ in self._ids)
+        previous_values = tuple(states.get(id_) for id_ in self._ids)
         now = self._now()
-        after, answer = self._command.apply(before, now)
-        changed = self._changes(before, after, found, now)
-        if changed and not sqlite and not found:
+        later_values, answer = self._command.apply(previous_values, now)
+        changed_states = self._changes(previous_values, later_values, found_fields, now)
+        if changed_states and not sqlite and not found_fields:
             raise _Missing
-        for row in changed:
-            if row.id in found:
+        for row in changed_states:
+            if row.id in found_fields:
                 row.save(using=self._alias, update_fields=("state", "expires"))
             else:
                 row.save(using=self._alias, force_insert=True)
@@ -126,14 +126,14 @@ class _Trip:
         self, before: States, after: States, found: dict[str, State], now: int
     ) -> list[State]:
         changed: dict[str, State] = {}
-        for id_, old, new in zip(self._ids, before, after, strict=True):
-            if new is old or new is None:
+        for id_, old_values, new_values in zip(self._ids, before, after, strict=True):
+            if new_values is old_values or new_values is None:
                 continue
             row = found.get(id_) or self._blank(id_, now)
-            row.state = pack_state(new)
-            least = new[0] + new[1]
-            if not least <= row.expires <= least + 2 * _HOUR:
-                row.expires = least + _HOUR
+            row.state = pack_state(new_values)
+            smallest_value = new_values[0] + new_values[1]
+            if not smallest_value <= row.expires <= smallest_value + 2 * _HOUR:
+                row.expires = smallest_value + _HOUR
             changed[id_] = row
         return [changed[id_] for id_ in self._keys if id_ in changed]
 
@@ -144,7 +144,7 @@ class _Trip:
         self._rows.bulk_create(rows, ignore_conflicts=True)
 
     def _blank(self, id_: str, now: int) -> State:
-        return State(id=id_, key=_shown(self._keys[id_]), state=None, expires=now + _HOUR)
+        return State(id=id_, key=_storable_key(self._keys[id_]), state=None, expires=now + _HOUR)
 
     def _now(self) -> int:
         postgresql = self._connection.vendor == "postgresql"
@@ -155,7 +155,7 @@ class _Trip:
     def _in_time(self) -> Generator[None]:
         """Have PostgreSQL and MariaDB end statements by themselves for a caller who is pressed."""
         left = self._until - time.monotonic()
-        set_, reset = _BOUNDS.get(_kind(self._connection), ("", ""))
+        set_, reset_text = _BOUNDS.get(_database_kind(self._connection), ("", ""))
         if not set_ or left > _USUAL or self._connection.in_atomic_block:
             yield
             return
@@ -165,15 +165,15 @@ class _Trip:
             yield
         finally:
             with suppress(Error), self._connection.cursor() as cursor:
-                cursor.execute(reset)
+                cursor.execute(reset_text)
 
     def _prepare(self) -> None:
         """Make SQLite flush important commits to the disk, and bound its waits."""
         connection = self._connection
         if connection.vendor != "sqlite" or connection.in_atomic_block:
             return
-        usual = connection.settings_dict["OPTIONS"].get("timeout", _USUAL)
-        patience = max(0.0, min(usual, self._until - time.monotonic()))
+        usual_value = connection.settings_dict["OPTIONS"].get("timeout", _USUAL)
+        patience = max(0.0, min(usual_value, self._until - time.monotonic()))
         with connection.cursor() as cursor:
             cursor.execute(f"PRAGMA synchronous = {'FULL' if self._command.durable else 'NORMAL'}")
             cursor.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
@@ -216,13 +216,13 @@ class OrmStorage:
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
         """Run one command."""
-        until = inf if timeout is None else time.monotonic() + timeout
-        away = self.settle(until)
-        if away is not None:
+        end_time = inf if timeout is None else time.monotonic() + timeout
+        absent_error = self.settle(end_time)
+        if absent_error is not None:
             # It would wait in vain as well, and as long.
-            raise away
+            raise absent_error
         try:
-            answer: Answer = self._insist(command, until)
+            answer: Answer = self._insist(command, end_time)
         except StorageUnavailable:
             self._away = True
             raise
@@ -241,17 +241,17 @@ class OrmStorage:
 
     def settle(self, until: float = inf) -> StorageUnavailable | None:
         """Run the posted commands while there is time; an unavailable database is logged."""
-        kept = self._kept
-        while kept and not getattr(self._inside, "now", False):
+        kept_commands = self._kept
+        while kept_commands and not getattr(self._inside, "now", False):
             try:
-                command = kept.popleft()
+                command = kept_commands.popleft()
             except IndexError:
                 break
             try:
                 self._insist(command, until)
             except StorageUnavailable as error:
                 if not command.once:
-                    kept.appendleft(command)
+                    kept_commands.appendleft(command)
                 self._away = True
                 return error
             except Exception:  # noqa: BLE001, S112 - `post` never raises; a repeat fails too
@@ -264,21 +264,21 @@ class OrmStorage:
         """Delete up to `limit` expired states; return their number."""
         rows = State.objects.using(self.alias)
         now = micros_in(self.alias) - _HOUR
-        gone = list(rows.filter(expires__lt=now).values_list("pk", flat=True)[:limit])
-        return int(rows.filter(pk__in=gone, expires__lt=now).delete()[0])
+        lost_values = list(rows.filter(expires__lt=now).values_list("pk", flat=True)[:limit])
+        return int(rows.filter(pk__in=lost_values, expires__lt=now).delete()[0])
 
     def _insist(self, command: Command[Any], until: float) -> Any:
         """Run a command; again if it was certainly not executed, as long as there is time."""
-        before, self._inside.now = getattr(self._inside, "now", False), True
+        previous_value, self._inside.now = getattr(self._inside, "now", False), True
         try:
             for left in count(_TRIES - 1, -1):
-                done, answer = self._tried(command, until, last=not left)
-                if done:
+                is_finished, answer = self._tried(command, until, last=not left)
+                if is_finished:
                     return answer
                 # Another transaction holds the rows or the file, and no signal tells when it ends.
                 time.sleep(_PAUSE)
         finally:
-            self._inside.now = before
+            self._inside.now = previous_value
 
     def _tried(self, command: Command[Any], until: float, *, last: bool) -> tuple[bool, Any]:
         connection = connections[self.alias]
@@ -289,8 +289,8 @@ class OrmStorage:
         except (Error, SynchronousOnlyOperation) as error:
             # In a transaction of somebody else's nothing can be begun anew.
             again = isinstance(error, OperationalError) and not connection.in_atomic_block
-            unsure = trip is not None and not trip.deciding and command.once
-            if again and not unsure and not last and time.monotonic() < until:
+            is_unsure = trip is not None and not trip.deciding and command.once
+            if again and not is_unsure and not last and time.monotonic() < until:
                 connection.close_if_unusable_or_obsolete()
                 return False, None
             failure = meaning(error)
@@ -328,19 +328,19 @@ class AsyncOrmStorage:
 
     async def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
         """Run one command; its thread goes on without a caller whose time is over."""
-        running = asyncio.get_running_loop().run_in_executor(
+        running_future = asyncio.get_running_loop().run_in_executor(
             self._pool(), partial(self._execute, command, timeout)
         )
         if timeout is None:
-            return await running
-        done, _ = await asyncio.wait((running,), timeout=timeout)
-        if not done:
-            running.cancel()
+            return await running_future
+        finished_futures, _ = await asyncio.wait((running_future,), timeout=timeout)
+        if not finished_futures:
+            running_future.cancel()
             raise StorageUnavailable(
                 f"the database {self._plain.alias!r} did not answer in time.",
                 remedy="Look at what keeps it busy, or give the call a longer timeout.",
             )
-        return running.result()
+        return running_future.result()
 
     def post(self, command: Command[Any], /) -> None:
         """Run a command whose answer nobody waits for, soon or with the next one."""
@@ -404,7 +404,7 @@ def _end(threads: ThreadPoolExecutor, links: list[Any]) -> None:
         link.close()
 
 
-def _kind(connection: Any) -> str:
+def _database_kind(connection: Any) -> str:
     """Which database it is; Django calls MariaDB mysql."""
     mariadb = connection.vendor == "mysql" and connection.mysql_is_mariadb
     return "mariadb" if mariadb else str(connection.vendor)
@@ -414,6 +414,6 @@ def _id(key: str) -> str:
     return sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _shown(key: str) -> str:
+def _storable_key(key: str) -> str:
     """A key as any database can store it, whatever its encoding."""
     return key.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")[:_LONGEST]

@@ -92,7 +92,7 @@ class Storage(DjangoStorage):
         cursor = None
         while True:
             page = self.files.list(prefix, delimiter="/", cursor=cursor)
-            folders += [one.removeprefix(prefix).rstrip("/") for one in page.prefixes]
+            folders += [value.removeprefix(prefix).rstrip("/") for value in page.prefixes]
             files += [one.key.removeprefix(prefix) for one in page.objects if one.key != prefix]
             cursor = page.next_cursor
             if cursor is None:
@@ -154,8 +154,8 @@ class _Kept(File):
         with ExitStack() as undone:
             fetched = undone.enter_context(SpooledTemporaryFile(max_size=_IN_MEMORY))
             try:
-                with storage.files.download(storage.key(self.name)) as coming:
-                    for piece in coming:
+                with storage.files.download(storage.key(self.name)) as download:
+                    for piece in download:
                         fetched.write(piece)
             except FileNotFound as error:
                 raise FileNotFoundError(str(error)) from None

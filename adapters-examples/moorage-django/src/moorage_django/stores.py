@@ -31,31 +31,31 @@ KEYS: Final = "MOORAGE_KEYS"
 def ports(picked: Chosen, log: OrmLogger) -> dict[str, Any]:
     """Return the ports of the synchronous hub."""
     url, cipher = store_url(picked), cipher_of(picked)
-    given: dict[str, Any] = {
+    given_fields: dict[str, Any] = {
         "log": log,
         "state": OrmStorage(picked.database) if url is None else open_storage(url),
     }
     if cipher is not None:
-        kept = credentials.provider(picked.database, cipher)
-        given |= {"cipher": cipher, "credentials": kept, "tokens": kept}
+        kept_provider = credentials.provider(picked.database, cipher)
+        given_fields |= {"cipher": cipher, "credentials": kept_provider, "tokens": kept_provider}
     if picked.tenants:
-        given["tenants"] = OrmTenants(needed(cipher))
-    return given | picked.ports_of(is_async=False)
+        given_fields["tenants"] = OrmTenants(needed(cipher))
+    return given_fields | picked.ports_of(is_async=False)
 
 
 def aports(picked: Chosen, log: OrmLogger) -> dict[str, Any]:
     """Return the ports of the asynchronous hub."""
     url, cipher = store_url(picked), cipher_of(picked)
-    given: dict[str, Any] = {
+    given_fields: dict[str, Any] = {
         "log": AsyncOrmLogger(log),
         "state": AsyncOrmStorage(picked.database) if url is None else aopen_storage(url),
     }
     if cipher is not None:
-        kept = credentials.aprovider(picked.database, cipher)
-        given |= {"cipher": cipher, "credentials": kept, "tokens": kept}
+        kept_provider = credentials.aprovider(picked.database, cipher)
+        given_fields |= {"cipher": cipher, "credentials": kept_provider, "tokens": kept_provider}
     if picked.tenants:
-        given["tenants"] = AsyncOrmTenants(OrmTenants(needed(cipher)))
-    return given | picked.ports_of(is_async=True)
+        given_fields["tenants"] = AsyncOrmTenants(OrmTenants(needed(cipher)))
+    return given_fields | picked.ports_of(is_async=True)
 
 
 def needed(cipher: AesGcmCipher | None) -> AesGcmCipher:
@@ -76,8 +76,8 @@ def configured(picked: Chosen) -> Configured:
 
 def store_url(picked: Chosen) -> str | None:
     """The URL of the store of state; None if Django's database is the store."""
-    named = picked.state or configured(picked).state or DATABASE
-    return None if named == DATABASE else named
+    named_text = picked.state or configured(picked).state or DATABASE
+    return None if named_text == DATABASE else named_text
 
 
 def cipher_of(picked: Chosen) -> AesGcmCipher | None:
@@ -105,5 +105,5 @@ class _Rows:
 
     def clear(self) -> int:
         """Delete all of them, and say how many those were."""
-        gone, _ = self._rows.delete()
-        return int(gone)
+        lost_value, _ = self._rows.delete()
+        return int(lost_value)

@@ -19,9 +19,9 @@ def export(*, subject: str | None = None, tenant: str | None = None) -> str:
 
     Of the credentials of a tenant it tells that they are there, and not what they are.
     """
-    told: dict[str, Any] = json.loads(_subjects().export(subject=subject, tenant=tenant))
-    told["credentials"] = [str(row) for row in _credentials(subject, tenant)]
-    return json.dumps(told, ensure_ascii=False, indent=2)
+    reported_fields: dict[str, Any] = json.loads(_subjects().export(subject=subject, tenant=tenant))
+    reported_fields["credentials"] = [str(row) for row in _credentials(subject, tenant)]
+    return json.dumps(reported_fields, ensure_ascii=False, indent=2)
 
 
 def erase(*, subject: str | None = None, tenant: str | None = None) -> dict[str, int]:

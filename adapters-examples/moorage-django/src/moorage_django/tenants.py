@@ -44,8 +44,8 @@ class OrmTenants:
     @guarded
     def version(self, tenant: str, /) -> str | None:
         """Return the version of a tenant's tables."""
-        sealed = self._sealed(tenant)
-        return None if sealed is None else sha256(sealed).hexdigest()
+        sealed_bytes = self._sealed(tenant)
+        return None if sealed_bytes is None else sha256(sealed_bytes).hexdigest()
 
     @guarded
     def tables(self, tenant: str, /) -> Mapping[str, Any]:
@@ -69,8 +69,8 @@ class OrmTenants:
         self._rows.filter(pk=_id(tenant)).delete()
 
     def _sealed(self, tenant: str) -> bytes | None:
-        found = self._rows.filter(pk=_id(tenant)).values_list("sealed", flat=True).first()
-        return None if found is None else bytes(found)
+        found_value = self._rows.filter(pk=_id(tenant)).values_list("sealed", flat=True).first()
+        return None if found_value is None else bytes(found_value)
 
 
 class AsyncOrmTenants:
@@ -95,7 +95,7 @@ class AsyncOrmTenants:
 def hidden(tables: Mapping[str, Any]) -> dict[str, Any]:
     """Return tables for display, with every text of an account masked as a possible secret."""
     vendors = tables.get("vendors", {})
-    return {**tables, "vendors": _masked(vendors)} if vendors else dict(tables)
+    return {**tables, "vendors": _mask_secrets(vendors)} if vendors else dict(tables)
 
 
 def revealed(given: Any, stored: Any, path: str = "") -> Any:
@@ -105,16 +105,16 @@ def revealed(given: Any, stored: Any, path: str = "") -> Any:
         InvalidData: what was not shown stands where nothing is known.
     """
     if isinstance(given, dict):
-        kept = stored if isinstance(stored, dict) else {}
+        kept_fields = stored if isinstance(stored, dict) else {}
         return {
-            name: revealed(value, kept.get(name), f"{path}.{name}".strip("."))
+            name: revealed(value, kept_fields.get(name), f"{path}.{name}".strip("."))
             for name, value in given.items()
         }
     if isinstance(given, list):
         items = stored if isinstance(stored, list) else []
-        known = {_numbered(place): one for place, one in enumerate(items)}
+        known_fields = {_numbered_placeholders(place): one for place, one in enumerate(items)}
         return [
-            revealed(HIDDEN, known.get(value), f"{path}[{place}]")
+            revealed(HIDDEN, known_fields.get(value), f"{path}[{place}]")
             if isinstance(value, str) and value.startswith(HIDDEN)
             else revealed(value, items[place] if place < len(items) else None, f"{path}[{place}]")
             for place, value in enumerate(given)
@@ -130,17 +130,20 @@ def revealed(given: Any, stored: Any, path: str = "") -> Any:
     return given
 
 
-def _masked(value: Any) -> Any:
+def _mask_secrets(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _masked(one) for name, one in value.items()}
+        return {name: _mask_secrets(one) for name, one in value.items()}
     if isinstance(value, list):
-        masked = [_masked(one) for one in value]
-        return [_numbered(place) if one == HIDDEN else one for place, one in enumerate(masked)]
+        masked = [_mask_secrets(one) for one in value]
+        return [
+            _numbered_placeholders(place) if one == HIDDEN else one
+            for place, one in enumerate(masked)
+        ]
     shown = not isinstance(value, str) or value.startswith("secret://")
     return value if shown else HIDDEN
 
 
-def _numbered(place: int) -> str:
+def _numbered_placeholders(place: int) -> str:
     return f"{HIDDEN} {place + 1}"
 
 

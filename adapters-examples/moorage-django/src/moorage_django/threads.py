@@ -26,10 +26,10 @@ def brief(alias: str, function: Callable[P, Answer]) -> Callable[P, Answer]:
     """A function after which its thread's connection is closed: no end of a request does that."""
 
     @wraps(function)
-    def closed(*given: P.args, **named: P.kwargs) -> Answer:
+    def close_after(*given: P.args, **named: P.kwargs) -> Answer:
         try:
             return function(*given, **named)
         finally:
             connections[alias].close()
 
-    return closed
+    return close_after

@@ -37,7 +37,7 @@ def deliver(limit: int = 100) -> list[Handled | Delivered]:
         rounds.append(process.inbox().handle(limit=limit))
     rounds.append(process.outbox().deliver(process.hub(), limit=limit))
     process.flush()
-    return [one for one in rounds if one]
+    return [value for value in rounds if value]
 
 
 def tidy() -> int:
@@ -46,10 +46,10 @@ def tidy() -> int:
     gone = 0
     if picked.keep is not None:
         # How old something is the store says, and not the clock of whoever tidies.
-        before = process.now() - timedelta(days=picked.keep)
-        gone += process.log().remove(LogQuery(until=before))
-        gone += process.inbox().forget(before)
-        gone += process.outbox().forget(before)
+        previous_time = process.now() - timedelta(days=picked.keep)
+        gone += process.log().remove(LogQuery(until=previous_time))
+        gone += process.inbox().forget(previous_time)
+        gone += process.outbox().forget(previous_time)
     housekeep = getattr(process.ports()["state"], "housekeep", None)
     return gone + (0 if housekeep is None else int(housekeep()))
 

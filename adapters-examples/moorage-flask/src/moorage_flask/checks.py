@@ -61,10 +61,10 @@ def findings(moored: Moored, environment: Mapping[str, str] = os.environ) -> tup
     try:
         moored.stores.ready()
     except ConnectorError as error:
-        return (Finding("settings", str(error), severe=True), *_inline(moored))
+        return (Finding("settings", str(error), severe=True), *_inline_findings(moored))
     return (
         *_stores(moored, environment),
-        *_inline(moored),
+        *_inline_findings(moored),
         *_webhooks(accounts),
         *_keys(moored),
     )
@@ -72,14 +72,14 @@ def findings(moored: Moored, environment: Mapping[str, str] = os.environ) -> tup
 
 def _stores(moored: Moored, environment: Mapping[str, str]) -> Iterator[Finding]:
     state, database = moored.places.state, moored.host.database
-    several = _workers(environment) > 1
+    is_several = _workers(environment) > 1
     if state == "memory:" and moored.settings.state in {None, "memory:"}:
         yield Finding(
             "store-not-shared",
             "Each process keeps limits, circuits and idempotency keys for itself."
-            + (" Several workers are configured: a repeat may charge twice." if several else ""),
+            + (" Several workers are configured: a repeat may charge twice." if is_several else ""),
             "Give MOORAGE a DATABASE, or a STATE such as redis://….",
-            severe=several,
+            severe=is_several,
         )
     if database is None or database.file is None:
         return
@@ -95,7 +95,7 @@ def _stores(moored: Moored, environment: Mapping[str, str]) -> Iterator[Finding]
             )
 
 
-def _inline(moored: Moored) -> Iterator[Finding]:
+def _inline_findings(moored: Moored) -> Iterator[Finding]:
     settings = moored.settings
     for name, remedy in _URLS.items():
         value = getattr(settings, name)

@@ -72,12 +72,12 @@ def migrate() -> None:
 @with_appcontext
 def check() -> None:
     """Print the problems of the settings, without sending anything."""
-    found = findings(current_moorage.here)
-    for one in found:
-        click.echo(str(one))
-    if any(one.severe for one in found):
+    found_findings = findings(current_moorage.here)
+    for finding in found_findings:
+        click.echo(str(finding))
+    if any(single_finding.severe for single_finding in found_findings):
         sys.exit(_UNWELL)
-    if not found:
+    if not found_findings:
         click.echo("Nothing is amiss.")
 
 
@@ -119,7 +119,7 @@ _tenant = click.option("--tenant", is_flag=True, help="NAME is a tenant.")
 @with_appcontext
 def export(name: str, *, tenant: bool) -> None:
     """Print the data stored about NAME, as JSON."""
-    click.echo(current_moorage.subjects.export(**_whose(name, tenant=tenant)))
+    click.echo(current_moorage.subjects.export(**_owner_options(name, tenant=tenant)))
 
 
 @subject.command
@@ -129,14 +129,14 @@ def export(name: str, *, tenant: bool) -> None:
 @with_appcontext
 def erase(name: str, *, tenant: bool) -> None:
     """Erase the data stored about NAME."""
-    gone = current_moorage.subjects.erase(**_whose(name, tenant=tenant))
+    gone = current_moorage.subjects.erase(**_owner_options(name, tenant=tenant))
     click.echo(
         f"erased: {gone.log} calls, {gone.inbox} webhooks, {gone.outbox} not yet made,"
         f" {gone.credentials} credentials."
     )
 
 
-def _whose(name: str, *, tenant: bool) -> dict[str, str]:
+def _owner_options(name: str, *, tenant: bool) -> dict[str, str]:
     return {"tenant" if tenant else "subject": name}
 
 
@@ -145,5 +145,5 @@ def _trouble(error: StorageUnavailable) -> None:
 
 
 def _tell(*rounds: Handled | Delivered) -> None:
-    done = sum(one.done for one in rounds)
+    done = sum(value.done for value in rounds)
     click.echo(f"{done} done, {sum(map(len, rounds)) - done} not.")

@@ -16,9 +16,9 @@ NAME: Final = "moorage"
 
 def moored_in(app: Any) -> Moored:
     """Return the moorage objects of an application."""
-    found = app.extensions.get(NAME)
-    if isinstance(found, Moored):
-        return found
+    found_value = app.extensions.get(NAME)
+    if isinstance(found_value, Moored):
+        return found_value
     raise ConfigurationError(
         f"the application {app.name!r} has no moorage.",
         path="MOORAGE",
@@ -26,9 +26,9 @@ def moored_in(app: Any) -> Moored:
     )
 
 
-def _current() -> Moored:
+def _current_application() -> Moored:
     return moored_in(current_app)
 
 
-current_moorage: Final = cast("Moored", LocalProxy(_current))
+current_moorage: Final = cast("Moored", LocalProxy(_current_application))
 """What belongs to the application of the current context."""

@@ -47,7 +47,7 @@ class Database:
     """
 
     def __init__(self, given: str | Engine) -> None:
-        self._given = given if isinstance(given, Engine) else _made(given)
+        self._given = given if isinstance(given, Engine) else _make_engine(given)
         self._engines: dict[int, Engine] = {}
         self._start_afresh()
         if self.kind == "sqlite":
@@ -128,8 +128,8 @@ class Database:
         if self.kind not in _SERVERS:
             return True
         dialect: Any = self._given.dialect
-        least = _SKIPPING_MARIADB if dialect.is_mariadb else _SKIPPING_MYSQL
-        return bool(dialect.server_version_info >= least)
+        smallest_numbers = _SKIPPING_MARIADB if dialect.is_mariadb else _SKIPPING_MYSQL
+        return bool(dialect.server_version_info >= smallest_numbers)
 
     def _meaning(self, error: SQLAlchemyError) -> ConnectorError:
         """The error to raise for an error of SQLAlchemy."""
@@ -138,16 +138,16 @@ class Database:
                 f"{self.where} cannot hold a value.",
                 remedy="Compare the tables with those of this release of moorage_flask.",
             )
-        said = str(getattr(error, "orig", "")).lower()
-        if "column" in said and any(words in said for words in _LACKS_COLUMN):
+        spoken_text = str(getattr(error, "orig", "")).lower()
+        if "column" in spoken_text and any(words in spoken_text for words in _LACKS_COLUMN):
             return ConfigurationError(
                 f"A table in {self.where} lacks a column of this release.",
                 path="MOORAGE.DATABASE",
                 remedy="Run `flask moorage migrate`, or your own migrations.",
             )
-        gone = "does not exist" in said or "doesn't exist" in said
+        gone = "does not exist" in spoken_text or "doesn't exist" in spoken_text
         # A database that is not there itself says so by another error.
-        if "no such table" in said or (gone and isinstance(error, ProgrammingError)):
+        if "no such table" in spoken_text or (gone and isinstance(error, ProgrammingError)):
             return StorageUnavailable(
                 f"{self.where} has no tables for this.",
                 remedy="Run `flask moorage migrate`, or your own migrations.",
@@ -204,17 +204,17 @@ class Database:
         return self._engines.get(pid) or self._engines.setdefault(pid, self._fresh())
 
     def _fresh(self) -> Engine:
-        given = self._given
+        given_engine = self._given
         if self.fleeting:  # there is one connection to it
-            return given
-        engine = Engine(given.pool.recreate(), given.dialect, given.url)
+            return given_engine
+        engine = Engine(given_engine.pool.recreate(), given_engine.dialect, given_engine.url)
         if self.kind not in _SERVERS:
             return engine
         # Two workers who take entries would each wait for a gap that the other has locked.
         return engine.execution_options(isolation_level="READ COMMITTED")
 
 
-def _made(url: str) -> Engine:
+def _make_engine(url: str) -> Engine:
     try:
         parsed = make_url(url)
         name = parsed.get_backend_name()

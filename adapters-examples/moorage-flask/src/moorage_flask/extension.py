@@ -62,11 +62,11 @@ class Moorage:
         It runs in a context of the application.
         """
 
-        def keep(handler: Handling) -> Handling:
+        def keep_handler(handler: Handling) -> Handling:
             self._handlers.append(Handler(kind, handler))
             return handler
 
-        return keep
+        return keep_handler
 
     @property
     def here(self) -> Moored:

@@ -24,9 +24,9 @@ def health(page: str) -> Response:
     """Say if this process is alive, or if requests should be sent to it, and why."""
     if not current_moorage.settings.health:
         abort(404)
-    answer = health_answer(request.method, page, _read)
+    answer = health_answer(request.method, page, _read_health)
     return Response(answer.body, answer.status, headers=answer.headers)
 
 
-def _read() -> Health:
+def _read_health() -> Health:
     return current_moorage.health.recent()

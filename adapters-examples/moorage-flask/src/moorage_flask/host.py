@@ -27,19 +27,19 @@ class Host(NamedTuple):
 
 def host_of(settings: Settings) -> Host:
     """Return the host's database; Flask-SQLAlchemy needs an application context."""
-    given = settings.database
-    session = settings.session or _session(given)
-    if given is None:
+    given_value = settings.database
+    session = settings.session or _session(given_value)
+    if given_value is None:
         return Host(None, session)
-    if isinstance(given, URL):
-        return Host(Database(given.render_as_string(hide_password=False)), session)
-    if isinstance(given, str):
-        return Host(Database(given), session)
-    engine = _engine(given)
+    if isinstance(given_value, URL):
+        return Host(Database(given_value.render_as_string(hide_password=False)), session)
+    if isinstance(given_value, str):
+        return Host(Database(given_value), session)
+    engine = _engine(given_value)
     if isinstance(engine, Engine):
         return Host(Database(engine), session)
     raise ConfigurationError(
-        f"a {type(given).__name__} is no database.",
+        f"a {type(given_value).__name__} is no database.",
         path="MOORAGE.DATABASE",
         remedy="Give a URL, an engine or a scoped_session of SQLAlchemy, or your SQLAlchemy(app).",
     )
@@ -52,7 +52,7 @@ def _engine(given: Any) -> object:
 
 
 def _session(given: object) -> Callable[[], Session] | None:
-    for found in (given, getattr(given, "session", None)):
-        if isinstance(found, scoped_session):
-            return cast("Callable[[], Session]", found)
+    for found_value in (given, getattr(given, "session", None)):
+        if isinstance(found_value, scoped_session):
+            return cast("Callable[[], Session]", found_value)
     return None

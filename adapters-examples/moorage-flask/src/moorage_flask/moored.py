@@ -94,10 +94,10 @@ class Moored:
     def subjects(self) -> Subjects:
         """The data stored about people: find, export, erase."""
         outbox = None if self.host.database is None else self.outbox
-        kept = self.stores.credentials
+        kept_provider = self.stores.credentials
         # What is in memory only goes with the process.
-        stored = kept if hasattr(kept, "owners") else None
-        return Subjects(log=self.log, inbox=self.inbox, outbox=outbox, credentials=stored)
+        stored_provider = kept_provider if hasattr(kept_provider, "owners") else None
+        return Subjects(log=self.log, inbox=self.inbox, outbox=outbox, credentials=stored_provider)
 
     @property
     def stores(self) -> Stores:
@@ -216,9 +216,9 @@ class _Process:
 
     def close(self) -> None:
         """Close everything that was opened."""
-        for opened in (self.hub.made, self.stores.made):
-            if opened is not None:
-                opened.close()
+        for opened_hub in (self.hub.made, self.stores.made):
+            if opened_hub is not None:
+                opened_hub.close()
 
     def _hub(self) -> Hub:
         settings, stores = self._moored.settings, self.stores()
@@ -230,8 +230,12 @@ class _Process:
             "tenants": stores.tenants,
             **settings.ports,
         }
-        given: dict[str, Any] = {name: port for name, port in ports.items() if port is not None}
-        return moorage.open(settings.configuration, environment=settings.environment, **given)
+        given_fields: dict[str, Any] = {
+            name: port for name, port in ports.items() if port is not None
+        }
+        return moorage.open(
+            settings.configuration, environment=settings.environment, **given_fields
+        )
 
     def _inbox(self) -> WebhookInbox:
         inbox = WebhookInbox(self.hub(), self.stores().inbox)

@@ -59,9 +59,9 @@ class Stores:
     @cached_property
     def state(self) -> StateStorage:
         """Circuits, limits and idempotency keys."""
-        given = self._settings.state
-        if given is not None and self._settings.state_url is None:
-            return cast("StateStorage", given)
+        given_value = self._settings.state
+        if given_value is not None and self._settings.state_url is None:
+            return cast("StateStorage", given_value)
         if self._places.state is None:
             return self._beside_host()
         return cast("StateStorage", open_storage(self._places.state))
@@ -71,7 +71,7 @@ class Stores:
         """The URL of the same, where it has one."""
         if self._settings.state is not None and self._settings.state_url is None:
             return None
-        return self._places.state or _plain(self._database)
+        return self._places.state or _plain_url(self._database)
 
     @cached_property
     def log(self) -> IntegrationLogger:
@@ -149,20 +149,20 @@ class Stores:
 
     def migrate(self) -> None:
         """Make the tables and files that are missing."""
-        for one in (self.state, self.credentials, self.tenants):
-            make = getattr(one, "migrate", None)
+        for storage in (self.state, self.credentials, self.tenants):
+            make = getattr(storage, "migrate", None)
             if make is not None:
                 make()
         if self._places.memory and self._host.database is None:
             return
-        ours = self._tables
+        own_tables = self._tables
         if self._places.aside is None:
-            every = (ours.log, ours.inbox, ours.outbox, ours.lanes)
-            self._database.create(ours.log.metadata, every)
+            every = (own_tables.log, own_tables.inbox, own_tables.outbox, own_tables.lanes)
+            self._database.create(own_tables.log.metadata, every)
             return
-        self._aside.create(ours.log.metadata, (ours.log, ours.inbox))
+        self._aside.create(own_tables.log.metadata, (own_tables.log, own_tables.inbox))
         if self._host.database is not None:
-            self._database.create(ours.outbox.metadata, (ours.outbox, ours.lanes))
+            self._database.create(own_tables.outbox.metadata, (own_tables.outbox, own_tables.lanes))
 
     def close(self) -> None:
         """Close everything that was opened."""
@@ -175,8 +175,8 @@ class Stores:
 
     @cached_property
     def _aside(self) -> Database:
-        aside = self._places.aside
-        return self._database if aside is None else Database(f"sqlite:///{aside}")
+        separate_text = self._places.aside
+        return self._database if separate_text is None else Database(f"sqlite:///{separate_text}")
 
     @property
     def _database(self) -> Database:
@@ -251,9 +251,9 @@ def _no_session() -> NoReturn:
 def _reachable(database: Database) -> Any:
     """The options with which moorage's stores connect to the host's database."""
     engine = database.engine
-    return engine if engine.dialect.driver in _SHARED_DRIVERS else _plain(database)
+    return engine if engine.dialect.driver in _SHARED_DRIVERS else _plain_url(database)
 
 
-def _plain(database: Database) -> str:
+def _plain_url(database: Database) -> str:
     """The URL with moorage's driver in place of the host's."""
     return database.engine.url.set(drivername=database.kind).render_as_string(hide_password=False)

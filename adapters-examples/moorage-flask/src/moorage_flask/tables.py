@@ -68,15 +68,15 @@ def tables(
     """
     metadata = MetaData() if metadata is None else metadata
     return Tables(
-        log=_log(metadata, f"{prefix}log", schema),
+        log=_log_table(metadata, f"{prefix}log", schema),
         inbox=_entries(metadata, f"{prefix}inbox", schema),
         outbox=_entries(metadata, f"{prefix}outbox", schema),
         lanes=_lanes(metadata, f"{prefix}lane", schema),
     )
 
 
-def _log(metadata: MetaData, name: str, schema: str | None) -> Table:
-    return _declared(
+def _log_table(metadata: MetaData, name: str, schema: str | None) -> Table:
+    return _declared_table(
         metadata,
         name,
         schema,
@@ -115,7 +115,7 @@ def _log(metadata: MetaData, name: str, schema: str | None) -> Table:
 
 
 def _entries(metadata: MetaData, name: str, schema: str | None) -> Table:
-    return _declared(
+    return _declared_table(
         metadata,
         name,
         schema,
@@ -147,10 +147,10 @@ def _entries(metadata: MetaData, name: str, schema: str | None) -> Table:
 
 def _lanes(metadata: MetaData, name: str, schema: str | None) -> Table:
     number = Column("number", _NUMBER, primary_key=True, autoincrement=False)
-    return _declared(metadata, name, schema, number)
+    return _declared_table(metadata, name, schema, number)
 
 
-def _declared(metadata: MetaData, name: str, schema: str | None, *parts: Any) -> Table:
+def _declared_table(metadata: MetaData, name: str, schema: str | None, *parts: Any) -> Table:
     found = metadata.tables.get(f"{schema}.{name}" if schema else name)
     if found is not None:
         return found

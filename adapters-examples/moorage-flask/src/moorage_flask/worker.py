@@ -31,9 +31,9 @@ def steps(moored: Moored, limit: int) -> list[Step]:
         moored: whose.
         limit: how many of each at most.
     """
-    taken: list[Step] = []
+    taken_functions: list[Step] = []
     if moored.handled:
-        taken.append(lambda: moored.inbox.handle(limit=limit))
+        taken_functions.append(lambda: moored.inbox.handle(limit=limit))
     if moored.host.database is not None:
         settle = at_times(lambda: moored.hub.settle_payments(limit=_AT_ONCE), _SETTLING)
 
@@ -41,8 +41,8 @@ def steps(moored: Moored, limit: int) -> list[Step]:
             settle()
             return moored.outbox.deliver(moored.hub, limit=limit)
 
-        taken.append(make_calls)
-    return taken
+        taken_functions.append(make_calls)
+    return taken_functions
 
 
 def deliver(moored: Moored, *, limit: int = 100) -> list[Handled | Delivered]:
@@ -56,6 +56,6 @@ def tidy(moored: Moored) -> int:
     Of webhooks and calls only those go that have come to their end. How old something is the store
     says, and not the clock of whoever tidies.
     """
-    before = moored.stores.inbox.now() - timedelta(days=moored.settings.keep)
-    gone = moored.log.remove(LogQuery(until=before)) + moored.inbox.forget(before)
-    return gone if moored.host.database is None else gone + moored.outbox.forget(before)
+    previous_time = moored.stores.inbox.now() - timedelta(days=moored.settings.keep)
+    gone = moored.log.remove(LogQuery(until=previous_time)) + moored.inbox.forget(previous_time)
+    return gone if moored.host.database is None else gone + moored.outbox.forget(previous_time)

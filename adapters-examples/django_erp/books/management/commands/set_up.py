@@ -31,14 +31,14 @@ class Command(BaseCommand):
     @transaction.atomic
     def _fill(self) -> None:
         told = json.loads(Path(settings.SEED).read_text())
-        for one in told["companies"]:
-            Company.objects.get_or_create(slug=one["slug"], defaults=one)
-        for one in told["means"]:
-            Means.objects.get_or_create(**one)
-        for one in told["customers"]:
-            fields = {**one, "company": Company.objects.get(slug=one["company"])}
-            Customer.objects.get_or_create(email=one["email"], defaults=fields)
-        for one in told["invoices"]:
-            customer = Customer.objects.get(email=one["customer"])
-            fields = {**one, "customer": customer, "company": customer.company}
-            Invoice.objects.get_or_create(number=one["number"], defaults=fields)
+        for value in told["companies"]:
+            Company.objects.get_or_create(slug=value["slug"], defaults=value)
+        for value in told["means"]:
+            Means.objects.get_or_create(**value)
+        for value in told["customers"]:
+            fields = {**value, "company": Company.objects.get(slug=value["company"])}
+            Customer.objects.get_or_create(email=value["email"], defaults=fields)
+        for value in told["invoices"]:
+            customer = Customer.objects.get(email=value["customer"])
+            fields = {**value, "customer": customer, "company": customer.company}
+            Invoice.objects.get_or_create(number=value["number"], defaults=fields)

@@ -43,9 +43,9 @@ class Command(BaseCommand):
             ("export", "print all that is kept of somebody, as JSON"),
             ("erase", "erase all that is kept of somebody"),
         ):
-            whose = commands.add_parser(name, help=does)
-            whose.add_argument("--subject")
-            whose.add_argument("--tenant")
+            owner_value = commands.add_parser(name, help=does)
+            owner_value.add_argument("--subject")
+            owner_value.add_argument("--tenant")
         commands.add_parser("housekeep", help="forget what is older than the settings say")
 
     def run_from_argv(self, argv: list[str]) -> None:
@@ -70,7 +70,7 @@ class Command(BaseCommand):
         if options["once"]:
             worker.settle()
             rounds = worker.deliver()
-            done = sum(one.done for one in rounds)
+            done = sum(value.done for value in rounds)
             self.stdout.write(f"{done} done, {sum(map(len, rounds)) - done} not.")
             return
         with stopping() as stop:
@@ -85,8 +85,8 @@ class Command(BaseCommand):
         self.stdout.write(subjects.export(subject=options["subject"], tenant=options["tenant"]))
 
     def _erase(self, options: dict[str, Any]) -> None:
-        gone = subjects.erase(subject=options["subject"], tenant=options["tenant"])
-        self.stdout.write(json.dumps(gone))
+        lost_counts = subjects.erase(subject=options["subject"], tenant=options["tenant"])
+        self.stdout.write(json.dumps(lost_counts))
 
     def _housekeep(self, _: dict[str, Any]) -> None:
         self.stdout.write(f"{worker.tidy()} forgotten.")
