@@ -87,7 +87,7 @@ def _starts(
         table = compare(
             None,
             [
-                Contender(name, _started(folder, environment, arguments))
+                Contender(name, _start_command(folder, environment, arguments))
                 for name, arguments in contenders.items()
             ],
             rounds=min(rounds, _ROUNDS),
@@ -97,7 +97,9 @@ def _starts(
     return Comparison(title, table, target, more=True)
 
 
-def _started(folder: str, environment: Mapping[str, str], arguments: tuple[str, ...]) -> Block:
+def _start_command(
+    folder: str, environment: Mapping[str, str], arguments: tuple[str, ...]
+) -> Block:
     def block(calls: int, read: Read) -> float:
         start = read()
         for _ in range(calls):

@@ -46,8 +46,8 @@ class Clock:
 
 
 def _worked_by_children() -> float:
-    used = getrusage(RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    used_numbers = getrusage(RUSAGE_CHILDREN)
+    return used_numbers.ru_utime + used_numbers.ru_stime
 
 
 PROCESSOR: Final = Clock("processor time", time.process_time)
@@ -147,14 +147,14 @@ def async_block(
     """A block of asynchronous calls, one after another in one task of `loop`."""
 
     def block(calls: int, read: Read) -> float:
-        async def timed() -> float:
+        async def timed_run() -> float:
             numbers = range(calls)
             start = read()
             for _ in numbers:
                 await function()
             return read() - start
 
-        return loop.run_until_complete(timed())
+        return loop.run_until_complete(timed_run())
 
     return block
 
@@ -184,8 +184,8 @@ def compare(
         dice.shuffle(order)
         empty = 0.0 if bare is None else bare(bare_calls, clock.read) / bare_calls
         for name in order:
-            took = blocks[name](sizes[name], clock.read)
-            costs[name].append(took / sizes[name] - empty)
+            duration = blocks[name](sizes[name], clock.read)
+            costs[name].append(duration / sizes[name] - empty)
         gc.collect(0)
 
     gc.collect()
@@ -225,9 +225,9 @@ def calls_per_block(block: Block, read: Read, seconds: float) -> int:
     blocks of few calls cost more per call.
     """
     calls = 1
-    while (took := min(block(calls, read) for _ in range(_REPEATS))) < seconds / 4:
+    while (duration := min(block(calls, read) for _ in range(_REPEATS))) < seconds / 4:
         calls *= 2
-    return max(1, int(calls * seconds / took))
+    return max(1, int(calls * seconds / duration))
 
 
 def summary(values: Sequence[float], dice: random.Random) -> Figure:

@@ -56,15 +56,15 @@ def _bare_pyreqwest(url: str, authority: bytes | None) -> Callable[[], object]:
 
 def http_client(url: str, trust: ssl.SSLContext | None) -> Callable[[], object]:
     """A GET request by `http.client` of the standard library, over one connection."""
-    where = urlsplit(url)
+    locations = urlsplit(url)
     connection = (
-        http.client.HTTPConnection(where.netloc, timeout=SECONDS)
+        http.client.HTTPConnection(locations.netloc, timeout=SECONDS)
         if trust is None
-        else http.client.HTTPSConnection(where.netloc, timeout=SECONDS, context=trust)
+        else http.client.HTTPSConnection(locations.netloc, timeout=SECONDS, context=trust)
     )
 
     def ask() -> object:
-        connection.request("GET", where.path)
+        connection.request("GET", locations.path)
         answer = connection.getresponse()
         return answer.status, answer.getheaders(), answer.read()
 
@@ -91,7 +91,7 @@ def _httpx2(url: str, trust: ssl.SSLContext | None) -> Callable[[], object]:
     return ask
 
 
-def _ours(client: HttpClient | AsyncHttpClient, url: str) -> Callable[[], Any]:
+def _moorage_client(client: HttpClient | AsyncHttpClient, url: str) -> Callable[[], Any]:
     return lambda: client.send(GET, url, TIMEOUTS)
 
 
@@ -101,8 +101,13 @@ def _sync(rounds: int, clock: Clock, *, secure: bool) -> Comparison:
         authority = None if tls is None else Path(str(tls.authorities)).read_bytes()
         contenders = [
             Contender("http.client", sync_block(http_client(url, trust))),
-            Contender("StdlibHttpClient", sync_block(_ours(StdlibHttpClient(tls=tls), url))),
-            Contender("PyreqwestHttpClient", sync_block(_ours(PyreqwestHttpClient(tls=tls), url))),
+            Contender(
+                "StdlibHttpClient", sync_block(_moorage_client(StdlibHttpClient(tls=tls), url))
+            ),
+            Contender(
+                "PyreqwestHttpClient",
+                sync_block(_moorage_client(PyreqwestHttpClient(tls=tls), url)),
+            ),
             Contender("pyreqwest, bare", sync_block(_bare_pyreqwest(url, authority))),
             Contender("urllib3, bare", sync_block(_urllib3(url, trust))),
             Contender("httpx2, bare", sync_block(_httpx2(url, trust))),
@@ -118,20 +123,20 @@ def _async(rounds: int, clock: Clock, *, secure: bool) -> Comparison:
         builder = ClientBuilder()
         if tls is not None:
             builder = builder.add_root_certificate_pem(Path(str(tls.authorities)).read_bytes())
-        bare, timeout = builder.build(), timedelta(seconds=SECONDS)
+        bare_client, timeout = builder.build(), timedelta(seconds=SECONDS)
 
         async def ask_pyreqwest() -> object:
-            answer = await bare.get(url).timeout(timeout).build().send()
+            answer = await bare_client.get(url).timeout(timeout).build().send()
             return answer.status, list(answer.headers.items()), bytes(await answer.bytes())
 
-        async def begin() -> tuple[Any, Any]:
+        async def start_client() -> tuple[Any, Any]:
             connector = aiohttp.TCPConnector(ssl=trust or True)
             total = aiohttp.ClientTimeout(total=SECONDS)
             session = aiohttp.ClientSession(connector=connector, timeout=total)
             limits = httpx2.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE)
             return session, httpx2.AsyncClient(verify=trust or True, timeout=SECONDS, limits=limits)
 
-        session, httpx = loop.run_until_complete(begin())
+        session, httpx = loop.run_until_complete(start_client())
 
         async def ask_aiohttp() -> object:
             async with session.get(url) as answer:
@@ -144,15 +149,16 @@ def _async(rounds: int, clock: Clock, *, secure: bool) -> Comparison:
         contenders = [
             Contender("http.client, one at a time", sync_block(http_client(url, trust))),
             Contender(
-                "AsyncStdlibHttpClient", _at_once(_ours(AsyncStdlibHttpClient(tls=tls), url), loop)
+                "AsyncStdlibHttpClient",
+                _concurrent_calls(_moorage_client(AsyncStdlibHttpClient(tls=tls), url), loop),
             ),
             Contender(
                 "AsyncPyreqwestHttpClient",
-                _at_once(_ours(AsyncPyreqwestHttpClient(tls=tls), url), loop),
+                _concurrent_calls(_moorage_client(AsyncPyreqwestHttpClient(tls=tls), url), loop),
             ),
-            Contender("pyreqwest, bare", _at_once(ask_pyreqwest, loop)),
-            Contender("aiohttp, bare", _at_once(ask_aiohttp, loop)),
-            Contender("httpx2, bare", _at_once(ask_httpx, loop)),
+            Contender("pyreqwest, bare", _concurrent_calls(ask_pyreqwest, loop)),
+            Contender("aiohttp, bare", _concurrent_calls(ask_aiohttp, loop)),
+            Contender("httpx2, bare", _concurrent_calls(ask_httpx, loop)),
         ]
         rows = compare(None, contenders, rounds=rounds, clock=clock, block_seconds=0.05)
         loop.run_until_complete(session.close())
@@ -173,22 +179,24 @@ def _vendor(stack: ExitStack, *, secure: bool) -> tuple[str, Tls | None, ssl.SSL
     return f"{url}/rates", Tls(authorities=str(certificate)), trust
 
 
-def _at_once(ask: Callable[[], Awaitable[object]], loop: asyncio.AbstractEventLoop) -> Block:
+def _concurrent_calls(
+    ask: Callable[[], Awaitable[object]], loop: asyncio.AbstractEventLoop
+) -> Block:
     """A block of calls, so many of them at any time."""
 
     def block(calls: int, read: Read) -> float:
         each = max(1, calls // AT_ONCE)
 
-        async def some() -> None:
+        async def run_share() -> None:
             for _ in range(each):
                 await ask()
 
-        async def timed() -> float:
+        async def timed_run() -> float:
             start = read()
-            await asyncio.gather(*(some() for _ in range(AT_ONCE)))
+            await asyncio.gather(*(run_share() for _ in range(AT_ONCE)))
             return (read() - start) * calls / (each * AT_ONCE)
 
-        return loop.run_until_complete(timed())
+        return loop.run_until_complete(timed_run())
 
     return block
 

@@ -54,13 +54,18 @@ def _service(url: str) -> Service:
 
 
 def _sync(rounds: int, clock: Clock) -> Comparison:
-    with Vendor() as url, StdlibHttpClient() as bare, ConnectorManager([_service(url)]) as manager:
+    with (
+        Vendor() as url,
+        StdlibHttpClient() as bare_client,
+        ConnectorManager([_service(url)]) as manager,
+    ):
         request, timeouts = Request.get("/rates"), Timeouts(total=30.0)
         rows = compare(
             None,
             [
                 Contender(
-                    "bare client", sync_block(lambda: bare.send(request, url + "/rates", timeouts))
+                    "bare client",
+                    sync_block(lambda: bare_client.send(request, url + "/rates", timeouts)),
                 ),
                 Contender(
                     "ConnectorManager.call", sync_block(lambda: manager.call("ours", request))
@@ -75,7 +80,7 @@ def _sync(rounds: int, clock: Clock) -> Comparison:
 
 def _async(rounds: int, clock: Clock) -> Comparison:
     loop = asyncio.new_event_loop()
-    bare = AsyncStdlibHttpClient()
+    bare_client = AsyncStdlibHttpClient()
     with Vendor() as url:
         manager = AsyncConnectorManager([_service(url)])
         request, timeouts = Request.get("/rates"), Timeouts(total=30.0)
@@ -84,7 +89,7 @@ def _async(rounds: int, clock: Clock) -> Comparison:
             [
                 Contender(
                     "bare client",
-                    async_block(lambda: bare.send(request, url + "/rates", timeouts), loop),
+                    async_block(lambda: bare_client.send(request, url + "/rates", timeouts), loop),
                 ),
                 Contender(
                     "AsyncConnectorManager.call",
@@ -96,7 +101,7 @@ def _async(rounds: int, clock: Clock) -> Comparison:
             block_seconds=0.03,
         )
         loop.run_until_complete(manager.close())
-        loop.run_until_complete(bare.close())
+        loop.run_until_complete(bare_client.close())
     loop.close()
     return Comparison("manager over its bare client, async", rows, Target(20, 8, more=True))
 

@@ -54,20 +54,20 @@ def _outbox(store: SqlOutbox) -> Block:
 
     def block(calls: int, read: Read) -> float:
         with psycopg.connect(POSTGRES) as connection:
-            within = outbox.within(connection)
+            inner_outbox = outbox.within(connection)
             for number in range(calls):
-                within.put_request("shop", Request.post("/orders", json=number))
+                inner_outbox.put_request("shop", Request.post("/orders", json=number))
         start = read()
         done = outbox.deliver(hub, limit=_MANY).done
-        took = read() - start
+        duration = read() - start
         if done != calls:
             raise RuntimeError(f"{done} of {calls} calls were made")
-        return took
+        return duration
 
     return block
 
 
-def _settled(store: SqlOutbox) -> None:
+def _settle_entries(store: SqlOutbox) -> None:
     """Give the outbox a past."""
     table = f"{PREFIX}old_outbox"
     with psycopg.connect(POSTGRES, autocommit=True) as connection:
@@ -86,15 +86,15 @@ def _procrastinate(loop: asyncio.AbstractEventLoop) -> tuple[Block, Callable[[],
     app = App(connector=PsycopgConnector(conninfo=POSTGRES, kwargs={"options": _options()}))
 
     @app.task(name="nothing")
-    async def nothing(number: int) -> None:
+    async def empty_call(number: int) -> None:
         """The call that is put off."""
 
-    async def opened() -> None:
+    async def open_connection() -> None:
         await app.open_async()
         await app.schema_manager.apply_schema_async()
 
     async def run(calls: int, read: Read) -> float:
-        await nothing.batch_defer_async(*({"number": number} for number in range(calls)))
+        await empty_call.batch_defer_async(*({"number": number} for number in range(calls)))
         start = read()
         await app.run_worker_async(
             wait=False, concurrency=1, listen_notify=False, install_signal_handlers=False
@@ -102,7 +102,7 @@ def _procrastinate(loop: asyncio.AbstractEventLoop) -> tuple[Block, Callable[[],
         return read() - start
 
     try:
-        loop.run_until_complete(opened())
+        loop.run_until_complete(open_connection())
     except ConnectorException as error:
         raise RuntimeError("procrastinate's tables could not be created") from error
     return (
@@ -146,29 +146,29 @@ def outbox_in_postgresql(rounds: int) -> Comparison:
         connection.execute(f"CREATE SCHEMA {SCHEMA}")
         for name in ("outbox", "old_outbox"):
             connection.execute(f"DROP TABLE IF EXISTS {PREFIX}{name}")
-    peer, ends = _procrastinate(loop)
+    peer, end_function = _procrastinate(loop)
     with (
-        SqlOutbox(POSTGRES, prefix=PREFIX, create=True) as new,
-        SqlOutbox(POSTGRES, prefix=f"{PREFIX}old_", create=True) as old,
+        SqlOutbox(POSTGRES, prefix=PREFIX, create=True) as new_outbox,
+        SqlOutbox(POSTGRES, prefix=f"{PREFIX}old_", create=True) as old_outbox,
         closing(_celery()) as celery,
     ):
-        new.migrate()
-        old.migrate()
-        _settled(old)
+        new_outbox.migrate()
+        old_outbox.migrate()
+        _settle_entries(old_outbox)
         rows = compare(
             None,
             [
                 Contender("procrastinate", peer),
                 Contender("Celery over Redis", next(celery)),
-                Contender("moorage, beside a million that are done", _outbox(old)),
-                Contender("moorage", _outbox(new)),
+                Contender("moorage, beside a million that are done", _outbox(old_outbox)),
+                Contender("moorage", _outbox(new_outbox)),
             ],
             rounds=min(rounds, 12),
             clock=ELAPSED,
             block_seconds=0.5,
         )
         next(celery, None)
-    ends()
+    end_function()
     with psycopg.connect(POSTGRES, autocommit=True) as connection:
         connection.execute(f"DROP SCHEMA {SCHEMA} CASCADE")
         for name in ("outbox", "old_outbox"):

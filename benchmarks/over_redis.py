@@ -56,19 +56,19 @@ def _limits() -> Callable[[], bool]:
     return lambda: strategy.hit(item, "moorage-bench")
 
 
-def _usual() -> Callable[[], None]:
+def _usual_script() -> Callable[[], None]:
     hit = _limits()
     client = redis.Redis.from_url(URL)
     state = pybreaker.CircuitRedisStorage(pybreaker.STATE_CLOSED, client, namespace="moorage-bench")
     breaker = pybreaker.CircuitBreaker(fail_max=5, state_storage=state)
 
     @stamina.retry(on=OSError, attempts=3, timeout=30.0)
-    def usual() -> None:
+    def usual_call() -> None:
         if not hit():
             raise RuntimeError
         breaker.call(nothing)
 
-    return usual
+    return usual_call
 
 
 def _service(name: str, **more: Any) -> Service:
@@ -93,7 +93,7 @@ def redis_full_stack(rounds: int) -> Comparison:
                 Contender(
                     "one INCRBY of redis-py", sync_block(lambda: client.incrby("moorage-bench", 1))
                 ),
-                Contender("pybreaker + limits + stamina", sync_block(_usual())),
+                Contender("pybreaker + limits + stamina", sync_block(_usual_script())),
                 Contender("moorage with an idempotency key", sync_block(with_key)),
                 Contender(
                     "moorage with a budget", sync_block(lambda: manager.run("budgeted", nothing))
@@ -119,7 +119,7 @@ def redis_limiter(rounds: int) -> Comparison:
         store=throttled.RedisStore(server=URL),
     )
     with RedisStorage(URL, timeout=PATIENT) as state:
-        ours = RateLimiter(RateLimitConfig.per_second(PLENTY, burst=AHEAD), storage=state)
+        own_limiter = RateLimiter(RateLimitConfig.per_second(PLENTY, burst=AHEAD), storage=state)
         rows = compare(
             None,
             [
@@ -128,7 +128,7 @@ def redis_limiter(rounds: int) -> Comparison:
                 ),
                 Contender("throttled (GCRA)", sync_block(gcra.limit)),
                 Contender("limits (fixed window)", sync_block(_limits())),
-                Contender("moorage", sync_block(ours.acquire)),
+                Contender("moorage", sync_block(own_limiter.acquire)),
             ],
             rounds=rounds,
             clock=ELAPSED,
@@ -143,14 +143,14 @@ def redis_lease(rounds: int) -> Comparison:
     client = redis.Redis.from_url(URL)
     with RedisStorage(URL, timeout=PATIENT) as state:
         limit = RateLimitConfig.per_second(PLENTY, burst=AHEAD)
-        ours = RateLimiter(limit, storage=state, name="leased", lease=20)
+        own_limiter = RateLimiter(limit, storage=state, name="leased", lease=20)
         rows = compare(
             None,
             [
                 Contender(
                     "one INCRBY of redis-py", sync_block(lambda: client.incrby("moorage-bench", 1))
                 ),
-                Contender("moorage, lease=20", sync_block(ours.acquire)),
+                Contender("moorage, lease=20", sync_block(own_limiter.acquire)),
             ],
             rounds=rounds,
             clock=ELAPSED,
@@ -177,9 +177,9 @@ def redis_together(rounds: int) -> Comparison:
         None,
         [
             Contender("one INCRBY of redis-py, alone", async_block(increment, loop)),
-            Contender("one INCRBY, 50 at once", _at_once(increment, loop)),
+            Contender("one INCRBY, 50 at once", _concurrent_calls(increment, loop)),
             Contender("moorage full stack, alone", async_block(protect, loop)),
-            Contender("moorage full stack, 50 at once", _at_once(protect, loop)),
+            Contender("moorage full stack, 50 at once", _concurrent_calls(protect, loop)),
         ],
         rounds=rounds,
         clock=ELAPSED,
@@ -192,21 +192,23 @@ def redis_together(rounds: int) -> Comparison:
     return Comparison("fifty at once over Redis, async", rows, Target(0.8, 0.6))
 
 
-def _at_once(function: Callable[[], Awaitable[object]], loop: asyncio.AbstractEventLoop) -> Block:
+def _concurrent_calls(
+    function: Callable[[], Awaitable[object]], loop: asyncio.AbstractEventLoop
+) -> Block:
     """A block of calls, by fifty tasks at once."""
 
     async def caller(calls: int) -> None:
         for _ in range(calls):
             await function()
 
-    async def timed(each: int, read: Read) -> float:
+    async def timed_run(each: int, read: Read) -> float:
         start = read()
         await asyncio.gather(*(caller(each) for _ in range(TOGETHER)))
         return read() - start
 
     def block(calls: int, read: Read) -> float:
         each = -(-calls // TOGETHER)
-        return loop.run_until_complete(timed(each, read)) * calls / (each * TOGETHER)
+        return loop.run_until_complete(timed_run(each, read)) * calls / (each * TOGETHER)
 
     return block
 

@@ -33,7 +33,7 @@ UPDATE = f"UPDATE {PREFIX}row SET value = value + 1 WHERE id = 7"
 TARGET = Target(2.5, 1.5)
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     """The call that is protected."""
 
 
@@ -48,7 +48,9 @@ def _service() -> Service:
 def _with_key(manager: ConnectorManager) -> Callable[[], object]:
     """A call with an idempotency key that no other call has."""
     numbers = iter(range(10**9))
-    return lambda: manager.run("ours", _nothing, idempotency_key=f"k{os.getpid()}-{next(numbers)}")
+    return lambda: manager.run(
+        "ours", _do_nothing, idempotency_key=f"k{os.getpid()}-{next(numbers)}"
+    )
 
 
 def _tables(cursor: Any) -> None:
@@ -74,31 +76,31 @@ def _update(cursor: psycopg.Cursor[Any], *, durable: bool = True) -> Callable[[]
 def over_postgresql(rounds: int) -> Comparison:
     """The full stack over PostgreSQL, per successful call."""
     with (
-        psycopg.connect(POSTGRES, autocommit=True) as one,
-        psycopg.connect(POSTGRES, autocommit=True) as other,
+        psycopg.connect(POSTGRES, autocommit=True) as connection,
+        psycopg.connect(POSTGRES, autocommit=True) as other_connection,
     ):
-        _tables(one)
+        _tables(connection)
         with SqlStorage(POSTGRES, prefix=PREFIX, timeout=5, create=True) as store:
             manager = ConnectorManager([_service()], state=store)
             rows = compare(
                 None,
                 [
-                    Contender("an update, committed", sync_block(_update(one.cursor()))),
+                    Contender("an update, committed", sync_block(_update(connection.cursor()))),
                     Contender(
                         "an update that does not wait for the disk",
-                        sync_block(_update(other.cursor(), durable=False)),
+                        sync_block(_update(other_connection.cursor(), durable=False)),
                     ),
                     Contender(
                         "moorage, with an idempotency key",
                         sync_block(_with_key(manager)),
                     ),
-                    Contender("moorage", sync_block(lambda: manager.run("ours", _nothing))),
+                    Contender("moorage", sync_block(lambda: manager.run("ours", _do_nothing))),
                 ],
                 rounds=min(rounds, 20),
                 clock=ELAPSED,
                 block_seconds=0.05,
             )
-        _tables(one)
+        _tables(connection)
     return Comparison("full stack over PostgreSQL, sync", rows, TARGET)
 
 
@@ -108,8 +110,8 @@ def over_postgresql_async(rounds: int) -> Comparison:
     store = AsyncSqlStorage(POSTGRES, prefix=PREFIX, timeout=5, create=True)
 
     async def connected(*, durable: bool) -> Callable[[], Any]:
-        one = await psycopg.AsyncConnection.connect(POSTGRES, autocommit=True)
-        cursor = one.cursor()
+        single_connection = await psycopg.AsyncConnection.connect(POSTGRES, autocommit=True)
+        cursor = single_connection.cursor()
         if not durable:
             await cursor.execute("SET synchronous_commit = off")
 
@@ -119,8 +121,8 @@ def over_postgresql_async(rounds: int) -> Comparison:
 
         return update
 
-    with psycopg.connect(POSTGRES, autocommit=True) as one:
-        _tables(one)
+    with psycopg.connect(POSTGRES, autocommit=True) as connection:
+        _tables(connection)
         manager = AsyncConnectorManager([_service()], state=store)
         rows = compare(
             None,
@@ -142,7 +144,7 @@ def over_postgresql_async(rounds: int) -> Comparison:
             block_seconds=0.05,
         )
         loop.run_until_complete(store.aclose())
-        _tables(one)
+        _tables(connection)
     loop.close()
     return Comparison("full stack over PostgreSQL, async", rows, TARGET)
 
@@ -167,7 +169,7 @@ def over_mariadb(rounds: int) -> Comparison:
             [
                 Contender("an update, committed", sync_block(lambda: cursor.execute(UPDATE))),
                 Contender("moorage, with an idempotency key", sync_block(_with_key(manager))),
-                Contender("moorage", sync_block(lambda: manager.run("ours", _nothing))),
+                Contender("moorage", sync_block(lambda: manager.run("ours", _do_nothing))),
             ],
             rounds=min(rounds, 20),
             clock=ELAPSED,

@@ -32,7 +32,7 @@ PLENTY = 1_000_000
 AHEAD = 1_000_000_000
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     """The call that is protected."""
 
 
@@ -64,17 +64,21 @@ def limiter_in_a_file(rounds: int) -> Comparison:
     )
 
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
+        home_directory = Path(folder)
         rates = [Rate(AHEAD, Duration.SECOND)]
-        bucket = SQLiteBucket.init_from_file(rates, db_path=str(home / "peer.db"))
-        with Limiter(bucket) as peer, SqliteStorage(home / "ours.db") as store:
-            ours = RateLimiter(RateLimitConfig.per_second(PLENTY, burst=AHEAD), storage=store)
+        bucket = SQLiteBucket.init_from_file(rates, db_path=str(home_directory / "peer.db"))
+        with Limiter(bucket) as peer, SqliteStorage(home_directory / "ours.db") as store:
+            own_limiter = RateLimiter(
+                RateLimitConfig.per_second(PLENTY, burst=AHEAD), storage=store
+            )
             rows = compare(
                 None,
                 [
                     Contender("pyrate-limiter", sync_block(lambda: peer.try_acquire("key"))),
-                    Contender("a bare transaction", sync_block(_transaction(home / "bare.db"))),
-                    Contender("moorage", sync_block(ours.acquire)),
+                    Contender(
+                        "a bare transaction", sync_block(_transaction(home_directory / "bare.db"))
+                    ),
+                    Contender("moorage", sync_block(own_limiter.acquire)),
                 ],
                 rounds=min(rounds, 20),
                 clock=ELAPSED,
@@ -103,7 +107,9 @@ def sqlite_keys(rounds: int) -> Comparison:
         table = compare(
             None,
             [
-                Contender("a durable transaction", sync_block(_durable(Path(folder) / "bare.db"))),
+                Contender(
+                    "a durable transaction", sync_block(_durable_insert(Path(folder) / "bare.db"))
+                ),
                 Contender("moorage", sync_block(lambda: _settle(store, next(numbers)))),
             ],
             rounds=min(rounds, 20),
@@ -113,7 +119,7 @@ def sqlite_keys(rounds: int) -> Comparison:
     return Comparison("an idempotency key in a SQLite file, sync", table)
 
 
-def _durable(path: Path) -> Callable[[], object]:
+def _durable_insert(path: Path) -> Callable[[], object]:
     """One row inserted by hand, in one transaction that waits for the disk."""
     file = sqlite3.connect(path, isolation_level=None).cursor()
     file.execute("PRAGMA journal_mode = WAL")
@@ -124,10 +130,10 @@ def _durable(path: Path) -> Callable[[], object]:
 
 def _settle(store: SqliteStorage, number: int) -> None:
     key = f"{{:ours}}:claim:{number}"
-    claimed = store.execute(
+    claimed_values = store.execute(
         Claim(key, fingerprint=b"f" * 32, owner=7, lease=DAY, ttl=DAY, target="", remembered=0)
     )
-    store.execute(complete(key, claimed.fence, b"a" * 500, ttl=DAY))
+    store.execute(complete(key, claimed_values.fence, b"a" * 500, ttl=DAY))
 
 
 def _shared_file(rounds: int, share: float, name: str) -> Comparison:
@@ -161,8 +167,8 @@ def _processes(stack: ExitStack, path: Path, number: int, share: float) -> Block
     def block(calls: int, read: Read) -> float:
         for worker in workers:
             print(max(calls, 100), file=worker.stdin, flush=True)
-        took = [item for worker in workers for item in json.loads(worker.stdout.readline())]  # type: ignore[union-attr]  # workers have pipes
-        return float(statistics.quantiles(took, n=100)[round(share * 100) - 1]) * calls
+        duration = [item for worker in workers for item in json.loads(worker.stdout.readline())]  # type: ignore[union-attr]  # workers have pipes
+        return float(statistics.quantiles(duration, n=100)[round(share * 100) - 1]) * calls
 
     return block
 
@@ -177,12 +183,12 @@ def _work(path: str) -> None:
     with SqliteStorage(path, timeout=5) as store:
         manager = ConnectorManager([service], state=store)
         for line in sys.stdin:
-            took = []
+            duration = []
             for _ in range(int(line)):
                 start = time.perf_counter()
-                manager.run("ours", _nothing)
-                took.append(time.perf_counter() - start)
-            print(json.dumps(took), flush=True)
+                manager.run("ours", _do_nothing)
+                duration.append(time.perf_counter() - start)
+            print(json.dumps(duration), flush=True)
 
 
 ALL = (limiter_in_a_file, sqlite_calls, sqlite_slow_calls, sqlite_keys)

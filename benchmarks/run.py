@@ -128,18 +128,18 @@ def text(name: str, comparison: Comparison) -> str:
 
 
 def _line(row: Row, *, more: bool) -> str:
-    beside = (
+    extra_text = (
         f"{row.more.median * 1e6:>+9.2f} µs [{row.more.low * 1e6:+.2f}, {row.more.high * 1e6:+.2f}]"
         if more
-        else f"{_shown(row.ratio, 1):>8} × [{row.ratio.low:.2f}, {row.ratio.high:.2f}]"
+        else f"{_format_figure(row.ratio, 1):>8} × [{row.ratio.low:.2f}, {row.ratio.high:.2f}]"
     )
     return (
-        f"  {row.name:<42}{_shown(row.cost, 1e6):>9} µs "
-        f"[{row.cost.low * 1e6:.2f}, {row.cost.high * 1e6:.2f}]{beside}"
+        f"  {row.name:<42}{_format_figure(row.cost, 1e6):>9} µs "
+        f"[{row.cost.low * 1e6:.2f}, {row.cost.high * 1e6:.2f}]{extra_text}"
     )
 
 
-def _shown(figure: Figure, unit: float) -> str:
+def _format_figure(figure: Figure, unit: float) -> str:
     return f"{figure.median * unit:.2f}"
 
 

@@ -85,22 +85,27 @@ def _body(size: str) -> bytes:
 
 def _signed_for_stripe(body: bytes) -> str:
     stamp = int(time.time())
-    signed = hmac.new(_SECRET.encode(), b"%d.%s" % (stamp, body), hashlib.sha256).hexdigest()
-    return f"t={stamp},v1={signed}"
+    signed_text = hmac.new(_SECRET.encode(), b"%d.%s" % (stamp, body), hashlib.sha256).hexdigest()
+    return f"t={stamp},v1={signed_text}"
 
 
 def _signature(size: str, rounds: int) -> Comparison:
     """Theirs is given the header's value, found already, and so are we in the row that counts."""
     body = _body(size)
     text, content = _signed_for_stripe(body), body.decode()
-    theirs = stripe.WebhookSignature.verify_header
+    foreign_value = stripe.WebhookSignature.verify_header
     peers = [
-        Contender("stripe", sync_block(lambda: theirs(body, text, _SECRET, _DAY))),
-        Contender("stripe, given text", sync_block(lambda: theirs(content, text, _SECRET, _DAY))),
+        Contender("stripe", sync_block(lambda: foreign_value(body, text, _SECRET, _DAY))),
+        Contender(
+            "stripe, given text", sync_block(lambda: foreign_value(content, text, _SECRET, _DAY))
+        ),
     ]
     headers = {"Stripe-Signature": text}
-    ours = [_ours("stripe", headers, body, among=among, read=False) for among in (False, True)]
-    return _compared(f"the signature of Stripe, {size}", peers, ours, rounds)
+    own_values = [
+        _moorage_contender("stripe", headers, body, among=among, read=False)
+        for among in (False, True)
+    ]
+    return _compared(f"the signature of Stripe, {size}", peers, own_values, rounds)
 
 
 def _stripe(size: str, rounds: int) -> Comparison:
@@ -108,44 +113,45 @@ def _stripe(size: str, rounds: int) -> Comparison:
     text = _signed_for_stripe(body)
     stripe.api_key = "unused"
 
-    def theirs() -> object:
+    def verify_by_library() -> object:
         return stripe.Webhook.construct_event(body, text, _SECRET, tolerance=_DAY)
 
-    peers = [Contender("stripe", sync_block(theirs))]
+    peers = [Contender("stripe", sync_block(verify_by_library))]
     headers = {"Stripe-Signature": text}
-    ours = [
-        _ours("stripe", headers, body),
-        _ours("stripe", headers, body, among=True),
-        _guarded("stripe", headers, body),
+    own_values = [
+        _moorage_contender("stripe", headers, body),
+        _moorage_contender("stripe", headers, body, among=True),
+        _guarded_contender("stripe", headers, body),
     ]
-    return _compared(f"a webhook of Stripe, {size}", peers, ours, rounds)
+    return _compared(f"a webhook of Stripe, {size}", peers, own_values, rounds)
 
 
 def _standard(size: str, rounds: int, *, read: bool) -> Comparison:
     body, stamp = _body(size), int(time.time())
     key = base64.b64decode(_SECRET.removeprefix("whsec_"))
-    signed = hmac.new(key, b"msg_1.%d.%s" % (stamp, body), hashlib.sha256).digest()
-    signature = "v1," + base64.b64encode(signed).decode()
+    signed_bytes = hmac.new(key, b"msg_1.%d.%s" % (stamp, body), hashlib.sha256).digest()
+    signature = "v1," + base64.b64encode(signed_bytes).decode()
     fields = {"id": "msg_1", "timestamp": str(stamp), "signature": signature}
     headers = {f"webhook-{name}": value for name, value in fields.items()}
-    named = {f"svix-{name}": value for name, value in fields.items()}
-    theirs, others = Webhook(_SECRET), svix.webhooks.Webhook(_SECRET)
+    named_values = {f"svix-{name}": value for name, value in fields.items()}
+    foreign_value, other_value = Webhook(_SECRET), svix.webhooks.Webhook(_SECRET)
     peers = [
         Contender(
             "standardwebhooks",
-            sync_block(lambda: theirs.verify(body, headers, json_parse=read)),
+            sync_block(lambda: foreign_value.verify(body, headers, json_parse=read)),
         ),
     ]
     if not read:
-        peers.append(Contender("svix", sync_block(lambda: others.verify(body, named))))
-    ours = [
-        _ours("standard-webhooks", headers, body, among=among, read=read) for among in (False, True)
+        peers.append(Contender("svix", sync_block(lambda: other_value.verify(body, named_values))))
+    own_values = [
+        _moorage_contender("standard-webhooks", headers, body, among=among, read=read)
+        for among in (False, True)
     ]
     title = "a Standard Webhook" if read else "the signature of a Standard Webhook"
-    return _compared(f"{title}, {size}", peers, ours, rounds)
+    return _compared(f"{title}, {size}", peers, own_values, rounds)
 
 
-def _ours(
+def _moorage_contender(
     scheme: str, headers: dict[str, str], body: bytes, *, among: bool = False, read: bool = True
 ) -> Contender:
     """Us without the guard against replays, which the others do not have.
@@ -155,29 +161,29 @@ def _ours(
     verifier = WebhookVerifier(scheme, _SECRET, replay_guard=False, tolerance=_DAY)
     value = _USUAL | headers if among else headers
 
-    def verified() -> object:
+    def verify_delivery() -> object:
         return verifier.verify(headers=value, body=body)
 
-    def known() -> object:
+    def verify_known_key() -> object:
         return verifier.verify(headers=value, body=body)[0].payload
 
     return Contender(
         "moorage, among eleven other headers" if among else "moorage",
-        sync_block(known if read else verified),
+        sync_block(verify_known_key if read else verify_delivery),
     )
 
 
-def _guarded(scheme: str, headers: dict[str, str], body: bytes) -> Contender:
+def _guarded_contender(scheme: str, headers: dict[str, str], body: bytes) -> Contender:
     """Us with the guard, in memory: the delivery is claimed, and given back for the next round."""
     verifier = WebhookVerifier(scheme, _SECRET, tolerance=_DAY)
     value = _USUAL | headers
 
-    def claimed() -> object:
+    def claim_delivery() -> object:
         events = verifier.verify(headers=value, body=body)
         verifier.release(events)
         return events
 
-    return Contender("moorage, claimed and released", sync_block(claimed))
+    return Contender("moorage, claimed and released", sync_block(claim_delivery))
 
 
 def _compared(title: str, peers: list[Contender], ours: list[Contender], rounds: int) -> Comparison:

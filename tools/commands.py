@@ -83,6 +83,6 @@ def _table(app: App) -> Iterator[str]:
 
 def _row(argument: Argument) -> str:
     names = ", ".join(f"`{name}`" for name in argument.names)
-    needed = "needed" if argument.required else ""
+    needed_text = "needed" if argument.required else ""
     about = " ".join((argument.parameter.help or "").split())
-    return f"| {names} | {needed} | {about} |".replace("…|", "… |")
+    return f"| {names} | {needed_text} | {about} |".replace("…|", "… |")

@@ -32,16 +32,18 @@ _TENANTS: Final = (
 
 def page() -> str:
     """The page, as markdown."""
-    inside: dict[str, Table] = {}
+    inner_tables: dict[str, Table] = {}
     parts = [_ABOUT]
-    plain = {n: field for n, field in CONFIGURATION.fields.items() if _inner(field.shape) is None}
-    parts.append(_section("At the top", Table("", CONFIGURATION.about, plain), inside))
+    plain_fields = {
+        n: field for n, field in CONFIGURATION.fields.items() if _nested_shape(field.shape) is None
+    }
+    parts.append(_section("At the top", Table("", CONFIGURATION.about, plain_fields), inner_tables))
     for name, field in CONFIGURATION.fields.items():
-        parts += _sections(name, field, inside)
-    done: list[str] = []
-    while left := [name for name in inside if name not in done]:
-        parts += [_section(name, inside[name], inside) for name in left]
-        done += left
+        parts += _sections(name, field, inner_tables)
+    finished_texts: list[str] = []
+    while remaining_texts := [name for name in inner_tables if name not in finished_texts]:
+        parts += [_section(name, inner_tables[name], inner_tables) for name in remaining_texts]
+        finished_texts += remaining_texts
     return "\n".join(parts)
 
 
@@ -55,11 +57,11 @@ def on_files(files: Any, config: Any) -> Any:
 
 def _sections(name: str, field: Field, inside: dict[str, Table]) -> Iterator[str]:
     """The sections of a name at the top."""
-    inner = _inner(field.shape)
-    path = f"{name}.<name>" if isinstance(_bare(field.shape), Named) else name
+    inner = _nested_shape(field.shape)
+    path = f"{name}.<name>" if isinstance(_unwrapped_shape(field.shape), Named) else name
     if isinstance(inner, Kinded):
         for kind in inner.names():
-            yield _kind(path, kind, inner, inside)
+            yield _type_name(path, kind, inner, inside)
     elif name == "tenants":
         yield f"## `[{path}]`\n\n{_TENANTS}\n"
     elif name == next(iter(CONTRACTS)):
@@ -69,7 +71,7 @@ def _sections(name: str, field: Field, inside: dict[str, Table]) -> Iterator[str
         yield _section(f"`[{path}]`", inner, inside)
 
 
-def _kind(path: str, kind: str, shape: Kinded, inside: dict[str, Table]) -> str:
+def _type_name(path: str, kind: str, shape: Kinded, inside: dict[str, Table]) -> str:
     table = shape.table(kind)
     common = _settings() if shape.named else {}
     custom = {name: field for name, field in table.fields.items() if common.get(name) != field}
@@ -78,12 +80,12 @@ def _kind(path: str, kind: str, shape: Kinded, inside: dict[str, Table]) -> str:
 
 
 def _settings() -> dict[str, Field]:
-    return dict(_table(_inner(CONFIGURATION.fields["services"].shape)).fields)
+    return dict(_table(_nested_shape(CONFIGURATION.fields["services"].shape)).fields)
 
 
-def _inner(shape: Shape) -> Table | Kinded | None:
+def _nested_shape(shape: Shape) -> Table | Kinded | None:
     """The shape of a nested table, single or by name; None for a value."""
-    bare = _bare(shape)
+    bare = _unwrapped_shape(shape)
     inner = bare.of if isinstance(bare, Named) else bare
     return inner if isinstance(inner, (Table, Kinded)) else None
 
@@ -93,7 +95,7 @@ def _table(shape: Table | Kinded | None) -> Table:
     return shape
 
 
-def _bare(shape: Shape) -> Shape:
+def _unwrapped_shape(shape: Shape) -> Shape:
     return shape.of if isinstance(shape, Many) else shape
 
 
@@ -104,22 +106,22 @@ def _section(title: str, table: Table, inside: dict[str, Table]) -> str:
 
 
 def _row(name: str, field: Field, inside: dict[str, Table]) -> str:
-    inner = _bare(field.shape)
+    inner = _unwrapped_shape(field.shape)
     if isinstance(inner, Table):
         inside.setdefault(inner.name, inner)
-        several = "" if inner is field.shape else ", or a list of them"
-        what = f"a table, [{inner.name}](#{inner.name.lower()}){several}"
+        several_text = "" if inner is field.shape else ", or a list of them"
+        description = f"a table, [{inner.name}](#{inner.name.lower()}){several_text}"
     elif isinstance(inner, OneOf):
-        what = ", ".join(f"`{choice}`" for choice in inner.choices)
+        description = ", ".join(f"`{choice}`" for choice in inner.choices)
     else:
-        what = expectation(field.shape)
+        description = expectation(field.shape)
     default = "required" if field.required else ""
     if field.default not in {None, ""}:
-        default = f"`{_written(field.default)}`"
-    return f"| `{name}` | {_cell(what)} | {_cell(field.about)} | {default} |"
+        default = f"`{_default_text(field.default)}`"
+    return f"| `{name}` | {_cell(description)} | {_cell(field.about)} | {default} |"
 
 
-def _written(value: object) -> str:
+def _default_text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -144,16 +144,16 @@ def request_problems(
     parts = operation.parts
     described = {part["name"]: part for part in parts["parameters"] if part["in"] == "query"}
     query = dict(parse_qsl(urlsplit(exchange.url).query, keep_blank_values=True))
-    wrong = list(_wrong_names(description, described, query))
+    wrong_texts = list(_wrong_names(description, described, query))
     content = _content(description, parts.get("requestBody"), parts["parameters"])
     schema = _schema(content, exchange.request.headers.get("content-type"))
     body = as_bytes(exchange.request)
     if body and schema is not None:
         value = _value(description, schema, body, exchange.request.headers.get("content-type"))
-        wrong += problems_of(description, schema, value, "writeOnly")
+        wrong_texts += problems_of(description, schema, value, "writeOnly")
     elif body not in {b"", b"{}"}:
-        wrong.append("The body is not described.")
-    return wrong
+        wrong_texts.append("The body is not described.")
+    return wrong_texts
 
 
 def response_problems(
@@ -189,7 +189,7 @@ def problems_of(description: Description, schema: Json, value: Json, side: str) 
         side: "readOnly" if the value is a response, "writeOnly" if it is a request. A field of
             the other side may be missing although it is required.
     """
-    return list(_wrong(description, schema, value, "body", side))
+    return list(_schema_problems(description, schema, value, "body", side))
 
 
 def _content(description: Description, part: Json, parameters: Json) -> Json:
@@ -204,8 +204,8 @@ def _schema(content: Json, kind: str | None) -> Json:
     """The schema of a media type; any JSON stands for all."""
     name = (kind or "").partition(";")[0]
     for described, part in content.items():
-        plain = described.partition(";")[0]
-        if plain == name or ("json" in plain and "json" in name):
+        plain_value = described.partition(";")[0]
+        if plain_value == name or ("json" in plain_value and "json" in name):
             return part.get("schema")
     return None
 
@@ -214,16 +214,16 @@ def _value(description: Description, schema: Json, body: bytes, kind: str | None
     """The value of a body in JSON or of a form; the numbers of a form are read as described."""
     if not (kind or "").startswith(_FORM):
         return json.loads(body) if "json" in (kind or "") else {}
-    fields = _whole(description, schema).get("properties", {})
+    fields = _whole_schema(description, schema).get("properties", {})
     value: dict[str, Json] = {}
     for name, text in parse_qsl(body.decode(), keep_blank_values=True):
-        field = _whole(description, fields.get(name, {}))
-        item = _read(field.get("items", {}) if field.get("type") == "array" else field, text)
+        field = _whole_schema(description, fields.get(name, {}))
+        item = _read_json(field.get("items", {}) if field.get("type") == "array" else field, text)
         value[name] = [*value.get(name, ()), item] if field.get("type") == "array" else item
     return value
 
 
-def _read(schema: Json, text: str) -> Json:
+def _read_json(schema: Json, text: str) -> Json:
     try:
         return _READERS.get(str(schema.get("type")), str)(text)
     except ValueError:
@@ -239,23 +239,25 @@ def _wrong_names(description: Description, described: Json, query: dict[str, str
         if part is None:
             yield f"The query's {name} is not known."
         else:
-            schema = _whole(description, part.get("schema", part))
+            schema = _whole_schema(description, part.get("schema", part))
             if schema.get("type") in _SCALARS:
-                value = _read(schema, text)
-                yield from _wrong(description, schema, value, f"query.{name}", "writeOnly")
+                value = _read_json(schema, text)
+                yield from _schema_problems(
+                    description, schema, value, f"query.{name}", "writeOnly"
+                )
 
 
-def _wrong(
+def _schema_problems(
     description: Description, schema: Json, value: Json, at: str, side: str
 ) -> Iterator[str]:
-    schema = _whole(description, schema)
+    schema = _whole_schema(description, schema)
     if value is None and schema.get("nullable"):
         return
     for name in ("oneOf", "anyOf"):
         if name in schema:
             rest = {key: part for key, part in schema.items() if key != name}
             results = [
-                list(_wrong(description, {"allOf": [rest, choice]}, value, at, side))
+                list(_schema_problems(description, {"allOf": [rest, choice]}, value, at, side))
                 for choice in schema[name]
             ]
             yield from min(results, key=len)
@@ -271,30 +273,36 @@ def _wrong(
         yield from _wrong_fields(description, schema, value, at, side)
     elif isinstance(value, list):
         for number, item in enumerate(value):
-            yield from _wrong(description, schema.get("items", {}), item, f"{at}[{number}]", side)
+            yield from _schema_problems(
+                description, schema.get("items", {}), item, f"{at}[{number}]", side
+            )
 
 
 def _wrong_fields(
     description: Description, schema: Json, value: Json, at: str, side: str
 ) -> Iterator[str]:
-    existing, more = schema.get("properties", {}), schema.get("additionalProperties")
-    other = {"readOnly": "writeOnly", "writeOnly": "readOnly"}[side]
+    existing_value, further_value = schema.get("properties", {}), schema.get("additionalProperties")
+    other_text = {"readOnly": "writeOnly", "writeOnly": "readOnly"}[side]
     for name in schema.get("required", ()):
-        if name not in value and not _whole(description, existing.get(name, {})).get(other):
+        if name not in value and not _whole_schema(description, existing_value.get(name, {})).get(
+            other_text
+        ):
             yield f"{at} has no {name}."
     for name, inner in value.items():
-        if name in existing or isinstance(more, dict):
-            yield from _wrong(description, existing.get(name, more), inner, f"{at}.{name}", side)
-        elif existing and more is not True:
+        if name in existing_value or isinstance(further_value, dict):
+            yield from _schema_problems(
+                description, existing_value.get(name, further_value), inner, f"{at}.{name}", side
+            )
+        elif existing_value and further_value is not True:
             yield f"{at}.{name} is not known."
 
 
-def _whole(description: Description, schema: Json) -> Json:
+def _whole_schema(description: Description, schema: Json) -> Json:
     """A schema with the schema that it refers to, and all that it is made of, in one."""
     schema = description.resolved(schema)
     whole = {name: value for name, value in schema.items() if name != "allOf"}
     for part in schema.get("allOf", ()):
-        for name, value in _whole(description, part).items():
+        for name, value in _whole_schema(description, part).items():
             before = whole.get(name)
             if name == "properties":
                 whole[name] = {**(before or {}), **value}
@@ -357,33 +365,33 @@ def check(folder: Path) -> tuple[Counter[str], Counter[str]]:
         The problems, and the operations that are not described, each with its frequency.
     """
     descriptions = [Description(read(file)) for file in files_of(folder)]
-    wrong: Counter[str] = Counter()
-    missing: Counter[str] = Counter()
+    wrong_counts: Counter[str] = Counter()
+    missing_counts: Counter[str] = Counter()
     for exchange in exchanges_of(folder.name):
         match = operation_of(descriptions, exchange)
         if match is None:
-            missing[exchange.route or f"{exchange.request.method.value} {exchange.url}"] += 1
+            missing_counts[exchange.route or f"{exchange.request.method.value} {exchange.url}"] += 1
             continue
         description, operation = match
-        where = f"{operation.method.upper()} {operation.template}"
+        location = f"{operation.method.upper()} {operation.template}"
         for side, find in (("request", request_problems), ("response", response_problems)):
             for problem in set(find(description, operation, exchange)):
                 if problem not in QUIRKS.get(folder.name, ()):
-                    wrong[f"{where}, {side}: {problem}"] += 1
-    return wrong, missing
+                    wrong_counts[f"{location}, {side}: {problem}"] += 1
+    return wrong_counts, missing_counts
 
 
 def main(folder: Path) -> int:
     """Check every vendor that has a folder, and return 1 if there are problems."""
-    failed = False
+    is_failed = False
     for vendor in sorted(part for part in folder.iterdir() if part.is_dir()):
-        wrong, missing = check(vendor)
-        failed = failed or bool(wrong)
-        for problem, count in sorted(wrong.items()):
+        wrong_counts, missing_counts = check(vendor)
+        is_failed = is_failed or bool(wrong_counts)
+        for problem, count in sorted(wrong_counts.items()):
             print(f"{vendor.name}: {problem} ({count} times)")
-        for operation in sorted(missing):
+        for operation in sorted(missing_counts):
             print(f"{vendor.name}: {operation} is not described.")
-    return int(failed)
+    return int(is_failed)
 
 
 if __name__ == "__main__":

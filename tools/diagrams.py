@@ -38,15 +38,18 @@ class Row(NamedTuple):
 
 def circuit_rows() -> list[Row]:
     """The transitions that a circuit makes by itself."""
-    return [Row(_named(a.value), event, _named(b.value)) for a, event, b in TRANSITIONS]
+    return [Row(_node_name(a.value), event, _node_name(b.value)) for a, event, b in TRANSITIONS]
 
 
 def idempotency_rows() -> list[Row]:
     """The verdicts that a claim of a key can get."""
-    return [Row(state, event, then, _named(verdict.value)) for state, event, then, verdict in TABLE]
+    return [
+        Row(state, event, later_text, _node_name(verdict.value))
+        for state, event, later_text, verdict in TABLE
+    ]
 
 
-def _named(value: str) -> str:
+def _node_name(value: str) -> str:
     return value.replace("_", " ")
 
 
@@ -56,8 +59,8 @@ def draw(title: str, rows: Iterable[Row], column: int) -> str:
     edge = column // 2 + 4
     states = list(dict.fromkeys(state for row in rows for state in (row.state, row.then)))
     centre = {state: edge + column * number for number, state in enumerate(states)}
-    judged = any(row.verdict for row in rows)
-    width = centre[states[-1]] + edge + (PILL if judged else 0)
+    is_judged = any(row.verdict for row in rows)
+    width = centre[states[-1]] + edge + (PILL if is_judged else 0)
 
     arrows: list[str] = []
     y = HEAD + GAP

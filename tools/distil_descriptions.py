@@ -115,12 +115,12 @@ def _operation(description: Description, parts: Json) -> Json:
 
 def _add_references(description: Description, result: Json) -> None:
     """Add everything that an excerpt refers to, and what that refers to in turn."""
-    waiting, ready = sorted(_references(result)), set[str]()
+    waiting, ready_texts = sorted(_references(result)), set[str]()
     while waiting:
         reference = waiting.pop()
-        if reference in ready:
+        if reference in ready_texts:
             continue
-        ready.add(reference)
+        ready_texts.add(reference)
         part = facts(description.resolved({"$ref": reference}))
         *folders, name = reference.removeprefix("#/").split("/")
         place = result
@@ -156,19 +156,19 @@ def excerpts_of(folder: Path) -> dict[str, str]:
 
 def main(folder: Path, target: Path, *, check: bool) -> int:
     """Write or check the excerpts of every vendor, and return 1 if a check sees a difference."""
-    changed: list[Path] = []
+    changed_paths: list[Path] = []
     for vendor in sorted(part for part in folder.iterdir() if part.is_dir()):
         for name, text in excerpts_of(vendor).items():
             file = target / vendor.name / name
             if file.exists() and file.read_text("utf-8") == text:
                 continue
-            changed.append(file)
+            changed_paths.append(file)
             if not check:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(text, "utf-8")
-    for file in changed:
+    for file in changed_paths:
         print(f"{file} {'differs from its description' if check else 'is written'}.")
-    return int(check and bool(changed))
+    return int(check and bool(changed_paths))
 
 
 if __name__ == "__main__":

@@ -64,10 +64,12 @@ def page(reports: Sequence[dict[str, Any]]) -> str:
         name: comparison for report in reports for name, comparison in report["comparisons"].items()
     }
     names = list(dict.fromkeys(name for report in reports for name in report["tables"]))
-    latest = reports[-1]
-    machine = latest["machine"]
+    latest_fields = reports[-1]
+    machine = latest_fields["machine"]
     parts = [
-        OPENING.format(machine=machine["summary"], date=latest["date"], peers=machine["peers"])
+        OPENING.format(
+            machine=machine["summary"], date=latest_fields["date"], peers=machine["peers"]
+        )
     ]
     left_out = []
     for name in names:
@@ -108,28 +110,28 @@ def _left_out(name: str, comparison: dict[str, Any] | None) -> str:
 
 
 def _table(name: str, comparison: dict[str, Any]) -> str:
-    title, target, more = comparison["title"], comparison["target"], comparison["more"]
-    measured = comparison["table"]
-    lines = [f"## {title[0].upper()}{title[1:]} ({measured['clock']})", ""]
+    title, target, further_value = comparison["title"], comparison["target"], comparison["more"]
+    measured_value = comparison["table"]
+    lines = [f"## {title[0].upper()}{title[1:]} ({measured_value['clock']})", ""]
     if target:
         form = "+{:g} µs" if target["more"] else "{:g} ×"
         bound, aim = form.format(target["must"]), form.format(target["aim"])
         lines += [f"The bound is {bound}; the aim is {aim}."]
     lines += [
-        f"{measured['rounds']} rounds; `make bench BENCH_ARGS={name}`.",
+        f"{measured_value['rounds']} rounds; `make bench BENCH_ARGS={name}`.",
         "",
-        f"| | µs | {'more than the first' if more else 'beside the first'} |",
+        f"| | µs | {'more than the first' if further_value else 'beside the first'} |",
         "|---|---|---|",
     ]
-    for row in measured["rows"]:
-        beside = (
+    for row in measured_value["rows"]:
+        extra_text = (
             _figure(row["more"], 1e6, "{:+.1f}", " µs")
-            if more
+            if further_value
             else _figure(row["ratio"], 1, "{:.2f}", " ×")
         )
         label = f"**{row['name']}**" if "moorage" in row["name"] else row["name"]
-        lines.append(f"| {label} | {_figure(row['cost'], 1e6, '{:.2f}', '')} | {beside} |")
-    if more:
+        lines.append(f"| {label} | {_figure(row['cost'], 1e6, '{:.2f}', '')} | {extra_text} |")
+    if further_value:
         control = _figure(_control(comparison), 1, "{:.2f}", " ×")
         lines += ["", f"The control took {control} of the reference."]
     return "\n".join([*lines, ""])

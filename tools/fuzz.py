@@ -10,10 +10,10 @@ def main() -> None:
     """Run as many inputs for each family, or each that is named, as the command line says."""
     inputs = int(sys.argv[1])
     for family in sys.argv[2:] or FAMILIES:
-        began = time.perf_counter()
+        start_time = time.perf_counter()
         accepted = fuzz(family, inputs, seed=time.time_ns())
-        took = time.perf_counter() - began
-        text = f"{inputs:>9,} inputs {accepted:>8,} undamaged where it counts {took:7.1f} s"
+        duration = time.perf_counter() - start_time
+        text = f"{inputs:>9,} inputs {accepted:>8,} undamaged where it counts {duration:7.1f} s"
         print(f"{family:<14}{text}", flush=True)
 
 

@@ -105,35 +105,35 @@ def bulkheads() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
     while True:
         bulkhead = Bulkhead(1)
 
-        def full(bulkhead: Bulkhead = bulkhead) -> bool:
+        def is_full(bulkhead: Bulkhead = bulkhead) -> bool:
             try:
                 bulkhead.call(work)
             except BulkheadFull:
                 return True
             return False
 
-        yield lambda bulkhead=bulkhead: bulkhead.call(work), full  # type: ignore[misc]
+        yield lambda bulkhead=bulkhead: bulkhead.call(work), is_full  # type: ignore[misc]
 
 
 def places(
     name: str, kinds: Iterator[tuple[Callable[[], object], Callable[[], bool]]], times: int
 ) -> str:
     """The number of interruptions that left a slot taken."""
-    counted: Counter[str] = Counter()
-    call, taken = next(kinds)
+    counts: Counter[str] = Counter()
+    call, taken_function = next(kinds)
     for _ in range(times):
-        counted["interrupted"] += TIMER.interrupts(call, 60e-6)
-        if taken():
-            counted["left"] += 1
-            call, taken = next(kinds)
-    return f"{name}: {counted['interrupted']} interruptions, {counted['left']} places left taken"
+        counts["interrupted"] += TIMER.interrupts(call, 60e-6)
+        if taken_function():
+            counts["left"] += 1
+            call, taken_function = next(kinds)
+    return f"{name}: {counts['interrupted']} interruptions, {counts['left']} places left taken"
 
 
 def keys(times: int) -> str:
     """The number of interruptions that led to a second effect under the same key."""
-    once = Idempotency(timeout=0.01)
+    guard = Idempotency(timeout=0.01)
     effects: Counter[int] = Counter()
-    counted: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
 
     def act(number: int) -> None:
         effects[number] += 1
@@ -141,16 +141,16 @@ def keys(times: int) -> str:
 
     for number in range(times):
         key = f"key-{number}"
-        if TIMER.interrupts(lambda key=key, number=number: once.call(key, act, number), 80e-6):  # type: ignore[misc]
-            counted["interrupted"] += 1
+        if TIMER.interrupts(lambda key=key, number=number: guard.call(key, act, number), 80e-6):  # type: ignore[misc]
+            counts["interrupted"] += 1
             try:
-                once.call(key, act, number)
+                guard.call(key, act, number)
             except ConnectorError:
-                counted["not guessed"] += 1
-            counted["twice"] += effects[number] > 1
+                counts["not guessed"] += 1
+            counts["twice"] += effects[number] > 1
     return (
-        f"keys: {counted['interrupted']} interruptions, {counted['not guessed']} repeats refused,"
-        f" {counted['twice']} second effects"
+        f"keys: {counts['interrupted']} interruptions, {counts['not guessed']} repeats refused,"
+        f" {counts['twice']} second effects"
     )
 
 

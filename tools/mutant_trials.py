@@ -110,9 +110,12 @@ class Change:
             return False
         pairs = zip(LITERAL.findall(self.was), LITERAL.findall(self.becomes), strict=True)
         return all(
-            before == after
-            or (is_sentence(before) and before.casefold() == after.replace("XX", "").casefold())
-            for before, after in pairs
+            previous_value == later_value
+            or (
+                is_sentence(previous_value)
+                and previous_value.casefold() == later_value.replace("XX", "").casefold()
+            )
+            for previous_value, later_value in pairs
         )
 
     def as_toml(self) -> str:
@@ -152,16 +155,18 @@ def spans_of(path: Path) -> MutantLineSpans:
 def change_of(path: Path, name: str) -> Change:
     """Read the lines that a mutant changes."""
     mutant = name.rpartition(".")[2]
-    original = f"{mangled_name_from_mutant_name(mutant)}__mutmut_orig"
+    original_text = f"{mangled_name_from_mutant_name(mutant)}__mutmut_orig"
     spans = spans_of(path)
-    one, other = spans.read_function_sources([original, mutant])
-    span = spans.span_by_function_name[original]
-    was: list[str] = []
+    one, other_text = spans.read_function_sources([original_text, mutant])
+    span = spans.span_by_function_name[original_text]
+    was_texts: list[str] = []
     becomes: list[str] = []
     lines: list[int] = []
     place = span.start
     for line in list(
-        unified_diff(one.replace(original, "_").split("\n"), other.replace(mutant, "_").split("\n"))
+        unified_diff(
+            one.replace(original_text, "_").split("\n"), other_text.replace(mutant, "_").split("\n")
+        )
     )[2:]:
         if line.startswith("@@"):
             hunk = HUNK.match(line)
@@ -172,12 +177,12 @@ def change_of(path: Path, name: str) -> Change:
             becomes.append(line[1:].strip())
             continue
         if line.startswith("-"):
-            was.append(line[1:].strip())
+            was_texts.append(line[1:].strip())
             lines.append(place)
         place += 1
     return Change(
         function_of(name),
-        " ".join(was),
+        " ".join(was_texts),
         " ".join(becomes),
         name,
         Function(function_of(name), hashlib.sha256(f"{_MAKER}{one}".encode()).hexdigest()[:16]),
@@ -195,12 +200,12 @@ def make_mutants(workers: int) -> list[Change]:
     copy_also_copy_files()
     setup_source_paths()
     create_mutants(workers)
-    made: list[Change] = []
+    changes: list[Change] = []
     for path in walk_mutatable_files():
         data = SourceFileMutationData(path=path)
         data.load()
-        made += [change_of(path, name) for name in data.exit_code_by_key]
-    return made
+        changes += [change_of(path, name) for name in data.exit_code_by_key]
+    return changes
 
 
 @frozen
@@ -268,8 +273,8 @@ class Tests:
 
     def of(self, mutant: Change) -> list[int]:
         """The tests that reach the function which a mutant changes, the nearest first."""
-        near = self._reaching(mutant.path, mutant.lines)
-        return list(dict.fromkeys([*near, *self._reaching(mutant.path, mutant.span)]))
+        near_numbers = self._reaching(mutant.path, mutant.lines)
+        return list(dict.fromkeys([*near_numbers, *self._reaching(mutant.path, mutant.span)]))
 
     def near(self, mutant: Change) -> list[int]:
         """The first tests that reach the changed line, or else a line above it, or any line.
@@ -279,19 +284,19 @@ class Tests:
         key = mutant.path, mutant.lines
         if key not in self._near:
             first = min(mutant.lines, default=mutant.span.stop)
-            above = reversed(range(mutant.span.start, first))
-            places = [mutant.lines, *([line] for line in above), mutant.span]
+            upper_numbers = reversed(range(mutant.span.start, first))
+            places = [mutant.lines, *([line] for line in upper_numbers), mutant.span]
             reaching = next(
                 filter(None, (self._reaching(mutant.path, place) for place in places)), []
             )
-            chosen: list[int] = []
+            chosen_numbers: list[int] = []
             left = NEAR
             for test in reaching:
-                chosen.append(test)
+                chosen_numbers.append(test)
                 left -= self._costs[test]
                 if left < 0:
                     break
-            self._near[key] = chosen
+            self._near[key] = chosen_numbers
         return self._near[key]
 
     def cost(self, tests: Iterable[int]) -> float:
@@ -307,16 +312,16 @@ def costs_of(tests: Iterable[str], spent: Iterable[tuple[str, str, float]]) -> l
         spent: by test and phase, how many seconds.
     """
     calls: dict[str, float] = {}
-    around: dict[tuple[str, str], float] = {}
+    around_counts: dict[tuple[str, str], float] = {}
     for test, phase, seconds in spent:
         if phase == "call":
             calls[test] = seconds
         else:
             key = test.partition("::")[0], phase
-            around[key] = max(seconds, around.get(key, 0.0))
+            around_counts[key] = max(seconds, around_counts.get(key, 0.0))
     return [
         calls.get(test, 0.0)  # nothing where it is skipped
-        + sum(around[test.partition("::")[0], phase] for phase in ("setup", "teardown"))
+        + sum(around_counts[test.partition("::")[0], phase] for phase in ("setup", "teardown"))
         for test in tests
     ]
 
@@ -384,9 +389,9 @@ class Trials:
         for count, mutant in enumerate(self._mutants):
             if time.monotonic() > self._until:
                 break
-            chosen = tests.near(mutant) if mutant in self._explained else tests.of(mutant)
-            if chosen:
-                self._begin(mutant.name, chosen, tests, partial(self._note, mutant))
+            chosen_numbers = tests.near(mutant) if mutant in self._explained else tests.of(mutant)
+            if chosen_numbers:
+                self._begin(mutant.name, chosen_numbers, tests, partial(self._note, mutant))
             else:
                 self.fates[mutant.name] = UNTESTED
             self._report(count)
@@ -414,12 +419,12 @@ class Trials:
 
     def _end_one(self) -> None:
         child, status = os.wait()
-        _, done = self._running.pop(child)
+        _, finished_function = self._running.pop(child)
         # Whatever its tests have left running.
         with suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)
         code = os.waitstatus_to_exitcode(status)
-        done({0: SURVIVED, -signal.SIGALRM: TIMEOUT}.get(code, KILLED))
+        finished_function({0: SURVIVED, -signal.SIGALRM: TIMEOUT}.get(code, KILLED))
 
     def _end_all(self) -> None:
         while self._running:
@@ -442,8 +447,8 @@ class Trials:
             if watch is not None:
                 watch.begin(target)
             item = tests.items[target]
-            after = None if following is None else tests.items[following]
-            item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+            later_item = None if following is None else tests.items[following]
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=later_item)
             if item.session.testsfailed:
                 os._exit(1)
         if watch is not None:
@@ -495,10 +500,10 @@ def fates_of(
         workers: how many are tried at once.
         seconds: how long trying may take.
     """
-    made = make_mutants(workers)
+    changes = make_mutants(workers)
     targets = [
         client
-        for client in made
+        for client in changes
         if not client.is_wording()
         and (not only or any(fnmatch(client.name, pattern) for pattern in only))
     ]

@@ -60,9 +60,11 @@ def noticed_now(
 ) -> set[Function]:
     """The functions that nothing is left to try of, by a run and those before it."""
     fate_of = {change: fate for change, fate in fates.items() if change not in existing}
-    missed = {change.whole for change, fate in fate_of.items() if fate in {SURVIVED, UNTESTED}}
+    missed_functions = {
+        change.whole for change, fate in fate_of.items() if fate in {SURVIVED, UNTESTED}
+    }
     untried = {change.whole for change, fate in fate_of.items() if fate == UNTRIED}
-    return {change.whole for change in fates} - missed - (untried - before)
+    return {change.whole for change in fates} - missed_functions - (untried - before)
 
 
 def as_table(fates: dict[Change, str], existing: set[Change]) -> str:
@@ -71,8 +73,8 @@ def as_table(fates: dict[Change, str], existing: set[Change]) -> str:
     modules: dict[str, Counter[str]] = {}
     for change, fate in fates.items():
         module = change.name.rpartition(".")[0].removeprefix("moorage.")
-        seen = "explained" if fate == SURVIVED and change in existing else fate
-        modules.setdefault(module, Counter())[seen] += 1
+        seen_text = "explained" if fate == SURVIVED and change in existing else fate
+        modules.setdefault(module, Counter())[seen_text] += 1
     for module, counts in sorted(modules.items()):
         killed = counts[KILLED] + counts[TIMEOUT]
         rest = counts.total() - killed - counts["explained"]
@@ -93,44 +95,44 @@ def main() -> int:
     if not hasattr(sys, "monitoring"):
         sys.exit("To see which lines tests reach takes Python 3.12: make mutants PYTHON=python3.13")
 
-    existing = explained()
-    before = noticed_before()
+    existing_changes = explained()
+    previous_functions = noticed_before()
     if WORK.exists():
         shutil.rmtree(WORK)
     fates = fates_of(
         options.only,
-        existing,
-        before if options.go_on else set(),
+        existing_changes,
+        previous_functions if options.go_on else set(),
         workers=options.workers,
         seconds=options.minutes * 60,
     )
     if not options.only:
         lines = sorted(
             f"{function.digest} {function.name}\n"
-            for function in noticed_now(fates, existing, before)
+            for function in noticed_now(fates, existing_changes, previous_functions)
         )
         NOTICED.write_text("".join(lines), "utf-8")
 
     survivors = {change for change, fate in fates.items() if fate == SURVIVED}
-    unexplained = [change for change in fates if change in survivors - existing]
+    unexplained = [change for change in fates if change in survivors - existing_changes]
     untested = Counter(change.function for change, fate in fates.items() if fate == UNTESTED)
     untried = sum(fate == UNTRIED for fate in fates.values())
-    stale = [] if options.only or untried else sorted(existing - survivors, key=str)
+    stale_changes = [] if options.only or untried else sorted(existing_changes - survivors, key=str)
 
     for survivor in unexplained:
         print(f"\n{survivor.as_toml()}")
     for function, count in untested.items():
         print(f"\nno selected test calls {function} ({count} mutants)")
-    for survivor in stale:
+    for survivor in stale_changes:
         print(f"\nexplained, but noticed by a test or gone: {survivor}")
-    print(f"\n{as_table(fates, existing)}")
+    print(f"\n{as_table(fates, existing_changes)}")
     counts = ", ".join(f"{count} {fate}" for fate, count in Counter(fates.values()).items())
     print(
         f"\n{len(fates)} mutants: {counts or 'none'}\n"
         f"{len(unexplained)} unexplained, {len(untested)} functions without a test, "
-        f"{len(stale)} stale explanations, {untried} not tried"
+        f"{len(stale_changes)} stale explanations, {untried} not tried"
     )
-    return int(bool(unexplained or untested or stale or untried or not fates))
+    return int(bool(unexplained or untested or stale_changes or untried or not fates))
 
 
 if __name__ == "__main__":

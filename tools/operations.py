@@ -77,14 +77,14 @@ def _operations(kind: str) -> str:
         run_time.add(f"from {declaration.__module__} import {name}Contract")
         run_time.add(f"from {SERVICES}.flows import Flows")
         own_flows = _OWN_FLOWS.format(name=name)
-    exported, written = "", set[str]()
+    exported_text, written_texts = "", set[str]()
     if by_hand is not None:
         public = {item for item in by_hand.classes if not item.startswith("_")}
         run_time |= {f"from {by_hand.module} import {item}" for item in public}
         names = {item for item in public if not item.endswith("Methods")}
-        exported = f"__all__ = {sorted(names | {f'{mode}{name}' for mode in _MODES})}"
-        written |= by_hand.classes[f"{name}Methods"].keys()
-    methods = _methods(declaration, sources, written)
+        exported_text = f"__all__ = {sorted(names | {f'{mode}{name}' for mode in _MODES})}"
+        written_texts |= by_hand.classes[f"{name}Methods"].keys()
+    methods = _methods(declaration, sources, written_texts)
     imports = {key: line for source in sources for key, line in source.imports.items()}
     defaults = {name for method in methods for name in _names(*_defaults(method.args))}
     types = {name for method in methods for name in _names(method.args, method.returns)}
@@ -105,13 +105,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moorage.runtime.bridge import run_now
-{_lines(run_time)}
+{_command_lines(run_time)}
 
 if TYPE_CHECKING:
     from {SERVICES}.live_configuration import FindDispatcher
-{textwrap.indent(_lines(for_types), "    ")}
+{textwrap.indent(_command_lines(for_types), "    ")}
 
-{exported}
+{exported_text}
 {own_flows}
 {"".join(classes)}
 '''
@@ -123,7 +123,7 @@ def _by_hand(kind: str) -> _Source | None:
     return None if find_spec(name) is None else _Source(import_module(name))
 
 
-def _lines(lines: Iterable[str]) -> str:
+def _command_lines(lines: Iterable[str]) -> str:
     return "\n".join(sorted(lines))
 
 

@@ -32,8 +32,8 @@ def page() -> str:
     """The page, as markdown."""
     head = "| scheme | signature | how | covers | tolerance | wants |\n|---|---|---|---|---|---|"
     rows = "\n".join(_row(scheme) for scheme in PRESETS.values())
-    weak = "\n".join([*map(_weakness, filter(_is_weak, PRESETS.values())), _JOINED])
-    return f"{_ABOUT}\n{head}\n{rows}\n\n## What is not covered\n\n{weak}\n"
+    weak_text = "\n".join([*map(_weakness, filter(_is_weak, PRESETS.values())), _JOINED])
+    return f"{_ABOUT}\n{head}\n{rows}\n\n## What is not covered\n\n{weak_text}\n"
 
 
 def on_files(files: Any, config: Any) -> Any:
@@ -46,12 +46,12 @@ def on_files(files: Any, config: Any) -> Any:
 
 def _row(scheme: WebhookScheme) -> str:
     places = scheme.signature[:1]
-    where = ", ".join(f"`{place.text.strip('{}?')}`" for place in places)
-    how = f"{scheme.algorithm.value}{' (legacy)' if scheme.algorithm in LEGACY else ''}"
+    location = ", ".join(f"`{place.text.strip('{}?')}`" for place in places)
+    chosen_text = f"{scheme.algorithm.value}{' (legacy)' if scheme.algorithm in LEGACY else ''}"
     covers = ", ".join(f"`{name}`" for name in sorted(scheme.covers)) or "nothing"
     tolerance = "" if scheme.tolerance is None else f"{scheme.tolerance:g} s"
     wants = ", ".join(f"`{name}`" for name in sorted(scheme.parameters))
-    return f"| `{scheme.name}` | {where} | {how} | {covers} | {tolerance} | {wants} |"
+    return f"| `{scheme.name}` | {location} | {chosen_text} | {covers} | {tolerance} | {wants} |"
 
 
 def _is_weak(scheme: WebhookScheme) -> bool:
@@ -60,12 +60,12 @@ def _is_weak(scheme: WebhookScheme) -> bool:
 
 def _weakness(scheme: WebhookScheme) -> str:
     if scheme.algorithm in PLAIN:
-        what = "Who sends is known by a secret that travels along; nothing is signed."
+        description = "Who sends is known by a secret that travels along; nothing is signed."
     elif "checksum" in scheme.covers:
-        what = "Of the body only a CRC-32 is signed, which another body can be made to have."
+        description = "Of the body only a CRC-32 is signed, which another body can be made to have."
     elif scheme.each_signed:
-        what = "Of each item only the fields named above are signed."
+        description = "Of each item only the fields named above are signed."
     else:
-        what = "The body is not signed, so a genuine signature can be put on another one."
+        description = "The body is not signed, so a genuine signature can be put on another one."
     truth = f" The truth is at `{scheme.fetch}`." if scheme.fetch else ""
-    return f"- `{scheme.name}`: {what}{truth}"
+    return f"- `{scheme.name}`: {description}{truth}"

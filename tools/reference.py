@@ -33,21 +33,21 @@ def error_facts(name: str) -> str | None:
     if not (isinstance(kind, type) and issubclass(kind, errors.ConnectorError)):
         return None
     happened = inspect.cleandoc(kind.__dict__["__doc__"]).split("\n\n")[0].replace("\n", " ")
-    later = "yes" if kind.retryable else "no"
+    later_text = "yes" if kind.retryable else "no"
     return (
         f"**What happened.** {happened}\n\n**What to do.** {kind.remedy}\n\n"
-        f"**May succeed later.** {later.capitalize()}, unless the error itself says otherwise."
+        f"**May succeed later.** {later_text.capitalize()}, unless the error itself says otherwise."
     )
 
 
 def with_error_facts(markdown: str) -> str:
     """The page on troubleshooting, with the facts under the heading of each error."""
 
-    def told(heading: re.Match[str]) -> str:
+    def described_text(heading: re.Match[str]) -> str:
         facts = error_facts(heading[1])
         return heading[0] if facts is None else f"{heading[0]}\n\n{facts}"
 
-    return _HEADING.sub(told, markdown)
+    return _HEADING.sub(described_text, markdown)
 
 
 def on_files(files: Any, config: Any) -> Any:

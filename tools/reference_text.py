@@ -41,8 +41,8 @@ class _Shown(NamedTuple):
 
     @classmethod
     def of(cls, parameter: inspect.Parameter) -> Any:
-        shown = _annotation(parameter.annotation, "")
-        return cls(shown) if shown else inspect.Parameter.empty
+        shown_text = _annotation(parameter.annotation, "")
+        return cls(shown_text) if shown_text else inspect.Parameter.empty
 
 
 def text_of(page: Page) -> str:
@@ -51,9 +51,13 @@ def text_of(page: Page) -> str:
     for entry in page.names:
         for name, value in members_of(entry):
             homes = (moorage, vendor_sdk, testing)
-            exported = [home.__name__ for home in homes if name in home.__all__]
-            home = exported[0] if exported else getattr(value, "__module__", "")
-            parts.extend(_described(name, value, home))
+            exported_texts = [
+                home_module.__name__ for home_module in homes if name in home_module.__all__
+            ]
+            home_directory = (
+                exported_texts[0] if exported_texts else getattr(value, "__module__", "")
+            )
+            parts.extend(_described(name, value, home_directory))
     return "\n\n".join(parts) + "\n"
 
 
@@ -67,21 +71,21 @@ def _described(name: str, value: Any, home: str) -> Iterator[str]:
         yield _prose(value)
         yield "\n".join(f"- `{name}.{member.name}`" for member in value)
     elif isinstance(value, type):
-        shown = _shape(name, value)
-        if shown and name not in _HELD:
-            yield f"```text\n{shown}\n```"
+        shown_text = _shape(name, value)
+        if shown_text and name not in _HELD:
+            yield f"```text\n{shown_text}\n```"
         yield _prose(value)
         made: Any = value.__init__  # type: ignore[misc]  # its docstring is all that is read
-        ours = getattr(made, "__module__", "").startswith("moorage")
-        if ours and made.__doc__ and not attrs.has(value):
+        own_value = getattr(made, "__module__", "").startswith("moorage")
+        if own_value and made.__doc__ and not attrs.has(value):
             yield _prose(made)
-    for member, thing, kind in _members(value):
-        about = _prose(thing)
+    for member, thing_value, kind in _members(value):
+        about = _prose(thing_value)
         if not about and _is_protocol(value):
             continue  # Its signature stands above, and the port's docstring speaks for all.
         yield f"### {name}.{member}"
         if kind != "property":
-            yield f"```text\n{kind}{_of_call(member, thing)}\n```"
+            yield f"```text\n{kind}{_of_call(member, thing_value)}\n```"
         if about:
             yield about
 
@@ -94,10 +98,10 @@ def _shape(name: str, kind: type[Any]) -> str:
     """The signature of a class, or the members of a port."""
     if _is_protocol(kind):
         lines = [
-            f"{member}{_annotation(inspect.signature(thing.fget).return_annotation, ': ')}"
-            if how == "property"
-            else f"{how}{_of_call(member, thing)}"
-            for member, thing, how in _members(kind)
+            f"{member}{_annotation(inspect.signature(thing_value.fget).return_annotation, ': ')}"
+            if chosen_text == "property"
+            else f"{chosen_text}{_of_call(member, thing_value)}"
+            for member, thing_value, chosen_text in _members(kind)
         ]
         return "\n".join(lines)
     return _of_attrs(kind) if attrs.has(kind) else _of_call(name, kind)
@@ -122,11 +126,11 @@ def _of_call(name: str, value: Callable[..., Any]) -> str:
     line = _ADDRESS.sub("", f"{name}{line}{returns}")
     if len(line) <= 90 or not options:
         return line
-    shown = line[len(name) + 1 : line.rindex(")")]
-    return f"{name}(\n    " + ",\n    ".join(_split(shown)) + f"\n){returns}"
+    shown_text = line[len(name) + 1 : line.rindex(")")]
+    return f"{name}(\n    " + ",\n    ".join(_split_text(shown_text)) + f"\n){returns}"
 
 
-def _split(parameters: str) -> Iterator[str]:
+def _split_text(parameters: str) -> Iterator[str]:
     depth, begin = 0, 0
     for place, letter in enumerate(parameters):
         depth += (letter in "([{") - (letter in ")]}")
@@ -147,11 +151,11 @@ def _of_attrs(kind: type[Any]) -> str:
             lines.append("*,")
             keywords = True
         # A converter accepts more types than the attribute has.
-        accepted = accepts.get(field.alias or field.name) or field.type
-        shown = f"{(field.alias or field.name).lstrip('_')}: {_annotation(accepted, '')}"
+        accepted_value = accepts.get(field.alias or field.name) or field.type
+        shown_text = f"{(field.alias or field.name).lstrip('_')}: {_annotation(accepted_value, '')}"
         if field.default is not attrs.NOTHING:
-            shown += f" = {_default(field)}"
-        lines.append(shown + ",")
+            shown_text += f" = {_default(field)}"
+        lines.append(shown_text + ",")
     text = f"{kind.__name__}(\n    " + "\n    ".join(lines) + "\n)" if lines else ""
     return _ADDRESS.sub("", text)
 
@@ -169,34 +173,40 @@ def _default(field: Any) -> str:
 def _annotation(annotation: object, before: str) -> str:
     if annotation is inspect.Signature.empty or annotation is None:
         return ""
-    shown = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", None)
-    return before + (shown or str(annotation))
+    shown_text = (
+        annotation if isinstance(annotation, str) else getattr(annotation, "__name__", None)
+    )
+    return before + (shown_text or str(annotation))
 
 
 def _members(value: Any) -> Iterator[tuple[str, Any, str]]:
     """Public methods and properties of the class and of its base classes."""
-    seen: set[str] = set()
+    seen_texts: set[str] = set()
     for kind in value.__mro__ if isinstance(value, type) else ():
         if not kind.__module__.startswith("moorage") or issubclass(kind, enum.Enum) is not (
             issubclass(value, enum.Enum)
         ):
             continue
-        for name, thing in vars(kind).items():
-            if name.startswith("_") or name in seen:
+        for name, thing_value in vars(kind).items():
+            if name.startswith("_") or name in seen_texts:
                 continue
-            seen.add(name)
-            if isinstance(thing, property):
-                yield name, thing, "property"
-            elif isinstance(thing, (classmethod, staticmethod)):
-                yield name, thing.__func__, ""
-            elif inspect.isfunction(thing):
-                yield name, thing, "async " if inspect.iscoroutinefunction(thing) else ""
+            seen_texts.add(name)
+            if isinstance(thing_value, property):
+                yield name, thing_value, "property"
+            elif isinstance(thing_value, (classmethod, staticmethod)):
+                yield name, thing_value.__func__, ""
+            elif inspect.isfunction(thing_value):
+                yield (
+                    name,
+                    thing_value,
+                    "async " if inspect.iscoroutinefunction(thing_value) else "",
+                )
 
 
 def _prose(value: object) -> str:
     """A docstring as markdown: its sections become lists."""
-    custom = value.__dict__.get("__doc__") if isinstance(value, type) else value.__doc__
-    lines = inspect.cleandoc(custom or "").split("\n")
+    custom_value = value.__dict__.get("__doc__") if isinstance(value, type) else value.__doc__
+    lines = inspect.cleandoc(custom_value or "").split("\n")
     parts: list[str] = []
     place = 0
     while place < len(lines):
@@ -216,7 +226,11 @@ def _prose(value: object) -> str:
 
 def _items(block: list[str]) -> Iterator[str]:
     for item in re.split(r"\n(?=\S)", "\n".join(block).strip()):
-        existing = _ITEM.fullmatch(item)
-        text = re.sub(r"\s*\n\s*", " ", existing[2] if existing else item)
-        names = ", ".join(f"`{name}`" for name in existing[1].split(", ")) if existing else ""
+        existing_match = _ITEM.fullmatch(item)
+        text = re.sub(r"\s*\n\s*", " ", existing_match[2] if existing_match else item)
+        names = (
+            ", ".join(f"`{name}`" for name in existing_match[1].split(", "))
+            if existing_match
+            else ""
+        )
         yield f"- {names}: {text}" if names else f"- {text}"

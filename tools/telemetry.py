@@ -94,7 +94,7 @@ def _texts(table: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _pairs(table: str) -> Iterator[tuple[str, str]]:
-    return ((f"`{name}`", f"`{other}`") for name, other in NAMES[table].items())
+    return ((f"`{name}`", f"`{other_value}`") for name, other_value in NAMES[table].items())
 
 
 def _codes(names: Iterable[str]) -> str:

@@ -72,8 +72,8 @@ def _table(kind: str) -> Iterator[str]:
         has = [_tick(vendor, capability) for vendor in vendors.values()]
         yield _row(f"`{capability}`", has)
     for limit in sorted({limit for vendor in vendors.values() for limit in vendor.limits}):
-        most = [_number(vendor.limits.get(limit)) for vendor in vendors.values()]
-        yield _row(f"limit of `{limit}`", most)
+        largest_texts = [_number_text(vendor.limits.get(limit)) for vendor in vendors.values()]
+        yield _row(f"limit of `{limit}`", largest_texts)
     yield ""
 
 
@@ -98,5 +98,5 @@ def _tick(vendor: type[Vendor], capability: str) -> str:
     return "✓" if capability in vendor.capabilities else ""
 
 
-def _number(limit: int | None) -> str:
+def _number_text(limit: int | None) -> str:
     return "" if limit is None else f"{limit:,}"

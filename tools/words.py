@@ -242,8 +242,8 @@ def _articles(tree: ast.Module) -> Iterator[_Finding]:
                     yield line, f"'{article} {word}': write '{right} {word}'"
         elif isinstance(node, ast.JoinedStr):
             for literal, value in zip(node.values, node.values[1:], strict=False):
-                ends = re.search(r"\b[Aa]n? `?$", _literal(literal) or "")
-                if ends and isinstance(value, ast.FormattedValue) and _is_class_name(value):
+                end_match = re.search(r"\b[Aa]n? `?$", _literal_text(literal) or "")
+                if end_match and isinstance(value, ast.FormattedValue) and _is_class_name(value):
                     yield value.lineno, "article before a class's name: use with_article()"
 
 
@@ -279,7 +279,7 @@ def _messages(node: ast.AST, outer: list[ast.AST]) -> Iterator[_Finding]:
             position = 1
         if position is not None and len(node.args) > position:
             message = node.args[position]
-            start, end = _ends(message)
+            start, end = _outer_literals(message)
             if start and start[0].islower() and not _begins_with_name(start, outer):
                 yield message.lineno, f"message begins in lower case: {start[:40]!r}"
             if end and not end.rstrip("'\"`)").endswith((".", "?", "!")):
@@ -289,14 +289,14 @@ def _messages(node: ast.AST, outer: list[ast.AST]) -> Iterator[_Finding]:
         yield from _messages(child, inner)
 
 
-def _ends(message: ast.expr) -> tuple[str | None, str | None]:
+def _outer_literals(message: ast.expr) -> tuple[str | None, str | None]:
     """Return the literal text that a message begins and ends with; None for computed parts."""
     if isinstance(message, ast.JoinedStr):
-        return _literal(message.values[0]), _literal(message.values[-1])
-    return _literal(message), _literal(message)
+        return _literal_text(message.values[0]), _literal_text(message.values[-1])
+    return _literal_text(message), _literal_text(message)
 
 
-def _literal(node: ast.AST) -> str | None:
+def _literal_text(node: ast.AST) -> str | None:
     literal = isinstance(node, ast.Constant) and isinstance(node.value, str)
     return node.value if literal else None  # type: ignore[attr-defined]
 

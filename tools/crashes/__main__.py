@@ -64,24 +64,24 @@ def main() -> int:
     parser.add_argument("--fault", action="append", choices=FAULTS)
     parser.add_argument("--output", type=Path, default=Path("build/crashes.jsonl"))
     parser.add_argument("--page", type=Path, nargs="+", help="write the page from these files")
-    chosen = parser.parse_args()
-    if chosen.page:
-        lines = [line for path in chosen.page for line in path.read_text().splitlines()]
+    chosen_options = parser.parse_args()
+    if chosen_options.page:
+        lines = [line for path in chosen_options.page for line in path.read_text().splitlines()]
         page.PAGE.write_text(page.written([json.loads(line) for line in lines]))
         return 0
-    chosen.output.parent.mkdir(parents=True, exist_ok=True)
-    failed = False
-    with Cluster() as cluster, chosen.output.open("a") as output:
+    chosen_options.output.parent.mkdir(parents=True, exist_ok=True)
+    is_failed = False
+    with Cluster() as cluster, chosen_options.output.open("a") as output:
         prepare(cluster)
-        for name, fault, point in _cells(chosen):
-            began = time.monotonic()
+        for name, fault, point in _cells(chosen_options):
+            start_time = time.monotonic()
             row: dict[str, Any] = {"case": name, "fault": fault, "point": point}
-            row |= _run(cluster, name, fault, point, chosen.python)
-            row["seconds"] = round(time.monotonic() - began, 1)
-            failed = failed or (name not in peers.QUEUES and not row["right"])
+            row |= _run(cluster, name, fault, point, chosen_options.python)
+            row["seconds"] = round(time.monotonic() - start_time, 1)
+            is_failed = is_failed or (name not in peers.QUEUES and not row["right"])
             print(json.dumps(row), file=output, flush=True)
             print(*row.values(), flush=True)
-    return 1 if failed else 0
+    return 1 if is_failed else 0
 
 
 if __name__ == "__main__":

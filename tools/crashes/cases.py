@@ -120,7 +120,7 @@ def _order(source: str = "pm_card_visa") -> Callable[[], tuple[Any, ...]]:
     return lambda: (Charge(ALL_OF_IT, source, reference="ORDER-2", customer=buyer),)
 
 
-def _paid(verb: str) -> Callable[[Hub, SandboxFixture], tuple[Any, ...]]:
+def _charge_case(verb: str) -> Callable[[Hub, SandboxFixture], tuple[Any, ...]]:
     """Make a payment with an operation; return its reference."""
 
     def pay(hub: Hub, fixture: SandboxFixture) -> tuple[Any, ...]:
@@ -138,7 +138,7 @@ def _approved(hub: Hub, fixture: SandboxFixture) -> tuple[Any, ...]:
     return str(payment.ref), dict(fixture.buyer(payment))
 
 
-def _scheduled(hub: Hub, fixture: SandboxFixture) -> tuple[Any, ...]:
+def _schedule_case(hub: Hub, fixture: SandboxFixture) -> tuple[Any, ...]:
     """The reference of a text message scheduled for tomorrow."""
     text = SmsMessage(
         to=NUMBERS[0],
@@ -192,7 +192,7 @@ def _effects_of_charges(sandbox: Any) -> list[str]:
     return ["charge" for _ in sandbox.payments]
 
 
-def _taken(paypal: Any) -> list[str]:
+def _capture_case(paypal: Any) -> list[str]:
     return ["charge" for _ in paypal.captures]
 
 
@@ -200,7 +200,7 @@ def _canceled(sandbox: Any) -> list[str]:
     return ["cancel" for message in sandbox.messages.values() if message["status"] == "canceled"]
 
 
-def _refunded(sandbox: Any) -> list[str]:
+def _refund_case(sandbox: Any) -> list[str]:
     return ["refund" for _ in sandbox.refunds]
 
 
@@ -209,8 +209,8 @@ def _mailed(sandbox: Any) -> list[str]:
 
 
 def _texted(sandbox: Any) -> list[str]:
-    written = [re.sub(r"%2B", "+", str(message)) for message in sandbox.messages.values()]
-    return [number for text in written for number in NUMBERS if number[1:] in text]
+    written_texts = [re.sub(r"%2B", "+", str(message)) for message in sandbox.messages.values()]
+    return [number for text in written_texts for number in NUMBERS if number[1:] in text]
 
 
 def _labelled(easypost: Any) -> list[str]:
@@ -261,13 +261,16 @@ CASES = (
     attrs.evolve(_payments("charge", _order(), _charged, "charge"), forgets=True, lists=True),
     _payments("authorize", _order(), _charged, "charge"),
     _payments("create_intent", _order(), _intents, "intent"),
-    _payments("capture", lambda ref: (ref, PART), _captured, "capture", _paid("authorize")),
-    _payments("void", lambda ref: (ref,), _voided, "void", _paid("authorize")),
-    _payments("refund", lambda ref: (ref, PART), _refunded, "refund", _paid("charge")),
-    _at("refund", "square", lambda ref: (ref, PART), _refunded, "refund", _paid("charge")),
-    _at("charge", "paypal", _order("card:visa-1"), _taken, "charge"),
+    _payments("capture", lambda ref: (ref, PART), _captured, "capture", _charge_case("authorize")),
+    _payments("void", lambda ref: (ref,), _voided, "void", _charge_case("authorize")),
+    _payments("refund", lambda ref: (ref, PART), _refund_case, "refund", _charge_case("charge")),
+    _at(
+        "refund", "square", lambda ref: (ref, PART), _refund_case, "refund", _charge_case("charge")
+    ),
+    _at("charge", "paypal", _order("card:visa-1"), _capture_case, "charge"),
     attrs.evolve(
-        _at("complete", "paypal", lambda *values: values, _taken, "charge", _approved), looks=1
+        _at("complete", "paypal", lambda *values: values, _capture_case, "charge", _approved),
+        looks=1,
     ),
     _at("charge", "adyen", _order("APPROVED"), _effects_of_charges, "charge"),
     attrs.evolve(
@@ -281,7 +284,7 @@ CASES = (
     Case("email", "send_bulk", "sendgrid", _bulk_mail, _mailed, PEOPLE, tells=False),
     Case("sms", "send", "bird", _text, _texted, NUMBERS[:1]),
     Case("sms", "send", "twilio", _text, _texted, NUMBERS[:1], tells=False),
-    Case("sms", "cancel", "twilio", lambda ref: (ref,), _canceled, ("cancel",), _scheduled),
+    Case("sms", "cancel", "twilio", lambda ref: (ref,), _canceled, ("cancel",), _schedule_case),
     Case("sms", "send_bulk", "bird", _texts, _texted, NUMBERS),
     Case("sms", "send_bulk", "twilio", _texts, _texted, NUMBERS, tells=False),
     _shipping("easypost", _labelled),

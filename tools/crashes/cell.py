@@ -93,10 +93,12 @@ class Process:
     """A process of a cell, and the connection to it."""
 
     def __init__(self, program: Callable[..., None], *values: Any) -> None:
-        self.connection, other = _fork.Pipe()
-        self.process = _fork.Process(target=_begin, args=(program, other, values), daemon=True)
+        self.connection, other_connection = _fork.Pipe()
+        self.process = _fork.Process(
+            target=_start_logging, args=(program, other_connection, values), daemon=True
+        )
         self.process.start()
-        other.close()
+        other_connection.close()
 
     def hear(self) -> Any:
         """The next message of the process."""
@@ -130,7 +132,9 @@ class Process:
         self.connection.close()
 
 
-def _begin(program: Callable[..., None], connection: Connection, values: tuple[Any, ...]) -> None:
+def _start_logging(
+    program: Callable[..., None], connection: Connection, values: tuple[Any, ...]
+) -> None:
     program(*values, connection)
 
 
@@ -193,9 +197,9 @@ class _Cell:
             worker = self._start(_worker, site, point)
             self._inject(worker, vendor if point == "sent" else worker)
             worker.ended()
-        states, unsettled, words = self._succeed()
+        states, unsettled_value, words = self._succeed()
         vendor.go()
-        return Outcome(vendor.hear(), states, unsettled, words)
+        return Outcome(vendor.hear(), states, unsettled_value, words)
 
     @property
     def _hours(self) -> int:
@@ -205,7 +209,7 @@ class _Cell:
         """Wait for the crash point, and inject the fault."""
         if teller.hear() != self._point:
             raise CellError("the crash point was not reached")
-        waits = teller is process
+        is_waiting = teller is process
         if self._fault == "stopped":
             process.signal(signal.SIGSTOP)
             time.sleep(BEYOND_LEASE)
@@ -217,10 +221,10 @@ class _Cell:
         else:
             process.signal(signal.SIGKILL)
             return
-        if waits:
+        if is_waiting:
             process.go()
         if self._fault == "database":
-            time.sleep(AWAY if waits and self._point != "renewed" else programs.SLOW)
+            time.sleep(AWAY if is_waiting and self._point != "renewed" else programs.SLOW)
             self._cluster.start()
 
     def _succeed(self) -> Any:

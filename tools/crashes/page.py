@@ -113,40 +113,40 @@ python -m tools.crashes --page build/crashes.jsonl
 
 def written(rows: Iterable[Row]) -> str:
     """The page, from the rows of a run; of a cell that was run twice the later row counts."""
-    latest = {(row["case"], row["fault"], row["point"]): row for row in rows}
-    cells = {cell: row["verdict"] for cell, row in latest.items()}
+    latest_fields = {(row["case"], row["fault"], row["point"]): row for row in rows}
+    cells = {cell: row["verdict"] for cell, row in latest_fields.items()}
     expected = {case.name: Counter(case.expected) for case in CASES}
     names = list(expected)
     counts = Counter(result for (name, _, _), result in cells.items() if name in names)
-    others = Counter(result for (name, _, _), result in cells.items() if name in peers.QUEUES)
+    other_counts = Counter(result for (name, _, _), result in cells.items() if name in peers.QUEUES)
     opening = _OPENING.format(
         cells=counts.total() - counts["not run"],
-        failed=others.total() - others["once"],
-        controls=others.total(),
+        failed=other_counts.total() - other_counts["once"],
+        controls=other_counts.total(),
         whole=sum(
             row["verdict"] == "person" and row["effects"] == expected[row["case"]]
-            for row in latest.values()
+            for row in latest_fields.values()
         ),
         unrun=_unrun(counts["not run"]),
         **{name: counts[name] for name in ("double", "lost", "stuck", "person")},
     )
-    ours = [
+    own_texts = [
         [
             f"`{name}`",
             *(_cell([cells.get((name, fault, point)) for fault in FAULTS]) for point in POINTS),
         ]
         for name in names
     ]
-    theirs = [
+    foreign_values = [
         [queue, fault, *(cells.get((queue, fault, point), "") for point in peers.POINTS)]
         for queue in peers.QUEUES
         for fault in peers.FAULTS
     ]
     return (
         opening
-        + _table(["verb@vendor", *POINTS], ours)
+        + _table(["verb@vendor", *POINTS], own_texts)
         + _KEYLESS.format(seconds=peers.WATCHED)
-        + _table(["queue", "fault", *peers.POINTS], theirs)
+        + _table(["queue", "fault", *peers.POINTS], foreign_values)
         + _CLOSING
     )
 

@@ -43,17 +43,17 @@ class _Control:
     """A program of a task queue."""
 
     def __init__(self, python: str, queue: str, role: str, **variables: str) -> None:
-        self.channel, other = socket.socketpair()
+        self.channel, other_socket = socket.socketpair()
         self.channel.settimeout(PATIENCE)
-        named = {"CRASH_CHANNEL": str(other.fileno()), **variables}
+        named_values = {"CRASH_CHANNEL": str(other_socket.fileno()), **variables}
         self.process = subprocess.Popen(
             [python, str(_FOLDER / f"over_{queue}.py"), role],
-            env=os.environ | named,
-            pass_fds=[other.fileno()],
+            env=os.environ | named_values,
+            pass_fds=[other_socket.fileno()],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        other.close()
+        other_socket.close()
 
     def __enter__(self) -> Self:
         return self
@@ -98,8 +98,8 @@ class _Cell:
 
     def _start(self, role: str, **variables: str) -> _Control:
         url = self._cluster.url(self._name)
-        common = {"CRASH_DATABASE": url, "CRASH_QUEUE": self._name}
-        return _Control(self._python, self._queue, role, **common, **variables)
+        common_values = {"CRASH_DATABASE": url, "CRASH_QUEUE": self._name}
+        return _Control(self._python, self._queue, role, **common_values, **variables)
 
     def _steps(self, url: str, vendor: str) -> str:
         with psycopg.connect(url) as connection:
@@ -165,16 +165,16 @@ class _Cell:
 
     def _is_stuck(self, url: str) -> bool:
         """Return whether the queue holds a task that no worker takes."""
-        stuck = {
+        stuck_values = {
             "procrastinate": "SELECT count(*) FROM procrastinate_jobs"
             " WHERE status IN ('todo', 'doing')",
             "dbos": "SELECT count(*) FROM dbos.workflow_status"
             " WHERE status IN ('PENDING', 'ENQUEUED')",
         }
-        if self._queue not in stuck:
+        if self._queue not in stuck_values:
             return False
         with psycopg.connect(url) as connection:
-            return _first(connection.execute(stuck[self._queue])) > 0
+            return _first(connection.execute(stuck_values[self._queue])) > 0
 
 
 def _orders(url: str) -> int:

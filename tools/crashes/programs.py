@@ -113,19 +113,19 @@ class GatedOutbox(SqlOutbox):
         timeout: float | None = None,
     ) -> Sequence[bool]:
         """Write the results of entries."""
-        wrote = super().settle(entries, fences, timeout)
+        written_flags = super().settle(entries, fences, timeout)
         self._wrote(entries)
-        return wrote
+        return written_flags
 
     def swap(self, entry: OutboxEntry, fence: int, /, timeout: float | None = None) -> bool:
         """Write the result of an entry."""
-        wrote = super().swap(entry, fence, timeout)
+        is_written = super().swap(entry, fence, timeout)
         self._wrote([entry])
-        return wrote
+        return is_written
 
     def _wrote(self, entries: Sequence[OutboxEntry]) -> None:
-        renewed = any(entry.state is EntryState.CLAIMED for entry in entries)
-        self._gate.at("renewed" if renewed else "settled")
+        is_renewed = any(entry.state is EntryState.CLAIMED for entry in entries)
+        self._gate.at("renewed" if is_renewed else "settled")
 
 
 def migrate(url: str) -> None:
@@ -166,8 +166,10 @@ def host(site: Site, gate: Gate, hours: int) -> None:
     # A host that loses its database tells its user, who tries again.
     with suppress(psycopg.OperationalError), psycopg.connect(site.database) as connection:
         connection.execute("INSERT INTO orders VALUES ('ORDER-2')")
-        within = outbox.within(connection)
-        within.put(case.contract, case.verb, *case.values(*site.about), key=f"ORDER-2/{case.verb}")
+        inner_outbox = outbox.within(connection)
+        inner_outbox.put(
+            case.contract, case.verb, *case.values(*site.about), key=f"ORDER-2/{case.verb}"
+        )
         gate.at("before commit")
         connection.commit()
         gate.at("committed")
@@ -179,14 +181,14 @@ def vendor(case: Case, point: str | None, harness: Connection) -> None:
     sandbox = fixture.sandbox
     assert sandbox is not None
     about = case.prepare(fixture)
-    before = Counter(case.effects(sandbox))
-    slow = [point] if point in {"sent", "renewed"} else []
+    previous_counts = Counter(case.effects(sandbox))
+    slow_texts = [point] if point in {"sent", "renewed"} else []
 
     def behave(received: Received) -> Behaviour:
         behaviour = sandbox.behave(received)
-        if not slow or Counter(case.effects(sandbox)) == before:
+        if not slow_texts or Counter(case.effects(sandbox)) == previous_counts:
             return behaviour
-        if slow.pop() == "sent":
+        if slow_texts.pop() == "sent":
             harness.send("sent")
         return attrs.evolve(behaviour, delay=SLOW)
 
@@ -196,7 +198,7 @@ def vendor(case: Case, point: str | None, harness: Connection) -> None:
             sandbox.files = server.url
         harness.send((server.url, about))
         while harness.recv():
-            harness.send(Counter(case.effects(sandbox)) - before)
+            harness.send(Counter(case.effects(sandbox)) - previous_counts)
 
 
 def worker(site: Site, gate: Gate) -> None:
