@@ -71,10 +71,10 @@ def test_deadline_bounds_credentials() -> None:
     service = Service("a", "https://a.example", needs_credentials=True)
     manager = AsyncConnectorManager([service], credentials=HangingProvider())
 
-    with pytest.raises(DeadlineExceeded) as caught:
+    with pytest.raises(DeadlineExceeded) as excinfo:
         asyncio.run(manager.call("a", Request.get("/"), timeout=0.02))
 
-    assert not caught.value.may_have_been_processed
+    assert not excinfo.value.may_have_been_processed
 
 
 def test_deadline_bounds_transforms() -> None:
@@ -96,10 +96,10 @@ def test_function_is_cancelled_at_its_limit(service: Service, options: dict[str,
     """An asynchronous function that hangs is cancelled at the given limit."""
     manager = AsyncConnectorManager([service])
 
-    with pytest.raises((AttemptTimeout, DeadlineExceeded)) as caught:
+    with pytest.raises((AttemptTimeout, DeadlineExceeded)) as excinfo:
         asyncio.run(manager.run("a", never, **options))
 
-    assert getattr(caught.value, "may_have_been_processed", False)
+    assert getattr(excinfo.value, "may_have_been_processed", False)
 
 
 def test_functions_own_timeout_is_its_own() -> None:
@@ -125,13 +125,13 @@ def ask(*items: Any) -> Generator[Any, Any, list[Any]]:
 
 def answered(steps: Coroutine[Any, Any, Any], *answers: Any) -> tuple[list[Any], Any]:
     """Run a coroutine without asyncio; return the yielded items and its value."""
-    yielded = [steps.send(None)]
+    yielded_values = [steps.send(None)]
     try:
         for answer in answers:
-            yielded += [steps.send(answer)]
+            yielded_values += [steps.send(answer)]
     except StopIteration as stop:
-        return yielded, stop.value
-    raise AssertionError(yielded)
+        return yielded_values, stop.value
+    raise AssertionError(yielded_values)
 
 
 def test_suspension_outside_of_asyncio_is_not_bounded() -> None:
@@ -213,25 +213,25 @@ def test_error_after_a_caught_cancellation_has_no_context() -> None:
             await never()
         raise ValueError("own")
 
-    with pytest.raises(ValueError, match="own") as caught:
+    with pytest.raises(ValueError, match="own") as excinfo:
         asyncio.run(within_async(failing(), 0.001))
-    assert caught.value.__context__ is None
+    assert excinfo.value.__context__ is None
 
 
 def test_closed_coroutine_closes_what_it_awaits() -> None:
     """A call that is dropped while it waits lets its function clean up at once."""
-    closed: list[bool] = []
+    closed_flags: list[bool] = []
 
     async def waiting() -> None:
         try:
             await ask("a")
         finally:
-            closed.append(True)
+            closed_flags.append(True)
 
     steps = within_async(waiting(), 1e10)
     assert steps.send(None) == "a"
     steps.close()
-    assert closed == [True]
+    assert closed_flags == [True]
 
 
 class CustomAwaitable:
@@ -261,9 +261,9 @@ def test_service_timeout_cancels_functions(timeout: float | None) -> None:
     """The timeout of the service or the call cancels an asynchronous function."""
     manager = AsyncConnectorManager([Service("a", timeout=0.02 if timeout is None else 30)])
 
-    with pytest.raises(DeadlineExceeded) as caught:
+    with pytest.raises(DeadlineExceeded) as excinfo:
         asyncio.run(manager.run("a", never, timeout=timeout))
-    assert caught.value.may_have_been_processed
+    assert excinfo.value.may_have_been_processed
     with pytest.raises(DeadlineExceeded):
         asyncio.run(
             AsyncConnectorManager([Service("a", timeout=0.02)]).run("a", never, request_id="r")
@@ -309,19 +309,19 @@ def test_limits_share_a_timer(suspends: bool, number: int) -> None:
 
 def test_limits_end_in_the_order_of_their_time() -> None:
     """A later call with less time is cancelled before an earlier one with more."""
-    ended: list[float] = []
+    ended_numbers: list[float] = []
 
     async def bounded(seconds: float) -> None:
         try:
             await within_async(never(), seconds)
         except OutOfTimeError:
-            ended.append(seconds)
+            ended_numbers.append(seconds)
 
     async def all_of_them() -> None:
         await asyncio.gather(*map(bounded, (0.09, 0.03, 0.06)))
 
     asyncio.run(all_of_them())
-    assert [0.03, 0.06, 0.09] == ended
+    assert [0.03, 0.06, 0.09] == ended_numbers
 
 
 def test_nested_limits() -> None:

@@ -80,9 +80,9 @@ def test_seal_is_made_and_verified(tmp_path: Path) -> None:
 
 def test_seal_needs_keys(tmp_path: Path) -> None:
     """A trail without keys cannot be sealed, and says how to get some."""
-    with pytest.raises(ConfigurationError, match="no keys") as caught:
+    with pytest.raises(ConfigurationError, match="no keys") as excinfo:
         AuditTrail(FileAudit(tmp_path / "trail")).seal()
-    assert "generate_keys" in caught.value.remedy
+    assert "generate_keys" in excinfo.value.remedy
 
 
 def test_act_that_cannot_be_recorded_is_refused(tmp_path: Path) -> None:
@@ -90,9 +90,9 @@ def test_act_that_cannot_be_recorded_is_refused(tmp_path: Path) -> None:
     trail = AuditTrail(FileAudit(tmp_path / "nowhere" / "trail"))
     with pytest.raises(
         StorageUnavailable, match=r"circuit.open of service vat was refused.*could not be used"
-    ) as caught:
+    ) as excinfo:
         trail.record("circuit.open", "service vat")
-    assert "check the disk" in caught.value.remedy
+    assert "check the disk" in excinfo.value.remedy
 
     with (
         SqliteAudit(tmp_path / "missing.db") as store,
@@ -126,10 +126,10 @@ def test_async_trail(tmp_path: Path) -> None:
 def test_no_key_is_shown(tmp_path: Path) -> None:
     """Neither the trail nor an error about its keys shows them."""
     text = KEYS.text().reveal()
-    shown = repr(AuditTrail(FileAudit(tmp_path / "trail"), keys=KEYS))
-    with pytest.raises(ConfigurationError) as caught:
+    shown_text = repr(AuditTrail(FileAudit(tmp_path / "trail"), keys=KEYS))
+    with pytest.raises(ConfigurationError) as excinfo:
         AuditTrail(FileAudit(tmp_path / "trail"), keys=Secret(f"{text},{text}"))
-    assert text.partition(":")[2] not in shown + str(caught.value)
+    assert text.partition(":")[2] not in shown_text + str(excinfo.value)
 
 
 def test_warnings_may_be_errors(tmp_path: Path) -> None:

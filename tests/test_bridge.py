@@ -86,10 +86,10 @@ def test_flow_runs_to_its_end() -> None:
 @pytest.mark.parametrize("error", [ValueError(), KeyboardInterrupt(), GeneratorExit()], ids=repr)
 def test_error_of_a_flow_is_raised(error: BaseException) -> None:
     """An error of a flow is raised unchanged."""
-    with pytest.raises(type(error)) as caught:
+    with pytest.raises(type(error)) as excinfo:
         run_now(Flows().fail(error))
 
-    assert error is caught.value
+    assert error is excinfo.value
 
 
 def test_suspending_flow_is_an_error() -> None:
@@ -159,10 +159,10 @@ def test_guarded_method_converts_foreign_errors(error: BaseException, raised: st
         raise error
 
     for use in (guarded(fail, ours), lambda: run_now(guarded_async(lift(fail), ours)())):
-        with pytest.raises((VendorFailed, KeyboardInterrupt)) as caught:
+        with pytest.raises((VendorFailed, KeyboardInterrupt)) as excinfo:
             use()
-        assert (raised is None) == (caught.value is error)
-        assert raised in {None, type(caught.value).__name__}
+        assert (raised is None) == (excinfo.value is error)
+        assert raised in {None, type(excinfo.value).__name__}
 
 
 def test_guarded_method_returns_its_value() -> None:
@@ -173,11 +173,11 @@ def test_guarded_method_returns_its_value() -> None:
 
 def test_post_without_errors_raises_only_interruptions() -> None:
     """A failed post is ignored; an interruption is raised."""
-    posted: list[object] = []
+    posted_values: list[object] = []
     failures = iter([OSError(), KeyboardInterrupt()])
 
     def post(command: object) -> None:
-        posted.append(command)
+        posted_values.append(command)
         raise next(failures)
 
     command = Withdraw("key", 1, ttl=1)
@@ -185,7 +185,7 @@ def test_post_without_errors_raises_only_interruptions() -> None:
     with pytest.raises(KeyboardInterrupt):
         without_errors(post)(command)
 
-    assert [command, command] == posted
+    assert [command, command] == posted_values
 
 
 class SyncMethods:
@@ -235,8 +235,8 @@ def test_methods_have_their_flows_signature(
 
 def test_methods_have_their_mode() -> None:
     """A blocking method is synchronous, and an asynchronous method is a coroutine function."""
-    for plain in (SyncMethods.add, ConnectorManager.call):
-        assert not inspect.iscoroutinefunction(plain)
+    for plain_value in (SyncMethods.add, ConnectorManager.call):
+        assert not inspect.iscoroutinefunction(plain_value)
     for later in (AsyncMethods.add, AsyncConnectorManager.call):
         assert inspect.iscoroutinefunction(later)
 
@@ -281,7 +281,7 @@ async def later() -> str:
 def test_mode_of_callables() -> None:
     """Functions, methods, partial functions and objects are recognised as either mode."""
     flows = Flows()
-    plain: list[Any] = [
+    plain_values: list[Any] = [
         len,
         sorted,
         CallableObject,
@@ -300,7 +300,7 @@ def test_mode_of_callables() -> None:
         functools.partial(functools.partial(flows.add, 1), second=3),
     ]
 
-    assert [False] * len(plain) == [is_async(function) for function in plain]
+    assert [False] * len(plain_values) == [is_async(function) for function in plain_values]
     assert [True] * len(asynchronous) == [is_async(function) for function in asynchronous]
 
 
@@ -318,9 +318,9 @@ async def generate_later() -> Any:
 def test_generators_are_refused(function: Callable[..., Any]) -> None:
     """A generator function, whose body runs after the call, is refused by name."""
     for refuse in (refuse_generator, is_async):
-        with pytest.raises(ConfigurationError, match="generate") as caught:
+        with pytest.raises(ConfigurationError, match="generate") as excinfo:
             refuse(function)
-        assert "function" == caught.value.path
+        assert "function" == excinfo.value.path
 
 
 def test_awaitable_in_sync_code_is_refused() -> None:
@@ -423,9 +423,9 @@ def test_outcome_is_unwrapped() -> None:
     """The value or error of a step's outcome is returned or raised unchanged."""
     assert 3 == value_of((3, None))
     for error in (StopIteration(), ValueError()):
-        with pytest.raises(type(error)) as caught:
+        with pytest.raises(type(error)) as excinfo:
             value_of((None, error))
-        assert error is caught.value
+        assert error is excinfo.value
 
 
 class Noticed(Exception):

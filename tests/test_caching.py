@@ -38,8 +38,8 @@ GET = Request.get("/rates")
 @pytest.fixture
 def vendor() -> Iterator[VendorServer]:
     """The HTTP server of a vendor."""
-    with VendorServer() as made:
-        yield made
+    with VendorServer() as server:
+        yield server
 
 
 def service(vendor: VendorServer, **options: Any) -> Service:
@@ -215,8 +215,8 @@ def test_rfc_examples(
 
     _, second = calls(mode, service(vendor), GET, Request.get("/rates", headers=table))
 
-    again = CONFIRMED if second.cached else ASKED
-    outcome = REUSED if len(vendor.requests) == 1 else again
+    repeated_text = CONFIRMED if second.cached else ASKED
+    outcome = REUSED if len(vendor.requests) == 1 else repeated_text
     assert expected == outcome
     assert (200, outcome != ASKED) == (second.status, second.cached)
     assert (b"an answer", outcome == REUSED) == (
@@ -230,20 +230,20 @@ def test_revalidated_response_is_fresh(mode: str, vendor: VendorServer) -> None:
     """A 304 with a new lifetime makes the response fresh for all later calls."""
     vendor.always(versions({"ETag": '"1"', "X-Kept": "1"}))
 
-    _, confirmed, reused = calls(mode, service(vendor), GET, GET, GET)
+    _, confirmed_response, reused_response = calls(mode, service(vendor), GET, GET, GET)
 
     assert 2 == len(vendor.requests)
     assert [(b"an answer", "1")] * 2 == [
-        (item.body, item.header("x-kept")) for item in (confirmed, reused)
+        (item.body, item.header("x-kept")) for item in (confirmed_response, reused_response)
     ]
 
 
 @BOTH
 def test_stale_response_replaces_a_failure(mode: str, vendor: VendorServer) -> None:
     """A stale response replaces the error of a failing or unreachable server."""
-    stale = {"Cache-Control": "max-age=1, stale-if-error=600", "Age": "5"}
+    stale_values = {"Cache-Control": "max-age=1, stale-if-error=600", "Age": "5"}
     vendor.queue(
-        Behaviour(200, stale, b"an answer"), Behaviour(503), Behaviour(raw=b"", then="reset")
+        Behaviour(200, stale_values, b"an answer"), Behaviour(503), Behaviour(raw=b"", then="reset")
     )
 
     answers = calls(mode, service(vendor), GET, GET, GET)
@@ -267,22 +267,22 @@ def test_managers_share_a_file_cache(vendor: VendorServer, tmp_path: Path) -> No
     cipher = AesGcmCipher(generate_keys())
     vendor.always(Behaviour(200, {"Cache-Control": "max-age=60"}, b"a secret"))
     path = tmp_path / "cache.db"
-    custom = service(vendor, credentials=Credentials.bearer("one"))
-    other = service(vendor, credentials=Credentials.bearer("two"))
+    custom_service = service(vendor, credentials=Credentials.bearer("one"))
+    other_service = service(vendor, credentials=Credentials.bearer("two"))
 
     with SqliteStorage(path) as storage:
-        plain = SealedCache(storage, cipher)
-        awaited = AsyncSealedCache(AsyncSqliteStorage(path), cipher)
+        plain_cache = SealedCache(storage, cipher)
+        async_cache = AsyncSealedCache(AsyncSqliteStorage(path), cipher)
         answers = [
-            *calls("awaited", custom, GET, cache=awaited),
-            *calls("plain", custom, GET, cache=plain),
-            *calls("plain", other, GET, GET, cache=plain),
+            *calls("awaited", custom_service, GET, cache=async_cache),
+            *calls("plain", custom_service, GET, cache=plain_cache),
+            *calls("plain", other_service, GET, GET, cache=plain_cache),
         ]
 
     assert [False, True, False, True] == [answer.cached for answer in answers]
-    stored = b"".join(file.read_bytes() for file in tmp_path.iterdir())
-    assert b"a secret" not in stored
-    assert b"Bearer" not in stored
+    stored_bytes = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert b"a secret" not in stored_bytes
+    assert b"Bearer" not in stored_bytes
 
 
 def test_managers_share_a_memory_cache(vendor: VendorServer) -> None:
@@ -291,6 +291,6 @@ def test_managers_share_a_memory_cache(vendor: VendorServer) -> None:
     memory = MemoryCache()
 
     calls("plain", service(vendor), GET, cache=memory)
-    (again,) = calls("awaited", service(vendor), GET, cache=AsyncMemoryCache(memory))
+    (repeated_response,) = calls("awaited", service(vendor), GET, cache=AsyncMemoryCache(memory))
 
-    assert again.cached
+    assert repeated_response.cached

@@ -67,14 +67,19 @@ class AsyncRecordingStore:
 @pytest.mark.parametrize("claims", [False, True])
 def test_long_call_is_renewed_in_the_store_of_its_claim(tmp_path: Path, claims: bool) -> None:
     """A thread renews the short claim of a long synchronous call."""
-    store, other = RecordingStore(tmp_path / "state.db"), RecordingStore(tmp_path / "other.db")
-    options: dict[str, Any] = {"state": other, "claims": store} if claims else {"state": store}
+    store, other_store = (
+        RecordingStore(tmp_path / "state.db"),
+        RecordingStore(tmp_path / "other.db"),
+    )
+    options: dict[str, Any] = (
+        {"state": other_store, "claims": store} if claims else {"state": store}
+    )
     manager = ConnectorManager([SERVICE], **options)
     assert manager.run("bank", lambda: store.renewed.wait(PATIENCE), idempotency_key="k")
     claim = next(command for command in store.commands if type(command) is Claim)
     renew = next(command for command in store.commands if type(command) is Renew)
     assert (LEASE, claim.keys, LEASE) == (claim.lease, renew.keys, renew.lease)
-    assert not any(type(command) is Renew for command in other.commands)
+    assert not any(type(command) is Renew for command in other_store.commands)
 
 
 def test_long_call_is_renewed_in_its_event_loop(tmp_path: Path) -> None:
@@ -91,10 +96,12 @@ def test_long_call_is_renewed_in_its_event_loop(tmp_path: Path) -> None:
             manager = AsyncConnectorManager([SERVICE], state=store)
             assert "done" == await manager.run("bank", act, idempotency_key="k")
 
-    before = [thread for thread in threading.enumerate() if thread.name == "moorage-renewal"]
+    previous_threads = [
+        thread for thread in threading.enumerate() if thread.name == "moorage-renewal"
+    ]
     asyncio.run(main())
-    after = [thread for thread in threading.enumerate() if thread.name == "moorage-renewal"]
-    assert set(after) <= set(before)
+    later_threads = [thread for thread in threading.enumerate() if thread.name == "moorage-renewal"]
+    assert set(later_threads) <= set(previous_threads)
 
 
 def test_part_renews_its_claims_too(tmp_path: Path) -> None:
@@ -106,30 +113,35 @@ def test_part_renews_its_claims_too(tmp_path: Path) -> None:
 
 def test_store_in_memory_needs_no_renewals() -> None:
     """Claims in memory end with their process, so they last for the whole call."""
-    plain = ConnectorManager([SERVICE], state=MemoryStorage())
-    later = AsyncConnectorManager([SERVICE], state=AsyncMemoryStorage())
-    embedded = ConnectorManager([SERVICE])
-    assert [Unrenewed] * 3 == [type(renewals(item)) for item in (plain, later, embedded)]
+    plain_manager = ConnectorManager([SERVICE], state=MemoryStorage())
+    later_manager = AsyncConnectorManager([SERVICE], state=AsyncMemoryStorage())
+    embedded_manager = ConnectorManager([SERVICE])
+    assert [Unrenewed] * 3 == [
+        type(renewals(item)) for item in (plain_manager, later_manager, embedded_manager)
+    ]
 
 
 def test_managers_of_one_store_share_a_renewal_thread(tmp_path: Path) -> None:
     """One thread renews a store's claims for all managers and parts."""
-    store, other = SqliteStorage(tmp_path / "state.db"), SqliteStorage(tmp_path / "other.db")
-    one, two = (ConnectorManager([SERVICE], state=store) for _ in range(2))
-    three = ConnectorManager([SERVICE], state=other)
-    assert renewals(one) is renewals(two)
-    assert renewals(one) is not renewals(three)
+    store, other_storage = (
+        SqliteStorage(tmp_path / "state.db"),
+        SqliteStorage(tmp_path / "other.db"),
+    )
+    manager, two = (ConnectorManager([SERVICE], state=store) for _ in range(2))
+    three = ConnectorManager([SERVICE], state=other_storage)
+    assert renewals(manager) is renewals(two)
+    assert renewals(manager) is not renewals(three)
 
 
 def test_only_clusters_are_renewed_by_tag(tmp_path: Path) -> None:
     """A store counts as one server unless it says otherwise, as a cluster does."""
-    whole: list[Any] = [
+    whole_values: list[Any] = [
         SqliteStorage(tmp_path / "state.db"),
         AsyncSqliteStorage(tmp_path / "state.db"),
         RedisStorage(),
         AsyncRedisStorage(),
     ]
-    assert [True] * 4 == [item.mixes_tags for item in whole]
+    assert [True] * 4 == [item.mixes_tags for item in whole_values]
     assert not RedisStorage("redis+cluster://127.0.0.1:7000").mixes_tags
     assert not hasattr(RecordingStore(tmp_path / "state.db"), "mixes_tags")
 

@@ -164,17 +164,17 @@ def test_terminal_titles_are_bold_unless_no_color(
     monkeypatch.setenv("NO_COLOR", "1")
     with narrator.scene("Plain", ""):
         pass
-    printed = capsys.readouterr().out
-    assert "\033[1m1. Bold\033[0m" in printed
-    assert "\n2. Plain" in printed
+    printed_text = capsys.readouterr().out
+    assert "\033[1m1. Bold\033[0m" in printed_text
+    assert "\n2. Plain" in printed_text
 
 
 def test_table_marks_rows_that_differ() -> None:
     """The table marks a scene whose attempts and arrivals differ."""
     narrator = narrating(Scene("fine"), Scene("odd", attempts=2, arrived=3))
-    marked = [line for line in narrator.table().splitlines() if "differ" in line]
-    assert 1 == len(marked)
-    assert marked[0].startswith("odd")
+    marked_texts = [line for line in narrator.table().splitlines() if "differ" in line]
+    assert 1 == len(marked_texts)
+    assert marked_texts[0].startswith("odd")
 
 
 def narrating(*scenes: Scene) -> Narrator:
@@ -217,10 +217,10 @@ def test_unwritable_report_is_an_error(tmp_path: Path) -> None:
 
 def test_output_goes_to_any_text_file(tmp_path: Path) -> None:
     """Output goes to a redirected standard output, and no browser opens."""
-    stored = io.StringIO()
-    with redirect_stdout(stored):
+    stored_text = io.StringIO()
+    with redirect_stdout(stored_text):
         assert () == tell(tmp_path / "demo.html").wrong
-    assert "Finished in" in stored.getvalue()
+    assert "Finished in" in stored_text.getvalue()
 
 
 def test_streams_reach_local_vendors() -> None:

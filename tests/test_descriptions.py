@@ -60,11 +60,11 @@ def folder_of(place: Path, schema: Any) -> Path:
 
 def test_matching_sandbox_has_no_problems(tmp_path: Path) -> None:
     """A sandbox that answers as described has no problems; other operations are only listed."""
-    wrong, missing = check(folder_of(tmp_path, BALANCE))
+    wrong_counts, missing_counts = check(folder_of(tmp_path, BALANCE))
 
-    assert {} == wrong
-    assert "POST /2010-04-01/Accounts/{account}/Messages.json" in missing
-    assert not any("Balance" in operation for operation in missing)
+    assert {} == wrong_counts
+    assert "POST /2010-04-01/Accounts/{account}/Messages.json" in missing_counts
+    assert not any("Balance" in operation for operation in missing_counts)
 
 
 @pytest.mark.parametrize(
@@ -86,9 +86,9 @@ def test_matching_sandbox_has_no_problems(tmp_path: Path) -> None:
 )
 def test_difference_is_reported(schema: Any, problem: str, tmp_path: Path) -> None:
     """A response that the description does not allow is reported with its operation."""
-    wrong, _ = check(folder_of(tmp_path, schema))
+    wrong_counts, _ = check(folder_of(tmp_path, schema))
 
-    assert f"GET {PATH}, response: {problem}" in wrong
+    assert f"GET {PATH}, response: {problem}" in wrong_counts
 
 
 @pytest.mark.parametrize(
@@ -143,13 +143,13 @@ def test_request_is_checked(tmp_path: Path) -> None:
         }
     }
     (folder / "api.json").write_text(json.dumps(root), "utf-8")
-    wrong, _ = check(folder)
+    wrong_counts, _ = check(folder)
     at = "POST /2010-04-01/Accounts/{a}/Messages.json"
 
-    assert f"{at}, request: The query has no dry." in wrong
-    assert f"{at}, request: body has no Wanted." in wrong
-    assert f"{at}, request: body.Body is not known." in wrong
-    assert f"{at}, response: The status 201 is not described." in wrong
+    assert f"{at}, request: The query has no dry." in wrong_counts
+    assert f"{at}, request: body has no Wanted." in wrong_counts
+    assert f"{at}, request: body.Body is not known." in wrong_counts
+    assert f"{at}, response: The status 201 is not described." in wrong_counts
 
 
 def test_facts_have_no_prose() -> None:

@@ -64,14 +64,14 @@ def test_openid_metadata_is_tried_second(find: Callable[..., Found]) -> None:
 @BOTH
 def test_no_redirect_is_followed(find: Callable[..., Found]) -> None:
     """A redirect of a metadata request is not followed."""
-    with AuthorizationServer() as other, AuthorizationServer() as server:
-        server.order(redirecting(other.metadata_url), path=OAUTH)
-        server.order(redirecting(other.metadata_url, status=307), path=OPENID)
-        with pytest.raises(VendorFailed, match=r"answers 302.*answers 307") as raised:
+    with AuthorizationServer() as other_server, AuthorizationServer() as server:
+        server.order(redirecting(other_server.metadata_url), path=OAUTH)
+        server.order(redirecting(other_server.metadata_url, status=307), path=OPENID)
+        with pytest.raises(VendorFailed, match=r"answers 302.*answers 307") as excinfo:
             find(server.issuer)
 
-        assert 0 == other.connections
-    assert not raised.value.retryable
+        assert 0 == other_server.connections
+    assert not excinfo.value.retryable
 
 
 @BOTH
@@ -88,9 +88,9 @@ def test_metadata_size_is_limited(find: Callable[..., Found]) -> None:
     """Too long metadata is refused."""
     with AuthorizationServer() as server:
         server.order(huge(4 * LARGEST), path=OAUTH)
-        with pytest.raises(VendorFailed, match=f"more than {LARGEST} bytes") as raised:
+        with pytest.raises(VendorFailed, match=f"more than {LARGEST} bytes") as excinfo:
             find(server.issuer)
-    assert raised.value.remedy.startswith("Check its URL")
+    assert excinfo.value.remedy.startswith("Check its URL")
 
 
 @BOTH
@@ -127,16 +127,18 @@ def test_given_client_is_used() -> None:
     vendor.respond(404)
     vendor.respond_json(fields)
     vendor.respond_json(fields)
-    plain, awaited = ScriptedHttpClient(vendor), AsyncScriptedHttpClient(vendor)
+    plain_client, async_client = ScriptedHttpClient(vendor), AsyncScriptedHttpClient(vendor)
 
-    assert "https://login.example" == discover("https://login.example", http=plain).issuer
-    assert "https://login.example" == discover_async("https://login.example", http=awaited).issuer
+    assert "https://login.example" == discover("https://login.example", http=plain_client).issuer
+    assert (
+        "https://login.example" == discover_async("https://login.example", http=async_client).issuer
+    )
     assert [OAUTH, OPENID, OAUTH] == [request.path for request in vendor.requests]
-    plain.close()
+    plain_client.close()
 
 
 def test_both_modes_have_the_same_parameters() -> None:
     """Both modes have the same parameters and documentation."""
     assert parameters_of(discover) == parameters_of(adiscover)
-    mine, its = (str(item.__doc__).partition("Args:")[2] for item in (discover, adiscover))
-    assert without_mode(mine) == without_mode(its)
+    own_text, its = (str(item.__doc__).partition("Args:")[2] for item in (discover, adiscover))
+    assert without_mode(own_text) == without_mode(its)

@@ -143,8 +143,8 @@ def test_transport_of_another_package_is_found_and_closed(ours: Any) -> None:
 
 def test_transport_of_the_host_stays_open(ours: Any) -> None:
     """A transport that the host passes in is left open."""
-    custom = ours.Queue(ours.Post(topic="own"))
-    with moorage.open({"vendors": {"post_queue": {}}}, transports={"post_queue": custom}):
+    custom_value = ours.Queue(ours.Post(topic="own"))
+    with moorage.open({"vendors": {"post_queue": {}}}, transports={"post_queue": custom_value}):
         pass
 
     assert [] == ours.closed
@@ -159,10 +159,10 @@ def test_transport_of_the_host_stays_open(ours: Any) -> None:
 )
 def test_missing_transport(vendor: str, opened: Any, words: str) -> None:
     """A missing transport, or one of the other mode, is refused with its account."""
-    with pytest.raises(ConfigurationError, match=words) as caught:
+    with pytest.raises(ConfigurationError, match=words) as excinfo:
         opened({"vendors": {vendor: {}}})
 
-    assert f"vendors.{vendor}.kind" == caught.value.path
+    assert f"vendors.{vendor}.kind" == excinfo.value.path
 
 
 def test_store_of_another_package_is_named_by_its_url() -> None:
@@ -208,8 +208,8 @@ def test_functions_of_another_package_by_file() -> None:
 )
 def test_missing_functions(name: object, result: str) -> None:
     """A name of no function is a problem with its path."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         moorage.open({"services": {"a": {"base_url": "https://a.example", "classify": name}}})
 
-    (problem,) = caught.value.problems
+    (problem,) = excinfo.value.problems
     assert ("services.a.classify", True) == (problem.path, result in problem.found)

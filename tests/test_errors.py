@@ -24,15 +24,15 @@ def drawn() -> dict[str, str | None]:
     """Return each class of the tree in the module's docstring, with its parent."""
     assert errors.__doc__
     tree = errors.__doc__.split("\n\n")[1]
-    above: list[str] = []
+    upper_texts: list[str] = []
     fields: dict[str, str | None] = {}
     for line in tree.splitlines():
         branch = BRANCH.fullmatch(line)
         assert branch, line
         depth = len(branch[1]) // 4
-        del above[depth:]
-        fields[branch[2]] = above[-1] if above else None
-        above.append(branch[2])
+        del upper_texts[depth:]
+        fields[branch[2]] = upper_texts[-1] if upper_texts else None
+        upper_texts.append(branch[2])
     return fields
 
 
@@ -107,21 +107,21 @@ def test_errors_can_be_pickled(kind: type[ConnectorError]) -> None:
     error.add_note("seen in Lyon")
 
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
-        arrived = pickle.loads(pickle.dumps(error, protocol))  # noqa: S301 - our own
+        arrived_value = pickle.loads(pickle.dumps(error, protocol))  # noqa: S301 - our own
 
-        assert kind is type(arrived)
-        assert vars(error) | {"response": None} == vars(arrived) | {"response": None}
-        assert (error.args, str(error)) == (arrived.args, str(arrived))
+        assert kind is type(arrived_value)
+        assert vars(error) | {"response": None} == vars(arrived_value) | {"response": None}
+        assert (error.args, str(error)) == (arrived_value.args, str(arrived_value))
 
 
 def test_subclasses_can_be_pickled() -> None:
     """A subclass can be pickled and copied, whatever its constructor needs."""
     error = Declined("4242")
 
-    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):  # noqa: S301 - our own
-        assert Declined is type(twin)
-        assert ("4242", "card_declined") == (twin.card, twin.vendor_code)
-        assert "card 4242 was declined. Ask for another card." == str(twin)
+    for twin_value in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):  # noqa: S301 - our own
+        assert Declined is type(twin_value)
+        assert ("4242", "card_declined") == (twin_value.card, twin_value.vendor_code)
+        assert "card 4242 was declined. Ask for another card." == str(twin_value)
 
 
 @pytest.mark.parametrize(
@@ -134,16 +134,16 @@ def test_response_is_not_pickled(kind: type[errors.VendorFailed]) -> None:
     error.response = answer
     error.__cause__ = ValueError("hunter2")
 
-    sent = pickle.dumps(error)
-    arrived = pickle.loads(sent)  # noqa: S301 - our own
+    sent_bytes = pickle.dumps(error)
+    arrived_value = pickle.loads(sent_bytes)  # noqa: S301 - our own
 
-    assert b"hunter2" not in sent
+    assert b"hunter2" not in sent_bytes
     assert (418, "teapot", "I'm a teapot") == (
-        arrived.status,
-        arrived.vendor_code,
-        arrived.vendor_message,
+        arrived_value.status,
+        arrived_value.vendor_code,
+        arrived_value.vendor_message,
     )
-    assert arrived.response is None
+    assert arrived_value.response is None
     assert answer is copy.copy(error).response
     assert "hunter2" not in repr(error)
 
@@ -157,8 +157,8 @@ def test_copies_share_no_notes(kind: type[ConnectorError]) -> None:
     twins: list[Any] = [copy.copy(error), build(*arguments), build(*arguments)]
 
     error.add_note("mine")
-    for twin in twins:
-        twin.add_note("another")
+    for twin_value in twins:
+        twin_value.add_note("another")
 
     assert ["first", "mine"] == error.__notes__
     assert [["first", "another"]] * 3 == [twin.__notes__ for twin in twins]
@@ -208,23 +208,23 @@ def test_fields_have_safe_defaults() -> None:
     assert errors.ConnectionFailed("?").may_have_been_processed
     assert not errors.DeadlineExceeded("?").may_have_been_processed
     assert not errors.RateLimitExceeded("?").by_vendor
-    unknown = errors.OutcomeUnknown("?", idempotency_key="k", lookup="the invoice")
-    assert ("k", "the invoice") == (unknown.idempotency_key, unknown.lookup)
+    unknown_error = errors.OutcomeUnknown("?", idempotency_key="k", lookup="the invoice")
+    assert ("k", "the invoice") == (unknown_error.idempotency_key, unknown_error.lookup)
     assert "amount" == errors.InvalidData("?", field="amount").field
     assert (None, 0, None, False) == (
-        unknown.service,
-        unknown.attempts,
-        unknown.retry_at,
-        unknown.replayed,
+        unknown_error.service,
+        unknown_error.attempts,
+        unknown_error.retry_at,
+        unknown_error.replayed,
     )
 
 
 def test_correlation_id_is_made_when_it_is_read() -> None:
     """An id that is made late is made once, and travels with copies and pickles."""
-    made: list[int] = []
+    numbers: list[int] = []
 
     def make(number: int) -> str:
-        made.append(number)
+        numbers.append(number)
         return f"id-{number}"
 
     readers: list[Callable[[ConnectorError], str | None]] = [
@@ -234,13 +234,13 @@ def test_correlation_id_is_made_when_it_is_read() -> None:
         lambda error: unpack_refusal(pack_refusal(error)).request_id,
     ]
     for read in readers:
-        made.clear()
+        numbers.clear()
         error = errors.CircuitBreakerOpen("It is open.")
         assert error.request_id is None
         error.identify_by(make, 7)
-        assert [] == made
+        assert [] == numbers
         assert ("id-7", "id-7") == (read(error), read(error))
-        assert [7] == made
+        assert [7] == numbers
         assert "id-7" == error.request_id
         error.request_id = "another"
         assert "another" == error.request_id

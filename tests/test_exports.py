@@ -38,8 +38,8 @@ def test_types_and_names_agree() -> None:
 
 def test_everything_is_where_type_checkers_look() -> None:
     """Each export is the very object that type checkers see."""
-    for name, home in typed().items():
-        assert getattr(importlib.import_module(home), name) is getattr(moorage, name)
+    for name, home_directory in typed().items():
+        assert getattr(importlib.import_module(home_directory), name) is getattr(moorage, name)
 
 
 def test_import_star() -> None:
@@ -94,7 +94,7 @@ def test_exports_are_documented(name: str) -> None:
 def test_methods_are_documented(name: str) -> None:
     """Every public method of an export has a docstring."""
     export = getattr(moorage, name)
-    silent = [
+    silent_texts = [
         member
         for kind in (inspect.getmro(export) if isinstance(export, type) else ())
         if kind.__module__.startswith("moorage")
@@ -104,7 +104,7 @@ def test_methods_are_documented(name: str) -> None:
         and not inspect.getdoc(value)
     ]
 
-    assert [] == silent
+    assert [] == silent_texts
 
 
 def test_operations_are_loaded_by_name() -> None:

@@ -25,9 +25,9 @@ def rows(text: str) -> list[list[str]]:
 
 def test_every_scheme_has_a_row() -> None:
     """The table of webhook schemes has a row for each."""
-    named = [row[0].strip("`") for row in rows(presets.page())]
+    named_texts = [row[0].strip("`") for row in rows(presets.page())]
 
-    assert list(PRESETS) == named[2:]
+    assert list(PRESETS) == named_texts[2:]
 
 
 PAGES = [presets.page, vendors.page, configuration.page, commands.page, telemetry.page]
@@ -77,10 +77,10 @@ def test_vendors_page_is_its_own() -> None:
 def test_every_command_has_a_part() -> None:
     """The page of commands has every command and a sentence about every option."""
     text = commands.page()
-    named = [
+    named_texts = [
         line.removeprefix("## moorage ") for line in text.splitlines() if "## moorage " in line
     ]
 
-    assert list(COMMANDS) == named
+    assert list(COMMANDS) == named_texts
     for option, _, about in (row for row in rows(text) if len(row) == 3 and row[0].startswith("`")):
         assert about, option

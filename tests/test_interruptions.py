@@ -40,17 +40,17 @@ def test_interrupted_call_frees_its_queue_slot(key: str | None) -> None:
     """A queued call that is interrupted at any point delays nobody behind it."""
     struck = 0
     for point in itertools.count():
-        clock, when = Clock(), list[int]()
+        clock, due_numbers = Clock(), list[int]()
         manager = managed(clock, limits=(RateLimitConfig.per_second(1),))
         manager.run("v", int)
         run = functools.partial(manager.run, "v", int, idempotency_key=key)
-        look = functools.partial(lambda of, to: to.append(of.nanoseconds()), clock, when)
+        look = functools.partial(lambda of, to: to.append(of.nanoseconds()), clock, due_numbers)
         if not interrupted.at(point, run, look):
             break
         struck += 1
         manager.run("v", int)
         # What was waited for is spent; what was not is there for the next.
-        assert clock.nanoseconds() <= 1e9 or when != [0]
+        assert clock.nanoseconds() <= 1e9 or due_numbers != [0]
     assert struck > 50
 
 
@@ -100,18 +100,18 @@ def test_interrupted_request_releases_its_grant(waits: bool) -> None:
     """A request that is interrupted at any point costs others at most its own token."""
     struck = 0
     for point in itertools.count():
-        clock, began = Clock(), list[int]()
+        clock, start_time = Clock(), list[int]()
         limits = (RateLimitConfig.per_second(1, burst=1 if waits else 2),)
         service = Service("v", base_url="https://v.example", circuit=HALF_OPEN, limits=limits)
         manager = ConnectorManager([service], http=SuccessfulClient(), clock=clock, sleeper=clock)
         send = functools.partial(manager.call, "v", Request.get("/"))
         send()
-        look = functools.partial(lambda of, to: to.append(of.nanoseconds()), clock, began)
+        look = functools.partial(lambda of, to: to.append(of.nanoseconds()), clock, start_time)
         if not interrupted.at(point, send, look):
             break
         struck += 1
         send()
-        assert clock.nanoseconds() <= 1e9 or began != [0]
+        assert clock.nanoseconds() <= 1e9 or start_time != [0]
     assert struck > 10
 
 
@@ -122,9 +122,9 @@ def test_interrupted_fast_path_releases_its_grant() -> None:
     manager.run("v", int)
     flows: Any = vars(manager)["_flows"]
     (plan,) = {id(plan): plan for plan in flows.plans.easy.values()}.values()
-    granted = flows.core.ask(plan.admission)
+    granted_value = flows.core.ask(plan.admission)
 
-    flows.hand_back(plan, [granted])
+    flows.hand_back(plan, [granted_value])
     flows.hand_back(plan, [])
     manager.run("v", int)
 

@@ -104,9 +104,9 @@ def test_manager_closes_what_it_opened() -> None:
     """A manager closes its own client, and creates none that is never used."""
     manager = ConnectorManager([SERVICE])
     manager.close()
-    custom = manager._wired.http._adapter = ClosingClient()
+    custom_client = manager._wired.http._adapter = ClosingClient()
     manager.close()
-    assert 1 == custom.closed
+    assert 1 == custom_client.closed
 
     async def play() -> None:
         manager = AsyncConnectorManager([SERVICE])
@@ -120,11 +120,11 @@ def test_manager_closes_what_it_opened() -> None:
 
 def test_hosts_client_is_not_closed() -> None:
     """A manager leaves the host's client open."""
-    http, later = clients()
-    http.port.close = later.close = None
+    http, later_value = clients()
+    http.port.close = later_value.close = None
 
     ConnectorManager([SERVICE], http=http).close()
-    asyncio.run(AsyncConnectorManager([SERVICE], http=later).close())
+    asyncio.run(AsyncConnectorManager([SERVICE], http=later_value).close())
 
 
 def in_threads(work: Callable[[], Any], times: int) -> None:
@@ -157,24 +157,24 @@ def test_threads_and_tasks_share_a_store() -> None:
     """A key used by many threads and tasks at once has one effect and one response."""
     store = MemoryStorage()
     effects: list[int] = []
-    plain = ConnectorManager([SERVICE], state=store)
+    plain_manager = ConnectorManager([SERVICE], state=store)
     answers: list[int] = []
 
     def act() -> int:
         effects.append(1)
         return len(effects)
 
-    in_threads(lambda: answers.append(plain.run("vat", act, idempotency_key="k")), 16)
+    in_threads(lambda: answers.append(plain_manager.run("vat", act, idempotency_key="k")), 16)
 
     async def play() -> None:
         from moorage.adapters.state.memory import AsyncMemoryStorage  # noqa: PLC0415 - only here
 
-        later = AsyncConnectorManager([SERVICE], state=AsyncMemoryStorage(store))
+        later_manager = AsyncConnectorManager([SERVICE], state=AsyncMemoryStorage(store))
 
         async def act_later() -> int:
             return act()
 
-        flows = (later.run("vat", act_later, idempotency_key="k") for _ in range(16))
+        flows = (later_manager.run("vat", act_later, idempotency_key="k") for _ in range(16))
         answers.extend(await asyncio.gather(*flows))
 
     asyncio.run(play())
@@ -184,13 +184,13 @@ def test_threads_and_tasks_share_a_store() -> None:
 
 def test_stream_is_an_iterator_of_its_mode() -> None:
     """A synchronous stream is an iterator, and an asynchronous one an async iterator."""
-    http, later = clients()
-    http.port.otherwise = later.otherwise = Response(200, body=b"all")
+    http, later_value = clients()
+    http.port.otherwise = later_value.otherwise = Response(200, body=b"all")
 
     assert [b"all"] == list(ConnectorManager([SERVICE], http=http).stream("vat", GET))
 
     async def play() -> list[bytes]:
-        manager = AsyncConnectorManager([SERVICE], http=later)
+        manager = AsyncConnectorManager([SERVICE], http=later_value)
         return [piece async for piece in await manager.stream("vat", GET)]
 
     assert [b"all"] == asyncio.run(play())
@@ -217,24 +217,27 @@ async def generating_later() -> Any:
 @pytest.mark.parametrize("warm", [False, True])
 def test_what_cannot_be_protected_is_refused(wrong: Any, timeout: float | None, warm: Any) -> None:
     """A value that is not a function, or a generator function, is refused in both modes."""
-    plain, later = ConnectorManager([Service("a")]), AsyncConnectorManager([Service("a")])
+    plain_manager, later_manager = (
+        ConnectorManager([Service("a")]),
+        AsyncConnectorManager([Service("a")]),
+    )
 
     async def one() -> int:
         return 1
 
     if warm:
-        assert 1 == plain.run("a", lambda: 1)
-        assert 1 == asyncio.run(later.run("a", one))
+        assert 1 == plain_manager.run("a", lambda: 1)
+        assert 1 == asyncio.run(later_manager.run("a", one))
     uses: list[Callable[[], Any]] = [
-        lambda: plain.run("a", wrong, timeout=timeout),
-        lambda: asyncio.run(later.run("a", wrong, timeout=timeout)),
-        lambda: plain.protect("a")(wrong),
-        lambda: later.protect("a")(wrong),
+        lambda: plain_manager.run("a", wrong, timeout=timeout),
+        lambda: asyncio.run(later_manager.run("a", wrong, timeout=timeout)),
+        lambda: plain_manager.protect("a")(wrong),
+        lambda: later_manager.protect("a")(wrong),
     ]
     for use in uses:
-        with pytest.raises(ConfigurationError) as caught:
+        with pytest.raises(ConfigurationError) as excinfo:
             use()
-        assert "function" == caught.value.path
+        assert "function" == excinfo.value.path
 
 
 def test_plain_function_may_return_a_generator() -> None:
@@ -248,20 +251,20 @@ def test_plain_function_may_return_a_generator() -> None:
 @pytest.mark.parametrize("wrong", [Service("a"), None, 5, [5], "a"])
 def test_services_must_be_iterable(face: Any, wrong: Any) -> None:
     """A single service, or another value, is refused as the services."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         face(wrong)
 
-    assert "services" == caught.value.path
+    assert "services" == excinfo.value.path
 
 
 @pytest.mark.parametrize("face", [ConnectorManager, AsyncConnectorManager])
 @pytest.mark.parametrize("wrong", [print, None])
 def test_observers_must_be_iterable(face: Any, wrong: Any) -> None:
     """A single observer, or None, is refused as the observers."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         face([], observers=wrong)
 
-    assert "observers" == caught.value.path
+    assert "observers" == excinfo.value.path
 
 
 # From Python 3.12 on the frames behind a traceback keep those that called them, and what they held.
@@ -278,12 +281,12 @@ async def test_error_leaves_no_cycle(world: World) -> None:
     try:
         for answer in (404, 422, *FOREIGN):
             world.vendor.otherwise = answer
-            seen: list[Any] = []
+            seen_values: list[Any] = []
             try:
                 await manager.call("vat", GET)
             except ConnectorError as error:
-                seen.append(weakref.ref(error))
-            assert [None] == [reference() for reference in seen]
+                seen_values.append(weakref.ref(error))
+            assert [None] == [reference() for reference in seen_values]
     finally:
         gc.enable()
 
@@ -306,10 +309,10 @@ MOVING = Service("bank", moves_money=True)
 def test_money_needs_keys_that_outlive_a_crash() -> None:
     """Both managers refuse to keep keys of payments where a crash would lose them."""
     for make in (ConnectorManager, AsyncConnectorManager):
-        with pytest.raises(ConfigurationError, match="a crash of MemoryStorage loses") as caught:
+        with pytest.raises(ConfigurationError, match="a crash of MemoryStorage loses") as excinfo:
             make([MOVING])
-        assert caught.value.path == "services.bank.moves_money"
-        assert "claims=" in caught.value.remedy
+        assert excinfo.value.path == "services.bank.moves_money"
+        assert "claims=" in excinfo.value.remedy
     with pytest.raises(ConfigurationError, match="a crash of Kept loses"):
         ConnectorManager([MOVING], state=Kept(durable=False))
 

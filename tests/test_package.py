@@ -88,11 +88,11 @@ def test_core_dependencies_have_no_caps() -> None:
 
 def test_import_is_light(fresh: dict[str, object]) -> None:
     """Importing moorage loads no client, driver, event loop, thread pool or cipher."""
-    loaded = fresh["loaded"]
-    assert isinstance(loaded, list)
+    loaded_value = fresh["loaded"]
+    assert isinstance(loaded_value, list)
 
-    assert set() == HEAVY & set(loaded)
-    assert "moorage" in loaded
+    assert set() == HEAVY & set(loaded_value)
+    assert "moorage" in loaded_value
 
 
 def test_import_starts_no_thread(fresh: dict[str, object]) -> None:

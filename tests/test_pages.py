@@ -115,7 +115,7 @@ def test_files_commands_and_python_go_together(tmp_path: Path) -> None:
 )
 def test_incomplete_page_is_refused(text: str, message: str, tmp_path: Path) -> None:
     """Names, packages and files from elsewhere, and results that differ, are reported."""
-    with pytest.raises(Unfit) as caught:
+    with pytest.raises(Unfit) as excinfo:
         follow("page.md", f"\n{text}\n", tmp_path)
 
-    assert message in str(caught.value)
+    assert message in str(excinfo.value)

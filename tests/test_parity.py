@@ -40,9 +40,9 @@ def ports_in_pairs() -> Iterator[tuple[type, type]]:
     """Return each port with its asynchronous twin."""
     for result in pkgutil.iter_modules(ports.__path__):
         module = importlib.import_module(f"{ports.__name__}.{result.name}")
-        for name, twin in vars(module).items():
+        for name, twin_value in vars(module).items():
             if name.startswith("Async"):
-                yield getattr(module, name.removeprefix("Async")), twin
+                yield getattr(module, name.removeprefix("Async")), twin_value
 
 
 def providers_in_pairs() -> Iterator[tuple[type, type]]:
@@ -51,9 +51,9 @@ def providers_in_pairs() -> Iterator[tuple[type, type]]:
         if match.name.startswith("_") or not match.name.endswith("_credentials"):
             continue
         module = importlib.import_module(f"{adapters.__name__}.{match.name}")
-        for name, twin in vars(module).items():
-            if name.startswith("Async") and twin.__module__ == module.__name__:
-                yield getattr(module, name.removeprefix("Async")), twin
+        for name, twin_value in vars(module).items():
+            if name.startswith("Async") and twin_value.__module__ == module.__name__:
+                yield getattr(module, name.removeprefix("Async")), twin_value
 
 
 PORTS = sorted(ports_in_pairs(), key=lambda pair: pair[0].__name__)
@@ -116,7 +116,7 @@ def test_there_are_pairs() -> None:
         "Sleeper",
         "StateStorage",
         "WebhookSecrets",
-    } <= {plain.__name__ for plain, _ in PORTS}
+    } <= {plain_type.__name__ for plain_type, _ in PORTS}
     assert {
         "Bulkhead",
         "CircuitBreaker",
@@ -145,30 +145,32 @@ def test_same_names(plain: type, twin: type) -> None:
 @IN_PAIRS
 def test_same_parameters(plain: type, twin: type) -> None:
     """Both methods of a pair have the same parameters and defaults."""
-    others = members(twin)
+    other_fields = members(twin)
     for name, member in members(plain).items():
-        other = others.get(name) or others[MODEED[name]]
-        assert callable(member) == callable(other)
+        other_value = other_fields.get(name) or other_fields[MODEED[name]]
+        assert callable(member) == callable(other_value)
         if callable(member) and name != "__init__":
-            assert parameters_of(member) == parameters_of(other), name
+            assert parameters_of(member) == parameters_of(other_value), name
 
 
 @IN_PAIRS
 def test_same_types(plain: type, twin: type) -> None:
     """Both methods of a pair have the same types, except for their mode."""
-    others = members(twin)
+    other_fields = members(twin)
     for name, member in members(plain).items():
         if not callable(member) or name == "__init__":
             continue
-        other = others.get(name) or others[MODEED[name]]
-        notes, twins = (inspect.signature(item).return_annotation for item in (member, other))
+        other_value = other_fields.get(name) or other_fields[MODEED[name]]
+        notes, twins = (inspect.signature(item).return_annotation for item in (member, other_value))
         assert without_mode(str(notes)) == without_mode(str(twins)), name
-        for mine, its in zip(
+        for own_parameter, its in zip(
             inspect.signature(member).parameters.values(),
-            inspect.signature(other).parameters.values(),
+            inspect.signature(other_value).parameters.values(),
             strict=True,
         ):
-            assert without_mode(str(mine.annotation)) == without_mode(str(its.annotation)), name
+            assert without_mode(str(own_parameter.annotation)) == without_mode(
+                str(its.annotation)
+            ), name
 
 
 @IN_PAIRS
@@ -186,57 +188,59 @@ def test_twins_are_awaited(plain: type, twin: type) -> None:
 
 def test_managers_are_made_alike() -> None:
     """Both managers have the same constructor parameters."""
-    plain, twin = (inspect.signature(kind).parameters.values() for kind in MANAGERS)
+    plain_parameters, twin_parameters = (
+        inspect.signature(kind).parameters.values() for kind in MANAGERS
+    )
 
-    assert [(item.name, item.kind, item.default) for item in plain] == [
-        (item.name, item.kind, item.default) for item in twin
+    assert [(item.name, item.kind, item.default) for item in plain_parameters] == [
+        (item.name, item.kind, item.default) for item in twin_parameters
     ]
-    assert [without_mode(str(item.annotation)) for item in plain] == [
-        without_mode(str(item.annotation)) for item in twin
+    assert [without_mode(str(item.annotation)) for item in plain_parameters] == [
+        without_mode(str(item.annotation)) for item in twin_parameters
     ]
 
 
 def test_managers_say_the_same() -> None:
     """Both managers have the same docstrings for methods and arguments."""
-    plain, twin = (members(kind) for kind in MANAGERS)
-    for name in plain:
+    plain_fields, twin_fields = (members(kind) for kind in MANAGERS)
+    for name in plain_fields:
         if not name.startswith("_"):
-            assert inspect.getdoc(plain[name])
-            assert without_mode(str(inspect.getdoc(plain[name]))) == without_mode(
-                str(inspect.getdoc(twin[name]))
+            assert inspect.getdoc(plain_fields[name])
+            assert without_mode(str(inspect.getdoc(plain_fields[name]))) == without_mode(
+                str(inspect.getdoc(twin_fields[name]))
             )
 
-    mine, its = (str(inspect.getdoc(kind)).partition("Args:") for kind in MANAGERS)
-    assert mine[2] == its[2]
+    own_texts, its = (str(inspect.getdoc(kind)).partition("Args:") for kind in MANAGERS)
+    assert own_texts[2] == its[2]
 
 
 def twins(part: type) -> list[tuple[str, Callable[..., Any], Callable[..., Any]]]:
     """Return the methods of a part that exist in both modes."""
-    offered = members(part)
+    offered_fields = members(part)
     return [
-        (name, member, offered[f"a{name}"])
-        for name, member in offered.items()
-        if f"a{name}" in offered
+        (name, member, offered_fields[f"a{name}"])
+        for name, member in offered_fields.items()
+        if f"a{name}" in offered_fields
     ]
 
 
 @EACH_PART
 def test_parts_have_twins(part: type) -> None:
     """A method of a part and its twin have the same parameters, and the twin says so."""
-    for name, plain, twin in twins(part):
-        assert parameters_of(plain) == parameters_of(twin), name
-        assert not inspect.iscoroutinefunction(plain)
-        assert inspect.iscoroutinefunction(twin)
-        words, others = inspect.getdoc(plain), inspect.getdoc(twin)
+    for name, plain_function, twin_function in twins(part):
+        assert parameters_of(plain_function) == parameters_of(twin_function), name
+        assert not inspect.iscoroutinefunction(plain_function)
+        assert inspect.iscoroutinefunction(twin_function)
+        words, other_text = inspect.getdoc(plain_function), inspect.getdoc(twin_function)
         assert words
-        assert others
-        assert "asynchronous" in others
+        assert other_text
+        assert "asynchronous" in other_text
 
 
 def test_all_that_reaches_a_store_has_a_twin() -> None:
     """Every method of a part that uses a store exists in both modes."""
     in_both = {"accepted", "begin", "call", "guard", "keyed", "receive"}
-    alone = {
+    single_texts = {
         f"{part.__name__}.{name}"
         for part in PARTS
         for name in members(part)
@@ -245,7 +249,7 @@ def test_all_that_reaches_a_store_has_a_twin() -> None:
         and name not in {item for pair in twins(part) for item in (pair[0], f"a{pair[0]}")}
     }
 
-    assert set() == alone
+    assert set() == single_texts
 
 
 @EACH_PART
@@ -260,9 +264,9 @@ def test_parts_take_their_ports_sync_and_async(part: type) -> None:
 def test_entry_is_of_both_modes() -> None:
     """The result of `guard` works with `with` and `async with`."""
     for name in ("__enter__", "__exit__"):
-        plain, twin = getattr(Entry, name), getattr(Entry, MODEED[name])
-        assert parameters_of(plain) == parameters_of(twin)
-        assert inspect.iscoroutinefunction(twin)
+        plain_value, twin_value = getattr(Entry, name), getattr(Entry, MODEED[name])
+        assert parameters_of(plain_value) == parameters_of(twin_value)
+        assert inspect.iscoroutinefunction(twin_value)
 
 
 def test_functions_are_shared_where_they_can_be() -> None:

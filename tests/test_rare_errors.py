@@ -27,10 +27,10 @@ ACME: Any = ["acme"]
 
 def test_no_command_for_a_program() -> None:
     """A program that gives no command gets the error as JSON."""
-    ended = command("--json")
+    result = command("--json")
 
-    assert 2 == ended.code
-    assert "The command is missing" in ended.out + ended.err
+    assert 2 == result.code
+    assert "The command is missing" in result.out + result.err
 
 
 def test_module_has_no_other_names() -> None:

@@ -30,9 +30,9 @@ def _headings(written: dict[str, str]) -> Counter[str]:
 
 def test_every_export_is_described_once(written: dict[str, str]) -> None:
     """Each public name appears once in the reference."""
-    counted = _headings(written)
+    counts = _headings(written)
 
-    assert dict.fromkeys(moorage.__all__, 1) == {name: counted[name] for name in moorage.__all__}
+    assert dict.fromkeys(moorage.__all__, 1) == {name: counts[name] for name in moorage.__all__}
 
 
 def test_nothing_is_described_twice(written: dict[str, str]) -> None:
@@ -97,5 +97,7 @@ def test_site_builds(tmp_path: Path) -> None:
     assert (tmp_path / "diagrams" / "circuit.svg").is_file()
     assert "Correct the configuration." in (tmp_path / "troubleshooting.html").read_text("utf-8")
     for page in tmp_path.rglob("*.html"):
-        fetched = re.findall(r"<(?:script|link|img)\b[^>]*=.https?:[^>]*>", page.read_text("utf-8"))
-        assert [] == fetched
+        fetched_values = re.findall(
+            r"<(?:script|link|img)\b[^>]*=.https?:[^>]*>", page.read_text("utf-8")
+        )
+        assert [] == fetched_values

@@ -48,9 +48,9 @@ URLS: dict[str, tuple[type, type]] = {
 @pytest.mark.parametrize("url", URLS)
 def test_url_names_a_store(url: str) -> None:
     """Each form of URL opens its class in both modes, without connecting."""
-    plain, awaited = URLS[url]
-    assert type(open_storage(url)) is plain
-    assert type(aopen_storage(url)) is awaited
+    plain_type, async_type = URLS[url]
+    assert type(open_storage(url)) is plain_type
+    assert type(aopen_storage(url)) is async_type
 
 
 def test_path_may_be_absolute_and_quoted(tmp_path: Path) -> None:
@@ -102,9 +102,9 @@ def test_options_are_the_stores_own() -> None:
 )
 def test_invalid_urls_are_refused(url: Any) -> None:
     """The error lists valid forms, and never quotes a password."""
-    with pytest.raises(ConfigurationError, match="names no store") as caught:
+    with pytest.raises(ConfigurationError, match="names no store") as excinfo:
         open_storage(url)
-    assert (caught.value.path, "redis://" in caught.value.remedy) == ("state.url", True)
+    assert (excinfo.value.path, "redis://" in excinfo.value.remedy) == ("state.url", True)
 
 
 @pytest.mark.parametrize(
@@ -121,10 +121,10 @@ def test_missing_library_is_named(
 ) -> None:
     """The error for a missing library names the extra that installs it."""
     uninstall(monkeypatch, library, "moorage.adapters.state.", "moorage.adapters.databases.")
-    with pytest.raises(ConfigurationError, match=f"needs {library}") as caught:
+    with pytest.raises(ConfigurationError, match=f"needs {library}") as excinfo:
         open_storage(url)
-    assert caught.value.remedy == install(extra)
-    assert "secret" not in str(caught.value)
+    assert excinfo.value.remedy == install(extra)
+    assert "secret" not in str(excinfo.value)
 
 
 ENTRIES = tuple(f"moorage.adapters.{room}." for room in ("databases", "tables", "entries", "logs"))
@@ -134,10 +134,10 @@ ENTRIES = tuple(f"moorage.adapters.{room}." for room in ("databases", "tables", 
 def test_missing_library_of_entries_is_named(opens: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the library and the extra that brings it."""
     uninstall(monkeypatch, "sqlalchemy", *ENTRIES)
-    with pytest.raises(ConfigurationError, match="needs sqlalchemy") as caught:
+    with pytest.raises(ConfigurationError, match="needs sqlalchemy") as excinfo:
         opens("mariadb://me:secret@host/name")
-    assert install("mysql") == caught.value.remedy
-    assert "secret" not in str(caught.value)
+    assert install("mysql") == excinfo.value.remedy
+    assert "secret" not in str(excinfo.value)
 
 
 def test_scheme_of_the_hosts() -> None:

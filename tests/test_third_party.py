@@ -57,22 +57,24 @@ def _python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     python = folder / "venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
     # What is installed here is installed there, pip too; the package itself comes by pip alone.
     run = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
-    theirs = Path(subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip())
-    (theirs / "ours.pth").write_text(f"{SOURCE}\n{sysconfig.get_path('purelib')}\n", "utf-8")
+    foreign_path = Path(
+        subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip()
+    )
+    (foreign_path / "ours.pth").write_text(f"{SOURCE}\n{sysconfig.get_path('purelib')}\n", "utf-8")
     copy = shutil.copytree(PACKAGE, folder / "acme-vendor")
     offline = ["--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
     install = [str(python), "-m", "pip", "install", "-q", *offline, str(copy)]
-    done = subprocess.run(install, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    finished_process = subprocess.run(install, capture_output=True, text=True, check=False)
+    assert finished_process.returncode == 0, finished_process.stderr
     return python
 
 
 def run(python: Path, *arguments: str, cwd: Path | None = None) -> str:
     """Return the output of a command of that interpreter."""
     command = [str(python), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    finished_process = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+    assert finished_process.returncode == 0, finished_process.stdout + finished_process.stderr
+    return finished_process.stdout
 
 
 def test_installed_vendor_is_used(python: Path) -> None:
@@ -89,12 +91,14 @@ def test_installed_vendor_is_used(python: Path) -> None:
 
 def test_command_line_lists_the_vendor(python: Path, tmp_path: Path) -> None:
     """The vendor is listed among the installed ones, and its requests can be exported."""
-    listed = json.loads(run(python, "-m", "moorage", "vendors", "acme", "--json", cwd=tmp_path))
-    assert ["look_up"] == listed["result"]["capabilities"]
+    listed_value = json.loads(
+        run(python, "-m", "moorage", "vendors", "acme", "--json", cwd=tmp_path)
+    )
+    assert ["look_up"] == listed_value["result"]["capabilities"]
 
     (tmp_path / "moorage.toml").write_text("[vendors.acme]\n", "utf-8")
-    exported = json.loads(run(python, "-m", "moorage", "export", "openapi", cwd=tmp_path))
-    assert {"/v1/messages", "/v1/messages/{id}"} == exported["paths"].keys()
+    exported_value = json.loads(run(python, "-m", "moorage", "export", "openapi", cwd=tmp_path))
+    assert {"/v1/messages", "/v1/messages/{id}"} == exported_value["paths"].keys()
 
 
 def test_vendors_own_tests_pass(python: Path, tmp_path: Path) -> None:

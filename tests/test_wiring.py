@@ -68,32 +68,32 @@ def port(world: World, name: str) -> Any:
 @pytest.mark.parametrize("name", PORTS)
 def test_async_port_in_a_sync_manager(name: str) -> None:
     """A synchronous manager refuses an asynchronous port by name."""
-    with pytest.raises(ConfigurationError, match="needs synchronous ports") as caught:
+    with pytest.raises(ConfigurationError, match="needs synchronous ports") as excinfo:
         ConnectorManager([SERVICE], **{name: port(World(AWAITED), name)})
 
-    assert name == caught.value.path
-    assert "AsyncConnectorManager" in caught.value.remedy
+    assert name == excinfo.value.path
+    assert "AsyncConnectorManager" in excinfo.value.remedy
 
 
 @pytest.mark.parametrize("name", PORTS)
 def test_sync_port_in_an_async_manager(name: str) -> None:
     """An asynchronous manager refuses a synchronous port by name."""
     options: dict[str, Any] = {name: Plainly(port(World(PLAIN), name))}
-    with pytest.raises(ConfigurationError, match="needs asynchronous ports") as caught:
+    with pytest.raises(ConfigurationError, match="needs asynchronous ports") as excinfo:
         AsyncConnectorManager([SERVICE], **options)
 
-    assert name == caught.value.path
-    assert "use ConnectorManager" in caught.value.remedy
+    assert name == excinfo.value.path
+    assert "use ConnectorManager" in excinfo.value.remedy
 
 
 @pytest.mark.parametrize("name", [*PORTS, "log", "clock", "ids", "randomness"])
 @pytest.mark.parametrize("face", [ConnectorManager, AsyncConnectorManager])
 def test_object_without_the_method_is_refused(face: Any, name: str) -> None:
     """An object without the port's method is refused by name."""
-    with pytest.raises(ConfigurationError, match="object has no `") as caught:
+    with pytest.raises(ConfigurationError, match="object has no `") as excinfo:
         face([SERVICE], **{name: object()})
 
-    assert name == caught.value.path
+    assert name == excinfo.value.path
 
 
 class AsyncLog:
@@ -106,10 +106,10 @@ class AsyncLog:
 @pytest.mark.parametrize("face", [ConnectorManager, AsyncConnectorManager])
 def test_some_ports_are_always_synchronous(face: Any) -> None:
     """Clock, ids, random numbers and log are synchronous in both modes."""
-    with pytest.raises(ConfigurationError, match=r"AsyncLog\.write is asynchronous") as caught:
+    with pytest.raises(ConfigurationError, match=r"AsyncLog\.write is asynchronous") as excinfo:
         face([SERVICE], log=AsyncLog())
 
-    assert "log" == caught.value.path
+    assert "log" == excinfo.value.path
 
 
 async def observe(_: Event) -> None:
@@ -120,10 +120,10 @@ async def observe(_: Event) -> None:
 @pytest.mark.parametrize("face", [ConnectorManager, AsyncConnectorManager])
 def test_observers_are_plain_functions(face: Any, observer: Any) -> None:
     """A manager refuses an observer that is a coroutine function, and one that is no function."""
-    with pytest.raises(ConfigurationError, match="is not an observer") as caught:
+    with pytest.raises(ConfigurationError, match="is not an observer") as excinfo:
         face([SERVICE], observers=[observer])
 
-    assert "observers" == caught.value.path
+    assert "observers" == excinfo.value.path
 
 
 class UnverifiedClient:
@@ -180,9 +180,9 @@ async def test_verb_is_missed_when_it_is_used(world: World) -> None:
     manager = world.manager(SERVICE, http=world.of_mode(OnlySends()))
 
     assert 200 == (await manager.call("vat", GET)).status
-    with pytest.raises(ConfigurationError, match="has no `open`") as caught:
+    with pytest.raises(ConfigurationError, match="has no `open`") as excinfo:
         await manager.stream("vat", GET)
-    assert ("http", "vat") == (caught.value.path, caught.value.service)
+    assert ("http", "vat") == (excinfo.value.path, excinfo.value.service)
 
 
 @sync_and_async
@@ -199,62 +199,68 @@ async def test_provider_need_not_renew(world: World) -> None:
 
 def test_nothing_is_made_before_it_is_used() -> None:
     """A lazy adapter is created once, at its first use, by any number of threads."""
-    made: list[int] = []
+    numbers: list[int] = []
 
     def make() -> list[int]:
-        made.append(1)
-        return made
+        numbers.append(1)
+        return numbers
 
-    lazy = LazyAdapter(make)
-    assert (None, []) == (lazy.created(), made)
-    assert lazy.get() is lazy.get() is lazy.created()
-    assert [1] == made
+    lazy_adapter = LazyAdapter(make)
+    assert (None, []) == (lazy_adapter.created(), numbers)
+    assert lazy_adapter.get() is lazy_adapter.get() is lazy_adapter.created()
+    assert [1] == numbers
 
 
 def test_waiting_thread_gets_the_created_adapter() -> None:
     """A thread that waits while another creates the adapter gets that one."""
-    lazy: LazyAdapter
+    lazy_adapter: LazyAdapter
 
     class Lock:
         """A lock that lets another caller in first."""
 
         def __enter__(self) -> None:
-            lazy._adapter = "theirs"
+            lazy_adapter._adapter = "theirs"
 
         def __exit__(self, *_: object) -> None:
             """Nothing."""
 
-    lazy = LazyAdapter(lambda: "ours")
-    lazy._lock = Lock()  # type: ignore[assignment]  # as far as it is one
+    lazy_adapter = LazyAdapter(lambda: "ours")
+    lazy_adapter._lock = Lock()  # type: ignore[assignment]  # as far as it is one
 
-    assert "theirs" == lazy.get()
+    assert "theirs" == lazy_adapter.get()
 
 
 def test_every_port_has_a_default() -> None:
     """A manager without any ports has working defaults."""
-    plain = sync_core(Ports()).core
-    later = async_core(Ports()).core
+    plain_core = sync_core(Ports()).core
+    later_core = async_core(Ports()).core
 
     async def use(core: Any) -> list[Any]:
-        holder = object()
+        holder_value = object()
         await core.sleep(0)
-        taken = await core.acquire("place", holder, places=1, queue=0, timeout=0)
-        core.release("place", holder)
+        taken_value = await core.acquire("place", holder_value, places=1, queue=0, timeout=0)
+        core.release("place", holder_value)
 
         async def one() -> int:
             return 1
 
-        several = await core.every([one, one], at_once=2)
+        several_value = await core.every([one, one], at_once=2)
         first = await core.first([one], stagger=1.0, good=bool)
-        return [taken, several, first, len(core.new_id()), core.utc().tzinfo is not None]
+        return [
+            taken_value,
+            several_value,
+            first,
+            len(core.new_id()),
+            core.utc().tzinfo is not None,
+        ]
 
     expected = [True, [1, 1], 1, 26, True]
-    flow = use(plain)
-    with pytest.raises(StopIteration) as stopped:
+    flow = use(plain_core)
+    with pytest.raises(StopIteration) as stopped_excinfo:
         flow.send(None)
-    assert expected == stopped.value.value
-    assert expected == asyncio.run(use(later))
-    for core in (plain, later):
+    assert expected == stopped_excinfo.value.value
+    assert expected == asyncio.run(use(later_core))
+    for core in (plain_core, later_core):
         assert 0 <= core.fraction() < 1
         assert core.token() > 0
         assert core.nanoseconds() <= core.nanoseconds()
@@ -274,8 +280,8 @@ def test_default_http_client() -> None:
 def test_store_in_memory_serves_both_modes() -> None:
     """A store in memory works in both managers; any other store in one."""
     world = World(AWAITED)
-    plain, later = sync_and_async_store(None, None)
-    assert later.shared is plain
+    plain_value, later_value = sync_and_async_store(None, None)
+    assert later_value.shared is plain_value
     memory = MemoryStorage()
     assert memory is sync_and_async_store(memory, None)[1].shared
     assert memory is sync_and_async_store(AsyncMemoryStorage(memory), None)[0]
@@ -296,11 +302,11 @@ def test_easy_store_is_asked_at_once() -> None:
 
 def test_child_forked_while_an_adapter_is_made_can_make_its_own() -> None:
     """A lock that another thread held at the fork does not block the child."""
-    lazy = LazyAdapter(lambda: 7)
+    lazy_adapter = LazyAdapter(lambda: 7)
 
-    with lazy._lock:
+    with lazy_adapter._lock:
         start_afresh()
-        assert 7 == lazy.get()
+        assert 7 == lazy_adapter.get()
 
 
 @pytest.mark.parametrize("core", [sync_core(Ports()).core, async_core(Ports()).core])
@@ -338,11 +344,11 @@ MANAGERS = [(ConnectorManager, UnboundedClient), (AsyncConnectorManager, AsyncUn
 )
 def test_unsupported_limit_is_refused(face: Any, client: Any, setting: dict[str, Any]) -> None:
     """A limit that the client cannot apply is refused, with the clients that can."""
-    with pytest.raises(ConfigurationError, match=r"(Async)?Unbounded\w* cannot bound") as caught:
+    with pytest.raises(ConfigurationError, match=r"(Async)?Unbounded\w* cannot bound") as excinfo:
         face([Service("vat", **setting)], http=client())
 
-    assert "services.vat.timeouts.write" == caught.value.path
-    assert "StdlibHttpClient" in caught.value.remedy
+    assert "services.vat.timeouts.write" == excinfo.value.path
+    assert "StdlibHttpClient" in excinfo.value.remedy
 
 
 @pytest.mark.parametrize("face, client", MANAGERS)

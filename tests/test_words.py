@@ -46,8 +46,8 @@ def _advice(text: str) -> list[str]:
 )
 def test_wording_is_reported(text: str, advice: str) -> None:
     """Each rule has an example that breaks it, and is reported once."""
-    (reported,) = _advice(text)
-    assert reported.startswith(advice)
+    (reported_text,) = _advice(text)
+    assert reported_text.startswith(advice)
 
 
 @pytest.mark.parametrize(

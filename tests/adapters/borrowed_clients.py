@@ -47,9 +47,9 @@ class _Trusting(HTTPAdapter):
 
 def session(context: ssl.SSLContext | None = None) -> requests.Session:
     """Return a session with this TLS context."""
-    made = requests.Session()
-    made.mount("https://", _Trusting(context or system_context()))
-    return made
+    new_session = requests.Session()
+    new_session.mount("https://", _Trusting(context or system_context()))
+    return new_session
 
 
 def client(context: ssl.SSLContext | None = None) -> httpx2.Client:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module", params=KINDS)
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """A database of each kind."""
-    with labs(request.param) as made:
-        yield made
+    with labs(request.param) as value:
+        yield value
 
 
 @pytest.fixture(scope="module")

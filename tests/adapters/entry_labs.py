@@ -81,9 +81,9 @@ class EntryLab:
 
     def driver(self) -> Any:
         """A connection of the driver's, as a host without a framework has it."""
-        made = self.engine.raw_connection()
-        connection = made.driver_connection
-        made.detach()
+        new_connection = self.engine.raw_connection()
+        connection = new_connection.driver_connection
+        new_connection.detach()
         return connection
 
     def count(self) -> int:

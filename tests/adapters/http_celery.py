@@ -27,15 +27,15 @@ def client() -> Any:
 def call(path: str) -> dict[str, Any]:
     """Return the outcome of one call, its seconds, and those that a busy machine withheld."""
     timeout = BOUND if path in {"/silent", "/dripping"} else 120.0
-    began = monotonic()
+    start_time = monotonic()
     with Control() as control:
         try:
             outcome = manager.call("vendor", Request.get(path), timeout=timeout).text
         except ConnectorError as error:
             outcome = type(error).__name__
-        took = monotonic() - began
+        duration = monotonic() - start_time
     lost = control.lost
-    return {"path": path, "outcome": outcome, "took": took, "lost": lost, "pid": os.getpid()}
+    return {"path": path, "outcome": outcome, "took": duration, "lost": lost, "pid": os.getpid()}
 
 
 app = application(Path(os.environ["MOORAGE_TEST_HOME"]))

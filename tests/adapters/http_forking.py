@@ -31,20 +31,20 @@ PATIENT: Final = Timeouts(total=120.0)
 
 def outcome(driven: Driven, url: str, path: str, timeouts: Timeouts) -> dict[str, Any]:
     """Return the outcome of one call and its seconds, less those that a busy machine withheld."""
-    began = monotonic()
+    start_time = monotonic()
     with Control() as control:
         try:
             outcome = driven.send(Request.get("/"), url + path, timeouts).text
         except ConnectorError as error:
             outcome = type(error).__name__
-        took = monotonic() - began
-    return {"path": path, "outcome": outcome, "took": took - control.lost, "pid": os.getpid()}
+        duration = monotonic() - start_time
+    return {"path": path, "outcome": outcome, "took": duration - control.lost, "pid": os.getpid()}
 
 
 def calls(driven: Driven, url: str, who: str) -> list[dict[str, Any]]:
     """Make a few calls, the last of them to a silent server."""
-    good = [outcome(driven, url, f"/{who}/{turn}", PATIENT) for turn in range(CALLS)]
-    return [*good, outcome(driven, url, "/silent", Timeouts(total=BOUND))]
+    good_fields = [outcome(driven, url, f"/{who}/{turn}", PATIENT) for turn in range(CALLS)]
+    return [*good_fields, outcome(driven, url, "/silent", Timeouts(total=BOUND))]
 
 
 def forked(driven: Driven, url: str, who: str) -> int:
@@ -71,7 +71,7 @@ def main(client: str, url: str) -> None:
     """Fork while a thread is making calls, then let a pool of workers make calls."""
     driven = Driven(client)
     _shared.update(driven=driven, url=url)
-    before = calls(driven, url, "before")
+    previous_fields = calls(driven, url, "before")
     stop, hammered = Event(), list[dict[str, Any]]()
 
     def hammer() -> None:
@@ -87,8 +87,8 @@ def main(client: str, url: str) -> None:
     thread.join()
     with multiprocessing.get_context("fork").Pool(2) as pool:
         workers = pool.map(pooled, range(CHILDREN))
-    after = calls(driven, url, "after")
-    everybody = chain(before, hammered, *children, *workers, after)
+    later_fields = calls(driven, url, "after")
+    everybody = chain(previous_fields, hammered, *children, *workers, later_fields)
     sys.stdout.write(json.dumps(list(everybody)))
 
 

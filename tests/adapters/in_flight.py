@@ -37,7 +37,7 @@ async def waits_of_the_next(
     One call has gone before it, and one waiting caller was cancelled after so many turns of the
     loop. Cancellations that came too late are left out.
     """
-    waits = []
+    waiting_numbers = []
     for count in turns:
         gates = Gates(limits=[rule], limit_keys=[new_key()])
         question = Admission(gates, within=10 * SECOND, lease=1)
@@ -47,9 +47,9 @@ async def waits_of_the_next(
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
-        while others := asyncio.all_tasks() - {asyncio.current_task()}:
-            await asyncio.wait(others)
+        while other_tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(other_tasks)
         wait = (await store.execute(question))[1]
         if task.cancelled():
-            waits.append(wait)
-    return waits
+            waiting_numbers.append(wait)
+    return waiting_numbers

@@ -186,8 +186,8 @@ class VaultLab(Lab):
             self.asked["renew"] += 1
             if not self.renewable:
                 return self._errors(400, "lease is not renewable")
-            most = self.began[token] + timedelta(seconds=self.longest)
-            self.ends[token] = min(self.now() + timedelta(seconds=self.lifetime), most)
+            largest_time = self.began[token] + timedelta(seconds=self.longest)
+            self.ends[token] = min(self.now() + timedelta(seconds=self.lifetime), largest_time)
             return self._auth(token)
         return self.bad(path, self._errors(405, "unsupported operation"))
 
@@ -207,9 +207,11 @@ class VaultLab(Lab):
             return said({"data": {"version": 1, "destroyed": False}})
         if name not in self.secrets:
             return self._errors(404)
-        stored = self.secrets[name]
-        metadata = {"version": 1, "deletion_time": "" if stored else "2026-01-01T00:00:00Z"}
-        return said({"data": {"data": stored, "metadata": metadata}}, 200 if stored else 404)
+        stored_value = self.secrets[name]
+        metadata = {"version": 1, "deletion_time": "" if stored_value else "2026-01-01T00:00:00Z"}
+        return said(
+            {"data": {"data": stored_value, "metadata": metadata}}, 200 if stored_value else 404
+        )
 
     def _errors(self, status: int, *errors: str) -> Behaviour:
         return said({"errors": errors}, status)
@@ -265,24 +267,24 @@ class AwsLab(Lab):
             return self.bad("ClientRequestToken", self._error("ValidationException"))
         name = options.get("SecretId") or options["Name"]
         if (action == "CreateSecret") == (name in self.secrets):
-            missing = action != "CreateSecret"
+            is_missing = action != "CreateSecret"
             return self._error(
-                "ResourceNotFoundException" if missing else "ResourceExistsException"
+                "ResourceNotFoundException" if is_missing else "ResourceExistsException"
             )
         if action != "GetSecretValue":
             self.secrets[name] = options["SecretString"]
             return said({"Name": name, "VersionId": "v"})
-        stored = self.secrets[name]
-        if isinstance(stored, bytes):
-            return said({"Name": name, "SecretBinary": b64encode(stored).decode()})
-        return said({"Name": name, "SecretString": stored})
+        stored_value = self.secrets[name]
+        if isinstance(stored_value, bytes):
+            return said({"Name": name, "SecretBinary": b64encode(stored_value).decode()})
+        return said({"Name": name, "SecretString": stored_value})
 
     def _unsigned(self, request: Received) -> str | None:
         """The fault of a request's signature, by AWS's documentation; None if it is valid."""
-        scheme, _, rest = request.headers.get("authorization", "").partition(" ")
+        scheme, _, remaining_text = request.headers.get("authorization", "").partition(" ")
         if scheme != "AWS4-HMAC-SHA256":
             return "MissingAuthenticationTokenException"
-        parts = dict(part.split("=", 1) for part in rest.split(", "))
+        parts = dict(part.split("=", 1) for part in remaining_text.split(", "))
         access, day, region, service, ending = parts["Credential"].split("/")
         if access not in self.keys:
             return "UnrecognizedClientException"
@@ -290,14 +292,14 @@ class AwsLab(Lab):
         if request.headers.get("x-amz-security-token") != token:
             return "UnrecognizedClientException"
         stamp = request.headers["x-amz-date"]
-        sent = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-        if abs(sent - self.now()) > timedelta(minutes=5):
+        sent_time = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        if abs(sent_time - self.now()) > timedelta(minutes=5):
             return "InvalidSignatureException"
-        signed = parts["SignedHeaders"].split(";")
+        signed_texts = parts["SignedHeaders"].split(";")
         targets = {"host", "x-amz-date", "x-amz-target", "content-type"}
-        if not targets | ({"x-amz-security-token"} if token else set()) <= {*signed}:
+        if not targets | ({"x-amz-security-token"} if token else set()) <= {*signed_texts}:
             return "InvalidSignatureException"
-        lines = "".join(f"{name}:{request.headers[name].strip()}\n" for name in signed)
+        lines = "".join(f"{name}:{request.headers[name].strip()}\n" for name in signed_texts)
         body = sha256(request.body).hexdigest()
         canonical = f"{request.method}\n/\n\n{lines}\n{parts['SignedHeaders']}\n{body}"
         scope = f"{day}/{self.region}/secretsmanager/aws4_request"
@@ -306,8 +308,8 @@ class AwsLab(Lab):
         for step in (day, region, service, ending):
             key = hmac.digest(key, step.encode(), "sha256")
         text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{digest}"
-        good = hmac.digest(key, text.encode(), "sha256").hex()
-        return None if good == parts["Signature"] else "InvalidSignatureException"
+        good_text = hmac.digest(key, text.encode(), "sha256").hex()
+        return None if good_text == parts["Signature"] else "InvalidSignatureException"
 
     def _instance(self, request: Received) -> Behaviour:
         if (request.method, request.path) == ("PUT", "/latest/api/token"):
@@ -326,14 +328,14 @@ class AwsLab(Lab):
     def _role(self) -> Behaviour:
         token = self.token()
         self.keys[f"ASIA{token}"] = (f"secret-{token}", f"session-{token}")
-        ends = (self.now() + timedelta(seconds=self.lifetime)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        end_text = (self.now() + timedelta(seconds=self.lifetime)).strftime("%Y-%m-%dT%H:%M:%SZ")
         return said(
             {
                 "Code": "Success",
                 "AccessKeyId": f"ASIA{token}",
                 "SecretAccessKey": f"secret-{token}",
                 "Token": f"session-{token}",
-                "Expiration": ends,
+                "Expiration": end_text,
             }
         )
 
@@ -368,8 +370,8 @@ class GcpLab(Lab):
         if request.path.startswith("/computeMetadata/"):
             if request.headers.get("metadata-flavor") != "Google":
                 return Behaviour(403)
-            whose = "/computeMetadata/v1/instance/service-accounts/default/token"
-            return self._granted() if request.path == whose else Behaviour(404)
+            owner_text = "/computeMetadata/v1/instance/service-accounts/default/token"
+            return self._granted() if request.path == owner_text else Behaviour(404)
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme != "Bearer" or token not in self.tokens:
             return self._error(401, "UNAUTHENTICATED")
@@ -418,7 +420,7 @@ class GcpLab(Lab):
             return self.bad("grant", said({"error": "unsupported_grant_type"}, 400))
         head, claims, signature = form["assertion"].split(".")
         fields = json.loads(_decoded(claims))
-        wrong = (
+        wrong_value = (
             json.loads(_decoded(head)) != {"alg": "RS256", "typ": "JWT", "kid": "key-1"}
             or fields["iss"] != "us@our-project.iam"
             or fields["aud"] != f"{self.url}/token"
@@ -426,7 +428,7 @@ class GcpLab(Lab):
             or not 0 < fields["exp"] - fields["iat"] <= 3600
             or abs(fields["iat"] - self.now().timestamp()) > 300
         )
-        if wrong:
+        if wrong_value:
             return said({"error": "invalid_grant", "error_description": "Invalid JWT"}, 400)
         KEY.public_key().verify(
             _decoded(signature), f"{head}.{claims}".encode(), padding.PKCS1v15(), hashes.SHA256()

@@ -103,7 +103,9 @@ class Redis:
         replies = pipe.execute()
         results = zip(names.values(), replies[-len(names) :], strict=True)
         (reply,) = replies[-len(names) - 1]
-        return decode_reply(call, reply), {name: stored for name, stored in results if stored}
+        return decode_reply(call, reply), {
+            name: stored_value for name, stored_value in results if stored_value
+        }
 
     def close(self) -> None:
         """Leave nothing behind."""
@@ -205,14 +207,14 @@ class Walk:
             outcome = self.chance.choice((Outcome.GOOD, Outcome.GOOD, *Outcome))
             self.follow.append(Report(self.gates, answer[2], outcome, "one"))
         if isinstance(command, Claim) and answer.fence and self.chance.random() < 0.5:
-            sent = Admission(
+            sent_admission = Admission(
                 self.gates,
                 within=FOREVER // 4,
                 lease=self.lease,
                 token=self.chance.choice(_TOKENS),
                 claim=("claim", answer.fence, self.chance.choice(_TARGETS)),
             )
-            self.follow.append(sent)
+            self.follow.append(sent_admission)
         if isinstance(command, Admission) and answer[0] is Answer.GO:
             if answer[2]:
                 self.permits = [*self.permits[-12:], answer[2]]
@@ -241,8 +243,8 @@ class Walk:
                 edges.append((state[2] + 1) * self.gates.budget.period)
             elif key.endswith("claim"):
                 edges += state[6:8]
-        near = [edge for edge in edges if abs(edge - self.now) < 400 * DAY]
-        self.now = self.chance.choice(near or edges) + self.chance.choice((-1, 0, 0, 1))
+        near_numbers = [edge for edge in edges if abs(edge - self.now) < 400 * DAY]
+        self.now = self.chance.choice(near_numbers or edges) + self.chance.choice((-1, 0, 0, 1))
 
     def _disturb(self) -> None:
         """Make a circuit such as a long life makes."""
@@ -250,7 +252,7 @@ class Walk:
         state = self.states.get("circuit")
         if state is None or self.gates.circuit is None:
             return
-        seen, quiet, mode, gen, slot, total, base, record = state
+        seen_value, quiet_value, mode, gen, slot, total, base, record = state
         edge = chance.choice((1, 10, 127, 128, 255, 256, 65_535, 65_536, 2**32 - 200))
         record = list(record)
         if chance.random() < 0.4:
@@ -258,7 +260,7 @@ class Walk:
         if chance.random() < 0.3:
             record[7] = edge
         if chance.random() < 0.3:
-            record[8] = chance.choice((0, seen, -edge, -HOUR))
+            record[8] = chance.choice((0, seen_value, -edge, -HOUR))
         if chance.random() < 0.4:
             total = max(base, chance.choice((min(base + edge, EXACT - 2**20), EXACT - 2**33)))
             record[2] = 0
@@ -267,14 +269,23 @@ class Walk:
                 (slot - item * self.gates.circuit.width, base, edge, edge, edge // 2)
                 for item in range(chance.choice((1, 4, 9, 10)), 0, -1)
             )
-        self.states["circuit"] = (seen, quiet, mode, gen, slot, total, base, tuple(record))
+        self.states["circuit"] = (
+            seen_value,
+            quiet_value,
+            mode,
+            gen,
+            slot,
+            total,
+            base,
+            tuple(record),
+        )
         self._to_a_rule(self.gates.circuit, edge)
 
     def _to_a_rule(self, rule: CircuitRule, edge: int) -> None:
         """To where one more failure, or one more probe, decides."""
         chance = self.chance
-        seen, quiet, mode, gen, slot, total, base, stored = self.states["circuit"]
-        record = list(stored)
+        seen, quiet, mode, gen, slot, total, base, stored_value = self.states["circuit"]
+        record = list(stored_value)
         if chance.random() < 0.4:
             record[3], record[4] = (seen,), tuple((n, n + 1, 2) for n in range(1, 33, 4))
         if mode == CLOSED and chance.random() < 0.4:
@@ -367,8 +378,8 @@ class Walk:
     def _renew(self) -> Command[Any]:
         chance = self.chance
         keys = chance.choice((("claim",), ("claim", "another claim"), ("another claim", "claim")))
-        held = [(key, chance.choice(self.fences), self.ttl) for key in keys]
-        return Renew(held, lease=self.lease)
+        held_values = [(key, chance.choice(self.fences), self.ttl) for key in keys]
+        return Renew(held_values, lease=self.lease)
 
     def _withdraw(self) -> Command[Any]:
         return Withdraw("claim", self.chance.choice(_TOKENS), ttl=self.ttl)
@@ -390,25 +401,31 @@ def compare(server: Redis, seed: int, steps: int) -> dict[str, int]:
     drawn: dict[str, int] = {}
     for step in range(steps):
         command = walk.step()
-        before = {key: walk.states.get(key) for key in command.keys}
-        stored = {key: pack(state) for key, state in before.items() if state is not None}
-        value = tuple(unpack(stored[key]) if key in stored else None for key in command.keys)
-        after, answer = command.apply(value, walk.now)
-        pairs = list(zip(command.keys, after, strict=True))
-        existing = {key: pack(state) for key, state in pairs if state is not None}
+        previous_values = {key: walk.states.get(key) for key in command.keys}
+        stored_chunks = {
+            key: pack(state) for key, state in previous_values.items() if state is not None
+        }
+        value = tuple(
+            unpack(stored_chunks[key]) if key in stored_chunks else None for key in command.keys
+        )
+        later_values, answer = command.apply(value, walk.now)
+        pairs = list(zip(command.keys, later_values, strict=True))
+        existing_chunks = {key: pack(state) for key, state in pairs if state is not None}
         if not isinstance(command, (SetCircuit, Resolve)):
-            result, left = server.run(command, stored, walk.now)
-            where = f"seed {seed}, step {step}: {type(command).__name__}"
+            result, remaining_chunks = server.run(command, stored_chunks, walk.now)
+            location = f"seed {seed}, step {step}: {type(command).__name__}"
             assert alike(result, answer), (
-                f"{where} answered {str(result)[:500]}, the model {str(answer)[:500]}"
+                f"{location} answered {str(result)[:500]}, the model {str(answer)[:500]}"
             )
-            assert left.keys() == existing.keys(), f"{where} left {left.keys()}"
+            assert remaining_chunks.keys() == existing_chunks.keys(), (
+                f"{location} left {remaining_chunks.keys()}"
+            )
             for key, state in pairs:
-                if left.get(key) != existing.get(key):
-                    result, model = str(unpack(left[key]))[:2_000], str(state)[:2_000]
+                if remaining_chunks.get(key) != existing_chunks.get(key):
+                    result, model = str(unpack(remaining_chunks[key]))[:2_000], str(state)[:2_000]
                     raise AssertionError(
-                        f"{where} left under {key}\n{result}, the model\n{model},"
-                        f" of\n{str(before[key])[:2_000]} at {walk.now}"
+                        f"{location} left under {key}\n{result}, the model\n{model},"
+                        f" of\n{str(previous_values[key])[:2_000]} at {walk.now}"
                     )
             name = f"{type(command).__name__} {_kind(answer)}"
             drawn[name] = drawn.get(name, 0) + 1

@@ -240,34 +240,34 @@ class Proxy:
 
     def _serve(self, client: socket.socket) -> None:
         server = socket.create_connection(self._target)
-        answered = threading.Event()
-        cut = threading.Event()
+        answered_event = threading.Event()
+        cut_event = threading.Event()
 
         def back() -> None:
             with contextlib.suppress(OSError):
                 while chunk := server.recv(65_536):
-                    answered.set()
-                    if not cut.is_set():
+                    answered_event.set()
+                    if not cut_event.is_set():
                         client.sendall(chunk)
             self._end(client)
 
         threading.Thread(target=back, daemon=True).start()
         with contextlib.suppress(OSError):
             while chunk := client.recv(65_536):
-                what = self._sees(chunk)
-                if what == "before":
+                description = self._sees(chunk)
+                if description == "before":
                     break
-                if what == "never":
-                    cut.set()
+                if description == "never":
+                    cut_event.set()
                     continue
-                if what == "trickle":
+                if description == "trickle":
                     self._trickle(client)
-                if what == "after":
-                    answered.clear()
-                    cut.set()
+                if description == "after":
+                    answered_event.clear()
+                    cut_event.set()
                 server.sendall(chunk)
-                if what == "after":
-                    answered.wait(PATIENCE)
+                if description == "after":
+                    answered_event.wait(PATIENCE)
                     break
         self._end(client)
         self._end(server)
@@ -275,10 +275,10 @@ class Proxy:
     def _trickle(self, client: socket.socket) -> None:
         mysql = self.url.get_backend_name() != "postgresql"
         client.sendall(b"\xff\xff\x0f\x01" if mysql else b"D\0\x0f\xff\xff")
-        never = threading.Event()
+        unused_event = threading.Event()
         while True:
             client.sendall(b"\0")
-            never.wait(0.02)
+            unused_event.wait(0.02)
 
     def _end(self, end: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -288,10 +288,10 @@ class Proxy:
 
 def once(word: bytes, what: str) -> Callable[[bytes], str | None]:
     """Do something the first time that a word is sent."""
-    left = [what]
+    remaining_texts = [what]
 
     def sees(chunk: bytes) -> str | None:
-        return left.pop() if left and word in chunk else None
+        return remaining_texts.pop() if remaining_texts and word in chunk else None
 
     return sees
 

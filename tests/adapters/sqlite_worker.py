@@ -58,10 +58,10 @@ def count(path: str, threads: int, times: int) -> None:
             assert number == other
             results.append(number)
 
-    together = [Thread(target=add) for _ in range(threads)]
-    for thread in together:
+    joint_threads = [Thread(target=add) for _ in range(threads)]
+    for thread in joint_threads:
         thread.start()
-    for thread in together:
+    for thread in joint_threads:
         thread.join()
     print(*results)
 
@@ -92,7 +92,7 @@ def be_struck(path: str) -> None:
     def strike(*_: object) -> None:
         raise Struck
 
-    store, other, chance = (
+    store, other_storage, chance = (
         SqliteStorage(path, timeout=5),
         SqliteStorage(path, timeout=0.05),
         Random(1),
@@ -110,11 +110,11 @@ def be_struck(path: str) -> None:
         except Struck:
             struck += 1
         try:
-            (one, two), _ = other.execute(Add("one", "two"))
+            (value, two), _ = other_storage.execute(Add("one", "two"))
         except StorageUnavailable:
             locked += 1
         else:
-            torn += one != two
+            torn += value != two
     print(struck, torn, locked)
 
 

@@ -81,88 +81,91 @@ def test_format_is_stable(monkeypatch: pytest.MonkeyPatch) -> None:
 @given(st.binary(max_size=2000), st.binary(max_size=80))
 def test_encryption_round_trip(plain: bytes, of: bytes) -> None:
     """Any bytes are decrypted unchanged, and never encrypted to the same bytes twice."""
-    once, twice = CIPHER.seal(plain, of), CIPHER.seal(plain, of)
+    first_bytes, repeated_bytes = CIPHER.seal(plain, of), CIPHER.seal(plain, of)
 
-    assert plain == CIPHER.open(once, of) == CIPHER.open(twice, of)
-    assert once != twice
-    assert len(plain) + 40 == len(once)
-    assert 7 == sealed_with(once)
+    assert plain == CIPHER.open(first_bytes, of) == CIPHER.open(repeated_bytes, of)
+    assert first_bytes != repeated_bytes
+    assert len(plain) + 40 == len(first_bytes)
+    assert 7 == sealed_with(first_bytes)
 
 
 def test_every_flipped_bit_is_noticed() -> None:
     """No bit of a sealed text can be changed, that of its header included."""
     for at in range(8 * len(SEALED)):
-        changed = bytearray(SEALED)
-        changed[at // 8] ^= 1 << at % 8
+        changed_bytes = bytearray(SEALED)
+        changed_bytes[at // 8] ^= 1 << at % 8
         with pytest.raises((InvalidData, ConfigurationError)):
-            CIPHER.open(bytes(changed), HERE)
+            CIPHER.open(bytes(changed_bytes), HERE)
 
 
 def test_every_cut_is_noticed() -> None:
     """Nothing can be taken off or put on, at either end."""
     cuts = [SEALED[:size] for size in range(len(SEALED))]
     cuts += [SEALED[size:] for size in range(1, len(SEALED) + 1)]
-    for changed in (*cuts, SEALED + b"\0", b"\0" + SEALED):
+    for changed_bytes in (*cuts, SEALED + b"\0", b"\0" + SEALED):
         with pytest.raises(InvalidData):
-            CIPHER.open(changed, HERE)
+            CIPHER.open(changed_bytes, HERE)
 
 
 @given(st.binary(max_size=200))
 def test_opening_is_total(anything: bytes) -> None:
     """Bytes that were not sealed are refused, whatever they contain."""
-    for sealed in (anything, SEALED[:12] + anything):
+    for sealed_bytes in (anything, SEALED[:12] + anything):
         with pytest.raises(InvalidData):
-            CIPHER.open(sealed, HERE)
+            CIPHER.open(sealed_bytes, HERE)
 
 
 @given(st.one_of(st.none(), st.text()), st.text(), st.text())
 def test_text_is_bound_to_its_place(tenant: str | None, service: str, name: str) -> None:
     """Bytes copied to another tenant, service or name do not decrypt."""
-    elsewhere = about(tenant, service, name)
-    if elsewhere != HERE:
+    other_bytes = about(tenant, service, name)
+    if other_bytes != HERE:
         with pytest.raises(InvalidData, match="belongs to another tenant"):
-            CIPHER.open(SEALED, elsewhere)
+            CIPHER.open(SEALED, other_bytes)
 
 
 def test_a_key_is_replaced_while_others_read() -> None:
     """The first key seals, the others still open, and old seals can be found."""
     ring = generate_keys(RING)
-    newer = AesGcmCipher(ring)
-    sealed = newer.seal(PLAIN, HERE)
+    newer_cipher = AesGcmCipher(ring)
+    sealed_bytes = newer_cipher.seal(PLAIN, HERE)
 
-    assert 8 == sealed_with(sealed)
-    assert (True, False) == (newer.needs_rotation(SEALED), newer.needs_rotation(sealed))
-    assert PLAIN == newer.open(SEALED, HERE) == newer.open(sealed, HERE)
+    assert 8 == sealed_with(sealed_bytes)
+    assert (True, False) == (
+        newer_cipher.needs_rotation(SEALED),
+        newer_cipher.needs_rotation(sealed_bytes),
+    )
+    assert PLAIN == newer_cipher.open(SEALED, HERE) == newer_cipher.open(sealed_bytes, HERE)
     with pytest.raises(ConfigurationError, match="version 8, which is not in the ring"):
-        CIPHER.open(sealed, HERE)
+        CIPHER.open(sealed_bytes, HERE)
 
 
 def test_keys_are_new_each_time() -> None:
     """No two rings are the same, and the first version is 1."""
-    one, other = generate_keys(), generate_keys()
+    ring, other_ring = generate_keys(), generate_keys()
 
-    assert one != other
-    assert 1 == one.seals_with == other.seals_with
+    assert ring != other_ring
+    assert 1 == ring.seals_with == other_ring.seals_with
 
 
 def test_different_first_keys_are_reported() -> None:
     """The error distinguishes another host's key from damaged bytes."""
-    one, other = AesGcmCipher(generate_keys()), AesGcmCipher(generate_keys())
+    cipher, other_cipher = AesGcmCipher(generate_keys()), AesGcmCipher(generate_keys())
 
     with pytest.raises(ConfigurationError, match="than the one in the ring"):
-        other.open(one.seal(PLAIN, HERE), HERE)
+        other_cipher.open(cipher.seal(PLAIN, HERE), HERE)
 
 
 @pytest.mark.parametrize("changed", [GOLDEN[:-1], GOLDEN[:-20], b"x"])
 def test_errors_have_no_cause(changed: bytes) -> None:
     """The library's exception is not shown."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         CIPHER.open(changed, HERE)
 
-    assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__ or caught.value.__context__ is None
-    assert "sealed" == caught.value.field
-    assert InvalidData.remedy != caught.value.remedy
+    assert excinfo.value.__cause__ is None
+    assert excinfo.value.__suppress_context__ or excinfo.value.__context__ is None
+    assert "sealed" == excinfo.value.field
+    assert InvalidData.remedy != excinfo.value.remedy
 
 
 @pytest.mark.parametrize(
@@ -175,13 +178,13 @@ def test_encryption_errors_do_not_show_the_text(
 ) -> None:
     """The error of a failed encryption and its frames do not show the text."""
     monkeypatch.setattr(aes_gcm, "LONGEST", 100)
-    with pytest.raises(InvalidData, match="Only bytes can be sealed, and at most 100") as caught:
+    with pytest.raises(InvalidData, match="Only bytes can be sealed, and at most 100") as excinfo:
         CIPHER.seal(plain, of)
 
-    report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    ours = [frame.locals for frame in report.stack if "/moorage/adapters/" in frame.filename]
-    assert 1 == len(ours)
-    assert "sk_live" not in repr(ours)
+    report = traceback.TracebackException.from_exception(excinfo.value, capture_locals=True)
+    own_values = [frame.locals for frame in report.stack if "/moorage/adapters/" in frame.filename]
+    assert 1 == len(own_values)
+    assert "sk_live" not in repr(own_values)
 
 
 def test_the_longest_that_is_sealed(monkeypatch: pytest.MonkeyPatch) -> None:

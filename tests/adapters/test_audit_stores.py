@@ -103,9 +103,9 @@ class AuditLab:
 @pytest.fixture(params=KINDS)
 def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AuditLab]:
     """An empty trail in a store of each kind."""
-    made = AuditLab(request.param, tmp_path)
-    yield made
-    made.close()
+    value = AuditLab(request.param, tmp_path)
+    yield value
+    value.close()
 
 
 def filled(lab: AuditLab, size: int = 6) -> AuditTrail:
@@ -130,9 +130,9 @@ def test_trail_is_kept(lab: AuditLab) -> None:
     """Records come back as they were written, and another process continues their chain."""
     trail = filled(lab)
     records = list(lab.store.records())
-    with closing(lab.another()) as other:
-        assert records == list(other.records())
-        AuditTrail(other, keys=KEYS).record("note", "end", actor="bob")
+    with closing(lab.another()) as other_value:
+        assert records == list(other_value.records())
+        AuditTrail(other_value, keys=KEYS).record("note", "end", actor="bob")
 
     assert [1, 2, 3, 4, 5, 6, 7] == [record.number for record in records]
     assert ["seal"] == [record.act for record in records if record.number == 5]
@@ -157,15 +157,15 @@ def test_records_are_found(lab: AuditLab) -> None:
         AuditQuery(since=start + timedelta(seconds=1), until=start + timedelta(seconds=3)),
     ):
         expected = [record for record in reversed(records) if query.matches(record)]
-        found: list[AuditRecord] = []
+        found_records: list[AuditRecord] = []
         after: int | None = None
         while True:
             page = lab.store.find(attrs.evolve(query, limit=2, after=after))
-            found += page.items
+            found_records += page.items
             after = page.next
             if after is None:
                 break
-        assert expected == found
+        assert expected == found_records
 
 
 @pytest.mark.parametrize("name", ["act", "subject", "actor", "reason", "previous", "hash"])
@@ -262,9 +262,9 @@ def test_tables_are_created(tmp_path: Path) -> None:
 @pytest.fixture
 def file(tmp_path: Path) -> Iterator[AuditLab]:
     """A trail in a file."""
-    made = AuditLab("file", tmp_path)
-    yield made
-    made.close()
+    value = AuditLab("file", tmp_path)
+    yield value
+    value.close()
 
 
 def _text(lab: AuditLab) -> list[bytes]:
@@ -275,16 +275,16 @@ def test_crash_leaves_the_chain_whole(file: AuditLab) -> None:
     """Records that were written before a crash and the head after it are continued."""
     trail = filled(file)
     head = file.path.with_name(f"{file.path.name}.head")
-    earlier = head.read_bytes()
+    earlier_bytes = head.read_bytes()
     trail.record("note", "1", actor="ada")
     trail.seal()
-    last = trail.record("note", "2", actor="ada")
-    assert last is not None
-    head.write_bytes(earlier)
+    last_record = trail.record("note", "2", actor="ada")
+    assert last_record is not None
+    head.write_bytes(earlier_bytes)
     with file.path.open("ab") as lines:
         lines.write(b'{"number": 11, "at')
 
-    assert (last.number, last.hash, 9) == attrs.astuple(file.store.head())
+    assert (last_record.number, last_record.hash, 9) == attrs.astuple(file.store.head())
     assert trail.verify().whole
     trail.record("note", "3", actor="ada")
     assert trail.verify().whole
@@ -306,9 +306,9 @@ def test_records_after_the_head_must_continue_it(file: AuditLab, change: dict[st
     """Lines after the head that do not continue it are no part of the chain."""
     trail = filled(file)
     head = file.path.with_name(f"{file.path.name}.head")
-    earlier = head.read_bytes()
+    earlier_bytes = head.read_bytes()
     trail.record("note", "1", actor="ada")
-    head.write_bytes(earlier)
+    head.write_bytes(earlier_bytes)
     lines = _text(file)
     lines[-1] = json.dumps({**json.loads(lines[-1]), **change}).encode() + b"\n"
     file.path.write_bytes(b"".join(lines))
@@ -337,9 +337,12 @@ def test_lines_that_are_no_records_are_found(file: AuditLab, line: bytes) -> Non
 def test_spaces_and_types_are_found(file: AuditLab) -> None:
     """Another notation of the same values is an alteration, too."""
     trail = filled(file)
-    whole = _text(file)
-    for changed in (whole[1].replace(b": ", b":", 1), whole[1].replace(b": 2,", b": 2.0,", 1)):
-        file.path.write_bytes(b"".join([whole[0], changed, *whole[2:]]))
+    whole_chunks = _text(file)
+    for changed_bytes in (
+        whole_chunks[1].replace(b": ", b":", 1),
+        whole_chunks[1].replace(b": 2,", b": 2.0,", 1),
+    ):
+        file.path.write_bytes(b"".join([whole_chunks[0], changed_bytes, *whole_chunks[2:]]))
         finding = trail.verify().finding
         assert finding is not None
         assert 2 == finding.number
@@ -382,9 +385,9 @@ def test_file_that_cannot_be_used(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["memory:", "redis://localhost", "file:///", "sqlite:///"])
 def test_other_urls_are_refused(url: str) -> None:
     """A URL of another kind is refused."""
-    with pytest.raises(ConfigurationError, match="audit trail") as caught:
+    with pytest.raises(ConfigurationError, match="audit trail") as excinfo:
         open_audit(url)
-    assert "audit.url" == caught.value.path
+    assert "audit.url" == excinfo.value.path
 
 
 def test_record_has_a_genesis(tmp_path: Path) -> None:

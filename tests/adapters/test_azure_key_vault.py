@@ -45,15 +45,15 @@ def test_the_machines_own_identity(awaited: bool) -> None:
 def test_an_application_that_is_refused(awaited: bool) -> None:
     """A wrong secret and a wrong directory have their own errors."""
     with Azure(awaited=awaited) as azure:
-        wrong = AzureClient("our-app", "s3cr3t-of-theirs", authority=azure.lab.url)
+        wrong_client = AzureClient("our-app", "s3cr3t-of-theirs", authority=azure.lab.url)
         with pytest.raises(
             AuthenticationFailed, match=r"invalid_client.*has not expired"
-        ) as caught:
-            azure.get(azure.provider(azure.lab.manager(identity=wrong)))
-        assert SECRET not in repr((str(caught.value), vars(caught.value)))
-        there = AzureClient("our-app", SECRET, tenant="elsewhere", authority=azure.lab.url)
+        ) as excinfo:
+            azure.get(azure.provider(azure.lab.manager(identity=wrong_client)))
+        assert SECRET not in repr((str(excinfo.value), vars(excinfo.value)))
+        stored_client = AzureClient("our-app", SECRET, tenant="elsewhere", authority=azure.lab.url)
         with pytest.raises(AuthenticationFailed):
-            azure.get(azure.provider(azure.lab.manager(identity=there)))
+            azure.get(azure.provider(azure.lab.manager(identity=stored_client)))
 
 
 @EITHER
@@ -111,9 +111,9 @@ def test_a_disabled_secret(awaited: bool) -> None:
     """A secret that is disabled is refused, with Azure's word for it."""
     with Azure(awaited=awaited) as azure:
         azure.lab.disabled.add(NAME)
-        with pytest.raises(AuthenticationFailed, match="enable moorage-shop") as caught:
+        with pytest.raises(AuthenticationFailed, match="enable moorage-shop") as excinfo:
             azure.get(azure.provider())
-        assert "SecretDisabled" == caught.value.vendor_code
+        assert "SecretDisabled" == excinfo.value.vendor_code
 
 
 @EITHER

@@ -77,11 +77,13 @@ def _with(
     looping: dict[str, Callable[..., Any]],
     test: Callable[..., Any],
 ) -> Callable[..., Any]:
-    makes: dict[str, Callable[..., Any]] = {}
-    makes |= {f"sync-{name}": partial(in_threads, make) for name, make in blocking.items()}
-    makes |= {f"async-{name}": make for name, make in looping.items()}
+    makes_functions: dict[str, Callable[..., Any]] = {}
+    makes_functions |= {
+        f"sync-{name}": partial(in_threads, make) for name, make in blocking.items()
+    }
+    makes_functions |= {f"async-{name}": make for name, make in looping.items()}
     run: Callable[..., Any] = in_loop(test)
-    return pytest.mark.parametrize("make", makes.values(), ids=makes)(run)  # type: ignore[no-any-return]  # it is `run`
+    return pytest.mark.parametrize("make", makes_functions.values(), ids=makes_functions)(run)  # type: ignore[no-any-return]  # it is `run`
 
 
 # --- yours -------------------------------------------------------------------
@@ -93,9 +95,9 @@ def test_borrowed_httpx2_client_is_not_changed() -> None:
         value.headers["X-Theirs"] = "1"
         value.cookies.set("theirs", "1")
         vendor.always(Behaviour(204, {"Set-Cookie": "a=b; Path=/"}))
-        with Httpx2HttpClient(client=value) as ours:
+        with Httpx2HttpClient(client=value) as own_client:
             for _ in range(2):
-                ours.send(GET, vendor.url, LONG)
+                own_client.send(GET, vendor.url, LONG)
 
         assert 1 == vendor.connections
         assert {"theirs": "1"} == dict(value.cookies)
@@ -111,9 +113,9 @@ def test_borrowed_requests_session_is_not_changed() -> None:
         value.headers["X-Theirs"] = "1"
         value.cookies.set("theirs", "1")
         vendor.always(Behaviour(204, {"Set-Cookie": "a=b; Path=/"}))
-        with RequestsHttpClient(session=value) as ours:
+        with RequestsHttpClient(session=value) as own_client:
             for _ in range(2):
-                ours.send(GET, vendor.url, LONG)
+                own_client.send(GET, vendor.url, LONG)
 
         assert {"theirs": "1"} == dict(value.cookies)
         value.get(vendor.url)
@@ -132,9 +134,9 @@ async def test_borrowed_aiohttp_session_is_not_changed() -> None:
             headers={"X-Theirs": "1"},
             cookie_jar=aiohttp.CookieJar(unsafe=True),
         ) as value:
-            async with AsyncAiohttpHttpClient(session=value) as ours:
+            async with AsyncAiohttpHttpClient(session=value) as own_client:
                 for _ in range(2):
-                    await ours.send(GET, vendor.url, LONG)
+                    await own_client.send(GET, vendor.url, LONG)
             assert not value.closed
             assert 0 == len(value.cookie_jar)
             async with value.get(vendor.url):
@@ -149,41 +151,44 @@ async def test_client_from_a_factory_is_closed(make: Callable[[], AsyncHttpClien
     """A client that the host's function created is closed with the adapter, not before."""
     with VendorServer() as vendor:
         vendor.always(Behaviour(body=b"x" * 99_999))
-        ours = make()
-        await ours.send(GET, vendor.url, LONG)
-        incoming = await ours.open(GET, vendor.url, LONG)
-        await ours.close()
-        received = b""
+        own_client = make()
+        await own_client.send(GET, vendor.url, LONG)
+        incoming = await own_client.open(GET, vendor.url, LONG)
+        await own_client.close()
+        received_bytes = b""
         while piece := await incoming.read():
-            received += piece
-        assert 99_999 == len(received)
+            received_bytes += piece
+        assert 99_999 == len(received_bytes)
         await asyncio.to_thread(vendor.wait_for_closed)
-        with pytest.raises(ConnectionFailed, match="is closed") as caught:
-            await ours.send(GET, vendor.url, LONG)
-        assert not caught.value.may_have_been_processed
+        with pytest.raises(ConnectionFailed, match="is closed") as excinfo:
+            await own_client.send(GET, vendor.url, LONG)
+        assert not excinfo.value.may_have_been_processed
 
 
 def test_closed_httpx2_client_is_refused() -> None:
     """A client that the host has closed is not opened again."""
     value = client()
-    ours = Httpx2HttpClient(client=value)
+    own_client = Httpx2HttpClient(client=value)
     value.close()
 
-    with pytest.raises(ConnectionFailed, match="HTTP client is closed") as caught:
-        ours.send(GET, "http://127.0.0.1:1/", LONG)
-    assert not caught.value.may_have_been_processed
-    assert not caught.value.retryable
+    with pytest.raises(ConnectionFailed, match="HTTP client is closed") as excinfo:
+        own_client.send(GET, "http://127.0.0.1:1/", LONG)
+    assert not excinfo.value.may_have_been_processed
+    assert not excinfo.value.retryable
 
 
 @in_loop
 async def test_closed_async_client_is_refused() -> None:
     """An asynchronous client that the host has closed is not opened again."""
-    one, other = async_client(), async_session()
-    ours = [AsyncHttpx2HttpClient(client=one), AsyncAiohttpHttpClient(session=other)]
-    await one.aclose()
-    await other.close()
+    single_client, other_session = async_client(), async_session()
+    own_clients = [
+        AsyncHttpx2HttpClient(client=single_client),
+        AsyncAiohttpHttpClient(session=other_session),
+    ]
+    await single_client.aclose()
+    await other_session.close()
 
-    for each_one in ours:
+    for each_one in own_clients:
         with pytest.raises(ConnectionFailed, match="HTTP client is closed"):
             await each_one.send(GET, "http://127.0.0.1:1/", LONG)
         await each_one.close()
@@ -203,9 +208,9 @@ async def test_closed_async_client_is_refused() -> None:
 )
 def test_unverified_client_is_refused(make: Callable[..., Any]) -> None:
     """A client that does not verify certificates is refused, unless `tls` gives a reason."""
-    with pytest.raises(ConfigurationError, match="does not verify") as caught:
+    with pytest.raises(ConfigurationError, match="does not verify") as excinfo:
         make()
-    assert "DangerouslyUnverified" in (caught.value.remedy or "")
+    assert "DangerouslyUnverified" in (excinfo.value.remedy or "")
 
     with pytest.warns(UserWarning, match="it is on this machine"):
         assert UNVERIFIED.unverified == make(tls=UNVERIFIED).unverified
@@ -213,17 +218,17 @@ def test_unverified_client_is_refused(make: Callable[..., Any]) -> None:
 
 def unverified_session() -> requests.Session:
     """A session that does not verify certificates."""
-    made = requests.Session()
-    made.verify = False
-    return made
+    new_session = requests.Session()
+    new_session.verify = False
+    return new_session
 
 
 @in_loop
 async def test_unverified_aiohttp_session_is_refused() -> None:
     """A session that does not verify certificates is refused, unless `tls` gives a reason."""
-    anybody = tls_pair()[1]
-    anybody.check_hostname = False
-    for trust in (False, anybody):
+    anybody_context = tls_pair()[1]
+    anybody_context.check_hostname = False
+    for trust in (False, anybody_context):
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust)) as value:
             with pytest.raises(ConfigurationError, match="does not verify"):
                 AsyncAiohttpHttpClient(session=value)
@@ -234,23 +239,23 @@ async def test_unverified_aiohttp_session_is_refused() -> None:
 def test_hidden_unverified_client_is_refused_when_connecting() -> None:
     """A client that hides its missing verification is refused when it connects."""
     server, _ = tls_pair()
-    anybody = tls_pair()[1]
-    anybody.check_hostname = False
-    anybody.verify_mode = ssl.CERT_NONE
-    hidden = httpx2.Client(transport=_Hidden(httpx2.HTTPTransport(verify=anybody)))
+    anybody_context = tls_pair()[1]
+    anybody_context.check_hostname = False
+    anybody_context.verify_mode = ssl.CERT_NONE
+    hidden_client = httpx2.Client(transport=_Hidden(httpx2.HTTPTransport(verify=anybody_context)))
     with VendorServer(tls=server) as vendor:
         vendor.always(Behaviour(204))
-        for ours in (
-            Httpx2HttpClient(client=hidden),
+        for own_client in (
+            Httpx2HttpClient(client=hidden_client),
             RequestsHttpClient(session=_careless),
         ):
             with pytest.raises(ConfigurationError, match="does not verify"):
-                ours.send(GET, vendor.url, LONG)
+                own_client.send(GET, vendor.url, LONG)
         assert () == vendor.requests
         with pytest.warns(UserWarning, match="it is on this machine"):
-            allowed = Httpx2HttpClient(client=hidden, tls=UNVERIFIED)
-        assert 204 == allowed.send(GET, vendor.url, LONG).status
-        hidden.close()
+            allowed_client = Httpx2HttpClient(client=hidden_client, tls=UNVERIFIED)
+        assert 204 == allowed_client.send(GET, vendor.url, LONG).status
+        hidden_client.close()
 
 
 class _Careless(HTTPAdapter):
@@ -271,9 +276,9 @@ class _Careless(HTTPAdapter):
 
 
 def _careless() -> requests.Session:
-    made = requests.Session()
-    made.mount("https://", _Careless())
-    return made
+    new_session = requests.Session()
+    new_session.mount("https://", _Careless())
+    return new_session
 
 
 class _Hidden(httpx2.BaseTransport):
@@ -300,9 +305,9 @@ def test_settings_beside_a_borrowed_client_are_refused(
     """Connection settings belong where the borrowed client is made."""
     kind = type(make())
     name = "client" if kind is Httpx2HttpClient else "session"
-    with pytest.raises(ConfigurationError, match="has its own") as caught:
+    with pytest.raises(ConfigurationError, match="has its own") as excinfo:
         kind(**{name: make}, **settings)
-    assert path == caught.value.path
+    assert path == excinfo.value.path
 
 
 # --- where they belong -------------------------------------------------------
@@ -311,12 +316,12 @@ def test_settings_beside_a_borrowed_client_are_refused(
 @sync_borrowed
 def test_forked_child_creates_its_own_client(make: Callable[[], Any]) -> None:
     """A forked child uses neither its parent's connections nor its parent's client."""
-    with VendorServer() as vendor, make() as ours:
+    with VendorServer() as vendor, make() as own_value:
         vendor.always(Behaviour(204))
-        ours.send(GET, vendor.url, LONG)
+        own_value.send(GET, vendor.url, LONG)
 
-        assert 204 == in_a_child(lambda: ours.send(GET, vendor.url, LONG).status)
-        assert 204 == ours.send(GET, vendor.url, LONG).status
+        assert 204 == in_a_child(lambda: own_value.send(GET, vendor.url, LONG).status)
+        assert 204 == own_value.send(GET, vendor.url, LONG).status
         assert 2 == vendor.connections
 
 
@@ -334,35 +339,35 @@ def test_forked_child_refuses_the_parents_client(
     """A forked child refuses a client whose connections its parent still uses."""
     with VendorServer() as vendor, give() as value:
         vendor.always(Behaviour(204))
-        ours = take(value)
-        ours.send(GET, vendor.url, LONG)
+        own_value = take(value)
+        own_value.send(GET, vendor.url, LONG)
 
         def ask() -> tuple[str, bool]:
-            with pytest.raises(ConnectionFailed) as caught:
-                ours.send(GET, vendor.url, LONG)
-            return str(caught.value), caught.value.may_have_been_processed
+            with pytest.raises(ConnectionFailed) as excinfo:
+                own_value.send(GET, vendor.url, LONG)
+            return str(excinfo.value), excinfo.value.may_have_been_processed
 
-        message, processed = in_a_child(ask)
+        message, processed_value = in_a_child(ask)
         assert "belongs to another process" in message
-        assert not processed
+        assert not processed_value
 
 
 @async_clients
 def test_each_loop_has_a_client(make: Callable[..., Any]) -> None:
     """A client may be used in one event loop after another."""
-    ours = make()
+    own_value = make()
     with VendorServer() as vendor:
         vendor.always(Behaviour(204, {"Connection": "close"}))
 
         async def ask() -> int:
-            status: int = (await ours.send(GET, vendor.url, LONG)).status
+            status: int = (await own_value.send(GET, vendor.url, LONG)).status
             return status
 
         with asyncio.Runner() as first, asyncio.Runner() as second:
             assert [204, 204] == [first.run(ask()), second.run(ask())]
             assert 204 == first.run(ask())
-            second.run(ours.close())
-            first.run(ours.close())
+            second.run(own_value.close())
+            first.run(own_value.close())
 
 
 def test_borrowed_client_belongs_to_one_loop() -> None:
@@ -370,23 +375,23 @@ def test_borrowed_client_belongs_to_one_loop() -> None:
     with VendorServer() as vendor, asyncio.Runner() as first, asyncio.Runner() as second:
         vendor.always(Behaviour(204))
         value = async_client()
-        ours = AsyncHttpx2HttpClient(client=value)
-        first.run(ours.send(GET, vendor.url, LONG))
-        with pytest.raises(ConnectionFailed, match="another event loop") as caught:
-            second.run(ours.send(GET, vendor.url, LONG))
-        assert "function" in (caught.value.remedy or "")
-        first.run(ours.close())
+        own_client = AsyncHttpx2HttpClient(client=value)
+        first.run(own_client.send(GET, vendor.url, LONG))
+        with pytest.raises(ConnectionFailed, match="another event loop") as excinfo:
+            second.run(own_client.send(GET, vendor.url, LONG))
+        assert "function" in (excinfo.value.remedy or "")
+        first.run(own_client.close())
         first.run(value.aclose())
 
 
 @sync_client
 def test_connections_are_new_after_a_fork(make: Callable[..., Any]) -> None:
     """After a fork the client makes new connections."""
-    with VendorServer() as vendor, make() as ours:
+    with VendorServer() as vendor, make() as own_value:
         vendor.always(Behaviour(204, {"Connection": "close"}))
-        ours.send(GET, vendor.url, LONG)
+        own_value.send(GET, vendor.url, LONG)
         start_afresh()
-        assert 204 == ours.send(GET, vendor.url, LONG).status
+        assert 204 == own_value.send(GET, vendor.url, LONG).status
 
 
 # --- what is kept ------------------------------------------------------------
@@ -398,11 +403,11 @@ async def test_keep_alive_of_idle_connections(
 ) -> None:
     """A connection is reused unless it was idle for longer than `keep_alive`."""
     for keep_alive, pause, connections in ((15.0, 0.0, 1), (0, 0.0, 2), (0.02, 0.05, 2)):
-        async with lab(partial(make, keep_alive=keep_alive)) as (vendor, ours):
+        async with lab(partial(make, keep_alive=keep_alive)) as (vendor, own_client):
             vendor.always(Behaviour(204))
-            await ours.send(GET, vendor.url, LONG)
+            await own_client.send(GET, vendor.url, LONG)
             await asyncio.sleep(pause)
-            await ours.send(GET, vendor.url, LONG)
+            await own_client.send(GET, vendor.url, LONG)
             assert connections == vendor.connections
 
 
@@ -413,23 +418,23 @@ async def test_abandoned_response_frees_its_slot(
     make: Callable[..., AsyncHttpClient],
 ) -> None:
     """An abandoned response costs its connection, but no slot."""
-    async with lab(partial(make, max_connections=1)) as (vendor, ours):
+    async with lab(partial(make, max_connections=1)) as (vendor, own_client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
-        incoming = await ours.open(GET, vendor.url, LONG)
+        incoming = await own_client.open(GET, vendor.url, LONG)
         del incoming
         gc.collect()
 
-        assert 204 == (await ours.send(GET, vendor.url, LONG)).status
+        assert 204 == (await own_client.send(GET, vendor.url, LONG)).status
 
 
 @each_client
 async def test_pool_statistics(make: Callable[..., AsyncHttpClient]) -> None:
     """Active connections are counted; idle ones are unknown with this library."""
-    async with lab(partial(make, max_connections=7)) as (vendor, ours):
+    async with lab(partial(make, max_connections=7)) as (vendor, own_client):
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
-        incoming = await ours.open(GET, vendor.url, LONG)
-        result = ours.statistics()  # type: ignore[attr-defined]  # the adapters have it
+        incoming = await own_client.open(GET, vendor.url, LONG)
+        result = own_client.statistics()  # type: ignore[attr-defined]  # the adapters have it
         assert (1, None, 0, 7) == (result.active, result.idle, result.waiting, result.limit)
         incoming.close()
 
@@ -441,10 +446,10 @@ async def test_pool_statistics(make: Callable[..., AsyncHttpClient]) -> None:
 async def test_errors_have_no_foreign_cause(make: Callable[..., AsyncHttpClient]) -> None:
     """No exception of a library is cause or context of an error: it would show the request."""
     request = Request.get("/", headers={"Authorization": "Bearer sk-live-42"})
-    with VendorServer(port="refusing") as nobody:
-        async with lab(make) as (vendor, ours):
+    with VendorServer(port="refusing") as unknown_server:
+        async with lab(make) as (vendor, own_client):
             for url, behaviour in (
-                (nobody.url, None),
+                (unknown_server.url, None),
                 (vendor.url, Behaviour(raw=b"", then="close")),
                 (vendor.url, Behaviour(raw=b"", then="reset")),
                 (vendor.url, Behaviour(raw=b"SSH-2.0\r\n\r\n", then="close")),
@@ -453,9 +458,9 @@ async def test_errors_have_no_foreign_cause(make: Callable[..., AsyncHttpClient]
             ):
                 if behaviour is not None:
                     vendor.queue(behaviour)
-                with pytest.raises((ConnectionFailed, VendorFailed)) as caught:
-                    await ours.send(request, f"{url}/?token=sk-live-42", Timeouts(total=0.3))
-                error: BaseException | None = caught.value
+                with pytest.raises((ConnectionFailed, VendorFailed)) as excinfo:
+                    await own_client.send(request, f"{url}/?token=sk-live-42", Timeouts(total=0.3))
+                error: BaseException | None = excinfo.value
                 while error is not None:
                     assert type(error).__module__.partition(".")[0] in {"moorage", "builtins"}
                     assert "sk-live-42" not in f"{error!r} {error}"
@@ -467,10 +472,10 @@ async def test_write_timeout_is_for_each_piece(
     make: Callable[..., AsyncHttpClient],
 ) -> None:
     """A body that takes longer than the write timeout is sent if each piece is sent in time."""
-    async with lab(make) as (vendor, ours):
+    async with lab(make) as (vendor, own_client):
         vendor.always(Behaviour(204))
         request = Request.put("/", body=bytes(2_000_000))
-        answer = await ours.send(request, vendor.url, Timeouts(write=5.0))
+        answer = await own_client.send(request, vendor.url, Timeouts(write=5.0))
         assert 204 == answer.status
         assert 2_000_000 == len(vendor.requests[0].body)
 
@@ -500,18 +505,18 @@ def test_custom_transports_work() -> None:
         return httpx2.Response(200, json={"a": request.headers["x"]})
 
     value = httpx2.Client(transport=httpx2.MockTransport(answer))
-    ours = Httpx2HttpClient(client=value)
+    own_client = Httpx2HttpClient(client=value)
 
     result = Request.get("/", headers={"X": "1"})
-    assert {"a": "1"} == ours.send(result, "http://vendor.example/", LONG).json()
-    for path, kind, processed in (
+    assert {"a": "1"} == own_client.send(result, "http://vendor.example/", LONG).json()
+    for path, kind, is_processed in (
         ("late", AttemptTimeout, True),
         ("gone", ConnectionFailed, False),
         ("odd", ConnectionFailed, True),
     ):
-        with pytest.raises(kind) as caught:
-            ours.send(result, f"http://vendor.example/{path}", LONG)
-        assert processed is caught.value.may_have_been_processed
+        with pytest.raises(kind) as excinfo:
+            own_client.send(result, f"http://vendor.example/{path}", LONG)
+        assert is_processed is excinfo.value.may_have_been_processed
     value.close()
 
 
@@ -527,8 +532,8 @@ def test_session_uses_its_environment_proxy(monkeypatch: pytest.MonkeyPatch) -> 
         for trust_env, request in ((True, 1), (False, 1)):
             value = session()
             value.trust_env = trust_env
-            with RequestsHttpClient(session=value) as ours:
-                assert 204 == ours.send(GET, vendor.url, LONG).status
+            with RequestsHttpClient(session=value) as own_client:
+                assert 204 == own_client.send(GET, vendor.url, LONG).status
             assert request == len(proxy.requests)
             value.close()
 
@@ -537,10 +542,10 @@ def test_socks_proxy_is_transparent() -> None:
     """A request through SOCKS is sent as if there were no proxy."""
     with session() as value:
         value.proxies = {"http": "socks5://127.0.0.1:1"}
-        ours = RequestsHttpClient(session=value)
-        with pytest.raises(ConnectionFailed) as caught:
-            ours.send(GET, "http://127.0.0.1:1/", LONG)
-        assert not caught.value.may_have_been_processed
+        own_client = RequestsHttpClient(session=value)
+        with pytest.raises(ConnectionFailed) as excinfo:
+            own_client.send(GET, "http://127.0.0.1:1/", LONG)
+        assert not excinfo.value.may_have_been_processed
 
 
 def test_session_adapter_without_connections_is_refused() -> None:
@@ -563,11 +568,11 @@ def test_full_blocking_pool_is_waited_for() -> None:
     with VendorServer() as vendor, session() as value:
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
         value.mount("http://", HTTPAdapter(pool_maxsize=1, pool_block=True))
-        ours = RequestsHttpClient(session=value)
-        incoming = ours.open(GET, vendor.url, LONG)
-        with pytest.raises(AttemptTimeout) as caught:
-            ours.send(POST, vendor.url, Timeouts(total=0.05))
-        assert not caught.value.may_have_been_processed
+        own_client = RequestsHttpClient(session=value)
+        incoming = own_client.open(GET, vendor.url, LONG)
+        with pytest.raises(AttemptTimeout) as excinfo:
+            own_client.send(POST, vendor.url, Timeouts(total=0.05))
+        assert not excinfo.value.may_have_been_processed
         incoming.close()
 
 
@@ -577,20 +582,20 @@ def test_full_blocking_pool_is_waited_for() -> None:
 @in_loop
 async def test_aiohttp_refuses_non_ascii_fields() -> None:
     """A header field that aiohttp would send as UTF-8 is refused, and nothing is sent."""
-    async with lab(AsyncAiohttpHttpClient) as (vendor, ours):
+    async with lab(AsyncAiohttpHttpClient) as (vendor, own_client):
         request = Request.get("/", headers={"X-Name": "Zoë"})
-        with pytest.raises(InvalidData, match="X-Name") as caught:
-            await ours.send(request, vendor.url, LONG)
-        assert "headers.X-Name" == caught.value.field
+        with pytest.raises(InvalidData, match="X-Name") as excinfo:
+            await own_client.send(request, vendor.url, LONG)
+        assert "headers.X-Name" == excinfo.value.field
     assert () == vendor.requests
 
 
 @in_loop
 async def test_endless_chunk_extension_ends_at_the_timeout() -> None:
     """With aiohttp an endless chunk extension ends at the timeout."""
-    async with lab(AsyncAiohttpHttpClient) as (vendor, ours):
+    async with lab(AsyncAiohttpHttpClient) as (vendor, own_client):
         head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;"
         vendor.queue(Behaviour(raw=head, repeat=b"x" * 999))
-        with pytest.raises(AttemptTimeout) as caught:
-            await ours.send(GET, vendor.url, Timeouts(total=0.2))
-        assert caught.value.may_have_been_processed
+        with pytest.raises(AttemptTimeout) as excinfo:
+            await own_client.send(GET, vendor.url, Timeouts(total=0.2))
+        assert excinfo.value.may_have_been_processed

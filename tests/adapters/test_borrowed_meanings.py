@@ -109,10 +109,10 @@ LATER: frozenset[str] = frozenset(
 
 def exceptions_of(library: ModuleType) -> dict[str, type[Exception]]:
     """Return the public exceptions of a library."""
-    shown = {name: getattr(library, name) for name in dir(library)}
+    shown_fields = {name: getattr(library, name) for name in dir(library)}
     return {
         name: kind
-        for name, kind in shown.items()
+        for name, kind in shown_fields.items()
         if isinstance(kind, type)
         and issubclass(kind, Exception)
         and not issubclass(kind, Warning)
@@ -150,11 +150,11 @@ def test_each_exception_has_a_meaning(
     library: ModuleType, fields: dict[str, Meaning], exchange: Callable[[], LibraryExchange]
 ) -> None:
     """Each public exception of a library has the listed meaning."""
-    existing = exceptions_of(library)
+    existing_classes = exceptions_of(library)
 
-    assert set() == set(existing) - set(fields) - LATER
+    assert set() == set(existing_classes) - set(fields) - LATER
     assert fields == {
-        name: exchange().meaning(without_constructor(existing[name])) for name in fields
+        name: exchange().meaning(without_constructor(existing_classes[name])) for name in fields
     }
 
 
@@ -175,12 +175,14 @@ def test_wrapped_exceptions_have_a_meaning(error: Exception, meaning: Meaning) -
 
 def test_reason_is_the_systems_message() -> None:
     """The reason of an error is the operating system's message, or else a class's name."""
-    below = ssl.SSLCertVerificationError(1, "…")
-    below.verify_message = "certificate has expired"
-    above = aiohttp.ClientOSError(9, "Can not write to http://vendor.example/?token=sk-live-42")
-    above.__cause__ = below
+    lower_error = ssl.SSLCertVerificationError(1, "…")
+    lower_error.verify_message = "certificate has expired"
+    upper_error = aiohttp.ClientOSError(
+        9, "Can not write to http://vendor.example/?token=sk-live-42"
+    )
+    upper_error.__cause__ = lower_error
 
-    assert "certificate has expired" == reason_for(above)
+    assert "certificate has expired" == reason_for(upper_error)
     assert "Broken pipe" == reason_for(BrokenPipeError(32, "Broken pipe"))
     assert "ClientOSError" == reason_for(aiohttp.ClientOSError(9, "http://vendor.example/?token=x"))
     assert "OSError" == reason_for(OSError("http://vendor.example/?token=x"))

@@ -18,52 +18,52 @@ PATIENCE = 20.0
 
 def test_timer_expires_in_another_thread() -> None:
     """The function of a timer is called in another thread when the block takes too long."""
-    watch, expired = Watchdog(), Event()
-    with watch.limit(monotonic() + 0.01, expired.set) as timer:
-        assert expired.wait(PATIENCE)
+    watch, expired_event = Watchdog(), Event()
+    with watch.limit(monotonic() + 0.01, expired_event.set) as timer:
+        assert expired_event.wait(PATIENCE)
     assert timer.expired
 
 
 def test_earliest_timer_expires_first() -> None:
     """A timer that is set later and expires sooner is called first."""
-    watch, late, soon = Watchdog(), Event(), Event()
+    watch, late_event, early_event = Watchdog(), Event(), Event()
     with (
-        watch.limit(monotonic() + PATIENCE, late.set),
-        watch.limit(monotonic() + 0.01, soon.set),
+        watch.limit(monotonic() + PATIENCE, late_event.set),
+        watch.limit(monotonic() + 0.01, early_event.set),
     ):
-        assert soon.wait(PATIENCE)
-        assert not late.is_set()
+        assert early_event.wait(PATIENCE)
+        assert not late_event.is_set()
 
 
 def test_timer_does_not_expire_after_its_block() -> None:
     """The function of a timer is never called after the block."""
-    watch, early, other = Watchdog(), Event(), Event()
-    with watch.limit(monotonic() + 0.02, early.set):
+    watch, early_event, other_event = Watchdog(), Event(), Event()
+    with watch.limit(monotonic() + 0.02, early_event.set):
         pass
-    with watch.limit(monotonic() + 0.04, other.set):
-        assert other.wait(PATIENCE)
-    assert not early.is_set()
+    with watch.limit(monotonic() + 0.04, other_event.set):
+        assert other_event.wait(PATIENCE)
+    assert not early_event.is_set()
 
 
 def test_timer_can_be_moved() -> None:
     """A timer without a deadline can get one."""
-    watch, expired = Watchdog(), Event()
-    with watch.limit(inf, expired.set) as timer:
+    watch, expired_event = Watchdog(), Event()
+    with watch.limit(inf, expired_event.set) as timer:
         watch.move(timer, monotonic())
-        assert expired.wait(PATIENCE)
+        assert expired_event.wait(PATIENCE)
 
 
 def test_thread_ends_and_restarts() -> None:
     """Without timers the thread ends after a while, and the next timer starts another."""
     watch = Watchdog(linger=0.01)
     for _ in range(2):
-        before = set(threading.enumerate())
-        expired = Event()
-        with watch.limit(monotonic(), expired.set):
-            assert expired.wait(PATIENCE)
-            (ours,) = set(threading.enumerate()) - before
-        ours.join(PATIENCE)
-        assert not ours.is_alive()
+        previous_threads = set(threading.enumerate())
+        expired_event = Event()
+        with watch.limit(monotonic(), expired_event.set):
+            assert expired_event.wait(PATIENCE)
+            (own_thread,) = set(threading.enumerate()) - previous_threads
+        own_thread.join(PATIENCE)
+        assert not own_thread.is_alive()
 
 
 @pytest.mark.parametrize("held", [False, True])
@@ -72,9 +72,9 @@ def test_forked_child_has_its_own_watchdog(held: bool) -> None:
     watch = Watchdog()
 
     def on_expiry() -> bool:
-        expired = Event()
-        with watch.limit(monotonic(), expired.set):
-            return expired.wait(PATIENCE)
+        expired_event = Event()
+        with watch.limit(monotonic(), expired_event.set):
+            return expired_event.wait(PATIENCE)
 
     assert on_expiry()
     if held:

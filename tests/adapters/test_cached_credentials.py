@@ -288,6 +288,6 @@ def test_a_child_does_not_inherit_a_lock() -> None:
 )
 def test_options_are_checked(options: dict[str, Any], path: str) -> None:
     """A cache that keeps nothing is a mistake."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         CachedCredentials(MemoryCredentialProvider(), **options)
-    assert path == caught.value.path
+    assert path == excinfo.value.path

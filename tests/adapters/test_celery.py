@@ -95,5 +95,5 @@ def test_tasks_of_a_prefork_worker_go_on(client: str, tmp_path: Path) -> None:
         assert task["outcome"] in {"AttemptTimeout", "DeadlineExceeded"}
         assert BOUND - 0.05 < task["took"] < BOUND + LATE + task["lost"]
     assert "/preloaded" == preloaded.path
-    assert preloaded.connection not in {received.connection for received in others}
+    assert preloaded.connection not in {received_webhook.connection for received_webhook in others}
     assert 2 == len({task["pid"] for task in history})

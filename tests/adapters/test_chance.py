@@ -65,9 +65,9 @@ def test_a_child_draws_its_own_way() -> None:
 def test_an_id_is_a_ulid_of_now() -> None:
     """Any reader of ULIDs finds the time of its making in an id."""
     ids: Ids = UlidIds()
-    made = ulid.ULID.from_str(ids.new()).datetime
+    time = ulid.ULID.from_str(ids.new()).datetime
 
-    assert abs(made - datetime.now(UTC)) < timedelta(seconds=5)
+    assert abs(time - datetime.now(UTC)) < timedelta(seconds=5)
 
 
 def test_ids_differ_and_sort_by_time() -> None:

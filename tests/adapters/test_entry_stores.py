@@ -43,22 +43,22 @@ DAY = timedelta(days=1)
 @pytest.fixture(scope="module", params=KINDS)
 def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A database of each kind."""
-    with entry_lab(request.param, tmp_path_factory.mktemp("entries")) as made:
-        yield made
+    with entry_lab(request.param, tmp_path_factory.mktemp("entries")) as value:
+        yield value
 
 
 @pytest.fixture(scope="module", params=KINDS[1:])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A server of each kind, where transactions overlap."""
-    with entry_lab(request.param, tmp_path_factory.mktemp("entries")) as made:
-        yield made
+    with entry_lab(request.param, tmp_path_factory.mktemp("entries")) as value:
+        yield value
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Iterator[EntryLab]:
     """A file of a host's."""
-    with entry_lab("sqlite", tmp_path) as made:
-        yield made
+    with entry_lab("sqlite", tmp_path) as value:
+        yield value
 
 
 def entry(name: str, **changes: Any) -> OutboxEntry:
@@ -122,8 +122,8 @@ def test_claims_are_taken_together(lab: EntryLab) -> None:
     assert [item.id for item in second] == ["d", "e"]
     assert store.claim(3, 60.0, 5) == ()
     assert {item.state for item in (*first, *second)} == {EntryState.CLAIMED}
-    stored = {item.id: item for item in store.find(EntryQuery()).items}
-    assert stored == {item.id: item for item in (*first, *second)}
+    stored_fields = {item.id: item for item in store.find(EntryQuery()).items}
+    assert stored_fields == {item.id: item for item in (*first, *second)}
 
 
 def test_a_claim_takes_one_of_a_lane(lab: EntryLab) -> None:
@@ -132,10 +132,11 @@ def test_a_claim_takes_one_of_a_lane(lab: EntryLab) -> None:
     for name in ("a1", "a2", "b1"):
         store.add(entry(name, lane=name[0]))
 
-    taken = store.claim(9, 60.0, 5)
-    assert [ticket.id for ticket in taken] == ["a1", "b1"]
+    taken_value = store.claim(9, 60.0, 5)
+    assert [ticket.id for ticket in taken_value] == ["a1", "b1"]
     store.settle(
-        [finish(ticket, store.now()) for ticket in taken], [ticket.fence for ticket in taken]
+        [finish(ticket, store.now()) for ticket in taken_value],
+        [ticket.fence for ticket in taken_value],
     )
     assert [entry.id for entry in store.claim(9, 60.0, 5)] == ["a2"]
 
@@ -157,12 +158,16 @@ def test_settling_respects_fences(lab: EntryLab) -> None:
     store = lab.outbox()
     for name in "abc":
         store.add(entry(name))
-    taken = store.claim(9, 60.0, 5)
-    store.swap(take(taken[1], store.now(), 60.0, 5), taken[1].fence)
-    done = [finish(ticket, store.now()) for ticket in taken]
+    taken_value = store.claim(9, 60.0, 5)
+    store.swap(take(taken_value[1], store.now(), 60.0, 5), taken_value[1].fence)
+    finished_values = [finish(ticket, store.now()) for ticket in taken_value]
 
-    assert store.settle(done, [ticket.fence for ticket in taken]) == [True, False, True]
-    assert store.settle(done[1:2], [taken[1].fence]) == [False]
+    assert store.settle(finished_values, [ticket.fence for ticket in taken_value]) == [
+        True,
+        False,
+        True,
+    ]
+    assert store.settle(finished_values[1:2], [taken_value[1].fence]) == [False]
     states = {item.id: item.state.value for item in store.find(EntryQuery()).items}
     assert states == {"a": "done", "b": "claimed", "c": "done"}
 
@@ -174,11 +179,11 @@ def test_async_batches(lab: EntryLab) -> None:
         store = await lab.later_outbox()
         for name in "ab":
             await store.add(entry(name))
-        taken = await store.claim(9, 60.0, 5)
+        taken_value = await store.claim(9, 60.0, 5)
         now = await store.now()
-        settled = await store.settle([finish(ticket, now) for ticket in taken], [1, 1])
-        assert [ticket.id for ticket in taken] == ["a", "b"]
-        assert settled == [True, True]
+        settled_value = await store.settle([finish(ticket, now) for ticket in taken_value], [1, 1])
+        assert [ticket.id for ticket in taken_value] == ["a", "b"]
+        assert settled_value == [True, True]
         await store.aclose()
 
     asyncio.run(run())
@@ -221,10 +226,12 @@ def test_many_lanes_hold_few_locks(server: EntryLab) -> None:
         for number in range(40):
             store.within(connection).add(entry(f"{number}", lane=f"INV-{number}"))
         if server.kind == "postgresql":
-            ours = "SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid()"
-            assert connection.exec_driver_sql(ours).scalar_one() < 30
-            left = connection.exec_driver_sql(f"SELECT count(*) FROM {server.prefix}lane")
-            assert left.scalar_one() == 0
+            own_text = "SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid()"
+            assert connection.exec_driver_sql(own_text).scalar_one() < 30
+            remaining_result = connection.exec_driver_sql(
+                f"SELECT count(*) FROM {server.prefix}lane"
+            )
+            assert remaining_result.scalar_one() == 0
     assert 40 == len(store.find(EntryQuery(limit=50)).items)
 
 
@@ -236,9 +243,9 @@ def test_a_table_of_lanes_that_is_missing(server: EntryLab) -> None:
     with server.engine.begin() as connection:
         connection.exec_driver_sql(f"DROP TABLE {prefix}lane")
     with open_outbox(server.url, prefix=prefix) as store:
-        with pytest.raises(ConfigurationError) as caught:
+        with pytest.raises(ConfigurationError) as excinfo:
             store.add(entry("a", lane="x"))
-        assert "migrate()" in str(caught.value.remedy)
+        assert "migrate()" in str(excinfo.value.remedy)
         store.migrate()
         assert store.add(entry("a", lane="x")).lane == "x"
     with server.engine.begin() as connection:
@@ -255,10 +262,10 @@ def test_a_rollback_takes_the_entry_along(lab: EntryLab) -> None:
         connection.rollback()
         assert lab.count() == 0
 
-        added = store.within(connection).add(entry("kept", lane="x"))
+        added_value = store.within(connection).add(entry("kept", lane="x"))
         assert store.find(EntryQuery()).items == () or lab.kind == "sqlite"
         connection.commit()
-    assert store.find(EntryQuery()).items == (added,)
+    assert store.find(EntryQuery()).items == (added_value,)
 
 
 @pytest.mark.parametrize("commits", [True, False])
@@ -364,8 +371,10 @@ def test_rows_of_the_hosts_kind(server: EntryLab, file: EntryLab) -> None:
         connection.row_factory = sqlite3.Row
         assert file.outbox().within(connection).add(entry("a")).id == "a"
     if server.kind == "postgresql":
-        with psycopg.Connection[DictRow].connect(server.url, row_factory=dict_row) as named:
-            assert server.outbox().within(named).add(entry("a")).id == "a"
+        with psycopg.Connection[DictRow].connect(
+            server.url, row_factory=dict_row
+        ) as named_connection:
+            assert server.outbox().within(named_connection).add(entry("a")).id == "a"
 
 
 def test_a_repeat_in_the_hosts_transaction(lab: EntryLab) -> None:
@@ -383,8 +392,8 @@ def test_a_repeat_that_the_hosts_snapshot_does_not_show(server: EntryLab) -> Non
         connection = session.connection()
         if server.kind == "mariadb":
             # From 11.6 on it would refuse the transaction, which the host then repeats.
-            old = "/*M!110602 , innodb_snapshot_isolation = OFF */"
-            connection.exec_driver_sql(f"SET SESSION sql_warnings = OFF {old}")
+            old_text = "/*M!110602 , innodb_snapshot_isolation = OFF */"
+            connection.exec_driver_sql(f"SET SESSION sql_warnings = OFF {old_text}")
         connection.exec_driver_sql(f"SELECT id FROM {server.prefix}outbox")  # the snapshot
         first = store.add(entry("a"))
         assert store.within(session).add(entry("a", lane="other")) == first
@@ -397,11 +406,11 @@ def test_the_outbox_writes_in_a_transaction(lab: EntryLab) -> None:
     with Session(lab.engine) as session:
         outbox.within(session).put("storage", "delete", "a.txt", key="never")
         session.rollback()
-        later = outbox.within(session).put(
+        later_entry = outbox.within(session).put(
             "storage", "delete", "a.txt", key="kept", not_before=DAY, order="files"
         )
         session.commit()
-    assert outbox.find(EntryQuery()).items == (later,)
+    assert outbox.find(EntryQuery()).items == (later_entry,)
 
 
 def test_the_async_outbox_writes_in_a_transaction(server: EntryLab) -> None:
@@ -425,9 +434,9 @@ def test_the_async_outbox_writes_in_a_transaction(server: EntryLab) -> None:
 
 def test_a_store_without_transactions() -> None:
     """A store that writes in no transaction says which ones do."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         Outbox(MemoryOutbox()).within(object())
-    assert "SqliteOutbox or SqlOutbox" in str(caught.value.remedy)
+    assert "SqliteOutbox or SqlOutbox" in str(excinfo.value.remedy)
 
 
 def test_connections_that_are_refused(file: EntryLab, server: EntryLab) -> None:
@@ -443,12 +452,12 @@ def test_connections_that_are_refused(file: EntryLab, server: EntryLab) -> None:
     with closing(sqlite3.connect(file.file, isolation_level=None)) as connection:
         connection.execute("BEGIN")
         assert store.within(connection).add(entry("a")).id == "a"
-    later = AsyncSqliteOutbox(file.file, prefix=file.prefix)
+    later_outbox = AsyncSqliteOutbox(file.file, prefix=file.prefix)
     with (
         closing(sqlite3.connect(file.file)) as connection,
         pytest.raises(ConfigurationError, match="is synchronous, but this store is asynchronous"),
     ):
-        later.within(connection)
+        later_outbox.within(connection)
     with pytest.raises(ConfigurationError, match="is asynchronous, but this store is synchronous"):
         store.within(AsyncSession())
     if server.kind == "postgresql":
@@ -463,19 +472,19 @@ def test_failed_host_transaction_is_reported(lab: EntryLab, tmp_path: Path) -> N
     """The error of a failed transaction does not quote the database."""
     store = lab.outbox()
     path = tmp_path / "other.db"
-    other = sqlalchemy.create_engine(f"sqlite:///{path}", poolclass=sqlalchemy.NullPool)
-    with other.connect() as connection, pytest.raises(StorageUnavailable) as caught:
+    other_engine = sqlalchemy.create_engine(f"sqlite:///{path}", poolclass=sqlalchemy.NullPool)
+    with other_engine.connect() as connection, pytest.raises(StorageUnavailable) as excinfo:
         store.within(connection).add(entry("a"))
-    assert "could not store an entry" in str(caught.value)
+    assert "could not store an entry" in str(excinfo.value)
 
 
 def test_tables_that_are_missing(lab: EntryLab, tmp_path: Path) -> None:
     """A store without tables says how to make them, or makes them."""
     url = lab.url if lab.kind != "sqlite" else f"sqlite:///{tmp_path / 'new.db'}"
     with open_inbox(url, prefix="moorage_missing_") as store:
-        with pytest.raises(ConfigurationError) as caught:
+        with pytest.raises(ConfigurationError) as excinfo:
             store.due(1)
-        assert "migrate()" in str(caught.value.remedy)
+        assert "migrate()" in str(excinfo.value.remedy)
     with open_inbox(url, prefix=f"{lab.prefix}new_", create=True) as store:
         assert store.due(1) == ()
     with lab.engine.begin() as connection:
@@ -548,16 +557,16 @@ def test_servers_that_are_away() -> None:
     url = "postgresql://nobody:secret@127.0.0.1:1/none"
     with SqlOutbox(url, timeout=0.2) as store:
         for act in (store.migrate, store.now):
-            with pytest.raises(StorageUnavailable) as caught:
+            with pytest.raises(StorageUnavailable) as excinfo:
                 act()
-            assert "secret" not in str(caught.value)
+            assert "secret" not in str(excinfo.value)
 
     async def run() -> None:
-        async with aopen_outbox(url, timeout=0.2) as later:
+        async with aopen_outbox(url, timeout=0.2) as later_value:
             with pytest.raises(StorageUnavailable):
-                await later.migrate()
+                await later_value.migrate()
             with pytest.raises(StorageUnavailable):
-                await later.remove(EntryQuery())
+                await later_value.remove(EntryQuery())
 
     asyncio.run(run())
 
@@ -566,9 +575,9 @@ def test_no_file_is_left_at_a_wrong_path(tmp_path: Path) -> None:
     """A store whose file is missing says so; only who makes the tables makes the file."""
     path = tmp_path / "wrong ?#%41.db"
     with SqliteOutbox(path) as store:
-        with pytest.raises(ConfigurationError, match="does not exist") as caught:
+        with pytest.raises(ConfigurationError, match="does not exist") as excinfo:
             store.due(1)
-        assert "migrate()" in str(caught.value.remedy)
+        assert "migrate()" in str(excinfo.value.remedy)
         assert not list(tmp_path.iterdir())
         store.migrate()
         assert store.due(1) == ()
@@ -584,18 +593,18 @@ def test_files_that_cannot_be(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     with SqliteOutbox(path, timeout=0.05, create=True) as store:
         store.add(entry("a"))
-        with closing(sqlite3.connect(path, isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            with pytest.raises(StorageUnavailable) as caught:
+        with closing(sqlite3.connect(path, isolation_level=None)) as other_connection:
+            other_connection.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StorageUnavailable) as excinfo:
                 store.claim(1, 60.0, 5)
-        assert caught.value.slow
+        assert excinfo.value.slow
         assert repr(store) == f"SqliteOutbox({str(path)!r})"
 
     async def run() -> None:
-        async with AsyncSqliteOutbox(path, create=True) as later:
-            assert repr(later) == f"AsyncSqliteOutbox({str(path)!r})"
-            await later.migrate()
-            assert await later.remove(EntryQuery()) == 1
+        async with AsyncSqliteOutbox(path, create=True) as later_outbox:
+            assert repr(later_outbox) == f"AsyncSqliteOutbox({str(path)!r})"
+            await later_outbox.migrate()
+            assert await later_outbox.remove(EntryQuery()) == 1
 
     asyncio.run(run())
 
@@ -681,8 +690,10 @@ def test_the_time_of_a_file(
         first = store.add(entry("a")).added_at
         assert first == clock.utc()
     monkeypatch.setattr(sqlite_entries, "boot_id", lambda: boot)
-    behind = VirtualClock(first - DAY)
-    with SqliteOutbox(path, clock=behind) as store:
-        assert store.now() == (behind.utc() if boot is None else first)
-        behind.advance(1.5)
-        assert store.now() == (behind.utc() if boot is None else first + timedelta(seconds=1.5))
+    behind_clock = VirtualClock(first - DAY)
+    with SqliteOutbox(path, clock=behind_clock) as store:
+        assert store.now() == (behind_clock.utc() if boot is None else first)
+        behind_clock.advance(1.5)
+        assert store.now() == (
+            behind_clock.utc() if boot is None else first + timedelta(seconds=1.5)
+        )

@@ -44,27 +44,27 @@ def test_every_owner_starts_afresh_once() -> None:
 def test_an_owner_is_not_kept() -> None:
     """Registering does not keep an owner alive."""
     owner = _Owner()
-    gone = weakref.ref(owner)
+    lost_owner = weakref.ref(owner)
     in_child(owner, _Owner.start)
     around_fork(owner, _Owner.stop, _Owner.start)
 
     del owner
     gc.collect()
 
-    assert gone() is None
+    assert lost_owner() is None
 
 
 def test_registered_owners_stop_around_a_fork() -> None:
     """A registered owner stops before a fork and continues in the parent."""
-    still, other = _Owner(), _Owner()
-    around_fork(still, _Owner.stop, _Owner.start)
-    in_child(other, _Owner.start)
+    still_owner, other_owner = _Owner(), _Owner()
+    around_fork(still_owner, _Owner.stop, _Owner.start)
+    in_child(other_owner, _Owner.start)
 
     stand_still()
-    stopped = still.started
+    stopped = still_owner.started
     go_on()
 
-    assert (-1, 0, 0) == (stopped, still.started, other.started)
+    assert (-1, 0, 0) == (stopped, still_owner.started, other_owner.started)
 
 
 def test_inherited_modules() -> None:

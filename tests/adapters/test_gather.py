@@ -23,8 +23,8 @@ def test_conforms(check: kit.Check) -> None:
 
 def one_thread_to_spare() -> Callable[[Callable[[], None]], bool]:
     """A system that has one more thread, and no second one."""
-    spare = [True]
-    return lambda run: bool(spare) and spare.pop() and daemon(run)
+    spare_flags = [True]
+    return lambda run: bool(spare_flags) and spare_flags.pop() and daemon(run)
 
 
 def four_steps() -> list[Callable[[], int]]:
@@ -44,16 +44,16 @@ def test_every_step_runs_without_enough_threads(
 
 def test_quick_steps_need_few_threads() -> None:
     """No further thread is started once the steps are done."""
-    started: list[Callable[[], None]] = []
+    start_functions: list[Callable[[], None]] = []
 
     def start(run: Callable[[], None]) -> bool:
-        started.append(run)
+        start_functions.append(run)
         return True
 
     assert [0, 1, 2, 3] == ThreadGather(start).every(four_steps(), at_once=4)
-    assert 1 == len(started)
-    started.pop()()
-    assert not started
+    assert 1 == len(start_functions)
+    start_functions.pop()()
+    assert not start_functions
 
 
 def test_the_first_step_runs_without_a_thread() -> None:
@@ -82,33 +82,33 @@ def test_one_step_needs_no_thread() -> None:
 
 def test_no_thread_is_kept() -> None:
     """Threads end with their steps."""
-    together = threading.Barrier(4)
+    joint_barrier = threading.Barrier(4)
 
     def meet() -> threading.Thread:
-        together.wait(20)
+        joint_barrier.wait(20)
         return threading.current_thread()
 
-    used = {*ThreadGather().every([meet] * 8, at_once=4)} - {threading.current_thread()}
-    for thread in used:
+    used_threads = {*ThreadGather().every([meet] * 8, at_once=4)} - {threading.current_thread()}
+    for thread in used_threads:
         thread.join(20)
 
-    assert 3 == len(used)
-    assert not any(thread.is_alive() for thread in used)
+    assert 3 == len(used_threads)
+    assert not any(thread.is_alive() for thread in used_threads)
 
 
 def test_threads_keep_no_process_alive() -> None:
     """A step that hangs in its thread does not hinder the process from ending."""
-    started, gate = threading.Event(), threading.Event()
+    start_event, gate = threading.Event(), threading.Event()
     kinds: list[bool] = []
 
     def hang() -> str:
         kinds.append(threading.current_thread().daemon)
-        started.set()
+        start_event.set()
         gate.wait(20)
         return ""
 
     def answer() -> str:
-        started.wait(20)
+        start_event.wait(20)
         return "good"
 
     assert "good" == ThreadGather().first([hang, answer], stagger=0, good=bool)
@@ -119,15 +119,15 @@ def test_threads_keep_no_process_alive() -> None:
 @pytest.mark.parametrize("at_once", [1, 3])
 def test_a_step_that_raises_raises_in_the_caller(at_once: int) -> None:
     """An exception, which a step should not raise, ends the whole and starts no further step."""
-    started: list[int] = []
+    start_numbers: list[int] = []
 
     def fail() -> None:
-        started.append(1)
+        start_numbers.append(1)
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         ThreadGather().every([fail] * 20, at_once=at_once)
-    assert at_once >= len(started)
+    assert at_once >= len(start_numbers)
 
 
 def test_the_first_step_that_raises_raises_in_the_caller() -> None:

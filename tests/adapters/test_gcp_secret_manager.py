@@ -51,9 +51,9 @@ def test_an_account_that_is_refused(awaited: bool) -> None:
     """A revoked key and a wrong clock have their own errors."""
     with Gcp(awaited=awaited) as gcp:
         gcp.lab.now = lambda: gcp.clock.utc().replace(year=2020)
-        with pytest.raises(AuthenticationFailed, match=r"invalid_grant.*and the clock") as caught:
+        with pytest.raises(AuthenticationFailed, match=r"invalid_grant.*and the clock") as excinfo:
             gcp.get(gcp.provider())
-        assert "invalid_grant" == caught.value.vendor_code
+        assert "invalid_grant" == excinfo.value.vendor_code
 
 
 def test_an_account_from_its_file(tmp_path: Path) -> None:
@@ -66,11 +66,11 @@ def test_an_account_from_its_file(tmp_path: Path) -> None:
     )
     path.write_text(json.dumps(fields))
     assert "https://oauth2.googleapis.com/token" == GcpServiceAccount.from_file(path).token_uri
-    for broken in ("", "[]", "{}", SECRET, json.dumps({**fields, "private_key": SECRET})):
-        path.write_text(broken)
-        with pytest.raises(ConfigurationError, match=r"account\.json is not the key") as caught:
+    for broken_text in ("", "[]", "{}", SECRET, json.dumps({**fields, "private_key": SECRET})):
+        path.write_text(broken_text)
+        with pytest.raises(ConfigurationError, match=r"account\.json is not the key") as excinfo:
             GcpServiceAccount.from_file(path)
-        assert SECRET not in str(caught.value)
+        assert SECRET not in str(excinfo.value)
     with pytest.raises(ConfigurationError):
         GcpServiceAccount.from_file(tmp_path / "gone.json")
 
@@ -94,8 +94,8 @@ def test_damaged_secret_is_refused(awaited: bool) -> None:
         assert OLD == gcp.get(gcp.provider())
         provider = gcp.provider()
         gcp.ask(provider.has, "shop", None)
-        for broken in ("a", 5):
-            gcp.lab.server.queue(Behaviour.of_json({"payload": {"data": broken}}))
+        for broken_text in ("a", 5):
+            gcp.lab.server.queue(Behaviour.of_json({"payload": {"data": broken_text}}))
             with pytest.raises(StorageUnavailable, match="an unexpected response"):
                 gcp.get(provider)
 

@@ -182,10 +182,10 @@ def test_name_without_reachable_address_fails_to_connect(
         async def twice() -> None:
             engine = make(ConnectionSettings(guard=guard(80)), names)
             for _ in range(2):
-                with pytest.raises(ConnectionFailed) as caught:
+                with pytest.raises(ConnectionFailed) as excinfo:
                     await engine.send(POST, "http://v.example/", LONG)
-                assert not isinstance(caught.value, DestinationRefused)
-                assert not caught.value.may_have_been_processed
+                assert not isinstance(excinfo.value, DestinationRefused)
+                assert not excinfo.value.may_have_been_processed
             await closed(engine)
 
         drive(twice())
@@ -201,9 +201,9 @@ def test_endless_lookup_ends_with_the_connect_timeout(
 
     async def once() -> None:
         engine = make(ConnectionSettings(guard=guard(80)), network(80, None))
-        with pytest.raises(AttemptTimeout) as caught:
+        with pytest.raises(AttemptTimeout) as excinfo:
             await engine.send(POST, "http://v.example/", LONG)
-        assert not caught.value.may_have_been_processed
+        assert not excinfo.value.may_have_been_processed
         await closed(engine)
 
     drive(once())
@@ -234,11 +234,11 @@ def test_aiohttp_sockets_are_guarded() -> None:
 )
 def test_unguardable_clients_refuse_a_guard(refuse: Callable[[OutgoingGuard], object]) -> None:
     """A client that connects by itself refuses a guard, and names an alternative."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         refuse(OutgoingGuard())
 
-    assert "guard" == caught.value.path
-    assert re.search("StdlibHttpClient|moorage's own", str(caught.value.remedy))
+    assert "guard" == excinfo.value.path
+    assert re.search("StdlibHttpClient|moorage's own", str(excinfo.value.remedy))
 
 
 @pytest.mark.parametrize(
@@ -258,11 +258,11 @@ def test_unguardable_clients_refuse_a_guard(refuse: Callable[[OutgoingGuard], ob
 async def test_internal_addresses_are_refused(make: Make, url: str) -> None:
     """An internal address is refused in every notation, and nothing is sent."""
     client = make(guard=OutgoingGuard())
-    with pytest.raises(DestinationRefused) as caught:
+    with pytest.raises(DestinationRefused) as excinfo:
         await client.send(POST, url, LONG)
     await client.close()
 
-    assert (False, False) == (caught.value.may_have_been_processed, caught.value.retryable)
+    assert (False, False) == (excinfo.value.may_have_been_processed, excinfo.value.retryable)
 
 
 @both
@@ -283,10 +283,10 @@ async def test_allowed_networks_are_reachable(make: Make) -> None:
 @both
 async def test_guard_with_a_proxy_is_refused(make: Make, options: dict[str, Any]) -> None:
     """A guard cannot be combined with a proxy, which resolves names itself."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         make(**options)
 
-    assert "guard" == caught.value.path
+    assert "guard" == excinfo.value.path
 
 
 def test_refused_destination_opens_no_circuit() -> None:
@@ -299,7 +299,7 @@ def test_refused_destination_opens_no_circuit() -> None:
         ConnectorManager([service], http=client) as manager,
     ):
         for _ in range(2):
-            with pytest.raises(DestinationRefused) as caught:
+            with pytest.raises(DestinationRefused) as excinfo:
                 manager.call("hooks", GET)
-            assert 1 == caught.value.attempts
+            assert 1 == excinfo.value.attempts
         assert CircuitState.CLOSED is manager.circuit_state("hooks").state

@@ -69,11 +69,11 @@ def test_a_file_without_a_token(
     with Vault(awaited=awaited) as vault:
         provider = vault.at(VaultTokenFile(str(token)))
         kind = InvalidData if isinstance(content, bytes) else ConfigurationError
-        with pytest.raises(kind) as caught:
+        with pytest.raises(kind) as excinfo:
             vault.get(provider)
-        assert "xxx" not in str(caught.value)
+        assert "xxx" not in str(excinfo.value)
         if kind is ConfigurationError:
-            assert str(token) in str(caught.value)
+            assert str(token) in str(excinfo.value)
 
 
 @EITHER
@@ -88,10 +88,10 @@ def test_a_role_that_is_refused(awaited: bool) -> None:
     """A wrong role or secret is reported, with the place to check."""
     with Vault(awaited=awaited) as vault:
         provider = vault.at(VaultAppRole("our-role", "s3cr3t-of-theirs"))
-        with pytest.raises(AuthenticationFailed, match=r"Check the role.*auth/approle") as caught:
+        with pytest.raises(AuthenticationFailed, match=r"Check the role.*auth/approle") as excinfo:
             vault.get(provider)
-        assert 400 == caught.value.status
-        assert "s3cr3t" not in str(caught.value)
+        assert 400 == excinfo.value.status
+        assert "s3cr3t" not in str(excinfo.value)
         with pytest.raises(AuthenticationFailed):
             vault.get(vault.at(VaultAppRole("our-role", SECRET, mount="elsewhere")))
 
@@ -114,10 +114,10 @@ def test_given_token_is_renewed(awaited: bool) -> None:
 @EITHER
 def test_a_token_for_ever(awaited: bool) -> None:
     """A token without an end is never renewed; nor is one that may not look at itself."""
-    for looked in (True, False):
+    for is_looked in (True, False):
         with Vault(awaited=awaited) as vault:
             vault.lab.tokens.add("root")
-            vault.lab.looked = looked
+            vault.lab.looked = is_looked
             provider = vault.at(VaultToken("root"))
             assert OLD == vault.get(provider)
             vault.clock.advance(10**7)
@@ -196,9 +196,9 @@ def test_a_vault_that_cannot_serve(status: int, awaited: bool) -> None:
         assert OLD == vault.get(provider)
         vault.lab.server.always(Behaviour.of_json({"errors": [SECRET]}, status=status))
         for item in (provider, vault.provider(), vault.at(VaultToken("given"))):
-            with pytest.raises(StorageUnavailable, match=f"status {status}") as caught:
+            with pytest.raises(StorageUnavailable, match=f"status {status}") as excinfo:
                 vault.get(item)
-            assert SECRET not in str(caught.value)
+            assert SECRET not in str(excinfo.value)
 
 
 def test_settings_are_checked() -> None:
@@ -209,7 +209,7 @@ def test_settings_are_checked() -> None:
 
 def test_logins_do_not_show_themselves() -> None:
     """No `repr` shows tokens or secrets of roles."""
-    shown = repr((VaultToken(SECRET), VaultAppRole("our-role", SECRET)))
+    shown_text = repr((VaultToken(SECRET), VaultAppRole("our-role", SECRET)))
 
-    assert SECRET not in shown
-    assert "our-role" in shown
+    assert SECRET not in shown_text
+    assert "our-role" in shown_text

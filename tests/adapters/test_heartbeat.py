@@ -64,10 +64,10 @@ def gone(threads: set[threading.Thread]) -> bool:
 def test_a_thread_works_while_it_is_wanted_and_then_ends(error: Exception | None) -> None:
     """One thread does all work despite errors, and ends when there is none."""
     work = Work(3, error=error)
-    heart = Heartbeat(work, work.wanted, OFTEN)
-    assert heart.able()
+    heartbeat = Heartbeat(work, work.wanted, OFTEN)
+    assert heartbeat.able()
     for _ in range(3):
-        heart.wake()
+        heartbeat.wake()
     assert work.done.wait(PATIENCE)
     assert 1 == len(work.threads)
     assert gone(work.threads)
@@ -77,13 +77,13 @@ def test_a_thread_works_while_it_is_wanted_and_then_ends(error: Exception | None
 def test_a_thread_that_has_ended_is_followed_by_another() -> None:
     """Work that comes later is done as well."""
     work = Work(1)
-    heart = Heartbeat(work, work.wanted, OFTEN)
-    heart.wake()
+    heartbeat = Heartbeat(work, work.wanted, OFTEN)
+    heartbeat.wake()
     assert work.done.wait(PATIENCE)
     assert gone(work.threads)
     work.done.clear()
     work.left = 1
-    heart.wake()
+    heartbeat.wake()
     assert work.done.wait(PATIENCE)
     assert gone(work.threads)
 
@@ -92,18 +92,18 @@ def test_a_thread_that_has_ended_is_followed_by_another() -> None:
 def test_work_that_comes_while_the_thread_ends_is_done(other_thread: bool) -> None:
     """By the same thread, or by another that was started for it meanwhile."""
     work = Work(0)
-    looks: list[bool] = []
+    looks_flags: list[bool] = []
 
     def wanted() -> bool:
-        if len(looks) == 1:
+        if len(looks_flags) == 1:
             work.left = 1
             if other_thread:
-                heart.wake()
-        looks.append(work.left > 0)
-        return looks[-1]
+                heartbeat.wake()
+        looks_flags.append(work.left > 0)
+        return looks_flags[-1]
 
-    heart = Heartbeat(work, wanted, OFTEN)
-    heart.wake()
+    heartbeat = Heartbeat(work, wanted, OFTEN)
+    heartbeat.wake()
     assert work.done.wait(PATIENCE)
     assert gone(work.threads)
 
@@ -111,35 +111,35 @@ def test_work_that_comes_while_the_thread_ends_is_done(other_thread: bool) -> No
 def test_a_thread_that_is_stopped_does_no_more() -> None:
     """At exit, the process waits only for work in progress."""
     work = Work(10**9)
-    heart = Heartbeat(work, work.wanted, OFTEN)
-    heart.stop()
-    heart = Heartbeat(work, work.wanted, OFTEN)
-    heart.wake()
+    heartbeat = Heartbeat(work, work.wanted, OFTEN)
+    heartbeat.stop()
+    heartbeat = Heartbeat(work, work.wanted, OFTEN)
+    heartbeat.wake()
     while not work.threads:
         threading.Event().wait(OFTEN)
-    heart.stop()
+    heartbeat.stop()
     assert gone(work.threads)
 
 
 def test_a_caller_who_is_overtaken_starts_no_second_thread() -> None:
     """If two callers find no thread, only one starts it."""
     work = Work(1)
-    heart = Heartbeat(work, work.wanted, OFTEN)
-    custom = heart._lock  # noqa: SLF001 - two threads would rarely meet here
+    heartbeat = Heartbeat(work, work.wanted, OFTEN)
+    custom_type = heartbeat._lock  # noqa: SLF001 - two threads would rarely meet here
 
     class Overtaken:
         """A lock before which another caller was let in."""
 
         def __enter__(self) -> None:
-            heart._lock = custom  # noqa: SLF001 - as above
-            heart.wake()
-            custom.acquire()
+            heartbeat._lock = custom_type  # noqa: SLF001 - as above
+            heartbeat.wake()
+            custom_type.acquire()
 
         def __exit__(self, *_: object) -> None:
-            custom.release()
+            custom_type.release()
 
-    heart._lock = Overtaken()  # type: ignore[assignment]  # noqa: SLF001 - as above
-    heart.wake()
+    heartbeat._lock = Overtaken()  # type: ignore[assignment]  # noqa: SLF001 - as above
+    heartbeat.wake()
 
     assert work.done.wait(PATIENCE)
     assert 1 == len(work.threads)
@@ -150,8 +150,8 @@ def test_the_end_of_a_process_stops_every_thread() -> None:
     """Work that would go on for ever ends with the process."""
     work = Work(10**9)
     hearts = [Heartbeat(work, work.wanted, OFTEN) for _ in range(2)]
-    for heart in hearts:
-        heart.wake()
+    for heartbeat in hearts:
+        heartbeat.wake()
     while len(work.threads) < len(hearts):
         threading.Event().wait(OFTEN)
 
@@ -163,18 +163,18 @@ def test_the_end_of_a_process_stops_every_thread() -> None:
 def test_a_child_of_a_fork_begins_without_a_thread() -> None:
     """After a fork the parent's thread continues, and the child starts one when it has work."""
     work = Work(10**9)
-    heart = Heartbeat(work, work.wanted, OFTEN)
-    heart.wake()
+    heartbeat = Heartbeat(work, work.wanted, OFTEN)
+    heartbeat.wake()
 
     def ask() -> tuple[int, int]:
         before = threading.active_count()
         work.left = 1
-        heart.wake()
+        heartbeat.wake()
         assert work.done.wait(PATIENCE)
         return before, work.left
 
     assert (1, 0) == in_a_child(ask)
-    heart.stop()
+    heartbeat.stop()
     start_afresh()
 
 
@@ -213,14 +213,14 @@ def test_a_process_ends_although_there_is_work() -> None:
     import tempfile  # noqa: PLC0415 - here only
 
     with tempfile.TemporaryDirectory() as folder:
-        ended = subprocess.run(
+        ended_process = subprocess.run(
             [*with_store, f"{folder}/state.db"],
             capture_output=True,
             text=True,
             timeout=PATIENCE,
             check=True,
         )
-    assert ("moorage-renewal", "") == (ended.stdout.strip(), ended.stderr)
+    assert ("moorage-renewal", "") == (ended_process.stdout.strip(), ended_process.stderr)
 
 
 @pytest.mark.parametrize("error", [None, ValueError("broken")])
@@ -230,16 +230,16 @@ def test_a_timer_works_while_it_is_wanted(error: Exception | None) -> None:
 
     async def main() -> None:
         caller.set("somebody")
-        heart = AsyncHeartbeat(work.later, work.wanted, OFTEN)
-        assert heart.able()
+        heartbeat = AsyncHeartbeat(work.later, work.wanted, OFTEN)
+        assert heartbeat.able()
         for _ in range(2):
-            heart.wake()
-            heart.wake()
+            heartbeat.wake()
+            heartbeat.wake()
             while work.left:  # noqa: ASYNC110 - it is plain work
                 await asyncio.sleep(OFTEN)
             # Long enough for the timer to find nothing wanted.
             loop = asyncio.get_running_loop()
-            while loop in heart._loops:  # noqa: ASYNC110, SLF001 - a look inside
+            while loop in heartbeat._loops:  # noqa: ASYNC110, SLF001 - a look inside
                 await asyncio.sleep(OFTEN)
             work.left = 1
 
@@ -249,31 +249,31 @@ def test_a_timer_works_while_it_is_wanted(error: Exception | None) -> None:
 
 def test_a_loop_that_ends_in_the_middle_of_work_ends_in_peace() -> None:
     """Its work is cancelled with everything else, and another loop begins anew."""
-    started = threading.Event()
+    start_event = threading.Event()
 
     async def hang() -> None:
-        started.set()
+        start_event.set()
         await asyncio.sleep(3600)
 
-    heart = AsyncHeartbeat(hang, lambda: True, OFTEN)
+    heartbeat = AsyncHeartbeat(hang, lambda: True, OFTEN)
 
     async def main() -> None:
-        heart.wake()
-        while not started.is_set():  # noqa: ASYNC110 - it outlives this loop
+        heartbeat.wake()
+        while not start_event.is_set():  # noqa: ASYNC110 - it outlives this loop
             await asyncio.sleep(OFTEN)
 
     for _ in range(2):
         asyncio.run(main())
-        assert started.is_set()
-        started.clear()
+        assert start_event.is_set()
+        start_event.clear()
 
 
 def test_outside_an_event_loop_of_asyncio_there_is_no_timer() -> None:
     """Outside an asyncio event loop no timer is set."""
     work = Work(1)
-    heart: Any = AsyncHeartbeat(work.later, work.wanted, OFTEN)
-    assert not heart.able()
-    heart.wake()
+    heartbeat: Any = AsyncHeartbeat(work.later, work.wanted, OFTEN)
+    assert not heartbeat.able()
+    heartbeat.wake()
     assert 1 == work.left
 
 

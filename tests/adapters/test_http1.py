@@ -59,8 +59,8 @@ def cut(data: bytes, places: Iterable[int]) -> list[bytes]:
 
 def chunked(*chunks: bytes, trailers: bytes = b"") -> bytes:
     """A body in chunks."""
-    framed = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
-    return framed + b"0\r\n" + trailers + b"\r\n"
+    framed_bytes = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
+    return framed_bytes + b"0\r\n" + trailers + b"\r\n"
 
 
 # --- what a request looks like -----------------------------------------------
@@ -82,10 +82,16 @@ def fields_of(request: Request) -> list[bytes]:
 
 def test_fields_of_the_request_are_unchanged() -> None:
     """Case, order and repetition of fields are kept; defaults are added for missing ones."""
-    custom = [("X-b", "1"), ("x-A", "2"), ("X-b", "ÿ"), ("user-agent", "me"), ("HOST", "other")]
-    request = Request.get("/", headers=[*custom, ("accept-encoding", "br")])
+    custom_texts = [
+        ("X-b", "1"),
+        ("x-A", "2"),
+        ("X-b", "ÿ"),
+        ("user-agent", "me"),
+        ("HOST", "other"),
+    ]
+    request = Request.get("/", headers=[*custom_texts, ("accept-encoding", "br")])
 
-    expected = [f"{name}: {value}".encode("latin-1") for name, value in custom]
+    expected = [f"{name}: {value}".encode("latin-1") for name, value in custom_texts]
     assert [*expected, b"accept-encoding: br"] == fields_of(request)
 
 
@@ -112,9 +118,11 @@ def test_range_requests_ask_for_identity() -> None:
 )
 def test_framing_follows_the_body(request_: Request, framing: list[bytes]) -> None:
     """A known length is announced, an unknown one is chunked, and a correct one is kept."""
-    named = (b"content-length", b"transfer-encoding")
+    named_chunks = (b"content-length", b"transfer-encoding")
 
-    assert framing == [line for line in fields_of(request_) if line.lower().startswith(named)]
+    assert framing == [
+        line for line in fields_of(request_) if line.lower().startswith(named_chunks)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -131,10 +139,10 @@ def test_field_that_contradicts_the_body_is_refused(
     headers: dict[str, str], body: bytes | BodyStream
 ) -> None:
     """A field that announces another length than the body has is refused."""
-    with pytest.raises(InvalidData, match="contradicts the body") as caught:
+    with pytest.raises(InvalidData, match="contradicts the body") as excinfo:
         encode_head(Request.post("/", headers=headers, body=body), "/", "h")
 
-    assert caught.value.field in {"headers.Content-Length", "headers.Transfer-Encoding"}
+    assert excinfo.value.field in {"headers.Content-Length", "headers.Transfer-Encoding"}
 
 
 # --- how an answer is read ---------------------------------------------------
@@ -168,9 +176,9 @@ def test_field_that_contradicts_the_body_is_refused(
 )
 def test_end_of_the_body(answer: bytes, body: bytes, reusable: bool) -> None:
     """Each row of the module's table, and whether the connection is reusable."""
-    head, received, done, again = read([answer])
+    head, received_bytes, is_finished, again = read([answer])
 
-    assert (body, True, reusable) == (received, done, again)
+    assert (body, True, reusable) == (received_bytes, is_finished, again)
     assert head is not None
 
 
@@ -248,10 +256,10 @@ def test_head_is_unchanged() -> None:
 )
 def test_ambiguous_responses_are_refused(answer: bytes, words: str) -> None:
     """A response that two parsers could read differently is refused."""
-    with pytest.raises(NotHttp, match=words) as caught:
+    with pytest.raises(NotHttp, match=words) as excinfo:
         read([answer + b"\r\n"], ends=False)
 
-    assert not isinstance(caught.value, TooLarge)
+    assert not isinstance(excinfo.value, TooLarge)
 
 
 @pytest.mark.parametrize(
@@ -345,8 +353,8 @@ def valid_responses(draw: st.DrawFn) -> tuple[bytes, bytes, bytes]:
         return start + b"Content-Length: %d\r\n\r\n" % len(body) + body, fields, body
     if framing == "chunked":
         trailers = draw(headers)
-        sent = chunked(*chunks, trailers=trailers)
-        return start + b"Transfer-Encoding: chunked\r\n\r\n" + sent, fields, body
+        sent_bytes = chunked(*chunks, trailers=trailers)
+        return start + b"Transfer-Encoding: chunked\r\n\r\n" + sent_bytes, fields, body
     return start + b"\r\n" + body, fields, body
 
 
@@ -356,13 +364,13 @@ cuts = st.lists(st.integers(0, 1_000), max_size=12)
 @given(valid_responses(), cuts)
 def test_response_round_trip(answer: tuple[bytes, bytes, bytes], places: list[int]) -> None:
     """A written response is read back, in whatever chunks it comes."""
-    sent, fields, body = answer
-    head, received, done, _ = read(cut(sent, places))
+    sent_bytes, fields, body = answer
+    head, received_bytes, is_finished, _ = read(cut(sent_bytes, places))
 
-    assert (body, True) == (received, done)
+    assert (body, True) == (received_bytes, is_finished)
     assert head is not None
-    custom = [line.split(":", 1) for line in fields.decode("latin-1").split("\r\n")[:-1]]
-    assert [(name, value.strip(" \t")) for name, value in custom] == [
+    custom_texts = [line.split(":", 1) for line in fields.decode("latin-1").split("\r\n")[:-1]]
+    assert [(name, value.strip(" \t")) for name, value in custom_texts] == [
         pair
         for pair in head.headers.pairs
         if pair[0] not in {"Content-Length", "Transfer-Encoding"}
@@ -372,15 +380,15 @@ def test_response_round_trip(answer: tuple[bytes, bytes, bytes], places: list[in
 @st.composite
 def broken(draw: st.DrawFn) -> bytes:
     """Responses in which something was changed, omitted or inserted."""
-    sent, _, _ = draw(valid_responses())
+    sent_bytes, _, _ = draw(valid_responses())
     for _ in range(draw(st.integers(0, 3))):
-        start = draw(st.integers(0, len(sent)))
+        start = draw(st.integers(0, len(sent_bytes)))
         end = start + draw(st.integers(0, 3))
         put = draw(
             st.sampled_from([b"", b"\r", b"\n", b"\r\n", b" ", b"\0", b"0", b":", b"x" * 40])
         )
-        sent = sent[:start] + put * draw(st.integers(1, 60)) + sent[end:]
-    return sent
+        sent_bytes = sent_bytes[:start] + put * draw(st.integers(1, 60)) + sent_bytes[end:]
+    return sent_bytes
 
 
 @given(broken(), cuts, st.booleans())
@@ -389,10 +397,10 @@ def broken(draw: st.DrawFn) -> bytes:
 @example(OK + b"A: " + b"x" * (2_001 - len(OK) - 7) + b"\r\n\r\n", [2_000], False)
 def test_pieces_do_not_change_the_result(sent: bytes, places: list[int], to_head: bool) -> None:
     """A valid or broken response gives the same result whole, in pieces, and byte by byte."""
-    whole = outcome([sent], to_head=to_head)
+    whole_value = outcome([sent], to_head=to_head)
 
-    assert whole == outcome(cut(sent, places), to_head=to_head)
-    assert whole == outcome((bytes([byte]) for byte in sent), to_head=to_head)
+    assert whole_value == outcome(cut(sent, places), to_head=to_head)
+    assert whole_value == outcome((bytes([byte]) for byte in sent), to_head=to_head)
 
 
 @given(st.binary(max_size=200), cuts)

@@ -39,28 +39,28 @@ def client(request: pytest.FixtureRequest) -> Iterator[Any]:
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds that each silent address was waited for, without waiting."""
-    noted: list[float] = []
+    noted_numbers: list[float] = []
 
     class Socket(socket.socket):
         def connect(self, address: Any, /) -> None:
             if address[0] not in SILENT:
                 return super().connect(address)
-            noted.append(self.gettimeout() or 0.0)
+            noted_numbers.append(self.gettimeout() or 0.0)
             raise TimeoutError
 
     monkeypatch.setattr(socket, "socket", Socket)
-    return noted
+    return noted_numbers
 
 
 @pytest.fixture
 def named(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The addresses of vendor.example."""
     addresses: list[str] = []
-    usual = socket.getaddrinfo
+    usual_function = socket.getaddrinfo
 
     def look_up(host: Any, port: Any, *args: Any, **options: Any) -> Any:
         if host != "vendor.example":
-            return usual(host, port, *args, **options)
+            return usual_function(host, port, *args, **options)
         kinds = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
         return [(*kinds, (address, int(port))) for address in addresses]
 
@@ -97,17 +97,17 @@ def test_silent_addresses_together_end_in_time(
 def test_name_without_addresses_is_not_reached(client: Any, named: list[str]) -> None:
     """A name without addresses is a failed connection, and nothing was sent."""
     assert [] == named
-    with pytest.raises(ConnectionFailed) as caught:
+    with pytest.raises(ConnectionFailed) as excinfo:
         client.send(Request.get("/"), "http://vendor.example/", Timeouts(total=LONG))
-    assert not caught.value.may_have_been_processed
+    assert not excinfo.value.may_have_been_processed
 
 
 def test_endless_lookup_ends_in_time(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The system has no timeout for resolving a name; the exchange does."""
-    over = threading.Event()
+    end_event = threading.Event()
 
     def look_up(*_: object) -> list[Any]:
-        over.wait(LONG)
+        end_event.wait(LONG)
         raise socket.gaierror(socket.EAI_AGAIN, "later")
 
     monkeypatch.setattr(_threads, "numeric", lambda *_: [])
@@ -116,7 +116,7 @@ def test_endless_lookup_ends_in_time(client: Any, monkeypatch: pytest.MonkeyPatc
         with pytest.raises(AttemptTimeout):
             client.send(Request.get("/"), "http://vendor.example/", Timeouts(total=SHORT))
     finally:
-        over.set()
+        end_event.set()
 
 
 def test_connection_class_of_a_session_connects_itself() -> None:

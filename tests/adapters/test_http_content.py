@@ -34,9 +34,9 @@ def inflate(coding: str, *pieces: bytes) -> bytes:
     content: list[bytes] = []
     for piece in pieces:
         decompressor.feed(piece)
-        while some := decompressor.take():
-            assert len(some) <= 65_536
-            content.append(some)
+        while some_bytes := decompressor.take():
+            assert len(some_bytes) <= 65_536
+            content.append(some_bytes)
     decompressor.end()
     return b"".join(content)
 
@@ -63,16 +63,16 @@ def test_bodies_are_decompressed(
     coding: str, compress: Callable[[bytes], bytes], content: bytes
 ) -> None:
     """Each coding that vendors use is decompressed, whole or byte by byte."""
-    packed = compress(content)
+    packed_bytes = compress(content)
 
-    assert content == inflate(coding, packed)
-    assert content == inflate(coding, *(bytes([byte]) for byte in packed))
+    assert content == inflate(coding, packed_bytes)
+    assert content == inflate(coding, *(bytes([byte]) for byte in packed_bytes))
 
 
 def test_codings_of_two_fields_are_one_list() -> None:
     """Codings in two fields count as one list, and the last is decompressed first."""
-    twice = Headers([("Content-Encoding", "gzip"), ("Content-Encoding", "gzip")])
-    decompressor = decompressor_for(twice)
+    repeated_headers = Headers([("Content-Encoding", "gzip"), ("Content-Encoding", "gzip")])
+    decompressor = decompressor_for(repeated_headers)
     assert decompressor is not None
     decompressor.feed(gzip.compress(gzip.compress(b"content")))
 
@@ -98,9 +98,9 @@ def test_decompression_in_any_chunks(contents: list[bytes], places: list[int], f
         "deflate": zlib.compress,
         "bare": deflate_without_header,
     }
-    packed = forms[form](content)
-    edges = [0, *sorted({place % (len(packed) + 1) for place in places}), len(packed)]
-    pieces = [packed[start:end] for start, end in pairwise(edges)]
+    packed_bytes = forms[form](content)
+    edges = [0, *sorted({place % (len(packed_bytes) + 1) for place in places}), len(packed_bytes)]
+    pieces = [packed_bytes[start:end] for start, end in pairwise(edges)]
 
     assert content == inflate("gzip" if form == "gzip" else "deflate", *pieces)
 

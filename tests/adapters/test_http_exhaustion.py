@@ -63,15 +63,15 @@ def no_files_left() -> Generator[None]:
 async def test_no_free_socket_is_a_local_failure(name: str) -> None:
     """A machine without free sockets is not taken for a vendor that cannot be reached."""
     client = CLIENTS[name]()
-    with pytest.raises(ConnectionFailed) as refused:
+    with pytest.raises(ConnectionFailed) as excinfo:
         await client.send(GET, NOBODY, LONG)
-    with no_files_left(), pytest.raises(LocalFailure, match="not contacted") as failed:
+    with no_files_left(), pytest.raises(LocalFailure, match="not contacted") as failed_excinfo:
         await client.send(GET, NOBODY, LONG)
     await client.close()
 
-    assert not isinstance(refused.value, LocalFailure)
-    assert failed.value.retryable
-    assert not failed.value.may_have_been_processed
+    assert not isinstance(excinfo.value, LocalFailure)
+    assert failed_excinfo.value.retryable
+    assert not failed_excinfo.value.may_have_been_processed
 
 
 @http_modes.both

@@ -39,12 +39,12 @@ def answered(received: Received) -> Behaviour:
 
 def check(history: list[dict[str, Any]]) -> None:
     """Check that each call received its own response, or timed out."""
-    silent = [call for call in history if call["path"] == "/silent"]
-    others = [call for call in history if call["path"] != "/silent"]
-    assert silent
-    assert {"AttemptTimeout"} == {call["outcome"] for call in silent}
-    assert max(call["took"] for call in silent) < BOUND + LATE
-    assert [call["path"] for call in others] == [call["outcome"] for call in others]
+    silent_fields = [call for call in history if call["path"] == "/silent"]
+    other_fields = [call for call in history if call["path"] != "/silent"]
+    assert silent_fields
+    assert {"AttemptTimeout"} == {call["outcome"] for call in silent_fields}
+    assert max(call["took"] for call in silent_fields) < BOUND + LATE
+    assert [call["path"] for call in other_fields] == [call["outcome"] for call in other_fields]
 
 
 @forks
@@ -111,10 +111,15 @@ def test_workers_of_a_preforking_server_work(client: str, tmp_path: Path) -> Non
     pytest.importorskip("gunicorn")
     with VendorServer() as vendor:
         vendor.always(answered)
-        with gunicorn(client, vendor, tmp_path) as url, StdlibHttpClient(keep_alive=0) as asking:
+        with (
+            gunicorn(client, vendor, tmp_path) as url,
+            StdlibHttpClient(keep_alive=0) as asking_client,
+        ):
 
             def ask(path: str) -> dict[str, Any]:
-                result: dict[str, Any] = asking.send(Request.get("/"), url + path, PATIENT).json()
+                result: dict[str, Any] = asking_client.send(
+                    Request.get("/"), url + path, PATIENT
+                ).json()
                 return result
 
             with ThreadPoolExecutor(8) as threads:
@@ -125,5 +130,5 @@ def test_workers_of_a_preforking_server_work(client: str, tmp_path: Path) -> Non
 
     check(history)
     assert "/preloaded" == preloaded.path
-    assert preloaded.connection not in {received.connection for received in others}
+    assert preloaded.connection not in {received_webhook.connection for received_webhook in others}
     assert 2 == len({call["pid"] for call in history})

@@ -109,17 +109,20 @@ async def test_tunnel_is_reused_while_open(make: Make) -> None:
 async def test_client_certificate_is_not_shown_to_the_proxy(make: Make, tmp_path: Path) -> None:
     """A proxy does not get the client certificate, even if it requests one."""
     certificate, key = certificate_files(tmp_path)
-    asking = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    asking.load_cert_chain(certificate, key)
-    asking.load_verify_locations(certificate)
-    asking.verify_mode = ssl.CERT_REQUIRED
+    asking_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    asking_context.load_cert_chain(certificate, key)
+    asking_context.load_verify_locations(certificate)
+    asking_context.verify_mode = ssl.CERT_REQUIRED
     tls = Tls(authorities=certificate, certificate=certificate, key=key)
-    with VendorServer(tls=asking) as vendor, ProxyServer(leads_to=vendor.address) as proxy:
+    with VendorServer(tls=asking_context) as vendor, ProxyServer(leads_to=vendor.address) as proxy:
         vendor.always(Behaviour(204))
         client = make(proxy=proxy.url, tls=tls)
         assert 204 == (await client.send(GET, vendor.url, LONG)).status
         await client.close()
-    with VendorServer() as vendor, ProxyServer(leads_to=vendor.address, tls=asking) as proxy:
+    with (
+        VendorServer() as vendor,
+        ProxyServer(leads_to=vendor.address, tls=asking_context) as proxy,
+    ):
         client = make(proxy=proxy.url, tls=tls)
         with pytest.raises(ConnectionFailed):
             await client.send(GET, vendor.url, LONG)
@@ -151,14 +154,14 @@ async def test_proxy_errors_name_the_proxy(
     """The error names the proxy and its status."""
     with ProxyServer(leads_to=("127.0.0.1", 9), answers=answers) as proxy:
         client = make(proxy=proxy.url)
-        with pytest.raises(ConnectionFailed, match=words) as caught:
+        with pytest.raises(ConnectionFailed, match=words) as excinfo:
             await client.send(POST, "https://v.example/", LONG)
         await client.close()
 
-    assert str(caught.value).startswith(f"The proxy {proxy.url[7:]} ")
-    assert not caught.value.may_have_been_processed
-    assert retryable is caught.value.retryable
-    assert remedy in caught.value.remedy
+    assert str(excinfo.value).startswith(f"The proxy {proxy.url[7:]} ")
+    assert not excinfo.value.may_have_been_processed
+    assert retryable is excinfo.value.retryable
+    assert remedy in excinfo.value.remedy
 
 
 @both
@@ -179,10 +182,10 @@ async def test_failures_through_a_proxy_name_it(make: Make) -> None:
     with VendorServer() as proxy:
         proxy.queue(Behaviour(raw=b"", then="close"), Behaviour(raw=b""))
         client = make(proxy=proxy.url)
-        where = rf"^v\.example:\d+ \(through the proxy {proxy.url[7:]}\) "
-        with pytest.raises(ConnectionFailed, match=f"{where}closed the connection"):
+        location = rf"^v\.example:\d+ \(through the proxy {proxy.url[7:]}\) "
+        with pytest.raises(ConnectionFailed, match=f"{location}closed the connection"):
             await client.send(GET, "http://v.example/", LONG)
-        with pytest.raises(AttemptTimeout, match=f"{where}could not be reached within"):
+        with pytest.raises(AttemptTimeout, match=f"{location}could not be reached within"):
             await client.send(GET, "https://v.example/", Timeouts(connect=0.05))
         await client.close()
 
@@ -200,21 +203,21 @@ async def test_no_frame_shows_proxy_credentials(
     with VendorServer(port=port) as proxy:
         proxy.always(Behaviour(raw=b"", then="reset"))
         client = make(proxy=Secret(f"http://me:{HIDDEN}@{proxy.url[7:]}"))
-        with pytest.raises(ConnectionFailed) as caught:
+        with pytest.raises(ConnectionFailed) as excinfo:
             await client.send(request, f"{scheme}://v.example/", LONG)
         await client.close()
 
     del body
     reports: list[Any] = []
-    error: BaseException | None = caught.value
+    error: BaseException | None = excinfo.value
     while error is not None:
         frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
         reports += [frame.f_locals for frame in frames if "moorage" in frame.f_code.co_filename]
         error = error.__context__
-    shown = f"{reports} {caught.value!r}"
-    assert "first" in shown or port == "refusing"
-    assert HIDDEN not in shown
-    assert basic not in shown
+    shown_text = f"{reports} {excinfo.value!r}"
+    assert "first" in shown_text or port == "refusing"
+    assert HIDDEN not in shown_text
+    assert basic not in shown_text
 
 
 @pytest.mark.parametrize("value", ["socks5://p", "p:1"])
@@ -275,11 +278,11 @@ def test_default_environment_is_the_process(monkeypatch: pytest.MonkeyPatch) -> 
 )
 def test_invalid_variable_is_named(environ: dict[str, str], path: str) -> None:
     """An invalid proxy variable is refused by its name, and not shown."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         environment_proxy(environ=environ)
 
-    assert path == caught.value.path
-    assert HIDDEN not in f"{caught.value!r}"
+    assert path == excinfo.value.path
+    assert HIDDEN not in f"{excinfo.value!r}"
 
 
 def test_clients_ignore_proxy_variables(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,13 +36,17 @@ each_client = pytest.mark.parametrize("kind", OTHERS, ids=lambda kind: kind.__na
 @each_client
 def test_arguments_are_the_shared_settings(kind: Any) -> None:
     """A client takes the shared settings with the same defaults, all by keyword only."""
-    shared = inspect.signature(ConnectionSettings).parameters
+    shared_parameters = inspect.signature(ConnectionSettings).parameters
     parameters = inspect.signature(kind).parameters
     pyreqwest = {"max_head", "max_fields"} if "http2" in OTHERS[kind] else set()
 
-    assert shared.keys() - pyreqwest | OTHERS[kind] == parameters.keys()
+    assert shared_parameters.keys() - pyreqwest | OTHERS[kind] == parameters.keys()
     assert {inspect.Parameter.KEYWORD_ONLY} == {value.kind for value in parameters.values()}
-    assert [] == [name for name in shared.keys() - pyreqwest if shared[name] != parameters[name]]
+    assert [] == [
+        name
+        for name in shared_parameters.keys() - pyreqwest
+        if shared_parameters[name] != parameters[name]
+    ]
 
 
 @each_client

@@ -30,12 +30,12 @@ Pair = tuple[socket.socket, socket.socket]
 @pytest.fixture
 def pair() -> Iterator[Pair]:
     """Two connected sockets that do not block."""
-    ours, theirs = socket.socketpair()
-    ours.setblocking(False)
-    theirs.setblocking(False)
-    yield ours, theirs
-    ours.close()
-    theirs.close()
+    own_socket, foreign_socket = socket.socketpair()
+    own_socket.setblocking(False)
+    foreign_socket.setblocking(False)
+    yield own_socket, foreign_socket
+    own_socket.close()
+    foreign_socket.close()
 
 
 def watches() -> list[Watch]:
@@ -46,31 +46,31 @@ def watches() -> list[Watch]:
 @in_loop
 async def test_wakes_when_bytes_arrive(pair: Pair) -> None:
     """A waiting reader wakes for a byte, and again for the next one."""
-    ours, theirs = pair
+    own_socket, foreign_socket = pair
     loop = asyncio.get_running_loop()
     for watch in watches():
         for _ in range(3):
             waiting = asyncio.ensure_future(
-                watch.ready(loop, ours, monotonic() + LONG, watch.readable)
+                watch.ready(loop, own_socket, monotonic() + LONG, watch.readable)
             )
             await asyncio.sleep(0)
-            theirs.send(b".")
+            foreign_socket.send(b".")
             await waiting
-            assert b"." == ours.recv(1)
+            assert b"." == own_socket.recv(1)
 
 
 @in_loop
 async def test_ready_socket_does_not_wait(pair: Pair) -> None:
     """A writable socket is ready at once."""
-    ours, _ = pair
+    own_socket, _ = pair
     for watch in watches():
-        await watch.ready(asyncio.get_running_loop(), ours, float("inf"), watch.writable)
+        await watch.ready(asyncio.get_running_loop(), own_socket, float("inf"), watch.writable)
 
 
 @in_loop
 async def test_waits_end_at_their_deadlines(pair: Pair) -> None:
     """Waits end at their deadlines, the earliest first."""
-    ours, theirs = pair
+    own_socket, foreign_socket = pair
     loop, order = asyncio.get_running_loop(), list[str]()
     for watch in watches():
 
@@ -81,101 +81,109 @@ async def test_waits_end_at_their_deadlines(pair: Pair) -> None:
                 await watch.ready(loop, sock, monotonic() + seconds, watch.readable)
             order.append(name)
 
-        await asyncio.gather(late("later", ours, 5 * SOON), late("sooner", theirs, SOON))
+        await asyncio.gather(
+            late("later", own_socket, 5 * SOON), late("sooner", foreign_socket, SOON)
+        )
     assert ["sooner", "later"] * 2 == order
 
 
 @in_loop
 async def test_old_timer_does_not_wake_a_later_wait(pair: Pair) -> None:
     """A deadline that was not reached does not affect the next wait."""
-    ours, theirs = pair
+    own_socket, foreign_socket = pair
     loop = asyncio.get_running_loop()
     watch = EpollWatch(loop)
-    theirs.send(b".")
-    await watch.ready(loop, ours, monotonic() + SOON, watch.readable)
-    ours.recv(1)
+    foreign_socket.send(b".")
+    await watch.ready(loop, own_socket, monotonic() + SOON, watch.readable)
+    own_socket.recv(1)
 
-    for until in (float("inf"), monotonic() + LONG):
-        waiting = asyncio.ensure_future(watch.ready(loop, ours, until, watch.readable))
+    for end_time in (float("inf"), monotonic() + LONG):
+        waiting = asyncio.ensure_future(watch.ready(loop, own_socket, end_time, watch.readable))
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(asyncio.shield(waiting), 3 * SOON)
-        theirs.send(b".")
+        foreign_socket.send(b".")
         await waiting
-        ours.recv(1)
+        own_socket.recv(1)
 
 
 @in_loop
 async def test_timers_do_not_accumulate(pair: Pair) -> None:
     """Many short waits beside a long one leave no extra timers."""
-    ours, theirs = pair
+    own_socket, foreign_socket = pair
     loop: Any = asyncio.get_running_loop()
     watch = EpollWatch(loop)
-    lasting = asyncio.ensure_future(watch.ready(loop, ours, monotonic() + LONG, watch.readable))
+    lasting_task = asyncio.ensure_future(
+        watch.ready(loop, own_socket, monotonic() + LONG, watch.readable)
+    )
     await asyncio.sleep(0)
     set_before = len(loop._scheduled)  # noqa: SLF001 - no loop says how many alarms are set
     for _ in range(20):
         with pytest.raises(TimeIsUp):
-            await watch.ready(loop, theirs, monotonic() + SOON / 10, watch.readable)
+            await watch.ready(loop, foreign_socket, monotonic() + SOON / 10, watch.readable)
     assert set_before == len(loop._scheduled)  # noqa: SLF001 - the same
-    theirs.send(b".")
-    await lasting
+    foreign_socket.send(b".")
+    await lasting_task
 
 
 @in_loop
 async def test_cancelled_wait_leaves_nothing(pair: Pair) -> None:
     """After a cancelled wait the next one works, and nothing is left behind."""
-    ours, theirs = pair
+    own_socket, foreign_socket = pair
     loop = asyncio.get_running_loop()
     for watch in watches():
-        waiting = asyncio.ensure_future(watch.ready(loop, ours, monotonic() + LONG, watch.readable))
+        waiting = asyncio.ensure_future(
+            watch.ready(loop, own_socket, monotonic() + LONG, watch.readable)
+        )
         await asyncio.sleep(0)
         waiting.cancel()
-        theirs.send(b".")
+        foreign_socket.send(b".")
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        await watch.ready(loop, ours, monotonic() + LONG, watch.readable)
-        ours.recv(1)
+        await watch.ready(loop, own_socket, monotonic() + LONG, watch.readable)
+        own_socket.recv(1)
 
 
 @in_loop
 async def test_event_without_a_waiter_is_ignored(pair: Pair) -> None:
     """An event for a socket without a waiter is ignored."""
-    ours, theirs = pair
+    own_socket, foreign_socket = pair
     loop = asyncio.get_running_loop()
     watch = EpollWatch(loop)
-    waiting = asyncio.ensure_future(watch.ready(loop, ours, monotonic() + LONG, watch.readable))
+    waiting = asyncio.ensure_future(
+        watch.ready(loop, own_socket, monotonic() + LONG, watch.readable)
+    )
     await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.sleep(0)
 
-    theirs.send(b".")
+    foreign_socket.send(b".")
     await asyncio.sleep(SOON)
 
     assert waiting.cancelled()
-    assert b"." == ours.recv(1)
+    assert b"." == own_socket.recv(1)
 
 
 @in_loop
 async def test_reused_file_number_is_a_new_socket(pair: Pair) -> None:
     """A new socket with the file number of a closed one is watched as a new one."""
-    ours, _ = pair
+    own_socket, _ = pair
     loop = asyncio.get_running_loop()
     watch = EpollWatch(loop)
     with pytest.raises(TimeIsUp):
-        await watch.ready(loop, ours, monotonic() + SOON, watch.readable)
-    number = ours.detach()
+        await watch.ready(loop, own_socket, monotonic() + SOON, watch.readable)
+    number = own_socket.detach()
     stored = os.dup(number)  # as in a child that was forked meanwhile
-    mine, other = socket.socketpair()
-    with mine, other:
+    mine, other_socket = socket.socketpair()
+    with mine, other_socket:
         os.dup2(mine.fileno(), number)
-        with socket.socket(fileno=number) as again:
+        with socket.socket(fileno=number) as repeated_socket:
             waiting = asyncio.ensure_future(
-                watch.ready(loop, again, monotonic() + LONG, watch.readable)
+                watch.ready(loop, repeated_socket, monotonic() + LONG, watch.readable)
             )
             await asyncio.sleep(0)
-            other.send(b".")
+            other_socket.send(b".")
             await waiting
-            assert b"." == again.recv(1)
+            assert b"." == repeated_socket.recv(1)
     os.close(stored)
 
 
@@ -203,8 +211,8 @@ def test_reader_watch_without_epoll(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_http_loops, "EpollWatch", missing)
 
     async def wait() -> None:
-        ours, theirs = socket.socketpair()
-        with ours, theirs:
-            await Loops().writable(ours, monotonic() + LONG)
+        own_socket, foreign_socket = socket.socketpair()
+        with own_socket, foreign_socket:
+            await Loops().writable(own_socket, monotonic() + LONG)
 
     asyncio.run(wait())

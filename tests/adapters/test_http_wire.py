@@ -42,8 +42,11 @@ def _pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     with socket.socket() as door:
         door.bind(("127.0.0.1", 0))
         door.listen()
-        with socket.create_connection(door.getsockname()) as ours, door.accept()[0] as theirs:
-            yield ours, theirs
+        with (
+            socket.create_connection(door.getsockname()) as own_socket,
+            door.accept()[0] as foreign_socket,
+        ):
+            yield own_socket, foreign_socket
 
 
 @ways
@@ -52,10 +55,10 @@ def test_ready_wire_does_not_wait(
     pair: tuple[socket.socket, socket.socket], wait: Callable[..., None], until: float
 ) -> None:
     """A wire that can be written, or has bytes to read, is ready at once."""
-    ours, theirs = pair
-    wait(ours, until, writing=True)
-    theirs.send(b"x")
-    wait(ours, until, writing=False)
+    own_socket, foreign_socket = pair
+    wait(own_socket, until, writing=True)
+    foreign_socket.send(b"x")
+    wait(own_socket, until, writing=False)
 
 
 @ways
@@ -161,10 +164,10 @@ def test_unverified_context_is_refused(
     kind: Callable[..., object], context: Callable[[], ssl.SSLContext]
 ) -> None:
     """An `ssl_context` that does not verify certificates is refused."""
-    with pytest.raises(ConfigurationError, match="The ssl_context") as caught:
+    with pytest.raises(ConfigurationError, match="The ssl_context") as excinfo:
         kind(ssl_context=context())
 
-    assert "ssl_context" == caught.value.path
+    assert "ssl_context" == excinfo.value.path
 
 
 @both
@@ -179,8 +182,8 @@ async def test_unknown_certificates_are_refused_by_default(make: Make) -> None:
 @both
 async def test_tls_connection_is_reused_while_open(make: Make) -> None:
     """An idle TLS connection is reused, and replaced when the vendor has closed it."""
-    server, trusting = tls_pair()
-    async with lab(lambda: make(ssl_context=trusting), tls=server) as (vendor, client):
+    server, trusting_context = tls_pair()
+    async with lab(lambda: make(ssl_context=trusting_context), tls=server) as (vendor, client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(204), Behaviour(204, then="close"))
         for count in (1, 2, 3):
@@ -194,8 +197,8 @@ async def test_tls_connection_is_reused_while_open(make: Make) -> None:
 @both
 async def test_closing_ends_a_read_through_tls(make: Make) -> None:
     """A read through TLS ends when another task closes the response."""
-    server, trusting = tls_pair()
-    async with lab(lambda: make(ssl_context=trusting), tls=server) as (vendor, client):
+    server, trusting_context = tls_pair()
+    async with lab(lambda: make(ssl_context=trusting_context), tls=server) as (vendor, client):
         vendor.queue(Behaviour(body=b"ab", cut=0))
         incoming = await client.open(GET, vendor.url, LONG)
         reading = asyncio.ensure_future(incoming.read())
@@ -208,9 +211,9 @@ async def test_closing_ends_a_read_through_tls(make: Make) -> None:
 @both
 async def test_end_without_close_notify_is_cut_off(make: Make) -> None:
     """If a body ends with its connection, it is complete only after TLS's close notification."""
-    server, trusting = tls_pair()
-    trusting.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
-    async with lab(lambda: make(ssl_context=trusting), tls=server) as (vendor, client):
+    server, trusting_context = tls_pair()
+    trusting_context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
+    async with lab(lambda: make(ssl_context=trusting_context), tls=server) as (vendor, client):
         vendor.queue(Behaviour(body=b"half", framing="close"))
         with pytest.raises(ConnectionFailed, match="before the end of its response"):
             await client.send(GET, vendor.url, LONG)
@@ -245,11 +248,11 @@ class _OtherSide(Threads):
 @pytest.fixture(name="ends")
 def _ends(pair: tuple[socket.socket, socket.socket]) -> tuple[TlsWire, _OtherSide]:
     """Return both ends of a TLS connection whose tickets have not been read."""
-    server, trusting = tls_pair()
-    ours, theirs = pair
-    ours.setblocking(False)
-    other = _OtherSide(theirs, server)
-    wire = run(secured(SocketWire(other, ours), trusting, "127.0.0.1", inf))
+    server, trusting_context = tls_pair()
+    own_socket, foreign_socket = pair
+    own_socket.setblocking(False)
+    other = _OtherSide(foreign_socket, server)
+    wire = run(secured(SocketWire(other, own_socket), trusting_context, "127.0.0.1", inf))
     other.shake_hands()
     return wire, other
 
@@ -302,9 +305,9 @@ def test_certificate_error_survives_a_closed_peer(
 ) -> None:
     """The reason for refusing a certificate is kept even if the peer has closed."""
     server, _ = tls_pair()
-    ours, theirs = pair
-    ours.setblocking(False)
-    other = _OtherSide(theirs, server)
+    own_socket, foreign_socket = pair
+    own_socket.setblocking(False)
+    other = _OtherSide(foreign_socket, server)
 
     class Leaving(SocketWire):
         async def send(self, data: bytes | memoryview, until: float) -> None:
@@ -313,4 +316,4 @@ def test_certificate_error_survives_a_closed_peer(
             await super().send(data, until)
 
     with pytest.raises(ssl.SSLCertVerificationError):
-        run(secured(Leaving(other, ours), http_context(Tls()), "127.0.0.1", inf))
+        run(secured(Leaving(other, own_socket), http_context(Tls()), "127.0.0.1", inf))

@@ -35,11 +35,11 @@ _NAMES = ("KRB5_CONFIG", "KRB5_CLIENT_KTNAME", "KRB5CCNAME")
 def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KerberosRealm]:
     """A realm whose user this process is."""
     needs_kerberos()
-    before = {name: os.environ.get(name) for name in _NAMES}
+    previous_values = {name: os.environ.get(name) for name in _NAMES}
     with KerberosRealm(tmp_path_factory.mktemp("realm")) as realm:
         os.environ.update({name: realm.environment[name] for name in _NAMES})
         yield realm
-    for name, value in before.items():
+    for name, value in previous_values.items():
         os.environ.pop(name)
         if value is not None:
             os.environ[name] = value
@@ -48,8 +48,8 @@ def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KerberosRealm]:
 def user_of(token: bytes, realm: KerberosRealm) -> str:
     """The user whom the HTTP service of this machine recognises in a token."""
     gssapi: Any = import_module("gssapi")
-    own = gssapi.Credentials(usage="accept", store={"keytab": str(realm.service_keys)})
-    context = gssapi.SecurityContext(creds=own, usage="accept")
+    own_value = gssapi.Credentials(usage="accept", store={"keytab": str(realm.service_keys)})
+    context = gssapi.SecurityContext(creds=own_value, usage="accept")
     context.step(token)
     return str(context.initiator_name)
 
@@ -73,9 +73,9 @@ def test_token_of_a_named_user(realm: KerberosRealm) -> None:
 def test_missing_ticket_is_explained(realm: KerberosRealm, user: str | None, host: str) -> None:
     """The error for an unknown service or user says what to do."""
     assert realm.user_keys.exists()
-    with pytest.raises(CredentialNotFound, match="There is no Kerberos ticket") as caught:
+    with pytest.raises(CredentialNotFound, match="There is no Kerberos ticket") as excinfo:
         KerberosNegotiator(user).token(host)
-    assert "kinit" in caught.value.remedy
+    assert "kinit" in excinfo.value.remedy
 
 
 def test_call_is_authenticated_by_a_ticket(realm: KerberosRealm) -> None:
@@ -102,13 +102,13 @@ def test_call_is_authenticated_by_a_ticket(realm: KerberosRealm) -> None:
 
 def test_missing_library_is_named() -> None:
     """Without the library the error names the extra to install."""
-    before = sys.modules.get("gssapi")
+    previous_module = sys.modules.get("gssapi")
     sys.modules["gssapi"] = None  # type: ignore[assignment]  # how an import is made to fail
     try:
-        with pytest.raises(ConfigurationError, match="gssapi is not installed") as caught:
+        with pytest.raises(ConfigurationError, match="gssapi is not installed") as excinfo:
             KerberosNegotiator()
     finally:
         del sys.modules["gssapi"]
-        if before is not None:
-            sys.modules["gssapi"] = before
-    assert "[kerberos]" in caught.value.remedy
+        if previous_module is not None:
+            sys.modules["gssapi"] = previous_module
+    assert "[kerberos]" in excinfo.value.remedy

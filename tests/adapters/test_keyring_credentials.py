@@ -134,10 +134,10 @@ def test_applications_are_apart(awaited: bool) -> None:
     """Two applications of one user have separate passwords."""
     ring = Ring()
     ask(provider_of(ring, awaited=awaited, application="erp"), "rotate", *OWNER, OLD)
-    other = provider_of(ring, awaited=awaited)
-    assert not ask(other, "has", *OWNER)
+    other_value = provider_of(ring, awaited=awaited)
+    assert not ask(other_value, "has", *OWNER)
     with pytest.raises(CredentialNotFound, match="keyring set moorage tenants/acme-fr/shop"):
-        ask(other, "get", *OWNER)
+        ask(other_value, "get", *OWNER)
 
 
 @EITHER
@@ -150,9 +150,9 @@ def test_names_that_would_be_confused(awaited: bool) -> None:
         ask(provider, "get", "shop", "A")
     with pytest.raises(ConfigurationError, match="Name the user"):
         ask(provider, "rotate", "shop", "", OLD)
-    named = provider_of(ring, awaited=awaited, names={("a/b", None): "ours"})
-    ask(named, "rotate", "a/b", None, OLD)
-    assert OLD == ask(named, "get", "a/b", None)
+    named_value = provider_of(ring, awaited=awaited, names={("a/b", None): "ours"})
+    ask(named_value, "rotate", "a/b", None, OLD)
+    assert OLD == ask(named_value, "get", "a/b", None)
 
 
 @EITHER
@@ -176,9 +176,9 @@ def test_keyring_errors_become_ours(
     ring.error = error
     provider = provider_of(ring, awaited=awaited)
     for verb, value in (("get", OWNER), ("rotate", (*OWNER, Credentials.bearer("s3cr3t")))):
-        with pytest.raises(kind, match=message) as caught:
+        with pytest.raises(kind, match=message) as excinfo:
             ask(provider, verb, *value)
-        assert [] == [path for path, text in shown(caught.value, "error") if "s3cr3t" in text]
+        assert [] == [path for path, text in shown(excinfo.value, "error") if "s3cr3t" in text]
 
 
 @EITHER
@@ -193,6 +193,6 @@ def test_a_password_that_is_no_credential(awaited: bool) -> None:
     """The refusal names the user, and shows nothing."""
     ring = Ring()
     ring.passwords["moorage", "services/shop"] = "s3cr3t\n"
-    with pytest.raises(InvalidData, match="The password of 'services/shop'") as caught:
+    with pytest.raises(InvalidData, match="The password of 'services/shop'") as excinfo:
         ask(provider_of(ring, awaited=awaited), "get", "shop", None)
-    assert "s3cr3t" not in str(caught.value)
+    assert "s3cr3t" not in str(excinfo.value)

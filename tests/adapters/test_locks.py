@@ -60,14 +60,14 @@ def test_interrupted_wait_leaves_the_queue(releases: int) -> None:
     """A caller interrupted before, during or after its wait leaves the queue."""
     lock = Fragile()
     places = Places(lambda: lock)
-    locks, holder = ThreadLocks(places), object()
-    locks.acquire("a", holder, places=1, queue=0, timeout=0)
+    locks, holder_value = ThreadLocks(places), object()
+    locks.acquire("a", holder_value, places=1, queue=0, timeout=0)
 
     lock.releases = releases
     with pytest.raises(Interrupted):
         locks.acquire("a", object(), places=1, queue=1, timeout=0.001)
 
-    locks.release("a", holder)
+    locks.release("a", holder_value)
     assert set() == places.names()
 
 
@@ -75,16 +75,16 @@ def test_more_places_let_everybody_in() -> None:
     """When a name gets more slots, waiting callers are admitted at once."""
     locks = ThreadLocks()
     locks.acquire("a", object(), places=1, queue=0, timeout=0)
-    inside = threading.Barrier(5)
+    inner_barrier = threading.Barrier(5)
 
     def visit(places: int) -> None:
         assert locks.acquire("a", object(), places=places, queue=9, timeout=20)
-        inside.wait(20)
+        inner_barrier.wait(20)
 
     visitors = [threading.Thread(target=visit, args=(places,)) for places in (1, 1, 1, 5)]
     for visitor in visitors:
         visitor.start()
-    inside.wait(20)
+    inner_barrier.wait(20)
     for visitor in visitors:
         visitor.join()
 
@@ -93,9 +93,9 @@ def test_more_places_let_everybody_in() -> None:
 
 def test_waits_longer_than_threads_can_count() -> None:
     """No timeout is too long."""
-    locks, holder = ThreadLocks(), object()
-    locks.acquire("a", holder, places=1, queue=0, timeout=0)
-    timer = threading.Timer(0.005, locks.release, ["a", holder])
+    locks, holder_value = ThreadLocks(), object()
+    locks.acquire("a", holder_value, places=1, queue=0, timeout=0)
+    timer = threading.Timer(0.005, locks.release, ["a", holder_value])
     timer.start()
 
     assert locks.acquire("a", object(), places=1, queue=1, timeout=float("inf"))
@@ -104,11 +104,11 @@ def test_waits_longer_than_threads_can_count() -> None:
 
 def test_a_child_holds_nothing() -> None:
     """A slot held by the parent is free in a forked child, and stays held in the parent."""
-    locks, holder = ThreadLocks(), object()
-    locks.acquire("a", holder, places=1, queue=0, timeout=0)
+    locks, holder_value = ThreadLocks(), object()
+    locks.acquire("a", holder_value, places=1, queue=0, timeout=0)
 
     def unwind_and_ask() -> list[bool]:
-        locks.release("a", holder)
+        locks.release("a", holder_value)
         return [locks.acquire("a", object(), places=1, queue=0, timeout=0) for _ in range(2)]
 
     assert [True, False] == in_a_child(unwind_and_ask)

@@ -51,11 +51,11 @@ PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
 @pytest.fixture(params=KINDS)
 def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
     """A database of each kind."""
-    made = Lab(request.param, tmp_path)
+    value = Lab(request.param, tmp_path)
     try:
-        yield made
+        yield value
     finally:
-        made.close()
+        value.close()
 
 
 def called(request: Request, answer: Response, *observers: Any) -> IntegrationLog:
@@ -111,11 +111,11 @@ def test_no_credential_reaches_an_entry(form: str, tmp_path: Path) -> None:
         ):
             manager.call("v", Request.get("/items", query={"token": CANARY}))
         (item,) = log.find(LogQuery(text="refused")).items
-    stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    stored_bytes = b"".join(path.read_bytes() for path in tmp_path.iterdir())
 
     assert "InvalidRequest" == item.error
-    assert b"Refused" in stored
-    assert CANARY.encode() not in stored
+    assert b"Refused" in stored_bytes
+    assert CANARY.encode() not in stored_bytes
 
 
 @pytest.mark.parametrize("status", [200, 400])
@@ -161,10 +161,10 @@ def older_table(lab: Lab) -> None:
     """Create the table as a release without the newer columns created it."""
     kind = {"mariadb": "mysql"}.get(lab.kind, lab.kind)
     quote = "`" if kind == "mysql" else '"'
-    bare = f"{lab.prefix}log"
+    bare_text = f"{lab.prefix}log"
     columns = tuple(name for name in COLUMNS if name not in NEWER)
-    (definition,) = LogSql(kind, bare, f"{quote}{bare}{quote}", columns).definitions()
-    kept = tuple(
+    (definition,) = LogSql(kind, bare_text, f"{quote}{bare_text}{quote}", columns).definitions()
+    kept_texts = tuple(
         index for index in definition.indexes if not any(name in index.columns for name in NEWER)
     )
     url = sqlalchemy.make_url(lab.url)
@@ -172,10 +172,10 @@ def older_table(lab: Lab) -> None:
         url = url.set(drivername=DRIVERS[lab.kind])
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
     with engine.begin() as connection:
-        for statement in attrs.evolve(definition, indexes=kept).statements():
+        for statement in attrs.evolve(definition, indexes=kept_texts).statements():
             connection.exec_driver_sql(statement)
         connection.exec_driver_sql(
-            f"INSERT INTO {bare} (id, service, status, started_at, duration, attempts)"
+            f"INSERT INTO {bare_text} (id, service, status, started_at, duration, attempts)"
             " VALUES ('old', 'stripe', 'success', 1, 0.5, 1)"
         )
 
@@ -185,9 +185,9 @@ def test_older_table_is_reported_and_migrated(lab: Lab) -> None:
     older_table(lab)
     log = lab.another(create=False, threads=False)
     log.write(entry(3))
-    with pytest.raises(ConfigurationError, match=r"column|table") as caught:
+    with pytest.raises(ConfigurationError, match=r"column|table") as excinfo:
         log.flush()
-    assert "migrate()" in str(caught.value.remedy)
+    assert "migrate()" in str(excinfo.value.remedy)
 
     log.migrate()
     items = log.find(LogQuery()).items

@@ -42,15 +42,15 @@ def test_records_have_fields(caplog: pytest.LogCaptureFixture) -> None:
 
     records: list[Any] = caplog.records
     assert "CallStarted" == records[0].moorage_event
-    last = records[-1]
+    last_value = records[-1]
     assert (logging.INFO, "erp", "invoice", "order-7", 2) == (
-        last.levelno,
-        last.moorage_service,
-        last.moorage_operation,
-        last.moorage_request_id,
-        last.moorage_attempts,
+        last_value.levelno,
+        last_value.moorage_service,
+        last_value.moorage_operation,
+        last_value.moorage_request_id,
+        last_value.moorage_attempts,
     )
-    assert last.getMessage().startswith("CallFinished erp invoice: succeeded after ")
+    assert last_value.getMessage().startswith("CallFinished erp invoice: succeeded after ")
     assert any("attempt 1 VendorFailed after" in one.getMessage() for one in records)
     assert any(one.getMessage() == "RetryScheduled erp invoice: VendorFailed" for one in records)
     assert CANARY not in str([vars(one) for one in records])
@@ -69,7 +69,7 @@ def test_level_of_the_logger_counts(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(CircuitBreakerOpen):
         manager.call("erp", Request.get("/stock"))
 
-    assert ["CallFinished"] * 2 == [one.moorage_event for one in caplog.records]  # type: ignore[attr-defined]
+    assert ["CallFinished"] * 2 == [record.moorage_event for record in caplog.records]  # type: ignore[attr-defined]
 
 
 def test_interrupted_call_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
@@ -84,7 +84,7 @@ def test_interrupted_call_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
         manager.run("tax", interrupted)
 
     assert "CallFinished tax: cancelled after" in caplog.text
-    assert {logging.INFO} == {one.levelno for one in caplog.records}
+    assert {logging.INFO} == {record.levelno for record in caplog.records}
 
 
 def test_levels_and_fields() -> None:
@@ -101,8 +101,8 @@ def test_levels_and_fields() -> None:
         "state": "open",
         "by_hand": False,
     } == fields_of(opened)
-    told: Any = Event(at=NOW, service=("not", "text"))  # type: ignore[arg-type]  # as a port may
-    assert "('not', 'text')" == fields_of(told)["service"]
+    reported_value: Any = Event(at=NOW, service=("not", "text"))  # type: ignore[arg-type]  # as a port may
+    assert "('not', 'text')" == fields_of(reported_value)["service"]
 
 
 def test_structlog_writes_the_fields() -> None:
@@ -149,7 +149,7 @@ def test_breadcrumbs_have_no_secrets(form: str) -> None:
         crumbs = list(scope._breadcrumbs)  # noqa: SLF001 - there is no other way to read them
 
     assert ["RetryScheduled erp invoice", "CallFinished erp invoice"] == [
-        one["message"] for one in crumbs
+        fields["message"] for fields in crumbs
     ]
     assert CANARY not in str(crumbs)
 

@@ -44,18 +44,18 @@ TOKENS = ("vault", "gcp", "azure")
 
 @pytest.fixture(
     name="face",
-    params=[(kind, awaited) for kind in LABS for awaited in (False, True)],
+    params=[(kind, is_async) for kind in LABS for is_async in (False, True)],
     ids=lambda value: f"{value[0]}, awaited" if value[1] else value[0],
 )
 def _face(request: pytest.FixtureRequest) -> Iterator[Face]:
-    kind, awaited = request.param
-    with Face(LABS[kind](), awaited=awaited) as face:
+    kind, async_value = request.param
+    with Face(LABS[kind](), awaited=async_value) as face:
         yield face
 
 
 LOGS_IN = pytest.mark.parametrize(
     "face",
-    [(kind, awaited) for kind in TOKENS for awaited in (False, True)],
+    [(kind, is_async) for kind in TOKENS for is_async in (False, True)],
     ids=lambda kind: f"{kind[0]}, awaited" if kind[1] else kind[0],
     indirect=True,
 )
@@ -117,9 +117,9 @@ NAMED = {
 
 def test_handwritten_secrets_are_read(face: Face) -> None:
     """A secret holds a token or a table, and is named for its owner."""
-    ours, theirs = NAMED[face.lab.kind]
-    face.lab.put(ours, "a-token")
-    face.lab.put(theirs, '{"method": "basic", "username": "u", "secret": "p"}')
+    own_text, foreign_text = NAMED[face.lab.kind]
+    face.lab.put(own_text, "a-token")
+    face.lab.put(foreign_text, '{"method": "basic", "username": "u", "secret": "p"}')
     provider = face.provider()
 
     assert Credentials.bearer("a-token") == face.ask(provider.get, "shop", None)
@@ -130,14 +130,14 @@ def test_handwritten_secrets_are_read(face: Face) -> None:
 
 def test_rotated_credentials_are_shared(face: Face) -> None:
     """A rotated credential of any kind is read by other processes."""
-    stored = [
+    stored_values = [
         Credentials.signed(
             HmacSigning(signs="{body}", headers={"X": "{signature}"}, key_id="é"), b"\xff\x00"
         ),
         OAuthCredentials(access_token="a", refresh_token="r", scope="x y"),
         Credentials.none(),
     ]
-    for entry in stored:
+    for entry in stored_values:
         face.ask(face.provider().rotate, *OWNER, entry)
         assert entry == face.ask(face.provider().get, *OWNER)
 
@@ -180,10 +180,10 @@ def test_a_secret_that_is_no_credential(face: Face) -> None:
     name = NAMED[face.lab.kind][1]
     face.lab.put(name, f'{{"secret": "{SECRET}", "password": "{SECRET}"}}')
 
-    with pytest.raises(InvalidData, match=f"The secret '{name}' of .*has a field") as caught:
+    with pytest.raises(InvalidData, match=f"The secret '{name}' of .*has a field") as excinfo:
         face.ask(face.provider().get, *OWNER)
-    assert "shop" != caught.value.field
-    hidden(caught.value)
+    assert "shop" != excinfo.value.field
+    hidden(excinfo.value)
 
 
 @pytest.mark.parametrize("owner", [("Shop", None), ("shop", ""), ("a/../b", "x"), ("shop", "a--b")])
@@ -269,14 +269,18 @@ def test_failed_login_renewal_keeps_the_valid_token(face: Face) -> None:
     face.lab.put(NAMED[face.lab.kind][1], "old")
     face.ask(provider.get, *OWNER)
     face.clock.advance(2401)
-    away = Behaviour(503)
-    handled = face.lab.handle
+    absent_behaviour = Behaviour(503)
+    handled_function = face.lab.handle
 
     def handle(request: Any) -> Behaviour:
         logs_in = (
             not request.headers.get("x-vault-token") and "authorization" not in request.headers
         )
-        return away if logs_in or "renew-self" in request.path else handled(request)
+        return (
+            absent_behaviour
+            if logs_in or "renew-self" in request.path
+            else handled_function(request)
+        )
 
     face.lab.handle = handle  # type: ignore[method-assign]  # a login that is away
     count = len(face.lab.server.requests)
@@ -297,10 +301,10 @@ def test_missing_permission_is_explained(face: Face) -> None:
     provider = face.provider()
     face.ask(provider.has, *OWNER)
     errors: list[ConnectorError] = []
-    handled = face.lab.handle
+    handled_function = face.lab.handle
 
     def handle(request: Any) -> Behaviour:
-        answer = handled(request)
+        answer = handled_function(request)
         if "challenge" in repr(answer) or answer.status == 401 or "login" in request.path:
             return answer
         if request.path.endswith("/token"):
@@ -312,10 +316,10 @@ def test_missing_permission_is_explained(face: Face) -> None:
     face.lab.handle = handle  # type: ignore[method-assign]  # a policy that denies
     for verb in (provider.get, partial(provider.rotate)):
         value = (*OWNER, NEW) if verb != provider.get else OWNER
-        with pytest.raises(AuthenticationFailed, match=NAMED[face.lab.kind][1]) as caught:
+        with pytest.raises(AuthenticationFailed, match=NAMED[face.lab.kind][1]) as excinfo:
             face.ask(verb, *value)
-        errors.append(caught.value)
-        hidden(caught.value)
+        errors.append(excinfo.value)
+        hidden(excinfo.value)
     assert ["shop", "shop"] == [error.service for error in errors]
     assert not any(error.retryable for error in errors)
 
@@ -324,10 +328,10 @@ def test_missing_permission_is_explained(face: Face) -> None:
 def test_a_manager_that_is_down(face: Face, status: int) -> None:
     """An outage is one that may be over later."""
     face.lab.server.always(Behaviour(status, body=SECRET.encode()))
-    with pytest.raises(StorageUnavailable) as caught:
+    with pytest.raises(StorageUnavailable) as excinfo:
         face.ask(face.provider().get, *OWNER)
-    assert caught.value.retryable
-    hidden(caught.value)
+    assert excinfo.value.retryable
+    hidden(excinfo.value)
 
 
 @pytest.mark.parametrize(
@@ -385,9 +389,9 @@ def test_unreachable_manager(face: Face) -> None:
     """Refused, silent and dropped connections are outages."""
     provider = face.provider(timeout=0.2)
     face.lab.server.always(Behaviour(raw=b""))
-    with pytest.raises(StorageUnavailable) as caught:
+    with pytest.raises(StorageUnavailable) as excinfo:
         face.ask(provider.get, *OWNER)
-    hidden(caught.value)
+    hidden(excinfo.value)
     face.lab.server.always(Behaviour(raw=b"", then="close"))
     with pytest.raises(StorageUnavailable, match="cannot be reached"):
         face.ask(provider.get, *OWNER)

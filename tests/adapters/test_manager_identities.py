@@ -35,6 +35,6 @@ UNENCODABLE = f"{SECRET}\udc80"
 )
 def test_errors_do_not_show_the_identity(make: Callable[[], Any]) -> None:
     """No error, cause or traceback frame shows a secret."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         make()
-    assert [] == [path for path, text in shown(caught.value, "error") if SECRET in text]
+    assert [] == [path for path, text in shown(excinfo.value, "error") if SECRET in text]

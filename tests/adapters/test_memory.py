@@ -98,8 +98,8 @@ def _timed(*bound: int) -> tuple[MemoryStorage, Callable[[float], None]]:
 
 
 def _timed_later(*bound: int) -> tuple[AsyncMemoryStorage, Callable[[float], None]]:
-    shared, pass_by = _timed(*bound)
-    return AsyncMemoryStorage(shared), pass_by
+    shared_storage, pass_by = _timed(*bound)
+    return AsyncMemoryStorage(shared_storage), pass_by
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
@@ -128,13 +128,13 @@ def test_conforms_awaited_in_time(check: Callable[..., Any]) -> None:
 
 def test_synchronous_and_asynchronous_callers_may_share_a_store() -> None:
     """A value written synchronously is read asynchronously, and the reverse."""
-    plain = MemoryStorage()
-    awaited = AsyncMemoryStorage(plain)
+    plain_storage = MemoryStorage()
+    async_storage = AsyncMemoryStorage(plain_storage)
 
-    asyncio.run(awaited.execute(Put("later", "a")))
-    awaited.post(Put("posted", "b"))
+    asyncio.run(async_storage.execute(Put("later", "a")))
+    async_storage.post(Put("posted", "b"))
 
-    assert ["later", "posted"] == values(plain, "a", "b")
+    assert ["later", "posted"] == values(plain_storage, "a", "b")
 
 
 def test_asynchronous_store_takes_the_same_arguments() -> None:
@@ -232,11 +232,11 @@ def test_a_state_that_is_forgotten_meanwhile_is_missing(keys: str) -> None:
 
 def test_commands_decide_at_the_same_time() -> None:
     """Eight threads are inside their commands at once: none holds the others back."""
-    store, inside = MemoryStorage(), Barrier(8)
+    store, inner_barrier = MemoryStorage(), Barrier(8)
 
     class Meeting(Look):
         def apply(self, states: States, now: int) -> tuple[States, States]:
-            inside.wait(20)
+            inner_barrier.wait(20)
             return super().apply(states, now)
 
     threads = [Thread(target=store.execute, args=(Meeting("a"),)) for _ in range(8)]
@@ -245,7 +245,7 @@ def test_commands_decide_at_the_same_time() -> None:
     for thread in threads:
         thread.join(20)
 
-    assert not inside.broken
+    assert not inner_barrier.broken
     assert not any(thread.is_alive() for thread in threads)
 
 
@@ -329,9 +329,9 @@ def test_overwritten_state_is_not_undone(keys: str) -> None:
     store = MemoryStorage()
     store.execute(Put("old", *keys))
 
-    left = _interrupted(store, keys, lambda: store.execute(Put("theirs", keys[0])))
+    remaining_values = _interrupted(store, keys, lambda: store.execute(Put("theirs", keys[0])))
 
-    assert ["theirs", *["mine"] * (len(keys) - 1)] == left
+    assert ["theirs", *["mine"] * (len(keys) - 1)] == remaining_values
 
 
 def test_forked_child_does_not_wait_for_locks() -> None:
@@ -352,7 +352,7 @@ def test_forked_child_does_not_wait_for_locks() -> None:
 def test_steps_of_the_wall_clock_change_nothing(step: timedelta) -> None:
     """A watch that is set by an hour opens no circuit, fills no bucket and ends no claim."""
     outcomes: list[object] = []
-    for stepped in (timedelta(0), step):
+    for stepped_duration in (timedelta(0), step):
         clock = Clock()
         store = MemoryStorage(clock)
         service = Service(
@@ -362,7 +362,7 @@ def test_steps_of_the_wall_clock_change_nothing(step: timedelta) -> None:
         )
         plan = Plan(service, None, None)
         messages = [store.execute(_claim("one")).verdict, store.execute(plan.question)[0]]
-        clock.watch += stepped
+        clock.watch += stepped_duration
         clock.pass_by(60)
         messages += [
             store.execute(plan.question)[0],
@@ -441,25 +441,27 @@ def test_sweep_removes_expired_states_only() -> None:
     """A sweep removes expired states, and keeps used limits, open circuits and claims."""
     clock = Clock()
     store = MemoryStorage(clock)
-    slow = Service("slow", limits=(RateLimitConfig.per_day(1),), circuit=None)
-    quick = Service("quick", limits=(RateLimitConfig.per_second(100),), circuit=None)
+    slow_service = Service("slow", limits=(RateLimitConfig.per_day(1),), circuit=None)
+    quick_service = Service("quick", limits=(RateLimitConfig.per_second(100),), circuit=None)
     service = Service("forced", circuit=CircuitBreakerConfig())
     gates = Plan(service, "forced", None).gates
     assert gates.circuit is not None
     store.execute(_claim("one"))
     store.execute(SetCircuit(gates.circuit, gates.circuit_key, CircuitState.FORCED_OPEN))
-    stored = {"claim", gates.circuit_key, *_touched(store, "t", slow).question.keys}
-    dropped = {
-        *_touched(store, "t", quick).question.keys,
+    stored_texts = {"claim", gates.circuit_key, *_touched(store, "t", slow_service).question.keys}
+    dropped_texts = {
+        *_touched(store, "t", quick_service).question.keys,
         *_touched(store, "t", service).question.keys,
     }
-    there = {key for key in stored | dropped if store.execute(Look(key)) != (None,)}
+    there = {key for key in stored_texts | dropped_texts if store.execute(Look(key)) != (None,)}
 
     clock.pass_by(7_200)
     store.execute(Look("anything"))
-    left = {key for key in stored | dropped if store.execute(Look(key)) != (None,)}
+    remaining_texts = {
+        key for key in stored_texts | dropped_texts if store.execute(Look(key)) != (None,)
+    }
 
-    assert (stored | dropped, stored) == (there, left)
+    assert (stored_texts | dropped_texts, stored_texts) == (there, remaining_texts)
 
 
 def test_full_store_updates_existing_states() -> None:
@@ -500,10 +502,10 @@ def test_claims_leave_room_for_limits_and_circuits() -> None:
     for key in claims:
         store.execute(Put("claimed", key))
 
-    with pytest.raises(StorageUnavailable, match="10 live states of the class 'key'") as caught:
+    with pytest.raises(StorageUnavailable, match="10 live states of the class 'key'") as excinfo:
         store.execute(Put("claimed", state_key("key", "vat", None, "more")))
 
-    assert "SqliteStorage" in (caught.value.remedy or "")
+    assert "SqliteStorage" in (excinfo.value.remedy or "")
     plan = Plan(service, "new", None)
     assert [Answer.GO, Answer.LIMITED] == [
         store.execute(plan.question.evolve(within=0))[0] for _ in range(2)

@@ -112,19 +112,19 @@ def test_nothing_older_than_the_last_change_is_kept(
     """In any order of steps, no answer that was requested before a change is stored."""
     cache = MemoryCache(max_entries=entries)
     marks: dict[str, int] = {}
-    changed: dict[str, bool] = {}
+    changed_fields: dict[str, bool] = {}
     for verb, key in steps:
         if verb == "look":
             marks[key] = cache.look(key).mark
-            changed[key] = False
+            changed_fields[key] = False
         elif verb == "forget":
             cache.forget(key)
-            changed[key] = True
+            changed_fields[key] = True
             assert () == cache.look(key).entries
         elif key in marks:
             stored = cache.keep(key, marks[key], (entry(1),), 60)
-            assert not (stored and changed[key])
-            changed[key] = changed[key] or stored
+            assert not (stored and changed_fields[key])
+            changed_fields[key] = changed_fields[key] or stored
         assert len(cache) <= entries
 
 
@@ -142,17 +142,17 @@ def test_a_child_begins_with_nothing() -> None:
 
 def test_synchronous_and_asynchronous_callers_may_share_a_cache() -> None:
     """The cache of plain callers serves tasks too."""
-    shared = MemoryCache()
-    put(shared, "a", 1)
+    shared_cache = MemoryCache()
+    put(shared_cache, "a", 1)
 
-    assert 1 == len(asyncio.run(AsyncMemoryCache(shared).look("a")).entries)
-    assert shared
+    assert 1 == len(asyncio.run(AsyncMemoryCache(shared_cache).look("a")).entries)
+    assert shared_cache
 
 
 @pytest.mark.parametrize("option", ["max_entries", "max_bytes"])
 def test_bounds_are_checked(option: str) -> None:
     """A cache without room is refused, by name."""
     bounds: dict[str, Any] = {option: 0}
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         MemoryCache(**bounds)
-    assert option == caught.value.path
+    assert option == excinfo.value.path

@@ -69,13 +69,13 @@ def test_a_renewal_must_give_a_credential() -> None:
 
 def test_without_a_way_to_renew_nothing_is_refreshed() -> None:
     """A provider that cannot renew raises an error with a remedy, in either mode."""
-    plain = MemoryCredentialProvider({OWNER: OLD})
-    awaited = AsyncMemoryCredentialProvider({OWNER: OLD})
+    plain_provider = MemoryCredentialProvider({OWNER: OLD})
+    async_provider = AsyncMemoryCredentialProvider({OWNER: OLD})
 
     with pytest.raises(CredentialRefreshFailed, match="`renew=`"):
-        plain.refresh(*OWNER, OLD)
+        plain_provider.refresh(*OWNER, OLD)
     with pytest.raises(CredentialRefreshFailed, match="`renew=`"):
-        asyncio.run(awaited.refresh(*OWNER, OLD))
+        asyncio.run(async_provider.refresh(*OWNER, OLD))
 
 
 LATER = datetime(2030, 1, 1, tzinfo=UTC)
@@ -99,9 +99,9 @@ def test_a_failure_says_when_to_come_back(
     def renew(*_: object) -> Credentials:
         raise error
 
-    with pytest.raises(CredentialRefreshFailed) as raised:
+    with pytest.raises(CredentialRefreshFailed) as excinfo:
         MemoryCredentialProvider({OWNER: OLD}, renew=renew).refresh(*OWNER, OLD)
-    assert expected == (raised.value.retryable, raised.value.retry_at)
+    assert expected == (excinfo.value.retryable, excinfo.value.retry_at)
 
 
 def test_a_failure_keeps_its_cause() -> None:
@@ -110,10 +110,10 @@ def test_a_failure_keeps_its_cause() -> None:
     def renew(*_: object) -> Credentials:
         raise KeyError("sk_live_secret")
 
-    with pytest.raises(CredentialRefreshFailed) as raised:
+    with pytest.raises(CredentialRefreshFailed) as excinfo:
         MemoryCredentialProvider({OWNER: OLD}, renew=renew).refresh(*OWNER, OLD)
-    assert isinstance(raised.value.__cause__, KeyError)
-    assert "secret" not in str(raised.value)
+    assert isinstance(excinfo.value.__cause__, KeyError)
+    assert "secret" not in str(excinfo.value)
 
 
 def test_rotation_beats_a_running_renewal() -> None:
@@ -135,20 +135,20 @@ class Interrupted(BaseException):
 
 def test_an_interrupted_renewal_is_taken_over() -> None:
     """If the renewing caller is interrupted, a waiting one renews instead."""
-    begun, renewals, results = threading.Event(), list[str](), list[object]()
+    start_event, renewals, results = threading.Event(), list[str](), list[object]()
 
     def renew(*_: object) -> Credentials:
         renewals.append(threading.current_thread().name)
         if len(renewals) > 1:
             return NEW
         waiter.start()
-        begun.wait(20)
+        start_event.wait(20)
         raise Interrupted
 
     provider = MemoryCredentialProvider({OWNER: OLD}, renew=renew)
 
     def wait() -> None:
-        begun.set()
+        start_event.set()
         results.append(provider.refresh(*OWNER, OLD))
 
     waiter = threading.Thread(target=wait, name="waiter")
@@ -210,18 +210,18 @@ class Overtaken:
 
 def test_fresh_renewal_is_not_repeated() -> None:
     """A caller that arrives after another's renewal gets its result."""
-    plain = MemoryCredentialProvider({OWNER: OLD})
-    awaited = AsyncMemoryCredentialProvider({OWNER: OLD})
+    plain_provider = MemoryCredentialProvider({OWNER: OLD})
+    async_provider = AsyncMemoryCredentialProvider({OWNER: OLD})
 
     def rotate() -> None:
         with suppress(StopIteration):  # it never suspends
-            awaited.rotate(*OWNER, NEW).send(None)
+            async_provider.rotate(*OWNER, NEW).send(None)
 
-    stale: Any = Overtaken(lambda: plain.rotate(*OWNER, NEW))
+    stale_value: Any = Overtaken(lambda: plain_provider.rotate(*OWNER, NEW))
     stale_too: Any = Overtaken(rotate)
 
-    assert NEW == plain.refresh(*OWNER, stale)
-    assert NEW == asyncio.run(awaited.refresh(*OWNER, stale_too))
+    assert NEW == plain_provider.refresh(*OWNER, stale_value)
+    assert NEW == asyncio.run(async_provider.refresh(*OWNER, stale_too))
 
 
 def test_cancelled_waiters_do_not_disturb_a_renewal() -> None:
@@ -249,12 +249,12 @@ def test_cancelled_waiters_do_not_disturb_a_renewal() -> None:
 
 def test_serves_several_event_loops() -> None:
     """A renewal in one event loop is waited for in another."""
-    begun, other_begun = threading.Event(), threading.Event()
+    start_event, other_begun = threading.Event(), threading.Event()
     renewals: list[object] = []
 
     async def renew(*_: object) -> Credentials:
         renewals.append(1)
-        begun.set()
+        start_event.set()
         await asyncio.to_thread(other_begun.wait, 20)
         await asyncio.sleep(0.002)
         return NEW
@@ -263,7 +263,7 @@ def test_serves_several_event_loops() -> None:
     results: list[object] = []
 
     def elsewhere() -> None:
-        begun.wait(20)
+        start_event.wait(20)
         other_begun.set()
         results.append(asyncio.run(provider.refresh(*OWNER, OLD)))
 

@@ -40,11 +40,11 @@ def test_keeps_the_latest() -> None:
 def test_one_log_for_both_modes() -> None:
     """Entries that either mode wrote are found by the other."""
     log = MemoryIntegrationLogger()
-    twin = AsyncMemoryIntegrationLogger(log)
+    twin_logger = AsyncMemoryIntegrationLogger(log)
     log.write(kit.entry(1))
-    twin.write(kit.entry(2))
+    twin_logger.write(kit.entry(2))
 
-    assert log.find(LogQuery()) == asyncio.run(twin.find(LogQuery()))
+    assert log.find(LogQuery()) == asyncio.run(twin_logger.find(LogQuery()))
 
 
 def test_invalid_cursor_is_refused() -> None:

@@ -107,19 +107,23 @@ def test_figures_are_those_of_all_calls(place: Lab) -> None:
         metrics(finished(NOON + timedelta(seconds=second), duration=second / 100))
     metrics(finished(error="OutcomeUnknown", attempts=3, tenant=None, operation=None))
     metrics(finished(error="VendorFailed", service="vat", tenant="b\0\ud800" + "x" * 300))
-    (whole,) = metrics.figures(FiguresQuery(tenant="acme"))
+    (whole_value,) = metrics.figures(FiguresQuery(tenant="acme"))
     minutes = metrics.figures(FiguresQuery(service="stripe", by=(), window=60))
 
-    assert (18, 18) == (whole.figures.success, whole.figures.attempts)
-    assert ("stripe", "payments.charge", "acme") == (whole.service, whole.operation, whole.tenant)
-    assert pytest.approx(0.8, rel=0.0101) == whole.figures.durations.percentile(50)
+    assert (18, 18) == (whole_value.figures.success, whole_value.figures.attempts)
+    assert ("stripe", "payments.charge", "acme") == (
+        whole_value.service,
+        whole_value.operation,
+        whole_value.tenant,
+    )
+    assert pytest.approx(0.8, rel=0.0101) == whole_value.figures.durations.percentile(50)
     assert [7, 6, 6] == [window.figures.calls for window in minutes]
     assert [NOON + timedelta(minutes=number) for number in range(3)] == [
         window.start for window in minutes
     ]
     assert 1 == metrics.figures(FiguresQuery(tenant="", by=()))[0].figures.unknown
-    odd = FiguresQuery(tenant=("b\\0\\ud800" + "x" * 300)[:255])
-    assert 1 == metrics.figures(odd)[0].figures.failed
+    odd_query = FiguresQuery(tenant=("b\\0\\ud800" + "x" * 300)[:255])
+    assert 1 == metrics.figures(odd_query)[0].figures.failed
     assert 6 == calls(metrics, since=NOON + timedelta(minutes=2))
     assert 8 == calls(metrics, until=NOON + timedelta(seconds=1))
     assert () == metrics.figures(FiguresQuery(service="nobody"))
@@ -167,12 +171,12 @@ def test_old_windows_become_longer_ones(place: Lab) -> None:
             metrics(finished(NOON + timedelta(minutes=minute), tenant=tenant))
         first.flush()
         second.flush()
-    before = first.figures(FiguresQuery(window=HOUR))
+    previous_value = first.figures(FiguresQuery(window=HOUR))
 
     assert 0 == first.housekeep(NOON + timedelta(hours=23))
     assert 18 == first.housekeep(NOON + timedelta(days=2))
     assert {HOUR} == {window.seconds for window in first.figures(FiguresQuery(window=MINUTE))}
-    assert before == second.figures(FiguresQuery(window=HOUR))
+    assert previous_value == second.figures(FiguresQuery(window=HOUR))
 
     second(finished(tenant="a"))
     second.flush()
@@ -261,10 +265,10 @@ def test_a_table_is_made_by_its_statements(lab: Lab) -> None:
 def test_missing_table_error(lab: Lab) -> None:
     """The error for a missing table says what to do."""
     metrics = lab.metrics(create=False)
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         metrics.figures(ALL)
 
-    assert "migrate()" in str(caught.value.remedy)
+    assert "migrate()" in str(excinfo.value.remedy)
 
 
 def test_unreachable_server_is_reported() -> None:
@@ -283,10 +287,10 @@ def test_unreachable_server_is_reported() -> None:
 @pytest.mark.parametrize("scheme", ["redis", "nothing"])
 def test_no_metrics_have_such_a_url(scheme: str) -> None:
     """Metrics are in memory, in a file, or in a database."""
-    with pytest.raises(ConfigurationError, match="not one for metrics") as caught:
+    with pytest.raises(ConfigurationError, match="not one for metrics") as excinfo:
         open_metrics(f"{scheme}://host")
 
-    assert "metrics.url" == caught.value.path
+    assert "metrics.url" == excinfo.value.path
 
 
 # --- the recorder -----------------------------------------------------------------------

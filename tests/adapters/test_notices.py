@@ -65,7 +65,10 @@ def test_program_that_is_run_with_errors_for_warnings_reads_the_notice() -> None
         "    return manager.run('a', once_broken)\n"
         "assert 7 == asyncio.run(inside())\n"
     )
-    ended = subprocess.run(
+    ended_process = subprocess.run(
         [sys.executable, "-W", "error", "-c", program], check=False, capture_output=True, text=True
     )
-    assert (0, True) == (ended.returncode, "inside a running event loop" in ended.stderr)
+    assert (0, True) == (
+        ended_process.returncode,
+        "inside a running event loop" in ended_process.stderr,
+    )

@@ -126,8 +126,8 @@ def test_call_is_one_trace() -> None:
     assert ("acme", "order-7", 2) == tuple(
         call.attributes[f"moorage.{name}"] for name in ("tenant", "request_id", "attempts")
     )
-    sent = [delivery.headers["traceparent"][:-3] for delivery in vendor.requests]
-    assert sent == [
+    sent_texts = [delivery.headers["traceparent"][:-3] for delivery in vendor.requests]
+    assert sent_texts == [
         f"00-{span.context.trace_id:032x}-{span.context.span_id:016x}" for span in attempts
     ]
 
@@ -149,12 +149,14 @@ def test_emitted_names_are_registered() -> None:
     """Every name that a run emits is in the registry, and every metric of the registry is used."""
     telemetry = Telemetry()
     manager, _ = manager_of(telemetry.observer, *ANSWERS, Response(503), circuit=None)
-    refusing, _ = manager_of(telemetry.observer, Response(503), circuit=OPENS_AT_ONCE, retry=None)
+    refusing_value, _ = manager_of(
+        telemetry.observer, Response(503), circuit=OPENS_AT_ONCE, retry=None
+    )
     manager.call("erp", READ, tenant="acme", idempotency_key="k")
     with pytest.raises(VendorFailed):
-        refusing.call("erp", READ)
+        refusing_value.call("erp", READ)
     with pytest.raises(CircuitBreakerOpen):
-        refusing.call("erp", READ)
+        refusing_value.call("erp", READ)
     telemetry.observer(LogEntriesLost(at=datetime.now(UTC), service="log", entries=3, total=3))
     telemetry.observer(VendorPaused(at=datetime.now(UTC), service="erp", delay=3.0))
 
@@ -167,8 +169,8 @@ def test_emitted_names_are_registered() -> None:
         happened
     )
     for name, event in happened.items():
-        allowed = {*NAMES["events"][name]["attributes"], *NAMES["attributes"], "moorage.at"}
-        assert set(event.attributes) <= allowed
+        allowed_values = {*NAMES["events"][name]["attributes"], *NAMES["attributes"], "moorage.at"}
+        assert set(event.attributes) <= allowed_values
     assert set(NAMES["metrics"]) == set(telemetry.metrics())
     for name, metric in telemetry.metrics().items():
         assert NAMES["metrics"][name]["unit"] == metric.unit
@@ -178,24 +180,26 @@ def test_emitted_names_are_registered() -> None:
 
 def test_registered_events_are_the_events() -> None:
     """The registry lists each event that can be one of a span, with its own fields."""
-    inherited = {field.name for field in attrs.fields(Event)}
+    inherited_texts = {field.name for field in attrs.fields(Event)}
     spans = (Event, CallStarted, CallFinished, AttemptStarted, AttemptFinished)
-    listed = {
+    listed_texts = {
         f"moorage.{kind.__name__}": [
-            f"moorage.{field.name}" for field in attrs.fields(kind) if field.name not in inherited
+            f"moorage.{field.name}"
+            for field in attrs.fields(kind)
+            if field.name not in inherited_texts
         ]
         for kind in vars(events).values()
         if isinstance(kind, type) and issubclass(kind, Event) and kind not in spans
     }
 
-    assert listed == {name: event["attributes"] for name, event in NAMES["events"].items()}
+    assert listed_texts == {name: event["attributes"] for name, event in NAMES["events"].items()}
 
 
 def test_registered_outcomes_and_reasons_are_all() -> None:
     """The registry lists each outcome, and each kind of wait and refusal has a reason."""
     assert [outcome.value for outcome in CallOutcome] == list(NAMES["outcomes"])
     now = datetime.now(UTC)
-    waits = [
+    waiting_events = [
         RateLimitWaited(at=now, service="erp", delay=1.0),
         RetryScheduled(at=now, service="erp", delay=1.0, attempt=1, error="VendorFailed"),
         BulkheadWaited(at=now, service="erp", delay=1.0),
@@ -206,7 +210,7 @@ def test_registered_outcomes_and_reasons_are_all() -> None:
         for error in about["errors"]
     ]
 
-    assert set(NAMES["held_by"]) == {holder_of(event) for event in (*waits, *refusals)}
+    assert set(NAMES["held_by"]) == {holder_of(event) for event in (*waiting_events, *refusals)}
 
 
 def test_outcomes_are_exported() -> None:
@@ -238,9 +242,9 @@ def test_changes_by_hand_have_a_span() -> None:
     with telemetry.tracers.get_tracer("app").start_as_current_span("admin"):
         manager.set_circuit("erp", CircuitState.CLOSED)
 
-    alone, current = telemetry.spans()
-    assert ("moorage.event", "admin") == (alone.name, current.name)
-    for span in (alone, current):
+    single_value, current = telemetry.spans()
+    assert ("moorage.event", "admin") == (single_value.name, current.name)
+    for span in (single_value, current):
         (event,) = span.events
         assert "moorage.CircuitChanged" == event.name
         assert ("erp", True) == tuple(
@@ -353,14 +357,40 @@ def test_events_of_unknown_calls_are_counted() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     identity, plan = CallIdentity(0, now, str), Plan(Service("erp"), None, None)
     started = late(AttemptStarted, (identity, plan, 0, 1, 0, None, None))
-    nothing = CallOutcome.NOTHING
-    finished = (identity, plan, 0, 1, 5, None, 200, False, 0, None, None, None, nothing)
+    empty_outcome = CallOutcome.NOTHING
+    finished_values = (
+        identity,
+        plan,
+        0,
+        1,
+        5,
+        None,
+        200,
+        False,
+        0,
+        None,
+        None,
+        None,
+        empty_outcome,
+    )
 
     telemetry.observer(started)
     assert {} == telemetry.observer.trace_headers(started)
-    telemetry.observer(late(AttemptFinished, finished))
-    ended = (identity, plan, 0, 1, None, 200, None, None, *[False] * 5, None, nothing)
-    telemetry.observer(late(CallFinished, ended))
+    telemetry.observer(late(AttemptFinished, finished_values))
+    ended_outcomes = (
+        identity,
+        plan,
+        0,
+        1,
+        None,
+        200,
+        None,
+        None,
+        *[False] * 5,
+        None,
+        empty_outcome,
+    )
+    telemetry.observer(late(CallFinished, ended_outcomes))
 
     assert [] == telemetry.spans()
     assert 1 == telemetry.metrics()["moorage.call.count"].data.data_points[0].value

@@ -91,10 +91,10 @@ class PlacesMachine(RuleBasedStateMachine):
         """Come in without waiting, or go away."""
         room = self.rooms[name]
         waiter = Waiter(name, object(), list)
-        free = not room.line and len(room.inside) < places
+        is_free = not room.line and len(room.inside) < places
 
-        assert free == self.places.enter(name, waiter.held[1], places)
-        if free:
+        assert is_free == self.places.enter(name, waiter.held[1], places)
+        if is_free:
             waiter.state = INSIDE
             room.inside.append(waiter)
         return waiter
@@ -102,8 +102,8 @@ class PlacesMachine(RuleBasedStateMachine):
     @rule(waiter=callers)
     def go_out(self, waiter: Waiter) -> None:
         """Go out, or, having no place, change nothing."""
-        name, holder = waiter.held
-        self.places.settle(name, holder)
+        name, holder_value = waiter.held
+        self.places.settle(name, holder_value)
         if waiter in self.rooms[name].inside:
             self.rooms[name].inside.remove(waiter)
             waiter.state = OUTSIDE
@@ -165,27 +165,27 @@ def test_an_interrupted_refusal_frees_nothing() -> None:
 
 def test_an_interrupted_exit_wakes_the_next() -> None:
     """A caller that was admitted is woken even if the leaving one is interrupted."""
-    lock, woken, holder = Fragile(), list[str](), object()
+    lock, woken_texts, holder_value = Fragile(), list[str](), object()
     places = Places(lambda: lock)
-    places.enter("a", holder, 1)
-    waiter = Waiter("a", object(), lambda: woken.append("next"))
+    places.enter("a", holder_value, 1)
+    waiter = Waiter("a", object(), lambda: woken_texts.append("next"))
     places.join(waiter, 1, 1)
 
     lock.releases = 1
     with pytest.raises(Interrupted):
-        places.settle("a", holder)
+        places.settle("a", holder_value)
 
-    assert (["next"], INSIDE) == (woken, waiter.state)
+    assert (["next"], INSIDE) == (woken_texts, waiter.state)
 
 
 def test_entering_twice_takes_one_slot() -> None:
     """A holder that enters twice takes one slot, and gives one back."""
-    places, holder = Places(), object()
+    places, holder_value = Places(), object()
 
-    assert [True, True] == [places.enter("a", holder, 1) for _ in range(2)]
+    assert [True, True] == [places.enter("a", holder_value, 1) for _ in range(2)]
     assert not places.enter("a", object(), 1)
 
-    places.settle("a", holder)
+    places.settle("a", holder_value)
     assert set() == places.names()
 
 
@@ -205,9 +205,9 @@ def test_idle_names_take_no_memory() -> None:
     """Ten thousand names used once leave nothing behind."""
     places = Places()
     for number in range(10_000):
-        holder = object()
-        places.enter(f"service {number}", holder, 1)
-        places.settle(f"service {number}", holder)
+        holder_value = object()
+        places.enter(f"service {number}", holder_value, 1)
+        places.settle(f"service {number}", holder_value)
 
     assert set() == places.names()
 
@@ -215,6 +215,6 @@ def test_idle_names_take_no_memory() -> None:
 def test_holder_object_is_kept_alive() -> None:
     """A holder that its caller forgot is kept, so that its identity is not reused."""
     places = Places()
-    entered = [places.enter("a", object(), 3) for _ in range(4)]
+    entered_flags = [places.enter("a", object(), 3) for _ in range(4)]
 
-    assert [True, True, True, False] == entered
+    assert [True, True, True, False] == entered_flags

@@ -101,11 +101,11 @@ def test_posts_without_a_loop_are_kept() -> None:
     """Commands posted without a loop are executed in the next loop."""
     store = Slow()
     store.post(1, 2)
-    stored, done = len(store.posts.queue), [*store.done]
+    stored, finished_numbers = len(store.posts.queue), [*store.done]
 
     asyncio.run(store.posts.settle())
 
-    assert (2, [], [1, 2]) == (stored, done, store.done)
+    assert (2, [], [1, 2]) == (stored, finished_numbers, store.done)
 
 
 def test_posts_of_an_ended_loop_continue_in_the_next() -> None:
@@ -118,13 +118,13 @@ def test_posts_of_an_ended_loop_continue_in_the_next() -> None:
 
     store = Slow()
     asyncio.run(run(store))
-    left = [command.number for command in store.posts.queue]  # type: ignore[attr-defined]  # as posted
+    remaining_values = [command.number for command in store.posts.queue]  # type: ignore[attr-defined]  # as posted
     store.may = asyncio.Event()
     store.may.set()
 
     asyncio.run(store.posts.settle())
 
-    assert ([2, 3], [1, 2, 3], [2, 3]) == (left, store.begun, store.done)
+    assert ([2, 3], [1, 2, 3], [2, 3]) == (remaining_values, store.begun, store.done)
 
 
 def test_a_task_that_never_began_has_taken_nothing() -> None:
@@ -135,9 +135,9 @@ def test_a_task_that_never_began_has_taken_nothing() -> None:
         assert store.posts.task
         store.posts.task.cancel()
         await turns()
-        begun = [*store.begun]
+        start_numbers = [*store.begun]
         await store.posts.settle()
-        return begun
+        return start_numbers
 
     store = Slow()
 
@@ -158,15 +158,15 @@ def test_one_loop_does_not_wait_for_another() -> None:
         store.may.set()
         await store.posts.settle()
 
-    waits = store.may
+    waiting_event = store.may
     other.run_until_complete(begin())
     asyncio.run(go_on())
-    meanwhile = [*store.done]
-    waits.set()
+    concurrent_numbers = [*store.done]
+    waiting_event.set()
     other.run_until_complete(turns())
     other.close()
 
-    assert ([2], [2, 1], False) == (meanwhile, store.done, store.busy)
+    assert ([2], [2, 1], False) == (concurrent_numbers, store.done, store.busy)
 
 
 def test_failing_post_does_not_stop_others() -> None:
@@ -185,10 +185,10 @@ def test_posts_wait_for_one_outage() -> None:
     store.post(1, 2, 3)
 
     asyncio.run(store.posts.settle())
-    begun = [*store.begun]
+    start_numbers = [*store.begun]
     asyncio.run(store.posts.settle())
 
-    assert ([1], [2, 3]) == (begun, store.done)
+    assert ([1], [2, 3]) == (start_numbers, store.done)
 
 
 def test_waiting_has_an_end() -> None:

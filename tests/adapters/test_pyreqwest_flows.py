@@ -54,9 +54,9 @@ class Sink:
         head = b""
         while b"\r\n\r\n" not in head:
             head += sock.recv(65_536)
-        head, _, begun = head.partition(b"\r\n\r\n")
+        head, _, start_bytes = head.partition(b"\r\n\r\n")
         if head.startswith(b"PUT"):
-            left = MUCH * MEBIBYTE - len(begun)
+            left = MUCH * MEBIBYTE - len(start_bytes)
             while left:
                 left -= len(sock.recv(min(left, MEBIBYTE)))
             sock.sendall(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")

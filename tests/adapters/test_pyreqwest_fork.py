@@ -135,10 +135,10 @@ def test_missing_library_names_the_extra(mode: str, monkeypatch: pytest.MonkeyPa
     kind = AsyncPyreqwestHttpClient if mode else PyreqwestHttpClient
     monkeypatch.setitem(sys.modules, "pyreqwest", None)
 
-    with pytest.raises(ConfigurationError, match="needs pyreqwest") as caught:
+    with pytest.raises(ConfigurationError, match="needs pyreqwest") as excinfo:
         kind()
 
-    assert install("pyreqwest") == caught.value.remedy
+    assert install("pyreqwest") == excinfo.value.remedy
 
 
 def test_creating_a_client_does_not_load_pyreqwest() -> None:
@@ -167,17 +167,25 @@ def test_forked_child_falls_back(vendor: VendorServer) -> None:
     def ask() -> object:
         with warnings.catch_warnings(record=True) as reports:
             warnings.simplefilter("always")
-            sent = [client.send(request, vendor.url, LONG).status for request in (GET, STREAMED)]
+            sent_numbers = [
+                client.send(request, vendor.url, LONG).status for request in (GET, STREAMED)
+            ]
             incoming = client.open(GET, vendor.url, LONG)
             status, body = incoming.status, incoming.read()
             result = client.statistics()
             client.close()
         messages = [str(warning.message) for warning in reports]
-        return sent, status, body, result.limit, result.idle is None, messages
+        return sent_numbers, status, body, result.limit, result.idle is None, messages
 
-    sent, status, body, limit, tells_no_idle, messages = in_a_child(ask)
+    sent_value, status, body, limit, tells_no_idle, messages = in_a_child(ask)
 
-    assert ([200, 200], 200, b"x" * 99, 7, False) == (sent, status, body, limit, tells_no_idle)
+    assert ([200, 200], 200, b"x" * 99, 7, False) == (
+        sent_value,
+        status,
+        body,
+        limit,
+        tells_no_idle,
+    )
     (message,) = messages
     assert message.startswith("PyreqwestHttpClient cannot use pyreqwest in this process")
     assert 200 == client.send(GET, vendor.url, LONG).status
@@ -217,17 +225,17 @@ def test_warnings_as_errors_break_no_call(vendor: VendorServer) -> None:
 
 def test_forked_child_falls_back_in_a_loop(vendor: VendorServer) -> None:
     """The asynchronous client falls back like the synchronous one."""
-    client, other = AsyncPyreqwestHttpClient(), AsyncPyreqwestHttpClient(max_connections=7)
+    client, other_client = AsyncPyreqwestHttpClient(), AsyncPyreqwestHttpClient(max_connections=7)
     asyncio.run(_ask(client, vendor.url))
 
     async def both_ways() -> object:
-        incoming = await other.open(GET, vendor.url, LONG)
+        incoming = await other_client.open(GET, vendor.url, LONG)
         body = await incoming.read()
-        sent = await _ask(other, vendor.url)
-        incoming = await other.open(GET, vendor.url, LONG)
+        sent = await _ask(other_client, vendor.url)
+        incoming = await other_client.open(GET, vendor.url, LONG)
         incoming.close()
-        result = other.statistics()
-        await other.close()
+        result = other_client.statistics()
+        await other_client.close()
         return body, sent, await _ask(client, vendor.url), result.limit
 
     def ask() -> object:

@@ -74,9 +74,9 @@ async def test_ambiguous_length_is_refused(make: Make, head: bytes, message: str
 async def test_lengths_without_a_body_are_ignored(make: Make, method: str) -> None:
     """Where no body can follow, a malformed length does not matter."""
     status = b"200 OK" if method == "HEAD" else b"304 Not Modified"
-    raw = b"HTTP/1.1 " + status + b"\r\nContent-Length: 2, 2\r\n\r\n"
+    raw_bytes = b"HTTP/1.1 " + status + b"\r\nContent-Length: 2, 2\r\n\r\n"
     async with lab(make) as (vendor, client):
-        vendor.queue(Behaviour(raw=raw))
+        vendor.queue(Behaviour(raw=raw_bytes))
 
         assert b"" == (await client.send(Request(method, "/"), vendor.url, LONG)).body
 
@@ -89,11 +89,11 @@ async def test_lengths_without_a_body_are_ignored(make: Make, method: str) -> No
 async def test_urls_that_would_be_rewritten_are_refused(make: Make, target: str) -> None:
     """A path or query that pyreqwest would rewrite is refused."""
     async with lab(make) as (vendor, client):
-        with pytest.raises(InvalidData, match="pyreqwest would change") as caught:
+        with pytest.raises(InvalidData, match="pyreqwest would change") as excinfo:
             await client.send(GET, vendor.url + target, LONG)
 
-    assert "url" == caught.value.field
-    assert target not in str(caught.value)
+    assert "url" == excinfo.value.field
+    assert target not in str(excinfo.value)
     assert () == vendor.requests
 
 
@@ -119,10 +119,10 @@ async def test_invalid_host_is_refused(make: Make) -> None:
 async def test_non_ascii_fields_are_refused(make: Make) -> None:
     """A header field that pyreqwest cannot send unchanged is refused."""
     async with lab(make) as (vendor, client):
-        with pytest.raises(InvalidData, match="value is not ASCII") as caught:
+        with pytest.raises(InvalidData, match="value is not ASCII") as excinfo:
             await client.send(Request.get("/", headers={"X-Name": "Zoë"}), vendor.url, LONG)
 
-    assert "headers.X-Name" == caught.value.field
+    assert "headers.X-Name" == excinfo.value.field
     assert () == vendor.requests
 
 
@@ -156,10 +156,10 @@ async def test_field_that_contradicts_the_body_is_refused(
     """A field that announces another length than the body has is refused."""
     async with lab(make) as (vendor, client):
         request = Request.post("/", body=b"four", headers=fields)
-        with pytest.raises(InvalidData, match="contradicts the body") as caught:
+        with pytest.raises(InvalidData, match="contradicts the body") as excinfo:
             await client.send(request, vendor.url, LONG)
 
-    assert f"headers.{name}" == caught.value.field
+    assert f"headers.{name}" == excinfo.value.field
     assert () == vendor.requests
 
 
@@ -171,10 +171,10 @@ async def test_explicit_content_length(make: Make) -> None:
         vendor.always(Behaviour(204))
         await client.send(Request.post("/", body=b"four", headers=fields), vendor.url, LONG)
 
-    (received,) = vendor.requests
-    assert ("4",) == received.headers.get_all("content-length")
-    assert "identity" == received.headers.get("accept-encoding")
-    assert b"four" == received.body
+    (received_webhook,) = vendor.requests
+    assert ("4",) == received_webhook.headers.get_all("content-length")
+    assert "identity" == received_webhook.headers.get("accept-encoding")
+    assert b"four" == received_webhook.body
 
 
 # --- what is bounded here ----------------------------------------------------
@@ -188,7 +188,7 @@ async def test_body_limit(make: Make, coded: bool) -> None:
     answer = Behaviour(200, {"Content-Encoding": "gzip"} if coded else {}, body)
     async with lab(partial(make, max_body=9_000)) as (vendor, client):
         vendor.always(answer)
-        with pytest.raises(VendorFailed, match="body of more than 9000 bytes") as caught:
+        with pytest.raises(VendorFailed, match="body of more than 9000 bytes") as excinfo:
             await client.send(GET, vendor.url, LONG)
         incoming = await client.open(GET, vendor.url, LONG)
         if coded:
@@ -198,7 +198,7 @@ async def test_body_limit(make: Make, coded: bool) -> None:
             assert await incoming.read()
         incoming.close()
 
-    assert 200 == caught.value.status
+    assert 200 == excinfo.value.status
 
 
 @both
@@ -234,10 +234,10 @@ async def test_stream_start_is_bounded(make: Make) -> None:
     """A stream whose response does not begin ends with the total timeout."""
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(raw=b""))
-        with pytest.raises(AttemptTimeout, match="did not respond within the total") as caught:
+        with pytest.raises(AttemptTimeout, match="did not respond within the total") as excinfo:
             await client.open(GET, vendor.url, Timeouts(total=0.2))
 
-    assert caught.value.may_have_been_processed
+    assert excinfo.value.may_have_been_processed
 
 
 @both
@@ -258,10 +258,10 @@ async def test_write_timeout(make: Make) -> None:
         vendor.queue(Behaviour(raw=b"", reads="head"))
         with pytest.raises(
             AttemptTimeout, match=r"did not take .* the write timeout of 0.1"
-        ) as caught:
+        ) as excinfo:
             await client.send(request, vendor.url, Timeouts(write=0.1, total=20))
 
-    assert caught.value.may_have_been_processed
+    assert excinfo.value.may_have_been_processed
 
 
 @both
@@ -290,9 +290,9 @@ def failing(error: Exception) -> BodyStream:
 async def test_source_that_cannot_be_opened(make: Make) -> None:
     """A source that cannot be opened raises an error of moorage before anything is sent."""
     async with lab(make) as (vendor, client):
-        with pytest.raises(ConnectionFailed, match="failed with PermissionError") as caught:
+        with pytest.raises(ConnectionFailed, match="failed with PermissionError") as excinfo:
             await client.send(Request.put("/", body=failing(PermissionError())), vendor.url, LONG)
-        assert not caught.value.may_have_been_processed
+        assert not excinfo.value.may_have_been_processed
         wrong = InvalidData("It is locked.", field="body")
         with pytest.raises(InvalidData, match="It is locked"):
             await client.send(Request.put("/", body=failing(wrong)), vendor.url, LONG)
@@ -315,19 +315,19 @@ async def test_slow_source_times_out(chunks: tuple[bytes, ...]) -> None:
 
     request = Request.put("/", body=BodyStream.of(source))
     async with lab(AsyncPyreqwestHttpClient) as (vendor, client):
-        with pytest.raises(AttemptTimeout, match="within the total timeout") as caught:
+        with pytest.raises(AttemptTimeout, match="within the total timeout") as excinfo:
             await client.send(request, vendor.url, Timeouts(total=0.1))
 
-    assert bool(chunks) is caught.value.may_have_been_processed
+    assert bool(chunks) is excinfo.value.may_have_been_processed
 
 
 def test_source_is_read_in_the_callers_thread() -> None:
     """A source is read in the caller's thread, delays no other exchange, and may interrupt."""
-    began, go_on = Event(), Event()
+    start_time, go_on = Event(), Event()
 
     def blocked() -> Iterator[bytes]:
         yield b"x"
-        began.set()
+        start_time.set()
         go_on.wait(20)
         raise KeyboardInterrupt
 
@@ -336,19 +336,19 @@ def test_source_is_read_in_the_callers_thread() -> None:
 
         async def at_once() -> None:
             request = Request.put("/", body=BodyStream.of(blocked))
-            sending = asyncio.ensure_future(
+            sending_task = asyncio.ensure_future(
                 asyncio.to_thread(_interrupted, client, request, vendor.url)
             )
-            await asyncio.to_thread(began.wait, 20)
-            streamed = Request.put("/", body=BodyStream.of(lambda: [b"y"]))
-            answer = await asyncio.to_thread(client.send, streamed, vendor.url, LONG)
+            await asyncio.to_thread(start_time.wait, 20)
+            streamed_request = Request.put("/", body=BodyStream.of(lambda: [b"y"]))
+            answer = await asyncio.to_thread(client.send, streamed_request, vendor.url, LONG)
             assert 204 == answer.status
             go_on.set()
-            assert await sending
+            assert await sending_task
 
         asyncio.run(at_once())
 
-    assert [b"y"] == [received.body for received in vendor.requests]
+    assert [b"y"] == [received_webhook.body for received_webhook in vendor.requests]
 
 
 def _interrupted(client: PyreqwestHttpClient, request: Request, url: str) -> bool:
@@ -379,11 +379,11 @@ async def test_cancelled_call_abandons_its_request() -> None:
 @in_loop
 async def test_cancelled_upload_stops() -> None:
     """A body that is being sent when its call is cancelled is not sent to its end."""
-    ended = asyncio.Event()
+    ended_event = asyncio.Event()
 
     async def source() -> AsyncIterator[bytes]:
         yield b"x"
-        await ended.wait()
+        await ended_event.wait()
         yield b"y"
 
     async with lab(AsyncPyreqwestHttpClient) as (vendor, client):
@@ -393,7 +393,7 @@ async def test_cancelled_upload_stops() -> None:
         await asyncio.sleep(0.1)
         call.cancel()
         await asyncio.wait([call])
-        ended.set()
+        ended_event.set()
         await asyncio.to_thread(vendor.wait_for_closed)
 
     assert () == vendor.requests
@@ -435,16 +435,16 @@ async def test_closed_client_is_refused(make: Make) -> None:
         vendor.queue(Behaviour(body=b"x" * 99_999))
         incoming = await client.open(GET, vendor.url, LONG)
         await client.close()
-        received = b""
+        received_bytes = b""
         while piece := await incoming.read():
-            received += piece
+            received_bytes += piece
         await asyncio.to_thread(vendor.wait_for_closed)
 
-        assert 99_999 == len(received)
-        with pytest.raises(ConnectionFailed, match="is closed") as caught:
+        assert 99_999 == len(received_bytes)
+        with pytest.raises(ConnectionFailed, match="is closed") as excinfo:
             await client.send(GET, vendor.url, LONG)
-        assert not caught.value.may_have_been_processed
-        assert not caught.value.retryable
+        assert not excinfo.value.may_have_been_processed
+        assert not excinfo.value.retryable
 
 
 @both
@@ -473,8 +473,8 @@ async def test_closed_idle_connection_is_replaced(make: Make) -> None:
             try:
                 answer = await client.send(request, vendor.url, LONG)
                 assert 204 == answer.status
-            except ConnectionFailed as failed:
-                assert failed.may_have_been_processed  # noqa: PT017 - it may, or may not, be raised
+            except ConnectionFailed as failed_value:
+                assert failed_value.may_have_been_processed  # noqa: PT017 - it may, or may not, be raised
             await asyncio.to_thread(vendor.wait_for_closed, min(count, vendor.connections))
         assert len(vendor.requests) <= 19
 
@@ -485,14 +485,16 @@ async def test_compressed_bodies_in_pieces(make: Make) -> None:
     body = bytes(range(256)) * 99
     request = Request.get("/", headers={"Accept-Encoding": "gzip"})
     async with lab(make) as (vendor, client):
-        packed = gzip.compress(body)
-        vendor.always(Behaviour(200, {"Content-Encoding": "gzip"}, packed, piece=50, pause=0.001))
+        packed_bytes = gzip.compress(body)
+        vendor.always(
+            Behaviour(200, {"Content-Encoding": "gzip"}, packed_bytes, piece=50, pause=0.001)
+        )
         incoming = await client.open(request, vendor.url, LONG)
-        received = b""
+        received_bytes = b""
         while piece := await incoming.read():
-            received += piece
+            received_bytes += piece
 
-    assert body == received
+    assert body == received_bytes
     assert "gzip" == vendor.requests[0].headers.get("accept-encoding")
 
 
@@ -551,7 +553,7 @@ async def test_clients_per_connect_timeout_are_bounded(make: Make) -> None:
 def test_key_in_the_file_of_its_certificate(tmp_path: Path, as_text: bool) -> None:
     """An encrypted key in the file of its certificate is decrypted with the password."""
     certificate, key = certificate_files(tmp_path)
-    sealed = serialization.load_pem_private_key(key.read_bytes(), None).private_bytes(
+    sealed_bytes = serialization.load_pem_private_key(key.read_bytes(), None).private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.BestAvailableEncryption(b"word"),
@@ -561,7 +563,7 @@ def test_key_in_the_file_of_its_certificate(tmp_path: Path, as_text: bool) -> No
     server.verify_mode = ssl.CERT_REQUIRED
     server.load_verify_locations(certificate)
     both_in_one = tmp_path / "both.pem"
-    both_in_one.write_bytes(certificate.read_bytes() + sealed)
+    both_in_one.write_bytes(certificate.read_bytes() + sealed_bytes)
     tls = Tls(
         authorities=str(certificate),
         certificate=both_in_one.read_bytes() if as_text else str(both_in_one),
@@ -576,17 +578,17 @@ def test_unsupported_key_is_refused(tmp_path: Path) -> None:
     """A key that OpenSSL accepts and pyreqwest does not raises a ConfigurationError."""
     certificate, key = ed448(tmp_path, Ed448PrivateKey.generate())
     client = PyreqwestHttpClient(tls=Tls(certificate=certificate, key=key))
-    with pytest.raises(ConfigurationError, match="does not accept") as caught:
+    with pytest.raises(ConfigurationError, match="does not accept") as excinfo:
         client.send(GET, "http://127.0.0.1/", LONG)
 
-    assert "tls" == caught.value.path
+    assert "tls" == excinfo.value.path
 
 
 def ed448(folder: Path, key: Ed448PrivateKey) -> tuple[str, str]:
     """Write a self-signed certificate and its key to files."""
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "ours")])
     now = datetime.now(UTC)
-    signed = (
+    signed_certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -597,7 +599,7 @@ def ed448(folder: Path, key: Ed448PrivateKey) -> tuple[str, str]:
         .sign(key, None)
     )
     certificate, secret = folder / "certificate.pem", folder / "key.pem"
-    certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    certificate.write_bytes(signed_certificate.public_bytes(serialization.Encoding.PEM))
     secret.write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,

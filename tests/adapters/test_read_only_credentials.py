@@ -63,10 +63,10 @@ class Place:
 
     def put_file(self, text: str, mode: int = 0o600) -> None:
         """Replace the file."""
-        new = self.path.with_suffix(".new")
-        new.write_text(text, "utf-8")
-        new.chmod(mode)
-        new.rename(self.path)
+        new_path = self.path.with_suffix(".new")
+        new_path.write_text(text, "utf-8")
+        new_path.chmod(mode)
+        new_path.rename(self.path)
 
     def ask(self, verb: str, *options: object) -> Any:
         """The result of a method."""
@@ -91,7 +91,7 @@ def test_owners_are_separate(place: Place) -> None:
             place.ask("get", *owner)
     for number, owner in enumerate(OWNERS):
         place.put(owner, f"token-{number}")
-        results = [other for other in OWNERS if place.ask("has", *other)]
+        results = [other_texts for other_texts in OWNERS if place.ask("has", *other_texts)]
         assert OWNERS[: number + 1] == results
     for number, owner in enumerate(OWNERS):
         assert Credentials.bearer(f"token-{number}") == place.ask("get", *owner)
@@ -119,18 +119,18 @@ def test_nothing_is_written(place: Place) -> None:
 def test_invalid_credential_is_not_shown(place: Place) -> None:
     """An invalid credential is refused, and no traceback frame of ours holds it."""
     place.put(OWNERS[0], "sk_live\n")
-    with pytest.raises(InvalidData, match="white space") as caught:
+    with pytest.raises(InvalidData, match="white space") as excinfo:
         place.ask("get", *OWNERS[0])
 
-    hidden(caught.value)
+    hidden(excinfo.value)
 
 
 def hidden(error: ConnectorError) -> None:
     """No secret is in an error, or in a traceback frame of moorage."""
     report = traceback.TracebackException.from_exception(error, capture_locals=True)
-    ours = [frame.locals for frame in report.stack if "/moorage/" in frame.filename]
-    assert ours
-    assert "sk_live" not in repr((ours, str(error), error.__cause__))
+    own_values = [frame.locals for frame in report.stack if "/moorage/" in frame.filename]
+    assert own_values
+    assert "sk_live" not in repr((own_values, str(error), error.__cause__))
 
 
 @pytest.mark.parametrize(
@@ -156,9 +156,9 @@ def test_a_variable_that_holds_nothing_readable(text: str, monkeypatch: pytest.M
     if text.startswith("["):
         assert EnvironmentCredentialProvider().has("shop", None)
         return
-    with pytest.raises(InvalidData, match="MOORAGE_CREDENTIAL_SHOP") as caught:
+    with pytest.raises(InvalidData, match="MOORAGE_CREDENTIAL_SHOP") as excinfo:
         EnvironmentCredentialProvider().get("shop", None)
-    hidden(caught.value)
+    hidden(excinfo.value)
 
 
 @pytest.mark.parametrize("name", ["", "Shop", "shop_a", "shop--a", "-shop", "shop-", "é", "a.b"])
@@ -169,18 +169,18 @@ def test_names_that_would_be_confused_have_no_variable(
     for variable in (name, name.upper(), name.upper().replace("-", "_").replace(".", "_")):
         monkeypatch.setenv(PREFIX + variable, "old")
         monkeypatch.setenv(PREFIX + "SHOP__" + variable, "old")
-    plain, named = (
+    plain_provider, named_provider = (
         EnvironmentCredentialProvider(),
         EnvironmentCredentialProvider({(name, None): "KEY"}),
     )
     monkeypatch.setenv("KEY", "new")
 
-    assert not plain.has(name, None)
-    assert not plain.has("shop", name)
+    assert not plain_provider.has(name, None)
+    assert not plain_provider.has("shop", name)
     with pytest.raises(CredentialNotFound, match="has none by itself"):
-        plain.get("shop", name)
-    assert NEW == named.get(name, None)
-    assert not named.has("shop", name)
+        plain_provider.get("shop", name)
+    assert NEW == named_provider.get(name, None)
+    assert not named_provider.has("shop", name)
 
 
 def test_the_prefix_can_be_another(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,9 +223,9 @@ def test_a_broken_file_is_refused(place: Place, text: str, problem: str) -> None
     place.put_file(text)
 
     for _ in range(2):
-        with pytest.raises(InvalidData, match=problem) as caught:
+        with pytest.raises(InvalidData, match=problem) as excinfo:
             place.ask("get", "shop", None)
-        hidden(caught.value)
+        hidden(excinfo.value)
 
 
 @FILE

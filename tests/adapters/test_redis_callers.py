@@ -42,8 +42,8 @@ MANY = 10_000
 @pytest.fixture(scope="module")
 def server() -> Iterator[PrivateRedis]:
     """A server for one test, so that its requests can be counted."""
-    with PrivateRedis() as started:
-        yield started
+    with PrivateRedis() as start_redis:
+        yield start_redis
 
 
 @pytest.fixture
@@ -54,12 +54,12 @@ def calls(server: PrivateRedis) -> Iterator[Callable[[], int]]:
     def since() -> int:
         fields: dict[str, Any] = client.info("commandstats")
         client.config_resetstat()
-        counted = sum(
+        counted_value = sum(
             stat["calls"]
             for name, stat in fields.items()
             if name.startswith(("cmdstat_eval", "cmdstat_script", "cmdstat_multi"))
         )
-        return int(counted)
+        return int(counted_value)
 
     since()
     yield since
@@ -135,11 +135,11 @@ def test_a_call_with_a_key_is_three_round_trips(
 
 def test_waiting_costs_one_more_round_trip(server: PrivateRedis, calls: Callable[[], int]) -> None:
     """A call that waited for a limit costs one more round trip."""
-    slow = Service("slow", limits=RateLimitConfig.per_second(50, burst=1))
+    slow_service = Service("slow", limits=RateLimitConfig.per_second(50, burst=1))
     reports: list[object] = []
     with (
         RedisStorage(server.url, timeout=PATIENT) as store,
-        ConnectorManager([slow], state=store, observers=[reports.append]) as manager,
+        ConnectorManager([slow_service], state=store, observers=[reports.append]) as manager,
     ):
         manager.run("slow", lambda: 1)
         calls()
@@ -169,9 +169,9 @@ def test_callers_of_a_loop_share_round_trips(
             states: Any
             _, states = await store.execute(read(*first.keys, *second.keys, key))
             rule: Any = first.gates.limits[0]
-            taken = [(rule.room - state[3]) // rule.price for state in states[:2]]
-            assert taken[0] <= 501
-            assert taken[1] <= 260
+            taken_values = [(rule.room - state[3]) // rule.price for state in states[:2]]
+            assert taken_values[0] <= 501
+            assert taken_values[1] <= 260
             return int(states[2][2])
 
     assert 240 == asyncio.run(fifty())
@@ -237,9 +237,9 @@ def test_grant_of_a_task_cancelled_in_flight_is_given_back(server: PrivateRedis)
                     waits.append(wait)
         return waits
 
-    waits = asyncio.run(next_waits())
-    assert len(waits) > 2
-    assert max(waits) <= SECOND
+    waiting_numbers = asyncio.run(next_waits())
+    assert len(waiting_numbers) > 2
+    assert max(waiting_numbers) <= SECOND
 
 
 def test_a_loop_that_ends_in_the_middle_leaves_the_store_whole(server: PrivateRedis) -> None:
@@ -257,8 +257,8 @@ def test_a_loop_that_ends_in_the_middle_leaves_the_store_whole(server: PrivateRe
 
     for _ in range(5):
         asyncio.run(leaving())
-    answered = asyncio.run(store.execute(command))
-    assert Answer.GO is answered[0]
+    answered_values = asyncio.run(store.execute(command))
+    assert Answer.GO is answered_values[0]
     asyncio.run(store.aclose())
     gc.collect()
 
@@ -266,17 +266,17 @@ def test_a_loop_that_ends_in_the_middle_leaves_the_store_whole(server: PrivateRe
 def test_loops_of_several_threads_use_one_store(server: PrivateRedis) -> None:
     """Each event loop has its own connections."""
     store = AsyncRedisStorage(server.url, timeout=PATIENT)
-    count, seen = Count(new_key()), []
+    count, seen_numbers = Count(new_key()), []
 
     async def some() -> None:
-        seen.extend([await store.execute(count) for _ in range(20)])
+        seen_numbers.extend([await store.execute(count) for _ in range(20)])
 
     threads = [threading.Thread(target=asyncio.run, args=(some(),)) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert list(range(1, 61)) == sorted(seen)
+    assert list(range(1, 61)) == sorted(seen_numbers)
 
 
 def test_posts_without_a_loop_are_kept(server: PrivateRedis) -> None:
@@ -292,10 +292,10 @@ def test_posts_without_a_loop_are_kept(server: PrivateRedis) -> None:
         await store.aclose()
 
     asyncio.run(look())
-    with RedisStorage(server.url, timeout=PATIENT) as plain:
-        _, (state, counted) = plain.execute(read(*command.keys, *count.keys))
+    with RedisStorage(server.url, timeout=PATIENT) as plain_storage:
+        _, (state, counted_values) = plain_storage.execute(read(*command.keys, *count.keys))
     assert state is not None
-    assert 1 == (counted or (0, 0, 0))[2]
+    assert 1 == (counted_values or (0, 0, 0))[2]
 
 
 # --- threads and processes -----------------------------------------------------------
@@ -323,13 +323,13 @@ def test_threads_take_each_token_once(server: PrivateRedis) -> None:
 def test_two_processes_decide_alike_over_one_circuit(mode: str, server: PrivateRedis) -> None:
     """A circuit set through one store is seen through another."""
     rule, key = CircuitRule(CircuitBreakerConfig()), new_key()
-    asks = Admission(Gates(circuit=rule, circuit_key=key), within=0, lease=1)
+    asking_admission = Admission(Gates(circuit=rule, circuit_key=key), within=0, lease=1)
     with (
-        Face(mode, server.url, timeout=PATIENT) as one,
+        Face(mode, server.url, timeout=PATIENT) as value,
         Face(mode, server.url, timeout=PATIENT) as other,
     ):
-        one.execute(SetCircuit(rule, key, CircuitState.FORCED_OPEN))
-        assert Answer.CIRCUIT_OPEN is other.execute(asks)[0]
+        value.execute(SetCircuit(rule, key, CircuitState.FORCED_OPEN))
+        assert Answer.CIRCUIT_OPEN is other.execute(asking_admission)[0]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -371,8 +371,8 @@ class Overtaken(Count):
         """Apply the command after the other writer, if it is to be overtaken."""
         if self._times:
             self._times -= 1
-            with RedisStorage(self._url, timeout=PATIENT) as other:
-                other.execute(Count(self.keys[0]))
+            with RedisStorage(self._url, timeout=PATIENT) as other_storage:
+                other_storage.execute(Count(self.keys[0]))
         return super().apply(states, now)
 
 
@@ -388,9 +388,9 @@ def test_endlessly_overtaken_command_gives_up(mode: str, server: PrivateRedis) -
     for timeout in (0.05, 0.5, 5):  # on a busy machine a short time is too short for an answer
         if "did not answer in time" in message:
             with Face(mode, server.url, timeout=timeout) as face:
-                with pytest.raises(StorageUnavailable) as raised:
+                with pytest.raises(StorageUnavailable) as excinfo:
                     face.execute(Overtaken(new_key(), server.url, 10**9))
-                message = str(raised.value)
+                message = str(excinfo.value)
                 face.post(Overtaken(new_key(), server.url, 10**9))
     assert "kept changing" in message
 
@@ -407,11 +407,14 @@ def test_lost_post_is_repeated_only_if_idempotent(server: PrivateRedis) -> None:
     async def posting() -> int:
         with Proxy(server.port) as proxy:
             store = AsyncRedisStorage(proxy.url, timeout=PATIENT)
-            key, again = new_key(), new_key()
+            key, repeated_text = new_key(), new_key()
             await store.execute(Count(key))
             proxy.cuts = 1
-            posted: list[Command[Any]] = [one_token(new_key()), Count(again, once=False)]
-            for item in posted:
+            posted_commands: list[Command[Any]] = [
+                one_token(new_key()),
+                Count(repeated_text, once=False),
+            ]
+            for item in posted_commands:
                 store.post(item)
             await asyncio.sleep(0.1)
             counted = await store.execute(Count(key))

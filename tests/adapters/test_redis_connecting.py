@@ -40,8 +40,8 @@ def mode(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def server() -> Iterator[PrivateRedis]:
     """A server that behaves."""
-    with PrivateRedis() as started:
-        yield started
+    with PrivateRedis() as start_redis:
+        yield start_redis
 
 
 class Watch:
@@ -95,7 +95,7 @@ def test_no_address_takes_the_time_of_those_after_it(
 ) -> None:
     """If the first addresses of a name are silent, the next one is reached in time."""
     port = server.port
-    named(monkeypatch, [*((silent, port) for silent in SILENT), ("127.0.0.1", port)])
+    named(monkeypatch, [*((silent_text, port) for silent_text in SILENT), ("127.0.0.1", port)])
     with RedisStorage(f"redis://redis.example:{port}/0", timeout=HOUR) as store:
         assert 1 == store.execute(Count(new_key()), LONG)
     assert [LONG / 3, LONG / 3] == watch.waits
@@ -136,7 +136,7 @@ def test_silent_addresses_end_by_the_deadline(
     watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Any number of silent addresses ends by the caller's deadline."""
-    named(monkeypatch, [(silent, 6379) for silent in SILENT * 2])
+    named(monkeypatch, [(silent_text, 6379) for silent_text in SILENT * 2])
     with (
         RedisStorage("redis://redis.example/0", timeout=HOUR) as store,
         pytest.raises(StorageUnavailable, match="did not answer in time"),
@@ -161,10 +161,10 @@ def test_name_that_is_looked_up_for_ever_ends_by_the_deadline(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The system bounds no look-up; the caller's deadline does."""
-    over = threading.Event()
+    end_event = threading.Event()
 
     def look_up(host: str, *_: object) -> list[Any]:
-        over.wait(LONG)
+        end_event.wait(LONG)
         raise socket.gaierror(socket.EAI_AGAIN, host)
 
     monkeypatch.setattr(_http_resolve, "numeric", lambda *_: [])
@@ -177,7 +177,7 @@ def test_name_that_is_looked_up_for_ever_ends_by_the_deadline(
         ):
             store.execute(Count(new_key()), SHORT)
     finally:
-        over.set()
+        end_event.set()
 
 
 class TricklingTls:
@@ -242,8 +242,8 @@ def test_settings_of_a_ready_client_are_those_of_the_socket(
     )
     with client, RedisStorage(client, timeout=LONG) as store:
         store.execute(Count(new_key()))
-        (pooled,) = store._pool._idle  # type: ignore[union-attr]  # noqa: SLF001 - nobody else can tell
-        connected = pooled._connection._sock  # noqa: SLF001 - the same
+        (pooled_value,) = store._pool._idle  # type: ignore[union-attr]  # noqa: SLF001 - nobody else can tell
+        connected = pooled_value._connection._sock  # noqa: SLF001 - the same
         assert keepalive == bool(connected.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
         if keepalive:
             assert 17 == connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL)

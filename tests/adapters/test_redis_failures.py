@@ -36,8 +36,8 @@ SHORT = 0.2
 @pytest.fixture(scope="module")
 def server() -> Iterator[PrivateRedis]:
     """A server that these tests may do anything to, as long as it runs again afterwards."""
-    with PrivateRedis() as started:
-        yield started
+    with PrivateRedis() as start_redis:
+        yield start_redis
 
 
 @pytest.fixture(params=MODES)
@@ -93,15 +93,15 @@ def test_a_server_that_was_restarted_is_used_again(mode: str, server: PrivateRed
 
 def test_a_server_that_is_gone_is_unavailable(mode: str, server: PrivateRedis) -> None:
     """The error names the address without its password, and a remedy."""
-    where = f"redis://me:secret-word@127.0.0.1:{server.port}/0"
-    with Face(mode, where, timeout=PATIENT) as face:
+    location = f"redis://me:secret-word@127.0.0.1:{server.port}/0"
+    with Face(mode, location, timeout=PATIENT) as face:
         server.kill()
-        with pytest.raises(StorageUnavailable, match=r"redis://me:\*\*\*@127") as caught:
+        with pytest.raises(StorageUnavailable, match=r"redis://me:\*\*\*@127") as excinfo:
             face.execute(one_token(new_key()))
         server.start()
-    assert "cannot be reached" in str(caught.value)
-    text = "".join(traceback.format_exception(caught.value))
-    assert "secret-word" not in f"{text} {caught.value!r} {face.store!r}"
+    assert "cannot be reached" in str(excinfo.value)
+    text = "".join(traceback.format_exception(excinfo.value))
+    assert "secret-word" not in f"{text} {excinfo.value!r} {face.store!r}"
 
 
 def test_a_server_that_is_silent_costs_one_timeout(mode: str, server: PrivateRedis) -> None:
@@ -110,14 +110,14 @@ def test_a_server_that_is_silent_costs_one_timeout(mode: str, server: PrivateRed
         command = claim(new_key())
         face.execute(command)
         server.suspend()
-        began = time.monotonic()
+        start_time = time.monotonic()
         with pytest.raises(StorageUnavailable, match="did not answer in time"):
             face.execute(command)
         with pytest.raises(StorageUnavailable, match="did not answer in time"):
             face.execute(command)
-        took = time.monotonic() - began
+        duration = time.monotonic() - start_time
         server.resume()
-    assert 2 * SHORT <= took < 2 * PATIENT
+    assert 2 * SHORT <= duration < 2 * PATIENT
     with Face(mode, server.url, timeout=PATIENT) as face:
         assert Verdict.RUN is face.execute(command).verdict
 
@@ -256,18 +256,18 @@ def _pool_of(store: RedisStorage) -> ConnectionPool:
 def test_one_that_ended_ends_the_others(server: PrivateRedis) -> None:
     """When a connection ends during a wait, unused ones are closed with it."""
     store = RedisStorage(server.url, timeout=PATIENT)
-    idle = _pool_of(store)._idle  # noqa: SLF001 - which of them is taken is to be known
+    idle_connections = _pool_of(store)._idle  # noqa: SLF001 - which of them is taken is to be known
     store.housekeep()
-    other = idle.pop()
+    other_connection = idle_connections.pop()
     store.housekeep()
-    idle.insert(0, other)
+    idle_connections.insert(0, other_connection)
     server.suspend()
     with ThreadPoolExecutor() as pool:
         request = pool.submit(store.housekeep)
-        wait_until(lambda: [other] == idle, "connection in use")
+        wait_until(lambda: [other_connection] == idle_connections, "connection in use")
         server.kill()
     assert isinstance(request.exception(), StorageUnavailable)
-    assert [] == idle
+    assert [] == idle_connections
     store.close()
     server.start()
 
@@ -315,28 +315,28 @@ def test_foreign_values_are_refused(
     with redis.Redis(port=server.port) as client, Face(mode, server.url, timeout=PATIENT) as face:
         command = one_token(new_key())
         client.set("moorage:" + command.keys[0], stored)
-        with pytest.raises(StateUnavailable, match=message) as caught:
+        with pytest.raises(StateUnavailable, match=message) as excinfo:
             face.execute(command)
-        assert caught.value.key in (command.keys[0], None)
+        assert excinfo.value.key in (command.keys[0], None)
         assert stored == client.get("moorage:" + command.keys[0])
 
 
 def test_the_state_that_cannot_be_used_is_named(mode: str, server: PrivateRedis) -> None:
     """Of several states of one command, the error names the one that a newer release wrote."""
     limits = [RateLimitConfig(1).rule] * 2
-    later = bytes((VERSION + 1,)) + pack((1, 2, 3, 4, 5, 6, 7, ()))[1:]
+    later_bytes = bytes((VERSION + 1,)) + pack((1, 2, 3, 4, 5, 6, 7, ()))[1:]
     with redis.Redis(port=server.port) as client, Face(mode, server.url, timeout=PATIENT) as face:
-        for stored in (later, None):
+        for stored_bytes in (later_bytes, None):
             keys = [new_key(), new_key()]
-            if stored is None:
+            if stored_bytes is None:
                 client.lpush("moorage:" + keys[1], "theirs")
             else:
-                client.set("moorage:" + keys[1], stored)
+                client.set("moorage:" + keys[1], stored_bytes)
             gates = Gates(limits=limits, limit_keys=keys)
-            for refused in (Admission(gates, within=0, lease=0), Count(keys[1])):
-                with pytest.raises(StateUnavailable) as caught:
-                    face.execute(refused)
-                assert keys[1] == caught.value.key
+            for refused_admission in (Admission(gates, within=0, lease=0), Count(keys[1])):
+                with pytest.raises(StateUnavailable) as excinfo:
+                    face.execute(refused_admission)
+                assert keys[1] == excinfo.value.key
 
 
 def test_another_kind_of_value_is_refused(mode: str, server: PrivateRedis) -> None:
@@ -345,9 +345,9 @@ def test_another_kind_of_value_is_refused(mode: str, server: PrivateRedis) -> No
         command, key = one_token(new_key()), new_key()
         client.lpush("moorage:" + command.keys[0], "theirs")
         client.lpush("moorage:" + key, "theirs")
-        for refused in (command, Count(key), Count(key, once=False)):
+        for refused_admission in (command, Count(key), Count(key, once=False)):
             with pytest.raises(StorageUnavailable, match="is not a state of its kind"):
-                face.execute(refused)
+                face.execute(refused_admission)
         assert 1 == face.execute(Count(new_key()))
         assert [b"theirs"] == client.lrange("moorage:" + key, 0, -1)
 
@@ -357,11 +357,16 @@ def test_bad_state_fails_only_its_caller(server: PrivateRedis) -> None:
 
     async def callers() -> list[Any]:
         store = AsyncRedisStorage(server.url, timeout=PATIENT)
-        good, bad, key, spoilt = new_key(), new_key(), new_key(), new_key()
+        good_text, bad_text, key, spoilt = new_key(), new_key(), new_key(), new_key()
         with redis.Redis(port=server.port) as client:
-            client.set(f"moorage:{bad}", b"garbage")
+            client.set(f"moorage:{bad_text}", b"garbage")
             client.lpush(f"moorage:{spoilt}", "theirs")
-        requests: list[Command[Any]] = [one_token(good), one_token(bad), Count(key), Count(spoilt)]
+        requests: list[Command[Any]] = [
+            one_token(good_text),
+            one_token(bad_text),
+            Count(key),
+            Count(spoilt),
+        ]
         requests.append(requests[0])
         results = await asyncio.gather(*map(store.execute, requests), return_exceptions=True)
         await store.aclose()
@@ -394,9 +399,9 @@ def test_a_full_server_takes_nothing_new(mode: str, server: PrivateRedis) -> Non
         command = one_token(new_key())
         face.execute(command)
         client.config_set("maxmemory", "1mb")
-        for refused in (command, Count(new_key())):
+        for refused_admission in (command, Count(new_key())):
             with pytest.raises(StorageUnavailable, match="is full"):
-                face.execute(refused)
+                face.execute(refused_admission)
         client.config_set("maxmemory", "0")
         assert 1 == tokens_taken(face, command)
 
@@ -432,12 +437,12 @@ def test_replica_is_refused(mode: str, server: PrivateRedis) -> None:
 def test_a_busy_server_is_unavailable(mode: str) -> None:
     """While a script runs too long, the store is unavailable, and recovers afterwards."""
     with (
-        PrivateRedis("--busy-reply-threshold", "10") as busy,
-        redis.Redis(port=busy.port) as client,
-        Face(mode, busy.url, timeout=PATIENT) as face,
+        PrivateRedis("--busy-reply-threshold", "10") as busy_redis,
+        redis.Redis(port=busy_redis.port) as client,
+        Face(mode, busy_redis.url, timeout=PATIENT) as face,
     ):
         face.execute(one_token(new_key()))
-        endless = threading.Thread(target=_run_for_ever, args=(busy.port,))
+        endless = threading.Thread(target=_run_for_ever, args=(busy_redis.port,))
         endless.start()
         wait_until(lambda: _is_busy(client), "being busy")
         with pytest.raises(StorageUnavailable, match="is busy"):
@@ -464,26 +469,26 @@ def test_a_wrong_password_is_unavailable(mode: str) -> None:
     """A missing or wrong password is the reason in the error, without the password."""
     with PrivateRedis("--requirepass", "right") as guarded:
         for user in ("", ":wrong-word@"):
-            where = f"redis://{user}127.0.0.1:{guarded.port}/0"
-            with Face(mode, where, timeout=PATIENT) as face:
-                with pytest.raises(StorageUnavailable, match="password") as caught:
+            location = f"redis://{user}127.0.0.1:{guarded.port}/0"
+            with Face(mode, location, timeout=PATIENT) as face:
+                with pytest.raises(StorageUnavailable, match="password") as excinfo:
                     face.execute(one_token(new_key()))
-                assert "wrong-word" not in "".join(traceback.format_exception(caught.value))
+                assert "wrong-word" not in "".join(traceback.format_exception(excinfo.value))
         with Face(mode, f"redis://:right@127.0.0.1:{guarded.port}/0", timeout=PATIENT) as face:
             assert Answer.GO is face.execute(one_token(new_key()))[0]
 
 
 def test_minimal_acl_is_enough(mode: str, server: PrivateRedis) -> None:
     """A user needs few commands, on moorage's own keys only."""
-    allowed = "on >word ~moorage:* +evalsha +eval +get +set +time +auth"
+    allowed_text = "on >word ~moorage:* +evalsha +eval +get +set +time +auth"
     with redis.Redis(port=server.port) as client:
-        client.execute_command("ACL", "SETUSER", "few", *allowed.split())
+        client.execute_command("ACL", "SETUSER", "few", *allowed_text.split())
         client.execute_command("ACL", "SETUSER", "none", "on", ">word", "~other:*", "+@all")
-    where = f"127.0.0.1:{server.port}/0"
-    with Face(mode, f"redis://few:word@{where}", timeout=PATIENT) as face:
+    location = f"127.0.0.1:{server.port}/0"
+    with Face(mode, f"redis://few:word@{location}", timeout=PATIENT) as face:
         assert Answer.GO is face.execute(one_token(new_key()))[0]
     with (
-        Face(mode, f"redis://none:word@{where}", timeout=PATIENT) as face,
+        Face(mode, f"redis://none:word@{location}", timeout=PATIENT) as face,
         pytest.raises(StorageUnavailable, match="or a command"),
     ):
         face.execute(one_token(new_key()))

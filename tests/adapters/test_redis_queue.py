@@ -46,8 +46,8 @@ LIMITS: Final = RateLimitConfig.per_second(RATE, burst=BURST)
 @pytest.fixture(scope="module")
 def server() -> Iterator[PrivateRedis]:
     """A server that nobody else keeps busy."""
-    with PrivateRedis() as started:
-        yield started
+    with PrivateRedis() as start_redis:
+        yield start_redis
 
 
 @pytest.fixture(params=MODES)
@@ -69,11 +69,11 @@ def granted_at(tickets: Tickets) -> int:
 
 def require_use(staying: Sequence[Tickets], newcomers: Sequence[Admitted]) -> None:
     """From the first newcomer on, nine tenths of the limit are granted, and never more than all."""
-    began = granted_at(newcomers[0][3]) - newcomers[0][1]
+    start_time = granted_at(newcomers[0][3]) - newcomers[0][1]
     times = [
         granted_at(tickets) for tickets in (*staying, *(newcomer[3] for newcomer in newcomers))
     ]
-    used = sum(began <= time < began + HORIZON for time in times)
+    used = sum(start_time <= time < start_time + HORIZON for time in times)
     assert used >= 0.9 * RATE * HORIZON / SECOND
     assert burst_of([(1_000 * time, 1_000 * time) for time in times], RATE) <= BURST
 
@@ -195,16 +195,16 @@ def test_tasks_cancelled_in_masses_leave_the_limit_to_others(server: PrivateRedi
             tasks = [asyncio.ensure_future(limiter.aacquire()) for _ in range(CALLERS)]
             for _ in range(3):
                 await asyncio.sleep(0)
-            early = tasks[: LEAVERS // 2]
-            for task in early:
+            early_tasks = tasks[: LEAVERS // 2]
+            for task in early_tasks:
                 task.cancel()
-            await asyncio.wait(early)
+            await asyncio.wait(early_tasks)
             while sum(task.done() for task in tasks) + sleeper.asleep < CALLERS:  # noqa: ASYNC110 - each goes on by itself
                 await asyncio.sleep(0)
-            late = chance.sample([task for task in tasks if not task.done()], LEAVERS // 2)
-            for task in late:
+            late_tasks = chance.sample([task for task in tasks if not task.done()], LEAVERS // 2)
+            for task in late_tasks:
                 task.cancel()
-            await asyncio.wait(late)
+            await asyncio.wait(late_tasks)
             staying = sum(not task.done() for task in tasks)
             queue = store.held()
 
@@ -243,8 +243,8 @@ def test_threads_that_give_up_in_masses_leave_the_limit_to_others(server: Privat
             ),
             "waiting in line",
         )
-        alive = [thread for thread in threads if thread.is_alive()]
-        leaving = Random(4).sample(alive, LEAVING_THREADS)
+        alive_threads = [thread for thread in threads if thread.is_alive()]
+        leaving = Random(4).sample(alive_threads, LEAVING_THREADS)
         sleeper.give_up(leaving)
         for thread in leaving:
             thread.join()
@@ -258,7 +258,7 @@ def test_threads_that_give_up_in_masses_leave_the_limit_to_others(server: Privat
         for thread in threads:
             thread.join()
 
-    assert len(alive) - LEAVING_THREADS == len(queue)
+    assert len(alive_threads) - LEAVING_THREADS == len(queue)
     assert newcomers[0][1] <= (len(queue) + 1) * SECOND // RATE
     require_use(queue, newcomers)
 
@@ -273,8 +273,8 @@ def test_cancelled_grant_of_a_custom_rule_is_given_back(
 
     async def waits() -> list[int]:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
-            custom: Any = OfOnesOwn(LIMIT.rule)
-            return await waits_of_the_next(store, range(16), custom)
+            custom_value: Any = OfOnesOwn(LIMIT.rule)
+            return await waits_of_the_next(store, range(16), custom_value)
 
     waits_seen = asyncio.run(waits())
     assert len(waits_seen) > 2

@@ -57,34 +57,36 @@ def read_by_hiredis(packed: bytes) -> Any:
 def test_requests_are_those_of_the_libraries(batch: list[ScriptCall]) -> None:
     """The bytes are those of redis-py with and without hiredis, and hiredis reads every part."""
     parts = parts_of(b"EVALSHA", DIGEST, batch)
-    untyped: Any = redis.connection
-    encode = untyped.Encoder("utf-8", "strict", decode_responses=False).encode
+    untyped_value: Any = redis.connection
+    encode = untyped_value.Encoder("utf-8", "strict", decode_responses=False).encode
     pack: Any = hiredis.pack_command
-    packed = request(batch)
+    packed_bytes = request(batch)
 
-    assert pack(tuple(parts)) == packed
-    assert b"".join(untyped.PythonRespSerializer(6_000, encode).pack(*parts)) == packed
-    assert parts == read_by_hiredis(packed)
+    assert pack(tuple(parts)) == packed_bytes
+    assert b"".join(untyped_value.PythonRespSerializer(6_000, encode).pack(*parts)) == packed_bytes
+    assert parts == read_by_hiredis(packed_bytes)
 
 
 @given(batches())
 def test_requests_with_the_script_differ_only_in_it(batch: list[ScriptCall]) -> None:
     """A server that has not loaded the script gets the same arguments."""
-    packed = with_script(request(batch))
+    packed_bytes = with_script(request(batch))
 
-    assert parts_of(b"EVAL", SCRIPT, batch) == read_by_hiredis(packed)
+    assert parts_of(b"EVAL", SCRIPT, batch) == read_by_hiredis(packed_bytes)
 
 
 @given(batches())
 def test_every_call_of_a_batch_is_sent(batch: list[ScriptCall]) -> None:
     """The arguments name the keys of each call, and the number of its repetitions."""
     keys, values = arguments(batch)
-    sent: list[tuple[tuple[bytes, ...], bytes]] = []
-    for positions, times, packed in zip(values[1::3], values[2::3], values[3::3], strict=True):
+    sent_pairs: list[tuple[tuple[bytes, ...], bytes]] = []
+    for positions, times, packed_bytes in zip(
+        values[1::3], values[2::3], values[3::3], strict=True
+    ):
         numbers = [
             int.from_bytes(positions[at : at + 2]) for at in range(0, len(positions) // 2 * 2, 2)
         ]
-        named = tuple(keys[number - 1] for number in numbers) if positions else tuple(keys)
-        sent += [(named, packed)] * int(times)
+        named_chunks = tuple(keys[number - 1] for number in numbers) if positions else tuple(keys)
+        sent_pairs += [(named_chunks, packed_bytes)] * int(times)
 
-    assert [(call.keys, call.packed) for call in batch] == sent
+    assert [(call.keys, call.packed) for call in batch] == sent_pairs

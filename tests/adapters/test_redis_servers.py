@@ -83,17 +83,17 @@ def test_invalid_urls_are_refused(mode: str, url: str) -> None:
 
 def test_other_clients_are_refused(mode: str) -> None:
     """A client of the other mode, or any other value, is refused."""
-    other: Any = redis.asyncio.Redis() if mode == "plain" else redis.Redis()
-    for wrong in (other, 6379, None):
+    other_value: Any = redis.asyncio.Redis() if mode == "plain" else redis.Redis()
+    for wrong_value in (other_value, 6379, None):
         with pytest.raises(ConfigurationError, match="must be a URL or a client of Redis"):
-            Face(mode, wrong)
+            Face(mode, wrong_value)
 
 
 def test_certificates_belong_to_tls(mode: str) -> None:
     """Where nothing is verified, nobody is to think that it is."""
-    for where in ("redis://localhost", redis.Redis(), "redis+cluster://localhost"):
+    for location in ("redis://localhost", redis.Redis(), "redis+cluster://localhost"):
         with pytest.raises(ConfigurationError, match=r"[Cc]ertificates"):
-            Face(mode, where, ca="ca.pem")
+            Face(mode, location, ca="ca.pem")
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,8 @@ def test_durability_must_be_declared(mode: str) -> None:
 @pytest.fixture(scope="module")
 def server() -> Iterator[PrivateRedis]:
     """A plain server with a socket file too."""
-    with PrivateRedis("--unixsocket", "redis.sock") as started:
-        yield started
+    with PrivateRedis("--unixsocket", "redis.sock") as start_redis:
+        yield start_redis
 
 
 def test_a_ready_client_says_where(mode: str, server: PrivateRedis) -> None:
@@ -163,10 +163,10 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
     files = ("--tls-cert-file", str(certificate), "--tls-key-file", str(key))
     options = ("--tls-port", str(port), "--tls-auth-clients", "no", "--tls-ca-cert-file")
     try:
-        started = PrivateRedis("--port", "0", *options, str(certificate), *files)
+        start_redis = PrivateRedis("--port", "0", *options, str(certificate), *files)
     except AssertionError:
         pytest.skip("this redis-server was built without TLS")
-    with started:
+    with start_redis:
         yield f"rediss://127.0.0.1:{port}/0", certificate
 
 
@@ -216,18 +216,18 @@ def test_a_failover_is_followed(mode: str, tmp_path: Path) -> None:
         )
         with (
             PrivateRedis("--sentinel", config=config) as sentinel,
-            redis.Redis(port=replica.port) as other,
+            redis.Redis(port=replica.port) as other_value,
             redis.Redis(port=sentinel.port) as request,
         ):
-            wait_until(lambda: other.info()["master_link_status"] == "up", "replication")
+            wait_until(lambda: other_value.info()["master_link_status"] == "up", "replication")
             wait_until(lambda: request.sentinel_slaves("mine"), "finding the replica")
-            where = f"redis+sentinel://127.0.0.1:{sentinel.port}/mine/0"
-            with Face(mode, where, timeout=PATIENT) as face:
+            location = f"redis+sentinel://127.0.0.1:{sentinel.port}/mine/0"
+            with Face(mode, location, timeout=PATIENT) as face:
                 works(face)
                 primary.kill()
                 wait_until(lambda: _answers(face), "the failover")
                 works(face)
-                assert "master" == other.info()["role"]
+                assert "master" == other_value.info()["role"]
             primary.start()
 
 
@@ -323,7 +323,7 @@ def test_nodes_that_forgot_the_script_are_given_it(mode: str, cluster: list[Priv
                 client = redis.Redis(port=node.port)
                 client.script_flush()
                 client.close()
-            claimed = face.execute(
+            claimed_values = face.execute(
                 Claim(
                     f"{{forgetful:{mode}}}:key:{number}",
                     fingerprint=b"f",
@@ -334,7 +334,7 @@ def test_nodes_that_forgot_the_script_are_given_it(mode: str, cluster: list[Priv
                     remembered=0,
                 )
             )
-            assert claimed.verdict is Verdict.RUN
+            assert claimed_values.verdict is Verdict.RUN
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS[3:], ids=name_of)
@@ -447,8 +447,8 @@ def _move(slot: int, cluster: list[PrivateRedis]) -> None:
 
 def test_a_cluster_that_is_gone_is_unavailable(mode: str) -> None:
     """The error names the unreachable cluster without its password."""
-    where = f"redis+cluster://u:secret-word@127.0.0.1:{free_port()}"
-    with Face(mode, where, timeout=1) as face:
+    location = f"redis+cluster://u:secret-word@127.0.0.1:{free_port()}"
+    with Face(mode, location, timeout=1) as face:
         with pytest.raises(StorageUnavailable, match=r"u:\*\*\*@.*cannot be reached"):
             face.execute(one_token(new_key()))
         with pytest.raises(StorageUnavailable, match="cannot be reached"):
@@ -464,19 +464,19 @@ def cluster_of_nobody() -> ClusterPool:
 def test_wait_for_another_threads_discovery_is_bounded() -> None:
     """A thread that waits for another's node discovery stops at its deadline."""
     links = cluster_of_nobody()
-    busy = links._loading  # noqa: SLF001 - as another thread holds it
-    with busy, pytest.raises(UnsentError) as caught:
+    busy_type = links._loading  # noqa: SLF001 - as another thread holds it
+    with busy_type, pytest.raises(UnsentError) as excinfo:
         links._load(monotonic() + 0.01, lambda: None)  # noqa: SLF001 - as `ask` calls it
-    assert isinstance(caught.value.__cause__, redis.TimeoutError)
+    assert isinstance(excinfo.value.__cause__, redis.TimeoutError)
 
 
 def test_nodes_that_another_thread_has_learned_are_not_asked_for_again() -> None:
     """A thread uses the nodes that another thread has just discovered."""
     links = cluster_of_nobody()
-    until = monotonic() + PATIENT
+    end_time = monotonic() + PATIENT
     with pytest.raises(UnsentError):
-        links._load(until, lambda: None)  # noqa: SLF001 - as `ask` calls it
-    links._load(until, lambda: ("127.0.0.1", 1))  # noqa: SLF001 - as `ask` calls it
+        links._load(end_time, lambda: None)  # noqa: SLF001 - as `ask` calls it
+    links._load(end_time, lambda: ("127.0.0.1", 1))  # noqa: SLF001 - as `ask` calls it
 
 
 # --- a cluster that loses a node ---------------------------------------------------------
@@ -502,34 +502,34 @@ def test_a_node_that_is_lost_takes_its_own_keys_away_only(
     mode: str, losing: list[PrivateRedis]
 ) -> None:
     """Keys of other nodes are served as before, by stores old and new; each has its node."""
-    home = homes(losing)
-    lost, *others = losing
+    home_values = homes(losing)
+    lost_redis, *other_redis = losing
     with Face(mode, url_of(losing[1:]), timeout=PATIENT) as face:
         for node in losing:
-            assert 1 == face.execute(Count(f"{home[node.port]}:1"))
-            name = face.node_of(Count(f"{home[node.port]}:1"))
+            assert 1 == face.execute(Count(f"{home_values[node.port]}:1"))
+            name = face.node_of(Count(f"{home_values[node.port]}:1"))
             assert f"127.0.0.1:{node.port}" == name
-        lost.kill()
+        lost_redis.kill()
         for number in range(2, 5):
             with pytest.raises(StorageUnavailable, match="cannot be reached"):
-                face.execute(Count(f"{home[lost.port]}:1"))
-            for node in others:
-                assert number == face.execute(Count(f"{home[node.port]}:1"))
+                face.execute(Count(f"{home_values[lost_redis.port]}:1"))
+            for node in other_redis:
+                assert number == face.execute(Count(f"{home_values[node.port]}:1"))
     for place in (losing[1:], losing[:2]):
         with Face(mode, url_of(place), timeout=PATIENT) as face:
-            for node in others:
-                face.execute(Count(f"{home[node.port]}:2"))
+            for node in other_redis:
+                face.execute(Count(f"{home_values[node.port]}:2"))
 
 
 def test_a_node_that_takes_over_is_followed(mode: str, losing: list[PrivateRedis]) -> None:
     """After the loss of a node, its slots are requested from the node that took over."""
-    home = homes(losing)
-    lost, heir, _ = losing
-    part = home[lost.port]
+    home_values = homes(losing)
+    lost_redis, heir, _ = losing
+    part = home_values[lost_redis.port]
     with Face(mode, url_of(losing[1:]), timeout=PATIENT) as face:
         face.execute(Count(f"{part}:1"))
-        give_slots(losing, lost, heir)
-        lost.kill()
+        give_slots(losing, lost_redis, heir)
+        lost_redis.kill()
         with suppress(StorageUnavailable):
             face.execute(Count(f"{part}:1"))
         face.execute(Count(f"{part}:1"))
@@ -546,8 +546,8 @@ def give_slots(cluster: list[PrivateRedis], lost: PrivateRedis, heir: PrivateRed
         for node, client in zip(cluster, clients, strict=True):
             if node is lost:
                 continue
-            for first, last in ranges:
-                for slot in range(first, last + 1):
+            for first, last_value in ranges:
+                for slot in range(first, last_value + 1):
                     client.execute_command("CLUSTER SETSLOT", slot, "NODE", of_heir)
     finally:
         for client in clients:

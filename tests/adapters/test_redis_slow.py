@@ -41,8 +41,8 @@ def mode(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def server() -> Iterator[PrivateRedis]:
     """A server that behaves."""
-    with PrivateRedis() as started:
-        yield started
+    with PrivateRedis() as start_redis:
+        yield start_redis
 
 
 @pytest.fixture(scope="module")
@@ -70,38 +70,38 @@ def test_a_node_that_falls_silent_ends_by_the_deadline(
     mode: str, cluster: list[PrivateRedis]
 ) -> None:
     """Its own keys are refused in time, again and again; keys of other nodes are served."""
-    home = homes(cluster)
-    silent, *others = cluster
+    home_values = homes(cluster)
+    silent_redis, *other_redis = cluster
     with Face(mode, url_of(cluster), timeout=HOUR) as face:
         for node in cluster:
-            face.execute(Count(f"{home[node.port]}:{mode}"), LONG)
-        silent.suspend()
+            face.execute(Count(f"{home_values[node.port]}:{mode}"), LONG)
+        silent_redis.suspend()
         try:
             for number in range(2, 5):
                 with pytest.raises(StorageUnavailable, match="did not answer in time"):
-                    face.execute(Count(f"{home[silent.port]}:{mode}"), SHORT)
-                for node in others:
-                    assert number == face.execute(Count(f"{home[node.port]}:{mode}"), LONG)
+                    face.execute(Count(f"{home_values[silent_redis.port]}:{mode}"), SHORT)
+                for node in other_redis:
+                    assert number == face.execute(Count(f"{home_values[node.port]}:{mode}"), LONG)
         finally:
-            silent.resume()
-        assert face.execute(Count(f"{home[silent.port]}:{mode}"), LONG)
+            silent_redis.resume()
+        assert face.execute(Count(f"{home_values[silent_redis.port]}:{mode}"), LONG)
 
 
 def test_a_silent_node_leaves_time_to_learn_the_others(cluster: list[PrivateRedis]) -> None:
     """A silent node uses only a part of the time, and housekeeping finds one that answers."""
-    home = homes(cluster)
-    silent, other, _ = cluster
-    silent.suspend()
+    home_values = homes(cluster)
+    silent_redis, other_redis, _ = cluster
+    silent_redis.suspend()
     try:
         for _ in range(3):
             with Face("plain", url_of(cluster), timeout=2.0) as face:
-                assert face.execute(Count(f"{home[other.port]}:learnt"), 8.0)
+                assert face.execute(Count(f"{home_values[other_redis.port]}:learnt"), 8.0)
                 for _ in range(2):
                     with pytest.raises(StorageUnavailable, match="did not answer in time"):
-                        face.execute(Count(f"{home[silent.port]}:learnt"), SHORT)
+                        face.execute(Count(f"{home_values[silent_redis.port]}:learnt"), SHORT)
                 assert 0 == face.housekeep()
     finally:
-        silent.resume()
+        silent_redis.resume()
 
 
 def test_expired_deadline_sends_nothing(server: PrivateRedis) -> None:
@@ -115,16 +115,16 @@ def test_expired_deadline_sends_nothing(server: PrivateRedis) -> None:
 
 def test_a_socket_that_may_not_wait_does_not() -> None:
     """Checking a socket for waiting bytes never blocks, even with a distant deadline."""
-    one, other = socket.socketpair()
-    with one, other:
-        timed = TimedSocket(one, inf)
-        timed.settimeout(0)
+    single_socket, other_socket = socket.socketpair()
+    with single_socket, other_socket:
+        timed_socket = TimedSocket(single_socket, inf)
+        timed_socket.settimeout(0)
         with pytest.raises(BlockingIOError):
-            timed.recv(1)
-        timed.settimeout(1)
-        timed.until = monotonic() - 1
+            timed_socket.recv(1)
+        timed_socket.settimeout(1)
+        timed_socket.until = monotonic() - 1
         with pytest.raises(TimeoutError):
-            timed.recv(1)
+            timed_socket.recv(1)
 
 
 def test_a_cluster_without_slots_is_down() -> None:

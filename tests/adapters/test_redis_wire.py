@@ -33,8 +33,8 @@ PATIENT = 10.0
 @pytest.fixture
 def store() -> Iterator[RedisStorage]:
     """A store in the Redis that is there."""
-    with RedisStorage(redis_url(), timeout=PATIENT) as opened:
-        yield opened
+    with RedisStorage(redis_url(), timeout=PATIENT) as opened_storage:
+        yield opened_storage
 
 
 def ask(*rules: Any) -> Admission:
@@ -94,8 +94,8 @@ def test_remembered_commands_are_bounded(
         report = Report(gates, (0, 1, 0), Outcome.FAILED, "one")
         assert store.execute(report) is None
     script_calls: Any = vars(store)["_script_calls"]
-    existing = [vars(script_calls)[name] for name in ("_admissions", "_gates", "_circuits")]
-    assert 2 >= max(map(len, existing))
+    existing_values = [vars(script_calls)[name] for name in ("_admissions", "_gates", "_circuits")]
+    assert 2 >= max(map(len, existing_values))
 
 
 def test_damaged_answer_is_reported(store: RedisStorage) -> None:
@@ -104,8 +104,8 @@ def test_damaged_answer_is_reported(store: RedisStorage) -> None:
     claim = Claim(key, fingerprint=b"", owner=1, lease=10**7, ttl=10**9, target="", remembered=0)
     store.execute(complete(key, store.execute(claim).fence, "answer", ttl=10**9))
     with redis.Redis.from_url(redis_url()) as client:
-        stored: Any = client.get(f"moorage:{key}")
-        client.set(f"moorage:{key}", stored[:-3])
+        stored_value: Any = client.get(f"moorage:{key}")
+        client.set(f"moorage:{key}", stored_value[:-3])
     with pytest.raises(StorageUnavailable, match="is not a state"):
         store.execute(claim)
 
@@ -135,7 +135,7 @@ def test_posts_during_an_outage_are_kept() -> None:
     """Posted commands are sent when Redis is back, before the next command."""
 
     async def posting() -> Any:
-        command, other = ask(), ask()
+        command, other_admission = ask(), ask()
         with PrivateRedis() as server:
             store = AsyncRedisStorage(server.url, timeout=PATIENT)
             await store.execute(ask())
@@ -146,10 +146,10 @@ def test_posts_during_an_outage_are_kept() -> None:
                 await store.execute(Count(new_key()))
             server.start()
             await store.execute(ask())
-            await asyncio.to_thread(store.post, other)
+            await asyncio.to_thread(store.post, other_admission)
             await store.aclose()
-            with RedisStorage(server.url, timeout=PATIENT) as plain:
-                return plain.execute(read(*command.keys, *other.keys))[1]
+            with RedisStorage(server.url, timeout=PATIENT) as plain_storage:
+                return plain_storage.execute(read(*command.keys, *other_admission.keys))[1]
 
     assert None not in asyncio.run(posting())
 

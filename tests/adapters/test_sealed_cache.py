@@ -87,25 +87,27 @@ def test_conforms_async(check: cache_conformance.AsyncCheck, stores: tuple[Any, 
         try:
             await check(lambda: AsyncSealedCache(storage, CIPHER))
         finally:
-            closed = getattr(storage, "aclose", int)()
-            if inspect.isawaitable(closed):
-                await closed
+            closed_value = getattr(storage, "aclose", int)()
+            if inspect.isawaitable(closed_value):
+                await closed_value
 
     asyncio.run(run())
 
 
 def kept(cache: SealedCache, key: str = "key") -> bool:
     """Keep an answer with a secret in it."""
-    one = entry(1)
-    changed = type(one)(one.response.evolve(body=SECRET), 60.0, 0.0, (), b"who")
-    return cache.keep(key, cache.look(key).mark, (changed,), 60.0)
+    single_entry = entry(1)
+    changed_entry = type(single_entry)(
+        single_entry.response.evolve(body=SECRET), 60.0, 0.0, (), b"who"
+    )
+    return cache.keep(key, cache.look(key).mark, (changed_entry,), 60.0)
 
 
 def content(storage: MemoryStorage, key: str = "key") -> bytes:
     """The stored bytes."""
-    looked: Looked = storage.execute(Look(key))
-    assert looked.content is not None
-    return looked.content
+    looked_values: Looked = storage.execute(Look(key))
+    assert looked_values.content is not None
+    return looked_values.content
 
 
 def test_cache_content_is_encrypted() -> None:
@@ -151,23 +153,23 @@ def test_encrypted_non_responses_cannot_be_read() -> None:
     assert kept(cache)
     about = b"\xackept answers\xa3key"
     CIPHER.open(content(storage), about)
-    for packed in (b"", b"\x02", b"\x01\x91\x01", b"\xff" * 9):
+    for packed_bytes in (b"", b"\x02", b"\x01\x91\x01", b"\xff" * 9):
         mark = cache.look("key").mark
-        assert storage.execute(Keep("key", mark, CIPHER.seal(packed, about), 10**9))
+        assert storage.execute(Keep("key", mark, CIPHER.seal(packed_bytes, about), 10**9))
         result = cache.look("key")
         assert () == result.entries
-        assert (packed == b"") or result.unreadable == "InvalidData"
+        assert (packed_bytes == b"") or result.unreadable == "InvalidData"
 
 
 def test_key_rotation() -> None:
     """Content of an older key is readable while that key is configured."""
     storage = MemoryStorage()
-    old = generate_keys()
-    new = generate_keys(old)
-    assert kept(SealedCache(storage, AesGcmCipher(old)))
+    old_ring = generate_keys()
+    new_ring = generate_keys(old_ring)
+    assert kept(SealedCache(storage, AesGcmCipher(old_ring)))
 
-    assert 1 == len(SealedCache(storage, AesGcmCipher(new)).look("key").entries)
-    result = SealedCache(storage, AesGcmCipher(new.without(1))).look("key")
+    assert 1 == len(SealedCache(storage, AesGcmCipher(new_ring)).look("key").entries)
+    result = SealedCache(storage, AesGcmCipher(new_ring.without(1))).look("key")
     assert ((), "ConfigurationError") == (result.entries, result.unreadable)
 
 
@@ -175,32 +177,32 @@ def test_key_rotation() -> None:
 @pytest.mark.parametrize("cipher", [None, object(), "key"])
 def test_there_is_no_cache_without_a_cipher(kind: Any, cipher: object) -> None:
     """A shared cache that would lie open is refused when it is made."""
-    with pytest.raises(ConfigurationError, match="cannot keep sealed answers") as caught:
+    with pytest.raises(ConfigurationError, match="cannot keep sealed answers") as excinfo:
         kind(MemoryStorage(), cipher)
-    assert "cipher" == caught.value.path
+    assert "cipher" == excinfo.value.path
 
 
 @pytest.mark.parametrize("kind", [SealedCache, AsyncSealedCache])
 def test_invalid_store_is_refused(kind: Any) -> None:
     """A value that is no store is refused by name."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         kind({}, CIPHER)
-    assert "storage" == caught.value.path
+    assert "storage" == excinfo.value.path
 
 
 def test_it_shows_where_it_keeps() -> None:
     """Its `repr` is that of its store."""
-    shown = repr(SealedCache(RedisStorage("redis://:hidden@127.0.0.1:6379/0"), CIPHER))
-    assert "SealedCache(RedisStorage('redis://:***@127.0.0.1:6379/0'))" == shown
+    shown_text = repr(SealedCache(RedisStorage("redis://:hidden@127.0.0.1:6379/0"), CIPHER))
+    assert "SealedCache(RedisStorage('redis://:***@127.0.0.1:6379/0'))" == shown_text
 
 
 def test_store_errors_pass_through() -> None:
     """The store's exceptions reach the call."""
-    away = StorageUnavailable("away.")
+    absent_error = StorageUnavailable("away.")
 
     class Away:
         def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
-            raise away
+            raise absent_error
 
     cache = SealedCache(Away(), CIPHER)  # type: ignore[arg-type]  # as much of a store as is used
     with pytest.raises(StorageUnavailable):

@@ -40,9 +40,9 @@ class Dictionary:
 
     def swap(self, swaps: Sequence[Swap], /) -> int:
         """Replace the existing value."""
-        there = [swap for swap in swaps if self._kept.get(swap.about) == swap.old]
-        self._kept.update({item.about: item.new for item in there})
-        return len(there)
+        stored_chunks = [swap for swap in swaps if self._kept.get(swap.about) == swap.old]
+        self._kept.update({item.about: item.new for item in stored_chunks})
+        return len(stored_chunks)
 
     def page(self, after: bytes, size: int, /) -> Sequence[Row]:
         """So many rows, in order."""
@@ -78,10 +78,10 @@ def test_async_conforms(check: kit.AsyncCheck) -> None:
 def test_owners_are_listed_and_deleted(*, awaited: bool) -> None:
     """Owners are listed without decrypting, and deleted credentials are gone."""
     rows = Dictionary()
-    plain = SealedCredentialProvider(rows, CIPHER)
-    provider: Any = AsyncSealedCredentialProvider(rows, CIPHER) if awaited else plain
-    plain.rotate("stripe", "acme", kit.OLD)
-    plain.rotate("stripe", None, kit.OTHER)
+    plain_provider = SealedCredentialProvider(rows, CIPHER)
+    provider: Any = AsyncSealedCredentialProvider(rows, CIPHER) if awaited else plain_provider
+    plain_provider.rotate("stripe", "acme", kit.OLD)
+    plain_provider.rotate("stripe", None, kit.OTHER)
 
     def ask(verb: Any, *value: object) -> Any:
         return asyncio.run(verb(*value)) if awaited else verb(*value)

@@ -153,8 +153,10 @@ def test_the_clock_is_read_after_the_wait(lab: Lab, sql_store: SqlStorage, locke
     """A command that waited for a row gets a time from after the wait."""
     keys = [a_key(), a_key()]
     sql_store.execute(Append(1, *keys))
-    seen: list[int] = []
-    waiting = threading.Thread(target=lambda: seen.append(sql_store.execute(Append(2, *keys))[0]))
+    seen_numbers: list[int] = []
+    waiting = threading.Thread(
+        target=lambda: seen_numbers.append(sql_store.execute(Append(2, *keys))[0])
+    )
 
     with holding(lab, keys[locked]) as connection:
         waiting.start()
@@ -162,7 +164,7 @@ def test_the_clock_is_read_after_the_wait(lab: Lab, sql_store: SqlStorage, locke
         released = lab.clock(connection)
     waiting.join(PATIENCE)
 
-    assert seen[0] >= released
+    assert seen_numbers[0] >= released
 
 
 def test_the_clients_clock_does_not_matter(
@@ -220,8 +222,8 @@ def test_a_claim_outlives_the_hosts_roll_back(lab: Lab) -> None:
         connection.rollback()
 
     assert Verdict.RUN is first.verdict
-    again = store.execute(a_claim(key, owner=2))
-    assert Verdict.BUSY is again.verdict
+    repeated_values = store.execute(a_claim(key, owner=2))
+    assert Verdict.BUSY is repeated_values.verdict
     engine.dispose()
 
 
@@ -270,12 +272,12 @@ def test_overtaken_insert_decides_again(sql_store: SqlStorage) -> None:
 
 def test_keys_that_are_partly_new_are_decided_together(sql_store: SqlStorage) -> None:
     """A command over old and new keys sees and changes them together."""
-    old, new = a_key(), a_key()
-    sql_store.execute(Append(1, old))
+    old_text, new_text = a_key(), a_key()
+    sql_store.execute(Append(1, old_text))
 
-    sql_store.execute(Append(2, new, old))
+    sql_store.execute(Append(2, new_text, old_text))
 
-    assert ((1, 2), (2,)) == values(sql_store, old, new)
+    assert ((1, 2), (2,)) == values(sql_store, old_text, new_text)
 
 
 def test_reads_create_no_rows(lab: Lab, sql_store: SqlStorage) -> None:
@@ -307,30 +309,32 @@ def test_duplicate_keys_are_one_key(sql_store: SqlStorage) -> None:
 
 def test_rows_that_others_hold_are_not_waited_for_for_ever(lab: Lab, sql_store: SqlStorage) -> None:
     """Past its timeout a command gives up, says why, and the store goes on."""
-    key, hasty = a_key(), lab.plain(timeout=0.5)
-    hasty.execute(Append(1, key))
+    key, hasty_storage = a_key(), lab.plain(timeout=0.5)
+    hasty_storage.execute(Append(1, key))
     with holding(lab, key), pytest.raises(StorageUnavailable, match="in time"):
-        hasty.execute(Append(2, key))
+        hasty_storage.execute(Append(2, key))
 
-    hasty.execute(Append(3, key))
+    hasty_storage.execute(Append(3, key))
 
     assert ((1, 3),) == values(sql_store, key)
 
 
 def test_rows_that_others_hold_are_waited_for_while_there_is_time(lab: Lab) -> None:
     """A caller with time waits for locked rows; one without gets the reason."""
-    key, hasty = a_key(), lab.plain(timeout=0.2)
-    hasty.execute(Append(1, key))
+    key, hasty_storage = a_key(), lab.plain(timeout=0.2)
+    hasty_storage.execute(Append(1, key))
     with holding(lab, key):
-        with pytest.raises(StorageUnavailable) as caught:
+        with pytest.raises(StorageUnavailable) as excinfo:
             lab.plain(timeout=0.2).execute(Append(2, key), 1.0)
-        later = threading.Thread(target=hasty.execute, args=(Append(3, key), PATIENCE))
-        later.start()
+        later_thread = threading.Thread(
+            target=hasty_storage.execute, args=(Append(3, key), PATIENCE)
+        )
+        later_thread.start()
         lab.until_somebody_waits()
-    later.join(PATIENCE)
+    later_thread.join(PATIENCE)
 
-    assert caught.value.slow
-    assert ((1, 3),) == values(hasty, key)
+    assert excinfo.value.slow
+    assert ((1, 3),) == values(hasty_storage, key)
 
 
 def test_the_victim_of_a_deadlock_tries_again(lab: Lab, sql_store: SqlStorage) -> None:
@@ -338,20 +342,20 @@ def test_the_victim_of_a_deadlock_tries_again(lab: Lab, sql_store: SqlStorage) -
     keys = [a_key(), a_key()]
     sql_store.execute(Append(1, *keys))
     order = [key for (key,) in lab.run(f"SELECT name FROM {lab.table} ORDER BY id") if key in keys]
-    ours = threading.Thread(target=sql_store.execute, args=(Append(2, *keys),))
+    own_thread = threading.Thread(target=sql_store.execute, args=(Append(2, *keys),))
     with lab.engine.connect() as connection:
         if lab.kind == "postgresql":
             # The other one is the victim: it waits first.
             connection.execute(sqlalchemy.text("SET deadlock_timeout = '1min'"))
         for step in (order[1], "wait", order[0]):
             if step == "wait":
-                ours.start()
+                own_thread.start()
                 lab.until_somebody_waits()
             else:
                 # The transaction that has written more is not the victim.
                 statement = f"UPDATE {lab.table} SET expires = expires + 1 WHERE name = :name"
                 connection.execute(sqlalchemy.text(statement), {"name": step})
         connection.rollback()
-    ours.join(PATIENCE)
+    own_thread.join(PATIENCE)
 
     assert ((1, 2), (1, 2)) == values(sql_store, *keys)

@@ -86,7 +86,9 @@ class Base:
 
     def sealed(self) -> list[bytes]:
         """The encrypted contents of the table."""
-        return [bytes(sealed) for (sealed,) in self.run(f"SELECT sealed FROM {self.table}")]
+        return [
+            bytes(sealed_value) for (sealed_value,) in self.run(f"SELECT sealed FROM {self.table}")
+        ]
 
     def close(self) -> None:
         """Leave nothing behind."""
@@ -113,12 +115,12 @@ def _base(request: pytest.FixtureRequest) -> Iterator[Base]:
 
 @pytest.fixture(
     name="face",
-    params=[(kind, awaited) for kind in DRIVERS for awaited in (False, True)],
+    params=[(kind, is_async) for kind in DRIVERS for is_async in (False, True)],
     ids=lambda value: f"{value[0]}, awaited" if value[1] else value[0],
 )
 def _face(request: pytest.FixtureRequest) -> Iterator[Base]:
-    kind, awaited = request.param
-    with bases(kind, awaited=awaited) as base:
+    kind, async_value = request.param
+    with bases(kind, awaited=async_value) as base:
         yield base
 
 
@@ -140,8 +142,8 @@ def test_async_conforms(check: kit.AsyncCheck, base: Base) -> None:
 
     def make(renew: kit.AsyncRenew) -> AsyncSqlCredentialProvider:
         base.run(f"DELETE FROM {base.table}")
-        made: AsyncSqlCredentialProvider = base.provider(renew=renew)
-        return made
+        provider: AsyncSqlCredentialProvider = base.provider(renew=renew)
+        return provider
 
     asyncio.run(check(make))
 
@@ -169,9 +171,11 @@ def test_a_row_belongs_to_its_owner(face: Base) -> None:
     """A row copied to another tenant cannot be decrypted."""
     face.ask(face.provider().rotate, *OWNER, OLD)
     face.ask(face.provider().rotate, "stripe", "other", NEW)
-    to, mine = (about(tenant, "stripe", "credential") for tenant in ("other", "acme"))
-    (theirs,) = face.run(f"SELECT sealed FROM {face.table} WHERE about = :about", about=mine)
-    face.run(f"UPDATE {face.table} SET sealed = :it WHERE about = :to", it=theirs[0], to=to)
+    to, own_bytes = (about(tenant, "stripe", "credential") for tenant in ("other", "acme"))
+    (foreign_value,) = face.run(
+        f"SELECT sealed FROM {face.table} WHERE about = :about", about=own_bytes
+    )
+    face.run(f"UPDATE {face.table} SET sealed = :it WHERE about = :to", it=foreign_value[0], to=to)
 
     with pytest.raises(InvalidData, match="belongs to another tenant"):
         face.ask(face.provider().get, "stripe", "other")
@@ -211,8 +215,8 @@ def test_undecryptable_rows_say_why(
 ) -> None:
     """A wrong key, a missing key and a truncated text have different errors."""
     face.ask(face.provider().rotate, *OWNER, OLD)
-    (sealed,) = face.sealed()
-    face.run(f"UPDATE {face.table} SET sealed = :it", it=sealed[:cut])
+    (sealed_bytes,) = face.sealed()
+    face.run(f"UPDATE {face.table} SET sealed = :it", it=sealed_bytes[:cut])
 
     assert face.ask(face.provider(cipher).has, *OWNER)
     with pytest.raises(kind, match=problem):
@@ -223,29 +227,29 @@ def test_undecryptable_rows_say_why(
 def test_all_rows_are_reencrypted(face: Base, batch: int) -> None:
     """With any batch size each row is encrypted with the new key once."""
     assert 0 == face.ask(face.provider(NEWER).reseal, batch=batch)
-    older, newer = face.plain(), face.plain(NEWER)
+    older_provider, newer_provider = face.plain(), face.plain(NEWER)
     for number in range(7):
-        provider = newer if number == 3 else older
+        provider = newer_provider if number == 3 else older_provider
         provider.rotate("stripe", f"{number}", Credentials.bearer(f"token-{number}"))
 
     assert 6 == face.ask(face.provider(NEWER).reseal, batch=batch)
     assert [2] * 7 == [*map(sealed_with, face.sealed())]
     assert 0 == face.ask(face.provider(NEWER).reseal, batch=batch)
     for number in range(7):
-        assert Credentials.bearer(f"token-{number}") == newer.get("stripe", f"{number}")
+        assert Credentials.bearer(f"token-{number}") == newer_provider.get("stripe", f"{number}")
 
 
 def test_reads_and_writes_continue_during_reencryption(face: Base) -> None:
     """During re-encryption, processes with both keys read and write."""
-    both, older = face.plain(NEWER), face.plain()
+    both, older_provider = face.plain(NEWER), face.plain()
     for number in range(20):
-        older.rotate("stripe", f"{number}", OLD)
-    reading, done, wrong = Event(), Event(), list[object]()
+        older_provider.rotate("stripe", f"{number}", OLD)
+    reading, finished_event, wrong_values = Event(), Event(), list[object]()
 
     def read() -> None:
-        while not done.is_set():
+        while not finished_event.is_set():
             both.rotate("stripe", "19", NEW)
-            wrong.extend(
+            wrong_values.extend(
                 result for number in range(19) if (result := both.get("stripe", f"{number}")) != OLD
             )
             reading.set()
@@ -256,9 +260,9 @@ def test_reads_and_writes_continue_during_reencryption(face: Base) -> None:
     try:
         assert 19 == face.ask(face.provider(NEWER).reseal, batch=3)
     finally:
-        done.set()
+        finished_event.set()
         reader.join()
-    assert [] == wrong
+    assert [] == wrong_values
     assert [2] * 20 == [*map(sealed_with, face.sealed())]
 
 
@@ -310,9 +314,9 @@ def test_a_host_may_make_the_table(base: Base) -> None:
     """The table can be declared in a host's metadata, or created by the output of `ddl`."""
     prefix = base.new_prefix()
     metadata = sqlalchemy.MetaData()
-    declared = SqlCredentialProvider.tables(metadata, prefix=prefix)
-    assert declared is SqlCredentialProvider.tables(metadata, prefix=prefix)
-    assert [declared] == metadata.sorted_tables
+    declared_table = SqlCredentialProvider.tables(metadata, prefix=prefix)
+    assert declared_table is SqlCredentialProvider.tables(metadata, prefix=prefix)
+    assert [declared_table] == metadata.sorted_tables
 
     base.run(f"DROP TABLE {prefix}credentials")
     base.run(SqlCredentialProvider.ddl(base.kind, prefix=prefix).rstrip(";\n"))
@@ -360,12 +364,12 @@ def test_a_database_that_cannot_be_reached(face: Base) -> None:
 
     for verb, value in (("has", OWNER), ("migrate", ())):
         provider = face.provider(url=url)
-        with pytest.raises(StorageUnavailable) as caught:
+        with pytest.raises(StorageUnavailable) as excinfo:
             face.ask(getattr(provider, verb), *value)
-        assert caught.value.retryable
-        assert "127.0.0.1:1" in str(caught.value)
+        assert excinfo.value.retryable
+        assert "127.0.0.1:1" in str(excinfo.value)
         assert "sk_live" not in repr(provider)
-        assert [] == [path for path, text in shown(caught.value, "error") if "sk_live" in text]
+        assert [] == [path for path, text in shown(excinfo.value, "error") if "sk_live" in text]
 
 
 def test_a_server_that_falls_silent(face: Base) -> None:
@@ -395,17 +399,17 @@ def test_wait_for_a_locked_row_is_bounded(face: Base) -> None:
 def test_a_refused_url_is_not_shown(kind: Any) -> None:
     """A URL that cannot be used may hold a password all the same."""
     url = "postgresql+other://user:sk_live@localhost/x"
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         kind(url, CIPHER)
-    assert [] == [path for path, text in shown(caught.value, "error") if "sk_live" in text]
+    assert [] == [path for path, text in shown(excinfo.value, "error") if "sk_live" in text]
 
 
 @pytest.mark.parametrize("url", ["sqlite:///x.db", "postgresql+asyncpg://localhost/x", "no url", 5])
 def test_invalid_urls_are_refused(url: Any) -> None:
     """An unusable URL is refused at once, without being shown."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         SqlCredentialProvider(url, CIPHER)
-    assert "url" == caught.value.path
+    assert "url" == excinfo.value.path
 
 
 def test_options_are_checked(base: Base) -> None:

@@ -101,9 +101,9 @@ def test_an_unknown_fate_is_repeated_where_it_may_be(lab: Lab, happened: str) ->
     """A repeatable command with a lost answer is repeated, and gets its answer."""
     key = a_key()
     with Proxy(lab.url, once(commits(lab.kind), happened)) as proxy:
-        claimed = lab.plain(proxy.url).execute(a_claim(key))
+        claimed_values = lab.plain(proxy.url).execute(a_claim(key))
 
-        assert (Verdict.RUN, 2) == (claimed.verdict, proxy.met)
+        assert (Verdict.RUN, 2) == (claimed_values.verdict, proxy.met)
 
 
 def test_a_silent_server_is_given_up(lab: Lab) -> None:
@@ -128,11 +128,11 @@ def test_a_silent_server_is_given_up_awaited(lab: Lab) -> None:
 
 
 def _deaf_from(word: bytes) -> Callable[[bytes], str | None]:
-    received: list[bytes] = []
+    received_chunks: list[bytes] = []
 
     def sees(chunk: bytes) -> str | None:
-        received.extend([chunk] if word in chunk else [])
-        return "never" if received else None
+        received_chunks.extend([chunk] if word in chunk else [])
+        return "never" if received_chunks else None
 
     return sees
 
@@ -144,14 +144,13 @@ def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
         "mysql://me:hunter2@127.0.0.1:1/db",
     ):
         store = SqlStorage(url, timeout=PATIENCE)
-        with pytest.raises(StorageUnavailable, match=r"me:\*\*\*@127.0.0.1:1/db") as caught:
+        with pytest.raises(StorageUnavailable, match=r"me:\*\*\*@127.0.0.1:1/db") as excinfo:
             store.execute(Look("a"))
 
-        shown = (
-            f"{caught.value!r} {caught.value.__cause__!r} {store!r} {pickle.dumps(caught.value)!r}"
-        )
-        assert "hunter" not in shown
-        assert "refused the connection" in shown
+        error = excinfo.value
+        shown_text = f"{error!r} {error.__cause__!r} {store!r} {pickle.dumps(error)!r}"
+        assert "hunter" not in shown_text
+        assert "refused the connection" in shown_text
 
 
 def test_a_server_that_is_not_there_is_named_without_its_password_asynchronously() -> None:
@@ -159,9 +158,9 @@ def test_a_server_that_is_not_there_is_named_without_its_password_asynchronously
 
     async def tried(url: str) -> None:
         store = AsyncSqlStorage(url, timeout=0.2)
-        with pytest.raises(StorageUnavailable, match=r"me:\*\*\*@127.0.0.1:1/db") as caught:
+        with pytest.raises(StorageUnavailable, match=r"me:\*\*\*@127.0.0.1:1/db") as excinfo:
             await store.execute(Look("a"))
-        assert "hunter" not in f"{caught.value!r} {caught.value.__cause__!r} {store!r}"
+        assert "hunter" not in f"{excinfo.value!r} {excinfo.value.__cause__!r} {store!r}"
 
     for kind in ("postgresql", "mysql"):
         asyncio.run(tried(f"{kind}://me:hunter2@127.0.0.1:1/db"))
@@ -171,10 +170,10 @@ def test_refused_login_is_reported(lab: Lab) -> None:
     """The error says that the login was refused, without the password."""
     store = lab.plain(lab.url.set(username="nobody", password="hunter2"))
 
-    with pytest.raises(StorageUnavailable, match=r"(?i)user") as caught:
+    with pytest.raises(StorageUnavailable, match=r"(?i)user") as excinfo:
         store.execute(Look("a"))
 
-    assert "hunter2" not in repr(caught.value)
+    assert "hunter2" not in repr(excinfo.value)
 
 
 def test_posting_to_a_server_that_is_not_there_raises_nothing() -> None:
@@ -240,7 +239,7 @@ def test_a_forked_child_has_connections_of_its_own(lab: Lab) -> None:
     """A child executes, and its end takes no connection of the parent's along."""
     store, key = lab.plain(), a_key()
     store.execute(Append(1, key))
-    before = lab.backends()
+    previous_numbers = lab.backends()
 
     def ask() -> object:
         result = store.execute(Append(2, key))[1]
@@ -253,7 +252,7 @@ def test_a_forked_child_has_connections_of_its_own(lab: Lab) -> None:
 
     assert ((1,),) == result
     assert ((1, 2, 3),) == values(store, key)
-    assert set(before) <= set(lab.backends())
+    assert set(previous_numbers) <= set(lab.backends())
 
 
 def test_a_store_is_used_in_one_event_loop_after_another(lab: Lab) -> None:
@@ -282,13 +281,13 @@ async def _appended(store: AsyncSqlStorage, number: int, key: str) -> None:
 def test_a_store_is_used_in_two_event_loops_at_once(lab: Lab) -> None:
     """Each event loop has its own connections, within a common limit."""
     store, key = lab.awaited(connections=2), a_key()
-    met = threading.Barrier(2)
+    met_barrier = threading.Barrier(2)
 
     async def append(number: int) -> None:
         for turn in range(10):
             await store.execute(Append(10 * number + turn, key))
             if not turn:
-                met.wait(PATIENCE)
+                met_barrier.wait(PATIENCE)
         await store.execute(Look(key))
 
     with warnings.catch_warnings():
@@ -313,9 +312,9 @@ def test_a_closed_store_says_so(lab: Lab) -> None:
     with lab.plain() as store:
         store.execute(Append(1, a_key()))
 
-    with pytest.raises(StorageUnavailable, match="closed") as caught:
+    with pytest.raises(StorageUnavailable, match="closed") as excinfo:
         store.execute(Look("a"))
-    assert not caught.value.retryable
+    assert not excinfo.value.retryable
 
 
 def test_a_store_that_is_closed_in_the_middle_ends_its_command(lab: Lab) -> None:

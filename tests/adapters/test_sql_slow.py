@@ -124,34 +124,34 @@ def test_closing_stops_opening_connections(lab: Lab, stuck: Proxy) -> None:
         async with lab.awaited(_through(lab, stuck)) as store:
             with pytest.raises(StorageUnavailable):
                 await store.execute(Append(0, a_key()), HASTE)
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        if left:
-            _, left = await asyncio.wait(left, timeout=PATIENCE)
-        return left
+        remaining_tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        if remaining_tasks:
+            _, remaining_tasks = await asyncio.wait(remaining_tasks, timeout=PATIENCE)
+        return remaining_tasks
 
     assert set() == asyncio.run(story())
 
 
 def test_server_slow_in_the_session_setup_is_not_down(lab: Lab) -> None:
     """A timeout while a session is prepared means a slow server, not a lost one."""
-    received = threading.Event()
+    received_event = threading.Event()
     word = b"current_setting" if lab.kind == "postgresql" else b"TRANSACTION ISOLATION"
 
     def sees(chunk: bytes) -> str | None:
         if word in chunk:
-            received.set()
-        return "never" if received.is_set() else None
+            received_event.set()
+        return "never" if received_event.is_set() else None
 
     with Watching(lab.url, sees) as proxy:
         store = lab.plain(proxy.url)
         with pytest.raises(StorageUnavailable, match="in time"):
             store.execute(Append(0, a_key()), HASTE)
-        assert received.wait(PATIENCE)
+        assert received_event.wait(PATIENCE)
 
-        with pytest.raises(StorageUnavailable, match="in time") as caught:
+        with pytest.raises(StorageUnavailable, match="in time") as excinfo:
             store.execute(Append(0, a_key()), HASTE)
 
-    assert caught.value.slow
+    assert excinfo.value.slow
 
 
 # --- the connections that are being opened ------------------------------------------
@@ -181,8 +181,8 @@ def _late(pool: LinkPool, stored: list[Any], *, age: float = 0.0) -> Opening:
 
 def test_hanging_connections_are_passed_over_up_to_a_limit() -> None:
     """A new connection is opened beside a hanging one, up to the limit."""
-    pool, stored = LinkPool(), []  # type: ignore[var-annotated]  # of links
-    hanging = _late(pool, stored, age=60)
+    pool, stored_values = LinkPool(), []  # type: ignore[var-annotated]  # of links
+    hanging = _late(pool, stored_values, age=60)
 
     assert pool.joinable(2) is None
     assert hanging is pool.joinable(1)
@@ -191,23 +191,23 @@ def test_hanging_connections_are_passed_over_up_to_a_limit() -> None:
 
 def test_ended_opening_is_not_waited_for() -> None:
     """A caller that comes just after a connection was opened uses it."""
-    pool, stored = LinkPool(), []  # type: ignore[var-annotated]  # of links
-    opening = _late(pool, stored)
+    pool, stored_values = LinkPool(), []  # type: ignore[var-annotated]  # of links
+    opening = _late(pool, stored_values)
 
     async def connected(_: Opening) -> Any:
         return "link"
 
     run_now(opening.run(connected))
 
-    assert ["link"] == stored
+    assert ["link"] == stored_values
     assert pool.joinable(5) is None
 
 
 def test_interrupted_caller_leaves_its_connection() -> None:
     """A connection that opened while its caller was interrupted is kept."""
-    stored: list[Any] = []
+    stored_values: list[Any] = []
     pool = LinkPool()
-    opening = Opening(lambda _, link: stored.append(link))
+    opening = Opening(lambda _, link: stored_values.append(link))
 
     class Interrupted(BaseException):
         """The exception of a signal handler."""
@@ -224,7 +224,7 @@ def test_interrupted_caller_leaves_its_connection() -> None:
     with pytest.raises(Interrupted):
         run_now(opening.within(1, pool.late_openings))
 
-    assert (["link"], []) == (stored, pool.late_openings)
+    assert (["link"], []) == (stored_values, pool.late_openings)
 
 
 def test_interrupted_caller_leaves_an_opening_connection_to_the_next() -> None:
@@ -261,10 +261,10 @@ def test_a_server_that_answered_not_long_ago_is_slow(lab: Lab, stuck: Proxy) -> 
     store.execute(Append(1, key))
     stuck.swallow()
 
-    with pytest.raises(StorageUnavailable, match="in time") as caught:
+    with pytest.raises(StorageUnavailable, match="in time") as excinfo:
         store.execute(Append(2, key), 1.0)
 
-    assert caught.value.slow
+    assert excinfo.value.slow
 
 
 @pytest.mark.parametrize("mode", ["plain", "awaited"])

@@ -43,11 +43,13 @@ def test_processes_and_threads_append_in_one_order(
     history: list[Appended] = []
     errors: list[str] = []
     for program in programs:
-        done, failed = json.loads(program.communicate(timeout=4 * PATIENCE)[0])
-        errors += failed
-        for number, chosen, now, result, began, ended in done:
-            before = tuple(map(tuple, result))
-            history.append(Appended(number, tuple(chosen), now, before, began, ended))
+        done, failed_value = json.loads(program.communicate(timeout=4 * PATIENCE)[0])
+        errors += failed_value
+        for number, chosen_value, now, result, start_time, ended_value in done:
+            previous_values = tuple(map(tuple, result))
+            history.append(
+                Appended(number, tuple(chosen_value), now, previous_values, start_time, ended_value)
+            )
 
     logs = {key: log or () for key, log in zip(keys, values(sql_store, *keys), strict=True)}
 
@@ -80,9 +82,9 @@ def test_a_process_that_dies_in_a_transaction_holds_nobody_up(
 def test_connections_that_are_cut_under_load_lose_nothing(lab: Lab) -> None:
     """While the server cuts connections, every confirmed write is stored exactly once."""
     store, keys = lab.plain(connections=4), [a_key(), a_key()]
-    answered: list[int] = []
-    other: list[BaseException] = []
-    over = threading.Event()
+    answered_numbers: list[int] = []
+    other_errors: list[BaseException] = []
+    end_event = threading.Event()
 
     def work(thread: int) -> None:
         for number in range(thread * 200, thread * 200 + 200):
@@ -91,11 +93,11 @@ def test_connections_that_are_cut_under_load_lose_nothing(lab: Lab) -> None:
             except StorageUnavailable:
                 continue
             except BaseException as error:  # noqa: BLE001 - it is looked at
-                other.append(error)
-            answered.append(number)
+                other_errors.append(error)
+            answered_numbers.append(number)
 
     def cut() -> None:
-        while not over.wait(0.05):
+        while not end_event.wait(0.05):
             lab.terminate()
 
     threads = [threading.Thread(target=work, args=(thread,)) for thread in range(4)]
@@ -104,11 +106,11 @@ def test_connections_that_are_cut_under_load_lose_nothing(lab: Lab) -> None:
         thread.start()
     for thread in threads:
         thread.join(4 * PATIENCE)
-    over.set()
+    end_event.set()
     cutter.join(PATIENCE)
 
     first, second = (log or () for log in values(lab.plain(), *keys))
-    assert [] == other
+    assert [] == other_errors
     assert len(set(second)) == len(second)
-    assert set(answered) <= set(second)
+    assert set(answered_numbers) <= set(second)
     assert [number for number in second if not number % 2] == list(first)

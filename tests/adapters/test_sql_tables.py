@@ -83,15 +83,17 @@ def test_housekeeping_uses_the_index(lab: Lab) -> None:
     recorder: list[bytes] = []
     with Proxy(lab.url, recorder.append) as proxy:
         lab.plain(proxy.url).housekeep(limit=7)
-    sent = b"".join(recorder)
+    sent_bytes = b"".join(recorder)
     if lab.kind == "postgresql":
-        statement = sent[sent.index(b"DELETE") :].partition(b"\0")[0].decode()
+        statement = sent_bytes[sent_bytes.index(b"DELETE") :].partition(b"\0")[0].decode()
         plan = lab.run(f"EXPLAIN {statement.replace('$1', '7')}", before="SET enable_seqscan = off")
         assert any("Index Cond: (expires <=" in line for (line,) in plan)
     else:
-        statement = sent[sent.index(b"SELECT id FROM") :].partition(b"LOCKED")[0].decode()
-        ((_, _, _, how, _, index, *_),) = lab.run(f"EXPLAIN {statement} LOCKED")
-        assert ("range", f"{lab.table}_expires") == (how, index)
+        statement = (
+            sent_bytes[sent_bytes.index(b"SELECT id FROM") :].partition(b"LOCKED")[0].decode()
+        )
+        ((_, _, _, chosen_value, _, index, *_),) = lab.run(f"EXPLAIN {statement} LOCKED")
+        assert ("range", f"{lab.table}_expires") == (chosen_value, index)
 
 
 def test_housekeeping_takes_several_batches(lab: Lab) -> None:
@@ -112,14 +114,14 @@ def test_a_hot_row_moves_in_no_index(lab: Lab, sql_store: SqlStorage) -> None:
     key = a_key()
     at = f"SELECT expires FROM {lab.table} WHERE name = :name"
     sql_store.execute(Append(1, key))
-    ((before,),) = lab.run(at, name=key)
+    ((previous_value,),) = lab.run(at, name=key)
     for number in range(20):
         sql_store.execute(Append(number, key))
     now, _ = sql_store.execute(Look(key))
-    ((after,),) = lab.run(at, name=key)
+    ((later_value,),) = lab.run(at, name=key)
 
-    assert before == after
-    assert now + DAY <= after <= now + DAY + HOUR
+    assert previous_value == later_value
+    assert now + DAY <= later_value <= now + DAY + HOUR
 
 
 # --- durability ------------------------------------------------------------------
@@ -146,14 +148,14 @@ def _written(lab: Lab, which: str) -> int:
 @pytest.mark.parametrize("durable", [True, False])
 def test_only_durable_commands_wait_for_the_disk(*, durable: bool) -> None:
     """Waiting for the disk is a separate transaction for durable commands."""
-    sent: list[bytes] = []
-    with labs("postgresql") as lab, Proxy(lab.url, sent.append) as proxy:
+    sent_chunks: list[bytes] = []
+    with labs("postgresql") as lab, Proxy(lab.url, sent_chunks.append) as proxy:
         store, key = lab.plain(proxy.url), a_key()
         store.execute(Append(1, key, durable=durable))
 
         store.execute(Append(2, key, durable=durable))
 
-    assert durable is (b"moorage_flush\0" in b"".join(sent))
+    assert durable is (b"moorage_flush\0" in b"".join(sent_chunks))
 
 
 def test_durable_reads_are_on_the_disk() -> None:
@@ -331,9 +333,9 @@ def test_tables_that_are_dropped_in_use_are_an_outage(lab: Lab) -> None:
     try:
         store.execute(Append(1, "a"))
         _drop(lab, prefix)
-        with pytest.raises(StorageUnavailable, match="no usable table") as caught:
+        with pytest.raises(StorageUnavailable, match="no usable table") as excinfo:
             store.execute(Append(2, "a"))
-        assert "Run `migrate()`" in str(caught.value.remedy)
+        assert "Run `migrate()`" in str(excinfo.value.remedy)
         store.migrate()
         store.execute(Append(3, "a"))
         assert ((3,),) == values(store, "a")
@@ -434,9 +436,9 @@ def test_a_limit_of_the_server_means_that_it_is_slow(lab: Lab, code: int, words:
     store.execute(Append(1, "a"))
     _refuse(lab, f"{prefix}states", number)
     try:
-        with pytest.raises(StorageUnavailable, match=words) as caught:
+        with pytest.raises(StorageUnavailable, match=words) as excinfo:
             store.execute(Append(2, "a"), PATIENCE)
-        assert caught.value.slow
+        assert excinfo.value.slow
     finally:
         _drop(lab, prefix)
         if lab.kind == "postgresql":
@@ -450,10 +452,10 @@ def _refuse(lab: Lab, table: str, number: object) -> None:
             f"CREATE FUNCTION {table}_no() RETURNS trigger LANGUAGE plpgsql AS "
             f"$$ BEGIN RAISE EXCEPTION 'secret' USING ERRCODE = '{number}'; END $$"
         )
-        what = f"EXECUTE FUNCTION {table}_no()"
+        description = f"EXECUTE FUNCTION {table}_no()"
     else:
-        what = f"SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = {number}, MESSAGE_TEXT = 'secret'"
-    lab.run(f"CREATE TRIGGER {table}_no BEFORE UPDATE ON {table} FOR EACH ROW {what}")
+        description = f"SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = {number}, MESSAGE_TEXT = 'secret'"
+    lab.run(f"CREATE TRIGGER {table}_no BEFORE UPDATE ON {table} FOR EACH ROW {description}")
 
 
 def test_a_state_of_many_megabytes_is_stored(lab: Lab) -> None:
@@ -501,9 +503,9 @@ def test_foreign_rows_are_refused(lab: Lab, sql_store: SqlStorage) -> None:
     lab.run(f"UPDATE {lab.table} SET state = {stranger} WHERE name = '{key}'")
 
     for _ in range(2):
-        with pytest.raises(StateUnavailable, match="cannot be read") as caught:
+        with pytest.raises(StateUnavailable, match="cannot be read") as excinfo:
             sql_store.execute(Append(2, a_key(), key))
-        assert key == caught.value.key
+        assert key == excinfo.value.key
 
 
 # --- what is given ---------------------------------------------------------------

@@ -31,19 +31,19 @@ EACH_WAY = pytest.mark.parametrize("wait", [by_poll, by_select, by_loop])
 @pytest.fixture
 def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
     """A socket, and its other end."""
-    here, there = socket.socketpair()
-    with here, there:
-        yield here, there
+    local_socket, stored_socket = socket.socketpair()
+    with local_socket, stored_socket:
+        yield local_socket, stored_socket
 
 
 @EACH_WAY
 def test_arrived_bytes_end_the_wait(wait: Wait, ends: tuple[socket.socket, socket.socket]) -> None:
     """Waiting ends when there are bytes to read, for writers too."""
-    here, there = ends
-    there.send(b"x")
+    local_socket, stored_socket = ends
+    stored_socket.send(b"x")
 
-    for writing in (False, True):
-        asyncio.run(wait(here.fileno(), monotonic() + 20, writing=writing))
+    for is_writing in (False, True):
+        asyncio.run(wait(local_socket.fileno(), monotonic() + 20, writing=is_writing))
 
 
 @EACH_WAY
@@ -57,9 +57,9 @@ def test_writable_socket_does_not_wait(
 @EACH_WAY
 def test_wait_ends_at_the_deadline(wait: Wait, ends: tuple[socket.socket, socket.socket]) -> None:
     """A wait ends at its deadline, or at once if that is over."""
-    for until in (monotonic() - 1, monotonic() + 0.01):
+    for end_time in (monotonic() - 1, monotonic() + 0.01):
         with pytest.raises(TimeoutError):
-            asyncio.run(wait(ends[0].fileno(), until, writing=False))
+            asyncio.run(wait(ends[0].fileno(), end_time, writing=False))
 
 
 def test_the_plain_mode_never_suspends() -> None:
@@ -132,10 +132,10 @@ def test_new_connection_without_time_is_kept() -> None:
     link = _link({"SELECT": ([(VERSION, 0, VERSION + 1)], 0)})
     engine = _engine(OneLink(link))
 
-    with pytest.raises(StorageUnavailable, match="late") as caught:
+    with pytest.raises(StorageUnavailable, match="late") as excinfo:
         run_now(Combiner(cast("Any", engine), _nobody).execute(Look("a"), 0.0))
 
-    assert caught.value.slow
+    assert excinfo.value.slow
     assert [link] == engine._pools[None].idle  # noqa: SLF001 - nobody could tell
 
 
@@ -157,14 +157,16 @@ def test_unrepeatable_operation_with_an_unknown_outcome_is_reported() -> None:
 def test_answer_committed_for_an_interrupted_caller_is_returned() -> None:
     """A grant is returned if its caller is interrupted just before it gets the answer."""
     link = _link({"SELECT": ([(VERSION, 0, VERSION + 1)], 0), "(SELECT": ([(None, None, 7)], 0)})
-    returned: list[Any] = []
-    combiner = Combiner(_engine(InterruptingRuntime(link)), lambda *grant: returned.append(grant))
+    returned_values: list[Any] = []
+    combiner = Combiner(
+        _engine(InterruptingRuntime(link)), lambda *grant: returned_values.append(grant)
+    )
     command = Look("a")
 
     with pytest.raises(KeyboardInterrupt):
         run_now(combiner.execute(command, 20.0))
 
-    assert [(command, (7, (None,)))] == returned
+    assert [(command, (7, (None,)))] == returned_values
 
 
 def test_command_that_is_refused_at_its_commit_fails_without_an_unknown_outcome() -> None:
@@ -289,20 +291,20 @@ def test_the_victim_of_a_deadlock_may_try_again() -> None:
     """A deadlock is rolled back, so that nothing was executed."""
     link = _link({"DELETE": ServerError(1213, "Deadlock"), "SELECT": ([(b"",)], 1)})
 
-    with pytest.raises(NotDone, match="deadlock") as caught:
+    with pytest.raises(NotDone, match="deadlock") as excinfo:
         run_now(link.forget(1, 0))
 
-    assert (True, False, True) == (caught.value.again, caught.value.lost, link.ready)
+    assert (True, False, True) == (excinfo.value.again, excinfo.value.lost, link.ready)
 
 
 def test_lock_wait_timeout_is_not_retried() -> None:
     """MySQL's lock wait timeout is not retried once the time is over."""
     link = _link({"DELETE": ServerError(1205, "Lock wait timeout"), "SELECT": ([(b"",)], 1)})
 
-    with pytest.raises(NotDone, match="too long") as caught:
+    with pytest.raises(NotDone, match="too long") as excinfo:
         run_now(link.forget(1, 0))
 
-    assert (False, False, True) == (caught.value.again, caught.value.lost, link.ready)
+    assert (False, False, True) == (excinfo.value.again, excinfo.value.lost, link.ready)
 
 
 def test_a_cluster_that_refuses_a_commit_has_not_executed_it() -> None:
@@ -352,12 +354,12 @@ def test_empty_rows_may_be_inserted_again() -> None:
 
 def test_a_reply_is_not_read_after_its_time(ends: tuple[socket.socket, socket.socket]) -> None:
     """Arrived bytes are left unread once the reader's time is over."""
-    here, there = ends
-    there.send(b"x")
+    local_socket, stored_socket = ends
+    stored_socket.send(b"x")
 
     class Connection:
-        _sock = here
-        _rfile = here.makefile("rb")
+        _sock = local_socket
+        _rfile = local_socket.makefile("rb")
 
     connection = Connection()  # it closes the reader with itself
     reader = _TimedReader(connection)

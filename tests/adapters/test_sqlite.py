@@ -55,15 +55,15 @@ def _store(path: Path) -> Iterator[SqliteStorage]:
 @pytest.fixture(name="stores")
 def _stores(tmp_path: Path) -> Iterator[Callable[..., SqliteStorage]]:
     """A maker of stores, each with its own file."""
-    made: list[SqliteStorage] = []
+    storages: list[SqliteStorage] = []
     numbers = count()
 
     def make(**options: Any) -> SqliteStorage:
-        made.append(SqliteStorage(tmp_path / f"{next(numbers)}.db", timeout=20, **options))
-        return made[-1]
+        storages.append(SqliteStorage(tmp_path / f"{next(numbers)}.db", timeout=20, **options))
+        return storages[-1]
 
     yield make
-    for store in made:
+    for store in storages:
         store.close()
 
 
@@ -111,9 +111,9 @@ def test_two_stores_share_a_file(path: Path, store: SqliteStorage) -> None:
     """One store reads what another wrote, in either mode."""
 
     async def read() -> States:
-        async with AsyncSqliteStorage(path) as other:
-            await other.execute(Put("theirs", "b"))
-            return await other.execute(Look("a"))
+        async with AsyncSqliteStorage(path) as other_storage:
+            await other_storage.execute(Put("theirs", "b"))
+            return await other_storage.execute(Look("a"))
 
     store.execute(Put("mine", "a"))
     (state,) = asyncio.run(read())
@@ -142,13 +142,16 @@ def test_unchanged_states_are_not_written(path: Path, store: SqliteStorage) -> N
     """A command that changes nothing does not write to the file."""
     store.execute(Put("old", "a"))
     other = Other(path)
-    before = other.ask("PRAGMA data_version")
+    previous_value = other.ask("PRAGMA data_version")
 
     store.execute(Look("a", "b"))
-    unchanged = other.ask("PRAGMA data_version")
+    unchanged_value = other.ask("PRAGMA data_version")
     store.execute(Put("new", "a"))
 
-    assert (before, False) == (unchanged, unchanged == other.ask("PRAGMA data_version"))
+    assert (previous_value, False) == (
+        unchanged_value,
+        unchanged_value == other.ask("PRAGMA data_version"),
+    )
     other.connection.close()
 
 
@@ -176,9 +179,9 @@ def test_foreign_values_are_refused(path: Path, store: SqliteStorage) -> None:
     other = Other(path)
     other.connection.execute("UPDATE state SET value = x'ff00'")
 
-    with pytest.raises(StateUnavailable, match="cannot be read") as caught:
+    with pytest.raises(StateUnavailable, match="cannot be read") as excinfo:
         store.execute(Put(2, "b", "a"))
-    assert "a" == caught.value.key
+    assert "a" == excinfo.value.key
 
     other.connection.execute("UPDATE state SET value = 'text'")
     with pytest.raises(StorageUnavailable, match="cannot be read"):
@@ -223,7 +226,7 @@ def test_close_does_not_wait_for_commands(store: SqliteStorage) -> None:
 
 def test_few_connections_are_kept(store: SqliteStorage) -> None:
     """The connections of a rush are closed afterwards."""
-    together = threading.Barrier(12)
+    joint_barrier = threading.Barrier(12)
 
     class Meeting(Last):
         """Meets the others when it has a connection, and no lock yet."""
@@ -236,7 +239,7 @@ def test_few_connections_are_kept(store: SqliteStorage) -> None:
         def durable(self) -> bool:  # type: ignore[override]  # asked for before the lock is
             if not self._met:
                 self._met = True
-                together.wait(20)
+                joint_barrier.wait(20)
             return False
 
     store.execute(Put("old", "a"))
@@ -251,10 +254,13 @@ def test_few_connections_are_kept(store: SqliteStorage) -> None:
 
 def test_shows_where_it_is_and_promises_to_last(path: Path) -> None:
     """The `repr` of a store shows its file and its durability."""
-    plain, awaited = SqliteStorage(path), AsyncSqliteStorage(path)
+    plain_storage, async_storage = SqliteStorage(path), AsyncSqliteStorage(path)
 
-    assert (f"SqliteStorage({str(path)!r})", True) == (repr(plain), plain.durable)
-    assert (f"AsyncSqliteStorage({str(path)!r})", True) == (repr(awaited), awaited.durable)
+    assert (f"SqliteStorage({str(path)!r})", True) == (repr(plain_storage), plain_storage.durable)
+    assert (f"AsyncSqliteStorage({str(path)!r})", True) == (
+        repr(async_storage),
+        async_storage.durable,
+    )
 
 
 @pytest.mark.parametrize("path", ["", ":memory:", "a\0b", None, 7])
@@ -308,9 +314,13 @@ def test_call_goes_on_beside_a_limit_of_another_layout(path: Path) -> None:
     service = Service("vat", limits=limit, circuit=None, max_limit_wait=0)
     with SqliteStorage(path) as store, ConnectorManager([service], state=store) as manager:
         manager.run("vat", lambda: 1)
-        with sqlite3.connect(path) as other:
-            (key,) = [key for (key,) in other.execute("SELECT key FROM state") if "limit" in key]
-        other.close()
+        with sqlite3.connect(path) as other_connection:
+            (key,) = [
+                key
+                for (key,) in other_connection.execute("SELECT key FROM state")
+                if "limit" in key
+            ]
+        other_connection.close()
         store.execute(Put("of another layout", key))
         assert 1 == manager.run("vat", lambda: 1)
         assert 1 == manager.run("vat", lambda: 1)

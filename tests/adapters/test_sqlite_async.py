@@ -324,9 +324,9 @@ def test_a_file_does_not_grow_without_end(path: Path, monkeypatch: pytest.Monkey
 
 def test_grant_of_a_cancelled_task_is_given_back(path: Path) -> None:
     """The grant of a task that is cancelled before or after its answer is returned."""
-    waits = run(path, lambda store: waits_of_the_next(store, range(4)))
-    assert [] != waits
-    assert max(waits) <= SECOND
+    waiting_value = run(path, lambda store: waits_of_the_next(store, range(4)))
+    assert [] != waiting_value
+    assert max(waiting_value) <= SECOND
 
 
 def limited(key: str, claimed: tuple[str, int, str] | None = None) -> Admission:
@@ -339,12 +339,12 @@ def test_grant_of_a_task_cancelled_while_a_thread_decides_is_given_back(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first command of a store is run in a thread, which does not end with its caller."""
-    with SqliteStorage(path) as before:
-        before.execute(limited("limit"))
-    begun, retry = threading.Event(), engine.Engine.retry
+    with SqliteStorage(path) as previous_storage:
+        previous_storage.execute(limited("limit"))
+    start_event, retry = threading.Event(), engine.Engine.retry
 
     def noted(self: engine.Engine, command: Any, until: float) -> Any:
-        begun.set()
+        start_event.set()
         return retry(self, command, until)
 
     monkeypatch.setattr(engine.Engine, "retry", noted)
@@ -353,7 +353,7 @@ def test_grant_of_a_task_cancelled_while_a_thread_decides_is_given_back(
         async with AsyncSqliteStorage(path, timeout=20) as store:
             with Other(path):
                 task = asyncio.create_task(store.execute(limited("limit")))
-                while not begun.is_set():  # noqa: ASYNC110 - a thread tells
+                while not start_event.is_set():  # noqa: ASYNC110 - a thread tells
                     await asyncio.sleep(0)
                 task.cancel()
                 await asyncio.wait([task])
@@ -370,13 +370,13 @@ def test_command_of_a_cancelled_task_that_no_thread_began_is_not_run(path: Path)
 
     async def use() -> bool:
         async with AsyncSqliteStorage(path, timeout=20) as store:
-            busy = [store._pool().submit(may.wait) for _ in range(4)]  # noqa: SLF001 - as large answers keep them
+            busy_futures = [store._pool().submit(may.wait) for _ in range(4)]  # noqa: SLF001 - as large answers keep them
             task = asyncio.create_task(store.execute(Put("new", "a")))
             await asyncio.sleep(0)
             task.cancel()
             await asyncio.wait([task])
             may.set()
-            await asyncio.gather(*map(asyncio.wrap_future, busy))
+            await asyncio.gather(*map(asyncio.wrap_future, busy_futures))
             return task.cancelled()
 
     assert asyncio.run(use())
@@ -387,10 +387,10 @@ def test_grant_of_a_task_cancelled_while_its_claim_goes_to_the_disk_is_given_bac
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A claim that is marked as sent waits for the disk; who leaves meanwhile leaves the queue."""
-    may, begun = threading.Event(), threading.Event()
+    may, start_event = threading.Event(), threading.Event()
 
     def slow(_: int) -> None:
-        begun.set()
+        start_event.set()
         assert may.wait(20)
 
     async def use(store: AsyncSqliteStorage) -> int:
@@ -398,7 +398,7 @@ def test_grant_of_a_task_cancelled_while_its_claim_goes_to_the_disk_is_given_bac
         await store.execute(limited("limit"))
         monkeypatch.setattr(_sqlite_flush, "flush_data", slow)
         task = asyncio.create_task(store.execute(limited("limit", ("key", fence, "vendor"))))
-        while not begun.is_set():  # noqa: ASYNC110 - a thread tells
+        while not start_event.is_set():  # noqa: ASYNC110 - a thread tells
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])

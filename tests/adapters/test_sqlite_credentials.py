@@ -114,11 +114,11 @@ def test_a_row_belongs_to_its_owner(path: Path) -> None:
 def test_wrong_key_is_reported(path: Path) -> None:
     """With another key the error says so, instead of "not found"."""
     SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, OLD)
-    other = SqliteCredentialProvider(path, AesGcmCipher(generate_keys()))
+    other_provider = SqliteCredentialProvider(path, AesGcmCipher(generate_keys()))
 
-    assert other.has(*OWNER)
+    assert other_provider.has(*OWNER)
     with pytest.raises(ConfigurationError, match="than the one in the ring"):
-        other.get(*OWNER)
+        other_provider.get(*OWNER)
 
 
 EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
@@ -135,17 +135,20 @@ def resealed(path: Path, *, awaited: bool, **options: Any) -> int:
 @pytest.mark.parametrize("batch", [1, 2, 3, 100])
 def test_all_rows_are_reencrypted(path: Path, batch: int, awaited: bool) -> None:
     """With any batch size each row is encrypted with the new key once."""
-    older, newer = SqliteCredentialProvider(path, CIPHER), SqliteCredentialProvider(path, NEWER)
+    older_provider, newer_provider = (
+        SqliteCredentialProvider(path, CIPHER),
+        SqliteCredentialProvider(path, NEWER),
+    )
     assert 0 == resealed(path, awaited=awaited, batch=batch)
     for number in range(7):
-        provider = newer if number == 3 else older
+        provider = newer_provider if number == 3 else older_provider
         provider.rotate("stripe", f"{number}", Credentials.bearer(f"token-{number}"))
 
     assert 6 == resealed(path, awaited=awaited, batch=batch)
-    assert {2} == {sealed_with(sealed) for sealed in rows(path).values()}
+    assert {2} == {sealed_with(sealed_bytes) for sealed_bytes in rows(path).values()}
     assert 0 == resealed(path, awaited=awaited, batch=batch)
     for number in range(7):
-        assert Credentials.bearer(f"token-{number}") == newer.get("stripe", f"{number}")
+        assert Credentials.bearer(f"token-{number}") == newer_provider.get("stripe", f"{number}")
 
 
 def test_unreadable_rows_do_not_stop_reencryption(path: Path) -> None:
@@ -154,12 +157,14 @@ def test_unreadable_rows_do_not_stop_reencryption(path: Path) -> None:
     for tenant in ("a", "b", "c", "d"):
         provider.rotate("stripe", tenant, OLD)
     for tenant in ("b", "c"):
-        broken = about(tenant, "stripe", "credential")
-        run(path, "UPDATE credential SET sealed = ? WHERE about = ?", b"mrg", broken)
+        broken_bytes = about(tenant, "stripe", "credential")
+        run(path, "UPDATE credential SET sealed = ? WHERE about = ?", b"mrg", broken_bytes)
 
     with pytest.raises(InvalidData, match="cut off"):
         resealed(path, awaited=False, batch=1)
-    versions = [sealed_with(sealed) for sealed in rows(path).values() if sealed != b"mrg"]
+    versions = [
+        sealed_with(sealed_bytes) for sealed_bytes in rows(path).values() if sealed_bytes != b"mrg"
+    ]
     assert [2, 2] == versions
 
 
@@ -183,26 +188,26 @@ def test_reencryption_keeps_concurrent_writes(path: Path) -> None:
     """A credential rotated during its re-encryption is not undone."""
     provider = SqliteCredentialProvider(path, CIPHER)
     provider.rotate(*OWNER, OLD)
-    slow: Any = Slow(lambda: provider.rotate(*OWNER, NEW))
+    slow_value: Any = Slow(lambda: provider.rotate(*OWNER, NEW))
 
-    assert 0 == SqliteCredentialProvider(path, slow).reseal()
+    assert 0 == SqliteCredentialProvider(path, slow_value).reseal()
     assert NEW == provider.get(*OWNER)
 
 
 def test_reads_continue_during_reencryption(path: Path) -> None:
     """During re-encryption, processes with both keys read all the time."""
     ring_with_both = SqliteCredentialProvider(path, NEWER)
-    older = SqliteCredentialProvider(path, CIPHER)
+    older_provider = SqliteCredentialProvider(path, CIPHER)
     for number in range(30):
-        older.rotate("stripe", f"{number}", OLD)
-    reading, done, wrong = Event(), Event(), list[object]()
+        older_provider.rotate("stripe", f"{number}", OLD)
+    reading, finished_event, wrong_values = Event(), Event(), list[object]()
 
     def read() -> None:
-        while not done.is_set():
+        while not finished_event.is_set():
             for number in range(30):
                 result = ring_with_both.get("stripe", f"{number}")
                 if result != OLD:
-                    wrong.append(result)
+                    wrong_values.append(result)
                 reading.set()
 
     reader = Thread(target=read)
@@ -211,9 +216,9 @@ def test_reads_continue_during_reencryption(path: Path) -> None:
     try:
         assert 30 == resealed(path, awaited=False, batch=3)
     finally:
-        done.set()
+        finished_event.set()
         reader.join()
-    assert [] == wrong
+    assert [] == wrong_values
 
 
 def test_renewal_during_reencryption(path: Path) -> None:
@@ -232,19 +237,19 @@ def test_renewal_during_reencryption(path: Path) -> None:
 
 def test_overtaken_renewal_is_discarded(path: Path) -> None:
     """A credential stored meanwhile by another process is kept."""
-    other = SqliteCredentialProvider(path, NEWER)
+    other_provider = SqliteCredentialProvider(path, NEWER)
 
     def renew(*_: object) -> Credentials:
-        other.rotate(*OWNER, OTHER)
+        other_provider.rotate(*OWNER, OTHER)
         return NEW
 
-    other.rotate(*OWNER, OLD)
+    other_provider.rotate(*OWNER, OLD)
     assert OTHER == SqliteCredentialProvider(path, NEWER, renew=renew).refresh(*OWNER, OLD)
 
-    other.rotate(*OWNER, OLD)
-    slow: Any = Slow(lambda: other.rotate(*OWNER, OTHER))
-    late = SqliteCredentialProvider(path, slow, renew=lambda *_: NEW)
-    assert OTHER == late.refresh(*OWNER, OLD)
+    other_provider.rotate(*OWNER, OLD)
+    slow_value: Any = Slow(lambda: other_provider.rotate(*OWNER, OTHER))
+    late_provider = SqliteCredentialProvider(path, slow_value, renew=lambda *_: NEW)
+    assert OTHER == late_provider.refresh(*OWNER, OLD)
 
 
 def test_a_renewal_that_cannot_be_kept_has_failed(path: Path) -> None:
@@ -258,9 +263,9 @@ def test_a_renewal_that_cannot_be_kept_has_failed(path: Path) -> None:
     provider = SqliteCredentialProvider(path, CIPHER, renew=renew)
     provider.rotate(*OWNER, OLD)
 
-    with pytest.raises(CredentialRefreshFailed, match="failed with StorageUnavailable") as caught:
+    with pytest.raises(CredentialRefreshFailed, match="failed with StorageUnavailable") as excinfo:
         provider.refresh(*OWNER, OLD)
-    assert caught.value.retryable
+    assert excinfo.value.retryable
 
 
 def test_a_file_that_cannot_be_reached(tmp_path: Path) -> None:
@@ -286,10 +291,10 @@ def test_reading_keeps_a_writers_lock(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as link:
         link.execute("BEGIN IMMEDIATE")
         assert OLD == provider.get(*OWNER)
-        other = subprocess.run(
+        other_process = subprocess.run(
             [sys.executable, "-c", WRITING, path], check=False, capture_output=True, text=True
         )
-    assert "database is locked" in other.stderr
+    assert "database is locked" in other_process.stderr
 
 
 def test_a_file_may_be_elsewhere(path: Path, tmp_path: Path) -> None:
@@ -324,11 +329,11 @@ def test_concurrently_created_file_is_kept(path: Path, monkeypatch: pytest.Monke
 def test_another_programs_database_is_left_alone(path: Path, statement: str) -> None:
     """A file of another program is refused and not changed."""
     run(path, statement)
-    before = path.read_bytes()
+    previous_bytes = path.read_bytes()
 
     with pytest.raises(ConfigurationError, match="another database"):
         SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, OLD)
-    assert before == path.read_bytes()
+    assert previous_bytes == path.read_bytes()
 
 
 def test_file_created_just_before_is_used(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,12 +341,12 @@ def test_file_created_just_before_is_used(path: Path, monkeypatch: pytest.Monkey
     from moorage.adapters.sealed import _file as module  # noqa: PLC0415 - patched
 
     look: Any = module._file_identity  # noqa: SLF001 - where the other one is quicker
-    looks = list[tuple[int, int]]()
+    looks_numbers = list[tuple[int, int]]()
 
     def overtaken(link: sqlite3.Connection) -> tuple[int, int]:
         result: tuple[int, int] = look(link)
-        looks.append(result)
-        if len(looks) == 1:
+        looks_numbers.append(result)
+        if len(looks_numbers) == 1:
             SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, OLD)
         return result
 
@@ -362,10 +367,10 @@ def test_options_are_checked(path: Path) -> None:
 def test_owners_are_listed_and_deleted(tmp_path: Path, *, awaited: bool) -> None:
     """Owners are listed without decrypting, and deleted credentials are gone."""
     path = tmp_path / "credentials.db"
-    plain = SqliteCredentialProvider(path, CIPHER)
-    provider: Any = AsyncSqliteCredentialProvider(path, CIPHER) if awaited else plain
-    plain.rotate("stripe", "acme", OLD)
-    plain.rotate("stripe", None, OTHER)
+    plain_provider = SqliteCredentialProvider(path, CIPHER)
+    provider: Any = AsyncSqliteCredentialProvider(path, CIPHER) if awaited else plain_provider
+    plain_provider.rotate("stripe", "acme", OLD)
+    plain_provider.rotate("stripe", None, OTHER)
 
     def ask(verb: Any, *value: object) -> Any:
         return asyncio.run(verb(*value)) if awaited else verb(*value)

@@ -80,9 +80,9 @@ def test_a_link_leads_to_the_file(tmp_path: Path) -> None:
     with SqliteStorage(tmp_path / "state.db") as store:
         store.execute(Put("there", "a"))
         (tmp_path / "link.db").symlink_to(tmp_path / "state.db")
-        with SqliteStorage(tmp_path / "link.db") as other:
-            other.execute(Last("linked", "b"))
-            assert ["there", "linked"] == values(other, "a", "b") == values(store, "a", "b")
+        with SqliteStorage(tmp_path / "link.db") as other_storage:
+            other_storage.execute(Last("linked", "b"))
+            assert ["there", "linked"] == values(other_storage, "a", "b") == values(store, "a", "b")
 
 
 def test_a_relative_path_stays_where_it_was(
@@ -164,8 +164,8 @@ def test_old_journals_are_not_taken_for_those_of_a_new_file(
     path: Path, store: SqliteStorage
 ) -> None:
     """The journal of a deleted file is never used for a new one."""
-    with SqliteStorage(path) as old:
-        old.execute(Put("old", "a"))
+    with SqliteStorage(path) as old_storage:
+        old_storage.execute(Put("old", "a"))
         for name in ("state.db-wal", "state.db-shm"):
             shutil.copy(path.with_name(name), path.with_name(f"{name}.kept"))
     path.unlink()
@@ -213,13 +213,13 @@ def test_another_programs_database_is_left_alone(path: Path, store: SqliteStorag
     other = Other(path)
     other.connection.execute("CREATE TABLE invoices (number)")
     other.connection.close()
-    before = path.read_bytes()
+    previous_bytes = path.read_bytes()
 
-    with pytest.raises(ConfigurationError, match="another program's") as caught:
+    with pytest.raises(ConfigurationError, match="another program's") as excinfo:
         store.execute(Look("a"))
 
-    assert "separate file" in caught.value.remedy
-    assert before == path.read_bytes()
+    assert "separate file" in excinfo.value.remedy
+    assert previous_bytes == path.read_bytes()
 
 
 def test_a_newer_schema_is_left_alone(path: Path) -> None:
@@ -231,17 +231,17 @@ def test_a_newer_schema_is_left_alone(path: Path) -> None:
     other.connection.close()
 
     with SqliteStorage(path) as store:
-        with pytest.raises(ConfigurationError, match="version 99") as caught:
+        with pytest.raises(ConfigurationError, match="version 99") as excinfo:
             store.execute(Look("a"))
-        assert "Upgrade" in caught.value.remedy
+        assert "Upgrade" in excinfo.value.remedy
 
 
 def test_an_older_schema_is_brought_up_to_date(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A new release migrates an old file, and finds its states."""
-    with SqliteStorage(path) as old:
-        old.execute(Put("old", "a"))
-    newer = (*files.MIGRATIONS, ("CREATE TABLE more (what)",))
-    monkeypatch.setattr(files, "MIGRATIONS", newer)
+    with SqliteStorage(path) as old_storage:
+        old_storage.execute(Put("old", "a"))
+    newer_texts = (*files.MIGRATIONS, ("CREATE TABLE more (what)",))
+    monkeypatch.setattr(files, "MIGRATIONS", newer_texts)
 
     with SqliteStorage(path) as store:
         assert ["old"] == values(store, "a")
@@ -255,11 +255,11 @@ def test_a_migration_that_fails_changes_nothing(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All of it is one transaction."""
-    with SqliteStorage(path) as old:
-        old.execute(Put("old", "a"))
-    newer = (*files.MIGRATIONS, ("CREATE TABLE more (what)", "CREATE TABLE more (again)"))
+    with SqliteStorage(path) as old_storage:
+        old_storage.execute(Put("old", "a"))
+    newer_texts = (*files.MIGRATIONS, ("CREATE TABLE more (what)", "CREATE TABLE more (again)"))
     with monkeypatch.context() as patched:
-        patched.setattr(files, "MIGRATIONS", newer)
+        patched.setattr(files, "MIGRATIONS", newer_texts)
         with SqliteStorage(path) as store, pytest.raises(StorageUnavailable):
             store.execute(Look("a"))
 
@@ -274,10 +274,10 @@ def test_foreign_file_is_refused(path: Path, store: SqliteStorage) -> None:
     """A foreign file is left unchanged; moved away, it makes room for a new one."""
     path.write_bytes(b"Dear Sir or Madam, " * 1_000)
 
-    with pytest.raises(StorageUnavailable, match="not a file of moorage") as caught:
+    with pytest.raises(StorageUnavailable, match="not a file of moorage") as excinfo:
         store.execute(Put(1, "a"))
-    assert str(path) in str(caught.value)
-    assert caught.value.__cause__ is None
+    assert str(path) in str(excinfo.value)
+    assert excinfo.value.__cause__ is None
     assert path.read_bytes().startswith(b"Dear Sir")
 
     path.rename(path.with_name("letter"))
@@ -287,9 +287,9 @@ def test_foreign_file_is_refused(path: Path, store: SqliteStorage) -> None:
 
 def test_damaged_file_is_reported(path: Path, store: SqliteStorage) -> None:
     """A damaged file raises an error."""
-    with SqliteStorage(path) as old:
+    with SqliteStorage(path) as old_storage:
         for number in range(200):
-            old.execute(Put("x" * 100, f"key-{number}"))
+            old_storage.execute(Put("x" * 100, f"key-{number}"))
     content = bytearray(path.read_bytes())
     content[files.PAGE :] = os.urandom(len(content) - files.PAGE)
     path.write_bytes(content)
@@ -300,8 +300,8 @@ def test_damaged_file_is_reported(path: Path, store: SqliteStorage) -> None:
 
 def test_read_only_file_is_reported(path: Path, store: SqliteStorage) -> None:
     """A read-only file raises an error, and works once it is writable."""
-    with SqliteStorage(path) as old:
-        old.execute(Put("old", "a"))
+    with SqliteStorage(path) as old_storage:
+        old_storage.execute(Put("old", "a"))
     content = bytearray(path.read_bytes())
     # A file whose format for writing is unknown is read-only, even to the superuser.
     path.write_bytes(bytes([*content[:18], 3, *content[19:]]))
@@ -320,10 +320,10 @@ def test_full_disk_is_reported(path: Path, store: SqliteStorage) -> None:
     pages = link.run("PRAGMA page_count").fetchone()[0]
     link.run(f"PRAGMA max_page_count = {pages}")
 
-    with pytest.raises(StorageUnavailable, match="disk is full") as caught:
+    with pytest.raises(StorageUnavailable, match="disk is full") as excinfo:
         store.execute(Put("x" * 100_000, "a", "b"))
 
-    assert "Free space" in caught.value.remedy
+    assert "Free space" in excinfo.value.remedy
     assert ["old", None] == values(store, "a", "b")
     store.execute(Put("x" * 100_000, "a", "b"))
 
@@ -387,8 +387,8 @@ def test_deleted_file_is_recreated(which: str, path: Path, store: SqliteStorage)
     store.execute(Put("new", "b"))
 
     assert [None, "new"] == values(store, "a", "b")
-    with SqliteStorage(path) as other:
-        assert ["new"] == values(other, "b")
+    with SqliteStorage(path) as other_storage:
+        assert ["new"] == values(other_storage, "b")
 
 
 def test_durable_commands_check_the_file(path: Path, store: SqliteStorage) -> None:
@@ -397,22 +397,22 @@ def test_durable_commands_check_the_file(path: Path, store: SqliteStorage) -> No
     path.rename(path.with_name("backup.db"))
     store.execute(Last("claimed", "claim"))
 
-    with SqliteStorage(path) as other:
-        assert ["claimed"] == values(other, "claim")
+    with SqliteStorage(path) as other_storage:
+        assert ["claimed"] == values(other_storage, "claim")
 
 
 def test_vanished_directory_is_an_outage(tmp_path: Path) -> None:
     """A vanished directory is an outage, which ends when it is back."""
-    home = tmp_path / "home"
-    home.mkdir()
-    with SqliteStorage(home / "state.db", timeout=0.2) as store:
+    home_directory = tmp_path / "home"
+    home_directory.mkdir()
+    with SqliteStorage(home_directory / "state.db", timeout=0.2) as store:
         store.execute(Last("old", "a"))
-        home.rename(tmp_path / "elsewhere")
+        home_directory.rename(tmp_path / "elsewhere")
         for _ in range(2):
             with pytest.raises(StorageUnavailable, match="no such directory"):
                 store.execute(Last("new", "a"))
 
-        (tmp_path / "elsewhere").rename(home)
+        (tmp_path / "elsewhere").rename(home_directory)
         store.execute(Last("new", "b"))
         assert ["old", "new"] == values(store, "a", "b")
 
@@ -446,8 +446,8 @@ def test_a_connection_that_is_lost_is_replaced(store: SqliteStorage) -> None:
 
 def test_missing_clock_table_is_reported(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file without its clock table is refused."""
-    with SqliteStorage(path) as old:
-        old.migrate()
+    with SqliteStorage(path) as old_storage:
+        old_storage.migrate()
     other = Other(path)
     other.connection.execute("DROP TABLE clock")
     other.connection.close()

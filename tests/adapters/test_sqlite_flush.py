@@ -63,11 +63,11 @@ def test_only_claims_wait_for_the_disk(store: SqliteStorage, flushed: list[int])
     service = Service("vat", limits=RateLimitConfig.per_second(9))
     ConnectorManager([service], state=store).run("vat", lambda: None)
     without = len(flushed)
-    claimed = store.execute(claim())
+    claimed_values = store.execute(claim())
     once = len(flushed)
     store.execute(claim())
     again = len(flushed)
-    store.execute(complete("claim", claimed.fence, b"paid", ttl=DAY))
+    store.execute(complete("claim", claimed_values.fence, b"paid", ttl=DAY))
 
     assert (0, 1, 1, 2) == (without, once, again, len(flushed))
 
@@ -108,19 +108,21 @@ def test_one_flush_serves_all_waiting_commands(
     from moorage.adapters.state import _sqlite_flush  # noqa: PLC0415 - what it does is replaced
 
     store.execute(Put("old", "a"))
-    flushed, begun, may = [], threading.Event(), threading.Event()
+    flushed, start_event, may = [], threading.Event(), threading.Event()
 
     def slow(file: int) -> None:
         flushed.append(file)
-        begun.set()
+        start_event.set()
         assert may.wait(20)
 
     monkeypatch.setattr(_sqlite_flush, "flush_data", slow)
     first = threading.Thread(target=store.execute, args=[Last(0, "k0")])
     first.start()
-    assert begun.wait(20)
-    others = [threading.Thread(target=store.execute, args=[Last(n, f"k{n}")]) for n in range(1, 9)]
-    for thread in others:
+    assert start_event.wait(20)
+    other_threads = [
+        threading.Thread(target=store.execute, args=[Last(n, f"k{n}")]) for n in range(1, 9)
+    ]
+    for thread in other_threads:
         thread.start()
     while values(store, *[f"k{n}" for n in range(1, 9)]) != [*range(1, 9)]:
         time.sleep(0.001)
@@ -128,7 +130,7 @@ def test_one_flush_serves_all_waiting_commands(
     while "count(11)" != repr(tickets):  # until all of them wait
         time.sleep(0.001)
     may.set()
-    for thread in (first, *others):
+    for thread in (first, *other_threads):
         thread.join(20)
 
     assert 2 == len(flushed)

@@ -64,17 +64,17 @@ def test_fork_waits_for_running_commands(
 
     monkeypatch.setattr(_sqlite_pool, "_PATIENCE", 20)
     store.execute(Put("old", "a"))
-    inside, may = threading.Event(), threading.Event()
+    inner_event, may = threading.Event(), threading.Event()
 
     class Slow(Put):
         def apply(self, states: States, now: int) -> tuple[States, States]:
-            inside.set()
+            inner_event.set()
             may.wait(20)
             return super().apply(states, now)
 
     thread = threading.Thread(target=store.execute, args=[Slow("slow", "a")])
     thread.start()
-    assert inside.wait(20)
+    assert inner_event.wait(20)
     timer = threading.Timer(0.02, may.set)
     timer.start()
 

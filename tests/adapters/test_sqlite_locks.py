@@ -63,11 +63,11 @@ def test_a_lock_that_is_kept_is_not_waited_for_for_ever(path: Path) -> None:
         store.execute(Put("old", "a"))
         with Other(path):
             for attempt in (partial(store.execute, Put("new", "a")), store.housekeep):
-                with pytest.raises(StorageUnavailable, match="held the lock") as caught:
+                with pytest.raises(StorageUnavailable, match="held the lock") as excinfo:
                     attempt()
-                assert "fuser" in caught.value.remedy
-                assert StorageUnavailable is type(caught.value)
-                assert caught.value.__cause__ is None
+                assert "fuser" in excinfo.value.remedy
+                assert StorageUnavailable is type(excinfo.value)
+                assert excinfo.value.__cause__ is None
 
         store.execute(Put("new", "a"))
         assert ["new"] == values(store, "a")

@@ -80,11 +80,13 @@ def output_of(worker: subprocess.Popen[str]) -> str:
 
 def test_nothing_is_lost_and_nothing_doubled(path: Path, workers: Workers) -> None:
     """Eight processes that make the file together count in eight threads each."""
-    together = [workers.start("count", 8, 25) for _ in range(8)]
+    joint_processes = [workers.start("count", 8, 25) for _ in range(8)]
 
-    counted = sorted(int(number) for worker in together for number in output_of(worker).split())
+    counted_numbers = sorted(
+        int(number) for worker in joint_processes for number in output_of(worker).split()
+    )
 
-    assert [*range(8 * 8 * 25)] == counted
+    assert [*range(8 * 8 * 25)] == counted_numbers
     with SqliteStorage(path) as store:
         assert [1_600, 1_600] == values(store, "one", "two")
     assert "ok" == Other(path).ask("PRAGMA integrity_check")
@@ -92,7 +94,7 @@ def test_nothing_is_lost_and_nothing_doubled(path: Path, workers: Workers) -> No
 
 def test_killed_process_leaves_whole_commands(path: Path, workers: Workers) -> None:
     """A process killed at any moment leaves each command stored completely or not at all."""
-    chance, others = Random(1), workers.start("go_on")
+    chance, other_process = Random(1), workers.start("go_on")
     for _ in range(12):
         worker = workers.start("go_on")
         assert worker.stdout
@@ -106,7 +108,7 @@ def test_killed_process_leaves_whole_commands(path: Path, workers: Workers) -> N
         assert one == two
         assert isinstance(one, int)
         assert last < one
-    others.kill()
+    other_process.kill()
 
     assert "ok" == Other(path).ask("PRAGMA integrity_check")
 
@@ -138,10 +140,10 @@ def test_the_machine_says_which_boot_this_is(
     assert len(_sqlite_time.boot_id() or "") == (36 if sys.platform == "linux" else 0)
 
     for content in (None, b"", b"\xff"):
-        missing = tmp_path / "boot_id"
+        missing_path = tmp_path / "boot_id"
         if content is not None:
-            missing.write_bytes(content)
-        monkeypatch.setattr(_sqlite_time, "_BOOT", missing)
+            missing_path.write_bytes(content)
+        monkeypatch.setattr(_sqlite_time, "_BOOT", missing_path)
         assert None is _sqlite_time.boot_id()
 
 
@@ -176,30 +178,30 @@ def test_another_boot_is_anchored_anew(
         before = store.execute(Add("time"))[1]
 
     boots(monkeypatch, "second")
-    again = VirtualClock(clock.utc() + watch)
-    after = now(path, again)
-    again.advance(7)
+    repeated_clock = VirtualClock(clock.utc() + watch)
+    after = now(path, repeated_clock)
+    repeated_clock.advance(7)
 
     assert max(watch, timedelta(0)) // timedelta(microseconds=1) == after - before
-    assert 7 * SECOND == now(path, again) - after
+    assert 7 * SECOND == now(path, repeated_clock) - after
 
 
 def test_concurrent_anchors_agree(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that loses the race to anchor the time uses the other's anchor."""
     boots(monkeypatch, "first")
-    slow, fast = VirtualClock(), VirtualClock()
-    fast.step_utc(timedelta(hours=1))
-    now(path, slow)
+    slow_clock, fast_clock = VirtualClock(), VirtualClock()
+    fast_clock.step_utc(timedelta(hours=1))
+    now(path, slow_clock)
     other = Other(path)
     other.connection.execute("DELETE FROM clock")
     times: list[int] = []
 
     def run(statement: str, *values: Any) -> sqlite3.Cursor:
         if statement.startswith("BEGIN"):
-            times.append(now(path, fast))
+            times.append(now(path, fast_clock))
         return other.connection.execute(statement, *values)
 
-    times.append(_sqlite_time.origin(run, "first", slow) // 1_000)
+    times.append(_sqlite_time.origin(run, "first", slow_clock) // 1_000)
 
     assert times[0] == times[1]
     other.connection.close()
@@ -224,7 +226,7 @@ def test_a_machine_that_does_not_tell_its_boots_goes_by_the_wall_clock(
 def test_steps_of_the_wall_clock_change_nothing(step: timedelta, tmp_path: Path) -> None:
     """A watch that is set by an hour opens no circuit and fills no bucket."""
     outcomes: list[list[Any]] = []
-    for number, stepped in enumerate((timedelta(0), step)):
+    for number, stepped_duration in enumerate((timedelta(0), step)):
         clock = VirtualClock()
         service = Service(
             "vat",
@@ -237,7 +239,7 @@ def test_steps_of_the_wall_clock_change_nothing(step: timedelta, tmp_path: Path)
             with SqliteStorage(tmp_path / f"{number}.db", clock=clock) as store:
                 messages.append(store.execute(plan.question.evolve(within=0))[:2])
                 messages.append(store.execute(Look("none")))
-            clock.step_utc(stepped)
+            clock.step_utc(stepped_duration)
             clock.advance(60)
         outcomes.append(messages)
 

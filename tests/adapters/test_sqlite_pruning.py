@@ -82,15 +82,17 @@ def test_a_state_that_is_used_is_not_forgotten(path: Path) -> None:
 
 def test_a_state_that_is_used_costs_the_index_nothing(path: Path, store: SqliteStorage) -> None:
     """While the hour is the same, only the state itself is written."""
-    noted: list[str] = []
+    noted_texts: list[str] = []
     store.execute(Put(0, "a"))
     link = inside(store).idle[-1]
-    link.connection.set_trace_callback(noted.append)
+    link.connection.set_trace_callback(noted_texts.append)
 
     store.execute(Put(1, "a"))
     store.execute(Put(2, "b"))
 
-    assert [False, True] == ["until = " in text for text in noted if text.startswith("INSERT")]
+    assert [False, True] == [
+        "until = " in text for text in noted_texts if text.startswith("INSERT")
+    ]
 
 
 def test_a_file_does_not_grow_without_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,13 +101,13 @@ def test_a_file_does_not_grow_without_end(path: Path, monkeypatch: pytest.Monkey
     clock = VirtualClock()
     with SqliteStorage(path, clock=clock) as store:
         inside(store).writes = 0
-        held = []
+        held_numbers = []
         for number in range(1_000):
             store.execute(Put("dust", f"dust-{number}", quiet=SECOND))
             clock.advance(120)
-            held.append(rows(path) if not number % 100 else 0)
+            held_numbers.append(rows(path) if not number % 100 else 0)
 
-        assert max(held) < 150
+        assert max(held_numbers) < 150
         assert path.with_name("state.db-wal").stat().st_size < 1_000_000
 
 

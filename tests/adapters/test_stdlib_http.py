@@ -111,10 +111,10 @@ def test_conforms_asynchronously_through_a_proxy(check: kit.AsyncProxyCheck) -> 
 def test_key_without_its_password_is_refused(tmp_path: Path) -> None:
     """An encrypted key without its password is refused instead of prompting."""
     certificate, key = certificate_files(tmp_path)
-    sealed = load_pem_private_key(key.read_bytes(), None).private_bytes(
+    sealed_bytes = load_pem_private_key(key.read_bytes(), None).private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"word")
     )
-    key.write_bytes(sealed)
+    key.write_bytes(sealed_bytes)
     code = (
         "from moorage import ConfigurationError, Tls\n"
         "from moorage.adapters.http.stdlib.client import StdlibHttpClient\n"
@@ -171,13 +171,13 @@ async def test_connection_is_not_kept(
 @both
 async def test_expired_idle_connections_are_closed(make: Make) -> None:
     """Opening any connection closes idle ones that have expired."""
-    with VendorServer() as other:
-        other.always(Behaviour(204))
+    with VendorServer() as other_server:
+        other_server.always(Behaviour(204))
         async with lab(partial(make, keep_alive=0.02)) as (vendor, client):
             vendor.always(Behaviour(204))
             await client.send(GET, vendor.url, LONG)
             await asyncio.sleep(0.03)
-            await client.send(GET, other.url, LONG)
+            await client.send(GET, other_server.url, LONG)
             vendor.wait_for_closed()
             await client.send(GET, vendor.url, LONG)
             assert 2 == vendor.connections
@@ -231,9 +231,9 @@ async def test_late_close_may_have_been_processed(
         await client.send(POST, vendor.url, LONG)
         vendor.wait_for_closed()
 
-        with pytest.raises(ConnectionFailed) as caught:
+        with pytest.raises(ConnectionFailed) as excinfo:
             await client.send(POST, vendor.url, LONG)
-        assert caught.value.may_have_been_processed
+        assert excinfo.value.may_have_been_processed
         assert 1 == len(vendor.requests)
 
 
@@ -276,16 +276,16 @@ async def test_closed_client_is_refused(make: Make) -> None:
         vendor.queue(Behaviour(body=b"x" * 99_999))
         incoming = await client.open(GET, vendor.url, LONG)
         await client.close()
-        received = b""
+        received_bytes = b""
         while piece := await incoming.read():
-            received += piece
+            received_bytes += piece
         vendor.wait_for_closed()
 
-        assert 99_999 == len(received)
-        with pytest.raises(ConnectionFailed, match="is closed") as caught:
+        assert 99_999 == len(received_bytes)
+        with pytest.raises(ConnectionFailed, match="is closed") as excinfo:
             await client.send(GET, vendor.url, LONG)
-        assert not caught.value.may_have_been_processed
-        assert not caught.value.retryable
+        assert not excinfo.value.may_have_been_processed
+        assert not excinfo.value.retryable
 
 
 def test_with_closes() -> None:
@@ -362,13 +362,17 @@ def test_connections_of_all_loops_are_counted() -> None:
 
 def test_sync_and_async_clients_match() -> None:
     """Both clients have the same parameters, defaults and explanations."""
-    plain, awaited = (inspect.signature(kind) for kind in (StdlibHttpClient, AsyncStdlibHttpClient))
-    assert plain.parameters == awaited.parameters
+    plain_signature, async_signature = (
+        inspect.signature(kind) for kind in (StdlibHttpClient, AsyncStdlibHttpClient)
+    )
+    assert plain_signature.parameters == async_signature.parameters
 
     for name in ("send", "open", "statistics", "close"):
-        one, other = (getattr(kind, name) for kind in (StdlibHttpClient, AsyncStdlibHttpClient))
-        assert inspect.signature(one).parameters == inspect.signature(other).parameters
-        assert one.__doc__ == other.__doc__
+        one, other_value = (
+            getattr(kind, name) for kind in (StdlibHttpClient, AsyncStdlibHttpClient)
+        )
+        assert inspect.signature(one).parameters == inspect.signature(other_value).parameters
+        assert one.__doc__ == other_value.__doc__
 
 
 def test_unused_modules_are_not_loaded() -> None:

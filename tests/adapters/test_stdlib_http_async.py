@@ -48,31 +48,31 @@ async def test_slow_source_times_out(chunks: tuple[bytes, ...]) -> None:
     async with lab(AsyncStdlibHttpClient) as (vendor, client):
         with pytest.raises(
             AttemptTimeout, match=r"did not receive (all of )?the request within"
-        ) as caught:
+        ) as excinfo:
             await client.send(slow(*chunks), vendor.url, Timeouts(total=0.05))
 
-    assert bool(chunks) is caught.value.may_have_been_processed
+    assert bool(chunks) is excinfo.value.may_have_been_processed
 
 
 @in_loop
 async def test_source_without_timeout() -> None:
     """Without a total timeout a source is waited for."""
     async with lab(AsyncStdlibHttpClient) as (vendor, client):
-        with pytest.raises(ConnectionFailed, match="failed with LookupError") as caught:
+        with pytest.raises(ConnectionFailed, match="failed with LookupError") as excinfo:
             await client.send(slow(b"x", error=LookupError()), vendor.url, Timeouts())
 
-    assert caught.value.may_have_been_processed
+    assert excinfo.value.may_have_been_processed
 
 
 @in_loop
 async def test_timeout_of_the_source_is_a_source_error() -> None:
     """A TimeoutError of the source is not taken for the total timeout."""
     async with lab(AsyncStdlibHttpClient) as (vendor, client):
-        with pytest.raises(ConnectionFailed, match="failed with TimeoutError") as caught:
+        with pytest.raises(ConnectionFailed, match="failed with TimeoutError") as excinfo:
             await client.send(slow(error=TimeoutError()), vendor.url, LONG)
 
-    assert not isinstance(caught.value, AttemptTimeout)
-    assert not caught.value.may_have_been_processed
+    assert not isinstance(excinfo.value, AttemptTimeout)
+    assert not excinfo.value.may_have_been_processed
 
 
 # --- cancelling --------------------------------------------------------------
@@ -152,11 +152,11 @@ def test_loops_side_by_side_each_connect() -> None:
     client = AsyncStdlibHttpClient()
     with VendorServer() as vendor:
         vendor.always(Behaviour(204))
-        answered: list[int] = []
+        answered_numbers: list[int] = []
 
         async def several() -> None:
             answers = await asyncio.gather(*(client.send(GET, vendor.url, LONG) for _ in range(8)))
-            answered.extend(answer.status for answer in answers)
+            answered_numbers.extend(answer.status for answer in answers)
 
         threads = [Thread(target=asyncio.run, args=(several(),)) for _ in range(2)]
         for thread in threads:
@@ -165,7 +165,7 @@ def test_loops_side_by_side_each_connect() -> None:
             thread.join()
         asyncio.run(client.close())
 
-    assert [204] * 16 == answered
+    assert [204] * 16 == answered_numbers
 
 
 def test_late_name_resolution_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,12 +59,12 @@ LARGE = bytes(16_000_000)
 async def test_invalid_urls_are_refused(make: Make, url: str) -> None:
     """A URL that is not absolute is refused before anything is sent, and not shown."""
     client = make()
-    with pytest.raises(InvalidData, match="The URL") as caught:
+    with pytest.raises(InvalidData, match="The URL") as excinfo:
         await client.send(GET, url, SOON)
     await client.close()
 
-    assert "url" == caught.value.field
-    assert "key" not in f"{caught.value!r}"
+    assert "url" == excinfo.value.field
+    assert "key" not in f"{excinfo.value!r}"
 
 
 @pytest.mark.parametrize(
@@ -105,19 +105,19 @@ async def test_request_target_of_a_url(make: Make, rest: str, target: str, host:
 )
 def test_invalid_setting_is_refused(kind: Callable[..., object], name: str, value: object) -> None:
     """A client with an invalid setting is not created, and the error names the setting."""
-    with pytest.raises(ConfigurationError, match=name) as caught:
+    with pytest.raises(ConfigurationError, match=name) as excinfo:
         kind(**{name: value})
 
-    assert name == caught.value.path
+    assert name == excinfo.value.path
 
 
 @pytest.mark.parametrize("kind", [StdlibHttpClient, AsyncStdlibHttpClient])
 def test_tls_and_context_exclude_each_other(kind: Callable[..., object]) -> None:
     """`tls` and `ssl_context` exclude each other."""
-    with pytest.raises(ConfigurationError, match="both `tls` and `ssl_context`") as caught:
+    with pytest.raises(ConfigurationError, match="both `tls` and `ssl_context`") as excinfo:
         kind(tls=Tls(), ssl_context=ssl.create_default_context())
 
-    assert "tls" == caught.value.path
+    assert "tls" == excinfo.value.path
 
 
 @pytest.mark.parametrize("kind", [StdlibHttpClient, AsyncStdlibHttpClient])
@@ -164,10 +164,10 @@ async def test_every_address_is_tried_in_time(
     make: Make, names: Names, port: Literal["refusing", "ignoring"]
 ) -> None:
     """An address that refuses, or does not respond, leaves time for the next."""
-    with VendorServer(port=port) as broken:
+    with VendorServer(port=port) as broken_server:
         async with lab(make) as (vendor, client):
             vendor.always(Behaviour(204))
-            names.known["vendor.example"] = addresses(broken, vendor)
+            names.known["vendor.example"] = addresses(broken_server, vendor)
             timeouts = Timeouts(connect=0.2)
             answer = await client.send(GET, "http://vendor.example:81/", timeouts)
 
@@ -190,11 +190,11 @@ async def test_name_without_address_is_not_reached(
     """A name without addresses is a failed connection, and nothing was sent."""
     names.known["vendor.example"] = answer
     client = make()
-    with pytest.raises(ConnectionFailed, match=f"vendor.example:80 .*{words}") as caught:
+    with pytest.raises(ConnectionFailed, match=f"vendor.example:80 .*{words}") as excinfo:
         await client.send(POST, "http://vendor.example", LONG)
     await client.close()
 
-    assert not caught.value.may_have_been_processed
+    assert not excinfo.value.may_have_been_processed
 
 
 @both
@@ -203,12 +203,12 @@ async def test_lookup_ends_with_the_connect_timeout(make: Make, names: Names) ->
     answer = Event()
     names.known["vendor.example"] = lambda: answer.wait(20) and []
     client = make()
-    with pytest.raises(AttemptTimeout, match=r"within the connect timeout of 0\.05 s") as caught:
+    with pytest.raises(AttemptTimeout, match=r"within the connect timeout of 0\.05 s") as excinfo:
         await client.send(GET, "http://vendor.example/", Timeouts(connect=0.05))
     answer.set()
     await client.close()
 
-    assert not caught.value.may_have_been_processed
+    assert not excinfo.value.may_have_been_processed
 
 
 @both
@@ -234,10 +234,10 @@ async def test_ipv6_address_is_shown_in_brackets(make: Make) -> None:
 async def test_expired_total_timeout_sends_nothing(make: Make) -> None:
     """A total timeout that ends before a slot is free sends nothing."""
     async with lab(make) as (vendor, client):
-        with pytest.raises(AttemptTimeout, match="within the total timeout") as caught:
+        with pytest.raises(AttemptTimeout, match="within the total timeout") as excinfo:
             await client.send(GET, vendor.url, Timeouts(total=1e-9))
 
-        assert not caught.value.may_have_been_processed
+        assert not excinfo.value.may_have_been_processed
         assert 0 == vendor.connections
 
 
@@ -273,12 +273,12 @@ async def test_source_that_fails_midway_may_have_been_processed(
 ) -> None:
     """If the body's source fails midway, the request may have been processed."""
     async with lab(make) as (vendor, client):
-        with pytest.raises(ConnectionFailed, match="did not receive all of the request") as caught:
+        with pytest.raises(ConnectionFailed, match="did not receive all of the request") as excinfo:
             await client.send(request_, vendor.url, LONG)
         vendor.wait_for_closed()
 
-    assert caught.value.may_have_been_processed
-    assert caught.value.__cause__ is not None
+    assert excinfo.value.may_have_been_processed
+    assert excinfo.value.__cause__ is not None
 
 
 @pytest.mark.parametrize("request_", [body("one"), body(b"one", length=2), body(length=2)])
@@ -298,10 +298,10 @@ async def test_invalid_source_is_refused_before_sending(make: Make, request_: Re
 @both
 async def test_early_response_is_read(make: Make, request_: Request) -> None:
     """A response that comes before the whole body was sent is read."""
-    early = Behaviour(413, body=b"too much", reads="head", then="close")
+    early_behaviour = Behaviour(413, body=b"too much", reads="head", then="close")
     async with lab(make) as (vendor, client):
         for count in (1, 2):
-            vendor.queue(early)
+            vendor.queue(early_behaviour)
             answer = await client.send(request_, vendor.url, LONG)
             assert (413, b"too much") == (answer.status, answer.body)
             assert count == vendor.connections
@@ -312,10 +312,10 @@ async def test_partly_sent_request_may_have_been_processed(make: Make) -> None:
     """A vendor that closes the connection during the request may have processed it."""
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(raw=b"", reads="head", then="reset"))
-        with pytest.raises(ConnectionFailed, match="did not take all of the request") as caught:
+        with pytest.raises(ConnectionFailed, match="did not take all of the request") as excinfo:
             await client.send(Request.post("/", body=LARGE), vendor.url, LONG)
 
-    assert caught.value.may_have_been_processed
+    assert excinfo.value.may_have_been_processed
 
 
 # --- on the way back ---------------------------------------------------------
@@ -331,10 +331,10 @@ async def test_body_in_memory_is_bounded(make: Make) -> None:
             Behaviour(200, {"Content-Encoding": "gzip"}, gzip.compress(bytes(100))),
         ):
             vendor.queue(behaviour)
-            with pytest.raises(VendorFailed, match="a body of more than 99 bytes") as caught:
+            with pytest.raises(VendorFailed, match="a body of more than 99 bytes") as excinfo:
                 await client.send(GET, vendor.url, LONG)
-            assert 200 == caught.value.status
-            assert "limit" in caught.value.remedy
+            assert 200 == excinfo.value.status
+            assert "limit" in excinfo.value.remedy
 
         vendor.queue(Behaviour(body=bytes(99)), Behaviour(body=bytes(100)))
         assert bytes(99) == (await client.send(GET, vendor.url, LONG)).body

@@ -108,21 +108,21 @@ class Database:
 @pytest.fixture(params=KINDS)
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """A database of each kind."""
-    opened = Database(request.param, tmp_path)
+    opened_database = Database(request.param, tmp_path)
     try:
-        yield opened
+        yield opened_database
     finally:
-        opened.close()
+        opened_database.close()
 
 
 @pytest.fixture(params=SERVERS)
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """A database in each server."""
-    opened = Database(request.param, tmp_path)
+    opened_database = Database(request.param, tmp_path)
     try:
-        yield opened
+        yield opened_database
     finally:
-        opened.close()
+        opened_database.close()
 
 
 def entry(number: int, **changes: Any) -> Any:
@@ -139,7 +139,7 @@ def write(log: Any, *entries: Any) -> None:
 
 def subjects(log: Any) -> list[str | None]:
     """Return the subjects of the stored entries, newest first."""
-    return [stored.subject for stored in log.find(LogQuery()).items]
+    return [stored_value.subject for stored_value in log.find(LogQuery()).items]
 
 
 def test_migration_adds_a_missing_column_of_the_log(database: Database) -> None:
@@ -173,13 +173,13 @@ def test_migration_adds_a_missing_column_of_the_outbox(database: Database) -> No
     """Tables of entries are extended in the same way."""
     outbox = database.outbox(create=True)
     outbox.migrate()
-    before = database.columns("outbox"), database.indexes("outbox")
+    previous_texts = database.columns("outbox"), database.indexes("outbox")
     database.without("outbox", "subject")
     assert "subject" not in database.columns("outbox")
 
     database.outbox().migrate()
 
-    assert before == (database.columns("outbox"), database.indexes("outbox"))
+    assert previous_texts == (database.columns("outbox"), database.indexes("outbox"))
 
 
 def test_migration_restores_a_missing_index(database: Database) -> None:
@@ -205,11 +205,11 @@ def test_repeated_migration_changes_nothing(database: Database) -> None:
     log = database.log()
     log.migrate()
     write(log, entry(1, subject="a"))
-    before = database.columns("log"), database.indexes("log")
+    previous_texts = database.columns("log"), database.indexes("log")
 
     log.migrate()
 
-    assert before == (database.columns("log"), database.indexes("log"))
+    assert previous_texts == (database.columns("log"), database.indexes("log"))
     assert ["a"] == subjects(log)
 
 
@@ -229,8 +229,8 @@ def test_concurrent_migrations_add_a_column_once(database: Database) -> None:
     logs = [database.log() for _ in range(4)]
 
     with ThreadPoolExecutor(4) as pool:
-        for done in [pool.submit(log.migrate) for log in logs]:
-            done.result()
+        for finished_future in [pool.submit(log.migrate) for log in logs]:
+            finished_future.result()
 
     write(logs[0], entry(1, subject="a"))
     assert ["a"] == subjects(logs[0])
@@ -254,12 +254,12 @@ def test_encrypted_table_gets_a_missing_column(server: Database) -> None:
     tenants = SqlTenants(server.url, CIPHER, prefix=server.prefix)
     tenants.migrate()
     tenants.put("acme", {"mail": {}})
-    newer = SqlTenants.tables_of(prefix=server.prefix)
-    newer.append_column(sqlalchemy.Column("changed_at", sqlalchemy.BigInteger))
+    newer_table = SqlTenants.tables_of(prefix=server.prefix)
+    newer_table.append_column(sqlalchemy.Column("changed_at", sqlalchemy.BigInteger))
 
     with server.engine.begin() as connection:
-        create(newer, connection)
-        create(newer, connection)
+        create(newer_table, connection)
+        create(newer_table, connection)
 
     assert "changed_at" in server.columns("tenants")
     assert {"mail": {}} == tenants.tables("acme")
@@ -272,8 +272,8 @@ def test_file_of_credentials_gets_a_missing_column(
     path = tmp_path / "credentials.db"
     SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, Credentials.bearer("a"))
     columns = {"about": "BLOB PRIMARY KEY", "sealed": "BLOB NOT NULL", "changed_at": "INTEGER"}
-    newer = TableDefinition("sqlite", "credential", "credential", columns)
-    monkeypatch.setattr(_file, "_TABLE", newer)
+    newer_definition = TableDefinition("sqlite", "credential", "credential", columns)
+    monkeypatch.setattr(_file, "_TABLE", newer_definition)
     monkeypatch.setattr(_file, "_VERSION", 2)
 
     assert Credentials.bearer("a") == SqliteCredentialProvider(path, CIPHER).get(*OWNER)

@@ -85,21 +85,21 @@ class Lab:
 @pytest.fixture(scope="module", params=KINDS)
 def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A database of each kind."""
-    made = Lab(request.param, tmp_path_factory.mktemp("log"))
+    value = Lab(request.param, tmp_path_factory.mktemp("log"))
     try:
-        yield made
+        yield value
     finally:
-        made.close()
+        value.close()
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Iterator[Lab]:
     """A file of a host's."""
-    made = Lab("sqlite", tmp_path)
+    value = Lab("sqlite", tmp_path)
     try:
-        yield made
+        yield value
     finally:
-        made.close()
+        value.close()
 
 
 def entry(number: int, **changes: Any) -> IntegrationLog:
@@ -162,9 +162,9 @@ def test_a_cursor_that_leads_nowhere_is_refused(cursor: str, file: Lab) -> None:
 def test_texts_are_kept_as_far_as_a_database_can(lab: Lab) -> None:
     """Long texts, NUL and lone surrogates cost no entry, and a query with them finds it."""
     log = lab.log(threads=False)
-    odd = "a\0b\ud800" + "x" * 300
-    log.write(entry(0, tenant=odd, duration=1e-7))
-    (result,) = log.find(LogQuery(tenant=odd)).items
+    odd_text = "a\0b\ud800" + "x" * 300
+    log.write(entry(0, tenant=odd_text, duration=1e-7))
+    (result,) = log.find(LogQuery(tenant=odd_text)).items
 
     assert ("a\\0b\\ud800" + "x" * 300)[:255] == result.tenant
     assert 1e-7 == result.duration
@@ -175,17 +175,17 @@ def test_old_entries_are_removed_however_many(lab: Lab) -> None:
     log = lab.log(threads=False)
     for number in range(1_003):
         log.write(entry(number))
-    until = entry(1_002).started_at
+    end_time = entry(1_002).started_at
 
-    assert 1_002 == log.remove(LogQuery(until=until))
+    assert 1_002 == log.remove(LogQuery(until=end_time))
     assert [entry(1_002).id] == [item.id for item in log.find(LogQuery()).items]
 
 
 def test_two_processes_write_one_log(lab: Lab) -> None:
     """Entries written by another process are found."""
-    log, other = lab.log(), lab.another()
-    other.write(entry(1))
-    other.close()
+    log, other_value = lab.log(), lab.another()
+    other_value.write(entry(1))
+    other_value.close()
 
     assert entry(1) == log.find(LogQuery()).items[0]
 
@@ -193,13 +193,15 @@ def test_two_processes_write_one_log(lab: Lab) -> None:
 def test_a_table_is_made_by_its_statements(lab: Lab) -> None:
     """The statements of `ddl` name the table, and `migrate` may run again."""
     kind = SqliteIntegrationLogger if lab.kind == "sqlite" else SqlIntegrationLogger
-    twin = AsyncSqliteIntegrationLogger if lab.kind == "sqlite" else AsyncSqlIntegrationLogger
+    twin_logger = (
+        AsyncSqliteIntegrationLogger if lab.kind == "sqlite" else AsyncSqlIntegrationLogger
+    )
     args = () if lab.kind == "sqlite" else (lab.kind,)
     log = lab.log()
     log.migrate()
 
     assert "CREATE TABLE IF NOT EXISTS" in kind.ddl(*args, prefix="own_")
-    assert kind.ddl(*args) == twin.ddl(*args)
+    assert kind.ddl(*args) == twin_logger.ddl(*args)
     assert "own_log" in kind.ddl(*args, prefix="own_")
 
 
@@ -207,11 +209,11 @@ def test_missing_table_error(lab: Lab) -> None:
     """The error for a missing table says what to do."""
     lab.log().close()
     log = open_log(lab.url, prefix=f"{lab.prefix}none_", timeout=30.0)
-    with pytest.raises(ConfigurationError, match="table") as caught:
+    with pytest.raises(ConfigurationError, match="table") as excinfo:
         log.find(LogQuery())
     log.close()
 
-    assert "migrate()" in str(caught.value.remedy)
+    assert "migrate()" in str(excinfo.value.remedy)
 
 
 def test_missing_table_warning_of_the_thread(tmp_path: Path) -> None:
@@ -355,10 +357,10 @@ def test_a_connection_is_opened_where_no_thread_can_be_started(
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
-    log, other = lab.log(), lab.another(threads=False)
-    other.write(entry(1))
+    log, other_value = lab.log(), lab.another(threads=False)
+    other_value.write(entry(1))
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
-        other.close()
+        other_value.close()
 
-    assert (1, 0) == (log.summarise(LogQuery()).count, other.lost)
+    assert (1, 0) == (log.summarise(LogQuery()).count, other_value.lost)

@@ -54,13 +54,13 @@ def test_other_threads_install_nothing() -> None:
 
 def test_failed_work_does_not_prevent_other_work() -> None:
     """All work is done, once each, even if some of it fails."""
-    done: list[str] = []
+    finished_texts: list[str] = []
 
     def fail() -> None:
-        done.append("failed")
+        finished_texts.append("failed")
         raise OSError
 
-    for work in (fail, lambda: done.append("done"), fail):
+    for work in (fail, lambda: finished_texts.append("done"), fail):
         termination.before_termination(work)
     termination.finish_all()
-    assert ["failed", "done"] == done
+    assert ["failed", "done"] == finished_texts

@@ -46,10 +46,10 @@ def test_alert_is_told_and_listed() -> None:
     command("circuit", "open", "vat")
     measured = command("alerts", "check", "--json")
     assert (1, True) == (measured.code, measured.result["measurements"][0]["active"])
-    ended = command("alerts", "run", "--once")
-    assert 0 == ended.code
-    assert "log: [critical] open: vat" in ended.out
-    assert "1 delivered, 0 waiting" in ended.out
+    result = command("alerts", "run", "--once")
+    assert 0 == result.code
+    assert "log: [critical] open: vat" in result.out
+    assert "1 delivered, 0 waiting" in result.out
     listed = command("alerts", "list")
     assert 1 == listed.code
     assert "firing" in listed.out
@@ -67,25 +67,26 @@ def test_silence() -> None:
 
 def test_channel_that_fails() -> None:
     """A notification that no channel took is shown, and the exit code is 1."""
-    failing = '[services.ops]\nbase_url = "http://127.0.0.1:9"\nretry = { preset = "none" }\n'
+    failing_text = '[services.ops]\nbase_url = "http://127.0.0.1:9"\nretry = { preset = "none" }\n'
     configure(
-        CONFIGURATION.replace('kind = "logging"', 'kind = "webhook"\nservice = "ops"') + failing
+        CONFIGURATION.replace('kind = "logging"', 'kind = "webhook"\nservice = "ops"')
+        + failing_text
     )
     command("circuit", "open", "vat")
-    ended = command("alerts", "run", "--once")
+    result = command("alerts", "run", "--once")
 
-    assert 1 == ended.code
-    assert "log failed: [critical] open: vat" in ended.out
+    assert 1 == result.code
+    assert "log failed: [critical] open: vat" in result.out
     assert "ConnectionFailed" in command("alerts", "list").out
 
 
 def test_configuration_without_rules() -> None:
     """Without rules the commands say so."""
     configure('[state]\nurl = "sqlite:///state.db"\n')
-    ended = command("alerts", "check")
+    result = command("alerts", "check")
 
-    assert 2 == ended.code
-    assert "There are no alert rules" in ended.err
+    assert 2 == result.code
+    assert "There are no alert rules" in result.err
 
 
 def test_rules_without_anything_to_measure() -> None:
@@ -119,6 +120,6 @@ def test_evaluation_ends_with_a_signal() -> None:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("Evaluating")
         process.send_signal(signal.SIGTERM)
-        out, _ = process.communicate(timeout=120)
+        outgoing_text, _ = process.communicate(timeout=120)
 
-    assert (0, "0 delivered, 0 waiting to be sent again\n") == (process.returncode, out)
+    assert (0, "0 delivered, 0 waiting to be sent again\n") == (process.returncode, outgoing_text)

@@ -66,9 +66,9 @@ def test_acts_are_listed(trail: Path) -> None:
 def test_trail_is_sealed_and_verified(trail: Path) -> None:
     """A sealed trail is whole; a broken link is named, with the exit code 1."""
     command("circuit", "open", "vat")
-    sealed = command("audit", "seal", "--json").result
+    sealed_fields = command("audit", "seal", "--json").result
     command("circuit", "reset", "vat")
-    verified = command("audit", "verify", "--anchor", sealed["anchor"], "--json")
+    verified = command("audit", "verify", "--anchor", sealed_fields["anchor"], "--json")
 
     assert 0 == verified.code
     assert (True, 3, 2, 0) == tuple(
@@ -108,9 +108,9 @@ def test_wrong_anchor_is_refused(trail: Path) -> None:
 def test_trail_must_be_configured() -> None:
     """Without an audit trail in the configuration the commands say how to get one."""
     Path("moorage.toml").write_text("")
-    ended = command("audit", "list")
-    assert 2 == ended.code
-    assert "Write [audit]" in ended.err
+    result = command("audit", "list")
+    assert 2 == result.code
+    assert "Write [audit]" in result.err
 
 
 def test_entries_and_credentials_are_recorded(trail: Path) -> None:
@@ -121,10 +121,10 @@ def test_entries_and_credentials_are_recorded(trail: Path) -> None:
     with open_outbox("sqlite:///outbox.db", create=True) as store:
         entry = Outbox(store).put_request("vat", Request.post("/x", json={}))
     assert 0 == command("outbox", "drop", entry.id, "--store", "sqlite:///outbox.db").code
-    more = ["--credentials", "sqlite:///credentials.db"]
-    assert 0 == typed("hunter2\n", "credentials", "set", "vat", "--migrate", *more).code
-    assert 0 == command("credentials", "rotate", *more).code
-    assert 0 == command("credentials", "delete", "vat", *more).code
+    further_texts = ["--credentials", "sqlite:///credentials.db"]
+    assert 0 == typed("hunter2\n", "credentials", "set", "vat", "--migrate", *further_texts).code
+    assert 0 == command("credentials", "rotate", *further_texts).code
+    assert 0 == command("credentials", "delete", "vat", *further_texts).code
 
     assert [
         ("credentials.delete", "credentials of vat"),
@@ -138,9 +138,9 @@ def test_entries_and_credentials_are_recorded(trail: Path) -> None:
 def test_dead_store_refuses_the_act(trail: Path) -> None:
     """An act that cannot be recorded is refused, and its error says why."""
     trail.mkdir()
-    ended = command("circuit", "open", "vat")
-    assert 1 == ended.code
-    assert "circuit.open of circuit of vat was refused" in ended.err
+    result = command("circuit", "open", "vat")
+    assert 1 == result.code
+    assert "circuit.open of circuit of vat was refused" in result.err
     trail.rmdir()
     assert "closed" in command("status").out
 
@@ -149,7 +149,7 @@ def test_wrong_configuration_refuses_credentials(trail: Path) -> None:
     """A configuration that cannot be read refuses an act whose trail it might name."""
     Path("moorage.toml").write_text("[audit]\nurl = 'redis://localhost'\nother = 1\n")
     os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
-    more = ["--credentials", "sqlite:///credentials.db"]
-    assert 2 == typed("hunter2\n", "credentials", "set", "vat", "--migrate", *more).code
+    further_texts = ["--credentials", "sqlite:///credentials.db"]
+    assert 2 == typed("hunter2\n", "credentials", "set", "vat", "--migrate", *further_texts).code
     with closing(open_audit(f"file://{trail}")) as store:
         assert 0 == AuditTrail(store).verify().records

@@ -59,9 +59,9 @@ def test_a_body_is_sent(vat: VendorServer, value: str, tmp_path: Path) -> None:
     (tmp_path / "body.json").write_text('{"a": 1}')
     vat.respond(204)
     text = '{"a": 1}' if value == "--json-body" else "@body.json"
-    ended = command("call", "vat", "POST", "/things", value, text, "--key", "k1")
+    result = command("call", "vat", "POST", "/things", value, text, "--key", "k1")
 
-    assert 0 == ended.code
+    assert 0 == result.code
     assert b'{"a": 1}' == vat.requests[0].body
     again = command("call", "vat", "POST", "/things", value, text, "--key", "k1", "--json")
     assert (True, 1) == (again.result["replayed"], len(vat.requests))
@@ -70,15 +70,15 @@ def test_a_body_is_sent(vat: VendorServer, value: str, tmp_path: Path) -> None:
 def test_piped_input_is_sent_as_the_body(vat: VendorServer) -> None:
     """Piped standard input is sent unchanged."""
     vat.respond(200, {"Content-Type": "text/html"}, b"<p>no json</p>")
-    shown = subprocess.run(
+    process = subprocess.run(
         [*MOORAGE, "call", "vat", "PUT", "/x", "--body", "@-"],
         input=b"piped",
         capture_output=True,
         check=False,
     )
 
-    assert (0, b"piped") == (shown.returncode, vat.requests[0].body)
-    assert b"<p>no json</p>" in shown.stdout
+    assert (0, b"piped") == (process.returncode, vat.requests[0].body)
+    assert b"<p>no json</p>" in process.stdout
 
 
 def test_a_refusal_is_shown_with_its_answer(vat: VendorServer) -> None:
@@ -101,11 +101,13 @@ def test_a_refusal_is_shown_with_its_answer(vat: VendorServer) -> None:
 
 def test_unreachable_service_is_an_error() -> None:
     """A refused connection ends with an error and nothing on the output."""
-    with VendorServer(port="refusing") as nobody:
-        configure(f'[services.vat]\nbase_url = "{nobody.url}"\nretry = {{ preset = "none" }}\n')
-        ended = command("call", "vat", "GET", "/")
+    with VendorServer(port="refusing") as unknown_server:
+        configure(
+            f'[services.vat]\nbase_url = "{unknown_server.url}"\nretry = {{ preset = "none" }}\n'
+        )
+        result = command("call", "vat", "GET", "/")
 
-    assert (1, "") == (ended.code, ended.out)
+    assert (1, "") == (result.code, result.out)
 
 
 @pytest.mark.parametrize(
@@ -125,9 +127,9 @@ def test_unreachable_service_is_an_error() -> None:
 def test_invalid_requests_are_refused(vat: VendorServer, more: list[str], words: str) -> None:
     """An invalid request is refused before anything is sent."""
     os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
-    ended = command("call", "vat", "POST", "/", *more)
+    result = command("call", "vat", "POST", "/", *more)
 
-    assert (2, True, ()) == (ended.code, words in ended.err, vat.requests)
+    assert (2, True, ()) == (result.code, words in result.err, vat.requests)
 
 
 def test_an_unknown_service_is_refused() -> None:
@@ -148,11 +150,11 @@ def test_credentials_come_from_a_store(vat: VendorServer) -> None:
     )
     vat.respond_json({})
     assert 1 == command("call", "asking", "GET", "/").code
-    ended = command("call", "asking", "GET", "/", "--credentials", store)
+    result = command("call", "asking", "GET", "/", "--credentials", store)
 
-    assert 0 == ended.code
+    assert 0 == result.code
     assert "Bearer hunter2" == vat.requests[-1].headers.get("authorization")
-    assert "hunter2" not in ended.out
+    assert "hunter2" not in result.out
 
 
 def test_ping_tells_accepted_keys_from_untried_ones() -> None:
@@ -180,7 +182,7 @@ def test_ping_tells_accepted_keys_from_untried_ones() -> None:
             """
         )
         people, match = command("ping"), command("ping", "--json")
-        one = command("ping", "vat", "--json")
+        ended = command("ping", "vat", "--json")
         nobody = command("ping", "nobody")
         assert () == vat.requests
 
@@ -193,7 +195,7 @@ def test_ping_tells_accepted_keys_from_untried_ones() -> None:
     } == result
     assert (0, 0) == (people.code, match.code)
     assert "the credentials are accepted" in people.out
-    assert ["vat"] == [ping["service"] for ping in one.result["pings"]]
+    assert ["vat"] == [ping["service"] for ping in ended.result["pings"]]
     assert (2, True) == (nobody.code, "vat" in nobody.err)
     assert [] == list(stripe.charges)
 
@@ -201,7 +203,7 @@ def test_ping_tells_accepted_keys_from_untried_ones() -> None:
 def test_ping_reports_failures() -> None:
     """A refused key and an unreachable service are reported, and set the exit code."""
     stripe = StripeSandbox()
-    with stripe.serving() as cards, VendorServer(port="refusing") as nobody:
+    with stripe.serving() as cards, VendorServer(port="refusing") as unknown_server:
         configure(
             f"""
             [state]
@@ -210,28 +212,28 @@ def test_ping_reports_failures() -> None:
             credentials = "sk_test_hunter2"
             base_url = "{cards.url}"
             [services.vat]
-            base_url = "{nobody.url}"
+            base_url = "{unknown_server.url}"
             [services.secure]
             base_url = "https{cards.url.removeprefix("http")}"
             """
         )
-        ended = command("ping", "--json")
+        ended_ended = command("ping", "--json")
         people = command("ping")
 
-    result = {ping["service"]: (ping["ok"], ping["answer"]) for ping in ended.result["pings"]}
-    assert (1, 1) == (ended.code, people.code)
+    result = {ping["service"]: (ping["ok"], ping["answer"]) for ping in ended_ended.result["pings"]}
+    assert (1, 1) == (ended_ended.code, people.code)
     assert {
         "stripe": (False, "refused"),
         "vat": (False, "failed"),
         "secure": (False, "failed"),
     } == result
-    assert "hunter2" not in ended.out + people.out
-    assert json.loads(ended.out)["ok"] is False
+    assert "hunter2" not in ended_ended.out + people.out
+    assert json.loads(ended_ended.out)["ok"] is False
 
 
 def test_typed_input_is_sent_as_the_body(vat: VendorServer) -> None:
     """Typed standard input is sent unchanged."""
     vat.respond(204)
-    ended = typed("some text", "call", "vat", "PUT", "/x", "--body", "@-")
+    result = typed("some text", "call", "vat", "PUT", "/x", "--body", "@-")
 
-    assert (0, b"some text") == (ended.code, vat.requests[0].body)
+    assert (0, b"some text") == (result.code, vat.requests[0].body)

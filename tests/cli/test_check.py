@@ -134,10 +134,10 @@ def test_a_vendor_tells_of_itself(name: str) -> None:
 def test_the_configured_store_is_kept_tidy(make: Callable[[], str]) -> None:
     """Without a URL, the configuration's store is used."""
     configure(f'[state]\nurl = "{make()}"\n')
-    ended = command("housekeep", "--migrate", "--json")
+    result = command("housekeep", "--migrate", "--json")
 
-    assert 0 == ended.code
-    assert ended.result["forgotten"] >= 0
+    assert 0 == result.code
+    assert result.result["forgotten"] >= 0
 
 
 def test_housekeep_without_a_store() -> None:

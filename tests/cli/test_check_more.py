@@ -53,16 +53,16 @@ def test_an_earlier_version_is_shown_and_written() -> None:
     """The difference is shown; with --write the file is made anew, and the old one kept."""
     os.environ["STRIPE"] = "sk_test_hunter2"
     configure(EARLIER)
-    shown = command("check")
-    assert (0, EARLIER) == (shown.code, Path("moorage.toml").read_text())
-    assert "--write" in shown.out
+    result = command("check")
+    assert (0, EARLIER) == (result.code, Path("moorage.toml").read_text())
+    assert "--write" in result.out
     written = command("check", "--write")
 
     assert 0 == written.code
     assert "version = 1" in Path("moorage.toml").read_text()
     assert EARLIER == Path("moorage.toml.old").read_text()
     assert command("check", "--json").result["migrated"] is None
-    assert "hunter2" not in shown.out + written.out
+    assert "hunter2" not in result.out + written.out
 
 
 def test_rewritten_file_keeps_its_permissions() -> None:
@@ -81,10 +81,10 @@ def test_invalid_tenant_store_is_refused() -> None:
     """A URL that cannot hold tenants is refused."""
     os.environ["RING"] = f"1:{'A' * 43}="
     configure('[tenants_from]\nurl = "redis://:hunter2@host"\nkeys = "secret://env/RING"\n')
-    ended = command("check")
+    result = command("check")
 
-    assert (2, True) == (ended.code, ended.err.startswith("moorage: tenants_from.url: "))
-    assert "hunter2" not in ended.err
+    assert (2, True) == (result.code, result.err.startswith("moorage: tenants_from.url: "))
+    assert "hunter2" not in result.err
 
 
 def test_unwritable_configurations_are_refused() -> None:
@@ -92,14 +92,14 @@ def test_unwritable_configurations_are_refused() -> None:
     Path("moorage.json").write_text(
         '{"version": 0, "services": {"vat": {"base_url": "https://a.b"}}}'
     )
-    ended = command("check", "--write", "--config", "moorage.json")
-    assert (2, True) == (ended.code, "--write" in ended.err)
+    result = command("check", "--write", "--config", "moorage.json")
+    assert (2, True) == (result.code, "--write" in result.err)
 
     configure(EARLIER)
     os.environ["STRIPE"] = "sk"
     Path("moorage.toml.old").mkdir()
-    ended = command("check", "--write")
-    assert (2, True) == (ended.code, "cannot be written" in ended.err)
+    result = command("check", "--write")
+    assert (2, True) == (result.code, "cannot be written" in result.err)
     assert EARLIER == Path("moorage.toml").read_text()
 
 

@@ -31,16 +31,16 @@ def _keys() -> None:
 def test_secret_is_stored_and_deleted(make: Callable[[], str]) -> None:
     """A secret from standard input is stored, found, listed and deleted."""
     store, service = make(), unique("crm")
-    more = ["--credentials", store]
-    ended = typed(
-        "hunter2\n", "credentials", "set", service, "--tenant", "acme", "--migrate", *more
+    further_texts = ["--credentials", store]
+    result = typed(
+        "hunter2\n", "credentials", "set", service, "--tenant", "acme", "--migrate", *further_texts
     )
-    listed = command("credentials", "list", *more, "--json")
+    listed = command("credentials", "list", *further_texts, "--json")
 
-    assert (0, f"stored for {service} of acme\n") == (ended.code, ended.out)
+    assert (0, f"stored for {service} of acme\n") == (result.code, result.out)
     assert Credentials.bearer("hunter2") == open_vault(store).get(service, "acme")
     assert {"service": service, "tenant": "acme"} in listed.result["credentials"]
-    assert service in command("credentials", "list", *more).out
+    assert service in command("credentials", "list", *further_texts).out
     assert "hunter2" not in listed.out
 
     os.environ["MOORAGE_CREDENTIALS"] = store
@@ -77,17 +77,17 @@ def test_one_way_is_enough(options: list[str]) -> None:
 
 def test_nothing_is_no_secret() -> None:
     """An empty line is refused."""
-    ended = typed("\n", "credentials", "set", "crm", "--credentials", "sqlite:///credentials.db")
+    result = typed("\n", "credentials", "set", "crm", "--credentials", "sqlite:///credentials.db")
 
-    assert (2, True) == (ended.code, "The secret is empty" in ended.err)
+    assert (2, True) == (result.code, "The secret is empty" in result.err)
 
 
 def test_a_secret_is_no_argument() -> None:
     """No option takes a secret, and an error does not repeat one."""
-    ended = command("credentials", "set", "crm", "hunter2", "--credentials", "sqlite:///c.db")
+    result = command("credentials", "set", "crm", "hunter2", "--credentials", "sqlite:///c.db")
 
-    assert 2 == ended.code
-    assert "hunter2" not in ended.out + ended.err
+    assert 2 == result.code
+    assert "hunter2" not in result.out + result.err
 
 
 def test_keys_are_replaced() -> None:
@@ -96,19 +96,19 @@ def test_keys_are_replaced() -> None:
     typed("hunter2", "credentials", "set", "crm", "--credentials", store)
     ring = KeyRing.from_environment(os.environ)
     os.environ["MOORAGE_KEYS"] = generate_keys(ring).text().reveal()
-    ended = command("credentials", "rotate", "--credentials", store)
+    result = command("credentials", "rotate", "--credentials", store)
 
-    assert (0, "1 re-encrypted\n") == (ended.code, ended.out)
+    assert (0, "1 re-encrypted\n") == (result.code, result.out)
     assert Secret("hunter2") == open_vault(store).get("crm", None).secret
 
 
 def test_typed_secret_is_not_shown() -> None:
     """On a terminal the secret is prompted for, and not shown."""
     store = "sqlite:///credentials.db"
-    with terminal("credentials", "set", "crm", "--credentials", store) as shown:
-        shown.until("secret for crm: ")
-        shown.type("hunter2\n")
-        shown.until("stored for crm")
-        assert 0 == shown.ended()
-        assert "hunter2" not in shown.seen
+    with terminal("credentials", "set", "crm", "--credentials", store) as shown_terminal:
+        shown_terminal.until("secret for crm: ")
+        shown_terminal.type("hunter2\n")
+        shown_terminal.until("stored for crm")
+        assert 0 == shown_terminal.ended()
+        assert "hunter2" not in shown_terminal.seen
     assert Secret("hunter2") == open_vault(store).get("crm", None).secret

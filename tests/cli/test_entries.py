@@ -37,10 +37,10 @@ URL = "sqlite:///calls.db"
 @pytest.fixture
 def server() -> Iterator[VendorServer]:
     """A vendor on this machine."""
-    with VendorServer() as made:
-        made.patience = 30.0
-        made.always(Behaviour(200))
-        yield made
+    with VendorServer() as new_server:
+        new_server.patience = 30.0
+        new_server.always(Behaviour(200))
+        yield new_server
 
 
 @pytest.fixture
@@ -56,8 +56,8 @@ def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0, **named:
     """The JSON result of a command."""
     assert main([*words, "--json"], **named) == code
     output = capsys.readouterr()
-    whole = json.loads(output.out)
-    return whole["result"] if whole["ok"] else whole["error"]
+    whole_value = json.loads(output.out)
+    return whole_value["result"] if whole_value["ok"] else whole_value["error"]
 
 
 def put(outbox: Outbox, **options: Any) -> str:
@@ -71,8 +71,8 @@ def test_calls_are_made_once(
     """`run --once` makes the due calls, and ends."""
     put(outbox)
     put(outbox)
-    logged = run(capsys, "outbox", "run", "--store", URL, "--once")
-    assert logged == {"done": 2, "later": 0, "dead": 0, "unknown": 0}
+    logged_value = run(capsys, "outbox", "run", "--store", URL, "--once")
+    assert logged_value == {"done": 2, "later": 0, "dead": 0, "unknown": 0}
     assert len(server.requests) == 2
     assert main(["outbox", "run", "--store", URL, "--once"]) == 0
     assert capsys.readouterr().out == "0 done, 0 later, 0 dead, 0 unknown\n"
@@ -97,8 +97,8 @@ def test_payments_are_settled_before_calls_are_made(
     stripe.fail(Lost())
     first = run(capsys, "outbox", "run", "--store", URL, "--once")
     assert first == {"done": 0, "later": 1, "dead": 0, "unknown": 0}
-    (stored,) = store.find(EntryQuery(id=entry.id)).items
-    assert store.swap(doubt(stored, store.now(), "OutcomeUnknown"), stored.fence)
+    (stored_entry,) = store.find(EntryQuery(id=entry.id)).items
+    assert store.swap(doubt(stored_entry, store.now(), "OutcomeUnknown"), stored_entry.fence)
     run(capsys, "payments", "close", entry.key, "--done")
     second = run(capsys, "outbox", "run", "--store", URL, "--once")
     assert second == {"done": 1, "later": 0, "dead": 0, "unknown": 0}
@@ -117,9 +117,9 @@ def test_a_worker_stops_at_a_signal(
 
     stopper = threading.Thread(target=stop)
     stopper.start()
-    logged = run(capsys, "outbox", "run", "--store", URL)
+    logged_value = run(capsys, "outbox", "run", "--store", URL)
     stopper.join()
-    assert logged == {"done": 1, "later": 0, "dead": 0, "unknown": 0}
+    assert logged_value == {"done": 1, "later": 0, "dead": 0, "unknown": 0}
 
 
 def test_worker_runs_until_stopped(outbox: Outbox, server: VendorServer) -> None:
@@ -143,20 +143,22 @@ def test_worker_runs_until_stopped(outbox: Outbox, server: VendorServer) -> None
 def test_calls_are_listed(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
     """A list shows the properties of each call, newest first, in pages, without its content."""
     first, second = put(outbox), put(outbox, tenant="acme")
-    logged = run(capsys, "outbox", "list", "--store", URL, "--limit", "1")
-    assert [entry["id"] for entry in logged["entries"]] == [second]
-    rest = run(capsys, "outbox", "list", "--store", URL, "--after", logged["next"])
-    assert [entry["id"] for entry in rest["entries"]] == [first]
-    assert rest["next"] is None
-    custom = run(capsys, "outbox", "list", "--store", URL, "--tenant", "acme", "--state", "waiting")
-    assert [entry["id"] for entry in custom["entries"]] == [second]
+    logged_value = run(capsys, "outbox", "list", "--store", URL, "--limit", "1")
+    assert [entry["id"] for entry in logged_value["entries"]] == [second]
+    remaining_value = run(capsys, "outbox", "list", "--store", URL, "--after", logged_value["next"])
+    assert [entry["id"] for entry in remaining_value["entries"]] == [first]
+    assert remaining_value["next"] is None
+    custom_value = run(
+        capsys, "outbox", "list", "--store", URL, "--tenant", "acme", "--state", "waiting"
+    )
+    assert [entry["id"] for entry in custom_value["entries"]] == [second]
     assert run(capsys, "outbox", "list", "--store", URL, "--stuck")["entries"] == []
     run(capsys, "outbox", "list", "--store", URL, "--stuck", "--tenant", "a", code=2)
 
     assert main(["outbox", "list", "--store", URL, "--limit", "1"]) == 0
-    shown = capsys.readouterr().out
-    assert "waiting" in shown
-    assert "More with --after" in shown
+    shown_text = capsys.readouterr().out
+    assert "waiting" in shown_text
+    assert "More with --after" in shown_text
     assert main(["outbox", "list", "--store", URL, "--state", "dead"]) == 0
     assert capsys.readouterr().out == "nothing\n"
 
@@ -164,8 +166,8 @@ def test_calls_are_listed(outbox: Outbox, capsys: pytest.CaptureFixture[str]) ->
 def test_calls_are_dropped_and_replayed(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
     """A dropped call is not made until it is replayed."""
     names = [put(outbox), put(outbox)]
-    dropped = run(capsys, "outbox", "drop", *names, "--store", URL)
-    assert [entry["state"] for entry in dropped["entries"]] == ["dropped", "dropped"]
+    dropped_value = run(capsys, "outbox", "drop", *names, "--store", URL)
+    assert [entry["state"] for entry in dropped_value["entries"]] == ["dropped", "dropped"]
     assert main(["outbox", "replay", names[0], "--store", URL]) == 0
     assert capsys.readouterr().out == f"{names[0]} is waiting\n"
     assert run(capsys, "outbox", "run", "--store", URL, "--once")["done"] == 1
@@ -203,8 +205,8 @@ def test_objects_of_a_program(outbox: Outbox, capsys: pytest.CaptureFixture[str]
     assert run(capsys, "outbox", "run", "--app", "shop_of_mine:outbox", "--once")["done"] == 1
     assert run(capsys, "inbox", "run", "--app", "shop_of_mine:inbox", "--once")["done"] == 0
     for app in ("shop_of_mine:nothing", "no_module_of_mine:inbox", "shop_of_mine:outbox", ":"):
-        logged = run(capsys, "inbox", "list", "--app", app, code=2)
-        assert logged["path"] == "--app"
+        logged_value = run(capsys, "inbox", "list", "--app", app, code=2)
+        assert logged_value["path"] == "--app"
 
 
 @pytest.mark.usefixtures("outbox")
@@ -215,8 +217,8 @@ def test_webhooks(capsys: pytest.CaptureFixture[str]) -> None:
     store.add(InboxEntry(id="w1", target="stripe", operation="paid", added_at=now))
     assert run(capsys, "inbox", "drop", "w1", "--store", URL)["entries"][0]["state"] == "dropped"
     assert run(capsys, "inbox", "replay", "w1", "--store", URL)["entries"][0]["state"] == "waiting"
-    logged = run(capsys, "inbox", "list", "--store", URL)
-    assert [entry["operation"] for entry in logged["entries"]] == ["paid"]
+    logged_value = run(capsys, "inbox", "list", "--store", URL)
+    assert [entry["operation"] for entry in logged_value["entries"]] == ["paid"]
     run(capsys, "inbox", "run", code=2)
 
 

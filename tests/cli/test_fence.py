@@ -49,13 +49,13 @@ def tenants() -> SqliteTenants:
 
 def test_neutralize_removes_credentials() -> None:
     """Credentials and tenants of a copied store are removed, and its owner is named."""
-    ended = command(*STAGING, "neutralize", *MORE, "--yes", "--json")
+    result = command(*STAGING, "neutralize", *MORE, "--yes", "--json")
 
     assert {
         "environment": "staging",
         "owner": "production",
         "deleted": {"credentials": 1, "tenants": 1},
-    } == ended.result
+    } == result.result
     assert {} == tenants().tables("acme")
     with pytest.raises(CredentialNotFound):
         open_vault(MORE[1]).get("vat", None)
@@ -73,20 +73,20 @@ def test_neutralize_removes_credentials() -> None:
 )
 def test_neutralize_refuses_mistakes(arguments: tuple[str, ...], message: str) -> None:
     """Nothing is removed without confirmation, or from a store that is not a copy."""
-    ended = command(*arguments)
+    result = command(*arguments)
 
-    assert 2 == ended.code
-    assert message in ended.err
+    assert 2 == result.code
+    assert message in result.err
     assert Credentials.bearer("t") == open_vault(MORE[1]).get("vat", None)
 
 
 def test_nothing_to_act_with() -> None:
     """Without named tenants or credentials, there is nothing to delete."""
     configure('[state]\nurl = "sqlite:///state.db"\n')
-    ended = command(*STAGING, "neutralize", "--yes")
+    result = command(*STAGING, "neutralize", "--yes")
 
-    assert 2 == ended.code
-    assert "There is no store in the configuration" in ended.err
+    assert 2 == result.code
+    assert "There is no store in the configuration" in result.err
 
 
 def test_neutralize_refuses_an_unused_store() -> None:
@@ -106,13 +106,13 @@ def test_a_copy_sends_when_it_may() -> None:
         context = Context(environment="staging")
         with opened_hub(context) as hub, pytest.raises(CopiedStore):
             hub.manager.call("vat", Request.get("/"))
-        ended = command(*STAGING, "rearm")
+        result = command(*STAGING, "rearm")
         with opened_hub(context) as hub:
             assert 200 == hub.manager.call("vat", Request.get("/")).status
 
     assert (0, "staging may use the store, which belonged to production\n") == (
-        ended.code,
-        ended.out,
+        result.code,
+        result.out,
     )
 
 
@@ -121,7 +121,7 @@ def test_neutralize_empties_the_hosts_tables() -> None:
     outbox = Outbox(MemoryOutbox())
     outbox.put("email", "send_transactional", EmailMessage(to="ada@example.com", text="Hi"))
     host = Host(source=Path("moorage.toml"), kept=lambda: {"calls": outbox})
-    ended = command(*STAGING, "neutralize", "--yes", "--json", host=host)
+    result = command(*STAGING, "neutralize", "--yes", "--json", host=host)
 
-    assert {"calls": 1, "tenants": 1} == ended.result["deleted"]
+    assert {"calls": 1, "tenants": 1} == result.result["deleted"]
     assert () == outbox.find(EntryQuery()).items

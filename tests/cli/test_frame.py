@@ -51,33 +51,33 @@ def test_command_docstrings_match_the_table(words: str) -> None:
 @pytest.mark.parametrize("words", COMMANDS)
 def test_every_command_helps(words: str) -> None:
     """The help of each command shows its whole docstring and the common options."""
-    ended = command(*words.split(), "--help")
+    result = command(*words.split(), "--help")
 
-    assert 0 == ended.code
-    assert f"moorage {words}" in ended.out
+    assert 0 == result.code
+    assert f"moorage {words}" in result.out
     for option in EVERYWHERE[:5]:
-        assert option in ended.out
-    assert "context" not in ended.out
+        assert option in result.out
+    assert "context" not in result.out
 
 
 def test_help_lists_commands_and_exit_codes() -> None:
     """The help names every command and the exit codes, without importing them."""
-    ended = command("--help")
+    result = command("--help")
 
-    assert 0 == ended.code
+    assert 0 == result.code
     for words in COMMANDS:
-        assert words.split()[0] in ended.out
-    assert "Exit codes" in ended.out
+        assert words.split()[0] in result.out
+    assert "Exit codes" in result.out
     assert (0, f"{version('moorage')}\n") == (command("--version").code, command("--version").out)
 
 
 @pytest.mark.parametrize("words", [[], ["oauth"]])
 def test_missing_command_shows_the_help(words: list[str]) -> None:
     """Without a command the help is shown, with the exit code of a wrong call."""
-    ended = command(*words)
+    result = command(*words)
 
-    assert 2 == ended.code
-    assert "Usage: moorage" in ended.out
+    assert 2 == result.code
+    assert "Usage: moorage" in result.out
 
 
 @pytest.mark.parametrize(
@@ -93,13 +93,13 @@ def test_missing_command_shows_the_help(words: list[str]) -> None:
 )
 def test_a_wrong_call_is_a_sentence(arguments: list[str]) -> None:
     """Arguments that make no sense are refused in one line, with the code of wrong calls."""
-    ended = command(*arguments)
+    ended_ended = command(*arguments)
     result = command(*arguments, "--json").document
 
-    assert (2, "") == (ended.code, ended.out)
-    assert ended.err.startswith("moorage: ")
-    assert 1 == ended.err.count("\n")
-    assert "hunter2" not in ended.err
+    assert (2, "") == (ended_ended.code, ended_ended.out)
+    assert ended_ended.err.startswith("moorage: ")
+    assert 1 == ended_ended.err.count("\n")
+    assert "hunter2" not in ended_ended.err
     assert (False, "WrongCall", 2) == (
         result["ok"],
         result["error"]["kind"],
@@ -114,16 +114,16 @@ def test_global_options_may_stand_anywhere() -> None:
 
 def test_the_configuration_is_found(tmp_path: Path) -> None:
     """The configuration is the named file, that of MOORAGE_CONFIG, or the nearest one upwards."""
-    deep = tmp_path / "deep" / "deeper"
-    deep.mkdir(parents=True)
-    os.chdir(deep)
+    deep_path = tmp_path / "deep" / "deeper"
+    deep_path.mkdir(parents=True)
+    os.chdir(deep_path)
     assert "--config" in command("check").err
     (tmp_path / "moorage.toml").write_text("")
     assert str(tmp_path / "moorage.toml") == command("check", "--json").result["configuration"]
-    named = tmp_path / "other.toml"
-    named.write_text("")
-    os.environ["MOORAGE_CONFIG"] = str(named)
-    assert str(named) == command("check", "--json").result["configuration"]
+    named_path = tmp_path / "other.toml"
+    named_path.write_text("")
+    os.environ["MOORAGE_CONFIG"] = str(named_path)
+    assert str(named_path) == command("check", "--json").result["configuration"]
     third = str(tmp_path / "third.toml")
     assert third in command("check", "--config", third).err
 
@@ -139,27 +139,27 @@ def test_the_configuration_is_found(tmp_path: Path) -> None:
 )
 def test_every_error_ends_with_a_sentence(words: str, code: int, sentence: str) -> None:
     """Any error ends the command with its exit code and a sentence, without a traceback."""
-    ended = command(words, commands=ENDINGS)
+    ended_ended = command(words, commands=ENDINGS)
     result = command(words, "--json", commands=ENDINGS)
 
-    assert (code, "") == (ended.code, ended.out)
-    assert ended.err.startswith("moorage: ")
-    assert sentence in ended.err
+    assert (code, "") == (ended_ended.code, ended_ended.out)
+    assert ended_ended.err.startswith("moorage: ")
+    assert sentence in ended_ended.err
     assert (code, code, False) == (
         result.code,
         result.document["error"]["code"],
         result.document["ok"],
     )
-    assert "hunter2" not in ended.err + result.out + result.err
-    assert "Traceback" not in ended.err
+    assert "hunter2" not in ended_ended.err + result.out + result.err
+    assert "Traceback" not in ended_ended.err
 
 
 def test_more_can_be_seen() -> None:
     """With --debug the place shows where it happened, and still nothing that was said there."""
-    ended = command("crash", "--debug", commands=ENDINGS)
+    result = command("crash", "--debug", commands=ENDINGS)
 
-    assert "endings.py" in ended.err
-    assert "hunter2" not in ended.err
+    assert "endings.py" in result.err
+    assert "hunter2" not in result.err
 
 
 def test_exit_codes_of_errors() -> None:
@@ -184,10 +184,10 @@ def test_tables_are_aligned() -> None:
 def test_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without its libraries the command line names the extra to install."""
     uninstall(monkeypatch, "cyclopts", "moorage.cli.")
-    ended = command("vendors")
+    result = command("vendors")
 
-    assert (2, "") == (ended.code, ended.out)
-    assert install("cli") in ended.err
+    assert (2, "") == (result.code, result.out)
+    assert install("cli") in result.err
 
 
 def test_other_import_errors_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,12 +203,16 @@ def test_nothing_is_imported_early() -> None:
         "import sys, json; from moorage.cli import main; main(['--help']);"
         " print(json.dumps([one for one in sys.modules if one.startswith('moorage.')]))"
     )
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(json.loads(shown.stdout.splitlines()[-1]))
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    loaded_values = set(json.loads(process.stdout.splitlines()[-1]))
 
-    assert set() == {place.partition(":")[0] for place, _ in COMMANDS.values()} & loaded
-    assert not any(item.startswith(("moorage.adapters", "moorage.vendors")) for item in loaded)
-    assert "moorage.config" not in loaded
+    assert set() == {place.partition(":")[0] for place, _ in COMMANDS.values()} & loaded_values
+    assert not any(
+        item.startswith(("moorage.adapters", "moorage.vendors")) for item in loaded_values
+    )
+    assert "moorage.config" not in loaded_values
 
 
 def test_closed_pipe_ends_quietly() -> None:
@@ -218,13 +222,13 @@ def test_closed_pipe_ends_quietly() -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=Path(__file__).parents[2],
-    ) as running:
-        assert running.stdout is not None
-        assert running.stderr is not None
-        running.stdout.read(1)
-        running.stdout.close()
-        assert b"" == running.stderr.read()
-    assert 141 == running.returncode
+    ) as running_process:
+        assert running_process.stdout is not None
+        assert running_process.stderr is not None
+        running_process.stdout.read(1)
+        running_process.stdout.close()
+        assert b"" == running_process.stderr.read()
+    assert 141 == running_process.returncode
 
 
 def test_it_can_be_interrupted() -> None:
@@ -234,77 +238,85 @@ def test_it_can_be_interrupted() -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=Path(__file__).parents[2],
-    ) as running:
-        assert running.stdout is not None
-        assert running.stderr is not None
-        assert b"waiting\n" == running.stdout.readline()
-        running.send_signal(signal.SIGINT)
-        assert b"moorage: Interrupted.\n" == running.stderr.read()
-    assert 130 == running.returncode
+    ) as running_process:
+        assert running_process.stdout is not None
+        assert running_process.stderr is not None
+        assert b"waiting\n" == running_process.stdout.readline()
+        running_process.send_signal(signal.SIGINT)
+        assert b"moorage: Interrupted.\n" == running_process.stderr.read()
+    assert 130 == running_process.returncode
 
 
 def test_unencodable_letters_do_not_fail() -> None:
     """Output in ASCII and undecodable arguments do not make a command fail."""
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    shown = subprocess.run([*MOORAGE, "--help"], capture_output=True, env=environment, check=False)
-    odd = subprocess.run(
+    process = subprocess.run(
+        [*MOORAGE, "--help"], capture_output=True, env=environment, check=False
+    )
+    odd_process = subprocess.run(
         [*MOORAGE, "vendors", b"\xff\xfe", "--json"], capture_output=True, check=False
     )
 
-    assert (0, b"") == (shown.returncode, shown.stderr)
-    assert (2, b"") == (odd.returncode, odd.stderr)
-    assert json.loads(odd.stdout)["error"]["kind"] == "ConfigurationError"
+    assert (0, b"") == (process.returncode, process.stderr)
+    assert (2, b"") == (odd_process.returncode, odd_process.stderr)
+    assert json.loads(odd_process.stdout)["error"]["kind"] == "ConfigurationError"
 
 
 @pytest.mark.parametrize("coding", ["ascii", "latin-1", "cp1252", "utf-8"])
 @pytest.mark.parametrize("words", [["check", "--json"], ["export", "openapi"]])
 def test_a_document_is_one_in_any_coding(tmp_path: Path, coding: str, words: list[str]) -> None:
     """Characters outside the output's encoding are escaped as in JSON."""
-    written = tmp_path / "moorage.toml"
-    written.write_text('[services."\U0001f600\u00fc"]\nbase_url = "https://a.example"\n', "utf-8")
-    shown = subprocess.run(
-        [*MOORAGE, *words, "--config", written],
+    written_path = tmp_path / "moorage.toml"
+    written_path.write_text(
+        '[services."\U0001f600\u00fc"]\nbase_url = "https://a.example"\n', "utf-8"
+    )
+    process = subprocess.run(
+        [*MOORAGE, *words, "--config", written_path],
         capture_output=True,
         env={**os.environ, "PYTHONIOENCODING": coding},
         check=True,
     )
 
-    assert "\U0001f600\u00fc" in str(json.loads(shown.stdout.decode(coding)))
+    assert "\U0001f600\u00fc" in str(json.loads(process.stdout.decode(coding)))
 
 
 def test_completion_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the home folder is not writable, completion is refused with advice."""
-    home = tmp_path / "home"
-    home.write_text("")
-    for name, value in (("HOME", home), ("XDG_DATA_HOME", home), ("SHELL", "/bin/bash")):
+    home_directory = tmp_path / "home"
+    home_directory.write_text("")
+    for name, value in (
+        ("HOME", home_directory),
+        ("XDG_DATA_HOME", home_directory),
+        ("SHELL", "/bin/bash"),
+    ):
         monkeypatch.setenv(name, str(value))
-    ended = command("--install-completion", "--shell", "bash")
+    result = command("--install-completion", "--shell", "bash")
 
-    assert (2, True) == (ended.code, "pass --output" in ended.err)
+    assert (2, True) == (result.code, "pass --output" in result.err)
 
 
 @pytest.mark.parametrize("arguments", [["check"], ["--help"], ["vendors", "--json"]])
 def test_closed_streams_do_not_fail(arguments: list[str]) -> None:
     """A command without standard streams ends with the usual code."""
     with_streams = subprocess.run([*MOORAGE, *arguments], capture_output=True, check=False)
-    closed = subprocess.run(
+    closed_process = subprocess.run(
         ["/bin/sh", "-c", '"$@" <&- >&- 2>&-', "sh", *MOORAGE, *arguments],
         capture_output=True,
         check=False,
     )
 
     assert (with_streams.returncode, b"", b"") == (
-        closed.returncode,
-        closed.stdout,
-        closed.stderr,
+        closed_process.returncode,
+        closed_process.stdout,
+        closed_process.stderr,
     )
 
 
 def test_letters_that_are_missing_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
     """A document uses all characters that the output's encoding has."""
-    for coding, written in (("ascii", '"\\u00fc"'), ("utf-8", '"\u00fc"')):
+    for coding, written_text in (("ascii", '"\\u00fc"'), ("utf-8", '"\u00fc"')):
         monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), coding))
-        assert written == as_json("\u00fc")
+        assert written_text == as_json("\u00fc")
 
 
 def test_missing_streams_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,9 +352,9 @@ ARGUMENTS = st.lists(
 @given(ARGUMENTS)
 def test_arguments_never_give_a_traceback(arguments: list[str]) -> None:
     """Any arguments end with a documented exit code, and with --json in a document."""
-    ended = command(*arguments)
+    result = command(*arguments)
 
-    assert ended.code in set(exit_codes.CODES) - {exit_codes.INTERNAL_ERROR}
-    assert "Traceback" not in ended.out + ended.err
-    if ended.out and "--json" in arguments and "--" not in arguments and not HELP & {*arguments}:
-        assert ended.document["ok"] == (ended.code == 0)
+    assert result.code in set(exit_codes.CODES) - {exit_codes.INTERNAL_ERROR}
+    assert "Traceback" not in result.out + result.err
+    if result.out and "--json" in arguments and "--" not in arguments and not HELP & {*arguments}:
+        assert result.document["ok"] == (result.code == 0)

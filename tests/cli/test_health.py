@@ -47,11 +47,11 @@ def vendor() -> Iterator[VendorServer]:
 
 def test_troubles_are_shown_with_remedies(vendor: VendorServer) -> None:
     """The command says what is the matter and what to do, and exits with 1."""
-    ended = command("health")
+    result = command("health")
 
-    assert 1 == ended.code
-    assert "The key of the bank expired on 2001-01-01.  Replace it." in ended.out
-    assert "The integrations are degraded." in ended.out
+    assert 1 == result.code
+    assert "The key of the bank expired on 2001-01-01.  Replace it." in result.out
+    assert "The integrations are degraded." in result.out
     assert () == vendor.requests
 
 
@@ -67,11 +67,11 @@ def test_probes_are_made_on_request(vendor: VendorServer) -> None:
 def test_healthy_program_exits_with_0() -> None:
     """Without a trouble the exit code is 0."""
     configure('[services.vat]\nbase_url = "http://127.0.0.1:9"\n[services.vat.circuit]\n')
-    ended = command("health")
+    result = command("health")
 
-    assert 0 == ended.code
-    assert "vat   healthy" in ended.out
-    assert "The integrations are healthy." in ended.out
+    assert 0 == result.code
+    assert "vat   healthy" in result.out
+    assert "The integrations are healthy." in result.out
 
 
 def test_no_service_at_all() -> None:
@@ -105,10 +105,10 @@ def test_queues_are_watched() -> None:
         outbox.deliver(hub)
     for store in stores:
         store.close()
-    ended = command("health", "--outbox=sqlite:///calls.db", "--inbox=sqlite:///webhooks.db")
+    result = command("health", "--outbox=sqlite:///calls.db", "--inbox=sqlite:///webhooks.db")
 
-    assert "1 entry of the outbox was given up." in ended.out
-    assert 1 == ended.code
+    assert "1 entry of the outbox was given up." in result.out
+    assert 1 == result.code
 
 
 def test_queues_of_the_host() -> None:
@@ -147,6 +147,6 @@ def test_hub_has_the_settings_and_signals(vendor: VendorServer) -> None:
 def test_wrong_settings_are_named(table: str, path: str) -> None:
     """A wrong setting is refused with its place."""
     configure(table)
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         moorage.open("moorage.toml")
-    assert any((problem.path or "").startswith(path) for problem in caught.value.problems)
+    assert any((problem.path or "").startswith(path) for problem in excinfo.value.problems)

@@ -22,12 +22,12 @@ GIVEN: dict[str, Any] = {
 def test_configuration_of_the_host(tmp_path: Path) -> None:
     """Commands use the host's configuration and store, and never print the content of either."""
     host = Host(source=GIVEN, state=f"sqlite:///{tmp_path / 'state.db'}")
-    ended = command("check", "--json", host=host)
+    result = command("check", "--json", host=host)
 
-    assert 0 == ended.code
-    assert "the configuration" == ended.result["configuration"]
-    assert {"kind": "sqlite", "reachable": True, "problem": None} == ended.result["store"]
-    assert CANARY not in ended.out
+    assert 0 == result.code
+    assert "the configuration" == result.result["configuration"]
+    assert {"kind": "sqlite", "reachable": True, "problem": None} == result.result["store"]
+    assert CANARY not in result.out
     assert CANARY not in command("check", host=host).out
 
 
@@ -44,11 +44,11 @@ def test_configuration_that_is_named(tmp_path: Path) -> None:
     file = tmp_path / "other.toml"
     file.write_text("version = 1\n")
     host = Host(source=GIVEN, environment="production", state="sqlite:///nowhere.db")
-    ended = command("check", "--json", f"--config={file}", host=host)
+    result = command("check", "--json", f"--config={file}", host=host)
 
-    assert str(file) == ended.result["configuration"]
-    assert None is ended.result["environment"]
-    assert "the memory of each process" == ended.result["store"]["kind"]
+    assert str(file) == result.result["configuration"]
+    assert None is result.result["environment"]
+    assert "the memory of each process" == result.result["store"]["kind"]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_configuration_that_is_named(tmp_path: Path) -> None:
 )
 def test_environment(words: tuple[str, ...], expected: str) -> None:
     """The host's environment applies where none is named."""
-    several = {**GIVEN, "environments": {"staging": {}, "production": {}}}
-    host = Host(source=several, environment="staging")
+    several_fields = {**GIVEN, "environments": {"staging": {}, "production": {}}}
+    host = Host(source=several_fields, environment="staging")
 
     assert expected == command("check", "--json", *words, host=host).result["environment"]

@@ -21,14 +21,14 @@ def test_housekeeping_removes_expired_states(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Any number of expired states is removed, and the others stay."""
-    path, stored = tmp_path / "state.db", new_key()
+    path, stored_text = tmp_path / "state.db", new_key()
     with SqliteStorage(path) as store:
-        now, _ = store.execute(Write({stored: "kept"}))
+        now, _ = store.execute(Write({stored_text: "kept"}))
         store.execute(Write({new_key(): "dust" for _ in range(10)}, quiet=-now))
     assert main(["housekeep", f"sqlite:///{path}", "--migrate"]) == 0
     assert capsys.readouterr().out == "10 states deleted\n"
     with SqliteStorage(path) as store:
-        _, (state,) = store.execute(read(stored))
+        _, (state,) = store.execute(read(stored_text))
     assert state is not None
 
 
@@ -50,13 +50,15 @@ def test_invalid_urls_have_an_exit_code(url: str, capsys: pytest.CaptureFixture[
 
 def test_runs_as_a_module() -> None:
     """`python -m moorage` is the command, and has a help."""
-    shown = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "moorage", "--help"], capture_output=True, text=True, check=False
     )
-    assert shown.returncode == 0
-    assert "housekeep" in shown.stdout
-    refused = subprocess.run([sys.executable, "-m", "moorage"], capture_output=True, check=False)
-    assert refused.returncode == 2
+    assert process.returncode == 0
+    assert "housekeep" in process.stdout
+    refused_process = subprocess.run(
+        [sys.executable, "-m", "moorage"], capture_output=True, check=False
+    )
+    assert refused_process.returncode == 2
 
 
 def test_importing_the_module_runs_nothing() -> None:

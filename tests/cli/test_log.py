@@ -46,8 +46,8 @@ def log() -> Iterator[Any]:
 def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
     """The JSON result of a command."""
     assert main(["log", *words, "--json"]) == code
-    whole = json.loads(capsys.readouterr().out)
-    return whole["result"] if whole["ok"] else whole["error"]
+    whole_value = json.loads(capsys.readouterr().out)
+    return whole_value["result"] if whole_value["ok"] else whole_value["error"]
 
 
 @pytest.mark.parametrize(
@@ -72,20 +72,22 @@ def test_calls_are_listed(
     words: tuple[str, ...], expected: tuple[int, ...], log: Any, capsys: Any
 ) -> None:
     """The newest call comes first, and options choose among them."""
-    logged = run(capsys, "list", *words)
+    logged_value = run(capsys, "list", *words)
 
-    assert [entry(number).id for number in expected] == [call["id"] for call in logged["calls"]]
+    assert [entry(number).id for number in expected] == [
+        call["id"] for call in logged_value["calls"]
+    ]
 
 
 def test_pages_lead_to_each_other(log: Any, capsys: Any) -> None:
     """A list tells people and programs how to get the next page."""
-    logged = run(capsys, "list", "--limit", "1")
-    rest = run(capsys, "list", "--after", logged["next"])
-    assert [entry(0).id] == [call["id"] for call in rest["calls"]]
-    assert entry(1).status is IntegrationStatus(logged["calls"][0]["status"])
+    logged_value = run(capsys, "list", "--limit", "1")
+    remaining_value = run(capsys, "list", "--after", logged_value["next"])
+    assert [entry(0).id] == [call["id"] for call in remaining_value["calls"]]
+    assert entry(1).status is IntegrationStatus(logged_value["calls"][0]["status"])
 
     assert 0 == main(["log", "list", "--limit", "1"])
-    assert f"More with --after {logged['next']}." in capsys.readouterr().out
+    assert f"More with --after {logged_value['next']}." in capsys.readouterr().out
     assert 0 == main(["log", "list", "--tenant", "nobody"])
     assert "nothing" in capsys.readouterr().out
 
@@ -241,11 +243,11 @@ def test_follow_ends_with_its_reader(log: Any) -> None:
 
 def test_follow_counts(log: Any, capsys: Any) -> None:
     """Each call is a line of JSON, and the command ends after the number that was asked for."""
-    ended = Event()
+    ended_event = Event()
 
     def write() -> None:
         number = 100
-        while not ended.wait(0.05):
+        while not ended_event.wait(0.05):
             log.write(attrs.evolve(entry(number), started_at=datetime.now(UTC)))
             log.flush()
             number += 1
@@ -255,14 +257,14 @@ def test_follow_counts(log: Any, capsys: Any) -> None:
     try:
         assert 0 == main(["log", "follow", "--count", "2", "--json"])
     finally:
-        ended.set()
+        ended_event.set()
         writer.join()
     lines = capsys.readouterr().out.splitlines()
     first, second = map(json.loads, lines[:2])
-    last = json.loads("\n".join(lines[2:]))
+    last_value = json.loads("\n".join(lines[2:]))
 
     assert first["started_at"] < second["started_at"]
-    assert {"shown": 2} == last["result"]
+    assert {"shown": 2} == last_value["result"]
 
 
 def test_follow_shows_lines(log: Any, capsys: Any) -> None:

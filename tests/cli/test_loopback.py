@@ -71,10 +71,10 @@ def test_other_requests_are_refused(head: bytes) -> None:
     with Loopback(0) as listener:
         target, answers = brought(listener, head, GOOD)
 
-    *others, last = answers
+    *other_chunks, last_bytes = answers
     assert "/callback?code=c&state=%3Cs%3E" == target
-    assert b" 200 " in last
-    assert all(other == b"" or b" 404 " in other for other in others)
+    assert b" 200 " in last_bytes
+    assert all(other_bytes == b"" or b" 404 " in other_bytes for other_bytes in other_chunks)
 
 
 def test_silent_connection_does_not_extend_the_wait() -> None:

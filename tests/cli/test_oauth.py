@@ -101,14 +101,14 @@ class Context:
 
     def options(self, server: AuthorizationServer, *more: str) -> list[str]:
         """The command's options: client, server and token store, unless overridden."""
-        usual = {
+        usual_values = {
             "--issuer": server.issuer,
             "--client-id": "erp",
             "--service": "crm",
             "--credentials": f"sqlite:///{self.path}",
         }
-        ours = ((name, value) for name, value in usual.items() if name not in more)
-        return [*chain.from_iterable(ours), *more]
+        own_texts = ((name, value) for name, value in usual_values.items() if name not in more)
+        return [*chain.from_iterable(own_texts), *more]
 
     def kept(self, tenant: str | None = None) -> OAuthCredentials:
         """The stored tokens."""
@@ -121,10 +121,10 @@ class Context:
 @pytest.fixture(name="context")
 def _context(tmp_path: Path) -> Iterator[Context]:
     """A CLI context whose environment is removed afterwards."""
-    before = dict(os.environ)
+    previous_values = dict(os.environ)
     yield Context(tmp_path)
     os.environ.clear()
-    os.environ.update(before)
+    os.environ.update(previous_values)
 
 
 def test_a_process_gets_and_gives_back(context: Context) -> None:
@@ -134,26 +134,29 @@ def test_a_process_gets_and_gives_back(context: Context) -> None:
         options = context.options(server, "--secret-env", "ERP_SECRET", "--tenant", "acme-fr")
         with subprocess.Popen(
             [*command, "login", *options, "--scope", "read"], stdout=subprocess.PIPE, text=True
-        ) as running:
-            assert running.stdout is not None
-            url = next(line for line in running.stdout if line.startswith("http")).strip()
+        ) as running_process:
+            assert running_process.stdout is not None
+            url = next(line for line in running_process.stdout if line.startswith("http")).strip()
             status, page = fetch(visit(url))
-            rest = running.stdout.read()
-        stored = context.kept("acme-fr")
+            remaining_text = running_process.stdout.read()
+        stored_credentials = context.kept("acme-fr")
 
-        assert (0, 200) == (running.returncode, status)
+        assert (0, 200) == (running_process.returncode, status)
         assert "go back to the terminal" in page
-        assert "tokens stored for crm of acme-fr\n" == rest.lstrip()
-        assert ("read",) == stored.scope
+        assert "tokens stored for crm of acme-fr\n" == remaining_text.lstrip()
+        assert ("read",) == stored_credentials.scope
         assert "s3cr3t" not in url
-        for secret in (stored.access_token, stored.refresh_token):
+        for secret in (stored_credentials.access_token, stored_credentials.refresh_token):
             assert secret is not None
             assert secret.reveal().encode() not in context.path.read_bytes()
 
-        ended = subprocess.run(
+        ended_process = subprocess.run(
             [*command, "revoke", *options], capture_output=True, text=True, check=False
         )
-        assert (0, "tokens revoked for crm of acme-fr\n") == (ended.returncode, ended.stdout)
+        assert (0, "tokens revoked for crm of acme-fr\n") == (
+            ended_process.returncode,
+            ended_process.stdout,
+        )
         assert 0 == server.live_families
 
 
@@ -173,13 +176,13 @@ def test_a_process_shows_a_code(context: Context) -> None:
             ],
             stdout=subprocess.PIPE,
             text=True,
-        ) as running:
-            assert running.stdout is not None
-            line = running.stdout.readline()
+        ) as running_process:
+            assert running_process.stdout is not None
+            line = running_process.stdout.readline()
             server.decide(line.split()[-1])
-            assert "tokens stored for crm\n" == running.stdout.read()
+            assert "tokens stored for crm\n" == running_process.stdout.read()
 
-        assert 0 == running.returncode
+        assert 0 == running_process.returncode
         assert f"{server.url}/device" in line
         assert context.kept().refresh_token is not None
 
@@ -211,9 +214,9 @@ def test_a_person_says_no(context: Context, capsys: pytest.CaptureFixture[str]) 
 
 def test_every_option_is_used(context: Context) -> None:
     """Endpoints, scope, parameters and port appear in the URL."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    with socket.socket() as free_socket:
+        free_socket.bind(("127.0.0.1", 0))
+        port = free_socket.getsockname()[1]
     terminal = Terminal()
     with AuthorizationServer(PUBLIC) as server:
         options = [
@@ -314,8 +317,8 @@ def test_unreachable_database_asks_no_person(
 ) -> None:
     """If tokens cannot be stored, no consent is requested."""
     with AuthorizationServer(PUBLIC) as server:
-        away = "postgresql://moorage:hunter2@127.0.0.1:1/none"
-        assert 1 == main(["oauth", "login", *context.options(server, "--credentials", away)])
+        absent_text = "postgresql://moorage:hunter2@127.0.0.1:1/none"
+        assert 1 == main(["oauth", "login", *context.options(server, "--credentials", absent_text)])
         assert 0 == server.connections
 
     output = capsys.readouterr()

@@ -89,12 +89,12 @@ def test_payment_of_a_killed_process_is_listed_and_closed(make: Callable[[], str
         configure(WHOLE.format(state=state, url=server.url))
         assert -SIGKILL == stripe.kill(key)
 
-        (one,) = listed(key)
+        (fields,) = listed(key)
         assert ("charge", "20.00 EUR", key, "wait") == (
-            one["operation"],
-            one["amount"],
-            one["reference"],
-            one["next"],
+            fields["operation"],
+            fields["amount"],
+            fields["reference"],
+            fields["next"],
         )
         people = command("payments", "unsettled")
         assert (1, True) == (people.code, key in people.out)
@@ -114,8 +114,8 @@ def test_settle_command_settles_due_payments() -> None:
     """Lost payments that are due are settled and listed by key; otherwise it says so."""
     stripe = StripeSandbox(api_key="sk_test_sandbox")
     with stripe.serving() as server:
-        whole = WHOLE.format(state="sqlite:///state.db", url=server.url)
-        configure(whole)
+        whole_text = WHOLE.format(state="sqlite:///state.db", url=server.url)
+        configure(whole_text)
         assert "nothing was settled" in command("payments", "settle").out
         assert "no payment is unsettled" in command("payments", "unsettled").out
         charge = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-1")

@@ -50,13 +50,13 @@ def test_circuit_is_set_for_every_process(make: Callable[[], str]) -> None:
     name = configured(make())
     assert 0 == command("status").code
     opened = command("circuit", "open", name, "--json")
-    shown = command("status", "--json")
+    result = command("status", "--json")
 
     assert ("closed", "forced_open") == (opened.result["before"], opened.result["state"])
-    assert 1 == shown.code
+    assert 1 == result.code
     assert "forced_open" in command("status").out
-    (standing,) = shown.result["services"]
-    assert (name, "forced_open") == (standing["service"], standing["circuit"])
+    (standing_value,) = result.result["services"]
+    assert (name, "forced_open") == (standing_value["service"], standing_value["circuit"])
     with opened_hub(Context()) as hub, pytest.raises(CircuitBreakerOpen):
         hub.manager.call(name, Request.get("/"))
 
@@ -74,10 +74,14 @@ def test_pause_of_a_limit_is_ended_for_everybody(make: Callable[[], str]) -> Non
         name = configured(make(), vendor.url)
         vendor.respond(429, {"Retry-After": "1800"})
         assert command("call", name, "GET", "/").code
-        ended = command("limits", "reset", name, "--json").result
+        ended_fields = command("limits", "reset", name, "--json").result
 
-        assert (name, None, None) == (ended["service"], ended["tenant"], ended["endpoint"])
-        assert 0 < ended["remaining"] <= 1800
+        assert (name, None, None) == (
+            ended_fields["service"],
+            ended_fields["tenant"],
+            ended_fields["endpoint"],
+        )
+        assert 0 < ended_fields["remaining"] <= 1800
         assert f"the limits of {name} were not paused" in command("limits", "reset", name).out
 
 
@@ -102,12 +106,12 @@ def test_a_limit_that_is_used_up_is_shown(make: Callable[[], str]) -> None:
         assert "free" in command("status").out
         vendor.respond(204)
         assert 0 == command("call", name, "GET", "/").code
-        (standing,) = command("status", "--json").result["services"]
+        (standing_value,) = command("status", "--json").result["services"]
         people = command("status")
 
-    assert 80_000 < standing["limits"][0] <= 86_400
+    assert 80_000 < standing_value["limits"][0] <= 86_400
     assert "wait 86" in people.out
-    assert standing["retries"] is True
+    assert standing_value["retries"] is True
 
 
 def test_regions_stand_for_themselves() -> None:
@@ -138,16 +142,16 @@ def test_regions_stand_for_themselves() -> None:
 
 def test_an_open_circuit_says_when_to_come_back() -> None:
     """A circuit that opened by itself is shown with its failures and the time that is left."""
-    with VendorServer(port="refusing") as nobody:
+    with VendorServer(port="refusing") as refusing:
         configure(
-            f'[state]\nurl = "sqlite:///state.db"\n[services.vat]\nbase_url = "{nobody.url}"\n'
+            f'[state]\nurl = "sqlite:///state.db"\n[services.vat]\nbase_url = "{refusing.url}"\n'
             'retry = { preset = "none" }\ncircuit = { failures = 1 }\n'
-            f'[services.bare]\nbase_url = "{nobody.url}"\n'
+            f'[services.bare]\nbase_url = "{refusing.url}"\n'
         )
         command("call", "vat", "GET", "/")
-    standing = command("status", "--json").result["services"][0]
+    standing_value = command("status", "--json").result["services"][0]
 
-    assert ("open", True) == (standing["circuit"], 0 < standing["retry_after"] <= 60)
+    assert ("open", True) == (standing_value["circuit"], 0 < standing_value["retry_after"] <= 60)
     assert "again in" in command("status").out
 
 
@@ -169,28 +173,28 @@ def test_an_unknown_service_is_refused() -> None:
 def test_a_page_stays_on_a_terminal() -> None:
     """The status page is refreshed, follows the window's size, and ends with q."""
     name = configured("sqlite:///state.db")
-    with terminal("status", "--watch", "--every", "0.1") as shown:
-        shown.until("closed")
-        shown.until("q to quit")
+    with terminal("status", "--watch", "--every", "0.1") as shown_terminal:
+        shown_terminal.until("closed")
+        shown_terminal.until("q to quit")
         command("circuit", "open", name)
-        shown.until("forced_open")
-        shown.resize(10, 60)
-        shown.until("q to quit")
-        shown.type("x")
-        shown.until("q to quit")
-        shown.type("q")
-        assert 0 == shown.ended()
-        assert "Traceback" not in shown.seen
+        shown_terminal.until("forced_open")
+        shown_terminal.resize(10, 60)
+        shown_terminal.until("q to quit")
+        shown_terminal.type("x")
+        shown_terminal.until("q to quit")
+        shown_terminal.type("q")
+        assert 0 == shown_terminal.ended()
+        assert "Traceback" not in shown_terminal.seen
 
 
 def test_a_page_ends_with_control_c() -> None:
     """Ctrl-C leaves it with the code of an interruption, and the terminal as it was."""
     configured("sqlite:///state.db")
-    with terminal("status", "--watch", "--no-color") as shown:
-        shown.until("q to quit")
-        shown.type("\x03")
-        shown.until("Interrupted")
-        assert 130 == shown.ended()
+    with terminal("status", "--watch", "--no-color") as shown_terminal:
+        shown_terminal.until("q to quit")
+        shown_terminal.type("\x03")
+        shown_terminal.until("Interrupted")
+        assert 130 == shown_terminal.ended()
 
 
 def test_a_page_needs_a_terminal() -> None:
@@ -210,60 +214,60 @@ def test_a_program_gets_a_line_each_time() -> None:
         [sys.executable, "-m", "moorage", "status", "--watch", "--every", "0.05", "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-    ) as running:
-        assert running.stdout is not None
-        lines = [json.loads(running.stdout.readline()) for _ in range(2)]
-        os.kill(running.pid, signal.SIGINT)
-        assert b"" == running.stderr.read() if running.stderr else True
+    ) as running_process:
+        assert running_process.stdout is not None
+        lines = [json.loads(running_process.stdout.readline()) for _ in range(2)]
+        os.kill(running_process.pid, signal.SIGINT)
+        assert b"" == running_process.stderr.read() if running_process.stderr else True
 
     assert [name, name] == [line["services"][0]["service"] for line in lines]
-    assert 130 == running.returncode
+    assert 130 == running_process.returncode
 
 
 def test_tables_fit_the_terminal() -> None:
     """On a terminal, tables are drawn, and long work shows its progress."""
     configured("sqlite:///state.db")
-    with terminal("status") as shown:
-        shown.until("circuit")
-        shown.until("closed")
-        assert 0 == shown.ended()
-    with terminal("housekeep") as shown:
-        shown.until("states deleted")
-        assert 0 == shown.ended()
+    with terminal("status") as shown_terminal:
+        shown_terminal.until("circuit")
+        shown_terminal.until("closed")
+        assert 0 == shown_terminal.ended()
+    with terminal("housekeep") as shown_terminal:
+        shown_terminal.until("states deleted")
+        assert 0 == shown_terminal.ended()
 
 
 def test_keys_are_read_one_by_one() -> None:
     """An unknown key refreshes the page, and every key counts."""
     name = configured("sqlite:///state.db")
-    with seated("status", "--watch", "--every", "30") as shown:
-        shown.until(name[:8])
-        shown.until("q to quit")
-        shown.type("xq")
-        shown.until("q to quit")
-        assert 0 == shown.ended()
+    with seated("status", "--watch", "--every", "30") as shown_terminal:
+        shown_terminal.until(name[:8])
+        shown_terminal.until("q to quit")
+        shown_terminal.type("xq")
+        shown_terminal.until("q to quit")
+        assert 0 == shown_terminal.ended()
 
 
 def test_a_page_looks_again_by_itself() -> None:
     """Without a key it is shown anew after the seconds that were given."""
     configured("sqlite:///state.db")
-    with seated("status", "--watch", "--every", "0.05", "--no-color") as shown:
-        shown.until("q to quit")
-        shown.until("q to quit")
-        shown.type("Q")
-        assert 0 == shown.ended()
+    with seated("status", "--watch", "--every", "0.05", "--no-color") as shown_terminal:
+        shown_terminal.until("q to quit")
+        shown_terminal.until("q to quit")
+        shown_terminal.type("Q")
+        assert 0 == shown_terminal.ended()
 
 
 def test_a_table_is_drawn_and_work_counted() -> None:
     """On a terminal, a table has a frame, and long work shows its progress."""
     configured("sqlite:///state.db")
-    with seated("status") as shown:
-        shown.until("circuit")
-        shown.until("──")
-        shown.until("closed")
-        assert 0 == shown.ended()
-    with seated("housekeep") as shown:
-        shown.until("states deleted")
-        assert 0 == shown.ended()
+    with seated("status") as shown_terminal:
+        shown_terminal.until("circuit")
+        shown_terminal.until("──")
+        shown_terminal.until("closed")
+        assert 0 == shown_terminal.ended()
+    with seated("housekeep") as shown_terminal:
+        shown_terminal.until("states deleted")
+        assert 0 == shown_terminal.ended()
 
 
 def test_watch_ends_when_its_reader_leaves() -> None:
@@ -276,11 +280,11 @@ def test_watch_ends_when_its_reader_leaves() -> None:
         with os.fdopen(theirs, "w") as message, redirect_stdout(message):
             codes.put(main(["status", "--watch", "--every", "0.01", "--json"]))
 
-    running = threading.Thread(target=run, daemon=True)
+    running_thread = threading.Thread(target=run, daemon=True)
     with os.fdopen(ours) as lines:
-        running.start()
+        running_thread.start()
         fields = [json.loads(lines.readline()) for _ in range(2)]
-    running.join(20)
+    running_thread.join(20)
 
     assert [name, name] == [line["services"][0]["service"] for line in fields]
     assert CLOSED_PIPE == codes.get(timeout=120)

@@ -58,33 +58,33 @@ def test_saved_webhooks_are_verified(scheme: str, tmp_path: Path) -> None:
     headers, body = signed(scheme)
     fields = [word for name, value in headers.items() for word in ("--header", f"{name}: {value}")]
     (tmp_path / "body").write_text(body)
-    ended = command("webhook", "verify", scheme, *OURS, *fields, "--body", "@body")
+    ended_ended = command("webhook", "verify", scheme, *OURS, *fields, "--body", "@body")
     result = command("webhook", "verify", scheme, *OURS, *fields, "--body", body, "--json")
     (tmp_path / "body").write_text(body + " ")
     forged = command("webhook", "verify", scheme, *OURS, *fields, "--body", "@body")
 
-    assert (0, True) == (ended.code, ended.out.startswith("It is genuine."))
+    assert (0, True) == (ended_ended.code, ended_ended.out.startswith("It is genuine."))
     assert 1 == len(result.result["events"])
     assert 1 == forged.code
-    assert SECRET not in ended.out + result.out + forged.err
+    assert SECRET not in ended_ended.out + result.out + forged.err
 
 
 def test_signed_output_is_readable() -> None:
     """The output has one header per line, then the body."""
-    ended = command("webhook", "sign", "github", *OURS, "--body", "{}", "--id", "d-1")
+    result = command("webhook", "sign", "github", *OURS, "--body", "{}", "--id", "d-1")
 
-    assert ended.out.splitlines()[-1] == "{}"
-    assert "x-hub-signature-256: sha256=" in ended.out
+    assert result.out.splitlines()[-1] == "{}"
+    assert "x-hub-signature-256: sha256=" in result.out
 
 
 @pytest.mark.parametrize("scheme", sorted(PRESETS))
 def test_every_scheme_is_signed_or_refused(scheme: str) -> None:
     """Every scheme is either signed, or refused with the reason."""
-    ended = command("webhook", "sign", scheme, *OURS)
+    result = command("webhook", "sign", scheme, *OURS)
 
-    assert ended.code in {0, 2}
-    assert ended.code == 0 or "moorage: " in ended.err
-    assert SECRET not in ended.out + ended.err
+    assert result.code in {0, 2}
+    assert result.code == 0 or "moorage: " in result.err
+    assert SECRET not in result.out + result.err
 
 
 @pytest.mark.parametrize(
@@ -99,9 +99,9 @@ def test_every_scheme_is_signed_or_refused(scheme: str) -> None:
 )
 def test_impossible_calls_name_the_mistake(arguments: list[str], words: str) -> None:
     """A call that can never work names the mistake."""
-    ended = command("webhook", *arguments)
+    result = command("webhook", *arguments)
 
-    assert (2, True) == (ended.code, words in ended.err)
+    assert (2, True) == (result.code, words in result.err)
 
 
 def test_scheme_parameters_are_options() -> None:
@@ -130,27 +130,27 @@ def test_listen_shows_each_webhook(more: list[str]) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    ) as running:
-        assert running.stdout is not None
-        assert running.stderr is not None
-        message = running.stderr if more else running.stdout
+    ) as running_process:
+        assert running_process.stdout is not None
+        assert running_process.stderr is not None
+        message = running_process.stderr if more else running_process.stdout
         url = message.readline().split()[-1]
-        large = {"Content-Length": "99999999"}
+        large_values = {"Content-Length": "99999999"}
         statuses = [
             post(url, body.encode(), headers),
             post(url, b"{}", headers),
-            post(url, b"", large),
+            post(url, b"", large_values),
             post(url, body.encode(), headers),
         ]
-        lines = running.stdout.read()
+        lines = running_process.stdout.read()
 
     assert [200, 400, 413, 400] == statuses
-    assert 0 == running.returncode
+    assert 0 == running_process.returncode
     if more:
-        first, *rest = lines.splitlines()
+        first, *remaining_texts = lines.splitlines()
         assert json.loads(first)["genuine"] is True
-        assert '"genuine": false' in rest[0]
-        assert {"seen": 3, "genuine": 1} == json.loads("\n".join(rest[2:]))["result"]
+        assert '"genuine": false' in remaining_texts[0]
+        assert {"seen": 3, "genuine": 1} == json.loads("\n".join(remaining_texts[2:]))["result"]
     else:
         assert "evt_1" in lines
         assert "refused: " in lines
@@ -168,8 +168,8 @@ class Output:
 
     def write(self, text: str) -> int:
         """Take note."""
-        *whole, self._begun = (self._begun + text).split("\n")
-        for line in whole:
+        *whole_texts, self._begun = (self._begun + text).split("\n")
+        for line in whole_texts:
             self._lines.put(line)
         return len(text)
 
@@ -193,15 +193,15 @@ def test_each_is_judged_by_itself(more: list[str]) -> None:
             listen = ["webhook", "listen", "stripe", *OURS, "--port", "0", "--count", "2"]
             codes.put(main([*listen, *more]))
 
-    running = threading.Thread(target=run, daemon=True)
-    running.start()
+    running_thread = threading.Thread(target=run, daemon=True)
+    running_thread.start()
     url = (err if more else out).line().split()[-1]
     flood = post(url, b"", {"Content-Length": "99999999"})
-    with socket.create_connection(("127.0.0.1", urlsplit(url).port or 0)) as gone:
-        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        gone.sendall(b"POST / HTTP/1.1\r\nContent-Length: 9\r\n")
+    with socket.create_connection(("127.0.0.1", urlsplit(url).port or 0)) as lost_socket:
+        lost_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        lost_socket.sendall(b"POST / HTTP/1.1\r\nContent-Length: 9\r\n")
     statuses = [flood, post(url, body.encode(), headers), post(url, b"{}", headers)]
-    running.join(20)
+    running_thread.join(20)
     lines = [out.line(), out.line()]
 
     assert [413, 200, 400] == statuses
@@ -240,11 +240,11 @@ def test_it_ends_when_its_reader_has_gone(tmp_path: Path) -> None:
             with redirect_stdout(out):
                 codes.put(main(["webhook", "listen", "stripe", *OURS, "--port", "0"]))
 
-        running = threading.Thread(target=run, daemon=True)
-        running.start()
+        running_thread = threading.Thread(target=run, daemon=True)
+        running_thread.start()
         with pytest.raises(ConnectionError):
             post(out.line().split()[-1], b"{}", {})
-        running.join(20)
+        running_thread.join(20)
 
     assert CLOSED_PIPE == codes.get(timeout=120)
 
@@ -263,10 +263,10 @@ def test_unverifiable_webhook_is_reported(more: list[str], monkeypatch: pytest.M
         with redirect_stdout(out), redirect_stderr(err):
             main(["webhook", "listen", "stripe", *OURS, "--port", "0", "--count", "1", *more])
 
-    running = threading.Thread(target=run, daemon=True)
-    running.start()
+    running_thread = threading.Thread(target=run, daemon=True)
+    running_thread.start()
     status = post((err if more else out).line().split()[-1], b"{}", {})
-    running.join(20)
+    running_thread.join(20)
     line = out.line()
 
     assert 503 == status

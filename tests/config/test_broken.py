@@ -22,14 +22,14 @@ BROKEN = [*STRUCTURAL, *OTHERS]
 )
 def test_each_mistake_has_a_path(source: Any, path: str, remedy: str) -> None:
     """Each mistake is one problem with its exact path and what to write instead."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         moorage.open(source, credentials=MemoryCredentialProvider())
 
-    (problem,) = caught.value.problems
-    assert path == problem.path == caught.value.path
+    (problem,) = excinfo.value.problems
+    assert path == problem.path == excinfo.value.path
     assert remedy in problem.remedy
     assert problem.found
-    assert str(problem) == str(caught.value)
+    assert str(problem) == str(excinfo.value)
 
 
 def test_all_at_once() -> None:
@@ -41,10 +41,10 @@ def test_all_at_once() -> None:
         "services": {"a": {"base_url": "ftp:", "timeout": "${NOT_SET_0}"}},
     }
 
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         read_configuration(source)
 
-    paths = [problem.path for problem in caught.value.problems]
+    paths = [problem.path for problem in excinfo.value.problems]
     assert {
         "state.url",
         "services.a.timeout",
@@ -54,12 +54,12 @@ def test_all_at_once() -> None:
         "vendors.twilio.limits[1].rate",
         "sms.prefer",
     } <= set(paths)
-    first, *lines = str(caught.value).splitlines()
+    first, *lines = str(excinfo.value).splitlines()
     assert f"{len(paths)} things are wrong in the configuration:" == first
-    assert [f"  {problem}" for problem in caught.value.problems] == lines
-    again = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own
-    assert caught.value.problems == again.problems
-    assert str(caught.value) == str(again)
+    assert [f"  {problem}" for problem in excinfo.value.problems] == lines
+    repeated_value = pickle.loads(pickle.dumps(excinfo.value))  # noqa: S301 - our own
+    assert excinfo.value.problems == repeated_value.problems
+    assert str(excinfo.value) == str(repeated_value)
 
 
 def test_one_problem_of_an_error_made_anywhere() -> None:

@@ -42,11 +42,11 @@ def written(end: str, text: str) -> Path:
 
 def refused(path: Path, opened: Any = moorage.open) -> list[dict[str, str]]:
     """The problems for which a configuration is not opened."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         opened(path)
     return [
         {name: value for name, value in problem._asdict().items() if value is not None}
-        for problem in caught.value.problems
+        for problem in excinfo.value.problems
     ]
 
 
@@ -98,10 +98,10 @@ def test_valid_configurations_pass(place: int, end: str) -> None:
     """A valid configuration opens, and `check` says that it is valid."""
     path = written(end, FORMATS[end](RIGHT[place]))
     moorage.open(path).close()
-    ended = command("check", "--config", str(path))
+    result = command("check", "--config", str(path))
 
-    assert (0, "") == (ended.code, ended.err)
-    assert "is valid." in ended.out
+    assert (0, "") == (result.code, result.err)
+    assert "is valid." in result.out
 
 
 def test_there_are_enough() -> None:
@@ -118,11 +118,11 @@ def test_every_environment_is_checked() -> None:
         "[environments.test.services.vat]\ntimeout = 5\n"
         "[environments.production.services.vat]\ntimeout = 0\n",
     )
-    one = command("check", "--config", str(path))
+    ended = command("check", "--config", str(path))
     people = command("check", "--config", str(path), "--all-environments")
     result = command("check", "--config", str(path), "--all-environments", "--json").document
 
-    assert (0, 2) == (one.code, people.code)
+    assert (0, 2) == (ended.code, people.code)
     assert "Environment test:\n" in people.out
     assert "0 is out of range for a duration." in people.out
     test, production = result["result"]["environments"]
@@ -158,10 +158,10 @@ def test_providers_are_opened_in_the_order_of_their_needs(tmp_path: Path) -> Non
         "state": {"url": "memory:"},
     }
     (tmp_path / "inner" / "keys").write_text(f"1:{'A' * 43}=")
-    backwards = {**source, "secrets": dict(reversed(source["secrets"].items()))}
+    backwards_fields = {**source, "secrets": dict(reversed(source["secrets"].items()))}
 
     moorage.open(source).close()
-    moorage.open(backwards).close()
+    moorage.open(backwards_fields).close()
 
 
 def test_a_missing_secret_where_a_text_belongs() -> None:

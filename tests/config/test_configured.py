@@ -85,7 +85,7 @@ def test_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
         }
     )
 
-    twilio, main, custom = result.accounts
+    twilio, main, custom_account = result.accounts
     assert "hidden" == twilio.vendor.credentials.reveal()  # type: ignore[attr-defined]
     assert {
         "timeout": 20.0,
@@ -95,7 +95,7 @@ def test_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
         "bulkhead": BulkheadConfig(4),
     } == main.settings
     assert ["new", "old"] == [secret.reveal() for secret in main.webhook_secrets]
-    assert ("acme.own", frozenset({"acme"})) == (custom.name, custom.tenants)
+    assert ("acme.own", frozenset({"acme"})) == (custom_account.name, custom_account.tenants)
     assert (
         Route("sms", "twilio"),
         Route("sms", ["main", "twilio"], countries=["DE"], prefer="cost"),
@@ -186,18 +186,18 @@ def test_a_setting_that_no_service_has() -> None:
     """An account's settings are those of services."""
     for name in ("tymeout", "name"):
         account = Account("twilio", Twilio(account_sid=SID), settings={name: 3})
-        with pytest.raises(ConfigurationError) as caught:
+        with pytest.raises(ConfigurationError) as excinfo:
             moorage.Hub([account])
-        assert f"vendors.twilio.{name}" == caught.value.path
+        assert f"vendors.twilio.{name}" == excinfo.value.path
 
 
 def test_invalid_service_setting_has_its_path() -> None:
     """An invalid service setting of an account is reported with its path."""
     account = Account("twilio", Twilio(account_sid=SID), settings={"timeout": "soon"})
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         moorage.Hub([account])
 
-    assert "vendors.twilio.timeout" == caught.value.path
+    assert "vendors.twilio.timeout" == excinfo.value.path
 
 
 @pytest.mark.parametrize("opened", [moorage.open, moorage.aopen], ids=["plain", "awaited"])
@@ -207,11 +207,11 @@ def test_invalid_service_setting_has_its_path() -> None:
 )
 def test_unknown_port_is_refused(opened: Any, name: str, intended: str) -> None:
     """The error for an unknown port names the nearest one."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         opened({}, **{name: ()})
 
-    assert name == caught.value.path
-    assert caught.value.remedy.startswith(intended)
+    assert name == excinfo.value.path
+    assert excinfo.value.remedy.startswith(intended)
 
 
 @pytest.mark.parametrize(
@@ -225,19 +225,19 @@ def test_unknown_port_is_refused(opened: Any, name: str, intended: str) -> None:
 )
 def test_payments_with_a_volatile_store_are_refused(tables: dict[str, Any], path: str) -> None:
     """Payments with a store in memory are refused with the path in the file."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         moorage.open({"state": {"url": "memory:"}, **tables})
 
-    assert path == caught.value.path
-    assert "state.url" in caught.value.remedy
-    assert "claims" not in caught.value.remedy
+    assert path == excinfo.value.path
+    assert "state.url" in excinfo.value.remedy
+    assert "claims" not in excinfo.value.remedy
 
 
 def test_an_account_for_some_tenants_stands_among_all() -> None:
     """An account that is not named after a tenant stands where everybody's do."""
     vendor = Twilio(account_sid=SID)
     account = Account("twilio", vendor, tenants="acme", settings={"tymeout": 3})
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         moorage.Hub([account])
-    assert "vendors.twilio.tymeout" == caught.value.path
+    assert "vendors.twilio.tymeout" == excinfo.value.path
     assert frozenset({"acme"}) == account.tenants

@@ -81,10 +81,10 @@ def test_a_store_of_credentials_that_cannot_be(
     store: dict[str, str], path: str, remedy: str
 ) -> None:
     """A URL of nothing, and a sealed store without keys, are refused where they stand."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         moorage.open({"credentials_from": store})
 
-    (problem,) = caught.value.problems
+    (problem,) = excinfo.value.problems
     assert (path, True) == (problem.path, remedy in problem.remedy)
 
 
@@ -101,10 +101,10 @@ def test_a_database_keeps_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_missing_credentials_are_refused() -> None:
     """A service or vendor without credentials is refused; a provider argument fixes it."""
     source = {**NEEDS, "vendors": {"resend": {"sender": "a@example.com"}}}
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         moorage.open(source)
     assert ["vendors.resend.credentials", "services.vat.credentials"] == [
-        problem.path for problem in caught.value.problems
+        problem.path for problem in excinfo.value.problems
     ]
     keys = generate_keys()
 
@@ -117,10 +117,10 @@ def test_the_store_of_credentials_stays(tmp_path: Path, monkeypatch: pytest.Monk
     source = {**NEEDS, "credentials_from": store, "http": {"max_connections": 5}}
     with moorage.open(source) as hub:
         hub.reload(source)
-        with pytest.raises(ConfigurationError) as caught:
+        with pytest.raises(ConfigurationError) as excinfo:
             hub.reload({**NEEDS, "credentials_from": {"url": "environment:"}})
 
-    assert ["credentials_from.url", "http"] == [problem.path for problem in caught.value.problems]
+    assert ["credentials_from.url", "http"] == [problem.path for problem in excinfo.value.problems]
 
 
 @pytest.fixture(name="vendor")
@@ -142,14 +142,14 @@ def test_trust_proxy_and_pool_by_file(
     monkeypatch.setenv("KEY", key)
     with ProxyServer(leads_to=vendor.address, knows=("erp", "s3cret")) as proxy:
         monkeypatch.setenv("PROXY", proxy.url.replace("//", "//erp:s3cret@"))
-        for custom in ("secret://env/KEY", "key.pem"):
+        for custom_text in ("secret://env/KEY", "key.pem"):
             path = tmp_path / "moorage.toml"
             path.write_text(
                 f'services.vat.base_url = "{vendor.url}"\n'
                 "[http]\nmax_connections = 3\nkeep_alive = 1.5\nmax_body = 1000\n"
                 'proxy = { url = "secret://env/PROXY", bypass = ["intranet.example"] }\n'
                 '[http.tls]\nauthorities = "certificate.pem"\ncertificate = "certificate.pem"\n'
-                f'key = "{custom}"\nminimum = "1.3"\n'
+                f'key = "{custom_text}"\nminimum = "1.3"\n'
             )
             with moorage.open(path) as hub:
                 assert 7 == hub.manager.call("vat", Request.get("/")).json()["rate"]
@@ -192,9 +192,9 @@ def test_unverified_by_file(vendor: VendorServer) -> None:
 )
 def test_invalid_http_settings_are_refused(http: dict[str, Any], path: str, remedy: str) -> None:
     """An invalid setting of the HTTP client is refused with its path."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         moorage.open({"http": http})
 
-    (problem,) = caught.value.problems
+    (problem,) = excinfo.value.problems
     assert path == problem.path
     assert remedy in problem.remedy

@@ -30,10 +30,10 @@ VARIABLE = "MOORAGE_STATE_DIRECTORY"
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     """A folder that is named by the environment, and is not there yet."""
-    before = os.environ[VARIABLE]
+    previous_text = os.environ[VARIABLE]
     os.environ[VARIABLE] = str(tmp_path / "a b" / "state")
     yield tmp_path / "a b" / "state"
-    os.environ[VARIABLE] = before
+    os.environ[VARIABLE] = previous_text
 
 
 @contextmanager
@@ -58,10 +58,10 @@ def tables(stripe: StripeSandbox, **more: Any) -> dict[str, Any]:
 def test_processes_share_a_file_that_outlives_them(folder: Path) -> None:
     """A second hub does not repeat the first one's charge, and the folder is private."""
     stripe = StripeSandbox()
-    for replayed in (False, True):
+    for is_replayed in (False, True):
         with moorage.open(tables(stripe), http=SandboxHttpClient(stripe)) as hub:
             receipt = hub.payments().charge(ORDER, idempotency_key="INV-7/1")
-            assert replayed is receipt.replayed
+            assert is_replayed is receipt.replayed
     assert 1 == len(stripe.charges)
     assert 0o700 == stat.S_IMODE(folder.stat().st_mode)
     assert 0o600 == stat.S_IMODE((folder / "state.db").stat().st_mode)
@@ -122,11 +122,11 @@ def test_folder_that_cannot_be_used_is_refused(folder: Path, problem: str) -> No
             folder.chmod(0o500)
         case _:
             os.environ[VARIABLE] = "/proc/nowhere"
-    with pytest.raises(ConfigurationError, match="survives a crash") as caught, nobody():
+    with pytest.raises(ConfigurationError, match="survives a crash") as excinfo, nobody():
         moorage.open(tables(StripeSandbox()))
-    assert "state.url" == caught.value.path
-    assert "state.db cannot be used" in caught.value.message
-    assert VARIABLE in caught.value.remedy
+    assert "state.url" == excinfo.value.path
+    assert "state.db cannot be used" in excinfo.value.message
+    assert VARIABLE in excinfo.value.remedy
 
 
 def test_commands_use_the_same_file(folder: Path) -> None:

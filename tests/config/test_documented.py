@@ -34,7 +34,7 @@ def _written(page: Path) -> list[tuple[str, str]]:
     return blocks
 
 
-BLOCKS = [shown for page in PAGES for shown in _written(page)]
+BLOCKS = [shown_texts for page in PAGES for shown_texts in _written(page)]
 SHOWN = [(name, block) for name, block in BLOCKS if MARK.match(block)]
 SCHEMA = json_schema()
 

@@ -113,11 +113,11 @@ def test_the_same_in_every_form(tmp_path: Path, name: str, text: str) -> None:
 )
 def test_a_file_that_is_none(tmp_path: Path, name: str, text: str | bytes, line: str) -> None:
     """A broken file is named, with the line and the reason, and no value in it is shown."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         read_configuration(written(tmp_path, name, text))
 
-    assert name in caught.value.message
-    assert line in caught.value.message
+    assert name in excinfo.value.message
+    assert line in excinfo.value.message
 
 
 @pytest.mark.parametrize("name, text", [("a.json", "[]"), ("a.yaml", ""), ("a.yaml", "text")])

@@ -92,12 +92,12 @@ def with_junk(place: tuple[Any, ...], junk: Any) -> Any:
     """The configuration with something else at a place."""
     if not place:
         return junk
-    whole = copy.deepcopy(WHOLE)
-    home: Any = whole
+    whole_fields = copy.deepcopy(WHOLE)
+    home_value: Any = whole_fields
     for name in place[:-1]:
-        home = home[name]
-    home[place[-1]] = junk
-    return whole
+        home_value = home_value[name]
+    home_value[place[-1]] = junk
+    return whole_fields
 
 
 @given(st.sampled_from(PLACES), JUNK, st.sampled_from([None, "production", "nowhere"]))
@@ -107,13 +107,13 @@ def test_junk_raises_configuration_error(
     """Any value anywhere either loads or raises ConfigurationError, without showing secrets."""
     assert PLANTED == os.environ["PLANTED"]
     source = with_junk(place, junk)
-    refused: ConfigurationError | None = None
+    refused_error: ConfigurationError | None = None
     try:
         text = repr(read_configuration(source, environment).warnings)
     except ConfigurationError as error:
-        text, refused = f"{error}{error!r}{error.problems}", error
+        text, refused_error = f"{error}{error!r}{error.problems}", error
     assert PLANTED not in text
-    if refused is not None:
-        trace = traceback.TracebackException.from_exception(refused, capture_locals=True)
-        ours = [frame.locals for frame in trace.stack if frame.filename.startswith(OURS)]
-        assert PLANTED not in str(ours)
+    if refused_error is not None:
+        trace = traceback.TracebackException.from_exception(refused_error, capture_locals=True)
+        own_values = [frame.locals for frame in trace.stack if frame.filename.startswith(OURS)]
+        assert PLANTED not in str(own_values)

@@ -56,16 +56,16 @@ def test_an_asynchronous_hub_counts_its_calls(tmp_path: Path) -> None:
 def test_a_hub_keeps_its_metrics(tmp_path: Path) -> None:
     """A reload that names other metrics is refused."""
     source: dict[str, Any] = {"services": SERVICES, "metrics": {"url": "memory:"}}
-    other = {**source, "metrics": {"url": f"sqlite:///{tmp_path}/metrics.db"}}
+    other_fields = {**source, "metrics": {"url": f"sqlite:///{tmp_path}/metrics.db"}}
     with moorage.open(source) as hub:
-        with pytest.raises(ConfigurationError, match="change the place of its metrics") as caught:
-            hub.reload(other)
-        assert "metrics.url" == caught.value.path
+        with pytest.raises(ConfigurationError, match="change the place of its metrics") as excinfo:
+            hub.reload(other_fields)
+        assert "metrics.url" == excinfo.value.path
 
 
 def test_a_wrong_url_of_metrics_is_reported() -> None:
     """A problem names the place in the configuration."""
-    with pytest.raises(ConfigurationError, match="not one for metrics") as caught:
+    with pytest.raises(ConfigurationError, match="not one for metrics") as excinfo:
         moorage.open({"services": SERVICES, "metrics": {"url": "redis://host"}})
 
-    assert "metrics.url" == caught.value.path
+    assert "metrics.url" == excinfo.value.path

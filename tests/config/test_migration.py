@@ -45,11 +45,11 @@ NEW: dict[str, Any] = {
 def test_version_0(monkeypatch: pytest.MonkeyPatch) -> None:
     """Accounts and routes become vendors and kinds; the diff shows it without secrets."""
     monkeypatch.setenv("OURS_TOKEN", "token")
-    before = copy.deepcopy(OLD)
+    previous_fields = copy.deepcopy(OLD)
     result = read_configuration(OLD)
     current = read_configuration(NEW)
 
-    assert before == OLD
+    assert previous_fields == OLD
     assert (current.accounts, current.routes) == (result.accounts, result.routes)
     assert current.migrated is None
     migrated = result.migrated
@@ -81,10 +81,10 @@ def test_version_0(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_unknown_keys_of_old_versions_are_refused(old: dict[str, Any], path: str) -> None:
     """A key that the old version did not know either is refused with its path."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         read_configuration({"version": 0, **old})
 
-    assert path == caught.value.path
+    assert path == excinfo.value.path
 
 
 def test_nothing_in_version_0() -> None:
@@ -181,14 +181,18 @@ def test_secrets_are_masked() -> None:
         "timeout": 5,
     }
 
-    shown = masked(tree)
+    shown_value = masked(tree)
 
-    assert "hidden" not in write_toml(shown)
-    assert ["***", "secret://env/A", "${B}"] == shown["webhook_secrets"]
-    assert "redis://***@host/0" == shown["url"]
-    assert "redis://***@host/0" == shown["slash"] == shown["both"]
-    assert "postgresql://host/db?user=a&password=***&sslpassword=***#x" == shown["query"]
-    assert (tree["other"], tree["user"], 5) == (shown["other"], shown["user"], shown["timeout"])
+    assert "hidden" not in write_toml(shown_value)
+    assert ["***", "secret://env/A", "${B}"] == shown_value["webhook_secrets"]
+    assert "redis://***@host/0" == shown_value["url"]
+    assert "redis://***@host/0" == shown_value["slash"] == shown_value["both"]
+    assert "postgresql://host/db?user=a&password=***&sslpassword=***#x" == shown_value["query"]
+    assert (tree["other"], tree["user"], 5) == (
+        shown_value["other"],
+        shown_value["user"],
+        shown_value["timeout"],
+    )
 
 
 @pytest.mark.parametrize(

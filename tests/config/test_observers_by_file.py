@@ -34,16 +34,19 @@ def test_settings_open_observers() -> None:
 
 def test_configured_observers_receive_events(caplog: pytest.LogCaptureFixture) -> None:
     """A hub installs the observers that its configuration names."""
-    seen: list[Any] = []
+    seen_values: list[Any] = []
     caplog.set_level("INFO", "moorage")
-    source = {"services": {"tax": {}}, "observers": {"logging": True, "functions": [seen.append]}}
+    source = {
+        "services": {"tax": {}},
+        "observers": {"logging": True, "functions": [seen_values.append]},
+    }
     with moorage.open(source) as hub:
         hub.manager.run("tax", lambda: None)
     with moorage.open(source, observers=()) as hub:
         hub.manager.run("tax", lambda: None)
 
     assert ["CallStarted", "AttemptFinished", "CallFinished"] == [
-        type(event).__name__ for event in seen
+        type(event).__name__ for event in seen_values
     ]
     assert 1 == len(caplog.records)
 
@@ -52,7 +55,7 @@ def test_missing_package_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """An observer whose package is missing is reported before anything is opened."""
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
 
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         moorage.open({"observers": {"prometheus": True}})
 
-    assert (caught.value.path or "").startswith("observers")
+    assert (excinfo.value.path or "").startswith("observers")

@@ -77,11 +77,11 @@ def test_any_name_where_there_are_none() -> None:
 )
 def test_invalid_environments_are_refused(environments: Any, path: str, remedy: str) -> None:
     """An unknown environment, or a setting that cannot differ, is refused."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         read_configuration({"environments": environments}, "prodution")
 
-    assert path == caught.value.path
-    assert remedy in caught.value.problems[0].remedy
+    assert path == excinfo.value.path
+    assert remedy in excinfo.value.problems[0].remedy
 
 
 def test_a_mistake_says_where_it_comes_from() -> None:
@@ -165,9 +165,9 @@ def test_invalid_variables_are_named(
     """An invalid value from a variable is reported with the variable's name."""
     monkeypatch.setenv(variable, "soon")
 
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         read_configuration({"vendors": {"twilio": TWILIO}})
 
-    problem = caught.value.problems[0]
+    problem = excinfo.value.problems[0]
     assert (path, True) == (problem.path, remedy in problem.remedy)
     assert variable in str(problem)

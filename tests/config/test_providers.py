@@ -55,9 +55,9 @@ def test_vault(tmp_path: Path) -> None:
         for name in ("nothing", "shop#other"):
             with pytest.raises(ConfigurationError, match="correct its name"):
                 found(name, **address, **role)
-        with pytest.raises(ConfigurationError, match="cannot be read") as caught:
+        with pytest.raises(ConfigurationError, match="cannot be read") as excinfo:
             found("shop", **address, role_id="our-role", secret_id="another")
-        assert "state.url" == caught.value.path
+        assert "state.url" == excinfo.value.path
         with pytest.raises(ConfigurationError):
             found("shop", **address, kubernetes_role="pods")
 

@@ -100,7 +100,7 @@ def test_secrets_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_every_place_of_a_missing_secret_is_reported() -> None:
     """Each reference to a missing secret is reported with its path."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         read_configuration(
             {
                 **vendor(credentials="secret://env/NOT_SET_0", api_key="${NOT_SET_0:-x}"),
@@ -109,7 +109,7 @@ def test_every_place_of_a_missing_secret_is_reported() -> None:
         )
 
     places = ("vendors.twilio.credentials", "services.vat.credentials")
-    assert places == tuple(problem.path for problem in caught.value.problems)
+    assert places == tuple(problem.path for problem in excinfo.value.problems)
 
 
 @pytest.mark.parametrize("content", ["", "x" * 65_537])
@@ -147,18 +147,18 @@ def test_credentials_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> Non
     """A secret that no request could carry is refused where it stands."""
     monkeypatch.setenv("OURS_TOKEN", "a\nb")
 
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         read_configuration({"services": {"vat": {"credentials": "secret://env/OURS_TOKEN"}}})
 
-    assert "services.vat.credentials" == caught.value.path
-    assert "a\nb" not in str(caught.value)
+    assert "services.vat.credentials" == excinfo.value.path
+    assert "a\nb" not in str(excinfo.value)
 
 
 def test_variable_missing_twice_in_one_text_is_reported_once() -> None:
     """Both places of one text lack the same variable, which is one problem."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         twilio(headers={"X-A": "${OURS_UNSET} and ${OURS_UNSET}"})
-    (problem,) = caught.value.problems
+    (problem,) = excinfo.value.problems
     assert "OURS_UNSET is not set" in problem.found
 
 

@@ -132,11 +132,13 @@ def test_every_setting_is_available_in_files() -> None:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_a_setting_of_a_file_is_that_of_a_program(name: str) -> None:
     """A setting in a file equals the constructor's argument."""
-    written, value = SAMPLES[name]
-    beside = BESIDE.get(name, {})
-    (service,) = read_configuration({"services": {"vat": {name: written, **beside}}}).services
+    written_value, value = SAMPLES[name]
+    extra_fields = BESIDE.get(name, {})
+    (service,) = read_configuration(
+        {"services": {"vat": {name: written_value, **extra_fields}}}
+    ).services
 
-    assert Service("vat", **{name: value, **beside}) == service
+    assert Service("vat", **{name: value, **extra_fields}) == service
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/how-to/configuration.md"])
@@ -207,18 +209,18 @@ FORMS: list[tuple[Any, Credentials | OAuthCredentials]] = [
 @pytest.mark.parametrize("place", range(len(FORMS)))
 def test_credentials_have_every_form(place: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each kind of credentials can be written; a text is a table in JSON, or a bearer token."""
-    written, made = FORMS[place]
-    if isinstance(written, str):
-        monkeypatch.setenv("OURS", written)
-        written = "secret://env/OURS"
-    table = {"base_url": BASE, "credentials": written}
-    region = {"name": "eu", "base_url": BASE, "credentials": written}
-    alone, several = read_configuration(
+    written_value, credentials = FORMS[place]
+    if isinstance(written_value, str):
+        monkeypatch.setenv("OURS", written_value)
+        written_value = "secret://env/OURS"
+    table = {"base_url": BASE, "credentials": written_value}
+    region = {"name": "eu", "base_url": BASE, "credentials": written_value}
+    single_service, several_service = read_configuration(
         {"services": {"alone": table, "several": {"regions": [region]}}}
     ).services
 
-    assert made == alone.credentials
-    assert made == several.regions[0].credentials
+    assert credentials == single_service.credentials
+    assert credentials == several_service.regions[0].credentials
 
 
 @pytest.mark.parametrize(
@@ -239,13 +241,13 @@ def test_credentials_have_every_form(place: int, monkeypatch: pytest.MonkeyPatch
 )
 def test_credentials_that_cannot_be_sent(credentials: Any, path: str, remedy: str) -> None:
     """Half a credential is refused where it stands, and never sent as a token."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         read_configuration({"services": {"vat": {"credentials": credentials}}})
 
-    (problem,) = caught.value.problems
+    (problem,) = excinfo.value.problems
     assert f"services.vat.credentials{path}" == problem.path
     assert remedy in problem.remedy
-    assert "hidden" not in str(caught.value)
+    assert "hidden" not in str(excinfo.value)
 
 
 def test_stored_credentials_are_sent_as_they_were_stored(
@@ -288,8 +290,11 @@ def test_a_secret_of_stored_credentials(tmp_path: Path, monkeypatch: pytest.Monk
     source = {"secrets": {"store": table}, "state": {"url": "secret://store/api"}}
 
     assert "p" == read_configuration(source).state
-    for name, where in (("nobody", "state.url"), ("api", "state.environment_id")):
-        broken = {"secrets": {"store": table}, "state": {where[6:]: f"secret://store/{name}"}}
-        with pytest.raises(ConfigurationError) as caught:
-            read_configuration(broken)
-        assert [where] == [problem.path for problem in caught.value.problems]
+    for name, location in (("nobody", "state.url"), ("api", "state.environment_id")):
+        broken_fields = {
+            "secrets": {"store": table},
+            "state": {location[6:]: f"secret://store/{name}"},
+        }
+        with pytest.raises(ConfigurationError) as excinfo:
+            read_configuration(broken_fields)
+        assert [location] == [problem.path for problem in excinfo.value.problems]

@@ -42,10 +42,10 @@ class PigeonHubs:
         **more: Any,
     ) -> Any:
         """A hub of either mode that sends text messages along this route."""
-        plain = kind is Hub
-        client = SandboxHttpClient if plain else AsyncSandboxHttpClient
+        is_plain = kind is Hub
+        client = SandboxHttpClient if is_plain else AsyncSandboxHttpClient
         sleeper: Any = VirtualSleeper(self.clock)
-        if not plain:
+        if not is_plain:
             sleeper = AsyncVirtualSleeper(self.clock, autojump=True)
         return kind(
             self.accounts if accounts is None else accounts,

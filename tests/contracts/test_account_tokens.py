@@ -138,88 +138,90 @@ def provider(kind: type[Any], *existing: Any) -> Any:
 @MODES
 async def test_one_token_serves_all_tenants(hub_class: type[Any]) -> None:
     """One token is requested once for all tenants."""
-    hall = HeraldServer()
-    here = hub(hub_class, hall)
+    server = HeraldServer()
+    local_value = hub(hub_class, server)
     for tenant in (None, "acme", "other"):
-        await resolved(here.sms(tenant=tenant).send(MESSAGE))
+        await resolved(local_value.sms(tenant=tenant).send(MESSAGE))
 
-    assert 1 == hall.token_endpoint.grants == len(hall.token_endpoint.requests)
-    assert ["/cries"] * 3 == [request.path for request in hall.requests]
-    assert "hush" not in repr(here.account("main"))
-    await resolved(here.close())
+    assert 1 == server.token_endpoint.grants == len(server.token_endpoint.requests)
+    assert ["/cries"] * 3 == [request.path for request in server.requests]
+    assert "hush" not in repr(local_value.account("main"))
+    await resolved(local_value.close())
 
 
 @MODES
 async def test_refused_token_is_renewed(hub_class: type[Any]) -> None:
     """After a 401 one other token is requested, and the call goes on."""
-    hall = HeraldServer()
-    here = hub(hub_class, hall)
-    await resolved(here.sms().send(MESSAGE))
-    hall.token_endpoint.forget()
-    await resolved(here.sms().send(MESSAGE))
+    server = HeraldServer()
+    local_value = hub(hub_class, server)
+    await resolved(local_value.sms().send(MESSAGE))
+    server.token_endpoint.forget()
+    await resolved(local_value.sms().send(MESSAGE))
 
-    assert 2 == hall.token_endpoint.grants
-    assert 3 == len(hall.requests)
+    assert 2 == server.token_endpoint.grants
+    assert 3 == len(server.requests)
 
 
 @MODES
 async def test_hubs_share_stored_tokens(hub_class: type[Any]) -> None:
     """Hubs that store their tokens in one place request one token together."""
-    hall, stored = HeraldServer(), provider(hub_class)
+    server, stored_value = HeraldServer(), provider(hub_class)
     for _ in range(2):
-        await resolved(hub(hub_class, hall, tokens=stored).sms().send(MESSAGE))
+        await resolved(hub(hub_class, server, tokens=stored_value).sms().send(MESSAGE))
 
-    assert 1 == hall.token_endpoint.grants
+    assert 1 == server.token_endpoint.grants
 
 
 @MODES
 async def test_other_services_use_the_hosts_credentials(hub_class: type[Any]) -> None:
     """A service without an OAuth client uses the host's credential provider."""
-    hall = HeraldServer()
+    server = HeraldServer()
     tower = Credentials.bearer("tower-token")
-    stale = Credentials.bearer("old")
-    others = provider(hub_class, {("main.tower", "acme"): tower, ("main.tower", "late"): stale})
-    here = hub(hub_class, hall, credentials=others)
-    ref = (await resolved(here.sms().send(MESSAGE))).ref
+    stale_credentials = Credentials.bearer("old")
+    other_value = provider(
+        hub_class, {("main.tower", "acme"): tower, ("main.tower", "late"): stale_credentials}
+    )
+    local_value = hub(hub_class, server, credentials=other_value)
+    ref = (await resolved(local_value.sms().send(MESSAGE))).ref
 
-    await resolved(here.sms(tenant="acme").get(ref))
+    await resolved(local_value.sms(tenant="acme").get(ref))
     with pytest.raises(CredentialRefreshFailed):
-        await resolved(here.sms(tenant="late").get(ref))
+        await resolved(local_value.sms(tenant="late").get(ref))
     with pytest.raises(CredentialNotFound, match="there is no credential provider"):
-        await resolved(hub(hub_class, hall).sms().get(ref))
+        await resolved(hub(hub_class, server).sms().get(ref))
 
 
 @MODES
 async def test_client_credentials_in_the_form(hub_class: type[Any]) -> None:
     """A vendor may expect the client's credentials in the form, and a scope."""
-    hall = HeraldServer(posted=True, scope="cries")
+    server = HeraldServer(posted=True, scope="cries")
     vendor = Herald(posted=True, scope="cries")
-    await resolved(hub(hub_class, hall, vendor).sms().send(MESSAGE))
+    await resolved(hub(hub_class, server, vendor).sms().send(MESSAGE))
 
-    assert 1 == hall.token_endpoint.grants
+    assert 1 == server.token_endpoint.grants
 
 
 @MODES
 async def test_refused_client_secret_is_not_shown(hub_class: type[Any]) -> None:
     """A refused client gets no token, and its secret is not shown."""
-    hall = HeraldServer()
-    here = hub(hub_class, hall, Herald(secret="wrong-secret"))
+    server = HeraldServer()
+    local_value = hub(hub_class, server, Herald(secret="wrong-secret"))
     with pytest.raises(CredentialRefreshFailed, match="invalid_client") as excinfo:
-        await resolved(here.sms().send(MESSAGE))
+        await resolved(local_value.sms().send(MESSAGE))
 
     assert "wrong-secret" not in f"{excinfo.value}{excinfo.value!r}"
-    assert [] == hall.requests
+    assert [] == server.requests
 
 
 @MODES
 async def test_every_token_refused(hub_class: type[Any]) -> None:
     """A refusal with a new token is an authentication failure."""
-    hall = HeraldServer()
-    hall.fail(reply({}, 401), reply({}, 401))
+    server = HeraldServer()
+    server.fail(reply({}, 401), reply({}, 401))
     with pytest.raises(AuthenticationFailed):
-        await resolved(hub(hub_class, hall).sms().send(MESSAGE))
+        await resolved(hub(hub_class, server).sms().send(MESSAGE))
 
-    assert 2 == hall.token_endpoint.grants
+    assert 2 == server.token_endpoint.grants
 
 
 @MODES
@@ -228,25 +230,25 @@ async def test_missing_token_moves_to_the_next_account(
     hub_class: type[Any], key: str | None
 ) -> None:
     """If no token is available now, nothing was done, and the next account is tried."""
-    hall = HeraldServer()
-    hall.token_endpoint.fail(*[reply({}, 503)] * 3)
+    server = HeraldServer()
+    server.token_endpoint.fail(*[reply({}, 503)] * 3)
     accounts = [Account("main", Herald()), Account("other", Herald())]
     clock = VirtualClock()
-    plain = hub_class is Hub
-    here = hub_class(
+    is_plain = hub_class is Hub
+    local_value = hub_class(
         accounts,
         [Route("sms", ["main", "other"])],
-        http=(SandboxHttpClient if plain else AsyncSandboxHttpClient)(hall),
+        http=(SandboxHttpClient if is_plain else AsyncSandboxHttpClient)(server),
         clock=clock,
-        sleeper=VirtualSleeper(clock) if plain else AsyncVirtualSleeper(clock, autojump=True),
+        sleeper=VirtualSleeper(clock) if is_plain else AsyncVirtualSleeper(clock, autojump=True),
     )
-    receipt = await resolved(here.sms().send(MESSAGE, idempotency_key=key))
+    receipt = await resolved(local_value.sms().send(MESSAGE, idempotency_key=key))
 
     assert "other" == receipt.ref.account
-    hall.token_endpoint.forget()
-    hall.token_endpoint.fail(reply({"error": "invalid_client"}, 401))
+    server.token_endpoint.forget()
+    server.token_endpoint.fail(reply({"error": "invalid_client"}, 401))
     with pytest.raises(CredentialRefreshFailed, match="invalid_client"):
-        await resolved(here.sms().send(MESSAGE, idempotency_key="k-2"))
+        await resolved(local_value.sms().send(MESSAGE, idempotency_key="k-2"))
 
 
 @pytest.mark.parametrize(
@@ -259,34 +261,34 @@ async def test_missing_token_moves_to_the_next_account(
 )
 def test_token_endpoint_is_strict(form: dict[str, str], error: str) -> None:
     """An invalid token request is refused with OAuth's error."""
-    hall = HeraldServer()
+    server = HeraldServer()
     request = Request.post("/", form=form, headers={"Authorization": "Basic ZXJwOmh1c2g="})
     url = "https://herald.example/oauth/token"
-    answer = SandboxHttpClient(hall).send(request, url, Service("x").timeouts)
+    answer = SandboxHttpClient(server).send(request, url, Service("x").timeouts)
 
     assert (400, {"error": error}) == (answer.status, answer.json())
 
 
 def test_default_http_client() -> None:
     """A hub without an HTTP client of the host gets its token over its own, and closes it."""
-    hall = HeraldServer()
-    with hall.serving() as server:
+    hall_server = HeraldServer()
+    with hall_server.serving() as server:
         account = Account("main", Herald(base_url=server.url))
-        with Hub([account], state=MemoryStorage()) as here:
-            here.sms().send(MESSAGE)
+        with Hub([account], state=MemoryStorage()) as local_hub:
+            local_hub.sms().send(MESSAGE)
 
-    assert 1 == hall.token_endpoint.grants
+    assert 1 == hall_server.token_endpoint.grants
 
 
 async def test_default_http_client_async() -> None:
     """An asynchronous hub gets its token over its own HTTP client, and closes it."""
-    hall = HeraldServer()
-    with hall.serving() as server:
+    hall_server = HeraldServer()
+    with hall_server.serving() as server:
         account = Account("main", Herald(base_url=server.url))
-        async with AsyncHub([account]) as here:
-            await here.sms().send(MESSAGE)
+        async with AsyncHub([account]) as local_hub:
+            await local_hub.sms().send(MESSAGE)
 
-    assert 1 == hall.token_endpoint.grants
+    assert 1 == hall_server.token_endpoint.grants
 
 
 @MODES
@@ -295,22 +297,24 @@ async def test_changed_client_gets_its_own_token(hub_class: type[Any]) -> None:
 
     A refused configuration changes nothing for the clients in use.
     """
-    hall, stored = HeraldServer(), provider(hub_class)
+    server, stored_value = HeraldServer(), provider(hub_class)
     reports: list[Any] = []
-    here = hub(hub_class, hall, tokens=stored, observers=[reports.append])
-    await resolved(here.sms().send(MESSAGE))
-    other = Account("main", Herald(scope="cries", secret="other"))
-    wrong = Offer(accounts=[other], routes=[Route("sms", "nobody")])
+    local_value = hub(hub_class, server, tokens=stored_value, observers=[reports.append])
+    await resolved(local_value.sms().send(MESSAGE))
+    other_account = Account("main", Herald(scope="cries", secret="other"))
+    wrong = Offer(accounts=[other_account], routes=[Route("sms", "nobody")])
     with pytest.raises(ConfigurationError):
-        await resolved(here.reload(wrong))
-    hall.token_endpoint.forget()
-    await resolved(here.sms().send(MESSAGE))
-    before = hall.token_endpoint.grants
+        await resolved(local_value.reload(wrong))
+    server.token_endpoint.forget()
+    await resolved(local_value.sms().send(MESSAGE))
+    before = server.token_endpoint.grants
 
-    await resolved(here.reload(Offer(accounts=[other], routes=[Route("sms", "main")])))
+    await resolved(
+        local_value.reload(Offer(accounts=[other_account], routes=[Route("sms", "main")]))
+    )
 
     with pytest.raises(CredentialRefreshFailed):
-        await resolved(here.sms().send(MESSAGE))
-    assert 2 == before == hall.token_endpoint.grants
+        await resolved(local_value.sms().send(MESSAGE))
+    assert 2 == before == server.token_endpoint.grants
     renewed = [report for report in reports if isinstance(report, TokenRenewed)]
     assert [("main", None)] * 2 == [(item.service, item.tenant) for item in renewed]

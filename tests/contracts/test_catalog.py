@@ -15,10 +15,10 @@ from tests.contracts.pigeon import Pigeon, PigeonServer
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An installed package with a valid and an invalid entry point."""
-    home = tmp_path / "loft-1.0.dist-info"
-    home.mkdir()
-    (home / "METADATA").write_text("Metadata-Version: 2.1\nName: loft\nVersion: 1.0\n")
-    (home / "entry_points.txt").write_text(
+    home_directory = tmp_path / "loft-1.0.dist-info"
+    home_directory.mkdir()
+    (home_directory / "METADATA").write_text("Metadata-Version: 2.1\nName: loft\nVersion: 1.0\n")
+    (home_directory / "entry_points.txt").write_text(
         "[moorage.vendors]\npigeon = tests.contracts.pigeon:Pigeon\nowl = os:path\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))

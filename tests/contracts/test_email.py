@@ -117,10 +117,10 @@ def test_header_injection_is_refused(where: dict[str, Any], part: str) -> None:
             return {broken(name): broken(field) for name, field in value.items()}
         return value
 
-    made = {name: broken(value) for name, value in where.items()}
+    fields = {name: broken(value) for name, value in where.items()}
 
     with pytest.raises(InvalidData):
-        _written(made)
+        _written(fields)
 
 
 @pytest.mark.parametrize(
@@ -154,9 +154,9 @@ def test_duplicate_headers_are_refused() -> None:
 )
 def test_invalid_attachments_are_refused(fields: dict[str, Any]) -> None:
     """An attachment needs a plain name, bytes and a type, and an id if it is inline."""
-    usual: dict[str, Any] = {"filename": "a.pdf", "content": b"x"}
+    usual_fields: dict[str, Any] = {"filename": "a.pdf", "content": b"x"}
     with pytest.raises(InvalidData):
-        Attachment(**{**usual, **fields})
+        Attachment(**{**usual_fields, **fields})
 
 
 def _logo() -> Attachment:
@@ -183,14 +183,14 @@ def _logo() -> Attachment:
 )
 def test_invalid_messages_are_refused(fields: dict[str, Any]) -> None:
     """A message needs content, valid recipients and a time with a zone."""
-    usual: dict[str, Any] = {"text": "Hello."}
+    usual_fields: dict[str, Any] = {"text": "Hello."}
     with pytest.raises(InvalidData):
-        EmailMessage(**{**usual, **fields})
+        EmailMessage(**{**usual_fields, **fields})
 
 
 def test_needed_capabilities_of_a_message() -> None:
     """The needed capabilities follow from a message's fields."""
-    plain = EmailMessage(to="a@example.com", text="Hello.")
+    plain_message = EmailMessage(to="a@example.com", text="Hello.")
     rich = EmailMessage(
         to="zoë@example.com",
         envelope_sender="b@example.com",
@@ -204,9 +204,9 @@ def test_needed_capabilities_of_a_message() -> None:
         track_clicks=True,
     )
 
-    assert frozenset() == plain.needs
-    others = {EmailCapability.VALIDATE_ADDRESS, EmailCapability.STATISTICS}
-    assert frozenset(EmailCapability) - others == rich.needs
+    assert frozenset() == plain_message.needs
+    other_capabilities = {EmailCapability.VALIDATE_ADDRESS, EmailCapability.STATISTICS}
+    assert frozenset(EmailCapability) - other_capabilities == rich.needs
 
 
 def test_message_has_limits() -> None:
@@ -293,8 +293,8 @@ def test_chunks_of_a_bulk() -> None:
 def test_needed_capabilities_of_a_bulk() -> None:
     """The bulk needs every capability that any recipient needs."""
     base = EmailMessage(text="x", tags=["news"])
-    custom = BulkRecipient(to="a@example.com", metadata={"a": "b"}, headers={"X-A": "b"})
-    bulk = BulkMessage(base=base, recipients=["b@example.com", custom])
+    custom_recipient = BulkRecipient(to="a@example.com", metadata={"a": "b"}, headers={"X-A": "b"})
+    bulk = BulkMessage(base=base, recipients=["b@example.com", custom_recipient])
 
     targets = {
         EmailCapability.TAGS,
@@ -302,7 +302,7 @@ def test_needed_capabilities_of_a_bulk() -> None:
         EmailCapability.CUSTOM_HEADERS,
     }
     assert targets == bulk.needs
-    assert custom is as_recipient(custom)
+    assert custom_recipient is as_recipient(custom_recipient)
 
 
 def test_placeholders_are_filled_once() -> None:
@@ -313,12 +313,12 @@ def test_placeholders_are_filled_once() -> None:
 def test_message_to_one_recipient() -> None:
     """A recipient's message has their data, headers and metadata."""
     base = EmailMessage(subject="{{n}}", html="<b>{{n}}</b>", headers={"X-A": "1"})
-    custom = BulkRecipient(to="a@example.com", data={"n": "<7>"}, headers={"X-B": "2"})
-    result = BulkMessage(base=base, recipients=[custom]).message_to(custom)
+    custom_recipient = BulkRecipient(to="a@example.com", data={"n": "<7>"}, headers={"X-B": "2"})
+    result = BulkMessage(base=base, recipients=[custom_recipient]).message_to(custom_recipient)
 
     assert ("<7>", None, "<b>&lt;7&gt;</b>") == (result.subject, result.text, result.html)
     assert {"X-A": "1", "X-B": "2"} == result.headers
-    assert custom.to == result.to
+    assert custom_recipient.to == result.to
 
 
 def test_vendor_templates_have_no_placeholders_here() -> None:
@@ -351,12 +351,12 @@ def test_daily_counts_are_added_up(granularity: str, days: list[date]) -> None:
         end=date(2026, 2, 2),
         granularity=Granularity(granularity),
     )
-    counted = [
+    counted_pairs = [
         (date(2026, 2, 2), EmailCounts(delivered=4, opened=1)),
         (date(2026, 2, 1), EmailCounts(delivered=2)),
         (date(2026, 1, 30), EmailCounts(delivered=1)),
     ]
-    result = EmailStatistics.of(query, counted, None)
+    result = EmailStatistics.of(query, counted_pairs, None)
 
     assert days == [row.date for row in result.rows]
     assert EmailCounts(delivered=7, opened=1) == result.totals

@@ -62,8 +62,8 @@ class MailHubs:
 
 
 def _message(**changes: Any) -> EmailMessage:
-    usual: dict[str, Any] = {"from_": "shop@example.com", "subject": "Hi", "text": "Hello."}
-    return EmailMessage(**{**usual, **changes})
+    usual_fields: dict[str, Any] = {"from_": "shop@example.com", "subject": "Hi", "text": "Hello."}
+    return EmailMessage(**{**usual_fields, **changes})
 
 
 def _bulk(count: int, **changes: Any) -> BulkMessage:
@@ -98,8 +98,8 @@ def test_chunks_fit_every_vendor_of_a_route() -> None:
 def test_unsent_chunk_moves_to_the_next_vendor() -> None:
     """If a chunk was certainly not sent, the next vendor sends it."""
     post = MailHubs()
-    lost = ConnectionFailed("no", may_have_been_processed=False)
-    post.sendgrid.fail(lost, lost, lost)
+    lost_error = ConnectionFailed("no", may_have_been_processed=False)
+    post.sendgrid.fail(lost_error, lost_error, lost_error)
     results = (
         post.hub("sendgrid", "ses").email().send_bulk(_bulk(60), idempotency_key="news", at_once=1)
     )
@@ -114,15 +114,17 @@ def test_larger_chunk_is_split_for_a_smaller_vendor(key: str | None) -> None:
     if key is not None:
         # A call that is cut off at once has still stored the size of its chunks.
         post.hub("sendgrid").email().send_bulk(_bulk(0), idempotency_key=key)
-    refused = Response(400, {"x-amzn-ErrorType": "BadRequestException"}, b"{}")
-    post.ses.fail(refused)
+    refused_response = Response(400, {"x-amzn-ErrorType": "BadRequestException"}, b"{}")
+    post.ses.fail(refused_response)
     results = post.hub("ses").email().send_bulk(_bulk(120), idempotency_key=key, at_once=1)
-    missing = [result.ok for result in results]
+    missing_flags = [result.ok for result in results]
 
-    assert [False] * 50 + [True] * 70 == missing
+    assert [False] * 50 + [True] * 70 == missing_flags
     assert 70 == len(post.ses.delivered)
-    again = post.hub("ses").email().send_bulk(_bulk(120), idempotency_key=key, at_once=1)
-    assert (missing if key else [True] * 120) == [result.ok for result in again]
+    repeated_receipts = (
+        post.hub("ses").email().send_bulk(_bulk(120), idempotency_key=key, at_once=1)
+    )
+    assert (missing_flags if key else [True] * 120) == [result.ok for result in repeated_receipts]
     assert (70 if key else 190) == len(post.ses.delivered)
 
 
@@ -216,8 +218,10 @@ def test_oversized_messages_are_refused_before_sending() -> None:
         email.send_transactional(_message(to=people))
     with pytest.raises(InvalidData, match="no recipient"):
         email.send_transactional(_message())
-    custom = BulkRecipient(to=people)
-    results = email.send_bulk(BulkMessage(base=_message(), recipients=[custom, "a@example.com"]))
+    custom_recipient = BulkRecipient(to=people)
+    results = email.send_bulk(
+        BulkMessage(base=_message(), recipients=[custom_recipient, "a@example.com"])
+    )
 
     assert isinstance(results[0].error, InvalidData)
     assert results[1].ok
@@ -274,9 +278,11 @@ def test_vendors_template_data() -> None:
             from_="shop@example.com", to="a@b.c", template=TemplateRef(template, {"n": [1]})
         )
         post.hub(name).email().send_transactional(message)
-        custom = BulkRecipient(to="b@b.c", data={"m": 2})
+        custom_recipient = BulkRecipient(to="b@b.c", data={"m": 2})
         base = EmailMessage(from_="shop@example.com", template=TemplateRef(template, {"n": 1}))
-        results = post.hub(name).email().send_bulk(BulkMessage(base=base, recipients=[custom]))
+        results = (
+            post.hub(name).email().send_bulk(BulkMessage(base=base, recipients=[custom_recipient]))
+        )
         assert results[0].ok
         assert data in str((post.sendgrid if name == "sendgrid" else post.ses).requests[-1].body)
 

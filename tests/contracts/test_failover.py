@@ -65,10 +65,10 @@ async def send(hub: Any, **options: Any) -> str:
 @pytest.mark.parametrize("key", [None, "k1"], ids=["no key", "key"])
 async def test_first_account_is_used(hub_class: type[Any], key: str | None) -> None:
     """While the first account works, the second is not used."""
-    lofts = PigeonHubs()
+    hubs = PigeonHubs()
 
-    assert "one" == await send(lofts.hub(hub_class), idempotency_key=key)
-    assert (1, 0) == (len(lofts.one.letters), len(lofts.two.letters))
+    assert "one" == await send(hubs.hub(hub_class), idempotency_key=key)
+    assert (1, 0) == (len(hubs.one.letters), len(hubs.two.letters))
 
 
 @MODES
@@ -78,12 +78,12 @@ async def test_next_account_takes_over_if_nothing_was_done(
     hub_class: type[Any], key: str | None, why: Any
 ) -> None:
     """After an error that proves no effect the next account is used."""
-    lofts = PigeonHubs()
-    lofts.one.fail(why)
+    hubs = PigeonHubs()
+    hubs.one.fail(why)
 
-    assert "two" == await send(lofts.hub(hub_class), idempotency_key=key)
-    assert (0, 1) == (len(lofts.one.letters), len(lofts.two.letters))
-    [moved] = [event for event in lofts.told.events if isinstance(event, FailedOver)]
+    assert "two" == await send(hubs.hub(hub_class), idempotency_key=key)
+    assert (0, 1) == (len(hubs.one.letters), len(hubs.two.letters))
+    [moved] = [event for event in hubs.told.events if isinstance(event, FailedOver)]
     assert ("one", "two") == (moved.service, moved.to)
 
 
@@ -98,22 +98,22 @@ async def test_possible_effects_stay_with_their_account(
     hub_class: type[Any], key: str | None, why: Any, raised: type[Exception]
 ) -> None:
     """After a possible effect no other account is used."""
-    lofts = PigeonHubs()
-    lofts.one.fail(why)
-    hub = lofts.hub(hub_class)
+    hubs = PigeonHubs()
+    hubs.one.fail(why)
+    hub = hubs.hub(hub_class)
 
     with pytest.raises(raised):
         await send(hub, idempotency_key=key)
 
-    assert 0 == len(lofts.two.requests)
+    assert 0 == len(hubs.two.requests)
 
 
 def test_failover_without_observers() -> None:
     """Failover works without observers."""
-    lofts = PigeonHubs()
-    lofts.one.fail(DOWN)
+    hubs = PigeonHubs()
+    hubs.one.fail(DOWN)
     routes = [Route("sms", ["one", "two"])]
-    hub = Hub(lofts.accounts, routes, http=SandboxHttpClient(lofts.one, lofts.two))
+    hub = Hub(hubs.accounts, routes, http=SandboxHttpClient(hubs.one, hubs.two))
 
     assert "two" == hub.sms().send(MESSAGE).ref.account
 
@@ -121,12 +121,12 @@ def test_failover_without_observers() -> None:
 @MODES
 async def test_last_accounts_error_is_raised(hub_class: type[Any]) -> None:
     """If no account succeeds, the last one's error is raised, with its name."""
-    lofts = PigeonHubs()
-    lofts.one.fail(DOWN)
-    lofts.two.fail(Response(429))
+    hubs = PigeonHubs()
+    hubs.one.fail(DOWN)
+    hubs.two.fail(Response(429))
 
     with pytest.raises(RateLimitExceeded) as excinfo:
-        await send(lofts.hub(hub_class), idempotency_key="k1")
+        await send(hubs.hub(hub_class), idempotency_key="k1")
 
     assert ("two", "sms.send") == (excinfo.value.service, excinfo.value.operation)
 
@@ -134,8 +134,8 @@ async def test_last_accounts_error_is_raised(hub_class: type[Any]) -> None:
 @MODES
 async def test_open_circuit_moves_to_the_next_account(hub_class: type[Any]) -> None:
     """While an account's circuit is open, the next account is used."""
-    lofts = PigeonHubs()
-    hub = lofts.hub(hub_class)
+    hubs = PigeonHubs()
+    hub = hubs.hub(hub_class)
     await resolved(hub.manager.set_circuit("one", CircuitState.FORCED_OPEN))
 
     assert "two" == await send(hub)
@@ -146,56 +146,56 @@ async def test_open_circuit_moves_to_the_next_account(hub_class: type[Any]) -> N
 @MODES
 async def test_repeat_uses_the_same_account(hub_class: type[Any]) -> None:
     """A key that moved stays at its account, even if the first account works again."""
-    lofts = PigeonHubs()
-    hub = lofts.hub(hub_class)
-    lofts.one.fail(DOWN)
+    hubs = PigeonHubs()
+    hub = hubs.hub(hub_class)
+    hubs.one.fail(DOWN)
 
     assert ["two", "two"] == [await send(hub, idempotency_key="k1") for _ in range(2)]
-    assert (0, 1) == (len(lofts.one.letters), len(lofts.two.letters))
+    assert (0, 1) == (len(hubs.one.letters), len(hubs.two.letters))
     assert "one" == await send(hub, idempotency_key="k2")
 
 
 @MODES
 async def test_lost_answer_is_repeated_at_its_account(hub_class: type[Any]) -> None:
     """A key whose answer was lost is repeated at the same account."""
-    lofts = PigeonHubs()
-    hub = lofts.hub(hub_class)
-    lofts.one.fail(Lost())
+    hubs = PigeonHubs()
+    hub = hubs.hub(hub_class)
+    hubs.one.fail(Lost())
     with pytest.raises(ConnectionFailed):
         await send(hub, idempotency_key="k1")
-    lofts.one.fail(DOWN)
+    hubs.one.fail(DOWN)
     with pytest.raises(ConnectionFailed):
         await send(hub, idempotency_key="k1")
 
     assert "one" == await send(hub, idempotency_key="k1")
-    assert (1, 0) == (len(lofts.one.letters), len(lofts.two.requests))
+    assert (1, 0) == (len(hubs.one.letters), len(hubs.two.requests))
 
 
 @MODES
 async def test_harmless_retry_does_not_clear_an_earlier_attempt(hub_class: type[Any]) -> None:
     """A harmless last attempt proves nothing about an earlier one."""
-    lofts = PigeonHubs()
+    hubs = PigeonHubs()
     settings = {"retry": RetryPolicy(2, base_delay=0.1)}
-    accounts = [attrs.evolve(account, settings=settings) for account in lofts.accounts]
-    lofts.one.fail(Lost(), DOWN)
+    accounts = [attrs.evolve(account, settings=settings) for account in hubs.accounts]
+    hubs.one.fail(Lost(), DOWN)
 
     with pytest.raises(ConnectionFailed):
-        await send(lofts.hub(hub_class, accounts=accounts), idempotency_key="k1")
+        await send(hubs.hub(hub_class, accounts=accounts), idempotency_key="k1")
 
-    assert (1, 0) == (len(lofts.one.letters), len(lofts.two.requests))
+    assert (1, 0) == (len(hubs.one.letters), len(hubs.two.requests))
 
 
 @MODES
 async def test_vendor_without_keys_gets_no_repeat(hub_class: type[Any]) -> None:
     """At a vendor without keys a lost response has an unknown outcome."""
-    lofts = PigeonHubs(keys=False)
-    hub = lofts.hub(hub_class)
-    lofts.one.fail(Lost())
+    hubs = PigeonHubs(keys=False)
+    hub = hubs.hub(hub_class)
+    hubs.one.fail(Lost())
     for _ in range(2):
         with pytest.raises(OutcomeUnknown):
             await send(hub, idempotency_key="k1")
 
-    assert (1, 0) == (len(lofts.one.requests), len(lofts.two.requests))
+    assert (1, 0) == (len(hubs.one.requests), len(hubs.two.requests))
 
 
 @MODES
@@ -204,42 +204,42 @@ async def test_key_survives_a_change_of_routes(
     hub_class: type[Any], route: tuple[str, ...]
 ) -> None:
     """A key stays with its account when the routes change."""
-    lofts = PigeonHubs()
-    state = shared(hub_class, lofts)
+    hubs = PigeonHubs()
+    state = shared(hub_class, hubs)
 
     assert "one" == await send(
-        lofts.hub(hub_class, route=("one",), state=state), idempotency_key="k1"
+        hubs.hub(hub_class, route=("one",), state=state), idempotency_key="k1"
     )
-    later = lofts.hub(hub_class, route=route, state=state)
-    assert "one" == await send(later, idempotency_key="k1")
-    assert "two" == await send(later, idempotency_key="k2")
-    assert (1, 1) == (len(lofts.one.letters), len(lofts.two.letters))
+    later_value = hubs.hub(hub_class, route=route, state=state)
+    assert "one" == await send(later_value, idempotency_key="k1")
+    assert "two" == await send(later_value, idempotency_key="k2")
+    assert (1, 1) == (len(hubs.one.letters), len(hubs.two.letters))
 
 
 @MODES
 async def test_key_of_a_removed_account(hub_class: type[Any]) -> None:
     """A key whose account was removed from the configuration is used at no other account."""
-    lofts = PigeonHubs()
-    state = shared(hub_class, lofts)
-    await send(lofts.hub(hub_class, route=("one",), state=state), idempotency_key="k1")
-    later = lofts.hub(hub_class, route=("two",), state=state, accounts=lofts.accounts[1:])
+    hubs = PigeonHubs()
+    state = shared(hub_class, hubs)
+    await send(hubs.hub(hub_class, route=("one",), state=state), idempotency_key="k1")
+    later_value = hubs.hub(hub_class, route=("two",), state=state, accounts=hubs.accounts[1:])
 
     with pytest.raises(ConfigurationError, match="'one', which is no longer configured"):
-        await send(later, idempotency_key="k1")
+        await send(later_value, idempotency_key="k1")
 
-    assert 0 == len(lofts.two.requests)
+    assert 0 == len(hubs.two.requests)
 
 
 @MODES
 async def test_moved_key_is_followed_by_other_processes(hub_class: type[Any]) -> None:
     """A process with other routes follows a key that moved."""
-    lofts = PigeonHubs()
-    state = shared(hub_class, lofts)
-    lofts.one.fail(DOWN)
-    assert "two" == await send(lofts.hub(hub_class, state=state), idempotency_key="k1")
+    hubs = PigeonHubs()
+    state = shared(hub_class, hubs)
+    hubs.one.fail(DOWN)
+    assert "two" == await send(hubs.hub(hub_class, state=state), idempotency_key="k1")
 
-    swapped = lofts.hub(hub_class, route=("one",), state=state)
-    assert "two" == await send(swapped, idempotency_key="k1")
+    swapped_value = hubs.hub(hub_class, route=("one",), state=state)
+    assert "two" == await send(swapped_value, idempotency_key="k1")
 
 
 @MODES
@@ -257,24 +257,24 @@ async def test_key_with_another_payload(hub_class: type[Any]) -> None:
 @MODES
 async def test_tenants_have_separate_keys(hub_class: type[Any]) -> None:
     """Two tenants may use the same key."""
-    lofts = PigeonHubs(keys=False)
-    hub = lofts.hub(hub_class)
+    hubs = PigeonHubs(keys=False)
+    hub = hubs.hub(hub_class)
     for tenant in ("acme", "other", "acme"):
         await resolved(hub.sms(tenant).send(MESSAGE, idempotency_key="k1"))
 
-    assert 2 == len(lofts.one.letters)
+    assert 2 == len(hubs.one.letters)
 
 
 @MODES
 @pytest.mark.parametrize("key", ["", " x", "ü", "x" * 256])
 async def test_invalid_keys_are_refused(hub_class: type[Any], key: str) -> None:
     """An invalid key is refused before anything is sent."""
-    lofts = PigeonHubs()
+    hubs = PigeonHubs()
 
     with pytest.raises(InvalidData):
-        await send(lofts.hub(hub_class), idempotency_key=key)
+        await send(hubs.hub(hub_class), idempotency_key=key)
 
-    assert not lofts.one.requests
+    assert not hubs.one.requests
 
 
 class BusyVendor(PigeonServer):
@@ -286,22 +286,22 @@ class BusyVendor(PigeonServer):
 
     def answer(self, request: SandboxRequest) -> Response:
         """Run the other caller first, and then answer."""
-        meanwhile, self.meanwhile = self.meanwhile, int
-        meanwhile()
+        concurrent_function, self.meanwhile = self.meanwhile, int
+        concurrent_function()
         return super().answer(request)
 
 
 def test_concurrent_callers_of_a_key_wait() -> None:
     """A caller waits up to its timeout while another may be moving the key."""
-    lofts = PigeonHubs()
-    lofts.one = busy = BusyVendor("one.example")
-    state = shared(Hub, lofts)
-    hub, other = (lofts.hub(Hub, state=state) for _ in range(2))
-    began = lofts.clock.nanoseconds()
+    hubs = PigeonHubs()
+    hubs.one = busy = BusyVendor("one.example")
+    state = shared(Hub, hubs)
+    hub, other_value = (hubs.hub(Hub, state=state) for _ in range(2))
+    start_time = hubs.clock.nanoseconds()
 
     def meanwhile() -> None:
         with pytest.raises(IdempotencyInProgress) as excinfo:
-            other.sms().send(MESSAGE, idempotency_key="k1", timeout=2.0)
+            other_value.sms().send(MESSAGE, idempotency_key="k1", timeout=2.0)
         assert excinfo.value.retry_at
 
     busy.meanwhile = meanwhile
@@ -309,18 +309,18 @@ def test_concurrent_callers_of_a_key_wait() -> None:
     assert "one" == hub.sms().send(MESSAGE, idempotency_key="k1").ref.account
     assert 1 == len(busy.letters)
     # Two accounts, two seconds each.
-    assert 3 < (lofts.clock.nanoseconds() - began) / 1e9 <= 4
-    assert "one" == other.sms().send(MESSAGE, idempotency_key="k1").ref.account
+    assert 3 < (hubs.clock.nanoseconds() - start_time) / 1e9 <= 4
+    assert "one" == other_value.sms().send(MESSAGE, idempotency_key="k1").ref.account
 
 
 @MODES
 async def test_batch_without_a_key(hub_class: type[Any]) -> None:
     """Each message of a batch has its own result, and without a key each is sent again."""
-    lofts = PigeonHubs()
-    hub = lofts.hub(hub_class)
+    hubs = PigeonHubs()
+    hub = hubs.hub(hub_class)
     for _ in range(2):
-        lofts.one.fail(Response(400))
+        hubs.one.fail(Response(400))
         results = await resolved(hub.sms().send_bulk([MESSAGE, MESSAGE], at_once=1))
         assert [False, True] == [result.ok for result in results]
 
-    assert 2 == len(lofts.one.letters)
+    assert 2 == len(hubs.one.letters)

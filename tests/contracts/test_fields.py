@@ -80,17 +80,17 @@ JUNK = [
 def test_fields_are_checked(kind: type[Any], usual: dict[str, Any]) -> None:
     """Each field of a request has its type once it is made."""
     kind(**usual)
-    refused: list[str] = []
+    refused_texts: list[str] = []
     hints = get_type_hints(kind, vars(sys.modules[kind.__module__]), NAMES)
     for field in attrs.fields(kind):
         for junk in JUNK:
             try:
                 made = kind(**{**usual, field.alias: junk})
             except InvalidData as error:
-                refused.append((error.field or "").partition(".")[0].partition("[")[0])
+                refused_texts.append((error.field or "").partition(".")[0].partition("[")[0])
             else:
                 assert is_of(getattr(made, field.name), hints[field.name])
-    assert set(refused) <= {*attrs.fields_dict(kind), *WHOLES}
+    assert set(refused_texts) <= {*attrs.fields_dict(kind), *WHOLES}
 
 
 def is_of(value: object, hint: Any) -> bool:

@@ -52,14 +52,14 @@ def test_killed_batch_is_completed(tmp_path: Path) -> None:
         first, _ = sandbox.buyer.communicate(timeout=150)
         assert (-signal.SIGKILL, b"") == (sandbox.buyer.returncode, first)
 
-        again = begin(server.url, tmp_path / "keys.db", 30.0)
-        result, _ = again.communicate(timeout=120)
+        repeated_process = begin(server.url, tmp_path / "keys.db", 30.0)
+        result, _ = repeated_process.communicate(timeout=120)
 
     numbers = json.loads(result)
-    sold = [
+    sold_values = [
         shipment["tracking_code"]
         for shipment in sandbox.shipments.values()
         if shipment["tracking_code"]
     ]
     assert 5 == len(set(numbers))
-    assert sorted(numbers) == sorted(sold)
+    assert sorted(numbers) == sorted(sold_values)

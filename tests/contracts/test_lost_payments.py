@@ -65,8 +65,8 @@ def test_lost_payment_is_found_by_its_reference() -> None:
     with hub_at(sandbox) as hub:
         assert "unknown" == told_buyer(lose(hub, sandbox)).outcome
         for number in range(60):
-            other = attrs.evolve(ORDER, reference=f"INV-1{number}")
-            hub.payments().charge(other, idempotency_key=f"INV-1{number}/1")
+            other_charge = attrs.evolve(ORDER, reference=f"INV-1{number}")
+            hub.payments().charge(other_charge, idempotency_key=f"INV-1{number}/1")
 
         lost = Unsettled(charge=ORDER, idempotency_key="INV-7/1", since=BEGUN)
         [result] = hub.payments().settle([lost])

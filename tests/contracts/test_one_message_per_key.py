@@ -54,9 +54,9 @@ class KillingStore:
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
         """Run a command, unless the caller is killed."""
-        dying = self._dying()
-        answer = None if dying and not self._after else self._store.execute(command, timeout)
-        if dying:
+        is_dying = self._dying()
+        answer = None if is_dying and not self._after else self._store.execute(command, timeout)
+        if is_dying:
             raise Killed
         return answer
 
@@ -111,22 +111,22 @@ MOVED = Attempt(ROUTES[2], [DOWN], [], None, after=False, pause=0.0)
 )
 def test_one_message_per_key(tries: list[Attempt], keys: bool, attempts: int) -> None:
     """However callers fail and die, a key never has a second effect."""
-    lofts = PigeonHubs(keys=keys)
-    store = MemoryStorage(lofts.clock)
+    hubs = PigeonHubs(keys=keys)
+    store = MemoryStorage(hubs.clock)
     settings = {"retry": RetryPolicy(attempts, base_delay=0.1), "circuit": None}
     accounts = [
         Account(name, Pigeon(loft=f"{name}.example", keys=keys), settings=settings)
         for name in ("one", "two")
     ]
     for item in tries:
-        lofts.one.forget_faults()
-        lofts.two.forget_faults()
-        lofts.one.fail(*item.one)
-        lofts.two.fail(*item.two)
+        hubs.one.forget_faults()
+        hubs.two.forget_faults()
+        hubs.one.fail(*item.one)
+        hubs.two.fail(*item.two)
         state: Any = KillingStore(store, item.killed_at, after=item.after)
-        hub = lofts.hub(Hub, route=item.route, state=state, accounts=accounts)
+        hub = hubs.hub(Hub, route=item.route, state=state, accounts=accounts)
         with suppress(ConnectorError, Killed):
             hub.sms().send(MESSAGE, idempotency_key="k1")
-        lofts.clock.advance(item.pause)
+        hubs.clock.advance(item.pause)
 
-    assert len(lofts.one.letters) + len(lofts.two.letters) <= 1
+    assert len(hubs.one.letters) + len(hubs.two.letters) <= 1

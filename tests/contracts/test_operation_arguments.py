@@ -66,14 +66,14 @@ def test_values_of_other_types_are_refused(
 ) -> None:
     """A value of another type is refused in both modes, and nothing is sent."""
     here = vendor_set(vendor_sets()[0], tmp_path)
-    plain = moorage.open(here.configuration, http=SandboxHttpClient(*here.sandboxes))
-    awaited = moorage.aopen(here.configuration, http=AsyncSandboxHttpClient(*here.sandboxes))
+    plain_hub = moorage.open(here.configuration, http=SandboxHttpClient(*here.sandboxes))
+    async_hub = moorage.aopen(here.configuration, http=AsyncSandboxHttpClient(*here.sandboxes))
 
     with pytest.raises(InvalidData) as excinfo:
-        getattr(getattr(plain, contract)(), operation)(value, **options)
+        getattr(getattr(plain_hub, contract)(), operation)(value, **options)
     assert field == excinfo.value.field
     with pytest.raises(InvalidData) as excinfo:
-        asyncio.run(getattr(getattr(awaited, contract)(), operation)(value, **options))
+        asyncio.run(getattr(getattr(async_hub, contract)(), operation)(value, **options))
     assert field == excinfo.value.field
 
     here.close()
@@ -85,7 +85,7 @@ def test_unknown_choice_is_refused(words: Any) -> None:
     """An unknown choice is refused with the list of all choices."""
     for word in words:
         assert word is words(word.value)
-    for wrong in ("bogus", 7, None):
+    for wrong_text in ("bogus", 7, None):
         with pytest.raises(InvalidData) as excinfo:
-            words(wrong)
+            words(wrong_text)
         assert all(word.value in excinfo.value.remedy for word in words)

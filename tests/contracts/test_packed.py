@@ -131,8 +131,8 @@ def test_unknown_classes_and_fields_are_refused(lowered: Any) -> None:
 
 def test_newer_fields_have_defaults() -> None:
     """Values of an earlier release are read, with defaults for newer fields."""
-    lowered = (8, "SmsMessage", "to", "+4915112345678", "text", "Hello")
-    assert SmsMessage(to="+4915112345678", text="Hello") == unpack(pack_values((lowered,)))
+    lowered_values = (8, "SmsMessage", "to", "+4915112345678", "text", "Hello")
+    assert SmsMessage(to="+4915112345678", text="Hello") == unpack(pack_values((lowered_values,)))
 
 
 class Marked(str):
@@ -213,6 +213,8 @@ def test_every_value_can_be_packed() -> None:
             and not name.endswith("Capability")
             and result.name != packed.__name__
         ]
-    existing = kinds()
-    assert [] == sorted(name for name in names if name not in existing and name not in left_out)
+    existing_types = kinds()
+    assert [] == sorted(
+        name for name in names if name not in existing_types and name not in left_out
+    )
     assert len(set(names)) == len(names)

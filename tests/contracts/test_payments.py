@@ -134,9 +134,9 @@ def test_invalid_charges_are_refused(fields: dict[str, object], field: str) -> N
 
 def test_needed_capabilities_of_a_charge() -> None:
     """A charge needs capabilities for its unusual fields."""
-    usual = Charge(EUROS, "tok_visa", reference="INV-1")
+    usual_charge = Charge(EUROS, "tok_visa", reference="INV-1")
     rich = attrs.evolve(
-        usual,
+        usual_charge,
         off_session=True,
         store_method=True,
         statement_descriptor="ACME",
@@ -144,8 +144,8 @@ def test_needed_capabilities_of_a_charge() -> None:
         customer=Customer(country="de"),
     )
 
-    assert frozenset() == usual.needs
-    assert usual.country is None
+    assert frozenset() == usual_charge.needs
+    assert usual_charge.country is None
     assert "DE" == rich.country
     assert {
         PaymentsCapability.OFF_SESSION,
@@ -290,30 +290,37 @@ def test_settled_states() -> None:
 )
 def test_state_moves_forward(before: str, after: str, at: datetime | None, state: str) -> None:
     """An event moves a payment forward, and back only if it is newer."""
-    existing = paid(PaymentState(before))
+    existing_payment = paid(PaymentState(before))
 
     assert (
-        PaymentState(state) == advance(existing, event_of(state=PaymentState(after), at=at)).state
+        PaymentState(state)
+        == advance(existing_payment, event_of(state=PaymentState(after), at=at)).state
     )
 
 
 def test_late_events_change_nothing() -> None:
     """A late event leaves the payment unchanged."""
-    existing = paid(captured=EUROS)
+    existing_payment = paid(captured=EUROS)
     late_event = event_of(
         state=PaymentState.AUTHORIZED, captured=NOTHING, at=NOON - timedelta(minutes=1)
     )
 
-    assert existing is advance(existing, late_event)
+    assert existing_payment is advance(existing_payment, late_event)
 
 
 def test_events_update_totals() -> None:
     """An event updates the totals, and clears the next action."""
     action = NextAction(type=NextActionType.REDIRECT, url="https://bank.example")
-    existing = paid(PaymentState.REQUIRES_ACTION, next_action=action, captured=NOTHING)
-    later = advance(existing, event_of(state=PaymentState.CAPTURED, captured=EUROS, at=LATER))
+    existing_payment = paid(PaymentState.REQUIRES_ACTION, next_action=action, captured=NOTHING)
+    later_payment = advance(
+        existing_payment, event_of(state=PaymentState.CAPTURED, captured=EUROS, at=LATER)
+    )
 
-    assert (EUROS, None, LATER) == (later.captured, later.next_action, later.as_of)
+    assert (EUROS, None, LATER) == (
+        later_payment.captured,
+        later_payment.next_action,
+        later_payment.as_of,
+    )
 
 
 def test_event_with_a_whole_payment() -> None:
@@ -335,22 +342,22 @@ def test_event_of_another_payment_is_refused() -> None:
 def test_payment_gets_its_vendor_id() -> None:
     """A payment known by our own reference takes the id that the vendor assigned."""
     ours = Ref("stripe", "main", "INV-1", {"unnamed": "reference"})
-    existing = advance(
+    existing_payment = advance(
         attrs.evolve(paid(PaymentState.PENDING), ref=ours),
         event_of(state=PaymentState.AUTHORIZED, reference="INV-1"),
     )
 
-    assert (REF, PaymentState.AUTHORIZED) == (existing.ref, existing.state)
+    assert (REF, PaymentState.AUTHORIZED) == (existing_payment.ref, existing_payment.state)
 
 
 @pytest.mark.parametrize("field", ["amount", "captured"])
 def test_unexpected_amounts_are_refused(field: str) -> None:
     """An event with another amount is refused by the payment's reference."""
-    for reference, named in (("INV-1", "INV-1"), (None, "pi_1")):
+    for reference, named_text in (("INV-1", "INV-1"), (None, "pi_1")):
         with pytest.raises(InvalidData) as excinfo:
             event_of(reference=reference, **{field: PART}).expect(EUROS)
         assert ("amount", True) == (excinfo.value.field, excinfo.value.remedy is not None)
-        assert f"amount of {named} is 149.90 EUR, but the event says 50.00 EUR." in str(
+        assert f"amount of {named_text} is 149.90 EUR, but the event says 50.00 EUR." in str(
             excinfo.value
         )
 
@@ -360,14 +367,14 @@ def test_unexpected_amounts_are_refused(field: str) -> None:
 
 def test_hint_changes_nothing_until_it_is_followed_up() -> None:
     """A hint leaves the payment unchanged until it is looked up."""
-    before = paid()
+    previous_payment = paid()
     hint = PaymentEvent(id="evt_1", ref=REF, at=LATER, ask=True, raw="hint")
-    after = paid(
+    later_payment = paid(
         PaymentState.REFUNDED, refunded=EUROS, as_of=None, vendor_state="gone", reference="INV-1"
     )
-    result = completed_with(hint, after)
+    result = completed_with(hint, later_payment)
 
-    assert before == advance(before, hint)
+    assert previous_payment == advance(previous_payment, hint)
     assert (
         PaymentEvent(
             id="evt_1",
@@ -383,62 +390,67 @@ def test_hint_changes_nothing_until_it_is_followed_up() -> None:
         )
         == result
     )
-    assert (after, "hint") == (result.payment, result.raw)
-    assert LATER == advance(before, result).as_of
-    assert PaymentState.REFUNDED == advance(before, result).state
+    assert (later_payment, "hint") == (result.payment, result.raw)
+    assert LATER == advance(previous_payment, result).as_of
+    assert PaymentState.REFUNDED == advance(previous_payment, result).state
 
 
 def test_refund_counts_once() -> None:
     """A repeated refund event counts once, and a failed refund not at all."""
-    once = advance(paid(), event_of(refund=refund(), at=LATER))
-    twice = advance(once, event_of(refund=refund(), at=LATER))
-    failed = advance(
-        attrs.evolve(twice, as_of=LATER),
+    first_payment = advance(paid(), event_of(refund=refund(), at=LATER))
+    repeated_payment = advance(first_payment, event_of(refund=refund(), at=LATER))
+    failed_payment = advance(
+        attrs.evolve(repeated_payment, as_of=LATER),
         event_of(refund=refund(MoveState.FAILED), at=LATER + timedelta(minutes=1)),
     )
 
-    assert PART == once.refunded == twice.refunded
-    assert PaymentState.PARTIALLY_REFUNDED == once.state == twice.state
-    assert NOTHING == failed.refunded
-    assert PaymentState.CAPTURED == failed.state
+    assert PART == first_payment.refunded == repeated_payment.refunded
+    assert PaymentState.PARTIALLY_REFUNDED == first_payment.state == repeated_payment.state
+    assert NOTHING == failed_payment.refunded
+    assert PaymentState.CAPTURED == failed_payment.state
 
 
 def test_refund_under_way_is_not_counted() -> None:
     """A pending refund is not counted yet."""
     request = advance(paid(), event_of(refund=refund(MoveState.PENDING), at=LATER))
-    done = advance(request, event_of(refund=refund(), at=LATER))
-    reopened = advance(done, event_of(refund=refund(MoveState.PENDING), at=NOON))
+    finished_payment = advance(request, event_of(refund=refund(), at=LATER))
+    reopened = advance(finished_payment, event_of(refund=refund(MoveState.PENDING), at=NOON))
 
     assert NOTHING == request.refunded
-    assert PART == done.refunded == reopened.refunded
+    assert PART == finished_payment.refunded == reopened.refunded
 
 
 def test_total_includes_its_refunds() -> None:
     """The single refunds of a vendor's total are not added to it again."""
-    existing = paid(PaymentState.PARTIALLY_REFUNDED, refunded=PART)
+    existing_payment = paid(PaymentState.PARTIALLY_REFUNDED, refunded=PART)
 
-    assert PART == advance(existing, event_of(refund=refund(), at=LATER)).refunded
-    assert EUROS == advance(existing, event_of(refund=refund(amount=EUROS), at=LATER)).refunded
-    assert PART == advance(existing, event_of(refund=refund(amount=None), at=LATER)).refunded
+    assert PART == advance(existing_payment, event_of(refund=refund(), at=LATER)).refunded
+    assert (
+        EUROS == advance(existing_payment, event_of(refund=refund(amount=EUROS), at=LATER)).refunded
+    )
+    assert (
+        PART == advance(existing_payment, event_of(refund=refund(amount=None), at=LATER)).refunded
+    )
 
 
 def test_total_never_shrinks_by_simultaneous_events() -> None:
     """Of two events in one second the larger total holds."""
-    existing = paid(PaymentState.PARTIALLY_REFUNDED, refunded=PART * 2)
+    existing_payment = paid(PaymentState.PARTIALLY_REFUNDED, refunded=PART * 2)
     fields = {"state": PaymentState.PARTIALLY_REFUNDED, "captured": EUROS, "refunded": PART}
 
-    assert PART * 2 == advance(existing, event_of(**fields, at=NOON)).refunded
-    assert PART == advance(existing, event_of(**fields, at=LATER)).refunded
-    unknown = attrs.evolve(existing, refunded=None)
-    assert PART == advance(unknown, event_of(**fields, at=NOON)).refunded
+    assert PART * 2 == advance(existing_payment, event_of(**fields, at=NOON)).refunded
+    assert PART == advance(existing_payment, event_of(**fields, at=LATER)).refunded
+    unknown_payment = attrs.evolve(existing_payment, refunded=None)
+    assert PART == advance(unknown_payment, event_of(**fields, at=NOON)).refunded
 
 
 def test_late_refund_total_counts() -> None:
     """A refund whose event comes after that of a later dispute still counts."""
-    existing = paid(PaymentState.DISPUTED)
-    before = NOON - timedelta(minutes=1)
+    existing_payment = paid(PaymentState.DISPUTED)
+    previous_time = NOON - timedelta(minutes=1)
     late_event = advance(
-        existing, event_of(state=PaymentState.PARTIALLY_REFUNDED, refunded=PART, at=before)
+        existing_payment,
+        event_of(state=PaymentState.PARTIALLY_REFUNDED, refunded=PART, at=previous_time),
     )
 
     assert (PaymentState.DISPUTED, PART, NOON) == (
@@ -450,26 +462,29 @@ def test_late_refund_total_counts() -> None:
 
 def test_failed_refund_is_not_revived() -> None:
     """An older total does not restore a refund that is known to have failed."""
-    existing = paid(refunds=(refund(MoveState.FAILED),), as_of=LATER)
-    late_event = advance(existing, event_of(state=PaymentState.CAPTURED, refunded=PART, at=NOON))
+    existing_payment = paid(refunds=(refund(MoveState.FAILED),), as_of=LATER)
+    late_event = advance(
+        existing_payment, event_of(state=PaymentState.CAPTURED, refunded=PART, at=NOON)
+    )
 
     assert NOTHING == late_event.refunded
 
 
 def test_late_step_forward_keeps_the_newer_time() -> None:
     """A late step forward does not set the payment's time back."""
-    existing = paid(PaymentState.CAPTURED)
-    before = NOON - timedelta(minutes=1)
-    later = advance(
-        existing, event_of(state=PaymentState.PARTIALLY_REFUNDED, refunded=PART, at=before)
+    existing_payment = paid(PaymentState.CAPTURED)
+    previous_time = NOON - timedelta(minutes=1)
+    later_payment = advance(
+        existing_payment,
+        event_of(state=PaymentState.PARTIALLY_REFUNDED, refunded=PART, at=previous_time),
     )
 
-    assert (PART, NOON) == (later.refunded, later.as_of)
+    assert (PART, NOON) == (later_payment.refunded, later_payment.as_of)
 
 
 def test_captures_add_up() -> None:
     """Partial captures add up to the payment's state."""
-    existing = paid(PaymentState.AUTHORIZED, captured=None, refunded=None)
+    existing_payment = paid(PaymentState.AUTHORIZED, captured=None, refunded=None)
     for number, amount in enumerate((PART, EUROS - PART)):
         capture = Capture(
             ref=Ref("stripe", "main", f"c{number}"),
@@ -477,10 +492,10 @@ def test_captures_add_up() -> None:
             state=MoveState.SUCCEEDED,
             amount=amount,
         )
-        existing = advance(existing, event_of(capture=capture, at=LATER))
+        existing_payment = advance(existing_payment, event_of(capture=capture, at=LATER))
 
-    assert EUROS == existing.captured
-    assert PaymentState.CAPTURED == existing.state
+    assert EUROS == existing_payment.captured
+    assert PaymentState.CAPTURED == existing_payment.state
 
 
 def test_won_dispute_restores_the_state() -> None:

@@ -76,19 +76,19 @@ def test_pages_stay_at_their_account(operation: str) -> None:
         PaymentsFlows,
         lambda flows: getattr(flows, operation)(SINCE, account="main", timeout=TIME),
     )
-    after = recorded(
+    later_dispatcher = recorded(
         PaymentsFlows, lambda flows: getattr(flows, operation)(SINCE, after=REF, timeout=TIME)
     )
 
     assert (Ref("some", "main", "main"), (operation, SINCE, None, {})) == (first.ref, first.told)
-    assert (REF, (operation, SINCE, REF, {})) == (after.ref, after.told)
+    assert (REF, (operation, SINCE, REF, {})) == (later_dispatcher.ref, later_dispatcher.told)
 
 
 def test_lost_payment_is_looked_up_at_its_account() -> None:
     """All payments of its account since then are listed, page by page, within the time."""
     match = Payment(ref=REF, state=PaymentState.CAPTURED, reference=CHARGE.reference)
-    other = attrs.evolve(match, reference="INV-2")
-    pages = {None: Page((other,), next=REF), REF: Page((match,))}
+    other_payment = attrs.evolve(match, reference="INV-2")
+    pages = {None: Page((other_payment,), next=REF), REF: Page((match,))}
     requests: list[tuple[Any, ...]] = []
 
     async def charge(*_: Any, **__: Any) -> None:
@@ -191,14 +191,17 @@ def test_wrong_currency_is_refused(move: str, ref: Ref, amount: Money) -> None:
 @pytest.mark.parametrize("verb", ["authorize", "charge"])
 def test_charge_needs_a_source(verb: str) -> None:
     """Only an intent has no source, since the buyer chooses it later."""
-    bare = attrs.evolve(CHARGE, source=None)
+    bare_charge = attrs.evolve(CHARGE, source=None)
     with pytest.raises(InvalidData, match="has no source") as excinfo:
-        recorded(PaymentsFlows, lambda flows: getattr(flows, verb)(bare, idempotency_key="k"))
+        recorded(
+            PaymentsFlows, lambda flows: getattr(flows, verb)(bare_charge, idempotency_key="k")
+        )
 
     assert "source" == excinfo.value.field
     assert "create an intent" in excinfo.value.remedy
     recorded(
-        PaymentsFlows, lambda flows: flows.create_intent(bare, idempotency_key="k", timeout=TIME)
+        PaymentsFlows,
+        lambda flows: flows.create_intent(bare_charge, idempotency_key="k", timeout=TIME),
     )
 
 
@@ -225,9 +228,9 @@ def test_moving_money_needs_a_key(use: Use) -> None:
 
 def test_routes_see_the_charge() -> None:
     """Routes by country and by currency see those of the charge."""
-    home = attrs.evolve(CHARGE, customer=Customer(country="DE"))
+    home_charge = attrs.evolve(CHARGE, customer=Customer(country="DE"))
     dispatcher = recorded(
-        PaymentsFlows, lambda flows: flows.charge(home, idempotency_key="k", timeout=TIME)
+        PaymentsFlows, lambda flows: flows.charge(home_charge, idempotency_key="k", timeout=TIME)
     )
 
     assert ("DE", MONEY.currency) == (dispatcher.country, dispatcher.currency)

@@ -16,13 +16,13 @@ RECEIPT = EmailReceipt(ref=Ref("some", "main", "1"), status=EmailStatus.QUEUED)
 
 def test_each_receipt_of_a_batch_is_marked() -> None:
     """Each receipt of a batch is marked as a replay; other values are unchanged."""
-    failed: Result[EmailReceipt] = Result(error=ValueError())
-    marked, still_failed, plain = as_replay([Result(RECEIPT), failed, 7])
+    failed_receipt: Result[EmailReceipt] = Result(error=ValueError())
+    marked_value, still_failed, plain_value = as_replay([Result(RECEIPT), failed_receipt, 7])
 
-    assert isinstance(marked, Result)
-    assert marked.unwrap().replayed
-    assert RECEIPT == marked.unwrap()
-    assert (failed, 7, "x") == (still_failed, plain, as_replay("x"))
+    assert isinstance(marked_value, Result)
+    assert marked_value.unwrap().replayed
+    assert RECEIPT == marked_value.unwrap()
+    assert (failed_receipt, 7, "x") == (still_failed, plain_value, as_replay("x"))
 
 
 def test_unregistered_effect_is_unchanged() -> None:

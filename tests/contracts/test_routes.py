@@ -92,12 +92,12 @@ def test_refusal_names_the_missing_capability() -> None:
 
     with pytest.raises(
         UnsupportedByVendor, match=r"pigeon cannot do this operation \(media\)"
-    ) as caught:
+    ) as excinfo:
         chosen(directory, needs=frozenset({SmsCapability.MEDIA}))
 
-    assert ("media",) == caught.value.capabilities
-    assert ("sms-1",) == caught.value.able
-    assert "sms-1" in caught.value.remedy
+    assert ("media",) == excinfo.value.capabilities
+    assert ("sms-1",) == excinfo.value.able
+    assert "sms-1" in excinfo.value.remedy
 
 
 def test_refusal_without_an_able_vendor() -> None:
@@ -174,11 +174,11 @@ def test_unusable_routes_are_refused(route: Route, match: str) -> None:
 
 def test_invalid_routes_and_accounts_are_refused() -> None:
     """Invalid routes, accounts and names are refused when they are made."""
-    wrong: Any = "twilio"
+    wrong_value: Any = "twilio"
     with pytest.raises(ConfigurationError, match="names no account"):
         Route("sms", ())
     with pytest.raises(ConfigurationError, match="must be a Vendor, not a str"):
-        Account("a", wrong)
+        Account("a", wrong_value)
     with pytest.raises(InvalidData):
         account("No Name")
     with pytest.raises(ConfigurationError, match="Two accounts are named 'a'"):

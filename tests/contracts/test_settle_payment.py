@@ -29,9 +29,9 @@ def test_payment_is_settled_when_a_person_asks() -> None:
     with world.hub() as hub:
         world.lose(hub)
         world.clock.advance(WAIT)
-        settled = hub.settle_payment(KEY)
-        assert settled is not None
-        assert SettledAs.DONE is settled.outcome
+        settled_payment = hub.settle_payment(KEY)
+        assert settled_payment is not None
+        assert SettledAs.DONE is settled_payment.outcome
         assert [] == hub.unsettled_payments()
         with pytest.raises(InvalidData, match="No unsettled payment"):
             hub.settle_payment(KEY)
@@ -49,8 +49,8 @@ def test_person_does_not_wait_for_the_turn_of_the_job() -> None:
         assert None is hub.settle_payment(KEY)
         world.stripe.charges.update(charges)
         assert [] == hub.settle_payments()
-        settled = hub.settle_payment(KEY)
-        assert settled is not None
+        settled_payment = hub.settle_payment(KEY)
+        assert settled_payment is not None
 
 
 def test_payment_whose_caller_is_at_work_is_left_alone() -> None:
@@ -87,6 +87,6 @@ async def _settle() -> None:
         with pytest.raises(OutcomeUnknown):
             await hub.payments().charge(ORDER, idempotency_key=KEY)
         clock.advance(WAIT)
-        settled = await hub.settle_payment(KEY)
-    assert settled is not None
-    assert SettledAs.DONE is settled.outcome
+        settled_payment = await hub.settle_payment(KEY)
+    assert settled_payment is not None
+    assert SettledAs.DONE is settled_payment.outcome

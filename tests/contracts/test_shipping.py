@@ -99,9 +99,9 @@ OFFERS = [
 )
 def test_best_rate_is_chosen(choice: Choice, expected: str | None) -> None:
     """Of the matching rates the cheapest, the fastest or the first is chosen."""
-    chosen = choice.of(OFFERS)
+    chosen_rate = choice.of(OFFERS)
 
-    assert expected == (None if chosen is None else chosen.service)
+    assert expected == (None if chosen_rate is None else chosen_rate.service)
 
 
 def test_prices_in_two_currencies_are_not_compared() -> None:
@@ -109,8 +109,8 @@ def test_prices_in_two_currencies_are_not_compared() -> None:
     offers = [rate("usps_ground", "6.07"), rate("dhl_air", "6.00", currency="EUR")]
     with pytest.raises(InvalidData):
         Choice().of(offers)
-    chosen = Choice(most=Money("7", "EUR")).of(offers)
-    assert "dhl_air" == (chosen and chosen.service)
+    chosen_rate = Choice(most=Money("7", "EUR")).of(offers)
+    assert "dhl_air" == (chosen_rate and chosen_rate.service)
 
 
 _GRAMS = {"g": Fraction(1), "kg": Fraction(1000), "oz": Fraction("28.349523125")}
@@ -127,9 +127,9 @@ def test_converted_weights_are_never_smaller(
 ) -> None:
     """A weight in converted units is rounded up at its last decimal place."""
     result = converted(value, WeightUnit(unit), WeightUnit(to), places=places)
-    exact = Fraction(value) * _GRAMS[unit] / _GRAMS[to]
+    exact_fraction = Fraction(value) * _GRAMS[unit] / _GRAMS[to]
 
-    assert 0 <= Fraction(result) - exact < Fraction(1, 10**places)
+    assert 0 <= Fraction(result) - exact_fraction < Fraction(1, 10**places)
 
 
 @pytest.mark.parametrize(
@@ -260,19 +260,24 @@ def test_route_swaps_vendors() -> None:
         shipping = ShippingHubs(Route("shipping", vendor)).hub.shipping()
         rates = shipping.get_rates(REQUEST)
         request = ShipmentRequest(rate_request=REQUEST, choose=Choice(services=["usps_priority"]))
-        bought = shipping.create_shipment(request, idempotency_key="order-1")
-        tracking = shipping.track(bought.tracking_numbers[0], "usps")
+        bought_shipment = shipping.create_shipment(request, idempotency_key="order-1")
+        tracking = shipping.track(bought_shipment.tracking_numbers[0], "usps")
         reports.append(
             (
                 [
                     (rate.carrier, rate.service, rate.total, rate.delivery_days)
                     for rate in rates.rates
                 ],
-                (bought.state, bought.carrier, bought.service, bought.cost),
-                [label.format for label in bought.labels],
-                [bool(label.content) for label in bought.labels],
+                (
+                    bought_shipment.state,
+                    bought_shipment.carrier,
+                    bought_shipment.service,
+                    bought_shipment.cost,
+                ),
+                [label.format for label in bought_shipment.labels],
+                [bool(label.content) for label in bought_shipment.labels],
                 (tracking.status, tracking.carrier, len(tracking.events)),
-                shipping.cancel(bought.ref).state,
+                shipping.cancel(bought_shipment.ref).state,
                 shipping.validate_address(AWAY).verdict,
             )
         )
@@ -284,16 +289,16 @@ def test_first_able_vendor_is_used() -> None:
     """A shipment goes to the first able vendor of the route."""
     two = ShippingHubs(Route("shipping", ["easypost", "shippo"]))
     shipping = two.hub.shipping()
-    several = RateRequest(sender=HOME, recipient=AWAY, parcels=[BOX, BOX])
+    several_request = RateRequest(sender=HOME, recipient=AWAY, parcels=[BOX, BOX])
 
-    offers = [shipping.get_rates(item) for item in (REQUEST, several)]
+    offers = [shipping.get_rates(item) for item in (REQUEST, several_request)]
     assert ["easypost", "shippo"] == [offer.ref and offer.ref.vendor for offer in offers]
     both = RateRequest(sender=HOME, recipient=AWAY, parcels=[BOX, BOX], label="epl")
     with pytest.raises(UnsupportedByVendor):
         shipping.get_rates(both)
     only = ShippingHubs(Route("shipping", "easypost")).hub.shipping()
     with pytest.raises(UnsupportedByVendor) as excinfo:
-        only.get_rates(several)
+        only.get_rates(several_request)
     assert (ShippingCapability.MULTI_PARCEL,) == excinfo.value.capabilities
     assert {"shippo"} == {"easypost", "shippo"}.intersection(excinfo.value.able)
 
@@ -314,16 +319,18 @@ def test_rate_is_bought_at_its_vendor() -> None:
     """A rate is bought at its own vendor, even if the routes change."""
     two = ShippingHubs(Route("shipping", "easypost"))
     offer = two.hub.shipping().get_rates(REQUEST).rates[0]
-    later = Hub(
+    later_hub = Hub(
         two.accounts,
         [Route("shipping", "shippo")],
         http=SandboxHttpClient(two.easypost, two.shippo),
     )
-    bought = later.shipping().create_shipment(str(offer.ref), idempotency_key="order-1")
+    bought_shipment = later_hub.shipping().create_shipment(
+        str(offer.ref), idempotency_key="order-1"
+    )
 
-    assert "easypost" == bought.ref.vendor
+    assert "easypost" == bought_shipment.ref.vendor
     with pytest.raises(InvalidData):
-        later.shipping().create_shipment(
+        later_hub.shipping().create_shipment(
             str(offer.ref).replace("easypost", "shippo", 1), idempotency_key="order-2"
         )
 
@@ -374,14 +381,14 @@ def test_vendor_over_a_socket() -> None:
         vendor = Shippo(credentials=sandbox.token, base_url=api.url, label_hosts=(files.url,))
         with Hub([Account("shippo", vendor)]) as hub:
             request = ShipmentRequest(rate_request=REQUEST)
-            bought = hub.shipping().create_shipment(request, idempotency_key="order-1")
+            bought_shipment = hub.shipping().create_shipment(request, idempotency_key="order-1")
 
         async def awaited() -> Label:
-            async with AsyncHub([Account("shippo", vendor)]) as later:
-                return await later.shipping().get_label(bought.ref)
+            async with AsyncHub([Account("shippo", vendor)]) as later_hub:
+                return await later_hub.shipping().get_label(bought_shipment.ref)
 
-        assert bought.labels[0] == asyncio.run(awaited())
-    assert bought.labels[0].content is not None
+        assert bought_shipment.labels[0] == asyncio.run(awaited())
+    assert bought_shipment.labels[0].content is not None
 
 
 def test_tenants_account_buys() -> None:
@@ -391,10 +398,12 @@ def test_tenants_account_buys() -> None:
     account = Account("acme", EasyPost(credentials=sandbox.api_key), **fields)
     hub = Hub([account], http=SandboxHttpClient(sandbox))
     request = ShipmentRequest(rate_request=REQUEST)
-    bought = hub.shipping(tenant="acme").create_shipment(request, idempotency_key="order-1")
+    bought_shipment = hub.shipping(tenant="acme").create_shipment(
+        request, idempotency_key="order-1"
+    )
 
     with pytest.raises(InvalidData):
-        hub.shipping(tenant="globex").get_label(bought.ref)
+        hub.shipping(tenant="globex").get_label(bought_shipment.ref)
     with pytest.raises(ConfigurationError):
         hub.shipping().get_rates(REQUEST)
 
@@ -407,8 +416,12 @@ def test_asynchronous_hub_buys() -> None:
         account = Account("easypost", EasyPost(credentials=sandbox.api_key))
         async with AsyncHub([account], http=AsyncSandboxHttpClient(sandbox)) as hub:
             request = ShipmentRequest(rate_request=REQUEST)
-            bought = await hub.shipping().create_shipment(request, idempotency_key="order-1")
-            return bought, await hub.shipping().create_shipment(request, idempotency_key="order-1")
+            bought_shipment = await hub.shipping().create_shipment(
+                request, idempotency_key="order-1"
+            )
+            return bought_shipment, await hub.shipping().create_shipment(
+                request, idempotency_key="order-1"
+            )
 
     first, second = asyncio.run(run())
     assert first == second
@@ -437,7 +450,7 @@ class KillingClient(SandboxHttpClient):
 def test_killed_batch_continues_in_another_process(vendor: str, tmp_path: Path) -> None:
     """After a kill during the third of five labels, a rerun buys the missing ones."""
     two = ShippingHubs(Route("shipping", vendor))
-    opened: list[SqliteStorage] = []
+    opened_storages: list[SqliteStorage] = []
 
     def sold() -> int:
         labels = [
@@ -447,7 +460,7 @@ def test_killed_batch_continues_in_another_process(vendor: str, tmp_path: Path) 
 
     def process(http: SandboxHttpClient) -> Hub:
         state = SqliteStorage(tmp_path / "state.db")
-        opened.append(state)
+        opened_storages.append(state)
         return Hub(two.accounts, [Route("shipping", vendor)], http=http, state=state)
 
     items = [ShipmentRequest(rate_request=REQUEST) for _ in range(5)]
@@ -456,11 +469,11 @@ def test_killed_batch_continues_in_another_process(vendor: str, tmp_path: Path) 
             items, idempotency_key="wave-7", at_once=1
         )
     assert 3 == sold()
-    alive = process(SandboxHttpClient(two.easypost, two.shippo))
-    results = alive.shipping().create_many(items, idempotency_key="wave-7")
+    alive_hub = process(SandboxHttpClient(two.easypost, two.shippo))
+    results = alive_hub.shipping().create_many(items, idempotency_key="wave-7")
 
     assert [] == [result.error for result in results if not result.ok]
     assert 5 == sold()
     assert 5 == len({result.unwrap().tracking_numbers for result in results})
-    for state in opened:
+    for state in opened_storages:
         state.close()

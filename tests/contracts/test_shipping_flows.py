@@ -36,12 +36,12 @@ def test_invalid_tracking_arguments_are_refused(number: str, carrier: str, field
 
 def test_no_matching_rate_error() -> None:
     """If no rate matches, the error quotes the first carrier's reason."""
-    silent, result = CarrierMessage(code="1"), CarrierMessage(code="2", text="Too heavy.")
+    silent_message, result = CarrierMessage(code="1"), CarrierMessage(code="2", text="Too heavy.")
     offers = [
-        ([silent, result], ("2", "Too heavy.")),
-        ([silent], (None, None)),
+        ([silent_message, result], ("2", "Too heavy.")),
+        ([silent_message], (None, None)),
     ]
-    for messages, quoted in offers:
+    for messages, quoted_texts in offers:
 
         class Poor(RecordingDispatcher):
             @property
@@ -58,14 +58,14 @@ def test_no_matching_rate_error() -> None:
         )
         with pytest.raises(VendorRejected, match="None of the 0 rates fits") as excinfo:
             run_now(buy)
-        assert quoted == (excinfo.value.vendor_code, excinfo.value.vendor_message)
+        assert quoted_texts == (excinfo.value.vendor_code, excinfo.value.vendor_message)
         assert "use another key" in excinfo.value.remedy
 
 
 def test_rates_carry_their_shipment() -> None:
     """Every rate carries the shipment that it is for."""
-    offered = Rate(ref=REF, carrier="ups", service="ups_ground", total=MONEY)
-    dispatcher = answering("get_rates", RateResult(rates=(offered, offered)))
+    offered_rate = Rate(ref=REF, carrier="ups", service="ups_ground", total=MONEY)
+    dispatcher = answering("get_rates", RateResult(rates=(offered_rate, offered_rate)))
     rates = run_now(ShippingFlows(dispatcher, None).get_rates(RATES)).rates
 
     assert [RATES, RATES] == [rate.rate_request for rate in rates]
@@ -119,13 +119,13 @@ def test_best_rate_is_bought() -> None:
         return "bought"
 
     dispatcher: Any = AnsweringDispatcher(vendor=SimpleNamespace(get_rates=get_rates, buy=buy))
-    bought: Any = run_now(
+    bought_value: Any = run_now(
         ShippingFlows(dispatcher, "acme").create_shipment(
             ShipmentRequest(rate_request=RATES), idempotency_key="k", timeout=TIME
         )
     )
 
-    assert "bought" == bought
+    assert "bought" == bought_value
     assert [
         (dispatcher.wire, RATES, {"key": "k/rates"}),
         (dispatcher.wire, REF, RATES, {"key": "k"}),

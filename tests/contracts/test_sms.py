@@ -93,17 +93,17 @@ def test_repr_shows_nothing_personal() -> None:
     receipt = SmsReceipt(ref=REF, status=SmsStatus.FAILED, error_message="a secret", raw={"to": TO})
     check = NumberCheck(number=TO, valid=True, national=TO, raw={"to": TO})
     event = SmsEvent(id="1", ref=REF, status=SmsStatus.RECEIVED, sender=TO, text="a secret")
-    shown = f"{message}{receipt}{check}{event}"
+    shown_text = f"{message}{receipt}{check}{event}"
 
-    assert TO not in shown
-    assert "secret" not in shown
+    assert TO not in shown_text
+    assert "secret" not in shown_text
 
 
 def test_receipts_of_one_message_are_equal() -> None:
     """Receipts of one message are equal, even if the vendor sent more fields for one."""
-    one = SmsReceipt(ref=REF, status=SmsStatus.SENT, raw={"a": 1})
+    receipt = SmsReceipt(ref=REF, status=SmsStatus.SENT, raw={"a": 1})
 
-    assert one == SmsReceipt(ref=REF, status=SmsStatus.SENT, raw={"a": 2})
+    assert receipt == SmsReceipt(ref=REF, status=SmsStatus.SENT, raw={"a": 2})
 
 
 def test_final_statuses() -> None:

@@ -148,10 +148,10 @@ class SequentialVendor:
 
     async def send(self, wire: Any, upload: Upload, pieces: Any, *, resumed: bool) -> str:
         """Accept all data."""
-        whole = b""
+        whole_bytes = b""
         while piece := await pieces.next():
-            whole += piece
-        self.sent.append((wire, upload, whole, resumed))
+            whole_bytes += piece
+        self.sent.append((wire, upload, whole_bytes, resumed))
         return "done"
 
 
@@ -285,8 +285,10 @@ class BreakingDownloads:
             return b""
 
         self.asked.append((wire, options))
-        arriving: Any = SimpleNamespace(read=read, settle=lambda: None)
-        return Opened(info=ObjectInfo(ref=REF, key="a", etag="e"), length=1, arriving=arriving)
+        arriving_value: Any = SimpleNamespace(read=read, settle=lambda: None)
+        return Opened(
+            info=ObjectInfo(ref=REF, key="a", etag="e"), length=1, arriving=arriving_value
+        )
 
 
 @pytest.mark.parametrize("can", [(StorageCapability.RANGE,), ()], ids=["ranges", "none"])
@@ -294,10 +296,10 @@ def test_download_resumes_if_the_vendor_can(can: tuple[StorageCapability, ...]) 
     """A download is resumed only at a vendor that supports ranges."""
     vendor = BreakingDownloads(*can)
     dispatcher: Any = AnsweringDispatcher(vendor=vendor)
-    coming = run_now(StorageFlows(dispatcher, None).download("a"))
+    download = run_now(StorageFlows(dispatcher, None).download("a"))
     with pytest.raises(ConnectionFailed):
-        run_now(coming.read())
+        run_now(download.read())
 
-    rest = GetOptions(range=ByteRange(0, 1), if_match="e")
-    again = [(dispatcher.wire, rest)] * 3 if can else []
-    assert [(dispatcher.wire, GetOptions()), *again] == vendor.asked
+    remaining_options = GetOptions(range=ByteRange(0, 1), if_match="e")
+    repeated_pairs = [(dispatcher.wire, remaining_options)] * 3 if can else []
+    assert [(dispatcher.wire, GetOptions()), *repeated_pairs] == vendor.asked

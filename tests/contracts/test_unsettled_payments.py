@@ -169,28 +169,28 @@ NEXT = {Stripe: NextStep.ASK_AGAIN, Keyless: NextStep.LOOK_UP, Silent: NextStep.
 
 def test_lost_payment_is_listed_in_every_process(world: PaymentsWorld) -> None:
     """The list has the request, its time, and the way to settle it."""
-    with world.hub() as hub, world.hub() as other:
+    with world.hub() as hub, world.hub() as other_hub:
         hub.payments().charge(ORDER, idempotency_key="fine")
-        assert [] == other.unsettled_payments()
+        assert [] == other_hub.unsettled_payments()
         world.lose(hub)
-        (unsettled,) = other.unsettled_payments()
+        (unsettled_payment,) = other_hub.unsettled_payments()
         world.clock.advance(WAIT)
-        (later,) = other.unsettled_payments()
+        (later_payment,) = other_hub.unsettled_payments()
 
         assert (KEY, "charge", ("till",)) == (
-            unsettled.idempotency_key,
-            unsettled.operation,
-            unsettled.accounts,
+            unsettled_payment.idempotency_key,
+            unsettled_payment.operation,
+            unsettled_payment.accounts,
         )
         assert (ORDER.amount, "INV-7", None) == (
-            unsettled.amount,
-            unsettled.reference,
-            unsettled.payment,
+            unsettled_payment.amount,
+            unsettled_payment.reference,
+            unsettled_payment.payment,
         )
-        assert NextStep.WAIT is unsettled.next
-        assert 30 < unsettled.wait < WAIT
-        assert NEXT[world.kind] is later.next
-        assert unsettled.since == later.since
+        assert NextStep.WAIT is unsettled_payment.next
+        assert 30 < unsettled_payment.wait < WAIT
+        assert NEXT[world.kind] is later_payment.next
+        assert unsettled_payment.since == later_payment.since
 
 
 def test_job_settles_what_the_vendor_can_tell(world: PaymentsWorld) -> None:
@@ -199,21 +199,21 @@ def test_job_settles_what_the_vendor_can_tell(world: PaymentsWorld) -> None:
         world.lose(hub)
         assert [] == worker.settle_payments()
         world.clock.advance(WAIT)
-        settled = worker.settle_payments()
+        settled_payments = worker.settle_payments()
 
         if world.kind is Silent:
-            assert [] == settled
+            assert [] == settled_payments
             assert 1 == len(worker.unsettled_payments())
             return
-        ((settlement),) = settled
+        ((settlement),) = settled_payments
         assert SettledAs.DONE is settlement.outcome
         assert KEY == settlement.payment.idempotency_key
         assert "captured" == settlement.receipt.state
         assert [] == worker.unsettled_payments()
         assert [] == worker.settle_payments()
-        again = hub.payments().charge(ORDER, idempotency_key=KEY)
-        assert again.replayed
-        assert "captured" == again.state
+        repeated_payment = hub.payments().charge(ORDER, idempotency_key=KEY)
+        assert repeated_payment.replayed
+        assert "captured" == repeated_payment.state
         assert 1 == len(world.stripe.charges)
 
 
@@ -231,10 +231,10 @@ def test_whatever_a_dead_process_left_is_settled(
 ) -> None:
     """A payment left by a dead process is settled, and charged at most once."""
     world = PaymentsWorld()
-    dying: Any = DyingStore(world.state, *dies_at)
+    dying_value: Any = DyingStore(world.state, *dies_at)
     with world.hub() as worker:
         with pytest.raises(KilledError):
-            world.hub(state=dying).payments().charge(ORDER, idempotency_key=KEY)
+            world.hub(state=dying_value).payments().charge(ORDER, idempotency_key=KEY)
         assert [KEY] == [payment.idempotency_key for payment in worker.unsettled_payments()]
         world.clock.advance(WAIT)
         (settlement,) = worker.settle_payments()
@@ -267,9 +267,9 @@ def test_request_that_never_arrived_is_made_once_by_the_job() -> None:
 def test_declined_payment_is_settled_as_refused() -> None:
     """A lost payment that the vendor declined is settled so, and repeats get the decline."""
     world = PaymentsWorld()
-    declined = attrs.evolve(ORDER, source="pm_card_chargeDeclined")
+    declined_charge = attrs.evolve(ORDER, source="pm_card_chargeDeclined")
     with world.hub() as hub:
-        world.lose(hub, declined)
+        world.lose(hub, declined_charge)
         world.clock.advance(WAIT)
         (settlement,) = hub.settle_payments()
 
@@ -277,7 +277,7 @@ def test_declined_payment_is_settled_as_refused() -> None:
         assert isinstance(settlement.error, PaymentDeclined)
         assert [] == hub.unsettled_payments()
         with pytest.raises(PaymentDeclined):
-            hub.payments().charge(declined, idempotency_key=KEY)
+            hub.payments().charge(declined_charge, idempotency_key=KEY)
         assert [] == hub.unsettled_payments()
 
 
@@ -287,22 +287,22 @@ def test_each_step_on_a_payment_is_listed_and_settled() -> None:
     with world.hub() as hub:
         payments = hub.payments()
         authorization = payments.authorize(ORDER, idempotency_key="a")
-        other = payments.authorize(ORDER, idempotency_key="b")
+        other_payment = payments.authorize(ORDER, idempotency_key="b")
         steps: list[Any] = [
             ("capture", lambda: payments.capture(authorization.ref, idempotency_key="c")),
             (
                 "refund",
                 lambda: payments.refund(authorization.ref, ORDER.amount, idempotency_key="r"),
             ),
-            ("void", lambda: payments.void(other.ref, idempotency_key="v")),
+            ("void", lambda: payments.void(other_payment.ref, idempotency_key="v")),
         ]
         for name, step in steps:
             world.stripe.fail(Lost())
             with pytest.raises(ConnectionFailed):
                 step()
-            (unsettled,) = hub.unsettled_payments()
-            assert name == unsettled.operation
-            assert unsettled.payment in {authorization.ref, other.ref}
+            (unsettled_payment,) = hub.unsettled_payments()
+            assert name == unsettled_payment.operation
+            assert unsettled_payment.payment in {authorization.ref, other_payment.ref}
             world.clock.advance(WAIT)
             (settlement,) = hub.settle_payments()
             assert SettledAs.DONE is settlement.outcome
@@ -316,15 +316,19 @@ def test_person_closes_a_payment_as_done(value: str | None) -> None:
     world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         world.lose(hub)
-        (taken,) = world.stripe.intents
-        payment = hub.payments().get(f"stripe:till:{taken}")
-        receipts = {"id": taken, "ref": payment.ref, "payment": payment, None: None}
-        closed = hub.close_payment(KEY, done=True, receipt=receipts[value])
+        (taken_text,) = world.stripe.intents
+        payment = hub.payments().get(f"stripe:till:{taken_text}")
+        receipts = {"id": taken_text, "ref": payment.ref, "payment": payment, None: None}
+        closed_payment = hub.close_payment(KEY, done=True, receipt=receipts[value])
         count = len(world.stripe.requests)
-        again = hub.payments().charge(ORDER, idempotency_key=KEY)
+        repeated_payment = hub.payments().charge(ORDER, idempotency_key=KEY)
 
-        assert KEY == closed.idempotency_key
-        assert (payment.ref.id, payment.state, True) == (again.ref.id, again.state, again.replayed)
+        assert KEY == closed_payment.idempotency_key
+        assert (payment.ref.id, payment.state, True) == (
+            repeated_payment.ref.id,
+            repeated_payment.state,
+            repeated_payment.replayed,
+        )
         assert count == len(world.stripe.requests)
         assert [] == hub.unsettled_payments()
         assert 1 == len(world.stripe.charges)
@@ -365,10 +369,10 @@ def test_person_closes_a_payment_as_not_done() -> None:
 def test_completed_payment_cannot_be_closed_as_not_done() -> None:
     """A stored answer cannot be overruled as not done."""
     world = PaymentsWorld(Silent)
-    dying: Any = DyingStore(world.state, "Strike", "unsettled")
+    dying_value: Any = DyingStore(world.state, "Strike", "unsettled")
     with world.hub() as hub:
         with pytest.raises(KilledError):
-            world.hub(state=dying).payments().charge(ORDER, idempotency_key=KEY)
+            world.hub(state=dying_value).payments().charge(ORDER, idempotency_key=KEY)
         world.clock.advance(WAIT)
         with pytest.raises(InvalidData, match="says that it was done") as excinfo:
             hub.close_payment(KEY, done=False)
@@ -379,11 +383,11 @@ def test_completed_payment_cannot_be_closed_as_not_done() -> None:
 def test_declined_payment_may_be_closed_as_not_done() -> None:
     """A stored refusal agrees with "not done"."""
     world = PaymentsWorld(Silent)
-    declined = attrs.evolve(ORDER, source="pm_card_chargeDeclined")
-    dying: Any = DyingStore(world.state, "Strike", "unsettled")
+    declined_charge = attrs.evolve(ORDER, source="pm_card_chargeDeclined")
+    dying_value: Any = DyingStore(world.state, "Strike", "unsettled")
     with world.hub() as hub:
         with pytest.raises(KilledError):
-            world.hub(state=dying).payments().charge(declined, idempotency_key=KEY)
+            world.hub(state=dying_value).payments().charge(declined_charge, idempotency_key=KEY)
         world.clock.advance(WAIT)
         hub.close_payment(KEY, done=False)
         assert [] == hub.unsettled_payments()
@@ -416,9 +420,9 @@ def test_receipt_without_a_look_up() -> None:
             with pytest.raises(OutcomeUnknown):
                 step()
             hub.close_payment(key, done=True, receipt=f"x_{key}")
-            closed = step()
-            assert (f"x_{key}", MoveState.PENDING) == (closed.ref.id, closed.state)
-            assert closed.payment.id in {authorization.id, other.id}
+            closed_value = step()
+            assert (f"x_{key}", MoveState.PENDING) == (closed_value.ref.id, closed_value.state)
+            assert closed_value.payment.id in {authorization.id, other.id}
 
 
 def test_refund_is_looked_up_by_its_own_reference() -> None:
@@ -434,10 +438,14 @@ def test_refund_is_looked_up_by_its_own_reference() -> None:
             hub.close_payment("r", done=True)
         (refund,) = world.stripe.refunds
         hub.close_payment("r", done=True, receipt=refund)
-        again = payments.refund(charge.ref, ORDER.amount, idempotency_key="r")
+        repeated_refund = payments.refund(charge.ref, ORDER.amount, idempotency_key="r")
 
-        assert isinstance(again, Refund)
-        assert (refund, MoveState.SUCCEEDED, True) == (again.ref.id, again.state, again.replayed)
+        assert isinstance(repeated_refund, Refund)
+        assert (refund, MoveState.SUCCEEDED, True) == (
+            repeated_refund.ref.id,
+            repeated_refund.state,
+            repeated_refund.replayed,
+        )
 
 
 @pytest.mark.parametrize(
@@ -456,13 +464,13 @@ def test_receipt_of_another_payment_is_refused(key: str, receipt: Any, problem: 
     world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         payments = hub.payments()
-        wrong = {
+        wrong_charges = {
             "other": attrs.evolve(ORDER, amount=Money("5.00", "EUR"), reference="INV-8"),
             "same": attrs.evolve(ORDER, reference="INV-9"),
         }
         ids = {
             name: payments.charge(charge, idempotency_key=name).ref.id
-            for name, charge in wrong.items()
+            for name, charge in wrong_charges.items()
         }
         payments.charge(ORDER, idempotency_key="another attempt")
         world.lose(hub)
@@ -477,10 +485,13 @@ def test_settle_needs_no_since_and_settles_the_key() -> None:
     with world.hub() as hub:
         world.lose(hub)
         (result,) = hub.payments().settle([Unsettled(charge=ORDER, idempotency_key=KEY)])
-        again = hub.payments().charge(ORDER, idempotency_key=KEY)
+        repeated_payment = hub.payments().charge(ORDER, idempotency_key=KEY)
 
         assert "captured" == result.unwrap().state
-        assert (result.unwrap().ref.id, True) == (again.ref.id, again.replayed)
+        assert (result.unwrap().ref.id, True) == (
+            repeated_payment.ref.id,
+            repeated_payment.replayed,
+        )
         assert [] == hub.unsettled_payments()
 
 
@@ -494,8 +505,8 @@ class Closing(SandboxHttpClient):
     def send(self, *args: Any) -> Any:
         """Close the payment, and send the request."""
         receipt = Payment(ref=Ref("stripe", "till", "pi_1"), state=PaymentState.CAPTURED)
-        with self._world.hub() as other:
-            other.close_payment(KEY, done=True, receipt=receipt)
+        with self._world.hub() as other_hub:
+            other_hub.close_payment(KEY, done=True, receipt=receipt)
         return super().send(*args)
 
 
@@ -603,20 +614,20 @@ def test_sealed_payments_need_their_cipher() -> None:
     """An encrypted payment cannot be read without its cipher."""
     world = PaymentsWorld()
     cipher = AesGcmCipher(generate_keys())
-    with world.hub(cipher=cipher) as hub, world.hub() as other:
+    with world.hub(cipher=cipher) as hub, world.hub() as other_hub:
         world.lose(hub)
         world.clock.advance(WAIT)
-        (seen,) = hub.unsettled_payments()
-        (blind,) = other.unsettled_payments()
-        assert (NextStep.ASK_AGAIN, "INV-7") == (seen.next, seen.reference)
+        (seen_payment,) = hub.unsettled_payments()
+        (blind,) = other_hub.unsettled_payments()
+        assert (NextStep.ASK_AGAIN, "INV-7") == (seen_payment.next, seen_payment.reference)
         assert (NextStep.PERSON, None, None) == (blind.next, blind.reference, blind.amount)
-        assert [] == other.settle_payments()
+        assert [] == other_hub.settle_payments()
         with pytest.raises(InvalidData, match="exactly one"):
-            other.close_payment(KEY, done=True)
+            other_hub.close_payment(KEY, done=True)
         hub.close_payment(KEY, done=True)
         assert hub.payments().charge(ORDER, idempotency_key=KEY).replayed
         with pytest.raises(InvalidData, match="no cipher"):
-            other.payments().charge(ORDER, idempotency_key=KEY)
+            other_hub.payments().charge(ORDER, idempotency_key=KEY)
 
 
 def test_asynchronous_hub_settles_payments() -> None:
@@ -631,25 +642,25 @@ async def _awaited() -> None:
         stripe.fail(Lost(), Lost(), Lost())
         with pytest.raises(ConnectionFailed):
             await hub.payments().charge(ORDER, idempotency_key=KEY, timeout=30)
-        (unsettled,) = await hub.unsettled_payments()
+        (unsettled_payment,) = await hub.unsettled_payments()
         assert [] == await hub.settle_payments()
-        closed = await hub.close_payment(KEY, done=True)
-        assert unsettled.idempotency_key == closed.idempotency_key
+        closed_payment = await hub.close_payment(KEY, done=True)
+        assert unsettled_payment.idempotency_key == closed_payment.idempotency_key
         assert (await hub.payments().charge(ORDER, idempotency_key=KEY)).replayed
 
 
 def test_account_that_is_gone_leaves_its_payments_to_a_person() -> None:
     """Payments of a removed account are left to an operator."""
     world = PaymentsWorld()
-    with world.hub() as hub, Hub([], state=world.state, clock=world.clock) as bare:
+    with world.hub() as hub, Hub([], state=world.state, clock=world.clock) as bare_hub:
         world.lose(hub)
         world.clock.advance(WAIT)
-        (unsettled,) = bare.unsettled_payments()
-        assert NextStep.PERSON is unsettled.next
-        assert [] == bare.settle_payments()
+        (unsettled_payment,) = bare_hub.unsettled_payments()
+        assert NextStep.PERSON is unsettled_payment.next
+        assert [] == bare_hub.settle_payments()
         with pytest.raises(InvalidData, match="account has to be configured"):
-            bare.close_payment(KEY, done=True, receipt="pi_1")
-        bare.close_payment(KEY, done=False)
+            bare_hub.close_payment(KEY, done=True, receipt="pi_1")
+        bare_hub.close_payment(KEY, done=False)
         assert [] == hub.unsettled_payments()
 
 
@@ -696,22 +707,22 @@ class Forgetting:
 def test_payment_is_not_closed_as_not_done_while_the_store_is_away() -> None:
     """The store may have the vendor's response, so the payment stays open during an outage."""
     world = PaymentsWorld(Silent)
-    away: Any = Forgetting(world.state)
-    with world.hub() as hub, world.hub(state=away) as other:
+    absent_value: Any = Forgetting(world.state)
+    with world.hub() as hub, world.hub(state=absent_value) as other_hub:
         world.lose(hub)
         world.clock.advance(WAIT)
         with pytest.raises(StorageUnavailable):
-            other.close_payment(KEY, done=False)
+            other_hub.close_payment(KEY, done=False)
         assert [KEY] == [payment.idempotency_key for payment in hub.unsettled_payments()]
 
 
 def test_payment_that_was_never_sent_may_be_closed_as_not_done() -> None:
     """A payment without a stored response is closed without a request."""
     world = PaymentsWorld()
-    dying: Any = DyingStore(world.state, "Claim", "key")
+    dying_value: Any = DyingStore(world.state, "Claim", "key")
     with world.hub() as hub:
         with pytest.raises(KilledError):
-            world.hub(state=dying).payments().charge(ORDER, idempotency_key=KEY)
+            world.hub(state=dying_value).payments().charge(ORDER, idempotency_key=KEY)
         world.clock.advance(WAIT)
         hub.close_payment(KEY, done=False)
         assert [] == world.stripe.requests
@@ -726,15 +737,15 @@ def test_unstorable_options_leave_the_payment_to_a_person() -> None:
     with world.hub() as hub:
         world.lose(hub, charge)
         world.clock.advance(WAIT)
-        (unsettled,) = hub.unsettled_payments()
-        assert (NextStep.PERSON, None) == (unsettled.next, unsettled.reference)
+        (unsettled_payment,) = hub.unsettled_payments()
+        assert (NextStep.PERSON, None) == (unsettled_payment.next, unsettled_payment.reference)
         assert [] == hub.settle_payments()
 
 
 def test_tenant_that_cannot_be_looked_up_is_left_to_a_person() -> None:
     """While a tenant's accounts are unavailable, its payments are listed and not settled."""
     world = PaymentsWorld()
-    with world.hub() as hub, world.hub() as other:
+    with world.hub() as hub, world.hub() as other_hub:
         world.stripe.fail(Lost())
         with pytest.raises(ConnectionFailed):
             hub.payments("acme").charge(ORDER, idempotency_key=KEY)
@@ -749,41 +760,41 @@ def test_tenant_that_cannot_be_looked_up_is_left_to_a_person() -> None:
 
             tables = version
 
-        other.asks(Away(), lambda *_: ([], []))
-        (unsettled,) = other.unsettled_payments()
-        assert NextStep.PERSON is unsettled.next
-        assert [] == other.settle_payments()
+        other_hub.asks(Away(), lambda *_: ([], []))
+        (unsettled_payment,) = other_hub.unsettled_payments()
+        assert NextStep.PERSON is unsettled_payment.next
+        assert [] == other_hub.settle_payments()
 
 
 def test_repeat_that_sends_nothing_lengthens_no_wait() -> None:
     """Repeating a key without sending does not delay its settlement."""
     world = PaymentsWorld(Keyless)
-    with world.hub() as hub, world.hub() as other:
+    with world.hub() as hub, world.hub() as other_hub:
         world.lose(hub)
-        (before,) = hub.unsettled_payments()
+        (previous_payment,) = hub.unsettled_payments()
         world.clock.advance(20)
-        for repeating in (hub, other):
+        for repeating in (hub, other_hub):
             with pytest.raises(OutcomeUnknown):
                 repeating.payments().charge(ORDER, idempotency_key=KEY)
-        (after,) = hub.unsettled_payments()
-        assert before.wait - 20 == after.wait
-        world.clock.advance(before.wait - 20)
+        (later_payment,) = hub.unsettled_payments()
+        assert previous_payment.wait - 20 == later_payment.wait
+        world.clock.advance(previous_payment.wait - 20)
         assert [SettledAs.DONE] == [payment.outcome for payment in hub.settle_payments()]
 
 
 def test_repeat_with_another_amount_changes_no_wait() -> None:
     """A repeat with another amount does not change the wait of the registered payment."""
     world = PaymentsWorld(Keyless)
-    dying: Any = DyingStore(world.state, "Claim", "key")
+    dying_value: Any = DyingStore(world.state, "Claim", "key")
     with world.hub() as hub:
         with pytest.raises(KilledError):
-            world.hub(state=dying).payments().charge(ORDER, idempotency_key=KEY)
-        (before,) = hub.unsettled_payments()
-        other = attrs.evolve(ORDER, amount=Money("30.00", "EUR"))
-        world.lose(hub, other)
+            world.hub(state=dying_value).payments().charge(ORDER, idempotency_key=KEY)
+        (previous_payment,) = hub.unsettled_payments()
+        other_charge = attrs.evolve(ORDER, amount=Money("30.00", "EUR"))
+        world.lose(hub, other_charge)
         with pytest.raises(OutcomeUnknown):
-            hub.payments().charge(other, idempotency_key=KEY)
-        assert [before] == hub.unsettled_payments()
+            hub.payments().charge(other_charge, idempotency_key=KEY)
+        assert [previous_payment] == hub.unsettled_payments()
 
 
 def test_only_the_last_holder_ends_its_wait() -> None:
@@ -815,9 +826,9 @@ def test_payment_is_found_although_our_clock_is_ahead() -> None:
     with world.hub() as hub:
         world.lose(hub)
         world.clock.advance(WAIT)
-        ahead = VirtualClock(world.clock.utc() + timedelta(hours=1))
-        with world.hub(clock=ahead) as other:
-            assert [SettledAs.DONE] == [payment.outcome for payment in other.settle_payments()]
+        earlier_clock = VirtualClock(world.clock.utc() + timedelta(hours=1))
+        with world.hub(clock=earlier_clock) as other_hub:
+            assert [SettledAs.DONE] == [payment.outcome for payment in other_hub.settle_payments()]
 
 
 def _vanished(world: PaymentsWorld, hub: Hub) -> None:
@@ -825,8 +836,8 @@ def _vanished(world: PaymentsWorld, hub: Hub) -> None:
     world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
     with pytest.raises(OutcomeUnknown):
         hub.payments().charge(ORDER, idempotency_key=KEY)
-    (unsettled,) = hub.unsettled_payments()
-    world.clock.advance(unsettled.wait)
+    (unsettled_payment,) = hub.unsettled_payments()
+    world.clock.advance(unsettled_payment.wait)
 
 
 def test_unlisted_payment_is_left_to_a_person() -> None:
@@ -856,10 +867,10 @@ def test_listing_time_uses_the_stores_clock() -> None:
     world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         _vanished(world, hub)
-        ahead = VirtualClock(world.clock.utc() + timedelta(hours=9))
-        with world.hub(clock=ahead) as other:
-            assert [] == other.settle_payments()
-            assert NextStep.LOOK_UP is other.unsettled_payments()[0].next
+        earlier_clock = VirtualClock(world.clock.utc() + timedelta(hours=9))
+        with world.hub(clock=earlier_clock) as other_hub:
+            assert [] == other_hub.settle_payments()
+            assert NextStep.LOOK_UP is other_hub.unsettled_payments()[0].next
 
 
 def test_repeat_restarts_the_listing_time() -> None:
@@ -872,8 +883,8 @@ def test_repeat_restarts_the_listing_time() -> None:
         world.clock.advance(WAIT)
         world.stripe.fail(OutcomeUnknown("No answer."))
         assert [] == hub.settle_payments()
-        (unsettled,) = hub.unsettled_payments()
-        assert NextStep.WAIT is unsettled.next
+        (unsettled_payment,) = hub.unsettled_payments()
+        assert NextStep.WAIT is unsettled_payment.next
 
 
 @pytest.mark.parametrize("final", [True, False])

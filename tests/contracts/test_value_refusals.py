@@ -143,7 +143,7 @@ async def test_every_contract_goes_on_to_the_next(
     hub_class: type[Any], error: ConnectorError, use: Any
 ) -> None:
     """In every contract the next account is used after such a refusal."""
-    contract, verb, arguments, named = use
+    contract, verb, arguments, named_value = use
     result = RecordingObserver()
     accounts = [
         Account("one", Refusing(error=error), settings=CRASHES),
@@ -152,7 +152,7 @@ async def test_every_contract_goes_on_to_the_next(
     hub = hub_class(accounts, [Route(contract, ["one", "two"])], observers=[result])
 
     with pytest.raises(VendorReached) as excinfo:
-        await resolved(getattr(getattr(hub, contract)(), verb)(*arguments, **named))
+        await resolved(getattr(getattr(hub, contract)(), verb)(*arguments, **named_value))
     assert "two" == excinfo.value.service
     moved = [event for event in result.events if isinstance(event, FailedOver)]
     assert [("one", "two")] == [(event.service, event.to) for event in moved]
@@ -172,14 +172,14 @@ async def test_other_refusals_stay_with_their_account(
     hub_class: type[Any], refusing: Any, raised: type[Exception]
 ) -> None:
     """After something was sent, or for another error, no other account is used."""
-    lofts = PigeonHubs()
-    lofts.one.letters["1"] = {"id": "1"}
-    accounts = [Account("one", refusing, settings=CRASHES), lofts.accounts[1]]
-    hub = lofts.hub(hub_class, accounts=accounts)
+    hubs = PigeonHubs()
+    hubs.one.letters["1"] = {"id": "1"}
+    accounts = [Account("one", refusing, settings=CRASHES), hubs.accounts[1]]
+    hub = hubs.hub(hub_class, accounts=accounts)
 
     with pytest.raises(raised) as excinfo:
         await resolved(hub.sms().send(TEXT))
-    assert ("one", 0) == (excinfo.value.service, len(lofts.two.requests))  # type: ignore[attr-defined]  # all of ours have it
+    assert ("one", 0) == (excinfo.value.service, len(hubs.two.requests))  # type: ignore[attr-defined]  # all of ours have it
 
 
 @MODES
@@ -199,16 +199,16 @@ async def test_last_refusal_is_raised(hub_class: type[Any]) -> None:
 @pytest.mark.parametrize("key", [None, "k1"], ids=["no key", "key"])
 async def test_unreachable_account_decides_the_error(hub_class: type[Any], key: str | None) -> None:
     """If the last account refuses, the error of an earlier unreachable one is raised."""
-    lofts = PigeonHubs()
-    lofts.one.fail(DOWN)
-    accounts = [lofts.accounts[0], Account("two", Refusing(), settings=CRASHES)]
-    hub = lofts.hub(hub_class, accounts=accounts)
+    hubs = PigeonHubs()
+    hubs.one.fail(DOWN)
+    accounts = [hubs.accounts[0], Account("two", Refusing(), settings=CRASHES)]
+    hub = hubs.hub(hub_class, accounts=accounts)
 
     with pytest.raises(ConnectionFailed) as excinfo:
         await resolved(hub.sms().send(TEXT, idempotency_key=key))
     assert "one" == excinfo.value.service
     receipt = await resolved(hub.sms().send(TEXT, idempotency_key=key))
-    assert ("one", 1) == (receipt.ref.account, len(lofts.one.letters))
+    assert ("one", 1) == (receipt.ref.account, len(hubs.one.letters))
 
 
 @MODES

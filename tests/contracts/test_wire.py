@@ -87,40 +87,40 @@ async def on_wire(
 @MODES
 async def test_wire_attributes(hub_class: type[Any]) -> None:
     """A wire has the account, the tenant, the time, new ids and references."""
-    lofts = PigeonHubs()
+    hubs = PigeonHubs()
 
     async def act(wire: Any) -> tuple[Any, ...]:
         return wire.account, wire.tenant, wire.now(), wire.ref("1", other="2", none=None)
 
-    account, tenant, now, ref = await on_wire(lofts.hub(hub_class), "one", act)
+    account, tenant, now, ref = await on_wire(hubs.hub(hub_class), "one", act)
     assert ("one", "acme") == (account, tenant)
-    assert lofts.clock.utc() == now
+    assert hubs.clock.utc() == now
     assert Ref("pigeon", "one", "1", {"other": "2"}) == ref
 
     async def name(wire: Any) -> str:
         return str(wire.new_id())
 
-    hub = lofts.hub(hub_class)
+    hub = hubs.hub(hub_class)
     assert await on_wire(hub, "one", name) != await on_wire(hub, "one", name)
 
 
 @MODES
 async def test_services_of_an_account(hub_class: type[Any]) -> None:
     """Each service of a vendor is called by its name, and its bodies can be streamed."""
-    lofts = PigeonHubs()
+    hubs = PigeonHubs()
 
     async def act(wire: Any) -> tuple[int, bytes]:
         await wire.send(Request.post("/letters", form={"to": "x"}), to="pen")
-        arriving = await wire.open(Request.get("/letters/L2"), to="pen")
-        return arriving.status, await arriving.read() + await arriving.read()
+        arriving_value = await wire.open(Request.get("/letters/L2"), to="pen")
+        return arriving_value.status, await arriving_value.read() + await arriving_value.read()
 
-    assert (200, b'{"id":"L2"}') == await on_wire(lofts.hub(hub_class), "one", act)
+    assert (200, b'{"id":"L2"}') == await on_wire(hubs.hub(hub_class), "one", act)
 
 
 @MODES
 async def test_concurrent_steps(hub_class: type[Any]) -> None:
     """Each step has its own result, in the order of the steps."""
-    lofts = PigeonHubs()
+    hubs = PigeonHubs()
 
     async def act(wire: Any) -> Any:
         async def step() -> str:
@@ -131,40 +131,40 @@ async def test_concurrent_steps(hub_class: type[Any]) -> None:
 
         return await wire.every([step, broken], at_once=2)
 
-    good, bad = await on_wire(lofts.hub(hub_class), "one", act)
-    assert "done" == good.unwrap()
-    assert isinstance(bad.error, ValueError)
+    good_value, bad_value = await on_wire(hubs.hub(hub_class), "one", act)
+    assert "done" == good_value.unwrap()
+    assert isinstance(bad_value.error, ValueError)
 
 
 @MODES
 async def test_one_deadline_for_all_steps(hub_class: type[Any]) -> None:
     """An operation's timeout bounds its waits and requests together."""
-    lofts = PigeonHubs()
+    hubs = PigeonHubs()
 
     async def slow(wire: Any) -> None:
         await wire.sleep(3.0)
         await wire.sleep(3.0)
 
     async def late(wire: Any) -> None:
-        lofts.clock.advance(6.0)
+        hubs.clock.advance(6.0)
         await wire.send(Request.get("/letters/L1"))
 
     for act in (slow, late):
         with pytest.raises(DeadlineExceeded) as excinfo:
-            await on_wire(lofts.hub(hub_class), "one", act, timeout=5.0)
+            await on_wire(hubs.hub(hub_class), "one", act, timeout=5.0)
         assert "one" == excinfo.value.service
-    assert not lofts.one.requests
+    assert not hubs.one.requests
 
 
 @MODES
 async def test_effect_has_the_time_of_its_service(hub_class: type[Any]) -> None:
     """An operation with a key but no timeout uses its service's timeout."""
-    lofts = PigeonHubs()
+    hubs = PigeonHubs()
 
     async def act(wire: Any) -> None:
         await wire.sleep(31.0)
 
-    hub = lofts.hub(hub_class)
+    hub = hubs.hub(hub_class)
     with pytest.raises(DeadlineExceeded):
         await on_wire(hub, "one", act, keyed=True)
     assert await on_wire(hub, "one", act) is None
@@ -173,16 +173,16 @@ async def test_effect_has_the_time_of_its_service(hub_class: type[Any]) -> None:
 @MODES
 async def test_credentials_of_the_account(hub_class: type[Any]) -> None:
     """An operation can use the account's credentials to sign."""
-    lofts = PigeonHubs()
+    hubs = PigeonHubs()
 
     async def act(wire: Any) -> Any:
         return await wire.credentials()
 
     with pytest.raises(CredentialNotFound):
-        await on_wire(lofts.hub(hub_class), "one", act)
+        await on_wire(hubs.hub(hub_class), "one", act)
     credentials = Credentials.bearer("token")
     account = Account("one", Pigeon(loft="one.example"), settings={"credentials": credentials})
-    hub = lofts.hub(hub_class, accounts=[account, *lofts.accounts[1:]])
+    hub = hubs.hub(hub_class, accounts=[account, *hubs.accounts[1:]])
     assert credentials == await on_wire(hub, "one", act)
 
 
@@ -243,11 +243,11 @@ def test_webhooks_of_an_account() -> None:
 
     with pytest.raises(WebhookRejected):
         verifier.verify(headers={}, body=b"{}")
-    signed = WebhookSigner(secret).sign(b"{}", id="m1", at=datetime.now(UTC)).pairs
-    shared = Hub([account], state=MemoryStorage())
-    assert shared.webhooks("pigeon").verify(headers=signed, body=b"{}")
+    signed_texts = WebhookSigner(secret).sign(b"{}", id="m1", at=datetime.now(UTC)).pairs
+    shared_hub = Hub([account], state=MemoryStorage())
+    assert shared_hub.webhooks("pigeon").verify(headers=signed_texts, body=b"{}")
     with pytest.raises(WebhookRejected):
-        shared.webhooks("pigeon").verify(headers=signed, body=b"{}")
+        shared_hub.webhooks("pigeon").verify(headers=signed_texts, body=b"{}")
     assert (Ref("pigeon", "pigeon", "L1"),) == hub.events("pigeon", event)
     with pytest.raises(ConfigurationError, match="market sends no webhooks"):
         hub.webhooks("square")

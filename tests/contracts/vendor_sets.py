@@ -76,10 +76,10 @@ def vendor_sets() -> list[dict[str, str]]:
 
 def digest(size: int) -> bytes:
     """Return the digest of this many bytes."""
-    whole = sha256()
+    whole_hash = sha256()
     for piece in pieces(size):
-        whole.update(piece)
-    return whole.digest()
+        whole_hash.update(piece)
+    return whole_hash.digest()
 
 
 def pieces(size: int) -> Iterator[bytes]:
@@ -120,31 +120,33 @@ async def business_script(hub: Any, vendor_set: VendorSet, bundle: int) -> dict[
         Money("149.90", "EUR"), shop.token, reference="INV-2041", customer=Customer(id="ada-1")
     )
     payment = await resolved(hub.payments().authorize(charge, idempotency_key="INV-2041/pay"))
-    again = await resolved(hub.payments().authorize(charge, idempotency_key="INV-2041/pay"))
+    repeated_value = await resolved(
+        hub.payments().authorize(charge, idempotency_key="INV-2041/pay")
+    )
     if payment.state is PaymentState.REQUIRES_ACTION:
-        returned = shop.buyer(payment)
+        returned_values = shop.buyer(payment)
         payment = await resolved(
-            hub.payments().complete(payment.ref, returned, idempotency_key="INV-2041/return")
+            hub.payments().complete(payment.ref, returned_values, idempotency_key="INV-2041/return")
         )
-    fields["payment"] = payment.state, payment.amount, payment.ref == again.ref
+    fields["payment"] = payment.state, payment.amount, payment.ref == repeated_value.ref
     captured = await resolved(
         hub.payments().capture(
             str(payment.ref), Money("100.00", "EUR"), idempotency_key="INV-2041/take"
         )
     )
     fields["captured"] = captured.amount, captured.payment.id == payment.ref.id
-    refunded = await resolved(
+    refunded_value = await resolved(
         hub.payments().refund(
             payment.ref, Money("50.00", "EUR"), idempotency_key="INV-2041/give back"
         )
     )
-    fields["refunded"] = refunded.amount, refunded.payment.id == payment.ref.id
+    fields["refunded"] = refunded_value.amount, refunded_value.payment.id == payment.ref.id
 
-    stored = await resolved(hub.storage().upload("bundles/2041.zip", lambda: pieces(bundle)))
-    signed = await resolved(hub.storage().signed_url("bundles/2041.zip", expires=60))
-    fields["stored"] = stored.key, stored.size
+    stored_value = await resolved(hub.storage().upload("bundles/2041.zip", lambda: pieces(bundle)))
+    signed_value = await resolved(hub.storage().signed_url("bundles/2041.zip", expires=60))
+    fields["stored"] = stored_value.key, stored_value.size
     fetch = vendor_set.trades["storage"].fetch
-    fields["fetched"] = fetch is not None and fetch(signed.url) == digest(bundle)
+    fields["fetched"] = fetch is not None and fetch(signed_value.url) == digest(bundle)
 
     parcel = Parcel(weight="1.5", length="30", width="20", height="10")
     request = RateRequest(sender=SHOP, recipient=ADA, parcels=[parcel])

@@ -28,10 +28,10 @@ class World:
 
     def execute(self, command: Command[Answer]) -> Answer:
         """Run a command; every number of a state must survive a store whose numbers are doubles."""
-        before = tuple(map(self.cells.get, command.keys))
-        after, answer = command.apply(before, self.now)
-        assert len(command.keys) == len(after)
-        for key, state in zip(command.keys, after, strict=True):
+        previous_values = tuple(map(self.cells.get, command.keys))
+        later_values, answer = command.apply(previous_values, self.now)
+        assert len(command.keys) == len(later_values)
+        for key, state in zip(command.keys, later_values, strict=True):
             assert state is not None or key not in self.cells, "commands do not delete"
             if state is not None:
                 assert all(-EXACT < number < EXACT for number in numbers(state))

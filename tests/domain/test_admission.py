@@ -106,11 +106,11 @@ def test_claim_is_marked_sent_only_if_admitted() -> None:
     )
     fence = caller.world.execute(claim).fence
     assert Answer.GO is caller.ask(claim=(KEY, fence, "vendor"))[0]
-    sent = caller.world.cells[KEY]
+    sent_values = caller.world.cells[KEY]
     assert (Answer.LIMITED, SECOND) == caller.refused(claim=(KEY, fence, "vendor"))
     caller.world.now += SECOND
     assert (Answer.FENCED, 0) == caller.refused(claim=(KEY, fence + 1, "vendor"))
-    assert sent is caller.world.cells[KEY]
+    assert sent_values is caller.world.cells[KEY]
     caller.world.now += LEASE
     assert (Answer.FENCED, 0) == caller.ask(claim=(KEY, fence, "vendor"))[:2]
     caller.world.now += 2 * DAY
@@ -151,19 +151,19 @@ def test_only_idempotent_commands_are_repeated() -> None:
     every = gates(TRIPS, ONE)
     rule = every.circuit
     assert rule is not None
-    once: list[Command[Any]] = [
+    first_commands: list[Command[Any]] = [
         Admission(every, within=0, lease=0),
         GiveBack(every, ()),
         Pause(every, 0),
         Report(every, (1, 1, 0), Outcome.GOOD, "a"),
     ]
-    assert all(command.once for command in once)
-    again: list[Command[Any]] = [
+    assert all(command.once for command in first_commands)
+    repeated_commands: list[Command[Any]] = [
         Confirm(every, (), None),
         ReadCircuit(rule, "circuit"),
         SetCircuit(rule, "circuit", CircuitState.CLOSED),
     ]
-    assert not any(command.once for command in again)
+    assert not any(command.once for command in repeated_commands)
 
 
 def test_only_claim_marks_are_durable() -> None:
@@ -181,7 +181,7 @@ def test_only_claim_marks_are_durable() -> None:
         SetCircuit(rule, "circuit", CircuitState.CLOSED),
         ReadCircuit(rule, "circuit"),
     ]
-    lasting: list[Command[Any]] = [
+    lasting_commands: list[Command[Any]] = [
         question.evolve(claim=("key", 1, "vendor")),
         Claim("key", fingerprint=b"", owner=1, lease=1, ttl=1, target="", remembered=0),
         complete("key", 1, None, ttl=1),
@@ -190,15 +190,15 @@ def test_only_claim_marks_are_durable() -> None:
     ]
 
     assert not any(command.durable for command in fleeting)
-    assert all(command.durable for command in lasting)
+    assert all(command.durable for command in lasting_commands)
 
 
 @pytest.mark.parametrize("cost", [0, -1, 4, True, 1.0])
 def test_impossible_cost_is_refused(cost: Any) -> None:
     """A cost that a limit can never grant is refused instead of waiting for ever."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         Admission(gates(None, EASY, THREE), within=0, lease=0, costs=(1, cost))
-    assert "cost" == caught.value.field
+    assert "cost" == excinfo.value.field
 
 
 def test_each_limit_has_its_cost() -> None:

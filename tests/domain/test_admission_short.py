@@ -109,7 +109,7 @@ def test_apply_agrees_with_decide_under_a_claim(
     """Under a claim too, `apply` stores and answers exactly what `decide` does."""
     world = World()
     fence = 0
-    plain = Admission(gates, within=0, lease=LEASE)
+    plain_admission = Admission(gates, within=0, lease=LEASE)
     for owner, (name, number, detail) in enumerate(walk, start=1):
         if name == "claim":
             claim = Claim(
@@ -123,9 +123,11 @@ def test_apply_agrees_with_decide_under_a_claim(
             )
             fence = world.execute(claim).fence or fence
         elif name == "ask":
-            held = ("claim", fence - number % 2, "ab"[number % 2])
-            question = plain.under_claim(held, within=detail, lease=LEASE, retry=bool(number))
-            evolved = plain.evolve(claim=held, within=detail, retry=bool(number))
+            held_values = ("claim", fence - number % 2, "ab"[number % 2])
+            question = plain_admission.under_claim(
+                held_values, within=detail, lease=LEASE, retry=bool(number)
+            )
+            evolved = plain_admission.evolve(claim=held_values, within=detail, retry=bool(number))
             states = tuple(map(world.cells.get, question.keys))
             assert evolved.keys == question.keys
             assert question.decide(states, world.now) == evolved.apply(states, world.now)

@@ -18,17 +18,17 @@ def test_waiter_is_refused_by_a_circuit_that_opened() -> None:
     """A caller that queued before the circuit opened is refused when it confirms."""
     caller = Caller(gates(TRIPS, ONE))
     _, permit, _ = caller.enter()
-    wait, queued, tickets = caller.enter(within=HOUR)
+    wait, queued_numbers, tickets = caller.enter(within=HOUR)
     assert SECOND == wait
-    assert (Answer.GO, SECOND) == caller.confirm(tickets, queued)
+    assert (Answer.GO, SECOND) == caller.confirm(tickets, queued_numbers)
     caller.fail(permit)
-    assert (Answer.CIRCUIT_OPEN, 10 * SECOND) == caller.confirm(tickets, queued)
+    assert (Answer.CIRCUIT_OPEN, 10 * SECOND) == caller.confirm(tickets, queued_numbers)
     caller.world.now += 11 * SECOND
-    assert (Answer.CIRCUIT_OPEN, 1) == caller.confirm(tickets, queued)
+    assert (Answer.CIRCUIT_OPEN, 1) == caller.confirm(tickets, queued_numbers)
     caller.enter(within=HOUR)
-    assert (Answer.CIRCUIT_OPEN, LEASE) == caller.confirm(tickets, queued)
+    assert (Answer.CIRCUIT_OPEN, LEASE) == caller.confirm(tickets, queued_numbers)
     caller.world.now += LEASE
-    assert (Answer.CIRCUIT_OPEN, 1) == caller.confirm(tickets, queued)
+    assert (Answer.CIRCUIT_OPEN, 1) == caller.confirm(tickets, queued_numbers)
 
 
 @pytest.mark.parametrize(
@@ -45,11 +45,11 @@ def test_waiter_follows_a_circuit_that_was_set(
     """A circuit state set by an operator applies to callers that already queue."""
     caller = Caller(gates(TRIPS, ONE))
     caller.enter()
-    _, queued, tickets = caller.enter(within=HOUR)
+    _, queued_numbers, tickets = caller.enter(within=HOUR)
     assert caller.gates.circuit is not None
     caller.world.execute(SetCircuit(caller.gates.circuit, "circuit", state))
     caller.world.now += SECOND
-    assert expected == caller.confirm(tickets, queued)
+    assert expected == caller.confirm(tickets, queued_numbers)
 
 
 def test_setting_the_circuit_ends_no_probe() -> None:
@@ -69,9 +69,9 @@ def test_shadow_circuit_refuses_no_waiter() -> None:
     """A circuit in shadow mode that opened does not refuse waiting callers."""
     caller = Caller(gates(CircuitBreakerConfig(failures=1, shadow=True), ONE))
     _, permit, _ = caller.enter()
-    _, queued, tickets = caller.enter(within=HOUR)
+    _, queued_numbers, tickets = caller.enter(within=HOUR)
     caller.fail(permit)
-    assert (Answer.GO, SECOND) == caller.confirm(tickets, queued)
+    assert (Answer.GO, SECOND) == caller.confirm(tickets, queued_numbers)
 
 
 def test_a_probe_that_is_paused_keeps_its_place() -> None:
@@ -136,9 +136,9 @@ def test_waiter_without_a_permit() -> None:
     caller = Caller(gates(TRIPS, ONE, EASY))
     caller.ask()
     _, _, permit, tickets = caller.ask(within=HOUR)
-    before = dict(caller.world.cells)
+    previous_values = dict(caller.world.cells)
     assert (Answer.GO, SECOND) == caller.confirm(tickets, None) == caller.confirm(tickets, permit)
-    assert all(state is caller.world.cells[key] for key, state in before.items())
+    assert all(state is caller.world.cells[key] for key, state in previous_values.items())
 
 
 def test_waiting_probe_writes_only_the_circuit() -> None:
@@ -149,13 +149,15 @@ def test_waiting_probe_writes_only_the_circuit() -> None:
     caller.world.now += 10 * SECOND
     caller.world.execute(Pause(caller.gates, SECOND))
     wait, probe, tickets = caller.enter(within=HOUR)
-    before = dict(caller.world.cells)
+    previous_values = dict(caller.world.cells)
     assert (Answer.GO, wait) == caller.confirm(tickets, probe)
-    assert ["limit0", "limit1"] == [key for key in before if before[key] is caller.world.cells[key]]
+    assert ["limit0", "limit1"] == [
+        key for key in previous_values if previous_values[key] is caller.world.cells[key]
+    ]
     caller.world.now += wait
-    before = dict(caller.world.cells)
+    previous_values = dict(caller.world.cells)
     assert (Answer.GO, 0) == caller.confirm(tickets, probe)
-    assert before == caller.world.cells
+    assert previous_values == caller.world.cells
 
 
 def test_giving_back_to_a_forgotten_limit_changes_nothing() -> None:
@@ -239,10 +241,10 @@ def test_refusals_note_the_time_now_and_then() -> None:
     caller.fail(permit)
     writes = 0
     for _ in range(99):
-        before = caller.world.cells["circuit"]
+        previous_values = caller.world.cells["circuit"]
         caller.world.now += SECOND // 10
         caller.ask()
-        writes += caller.world.cells["circuit"] is not before
+        writes += caller.world.cells["circuit"] is not previous_values
     assert 4 == writes
     caller.world.now -= HOUR
     assert (Answer.CIRCUIT_OPEN, 10 * SECOND - 84 * SECOND // 10) == caller.ask()[:2]

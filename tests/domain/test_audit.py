@@ -63,8 +63,8 @@ def chain(size: int = 6, *, keys: KeyRing | None = KEYS) -> tuple[list[AuditReco
     """A chain of some acts, with a seal after each three records."""
     records, head = list[AuditRecord](), AuditHead()
     for number in range(size):
-        added, head = extend(head, [act(number)], keys=keys, every=3)
-        records += added
+        added_records, head = extend(head, [act(number)], keys=keys, every=3)
+        records += added_records
     return records, head
 
 
@@ -77,17 +77,17 @@ def fault(records: list[AuditRecord], head: AuditHead | None, **options: Any) ->
 
 def rehashed(record: AuditRecord, **changes: Any) -> AuditRecord:
     """An altered record with the hash that it must have."""
-    changed = attrs.evolve(record, **changes)
-    return attrs.evolve(changed, hash=hash_of(changed))
+    changed_record = attrs.evolve(record, **changes)
+    return attrs.evolve(changed_record, hash=hash_of(changed_record))
 
 
 def rewritten(records: list[AuditRecord], start: int) -> list[AuditRecord]:
     """The records with all hashes from a place on computed anew."""
-    done = records[:start]
+    finished_records = records[:start]
     for record in records[start:]:
-        previous = done[-1].hash if done else GENESIS
-        done.append(rehashed(record, previous=previous))
-    return done
+        previous = finished_records[-1].hash if finished_records else GENESIS
+        finished_records.append(rehashed(record, previous=previous))
+    return finished_records
 
 
 # --- building ---------------------------------------------------------------------------
@@ -105,12 +105,12 @@ def test_records_continue_each_other() -> None:
 
 def test_chain_is_sealed_from_time_to_time() -> None:
     """A seal follows as soon as enough records have no seal, and only with keys."""
-    sealed, head = chain(5)
-    unsealed, _ = chain(5, keys=None)
+    sealed_records, head = chain(5)
+    unsealed_records, _ = chain(5, keys=None)
 
-    assert [4] == [record.number for record in sealed if record.act == "seal"]
+    assert [4] == [record.number for record in sealed_records if record.act == "seal"]
     assert (6, 4) == (head.number, head.sealed)
-    assert [] == [record for record in unsealed if record.act == "seal"]
+    assert [] == [record for record in unsealed_records if record.act == "seal"]
 
 
 def test_values_of_credentials_are_masked() -> None:
@@ -184,11 +184,21 @@ def test_whole_chain_is_verified() -> None:
 def test_seals_of_other_keys_are_counted() -> None:
     """A seal whose key is missing is not verified, and that is said."""
     records, head = chain()
-    without = verify(records, head=head)
-    newer = verify(records, head=head, keys=KEYS.with_new(Secret(b"k" * 32)).without(1))
+    reduced_verification = verify(records, head=head)
+    newer_verification = verify(
+        records, head=head, keys=KEYS.with_new(Secret(b"k" * 32)).without(1)
+    )
 
-    assert (True, 0, 2) == (without.whole, without.sealed, without.unverified)
-    assert (True, 0, 2) == (newer.whole, newer.sealed, newer.unverified)
+    assert (True, 0, 2) == (
+        reduced_verification.whole,
+        reduced_verification.sealed,
+        reduced_verification.unverified,
+    )
+    assert (True, 0, 2) == (
+        newer_verification.whole,
+        newer_verification.sealed,
+        newer_verification.unverified,
+    )
 
 
 def test_first_broken_link_is_named() -> None:
@@ -226,9 +236,9 @@ def test_seal_cannot_be_replaced() -> None:
     """A seal that became another act, or nonsense, is found although all hashes are right."""
     records, _ = chain()
     for change in ({"act": "note"}, {"after": "1:nonsense"}, {"after": None}):
-        changed = rewritten([*records[:7], attrs.evolve(records[7], **change)], 7)
-        head = AuditHead(8, changed[7].hash, 8)
-        number, _ = fault(changed, head, keys=KEYS)
+        changed_records = rewritten([*records[:7], attrs.evolve(records[7], **change)], 7)
+        head = AuditHead(8, changed_records[7].hash, 8)
+        number, _ = fault(changed_records, head, keys=KEYS)
         assert 8 == number
 
 
@@ -245,9 +255,9 @@ def test_anchor_finds_what_the_head_conceals() -> None:
 def test_records_beyond_the_head_were_inserted() -> None:
     """A record after the one that the head names does not belong to the chain."""
     records, head = chain()
-    (added,), _ = link(head, [act(9)])
+    (added_record,), _ = link(head, [act(9)])
 
-    assert (9, Fault.INSERTED) == fault([*records, added], head)
+    assert (9, Fault.INSERTED) == fault([*records, added_record], head)
 
 
 def test_chain_may_grow_while_it_is_read() -> None:
@@ -272,10 +282,10 @@ def test_damage_at_the_end_is_refused() -> None:
 def test_older_keys_verify_their_seals() -> None:
     """After the key was changed, seals of both keys are verified."""
     records, head = chain()
-    newer = generate_keys(KEYS)
-    sealing, head = seal(head, newer, NOW)
+    newer_ring = generate_keys(KEYS)
+    sealing, head = seal(head, newer_ring, NOW)
 
-    result = verify([*records, sealing], head=head, keys=newer)
+    result = verify([*records, sealing], head=head, keys=newer_ring)
     assert (9, 0) == (result.sealed, result.unverified)
 
 
@@ -300,19 +310,21 @@ def test_any_single_alteration_is_found(acts: list[Act], data: st.DataObject) ->
     records, head = extend(AuditHead(), acts, keys=KEYS, every=4)
     place = data.draw(st.integers(0, len(records) - 1))
     kind = data.draw(st.sampled_from(["change", "remove", "repeat", "move"]))
-    changed = list(records)
+    changed_records = list(records)
     if kind == "change":
         name = data.draw(st.sampled_from(sorted(CHANGES)))
         value = data.draw(CHANGES[name])
-        changed[place] = attrs.evolve(changed[place], **{name: value})
+        changed_records[place] = attrs.evolve(changed_records[place], **{name: value})
     elif kind == "remove":
-        del changed[place]
+        del changed_records[place]
     elif kind == "repeat":
-        changed.insert(data.draw(st.integers(0, len(records))), records[place])
+        changed_records.insert(data.draw(st.integers(0, len(records))), records[place])
     else:
-        changed.insert(data.draw(st.integers(0, len(records) - 1)), changed.pop(place))
+        changed_records.insert(
+            data.draw(st.integers(0, len(records) - 1)), changed_records.pop(place)
+        )
 
-    assert (changed == records) is verify(changed, head=head, keys=KEYS).whole
+    assert (changed_records == records) is verify(changed_records, head=head, keys=KEYS).whole
 
 
 @examples(100)
@@ -323,9 +335,9 @@ def test_rewriting_before_a_seal_is_found(acts: list[Act], data: st.DataObject) 
     sealing, head = seal(head, KEYS, NOW)
     records.append(sealing)
     place = data.draw(st.integers(0, len(acts) - 1))
-    changed = list(records)
-    changed[place] = attrs.evolve(changed[place], actor=data.draw(TEXT))
-    changed = rewritten(changed, place)
-    end = AuditHead(len(changed), changed[-1].hash, len(changed))
+    changed_records = list(records)
+    changed_records[place] = attrs.evolve(changed_records[place], actor=data.draw(TEXT))
+    changed_records = rewritten(changed_records, place)
+    end = AuditHead(len(changed_records), changed_records[-1].hash, len(changed_records))
 
-    assert (changed == records) is verify(changed, head=end, keys=KEYS).whole
+    assert (changed_records == records) is verify(changed_records, head=end, keys=KEYS).whole

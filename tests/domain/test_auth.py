@@ -70,19 +70,19 @@ def test_signing_key_adds_only_a_signature() -> None:
     credentials = Credentials.signed(HMAC, HIDDEN)
     assert signs(credentials)
     assert REQUEST is authorise(REQUEST, credentials)
-    sent = sign(REQUEST, "https://v.example/x", credentials, Occasion(NOON, ""))
+    sent_request = sign(REQUEST, "https://v.example/x", credentials, Occasion(NOON, ""))
     digest = hmac.digest(HIDDEN.encode(), b"", "sha256").hex()
-    assert digest == sent.headers["x-signature"]
-    assert HIDDEN not in repr((sent.headers.pairs, sent.query))
+    assert digest == sent_request.headers["x-signature"]
+    assert HIDDEN not in repr((sent_request.headers.pairs, sent_request.query))
 
 
 @given(printable.filter(lambda text: ":" not in text), printable)
 def test_basic_is_user_and_password_in_utf8(username: str, password: str) -> None:
     """Any user name and password can be decoded from the Basic header."""
-    sent = authorise(REQUEST, Credentials.basic(username, password)).headers["authorization"]
-    scheme, _, encoded = sent.partition(" ")
+    sent_text = authorise(REQUEST, Credentials.basic(username, password)).headers["authorization"]
+    scheme, _, encoded_text = sent_text.partition(" ")
     assert "Basic" == scheme
-    assert [username, password] == b64decode(encoded).decode().split(":", 1)
+    assert [username, password] == b64decode(encoded_text).decode().split(":", 1)
 
 
 @given(keys)
@@ -109,10 +109,10 @@ def test_api_key_is_sent_in_the_named_place(key: str) -> None:
     """An API key is sent in the named header or query parameter, and replaces what was there."""
     assert key == authorise(REQUEST, Credentials.api_key(key)).headers["x-api-key"]
     assert key == authorise(REQUEST, Credentials.api_key(key, header="K")).headers["k"]
-    sent = authorise(REQUEST, Credentials.api_key(key, query="api_key"))
-    assert (("a", "1"), ("api_key", key)) == sent.query
-    assert sent == authorise(REQUEST, Credentials(method="api_key_query", secret=key))
-    assert REQUEST.headers == sent.headers
+    sent_request = authorise(REQUEST, Credentials.api_key(key, query="api_key"))
+    assert (("a", "1"), ("api_key", key)) == sent_request.query
+    assert sent_request == authorise(REQUEST, Credentials(method="api_key_query", secret=key))
+    assert REQUEST.headers == sent_request.headers
 
 
 @pytest.mark.parametrize("credentials", EVERY)
@@ -169,13 +169,13 @@ def test_repr_and_pickle_hide_secrets(credentials: Credentials | OAuthCredential
 )
 def test_unsendable_credentials_are_refused(make: Any, field: str) -> None:
     """Credentials that no request can carry are refused when made, and not shown."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         make()
-    assert field == caught.value.field
-    assert HIDDEN not in str(caught.value)
-    frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
-    ours = [frame for frame in frames if frame.f_code.co_filename.endswith("domain/auth.py")]
-    assert HIDDEN not in repr([frame.f_locals for frame in ours])
+    assert field == excinfo.value.field
+    assert HIDDEN not in str(excinfo.value)
+    frames = [frame for frame, _ in traceback.walk_tb(excinfo.value.__traceback__)]
+    own_types = [frame for frame in frames if frame.f_code.co_filename.endswith("domain/auth.py")]
+    assert HIDDEN not in repr([frame.f_locals for frame in own_types])
 
 
 def test_times_are_aware() -> None:
@@ -192,9 +192,9 @@ def test_times_are_aware() -> None:
         assert NOON == credentials.expires_at
         assert credentials.expires_at is not None
         assert UTC is credentials.expires_at.tzinfo
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         Credentials.bearer("t", expires_at=NOON.replace(tzinfo=None))
-    assert "expires_at" == caught.value.field
+    assert "expires_at" == excinfo.value.field
 
 
 @pytest.mark.parametrize("scope", ["b a  a", ["b", "a"], {"a", "b"}, ("a", "b")])
@@ -205,15 +205,15 @@ def test_scope_is_sorted(scope: Any) -> None:
 
 def test_query_key_has_any_name() -> None:
     """An API key can be sent in a query parameter of any name."""
-    sent = authorise(Request.get("/x"), Credentials.api_key("k", query="sesame"))
-    assert (("sesame", "k"),) == sent.query
+    sent_request = authorise(Request.get("/x"), Credentials.api_key("k", query="sesame"))
+    assert (("sesame", "k"),) == sent_request.query
 
 
 def test_long_token_type_is_shown_shortened() -> None:
     """The error shows the first eighty letters of an invalid token type."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         OAuthCredentials(access_token="t", token_type="?" * 200)
-    assert f"'{'?' * 80}' is not a token type." == caught.value.message
+    assert f"'{'?' * 80}' is not a token type." == excinfo.value.message
 
 
 @pytest.mark.parametrize(
@@ -231,6 +231,6 @@ def test_long_token_type_is_shown_shortened() -> None:
 )
 def test_error_names_missing_and_superfluous_fields(options: Any, why: str) -> None:
     """The error tells a field that is missing from one that the method does not take."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         Credentials(**options)
-    assert f"The method {why}" == caught.value.message
+    assert f"The method {why}" == excinfo.value.message

@@ -66,9 +66,9 @@ def test_open_sources_stream_once(make: Callable[[], Any]) -> None:
     stream = streamed(make())
     assert not stream.replayable
     assert b"ab" == b"".join(read(stream))
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         stream.open()
-    assert "body" == caught.value.field
+    assert "body" == excinfo.value.field
 
 
 @pytest.mark.parametrize(
@@ -86,9 +86,9 @@ def test_async_sources_give_async_chunks(make: Callable[[], Any]) -> None:
     """An asynchronous source gives an asynchronous iterator of chunks."""
     chunks = streamed(make()).open()
     assert isinstance(chunks, AsyncIterator)
-    with pytest.raises(StopIteration) as stopped:
+    with pytest.raises(StopIteration) as stopped_excinfo:
         anext(chunks).__await__().send(None)
-    assert b"a" == stopped.value.value
+    assert b"a" == stopped_excinfo.value.value
 
 
 def test_files_are_read_in_pieces() -> None:
@@ -101,28 +101,28 @@ def test_files_are_read_in_pieces() -> None:
 @pytest.mark.parametrize("source", ["text", {"a": 1}, [b"a"], 5, object(), (b"x",)])
 def test_unsendable_bodies_are_refused(source: Any) -> None:
     """Text, JSON values and the like are refused, with a hint to the right parameter."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         as_body(source)
-    assert "body" == caught.value.field
-    assert f"A body of type {type(source).__name__} cannot be sent." == caught.value.message
-    assert "json=" in caught.value.remedy
+    assert "body" == excinfo.value.field
+    assert f"A body of type {type(source).__name__} cannot be sent." == excinfo.value.message
+    assert "json=" in excinfo.value.remedy
 
 
 @pytest.mark.parametrize("opened", ["text", b"bytes", 5])
 def test_opener_must_return_chunks(opened: Any) -> None:
     """A function that returns no chunks is refused when the body is opened."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         streamed(lambda: opened).open()
-    assert "body" == caught.value.field
-    assert f"A body of type {type(opened).__name__} cannot be sent." == caught.value.message
+    assert "body" == excinfo.value.field
+    assert f"A body of type {type(opened).__name__} cannot be sent." == excinfo.value.message
 
 
 def test_files_in_text_mode_are_refused() -> None:
     """A file that gives str is refused at its first piece."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         read(streamed(io.StringIO("x")))
-    assert "body" == caught.value.field
-    assert "str, not bytes" in caught.value.message
+    assert "body" == excinfo.value.field
+    assert "str, not bytes" in excinfo.value.message
 
 
 def test_streams_pass_through() -> None:
@@ -136,6 +136,6 @@ def test_streams_pass_through() -> None:
 @pytest.mark.parametrize("length", [-1, True, 1.5, "2"])
 def test_a_length_is_a_count(length: Any) -> None:
     """A length is a number of bytes or unknown."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         BodyStream.of(generate, length=length)
-    assert "length" == caught.value.field
+    assert "length" == excinfo.value.field

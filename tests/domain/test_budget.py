@@ -57,8 +57,8 @@ def test_no_run_of_periods_retries_more_than_its_share(
             if name == "call":
                 state = rule.call(state)
                 periods[-1][0] += 1
-            elif retried := rule.retry(state):
-                state = retried
+            elif retried_numbers := rule.retry(state):
+                state = retried_numbers
                 periods[-1][1] += 1
             else:
                 break
@@ -77,7 +77,7 @@ def test_expired_budget_decides_like_a_stored_one(
     rule = BudgetRule(budget)
     now = NOON
     response: Budget | None = None
-    fresh: Budget | None = None
+    fresh_numbers: Budget | None = None
     for turn in range(2):
         for name, number in walk:
             if name == "advance":
@@ -89,14 +89,14 @@ def test_expired_budget_decides_like_a_stored_one(
                     rule.call(response) if name == "call" else rule.retry(response) or response
                 )
                 continue
-            fresh = rule.present(fresh, now)
-            assert rule.left_for(response) == rule.left_for(fresh)
+            fresh_numbers = rule.present(fresh_numbers, now)
+            assert rule.left_for(response) == rule.left_for(fresh_numbers)
             if name == "call":
-                response, fresh = rule.call(response), rule.call(fresh)
+                response, fresh_numbers = rule.call(response), rule.call(fresh_numbers)
             else:
-                one, other = rule.retry(response), rule.retry(fresh)
-                assert (one is None) is (other is None)
-                response, fresh = one or response, other or fresh
+                numbers, other_numbers = rule.retry(response), rule.retry(fresh_numbers)
+                assert (numbers is None) is (other_numbers is None)
+                response, fresh_numbers = numbers or response, other_numbers or fresh_numbers
         if response is None:
             return
         now = max(now, response[0] + response[1]) + idle
@@ -106,9 +106,12 @@ def test_unspent_retries_last_one_more_period() -> None:
     """Unspent retries of a period may be used in the next, and not in the one after."""
     rule = BudgetRule(RetryBudget(ratio=0.5, floor=0, period=1.0))
     state = rule.call(rule.call(rule.present(None, NOON)))
-    soon, late = rule.present(state, NOON + SECOND), rule.present(state, NOON + 2 * SECOND)
-    assert rule.retry(soon) is not None
-    assert rule.retry(late) is None
+    early_numbers, late_numbers = (
+        rule.present(state, NOON + SECOND),
+        rule.present(state, NOON + 2 * SECOND),
+    )
+    assert rule.retry(early_numbers) is not None
+    assert rule.retry(late_numbers) is None
 
 
 def test_spent_retries_are_not_carried_over() -> None:
@@ -116,12 +119,12 @@ def test_spent_retries_are_not_carried_over() -> None:
     rule = BudgetRule(RetryBudget(ratio=1, floor=1, period=1.0))
     state = rule.call(rule.present(None, NOON))
     for _ in range(2):
-        spent = rule.retry(state)
-        assert spent is not None
-        state = spent
-    following = rule.retry(rule.present(state, NOON + SECOND))
-    assert following is not None
-    assert rule.retry(following) is None
+        spent_numbers = rule.retry(state)
+        assert spent_numbers is not None
+        state = spent_numbers
+    following_numbers = rule.retry(rule.present(state, NOON + SECOND))
+    assert following_numbers is not None
+    assert rule.retry(following_numbers) is None
 
 
 def test_a_budget_is_kept_for_two_periods() -> None:
@@ -140,10 +143,10 @@ def test_a_budget_is_kept_for_two_periods() -> None:
 )
 def test_invalid_settings_are_refused(path: str, value: Any) -> None:
     """An invalid setting is refused, and the error names the field."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         RetryBudget(**{path: value})
-    assert path == caught.value.path
-    assert helpful(caught.value)
+    assert path == excinfo.value.path
+    assert helpful(excinfo.value)
 
 
 def test_valid_settings() -> None:
@@ -157,9 +160,9 @@ def test_the_floor_lets_a_quiet_service_retry() -> None:
     rule = BudgetRule(RetryBudget(ratio=0.1, floor=2))
     state = rule.present(None, NOON)
     for _ in range(2):
-        spent = rule.retry(state)
-        assert spent is not None
-        state = spent
+        spent_numbers = rule.retry(state)
+        assert spent_numbers is not None
+        state = spent_numbers
     assert rule.retry(state) is None
     assert rule.retry(rule.present(state, NOON + 10 * SECOND)) is not None
 
@@ -169,12 +172,12 @@ def test_clock_step_back_changes_no_budget(back: int) -> None:
     """A clock that steps back neither refills a budget nor empties it for longer."""
     rule = BudgetRule(RetryBudget(ratio=1, floor=0))
     state = rule.call(rule.present(None, NOON))
-    spent = rule.retry(state)
-    assert spent is not None
-    assert rule.retry(rule.present(spent, NOON - back)) is None
+    spent_numbers = rule.retry(state)
+    assert spent_numbers is not None
+    assert rule.retry(rule.present(spent_numbers, NOON - back)) is None
     assert rule.retry(rule.present(state, NOON - back)) is not None
-    again = rule.call(rule.present(spent, NOON - back))
-    assert rule.retry(rule.present(again, NOON - back + 10 * SECOND)) is not None
+    repeated_numbers = rule.call(rule.present(spent_numbers, NOON - back))
+    assert rule.retry(rule.present(repeated_numbers, NOON - back + 10 * SECOND)) is not None
 
 
 def test_ratio_is_exact() -> None:

@@ -43,17 +43,17 @@ def test_headers_are_names_in_any_case() -> None:
 def test_invalid_settings_are_refused(name: str, value: Any) -> None:
     """An invalid setting is refused when the policy is made, and the error names it."""
     for kind in (CachePolicy, anew(cache_policy).CachePolicy):
-        with pytest.raises(ConfigurationError) as caught:
+        with pytest.raises(ConfigurationError) as excinfo:
             kind(**{name: value})
-        assert name == caught.value.path
+        assert name == excinfo.value.path
 
 
 def test_largest_settings_are_valid() -> None:
     """The upper bound of each setting is itself valid."""
-    most: dict[str, Any] = {"heuristic": 1, "max_bytes": 32 << 20, "max_variants": 1_000}
+    largest_fields: dict[str, Any] = {"heuristic": 1, "max_bytes": 32 << 20, "max_variants": 1_000}
     for kind in (CachePolicy, anew(cache_policy).CachePolicy):
-        policy = kind(**most)
-        assert most == {name: getattr(policy, name) for name in most}
+        policy = kind(**largest_fields)
+        assert largest_fields == {name: getattr(policy, name) for name in largest_fields}
 
 
 @pytest.mark.parametrize("names", ["a b", ["a:"], [1]])

@@ -99,9 +99,9 @@ def test_clock_step_back(back: int) -> None:
     keep(world)
     world.now -= back
 
-    small = back <= SECOND
-    assert (Looked(NOON, 0, b"kept") if small else Looked(0)) == look(world)
-    assert small is not keep(world, b"other", mark=0)
+    is_small = back <= SECOND
+    assert (Looked(NOON, 0, b"kept") if is_small else Looked(0)) == look(world)
+    assert is_small is not keep(world, b"other", mark=0)
     world.execute(Forget("key"))
     assert world.cells["key"][2] > NOON
 
@@ -110,21 +110,21 @@ def test_clock_step_back(back: int) -> None:
 def test_marks_are_never_reused(steps: list[tuple[str, int]]) -> None:
     """Whatever the clock does, a response looked up before a change is not stored after it."""
     world = World()
-    mark, changed, marks = 0, False, set[int]()
+    mark, is_changed, marks = 0, False, set[int]()
     for step, seconds in steps:
         world.now += seconds * SECOND
         if step == "l":
-            mark, changed = look(world).mark, False
+            mark, is_changed = look(world).mark, False
         elif step == "f":
             world.execute(Forget("key"))
-            changed = True
+            is_changed = True
         elif world.execute(Keep("key", mark, b"%d" % len(marks), 10 * SECOND)):
             # Unless nothing was there, and nothing is there again.
-            assert not changed or mark == 0
-            new = world.cells["key"][2]
-            assert new not in marks
-            marks.add(new)
-            changed = True
+            assert not is_changed or mark == 0
+            new_value = world.cells["key"][2]
+            assert new_value not in marks
+            marks.add(new_value)
+            is_changed = True
 
 
 # --- answers as bytes ----------------------------------------------------------------
@@ -149,8 +149,8 @@ def test_answers_come_back(count: int) -> None:
 
 def test_cached_flag_is_not_stored() -> None:
     """The flag that a response came from the cache is not stored."""
-    again = attrs.evolve(ENTRY, response=ENTRY.response.evolve(cached=True))
-    assert (ENTRY,) == unpack_entries(pack_entries((again,)))
+    repeated_entry = attrs.evolve(ENTRY, response=ENTRY.response.evolve(cached=True))
+    assert (ENTRY,) == unpack_entries(pack_entries((repeated_entry,)))
 
 
 @pytest.mark.parametrize(

@@ -253,9 +253,9 @@ def test_consecutive_failures_count_in_order_of_admission() -> None:
     first, second = line.enter(), line.enter()
     assert [None, None] == [line.leave(second), line.leave(first)]
     assert 2 == line.state.consecutive_failures
-    third, silent, fourth, fifth = (line.enter() for _ in range(4))
+    third, silent_numbers, fourth, fifth = (line.enter() for _ in range(4))
     assert [None, None, None] == [line.leave(call) for call in (fifth, third, fourth)]
-    assert OPEN is line.leave(silent)
+    assert OPEN is line.leave(silent_numbers)
 
 
 def test_late_failures_join_neighbouring_runs() -> None:
@@ -292,21 +292,21 @@ def test_cancelled_call_is_uncounted_in_its_slot() -> None:
     line = Line(
         failures=None, consecutive_failures=None, failure_rate=0.5, minimum_calls=2, window=10.0
     )
-    early = [line.enter() for _ in range(3)]
+    early_numbers = [line.enter() for _ in range(3)]
     line.wait(3)
-    middle = line.enter()
+    middle_numbers = line.enter()
     line.wait(3)
-    late = [line.enter() for _ in range(2)]
-    for permit in (early[0], middle, late[0]):
+    late_numbers = [line.enter() for _ in range(2)]
+    for permit in (early_numbers[0], middle_numbers, late_numbers[0]):
         line.leave(permit, Outcome.NEUTRAL)
     assert 3 == line.state.calls
     line.wait(6)
     assert 1 == line.state.calls
-    line.leave(early[1], Outcome.NEUTRAL)
+    line.leave(early_numbers[1], Outcome.NEUTRAL)
     assert 1 == line.state.calls
     line.wait(30)
     line.enter()
-    line.leave(early[2], Outcome.NEUTRAL)
+    line.leave(early_numbers[2], Outcome.NEUTRAL)
     assert 1 == line.state.calls
 
 

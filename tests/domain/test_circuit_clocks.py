@@ -48,10 +48,10 @@ def test_clock_step_forward_only_ends_the_open_time(ahead: int) -> None:
     line = Line(failures=1)
     line.call()
     line.wait(60)
-    old = line.enter()
+    old_numbers = line.enter()
     line.world.now += ahead
     probe = line.enter()
-    assert line.leave(old) is None
+    assert line.leave(old_numbers) is None
     assert CLOSED is line.leave(probe, Outcome.GOOD)
 
 
@@ -62,11 +62,11 @@ def test_window_survives_a_clock_step_back(back: int) -> None:
     for outcome in (Outcome.FAILED, Outcome.GOOD, Outcome.NEUTRAL):
         line.call(outcome)
         line.wait(2)
-    early = line.enter()
+    early_numbers = line.enter()
     line.world.now -= back
     line.call(Outcome.GOOD)
     assert (4, 1) == (line.state.calls, line.state.failures)
-    line.leave(early, Outcome.NEUTRAL)
+    line.leave(early_numbers, Outcome.NEUTRAL)
     assert (3, 1) == (line.state.calls, line.state.failures)
     line.wait(7)
     assert (1, 0) == (line.state.calls, line.state.failures)
@@ -105,8 +105,8 @@ def test_a_slot_holds_any_number_of_calls() -> None:
     """More calls in a slot than four bytes can count are as many as they can."""
     line = Line(failures=None, failure_rate=0.5)
     line.enter()
-    seen, quiet, mode, gen, slot, _, base, record = line.world.cells["k"]
-    line.world.cells["k"] = (seen, quiet, mode, gen, slot, 2**40, base, record)
+    seen_value, quiet_value, mode, gen, slot, _, base, record = line.world.cells["k"]
+    line.world.cells["k"] = (seen_value, quiet_value, mode, gen, slot, 2**40, base, record)
     line.wait(7)
     line.enter()
     assert 2**32 == line.state.calls
@@ -140,10 +140,10 @@ def test_a_slot_holds_any_number_of_calls() -> None:
 )
 def test_invalid_settings_are_refused(path: str, value: Any) -> None:
     """An invalid setting is refused, and the error names the field."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         CircuitBreakerConfig(**{path: value})
-    assert path == caught.value.path
-    assert helpful(caught.value)
+    assert path == excinfo.value.path
+    assert helpful(excinfo.value)
 
 
 @pytest.mark.parametrize(
@@ -167,10 +167,10 @@ def test_boundary_settings_are_valid(path: str, values: tuple[Any, ...]) -> None
 
 def test_circuit_without_opening_rule_is_refused() -> None:
     """A circuit that nothing could open is refused."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         CircuitBreakerConfig(failures=None, consecutive_failures=None)
-    assert "failures" == caught.value.path
-    assert helpful(caught.value)
+    assert "failures" == excinfo.value.path
+    assert helpful(excinfo.value)
     CircuitBreakerConfig(failures=None, consecutive_failures=None, failure_rate=0.5)
     CircuitBreakerConfig(failures=None, consecutive_failures=None, slow_call=1.0)
 
@@ -204,8 +204,8 @@ def test_an_idle_circuit_is_small(span: int, most: int) -> None:
         line.world.now += span
         line.call(Outcome.GOOD)
     state = line.world.cells["k"]
-    shared = {id(0), id(()), id(b""), id(line.rule.quiet), id(QUIET_RECORD)}
-    assert _size(state, shared) <= most
+    shared_numbers = {id(0), id(()), id(b""), id(line.rule.quiet), id(QUIET_RECORD)}
+    assert _size(state, shared_numbers) <= most
 
 
 def _size(value: object, seen: set[int]) -> int:
@@ -222,12 +222,12 @@ def test_a_record_may_be_a_plain_tuple() -> None:
     line = Line(failures=2)
     line.call()
     state = line.world.cells["k"]
-    plain = (*state[:7], tuple(state[7]))
-    assert type(plain[7]) is tuple
+    plain_values = (*state[:7], tuple(state[7]))
+    assert type(plain_values[7]) is tuple
     for now in (line.world.now, line.world.now + 7 * SECOND, line.world.now - HOUR):
-        present = line.rule.present(plain, now)
-        assert line.rule.present(state, now) == present
-        assert type(state[7]) is type(present[7])
+        present_values = line.rule.present(plain_values, now)
+        assert line.rule.present(state, now) == present_values
+        assert type(state[7]) is type(present_values[7])
 
 
 def test_a_window_of_calls_is_kept_for_a_day() -> None:
@@ -247,8 +247,8 @@ def test_the_smallest_share_is_one_in_a_million(outcome: Outcome) -> None:
     for calls, expected in ((10**6 - 1, OPEN), (10**6, None)):
         line = Line(failures=None, consecutive_failures=None, minimum_calls=1, **rates)
         line.enter()
-        seen, quiet, mode, gen, slot, _, base, record = line.world.cells["k"]
-        line.world.cells["k"] = (seen, quiet, mode, gen, slot, calls, base, record)
+        seen_value, quiet_value, mode, gen, slot, _, base, record = line.world.cells["k"]
+        line.world.cells["k"] = (seen_value, quiet_value, mode, gen, slot, calls, base, record)
         assert expected is line.call(outcome)
 
 
@@ -287,8 +287,8 @@ def test_call_window_remembers_failures_for_a_day(
 def test_quorum_in_a_time_window_needs_recent_failures() -> None:
     """With a window in time, a quorum needs failures within it; with one in calls, a day."""
     share: dict[str, Any] = {"failure_rate": 0.5, "minimum_calls": 1, "quorum": 2}
-    for counted, expected in (({"window": 10.0}, None), ({"window_calls": 10}, OPEN)):
-        line = Line(failures=None, consecutive_failures=None, **share, **counted)
+    for settings, expected in (({"window": 10.0}, None), ({"window_calls": 10}, OPEN)):
+        line = Line(failures=None, consecutive_failures=None, **share, **settings)
         line.call(reporter="a")
         line.wait(120)
         assert expected is line.call(reporter="b")
@@ -313,8 +313,8 @@ def test_failures_expire_with_their_slot() -> None:
 def test_waiter_of_an_open_circuit_learns_the_wait() -> None:
     """A caller that queued before the opening gets the remaining open time as its wait."""
     line = Line(failures=1, open_for=10.0)
-    waiting, failing = line.enter(), line.enter()
-    line.leave(failing)
+    waiting, failing_numbers = line.enter(), line.enter()
+    line.leave(failing_numbers)
     confirm = Confirm(line.gates, (), waiting)
     assert (Answer.CIRCUIT_OPEN, 10 * SECOND) == line.world.execute(confirm)
     line.wait(10)

@@ -156,7 +156,7 @@ class Model:
     def recent(self, within: int | None = None) -> list[str]:
         """The reporters of the recent failures."""
         within = round(self.config.window * SECOND) if within is None else within
-        return [who for time, who in self.failures if time > self.time - within]
+        return [person_name for time, person_name in self.failures if time > self.time - within]
 
     def rows(self) -> list[int]:
         """The lengths of runs of consecutive failures; the last run is the current one."""
@@ -205,11 +205,11 @@ class Model:
 
     def leave(self, call: Call, outcome: Outcome, reporter: str) -> CircuitState | None:
         """A call ends."""
-        held = self.leases.pop(call.permit[2], self.time) > self.time
+        is_held = self.leases.pop(call.permit[2], self.time) > self.time
         if call.gen != self.gen:
             return None
         if self.mode is HALF_OPEN:
-            return self.probed(outcome) if held else None
+            return self.probed(outcome) if is_held else None
         if self.mode is not CLOSED or outcome is Outcome.GOOD:
             return None
         slot = self.slot()
@@ -224,8 +224,8 @@ class Model:
             slot.slow += 1
             return self.opened() if self.dragged() else None
         if self.failures and self.time - self.failures[-1][0] >= DAY:
-            for old in self.calls:
-                old.status = "too old"
+            for old_call in self.calls:
+                old_call.status = "too old"
         slot.fails += 1
         call.status = "failed"
         self.failures.append((self.time, reporter))
@@ -240,18 +240,18 @@ class Model:
     def tripped(self) -> bool:
         """Return whether a failure opens the circuit."""
         config = self.config
-        near = len(set(self.recent())) >= config.quorum
-        far = len(set(self.recent(DAY))) >= config.quorum
-        if config.failures and near and len(self.recent()) >= config.failures:
+        is_near = len(set(self.recent())) >= config.quorum
+        is_far = len(set(self.recent(DAY))) >= config.quorum
+        if config.failures and is_near and len(self.recent()) >= config.failures:
             return True
         longest = max(self.rows())
-        if config.consecutive_failures and far and longest >= config.consecutive_failures:
+        if config.consecutive_failures and is_far and longest >= config.consecutive_failures:
             return True
         calls, fails, slow = self.sums()
         calls = max(calls, fails, slow)
         return (
             config.failure_rate is not None
-            and (near if config.window_calls is None else far)
+            and (is_near if config.window_calls is None else is_far)
             and calls >= config.minimum_calls
             and fails / calls >= config.failure_rate
         )
@@ -483,14 +483,14 @@ TestCircuit.settings = settings(examples(150), stateful_step_count=60)
 def test_every_documented_transition_happens() -> None:
     """Every transition of the table happens."""
     line = Line(failures=1)
-    seen: list[tuple[CircuitState, CircuitState]] = []
+    seen_states: list[tuple[CircuitState, CircuitState]] = []
     now = CLOSED
 
     def note() -> None:
         nonlocal now
         before, now = now, line.state.state
         if before is not now:
-            seen.append((before, now))
+            seen_states.append((before, now))
 
     for ending in (Outcome.FAILED, Outcome.GOOD):
         line.call()
@@ -510,4 +510,4 @@ def test_every_documented_transition_happens() -> None:
     note()
     line.wait(2 * 86_400)
     note()
-    assert AUTOMATIC == set(seen)
+    assert AUTOMATIC == set(seen_states)

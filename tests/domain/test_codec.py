@@ -59,11 +59,11 @@ def test_packed_states_decide_like_tuples() -> None:
             expected, entry = command.apply(tuple(map(model.get, command.keys)), now)  # type: ignore[arg-type]
             assert (states, answer) == (expected, entry)
             walk.note(command, answer)
-            for key, state, before in zip(command.keys, states, result, strict=True):
+            for key, state, previous_values in zip(command.keys, states, result, strict=True):
                 if state is not None:
-                    stored = pack(state, before, fields.get(key, b""))
-                    assert stored == pack(state)
-                    fields[key] = stored
+                    stored_bytes = pack(state, previous_values, fields.get(key, b""))
+                    assert stored_bytes == pack(state)
+                    fields[key] = stored_bytes
             model.update(zip(command.keys, expected, strict=True))
 
 
@@ -79,40 +79,56 @@ def test_unchanged_bytes_are_reused() -> None:
     """The unchanged rest of a circuit is copied from the bytes it was read from."""
     rule = CircuitRule(CircuitBreakerConfig())
     first, _ = rule.record(rule.present(None, T0), (T0, 1, 0), Outcome.FAILED, "one")
-    stored = pack(first)
-    before = unpack(stored)
-    fast = rule.fast_admit(before, T0 + 1)
-    full, *_ = rule.admit(rule.present(before, T0 + 1), 0, 0)  # in a record made anew
-    assert fast is not None
-    assert fast == full
-    mangled = stored[:-1] + bytes((stored[-1] ^ 0xFF,))  # what is taken over is not looked at
-    for after in (fast, full):
-        assert pack(after, before, mangled)[-1] == mangled[-1] != pack(after)[-1]
-        assert pack(after, before, stored) == pack(after)
+    stored_bytes = pack(first)
+    previous_values = unpack(stored_bytes)
+    fast_values = rule.fast_admit(previous_values, T0 + 1)
+    full_values, *_ = rule.admit(
+        rule.present(previous_values, T0 + 1), 0, 0
+    )  # in a record made anew
+    assert fast_values is not None
+    assert fast_values == full_values
+    mangled = stored_bytes[:-1] + bytes(
+        (stored_bytes[-1] ^ 0xFF,)
+    )  # what is taken over is not looked at
+    for later_values in (fast_values, full_values):
+        assert (
+            pack(later_values, previous_values, mangled)[-1]
+            == mangled[-1]
+            != pack(later_values)[-1]
+        )
+        assert pack(later_values, previous_values, stored_bytes) == pack(later_values)
 
 
 def test_changed_states_are_packed_anew() -> None:
     """Bytes of a state with another shape or another rest are not reused."""
-    before = (1, 2, "a", "b")
-    stored = pack(before)
-    for after in ((1, 2, "a", "c"), (1, 2, "a"), (1, "a", "b"), (1, 2, "a", "b", "c"), (1, 2)):
-        assert unpack(pack(after, before, stored)) == after
+    previous_values = (1, 2, "a", "b")
+    stored_bytes = pack(previous_values)
+    for later_values in (
+        (1, 2, "a", "c"),
+        (1, 2, "a"),
+        (1, "a", "b"),
+        (1, 2, "a", "b", "c"),
+        (1, 2),
+    ):
+        assert unpack(pack(later_values, previous_values, stored_bytes)) == later_values
 
 
 def test_equal_items_of_another_type_are_packed_anew() -> None:
     """A tuple's bytes are reused only if it holds the very same items."""
-    before = (1, ("a", 1))
-    stored = pack(before)
-    others: list[object] = [("a", True), ("a",), ("a", 1, 1), "a", ["a", 1]]
-    for other in others:
-        assert repr(unpack(pack((1, other), before, stored))) == repr((1, other))
+    previous_pair = (1, ("a", 1))
+    stored_bytes = pack(previous_pair)
+    other_values: list[object] = [("a", True), ("a",), ("a", 1, 1), "a", ["a", 1]]
+    for other_value in other_values:
+        assert repr(unpack(pack((1, other_value), previous_pair, stored_bytes))) == repr(
+            (1, other_value)
+        )
 
 
 def test_mutable_answers_are_never_shared() -> None:
     """Two readers of one answer never get the same list."""
-    stored = pack((1, 2, 3, ["an answer"]))
-    unpack(stored)[3].append("spoilt")
-    assert unpack(stored)[3] == ["an answer"]
+    stored_bytes = pack((1, 2, 3, ["an answer"]))
+    unpack(stored_bytes)[3].append("spoilt")
+    assert unpack(stored_bytes)[3] == ["an answer"]
 
 
 def test_a_number_beyond_64_bits_is_refused() -> None:
@@ -142,10 +158,10 @@ def test_foreign_bytes_are_refused(stored: bytes) -> None:
 @pytest.mark.parametrize("version", [VERSION + 1, 16])
 def test_state_of_a_later_version_is_refused(version: int) -> None:
     """The error for a state of a later version asks to upgrade every process."""
-    later = bytes((version,)) + pack((1, 2))[1:]
-    with pytest.raises(StateUnavailable, match=f"version {version},.*Upgrade every") as caught:
-        unpack(later, "its key")
-    assert "its key" == caught.value.key
+    later_bytes = bytes((version,)) + pack((1, 2))[1:]
+    with pytest.raises(StateUnavailable, match=f"version {version},.*Upgrade every") as excinfo:
+        unpack(later_bytes, "its key")
+    assert "its key" == excinfo.value.key
 
 
 def test_the_layout_stays() -> None:
@@ -157,8 +173,8 @@ def test_the_layout_stays() -> None:
 
 def test_state_of_the_previous_version_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """After an upgrade, the previous version's states are read, and new ones written."""
-    stored = pack((1, 2, "as it was"))
+    stored_bytes = pack((1, 2, "as it was"))
     monkeypatch.setattr(codec, "VERSION", VERSION + 1)
     monkeypatch.setitem(codec.READERS, VERSION + 1, codec.READERS[VERSION])
-    assert unpack(stored) == (1, 2, "as it was")
-    assert pack(unpack(stored))[0] == VERSION + 1
+    assert unpack(stored_bytes) == (1, 2, "as it was")
+    assert pack(unpack(stored_bytes))[0] == VERSION + 1

@@ -172,15 +172,15 @@ def test_written_forms_are_read(written: object, expected: object) -> None:
 )
 def test_errors_do_not_show_the_credential(written: object, problem: str) -> None:
     """The error says where and why, and no traceback frame holds the text that was read."""
-    with pytest.raises(InvalidData, match=problem) as caught:
+    with pytest.raises(InvalidData, match=problem) as excinfo:
         read_credentials(written, "here")
 
-    report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    ours = [frame.locals for frame in report.stack if "/moorage/domain/" in frame.filename]
-    assert str(caught.value).startswith("here: ")
-    assert 1 == len(ours)
-    assert "sk_live" not in repr((ours, str(caught.value)))
-    assert caught.value.__context__ is None
+    report = traceback.TracebackException.from_exception(excinfo.value, capture_locals=True)
+    own_values = [frame.locals for frame in report.stack if "/moorage/domain/" in frame.filename]
+    assert str(excinfo.value).startswith("here: ")
+    assert 1 == len(own_values)
+    assert "sk_live" not in repr((own_values, str(excinfo.value)))
+    assert excinfo.value.__context__ is None
 
 
 @pytest.mark.parametrize("space", ["", " \n\t"])
@@ -207,8 +207,10 @@ def test_every_method_can_be_written() -> None:
     signed = [stored.method for stored in SIGNED]
 
     assert {*AuthMethod} == {*signed, *UNSIGNED}
-    for stored in SIGNED:
-        assert stored == read_credentials_text(write_credentials(stored), "here")
+    for stored_credentials in SIGNED:
+        assert stored_credentials == read_credentials_text(
+            write_credentials(stored_credentials), "here"
+        )
 
 
 SIGNED = [
@@ -265,7 +267,7 @@ def test_binary_refresh_token_is_refused() -> None:
 @pytest.mark.parametrize("text", ['{"secret": "sk_live"', '{"a":' * 99_999, b"\xff"])
 def test_unreadable_texts_are_refused(text: str | bytes) -> None:
     """A broken table, or bytes that are no text, are refused."""
-    with pytest.raises(InvalidData, match="neither a text nor a table") as caught:
+    with pytest.raises(InvalidData, match="neither a text nor a table") as excinfo:
         read_credentials_text(Secret(text), "here")
-    assert str(caught.value).startswith("here: ")
-    assert caught.value.__context__ is None
+    assert str(excinfo.value).startswith("here: ")
+    assert excinfo.value.__context__ is None

@@ -49,10 +49,10 @@ def test_a_timedelta_is_exact(value: timedelta) -> None:
 @pytest.mark.parametrize("value", NOT_NUMBERS)
 def test_non_numbers_are_refused(value: object) -> None:
     """A value that is no number is refused, and the error names its field."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         seconds(value, "timeout", zero=True)  # type: ignore[arg-type]
-    assert "timeout" == caught.value.path
-    assert helpful(caught.value)
+    assert "timeout" == excinfo.value.path
+    assert helpful(excinfo.value)
 
 
 @pytest.mark.parametrize(
@@ -60,10 +60,10 @@ def test_non_numbers_are_refused(value: object) -> None:
 )
 def test_out_of_range_durations_are_refused(value: float) -> None:
     """A negative or infinite duration, or one above a hundred years, is refused."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         seconds(value, "timeout", zero=True)
-    assert "timeout" == caught.value.path
-    assert "Give zero or more seconds, and at most a hundred years." == caught.value.remedy
+    assert "timeout" == excinfo.value.path
+    assert "Give zero or more seconds, and at most a hundred years." == excinfo.value.remedy
 
 
 def test_a_hundred_years_are_usable() -> None:
@@ -105,10 +105,10 @@ def test_rounding_to_microseconds(value: float, expected: int) -> None:
 @pytest.mark.parametrize("value", [0, -1, 10**9 + 1, 1.0, math.nan, *NOT_NUMBERS])
 def test_invalid_counts_are_refused(value: Any) -> None:
     """A count must be an integer within its bounds."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         count(value, "max_attempts")
-    assert "max_attempts" == caught.value.path
-    assert helpful(caught.value)
+    assert "max_attempts" == excinfo.value.path
+    assert helpful(excinfo.value)
 
 
 def test_counts_have_bounds() -> None:
@@ -122,10 +122,10 @@ def test_counts_have_bounds() -> None:
 @pytest.mark.parametrize("value", [0, 0.0, -0.5, 1.01, math.nan, math.inf, *NOT_NUMBERS])
 def test_invalid_shares_are_refused(value: Any) -> None:
     """A share must be a number above zero and up to one."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         share(value, "failure_rate")
-    assert "failure_rate" == caught.value.path
-    assert helpful(caught.value)
+    assert "failure_rate" == excinfo.value.path
+    assert helpful(excinfo.value)
 
 
 def test_shares_are_floats() -> None:
@@ -144,12 +144,12 @@ def test_validators_name_their_field() -> None:
         maybe: int | None = attrs.field(default=None, validator=if_given(is_count))
 
     assert Config(wait=90.0, maybe=2) == Config(wait=timedelta(minutes=1.5), maybe=2)
-    seen: list[object] = []
+    seen_values: list[object] = []
     field: Any = attrs.fields(Config).most
-    if_given(lambda *arguments: seen.extend(arguments))(Config(), field, 3)
-    assert [Config(), field, 3] == seen
-    wrong: dict[str, Any] = {"wait": -1, "most": 0, "part": 2, "maybe": 0}
-    for path, value in wrong.items():
-        with pytest.raises(ConfigurationError) as caught:
+    if_given(lambda *arguments: seen_values.extend(arguments))(Config(), field, 3)
+    assert [Config(), field, 3] == seen_values
+    wrong_fields: dict[str, Any] = {"wait": -1, "most": 0, "part": 2, "maybe": 0}
+    for path, value in wrong_fields.items():
+        with pytest.raises(ConfigurationError) as excinfo:
             Config(**{path: value})
-        assert path == caught.value.path
+        assert path == excinfo.value.path

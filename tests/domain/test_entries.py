@@ -39,8 +39,13 @@ LATER = NOW + timedelta(hours=1)
 
 def entry(**changes: Any) -> InboxEntry:
     """An entry with nothing that it need not have."""
-    usual: dict[str, Any] = {"id": "e1", "target": "stripe", "operation": "x", "added_at": NOW}
-    return InboxEntry(**{**usual, **changes})
+    usual_fields: dict[str, Any] = {
+        "id": "e1",
+        "target": "stripe",
+        "operation": "x",
+        "added_at": NOW,
+    }
+    return InboxEntry(**{**usual_fields, **changes})
 
 
 @pytest.mark.parametrize(
@@ -56,9 +61,9 @@ def entry(**changes: Any) -> InboxEntry:
 )
 def test_unstorable_fields_are_refused(field: str, value: Any) -> None:
     """Too long a name, or a time without a zone, is refused; the error names the field."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         entry(**{field: value})
-    assert field == caught.value.field
+    assert field == excinfo.value.field
 
 
 def test_long_names_are_stored() -> None:
@@ -151,15 +156,15 @@ def _outcome(entry: Entry) -> tuple[EntryState, bool, str]:
 @pytest.mark.parametrize("kind", [InboxEntry, OutboxEntry])
 def test_ended_entries_have_time_error_and_hold(kind: type[Entry]) -> None:
     """An ended entry has its time, its error, and whether later work must wait."""
-    taken = take(kind(id="e1", target="x", operation="y", added_at=NOW), NOW, 60.0, 3)
-    failed = kind(id="e2", target="x", operation="y", added_at=NOW, error="It broke.")
-    worn = kind(id="e3", target="x", operation="y", added_at=NOW, attempts=3)
-    ended: list[Entry] = [
-        finish(taken, LATER),
-        doubt(taken, LATER, "Nobody knows."),
-        give_up(taken, LATER, "It broke."),
-        drop(failed, LATER),
-        take(worn, LATER, 60.0, 3),
+    taken_entry = take(kind(id="e1", target="x", operation="y", added_at=NOW), NOW, 60.0, 3)
+    failed_entry = kind(id="e2", target="x", operation="y", added_at=NOW, error="It broke.")
+    worn_entry = kind(id="e3", target="x", operation="y", added_at=NOW, attempts=3)
+    ended_entries: list[Entry] = [
+        finish(taken_entry, LATER),
+        doubt(taken_entry, LATER, "Nobody knows."),
+        give_up(taken_entry, LATER, "It broke."),
+        drop(failed_entry, LATER),
+        take(worn_entry, LATER, 60.0, 3),
     ]
 
     assert [
@@ -168,15 +173,17 @@ def test_ended_entries_have_time_error_and_hold(kind: type[Entry]) -> None:
         (EntryState.DEAD, kind is OutboxEntry, "It broke."),
         (EntryState.DROPPED, False, "It broke."),
         (EntryState.DEAD, kind is OutboxEntry, "Each worker that took it died."),
-    ] == [_outcome(item) for item in ended]
-    assert [(LATER, None, 0)] * 5 == [(item.settled_at, item.due, item.turn) for item in ended]
+    ] == [_outcome(item) for item in ended_entries]
+    assert [(LATER, None, 0)] * 5 == [
+        (item.settled_at, item.due, item.turn) for item in ended_entries
+    ]
 
 
 @pytest.mark.parametrize("kind", [InboxEntry, OutboxEntry])
 def test_every_change_raises_the_fence(kind: type[Entry]) -> None:
     """Every change raises the fencing token by one."""
     waiting = kind(id="e1", target="x", operation="y", added_at=NOW, fence=6)
-    changed: list[Entry] = [
+    changed_entries: list[Entry] = [
         take(waiting, NOW, 60.0, 3),
         finish(waiting, NOW),
         postpone(waiting, LATER, "It broke."),
@@ -185,24 +192,33 @@ def test_every_change_raises_the_fence(kind: type[Entry]) -> None:
         drop(waiting, NOW),
         replay(waiting, NOW),
     ]
-    assert [7] * 7 == [item.fence for item in changed]
+    assert [7] * 7 == [item.fence for item in changed_entries]
 
 
 def test_replay_resets_the_entry() -> None:
     """A replayed entry has not ended, has no attempts, and holds later work back again."""
-    again = replay(drop(entry(attempts=2, lane="a"), NOW), LATER)
+    repeated_entry = replay(drop(entry(attempts=2, lane="a"), NOW), LATER)
 
-    assert (EntryState.WAITING, True, "") == _outcome(again)
-    assert (LATER, None, 0, 2) == (again.due, again.settled_at, again.attempts, again.fence)
+    assert (EntryState.WAITING, True, "") == _outcome(repeated_entry)
+    assert (LATER, None, 0, 2) == (
+        repeated_entry.due,
+        repeated_entry.settled_at,
+        repeated_entry.attempts,
+        repeated_entry.fence,
+    )
 
 
 def test_lease_left() -> None:
     """A lease ends with its last microsecond; an entry without a worker has none."""
-    taken = take(entry(due=NOW), NOW, 60.0, 3)
-    over = NOW + timedelta(seconds=60)
-    assert timedelta(microseconds=1) == lease_left(taken, over - timedelta(microseconds=1))
-    assert timedelta() == lease_left(taken, over) == lease_left(taken, LATER)
-    assert timedelta() == lease_left(entry(due=LATER), NOW) == lease_left(drop(taken, NOW), NOW)
+    taken_entry = take(entry(due=NOW), NOW, 60.0, 3)
+    excess_time = NOW + timedelta(seconds=60)
+    assert timedelta(microseconds=1) == lease_left(
+        taken_entry, excess_time - timedelta(microseconds=1)
+    )
+    assert timedelta() == lease_left(taken_entry, excess_time) == lease_left(taken_entry, LATER)
+    assert (
+        timedelta() == lease_left(entry(due=LATER), NOW) == lease_left(drop(taken_entry, NOW), NOW)
+    )
 
 
 @pytest.mark.parametrize(
@@ -210,9 +226,9 @@ def test_lease_left() -> None:
 )
 def test_arrival_time_is_the_stores(due: datetime | None, expected: datetime) -> None:
     """An entry arrives at the store's time, and is due then or later."""
-    came = arrive(entry(added_at=LATER + timedelta(days=9), due=due), NOW)
+    arrived_entry = arrive(entry(added_at=LATER + timedelta(days=9), due=due), NOW)
 
-    assert (NOW, expected) == (came.added_at, came.due)
+    assert (NOW, expected) == (arrived_entry.added_at, arrived_entry.due)
 
 
 @pytest.mark.parametrize("wish, expected", [(None, 40.0), (30.0, 40.0), (120.0, 120.0)])

@@ -139,16 +139,16 @@ def test_queries_add_up(options: Any, expected: Any) -> None:
 def test_windows_have_a_start_and_a_length() -> None:
     """A window begins at a multiple of its length; one for the whole time covers the query."""
     hours = grouped(ROWS, FiguresQuery(by=(), window=timedelta(hours=1)))
-    (whole,) = grouped(ROWS, FiguresQuery(by=()))
-    (named,) = grouped(
+    (whole_figures,) = grouped(ROWS, FiguresQuery(by=()))
+    (named_figures,) = grouped(
         ROWS, FiguresQuery(by=(), since=NOON - timedelta(hours=1), until=NOON + timedelta(hours=3))
     )
 
     assert [NOON, NOON + timedelta(hours=1)] == [item.start for item in hours]
     assert {HOUR} == {item.seconds for item in hours}
-    assert (NOON, 62 * MINUTE) == (whole.start, whole.seconds)
-    assert (NOON - timedelta(hours=1), 4 * HOUR) == (named.start, named.seconds)
-    assert pytest.approx(4 / (62 * 60)) == whole.rate
+    assert (NOON, 62 * MINUTE) == (whole_figures.start, whole_figures.seconds)
+    assert (NOON - timedelta(hours=1), 4 * HOUR) == (named_figures.start, named_figures.seconds)
+    assert pytest.approx(4 / (62 * 60)) == whole_figures.rate
 
 
 def test_a_rolled_up_window_says_its_length() -> None:
@@ -219,16 +219,16 @@ def test_calls_are_recorded_by_minute_and_series() -> None:
     recording.record(CallStarted(at=NOON, service="stripe"))
     windows = recording.take()
     first, second = (windows[minute] for minute in sorted(windows))
-    (one,), (two,) = first.values(), second.values()
+    (tally,), (two,) = first.values(), second.values()
 
     assert [("stripe", "payments.charge", "acme")] == list(first)
     assert {"success": 1, "attempts": 1, "retries": 1, "bytes_out": 70, "bytes_in": 1_000} == {
         name: value
-        for name, value in attrs.asdict(one.freeze()).items()
+        for name, value in attrs.asdict(tally.freeze()).items()
         if value and name != "durations"
     }
     assert (2, 1, 1, 3) == (two.calls, two.freeze().unknown, two.freeze().refused, two.attempts)
-    assert [1, 1] == [one.freeze().durations.count, two.freeze().durations.count]
+    assert [1, 1] == [tally.freeze().durations.count, two.freeze().durations.count]
     assert {} == recording.take()
 
 
@@ -245,21 +245,21 @@ def test_late_events_are_recorded_like_others() -> None:
         *("VendorFailed", 503, None, None, False, False, False, False, False, None),
         *(CallOutcome.NOTHING, None, None, None),
     )
-    one, other = Recording(10, 100), Recording(10, 100)
+    recording, other = Recording(10, 100), Recording(10, 100)
     for event in (late(AttemptFinished, attempt), late(CallFinished, end)):
-        one.record(event)
+        recording.record(event)
         fields = {field.name: getattr(event, field.name) for field in attrs.fields(type(event))}
         other.record(type(event)(**fields))
-    mine, others = (
+    own_figures, other_figures = (
         {
             minute: {key: tally.freeze() for key, tally in window.items()}
             for minute, window in windows.items()
         }
-        for windows in (one.take(), other.take())
+        for windows in (recording.take(), other.take())
     )
 
-    assert mine == others
-    assert ("stripe", "", "acme") in next(iter(mine.values()))
+    assert own_figures == other_figures
+    assert ("stripe", "", "acme") in next(iter(own_figures.values()))
 
 
 @pytest.mark.untraced
@@ -360,10 +360,10 @@ def test_a_window_grows_until_it_is_closed() -> None:
     (first,) = unsettled.rows()
     unsettled.stored([first])
     unsettled.add(windows(0, "a"))
-    (again,) = unsettled.rows()
+    (repeated_values,) = unsettled.rows()
 
-    assert first == again
-    assert 2 == unsettled.tally(again[0], again[2]).calls
+    assert first == repeated_values
+    assert 2 == unsettled.tally(repeated_values[0], repeated_values[2]).calls
 
     unsettled.add(windows(1, "b"))
     unsettled.stored(unsettled.rows())

@@ -29,7 +29,7 @@ def test_a_key_is_a_path() -> None:
 )
 def test_invalid_keys_are_refused(key: str, why: str) -> None:
     """The error says why the key is invalid, and gives an example."""
-    with pytest.raises(InvalidData, match=why) as caught:
+    with pytest.raises(InvalidData, match=why) as excinfo:
         names_of(key)
-    assert "key" == caught.value.field
-    assert "such as 'invoices/2041.pdf'" in caught.value.remedy
+    assert "key" == excinfo.value.field
+    assert "such as 'invoices/2041.pdf'" in excinfo.value.remedy

@@ -153,6 +153,6 @@ def test_streams_are_compared_by_length() -> None:
         for length in (1, 2, None)
     }
     assert 3 == len(by_length)
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         fingerprint(Request.put("/x", body=iter([b"y"])))
-    assert "body" == caught.value.field
+    assert "body" == excinfo.value.field

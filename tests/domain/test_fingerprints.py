@@ -103,9 +103,9 @@ def test_long_content_is_not_kept() -> None:
     """Content that is long, or cannot be compared by its bytes, is digested at once."""
     longest = Request.post("/a", body=b"x" * LONGEST_KEPT)
     assert isinstance(request_fingerprint(longest), Fingerprint)
-    longer = Request.post("/a", body=b"x" * (LONGEST_KEPT + 1))
-    assert fingerprint(longer) == request_fingerprint(longer)
-    assert isinstance(request_fingerprint(longer), bytes)
+    longer_request = Request.post("/a", body=b"x" * (LONGEST_KEPT + 1))
+    assert fingerprint(longer_request) == request_fingerprint(longer_request)
+    assert isinstance(request_fingerprint(longer_request), bytes)
     stream = Request.post("/a", body=lambda: iter([b"x"]))
     assert isinstance(request_fingerprint(stream), bytes)
     for payload in ("x" * LONGEST_KEPT, Decimal(1), Number.ONE):
@@ -136,8 +136,8 @@ def test_a_key_compares_the_bytes_of_requests() -> None:
             remembered=0,
         )
 
-    claimed = world.execute(claim(b'{"a":1}'))
-    world.execute(complete("key", claimed.fence, "answer", ttl=99))
+    claimed_values = world.execute(claim(b'{"a":1}'))
+    world.execute(complete("key", claimed_values.fence, "answer", ttl=99))
     verdicts = [
         world.execute(claim(body)).verdict for body in (b'{"a":1}', b'{ "a": 1 }', b'{"a":2}')
     ]
@@ -174,9 +174,9 @@ def test_a_value_that_contains_itself_is_not_plain() -> None:
     value: list[Any] = [1]
     value.append(value)
     assert not is_plain(value)
-    copied = copying(copy.deepcopy)(value)
-    assert copied[1] is copied
-    assert copied is not value
+    copied_value = copying(copy.deepcopy)(value)
+    assert copied_value[1] is copied_value
+    assert copied_value is not value
 
 
 @given(PAYLOADS)
@@ -188,7 +188,7 @@ def test_copies_are_those_of_deepcopy(value: Any) -> None:
 def test_copies_share_what_the_value_shares() -> None:
     """A part that is in two places of a value is in two places of its copy."""
     part = {"a": [1]}
-    copied = copying(copy.deepcopy)([part, part])
-    assert copied[0] is copied[1]
-    assert copied[0] is not part
-    assert [part, part] == copied
+    copied_value = copying(copy.deepcopy)([part, part])
+    assert copied_value[0] is copied_value[1]
+    assert copied_value[0] is not part
+    assert [part, part] == copied_value

@@ -27,17 +27,17 @@ def raised(error: E) -> E:
 
 def test_causes_contexts_and_groups_lose_their_frames() -> None:
     """Causes, contexts and grouped errors lose their frames, even in a cycle."""
-    error, cause, context, below, member = (raised(ValueError(name)) for name in "abcde")
+    error, cause, context, lower_error, member = (raised(ValueError(name)) for name in "abcde")
     group = raised(ExceptionGroup("several", [member, raised(KeyError())]))
     error.__cause__, error.__context__ = group, context
     group.__cause__ = cause
-    context.__context__ = below
+    context.__context__ = lower_error
     member.__context__ = error
-    whole = [error, cause, context, below, group, *group.exceptions]
-    assert None not in [item.__traceback__ for item in whole]
+    whole_errors = [error, cause, context, lower_error, group, *group.exceptions]
+    assert None not in [item.__traceback__ for item in whole_errors]
 
     assert error is bare(error)
-    assert {None} == {item.__traceback__ for item in whole}
+    assert {None} == {item.__traceback__ for item in whole_errors}
 
 
 def test_cause_without_context_loses_its_frames() -> None:
@@ -75,9 +75,9 @@ def test_guarded_class_leaves_no_frames() -> None:
 
     assert "open" == Careful("open").value
     options = [HIDDEN]
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         Careful(options.pop())
-    frames = [frame for frame, _ in traceback.walk_tb(caught.tb)][1:]
+    frames = [frame for frame, _ in traceback.walk_tb(excinfo.tb)][1:]
     assert ["careful"] == [frame.f_code.co_name for frame in frames]
     assert HIDDEN not in repr([frame.f_locals for frame in frames])
 
@@ -94,11 +94,11 @@ def test_unknown_and_missing_arguments_are_in_no_frame() -> None:
         ((HIDDEN,) * 2, {}),
         ((1,), {"password": HIDDEN}),
     ]:
-        with pytest.raises(TypeError) as caught:
+        with pytest.raises(TypeError) as excinfo:
             build(*args, **options)  # type: ignore[arg-type]  # that is what is wrong
-        frames = [frame for frame, _ in traceback.walk_tb(caught.tb)][1:]
+        frames = [frame for frame, _ in traceback.walk_tb(excinfo.tb)][1:]
         assert [["build"]] == [[*frame.f_locals] for frame in frames]
-        assert "build" in caught.value.__notes__[0] or "careful" in caught.value.__notes__[0]
+        assert "build" in excinfo.value.__notes__[0] or "careful" in excinfo.value.__notes__[0]
 
 
 def test_errors_that_hold_their_value_become_invalid_data() -> None:
@@ -114,10 +114,10 @@ def test_errors_that_hold_their_value_become_invalid_data() -> None:
             raise
 
     for options in ("{own", "{h1dden-h1dden-h1dden"):
-        with pytest.raises(InvalidData) as caught:
+        with pytest.raises(InvalidData) as excinfo:
             build(options)
-        assert (None, None) == (caught.value.__cause__, caught.value.__context__)
-        assert HIDDEN not in str(caught.value)
+        assert (None, None) == (excinfo.value.__cause__, excinfo.value.__context__)
+        assert HIDDEN not in str(excinfo.value)
 
 
 def test_an_asynchronous_function_is_guarded_alike() -> None:
@@ -130,13 +130,13 @@ def test_an_asynchronous_function_is_guarded_alike() -> None:
         raise InvalidData(f"no {value} {password}", field="value", remedy="Give another.")
 
     assert "open" == asyncio.run(build("open"))
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         asyncio.run(build("shut", password="H1dden-word"))
-    frames = [frame for frame, _ in traceback.walk_tb(caught.tb)]
+    frames = [frame for frame, _ in traceback.walk_tb(excinfo.tb)]
     guard = [frame for frame in frames if frame.f_code.co_name == "later"]
     assert [["build"]] == [[*frame.f_locals] for frame in guard]
     assert frames[-1] is guard[0]
-    assert "no shut ***" == caught.value.message
+    assert "no shut ***" == excinfo.value.message
 
 
 def test_unraised_error_is_named_by_its_class() -> None:
@@ -156,18 +156,22 @@ def test_swapped_secrets_are_masked() -> None:
     key, word, url = "9k3Jx81hQz5pw", "H1dden", "redis://me:h1dden@host/1"
     fields = {}
     for settings in (key, key.encode(), [key], {"a": {key: 1}}, ("${" + key + "}"), word, url):
-        with pytest.raises(InvalidData) as caught:
+        with pytest.raises(InvalidData) as excinfo:
             build(settings)
-        fields[str(settings)] = key in str(caught.value) or "h1dden" in str(caught.value)
+        fields[str(settings)] = key in str(excinfo.value) or "h1dden" in str(excinfo.value)
     assert [False] * 4 == list(fields.values())[:4]
     assert fields["${" + key + "}"]
     assert not fields[url]
-    named: list[dict[str, object]] = [{"password": word}, {"password": [word]}, {"unheard": word}]
-    for options in named:
-        with pytest.raises(InvalidData) as caught:
+    named_fields: list[dict[str, object]] = [
+        {"password": word},
+        {"password": [word]},
+        {"unheard": word},
+    ]
+    for options in named_fields:
+        with pytest.raises(InvalidData) as excinfo:
             build("main", **options)
-        assert word not in str(caught.value)
-        assert "'main'" in str(caught.value)
+        assert word not in str(excinfo.value)
+        assert "'main'" in str(excinfo.value)
 
 
 def test_host_error_stays_the_context() -> None:
@@ -181,7 +185,7 @@ def test_host_error_stays_the_context() -> None:
     try:
         raise host
     except ValueError:
-        with pytest.raises(InvalidData) as caught:
+        with pytest.raises(InvalidData) as excinfo:
             build(HIDDEN)
-    assert host is caught.value.__context__
+    assert host is excinfo.value.__context__
     assert (HIDDEN,) == host.args

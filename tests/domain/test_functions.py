@@ -27,23 +27,23 @@ def test_synchronous_function_is_accepted() -> None:
 @pytest.mark.parametrize("value", [5, None, "hunter2"])
 def test_uncallable_values_are_refused(value: object) -> None:
     """The error names the field and the type, and never the value."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         check_plain(value, "encode")
 
-    assert "encode" == caught.value.path
+    assert "encode" == excinfo.value.path
     assert (
         f"The value is {with_article(type(value).__name__)}, which cannot be called."
-        == caught.value.message
+        == excinfo.value.message
     )
-    assert str(not_callable(value, "encode")) == str(caught.value)
+    assert str(not_callable(value, "encode")) == str(excinfo.value)
 
 
 def test_asynchronous_function_is_refused() -> None:
     """An asynchronous function is refused where a synchronous one is required."""
-    with pytest.raises(ConfigurationError, match="later is asynchronous") as caught:
+    with pytest.raises(ConfigurationError, match="later is asynchronous") as excinfo:
         check_plain(later, "encode")
 
-    assert "encode" == caught.value.path
+    assert "encode" == excinfo.value.path
 
 
 def test_verb_with_a_timeout_is_used_unchanged() -> None:

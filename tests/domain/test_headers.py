@@ -31,10 +31,10 @@ def test_pairs_are_preserved(pairs: list[tuple[str, str]]) -> None:
 @given(st.lists(st.tuples(names.map(str.lower), values)))
 def test_parsed_fields_equal_checked_fields(pairs: list[tuple[str, str]]) -> None:
     """Fields from a parser make the same headers as checked fields."""
-    made, entry = Headers(pairs), sound((name, f" {value}\t") for name, value in pairs)
+    headers, entry = Headers(pairs), sound((name, f" {value}\t") for name, value in pairs)
 
-    assert (made.pairs, dict(made)) == (entry.pairs, dict(entry))
-    assert [made.get_all(name) for name in made] == [entry.get_all(name) for name in made]
+    assert (headers.pairs, dict(headers)) == (entry.pairs, dict(entry))
+    assert [headers.get_all(name) for name in headers] == [entry.get_all(name) for name in headers]
 
 
 @given(fields, names)
@@ -62,10 +62,10 @@ def test_setting_a_header_leaves_one_value(
 ) -> None:
     """`with_header` replaces every value of a name and touches no other."""
     headers = Headers(pairs)
-    changed = headers.with_header(name, value)
-    assert (value,) == changed.get_all(name)
-    assert headers.without(name) == changed.without(name)
-    assert name not in changed.without(name)
+    changed_headers = headers.with_header(name, value)
+    assert (value,) == changed_headers.get_all(name)
+    assert headers.without(name) == changed_headers.without(name)
+    assert name not in changed_headers.without(name)
 
 
 @given(fields, names, names, values)
@@ -75,14 +75,16 @@ def test_changed_headers_equal_new_ones(
     """Headers after a change equal headers built from the same fields."""
     headers = Headers(pairs)
     entries = [pair for pair in pairs if pair[0].lower() not in {name.lower(), other.lower()}]
-    for changed in (headers.with_header(name, value), headers.without(name, other)):
-        made = Headers(changed.pairs)
-        assert (made.pairs, dict(made), len(made)) == (
-            changed.pairs,
-            dict(changed),
-            len(changed),
+    for changed_headers in (headers.with_header(name, value), headers.without(name, other)):
+        new_headers = Headers(changed_headers.pairs)
+        assert (new_headers.pairs, dict(new_headers), len(new_headers)) == (
+            changed_headers.pairs,
+            dict(changed_headers),
+            len(changed_headers),
         )
-        assert {n: made.get(n) for n, _ in pairs} == {n: changed.get(n) for n, _ in pairs}
+        assert {n: new_headers.get(n) for n, _ in pairs} == {
+            n: changed_headers.get(n) for n, _ in pairs
+        }
     assert Headers(entries).pairs == headers.without(name, other).pairs
 
 
@@ -110,8 +112,14 @@ def test_equality_knows_no_case(pairs: list[tuple[str, str]]) -> None:
 
 def test_different_headers_hash_differently() -> None:
     """Headers with different names or values have different hashes."""
-    some: list[dict[str, str]] = [{}, {"A": "1"}, {"A": "2"}, {"B": "1"}, {"A": "1", "B": "1"}]
-    assert len(some) == len({hash(Headers(fields)) for fields in some})
+    some_values: list[dict[str, str]] = [
+        {},
+        {"A": "1"},
+        {"A": "2"},
+        {"B": "1"},
+        {"A": "1", "B": "1"},
+    ]
+    assert len(some_values) == len({hash(Headers(fields)) for fields in some_values})
 
 
 def test_the_order_between_names_does_not_matter() -> None:
@@ -163,27 +171,27 @@ def test_unsendable_letters_are_refused(letter: str) -> None:
     if sendable:
         assert f"a{letter}b" == Headers({"A": f"a{letter}b"})["A"]
         return
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         Headers({"X-Key": f"hidden{letter}"})
-    assert "headers.X-Key" == caught.value.field
-    assert "hidden" not in str(caught.value)
+    assert "headers.X-Key" == excinfo.value.field
+    assert "hidden" not in str(excinfo.value)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a:", "a\n", "ä", "a\r\nb: c", "a\0"])
 def test_names_are_tokens(name: str) -> None:
     """A name with anything but token characters is refused."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         Headers({name: "x"})
-    assert "headers" == caught.value.field
+    assert "headers" == excinfo.value.field
 
 
 @pytest.mark.parametrize("value", [5, None, b"x", ["x"]])
 def test_values_are_str(value: Any) -> None:
     """A value of another type is refused, naming the header."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         Headers({"A": value})
-    assert "headers.A" == caught.value.field
-    assert f"is of type {type(value).__name__}, not str." in caught.value.message
+    assert "headers.A" == excinfo.value.field
+    assert f"is of type {type(value).__name__}, not str." in excinfo.value.message
 
 
 @pytest.mark.parametrize(
@@ -191,10 +199,10 @@ def test_values_are_str(value: Any) -> None:
 )
 def test_other_types_are_refused(given_: Any) -> None:
     """Anything but a mapping or pairs of str raises InvalidData."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         Headers(given_)
-    assert "headers" == caught.value.field
-    assert f"A value of type {type(given_).__name__} cannot" in caught.value.message
+    assert "headers" == excinfo.value.field
+    assert f"A value of type {type(given_).__name__} cannot" in excinfo.value.message
 
 
 def test_the_repr_masks_credentials() -> None:
@@ -227,6 +235,6 @@ def test_parsed_values_lose_only_spaces_and_tabs() -> None:
 @pytest.mark.parametrize("value", ["a\nb", 7])
 def test_a_value_that_is_set_and_cannot_be_sent_is_named(value: Any) -> None:
     """The error says which header has it."""
-    with pytest.raises(InvalidData, match="'X-A'") as caught:
+    with pytest.raises(InvalidData, match="'X-A'") as excinfo:
         Headers().with_header("X-A", value)
-    assert "headers.X-A" == caught.value.field
+    assert "headers.X-A" == excinfo.value.field

@@ -34,10 +34,10 @@ def test_safe_and_idempotent_methods(method: str, safe: object, idempotent: obje
 @pytest.mark.parametrize("method", ["get", "FETCH", "", None, 5])
 def test_unknown_methods_are_refused(method: str) -> None:
     """A method must be one of seven, in capitals."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         Request(method, "/x")
-    assert "method" == caught.value.field
-    assert "PATCH" in caught.value.remedy
+    assert "method" == excinfo.value.field
+    assert "PATCH" in excinfo.value.remedy
 
 
 @pytest.mark.parametrize("name", ["get", "head", "options", "post", "put", "patch", "delete"])
@@ -84,9 +84,9 @@ def test_content_type_can_be_overridden() -> None:
 )
 def test_invalid_content_is_refused(content: Any, field: str) -> None:
     """Unsendable content raises an error that names the field."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         Request.post("/x", **content)
-    assert field == caught.value.field
+    assert field == excinfo.value.field
 
 
 def test_changed_copies() -> None:
@@ -111,8 +111,8 @@ class Labelled(Request):
 def test_carrying_changes_only_headers() -> None:
     """`carrying` changes the headers and nothing else, also for subclasses."""
     request = Request.put("/x", query={"a": 1}, body=b"y").evolve(idempotent=False)
-    changed = request.carrying(Headers({"A": "1"}))
-    assert attrs.evolve(request, headers={"A": "1"}) == changed
+    changed_request = request.carrying(Headers({"A": "1"}))
+    assert attrs.evolve(request, headers={"A": "1"}) == changed_request
 
     labelled: Any = Labelled("GET", "/x", label="mine").with_header("A", "1")
     assert ("mine", "1") == (labelled.label, labelled.headers["a"])
@@ -156,8 +156,8 @@ def test_module_exports() -> None:
 @pytest.mark.parametrize("wrong", [1, 0, "no", [], object()])
 def test_idempotent_must_be_a_bool(wrong: Any) -> None:
     """A value other than a bool or None for `idempotent` is refused."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         Request("POST", "/", idempotent=wrong)
 
-    assert "idempotent" == caught.value.field
-    assert f"{type(wrong).__name__}, not a boolean." in caught.value.message
+    assert "idempotent" == excinfo.value.field
+    assert f"{type(wrong).__name__}, not a boolean." in excinfo.value.message

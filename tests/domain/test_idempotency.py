@@ -36,8 +36,8 @@ def named(key: Keyed) -> str:
     if entry is None:
         return "absent"
     name = ("claimed", "sent", "done", "free")[entry[2]]
-    lapsed = {"claimed": "claimed, lapsed", "sent": "unknown"}
-    return lapsed.get(name, name) if entry[0] >= entry[6] else name
+    lapsed_values = {"claimed": "claimed, lapsed", "sent": "unknown"}
+    return lapsed_values.get(name, name) if entry[0] >= entry[6] else name
 
 
 def event(before: str, owner: int, target: str) -> str:
@@ -45,14 +45,14 @@ def event(before: str, owner: int, target: str) -> str:
     if before in {"claimed", "sent"}:
         return "claim by its owner" if owner == 1 else "claim by another"
     if before == "unknown":
-        honoured = target == "honours"
-        return f"claim, the vendor {'remembers the key' if honoured else 'does not'}"
+        is_honoured = target == "honours"
+        return f"claim, the vendor {'remembers the key' if is_honoured else 'does not'}"
     return "claim"
 
 
 def test_claims_follow_the_table() -> None:
     """Every row of the table happens, and no other transition does."""
-    seen: set[tuple[str, str, str, Verdict]] = set()
+    seen_values: set[tuple[str, str, str, Verdict]] = set()
     prepare: list[Callable[[Keyed], object]] = [
         lambda key: key,
         lambda key: key.claim(),
@@ -60,15 +60,15 @@ def test_claims_follow_the_table() -> None:
         lambda key: key.settle(complete(KEY, key.sent(), "answer", ttl=TTL)),
         lambda key: key.settle(release(KEY, key.sent(), ttl=TTL)),
     ]
-    for before, late in product(prepare, (0, LEASE)):
+    for previous_function, late in product(prepare, (0, LEASE)):
         for owner, target in ((1, "honours"), (2, "honours"), (2, "ignores")):
             key = Keyed()
-            before(key)
+            previous_function(key)
             key.world.now += late
             state = named(key)
             verdict = key.world.execute(claim(owner, target)).verdict
-            seen.add((state, event(state, owner, target), named(key), verdict))
-    assert set(TABLE) == seen
+            seen_values.add((state, event(state, owner, target), named(key), verdict))
+    assert set(TABLE) == seen_values
 
 
 @pytest.mark.parametrize("ending", ["none", "claimed", "sent", "unknown", "done", "free"])
@@ -113,9 +113,9 @@ def test_repeated_claim_has_the_same_answer() -> None:
     assert key.mark(first.fence)
     assert (Verdict.ASK_AGAIN, first.fence) == key.world.execute(claim(1))[:2]
     key.world.now += LEASE
-    again = key.claim()
-    assert (Verdict.ASK_AGAIN, first.fence + 1) == again[:2]
-    assert again == key.world.execute(claim(2))
+    repeated_values = key.claim()
+    assert (Verdict.ASK_AGAIN, first.fence + 1) == repeated_values[:2]
+    assert repeated_values == key.world.execute(claim(2))
 
 
 def test_refused_claims_rarely_write() -> None:
@@ -223,9 +223,9 @@ def test_a_person_settles_an_unknown_key(done: bool, verdict: Verdict, answer: o
     assert not key.world.execute(resolve)
     assert not key.renew(fence)
     assert not key.mark(fence)
-    claimed = key.claim("ignores")
-    assert (verdict, answer) == (claimed.verdict, claimed.answer)
-    assert (0 if done else fence + 2) == claimed.fence
+    claimed_values = key.claim("ignores")
+    assert (verdict, answer) == (claimed_values.verdict, claimed_values.answer)
+    assert (0 if done else fence + 2) == claimed_values.fence
 
 
 def test_withdrawing_a_claim() -> None:
@@ -253,9 +253,9 @@ def test_mark_sent_command() -> None:
     assert other.mark(same)
     assert other.world.cells == key.world.cells
 
-    before = key.world.cells[KEY]
+    previous_values = key.world.cells[KEY]
     assert not key.world.execute(MarkSent(KEY, fence + 1, "honours"))
-    assert before is key.world.cells[KEY]
+    assert previous_values is key.world.cells[KEY]
     key.world.now -= HOUR
     assert not key.world.execute(MarkSent(KEY, fence + 1, "honours"))
     assert key.world.now == key.world.cells[KEY][0]
@@ -316,9 +316,9 @@ def test_a_claim_that_was_taken_over_is_not_renewed() -> None:
     fence = key.sent(lease=SHORT, term=LEASE)
     key.world.now += SHORT
     assert Verdict.ASK_AGAIN is key.claim(lease=SHORT, term=LEASE).verdict
-    before = key.world.cells[KEY]
+    previous_values = key.world.cells[KEY]
     assert not key.renew(fence, SHORT)
-    assert before is key.world.cells[KEY]
+    assert previous_values is key.world.cells[KEY]
 
 
 @pytest.mark.parametrize("ending", [complete, release, abandon])
@@ -350,8 +350,8 @@ def test_several_claims_are_renewed_at_once() -> None:
         for name in ("first", "other")
     )
     key.world.now += SHORT
-    held = [("absent", 1, TTL), ("first", first, TTL), ("other", other + 1, TTL)]
-    assert (False, True, False) == key.world.execute(Renew(held, lease=SHORT))
+    held_values = [("absent", 1, TTL), ("first", first, TTL), ("other", other + 1, TTL)]
+    assert (False, True, False) == key.world.execute(Renew(held_values, lease=SHORT))
     assert {"first", "other"} == key.world.cells.keys()
 
 
@@ -408,7 +408,9 @@ def test_key_cannot_be_resolved_as_never_done_within_its_term() -> None:
     """A sent request may arrive until its deadline, so "never done" is refused before it."""
     key = Keyed()
     key.sent("ignores", lease=SHORT, term=LEASE)
-    never, done = (Resolve(KEY, done=done, ttl=TTL, answer="found") for done in (False, True))
+    never, done = (
+        Resolve(KEY, done=is_finished, ttl=TTL, answer="found") for is_finished in (False, True)
+    )
     key.world.now += SHORT
     assert (Verdict.UNKNOWN, 0, LEASE - SHORT, None) == key.claim("ignores")
     key.world.now += LEASE - SHORT - 1
@@ -428,6 +430,6 @@ def test_retrys_term_ends_within_the_vendors_memory() -> None:
     key = Keyed()
     key.sent(lease=SHORT, term=LEASE)
     key.world.now += SHORT
-    short: dict[str, Any] = {"lease": SHORT, "term": LEASE}
-    assert Verdict.UNKNOWN is key.claim(remembered=SHORT + LEASE - 1, **short).verdict
-    assert Verdict.ASK_AGAIN is key.claim(remembered=SHORT + LEASE, **short).verdict
+    short_fields: dict[str, Any] = {"lease": SHORT, "term": LEASE}
+    assert Verdict.UNKNOWN is key.claim(remembered=SHORT + LEASE - 1, **short_fields).verdict
+    assert Verdict.ASK_AGAIN is key.claim(remembered=SHORT + LEASE, **short_fields).verdict

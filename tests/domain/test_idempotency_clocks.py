@@ -50,10 +50,10 @@ def test_key_expires_after_its_time_to_live() -> None:
     key.world.forget()
     assert Verdict.REPLAY is key.claim().verdict
     key.world.now += 1
-    stored = key.claim()
+    stored_values = key.claim()
     key.world.cells.clear()
-    assert stored == key.claim()
-    assert Verdict.RUN is stored.verdict
+    assert stored_values == key.claim()
+    assert Verdict.RUN is stored_values.verdict
 
 
 @pytest.mark.parametrize("back", [SMALL_STEP + 1, HOUR])
@@ -100,9 +100,9 @@ def test_refused_commands_record_the_clock(
     """A command that changes nothing still records a clock step, forward or back."""
     key = Keyed()
     key.claim()
-    before = key.world.cells[KEY]
+    previous_values = key.world.cells[KEY]
     key.world.now += away
     key.world.execute(command)
-    after = key.world.cells[KEY]
-    assert key.world.now == after[0]
-    assert before[2:6] == after[2:6]
+    later_values = key.world.cells[KEY]
+    assert key.world.now == later_values[0]
+    assert previous_values[2:6] == later_values[2:6]

@@ -22,10 +22,10 @@ def test_usable_keys(key: str) -> None:
 )
 def test_no_key_is_never_taken_for_no_protection(key: object) -> None:
     """A key that is missing, empty, too long or not plain is a typed error."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         checked_key(key)
-    assert "idempotency_key" == caught.value.field
-    assert helpful(caught.value)
+    assert "idempotency_key" == excinfo.value.field
+    assert helpful(excinfo.value)
 
 
 @given(st.text(max_size=300))

@@ -88,13 +88,13 @@ class Machine(RuleBasedStateMachine):
     def judge(self) -> int:
         """The time by the store, as it must judge it, counted on over every step."""
         now = self.world.now
-        seen, quiet = self.world.cells.get(KEY, (now, DAY))[:2]
-        if seen - now > SMALL_STEP:
-            self.aside += seen - now
-            seen = now
-        elif now - seen >= quiet:
+        seen_value, quiet_value = self.world.cells.get(KEY, (now, DAY))[:2]
+        if seen_value - now > SMALL_STEP:
+            self.aside += seen_value - now
+            seen_value = now
+        elif now - seen_value >= quiet_value:
             self.begin()
-        return int(max(now, seen)) + self.aside
+        return int(max(now, seen_value)) + self.aside
 
     @rule(
         span=st.one_of(
@@ -146,19 +146,19 @@ class Machine(RuleBasedStateMachine):
 
     def claimed(self, command: Claim, claimed: Claimed, time: int) -> None:
         """Compare an answer with the expected one."""
-        before, earlier = self.named(time), self.ends
+        previous_text, earlier = self.named(time), self.ends
         if self.stage != "absent" and command.fingerprint != self.payload:
             assert Verdict.CONFLICT is claimed.verdict
             return
         event = "claim"
-        if before in {"claimed", "sent"}:
+        if previous_text in {"claimed", "sent"}:
             event += " by its owner" if self.owner == command.owner else " by another"
-        elif before == "unknown":
+        elif previous_text == "unknown":
             remembers = time + LEASE <= self.sent_at + command.remembered
             remembers = remembers and self.target == command.target
             event += ", the vendor remembers the key" if remembers else ", the vendor does not"
-        taken = claimed.verdict in {Verdict.RUN, Verdict.ASK_AGAIN} and "owner" not in event
-        if taken:
+        is_taken = claimed.verdict in {Verdict.RUN, Verdict.ASK_AGAIN} and "owner" not in event
+        if is_taken:
             self.owner, self.until = command.owner, time + SHORT
             self.ends = max(self.ends, time + LEASE)
             self.holders.append(
@@ -171,20 +171,23 @@ class Machine(RuleBasedStateMachine):
                     safe=self.real + SHORT,
                 )
             )
-        if taken and claimed.verdict is Verdict.RUN:
+        if is_taken and claimed.verdict is Verdict.RUN:
             self.stage, self.payload, self.target = (
                 "claimed",
                 digest_of(command.fingerprint),
                 command.target,
             )
             self.sent_at = 0
-        assert (before, event, self.named(time), claimed.verdict) in TABLE
+        assert (previous_text, event, self.named(time), claimed.verdict) in TABLE
         if claimed.verdict is Verdict.REPLAY:
             self.answers.add(claimed.answer)
-        waits = {Verdict.BUSY: self.until - time, Verdict.UNKNOWN: max(0, self.ends - time)}
-        if taken and claimed.verdict is Verdict.RUN:
-            waits[Verdict.RUN] = max(0, earlier - time)
-        assert waits.get(claimed.verdict, 0) == claimed.wait
+        waiting_counts = {
+            Verdict.BUSY: self.until - time,
+            Verdict.UNKNOWN: max(0, self.ends - time),
+        }
+        if is_taken and claimed.verdict is Verdict.RUN:
+            waiting_counts[Verdict.RUN] = max(0, earlier - time)
+        assert waiting_counts.get(claimed.verdict, 0) == claimed.wait
 
     @rule()
     def claim_unheard(self) -> None:
@@ -224,9 +227,9 @@ class Machine(RuleBasedStateMachine):
             return
         question = Admission(Gates(), within=0, lease=0, claim=(KEY, holder.fence, holder.target))
         answer, _, _, _ = self.world.execute(question)
-        allowed = self.holds(holder) and time < self.until
-        assert (Answer.GO if allowed else Answer.FENCED) is answer
-        if allowed:
+        is_allowed = self.holds(holder) and time < self.until
+        assert (Answer.GO if is_allowed else Answer.FENCED) is answer
+        if is_allowed:
             holder.marked = True
             self.sent_at = self.sent_at or time
             self.stage = "sent"
@@ -249,7 +252,7 @@ class Machine(RuleBasedStateMachine):
             holder.safe = self.real + SHORT
         return mine
 
-    @precondition(lambda self: any(holder.marked for holder in self.holders))
+    @precondition(lambda self: any(holder_value.marked for holder_value in self.holders))
     @rule(number=st.integers(0, 3), event=st.booleans())
     def send(self, number: int, event: bool) -> None:
         """A holder sends within its lease or after a renewal; the answer may be lost."""
@@ -293,22 +296,22 @@ class Machine(RuleBasedStateMachine):
             self.judge()
             if holder not in self.holders:
                 return
-            settled = self.world.execute(complete(KEY, holder.fence, holder.answer, ttl=TTL))
+            settled_values = self.world.execute(complete(KEY, holder.fence, holder.answer, ttl=TTL))
             if self.stage != "done":
                 self.stage = "done"
                 self.final = holder
-            self.settled(holder, settled)
-            if settled.held:
+            self.settled(holder, settled_values)
+            if settled_values.held:
                 self.answers.add(holder.answer)
         self.holders.remove(holder)
 
     def settled(self, holder: Holder, settled: Settled) -> None:
         """Compare a holder's settlement with the expected one."""
-        done = self.stage == "done"
-        assert (done and self.final is holder) is settled.held
+        is_finished = self.stage == "done"
+        assert (is_finished and self.final is holder) is settled.held
         if not settled.held:
-            assert done is settled.done
-            if done:
+            assert is_finished is settled.done
+            if is_finished:
                 self.answers.add(settled.answer)
 
     @precondition(lambda self: self.holders)
@@ -318,7 +321,7 @@ class Machine(RuleBasedStateMachine):
         holder = self.pick(number)
         certain = holder.verdict is Verdict.RUN and not holder.sent
         command = (release if certain else abandon)(KEY, holder.fence, ttl=TTL)
-        held = None
+        is_held = None
         for _ in range(times):
             time = self.judge()
             if holder not in self.holders:
@@ -330,8 +333,8 @@ class Machine(RuleBasedStateMachine):
                     self.stage = "free"
                 else:
                     self.until = time
-            assert held in (None, settled.held)
-            held = settled.held
+            assert is_held in (None, settled.held)
+            is_held = settled.held
         self.holders.remove(holder)
 
     @precondition(lambda self: self.holders)
@@ -347,9 +350,9 @@ class Machine(RuleBasedStateMachine):
         done = bool(self.effects)
         answer = self.effects[0] if done else None
         command = Resolve(KEY, done=done, ttl=TTL, answer=answer)
-        settled = self.named(time) == "unknown" and (done or time >= self.ends)
-        assert settled is self.world.execute(command)
-        if settled:
+        is_settled = self.named(time) == "unknown" and (done or time >= self.ends)
+        assert is_settled is self.world.execute(command)
+        if is_settled:
             self.stage, self.owner, self.ends = ("done" if done else "free"), 0, time
             self.final = None
             if answer:

@@ -17,8 +17,13 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 def event(**changes: Any) -> WebhookEvent:
     """An event with nothing that it need not have."""
-    usual: dict[str, Any] = {"vendor": "stripe", "id": "evt_1", "type": "", "vendor_type": ""}
-    return WebhookEvent(**{**usual, **changes})
+    usual_fields: dict[str, Any] = {
+        "vendor": "stripe",
+        "id": "evt_1",
+        "type": "",
+        "vendor_type": "",
+    }
+    return WebhookEvent(**{**usual_fields, **changes})
 
 
 def kept(*events: WebhookEvent, account: str = "stripe", tenant: str | None = None) -> InboxEntry:
@@ -54,15 +59,15 @@ def test_operation_of_a_delivery(types: tuple[str, str], operation: str) -> None
 
 def test_entry_id_of_a_delivery() -> None:
     """A repeated delivery has the same entry id in every release; others differ."""
-    claimed = event(claim=("mark", 0))
-    others = [
-        kept(claimed, tenant="acme"),
-        kept(claimed, account="other"),
+    claimed_event = event(claim=("mark", 0))
+    other_entries = [
+        kept(claimed_event, tenant="acme"),
+        kept(claimed_event, account="other"),
         kept(event(id="mark2")),
-        kept(claimed, claimed),
+        kept(claimed_event, claimed_event),
     ]
-    assert "81ce9e99b6c629e2371b7f0e3b3d6393" == kept(claimed).id
-    assert 5 == len({kept(claimed).id, *(other.id for other in others)})
+    assert "81ce9e99b6c629e2371b7f0e3b3d6393" == kept(claimed_event).id
+    assert 5 == len({kept(claimed_event).id, *(other_entry.id for other_entry in other_entries)})
 
 
 def test_entry_id_prefers_the_replay_guards_mark() -> None:
@@ -75,15 +80,15 @@ def test_entry_id_prefers_the_replay_guards_mark() -> None:
 def test_events_round_trip() -> None:
     """A delivery's events are read back as verified, with the entry's tenant."""
     message = event(data={"a": 1}, time=NOW, covers=frozenset({"body"}), weak=True, body=b"{}")
-    (back,) = unpack_events(pack_events([message]), "acme")
-    assert "acme" == back.tenant
-    assert message == attrs.evolve(back, tenant=None)
+    (returned_event,) = unpack_events(pack_events([message]), "acme")
+    assert "acme" == returned_event.tenant
+    assert message == attrs.evolve(returned_event, tenant=None)
 
 
 def test_foreign_content_is_refused() -> None:
     """Content of another release or origin is refused with a remedy."""
     for content in (b"", b"\x02\xc4\x00\x90", b"\x01\xc4\x00\x91\x90", b"\xff"):
-        with pytest.raises(InvalidData, match="cannot be read") as caught:
+        with pytest.raises(InvalidData, match="cannot be read") as excinfo:
             unpack_events(content, None)
-        assert "content" == caught.value.field
-        assert "Upgrade every process" in caught.value.remedy
+        assert "content" == excinfo.value.field
+        assert "Upgrade every process" in excinfo.value.remedy

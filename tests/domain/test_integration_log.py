@@ -220,7 +220,7 @@ def test_summary_of_no_entries() -> None:
 def test_a_summary_counts_and_measures(calls: list[tuple[IntegrationStatus, float]]) -> None:
     """A summary counts each status, treats replays as successes, and has real percentiles."""
     entries = [attrs.evolve(ENTRY, status=status, duration=duration) for status, duration in calls]
-    good = {
+    good_status = {
         IntegrationStatus.SUCCESS,
         IntegrationStatus.REPLAYED,
         IntegrationStatus.CACHED,
@@ -235,18 +235,18 @@ def test_a_summary_counts_and_measures(calls: list[tuple[IntegrationStatus, floa
     if telling:
         assert summary.success_rate is not None
         assert math.isclose(
-            sum(status in good for status, _ in calls), summary.success_rate * telling
+            sum(status in good_status for status, _ in calls), summary.success_rate * telling
         )
     else:
         assert summary.success_rate is None
     for percent, result in ((50, summary.p50), (95, summary.p95), (99, summary.p99)):
         durations = [duration for _, duration in calls]
-        enough = [
+        enough_numbers = [
             value
             for value in durations
             if 100 * sum(other <= value for other in durations) >= percent * len(durations)
         ]
-        assert min(enough) == result
+        assert min(enough_numbers) == result
 
 
 def test_percentiles_are_measured_durations() -> None:

@@ -126,9 +126,9 @@ def test_reading_is_total(packed: bytes) -> None:
 @given(KEPT, st.data())
 def test_truncated_bytes_are_refused(original: Kept, data: st.DataObject) -> None:
     """Bytes that were cut off are refused."""
-    packed = pack_credentials(original)
+    packed_bytes = pack_credentials(original)
     with pytest.raises(InvalidData):
-        unpack_credentials(packed[: data.draw(st.integers(0, len(packed) - 1))])
+        unpack_credentials(packed_bytes[: data.draw(st.integers(0, len(packed_bytes) - 1))])
 
 
 @pytest.mark.parametrize(
@@ -151,17 +151,17 @@ def test_truncated_bytes_are_refused(original: Kept, data: st.DataObject) -> Non
 )
 def test_errors_do_not_show_the_bytes(values: tuple[object, ...]) -> None:
     """Neither the error nor a traceback frame shows what was read."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         unpack_credentials(pack_values(values))
 
-    report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    ours = [frame.locals for frame in report.stack if "/moorage/domain/" in frame.filename]
-    assert 1 == len(ours)
-    assert "sk_live" not in repr((ours, str(caught.value)))
-    assert caught.value.__context__ is None
+    report = traceback.TracebackException.from_exception(excinfo.value, capture_locals=True)
+    own_values = [frame.locals for frame in report.stack if "/moorage/domain/" in frame.filename]
+    assert 1 == len(own_values)
+    assert "sk_live" not in repr((own_values, str(excinfo.value)))
+    assert excinfo.value.__context__ is None
 
 
 def test_caller_digest_is_stable() -> None:
     """The digest of a caller without credentials never changes, since stores hold it."""
-    nobody = "ba768b331fd86cec803be04e56ab2b3d4c0e98ef4ee4fcd4e72ad7cce61a1d1f"
-    assert nobody == fingerprint_of([None]).hex()
+    unknown_text = "ba768b331fd86cec803be04e56ab2b3d4c0e98ef4ee4fcd4e72ad7cce61a1d1f"
+    assert unknown_text == fingerprint_of([None]).hex()

@@ -25,8 +25,8 @@ def test_no_two_states_share_a_key(
     one: tuple[str, str, str | None, list[str]], other: tuple[str, str, str | None, list[str]]
 ) -> None:
     """Keys are equal only if kind, service, tenant and parts are equal."""
-    same = state_key(*one[:3], *one[3]) == state_key(*other[:3], *other[3])
-    assert (one == other) is same
+    is_same = state_key(*one[:3], *one[3]) == state_key(*other[:3], *other[3])
+    assert (one == other) is is_same
 
 
 @given(names, st.none() | names, st.lists(st.tuples(names, st.lists(names)), min_size=2))
@@ -34,7 +34,7 @@ def test_a_service_and_tenant_stay_on_one_node(
     service: str, tenant: str | None, states: list[tuple[str, list[str]]]
 ) -> None:
     """All keys of one service and tenant share a hash tag, and are ASCII."""
-    keys = [state_key(kind, service, tenant, *more) for kind, more in states]
+    keys = [state_key(kind, service, tenant, *further_texts) for kind, further_texts in states]
     for first, second in pairwise(keys):
         assert _tag(first) == _tag(second)
     assert all(key.isascii() and key.isprintable() and " " not in key for key in keys)
@@ -70,7 +70,7 @@ def test_printable_names_are_accepted(name: str) -> None:
 @pytest.mark.parametrize("name", ["", "a\n", "\0", "\ud800", "x" * (LONGEST + 1), None, 3, b"a"])
 def test_invalid_names_are_refused(name: object) -> None:
     """An empty, too long or unprintable name is refused by its field."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         checked_name(name, "tenant")
-    assert "tenant" == caught.value.field
-    assert helpful(caught.value)
+    assert "tenant" == excinfo.value.field
+    assert helpful(excinfo.value)

@@ -68,9 +68,9 @@ def test_amounts(amount: Any, currency: str, expected: int) -> None:
 )  # fmt: skip
 def test_invalid_amounts_are_refused(amount: Any) -> None:
     """Floats, NaN, too many decimals and huge numbers are refused."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         Money(amount, "EUR")
-    assert "amount" == caught.value.field
+    assert "amount" == excinfo.value.field
 
 
 def test_the_longest_and_the_largest() -> None:
@@ -87,43 +87,43 @@ def test_invalid_amount_is_shown_shortened() -> None:
     """The error shows the first eighty letters of the invalid amount."""
     with pytest.raises(InvalidData, match=r"^1\.5 is not an exact number"):
         Money(1.5, "EUR")  # type: ignore[arg-type]  # what the test is about
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         Money("x" * 200, "EUR")
-    assert "'" + "x" * 79 + " is not an exact number." == caught.value.message
+    assert "'" + "x" * 79 + " is not an exact number." == excinfo.value.message
 
 
 @pytest.mark.parametrize("currency", ["eur", "EURO", "", "XXX", None, 978, []])
 def test_invalid_currencies_are_refused(currency: Any) -> None:
     """A currency must be an ISO 4217 code in capitals."""
     for make in (Money, Money.from_minor):
-        with pytest.raises(InvalidData) as caught:
+        with pytest.raises(InvalidData) as excinfo:
             make(1, currency)
-        assert "currency" == caught.value.field
+        assert "currency" == excinfo.value.field
 
 
 @pytest.mark.parametrize("minor", [1.0, "1", True, Decimal(1), None])
 def test_minor_units_must_be_an_int(minor: Any) -> None:
     """Minor units must be an int."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         Money.from_minor(minor, "EUR")
-    assert "minor" == caught.value.field
-    assert f"must be an int, not {type(minor).__name__}." in caught.value.message
+    assert "minor" == excinfo.value.field
+    assert f"must be an int, not {type(minor).__name__}." in excinfo.value.message
 
 
 @given(minors, minors, st.integers(-1000, 1000), currencies)
 def test_arithmetic_is_that_of_minor_units(one: int, other: int, count: int, currency: str) -> None:
     """Sums, differences, multiples and comparisons are exact in minor units."""
-    left, right = Money.from_minor(one, currency), Money.from_minor(other, currency)
-    assert one + other == (left + right).minor
-    assert one - other == (left - right).minor
-    assert count * one == (left * count).minor == (count * left).minor
-    assert (-one, abs(one)) == ((-left).minor, abs(left).minor)
+    remaining_amount, right = Money.from_minor(one, currency), Money.from_minor(other, currency)
+    assert one + other == (remaining_amount + right).minor
+    assert one - other == (remaining_amount - right).minor
+    assert count * one == (remaining_amount * count).minor == (count * remaining_amount).minor
+    assert (-one, abs(one)) == ((-remaining_amount).minor, abs(remaining_amount).minor)
     assert (one < other, one <= other, one > other, one >= other, one == other) == (
-        left < right,
-        left <= right,
-        left > right,
-        left >= right,
-        left == right,
+        remaining_amount < right,
+        remaining_amount <= right,
+        remaining_amount > right,
+        remaining_amount >= right,
+        remaining_amount == right,
     )
 
 
@@ -132,11 +132,11 @@ def test_arithmetic_is_that_of_minor_units(one: int, other: int, count: int, cur
 def test_currencies_do_not_mix(name: str, other: Any) -> None:
     """Amounts of different currencies cannot be added or compared, and are unequal."""
     money = Money(1, "EUR")
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         getattr(money, name)(other)
-    assert "currency" == caught.value.field
+    assert "currency" == excinfo.value.field
     given_ = "USD" if isinstance(other, Money) else type(other).__name__
-    assert f"EUR and {given_} cannot be combined or compared." == caught.value.message
+    assert f"EUR and {given_} cannot be combined or compared." == excinfo.value.message
     assert money != other
 
 
@@ -180,18 +180,18 @@ def test_times_rounds_as_requested(factor: Any, rounding: str, expected: str) ->
 )
 def test_factors_are_exact(factor: Any, rounding: str, field: str) -> None:
     """A float factor or an unknown rounding is refused, and so is a result beyond all money."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         Money(1, "EUR").times(factor, rounding=rounding)
-    assert field == caught.value.field
+    assert field == excinfo.value.field
 
 
 @pytest.mark.parametrize("factor", [Decimal("1.5"), 1.5, True, Money(1, "EUR")])
 def test_the_operator_multiplies_by_int_only(factor: Any) -> None:
     """The `*` operator takes integers only, since other factors may need rounding."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         _ = Money(1, "EUR") * factor
-    assert "factor" == caught.value.field
-    assert f"Money times {type(factor).__name__} may need rounding." == caught.value.message
+    assert "factor" == excinfo.value.field
+    assert f"Money times {type(factor).__name__} may need rounding." == excinfo.value.message
 
 
 @given(monies, ratios)
@@ -219,9 +219,9 @@ def test_remaining_cents_go_to_the_largest_remainders() -> None:
 @pytest.mark.parametrize("weights", [[], [0], [1, -1], [2, -1], [0.5], [Decimal("NaN")], ["x"]])
 def test_invalid_ratios_are_refused(weights: Any) -> None:
     """Ratios must be exact, not negative, and not all zero."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         Money(1, "EUR").allocate(weights)
-    assert "ratios" == caught.value.field
+    assert "ratios" == excinfo.value.field
 
 
 def test_money_is_immutable() -> None:

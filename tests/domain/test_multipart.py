@@ -32,10 +32,10 @@ def unescaped(text: object) -> str | None:
     """A name before browsers' escaping."""
     if text is None:
         return None
-    shown = str(text)
+    shown_text = str(text)
     for escape, letter in ESCAPED.items():
-        shown = shown.replace(escape, letter)
-    return shown
+        shown_text = shown_text.replace(escape, letter)
+    return shown_text
 
 
 def sent(request: Request) -> bytes:
@@ -45,10 +45,10 @@ def sent(request: Request) -> bytes:
     chunks = request.body.open()
     if isinstance(chunks, Iterator):
         return b"".join(chunks)
-    awaited = chunks
+    async_chunks = chunks
 
     async def collected() -> list[bytes]:
-        return [chunk async for chunk in awaited]
+        return [chunk async for chunk in async_chunks]
 
     return b"".join(asyncio.run(collected()))
 
@@ -60,9 +60,9 @@ def read(request: Request) -> list[tuple[str | None, str | None, str | None, byt
     parts = cast("list[Message]", message.get_payload())
     results: list[tuple[str | None, str | None, str | None, bytes]] = []
     for part in parts:
-        raw = dict(part.raw_items())["Content-Disposition"]
+        raw_text = dict(part.raw_items())["Content-Disposition"]
         disposition = Message()  # with a header of letters, where the parser has kept bytes
-        disposition["Content-Type"] = raw.encode("ascii", "surrogateescape").decode()
+        disposition["Content-Type"] = raw_text.encode("ascii", "surrogateescape").decode()
         name, filename = (unescaped(disposition.get_param(key)) for key in ("name", "filename"))
         content = cast("bytes", part.get_payload(decode=True))
         results.append((name, filename, part["content-type"], content))
@@ -183,27 +183,27 @@ def test_invalid_forms_are_refused(make: Callable[[], object]) -> None:
 def test_form_length_needs_every_files_length() -> None:
     """A form has a length only if every file has one."""
     entry = FormFile("a", BodyStream.of(streaming(b"12", b"345"), length=5))
-    unknown = FormFile("b", streaming(b"x"))
+    unknown_file = FormFile("b", streaming(b"x"))
     request = Request.post("/", form={"a": "b"}, files={"known": entry})
     assert isinstance(request.body, BodyStream)
     assert len(sent(request)) == request.body.length
 
-    other = Request.post("/", files={"known": entry, "unknown": unknown})
-    assert isinstance(other.body, BodyStream)
-    assert None is other.body.length
+    other_request = Request.post("/", files={"known": entry, "unknown": unknown_file})
+    assert isinstance(other_request.body, BodyStream)
+    assert None is other_request.body.length
 
 
 def test_a_form_is_replayable_if_each_file_is() -> None:
     """A function that opens a file can be called again; an open file is read once."""
-    again = Request.post("/", files={"a": FormFile("a", streaming(b"x"))})
-    once = Request.post("/", files={"a": FormFile("a", io.BytesIO(b"x"))})
+    repeated_request = Request.post("/", files={"a": FormFile("a", streaming(b"x"))})
+    first_request = Request.post("/", files={"a": FormFile("a", io.BytesIO(b"x"))})
 
-    assert again.replayable
-    assert sent(again) == sent(again)
-    assert not once.replayable
-    sent(once)
+    assert repeated_request.replayable
+    assert sent(repeated_request) == sent(repeated_request)
+    assert not first_request.replayable
+    sent(first_request)
     with pytest.raises(InvalidData, match="read already"):
-        sent(once)
+        sent(first_request)
 
 
 def test_streams_of_both_modes_go_together() -> None:
@@ -224,8 +224,8 @@ def test_equal_forms_have_equal_fingerprints() -> None:
         return fingerprint(request)
 
     assert form() == form()
-    others = {form(), form(b"y"), form(filename="b"), form(name="m"), form(kind="u")}
-    assert 5 == len(others)
+    other_chunks = {form(), form(b"y"), form(filename="b"), form(name="m"), form(kind="u")}
+    assert 5 == len(other_chunks)
 
 
 def test_fingerprint_depends_on_stream_length() -> None:
@@ -247,8 +247,8 @@ def test_boundary_depends_on_every_part() -> None:
 
     def boundary(first: str, content: Any) -> str:
         files = {"n": FormFile("a", content)}
-        shown = Request.post("/", form={"k": first}, files=files).headers["content-type"]
-        result = re.fullmatch(r"multipart/form-data; boundary=(moorage-[0-9a-f]{40})", shown)
+        shown_text = Request.post("/", form={"k": first}, files=files).headers["content-type"]
+        result = re.fullmatch(r"multipart/form-data; boundary=(moorage-[0-9a-f]{40})", shown_text)
         assert result is not None
         return result[1]
 
@@ -269,11 +269,11 @@ def test_stream_with_the_boundary_is_refused(cut: int, padding: bytes) -> None:
     """A stream that contains the boundary is cut off, in whatever chunks it comes."""
     boundary = Request.post("/", files={"n": FormFile("a", streaming())}).headers["content-type"]
     attack = b"\r\n--" + boundary.partition("boundary=")[2].encode() + b"\r\nContent-Disposition: x"
-    whole = padding + attack
+    whole_bytes = padding + attack
     for source in (
-        streaming(whole[:cut], whole[cut:]),
-        awaiting(whole[:cut], b"", whole[cut:]),
-        streaming(*(bytes([byte]) for byte in whole)),
+        streaming(whole_bytes[:cut], whole_bytes[cut:]),
+        awaiting(whole_bytes[:cut], b"", whole_bytes[cut:]),
+        streaming(*(bytes([byte]) for byte in whole_bytes)),
     ):
         request = Request.post("/", files={"n": FormFile("a", source)})
         with pytest.raises(InvalidData, match="boundary"):

@@ -74,11 +74,11 @@ def lost(probes: int, draw: float) -> Outage:
 def test_probe_intervals_grow(probes: int, pause: float) -> None:
     """The probe interval doubles from a quarter of a second up to a second."""
     now = (5 + probes) * NANOS
-    shortest, middle, longest = (lost(probes, draw) for draw in (0.0, 0.5, 1.0))
+    shortest, middle_outage, longest = (lost(probes, draw) for draw in (0.0, 0.5, 1.0))
 
     assert [now + int(pause * NANOS * part / 4) for part in (2, 3, 4)] == [
         shortest.until,
-        middle.until,
+        middle_outage.until,
         longest.until,
     ]
     assert (probes, 5 * NANOS) == (longest.probes, longest.since)
@@ -92,10 +92,10 @@ def test_slow_probe_delays_the_next() -> None:
 def test_outage_has_its_last_error_and_one_probe_slot() -> None:
     """A new outage has its last error, and a separate slot for one probe."""
     first = noticed(None, GONE, 0, 0.0)
-    again = StorageUnavailable("still gone.")
-    second = noticed(first, again, 1, 0.0)
+    repeated_error = StorageUnavailable("still gone.")
+    second = noticed(first, repeated_error, 1, 0.0)
 
-    assert (GONE, again) == (first.error, second.error)
+    assert (GONE, repeated_error) == (first.error, second.error)
     first.turn.pop()
     assert [None] == second.turn
 
@@ -127,12 +127,12 @@ def test_commands_on_local_grants_stay_local() -> None:
     assert is_local(GiveBack(GATES, (TICKET, ticket)))
     assert is_local(Confirm(GATES, (TICKET, ticket), None))
     assert is_local(Confirm(GATES, (TICKET,), permit))
-    others: list[Command[Any]] = [
+    other_commands: list[Command[Any]] = [
         Confirm(GATES, (TICKET,), None),
         Admission(GATES, within=0, lease=0),
         Pause(GATES, SECOND),
     ]
-    assert [False] * 3 == list(map(is_local, others))
+    assert [False] * 3 == list(map(is_local, other_commands))
 
 
 def test_only_limits_and_circuits_have_a_local_fallback() -> None:
@@ -144,7 +144,7 @@ def test_only_limits_and_circuits_have_a_local_fallback() -> None:
         Pause(GATES, SECOND),
         ReadCircuit(RULE, "circuit"),
     ]
-    stays: list[Command[Any]] = [
+    lasting_commands: list[Command[Any]] = [
         request.evolve(claim=("key", 1, "vendor")),
         MarkSent("key", 1, "vendor"),
         release("key", 1, ttl=SECOND),
@@ -152,7 +152,7 @@ def test_only_limits_and_circuits_have_a_local_fallback() -> None:
     ]
 
     assert all(map(goes_on, goes))
-    assert not any(map(goes_on, stays))
+    assert not any(map(goes_on, lasting_commands))
 
 
 def test_a_limit_may_refuse_to_go_on() -> None:
@@ -214,20 +214,20 @@ def test_share_commands_use_the_same_share() -> None:
     gates = Gates(limits=[config.rule], limit_keys=["k"], shares=[config.share])
     share = gates.alone()
 
-    limited: list[Command[Any]] = [
+    limited_commands: list[Command[Any]] = [
         GiveBack(gates, (TICKET,)),
         Confirm(gates, (TICKET,), None),
         Pause(gates, 1),
     ]
-    for command in limited:
-        other: Any = alone(command)
-        assert (type(command), share) == (type(other), other.gates)
+    for command in limited_commands:
+        other_value: Any = alone(command)
+        assert (type(command), share) == (type(other_value), other_value.gates)
         assert (share.limit_keys, getattr(command, "tickets", None)) == (
-            other.keys,
-            getattr(other, "tickets", None),
+            other_value.keys,
+            getattr(other_value, "tickets", None),
         )
-    for whole in (*about(PERMIT, (TICKET, TICKET)), Pause(GATES, 1)):
-        assert whole is alone(whole)
+    for whole_command in (*about(PERMIT, (TICKET, TICKET)), Pause(GATES, 1)):
+        assert whole_command is alone(whole_command)
 
 
 @pytest.mark.parametrize("value", ["refuse", 1, 1.0, 0.5, Fraction(1, 3)])
@@ -241,10 +241,10 @@ def test_without_store_setting(value: Any) -> None:
 @pytest.mark.parametrize("value", ["", "go on", 0, -1, 1.5, True, None, math.nan, []])
 def test_invalid_without_store_is_refused(value: Any) -> None:
     """A value that is neither "refuse" nor a share is refused, with a remedy."""
-    with pytest.raises(ConfigurationError, match=r'Give "refuse", or the share') as caught:
+    with pytest.raises(ConfigurationError, match=r'Give "refuse", or the share') as excinfo:
         RateLimitConfig(1, without_store=value)
 
-    assert "without_store" == caught.value.path
+    assert "without_store" == excinfo.value.path
 
 
 def test_claims_have_no_substitute() -> None:
@@ -262,11 +262,16 @@ def test_claims_have_no_substitute() -> None:
 def test_a_command_is_moved_to_other_keys() -> None:
     """Moving a command changes its keys only, in a copy."""
     request = Admission(GATES, within=3, lease=4)
-    other: Any = moved(request, {"one": substitute("one")})
+    other_value: Any = moved(request, {"one": substitute("one")})
 
-    assert ("circuit", substitute("one"), "two") == other.keys
+    assert ("circuit", substitute("one"), "two") == other_value.keys
     assert ("circuit", "one", "two") == request.keys
-    assert (GATES, 3, 4, type(request)) == (other.gates, other.within, other.lease, type(other))
+    assert (GATES, 3, 4, type(request)) == (
+        other_value.gates,
+        other_value.within,
+        other_value.lease,
+        type(other_value),
+    )
 
 
 def test_patience_with_a_fallback() -> None:

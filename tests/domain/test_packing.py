@@ -112,9 +112,9 @@ def test_a_response_comes_back_whole() -> None:
     """Repeated header fields, their order and their case survive."""
     headers = [("set-cookie", "a=1"), ("Set-Cookie", "b=2")]
     answer = Response(201, headers, b"\x00\xff", reason="Created", url="https://v/1", elapsed=0.25)
-    (back,) = unpack_values(pack_values((answer,)))
-    assert back == answer
-    assert back.headers.pairs == answer.headers.pairs
+    (returned_value,) = unpack_values(pack_values((answer,)))
+    assert returned_value == answer
+    assert returned_value.headers.pairs == answer.headers.pairs
 
 
 def test_a_named_tuple_is_a_tuple() -> None:
@@ -135,10 +135,10 @@ def test_other_types_are_refused(value: object) -> None:
 
 def test_too_long_values_are_refused() -> None:
     """A size beyond any MessagePack header is refused."""
-    with pytest.raises(InvalidData, match="A value is too long to be stored") as caught:
+    with pytest.raises(InvalidData, match="A value is too long to be stored") as excinfo:
         _sized(_BINARY, 1 << 32)
-    assert "value" == caught.value.field
-    assert "Store a shorter value." == caught.value.remedy
+    assert "value" == excinfo.value.field
+    assert "Store a shorter value." == excinfo.value.remedy
     assert "c6ffffffff" == _sized(_BINARY, (1 << 32) - 1).hex()
 
 
@@ -162,10 +162,10 @@ def test_any_bytes_are_values_or_a_value_error(packed: bytes) -> None:
 @given(st.lists(VALUES, min_size=1).map(tuple), st.data())
 def test_truncated_bytes_give_no_wrong_value(values: tuple[Any, ...], data: st.DataObject) -> None:
     """Truncated bytes raise ValueError or give the first values unchanged."""
-    packed = pack_values(values)
-    cut = packed[: data.draw(st.integers(0, len(packed) - 1))]
+    packed_bytes = pack_values(values)
+    cut_bytes = packed_bytes[: data.draw(st.integers(0, len(packed_bytes) - 1))]
     try:
-        results = unpack_values(cut)
+        results = unpack_values(cut_bytes)
     except ValueError:
         return
     assert same(results, values[: len(results)])

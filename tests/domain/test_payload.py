@@ -164,13 +164,13 @@ def deep() -> list[Any]:
 )
 def test_incomparable_payloads_are_refused(payload: Any) -> None:
     """A payload without a fingerprint is refused with a remedy, and not shown."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         payload_fingerprint(payload)
 
-    assert "payload" == caught.value.field
-    assert type(payload).__name__ in caught.value.message
-    assert "JSON" in caught.value.remedy
-    assert "hunter2" not in str(caught.value)
+    assert "payload" == excinfo.value.field
+    assert type(payload).__name__ in excinfo.value.message
+    assert "JSON" in excinfo.value.remedy
+    assert "hunter2" not in str(excinfo.value)
 
 
 JSON = st.recursive(
@@ -213,10 +213,10 @@ def test_error_names_the_incomparable_type(payload: Any, what: str) -> None:
 @pytest.mark.parametrize("payload", [Loud(), deep()], ids=["loud", "deep"])
 def test_other_errors_are_not_quoted(payload: Any) -> None:
     """Other errors are not quoted, since they may show a value."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         payload_fingerprint(payload)
 
-    assert caught.value.message.endswith("cannot be compared with a later one.")
+    assert excinfo.value.message.endswith("cannot be compared with a later one.")
 
 
 def test_fingerprints_are_stable() -> None:
@@ -233,10 +233,10 @@ def test_fingerprint_of_our_values_does_not_depend_on_their_module(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A class of moorage may move to another module; other classes are identified by module."""
-    ours, theirs = Money("1.00", "EUR"), Item("a")
-    before = [payload_fingerprint(value) for value in (ours, theirs)]
+    own_amount, foreign_item = Money("1.00", "EUR"), Item("a")
+    previous_chunks = [payload_fingerprint(value) for value in (own_amount, foreign_item)]
     monkeypatch.setattr(Money, "__module__", "moorage.elsewhere")
     monkeypatch.setattr(Item, "__module__", "elsewhere")
 
-    assert before[0] == payload_fingerprint(ours)
-    assert before[1] != payload_fingerprint(theirs)
+    assert previous_chunks[0] == payload_fingerprint(own_amount)
+    assert previous_chunks[1] != payload_fingerprint(foreign_item)

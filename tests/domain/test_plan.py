@@ -84,11 +84,11 @@ def test_configured_gates_are_asked_together(options: dict[str, Any], keys: int)
 )
 def test_an_endpoints_setting_comes_first(setting: str, value: Any) -> None:
     """An endpoint's setting overrides its service's, and None turns it off."""
-    custom = Endpoint("own", **{setting: value})
-    nothing: dict[str, Any] = {setting: None}
-    off = Endpoint("off", **nothing)
+    custom_endpoint = Endpoint("own", **{setting: value})
+    empty_fields: dict[str, Any] = {setting: None}
+    off = Endpoint("off", **empty_fields)
 
-    assert value == getattr(planned(custom), setting)
+    assert value == getattr(planned(custom_endpoint), setting)
     assert value == getattr(planned(Endpoint("x"), **{setting: value}), setting)
     assert (ONCE if setting == "retry" else None) == getattr(
         planned(off, **{setting: value}), setting
@@ -130,10 +130,10 @@ def test_step_timeouts_hold_beside_the_attempt_timeout() -> None:
 @pytest.mark.parametrize("kind", [Service, Endpoint])
 def test_total_timeout_is_refused_in_steps(kind: type) -> None:
     """The timeout of a whole attempt cannot be set among those of its steps."""
-    with pytest.raises(ConfigurationError, match="whole attempt") as caught:
+    with pytest.raises(ConfigurationError, match="whole attempt") as excinfo:
         kind("x", timeouts=Timeouts(total=1))
 
-    assert "timeouts.total" == caught.value.path
+    assert "timeouts.total" == excinfo.value.path
 
 
 def test_transforms_are_nested() -> None:
@@ -181,10 +181,15 @@ def test_a_circuit_is_the_services_or_the_endpoints() -> None:
 
 def test_state_key_depends_on_the_shape() -> None:
     """A setting that changes the shape of a state changes its key; others do not."""
-    one, other = CircuitBreakerConfig(window=60), CircuitBreakerConfig(window=30)
-    assert planned(circuit=one).gates.circuit_key != planned(circuit=other).gates.circuit_key
-    more = CircuitBreakerConfig(window=60, failures=9)
-    assert planned(circuit=one).gates.circuit_key == planned(circuit=more).gates.circuit_key
+    config, other_config = CircuitBreakerConfig(window=60), CircuitBreakerConfig(window=30)
+    assert (
+        planned(circuit=config).gates.circuit_key != planned(circuit=other_config).gates.circuit_key
+    )
+    further_config = CircuitBreakerConfig(window=60, failures=9)
+    assert (
+        planned(circuit=config).gates.circuit_key
+        == planned(circuit=further_config).gates.circuit_key
+    )
 
     keys = {planned(limits=RateLimitConfig(rate)).gates.limit_keys for rate in (1, 2)}
     assert 2 == len(keys)
@@ -194,8 +199,8 @@ def test_slow_threshold_is_the_circuits() -> None:
     """The circuit's settings decide when an answer is slow."""
     assert planned().slow is None
     assert planned(circuit=CircuitBreakerConfig()).slow is None
-    slow = planned(circuit=CircuitBreakerConfig(slow_call=1.5))
-    assert (1_500_000_000, False) == (slow.slow, slow.easy)
+    slow_plan = planned(circuit=CircuitBreakerConfig(slow_call=1.5))
+    assert (1_500_000_000, False) == (slow_plan.slow, slow_plan.easy)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +240,7 @@ def test_keys_are_unique() -> None:
                 }
             )
 
-    assert {7} == {len(custom) for custom in names}
+    assert {7} == {len(custom_texts) for custom_texts in names}
     assert all(first.isdisjoint(second) for first, second in combinations(names, 2))
 
 
@@ -301,8 +306,8 @@ def test_state_keys_are_stable() -> None:
         retry_budget=RetryBudget(),
     )
     plan = Plan(service, "acme", None)
-    custom = Endpoint("rates", limits=RateLimitConfig(10), circuit=CircuitBreakerConfig())
-    gates = Plan(service, "acme", custom).gates
+    custom_endpoint = Endpoint("rates", limits=RateLimitConfig(10), circuit=CircuitBreakerConfig())
+    gates = Plan(service, "acme", custom_endpoint).gates
 
     assert [
         "{@acme:vat}:bulkhead",
@@ -345,22 +350,26 @@ def test_target_is_the_services_name() -> None:
 
 def test_cache_wait_of_an_endpoint() -> None:
     """An endpoint's cache policy overrides its service's."""
-    custom, other = (
+    custom_endpoint, other_endpoint = (
         Endpoint(name, cache=CachePolicy(max_wait=wait)) for name, wait in WAITS.items()
     )
-    service = attrs.evolve(BARE, cache=CachePolicy(max_wait=3), endpoints=(other, custom))
+    service = attrs.evolve(
+        BARE, cache=CachePolicy(max_wait=3), endpoints=(other_endpoint, custom_endpoint)
+    )
 
     assert [1.0, 2.0, 3.0] == [
-        Plan(service, None, item).cache_wait for item in (custom, other, None)
+        Plan(service, None, item).cache_wait for item in (custom_endpoint, other_endpoint, None)
     ]
     assert 0.0 == Plan(BARE, None, None).cache_wait
 
 
 def test_region_plans_share_tenant_and_endpoint() -> None:
     """The plans of regions differ in the region only."""
-    slow = Endpoint("slow", timeout=7.0)
+    slow_endpoint = Endpoint("slow", timeout=7.0)
     regions = [Region(name, f"https://{name}.example") for name in ("eu", "us")]
-    plan = Plan(attrs.evolve(BARE, regions=regions, endpoints=(slow,)), "acme", slow)
+    plan = Plan(
+        attrs.evolve(BARE, regions=regions, endpoints=(slow_endpoint,)), "acme", slow_endpoint
+    )
 
     reports = {
         (region.tenant, region.operation, region.span) for region in (plan, *plan.regions.values())

@@ -25,11 +25,13 @@ class Mode(StrEnum):
 @given(st.lists(st.tuples(texts, texts)))
 def test_query_round_trip(pairs: list[tuple[str, str]]) -> None:
     """Encoded pairs decode to the same pairs in order, and are ASCII."""
-    encoded = encode_pairs(as_pairs(pairs, "query"))
-    assert pairs == parse_qsl(encoded, keep_blank_values=True, strict_parsing=bool(encoded))
-    assert encoded.isascii()
-    assert encoded.isprintable()
-    assert " " not in encoded
+    encoded_text = encode_pairs(as_pairs(pairs, "query"))
+    assert pairs == parse_qsl(
+        encoded_text, keep_blank_values=True, strict_parsing=bool(encoded_text)
+    )
+    assert encoded_text.isascii()
+    assert encoded_text.isprintable()
+    assert " " not in encoded_text
 
 
 @pytest.mark.parametrize(
@@ -66,9 +68,9 @@ def test_values_become_text(given_: Any, expected: Any) -> None:
 )
 def test_ambiguous_values_are_refused(given_: Any, field: str) -> None:
     """Floats, nested values and other shapes raise an error that names the parameter."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         as_pairs(given_, "query")
-    assert field == caught.value.field
+    assert field == excinfo.value.field
 
 
 def test_error_names_the_values_type() -> None:

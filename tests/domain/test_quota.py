@@ -52,10 +52,10 @@ class Naive:
     def after(self, time: int) -> int:
         """The beginning of the next period."""
         first = self.period(time)
-        after = first + timedelta(days=1)
-        while self.rule.monthly and after.day != 1:
-            after += timedelta(days=1)
-        return (after - EPOCH.date()) // timedelta(microseconds=1)
+        later_date = first + timedelta(days=1)
+        while self.rule.monthly and later_date.day != 1:
+            later_date += timedelta(days=1)
+        return (later_date - EPOCH.date()) // timedelta(microseconds=1)
 
     def earliest(self, now: int, cost: int) -> int:
         """When `cost` can be granted."""
@@ -99,7 +99,7 @@ def test_a_quota_equals_the_naive_model(rule: CalendarQuota, start: int, walk: l
     world, naive = World(start), Naive(rule)
     gates = Gates(limits=[rule], limit_keys=["k"])
     queue: list[tuple[int, int, tuple[Ticket, ...]]] = []
-    granted: dict[date, int] = {}
+    granted_counts: dict[date, int] = {}
     for name, number, within in walk:
         if name == "admit":
             cost = min(number, rule.burst)
@@ -112,18 +112,18 @@ def test_a_quota_equals_the_naive_model(rule: CalendarQuota, start: int, walk: l
                 naive.grant(time, cost)
                 queue.append((time, cost, tickets))
                 period = naive.period(time)
-                granted[period] = granted.get(period, 0) + cost
+                granted_counts[period] = granted_counts.get(period, 0) + cost
         elif name == "refund" and queue:
             time, cost, tickets = queue.pop(number % len(queue))
             naive.refund(world.now, time, cost)
             world.execute(GiveBack(gates, tickets))
-            granted[naive.period(time)] -= cost
+            granted_counts[naive.period(time)] -= cost
         elif name == "pause":
             naive.pause(world.now, number)
             world.execute(Pause(gates, number))
         elif name == "advance":
             world.now += number
-    assert all(used <= rule.burst for used in granted.values())
+    assert all(used <= rule.burst for used in granted_counts.values())
     for time, _, tickets in queue:
         confirm = Confirm(gates, tickets, None)
         assert max(0, time - world.now, naive.frozen - world.now) == world.execute(confirm)[1]
@@ -225,13 +225,13 @@ def test_pause_that_is_ended_by_hand_gives_nothing_back() -> None:
     """After a pause the quota continues with the usage from before it."""
     rule = CalendarQuota(3, monthly=False)
     state, _ = rule.grant(rule.present(None, NOON), 2, NOON, refundable=True)
-    paused = rule.drain(rule.present(state, NOON), 5 * HOUR)
-    ended = rule.resume(paused)
+    paused_values = rule.drain(rule.present(state, NOON), 5 * HOUR)
+    ended_values = rule.resume(paused_values)
 
-    assert (5 * HOUR, 0) == (rule.paused(paused), rule.paused(ended))
-    assert NOON == rule.earliest(ended, 1, NOON)
-    assert NOON < rule.earliest(ended, 2, NOON)
-    assert ended == rule.resume(ended)
+    assert (5 * HOUR, 0) == (rule.paused(paused_values), rule.paused(ended_values))
+    assert NOON == rule.earliest(ended_values, 1, NOON)
+    assert NOON < rule.earliest(ended_values, 2, NOON)
+    assert ended_values == rule.resume(ended_values)
 
 
 def test_a_pause_over_the_end_of_a_period_lets_its_queue_go_first() -> None:
@@ -257,20 +257,24 @@ def test_fast_path_serves_the_current_period() -> None:
     times = [NOON - 1, NOON, NOON + DAY // 2 - 1, NOON + DAY // 2]
     assert [False, True, True, False] == [rule.fast_grant(state, at, 2) is not None for at in times]
     assert rule.fast_grant(state, NOON, 3) is None
-    paused = rule.drain(state, SECOND)
+    paused_values = rule.drain(state, SECOND)
     times = [NOON, NOON + SECOND - 1, NOON + SECOND, NOON + DAY // 2]
     assert [False, False, True, False] == [
-        rule.fast_grant(paused, at, 2) is not None for at in times
+        rule.fast_grant(paused_values, at, 2) is not None for at in times
     ]
-    queued, _ = rule.grant(rule.present(state, NOON), 3, NOON + DAY // 2, refundable=True)
+    queued_values, _ = rule.grant(rule.present(state, NOON), 3, NOON + DAY // 2, refundable=True)
     times = [NOON + DAY // 2 - 1, NOON + 3 * DAY // 2 - 1, NOON + 3 * DAY // 2]
-    assert [None, None, None] == [rule.fast_grant(queued, at, 1) for at in times]
-    alone = rule.refund(queued, (0, NOON + DAY // 2, 3, 0))
-    assert [True, False, False] == [rule.fast_grant(alone, at, 1) is not None for at in times]
-    queued = rule.present(queued, NOON + DAY // 2)
-    assert [None, None, None] == [rule.fast_grant(queued, at, 1) for at in times]
-    queued = rule.refund(queued, (0, NOON + DAY // 2, 1, 0))
-    assert [False, True, False] == [rule.fast_grant(queued, at, 1) is not None for at in times]
+    assert [None, None, None] == [rule.fast_grant(queued_values, at, 1) for at in times]
+    single_values = rule.refund(queued_values, (0, NOON + DAY // 2, 3, 0))
+    assert [True, False, False] == [
+        rule.fast_grant(single_values, at, 1) is not None for at in times
+    ]
+    queued_values = rule.present(queued_values, NOON + DAY // 2)
+    assert [None, None, None] == [rule.fast_grant(queued_values, at, 1) for at in times]
+    queued_values = rule.refund(queued_values, (0, NOON + DAY // 2, 1, 0))
+    assert [False, True, False] == [
+        rule.fast_grant(queued_values, at, 1) is not None for at in times
+    ]
 
 
 def test_months_differ() -> None:
@@ -288,41 +292,44 @@ def test_months_differ() -> None:
 def test_a_ticket_from_after_a_step_back_waits_its_own_time() -> None:
     """A caller that queues after a clock step waits by the clock as it is now."""
     rule = CalendarQuota(1, monthly=False)
-    used, _ = rule.grant(rule.present(None, NOON), 1, NOON, refundable=False)
+    used_values, _ = rule.grant(rule.present(None, NOON), 1, NOON, refundable=False)
     now = NOON - 3 * DAY
-    stepped = rule.present(used, now)
-    at = rule.earliest(stepped, 1, now)
-    queued, ticket = rule.grant(stepped, 1, at, refundable=True)
+    stepped_values = rule.present(used_values, now)
+    at = rule.earliest(stepped_values, 1, now)
+    queued_values, ticket = rule.grant(stepped_values, 1, at, refundable=True)
 
-    assert DAY // 2 == at - now == rule.confirm(queued, ticket)
-    assert 0 == rule.confirm(rule.present(queued, at + HOUR), ticket)
+    assert DAY // 2 == at - now == rule.confirm(queued_values, ticket)
+    assert 0 == rule.confirm(rule.present(queued_values, at + HOUR), ticket)
 
 
 def test_a_state_from_grant_to_grant() -> None:
     """The exact states after grants, pauses and clock steps."""
     rule, midnight = CalendarQuota(3, monthly=False), NOON + 12 * HOUR
-    fresh = rule.present(None, NOON)
-    assert (NOON, 0, NOON, 0, 0, 0, ()) == fresh
-    used, _ = rule.grant(fresh, 1, NOON, refundable=False)
-    assert (NOON, 12 * HOUR, NOON, 1, 0, 0, ()) == used
-    assert (NOON + HOUR, 11 * HOUR, NOON, 1, 0, 0, ()) == rule.present(used, NOON + HOUR)
-    assert (NOON + DAY, 0, NOON + DAY, 0, 0, 0, ()) == rule.present(used, NOON + DAY)
-    paused = rule.drain(used, HOUR)
-    assert (NOON, 12 * HOUR, NOON, 1, NOON + HOUR, 0, ()) == paused
+    fresh_values = rule.present(None, NOON)
+    assert (NOON, 0, NOON, 0, 0, 0, ()) == fresh_values
+    used_values, _ = rule.grant(fresh_values, 1, NOON, refundable=False)
+    assert (NOON, 12 * HOUR, NOON, 1, 0, 0, ()) == used_values
+    assert (NOON + HOUR, 11 * HOUR, NOON, 1, 0, 0, ()) == rule.present(used_values, NOON + HOUR)
+    assert (NOON + DAY, 0, NOON + DAY, 0, 0, 0, ()) == rule.present(used_values, NOON + DAY)
+    paused_values = rule.drain(used_values, HOUR)
+    assert (NOON, 12 * HOUR, NOON, 1, NOON + HOUR, 0, ()) == paused_values
     assert (NOON - HOUR, 13 * HOUR, NOON - HOUR, 1, NOON, -HOUR, ()) == rule.present(
-        paused, NOON - HOUR
+        paused_values, NOON - HOUR
     )
-    assert (NOON, midnight) == (rule.earliest(used, 2, NOON), rule.earliest(used, 3, NOON))
-    assert NOON + HOUR == rule.earliest(paused, 2, NOON)
-    assert NOON + 5 == rule.earliest(used, 2, NOON + 5)
-    queued, _ = rule.grant(used, 3, midnight, refundable=True)
-    assert (NOON, 36 * HOUR, NOON, 1, 0, 0, ((midnight, 3),)) == queued
-    assert (midnight, 24 * HOUR, midnight, 3, 0, 0, ()) == rule.present(queued, midnight)
+    assert (NOON, midnight) == (
+        rule.earliest(used_values, 2, NOON),
+        rule.earliest(used_values, 3, NOON),
+    )
+    assert NOON + HOUR == rule.earliest(paused_values, 2, NOON)
+    assert NOON + 5 == rule.earliest(used_values, 2, NOON + 5)
+    queued_values, _ = rule.grant(used_values, 3, midnight, refundable=True)
+    assert (NOON, 36 * HOUR, NOON, 1, 0, 0, ((midnight, 3),)) == queued_values
+    assert (midnight, 24 * HOUR, midnight, 3, 0, 0, ()) == rule.present(queued_values, midnight)
     assert (NOON, midnight + DAY) == (
-        rule.earliest(queued, 2, NOON),
-        rule.earliest(queued, 3, NOON),
+        rule.earliest(queued_values, 2, NOON),
+        rule.earliest(queued_values, 3, NOON),
     )
-    assert used == rule.refund(queued, (0, midnight, 3, 0))
+    assert used_values == rule.refund(queued_values, (0, midnight, 3, 0))
 
 
 def test_abandoned_queue_leaves_the_rest_of_each_day() -> None:
@@ -338,9 +345,9 @@ def test_abandoned_queue_leaves_the_rest_of_each_day() -> None:
         return wait, tickets
 
     ask(4)
-    waits = [ask(cost) for cost in (3, 4, 5, 5)]
-    assert [DAY // 2 + days * DAY for days in (0, 1, 2, 3)] == [wait for wait, _ in waits]
-    for _, tickets in waits[:3]:
+    waiting_pairs = [ask(cost) for cost in (3, 4, 5, 5)]
+    assert [DAY // 2 + days * DAY for days in (0, 1, 2, 3)] == [wait for wait, _ in waiting_pairs]
+    for _, tickets in waiting_pairs[:3]:
         world.execute(GiveBack(gates, tickets))
     assert [0, DAY // 2, 3 * DAY // 2] == [ask(cost)[0] for cost in (1, 5, 5)]
 
@@ -359,9 +366,12 @@ def test_a_queue_of_months_keeps_a_hundred_days() -> None:
     assert far + DAY == rule.earliest(state, 1, NOON)
     state, ticket = rule.grant(state, 1, far + DAY, refundable=True)
     assert (LATER, far + 2 * DAY) == (len(state[6]), rule.earliest(state, 1, NOON))
-    between = rule.present(state, midnight + 150 * DAY)
-    assert (1, far + 2 * DAY) == (between[3], rule.earliest(between, 1, between[0]))
-    assert far + DAY == rule.earliest(rule.refund(between, ticket), 1, between[0])
+    between_values = rule.present(state, midnight + 150 * DAY)
+    assert (1, far + 2 * DAY) == (
+        between_values[3],
+        rule.earliest(between_values, 1, between_values[0]),
+    )
+    assert far + DAY == rule.earliest(rule.refund(between_values, ticket), 1, between_values[0])
 
 
 def test_a_month_begins_with_its_first_day() -> None:

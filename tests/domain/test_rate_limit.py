@@ -189,19 +189,19 @@ def test_a_calendar_quota_is_whole() -> None:
 
 def refused(path: str, *arguments: Any, **fields: Any) -> None:
     """Such a limit is refused, and the error names the field."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         RateLimitConfig(*arguments, **fields)
-    assert path == caught.value.path
-    assert helpful(caught.value)
+    assert path == excinfo.value.path
+    assert helpful(excinfo.value)
 
 
 def test_equal_configurations_hash_alike() -> None:
     """Equal configurations are equal and have the same hash, although each has its own rule."""
-    one, other = RateLimitConfig.per_second(5), RateLimitConfig.per_second(5)
-    assert one == other
-    assert 1 == len({one, other})
+    config, other_config = RateLimitConfig.per_second(5), RateLimitConfig.per_second(5)
+    assert config == other_config
+    assert 1 == len({config, other_config})
     assert "RateLimitConfig(rate=5, per=1.0, burst=5, calendar=None, without_store=1.0)" == repr(
-        one
+        config
     )
 
 
@@ -226,10 +226,10 @@ def test_shapes_tell_rules_apart() -> None:
 def test_invalid_costs_are_refused(cost: Any) -> None:
     """A cost must be a count, and no more than the burst."""
     config = RateLimitConfig.per_second(1, burst=5)
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         config.check_cost(cost)
-    assert "cost" == caught.value.field
-    assert helpful(caught.value)
+    assert "cost" == excinfo.value.field
+    assert helpful(excinfo.value)
 
 
 def test_a_cost_up_to_the_burst_is_fine() -> None:
@@ -264,9 +264,9 @@ def test_several_limits_wait_for_the_last_of_them(
         rule, state, now = config.rule, None, NOON
         for span, tokens in takes:
             now += span
-            present = rule.present(state, now)
-            at = rule.earliest(present, tokens, present[0])
-            state, _ = rule.grant(present, tokens, at, refundable=at > present[0])
+            present_value = rule.present(state, now)
+            at = rule.earliest(present_value, tokens, present_value[0])
+            state, _ = rule.grant(present_value, tokens, at, refundable=at > present_value[0])
         rules.append(rule)
         presents.append(rule.present(state, now))
     costs = [cost] * len(rules)
@@ -274,8 +274,9 @@ def test_several_limits_wait_for_the_last_of_them(
 
     def suits(wait: int) -> bool:
         return all(
-            rule.earliest(present, cost, present[0] + wait) == present[0] + wait
-            for rule, present in zip(rules, presents, strict=True)
+            rule.earliest(present_values, cost, present_values[0] + wait)
+            == present_values[0] + wait
+            for rule, present_values in zip(rules, presents, strict=True)
         )
 
     assert suits(wait)

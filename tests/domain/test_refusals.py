@@ -34,43 +34,43 @@ def declined() -> CardLost:
 def test_a_refusal_comes_back_with_its_class_words_fields_and_notes() -> None:
     """Nothing that a caller can see is lost."""
     error = declined()
-    back = unpack_refusal(pack_refusal(error))
-    assert type(back) is CardLost
-    assert (str(back), back.args) == (str(error), error.args)
-    stored = {name: value for name, value in vars(error).items() if name != "response"}
-    assert vars(back) == stored
+    returned_error = unpack_refusal(pack_refusal(error))
+    assert type(returned_error) is CardLost
+    assert (str(returned_error), returned_error.args) == (str(error), error.args)
+    stored_fields = {name: value for name, value in vars(error).items() if name != "response"}
+    assert vars(returned_error) == stored_fields
 
 
 def test_the_vendors_whole_answer_is_not_kept() -> None:
     """An answer may echo a secret."""
-    packed = pack_refusal(declined())
-    back = unpack_refusal(packed)
-    assert isinstance(back, CardLost)
-    assert back.response is None
-    assert b"secret" not in packed
+    packed_bytes = pack_refusal(declined())
+    returned_error = unpack_refusal(packed_bytes)
+    assert isinstance(returned_error, CardLost)
+    assert returned_error.response is None
+    assert b"secret" not in packed_bytes
 
 
 def test_each_unpacked_error_is_new() -> None:
     """A note added to one unpacked error does not appear in another."""
-    packed = pack_refusal(declined())
-    unpack_refusal(packed).add_note("mine")
-    assert unpack_refusal(packed).__notes__ == ["keep this"]
+    packed_bytes = pack_refusal(declined())
+    unpack_refusal(packed_bytes).add_note("mine")
+    assert unpack_refusal(packed_bytes).__notes__ == ["keep this"]
 
 
 def test_a_class_that_this_process_does_not_know_is_the_nearest_it_knows() -> None:
     """A host's own class may be gone since."""
     names, args, fields = unpack_values(pack_refusal(declined()))
-    renamed = ("shop.CardEaten", *names[1:])
-    assert type(unpack_refusal(pack_values((renamed, args, fields)))) is PaymentDeclined
+    renamed_values = ("shop.CardEaten", *names[1:])
+    assert type(unpack_refusal(pack_values((renamed_values, args, fields)))) is PaymentDeclined
 
 
 def test_a_field_that_is_no_plain_value_is_left_out() -> None:
     """One field less is better than no answer."""
     error = VendorRejected("no.", status=400)
     error.socket = object()  # type: ignore[attr-defined]
-    back = unpack_refusal(pack_refusal(error))
-    assert not hasattr(back, "socket")
-    assert back.message == "no."
+    returned_error = unpack_refusal(pack_refusal(error))
+    assert not hasattr(returned_error, "socket")
+    assert returned_error.message == "no."
 
 
 def test_arguments_that_are_no_plain_values_are_replaced_by_the_message() -> None:

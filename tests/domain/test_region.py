@@ -72,16 +72,20 @@ def test_possibly_processed_request_stays_in_its_region(
     movable: bool,
 ) -> None:
     """A request that may have been processed, and must not be repeated, tries no other region."""
-    others = elsewhere(regions, here, tried=tried, acted=acted, movable=movable, draw=draw)
+    other_regions = elsewhere(regions, here, tried=tried, acted=acted, movable=movable, draw=draw)
 
     if acted and not movable:
-        assert () == others
+        assert () == other_regions
         return
-    assert here not in {region.name for region in others}
-    missed = {region.name for region in regions} - {region.name for region in others} - {here}
-    assert not missed or (missed <= tried and not {region.name for region in others} & tried)
+    assert here not in {region.name for region in other_regions}
+    missed_texts = (
+        {region.name for region in regions} - {region.name for region in other_regions} - {here}
+    )
+    assert not missed_texts or (
+        missed_texts <= tried and not {region.name for region in other_regions} & tried
+    )
     if {region.name for region in regions} - {here}:
-        assert others
+        assert other_regions
 
 
 def test_those_tried_come_again_when_all_were() -> None:
@@ -156,7 +160,7 @@ def test_the_second_place_is_as_even_whatever_the_first_weighs(heavy: int) -> No
 def test_a_path_may_go_anywhere_and_a_url_only_where_it_points() -> None:
     """An absolute URL belongs to the regions of its origin, and of these to those it is below."""
     inner = Region("inner", "https://eu.example/api/v2")
-    marked = Region("marked", "https://eu.example/api/X/")
+    marked_region = Region("marked", "https://eu.example/api/X/")
 
     assert (EU, US) == belonging((EU, US), "/items")
     assert [US] == belonging((EU, US), "HTTPS://us.example:443/api/items")
@@ -165,8 +169,8 @@ def test_a_path_may_go_anywhere_and_a_url_only_where_it_points() -> None:
     assert [EU, inner] == belonging((EU, US, inner), "https://eu.example/api/v2/items")
     assert [EU, inner] == belonging((EU, US, inner), "https://eu.example/api/v2")
     assert [EU] == belonging((EU, US, inner), "https://eu.example/api/v22/items")
-    assert [EU, marked] == belonging((EU, marked), "https://eu.example/api/X/items")
-    assert [EU] == belonging((EU, marked), "https://eu.example/api/items")
+    assert [EU, marked_region] == belonging((EU, marked_region), "https://eu.example/api/X/items")
+    assert [EU] == belonging((EU, marked_region), "https://eu.example/api/items")
     with pytest.raises(InvalidData, match="belongs to none of the service"):
         belonging((EU, US), "http://eu.example/api/items")
 
@@ -186,12 +190,12 @@ def test_a_path_may_go_anywhere_and_a_url_only_where_it_points() -> None:
 )
 def test_invalid_regions_are_refused(changes: dict[str, Any], path: str) -> None:
     """Invalid settings of a region are refused, and not shown."""
-    with pytest.raises((ConfigurationError, InvalidData)) as caught:
+    with pytest.raises((ConfigurationError, InvalidData)) as excinfo:
         attrs.evolve(EU, **changes)
 
-    assert path in (getattr(caught.value, "path", None), getattr(caught.value, "field", None))
-    assert ("The value is a str, not Credentials." in str(caught.value)) is (path == "credentials")
-    assert "hunter2" not in str(caught.value)
+    assert path in (getattr(excinfo.value, "path", None), getattr(excinfo.value, "field", None))
+    assert ("The value is a str, not Credentials." in str(excinfo.value)) is (path == "credentials")
+    assert "hunter2" not in str(excinfo.value)
 
 
 def test_a_region_may_have_credentials_of_its_own() -> None:
@@ -205,12 +209,12 @@ def test_a_region_may_have_credentials_of_its_own() -> None:
 def test_a_service_is_in_one_place_or_in_several() -> None:
     """Regions have names, and replace the base URL."""
     assert (EU,) == Service("shop", regions=EU).regions
-    with pytest.raises(ConfigurationError, match="both a base_url and regions") as caught:
+    with pytest.raises(ConfigurationError, match="both a base_url and regions") as excinfo:
         Service("shop", "https://shop.example", regions=(EU,))
-    assert "regions" == caught.value.path
-    with pytest.raises(ConfigurationError, match="Two regions are named 'eu'") as caught:
+    assert "regions" == excinfo.value.path
+    with pytest.raises(ConfigurationError, match="Two regions are named 'eu'") as excinfo:
         Service("shop", regions=(EU, attrs.evolve(US, name="eu")))
-    assert "regions" == caught.value.path
+    assert "regions" == excinfo.value.path
     with pytest.raises(ConfigurationError, match="not a Region"):
         Service("shop", regions=("https://eu.example",))
     with pytest.raises(ConfigurationError):

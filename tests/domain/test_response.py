@@ -35,10 +35,10 @@ def test_json_is_read(encoding: str) -> None:
 )
 def test_invalid_json_raises_invalid_data(body: bytes) -> None:
     """A body that is no JSON raises InvalidData, which does not contain the body."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         Response(502, body=body).json()
-    assert "body" == caught.value.field
-    assert "hidden" not in str(caught.value)
+    assert "body" == excinfo.value.field
+    assert "hidden" not in str(excinfo.value)
 
 
 def test_the_repr_shows_no_content() -> None:
@@ -50,11 +50,11 @@ def test_the_repr_shows_no_content() -> None:
 def test_a_changed_copy() -> None:
     """`evolve` changes what it names and nothing else."""
     response = Response(200, {"A": "1"}, b"x", reason="OK", url="https://h/x", elapsed=0.5)
-    replayed = response.evolve(replayed=True)
-    assert replayed.replayed
-    assert response == replayed.evolve(replayed=False)
-    assert "1" == replayed.header("a")
-    assert replayed.header("b") is None
+    replayed_response = response.evolve(replayed=True)
+    assert replayed_response.replayed
+    assert response == replayed_response.evolve(replayed=False)
+    assert "1" == replayed_response.header("a")
+    assert replayed_response.header("b") is None
     assert Headers() == Response(204).headers
 
 
@@ -70,16 +70,16 @@ def test_a_changed_copy() -> None:
 )
 def test_nonsense_is_refused(fields: dict[str, Any], field: str) -> None:
     """A status has three digits, and a body is bytes."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         Response(**fields)
-    assert field == caught.value.field
+    assert field == excinfo.value.field
 
 
 def test_body_must_be_bytes() -> None:
     """A body of another type is refused by its type, and not shown."""
-    with pytest.raises(InvalidData, match="of type str is not bytes") as caught:
+    with pytest.raises(InvalidData, match="of type str is not bytes") as excinfo:
         Response(200, body="hidden")  # type: ignore[arg-type]  # what the test is about
-    assert "hidden" not in str(caught.value)
+    assert "hidden" not in str(excinfo.value)
 
 
 class Answer(Response):

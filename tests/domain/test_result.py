@@ -26,9 +26,9 @@ def test_an_error() -> None:
     result: Result[int] = Result(error=error)
 
     assert (False, None) == (result.ok, result.value)
-    with pytest.raises(OSError, match="gone") as caught:
+    with pytest.raises(OSError, match="gone") as excinfo:
         result.unwrap()
-    assert error is caught.value
+    assert error is excinfo.value
 
 
 def test_results_are_values() -> None:

@@ -137,11 +137,11 @@ def test_growth_may_be_a_million() -> None:
 )
 def test_invalid_policies_are_refused(field: str, value: Any) -> None:
     """An invalid setting is refused with its field and a remedy."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         RetryPolicy(**{field: value})
 
-    assert field == caught.value.path
-    assert caught.value.remedy.startswith("Give")
+    assert field == excinfo.value.path
+    assert excinfo.value.remedy.startswith("Give")
 
 
 @pytest.mark.parametrize(
@@ -224,11 +224,11 @@ def test_retry_after_is_never_undercut() -> None:
 @pytest.mark.parametrize("reason", ["final", "unsafe", "attempts", "too_long"])
 def test_a_stop_carries_the_whole_pause(reason: Any) -> None:
     """With any reason to stop, the decision contains the vendor's whole pause."""
-    changed: dict[str, dict[str, Any]] = {
+    changed_fields: dict[str, dict[str, Any]] = {
         "unsafe": {"repeatable": False},
         "attempts": {"attempt": 3},
     }
-    changes = changed.get(reason, {})
+    changes = changed_fields.get(reason, {})
     error = InvalidRequest("x") if reason == "final" else VendorFailed("x")
 
     assert Stop(reason, 3600.0) == decision_of(RetryPolicy(), error, retry_after=3600.0, **changes)
@@ -251,9 +251,11 @@ def test_at_once_pauses_only_for_retry_after() -> None:
     error = VendorFailed("x")
 
     assert Again(0.0) == decision_of(RetryPolicy(), error, remaining=0.1, at_once=True)
-    waits: dict[str, Any] = {"at_once": True, "retry_after": 3.0}
-    assert Again(3.0) == decision_of(RetryPolicy(), error, remaining=9.0, **waits)
-    assert Stop("deadline", 3.0) == decision_of(RetryPolicy(), error, remaining=1.0, **waits)
+    waiting_fields: dict[str, Any] = {"at_once": True, "retry_after": 3.0}
+    assert Again(3.0) == decision_of(RetryPolicy(), error, remaining=9.0, **waiting_fields)
+    assert Stop("deadline", 3.0) == decision_of(
+        RetryPolicy(), error, remaining=1.0, **waiting_fields
+    )
 
 
 # --- the delays ---
@@ -398,14 +400,14 @@ def test_error_types_may_be_one_or_many(given_: Any, kinds: Any) -> None:
 @pytest.mark.parametrize("given_", [7, None, OSError(), NoError, KeyboardInterrupt, [OSError, 7]])
 def test_other_values_than_error_types_are_refused(given_: Any) -> None:
     """Anything but exception types is refused by its field."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         error_types(given_, "ignore")
 
-    assert "ignore" == caught.value.path
+    assert "ignore" == excinfo.value.path
 
 
 def test_lists_the_names_that_are_known() -> None:
     """A wrong name is refused with the right ones."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         RetryPolicy(jitter="some")
-    assert "Give one of none, full, equal, quarter." == caught.value.remedy
+    assert "Give one of none, full, equal, quarter." == excinfo.value.remedy

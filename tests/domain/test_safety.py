@@ -50,9 +50,9 @@ def test_every_recipient_is_allowed_without_patterns(recipient: str) -> None:
 @given(st.emails())
 def test_pattern_allows_only_its_matches(address: str) -> None:
     """Of all addresses, a pattern allows only those that it matches."""
-    named = address.casefold().rpartition("@")[2] == "allowed.example"
+    is_named = address.casefold().rpartition("@")[2] == "allowed.example"
 
-    assert named is Safety(recipients=["allowed.example"]).allows(address)
+    assert is_named is Safety(recipients=["allowed.example"]).allows(address)
 
 
 @pytest.mark.parametrize(
@@ -60,10 +60,10 @@ def test_pattern_allows_only_its_matches(address: str) -> None:
 )
 def test_useless_patterns_are_refused(pattern: Any) -> None:
     """A pattern that matches nothing or everything is refused with its position."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         Safety(recipients=["example.com", pattern])
 
-    assert "recipients.1" == caught.value.path
+    assert "recipients.1" == excinfo.value.path
 
 
 @pytest.mark.parametrize("recipient", ["a@ü..example.com", "a@" + "ü" * 64, "\ud800"])
@@ -74,12 +74,12 @@ def test_invalid_domains_match_no_pattern(recipient: str) -> None:
 
 def test_refusal_does_not_show_recipients() -> None:
     """A refusal gives the position of the recipient, not the address."""
-    refused = Safety(recipients="example.com").refusal(["a@example.com", "b@else.example"])
+    refused_error = Safety(recipients="example.com").refusal(["a@example.com", "b@else.example"])
 
-    assert refused is not None
-    assert (1,) == refused.refused
-    assert "else.example" not in str(refused)
-    assert "1 of its recipients must not be written to from here." == refused.message
+    assert refused_error is not None
+    assert (1,) == refused_error.refused
+    assert "else.example" not in str(refused_error)
+    assert "1 of its recipients must not be written to from here." == refused_error.message
 
 
 @pytest.mark.parametrize(

@@ -35,11 +35,11 @@ def test_the_first_key_is_the_newest() -> None:
 def test_a_new_key_comes_first() -> None:
     """A new key gets an unused version, and a key can be removed."""
     ring = KeyRing.parse(f"2:{TEXT},7:{SECOND}")
-    longer = ring.with_new(Secret(RAW[::-1]))
+    longer_ring = ring.with_new(Secret(RAW[::-1]))
 
-    assert [8, 2, 7] == [version for version, _ in longer.keys]
-    assert Secret(RAW[::-1]) == longer.keys[0][1]
-    assert ring == longer.without(8)
+    assert [8, 2, 7] == [version for version, _ in longer_ring.keys]
+    assert Secret(RAW[::-1]) == longer_ring.keys[0][1]
+    assert ring == longer_ring.without(8)
     assert 7 == ring.without(2).seals_with
 
 
@@ -69,16 +69,16 @@ def test_a_new_key_comes_first() -> None:
 )
 def test_a_ring_that_cannot_be_used_is_refused(text: str, problem: str) -> None:
     """The refusal says which key is wrong and how to write it, and shows none."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         KeyRing.parse(text)
 
-    report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    ours = [frame.locals for frame in report.stack if "/moorage/" in frame.filename]
-    assert problem in str(caught.value)
-    assert ours
-    assert TEXT[:8] not in repr((ours, str(caught.value)))
-    assert "\\x01\\x02\\x03" not in repr(ours)
-    assert caught.value.__context__ is None
+    report = traceback.TracebackException.from_exception(excinfo.value, capture_locals=True)
+    own_values = [frame.locals for frame in report.stack if "/moorage/" in frame.filename]
+    assert problem in str(excinfo.value)
+    assert own_values
+    assert TEXT[:8] not in repr((own_values, str(excinfo.value)))
+    assert "\\x01\\x02\\x03" not in repr(own_values)
+    assert excinfo.value.__context__ is None
 
 
 def test_a_ring_is_read_from_a_variable() -> None:
@@ -103,17 +103,17 @@ def test_a_ring_is_read_from_a_variable() -> None:
 def test_a_variable_that_holds_no_ring_is_named(environment: dict[str, str], problem: str) -> None:
     """The refusal names the variable, says how to write it, and shows nothing else."""
     environment = {**environment, "OTHER": "sk_live"}
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         KeyRing.from_environment(environment)
 
-    report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    ours = [frame.locals for frame in report.stack if "/moorage/" in frame.filename]
-    assert caught.value.message.startswith("The environment variable MOORAGE_KEYS")
-    assert "keys" == caught.value.path
-    assert problem in str(caught.value)
-    assert "sk_live" not in repr((ours, str(caught.value)))
-    assert TEXT[:8] not in repr((ours, str(caught.value)))
-    assert caught.value.__context__ is None
+    report = traceback.TracebackException.from_exception(excinfo.value, capture_locals=True)
+    own_values = [frame.locals for frame in report.stack if "/moorage/" in frame.filename]
+    assert excinfo.value.message.startswith("The environment variable MOORAGE_KEYS")
+    assert "keys" == excinfo.value.path
+    assert problem in str(excinfo.value)
+    assert "sk_live" not in repr((own_values, str(excinfo.value)))
+    assert TEXT[:8] not in repr((own_values, str(excinfo.value)))
+    assert excinfo.value.__context__ is None
 
 
 @pytest.mark.parametrize(
@@ -158,9 +158,15 @@ def test_no_two_things_are_written_alike(
 
 def test_names_do_not_run_into_each_other() -> None:
     """Moving text between neighbouring names changes the result, and None is not the empty text."""
-    things = [("a", "bc", ""), ("ab", "c", ""), ("", "abc", ""), (None, "abc", ""), ("", "", "abc")]
+    things_texts = [
+        ("a", "bc", ""),
+        ("ab", "c", ""),
+        ("", "abc", ""),
+        (None, "abc", ""),
+        ("", "", "abc"),
+    ]
 
-    assert len(things) == len({about(*thing) for thing in things})
+    assert len(things_texts) == len({about(*thing_texts) for thing_texts in things_texts})
 
 
 def test_the_header_is_as_it_was() -> None:
@@ -197,9 +203,9 @@ def test_what_is_not_sealed_is_refused(sealed: bytes, problem: str) -> None:
 
 def test_a_missing_key_is_told_from_a_wrong_one() -> None:
     """A missing key version and a key that differs between hosts have their own errors."""
-    missing, wrong = no_key_for(WHOLE, (9, 8)), no_key_for(WHOLE, (8, 7))
+    missing_error, wrong_error = no_key_for(WHOLE, (9, 8)), no_key_for(WHOLE, (8, 7))
 
-    assert isinstance(missing, ConfigurationError)
-    assert "version 7, which is not in the ring (9, 8)" in str(missing)
-    assert isinstance(wrong, ConfigurationError)
-    assert "than the one in the ring" in str(wrong)
+    assert isinstance(missing_error, ConfigurationError)
+    assert "version 7, which is not in the ring (9, 8)" in str(missing_error)
+    assert isinstance(wrong_error, ConfigurationError)
+    assert "than the one in the ring" in str(wrong_error)

@@ -58,9 +58,9 @@ def test_a_traceback_with_locals_does_not_show_it() -> None:
     def use(secret: Secret) -> None:
         raise LookupError
 
-    with pytest.raises(LookupError) as caught:
+    with pytest.raises(LookupError) as excinfo:
         use(Secret(VALUE))
-    report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    report = traceback.TracebackException.from_exception(excinfo.value, capture_locals=True)
     inner = list(report.stack)[-1]
     assert {"secret": "Secret('***')"} == inner.locals
 
@@ -68,22 +68,22 @@ def test_a_traceback_with_locals_does_not_show_it() -> None:
 @pytest.mark.parametrize("value", [VALUE + "\udc80", [VALUE], None])
 def test_what_is_no_secret_is_refused_without_being_shown(value: Any) -> None:
     """A refusal names the field, and no traceback frame holds the value."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         Secret(value)
-    assert "secret" == caught.value.field
-    report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert "secret" == excinfo.value.field
+    report = traceback.TracebackException.from_exception(excinfo.value, capture_locals=True)
     ours = [frame for frame in report.stack if frame.filename.endswith("secret.py")]
     assert ours
     assert VALUE not in repr([(frame.name, frame.locals) for frame in ours[1:]])
-    assert caught.value.__context__ is None
+    assert excinfo.value.__context__ is None
 
 
 def test_a_binary_secret_has_no_text() -> None:
     """Asking for the text of bytes that are not UTF-8 is a typed error that hides them."""
     secret = Secret(b"hidden\xff")
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         secret.reveal()
-    report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    report = traceback.TracebackException.from_exception(excinfo.value, capture_locals=True)
     assert "hidden" not in repr([frame.locals for frame in list(report.stack)[1:]])
     assert b"hidden\xff" == secret.reveal_bytes()
 
@@ -112,9 +112,9 @@ def test_it_is_no_key() -> None:
 def test_it_does_not_leave_the_process() -> None:
     """Pickling and JSON are refused; a copy is the secret itself."""
     secret = Secret(VALUE)
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         pickle.dumps(secret)
-    assert "secret" == caught.value.field
+    assert "secret" == excinfo.value.field
     with pytest.raises(TypeError):
         json.dumps(secret)
     assert secret is copy.copy(secret)
@@ -134,15 +134,15 @@ def test_it_does_not_change() -> None:
 
 def test_what_is_derived_is_kept_with_it() -> None:
     """A derived key is made once for each label, is a secret itself, and only a few are kept."""
-    secret, made = Secret("k"), list[bytes]()
+    secret, chunks = Secret("k"), list[bytes]()
 
     def make(value: bytes) -> bytes:
-        made.append(value)
-        return value + str(len(made)).encode()
+        chunks.append(value)
+        return value + str(len(chunks)).encode()
 
     first = secret.derive("today", make)
     assert first is secret.derive("today", make)
-    assert (b"k1", [b"k"]) == (first.reveal_bytes(), made)
+    assert (b"k1", [b"k"]) == (first.reveal_bytes(), chunks)
     assert "k1" not in repr(secret)
     for day in range(40):
         secret.derive(str(day), make)
@@ -151,15 +151,15 @@ def test_what_is_derived_is_kept_with_it() -> None:
 
 def test_how_much_is_kept_of_what_is_derived() -> None:
     """Sixteen derived values are cached; one more empties the cache except for that one."""
-    secret, made = Secret("k"), list[bytes]()
+    secret, chunks = Secret("k"), list[bytes]()
 
     def make(value: bytes) -> bytes:
-        made.append(value)
+        chunks.append(value)
         return value
 
     for day in (*range(16), *range(16)):
         secret.derive(str(day), make)
-    assert 16 == len(made)
+    assert 16 == len(chunks)
     for day in (16, 16, 15):
         secret.derive(str(day), make)
-    assert 18 == len(made)
+    assert 18 == len(chunks)

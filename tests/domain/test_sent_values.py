@@ -24,13 +24,13 @@ def test_without_a_request_it_knows_the_credential() -> None:
 
 def test_it_shows_nothing_of_itself() -> None:
     """Neither printing nor pickling reveals the values."""
-    sent = Sent(Credentials.bearer(SECRET))
-    sent.text("used once")
+    sent_request = Sent(Credentials.bearer(SECRET))
+    sent_request.text("used once")
 
-    assert SECRET not in repr(sent)
+    assert SECRET not in repr(sent_request)
     with suppress(Exception):
-        assert SECRET.encode() not in pickle.dumps(sent)
-    assert SECRET not in repr([getattr(sent, name) for name in Sent.__slots__])
+        assert SECRET.encode() not in pickle.dumps(sent_request)
+    assert SECRET not in repr([getattr(sent_request, name) for name in Sent.__slots__])
 
 
 @pytest.mark.parametrize(
@@ -46,29 +46,29 @@ def test_it_shows_nothing_of_itself() -> None:
 )
 def test_what_is_no_secret_stays(request_: Request) -> None:
     """Values under ordinary names, streamed values and very long ones are not collected."""
-    sent = Sent(Credentials.bearer(SECRET), request_, "https://x.example/")
+    sent_request = Sent(Credentials.bearer(SECRET), request_, "https://x.example/")
 
-    assert f"{MASK} {OTHER}" == sent.text(f"{SECRET} {OTHER}")
+    assert f"{MASK} {OTHER}" == sent_request.text(f"{SECRET} {OTHER}")
 
 
 def test_errors_of_configuration_are_ours() -> None:
     """Configuration errors quote no vendor and stay unchanged; cyclic causes end."""
-    sent = Sent(Credentials.bearer(SECRET))
-    ours, theirs = ConfigurationError(SECRET), VendorFailed(SECRET)
-    ours.__cause__, theirs.__cause__ = theirs, ours
-    sent.error(ours)
+    sent_request = Sent(Credentials.bearer(SECRET))
+    own_error, foreign_error = ConfigurationError(SECRET), VendorFailed(SECRET)
+    own_error.__cause__, foreign_error.__cause__ = foreign_error, own_error
+    sent_request.error(own_error)
 
-    assert (SECRET, MASK) == (ours.message, theirs.message)
+    assert (SECRET, MASK) == (own_error.message, foreign_error.message)
 
 
 def test_headers_stay_headers() -> None:
     """A masked answer has what it had, in the same order."""
-    sent = Sent(Credentials.bearer(SECRET))
+    sent_request = Sent(Credentials.bearer(SECRET))
     answer = Response(500, [("X-A", f"é{SECRET}é"), ("X-B", "b")], b"no")
 
-    assert (("X-A", f"é{MASK}é"), ("X-B", "b")) == sent.response(answer).headers.pairs
-    plain = Response(500, {"X-B": "b"}, b"no")
-    assert plain == sent.response(plain)
+    assert (("X-A", f"é{MASK}é"), ("X-B", "b")) == sent_request.response(answer).headers.pairs
+    plain_response = Response(500, {"X-B": "b"}, b"no")
+    assert plain_response == sent_request.response(plain_response)
 
 
 def test_a_witness_keeps_the_last() -> None:
@@ -84,7 +84,7 @@ def test_a_recorder_is_taught_the_same_values() -> None:
     taught: list[set[bytes]] = []
     request = Request.post("/", json={"token": OTHER})
     request = request.with_header("Content-Type", "application/json")
-    sent = Sent(Credentials.bearer(SECRET), request, "https://x.example/", None)
-    sent.teach(lambda secrets, words: taught.extend([{*secrets}, {*words}]))
+    sent_request = Sent(Credentials.bearer(SECRET), request, "https://x.example/", None)
+    sent_request.teach(lambda secrets, words: taught.extend([{*secrets}, {*words}]))
 
     assert [{SECRET.encode()}, {OTHER.encode()}] == taught

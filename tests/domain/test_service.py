@@ -142,9 +142,9 @@ def test_durations_may_be_timedeltas(kind: Any) -> None:
 
 def test_credentials_of_either_kind() -> None:
     """A service accepts a fixed credential, and tokens that OAuth granted."""
-    granted = OAuthCredentials(access_token=Secret("t"))
+    granted_credentials = OAuthCredentials(access_token=Secret("t"))
 
-    for credentials in (Credentials.bearer("t"), granted):
+    for credentials in (Credentials.bearer("t"), granted_credentials):
         assert credentials == Service("vat", credentials=credentials).credentials
 
 
@@ -211,12 +211,12 @@ OF_ENDPOINTS: list[tuple[str, Any]] = [
 )
 def test_refuses_nonsense(kind: Any, field: str, value: Any) -> None:
     """An invalid setting is refused by its field with a remedy, and not shown."""
-    with pytest.raises((ConfigurationError, InvalidData)) as caught:
+    with pytest.raises((ConfigurationError, InvalidData)) as excinfo:
         kind("x", **{field: value})
 
-    assert field == named(caught.value)
-    assert caught.value.remedy
-    assert "sk_live" not in str(caught.value)
+    assert field == named(excinfo.value)
+    assert excinfo.value.remedy
+    assert "sk_live" not in str(excinfo.value)
 
 
 @pytest.mark.parametrize(
@@ -235,56 +235,56 @@ def test_each_of_several_is_checked(field: str, value: Any, problem: str | None)
         if problem is None:
             assert tuple(value) == getattr(kind("x", **{field: value}), field)
             continue
-        with pytest.raises(ConfigurationError) as caught:
+        with pytest.raises(ConfigurationError) as excinfo:
             kind("x", **{field: value})
-        assert (field, problem) == (caught.value.path, caught.value.message)
-        assert caught.value.remedy.startswith("Give ")
+        assert (field, problem) == (excinfo.value.path, excinfo.value.message)
+        assert excinfo.value.remedy.startswith("Give ")
 
 
 def test_endpoints_are_named_apart() -> None:
     """No two endpoints have one name, and the refusal says which one it is."""
     made = anew(service_module)
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         made.Service("x", endpoints=[made.Endpoint(name) for name in "aba"])
 
-    assert "Two endpoints are named 'a'." == caught.value.message
-    assert "Give each endpoint a name of its own." == caught.value.remedy
-    assert "endpoints" == caught.value.path
+    assert "Two endpoints are named 'a'." == excinfo.value.message
+    assert "Give each endpoint a name of its own." == excinfo.value.remedy
+    assert "endpoints" == excinfo.value.path
     assert 2 == len(made.Service("x", endpoints=[made.Endpoint(name) for name in "ab"]).endpoints)
 
 
 def test_names_the_type_that_is_not_the_one() -> None:
     """The error about a value of a wrong type names that type and the right one."""
-    with pytest.raises(ConfigurationError, match="The value is an int, not an Endpoint") as caught:
+    with pytest.raises(ConfigurationError, match="The value is an int, not an Endpoint") as excinfo:
         Service("vat", endpoints=[7])
-    assert "Give an Endpoint." == caught.value.remedy
+    assert "Give an Endpoint." == excinfo.value.remedy
 
 
 @pytest.mark.parametrize("kind, field", [(Service, "service"), (Endpoint, "endpoint")])
 @pytest.mark.parametrize("name", ["", None, 7, "a\nb", "x" * 513])
 def test_refuses_names_that_are_none(kind: Any, field: str, name: Any) -> None:
     """A service and an endpoint have a printable name."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         kind(name)
 
-    assert field == caught.value.field
+    assert field == excinfo.value.field
 
 
 def test_the_memory_of_keys_is_stated() -> None:
     """A service that honours keys must state for how long; there is no default."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         Service("vat", idempotency_header="Idempotency-Key")
 
-    assert "idempotency_memory" == caught.value.path
+    assert "idempotency_memory" == excinfo.value.path
 
 
 @pytest.mark.parametrize("header", ["", "Idempotency Key", "X-Key:", "a\nb"])
 def test_refuses_headers_that_are_none(header: str) -> None:
     """The header of a key is a header's name."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         Service("vat", idempotency_header=header, idempotency_memory=60)
 
-    assert "headers" == caught.value.field
+    assert "headers" == excinfo.value.field
 
 
 @pytest.mark.parametrize(
@@ -301,10 +301,10 @@ def test_refuses_counts_and_delays_that_are_none(
     kind: Any, options: dict[str, Any], field: str
 ) -> None:
     """A bulkhead has places, a hedge has a delay."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         kind(**options)
 
-    assert field == caught.value.path
+    assert field == excinfo.value.path
 
 
 def test_a_bulkhead_may_have_no_queue() -> None:
@@ -387,9 +387,9 @@ def test_an_unknown_endpoint_lists_the_known() -> None:
     """The remedy for a wrong name is the right ones."""
     service = Service("vat", endpoints=[Endpoint("a"), Endpoint("b")])
 
-    with pytest.raises(InvalidData, match="'c'") as caught:
+    with pytest.raises(InvalidData, match="'c'") as excinfo:
         service.endpoint("c", None)
-    assert "a, b" in caught.value.remedy
+    assert "a, b" in excinfo.value.remedy
     with pytest.raises(InvalidData, match="none"):
         Service("vat").endpoint("c", None)
 
@@ -400,12 +400,12 @@ def test_a_service_is_found_by_name() -> None:
 
     assert service is by_name({"vat": service}, "vat")
     for name in ("tax", None, ["vat"]):
-        with pytest.raises(ConfigurationError) as caught:
+        with pytest.raises(ConfigurationError) as excinfo:
             by_name({"vat": service, "fx": Service("fx")}, name)
-        assert "Configure it, or call one of: fx, vat." == caught.value.remedy
-    with pytest.raises(ConfigurationError) as caught:
+        assert "Configure it, or call one of: fx, vat." == excinfo.value.remedy
+    with pytest.raises(ConfigurationError) as excinfo:
         by_name({}, "vat")
-    assert "Configure it, or call one of: none." == caught.value.remedy
+    assert "Configure it, or call one of: none." == excinfo.value.remedy
     assert "INHERIT" == repr(INHERIT)
 
 
@@ -422,12 +422,12 @@ def test_a_copy_inherits_as_the_original_does(copied: Callable[[Any], Any]) -> N
     service = Service(
         "vat", base_url="https://vat.example", timeout=7, endpoints=Endpoint("rates", timeout=3)
     )
-    same = copied(service)
+    same_value = copied(service)
 
     assert INHERIT is copied(INHERIT)
-    assert service == same
+    assert service == same_value
     assert service.endpoints[0] == copied(service.endpoints[0])
-    plan = Plan(same, None, same.endpoints[0])
+    plan = Plan(same_value, None, same_value.endpoints[0])
     assert (int(3e9), RetryPolicy.default()) == (plan.span, plan.retry)
 
 
@@ -451,11 +451,11 @@ def test_answers_are_told_apart_by_a_plain_function() -> None:
 
 def test_only_an_endpoints_own_setting_is_checked() -> None:
     """Inherited settings are not checked again; given ones are checked as given."""
-    seen: list[object] = []
-    check = unless_inherited(lambda *arguments: seen.extend(arguments))
+    seen_values: list[object] = []
+    check = unless_inherited(lambda *arguments: seen_values.extend(arguments))
     endpoint, field = Endpoint("x"), attrs.fields(Endpoint).cost
 
     check(endpoint, field, INHERIT)
-    assert [] == seen
+    assert [] == seen_values
     check(endpoint, field, 3)
-    assert [endpoint, field, 3] == seen
+    assert [endpoint, field, 3] == seen_values

@@ -50,13 +50,13 @@ def test_time_never_goes_back_by_a_little(seen: int, now: int) -> None:
 def test_unchanged_is_unchanged_but_for_the_time(seen: list[int | None], now: int) -> None:
     """Unchanged states stay identical, except for an occasional update of their time."""
     states = tuple(None if time is None else (time, DAY, time + SECOND) for time in seen)
-    after = unchanged([Clock()] * len(states), states, now)
-    for old, new in zip(states, after, strict=True):
-        if old is None or abs(old[0] - now) <= SMALL_STEP:
-            assert old is new
+    later_values = unchanged([Clock()] * len(states), states, now)
+    for old_numbers, new_values in zip(states, later_values, strict=True):
+        if old_numbers is None or abs(old_numbers[0] - now) <= SMALL_STEP:
+            assert old_numbers is new_values
         else:
-            back = max(0, old[0] - now)
-            assert (now, DAY, old[2] - back) == new
+            back = max(0, old_numbers[0] - now)
+            assert (now, DAY, old_numbers[2] - back) == new_values
 
 
 def test_two_seconds_are_still_a_little() -> None:
@@ -64,9 +64,9 @@ def test_two_seconds_are_still_a_little() -> None:
     rules = [Clock()] * 3
     for old in (NOON - SMALL_STEP, NOON + SMALL_STEP):
         states = ((old, DAY, 0), (NOON - HOUR, DAY, 0), (NOON + HOUR, DAY, HOUR))
-        after = unchanged(rules, states, NOON)
-        assert states[0] is after[0]
-        assert ((NOON, DAY, 0), (NOON, DAY, 0)) == after[1:]
+        later_values = unchanged(rules, states, NOON)
+        assert states[0] is later_values[0]
+        assert ((NOON, DAY, 0), (NOON, DAY, 0)) == later_values[1:]
 
 
 class Picky:
@@ -81,8 +81,10 @@ class Picky:
 
 def test_state_that_its_rule_cannot_read_is_named() -> None:
     """The error names the first state of another layout, and no content of it."""
-    good, bad = (NOON, DAY, 1), (NOON, DAY, "secret", 2)
-    error = misread(ValueError(), ("a", "b", "c"), [Picky()] * 3, (good, bad, bad), NOON)
+    good_numbers, bad_values = (NOON, DAY, 1), (NOON, DAY, "secret", 2)
+    error = misread(
+        ValueError(), ("a", "b", "c"), [Picky()] * 3, (good_numbers, bad_values, bad_values), NOON
+    )
     assert isinstance(error, StateUnavailable)
     assert "b" == error.key
     assert "secret" not in str(error)
@@ -97,11 +99,11 @@ def test_error_of_a_command_whose_states_are_readable_stays_its_own() -> None:
 
 def test_without_rules_what_is_stored_is_unreadable() -> None:
     """A single state is named; of several, nobody knows which one it is."""
-    stored = (NOON, DAY)
-    for keys, named in ((("a",), "a"), (("a", "b"), None)):
-        error = misread(KeyError(), keys, (), (stored,) * len(keys), NOON)
+    stored_numbers = (NOON, DAY)
+    for keys, named_text in ((("a",), "a"), (("a", "b"), None)):
+        error = misread(KeyError(), keys, (), (stored_numbers,) * len(keys), NOON)
         assert isinstance(error, StateUnavailable)
-        assert named == error.key
+        assert named_text == error.key
 
 
 def test_wrong_command_is_no_state_of_another_layout() -> None:
@@ -130,9 +132,9 @@ def test_admission_names_the_state_it_cannot_read(
     for place, key in enumerate(question.keys):
         states: list[State | None] = [None] * len(question.keys)
         states[place] = (NOON, DAY, 0, "of another layout")
-        with pytest.raises(StateUnavailable, match="another layout") as caught:
+        with pytest.raises(StateUnavailable, match="another layout") as excinfo:
             question.apply(tuple(states), NOON)
-        assert key == caught.value.key
+        assert key == excinfo.value.key
 
 
 LIMITS: Final = Gates(limits=(LIMIT, LIMIT), limit_keys=["a", "b"])
@@ -150,6 +152,6 @@ LIMITS: Final = Gates(limits=(LIMIT, LIMIT), limit_keys=["a", "b"])
 def test_command_names_the_state_it_cannot_read(command: Any) -> None:
     """A pause, its end and a permanent record name the key of a state of another layout."""
     states = (None, (NOON, DAY, 0, "of another layout"))
-    with pytest.raises(StateUnavailable, match="another layout") as caught:
+    with pytest.raises(StateUnavailable, match="another layout") as excinfo:
         command.apply(states, NOON)
-    assert "b" == caught.value.key
+    assert "b" == excinfo.value.key

@@ -19,12 +19,14 @@ def test_only_surrogates_have_no_utf8_form(text: str, surrogate: str) -> None:
 @given(st.text(st.characters()))
 def test_storable_text_has_no_surrogate_and_no_nul(text: str) -> None:
     """Only lone surrogates and NUL characters are replaced, each by one question mark."""
-    stored = storable(text)
-    assert len(text) == len(stored)
-    assert is_encodable(stored)
-    assert "\0" not in stored
-    assert all(new in {old, "?"} for new, old in zip(stored, text, strict=True))
-    assert stored == storable(stored)
+    stored_text = storable(text)
+    assert len(text) == len(stored_text)
+    assert is_encodable(stored_text)
+    assert "\0" not in stored_text
+    assert all(
+        new_text in {old_text, "?"} for new_text, old_text in zip(stored_text, text, strict=True)
+    )
+    assert stored_text == storable(stored_text)
 
 
 @given(st.text(st.characters()))

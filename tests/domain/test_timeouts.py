@@ -40,13 +40,13 @@ def test_a_timedelta_is_seconds() -> None:
 )
 def test_only_positive_finite_durations(name: str, bound: Any) -> None:
     """Anything else is refused by the name of the step."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         Timeouts(**{name: bound})
-    assert name == caught.value.path
+    assert name == excinfo.value.path
 
 
 def test_remaining_time_must_be_positive() -> None:
     """A remaining time of zero is refused by its name."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         Timeouts().within(0)
-    assert "remaining" == caught.value.path
+    assert "remaining" == excinfo.value.path

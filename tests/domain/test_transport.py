@@ -95,11 +95,11 @@ def test_repr_hides_the_certificate() -> None:
 )
 def test_invalid_pem_text_is_refused(fields: dict[str, Any], problem: str) -> None:
     """Text that is neither a path nor PEM is refused, and not shown."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         Tls(**fields)
 
-    assert ("tls", problem) == (caught.value.path, caught.value.message)
-    assert HIDDEN not in f"{caught.value} {caught.value!r}"
+    assert ("tls", problem) == (excinfo.value.path, excinfo.value.message)
+    assert HIDDEN not in f"{excinfo.value} {excinfo.value!r}"
 
 
 @pytest.mark.parametrize(
@@ -116,20 +116,20 @@ def test_invalid_pem_text_is_refused(fields: dict[str, Any], problem: str) -> No
 )
 def test_contradictory_tls_settings_are_refused(fields: dict[str, Any], path: str) -> None:
     """A contradiction between settings is refused without being shown."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         Tls(**fields)
 
-    assert path == caught.value.path
-    assert HIDDEN not in f"{caught.value} {caught.value!r}"
+    assert path == excinfo.value.path
+    assert HIDDEN not in f"{excinfo.value} {excinfo.value!r}"
 
 
 @pytest.mark.parametrize("because", ["", " \n", None, True])
 def test_disabling_verification_needs_a_reason(because: Any) -> None:
     """Verification cannot be disabled without a reason."""
-    with pytest.raises(ConfigurationError, match="without a reason") as caught:
+    with pytest.raises(ConfigurationError, match="without a reason") as excinfo:
         DangerouslyUnverified(because)
 
-    assert "because" == caught.value.path
+    assert "because" == excinfo.value.path
 
 
 @pytest.mark.parametrize("version", [TlsVersion.V1_3, "1.3"])
@@ -140,9 +140,9 @@ def test_a_version_may_be_written(version: Any) -> None:
 
 def test_equal_tls_settings_hash_alike() -> None:
     """Equal settings have equal hashes, although they hold secrets."""
-    one, other = (Tls(certificate="own.pem", key=PEM, password="x") for _ in range(2))
+    tls, other = (Tls(certificate="own.pem", key=PEM, password="x") for _ in range(2))
 
-    assert 1 == len({one, other})
+    assert 1 == len({tls, other})
 
 
 # --- proxies -----------------------------------------------------------------
@@ -210,14 +210,14 @@ def test_proxy_repr_hides_credentials() -> None:
 def test_invalid_proxy_urls_are_refused(url: str) -> None:
     """An invalid proxy URL is refused, and not shown."""
     secret = Secret(url.replace("//", f"//somebody:{HIDDEN}@", 1))
-    with pytest.raises(ConfigurationError, match="not the URL of a proxy") as caught:
+    with pytest.raises(ConfigurationError, match="not the URL of a proxy") as excinfo:
         Proxy.at(secret)
     with pytest.raises(ConfigurationError, match="not the URL of a proxy"):
         as_proxy(url)
 
-    assert "proxy" == caught.value.path
-    frames = [frame.f_locals for frame, _ in traceback.walk_tb(caught.tb)][1:]
-    assert HIDDEN not in f"{caught.value} {frames}"
+    assert "proxy" == excinfo.value.path
+    frames = [frame.f_locals for frame, _ in traceback.walk_tb(excinfo.tb)][1:]
+    assert HIDDEN not in f"{excinfo.value} {frames}"
 
 
 def test_proxy_url_with_credentials_is_refused() -> None:
@@ -229,10 +229,10 @@ def test_proxy_url_with_credentials_is_refused() -> None:
 @pytest.mark.parametrize("username", ["a:b", ":"])
 def test_colon_in_proxy_user_name_is_refused(username: str) -> None:
     """A user name with a colon is refused, since the proxy would split it there."""
-    with pytest.raises(ConfigurationError, match="colon") as caught:
+    with pytest.raises(ConfigurationError, match="colon") as excinfo:
         Proxy(url="http://proxy.example", username=username)
 
-    assert "username" == caught.value.path
+    assert "username" == excinfo.value.path
 
 
 @pytest.mark.parametrize(
@@ -269,10 +269,10 @@ def test_some_hosts_are_reached_directly(bypass: Any, host: str, *, served: bool
 @pytest.mark.parametrize("bypass", ["http://vat.example", "vat.example:8080", "10.0.0.0/33", "a b"])
 def test_invalid_bypass_hosts_are_refused(bypass: str) -> None:
     """A bypass entry that could never match is refused."""
-    with pytest.raises(ConfigurationError, match="not a host") as caught:
+    with pytest.raises(ConfigurationError, match="not a host") as excinfo:
         Proxy(url="http://proxy.example", bypass=bypass)
 
-    assert "bypass" == caught.value.path
+    assert "bypass" == excinfo.value.path
 
 
 def test_no_proxy_stays_none() -> None:

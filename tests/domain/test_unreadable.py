@@ -88,9 +88,9 @@ def test_parser_errors_become_vendor_failed(raised: Exception) -> None:
 
 def test_connector_errors_of_a_parser_pass_through() -> None:
     """A connector error that a parser raises is kept unchanged."""
-    declined = PaymentDeclined("no")
+    declined_error = PaymentDeclined("no")
 
-    assert declined is as_unreadable(declined, Response(200))
+    assert declined_error is as_unreadable(declined_error, Response(200))
 
 
 def test_error_names_the_missing_field() -> None:

@@ -97,9 +97,9 @@ def test_no_path_leads_to_another_host(text: str) -> None:
 )
 def test_another_origin_is_refused(url: Any) -> None:
     """An absolute URL elsewhere would carry the service's credentials there."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         join_url("https://h/v1", Request.get(url))
-    assert "path" == caught.value.field
+    assert "path" == excinfo.value.field
 
 
 @pytest.mark.parametrize(
@@ -121,9 +121,9 @@ def test_another_origin_is_refused(url: Any) -> None:
 )
 def test_invalid_paths_are_refused(path: Any) -> None:
     """White space, control characters, credentials and other types are refused in a path."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         Request.get(path)
-    assert "path" == caught.value.field
+    assert "path" == excinfo.value.field
 
 
 @pytest.mark.parametrize(
@@ -150,10 +150,10 @@ def test_base_urls(url: Any) -> None:
 )  # fmt: skip
 def test_invalid_base_urls_are_refused(url: Any) -> None:
     """An invalid base URL is refused when a service is built, and not shown."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         validate_base_url(url)
-    assert "base_url" == caught.value.field
-    assert "u:p" not in str(caught.value)
+    assert "base_url" == excinfo.value.field
+    assert "u:p" not in str(excinfo.value)
 
 
 @pytest.mark.parametrize(
@@ -183,10 +183,10 @@ def test_base_url_errors_have_a_reason(url: Any, why: str) -> None:
 )
 def test_path_errors_have_a_reason(path: str, why: str) -> None:
     """Each refusal of a path names its reason."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         Request.get(path)
-    assert (f"The path {why}.", "path") == (caught.value.message, caught.value.field)
-    assert caught.value.remedy.startswith("Percent-encode the parts of the path")
+    assert (f"The path {why}.", "path") == (excinfo.value.message, excinfo.value.field)
+    assert excinfo.value.remedy.startswith("Percent-encode the parts of the path")
 
 
 def test_origin_of_a_url() -> None:

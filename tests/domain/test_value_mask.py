@@ -71,22 +71,22 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 def test_every_spelling_is_masked(secret: str, spelling: str) -> None:
     """Nothing of a secret is left of it, and the words around it stay."""
     echo = SPELLINGS[spelling](secret)
-    shown = masked_text(f"Bad key <{echo}>, sorry.", value_mask([secret.encode()]))
+    shown_text = masked_text(f"Bad key <{echo}>, sorry.", value_mask([secret.encode()]))
 
-    assert echo not in shown
-    assert MASK in shown
-    assert shown.startswith("Bad key <")
-    assert shown.endswith(">, sorry.")
+    assert echo not in shown_text
+    assert MASK in shown_text
+    assert shown_text.startswith("Bad key <")
+    assert shown_text.endswith(">, sorry.")
     pieces = {echo[at : at + 8] for at in range(len(echo) - 7)}
-    assert not [piece for piece in pieces if piece in shown.replace("Bad key <", "")]
+    assert not [piece for piece in pieces if piece in shown_text.replace("Bad key <", "")]
 
 
 @given(st.text(min_size=8, max_size=80), st.sampled_from(sorted(SPELLINGS)))
 def test_any_secret_is_masked_as_it_is(secret: str, spelling: str) -> None:
     """Any secret is masked as it is, and in the usual encodings."""
-    encoded = secret.encode("utf-8", "replace").strip()
-    mask = value_mask([encoded])
-    text = encoded.decode()
+    encoded_bytes = secret.encode("utf-8", "replace").strip()
+    mask = value_mask([encoded_bytes])
+    text = encoded_bytes.decode()
     if len(text) >= 8 and "-----" not in text and not text.startswith("{"):
         assert text not in masked_text(f"[{text}]", mask)
         assert quote(text) not in masked_text(f"[{quote(text)}]", mask)
@@ -137,8 +137,8 @@ def test_key_files_are_known_by_their_keys() -> None:
     """Of a key in a text format, or in a JSON document, only the key itself is masked."""
     key = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ"
     armoured = f"-----BEGIN PRIVATE KEY-----\n{key[:26]}\n{key[26:]}\n-----END PRIVATE KEY-----\n"
-    nested = {"type": "service_account", "list": [{"private_key": armoured}], "port": 1}
-    for secret in (armoured, json.dumps(nested)):
+    nested_fields = {"type": "service_account", "list": [{"private_key": armoured}], "port": 1}
+    for secret in (armoured, json.dumps(nested_fields)):
         mask = value_mask([secret.encode()])
         assert f"service_account: {MASK}" == masked_text(f"service_account: {key}", mask)
         assert "-----BEGIN PRIVATE KEY-----" == masked_text("-----BEGIN PRIVATE KEY-----", mask)

@@ -38,17 +38,17 @@ def test_callers_go_on_time_in_slots_of_their_own(walk: list[tuple[str, int]]) -
     line, now, number = Line(), 0, 0
     promised: dict[int, int] = {}
     wakes: dict[int, tuple[int, bool]] = {}
-    free: set[int] = set()
-    gone: list[int] = []
+    free_numbers: set[int] = set()
+    lost_numbers: list[int] = []
 
     def wake_all(until: int) -> None:
         nonlocal line
-        while due := [(at, caller) for caller, (at, _) in wakes.items() if at <= until]:
-            at, each = min(due)
+        while due_numbers := [(at, caller) for caller, (at, _) in wakes.items() if at <= until]:
+            at, each = min(due_numbers)
             if wakes[each][1]:
                 line, turn = line.taken(each)
                 assert turn[0] == at <= promised[each]
-                gone.append(at)
+                lost_numbers.append(at)
                 del wakes[each]
             else:
                 line, nap, last = line.rested(each, at)
@@ -57,27 +57,27 @@ def test_callers_go_on_time_in_slots_of_their_own(walk: list[tuple[str, int]]) -
     for act, amount in walk:
         if act == "join":
             number += 1
-            due = min(free, default=max([now, *(turn[0] for turn in line.turns)]) + SLOT)
-            free.discard(due)
+            due = min(free_numbers, default=max([now, *(turn[0] for turn in line.turns)]) + SLOT)
+            free_numbers.discard(due)
             promised[number] = due
             line, nap, last = line.joined((due, number, ())).rested(number, now)
             wakes[number] = now + nap, last
         elif act == "leave" and line.numbers:
             leaver = line.numbers[amount % len(line.numbers)]
-            before = {number: turn_of(line, number) for number in line.numbers}
+            previous_counts = {number: turn_of(line, number) for number in line.numbers}
             line, turn = line.left(leaver)
             del wakes[leaver]
-            free.add(turn[0])
-            assert [item for item in before if item != leaver] == list(line.numbers)
-            assert all(turn_of(line, number) <= before[number] for number in line.numbers)
+            free_numbers.add(turn[0])
+            assert [item for item in previous_counts if item != leaver] == list(line.numbers)
+            assert all(turn_of(line, number) <= previous_counts[number] for number in line.numbers)
         elif act == "pass":
             wake_all(now + amount * SHORT)
             now += amount * SHORT
-            free = {due for due in free if due > now}
+            free_numbers = {due for due in free_numbers if due > now}
     wake_all(now + 100 * SLOT * len(promised))
 
     assert not line.numbers
-    assert len(set(gone)) == len(gone)
+    assert len(set(lost_numbers)) == len(lost_numbers)
 
 
 def test_everybody_behind_a_leaver_moves_up() -> None:

@@ -37,9 +37,9 @@ class Counting(SqliteOutbox):
 
     def claim(self, *options: Any, **named: Any) -> Sequence[OutboxEntry]:
         """Claim, and count."""
-        taken = super().claim(*options, **named)
-        self.claims.append(len(taken))
-        return taken
+        taken_entries = super().claim(*options, **named)
+        self.claims.append(len(taken_entries))
+        return taken_entries
 
     def settle(self, entries: Any, *options: Any, **named: Any) -> Sequence[bool]:
         """Settle, and count."""
@@ -97,8 +97,8 @@ def store(tmp_path: Path) -> Counting:
 
 def put(outbox: Outbox, *numbers: int, **options: Any) -> list[str]:
     """Write calls down."""
-    made = [Request.post("/orders", json=number) for number in numbers]
-    return [outbox.put_request("shop", request, **options).id for request in made]
+    requests = [Request.post("/orders", json=number) for number in numbers]
+    return [outbox.put_request("shop", request, **options).id for request in requests]
 
 
 def states(outbox: Outbox) -> list[str]:
@@ -219,13 +219,13 @@ def test_a_store_that_is_lost_in_a_batch(hub: Hub, store: Counting) -> None:
     claim = store.claim
 
     def claimed(*value: Any) -> Any:
-        taken = claim(*value)
+        taken_entries = claim(*value)
         store.close()
-        return taken
+        return taken_entries
 
-    lost = Outbox(cast("OutboxStorage", Losing(store, claimed)), clock=VirtualClock())
+    lost_outbox = Outbox(cast("OutboxStorage", Losing(store, claimed)), clock=VirtualClock())
     with pytest.raises(StorageUnavailable, match="The store is closed"):
-        lost.deliver(hub)
+        lost_outbox.deliver(hub)
 
 
 class Losing:
@@ -314,9 +314,9 @@ def test_cancelling_a_call_that_just_began(store: Counting) -> None:
     """Cancelling a call that a worker has just taken is refused as too late."""
     outbox = Outbox(store, clock=VirtualClock())
     (name,) = put(outbox, 1, key="a")
-    (seen,) = store.find(EntryQuery(id=name)).items
+    (seen_entry,) = store.find(EntryQuery(id=name)).items
     store.claim(1, 60.0, 5)
-    pages = iter([seen])
+    pages = iter([seen_entry])
 
     class Late(Losing):
         """A store whose first answer is outdated."""
@@ -325,8 +325,8 @@ def test_cancelling_a_call_that_just_began(store: Counting) -> None:
             page = store.find(query)
             return attrs.evolve(page, items=(next(pages, page.items[0]),))
 
-    late = Outbox(cast("OutboxStorage", Late(store, store.claim)), clock=VirtualClock())
-    assert not late.cancel("a")
+    late_outbox = Outbox(cast("OutboxStorage", Late(store, store.claim)), clock=VirtualClock())
+    assert not late_outbox.cancel("a")
 
 
 # --- leases in a file -------------------------------------------------------------------
@@ -336,14 +336,14 @@ def test_a_lease_in_a_file_outlasts_transactions(hub: Hub, vendor: Vendor, store
     """In a file, where a handler's transaction blocks renewals, entries have longer leases."""
     outbox = Outbox(store)
     (name,) = put(outbox, 1)
-    left: list[float] = []
+    remaining_numbers: list[float] = []
 
     def look(_: int) -> None:
         (entry,) = store.find(EntryQuery(id=name)).items
         assert entry.due is not None
-        left.append((entry.due - store.now()).total_seconds())
+        remaining_numbers.append((entry.due - store.now()).total_seconds())
 
     vendor.does = look
     outbox.deliver(hub)
-    assert left[0] > 1.5
-    assert left[0] <= store.shortest_lease == 10.0
+    assert remaining_numbers[0] > 1.5
+    assert remaining_numbers[0] <= store.shortest_lease == 10.0

@@ -97,17 +97,17 @@ def test_absolute_times_are_the_stores(shop: Shop, skew: timedelta) -> None:
 
 def test_past_start_is_due_at_once(shop: Shop) -> None:
     """A call with a start in the past is due at once."""
-    for past in (shop.after(-300), timedelta(minutes=-5)):
-        entry = _put(shop, not_before=past)
+    for past_value in (shop.after(-300), timedelta(minutes=-5)):
+        entry = _put(shop, not_before=past_value)
         assert shop.clock.utc() == entry.due
 
 
 @pytest.mark.parametrize("start", ["now", 60, datetime(2026, 3, 1), timedelta.max])  # noqa: DTZ001
 def test_invalid_start_times_are_refused(shop: Shop, start: Any) -> None:
     """An invalid start is refused, and nothing is stored."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         _put(shop, not_before=start)
-    assert "not_before" == caught.value.field
+    assert "not_before" == excinfo.value.field
     assert () == shop.sent.find(EntryQuery()).items
 
 
@@ -117,34 +117,34 @@ def test_invalid_start_times_are_refused(shop: Shop, start: Any) -> None:
 @SKEWS
 def test_a_workers_clock_ends_no_lease(shop: Shop, skew: timedelta) -> None:
     """A webhook in progress stays with its worker, regardless of another worker's clock."""
-    other, handled = _elsewhere(shop, skew), list[str]()
+    other, handled_texts = _elsewhere(shop, skew), list[str]()
 
     @other.inbox.on("payments")  # type: ignore[untyped-decorator]
     def late(event: Any, entry: Any) -> None:
-        handled.append("late")
+        handled_texts.append("late")
 
     @shop.inbox.on("payments")  # type: ignore[untyped-decorator]
     def handle(event: Any, entry: Any) -> None:
-        handled.append("begun")
+        handled_texts.append("begun")
         assert 0 == len(other.do(other.inbox.handle))
-        handled.append("ended")
+        handled_texts.append("ended")
 
     shop.do(shop.inbox.receive, "stripe", **shop.paid().arguments())
     shop.do(shop.inbox.handle, limit=1)
-    assert ["begun", "ended"] == handled
+    assert ["begun", "ended"] == handled_texts
 
 
 @SKEWS
 def test_leases_end_by_the_stores_clock(shop: Shop, skew: timedelta) -> None:
     """A dead worker's entry is taken when its lease ends by the store's clock."""
     entry = _put(shop)
-    stored = shop.sent.find(EntryQuery(id=entry.id)).items[0]
+    stored_entry = shop.sent.find(EntryQuery(id=entry.id)).items[0]
     _die(_elsewhere(shop, skew))
     shop.later(59)
     assert 0 == len(_deliver(shop))
     shop.later(1)
     assert 1 == _deliver(shop).done
-    assert stored.added_at == entry.added_at
+    assert stored_entry.added_at == entry.added_at
 
 
 def _die(worker: Shop) -> None:
@@ -164,9 +164,9 @@ def test_retry_at_is_in_the_callers_clock(shop: Shop, skew: timedelta) -> None:
     entry = _put(shop)
     _die(shop)
     person = _elsewhere(shop, skew)
-    with pytest.raises(IdempotencyInProgress) as caught:
+    with pytest.raises(IdempotencyInProgress) as excinfo:
         person.do(person.outbox.drop, entry.id)
-    assert person.after(60) == caught.value.retry_at
+    assert person.after(60) == excinfo.value.retry_at
 
 
 # --- when to try again ------------------------------------------------------------------
@@ -178,10 +178,10 @@ def test_retry_after_is_a_span(shop: Shop, skew: timedelta) -> None:
     _put(shop)
     worker = _elsewhere(shop, skew)
     worker.stripe.fail(reply({}, 429, Retry_After="120"))
-    (worked,) = _deliver(worker).worked
+    (worked_value,) = _deliver(worker).worked
 
-    assert worker.after(120) == worked.error.retry_at
-    assert shop.after(120) == worked.entry.due
+    assert worker.after(120) == worked_value.error.retry_at
+    assert shop.after(120) == worked_value.entry.due
 
 
 @SKEWS
@@ -191,9 +191,9 @@ def test_the_hubs_clock_says_when_it_will_be(shop: Shop, skew: timedelta) -> Non
     _put(shop)
     outbox = shop.outbox_over(shop.sent, clock=Watch(shop.clock, 3 * skew))
     _failing(hub, seconds=120)
-    (worked,) = shop.do(outbox.deliver, hub).worked
+    (worked_value,) = shop.do(outbox.deliver, hub).worked
 
-    assert shop.after(120) == worked.entry.due
+    assert shop.after(120) == worked_value.entry.due
 
 
 def _failing(hub: Any, *, seconds: float, by_vendor: bool = True) -> None:
@@ -213,8 +213,8 @@ def test_an_absurd_pause_is_bounded(shop: Shop, message: str) -> None:
     """An entry comes back within an hour, however long a vendor asks it to stay away."""
     _put(shop)
     shop.stripe.fail(reply({}, 429, Retry_After=message))
-    (worked,) = _deliver(shop).worked
-    assert worked.entry.due <= shop.after(3_600)
+    (worked_value,) = _deliver(shop).worked
+    assert worked_value.entry.due <= shop.after(3_600)
     shop.later(3_600)
     assert 1 == len(_deliver(shop))
 
@@ -223,19 +223,19 @@ def test_outbox_caps_retry_at(shop: Shop) -> None:
     """The outbox caps an error's pause, whoever raised it."""
     _put(shop)
     _failing(shop.hub, seconds=1_795_392_000)
-    (worked,) = _deliver(shop).worked
+    (worked_value,) = _deliver(shop).worked
 
-    assert shop.after(1_795_392_000) == worked.error.retry_at
-    assert shop.after(3_600) == worked.entry.due
+    assert shop.after(1_795_392_000) == worked_value.error.retry_at
+    assert shop.after(3_600) == worked_value.entry.due
 
 
 def test_a_quota_is_waited_for(shop: Shop) -> None:
     """A limit of our own says truly when it ends, and until then no try is wasted on it."""
     entry = _put(shop)
     _failing(shop.hub, seconds=20 * 3_600, by_vendor=False)
-    (worked,) = _deliver(shop).worked
+    (worked_value,) = _deliver(shop).worked
 
-    assert shop.after(20 * 3_600) == worked.entry.due
+    assert shop.after(20 * 3_600) == worked_value.entry.due
     assert [entry.id] == [item.id for item in shop.do(shop.outbox.stuck).items]
 
 
@@ -245,9 +245,9 @@ def test_a_policy_may_wait_for_longer(shop: Shop) -> None:
     shop.outbox = shop.outbox_over(shop.sent, retry=policy)
     entry = _put(shop)
     _failing(shop.hub, seconds=86_400)
-    (worked,) = _deliver(shop).worked
+    (worked_value,) = _deliver(shop).worked
 
-    assert shop.after(7_200) == worked.entry.due
+    assert shop.after(7_200) == worked_value.entry.due
     assert [entry.id] == [item.id for item in shop.do(shop.outbox.stuck).items]
     shop.later(3_600)
     assert () == shop.do(shop.outbox.stuck).items
@@ -267,17 +267,17 @@ def test_unusually_long_waits_are_listed_as_stuck(shop: Shop) -> None:
     assert [entries[1].id, entries[0].id] == [item.id for item in shop.do(shop.outbox.stuck).items]
     first = shop.do(shop.outbox.stuck, limit=1)
     assert [entries[1].id] == [item.id for item in first.items]
-    last = shop.do(shop.outbox.stuck, limit=1, after=first.next)
-    assert [entries[0].id] == [item.id for item in last.items]
-    assert None is last.next
+    last_value = shop.do(shop.outbox.stuck, limit=1, after=first.next)
+    assert [entries[0].id] == [item.id for item in last_value.items]
+    assert None is last_value.next
 
 
 def test_webhooks_may_be_stuck(shop: Shop) -> None:
     """An inbox lists entries that were given up, like an outbox."""
     entry = shop.do(shop.inbox.receive, "stripe", **shop.paid().arguments())
     assert () == shop.do(shop.inbox.stuck).items
-    stored = shop.received.find(EntryQuery(id=entry.id)).items[0]
-    shop.received.swap(_changed(stored, EntryState.DEAD, None), stored.fence)
+    stored_entry = shop.received.find(EntryQuery(id=entry.id)).items[0]
+    shop.received.swap(_changed(stored_entry, EntryState.DEAD, None), stored_entry.fence)
     assert [entry.id] == [item.id for item in shop.do(shop.inbox.stuck).items]
 
 

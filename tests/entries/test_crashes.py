@@ -25,9 +25,9 @@ LOOK_UP = NAMED["payments.charge@stripe-look-up"]
 def cluster() -> Iterator[Cluster]:
     """A PostgreSQL server that a test may stop."""
     needs_postgres_programs()
-    with Cluster() as made:
-        prepare(made)
-        yield made
+    with Cluster() as new_cluster:
+        prepare(new_cluster)
+        yield new_cluster
 
 
 @pytest.mark.parametrize(
@@ -74,12 +74,15 @@ def test_verdict_names_the_fault(
 
 def test_person_is_right_where_nobody_else_can_tell() -> None:
     """An operator must decide if a vendor without keys cannot tell what happened."""
-    never = Outcome(Counter(), ["unknown"], ["person"], "")
-    done = Outcome(Counter({"charge": 1}), ["unknown"], ["person"], "")
-    assert ("person", "person") == (never.verdict(LOOK_UP), done.verdict(LOOK_UP))
-    assert (True, False) == (never.is_right(LOOK_UP), done.is_right(LOOK_UP))
-    assert not never.is_right(CHARGE)
-    assert done.is_right(TEXT)
+    unused_outcome = Outcome(Counter(), ["unknown"], ["person"], "")
+    finished_outcome = Outcome(Counter({"charge": 1}), ["unknown"], ["person"], "")
+    assert ("person", "person") == (
+        unused_outcome.verdict(LOOK_UP),
+        finished_outcome.verdict(LOOK_UP),
+    )
+    assert (True, False) == (unused_outcome.is_right(LOOK_UP), finished_outcome.is_right(LOOK_UP))
+    assert not unused_outcome.is_right(CHARGE)
+    assert finished_outcome.is_right(TEXT)
 
 
 def test_page_counts_the_cells() -> None:
@@ -101,11 +104,11 @@ def test_page_counts_the_cells() -> None:
         },
         {"case": "celery", "fault": "killed", "point": "claimed", "verdict": "lost"},
     ]
-    written = page.written(rows)
-    assert f"**{len(CASES) * len(FAULTS) * len(POINTS)} crashes of moorage" in written
-    assert ": 1 doubled an effect, 0 lost one," in written
-    assert "After 1 of them a person" in written
-    assert "in 1 of these each" in written
-    assert "left 1 of 1 orders" in " ".join(written.split())
-    assert "| once | once | once | 1 double, 4 once | once | once | once |" in written
-    assert all(f"| {queue} | " in written for queue in peers.QUEUES)
+    written_text = page.written(rows)
+    assert f"**{len(CASES) * len(FAULTS) * len(POINTS)} crashes of moorage" in written_text
+    assert ": 1 doubled an effect, 0 lost one," in written_text
+    assert "After 1 of them a person" in written_text
+    assert "in 1 of these each" in written_text
+    assert "left 1 of 1 orders" in " ".join(written_text.split())
+    assert "| once | once | once | 1 double, 4 once | once | once | once |" in written_text
+    assert all(f"| {queue} | " in written_text for queue in peers.QUEUES)

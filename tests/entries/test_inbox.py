@@ -69,16 +69,21 @@ def _receive(shop: Shop, notice: Notice) -> Any:
 
 def test_a_webhook_is_written_down_and_then_handled(shop: Shop) -> None:
     """A webhook is stored until a handler of its kind has succeeded."""
-    seen: list[Any] = []
-    shop.inbox.on("payments")(lambda event, entry: seen.append((event, entry.id)))
+    seen_values: list[Any] = []
+    shop.inbox.on("payments")(lambda event, entry: seen_values.append((event, entry.id)))
     entry = _receive(shop, shop.paid())
     assert ("stripe", EntryState.WAITING, 1) == (entry.account, entry.state, entry.number)
     assert f"stripe/{next(iter(shop.stripe.intents))}" == entry.lane
-    assert [] == seen
+    assert [] == seen_values
 
-    handled = shop.do(shop.inbox.handle)
-    assert (1, 0, 0, 0) == (handled.done, handled.later, handled.dead, handled.unknown)
-    event, id = seen[0]
+    handled_value = shop.do(shop.inbox.handle)
+    assert (1, 0, 0, 0) == (
+        handled_value.done,
+        handled_value.later,
+        handled_value.dead,
+        handled_value.unknown,
+    )
+    event, id = seen_values[0]
     assert isinstance(event, PaymentEvent)
     assert entry.id == id
     assert 0 == len(shop.do(shop.inbox.handle))
@@ -96,18 +101,18 @@ def test_handlers_have_kinds(shop: Shop) -> None:
 
 def test_a_kind_must_be_one(shop: Shop) -> None:
     """A kind that nothing has is refused, with those that there are."""
-    with pytest.raises(ConfigurationError, match="no events of the kind 'mail'") as caught:
+    with pytest.raises(ConfigurationError, match="no events of the kind 'mail'") as excinfo:
         shop.inbox.on("mail")
-    assert "payments" in caught.value.remedy
+    assert "payments" in excinfo.value.remedy
 
 
 def test_without_handlers_nothing_is_handled(shop: Shop) -> None:
     """A worker without handlers leaves webhooks stored."""
     _receive(shop, shop.paid())
-    with pytest.raises(ConfigurationError, match="no handlers") as caught:
+    with pytest.raises(ConfigurationError, match="no handlers") as excinfo:
         shop.do(shop.inbox.handle)
-    assert "handlers" == caught.value.path
-    assert "Register handlers with `on`" in caught.value.remedy
+    assert "handlers" == excinfo.value.path
+    assert "Register handlers with `on`" in excinfo.value.remedy
     handling = Handling(shop)
     assert 1 == shop.do(shop.inbox.handle).done
     assert ["INV-1"] == handling.seen
@@ -228,15 +233,15 @@ def test_a_failed_handler_is_called_again(shop: Shop) -> None:
     assert first == second
     intent = next(iter(shop.stripe.intents.values()))
     shop.stripe.tell("payment_intent.succeeded", intent)
-    later = _receive(shop, shop.stripe.sent[-1])
-    assert first.lane == later.lane
-    other = _receive(shop, shop.paid("INV-2"))
-    handled = shop.do(shop.inbox.handle)
-    assert [(first.id, EntryState.WAITING), (other.id, EntryState.DONE)] == [
-        (work.entry.id, work.entry.state) for work in handled.worked
+    later_value = _receive(shop, shop.stripe.sent[-1])
+    assert first.lane == later_value.lane
+    other_value = _receive(shop, shop.paid("INV-2"))
+    handled_value = shop.do(shop.inbox.handle)
+    assert [(first.id, EntryState.WAITING), (other_value.id, EntryState.DONE)] == [
+        (work.entry.id, work.entry.state) for work in handled_value.worked
     ]
-    assert "RuntimeError" == handled.worked[0].entry.error
-    assert isinstance(handled.worked[0].error, RuntimeError)
+    assert "RuntimeError" == handled_value.worked[0].entry.error
+    assert isinstance(handled_value.worked[0].error, RuntimeError)
     assert 0 == len(shop.do(shop.inbox.handle))
 
     shop.later(10)
@@ -253,11 +258,11 @@ def test_webhook_that_always_fails_is_dead_and_replayable(shop: Shop) -> None:
         states += [work.entry.state.value for work in shop.do(shop.inbox.handle).worked]
         shop.later(100)
     assert ["waiting", "waiting", "dead"] == states
-    (dead,) = shop.do(shop.inbox.find, EntryQuery(states=["dead"])).items
-    assert (3, False, "RuntimeError") == (dead.attempts, dead.holds, dead.error)
+    (dead_value,) = shop.do(shop.inbox.find, EntryQuery(states=["dead"])).items
+    assert (3, False, "RuntimeError") == (dead_value.attempts, dead_value.holds, dead_value.error)
 
-    replayed = shop.do(shop.inbox.replay, entry.id)
-    assert (EntryState.WAITING, 0) == (replayed.state, replayed.attempts)
+    replayed_value = shop.do(shop.inbox.replay, entry.id)
+    assert (EntryState.WAITING, 0) == (replayed_value.state, replayed_value.attempts)
     assert 1 == shop.do(shop.inbox.handle).done
     assert ["INV-1"] == handling.seen
 
@@ -275,12 +280,12 @@ def test_done_webhooks_can_be_replayed(shop: Shop) -> None:
 
 def test_dead_workers_webhook_is_taken_over(shop: Shop) -> None:
     """A killed worker's webhook is taken over when its lease ends."""
-    dying = [True]
+    dying_flags = [True]
 
     @shop.inbox.on("payments")  # type: ignore[untyped-decorator]
     def handle(event: Any, entry: Any) -> None:
-        if dying:
-            dying.pop()
+        if dying_flags:
+            dying_flags.pop()
             raise KeyboardInterrupt
 
     entry = _receive(shop, shop.paid())
@@ -305,9 +310,9 @@ def test_webhook_that_kills_workers_is_dead(shop: Shop) -> None:
         with pytest.raises(KeyboardInterrupt):
             shop.do(shop.inbox.handle)
         shop.later(60)
-    handled = shop.do(shop.inbox.handle)
-    assert 1 == handled.dead
-    assert "Each worker that took it died." == handled.worked[0].entry.error
+    handled_value = shop.do(shop.inbox.handle)
+    assert 1 == handled_value.dead
+    assert "Each worker that took it died." == handled_value.worked[0].entry.error
 
 
 def test_late_worker_marks_nothing_done(shop: Shop) -> None:
@@ -321,8 +326,12 @@ def test_late_worker_marks_nothing_done(shop: Shop) -> None:
 
     entry = _receive(shop, shop.paid())
     shop.do(shop.inbox.handle, limit=1)
-    stored = shop.received.find(EntryQuery(id=entry.id)).items[0]
-    assert (99, "mine", EntryState.CLAIMED) == (stored.fence, stored.error, stored.state)
+    stored_entry = shop.received.find(EntryQuery(id=entry.id)).items[0]
+    assert (99, "mine", EntryState.CLAIMED) == (
+        stored_entry.fence,
+        stored_entry.error,
+        stored_entry.state,
+    )
 
 
 def test_contested_webhooks_are_skipped(shop: Shop) -> None:
@@ -330,10 +339,10 @@ def test_contested_webhooks_are_skipped(shop: Shop) -> None:
 
     class Contested(MemoryInbox):
         def due(self, limit: int, /) -> Any:
-            offered = super().due(limit)
-            for entry in offered:
+            offered_entries = super().due(limit)
+            for entry in offered_entries:
                 self.swap(attrs.evolve(entry, fence=entry.fence + 1), entry.fence)
-            return offered
+            return offered_entries
 
     contested = Contested(shop.clock)
     shop.inbox = shop.inbox_over(contested)
@@ -346,16 +355,16 @@ def test_contested_webhooks_are_skipped(shop: Shop) -> None:
 
 def test_handlers_may_be_awaited() -> None:
     """On the asynchronous face a handler may be, and on the plain one it is refused."""
-    seen = []
+    seen_texts = []
 
     async def handle(event: Any, entry: Any) -> None:
-        seen.append(reference(event))
+        seen_texts.append(reference(event))
 
     shop = Shop(awaited=True)
     shop.inbox.on("payments")(handle)
     _receive(shop, shop.paid())
     assert 1 == shop.do(shop.inbox.handle).done
-    assert ["INV-1"] == seen
+    assert ["INV-1"] == seen_texts
 
     plain = Shop()
     plain.inbox.on("payments")(handle)
@@ -376,10 +385,10 @@ def test_content_is_encrypted(*, awaited: bool) -> None:
     )
     assert 1 == shop.do(shop.inbox.handle).done
     assert ["INV-1"] == handling.seen
-    with pytest.raises(ConfigurationError, match="no cipher") as caught:
+    with pytest.raises(ConfigurationError, match="no cipher") as excinfo:
         Shop(awaited=awaited).inbox.webhooks(entry)
-    assert "cipher" == caught.value.path
-    assert "Give every process that shares the store the same cipher." == caught.value.remedy
+    assert "cipher" == excinfo.value.path
+    assert "Give every process that shares the store the same cipher." == excinfo.value.remedy
     assert b"INV-1" in cipher.open(entry.content[1:], about(None, "inbox", entry.id))
     for another in ({"id": "another"}, {"tenant": "another"}):
         with pytest.raises(InvalidData):
@@ -406,9 +415,9 @@ def test_subject_of_a_webhook(*, awaited: bool) -> None:
 
     shop = Shop(awaited=awaited, subject=whose)
     assert "customer-1" == _receive(shop, shop.paid()).subject
-    unknown = _receive(shop, shop.paid("INV-2"))
-    assert None is unknown.subject
-    assert None is not unknown.lane
+    unknown_value = _receive(shop, shop.paid("INV-2"))
+    assert None is unknown_value.subject
+    assert None is not unknown_value.lane
 
 
 @pytest.mark.parametrize("whose", ["", "x" * 256, 42, "customer\0", "\ud800"])
@@ -437,8 +446,8 @@ def test_delivery_about_several_has_no_subject(*, awaited: bool) -> None:
         event for report in reports for event in understood(account, report)
     ]
     shop.inbox = shop.inbox_over(MemoryInbox(shop.clock), subject=whose)
-    several = _receive(shop, notices[0])
-    assert (None, None) == (several.subject, several.lane)
+    several_value = _receive(shop, notices[0])
+    assert (None, None) == (several_value.subject, several_value.lane)
 
 
 def test_forget_remove_and_drop(shop: Shop) -> None:
@@ -450,10 +459,10 @@ def test_forget_remove_and_drop(shop: Shop) -> None:
     assert 0 == shop.do(shop.inbox.forget, shop.clock.utc())
     shop.later(1)
     assert 1 == shop.do(shop.inbox.forget, shop.clock.utc())
-    with pytest.raises(InvalidData, match="no entry") as caught:
+    with pytest.raises(InvalidData, match="no entry") as excinfo:
         shop.do(shop.inbox.replay, done.id)
-    assert "id" == caught.value.field
-    assert "not been forgotten" in caught.value.remedy
+    assert "id" == excinfo.value.field
+    assert "not been forgotten" in excinfo.value.remedy
     with pytest.raises(InvalidData, match=r"entry 'x{80}'\."):
         shop.do(shop.inbox.replay, "x" * 81)
     assert EntryState.DROPPED is shop.do(shop.inbox.drop, waiting.id).state
@@ -477,17 +486,17 @@ def test_foreign_store_errors_become_storage_unavailable(shop: Shop) -> None:
             raise RuntimeError("password=hunter2")
 
     shop.inbox = shop.inbox_over(Broken())
-    with pytest.raises(StorageUnavailable, match="raised RuntimeError") as caught:
+    with pytest.raises(StorageUnavailable, match="raised RuntimeError") as excinfo:
         _receive(shop, shop.paid())
-    assert "hunter2" not in str(caught.value)
-    assert "its adapter must raise StorageUnavailable only" in caught.value.remedy
+    assert "hunter2" not in str(excinfo.value)
+    assert "its adapter must raise StorageUnavailable only" in excinfo.value.remedy
 
 
 def test_stores_have_a_mode(shop: Shop) -> None:
     """A store of the other mode, or none, is refused at once."""
-    other: Any = AsyncMemoryInbox() if isinstance(shop.inbox, WebhookInbox) else MemoryInbox()
+    other_value: Any = AsyncMemoryInbox() if isinstance(shop.inbox, WebhookInbox) else MemoryInbox()
     with pytest.raises(ConfigurationError, match="but this class needs"):
-        type(shop.inbox)(shop.hub, other)
+        type(shop.inbox)(shop.hub, other_value)
     none: Any = object()
     with pytest.raises(ConfigurationError, match="has no `add`"):
         type(shop.inbox)(shop.hub, none)
@@ -499,8 +508,11 @@ def _slack(shop: Shop) -> tuple[Any, dict[str, Any]]:
     verifier = WebhookVerifier("slack", secret, clock=shop.clock, replay_guard=False)
     body = b'{"type": "url_verification", "challenge": "3eZbrw1aB"}'
     stamp = str(int(shop.clock.utc().timestamp()))
-    signed = hmac.new(secret.encode(), b":".join((b"v0", stamp.encode(), body)), "sha256")
-    headers = {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": f"v0={signed.hexdigest()}"}
+    signed_hmac = hmac.new(secret.encode(), b":".join((b"v0", stamp.encode(), body)), "sha256")
+    headers = {
+        "X-Slack-Request-Timestamp": stamp,
+        "X-Slack-Signature": f"v0={signed_hmac.hexdigest()}",
+    }
     shop.hub.webhooks = lambda *_, **__: verifier
     return shop.inbox, {"headers": headers, "body": body}
 
@@ -562,12 +574,15 @@ def test_all_of_a_request_is_verified(shop: Shop, verb: str) -> None:
     noting = Noting()
     shop.hub.webhooks = lambda *_, **__: noting
     options = {"headers": {"A": "b"}, "body": b"{}"}
-    there = {"url": "https://erp.example/hooks", "method": "PUT"}
+    stored_values = {"url": "https://erp.example/hooks", "method": "PUT"}
 
     shop.do(getattr(shop.inbox, verb), "stripe", **options)
-    shop.do(getattr(shop.inbox, verb), "stripe", **options, **there, tenant="acme")
+    shop.do(getattr(shop.inbox, verb), "stripe", **options, **stored_values, tenant="acme")
 
-    assert [{**options, "url": None, "method": "POST"}, {**options, **there}] == noting.given
+    assert [
+        {**options, "url": None, "method": "POST"},
+        {**options, **stored_values},
+    ] == noting.given
     entries = shop.do(shop.inbox.find, EntryQuery()).items
     assert ["acme", None] == [entry.tenant for entry in entries]
 
@@ -603,9 +618,9 @@ def test_only_the_webhooks_of_some_ids_are_handled(shop: Shop) -> None:
     """With ids, only those webhooks are handled, and the others wait for a worker."""
     handling = Handling(shop)
     _receive(shop, shop.paid())
-    mine = _receive(shop, shop.paid("INV-2"))
+    own_value = _receive(shop, shop.paid("INV-2"))
 
-    assert 1 == shop.do(shop.inbox.handle, ids=[mine.id]).done
+    assert 1 == shop.do(shop.inbox.handle, ids=[own_value.id]).done
     assert ["INV-2"] == handling.seen
     assert 1 == shop.do(shop.inbox.handle).done
 

@@ -28,8 +28,8 @@ PATIENCE = 60.0
 @pytest.fixture(params=KINDS)
 def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EntryLab]:
     """A database of each kind."""
-    with entry_lab(request.param, tmp_path) as made:
-        yield made
+    with entry_lab(request.param, tmp_path) as value:
+        yield value
 
 
 def made_by(path: Path) -> Counter[str]:
@@ -42,37 +42,37 @@ OPEN = EntryQuery(states=("waiting", "claimed", "unknown", "dead"), limit=1)
 
 def test_a_worker_that_is_killed(lab: EntryLab, tmp_path: Path) -> None:
     """After kill -9 another worker makes each call that was left, once its lease is over."""
-    made = tmp_path / "made.txt"
+    path = tmp_path / "made.txt"
     outbox = Outbox(lab.outbox())
     with lab.engine.connect() as connection:
-        within = outbox.within(connection)
+        inner_outbox = outbox.within(connection)
         for number in range(CALLS):
             order = f"order-{number // 10 % 5}" if number % 10 == 0 else None
             request = Request.post("/orders", json=number)
-            within.put_request("shop", request, order=order)
+            inner_outbox.put_request("shop", request, order=order)
         connection.commit()
-    command = [sys.executable, "-m", "tests.entries.killed", lab.url, lab.prefix, str(made)]
+    command = [sys.executable, "-m", "tests.entries.killed", lab.url, lab.prefix, str(path)]
     end = time.monotonic() + PATIENCE
     for left in (400, 200):
         with subprocess.Popen(command) as worker:
-            while CALLS - len(made_by(made)) > left:
+            while CALLS - len(made_by(path)) > left:
                 assert time.monotonic() < end, "the worker makes no calls"
                 time.sleep(0.002)
             worker.kill()
 
-    shop = hub(made)
+    shop = hub(path)
     while outbox.find(OPEN).items:
         outbox.deliver(shop, limit=1_000)
         assert time.monotonic() < end, "calls are left"
 
-    counts = made_by(made)
+    counts = made_by(path)
     assert sorted(map(int, counts)) == list(range(CALLS))
-    repeated = [number for number, count in counts.items() if count > 1]
-    assert len(repeated) <= 2 * BATCH
+    repeated_texts = [number for number, count in counts.items() if count > 1]
+    assert len(repeated_texts) <= 2 * BATCH
     for lane in range(5):
         lanes = [int(count) for count in counts if int(count) % 10 == 0]
-        custom = [number for number in lanes if number // 10 % 5 == lane]
-        assert custom == sorted(custom)
+        custom_numbers = [number for number in lanes if number // 10 % 5 == lane]
+        assert custom_numbers == sorted(custom_numbers)
 
 
 def test_a_host_that_is_killed(lab: EntryLab, tmp_path: Path) -> None:
@@ -90,14 +90,14 @@ def test_a_host_that_is_killed(lab: EntryLab, tmp_path: Path) -> None:
         "            os.kill(os.getpid(), signal.SIGKILL)\n"
         "        connection.commit()\n"
     )
-    store, made = lab.outbox(), tmp_path / "made.txt"
+    store, path = lab.outbox(), tmp_path / "made.txt"
     url = lab.engine.url.render_as_string(hide_password=False)
     command = [sys.executable, "-c", program, lab.url, lab.prefix, url]
     assert subprocess.run(command, check=False).returncode == -9
 
     outbox = Outbox(store)
-    assert outbox.deliver(hub(made)).done == 1
-    assert made_by(made) == {"true": 1}
+    assert outbox.deliver(hub(path)).done == 1
+    assert made_by(path) == {"true": 1}
     with lab.engine.connect() as connection:
         count = sqlalchemy.text(f"SELECT count(*) FROM {lab.prefix}outbox")
         assert connection.execute(count).scalar_one() == 1

@@ -131,77 +131,77 @@ def _nothing() -> None:
 def test_a_living_worker_keeps_its_entry_however_long_it_takes() -> None:
     """While its handler runs for a hundred leases, another worker finds nothing to do."""
     shared = Shared()
-    one, other = shared.process(), shared.process()
+    process, other_process = shared.process(), shared.process()
     shared.add("a")
-    taken: list[str] = []
+    taken_texts: list[str] = []
 
     def slow(_: Entry) -> None:
         for _beat in range(300):
-            one.beat()
-            taken.extend(other.work())
+            process.beat()
+            taken_texts.extend(other_process.work())
 
-    assert ["a"] == one.work(slow)
-    assert ([], EntryState.DONE, 1) == (taken, shared.entry().state, shared.entry().attempts)
+    assert ["a"] == process.work(slow)
+    assert ([], EntryState.DONE, 1) == (taken_texts, shared.entry().state, shared.entry().attempts)
 
 
 def test_a_dead_worker_is_replaced_when_its_lease_is_over() -> None:
     """After a worker's death, its last renewal lasts one lease by the store's clock."""
     shared = Shared()
-    one, other = shared.process(), shared.process()
+    process, other_process = shared.process(), shared.process()
     shared.add("a")
-    taken: list[str] = []
+    taken_texts: list[str] = []
 
     def killed(_: Entry) -> None:
-        one.beat(10)
+        process.beat(10)
         shared.pause(ENTRY_LEASE - 1e-6)
-        taken.extend(other.work())
+        taken_texts.extend(other_process.work())
         shared.pause(2e-6)
-        assert [] == taken
-        taken.extend(other.work())
+        assert [] == taken_texts
+        taken_texts.extend(other_process.work())
         # The rest never happens: this one is dead.
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        one.work(killed)
-    assert (["a"], EntryState.DONE) == (taken, shared.entry().state)
+        process.work(killed)
+    assert (["a"], EntryState.DONE) == (taken_texts, shared.entry().state)
 
 
 def test_a_worker_that_was_interrupted_renews_nothing_more() -> None:
     """Another takes its entry when the lease is over, although the process goes on."""
     shared = Shared()
-    one, other = shared.process(), shared.process()
+    process, other_process = shared.process(), shared.process()
     shared.add("a")
 
     def interrupted(_: Entry) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        one.work(interrupted)
-    assert not one.heart.wanted()
-    one.beat(3)
-    assert ["a"] == other.work()
+        process.work(interrupted)
+    assert not process.heart.wanted()
+    process.beat(3)
+    assert ["a"] == other_process.work()
 
 
 def test_a_late_worker_writes_nothing_over_another() -> None:
     """A stalled worker is refused when it renews and when it writes its result."""
     shared = Shared()
-    one, other = shared.process(), shared.process()
+    process, other_process = shared.process(), shared.process()
     shared.add("a")
 
     def late(_: Entry) -> None:
         shared.pause()
 
         def theirs(_: Entry) -> None:
-            run_plain(one.heart.beat())
-            assert not one.heart.wanted()
+            run_plain(process.heart.beat())
+            assert not process.heart.wanted()
 
-        other.work(theirs)
+        other_process.work(theirs)
 
     def failing(entry: Entry) -> None:
         late(entry)
         raise RuntimeError
 
-    one.work(failing)
+    process.work(failing)
     assert (EntryState.DONE, 2, "") == (
         shared.entry().state,
         shared.entry().attempts,
@@ -212,66 +212,66 @@ def test_a_late_worker_writes_nothing_over_another() -> None:
 def test_a_late_worker_keeps_what_nobody_has_taken() -> None:
     """A late renewal counts if no other worker has taken the entry."""
     shared = Shared()
-    one, other = shared.process(), shared.process()
+    process, other_process = shared.process(), shared.process()
     shared.add("a")
-    taken: list[str] = []
+    taken_texts: list[str] = []
 
     def late(_: Entry) -> None:
         shared.pause(10 * ENTRY_LEASE)
-        shared.meanwhile = lambda: run_plain(one.heart.beat())
-        taken.extend(other.work())
+        shared.meanwhile = lambda: run_plain(process.heart.beat())
+        taken_texts.extend(other_process.work())
 
-    one.work(late)
-    assert ([], EntryState.DONE, 1) == (taken, shared.entry().state, shared.entry().attempts)
+    process.work(late)
+    assert ([], EntryState.DONE, 1) == (taken_texts, shared.entry().state, shared.entry().attempts)
 
 
 def test_outage_loses_no_entry() -> None:
     """A renewal that failed is repeated at the next beat, and the result is stored."""
     shared = Shared()
-    one = shared.process()
+    process = shared.process()
     shared.add("a")
 
     def outage(_: Entry) -> None:
         shared.away = True
-        one.beat(9)
+        process.beat(9)
         shared.away = False
-        one.beat()
+        process.beat()
         assert shared.entry().due == shared.store.now() + _span(ENTRY_LEASE)
 
-    assert ["a"] == one.work(outage)
+    assert ["a"] == process.work(outage)
     assert EntryState.DONE is shared.entry().state
 
 
 def test_a_short_handler_makes_no_renewal() -> None:
     """A short handler only takes its entry and writes its result."""
     shared = Shared()
-    one = shared.process()
+    process = shared.process()
     shared.add("a")
-    one.work(lambda _: run_plain(one.heart.beat()))
-    assert (2, 1, False) == (shared.swaps, one.heart.woken, one.heart.wanted())
+    process.work(lambda _: run_plain(process.heart.beat()))
+    assert (2, 1, False) == (shared.swaps, process.heart.woken, process.heart.wanted())
 
 
 def test_a_longer_lease_is_renewed_less_often() -> None:
     """A lease is renewed after a sixth of it has passed."""
     shared = Shared()
-    one = shared.process(lease=60.0)
+    process = shared.process(lease=60.0)
     shared.add("a")
     swaps: list[int] = []
 
     def slow(_: Entry) -> None:
-        one.beat(18)
+        process.beat(18)
         swaps.append(shared.swaps)
-        one.beat(2)
+        process.beat(2)
         swaps.append(shared.swaps)
 
-    one.work(slow)
+    process.work(slow)
     assert [1, 2] == swaps
 
 
 def test_most_urgent_lease_is_renewed_first() -> None:
     """Of many entries, the one whose lease ends first is renewed first."""
     shared = Shared()
-    one = shared.process()
+    process = shared.process()
     shared.add("a", "b")
     order: list[str] = []
     swap = shared.store.swap
@@ -280,36 +280,36 @@ def test_most_urgent_lease_is_renewed_first() -> None:
         order.append(entry.id)
         return swap(entry, fence)
 
-    held = []
+    held_entries = []
     for entry in reversed(shared.store.due(2)):
-        held.append(one.renewals.hold(entry, ENTRY_LEASE))
+        held_entries.append(process.renewals.hold(entry, ENTRY_LEASE))
         shared.pause(0.1)
     shared.store.swap = noting  # type: ignore[method-assign]
-    one.beat()
-    assert (["b", "a"], 2) == (order, len(held))
+    process.beat()
+    assert (["b", "a"], 2) == (order, len(held_entries))
 
 
 def test_a_child_of_a_fork_renews_none_of_its_parents_entries() -> None:
     """The parent does that."""
     shared = Shared()
-    one = shared.process()
+    process = shared.process()
     shared.add("a")
-    held = one.renewals.hold(shared.entry(), ENTRY_LEASE)
-    assert one.heart.wanted()
-    one.renewals.disown()
-    assert not one.heart.wanted()
-    assert "a" == held.entry.id
+    held_entry = process.renewals.hold(shared.entry(), ENTRY_LEASE)
+    assert process.heart.wanted()
+    process.renewals.disown()
+    assert not process.heart.wanted()
+    assert "a" == held_entry.entry.id
 
 
 def test_abandoned_entries_are_not_renewed() -> None:
     """An entry whose holder was garbage-collected is no longer renewed."""
     shared = Shared()
-    one = shared.process()
+    process = shared.process()
     shared.add("a")
-    held = one.renewals.hold(shared.entry(), ENTRY_LEASE)
-    del held
+    held_entry = process.renewals.hold(shared.entry(), ENTRY_LEASE)
+    del held_entry
     gc.collect()
-    assert not one.heart.wanted()
+    assert not process.heart.wanted()
 
 
 def test_where_nothing_can_be_renewed_a_lease_is_long() -> None:
@@ -329,9 +329,9 @@ def test_where_nothing_can_be_renewed_a_lease_is_long() -> None:
 def test_a_lease_that_cannot_be_renewed_in_time_is_refused() -> None:
     """The shortest is that of three beats."""
     assert [None, 1.5] == [entry_lease(None), entry_lease(1.5)]
-    with pytest.raises(ConfigurationError, match="too short to be renewed") as caught:
+    with pytest.raises(ConfigurationError, match="too short to be renewed") as excinfo:
         entry_lease(1.0)
-    assert "lease" == caught.value.path
+    assert "lease" == excinfo.value.path
 
 
 def test_inbox_and_outbox_have_short_leases() -> None:
@@ -339,15 +339,15 @@ def test_inbox_and_outbox_have_short_leases() -> None:
     shop = Shop()
     shop.inbox = shop.inbox_over(shop.received, lease=None)
     shop.outbox = shop.outbox_over(shop.sent, lease=None)
-    left: list[Any] = []
+    remaining_values: list[Any] = []
 
     @shop.inbox.on("payments")  # type: ignore[untyped-decorator]
     def handle(_: Any, entry: Any) -> None:
-        left.append(entry.due - shop.clock.utc())
+        remaining_values.append(entry.due - shop.clock.utc())
 
     shop.inbox.receive("stripe", **shop.paid().arguments())
     shop.inbox.handle()
-    assert [_span(ENTRY_LEASE)] == left
+    assert [_span(ENTRY_LEASE)] == remaining_values
 
 
 def _span(seconds: float) -> timedelta:
@@ -359,23 +359,23 @@ def test_a_round_asks_the_store_only_for_as_long_as_the_lease_lasts() -> None:
     shared = Shared()
     shared.add("a")
     reports: list[float] = []
-    plain = shared.shelf()
+    plain_store = shared.shelf()
 
     def bounded(left: Callable[[], float]) -> EntryStore[Any]:
         async def now() -> Any:
             reports.append(left())
             shared.pause(0.5)
-            return await plain.now()
+            return await plain_store.now()
 
         async def swap(entry: Entry, fence: int) -> bool:
             reports.append(left())
-            return await plain.swap(entry, fence)
+            return await plain_store.swap(entry, fence)
 
-        return attrs.evolve(plain, now=now, swap=swap)
+        return attrs.evolve(plain_store, now=now, swap=swap)
 
-    shelf = attrs.evolve(plain, bounded=bounded)
+    shelf = attrs.evolve(plain_store, bounded=bounded)
     renewals = EntryRenewals(shelf, shared.clock.nanoseconds, heartbeat=Heart)
-    held = renewals.hold(shared.entry(), ENTRY_LEASE)
+    held_entry = renewals.hold(shared.entry(), ENTRY_LEASE)
     shared.pause(BEAT)
     run_plain(renewals.round())
     assert [pytest.approx(1.0), pytest.approx(0.5)] == reports
@@ -384,4 +384,4 @@ def test_a_round_asks_the_store_only_for_as_long_as_the_lease_lasts() -> None:
     reports.clear()
     run_plain(renewals.round())
     assert [pytest.approx(0.5), pytest.approx(0.0)] == reports
-    assert run_plain(renewals.holds(held))
+    assert run_plain(renewals.holds(held_entry))

@@ -60,10 +60,10 @@ def _shop(request: pytest.FixtureRequest) -> Shop:
 
 def subjects(shop: Shop, *, everything: bool = True) -> Any:
     """The subjects API over all stores of the shop, or over the log alone."""
-    plain = isinstance(shop.inbox, WebhookInbox)
-    log: Any = shop.log if plain else AsyncMemoryIntegrationLogger(shop.log)
-    more = {"inbox": shop.inbox, "outbox": shop.outbox} if everything else {}
-    return (Subjects if plain else AsyncSubjects)(log=log, **more)
+    is_plain = isinstance(shop.inbox, WebhookInbox)
+    log: Any = shop.log if is_plain else AsyncMemoryIntegrationLogger(shop.log)
+    further_fields = {"inbox": shop.inbox, "outbox": shop.outbox} if everything else {}
+    return (Subjects if is_plain else AsyncSubjects)(log=log, **further_fields)
 
 
 def test_finds_all_data_of_a_subject(shop: Shop) -> None:
@@ -71,10 +71,10 @@ def test_finds_all_data_of_a_subject(shop: Shop) -> None:
     result = shop.do(subjects(shop).find, subject=ADA)
     assert [1, 1, 1] == [len(result.log), len(result.inbox), len(result.outbox)]
     assert {ADA} == {item.subject for item in (*result.log, *result.inbox, *result.outbox)}
-    ours = shop.do(subjects(shop).find, tenant="acme")
-    assert (0, 2) == (len(ours.inbox), len(ours.outbox))
+    own_value = shop.do(subjects(shop).find, tenant="acme")
+    assert (0, 2) == (len(own_value.inbox), len(own_value.outbox))
     assert (1, 1) == (
-        len(ours.log) // 2,
+        len(own_value.log) // 2,
         len(shop.do(subjects(shop).find, tenant="acme", subject=ADA).outbox),
     )
 
@@ -95,8 +95,8 @@ def test_export_has_all_data(shop: Shop) -> None:
     assert ["log", "inbox", "outbox"] == list(fields)
     (webhook,) = fields["inbox"]
     assert "INV-1" == webhook["said"][0]["data"]["object"]["metadata"]["reference"]
-    several, upload, charge = fields["outbox"]
-    assert [["a.txt", "b.txt"]] == several["values"]
+    several_value, upload, charge = fields["outbox"]
+    assert [["a.txt", "b.txt"]] == several_value["values"]
     assert {"minor": 14990, "currency": "EUR"} == charge["values"][0]["amount"]
     assert ["a.txt", "\ufffdx"] == upload["values"][:2]
     assert "done" == charge["state"]
@@ -120,8 +120,8 @@ def test_export_is_readable() -> None:
 
     async def find(query: LogQuery) -> LogPage:
         requests.append(query)
-        following = "1" if query.after is None else None
-        return LogPage(items=(of_ada,), next=following)
+        following_text = "1" if query.after is None else None
+        return LogPage(items=(of_ada,), next=following_text)
 
     async def remove(query: LogQuery) -> int:
         raise AssertionError(query)
@@ -136,7 +136,7 @@ def test_export_is_readable() -> None:
     )
     place = Place(find=find, remove=remove, query=LogQuery, shown=lambda _: fields)
 
-    shown = run_plain(SubjectsFlows({"log": place}, None).export(subject=ADA, tenant="acme"))
+    shown_value = run_plain(SubjectsFlows({"log": place}, None).export(subject=ADA, tenant="acme"))
 
     lines = [
         "{",
@@ -149,8 +149,8 @@ def test_export_is_readable() -> None:
         "  ]",
         "}",
     ]
-    several = ",\n".join(["\n".join(f"    {line}" for line in lines)] * 2)
-    assert f'{{\n  "log": [\n{several}\n  ]\n}}' == shown
+    several_text = ",\n".join(["\n".join(f"    {line}" for line in lines)] * 2)
+    assert f'{{\n  "log": [\n{several_text}\n  ]\n}}' == shown_value
     assert [(ADA, "acme", 500, None), (ADA, "acme", 500, "1")] == [
         (request.subject, request.tenant, request.limit, request.after) for request in requests
     ]
@@ -189,10 +189,10 @@ def test_stores_are_optional(shop: Shop) -> None:
 @pytest.mark.parametrize("verb", ["find", "export", "erase"])
 def test_missing_subject_is_refused(shop: Shop, verb: str) -> None:
     """Without a subject or a tenant nothing is done."""
-    with pytest.raises(InvalidData, match="everybody") as caught:
+    with pytest.raises(InvalidData, match="everybody") as excinfo:
         shop.do(getattr(subjects(shop), verb))
-    assert "subject" == caught.value.field
-    assert "Give a subject, a tenant, or both" in caught.value.remedy
+    assert "subject" == excinfo.value.field
+    assert "Give a subject, a tenant, or both" in excinfo.value.remedy
     assert shop.log.find(LogQuery()).items
 
 
@@ -201,9 +201,9 @@ def test_every_api_takes_a_subject(shop: Shop) -> None:
     hub = shop.hub
     manager = hub.manager
     for face in (hub.email, hub.payments, hub.sms, hub.storage, hub.shipping):
-        with pytest.raises(InvalidData) as caught:
+        with pytest.raises(InvalidData) as excinfo:
             face(subject="")
-        assert "subject" == caught.value.field
+        assert "subject" == excinfo.value.field
     with pytest.raises(InvalidData, match="subject"):
         shop.do(manager.run, "stripe", lambda: 1, subject="")
 
@@ -215,11 +215,11 @@ def test_credentials_of_a_tenant_go_with_it(
 ) -> None:
     """A tenant's export lists its credentials; a subject has none."""
     options = tmp_path / "credentials.db", AesGcmCipher(generate_keys())
-    stored = SqliteCredentialProvider(*options)
+    stored_provider = SqliteCredentialProvider(*options)
     for tenant in ("acme", "globex", None):
-        stored.rotate("vat", tenant, Credentials.bearer("hidden"))
+        stored_provider.rotate("vat", tenant, Credentials.bearer("hidden"))
     subjects_class: Any = AsyncSubjects if awaited else Subjects
-    vault: Any = AsyncSqliteCredentialProvider(*options) if awaited else stored
+    vault: Any = AsyncSqliteCredentialProvider(*options) if awaited else stored_provider
     flows = subjects_class(credentials=vault)
 
     def do(verb: Any, **whose: str) -> Any:
@@ -231,32 +231,32 @@ def test_credentials_of_a_tenant_go_with_it(
     assert {"credentials": []} == json.loads(do(flows.export, tenant="acme", subject=ADA))
     assert 0 == do(flows.erase, tenant="acme", subject=ADA).credentials
     assert 1 == do(flows.erase, tenant="acme").credentials
-    assert [("vat", None), ("vat", "globex")] == stored.owners()
+    assert [("vat", None), ("vat", "globex")] == stored_provider.owners()
 
 
 def test_unreadable_entries_are_reported(shop: Shop) -> None:
     """An unreadable entry is exported with the reason, and the others as usual."""
     result = shop.do(subjects(shop).find, subject=ADA)
-    (broken,) = result.outbox
+    (broken_value,) = result.outbox
 
     def open_or_refuse(entry: Any) -> dict[str, Any]:
-        if entry is broken:
+        if entry is broken_value:
             raise InvalidData("this cannot be opened.", field="content", remedy="Find the key.")
         return {"fine": entry.id}
 
     async def find(_: object) -> Any:
-        return LogPage(items=(broken, *result.log), next=None)
+        return LogPage(items=(broken_value, *result.log), next=None)
 
     async def remove(_: object) -> int:
         raise AssertionError
 
     place = Place(find=find, remove=remove, query=EntryQuery, shown=open_or_refuse)
-    shown = json.loads(run_plain(SubjectsFlows({"outbox": place}, None).export(subject=ADA)))
+    shown_value = json.loads(run_plain(SubjectsFlows({"outbox": place}, None).export(subject=ADA)))
 
-    first, *others = shown["outbox"]
-    assert (broken.id, broken.operation) == (first["id"], first["operation"])
+    first, *other_value = shown_value["outbox"]
+    assert (broken_value.id, broken_value.operation) == (first["id"], first["operation"])
     assert first["unreadable"].startswith("InvalidData: this cannot be opened.")
-    assert [{"fine": item.id} for item in result.log] == others
+    assert [{"fine": item.id} for item in result.log] == other_value
 
 
 def test_keys_of_every_kind_are_written(shop: Shop) -> None:
@@ -271,7 +271,9 @@ def test_keys_of_every_kind_are_written(shop: Shop) -> None:
 
     (one, *_) = run_plain(find(None)).items
     place = Place(find=find, remove=remove, query=LogQuery, shown=lambda _: {"kept": fields})
-    shown = json.loads(run_plain(SubjectsFlows({"log": place}, None).export(subject=one.subject)))
+    shown_value = json.loads(
+        run_plain(SubjectsFlows({"log": place}, None).export(subject=one.subject))
+    )
 
     expected = {"7": "a", "null": "b", '[1, "ö"]': "c", "1.5": "d", "success": "e"}
-    assert expected == shown["log"][0]["kept"]
+    assert expected == shown_value["log"][0]["kept"]

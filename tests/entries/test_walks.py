@@ -96,8 +96,8 @@ class Walk:
 
     def _leased(self, entry: Any) -> None:
         # Whoever had it before is gone or has given it back.
-        last = self.leases.get(entry.id)
-        assert last is None or last <= self.clock.utc(), "one at a time"
+        last_time = self.leases.get(entry.id)
+        assert last_time is None or last_time <= self.clock.utc(), "one at a time"
         assert self.clock.utc() + timedelta(seconds=LEASE) == entry.due, "for as long as a lease"
         self.leases[entry.id] = entry.due
 
@@ -142,10 +142,12 @@ class Walk:
         if entry.lane is None:
             return
         lane = self.lanes[entry.lane]
-        for earlier in lane[: lane.index(entry.id)]:
-            (stored,) = self.store.find(EntryQuery(id=earlier)).items
-            over = {EntryState.DONE} if entry.dead_holds else {EntryState.DONE, EntryState.DEAD}
-            assert stored.state in over, "in order"
+        for earlier_text in lane[: lane.index(entry.id)]:
+            (stored_value,) = self.store.find(EntryQuery(id=earlier_text)).items
+            excess_states = (
+                {EntryState.DONE} if entry.dead_holds else {EntryState.DONE, EntryState.DEAD}
+            )
+            assert stored_value.state in excess_states, "in order"
 
     def finish(self) -> None:
         """Run healthy workers until nothing is left to take."""
@@ -190,9 +192,11 @@ def test_crashes_lose_and_repeat_nothing_that_is_done(
     assert count == len(entries)
     given_up = {entry.lane for entry in entries if entry.state is EntryState.DEAD}
     for entry in entries:
-        held = entry.dead_holds and entry.lane in given_up and entry.lane is not None
-        over = {EntryState.DONE, EntryState.DEAD} | ({EntryState.WAITING} if held else set())
-        assert entry.state in over
+        held_value = entry.dead_holds and entry.lane in given_up and entry.lane is not None
+        excess_states = {EntryState.DONE, EntryState.DEAD} | (
+            {EntryState.WAITING} if held_value else set()
+        )
+        assert entry.state in excess_states
         assert entry.state is not EntryState.DONE or entry.id in walk.done
         assert entry.attempts <= TRIES
 
@@ -203,16 +207,16 @@ def test_contested_claims_stay_within_the_limit() -> None:
     for number in range(4):
         walk.add(number, None)
     offers: list[int] = []
-    lost = ["e0"]
-    due, swap = walk.keeping.store.due, walk.keeping.store.swap
+    lost_texts = ["e0"]
+    due_function, swap = walk.keeping.store.due, walk.keeping.store.swap
 
     async def offered(limit: int) -> Any:
         offers.append(limit)
-        return await due(limit)
+        return await due_function(limit)
 
     async def swapped(entry: Any, fence: int) -> bool:
-        if entry.id in lost:
-            lost.remove(entry.id)
+        if entry.id in lost_texts:
+            lost_texts.remove(entry.id)
             return False
         return await swap(entry, fence)
 
@@ -221,6 +225,6 @@ def test_contested_claims_stay_within_the_limit() -> None:
     async def work(_: Any) -> None:
         """Nothing."""
 
-    worked = run_plain(walk.keeping.work_off(work, 2, walk.clock.utc))
+    worked_value = run_plain(walk.keeping.work_off(work, 2, walk.clock.utc))
 
-    assert (2, [2, 1]) == (len(worked), offers)
+    assert (2, [2, 1]) == (len(worked_value), offers)

@@ -37,8 +37,8 @@ class Waits(Event):
 
 def emptying(*rounds: str) -> Callable[[], str]:
     """A step that does this, and afterwards nothing."""
-    left = list(rounds)
-    return lambda: left.pop(0) if left else ""
+    remaining_texts = list(rounds)
+    return lambda: remaining_texts.pop(0) if remaining_texts else ""
 
 
 def test_it_goes_on_while_there_is_anything() -> None:
@@ -79,9 +79,9 @@ def test_stop_ends_after_the_current_step() -> None:
 
 def test_invalid_pause_is_refused() -> None:
     """An invalid pause is refused before anything is done."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         work(lambda: pytest.fail("begun"), stop=Event(), pause=-1.0)
-    assert "pause" == caught.value.path
+    assert "pause" == excinfo.value.path
 
 
 def test_stopping_needs_the_main_thread() -> None:
@@ -95,17 +95,17 @@ def test_stopping_needs_the_main_thread() -> None:
         except ConfigurationError as error:
             results.append(error)
 
-    asking = Thread(target=ask)
-    asking.start()
-    asking.join()
+    asking_thread = Thread(target=ask)
+    asking_thread.start()
+    asking_thread.join()
     assert "Only the main thread" in str(results[0])
 
 
 def test_it_waits_for_a_store() -> None:
     """While a store is away the worker waits, says so once, and goes on when it is there again."""
     stop, reports, troubles = Waits(), list[str](), list[StorageUnavailable]()
-    away = StorageUnavailable("the store is away.")
-    rounds: list[str | StorageUnavailable] = [away, away, "done"]
+    absent_error = StorageUnavailable("the store is away.")
+    rounds: list[str | StorageUnavailable] = [absent_error, absent_error, "done"]
 
     def step() -> str:
         result = rounds.pop(0)
@@ -117,7 +117,7 @@ def test_it_waits_for_a_store() -> None:
     stop.last = 3
     work(step, stop=stop, pause=2.0, tell=reports.append, trouble=troubles.append)
 
-    assert (["done"], [away], [2.0, 2.0]) == (reports, troubles, stop.waits)
+    assert (["done"], [absent_error], [2.0, 2.0]) == (reports, troubles, stop.waits)
 
 
 def test_store_outage_ends_the_worker() -> None:
@@ -149,11 +149,11 @@ def test_foreign_signal_handlers_are_kept(monkeypatch: pytest.MonkeyPatch) -> No
     with monkeypatch.context() as around:
         around.setattr(signal, "getsignal", {signal.SIGTERM: None}.get)
         with (
-            pytest.raises(ConfigurationError, match="not installed by Python") as caught,
+            pytest.raises(ConfigurationError, match="not installed by Python") as excinfo,
             stopping(),
         ):
             raise AssertionError
-    assert "stopping" == caught.value.path
+    assert "stopping" == excinfo.value.path
     assert before == (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT))
 
 
@@ -188,14 +188,14 @@ def test_signals_at_any_time() -> None:
 
 def test_a_store_may_wait_in_place_of_the_pause() -> None:
     """An idle function gets the pause, and may find the store down."""
-    stop, waits = Waits(), list[float]()
+    stop, waiting_numbers = Waits(), list[float]()
 
     def idle(seconds: float) -> None:
-        waits.append(seconds)
-        if len(waits) == 2:
+        waiting_numbers.append(seconds)
+        if len(waiting_numbers) == 2:
             stop.set()
             raise StorageUnavailable("the store is away.")
 
     work(emptying("a"), stop=stop, pause=3.0, idle=idle)
-    assert waits == [3.0, 3.0]
+    assert waiting_numbers == [3.0, 3.0]
     assert stop.waits == []

@@ -62,10 +62,11 @@ def check_collection(collection: dict[str, Any]) -> None:
             for pair in (pair for pairs in lists for pair in pairs):
                 assert [str, str] == [type(pair["key"]), type(pair["value"])]
             assert request.get("body", {"mode": "raw"})["mode"] in {"raw", "urlencoded"}
-    existing = {item["key"] for item in collection["variable"]}
+    existing_values = {item["key"] for item in collection["variable"]}
     assert (
         set()
-        == {name for text in texts(collection["item"]) for name in USED.findall(text)} - existing
+        == {name for text in texts(collection["item"]) for name in USED.findall(text)}
+        - existing_values
     )
 
 
@@ -73,25 +74,27 @@ def check_description(document: dict[str, Any]) -> None:
     """Check the rules of OpenAPI 3.1."""
     assert "3.1.0" == document["openapi"]
     assert {"title", "version"} <= document["info"].keys()
-    seen: list[str] = []
+    seen_texts: list[str] = []
     for path, item in document["paths"].items():
         assert path.startswith("/")
         assert all(server["url"].startswith("https://") for server in item["servers"])
         for method in item.keys() - {"servers"}:
             assert method in METHODS
             operation = item[method]
-            seen.append(operation["operationId"])
+            seen_texts.append(operation["operationId"])
             assert operation["responses"]
-            named = [(parameter["name"], parameter["in"]) for parameter in operation["parameters"]]
-            assert len(set(named)) == len(named)
+            named_values = [
+                (parameter["name"], parameter["in"]) for parameter in operation["parameters"]
+            ]
+            assert len(set(named_values)) == len(named_values)
             slots = re.findall(r"\{(\w+)\}", path.partition("#")[0])
             assert len(set(slots)) == len(slots)
-            assert set(slots) == {name for name, where in named if where == "path"}
+            assert set(slots) == {name for name, where in named_values if where == "path"}
             for content in operation.get("requestBody", {"content": {}})["content"].values():
                 assert content["examples"]
             for scheme in operation.get("security", []):
                 assert scheme.keys() <= document["components"]["securitySchemes"].keys()
-    assert len(set(seen)) == len(seen)
+    assert len(set(seen_texts)) == len(seen_texts)
 
 
 @pytest.mark.parametrize(
@@ -241,20 +244,20 @@ def test_vendor_of_another_package_is_told_of(
 
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch, points: str) -> None:
     """Install a package with these entry points."""
-    home = folder / "loft-1.0.dist-info"
-    home.mkdir()
-    (home / "METADATA").write_text("Metadata-Version: 2.1\nName: loft\nVersion: 1.0\n")
-    (home / "entry_points.txt").write_text(points)
+    home_directory = folder / "loft-1.0.dist-info"
+    home_directory.mkdir()
+    (home_directory / "METADATA").write_text("Metadata-Version: 2.1\nName: loft\nVersion: 1.0\n")
+    (home_directory / "entry_points.txt").write_text(points)
     monkeypatch.syspath_prepend(str(folder))
 
 
 def test_services_have_endpoints_and_authentication() -> None:
     """A service's endpoints and kind of authentication are exported, without its secret."""
     url = "https://api.example"
-    ends = (Endpoint("rates", "GET", "/rates/{country}"), Endpoint("any"))
+    end_endpoints = (Endpoint("rates", "GET", "/rates/{country}"), Endpoint("any"))
     services = [
         Service("open", url),
-        Service("bearer", url, endpoints=ends, credentials=Credentials.bearer(PLANTED)),
+        Service("bearer", url, endpoints=end_endpoints, credentials=Credentials.bearer(PLANTED)),
         Service("basic", url, credentials=Credentials.basic("me", PLANTED)),
         Service("header", url, credentials=Credentials.api_key(PLANTED)),
         Service("query", url, credentials=Credentials.api_key(PLANTED, query="key")),
@@ -310,8 +313,8 @@ def test_token_in_a_path_is_not_exported(path: str, shown: str) -> None:
     text = json.dumps([postman(description), openapi(description)])
 
     assert f"https://api.example{shown}".rstrip("/") == description.variables["it_url"].rstrip("/")
-    plain = [part for part in path.split("/") if part and part not in shown.split("/")]
-    assert [] == [part for part in plain if part in text]
+    plain_texts = [part for part in path.split("/") if part and part not in shown.split("/")]
+    assert [] == [part for part in plain_texts if part in text]
     check_collection(postman(description))
     check_description(openapi(description))
 
@@ -323,8 +326,8 @@ def test_token_in_an_accounts_url_is_not_exported() -> None:
     description = described(read_configuration(fields))
 
     assert "kX9v" not in json.dumps([postman(description), openapi(description)])
-    shown = "https://proxy.example/{{resend_url_secret_1}}/resend"
-    assert shown == description.variables["resend_url"]
+    shown_text = "https://proxy.example/{{resend_url_secret_1}}/resend"
+    assert shown_text == description.variables["resend_url"]
 
 
 @pytest.mark.parametrize(

@@ -115,9 +115,9 @@ def _noted(command: Command[Any], *, posted: bool = False) -> Generator[dict[str
         trip["failed"] = False
     finally:
         trip["ended"] = now()
-        noted = trips.get()
-        if noted is not None:
-            noted.append(trip)
+        noted_fields = trips.get()
+        if noted_fields is not None:
+            noted_fields.append(trip)
 
 
 def _answered(trip: dict[str, Any], command: Command[Any], answer: Any) -> None:

@@ -63,14 +63,14 @@ def test_quorum_counts_processes(pool: WorkerPool, location: StoreLocation, name
     service = _service(name, failures=3, quorum=3)
     job = Job(scenario="call", services=(service,), state=location, threads=2, calls=3, fails=1)
     with location.open() as store, ConnectorManager([service], state=store) as manager:
-        alone = pool.work(job)
+        single_fields = pool.work(job)
         by_one = manager.circuit_state(name).state
         _fail(manager, name)
         by_two = manager.circuit_state(name).state
         with ConnectorManager([service], state=store) as third:
             _fail(third, name)
         by_three = manager.circuit_state(name).state
-    assert 6 == sum(len(call["starts"]) for call in calls(alone))
+    assert 6 == sum(len(call["starts"]) for call in calls(single_fields))
     assert (CircuitState.CLOSED, CircuitState.CLOSED, CircuitState.OPEN) == (
         by_one,
         by_two,

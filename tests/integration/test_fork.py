@@ -30,13 +30,15 @@ def test_forked_children_share_state_not_connections(
         retry=None,
         max_limit_wait=0,
     )
-    keyed = Service(f"keyed-{name}", timeout=60)
-    job = Job(scenario="fork", services=(service, keyed), state=location, calls=3, key="the key")
+    keyed_service = Service(f"keyed-{name}", timeout=60)
+    job = Job(
+        scenario="fork", services=(service, keyed_service), state=location, calls=3, key="the key"
+    )
     history = pool.work(job)
     assert [0] * 5 == [result["code"] for result in history if result["what"] == "child"]
     of_key = [call for call in calls(history) if "key" in call]
-    others = [call["outcome"] for call in calls(history) if "key" not in call]
+    other_values = [call["outcome"] for call in calls(history) if "key" not in call]
     assert 12 == len(of_key)
     assert 1 == len({call["value"] for call in of_key})
     assert 1 == sum(len(call["starts"]) for call in of_key)
-    assert (tokens, 18) == (others.count("good"), others.count("RateLimitExceeded"))
+    assert (tokens, 18) == (other_values.count("good"), other_values.count("RateLimitExceeded"))

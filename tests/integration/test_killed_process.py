@@ -131,18 +131,18 @@ def _made(
     """Start a process with its services and its two requests."""
     mark = uuid4().hex
     circuit = CircuitBreakerConfig(failures=1, open_for=0.01, open_at_most=0.01)
-    other = Service(f"other-{mark}", base_url=vendor.url, retry=None, timeout=TIMEOUT)
+    other_service = Service(f"other-{mark}", base_url=vendor.url, retry=None, timeout=TIMEOUT)
     dead_process = KilledProcess(
         location,
         claims,
         probe=Service(f"probe-{mark}", circuit=circuit, retry=None, timeout=TIMEOUT),
         honoured=attrs.evolve(
-            other,
+            other_service,
             name=f"honoured-{mark}",
             idempotency_header="Idempotency-Key",
             idempotency_memory=86_400,
         ),
-        other=other,
+        other=other_service,
     )
     for service in (dead_process.honoured, dead_process.other):
         vendor.always(dead_process.bank.answer, path=f"/{service.name}")
@@ -158,11 +158,11 @@ def _kill(one: KilledProcess, hand: WorkerProcess) -> None:
     hand.wait_for_end()
     one.asked = hand.of("asking")[0]["at"]
     with one.manager() as manager, suppress(VendorFailed):
-        began = time.time()
+        start_time = time.time()
         try:
             manager.run(one.probe.name, _down)
         except CircuitBreakerOpen as error:
-            one.retry_after = error.retry_at.timestamp() - began if error.retry_at else None
+            one.retry_after = error.retry_at.timestamp() - start_time if error.retry_at else None
     one.refused = now()
 
 
@@ -238,14 +238,14 @@ def test_unknown_outcome_is_not_resent_without_keys(
     path, key = f"/{dead_process.other.name}", f"key of {dead_process.other.name}"
     with dead_process.manager() as manager:
         for _ in range(2):
-            with pytest.raises(OutcomeUnknown) as raised:
+            with pytest.raises(OutcomeUnknown) as excinfo:
                 manager.call(
                     dead_process.other.name,
                     Request.post(path, body=b"one"),
                     idempotency_key=key,
                     timeout=150,
                 )
-            assert key == raised.value.idempotency_key
-            assert key in str(raised.value.lookup)
+            assert key == excinfo.value.idempotency_key
+            assert key in str(excinfo.value.lookup)
     assert [None] == dead_process.bank.heard[path]
     assert 1 == dead_process.bank.effects[path]

@@ -105,11 +105,11 @@ def test_one_429_pauses_every_process(
     assert ["good"] * 60 == [call["outcome"] for call in history]
     reports = [trip for call in history for trip in call["trips"] if trip["what"] == "Pause"]
     assert 1 == len(reports)
-    free = reports[0]["began"] + pause * SECOND
-    late = [call for call in history if _last(call)["began"] > reports[0]["ended"]]
-    assert len({call["process"] for call in late}) > 1
-    assert all(_last(call)["ended"] >= free for call in late)
-    assert sum(at >= free for at in arrivals) >= len(late)
+    free_value = reports[0]["began"] + pause * SECOND
+    late_fields = [call for call in history if _last(call)["began"] > reports[0]["ended"]]
+    assert len({call["process"] for call in late_fields}) > 1
+    assert all(_last(call)["ended"] >= free_value for call in late_fields)
+    assert sum(at >= free_value for at in arrivals) >= len(late_fields)
 
 
 def _last(call: Told) -> Told:

@@ -24,13 +24,13 @@ def test_closed_manager_leaves_the_shared_circuit_closed(tmp_path: Path) -> None
             )
             for _ in range(2)
         ]
-        closed, other = managers
-        closed.call("vat", Request.get("/"))
-        closed.close()
+        closed_manager, other_manager = managers
+        closed_manager.call("vat", Request.get("/"))
+        closed_manager.close()
         for _ in range(10):
             with pytest.raises(LocalFailure, match="closed"):
-                closed.call("vat", Request.get("/"))
+                closed_manager.call("vat", Request.get("/"))
 
-        assert 204 == other.call("vat", Request.get("/")).status
-        assert 0 == other.circuit_state("vat").failures
-        other.close()
+        assert 204 == other_manager.call("vat", Request.get("/")).status
+        assert 0 == other_manager.circuit_state("vat").failures
+        other_manager.close()

@@ -99,9 +99,9 @@ def test_sns_publishes_a_message(moto: MotoServer, awaited: bool) -> None:
     async def use(hub: Any) -> list[Any]:
         return [await resolved(hub.sms().send(text, idempotency_key="k-1")) for _ in range(2)]
 
-    one, again = run_in_mode(configuration(moto), awaited, use)
+    one, repeated_value = run_in_mode(configuration(moto), awaited, use)
     assert SmsStatus.QUEUED is one.status
-    assert one == again
+    assert one == repeated_value
 
 
 def test_sns_refusal(moto: MotoServer) -> None:
@@ -109,11 +109,11 @@ def test_sns_refusal(moto: MotoServer) -> None:
     text = SmsMessage(to=TO, text="Hi", extra={"amazon_sns": {"PhoneNumber": "nobody"}})
     with (
         moorage.open(configuration(moto)) as hub,
-        pytest.raises(InvalidRequest, match="E164") as wrong,
+        pytest.raises(InvalidRequest, match="E164") as wrong_excinfo,
     ):
         hub.sms().send(text)
 
-    assert "InvalidParameter" == wrong.value.vendor_code
+    assert "InvalidParameter" == wrong_excinfo.value.vendor_code
 
 
 @IN_BOTH
@@ -132,13 +132,13 @@ def test_ses_sends_mail(mail_server: MotoServer, awaited: bool) -> None:
         return await resolved(hub.email().send_transactional(mail, idempotency_key="k-1"))
 
     receipt = run_in_mode(configuration(mail_server), awaited, use)
-    stored = [
+    stored_fields = [
         entry for entry in mail_server.kept("ses", "Message") if entry["subject"] == mail.subject
     ]
-    assert [receipt.ref.id] == [entry["id"] for entry in stored]
-    assert ["<p>Grüße &amp; mehr</p>"] == [entry["body"] for entry in stored]
+    assert [receipt.ref.id] == [entry["id"] for entry in stored_fields]
+    assert ["<p>Grüße &amp; mehr</p>"] == [entry["body"] for entry in stored_fields]
     assert [{"ToAddresses": ["ada@example.com"], "CcAddresses": ["bob@example.com"]}] == [
-        entry["destinations"] for entry in stored
+        entry["destinations"] for entry in stored_fields
     ]
 
 
@@ -157,13 +157,13 @@ def test_wrong_key_is_refused(moto: MotoServer, kind: str, changed: dict[str, st
     """A request signed with a wrong key is refused, so accepted signatures are right."""
     mail = EmailMessage(to="ada@example.com", subject="Hi", text="Hi")
     hub = moorage.open(configuration(moto, **changed))
-    asks: dict[str, Callable[[], object]] = {
+    asking_functions: dict[str, Callable[[], object]] = {
         "sms": lambda: hub.sms().send(SmsMessage(to=TO, text="Hi")),
         "email": lambda: hub.email().send_transactional(mail),
         "storage": lambda: hub.storage().upload("a.txt", b"Hi"),
     }
     with hub, pytest.raises(AuthenticationFailed):
-        asks[kind]()
+        asking_functions[kind]()
 
 
 @pytest.mark.parametrize("capability", sorted(S3.capabilities))
@@ -182,28 +182,28 @@ def test_s3_capabilities_hold(moto: MotoServer, bucket: str, capability: str) ->
 def test_files_round_trip(moto: MotoServer, bucket: str, awaited: bool) -> None:
     """Large files are uploaded in parts, odd names are listed, and all can be deleted."""
     names = ["a/ü & ö +1%.txt", "a/b c=d?.txt", "a/~tilde'.txt", "b/other.txt"]
-    large = bytes(range(256)) * (SIZE // 256)
+    large_bytes = bytes(range(256)) * (SIZE // 256)
 
     async def use(hub: Any) -> dict[str, Any]:
         files = hub.storage()
         for name in names:
             await resolved(files.upload(name, name.encode()))
-        await resolved(files.upload("large.bin", large))
+        await resolved(files.upload("large.bin", large_bytes))
         pages = [await resolved(files.list("a/", limit=2))]
         pages.append(await resolved(files.list("a/", limit=2, cursor=pages[0].next_cursor)))
-        whole = await resolved(files.download("large.bin"))
-        back = sha256(await resolved(whole.read_all())).hexdigest()
-        gone = await resolved(files.delete_many([*names, "large.bin"]))
+        whole_value = await resolved(files.download("large.bin"))
+        returned_text = sha256(await resolved(whole_value.read_all())).hexdigest()
+        lost_value = await resolved(files.delete_many([*names, "large.bin"]))
         return {
             "listed": [item.key for page in pages for item in page.objects],
-            "back": back,
-            "gone": [entry.ok for entry in gone],
+            "back": returned_text,
+            "gone": [entry.ok for entry in lost_value],
             "left": [await resolved(files.exists(name)) for name in names],
         }
 
     assert {
         "listed": sorted(names[:3]),
-        "back": sha256(large).hexdigest(),
+        "back": sha256(large_bytes).hexdigest(),
         "gone": [True] * 5,
         "left": [False] * 4,
     } == run_in_mode(configuration(moto, bucket), awaited, use)
@@ -213,9 +213,9 @@ def test_signed_url(moto: MotoServer, bucket: str) -> None:
     """A signed URL downloads its file without credentials."""
     with moorage.open(configuration(moto, bucket)) as hub:
         hub.storage().upload("a b.txt", b"Hello.")
-        where = urlsplit(hub.storage().signed_url("a b.txt", expires=60).url)
-    with moto.unguarded(), closing(HTTPConnection(where.netloc, timeout=10)) as browser:
-        browser.request("GET", f"{where.path}?{where.query}")
+        locations = urlsplit(hub.storage().signed_url("a b.txt", expires=60).url)
+    with moto.unguarded(), closing(HTTPConnection(locations.netloc, timeout=10)) as browser:
+        browser.request("GET", f"{locations.path}?{locations.query}")
         answer = browser.getresponse()
 
         assert (200, b"Hello.") == (answer.status, answer.read())

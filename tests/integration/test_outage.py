@@ -106,14 +106,14 @@ class Shop:
         trips.set(self._trips)
         for _ in range(times):
             number = next(self._numbers)
-            called = [0]
+            called_numbers = [0]
 
-            def function(number: int = number, called: list[int] = called) -> int:
+            def function(number: int = number, called: list[int] = called_numbers) -> int:
                 called[0] += 1
                 return number
 
             assert number == self._manager.run(self._name, function)
-            assert [1] == called
+            assert [1] == called_numbers
         trips.set(None)
         return self._trips
 
@@ -145,12 +145,12 @@ def _survives(
     shop.call()
     assert "effect 0 of before" == shop.pay("before")
     away()
-    before, began = shop.heard(StorageLost), now()
+    before, start_time = shop.heard(StorageLost), now()
     requests = shop.call()
-    lost, took = shop.heard(StorageLost) - before, (now() - began) / 1e9
+    lost, duration = shop.heard(StorageLost) - before, (now() - start_time) / 1e9
     # Now and then somebody looks for it and pays, and each time that is told; nobody else does.
     assert 1 <= lost == sum(trip["failed"] and not trip["posted"] for trip in requests)
-    assert lost <= 1 + took / SOONEST
+    assert lost <= 1 + duration / SOONEST
     assert not any(trip["ended"] - trip["began"] > PATIENCE * 1e9 for trip in requests)
     for _ in range(2):
         with pytest.raises(StorageUnavailable):
@@ -171,15 +171,17 @@ def _survives(
 def _through(proxy: Proxy, location: StoreLocation) -> StoreLocation:
     """Return the location of the same store behind a proxy."""
     user, at, _ = urlsplit(location.where).netloc.rpartition("@")
-    there = urlsplit(location.where)._replace(netloc=f"{user}{at}127.0.0.1:{proxy.address[1]}")
-    return attrs.evolve(location, where=there.geturl(), timeout=TIMEOUT)
+    stored_texts = urlsplit(location.where)._replace(
+        netloc=f"{user}{at}127.0.0.1:{proxy.address[1]}"
+    )
+    return attrs.evolve(location, where=stored_texts.geturl(), timeout=TIMEOUT)
 
 
 @contextmanager
 def _proxy_of(location: StoreLocation) -> Generator[tuple[Proxy, StoreLocation]]:
     """Start a proxy in front of a store; return it and the store's new location."""
-    where = urlsplit(location.where)
-    with Proxy(where.hostname or "", where.port or 0) as proxy:
+    locations = urlsplit(location.where)
+    with Proxy(locations.hostname or "", locations.port or 0) as proxy:
         yield proxy, _through(proxy, location)
 
 
@@ -274,19 +276,19 @@ def test_any_lost_reply_leaves_the_key_correct_async(
 def test_lost_replies_free_the_probe_slot(redis_location: StoreLocation, name: str) -> None:
     """Whichever reply to a probe is lost, its slot is free long before its lease ends."""
     circuit = CircuitBreakerConfig(failures=1, open_for=0.01, open_at_most=0.01)
-    recovered: set[str] = set()
+    recovered_texts: set[str] = set()
 
     def down() -> None:
         raise VendorFailed("the vendor is down.")
 
     def heard(event: Event, service: str) -> None:
         if isinstance(event, StorageRecovered):
-            recovered.add(service)
+            recovered_texts.add(service)
 
     def let_in(manager: ConnectorManager, service: str) -> bool:
         with suppress(CircuitBreakerOpen):
             manager.run(service, lambda: None)
-            return service in recovered
+            return service in recovered_texts
         return False
 
     with ExitStack() as stack:
@@ -308,8 +310,8 @@ def test_lost_replies_free_the_probe_slot(redis_location: StoreLocation, name: s
             proxy.cut()
             manager.run(service.name, lambda: None)
             proxy.heal()
-        for which, manager in managers.items():
-            until(partial(let_in, manager, which), f"a place for a probe of {which}")
+        for chosen_text, manager in managers.items():
+            until(partial(let_in, manager, chosen_text), f"a place for a probe of {chosen_text}")
 
 
 def test_key_store_works_while_the_state_store_fails(

@@ -38,14 +38,14 @@ async def _queue(location: StoreLocation, name: str) -> list[QueuedCall]:
     )
 
     async def one(manager: AsyncConnectorManager) -> QueuedCall:
-        noted: list[dict[str, Any]] = []
-        trips.set(noted)
+        noted_fields: list[dict[str, Any]] = []
+        trips.set(noted_fields)
 
         async def function() -> int:
             return now()
 
         came = await manager.run(name, function)
-        request = noted[0]
+        request = noted_fields[0]
         return QueuedCall(
             request["began"] + request["wait"],
             request["ended"] + request["wait"],
@@ -69,8 +69,8 @@ def test_every_waiting_task_gets_its_turn(
     assert TASKS == len(turns)
     assert all(turn.came >= turn.first for turn in turns)
     assert burst_of([(turn.first, turn.last) for turn in turns], RATE) <= 1
-    queued = sorted(turn.ticket for turn in turns if turn.ticket)
-    times = [at for _, at in queued]
-    assert queued
-    assert len(queued) == len(set(times))
+    queued_numbers = sorted(turn.ticket for turn in turns if turn.ticket)
+    times = [at for _, at in queued_numbers]
+    assert queued_numbers
+    assert len(queued_numbers) == len(set(times))
     assert all(after - before >= 1_000_000 // RATE for before, after in pairwise(times))

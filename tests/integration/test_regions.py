@@ -88,8 +88,8 @@ def test_refused_connection_moves_to_the_next_region(
     us: VendorServer, request_: Request, *, awaited: bool
 ) -> None:
     """A request to a closed port goes to the next region at once."""
-    with VendorServer(port="refusing") as dead:
-        result = answer(service("shop", dead, us), request_, awaited=awaited)
+    with VendorServer(port="refusing") as dead_server:
+        result = answer(service("shop", dead_server, us), request_, awaited=awaited)
 
     assert b"us" == result.body
 
@@ -116,11 +116,11 @@ def test_post_without_a_response_stays_in_its_region(
 ) -> None:
     """A POST that was read but not answered goes to no other region, with or without a key."""
     eu.queue(HANGS_UP, HANGS_UP)
-    patient = service("shop", eu, us, circuit=None)
+    patient_service = service("shop", eu, us, circuit=None)
 
     with pytest.raises(ConnectionFailed):
-        answer(patient, POST, awaited=awaited)
-    result = answer(patient, POST, awaited=awaited, idempotency_key="k")
+        answer(patient_service, POST, awaited=awaited)
+    result = answer(patient_service, POST, awaited=awaited, idempotency_key="k")
 
     assert b"eu" == result.body
     assert 3 == len(eu.requests)
@@ -130,23 +130,23 @@ def test_post_without_a_response_stays_in_its_region(
 def test_recovered_region_is_used_again(eu: VendorServer, us: VendorServer) -> None:
     """A probe notices a recovered region, and calls return to it."""
     eu.queue(Behaviour(503))
-    brief = CircuitBreakerConfig(failures=1, open_for=0.05)
-    with ConnectorManager([service("shop", eu, us, circuit=brief)]) as manager:
+    brief_config = CircuitBreakerConfig(failures=1, open_for=0.05)
+    with ConnectorManager([service("shop", eu, us, circuit=brief_config)]) as manager:
         first = manager.call("shop", GET).body
-        last = first
+        last_bytes = first
         for _ in range(10_000):
-            if last == b"us":
-                last = manager.call("shop", GET).body
+            if last_bytes == b"us":
+                last_bytes = manager.call("shop", GET).body
         after = manager.circuit_state("shop", region="eu")
 
-    assert (b"us", b"eu", CircuitState.CLOSED) == (first, last, after.state)
+    assert (b"us", b"eu", CircuitState.CLOSED) == (first, last_bytes, after.state)
 
 
 def test_stream_opens_in_an_available_region(us: VendorServer) -> None:
     """A stream opens in a region that accepts connections."""
     with (
-        VendorServer(port="refusing") as dead,
-        ConnectorManager([service("shop", dead, us)]) as manager,
+        VendorServer(port="refusing") as dead_server,
+        ConnectorManager([service("shop", dead_server, us)]) as manager,
         manager.stream("shop", GET) as stream,
     ):
         assert b"us" == b"".join(stream)
@@ -192,14 +192,16 @@ def test_key_stays_in_its_region(
 ) -> None:
     """A key whose response one process lost is repeated by another in the same region only."""
     eu.queue(HANGS_UP)
-    once = service(name, eu, us, retry=None, circuit=None)
-    first = Job(scenario="call", services=(once,), state=location, path="/orders", key="k")
+    first_service = service(name, eu, us, retry=None, circuit=None)
+    first = Job(scenario="call", services=(first_service,), state=location, path="/orders", key="k")
     # For the second process the other region comes first.
-    turned = attrs.evolve(once, regions=(Region("us", us.url), Region("eu", eu.url, tier=2)))
-    second = attrs.evolve(first, services=(turned,))
+    turned_service = attrs.evolve(
+        first_service, regions=(Region("us", us.url), Region("eu", eu.url, tier=2))
+    )
+    second = attrs.evolve(first, services=(turned_service,))
 
-    lost, result = calls(pool.work(first)) + calls(pool.work(second))
+    lost_fields, result = calls(pool.work(first)) + calls(pool.work(second))
 
-    assert ("ConnectionFailed", "good") == (lost["outcome"], result["outcome"])
+    assert ("ConnectionFailed", "good") == (lost_fields["outcome"], result["outcome"])
     assert "eu" == result["value"]
     assert (2, 0) == (len(eu.requests), len(us.requests))

@@ -43,14 +43,14 @@ def url(request: pytest.FixtureRequest, silent: socket.socket, tmp_path: Path) -
         silent.close()
         return
     file = f"sqlite:///{tmp_path / 'host.db'}"
-    for opened in (open_inbox(file), open_outbox(file)):
-        with opened as store:
+    for opened_value in (open_inbox(file), open_outbox(file)):
+        with opened_value as store:
             store.migrate()
             store.now()
-    other = sqlite3.connect(tmp_path / "host.db", isolation_level=None)
-    other.execute("BEGIN EXCLUSIVE")
+    other_connection = sqlite3.connect(tmp_path / "host.db", isolation_level=None)
+    other_connection.execute("BEGIN EXCLUSIVE")
     yield file
-    other.close()
+    other_connection.close()
 
 
 def _delivery(shop: Shop) -> dict[str, Any]:

@@ -69,18 +69,18 @@ class Stalls:
     @contextmanager
     def measured(self) -> Generator[None]:
         """Measure inside the block."""
-        over = Event()
+        end_event = Event()
 
         def watch() -> None:
             before = now()
-            while not over.wait(0.01):
+            while not end_event.wait(0.01):
                 self.nanoseconds += max(0, now() - before - 30_000_000)
                 before = now()
 
         watching = Thread(target=watch)
         watching.start()
         yield
-        over.set()
+        end_event.set()
         watching.join()
 
 
@@ -109,9 +109,9 @@ def race(
     awaited: bool,
 ) -> Race:
     """A holder whose calls last longer than a lease, and waiters for both keys."""
-    other = Service(f"other-{name}", base_url=vendor.url, retry=None, timeout=TIMEOUT)
-    honoured = attrs.evolve(
-        other,
+    other_service = Service(f"other-{name}", base_url=vendor.url, retry=None, timeout=TIMEOUT)
+    honoured_service = attrs.evolve(
+        other_service,
         name=f"honoured-{name}",
         idempotency_header="Idempotency-Key",
         idempotency_memory=86_400,
@@ -119,15 +119,19 @@ def race(
     bank = Bank(takes)
     vendor.always(bank.answer)
     job = Job(
-        scenario="repeat", services=(honoured, other), state=location, key=KEY, awaited=awaited
+        scenario="repeat",
+        services=(honoured_service, other_service),
+        state=location,
+        key=KEY,
+        awaited=awaited,
     )
-    holder, *waiters = pool.ready([job] * 3)
-    holder.go()
+    holder_process, *waiters = pool.ready([job] * 3)
+    holder_process.go()
     assert bank.both.wait(TIMEOUT)
     for waiter in waiters:
         waiter.go()
     time.sleep(LONGER_THAN_A_LEASE)
-    return Race(honoured, other, bank, holder, waiters)
+    return Race(honoured_service, other_service, bank, holder_process, waiters)
 
 
 def rest_of_the_lease(location: StoreLocation, service: Service) -> int:
@@ -185,15 +189,15 @@ def test_dead_holder_is_replaced_within_two_seconds(
             history += waiter.of("call")
     pool.give_back(match.waiters)
 
-    ended = {(entry["service"], entry["outcome"], entry.get("value")) for entry in history}
+    ended_values = {(entry["service"], entry["outcome"], entry.get("value")) for entry in history}
     assert {
         (match.honoured.name, "good", "effect 1"),
         (match.other.name, "OutcomeUnknown", None),
-    } == ended
+    } == ended_values
     assert {match.path(match.honoured): 2, match.path(match.other): 1} == match.bank.heard
     assert {1} == {len(marks) for marks in match.bank.effects.values()}
-    late = [entry["ended"] - died for entry in history]
-    assert max(late) <= AT_ONCE + stalls.nanoseconds, (late, stalls)
+    late_values = [entry["ended"] - died for entry in history]
+    assert max(late_values) <= AT_ONCE + stalls.nanoseconds, (late_values, stalls)
 
 
 @pytest.mark.parametrize("location", ["sqlite", "redis"], indirect=True)
@@ -207,27 +211,27 @@ def test_paused_holder_and_its_successor_agree(
 
     At a vendor without keys nobody else has sent anything, and the holder's response counts.
     """
-    awaited = location.kind == "redis"
-    result = race(pool, location, vendor, name, takes=6, awaited=awaited)
+    is_async = location.kind == "redis"
+    result = race(pool, location, vendor, name, takes=6, awaited=is_async)
     os.kill(result.holder.pid, signal.SIGSTOP)
     for waiter in result.waiters:
         waiter.wait_for("call", 2)
     os.kill(result.holder.pid, signal.SIGCONT)
     result.holder.wait_for("call", 2)
-    custom = {
+    custom_values = {
         item["service"]: (item["outcome"], item["value"]) for item in result.holder.of("call")
     }
     assert {
         result.honoured.name: ("good", "effect 1"),
         result.other.name: ("good", "effect 1"),
-    } == custom
+    } == custom_values
 
     job = Job(scenario="repeat", services=(result.honoured, result.other), state=location, key=KEY)
     for hand in (result.holder, *result.waiters):
         hand.wait_for("done")
     pool.give_back([result.holder, *result.waiters])
-    repeated = [
+    repeated_values = [
         (item["value"], item["replayed"]) for item in pool.work(job) if item["what"] == "call"
     ]
-    assert [("effect 1", True)] * 2 == repeated
+    assert [("effect 1", True)] * 2 == repeated_values
     assert {result.path(result.honoured): 2, result.path(result.other): 1} == result.bank.heard

@@ -47,20 +47,20 @@ def _asked(
     service: Service, kind: str, state: StateStorage, claims: StateStorage | None = None
 ) -> list[str]:
     """Return the commands of one call after a first one; optionally of one that has waited."""
-    noted: list[dict[str, Any]] = []
+    noted_fields: list[dict[str, Any]] = []
 
     def asked() -> bool:
-        noted.clear()
+        noted_fields.clear()
         _call(manager, service.name, kind, 1)
-        return kind != "waiting" or noted[0]["wait"] > 0
+        return kind != "waiting" or noted_fields[0]["wait"] > 0
 
     keys = None if claims is None else RecordingStore(claims)
     with ConnectorManager([service], state=RecordingStore(state), claims=keys) as manager:
         _call(manager, service.name, kind, 1)
-        trips.set(noted)
+        trips.set(noted_fields)
         until(asked, "a call that waited")
         trips.set(None)
-    return [trip["what"] for trip in noted]
+    return [trip["what"] for trip in noted_fields]
 
 
 @pytest.mark.parametrize("kind", TRIPS)
@@ -119,13 +119,13 @@ def test_postgresql_needs_one_transaction_per_command(
     """
     service, database = _service(name, kind), f"trips_{uuid4().hex}"
     url = sqlalchemy.make_url(postgresql_location.where)
-    beside = sqlalchemy.create_engine(
+    extra_engine = sqlalchemy.create_engine(
         url.set(drivername="postgresql+psycopg"), poolclass=NullPool, isolation_level="AUTOCOMMIT"
     )
-    custom = url.set(database=database).render_as_string(hide_password=False)
+    custom_text = url.set(database=database).render_as_string(hide_password=False)
 
     def ask(statement: str) -> int:
-        with beside.connect() as connection:
+        with extra_engine.connect() as connection:
             result = connection.execute(sqlalchemy.text(statement))
             return int(result.scalar_one()) if result.returns_rows else 0
 
@@ -133,18 +133,18 @@ def test_postgresql_needs_one_transaction_per_command(
         return not ask(f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}'")
 
     def run(times: int) -> int:
-        location = StoreLocation("postgresql", custom, postgresql_location.prefix)
-        counted = f"SELECT xact_commit FROM pg_stat_database WHERE datname = '{database}'"
-        before = ask(counted)
+        location = StoreLocation("postgresql", custom_text, postgresql_location.prefix)
+        counted_text = f"SELECT xact_commit FROM pg_stat_database WHERE datname = '{database}'"
+        before = ask(counted_text)
         with location.open() as store, ConnectorManager([service], state=store) as manager:
             _call(manager, name, kind, times)
         # A connection's numbers are complete when it has ended.
         until(idle, "the end of all connections")
-        return ask(counted) - before
+        return ask(counted_text) - before
 
     ask(f"CREATE DATABASE {database}")
     try:
-        with StoreLocation("postgresql", custom, postgresql_location.prefix).open() as store:
+        with StoreLocation("postgresql", custom_text, postgresql_location.prefix).open() as store:
             store.migrate()
         until(idle, "the end of all connections")
         run(1)

@@ -99,11 +99,11 @@ class WorkerProcess:
         with self._changed:
             end = time.monotonic() + PATIENCE
             while True:
-                for broken in self.of("broke"):
-                    raise AssertionError(broken["trace"])
-                done = reports()
-                if done:
-                    return done
+                for broken_fields in self.of("broke"):
+                    raise AssertionError(broken_fields["trace"])
+                finished_fields = reports()
+                if finished_fields:
+                    return finished_fields
                 if self._process.poll() is not None:
                     raise AssertionError(f"the process ended without a word of {what!r}.")
                 if not self._changed.wait(end - time.monotonic()):
@@ -120,9 +120,9 @@ class WorkerPool:
     def take_idle(self, count: int) -> list[WorkerProcess]:
         """Return this many idle processes, starting new ones if necessary."""
         hired = [self._idle.pop() for _ in range(min(count, len(self._idle)))]
-        new = [WorkerProcess() for _ in range(count - len(hired))]
-        self._all += new
-        return hired + new
+        new_processes = [WorkerProcess() for _ in range(count - len(hired))]
+        self._all += new_processes
+        return hired + new_processes
 
     def ready(self, jobs: list[Job]) -> list[WorkerProcess]:
         """Return a prepared process for each job."""

@@ -239,24 +239,24 @@ def _call_once(job: Job, manager: ConnectorManager, turns: FailureSchedule) -> N
 def call(job: Job) -> None:
     """Call from several threads, this many times each."""
     turns = FailureSchedule(job.fails)
-    warm, ready = Barrier(job.threads + 1), Event()
+    warm, ready_event = Barrier(job.threads + 1), Event()
 
     def each(manager: ConnectorManager) -> None:
         manager.run(_WARM.name, _nothing)
         warm.wait()
-        ready.wait()
+        ready_event.wait()
         for _ in range(job.calls):
             _call_once(job, manager, turns)
             time.sleep(job.between)
 
     with open_manager(job) as manager:
-        together = [Thread(target=each, args=(manager,)) for _ in range(job.threads)]
-        for thread in together:
+        joint_threads = [Thread(target=each, args=(manager,)) for _ in range(job.threads)]
+        for thread in joint_threads:
             thread.start()
         warm.wait()
         begin()
-        ready.set()
-        for thread in together:
+        ready_event.set()
+        for thread in joint_threads:
             thread.join()
 
 
@@ -314,10 +314,10 @@ def repeat(job: Job) -> None:
             except Exception as error:  # noqa: BLE001 - it is written down
                 entry.failed(error, service=name)
 
-        together = [Thread(target=each, args=(service.name,)) for service in job.services]
-        for thread in together:
+        joint_threads = [Thread(target=each, args=(service.name,)) for service in job.services]
+        for thread in joint_threads:
             thread.start()
-        for thread in together:
+        for thread in joint_threads:
             thread.join()
 
 
@@ -345,15 +345,15 @@ def _keyed(name: str) -> Request:
 
 def hold(job: Job) -> None:
     """Keep several calls in progress for ever: one of a probe, and one of each key."""
-    probe, *keyed = job.services
-    inside = Event()
+    probe, *keyed_services = job.services
+    inner_event = Event()
 
     def be_probe() -> None:
         report(what="asking", at=now())
 
         def function() -> None:
             report(what="inside")
-            inside.set()
+            inner_event.set()
             time.sleep(3600)
 
         manager.run(probe.name, function)
@@ -365,8 +365,8 @@ def hold(job: Job) -> None:
     with open_manager(job) as manager:
         begin()
         Thread(target=be_probe, daemon=True).start()
-        inside.wait()
-        for item in keyed:
+        inner_event.wait()
+        for item in keyed_services:
             Thread(target=send, args=(item.name,), daemon=True).start()
         sys.stdin.readline()
         os._exit(0)
@@ -393,10 +393,12 @@ def claims(job: Job) -> None:
 
     with open_manager(job) as manager:
         begin()
-        together = [Thread(target=each, args=(manager, thread)) for thread in range(job.threads)]
-        for thread in together:
+        joint_threads = [
+            Thread(target=each, args=(manager, thread)) for thread in range(job.threads)
+        ]
+        for thread in joint_threads:
             thread.start()
-        for thread in together:
+        for thread in joint_threads:
             thread.join()
 
 
@@ -431,15 +433,15 @@ def fork(job: Job) -> None:
                 _in_child(job, manager)
             children.append(child)
         context = multiprocessing.get_context("fork")
-        others = [context.Process(target=_use, args=(job, manager)) for _ in range(2)]
-        for other in others:
-            other.start()
+        other_processes = [context.Process(target=_use, args=(job, manager)) for _ in range(2)]
+        for other_process in other_processes:
+            other_process.start()
         _use(job, manager)
         for child in children:
             report(what="child", code=os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-        for other in others:
-            other.join()
-            report(what="child", code=other.exitcode)
+        for other_process in other_processes:
+            other_process.join()
+            report(what="child", code=other_process.exitcode)
         _call_once(job, manager, turns)
 
 
@@ -476,10 +478,10 @@ def _use(job: Job, manager: ConnectorManager) -> None:
         except Exception as error:  # noqa: BLE001 - it is written down
             entry.failed(error)
 
-    other = Thread(target=each)
-    other.start()
+    other_thread = Thread(target=each)
+    other_thread.start()
     each()
-    other.join()
+    other_thread.join()
 
 
 SCENARIOS: Final[dict[str, Callable[[Job], None]]] = {

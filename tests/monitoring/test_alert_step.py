@@ -58,8 +58,8 @@ class Line:
             Measurement(subject=name, value=value, text=f"{value}")
             for name, value in values.items()
         )
-        measured = {item.name: items for item in self.rules}
-        return self.take(measured)
+        measured_measurements = {item.name: items for item in self.rules}
+        return self.take(measured_measurements)
 
     def take(self, measured: dict[str, tuple[Measurement, ...]]) -> list[tuple[str, Change]]:
         """Take a step; return what was told."""
@@ -96,24 +96,24 @@ def test_alert_clears_at_a_threshold_of_its_own() -> None:
     """A figure between both thresholds changes nothing."""
     line = Line(rule(clear=0.2))
 
-    told = [line.measured(vat=value) for value in (0.3, 0.6, 0.3, 0.6, 0.2, 0.3)]
-    assert [[], [("vat", FIRING)], [], [], [("vat", RECOVERED)], []] == told
+    reported_pairs = [line.measured(vat=value) for value in (0.3, 0.6, 0.3, 0.6, 0.2, 0.3)]
+    assert [[], [("vat", FIRING)], [], [], [("vat", RECOVERED)], []] == reported_pairs
 
 
 def test_figure_below_its_threshold() -> None:
     """A rule may watch for too little."""
     line = Line(rule(when="calls", above=None, below=10, clear=20))
 
-    told = [line.measured(vat=value) for value in (10, 9, 15, 20)]
-    assert [[], [("vat", FIRING)], [], [("vat", RECOVERED)]] == told
+    reported_pairs = [line.measured(vat=value) for value in (10, 9, 15, 20)]
+    assert [[], [("vat", FIRING)], [], [("vat", RECOVERED)]] == reported_pairs
 
 
 def test_alert_is_repeated() -> None:
     """An alert that goes on is told again after its interval."""
     line = Line(rule(repeat=120), rule(name="quiet", repeat=0))
 
-    told = [len(line.measured(vat=0.6)) for _ in range(5)]
-    assert [2, 0, 1, 0, 1] == told
+    reported_numbers = [len(line.measured(vat=0.6)) for _ in range(5)]
+    assert [2, 0, 1, 0, 1] == reported_numbers
     assert [("vat", STILL)] == [(n.subject, n.change) for n in line.last[0].notices]
 
 
@@ -138,10 +138,10 @@ def test_silence_postpones_what_differs() -> None:
 def test_silence_of_something_else() -> None:
     """A silence of another rule or subject changes nothing."""
     line = Line(rule())
-    later = NOW + 60 * MINUTE
+    later_time = NOW + 60 * MINUTE
     line.silences = (
-        Silence(until=later, reason="x", rule="other"),
-        Silence(until=later, reason="x", rule="failing", subject="bank"),
+        Silence(until=later_time, reason="x", rule="other"),
+        Silence(until=later_time, reason="x", rule="failing", subject="bank"),
     )
 
     assert [("vat", FIRING)] == line.measured(vat=0.6)
@@ -209,7 +209,7 @@ def test_laws(
 ) -> None:
     """Firing and recovery alternate, repeats keep their interval, and silences silence."""
     line = Line(rule(hold=60 * hold, repeat=repeat, clear=clear), rule(name="two", group="g"))
-    last: dict[tuple[str, str], tuple[Change, datetime]] = {}
+    last_pairs: dict[tuple[str, str], tuple[Change, datetime]] = {}
     silence = Silence(until=NOW + (silent_from + silent_for) * MINUTE, reason="x", rule="failing")
     for number, values in enumerate(steps):
         line.silences = (silence,) if number >= silent_from else ()
@@ -218,7 +218,7 @@ def test_laws(
         assert len(notices) == len({(n.rule, n.subject) for n in notices})
         for notice in notices:
             key = (notice.rule, notice.subject)
-            change, at = last.get(key, (RECOVERED, NOW))
+            change, at = last_pairs.get(key, (RECOVERED, NOW))
             if notice.change is FIRING:
                 assert change is RECOVERED
                 assert line.now - notice.since >= timedelta(seconds=60 * hold) or key[0] == "two"
@@ -226,13 +226,13 @@ def test_laws(
                 assert change is not RECOVERED
             if notice.change is STILL and notice.rule == "failing":
                 assert line.now - at >= timedelta(seconds=repeat)
-            last[key] = notice.change, line.now
+            last_pairs[key] = notice.change, line.now
             covered = any(s.covers(*key, line.now) for s in line.silences)
             assert not covered
         for alert in line.alerts:
             covered = any(s.covers(alert.rule, alert.subject, line.now) for s in line.silences)
             if alert.stage is Stage.FIRING and not covered:
-                assert last[alert.rule, alert.subject][0] is not RECOVERED
+                assert last_pairs[alert.rule, alert.subject][0] is not RECOVERED
 
 
 # --- rules ------------------------------------------------------------------------------
@@ -301,16 +301,18 @@ def test_figures_are_measured(
 def test_burn_rate_needs_both_windows() -> None:
     """A budget burns if it burns over the long window and still does over the short one."""
     burning = rule(when="burn_rate", above=14.4, service="vat", operation="op", objective=0.99)
-    long, short = queries(burning)
-    over = attrs.evolve(FIGURES, error_rate=0.2)
+    long_query, short_query = queries(burning)
+    excess_figures = attrs.evolve(FIGURES, error_rate=0.2)
 
-    assert FigureQuery(service="vat", operation="op", window=3600.0) == long
-    assert 300.0 == short.window
-    measured = from_figures(burning, (over, FIGURES))
+    assert FigureQuery(service="vat", operation="op", window=3600.0) == long_query
+    assert 300.0 == short_query.window
+    measured = from_figures(burning, (excess_figures, FIGURES))
     assert ("vat/op", 2.0) == (measured.subject, round(measured.value or 0, 6))
     assert not burning.is_active(measured.value, firing=False)
-    assert burning.is_active(from_figures(burning, (over, over)).value, firing=False)
-    assert None is from_figures(burning, (over, CallFigures(calls=1))).value
+    assert burning.is_active(
+        from_figures(burning, (excess_figures, excess_figures)).value, firing=False
+    )
+    assert None is from_figures(burning, (excess_figures, CallFigures(calls=1))).value
 
 
 def test_absence_is_no_call_at_all() -> None:
@@ -338,12 +340,14 @@ def test_reasons_of_health_are_measured() -> None:
             reason("vat", Concern.CIRCUIT_OPEN, 0.0),
         ),
     )
-    dead = rule(when="dead_letters", above=None)
+    dead_rule = rule(when="dead_letters", above=None)
     many = rule(when="dead_letters", above=5, service="outbox")
     circuit = rule(when="circuit_open", above=None)
 
-    assert () == queries(dead)
-    assert {"outbox": 1.0, "inbox": 1.0} == {m.subject: m.value for m in from_health(dead, health)}
+    assert () == queries(dead_rule)
+    assert {"outbox": 1.0, "inbox": 1.0} == {
+        m.subject: m.value for m in from_health(dead_rule, health)
+    }
     assert [("outbox", 7)] == [(m.subject, m.value) for m in from_health(many, health)]
     (measured,) = from_health(circuit, health)
     assert circuit.is_active(measured.value, firing=False)

@@ -326,17 +326,17 @@ def test_old_health_is_unknown() -> None:
     health = assessed(service())
 
     assert health is as_of(health, NOW + timedelta(seconds=30), 30.0)
-    old = as_of(health, NOW + timedelta(seconds=31), 30.0)
-    assert (UNKNOWN, False) == (old.state, old.is_ready)
-    assert "The health was not checked for 31 s." == old.reasons[0].text
+    old_health = as_of(health, NOW + timedelta(seconds=31), 30.0)
+    assert (UNKNOWN, False) == (old_health.state, old_health.is_ready)
+    assert "The health was not checked for 31 s." == old_health.reasons[0].text
 
 
 def test_failed_check_hides_foreign_texts() -> None:
     """A check that fails names the error; only our own messages are shown."""
-    own = unreadable(StorageUnavailable("The store is away."), NOW)
+    own_health = unreadable(StorageUnavailable("The store is away."), NOW)
     foreign = unreadable(RuntimeError("password=swordfish"), NOW)
 
-    assert "The health could not be checked: The store is away." == own.reasons[0].text
+    assert "The health could not be checked: The store is away." == own_health.reasons[0].text
     assert "The health could not be checked: RuntimeError." == foreign.reasons[0].text
 
 

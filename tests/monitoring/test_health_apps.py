@@ -35,10 +35,12 @@ def monitor() -> Iterator[HealthMonitor]:
         service = Service("vat", vendor.url, credentials=Credentials.bearer(CANARY))
         probe = Probe(service="vat", request="/health")
         with ConnectorManager([service]) as manager:
-            made = HealthMonitor(manager, settings=HealthSettings(probes=[probe]), every=60.0)
+            new_monitor = HealthMonitor(
+                manager, settings=HealthSettings(probes=[probe]), every=60.0
+            )
             vendor.respond(401, body=CANARY.encode())
-            made.probe(everything=True)
-            yield made
+            new_monitor.probe(everything=True)
+            yield new_monitor
 
 
 @pytest.fixture(params=["wsgi", "asgi"])
@@ -77,10 +79,10 @@ def test_pages(port: int, monitor: HealthMonitor) -> None:
     assert (200, "degraded") == (status, json.loads(body)["state"])
     assert "The probe failed once" in json.loads(body)["reasons"][0]
     assert ("application/json", "no-store") == (headers["content-type"], headers["cache-control"])
-    whole = json.loads(fetch(port, "/health")[2])
-    assert "vat" == whole["services"][0]["service"]
-    assert "moorage ping vat" in whole["services"][0]["reasons"][0]["remedy"]
-    assert CANARY not in body.decode() + json.dumps(whole)
+    whole_value = json.loads(fetch(port, "/health")[2])
+    assert "vat" == whole_value["services"][0]["service"]
+    assert "moorage ping vat" in whole_value["services"][0]["reasons"][0]["remedy"]
+    assert CANARY not in body.decode() + json.dumps(whole_value)
 
 
 def test_other_requests(port: int) -> None:
@@ -109,33 +111,33 @@ def test_unavailable_process_is_not_ready(monitor: HealthMonitor) -> None:
 
 def test_start_and_end_of_an_asgi_server(monitor: HealthMonitor) -> None:
     """The ASGI application takes part in the server's start and end, and refuses WebSockets."""
-    sent: list[dict[str, Any]] = []
+    sent_fields: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
         return {}
 
     async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
+        sent_fields.append(message)
 
     app = AsyncHealthApp(monitor)
     asyncio.run(app({"type": "lifespan"}, receive, send))
     asyncio.run(app({"type": "websocket"}, receive, send))
 
     types = ["lifespan.startup.complete", "lifespan.shutdown.complete", "websocket.close"]
-    assert types == [message["type"] for message in sent]
+    assert types == [message["type"] for message in sent_fields]
 
 
 def test_mounted_asgi_application(monitor: HealthMonitor) -> None:
     """Below a root path, the pages are found by the rest of the path."""
-    sent: list[dict[str, Any]] = []
+    sent_fields: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
         return {}
 
     async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
+        sent_fields.append(message)
 
     scope = {"type": "http", "method": "GET", "path": "/ops/live", "root_path": "/ops"}
     asyncio.run(AsyncHealthApp(monitor)(scope, receive, send))
 
-    assert 200 == sent[0]["status"]
+    assert 200 == sent_fields[0]["status"]

@@ -101,10 +101,10 @@ def test_recent_health_is_not_read_again(vendor: VendorServer) -> None:
 
 def test_circuits_limits_and_budgets_are_read(vendor: VendorServer) -> None:
     """The shared state of every service is read without taking anything from it."""
-    limited = Service("limited", vendor.url, limits=[RateLimitConfig.per_hour(1, burst=1)])
+    limited_service = Service("limited", vendor.url, limits=[RateLimitConfig.per_hour(1, burst=1)])
     regions = [Region("eu", vendor.url), Region("us", vendor.url)]
     with ConnectorManager(
-        [Service("vat", vendor.url), limited, Service("spread", regions=regions)]
+        [Service("vat", vendor.url), limited_service, Service("spread", regions=regions)]
     ) as manager:
         monitor = HealthMonitor(manager)
         vendor.respond(204)
@@ -373,9 +373,9 @@ def test_thread_checks_until_it_is_left(vendor: VendorServer) -> None:
         with monitor:
             wait_until(lambda: len(vendor.requests) > 1, "a second probe")
             wait_until(lambda: monitor.health.state is HealthState.HEALTHY, "a check")
-        made = len(vendor.requests)
+        value = len(vendor.requests)
         assert [] == monitor._threads  # noqa: SLF001 - nobody else can tell
-    assert made == len(vendor.requests)
+    assert value == len(vendor.requests)
 
 
 class Odd(HealthSignals):
@@ -447,6 +447,6 @@ def test_end_of_a_certificate(tmp_path: Path) -> None:
     with ConnectorManager([], clock=clock) as manager:
         (reason,) = HealthMonitor(manager, settings=soon).check().reasons
     assert "in 1 day." in reason.text
-    for wrong in (tmp_path / "absent.pem", b"-----BEGIN nothing"):
+    for wrong_path in (tmp_path / "absent.pem", b"-----BEGIN nothing"):
         with pytest.raises(ConfigurationError, match="cannot be read"):
-            certificate_expiries(wrong, "authority")
+            certificate_expiries(wrong_path, "authority")

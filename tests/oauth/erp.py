@@ -113,7 +113,7 @@ class Erp:
 
 def in_both(body: Callable[..., Coroutine[Any, Any, None]]) -> Any:
     """Run a test's body synchronously and asynchronously: its first parameter is the host."""
-    _, *others = inspect.signature(body).parameters.values()
+    _, *other_parameters = inspect.signature(body).parameters.values()
 
     async def play(*, awaited: bool, **options: Any) -> None:
         async with AsyncExitStack() as closing:
@@ -125,8 +125,8 @@ def in_both(body: Callable[..., Coroutine[Any, Any, None]]) -> Any:
 
     functools.update_wrapper(test, body)
     del test.__dict__["__wrapped__"]
-    awaited = inspect.Parameter("awaited", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    test.__dict__["__signature__"] = inspect.Signature([awaited, *others])
+    async_parameter = inspect.Parameter("awaited", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    test.__dict__["__signature__"] = inspect.Signature([async_parameter, *other_parameters])
     return test
 
 

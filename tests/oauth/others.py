@@ -55,7 +55,7 @@ class Other:
 
 async def refused(pending: Any, kind: type[Exception] = CredentialRefreshFailed) -> Any:
     """The error that something ends with."""
-    with pytest.raises(kind) as caught:
+    with pytest.raises(kind) as excinfo:
         await pending
-    assert type(caught.value) is kind
-    return caught.value
+    assert type(excinfo.value) is kind
+    return excinfo.value

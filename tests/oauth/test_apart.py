@@ -102,21 +102,21 @@ def test_a_renewal_in_a_thread_serves_the_call() -> None:
 
     manager.call("crm", Request.get("/"), tenant="acme", timeout=5)
 
-    (sent,) = service.requests
-    assert "Bearer at-2" == sent.headers.get("Authorization")
+    (sent_delivery,) = service.requests
+    assert "Bearer at-2" == sent_delivery.headers.get("Authorization")
 
 
 def test_cancelled_waiter_does_not_cancel_the_renewal() -> None:
     """A task cancelled while waiting leaves the renewal to the others."""
 
     async def scene() -> None:
-        let, reached = asyncio.Event(), asyncio.Event()
+        let, reached_event = asyncio.Event(), asyncio.Event()
         requests: list[object] = []
 
         class Server:
             async def send(self, request: Request, _: str, __: object, /) -> Response:
                 requests.append(request)
-                reached.set()
+                reached_event.set()
                 await let.wait()
                 return grants(2)
 
@@ -129,11 +129,11 @@ def test_cancelled_waiter_does_not_cancel_the_renewal() -> None:
         vault = AsyncMemoryCredentialProvider({OWNER: token(1, ago=10**9)})
         http: Any = Server()
         refresher = AsyncOAuthTokenRefresher(CLIENTS, vault=vault, http=http)
-        gone = asyncio.ensure_future(refresher.get(*OWNER))
-        await reached.wait()
-        gone.cancel()
+        lost_task = asyncio.ensure_future(refresher.get(*OWNER))
+        await reached_event.wait()
+        lost_task.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await gone
+            await lost_task
         waiting = asyncio.ensure_future(refresher.get(*OWNER))
         let.set()
 

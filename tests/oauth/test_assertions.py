@@ -70,13 +70,13 @@ async def test_each_request_has_an_assertion_of_its_own(
             assert 200 == (await erp.call()).status
             server.expire_access_tokens()
 
-        shown = assertions(server)
+        shown_values = assertions(server)
         assert [200] * 3 == [request.status for request in server.requests]
-        assert [(algorithm, "JWT", key_id)] * 3 == [_head(proof.header) for proof in shown]
+        assert [(algorithm, "JWT", key_id)] * 3 == [_head(proof.header) for proof in shown_values]
         assert [("erp", "erp", server.token_url, 60)] * 3 == [
-            _summary(proof.claims) for proof in shown
+            _summary(proof.claims) for proof in shown_values
         ]
-        assert 3 == len(numbers(shown))
+        assert 3 == len(numbers(shown_values))
         message = server.requests[0]
         assert {"client_secret", "authorization"}.isdisjoint({*message.params, *message.headers})
 
@@ -132,8 +132,8 @@ async def test_a_refresh_is_asserted_too(erp: Erp) -> None:
 async def test_assertion_for_another_audience_is_refused(erp: Erp) -> None:
     """An assertion for another endpoint is refused with the reason."""
     with AuthorizationServer(registered("ES256")) as server:
-        elsewhere = f"{server.url}/elsewhere"
-        place = Place(token_endpoint=elsewhere)
+        other_text = f"{server.url}/elsewhere"
+        place = Place(token_endpoint=other_text)
         erp.knows(server, known(server, server=place, **signs_with("ES256")))
 
         with pytest.raises(CredentialRefreshFailed):
@@ -146,8 +146,13 @@ async def test_assertion_for_another_audience_is_refused(erp: Erp) -> None:
 async def test_another_key_is_refused(erp: Erp, options: dict[str, str]) -> None:
     """A key that the server does not know the client by, or by that name, brings no token."""
     with AuthorizationServer(registered("ES256", key_id="new")) as server:
-        other = {"secret": pem(ec.generate_private_key(ec.SECP256R1())), "algorithm": "ES256"}
-        erp.knows(server, known(server, **(signs_with("ES256") if options else other), **options))
+        other_values = {
+            "secret": pem(ec.generate_private_key(ec.SECP256R1())),
+            "algorithm": "ES256",
+        }
+        erp.knows(
+            server, known(server, **(signs_with("ES256") if options else other_values), **options)
+        )
 
         with pytest.raises(CredentialRefreshFailed, match="invalid_client"):
             await erp.call()
@@ -162,9 +167,9 @@ async def test_assertion_of_a_skewed_clock_is_refused(erp: Erp, off: float) -> N
         server.advance(off)
         erp.knows(server, known(server, **signs_with("ES256")))
 
-        with pytest.raises(CredentialRefreshFailed, match="invalid_client: ") as caught:
+        with pytest.raises(CredentialRefreshFailed, match="invalid_client: ") as excinfo:
             await erp.call()
-        assert (1, False) == (len(server.requests), caught.value.retryable)
+        assert (1, False) == (len(server.requests), excinfo.value.retryable)
 
 
 # --- grants ----------------------------------------------------------------------------
@@ -172,10 +177,12 @@ async def test_assertion_of_a_skewed_clock_is_refused(erp: Erp, off: float) -> N
 
 def vouching(server: AuthorizationServer, algorithm: str, **options: Any) -> JwtBearer:
     """A token made by the client that names a user."""
-    usual: dict[str, Any] = {"issuer": "hr", "subject": "ann", "audience": server.token_url}
-    usual |= options
-    server.trust(usual["issuer"], KEYS[algorithm].public_key())
-    signing = JwtSigning(algorithm=JwtAlgorithm(algorithm), lifetime=timedelta(minutes=2), **usual)
+    usual_fields: dict[str, Any] = {"issuer": "hr", "subject": "ann", "audience": server.token_url}
+    usual_fields |= options
+    server.trust(usual_fields["issuer"], KEYS[algorithm].public_key())
+    signing = JwtSigning(
+        algorithm=JwtAlgorithm(algorithm), lifetime=timedelta(minutes=2), **usual_fields
+    )
     return JwtBearer(signing, pem(KEYS[algorithm]))
 
 
@@ -191,18 +198,18 @@ async def test_a_grant_vouches_anew_each_time(erp: Erp, algorithm: str) -> None:
         server.expire_access_tokens()
         second = await erp.call()
 
-        shown = assertions(server, "assertion")
+        shown_values = assertions(server, "assertion")
         assert ["ann", "ann"] == [item.json()["sub"] for item in (first, second)]
         assert [503, 200, 200] == [request.status for request in server.requests]
-        assert 3 == len(numbers(shown))
+        assert 3 == len(numbers(shown_values))
         assert {("hr", "ann", server.token_url, "payroll", 120)} == {
             (
                 *(proof.claims[name] for name in ("iss", "sub", "aud", "reason")),
                 proof.claims["exp"] - proof.claims["iat"],
             )
-            for proof in shown
+            for proof in shown_values
         }
-        assert {"k"} == {proof.header["kid"] for proof in shown}
+        assert {"k"} == {proof.header["kid"] for proof in shown_values}
 
 
 @pytest.mark.parametrize("issuer", ["hr", "erp"])

@@ -42,9 +42,9 @@ async def test_a_token_is_bound_and_used(erp: Erp) -> None:
         answers = [await erp.call() for _ in range(3)]
         server.expire_access_tokens()
         answers.append(await erp.call())
-        posted = await erp.call(Request.post("/resource", json={}))
+        posted_response = await erp.call(Request.post("/resource", json={}))
 
-        assert [200] * 5 == [answer.status for answer in (*answers, posted)]
+        assert [200] * 5 == [answer.status for answer in (*answers, posted_response)]
         assert all("jkt" in answer.json()["cnf"] for answer in answers)
         assert (5, 1) == (server.accepted, server.refused)
         assert 2 == len(server.requests)
@@ -80,12 +80,12 @@ async def test_one_time_body_fails_but_learns_the_nonce(erp: Erp) -> None:
     with AuthorizationServer(BOUND, nonces=True) as server:
         erp.knows(server, known(server, dpop_key=proof_key()))
         body = BodyStream.of(once(), length=2)
-        with pytest.raises(AuthenticationFailed) as caught:
+        with pytest.raises(AuthenticationFailed) as excinfo:
             await erp.call(Request.post("/resource", body=body))
         body = BodyStream.of(once(), length=2)
 
         assert 200 == (await erp.call(Request.post("/resource", body=body))).status
-        assert (True, 1) == (caught.value.retryable, len(server.requests) - 1)
+        assert (True, 1) == (excinfo.value.retryable, len(server.requests) - 1)
 
 
 @pytest.mark.parametrize("off", [-3600, 3600])
@@ -96,10 +96,10 @@ async def test_a_clock_that_is_off_renews_nothing(erp: Erp, off: float) -> None:
         erp.knows(server, known(server, dpop_key=proof_key()))
         await erp.call()
         server.advance(off)
-        with pytest.raises(AuthenticationFailed, match="clock") as caught:
+        with pytest.raises(AuthenticationFailed, match="clock") as excinfo:
             await erp.call()
 
-        assert 401 == caught.value.status
+        assert 401 == excinfo.value.status
         assert (2, 1) == (len(server.resources), len(server.requests))
 
 
@@ -110,8 +110,8 @@ async def test_another_key_opens_nothing(erp: Erp) -> None:
         erp.knows(server, known(server, dpop_key=proof_key()))
         await erp.call()
         result = await erp.settled(erp.tokens.get("vat", None))
-        stolen = OAuthCredentials(access_token=result.access_token, dpop_key=new_key())
-        await erp.settled(erp.tokens.rotate("vat", None, stolen))
+        stolen_credentials = OAuthCredentials(access_token=result.access_token, dpop_key=new_key())
+        await erp.settled(erp.tokens.rotate("vat", None, stolen_credentials))
 
         assert 200 == (await erp.call()).status
         assert [None, "invalid_token", None] == [resource.error for resource in server.resources]
@@ -134,14 +134,22 @@ async def test_a_refresh_token_is_shown_with_a_proof(erp: Erp) -> None:
 @in_both
 async def test_redirects_are_not_followed(erp: Erp) -> None:
     """A redirect's target gets neither token, proof nor connection."""
-    with AuthorizationServer(BOUND) as server, VendorServer() as here, VendorServer() as there:
-        here.respond(307, {"Location": f"{there.url}/resource"})
-        erp.knows(server, known(server, dpop_key=proof_key()), base_url=here.url)
-        with pytest.raises(VendorRejected) as caught:
+    with (
+        AuthorizationServer(BOUND) as server,
+        VendorServer() as local_server,
+        VendorServer() as stored_server,
+    ):
+        local_server.respond(307, {"Location": f"{stored_server.url}/resource"})
+        erp.knows(server, known(server, dpop_key=proof_key()), base_url=local_server.url)
+        with pytest.raises(VendorRejected) as excinfo:
             await erp.call()
 
-        assert (307, 1, 0) == (caught.value.status, len(here.requests), there.connections)
-        assert "DPoP" in here.requests[0].headers
+        assert (307, 1, 0) == (
+            excinfo.value.status,
+            len(local_server.requests),
+            stored_server.connections,
+        )
+        assert "DPoP" in local_server.requests[0].headers
 
 
 # --- to a certificate ----------------------------------------------------------------
@@ -152,12 +160,12 @@ async def test_redirects_are_not_followed(erp: Erp) -> None:
 async def test_a_certificate_binds_a_token(erp: Erp, tmp_path: Path, method: str) -> None:
     """The certificate identifies the client and binds the token."""
     lab = TlsLab(tmp_path)
-    ours = lab.papers()
-    registered = Client(method="tls_client_auth", subject=ours.subject)
+    own_values = lab.papers()
+    registered_client = Client(method="tls_client_auth", subject=own_values.subject)
     if method.startswith("self_signed"):
-        registered = Client(method="tls_client_auth", thumbprint=ours.thumbprint)
-    tls = Tls(authorities=lab.authority, certificate=ours.certificate, key=ours.key)
-    with AuthorizationServer(registered, tls=lab.server) as server:
+        registered_client = Client(method="tls_client_auth", thumbprint=own_values.thumbprint)
+    tls = Tls(authorities=lab.authority, certificate=own_values.certificate, key=own_values.key)
+    with AuthorizationServer(registered_client, tls=lab.server) as server:
         place = Place(
             token_endpoint="https://127.0.0.1:9/token",
             mtls_endpoint_aliases={"token_endpoint": server.token_url},
@@ -167,7 +175,7 @@ async def test_a_certificate_binds_a_token(erp: Erp, tmp_path: Path, method: str
         server.expire_access_tokens()
         second = await erp.call()
 
-        assert {"x5t#S256": ours.thumbprint} == first.json()["cnf"] == second.json()["cnf"]
+        assert {"x5t#S256": own_values.thumbprint} == first.json()["cnf"] == second.json()["cnf"]
         assert ["tls_client_auth"] * 2 == [request.method for request in server.requests]
         assert ["erp"] * 2 == [request.params["client_id"] for request in server.requests]
         assert "client_secret" not in server.requests[0].params
@@ -178,20 +186,20 @@ async def test_a_certificate_binds_a_token(erp: Erp, tmp_path: Path, method: str
 async def test_a_bound_token_without_its_certificate_is_refused(erp: Erp, tmp_path: Path) -> None:
     """The token alone opens nothing: neither without a certificate nor with another's."""
     lab = TlsLab(tmp_path)
-    ours, others = lab.papers(), lab.papers()
-    mine = Tls(authorities=lab.authority, certificate=ours.certificate, key=ours.key)
-    key = Secret(others.key.read_bytes())
+    own_values, other_values = lab.papers(), lab.papers()
+    mine = Tls(authorities=lab.authority, certificate=own_values.certificate, key=own_values.key)
+    key = Secret(other_values.key.read_bytes())
     wrong = (
         Tls(authorities=lab.authority),
-        Tls(authorities=lab.authority, certificate=others.certificate, key=key),
+        Tls(authorities=lab.authority, certificate=other_values.certificate, key=key),
     )
-    registered = Client(method="tls_client_auth", thumbprint=ours.thumbprint)
-    with AuthorizationServer(registered, tls=lab.server) as server:
+    registered_client = Client(method="tls_client_auth", thumbprint=own_values.thumbprint)
+    with AuthorizationServer(registered_client, tls=lab.server) as server:
         for shown in wrong:
             erp.knows(server, known(server), tls=mine, at_the_resource=shown)
-            with pytest.raises(AuthenticationFailed) as caught:
+            with pytest.raises(AuthenticationFailed) as excinfo:
                 await erp.call()
-            assert 401 == caught.value.status
+            assert 401 == excinfo.value.status
         assert (0, {"invalid_token"}) == (
             server.accepted,
             {resource.error for resource in server.resources},
@@ -202,9 +210,9 @@ async def test_a_bound_token_without_its_certificate_is_refused(erp: Erp, tmp_pa
 async def test_missing_certificate_gets_no_token(erp: Erp, tmp_path: Path) -> None:
     """Without a client certificate the server refuses, and gets one request only."""
     lab = TlsLab(tmp_path)
-    ours = lab.papers()
-    registered = Client(method="tls_client_auth", thumbprint=ours.thumbprint)
-    with AuthorizationServer(registered, tls=lab.server) as server:
+    own_values = lab.papers()
+    registered_client = Client(method="tls_client_auth", thumbprint=own_values.thumbprint)
+    with AuthorizationServer(registered_client, tls=lab.server) as server:
         erp.knows(server, known(server), tls=Tls(authorities=lab.authority))
         with pytest.raises(CredentialRefreshFailed, match="invalid_client"):
             await erp.call()
@@ -216,10 +224,10 @@ async def test_missing_certificate_gets_no_token(erp: Erp, tmp_path: Path) -> No
 async def test_a_token_may_be_bound_to_both(erp: Erp, tmp_path: Path) -> None:
     """A key and a certificate do not stand in each other's way."""
     lab = TlsLab(tmp_path)
-    ours = lab.papers()
-    tls = Tls(authorities=lab.authority, certificate=ours.certificate, key=ours.key)
-    registered = Client(method="tls_client_auth", subject=ours.subject, dpop=True)
-    with AuthorizationServer(registered, tls=lab.server, nonces=True) as server:
+    own_values = lab.papers()
+    tls = Tls(authorities=lab.authority, certificate=own_values.certificate, key=own_values.key)
+    registered_client = Client(method="tls_client_auth", subject=own_values.subject, dpop=True)
+    with AuthorizationServer(registered_client, tls=lab.server, nonces=True) as server:
         erp.knows(server, known(server, dpop_key=proof_key()), tls=tls)
 
         assert {"jkt", "x5t#S256"} == (await erp.call()).json()["cnf"].keys()

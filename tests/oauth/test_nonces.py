@@ -37,9 +37,9 @@ async def test_a_nonce_is_remembered(world: World) -> None:
     stage.vendor.answers(asks("n-1"), grants(1), grants(2, token_type="DPoP"), grants(3))
     refresher = stage.refresher(BOUND)
 
-    held = await refresher.get(*OWNER)
+    held_value = await refresher.get(*OWNER)
     for _ in range(2):
-        held = await refresher.refresh(*OWNER, held)
+        held_value = await refresher.refresh(*OWNER, held_value)
 
     assert [None, "n-1", "n-1", "n-1"] == nonces(stage)
     assert [] == world.sleeper.slept
@@ -55,8 +55,8 @@ async def test_any_answer_may_bring_the_next(world: World) -> None:
     )
     refresher = stage.refresher(BOUND)
 
-    held = await refresher.get(*OWNER)
-    await refresher.refresh(*OWNER, held)
+    held_value = await refresher.get(*OWNER)
+    await refresher.refresh(*OWNER, held_value)
 
     assert [None, "n-1", "n-2"] == nonces(stage)
 
@@ -65,8 +65,10 @@ async def test_any_answer_may_bring_the_next(world: World) -> None:
 async def test_a_nonce_takes_nothing_from_the_policy(world: World) -> None:
     """A request for a nonce does not count as one of the policy's attempts."""
     stage = Stage(world)
-    broken = answers({}, 503)
-    stage.vendor.answers(asks("n-1"), broken, asks("n-2"), broken, asks("n-3"), grants(1))
+    broken_response = answers({}, 503)
+    stage.vendor.answers(
+        asks("n-1"), broken_response, asks("n-2"), broken_response, asks("n-3"), grants(1)
+    )
 
     await stage.refresher(BOUND).get(*OWNER)
 
@@ -79,10 +81,10 @@ async def test_repeated_nonce_requests_end(world: World) -> None:
     stage = Stage(world)
     stage.vendor.otherwise = asks("n-1")
 
-    with pytest.raises(CredentialRefreshFailed, match="use_dpop_nonce") as caught:
+    with pytest.raises(CredentialRefreshFailed, match="use_dpop_nonce") as excinfo:
         await stage.refresher(BOUND).get(*OWNER)
 
-    assert ([None, "n-1"], False) == (nonces(stage), caught.value.retryable)
+    assert ([None, "n-1"], False) == (nonces(stage), excinfo.value.retryable)
 
 
 @pytest.mark.parametrize("nonce", ["n" * 1_000_000, "a b", 'a"b', ""])
@@ -123,25 +125,25 @@ def bound_to(key: str) -> OAuthCredentials:
 @sync_and_async
 async def test_a_refresh_token_keeps_its_key(world: World) -> None:
     """A public client's refresh token is bound to its key, and a new key waits."""
-    old, new = new_key(), new_key()
-    stage = Stage(world, bound_to(old))
+    old_text, new_text = new_key(), new_key()
+    stage = Stage(world, bound_to(old_text))
     stage.vendor.answers(grants(2, token_type="DPoP"))
-    public = client(secret=None, authentication="none", dpop_key=new)
+    public = client(secret=None, authentication="none", dpop_key=new_text)
 
-    held = await stage.refresher({"crm": public}).get(*OWNER)
+    held_value = await stage.refresher({"crm": public}).get(*OWNER)
 
-    checked(stage.vendor.requests[0].header("DPoP"), old)
-    assert bound_to(old).dpop_key == held.dpop_key
+    checked(stage.vendor.requests[0].header("DPoP"), old_text)
+    assert bound_to(old_text).dpop_key == held_value.dpop_key
 
 
 @sync_and_async
 async def test_a_client_with_a_secret_may_change_its_key(world: World) -> None:
     """A client with a secret gets its next token bound to its newest key."""
-    old, new = new_key(), new_key()
-    stage = Stage(world, bound_to(old))
+    old_text, new_text = new_key(), new_key()
+    stage = Stage(world, bound_to(old_text))
     stage.vendor.answers(grants(2, token_type="DPoP"))
 
-    held = await stage.refresher({"crm": client(dpop_key=new)}).get(*OWNER)
+    held_value = await stage.refresher({"crm": client(dpop_key=new_text)}).get(*OWNER)
 
-    checked(stage.vendor.requests[0].header("DPoP"), new)
-    assert bound_to(new).dpop_key == held.dpop_key
+    checked(stage.vendor.requests[0].header("DPoP"), new_text)
+    assert bound_to(new_text).dpop_key == held_value.dpop_key

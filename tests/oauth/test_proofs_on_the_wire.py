@@ -57,10 +57,10 @@ async def test_proof_url_is_the_received_url(erp: Erp, path: str, base: str) -> 
         vendor.always(lambda _: Behaviour(200))
         held_by(erp, vendor, base=base)
         await erp.call(Request.get(path))
-        (seen,) = vendor.requests
+        (seen_webhook,) = vendor.requests
 
-    there = f"http://{seen.headers['Host']}{seen.target.partition('?')[0]}"
-    assert there == checked(seen.headers["DPoP"])["htu"]
+    stored_text = f"http://{seen_webhook.headers['Host']}{seen_webhook.target.partition('?')[0]}"
+    assert stored_text == checked(seen_webhook.headers["DPoP"])["htu"]
 
 
 @pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete"])
@@ -71,9 +71,9 @@ async def test_a_proof_names_the_method_that_arrives(erp: Erp, method: str) -> N
         vendor.always(lambda _: Behaviour(200))
         held_by(erp, vendor)
         await erp.call(getattr(Request, method)("/"))
-        (seen,) = vendor.requests
+        (seen_webhook,) = vendor.requests
 
-    assert seen.method == checked(seen.headers["DPoP"])["htm"] == method.upper()
+    assert seen_webhook.method == checked(seen_webhook.headers["DPoP"])["htm"] == method.upper()
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,8 @@ async def test_an_endless_wish_ends_with_the_second(erp: Erp) -> None:
             with pytest.raises(AuthenticationFailed, match="nonce"):
                 await erp.call()
 
-        shown = nonces(vendor)
-        assert 6 == len(shown) == len({*shown})
+        shown_texts = nonces(vendor)
+        assert 6 == len(shown_texts) == len({*shown_texts})
 
 
 @in_both
@@ -144,11 +144,11 @@ async def test_a_stream_ends_with_the_second_too(erp: Erp) -> None:
 @in_both
 async def test_nonces_are_per_origin(erp: Erp) -> None:
     """One server's nonce is not sent to another, even on another port of the host."""
-    with VendorServer() as here, VendorServer() as there:
-        here.always(lambda _: Behaviour(200, {"DPoP-Nonce": "n-1"}))
-        there.always(lambda _: Behaviour(200))
-        held_by(erp, here, there)
+    with VendorServer() as local_server, VendorServer() as stored_server:
+        local_server.always(lambda _: Behaviour(200, {"DPoP-Nonce": "n-1"}))
+        stored_server.always(lambda _: Behaviour(200))
+        held_by(erp, local_server, stored_server)
         for service in ("vat", "vat-1", "vat"):
             await erp.call(service=service)
 
-        assert ([None, "n-1"], [None]) == (nonces(here), nonces(there))
+        assert ([None, "n-1"], [None]) == (nonces(local_server), nonces(stored_server))

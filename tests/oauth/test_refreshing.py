@@ -81,15 +81,15 @@ async def test_expired_token_is_renewed(world: World) -> None:
 @sync_and_async
 async def test_a_token_is_renewed_ahead_by_one(world: World) -> None:
     """One caller renews a valid token while the others use it."""
-    stored = token(1, ago=3560)
-    stage = Stage(world, stored)
+    stored_credentials = token(1, ago=3560)
+    stage = Stage(world, stored_credentials)
     refresher = stage.refresher()
     gate = world.gate()
     stage.vendor.answers(gate.answering(grants(2)))
 
     renewing = world.start(lambda: refresher.get(*OWNER))
     await gate.reached()
-    assert stored == await refresher.get(*OWNER)
+    assert stored_credentials == await refresher.get(*OWNER)
     stage.vault.kept["crm", "beta"] = token(5, ago=3560)
     stage.vendor.answers(grants(6))
     assert Secret("at-6") == (await refresher.get("crm", "beta")).access_token
@@ -122,14 +122,14 @@ async def test_refused_caller_waits_for_an_early_renewal(world: World) -> None:
 @sync_and_async
 async def test_early_renewal_may_fail(world: World) -> None:
     """After a failed early renewal the valid token is used on, and the server left alone."""
-    stored = token(1, ago=3550)
-    stage = Stage(world, stored)
+    stored_credentials = token(1, ago=3550)
+    stage = Stage(world, stored_credentials)
     refresher = stage.refresher(retry=None)
     stage.vendor.otherwise = 503
 
-    assert stored == await refresher.get(*OWNER)
+    assert stored_credentials == await refresher.get(*OWNER)
     count = len(stage.asked())
-    assert stored == await refresher.get(*OWNER)
+    assert stored_credentials == await refresher.get(*OWNER)
     assert count == len(stage.asked()) == 3
     assert ["TokenNotRenewed"] == world.told()
     assert [
@@ -150,13 +150,13 @@ async def test_early_renewal_may_fail(world: World) -> None:
 @sync_and_async
 async def test_early_renewal_respects_retry_after(world: World) -> None:
     """While the token works, early renewal waits for the server's `Retry-After`."""
-    stored = token(1, ago=3530)
-    stage = Stage(world, stored)
+    stored_credentials = token(1, ago=3530)
+    stage = Stage(world, stored_credentials)
     refresher = stage.refresher()
     stage.vendor.otherwise = answers({}, 429, Retry_After="61")
 
     for _ in range(3):
-        assert stored == await refresher.get(*OWNER)
+        assert stored_credentials == await refresher.get(*OWNER)
         world.clock.advance(6)
     assert 1 == len(stage.asked())
 
@@ -164,34 +164,34 @@ async def test_early_renewal_respects_retry_after(world: World) -> None:
 @sync_and_async
 async def test_postponed_renewal_holds_for_concurrent_readers(world: World) -> None:
     """A caller that was reading the vault meanwhile respects the postponement too."""
-    stored = token(1, ago=3530)
-    stage = Stage(world, stored)
-    others = [OWNER]
+    stored_credentials = token(1, ago=3530)
+    stage = Stage(world, stored_credentials)
+    other_texts = [OWNER]
     read = stage.vault.get
 
     async def slowly(service: str, tenant: str | None, /) -> Any:
-        if others:
-            await refresher.get(*others.pop())
+        if other_texts:
+            await refresher.get(*other_texts.pop())
         return await read(service, tenant)
 
     stage.vault.get = slowly  # type: ignore[method-assign]  # as if another thread were quicker
     refresher = stage.refresher()
     stage.vendor.otherwise = answers({}, 429, Retry_After="61")
 
-    assert stored == await refresher.get(*OWNER)
+    assert stored_credentials == await refresher.get(*OWNER)
     assert 1 == len(stage.asked())
 
 
 def test_postponed_token_is_fresh_until_it_is_past() -> None:
     """Only a due token can be postponed, and only until it is past."""
-    held = CachedToken(token(1), Span(10.0, 20.0), now=0, believed=5.0)
+    held_token = CachedToken(token(1), Span(10.0, 20.0), now=0, believed=5.0)
     seconds = 10**9
-    held.put_off(15 * seconds)
-    reports = [held.freshness(now * seconds) for now in (9, 12, 16)]
-    held.put_off(30 * seconds)
+    held_token.put_off(15 * seconds)
+    reports = [held_token.freshness(now * seconds) for now in (9, 12, 16)]
+    held_token.put_off(30 * seconds)
 
     assert [Freshness.FRESH, Freshness.FRESH, Freshness.DUE] == reports
-    assert Freshness.PAST is held.freshness(25 * seconds)
+    assert Freshness.PAST is held_token.freshness(25 * seconds)
 
 
 @sync_and_async
@@ -200,14 +200,14 @@ async def test_refused_token_is_renewed_once(world: World) -> None:
     stage = Stage(world, token(1))
     refresher, other = stage.refresher(), stage.refresher()
     stage.vendor.answers(grants(2))
-    stale = await refresher.get(*OWNER)
-    assert stale == await other.get(*OWNER)
+    stale_value = await refresher.get(*OWNER)
+    assert stale_value == await other.get(*OWNER)
 
-    new = await refresher.refresh(*OWNER, stale)
-    assert new == await refresher.refresh(*OWNER, stale)
-    assert new == await other.refresh(*OWNER, stale)
+    new_value = await refresher.refresh(*OWNER, stale_value)
+    assert new_value == await refresher.refresh(*OWNER, stale_value)
+    assert new_value == await other.refresh(*OWNER, stale_value)
 
-    assert Secret("at-2") == new.access_token
+    assert Secret("at-2") == new_value.access_token
     assert ["rt-1"] == stage.shown()
 
 
@@ -216,12 +216,12 @@ async def test_refused_token_is_not_used_again(world: World) -> None:
     """A refused token is not used again, even if no other can be had."""
     stage = Stage(world, token(1))
     refresher = stage.refresher()
-    stale = await refresher.get(*OWNER)
+    stale_value = await refresher.get(*OWNER)
     stage.vault.is_away = StorageUnavailable("It is away.")
 
-    for refused in (refresher.refresh(*OWNER, stale), refresher.get(*OWNER)):
+    for refused_value in (refresher.refresh(*OWNER, stale_value), refresher.get(*OWNER)):
         with pytest.raises(StorageUnavailable):
-            await refused
+            await refused_value
 
 
 @sync_and_async
@@ -247,8 +247,8 @@ async def test_newer_stored_token_is_used_at_once(world: World) -> None:
 @sync_and_async
 async def test_stored_refresh_token_is_used(world: World) -> None:
     """The vault's refresh token is sent, not that of the refused caller."""
-    stored = attrs.evolve(token(1), refresh_token="rt-9")
-    stage = Stage(world, stored)
+    stored_credentials = attrs.evolve(token(1), refresh_token="rt-9")
+    stage = Stage(world, stored_credentials)
     stage.vendor.answers(grants(2))
     await stage.refresher().refresh(*OWNER, token(1))
 
@@ -260,9 +260,9 @@ async def test_empty_vault_without_consent(world: World) -> None:
     """A client that needs no person gets a new token for an empty vault."""
     stage = Stage(world)
     stage.vendor.answers(grants(2, refresh_token=None))
-    new = await stage.refresher(ALONE).refresh(*OWNER, token(1))
+    new_value = await stage.refresher(ALONE).refresh(*OWNER, token(1))
 
-    assert (Secret("at-2"), Secret("rt-1")) == (new.access_token, new.refresh_token)
+    assert (Secret("at-2"), Secret("rt-1")) == (new_value.access_token, new_value.refresh_token)
     stage.vault.kept.clear()
     with pytest.raises(CredentialNotFound):
         await stage.refresher().refresh(*OWNER, token(1))
@@ -296,22 +296,22 @@ async def test_waiting_callers_share_the_failure(world: World) -> None:
         await world.wait(world.locks.arrived)
         gate.open()
 
-        raised = [await _raised(item.result()) for item in (first, second)]
+        raised_errors = [await _raised(item.result()) for item in (first, second)]
 
         assert times == len(stage.asked())
-        assert [True, True] == ["invalid_client" in str(error) for error in raised]
+        assert [True, True] == ["invalid_client" in str(error) for error in raised_errors]
     reports = ("CredentialRefreshFailed", False)
     assert [reports, reports] == [(event.error, event.still_works) for event in world.events]  # type: ignore[attr-defined]  # of this kind
-    assert raised[0] is not raised[1]
+    assert raised_errors[0] is not raised_errors[1]
     assert ["TokenNotRenewed"] * 2 == world.told()
     stage.vendor.answers(grants(2))
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
 
 
 async def _raised(pending: Any) -> CredentialRefreshFailed:
-    with pytest.raises(CredentialRefreshFailed) as caught:
+    with pytest.raises(CredentialRefreshFailed) as excinfo:
         await pending
-    return caught.value
+    return excinfo.value
 
 
 @sync_and_async
@@ -371,9 +371,9 @@ async def test_a_life_of_unknown_length_ends_with_a_refusal(world: World) -> Non
     stage.vendor.answers(grants(2, expires_in=None))
 
     world.clock.advance(10**7)
-    stale = await refresher.get(*OWNER)
-    assert token(1, life=None) == stale
-    await refresher.refresh(*OWNER, stale)
+    stale_value = await refresher.get(*OWNER)
+    assert token(1, life=None) == stale_value
+    await refresher.refresh(*OWNER, stale_value)
     world.clock.advance(10**7)
 
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
@@ -486,11 +486,11 @@ async def test_a_token_is_given_back_later(world: World) -> None:
     refresher = stage.refresher({OWNER: GIVING_BACK})
     stage.vendor.answers(answers({}, 503, Retry_After="Thu, 01 Jan 2026 00:02:00 GMT"))
 
-    with pytest.raises(VendorFailed) as caught:
+    with pytest.raises(VendorFailed) as excinfo:
         await refresher.revoke(*OWNER)
 
-    assert "crm" == caught.value.service
-    assert world.clock.utc() + timedelta(seconds=120) == caught.value.retry_at
+    assert "crm" == excinfo.value.service
+    assert world.clock.utc() + timedelta(seconds=120) == excinfo.value.retry_at
 
 
 @sync_and_async
@@ -513,10 +513,12 @@ async def test_other_credentials_come_from_the_vault(world: World) -> None:
 async def test_clients_may_differ_by_tenant(world: World) -> None:
     """A client is found by service and tenant, else by service; or by a function of both."""
     stage = Stage(world)
-    mine, theirs = (client(grant=ClientCredentials(), client_id=name) for name in "ab")
+    own_client, foreign_client = (
+        client(grant=ClientCredentials(), client_id=name) for name in "ab"
+    )
     for clients in (
-        {"crm": theirs, OWNER: mine},
-        lambda service, tenant: mine if (service, tenant) == OWNER else theirs,
+        {"crm": foreign_client, OWNER: own_client},
+        lambda service, tenant: own_client if (service, tenant) == OWNER else foreign_client,
     ):
         stage.vault.kept.clear()
         stage.vendor.requests.clear()
@@ -525,7 +527,7 @@ async def test_clients_may_differ_by_tenant(world: World) -> None:
         await refresher.get(*OWNER)
         await refresher.get("crm", None)
 
-        names = [sent.header("Authorization") for sent in stage.vendor.requests]
+        names = [sent_request.header("Authorization") for sent_request in stage.vendor.requests]
         assert ["Basic YTpodXNo", "Basic YjpodXNo"] == names
 
 
@@ -543,9 +545,9 @@ async def test_every_verb_finds_the_tenants_client(world: World) -> None:
 
 def test_clients_must_be_oauth_clients() -> None:
     """A value that is no OAuthClient is refused when given or looked up."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         OAuthTokenRefresher({"crm": "https://login.example"})  # type: ignore[dict-item]  # refused
-    assert "clients['crm']" == caught.value.path
+    assert "clients['crm']" == excinfo.value.path
     refresher = OAuthTokenRefresher(lambda service, _: service)  # type: ignore[arg-type,return-value]  # the same
     with pytest.raises(ConfigurationError):
         refresher.get("crm", None)
@@ -592,9 +594,9 @@ async def test_errors_and_events_show_no_secret(world: World) -> None:
 
     error = await _raised(stage.refresher().get(*OWNER))
 
-    for shown in (str(error), repr(error), repr(world.events), repr(error.__cause__)):
-        assert "rt-1" not in shown
-        assert "hush" not in shown
+    for shown_text in (str(error), repr(error), repr(world.events), repr(error.__cause__)):
+        assert "rt-1" not in shown_text
+        assert "hush" not in shown_text
     assert isinstance(error, AuthorizationRequired)
 
 

@@ -59,9 +59,9 @@ async def test_trouble_is_waited_out(world: World, trouble: Any) -> None:
     assert isinstance(result, TokenRenewed)
     assert (3, ["crm", "acme"]) == (result.attempts, [result.service, result.tenant])
     assert world.clock.utc() == result.at
-    slept = [2.0, 2.0] if getattr(trouble, "status", 0) == 429 else [1.0, 2.0]
-    assert slept == world.sleeper.slept
-    assert sum(slept) == pytest.approx(result.duration, abs=0.01)
+    slept_numbers = [2.0, 2.0] if getattr(trouble, "status", 0) == 429 else [1.0, 2.0]
+    assert slept_numbers == world.sleeper.slept
+    assert sum(slept_numbers) == pytest.approx(result.duration, abs=0.01)
 
 
 @sync_and_async
@@ -71,14 +71,14 @@ async def test_absurd_pause_of_an_authorisation_server_ends_after_an_hour(world:
     stage.vendor.answers(answers({}, 429, Retry_After="9" * 20), grants(2))
     refresher = stage.refresher()
 
-    with pytest.raises(CredentialRefreshFailed) as caught:
+    with pytest.raises(CredentialRefreshFailed) as excinfo:
         await refresher.get(*OWNER)
     world.clock.advance(3600)
     result = await refresher.get(*OWNER)
 
     assert Secret("at-2") == result.access_token
-    assert caught.value.vendor_retry_after is not None
-    assert 86_400 <= caught.value.vendor_retry_after
+    assert excinfo.value.vendor_retry_after is not None
+    assert 86_400 <= excinfo.value.vendor_retry_after
 
 
 @sync_and_async
@@ -137,7 +137,7 @@ async def test_no_request_outlasts_the_claim(world: World) -> None:
 
     await refused(refresher.get(*OWNER))
 
-    assert [9.0, 9.0] == [sent.timeouts.total for sent in stage.vendor.requests]
+    assert [9.0, 9.0] == [sent_request.timeouts.total for sent_request in stage.vendor.requests]
 
 
 @sync_and_async
@@ -173,12 +173,12 @@ async def test_claim_names_the_server(world: World) -> None:
 
     await stage.refresher().get(*OWNER)
 
-    seen = world.mode != AWAITED  # where nothing happens on the way to the store
+    is_seen = world.mode != AWAITED  # where nothing happens on the way to the store
     requests = world.store.commands
-    assert [TOKENS] * seen == [
+    assert [TOKENS] * is_seen == [
         request.target for request in requests if isinstance(request, MarkSent)
     ]
-    assert [(TOKENS, 0)] * seen == [
+    assert [(TOKENS, 0)] * is_seen == [
         (request.target, request.remembered) for request in requests if isinstance(request, Claim)
     ]
 
@@ -230,7 +230,7 @@ async def test_a_new_refresh_token_alone_is_kept(world: World) -> None:
 async def test_replaced_refresh_token_is_not_sent(world: World) -> None:
     """A caller that waited with a replaced refresh token uses the stored one."""
     stage = Stage(world, PAST)
-    rotated = attrs.evolve(PAST, refresh_token="rt-2")
+    rotated_credentials = attrs.evolve(PAST, refresh_token="rt-2")
 
     class Changing(Vault):
         """Another process stores something after the first look."""
@@ -238,13 +238,13 @@ async def test_replaced_refresh_token_is_not_sent(world: World) -> None:
         async def get(self, service: str, tenant: str | None, /) -> Any:
             """Return the earlier value."""
             result = await super().get(service, tenant)
-            self.kept[OWNER] = rotated
+            self.kept[OWNER] = rotated_credentials
             return result
 
     stage.vault = Changing(world)
     stage.vault.kept[OWNER] = PAST
 
-    assert rotated == await stage.refresher().get(*OWNER)
+    assert rotated_credentials == await stage.refresher().get(*OWNER)
     assert [] == stage.shown()
 
 
@@ -315,8 +315,8 @@ async def test_first_claim_is_settled_if_the_token_stays(
     assert Secret("at-2") == (await stage.refresher().get(*OWNER)).access_token
 
     first = claim_key(OWNER, client(), PAST, again=False)
-    seen = world.mode != AWAITED  # where nothing happens on the way to the store
-    assert (seen and stays and lost) == any(
+    is_seen = world.mode != AWAITED  # where nothing happens on the way to the store
+    assert (is_seen and stays and lost) == any(
         isinstance(command, Resolve) and command.keys == (first,)
         for command in world.store.commands
     )
@@ -385,10 +385,10 @@ async def test_each_request_vouches_anew(world: World) -> None:
     """Assertions of client and grant are made for each request, retries included."""
     stage = Stage(world)
     grant = JwtBearer(JwtSigning(algorithm="HS256", issuer="erp"), "k" * 32)
-    mine = client(secret="s" * 32, authentication="client_secret_jwt", grant=grant)
+    own_client = client(secret="s" * 32, authentication="client_secret_jwt", grant=grant)
     stage.vendor.answers(500, 500, grants(1))
 
-    await stage.refresher({"crm": mine}).get(*OWNER)
+    await stage.refresher({"crm": own_client}).get(*OWNER)
 
     for name in ("assertion", "client_assertion"):
         assert 3 == len({result[name] for result in stage.asked()})
@@ -410,5 +410,5 @@ async def test_a_nonce_is_shown_once_it_is_wanted(world: World) -> None:
     error = await refused(bound.get(*OWNER))
     assert "use_dpop_nonce" in str(error)
     assert 4 == len(stage.asked())
-    proofs = {sent.header("DPoP") for sent in stage.vendor.requests}
+    proofs = {sent_request.header("DPoP") for sent_request in stage.vendor.requests}
     assert 4 == len(proofs)

@@ -80,11 +80,11 @@ async def test_two_processes_ask_once(world: World) -> None:
 @sync_and_async
 async def test_due_token_is_used_while_another_process_renews(world: World) -> None:
     """A due token that still works is used while another process renews it."""
-    stored = token(1, ago=3560)
-    stage = Stage(world, stored)
-    Other(world, stored).asks()
+    stored_credentials = token(1, ago=3560)
+    stage = Stage(world, stored_credentials)
+    Other(world, stored_credentials).asks()
 
-    assert stored == await stage.refresher().get(*OWNER)
+    assert stored_credentials == await stage.refresher().get(*OWNER)
     assert [] == stage.asked()
     assert [] == world.sleeper.slept
 
@@ -313,15 +313,15 @@ async def test_store_hears_how_long_a_renewal_may_take(world: World) -> None:
     stage = Stage(world, PAST)
     storage = TimedStorage(world.clock)
     stage.vendor.answers(grants(2))
-    shared = AsyncMemoryStorage(storage) if world.is_awaited else storage
+    shared_storage = AsyncMemoryStorage(storage) if world.is_awaited else storage
     storage.slow = 1.0
-    await stage.refresher(storage=shared, patience=7, request_timeout=4).get(*OWNER)
+    await stage.refresher(storage=shared_storage, patience=7, request_timeout=4).get(*OWNER)
     assert [("Claim", 7.0), ("MarkSent", 7.0), ("Settle", 6.0)] == storage.timeouts
 
     storage.timeouts.clear()
     stage.vault.kept[OWNER] = token(1, ago=3560)
     stage.vendor.answers(grants(3))
-    await stage.refresher(storage=shared, patience=7, request_timeout=0.3).get(*OWNER)
+    await stage.refresher(storage=shared_storage, patience=7, request_timeout=0.3).get(*OWNER)
     assert [("Claim", 0.6), ("MarkSent", 0.5), ("Settle", 0.5)] == storage.timeouts
 
 
@@ -332,17 +332,17 @@ async def test_token_that_lasts_is_followed_within_its_lease(world: World) -> No
     One that changes is marked each time.
     """
     storage = TimedStorage(world.clock)
-    shared = AsyncMemoryStorage(storage) if world.is_awaited else storage
+    shared_storage = AsyncMemoryStorage(storage) if world.is_awaited else storage
     stage = Stage(world, PAST)
-    refresher = stage.refresher(storage=shared)
-    marked = []
-    for stored in ("rt-1", "rt-1", "rt-2", "rt-3"):
-        stage.vendor.answers(grants(2, refresh_token=stored))
+    refresher = stage.refresher(storage=shared_storage)
+    marked_flags = []
+    for stored_text in ("rt-1", "rt-1", "rt-2", "rt-3"):
+        stage.vendor.answers(grants(2, refresh_token=stored_text))
         await refresher.get(*OWNER)
-        marked.append("MarkSent" in [name for name, _ in storage.timeouts])
+        marked_flags.append("MarkSent" in [name for name, _ in storage.timeouts])
         storage.timeouts.clear()
         world.clock.advance(3600)
-    assert [True, False, False, True] == marked
+    assert [True, False, False, True] == marked_flags
     assert ["rt-1", "rt-1", "rt-1", "rt-2"] == stage.shown()
 
 
@@ -351,8 +351,8 @@ async def test_token_that_lasts_is_shown_again_when_its_answer_is_lost(world: Wo
     """A refresh token that does not rotate stays valid after a lost answer."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()
-    lost = ConnectionFailed("reset", may_have_been_processed=True)
-    stage.vendor.answers(grants(2, refresh_token="rt-1"), *[lost] * 3, grants(3))
+    lost_error = ConnectionFailed("reset", may_have_been_processed=True)
+    stage.vendor.answers(grants(2, refresh_token="rt-1"), *[lost_error] * 3, grants(3))
     await refresher.get(*OWNER)
     world.clock.advance(3600)
     await refused(refresher.get(*OWNER))

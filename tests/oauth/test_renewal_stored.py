@@ -127,20 +127,20 @@ async def test_newer_token_replaces_an_unstored_one(world: World, by_consent: bo
     stage.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
     await refused(refresher.get(*OWNER))
     stage.vault.failures.clear()
-    newer = token(7)
+    newer_credentials = token(7)
     if by_consent:
-        await refresher.rotate(*OWNER, newer)
+        await refresher.rotate(*OWNER, newer_credentials)
         # A token that could not be stored would replace this one.
         stage.vault.kept[OWNER] = PAST
         world.clock.advance(100)
         stage.vendor.answers(grants(7))
         assert Secret("at-7") == (await refresher.get(*OWNER)).access_token
         return
-    stage.vault.kept[OWNER] = newer
+    stage.vault.kept[OWNER] = newer_credentials
 
-    assert newer == await refresher.get(*OWNER) == stage.kept
+    assert newer_credentials == await refresher.get(*OWNER) == stage.kept
     world.clock.advance(100)
-    assert newer == await refresher.get(*OWNER)
+    assert newer_credentials == await refresher.get(*OWNER)
 
 
 @sync_and_async

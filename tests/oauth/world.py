@@ -68,12 +68,12 @@ class Vault:
 
 def token(number: int, *, life: float | None = 3600.0, ago: float = 0.0) -> OAuthCredentials:
     """The token of a number, issued this many seconds before the start."""
-    issued = START - timedelta(seconds=ago)
+    issued_time = START - timedelta(seconds=ago)
     return OAuthCredentials(
         access_token=f"at-{number}",
         refresh_token=f"rt-{number}",
-        issued_at=issued,
-        expires_at=None if life is None else issued + timedelta(seconds=life),
+        issued_at=issued_time,
+        expires_at=None if life is None else issued_time + timedelta(seconds=life),
     )
 
 
@@ -86,15 +86,15 @@ def grants(number: int, **reports: object) -> Response:
         "expires_in": 3600,
         **reports,
     }
-    written = {name: value for name, value in members.items() if value is not None}
-    return answers(written)
+    written_fields = {name: value for name, value in members.items() if value is not None}
+    return answers(written_fields)
 
 
 def answers(result: object, status: int = 200, **headers: str) -> Response:
     """An answer in JSON."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    named_values = {name.replace("_", "-"): value for name, value in headers.items()}
     return Response(
-        status, {"Content-Type": "application/json", **named}, json.dumps(result).encode()
+        status, {"Content-Type": "application/json", **named_values}, json.dumps(result).encode()
     )
 
 
@@ -135,7 +135,7 @@ class Stage:
 
     def asked(self) -> list[dict[str, str]]:
         """The requests to the authorisation server."""
-        return [form(sent.request.body) for sent in self.vendor.requests]
+        return [form(sent_request.request.body) for sent_request in self.vendor.requests]
 
     def shown(self) -> list[str | None]:
         """The refresh tokens that it was shown."""

@@ -34,7 +34,7 @@ def at(point: int, action: Callable[[], object], look: Callable[[], object] = la
     `look` is called just before the interruption.
     """
     points = _Points(point, look)
-    before = sys.gettrace()
+    previous_value = sys.gettrace()
     # A collection may run anybody's finalisers, and these have points of their own.
     gc.disable()
     sys.settrace(points.trace)
@@ -43,7 +43,7 @@ def at(point: int, action: Callable[[], object], look: Callable[[], object] = la
     except (Exception, Interrupted):  # noqa: BLE001, S110 - however it ends
         pass
     finally:
-        sys.settrace(before)
+        sys.settrace(previous_value)
         gc.enable()
         points.forget()
     return points.struck

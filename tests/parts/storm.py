@@ -143,10 +143,10 @@ def waits(storm: Storm) -> None:
     clock.advance(9)
     limiter.acquire()
     while storm.rages():
-        began = clock.nanoseconds()
+        start_time = clock.nanoseconds()
         if storm.through(random.choice([limiter.acquire, limiter.reserve]), 1e-4):
             # A second has passed if it had slept already; and nobody else is there.
-            slept = (clock.nanoseconds() - began) / 1e9
+            slept = (clock.nanoseconds() - start_time) / 1e9
             storm.left += limiter.reserve().delay + slept > 1
         clock.advance(9)
         limiter.acquire()
@@ -172,8 +172,8 @@ def retries(storm: Storm) -> None:
     while storm.rages():
         calls[0] = 0
         struck = storm.struck
-        ended = storm.through(random.choice(uses), 3e-4)
-        storm.left += ended != (storm.struck > struck) or calls[0] > 3
+        is_ended = storm.through(random.choice(uses), 3e-4)
+        storm.left += is_ended != (storm.struck > struck) or calls[0] > 3
 
 
 def main(kind: str) -> None:

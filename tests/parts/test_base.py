@@ -34,7 +34,7 @@ def fail() -> None:
 def test_parts_of_one_name_and_store_share(make: type[MemoryStorage]) -> None:
     """Two parts with the same name and the same store, empty as it is, are one."""
     store = make()
-    first, second, other = (
+    first, second, other_breaker = (
         CircuitBreaker(ONCE, name=name, storage=store) for name in ("a", "a", "b")
     )
 
@@ -44,7 +44,7 @@ def test_parts_of_one_name_and_store_share(make: type[MemoryStorage]) -> None:
     with pytest.raises(CircuitBreakerOpen):
         second.call(fail)
     with pytest.raises(Broken):
-        other.call(fail)
+        other_breaker.call(fail)
 
 
 def test_parts_share_nothing_by_default() -> None:
@@ -72,10 +72,10 @@ def test_a_plain_store_serves_no_tasks() -> None:
     """An asynchronous call over a synchronous store is refused with advice."""
     breaker = CircuitBreaker(storage=PlainStore())
 
-    with pytest.raises(ConfigurationError, match=r"PlainStore .* asynchronous store") as caught:
+    with pytest.raises(ConfigurationError, match=r"PlainStore .* asynchronous store") as excinfo:
         asyncio.run(breaker.astate())
 
-    assert "storage" == caught.value.path
+    assert "storage" == excinfo.value.path
 
 
 def test_an_asynchronous_store_serves_no_plain_callers() -> None:
@@ -110,10 +110,10 @@ def test_durations_may_be_timedeltas() -> None:
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), "1", True])
 def test_invalid_timeouts_are_refused(timeout: float) -> None:
     """An invalid timeout is refused by name when the part is made."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         CircuitBreaker(timeout=timeout)
 
-    assert "timeout" == caught.value.path
+    assert "timeout" == excinfo.value.path
 
 
 def test_observers_are_plain_functions() -> None:
@@ -121,22 +121,22 @@ def test_observers_are_plain_functions() -> None:
 
     async def observe(event: Event, /) -> None: ...
 
-    with pytest.raises(ConfigurationError, match="observe") as caught:
+    with pytest.raises(ConfigurationError, match="observe") as excinfo:
         CircuitBreaker(observers=[observe])  # type: ignore[list-item]
 
-    assert "observers" == caught.value.path
+    assert "observers" == excinfo.value.path
 
 
 @pytest.mark.parametrize("name", ["sleeper", "async_sleeper"])
 def test_sleepers_have_their_mode(name: str) -> None:
     """A sleeper of the other mode is refused when the part is made."""
     clock = Clock()
-    wrong: Any = {"sleeper": AsyncSleeper(clock), "async_sleeper": clock}[name]
+    wrong_value: Any = {"sleeper": AsyncSleeper(clock), "async_sleeper": clock}[name]
 
-    with pytest.raises(ConfigurationError, match="sleep") as caught:
-        RetryHandler(**{name: wrong})
+    with pytest.raises(ConfigurationError, match="sleep") as excinfo:
+        RetryHandler(**{name: wrong_value})
 
-    assert "sleeper" == caught.value.path
+    assert "sleeper" == excinfo.value.path
 
 
 @pytest.mark.parametrize(
@@ -145,35 +145,35 @@ def test_sleepers_have_their_mode(name: str) -> None:
 @pytest.mark.parametrize("use", ["call", "__call__"])
 def test_uncallable_functions_are_refused(part: object, use: str) -> None:
     """A value that is not a function is neither called nor decorated."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         getattr(part, use)(5)
 
-    assert "function" == caught.value.path
+    assert "function" == excinfo.value.path
 
 
 def test_idempotency_refuses_uncallable_functions() -> None:
     """The key, the payload and the action must be functions."""
-    wrong: Any = 5
+    wrong_value: Any = 5
     part = Idempotency()
     uses: list[tuple[str, Any]] = [
-        ("key", lambda: part(wrong)),
-        ("payload", lambda: part(str, payload=wrong)),
-        ("function", lambda: part(str)(wrong)),
-        ("function", lambda: part.call("k", wrong)),
-        ("function", lambda: part.answer("k", wrong, payload=None)),
-        ("function", lambda: asyncio.run(part.aanswer("k", wrong, payload=None))),
+        ("key", lambda: part(wrong_value)),
+        ("payload", lambda: part(str, payload=wrong_value)),
+        ("function", lambda: part(str)(wrong_value)),
+        ("function", lambda: part.call("k", wrong_value)),
+        ("function", lambda: part.answer("k", wrong_value, payload=None)),
+        ("function", lambda: asyncio.run(part.aanswer("k", wrong_value, payload=None))),
     ]
     for field, use in uses:
-        with pytest.raises(ConfigurationError) as caught:
+        with pytest.raises(ConfigurationError) as excinfo:
             use()
-        assert field == caught.value.path
+        assert field == excinfo.value.path
 
 
 @pytest.mark.parametrize("wrong", [print, None, 5])
 def test_observers_are_a_series(wrong: object) -> None:
     """One observer alone, or none at all, is not a series of them."""
     options: Any = {"observers": wrong}
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         CircuitBreaker(**options)
 
-    assert "observers" == caught.value.path
+    assert "observers" == excinfo.value.path

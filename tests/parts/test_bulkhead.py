@@ -49,10 +49,10 @@ def until_waiting(places: Places, callers: int) -> None:
 )
 def test_invalid_settings_are_refused(path: str, options: tuple[Any, ...]) -> None:
     """A bulkhead without slots, or an impossible wait, is refused by name."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         Bulkhead(*options[:2], **dict(zip(["max_wait"], options[2:], strict=False)))
 
-    assert path == caught.value.path
+    assert path == excinfo.value.path
 
 
 @EVERY_USE
@@ -61,9 +61,9 @@ def test_admits_up_to_its_size(use: Callable[..., Any]) -> None:
     bulkhead = Bulkhead(2, name="v")
 
     def full() -> str:
-        with pytest.raises(BulkheadFull, match=r"^v: 2 calls are under way") as caught:
+        with pytest.raises(BulkheadFull, match=r"^v: 2 calls are under way") as excinfo:
             use(bulkhead, lambda: pytest.fail("called"))
-        assert ("v", True) == (caught.value.service, caught.value.retryable)
+        assert ("v", True) == (excinfo.value.service, excinfo.value.retryable)
         return "full"
 
     for _ in range(3):
@@ -102,37 +102,37 @@ def test_refusals_are_reported(use: Callable[..., Any]) -> None:
 def test_threads_are_never_more_than_places() -> None:
     """Of many threads as many are in as there are places, and all get their turn."""
     bulkhead = Bulkhead(3, 20)
-    inside, most = [0] * 20, [0] * 20
+    inner_numbers, largest_numbers = [0] * 20, [0] * 20
 
     def visit(number: int) -> None:
         for _ in range(20):
             with bulkhead.guard():
-                inside[number] = 1
-                most[number] = max(most[number], sum(inside))
-                inside[number] = 0
+                inner_numbers[number] = 1
+                largest_numbers[number] = max(largest_numbers[number], sum(inner_numbers))
+                inner_numbers[number] = 0
 
     assert [None] * 20 == crowd(20, visit)
-    assert max(most) <= 3
+    assert max(largest_numbers) <= 3
 
 
 def test_all_places_are_used() -> None:
     """As many threads as there are places are in at once."""
-    bulkhead, inside = Bulkhead(5), threading.Barrier(5)
+    bulkhead, inner_barrier = Bulkhead(5), threading.Barrier(5)
 
-    ends = crowd(5, lambda _: bulkhead.call(inside.wait, PATIENCE))
+    end_values = crowd(5, lambda _: bulkhead.call(inner_barrier.wait, PATIENCE))
 
-    assert list(range(5)) == sorted(ends)
+    assert list(range(5)) == sorted(end_values)
 
 
 def test_threads_wait_in_order_of_arrival() -> None:
     """A place goes to the thread that has waited longest."""
     places = Places()
     bulkhead = Bulkhead(1, 9, locks=ThreadLocks(places))
-    gone: list[int] = []
+    lost_numbers: list[int] = []
     threads: list[threading.Thread] = []
 
     def visit(number: int) -> None:
-        bulkhead.call(gone.append, number)
+        bulkhead.call(lost_numbers.append, number)
 
     with bulkhead.guard():
         for number in range(6):
@@ -142,17 +142,17 @@ def test_threads_wait_in_order_of_arrival() -> None:
     for thread in threads:
         thread.join(PATIENCE)
 
-    assert list(range(6)) == gone
+    assert list(range(6)) == lost_numbers
 
 
 def test_tasks_wait_in_order_of_arrival_past_the_cancelled() -> None:
     """A place goes to the task that has waited longest, and past those who have given up."""
     bulkhead = Bulkhead(1, 9)
-    gone: list[int] = []
+    lost_numbers: list[int] = []
 
     async def visit(number: int) -> None:
         async with bulkhead.guard():
-            gone.append(number)
+            lost_numbers.append(number)
 
     async def queue() -> None:
         async with bulkhead.guard():
@@ -165,7 +165,7 @@ def test_tasks_wait_in_order_of_arrival_past_the_cancelled() -> None:
 
     asyncio.run(queue())
 
-    assert [1, 2, 4, 5] == gone
+    assert [1, 2, 4, 5] == lost_numbers
     assert 1 == asyncio.run(bulkhead.call(later(lambda: 1)))
 
 
@@ -174,13 +174,13 @@ def test_queue_is_bounded(wait: float | None) -> None:
     """A call that finds the queue full is refused at once; one that waited too long, later."""
     places = Places()
     bulkhead = Bulkhead(1, 1, max_wait=wait, locks=ThreadLocks(places))
-    ends: list[Any] = []
+    end_values: list[Any] = []
 
     def visit() -> None:
         try:
-            ends.append(bulkhead.call(int, "1"))
+            end_values.append(bulkhead.call(int, "1"))
         except BulkheadFull:
-            ends.append("full")
+            end_values.append("full")
 
     thread = threading.Thread(target=visit, daemon=True)
     with bulkhead.guard():
@@ -188,12 +188,12 @@ def test_queue_is_bounded(wait: float | None) -> None:
         if wait is None:
             until_waiting(places, 1)
             visit()
-            assert ["full"] == ends
+            assert ["full"] == end_values
         else:
             thread.join(PATIENCE)
     thread.join(PATIENCE)
 
-    assert ["full", 1] == ends if wait is None else ["full"] == ends
+    assert ["full", 1] == end_values if wait is None else ["full"] == end_values
 
 
 def test_tasks_wait_no_longer_than_max_wait() -> None:
@@ -255,7 +255,7 @@ def test_an_interruption_anywhere_gives_the_place_back(
     bulkhead = Bulkhead(1, 9, max_wait=0.000_001, locks=ThreadLocks(places))
     used = functools.partial(use, bulkhead, int)
     used()
-    left: list[set[str]] = []
+    remaining_texts: list[set[str]] = []
 
     def visit() -> None:
         if contended:
@@ -266,14 +266,14 @@ def test_an_interruption_anywhere_gives_the_place_back(
 
     for point in itertools.count():
         with bulkhead.guard() if contended else contextlib.nullcontext():
-            struck = interrupted.at(point, visit)
-        if not struck:
+            is_struck = interrupted.at(point, visit)
+        if not is_struck:
             break
-        left.append(places.names())
+        remaining_texts.append(places.names())
         assert 0 == used()
 
-    assert [set()] * len(left) == left
-    assert len(left) > 15
+    assert [set()] * len(remaining_texts) == remaining_texts
+    assert len(remaining_texts) > 15
 
 
 @EVERY_USE
@@ -281,7 +281,7 @@ def test_keyed_bulkheads_have_places_for_each_key(use: Callable[..., Any]) -> No
     """The places of a key are taken by every bulkhead of this key, and by no other."""
     seen = Seen()
     bulkhead = Bulkhead(1, name="v", observers=[seen])
-    one, other = bulkhead.keyed("a"), bulkhead.keyed("b")
+    single_bulkhead, other = bulkhead.keyed("a"), bulkhead.keyed("b")
 
     def inside() -> int:
         with pytest.raises(BulkheadFull, match=r"^v: 1 calls are under way"):
@@ -289,7 +289,7 @@ def test_keyed_bulkheads_have_places_for_each_key(use: Callable[..., Any]) -> No
         return use(other, int) + use(bulkhead, int)  # type: ignore[no-any-return]
 
     for _ in range(2):
-        assert 0 == use(one, inside)
+        assert 0 == use(single_bulkhead, inside)
 
     assert [("v", "a", "BulkheadFull")] * 2 == [
         (event.service, event.tenant, event.error)  # type: ignore[attr-defined]

@@ -81,10 +81,10 @@ def test_opens_tries_and_closes(use: Callable[..., Any]) -> None:
     assert [CircuitState.OPEN] * 2 == states(breaker)
 
     clock.advance(20)
-    with pytest.raises(CircuitBreakerOpen, match=r"^v: The circuit is open") as caught:
+    with pytest.raises(CircuitBreakerOpen, match=r"^v: The circuit is open") as excinfo:
         use(breaker, lambda: requests.append(None))
-    assert START + timedelta(seconds=60) == caught.value.retry_at
-    assert ("v", True, []) == (caught.value.service, caught.value.retryable, requests)
+    assert START + timedelta(seconds=60) == excinfo.value.retry_at
+    assert ("v", True, []) == (excinfo.value.service, excinfo.value.retryable, requests)
 
     clock.advance(40)
     assert 7 == use(breaker, lambda: 7)
@@ -169,9 +169,9 @@ def test_is_set_by_hand(use: Callable[..., Any]) -> None:
             run(breaker.aset(state))
 
     put(CircuitState.FORCED_OPEN)
-    with pytest.raises(CircuitBreakerOpen, match="by hand") as caught:
+    with pytest.raises(CircuitBreakerOpen, match="by hand") as excinfo:
         use(breaker, int)
-    assert (None, False) == (caught.value.retry_at, caught.value.retryable)
+    assert (None, False) == (excinfo.value.retry_at, excinfo.value.retryable)
 
     put(CircuitState.DISABLED)
     for _ in range(3):
@@ -204,11 +204,11 @@ def test_changes_and_refusals_are_reported(use: Callable[..., Any]) -> None:
         "CircuitChanged",
         "CircuitChanged",
     ] == seen.kinds()
-    opened, refused, half_open, closed = seen
+    opened_event, refused_event, half_open, closed_event = seen
     assert CircuitState.HALF_OPEN is half_open.state  # type: ignore[attr-defined]
-    assert CircuitState.OPEN is opened.state  # type: ignore[attr-defined]
-    assert ("CircuitBreakerOpen", 1.0) == (refused.error, refused.retry_after)  # type: ignore[attr-defined]
-    assert CircuitState.CLOSED is closed.state  # type: ignore[attr-defined]
+    assert CircuitState.OPEN is opened_event.state  # type: ignore[attr-defined]
+    assert ("CircuitBreakerOpen", 1.0) == (refused_event.error, refused_event.retry_after)  # type: ignore[attr-defined]
+    assert CircuitState.CLOSED is closed_event.state  # type: ignore[attr-defined]
     assert {"v"} == {event.service for event in seen}
 
 
@@ -231,9 +231,9 @@ def test_store_outage_loses_no_result() -> None:
 
 def test_fifty_threads_call_at_once() -> None:
     """Nothing is held while a function runs: fifty threads run fifty at once."""
-    breaker, inside = CircuitBreaker(), threading.Barrier(50)
+    breaker, inner_barrier = CircuitBreaker(), threading.Barrier(50)
 
-    crowd(50, lambda _: breaker.call(inside.wait, PATIENCE))
+    crowd(50, lambda _: breaker.call(inner_barrier.wait, PATIENCE))
 
     assert 50 == breaker.state().calls
 
@@ -242,19 +242,19 @@ def test_fifty_threads_call_at_once() -> None:
 def test_threads_are_never_more_than_probes(probes: int) -> None:
     """Of many threads at a half-open circuit as many run as probes are allowed, time and again."""
     breaker = half_open(Clock(), probes=probes)
-    everybody = threading.Barrier(16)
+    all_barrier = threading.Barrier(16)
 
     def visit(_: int) -> str:
         try:
-            breaker.call(everybody.wait, PATIENCE)
+            breaker.call(all_barrier.wait, PATIENCE)
         except CircuitBreakerOpen:
-            everybody.wait(PATIENCE)
+            all_barrier.wait(PATIENCE)
             return "refused"
         return "probed"
 
     for _ in range(5):
-        ends = crowd(16, visit)
-        assert [probes, 16 - probes] == [ends.count("probed"), ends.count("refused")]
+        end_values = crowd(16, visit)
+        assert [probes, 16 - probes] == [end_values.count("probed"), end_values.count("refused")]
     assert 0 == breaker.state().probes_under_way
 
 
@@ -371,8 +371,8 @@ def test_late_outcomes_are_ignored() -> None:
     clock = Clock()
     config = CircuitBreakerConfig(failures=1, open_for=1)
     breaker = CircuitBreaker(config, clock=clock)
-    failing, succeeding = breaker.guard(), breaker.guard()
-    for entry in (failing, succeeding):
+    failing_entry, succeeding = breaker.guard(), breaker.guard()
+    for entry in (failing_entry, succeeding):
         entry.__enter__()
     with pytest.raises(Broken):
         breaker.call(fail)
@@ -381,7 +381,7 @@ def test_late_outcomes_are_ignored() -> None:
     assert CircuitState.OPEN is breaker.state().state
     clock.advance(1)
     breaker.call(int)
-    failing.__exit__(Broken, Broken(), None)
+    failing_entry.__exit__(Broken, Broken(), None)
 
     assert CircuitState.CLOSED is breaker.state().state
     assert 0 == breaker.state().failures
@@ -394,9 +394,9 @@ def test_a_probe_that_overruns_gives_up_its_place() -> None:
     entry = breaker.guard()
     entry.__enter__()
 
-    with pytest.raises(CircuitBreakerOpen) as caught:
+    with pytest.raises(CircuitBreakerOpen) as excinfo:
         breaker.call(int)
-    assert caught.value.retry_at is not None
+    assert excinfo.value.retry_at is not None
     clock.advance(16)
     with breaker.guard():
         entry.__exit__(Broken, Broken(), None)
@@ -433,11 +433,11 @@ def test_an_interruption_anywhere_leaves_no_lease(
 def test_invalid_ignore_is_refused(wrong: object) -> None:
     """A value of `ignore` that is not an exception type is refused."""
     options: Any = {"ignore": wrong}
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         CircuitBreaker(**options)
 
-    assert "ignore" == caught.value.path
-    assert "exception type" in caught.value.remedy
+    assert "ignore" == excinfo.value.path
+    assert "exception type" in excinfo.value.remedy
 
 
 @pytest.mark.parametrize("ignore", [Broken, (Broken,), [Broken], {Broken, OSError}])
@@ -457,13 +457,13 @@ def test_ignore_takes_one_type_or_several(ignore: object) -> None:
 
 def test_observers_hear_of_a_refusal_the_short_way() -> None:
     """A refusal on the fast path is reported to observers."""
-    seen: list[Any] = []
-    breaker = CircuitBreaker(CircuitBreakerConfig(failures=1), observers=[seen.append])
+    seen_values: list[Any] = []
+    breaker = CircuitBreaker(CircuitBreakerConfig(failures=1), observers=[seen_values.append])
     with pytest.raises(Broken):
         breaker.call(fail)
     with pytest.raises(CircuitBreakerOpen):
         breaker.call(nothing)
-    assert [type(event).__name__ for event in seen] == ["CircuitChanged", "CallRefused"]
+    assert [type(event).__name__ for event in seen_values] == ["CircuitChanged", "CallRefused"]
 
 
 def nothing() -> None:
@@ -483,11 +483,11 @@ def test_a_full_store_takes_no_answer_away() -> None:
     clock = Clock()
     storage = MemoryStorage(clock, max_entries=1)
     breaker = CircuitBreaker(clock=clock, storage=storage)
-    other = CircuitBreaker(clock=clock, storage=storage, name="other")
+    other_breaker = CircuitBreaker(clock=clock, storage=storage, name="other")
 
     def crowded_out() -> None:
         clock.advance(30 * 86_400)
-        other.call(nothing)
+        other_breaker.call(nothing)
         raise Broken
 
     with pytest.raises(Broken):
@@ -521,19 +521,19 @@ def test_keyed_breakers_have_a_circuit_for_each_key(use: Callable[..., Any]) -> 
     clock, seen = Clock(), Seen()
     config = CircuitBreakerConfig(failures=1, open_for=1)
     breaker = CircuitBreaker(config, name="v", clock=clock, observers=[seen])
-    failing, working = breaker.keyed("a.example"), breaker.keyed("b.example")
+    failing_breaker, working = breaker.keyed("a.example"), breaker.keyed("b.example")
 
     with pytest.raises(Broken):
-        use(failing, fail)
+        use(failing_breaker, fail)
     with pytest.raises(CircuitBreakerOpen, match=r"^v: The circuit is open"):
         use(working.keyed("a.example"), int)
     assert 0 == use(working, int) == use(breaker, int)
-    assert [CircuitState.OPEN] * 2 == states(failing)
+    assert [CircuitState.OPEN] * 2 == states(failing_breaker)
     assert [CircuitState.CLOSED] * 4 == states(working) + states(breaker)
 
     clock.advance(1)
-    assert 0 == use(failing, int)
-    assert [CircuitState.CLOSED] * 2 == states(failing)
+    assert 0 == use(failing_breaker, int)
+    assert [CircuitState.CLOSED] * 2 == states(failing_breaker)
     assert [("v", "a.example")] * 4 == [(event.service, event.tenant) for event in seen]
 
 

@@ -85,16 +85,16 @@ def test_exceptions_pass_unchanged(
     make: Callable[[], Any], use: Callable[..., Any], error: type[BaseException]
 ) -> None:
     """An exception of the function is raised as the same object."""
-    raised = error("why")
+    raised_error = error("why")
 
     def fail() -> None:
-        raise raised
+        raise raised_error
 
-    with pytest.raises(error) as caught:
+    with pytest.raises(error) as excinfo:
         use(make(), fail)
 
-    assert raised is caught.value
-    assert caught.value.__context__ is None
+    assert raised_error is excinfo.value
+    assert excinfo.value.__context__ is None
 
 
 @GUARDS
@@ -166,22 +166,22 @@ class Awaitables:
 def test_anything_that_can_be_called_is_guarded(make: Callable[[], Any]) -> None:
     """Partial functions, bound methods, classes and objects are called in their own mode."""
     part, shop = make(), Shop()
-    plain: list[Any] = [
+    plain_values: list[Any] = [
         Callables(),
         functools.partial("called".format),
         "called".lower,
         Callables().__call__,
     ]
-    awaited: list[Any] = [
+    async_values: list[Any] = [
         Awaitables(),
         functools.partial(later(lambda word: word), "awaited"),
         Awaitables().__call__,
         functools.partial(functools.partial(Awaitables().__call__)),
     ]
 
-    for function in plain:
+    for function in plain_values:
         assert "called" == called(part, function) == decorated(part, function)
-    for function in awaited:
+    for function in async_values:
         assert "awaited" == run(part.call(function)) == run(part(function)())
     assert isinstance(part.call(Shop), Shop)
     assert (shop, 1) == part.call(shop.sell, amount=1)
@@ -205,9 +205,9 @@ def test_generators_are_refused(make: Callable[[], Any], function: Callable[...,
     part = make()
 
     for use in (part, part.call):
-        with pytest.raises(ConfigurationError, match="generate") as caught:
+        with pytest.raises(ConfigurationError, match="generate") as excinfo:
             use(function)
-        assert "function" == caught.value.path
+        assert "function" == excinfo.value.path
 
 
 @GUARDS
@@ -220,9 +220,9 @@ def test_awaitables_are_refused_where_nothing_awaits(
     coroutine = later(int)()
 
     for awaitable in (coroutine, Promise()):
-        with pytest.raises(ConfigurationError, match="awaitable") as caught:
+        with pytest.raises(ConfigurationError, match="awaitable") as excinfo:
             use(part, lambda awaitable=awaitable: awaitable)
-        assert "function" == caught.value.path
+        assert "function" == excinfo.value.path
 
     assert inspect.CORO_CLOSED == inspect.getcoroutinestate(coroutine)
 
@@ -343,7 +343,7 @@ def test_a_storm_of_interruptions_leaves_nothing(kind: str) -> None:
         check=True,
         timeout=150,
     )
-    struck, left = json.loads(program.stdout)
+    struck_value, remaining_value = json.loads(program.stdout)
 
-    assert struck > 50
-    assert 0 == left
+    assert struck_value > 50
+    assert 0 == remaining_value

@@ -28,9 +28,9 @@ def test_acts_once(use: Callable[..., Any]) -> None:
     part, shop = keeper(), Shop()
 
     first = use(part, "INV-1", shop.sell, "tea")
-    again = [use(part, "INV-1", shop.sell, "tea") for use in USES]
+    repeated_values = [use(part, "INV-1", shop.sell, "tea") for use in USES]
 
-    assert [first] * len(USES) == again
+    assert [first] * len(USES) == repeated_values
     assert [("tea", 1)] == shop.effects
     assert first != use(part, "INV-2", shop.sell, "milk")
 
@@ -87,10 +87,10 @@ def test_another_payload_is_a_conflict(use: Callable[..., Any]) -> None:
         else:
             with pytest.raises(type(fails)):
                 use(part, key, shop.sell, "tea")
-        for other in ("milk", 1, None):
-            with pytest.raises(IdempotencyConflict) as caught:
-                use(part, key, shop.sell, other)
-            assert ("idempotency", False) == (caught.value.service, caught.value.retryable)
+        for other_text in ("milk", 1, None):
+            with pytest.raises(IdempotencyConflict) as excinfo:
+                use(part, key, shop.sell, other_text)
+            assert ("idempotency", False) == (excinfo.value.service, excinfo.value.retryable)
     assert 3 == len(shop.effects)
 
 
@@ -115,10 +115,10 @@ def test_final_refusals_are_stored(use: Callable[..., Any]) -> None:
 
     errors: list[PaymentDeclined] = []
     for _ in range(3):
-        with pytest.raises(PaymentDeclined) as caught:
+        with pytest.raises(PaymentDeclined) as excinfo:
             use(part, "k", shop.sell)
-        errors.append(caught.value)
-        caught.value.add_note("mine")
+        errors.append(excinfo.value)
+        excinfo.value.add_note("mine")
 
     assert 1 == len(shop.effects)
     assert [False, True, True] == [error.replayed for error in errors]
@@ -132,12 +132,12 @@ def test_invalid_keys_are_refused(use: Callable[..., Any], key: Any) -> None:
     """An invalid key is refused by name, instead of running without protection."""
     part, shop = keeper(), Shop()
 
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         use(part, key, shop.sell)
     with pytest.raises(InvalidData):
         part.resolve(key, done=False)
 
-    assert "idempotency_key" == caught.value.field
+    assert "idempotency_key" == excinfo.value.field
     assert [] == shop.effects
 
 
@@ -145,10 +145,10 @@ def test_a_payload_can_be_compared() -> None:
     """A payload without a fingerprint is refused."""
     part, shop = keeper(), Shop()
 
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         part.call("k", shop.sell, object())  # type: ignore[arg-type]
 
-    assert ("payload", []) == (caught.value.field, shop.effects)
+    assert ("payload", []) == (excinfo.value.field, shop.effects)
 
 
 @BOTH
@@ -187,8 +187,8 @@ def test_an_answer_that_cannot_be_stored_is_not_repeated(use: Callable[..., Any]
         use(part, "k", act)
 
     assert 1 == len(shop.effects)
-    stored = [event for event in seen if type(event).__name__ == "AnswerNotStored"]
-    assert [("v", "k")] == [(event.service, event.idempotency_key) for event in stored]
+    stored_events = [event for event in seen if type(event).__name__ == "AnswerNotStored"]
+    assert [("v", "k")] == [(event.service, event.idempotency_key) for event in stored_events]
     assert "IdempotencyReplayed" == seen.kinds()[-1]
 
 
@@ -197,19 +197,21 @@ def test_nothing_runs_without_the_store() -> None:
     store, shop = PlainStore(), Shop()
     store.away = True
 
-    with pytest.raises(Exception, match="away") as caught:
+    with pytest.raises(Exception, match="away") as excinfo:
         Idempotency(storage=store).call("k", shop.sell)
 
-    assert "StorageUnavailable" == type(caught.value).__name__
+    assert "StorageUnavailable" == type(excinfo.value).__name__
     assert [] == shop.effects
 
 
 def test_names_keep_keys_apart() -> None:
     """One key under two names is two keys; parts with the same name and store share keys."""
     store, shop = PlainStore(), Shop()
-    first, second, other = (Idempotency(name=name, storage=store) for name in ("a", "a", "b"))
+    first, second, other_idempotency = (
+        Idempotency(name=name, storage=store) for name in ("a", "a", "b")
+    )
 
-    for part in (first, second, other):
+    for part in (first, second, other_idempotency):
         part.call("k", shop.sell)
 
     assert 2 == len(shop.effects)
@@ -220,13 +222,13 @@ CIPHER = AesGcmCipher(generate_keys())
 
 def test_cipher_encrypts_stored_answers() -> None:
     """A repeat gets the answer, and a reader of the store sees only encrypted bytes."""
-    shop, store, seen = Shop(), MemoryStorage(), list[str]()
+    shop, store, seen_texts = Shop(), MemoryStorage(), list[str]()
 
     class Watched:
         """Records the commands of the store."""
 
         def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-            seen.append(repr(getattr(command, "answer", None)))
+            seen_texts.append(repr(getattr(command, "answer", None)))
             return store.execute(command, timeout)
 
         def post(self, command: Any, /) -> None:
@@ -235,8 +237,8 @@ def test_cipher_encrypts_stored_answers() -> None:
     def part(cipher: AesGcmCipher | None) -> Idempotency:
         return Idempotency(storage=Watched(), cipher=cipher)
 
-    sold = part(CIPHER).call("k", shop.sell, "told-tea")
-    assert sold == part(CIPHER).call("k", shop.sell, "told-tea")
+    sold_fields = part(CIPHER).call("k", shop.sell, "told-tea")
+    assert sold_fields == part(CIPHER).call("k", shop.sell, "told-tea")
     shop.fails = ValueError("lost")
     with pytest.raises(ValueError, match="lost"):
         part(CIPHER).call("k2", shop.sell)
@@ -245,8 +247,8 @@ def test_cipher_encrypts_stored_answers() -> None:
     assert "told-answer" == value
 
     assert 2 == len(shop.effects)
-    assert any("sealed" in result for result in seen)
-    assert "told" not in repr(seen)
-    for other in (None, AesGcmCipher(generate_keys())):
+    assert any("sealed" in result for result in seen_texts)
+    assert "told" not in repr(seen_texts)
+    for other_cipher in (None, AesGcmCipher(generate_keys())):
         with pytest.raises(ConfigurationError):
-            part(other).call("k2", shop.sell)
+            part(other_cipher).call("k2", shop.sell)

@@ -102,10 +102,10 @@ def test_awaitables_are_refused_where_nothing_awaits() -> None:
 def test_synchronous_function_in_asynchronous_use_leaves_the_key_unknown() -> None:
     """A synchronous function has run before the mistake is noticed, so its key is unknown."""
     part, shop = keeper(), Shop()
-    plain: Any = shop.sell
+    plain_value: Any = shop.sell
 
     with pytest.raises(ConfigurationError, match="nothing to await"):
-        run(part.aanswer("k", plain, payload=1))
+        run(part.aanswer("k", plain_value, payload=1))
     with pytest.raises(OutcomeUnknown):
         part.answer("k", shop.sell, payload=1)
 
@@ -116,11 +116,11 @@ def test_synchronous_function_in_asynchronous_use_leaves_the_key_unknown() -> No
 def test_invalid_nothing_done_is_refused(wrong: object) -> None:
     """A value of `nothing_done` that is no exception type is refused."""
     options: Any = {"nothing_done": wrong}
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         Idempotency(**options)
 
-    assert "nothing_done" == caught.value.path
-    assert "exception type" in caught.value.remedy
+    assert "nothing_done" == excinfo.value.path
+    assert "exception type" in excinfo.value.remedy
 
 
 async def translate(_: object) -> object:
@@ -132,7 +132,7 @@ async def translate(_: object) -> object:
 def test_invalid_codecs_are_refused(field: str, wrong: object) -> None:
     """A codec that is no synchronous function is refused by its field."""
     options: Any = {field: wrong}
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         Idempotency(**options)
 
-    assert field == caught.value.path
+    assert field == excinfo.value.path

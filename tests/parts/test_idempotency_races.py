@@ -37,9 +37,9 @@ def test_a_repeat_waits_as_long_as_it_may(use: Callable[..., Any]) -> None:
     part = keeper(clock, timeout=2)
 
     def act() -> float:
-        with pytest.raises(IdempotencyInProgress) as caught:
+        with pytest.raises(IdempotencyInProgress) as excinfo:
             use(part, "k", int)
-        assert ("idempotency", True) == (caught.value.service, caught.value.retryable)
+        assert ("idempotency", True) == (excinfo.value.service, excinfo.value.retryable)
         return sum(clock.slept)
 
     assert 1.5 < use(part, "k", act) < 2

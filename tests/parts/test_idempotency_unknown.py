@@ -34,16 +34,16 @@ def test_other_errors_leave_the_key_unknown(use: Callable[..., Any]) -> None:
         use(part, "INV-1", shop.sell)
     with pytest.raises(OutcomeUnknown):
         use(part, "INV-1", shop.sell)
-    with pytest.raises(OutcomeUnknown) as caught:
+    with pytest.raises(OutcomeUnknown) as excinfo:
         use(part, "INV-1", shop.sell)
 
     assert shop.fails is first.value
     assert 1 == len(shop.effects)
     assert ("INV-1", "the effect of key 'INV-1'") == (
-        caught.value.idempotency_key,
-        caught.value.lookup,
+        excinfo.value.idempotency_key,
+        excinfo.value.lookup,
     )
-    assert caught.value.request_id
+    assert excinfo.value.request_id
 
 
 @BOTH
@@ -55,10 +55,10 @@ def test_an_error_of_ours_says_that_it_is_unknown_at_once(
     part, shop = keeper(), Shop()
     shop.fails = error
 
-    with pytest.raises(OutcomeUnknown) as caught:
+    with pytest.raises(OutcomeUnknown) as excinfo:
         use(part, "k", shop.sell)
 
-    assert error is caught.value.__cause__
+    assert error is excinfo.value.__cause__
 
 
 @EVERY_USE
@@ -97,10 +97,10 @@ def test_an_unknown_key_is_resolved_by_a_person(use: Callable[..., Any]) -> None
     shop.fails = Broken()
 
     def resolve(key: str, **fields: Any) -> bool:
-        settled: bool = (
+        is_settled: bool = (
             part.resolve(key, **fields) if use is called else run(part.aresolve(key, **fields))
         )
-        return settled
+        return is_settled
 
     for key in ("done", "never"):
         assert not resolve(key, done=False)
@@ -182,12 +182,12 @@ def test_an_interruption_makes_the_key_unknown(
     part, shop = keeper(), Shop()
     shop.fails = error()
 
-    with pytest.raises(error) as caught:
+    with pytest.raises(error) as excinfo:
         use(part, "k", shop.sell)
     with pytest.raises(OutcomeUnknown):
         use(part, "k", shop.sell)
 
-    assert shop.fails is caught.value
+    assert shop.fails is excinfo.value
 
 
 @pytest.mark.parametrize("use", [called, decorated, answered], ids=lambda use: use.__name__)
@@ -196,10 +196,10 @@ def test_stop_iteration_passes_unchanged(use: Callable[..., Any]) -> None:
     shop = Shop()
     shop.fails = StopIteration()
 
-    with pytest.raises(StopIteration) as caught:
+    with pytest.raises(StopIteration) as excinfo:
         use(keeper(), "k", shop.sell)
 
-    assert shop.fails is caught.value
+    assert shop.fails is excinfo.value
 
 
 @interrupted.UNTIDY

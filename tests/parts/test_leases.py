@@ -35,9 +35,9 @@ class Counted:
         if self.error is not None:
             raise self.error
         answer = self.memory.execute(command, timeout)
-        meanwhile, self.meanwhile = self.meanwhile, None
-        if meanwhile is not None:
-            meanwhile()
+        concurrent_value, self.meanwhile = self.meanwhile, None
+        if concurrent_value is not None:
+            concurrent_value()
         return answer
 
     def post(self, command: Any) -> None:
@@ -129,15 +129,15 @@ def test_no_more_than_stated_is_granted(store: Any, lease: int) -> None:
     burst, rate, processes = 20, 10, 3
     limit = RateLimitConfig.per_second(rate, burst=burst)
     many = [Process(clock, store, limit, lease=lease) for _ in range(processes)]
-    granted: list[float] = []
-    began = clock.nanoseconds()
+    granted_numbers: list[float] = []
+    start_time = clock.nanoseconds()
     for number in range(600):
         many[number % processes].acquire()
-        granted.append((clock.nanoseconds() - began) / 1e9)
+        granted_numbers.append((clock.nanoseconds() - start_time) / 1e9)
         if not number % 7:
             clock.advance(0.13)
-    for first, last in itertools.combinations(range(len(granted)), 2):
-        span = granted[last] - granted[first]
+    for first, last in itertools.combinations(range(len(granted_numbers)), 2):
+        span = granted_numbers[last] - granted_numbers[first]
         most = burst + rate * span + processes * (lease - 1)
         assert last - first + 1 <= most + 1e-6
 
@@ -146,10 +146,10 @@ def test_leases_reach_the_full_rate(store: Any) -> None:
     """With leases a steady caller still gets the whole rate."""
     clock = clock_of(store)
     process = Process(clock, store, RateLimitConfig.per_second(10, burst=10))
-    began = clock.nanoseconds()
+    start_time = clock.nanoseconds()
     for _ in range(110):
         process.acquire()
-    assert 10.0 <= (clock.nanoseconds() - began) / 1e9 <= 10.6
+    assert 10.0 <= (clock.nanoseconds() - start_time) / 1e9 <= 10.6
 
 
 def test_single_tokens_without_a_lease(store: Any) -> None:
@@ -158,11 +158,11 @@ def test_single_tokens_without_a_lease(store: Any) -> None:
     process = Process(clock, store, RateLimitConfig.per_second(10, burst=5))
     for _ in range(5):
         process.acquire()
-    before = store.trips
+    previous_value = store.trips
     process.acquire()
-    request = store.trips - before
+    request = store.trips - previous_value
     process.acquire()
-    assert (request, store.trips - before - request) == (3, 2)
+    assert (request, store.trips - previous_value - request) == (3, 2)
 
 
 def test_unused_leases_expire(store: Any) -> None:
@@ -243,18 +243,18 @@ def test_threads_share_a_lease_exactly() -> None:
     """Threads that share a lease spend each token once."""
     leases = Leases([RateLimitConfig.per_second(1, burst=1_000)], 1_000)
     leases.fetched(fetching(leases), 1, 0, granted=True)
-    spent: list[bool] = []
+    spent_flags: list[bool] = []
 
     def spend() -> None:
         for _ in range(500):
-            spent.append(leases.spend(None, 1, 1))  # noqa: PERF401 - as they come
+            spent_flags.append(leases.spend(None, 1, 1))  # noqa: PERF401 - as they come
 
     threads = [threading.Thread(target=spend) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert spent.count(True) == 999
+    assert spent_flags.count(True) == 999
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
@@ -274,9 +274,9 @@ def test_a_lease_must_fit_its_limit() -> None:
     """More than can be granted at once is never there, and a calendar has nothing ahead."""
     with pytest.raises(InvalidData, match="more than the burst"):
         RateLimiter(RateLimitConfig.per_second(1, burst=3), lease=4)
-    with pytest.raises(ConfigurationError, match="calendar") as caught:
+    with pytest.raises(ConfigurationError, match="calendar") as excinfo:
         RateLimiter(RateLimitConfig.per_calendar_day(100), lease=4)
-    assert caught.value.path == "lease"
+    assert excinfo.value.path == "lease"
     with pytest.raises(ConfigurationError):
         RateLimiter(FAST, lease=0)
 

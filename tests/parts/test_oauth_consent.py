@@ -63,12 +63,12 @@ def test_a_person_consents(mode: str) -> None:
     with AuthorizationServer() as server:
         consent = face(mode, server)
         url, pending = consent.begin(REDIRECT, scope="read", parameters={"prompt": "consent"})
-        granted = consent.finish(visit(url), pending)
+        granted_value = consent.finish(visit(url), pending)
 
         assert "consent" == query_of(url)["prompt"]
-        assert ("read",) == granted.credentials.scope
-        assert granted.credentials.refresh_token is not None
-        assert granted.id_token is None
+        assert ("read",) == granted_value.credentials.scope
+        assert granted_value.credentials.refresh_token is not None
+        assert granted_value.id_token is None
         assert (1, "authorization_code", 200) == (
             len(server.requests),
             server.requests[0].grant,
@@ -94,13 +94,13 @@ def test_secrets_in_server_errors_are_masked(mode: str) -> None:
         consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
         callback = visit(url)
-        plain = attrs.evolve(pending, code_verifier="plain")
-        shown = query_of(callback)["code"], "plain", "s3cr3t"
-        server.order(saying(error="invalid_scope", error_description=f"so {' '.join(shown)}"))
-        with pytest.raises(CredentialRefreshFailed, match="invalid_scope: so") as raised:
-            consent.finish(callback, plain)
+        plain_value = attrs.evolve(pending, code_verifier="plain")
+        shown_texts = query_of(callback)["code"], "plain", "s3cr3t"
+        server.order(saying(error="invalid_scope", error_description=f"so {' '.join(shown_texts)}"))
+        with pytest.raises(CredentialRefreshFailed, match="invalid_scope: so") as excinfo:
+            consent.finish(callback, plain_value)
 
-    assert [] == [proof for proof in shown if proof in str(raised.value)]
+    assert [] == [proof for proof in shown_texts if proof in str(excinfo.value)]
 
 
 @IN_BOTH
@@ -119,9 +119,9 @@ def test_a_consent_survives_a_cookie(mode: str) -> None:
     cipher = AesGcmCipher(generate_keys())
     with AuthorizationServer() as server:
         url, pending = face(mode, server).begin(REDIRECT)
-        stored = PendingConsent.unsealed(pending.sealed(cipher), cipher)
+        stored_consent = PendingConsent.unsealed(pending.sealed(cipher), cipher)
 
-        assert face(mode, server).finish(visit(url), stored).credentials.access_token
+        assert face(mode, server).finish(visit(url), stored_consent).credentials.access_token
 
 
 @IN_BOTH
@@ -131,11 +131,11 @@ def test_a_code_is_bound_to_a_key(mode: str, *, nonces: bool) -> None:
     with AuthorizationServer(Client(method="none", dpop=True), nonces=nonces) as server:
         consent = face(mode, server, secret=None, dpop_key=proof_key())
         url, pending = consent.begin(REDIRECT)
-        granted = consent.finish(visit(url), pending)
+        granted_value = consent.finish(visit(url), pending)
 
         assert thumbprint(Secret(proof_key())) == query_of(url)["dpop_jkt"]
-        assert "DPoP" == granted.credentials.token_type
-        assert Secret(proof_key()) == granted.credentials.dpop_key
+        assert "DPoP" == granted_value.credentials.token_type
+        assert Secret(proof_key()) == granted_value.credentials.dpop_key
         assert server.requests[-1].proven
         assert 1 + nonces == len(server.requests)
 
@@ -159,9 +159,9 @@ def test_callback_of_another_session_is_refused(mode: str) -> None:
     with AuthorizationServer() as server:
         consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
-        _, other = consent.begin(REDIRECT)
+        _, other_value = consent.begin(REDIRECT)
         with pytest.raises(InvalidData, match="state"):
-            consent.finish(visit(url), other)
+            consent.finish(visit(url), other_value)
 
         assert () == server.requests
         assert consent.finish(visit(url), pending)
@@ -204,12 +204,12 @@ def test_code_is_not_repeated_after_a_lost_answer(mode: str, fault: Fault) -> No
         consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
         server.order(fault)
-        with pytest.raises(AuthorizationRequired, match="was lost") as raised:
+        with pytest.raises(AuthorizationRequired, match="was lost") as excinfo:
             consent.finish(visit(url), pending)
 
         assert 1 == len(server.requests)
         assert 1 == server.live_families
-    assert "start again" in raised.value.remedy
+    assert "start again" in excinfo.value.remedy
 
 
 @IN_BOTH
@@ -232,12 +232,12 @@ def test_long_retry_after_is_passed_on(mode: str) -> None:
         consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
         server.order(failing(503, 3000))
-        with pytest.raises(CredentialRefreshFailed, match="HTTP 503") as raised:
+        with pytest.raises(CredentialRefreshFailed, match="HTTP 503") as excinfo:
             consent.finish(visit(url), pending)
 
-    assert raised.value.retryable
-    assert raised.value.retry_at is not None
-    assert raised.value.retry_at > datetime.now(UTC) + timedelta(seconds=2900)
+    assert excinfo.value.retryable
+    assert excinfo.value.retry_at is not None
+    assert excinfo.value.retry_at > datetime.now(UTC) + timedelta(seconds=2900)
 
 
 @IN_BOTH
@@ -247,24 +247,24 @@ def test_a_server_that_is_away(mode: str) -> None:
         consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
         callback = visit(url)
-    with pytest.raises(CredentialRefreshFailed, match="cannot be reached") as raised:
+    with pytest.raises(CredentialRefreshFailed, match="cannot be reached") as excinfo:
         consent.finish(callback, pending)
 
-    assert type(raised.value) is CredentialRefreshFailed
-    assert raised.value.retryable
+    assert type(excinfo.value) is CredentialRefreshFailed
+    assert excinfo.value.retryable
 
 
 @IN_BOTH
 def test_no_redirect_is_followed(mode: str) -> None:
     """A code is sent nowhere else."""
-    with AuthorizationServer() as other, AuthorizationServer() as server:
+    with AuthorizationServer() as other_server, AuthorizationServer() as server:
         consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
-        server.order(redirecting(other.token_url, status=307))
+        server.order(redirecting(other_server.token_url, status=307))
         with pytest.raises(CredentialRefreshFailed, match="HTTP 307"):
             consent.finish(visit(url), pending)
 
-        assert () == other.requests
+        assert () == other_server.requests
 
 
 @IN_BOTH
@@ -295,10 +295,10 @@ def test_an_id_token_is_looked_at(mode: str, claims: dict[str, Any], words: str 
         if words is None:
             assert Secret(token) == consent.finish(visit(url), pending).id_token
             return
-        with pytest.raises(VendorFailed, match=words) as raised:
+        with pytest.raises(VendorFailed, match=words) as excinfo:
             consent.finish(visit(url), pending)
-    assert not raised.value.retryable
-    assert "Check the issuer" in raised.value.remedy
+    assert not excinfo.value.retryable
+    assert "Check the issuer" in excinfo.value.remedy
 
 
 @IN_BOTH
@@ -332,8 +332,8 @@ def test_no_frame_shows_a_code() -> None:
         trace = error.__traceback__
         while trace is not None:
             if "/moorage/" in trace.tb_frame.f_code.co_filename:
-                shown = repr(trace.tb_frame.f_locals)
-                results += [secret for secret in secrets if secret in shown]
+                shown_text = repr(trace.tb_frame.f_locals)
+                results += [secret for secret in secrets if secret in shown_text]
             trace = trace.tb_next
         assert error.__cause__ is None
         return results + [secret for secret in secrets if secret in repr(error)]
@@ -347,9 +347,9 @@ def test_no_frame_shows_a_code() -> None:
             secrets += [query_of(callback)["code"], pending.code_verifier.reveal()]
             server.order(fault, fault, fault)
             for brought in (callback, f"{callback}&code=twice"):
-                with pytest.raises((CredentialRefreshFailed, InvalidData)) as raised:
+                with pytest.raises((CredentialRefreshFailed, InvalidData)) as excinfo:
                     consent.finish(brought, pending)
-                assert [] == heard(raised.value)
+                assert [] == heard(excinfo.value)
 
 
 # --- how it is made ----------------------------------------------------------
@@ -383,9 +383,11 @@ def test_oversleeping_ends_the_wait() -> None:
 def test_it_needs_its_endpoints() -> None:
     """The error for a missing endpoint names it, before anything is sent."""
     with AuthorizationServer() as server:
-        bare = client_of(server, server=endpoints(server, device_authorization_endpoint=None))
+        bare_client = client_of(
+            server, server=endpoints(server, device_authorization_endpoint=None)
+        )
         with pytest.raises(ConfigurationError, match="device_authorization_endpoint"):
-            OAuthConsent(bare).begin_device()
+            OAuthConsent(bare_client).begin_device()
         assert 0 == server.connections
 
 
@@ -398,7 +400,7 @@ def test_client_must_be_an_oauth_client() -> None:
 def test_repr_shows_the_client_id() -> None:
     """The repr has the client's id, and no secret."""
     with AuthorizationServer() as server:
-        shown = repr(OAuthConsent(client_of(server)))
+        shown_text = repr(OAuthConsent(client_of(server)))
 
-    assert "erp" in shown
-    assert "s3cr3t" not in shown
+    assert "erp" in shown_text
+    assert "s3cr3t" not in shown_text

@@ -76,9 +76,9 @@ def test_a_device_waits(mode: str) -> None:
         waiting = Waiting(mode, server, clock)
         device = waiting.face.begin_device(scope="read", parameters={"audience": "vat"})
         waiting.does[3] = lambda: server.decide(device.user_code)
-        granted = waiting.face.finish_device(device)
+        granted_value = waiting.face.finish_device(device)
 
-        assert ("read",) == granted.credentials.scope
+        assert ("read",) == granted_value.credentials.scope
         assert [5.0, 5.0, 5.0] == clock.slept
         assert [400, 400, 200] == [request.status for request in server.requests]
         assert 0 == server.hasty_polls
@@ -146,11 +146,11 @@ def test_expired_code_is_not_polled(mode: str) -> None:
         server.people.device_lifetime = 12
         waiting = Waiting(mode, server, clock)
         device = waiting.face.begin_device()
-        with pytest.raises(AuthorizationRequired, match="has expired") as raised:
+        with pytest.raises(AuthorizationRequired, match="has expired") as excinfo:
             waiting.face.finish_device(device)
 
         assert 2 == len(server.requests)
-    assert "start again" in raised.value.remedy
+    assert "start again" in excinfo.value.remedy
 
 
 @IN_BOTH
@@ -176,10 +176,10 @@ def test_timeout_is_retryable(mode: str) -> None:
     with AuthorizationServer(clock=clock) as server:
         waiting = Waiting(mode, server, clock)
         device = waiting.face.begin_device()
-        with pytest.raises(DeadlineExceeded, match="has not decided in time") as raised:
+        with pytest.raises(DeadlineExceeded, match="has not decided in time") as excinfo:
             waiting.face.finish_device(device, timeout=timedelta(seconds=7))
-        assert raised.value.retryable
-        assert "Wait again" in raised.value.remedy
+        assert excinfo.value.retryable
+        assert "Wait again" in excinfo.value.remedy
         assert [5.0] == clock.slept
 
         server.decide(device.user_code)
@@ -224,21 +224,21 @@ def test_device_errors_are_masked(mode: str) -> None:
             saying(error="invalid_scope", error_description="so s3cr3t"),
             path="/device_authorization",
         )
-        with pytest.raises(CredentialRefreshFailed, match="invalid_scope: so") as raised:
+        with pytest.raises(CredentialRefreshFailed, match="invalid_scope: so") as excinfo:
             waiting.face.begin_device()
-        assert "s3cr3t" not in str(raised.value)
+        assert "s3cr3t" not in str(excinfo.value)
 
         device = waiting.face.begin_device()
-        shown = device.device_code.reveal(), "s3cr3t"
-        server.order(saying(error="invalid_scope", error_description=f"so {' '.join(shown)}"))
-        with pytest.raises(CredentialRefreshFailed, match="invalid_scope: so") as raised:
+        shown_pair = device.device_code.reveal(), "s3cr3t"
+        server.order(saying(error="invalid_scope", error_description=f"so {' '.join(shown_pair)}"))
+        with pytest.raises(CredentialRefreshFailed, match="invalid_scope: so") as excinfo:
             waiting.face.finish_device(device)
-        assert [] == [proof for proof in shown if proof in str(raised.value)]
+        assert [] == [proof for proof in shown_pair if proof in str(excinfo.value)]
 
         server.order(saying(error="invalid_scope", error_description="so at-0000"), path="/revoke")
-        with pytest.raises(VendorRejected, match="invalid_scope: so") as refused:
+        with pytest.raises(VendorRejected, match="invalid_scope: so") as refused_excinfo:
             waiting.face.revoke(OAuthCredentials(access_token="at-0000"))
-        assert "at-0000" not in str(refused.value)
+        assert "at-0000" not in str(refused_excinfo.value)
 
 
 @IN_BOTH
@@ -250,9 +250,9 @@ def test_a_device_proves_itself(mode: str) -> None:
         waiting = Waiting(mode, server, clock, secret=None, dpop_key=proof_key())
         device = waiting.face.begin_device()
         waiting.does[2] = lambda: server.decide(device.user_code)
-        granted = waiting.face.finish_device(device)
+        granted_value = waiting.face.finish_device(device)
 
-        assert "DPoP" == granted.credentials.token_type
+        assert "DPoP" == granted_value.credentials.token_type
         assert ["use_dpop_nonce", "authorization_pending", None] == [
             request.error for request in server.requests
         ]
@@ -306,11 +306,11 @@ def test_tokens_are_given_back(mode: str) -> None:
     with AuthorizationServer() as server:
         consent = face(mode, server)
         access, refresh = server.seed()
-        other, _ = server.seed()
+        other_text, _ = server.seed()
         consent.revoke(OAuthCredentials(access_token=access, refresh_token=refresh))
         assert 1 == server.live_families
 
-        consent.revoke(OAuthCredentials(access_token=other))
+        consent.revoke(OAuthCredentials(access_token=other_text))
         consent.revoke(OAuthCredentials(access_token="nobody-knows-this-one"))
         assert 1 == server.live_families
 
@@ -329,15 +329,15 @@ def test_giving_back_is_tried_again(mode: str) -> None:
 @IN_BOTH
 def test_a_token_that_is_not_taken_back(mode: str) -> None:
     """The error says why, and when to come back."""
-    some = OAuthCredentials(access_token="at-0000", refresh_token="rt-0000")
+    some_credentials = OAuthCredentials(access_token="at-0000", refresh_token="rt-0000")
     with AuthorizationServer() as server:
         consent = face(mode, server)
         server.order(succeeding_with_error("unsupported_token_type"), path="/revoke")
         with pytest.raises(UnsupportedByVendor):
-            consent.revoke(some)
+            consent.revoke(some_credentials)
         server.order(failing(503, 3000), path="/revoke")
-        with pytest.raises(VendorFailed) as raised:
-            consent.revoke(some)
-        assert raised.value.retry_at is not None
+        with pytest.raises(VendorFailed) as excinfo:
+            consent.revoke(some_credentials)
+        assert excinfo.value.retry_at is not None
     with pytest.raises(ConnectionFailed):
-        consent.revoke(some)
+        consent.revoke(some_credentials)

@@ -85,7 +85,7 @@ class Hub:
 
     def run(self, step: Callable[[Any], Any]) -> Any:
         """Run an operation with a new refresher, like a process that has just started."""
-        common: dict[str, Any] = {
+        common_fields: dict[str, Any] = {
             "vault": self.vault,
             "storage": self.storage,
             "clock": self.clock,
@@ -94,22 +94,25 @@ class Hub:
             "request_timeout": 4.0,
         }
         if not self.awaited:
-            plain = StdlibHttpClient()
+            plain_client = StdlibHttpClient()
             try:
                 return step(
                     OAuthTokenRefresher(
-                        {CRM: self.client}, http=plain, sleeper=self.clock, **common
+                        {CRM: self.client}, http=plain_client, sleeper=self.clock, **common_fields
                     )
                 )
             finally:
-                plain.close()
+                plain_client.close()
 
         async def later() -> Any:
             http = AsyncStdlibHttpClient()
             try:
                 return await step(
                     AsyncOAuthTokenRefresher(
-                        {CRM: self.client}, http=http, sleeper=AsyncSleeper(self.clock), **common
+                        {CRM: self.client},
+                        http=http,
+                        sleeper=AsyncSleeper(self.clock),
+                        **common_fields,
                     )
                 )
             finally:
@@ -128,10 +131,12 @@ class Hub:
     def keep(self, *, stale: bool = False) -> OAuthCredentials:
         """Store the result of a person's consent, nearly expired if stale."""
         access, refresh = self.server.seed()
-        ends = self.clock.utc() if stale else None
-        new = OAuthCredentials(access_token=access, refresh_token=refresh, expires_at=ends)
-        self.run(lambda tokens: tokens.rotate(CRM, None, new))
-        return new
+        end_time = self.clock.utc() if stale else None
+        new_credentials = OAuthCredentials(
+            access_token=access, refresh_token=refresh, expires_at=end_time
+        )
+        self.run(lambda tokens: tokens.rotate(CRM, None, new_credentials))
+        return new_credentials
 
 
 @IN_BOTH
@@ -178,9 +183,9 @@ def test_a_new_consent_is_a_new_grant(mode: str) -> None:
         office = Hub(mode, server)
         office.keep()
         office.revoke()
-        new = office.keep(stale=True)
+        new_credentials = office.keep(stale=True)
 
-        assert office.get().access_token != new.access_token
+        assert office.get().access_token != new_credentials.access_token
         assert 1 == server.live_families
 
 
@@ -213,8 +218,8 @@ def test_an_access_token_alone_is_given_back(mode: str) -> None:
     with AuthorizationServer() as server:
         office = Hub(mode, server)
         access, _ = server.seed()
-        new = OAuthCredentials(access_token=access)
-        office.run(lambda tokens: tokens.rotate(CRM, None, new))
+        new_credentials = OAuthCredentials(access_token=access)
+        office.run(lambda tokens: tokens.rotate(CRM, None, new_credentials))
         office.revoke()
 
         for _ in range(2):
@@ -241,10 +246,10 @@ def test_failed_revocation_keeps_the_token(
         office = Hub(mode, server)
         office.keep(stale=True)
         server.order(*faults, path="/revoke")
-        with pytest.raises(kind) as raised:
+        with pytest.raises(kind) as excinfo:
             office.revoke()
 
-        assert CRM == raised.value.service
+        assert CRM == excinfo.value.service
         # Where the answer was lost it was taken back, though nobody knows.
         with suppress(AuthorizationRequired):
             office.get()
@@ -277,15 +282,15 @@ def test_revocation_waits_for_a_renewal(mode: str) -> None:
     with AuthorizationServer() as server:
         office = Hub(mode, server)
         office.clock.advance(100)
-        stored = office.keep()
-        _hold(office, stored, 30.0)
+        stored_credentials = office.keep()
+        _hold(office, stored_credentials, 30.0)
         with pytest.raises(
             CredentialRefreshFailed, match="longer than this call can wait"
-        ) as raised:
+        ) as excinfo:
             office.revoke()
         assert 1 == server.live_families
         assert [0.02, 0.04, 0.08, 0.16, *[0.25] * 10] == office.clock.slept
-        assert CRM == raised.value.service
+        assert CRM == excinfo.value.service
 
         office.clock.advance(30)
         office.revoke()
@@ -313,11 +318,11 @@ def test_revocation_waits_for_a_repeated_renewal(mode: str) -> None:
     """A repeat of a lost renewal is waited for too."""
     with AuthorizationServer() as server:
         office = Hub(mode, server)
-        stored = office.keep()
-        first = _hold(office, stored, 30.0)
+        stored_credentials = office.keep()
+        first = _hold(office, stored_credentials, 30.0)
         office.memory.execute(MarkSent(first.keys[0], office.fence, first.target))
         office.memory.execute(abandon(first.keys[0], fence=office.fence, ttl=10**12))
-        _hold(office, stored, 30.0, again=True)
+        _hold(office, stored_credentials, 30.0, again=True)
         with pytest.raises(CredentialRefreshFailed, match="longer than this call can wait"):
             office.revoke()
         assert 1 == server.live_families
@@ -365,10 +370,10 @@ def test_impossible_revocations_are_refused(mode: str) -> None:
         office = Hub(mode, server)
         with pytest.raises(CredentialNotFound):
             office.revoke()
-        with pytest.raises(ConfigurationError, match="'erp'") as raised:
+        with pytest.raises(ConfigurationError, match="'erp'") as excinfo:
             office.run(lambda tokens: tokens.revoke("erp"))
-        assert "clients" == raised.value.path
-        assert "Give the name of a service of the refresher's clients" in raised.value.remedy
+        assert "clients" == excinfo.value.path
+        assert "Give the name of a service of the refresher's clients" in excinfo.value.remedy
 
         key = Credentials.bearer("k3y")
         office.run(lambda tokens: tokens.rotate(CRM, None, key))

@@ -60,8 +60,8 @@ class Awaited:
 
     def try_acquire(self, *args: Any, **kwargs: Any) -> bool:
         """Try to acquire, awaited."""
-        taken: bool = run(self._limiter.atry_acquire(*args, **kwargs))
-        return taken
+        is_taken: bool = run(self._limiter.atry_acquire(*args, **kwargs))
+        return is_taken
 
     def reserve(self, *args: Any, **kwargs: Any) -> Reservation:
         """Reserve, awaited."""
@@ -88,10 +88,10 @@ def limiter_of(clock: Clock, *limits: RateLimitConfig, **options: Any) -> RateLi
 
 def test_needs_a_limit() -> None:
     """A limiter without limits would protect nothing."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         RateLimiter()
 
-    assert "limits" == caught.value.path
+    assert "limits" == excinfo.value.path
 
 
 @EVERY_USE
@@ -113,13 +113,13 @@ def test_waits_no_longer_than_it_may(face: Face) -> None:
 
     limiter.acquire()
     limiter.acquire()
-    with pytest.raises(RateLimitExceeded, match=r"^v: The rate limit is reached") as caught:
+    with pytest.raises(RateLimitExceeded, match=r"^v: The rate limit is reached") as excinfo:
         limiter.acquire(timeout=0.5)
     with pytest.raises(RateLimitExceeded):
         limiter.acquire(timeout=0)
 
-    assert START + timedelta(seconds=2) == caught.value.retry_at
-    assert (True, False) == (caught.value.retryable, caught.value.by_vendor)
+    assert START + timedelta(seconds=2) == excinfo.value.retry_at
+    assert (True, False) == (excinfo.value.retryable, excinfo.value.by_vendor)
     limiter.acquire()
     assert [1.0, 1.0] == clock.slept
 
@@ -150,18 +150,18 @@ def test_a_call_may_cost_more(face: Face) -> None:
     costs: list[Any] = [0, -1, 6, 1.0, True]
     for use in (limiter.acquire, limiter.try_acquire, limiter.reserve):
         for cost in costs:
-            with pytest.raises(InvalidData) as caught:
+            with pytest.raises(InvalidData) as excinfo:
                 use(cost)
-            assert "cost" == caught.value.field
+            assert "cost" == excinfo.value.field
 
 
 @BOTH
 def test_limits_grant_together(face: Face) -> None:
     """A call goes when every limit lets it, and takes from none if one does not."""
     clock = Clock()
-    quick = RateLimitConfig.per_second(1, burst=10)
-    slow = RateLimitConfig.per_minute(1, burst=2)
-    limiter = face(limiter_of(clock, quick, slow))
+    quick_config = RateLimitConfig.per_second(1, burst=10)
+    slow_config = RateLimitConfig.per_minute(1, burst=2)
+    limiter = face(limiter_of(clock, quick_config, slow_config))
 
     limiter.acquire(2)
     for _ in range(20):
@@ -188,8 +188,8 @@ def test_any_number_of_keys() -> None:
     """Unused keys are removed, and still counted."""
     limiter = limiter_of(Clock())
 
-    for taken in (True, False):
-        assert {taken} == {limiter.try_acquire(key=str(number)) for number in range(10_500)}
+    for is_taken in (True, False):
+        assert {is_taken} == {limiter.try_acquire(key=str(number)) for number in range(10_500)}
 
     assert len(vars(limiter)["_questions"]) == 10_000
 
@@ -261,9 +261,9 @@ def test_pause_reaches_waiting_callers(patient: bool) -> None:
         assert [1.0, 5.0] == clock.slept
         assert ["RateLimitWaited"] * 2 == seen.kinds()
     else:
-        with pytest.raises(RateLimitExceeded) as caught:
+        with pytest.raises(RateLimitExceeded) as excinfo:
             limiter.acquire(timeout=5.5)
-        assert START + timedelta(seconds=6) == caught.value.retry_at
+        assert START + timedelta(seconds=6) == excinfo.value.retry_at
         assert ["RateLimitWaited", "CallRefused"] == seen.kinds()
 
 
@@ -272,11 +272,11 @@ def test_threads_go_in_order_of_arrival() -> None:
     clock = StandingClock()
     limiter = limiter_of(clock)
     limiter.acquire()
-    gone: list[int] = []
+    lost_numbers: list[int] = []
 
     def visit(number: int) -> None:
         limiter.acquire()
-        gone.append(number)
+        lost_numbers.append(number)
 
     threads = [threading.Thread(target=visit, args=(number,), daemon=True) for number in range(8)]
     for arrived, thread in enumerate(threads, 1):
@@ -287,7 +287,7 @@ def test_threads_go_in_order_of_arrival() -> None:
         thread.join(10)
         clock.until_asleep(len(threads) - number)
 
-    assert list(range(8)) == gone
+    assert list(range(8)) == lost_numbers
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
@@ -313,11 +313,11 @@ def test_tasks_go_in_order_of_arrival_past_the_cancelled() -> None:
     limiter = RateLimiter(
         RateLimitConfig.per_second(1), clock=clock, async_sleeper=AsyncVirtualSleeper(clock)
     )
-    gone: list[int] = []
+    lost_numbers: list[int] = []
 
     async def visit(number: int) -> None:
         await limiter.aacquire()
-        gone.append(number)
+        lost_numbers.append(number)
 
     async def settle() -> None:
         for _ in range(10):
@@ -334,7 +334,7 @@ def test_tasks_go_in_order_of_arrival_past_the_cancelled() -> None:
             await settle()
             clock.advance(1)
             await settle()
-            assert expected == gone
+            assert expected == lost_numbers
 
     asyncio.run(queue())
 
@@ -375,10 +375,10 @@ def test_a_guard_waits_as_long_as_it_may(use: Callable[..., Any]) -> None:
     limiter = limiter_of(Clock(), name="v", timeout=0.5)
     use(limiter, int)
 
-    with pytest.raises(RateLimitExceeded) as caught:
+    with pytest.raises(RateLimitExceeded) as excinfo:
         use(limiter, lambda: pytest.fail("called"))
 
-    assert "v" == caught.value.service
+    assert "v" == excinfo.value.service
 
 
 def test_a_distant_store() -> None:
@@ -549,16 +549,16 @@ def test_invalid_keys_are_refused(face: Face, wrong: Any) -> None:
         lambda: limiter.pause(1, key=wrong),
     ]
     for use in uses:
-        with pytest.raises(InvalidData) as caught:
+        with pytest.raises(InvalidData) as excinfo:
             use()
-        assert "key" == caught.value.field
+        assert "key" == excinfo.value.field
 
 
 @BOTH
 def test_refuses_a_cost_that_has_no_hash(face: Face) -> None:
     """A list is no cost, and is refused as any other that is none."""
-    wrong: Any = []
-    with pytest.raises(InvalidData) as caught:
-        face(RateLimiter(RateLimitConfig(10))).acquire(wrong)
+    wrong_value: Any = []
+    with pytest.raises(InvalidData) as excinfo:
+        face(RateLimiter(RateLimitConfig(10))).acquire(wrong_value)
 
-    assert "cost" == caught.value.field
+    assert "cost" == excinfo.value.field

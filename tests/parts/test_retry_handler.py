@@ -105,10 +105,10 @@ def test_three_attempts_are_three_attempts(use: Callable[..., Any]) -> None:
     errors = [Broken(), Broken(), Broken(), Broken()]
     function = Failing(*errors)
 
-    with pytest.raises(Broken) as caught:
+    with pytest.raises(Broken) as excinfo:
         use(handler(Clock()), function)
 
-    assert (errors[2], 3) == (caught.value, function.calls)
+    assert (errors[2], 3) == (excinfo.value, function.calls)
 
 
 @EVERY_USE
@@ -140,10 +140,10 @@ def test_final_errors_are_not_retried(use: Callable[..., Any], error: BaseExcept
     """Interruptions, programming errors and final refusals are raised at once."""
     function = Failing(error)
 
-    with pytest.raises(type(error)) as caught:
+    with pytest.raises(type(error)) as excinfo:
         use(handler(Clock()), function)
 
-    assert (error, 1) == (caught.value, function.calls)
+    assert (error, 1) == (excinfo.value, function.calls)
 
 
 @EVERY_USE
@@ -152,12 +152,12 @@ def test_control_flow_passes_unharmed(use: Callable[..., Any], error: type[Excep
     """The end of an iteration comes out as it is, never as something else."""
     if error is StopIteration and use in AWAITED:
         error = StopAsyncIteration
-    raised = error()
+    raised_error = error()
 
-    with pytest.raises(error) as caught:
-        use(handler(Clock(), RetryPolicy.none()), Failing(raised))
+    with pytest.raises(error) as excinfo:
+        use(handler(Clock(), RetryPolicy.none()), Failing(raised_error))
 
-    assert raised is caught.value
+    assert raised_error is excinfo.value
 
 
 @EVERY_USE
@@ -178,11 +178,11 @@ def test_time_is_shared_by_all_attempts(use: Callable[..., Any]) -> None:
     policy = RetryPolicy(9, 1.0, jitter=Jitter.NONE)
     function = Failing(*(ConnectionFailed("?") for _ in range(9)))
 
-    with pytest.raises(ConnectionFailed) as caught:
+    with pytest.raises(ConnectionFailed) as excinfo:
         use(handler(clock, policy, timeout=timedelta(seconds=5), name="v"), function)
 
     assert ([1.0, 2.0], 3) == (clock.slept, function.calls)
-    error = caught.value
+    error = excinfo.value
     assert START + timedelta(seconds=7) == error.retry_at
     assert ("v", 3) == (error.service, error.attempts)
     assert error.request_id
@@ -199,11 +199,11 @@ def test_oversleeping_ends_the_retries(use: Callable[..., Any]) -> None:
 
     function = Failing(Broken(), Broken())
 
-    with pytest.raises(DeadlineExceeded, match=r"5 s has passed") as caught:
+    with pytest.raises(DeadlineExceeded, match=r"5 s has passed") as excinfo:
         use(handler(Oversleeping(), timeout=5, name="v"), function)
 
     assert 1 == function.calls
-    assert ("v", function.errors[0]) == (caught.value.service, caught.value.__cause__)
+    assert ("v", function.errors[0]) == (excinfo.value.service, excinfo.value.__cause__)
 
 
 @pytest.mark.parametrize(
@@ -224,24 +224,24 @@ def test_the_deadline_says_what_the_attempts_may_have_done(
 
     policy = RetryPolicy(retry_on=type(error))
 
-    with pytest.raises(DeadlineExceeded) as caught:
+    with pytest.raises(DeadlineExceeded) as excinfo:
         use(handler(Oversleeping(), policy, timeout=5), Failing(error))
 
-    assert processed is caught.value.may_have_been_processed
+    assert processed is excinfo.value.may_have_been_processed
 
 
 @EVERY_USE
 def test_retry_at_is_respected(use: Callable[..., Any]) -> None:
     """A retry never comes before the error's `retry_at`, and not at all beyond the cap."""
     clock = Clock()
-    soon, late = START + timedelta(seconds=20), START + timedelta(seconds=100)
+    early_time, late_time = START + timedelta(seconds=20), START + timedelta(seconds=100)
 
-    assert 2 == use(handler(clock), Failing(RateLimitExceeded("?", retry_at=soon)))
+    assert 2 == use(handler(clock), Failing(RateLimitExceeded("?", retry_at=early_time)))
     assert [20.0] == clock.slept
-    with pytest.raises(RateLimitExceeded) as caught:
-        use(handler(clock), Failing(RateLimitExceeded("?", retry_at=late)))
+    with pytest.raises(RateLimitExceeded) as excinfo:
+        use(handler(clock), Failing(RateLimitExceeded("?", retry_at=late_time)))
 
-    assert late == caught.value.retry_at
+    assert late_time == excinfo.value.retry_at
     assert 2 == use(handler(clock), Failing(RateLimitExceeded("?", retry_at=START)))
     assert [20.0, 1.0] == clock.slept
 
@@ -310,9 +310,11 @@ def test_threads_count_apart() -> None:
     def visit(number: int) -> int:
         return retry.call(Failing(*functions[number].errors))
 
-    ends = crowd(20, visit)
+    end_values = crowd(20, visit)
 
-    assert [1, 2, 3, Broken] * 5 == [end if isinstance(end, int) else type(end) for end in ends]
+    assert [1, 2, 3, Broken] * 5 == [
+        end if isinstance(end, int) else type(end) for end in end_values
+    ]
 
 
 def test_tasks_count_apart() -> None:
@@ -374,12 +376,12 @@ def test_decorated_functions_look_the_same() -> None:
     retry = RetryHandler()
 
     for function in (looped, later(looped)):
-        retried = retry(function)
+        retried_function = retry(function)
         for trait in ("__name__", "__qualname__", "__doc__", "__module__"):
-            assert getattr(function, trait) == getattr(retried, trait)
-        assert inspect.signature(function) == inspect.signature(retried)
+            assert getattr(function, trait) == getattr(retried_function, trait)
+        assert inspect.signature(function) == inspect.signature(retried_function)
         mode = inspect.iscoroutinefunction
-        assert mode(function) == mode(retried)
+        assert mode(function) == mode(retried_function)
 
 
 def generate() -> Iterator[int]:
@@ -436,9 +438,9 @@ def test_a_loop_counts_its_attempts(use: Callable[..., Any]) -> None:
 
     async def loop() -> None:
         async for attempt in aiter(aiter(retry)):
-            with attempt as entered:
-                numbers.append(entered.number)
-                if entered.number < 3:
+            with attempt as entered_attempt:
+                numbers.append(entered_attempt.number)
+                if entered_attempt.number < 3:
                     raise Broken
 
     if use is looped_later:
@@ -475,11 +477,11 @@ def test_an_interruption_anywhere_ends_it(use: Callable[..., Any]) -> None:
 
     for point in itertools.count():
         function = Failing(Broken())
-        when: list[int] = []
+        due_numbers: list[int] = []
         tried = functools.partial(use, retry, function)
-        look = functools.partial(lambda to, of: to.append(of.calls), when, function)
+        look = functools.partial(lambda to, of: to.append(of.calls), due_numbers, function)
         if not interrupted.at(point, tried, look):
             assert point > 25
             break
-        assert [function.calls] == when
+        assert [function.calls] == due_numbers
         assert 3 == use(retry, Failing(Broken(), Broken()))

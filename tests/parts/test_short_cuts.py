@@ -116,12 +116,12 @@ def walked(
     """Everything that can be seen of a walk."""
     clock = Clock()
     part, function = make(clock), Function(clock)
-    seen: list[object] = []
+    seen_values: list[object] = []
     for end, pause, suspends in walk:
         clock.advance(pause)
         function.ends, function.suspends = [end], suspends
-        seen += [way(part, function), function.calls, look(part, clock)]
-    return seen
+        seen_values += [way(part, function), function.calls, look(part, clock)]
+    return seen_values
 
 
 @examples(150)
@@ -132,8 +132,8 @@ def test_circuit_breaker(config: CircuitBreakerConfig, walk: list[Any]) -> None:
     def make(clock: Clock) -> CircuitBreaker:
         return CircuitBreaker(config, storage=MemoryStorage(clock), clock=clock)
 
-    one, other = (walked(make, walk, way, lambda part, _: part.state()) for way in WAYS)
-    assert other == one
+    one, other_values = (walked(make, walk, way, lambda part, _: part.state()) for way in WAYS)
+    assert other_values == one
 
 
 @given(MOVES)
@@ -149,8 +149,8 @@ def test_rate_limiter(walk: list[Any]) -> None:
             timeout=2.0,
         )
 
-    one, other = (walked(make, walk, way, lambda _, clock: [*clock.slept]) for way in WAYS)
-    assert other == one
+    one, other_values = (walked(make, walk, way, lambda _, clock: [*clock.slept]) for way in WAYS)
+    assert other_values == one
 
 
 @given(

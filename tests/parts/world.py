@@ -54,18 +54,18 @@ class StandingClock(Clock):
         self._asleep = 0
 
     def sleep(self, seconds: float, /) -> None:
-        woken = threading.Event()
+        woken_event = threading.Event()
 
         def wake() -> None:
             with self._changed:
                 self._asleep -= 1
-            woken.set()
+            woken_event.set()
 
         with self._changed:
             self.ring_at(self.nanoseconds() + nanoseconds(seconds), wake)
             self._asleep += 1
             self._changed.notify_all()
-        assert woken.wait(PATIENCE)
+        assert woken_event.wait(PATIENCE)
 
     def until_asleep(self, sleepers: int) -> None:
         with self._changed:
@@ -131,14 +131,14 @@ def later(function: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any
 def crowd(size: int, visit: Callable[[int], object]) -> list[Any]:
     """Run this many threads at once; return the outcome of each."""
     start = threading.Barrier(size)
-    ends: list[Any] = [None] * size
+    end_values: list[Any] = [None] * size
 
     def thread(number: int) -> None:
         start.wait(PATIENCE)
         try:
-            ends[number] = visit(number)
+            end_values[number] = visit(number)
         except BaseException as error:  # noqa: BLE001 - looked at by the test
-            ends[number] = error
+            end_values[number] = error
 
     threads = [
         threading.Thread(target=thread, args=(number,), daemon=True) for number in range(size)
@@ -148,7 +148,7 @@ def crowd(size: int, visit: Callable[[int], object]) -> list[Any]:
     for element in threads:
         element.join(PATIENCE)
     assert not any(thread.is_alive() for thread in threads)
-    return ends
+    return end_values
 
 
 # Each way of using a guard: given the part and a plain function, it does what calling does.

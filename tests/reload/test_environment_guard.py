@@ -72,25 +72,29 @@ def hub(town: ReloadWorld, storage: Any, environment: str | None, *, awaited: bo
 @EITHER
 async def test_other_environment_sends_nothing(awaited: bool) -> None:
     """A store belongs to the first environment that uses it, and others send nothing."""
-    town, memory = ReloadWorld(), MemoryStorage()
+    world, memory = ReloadWorld(), MemoryStorage()
     storage = AsyncMemoryStorage(memory) if awaited else memory
-    await resolved(hub(town, storage, "", awaited=awaited).manager.call("vat", GET))
-    await resolved(hub(town, storage, "production", awaited=awaited).manager.call("vat", GET))
-    await resolved(hub(town, storage, "production", awaited=awaited).manager.call("vat", GET))
-    for name, here in (("staging", "'staging'"), ("", "not named")):
-        copied = hub(town, storage, name, awaited=awaited)
-        for call in (copied.manager.call, copied.manager.stream):
-            with pytest.raises(CopiedStore, match=f"but this environment is {here}.") as excinfo:
+    await resolved(hub(world, storage, "", awaited=awaited).manager.call("vat", GET))
+    await resolved(hub(world, storage, "production", awaited=awaited).manager.call("vat", GET))
+    await resolved(hub(world, storage, "production", awaited=awaited).manager.call("vat", GET))
+    for name, local_text in (("staging", "'staging'"), ("", "not named")):
+        copied_value = hub(world, storage, name, awaited=awaited)
+        for call in (copied_value.manager.call, copied_value.manager.stream):
+            with pytest.raises(
+                CopiedStore, match=f"but this environment is {local_text}."
+            ) as excinfo:
                 await resolved(call("vat", GET, endpoint="read"))
             assert ("production", "vat") == (excinfo.value.owner, excinfo.value.service)
             assert "read" == excinfo.value.operation
             assert isinstance(excinfo.value, HeldBack)
         with pytest.raises(CopiedStore) as excinfo:
-            await resolved(copied.manager.run("vat", _later if awaited else _now, endpoint="read"))
+            await resolved(
+                copied_value.manager.run("vat", _later if awaited else _now, endpoint="read")
+            )
         assert ("production", "vat") == (excinfo.value.owner, excinfo.value.service)
         assert "read" == excinfo.value.operation
 
-    assert 3 == len(town.sent)
+    assert 3 == len(world.sent)
 
 
 def _now() -> int:
@@ -104,28 +108,28 @@ async def _later() -> int:
 @EITHER
 async def test_rearm_allows_the_environment(awaited: bool) -> None:
     """After `rearm` the environment sends, the first one still does, and a third does not."""
-    town, memory = ReloadWorld(), MemoryStorage()
+    world, memory = ReloadWorld(), MemoryStorage()
     storage: Any = AsyncMemoryStorage(memory) if awaited else memory
-    first = hub(town, storage, "production", awaited=awaited)
+    first = hub(world, storage, "production", awaited=awaited)
     await resolved(first.manager.call("vat", GET))
-    copied = hub(town, storage, "staging", awaited=awaited)
+    copied_value = hub(world, storage, "staging", awaited=awaited)
     with pytest.raises(CopiedStore):
-        await resolved(copied.manager.call("vat", GET))
+        await resolved(copied_value.manager.call("vat", GET))
 
-    whose = await resolved((arearm if awaited else rearm)(storage, "staging"))
+    owner_value = await resolved((arearm if awaited else rearm)(storage, "staging"))
 
-    await resolved(copied.manager.call("vat", GET))
+    await resolved(copied_value.manager.call("vat", GET))
     await resolved(first.manager.call("vat", GET))
     with pytest.raises(CopiedStore):
-        await resolved(hub(town, storage, "third", awaited=awaited).manager.call("vat", GET))
-    assert "production" == whose == await resolved((aowner if awaited else owner)(storage))
-    assert 3 == len(town.sent)
+        await resolved(hub(world, storage, "third", awaited=awaited).manager.call("vat", GET))
+    assert "production" == owner_value == await resolved((aowner if awaited else owner)(storage))
+    assert 3 == len(world.sent)
 
 
 @EITHER
 async def test_environment_is_checked_once(awaited: bool) -> None:
     """A process checks before its first call only, and never without an environment's name."""
-    town, memory = ReloadWorld(), MemoryStorage()
+    world, memory = ReloadWorld(), MemoryStorage()
     claims: list[Any] = []
 
     class RecordingState(MemoryStorage):
@@ -139,19 +143,19 @@ async def test_environment_is_checked_once(awaited: bool) -> None:
         claims.clear()
         if name == "":
             memory = MemoryStorage()
-        here = hub(town, storage, name, awaited=awaited)
+        local_value = hub(world, storage, name, awaited=awaited)
         for _ in range(3):
-            await resolved(here.manager.call("vat", GET))
+            await resolved(local_value.manager.call("vat", GET))
         assert request == len(claims)
 
 
 @EITHER
 async def test_status_does_not_rearm(awaited: bool) -> None:
     """Reading the status of a copied store does not allow calls."""
-    town, memory = ReloadWorld(), MemoryStorage()
+    world, memory = ReloadWorld(), MemoryStorage()
     storage: Any = AsyncMemoryStorage(memory) if awaited else memory
     await resolved((arearm if awaited else rearm)(storage, "production"))
-    manager = hub(town, storage, "staging", awaited=awaited).manager
+    manager = hub(world, storage, "staging", awaited=awaited).manager
 
     await resolved(manager.circuit_state("vat"))
 
@@ -160,13 +164,13 @@ async def test_status_does_not_rearm(awaited: bool) -> None:
             await resolved(manager.call("vat", GET))
         with pytest.raises(CopiedStore):
             await resolved(manager.run("vat", _later if awaited else _now))
-    assert [] == town.sent
+    assert [] == world.sent
 
 
 @EITHER
 async def test_check_is_repeated_until_the_store_replies(awaited: bool) -> None:
     """Calls go on while the store cannot be read, and stop once it names another owner."""
-    town, memory = ReloadWorld(), MemoryStorage()
+    world, memory = ReloadWorld(), MemoryStorage()
 
     class FailingState(MemoryStorage):
         away = True
@@ -179,24 +183,24 @@ async def test_check_is_repeated_until_the_store_replies(awaited: bool) -> None:
     silent = FailingState()
     storage: Any = AsyncMemoryStorage(silent) if awaited else silent
     rearm(memory, "production")
-    manager = hub(town, storage, "staging", awaited=awaited).manager
+    manager = hub(world, storage, "staging", awaited=awaited).manager
     for _ in range(2):
         await resolved(manager.call("vat", GET))
-    assert 2 == len(town.sent)
+    assert 2 == len(world.sent)
 
     silent.away = False
 
     async def until_known() -> None:
         # After a look in vain nobody looks again for some time.
-        while len(town.sent) < 100_000:
+        while len(world.sent) < 100_000:
             await resolved(manager.call("vat", GET))
 
     with pytest.raises(CopiedStore):
         await until_known()
-    before = len(town.sent)
+    before = len(world.sent)
     with pytest.raises(CopiedStore):
         await resolved(manager.call("vat", GET))
-    assert before == len(town.sent)
+    assert before == len(world.sent)
 
 
 class _VirtualCore:
@@ -263,16 +267,16 @@ async def test_abandoned_claim_delays_nobody(whose: str | None) -> None:
 async def test_late_claim_holder_changes_nothing() -> None:
     """An earlier release that claimed and wrote too late changes nothing."""
     memory = MemoryStorage(VirtualClock())
-    claimed = _claimed(memory)
+    claimed_value = _claimed(memory)
     core: Any = _VirtualCore(memory)
 
     await EnvironmentGuard(core, "production").check()
-    settled = memory.execute(
-        complete("{:moorage}:fence:home", claimed.fence, "staging", ttl=10**12)
+    settled_values = memory.execute(
+        complete("{:moorage}:fence:home", claimed_value.fence, "staging", ttl=10**12)
     )
 
-    assert not settled.held
-    assert "production" == settled.answer
+    assert not settled_values.held
+    assert "production" == settled_values.answer
 
 
 async def test_processes_check_the_store_once_each() -> None:
@@ -320,7 +324,7 @@ async def test_failed_checks_take_a_tenth_of_the_time() -> None:
 @EITHER
 async def test_check_uses_the_calls_deadline(awaited: bool) -> None:
     """A check may take half of a call's time, and the call has that much less."""
-    town, memory = ReloadWorld(), MemoryStorage()
+    world, memory = ReloadWorld(), MemoryStorage()
     reports: list[float | None] = []
 
     class RecordingState(MemoryStorage):
@@ -330,15 +334,15 @@ async def test_check_uses_the_calls_deadline(awaited: bool) -> None:
 
     for timeout, half in ((None, 15.0), (3.0, 1.5)):
         storage: Any = AsyncMemoryStorage(RecordingState()) if awaited else RecordingState()
-        manager = hub(town, storage, "production", awaited=awaited).manager
+        manager = hub(world, storage, "production", awaited=awaited).manager
         await resolved(manager.call("vat", GET, timeout=timeout))
         assert half == pytest.approx(reports.pop(), abs=0.5)
-        fresh = hub(town, storage, "production", awaited=awaited).manager
+        fresh_value = hub(world, storage, "production", awaited=awaited).manager
         with pytest.raises(ConfigurationError) as excinfo:
-            await resolved(fresh.call("vat", GET, timeout=-1))
+            await resolved(fresh_value.call("vat", GET, timeout=-1))
         assert "timeout" == excinfo.value.path
         with pytest.raises(InvalidData, match="not a str"):
-            await resolved(fresh.call("vat", "no request"))
+            await resolved(fresh_value.call("vat", "no request"))
 
 
 @EITHER
@@ -352,26 +356,32 @@ async def test_environment_of_the_configuration(
     services = {"vat": {"base_url": "https://vat.example"}}
 
     def source(path: str, **more: Any) -> dict[str, Any]:
-        there = f"sqlite:///{tmp_path}/{path}"
+        stored_text = f"sqlite:///{tmp_path}/{path}"
         fields: dict[str, Any] = {"production": {}, "staging": {}}
-        return {"state": {"url": there, **more}, "services": services, "environments": fields}
+        return {"state": {"url": stored_text, **more}, "services": services, "environments": fields}
 
-    town = ReloadWorld()
-    live = town.open(source("live.db"), awaited=awaited, environment="production")
+    world = ReloadWorld()
+    live = world.open(source("live.db"), awaited=awaited, environment="production")
     await resolved(live.manager.call("vat", GET))
     shutil.copy(tmp_path / "live.db", tmp_path / "copy.db")
     for suffix in ("-wal", "-shm"):
         if (tmp_path / f"live.db{suffix}").exists():
             shutil.copy(tmp_path / f"live.db{suffix}", tmp_path / f"copy.db{suffix}")
 
-    for environment, more in (("staging", {}), (None, {}), (None, {"environment_id": "x"})):
-        here = town.open(source("copy.db", **more), awaited=awaited, environment=environment)
+    for environment, further_values in (
+        ("staging", {}),
+        (None, {}),
+        (None, {"environment_id": "x"}),
+    ):
+        local_value = world.open(
+            source("copy.db", **further_values), awaited=awaited, environment=environment
+        )
         with pytest.raises(CopiedStore):
-            await resolved(here.manager.call("vat", GET))
-    custom = town.open(source("copy.db", environment_id="production"), awaited=awaited)
-    await resolved(custom.manager.call("vat", GET))
+            await resolved(local_value.manager.call("vat", GET))
+    custom_value = world.open(source("copy.db", environment_id="production"), awaited=awaited)
+    await resolved(custom_value.manager.call("vat", GET))
     memory = {"state": {"url": "memory:"}, "services": services}
-    await resolved(town.open(memory, awaited=awaited).manager.call("vat", GET))
+    await resolved(world.open(memory, awaited=awaited).manager.call("vat", GET))
 
 
 @EITHER
@@ -410,9 +420,9 @@ def _shared(kind: str, tmp_path: Path, *, awaited: bool) -> Generator[Any]:
         yield make(redis_url(), prefix=f"{prefix}:")
         return
     url = postgres_url() if kind == "postgresql" else mariadb_url()
-    plain = open_storage(url, prefix=f"{prefix}_")
-    plain.migrate()
-    plain.close()
+    plain_value = open_storage(url, prefix=f"{prefix}_")
+    plain_value.migrate()
+    plain_value.close()
     yield make(url, prefix=f"{prefix}_")
     driver = "psycopg" if kind == "postgresql" else "pymysql"
     engine = sqlalchemy.create_engine(sqlalchemy.make_url(url).set(drivername=f"{kind}+{driver}"))
@@ -438,14 +448,14 @@ async def test_every_store_keeps_its_owner(kind: str, tmp_path: Path, awaited: b
 @EITHER
 async def test_copy_of_production_is_disarmed(tmp_path: Path, awaited: bool) -> None:
     """Credentials, tenants and pending entries of a copy are deleted and counted."""
-    plain: Any = SqliteCredentialProvider(tmp_path / "c.db", CIPHER)
-    plain.rotate("stripe", None, Credentials.bearer("token"))
-    plain.rotate("stripe", "acme", Credentials.bearer("token"))
+    plain_value: Any = SqliteCredentialProvider(tmp_path / "c.db", CIPHER)
+    plain_value.rotate("stripe", None, Credentials.bearer("token"))
+    plain_value.rotate("stripe", "acme", Credentials.bearer("token"))
     tenants: Any = SqliteTenants(tmp_path / "t.db", CIPHER)
     tenants.put("acme", {})
     memory: Any = MemoryTenants({"a": {}, "b": {}})
     if awaited:
-        plain = AsyncSqliteCredentialProvider(tmp_path / "c.db", CIPHER)
+        plain_value = AsyncSqliteCredentialProvider(tmp_path / "c.db", CIPHER)
         tenants = AsyncSqliteTenants(tmp_path / "t.db", CIPHER)
         memory = AsyncMemoryTenants({"a": {}, "b": {}})
 
@@ -460,9 +470,9 @@ async def test_copy_of_production_is_disarmed(tmp_path: Path, awaited: bool) -> 
     box = AsyncOutbox() if awaited else Outbox()
     make = aneutralize if awaited else neutralize
 
-    assert 8 == await resolved(make(plain, tenants, memory, box))
-    assert 3 == await resolved(make(plain, tenants, memory, box))
-    assert not await resolved(plain.has("stripe", None))
+    assert 8 == await resolved(make(plain_value, tenants, memory, box))
+    assert 3 == await resolved(make(plain_value, tenants, memory, box))
+    assert not await resolved(plain_value.has("stripe", None))
     assert await resolved(tenants.version("acme")) is None
     with pytest.raises(ConfigurationError, match="cannot be emptied"):
         await resolved(make(object()))
@@ -471,16 +481,16 @@ async def test_copy_of_production_is_disarmed(tmp_path: Path, awaited: bool) -> 
 @EITHER
 async def test_environment_guard_of_a_hosts_store(*, awaited: bool) -> None:
     """The configuration's environment applies also to a store that the host passes in."""
-    town = ReloadWorld()
+    world = ReloadWorld()
     state: Any = AsyncMemoryStorage() if awaited else MemoryStorage()
     fields = {"services": {"vat": {"base_url": "https://vat.example"}}}
     make: Any = moorage.aopen if awaited else moorage.open
     for environment in ("production", None):
-        opened = make(
-            fields, environment=environment, state=state, http=town.client(awaited=awaited)
+        opened_value = make(
+            fields, environment=environment, state=state, http=world.client(awaited=awaited)
         )
-        await resolved(opened.manager.call("vat", GET))
+        await resolved(opened_value.manager.call("vat", GET))
 
-    copy = make(fields, environment="staging", state=state, http=town.client(awaited=awaited))
+    copy = make(fields, environment="staging", state=state, http=world.client(awaited=awaited))
     with pytest.raises(CopiedStore, match="production"):
         await resolved(copy.manager.call("vat", GET))

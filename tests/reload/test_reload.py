@@ -57,8 +57,8 @@ async def test_next_call_uses_the_new_configuration(
     awaited: bool,
 ) -> None:
     """After a reload the next call through the same manager uses the new file."""
-    town, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
-    hub = town.open(path, awaited=awaited)
+    world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
+    hub = world.open(path, awaited=awaited)
     manager = hub.manager
     await resolved(manager.call("vat", GET))
     services(path, vat="https://two.example", new="https://new.example")
@@ -67,13 +67,13 @@ async def test_next_call_uses_the_new_configuration(
 
     await resolved(manager.call("vat", GET))
     await resolved(manager.call("new", GET))
-    assert ["https://one.example/a", "https://two.example/a", "https://new.example/a"] == town.sent
+    assert ["https://one.example/a", "https://two.example/a", "https://new.example/a"] == world.sent
     assert (("services.new",), (), ("services.vat",)) == (
         result.added,
         result.removed,
         result.changed,
     )
-    assert [result] == town.kinds(Reloaded)
+    assert [result] == world.kinds(Reloaded)
     assert hub.manager is manager
     await resolved(hub.close())
 
@@ -84,8 +84,8 @@ async def test_invalid_file_is_not_applied(
     awaited: bool,
 ) -> None:
     """An invalid file is refused with its path, and calls go on as before."""
-    town, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
-    hub = town.open(path, awaited=awaited)
+    world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
+    hub = world.open(path, awaited=awaited)
     path.write_text('[services.vat]\nbase_url = "https://two.example"\nspeed = 1\n')
 
     with pytest.raises(ConfigurationError) as excinfo:
@@ -96,36 +96,36 @@ async def test_invalid_file_is_not_applied(
 
     await resolved(hub.manager.call("vat", GET))
     assert excinfo.value.path == "services.vat.speed"
-    assert ["https://one.example/a"] == town.sent
-    assert [] == town.kinds(Reloaded)
+    assert ["https://one.example/a"] == world.sent
+    assert [] == world.kinds(Reloaded)
 
 
 @EITHER
 async def test_another_source(tmp_path: Path, awaited: bool) -> None:
     """Another file or mapping can be loaded, and later reloads read that one."""
-    town, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
-    hub = town.open(path, awaited=awaited)
-    other = services(tmp_path / "other.toml", vat="https://two.example")
+    world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
+    hub = world.open(path, awaited=awaited)
+    other_path = services(tmp_path / "other.toml", vat="https://two.example")
 
-    await resolved(hub.reload(other))
-    services(other, vat="https://three.example")
+    await resolved(hub.reload(other_path))
+    services(other_path, vat="https://three.example")
     result = await resolved(hub.reload())
-    nothing = await resolved(
+    empty_value = await resolved(
         hub.reload({"services": {"vat": {"base_url": "https://three.example"}}})
     )
 
     assert ("services.vat",) == result.changed
-    assert () == nothing.changed
+    assert () == empty_value.changed
 
 
 @MODES
 async def test_hub_of_values_reloads_values(hub_class: type[Any]) -> None:
     """A hub made of values accepts new values, but cannot reload without any."""
-    lofts = PigeonHubs()
-    hub = lofts.hub(hub_class)
+    hubs = PigeonHubs()
+    hub = hubs.hub(hub_class)
     face = hub.sms()
     await resolved(face.send(MESSAGE))
-    offer = Offer(accounts=lofts.accounts, routes=[Route("sms", "two", tenant="acme")])
+    offer = Offer(accounts=hubs.accounts, routes=[Route("sms", "two", tenant="acme")])
     offer = Offer(accounts=offer.accounts, routes=[*offer.routes, Route("sms", "two")])
 
     result = await resolved(hub.reload(offer))
@@ -142,13 +142,13 @@ async def test_hub_of_values_reloads_values(hub_class: type[Any]) -> None:
 @EITHER
 async def test_store_cannot_change(tmp_path: Path, awaited: bool) -> None:
     """A reload refuses another store, which would not have the keys used so far."""
-    town = ReloadWorld()
+    world = ReloadWorld()
     first = {"state": {"url": f"sqlite:///{tmp_path}/one.db"}}
-    other = {"state": {"url": f"sqlite:///{tmp_path}/two.db"}}
-    hub = town.open(first, awaited=awaited)
+    other_values = {"state": {"url": f"sqlite:///{tmp_path}/two.db"}}
+    hub = world.open(first, awaited=awaited)
 
     with pytest.raises(ConfigurationError) as excinfo:
-        await resolved(hub.reload(other))
+        await resolved(hub.reload(other_values))
 
     assert "state.url" == excinfo.value.path
     await resolved(hub.reload(first))
@@ -182,8 +182,10 @@ async def test_environment_cannot_change(
     assert path == excinfo.value.path
     assert path in excinfo.value.remedy
     await resolved(hub.reload({"state": {**url, **first}}))
-    mine = ReloadWorld().open({"state": {**url, **first}}, awaited=awaited, environment_id="mine")
-    await resolved(mine.reload({"state": {**url, **other}}))
+    own_value = ReloadWorld().open(
+        {"state": {**url, **first}}, awaited=awaited, environment_id="mine"
+    )
+    await resolved(own_value.reload({"state": {**url, **other}}))
     memory = ReloadWorld().open({"state": {"url": "memory:", **first}}, awaited=awaited)
     await resolved(memory.reload({"state": {"url": "memory:", **other}}))
 
@@ -205,8 +207,11 @@ async def test_tenant_source_cannot_change(
     paths: list[str],
 ) -> None:
     """A reload refuses another source of tenants, or a first one."""
-    first, then = {"tenants_from": TENANTS}, {} if other is None else {"tenants_from": other}
-    for source, changed_source in ((first, then), (then, first)):
+    first, later_fields = (
+        {"tenants_from": TENANTS},
+        {} if other is None else {"tenants_from": other},
+    )
+    for source, changed_source in ((first, later_fields), (later_fields, first)):
         hub = ReloadWorld().open(source, awaited=awaited)
         with pytest.raises(ConfigurationError) as excinfo:
             await resolved(hub.reload(changed_source))
@@ -214,8 +219,8 @@ async def test_tenant_source_cannot_change(
             problem.path.removeprefix("tenants_from.") for problem in excinfo.value.problems
         ]
         await resolved(hub.reload(source))
-    mine = ReloadWorld().open(first, awaited=awaited, tenants=None, tenants_every=None)
-    await resolved(mine.reload(then))
+    own_value = ReloadWorld().open(first, awaited=awaited, tenants=None, tenants_every=None)
+    await resolved(own_value.reload(later_fields))
 
 
 @EITHER
@@ -238,20 +243,20 @@ def test_hosts_store_wins() -> None:
 @EITHER
 async def test_service_state_survives_a_reload(awaited: bool) -> None:
     """Circuits, limits and keys survive a reload."""
-    town = ReloadWorld()
+    world = ReloadWorld()
 
     def source(timeout: float) -> dict[str, Any]:
         limits = [{"rate": 2, "per": "day", "burst": 2}]
-        common = {"base_url": "https://a.example", "timeout": timeout}
+        common_fields = {"base_url": "https://a.example", "timeout": timeout}
         return {
             "services": {
-                "limited": {**common, "limits": limits, "max_limit_wait": 0.0},
-                "broken": {**common, "circuit": {}},
-                "keyed": common,
+                "limited": {**common_fields, "limits": limits, "max_limit_wait": 0.0},
+                "broken": {**common_fields, "circuit": {}},
+                "keyed": common_fields,
             }
         }
 
-    hub = town.open(source(5.0), awaited=awaited)
+    hub = world.open(source(5.0), awaited=awaited)
     manager = hub.manager
     await resolved(manager.call("limited", GET))
     await resolved(manager.set_circuit("broken", CircuitState.FORCED_OPEN))
@@ -267,13 +272,13 @@ async def test_service_state_survives_a_reload(awaited: bool) -> None:
     with pytest.raises(CircuitBreakerOpen):
         await resolved(manager.call("broken", GET))
     assert (await resolved(manager.call("keyed", post, idempotency_key="k"))).replayed
-    assert 3 == len(town.sent)
+    assert 3 == len(world.sent)
 
 
 def test_thousand_calls_during_reloads() -> None:
     """Threads lose and repeat no call while the configuration changes all the time."""
-    town = ReloadWorld()
-    hub = town.open(_at("https://v0.example"), awaited=False)
+    world = ReloadWorld()
+    hub = world.open(_at("https://v0.example"), awaited=False)
     stop, loads = threading.Event(), 0
 
     def change() -> int:
@@ -294,7 +299,7 @@ def test_thousand_calls_during_reloads() -> None:
         loads = changing.result()
 
     assert 1 <= loads
-    assert sorted(answers) == sorted(town.sent)
+    assert sorted(answers) == sorted(world.sent)
     assert [str(number) for number in range(1_000)] == [
         answer.rsplit("/", 1)[1] for answer in answers
     ]
@@ -304,22 +309,22 @@ def test_thousand_tasks_get_their_responses() -> None:
     """Tasks whose services are removed during their calls still get their responses."""
 
     async def main() -> list[str]:
-        town = ReloadWorld()
-        town.gate.clear()
-        hub = town.open(_at("https://old.example"), awaited=True)
+        world = ReloadWorld()
+        world.gate.clear()
+        hub = world.open(_at("https://old.example"), awaited=True)
         calls = [
             asyncio.ensure_future(hub.manager.call("vat", Request.post(f"/{number}", json={})))
             for number in range(1_000)
         ]
-        while len(town.sent) < 1_000:  # noqa: ASYNC110 - a list says when
+        while len(world.sent) < 1_000:  # noqa: ASYNC110 - a list says when
             await asyncio.sleep(0)
         for number in range(5):
             await hub.reload({"services": {f"other{number}": {"base_url": "https://o.example"}}})
-        town.gate.set()
+        world.gate.set()
         answers = await asyncio.gather(*calls)
         with pytest.raises(ConfigurationError):
             await hub.manager.call("vat", GET)
-        assert 1_000 == len(town.sent)
+        assert 1_000 == len(world.sent)
         return [answer.body.decode() for answer in answers]
 
     assert [f"https://old.example/{number}" for number in range(1_000)] == asyncio.run(main())
@@ -328,11 +333,11 @@ def test_thousand_tasks_get_their_responses() -> None:
 @MODES
 async def test_operation_keeps_its_configuration(hub_class: type[Any]) -> None:
     """All steps of an operation use the configuration of its first step."""
-    lofts = PigeonHubs()
-    hub = lofts.hub(hub_class)
-    before = hub._live.dispatcher  # noqa: SLF001 - an operation under way holds it
+    hubs = PigeonHubs()
+    hub = hubs.hub(hub_class)
+    previous_value = hub._live.dispatcher  # noqa: SLF001 - an operation under way holds it
     await resolved(hub.reload(Offer(accounts=[Account("three", Pigeon(loft="one.example"))])))
-    wire = before.wire(before.directory.accounts["one"], None, None, keyed=False)
+    wire = previous_value.wire(previous_value.directory.accounts["one"], None, None, keyed=False)
 
     answer = wire.send(Request.post("/letters", form={"to": "x", "text": "y"}))
 
@@ -343,23 +348,23 @@ async def test_operation_keeps_its_configuration(hub_class: type[Any]) -> None:
 
 def test_unchanged_accounts_keep_their_transport(tmp_path: Path) -> None:
     """An account at the same vendor keeps its transport; a new vendor gets a new one."""
-    one, two = LocalFiles(root=str(tmp_path / "one")), LocalFiles(root=str(tmp_path / "two"))
-    hub = Hub([Account("a", one), Account("b", one)])
-    before = hub._live.dispatcher.transports  # noqa: SLF001 - nothing else tells
+    files, two = LocalFiles(root=str(tmp_path / "one")), LocalFiles(root=str(tmp_path / "two"))
+    hub = Hub([Account("a", files), Account("b", files)])
+    previous_fields = hub._live.dispatcher.transports  # noqa: SLF001 - nothing else tells
 
-    hub.reload(Offer(accounts=[Account("a", one, cost="1"), Account("b", two)]))
+    hub.reload(Offer(accounts=[Account("a", files, cost="1"), Account("b", two)]))
 
-    after = hub._live.dispatcher.transports  # noqa: SLF001 - what is in use now
-    assert after["a"] is before["a"]
-    assert after["b"] is not before["b"]
+    later_fields = hub._live.dispatcher.transports  # noqa: SLF001 - what is in use now
+    assert later_fields["a"] is previous_fields["a"]
+    assert later_fields["b"] is not previous_fields["b"]
 
 
 def test_changes_are_listed_by_path() -> None:
     """Changed accounts, routes, services and safety are listed by their path, also of tenants."""
     sid, token = "AC" + "0" * 32, "hidden"
     twilio = Twilio(account_sid=sid, credentials=token)
-    custom = Account("acme.twilio", twilio, tenants=ACME)
-    first = Offer(accounts=[Account("twilio", twilio), custom], services=[Service("a")])
+    custom_account = Account("acme.twilio", twilio, tenants=ACME)
+    first = Offer(accounts=[Account("twilio", twilio), custom_account], services=[Service("a")])
     second = Offer(
         accounts=[Account("twilio", Twilio(account_sid=sid, credentials="other"))],
         routes=[Route("sms", "twilio", tenant="acme")],
@@ -377,8 +382,10 @@ def test_changes_are_listed_by_path() -> None:
 
 def test_manager_replaces_its_services() -> None:
     """A manager by itself accepts new services, and keeps the old ones if these are wrong."""
-    town = ReloadWorld()
-    manager = ConnectorManager([Service("a", "https://a.example")], http=town.client(awaited=False))
+    world = ReloadWorld()
+    manager = ConnectorManager(
+        [Service("a", "https://a.example")], http=world.client(awaited=False)
+    )
     manager.call("a", GET)
     manager.reload([Service("b", "https://b.example", limits=RateLimitConfig(5))])
 
@@ -386,7 +393,7 @@ def test_manager_replaces_its_services() -> None:
         manager.reload([Service("c"), Service("c")])
 
     manager.call("b", GET)
-    assert ["https://a.example/a", "https://b.example/a"] == town.sent
+    assert ["https://a.example/a", "https://b.example/a"] == world.sent
     with pytest.raises(ConfigurationError):
         manager.call("a", GET)
 
@@ -395,30 +402,30 @@ def test_manager_replaces_its_services() -> None:
 def test_child_forked_during_a_reload(tmp_path: Path) -> None:
     """A child that was forked while its parent reloaded can reload."""
     path = services(tmp_path / "moorage.toml", vat="https://one.example")
-    town = ReloadWorld()
-    hub = town.open(path, awaited=False)
+    world = ReloadWorld()
+    hub = world.open(path, awaited=False)
     services(path, vat="https://two.example")
 
     def ask() -> list[str]:
         hub.reload()
         hub.manager.call("vat", GET)
-        return town.sent
+        return world.sent
 
-    held, done = threading.Event(), threading.Event()
+    held_event, finished_event = threading.Event(), threading.Event()
 
     def hold() -> None:
         with hub._reloading:  # noqa: SLF001 - as one that reads has it
-            held.set()
-            done.wait()
+            held_event.set()
+            finished_event.wait()
 
     reading = threading.Thread(target=hold)
     reading.start()
-    held.wait()
+    held_event.wait()
     assert ["https://two.example/a"] == in_a_child(ask)
-    done.set()
+    finished_event.set()
     reading.join()
     hub.manager.call("vat", GET)
-    assert ["https://one.example/a"] == town.sent
+    assert ["https://one.example/a"] == world.sent
 
 
 def _at(url: str) -> dict[str, Any]:

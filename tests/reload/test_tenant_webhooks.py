@@ -93,34 +93,37 @@ def _ports(*, awaited: bool) -> tuple[Any, Any]:
 @EITHER
 async def test_new_processes_accept_and_handle_a_webhook(awaited: bool) -> None:
     """One new process stores a tenant's webhook, and another new one handles it."""
-    here = Processes(awaited=awaited)
-    _, inbox = here.start()
-    entry = await resolved(inbox.receive("acme.stripe", **here.delivery()))
-    _, worker = here.start()
+    local_processes = Processes(awaited=awaited)
+    _, inbox = local_processes.start()
+    entry = await resolved(inbox.receive("acme.stripe", **local_processes.delivery()))
+    _, worker = local_processes.start()
     done = await resolved(worker.handle())
 
     assert ("acme.stripe", "acme") == (entry.account, entry.tenant)
-    assert (1, ["payment.captured"]) == (done.done, [event.type for event in here.handled])
+    assert (1, ["payment.captured"]) == (
+        done.done,
+        [event.type for event in local_processes.handled],
+    )
 
 
 @EITHER
 async def test_replaced_webhook_secret_is_used(awaited: bool) -> None:
     """A replaced secret is in use within seconds, even if only webhooks arrive."""
-    here = Processes(awaited=awaited)
-    _, inbox = here.start()
-    await resolved(inbox.receive("acme.stripe", **here.delivery()))
-    here.tenants.put("acme", here.tables(webhook_secrets=["whsec_another"]))
-    here.clock.advance(10.0)
+    local_processes = Processes(awaited=awaited)
+    _, inbox = local_processes.start()
+    await resolved(inbox.receive("acme.stripe", **local_processes.delivery()))
+    local_processes.tenants.put("acme", local_processes.tables(webhook_secrets=["whsec_another"]))
+    local_processes.clock.advance(10.0)
 
     with pytest.raises(WebhookRejected):
-        await resolved(inbox.receive("acme.stripe", **here.delivery()))
+        await resolved(inbox.receive("acme.stripe", **local_processes.delivery()))
 
 
 @EITHER
 async def test_unknown_account_name(awaited: bool) -> None:
     """Unknown tenants and accounts are not found, and not cached."""
-    here = Processes(awaited=awaited)
-    hub, _ = here.start()
+    local_processes = Processes(awaited=awaited)
+    hub, _ = local_processes.start()
     for name in ("nobody", "stranger.stripe", "acme.paypal", "a\nb.stripe", "x" * 600 + ".stripe"):
         assert await resolved(hub.find_account(name)) is None
     result = await resolved(hub.find_account("twilio"))
@@ -132,42 +135,42 @@ async def test_unknown_account_name(awaited: bool) -> None:
 @EITHER
 async def test_invalid_tenant_is_not_a_missing_account(awaited: bool) -> None:
     """An invalid tenant raises an error, so that the vendor repeats its webhook."""
-    here = Processes(awaited=awaited)
-    here.tenants.put("acme", {"vendors": {"stripe": {"speed": 5}}})
-    hub, inbox = here.start()
+    local_processes = Processes(awaited=awaited)
+    local_processes.tenants.put("acme", {"vendors": {"stripe": {"speed": 5}}})
+    hub, inbox = local_processes.start()
 
     for _ in range(2):
         with pytest.raises(ConfigurationError, match="speed"):
             await resolved(hub.find_account("acme.stripe"))
-    assert 500 == (await resolved(inbox.answer("acme.stripe", **here.delivery()))).status
+    assert 500 == (await resolved(inbox.answer("acme.stripe", **local_processes.delivery()))).status
 
 
 @EITHER
 async def test_webhook_during_an_outage_of_tenants(awaited: bool) -> None:
     """The vendor is asked to repeat its webhook, which is then accepted."""
-    here = Processes(awaited=awaited)
-    hub, inbox = here.start()
-    here.broken = OSError("away")
+    local_processes = Processes(awaited=awaited)
+    hub, inbox = local_processes.start()
+    local_processes.broken = OSError("away")
     with pytest.raises(StorageUnavailable):
         await resolved(hub.find_account("acme.stripe"))
-    assert 503 == (await resolved(inbox.answer("acme.stripe", **here.delivery()))).status
+    assert 503 == (await resolved(inbox.answer("acme.stripe", **local_processes.delivery()))).status
 
-    here.broken = None
-    assert 200 == (await resolved(inbox.answer("acme.stripe", **here.delivery()))).status
+    local_processes.broken = None
+    assert 200 == (await resolved(inbox.answer("acme.stripe", **local_processes.delivery()))).status
 
 
 @EITHER
 async def test_tenants_account_overrides_the_configuration(awaited: bool) -> None:
     """A tenant's own account overrides its account in the configuration."""
-    here = Processes(awaited=awaited)
-    source = {"tenants": {"acme": here.tables(timeout=3.0)}}
-    hub, _ = here.start(source)
-    here.tenants.put("acme", here.tables(timeout=7.0))
+    local_processes = Processes(awaited=awaited)
+    source = {"tenants": {"acme": local_processes.tables(timeout=3.0)}}
+    hub, _ = local_processes.start(source)
+    local_processes.tenants.put("acme", local_processes.tables(timeout=7.0))
     assert 7.0 == (await resolved(hub.find_account("acme.stripe"))).settings["timeout"]
     assert 7.0 == hub.account("acme.stripe").settings["timeout"]
 
-    here.tenants.remove("acme")
-    here.clock.advance(10.0)
+    local_processes.tenants.remove("acme")
+    local_processes.clock.advance(10.0)
     assert 3.0 == (await resolved(hub.find_account("acme.stripe"))).settings["timeout"]
 
 
@@ -175,8 +178,8 @@ async def test_tenants_account_overrides_the_configuration(awaited: bool) -> Non
 async def test_hub_without_a_tenant_source(awaited: bool) -> None:
     """A hub without a source of tenants finds the accounts of its configuration only."""
     make: Any = moorage.aopen if awaited else moorage.open
-    here = Processes(awaited=awaited)
-    hub = make({"tenants": {"acme": here.tables()}})
+    local_processes = Processes(awaited=awaited)
+    hub = make({"tenants": {"acme": local_processes.tables()}})
 
     assert "acme.stripe" == (await resolved(hub.find_account("acme.stripe"))).name
     assert await resolved(hub.find_account("other.stripe")) is None
@@ -184,17 +187,17 @@ async def test_hub_without_a_tenant_source(awaited: bool) -> None:
 
 def test_synchronous_hub_looks_up_an_unknown_account() -> None:
     """A synchronous hub loads an unknown account when its verifier is first used."""
-    here = Processes(awaited=False)
-    hub, _ = here.start()
+    local_processes = Processes(awaited=False)
+    hub, _ = local_processes.start()
 
-    (event,) = hub.webhooks("acme.stripe", replay_guard=False).verify(**here.delivery())
+    (event,) = hub.webhooks("acme.stripe", replay_guard=False).verify(**local_processes.delivery())
     assert "payment.captured" == event.type
 
 
 async def test_asynchronous_hub_must_find_the_account_first() -> None:
     """An asynchronous hub knows an account's verifier only after finding the account."""
-    here = Processes(awaited=True)
-    hub, _ = here.start()
+    local_processes = Processes(awaited=True)
+    hub, _ = local_processes.start()
     with pytest.raises(ConfigurationError, match="No account is named") as excinfo:
         hub.webhooks("acme.stripe")
     assert "find_account" in excinfo.value.remedy

@@ -183,9 +183,9 @@ async def test_unknown_or_invalid_tenant(awaited: bool) -> None:
             assert str(excinfo.value.path).startswith(path)
     assert "The tenant is unknown." == (await _refused(here, "stranger")).message
     assert "store tables for it" in (await _refused(here, "stranger")).remedy
-    with pytest.raises(InvalidData) as unnamed:
+    with pytest.raises(InvalidData) as unnamed_excinfo:
         await here.send("\n")
-    assert "tenant" == unnamed.value.field
+    assert "tenant" == unnamed_excinfo.value.field
 
     assert "twilio" == (await here.send("fine")).ref.account
     assert "twilio" == (await here.send(None)).ref.account
@@ -299,7 +299,7 @@ async def test_accounts_stay_available_during_a_refresh(
     here = TenantWorld(awaited=False)
     here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}})
     here.hub.look_up("acme")
-    before = here.hub.account("acme.vonage")
+    previous_value = here.hub.account("acme.vonage")
     results: list[Any] = []
     make: Any = HubRuntime.dispatcher_of_tenant
 
@@ -312,7 +312,7 @@ async def test_accounts_stay_available_during_a_refresh(
     here.clock.advance(10.0)
     here.hub.look_up("acme")
 
-    assert [before] == results
+    assert [previous_value] == results
     assert "OTHER" == here.hub.account("acme.vonage").vendor.sender
 
 
@@ -489,11 +489,11 @@ class _Made:
 
         url = postgres_url() if kind == "postgresql" else mariadb_url()
         prefix = f"ten{uuid4().hex[:8]}_"
-        plain = SqlTenants(url, CIPHER, prefix=prefix)
-        plain.migrate()
+        plain_tenants = SqlTenants(url, CIPHER, prefix=prefix)
+        plain_tenants.migrate()
         assert f"{prefix}tenants" in SqlTenants.ddl(kind, prefix=prefix)
-        assert kind in repr(plain)
-        self.tenants = AsyncSqlTenants(url, CIPHER, prefix=prefix) if awaited else plain
+        assert kind in repr(plain_tenants)
+        self.tenants = AsyncSqlTenants(url, CIPHER, prefix=prefix) if awaited else plain_tenants
         driver = "psycopg" if kind == "postgresql" else "pymysql"
 
         def drop() -> None:
@@ -519,8 +519,8 @@ _made = _Made
 def test_another_tenants_account_is_not_available() -> None:
     """A tenant cannot use an account that only other tenants have."""
     here = TenantWorld(awaited=False)
-    others = {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}}
-    here.hub.reload({"vendors": {"twilio": here.a_twilio()}, "tenants": {"other": others}})
+    other_fields = {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}}
+    here.hub.reload({"vendors": {"twilio": here.a_twilio()}, "tenants": {"other": other_fields}})
     here.tenants.put("acme", {})
     here.hub.look_up("acme")
 

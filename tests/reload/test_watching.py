@@ -61,8 +61,8 @@ class EventRecorder:
 @EITHER
 async def test_manual_check_for_changes(tmp_path: Path, awaited: bool) -> None:
     """An unchanged file is not read, and an invalid one is reported once and not applied."""
-    town, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
-    hub = town.open(path, awaited=awaited)
+    world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
+    hub = world.open(path, awaited=awaited)
     watch = hub.watch()
 
     assert await resolved(watch.look()) is None
@@ -71,17 +71,20 @@ async def test_manual_check_for_changes(tmp_path: Path, awaited: bool) -> None:
     path.write_text("[services.vat]\nspeed = 1\n")
     assert await resolved(watch.look()) is None
     assert await resolved(watch.look()) is None
-    (failed,) = town.kinds(ReloadFailed)
+    (failed_event,) = world.kinds(ReloadFailed)
     path.unlink()
     assert await resolved(watch.look()) is None
-    assert ("configuration", "services.vat.speed") == (failed.service, vars_of(failed)["path"])
-    assert 2 == len(town.kinds(ReloadFailed))
+    assert ("configuration", "services.vat.speed") == (
+        failed_event.service,
+        vars_of(failed_event)["path"],
+    )
+    assert 2 == len(world.kinds(ReloadFailed))
 
     services(path, vat="https://three.example")
     assert ("services.vat",) == (await resolved(watch.look())).changed
     assert () == (await resolved(watch.look(anyway=True))).changed
     await resolved(hub.manager.call("vat", Request.get("/a")))
-    assert ["https://three.example/a"] == town.sent
+    assert ["https://three.example/a"] == world.sent
 
 
 def vars_of(event: Any) -> dict[str, Any]:
@@ -91,54 +94,66 @@ def vars_of(event: Any) -> dict[str, Any]:
 
 def test_thread_reloads_changed_files(tmp_path: Path) -> None:
     """A thread reloads changes, continues after invalid ones, and ends with its block."""
-    path, received = services(tmp_path / "moorage.toml", vat="https://one.example"), EventRecorder()
-    hub = moorage.open(path, observers=[received])
+    path, received_recorder = (
+        services(tmp_path / "moorage.toml", vat="https://one.example"),
+        EventRecorder(),
+    )
+    hub = moorage.open(path, observers=[received_recorder])
     with hub.watch(every=SOON):
         services(path, vat="https://two.example")
-        assert ("services.vat",) == received.wait_for(Reloaded).changed
+        assert ("services.vat",) == received_recorder.wait_for(Reloaded).changed
         path.write_text("this is none")
-        received.wait_for(ReloadFailed)
+        received_recorder.wait_for(ReloadFailed)
         services(path, other="https://three.example")
-        assert ("services.other",) == received.wait_for(Reloaded, 2).added
+        assert ("services.other",) == received_recorder.wait_for(Reloaded, 2).added
     assert [] == [item for item in threading.enumerate() if item.name == "moorage-watch"]
 
 
 async def test_task_reloads_changed_files(tmp_path: Path) -> None:
     """A task reloads changes, continues after invalid ones, and ends with its block."""
-    path, received = services(tmp_path / "moorage.toml", vat="https://one.example"), EventRecorder()
-    hub = moorage.aopen(path, observers=[received])
-    before = asyncio.all_tasks()
+    path, received_recorder = (
+        services(tmp_path / "moorage.toml", vat="https://one.example"),
+        EventRecorder(),
+    )
+    hub = moorage.aopen(path, observers=[received_recorder])
+    previous_tasks = asyncio.all_tasks()
     async with hub.watch(every=SOON):
         services(path, vat="https://two.example")
-        assert ("services.vat",) == (await received.later(Reloaded)).changed
+        assert ("services.vat",) == (await received_recorder.later(Reloaded)).changed
         path.write_text("this is none")
-        await received.later(ReloadFailed)
+        await received_recorder.later(ReloadFailed)
         services(path, other="https://three.example")
-        assert ("services.other",) == (await received.later(Reloaded, 2)).added
-    assert before == asyncio.all_tasks()
+        assert ("services.other",) == (await received_recorder.later(Reloaded, 2)).added
+    assert previous_tasks == asyncio.all_tasks()
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no such signal")
 def test_signal_reloads_the_file(tmp_path: Path) -> None:
     """A signal reloads the file at once; afterwards the previous handler is restored."""
-    path, received = services(tmp_path / "moorage.toml", vat="https://one.example"), EventRecorder()
+    path, received_recorder = (
+        services(tmp_path / "moorage.toml", vat="https://one.example"),
+        EventRecorder(),
+    )
     before = signal.getsignal(signal.SIGHUP)
-    hub = moorage.open(path, observers=[received])
+    hub = moorage.open(path, observers=[received_recorder])
     with hub.watch(every=None, signals=[signal.SIGHUP]):
         os.kill(os.getpid(), signal.SIGHUP)
-        assert () == received.wait_for(Reloaded).changed
+        assert () == received_recorder.wait_for(Reloaded).changed
     assert before == signal.getsignal(signal.SIGHUP)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no such signal")
 async def test_signal_reloads_the_file_in_a_task(tmp_path: Path) -> None:
     """A signal reloads the file at once; afterwards the previous handler is restored."""
-    path, received = services(tmp_path / "moorage.toml", vat="https://one.example"), EventRecorder()
+    path, received_recorder = (
+        services(tmp_path / "moorage.toml", vat="https://one.example"),
+        EventRecorder(),
+    )
     before = signal.getsignal(signal.SIGHUP)
-    hub = moorage.aopen(path, observers=[received])
+    hub = moorage.aopen(path, observers=[received_recorder])
     async with hub.watch(every=None, signals=[signal.SIGHUP]):
         os.kill(os.getpid(), signal.SIGHUP)
-        assert () == (await received.later(Reloaded)).changed
+        assert () == (await received_recorder.later(Reloaded)).changed
     assert before == signal.getsignal(signal.SIGHUP)
 
 
@@ -146,8 +161,8 @@ async def test_signal_reloads_the_file_in_a_task(tmp_path: Path) -> None:
 @EITHER
 async def test_unusable_signal_is_refused(tmp_path: Path, awaited: bool) -> None:
     """An unusable signal is refused, and the previous handlers are restored."""
-    town, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
-    watch = town.open(path, awaited=awaited).watch(signals=[signal.SIGHUP, signal.SIGKILL])
+    world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
+    watch = world.open(path, awaited=awaited).watch(signals=[signal.SIGHUP, signal.SIGKILL])
     before = signal.getsignal(signal.SIGHUP)
 
     with pytest.raises(ConfigurationError) as excinfo:
@@ -164,13 +179,13 @@ async def test_signal_handled_outside_python_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A handler of uWSGI and the like cannot be restored, so its signal is refused."""
-    town, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
-    watch = town.open(path, awaited=awaited).watch(signals=[signal.SIGUSR1, signal.SIGHUP])
+    world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
+    watch = world.open(path, awaited=awaited).watch(signals=[signal.SIGUSR1, signal.SIGHUP])
     before = signal.getsignal(signal.SIGUSR1), signal.getsignal(signal.SIGHUP)
 
     with monkeypatch.context() as around:
-        theirs = {signal.SIGUSR1: signal.SIG_DFL}
-        around.setattr(signal, "getsignal", theirs.get)
+        foreign_handlers = {signal.SIGUSR1: signal.SIG_DFL}
+        around.setattr(signal, "getsignal", foreign_handlers.get)
         with pytest.raises(ConfigurationError, match="handler of SIGHUP") as excinfo:
             await resolved(watch.__aenter__() if awaited else watch.__enter__())
 
@@ -180,8 +195,8 @@ async def test_signal_handled_outside_python_is_refused(
 
 async def test_cancellation_while_leaving_the_block(tmp_path: Path) -> None:
     """A task that is cancelled while it waits for the watching task is itself cancelled."""
-    town, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
-    watch = town.open(path, awaited=True).watch()
+    world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
+    watch = world.open(path, awaited=True).watch()
     await watch.__aenter__()
     leaving = asyncio.ensure_future(watch.__aexit__(None, None, None))
     await asyncio.sleep(0)
@@ -192,14 +207,17 @@ async def test_cancellation_while_leaving_the_block(tmp_path: Path) -> None:
 
 def test_forked_child_watches_too(tmp_path: Path) -> None:
     """A child forked inside the block watches with its own thread; outside it does not."""
-    path, received = services(tmp_path / "moorage.toml", vat="https://one.example"), EventRecorder()
-    hub = moorage.open(path, observers=[received])
+    path, received_recorder = (
+        services(tmp_path / "moorage.toml", vat="https://one.example"),
+        EventRecorder(),
+    )
+    hub = moorage.open(path, observers=[received_recorder])
     watch = hub.watch(every=SOON)
 
     def ask() -> tuple[str, ...]:
         services(path, vat="https://two.example")
-        changed: tuple[str, ...] = received.wait_for(Reloaded).changed
-        return changed
+        changed_texts: tuple[str, ...] = received_recorder.wait_for(Reloaded).changed
+        return changed_texts
 
     with watch:
         assert ("services.vat",) == in_a_child(ask)
@@ -209,9 +227,9 @@ def test_forked_child_watches_too(tmp_path: Path) -> None:
 def test_watching_needs_a_file() -> None:
     """Only a file can be watched, and the interval must be a duration."""
     hub = moorage.open({})
-    refused: Callable[..., Any] = hub.watch
+    refused_function: Callable[..., Any] = hub.watch
     with pytest.raises(ConfigurationError, match="not opened from a file"):
-        refused()
+        refused_function()
 
 
 async def test_reload_without_asyncio(tmp_path: Path) -> None:
@@ -222,9 +240,9 @@ async def test_reload_without_asyncio(tmp_path: Path) -> None:
     reports: list[Any] = []
 
     def drive() -> None:
-        with pytest.raises(StopIteration) as stopped:
+        with pytest.raises(StopIteration) as stopped_excinfo:
             flow.send(None)
-        reports.append(stopped.value.value)
+        reports.append(stopped_excinfo.value.value)
 
     thread = threading.Thread(target=drive)
     thread.start()

@@ -90,6 +90,6 @@ async def resolved(value: Any) -> Any:
 def services(path: Path, **urls: str) -> Path:
     """Write a file with these services, replacing the previous one."""
     lines = [f'[services.{name}]\nbase_url = "{url}"' for name, url in urls.items()]
-    new = path.with_suffix(".new")
-    new.write_text("\n".join(lines), encoding="utf-8")
-    return new.replace(path)
+    new_path = path.with_suffix(".new")
+    new_path.write_text("\n".join(lines), encoding="utf-8")
+    return new_path.replace(path)

@@ -56,7 +56,7 @@ def test_scaffolded_tests_pass(kind: str, choice: str | None, tmp_path: Path) ->
     """Every scaffolded project passes its own tests and has no unfinished code."""
     texts = scaffold(kind, "blue-bird", choice)
     write(texts, tmp_path)
-    done = subprocess.run(
+    finished_process = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", *(f"-pno:{plugin}" for plugin in _UNUSED)],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(EXTENSIONS)},
@@ -64,8 +64,8 @@ def test_scaffolded_tests_pass(kind: str, choice: str | None, tmp_path: Path) ->
         text=True,
         check=False,
     )
-    assert 0 == done.returncode, done.stdout + done.stderr
-    assert " passed" in done.stdout
+    assert 0 == finished_process.returncode, finished_process.stdout + finished_process.stderr
+    assert " passed" in finished_process.stdout
     assert "NotImplementedError" not in "".join(texts.values())
     assert "## What there is to do" in texts["README.md"]
 
@@ -98,7 +98,7 @@ def test_scaffolded_vendor_conforms(
     make = import_module(f"{package}.fixture").fixture
     assert (contract,) == kind.kinds
     assert kind.capabilities <= BY_CAPABILITY[contract].keys()
-    able = {
+    able_functions = {
         capability: use
         for capability, use in BY_CAPABILITY[contract].items()
         if capability in kind.capabilities
@@ -115,7 +115,7 @@ def test_scaffolded_vendor_conforms(
                 ScenarioVendor(operations=face, fixture=fixture, name="bird", able=True)
             )
 
-    for do in (*BASIC[contract].values(), *able.values()):
+    for do in (*BASIC[contract].values(), *able_functions.values()):
         fixture = make(tmp_path)
         assert asyncio.run(use(do, fixture))
         fixture.close()
@@ -123,13 +123,13 @@ def test_scaffolded_vendor_conforms(
 
 def test_acme_package_is_scaffolded() -> None:
     """The vendor package of the tests is exactly what the scaffold writes."""
-    home = ROOT / "tests" / "packages" / "acme-vendor"
-    existing = {
-        str(path.relative_to(home)): path.read_text("utf-8")
-        for path in home.rglob("*")
+    home_directory = ROOT / "tests" / "packages" / "acme-vendor"
+    existing_values = {
+        str(path.relative_to(home_directory)): path.read_text("utf-8")
+        for path in home_directory.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert existing == scaffold("vendor", "acme")
+    assert existing_values == scaffold("vendor", "acme")
 
 
 @pytest.mark.parametrize(
@@ -155,9 +155,9 @@ def test_acme_package_is_scaffolded() -> None:
 )
 def test_invalid_names_are_refused(name: str) -> None:
     """An invalid or existing module name is refused with its path."""
-    with pytest.raises(ConfigurationError) as refused:
+    with pytest.raises(ConfigurationError) as excinfo:
         scaffold("vendor", name)
-    assert "name" == refused.value.path
+    assert "name" == excinfo.value.path
 
 
 @pytest.mark.parametrize(
@@ -165,33 +165,33 @@ def test_invalid_names_are_refused(name: str) -> None:
 )
 def test_unknown_kinds_are_refused(kind: str, choice: str | None, path: str) -> None:
     """An unknown kind or choice is refused with the known ones."""
-    with pytest.raises(ConfigurationError, match="Did you mean") as refused:
+    with pytest.raises(ConfigurationError, match="Did you mean") as excinfo:
         scaffold(kind, "acme", choice)
-    assert path == refused.value.path
+    assert path == excinfo.value.path
 
 
 def test_existing_files_are_kept(tmp_path: Path) -> None:
     """If a file exists, nothing is written, unless forced."""
-    mine = tmp_path / "b.txt"
-    mine.write_text("mine")
-    with pytest.raises(ConfigurationError, match="exists already") as refused:
+    own_path = tmp_path / "b.txt"
+    own_path.write_text("mine")
+    with pytest.raises(ConfigurationError, match="exists already") as excinfo:
         write({"a.txt": "new", "b.txt": "new"}, tmp_path)
-    assert "--into" == refused.value.path
-    assert ("mine", [mine]) == (mine.read_text(), [*tmp_path.iterdir()])
+    assert "--into" == excinfo.value.path
+    assert ("mine", [own_path]) == (own_path.read_text(), [*tmp_path.iterdir()])
     write({"b.txt": "new"}, tmp_path, force=True)
-    assert "new" == mine.read_text()
+    assert "new" == own_path.read_text()
     with pytest.raises(ConfigurationError, match="and so do 1 more files"):
         write({"b.txt": "", ".": ""}, tmp_path)
 
 
 def test_broken_link_counts_as_a_file(tmp_path: Path) -> None:
     """Nothing is written through a broken link."""
-    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere.txt"
-    home.mkdir()
-    (home / "a.txt").symlink_to(elsewhere)
+    home_directory, other_path = tmp_path / "home", tmp_path / "elsewhere.txt"
+    home_directory.mkdir()
+    (home_directory / "a.txt").symlink_to(other_path)
     with pytest.raises(ConfigurationError, match="exists already"):
-        write({"a.txt": "new"}, home)
-    assert not elsewhere.exists()
+        write({"a.txt": "new"}, home_directory)
+    assert not other_path.exists()
 
 
 def test_unwritable_folder(tmp_path: Path) -> None:
@@ -206,17 +206,17 @@ def test_commands(
     kind: str, choice: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each kind has a command, which lists the written files and overwrites none."""
-    home = tmp_path / "home"
-    arguments = ["scaffold", kind, "blue_bird", "--into", str(home)]
+    home_directory = tmp_path / "home"
+    arguments = ["scaffold", kind, "blue_bird", "--into", str(home_directory)]
     if choice is not None:
         arguments += ["--contract" if kind == "vendor" else "--port", choice]
     assert 0 == main(arguments)
-    assert str(home / "README.md") in capsys.readouterr().out
+    assert str(home_directory / "README.md") in capsys.readouterr().out
     assert 2 == main(arguments)
     assert "--force" in capsys.readouterr().err
     assert 0 == main([*arguments, "--force", "--json"])
     files = json.loads(capsys.readouterr().out)["result"]["files"]
-    assert {str(home / path) for path in scaffold(kind, "blue_bird", choice)} == {*files}
+    assert {str(home_directory / path) for path in scaffold(kind, "blue_bird", choice)} == {*files}
 
 
 def test_default_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 def _answer(received: Received) -> Behaviour:
     """Return a response as the path says, which repeats everything that was sent."""
-    last = received.target.partition("?")[0].rpartition("/")[2]
-    if last == "reset":
+    last_text = received.target.partition("?")[0].rpartition("/")[2]
+    if last_text == "reset":
         return Behaviour(raw=b"", then="reset")
-    if last == "slow":
+    if last_text == "slow":
         return Behaviour(200, (), b"late", delay=5.0)
     result = {"request": {**received.headers}, "note": received.headers.get("DPoP", "")}
-    fields = {"DPoP-Nonce": f"n-{last}"}
-    if last == "asks":
+    fields = {"DPoP-Nonce": f"n-{last_text}"}
+    if last_text == "asks":
         fields["WWW-Authenticate"] = 'DPoP error="use_dpop_nonce"'
         return Behaviour.of_json(result, status=401, headers=fields)
-    return Behaviour.of_json(result, status=int(last), headers=fields)
+    return Behaviour.of_json(result, status=int(last_text), headers=fields)
 
 
 async def bound_tokens(day: Observations, _: VendorServer) -> None:
@@ -58,10 +58,15 @@ async def bound_tokens(day: Observations, _: VendorServer) -> None:
             recording = day.pick(cassette.client, cassette.async_client)(client)
             for http in (client, recording):
                 manager = day.manager(service, http=http)
-                for last in ("200", "asks", "401", "503", "reset", "slow"):
-                    await day.call(f"bound {last}", manager, "bound", Request.get(f"/{last}"))
+                for last_text in ("200", "asks", "401", "503", "reset", "slow"):
+                    await day.call(
+                        f"bound {last_text}", manager, "bound", Request.get(f"/{last_text}")
+                    )
                     await day.attempt(
-                        f"bound stream {last}", manager.stream, "bound", Request.get(f"/{last}")
+                        f"bound stream {last_text}",
+                        manager.stream,
+                        "bound",
+                        Request.get(f"/{last_text}"),
                     )
         await _given_up(day, service)
         proofs = [request.headers.get("DPoP") or "" for request in vendor.requests]

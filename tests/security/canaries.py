@@ -44,12 +44,12 @@ class Canaries:
         else:
             self._marks.append(text)
         self.planted[name] = text
-        plain = text.encode()
+        plain_bytes = text.encode()
         for form in (text, quote(text, safe=""), repr(text)[1:-1]):
             self._forms[form] = name
         for shift in range(3):
             # Wherever it begins among other bytes, this much of its base64 is the same.
-            coded = base64.b64encode(b"\0" * shift + plain).decode()
+            coded = base64.b64encode(b"\0" * shift + plain_bytes).decode()
             self._forms[coded[4 * (shift > 0) : -4]] = name
         return text
 
@@ -88,8 +88,8 @@ def _unfolded(value: object, path: str, depth: int, seen: set[int]) -> Iterator[
     for show in (repr, str):
         try:
             yield path, show(value)
-        except Exception as broken:  # noqa: BLE001 - half-made values have no `repr`
-            yield path, f"{broken}"
+        except Exception as broken_value:  # noqa: BLE001 - half-made values have no `repr`
+            yield path, f"{broken_value}"
     if depth == 0:
         return
     for name, part in _parts(value):
@@ -123,24 +123,24 @@ def _raised(error: BaseException, path: str) -> Iterator[tuple[str, str]]:
         yield f"{at} formatted", "".join(traceback.format_exception(item, chain=False))
         yield from _unfolded(item, at, _DEEP, set())
         for frame in frames(item.__traceback__):
-            where = f"{at} {Path(frame.f_code.co_filename).name}:{frame.f_code.co_qualname}"
+            location = f"{at} {Path(frame.f_code.co_filename).name}:{frame.f_code.co_qualname}"
             for name, local in frame.f_locals.items():
-                yield from _unfolded(local, f"{where}: {name}", _DEEP, set())
+                yield from _unfolded(local, f"{location}: {name}", _DEEP, set())
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
     """Return an error and all its causes and contexts, suppressed or not."""
-    seen: dict[int, BaseException] = {}
-    left: list[BaseException | None] = [error]
-    while left:
-        one = left.pop()
-        if one is None or id(one) in seen:
+    seen_errors: dict[int, BaseException] = {}
+    remaining_errors: list[BaseException | None] = [error]
+    while remaining_errors:
+        single_error = remaining_errors.pop()
+        if single_error is None or id(single_error) in seen_errors:
             continue
-        seen[id(one)] = one
-        yield one
-        left += [one.__cause__, one.__context__]
-        if isinstance(one, BaseExceptionGroup):
-            left += one.exceptions
+        seen_errors[id(single_error)] = single_error
+        yield single_error
+        remaining_errors += [single_error.__cause__, single_error.__context__]
+        if isinstance(single_error, BaseExceptionGroup):
+            remaining_errors += single_error.exceptions
 
 
 def frames(trace: TracebackType | None) -> Iterator[FrameType]:

@@ -84,13 +84,13 @@ def script(vendor: VendorServer, day: Observations) -> None:
     body = plant("answered-body")
 
     def answer(received: Received) -> Behaviour:
-        last = received.target.partition("?")[0].rpartition("/")[2]
-        if last.isdigit():
+        last_text = received.target.partition("?")[0].rpartition("/")[2]
+        if last_text.isdigit():
             echoed = secret_words | {
                 "request": {**received.headers, "url": received.target},
                 "body": received.body.decode("latin-1"),
             }
-            return Behaviour.of_json(echoed, status=int(last), headers=fields)
+            return Behaviour.of_json(echoed, status=int(last_text), headers=fields)
         faults = {
             "ok": Behaviour.of_json({"token": body, "note": body}, headers=fields),
             "reset": Behaviour(raw=b"", then="reset"),
@@ -105,7 +105,7 @@ def script(vendor: VendorServer, day: Observations) -> None:
             "large": Behaviour(200, fields, body.encode() * 9_000),
             "badzip": Behaviour(200, {**fields, "Content-Encoding": "gzip"}, body.encode()),
         }
-        return faults[last]
+        return faults[last_text]
 
     vendor.always(answer)
 
@@ -193,17 +193,17 @@ def _all_credentials(day: Observations) -> dict[str, Credentials | OAuthCredenti
 
 async def _credentials(day: Observations, vendor: VendorServer) -> None:
     """Call with each kind of credentials: accepted, refused and unanswered."""
-    existing = _all_credentials(day)
+    existing_credentials = _all_credentials(day)
     services = [
         service_of(
             day,
             vendor,
             name,
-            credentials=stored,
+            credentials=stored_credentials,
             headers={"X-Tenant-Secret": day.plant(f"service-header-{name}")},
             attempt_timeout=0.05,
         )
-        for name, stored in existing.items()
+        for name, stored_credentials in existing_credentials.items()
     ]
     manager = day.manager(*services)
     for service in services:
@@ -250,17 +250,17 @@ async def _failures(day: Observations, vendor: VendorServer) -> None:
     client = day.pick(StdlibHttpClient, AsyncStdlibHttpClient)(max_body=50_000)
     day.closing.append(client)
     manager = day.manager(*services, http=client)
-    for last in ("302", "400", "403", "404", "409", "422", "429", "503", "504"):
-        await day.call(f"/{last}", manager, "plain", charge(day, "status", f"/{last}"))
-    for last in ("close", "header", "cut", "slow", "drip", "large", "badzip"):
-        await day.call(f"/{last}", manager, "plain", charge(day, "fault", f"/{last}"))
+    for last_text in ("302", "400", "403", "404", "409", "422", "429", "503", "504"):
+        await day.call(f"/{last_text}", manager, "plain", charge(day, "status", f"/{last_text}"))
+    for last_text in ("close", "header", "cut", "slow", "drip", "large", "badzip"):
+        await day.call(f"/{last_text}", manager, "plain", charge(day, "fault", f"/{last_text}"))
     for turn in ("first", "second"):
         await day.call(f"guarded {turn}", manager, "guarded", charge(day, turn, "/503"))
         await day.call(f"limited {turn}", manager, "limited", charge(day, f"limited-{turn}"))
     token = day.plant("hedged-token")
-    for last in ("slow", "500", "reset"):
-        request = Request.get(f"/{last}", query={"token": token})
-        await day.call(f"hedged {last}", manager, "hedged", request)
+    for last_text in ("slow", "500", "reset"):
+        request = Request.get(f"/{last_text}", query={"token": token})
+        await day.call(f"hedged {last_text}", manager, "hedged", request)
     await day.call("short", manager, "short", charge(day, "short", "/slow"))
     many = [charge(day, f"many-{last}", f"/{last}") for last in ("ok", "400", "slow", "reset")]
     day.keep("many", await settled(manager.call_many("narrow", many)))
@@ -292,11 +292,11 @@ async def _hooks(day: Observations, vendor: VendorServer) -> None:
         raise VendorRejected("the judge refused")
 
     def added(request: Request) -> Request:
-        return request.with_header("X-Late-Key", late).evolve(
-            query=[*request.query, ("late_token", late)]
+        return request.with_header("X-Late-Key", late_text).evolve(
+            query=[*request.query, ("late_token", late_text)]
         )
 
-    late = day.plant("late-header")
+    late_text = day.plant("late-header")
     hooks: dict[str, dict[str, Any]] = {
         "request": {"request_transforms": (added, _hook(day, "request"))},
         "response": {"request_transforms": added, "response_transforms": _hook(day, "response")},
@@ -306,7 +306,7 @@ async def _hooks(day: Observations, vendor: VendorServer) -> None:
         "nonsense": {"request_transforms": (added, lambda _: None)},
         "elsewhere": {
             "request_transforms": lambda request: request.evolve(
-                path=f"https://other.example/?token={late}"
+                path=f"https://other.example/?token={late_text}"
             )
         },
     }
@@ -324,9 +324,9 @@ async def _unreachable(day: Observations, vendor: VendorServer) -> None:
     """Call unreachable and untrusted hosts, and proxies."""
     secret = Credentials.api_key(day.plant("unreachable-key"), query="ident")
     server, _ = tls_pair()
-    with VendorServer(port="refusing") as refusing, VendorServer(tls=server) as untrusted:
+    with VendorServer(port="refusing") as refusing_server, VendorServer(tls=server) as untrusted:
         services = (
-            service_of(day, refusing, "refusing", credentials=secret),
+            service_of(day, refusing_server, "refusing", credentials=secret),
             service_of(day, untrusted, "untrusted", credentials=secret),
             Service("nowhere", base_url="http://nobody.invalid", credentials=secret, retry=None),
         )
@@ -345,8 +345,10 @@ async def _streams(day: Observations, vendor: VendorServer) -> None:
     manager = day.manager(
         service_of(day, vendor, "streams", credentials=secret, retry=None, timeout=1.0)
     )
-    for last in ("ok", "cut", "drip", "503", "reset", "badzip"):
-        await day.attempt(f"stream {last}", _read, day, manager, charge(day, "stream", f"/{last}"))
+    for last_text in ("ok", "cut", "drip", "503", "reset", "badzip"):
+        await day.attempt(
+            f"stream {last_text}", _read, day, manager, charge(day, "stream", f"/{last_text}")
+        )
     piece = day.plant("streamed-piece").encode()
 
     def pieces() -> Iterator[bytes]:
@@ -394,14 +396,18 @@ async def _renewals(day: Observations, vendor: VendorServer) -> None:
     cached = day.pick(CachedCredentials, AsyncCachedCredentials)(table)
     service = service_of(day, vendor, "shop", needs_credentials=True)
     manager = day.manager(service, credentials=cached)
-    for last in ("ok", "401"):
+    for last_text in ("ok", "401"):
         await day.call(
-            f"renewal {last}", manager, "shop", charge(day, "renewal", f"/{last}"), tenant="acme"
+            f"renewal {last_text}",
+            manager,
+            "shop",
+            charge(day, "renewal", f"/{last_text}"),
+            tenant="acme",
         )
     await day.call("no credential", manager, "shop", charge(day, "missing"), tenant="other")
     file = day.folder / "credentials.toml"
     day.keep("file", file.name)
-    for number, written in enumerate(
+    for number, written_text in enumerate(
         (
             f'[services.shop]\nsecret = "{plant("file-secret")}"',
             f'[services.shop]\nsecret = "{plant("file-broken")}',
@@ -411,7 +417,7 @@ async def _renewals(day: Observations, vendor: VendorServer) -> None:
         )
     ):
         secrets = day.folder.parent / f"file-{number}.toml"  # holds them on purpose
-        secrets.write_text(written)
+        secrets.write_text(written_text)
         secrets.chmod(0o600)
         provider = day.pick(FileCredentialProvider, AsyncFileCredentialProvider)(secrets)
         manager = day.manager(service, credentials=provider)
@@ -440,16 +446,16 @@ async def _keys(day: Observations, vendor: VendorServer) -> None:
         service_of(day, vendor, "blind", credentials=secret, attempt_timeout=0.05),
     )
     manager = day.manager(*services, state=store, cipher=AesGcmCipher(generate_keys()))
-    for last in ("ok", "400", "slow", "503"):
-        request = charge(day, "keyed", f"/{last}")
+    for last_text in ("ok", "400", "slow", "503"):
+        request = charge(day, "keyed", f"/{last_text}")
         for service in services:
             for _ in range(2):
                 await day.call(
-                    f"key {service.name} {last}",
+                    f"key {service.name} {last_text}",
                     manager,
                     service.name,
                     request,
-                    idempotency_key=f"k-{last}",
+                    idempotency_key=f"k-{last_text}",
                     timeout=0.5,
                 )
     request = charge(day, "conflict")
@@ -458,7 +464,7 @@ async def _keys(day: Observations, vendor: VendorServer) -> None:
 
 async def _stores(day: Observations, vendor: VendorServer) -> None:
     """Call with stores that are unreachable or refuse access."""
-    opened = day.pick(open_storage, aopen_storage)
+    opened_value = day.pick(open_storage, aopen_storage)
     secret = Credentials.api_key(day.plant("stores-key"), query="ident")
     word = day.plant
     urls = (
@@ -471,7 +477,7 @@ async def _stores(day: Observations, vendor: VendorServer) -> None:
     )
     for url in urls:
         name = url.partition("@")[0].rpartition(":")[2]
-        store = opened(url, timeout=0.2)
+        store = opened_value(url, timeout=0.2)
         day.closing.append(store)
         day.keep(name, store)
         service = service_of(day, vendor, "stored", credentials=secret)
@@ -484,10 +490,10 @@ async def _stores(day: Observations, vendor: VendorServer) -> None:
         f"postgresql://user:{word('sql-bad-port')}@host:port/none",
         f"{word('no-url')}",
     ):
-        await day.attempt("bad url", opened, url)
-    broken = day.folder.parent / "broken.db"
-    broken.write_bytes(b"no database" * 1000)
-    store = opened(f"sqlite:///{broken}")
+        await day.attempt("bad url", opened_value, url)
+    broken_path = day.folder.parent / "broken.db"
+    broken_path.write_bytes(b"no database" * 1000)
+    store = opened_value(f"sqlite:///{broken_path}")
     manager = day.manager(service_of(day, vendor, "broken", credentials=secret), state=store)
     await day.call("broken", manager, "broken", charge(day, "broken"), idempotency_key="k")
 
@@ -525,25 +531,25 @@ async def _refusals(day: Observations, vendor: VendorServer) -> None:
     await day.attempt("number", Credentials.bearer, [plant("key-in-list")])
     await day.attempt("oauth", OAuthCredentials, access_token=plant("oauth-newline") + "\n")
     await day.attempt("wrong", Service, "s", credentials=plant("wrong-field"))
-    other = Request.get(f"https://other.example/?token={plant('other-origin')}")
-    await day.call("other origin", manager, "strict", other)
+    other_request = Request.get(f"https://other.example/?token={plant('other-origin')}")
+    await day.call("other origin", manager, "strict", other_request)
 
 
 async def _cassettes(day: Observations, vendor: VendorServer) -> None:
     """Make a recording, which others may read."""
-    existing = _all_cassette_credentials(day)
+    existing_credentials = _all_cassette_credentials(day)
     client = day.pick(StdlibHttpClient, AsyncStdlibHttpClient)()
     day.closing.append(client)
     with Cassette(day.folder / "tape.json", mode="record") as cassette:
         recording = day.pick(cassette.client, cassette.async_client)(client)
         manager = day.manager(
             *(
-                service_of(day, vendor, name, credentials=stored)
-                for name, stored in existing.items()
+                service_of(day, vendor, name, credentials=stored_credentials)
+                for name, stored_credentials in existing_credentials.items()
             ),
             http=recording,
         )
-        for name in existing:
+        for name in existing_credentials:
             await day.call(f"tape {name}", manager, name, _taped(day, name))
 
 
@@ -599,17 +605,17 @@ async def _interrupted(day: Observations, vendor: VendorServer) -> None:
     manager = day.manager(service_of(day, vendor, "patient", credentials=secret))
     if not day.awaited:
         return
-    for last in ("slow", "drip"):
-        request = charge(day, "interrupted", f"/{last}")
+    for last_text in ("slow", "drip"):
+        request = charge(day, "interrupted", f"/{last_text}")
         try:
             async with asyncio.timeout(0.1):
                 await manager.call("patient", request)
         except TimeoutError as error:
-            day.keep(f"interrupted {last}", error)
+            day.keep(f"interrupted {last_text}", error)
         try:
             await asyncio.wait_for(manager.call("patient", request), 0.1)
         except TimeoutError as error:
-            day.keep(f"waited for {last}", error)
+            day.keep(f"waited for {last_text}", error)
 
 
 CHAPTERS: Final = (

@@ -131,8 +131,8 @@ def shown(case: str, way: str) -> dict[str, str]:
         record = logging.LogRecord("host", logging.ERROR, "", 0, "it failed", (), sys.exc_info())
         record.request = RequestFactory().get("/")
         AdminEmailHandler(include_html=True).emit(record)
-        pretty = io.StringIO()
-        console = rich.console.Console(file=pretty, width=400)
+        pretty_text = io.StringIO()
+        console = rich.console.Console(file=pretty_text, width=400)
         console.print(rich.traceback.Traceback(show_locals=True, locals_max_string=10_000))
     else:
         raise SystemExit(f"{case} did not fail")
@@ -143,7 +143,7 @@ def shown(case: str, way: str) -> dict[str, str]:
         "mail": letter.body,
         "html in mail": str(letter.alternatives[0].content),
         "report": HiddenSecrets.reports[0].decode(),
-        "pretty": pretty.getvalue(),
+        "pretty": pretty_text.getvalue(),
     }
 
 
@@ -183,19 +183,19 @@ def main() -> None:
             credentials=Credentials.bearer(HiddenSecrets.secrets["bearer"]),
             request_transforms=_fails,
         )
-        closed = Service(
+        closed_service = Service(
             "closed",
             base_url=vendor.url,
             credentials=Credentials.bearer(HiddenSecrets.secrets["bearer"]),
         )
-        HiddenSecrets.plain = ConnectorManager([shop, hooked, closed])
+        HiddenSecrets.plain = ConnectorManager([shop, hooked, closed_service])
         HiddenSecrets.plain.set_circuit("closed", CircuitState.FORCED_OPEN)
-        HiddenSecrets.awaited = AsyncConnectorManager([shop, hooked, closed])
+        HiddenSecrets.awaited = AsyncConnectorManager([shop, hooked, closed_service])
         asyncio.run(HiddenSecrets.awaited.set_circuit("closed", CircuitState.FORCED_OPEN))
-        everything = {
+        everything_values = {
             f"{case} {way}": shown(case, way) for way in WAYS for case in (*CASES, "leak")
         }
-    json.dump(everything, sys.stdout)
+    json.dump(everything_values, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -43,22 +43,22 @@ async def cached_responses(day: Observations, _: VendorServer) -> None:
         "ETag": f'"{plant("kept-tag")}"',
     }
     body = {"note": plant("kept-body")}
-    good = Behaviour.of_json(body, headers=fields)
-    stale = Behaviour.of_json(body, headers={**fields, "Age": "60"})
+    good_behaviour = Behaviour.of_json(body, headers=fields)
+    stale_behaviour = Behaviour.of_json(body, headers={**fields, "Age": "60"})
     cipher = AesGcmCipher(generate_keys())
-    custom = day.pick(SqliteStorage, AsyncSqliteStorage)(day.folder / "cache.db")
-    day.closing.append(custom)
-    sealed = day.pick(SealedCache, AsyncSealedCache)
+    custom_value = day.pick(SqliteStorage, AsyncSqliteStorage)(day.folder / "cache.db")
+    day.closing.append(custom_value)
+    sealed_value = day.pick(SealedCache, AsyncSealedCache)
     caches = {
         "memory": None,
-        "file": sealed(custom, cipher),
-        "broken": sealed(day.pick(FailingStore, AsyncFailingStore)(), cipher),
+        "file": sealed_value(custom_value, cipher),
+        "broken": sealed_value(day.pick(FailingStore, AsyncFailingStore)(), cipher),
     }
 
     def answer(received: Received) -> Behaviour:
         if "if-none-match" in received.headers:
             return Behaviour(503)
-        return stale if "/stale" in received.target else good
+        return stale_behaviour if "/stale" in received.target else good_behaviour
 
     with VendorServer() as vendor:
         vendor.always(answer)
@@ -77,8 +77,8 @@ async def cached_responses(day: Observations, _: VendorServer) -> None:
                 )
                 for turn in ("first", "second"):
                     await day.call(f"kept {kind}{path} {turn}", manager, "kept", request)
-                only = request.with_header("Cache-Control", "only-if-cached, no-store")
-                await day.call(f"kept {kind}{path} only", manager, "kept", only)
+                single_request = request.with_header("Cache-Control", "only-if-cached, no-store")
+                await day.call(f"kept {kind}{path} only", manager, "kept", single_request)
                 write = Request.put(
                     path, query=request.query, json={"note": plant(f"n-{kind}{path[1:]}")}
                 )

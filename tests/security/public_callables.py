@@ -46,21 +46,23 @@ def public() -> dict[str, Callable[..., Any]]:
                 continue
             if value.__module__ != module.__name__ and module is not moorage:
                 continue
-            home = f"{value.__module__}.{name}"
+            home_directory = f"{value.__module__}.{name}"
             if inspect.isclass(value) and not issubclass(value, BaseException):
-                fields[home] = value
-                for maker, raw in vars(value).items():
-                    if isinstance(raw, (classmethod, staticmethod)) and not maker.startswith("_"):
-                        fields[f"{home}.{maker}"] = getattr(value, maker)
+                fields[home_directory] = value
+                for maker, raw_value in vars(value).items():
+                    if isinstance(raw_value, (classmethod, staticmethod)) and not maker.startswith(
+                        "_"
+                    ):
+                        fields[f"{home_directory}.{maker}"] = getattr(value, maker)
             elif inspect.isfunction(value) and module.__name__ in {
                 "moorage",
                 "moorage.wiring.store_urls",
             }:
-                fields[home] = value
+                fields[home_directory] = value
     return {
-        name: made
-        for name, made in fields.items()
-        if name not in _EXEMPT and (name.endswith("open") or takes_secret(made))
+        name: function
+        for name, function in fields.items()
+        if name not in _EXEMPT and (name.endswith("open") or takes_secret(function))
     }
 
 

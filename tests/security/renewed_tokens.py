@@ -37,24 +37,24 @@ _REFUSED = ("grant", "client", "nonce")
 
 def _answer(received: Received) -> Behaviour:
     """Return a response as the path says, which repeats everything that was sent."""
-    last = received.target.rpartition("/")[2]
-    sent = received.body.decode()
-    result = {"error_description": f"{sent} {received.headers.get('Authorization')}"}
-    if last == "reset":
+    last_text = received.target.rpartition("/")[2]
+    sent_text = received.body.decode()
+    result = {"error_description": f"{sent_text} {received.headers.get('Authorization')}"}
+    if last_text == "reset":
         return Behaviour(raw=b"", then="reset")
-    if last == "late":
+    if last_text == "late":
         return Behaviour(200, (), b"late", delay=2.0)
-    if last == "odd":
+    if last_text == "odd":
         return Behaviour.of_json({"note": result})
-    if last == "busy":
+    if last_text == "busy":
         return Behaviour.of_json(result, status=503)
-    if last == "granted":
+    if last_text == "granted":
         return Behaviour.of_json(
             {"access_token": "at-canary-granted-7531", "refresh_token": "rt-canary-granted-7532"}
         )
     errors = {"grant": "invalid_grant", "client": "invalid_client", "nonce": "use_dpop_nonce"}
     fields = {"DPoP-Nonce": "n-1"}
-    return Behaviour.of_json({"error": errors[last], **result}, status=400, headers=fields)
+    return Behaviour.of_json({"error": errors[last_text], **result}, status=400, headers=fields)
 
 
 async def renewed_tokens(day: Observations, _: VendorServer) -> None:
@@ -84,7 +84,7 @@ async def renewed_tokens(day: Observations, _: VendorServer) -> None:
 
 async def _renewed(day: Observations, server: VendorServer, name: str, client: OAuthClient) -> None:
     plant, folder = day.plant, day.folder
-    held = OAuthCredentials(
+    held_credentials = OAuthCredentials(
         access_token=plant(f"oauth-{name}-access"),
         refresh_token=plant(f"oauth-{name}-refresh"),
         expires_at=datetime.now(UTC) - timedelta(hours=1),
@@ -95,8 +95,8 @@ async def _renewed(day: Observations, server: VendorServer, name: str, client: O
     )
     storage = day.pick(SqliteStorage, AsyncSqliteStorage)(folder / "renewals.db")
     day.closing.append(storage)
-    await settled(vault.rotate("consented", None, held))
-    await settled(vault.rotate("crm", None, held))
+    await settled(vault.rotate("consented", None, held_credentials))
+    await settled(vault.rotate("crm", None, held_credentials))
     refresher = day.pick(OAuthTokenRefresher, AsyncOAuthTokenRefresher)(
         {"crm": client},
         vault=vault,
@@ -113,4 +113,4 @@ async def _renewed(day: Observations, server: VendorServer, name: str, client: O
     for number in range(2):
         await day.call(f"oauth {name} {number}", manager, "crm", Request.get("/busy"), timeout=2)
     await day.attempt(f"oauth get {name}", refresher.get, "crm", None)
-    await day.attempt(f"oauth refresh {name}", refresher.refresh, "crm", None, held)
+    await day.attempt(f"oauth refresh {name}", refresher.refresh, "crm", None, held_credentials)

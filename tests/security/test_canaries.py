@@ -48,8 +48,8 @@ def test_calls_show_no_secret(mode: str, tmp_path: Path) -> None:
     # It was a day worth looking at.
     errors = [value for _, value in day.seen if isinstance(value, Exception)]
     assert _EXPECTED <= {type(error).__name__ for error in errors}
-    ours = (ConnectorError, ForeignError, TimeoutError)
-    assert [] == [error for error in errors if not isinstance(error, ours)]
+    own_functions = (ConnectorError, ForeignError, TimeoutError)
+    assert [] == [error for error in errors if not isinstance(error, own_functions)]
     assert {"bound.json", "cache.db", "credentials.db", "state.db", "tape.json"} <= {
         file for file, _ in dumped(folder)
     }
@@ -90,14 +90,14 @@ def _planted(secret: str) -> Iterator[tuple[str, object]]:
     yield "note", noted(VendorFailed("it failed"), secret)
     yield "field of attrs", Holder(secret)
     yield "local", raised(lambda: frame_of_ours(secret, VendorFailed("it failed")))
-    failed = VendorFailed("it failed")
-    failed.__cause__ = raised(lambda: frame_of_ours(secret, LookupError("why")))
-    yield "local of a cause", failed
-    failed = VendorFailed("it failed")
-    failed.__context__ = raised(lambda: frame_of_ours(secret, LookupError("meanwhile")))
-    failed.__suppress_context__ = True
-    yield "local of a context that is not shown", failed
-    yield "local of one of a group", ExceptionGroup("", [failed])
+    failed_error = VendorFailed("it failed")
+    failed_error.__cause__ = raised(lambda: frame_of_ours(secret, LookupError("why")))
+    yield "local of a cause", failed_error
+    failed_error = VendorFailed("it failed")
+    failed_error.__context__ = raised(lambda: frame_of_ours(secret, LookupError("meanwhile")))
+    failed_error.__suppress_context__ = True
+    yield "local of a context that is not shown", failed_error
+    yield "local of one of a group", ExceptionGroup("", [failed_error])
     yield (
         "headers among the locals",
         raised(lambda: frame_of_ours(Headers({"X-Any": secret}), LookupError("why"))),
@@ -141,18 +141,18 @@ def test_planted_leak_is_found() -> None:
     canaries = Canaries()
     secret = canaries.plant("secret")
 
-    silent = [way for way, value in _planted(secret) if not canaries.search(way, value)]
+    silent_texts = [way for way, value in _planted(secret) if not canaries.search(way, value)]
 
-    assert [] == silent
+    assert [] == silent_texts
 
 
 def test_frames_are_removed_from_errors() -> None:
     """Frames are removed from an error and its causes, but not from one that the host handles."""
     host = raised(lambda: frame_of_ours("", LookupError("the host's")))
     cause = raised(lambda: frame_of_ours("", KeyError("ours")))
-    one = raised(lambda: frame_of_ours("", ValueError("in a group")))
+    single_error = raised(lambda: frame_of_ours("", ValueError("in a group")))
     error = VendorFailed("it failed")
-    error.__cause__ = ExceptionGroup("several", [one, error])
+    error.__cause__ = ExceptionGroup("several", [single_error, error])
     error.__context__ = cause
     cause.__context__ = host
     try:
@@ -160,5 +160,5 @@ def test_frames_are_removed_from_errors() -> None:
     except LookupError:
         assert error is bare(error)
 
-    assert [None, None, None] == [item.__traceback__ for item in (error, cause, one)]
+    assert [None, None, None] == [item.__traceback__ for item in (error, cause, single_error)]
     assert host.__traceback__ is not None

@@ -23,7 +23,7 @@ def _canaries() -> Canaries:
 @pytest.fixture(scope="module", name="shown")
 def _shown(canaries: Canaries) -> dict[str, dict[str, str]]:
     """Return the output of each tool of a host for each failure."""
-    done = subprocess.run(
+    finished_process = subprocess.run(
         [sys.executable, "-m", "tests.security.host"],
         input=json.dumps({name: canaries.plant(name) for name in _SECRETS}),
         capture_output=True,
@@ -31,8 +31,8 @@ def _shown(canaries: Canaries) -> dict[str, dict[str, str]]:
         cwd=_ROOT,
         check=False,
     )
-    assert 0 == done.returncode, done.stderr
-    answer: dict[str, dict[str, str]] = json.loads(done.stdout)
+    assert 0 == finished_process.returncode, finished_process.stderr
+    answer: dict[str, dict[str, str]] = json.loads(finished_process.stdout)
     return answer
 
 
@@ -40,15 +40,15 @@ def test_no_page_mail_or_report_shows_a_secret(
     shown: dict[str, dict[str, str]], canaries: Canaries
 ) -> None:
     """Neither Django, nor a tracker, nor a pretty traceback shows a secret."""
-    received = [
-        f"{name} in the {who} of {case}"
+    received_texts = [
+        f"{name} in the {person_name} of {case}"
         for case, texts in shown.items()
         if not case.startswith("leak")
-        for who, text in texts.items()
+        for person_name, text in texts.items()
         for name in sorted(canaries.heard(text))
     ]
 
-    assert [] == received
+    assert [] == received_texts
 
 
 def test_each_tool_shows_an_unprotected_secret(
@@ -57,12 +57,14 @@ def test_each_tool_shows_an_unprotected_secret(
     """Every tool shows a secret in a local variable, so the other test is meaningful."""
     for case, texts in shown.items():
         if case.startswith("leak"):
-            received = {who: sorted(canaries.heard(text)) for who, text in texts.items()}
-            assert {who: ["sight"] for who in texts} == received
+            received_texts = {
+                person_name: sorted(canaries.heard(text)) for person_name, text in texts.items()
+            }
+            assert {person_text: ["sight"] for person_text in texts} == received_texts
 
 
 def test_they_show_what_happened(shown: dict[str, dict[str, str]]) -> None:
     """The reports still name the service and the failure."""
-    for who, text in shown["503 plain"].items():
-        assert "VendorFailed" in text, who
-        assert "shop" in text, who
+    for person_name, text in shown["503 plain"].items():
+        assert "VendorFailed" in text, person_name
+        assert "shop" in text, person_name

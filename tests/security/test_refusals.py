@@ -43,26 +43,36 @@ def values() -> Iterator[Any]:
 
 def attempts(made: Callable[..., Any]) -> Iterator[tuple[str, tuple[Any, ...], dict[str, Any]]]:
     """Yield wrong calls with unknown, missing, extra and swapped arguments."""
-    taken = [
+    taken_parameters = [
         parameter
         for parameter in parameters(made)
         if parameter.kind not in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}
     ]
-    positional = [ticket.name for ticket in taken if ticket.kind is not ticket.KEYWORD_ONLY]
-    needed = [ticket.name for ticket in taken if ticket.default is ticket.empty]
+    positional_texts = [
+        ticket.name for ticket in taken_parameters if ticket.kind is not ticket.KEYWORD_ONLY
+    ]
+    needed_texts = [ticket.name for ticket in taken_parameters if ticket.default is ticket.empty]
     yield "unknown", (), {"unheard_of": SECRET}
-    yield "too many", (SECRET,) * (len(positional) + 1), {}
+    yield "too many", (SECRET,) * (len(positional_texts) + 1), {}
     for value in values():
-        shown = type(value).__name__
-        yield f"unknown too, {shown}", (), {**dict.fromkeys(needed, value), "api_key": SECRET}
-        yield f"all, {shown}", (), dict.fromkeys([ticket.name for ticket in taken], value)
-        yield f"needed, {shown}", (), dict.fromkeys(needed, value)
-        for item in taken:
-            yield f"{item.name} alone, {shown}", (), {item.name: value}
+        shown_text = type(value).__name__
+        yield (
+            f"unknown too, {shown_text}",
+            (),
+            {**dict.fromkeys(needed_texts, value), "api_key": SECRET},
+        )
+        yield (
+            f"all, {shown_text}",
+            (),
+            dict.fromkeys([ticket.name for ticket in taken_parameters], value),
+        )
+        yield f"needed, {shown_text}", (), dict.fromkeys(needed_texts, value)
+        for item in taken_parameters:
+            yield f"{item.name} alone, {shown_text}", (), {item.name: value}
             yield (
-                f"{item.name} first, {shown}",
+                f"{item.name} first, {shown_text}",
                 (),
-                {**dict.fromkeys(needed, "x"), item.name: value},
+                {**dict.fromkeys(needed_texts, "x"), item.name: value},
             )
 
 
@@ -72,17 +82,17 @@ def test_refusal_holds_no_secret(
 ) -> None:
     """The error of any misused public class or function shows no secret."""
     monkeypatch.chdir(tmp_path)
-    made = CALLABLES[name]
+    function = CALLABLES[name]
     fields: dict[str, None] = {}
-    for what, args, options in attempts(made):
+    for description, args, options in attempts(function):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                result = made(*args, **options)
+                result = function(*args, **options)
                 if inspect.iscoroutine(result):
                     asyncio.run(result)
         except Exception as error:  # noqa: BLE001 - whatever it is
-            fields |= dict.fromkeys(CANARIES.search(what, error))
+            fields |= dict.fromkeys(CANARIES.search(description, error))
 
     assert [] == list(fields)[:20]
 
@@ -107,10 +117,10 @@ def test_bad_configuration_is_not_kept_by_its_refusal(opened: Callable[..., Any]
         if inspect.isawaitable(result):
             await result
 
-    for wrong in ({**options, "nonsense": SECRET}, {**options, SECRET: 1}, [SECRET]):
-        with pytest.raises(ConnectorError) as caught:
-            asyncio.run(reload(wrong))
-        assert [] == CANARIES.search("reload", caught.value)
+    for wrong_fields in ({**options, "nonsense": SECRET}, {**options, SECRET: 1}, [SECRET]):
+        with pytest.raises(ConnectorError) as excinfo:
+            asyncio.run(reload(wrong_fields))
+        assert [] == CANARIES.search("reload", excinfo.value)
     assert [] == CANARIES.search("hub", vars(hub))
 
 
@@ -118,6 +128,6 @@ def test_who_reads_a_document_does_not_keep_it() -> None:
     """A parser's error, which holds the whole document, is not kept as a cause."""
     document = f'{{"token": "{SECRET}", '.encode()
     for read in (Response(200, body=document).json, lambda: json_of(document)):
-        with pytest.raises(ConnectorError) as caught:
+        with pytest.raises(ConnectorError) as excinfo:
             read()
-        assert (None, None) == (caught.value.__cause__, caught.value.__context__)
+        assert (None, None) == (excinfo.value.__cause__, excinfo.value.__context__)

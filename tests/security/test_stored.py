@@ -51,7 +51,7 @@ async def stored_calls(day: Observations, stores: Any, cipher: Cipher | None) ->
                 access_token=plant(f"access-{tenant}"), refresh_token=plant(f"refresh-{tenant}")
             )
             await settled(vault.rotate("shop", tenant, credentials))
-    custom = Credentials.api_key(plant("own-key"), query="ident")
+    custom_credentials = Credentials.api_key(plant("own-key"), query="ident")
     with VendorServer() as vendor:
         script(vendor, day)
         fields = {"Cache-Control": "max-age=60", "ETag": f'"{plant("tag")}"'}
@@ -63,7 +63,7 @@ async def stored_calls(day: Observations, stores: Any, cipher: Cipher | None) ->
                 day,
                 vendor,
                 "shop",
-                credentials=None if vault is not None else custom,
+                credentials=None if vault is not None else custom_credentials,
                 needs_credentials=vault is not None,
                 idempotency_header="Idempotency-Key",
                 idempotency_memory=86_400,
@@ -76,7 +76,7 @@ async def stored_calls(day: Observations, stores: Any, cipher: Cipher | None) ->
                 day,
                 vendor,
                 "rates",
-                credentials=custom,
+                credentials=custom_credentials,
                 cache=CachePolicy(),
                 headers={"X-Api-Key": plant("service-header")},
             ),
@@ -85,16 +85,16 @@ async def stored_calls(day: Observations, stores: Any, cipher: Cipher | None) ->
         ports = {"state": store, "cache": cache, "cipher": cipher, "credentials": vault}
         manager = day.manager(*services, **ports)
         for tenant in ("acme", "acme-fr"):
-            for last in ("ok", "400", "503", "slow", "reset", "401", "429"):
-                request = charge(day, f"{tenant}-{last}", f"/{last}")
+            for last_text in ("ok", "400", "503", "slow", "reset", "401", "429"):
+                request = charge(day, f"{tenant}-{last_text}", f"/{last_text}")
                 for _ in range(2):
                     await day.call(
-                        last,
+                        last_text,
                         manager,
                         "shop",
                         request,
                         tenant=tenant,
-                        idempotency_key=f"key-{last}",
+                        idempotency_key=f"key-{last_text}",
                         timeout=1.0,
                     )
             request = Request.get(
@@ -117,9 +117,9 @@ def heard(
     day.plant("card", CARD)
     day.plant("iban", IBAN)
     asyncio.run(stored_calls(day, stores, cipher))
-    held = list(stores.contents())
-    results = [name for where, value in held for name in canaries.search(where, value)]
-    return results, len(held), day
+    held_values = list(stores.contents())
+    results = [name for where, value in held_values for name in canaries.search(where, value)]
+    return results, len(held_values), day
 
 
 @pytest.mark.parametrize("mode", MODES)

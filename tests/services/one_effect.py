@@ -40,12 +40,12 @@ async def crash(world: World, manager: Face, *, sent: bool, request: Request = P
     world.store.is_deaf = True
     if sent:
         world.vendor.answers(Interruption())
-        died: type[BaseException] = Interruption
+        died_class: type[BaseException] = Interruption
     else:
         # The admission with the sent mark is the second trip.
         world.store.fails_at[len(world.store.commands) + 2] = Interruption()
-        died = Interruption
-    with pytest.raises(died):
+        died_class = Interruption
+    with pytest.raises(died_class):
         await charge(manager, request)
     world.store.is_deaf = False
 

@@ -130,9 +130,9 @@ async def test_limit_refusal_is_not_retried(world: World) -> None:
 @sync_and_async
 async def test_service_and_endpoint_limits_are_taken_together(world: World) -> None:
     """A call takes a token from its service's limit and its endpoint's, or from neither."""
-    slow = Endpoint("slow", path="/slow", limits=RateLimitConfig(1, per=100))
+    slow_endpoint = Endpoint("slow", path="/slow", limits=RateLimitConfig(1, per=100))
     manager = world.manager(
-        vat(limits=RateLimitConfig(1, per=10, burst=2), endpoints=slow, max_limit_wait=0)
+        vat(limits=RateLimitConfig(1, per=10, burst=2), endpoints=slow_endpoint, max_limit_wait=0)
     )
     await manager.call("vat", Request.get("/slow"))
     for _ in range(3):
@@ -307,15 +307,15 @@ async def test_long_pause_is_capped_for_every_caller(
 
     with pytest.raises(RateLimitExceeded) as excinfo:
         await manager.call("vat", GET)
-    with pytest.raises(RateLimitExceeded) as held_back:
+    with pytest.raises(RateLimitExceeded) as held_back_excinfo:
         await other.call("vat", GET)
     world.clock.advance(seconds)
     await other.call("vat", GET)
 
     assert START + timedelta(seconds=seconds) == excinfo.value.retry_at
-    assert held_back.value.retry_at is not None
+    assert held_back_excinfo.value.retry_at is not None
     assert excinfo.value.retry_at is not None
-    assert timedelta(seconds=1) > held_back.value.retry_at - excinfo.value.retry_at
+    assert timedelta(seconds=1) > held_back_excinfo.value.retry_at - excinfo.value.retry_at
     assert excinfo.value.vendor_retry_after is not None
     assert 86_400 <= excinfo.value.vendor_retry_after
     assert 2 == len(world.vendor.requests)
@@ -352,8 +352,8 @@ async def test_reset_without_limits(world: World) -> None:
 @sync_and_async
 async def test_absurd_reset_after_a_success_is_capped(world: World) -> None:
     """An allowance that resets in the next century pauses calls for an hour only."""
-    spent = Response(200, {"RateLimit-Remaining": "0", "RateLimit-Reset": "3000000000"})
-    world.vendor.answers(spent)
+    spent_response = Response(200, {"RateLimit-Remaining": "0", "RateLimit-Reset": "3000000000"})
+    world.vendor.answers(spent_response)
     manager = world.manager(vat(limits=RateLimitConfig(100), timeout=10))
 
     await manager.call("vat", GET)

@@ -37,9 +37,9 @@ async def test_circuit_opens_after_failures(world: World) -> None:
     assert START + timedelta(seconds=30) == excinfo.value.retry_at
     assert "has been failing" in excinfo.value.message
     world.clock.advance(29.999999)
-    with pytest.raises(CircuitBreakerOpen) as last:
+    with pytest.raises(CircuitBreakerOpen) as last_excinfo:
         await manager.call("vat", GET)
-    assert START + timedelta(seconds=30) == last.value.retry_at
+    assert START + timedelta(seconds=30) == last_excinfo.value.retry_at
     assert (3, "vat", 0) == (
         len(world.vendor.requests),
         excinfo.value.service,
@@ -81,13 +81,13 @@ async def test_retry_after_the_open_time_is_a_probe(world: World, shadow: bool) 
 async def test_quorum_counts_managers(world: World) -> None:
     """A circuit with a quorum opens only after that many managers have seen failures."""
     circuit = CircuitBreakerConfig(failures=2, quorum=2)
-    one, other = world.manager(vat(circuit=circuit)), world.manager(vat(circuit=circuit))
+    value, other = world.manager(vat(circuit=circuit)), world.manager(vat(circuit=circuit))
 
-    await fail(world, one, 4)
-    assert CircuitState.CLOSED is (await one.circuit_state("vat")).state
+    await fail(world, value, 4)
+    assert CircuitState.CLOSED is (await value.circuit_state("vat")).state
     await fail(world, other)
 
-    assert CircuitState.OPEN is (await one.circuit_state("vat")).state
+    assert CircuitState.OPEN is (await value.circuit_state("vat")).state
 
 
 @sync_and_async
@@ -132,8 +132,8 @@ async def test_interrupted_report_counts_a_failure_once(world: World) -> None:
 @sync_and_async
 async def test_endpoints_may_have_separate_circuits(world: World) -> None:
     """Failures at one endpoint do not open another endpoint's circuit."""
-    slow = Endpoint("slow", path="/slow", circuit=OPENS_AT_ONCE)
-    manager = world.manager(vat(circuit=OPENS_AT_ONCE, endpoints=slow))
+    slow_endpoint = Endpoint("slow", path="/slow", circuit=OPENS_AT_ONCE)
+    manager = world.manager(vat(circuit=OPENS_AT_ONCE, endpoints=slow_endpoint))
     world.vendor.answers(503)
     with pytest.raises(VendorFailed):
         await manager.call("vat", Request.get("/slow"))
@@ -149,8 +149,8 @@ async def test_endpoints_may_have_separate_circuits(world: World) -> None:
 @sync_and_async
 async def test_endpoint_is_matched_per_request(world: World) -> None:
     """A request without an endpoint does not affect how the next one is matched."""
-    slow = Endpoint("slow", path="/slow", timeout=7.0)
-    manager = world.manager(vat(circuit=None, retry=None, endpoints=slow, timeout=3.0))
+    slow_endpoint = Endpoint("slow", path="/slow", timeout=7.0)
+    manager = world.manager(vat(circuit=None, retry=None, endpoints=slow_endpoint, timeout=3.0))
     for path in ("/rates", "/slow", "/rates"):
         await manager.call("vat", Request.get(path))
 
@@ -263,8 +263,8 @@ async def test_tenants_have_separate_circuits(world: World) -> None:
 @sync_and_async
 async def test_set_circuit_changes_one_circuit(world: World) -> None:
     """Setting a circuit changes that of one tenant and endpoint only."""
-    slow = Endpoint("slow", circuit=OPENS_AT_ONCE)
-    manager = world.watched(vat(circuit=OPENS_AT_ONCE, endpoints=slow))
+    slow_endpoint = Endpoint("slow", circuit=OPENS_AT_ONCE)
+    manager = world.watched(vat(circuit=OPENS_AT_ONCE, endpoints=slow_endpoint))
 
     await manager.set_circuit("vat", CircuitState.FORCED_OPEN, tenant="acme", endpoint="slow")
 
@@ -279,6 +279,6 @@ async def test_set_circuit_changes_one_circuit(world: World) -> None:
     with pytest.raises(ConfigurationError) as excinfo:
         await manager.set_circuit("vat", CircuitState.OPEN, endpoint="slow")
     assert ("vat", "slow") == (excinfo.value.service, excinfo.value.operation)
-    with pytest.raises(InvalidData) as unknown:
+    with pytest.raises(InvalidData) as unknown_excinfo:
         await manager.circuit_state("vat", endpoint="fast")
-    assert ("vat", "fast") == (unknown.value.service, unknown.value.operation)
+    assert ("vat", "fast") == (unknown_excinfo.value.service, unknown_excinfo.value.operation)

@@ -69,10 +69,10 @@ async def test_max_attempts_includes_the_first(world: World, attempts: int) -> N
 async def test_functions_are_retried(world: World) -> None:
     """A function is called once per attempt, and its last error is raised unchanged."""
     errors = [OSError(number) for number in range(3)]
-    left = iter(errors)
+    remaining_errors = iter(errors)
 
     async def fail() -> None:
-        raise next(left)
+        raise next(remaining_errors)
 
     with pytest.raises(OSError, match="2") as excinfo:
         await world.manager(vat()).run("vat", fail)
@@ -167,8 +167,8 @@ async def test_last_error_has_retry_after(world: World) -> None:
 @sync_and_async
 async def test_reset_time_works_like_retry_after(world: World) -> None:
     """A 429 that only says when its window ends is retried then."""
-    spent = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "12"}
-    world.vendor.answers(Response(429, spent))
+    spent_values = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "12"}
+    world.vendor.answers(Response(429, spent_values))
 
     await world.manager(vat()).call("vat", GET)
 
@@ -471,9 +471,9 @@ async def test_deadline_covers_waits_attempts_and_pauses(world: World) -> None:
     manager = world.manager(vat(limits=limits, retry=RetryPolicy(9, 1.0, jitter=Jitter.NONE)))
 
     for _ in range(5):
-        began = world.clock.now
+        start_time = world.clock.now
         error = await _error(manager.call("vat", GET, timeout=6))
-        assert world.clock.now - began <= 6
+        assert world.clock.now - start_time <= 6
         assert getattr(error, "retry_at", None) is not None
 
 
@@ -530,8 +530,8 @@ class FullStore(MemoryStorage):
 async def test_response_survives_a_full_store(world: World, answer: object) -> None:
     """If the store in memory is full after the response came, the caller still gets it."""
     world.vendor.answers(answer)
-    full = FullStore(world.clock)
-    state = AsyncMemoryStorage(full) if world.is_awaited else full
+    full_store = FullStore(world.clock)
+    state = AsyncMemoryStorage(full_store) if world.is_awaited else full_store
     service = vat(limits=RateLimitConfig(9), circuit=CircuitBreakerConfig(), retry=None)
 
     with pytest.raises((VendorFailed, RateLimitExceeded)):
@@ -571,8 +571,8 @@ async def test_no_attempt_begins_after_the_deadline(world: World, late: float) -
         with pytest.raises(DeadlineExceeded):
             await manager.run("vat", work)
 
-    began = 2 if late < 0 else 1
-    assert (began, began) == (len(calls), (await manager.circuit_state("vat")).calls)
+    start_time = 2 if late < 0 else 1
+    assert (start_time, start_time) == (len(calls), (await manager.circuit_state("vat")).calls)
 
 
 @sync_and_async

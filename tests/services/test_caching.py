@@ -48,15 +48,15 @@ async def test_fresh_response_is_reused(world: World) -> None:
 
     first = await manager.call("vat", GET)
     world.clock.advance(59)
-    again = await manager.call("vat", GET)
+    repeated_value = await manager.call("vat", GET)
 
     assert 1 == sent(world)
     assert (False, None) == (first.cached, first.header("age"))
     assert (True, "59", b"first", 200) == (
-        again.cached,
-        again.header("age"),
-        again.body,
-        again.status,
+        repeated_value.cached,
+        repeated_value.header("age"),
+        repeated_value.body,
+        repeated_value.status,
     )
     assert [
         "CallStarted",
@@ -67,8 +67,8 @@ async def test_fresh_response_is_reused(world: World) -> None:
         "CacheHit",
         "CallFinished",
     ] == world.told()
-    (missed, hit) = told(world, CacheMissed, CacheHit)
-    assert not missed.stale
+    (missed_value, hit) = told(world, CacheMissed, CacheHit)
+    assert not missed_value.stale
     assert (59.0, False, "vat") == (hit.age, hit.stale, hit.service)
     assert (0, 200) == (world.events[-1].attempts, world.events[-1].status)  # type: ignore[attr-defined]  # the call's end
     assert [False, True] == [end.cached for end in told(world, CallFinished)]
@@ -78,10 +78,10 @@ async def test_fresh_response_is_reused(world: World) -> None:
 async def test_caching_is_opt_in(world: World) -> None:
     """Caching is off unless a service enables it, and an endpoint may enable or disable it."""
     world.vendor.otherwise = FRESH
-    custom = Endpoint("own", path="/own", cache=CachePolicy())
-    without = Endpoint("without", path="/without", cache=None)
-    off = Service("off", base_url="https://off.example", circuit=None, endpoints=custom)
-    manager = world.manager(vat(endpoints=without), off)
+    custom_endpoint = Endpoint("own", path="/own", cache=CachePolicy())
+    reduced_endpoint = Endpoint("without", path="/without", cache=None)
+    off = Service("off", base_url="https://off.example", circuit=None, endpoints=custom_endpoint)
+    manager = world.manager(vat(endpoints=reduced_endpoint), off)
 
     for service, path in (("vat", "/without"), ("off", "/rates"), ("off", "/own")):
         for _ in range(2):
@@ -116,10 +116,10 @@ async def test_cache_hit_needs_no_admission(world: World) -> None:
 @sync_and_async
 async def test_hooks_run_on_cached_responses(world: World) -> None:
     """Transforms and classifiers run each time a cached response is returned."""
-    seen: list[bool] = []
+    seen_flags: list[bool] = []
 
     def louder(response: Response) -> Response:
-        seen.append(response.cached)
+        seen_flags.append(response.cached)
         return response.evolve(body=response.body.upper())
 
     def refuse(request: Request, response: Response) -> Any:
@@ -134,7 +134,7 @@ async def test_hooks_run_on_cached_responses(world: World) -> None:
             await manager.call("vat", Request.get("/bad"))
 
     assert [b"FIRST", b"FIRST"] == bodies
-    assert [False, True, False, True] == seen
+    assert [False, True, False, True] == seen_flags
     assert 2 == sent(world)
 
 
@@ -282,7 +282,7 @@ async def test_only_if_cached_never_calls_the_vendor(world: World, request_: Req
 @sync_and_async
 async def test_only_if_cached_serves_stale_where_allowed(world: World) -> None:
     """`only-if-cached` serves a stale response if the vendor allows it."""
-    only = GET.with_header("Cache-Control", "only-if-cached")
+    single_request = GET.with_header("Cache-Control", "only-if-cached")
     world.vendor.answers(
         FRESH.evolve(headers={"Cache-Control": "max-age=60, stale-while-revalidate=60"})
     )
@@ -291,10 +291,10 @@ async def test_only_if_cached_serves_stale_where_allowed(world: World) -> None:
 
     for wait in (0, 61):
         world.clock.advance(wait)
-        assert (await manager.call("vat", only)).cached
+        assert (await manager.call("vat", single_request)).cached
     world.clock.advance(60)
     with pytest.raises(NotCached):
-        await manager.call("vat", only)
+        await manager.call("vat", single_request)
 
     assert 1 == sent(world)
 
@@ -378,19 +378,21 @@ async def test_calls_leave_no_cycles(world: World) -> None:
     await calls()
     gc.collect()
     gc.disable()
-    others = {id(thing) for thing in gc.get_objects()}  # what other tests may let go of meanwhile
+    other_numbers = {
+        id(thing_value) for thing_value in gc.get_objects()
+    }  # what other tests may let go of meanwhile
     try:
         await calls()
         gc.set_debug(gc.DEBUG_SAVEALL)
         gc.collect()
-        left = [
+        remaining_values = [
             thing
             for thing in gc.garbage
-            if type(thing).__module__.startswith("moorage") and id(thing) not in others
+            if type(thing).__module__.startswith("moorage") and id(thing) not in other_numbers
         ]
     finally:
         gc.set_debug(0)
         gc.garbage.clear()
         gc.enable()
 
-    assert [] == left
+    assert [] == remaining_values

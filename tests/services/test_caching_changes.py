@@ -61,7 +61,7 @@ async def test_write_removes_the_cached_response(
 @sync_and_async
 async def test_write_removes_urls_that_its_response_names(world: World) -> None:
     """A write removes cached responses of URLs of the same origin that its response names."""
-    named = {
+    named_values = {
         "Location": "rates/7",
         "Content-Location": "https://vat.example/v1/rates/8",
     }
@@ -71,7 +71,7 @@ async def test_write_removes_urls_that_its_response_names(world: World) -> None:
     for path in paths:
         await manager.call("vat", Request.get(path))
 
-    world.vendor.answers(Response(201, named))
+    world.vendor.answers(Response(201, named_values))
     await manager.call("vat", Request.post("/rates", json={}))
     cached = [(await manager.call("vat", Request.get(path))).cached for path in paths]
 
@@ -110,12 +110,12 @@ async def test_reading_stream_keeps_the_cache(world: World) -> None:
 @sync_and_async
 async def test_write_keeps_foreign_urls(world: World, named: str) -> None:
     """A write removes no cached URL of another origin that its response names."""
-    cupboard = Cupboard(world)
+    cache = Cupboard(world)
     world.vendor.answers(Response(201, {"Location": named}))
 
-    await world.manager(vat(), cache=world.of_mode(cupboard)).call("vat", Request.post("/rates"))
+    await world.manager(vat(), cache=world.of_mode(cache)).call("vat", Request.post("/rates"))
 
-    assert ["forget"] == cupboard.asked
+    assert ["forget"] == cache.asked
 
 
 @pytest.mark.parametrize(
@@ -170,19 +170,19 @@ async def test_any_write_removes_the_cached_response(world: World) -> None:
 @sync_and_async
 async def test_unsent_write_keeps_the_cache(world: World) -> None:
     """A write that was not sent removes nothing from the cache."""
-    cupboard = Cupboard(world)
+    cache = Cupboard(world)
     provider = Provider(world)
     provider.missing = True
     manager = world.manager(
         vat(needs_credentials=True),
         credentials=world.of_mode(provider),
-        cache=world.of_mode(cupboard),
+        cache=world.of_mode(cache),
     )
 
     with pytest.raises(CredentialNotFound):
         await manager.call("vat", Request.post("/rates"))
 
-    assert [] == cupboard.asked
+    assert [] == cache.asked
 
 
 @sync_and_async

@@ -43,10 +43,10 @@ HMAC = HmacSigning(signs="{url}", headers={"S": "{signature}"})
 
 def whoami(one: Sent) -> Any:
     """Answer with the caller's credentials."""
-    who = one.header("authorization") or one.url.partition("?")[2] or "nobody"
+    person_name = one.header("authorization") or one.url.partition("?")[2] or "nobody"
 
     async def answer(_: Sent) -> Response:
-        return FRESH.evolve(body=who.encode())
+        return FRESH.evolve(body=person_name.encode())
 
     return answer(one)
 
@@ -56,9 +56,9 @@ async def test_tenants_share_no_cached_responses(world: World) -> None:
     """No tenant gets another's cached response, even with the same credential."""
     world.vendor.otherwise = answering(whoami)
     provider = world.of_mode(Provider(world))
-    custom = vat(needs_credentials=True)
-    same = Service("same", base_url="https://x.example", circuit=None, cache=CachePolicy())
-    manager = world.manager(custom, same, credentials=provider)
+    custom_service = vat(needs_credentials=True)
+    same_service = Service("same", base_url="https://x.example", circuit=None, cache=CachePolicy())
+    manager = world.manager(custom_service, same_service, credentials=provider)
 
     for service in ("vat", "same"):
         bodies = [
@@ -76,8 +76,10 @@ async def test_tenants_share_no_cached_responses(world: World) -> None:
 async def test_services_share_no_cached_responses(world: World) -> None:
     """Two services at the same address share no cached responses."""
     world.vendor.answers(FRESH, NEWER)
-    other = Service("other", base_url="https://vat.example/v1", circuit=None, cache=CachePolicy())
-    manager = world.manager(vat(), other)
+    other_service = Service(
+        "other", base_url="https://vat.example/v1", circuit=None, cache=CachePolicy()
+    )
+    manager = world.manager(vat(), other_service)
 
     assert b"first" == (await manager.call("vat", GET)).body
     assert b"second" == (await manager.call("other", GET)).body
@@ -101,7 +103,10 @@ async def test_credentials_share_no_cached_responses(
     """Over one cache, one credential's response is never returned to another."""
     world.vendor.answers(FRESH, NEWER)
     cache = world.of_mode(Cupboard(world))
-    managers = [world.manager(vat(credentials=existing), cache=cache) for existing in (one, other)]
+    managers = [
+        world.manager(vat(credentials=existing_credentials), cache=cache)
+        for existing_credentials in (one, other)
+    ]
 
     for _ in range(2):
         assert [b"first", b"second"] == [(await m.call("vat", GET)).body for m in managers]
@@ -181,16 +186,16 @@ async def test_response_to_a_stale_credential_is_not_cached(world: World) -> Non
 @sync_and_async
 async def test_hook_may_refuse_a_cached_response(world: World) -> None:
     """If a hook refuses a cached response, the error says that nothing was sent."""
-    refusing: list[bool] = []
+    refusing_flags: list[bool] = []
 
     def refused(_: Request, __: Response) -> Any:
-        return AuthenticationFailed("stale.", status=401) if refusing else None
+        return AuthenticationFailed("stale.", status=401) if refusing_flags else None
 
     provider = world.of_mode(Provider(world))
     manager = world.manager(vat(needs_credentials=True, classify=refused), credentials=provider)
     world.vendor.answers(FRESH)
     await manager.call("vat", GET)
-    refusing.append(True)
+    refusing_flags.append(True)
     with pytest.raises(AuthenticationFailed) as excinfo:
         await manager.call("vat", GET)
 
@@ -347,12 +352,12 @@ async def test_regions_share_the_cache(world: World) -> None:
     )
 
     await manager.call("vat", GET)
-    again = await manager.call("vat", GET)
+    repeated_value = await manager.call("vat", GET)
     absolute = await manager.call("vat", Request.get("https://two.example/api/v1/rates"))
     await manager.call("vat", Request.put("https://one.example/v1/rates"))
-    after = await manager.call("vat", GET)
+    later_value = await manager.call("vat", GET)
 
-    assert [True, True, False] == [item.cached for item in (again, absolute, after)]
+    assert [True, True, False] == [item.cached for item in (repeated_value, absolute, later_value)]
     assert ["one", "two", "one", "one"] == [request.url[8:11] for request in world.vendor.requests]
 
 
@@ -361,10 +366,10 @@ async def test_region_credentials_separate_the_cache(world: World) -> None:
     """Services whose regions have different credentials share no cached responses."""
     world.vendor.answers(FRESH, NEWER)
     cache = world.of_mode(Cupboard(world))
-    others = (REGIONS[0], attrs.evolve(REGIONS[1], credentials=Credentials.bearer("other")))
+    other_regions = (REGIONS[0], attrs.evolve(REGIONS[1], credentials=Credentials.bearer("other")))
     managers = [
         world.manager(vat(base_url=None, regions=regions), cache=cache)
-        for regions in (REGIONS, others)
+        for regions in (REGIONS, other_regions)
     ]
 
     assert [b"first", b"second"] == [(await manager.call("vat", GET)).body for manager in managers]

@@ -26,16 +26,16 @@ def test_interrupted_read_releases_the_cache(
     """An interrupted read holds no slot, and not the probe of a failed cache."""
 
     def scene(world: World) -> tuple[Face, Any]:
-        cupboard = Cupboard(world)
-        manager = world.manager(vat(cache=CachePolicy(max_wait=9)), cache=world.of_mode(cupboard))
+        cache = Cupboard(world)
+        manager = world.manager(vat(cache=CachePolicy(max_wait=9)), cache=world.of_mode(cache))
         world.vendor.answers(SERVED_STALE)
         world.drive(manager.call("vat", GET))
         world.clock.advance(61)
         world.vendor.otherwise = NEWER
         if away:
-            cupboard.fails = StorageUnavailable("away.")
+            cache.fails = StorageUnavailable("away.")
             world.drive(manager.call("vat", GET))
-            cupboard.fails = None
+            cache.fails = None
             world.clock.advance(2)
         return manager, lambda: manager.call("vat", GET)
 

@@ -39,31 +39,31 @@ if TYPE_CHECKING:
 @sync_and_async
 async def test_outage_without_observers(world: World) -> None:
     """A cache outage is handled without observers too."""
-    cupboard = Cupboard(world)
-    cupboard.fails = StorageUnavailable("the cache is away.")
-    manager = world.manager(vat(), cache=world.of_mode(cupboard))
+    cache = Cupboard(world)
+    cache.fails = StorageUnavailable("the cache is away.")
+    manager = world.manager(vat(), cache=world.of_mode(cache))
 
     for _ in range(2):
         await manager.call("vat", GET)
 
-    assert ["look"] == cupboard.asked
+    assert ["look"] == cache.asked
 
 
 @sync_and_async
 async def test_calls_go_on_without_the_cache(world: World) -> None:
     """A failed cache fails no call; it is skipped for a while and then probed."""
-    cupboard = Cupboard(world)
+    cache = Cupboard(world)
     world.vendor.otherwise = FRESH
-    manager = world.watched(vat(), cache=world.of_mode(cupboard))
-    cupboard.fails = StorageUnavailable("the cache is away.")
+    manager = world.watched(vat(), cache=world.of_mode(cache))
+    cache.fails = StorageUnavailable("the cache is away.")
 
     for _ in range(2):
         assert not (await manager.call("vat", GET)).cached
-    assert ["look"] == cupboard.asked
+    assert ["look"] == cache.asked
     assert ["StorageUnavailable"] * 2 == [event.error for event in told(world, CacheSkipped)]
     assert ["cache"] == [event.service for event in told(world, StorageLost)]
 
-    cupboard.fails = None
+    cache.fails = None
     world.clock.advance(2)
     await manager.call("vat", GET)
     assert (await manager.call("vat", GET)).cached
@@ -73,18 +73,18 @@ async def test_calls_go_on_without_the_cache(world: World) -> None:
 @sync_and_async
 async def test_failed_cache_is_probed_less_and_less_often(world: World) -> None:
     """After each failed probe, the next one comes later and from another caller."""
-    cupboard = Cupboard(world)
+    cache = Cupboard(world)
     world.vendor.otherwise = FRESH
-    manager = world.watched(vat(), cache=world.of_mode(cupboard))
-    cupboard.fails = StorageUnavailable("the cache is away.")
+    manager = world.watched(vat(), cache=world.of_mode(cache))
+    cache.fails = StorageUnavailable("the cache is away.")
 
     for _ in range(3):
         await manager.call("vat", GET)
         world.clock.advance(0.25)
-    assert ["look"] * 2 == cupboard.asked
+    assert ["look"] * 2 == cache.asked
     assert ["cache"] * 2 == [event.service for event in told(world, StorageLost)]
 
-    cupboard.fails = None
+    cache.fails = None
     world.clock.advance(1)
     await manager.call("vat", GET)
     assert (await manager.call("vat", GET)).cached
@@ -94,46 +94,46 @@ async def test_failed_cache_is_probed_less_and_less_often(world: World) -> None:
 @sync_and_async
 async def test_cache_errors_do_not_reach_the_caller(world: World) -> None:
     """Whatever a cache adapter raises, the call succeeds."""
-    cupboard = Cupboard(world)
-    cupboard.fails = ZeroDivisionError("secret")
-    manager = world.watched(vat(), cache=world.of_mode(cupboard))
+    cache = Cupboard(world)
+    cache.fails = ZeroDivisionError("secret")
+    manager = world.watched(vat(), cache=world.of_mode(cache))
 
     assert 200 == (await manager.call("vat", GET)).status
 
-    (lost,) = told(world, StorageLost)
-    assert lost.error.startswith("The cache raised ZeroDivisionError in ")
+    (lost_value,) = told(world, StorageLost)
+    assert lost_value.error.startswith("The cache raised ZeroDivisionError in ")
     assert "secret" not in repr(world.events)
 
 
 @sync_and_async
 async def test_refused_entry_is_not_an_outage(world: World) -> None:
     """A cache that refuses one entry does not count as unavailable."""
-    cupboard = Cupboard(world)
-    cupboard.fails = InvalidData("this cannot be kept.")
-    manager = world.watched(vat(), cache=world.of_mode(cupboard))
+    cache = Cupboard(world)
+    cache.fails = InvalidData("this cannot be kept.")
+    manager = world.watched(vat(), cache=world.of_mode(cache))
 
     for _ in range(2):
         await manager.call("vat", GET)
 
-    assert ["look", "look"] == cupboard.asked
+    assert ["look", "look"] == cache.asked
     assert ["InvalidData"] * 2 == [event.error for event in told(world, CacheSkipped)]
 
 
 @sync_and_async
 async def test_slow_cache_is_skipped_for_a_while(world: World) -> None:
     """A late answer of the cache is used, but the next calls skip the cache."""
-    cupboard = Cupboard(world)
+    cache = Cupboard(world)
     world.vendor.otherwise = FRESH
-    manager = world.watched(vat(), cache=world.of_mode(cupboard))
+    manager = world.watched(vat(), cache=world.of_mode(cache))
     await manager.call("vat", GET)
 
-    cupboard.slow = 0.2
+    cache.slow = 0.2
     assert (await manager.call("vat", GET)).cached
-    cupboard.slow = 0.3
+    cache.slow = 0.3
     assert (await manager.call("vat", GET)).cached
     assert not (await manager.call("vat", GET)).cached
 
-    assert ["look", "keep", "look", "look"] == cupboard.asked
+    assert ["look", "keep", "look", "look"] == cache.asked
     assert ["The cache did not answer within 0.25 s."] == [
         event.error for event in told(world, StorageLost)
     ]
@@ -142,13 +142,13 @@ async def test_slow_cache_is_skipped_for_a_while(world: World) -> None:
 def test_cache_at_its_time_limit_is_not_late() -> None:
     """A cache that takes exactly its time limit is in time, and late a moment later."""
     world = World(PLAIN)
-    cupboard = Cupboard(world)
+    cache = Cupboard(world)
     world.vendor.otherwise = FRESH
 
     async def day() -> None:
-        manager = world.watched(vat(), cache=world.of_mode(cupboard))
+        manager = world.watched(vat(), cache=world.of_mode(cache))
         await manager.call("vat", GET)
-        cupboard.slow = 0.25
+        cache.slow = 0.25
         assert (await manager.call("vat", GET)).cached
 
     world.drive(day())
@@ -158,12 +158,12 @@ def test_cache_at_its_time_limit_is_not_late() -> None:
 @sync_and_async
 async def test_cache_look_up_counts_towards_the_deadline(world: World) -> None:
     """Time spent in the cache is missing from the wait for a limit."""
-    cupboard = Cupboard(world)
-    cupboard.slow = 0.5
+    cache = Cupboard(world)
+    cache.slow = 0.5
     service = vat(
         cache=CachePolicy(max_wait=9), limits=RateLimitConfig(1, per=1.2, burst=1), timeout=1.0
     )
-    manager = world.manager(service, cache=world.of_mode(cupboard))
+    manager = world.manager(service, cache=world.of_mode(cache))
     await manager.call("vat", Request.options("/rates"))
 
     with pytest.raises(RateLimitExceeded):
@@ -175,39 +175,39 @@ async def test_cache_look_up_counts_towards_the_deadline(world: World) -> None:
 @sync_and_async
 async def test_deadline_during_the_cache_look_up(world: World) -> None:
     """A deadline that passes during the cache look-up ends the call without taking a token."""
-    cupboard = Cupboard(world)
-    cupboard.slow = 1.0
+    cache = Cupboard(world)
+    cache.slow = 1.0
     service = vat(
         cache=CachePolicy(max_wait=9), limits=RateLimitConfig(1, per=60, burst=1), timeout=1.0
     )
-    manager = world.manager(service, cache=world.of_mode(cupboard))
+    manager = world.manager(service, cache=world.of_mode(cache))
     with pytest.raises(DeadlineExceeded) as excinfo:
         await manager.call("vat", GET)
 
     assert (0, False) == (sent(world), excinfo.value.may_have_been_processed)
-    cupboard.slow = 0.0
+    cache.slow = 0.0
     assert 200 == (await manager.call("vat", GET)).status
 
 
 @sync_and_async
 async def test_uncached_service_does_not_use_the_cache(world: World) -> None:
     """A write to a service without a cache policy does not use the cache."""
-    cupboard = Cupboard(world)
+    cache = Cupboard(world)
     manager = world.manager(
-        vat(), attrs.evolve(vat(cache=None), name="crm"), cache=world.of_mode(cupboard)
+        vat(), attrs.evolve(vat(cache=None), name="crm"), cache=world.of_mode(cache)
     )
 
     await manager.call("crm", Request.post("/rates"))
 
-    assert [] == cupboard.asked
+    assert [] == cache.asked
 
 
 @sync_and_async
 async def test_failed_invalidation_is_reported(world: World) -> None:
     """A write succeeds although the cache is down, and observers are told."""
-    cupboard = Cupboard(world)
-    cupboard.fails = StorageUnavailable("away.")
-    manager = world.watched(vat(), cache=world.of_mode(cupboard))
+    cache = Cupboard(world)
+    cache.fails = StorageUnavailable("away.")
+    manager = world.watched(vat(), cache=world.of_mode(cache))
 
     assert 200 == (await manager.call("vat", Request.post("/rates"))).status
 
@@ -217,14 +217,14 @@ async def test_failed_invalidation_is_reported(world: World) -> None:
 @sync_and_async
 async def test_unreadable_entries_are_replaced(world: World) -> None:
     """A damaged entry, or one encrypted with a missing key, is reported and replaced."""
-    cupboard = Cupboard(world)
+    cache = Cupboard(world)
     world.vendor.otherwise = FRESH
-    manager = world.watched(vat(), cache=world.of_mode(cupboard))
+    manager = world.watched(vat(), cache=world.of_mode(cache))
     await manager.call("vat", GET)
 
-    cupboard.unreadable = "InvalidData"
+    cache.unreadable = "InvalidData"
     assert not (await manager.call("vat", GET)).cached
-    cupboard.unreadable = None
+    cache.unreadable = None
 
     assert (await manager.call("vat", GET)).cached
     assert ["InvalidData"] == [event.error for event in told(world, CacheSkipped)]
@@ -234,16 +234,16 @@ async def test_unreadable_entries_are_replaced(world: World) -> None:
 @sync_and_async
 async def test_interrupted_probe_leaves_the_probe_to_others(world: World) -> None:
     """An interrupted probe of the cache leaves the probe to the next caller."""
-    cupboard = Cupboard(world)
-    cupboard.fails = StorageUnavailable("away.")
-    manager = world.manager(vat(), cache=world.of_mode(cupboard))
+    cache = Cupboard(world)
+    cache.fails = StorageUnavailable("away.")
+    manager = world.manager(vat(), cache=world.of_mode(cache))
     await manager.call("vat", GET)
     world.clock.advance(2)
 
-    cupboard.fails = Interruption()
+    cache.fails = Interruption()
     with pytest.raises(Interruption):
         await manager.call("vat", GET)
-    cupboard.fails = None
+    cache.fails = None
     world.vendor.answers(FRESH)
     await manager.call("vat", GET)
 
@@ -271,14 +271,14 @@ def test_hanging_cache_is_abandoned(
 ) -> None:
     """A hanging cache is abandoned; a call with little time does not mark it unavailable."""
     world = World("awaited")
-    cupboard = HangingCache(world)
-    manager = world.watched(vat(cache=CachePolicy(max_wait=max_wait)), cache=cupboard)
+    cache = HangingCache(world)
+    manager = world.watched(vat(cache=CachePolicy(max_wait=max_wait)), cache=cache)
 
     for _ in range(2):
         asyncio.run(manager.call("vat", GET, timeout=timeout))
 
     assert lost == [event.service for event in told(world, StorageLost)]
-    assert ["look"] * (1 if lost else 2) == cupboard.asked
+    assert ["look"] * (1 if lost else 2) == cache.asked
     assert 2 == sent(world)
 
 
@@ -296,12 +296,12 @@ class SlowCache(Cupboard):
 def test_cache_wait_ends_at_the_deadline() -> None:
     """The cache is not waited for after the call's deadline."""
     world = World("awaited")
-    cupboard = SlowCache(world)
+    cache = SlowCache(world)
     world.vendor.otherwise = FRESH
-    manager = world.manager(vat(cache=CachePolicy(max_wait=30)), cache=cupboard)
+    manager = world.manager(vat(cache=CachePolicy(max_wait=30)), cache=cache)
 
     asyncio.run(manager.call("vat", GET))
-    cupboard.late = True
+    cache.late = True
     asyncio.run(manager.call("vat", GET, timeout=0.01))
 
     assert 2 == sent(world)
@@ -310,17 +310,17 @@ def test_cache_wait_ends_at_the_deadline() -> None:
 def test_call_without_time_leaves_the_probe_to_others() -> None:
     """A call without time to probe the cache leaves the probe to the next caller."""
     world = World("awaited")
-    cupboard = HangingCache(world)
-    cupboard.hangs = False
-    cupboard.fails = StorageUnavailable("away.")
+    cache = HangingCache(world)
+    cache.hangs = False
+    cache.fails = StorageUnavailable("away.")
     world.vendor.otherwise = FRESH
-    manager = world.manager(vat(cache=CachePolicy(max_wait=30.0)), cache=cupboard)
+    manager = world.manager(vat(cache=CachePolicy(max_wait=30.0)), cache=cache)
     asyncio.run(manager.call("vat", GET))
     world.clock.advance(2)
 
-    cupboard.hangs = True
+    cache.hangs = True
     asyncio.run(manager.call("vat", GET, timeout=0.01))
-    cupboard.hangs, cupboard.fails = False, None
+    cache.hangs, cache.fails = False, None
     asyncio.run(manager.call("vat", GET))
 
     assert asyncio.run(manager.call("vat", GET)).cached

@@ -39,36 +39,36 @@ from tests.support.modes import Interruption, World, sync_and_async
 @sync_and_async
 async def test_stale_response_is_revalidated(world: World) -> None:
     """A stale response is revalidated at the vendor, and a 304 makes it fresh again."""
-    changed = "Sun, 01 Feb 2026 12:00:00 GMT"
+    changed_text = "Sun, 01 Feb 2026 12:00:00 GMT"
     world.vendor.answers(
-        FRESH.evolve(headers=FRESH.headers.with_header("Last-Modified", changed)),
+        FRESH.evolve(headers=FRESH.headers.with_header("Last-Modified", changed_text)),
         Response(304, {"Cache-Control": "max-age=10", "X-New": "1"}),
     )
     manager = world.watched(vat())
     await manager.call("vat", GET)
 
     world.clock.advance(60)
-    confirmed = await manager.call("vat", GET)
+    confirmed_value = await manager.call("vat", GET)
     world.clock.advance(9)
-    again = await manager.call("vat", GET)
+    repeated_value = await manager.call("vat", GET)
 
     assert 2 == sent(world)
     conditional = world.vendor.requests[1]
-    assert ('"1"', changed) == (
+    assert ('"1"', changed_text) == (
         conditional.header("if-none-match"),
         conditional.header("if-modified-since"),
     )
     assert (200, b"first", True, "1", None) == (
-        confirmed.status,
-        confirmed.body,
-        confirmed.cached,
-        confirmed.header("x-new"),
-        confirmed.header("age"),
+        confirmed_value.status,
+        confirmed_value.body,
+        confirmed_value.cached,
+        confirmed_value.header("x-new"),
+        confirmed_value.header("age"),
     )
     assert (True, "9", "max-age=10") == (
-        again.cached,
-        again.header("age"),
-        again.header("cache-control"),
+        repeated_value.cached,
+        repeated_value.header("age"),
+        repeated_value.header("cache-control"),
     )
     assert [(60.0, "CacheRevalidated")] == [
         (event.age, type(event).__name__) for event in told(world, CacheRevalidated)
@@ -106,14 +106,14 @@ async def test_changed_response_replaces_the_cached_one(world: World) -> None:
     await manager.call("vat", GET)
     world.clock.advance(60)
 
-    changed = await manager.call("vat", GET)
-    again = await manager.call("vat", GET)
+    changed_value = await manager.call("vat", GET)
+    repeated_value = await manager.call("vat", GET)
 
     assert (b"second", False, b"second", True) == (
-        changed.body,
-        changed.cached,
-        again.body,
-        again.cached,
+        changed_value.body,
+        changed_value.cached,
+        repeated_value.body,
+        repeated_value.cached,
     )
 
 
@@ -143,27 +143,27 @@ async def test_uncacheable_response_removes_the_old_one(world: World, second: Re
 @sync_and_async
 async def test_useless_responses_are_not_cached(world: World) -> None:
     """A response that is stale at once and cannot be confirmed is not cached."""
-    cupboard = Cupboard(world)
+    cache = Cupboard(world)
     world.vendor.otherwise = Response(200, {"Cache-Control": "max-age=0"})
-    manager = world.manager(vat(), cache=world.of_mode(cupboard))
+    manager = world.manager(vat(), cache=world.of_mode(cache))
 
     await manager.call("vat", GET)
 
-    assert ["look"] == cupboard.asked
+    assert ["look"] == cache.asked
 
 
 @sync_and_async
 async def test_uncacheable_variant_leaves_others_unchanged(world: World) -> None:
     """A response that is not cached leaves those of other requests unchanged."""
-    cupboard = Cupboard(world)
+    cache = Cupboard(world)
     vary = {"Cache-Control": "max-age=60", "Vary": "Content-Language"}
     world.vendor.answers(Response(200, vary), Response(200, {"Cache-Control": "no-store"}))
-    manager = world.manager(vat(), cache=world.of_mode(cupboard))
+    manager = world.manager(vat(), cache=world.of_mode(cache))
     await manager.call("vat", GET)
 
     await manager.call("vat", GET.with_header("Content-Language", "de"))
 
-    assert ["look", "keep", "look"] == cupboard.asked
+    assert ["look", "keep", "look"] == cache.asked
     assert (await manager.call("vat", GET)).cached
 
 
@@ -237,9 +237,9 @@ async def test_stale_response_replaces_an_error(world: World) -> None:
 
     assert (b"first", True, "159") == (answer.body, answer.cached, answer.header("age"))
     assert [(159.0, True)] == [(hit.age, hit.stale) for hit in told(world, CacheHit)]
-    ends = told(world, CallFinished)
+    end_values = told(world, CallFinished)
     assert [(False, None), (True, None), (False, "VendorFailed")] == [
-        (end.cached, end.error) for end in ends
+        (end.cached, end.error) for end in end_values
     ]
 
 
@@ -342,14 +342,18 @@ async def test_one_caller_revalidates(world: World) -> None:
 
     asking = world.start(lambda: manager.call("vat", GET))
     await gate.reached()
-    meanwhile = await manager.call("vat", GET)
+    concurrent_value = await manager.call("vat", GET)
     gate.open()
     request = await asking.result()
-    after = await manager.call("vat", GET)
+    later_value = await manager.call("vat", GET)
 
-    assert [b"first", b"second", b"second"] == [meanwhile.body, request.body, after.body]
+    assert [b"first", b"second", b"second"] == [
+        concurrent_value.body,
+        request.body,
+        later_value.body,
+    ]
     assert [(True, "60"), (False, None), (True, "0")] == [
-        (item.cached, item.header("age")) for item in (meanwhile, request, after)
+        (item.cached, item.header("age")) for item in (concurrent_value, request, later_value)
     ]
     assert 2 == sent(world)
     assert [True, False] == [hit.stale for hit in told(world, CacheHit)]
@@ -359,20 +363,22 @@ async def test_one_caller_revalidates(world: World) -> None:
 async def test_revalidations_are_independent(world: World) -> None:
     """While one response is revalidated, another stale one is revalidated too."""
     gate = world.gate()
-    stale = FRESH.evolve(headers={"Cache-Control": "max-age=60, stale-while-revalidate=60"})
-    world.vendor.answers(stale, stale, gate.answering(NEWER), NEWER)
+    stale_response = FRESH.evolve(
+        headers={"Cache-Control": "max-age=60, stale-while-revalidate=60"}
+    )
+    world.vendor.answers(stale_response, stale_response, gate.answering(NEWER), NEWER)
     manager = world.manager(vat())
-    other = Request.get("/else")
-    for request in (GET, other):
+    other_request = Request.get("/else")
+    for request in (GET, other_request):
         await manager.call("vat", request)
     world.clock.advance(61)
 
     asking = world.start(lambda: manager.call("vat", GET))
     await gate.reached()
-    meanwhile = await manager.call("vat", other)
+    concurrent_value = await manager.call("vat", other_request)
     gate.open()
 
-    assert [b"second"] * 2 == [meanwhile.body, (await asking.result()).body]
+    assert [b"second"] * 2 == [concurrent_value.body, (await asking.result()).body]
 
 
 @sync_and_async

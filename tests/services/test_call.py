@@ -86,15 +86,15 @@ def test_one_module_writes_the_ledger() -> None:
 
 def test_errors_prove_what_they_say() -> None:
     """A refused connection proves that nothing was sent, a refusal that nothing was done."""
-    unsent, refused, lost = under_way(), under_way(), under_way()
+    unsent_call, refused_call, lost_call = under_way(), under_way(), under_way()
 
-    unsent.weigh(ConnectionFailed("no route", may_have_been_processed=False))
-    refused.weigh(VendorRejected("no", status=400))
-    lost.weigh(ConnectionFailed("cut off", may_have_been_processed=True))
+    unsent_call.weigh(ConnectionFailed("no route", may_have_been_processed=False))
+    refused_call.weigh(VendorRejected("no", status=400))
+    lost_call.weigh(ConnectionFailed("cut off", may_have_been_processed=True))
 
-    assert (False, True) == (unsent.acted, unsent.unsent)
-    assert (False, False) == (refused.acted, refused.unsent)
-    assert (True, False) == (lost.acted, lost.unsent)
+    assert (False, True) == (unsent_call.acted, unsent_call.unsent)
+    assert (False, False) == (refused_call.acted, refused_call.unsent)
+    assert (True, False) == (lost_call.acted, lost_call.unsent)
 
 
 def test_a_racer_starts_with_the_facts_of_its_call() -> None:

@@ -179,8 +179,8 @@ async def test_fallback_replaces_a_failure(world: World) -> None:
 
     assert "instead of 503" == await manager.call("vat", GET)
 
-    finished: Any = world.events[-1]
-    assert ("VendorFailed", True) == (finished.error, finished.fallback)
+    finished_value: Any = world.events[-1]
+    assert ("VendorFailed", True) == (finished_value.error, finished_value.fallback)
 
 
 @sync_and_async
@@ -306,9 +306,9 @@ async def test_batch_options_apply_to_every_item(world: World) -> None:
 @sync_and_async
 async def test_invalid_tenant_becomes_a_result_of_a_batch(world: World) -> None:
     """A tenant that is no text is refused for each item, though it has no hash."""
-    wrong: Any = ["acme"]
+    wrong_value: Any = ["acme"]
 
-    results = await world.manager(vat()).call_many("vat", [GET, GET], tenant=wrong)
+    results = await world.manager(vat()).call_many("vat", [GET, GET], tenant=wrong_value)
 
     assert [InvalidData, InvalidData] == [type(result.error) for result in results]
 
@@ -358,9 +358,9 @@ async def test_batch_needs_one_key_per_request(world: World) -> None:
     assert ("idempotency_keys", "vat") == (excinfo.value.field, excinfo.value.service)
     assert "2 requests but 1 idempotency keys" in excinfo.value.message
     assert "one key for each" in excinfo.value.remedy
-    with pytest.raises(ConfigurationError) as wrong:
+    with pytest.raises(ConfigurationError) as wrong_excinfo:
         await manager.call_many("vat", [GET], at_once=0)
-    assert "at_once" == wrong.value.path
+    assert "at_once" == wrong_excinfo.value.path
 
 
 @pytest.mark.parametrize(

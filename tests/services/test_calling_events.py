@@ -52,8 +52,12 @@ async def test_events_of_a_success(world: World) -> None:
     await manager.call("vat", GET, tenant="acme")
 
     assert ["CallStarted", "AttemptFinished 1 200", "CallFinished 200"] == summaries(world.events)
-    finished: Any = world.events[-1]
-    assert (False, False, False) == (finished.fallback, finished.cancelled, finished.replayed)
+    finished_value: Any = world.events[-1]
+    assert (False, False, False) == (
+        finished_value.fallback,
+        finished_value.cancelled,
+        finished_value.replayed,
+    )
     assert {("vat", "acme", "id-1", START)} == {
         (event.service, event.tenant, event.request_id, event.at) for event in world.events
     }
@@ -81,10 +85,14 @@ async def test_events_of_a_retry(world: World) -> None:
         "AttemptFinished 2 200",
         "CallFinished 200",
     ] == summaries(world.events)
-    finished: Any = world.events[-1]
-    assert (2, 5.001, START) == (finished.attempts, finished.duration, finished.started_at)
-    paused, rested = world.events[3], world.events[4]
-    assert (3.0, 3.0) == (paused.delay, rested.delay)  # type: ignore[attr-defined]
+    finished_value: Any = world.events[-1]
+    assert (2, 5.001, START) == (
+        finished_value.attempts,
+        finished_value.duration,
+        finished_value.started_at,
+    )
+    paused_event, rested_event = world.events[3], world.events[4]
+    assert (3.0, 3.0) == (paused_event.delay, rested_event.delay)  # type: ignore[attr-defined]
     assert [2.0, 0.0] == [e.duration for e in world.events if "Attempt" in type(e).__name__]  # type: ignore[attr-defined]
 
 
@@ -103,8 +111,8 @@ async def test_events_of_a_refusal(world: World) -> None:
         "CallRefused RateLimitExceeded",
         "CallFinished RateLimitExceeded",
     ] == summaries(world.events)
-    refused: Any = world.events[1]
-    assert 60.0 == refused.retry_after
+    refused_value: Any = world.events[1]
+    assert 60.0 == refused_value.retry_after
 
 
 @sync_and_async
@@ -117,9 +125,13 @@ async def test_events_of_a_replay(world: World) -> None:
     await manager.call("vat", POST, idempotency_key="k")
 
     assert ["CallStarted", "IdempotencyReplayed", "CallFinished"] == summaries(world.events)
-    finished: Any = world.events[-1]
+    finished_value: Any = world.events[-1]
     assert "k" == world.events[1].idempotency_key
-    assert ("k", True, 0) == (finished.idempotency_key, finished.replayed, finished.attempts)
+    assert ("k", True, 0) == (
+        finished_value.idempotency_key,
+        finished_value.replayed,
+        finished_value.attempts,
+    )
 
 
 @pytest.mark.parametrize("took, slow", [(1.0, False), (1.001, True)])
@@ -146,13 +158,13 @@ async def test_failing_observer_is_isolated(world: World) -> None:
             if isinstance(event, ObserverFailed):
                 raise TypeError
 
-    seen: list[Event] = []
+    seen_events: list[Event] = []
     service = vat(endpoints=Endpoint("rates", path="/rates"))
-    manager = world.manager(service, observers=[broken, Sulking(), seen.append])
+    manager = world.manager(service, observers=[broken, Sulking(), seen_events.append])
 
     assert 200 == (await manager.call("vat", GET, tenant="acme")).status
 
-    reports = [event for event in seen if isinstance(event, ObserverFailed)]
+    reports = [event for event in seen_events if isinstance(event, ObserverFailed)]
     assert [("KeyError", True, "vat", "rates", "acme", "id-1", START)] * 3 == [
         (
             report.error,
@@ -165,7 +177,7 @@ async def test_failing_observer_is_isolated(world: World) -> None:
         )
         for report in reports
     ]
-    assert 3 == len([event for event in seen if not isinstance(event, ObserverFailed)])
+    assert 3 == len([event for event in seen_events if not isinstance(event, ObserverFailed)])
 
 
 @sync_and_async
@@ -196,9 +208,13 @@ async def test_final_event_has_status_and_code(world: World) -> None:
     with pytest.raises(InvalidRequest):
         await manager.call("vat", GET)
 
-    finished = world.events[-1]
-    assert isinstance(finished, CallFinished)
-    assert ("E1", 422, 1) == (finished.vendor_code, finished.status, finished.attempts)
+    finished_event = world.events[-1]
+    assert isinstance(finished_event, CallFinished)
+    assert ("E1", 422, 1) == (
+        finished_event.vendor_code,
+        finished_event.status,
+        finished_event.attempts,
+    )
 
 
 @pytest.mark.parametrize("healthy", [True, False])
@@ -210,14 +226,14 @@ async def test_function_that_becomes_asynchronous_is_refused(world: World, healt
     await manager.run("vat", world.nothing)
     if healthy:
         world.clock.advance(9)
-    left = [OSError()]
+    remaining_errors = [OSError()]
 
     async def later() -> int:
         return 1
 
     def act() -> Any:
-        for error in left:
-            left.remove(error)
+        for error in remaining_errors:
+            remaining_errors.remove(error)
             raise error
         return 1 if world.is_awaited else later()
 

@@ -80,16 +80,16 @@ async def test_fifty_functions_run_concurrently(world: World) -> None:
     """No lock is held while a function runs: fifty functions of one service run at once."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig(), limits=RateLimitConfig(1000)))
     await manager.run("vat", world.nothing)
-    inside: list[int] = []
+    inner_numbers: list[int] = []
     barrier = threading.Barrier(50)
-    everybody = world.event()
+    all_value = world.event()
 
     async def meet() -> None:
-        inside.append(1)
+        inner_numbers.append(1)
         if world.is_awaited:
-            if len(inside) == 50:
-                everybody.set()
-            await world.wait(everybody)
+            if len(inner_numbers) == 50:
+                all_value.set()
+            await world.wait(all_value)
         else:
             barrier.wait(10)
 
@@ -103,17 +103,17 @@ async def test_fifty_functions_run_concurrently(world: World) -> None:
 async def test_decorated_function(world: World) -> None:
     """A decorated function keeps its name and arguments, and every call is protected."""
     manager = world.manager(vat(retry=RetryPolicy(2, 0)))
-    left = [OSError()]
+    remaining_errors = [OSError()]
 
     async def add(one: int, *, two: int) -> int:
         """Add."""
-        for error in left:
-            left.remove(error)
+        for error in remaining_errors:
+            remaining_errors.remove(error)
             raise error
         return one + two
 
-    plain = manager.plain(add)
-    protected = manager.manager.protect("vat")(plain)
+    plain_function = manager.plain(add)
+    protected = manager.manager.protect("vat")(plain_function)
     value = protected(1, two=2)
 
     assert 3 == (await value if world.is_awaited else value)
@@ -146,12 +146,12 @@ async def test_function_of_the_wrong_mode_is_refused(world: World) -> None:
     def now() -> int:
         return 1
 
-    wrong = now if world.is_awaited else later
+    wrong_value = now if world.is_awaited else later
     for service in (vat(), vat(bulkhead=BulkheadConfig(1))):
         manager = world.manager(service)
         for _ in range(2):
             with pytest.raises(ConfigurationError) as excinfo:
-                await manager.call_as_is("run", "vat", wrong)
+                await manager.call_as_is("run", "vat", wrong_value)
             assert ("function", "vat") == (excinfo.value.path, excinfo.value.service)
     if not world.is_awaited:
         with pytest.raises(ConfigurationError, match="later is asynchronous"):
@@ -186,8 +186,8 @@ async def test_full_store_error_on_the_fast_path(world: World) -> None:
 @sync_and_async
 async def test_full_key_store_stops_only_keyed_calls(world: World) -> None:
     """A new tenant's call without a key is made while the store accepts no more keys."""
-    shared = MemoryStorage(world.clock, max_entries=5)
-    state = AsyncMemoryStorage(shared) if world.is_awaited else shared
+    shared_storage = MemoryStorage(world.clock, max_entries=5)
+    state = AsyncMemoryStorage(shared_storage) if world.is_awaited else shared_storage
     service = vat(circuit=CircuitBreakerConfig(), limits=RateLimitConfig.per_day(1))
     manager = world.manager(service, state=state)
     for number in range(5):
@@ -217,12 +217,14 @@ async def test_one_tenant_too_many_costs_one_plan(world: World) -> None:
     """When the cache is full, each new tenant evicts exactly one entry."""
     manager = world.manager(vat())
     plans = manager.manager._flows.plans
-    before = [plans.find("vat", f"t{number}", None) for number in range(16_384)]
+    previous_values = [plans.find("vat", f"t{number}", None) for number in range(16_384)]
 
     await manager.run("vat", world.nothing, tenant="late")
 
-    assert before[1:] == [plans.find("vat", f"t{number}", None) for number in range(1, 16_384)]
-    assert before[0] is not plans.find("vat", "t0", None)
+    assert previous_values[1:] == [
+        plans.find("vat", f"t{number}", None) for number in range(1, 16_384)
+    ]
+    assert previous_values[0] is not plans.find("vat", "t0", None)
 
 
 @pytest.mark.parametrize("watched", [True, False])
@@ -313,8 +315,8 @@ async def test_internal_error_is_neutral_for_the_circuit(
 ) -> None:
     """A programming error of the host neither opens a circuit nor counts as a call."""
     circuit = CircuitBreakerConfig(failures=1, consecutive_failures=1)
-    seen = [world.events.append] if observed else []
-    manager = world.manager(vat(circuit=circuit, retry=None), observers=seen)
+    seen_functions = [world.events.append] if observed else []
+    manager = world.manager(vat(circuit=circuit, retry=None), observers=seen_functions)
     await manager.run("vat", world.nothing)
 
     for _ in range(3):
@@ -397,11 +399,11 @@ async def test_interrupted_function_is_neutral(world: World) -> None:
     state = AsyncMemoryStorage(memory) if world.is_awaited else memory
     manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=state)
     await manager.run("vat", world.nothing)
-    before = await manager.circuit_state("vat")
+    previous_value = await manager.circuit_state("vat")
 
     async def interrupted() -> None:
         raise Interruption
 
     with pytest.raises(Interruption):
         await manager.run("vat", interrupted)
-    assert before == await manager.circuit_state("vat")
+    assert previous_value == await manager.circuit_state("vat")

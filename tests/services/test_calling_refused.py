@@ -122,16 +122,16 @@ async def test_unknown_service_lists_the_known_ones(world: World) -> None:
 @sync_and_async
 async def test_duplicate_and_invalid_services_are_refused(world: World) -> None:
     """Two services with one name, and values that are not a Service, are refused."""
-    with pytest.raises(ConfigurationError, match="'vat'") as twice:
+    with pytest.raises(ConfigurationError, match="'vat'") as repeated_excinfo:
         world.manager(vat(), vat())
     with pytest.raises(ConfigurationError, match="must be a Service, not a str") as no_service:
         world.manager("vat")
     with pytest.raises(ConfigurationError, match="must be a list of Service") as no_series:
         Plans(world.manager().manager._flows.core, vat())  # type: ignore[arg-type]  # the point
 
-    for caught in (twice, no_service, no_series):
-        assert "services" == caught.value.path
-        assert "Give" in caught.value.remedy
+    for excinfo in (repeated_excinfo, no_service, no_series):
+        assert "services" == excinfo.value.path
+        assert "Give" in excinfo.value.remedy
 
 
 @sync_and_async

@@ -140,9 +140,9 @@ def test_error_after_a_step_that_acted(key: str | None) -> None:
         await wire.send(Request.post("/a"))
         raise harmless()
 
-    with pytest.raises(ConnectionFailed) as raised:
+    with pytest.raises(ConnectionFailed) as excinfo:
         run_plain(office.desk.execute(ASKED, order, key=key))
-    assert vars(raised.value)["_acted"] is True
+    assert vars(excinfo.value)["_acted"] is True
     assert ["one"] == [result[1] for result in office.told]
 
 
@@ -194,20 +194,20 @@ def test_errors_say_where() -> None:
     """An error has the account's name and the operation's, unless it has others already."""
     office = Hub("one", "two")
     office.fails["one"] = ConnectionFailed("It is away.")
-    with pytest.raises(ConnectionFailed) as raised:
+    with pytest.raises(ConnectionFailed) as excinfo:
         office.ask()
-    assert ("one", "sms.send") == (raised.value.service, raised.value.operation)
+    assert ("one", "sms.send") == (excinfo.value.service, excinfo.value.operation)
     assert ["one"] == office.asked
 
     office.fails["one"] = ConnectionFailed("It is away.", service="one.pen", operation="write")
-    with pytest.raises(ConnectionFailed) as raised:
+    with pytest.raises(ConnectionFailed) as excinfo:
         office.ask()
-    assert ("one.pen", "write") == (raised.value.service, raised.value.operation)
+    assert ("one.pen", "write") == (excinfo.value.service, excinfo.value.operation)
 
     office.fails = {"one": harmless(), "two": harmless()}
-    with pytest.raises(ConnectionFailed) as raised:
+    with pytest.raises(ConnectionFailed) as excinfo:
         office.ask()
-    assert "two" == raised.value.service
+    assert "two" == excinfo.value.service
 
 
 @pytest.mark.parametrize("timeout, sent", [(None, 30.0), (7.0, 7.0)])
@@ -244,12 +244,12 @@ def test_account_that_is_gone_is_not_replaced() -> None:
     office = Hub("one")
     office.ask(key="k")
     office.accounts = office.desk.directory.accounts = {"two": account("two")}
-    with pytest.raises(ConfigurationError, match="used at the account 'one'") as raised:
+    with pytest.raises(ConfigurationError, match="used at the account 'one'") as excinfo:
         office.ask(key="k")
 
-    assert "sms.vendor" == raised.value.path
-    assert "Configure it again" in raised.value.remedy
-    assert vars(raised.value)["_acted"] is True
+    assert "sms.vendor" == excinfo.value.path
+    assert "Configure it again" in excinfo.value.remedy
+    assert vars(excinfo.value)["_acted"] is True
 
 
 @pytest.mark.parametrize(
@@ -264,9 +264,9 @@ def test_operation_on_a_resource_uses_its_account(options: Any, sent: float | No
     assert [("acme", sent)] == office.bounds()
 
     office.fails["two"] = harmless()
-    with pytest.raises(ConnectionFailed) as raised:
+    with pytest.raises(ConnectionFailed) as excinfo:
         run_plain(office.desk.execute_at("ref", ASKED, office.deed, **options))
-    assert ("two", "sms.send") == (raised.value.service, raised.value.operation)
+    assert ("two", "sms.send") == (excinfo.value.service, excinfo.value.operation)
 
 
 def test_key_of_the_only_account_never_moves() -> None:
@@ -276,10 +276,10 @@ def test_key_of_the_only_account_never_moves() -> None:
     assert 1 == len(office.claims)
     office.accounts["two"] = account("two")
     office.fails["one"] = harmless()
-    with pytest.raises(ConnectionFailed) as raised:
+    with pytest.raises(ConnectionFailed) as excinfo:
         office.ask(key="k")
     assert ["one", "one"] == office.asked
-    assert ("one", "sms.send") == (raised.value.service, raised.value.operation)
+    assert ("one", "sms.send") == (excinfo.value.service, excinfo.value.operation)
     assert "acme" in office.claims[0].keys[0]
 
 
@@ -288,9 +288,9 @@ def test_key_never_moves_back() -> None:
     office = Hub("one", "two")
     office.fails = {"one": harmless(), "two": harmless()}
     for _ in range(2):
-        with pytest.raises(ConnectionFailed) as raised:
+        with pytest.raises(ConnectionFailed) as excinfo:
             office.ask(key="k")
-        assert ("two", "sms.send") == (raised.value.service, raised.value.operation)
+        assert ("two", "sms.send") == (excinfo.value.service, excinfo.value.operation)
         office.fails = {"one": harmless(), "two": harmless()}
 
     assert ["one", "two", "two"] == office.asked

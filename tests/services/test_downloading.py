@@ -93,18 +93,18 @@ def download_of(
 
 def read_all(download: Downloading) -> bytes:
     """Read the download to its end."""
-    whole = b""
+    whole_bytes = b""
     while piece := run_plain(download.read()):
-        whole += piece
-    return whole
+        whole_bytes += piece
+    return whole_bytes
 
 
 def test_broken_download_is_resumed() -> None:
     """A broken download resumes at its offset, for the same version of the object."""
-    other = attrs.evolve(INFO, content_type="x/y")
+    other_info = attrs.evolve(INFO, content_type="x/y")
     first = some(10, DATA[10:30], CUT, length=50)
-    second = some(30, DATA[30:35], length=30, info=other)  # ends early, without a word
-    third = some(35, DATA[35:60], length=25, info=other)
+    second = some(30, DATA[30:35], length=30, info=other_info)  # ends early, without a word
+    third = some(35, DATA[35:60], length=25, info=other_info)
     download, vendor = download_of(first, second, third, options=GetOptions(version="v1"))
 
     assert DATA[10:60] == read_all(download)
@@ -160,12 +160,12 @@ def test_unresumable_download_fails(changes: dict[str, Any], *, resumes: bool) -
 
 def test_refused_resumption() -> None:
     """If the object has changed, the vendor's refusal ends the download."""
-    refused = VendorRejected("It has changed.", status=412)
-    download, vendor = download_of(some(0, DATA[:1], CUT, DATA), refused)
+    refused_error = VendorRejected("It has changed.", status=412)
+    download, vendor = download_of(some(0, DATA[:1], CUT, DATA), refused_error)
 
     with pytest.raises(VendorRejected) as excinfo:
         read_all(download)
-    assert refused is excinfo.value
+    assert refused_error is excinfo.value
     assert b"" == run_plain(download.read())
     assert 1 == len(vendor.asked)
 

@@ -228,9 +228,9 @@ async def test_echoes_in_refused_streams_are_masked(world: World) -> None:
 async def test_echoes_in_broken_streams_are_masked(world: World) -> None:
     """The error of a broken body shows no secret to its reader or to observers."""
     manager = world.watched(vat(credentials=KINDS["bearer"]))
-    broken = ConnectionFailed(f"cut off after {SECRET}.")
-    broken.__cause__ = VendorFailed(f"no {SECRET}.", vendor_message=SECRET)
-    world.vendor.answers(Arriving(200, (), b"a", broken))
+    broken_error = ConnectionFailed(f"cut off after {SECRET}.")
+    broken_error.__cause__ = VendorFailed(f"no {SECRET}.", vendor_message=SECRET)
+    world.vendor.answers(Arriving(200, (), b"a", broken_error))
     stream = await manager.stream("vat", GET)
     await stream.read()
     with pytest.raises(ConnectionFailed) as excinfo:

@@ -28,10 +28,10 @@ async def test_encrypted_response_is_replayed(world: World) -> None:
     manager = world.manager(BANK, state=world.of_mode(world.store), cipher=CIPHER)
 
     first = await manager.call("bank", PAY, idempotency_key="k")
-    again = await manager.call("bank", PAY, idempotency_key="k")
+    repeated_value = await manager.call("bank", PAY, idempotency_key="k")
 
-    assert (False, True) == (first.replayed, again.replayed)
-    assert first.body == again.body == b"told-body"
+    assert (False, True) == (first.replayed, repeated_value.replayed)
+    assert first.body == repeated_value.body == b"told-body"
     assert "sealed" in stored(world)
     assert "told" not in stored(world)
 
@@ -42,10 +42,10 @@ async def test_encrypted_refusal_is_replayed(world: World) -> None:
     world.vendor.answers(Response(400, {}, b'{"code": "told-code"}'))
     manager = world.manager(BANK, state=world.of_mode(world.store), cipher=CIPHER)
 
-    for replayed in (False, True):
+    for is_replayed in (False, True):
         with pytest.raises(VendorRejected) as excinfo:
             await manager.call("bank", PAY, idempotency_key="k")
-        assert ("told-code", replayed) == (excinfo.value.vendor_code, excinfo.value.replayed)
+        assert ("told-code", is_replayed) == (excinfo.value.vendor_code, excinfo.value.replayed)
     assert "told" not in stored(world)
 
 
@@ -55,9 +55,9 @@ async def test_unencrypted_answers_are_replayed_after_adding_a_cipher(world: Wor
     world.vendor.answers(TOLD)
     await world.manager(BANK).call("bank", PAY, idempotency_key="k")
 
-    again = await world.manager(BANK, cipher=CIPHER).call("bank", PAY, idempotency_key="k")
+    repeated_value = await world.manager(BANK, cipher=CIPHER).call("bank", PAY, idempotency_key="k")
 
-    assert b"told-body" == again.body
+    assert b"told-body" == repeated_value.body
 
 
 @pytest.mark.parametrize("cipher", [None, AesGcmCipher(generate_keys())], ids=["none", "another"])
@@ -81,13 +81,17 @@ async def test_unreadable_answer_is_not_repeated(world: World, cipher: AesGcmCip
 async def test_older_key_decrypts(world: World) -> None:
     """A response encrypted with an older key is replayed while that key is configured."""
     world.vendor.answers(TOLD)
-    older = generate_keys()
-    await world.manager(BANK, cipher=AesGcmCipher(older)).call("bank", PAY, idempotency_key="k")
+    older_ring = generate_keys()
+    await world.manager(BANK, cipher=AesGcmCipher(older_ring)).call(
+        "bank", PAY, idempotency_key="k"
+    )
 
-    newer = AesGcmCipher(generate_keys(older))
-    again = await world.manager(BANK, cipher=newer).call("bank", PAY, idempotency_key="k")
+    newer_cipher = AesGcmCipher(generate_keys(older_ring))
+    repeated_value = await world.manager(BANK, cipher=newer_cipher).call(
+        "bank", PAY, idempotency_key="k"
+    )
 
-    assert b"told-body" == again.body
+    assert b"told-body" == repeated_value.body
 
 
 OTHERS = [
@@ -99,14 +103,14 @@ OTHERS = [
 @pytest.mark.parametrize("plan, key", [*((plan, "k") for plan in OTHERS), (OTHERS[0], "k2")])
 def test_encrypted_response_is_bound_to_its_key(plan: Plan, key: str) -> None:
     """An encrypted response cannot be opened for another tenant, service or key."""
-    home = Plan(BANK, None, None)
-    stored = sealed(CIPHER, home, "k", ("value", TOLD))
+    home_plan = Plan(BANK, None, None)
+    stored_pair = sealed(CIPHER, home_plan, "k", ("value", TOLD))
 
-    assert ("value", TOLD) == opened(CIPHER, home, "k", stored)
+    assert ("value", TOLD) == opened(CIPHER, home_plan, "k", stored_pair)
     with pytest.raises(InvalidData, match="belongs to another"):
-        opened(CIPHER, plan, key, stored)
+        opened(CIPHER, plan, key, stored_pair)
     with pytest.raises(InvalidData, match="belongs to another"):
-        opened(CIPHER, home, "k2", stored)
+        opened(CIPHER, home_plan, "k2", stored_pair)
 
 
 @sync_and_async

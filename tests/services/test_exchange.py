@@ -160,14 +160,14 @@ async def test_classifier_with_a_wrong_result(world: World) -> None:
 @sync_and_async
 async def test_classifier_gets_no_credential(world: World) -> None:
     """A classifier gets the request without credentials."""
-    seen: list[Request] = []
+    seen_requests: list[Request] = []
 
     def look(request: Request, _: Response) -> None:
-        seen.append(request)
+        seen_requests.append(request)
 
     await world.manager(vat(classify=look, credentials=Credentials.bearer("t"))).call("vat", GET)
 
-    assert [GET] == seen
+    assert [GET] == seen_requests
 
 
 @sync_and_async

@@ -53,11 +53,11 @@ async def test_credentials_are_applied_to_the_request(
     world.vendor.answers(told)
     answer = await world.manager(vat(credentials=credentials)).call("vat", GET)
 
-    (sent,) = world.vendor.requests
+    (sent_request,) = world.vendor.requests
     assert "https://vat.example/v1/rates" == answer.url
     assert (headers, f"https://vat.example/v1/rates{query}") == (
-        dict(sent.request.headers),
-        sent.url,
+        dict(sent_request.request.headers),
+        sent_request.url,
     )
 
 
@@ -96,8 +96,8 @@ async def test_every_attempt_is_signed_anew(world: World) -> None:
     first, second = world.vendor.requests
     text = b"GET https://vat.example/v1/rates?key=me 1"
     signature = hmac.digest(b"h1dden", text, "sha256").hex()
-    for sent in (first, second):
-        assert f"https://vat.example/v1/rates?key=me&signature={signature}" == sent.url
+    for sent_request in (first, second):
+        assert f"https://vat.example/v1/rates?key=me&signature={signature}" == sent_request.url
     times = [int(sent.request.headers["x-time"]) for sent in (first, second)]
     assert 5 == times[1] - times[0]
     assert first.request.headers["x-nonce"] != second.request.headers["x-nonce"]
@@ -138,8 +138,8 @@ async def test_unsignable_request_is_not_sent(world: World) -> None:
         await world.manager(service).call("vat", GET)
 
     assert [] == world.vendor.requests
-    shown = traceback.TracebackException.from_exception(excinfo.value, capture_locals=True)
-    assert "h1dden" not in "".join(shown.format())
+    shown_error = traceback.TracebackException.from_exception(excinfo.value, capture_locals=True)
+    assert "h1dden" not in "".join(shown_error.format())
 
 
 @sync_and_async
@@ -174,8 +174,8 @@ async def test_foreign_provider_errors_become_credential_not_found(
     provider.given = value if value is not None else 0
     service = vat(needs_credentials=True)
 
-    named = type(value if value is not None else 0).__name__
-    with pytest.raises(CredentialNotFound, match=f"credential provider .* {named}") as excinfo:
+    named_text = type(value if value is not None else 0).__name__
+    with pytest.raises(CredentialNotFound, match=f"credential provider .* {named_text}") as excinfo:
         await world.manager(service, credentials=world.of_mode(provider)).call("vat", GET)
 
     assert "hunter2" not in repr(excinfo.value)

@@ -119,12 +119,12 @@ def _count(_: object) -> int:
 @sync_and_async
 async def test_transform_with_a_wrong_result_is_named(world: World, kind: str) -> None:
     """A transform that returns another type is named, with its place in the configuration."""
-    what = kind.partition("_")[0]
+    description = kind.partition("_")[0]
     with pytest.raises(ConfigurationError) as excinfo:
         await world.manager(vat(**{kind: _count})).call("vat", GET)
 
-    assert f"_count returned an int, not a {what}." == excinfo.value.message
-    assert (kind, f"Return the {what}, changed or not.") == (
+    assert f"_count returned an int, not a {description}." == excinfo.value.message
+    assert (kind, f"Return the {description}, changed or not.") == (
         excinfo.value.path,
         excinfo.value.remedy,
     )

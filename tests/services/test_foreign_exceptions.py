@@ -43,14 +43,14 @@ def test_error_names_class_and_location(make: Any, kind: type[ConnectorError], w
     with pytest.raises(ValueError, match="hunter2") as excinfo:
         fail()
 
-    ours: ConnectorError = make(excinfo.value)
+    own_error: ConnectorError = make(excinfo.value)
 
-    assert kind is type(ours)
-    assert who in ours.message
-    assert "ValueError in fail, line" in ours.message
-    assert ours.remedy.startswith("Check that ")
-    assert "must raise" in ours.remedy
-    assert "hunter2" not in repr(ours)
+    assert kind is type(own_error)
+    assert who in own_error.message
+    assert "ValueError in fail, line" in own_error.message
+    assert own_error.remedy.startswith("Check that ")
+    assert "must raise" in own_error.remedy
+    assert "hunter2" not in repr(own_error)
 
 
 def test_exception_without_a_traceback() -> None:

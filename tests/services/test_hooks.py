@@ -126,8 +126,8 @@ async def test_failing_fallback_keeps_the_first_error(world: World) -> None:
         await manager.call("pay", Request.get("/"))
 
     assert isinstance(excinfo.value.__context__, VendorFailed)
-    finished = world.events[-1]
-    assert ("ZeroDivisionError", False) == (finished.error, finished.fallback)  # type: ignore[attr-defined]
+    finished_event = world.events[-1]
+    assert ("ZeroDivisionError", False) == (finished_event.error, finished_event.fallback)  # type: ignore[attr-defined]
 
 
 @sync_and_async

@@ -114,8 +114,8 @@ async def test_refusal_is_replayed(world: World) -> None:
 @sync_and_async
 async def test_key_is_free_after_a_harmless_error(world: World) -> None:
     """After an error that proves that nothing was done, the key is free."""
-    unsent = ConnectionFailed("refused", may_have_been_processed=False)
-    world.vendor.answers(unsent, 401, 429)
+    unsent_error = ConnectionFailed("refused", may_have_been_processed=False)
+    world.vendor.answers(unsent_error, 401, 429)
     manager = world.manager(bank())
 
     for kind in (ConnectionFailed, AuthenticationFailed, RateLimitExceeded):
@@ -325,7 +325,7 @@ async def test_repeat_past_its_deadline_does_not_run(world: World, late: float, 
     """A repeat that gets the key after its deadline does nothing, and frees the key."""
     gate = world.gate()
     manager = over_one_store(world, bank())
-    acted: list[int] = []
+    acted_numbers: list[int] = []
 
     async def fail() -> None:
         await gate.stand()
@@ -336,7 +336,7 @@ async def test_repeat_past_its_deadline_does_not_run(world: World, late: float, 
             await manager.run("bank", fail, idempotency_key="k")
 
     async def act() -> None:
-        acted.append(1)
+        acted_numbers.append(1)
 
     async def oversleep() -> None:
         gate.open()
@@ -349,9 +349,9 @@ async def test_repeat_past_its_deadline_does_not_run(world: World, late: float, 
     with nullcontext() if calls else pytest.raises(DeadlineExceeded):
         await manager.run("bank", act, idempotency_key="k", timeout=2)
 
-    assert calls == len(acted)
+    assert calls == len(acted_numbers)
     await manager.run("bank", act, idempotency_key="k")
-    assert 1 == len(acted)
+    assert 1 == len(acted_numbers)
 
 
 @sync_and_async

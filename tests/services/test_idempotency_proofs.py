@@ -30,7 +30,7 @@ async def under_a_key(manager: Face, *errors: Exception, **options: Any) -> None
     core, plans = manager.manager._flows.core, manager.manager._flows.plans
     plan = plans.find("bank", None, None)
     call = Call(plan, core.nanoseconds(), plan.span)
-    left = list(errors)
+    remaining_errors = list(errors)
     fields: dict[str, Any] = {"remembered": 0.0, "target": "bank"} | options
     rules = KeyRules(
         ttl=60.0,
@@ -44,10 +44,10 @@ async def under_a_key(manager: Face, *errors: Exception, **options: Any) -> None
 
     async def step(call: Call) -> AttemptResult:
         call.leave()
-        return AttemptResult(error=left.pop(0))
+        return AttemptResult(error=remaining_errors.pop(0))
 
-    _, failed = await act_once(core, call, single, lambda: attempt(core, call, step))
-    raise failed or AssertionError
+    _, failed_error = await act_once(core, call, single, lambda: attempt(core, call, step))
+    raise failed_error or AssertionError
 
 
 @sync_and_async

@@ -137,8 +137,13 @@ async def test_late_holders_answer_is_used_by_its_successor(world: World) -> Non
 
     first = await started[0].result()
     gates[1].open()
-    other = await started[1].result()
-    assert (200, False, 200, True) == (first.status, first.replayed, other.status, other.replayed)
+    other_value = await started[1].result()
+    assert (200, False, 200, True) == (
+        first.status,
+        first.replayed,
+        other_value.status,
+        other_value.replayed,
+    )
 
 
 @sync_and_async

@@ -100,10 +100,10 @@ async def test_redirect_is_a_refusal(world: World) -> None:
     world.vendor.answers(Response(308))
     manager = over_one_store(world, bank())
 
-    for replayed in (False, True):
+    for is_replayed in (False, True):
         with pytest.raises(VendorRejected) as excinfo:
             await charge(manager)
-        assert replayed == excinfo.value.replayed
+        assert is_replayed == excinfo.value.replayed
 
 
 @sync_and_async
@@ -146,10 +146,10 @@ async def test_first_refusal_is_final(world: World) -> None:
     world.vendor.answers(Response(422))
     manager = over_one_store(world, key_aware_bank(idempotency_replays=False))
 
-    for replayed in (False, True):
+    for is_replayed in (False, True):
         with pytest.raises(VendorRejected) as excinfo:
             await charge(manager)
-        assert replayed == excinfo.value.replayed
+        assert is_replayed == excinfo.value.replayed
 
 
 @sync_and_async

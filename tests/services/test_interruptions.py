@@ -63,15 +63,15 @@ def interrupted(world: World, flow: Callable[[], Any], at: int, error: type[Base
     """Interrupt a flow at its n-th possible point; return False if it ends before that."""
     world.points.clear()
     world.by_hand, world.interrupt_at, world.interruption = True, at, error
-    driven = flow()
+    driven_value = flow()
     try:
-        driven.send(None)
+        driven_value.send(None)
         for _ in range(at - 1):
-            driven.send(None)
+            driven_value.send(None)
         if error is GeneratorExit:
-            driven.close()
+            driven_value.close()
             return True
-        driven.throw(error)
+        driven_value.throw(error)
         raise AssertionError("cleaning up has waited for something")
     except StopIteration:
         return False
@@ -145,15 +145,15 @@ def test_interrupted_key_is_free_or_unknown(mode: str, error: type[BaseException
     for world, manager, place in worlds:
         requests = len(world.vendor.requests)
         # The first answer, a 401, proves that nothing was done.
-        acted = requests > 1 or place in {LEAVING, "before the answer arrives"}
+        is_acted = requests > 1 or place in {LEAVING, "before the answer arrives"}
         assert nothing_held(world), place
         world.vendor.forget()
         try:
             answer = world.drive(manager.call("bank", POST, idempotency_key="k"))
-            assert acted == answer.replayed, place
+            assert is_acted == answer.replayed, place
         except OutcomeUnknown:
-            assert acted, place
-        assert requests + (not acted) == len(world.vendor.requests)
+            assert is_acted, place
+        assert requests + (not is_acted) == len(world.vendor.requests)
         with pytest.raises(IdempotencyConflict):
             world.drive(manager.call("bank", GET, idempotency_key="k"))
 
@@ -176,8 +176,10 @@ def test_interruption_while_storing_the_response(mode: str, error: type[BaseExce
             outcomes.append("unknown")
         assert before + outcomes[-1].count("free") == len(world.vendor.requests)
 
-    far = mode != "awaited"
-    expected = ["free"] * (4 if far else 0) + ["unknown"] * 2 + ["replayed"] * (2 if far else 0)
+    is_far = mode != "awaited"
+    expected = (
+        ["free"] * (4 if is_far else 0) + ["unknown"] * 2 + ["replayed"] * (2 if is_far else 0)
+    )
     assert expected == outcomes
 
 
@@ -247,13 +249,13 @@ def test_interrupted_key_is_repeated_in_its_region(mode: str, error: type[BaseEx
     worlds = every_interruption(mode, error, scene)
     assert 2 == [place for _, _, place in worlds].count(LEAVING)
     for world, manager, place in worlds:
-        sending = place in {LEAVING, "before the answer arrives"}
+        is_sending = place in {LEAVING, "before the answer arrives"}
         reached = world.points.count(LEAVING)
         world.vendor.forget()
         del world.vendor.requests[:]
         world.drive(manager.call("bank", POST, idempotency_key="k"))
         urls = [requests.url for requests in world.vendor.requests]
-        if sending:
+        if is_sending:
             assert [f"{REGIONS[reached - 1].base_url}/charges"] == urls, place
         assert len(urls) <= 1, place
 
@@ -269,9 +271,9 @@ def test_interruption_is_neutral(mode: str, error: type[BaseException]) -> None:
 
     for world, manager, place in every_interruption(mode, error, scene):
         state = world.drive(manager.circuit_state("bank"))
-        unheard = place == "before the store's answer arrives"
+        is_unheard = place == "before the store's answer arrives"
         # A count whose reply was lost is not known to have been made.
-        assert (2 if unheard else 1, 0) == (state.calls, state.failures), place
+        assert (2 if is_unheard else 1, 0) == (state.calls, state.failures), place
 
 
 @in_every_mode

@@ -133,10 +133,10 @@ def test_moved_key_is_followed() -> None:
     run_plain(turn.move("c"))
     turn.give_back()
 
-    following = dispatcher.turn()
-    assert ("c", True) == dispatcher.settled(following, "x", movable=True)
-    run_plain(following.move("d"))
-    following.give_back()
+    following_ownership = dispatcher.turn()
+    assert ("c", True) == dispatcher.settled(following_ownership, "x", movable=True)
+    run_plain(following_ownership.move("d"))
+    following_ownership.give_back()
 
     assert ("d", True) == dispatcher.settled(dispatcher.turn(), "x", movable=False)
 
@@ -163,12 +163,12 @@ def test_held_claim_is_awaited() -> None:
     dispatcher.settled(dispatcher.turn(seconds=20.0), "a", movable=True)
     dispatcher.clock.advance(2)
 
-    with pytest.raises(IdempotencyInProgress, match="Another caller is working") as raised:
+    with pytest.raises(IdempotencyInProgress, match="Another caller is working") as excinfo:
         dispatcher.settled(dispatcher.turn(seconds=1.04875), "x", movable=True)
 
-    looks = [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.25, 0.25, 0.25]
-    assert [look * 0.75 for look in looks] == pytest.approx(dispatcher.slept)
-    assert START + timedelta(seconds=25) == raised.value.retry_at
+    looks_numbers = [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.25, 0.25, 0.25]
+    assert [look * 0.75 for look in looks_numbers] == pytest.approx(dispatcher.slept)
+    assert START + timedelta(seconds=25) == excinfo.value.retry_at
 
 
 def test_waiting_caller_gets_a_released_claim() -> None:
@@ -176,11 +176,11 @@ def test_waiting_caller_gets_a_released_claim() -> None:
     dispatcher = VirtualPorts()
     first = dispatcher.turn()
     dispatcher.settled(first, "a", movable=True)
-    looked: list[Any] = []
+    looked_values: list[Any] = []
 
     def look(command: Any) -> None:
-        looked.append(command)
-        if len(looked) == 4:
+        looked_values.append(command)
+        if len(looked_values) == 4:
             first.give_back()
 
     dispatcher.meanwhile = look
@@ -262,9 +262,9 @@ def test_claim_is_renewed_while_its_holder_lives() -> None:
         dispatcher.settled(dispatcher.turn(seconds=1.0), "x", movable=True)
     assert dispatcher.hearts[0].wanted()
 
-    began = dispatcher.nanoseconds()
+    start_time = dispatcher.nanoseconds()
     assert ("a", True) == dispatcher.settled(dispatcher.turn(seconds=30.0), "x", movable=True)
-    assert dispatcher.nanoseconds() - began <= LEASE * 1000
+    assert dispatcher.nanoseconds() - start_time <= LEASE * 1000
 
 
 def test_replaced_holder_cannot_move_the_key() -> None:
@@ -273,8 +273,8 @@ def test_replaced_holder_cannot_move_the_key() -> None:
     late_holder = dispatcher.turn()
     dispatcher.settled(late_holder, "a", movable=True)
     dispatcher.lapse()
-    other = dispatcher.turn(seconds=30.0)
-    assert ("a", True) == dispatcher.settled(other, "x", movable=True)
+    other_ownership = dispatcher.turn(seconds=30.0)
+    assert ("a", True) == dispatcher.settled(other_ownership, "x", movable=True)
     with pytest.raises(IdempotencyInProgress, match="may still be working"):
         run_plain(late_holder.move("b"))
     late_holder.give_back()
@@ -299,19 +299,19 @@ def test_successor_moves_the_key_after_the_first_holders_term() -> None:
     dispatcher.settled(dispatcher.turn(seconds=20.0), "a", movable=True)
     dispatcher.lapse()
     for _ in range(2):
-        early = dispatcher.turn()
-        dispatcher.settled(early, "x", movable=True)
-        with pytest.raises(IdempotencyInProgress) as raised:
-            run_plain(early.move("b"))
-        early.give_back()
-        assert START + timedelta(seconds=25) == raised.value.retry_at
+        early_ownership = dispatcher.turn()
+        dispatcher.settled(early_ownership, "x", movable=True)
+        with pytest.raises(IdempotencyInProgress) as excinfo:
+            run_plain(early_ownership.move("b"))
+        early_ownership.give_back()
+        assert START + timedelta(seconds=25) == excinfo.value.retry_at
         dispatcher.lapse()
 
     dispatcher.clock.advance(25)
-    later = dispatcher.turn()
-    assert ("a", True) == dispatcher.settled(later, "x", movable=True)
-    run_plain(later.move("b"))
-    later.give_back()
+    later_ownership = dispatcher.turn()
+    assert ("a", True) == dispatcher.settled(later_ownership, "x", movable=True)
+    run_plain(later_ownership.move("b"))
+    later_ownership.give_back()
     assert ("b", True) == dispatcher.settled(dispatcher.turn(), "x", movable=True)
 
 

@@ -151,10 +151,10 @@ async def test_code_is_kept_if_no_time_is_left(world: World) -> None:
     world.vendor.answers(failing(60), GRANTED)
     world.sleeper.meanwhile.append(passing(world, 40))
 
-    with pytest.raises(CredentialRefreshFailed, match="No time was left") as raised:
+    with pytest.raises(CredentialRefreshFailed, match="No time was left") as excinfo:
         await ask(world, "finish", f"code=c0de&state={state}", pending)
 
-    assert CredentialRefreshFailed is type(raised.value)
+    assert CredentialRefreshFailed is type(excinfo.value)
     assert 1 == len(world.vendor.requests)
 
 

@@ -118,7 +118,7 @@ async def test_dead_node_affects_only_its_keys(world: World) -> None:
     assert [2, 2, 2] == [await granted(worker, "a") for worker in workers]
     assert 2 == sum([await granted(worker, "b") for worker in workers])
     assert [("state", "a:1")] * 3 == [
-        (lost.service, lost.node) for lost in told(world, StorageLost)
+        (lost_value.service, lost_value.node) for lost_value in told(world, StorageLost)
     ]
 
 
@@ -136,7 +136,7 @@ async def test_nodes_recover_separately(world: World) -> None:
         await granted(worker, tenant, 1)
 
     assert ["b:2"] == [result.node for result in told(world, StorageRecovered)]
-    assert ["a:1", "b:2", "a:1"] == [lost.node for lost in told(world, StorageLost)]
+    assert ["a:1", "b:2", "a:1"] == [lost_value.node for lost_value in told(world, StorageLost)]
 
 
 @sync_and_async
@@ -149,7 +149,7 @@ async def test_outage_before_nodes_were_known_ends_with_the_first(world: World) 
     cluster.known, cluster.away = True, set()
     await granted(worker, "b", 1)
 
-    assert [""] == [lost.node for lost in told(world, StorageLost)]
+    assert [""] == [lost_value.node for lost_value in told(world, StorageLost)]
     assert [""] == [result.node for result in told(world, StorageRecovered)]
 
 
@@ -195,13 +195,13 @@ async def test_substitute_state_is_shared(world: World) -> None:
     """Processes that cannot use a limit's or circuit's state share a substitute."""
     Unusable(world, "@a:")
     circuit = CircuitBreakerConfig(failures=2)
-    one, other = (sharing(world, vat(circuit=circuit, limits=RateLimitConfig(9))) for _ in "ab")
+    value, other = (sharing(world, vat(circuit=circuit, limits=RateLimitConfig(9))) for _ in "ab")
     world.vendor.otherwise = 503
-    for worker in (one, other):
+    for worker in (value, other):
         with pytest.raises(VendorFailed):
             await worker.call("vat", GET, tenant="a")
     with pytest.raises(CircuitBreakerOpen):
-        await one.call("vat", GET, tenant="a")
+        await value.call("vat", GET, tenant="a")
 
     assert CircuitState.OPEN is (await other.circuit_state("vat", tenant="a")).state
     assert CircuitState.CLOSED is (await other.circuit_state("vat", tenant="b")).state
@@ -421,9 +421,9 @@ async def test_silent_store_leaves_time_for_the_call(world: World) -> None:
     slow = Slow(world)
     slow.delay = 1_000
     for timeout, waited in ((0.2, 0.15), (8, 6.0), (600, 10.0)):
-        began = world.clock.now
+        start_time = world.clock.now
         assert 200 == (await sharing(world, vat(timeout=timeout)).call("vat", GET)).status
-        assert waited == pytest.approx(world.clock.now - began)
+        assert waited == pytest.approx(world.clock.now - start_time)
 
 
 @sync_and_async
@@ -431,8 +431,8 @@ async def test_calls_that_need_the_store_wait_until_the_deadline(world: World) -
     """A key or a refusing limit waits for the store until the deadline, a minute at most."""
     slow = Slow(world)
     slow.delay = 1_000
-    refusing = RateLimitConfig(1, without_store="refuse")
-    for service, options in ((vat(limits=refusing), {}), (vat(), {"idempotency_key": "k"})):
+    refusing_config = RateLimitConfig(1, without_store="refuse")
+    for service, options in ((vat(limits=refusing_config), {}), (vat(), {"idempotency_key": "k"})):
         for timeout, bound in ((8.0, 8.0), (600.0, 60.0)):
             with pytest.raises(StorageUnavailable):
                 await sharing(world, service).call("vat", POST, timeout=timeout, **options)

@@ -64,8 +64,8 @@ async def test_refused_connection_moves_on_at_once(world: World, request_: Reque
     response = await manager.call("shop", request_)
 
     assert (200, ["eu", "us"], []) == (response.status, regions_used(world), world.sleeper.slept)
-    last = world.events[-1]
-    assert (2, "us") == (last.attempts, last.region)  # type: ignore[attr-defined]  # CallFinished
+    last_event = world.events[-1]
+    assert (2, "us") == (last_event.attempts, last_event.region)  # type: ignore[attr-defined]  # CallFinished
 
 
 @sync_and_async

@@ -53,8 +53,8 @@ async def test_opening_circuit_moves_the_call(world: World) -> None:
     await manager.call("shop", GET)
 
     assert ["eu", "us"] == regions_used(world)
-    changed = [event for event in world.events if type(event).__name__ == "CircuitChanged"]
-    assert ["eu"] == [event.region for event in changed]
+    changed_events = [event for event in world.events if type(event).__name__ == "CircuitChanged"]
+    assert ["eu"] == [event.region for event in changed_events]
 
 
 @sync_and_async
@@ -111,9 +111,9 @@ async def test_all_regions_open(world: World) -> None:
     assert (None, START + timedelta(seconds=10)) == (excinfo.value.region, excinfo.value.retry_at)
     assert (0, True) == (excinfo.value.attempts, excinfo.value.retryable)
     assert ["CallStarted", "CallRefused", "CallFinished"] == world.told()
-    refused = world.events[1]
-    assert (None, "CircuitBreakerOpen") == (refused.region, refused.error)  # type: ignore[attr-defined]  # CallRefused
-    assert 6.0 == refused.retry_after  # type: ignore[attr-defined]  # CallRefused
+    refused_event = world.events[1]
+    assert (None, "CircuitBreakerOpen") == (refused_event.region, refused_event.error)  # type: ignore[attr-defined]  # CallRefused
+    assert 6.0 == refused_event.retry_after  # type: ignore[attr-defined]  # CallRefused
 
 
 @sync_and_async
@@ -220,14 +220,14 @@ async def test_circuit_by_hand_needs_the_region(world: World) -> None:
     """Setting a circuit by hand needs the name of an existing region."""
     manager = world.manager(shop(), Service("vat", "https://vat.example"))
 
-    for service, region, problem, existing in (
+    for service, region, problem, existing_text in (
         ("shop", None, "Each region has a circuit", "Name one of: eu, us."),
         ("shop", "ap", "There is no region 'ap'", "Name one of: eu, us."),
         ("vat", "eu", "There is no region 'eu'", "Leave the region out."),
     ):
         with pytest.raises(ConfigurationError, match=problem) as excinfo:
             await manager.circuit_state(service, region=region)
-        assert (existing, "region") == (excinfo.value.remedy, excinfo.value.path)
+        assert (existing_text, "region") == (excinfo.value.remedy, excinfo.value.path)
         with pytest.raises(ConfigurationError):
             await manager.set_circuit(service, CircuitState.CLOSED, region=region)
 

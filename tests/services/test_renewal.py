@@ -72,8 +72,10 @@ class Shared:
 
     def held(self, renewals: Renewals, key: str) -> Held:
         """Return a claim of one process that was made just now."""
-        claimed = self.world.store.memory.execute(_claim(key))
-        held = Held(key, claimed.fence, ttl=TTL, until=self.world.clock.nanoseconds() + LASTS)
+        claimed_values = self.world.store.memory.execute(_claim(key))
+        held = Held(
+            key, claimed_values.fence, ttl=TTL, until=self.world.clock.nanoseconds() + LASTS
+        )
         renewals.keep(held)
         return held
 
@@ -115,9 +117,9 @@ async def test_short_call_renews_nothing(world: World) -> None:
     flows = shared.process(bank())
     await shared.charge(flows)
     assert 3 == len(world.store.commands)
-    (heart,) = shared.hearts
-    assert (1, False) == (heart.woken, heart.wanted())
-    await heart.beat()
+    (heartbeat,) = shared.hearts
+    assert (1, False) == (heartbeat.woken, heartbeat.wanted())
+    await heartbeat.beat()
     assert 3 == len(world.store.commands)
 
 
@@ -127,8 +129,8 @@ async def test_claim_lasts_as_long_as_its_holder(world: World) -> None:
     gate = world.gate()
     world.vendor.answers(gate.answering(Response(200, body=b"one")))
     shared = Shared(world)
-    one, other = shared.process(bank()), shared.process(bank())
-    started = world.start(lambda: shared.charge(one))
+    calling, other = shared.process(bank()), shared.process(bank())
+    started = world.start(lambda: shared.charge(calling))
     await gate.reached()
     for _ in range(10):
         shared.pause(RENEWAL / 1e6)
@@ -150,15 +152,15 @@ async def test_dead_holder_is_replaced_after_its_lease(world: World) -> None:
     gates = world.gate(), world.gate()
     world.vendor.answers(gates[0].answering(200), Response(200, body=b"again"))
     shared = Shared(world)
-    one, other = shared.process(key_aware_bank()), shared.process(key_aware_bank())
-    began = world.clock.now
-    started = world.start(lambda: shared.charge(one))
+    calling, other = shared.process(key_aware_bank()), shared.process(key_aware_bank())
+    start_time = world.clock.now
+    started = world.start(lambda: shared.charge(calling))
     await gates[0].reached()
     assert b"again" == (await shared.charge(other)).body
-    assert LEASE / 1e6 <= world.clock.now - began <= LEASE / 1e6 + 0.01
+    assert LEASE / 1e6 <= world.clock.now - start_time <= LEASE / 1e6 + 0.01
     gates[0].open()
-    late = await started.result()
-    assert (b"again", True) == (late.body, late.replayed)
+    late_value = await started.result()
+    assert (b"again", True) == (late_value.body, late_value.replayed)
 
 
 @sync_and_async
@@ -172,8 +174,8 @@ async def test_dead_holder_leaves_an_unknown_outcome(
     gate = world.gate()
     world.vendor.answers(gate.answering(Response(200, body=b"late")))
     shared = Shared(world)
-    one, other = shared.process(bank()), shared.process(bank())
-    started = world.start(lambda: shared.charge(one))
+    calling, other = shared.process(bank()), shared.process(bank())
+    started = world.start(lambda: shared.charge(calling))
     await gate.reached()
     with pytest.raises(OutcomeUnknown, match="answer was lost") as excinfo:
         await shared.charge(other)
@@ -267,13 +269,13 @@ async def test_function_runs_only_under_a_renewed_claim(
     world: World, apart: bool, replaced: bool
 ) -> None:
     """After a wait for a limit, a function runs only if its claim could be renewed."""
-    shared, acted = Shared(world), list[str]()
+    shared, acted_texts = Shared(world), list[str]()
     service = bank(limits=RateLimitConfig.per_second(1), circuit=CircuitBreakerConfig())
     flows = shared.process(service, **shared.stores(apart=apart))
 
     async def act(call: Call) -> AttemptResult:
         call.leave()
-        acted.append("effect")
+        acted_texts.append("effect")
         return AttemptResult("done")
 
     async def late() -> None:
@@ -286,7 +288,7 @@ async def test_function_runs_only_under_a_renewed_claim(
     value, error = await flows.run("bank", act, idempotency_key="k")
     kind = IdempotencyInProgress if replaced else type(None)
     assert (None if replaced else "done", kind) == (value, type(error))
-    assert 1 + (not replaced) == len(acted)
+    assert 1 + (not replaced) == len(acted_texts)
 
 
 @sync_and_async

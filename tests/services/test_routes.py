@@ -49,11 +49,11 @@ class Vendor:
 
 def service(endpoints: list[Any], **options: Any) -> Service:
     """A service with these endpoints, by method and path."""
-    named = [
+    named_endpoints = [
         Endpoint(f"e{number}", method=method, path=path)
         for number, (method, path) in enumerate(endpoints)
     ]
-    return Service("vat", base_url="https://vat.example/v1", endpoints=named, **options)
+    return Service("vat", base_url="https://vat.example/v1", endpoints=named_endpoints, **options)
 
 
 @given(ENDPOINTS, REQUESTS)
@@ -65,8 +65,8 @@ def test_fast_path_finds_the_plan_of_the_flow(endpoints: list[Any], requests: li
     for request, tenant in requests:
         plan = plans.find("vat", tenant, None, request)
         for _ in range(2):
-            routed = plans.routed("vat", tenant, request)
-            assert (plan if endpoints else None) is routed
+            routed_plan = plans.routed("vat", tenant, request)
+            assert (plan if endpoints else None) is routed_plan
         assert 200 == manager.call("vat", request, tenant=tenant).status
     assert len(requests) == len(http.urls)
 
@@ -81,14 +81,14 @@ def test_what_the_flow_must_look_at_is_left_to_it() -> None:
         manager.call("vat", request)
         return manager.flows.plans
 
-    simple = service([("GET", "/a")])
-    plans = plans_of(simple)
+    simple_service = service([("GET", "/a")])
+    plans = plans_of(simple_service)
     assert plans.routed("vat", None, request) is not None
     assert plans.routed("vat", "acme", request) is None
     assert plans.routed("vat", None, Request.get("/b")) is None
     assert plans.routed("other", None, request) is None
-    shaped = plans_of(service([("GET", "/a")], request_transforms=[lambda one: one]))
-    assert shaped.routed("vat", None, request) is None
+    shaped_plans = plans_of(service([("GET", "/a")], request_transforms=[lambda one: one]))
+    assert shaped_plans.routed("vat", None, request) is None
 
 
 def test_a_rehearsal_sends_nothing_by_its_path() -> None:

@@ -308,9 +308,13 @@ async def test_outage_events(world: World) -> None:
     for _ in range(3):
         await manager.call("vat", GET)
 
-    (lost,) = told(world, StorageLost)
-    assert (lost.service, lost.error, lost.retry_after) == ("state", AWAY.message, 0.1875)
-    assert lost.at == START
+    (lost_value,) = told(world, StorageLost)
+    assert (lost_value.service, lost_value.error, lost_value.retry_after) == (
+        "state",
+        AWAY.message,
+        0.1875,
+    )
+    assert lost_value.at == START
     (result,) = told(world, StorageRecovered)
     assert (result.service, result.duration) == ("state", 0.1875)
     assert result.at == START + timedelta(seconds=0.1875)
@@ -321,15 +325,15 @@ async def test_probe_interval_doubles(world: World) -> None:
     """After each failed probe the interval doubles, up to a second."""
     world.store.is_away = AWAY
     manager = sharing(world, vat())
-    looks = []
+    looks_numbers = []
     for _ in range(400):
         before = len(world.store.commands)
         await manager.call("vat", GET)
         if len(world.store.commands) > before:
-            looks.append(world.clock.now)
+            looks_numbers.append(world.clock.now)
         world.clock.advance(0.0625)
 
-    pauses = [later - earlier for earlier, later in pairwise(looks)]
+    pauses = [later - earlier for earlier, later in pairwise(looks_numbers)]
     assert pauses[:2] == [0.1875, 0.375]
     assert set(pauses[2:]) == {0.75}
 
@@ -342,7 +346,7 @@ async def test_probe_interval_has_jitter(world: World) -> None:
         world.chance.draw = draw
         await sharing(world, vat()).call("vat", GET)
 
-    assert [lost.retry_after for lost in told(world, StorageLost)] == [0.125, 0.249875]
+    assert [lost_value.retry_after for lost_value in told(world, StorageLost)] == [0.125, 0.249875]
 
 
 @sync_and_async
@@ -404,7 +408,7 @@ async def test_simultaneous_losses_are_one_outage(world: World) -> None:
     for call in calls:
         await call.over()
 
-    assert [lost.retry_after for lost in told(world, StorageLost)] == [0.1875]
+    assert [lost_value.retry_after for lost_value in told(world, StorageLost)] == [0.1875]
 
 
 @sync_and_async
@@ -518,7 +522,7 @@ async def test_stores_fail_separately(world: World) -> None:
     with pytest.raises(StorageUnavailable):
         await manager.call("vat", POST, idempotency_key="b")
 
-    assert [lost.service for lost in told(world, StorageLost)] == ["state", "claims"]
+    assert [lost_value.service for lost_value in told(world, StorageLost)] == ["state", "claims"]
 
 
 @sync_and_async

@@ -113,9 +113,9 @@ async def test_failed_stream_raises_an_error(world: World, status: int) -> None:
     body = b'{"code": "E7", "message": "no export"}'
     world.vendor.answers(Response(status, body=body))
 
-    keyed = shop(credentials=Credentials.api_key("k", query="key"))
+    keyed_service = shop(credentials=Credentials.api_key("k", query="key"))
     with pytest.raises((VendorRejected, VendorFailed)) as excinfo:
-        await world.manager(keyed).stream("shop", GET)
+        await world.manager(keyed_service).stream("shop", GET)
 
     assert ["https://shop.example/export?key=k"] == [
         requests.url for requests in world.vendor.requests
@@ -196,7 +196,7 @@ async def test_deadline_covers_the_body(world: World) -> None:
 @sync_and_async
 async def test_stalled_body_is_a_failure(world: World, after: float) -> None:
     """A piece that does not come in time counts against the vendor."""
-    late = after == 30
+    is_late = after == 30
 
     async def stall() -> Exception:
         world.clock.advance(after)
@@ -206,10 +206,10 @@ async def test_stalled_body_is_a_failure(world: World, after: float) -> None:
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
 
     stream = await manager.stream("shop", GET)
-    with pytest.raises(DeadlineExceeded if late else AttemptTimeout) as excinfo:
+    with pytest.raises(DeadlineExceeded if is_late else AttemptTimeout) as excinfo:
         await stream.read()
 
-    assert late == isinstance(excinfo.value.__cause__, AttemptTimeout)
+    assert is_late == isinstance(excinfo.value.__cause__, AttemptTimeout)
     assert CircuitState.OPEN is (await state(manager))[0]
 
 
@@ -531,14 +531,14 @@ async def test_events_of_a_stream(world: World) -> None:
     await stream.all()
     stream.answer.settle()
 
-    finished: Any = world.events[-1]
+    finished_value: Any = world.events[-1]
     assert ["CallStarted", "AttemptFinished", "CallFinished"] == world.told()
     assert (200, None, False, 2.0, "customer-1") == (
-        finished.status,
-        finished.error,
-        finished.cancelled,
-        finished.duration,
-        finished.subject,
+        finished_value.status,
+        finished_value.error,
+        finished_value.cancelled,
+        finished_value.duration,
+        finished_value.subject,
     )
 
 
@@ -564,8 +564,8 @@ async def test_final_event_of_a_stream(
             with pytest.raises(ConnectionFailed):
                 await stream.read()
 
-    finished: Any = world.events[-1]
-    assert (error, cancelled) == (finished.error, finished.cancelled)
+    finished_value: Any = world.events[-1]
+    assert (error, cancelled) == (finished_value.error, finished_value.cancelled)
     assert 1 == world.told().count("CallFinished")
 
 

@@ -29,12 +29,12 @@ class CountingTables:
 
 def test_full_tenant_cache_evicts_one_entry() -> None:
     """When the cache is full, each new tenant evicts exactly one entry."""
-    counted = CountingTables()
+    counted_tables = CountingTables()
     base: Any = object()
     desks = TenantDispatchers(
         TenantLookup(
-            version=counted.version,
-            tables=counted.tables,
+            version=counted_tables.version,
+            tables=counted_tables.tables,
             build=lambda base, _, __: base,
             nanoseconds=lambda: 0,
             every=1,
@@ -42,12 +42,12 @@ def test_full_tenant_cache_evicts_one_entry() -> None:
     )
     for number in range(10_001):
         run_now(desks.dispatcher_of(base, f"t{number}"))
-    counted.asked.clear()
+    counted_tables.asked.clear()
 
     for number in range(1, 10_001):
         run_now(desks.dispatcher_of(base, f"t{number}"))
-    assert [] == counted.asked
+    assert [] == counted_tables.asked
 
     run_now(desks.dispatcher_of(base, "t0"))
-    assert ["t0"] == counted.asked
+    assert ["t0"] == counted_tables.asked
     assert 10_000 == sum(desks.cached(f"t{number}") is not None for number in range(10_001))

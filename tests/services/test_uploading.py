@@ -137,9 +137,9 @@ def test_one_worker_reads_at_a_time() -> None:
 
     bounds = {"places": 1, "queue": 1_000_000, "timeout": 86_400.0}
     assert [("upload id-1", bounds)] * len(core.turns) == core.turns
-    late, vendor, _ = uploading(ScriptedSource(b"aa"), grants=False)
+    late_function, vendor, _ = uploading(ScriptedSource(b"aa"), grants=False)
     with pytest.raises(DeadlineExceeded, match="no bytes for a day"):
-        late()
+        late_function()
     assert [] == vendor.sent
 
 
@@ -206,10 +206,10 @@ def test_source_is_not_read_after_its_end() -> None:
 def test_checksum_is_verified_at_the_end() -> None:
     """A source whose checksum differs from the given one fails at its end."""
     core: Any = UploadCore()
-    for value, good in ((b"abc", True), (b"abd", False)):
+    for value, is_good in ((b"abc", True), (b"abd", False)):
         source = Source(core, value, 2, length=3, checksum=Checksum.of("md5", b"abc"))
         assert value[:2] == run_plain(source.next())
-        if good:
+        if is_good:
             assert b"c" == run_plain(source.next())
         else:
             with pytest.raises(InvalidData, match="does not have the given checksum"):
@@ -219,10 +219,10 @@ def test_checksum_is_verified_at_the_end() -> None:
 def test_part_size_grows_with_the_length() -> None:
     """A known length makes parts large enough; a given part size is used as it is."""
     options: Any = SimpleNamespace(checksum=None)
-    large = UploadPlan(list, options, 100 * 1024**3, None, 1)
+    large_plan = UploadPlan(list, options, 100 * 1024**3, None, 1)
     target = UploadPlan(list, options, 100 * 1024**3, 5, 1)
 
-    assert [2 * PART_SIZE, 3 * PART_SIZE] == [large.size(7), large.size(3 * PART_SIZE)]
+    assert [2 * PART_SIZE, 3 * PART_SIZE] == [large_plan.size(7), large_plan.size(3 * PART_SIZE)]
     assert 5 == target.size(7)
 
 

@@ -122,10 +122,15 @@ def test_request_has_the_operations_options() -> None:
 
     assert "ANSWER" == run_plain(wire.send(GET, to="pen", key="k", endpoint="e", parse=UPPER))
     assert "stream" == run_plain(wire.open(GET, to="pen", endpoint="e"))
-    common: dict[str, Any] = {"tenant": "acme", "endpoint": "e", "timeout": 4.0, "subject": "ada"}
+    common_fields: dict[str, Any] = {
+        "tenant": "acme",
+        "endpoint": "e",
+        "timeout": 4.0,
+        "subject": "ada",
+    }
     assert [
-        ("call", "main.pen", GET, {**common, "idempotency_key": "k"}),
-        ("stream", "main.pen", GET, common),
+        ("call", "main.pen", GET, {**common_fields, "idempotency_key": "k"}),
+        ("stream", "main.pen", GET, common_fields),
     ] == calling.told
     assert [(UPPER, witness()), (None, witness())] == calling.readers
 
@@ -148,10 +153,15 @@ def test_default_options_of_a_request() -> None:
     run_plain(wire.send(GET))
     run_plain(wire.open(GET))
 
-    common: dict[str, Any] = {"tenant": "acme", "endpoint": None, "timeout": None, "subject": None}
+    common_fields: dict[str, Any] = {
+        "tenant": "acme",
+        "endpoint": None,
+        "timeout": None,
+        "subject": None,
+    }
     assert [
-        ("call", "main", GET, {**common, "idempotency_key": None}),
-        ("stream", "main", GET, common),
+        ("call", "main", GET, {**common_fields, "idempotency_key": None}),
+        ("stream", "main", GET, common_fields),
     ] == calling.told
     assert [(None, witness())] * 2 == calling.readers
 
@@ -239,9 +249,9 @@ def test_steps_share_the_deadline() -> None:
     run_plain(wire.send(GET))
     assert 0.5 == calling.told.pop()[-1]["timeout"]
     run_plain(wire.sleep(0.5))
-    for late in (wire.send(GET), wire.sleep(0.0)):
+    for late_coroutine in (wire.send(GET), wire.sleep(0.0)):
         with pytest.raises(DeadlineExceeded):
-            run_plain(late)
+            run_plain(late_coroutine)
     run_plain(calling.wire().sleep(100.0))
     assert [("sleep", 4.5), ("sleep", 0.5), ("sleep", 100.0)] == calling.told
 

@@ -133,13 +133,13 @@ class Outbox:
 
     def due(self, limit: int) -> list[Entry]:
         """Return the entries that may be claimed."""
-        held: set[str | None] = set()
+        held_texts: set[str | None] = set()
         results = []
         for row in self.rows.values():
-            if row.due is not None and row.due <= self.now() and row.lane not in held:
+            if row.due is not None and row.due <= self.now() and row.lane not in held_texts:
                 results.append(row)
             if row.holds and row.lane is not None:
-                held.add(row.lane)
+                held_texts.add(row.lane)
         return results[:limit]
 
     def swap(self, who: str, entry: Entry, fence: int) -> bool:
@@ -150,10 +150,10 @@ class Outbox:
             self._renewed(who, entry)
         elif entry.state is EntryState.CLAIMED:
             self._claimed(who, entry)
-        elif who != (mine := self.claims[entry.id][-1].who):
+        elif who != (own_text := self.claims[entry.id][-1].who):
             # Who died of it as often as it may be tried had it last, and somebody gives it up.
             if entry.attempts < TRIES:
-                self.broken.append(f"{who} writes its result over {mine}'s")
+                self.broken.append(f"{who} writes its result over {own_text}'s")
         elif (entry.id, fence) in self.refused:
             # Where this could not be written down, the entry is taken when its lease is over.
             self.asked[entry.id] = self.refused[entry.id, fence]
@@ -167,20 +167,20 @@ class Outbox:
         claim.at = self.heard[who]
 
     def _claimed(self, who: str, entry: Entry) -> None:
-        before = self.rows[entry.id]
-        if before.state is EntryState.CLAIMED:
-            over = self.claims[entry.id][-1].at + timedelta(seconds=LEASE)
-            if self.now() < over:
-                self.broken.append(f"{who} takes {entry.id}, whose lease ends at {over}")
+        previous_entry = self.rows[entry.id]
+        if previous_entry.state is EntryState.CLAIMED:
+            excess_time = self.claims[entry.id][-1].at + timedelta(seconds=LEASE)
+            if self.now() < excess_time:
+                self.broken.append(f"{who} takes {entry.id}, whose lease ends at {excess_time}")
         asked_at, wait = self.asked[entry.id]
         if self.now() < asked_at + wait:
             self.broken.append(f"{who} takes {entry.id} before {asked_at + wait}")
-        over = self.now() + timedelta(seconds=LEASE)
-        if entry.due is None or entry.due > over:
-            self.broken.append(f"{who} takes {entry.id} until {entry.due}, not {over}")
-        ended = frozenset(row.number for row in self.rows.values() if not row.holds)
+        excess_time = self.now() + timedelta(seconds=LEASE)
+        if entry.due is None or entry.due > excess_time:
+            self.broken.append(f"{who} takes {entry.id} until {entry.due}, not {excess_time}")
+        ended_numbers = frozenset(row.number for row in self.rows.values() if not row.holds)
         at = self.heard.get(who, self.now())
-        self.claims.setdefault(entry.id, []).append(Claim(entry, who, at, ended))
+        self.claims.setdefault(entry.id, []).append(Claim(entry, who, at, ended_numbers))
 
     def begin(self, key: str, wait: timedelta) -> None:
         """Note that a host begins to write a call down, and for how long it puts it off."""
@@ -307,15 +307,15 @@ def _host(outbox: Outbox, plans: list[tuple[str, str | None, int, timedelta | No
             transaction = Transaction(host)
             outbox.open.append(transaction)
             flows = flows_of(core, store_for(outbox, host, transaction))
-            written = world.dice.randrange(5) > 0
+            is_written = world.dice.randrange(5) > 0
 
             outbox.begin(key, wait or timedelta())
             try:
                 await flows.put("x", "y", key=key, order=lane, not_before=wait)
                 await core.sleep(pause)
             except StorageUnavailable:
-                written = False
-            if written:
+                is_written = False
+            if is_written:
                 await SchedulerStep("commits", partial(outbox.commit, transaction))
             else:
                 outbox.open.remove(transaction)
@@ -331,15 +331,15 @@ def _worker(outbox: Outbox, rounds: int) -> Any:
         hearts: list[EntryRenewals] = []
 
         async def beat(core: Core) -> None:
-            shelf = store_for(outbox, heart, None)
+            shelf = store_for(outbox, heartbeat, None)
             hearts.append(EntryRenewals(shelf, core.nanoseconds, heartbeat=Heart))
             while not worker.ended:
                 await core.sleep(BEAT)
                 if not worker.ended:
                     await hearts[0].round()
 
-        heart = world.start(_heart_of(worker.name), beat)
-        while not hearts and not heart.ended:
+        heartbeat = world.start(_heart_of(worker.name), beat)
+        while not hearts and not heartbeat.ended:
             await core.sleep(0.1)
         flows = flows_of(core, store_for(outbox, worker, None), *hearts)
 
@@ -364,11 +364,11 @@ def _worker(outbox: Outbox, rounds: int) -> Any:
 def check_entries(outbox: Outbox) -> None:
     """Raise if any law was broken."""
     for law in ENTRY_LAWS:
-        broken = law(outbox)
-        if broken:
+        broken_text = law(outbox)
+        if broken_text:
             world = outbox.world
             story = "\n".join(world.history)
-            raise LawBroken(f"seed {world.seed}: {law.__name__}: {broken}\n{story}")
+            raise LawBroken(f"seed {world.seed}: {law.__name__}: {broken_text}\n{story}")
 
 
 def callers_clocks_decide_nothing(outbox: Outbox) -> str | None:
@@ -381,7 +381,7 @@ def nothing_overtakes(outbox: Outbox) -> str | None:
     for claims in outbox.claims.values():
         for claim in claims:
             lane, number = claim.entry.lane, claim.entry.number
-            missed = [
+            missed_texts = [
                 row.id
                 for row in outbox.rows.values()
                 if lane is not None
@@ -389,15 +389,15 @@ def nothing_overtakes(outbox: Outbox) -> str | None:
                 and row.number < number
                 and row.number not in claim.after
             ]
-            if missed:
-                return f"{claim.entry.id} was taken before {missed}"
+            if missed_texts:
+                return f"{claim.entry.id} was taken before {missed_texts}"
     return None
 
 
 def everything_committed_is_done(outbox: Outbox) -> str | None:
     """When all is over, each committed call has been made."""
-    left = [row.id for row in outbox.rows.values() if row.state is not EntryState.DONE]
-    return f"left over: {left}" if left else None
+    remaining_texts = [row.id for row in outbox.rows.values() if row.state is not EntryState.DONE]
+    return f"left over: {remaining_texts}" if remaining_texts else None
 
 
 ENTRY_LAWS = (callers_clocks_decide_nothing, nothing_overtakes, everything_committed_is_done)

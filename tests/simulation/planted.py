@@ -127,12 +127,12 @@ def time_lost_on_cancel(put: Any) -> None:
     """A cancelled wait returns its tokens to the end of the queue."""
 
     def refund(self: TokenBucket, bucket: Any, ticket: Any) -> Any:
-        *before, runs = bucket
+        *previous_value, runs = bucket
         if not runs or len(ticket) != 7:
             return bucket
-        *rest, idle = runs[-1]
-        idle = min(self.room, idle + ticket[2] * self.price)
-        return (*before, (*runs[:-1], (*rest, idle)))
+        *remaining_value, idle_value = runs[-1]
+        idle_value = min(self.room, idle_value + ticket[2] * self.price)
+        return (*previous_value, (*runs[:-1], (*remaining_value, idle_value)))
 
     put(TokenBucket, "refund", refund)
 
@@ -154,8 +154,8 @@ def leases_cleared_on_opening(put: Any) -> None:
     right = CircuitRule._opened  # noqa: SLF001 - the bug is planted inside
 
     def opened(self: CircuitRule, circuit: Any) -> Any:
-        *rest, record = right(self, circuit)
-        return (*rest, record._replace(leases=()))
+        *remaining_numbers, record = right(self, circuit)
+        return (*remaining_numbers, record._replace(leases=()))
 
     put(CircuitRule, "_opened", opened)
 
@@ -206,11 +206,11 @@ def unknown_is_taken_again(put: Any) -> None:
     right = Claim.apply
 
     def apply(self: Claim, states: Any, now: int) -> Any:
-        after, claimed = right(self, states, now)
-        if claimed.verdict is Verdict.UNKNOWN:
+        later_values, claimed_values = right(self, states, now)
+        if claimed_values.verdict is Verdict.UNKNOWN:
             fence = states[0][4] + 1
             return self._taken(now, fence), Claimed(Verdict.RUN, fence)
-        return after, claimed
+        return later_values, claimed_values
 
     put(Claim, "apply", apply)
 
@@ -221,11 +221,11 @@ def claims_do_not_exclude(put: Any) -> None:
     right = Claim.apply
 
     def apply(self: Claim, states: Any, now: int) -> Any:
-        after, claimed = right(self, states, now)
-        if claimed.verdict is Verdict.BUSY:
+        later_values, claimed_values = right(self, states, now)
+        if claimed_values.verdict is Verdict.BUSY:
             fence = states[0][4] + 1
             return self._taken(now, fence), Claimed(Verdict.RUN, fence)
-        return after, claimed
+        return later_values, claimed_values
 
     put(Claim, "apply", apply)
 
@@ -348,11 +348,11 @@ def _by_the_callers_clock(put: Any, *verbs: str) -> None:
             async def now() -> Any:
                 return self.core.utc()
 
-            before, self.store = self.store, attrs.evolve(self.store, now=now)
+            previous_store, self.store = self.store, attrs.evolve(self.store, now=now)
             try:
                 return await right(self, *of, **more)
             finally:
-                self.store = before
+                self.store = previous_store
 
         put(OutboxFlows, verb, asked)
 

@@ -88,15 +88,17 @@ class Witness:
         """Compare the state before a late report with that after it."""
         if not isinstance(command, Report) or states[0] is None:
             return
-        (old,), (new,) = states, after
-        if old[3] == command.permit[0]:
+        (old_value,), (new_value,) = states, after
+        if old_value[3] == command.permit[0]:
             return
         # The window rolls on by itself; what was counted into it shows in the times as well.
         rolled = {"leases": (), "past": b"", "fails": 0, "slow": 0, "cancelled": 0}
-        reports = old[7]._replace(**rolled), old[2:4]
-        left = new[7]._replace(**rolled), new[2:4]
-        if reports != left and old[0] <= new[0]:
-            self.spoken_for_another.append(f"{command.permit} changed {reports} into {left}")
+        reports = old_value[7]._replace(**rolled), old_value[2:4]
+        remaining_values = new_value[7]._replace(**rolled), new_value[2:4]
+        if reports != remaining_values and old_value[0] <= new_value[0]:
+            self.spoken_for_another.append(
+                f"{command.permit} changed {reports} into {remaining_values}"
+            )
 
     def watch(self, now: int, who: str, command: Command[Any], answer: Any) -> None:
         """Record the result of a command."""
@@ -182,16 +184,16 @@ class Witness:
         for rule, key, ticket in zip(
             command.gates.limits, command.gates.limit_keys, command.tickets, strict=True
         ):
-            present = rule.present(self.world.store.states[key], now)
+            present_value = rule.present(self.world.store.states[key], now)
             due = self._due(key, ticket)
-            if due >= present[0] and rule.earliest(present, ticket[2], now) > due:
-                self.kept_from.append(f"{key}: {present} after {ticket}")
+            if due >= present_value[0] and rule.earliest(present_value, ticket[2], now) > due:
+                self.kept_from.append(f"{key}: {present_value} after {ticket}")
 
     def _count_leases(self, now: int) -> None:
         for key, state in self.world.store.states.items():
             if ":circuit:" in key:
-                alive = sum(end > now for _, end, _ in state[7].leases)
-                self.most_leases = max(self.most_leases, alive)
+                alive_value = sum(end > now for _, end, _ in state[7].leases)
+                self.most_leases = max(self.most_leases, alive_value)
 
 
 @attrs.frozen
@@ -233,7 +235,7 @@ def draw_profile(dice: random.Random) -> Profile:
         successes=dice.choice((1, 2)),
     )
     retry = RetryPolicy(max_attempts=dice.choice((1, 3, 4)), base_delay=0.2, max_delay=2.0)
-    several = RateLimitConfig.per_second(dice.choice((2, 5, 20)), burst=dice.choice((1, 3)))
+    several_config = RateLimitConfig.per_second(dice.choice((2, 5, 20)), burst=dice.choice((1, 3)))
     over_time = RateLimitConfig.per_minute(dice.choice((30, 120)), burst=4)
     budget = RetryBudget(ratio=0.02, floor=1, period=60.0)
     no_faults = {"circuit": circuit, "retry": retry}
@@ -243,7 +245,7 @@ def draw_profile(dice: random.Random) -> Profile:
             (2, 4),
             3.0,
             2,
-            (several, over_time)[: dice.randint(0, 2)],
+            (several_config, over_time)[: dice.randint(0, 2)],
             no_faults | {"retry_budget": dice.choice((None, budget))},
         ),
         Profile(
@@ -251,7 +253,7 @@ def draw_profile(dice: random.Random) -> Profile:
             (2, 3),
             0.6,
             0,
-            (several,),
+            (several_config,),
             no_faults | {"retry": RetryPolicy.none()},
             ("cancel",),
         ),
@@ -288,8 +290,8 @@ def draw_profile(dice: random.Random) -> Profile:
 def draw_faults(dice: random.Random, likely: tuple[str, ...]) -> Faults:
     """Draw at least two kinds of fault."""
     names = [field.name for field in attrs.fields(Faults)]
-    chosen = {*dice.sample(names, dice.randint(2, 5)), *likely}
-    return Faults(**{name: dice.choice((5, 20, 60)) for name in sorted(chosen)})
+    chosen_texts = {*dice.sample(names, dice.randint(2, 5)), *likely}
+    return Faults(**{name: dice.choice((5, 20, 60)) for name in sorted(chosen_texts)})
 
 
 def draw_regions(seed: int, vendor: Vendor) -> dict[str, Any]:
@@ -347,8 +349,8 @@ def play(seed: int, *, workers: int | None = None) -> Schedule:
     world.run()
     excuses = ("crash", "freeze", "store_away", "answer_lost", "step_back", "step_forward")
     clean = not any(getattr(faults, name) for name in excuses)
-    stepped = bool(faults.step_back or faults.step_forward)
-    return Schedule(world, witness, vendor, service, faults.kinds(), stepped, clean)
+    is_stepped = bool(faults.step_back or faults.step_forward)
+    return Schedule(world, witness, vendor, service, faults.kinds(), is_stepped, clean)
 
 
 def _repairer(vendor: Vendor, after: float) -> Any:
@@ -392,21 +394,21 @@ def _caller(
         flows = Calling(core, [service])
         for key, amount, pause in plans:
             await core.sleep(pause)
-            called = CallRecord(name, key, amount, world.now, service.timeout)
-            witness.calls.append(called)
+            called_record = CallRecord(name, key, amount, world.now, service.timeout)
+            witness.calls.append(called_record)
             order: dict[str, Any] = {"key": key, "amount": amount}
             if key is None:
                 order["call"] = f"{name}'s {len(witness.calls)}"
             request = Request.post("/orders", json=order)
             try:
                 response = await flows.call("shop", request, idempotency_key=key)
-                called.answer = response.text
+                called_record.answer = response.text
             except ConnectorError as error:
-                called.error = error
+                called_record.error = error
             except BaseException:
-                called.ended = world.now
+                called_record.ended = world.now
                 raise
-            called.ended = world.now
+            called_record.ended = world.now
         return "done"
 
     return work
@@ -415,11 +417,11 @@ def _caller(
 def check(schedule: Schedule) -> None:
     """Raise if any law was broken."""
     for law in LAWS:
-        broken = law(schedule)
-        if broken:
+        broken_text = law(schedule)
+        if broken_text:
             world = schedule.world
             story = "\n".join(world.history)
-            raise LawBroken(f"seed {world.seed}: {law.__name__}: {broken}\n{story}")
+            raise LawBroken(f"seed {world.seed}: {law.__name__}: {broken_text}\n{story}")
 
 
 def one_effect_per_key(schedule: Schedule) -> str | None:
@@ -428,8 +430,8 @@ def one_effect_per_key(schedule: Schedule) -> str | None:
     for _, key, _ in schedule.vendor.effects:
         if key is not None:
             counts[key] = counts.get(key, 0) + 1
-    doubled = {key: count for key, count in counts.items() if count > 1}
-    return f"effects {doubled}" if doubled else None
+    doubled_counts = {key: count for key, count in counts.items() if count > 1}
+    return f"effects {doubled_counts}" if doubled_counts else None
 
 
 def one_region_per_order(schedule: Schedule) -> str | None:
@@ -446,9 +448,9 @@ def one_region_per_order(schedule: Schedule) -> str | None:
 def one_answer_per_key(schedule: Schedule) -> str | None:
     """Every repeat of a key gets the same response."""
     answers: dict[str, set[str]] = {}
-    for called in schedule.witness.calls:
-        if called.key is not None and called.answer is not None:
-            answers.setdefault(called.key, set()).add(called.answer)
+    for called_record in schedule.witness.calls:
+        if called_record.key is not None and called_record.answer is not None:
+            answers.setdefault(called_record.key, set()).add(called_record.answer)
     many = {key: results for key, results in answers.items() if len(results) > 1}
     return f"answers {many}" if many else None
 
@@ -456,9 +458,9 @@ def one_answer_per_key(schedule: Schedule) -> str | None:
 def one_payload_per_key(schedule: Schedule) -> str | None:
     """Another payload under the same key gets no response, and has no effect."""
     amounts: dict[str, set[int]] = {}
-    for called in schedule.witness.calls:
-        if called.key is not None and called.answer is not None:
-            amounts.setdefault(called.key, set()).add(called.amount)
+    for called_record in schedule.witness.calls:
+        if called_record.key is not None and called_record.answer is not None:
+            amounts.setdefault(called_record.key, set()).add(called_record.amount)
     many = {key: results for key, results in amounts.items() if len(results) > 1}
     return f"payloads {many}" if many else None
 
@@ -518,12 +520,15 @@ def budget_bound(schedule: Schedule) -> str | None:
 
 def ends_by_deadline(schedule: Schedule) -> str | None:
     """Every call that was not interrupted ends by its deadline."""
-    frozen = {worker.name for worker in schedule.world.workers if worker.frozen}
-    for called in schedule.witness.calls:
-        if called.who in frozen:
+    frozen_texts = {worker.name for worker in schedule.world.workers if worker.frozen}
+    for called_record in schedule.witness.calls:
+        if called_record.who in frozen_texts:
             continue
-        if called.ended and called.ended - called.began > called.timeout * 1e6 + SLACK:
-            return f"{called.who} took {(called.ended - called.began) / 1e6} s"
+        if (
+            called_record.ended
+            and called_record.ended - called_record.began > called_record.timeout * 1e6 + SLACK
+        ):
+            return f"{called_record.who} took {(called_record.ended - called_record.began) / 1e6} s"
     return None
 
 
@@ -542,38 +547,40 @@ def nothing_leaked(schedule: Schedule) -> str | None:
 
 def cancellation_is_neutral(schedule: Schedule) -> str | None:
     """A cancelled call counts as neither success nor failure."""
-    judged = schedule.witness.judged_after_cancel
-    return f"judged {judged}" if judged else None
+    judged_texts = schedule.witness.judged_after_cancel
+    return f"judged {judged_texts}" if judged_texts else None
 
 
 def pauses_are_kept(schedule: Schedule) -> str | None:
     """No request is sent during a pause that was recorded before."""
-    left = schedule.witness.left_in_pause
-    return f"left in a pause: {left}" if left and not schedule.stepped else None
+    remaining_texts = schedule.witness.left_in_pause
+    return (
+        f"left in a pause: {remaining_texts}" if remaining_texts and not schedule.stepped else None
+    )
 
 
 def queues_give_back(schedule: Schedule) -> str | None:
     """A cancelled wait releases all of its grant."""
-    stored = schedule.witness.kept_from
-    return f"not given back: {stored}" if stored and not schedule.stepped else None
+    stored_texts = schedule.witness.kept_from
+    return f"not given back: {stored_texts}" if stored_texts and not schedule.stepped else None
 
 
 def late_reports_are_silent(schedule: Schedule) -> str | None:
     """A report of an earlier generation changes nothing but its own lease."""
-    spoken = schedule.witness.spoken_for_another
-    return f"a late report: {spoken}" if spoken else None
+    spoken_texts = schedule.witness.spoken_for_another
+    return f"a late report: {spoken_texts}" if spoken_texts else None
 
 
 def nobody_is_kept_out(schedule: Schedule) -> str | None:
     """When all is over and the vendor works, a new caller gets a response."""
-    last = schedule.witness.last_word
-    return None if last is None else f"kept out: {last!r}"
+    last_error = schedule.witness.last_word
+    return None if last_error is None else f"kept out: {last_error!r}"
 
 
 def slow_is_not_away(schedule: Schedule) -> str | None:
     """No process decides alone while the store replies, however slowly."""
-    alone = schedule.world.alone
-    return f"let in alone: {alone}" if alone else None
+    single_texts = schedule.world.alone
+    return f"let in alone: {single_texts}" if single_texts else None
 
 
 LAWS = (

@@ -60,7 +60,7 @@ def went(
     costs: tuple[int, ...] = (1,),
 ) -> list[tuple[float, int]]:
     """Return the grants of callers that queue for at most this long, with their cost."""
-    chance, world, gone = random.Random(2), World(), []
+    chance, world, lost_numbers = random.Random(2), World(), []
     gates = Gates(
         limits=[limit.rule for limit in limits],
         limit_keys=[str(limit) for limit in range(len(limits))],
@@ -84,8 +84,8 @@ def went(
         if answer is Answer.GO and wait > waits * SECOND:
             heapq.heappush(events, (time + waits, number, tickets))
         elif answer is Answer.GO:
-            gone.append((time + wait / SECOND, cost))
-    return sorted(gone)
+            lost_numbers.append((time + wait / SECOND, cost))
+    return sorted(lost_numbers)
 
 
 @pytest.mark.parametrize("patience", PATIENCE)
@@ -93,15 +93,15 @@ def went(
 @pytest.mark.parametrize("load", [28, 200])
 def test_limit_stays_utilised_when_callers_give_up(load: int, limits: str, patience: str) -> None:
     """However many callers give up, others use nine tenths of the limit."""
-    gone = went(LIMITS[limits], steady(load), PATIENCE[patience])
-    used = sum(cost for time, cost in gone if SPAN / 2 <= time < SPAN)
+    lost_numbers = went(LIMITS[limits], steady(load), PATIENCE[patience])
+    used = sum(cost for time, cost in lost_numbers if SPAN / 2 <= time < SPAN)
     assert used >= 0.9 * RATE * SPAN / 2
 
 
 def test_limit_stays_utilised_with_costly_calls() -> None:
     """The tokens of several cheap calls that gave up serve a costly one."""
-    gone = went(LIMITS["one"], steady(30), PATIENCE["at random"], costs=(1, 1, 1, 2, 5))
-    used = sum(cost for time, cost in gone if SPAN / 2 <= time < SPAN)
+    lost_numbers = went(LIMITS["one"], steady(30), PATIENCE["at random"], costs=(1, 1, 1, 2, 5))
+    used = sum(cost for time, cost in lost_numbers if SPAN / 2 <= time < SPAN)
     assert used >= 0.9 * RATE * SPAN / 2
 
 
@@ -109,8 +109,8 @@ def test_limit_stays_utilised_with_costly_calls() -> None:
 def test_limit_stays_utilised_after_bursts(limits: str) -> None:
     """Bursts of 300 callers that all give up within three seconds leave the limit utilised."""
     arrivals = [item * 1.5 for item in range(14) for _ in range(300)]
-    gone = went(LIMITS[limits], arrivals, PATIENCE["at random"])
-    used = sum(cost for time, cost in gone if 10 <= time < 20)
+    lost_numbers = went(LIMITS[limits], arrivals, PATIENCE["at random"])
+    used = sum(cost for time, cost in lost_numbers if 10 <= time < 20)
     assert used >= 0.9 * RATE * 10
 
 
@@ -119,17 +119,17 @@ def test_limit_recovers_after_overload(patience: str) -> None:
     """After an overload, calls below the limit are granted at once."""
     overload = [time for time in steady(200) if time < 8]
     later_calls = [11 + item / 15 for item in range(15 * 10)]
-    gone = went(LIMITS["one"], [*overload, *later_calls], PATIENCE[patience])
+    lost_numbers = went(LIMITS["one"], [*overload, *later_calls], PATIENCE[patience])
     period = BURST / RATE
-    used = sum(1 for time, _ in gone if 11 + period <= time < 21)
+    used = sum(1 for time, _ in lost_numbers if 11 + period <= time < 21)
     assert used >= 0.9 * 15 * (10 - period)
 
 
 def test_abandoned_burst_delays_nobody() -> None:
     """A burst of callers that give up does not delay calls below the limit."""
     later_calls = [item / 15 for item in range(15 * 20)]
-    gone = went(LIMITS["one"], [*later_calls, *[5.0] * 200], PATIENCE["a shared time-out"])
-    times = [time for time, _ in gone if time < 19]
+    lost_numbers = went(LIMITS["one"], [*later_calls, *[5.0] * 200], PATIENCE["a shared time-out"])
+    times = [time for time, _ in lost_numbers if time < 19]
     assert max(later - time for time, later in pairwise(times)) < 0.5
 
 
@@ -137,12 +137,12 @@ async def gone_of_one_process(
     arrivals: Iterable[float], patience: Patience, burst: int
 ) -> list[float]:
     """Return the grants of tasks that wait at a limiter for at most this long."""
-    clock, chance, gone = VirtualClock(), random.Random(2), list[float]()
+    clock, chance, lost_numbers = VirtualClock(), random.Random(2), list[float]()
     sleeper = AsyncVirtualSleeper(clock, autojump=True)
     limiter = RateLimiter(
         RateLimitConfig.per_second(RATE, burst=burst), clock=clock, async_sleeper=sleeper
     )
-    began = clock.nanoseconds()
+    start_time = clock.nanoseconds()
 
     async def visit(time: float, waits: float) -> None:
         await sleeper.sleep(time)
@@ -155,11 +155,11 @@ async def gone_of_one_process(
         giving_up = asyncio.ensure_future(give_up())
         with suppress(asyncio.CancelledError):
             await waiting
-            gone.append((clock.nanoseconds() - began) / 1e9)
+            lost_numbers.append((clock.nanoseconds() - start_time) / 1e9)
         giving_up.cancel()
 
     await asyncio.gather(*(visit(time, patience(chance)) for time in arrivals))
-    return sorted(gone)
+    return sorted(lost_numbers)
 
 
 @pytest.mark.parametrize("burst", [1, 3])
@@ -174,10 +174,10 @@ async def gone_of_one_process(
 )
 def test_waiting_tasks_move_up(arrivals: list[float], patience: Patience, burst: int) -> None:
     """Waiting tasks of a process take over the slots of those that gave up."""
-    gone = asyncio.run(gone_of_one_process(arrivals, patience, burst))
-    used = sum(1 for time in gone if SPAN / 4 <= time < SPAN)
+    lost_numbers = asyncio.run(gone_of_one_process(arrivals, patience, burst))
+    used = sum(1 for time in lost_numbers if SPAN / 4 <= time < SPAN)
     assert used >= 0.9 * RATE * SPAN * 3 / 4
-    for first, time in enumerate(gone):
-        for last in range(first, min(first + 4 * RATE, len(gone))):
+    for first, time in enumerate(lost_numbers):
+        for last in range(first, min(first + 4 * RATE, len(lost_numbers))):
             # A store counts in microseconds, and a task goes in the one after its turn.
-            assert last - first + 1 <= burst + RATE * (gone[last] - time + 1e-6)
+            assert last - first + 1 <= burst + RATE * (lost_numbers[last] - time + 1e-6)

@@ -117,7 +117,7 @@ def test_abandoned_queue_holds_no_slot(order: int) -> None:
 
     async def crowded() -> list[float]:
         visits, loop = BulkheadVisits(max_wait=None), asyncio.get_running_loop()
-        inside = [asyncio.ensure_future(visits.visit(30.0)) for _ in range(PLACES)]
+        inner_tasks = [asyncio.ensure_future(visits.visit(30.0)) for _ in range(PLACES)]
         await asyncio.sleep(0)
         waiting = [asyncio.ensure_future(visits.visit(30.0)) for _ in range(60)]
         await asyncio.sleep(TAKES / 2)
@@ -125,17 +125,17 @@ def test_abandoned_queue_holds_no_slot(order: int) -> None:
             task.cancel()
             await asyncio.sleep(0)
         next_ones = [asyncio.ensure_future(visits.visit(30.0)) for _ in range(PLACES)]
-        await asyncio.gather(*inside, *next_ones)
+        await asyncio.gather(*inner_tasks, *next_ones)
         assert set() == visits.places.names()
         late = loop.time()
         await asyncio.gather(*(visits.visit(30.0) for _ in range(PLACES)))
         assert 3 * PLACES == len(visits.entered)
         return [late, *(entered for _, entered in visits.entered)]
 
-    late, *entered = run(crowded())
-    assert [0.0] * PLACES == entered[:PLACES]
-    assert entered[PLACES : 2 * PLACES] == pytest.approx([TAKES] * PLACES)
-    assert [late] * PLACES == entered[2 * PLACES :]
+    late, *entered_numbers = run(crowded())
+    assert [0.0] * PLACES == entered_numbers[:PLACES]
+    assert entered_numbers[PLACES : 2 * PLACES] == pytest.approx([TAKES] * PLACES)
+    assert [late] * PLACES == entered_numbers[2 * PLACES :]
 
 
 @pytest.mark.parametrize("patience", PATIENCE)
@@ -146,9 +146,9 @@ def test_bulkhead_recovers_after_overload(patience: str) -> None:
     later_visits = [11 + item / 15 for item in range(15 * 10)]
     run(arriving([*overload, *later_visits], lambda: visits.visit(PATIENCE[patience](chance))))
 
-    late = [entered - came for came, entered in visits.entered if came >= 11 + TAKES]
-    assert len(late) >= 0.9 * 15 * (10 - TAKES)
-    assert max(late) <= TAKES
+    late_numbers = [entered - came for came, entered in visits.entered if came >= 11 + TAKES]
+    assert len(late_numbers) >= 0.9 * 15 * (10 - TAKES)
+    assert max(late_numbers) <= TAKES
 
 
 # --- call_many ---
@@ -216,14 +216,14 @@ class AbandonedBatches:
 
 def allowed(visits: list[tuple[float, float]], burst: int) -> list[float]:
     """Return the times at which an ideal limit would grant the calls, in order of arrival."""
-    gone, due = [], 0.0
+    lost_numbers, due = [], 0.0
     for came, patience in visits:
         for _ in range(MANY):
             time = max(came, due - (burst - 1) / RATE)
             if time <= came + patience:
-                gone.append(time)
+                lost_numbers.append(time)
                 due = max(due, time) + 1 / RATE
-    return gone
+    return lost_numbers
 
 
 @pytest.mark.parametrize("patience", PATIENCE)
@@ -233,17 +233,17 @@ def test_limit_stays_utilised_by_batches(load: int, burst: int, patience: str) -
     """Nine tenths of a limit are used, and never more than all of it."""
     chance = random.Random(2)
     visits = [(time, PATIENCE[patience](chance)) for time in steady(load / MANY)]
-    waits = iter([wait for _, wait in visits])
+    waiting_numbers = iter([wait for _, wait in visits])
 
     async def work() -> list[float]:
         batches = AbandonedBatches(limits=[RateLimitConfig.per_second(RATE, burst=burst)])
-        await arriving([time for time, _ in visits], lambda: batches.batch(next(waits)))
+        await arriving([time for time, _ in visits], lambda: batches.batch(next(waiting_numbers)))
         return batches.vendor.times
 
     times = run(work())
     used, bound = (
-        sum(1 for time in gone if SPAN / 2 <= time < SPAN)
-        for gone in (times, allowed(visits, burst))
+        sum(1 for time in lost_numbers if SPAN / 2 <= time < SPAN)
+        for lost_numbers in (times, allowed(visits, burst))
     )
     assert used >= 0.9 * bound
     for first, time in enumerate(times):
@@ -267,10 +267,10 @@ def test_cancelled_batches_release_everything(guard: str, order: int) -> None:
         for task in tasks[::order]:
             task.cancel()
             await asyncio.sleep(0)
-        began = loop.time()
+        start_time = loop.time()
         await batches.manager.call("vat", Request.get("/"))
         assert 1 + (BURST if guard == "limit" else PLACES) == len(batches.vendor.times)
-        return batches.vendor.times[-1] - began
+        return batches.vendor.times[-1] - start_time
 
     assert run(work()) <= 1 / RATE + 1e-6
 
@@ -284,8 +284,8 @@ def test_batch_request_respects_its_timeout() -> None:
         return batches
 
     batches = run(work())
-    waits = [wait for wait, _ in batches.results]
-    assert max(waits) <= 1.0 + 0.05
-    refused = [result.error for _, result in batches.results if result.error is not None]
-    assert {RateLimitExceeded} == {type(error) for error in refused}
+    waiting_numbers = [wait for wait, _ in batches.results]
+    assert max(waiting_numbers) <= 1.0 + 0.05
+    refused_errors = [result.error for _, result in batches.results if result.error is not None]
+    assert {RateLimitExceeded} == {type(error) for error in refused_errors}
     assert sum(1 for time in batches.vendor.times if time < SPAN) >= 0.9 * RATE * SPAN

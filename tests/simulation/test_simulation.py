@@ -97,10 +97,10 @@ def test_broken_law_has_its_history() -> None:
     """The error for a violated law names the seed, the law and all earlier events."""
     bug = next(bug for bug in BUGS if bug.name == "unknown_is_taken_again")
 
-    with bug.planted(), pytest.raises(LawBroken) as caught:
+    with bug.planted(), pytest.raises(LawBroken) as excinfo:
         _check_all(bug)
 
-    headline, *story = str(caught.value).splitlines()
+    headline, *story = str(excinfo.value).splitlines()
     assert headline.startswith("seed ")
     assert "one_effect_per_key" in headline
     assert any(" hears " in line for line in story)

@@ -119,11 +119,11 @@ class Store:
 
     def apply(self, now: int, who: str, command: Command[Any]) -> Any:
         """Run a command atomically, and show it to the watchers."""
-        before = tuple(self.states.get(key) for key in command.keys)
-        after, answer = command.apply(before, now + self.offset)
+        previous_values = tuple(self.states.get(key) for key in command.keys)
+        later_values, answer = command.apply(previous_values, now + self.offset)
         for look in self.before:
-            look(command, before, after)
-        for key, state in zip(command.keys, after, strict=True):
+            look(command, previous_values, later_values)
+        for key, state in zip(command.keys, later_values, strict=True):
             if state is not None:
                 self.states[key] = state
         for watch in self.watchers:
@@ -181,13 +181,17 @@ class World:
                 return
             self.steps += 1
             self._disturb(waiting)
-            ready = [worker for worker in waiting if not worker.ended and worker.wakes <= self.now]
-            if ready and self.dice.randrange(20):
-                self._move(self.dice.choice(ready))
+            ready_workers = [
+                worker for worker in waiting if not worker.ended and worker.wakes <= self.now
+            ]
+            if ready_workers and self.dice.randrange(20):
+                self._move(self.dice.choice(ready_workers))
                 continue
-            later = [worker.wakes for worker in waiting if not worker.ended]
-            if later:
-                self.now = max(self.now, min(later)) + self.dice.choice((0, 0, 1, 1_000, 50_000))
+            later_numbers = [worker.wakes for worker in waiting if not worker.ended]
+            if later_numbers:
+                self.now = max(self.now, min(later_numbers)) + self.dice.choice(
+                    (0, 0, 1, 1_000, 50_000)
+                )
         raise AssertionError("the world did not come to rest")
 
     def flush(self) -> None:
@@ -238,8 +242,8 @@ class World:
         elif turn is not None:
             try:
                 value = turn.act()
-            except ConnectorError as failed:
-                error = failed
+            except ConnectorError as failed_value:
+                error = failed_value
             self.tell(
                 worker.name,
                 f"{turn.what}{'' if value is None else f' -> {value}'}"
@@ -254,8 +258,8 @@ class World:
             worker.wakes = max(worker.wakes, self.now)
         except StopIteration as stop:
             worker.ended, worker.reply = True, stop.value
-        except BaseException as failed:  # noqa: BLE001 - a worker's end is data here
-            worker.ended, worker.error = True, failed
+        except BaseException as failed_value:  # noqa: BLE001 - a worker's end is data here
+            worker.ended, worker.error = True, failed_value
         if worker.ended:
             self._deliver(worker)
             message = worker.reply if worker.error is None else repr(worker.error)
@@ -339,13 +343,13 @@ class World:
             return
         delay = self.dice.choice((100_000, 2_500_000, 12_000_000))
         bound = delay if timeout is None else int(timeout * 1e6)
-        began, worker.wakes = self.now, self.now + min(delay, bound)
+        start_time, worker.wakes = self.now, self.now + min(delay, bound)
         if delay <= bound:
             await SchedulerStep(f"{name}: store slow", lambda: None)
             return
 
         def late() -> None:
-            waited = self.now - began
+            waited = self.now - start_time
             silent = FOREVER if worker.answered is None else self.now - worker.answered
             worker.silenced = silent >= min(3 * waited, max(waited, SILENCE))
             _away()
@@ -367,9 +371,9 @@ class World:
     def _ask(self, worker: Worker, command: Command[Any]) -> Any:
         answer = self.store.apply(self.now, worker.name, command)
         if not command.once and self.strikes("asked_twice"):
-            again = self.store.apply(self.now, worker.name, command)
-            self.tell(worker.name, f"{type(command).__name__} asked twice -> {again}")
-            return again
+            repeated_value = self.store.apply(self.now, worker.name, command)
+            self.tell(worker.name, f"{type(command).__name__} asked twice -> {repeated_value}")
+            return repeated_value
         return answer
 
 
@@ -430,23 +434,23 @@ class Vendor:
         # An order names itself in its body: so effects can be told apart even where the vendor
         # knows no keys.
         body = json.loads(request.body) if isinstance(request.body, bytes) else {}
-        shown = request.headers.get("Idempotency-Key")
-        took = world.dice.choice((1_000, 20_000, 200_000))
+        shown_text = request.headers.get("Idempotency-Key")
+        duration = world.dice.choice((1_000, 20_000, 200_000))
         if world.strikes("slow"):
-            took = world.dice.choice((3_000_000, 40_000_000))
+            duration = world.dice.choice((3_000_000, 40_000_000))
         if trouble == 2:
-            took = 40_000_000
-        arrives = min(limit, world.now + took // 2)
+            duration = 40_000_000
+        arrives = min(limit, world.now + duration // 2)
         worker.wakes = arrives
         await SchedulerStep("request travels", lambda: None)
         answer = await SchedulerStep(
             f"{region} hears {_name(body)}",
-            lambda: self._process(world, worker, region, body, shown),
+            lambda: self._process(world, worker, region, body, shown_text),
         )
-        if world.now + took // 2 >= limit:
+        if world.now + duration // 2 >= limit:
             worker.wakes = limit
             await SchedulerStep("times out", _timed_out)
-        worker.wakes = world.now + took // 2
+        worker.wakes = world.now + duration // 2
         if trouble == 3 or world.strikes("break_off"):
             await SchedulerStep("connection breaks off", _broken)
         return await SchedulerStep("answer arrives", lambda: answer)  # type: ignore[no-any-return]
@@ -474,9 +478,11 @@ class Vendor:
 
     def _act(self, now: int, place: str, order: str | None, shown: str | None) -> int:
         if shown is not None and self.remembers:
-            existing = self.seen.get((place, shown))
-            if existing is not None and now < existing[0] + int(self.remembers * 1e6):
-                return existing[1]
+            existing_numbers = self.seen.get((place, shown))
+            if existing_numbers is not None and now < existing_numbers[0] + int(
+                self.remembers * 1e6
+            ):
+                return existing_numbers[1]
         number = len(self.effects) + 1
         self.effects.append((now, order, number))
         if shown is not None:

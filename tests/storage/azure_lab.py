@@ -49,11 +49,11 @@ def account(made: AzureBlobSandbox, **options: Any) -> Account:
 @contextmanager
 def azure(**options: Any) -> Generator[AzureBlobSandbox]:
     """A sandbox of Azure."""
-    made = AzureBlobSandbox(**options)
+    sandbox = AzureBlobSandbox(**options)
     try:
-        yield made
+        yield sandbox
     finally:
-        made.close()
+        sandbox.close()
 
 
 @contextmanager

@@ -33,11 +33,11 @@ def gcs_account(made: GcsSandbox, **options: Any) -> Account:
 @contextmanager
 def bucket(**options: Any) -> Generator[GcsSandbox]:
     """A bucket that is thrown away."""
-    made = GcsSandbox(**options)
+    sandbox = GcsSandbox(**options)
     try:
-        yield made
+        yield sandbox
     finally:
-        made.close()
+        sandbox.close()
 
 
 @contextmanager

@@ -63,11 +63,11 @@ def folder(root: Path, **options: Any) -> LocalFiles:
 def sandbox(**options: Any) -> Generator[S3Sandbox]:
     """An S3 whose parts may be small."""
     fields: dict[str, Any] = {"least_part": PART, **options}
-    made = S3Sandbox(**fields)
+    new_sandbox = S3Sandbox(**fields)
     try:
-        yield made
+        yield new_sandbox
     finally:
-        made.close()
+        new_sandbox.close()
 
 
 @contextmanager

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def made() -> Iterator[AzureBlobSandbox]:
     """A container."""
-    with azure() as one:
-        yield one
+    with azure() as sandbox:
+        yield sandbox
 
 
 @pytest.fixture
@@ -90,22 +90,22 @@ def test_put_request(made: AzureBlobSandbox, files: Storage) -> None:
 
 def test_own_headers(made: AzureBlobSandbox, files: Storage) -> None:
     """A vendor's own headers come last, and others' are ignored."""
-    extra = {"azure_blob": {"X-MS-Access-Tier": "Cold"}, "s3": {"x-amz-acl": "private"}}
-    files.upload("a", b"x", PutOptions(storage_class="Hot", extra=extra))
+    extra_values = {"azure_blob": {"X-MS-Access-Tier": "Cold"}, "s3": {"x-amz-acl": "private"}}
+    files.upload("a", b"x", PutOptions(storage_class="Hot", extra=extra_values))
 
     assert ("Cold",) == made.requests[0].headers.get_all("x-ms-access-tier")
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         files.upload("a", b"x", PutOptions(extra={"azure_blob": {"x-ms-lease-id": 7}}))
-    assert "extra.azure_blob.x-ms-lease-id" == caught.value.field
+    assert "extra.azure_blob.x-ms-lease-id" == excinfo.value.field
 
 
 @pytest.mark.parametrize("key", ["a\\b", "a./b", "a.", "deep/er./x"])
 def test_keys_that_azure_changes(made: AzureBlobSandbox, files: Storage, key: str) -> None:
     """A key that would be another one at Azure is refused before anything is sent."""
-    for doing in (files.head, files.delete, files.download, files.start_upload):
-        with pytest.raises(InvalidData) as caught:
-            doing(key)
-        assert "key" == caught.value.field
+    for info in (files.head, files.delete, files.download, files.start_upload):
+        with pytest.raises(InvalidData) as excinfo:
+            info(key)
+        assert "key" == excinfo.value.field
     with pytest.raises(InvalidData):
         files.upload(key, b"x")
     assert [] == made.requests
@@ -126,9 +126,9 @@ def test_bytes_from_the_end(made: AzureBlobSandbox, files: Storage) -> None:
     files.download("a", range=ByteRange(-7), if_match="*").read_all()
     assert "*" == made.requests[-1].headers["if-match"]
     files.upload("empty", b"")
-    with pytest.raises(InvalidRequest) as caught:
+    with pytest.raises(InvalidRequest) as excinfo:
         files.download("empty", range=ByteRange(-7))
-    assert 416 == caught.value.status
+    assert 416 == excinfo.value.status
 
 
 def test_changed_size_is_not_read(made: AzureBlobSandbox, files: Storage) -> None:
@@ -137,23 +137,23 @@ def test_changed_size_is_not_read(made: AzureBlobSandbox, files: Storage) -> Non
     made.fail(
         Response(200, {"ETag": '"0x8D0"', "Content-Length": "50"}),
     )
-    with pytest.raises(VendorRejected) as caught:
+    with pytest.raises(VendorRejected) as excinfo:
         files.download("a", range=ByteRange(-7))
-    assert 412 == caught.value.status
+    assert 412 == excinfo.value.status
 
 
 def test_conditions_by_time(files: Storage) -> None:
     """An object unchanged since the given time is not sent."""
     files.upload("a", b"x")
-    soon = datetime.now(UTC) + timedelta(minutes=1)
-    past = soon - timedelta(hours=1)
+    early_time = datetime.now(UTC) + timedelta(minutes=1)
+    past_time = early_time - timedelta(hours=1)
 
-    assert not files.download("a", if_modified_since=soon).modified
-    assert files.download("a", if_modified_since=past).modified
-    assert files.download("a", if_unmodified_since=soon).modified
-    with pytest.raises(VendorRejected) as caught:
-        files.download("a", if_unmodified_since=past)
-    assert 412 == caught.value.status
+    assert not files.download("a", if_modified_since=early_time).modified
+    assert files.download("a", if_modified_since=past_time).modified
+    assert files.download("a", if_unmodified_since=early_time).modified
+    with pytest.raises(VendorRejected) as excinfo:
+        files.download("a", if_unmodified_since=past_time)
+    assert 412 == excinfo.value.status
 
 
 def test_versions(made: AzureBlobSandbox, files: Storage) -> None:
@@ -182,15 +182,15 @@ def test_copies_keep_unset_options(made: AzureBlobSandbox, files: Storage) -> No
     """Given options replace the source's, and the others are kept."""
     put = files.upload("a", b"bytes", PutOptions(content_type="a/b", metadata={"x": "1"}))
     options = PutOptions(metadata={"y": "2"}, tags={"t": "1"}, storage_class="Cool")
-    copied = files.copy("a", "b", options)
+    copied_info = files.copy("a", "b", options)
 
-    assert ({"y": "2"}, "Cool") == (copied.metadata, copied.storage_class)
-    assert put.checksums == copied.checksums
-    assert "application/octet-stream" == copied.content_type
+    assert ({"y": "2"}, "Cool") == (copied_info.metadata, copied_info.storage_class)
+    assert put.checksums == copied_info.checksums
+    assert "application/octet-stream" == copied_info.content_type
     assert "1" == made.blobs["b"].headers["x-ms-tag-count"]
-    with pytest.raises(VendorRejected) as caught:
+    with pytest.raises(VendorRejected) as excinfo:
         files.copy("a", "b", PutOptions(if_none_match="*"))
-    assert 412 == caught.value.status
+    assert 412 == excinfo.value.status
     files.upload("c", DATA, part_size=PART)
     assert () == files.copy("c", "d", PutOptions(content_type="x/y")).checksums
 
@@ -200,13 +200,13 @@ def test_slow_copies() -> None:
     clock = VirtualClock()
     ports: dict[str, Any] = {"clock": clock, "sleeper": VirtualSleeper(clock)}
     with (
-        azure(now=clock.utc) as made,
-        Hub([account(made)], http=SandboxHttpClient(made), **ports) as hub,
+        azure(now=clock.utc) as sandbox,
+        Hub([account(sandbox)], http=SandboxHttpClient(sandbox), **ports) as hub,
     ):
         hub.storage().upload("a", b"bytes")
-        made.looks = 3
+        sandbox.looks = 3
         assert 5 == hub.storage().copy("a", "b").size
-        made.looks = 1_000
+        sandbox.looks = 1_000
         with pytest.raises(VendorFailed, match="pending"):
             hub.storage().copy("a", "c")
 

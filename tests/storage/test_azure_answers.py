@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def made() -> Iterator[AzureBlobSandbox]:
     """A container."""
-    with azure() as one:
-        yield one
+    with azure() as sandbox:
+        yield sandbox
 
 
 @pytest.fixture
@@ -73,22 +73,22 @@ def test_refusals(
 ) -> None:
     """A refusal is identified by Azure's code, or else by its status."""
     made.fail(*[answer] * 3)
-    with pytest.raises(kind) as caught:
+    with pytest.raises(kind) as excinfo:
         files.download("a")
 
-    assert kind is type(caught.value)
-    assert code == caught.value.vendor_code
-    assert answer.status == caught.value.status
+    assert kind is type(excinfo.value)
+    assert code == excinfo.value.vendor_code
+    assert answer.status == excinfo.value.status
 
 
 def test_words_of_refusals(made: AzureBlobSandbox, files: Storage) -> None:
     """A refusal's message has only the first line; ids and times are in the headers."""
     made.fail(no("ContainerNotFound", 404, "There is no container."))
-    with pytest.raises(VendorRejected) as caught:
+    with pytest.raises(VendorRejected) as excinfo:
         files.download("a")
 
-    assert "There is no container." == caught.value.vendor_message
-    assert "Correct the name of the container" in str(caught.value)
+    assert "There is no container." == excinfo.value.vendor_message
+    assert "Correct the name of the container" in str(excinfo.value)
     made.fail(Response(404))
     with pytest.raises(FileNotFound):
         files.head("a")
@@ -106,9 +106,9 @@ def test_words_of_refusals(made: AzureBlobSandbox, files: Storage) -> None:
 )
 def test_magic_keys(files: Storage, key: str, kind: type[Any]) -> None:
     """Some keys of the sandbox always fail."""
-    for doing in (files.download, files.head, files.delete):
+    for download in (files.download, files.head, files.delete):
         with pytest.raises(kind):
-            doing(key)
+            download(key)
 
 
 def test_deleting_many(files: Storage) -> None:
@@ -129,24 +129,24 @@ def test_deleting_many(files: Storage) -> None:
 )
 def test_lists_that_are_none(made: AzureBlobSandbox, files: Storage, body: bytes) -> None:
     """A success that holds no list is a failure."""
-    begun = files.start_upload("a")
+    start_upload = files.start_upload("a")
     made.fail(*[Response(200, body=body)] * 2)
     with pytest.raises(VendorFailed):
         files.list()
     with pytest.raises(VendorFailed):
-        files.upload("a", DATA, resume=begun.ref, part_size=PART)
+        files.upload("a", DATA, resume=start_upload.ref, part_size=PART)
 
 
 def test_odd_lists(made: AzureBlobSandbox, files: Storage) -> None:
     """Missing fields of a list are None, and entries without a name are left out."""
-    inside = (
+    inner_text = (
         "<Blob/><Blob><Name>a</Name></Blob><Blob><Name></Name></Blob>"
         '<Blob><Name Encoded="true">b%EF%BF%BE</Name><VersionId>v1</VersionId>'
         "<Properties><Content-Length>many</Content-Length><Content-MD5>!</Content-MD5>"
         "<Etag>0x8D</Etag><AccessTier>New</AccessTier></Properties></Blob>"
         "<BlobPrefix/><BlobPrefix><Name>c/</Name></BlobPrefix><New/>"
     )
-    body = f"<EnumerationResults><Blobs>{inside}</Blobs><NextMarker/></EnumerationResults>"
+    body = f"<EnumerationResults><Blobs>{inner_text}</Blobs><NextMarker/></EnumerationResults>"
     made.fail(Response(200, body=body.encode()), Response(200, body=b"<EnumerationResults/>"))
     page, empty = files.list(), files.list()
 

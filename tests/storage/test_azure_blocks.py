@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def made() -> Iterator[AzureBlobSandbox]:
     """A container."""
-    with azure() as one:
-        yield one
+    with azure() as sandbox:
+        yield sandbox
 
 
 @pytest.fixture
@@ -77,48 +77,50 @@ def test_cut_parts(made: AzureBlobSandbox) -> None:
 
 def test_resumed_upload_sends_missing_blocks(made: AzureBlobSandbox, files: Storage) -> None:
     """A resumed upload sends only the missing blocks."""
-    begun = files.start_upload("a", PutOptions(content_type="x/y", metadata={"a": "Zoë"}))
+    start_upload = files.start_upload("a", PutOptions(content_type="x/y", metadata={"a": "Zoë"}))
     assert [] == made.requests
     made.fail(*fine(3), *[ConnectionFailed("down")] * 3)
     with pytest.raises(ConnectionFailed):
-        files.upload("a", DATA, resume=begun.ref, part_size=PART, at_once=1)
-    other = b"!" + DATA[1:]
+        files.upload("a", DATA, resume=start_upload.ref, part_size=PART, at_once=1)
+    other_bytes = b"!" + DATA[1:]
     made.requests.clear()
-    info = files.upload("a", lambda: BytesIO(other), resume=str(begun.ref), part_size=PART)
+    info = files.upload(
+        "a", lambda: BytesIO(other_bytes), resume=str(start_upload.ref), part_size=PART
+    )
 
     assert ["GET", "PUT", "PUT", "PUT", "PUT"] == [request.method for request in made.requests]
-    assert other == files.download("a").read_all()
+    assert other_bytes == files.download("a").read_all()
     assert ("x/y", {"a": "Zoë"}) == (info.content_type, info.metadata)
     assert ("x/y", {"a": "Zoë"}) == (files.head("a").content_type, files.head("a").metadata)
     with pytest.raises(VendorRejected, match="complete"):
-        files.upload("a", other, resume=begun.ref, part_size=PART)
+        files.upload("a", other_bytes, resume=start_upload.ref, part_size=PART)
 
 
 def test_a_week_later(made: AzureBlobSandbox, files: Storage) -> None:
     """An upload whose blocks have expired starts again, whatever exists by now."""
-    begun = files.start_upload("a")
+    start_upload = files.start_upload("a")
     made.fail(*fine(3), *[ConnectionFailed("down")] * 3)
     with pytest.raises(ConnectionFailed):
-        files.upload("a", DATA, resume=begun.ref, part_size=PART, at_once=1)
+        files.upload("a", DATA, resume=start_upload.ref, part_size=PART, at_once=1)
     made.lapse()
     files.upload("a", b"another's")
-    files.upload("a", DATA, resume=begun.ref, part_size=PART)
+    files.upload("a", DATA, resume=start_upload.ref, part_size=PART)
 
     assert DATA == files.download("a").read_all()
 
 
 def test_uploads_apart(made: AzureBlobSandbox, files: Storage) -> None:
     """Two uploads of one key have separate blocks, and the later one gets an error."""
-    one, two = files.start_upload("a"), files.start_upload("a")
+    upload, two = files.start_upload("a"), files.start_upload("a")
     made.fail(*fine(5), *[ConnectionFailed("down")] * 3)
     with pytest.raises(ConnectionFailed):
-        files.upload("a", DATA, resume=one.ref, part_size=PART, at_once=1)
+        files.upload("a", DATA, resume=upload.ref, part_size=PART, at_once=1)
     files.upload("a", DATA[:PART] + b"two", resume=two.ref, part_size=PART)
 
     assert DATA[:PART] + b"two" == files.download("a").read_all()
     made.fail(*fine(5), no("InvalidBlockList", 400))
     with pytest.raises(InvalidRequest, match="Start the upload again"):
-        files.upload("a", DATA, resume=one.ref, part_size=PART, at_once=1)
+        files.upload("a", DATA, resume=upload.ref, part_size=PART, at_once=1)
 
 
 @pytest.mark.parametrize(
@@ -135,13 +137,13 @@ def test_references_that_are_none(made: AzureBlobSandbox, files: Storage, upload
 
 def test_strange_blocks(made: AzureBlobSandbox, files: Storage) -> None:
     """Foreign and invalid blocks are ignored."""
-    begun = files.start_upload("a")
+    start_upload = files.start_upload("a")
     block = "<Block><Name>{}</Name><Size>4096</Size></Block>"
     names = ["AAAA", "%%%", "w7w=", b64encode(b"0" * 32 + b".00001." + b"f" * 20).decode()]
-    inside = "".join(block.format(name) for name in names)
-    body = f"<BlockList><UncommittedBlocks>{inside}<Block/></UncommittedBlocks></BlockList>"
+    inner_text = "".join(block.format(name) for name in names)
+    body = f"<BlockList><UncommittedBlocks>{inner_text}<Block/></UncommittedBlocks></BlockList>"
     made.fail(Response(200, body=body.encode()))
-    files.upload("a", DATA, resume=begun.ref, part_size=PART, at_once=1)
+    files.upload("a", DATA, resume=start_upload.ref, part_size=PART, at_once=1)
 
     assert ["GET", *["PUT"] * 5] == [request.method for request in made.requests]
 
@@ -163,14 +165,14 @@ def test_lost_completion(made: AzureBlobSandbox, files: Storage) -> None:
 def test_concurrent_put_breaks_the_condition(made: AzureBlobSandbox, files: Storage) -> None:
     """Another writer's object is not mistaken for the uploaded one."""
     files.upload("a", b"another's")
-    stored = PutOptions(if_none_match="*")
-    with pytest.raises(VendorRejected) as caught:
-        files.upload("a", DATA, stored, part_size=PART)
-    assert ("BlobAlreadyExists", 412) == (caught.value.vendor_code, caught.value.status)
+    stored_options = PutOptions(if_none_match="*")
+    with pytest.raises(VendorRejected) as excinfo:
+        files.upload("a", DATA, stored_options, part_size=PART)
+    assert ("BlobAlreadyExists", 412) == (excinfo.value.vendor_code, excinfo.value.status)
     made.fail(*fine(4), no("ConditionNotMet", 412), no("BlobNotFound", 404))
-    with pytest.raises(VendorRejected) as caught:
+    with pytest.raises(VendorRejected) as excinfo:
         files.upload("b", DATA, PutOptions(if_match="0x8D0"), part_size=PART, at_once=1)
-    assert 412 == caught.value.status
+    assert 412 == excinfo.value.status
 
 
 def test_lost_condition(made: AzureBlobSandbox, files: Storage) -> None:
@@ -178,13 +180,13 @@ def test_lost_condition(made: AzureBlobSandbox, files: Storage) -> None:
     made.fail(Lost())
     assert 4 == files.upload("a", b"mine", PutOptions(if_none_match="*")).size
     made.fail(Lost(), None, Response(404))
-    with pytest.raises(VendorRejected) as caught:
+    with pytest.raises(VendorRejected) as excinfo:
         files.upload("b", b"mine", PutOptions(if_none_match="*"))
-    assert 412 == caught.value.status
+    assert 412 == excinfo.value.status
     made.fail(no("InternalError", 500))
-    with pytest.raises(VendorRejected) as caught:
+    with pytest.raises(VendorRejected) as excinfo:
         files.upload("a", b"other", PutOptions(if_none_match="*"))
-    assert 412 == caught.value.status
+    assert 412 == excinfo.value.status
 
 
 def test_lost_deletion(made: AzureBlobSandbox, files: Storage) -> None:

@@ -113,10 +113,10 @@ def names_of(request: SandboxRequest) -> set[str]:
 def problems(request: SandboxRequest, operations: dict[str, Operation]) -> list[str]:
     """The problems of a request."""
     name, names = operation_of(request), names_of(request)
-    existing, required = operations[name]
+    existing_texts, required_texts = operations[name]
     return [
-        *(f"{name} knows no {item}." for item in sorted(names - existing)),
-        *(f"{name} needs {item}." for item in sorted(required - names)),
+        *(f"{name} knows no {item}." for item in sorted(names - existing_texts)),
+        *(f"{name} needs {item}." for item in sorted(required_texts - names)),
     ]
 
 
@@ -124,7 +124,7 @@ def problems(request: SandboxRequest, operations: dict[str, Operation]) -> list[
 def everything() -> list[SandboxRequest]:
     """One request of each kind at least."""
     data = bytes_of(2 * PART)
-    stored = PutOptions(
+    stored_options = PutOptions(
         content_type="a/b",
         content_encoding="x",
         content_disposition="inline",
@@ -137,10 +137,10 @@ def everything() -> list[SandboxRequest]:
         encryption="acme-scope",
         tags={"a": "b"},
     )
-    with azure() as made, over_azure(made, **entra(made)) as hub:
+    with azure() as sandbox, over_azure(sandbox, **entra(sandbox)) as hub:
         files = hub.storage()
-        put = files.upload("a", data, stored)
-        files.upload("b", data, stored, part_size=PART)
+        put = files.upload("a", data, stored_options)
+        files.upload("b", data, stored_options, part_size=PART)
         files.upload("c", data, resume=files.start_upload("c").ref, part_size=PART)
         files.download("a", range=ByteRange(-1), version=put.version).read_all()
         files.download("a", if_none_match="x", if_modified_since=put.last_modified)
@@ -154,7 +154,7 @@ def everything() -> list[SandboxRequest]:
         files.signed_url("a")
         files.delete("a", version=put.version)
         files.delete_many(["a", "b"])
-        return made.requests
+        return sandbox.requests
 
 
 def test_every_operation_is_sent(everything: list[SandboxRequest]) -> None:
@@ -171,7 +171,7 @@ def test_distilled(everything: list[SandboxRequest]) -> None:
 def test_mistakes_are_noticed(everything: list[SandboxRequest], index: int) -> None:
     """An unknown or a missing part is noticed."""
     name = operation_of(everything[index])
-    mistaken = {**DISTILLED, name: of(required=("new",))}
+    mistaken_texts = {**DISTILLED, name: of(required=("new",))}
 
-    assert f"{name} needs new." in problems(everything[index], mistaken)
-    assert any("knows no" in problem for problem in problems(everything[index], mistaken))
+    assert f"{name} needs new." in problems(everything[index], mistaken_texts)
+    assert any("knows no" in problem for problem in problems(everything[index], mistaken_texts))

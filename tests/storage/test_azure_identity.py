@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def made() -> Iterator[AzureBlobSandbox]:
     """A container."""
-    with azure() as one:
-        yield one
+    with azure() as sandbox:
+        yield sandbox
 
 
 @pytest.fixture
@@ -88,14 +88,14 @@ def test_user_delegation_keys(made: AzureBlobSandbox) -> None:
     with over_azure(made, **entra(made)) as hub:
         files = hub.storage()
         files.upload("a", b"x")
-        signed = files.signed_url("a", expires=600)
+        signed_url = files.signed_url("a", expires=600)
         week = files.signed_url("a", expires=timedelta(days=7))
-        result = query_of(signed.url)
+        result = query_of(signed_url.url)
 
         assert {"skoid", "sktid", "skt", "ske", "sks", "skv"} <= result.keys()
         assert result["se"] == result["ske"]
         assert result["skt"] < result["se"]
-        assert (200, b"x") == fetch_of(made)(signed, b"")
+        assert (200, b"x") == fetch_of(made)(signed_url, b"")
         assert (200, b"x") == fetch_of(made)(week, b"")
         assert 1 == made.token_endpoint.grants
 
@@ -104,14 +104,14 @@ def test_user_delegation_keys(made: AzureBlobSandbox) -> None:
 def test_invalid_delegation_keys(made: AzureBlobSandbox, value: str) -> None:
     """An invalid delegation key signs nothing, and is not shown."""
     names = ("Oid", "Tid", "Start", "Expiry", "Service", "Version")
-    inside = "".join(f"<Signed{name}>s</Signed{name}>" for name in names)
-    key = f"<UserDelegationKey>{inside}<Value>{value}</Value></UserDelegationKey>"
+    inner_text = "".join(f"<Signed{name}>s</Signed{name}>" for name in names)
+    key = f"<UserDelegationKey>{inner_text}<Value>{value}</Value></UserDelegationKey>"
     with over_azure(made, **entra(made)) as hub:
         made.fail(Response(200, body=key.encode()))
-        with pytest.raises(VendorFailed) as caught:
+        with pytest.raises(VendorFailed) as excinfo:
             hub.storage().signed_url("a")
-        assert caught.value.response is not None
-        assert b"" == caught.value.response.body
+        assert excinfo.value.response is not None
+        assert b"" == excinfo.value.response.body
         made.fail(Response(200, body=b"<UserDelegationKey><Value>a2V5</Value></UserDelegationKey>"))
         with pytest.raises(VendorFailed):
             hub.storage().signed_url("a")
@@ -120,10 +120,10 @@ def test_invalid_delegation_keys(made: AzureBlobSandbox, value: str) -> None:
 def test_plain_http_is_signed_for(made: AzureBlobSandbox) -> None:
     """If the account is reached without TLS, the signature allows that."""
     with over_azure(made, endpoint="http://127.0.0.1:10000/sandboxaccount/") as hub:
-        signed = hub.storage().signed_url("a")
+        signed_url = hub.storage().signed_url("a")
 
-    assert "https,http" == query_of(signed.url)["spr"]
-    assert signed.url.startswith("http://127.0.0.1:10000/sandboxaccount/sandbox-container/a?")
+    assert "https,http" == query_of(signed_url.url)["spr"]
+    assert signed_url.url.startswith("http://127.0.0.1:10000/sandboxaccount/sandbox-container/a?")
 
 
 # --- who we are --------------------------------------------------------------
@@ -144,19 +144,19 @@ def test_a_wrong_client(made: AzureBlobSandbox) -> None:
     """A client that Entra ID does not know gets nothing, and its secret stays hidden."""
     options = {**entra(made), "client_secret": "wrong-hush"}
     with over_azure(made, **options) as hub:
-        with pytest.raises(CredentialRefreshFailed) as caught:
+        with pytest.raises(CredentialRefreshFailed) as excinfo:
             hub.storage().head("a")
-        assert "hush" not in f"{caught.value!r} {hub.account('azure')!r}"
+        assert "hush" not in f"{excinfo.value!r} {hub.account('azure')!r}"
     assert [] == made.requests
 
 
 def test_a_wrong_key(made: AzureBlobSandbox) -> None:
     """A key of another account is refused, and not shown."""
     with over_azure(made, credentials="d3JvbmctaHVzaA==") as hub:
-        with pytest.raises(AuthenticationFailed) as caught:
+        with pytest.raises(AuthenticationFailed) as excinfo:
             hub.storage().upload("a", b"x")
-        assert "d3Jvbmct" not in f"{caught.value!r} {hub.account('azure')!r}"
-    assert "AuthenticationFailed" == caught.value.vendor_code
+        assert "d3Jvbmct" not in f"{excinfo.value!r} {hub.account('azure')!r}"
+    assert "AuthenticationFailed" == excinfo.value.vendor_code
 
 
 def test_provided_credentials(made: AzureBlobSandbox) -> None:
@@ -201,9 +201,9 @@ def test_provided_credentials(made: AzureBlobSandbox) -> None:
 )
 def test_invalid_options_are_refused(options: dict[str, Any], path: str) -> None:
     """An invalid account or container is refused at once."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         AzureBlob(**{"account": "acmefiles", "container": "files", **options})
-    assert path == caught.value.path
+    assert path == excinfo.value.path
 
 
 def test_valid_options(made: AzureBlobSandbox) -> None:

@@ -84,22 +84,24 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """An emulator that takes keys, and tokens, which it does with TLS only."""
     command = azurite()
     certificate, secret = certificate_files(tmp_path_factory.mktemp("azurite"))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    with socket.socket() as free_socket:
+        free_socket.bind(("127.0.0.1", 0))
+        port = free_socket.getsockname()[1]
     command += ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--oauth", "basic"]
     command += ["--cert", str(certificate), "--key", str(secret)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as running_process:
         try:
             _wait_for(port)
-            made = Emulator(f"https://127.0.0.1:{port}/{ACCOUNT}", certificate)
-            service = made.container().services()[""]
-            with made.http() as http, ConnectorManager([service], http=http) as manager:
+            new_emulator = Emulator(f"https://127.0.0.1:{port}/{ACCOUNT}", certificate)
+            service = new_emulator.container().services()[""]
+            with new_emulator.http() as http, ConnectorManager([service], http=http) as manager:
                 request = Request.put("/files", query={"restype": "container"})
                 assert 201 == manager.call("azure_blob", request).status
-            yield made
+            yield new_emulator
         finally:
-            running.terminate()
+            running_process.terminate()
 
 
 def _wait_for(port: int) -> None:
@@ -118,17 +120,17 @@ def _wait_for(port: int) -> None:
 @pytest.fixture
 def hub(emulator: Emulator) -> Iterator[Hub]:
     """A hub with an account there."""
-    with emulator.hub() as one:
-        yield one
+    with emulator.hub() as single_hub:
+        yield single_hub
 
 
 def fetch(emulator: Emulator, signed: SignedUrl, body: bytes) -> tuple[int, bytes]:
     """Send the request of a signed URL."""
     data = body if signed.method == "PUT" else None
-    asking = Asking(signed.url, data, dict(signed.headers), method=signed.method)  # noqa: S310 - ours
+    asking_request = Asking(signed.url, data, dict(signed.headers), method=signed.method)  # noqa: S310 - ours
     trust = ssl.create_default_context(cafile=emulator.authority)
     try:
-        with urlopen(asking, context=trust) as answer:  # noqa: S310 - the same
+        with urlopen(asking_request, context=trust) as answer:  # noqa: S310 - the same
             return answer.status, answer.read()
     except HTTPError as error:
         return error.code, error.read()
@@ -163,12 +165,12 @@ def test_conforms(hub: Hub, emulator: Emulator) -> None:
 def test_emulator_differences(hub: Hub) -> None:
     """Ranges, labels and tiers work, and a wrong key is refused."""
     files, data = hub.storage(), bytes_of(1_000)
-    stored = PutOptions(
+    stored_options = PutOptions(
         storage_class="Cool",
         tags={"case": "2041", "kind": "in voice"},
         metadata={"2-x": "a  b", "a-1": "", "a-b": "c", "a1": "Zoë"},
     )
-    files.upload("ranged", data, stored)
+    files.upload("ranged", data, stored_options)
 
     for target in (ByteRange(0, 1), ByteRange(10, 20), ByteRange(990, 100), ByteRange(-7)):
         result = files.download("ranged", range=target).read_all()
@@ -176,9 +178,13 @@ def test_emulator_differences(hub: Hub) -> None:
         assert data[start:][: target.length] == result
     head = files.head("ranged")
     assert "Cool" == head.storage_class
-    assert stored.metadata == head.metadata
-    copied = files.copy("ranged", "copied", PutOptions(cache_control="no-store"))
-    assert ("no-store", {}, 1_000) == (copied.cache_control, copied.metadata, copied.size)
+    assert stored_options.metadata == head.metadata
+    copied_info = files.copy("ranged", "copied", PutOptions(cache_control="no-store"))
+    assert ("no-store", {}, 1_000) == (
+        copied_info.cache_control,
+        copied_info.metadata,
+        copied_info.size,
+    )
     with pytest.raises(FileNotFound):
         files.head("absent")
 
@@ -189,10 +195,10 @@ def test_tokens(emulator: Emulator) -> None:
     with emulator.hub(None, credentials=provider) as hub:
         files = hub.storage()
         files.upload("a b", b"by token")
-        signed = files.signed_url("a b", expires=600, content_disposition="attachment")
+        signed_url = files.signed_url("a b", expires=600, content_disposition="attachment")
         put = files.signed_url("a b", "PUT", expires=600, content_type="a/b")
 
-        assert (200, b"by token") == fetch(emulator, signed, b"")
+        assert (200, b"by token") == fetch(emulator, signed_url, b"")
         assert 201 == fetch(emulator, put, b"by URL")[0]
         assert b"by URL" == files.download("a b").read_all()
         assert b"by URL" == files.download(files.copy("a b", "c").ref).read_all()
@@ -200,6 +206,6 @@ def test_tokens(emulator: Emulator) -> None:
 
 def test_a_wrong_key(emulator: Emulator) -> None:
     """Another key is refused."""
-    with emulator.hub("d3Jvbmc=") as hub, pytest.raises(AuthenticationFailed) as caught:
+    with emulator.hub("d3Jvbmc=") as hub, pytest.raises(AuthenticationFailed) as excinfo:
         hub.storage().head("a")
-    assert caught.value.vendor_code
+    assert excinfo.value.vendor_code

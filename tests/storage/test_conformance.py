@@ -61,29 +61,33 @@ def test_s3_over_a_socket(check: Check) -> None:
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_azure(check: Check) -> None:
     """Azure passes the conformance kit."""
-    with azure() as made, over_azure(made) as hub:
-        check(lambda: kit.Subject(hub.storage(), PART, AzureBlob.capabilities, fetch_of(made)))
+    with azure() as new_sandbox, over_azure(new_sandbox) as hub:
+        check(
+            lambda: kit.Subject(hub.storage(), PART, AzureBlob.capabilities, fetch_of(new_sandbox))
+        )
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_azure_awaited(check: AsyncCheck) -> None:
     """Azure passes the asynchronous conformance kit."""
-    with azure() as made:
-        hub = async_over_azure(made)
-        run(with_hub(hub, check, can=AzureBlob.capabilities, fetch=fetch_of(made)))
+    with azure() as new_sandbox:
+        hub = async_over_azure(new_sandbox)
+        run(with_hub(hub, check, can=AzureBlob.capabilities, fetch=fetch_of(new_sandbox)))
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_azure_with_tokens(check: Check) -> None:
     """Azure passes the conformance kit with tokens of Entra ID."""
-    with azure() as made, over_azure(made, **entra(made)) as hub:
-        check(lambda: kit.Subject(hub.storage(), PART, AzureBlob.capabilities, fetch_of(made)))
+    with azure() as new_sandbox, over_azure(new_sandbox, **entra(new_sandbox)) as hub:
+        check(
+            lambda: kit.Subject(hub.storage(), PART, AzureBlob.capabilities, fetch_of(new_sandbox))
+        )
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_azure_over_a_socket(check: Check) -> None:
     """Azure passes the conformance kit by real HTTP."""
-    with azure() as made, over_azure_socket(made) as hub:
+    with azure() as new_sandbox, over_azure_socket(new_sandbox) as hub:
         check(lambda: kit.Subject(hub.storage(), PART, AzureBlob.capabilities))
 
 

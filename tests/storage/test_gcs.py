@@ -52,8 +52,8 @@ DATA = bytes_of(3 * STEP + 100)
 @pytest.fixture
 def made() -> Iterator[GcsSandbox]:
     """A bucket."""
-    with bucket() as one:
-        yield one
+    with bucket() as sandbox:
+        yield sandbox
 
 
 @pytest.fixture
@@ -109,9 +109,9 @@ def test_cut_chunk(made: GcsSandbox) -> None:
     """A chunk that is cut off goes on from where Google has it."""
     with over_gcs(made) as hub:
         files = hub.storage()
-        begun = files.start_upload("a")
+        start_upload = files.start_upload("a")
         made.break_chunk(STEP + 5)
-        files.upload("a", DATA, part_size=3 * STEP, resume=begun.ref)
+        files.upload("a", DATA, part_size=3 * STEP, resume=start_upload.ref)
         assert DATA == files.download("a").read_all()
     whole = len(DATA)
     assert [
@@ -166,14 +166,14 @@ def test_chunk_that_never_arrives(made: GcsSandbox) -> None:
     account = Account("gcs", gcs(made), settings={"retry": QUICK, "circuit": None})
     naps = _Naps()
     with Hub([account], http=SandboxHttpClient(made), sleeper=naps) as hub:
-        broken: list[Any] = [ConnectionFailed("cut", may_have_been_processed=True), None]
-        made.fail(*_fine(1), *broken * 4)
+        broken_values: list[Any] = [ConnectionFailed("cut", may_have_been_processed=True), None]
+        made.fail(*_fine(1), *broken_values * 4)
         with pytest.raises(ConnectionFailed, match="cut"):
             hub.storage().upload("a", DATA, part_size=STEP)
         assert [1.0, 2.0] == naps.taken
         assert all(session.aborted for session in made.sessions.values())
-        full = Response(308, {"Range": f"bytes=0-{STEP - 1}"})
-        made.fail(*_fine(1), *[full] * 5)
+        full_response = Response(308, {"Range": f"bytes=0-{STEP - 1}"})
+        made.fail(*_fine(1), *[full_response] * 5)
         with pytest.raises(VendorFailed, match="no more bytes"):
             hub.storage().upload("a", DATA, part_size=STEP)
         assert not hub.storage().exists("a")
@@ -189,22 +189,22 @@ class _Blunt(GcsSandbox):
 
 def test_308_is_progress_for_uploads_only() -> None:
     """A 308 means progress in an upload, and nothing else."""
-    made = _Blunt()
-    with over_gcs(made) as hub:
+    blunt = _Blunt()
+    with over_gcs(blunt) as hub:
         files = hub.storage()
         files.upload("a", DATA, part_size=STEP)
         assert DATA == files.download("a").read_all()
-        made.fail(*_fine(1), Response(301))
-        with pytest.raises(VendorRejected) as caught:
+        blunt.fail(*_fine(1), Response(301))
+        with pytest.raises(VendorRejected) as excinfo:
             files.upload("a", DATA, part_size=STEP)
-        assert 301 == caught.value.status
-    made.close()
+        assert 301 == excinfo.value.status
+    blunt.close()
 
 
 def test_lost_bytes_cannot_be_sent_again(made: GcsSandbox, files: Storage) -> None:
     """If stored bytes disappear, the upload fails."""
-    less = Response(200, {"X-HTTP-Status-Code-Override": "308"})
-    made.fail(*_fine(2), less)
+    less_response = Response(200, {"X-HTTP-Status-Code-Override": "308"})
+    made.fail(*_fine(2), less_response)
     with pytest.raises(VendorFailed, match="now has 0"):
         files.upload("a", DATA, part_size=STEP)
 
@@ -232,56 +232,56 @@ def test_invalid_progress_range_is_refused(made: GcsSandbox, files: Storage, ran
 )
 def test_corrupt_object(made: GcsSandbox, files: Storage, wrong: dict[str, str]) -> None:
     """An object stored with a wrong size or checksum is deleted, by its generation."""
-    before = files.upload("a", b"before")
+    previous_info = files.upload("a", b"before")
     fields = {"generation": "77", "size": str(len(DATA)), **wrong}
     made.fail(*_fine(4), Response(200, body=json.dumps(fields).encode()))
     with pytest.raises(VendorFailed, match="stored other bytes"):
         files.upload("a", DATA, part_size=STEP)
-    [deleted] = [
+    [deleted_request] = [
         request
         for request in made.requests
         if request.method == "DELETE" and "/o/a" in request.path
     ]
-    assert ("generation", "77") in deleted.query
-    assert before.version == files.head("a").version
+    assert ("generation", "77") in deleted_request.query
+    assert previous_info.version == files.head("a").version
 
 
 def test_changed_source(made: GcsSandbox, files: Storage) -> None:
     """Bytes that were sent before and are others now make no object."""
-    begun = files.start_upload("a")
+    start_upload = files.start_upload("a")
     made.break_chunk(2 * STEP)
     made.fail(*_fine(2), *[refusal(403, "forbidden")])
     with pytest.raises(AuthenticationFailed):
-        files.upload("a", DATA, part_size=3 * STEP, resume=begun.ref)
+        files.upload("a", DATA, part_size=3 * STEP, resume=start_upload.ref)
     with pytest.raises(InvalidRequest, match="md5Hash"):
-        files.upload("a", DATA[::-1], part_size=3 * STEP, resume=begun.ref)
+        files.upload("a", DATA[::-1], part_size=3 * STEP, resume=start_upload.ref)
     assert not files.exists("a")
 
 
 def test_resumed_when_complete_or_gone(made: GcsSandbox, files: Storage) -> None:
     """A complete or aborted upload is not resumed."""
-    begun = files.start_upload("a")
-    files.upload("a", b"", resume=begun.ref)
+    start_upload = files.start_upload("a")
+    files.upload("a", b"", resume=start_upload.ref)
     assert 0 == files.head("a").size
     with pytest.raises(VendorRejected, match="complete"):
-        files.upload("a", b"", resume=begun.ref)
-    other = files.start_upload("b")
-    files.abort_upload(other.ref)
+        files.upload("a", b"", resume=start_upload.ref)
+    other_upload = files.start_upload("b")
+    files.abort_upload(other_upload.ref)
     for _ in range(2):
         with pytest.raises(VendorRejected):
-            files.upload("b", b"", resume=other.ref)
+            files.upload("b", b"", resume=other_upload.ref)
         made.sessions.clear()
-        files.abort_upload(other.ref)
+        files.abort_upload(other_upload.ref)
 
 
 def test_failed_abort(made: GcsSandbox, files: Storage) -> None:
     """A failed abort raises its error."""
-    begun = files.start_upload("a")
+    start_upload = files.start_upload("a")
     made.fail(refusal(403, "forbidden"), refusal(412, "conditionNotMet"))
     with pytest.raises(AuthenticationFailed):
-        files.abort_upload(begun.ref)
+        files.abort_upload(start_upload.ref)
     with pytest.raises(VendorRejected):
-        files.abort_upload(begun.ref)
+        files.abort_upload(start_upload.ref)
 
 
 def test_no_place_for_an_upload(made: GcsSandbox, files: Storage) -> None:
@@ -333,15 +333,15 @@ def test_lost_condition(made: GcsSandbox, files: Storage) -> None:
     """A put whose answer was lost does not stand in its own way."""
     made.fail(Lost())
     assert 4 == files.upload("a", b"mine", PutOptions(if_none_match="*")).size
-    broken, no = refusal(500, "backendError"), refusal(412, "conditionNotMet")
-    made.fail(broken, no)
-    with pytest.raises(VendorRejected) as caught:
+    broken_response, no = refusal(500, "backendError"), refusal(412, "conditionNotMet")
+    made.fail(broken_response, no)
+    with pytest.raises(VendorRejected) as excinfo:
         files.upload("a", b"other", PutOptions(if_none_match="*"))
-    assert 412 == caught.value.status
-    made.fail(broken, no)
-    with pytest.raises(VendorRejected) as caught:
+    assert 412 == excinfo.value.status
+    made.fail(broken_response, no)
+    with pytest.raises(VendorRejected) as excinfo:
         files.upload("none", b"x", PutOptions(if_match="5"))
-    assert 412 == caught.value.status
+    assert 412 == excinfo.value.status
 
 
 @pytest.mark.parametrize("etag", ["0", "CKih16GjycICEAE=", "", "1" * 20])
@@ -359,21 +359,21 @@ def test_conditions_by_time(made: GcsSandbox, files: Storage) -> None:
     """An object unchanged since the given time is not sent, and a changed one is."""
     etag = files.upload("a", b"bytes").etag
     now = datetime.now(UTC)
-    later, sooner = now + timedelta(minutes=1), now - timedelta(minutes=1)
-    same = files.download("a", if_modified_since=later)
-    assert (False, b"") == (same.modified, same.read_all())
-    assert b"bytes" == files.download("a", if_modified_since=sooner).read_all()
-    assert b"bytes" == files.download("a", if_unmodified_since=later).read_all()
-    assert not files.download("a", if_none_match=etag, if_modified_since=sooner).modified
-    with pytest.raises(VendorRejected) as caught:
-        files.download("a", if_unmodified_since=sooner)
-    assert 412 == caught.value.status
+    later_time, sooner_time = now + timedelta(minutes=1), now - timedelta(minutes=1)
+    same_download = files.download("a", if_modified_since=later_time)
+    assert (False, b"") == (same_download.modified, same_download.read_all())
+    assert b"bytes" == files.download("a", if_modified_since=sooner_time).read_all()
+    assert b"bytes" == files.download("a", if_unmodified_since=later_time).read_all()
+    assert not files.download("a", if_none_match=etag, if_modified_since=sooner_time).modified
+    with pytest.raises(VendorRejected) as excinfo:
+        files.download("a", if_unmodified_since=sooner_time)
+    assert 412 == excinfo.value.status
     assert b"bytes" == files.download("a", if_match="*").read_all()
 
 
 def test_versions() -> None:
     """Every generation can be read and deleted, where the bucket keeps them."""
-    with bucket(versioned=True) as made, over_gcs(made) as hub:
+    with bucket(versioned=True) as sandbox, over_gcs(sandbox) as hub:
         files = hub.storage()
         first = files.upload("a", b"first").version
         second = files.upload("a", b"second").version
@@ -391,12 +391,12 @@ def test_versions() -> None:
 
 def test_long_copies() -> None:
     """A copy that takes several requests is one."""
-    with bucket(rewritten=STEP) as made, over_gcs(made) as hub:
+    with bucket(rewritten=STEP) as sandbox, over_gcs(sandbox) as hub:
         files = hub.storage()
         files.upload("a", DATA)
         assert len(DATA) == files.copy("a", "b").size
         assert DATA == files.download("b").read_all()
-        copies = [request for request in made.requests if "rewriteTo" in request.path]
+        copies = [request for request in sandbox.requests if "rewriteTo" in request.path]
         assert 4 == len(copies)
 
 
@@ -429,16 +429,16 @@ def test_copies_without_end(made: GcsSandbox, files: Storage, fields: dict[str, 
 )
 def test_magic(files: Storage, key: str, kind: type[ConnectorError]) -> None:
     """Every failure has its type, of one object and in a batch."""
-    for doing in (
+    for info in (
         lambda: files.upload(key, b""),
         lambda: files.start_upload(key),
         lambda: files.head(key),
         lambda: files.download(key),
         lambda: files.copy("a", key),
     ):
-        with pytest.raises(kind) as caught:
-            doing()
-        assert kind is type(caught.value)
+        with pytest.raises(kind) as excinfo:
+            info()
+        assert kind is type(excinfo.value)
     results = files.delete_many(["a", key, "b"])
     assert [None, kind, None] == [result.error and type(result.error) for result in results]
 
@@ -448,17 +448,17 @@ def test_missing_bucket(made: GcsSandbox) -> None:
     with over_gcs(made, bucket="my-other-bucket") as hub:
         files = hub.storage()
         for doing in (lambda: files.exists("a"), lambda: files.delete("a"), files.list):
-            with pytest.raises(VendorRejected) as caught:
+            with pytest.raises(VendorRejected) as excinfo:
                 doing()
-            assert VendorRejected is type(caught.value)
-            assert "bucket" in caught.value.remedy
+            assert VendorRejected is type(excinfo.value)
+            assert "bucket" in excinfo.value.remedy
 
 
 def test_compressed_object(made: GcsSandbox, files: Storage) -> None:
     """An object decompressed on its way has no length, and no checksum is compared."""
     files.upload("a", b"packed", PutOptions(content_encoding="gzip"))
-    coming = files.download("a")
-    assert (None, "gzip") == (coming.length, coming.info.content_encoding)
+    download = files.download("a")
+    assert (None, "gzip") == (download.length, download.info.content_encoding)
     headers = {
         "X-Goog-Stored-Content-Encoding": "gzip",
         "X-Goog-Hash": "md5=AAAAAAAAAAAAAAAAAAAAAA==",
@@ -501,11 +501,11 @@ def test_replaced_object_is_not_resumed(made: GcsSandbox) -> None:
         files = hub.storage()
         files.upload("a", DATA)
         made.cut("GET", 1_000)
-        coming = files.download("a")
+        download = files.download("a")
         files.upload("a", DATA[::-1])
-        with pytest.raises(VendorRejected) as caught:
-            coming.read_all()
-        assert 412 == caught.value.status
+        with pytest.raises(VendorRejected) as excinfo:
+            download.read_all()
+        assert 412 == excinfo.value.status
 
 
 def test_partial_answer_without_a_range_is_refused(made: GcsSandbox, files: Storage) -> None:
@@ -531,8 +531,8 @@ def test_malformed_success_is_a_failure(made: GcsSandbox, files: Storage, body: 
 def test_malformed_list_entries(made: GcsSandbox, files: Storage) -> None:
     """Malformed entries of a list are left out, and a malformed list fails."""
     items = [7, None, {"size": 1}, {"name": "a", "size": "x", "metadata": [1], "md5Hash": "?"}]
-    odd = {"items": items, "prefixes": "a/", "nextPageToken": 5, "new": {}}
-    made.fail(Response(200, body=json.dumps(odd).encode()))
+    odd_fields = {"items": items, "prefixes": "a/", "nextPageToken": 5, "new": {}}
+    made.fail(Response(200, body=json.dumps(odd_fields).encode()))
     page = files.list()
     assert (["a"], (), "5") == (
         [item.key for item in page.objects],
@@ -629,14 +629,14 @@ def test_tokens(made: GcsSandbox, files: Storage) -> None:
 
 def test_refused_key(made: GcsSandbox) -> None:
     """A refused key is reported without its content."""
-    other = GcsSandbox(email="other@sandbox.iam.gserviceaccount.com")
+    other_sandbox = GcsSandbox(email="other@sandbox.iam.gserviceaccount.com")
     with (
-        over_gcs(made, credentials=other.key_file()) as hub,
-        pytest.raises(ConnectorError) as caught,
+        over_gcs(made, credentials=other_sandbox.key_file()) as hub,
+        pytest.raises(ConnectorError) as excinfo,
     ):
         hub.storage().head("a")
-    other.close()
-    assert "PRIVATE" not in repr(caught.value)
+    other_sandbox.close()
+    assert "PRIVATE" not in repr(excinfo.value)
     vendor = gcs(made)
     assert "PRIVATE" not in repr(vendor)
     assert "PRIVATE" not in repr(vendor.clients())
@@ -644,12 +644,12 @@ def test_refused_key(made: GcsSandbox) -> None:
 
 def test_upload_ids_are_not_shown(made: GcsSandbox, files: Storage) -> None:
     """An upload's id, which allows writing to it, is not shown."""
-    begun = files.start_upload("a")
-    assert begun.id not in repr(attrs.evolve(begun, ref=files.upload("b", b"").ref))
+    start_upload = files.start_upload("a")
+    assert start_upload.id not in repr(attrs.evolve(start_upload, ref=files.upload("b", b"").ref))
     redaction = gcs(made).services()[""].redaction
-    place = f"https://x/o?uploadType=resumable&upload_id={begun.id}"
-    assert begun.id not in redaction.query(place)
-    assert begun.id not in repr(redaction.headers(Headers({"Location": place})).pairs)
+    place = f"https://x/o?uploadType=resumable&upload_id={start_upload.id}"
+    assert start_upload.id not in redaction.query(place)
+    assert start_upload.id not in repr(redaction.headers(Headers({"Location": place})).pairs)
 
 
 GOOD = {"client_email": "a@b", "private_key": "PEM"}

@@ -42,8 +42,8 @@ CONDITIONS = "ifGenerationMatch ifGenerationNotMatch"
 
 def method(path: str, verb: str, query: str, body: str | None = None) -> Json:
     """A method as Google describes it."""
-    existing: Json = {name: {} for name in query.split()}
-    made: Json = {"path": path, "httpMethod": verb, "parameters": existing}
+    existing_value: Json = {name: {} for name in query.split()}
+    made: Json = {"path": path, "httpMethod": verb, "parameters": existing_value}
     return made if body is None else {**made, "request": {"$ref": body}}
 
 
@@ -120,7 +120,7 @@ def told(made: GcsSandbox, request: SandboxRequest) -> Json:
 def test_a_day_with_everything() -> None:
     """Each parameter and each field is known, and of its type; sessions are not described."""
     message = described(OURS)
-    made = GcsSandbox()
+    sandbox = GcsSandbox()
     options = PutOptions(
         content_type="application/pdf",
         content_disposition="attachment",
@@ -133,7 +133,7 @@ def test_a_day_with_everything() -> None:
         if_none_match="*",
         extra={"gcs": {"customTime": "2031-05-06T00:00:00Z"}},
     )
-    with over_gcs(made) as hub:
+    with over_gcs(sandbox) as hub:
         files = hub.storage()
         info = files.upload("a/b", b"%PDF", options)
         files.upload("long", bytes_of(2 * STEP), options, part_size=STEP)
@@ -145,19 +145,19 @@ def test_a_day_with_everything() -> None:
         files.copy("a/b", "c", options)
         files.copy("a/b", "d")
         files.delete("a/b", version=info.version)
-    sessions = [request for request in made.requests if "upload_id" in dict(request.query)]
+    sessions = [request for request in sandbox.requests if "upload_id" in dict(request.query)]
     results = [
         problem
-        for request in made.requests
+        for request in sandbox.requests
         if request not in sessions
         for problem in problems(
             message,
             request.method,
             request.path,
-            {"query": dict(request.query), "body": told(made, request)},
+            {"query": dict(request.query), "body": told(sandbox, request)},
         )
     ]
-    made.close()
+    sandbox.close()
 
     assert 2 == len(sessions)
     assert [] == results

@@ -66,8 +66,8 @@ def port() -> Iterator[int]:
     command += [f"--port={result}", "--in-memory", "--default-bucket=sandbox-bucket"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            until = time.monotonic() + 30
-            while not _is_open(result) and time.monotonic() < until:
+            end_time = time.monotonic() + 30
+            while not _is_open(result) and time.monotonic() < end_time:
                 time.sleep(0.05)
             yield result
         finally:
@@ -94,9 +94,9 @@ def test_conforms(check: Check, files: Storage) -> None:
 def test_some_bytes(files: Storage) -> None:
     """A range of an object has exactly those bytes, and checksums are equal on both sides."""
     data = bytes_of(3 * PART + 17)
-    made = files.upload("a", data, PutOptions(content_type="a/b"), part_size=PART)
-    assert all(checksum.fits(data) for checksum in made.checksums)
-    assert ["crc32c", "md5"] == [checksum.algorithm for checksum in made.checksums]
+    info = files.upload("a", data, PutOptions(content_type="a/b"), part_size=PART)
+    assert all(checksum.fits(data) for checksum in info.checksums)
+    assert ["crc32c", "md5"] == [checksum.algorithm for checksum in info.checksums]
     assert data[10:30] == files.download("a", range=ByteRange(10, 20)).read_all()
     assert data[-17:] == files.download("a", range=ByteRange(3 * PART)).read_all()
 
@@ -104,20 +104,22 @@ def test_some_bytes(files: Storage) -> None:
 def test_a_resumed_upload(files: Storage, port: int) -> None:
     """An upload goes on where it was."""
     data = bytes_of(4 * PART + 5)
-    begun = files.start_upload("resumed")
+    session = files.start_upload("resumed")
     line = HTTPConnection("127.0.0.1", port)
-    path = f"/upload/storage/v1/b/sandbox-bucket/o?uploadType=resumable&upload_id={quote(begun.id)}"
+    path = (
+        f"/upload/storage/v1/b/sandbox-bucket/o?uploadType=resumable&upload_id={quote(session.id)}"
+    )
     line.request("PUT", path, data[:PART], {"Content-Range": f"bytes 0-{PART - 1}/*"})
     assert 308 == line.getresponse().status
     line.close()
-    assert len(data) == files.upload("resumed", data, resume=begun.ref).size
+    assert len(data) == files.upload("resumed", data, resume=session.ref).size
     assert data == files.download("resumed").read_all()
 
 
 def test_a_copy(files: Storage) -> None:
     """A copy is a separate object."""
     files.upload("source", b"bytes", PutOptions(metadata={"x": "1"}))
-    made = files.copy("source", "copy")
-    assert ("copy", 5, {"x": "1"}) == (made.key, made.size, made.metadata)
+    info = files.copy("source", "copy")
+    assert ("copy", 5, {"x": "1"}) == (info.key, info.size, info.metadata)
     files.delete("source")
     assert b"bytes" == files.download("copy").read_all()

@@ -145,8 +145,11 @@ def test_chunks_are_sent_once() -> None:
     )
     end = requests.chunk("b", "id", 5, b"", total=5, md5=None)
     assert "bytes */5" == end.headers.get("content-range")
-    asking = requests.progress("b", "id")
-    assert ("bytes */*", True) == (asking.headers.get("content-range"), asking.repeatable)
+    asking_request = requests.progress("b", "id")
+    assert ("bytes */*", True) == (
+        asking_request.headers.get("content-range"),
+        asking_request.repeatable,
+    )
 
 
 class _Pieces:

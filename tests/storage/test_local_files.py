@@ -134,20 +134,20 @@ def test_rotten_file(files: Storage, root: Path) -> None:
 def test_short_file(files: Storage, root: Path) -> None:
     """A file that was truncated during a download is an error."""
     files.upload("a", DATA * 500)
-    coming = files.download("a")
-    assert coming.read()
+    download = files.download("a")
+    assert download.read()
     os.truncate(root / "a", 10)
     with pytest.raises(ConnectorError):
-        coming.read_all()
+        download.read_all()
 
 
 def test_open_download_survives_a_replacement(files: Storage) -> None:
     """A download goes on with its file, even if another takes the name."""
     files.upload("a", DATA * 500)
-    with files.download("a") as coming:
-        first = coming.read()
+    with files.download("a") as download:
+        first = download.read()
         files.upload("a", b"other")
-        assert DATA * 500 == first + coming.read_all()
+        assert DATA * 500 == first + download.read_all()
 
 
 @pytest.mark.parametrize("key", ["a/b", "folder"], ids=["below a file", "a folder"])
@@ -166,18 +166,18 @@ def test_in_the_way(files: Storage, key: str) -> None:
 
 def test_other_parts(files: Storage, root: Path) -> None:
     """A changed part fails the completion; a part that is sent again replaces it."""
-    begun = files.start_upload("a")
+    start_upload = files.start_upload("a")
     with pytest.raises(RuntimeError, match="broke"):
-        files.upload("a", _breaking(DATA[::-1]), part_size=PART, resume=begun.ref)
+        files.upload("a", _breaking(DATA[::-1]), part_size=PART, resume=start_upload.ref)
     with pytest.raises(RuntimeError, match="broke"):
-        files.upload("a", _breaking(DATA), part_size=PART, resume=begun.ref)
-    home = root / ".moorage" / "uploads" / begun.id
-    names = sorted(path.name for path in home.iterdir())
+        files.upload("a", _breaking(DATA), part_size=PART, resume=start_upload.ref)
+    home_directory = root / ".moorage" / "uploads" / start_upload.id
+    names = sorted(path.name for path in home_directory.iterdir())
     assert ["00001", "00002", "said"] == [name.partition(".")[0] for name in names]
-    (home / names[0]).write_bytes(b"x" * PART)
-    with pytest.raises(VendorRejected) as caught:
-        files.upload("a", DATA, part_size=PART, resume=begun.ref)
-    assert "BadDigest" == caught.value.vendor_code
+    (home_directory / names[0]).write_bytes(b"x" * PART)
+    with pytest.raises(VendorRejected) as excinfo:
+        files.upload("a", DATA, part_size=PART, resume=start_upload.ref)
+    assert "BadDigest" == excinfo.value.vendor_code
     assert not files.exists("a")
 
 
@@ -188,15 +188,15 @@ def _breaking(data: bytes) -> Iterator[bytes]:
 
 def test_other_uploads(files: Storage, root: Path) -> None:
     """An upload has its own id and one key, and lists skip unreadable ones."""
-    begun = files.start_upload("a")
+    start_upload = files.start_upload("a")
     assert [] == files.list_stale_uploads("b")
-    for id_, key in (("../../a", "a"), ("0" * 32, "a"), (begun.id, "b")):
+    for id_, key in (("../../a", "a"), ("0" * 32, "a"), (start_upload.id, "b")):
         ref = f"local_files:files:{key}?upload={id_.replace('/', '%2F')}"
         with pytest.raises(FileNotFound):
             files.upload(key, b"", resume=ref)
         files.abort_upload(ref)
     (root / ".moorage" / "uploads" / ("1" * 32)).mkdir()
-    assert [begun.ref] == [upload.ref for upload in files.list_stale_uploads()]
+    assert [start_upload.ref] == [upload.ref for upload in files.list_stale_uploads()]
 
 
 @pytest.mark.parametrize(
@@ -212,12 +212,15 @@ def test_conditions_by_time(
     put = files.head("a").last_modified
     assert put is not None
     moments = [None if hours is None else put + timedelta(hours=hours) for hours in (since, until)]
-    how: dict[str, Any] = {"if_modified_since": moments[0], "if_unmodified_since": moments[1]}
+    chosen_fields: dict[str, Any] = {
+        "if_modified_since": moments[0],
+        "if_unmodified_since": moments[1],
+    }
     if outcome is None:
         with pytest.raises(VendorRejected):
-            files.download("a", **how)
+            files.download("a", **chosen_fields)
     else:
-        assert outcome == files.download("a", **how).read_all()
+        assert outcome == files.download("a", **chosen_fields).read_all()
 
 
 def test_names_of_no_text(files: Storage, root: Path) -> None:
@@ -238,9 +241,9 @@ def test_names_of_no_text(files: Storage, root: Path) -> None:
 def test_foreign_file_names_are_not_listed(files: Storage, root: Path, name: bytes) -> None:
     """A foreign file whose name is no key is not listed."""
     files.upload("b", b"")
-    other = root / os.fsdecode(name)
-    other.parent.mkdir(exist_ok=True)
-    other.touch()
+    other_path = root / os.fsdecode(name)
+    other_path.parent.mkdir(exist_ok=True)
+    other_path.touch()
     assert ["b"] == [item.key for item in files.list().objects]
 
 
@@ -260,35 +263,35 @@ def test_signed_urls(root: Path) -> None:
     """A signed URL allows its operation until it expires, and no other."""
     vendor = folder(root)
     with Hub([Account("files", vendor)]) as hub:
-        signed = hub.storage().signed_url("a b", "PUT", expires=60, content_type="a/b")
-        plain = hub.storage().signed_url("a b", "DELETE")
+        signed_url = hub.storage().signed_url("a b", "PUT", expires=60, content_type="a/b")
+        plain_url = hub.storage().signed_url("a b", "DELETE")
     assert ("PUT", {"Content-Type": "a/b"}, {}) == (
-        signed.method,
-        signed.headers,
-        plain.headers,
+        signed_url.method,
+        signed_url.headers,
+        plain_url.headers,
     )
-    now = signed.expires_at - timedelta(seconds=59)
-    grant = vendor.allowed("PUT", signed.url.removeprefix("https://erp.example"), now=now)
+    now = signed_url.expires_at - timedelta(seconds=59)
+    grant = vendor.allowed("PUT", signed_url.url.removeprefix("https://erp.example"), now=now)
     assert ("a b", "PUT", "a/b", None) == (
         grant.key,
         grant.method,
         grant.content_type,
         grant.content_disposition,
     )
-    evil = signed.url.replace("PUT", "GET")
-    for method, url, when in (
-        ("GET", signed.url, now),
+    evil = signed_url.url.replace("PUT", "GET")
+    for method, url, due_time in (
+        ("GET", signed_url.url, now),
         ("GET", evil, now),
-        ("PUT", signed.url.replace("a%20b", "a%20c"), now),
-        ("PUT", signed.url.replace("signature=", "signature=0"), now),
-        ("PUT", signed.url.partition("&signature")[0], now),
-        ("PUT", signed.url, signed.expires_at),
+        ("PUT", signed_url.url.replace("a%20b", "a%20c"), now),
+        ("PUT", signed_url.url.replace("signature=", "signature=0"), now),
+        ("PUT", signed_url.url.partition("&signature")[0], now),
+        ("PUT", signed_url.url, signed_url.expires_at),
         ("PUT", "https://erp.example/files/a%20b", now),
         ("PUT", "//[a", now),
-        ("PUT", signed.url.replace("signature=", "signature=\udc80"), now),
+        ("PUT", signed_url.url.replace("signature=", "signature=\udc80"), now),
     ):
         with pytest.raises(AuthenticationFailed):
-            vendor.allowed(method, url, now=when)
+            vendor.allowed(method, url, now=due_time)
 
 
 def test_signing_needs_a_key_and_a_url(root: Path) -> None:
@@ -322,10 +325,10 @@ def test_system_errors_become_ours(
         error.filename = "/secret/path"
         raise error
 
-    with pytest.raises(kind) as caught:
+    with pytest.raises(kind) as excinfo:
         fails()
-    assert retryable == caught.value.retryable
-    assert "secret" not in str(caught.value)
+    assert retryable == excinfo.value.retryable
+    assert "secret" not in str(excinfo.value)
 
 
 def test_failures_in_a_batch(files: Storage, root: Path) -> None:
@@ -352,8 +355,8 @@ def test_failed_download(files: Storage, tmp_path: Path) -> None:
 
 def test_processes_share_a_folder(root: Path) -> None:
     """One process finds another's files, and conditions hold between them."""
-    one, two = LocalFolder(folder(root)), LocalFolder(folder(root))
-    put = one.put("a", b"x", {"content_type": "a/b"}, (None, "*"))
+    single_folder, two = LocalFolder(folder(root)), LocalFolder(folder(root))
+    put = single_folder.put("a", b"x", {"content_type": "a/b"}, (None, "*"))
     assert put == two.head("a")
     with pytest.raises(VendorRejected):
         two.put("a", b"y", {}, (None, "*"))

@@ -35,16 +35,16 @@ def account(place: str, scope: ExitStack, root: Path) -> Account:
         return Account("files", vendor)
     if place == "s3":
         bucket = scope.enter_context(labs.sandbox())
-        served = scope.enter_context(bucket.serving())
-        return labs.s3_account(bucket, endpoint=served.url)
+        served_value = scope.enter_context(bucket.serving())
+        return labs.s3_account(bucket, endpoint=served_value.url)
     if place == "gcs":
         google = scope.enter_context(gcs_labs.bucket())
-        served = scope.enter_context(google.serving())
-        key = google.key_file(f"{served.url}/token")
-        return gcs_labs.gcs_account(google, credentials=key, endpoint=served.url)
+        served_value = scope.enter_context(google.serving())
+        key = google.key_file(f"{served_value.url}/token")
+        return gcs_labs.gcs_account(google, credentials=key, endpoint=served_value.url)
     azure = scope.enter_context(azure_lab.azure())
-    served = scope.enter_context(azure.serving())
-    return azure_lab.account(azure, endpoint=served.url)
+    served_value = scope.enter_context(azure.serving())
+    return azure_lab.account(azure, endpoint=served_value.url)
 
 
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.__name__)
@@ -55,11 +55,11 @@ def test_packed_bytes_come_back_as_they_were_put(place: str, client: Any, tmp_pa
         result = account(place, scope, tmp_path)
         files = scope.enter_context(Hub([result], http=scope.enter_context(client()))).storage()
         files.upload("rates.json", PACKED, PutOptions(content_encoding="gzip"))
-        coming = files.download("rates.json")
+        download = files.download("rates.json")
 
-        assert ("gzip", PACKED) == (coming.info.content_encoding, coming.read_all())
-        some = files.download("rates.json", range=ByteRange(3, 5)).read_all()
-        assert PACKED[3:8] == some
+        assert ("gzip", PACKED) == (download.info.content_encoding, download.read_all())
+        some_bytes = files.download("rates.json", range=ByteRange(3, 5)).read_all()
+        assert PACKED[3:8] == some_bytes
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -70,8 +70,8 @@ def test_packed_bytes_come_back_as_they_were_put_asynchronously(place: str, tmp_
         async with AsyncHub([result]) as hub:
             files = hub.storage()
             await files.upload("rates.json", PACKED, PutOptions(content_encoding="gzip"))
-            coming = await files.download("rates.json")
-            return coming.info.content_encoding, await coming.read_all()
+            download = await files.download("rates.json")
+            return download.info.content_encoding, await download.read_all()
 
     with ExitStack() as scope:
         result = account(place, scope, tmp_path)

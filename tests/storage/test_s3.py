@@ -41,8 +41,8 @@ DATA = bytes_of(3 * PART + 100)
 @pytest.fixture
 def made() -> Iterator[S3Sandbox]:
     """A bucket."""
-    with sandbox() as one:
-        yield one
+    with sandbox() as single_sandbox:
+        yield single_sandbox
 
 
 @pytest.fixture
@@ -54,9 +54,9 @@ def files(made: S3Sandbox) -> Iterator[Storage]:
 
 def test_lost_completion(made: S3Sandbox, files: Storage) -> None:
     """An upload whose last answer was lost is reported as complete."""
-    begun = files.start_upload("a")
+    start_upload = files.start_upload("a")
     made.fail(*_fine(5), Lost())
-    info = files.upload("a", DATA, part_size=PART, resume=begun.ref, at_once=1)
+    info = files.upload("a", DATA, part_size=PART, resume=start_upload.ref, at_once=1)
     assert len(DATA) == info.size
     assert DATA == files.download("a").read_all()
 
@@ -84,9 +84,9 @@ def test_lost_condition(made: S3Sandbox, files: Storage) -> None:
     with pytest.raises(VendorRejected):
         files.upload("b", b"mine", PutOptions(if_match="0"))
     made.fail(error_500(), Response(412, body=error_xml("PreconditionFailed")))
-    with pytest.raises(VendorRejected) as caught:
+    with pytest.raises(VendorRejected) as excinfo:
         files.upload("a", b"other", PutOptions(if_none_match="*"))
-    assert 412 == caught.value.status
+    assert 412 == excinfo.value.status
 
 
 def error_500() -> Response:
@@ -97,16 +97,16 @@ def error_500() -> Response:
 def test_gone_upload(made: S3Sandbox, files: Storage) -> None:
     """An aborted upload is not mistaken for another's object."""
     files.upload("a", b"another's")
-    begun = files.start_upload("a")
-    gone = Response(404, body=error_xml("NoSuchUpload"))
-    made.fail(*_fine(1), *_fine(4), gone)
-    with pytest.raises(VendorRejected) as caught:
-        files.upload("a", DATA, part_size=PART, resume=begun.ref, at_once=1)
-    assert "NoSuchUpload" == caught.value.vendor_code
+    start_upload = files.start_upload("a")
+    lost_response = Response(404, body=error_xml("NoSuchUpload"))
+    made.fail(*_fine(1), *_fine(4), lost_response)
+    with pytest.raises(VendorRejected) as excinfo:
+        files.upload("a", DATA, part_size=PART, resume=start_upload.ref, at_once=1)
+    assert "NoSuchUpload" == excinfo.value.vendor_code
     made.fail(*_fine(1), Response(412, body=error_xml("PreconditionFailed")), Response(404))
-    with pytest.raises(VendorRejected) as caught:
-        files.upload("a", DATA, part_size=PART, resume=begun.ref, at_once=1)
-    assert 412 == caught.value.status
+    with pytest.raises(VendorRejected) as excinfo:
+        files.upload("a", DATA, part_size=PART, resume=start_upload.ref, at_once=1)
+    assert 412 == excinfo.value.status
 
 
 def test_etags_that_are_no_sums(made: S3Sandbox) -> None:
@@ -114,9 +114,9 @@ def test_etags_that_are_no_sums(made: S3Sandbox) -> None:
     with over_s3(made, checksum=None) as hub:
         files = hub.storage()
         part = Response(200, {"ETag": '"opaque"'})
-        gone = Response(404, body=error_xml("NoSuchUpload"))
+        lost_response = Response(404, body=error_xml("NoSuchUpload"))
         files.upload("a", b"another's")
-        made.fail(*_fine(1), part, part, gone)
+        made.fail(*_fine(1), part, part, lost_response)
         with pytest.raises(VendorRejected, match="NoSuchUpload"):
             files.upload("a", DATA[: PART + 1], part_size=PART, at_once=1)
 
@@ -154,29 +154,29 @@ def test_failed_abort(made: S3Sandbox, files: Storage) -> None:
     made.fail(*_fine(1), no, no)
     with pytest.raises(AuthenticationFailed):
         files.upload("a", DATA, part_size=PART, at_once=1)
-    begun = files.start_upload("b")
+    start_upload = files.start_upload("b")
     made.fail(no)
     with pytest.raises(AuthenticationFailed):
-        files.abort_upload(begun.ref)
+        files.abort_upload(start_upload.ref)
     made.fail(Response(409, body=error_xml("OperationUnknown")))
     with pytest.raises(VendorRejected):
-        files.abort_upload(begun.ref)
+        files.abort_upload(start_upload.ref)
 
 
 def test_small_parts(files: Storage) -> None:
     """Parts below S3's minimum are refused, and nothing is left."""
-    with pytest.raises(InvalidRequest) as caught:
+    with pytest.raises(InvalidRequest) as excinfo:
         files.upload("a", DATA, part_size=PART // 2)
-    assert "EntityTooSmall" == caught.value.vendor_code
+    assert "EntityTooSmall" == excinfo.value.vendor_code
     assert [] == files.list_stale_uploads()
 
 
 def test_refused_completion(made: S3Sandbox, files: Storage) -> None:
     """A refused completion is a refusal."""
     made.fail(*_fine(5), Response(409, body=error_xml("ConditionalRequestConflict")))
-    with pytest.raises(VendorRejected) as caught:
+    with pytest.raises(VendorRejected) as excinfo:
         files.upload("a", DATA, part_size=PART, at_once=1)
-    assert "ConditionalRequestConflict" == caught.value.vendor_code
+    assert "ConditionalRequestConflict" == excinfo.value.vendor_code
 
 
 def test_partial_answer_without_a_range_is_refused(made: S3Sandbox, files: Storage) -> None:
@@ -253,14 +253,14 @@ def test_download_without_progress_fails(made: S3Sandbox) -> None:
     with over_socket(made) as hub:
         files = hub.storage()
         files.upload("a", DATA)
-        coming = files.download("a")
+        download = files.download("a")
         for _ in range(5):
             made.cut("GET", 0)
-        coming.settle()
-        coming = files.download("a")
+        download.settle()
+        download = files.download("a")
         with pytest.raises(ConnectionFailed):
-            coming.read_all()
-        assert b"" == coming.read()
+            download.read_all()
+        assert b"" == download.read()
 
 
 def test_replaced_object_is_not_resumed(made: S3Sandbox) -> None:
@@ -269,12 +269,12 @@ def test_replaced_object_is_not_resumed(made: S3Sandbox) -> None:
         files = hub.storage()
         files.upload("a", DATA)
         made.cut("GET", 1_000)
-        coming = files.download("a")
+        download = files.download("a")
         files.upload("a", DATA[::-1])
-        with pytest.raises(VendorRejected) as caught:
-            coming.read_all()
-        assert 412 == caught.value.status
-        assert b"" == coming.read()
+        with pytest.raises(VendorRejected) as excinfo:
+            download.read_all()
+        assert 412 == excinfo.value.status
+        assert b"" == download.read()
 
 
 def test_other_bytes(made: S3Sandbox) -> None:
@@ -283,21 +283,21 @@ def test_other_bytes(made: S3Sandbox) -> None:
         files = hub.storage()
         files.upload("a", DATA)
         made.cut("GET", 1_000)
-        coming = files.download("a")
-        others = f"bytes 0-{len(DATA) - 1}/{len(DATA)}"
-        made.fail(Response(206, {"ETag": '"x"', "Content-Range": others}, DATA))
+        download = files.download("a")
+        other_text = f"bytes 0-{len(DATA) - 1}/{len(DATA)}"
+        made.fail(Response(206, {"ETag": '"x"', "Content-Range": other_text}, DATA))
         with pytest.raises(VendorFailed, match="a different range"):
-            coming.read_all()
+            download.read_all()
 
 
 def test_damaged_object(made: S3Sandbox, files: Storage) -> None:
     """A wrong checksum fails at the end of the download."""
     files.upload("a", b"good")
     made.objects["a"].pieces[0].path.write_bytes(b"evil")
-    coming = files.download("a")
-    assert b"evil" == coming.read()
+    download = files.download("a")
+    assert b"evil" == download.read()
     with pytest.raises(VendorFailed, match="checksum"):
-        coming.read()
+        download.read()
 
 
 def test_compressed_object(made: S3Sandbox, files: Storage) -> None:
@@ -338,20 +338,20 @@ def test_magic(files: Storage, key: str, kind: type[Exception]) -> None:
 
 def test_object_versions() -> None:
     """A versioned bucket returns overwritten and deleted objects."""
-    with sandbox(versioned=True) as made, over_s3(made) as hub:
+    with sandbox(versioned=True) as new_sandbox, over_s3(new_sandbox) as hub:
         files = hub.storage()
-        one = files.upload("a", b"one")
+        info = files.upload("a", b"one")
         two = files.upload("a", b"two")
-        copied = files.copy("a", "b")
+        copied_info = files.copy("a", "b")
         parts = files.upload("c", bytes_of(3 * PART), part_size=PART)
 
-        assert b"one" == files.download("a", version=one.version).read_all()
+        assert b"one" == files.download("a", version=info.version).read_all()
         assert two.version == files.head("a").version
-        assert copied.version is not None
+        assert copied_info.version is not None
         assert parts.version == files.head("c").version
-        files.delete("a", version=one.version)
+        files.delete("a", version=info.version)
         with pytest.raises(FileNotFound):
-            files.head("a", version=one.version)
+            files.head("a", version=info.version)
         assert b"two" == files.download("a").read_all()
         three = files.upload("a", b"three")
         files.delete("a", version=three.version)
@@ -404,13 +404,13 @@ def _post(made: S3Sandbox, signed: SignedPost, data: bytes, **other: str) -> int
 
 def test_temporary_credentials() -> None:
     """A session's token goes along with requests, URLs and forms."""
-    with sandbox(token="session-token") as made, over_s3(made) as hub:
+    with sandbox(token="session-token") as new_sandbox, over_s3(new_sandbox) as hub:
         files = hub.storage()
         files.upload("a", b"x")
         url = files.signed_url("a").url
         assert "X-Amz-Security-Token=session-token" in url
         signed = files.signed_post("b", largest=1)
-        assert 204 == _post(made, signed, b"x")
+        assert 204 == _post(new_sandbox, signed, b"x")
     assert re.search("session-token", repr(signed)) is None
 
 
@@ -428,10 +428,10 @@ class _Provider:
 def test_credentials_of_a_provider(made: S3Sandbox) -> None:
     """Whole credentials may come from the provider, for signing URLs too."""
     signing = AwsSigV4(access_key_id=made.key.id, region=made.region, service="s3")
-    good = Credentials.signed(signing, made.key.secret)
+    good_credentials = Credentials.signed(signing, made.key.secret)
     vendor = s3(made, access_key_id=None, credentials=None, session_token=None)
     client = SandboxHttpClient(made)
-    for result, works in ((good, True), (Credentials.bearer("token"), False)):
+    for result, works in ((good_credentials, True), (Credentials.bearer("token"), False)):
         with Hub(
             [Account("s3", vendor, settings={"retry": QUICK})],
             http=client,
@@ -448,14 +448,14 @@ def test_credentials_of_a_provider(made: S3Sandbox) -> None:
 def test_pages_of_uploads(made: S3Sandbox, files: Storage) -> None:
     """Long lists of parts and of uploads are read to their end."""
     made.page = 1
-    begun = [files.start_upload(f"k {number}") for number in range(3)]
+    start_uploads = [files.start_upload(f"k {number}") for number in range(3)]
     results = [upload.ref for upload in files.list_stale_uploads("k ")]
-    assert [item.ref for item in begun] == results
-    stored = DATA[: 2 * PART]
+    assert [item.ref for item in start_uploads] == results
+    stored_bytes = DATA[: 2 * PART]
     with pytest.raises(RuntimeError, match="broke"):
-        files.upload("k 0", _breaking(stored), part_size=PART, resume=begun[0].ref)
+        files.upload("k 0", _breaking(stored_bytes), part_size=PART, resume=start_uploads[0].ref)
     before = len(made.requests)
-    files.upload("k 0", DATA, part_size=PART, resume=begun[0].ref)
+    files.upload("k 0", DATA, part_size=PART, resume=start_uploads[0].ref)
     assert DATA == files.download("k 0").read_all()
     puts = [request for request in made.requests[before:] if request.method == "PUT"]
     assert 2 == len(puts)
@@ -470,11 +470,11 @@ def test_resumed_without_checksums(made: S3Sandbox) -> None:
     """A part that is there is known by its ETag where nobody keeps checksums."""
     with over_s3(made, checksum=None) as hub:
         files = hub.storage()
-        begun = files.start_upload("a")
+        start_upload = files.start_upload("a")
         with pytest.raises(RuntimeError, match="broke"):
-            files.upload("a", _breaking(DATA[: 2 * PART]), part_size=PART, resume=begun.ref)
+            files.upload("a", _breaking(DATA[: 2 * PART]), part_size=PART, resume=start_upload.ref)
         before = len(made.requests)
-        files.upload("a", DATA, part_size=PART, resume=begun.ref)
+        files.upload("a", DATA, part_size=PART, resume=start_upload.ref)
         assert 2 == sum(request.method == "PUT" for request in made.requests[before:])
         assert DATA == files.download("a").read_all()
 
@@ -488,9 +488,9 @@ def test_conditions_by_time(files: Storage) -> None:
     assert b"x" == files.download("a", if_unmodified_since=put + hour).read_all()
     assert b"x" == files.download("a", if_modified_since=put - hour).read_all()
     assert not files.download("a", if_modified_since=put + hour).modified
-    with pytest.raises(VendorRejected) as caught:
+    with pytest.raises(VendorRejected) as excinfo:
         files.download("a", if_unmodified_since=put - hour)
-    assert 412 == caught.value.status
+    assert 412 == excinfo.value.status
 
 
 def test_whole_checksum(files: Storage) -> None:
@@ -501,8 +501,8 @@ def test_whole_checksum(files: Storage) -> None:
 
 def test_whole_answer_to_a_range_is_refused() -> None:
     """A whole object in answer to a range is refused."""
-    with sandbox() as made, over_s3(made) as hub:
-        made.fail(Response(200, {"Content-Length": "10", "ETag": '"x"'}, b"0123456789"))
+    with sandbox() as new_sandbox, over_s3(new_sandbox) as hub:
+        new_sandbox.fail(Response(200, {"Content-Length": "10", "ETag": '"x"'}, b"0123456789"))
 
         with pytest.raises(VendorFailed, match="Content-Range"):
             hub.storage().download("a", range=ByteRange(4, 2))

@@ -210,8 +210,8 @@ def test_parts_without_a_name() -> None:
         b"<Part><PartNumber>1</PartNumber><Size>2</Size></Part>"
         b'<Part><PartNumber>2</PartNumber><Size>2</Size><ETag>"e"</ETag></Part></ListPartsResult>'
     )
-    results, following = answers.parts(Response(200, body=body))
-    assert ([2], None) == ([part.number for part in results], following)
+    results, following_text = answers.parts(Response(200, body=body))
+    assert ([2], None) == ([part.number for part in results], following_text)
 
 
 def test_unanswered_deletion_may_have_failed() -> None:
@@ -311,13 +311,13 @@ def _of(text: str | None) -> Checksum | None:
 
 def test_checksums() -> None:
     """A checksum is read as it is written, with the number of parts it was made of."""
-    made = Checksum.of("crc32", b"123456789")
-    assert ("cbf43926", "y/Q5Jg==") == (made.value, made.base64)
-    assert (made, attrs.evolve(made, parts=3)) == (_of("y/Q5Jg=="), _of("y/Q5Jg==-3"))
-    odd = (None, "", "?", "y/Q5Jg==-x", "y/Q5Jg==-\u00b2", "y/Q5Jg==-" + "9" * 5_000)
-    assert [None] * 6 == [_of(text) for text in odd]
-    assert (True, False) == (made.fits(b"123456789"), made.fits(b"other"))
-    assert not attrs.evolve(made, parts=1).fits(b"123456789")
+    checksum = Checksum.of("crc32", b"123456789")
+    assert ("cbf43926", "y/Q5Jg==") == (checksum.value, checksum.base64)
+    assert (checksum, attrs.evolve(checksum, parts=3)) == (_of("y/Q5Jg=="), _of("y/Q5Jg==-3"))
+    odd_values = (None, "", "?", "y/Q5Jg==-x", "y/Q5Jg==-\u00b2", "y/Q5Jg==-" + "9" * 5_000)
+    assert [None] * 6 == [_of(text) for text in odd_values]
+    assert (True, False) == (checksum.fits(b"123456789"), checksum.fits(b"other"))
+    assert not attrs.evolve(checksum, parts=1).fits(b"123456789")
     assert not Checksum(ChecksumAlgorithm.CRC64NVME, "00").fits(b"")
     for algorithm, value in (("md5", "d41d8cd98f00b204e9800998ecf8427e"), ("crc32", "00000000")):
         assert value == Checksum.of(algorithm, b"").value

@@ -35,8 +35,8 @@ BLOCK = b64encode(b"0001").decode()
 @pytest.fixture
 def made() -> Iterator[AzureBlobSandbox]:
     """A container at noon."""
-    with azure(now=lambda: NOON) as one:
-        yield one
+    with azure(now=lambda: NOON) as sandbox:
+        yield sandbox
 
 
 def asked(made: AzureBlobSandbox, request: Request, url: str, **other: str) -> SandboxRequest:
@@ -60,9 +60,9 @@ def ask(
     """Send a signed request."""
     url = join_url(f"https://{made.hosts[0]}", request)
     signing = AzureSharedKey(account=account or made.account.name)
-    custom = Secret(key or made.account.key)
-    signed = signing.sign(request, url, custom, Occasion(NOON + late, "nonce"))
-    return made.answer(asked(made, signed, url, **other))
+    custom_secret = Secret(key or made.account.key)
+    signed_request = signing.sign(request, url, custom_secret, Occasion(NOON + late, "nonce"))
+    return made.answer(asked(made, signed_request, url, **other))
 
 
 def at(made: AzureBlobSandbox, key: str = "a") -> str:
@@ -155,12 +155,12 @@ def grant(made: AzureBlobSandbox, method: str = "GET") -> str:
 def test_signed_urls(change: str, later: int, expected: str | None) -> None:
     """A signed URL is good as it is, and as long as it says."""
     time = [NOON]
-    with azure(now=lambda: time[0]) as made:
-        assert 201 == put(made).status
-        before, _, after = change.partition(">")
-        url = grant(made).replace(before, after) if before else grant(made)
+    with azure(now=lambda: time[0]) as sandbox:
+        assert 201 == put(sandbox).status
+        previous_text, _, later_text = change.partition(">")
+        url = grant(sandbox).replace(previous_text, later_text) if previous_text else grant(sandbox)
         time[0] += timedelta(seconds=later)
-        response = made.answer(asked(made, Request.get("/"), url))
+        response = sandbox.answer(asked(sandbox, Request.get("/"), url))
         assert expected == (None if response.status == 200 else code(response))
 
 
@@ -200,8 +200,8 @@ def token(made: AzureBlobSandbox) -> str:
 
 def lend(made: AzureBlobSandbox, request: Request) -> Response:
     """Request a user delegation key with a token."""
-    whole = request.with_headers({**VERSION, "Authorization": token(made)})
-    return made.answer(asked(made, whole, join_url("https://x", whole)))
+    whole_request = request.with_headers({**VERSION, "Authorization": token(made)})
+    return made.answer(asked(made, whole_request, join_url("https://x", whole_request)))
 
 
 def test_delegation_key_lasts_a_week_at_most(made: AzureBlobSandbox) -> None:
@@ -209,8 +209,8 @@ def test_delegation_key_lasts_a_week_at_most(made: AzureBlobSandbox) -> None:
     week = delegation(NOON, NOON + timedelta(days=7))
     assert 200 == lend(made, week).status
     assert "AuthenticationFailed" == code(ask(made, week.with_headers(VERSION)))
-    late = delegation(NOON + timedelta(days=1), NOON + timedelta(days=8))
-    assert "InvalidXmlNodeValue" == code(lend(made, late))
+    late_request = delegation(NOON + timedelta(days=1), NOON + timedelta(days=8))
+    assert "InvalidXmlNodeValue" == code(lend(made, late_request))
 
 
 @pytest.mark.parametrize(
@@ -232,26 +232,30 @@ def test_invalid_delegation_requests_are_refused(
 def test_delegation_key_expires() -> None:
     """A URL is valid no longer than its delegation key."""
     time = [NOON]
-    with azure(now=lambda: time[0]) as made:
-        result = read_xml(lend(made, delegation(NOON, NOON + timedelta(minutes=1))).body)
+    with azure(now=lambda: time[0]) as sandbox:
+        result = read_xml(lend(sandbox, delegation(NOON, NOON + timedelta(minutes=1))).body)
         names = ("Oid", "Tid", "Start", "Expiry", "Service", "Version")
-        custom = [result.text(f"Signed{name}") or "" for name in names]
+        custom_texts = [result.text(f"Signed{name}") or "" for name in names]
         key = Secret(result.text("Value") or "")
-        signing = AzureSharedKey(account=made.account.name)
+        signing = AzureSharedKey(account=sandbox.account.name)
         whole = Grant(
-            url=f"https://{made.hosts[0]}{at(made)}",
-            resource=f"/blob/{made.account.name}{at(made)}",
+            url=f"https://{sandbox.hosts[0]}{at(sandbox)}",
+            resource=f"/blob/{sandbox.account.name}{at(sandbox)}",
             version="2025-01-05",
             options=UrlOptions(),
             until=NOON + timedelta(hours=1),
         )
-        more = dict(zip(("skoid", "sktid", "skt", "ske", "sks", "skv"), custom, strict=True))
-        url = whole.signed((*custom, "", "", ""), lambda text: signing.signature(key, text), **more)
-        put(made)
+        further_values = dict(
+            zip(("skoid", "sktid", "skt", "ske", "sks", "skv"), custom_texts, strict=True)
+        )
+        url = whole.signed(
+            (*custom_texts, "", "", ""), lambda text: signing.signature(key, text), **further_values
+        )
+        put(sandbox)
 
-        assert 200 == made.answer(asked(made, Request.get("/"), url)).status
+        assert 200 == sandbox.answer(asked(sandbox, Request.get("/"), url)).status
         time[0] += timedelta(minutes=2)
-        assert "AuthenticationFailed" == code(made.answer(asked(made, Request.get("/"), url)))
+        assert "AuthenticationFailed" == code(sandbox.answer(asked(sandbox, Request.get("/"), url)))
 
 
 # --- what is asked -----------------------------------------------------------
@@ -427,8 +431,8 @@ def test_lists_of_blocks(made: AzureBlobSandbox) -> None:
     assert 201 == commit(made, body).status
     assert 5 == made.blobs["a"].size
     assert b"<Size>5</Size>" in ask(made, committed).body
-    again = f"<BlockList><Committed>{BLOCK}</Committed><Latest>{BLOCK}</Latest></BlockList>"
-    assert 201 == commit(made, again.encode()).status
+    repeated_text = f"<BlockList><Committed>{BLOCK}</Committed><Latest>{BLOCK}</Latest></BlockList>"
+    assert 201 == commit(made, repeated_text.encode()).status
     assert 10 == made.blobs["a"].size
     block(made, BLOCK)
     put(made)

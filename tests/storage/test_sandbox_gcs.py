@@ -35,8 +35,8 @@ STEP = 262_144
 @pytest.fixture
 def made() -> Iterator[GcsSandbox]:
     """A bucket at noon."""
-    with bucket(now=lambda: NOON) as one:
-        yield one
+    with bucket(now=lambda: NOON) as sandbox:
+        yield sandbox
 
 
 def assertion(made: GcsSandbox, *, late: timedelta = timedelta(), **other: Any) -> str:
@@ -216,8 +216,8 @@ def test_chunks_that_come_again(made: GcsSandbox) -> None:
     start = Request.post(UPLOAD, query={"uploadType": "resumable"}, json={"name": "long"})
     ask(made, start)
     assert 308 == ask(made, chunk(f"bytes 0-{STEP - 1}/*", b"a" * STEP)).status
-    again = ask(made, chunk(f"bytes 0-{2 * STEP - 1}/*", b"b" * 2 * STEP))
-    assert f"bytes=0-{2 * STEP - 1}" == again.header("range")
+    repeated_response = ask(made, chunk(f"bytes 0-{2 * STEP - 1}/*", b"b" * 2 * STEP))
+    assert f"bytes=0-{2 * STEP - 1}" == repeated_response.header("range")
     assert "invalid" == reason(ask(made, chunk(f"bytes */{STEP}")))
     assert 308 == ask(made, chunk(f"bytes */{3 * STEP}")).status
     assert 200 == ask(made, chunk(f"bytes */{2 * STEP}")).status
@@ -242,15 +242,15 @@ def test_chunks_that_come_again(made: GcsSandbox) -> None:
 def test_signed_urls(change: str, later: int, expected: str | None) -> None:
     """A signed URL is good as it is, and as long as it says."""
     time = [NOON]
-    with bucket(now=lambda: time[0]) as made:
-        ask(made, related({"name": "a"}, b"x"))
-        signer = account_of(Secret(made.key_file()))
+    with bucket(now=lambda: time[0]) as sandbox:
+        ask(sandbox, related({"name": "a"}, b"x"))
+        signer = account_of(Secret(sandbox.key_file()))
         name = "other" if expected == "NoSuchBucket" else "sandbox-bucket"
         base = "https://storage.googleapis.com"
         url = signer.url(base, f"/{name}/a", UrlOptions(expires=60, content_type="c/d"), NOON)
         if change and expected != "NoSuchBucket":
-            before, after = change.split(">")
-            url = url.replace(before, after)
+            previous_text, later_text = change.split(">")
+            url = url.replace(previous_text, later_text)
         time[0] += timedelta(seconds=later)
         parts = urlsplit(url)
         result = SandboxRequest(
@@ -261,7 +261,7 @@ def test_signed_urls(change: str, later: int, expected: str | None) -> None:
             Request.get("/").headers,
             b"",
         )
-        response = made.answer(result)
+        response = sandbox.answer(result)
         assert expected == reason(response)
         if expected is None:
             assert ("c/d", b"x") == (response.header("content-type"), response.body)

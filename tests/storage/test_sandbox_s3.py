@@ -29,8 +29,8 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 @pytest.fixture
 def made() -> Iterator[S3Sandbox]:
     """A bucket at noon."""
-    with sandbox(now=lambda: NOON) as one:
-        yield one
+    with sandbox(now=lambda: NOON) as single_sandbox:
+        yield single_sandbox
 
 
 def signing(made: S3Sandbox, **options: Any) -> AwsSigV4:
@@ -61,8 +61,8 @@ def ask(
     url = join_url(f"https://{made.hosts[0]}", request)
     occasion = Occasion(NOON + late, "nonce")
     key = Secret(secret or made.key.secret)
-    signed = signing(made, **(sign or {})).sign(request, url, key, occasion)
-    return made.answer(asked(made, signed, url, **other))
+    signed_request = signing(made, **(sign or {})).sign(request, url, key, occasion)
+    return made.answer(asked(made, signed_request, url, **other))
 
 
 def code(response: Response) -> str | None:
@@ -99,16 +99,18 @@ def test_tampered_requests_are_refused(made: S3Sandbox) -> None:
     request = Request.put("/a", body=b"x", headers={"Content-Type": "a/b"})
     url = join_url(f"https://{made.hosts[0]}", request)
     key = Secret(made.key.secret)
-    signed = signing(made).sign(request, url, key, Occasion(NOON, "nonce"))
-    fine = made.answer(asked(made, signed, url))
+    signed_request = signing(made).sign(request, url, key, Occasion(NOON, "nonce"))
+    fine = made.answer(asked(made, signed_request, url))
     assert 200 == fine.status
-    other = asked(made, signed.evolve(body=b"y"), url)
-    assert "XAmzContentSHA256Mismatch" == code(made.answer(other))
-    bare = signed.carrying(signed.headers.without("content-type"))
-    assert "SignatureDoesNotMatch" == code(made.answer(asked(made, bare, url)))
-    no_hash = signed.headers.get("authorization", "").replace(";x-amz-content-sha256", "")
-    bare = signed.carrying(signed.headers.without("x-amz-content-sha256"))
-    assert "InvalidRequest" == code(made.answer(asked(made, bare, url, authorization=no_hash)))
+    other_request = asked(made, signed_request.evolve(body=b"y"), url)
+    assert "XAmzContentSHA256Mismatch" == code(made.answer(other_request))
+    bare_request = signed_request.carrying(signed_request.headers.without("content-type"))
+    assert "SignatureDoesNotMatch" == code(made.answer(asked(made, bare_request, url)))
+    no_hash = signed_request.headers.get("authorization", "").replace(";x-amz-content-sha256", "")
+    bare_request = signed_request.carrying(signed_request.headers.without("x-amz-content-sha256"))
+    assert "InvalidRequest" == code(
+        made.answer(asked(made, bare_request, url, authorization=no_hash))
+    )
 
 
 @pytest.mark.parametrize(
@@ -126,16 +128,18 @@ def test_tampered_requests_are_refused(made: S3Sandbox) -> None:
 def test_signed_urls(change: str, later: int, expected: str | None) -> None:
     """A signed URL is good as it is, and as long as it says."""
     time = [NOON]
-    with sandbox(now=lambda: time[0]) as made:
-        assert 200 == ask(made, Request.put("/a", body=b"x")).status
+    with sandbox(now=lambda: time[0]) as new_sandbox:
+        assert 200 == ask(new_sandbox, Request.put("/a", body=b"x")).status
         request = Request.get("/a")
-        url = join_url(f"https://{made.hosts[0]}", request)
-        signed = signing(made).presign(request, url, Secret(made.key.secret), NOON, expires=60)
+        url = join_url(f"https://{new_sandbox.hosts[0]}", request)
+        signed_text = signing(new_sandbox).presign(
+            request, url, Secret(new_sandbox.key.secret), NOON, expires=60
+        )
         if change:
-            before, after = change.split(">")
-            signed = signed.replace(before, after)
+            previous_text, later_text = change.split(">")
+            signed_text = signed_text.replace(previous_text, later_text)
         time[0] += timedelta(seconds=later)
-        response = made.answer(asked(made, request, signed))
+        response = new_sandbox.answer(asked(new_sandbox, request, signed_text))
         assert expected == (None if response.status == 200 else code(response))
 
 
@@ -242,10 +246,10 @@ def test_completions(
 def test_other_buckets(made: S3Sandbox) -> None:
     """Another bucket is not there, in the path or in the host's name."""
     request = Request.get("/other/a")
-    other = SandboxRequest(
+    other_request = SandboxRequest(
         "GET", "s3.us-east-1.amazonaws.com", "/other/a", (), request.headers, b""
     )
-    assert "NoSuchBucket" == code(made.answer(other))
+    assert "NoSuchBucket" == code(made.answer(other_request))
 
 
 def test_forms_of_others(made: S3Sandbox) -> None:
@@ -268,12 +272,14 @@ def test_forms_of_others(made: S3Sandbox) -> None:
 
 def test_faults_over_a_socket() -> None:
     """An answer is lost, or never made, as a test says."""
-    with sandbox() as made, over_socket(made) as hub:
-        made.fail(Lost())
+    with sandbox() as new_sandbox, over_socket(new_sandbox) as hub:
+        new_sandbox.fail(Lost())
         assert 1 == hub.storage().upload("a", b"x").size
-        made.fail(ConnectionFailed("cut"))
+        new_sandbox.fail(ConnectionFailed("cut"))
         assert 1 == hub.storage().head("a").size
-        assert ["PUT", "PUT", "HEAD", "HEAD"] == [request.method for request in made.requests]
+        assert ["PUT", "PUT", "HEAD", "HEAD"] == [
+            request.method for request in new_sandbox.requests
+        ]
 
 
 def test_tags_are_counted(made: S3Sandbox) -> None:
@@ -285,7 +291,7 @@ def test_tags_are_counted(made: S3Sandbox) -> None:
 
 def test_closing_removes_the_objects() -> None:
     """A closed sandbox has no objects, and closing twice is harmless."""
-    made = S3Sandbox()
-    made.close()
-    made.close()
-    assert not made.folder.exists()
+    new_sandbox = S3Sandbox()
+    new_sandbox.close()
+    new_sandbox.close()
+    assert not new_sandbox.folder.exists()

@@ -54,7 +54,7 @@ def main(megabytes: int, vendor: str, options: dict[str, Any]) -> None:
         storage.upload("warm", b"x" * MEGABYTE)
         storage.download("warm").read_all()
         forget()
-        before, began = peak(), time.monotonic()
+        before, start_time = peak(), time.monotonic()
         storage.upload("long", source)
         up, middle = peak() - before, time.monotonic()
         size = 0
@@ -63,8 +63,8 @@ def main(megabytes: int, vendor: str, options: dict[str, Any]) -> None:
             size += len(piece)
         down = peak() - before
         ended = time.monotonic()
-    whole = size == megabytes * MEGABYTE and put.digest() == result.digest()
-    print(whole, up, down, f"{middle - began:.1f}", f"{ended - middle:.1f}")  # noqa: T201 - its answer
+    is_whole = size == megabytes * MEGABYTE and put.digest() == result.digest()
+    print(is_whole, up, down, f"{middle - start_time:.1f}", f"{ended - middle:.1f}")  # noqa: T201 - its answer
 
 
 def over_s3(made: S3Sandbox, url: str) -> dict[str, Any]:

@@ -105,17 +105,19 @@ class Caller:
         Who says so with an assertion gives that in the parameters.
         """
         form = {"grant_type": grant} | dict(params or {})
-        shown = dict(headers or {})
+        shown_values = dict(headers or {})
         match self.client.method:
             case "client_secret_basic":
-                shown = {"Authorization": basic(self.client.id, self.client.secret)} | shown
+                shown_values = {
+                    "Authorization": basic(self.client.id, self.client.secret)
+                } | shown_values
             case "client_secret_post":
                 form = {"client_id": self.client.id, "client_secret": self.client.secret} | form
             case "none" | "tls_client_auth" | "self_signed_tls_client_auth":
                 form = {"client_id": self.client.id} | form
             case _:
                 form = {"client_assertion_type": CLIENT_ASSERTION} | form
-        return self.post(self.server.token_url, form, shown)
+        return self.post(self.server.token_url, form, shown_values)
 
     def refresh(self, token: str, headers: Mapping[str, str] | None = None) -> Reply:
         """Refresh."""
@@ -226,8 +228,8 @@ class Signer:
         }
         if token is not None:
             fields["ath"] = digest(token.encode())
-        shown = {"typ": "dpop+jwt", "jwk": self.jwk} | dict(header or {})
-        return {"DPoP": self.jwt(without_none(fields | claims), **shown)}
+        shown_fields = {"typ": "dpop+jwt", "jwk": self.jwk} | dict(header or {})
+        return {"DPoP": self.jwt(without_none(fields | claims), **shown_fields)}
 
 
 def hs256(secret: bytes, claims: Mapping[str, Any]) -> str:
@@ -239,8 +241,14 @@ def hs256(secret: bytes, claims: Mapping[str, Any]) -> str:
 def claims_of(client: str, audience: str, now: datetime, **others: Any) -> dict[str, Any]:
     """The claims of a client's assertion; a claim of None is left out."""
     moment = int(now.timestamp())
-    usual = {"iss": client, "sub": client, "aud": audience, "iat": moment, "exp": moment + 60}
-    return without_none(usual | {"jti": secrets.token_hex(8)} | others)
+    usual_fields = {
+        "iss": client,
+        "sub": client,
+        "aud": audience,
+        "iat": moment,
+        "exp": moment + 60,
+    }
+    return without_none(usual_fields | {"jti": secrets.token_hex(8)} | others)
 
 
 def without_none(members: Mapping[str, Any]) -> dict[str, Any]:

@@ -55,15 +55,15 @@ class TlsLab:
         """A certificate for a client, which the server trusts from now on."""
         certificate, key = certificate_files(self._room())
         self.server.load_verify_locations(certificate)
-        shown = x509.load_pem_x509_certificate(certificate.read_bytes())
-        trusting = self._trusting()
-        trusting.load_cert_chain(certificate, key)
+        shown_certificate = x509.load_pem_x509_certificate(certificate.read_bytes())
+        trusting_context = self._trusting()
+        trusting_context.load_cert_chain(certificate, key)
         return Papers(
             certificate,
             key,
-            shown.subject.rfc4514_string(),
-            digest(shown.public_bytes(Encoding.DER)),
-            trusting,
+            shown_certificate.subject.rfc4514_string(),
+            digest(shown_certificate.public_bytes(Encoding.DER)),
+            trusting_context,
         )
 
     def _trusting(self) -> ssl.SSLContext:

@@ -62,9 +62,9 @@ def granted(
     client: Client, request: str | None, most: tuple[str, ...] | None = None
 ) -> tuple[str, ...]:
     """The granted part of a requested scope."""
-    allowed = tuple(sorted(client.scopes)) if most is None else most
-    scope = allowed if request is None else tuple(sorted(set(request.split(" "))))
-    if not set(scope) <= set(allowed):
+    allowed_texts = tuple(sorted(client.scopes)) if most is None else most
+    scope = allowed_texts if request is None else tuple(sorted(set(request.split(" "))))
+    if not set(scope) <= set(allowed_texts):
         raise Refusal("invalid_scope", "the scope is more than the client may have")
     return scope
 
@@ -101,16 +101,16 @@ class People:
         if client is None:
             raise Refusal("invalid_request", "there is no such client")
         target = requests.get("redirect_uri") or _only(client)
-        if not any(_same_place(target, existing) for existing in client.redirect_uris):
+        if not any(_same_place(target, existing_text) for existing_text in client.redirect_uris):
             raise Refusal("invalid_request", "redirect_uri is not registered")
-        back = {"state": requests["state"]} if "state" in requests else {}
+        returned_values = {"state": requests["state"]} if "state" in requests else {}
         try:
             need(len(requests) == len(call.query), "invalid_request", "a parameter comes twice")
-            back["code"] = self._code(requests, client, call.now)
+            returned_values["code"] = self._code(requests, client, call.now)
         except Refusal as refusal:
-            back |= {"error": refusal.error, "error_description": refusal.description}
-        joint = "&" if urlsplit(target).query else "?"
-        location = f"{target}{joint}{urlencode(back | {'iss': issuer})}"
+            returned_values |= {"error": refusal.error, "error_description": refusal.description}
+        joint_text = "&" if urlsplit(target).query else "?"
+        location = f"{target}{joint_text}{urlencode(returned_values | {'iss': issuer})}"
         return Answer(status=302, headers=(("Location", location), ("Cache-Control", "no-store")))
 
     def _code(self, fields: Mapping[str, str], client: Client, now: datetime) -> str:
@@ -201,8 +201,8 @@ class People:
         return device
 
     def _hold(self, device: Device, now: datetime) -> None:
-        last, device.polled = device.polled, now
-        if last is not None and now < last + timedelta(seconds=device.interval):
+        last_time, device.polled = device.polled, now
+        if last_time is not None and now < last_time + timedelta(seconds=device.interval):
             self.hasty += 1
             device.interval += _SLOWER_BY
             raise Refusal("slow_down", "the device asks too often")
@@ -217,8 +217,11 @@ def _only(client: Client) -> str:
 
 def _same_place(request: str, existing: str) -> bool:
     """Return whether two URIs are equal; only a loopback address may differ in its port."""
-    one, other = urlsplit(request), urlsplit(existing)
-    if other.scheme == "http" and other.hostname in _LOOPBACK:
-        plain = one._replace(netloc=one.hostname or ""), other._replace(netloc=other.hostname)
-        return plain[0] == plain[1] and "@" not in one.netloc
+    one, other_texts = urlsplit(request), urlsplit(existing)
+    if other_texts.scheme == "http" and other_texts.hostname in _LOOPBACK:
+        plain_texts = (
+            one._replace(netloc=one.hostname or ""),
+            other_texts._replace(netloc=other_texts.hostname),
+        )
+        return plain_texts[0] == plain_texts[1] and "@" not in one.netloc
     return request == existing

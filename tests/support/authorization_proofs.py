@@ -62,16 +62,16 @@ class Doorkeeper:
             ("client_secret_post", call.given("client_secret") is not None),
             ("assertion", call.given("client_assertion") is not None),
         ]
-        used = [name for name, there in ways if there]
-        if len(used) > 1:
+        used_texts = [name for name, there in ways if there]
+        if len(used_texts) > 1:
             raise Refusal("invalid_request", "a client says in one way who it is")
         if call.given("client_assertion_type") and not call.given("client_assertion"):
             raise Refusal("invalid_request", "client_assertion is missing")
-        if used == ["assertion"]:
+        if used_texts == ["assertion"]:
             return self._by_assertion(call, audiences)
         if basic is not None:
             return self._by_basic(call, basic)
-        if used:
+        if used_texts:
             return self._by_secret(
                 call.needed("client_id"), call.needed("client_secret"), "client_secret_post"
             )
@@ -88,11 +88,11 @@ class Doorkeeper:
     def _by_basic(self, call: Call, fields: tuple[str, ...]) -> tuple[Client, str]:
         if len(fields) != 1:
             raise Refusal("invalid_request", "Authorization comes once")
-        scheme, _, encoded = fields[0].partition(" ")
+        scheme, _, encoded_text = fields[0].partition(" ")
         if scheme.lower() != "basic":
             raise _unknown("Authorization is not Basic")
         try:
-            text = b64decode(encoded.strip(), validate=True).decode("ascii")
+            text = b64decode(encoded_text.strip(), validate=True).decode("ascii")
         except ValueError:
             raise _unknown("Authorization is not base64 of ASCII") from None
         name, colon, secret = text.partition(":")
@@ -115,8 +115,11 @@ class Doorkeeper:
         try:
             jwt = jose.read(call.needed("client_assertion"))
             name = jose.text(jwt.claims, "sub")
-            same = jose.text(jwt.claims, "iss") == name and call.given("client_id") in {None, name}
-            need(same, "iss, sub and client_id are not the same")
+            is_same = jose.text(jwt.claims, "iss") == name and call.given("client_id") in {
+                None,
+                name,
+            }
+            need(is_same, "iss, sub and client_id are not the same")
             client = self._registered(name, "private_key_jwt", "client_secret_jwt")
             need(client.key_id in (None, jwt.header.get("kid")), "kid names another key")
             private = client.method == "private_key_jwt"
@@ -168,9 +171,9 @@ class Doorkeeper:
 
     def renew_nonces(self, *, abruptly: bool) -> None:
         """Issue new nonces; the last ones stay valid unless it is abrupt."""
-        for place, existing in self._nonces.items():
-            stored = [] if abruptly else existing[-1:]
-            self._nonces[place] = [*stored, _new_nonce()]
+        for place, existing_texts in self._nonces.items():
+            stored_texts = [] if abruptly else existing_texts[-1:]
+            self._nonces[place] = [*stored_texts, _new_nonce()]
 
     def _known_nonces(self, place: str) -> list[str]:
         return self._nonces.setdefault(place, [_new_nonce()])
@@ -230,11 +233,11 @@ def _place(url: str) -> tuple[str, str, int | None, str]:
 def _check_certificate(client: Client, certificate: bytes | None) -> None:
     if certificate is None:
         raise _unknown("the client showed no certificate")
-    shown = jose.digest(certificate)
+    shown_text = jose.digest(certificate)
     name = x509.load_der_x509_certificate(certificate).subject.rfc4514_string()
-    expected = (client.subject or name, client.thumbprint or shown)
-    existing = client.thumbprint or (client.method == _CERTIFIED[0] and client.subject)
-    if not existing or expected != (name, shown):
+    expected = (client.subject or name, client.thumbprint or shown_text)
+    existing_text = client.thumbprint or (client.method == _CERTIFIED[0] and client.subject)
+    if not existing_text or expected != (name, shown_text):
         raise _unknown("the certificate is not the registered one")
 
 

@@ -88,11 +88,11 @@ class Authority:
         path = urlsplit(call.url).path
         if path in self._well_known():
             return self.metadata()
-        allowed = _METHODS.get(path)
-        if allowed is None:
+        allowed_texts = _METHODS.get(path)
+        if allowed_texts is None:
             return Answer(status=404, members={"error": "not_found"}, headers=())
-        if call.method not in allowed:
-            text = (("Allow", ", ".join(sorted(allowed))),)
+        if call.method not in allowed_texts:
+            text = (("Allow", ", ".join(sorted(allowed_texts))),)
             return Answer(status=405, members={"error": "invalid_request"}, headers=text)
         match path:
             case "/token":
@@ -164,8 +164,10 @@ class Authority:
         token = self.ledger.usable(call.needed("refresh_token"), client, binding, call.now)
         scope = granted(client, call.given("scope"), token.family.scope)
         targets = self._targets(call)
-        opened = self.ledger.open(token.family, call.now, binding, scope=scope, targets=targets)
-        return opened | self.ledger.use(token, call.now)
+        opened_fields = self.ledger.open(
+            token.family, call.now, binding, scope=scope, targets=targets
+        )
+        return opened_fields | self.ledger.use(token, call.now)
 
     def _code(self, call: Call, client: Client, binding: Binding) -> dict[str, Any]:
         code = self.people.redeem(call, client, binding.jkt)
@@ -324,8 +326,8 @@ class Authority:
             raise Refusal("invalid_token", "the token is not one of this scheme", status=401)
         if token.binding.jkt is not None:
             self._check_proof(call, token, text)
-        shown = digest(call.certificate) if call.certificate else None
-        if token.binding.x5t not in {None, shown}:
+        shown_text = digest(call.certificate) if call.certificate else None
+        if token.binding.x5t not in {None, shown_text}:
             raise Refusal("invalid_token", "the token is bound to a certificate", status=401)
         if self.needed_scope is not None and self.needed_scope not in token.scope:
             raise Refusal("insufficient_scope", "the token is not good for this", status=403)
@@ -358,6 +360,9 @@ def _challenge(refusal: Refusal, scheme: str) -> Answer:
     fields = {"error": refusal.error, "error_description": refusal.description}
     if scheme == "DPoP":
         fields["algs"] = " ".join(ALGORITHMS)
-    shown = ", ".join(f'{name}="{text}"' for name, text in fields.items() if refusal.error)
-    header = ("WWW-Authenticate", f"{scheme} {shown}" if shown else f'{scheme} realm="resource"')
+    shown_text = ", ".join(f'{name}="{text}"' for name, text in fields.items() if refusal.error)
+    header = (
+        "WWW-Authenticate",
+        f"{scheme} {shown_text}" if shown_text else f'{scheme} realm="resource"',
+    )
     return Answer(status=refusal.status, members={"error": refusal.error}, headers=(header,))

@@ -175,16 +175,16 @@ class _Conversation(BaseHTTPRequestHandler):
 
     def _call(self, site: Site, path: str, query: str, body: bytes) -> Call:
         form = _parsed(body) if body else {}
-        named = self.headers.get_content_type() == "application/x-www-form-urlencoded"
-        secure = isinstance(self.request, ssl.SSLSocket)
+        is_named = self.headers.get_content_type() == "application/x-www-form-urlencoded"
+        is_secure = isinstance(self.request, ssl.SSLSocket)
         return Call(
             method=self.command,
             url=f"{site.url}{path}",
             query=_parsed(query.encode()) or {},
             fields={name.lower(): tuple(self.headers.get_all(name, [])) for name in self.headers},
-            form=(form or {}) if named else {},
-            formed=named and form is not None and "Content-Type" in self.headers,
-            certificate=self.request.getpeercert(binary_form=True) if secure else None,
+            form=(form or {}) if is_named else {},
+            formed=is_named and form is not None and "Content-Type" in self.headers,
+            certificate=self.request.getpeercert(binary_form=True) if is_secure else None,
             now=site.now(),
         )
 

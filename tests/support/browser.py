@@ -69,9 +69,9 @@ class Browser:
 
     def reads(self, text: str) -> bool:
         """Return whether this text is on the page, or soon will be."""
-        until = time.monotonic() + _PATIENCE
+        end_time = time.monotonic() + _PATIENCE
         while text not in self.text:
-            if time.monotonic() > until:
+            if time.monotonic() > end_time:
                 return False
             time.sleep(0.05)
         return True
@@ -184,12 +184,12 @@ def browsing() -> Generator[Browser]:
 
 
 def _wait_for(port: int) -> None:
-    until = time.monotonic() + _PATIENCE
+    end_time = time.monotonic() + _PATIENCE
     while True:
         try:
             ask_driver(port, "GET", "/status")
         except OSError:
-            if time.monotonic() > until:
+            if time.monotonic() > end_time:
                 raise
             time.sleep(0.05)
         else:

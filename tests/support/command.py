@@ -52,10 +52,10 @@ def command(
     host: Host | None = None,
 ) -> Ended:
     """Run a command; one of these, if they are given."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    outgoing_text, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(outgoing_text), contextlib.redirect_stderr(err):
         code = main(arguments, host=host) if commands is None else run(arguments, commands)
-    return Ended(code, out.getvalue(), err.getvalue())
+    return Ended(code, outgoing_text.getvalue(), err.getvalue())
 
 
 def typed(text: str, *arguments: str) -> Ended:

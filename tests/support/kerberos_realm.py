@@ -68,14 +68,14 @@ class KerberosRealm:
         for name, keys in (("erp", self.user_keys), ("HTTP/localhost", self.service_keys)):
             self._run("kadmin.local", "-q", f"addprinc -randkey {name}")
             self._run("kadmin.local", "-q", f"ktadd -k {keys} {name}")
-        ready = self._folder / "pid"
+        ready_path = self._folder / "pid"
         self._centre = subprocess.Popen(
-            ["/usr/sbin/krb5kdc", "-n", "-P", str(ready)],
+            ["/usr/sbin/krb5kdc", "-n", "-P", str(ready_path)],
             env=self.environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        wait_until(ready.exists, "a key distribution centre that listens")
+        wait_until(ready_path.exists, "a key distribution centre that listens")
         return self
 
     def __exit__(self, *_: object) -> None:

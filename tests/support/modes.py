@@ -42,7 +42,7 @@ PATIENCE = 120.0
 
 def sync_and_async(body: Callable[..., Coroutine[Any, Any, None]]) -> Any:
     """Run a test's body in every mode: its first parameter is the world it plays in."""
-    _, *others = inspect.signature(body).parameters.values()
+    _, *other_parameters = inspect.signature(body).parameters.values()
 
     @pytest.mark.parametrize("mode", MODES)
     def test(mode: str, **options: Any) -> None:
@@ -52,7 +52,7 @@ def sync_and_async(body: Callable[..., Coroutine[Any, Any, None]]) -> Any:
     functools.update_wrapper(test, body)
     del test.__dict__["__wrapped__"]
     mode = inspect.Parameter("mode", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    test.__dict__["__signature__"] = inspect.Signature([mode, *others])
+    test.__dict__["__signature__"] = inspect.Signature([mode, *other_parameters])
     return test
 
 
@@ -201,11 +201,11 @@ class Vendor:
 
     async def _answer(self, request: Request, url: str, timeouts: Timeouts) -> Any:
         await self._world.reach("before the request leaves")
-        sent = Sent(request, url, timeouts, self._world.clock.now)
-        self.requests.append(sent)
+        sent_request = Sent(request, url, timeouts, self._world.clock.now)
+        self.requests.append(sent_request)
         answer: Any = self._answers.popleft() if self._answers else self.otherwise
         if inspect.isfunction(answer):
-            answer = await answer(sent)
+            answer = await answer(sent_request)
         await self._world.reach("before the answer arrives")
         if isinstance(answer, BaseException):
             raise answer
@@ -320,9 +320,9 @@ class Locks:
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
     ) -> bool:
         await self._world.reach("before a place is taken")
-        inside = self.inside.setdefault(name, set())
-        if len(inside) < places:
-            inside.add(id(holder))
+        inner_numbers = self.inside.setdefault(name, set())
+        if len(inner_numbers) < places:
+            inner_numbers.add(id(holder))
             await self._world.reach("before it is known that a place is taken")
             return True
         waiting = self.waiting.setdefault(name, deque())

@@ -49,8 +49,8 @@ class MotoServer:
     def __init__(self) -> None:
         if importlib.util.find_spec("moto") is None:
             pytest.skip("moto is for development only")
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        with socket.create_server(("127.0.0.1", 0)) as free_socket:
+            port = free_socket.getsockname()[1]
         self._port = port
         self.url = f"http://127.0.0.1:{port}"
         self._process = subprocess.Popen(
@@ -102,8 +102,8 @@ class MotoServer:
         self._process.wait(_PATIENCE)
 
     def _wait(self) -> None:
-        until = time.monotonic() + _PATIENCE
-        while time.monotonic() < until:
+        end_time = time.monotonic() + _PATIENCE
+        while time.monotonic() < end_time:
             assert self._process.poll() is None, "moto ended at once"
             with contextlib.suppress(OSError):
                 self._send("", "/moto-api/", "", "GET")

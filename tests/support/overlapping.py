@@ -29,8 +29,8 @@ class RolledBackError(Exception):
 
 def entry(name: str, lane: str | None) -> OutboxEntry:
     """An entry that is due at once."""
-    made = datetime(2026, 3, 1, tzinfo=UTC)
-    return OutboxEntry(id=name, target="shop", operation="call", lane=lane, added_at=made)
+    time = datetime(2026, 3, 1, tzinfo=UTC)
+    return OutboxEntry(id=name, target="shop", operation="call", lane=lane, added_at=time)
 
 
 def fresh(name: str, lane: str | None) -> OutboxEntry:
@@ -102,10 +102,10 @@ def check_that_others_do_not_wait(begin: Begin, store: Any) -> None:
 
 def check_that_nobody_waits_for_a_repeat(begin: Begin, store: Any) -> None:
     """Adding an existing entry does not make others wait until the commit."""
-    existing = fresh("known", None)
-    store.add(existing)
+    existing_entry = fresh("known", None)
+    store.add(existing_entry)
     with begin() as first:
-        first.add(existing)
+        first.add(existing_entry)
         adding(begin, "other", lane="INV-2").join()
         adding(begin, "free", lane=None).join()
         assert ["known", "other", "free"] == offered(store)
@@ -117,22 +117,24 @@ def check_that_many_come_in_order(begin: Begin, store: Any) -> None:
         adding(begin, *(f"{thread}-{number}" for number in range(8)), lane="INV-1")
         for thread in range(6)
     ]
-    seen: list[int] = []
-    over = Event()
+    seen_numbers: list[int] = []
+    end_event = Event()
 
     def look() -> None:
-        while not over.is_set():
+        while not end_event.is_set():
             result = store.find(EntryQuery()).items
-            seen.extend(item.number for item in reversed(result) if item.number not in seen)
+            seen_numbers.extend(
+                item.number for item in reversed(result) if item.number not in seen_numbers
+            )
 
     watcher = Thread(target=look)
     watcher.start()
     for thread in threads:
         thread.join()
-    over.set()
+    end_event.set()
     watcher.join()
     assert 48 == len(store.find(EntryQuery()).items)
-    assert sorted(seen) == seen
+    assert sorted(seen_numbers) == seen_numbers
 
 
 CHECKS = (

@@ -37,9 +37,9 @@ class Shell:
 
     def run(self, command: str, shown: list[str], status: int) -> None:
         """Run a command, and compare its output and exit status with the page."""
-        printed, state = self._notes / f"printed{time.monotonic_ns()}", self._notes / "state"
+        printed_path, state = self._notes / f"printed{time.monotonic_ns()}", self._notes / "state"
         script = f"{command}\nstatus=$?\nenv -0 > {state}\nexit $status"
-        with printed.open("wb") as out:
+        with printed_path.open("wb") as out:
             ended = subprocess.run(
                 ["/bin/bash", "-c", script],
                 stdin=subprocess.DEVNULL,
@@ -51,7 +51,7 @@ class Shell:
                 timeout=600,
             ).returncode
         last = time.monotonic() + (_PATIENCE if command.endswith("&") else 0)
-        while not matches(shown, text := printed.read_text("utf-8")):
+        while not matches(shown, text := printed_path.read_text("utf-8")):
             if time.monotonic() >= last:
                 raise Wrong(f"`{command}` printed\n{text}\nThe page shows\n" + "\n".join(shown))
             time.sleep(0.02)
@@ -88,13 +88,13 @@ class Interpreter:
             os.chdir(shell.folder)
             self._module = sys.modules["__main__"] = types.ModuleType("__main__")
         compiled = compile("\n" * line + code, self._page, "exec")
-        out, errors = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
+        outgoing_text, errors = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(outgoing_text), contextlib.redirect_stderr(errors):
             exec(compiled, vars(self._module))  # noqa: S102 - which is what this file is for
         if errors.getvalue():
             raise Wrong(f"the block wrote to the standard error:\n{errors.getvalue()}")
-        if _PRINTS.findall(code) != out.getvalue().splitlines():
-            raise Wrong(f"the block printed\n{out.getvalue()}")
+        if _PRINTS.findall(code) != outgoing_text.getvalue().splitlines():
+            raise Wrong(f"the block printed\n{outgoing_text.getvalue()}")
 
 
 def main(path: str) -> None:

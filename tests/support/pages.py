@@ -133,20 +133,20 @@ def _type(block: Block, made: Plan) -> None:
         at += 1
         while command.endswith("\\"):
             command, at = f"{command}\n{lines[at]}", at + 1
-        shown: list[str] = []
+        shown_texts: list[str] = []
         while at < len(lines) and not lines[at].startswith("$ "):
-            shown, at = [*shown, lines[at]], at + 1
+            shown_texts, at = [*shown_texts, lines[at]], at + 1
         command = re.sub(r"\s+# .*$", "", command)
         pip, make = _PIP.match(command), _MAKE.match(command)
         if command == "echo $?":
-            made.steps[-1]["status"] = int("".join(shown))
+            made.steps[-1]["status"] = int("".join(shown_texts))
         elif pip is not None:
             _install(pip[1], block.line + begin, made)
         elif make is not None:
             if make[1] is not None and make[1] not in _targets():
                 raise Unfit(f"line {block.line}: the Makefile has no target {make[1]}.")
         else:
-            step = {"kind": "command", "text": command, "shown": shown, "status": 0}
+            step = {"kind": "command", "text": command, "shown": shown_texts, "status": 0}
             made.steps.append({**step, "line": block.line + begin})
 
 
@@ -157,9 +157,9 @@ def _targets() -> set[str]:
 
 def _install(what: str, line: int, made: Plan) -> None:
     for item in what.replace("'", "").split():
-        here = re.fullmatch(r"(?:\.|\.\./moorage)(?:\[([\w,]+)\])?", item)
-        if here is not None:
-            made.extras.update(here[1].split(",") if here[1] else ())
+        local_match = re.fullmatch(r"(?:\.|\.\./moorage)(?:\[([\w,]+)\])?", item)
+        if local_match is not None:
+            made.extras.update(local_match[1].split(",") if local_match[1] else ())
             if "-e" in what.split():
                 made.steps.append(
                     {"kind": "command", "text": _HERE, "shown": [], "status": 0, "line": line}
@@ -195,42 +195,44 @@ _REQUIREMENT = re.compile(r"([\w.-]+)(?:\[([\w, -]+)\])?")
 
 def _closure(targets: list[str]) -> set[str]:
     """Return the packages that come along with these requirements."""
-    there: set[str] = set()
-    seen: set[str] = set()
+    stored_texts: set[str] = set()
+    seen_texts: set[str] = set()
     while targets:
         text = targets.pop()
         result = _REQUIREMENT.match(text)
-        if text in seen or result is None:
+        if text in seen_texts or result is None:
             continue
-        seen.add(text)
+        seen_texts.add(text)
         name = _normal(result[1])
-        extras = {extra.strip() for extra in (result[2] or "").split(",") if extra}
+        extras = {extra_text.strip() for extra_text in (result[2] or "").split(",") if extra_text}
         if name not in _installed():
             continue
-        there.add(name)
+        stored_texts.add(name)
         for requirement in _installed()[name].requires or ():
             request, _, marker = requirement.partition(";")
-            extra = re.search(r"extra == ['\"]([\w-]+)['\"]", marker)
-            if extra is None or extra[1] in extras:
+            extra_match = re.search(r"extra == ['\"]([\w-]+)['\"]", marker)
+            if extra_match is None or extra_match[1] in extras:
                 targets.append(request.strip())
-    return there
+    return stored_texts
 
 
 def _environment(made: Plan, notes: Path) -> dict[str, str]:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    unknown = made.extras - extras["optional-dependencies"].keys()
-    if unknown:
-        raise Unfit(f"there is no extra {', '.join(sorted(unknown))}.")
+    unknown_value = made.extras - extras["optional-dependencies"].keys()
+    if unknown_value:
+        raise Unfit(f"there is no extra {', '.join(sorted(unknown_value))}.")
     targets = [*extras["dependencies"], *made.requirements, "moorage"]
-    for extra in made.extras:
-        targets += extras["optional-dependencies"][extra]
+    for extra_text in made.extras:
+        targets += extras["optional-dependencies"][extra_text]
     for folder in made.folders:
         targets += tomllib.loads((folder / "pyproject.toml").read_text())["project"]["dependencies"]
-    there = _closure(targets)
-    hidden = [module for module, names in _modules().items() if not names & there]
+    stored_texts = _closure(targets)
+    hidden_texts = [module for module, names in _modules().items() if not names & stored_texts]
     packages = notes / "packages.json"
     packages.write_text(
-        json.dumps({"packages": sorted(_installed().keys() - there), "hidden": sorted(hidden)})
+        json.dumps(
+            {"packages": sorted(_installed().keys() - stored_texts), "hidden": sorted(hidden_texts)}
+        )
     )
     path = [
         _SUPPORT / "page_environment",
@@ -279,9 +281,9 @@ def _read(made: Plan, notes: Path, folder: Path, steps: Path) -> None:
         stderr=subprocess.PIPE,
     )
     try:
-        out, errors = reader.communicate(timeout=_PATIENCE)
+        outgoing_bytes, errors = reader.communicate(timeout=_PATIENCE)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(reader.pid, signal.SIGKILL)  # with what runs in the background
-    if reader.returncode or errors or out:
-        raise Unfit(f"{errors.decode()}{out.decode()}")
+    if reader.returncode or errors or outgoing_bytes:
+        raise Unfit(f"{errors.decode()}{outgoing_bytes.decode()}")

@@ -144,16 +144,16 @@ class Proxy:
     def _serve(self, client: socket.socket) -> None:
         server = socket.create_connection(("127.0.0.1", self._target))
         self._open.append(server)
-        called = threading.Event()
+        called_event = threading.Event()
         answering = threading.Thread(
-            target=self._answer, args=(client, server, called), daemon=True
+            target=self._answer, args=(client, server, called_event), daemon=True
         )
         answering.start()
         with contextlib.suppress(OSError):
             while request := client.recv(1 << 20):
                 if b"\r\nEVAL" in request[:40]:
                     self.calls += 1
-                    called.set()
+                    called_event.set()
                 server.sendall(request)
             _hang_up(server)
 

@@ -25,8 +25,8 @@ _SILENT = {"$schema", "$defs", "title", "description", "default", "if", "then", 
 
 def fits(root: Json, schema: Json, value: Json) -> bool:
     """Return whether a value matches a schema of `root`, whose keywords must all be known here."""
-    existing = _WORDS.keys() | _SILENT
-    assert schema.keys() <= existing, schema.keys() - existing
+    existing_texts = _WORDS.keys() | _SILENT
+    assert schema.keys() <= existing_texts, schema.keys() - existing_texts
     if "if" in schema:
         branch = "then" if fits(root, schema["if"], value) else "else"
         if not fits(root, schema.get(branch, {}), value):
@@ -48,16 +48,24 @@ def _ref(root: Json, schema: Json, value: Json) -> bool:
 def _properties(root: Json, schema: Json, value: Json) -> bool:
     if not isinstance(value, dict):
         return True
-    custom = schema["properties"]
-    return all(fits(root, custom[name], item) for name, item in value.items() if name in custom)
+    custom_value = schema["properties"]
+    return all(
+        fits(root, custom_value[name], item) for name, item in value.items() if name in custom_value
+    )
 
 
 def _additional(root: Json, schema: Json, value: Json) -> bool:
     if not isinstance(value, dict):
         return True
-    more = schema["additionalProperties"]
-    others = [item for name, item in value.items() if name not in schema.get("properties", {})]
-    return not others if more is False else all(fits(root, more, other) for other in others)
+    further_value = schema["additionalProperties"]
+    other_values = [
+        item for name, item in value.items() if name not in schema.get("properties", {})
+    ]
+    return (
+        not other_values
+        if further_value is False
+        else all(fits(root, further_value, other_value) for other_value in other_values)
+    )
 
 
 def _items(root: Json, schema: Json, value: Json) -> bool:

@@ -97,9 +97,9 @@ def prometheus_programs() -> tuple[str, str]:
 
 def free_port() -> int:
     """A port of this machine that nobody uses."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
+    with socket.socket() as free_socket:
+        free_socket.bind(("127.0.0.1", 0))
+        port: int = free_socket.getsockname()[1]
     return port
 
 
@@ -119,8 +119,8 @@ def _found(variable: str, usual: str, remedy: str) -> str:
     try:
         socket.create_connection((place.hostname, place.port), _PATIENCE).close()
     except OSError:
-        shown = f"{place.hostname}:{place.port}"
-        _missing(f"nothing answers at {shown}: {remedy}, or set {variable} to where one is")
+        shown_text = f"{place.hostname}:{place.port}"
+        _missing(f"nothing answers at {shown_text}: {remedy}, or set {variable} to where one is")
     return url
 
 

@@ -35,9 +35,9 @@ class Terminal:
 
     def until(self, pattern: str) -> str:
         """Wait until it is on the screen."""
-        until = time.monotonic() + _PATIENCE
+        end_time = time.monotonic() + _PATIENCE
         while (result := re.search(pattern, self.seen)) is None:
-            assert time.monotonic() < until, f"{pattern!r} did not come: {self.seen!r}"
+            assert time.monotonic() < end_time, f"{pattern!r} did not come: {self.seen!r}"
             if not self._read():
                 raise AssertionError(f"{pattern!r} did not come before the end: {self.seen!r}")
         self.seen = self.seen[result.end() :]
@@ -58,8 +58,8 @@ class Terminal:
         return self._wait()
 
     def _read(self) -> bool:
-        ready, _, _ = select.select([self._line], [], [], _PATIENCE)
-        assert ready, f"it says no more: {self.seen!r}"
+        ready_numbers, _, _ = select.select([self._line], [], [], _PATIENCE)
+        assert ready_numbers, f"it says no more: {self.seen!r}"
         try:
             message = os.read(self._line, 65_536)
         except OSError:  # as Linux says that the other side has hung up
@@ -83,9 +83,9 @@ def terminal(*arguments: str) -> Generator[Terminal]:
     )
     os.close(theirs)
     try:
-        shown = Terminal(ours, lambda: process.wait(_PATIENCE))
-        shown.resize(24, 80)
-        yield shown
+        shown_terminal = Terminal(ours, lambda: process.wait(_PATIENCE))
+        shown_terminal.resize(24, 80)
+        yield shown_terminal
     finally:
         process.kill()
         process.wait()
@@ -112,12 +112,12 @@ def seated(*arguments: str) -> Generator[Terminal]:
             finally:
                 sys.stdin = before
 
-    running = threading.Thread(target=run, daemon=True)
+    running_thread = threading.Thread(target=run, daemon=True)
     try:
-        shown = Terminal(ours, lambda: codes.get(timeout=_PATIENCE))
-        shown.resize(24, 80)
-        running.start()
-        yield shown
-        running.join(_PATIENCE)
+        shown_terminal = Terminal(ours, lambda: codes.get(timeout=_PATIENCE))
+        shown_terminal.resize(24, 80)
+        running_thread.start()
+        yield shown_terminal
+        running_thread.join(_PATIENCE)
     finally:
         os.close(ours)

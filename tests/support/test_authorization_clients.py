@@ -80,7 +80,8 @@ def test_invalid_authorization_headers_are_refused() -> None:
     """Another scheme, or invalid base64, is refused."""
     with AuthorizationServer() as server:
         replies = [
-            ask(server, shown) for shown in ("Bearer abc", "Basic !", "Basic ä", "Basic w7w=")
+            ask(server, shown_text)
+            for shown_text in ("Bearer abc", "Basic !", "Basic ä", "Basic w7w=")
         ]
 
     assert [INVALID_CLIENT] * 4 == [reply.error for reply in replies]
@@ -91,10 +92,10 @@ def test_authorization_comes_once() -> None:
     with AuthorizationServer() as server:
         address = HTTPConnection("127.0.0.1", int(server.url.rpartition(":")[2]))
         statuses = []
-        for place, shown in (("/token", basic("erp", "s3cr3t")), ("/resource", "Bearer at")):
+        for place, shown_text in (("/token", basic("erp", "s3cr3t")), ("/resource", "Bearer at")):
             address.putrequest("POST", place)
             address.putheader("Content-Type", "application/x-www-form-urlencoded")
-            for text in (shown, shown):
+            for text in (shown_text, shown_text):
                 address.putheader("Authorization", text)
             address.putheader("Content-Length", "29")
             address.endheaders(b"grant_type=client_credentials")
@@ -110,12 +111,12 @@ def test_a_secret_may_be_posted() -> None:
     with AuthorizationServer(
         Client(id=ODD_ID, secret=ODD_SECRET, method="client_secret_post")
     ) as server:
-        good = Caller(server).token(CLIENT)
-        wrong = ask(server, client_id=ODD_ID, client_secret="another")
+        good_values = Caller(server).token(CLIENT)
+        wrong_values = ask(server, client_id=ODD_ID, client_secret="another")
         nameless = ask(server, client_secret=ODD_SECRET)
 
-    assert 200 == good.status
-    assert [INVALID_CLIENT, INVALID_REQUEST] == [wrong.error, nameless.error]
+    assert 200 == good_values.status
+    assert [INVALID_CLIENT, INVALID_REQUEST] == [wrong_values.error, nameless.error]
 
 
 def test_clients_must_use_their_method() -> None:
@@ -140,13 +141,13 @@ def test_clients_must_use_their_method() -> None:
 def test_one_method_at_a_time() -> None:
     """Two authentication methods or two client ids are refused."""
     with AuthorizationServer() as server:
-        shown = basic("erp", "s3cr3t")
+        shown_text = basic("erp", "s3cr3t")
         assertion = {"client_assertion_type": CLIENT_ASSERTION, "client_assertion": "a.b.c"}
         replies = [
-            ask(server, shown, client_secret="s3cr3t"),
-            ask(server, shown, **assertion),
+            ask(server, shown_text, client_secret="s3cr3t"),
+            ask(server, shown_text, **assertion),
             ask(server, client_id="erp", client_secret="s3cr3t", **assertion),
-            ask(server, shown, client_id="other"),
+            ask(server, shown_text, client_id="other"),
             ask(server, client_id="erp", client_assertion_type=CLIENT_ASSERTION),
             ask(server, client_assertion="a.b.c"),
             ask(server, client_assertion="a.b.c", client_assertion_type="saml"),
@@ -191,14 +192,14 @@ def test_a_shared_secret_may_sign() -> None:
     with AuthorizationServer(Client(method="client_secret_jwt")) as server:
         caller = Caller(server)
         claims = claims_of("erp", server.token_url, server.now())
-        good = caller.token(CLIENT, {"client_assertion": hs256(b"s3cr3t", claims)})
+        good_values = caller.token(CLIENT, {"client_assertion": hs256(b"s3cr3t", claims)})
         claims = claims_of("erp", server.token_url, server.now())
-        wrong = caller.token(CLIENT, {"client_assertion": hs256(b"another", claims)})
+        wrong_values = caller.token(CLIENT, {"client_assertion": hs256(b"another", claims)})
         claims = claims_of("erp", server.token_url, server.now())
-        other = caller.token(CLIENT, {"client_assertion": Signer().jwt(claims)})
+        other_values = caller.token(CLIENT, {"client_assertion": Signer().jwt(claims)})
 
-    assert 200 == good.status
-    assert [INVALID_CLIENT] * 2 == [wrong.error, other.error]
+    assert 200 == good_values.status
+    assert [INVALID_CLIENT] * 2 == [wrong_values.error, other_values.error]
 
 
 @pytest.mark.parametrize(
@@ -289,10 +290,10 @@ def test_foreign_signature_is_refused() -> None:
     with AuthorizationServer(client) as server:
         caller = Caller(server)
         claims = claims_of("erp", server.token_url, server.now())
-        forged = caller.token(CLIENT, {"client_assertion": Signer().jwt(claims)})
-        genuine = caller.token(CLIENT, {"client_assertion": signer.jwt(claims)})
+        forged_values = caller.token(CLIENT, {"client_assertion": Signer().jwt(claims)})
+        genuine_values = caller.token(CLIENT, {"client_assertion": signer.jwt(claims)})
 
-    assert (INVALID_CLIENT, 200) == (forged.error, genuine.status)
+    assert (INVALID_CLIENT, 200) == (forged_values.error, genuine_values.status)
 
 
 # --- assertions for a grant --------------------------------------------------
@@ -307,14 +308,14 @@ def test_an_assertion_brings_a_token() -> None:
         url, now = server.token_url, server.now()
         fields = {"assertion": signer.jwt(claims_of("robot@example", url, now, sub="alice"))}
         first = caller.token(ASSERTION, fields)
-        again = caller.token(ASSERTION, fields)
+        repeated_values = caller.token(ASSERTION, fields)
         claims = claims_of("robot@example", url, now)
-        anybody = {"grant_type": ASSERTION, "assertion": signer.jwt(claims)}
-        nameless = caller.post(url, anybody)
+        anybody_values = {"grant_type": ASSERTION, "assertion": signer.jwt(claims)}
+        nameless = caller.post(url, anybody_values)
 
         assert "alice" == caller.open(first.members["access_token"]).members["sub"]
         assert "refresh_token" not in first.members
-        assert (400, "invalid_grant") == again.error
+        assert (400, "invalid_grant") == repeated_values.error
         assert 200 == nameless.status
         assert ["erp", "erp", ""] == [request.client for request in server.requests]
 
@@ -326,15 +327,15 @@ def test_an_assertion_for_a_grant_is_read_strictly() -> None:
         server.trust("robot", signer.public)
         caller = Caller(server)
         url, now = server.token_url, server.now()
-        bad = [
+        bad_fields = [
             claims_of("stranger", url, now),
             claims_of("robot", "https://other.example", now),
             claims_of("robot", url, now, exp=int(now.timestamp()) - 1),
             claims_of("robot", url, now, jti=None),
         ]
-        replies = [caller.token(ASSERTION, {"assertion": signer.jwt(item)}) for item in bad]
-        forged = Signer().jwt(claims_of("robot", url, now))
-        replies.append(caller.token(ASSERTION, {"assertion": forged}))
+        replies = [caller.token(ASSERTION, {"assertion": signer.jwt(item)}) for item in bad_fields]
+        forged_text = Signer().jwt(claims_of("robot", url, now))
+        replies.append(caller.token(ASSERTION, {"assertion": forged_text}))
 
         assert [(400, "invalid_grant")] * 5 == [reply.error for reply in replies]
         assert INVALID_REQUEST == caller.token(ASSERTION).error

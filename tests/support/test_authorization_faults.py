@@ -65,11 +65,11 @@ def test_an_answer_is_cut() -> None:
     with AuthorizationServer() as server:
         _, refresh = server.seed()
         server.order(faults.cut(7))
-        with pytest.raises(IncompleteRead) as caught:
+        with pytest.raises(IncompleteRead) as excinfo:
             Caller(server).refresh(refresh)
 
-        assert 7 == caught.value.expected
-        assert caught.value.partial.startswith(b'{"access_token": "at-2-')
+        assert 7 == excinfo.value.expected
+        assert excinfo.value.partial.startswith(b'{"access_token": "at-2-')
         assert (1, [200]) == (server.rotations, [request.status for request in server.requests])
 
 
@@ -209,9 +209,9 @@ def test_answers_are_odd() -> None:
             faults.labelled("text/html"),
             faults.huge(),
         )
-        wrong, form, label, huge = [caller.token(CLIENT) for _ in range(4)]
+        wrong_values, form, label, huge = [caller.token(CLIENT) for _ in range(4)]
 
-    assert (200, "invalid_grant") == wrong.error
+    assert (200, "invalid_grant") == wrong_values.error
     assert "application/x-www-form-urlencoded" == form.headers["Content-Type"]
     assert {"token_type": "Bearer", "expires_in": "3600"}.items() <= dict(
         parse_qsl(form.body.decode())
@@ -246,10 +246,10 @@ def test_server_bugs_are_raised() -> None:
     server.order(faults.Fault(name="mistaken", change=fail))
     with pytest.raises(RemoteDisconnected):
         Caller(server).token(CLIENT)
-    with pytest.raises(AssertionError, match="server itself") as caught:
+    with pytest.raises(AssertionError, match="server itself") as excinfo:
         server.__exit__(None, None, None)
 
-    assert isinstance(caught.value.__cause__, LookupError)
+    assert isinstance(excinfo.value.__cause__, LookupError)
 
 
 def test_truncated_requests_have_no_effect() -> None:

@@ -56,10 +56,13 @@ def test_a_code_brings_tokens_once() -> None:
             name: value for name, value in message.items() if name != "code"
         }
         first = caller.token(CODE, code_of(reply))
-        opened = caller.open(first.members["access_token"])
-        assert ("a person", "read") == (opened.members["sub"], opened.members["scope"])
-        again = caller.token(CODE, code_of(reply))
-        assert (400, "invalid_grant") == again.error
+        opened_values = caller.open(first.members["access_token"])
+        assert ("a person", "read") == (
+            opened_values.members["sub"],
+            opened_values.members["scope"],
+        )
+        repeated_values = caller.token(CODE, code_of(reply))
+        assert (400, "invalid_grant") == repeated_values.error
         assert 401 == caller.open(first.members["access_token"]).status
         assert 0 == server.live_families
 
@@ -99,11 +102,11 @@ def test_verifiers_have_a_form(verifier: str) -> None:
 
 def test_a_code_is_one_clients_and_short_lived() -> None:
     """Another client's code is refused, and so is one that is a minute old."""
-    other = Client(id="other", method="none")
-    with AuthorizationServer(PUBLIC, other) as server:
+    other_client = Client(id="other", method="none")
+    with AuthorizationServer(PUBLIC, other_client) as server:
         request = code_of(agree(server))
 
-        assert (400, "invalid_grant") == Caller(server, other).token(CODE, request).error
+        assert (400, "invalid_grant") == Caller(server, other_client).token(CODE, request).error
         server.advance(60)
         assert (400, "invalid_grant") == Caller(server).token(CODE, request).error
 
@@ -132,15 +135,15 @@ def test_people_are_sent_back_with_errors(changes: dict[str, str], error: str) -
 
 def test_unknown_clients_get_no_redirect() -> None:
     """An unknown client or an unregistered URI gets no redirect."""
-    several = Client(id="several", redirect_uris=("https://a.example", "https://b.example"))
-    with AuthorizationServer(PUBLIC, several) as server:
+    several_client = Client(id="several", redirect_uris=("https://a.example", "https://b.example"))
+    with AuthorizationServer(PUBLIC, several_client) as server:
         replies = [
             agree(server, client_id="stranger"),
             agree(server, redirect_uri="https://evil.example/callback"),
             agree(server, redirect_uri=BACK + "&more=1"),
-            agree(server, several, redirect_uri=""),
+            agree(server, several_client, redirect_uri=""),
         ]
-        doubled = Caller(server).send(
+        doubled_values = Caller(server).send(
             "GET",
             f"{server.authorize_url}?client_id=erp&state=a&state=b&"
             + urlencode({"redirect_uri": BACK}),
@@ -148,7 +151,7 @@ def test_unknown_clients_get_no_redirect() -> None:
 
     assert [400] * 4 == [reply.status for reply in replies]
     assert not any("Location" in reply.headers for reply in replies)
-    assert "invalid_request" == went(doubled)[1]["error"]
+    assert "invalid_request" == went(doubled_values)[1]["error"]
 
 
 def test_a_person_may_say_no() -> None:
@@ -175,18 +178,18 @@ def test_the_port_of_a_loopback_address_is_free() -> None:
                 "somebody@127.0.0.1/done",
             )
         ]
-        only = agree(server, redirect_uri="")
-        fields = {"code": went(only)[1]["code"], "code_verifier": VERIFIER}
+        single_values = agree(server, redirect_uri="")
+        fields = {"code": went(single_values)[1]["code"], "code_verifier": VERIFIER}
         assert 200 == Caller(server).token(CODE, fields).status
 
     assert [302, 400, 400, 400] == [reply.status for reply in replies]
-    assert "http://127.0.0.1/done" == went(only)[0]
+    assert "http://127.0.0.1/done" == went(single_values)[0]
 
 
 def test_a_client_that_may_not_refresh_gets_nothing_for_it() -> None:
     """A client without the grant for renewal gets an access token for its code, and no more."""
-    once = Client(method="none", redirect_uris=(BACK,), grants=frozenset({CODE}))
-    with AuthorizationServer(once) as server:
+    first_client = Client(method="none", redirect_uris=(BACK,), grants=frozenset({CODE}))
+    with AuthorizationServer(first_client) as server:
         reply = Caller(server).token(CODE, code_of(agree(server)))
 
         assert 200 == reply.status
@@ -256,24 +259,24 @@ def test_a_hasty_device_is_slowed_down() -> None:
             clock.advance(wait)
             messages.append(Caller(server).token(DEVICE, fields).error[1])
 
-        pending, slow = "authorization_pending", "slow_down"
-        assert [pending, slow, slow, pending, slow, pending] == messages
+        pending, slow_text = "authorization_pending", "slow_down"
+        assert [pending, slow_text, slow_text, pending, slow_text, pending] == messages
         assert 3 == server.hasty_polls
 
 
 def test_a_device_may_be_refused_or_too_late() -> None:
     """A refusal and an expired code have their own errors, and both end the login."""
-    other = Client(id="other", method="none")
-    with AuthorizationServer(PUBLIC, other) as server:
+    other_client = Client(id="other", method="none")
+    with AuthorizationServer(PUBLIC, other_client) as server:
         caller = Caller(server)
         first, second = begin(server).members, begin(server).members
         server.decide(first["user_code"], approve=False)
         fields = {"device_code": first["device_code"]}
-        assert (400, "invalid_grant") == Caller(server, other).token(DEVICE, fields).error
+        assert (400, "invalid_grant") == Caller(server, other_client).token(DEVICE, fields).error
         assert (400, "access_denied") == caller.token(DEVICE, fields).error
         server.advance(600)
-        late = caller.token(DEVICE, {"device_code": second["device_code"]})
-        assert (400, "expired_token") == late.error
+        late_values = caller.token(DEVICE, {"device_code": second["device_code"]})
+        assert (400, "expired_token") == late_values.error
         assert (400, "invalid_grant") == caller.token(DEVICE, {"device_code": "device-0"}).error
 
 

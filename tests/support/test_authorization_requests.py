@@ -33,8 +33,8 @@ from tests.support.authorization_values import (
 def test_token_requests_are_read_strictly(form: dict[str, str | list[str]], error: str) -> None:
     """Missing, repeated and forbidden parameters are refused with their error."""
     with AuthorizationServer() as server:
-        shown = {"Authorization": basic("erp", "s3cr3t")}
-        reply = Caller(server).post(server.token_url, form, shown)
+        shown_values = {"Authorization": basic("erp", "s3cr3t")}
+        reply = Caller(server).post(server.token_url, form, shown_values)
 
     assert (400, error) == reply.error
     assert [error] == [request.error for request in server.requests]
@@ -42,19 +42,21 @@ def test_token_requests_are_read_strictly(form: dict[str, str | list[str]], erro
 
 def test_a_token_request_is_a_posted_form() -> None:
     """JSON, a body without a type, parameters in the URL and other methods are refused."""
-    shown = {"Authorization": basic("erp", "s3cr3t")}
+    shown_values = {"Authorization": basic("erp", "s3cr3t")}
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     message = b"grant_type=client_credentials"
     with AuthorizationServer() as server:
         caller, url = Caller(server), server.token_url
         replies = [
-            caller.send("POST", url, b"{}", shown | {"Content-Type": "application/json"}),
-            caller.send("POST", url, message, shown),
-            caller.send("POST", f"{url}?{message.decode()}", message, shown | form),
-            caller.send("POST", url, message + b"%ff", shown | form),
+            caller.send("POST", url, b"{}", shown_values | {"Content-Type": "application/json"}),
+            caller.send("POST", url, message, shown_values),
+            caller.send("POST", f"{url}?{message.decode()}", message, shown_values | form),
+            caller.send("POST", url, message + b"%ff", shown_values | form),
         ]
-        result = caller.send("GET", url, headers=shown)
-        unmeasured = caller.send("POST", url, None, shown | form | {"Transfer-Encoding": "chunked"})
+        result = caller.send("GET", url, headers=shown_values)
+        unmeasured = caller.send(
+            "POST", url, None, shown_values | form | {"Transfer-Encoding": "chunked"}
+        )
 
     assert [(400, "invalid_request")] * 4 == [reply.error for reply in replies]
     assert (405, "POST") == (result.status, result.headers["Allow"])
@@ -79,27 +81,27 @@ def test_tokens_are_exchanged() -> None:
         caller = Caller(server)
         access, refresh = server.seed(scope="read")
         fields = {"subject_token": access, "subject_token_type": ACCESS_TOKEN}
-        plain = caller.token(EXCHANGE, fields)
-        other = {
+        plain_values = caller.token(EXCHANGE, fields)
+        other_values = {
             "subject_token": refresh,
             "subject_token_type": REFRESH_TOKEN,
             "actor_token": access,
             "actor_token_type": ACCESS_TOKEN,
             "requested_token_type": JWT_TOKEN,
         }
-        typed = caller.token(EXCHANGE, other)
+        typed_values = caller.token(EXCHANGE, other_values)
         places = {"audience": ["vat", "tax"], "resource": ["https://vat.example/"]}
-        several = caller.token(EXCHANGE, {**fields, **places})
+        several_values = caller.token(EXCHANGE, {**fields, **places})
 
         assert (ACCESS_TOKEN, "read") == (
-            plain.members["issued_token_type"],
-            plain.members["scope"],
+            plain_values.members["issued_token_type"],
+            plain_values.members["scope"],
         )
-        assert JWT_TOKEN == typed.members["issued_token_type"]
-        opened = caller.open(several.members["access_token"]).members
+        assert JWT_TOKEN == typed_values.members["issued_token_type"]
+        opened_fields = caller.open(several_values.members["access_token"]).members
         assert ("a person", ["https://vat.example/", "vat", "tax"]) == (
-            opened["sub"],
-            opened["targets"],
+            opened_fields["sub"],
+            opened_fields["targets"],
         )
 
 
@@ -109,13 +111,13 @@ def test_only_live_tokens_are_exchanged() -> None:
         caller = Caller(server)
         access, refresh = server.seed()
         server.expire_access_tokens()
-        expired = {"subject_token": access, "subject_token_type": ACCESS_TOKEN}
-        revoked = {"subject_token": refresh, "subject_token_type": REFRESH_TOKEN}
+        expired_values = {"subject_token": access, "subject_token_type": ACCESS_TOKEN}
+        revoked_values = {"subject_token": refresh, "subject_token_type": REFRESH_TOKEN}
 
-        assert (400, "invalid_request") == caller.token(EXCHANGE, expired).error
-        assert 200 == caller.token(EXCHANGE, revoked).status
+        assert (400, "invalid_request") == caller.token(EXCHANGE, expired_values).error
+        assert 200 == caller.token(EXCHANGE, revoked_values).status
         server.revoke_all()
-        assert (400, "invalid_request") == caller.token(EXCHANGE, revoked).error
+        assert (400, "invalid_request") == caller.token(EXCHANGE, revoked_values).error
 
 
 @pytest.mark.parametrize(

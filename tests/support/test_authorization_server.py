@@ -28,7 +28,7 @@ def test_client_credentials_bring_no_refresh_token() -> None:
     with AuthorizationServer() as server:
         caller = Caller(server)
         reply = caller.token(CLIENT, {"scope": "read"})
-        opened = caller.open(reply.members["access_token"])
+        opened_values = caller.open(reply.members["access_token"])
 
     assert 200 == reply.status
     assert {"access_token", "token_type", "expires_in", "scope"} == reply.members.keys()
@@ -39,7 +39,11 @@ def test_client_credentials_bring_no_refresh_token() -> None:
         reply.headers["Cache-Control"],
         reply.headers["Content-Type"],
     )
-    assert (200, "erp", "read") == (opened.status, opened.members["sub"], opened.members["scope"])
+    assert (200, "erp", "read") == (
+        opened_values.status,
+        opened_values.members["sub"],
+        opened_values.members["scope"],
+    )
 
 
 def test_a_refresh_rotates() -> None:
@@ -48,11 +52,11 @@ def test_a_refresh_rotates() -> None:
         caller = Caller(server)
         access, refresh = server.seed()
         reply = caller.refresh(refresh)
-        again = caller.refresh(reply.members["refresh_token"])
+        repeated_values = caller.refresh(reply.members["refresh_token"])
 
-        assert [200, 200] == [reply.status, again.status]
+        assert [200, 200] == [reply.status, repeated_values.status]
         assert 200 == caller.open(access).status
-        assert 200 == caller.open(again.members["access_token"]).status
+        assert 200 == caller.open(repeated_values.members["access_token"]).status
         assert (2, 0, 1) == (server.rotations, server.reuses, server.live_families)
         assert [1, 2] == [request.refresh_number for request in server.requests]
 
@@ -61,18 +65,20 @@ def test_a_reused_token_ends_its_family() -> None:
     """A reused refresh token revokes all tokens of its grant, and no others."""
     with AuthorizationServer() as server:
         caller = Caller(server)
-        others = server.seed()
+        other_texts = server.seed()
         access, refresh = server.seed()
-        newer = caller.refresh(refresh).members
+        newer_fields = caller.refresh(refresh).members
 
         assert INVALID_GRANT == caller.refresh(refresh).error
-        assert INVALID_GRANT == caller.refresh(newer["refresh_token"]).error
+        assert INVALID_GRANT == caller.refresh(newer_fields["refresh_token"]).error
         assert INVALID_GRANT == caller.refresh(refresh).error
-        assert [401, 401] == [caller.open(item).status for item in (access, newer["access_token"])]
+        assert [401, 401] == [
+            caller.open(item).status for item in (access, newer_fields["access_token"])
+        ]
         assert (1, 1) == (server.reuses, server.live_families)
         assert [200, 200] == [
-            caller.open(others.access_token).status,
-            caller.refresh(others.refresh_token).status,
+            caller.open(other_texts.access_token).status,
+            caller.refresh(other_texts.refresh_token).status,
         ]
 
 
@@ -108,17 +114,17 @@ def test_usable_refresh_tokens() -> None:
         caller = Caller(server)
         _, first = server.seed()
         second = caller.refresh(first).members["refresh_token"]
-        access, other = server.seed()
+        access, other_text = server.seed()
 
         assert [False, True, True, False] == [
-            server.usable(item) for item in (first, second, other, "rt-unknown")
+            server.usable(item) for item in (first, second, other_text, "rt-unknown")
         ]
         assert (0, 2) == (server.reuses, server.live_families)
         caller.refresh(first)
-        assert [False, True] == [server.usable(item) for item in (second, other)]
+        assert [False, True] == [server.usable(item) for item in (second, other_text)]
         server.advance(60)
-        assert not server.usable(other)
-        assert {"s3cr3t", first, second, access, other} <= server.secrets
+        assert not server.usable(other_text)
+        assert {"s3cr3t", first, second, access, other_text} <= server.secrets
         assert "*/*" == server.requests[0].headers["accept"]
 
 
@@ -130,14 +136,14 @@ def test_a_refused_refresh_uses_nothing_up() -> None:
         _, refresh = server.seed(scope="read")
 
         fields = {"refresh_token": refresh}
-        wide = caller.token(REFRESH, fields | {"scope": "read write"})
-        far = caller.token(REFRESH, fields | {"resource": "https://other.example/"})
-        good = caller.token(REFRESH, fields | {"resource": "https://vat.example/"})
-        assert (400, "invalid_scope") == wide.error
-        assert (400, "invalid_target") == far.error
-        assert "read" == good.members["scope"]
-        opened = caller.open(good.members["access_token"])
-        assert ["https://vat.example/"] == opened.members["targets"]
+        wide_values = caller.token(REFRESH, fields | {"scope": "read write"})
+        far_values = caller.token(REFRESH, fields | {"resource": "https://other.example/"})
+        good_values = caller.token(REFRESH, fields | {"resource": "https://vat.example/"})
+        assert (400, "invalid_scope") == wide_values.error
+        assert (400, "invalid_target") == far_values.error
+        assert "read" == good_values.members["scope"]
+        opened_values = caller.open(good_values.members["access_token"])
+        assert ["https://vat.example/"] == opened_values.members["targets"]
 
 
 def test_a_narrower_scope_is_for_one_token() -> None:
@@ -145,20 +151,20 @@ def test_a_narrower_scope_is_for_one_token() -> None:
     with AuthorizationServer() as server:
         caller = Caller(server)
         _, refresh = server.seed(scope="read write")
-        less = caller.token(REFRESH, {"refresh_token": refresh, "scope": "read"}).members
-        whole = caller.refresh(less["refresh_token"]).members
+        less_fields = caller.token(REFRESH, {"refresh_token": refresh, "scope": "read"}).members
+        whole_fields = caller.refresh(less_fields["refresh_token"]).members
 
-    assert ("read", "read write") == (less["scope"], whole["scope"])
+    assert ("read", "read write") == (less_fields["scope"], whole_fields["scope"])
 
 
 def test_a_refresh_token_is_its_clients() -> None:
     """Another client's refresh token is not taken, and is not used up by that."""
-    one, other = Client(id="one"), Client(id="other")
-    with AuthorizationServer(one, other) as server:
-        _, refresh = server.seed(one)
+    client, other_client = Client(id="one"), Client(id="other")
+    with AuthorizationServer(client, other_client) as server:
+        _, refresh = server.seed(client)
 
-        assert INVALID_GRANT == Caller(server, other).refresh(refresh).error
-        assert 200 == Caller(server, one).refresh(refresh).status
+        assert INVALID_GRANT == Caller(server, other_client).refresh(refresh).error
+        assert 200 == Caller(server, client).refresh(refresh).status
 
 
 def test_the_servers_clock_ends_tokens() -> None:
@@ -170,9 +176,9 @@ def test_the_servers_clock_ends_tokens() -> None:
         clock.advance(59)
         assert 200 == caller.open(access).status
         server.advance(1)
-        expired = caller.open(access)
-        assert 401 == expired.status
-        assert 'Bearer error="invalid_token"' in expired.headers["WWW-Authenticate"]
+        expired_values = caller.open(access)
+        assert 401 == expired_values.status
+        assert 'Bearer error="invalid_token"' in expired_values.headers["WWW-Authenticate"]
         clock.advance(240)
         assert INVALID_GRANT == caller.refresh(refresh).error
         assert (1, 1, 0) == (server.accepted, server.refused, server.reuses)
@@ -185,11 +191,11 @@ def test_access_tokens_can_be_expired() -> None:
         caller = Caller(server)
         access, refresh = server.seed()
         server.expire_access_tokens()
-        newer = caller.refresh(refresh).members["access_token"]
+        newer_value = caller.refresh(refresh).members["access_token"]
 
-        assert [401, 200] == [caller.open(access).status, caller.open(newer).status]
+        assert [401, 200] == [caller.open(access).status, caller.open(newer_value).status]
         server.revoke_all()
-        assert 401 == caller.open(newer).status
+        assert 401 == caller.open(newer_value).status
         assert 0 == server.live_families
 
 
@@ -198,15 +204,15 @@ def test_access_tokens_can_be_expired() -> None:
 
 def test_tokens_are_revoked() -> None:
     """A refresh token takes its family along, an access token nobody; unknown ones are no error."""
-    one, other = Client(id="one"), Client(id="other")
-    with AuthorizationServer(one, other) as server:
-        caller = Caller(server, one)
-        shown = {"Authorization": basic("one", "s3cr3t")}
+    client, other_client = Client(id="one"), Client(id="other")
+    with AuthorizationServer(client, other_client) as server:
+        caller = Caller(server, client)
+        shown_values = {"Authorization": basic("one", "s3cr3t")}
 
         def revoke(token: str, **others: str) -> int:
-            return caller.post(server.revoke_url, {"token": token} | others, shown).status
+            return caller.post(server.revoke_url, {"token": token} | others, shown_values).status
 
-        access, refresh = server.seed(one)
+        access, refresh = server.seed(client)
         second = caller.refresh(refresh).members
         assert 200 == revoke(access, token_type_hint="refresh_token")
         assert [401, 200] == [
@@ -217,14 +223,17 @@ def test_tokens_are_revoked() -> None:
         assert 401 == caller.open(second["access_token"]).status
         assert INVALID_GRANT == caller.refresh(second["refresh_token"]).error
         assert [200, 400] == [revoke("at-unknown"), revoke("")]
-        assert 400 == revoke(server.seed(other).refresh_token)
+        assert 400 == revoke(server.seed(other_client).refresh_token)
         assert 1 == server.live_families
         assert 401 == caller.post(server.revoke_url, {"token": access}).status
 
 
 def test_metadata_is_where_it_should_be() -> None:
     """The metadata is found by RFC 8414 and by OpenID, with and without a path of the issuer."""
-    with AuthorizationServer(issuer_path="/tenant") as server, AuthorizationServer() as plain:
+    with (
+        AuthorizationServer(issuer_path="/tenant") as server,
+        AuthorizationServer() as plain_server,
+    ):
         caller = Caller(server)
         results = [
             caller.send("GET", f"{server.url}{path}")
@@ -234,19 +243,21 @@ def test_metadata_is_where_it_should_be() -> None:
                 "/.well-known/openid-configuration/tenant",
             )
         ]
-        missing = caller.send("GET", f"{server.url}/.well-known/oauth-authorization-server")
-        usual = caller.send("GET", f"{plain.url}/.well-known/oauth-authorization-server")
+        missing_values = caller.send("GET", f"{server.url}/.well-known/oauth-authorization-server")
+        usual_values = caller.send(
+            "GET", f"{plain_server.url}/.well-known/oauth-authorization-server"
+        )
 
         assert server.metadata_url == f"{server.url}/.well-known/oauth-authorization-server/tenant"
         assert [f"{server.url}/tenant"] * 3 == [result.members["issuer"] for result in results]
         assert server.token_url == results[0].members["token_endpoint"]
-        assert (404, plain.issuer) == (missing.status, usual.members["issuer"])
-        plain.claimed_issuer = "https://evil.example"
-        lie = caller.send("GET", plain.metadata_url)
-        assert plain.claimed_issuer == lie.members["issuer"]
-        plain.authority.more_metadata["token_endpoint"] = "http://evil.example/token"
-        changed = caller.send("GET", plain.metadata_url)
-        assert "http://evil.example/token" == changed.members["token_endpoint"]
+        assert (404, plain_server.issuer) == (missing_values.status, usual_values.members["issuer"])
+        plain_server.claimed_issuer = "https://evil.example"
+        lie = caller.send("GET", plain_server.metadata_url)
+        assert plain_server.claimed_issuer == lie.members["issuer"]
+        plain_server.authority.more_metadata["token_endpoint"] = "http://evil.example/token"
+        changed_values = caller.send("GET", plain_server.metadata_url)
+        assert "http://evil.example/token" == changed_values.members["token_endpoint"]
 
 
 def test_the_resource_is_strict() -> None:
@@ -263,8 +274,8 @@ def test_the_resource_is_strict() -> None:
         assert 400 == caller.post(url, {"access_token": access}).status
         assert [401, 401] == [caller.open(access, kind).status for kind in ("DPoP", "Basic")]
         assert 200 == caller.open(access, "bEaReR").status
-        posted = caller.send("POST", url, b"{}", {"Authorization": f"Bearer {access}"})
-        assert 200 == posted.status
+        posted_values = caller.send("POST", url, b"{}", {"Authorization": f"Bearer {access}"})
+        assert 200 == posted_values.status
         server.authority.needed_scope = "write"
         denied = caller.open(access)
         assert 403 == denied.status

@@ -13,7 +13,7 @@ _PATIENCE: Final = 120.0
 
 def wait_until(true: Callable[[], object], what: str) -> None:
     """Wait for another process to get somewhere."""
-    until = time.monotonic() + _PATIENCE
+    end_time = time.monotonic() + _PATIENCE
     while not true():
-        assert time.monotonic() < until, f"{what} did not happen"
+        assert time.monotonic() < end_time, f"{what} did not happen"
         time.sleep(0.01)

@@ -122,9 +122,9 @@ class FaultyVendor:
         record.sent.append((key, "unknown"))
         outcome = "unknown"
         try:
-            took = 2.0 if host == "quotes.example" and self.dice.random() < 0.3 else 0.05
-            record.busy += took
-            await asyncio.sleep(took)
+            duration = 2.0 if host == "quotes.example" and self.dice.random() < 0.3 else 0.05
+            record.busy += duration
+            await asyncio.sleep(duration)
             if fault == "refused":
                 outcome = "nothing"
                 raise ConnectionFailed("refused", may_have_been_processed=False)
@@ -172,7 +172,7 @@ class FaultyVendor:
 
 
 def _services() -> list[Service]:
-    plain: dict[str, Any] = {"circuit": None, "retry": None}
+    plain_fields: dict[str, Any] = {"circuit": None, "retry": None}
     return [
         Service(
             "pay",
@@ -184,10 +184,16 @@ def _services() -> list[Service]:
         ),
         Service("erp", base_url="https://erp.example", circuit=None, retry=_RETRY),
         Service(
-            "maps", base_url="https://maps.example", limits=RateLimitConfig(1, burst=1), **plain
+            "maps",
+            base_url="https://maps.example",
+            limits=RateLimitConfig(1, burst=1),
+            **plain_fields,
         ),
         Service(
-            "tiles", base_url="https://tiles.example", limits=RateLimitConfig(2, burst=1), **plain
+            "tiles",
+            base_url="https://tiles.example",
+            limits=RateLimitConfig(2, burst=1),
+            **plain_fields,
         ),
         Service(
             "tax",
@@ -196,7 +202,12 @@ def _services() -> list[Service]:
             circuit=None,
             retry=_RETRY,
         ),
-        Service("stock", base_url="https://stock.example", bulkhead=BulkheadConfig(2, 50), **plain),
+        Service(
+            "stock",
+            base_url="https://stock.example",
+            bulkhead=BulkheadConfig(2, 50),
+            **plain_fields,
+        ),
         Service("bank", base_url="https://bank.example", retry=None, circuit=_CIRCUIT),
         Service("post", base_url="https://post.example", retry=None, circuit=_CIRCUIT),
         Service("fax", base_url="https://fax.example", retry=None, circuit=_CIRCUIT),
@@ -204,9 +215,9 @@ def _services() -> list[Service]:
             "quotes",
             base_url="https://quotes.example",
             hedge=HedgeConfig(delay=0.5),
-            **plain,
+            **plain_fields,
         ),
-        Service("rates", base_url="https://rates.example", cache=CachePolicy(), **plain),
+        Service("rates", base_url="https://rates.example", cache=CachePolicy(), **plain_fields),
         Service(
             "sms",
             base_url="https://sms.example",
@@ -287,7 +298,7 @@ class FaultedRun:
         record = CallRecord(service, tenant, order)
         self.records.append(record)
         loop = asyncio.get_running_loop()
-        began = loop.time()
+        start_time = loop.time()
 
         async def make() -> Response:
             _CALLER.set(record)
@@ -299,7 +310,7 @@ class FaultedRun:
             record.body = (await asyncio.create_task(make())).body
         except ConnectorError as error:
             record.error = error
-        record.duration = loop.time() - began
+        record.duration = loop.time() - start_time
         return record
 
     async def _in_turn(self, number: int, one_call: Callable[[int], Awaitable[object]]) -> None:
@@ -313,19 +324,19 @@ class FaultedRun:
         await asyncio.gather(*(limited(index) for index in range(number)))
 
     async def _pay(self, number: int) -> None:
-        made = 0
-        while made < number:
-            order = f"pay-{made}"
+        value = 0
+        while value < number:
+            order = f"pay-{value}"
             record = await self._call("pay", order, _charge(order), key=order)
-            made += 1
+            value += 1
             if record.error is not None:
                 # One caller in three makes a new key for the second try, which is a mistake.
                 key = f"{order}-again" if self.dice.random() < 0.33 else order
                 await self._call("pay", order, _charge(order), key=key)
-                made += 1
+                value += 1
             elif self.dice.random() < 0.05:
                 await self._call("pay", order, _charge(order), key=order)
-                made += 1
+                value += 1
 
     async def _erp(self, number: int) -> None:
         made = 0
@@ -391,12 +402,12 @@ class FaultedRun:
             order = f"{service}-{index}"
             record = await self._call(service, order, Request.get("/balance"))
             circuit = await self.manager.circuit_state(service, tenant=record.tenant)
-            new = circuit.state.value
-            if new != state:
-                self.changes.append((service, new, order))
-            elif new == "open" and record.sent:
+            new_text = circuit.state.value
+            if new_text != state:
+                self.changes.append((service, new_text, order))
+            elif new_text == "open" and record.sent:
                 self.changes.append((service, "reopened", order))
-            state = new
+            state = new_text
             await asyncio.sleep(5)
 
     async def _by_hand(self) -> None:
@@ -415,7 +426,7 @@ def _charge(order: str) -> Request:
 
 def truth_of(run: FaultedRun) -> dict[str, Any]:
     """The answers to the operator's questions, by the vendors and the callers."""
-    waits = {name: _held(run.of(name)) for name in ("maps", "tiles")}
+    waiting_counts = {name: _held(run.of(name)) for name in ("maps", "tiles")}
     by_tenant: defaultdict[str, float] = defaultdict(float)
     for record in run.of("maps", "tiles"):
         by_tenant[record.tenant] += record.duration - record.busy
@@ -424,9 +435,9 @@ def truth_of(run: FaultedRun) -> dict[str, Any]:
         if record.service != "quotes":
             retries[record.tenant] += max(0, len(record.sent) - 1)
     changes = sorted(run.changes, key=lambda change: (change[0] != "bank", change[0]))
-    opened = [change for change in changes if change[1] == "open"]
+    opened_texts = [change for change in changes if change[1] == "open"]
     hedged = [record for record in run.of("quotes") if len(record.sent) > 1]
-    refused = [r for r in run.records if isinstance(r.error, CircuitBreakerOpen)]
+    refused_records = [r for r in run.records if isinstance(r.error, CircuitBreakerOpen)]
     return {
         "orders that may have been charged twice": _twice(run.of("pay")),
         "orders that may have been booked twice": _twice(run.of("erp")),
@@ -434,13 +445,13 @@ def truth_of(run: FaultedRun) -> dict[str, Any]:
         "calls by service and outcome": dict(
             Counter(f"{record.service} {record.outcome}" for record in run.records)
         ),
-        "seconds of waiting by limit": waits,
-        "limit that cost the most": max(waits, key=lambda name: waits[name]),
+        "seconds of waiting by limit": waiting_counts,
+        "limit that cost the most": max(waiting_counts, key=lambda name: waiting_counts[name]),
         "tenant that waited longest for limits": max(by_tenant, key=lambda name: by_tenant[name]),
         "seconds of the vendor's pauses at tax": _held(run.of("tax")),
         "seconds of waiting for the bulkhead of stock": _held(run.of("stock")),
-        "circuit that opened first": opened[0][0],
-        "orders whose call opened a circuit": sorted(change[2] for change in opened),
+        "circuit that opened first": opened_texts[0][0],
+        "orders whose call opened a circuit": sorted(change[2] for change in opened_texts),
         "orders whose probe opened a circuit again": sorted(
             change[2] for change in changes if change[1] == "reopened"
         ),
@@ -448,7 +459,7 @@ def truth_of(run: FaultedRun) -> dict[str, Any]:
             change[2] for change in changes if change[1] == "closed"
         ),
         "circuits that a person changed": {"fax": ["forced_open", "closed"]},
-        "calls refused by circuit": dict(Counter(record.service for record in refused)),
+        "calls refused by circuit": dict(Counter(record.service for record in refused_records)),
         "tenant with the most retries": retries.most_common(1)[0],
         "orders given up for the retry budget": sorted(
             record.order for record in run.records if isinstance(record.error, RetryBudgetExhausted)
@@ -477,7 +488,7 @@ def _twice(records: Iterable[CallRecord]) -> list[str]:
         for key, outcome in record.sent:
             if outcome != "nothing":
                 effects[record.order].add(key or id(record))
-    return sorted(order for order, possible in effects.items() if len(possible) > 1)
+    return sorted(order for order, possible_values in effects.items() if len(possible_values) > 1)
 
 
 def _undecided(records: Iterable[CallRecord]) -> set[str]:

@@ -47,21 +47,23 @@ class ExportedCall:
 
 def answers(spans: Iterable[str]) -> dict[str, Any]:
     """Answer all questions about a run from its spans, each of them as JSON."""
-    calls, others = _read(spans)
+    calls, other_calls = _read(spans)
     changes = sorted(
         (
             (event.at, event.attributes, span)
-            for span in (*calls, *others)
+            for span in (*calls, *other_calls)
             for event in span.of("CircuitChanged")
         ),
         key=lambda change: change[0],
     )
     automatic = _automatic_changes(changes)
-    waits = _waits(calls)
-    by_limit = _sums((service, took) for service, _, by, took in waits if by == "limit")
-    by_tenant = _sums((tenant, took) for _, tenant, by, took in waits if by == "limit")
-    pauses = _sums((service, took) for service, _, by, took in waits if by == "pause")
-    slots = _sums((service, took) for service, _, by, took in waits if by == "bulkhead")
+    waiting_values = _waits(calls)
+    by_limit = _sums(
+        (service, duration) for service, _, by, duration in waiting_values if by == "limit"
+    )
+    by_tenant = _sums((tenant, took) for _, tenant, by, took in waiting_values if by == "limit")
+    pauses = _sums((service, took) for service, _, by, took in waiting_values if by == "pause")
+    slots = _sums((service, took) for service, _, by, took in waiting_values if by == "bulkhead")
     retries = Counter[str]()
     for call in calls:
         extras = sum("moorage.hedge" in attempt.attributes for attempt in call.attempts)
@@ -134,29 +136,30 @@ def _read(spans: Iterable[str]) -> tuple[list[ExportedCall], list[ExportedCall]]
     by_id: dict[str, ExportedCall] = {}
     children: list[tuple[str, ExportedCall]] = []
     for text in spans:
-        raw = json.loads(text)
+        raw_value = json.loads(text)
         span = ExportedCall(
-            raw["attributes"],
-            _seconds(raw["start_time"]),
-            _seconds(raw["end_time"]),
+            raw_value["attributes"],
+            _seconds(raw_value["start_time"]),
+            _seconds(raw_value["end_time"]),
             [
                 Happening(
                     event["name"].removeprefix("moorage."),
                     _seconds(event["timestamp"]),
                     event["attributes"],
                 )
-                for event in raw["events"]
+                for event in raw_value["events"]
             ],
-            raw["name"] == "moorage.call",
+            raw_value["name"] == "moorage.call",
         )
-        by_id[raw["context"]["span_id"]] = span
-        if raw["parent_id"] is not None:
-            children.append((raw["parent_id"], span))
+        by_id[raw_value["context"]["span_id"]] = span
+        if raw_value["parent_id"] is not None:
+            children.append((raw_value["parent_id"], span))
     for parent, span in children:
         by_id[parent].attempts.append(span)
-    below = {id(span) for _, span in children}
+    lower_numbers = {id(span) for _, span in children}
     roots = sorted(
-        (span for span in by_id.values() if id(span) not in below), key=lambda span: span.start
+        (span for span in by_id.values() if id(span) not in lower_numbers),
+        key=lambda span: span.start,
     )
     for root in roots:
         root.attempts.sort(key=lambda attempt: attempt.start)
@@ -169,22 +172,22 @@ def _waits(calls: Iterable[ExportedCall]) -> list[tuple[str, str, str, float]]:
     pauses: defaultdict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
     for call in calls:
         for event in call.of("VendorPaused"):
-            paused = event.at, event.at + event.attributes["moorage.delay"]
-            pauses[call["service"], call["tenant"]].append(paused)
-    waits = []
+            paused_pair = event.at, event.at + event.attributes["moorage.delay"]
+            pauses[call["service"], call["tenant"]].append(paused_pair)
+    waiting_values = []
     for call in calls:
         place = call["service"], call["tenant"]
         for event in call.events:
             held_by = event.attributes.get("moorage.held_by")
             if event.name == "BulkheadWaited":
-                waits.append((*place, "bulkhead", event.attributes["moorage.delay"]))
+                waiting_values.append((*place, "bulkhead", event.attributes["moorage.delay"]))
             elif event.name in {"RateLimitWaited", "RetryScheduled"}:
-                until = _end_of_wait(call, event)
-                ends = [end for begin, end in pauses[place] if begin <= event.at]
-                pause_end = min(until, max([event.at, *ends]))
-                waits.append((*place, "pause", pause_end - event.at))
-                waits.append((*place, str(held_by), until - pause_end))
-    return waits
+                end_time = _end_of_wait(call, event)
+                end_numbers = [end for begin, end in pauses[place] if begin <= event.at]
+                pause_end = min(end_time, max([event.at, *end_numbers]))
+                waiting_values.append((*place, "pause", pause_end - event.at))
+                waiting_values.append((*place, str(held_by), end_time - pause_end))
+    return waiting_values
 
 
 def _end_of_wait(call: ExportedCall, wait: Happening) -> float:
@@ -198,18 +201,18 @@ def _automatic_changes(
     changes: Iterable[tuple[float, dict[str, Any], ExportedCall]],
 ) -> dict[str, list[str]]:
     """The orders of the calls that opened, reopened and closed circuits."""
-    found: dict[str, list[str]] = {"opened": [], "opened again": [], "closed": []}
+    found_texts: dict[str, list[str]] = {"opened": [], "opened again": [], "closed": []}
     states: dict[str, str] = {}
     for _, about, span in changes:
         circuit, state = about["moorage.circuit"], about["moorage.state"]
-        before = states.get(circuit, "closed")
+        previous_text = states.get(circuit, "closed")
         states[circuit] = state
         if about["moorage.by_hand"] or state == "half_open":
             continue
-        again = state == "open" and before == "half_open"
-        kind = "opened again" if again else "opened" if state == "open" else "closed"
-        found[kind].append(span["request_id"])
-    return {kind: sorted(orders) for kind, orders in found.items()}
+        repeated_value = state == "open" and previous_text == "half_open"
+        kind = "opened again" if repeated_value else "opened" if state == "open" else "closed"
+        found_texts[kind].append(span["request_id"])
+    return {kind: sorted(orders) for kind, orders in found_texts.items()}
 
 
 def _twice(calls: Iterable[ExportedCall], service: str) -> list[str]:
@@ -220,21 +223,21 @@ def _twice(calls: Iterable[ExportedCall], service: str) -> list[str]:
             attempt["outcome"] != "nothing" for attempt in call.attempts
         ):
             effects[call["request_id"]].add(call["idempotency_key"] or id(call))
-    return sorted(order for order, possible in effects.items() if len(possible) > 1)
+    return sorted(order for order, possible_values in effects.items() if len(possible_values) > 1)
 
 
 def _undecided(calls: Iterable[ExportedCall], services: set[str]) -> list[str]:
-    known: set[str] = set()
-    unknown: set[str] = set()
+    known_texts: set[str] = set()
+    unknown_texts: set[str] = set()
     for call in calls:
         if call["service"] in services:
             if call["outcome"] == "done" or (
                 call["replayed"] and "error.type" not in call.attributes
             ):
-                known.add(call["request_id"])
+                known_texts.add(call["request_id"])
             elif call["outcome"] == "unknown":
-                unknown.add(call["request_id"])
-    return sorted(unknown - known)
+                unknown_texts.add(call["request_id"])
+    return sorted(unknown_texts - known_texts)
 
 
 def _sums(rows: Iterable[tuple[str, float]]) -> dict[str, float]:

@@ -28,11 +28,11 @@ def promtool(*arguments: str) -> str:
         AssertionError: it found a mistake.
     """
     _, program = prometheus_programs()
-    ended = subprocess.run(
+    ended_process = subprocess.run(
         [program, *arguments], capture_output=True, text=True, check=False, timeout=_PATIENCE
     )
-    assert 0 == ended.returncode, ended.stdout + ended.stderr
-    return ended.stdout
+    assert 0 == ended_process.returncode, ended_process.stdout + ended_process.stderr
+    return ended_process.stdout
 
 
 class Prometheus:

@@ -93,8 +93,8 @@ class _Adding(AsyncMemoryCache):
         /,
         timeout: float | None = None,
     ) -> bool:
-        before = await super().look(key, timeout)
-        return await super().keep(key, mark, entries + before.entries, seconds, timeout)
+        previous_values = await super().look(key, timeout)
+        return await super().keep(key, mark, entries + previous_values.entries, seconds, timeout)
 
 
 class _Folding(AsyncMemoryCache):
@@ -177,8 +177,8 @@ class _Hasty(AsyncMemoryCache):
 
     async def look(self, key: str, /, timeout: float | None = None) -> Found:
         result = await super().look(key, timeout)
-        older = (attrs.evolve(entry, age=entry.age + 5) for entry in result.entries)
-        return result._replace(entries=tuple(older))
+        older_entries = (attrs.evolve(entry, age=entry.age + 5) for entry in result.entries)
+        return result._replace(entries=tuple(older_entries))
 
 
 class _Fleeting(AsyncMemoryCache):

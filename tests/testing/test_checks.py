@@ -63,11 +63,11 @@ class Busy(Control):
 @pytest.mark.parametrize("late, tries", [(0, 1), (1, 2), (2, 3), (9, 3)])
 def test_late_checks_are_retried(late: int, tries: int) -> None:
     """A check may be too late twice, and fails the third time."""
-    seen: list[str] = []
+    seen_texts: list[str] = []
 
     async def a_check(word: str) -> None:
-        seen.append(word)
-        if len(seen) <= late:
+        seen_texts.append(word)
+        if len(seen_texts) <= late:
             raise TooLate("It took 9 s.")
 
     if late < 3:
@@ -75,21 +75,21 @@ def test_late_checks_are_retried(late: int, tries: int) -> None:
     else:
         with pytest.raises(TooLate, match="9 s"):
             asyncio.run(timely(a_check, Steady)("once"))
-    assert ["once"] * tries == seen
+    assert ["once"] * tries == seen_texts
     assert "a_check" == name_of(timely(a_check))
 
 
 def test_failed_checks_are_not_retried() -> None:
     """A broken rule fails at once."""
-    seen: list[int] = []
+    seen_numbers: list[int] = []
 
     async def a_check() -> None:
-        seen.append(1)
+        seen_numbers.append(1)
         require([], "Said once")
 
     with pytest.raises(AssertionError, match="Said once"):
         asyncio.run(timely(a_check, Steady)())
-    assert [1] == seen
+    assert [1] == seen_numbers
 
 
 @pytest.mark.parametrize("error", [TooLate("It took 9 s."), AttemptTimeout("No answer.")])
@@ -147,9 +147,9 @@ def test_abandoned_thread_results_are_dropped(divisor: int) -> None:
 
     async def leave() -> None:
         gate = threading.Event()
-        late = asyncio.ensure_future(in_thread(lambda: 1 // divisor * gate.wait(20)))
+        late_task = asyncio.ensure_future(in_thread(lambda: 1 // divisor * gate.wait(20)))
         await asyncio.sleep(0)
-        late.cancel()
+        late_task.cancel()
         gate.set()
         await asyncio.to_thread(_until_alone, before + 1)
         await asyncio.sleep(0)
@@ -170,13 +170,13 @@ def test_a_flag_comes_true() -> None:
 
 def test_a_check_is_put_to_a_plain_adapter() -> None:
     """The check keeps its name, and meets the adapter as it was lifted."""
-    seen: list[int] = []
+    seen_numbers: list[int] = []
 
     async def a_check(factory: Callable[[], int]) -> None:
         """Check the product of the factory."""
-        seen.append(factory())
+        seen_numbers.append(factory())
 
-    plain = blocking(a_check, lambda factory: factory() + 1)
-    plain(int)
+    plain_function = blocking(a_check, lambda factory: factory() + 1)
+    plain_function(int)
 
-    assert ("a_check", [1]) == (name_of(plain), seen)
+    assert ("a_check", [1]) == (name_of(plain_function), seen_numbers)

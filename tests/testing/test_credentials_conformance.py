@@ -65,9 +65,9 @@ class _Eager(AsyncMemoryCredentialProvider):
         self._make = renew
 
     async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
-        renewed = await self._make(service, tenant, stale)
-        await self.rotate(service, tenant, renewed)
-        return renewed
+        renewed_credentials = await self._make(service, tenant, stale)
+        await self.rotate(service, tenant, renewed_credentials)
+        return renewed_credentials
 
 
 class _Queueing(_Eager):

@@ -33,8 +33,8 @@ class _Forgetful(SendGrid):
         *,
         key: str | None,
     ) -> EmailReceipt:
-        plain = attrs.evolve(message, attachments=(), text="Something else.")
-        return await super().send_transactional(wire, plain, key=None)
+        plain_message = attrs.evolve(message, attachments=(), text="Something else.")
+        return await super().send_transactional(wire, plain_message, key=None)
 
 
 class _Untagged(SendGrid):
@@ -48,8 +48,10 @@ class _Untagged(SendGrid):
         *,
         key: str | None,
     ) -> EmailReceipt:
-        custom = tuple(tag for tag in message.tags if tag not in message.metadata)
-        return await super().send_transactional(wire, attrs.evolve(message, tags=custom), key=key)
+        custom_texts = tuple(tag for tag in message.tags if tag not in message.metadata)
+        return await super().send_transactional(
+            wire, attrs.evolve(message, tags=custom_texts), key=key
+        )
 
 
 class _Wordless(SendGrid):
@@ -90,8 +92,10 @@ def _lab(vendor: type[SendGrid]) -> kit.EmailLab:
     sandbox = SendGridSandbox()
     with sendgrid_labs("Async") as make:
         usual = make()
-    mine: Any = hub(vendor(credentials=sandbox.api_key), sandbox, mode="Async")
-    return attrs.evolve(usual, hub=mine, stranger=mine, delivered=sandbox.delivered, many=3)
+    own_value: Any = hub(vendor(credentials=sandbox.api_key), sandbox, mode="Async")
+    return attrs.evolve(
+        usual, hub=own_value, stranger=own_value, delivered=sandbox.delivered, many=3
+    )
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,8 @@ class Overwriting(MemoryInbox):
 
     def add(self, entry: Any, /) -> Any:
         """Add."""
-        there = self._entries.pop(entry.id, None)
-        return super().add(entry if there is None else attrs.evolve(entry, number=0))
+        stored_entry = self._entries.pop(entry.id, None)
+        return super().add(entry if stored_entry is None else attrs.evolve(entry, number=0))
 
 
 class Trusting(MemoryInbox):
@@ -35,8 +35,8 @@ class Trusting(MemoryInbox):
 
     def add(self, entry: Any, /) -> Any:
         """Add."""
-        added = super().add(entry)
-        self._entries[entry.id] = attrs.evolve(entry, number=added.number)
+        added_entry = super().add(entry)
+        self._entries[entry.id] = attrs.evolve(entry, number=added_entry.number)
         return self._entries[entry.id]
 
 
@@ -71,8 +71,8 @@ class Unfenced(MemoryInbox):
 
     def swap(self, entry: Any, fence: int, /) -> bool:
         """Write."""
-        there = self._entries.get(entry.id)
-        return there is not None and super().swap(entry, there.fence)
+        stored_entry = self._entries.get(entry.id)
+        return stored_entry is not None and super().swap(entry, stored_entry.fence)
 
 
 class Rising(MemoryInbox):
@@ -143,9 +143,9 @@ def test_calls_are_checked_alike() -> None:
     """The kit for calls finds mistakes as that for webhooks does."""
     names = [name_of(check) for check in inbox_conformance.CHECKS]
     assert names == [name_of(check) for check in outbox_conformance.CHECKS]
-    late = outbox_conformance.CHECKS[names.index("many_threads_write_over_one")]
+    late_function = outbox_conformance.CHECKS[names.index("many_threads_write_over_one")]
     with pytest.raises(AssertionError):
-        late(Alone)
+        late_function(Alone)
 
 
 def test_tasks_are_checked_too() -> None:

@@ -32,14 +32,14 @@ def test_nothing_public_is_forgotten() -> None:
         for module in pkgutil.iter_modules([str(Path(testing.__file__).parent / room)])
         if not module.name.startswith("_")
     }
-    exported = {getattr(testing, name) for name in testing.__all__}
+    exported_values = {getattr(testing, name) for name in testing.__all__}
     homes = {
         value.__name__ if isinstance(value, ModuleType) else value.__module__
-        for value in exported
+        for value in exported_values
         if isinstance(value, (ModuleType, type, FunctionType))
     }
 
-    assert modules == {home.removeprefix("moorage.testing.") for home in homes}
+    assert modules == {base_url.removeprefix("moorage.testing.") for base_url in homes}
 
 
 def test_a_kit_is_a_module() -> None:

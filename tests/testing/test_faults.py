@@ -159,12 +159,12 @@ def test_a_refusal_is_an_answer(
     """A vendor that is busy or broken answers, and does nothing; its pause is never shortened."""
     network = world.network(fault, fault)
 
-    whole = now(network.send(GET, URL, OPEN_ENDED))
-    opened = now(network.open(GET, URL, OPEN_ENDED))
+    whole_value = now(network.send(GET, URL, OPEN_ENDED))
+    opened_value = now(network.open(GET, URL, OPEN_ENDED))
 
-    assert [status] * 2 == [whole.status, opened.status]
-    assert [retry_after] * 2 == [a.headers.get("retry-after") for a in (whole, opened)]
-    assert b"" == now(opened.read())
+    assert [status] * 2 == [whole_value.status, opened_value.status]
+    assert [retry_after] * 2 == [a.headers.get("retry-after") for a in (whole_value, opened_value)]
+    assert b"" == now(opened_value.read())
     assert 0 == world.processed
 
 
@@ -247,10 +247,10 @@ class _Incoming:
 def test_an_answer_that_is_lost_is_closed(world: _World) -> None:
     """A lost response is closed."""
     log: list[str] = []
-    wrapped: Any = _Client(ScriptedHttpClient(world.vendor), log)
+    wrapped_value: Any = _Client(ScriptedHttpClient(world.vendor), log)
     if world.network_of is AsyncFaultNetwork:
-        wrapped = _AsyncClient(AsyncScriptedHttpClient(world.vendor), log)
-    network = world.network_of(wrapped, FaultSchedule([LostAnswer()]), sleeper=world.sleeper)
+        wrapped_value = _AsyncClient(AsyncScriptedHttpClient(world.vendor), log)
+    network = world.network_of(wrapped_value, FaultSchedule([LostAnswer()]), sleeper=world.sleeper)
 
     with pytest.raises(ConnectionFailed):
         now(network.open(GET, URL, OPEN_ENDED))
@@ -328,9 +328,13 @@ def _calls(world: str, seed: int) -> tuple[list[str], list[float], str]:
 
 def test_a_seed_makes_the_whole_pipeline_do_the_same_again() -> None:
     """The same seed gives the same results for all calls, in both modes."""
-    first, again, other = _calls("plain", 1), _calls("plain", 1), _calls("awaited", 1)
+    first, repeated_values, other_values = (
+        _calls("plain", 1),
+        _calls("plain", 1),
+        _calls("awaited", 1),
+    )
 
-    assert first == again == other
+    assert first == repeated_values == other_values
     assert first != _calls("plain", 2)
     assert {"answered"} < set(first[0])
 
@@ -341,9 +345,14 @@ def test_a_seed_makes_the_whole_pipeline_do_the_same_again() -> None:
 def test_a_seed_draws_the_same_again() -> None:
     """One seed is one schedule; another is another."""
     rates: dict[Fault, float] = dict.fromkeys(ALL, 0.1)
-    first, again, other = (FaultSchedule.random(seed, rates) for seed in (7, 7, 8))
+    first, repeated_schedule, other_schedule = (
+        FaultSchedule.random(seed, rates) for seed in (7, 7, 8)
+    )
 
-    drawn = [[schedule.next() for _ in range(200)] for schedule in (first, again, other)]
+    drawn = [
+        [schedule.next() for _ in range(200)]
+        for schedule in (first, repeated_schedule, other_schedule)
+    ]
 
     assert drawn[0] == drawn[1]
     assert drawn[0] != drawn[2]
@@ -369,11 +378,11 @@ def test_rates_may_add_up_to_one() -> None:
 def test_schedules_can_be_printed_and_repeated() -> None:
     """A printed schedule is Python code that repeats it."""
     schedule = FaultSchedule.random(3, dict.fromkeys(ALL, 0.12))
-    met = [schedule.next() for _ in range(50)]
+    met_errors = [schedule.next() for _ in range(50)]
 
-    again = eval(str(schedule))  # noqa: S307 - that it is Python is what is tested
+    repeated_value = eval(str(schedule))  # noqa: S307 - that it is Python is what is tested
 
-    assert met == [again.next() for _ in range(50)]
+    assert met_errors == [repeated_value.next() for _ in range(50)]
 
 
 def test_a_schedule_says_how_it_was_made() -> None:

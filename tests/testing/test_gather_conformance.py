@@ -57,12 +57,12 @@ class _Serial(AsyncioGather):
         stagger: float,
         good: Callable[[Item], bool],
     ) -> Item:
-        *others, last = steps
-        for step in others:
+        *other_functions, last_function = steps
+        for step in other_functions:
             result = await step()
             if good(result):
                 return result
-        return await last()
+        return await last_function()
 
 
 class _Eager(AsyncioGather):

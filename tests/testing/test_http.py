@@ -68,15 +68,15 @@ def test_answers_for_a_path_come_first() -> None:
 
 def test_a_function_sees_the_request_and_the_url() -> None:
     """A function gets the sent request and its URL."""
-    seen: list[tuple[Request, str]] = []
+    seen_pairs: list[tuple[Request, str]] = []
 
     def answer(request: Request, url: str) -> Response:
-        seen.append((request, url))
+        seen_pairs.append((request, url))
         return Response(200)
 
     _answer(FakeVendor(answer))
 
-    assert [(GET, URL)] == seen
+    assert [(GET, URL)] == seen_pairs
 
 
 def test_an_answer_knows_where_it_came_from() -> None:
@@ -262,13 +262,16 @@ def test_a_body_comes_in_pieces(client_of: Callable[..., Any]) -> None:
 def test_closed_streams_cannot_be_read(client_of: Callable[..., Any]) -> None:
     """The rest of a closed response cannot be read; a fully read one has ended."""
     client = client_of(FakeVendor(Response(200, body=b"123")), piece=2)
-    left, read = now(client.open(GET, URL, TIMEOUTS)), now(client.open(GET, URL, TIMEOUTS))
+    remaining_value, read = (
+        now(client.open(GET, URL, TIMEOUTS)),
+        now(client.open(GET, URL, TIMEOUTS)),
+    )
     pieces = [now(read.read()) for _ in range(2)]
-    for incoming in (left, read, left):
+    for incoming in (remaining_value, read, remaining_value):
         incoming.close()
 
     with pytest.raises(ConnectionFailed, match="closed before its end"):
-        now(left.read())
+        now(remaining_value.read())
     assert ([b"12", b"3"], b"") == (pieces, now(read.read()))
 
 

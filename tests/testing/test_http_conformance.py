@@ -169,8 +169,8 @@ async def odd(send: Send, request: Request, url: str, timeouts: Timeouts) -> Any
 async def led(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
     """Follow a redirect."""
     answer = await send(request, url, timeouts)
-    there = answer.headers.get("location", "")
-    return await send(request, there, timeouts) if there.startswith("http") else answer
+    stored_text = answer.headers.get("location", "")
+    return await send(request, stored_text, timeouts) if stored_text.startswith("http") else answer
 
 
 async def trusting(_: Send, __: Request, url: str, ___: Timeouts) -> Response:
@@ -350,12 +350,15 @@ def test_every_check_is_named_and_explained() -> None:
 
 def test_both_modes_have_the_same_checks() -> None:
     """Only checks that one mode cannot pass are left out of it."""
-    plain, awaited = (
+    plain_texts, async_texts = (
         {name_of(check) for check in group} for group in (kit.CHECKS, kit.ASYNC_CHECKS)
     )
 
-    assert {"async_bodies_are_refused"} == plain - awaited
-    assert {"async_bodies_are_sent", "cancelling_closes_the_connection"} == awaited - plain
+    assert {"async_bodies_are_refused"} == plain_texts - async_texts
+    assert {
+        "async_bodies_are_sent",
+        "cancelling_closes_the_connection",
+    } == async_texts - plain_texts
 
 
 def test_the_table_of_failures_is_drawn_from_the_kit() -> None:

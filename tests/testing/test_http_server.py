@@ -77,14 +77,14 @@ def test_started_server_listens_until_it_is_closed() -> None:
 
 def test_server_reuses_a_port() -> None:
     """A server may take the port of one just closed."""
-    before = VendorServer().start()
-    ask(before)
-    before.close()
-    after = VendorServer().start(before.address[1])
+    previous_server = VendorServer().start()
+    ask(previous_server)
+    previous_server.close()
+    later_server = VendorServer().start(previous_server.address[1])
 
-    assert before.url == after.url
-    assert ask(after).startswith(b"HTTP/1.1 501 ")
-    after.close()
+    assert previous_server.url == later_server.url
+    assert ask(later_server).startswith(b"HTTP/1.1 501 ")
+    later_server.close()
 
 
 def test_ordinary_answers_are_ordinary(vendor: VendorServer) -> None:
@@ -170,11 +170,14 @@ def test_requests_are_remembered_as_they_came(vendor: VendorServer) -> None:
     ask(vendor, POST + GET)
     ask(vendor)
 
-    posted, result, again = vendor.requests
+    posted_webhook, result, repeated_webhook = vendor.requests
     fields = Headers([("Content-Length", "2"), ("X", "1"), ("x", "2")])
-    assert Received("POST", "/a?b=1&b=&c=%20", fields, b"hi", 1) == posted
-    assert ("/a", (("b", "1"), ("b", ""), ("c", " "))) == (posted.path, posted.query)
-    assert [1, 2] == [result.connection, again.connection]
+    assert Received("POST", "/a?b=1&b=&c=%20", fields, b"hi", 1) == posted_webhook
+    assert ("/a", (("b", "1"), ("b", ""), ("c", " "))) == (
+        posted_webhook.path,
+        posted_webhook.query,
+    )
+    assert [1, 2] == [result.connection, repeated_webhook.connection]
     assert 2 == vendor.connections
 
 
@@ -362,10 +365,10 @@ def test_tls() -> None:
         vendor.respond(204)
         with (
             connect(vendor) as sock,
-            client.wrap_socket(sock, server_hostname="127.0.0.1") as secure,
+            client.wrap_socket(sock, server_hostname="127.0.0.1") as secure_socket,
         ):
-            secure.sendall(GET)
-            assert secure.recv(999).startswith(b"HTTP/1.1 204 ")
+            secure_socket.sendall(GET)
+            assert secure_socket.recv(999).startswith(b"HTTP/1.1 204 ")
         assert vendor.url.startswith("https://127.0.0.1:")
 
 
@@ -385,6 +388,6 @@ def test_failed_handshakes_are_survived() -> None:
 def test_repr_of_a_behaviour() -> None:
     """The repr leaves out defaults, and shortens large bodies."""
     assert "Behaviour()" == repr(Behaviour())
-    shown = repr(Behaviour(body=gzip.compress(b"x" * 99_999), then="close"))
-    assert "then='close'" in shown
-    assert len(shown) < 99
+    shown_text = repr(Behaviour(body=gzip.compress(b"x" * 99_999), then="close"))
+    assert "then='close'" in shown_text
+    assert len(shown_text) < 99

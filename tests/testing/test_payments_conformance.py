@@ -40,10 +40,10 @@ class Slow(Stripe):
     ) -> Capture:
         """Accept the request with any result."""
         try:
-            done = await Stripe.capture(self, wire, ref, amount, final=final, key=key)
+            finished_capture = await Stripe.capture(self, wire, ref, amount, final=final, key=key)
         except VendorRejected:
             return Capture(ref=ref, payment=ref, state=MoveState.PENDING, amount=amount)
-        return attrs.evolve(done, state=MoveState.PENDING)
+        return attrs.evolve(finished_capture, state=MoveState.PENDING)
 
     async def refund(
         self,
@@ -57,10 +57,10 @@ class Slow(Stripe):
     ) -> Refund:
         """Accept the request with any result."""
         try:
-            done = await Stripe.refund(self, wire, ref, amount, reason=reason, key=key)
+            finished_refund = await Stripe.refund(self, wire, ref, amount, reason=reason, key=key)
         except VendorRejected:
             return Refund(ref=ref, payment=ref, state=MoveState.PENDING, amount=amount)
-        return attrs.evolve(done, state=MoveState.PENDING)
+        return attrs.evolve(finished_refund, state=MoveState.PENDING)
 
 
 @attrs.frozen(kw_only=True)
@@ -69,8 +69,8 @@ class Careless(Stripe):
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
         """Charge, and hope."""
-        done = await Stripe.charge(self, wire, charge, key=key)
-        return attrs.evolve(done, next_action=None)
+        finished_payment = await Stripe.charge(self, wire, charge, key=key)
+        return attrs.evolve(finished_payment, next_action=None)
 
 
 @attrs.frozen(kw_only=True)
@@ -104,8 +104,8 @@ def test_slow_vendor_conforms(check: payments_conformance.Check) -> None:
 def test_notices_broken_vendors(kind: type[Stripe], name: str) -> None:
     """A vendor with one fault fails the check for it."""
     subject = stripe()
-    broken = attrs.evolve(subject, vendor=kind(credentials=subject.secret))
+    broken_subject = attrs.evolve(subject, vendor=kind(credentials=subject.secret))
     result = {name_of(check): check for check in payments_conformance.ASYNC_CHECKS}
 
     with pytest.raises(AssertionError):
-        asyncio.run(result[name](lambda: broken))
+        asyncio.run(result[name](lambda: broken_subject))

@@ -152,13 +152,13 @@ def test_a_mistake_is_found(kind: type[Stripe], check: str) -> None:
         right = stripe()
         return attrs.evolve(right, vendor=kind(credentials=right.secret))
 
-    plain = next(item for item in kit.CHECKS if item.__name__ == check)
-    awaited = next(item for item in kit.ASYNC_CHECKS if item.__name__ == check)
+    plain_function = next(item for item in kit.CHECKS if item.__name__ == check)
+    async_function = next(item for item in kit.ASYNC_CHECKS if item.__name__ == check)
 
     with pytest.raises((AssertionError, VendorFailed)):
-        plain(subject)
+        plain_function(subject)
     with pytest.raises((AssertionError, VendorFailed)):
-        asyncio.run(awaited(subject))
+        asyncio.run(async_function(subject))
 
 
 @attrs.frozen(kw_only=True)

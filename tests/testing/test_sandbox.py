@@ -85,10 +85,10 @@ def test_it_answers_by_method_and_path() -> None:
     with manager(shelf) as calls:
         calls.call("shelf", put("a b"))
         result = calls.call("shelf", Request.get("/things/a%20b", query={"x": "1"}))
-        deep = calls.call("shelf", Request.get("/files/a/b"))
+        deep_response = calls.call("shelf", Request.get("/files/a/b"))
 
     assert {"name": "a b", "query": [["x", "1"]]} == result.json()
-    assert {"path": "a/b"} == deep.json()
+    assert {"path": "a/b"} == deep_response.json()
     assert ["POST", "GET", "GET"] == [request.method for request in shelf.requests]
     assert "shelf.example" == shelf.requests[0].host
 
@@ -97,9 +97,9 @@ def test_unknown_paths_are_refused() -> None:
     """A path without a route, and a missing resource, give 404."""
     with manager(Shelf()) as calls:
         for path in ("/nothing", "/things/none", "/things/a/b"):
-            with pytest.raises(VendorRejected) as refused:
+            with pytest.raises(VendorRejected) as excinfo:
                 calls.call("shelf", Request.get(path))
-            assert 404 == refused.value.status
+            assert 404 == excinfo.value.status
 
 
 def test_a_sandbox_without_routes_knows_nothing() -> None:
@@ -158,12 +158,12 @@ def test_a_response_is_repeated_for_its_key() -> None:
     """A key's first response is repeated with a mark, and another request is a conflict."""
     replays = Replays(lambda: Refusal(reply("Another.", 409)), headers={"Replayed": "yes"})
     first = replays.respond("k", "a", lambda: reply(1))
-    again = replays.respond("k", "a", lambda: reply(2))
+    repeated_response = replays.respond("k", "a", lambda: reply(2))
     with pytest.raises(Refusal) as conflict:
         replays.respond("k", "b", lambda: reply(3))
 
     assert (1, None) == (first.json(), first.header("replayed"))
-    assert (1, "yes") == (again.json(), again.header("replayed"))
+    assert (1, "yes") == (repeated_response.json(), repeated_response.header("replayed"))
     assert 409 == conflict.value.response.status
 
 
@@ -195,7 +195,7 @@ def test_content_type_must_match() -> None:
     with manager(Shelf()) as calls:
         answer = calls.call("shelf", Request.post("/objects", json={"a": 1}))
         assert ({"a": 1}, "yes") == (answer.json(), answer.headers.get("X-Kept"))
-        wrong = [
+        wrong_pairs = [
             (Request.post("/things", json={"name": "a"}), 415),
             (Request.post("/objects", form={"a": "1"}), 415),
             (
@@ -203,10 +203,10 @@ def test_content_type_must_match() -> None:
                 400,
             ),
         ]
-        for request, status in wrong:
-            with pytest.raises(VendorRejected) as refused:
+        for request, status in wrong_pairs:
+            with pytest.raises(VendorRejected) as excinfo:
                 calls.call("shelf", request)
-            assert status == refused.value.status
+            assert status == excinfo.value.status
 
 
 @pytest.mark.parametrize(
@@ -278,19 +278,19 @@ def test_an_answer_may_be_streamed() -> None:
     """A sandbox's answer can be streamed in both modes."""
     service = Service("shelf", "https://shelf.example", retry=None)
     with manager(Shelf()) as calls, calls.stream("shelf", Request.get("/files/a")) as answer:
-        plain = b"".join(answer)
+        plain_bytes = b"".join(answer)
 
     async def awaited() -> bytes:
         client = AsyncSandboxHttpClient(Shelf())
         async with AsyncConnectorManager([service], http=client) as calls:
             await calls.call("shelf", put("a"))
             async with await calls.stream("shelf", Request.get("/files/a")) as answer:
-                whole = b"".join([piece async for piece in answer])
+                whole_bytes = b"".join([piece async for piece in answer])
         await client.close()
-        return whole
+        return whole_bytes
 
     SandboxHttpClient(Shelf()).close()
-    assert b'{"path":"a"}' == plain == asyncio.run(awaited())
+    assert b'{"path":"a"}' == plain_bytes == asyncio.run(awaited())
 
 
 def test_it_listens_on_a_socket() -> None:
@@ -317,12 +317,12 @@ def test_a_webhook_is_delivered(path: str) -> None:
         notice = shelf.notify(f"{server.url}{path}", b"news", {"X-Signature": "s"})
         status = notice.deliver()
 
-        received = server.requests[0]
+        received_webhook = server.requests[0]
     assert 204 == status
     assert (path or "/", b"news", "s") == (
-        received.target,
-        received.body,
-        received.headers.get("X-Signature"),
+        received_webhook.target,
+        received_webhook.body,
+        received_webhook.headers.get("X-Signature"),
     )
     assert [notice] == shelf.sent
 
@@ -345,7 +345,7 @@ def test_a_webhook_is_given_to_a_verifier() -> None:
 
 def test_bare_status_is_no_fault() -> None:
     """A fault that a sandbox cannot play is refused where it is planned."""
-    planned: Any = 503
+    planned_value: Any = 503
 
     with pytest.raises(InvalidData, match="cannot answer with 503"):
-        Shelf().fail(Response(503), planned)
+        Shelf().fail(Response(503), planned_value)

@@ -37,8 +37,8 @@ class Client:
         if key is not None:
             fields["Idempotency-Key"] = key
         fields |= {name.replace("_", "-"): value for name, value in headers.items()}
-        sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-        request = SandboxRequest("POST", "", self.base + path, (), Headers(fields), sent)
+        sent_bytes = body if isinstance(body, bytes) else json.dumps(body).encode()
+        request = SandboxRequest("POST", "", self.base + path, (), Headers(fields), sent_bytes)
         self.answer = self.sandbox.answer(request)
         return self.answer.status, json.loads(self.answer.body)
 
@@ -347,8 +347,8 @@ def test_a_buyer_is_sent_elsewhere(method: str) -> None:
     assert ("RedirectShopper", "redirect") == (message["resultCode"], message["action"]["type"])
     assert "pspReference" not in message
     (psp,) = client.sandbox.payments
-    back = client.sandbox.buyer_returns(psp)
-    _, done = client.post("/payments/details", {"details": back})
+    returned_values = client.sandbox.buyer_returns(psp)
+    _, done = client.post("/payments/details", {"details": returned_values})
     assert ("Authorised", psp) == (done["resultCode"], done["pspReference"])
 
 
@@ -362,9 +362,9 @@ def test_3ds_challenge(native: str, kind: str) -> None:
         paymentMethod={"type": "scheme", "encryptedCardNumber": "test_4212345678901237"},
         authenticationData={"threeDSRequestData": {"nativeThreeDS": native}},
     )
-    back = client.sandbox.buyer_returns(message["pspReference"], "NOT_3D_AUTHENTICATED")
-    assert [kind] == list(back)
-    _, done = client.post("/payments/details", {"details": back})
+    returned_values = client.sandbox.buyer_returns(message["pspReference"], "NOT_3D_AUTHENTICATED")
+    assert [kind] == list(returned_values)
+    _, done = client.post("/payments/details", {"details": returned_values})
     assert ("Refused", "11") == (done["resultCode"], done["refusalReasonCode"])
 
 

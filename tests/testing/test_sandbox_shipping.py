@@ -30,11 +30,11 @@ BOX = {
 
 def send(sandbox: Any, request: Request, headers: dict[str, str], host: int = 0) -> Response:
     """Send a request to a sandbox."""
-    sent = request.evolve(headers=[*request.headers.pairs, *headers.items()])
+    sent_request = request.evolve(headers=[*request.headers.pairs, *headers.items()])
     path, _, query = request.path.partition("?")
     url = f"https://{sandbox.hosts[host]}{path}"
     url = f"{url}?{query}" if query else url
-    return SandboxHttpClient(sandbox).send(sent, url, Timeouts())
+    return SandboxHttpClient(sandbox).send(sent_request, url, Timeouts())
 
 
 def easypost(sandbox: EasyPostSandbox, request: Request, key: str = "EZTK-sandbox") -> Response:
@@ -45,11 +45,13 @@ def easypost(sandbox: EasyPostSandbox, request: Request, key: str = "EZTK-sandbo
 
 def shippo(sandbox: ShippoSandbox, request: Request, **headers: str) -> Response:
     """Send a request to Shippo's sandbox."""
-    usual = {
+    usual_values = {
         "Authorization": f"ShippoToken {sandbox.token}",
         "SHIPPO-API-VERSION": "2018-02-08",
     }
-    return send(sandbox, request, usual | {k.replace("_", "-"): v for k, v in headers.items()})
+    return send(
+        sandbox, request, usual_values | {k.replace("_", "-"): v for k, v in headers.items()}
+    )
 
 
 def code_of(response: Response) -> str:
@@ -104,8 +106,8 @@ def test_easypost_sells_its_own_rates() -> None:
     one = easypost(sandbox, Request.post(path, json={"shipment": SHIPMENT})).json()["id"]
     path = f"{path}/{one}"
 
-    wrong = Request.post(f"{path}/buy", json={"rate": {"id": "rate_1"}})
-    assert "SHIPMENT.RATE.INVALID" == code_of(easypost(sandbox, wrong))
+    wrong_request = Request.post(f"{path}/buy", json={"rate": {"id": "rate_1"}})
+    assert "SHIPMENT.RATE.INVALID" == code_of(easypost(sandbox, wrong_request))
     label = Request.get(f"{path}/label?file_format=ZPL")
     assert "SHIPMENT.POSTAGE.REQUIRED" == code_of(easypost(sandbox, label))
     rate = sandbox.shipments[one]["rates"][0]["id"]
@@ -126,18 +128,23 @@ def test_files_need_no_credentials() -> None:
     """A file's URL needs no credentials."""
     sandbox = EasyPostSandbox()
     sandbox.labels["postage_label/1.pdf"] = b"label"
-    there, nowhere = "/files/postage_label/1.pdf", "/files/postage_label/2.pdf"
+    stored_text, nowhere_text = "/files/postage_label/1.pdf", "/files/postage_label/2.pdf"
 
-    assert b"label" == send(sandbox, Request.get(there), {}, 1).body
-    assert 404 == send(sandbox, Request.get(nowhere), {}, 1).status
-    assert 400 == send(sandbox, Request.get(there), {"Authorization": "Basic QTo="}, 1).status
-    other = ShippoSandbox()
-    other.labels["1.pdf"] = b"label"
-    signed = "/1.pdf?Signature=a%2Fb~c-d_e"
-    assert b"label" == send(other, Request.get(signed), {}, 1).body
-    assert 403 == send(other, Request.get("/1.pdf"), {}, 1).status
-    assert 403 == send(other, Request.get(signed.replace("1", "2")), {}, 1).status
-    assert 400 == send(other, Request.get(signed), {"Authorization": "ShippoToken 1"}, 1).status
+    assert b"label" == send(sandbox, Request.get(stored_text), {}, 1).body
+    assert 404 == send(sandbox, Request.get(nowhere_text), {}, 1).status
+    assert 400 == send(sandbox, Request.get(stored_text), {"Authorization": "Basic QTo="}, 1).status
+    other_sandbox = ShippoSandbox()
+    other_sandbox.labels["1.pdf"] = b"label"
+    signed_text = "/1.pdf?Signature=a%2Fb~c-d_e"
+    assert b"label" == send(other_sandbox, Request.get(signed_text), {}, 1).body
+    assert 403 == send(other_sandbox, Request.get("/1.pdf"), {}, 1).status
+    assert 403 == send(other_sandbox, Request.get(signed_text.replace("1", "2")), {}, 1).status
+    assert (
+        400
+        == send(
+            other_sandbox, Request.get(signed_text), {"Authorization": "ShippoToken 1"}, 1
+        ).status
+    )
 
 
 @pytest.mark.parametrize(
@@ -167,8 +174,11 @@ def test_shippo_refuses_other_tokens_versions_and_paths() -> None:
     sandbox = ShippoSandbox()
 
     assert 401 == send(sandbox, Request.get("/rates/1"), {}).status
-    old = {"Authorization": f"ShippoToken {sandbox.token}", "SHIPPO-API-VERSION": "2014-02-11"}
-    assert 400 == send(sandbox, Request.get("/rates/1"), old).status
+    old_values = {
+        "Authorization": f"ShippoToken {sandbox.token}",
+        "SHIPPO-API-VERSION": "2014-02-11",
+    }
+    assert 400 == send(sandbox, Request.get("/rates/1"), old_values).status
     assert 404 == shippo(sandbox, Request.get("/rates/1")).status
     assert 404 == shippo(sandbox, Request.post("/nothing")).status
     assert 404 == shippo(sandbox, Request.get("/tracks/usps/SHIPPO_TRANSIT")).status
@@ -218,17 +228,17 @@ def test_too_heavy_a_parcel_is_not_offered(weight: str, offers: int) -> None:
     response = shippo(ShippoSandbox(), Request.post("/shipments", json=body)).json()
     ounces = str(number(weight) * number("35.274"))
     heavy = {"shipment": {**SHIPMENT, "parcel": {"weight": ounces}}}
-    also = easypost(EasyPostSandbox(), Request.post("/v2/shipments", json=heavy)).json()
+    also_value = easypost(EasyPostSandbox(), Request.post("/v2/shipments", json=heavy)).json()
 
-    assert [offers, offers] == [len(response["rates"]), len(also["rates"])]
+    assert [offers, offers] == [len(response["rates"]), len(also_value["rates"])]
     assert bool(offers) is not bool(response["messages"])
     assert number("heavy").is_nan()
 
 
 def test_webhooks_are_kept() -> None:
     """A sandbox's sent webhooks can be inspected."""
-    one, two = EasyPostSandbox(), ShippoSandbox()
-    one.report("https://shop.example/easypost", "tracker.updated", {"object": "Tracker"})
+    sandbox, two = EasyPostSandbox(), ShippoSandbox()
+    sandbox.report("https://shop.example/easypost", "tracker.updated", {"object": "Tracker"})
     two.report("https://shop.example/shippo", "track_updated", {}, at=datetime.now(UTC))
 
-    assert [1, 1] == [len(one.sent), len(two.sent)]
+    assert [1, 1] == [len(sandbox.sent), len(two.sent)]

@@ -20,18 +20,20 @@ TO, FROM = "+4915112345678", "+15005550006"
 def ask(sandbox: Any, request: Request, who: tuple[str, str]) -> Response:
     """Send a request to a sandbox."""
     token = b64encode(":".join(who).encode()).decode()
-    sent = request.evolve(headers=[*request.headers.pairs, ("Authorization", f"Basic {token}")])
+    sent_request = request.evolve(
+        headers=[*request.headers.pairs, ("Authorization", f"Basic {token}")]
+    )
     url = f"https://{sandbox.hosts[0]}{request.path}"
     query = urlencode([*request.query])
     client = SandboxHttpClient(sandbox)
-    return client.send(sent, f"{url}?{query}" if query else url, Timeouts())
+    return client.send(sent_request, f"{url}?{query}" if query else url, Timeouts())
 
 
 def twilio(form: dict[str, str] | None, path: str = "Messages", who: str | None = None) -> Response:
     """Send a request to Twilio's sandbox."""
     sandbox = TwilioSandbox()
-    whole = f"/2010-04-01/Accounts/{sandbox.account_sid}/{path}.json"
-    request = Request.get(whole) if form is None else Request.post(whole, form=form)
+    whole_text = f"/2010-04-01/Accounts/{sandbox.account_sid}/{path}.json"
+    request = Request.get(whole_text) if form is None else Request.post(whole_text, form=form)
     return ask(sandbox, request, (sandbox.account_sid, who or sandbox.auth_token))
 
 
@@ -86,8 +88,8 @@ def vonage(sandbox: VonageSandbox, request: Request, secret: str | None = None) 
 
 def send(form: dict[str, str], secret: str | None = None) -> list[str]:
     """The status of each part of a message."""
-    whole = {"to": "447700900000", "from": "Acme", "text": "Hello"} | form
-    request = Request.post("/sms/json", form=whole)
+    whole_values = {"to": "447700900000", "from": "Acme", "text": "Hello"} | form
+    request = Request.post("/sms/json", form=whole_values)
     answer = vonage(VonageSandbox(), request, secret)
     assert str(len(answer["messages"])) == answer["message-count"]
     return [part["status"] for part in answer["messages"]]

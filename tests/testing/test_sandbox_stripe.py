@@ -34,12 +34,12 @@ class Caller:
 
     def ask(self, request: Request, **headers: str | None) -> Response:
         """Send a request with the usual headers or others."""
-        usual: dict[str, str | None] = {
+        usual_values: dict[str, str | None] = {
             "Authorization": f"Bearer {self.sandbox.api_key}",
             "Stripe-Version": API_VERSION,
         }
-        usual |= {name.replace("_", "-"): text for name, text in headers.items()}
-        message = {name: text for name, text in usual.items() if text is not None}
+        usual_values |= {name.replace("_", "-"): text for name, text in headers.items()}
+        message = {name: text for name, text in usual_values.items() if text is not None}
         request = request.evolve(headers=Headers([*request.headers.pairs, *message.items()]))
         url = f"https://api.stripe.com{request.path}"
         query = "&".join(f"{name}={text}" for name, text in request.query)
@@ -116,29 +116,32 @@ def test_key_and_version_are_required(
 
 def test_a_restricted_key_may_look(caller: Caller) -> None:
     """A restricted key can read."""
-    made = caller.made()
-    answer = caller.ask(Request.get(f"{AT}/{made['id']}"), Authorization="Bearer rk_test_sandbox")
+    fields = caller.made()
+    answer = caller.ask(Request.get(f"{AT}/{fields['id']}"), Authorization="Bearer rk_test_sandbox")
 
-    assert made["id"] == answer.json()["id"]
+    assert fields["id"] == answer.json()["id"]
 
 
 def test_a_key_is_kept(caller: Caller) -> None:
     """The first answer to a key comes again, and other parameters are refused."""
     first = caller.post(AT, PAID, Idempotency_Key="k")
-    again = caller.post(AT, PAID, Idempotency_Key="k")
-    other = caller.refused(AT, USUAL, Idempotency_Key="k")
+    repeated_response = caller.post(AT, PAID, Idempotency_Key="k")
+    other_fields = caller.refused(AT, USUAL, Idempotency_Key="k")
 
-    assert first.json() == again.json()
-    assert "true" == again.headers.get("idempotent-replayed")
-    assert (400, "idempotency_error") == (other["status"], other["type"])
+    assert first.json() == repeated_response.json()
+    assert "true" == repeated_response.headers.get("idempotent-replayed")
+    assert (400, "idempotency_error") == (other_fields["status"], other_fields["type"])
     assert 1 == len(caller.sandbox.intents)
 
 
 def test_declines_are_stored_and_mistakes_are_not(caller: Caller) -> None:
     """A decline is stored under its key; an invalid request is not."""
-    declined = {**PAID, "payment_method": "pm_card_visa_chargeDeclinedLostCard"}
+    declined_values = {**PAID, "payment_method": "pm_card_visa_chargeDeclinedLostCard"}
     for _ in range(2):
-        assert "lost_card" == caller.refused(AT, declined, Idempotency_Key="k-1")["decline_code"]
+        assert (
+            "lost_card"
+            == caller.refused(AT, declined_values, Idempotency_Key="k-1")["decline_code"]
+        )
     assert 1 == len(caller.sandbox.intents)
     caller.refused(AT, {**PAID, "amount": "x"}, Idempotency_Key="k-2")
 
@@ -147,14 +150,14 @@ def test_declines_are_stored_and_mistakes_are_not(caller: Caller) -> None:
 
 def test_impossible_transitions_are_refused(caller: Caller) -> None:
     """A payment cannot return to an earlier state."""
-    made = caller.made(capture_method="manual")
-    at = f"{AT}/{made['id']}"
-    more = caller.refused(f"{at}/capture", {"amount_to_capture": "14991"})
-    early = caller.refused("/v1/refunds", {"payment_intent": made["id"]})
+    fields = caller.made(capture_method="manual")
+    at = f"{AT}/{fields['id']}"
+    further_fields = caller.refused(f"{at}/capture", {"amount_to_capture": "14991"})
+    early_fields = caller.refused("/v1/refunds", {"payment_intent": fields["id"]})
     assert 200 == caller.post(f"{at}/capture", {}).status
 
-    assert "amount_too_large" == more["code"]
-    assert "charge_not_captured" == early["code"]
+    assert "amount_too_large" == further_fields["code"]
+    assert "charge_not_captured" == early_fields["code"]
     for verb in ("capture", "cancel", "confirm"):
         error = caller.refused(f"{at}/{verb}", {})
         assert "payment_intent_unexpected_state" == error["code"]
@@ -173,13 +176,13 @@ def test_no_more_is_refunded_than_was_taken(caller: Caller) -> None:
 
 def test_an_intent_may_be_tried_again(caller: Caller) -> None:
     """After a decline the same intent takes another means of payment, and may be cancelled."""
-    declined = {**PAID, "payment_method": "pm_card_chargeDeclined"}
-    key = caller.refused(AT, declined)["payment_intent"]["id"]
-    paid = caller.post(f"{AT}/{key}/confirm", {"payment_method": "pm_card_amex"})
-    other = caller.refused(AT, declined)["payment_intent"]["id"]
+    declined_values = {**PAID, "payment_method": "pm_card_chargeDeclined"}
+    key = caller.refused(AT, declined_values)["payment_intent"]["id"]
+    paid_response = caller.post(f"{AT}/{key}/confirm", {"payment_method": "pm_card_amex"})
+    other_value = caller.refused(AT, declined_values)["payment_intent"]["id"]
 
-    assert "succeeded" == paid.json()["status"]
-    assert "canceled" == caller.post(f"{AT}/{other}/cancel", {}).json()["status"]
+    assert "succeeded" == paid_response.json()["status"]
+    assert "canceled" == caller.post(f"{AT}/{other_value}/cancel", {}).json()["status"]
 
 
 def test_unknown_resources_are_not_found(caller: Caller) -> None:

@@ -103,10 +103,10 @@ def test_a_store_that_forgets_at_once_decides_as_the_model(pause: float) -> None
 )
 def test_both_modes_have_the_same_checks(checks: tuple[tuple[Any, ...], ...]) -> None:
     """Every check of the synchronous port is one of the asynchronous port too."""
-    plain, awaited = ([name_of(check) for check in family] for family in checks)
-    plain = [name for name in plain if name != "nobody_waits_longer_than_it_has"]
+    plain_texts, async_texts = ([name_of(check) for check in family] for family in checks)
+    plain_texts = [name for name in plain_texts if name != "nobody_waits_longer_than_it_has"]
 
-    assert plain == awaited[: len(plain)]
+    assert plain_texts == async_texts[: len(plain_texts)]
     assert all(check.__doc__ for check in (*checks[0], *checks[1]))
 
 
@@ -204,11 +204,11 @@ class _Open(NaiveStore):
     """Locks nothing."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
-        before = tuple(map(self.read, command.keys))
+        previous_values = tuple(map(self.read, command.keys))
         now = self.now()
-        after, answer = command.apply(before, now)
+        later_values, answer = command.apply(previous_values, now)
         sleep(0)
-        self.write(dict(zip(command.keys, after, strict=True)), now)
+        self.write(dict(zip(command.keys, later_values, strict=True)), now)
         return answer
 
 
@@ -227,8 +227,8 @@ class _Early(NaiveStore):
         now = super().now()
         sleep(0)
         with self.lock:
-            after, answer = command.apply(tuple(map(self.read, command.keys)), now)
-            self.write(dict(zip(command.keys, after, strict=True)), now)
+            later_values, answer = command.apply(tuple(map(self.read, command.keys)), now)
+            self.write(dict(zip(command.keys, later_values, strict=True)), now)
             return answer
 
 
@@ -237,14 +237,18 @@ class _WritingBack(NaiveStore):
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         while True:
-            before = tuple(map(self.read, command.keys))
+            previous_values = tuple(map(self.read, command.keys))
             now = self.now()
-            after, answer = command.apply(before, now)
-            triples = list(zip(command.keys, before, after, strict=True))
+            later_values, answer = command.apply(previous_values, now)
+            triples = list(zip(command.keys, previous_values, later_values, strict=True))
             sleep(0)
             with self.lock:
-                if all(self.read(key) is old for key, old, new in triples if new is not old):
-                    self.write(dict(zip(command.keys, after, strict=True)), now)
+                if all(
+                    self.read(key) is old_values
+                    for key, old_values, new_values in triples
+                    if new_values is not old_values
+                ):
+                    self.write(dict(zip(command.keys, later_values, strict=True)), now)
                     return answer
 
 
@@ -489,10 +493,12 @@ class _Half(AsyncNaiveStore):
 
     async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         async with self.turn:
-            plain = self.plain
-            after, answer = command.apply(tuple(map(plain.read, command.keys)), plain.now())
-            for key, state in zip(command.keys, after, strict=True):
-                plain.write({key: state}, 0)
+            plain_store = self.plain
+            later_values, answer = command.apply(
+                tuple(map(plain_store.read, command.keys)), plain_store.now()
+            )
+            for key, state in zip(command.keys, later_values, strict=True):
+                plain_store.write({key: state}, 0)
                 await asyncio.sleep(0)
         return answer
 
@@ -539,10 +545,10 @@ def _appended(number: int, *keys: str, **details: Any) -> Appended:
 
 def test_any_common_order_is_accepted() -> None:
     """Two concurrent commands may happen in either order, if it is the same for both keys."""
-    one = _appended(1, "a", "b")
+    appended = _appended(1, "a", "b")
     two = _appended(2, "b", "a", found=((1,), (1,)))
 
-    require_one_order([one, two], {"a": (1, 2), "b": (1, 2)})
+    require_one_order([appended, two], {"a": (1, 2), "b": (1, 2)})
 
 
 @pytest.mark.parametrize(

@@ -30,10 +30,10 @@ class Table:
         results = self.kept.get((name, tenant))
         if results is None:
             raise CredentialNotFound("no secret is kept.", service=name)
-        named = [
+        named_secrets = [
             result for result in results if f'"kid": "{key_id}"'.encode() in result.reveal_bytes()
         ]
-        return results if key_id is None or named == [] else named
+        return results if key_id is None or named_secrets == [] else named_secrets
 
 
 class AsyncTable(Table):
@@ -115,9 +115,11 @@ class _Careless(Table):
     """Confuses tenants with similar names."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
-        existing = {str(owner).strip().lower(): result for (_, owner), result in self.kept.items()}
+        existing_secrets = {
+            str(owner).strip().lower(): result for (_, owner), result in self.kept.items()
+        }
         try:
-            return existing[str(tenant).strip().lower()]
+            return existing_secrets[str(tenant).strip().lower()]
         except KeyError:
             raise CredentialNotFound("no secret is kept.") from None
 
@@ -134,7 +136,7 @@ class _Everything(Table):
     """Gives everybody all that there is."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
-        return [item for several in self.kept.values() for item in several]
+        return [item for several_secrets in self.kept.values() for item in several_secrets]
 
 
 class _Silent(Table):
@@ -158,8 +160,10 @@ class _Talkative(Table):
         try:
             return super().get(name, tenant, key_id)
         except CredentialNotFound:
-            existing = [item.reveal() for several in self.kept.values() for item in several]
-            raise CredentialNotFound(f"There are only {existing}.") from None
+            existing_texts = [
+                item.reveal() for several_secrets in self.kept.values() for item in several_secrets
+            ]
+            raise CredentialNotFound(f"There are only {existing_texts}.") from None
 
     def __repr__(self) -> str:
         return f"Table({[item.reveal() for several in self.kept.values() for item in several]})"
@@ -179,8 +183,8 @@ class _Searching(Table):
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         result = super().get(name, tenant, key_id)
-        everybody = [item for several in self.kept.values() for item in several]
-        return result if key_id is None else everybody
+        all_secrets = [item for several_secrets in self.kept.values() for item in several_secrets]
+        return result if key_id is None else all_secrets
 
 
 class _Keyless(Table):

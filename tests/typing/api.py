@@ -140,8 +140,8 @@ async def retry_handler(retry: RetryHandler, shop: Shop) -> None:
     assert_type(shop.sell("tea"), int)
     assert_type(await shop.deliver("tea"), int)
     for attempt in retry:
-        with attempt as entered:
-            assert_type(entered.number, int)
+        with attempt as entered_attempt:
+            assert_type(entered_attempt.number, int)
     async for attempt in retry:
         with attempt:
             assert_type(attempt.number, int)
@@ -199,7 +199,7 @@ def manager(calls: ConnectorManager, request: Request) -> None:
     assert_type(calls.stream("vat", request), StreamedAnswer)
     assert_type(calls.circuit_state("vat"), CircuitBreakerState)
     assert_type(calls.protect("vat")(price)("tea", amount=2), float)
-    with calls as entered, entered.stream("vat", request) as answer:
+    with calls as entered_manager, entered_manager.stream("vat", request) as answer:
         for piece in answer:
             assert_type(piece, bytes)
 
@@ -219,11 +219,11 @@ async def async_manager(calls: AsyncConnectorManager, request: Request) -> None:
     assert_type(await calls.stream("vat", request), AsyncStreamedAnswer)
     assert_type(await calls.circuit_state("vat"), CircuitBreakerState)
     assert_type(await calls.protect("vat")(price_later)("tea", amount=2), float)
-    async with calls as entered:
-        async with await entered.stream("vat", request) as answer:
+    async with calls as entered_manager:
+        async with await entered_manager.stream("vat", request) as answer:
             async for piece in answer:
                 assert_type(piece, bytes)
-        assert_type([*await entered.call_many("vat", [request])], list[Result[Response]])
+        assert_type([*await entered_manager.call_many("vat", [request])], list[Result[Response]])
 
     _ = calls.call("vat", request).status  # type: ignore[attr-defined]
     await calls.call("vat")  # type: ignore[call-arg]
@@ -259,8 +259,8 @@ def observers() -> None:
     async def observe_later(event: Event, /) -> None:
         """Look at it later."""
 
-    seen: list[str] = []
-    RetryHandler(observers=[observe, lambda event: seen.append(event.service)])
+    seen_texts: list[str] = []
+    RetryHandler(observers=[observe, lambda event: seen_texts.append(event.service)])
     RetryHandler(observers=[observe_later])  # type: ignore[list-item]
 
 
@@ -274,8 +274,8 @@ def errors(error: ConnectorError, declined: PaymentDeclined) -> None:
     assert_type(error.attempts, int)
     assert_type(declined.vendor_code, str | None)
     assert_type(declined.response, Response | None)
-    refused: VendorRejected = declined
-    assert_type(refused.status, int | None)
+    refused_error: VendorRejected = declined
+    assert_type(refused_error.status, int | None)
 
     _ = error.vendor_code  # type: ignore[attr-defined]
     raise ConnectorError("what happened", retryable="yes")  # type: ignore[arg-type]
@@ -291,10 +291,10 @@ def exports() -> None:
 
 def shapes(breaker: CircuitBreaker, retry: RetryHandler) -> None:
     """Pass a decorated function wherever the function itself is accepted."""
-    plain: Callable[[str], float] = breaker(price)
-    awaited: Callable[[str], Coroutine[Any, Any, float]] = retry(price_later)
-    wrong: Callable[[int], float] = breaker(price)  # type: ignore[arg-type]
-    del plain, awaited, wrong
+    plain_function: Callable[[str], float] = breaker(price)
+    async_function: Callable[[str], Coroutine[Any, Any, float]] = retry(price_later)
+    wrong_function: Callable[[int], float] = breaker(price)  # type: ignore[arg-type]
+    del plain_function, async_function, wrong_function
 
 
 def http_settings() -> None:

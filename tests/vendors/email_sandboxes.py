@@ -41,14 +41,14 @@ def ses_vendor(sandbox: AmazonSesSandbox) -> AmazonSes:
 
 def smtp_vendor(sandbox: SmtpSandbox, **changes: Any) -> Smtp:
     """The account at the SMTP sandbox."""
-    usual: dict[str, Any] = {
+    usual_fields: dict[str, Any] = {
         "host": sandbox.host,
         "port": sandbox.port,
         "security": "none",
         "username": sandbox.username,
         "credentials": sandbox.password,
     }
-    return Smtp(**{**usual, **changes})
+    return Smtp(**{**usual_fields, **changes})
 
 
 @contextmanager

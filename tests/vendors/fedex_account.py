@@ -60,9 +60,9 @@ class Wire(SandboxHttpClient):
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         """Return the planned response of the path, or the sandbox's."""
-        planned = self.planned.get(f"{request.method.value} {request.path}")
-        if planned:
-            self.sandbox.fail(planned.pop(0))
+        planned_responses = self.planned.get(f"{request.method.value} {request.path}")
+        if planned_responses:
+            self.sandbox.fail(planned_responses.pop(0))
         return super().send(request, url, timeouts)
 
 
@@ -72,13 +72,13 @@ class Shop:
     def __init__(self, **options: Any) -> None:
         self.sandbox = FedExSandbox()
         self.wire = Wire(self.sandbox)
-        usual: dict[str, Any] = {
+        usual_fields: dict[str, Any] = {
             "client_id": self.sandbox.client_id,
             "credentials": self.sandbox.client_secret,
             "account_number": self.sandbox.account_number,
         }
         account = Account(
-            "fedex", FedEx(**{**usual, **options}), settings={"retry": None, "circuit": None}
+            "fedex", FedEx(**{**usual_fields, **options}), settings={"retry": None, "circuit": None}
         )
         self.hub = Hub([account], http=self.wire)
         self.shipping: Shipping = self.hub.shipping()

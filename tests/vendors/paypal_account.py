@@ -25,8 +25,8 @@ BACK = "https://erp.example/back"
 
 def order(source: str | None = "card:visa-1", **fields: Any) -> Charge:
     """An invoice to pay."""
-    usual: dict[str, Any] = {"reference": "INV-2041", "return_url": BACK}
-    return Charge(fields.pop("amount", EUROS), source, **{**usual, **fields})
+    usual_fields: dict[str, Any] = {"reference": "INV-2041", "return_url": BACK}
+    return Charge(fields.pop("amount", EUROS), source, **{**usual_fields, **fields})
 
 
 class Shop:

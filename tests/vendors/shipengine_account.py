@@ -56,9 +56,9 @@ class Wire(SandboxHttpClient):
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         """Return the planned response of the path, or the sandbox's."""
-        planned = self.planned.get(f"{request.method.value} {request.path}")
-        if planned:
-            self.sandbox.fail(planned.pop(0))
+        planned_responses = self.planned.get(f"{request.method.value} {request.path}")
+        if planned_responses:
+            self.sandbox.fail(planned_responses.pop(0))
         return super().send(request, url, timeouts)
 
 

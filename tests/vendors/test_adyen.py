@@ -45,17 +45,17 @@ def test_authorisation_is_captured_and_refunded_later(shop: Shop) -> None:
         payment.captured,
     )
     assert {"manualCapture": "true"} == shop.last_request["additionalData"]
-    part, back = Money("100.00", "EUR"), Money("50.00", "EUR")
+    part, returned_amount = Money("100.00", "EUR"), Money("50.00", "EUR")
     capture = shop.payments.capture(str(payment.ref), part, idempotency_key="k-2")
     refund = shop.payments.refund(
-        payment.ref, back, reason=RefundReason.DUPLICATE, idempotency_key="k-3"
+        payment.ref, returned_amount, reason=RefundReason.DUPLICATE, idempotency_key="k-3"
     )
     assert (MoveState.PENDING, "received", part) == (
         capture.state,
         capture.vendor_state,
         capture.amount,
     )
-    assert (MoveState.PENDING, "received", back) == (
+    assert (MoveState.PENDING, "received", returned_amount) == (
         refund.state,
         refund.vendor_state,
         refund.amount,
@@ -70,7 +70,7 @@ def test_authorisation_is_captured_and_refunded_later(shop: Shop) -> None:
         PaymentState.PARTIALLY_CAPTURED,
         PaymentState.PARTIALLY_REFUNDED,
     ] == states
-    assert (part, back) == (payment.captured, payment.refunded)
+    assert (part, returned_amount) == (payment.captured, payment.refunded)
     assert [capture.ref] == [capture.ref for capture in payment.captures]
     assert [refund.ref] == [refund.ref for refund in payment.refunds]
 
@@ -104,8 +104,8 @@ def test_payment_method_details(shop: Shop) -> None:
 def test_invalid_expiry_date_is_none(shop: Shop, date: str) -> None:
     """An invalid expiry date does not hide a successful payment."""
     answer = {"resultCode": "Authorised", "pspReference": "P1"}
-    more = {"paymentMethod": "visa", "expiryDate": date}
-    shop.sandbox.fail(reply({**answer, "additionalData": more}))
+    further_values = {"paymentMethod": "visa", "expiryDate": date}
+    shop.sandbox.fail(reply({**answer, "additionalData": further_values}))
 
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
 
@@ -119,11 +119,11 @@ def test_void_is_pending(shop: Shop) -> None:
     assert (MoveState.PENDING, payment.ref) == (void.state, void.payment)
     shop.payments.capture(payment.ref, idempotency_key="k-3")
     assert EUR_149.minor == shop.last_request["amount"]["value"]
-    _, voided, failed = shop.webhook_events()
+    _, voided, failed_event = shop.webhook_events()
     assert PaymentState.VOIDED == advance(payment, voided).state
-    assert failed.capture is not None
-    assert (MoveState.FAILED, EUR_149) == (failed.capture.state, failed.capture.amount)
-    assert "cancelled" in (failed.capture.reason or "")
+    assert failed_event.capture is not None
+    assert (MoveState.FAILED, EUR_149) == (failed_event.capture.state, failed_event.capture.amount)
+    assert "cancelled" in (failed_event.capture.reason or "")
 
 
 def test_refund_above_the_charge_fails(shop: Shop) -> None:
@@ -131,10 +131,13 @@ def test_refund_above_the_charge_fails(shop: Shop) -> None:
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
     shop.payments.refund(payment.ref, Money("100", "EUR"), idempotency_key="k-2")
     shop.payments.refund(payment.ref, Money("49.91", "EUR"), idempotency_key="k-3")
-    _, done, failed = shop.webhook_events()
-    assert done.refund is not None
-    assert failed.refund is not None
-    assert [MoveState.SUCCEEDED, MoveState.FAILED] == [done.refund.state, failed.refund.state]
+    _, finished_event, failed_event = shop.webhook_events()
+    assert finished_event.refund is not None
+    assert failed_event.refund is not None
+    assert [MoveState.SUCCEEDED, MoveState.FAILED] == [
+        finished_event.refund.state,
+        failed_event.refund.state,
+    ]
 
 
 def test_all_of_a_payment_is_refunded(shop: Shop) -> None:
@@ -199,9 +202,9 @@ def test_refusal_is_a_decline(shop: Shop, word: str, reason: str, code: str) -> 
     assert (reason, code, 200) == (error.reason, error.vendor_code, error.status)
     (psp,) = shop.sandbox.payments
     assert f"adyen:shop:{psp}?amount=149.90&currency=EUR" == error.payment
-    with pytest.raises(PaymentDeclined) as again:
+    with pytest.raises(PaymentDeclined) as repeated_excinfo:
         shop.payments.charge(charge(word), idempotency_key="k-1")
-    assert (error.payment, 1) == (again.value.payment, len(shop.sandbox.requests))
+    assert (error.payment, 1) == (repeated_excinfo.value.payment, len(shop.sandbox.requests))
 
 
 def test_refusal_may_come_later(shop: Shop) -> None:
@@ -278,13 +281,15 @@ def test_redirected_payment_is_completed(shop: Shop) -> None:
         payment.next_action.vendor_type,
     )
     (psp,) = shop.sandbox.payments
-    back = {**shop.sandbox.buyer_returns(psp), "order": "7"}
-    done = shop.payments.complete(str(payment.ref), back, idempotency_key="k-2")
+    returned_values = {**shop.sandbox.buyer_returns(psp), "order": "7"}
+    finished_payment = shop.payments.complete(
+        str(payment.ref), returned_values, idempotency_key="k-2"
+    )
     assert (PaymentState.CAPTURED, psp, EUR_149, None) == (
-        done.state,
-        done.ref.id,
-        done.captured,
-        done.next_action,
+        finished_payment.state,
+        finished_payment.ref.id,
+        finished_payment.captured,
+        finished_payment.next_action,
     )
 
 
@@ -292,9 +297,9 @@ def test_redirected_payment_may_be_declined(shop: Shop) -> None:
     """A payment refused elsewhere is declined when the buyer returns."""
     payment = shop.payments.authorize(charge(IDEAL), idempotency_key="k-1")
     (psp,) = shop.sandbox.payments
-    back = shop.sandbox.buyer_returns(psp, "SHOPPER_CANCELLED")
+    returned_values = shop.sandbox.buyer_returns(psp, "SHOPPER_CANCELLED")
     with pytest.raises(PaymentDeclined) as excinfo:
-        shop.payments.complete(payment.ref, back, idempotency_key="k-2")
+        shop.payments.complete(payment.ref, returned_values, idempotency_key="k-2")
     assert (DeclineReason.CANCELED_BY_BUYER, psp) == (
         excinfo.value.reason,
         Ref.parse(excinfo.value.payment or "").id,
@@ -325,8 +330,8 @@ def test_unnamed_payment_is_cancelled_by_our_reference(shop: Shop) -> None:
 
 def test_native_3ds_challenge(shop: Shop) -> None:
     """A 3-D Secure challenge has all that Adyen's browser component needs."""
-    native = {"authenticationData": {"threeDSRequestData": {"nativeThreeDS": "preferred"}}}
-    request = charge("CHALLENGE", three_ds=ThreeDs.ALWAYS, extra={"adyen": native})
+    native_values = {"authenticationData": {"threeDSRequestData": {"nativeThreeDS": "preferred"}}}
+    request = charge("CHALLENGE", three_ds=ThreeDs.ALWAYS, extra={"adyen": native_values})
     payment = shop.payments.authorize(request, idempotency_key="k-1")
     assert "always" == shop.last_request["authenticationData"]["attemptAuthentication"]
     action = payment.next_action
@@ -336,9 +341,9 @@ def test_native_3ds_challenge(shop: Shop) -> None:
         action.token,
         action.fields["subtype"],
     )
-    back = shop.sandbox.buyer_returns(payment.ref.id)
-    done = shop.payments.complete(payment.ref, back, idempotency_key="k-2")
-    assert (PaymentState.AUTHORIZED, payment.ref) == (done.state, done.ref)
+    returned_values = shop.sandbox.buyer_returns(payment.ref.id)
+    finished_payment = shop.payments.complete(payment.ref, returned_values, idempotency_key="k-2")
+    assert (PaymentState.AUTHORIZED, payment.ref) == (finished_payment.state, finished_payment.ref)
 
 
 @pytest.mark.parametrize(

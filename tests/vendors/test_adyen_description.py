@@ -86,7 +86,7 @@ def _everything() -> Shop:
     buyer = Customer(
         id="buyer-1", name="Ada de Vries", email="a@b.example", phone="+31", country="nl", ip="::1"
     )
-    whole = charge(
+    whole_charge = charge(
         customer=buyer,
         description="Two chairs",
         statement_descriptor="CHAIRS",
@@ -95,16 +95,16 @@ def _everything() -> Shop:
         three_ds=ThreeDs.ALWAYS,
     )
     part = Money("10", "EUR")
-    payment = pay.authorize(whole, idempotency_key="1")
+    payment = pay.authorize(whole_charge, idempotency_key="1")
     pay.capture(payment.ref, part, final=False, idempotency_key="2")
     for reason in RefundReason:
         pay.refund(payment.ref, part, reason=reason, idempotency_key=f"refund-{reason}")
     pay.void(payment.ref, idempotency_key="3")
     pay.charge(charge(off_session=True), idempotency_key="4")
-    elsewhere = pay.charge(charge(IDEAL), idempotency_key="5")
-    pay.void(elsewhere.ref, idempotency_key="6")
-    back = shop.sandbox.buyer_returns(list(shop.sandbox.payments)[-1])
-    pay.complete(elsewhere.ref, back, idempotency_key="7")
+    other_payment = pay.charge(charge(IDEAL), idempotency_key="5")
+    pay.void(other_payment.ref, idempotency_key="6")
+    returned_values = shop.sandbox.buyer_returns(list(shop.sandbox.payments)[-1])
+    pay.complete(other_payment.ref, returned_values, idempotency_key="7")
     return shop
 
 

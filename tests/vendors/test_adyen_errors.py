@@ -100,9 +100,15 @@ def test_partial_authorisation(shop: Shop) -> None:
 def test_amount_may_be_unknown(shop: Shop) -> None:
     """A payment has no amount if neither its reference nor Adyen gives one."""
     shop.sandbox.fail(reply({"resultCode": "Authorised", "pspReference": "S"}))
-    back = {"redirectResult": "X"}
-    done = shop.payments.complete(Ref("adyen", "shop", "S"), back, idempotency_key="k-2")
-    assert (PaymentState.AUTHORIZED, None, None) == (done.state, done.amount, done.captured)
+    returned_values = {"redirectResult": "X"}
+    finished_payment = shop.payments.complete(
+        Ref("adyen", "shop", "S"), returned_values, idempotency_key="k-2"
+    )
+    assert (PaymentState.AUTHORIZED, None, None) == (
+        finished_payment.state,
+        finished_payment.amount,
+        finished_payment.captured,
+    )
 
 
 # --- errors ------------------------------------------------------------------
@@ -169,8 +175,8 @@ def test_lost_answer_is_retried_with_its_key(shop: Shop) -> None:
 
 def test_key_in_progress_is_retried(shop: Shop) -> None:
     """While Adyen works on a key, the request is repeated."""
-    busy = error(409, "704", "validation", transient_error="true")
-    shop.sandbox.fail(busy)
+    busy_response = error(409, "704", "validation", transient_error="true")
+    shop.sandbox.fail(busy_response)
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
     assert PaymentState.CAPTURED == payment.state
 

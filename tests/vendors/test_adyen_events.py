@@ -81,10 +81,10 @@ def test_failed_refund_is_undone(shop: Shop) -> None:
     for events in shop.webhook_events():
         payment = advance(payment, events)
     assert PaymentState.REFUNDED == payment.state
-    failed = shop.happens("REFUND_FAILED", payment.ref.id, by=refund.ref.id)
+    failed_event = shop.happens("REFUND_FAILED", payment.ref.id, by=refund.ref.id)
     assert (PaymentState.CAPTURED, EUR_149 * 0) == (
-        advance(payment, failed).state,
-        advance(payment, failed).refunded,
+        advance(payment, failed_event).state,
+        advance(payment, failed_event).refunded,
     )
 
 
@@ -135,9 +135,12 @@ def test_chargebacks_are_disputes(
 ) -> None:
     """All kinds of chargebacks become disputes, with their reason and deadline."""
     psp = shop.payments.charge(charge(), idempotency_key="k-1").ref.id
-    more = {} if status is None else {"disputeStatus": status}
-    more |= {"chargebackReasonCode": "10.4", "defensePeriodEndsAt": "2026-07-31T03:03:08+02:00"}
-    events = shop.happens(event, psp, by="SBX9", **more)
+    further_values = {} if status is None else {"disputeStatus": status}
+    further_values |= {
+        "chargebackReasonCode": "10.4",
+        "defensePeriodEndsAt": "2026-07-31T03:03:08+02:00",
+    }
+    events = shop.happens(event, psp, by="SBX9", **further_values)
     assert events.dispute is not None
     assert (state, payment, "10.4", "SBX9") == (
         events.dispute.state,
@@ -181,9 +184,11 @@ def test_forged_notification_is_refused(shop: Shop, psp: str) -> None:
 def test_dispute_that_is_won_gives_the_payment_back(shop: Shop) -> None:
     """A won dispute restores the payment's previous state."""
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
-    lost = advance(payment, shop.happens("CHARGEBACK", payment.ref.id, by="SBX9"))
-    won = advance(lost, shop.happens("CHARGEBACK_REVERSED", payment.ref.id, by="SBX9"))
-    assert (PaymentState.DISPUTED, PaymentState.CAPTURED) == (lost.state, won.state)
+    lost_payment = advance(payment, shop.happens("CHARGEBACK", payment.ref.id, by="SBX9"))
+    won_payment = advance(
+        lost_payment, shop.happens("CHARGEBACK_REVERSED", payment.ref.id, by="SBX9")
+    )
+    assert (PaymentState.DISPUTED, PaymentState.CAPTURED) == (lost_payment.state, won_payment.state)
 
 
 def test_payment_of_a_buyer_who_does_not_return(shop: Shop) -> None:
@@ -192,18 +197,22 @@ def test_payment_of_a_buyer_who_does_not_return(shop: Shop) -> None:
     (psp,) = shop.sandbox.payments
     shop.sandbox.buyer_returns(psp)
     shop.sandbox.payments[psp].authorised = EUR_149.minor
-    paid = advance(payment, shop.happens("AUTHORISATION", psp))
-    assert (PaymentState.CAPTURED, psp, EUR_149) == (paid.state, paid.ref.id, paid.captured)
-    assert None is paid.ref.other("unnamed")
+    paid_payment = advance(payment, shop.happens("AUTHORISATION", psp))
+    assert (PaymentState.CAPTURED, psp, EUR_149) == (
+        paid_payment.state,
+        paid_payment.ref.id,
+        paid_payment.captured,
+    )
+    assert None is paid_payment.ref.other("unnamed")
 
 
 def test_event_of_another_payment_is_refused(shop: Shop) -> None:
     """An event of another payment is refused, also for a payment without an id."""
-    unnamed = shop.payments.charge(charge(IDEAL, reference="A"), idempotency_key="k-1")
+    unnamed_payment = shop.payments.charge(charge(IDEAL, reference="A"), idempotency_key="k-1")
     shop.payments.charge(charge(reference="B"), idempotency_key="k-2")
     (events,) = shop.webhook_events()
     with pytest.raises(InvalidData):
-        advance(unnamed, events)
+        advance(unnamed_payment, events)
 
 
 @pytest.mark.parametrize("several, left", [(False, "0.00"), (True, "49.90")])

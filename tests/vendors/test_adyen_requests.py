@@ -190,8 +190,8 @@ def test_missing_key_uses_the_credential_provider() -> None:
 
 def test_secrets_and_buyers_are_not_shown() -> None:
     """A repr shows neither the API key nor the buyer's payment method."""
-    shown = repr(vendor()) + repr(charge(IDEAL, customer=Customer(email="a@b.example")))
-    assert not any(text in shown for text in ("adyen-sandbox-key", "ideal", "a@b.example"))
+    shown_text = repr(vendor()) + repr(charge(IDEAL, customer=Customer(email="a@b.example")))
+    assert not any(text in shown_text for text in ("adyen-sandbox-key", "ideal", "a@b.example"))
 
 
 def test_payment_over_a_socket() -> None:

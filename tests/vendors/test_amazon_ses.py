@@ -48,13 +48,13 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def _message(**changes: Any) -> EmailMessage:
-    usual: dict[str, Any] = {
+    usual_fields: dict[str, Any] = {
         "from_": "Shop <shop@example.com>",
         "to": "ada@example.com",
         "subject": "Hi",
         "text": "Hello.",
     }
-    return EmailMessage(**{**usual, **changes})
+    return EmailMessage(**{**usual_fields, **changes})
 
 
 def test_fields_of_a_message() -> None:
@@ -107,10 +107,12 @@ def test_fields_of_a_message() -> None:
 def test_template_is_named_or_located() -> None:
     """A template is given by its name or its ARN."""
     arn = "arn:aws:ses:eu-central-1:1:template/welcome"
-    named = mail_body(_message(template=TemplateRef("welcome", {"a": 1})), None, None)
+    named_fields = mail_body(_message(template=TemplateRef("welcome", {"a": 1})), None, None)
     located = mail_body(_message(template=TemplateRef(arn)), None, None)
 
-    assert {"TemplateName": "welcome", "TemplateData": '{"a": 1}'} == named["Content"]["Template"]
+    assert {"TemplateName": "welcome", "TemplateData": '{"a": 1}'} == named_fields["Content"][
+        "Template"
+    ]
     assert {"TemplateArn": arn, "TemplateData": "{}"} == located["Content"]["Template"]
 
 
@@ -124,8 +126,8 @@ def test_tags_that_ses_would_refuse_are_refused_here(words: dict[str, Any]) -> N
 def test_bulk_is_a_template_in_the_request() -> None:
     """A bulk is sent as an inline template, with each recipient's data."""
     base = _message(to=(), subject="{{ n }}", text="{{#if}} {{n}}", html="<b>{{n}}</b>", tags=["t"])
-    custom = BulkRecipient(to="a@example.com", data={"n": "<"}, headers={"X-B": "2"})
-    bulk = BulkMessage(base=base, recipients=[custom])
+    custom_recipient = BulkRecipient(to="a@example.com", data={"n": "<"}, headers={"X-B": "2"})
+    bulk = BulkMessage(base=base, recipients=[custom_recipient])
     body = bulk_body(bulk, None, None)
     entry = body["BulkEmailEntries"][0]
     words = entry["ReplacementEmailContent"]["ReplacementTemplate"]["ReplacementTemplateData"]
@@ -170,18 +172,24 @@ def test_bulk_may_be_html_or_files_alone() -> None:
 def test_results_of_a_bulk_are_separate() -> None:
     """A failed entry of a bulk has its own error, with the vendor's code."""
     sandbox = AmazonSesSandbox()
-    people = [f"{who}@example.com" for who in ("ada", "refused", "throttled", "outage")]
+    people = [
+        f"{person_name}@example.com" for person_name in ("ada", "refused", "throttled", "outage")
+    ]
     bulk = BulkMessage(base=_message(to=()), recipients=people)
-    ada, refused, throttled, outage = hub(ses_vendor(sandbox), sandbox).email().send_bulk(bulk)
+    ada, refused_value, throttled, outage = (
+        hub(ses_vendor(sandbox), sandbox).email().send_bulk(bulk)
+    )
 
     assert "SUCCESS" == ada.unwrap().vendor_status
-    kinds = [(type(item.error), item.error.vendor_code) for item in (refused, throttled, outage)]
+    kinds = [
+        (type(item.error), item.error.vendor_code) for item in (refused_value, throttled, outage)
+    ]
     assert [
         (VendorRejected, "MESSAGE_REJECTED"),
         (RateLimitExceeded, "ACCOUNT_THROTTLED"),
         (VendorFailed, "TRANSIENT_FAILURE"),
     ] == kinds
-    assert "As the address says." == refused.error.vendor_message
+    assert "As the address says." == refused_value.error.vendor_message
     assert 1 == len(sandbox.delivered)
 
 
@@ -481,9 +489,9 @@ def test_sandbox_is_strict(path: str, body: dict[str, Any]) -> None:
     """The sandbox refuses what SES would refuse."""
     sandbox = AmazonSesSandbox()
     call = partial(hub(ses_vendor(sandbox), sandbox).manager.call, "mail")
-    usual = mail_body(_message(), None, None) if path == "emails" else {}
+    usual_fields = mail_body(_message(), None, None) if path == "emails" else {}
     with pytest.raises(InvalidRequest):
-        call(Request.post(f"/v2/email/outbound-{path}", json={**usual, **body}))
+        call(Request.post(f"/v2/email/outbound-{path}", json={**usual_fields, **body}))
 
 
 def test_sandbox_takes_ten_queries() -> None:
@@ -513,9 +521,9 @@ def test_sandbox_checks_signatures() -> None:
     )
     with pytest.raises(AuthenticationFailed, match="token"):
         hub(stranger, sandbox).email().send_transactional(_message())
-    nobody = hub(AmazonSes(region=sandbox.region), sandbox, credentials=_no_credentials())
+    unknown_value = hub(AmazonSes(region=sandbox.region), sandbox, credentials=_no_credentials())
     with pytest.raises(AuthenticationFailed, match="signed"):
-        nobody.email().send_transactional(_message())
+        unknown_value.email().send_transactional(_message())
 
 
 def _no_credentials() -> MemoryCredentialProvider:

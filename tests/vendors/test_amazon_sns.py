@@ -54,8 +54,11 @@ def attributes(sent: dict[str, str]) -> dict[str, tuple[str, str]]:
 
 def hub(sandbox: AmazonSnsSandbox, **options: Any) -> Hub:
     """Return a hub with SNS."""
-    usual = {"access_key_id": sandbox.access_key_id, "credentials": sandbox.secret_access_key}
-    vendor = AmazonSns(**({"region": sandbox.region} | usual | options))
+    usual_values = {
+        "access_key_id": sandbox.access_key_id,
+        "credentials": sandbox.secret_access_key,
+    }
+    vendor = AmazonSns(**({"region": sandbox.region} | usual_values | options))
     account = Account("texts", vendor, settings={"retry": None})
     return Hub([account], http=SandboxHttpClient(sandbox))
 
@@ -90,35 +93,37 @@ def success(inside: str) -> Response:
 )
 def test_form_of_a_message(fields: dict[str, Any], expected: dict[str, tuple[str, str]]) -> None:
     """A message is published to a phone number, with extra fields as attributes."""
-    sent = form(**fields)
-    named = {name: value for name, value in sent.items() if not name.startswith("MessageAttr")}
+    sent_values = form(**fields)
+    named_values = {
+        name: value for name, value in sent_values.items() if not name.startswith("MessageAttr")
+    }
 
     assert {
         "Action": "Publish",
         "Version": "2010-03-31",
         "PhoneNumber": TO,
         "Message": "Hello",
-    } == named
-    assert expected == attributes(sent)
-    assert len(sent) == len(named) + 3 * len(expected)
+    } == named_values
+    assert expected == attributes(sent_values)
+    assert len(sent_values) == len(named_values) + 3 * len(expected)
 
 
 def test_other_options_are_fields() -> None:
     """An option that is not a message attribute becomes a field of the request."""
-    sent = form(extra={"amazon_sns": {"Subject": "Parcel", "MessageStructure": None}})
+    sent_values = form(extra={"amazon_sns": {"Subject": "Parcel", "MessageStructure": None}})
 
-    assert ("Parcel", False) == (sent["Subject"], "MessageStructure" in sent)
+    assert ("Parcel", False) == (sent_values["Subject"], "MessageStructure" in sent_values)
 
 
 def test_account_has_a_type_and_a_sender() -> None:
     """An account's message type and sender are sent with each message."""
     vendor = attrs.evolve(VENDOR, sender="ACME", message_type="Promotional")
-    sent = message_form(vendor, SmsMessage(to=TO, text="Hello"))
+    sent_values = message_form(vendor, SmsMessage(to=TO, text="Hello"))
 
     assert {
         "AWS.SNS.SMS.SMSType": ("String", "Promotional"),
         "AWS.SNS.SMS.SenderID": ("String", "ACME"),
-    } == attributes(sent)
+    } == attributes(sent_values)
 
 
 def test_fields_of_a_receipt() -> None:
@@ -206,8 +211,8 @@ def test_account_service_and_signature() -> None:
     assert "https://sns.eu-central-1.amazonaws.com" == service.base_url
     assert VENDOR.services()[""].needs_credentials
     assert not service.needs_credentials
-    for hidden in ("s3cret", "t0ken"):
-        assert hidden not in repr(service)
+    for hidden_text in ("s3cret", "t0ken"):
+        assert hidden_text not in repr(service)
 
 
 def test_any_letters_are_sent_unchanged() -> None:
@@ -273,9 +278,9 @@ def test_sandbox_refuses_unsigned_requests() -> None:
 def test_sandbox_is_strict(change: dict[str, Any]) -> None:
     """The sandbox refuses what SNS would refuse, and sends nothing."""
     sandbox = AmazonSnsSandbox()
-    extra: dict[str, Any] = {"extra": {"amazon_sns": change}}
+    extra_fields: dict[str, Any] = {"extra": {"amazon_sns": change}}
     with pytest.raises(InvalidRequest):
-        hub(sandbox).sms().send(SmsMessage(to=TO, text="Hi", **extra))
+        hub(sandbox).sms().send(SmsMessage(to=TO, text="Hi", **extra_fields))
 
     assert {} == sandbox.messages
 

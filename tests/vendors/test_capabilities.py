@@ -49,18 +49,18 @@ def test_capability_flags_are_true(kind: str, vendor: str, capability: str, tmp_
     fixture = fixture_of(vendor, tmp_path)
     sandboxes = [] if fixture.sandbox is None else [fixture.sandbox]
     configuration = {"vendors": {vendor: fixture.options}}
-    able = capability in vendor_class(vendor).capabilities
+    is_able = capability in vendor_class(vendor).capabilities
 
     async def use() -> object:
         hub = moorage.aopen(configuration, http=AsyncSandboxHttpClient(*sandboxes))
         async with hub:
             face = getattr(hub, kind)()
             return await BY_CAPABILITY[kind][capability](
-                ScenarioVendor(operations=face, fixture=fixture, name=vendor, able=able)
+                ScenarioVendor(operations=face, fixture=fixture, name=vendor, able=is_able)
             )
 
     try:
-        if able:
+        if is_able:
             assert asyncio.run(use())
         else:
             with pytest.raises(UnsupportedByVendor) as excinfo:

@@ -35,13 +35,13 @@ def test_unsupported_operations_are_refused_by_the_vendor(shop: Shop) -> None:
     """An unsupported operation is refused even if called on the vendor directly."""
     vendor = DhlExpress(account_number="1")
     wire: Any = None
-    for doing in (
+    for coroutine in (
         vendor.cancel(wire, OFFER),
         vendor.get_labels(wire, OFFER, None),
         vendor.buy(wire, OFFER, None, key="k-1"),
     ):
         with pytest.raises(UnsupportedByVendor):
-            doing.send(None)
+            coroutine.send(None)
     assert shop.sandbox.requests == []
 
 
@@ -82,9 +82,9 @@ def test_account_is_checked() -> None:
         {"utc_offset": "CET"},
         {"utc_offset": 1},
     )
-    for wrong in wrongs:
+    for wrong_fields in wrongs:
         with pytest.raises(ConfigurationError):
-            DhlExpress(account_number="1", **wrong)
+            DhlExpress(account_number="1", **wrong_fields)
     assert time(9, 30) == DhlExpress(account_number="1", ready=time(9, 30)).ready
 
 
@@ -93,15 +93,15 @@ def test_secret_may_come_from_a_provider() -> None:
     (service,) = DhlExpress(account_number="123456789").services().values()
     assert (True, None) == (service.needs_credentials, service.credentials)
     vendor = DhlExpress(account_number="123456789", username="key-of-ours", credentials="hush-hush")
-    for hidden in ("123456789", "key-of-ours", "hush-hush"):
-        assert hidden not in repr(vendor)
-        assert hidden not in repr(vendor.services())
+    for hidden_text in ("123456789", "key-of-ours", "hush-hush"):
+        assert hidden_text not in repr(vendor)
+        assert hidden_text not in repr(vendor.services())
 
 
 def sent(sandbox: DhlExpressSandbox, request: Request, **headers: str) -> Response:
     """Return the sandbox's response to a request."""
-    existing = b64encode(f"{sandbox.username}:{sandbox.password}".encode()).decode()
-    fields = {"Authorization": f"Basic {existing}", "x-version": "3.1.0", **headers}
+    existing_text = b64encode(f"{sandbox.username}:{sandbox.password}".encode()).decode()
+    fields = {"Authorization": f"Basic {existing_text}", "x-version": "3.1.0", **headers}
     for name, value in fields.items():
         request = request.with_header(name, value) if value else request
     url = f"https://express.api.dhl.com/mydhlapi{request.path}?{urlencode(request.query)}"

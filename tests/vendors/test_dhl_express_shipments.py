@@ -176,11 +176,11 @@ def test_purchase_without_a_number_is_no_success(shop: Shop) -> None:
     with pytest.raises(OutcomeUnknown):
         shop.shipping.create_shipment(rate, idempotency_key="k-1")
     shop.sandbox.fail(reply({"shipmentTrackingNumber": "1", "warnings": ["No prices."]}, 201))
-    bought = shop.shipping.create_shipment(rate, idempotency_key="k-2")
+    bought_shipment = shop.shipping.create_shipment(rate, idempotency_key="k-2")
     assert (rate.total, (), "No prices.") == (
-        bought.cost,
-        bought.labels,
-        bought.warnings[0].text,
+        bought_shipment.cost,
+        bought_shipment.labels,
+        bought_shipment.warnings[0].text,
     )
 
 

@@ -64,26 +64,29 @@ def test_only_dhl_numbers_are_tracked(shop: Shop) -> None:
 
 def test_address_check_compares_places(shop: Shop) -> None:
     """DHL checks cities and postal codes, and suggests its spelling; streets are ignored."""
-    checked = shop.shipping.validate_address(THERE)
-    assert (AddressVerdict.VALID, ()) == (checked.verdict, checked.changes)
+    checked_result = shop.shipping.validate_address(THERE)
+    assert (AddressVerdict.VALID, ()) == (checked_result.verdict, checked_result.changes)
 
     place = {"countryCode": "CA", "postalCode": "M4W", "cityName": "TORONTO"}
     shop.sandbox.fail(reply({"address": [place], "warnings": ["It is far."]}))
-    checked = shop.shipping.validate_address(THERE)
-    assert (AddressVerdict.CORRECTED, ("postal_code",)) == (checked.verdict, checked.changes)
+    checked_result = shop.shipping.validate_address(THERE)
+    assert (AddressVerdict.CORRECTED, ("postal_code",)) == (
+        checked_result.verdict,
+        checked_result.changes,
+    )
     assert ("1 Bloor Street", "It is far.") == (
-        checked.suggested and checked.suggested.line1,
-        checked.messages[0].text,
+        checked_result.suggested and checked_result.suggested.line1,
+        checked_result.messages[0].text,
     )
 
 
 def test_unknown_place_is_invalid(shop: Shop) -> None:
     """An address without a known place is invalid; a malformed response is a failure."""
     shop.sandbox.fail(reply({"address": [], "warnings": ["There is no such code."]}))
-    checked = shop.shipping.validate_address(THERE)
+    checked_result = shop.shipping.validate_address(THERE)
     assert (AddressVerdict.INVALID, "There is no such code.") == (
-        checked.verdict,
-        checked.messages[0].text,
+        checked_result.verdict,
+        checked_result.messages[0].text,
     )
     shop.sandbox.fail(reply({}))
     with pytest.raises(VendorFailed):

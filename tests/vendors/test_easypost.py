@@ -262,9 +262,9 @@ def test_shipment_is_bought_once(shop: Shop) -> None:
     """Another key gets the label that was bought with its rate, and no other rate is bought."""
     rates = shop.shipping.get_rates(REQUEST).rates
     first = shop.shipping.create_shipment(rates[0], idempotency_key="k-1")
-    same = shop.shipping.create_shipment(rates[0].ref, idempotency_key="k-2")
+    same_shipment = shop.shipping.create_shipment(rates[0].ref, idempotency_key="k-2")
 
-    assert first == same
+    assert first == same_shipment
     with pytest.raises(VendorRejected) as excinfo:
         shop.shipping.create_shipment(rates[1], idempotency_key="k-3")
     assert "SHIPMENT.POSTAGE.EXISTS" == excinfo.value.vendor_code
@@ -294,8 +294,8 @@ def test_carrier_that_does_not_answer_refuses_nothing(shop: Shop, code: str) -> 
         shop.shipping.create_shipment(rate, idempotency_key="k-1")
 
     assert (True, code) == (excinfo.value.retryable, excinfo.value.vendor_code)
-    bought = shop.shipping.create_shipment(rate, idempotency_key="k-1")
-    assert ShipmentState.BOUGHT is bought.state
+    bought_shipment = shop.shipping.create_shipment(rate, idempotency_key="k-1")
+    assert ShipmentState.BOUGHT is bought_shipment.state
 
 
 def test_lost_purchase_is_found(shop: Shop) -> None:
@@ -379,11 +379,11 @@ def test_label_that_cannot_be_converted_is_refused(shop: Shop) -> None:
 
 def test_label_of_a_new_kind_is_kept(shop: Shop) -> None:
     """An unknown label format is kept as unknown, with EasyPost's name for it."""
-    bought = shop.bought()
-    shipment = shop.sandbox.shipments[bought.ref.id]
+    bought_shipment = shop.bought()
+    shipment = shop.sandbox.shipments[bought_shipment.ref.id]
     shipment["postage_label"]["label_file_type"] = "text/dpl"
     shipment["forms"] = [{"form_url": "https://easypost-files.s3.us-west-2.amazonaws.com/f.pdf"}]
-    result = shop.shipping.get_shipment(bought.ref)
+    result = shop.shipping.get_shipment(bought_shipment.ref)
 
     assert (LabelFormat.UNKNOWN, "text/dpl") == (
         result.labels[0].format,
@@ -479,9 +479,9 @@ def test_tracking_events_are_sorted(shop: Shop) -> None:
 def test_third_line_is_no_correction(shop: Shop) -> None:
     """Merging three address lines into two is not reported as a correction."""
     value = attrs.evolve(THERE, line2="Suite 7", line3="Dock 2")
-    checked = shop.shipping.validate_address(value)
+    checked_result = shop.shipping.validate_address(value)
 
-    assert (AddressVerdict.VALID, ()) == (checked.verdict, checked.changes)
+    assert (AddressVerdict.VALID, ()) == (checked_result.verdict, checked_result.changes)
 
 
 def test_country_name_is_no_change(shop: Shop) -> None:
@@ -493,8 +493,8 @@ def test_country_name_is_no_change(shop: Shop) -> None:
 
 def test_address_changes_are_listed(shop: Shop) -> None:
     """Corrected parts are listed; case and spaces are ignored."""
-    checked = shop.shipping.validate_address(THERE)
-    assert (AddressVerdict.VALID, ()) == (checked.verdict, checked.changes)
+    checked_result = shop.shipping.validate_address(THERE)
+    assert (AddressVerdict.VALID, ()) == (checked_result.verdict, checked_result.changes)
 
     fields = {
         "street1": "179 N HARBOR DR",
@@ -505,19 +505,22 @@ def test_address_changes_are_listed(shop: Shop) -> None:
         "verifications": {"delivery": {"success": True}},
     }
     shop.sandbox.fail(reply(fields, 201))
-    checked = shop.shipping.validate_address(THERE)
+    checked_result = shop.shipping.validate_address(THERE)
 
-    assert (AddressVerdict.CORRECTED, ("postal_code",)) == (checked.verdict, checked.changes)
-    assert True is checked.residential
-    assert "90277-2506" == (checked.suggested and checked.suggested.postal_code)
+    assert (AddressVerdict.CORRECTED, ("postal_code",)) == (
+        checked_result.verdict,
+        checked_result.changes,
+    )
+    assert True is checked_result.residential
+    assert "90277-2506" == (checked_result.suggested and checked_result.suggested.postal_code)
 
 
 def test_address_that_was_not_checked_is_unknown(shop: Shop) -> None:
     """A response without a delivery check leaves the address unknown."""
     shop.sandbox.fail(reply({"country": "US", "verifications": {}}, 201))
-    checked = shop.shipping.validate_address(THERE)
+    checked_result = shop.shipping.validate_address(THERE)
 
-    assert (AddressVerdict.UNKNOWN, None) == (checked.verdict, checked.suggested)
+    assert (AddressVerdict.UNKNOWN, None) == (checked_result.verdict, checked_result.suggested)
 
 
 def event(**result: Any) -> WebhookEvent:
@@ -534,8 +537,8 @@ def test_refund_event_belongs_to_its_shipment(shop: Shop) -> None:
     assert [(Ref("easypost", "easypost", "shp_1"), ShipmentState.CANCELED)] == [
         (report.ref, report.state) for report in reports
     ]
-    (new,) = shop.hub.events("easypost", event(object="Refund", status="pondered"))
-    assert (None, ShipmentState.UNKNOWN) == (new.ref, new.state)
+    (new_value,) = shop.hub.events("easypost", event(object="Refund", status="pondered"))
+    assert (None, ShipmentState.UNKNOWN) == (new_value.ref, new_value.state)
     assert () == shop.hub.events("easypost", event(object="Batch", status="created"))
 
 
@@ -550,8 +553,8 @@ def test_key_may_come_from_a_provider() -> None:
 def test_nothing_of_another_shape_breaks_reading(shop: Shop) -> None:
     """Fields of an unexpected type count as missing."""
     assert not as_answer([]).text("id")
-    odd = {"id": "shp_1", "rates": "none", "messages": [1, {"carrier": None}], "forms": [{}]}
-    shop.sandbox.fail(reply(odd))
+    odd_values = {"id": "shp_1", "rates": "none", "messages": [1, {"carrier": None}], "forms": [{}]}
+    shop.sandbox.fail(reply(odd_values))
     result = shop.shipping.get_shipment("easypost:easypost:shp_1")
 
     assert (ShipmentState.QUOTED, None) == (result.state, result.warnings[0].carrier)

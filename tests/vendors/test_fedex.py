@@ -154,9 +154,9 @@ def test_options_are_sent() -> None:
         extra={"fedex": {"shipment": {"requestedShipment": {"blockInsightVisibility": True}}}},
     )
     rated = rates_body(request, "1", "PICKUP")["requestedShipment"]
-    bought = shipment_request(request)
+    bought_fields = shipment_request(request)
 
-    for body in (rated, bought):
+    for body in (rated, bought_fields):
         assert {
             "specialServiceTypes": ["SATURDAY_DELIVERY", "RETURN_SHIPMENT"],
             "returnShipmentDetail": {"returnType": "PRINT_RETURN_LABEL"},
@@ -166,7 +166,7 @@ def test_options_are_sent() -> None:
             "signatureOptionType": "DIRECT",
         } == body["requestedPackageLineItems"][0]["packageSpecialServices"]
     assert (True, None) == (
-        bought["blockInsightVisibility"],
+        bought_fields["blockInsightVisibility"],
         rated.get("blockInsightVisibility"),
     )
     with pytest.raises(InvalidData):

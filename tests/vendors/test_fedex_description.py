@@ -269,11 +269,11 @@ def test_requests_match_the_descriptions() -> None:
         is_return=True,
         reference="order 7",
     )
-    bought = hub.shipping().create_shipment(
+    bought_shipment = hub.shipping().create_shipment(
         ShipmentRequest(rate_request=order), idempotency_key="k-1"
     )
-    hub.shipping().track_shipment(bought.ref)
-    hub.shipping().cancel(bought.ref)
+    hub.shipping().track_shipment(bought_shipment.ref)
+    hub.shipping().cancel(bought_shipment.ref)
     hub.shipping().validate_address(HERE)
     rate = hub.shipping().get_rates(order).rates[0]
     sandbox.fail(Lost())

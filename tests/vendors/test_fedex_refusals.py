@@ -181,14 +181,14 @@ def test_sandbox_refuses_invalid_requests(shop: Shop) -> None:
     assert 404 == answered(shop, Request.get("/nothing")).status
     body["requestedShipment"]["requestedPackageLineItems"][0]["weight"]["value"] = 0
     assert 400 == answered(shop, Request.post("/rate/v1/rates/quotes", json=body)).status
-    mine = {"value": "1", "shipDateBegin": "a", "shipDateEndDate": "b"}
-    result = Request.post("/track/v1/referencenumbers", json={"referencesInformation": mine})
+    own_values = {"value": "1", "shipDateBegin": "a", "shipDateEndDate": "b"}
+    result = Request.post("/track/v1/referencenumbers", json={"referencesInformation": own_values})
     assert 400 == answered(shop, result).status
 
 
 def answered(shop: Shop, request: Request, token: str | None = None) -> Response:
     """Return the sandbox's response to a request with this token, by default a valid one."""
-    good = token or f"token-{shop.sandbox.client_id}-{shop.sandbox.token_endpoint.grants}"
-    shown = request.with_header("Authorization", f"Bearer {good}")
+    good_text = token or f"token-{shop.sandbox.client_id}-{shop.sandbox.token_endpoint.grants}"
+    shown_request = request.with_header("Authorization", f"Bearer {good_text}")
     url = f"https://apis.fedex.com{request.path}"
-    return SandboxHttpClient(shop.sandbox).send(shown, url, Timeouts())
+    return SandboxHttpClient(shop.sandbox).send(shown_request, url, Timeouts())

@@ -52,9 +52,9 @@ def test_rates_have_the_accounts_price(shop: Shop) -> None:
         "totalNetCharge": 7,
         "shipmentRateDetail": {"currency": "EUR"},
     }
-    took = {"transitDays": {"minimumTransitTime": "ONE_DAY"}, "dateDetail": {"dayFormat": "x"}}
+    duration = {"transitDays": {"minimumTransitTime": "ONE_DAY"}, "dateDetail": {"dayFormat": "x"}}
     offers = [
-        {"serviceType": "NEW", "ratedShipmentDetails": [account], "commit": took},
+        {"serviceType": "NEW", "ratedShipmentDetails": [account], "commit": duration},
         {"serviceType": "LISTED", "ratedShipmentDetails": [{"rateType": "LIST"}]},
         {"ratedShipmentDetails": [account]},
         "odd",
@@ -70,12 +70,15 @@ def test_rates_have_the_accounts_price(shop: Shop) -> None:
 
 def test_no_service_becomes_a_message(shop: Shop) -> None:
     """A place or weight without a service gives a message instead of rates."""
-    nowhere = shop.shipping.get_rates(
+    nowhere_result = shop.shipping.get_rates(
         attrs.evolve(REQUEST, recipient=attrs.evolve(THERE, postal_code="00000"))
     )
     heavy = shop.shipping.get_rates(attrs.evolve(REQUEST, parcels=Parcel(weight=99)))
 
-    assert [(), "RATE.LOCATION.NOSERVICE"] == [nowhere.rates, nowhere.messages[0].code]
+    assert [(), "RATE.LOCATION.NOSERVICE"] == [
+        nowhere_result.rates,
+        nowhere_result.messages[0].code,
+    ]
     assert [(), "Too heavy."] == [heavy.rates, heavy.messages[0].text]
     with pytest.raises(InvalidRequest) as excinfo:
         shop.shipping.get_rates(attrs.evolve(REQUEST, recipient=attrs.evolve(THERE, country="CA")))
@@ -104,13 +107,13 @@ def test_several_parcels_have_a_label_each_and_are_cancelled_together(shop: Shop
     assert (
         shipment.tracking_numbers == shop.shipping.get_shipment(str(shipment.ref)).tracking_numbers
     )
-    back = shop.shipping.cancel(str(shipment.ref))
+    returned_result = shop.shipping.cancel(str(shipment.ref))
     assert (CancelState.APPROVED, "Shipment is successfully cancelled") == (
-        back.state,
-        back.vendor_status,
+        returned_result.state,
+        returned_result.vendor_status,
     )
-    again = shop.shipping.cancel(shipment.ref)
-    assert (CancelState.APPROVED, "CA") == (again.state, again.vendor_status)
+    repeated_result = shop.shipping.cancel(shipment.ref)
+    assert (CancelState.APPROVED, "CA") == (repeated_result.state, repeated_result.vendor_status)
     assert {"CA"} == {track["latestStatusDetail"]["code"] for track in shop.sandbox.tracks.values()}
 
 
@@ -141,16 +144,16 @@ def test_failed_cancellation_is_an_error(shop: Shop) -> None:
 def test_incomplete_purchase_answers(shop: Shop) -> None:
     """Documents, warnings and unusual labels are kept; a missing price is None."""
     document = {"contentType": "LABEL", "docType": "SVG", "url": "https://fedex.example/l"}
-    other = {"contentType": "AUXILIARY"}
-    sold = {
+    other_values = {"contentType": "AUXILIARY"}
+    sold_values = {
         "serviceType": "FEDEX_GROUND",
         "masterTrackingNumber": "1",
-        "pieceResponses": [{"packageDocuments": [document, other]}, 7],
+        "pieceResponses": [{"packageDocuments": [document, other_values]}, 7],
         "shipmentDocuments": [{"url": "https://fedex.example/invoice"}, {}],
         "alerts": [{"code": "A", "message": "B"}],
     }
     shop.wire.planned[SHIP] = [
-        out(transactionShipments=[sold]),
+        out(transactionShipments=[sold_values]),
         out(transactionShipments=[{"pieceResponses": [{"trackingNumber": "2"}]}]),
         out(transactionShipments=[{}]),
     ]

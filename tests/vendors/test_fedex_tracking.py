@@ -65,11 +65,11 @@ def test_tracking_status(shop: Shop, word: str, status: TrackingStatus) -> None:
 
 def test_incomplete_tracking(shop: Shop) -> None:
     """Tracking without times or places is read as far as possible."""
-    latest = {"code": "DL", "ancillaryDetails": [{"reason": "15"}]}
+    latest_texts = {"code": "DL", "ancillaryDetails": [{"reason": "15"}]}
     events = [{"eventType": "PU", "exceptionDescription": "Late"}, {}]
     shop.wire.planned[TRACK] = [
         tracked(
-            latestStatusDetail=latest,
+            latestStatusDetail=latest_texts,
             scanEvents=events,
             deliveryDetails={"receivedByName": "Anna"},
             dateAndTimes=[{"type": "ESTIMATED_DELIVERY", "dateTime": "2030-01-05T00:00:00"}],
@@ -135,11 +135,11 @@ def test_unknown_number_is_refused_unless_just_bought(shop: Shop) -> None:
 def test_address_verdicts(shop: Shop, told_of: dict[str, Any], verdict: AddressVerdict) -> None:
     """An unresolved or undeliverable address is not valid."""
     shop.wire.planned[RESOLVE] = [resolved(**told_of)]
-    checked = shop.shipping.validate_address(THERE)
+    checked_result = shop.shipping.validate_address(THERE)
 
-    assert verdict is checked.verdict
-    assert (verdict is AddressVerdict.CORRECTED) is (checked.suggested is not None)
-    assert (verdict is AddressVerdict.INVALID) is bool(checked.messages)
+    assert verdict is checked_result.verdict
+    assert (verdict is AddressVerdict.CORRECTED) is (checked_result.suggested is not None)
+    assert (verdict is AddressVerdict.INVALID) is bool(checked_result.messages)
 
 
 def test_address_is_suggested_as_it_is_resolved(shop: Shop) -> None:
@@ -158,14 +158,14 @@ def test_address_is_suggested_as_it_is_resolved(shop: Shop) -> None:
         ),
         out(),
     ]
-    checked = shop.shipping.validate_address(THERE)
+    checked_result = shop.shipping.validate_address(THERE)
 
-    assert (("postal_code",), False) == (checked.changes, checked.residential)
-    assert checked.suggested is not None
+    assert (("postal_code",), False) == (checked_result.changes, checked_result.residential)
+    assert checked_result.suggested is not None
     assert ("90277-1234", "Elizabeth Swan") == (
-        checked.suggested.postal_code,
-        checked.suggested.name,
+        checked_result.suggested.postal_code,
+        checked_result.suggested.name,
     )
-    assert ["SUITE.NUMBER.REQUIRED"] == [message.code for message in checked.messages]
+    assert ["SUITE.NUMBER.REQUIRED"] == [message.code for message in checked_result.messages]
     with pytest.raises(VendorFailed):
         shop.shipping.validate_address(THERE)

@@ -128,9 +128,9 @@ def test_domain_is_in_a_region(region: str, host: str) -> None:
 )
 def test_invalid_domains_are_refused(options: dict[str, Any]) -> None:
     """A domain with a slash is refused."""
-    whole: dict[str, Any] = {"domain": "mail.example.com", **options}
+    whole_fields: dict[str, Any] = {"domain": "mail.example.com", **options}
     with pytest.raises(ConfigurationError):
-        Mailgun(**whole)
+        Mailgun(**whole_fields)
 
 
 def test_greeting_page_is_no_success() -> None:

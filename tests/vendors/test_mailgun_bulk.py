@@ -108,8 +108,10 @@ def test_bulk_template_data_is_merged() -> None:
     """Common template data is merged with each recipient's."""
     sandbox, mail_hub = mailgun_hub()
     base = mail(to=(), template=TemplateRef("welcome", {"a": 1, "b": 1}))
-    custom = BulkRecipient(to="a@example.com", data={"b": [2]})
-    mail_hub.email().send_bulk(BulkMessage(base=base, recipients=[custom, "b@example.com"]))
+    custom_recipient = BulkRecipient(to="a@example.com", data={"b": [2]})
+    mail_hub.email().send_bulk(
+        BulkMessage(base=base, recipients=[custom_recipient, "b@example.com"])
+    )
 
     assert {'{"a": 1, "b": [2]}', '{"a": 1, "b": 1}'} == {
         read_form(request).value("t:variables") for request in sandbox.requests

@@ -76,9 +76,11 @@ OURS: Json = {
 
 def _sent(request: SandboxRequest) -> dict[str, Any]:
     """Return a form's fields as the description has them: repeatable ones are lists."""
-    form, several = read_form(request), {"to", "cc", "bcc", "o:tag"}
-    fields: dict[str, Any] = {name: value for name, value in form.fields if name not in several}
-    fields |= {name: form.all(name) for name in several if form.all(name)}
+    form, several_texts = read_form(request), {"to", "cc", "bcc", "o:tag"}
+    fields: dict[str, Any] = {
+        name: value for name, value in form.fields if name not in several_texts
+    }
+    fields |= {name: form.all(name) for name in several_texts if form.all(name)}
     for name, item in form.files:
         fields.setdefault(name, []).append(item.filename)
     return fields

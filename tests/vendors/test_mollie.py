@@ -107,8 +107,8 @@ def test_redirect_payment_needs_a_return_url() -> None:
         payment_body(Mollie(), order())
 
     assert "return_url" == excinfo.value.field
-    away = order("mdt_1", customer=CUSTOMER, off_session=True)
-    assert "redirectUrl" not in payment_body(Mollie(), away)
+    absent_charge = order("mdt_1", customer=CUSTOMER, off_session=True)
+    assert "redirectUrl" not in payment_body(Mollie(), absent_charge)
 
 
 @pytest.mark.parametrize("wish", ["off_session", "store_method"])
@@ -164,11 +164,11 @@ def test_buyer_chooses_the_method(shop: Shop) -> None:
     assert str(action.url) not in repr(intent)
     shop.sandbox.visit(str(action.url))
 
-    done = shop.payments.complete(intent.ref, idempotency_key=shop.key())
+    finished_payment = shop.payments.complete(intent.ref, idempotency_key=shop.key())
 
-    assert (PaymentState.CAPTURED, EUROS) == (done.state, done.captured)
-    assert done.next_action is None
-    assert "INV-2041" == done.reference
+    assert (PaymentState.CAPTURED, EUROS) == (finished_payment.state, finished_payment.captured)
+    assert finished_payment.next_action is None
+    assert "INV-2041" == finished_payment.reference
 
 
 @pytest.mark.parametrize(
@@ -207,12 +207,12 @@ def test_pending_payment(shop: Shop) -> None:
 def test_card_with_3d_secure(shop: Shop) -> None:
     """A card whose bank asks the buyer is pending; another one is paid at once."""
     assert PaymentState.REQUIRES_ACTION == shop.pay("tkn_3dsecure").state
-    paid = shop.pay()
+    paid_payment = shop.pay()
 
-    assert PaymentState.CAPTURED == paid.state
+    assert PaymentState.CAPTURED == paid_payment.state
     assert (
         MeansOfPayment(type="creditcard", brand="visa", last4="1005", expires=(2034, 12))
-        == paid.means
+        == paid_payment.means
     )
 
 
@@ -222,11 +222,11 @@ def test_decline_names_its_payment(shop: Shop) -> None:
         shop.pay("tkn_card_expired")
 
     assert DeclineReason.EXPIRED_CARD == excinfo.value.reason
-    declined = shop.payments.get(excinfo.value.payment or "")
-    assert PaymentState.FAILED == declined.state
-    assert declined.decline is not None
-    assert "card_expired" == declined.decline.vendor_code
-    assert EUROS == declined.amount
+    declined_payment = shop.payments.get(excinfo.value.payment or "")
+    assert PaymentState.FAILED == declined_payment.state
+    assert declined_payment.decline is not None
+    assert "card_expired" == declined_payment.decline.vendor_code
+    assert EUROS == declined_payment.amount
 
 
 def test_stored_payment_method(shop: Shop) -> None:
@@ -236,9 +236,9 @@ def test_stored_payment_method(shop: Shop) -> None:
     mandate = first.means.stored
     assert mandate is not None
     assert mandate not in repr(first)
-    again = shop.pay(mandate, customer=CUSTOMER, off_session=True)
+    repeated_payment = shop.pay(mandate, customer=CUSTOMER, off_session=True)
 
-    assert PaymentState.CAPTURED == again.state
+    assert PaymentState.CAPTURED == repeated_payment.state
     assert "redirectUrl" in shop.sent()
     assert ("recurring", mandate) == (shop.sent()["sequenceType"], shop.sent()["mandateId"])
 

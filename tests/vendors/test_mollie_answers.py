@@ -45,8 +45,8 @@ def _shop() -> Iterator[Shop]:
 
 def payment(**fields: Any) -> Payment:
     """Return a payment in Mollie's form."""
-    usual = {"id": "tr_1", "status": "paid", "amount": {"currency": "EUR", "value": "149.90"}}
-    result = payment_of(ref, as_answer({**usual, **fields}))
+    usual_texts = {"id": "tr_1", "status": "paid", "amount": {"currency": "EUR", "value": "149.90"}}
+    result = payment_of(ref, as_answer({**usual_texts, **fields}))
     assert result is not None
     return result
 
@@ -78,13 +78,13 @@ def test_open_payment_without_a_page_is_pending() -> None:
 
 def test_captured_amount() -> None:
     """A paid payment is captured, in part if the captures say so."""
-    less = {"currency": "EUR", "value": "100.00"}
+    less_values = {"currency": "EUR", "value": "100.00"}
 
     assert EUROS == payment().captured
     assert EUROS == payment(amountCaptured={"currency": "EUR", "value": "0.00"}).captured
     assert (PART, PaymentState.PARTIALLY_CAPTURED) == (
-        payment(amountCaptured=less).captured,
-        payment(amountCaptured=less).state,
+        payment(amountCaptured=less_values).captured,
+        payment(amountCaptured=less_values).state,
     )
 
 
@@ -183,9 +183,9 @@ def test_payments_are_listed(shop: Shop) -> None:
 
 def test_payments_are_listed_by_time(shop: Shop) -> None:
     """Mollie has no time filter, so payments outside the period are dropped."""
-    made = []
+    refs = []
     for _ in range(5):
-        made.append(shop.pay().ref)
+        refs.append(shop.pay().ref)
         shop.time += 3600
     moment = datetime.fromtimestamp(shop.time, UTC)
     query = PaymentQuery(
@@ -195,7 +195,7 @@ def test_payments_are_listed_by_time(shop: Shop) -> None:
     while pages[-1].next is not None:
         pages.append(shop.payments.payments(query, after=pages[-1].next))
 
-    assert [made[3], made[2]] == [item.ref for page in pages for item in page.items]
+    assert [refs[3], refs[2]] == [item.ref for page in pages for item in page.items]
     assert 2 == len(pages)
 
 

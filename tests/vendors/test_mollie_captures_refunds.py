@@ -48,20 +48,25 @@ def test_partial_captures(shop: Shop) -> None:
     authorization = shop.hold()
     assert authorization.authorized_until is not None
     first = shop.payments.capture(authorization.ref, PART, final=False, idempotency_key=shop.key())
-    between = shop.payments.get(authorization.ref)
-    last = shop.payments.capture(
+    between_payment = shop.payments.get(authorization.ref)
+    last_capture = shop.payments.capture(
         authorization.ref, Money("9.90", "EUR"), idempotency_key=shop.key()
     )
-    after = shop.payments.get(authorization.ref)
+    later_payment = shop.payments.get(authorization.ref)
 
     assert MoveState.PENDING == first.state
     assert (PaymentState.PARTIALLY_CAPTURED, Money("49.90", "EUR")) == (
-        between.state,
-        between.remaining,
+        between_payment.state,
+        between_payment.remaining,
     )
-    assert PaymentState.PARTIALLY_CAPTURED == after.state
-    assert (Money("109.90", "EUR"), Money("0", "EUR")) == (after.captured, after.remaining)
-    assert [first.ref.id, last.ref.id] == [capture.ref.id for capture in after.captures]
+    assert PaymentState.PARTIALLY_CAPTURED == later_payment.state
+    assert (Money("109.90", "EUR"), Money("0", "EUR")) == (
+        later_payment.captured,
+        later_payment.remaining,
+    )
+    assert [first.ref.id, last_capture.ref.id] == [
+        capture.ref.id for capture in later_payment.captures
+    ]
     assert ["POST captures", "POST release-authorization"] == [
         path for path in shop.paths()[2:] if path.startswith("POST")
     ]
@@ -98,8 +103,8 @@ def test_capture_with_a_lost_release_is_repeated(shop: Shop) -> None:
         capture = shop.payments.capture(authorization.ref, PART, idempotency_key=key)
 
         assert PART == capture.amount
-    existing = shop.payments.get(authorization.ref)
-    assert (PART, Money("0", "EUR")) == (existing.captured, existing.remaining)
+    existing_payment = shop.payments.get(authorization.ref)
+    assert (PART, Money("0", "EUR")) == (existing_payment.captured, existing_payment.remaining)
     assert 1 == len(shop.sandbox.captures)
 
 
@@ -170,9 +175,9 @@ def test_refund_without_an_amount_is_of_the_rest(shop: Shop) -> None:
     payment = shop.pay()
     shop.refund(payment, PART)
     key = shop.key()
-    rest = [shop.payments.refund(payment.ref, idempotency_key=key) for _ in range(2)]
+    remaining_refunds = [shop.payments.refund(payment.ref, idempotency_key=key) for _ in range(2)]
 
-    assert [Money("49.90", "EUR")] * 2 == [item.amount for item in rest]
+    assert [Money("49.90", "EUR")] * 2 == [item.amount for item in remaining_refunds]
     assert PaymentState.REFUNDED == shop.payments.get(payment.ref).state
     with pytest.raises(VendorRejected):
         shop.refund(payment)
@@ -193,12 +198,12 @@ def test_pending_refund(shop: Shop, success: bool) -> None:
     refund = shop.refund(payment)
     shop.time += 60
     shop.sandbox.arrive_refund(refund.ref.id, success=success)
-    later = shop.payments.get_refund(str(refund.ref))
-    existing = advance(payment, shop.payments.get(payment.ref))
+    later_refund = shop.payments.get_refund(str(refund.ref))
+    existing_payment = advance(payment, shop.payments.get(payment.ref))
 
     assert MoveState.PENDING == refund.state
-    assert (MoveState.SUCCEEDED if success else MoveState.FAILED) == later.state
-    assert (PaymentState.REFUNDED if success else PaymentState.CAPTURED) == existing.state
+    assert (MoveState.SUCCEEDED if success else MoveState.FAILED) == later_refund.state
+    assert (PaymentState.REFUNDED if success else PaymentState.CAPTURED) == existing_payment.state
 
 
 def test_refund_is_found_by_its_payment(shop: Shop) -> None:
@@ -227,16 +232,16 @@ def test_chargeback_takes_the_money(shop: Shop) -> None:
     shop.time += 60
     chargeback = shop.sandbox.charge_back(payment.ref.id)
     taken = shop.payments.disputes().items[0]
-    existing = advance(payment, shop.payments.get(payment.ref))
+    existing_payment = advance(payment, shop.payments.get(payment.ref))
     shop.time += 60
     shop.sandbox.reverse(chargeback)
     back = shop.payments.disputes().items[0]
 
     assert (DisputeState.LOST, EUROS, "AC01") == (taken.state, taken.amount, taken.reason)
     assert taken.payment == ref(payment.ref.id)
-    assert PaymentState.DISPUTED == existing.state
+    assert PaymentState.DISPUTED == existing_payment.state
     assert DisputeState.WON == back.state
-    assert PaymentState.CAPTURED == advance(existing, shop.payments.get(payment.ref)).state
+    assert PaymentState.CAPTURED == advance(existing_payment, shop.payments.get(payment.ref)).state
 
 
 @pytest.mark.parametrize("operation", ["capture", "refund"])

@@ -76,7 +76,7 @@ def _everything() -> MollieSandbox:
     pay, part = hub.payments(), Money("10", "EUR")
     buyer = Customer(id="cst_sandbox", email="a@b.example", phone="+31208202070", country="nl")
     amount = Money("149.90", "EUR")
-    whole = Charge(
+    whole_charge = Charge(
         amount,
         "tkn_visa",
         reference="INV-2041",
@@ -85,16 +85,16 @@ def _everything() -> MollieSandbox:
         metadata={"order": "7"},
         store_method=True,
     )
-    authorization = pay.authorize(whole, idempotency_key="1")
+    authorization = pay.authorize(whole_charge, idempotency_key="1")
     pay.capture(authorization.ref, part, final=False, idempotency_key="2")
     pay.capture(authorization.ref, part, idempotency_key="3")
     pay.refund(authorization.ref, Money("1", "EUR"), reason=RefundReason.FRAUD, idempotency_key="4")
     pay.refund(authorization.ref, idempotency_key="5")
-    away = Charge(amount, "mdt_sandbox", reference="2", customer=buyer, off_session=True)
-    pay.charge(away, idempotency_key="6")
+    absent_charge = Charge(amount, "mdt_sandbox", reference="2", customer=buyer, off_session=True)
+    pay.charge(absent_charge, idempotency_key="6")
     pay.create_intent(Charge(amount, reference="3"), idempotency_key="7")
-    again = pay.authorize(Charge(amount, "tkn_visa", reference="4"), idempotency_key="8")
-    pay.capture(again.ref, idempotency_key="9")
+    repeated_payment = pay.authorize(Charge(amount, "tkn_visa", reference="4"), idempotency_key="8")
+    pay.capture(repeated_payment.ref, idempotency_key="9")
     return sandbox
 
 

@@ -15,13 +15,13 @@ from tests.vendors.mollie_account import BACK
 
 def opened(**fields: Any) -> dict[str, Any]:
     """Return the body of a payment, with changes."""
-    usual = {
+    usual_texts = {
         "amount": {"currency": "EUR", "value": "1.00"},
         "description": "Chairs",
         "redirectUrl": BACK,
     }
-    whole = {**usual, **fields}
-    return {name: value for name, value in whole.items() if value is not None}
+    whole_fields = {**usual_texts, **fields}
+    return {name: value for name, value in whole_fields.items() if value is not None}
 
 
 def reply_to(
@@ -79,11 +79,13 @@ def test_sandbox_refuses_impossible_operations() -> None:
     """Missing, forbidden and impossible operations are refused."""
     sandbox = MollieSandbox()
     sandbox.customers.add("cst_new")
-    paid = reply_to(sandbox, "POST", "/v2/payments", opened(method=["ideal", "creditcard"]))
-    at = f"/v2/payments/{paid.json()['id']}"
+    paid_response = reply_to(
+        sandbox, "POST", "/v2/payments", opened(method=["ideal", "creditcard"])
+    )
+    at = f"/v2/payments/{paid_response.json()['id']}"
     recurring = opened(sequenceType="recurring", customerId="cst_new")
 
-    assert "https://www.mollie.com/" in str(paid.json()["_links"])
+    assert "https://www.mollie.com/" in str(paid_response.json()["_links"])
     for status, method, path, body in (
         (404, "GET", "/v2/nothing", None),
         (404, "GET", "/v2/payments/tr_0", None),
@@ -110,15 +112,17 @@ def test_sandbox_repeats_answers_by_key() -> None:
     sandbox = MollieSandbox()
     key = {"Idempotency-Key": "k"}
     first = reply_to(sandbox, "POST", "/v2/payments", opened(), **key)
-    again = reply_to(sandbox, "POST", "/v2/payments", opened(), **key)
-    other = reply_to(sandbox, "POST", "/v2/payments", opened(description="Tables"), **key)
-    wrong = {"Idempotency-Key": "w"}
-    refused = [reply_to(sandbox, "POST", "/v2/payments", {}, **wrong) for _ in range(2)]
+    repeated_response = reply_to(sandbox, "POST", "/v2/payments", opened(), **key)
+    other_response = reply_to(sandbox, "POST", "/v2/payments", opened(description="Tables"), **key)
+    wrong_values = {"Idempotency-Key": "w"}
+    refused_responses = [
+        reply_to(sandbox, "POST", "/v2/payments", {}, **wrong_values) for _ in range(2)
+    ]
 
-    assert first.json() == again.json()
-    assert "true" == again.headers.get("idempotent-replayed")
-    assert 400 == other.status
-    assert refused[0].json() == refused[1].json()
+    assert first.json() == repeated_response.json()
+    assert "true" == repeated_response.headers.get("idempotent-replayed")
+    assert 400 == other_response.status
+    assert refused_responses[0].json() == refused_responses[1].json()
     assert 1 == len(sandbox.payments)
 
 

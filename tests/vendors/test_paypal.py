@@ -61,9 +61,9 @@ def test_app_needs_id_and_secret() -> None:
 
 def test_secret_needs_https() -> None:
     """A configuration that would send the secret without TLS is refused with its path."""
-    wrong = {"client_id": "a", "client_secret": "b", "base_url": "http://paypal.example"}
+    wrong_values = {"client_id": "a", "client_secret": "b", "base_url": "http://paypal.example"}
     with pytest.raises(ConfigurationError, match="not HTTPS") as excinfo:
-        moorage.open({"vendors": {"paypal": wrong}})
+        moorage.open({"vendors": {"paypal": wrong_values}})
 
     assert "vendors.paypal.base_url" == excinfo.value.path
 
@@ -73,10 +73,10 @@ def test_token_from_the_provider(shop: Shop) -> None:
     shop.charged()
     token = shop.last().bearer()
     assert token is not None
-    existing = MemoryCredentialProvider({("main", None): Credentials.bearer(token)})
+    existing_provider = MemoryCredentialProvider({("main", None): Credentials.bearer(token)})
     http = SandboxHttpClient(shop.sandbox)
     account = Account("main", PayPal(sandbox=True), settings=SETTINGS)
-    with Hub([account], http=http, credentials=existing) as hub:
+    with Hub([account], http=http, credentials=existing_provider) as hub:
         payment = hub.payments().charge(order(), idempotency_key="other")
 
     assert PaymentState.CAPTURED is payment.state

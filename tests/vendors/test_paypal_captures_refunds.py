@@ -33,17 +33,20 @@ def test_partial_captures_in_sequence(shop: Shop) -> None:
     """Parts are captured one after another, and the final one releases the rest."""
     payment = shop.authorized()
     first = shop.payments.capture(payment.ref, TEN, final=False, idempotency_key="c-1")
-    written = {"currency_code": "EUR", "value": "10.00"}
-    assert {"final_capture": False, "amount": written} == shop.sent()
+    written_values = {"currency_code": "EUR", "value": "10.00"}
+    assert {"final_capture": False, "amount": written_values} == shop.sent()
     assert "c-1" == shop.last().headers.get("PayPal-Request-Id")
-    existing = shop.payments.get(payment.ref)
-    assert (PaymentState.PARTIALLY_CAPTURED, EUROS - TEN) == (existing.state, existing.remaining)
-    assert existing.ref.other("capture") is None
-    last = shop.payments.capture(payment.ref, TEN, idempotency_key="c-2")
-    existing = shop.payments.get(payment.ref)
+    existing_payment = shop.payments.get(payment.ref)
+    assert (PaymentState.PARTIALLY_CAPTURED, EUROS - TEN) == (
+        existing_payment.state,
+        existing_payment.remaining,
+    )
+    assert existing_payment.ref.other("capture") is None
+    last_capture = shop.payments.capture(payment.ref, TEN, idempotency_key="c-2")
+    existing_payment = shop.payments.get(payment.ref)
 
-    assert (TEN * 2, TEN * 0) == (existing.captured, existing.remaining)
-    assert [first.ref, last.ref] == [capture.ref for capture in existing.captures]
+    assert (TEN * 2, TEN * 0) == (existing_payment.captured, existing_payment.remaining)
+    assert [first.ref, last_capture.ref] == [capture.ref for capture in existing_payment.captures]
     assert (MoveState.SUCCEEDED, payment.ref) == (first.state, first.payment)
     assert PaymentState.PARTIALLY_CAPTURED is shop.told(payment).state
     with pytest.raises(VendorRejected) as excinfo:
@@ -56,10 +59,10 @@ def test_capture_without_an_amount(shop: Shop) -> None:
     payment = shop.authorized()
     capture = shop.payments.capture(payment.ref, idempotency_key="c-1")
     assert (EUROS, {"final_capture": True}) == (capture.amount, shop.sent())
-    other = shop.authorized()
-    shop.payments.capture(other.ref, TEN, final=False, idempotency_key="c-2")
+    other_payment = shop.authorized()
+    shop.payments.capture(other_payment.ref, TEN, final=False, idempotency_key="c-2")
     with pytest.raises(VendorRejected, match="A part of this payment was captured already"):
-        shop.payments.capture(other.ref, final=False, idempotency_key="c-3")
+        shop.payments.capture(other_payment.ref, final=False, idempotency_key="c-3")
 
 
 def test_lost_capture_happens_once(shop: Shop) -> None:
@@ -110,8 +113,8 @@ def test_void_is_idempotent_without_a_key(shop: Shop) -> None:
 
     assert (MoveState.SUCCEEDED, "VOIDED") == (first.state, first.vendor_state)
     assert first == again
-    existing = shop.payments.get(payment.ref)
-    assert (PaymentState.VOIDED, EUROS * 0) == (existing.state, existing.remaining)
+    existing_payment = shop.payments.get(payment.ref)
+    assert (PaymentState.VOIDED, EUROS * 0) == (existing_payment.state, existing_payment.remaining)
     assert PaymentState.VOIDED is shop.told(payment).state
 
 
@@ -141,9 +144,12 @@ def test_void_after_a_partial_capture(shop: Shop) -> None:
     payment = shop.authorized()
     shop.payments.capture(payment.ref, TEN, final=False, idempotency_key="c-1")
     shop.payments.void(payment.ref, idempotency_key="v-1")
-    existing = shop.payments.get(payment.ref)
+    existing_payment = shop.payments.get(payment.ref)
 
-    assert (PaymentState.PARTIALLY_CAPTURED, TEN * 0) == (existing.state, existing.remaining)
+    assert (PaymentState.PARTIALLY_CAPTURED, TEN * 0) == (
+        existing_payment.state,
+        existing_payment.remaining,
+    )
 
 
 def test_void_of_another_status(shop: Shop) -> None:
@@ -174,11 +180,11 @@ def test_refund_names_its_order(shop: Shop) -> None:
     result = shop.payments.get_refund(refund.ref)
     assert result.payment is not None
     assert (refund.ref, payment.ref.id) == (result.ref, result.payment.id)
-    bare = shop.payments.get_refund(Ref("paypal", "main", refund.ref.id))
-    assert bare.payment is not None
-    assert payment.ref.id == bare.payment.id
-    rest = shop.payments.refund(payment.ref, idempotency_key="r-2")
-    assert (EUROS - TEN, {"custom_id"}) == (rest.amount, set(shop.sent()))
+    bare_refund = shop.payments.get_refund(Ref("paypal", "main", refund.ref.id))
+    assert bare_refund.payment is not None
+    assert payment.ref.id == bare_refund.payment.id
+    remaining_refund = shop.payments.refund(payment.ref, idempotency_key="r-2")
+    assert (EUROS - TEN, {"custom_id"}) == (remaining_refund.amount, set(shop.sent()))
     assert PaymentState.REFUNDED is shop.payments.get(payment.ref).state
     assert PaymentState.REFUNDED is shop.told(payment).state
 
@@ -196,19 +202,19 @@ def test_refund_made_elsewhere(shop: Shop) -> None:
 def test_refunds_of_several_captures(shop: Shop) -> None:
     """A refund goes to its own capture, or to the first that is large enough."""
     payment = shop.authorized()
-    small = shop.payments.capture(payment.ref, TEN, final=False, idempotency_key="c-1")
-    large = shop.payments.capture(payment.ref, TEN * 3, idempotency_key="c-2")
+    small_capture = shop.payments.capture(payment.ref, TEN, final=False, idempotency_key="c-1")
+    large_capture = shop.payments.capture(payment.ref, TEN * 3, idempotency_key="c-2")
     with pytest.raises(InvalidData, match="several captures"):
         shop.payments.refund(payment.ref, idempotency_key="r-1")
     with pytest.raises(VendorRejected, match="No single capture of this payment is as large"):
         shop.payments.refund(payment.ref, TEN * 4, idempotency_key="r-2")
     shop.payments.refund(payment.ref, TEN * 2, idempotency_key="r-3")
-    assert f"/v2/payments/captures/{large.ref.id}/refund" == shop.last().path
-    refund = shop.payments.refund(small.ref, idempotency_key="r-4")
+    assert f"/v2/payments/captures/{large_capture.ref.id}/refund" == shop.last().path
+    refund = shop.payments.refund(small_capture.ref, idempotency_key="r-4")
 
     assert refund.payment is not None
     assert (TEN, payment.ref.id) == (refund.amount, refund.payment.id)
-    assert TEN * 3 == shop.payments.get(small.ref).refunded
+    assert TEN * 3 == shop.payments.get(small_capture.ref).refunded
 
 
 def test_payment_is_found_by_its_capture(shop: Shop) -> None:
@@ -236,14 +242,14 @@ def test_another_currency_is_not_given_back(shop: Shop) -> None:
 
 def test_malformed_moves_are_failures(shop: Shop) -> None:
     """A malformed void, capture, refund or list of disputes is a failure."""
-    payment, taken = shop.authorized(), shop.charged()
+    payment, taken_payment = shop.authorized(), shop.charged()
     for number, answer in enumerate((reply({"id": "3C1"}), reply([]), Response(200, body=b"<p>"))):
         shop.sandbox.fail(answer)
         with pytest.raises(VendorFailed):
             shop.payments.capture(payment.ref, TEN, idempotency_key=f"c-{number}")
         shop.sandbox.fail(answer)
         with pytest.raises(VendorFailed):
-            shop.payments.refund(taken.ref, TEN, idempotency_key=f"r-{number}")
+            shop.payments.refund(taken_payment.ref, TEN, idempotency_key=f"r-{number}")
     shop.sandbox.fail(reply({"items": {}}))
     with pytest.raises(VendorFailed, match="no items"):
         shop.payments.disputes()

@@ -117,9 +117,11 @@ def test_payment_requests_match_the_descriptions() -> None:
             shop.payments.charge(charge, idempotency_key=f"charge-{number}")
         shop.payments.create_intent(order(None, return_url=BACK), idempotency_key="i")
         waiting = shop.authorized("paypal")
-        returned = shop.sandbox.approve(waiting.ref.id)
-        done = shop.payments.complete(waiting.ref, returned, idempotency_key="back")
-        capture = shop.payments.capture(done.ref, TEN, final=False, idempotency_key="c")
+        returned_values = shop.sandbox.approve(waiting.ref.id)
+        finished_payment = shop.payments.complete(
+            waiting.ref, returned_values, idempotency_key="back"
+        )
+        capture = shop.payments.capture(finished_payment.ref, TEN, final=False, idempotency_key="c")
         shop.payments.refund(capture.ref, TEN, idempotency_key="r")
     requests = [request for request in shop.sandbox.requests if request.method == "POST"]
 

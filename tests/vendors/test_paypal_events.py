@@ -79,9 +79,12 @@ def test_webhook_is_certified(shop: Shop) -> None:
 
     assert (payment.ref.id, "PAYMENT.CAPTURE.COMPLETED") == (event.ref.id, event.vendor_type)
     assert (EUROS, "INV-2041") == (event.capture and event.capture.amount, event.reference)
-    forged: dict[str, Any] = {**notice.arguments(), "body": notice.body.replace(b"149.90", b"1.00")}
+    forged_fields: dict[str, Any] = {
+        **notice.arguments(),
+        "body": notice.body.replace(b"149.90", b"1.00"),
+    }
     with pytest.raises(WebhookRejected):
-        shop.hub.webhooks("main").verify(**forged)
+        shop.hub.webhooks("main").verify(**forged_fields)
     with pytest.raises(WebhookRejected):
         shop.hub.webhooks("main", parameters={"webhook_id": "x"}).verify(**notice.arguments())
     with pytest.raises(WebhookRejected):
@@ -122,16 +125,16 @@ def test_dispute_and_its_end(shop: Shop) -> None:
         event.dispute.ref.id,
     )
     assert payment == shop.payments.get(event.ref)
-    ends = {
+    end_states = {
         "RESOLVED_BUYER_FAVOUR": (PaymentState.DISPUTED, DisputeState.LOST),
         "RESOLVED_SELLER_FAVOUR": (None, DisputeState.WON),
         "ACCEPTED": (PaymentState.DISPUTED, DisputeState.ACCEPTED),
         "NONE": (None, DisputeState.CLOSED),
     }
-    for outcome, existing in ends.items():
+    for outcome, existing_states in end_states.items():
         [end] = shop.read(shop.sandbox.resolve(result["dispute_id"], outcome))
         assert end.dispute is not None
-        assert existing == (end.state, end.dispute.state)
+        assert existing_states == (end.state, end.dispute.state)
 
 
 def test_order_events_have_totals(shop: Shop) -> None:
@@ -145,9 +148,9 @@ def test_order_events_have_totals(shop: Shop) -> None:
         event.refunded,
         event.decline,
     )
-    declined = {"status": "DECLINED", "processor_response": {"response_code": "5120"}}
-    [taken] = payment.raw["purchase_units"][0]["payments"]["captures"]
-    taken |= declined
+    declined_texts = {"status": "DECLINED", "processor_response": {"response_code": "5120"}}
+    [taken_value] = payment.raw["purchase_units"][0]["payments"]["captures"]
+    taken_value |= declined_texts
     [event] = events_of("CHECKOUT.ORDER.COMPLETED", payment.raw)
     assert event.decline is not None
     assert (PaymentState.FAILED, DeclineReason.INSUFFICIENT_FUNDS) == (
@@ -173,19 +176,19 @@ def test_capture_that_was_declined() -> None:
 def test_reference_of_an_event() -> None:
     """An event names the order if it can, else the capture."""
     capture: dict[str, Any] = {"id": "3C1", "status": "COMPLETED", "amount": AMOUNT}
-    related = {"supplementary_data": {"related_ids": {"order_id": "5O2"}}}
-    [by_ids] = events_of("PAYMENT.CAPTURE.COMPLETED", {**capture, **related})
+    related_values = {"supplementary_data": {"related_ids": {"order_id": "5O2"}}}
+    [by_ids] = events_of("PAYMENT.CAPTURE.COMPLETED", {**capture, **related_values})
     [by_link] = events_of("PAYMENT.CAPTURE.COMPLETED", {**capture, "links": [ORDER_UP]})
     [lone] = events_of("PAYMENT.CAPTURE.COMPLETED", capture)
     refund: dict[str, Any] = {"id": "1R1", "status": "COMPLETED", "amount": AMOUNT}
-    [ours] = events_of("PAYMENT.CAPTURE.REFUNDED", {**refund, "custom_id": "order-5O3"})
+    [own_event] = events_of("PAYMENT.CAPTURE.REFUNDED", {**refund, "custom_id": "order-5O3"})
     [by_hand] = events_of("PAYMENT.CAPTURE.REFUNDED", {**refund, "links": [CAPTURE_UP]})
 
-    results = [event.ref for event in (by_ids, by_link, lone, ours, by_hand)]
+    results = [event.ref for event in (by_ids, by_link, lone, own_event, by_hand)]
     of_capture = ref("3C1", capture="3C1")
     assert [ref("5O2"), ref("5O1"), of_capture, ref("5O3"), of_capture] == results
     assert [False, False, True, False, True] == [
-        event.ask for event in (by_ids, by_link, lone, ours, by_hand)
+        event.ask for event in (by_ids, by_link, lone, own_event, by_hand)
     ]
     assert by_hand.refund is not None
     assert (MoveState.SUCCEEDED, of_capture) == (by_hand.refund.state, by_hand.refund.payment)
@@ -211,12 +214,16 @@ def test_reversed_payment() -> None:
     fields = {"id": "1R1", "status": "COMPLETED", "amount": AMOUNT, "links": [CAPTURE_UP]}
     [refund] = events_of("PAYMENT.CAPTURE.REVERSED", {**fields, "custom_id": "order-5O1"})
     capture = {"id": "3C1", "status": "REVERSED", "amount": AMOUNT, "links": [ORDER_UP]}
-    [whole] = events_of("PAYMENT.CAPTURE.REVERSED", {**capture, "custom_id": "INV-2041"})
+    [whole_event] = events_of("PAYMENT.CAPTURE.REVERSED", {**capture, "custom_id": "INV-2041"})
 
     assert refund.refund is not None
     assert EUROS == refund.refund.amount
-    assert (PaymentState.REFUNDED, EUROS, "5O1") == (whole.state, whole.refunded, whole.ref.id)
-    assert (None, "INV-2041") == (refund.reference, whole.reference)
+    assert (PaymentState.REFUNDED, EUROS, "5O1") == (
+        whole_event.state,
+        whole_event.refunded,
+        whole_event.ref.id,
+    )
+    assert (None, "INV-2041") == (refund.reference, whole_event.reference)
 
 
 def test_word_of_the_hosts_own_is_no_order() -> None:

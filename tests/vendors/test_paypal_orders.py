@@ -33,19 +33,23 @@ def test_approved_order_is_captured(shop: Shop) -> None:
     payment = shop.charged("paypal", store_method=True, customer=customer)
     assert payment.next_action is not None
     assert "PAYER_ACTION_REQUIRED" == payment.vendor_state
-    early = shop.payments.complete(payment.ref, idempotency_key="early")
-    assert PaymentState.REQUIRES_ACTION is early.state
-    returned = shop.sandbox.buyer(str(payment.next_action.url))
+    early_payment = shop.payments.complete(payment.ref, idempotency_key="early")
+    assert PaymentState.REQUIRES_ACTION is early_payment.state
+    returned_values = shop.sandbox.buyer(str(payment.next_action.url))
     waiting = shop.payments.get(payment.ref)
     assert (PaymentState.PENDING, "APPROVED") == (waiting.state, waiting.vendor_state)
-    done = shop.payments.complete(str(payment.ref), returned, idempotency_key="back")
+    finished_payment = shop.payments.complete(
+        str(payment.ref), returned_values, idempotency_key="back"
+    )
 
-    assert (PaymentState.CAPTURED, EUROS) == (done.state, done.captured)
-    assert done.captures[0].ref.id == done.ref.other("capture")
-    assert done == shop.payments.complete(done.ref, returned, idempotency_key="again")
-    assert done.means is not None
-    assert "paypal" == done.means.type
-    assert PaymentState.CAPTURED is shop.charged(str(done.means.stored)).state
+    assert (PaymentState.CAPTURED, EUROS) == (finished_payment.state, finished_payment.captured)
+    assert finished_payment.captures[0].ref.id == finished_payment.ref.other("capture")
+    assert finished_payment == shop.payments.complete(
+        finished_payment.ref, returned_values, idempotency_key="again"
+    )
+    assert finished_payment.means is not None
+    assert "paypal" == finished_payment.means.type
+    assert PaymentState.CAPTURED is shop.charged(str(finished_payment.means.stored)).state
 
 
 def test_card_in_paypals_form(shop: Shop) -> None:
@@ -54,10 +58,10 @@ def test_card_in_paypals_form(shop: Shop) -> None:
         payment = shop.payments.create_intent(order(None), idempotency_key=f"i-{number}")
         shop.sandbox.enter_card(payment.ref.id, shift)
         shop.sandbox.orders[payment.ref.id]["status"] = "CREATED"
-        done = shop.payments.complete(payment.ref, idempotency_key=f"b-{number}")
-        assert PaymentState.CAPTURED is done.state
-        assert done.means is not None
-        assert ("card", "7704") == (done.means.type, done.means.last4)
+        finished_payment = shop.payments.complete(payment.ref, idempotency_key=f"b-{number}")
+        assert PaymentState.CAPTURED is finished_payment.state
+        assert finished_payment.means is not None
+        assert ("card", "7704") == (finished_payment.means.type, finished_payment.means.last4)
     for number, shift in enumerate(("NO", "UNKNOWN")):
         payment = shop.payments.create_intent(order(None), idempotency_key=f"n-{number}")
         shop.sandbox.enter_card(payment.ref.id, shift)
@@ -74,11 +78,11 @@ def test_redirected_authorisation_is_completed(shop: Shop) -> None:
     """A redirected authorisation is completed as an authorisation."""
     payment = shop.authorized("paypal")
     assert payment.next_action is not None
-    returned = shop.sandbox.buyer(str(payment.next_action.url))
-    done = shop.payments.complete(payment.ref, returned, idempotency_key="back")
+    returned_values = shop.sandbox.buyer(str(payment.next_action.url))
+    finished_payment = shop.payments.complete(payment.ref, returned_values, idempotency_key="back")
 
-    assert (PaymentState.AUTHORIZED, EUROS) == (done.state, done.remaining)
-    assert done.authorized_until is not None
+    assert (PaymentState.AUTHORIZED, EUROS) == (finished_payment.state, finished_payment.remaining)
+    assert finished_payment.authorized_until is not None
     assert PaymentState.AUTHORIZED is shop.told(payment).state
 
 
@@ -92,11 +96,11 @@ def test_return_from_another_payment_is_refused(shop: Shop) -> None:
 def test_decline_after_the_return(shop: Shop) -> None:
     """A decline after the buyer's return names the payment, on repeats too."""
     payment = shop.charged("card:confirms-1")
-    returned = shop.sandbox.approve(payment.ref.id)
+    returned_values = shop.sandbox.approve(payment.ref.id)
     shop.sandbox.orders[payment.ref.id]["payment_source"]["card"]["vault_id"] = "declined-5120"
     for key in ("back", "again"):
         with pytest.raises(PaymentDeclined) as excinfo:
-            shop.payments.complete(payment.ref, returned, idempotency_key=key)
+            shop.payments.complete(payment.ref, returned_values, idempotency_key=key)
         assert DeclineReason.INSUFFICIENT_FUNDS == excinfo.value.reason
         assert payment.ref.id == Ref.parse(str(excinfo.value.payment)).id
         assert "5120" == excinfo.value.vendor_code
@@ -114,10 +118,10 @@ def test_refused_wallet(shop: Shop) -> None:
 def test_refusal_after_the_buyer_is_back(shop: Shop) -> None:
     """A refusal without an order's id concerns the order being completed."""
     payment = shop.charged("card:confirms-1")
-    returned = shop.sandbox.approve(payment.ref.id)
+    returned_values = shop.sandbox.approve(payment.ref.id)
     shop.sandbox.orders[payment.ref.id]["payment_source"] = {"paypal": {"vault_id": "refused-1"}}
     with pytest.raises(PaymentDeclined) as excinfo:
-        shop.payments.complete(payment.ref, returned, idempotency_key="back")
+        shop.payments.complete(payment.ref, returned_values, idempotency_key="back")
 
     assert payment.ref.id == Ref.parse(str(excinfo.value.payment)).id
 
@@ -127,11 +131,11 @@ def test_decline_that_is_complete(shop: Shop) -> None:
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.authorized("card:declined-5400")
     assert (201, DeclineReason.EXPIRED_CARD) == (excinfo.value.status, excinfo.value.reason)
-    existing = shop.payments.get(str(excinfo.value.payment))
+    existing_payment = shop.payments.get(str(excinfo.value.payment))
 
-    assert PaymentState.FAILED is existing.state
-    assert existing.decline is not None
-    assert DeclineReason.EXPIRED_CARD is existing.decline.reason
+    assert PaymentState.FAILED is existing_payment.state
+    assert existing_payment.decline is not None
+    assert DeclineReason.EXPIRED_CARD is existing_payment.decline.reason
 
 
 # --- odd answers -----------------------------------------------------------
@@ -226,11 +230,11 @@ def test_order_that_names_no_means(shop: Shop) -> None:
 def test_authorisation_states(status: str, state: PaymentState, shop: Shop) -> None:
     """An order's state follows from its authorisation."""
     payment = shop.authorized()
-    [made] = shop.sandbox.authorizations.values()
-    made["status"] = status
-    existing = shop.payments.get(payment.ref)
+    [fields] = shop.sandbox.authorizations.values()
+    fields["status"] = status
+    existing_payment = shop.payments.get(payment.ref)
 
-    assert (state, None) == (existing.state, existing.authorized)
+    assert (state, None) == (existing_payment.state, existing_payment.authorized)
 
 
 def test_reversed_payment(shop: Shop) -> None:
@@ -238,9 +242,9 @@ def test_reversed_payment(shop: Shop) -> None:
     payment = shop.charged()
     [capture] = shop.sandbox.captures.values()
     capture["status"] = "REFUNDED"
-    existing = shop.payments.get(payment.ref)
+    existing_payment = shop.payments.get(payment.ref)
 
-    assert (PaymentState.REFUNDED, EUROS) == (existing.state, existing.refunded)
+    assert (PaymentState.REFUNDED, EUROS) == (existing_payment.state, existing_payment.refunded)
     capture["amount"] = None
     assert PaymentState.UNKNOWN is shop.payments.get(payment.ref).state
     bare = Ref("paypal", "main", payment.ref.id)

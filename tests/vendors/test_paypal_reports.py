@@ -84,13 +84,13 @@ def test_payment_reports(shop: Shop) -> None:
     first, second = shop.charged(), shop.charged(amount=TEN)
     shop.payments.refund(first.ref, TEN, idempotency_key="r-1")
     page = shop.payments.payments()
-    newest, oldest = page.items
+    newest_payment, oldest = page.items
 
     assert (None, [TEN, EUROS]) == (page.next, [item.amount for item in page.items])
-    assert (PaymentState.CAPTURED, "INV-2041") == (newest.state, newest.reference)
-    assert second.captures[0].ref.id == newest.ref.id
+    assert (PaymentState.CAPTURED, "INV-2041") == (newest_payment.state, newest_payment.reference)
+    assert second.captures[0].ref.id == newest_payment.ref.id
     assert first.ref.id == shop.payments.get(oldest.ref).ref.id
-    refund = shop.payments.refund(newest.ref, idempotency_key="r-2")
+    refund = shop.payments.refund(newest_payment.ref, idempotency_key="r-2")
     assert refund.payment is not None
     assert (TEN, second.ref.id) == (refund.amount, refund.payment.id)
 
@@ -103,14 +103,14 @@ def test_report_is_read_page_by_page(shop: Shop) -> None:
     query = PaymentQuery(since=now - timedelta(days=40), until=now + timedelta(days=1), limit=2)
     results: list[Payment] = []
     requests: list[dict[str, str]] = []
-    after = None
+    later_text = None
     while True:
-        page = shop.payments.payments(query, after=after)
+        page = shop.payments.payments(query, after=later_text)
         results += page.items
         requests.append(dict(shop.last().query))
         if page.next is None:
             break
-        after = str(page.next)
+        later_text = str(page.next)
 
     assert 3 == len({result.ref.id for result in results}) == len(results)
     assert ["1", "2", "1"] == [request["page"] for request in requests]
@@ -123,7 +123,7 @@ def test_report_is_read_page_by_page(shop: Shop) -> None:
 def test_payment_between_two_report_spans_is_listed_once(shop: Shop) -> None:
     """A payment in the last second of a report's span is listed once."""
     end = datetime(2031, 5, 6, tzinfo=UTC)
-    between = end - timedelta(days=31)
+    between_time = end - timedelta(days=31)
 
     def report(*moments: datetime) -> None:
         infos = [
@@ -140,12 +140,14 @@ def test_payment_between_two_report_spans_is_listed_once(shop: Shop) -> None:
         shop.sandbox.fail(reply({"transaction_details": reports, "total_pages": 1}))
 
     query = PaymentQuery(since=end - timedelta(days=40), until=end)
-    report(end, between)
-    newer = shop.payments.payments(query)
-    report(between, end - timedelta(days=40))
-    older = shop.payments.payments(query, after=newer.next)
+    report(end, between_time)
+    newer_page = shop.payments.payments(query)
+    report(between_time, end - timedelta(days=40))
+    older_page = shop.payments.payments(query, after=newer_page.next)
 
-    assert ["T0405", "T0327"] == [item.ref.id for page in (newer, older) for item in page.items]
+    assert ["T0405", "T0327"] == [
+        item.ref.id for page in (newer_page, older_page) for item in page.items
+    ]
 
 
 @pytest.mark.parametrize("text", ["1", "soon,1", "2031-05-06,x", "2031-05-06,²"])
@@ -178,12 +180,12 @@ def test_report_from_before_paypal_is_empty(shop: Shop) -> None:
 def test_withdrawals_are_payouts(status: str, state: PayoutState, shop: Shop) -> None:
     """Transfers to the bank are listed as payouts, with the net amount."""
     shop.charged()
-    made = shop.sandbox.withdraw(TEN, status)
+    fields = shop.sandbox.withdraw(TEN, status)
     [payout] = shop.payments.payouts().items
 
     assert (state, status, TEN) == (payout.state, payout.vendor_state, payout.amount)
-    assert made["transaction_id"] == payout.ref.id
-    made["transaction_amount"] = None
+    assert fields["transaction_id"] == payout.ref.id
+    fields["transaction_amount"] = None
     assert shop.payments.payouts().items[0].amount is None
 
 

@@ -57,10 +57,10 @@ def test_good_key_is_accepted(name: str, tmp_path: Path) -> None:
 def test_bad_key_is_refused(name: str, tmp_path: Path) -> None:
     """A vendor's ping with another key fails to authenticate."""
     vendor, fixture = made(name, tmp_path)
-    wrong = Secret(b64encode(b"another key of the right length!").decode())
-    other = attrs.evolve(cast("Any", vendor), credentials=wrong)
-    with calling(other, fixture) as manager, pytest.raises(AuthenticationFailed):
-        manager.call("pinged", other.ping())
+    wrong_secret = Secret(b64encode(b"another key of the right length!").decode())
+    other_value = attrs.evolve(cast("Any", vendor), credentials=wrong_secret)
+    with calling(other_value, fixture) as manager, pytest.raises(AuthenticationFailed):
+        manager.call("pinged", other_value.ping())
     fixture.close()
 
 

@@ -40,13 +40,13 @@ URL = "https://erp.example/hooks"
 
 
 def _message(**changes: Any) -> EmailMessage:
-    usual: dict[str, Any] = {
+    usual_fields: dict[str, Any] = {
         "from_": "Shop <shop@example.com>",
         "to": "ada@example.com",
         "subject": "Hi",
         "text": "Hello.",
     }
-    return EmailMessage(**{**usual, **changes})
+    return EmailMessage(**{**usual_fields, **changes})
 
 
 def _opened(**options: Any) -> tuple[PostmarkSandbox, Any]:
@@ -161,11 +161,11 @@ def test_bulk_template_data_is_merged() -> None:
         headers={"X-A": "1"},
         metadata={"m": "0"},
     )
-    custom = BulkRecipient(
+    custom_recipient = BulkRecipient(
         to="a@example.com", data={"b": {"c": 2}}, headers={"X-B": "2"}, metadata={"m": "1"}
     )
     request = batch_request(
-        Postmark(), BulkMessage(base=base, recipients=[custom, "b@example.com"])
+        Postmark(), BulkMessage(base=base, recipients=[custom_recipient, "b@example.com"])
     )
     first, second = json.loads(request.body)["Messages"]  # type: ignore[arg-type]  # bytes
 
@@ -215,11 +215,11 @@ def test_large_bulk_goes_in_several_requests() -> None:
     sandbox.fail(Response(200), reply({"ErrorCode": 429, "Message": "No."}, 429))
     sandbox.forget_faults()
     first = mail_hub.email().send_bulk(bulk, idempotency_key="news")
-    again = mail_hub.email().send_bulk(bulk, idempotency_key="news")
+    repeated_value = mail_hub.email().send_bulk(bulk, idempotency_key="news")
 
     assert [6, 2] == [len(json.loads(request.body)) for request in sandbox.requests]
     assert [True] * 8 == [item.ok for item in first]
-    assert [item.value for item in first] == [item.value for item in again]
+    assert [item.value for item in first] == [item.value for item in repeated_value]
 
 
 def test_request_that_fails_loses_no_other() -> None:

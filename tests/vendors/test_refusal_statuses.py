@@ -40,8 +40,8 @@ def judged(name: str, status: int, body: str, folder: Path) -> list[ConnectorErr
     errors: list[ConnectorError] = []
     for service in made.services().values():
         matches = service.classify(request, response) if service.classify else None
-        keyed = service.idempotency_memory is not None and service.idempotency_replays
-        matches = matches or classify(response, safe=False, keyed=keyed)
+        is_keyed = service.idempotency_memory is not None and service.idempotency_replays
+        matches = matches or classify(response, safe=False, keyed=is_keyed)
         assert matches is not None
         errors.append(matches)
     fixture.close()

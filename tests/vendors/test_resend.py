@@ -47,13 +47,13 @@ PDF = Attachment(filename="a.pdf", content=b"%PDF", content_type="application/pd
 
 
 def _message(**changes: Any) -> EmailMessage:
-    usual: dict[str, Any] = {
+    usual_fields: dict[str, Any] = {
         "from_": "Shop <shop@example.com>",
         "to": "ada@example.com",
         "subject": "Hi",
         "text": "Hello.",
     }
-    return EmailMessage(**{**usual, **changes})
+    return EmailMessage(**{**usual_fields, **changes})
 
 
 def _opened(**options: Any) -> tuple[ResendSandbox, Any]:
@@ -127,12 +127,12 @@ def test_html_alone_stays_alone() -> None:
 def test_template_is_filled_in() -> None:
     """A template provides the texts, and the subject unless the message has one."""
     body = mail_body(Resend(), _message(template=TemplateRef("welcome", {"name": "Ada", "n": 2})))
-    bare = mail_body(Resend(), _message(template=TemplateRef("welcome"), subject=""))
+    bare_fields = mail_body(Resend(), _message(template=TemplateRef("welcome"), subject=""))
 
     assert {"id": "welcome", "variables": {"name": "Ada", "n": 2}} == body["template"]
     assert "Hi" == body["subject"]
-    assert {"from", "to", "template"} == set(bare)
-    assert {"id": "welcome"} == bare["template"]
+    assert {"from", "to", "template"} == set(bare_fields)
+    assert {"id": "welcome"} == bare_fields["template"]
 
 
 def test_template_takes_texts_and_whole_numbers() -> None:
@@ -147,8 +147,8 @@ def test_template_takes_texts_and_whole_numbers() -> None:
 def test_bulk_template_data_is_merged() -> None:
     """Common template data is merged with each recipient's."""
     base = _message(to=(), template=TemplateRef("welcome", {"name": "you"}), headers={"X-A": "1"})
-    custom = BulkRecipient(to="a@example.com", data={"name": "Ada"}, headers={"X-B": "2"})
-    bulk = BulkMessage(base=base, recipients=[custom, "b@example.com"])
+    custom_recipient = BulkRecipient(to="a@example.com", data={"name": "Ada"}, headers={"X-B": "2"})
+    bulk = BulkMessage(base=base, recipients=[custom_recipient, "b@example.com"])
     first, second = [mail_body(Resend(), item) for item in messages_of(bulk)]
 
     assert ({"name": "Ada"}, {"name": "you"}) == (
@@ -252,14 +252,14 @@ def test_files_of_a_bulk_go_one_by_one() -> None:
         + [BulkRecipient(to="refused@example.com", data={"name": "x"})],
     )
     results = mail_hub.email().send_bulk(bulk, idempotency_key="news")
-    again = mail_hub.email().send_bulk(bulk, idempotency_key="news")
+    repeated_value = mail_hub.email().send_bulk(bulk, idempotency_key="news")
 
     assert [True, True, True, False] == [result.ok for result in results]
     assert {"Dear 0", "Dear 1", "Dear 2"} == {message.text for message in sandbox.delivered}
     assert {f"news/1/{number}" for number in range(1, 5)} == {
         request.headers.get("idempotency-key") for request in sandbox.requests
     }
-    assert [result.value for result in results] == [item.value for item in again]
+    assert [result.value for result in results] == [item.value for item in repeated_value]
 
 
 @pytest.mark.parametrize(
@@ -285,8 +285,8 @@ def test_batch_is_answered_for_each(answer: dict[str, Any]) -> None:
 def test_malformed_entry_of_a_batch() -> None:
     """A malformed entry does not affect the others."""
     sandbox, mail_hub = _opened()
-    taken = ["odd", {"id": 7}, {"id": "."}]
-    sandbox.fail(reply({"data": taken, "errors": [{"index": 9}, {"index": 1}]}))
+    taken_texts = ["odd", {"id": 7}, {"id": "."}]
+    sandbox.fail(reply({"data": taken_texts, "errors": [{"index": 9}, {"index": 1}]}))
     people = [f"person{number}@example.com" for number in range(5)]
     results = mail_hub.email().send_bulk(BulkMessage(base=_message(to=()), recipients=people))
 
@@ -414,8 +414,8 @@ def test_days_without_dates_are_malformed(answer: object) -> None:
 
 
 def _event(kind: str, **data: Any) -> dict[str, Any]:
-    usual = {"email_id": "m-1", "to": ["ada@example.com"], "subject": "Hi"}
-    return {"type": kind, "created_at": "2026-03-01T12:00:00.123Z", "data": {**usual, **data}}
+    usual_texts = {"email_id": "m-1", "to": ["ada@example.com"], "subject": "Hi"}
+    return {"type": kind, "created_at": "2026-03-01T12:00:00.123Z", "data": {**usual_texts, **data}}
 
 
 def test_webhooks_are_signed_and_become_events() -> None:

@@ -44,13 +44,13 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def _message(**changes: Any) -> EmailMessage:
-    usual: dict[str, Any] = {
+    usual_fields: dict[str, Any] = {
         "from_": "Shop <shop@example.com>",
         "to": "ada@example.com",
         "subject": "Hi",
         "text": "Hello.",
     }
-    return EmailMessage(**{**usual, **changes})
+    return EmailMessage(**{**usual_fields, **changes})
 
 
 def _body(message: EmailMessage, **options: Any) -> dict[str, Any]:
@@ -123,10 +123,12 @@ def test_bulk_headers_are_merged() -> None:
     base = _message(
         to=(), headers={"X-A": "1"}, template=TemplateRef("d-1", {"a": 1}), subject="", text=None
     )
-    custom = BulkRecipient(
+    custom_recipient = BulkRecipient(
         to="a@example.com", data={"b": 2}, headers={"X-B": "2"}, metadata={"m": "1"}
     )
-    body = bulk_body(SendGrid(), BulkMessage(base=base, recipients=[custom, "b@example.com"]))
+    body = bulk_body(
+        SendGrid(), BulkMessage(base=base, recipients=[custom_recipient, "b@example.com"])
+    )
 
     assert [
         {
@@ -141,12 +143,12 @@ def test_bulk_headers_are_merged() -> None:
 
 def test_headers_are_written_in_ascii() -> None:
     """Headers beyond ASCII are sent as encoded words, since SendGrid does not encode them."""
-    written = {"X-Kunde": "=?utf-8?b?w7w=?="}
+    written_values = {"X-Kunde": "=?utf-8?b?w7w=?="}
     body = _body(_message(headers={"X-Kunde": "ü"}))
-    custom = BulkRecipient(to="a@example.com", headers={"X-Kunde": "ü"})
-    bulk = bulk_body(SendGrid(), BulkMessage(base=_message(to=()), recipients=[custom]))
+    custom_recipient = BulkRecipient(to="a@example.com", headers={"X-Kunde": "ü"})
+    bulk = bulk_body(SendGrid(), BulkMessage(base=_message(to=()), recipients=[custom_recipient]))
 
-    assert written == body["headers"] == bulk["personalizations"][0]["headers"]
+    assert written_values == body["headers"] == bulk["personalizations"][0]["headers"]
 
 
 def test_bulk_without_places_has_no_substitutions() -> None:
@@ -159,8 +161,8 @@ def test_bulk_without_places_has_no_substitutions() -> None:
 def test_bulk_may_be_html_alone() -> None:
     """Placeholders in HTML have their own, escaped values."""
     base = _message(to=(), text=None, html="{{n}}")
-    custom = BulkRecipient(to="a@example.com", data={"n": "<"})
-    body = bulk_body(SendGrid(), BulkMessage(base=base, recipients=[custom]))
+    custom_recipient = BulkRecipient(to="a@example.com", data={"n": "<"})
+    body = bulk_body(SendGrid(), BulkMessage(base=base, recipients=[custom_recipient]))
 
     assert [{"type": "text/html", "value": "{{html:n}}"}] == body["content"]
     words = {"{{n}}": "<", "{{html:n}}": "&lt;"}
@@ -439,20 +441,20 @@ def test_202_without_an_id() -> None:
 
     sandbox.fail(Response(202))
     first = email.send_transactional(_message(), idempotency_key="k-1")
-    again = email.send_transactional(_message(), idempotency_key="k-1")
+    repeated_value = email.send_transactional(_message(), idempotency_key="k-1")
     sandbox.fail(Response(202))
-    other = email.send_transactional(_message(), idempotency_key="k-2")
+    other_value = email.send_transactional(_message(), idempotency_key="k-2")
     sandbox.fail(Response(202))
     results = [item.unwrap() for item in email.send_bulk(bulk)]
 
-    assert first == again
+    assert first == repeated_value
     assert (EmailStatus.QUEUED, "accepted", "1") == (
         first.status,
         first.vendor_status,
         first.ref.other("unnamed"),
     )
     assert 1 == len(first.warnings)
-    assert 3 == len({first.ref, other.ref, *(result.ref for result in results)})
+    assert 3 == len({first.ref, other_value.ref, *(result.ref for result in results)})
     assert [("a@example.com",), ("b@example.com",)] == [
         tuple(person.email for person in result.recipients) for result in results
     ]
@@ -466,8 +468,12 @@ def test_sandbox_mode_of_one_message() -> None:
 
     assert "checked" == email.send_transactional(_message(extra=dry)).vendor_status
     sandbox.fail(Response(202, {"X-Message-Id": "abc"}))
-    sent = email.send_transactional(_message(extra=dry))
-    assert ("accepted", "abc", ()) == (sent.vendor_status, sent.ref.id, sent.warnings)
+    sent_value = email.send_transactional(_message(extra=dry))
+    assert ("accepted", "abc", ()) == (
+        sent_value.vendor_status,
+        sent_value.ref.id,
+        sent_value.warnings,
+    )
 
 
 def test_deferred_mail_is_not_permanent() -> None:
@@ -513,7 +519,7 @@ def test_event_is_of_the_message_that_was_sent() -> None:
 def test_sandbox_is_strict(body: dict[str, Any]) -> None:
     """The sandbox refuses what SendGrid would refuse."""
     sandbox = SendGridSandbox()
-    usual = {
+    usual_texts = {
         "personalizations": [{"to": [{"email": "a@example.com"}]}],
         "from": {"email": "shop@example.com"},
         "subject": "Hi",
@@ -521,9 +527,9 @@ def test_sandbox_is_strict(body: dict[str, Any]) -> None:
     }
     mail_hub = hub(sendgrid_vendor(sandbox), sandbox)
     send = partial(mail_hub.manager.call, "mail")
-    assert 202 == send(Request.post("/v3/mail/send", json=usual)).status
+    assert 202 == send(Request.post("/v3/mail/send", json=usual_texts)).status
     with pytest.raises(InvalidRequest):
-        send(Request.post("/v3/mail/send", json={**usual, **body}))
+        send(Request.post("/v3/mail/send", json={**usual_texts, **body}))
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def test_requests_match_the_description() -> None:
         [Account("shipengine", ShipEngine(credentials=sandbox.api_key))],
         http=SandboxHttpClient(sandbox),
     )
-    here = Address(
+    local_address = Address(
         name="Jack Sparrow",
         company="ACME",
         line1="388 Townsend St",
@@ -172,9 +172,9 @@ def test_requests_match_the_description() -> None:
         sku="S-1",
     )
     request = RateRequest(
-        sender=here,
-        recipient=attrs.evolve(here, country="CA", region="ON"),
-        return_to=here,
+        sender=local_address,
+        recipient=attrs.evolve(local_address, country="CA", region="ON"),
+        return_to=local_address,
         parcels=Parcel(weight="1.25", length=30, width="20.5", height=10, reference="box 1"),
         customs=Customs(
             items=[item],
@@ -192,7 +192,7 @@ def test_requests_match_the_description() -> None:
         reference="order 7",
     )
     hub.shipping().create_shipment(ShipmentRequest(rate_request=request), idempotency_key="order-7")
-    hub.shipping().validate_address(here)
+    hub.shipping().validate_address(local_address)
     requests = [request for request in sandbox.requests if request.method == "POST"]
 
     assert 3 == len(requests)
@@ -208,13 +208,15 @@ def test_addresses_of_a_country_without_regions() -> None:
         [Account("shipengine", ShipEngine(credentials=sandbox.api_key))],
         http=SandboxHttpClient(sandbox),
     )
-    here = Address(
+    local_address = Address(
         name="Ada", line1="1 Weg", city="Ulm", postal_code="89073", country="DE", phone="+4973112"
     )
-    there = attrs.evolve(here, name=None, company="ACME")
-    request = RateRequest(sender=there, recipient=here, parcels=Parcel(weight="1"))
+    stored_address = attrs.evolve(local_address, name=None, company="ACME")
+    request = RateRequest(
+        sender=stored_address, recipient=local_address, parcels=Parcel(weight="1")
+    )
     hub.shipping().get_rates(request)
-    hub.shipping().validate_address(here)
+    hub.shipping().validate_address(local_address)
     requests = [request for request in sandbox.requests if request.method == "POST"]
 
     assert 2 == len(requests)

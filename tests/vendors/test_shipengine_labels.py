@@ -79,9 +79,9 @@ def test_rate_is_the_total_price(shop: Shop) -> None:
         },
         {"shipping_amount": usd},
     ]
-    invalid = [{"carrier_code": "fedex", "error_messages": ["Too far.", 7]}]
+    invalid_values = [{"carrier_code": "fedex", "error_messages": ["Too far.", 7]}]
     error = {"error_code": "unspecified", "message": "It is closed.", "carrier_code": "ups"}
-    response = {"rates": rates, "invalid_rates": invalid, "errors": [error]}
+    response = {"rates": rates, "invalid_rates": invalid_values, "errors": [error]}
     shop.wire.planned["POST /v1/rates"] = [
         reply({"shipment_id": "se-5", "rate_response": response}),
         reply({"rate_response": {"rates": rates}}),
@@ -164,7 +164,7 @@ def test_label_of_a_new_kind_is_at_its_link(shop: Shop) -> None:
 def test_label_that_comes_later_is_pending(shop: Shop) -> None:
     """A label that is not ready yet is pending."""
     shop.sandbox.slow = True
-    shipment, lost = shop.bought(), shop.bought("order-2")
+    shipment, lost_shipment = shop.bought(), shop.bought("order-2")
 
     assert (ShipmentState.PENDING, (), ()) == (
         shipment.state,
@@ -177,9 +177,9 @@ def test_label_that_comes_later_is_pending(shop: Shop) -> None:
     with pytest.raises(VendorRejected, match="no label to void"):
         shop.shipping.cancel(shipment.ref)
     shop.sandbox.finish(shipment.ref.id)
-    shop.sandbox.finish(lost.ref.id, "error")
+    shop.sandbox.finish(lost_shipment.ref.id, "error")
     assert ShipmentState.BOUGHT is shop.shipping.get_shipment(shipment.ref).state
-    assert ShipmentState.FAILED is shop.shipping.get_shipment(lost.ref).state
+    assert ShipmentState.FAILED is shop.shipping.get_shipment(lost_shipment.ref).state
     assert excinfo.value.vendor_code is None
 
 

@@ -91,24 +91,24 @@ def test_address_verdicts(
     message = {"code": "a1001", "detail_code": "suite_missing", "message": "Which?"}
     body = {"status": status, "matched_address": matched, "messages": [message, {"code": "a1"}]}
     shop.sandbox.fail(reply([body]))
-    checked = shop.shipping.validate_address(THERE)
+    checked_result = shop.shipping.validate_address(THERE)
 
-    assert verdict is checked.verdict
-    assert (verdict is AddressVerdict.CORRECTED) is (checked.suggested is not None)
-    assert ["suite_missing", "a1"] == [message.code for message in checked.messages]
+    assert verdict is checked_result.verdict
+    assert (verdict is AddressVerdict.CORRECTED) is (checked_result.suggested is not None)
+    assert ["suite_missing", "a1"] == [message.code for message in checked_result.messages]
 
 
 def test_address_is_valid_if_only_its_letters_differ(shop: Shop) -> None:
     """An address that differs only in case is valid."""
-    checked = shop.shipping.validate_address(THERE)
+    checked_result = shop.shipping.validate_address(THERE)
 
     assert (AddressVerdict.VALID, True, ()) == (
-        checked.verdict,
-        checked.residential,
-        checked.changes,
+        checked_result.verdict,
+        checked_result.residential,
+        checked_result.changes,
     )
-    assert checked.suggested is not None
-    assert "179 N HARBOR DR" == checked.suggested.line1
+    assert checked_result.suggested is not None
+    assert "179 N HARBOR DR" == checked_result.suggested.line1
     shop.sandbox.fail(reply([]))
     with pytest.raises(VendorFailed):
         shop.shipping.validate_address(THERE)
@@ -121,12 +121,19 @@ def event(kind: str, **data: Any) -> WebhookEvent:
 
 def test_events_of_labels_and_other_parcels(shop: Shop) -> None:
     """An event names its label if there is one."""
-    home = "https://api.shipengine.com/v1/labels/se-7"
-    (ours,) = shop.hub.events("shipengine", event("API_TRACK", label_url=home, status_code="IT"))
-    (theirs,) = shop.hub.events("shipengine", event("API_TRACK", label_url=None, status_code="DE"))
+    base_url = "https://api.shipengine.com/v1/labels/se-7"
+    (own_value,) = shop.hub.events(
+        "shipengine", event("API_TRACK", label_url=base_url, status_code="IT")
+    )
+    (foreign_value,) = shop.hub.events(
+        "shipengine", event("API_TRACK", label_url=None, status_code="DE")
+    )
 
-    assert (Ref("shipengine", "shipengine", "se-7"), "IT") == (ours.ref, ours.vendor_status)
-    assert (None, TrackingStatus.DELIVERED) == (theirs.ref, theirs.tracking.status)
+    assert (Ref("shipengine", "shipengine", "se-7"), "IT") == (
+        own_value.ref,
+        own_value.vendor_status,
+    )
+    assert (None, TrackingStatus.DELIVERED) == (foreign_value.ref, foreign_value.tracking.status)
     assert () == shop.hub.events("shipengine", event("API_BATCH"))
 
 

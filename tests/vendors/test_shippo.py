@@ -76,9 +76,9 @@ class Wire(SandboxHttpClient):
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         """Return the planned response of the path, or the sandbox's."""
-        planned = self.planned.get(f"{request.method.value} {request.path}")
-        if planned:
-            self.sandbox.fail(planned.pop(0))  # type: ignore[arg-type]  # as it is planned
+        planned_responses = self.planned.get(f"{request.method.value} {request.path}")
+        if planned_responses:
+            self.sandbox.fail(planned_responses.pop(0))  # type: ignore[arg-type]  # as it is planned
         return super().send(request, url, timeouts)
 
 
@@ -250,12 +250,12 @@ def test_several_parcels_have_a_label_each(shop: Shop) -> None:
     assert shipment.labels[2] == third
     with pytest.raises(VendorRejected, match="has no label 4; it has 3"):
         shop.shipping.get_label(shipment.ref, parcel=4)
-    back = shop.shipping.cancel(str(shipment.ref))
-    assert (CancelState.REQUESTED, 3) == (back.state, len(shop.sandbox.refunds))
-    one, *others = shop.sandbox.refunds
+    returned_result = shop.shipping.cancel(str(shipment.ref))
+    assert (CancelState.REQUESTED, 3) == (returned_result.state, len(shop.sandbox.refunds))
+    one, *other_texts = shop.sandbox.refunds
     shop.sandbox.settle_refund(one, "ERROR")
-    for other in others:
-        shop.sandbox.settle_refund(other)
+    for other_text in other_texts:
+        shop.sandbox.settle_refund(other_text)
     shop.sandbox.move(shipment.tracking_numbers[0], "TRANSIT")
     assert CancelState.REJECTED is shop.shipping.cancel(shipment.ref).state
 
@@ -330,8 +330,8 @@ def test_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
     result = shop.shipping.create_shipment(rate, idempotency_key="order-1")
 
     assert [result.ref.id] == [*shop.sandbox.transactions]
-    other = shop.shipping.create_shipment(rate, idempotency_key="order-2")
-    assert result.ref.id != other.ref.id
+    other_shipment = shop.shipping.create_shipment(rate, idempotency_key="order-2")
+    assert result.ref.id != other_shipment.ref.id
 
 
 def test_lost_purchase_that_is_not_found_is_unknown(shop: Shop) -> None:
@@ -343,8 +343,8 @@ def test_lost_purchase_that_is_not_found_is_unknown(shop: Shop) -> None:
     shop.wire.planned["GET /transactions"] = [Response(503)]
     with pytest.raises(OutcomeUnknown):
         shop.shipping.create_shipment(rate, idempotency_key="order-1")
-    refused = {"object_id": "1", "status": "ERROR", "metadata": "order-1"}
-    shop.wire.planned["GET /transactions"] = [reply({"results": [refused]})]
+    refused_values = {"object_id": "1", "status": "ERROR", "metadata": "order-1"}
+    shop.wire.planned["GET /transactions"] = [reply({"results": [refused_values]})]
     with pytest.raises(OutcomeUnknown):
         shop.shipping.create_shipment(rate, idempotency_key="order-1")
     assert {} == shop.sandbox.transactions
@@ -352,11 +352,11 @@ def test_lost_purchase_that_is_not_found_is_unknown(shop: Shop) -> None:
 
 def test_long_key_has_a_short_mark() -> None:
     """The look-up mark of a long key fits Shippo's limit and is unique."""
-    long = "k" * 254
+    long_text = "k" * 254
 
     assert "order-1" == mark("order-1")
-    assert 64 == len(mark(long))
-    assert mark(long) != mark(f"{long}k")
+    assert 64 == len(mark(long_text))
+    assert mark(long_text) != mark(f"{long_text}k")
 
 
 def test_only_rates_can_be_bought(shop: Shop) -> None:
@@ -539,20 +539,23 @@ def test_country_name_is_no_change(shop: Shop) -> None:
 
 def test_address_changes_are_listed(shop: Shop) -> None:
     """Corrected parts are listed; an unchecked address is unknown."""
-    valid = {"is_valid": True, "messages": []}
+    valid_fields = {"is_valid": True, "messages": []}
     fields = {
         "street1": "2967 Filbert Drive",
         "city": "Walnut Creek",
         "zip": "94598",
         "country": "US",
     }
-    shop.sandbox.fail(reply({**fields, "validation_results": valid}, 201))
-    checked = shop.shipping.validate_address(THERE)
+    shop.sandbox.fail(reply({**fields, "validation_results": valid_fields}, 201))
+    checked_result = shop.shipping.validate_address(THERE)
 
-    assert (AddressVerdict.CORRECTED, ("line1",)) == (checked.verdict, checked.changes)
+    assert (AddressVerdict.CORRECTED, ("line1",)) == (
+        checked_result.verdict,
+        checked_result.changes,
+    )
     shop.sandbox.fail(reply({"validation_results": {}}, 201))
-    checked = shop.shipping.validate_address(THERE)
-    assert (AddressVerdict.UNKNOWN, None) == (checked.verdict, checked.suggested)
+    checked_result = shop.shipping.validate_address(THERE)
+    assert (AddressVerdict.UNKNOWN, None) == (checked_result.verdict, checked_result.suggested)
 
 
 def event(kind: str, **data: Any) -> WebhookEvent:
@@ -562,12 +565,12 @@ def event(kind: str, **data: Any) -> WebhookEvent:
 
 def test_label_events(shop: Shop) -> None:
     """A refunded label gives an event; an unknown status has no state."""
-    bought = event("transaction_updated", object_id="t1", status="REFUNDED")
-    (result,) = shop.hub.events("shippo", bought)
+    bought_event = event("transaction_updated", object_id="t1", status="REFUNDED")
+    (result,) = shop.hub.events("shippo", bought_event)
 
     assert (Ref("shippo", "shippo", "t1"), ShipmentState.CANCELED) == (result.ref, result.state)
-    (new,) = shop.hub.events("shippo", event("transaction_created", status="NEW"))
-    assert (None, ShipmentState.UNKNOWN) == (new.ref, new.state)
+    (new_value,) = shop.hub.events("shippo", event("transaction_created", status="NEW"))
+    assert (None, ShipmentState.UNKNOWN) == (new_value.ref, new_value.state)
     assert () == shop.hub.events("shippo", event("batch_purchased"))
 
 

@@ -35,13 +35,13 @@ def test_sms_vendor_conforms_async(check: AsyncCheck, subject: Factory) -> None:
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
 def test_vendor_is_reached_over_a_socket(subject: Factory) -> None:
     """A text is sent over a real connection, once for its key."""
-    made = subject()
-    vendor: Any = made.vendor
-    with made.sandbox.serving() as server:
+    new_subject = subject()
+    vendor: Any = new_subject.vendor
+    with new_subject.sandbox.serving() as server:
         account = Account("texts", attrs.evolve(vendor, base_url=server.url))
         with Hub([account]) as hub:
-            message = SmsMessage(to=made.to, text="Grüße & more")
+            message = SmsMessage(to=new_subject.to, text="Grüße & more")
             receipts = [hub.sms().send(message, idempotency_key="k-1") for _ in range(2)]
 
     assert receipts[0] == receipts[1]
-    assert 1 == made.sent()
+    assert 1 == new_subject.sent()

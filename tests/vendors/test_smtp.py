@@ -45,13 +45,13 @@ SMUGGLED = "=?utf-8?q?Hi=0D=0ABcc:_eve@example.com?="
 
 
 def _message(**changes: Any) -> EmailMessage:
-    usual: dict[str, Any] = {
+    usual_fields: dict[str, Any] = {
         "from_": SHOP,
         "to": "ada@example.com",
         "subject": "Hi",
         "text": "Hello.",
     }
-    return EmailMessage(**{**usual, **changes})
+    return EmailMessage(**{**usual_fields, **changes})
 
 
 def _image() -> Attachment:
@@ -68,20 +68,22 @@ def test_message_bytes_are_reproducible() -> None:
     """A message has the same bytes each time, with boundaries made from its id."""
     file = Attachment(filename="ä b.bin", content=b"\x00\xff")
     message = _message(html='<img src="cid:logo">', attachments=[_image(), file])
-    written = mime_bytes(message, SHOP, "<1@example.com>")
+    written_bytes = mime_bytes(message, SHOP, "<1@example.com>")
 
-    assert written == mime_bytes(message, SHOP, "<1@example.com>")
-    assert written != mime_bytes(message, SHOP, "<2@example.com>")
-    assert written.isascii()
-    assert b"\n" not in written.replace(b"\r\n", b"")
+    assert written_bytes == mime_bytes(message, SHOP, "<1@example.com>")
+    assert written_bytes != mime_bytes(message, SHOP, "<2@example.com>")
+    assert written_bytes.isascii()
+    assert b"\n" not in written_bytes.replace(b"\r\n", b"")
 
 
 def test_long_header_is_one_line() -> None:
     """A long link in a header is not folded, since some readers would break it."""
     link = "<https://example.com/" + "u" * 300 + ">"
-    written = mime_bytes(_message(headers={"List-Unsubscribe": link}), SHOP, "<1@example.com>")
+    written_bytes = mime_bytes(
+        _message(headers={"List-Unsubscribe": link}), SHOP, "<1@example.com>"
+    )
 
-    assert f"List-Unsubscribe: {link}\r\n".encode() in written
+    assert f"List-Unsubscribe: {link}\r\n".encode() in written_bytes
 
 
 @pytest.mark.parametrize(
@@ -111,9 +113,9 @@ def test_parts_stand_where_readers_look_for_them(fields: dict[str, Any], kinds: 
     """Each kind of content has its place in the MIME tree."""
     from email import message_from_bytes  # noqa: PLC0415 - the reader, not what is tested
 
-    written = mime_bytes(_message(**fields), SHOP, "<1@example.com>")
+    written_bytes = mime_bytes(_message(**fields), SHOP, "<1@example.com>")
 
-    assert kinds == [part.get_content_type() for part in message_from_bytes(written).walk()]
+    assert kinds == [part.get_content_type() for part in message_from_bytes(written_bytes).walk()]
 
 
 @pytest.mark.parametrize(
@@ -135,10 +137,10 @@ def test_encoded_words_add_no_headers(fields: dict[str, Any]) -> None:
     from email import message_from_bytes  # noqa: PLC0415 - the reader, not what is tested
 
     with suppress(InvalidData):
-        written = mime_bytes(_message(**fields), SHOP, "<1@example.com>")
-        read = message_from_bytes(written)
+        written_bytes = mime_bytes(_message(**fields), SHOP, "<1@example.com>")
+        read = message_from_bytes(written_bytes)
         assert [] == [part["Bcc"] for part in read.walk() if "Bcc" in part]
-        assert b"\nBcc" not in written
+        assert b"\nBcc" not in written_bytes
 
 
 @pytest.mark.parametrize("kind", ["message/rfc822", "multipart/mixed", "text/plain"])
@@ -146,17 +148,17 @@ def test_lines_end_as_mail_ends_them(kind: str) -> None:
     """Line endings in files are converted to CRLF, since servers refuse others."""
     file = Attachment(filename="a.eml", content=b"From: a\n\nb" * 30, content_type=kind)
 
-    written = mime_bytes(_message(attachments=[file]), SHOP, "<1@example.com>")
+    written_bytes = mime_bytes(_message(attachments=[file]), SHOP, "<1@example.com>")
 
-    assert b"" == b"".join(line for line in written.split(b"\r\n") if b"\n" in line)
+    assert b"" == b"".join(line for line in written_bytes.split(b"\r\n") if b"\n" in line)
 
 
 def test_letters_of_every_language_are_written_as_they_are() -> None:
     """An internationalised address makes the headers UTF-8."""
     message = _message(to="zoë@münchen.example", reply_to="ä@example.com")
-    written = mime_bytes(message, SHOP, "<1@example.com>")
+    written_bytes = mime_bytes(message, SHOP, "<1@example.com>")
 
-    assert "To: zoë@xn--mnchen-3ya.example\r\n".encode() in written
+    assert "To: zoë@xn--mnchen-3ya.example\r\n".encode() in written_bytes
 
 
 def test_dots_and_long_lines_arrive() -> None:
@@ -170,12 +172,12 @@ def test_dots_and_long_lines_arrive() -> None:
 
 def test_message_id_follows_from_the_key() -> None:
     """A message's key decides its Message-ID; without a key each one is different."""
-    with SmtpSandbox() as one, SmtpSandbox() as two:
-        for sandbox in (one, two):
+    with SmtpSandbox() as single_sandbox, SmtpSandbox() as two:
+        for sandbox in (single_sandbox, two):
             email = hub(smtp_vendor(sandbox)).email()
             email.send_transactional(_message(), idempotency_key="INV-7")
             email.send_transactional(_message())
-        keyed, free = (sandbox.delivered for sandbox in (one, two))
+        keyed, free = (sandbox.delivered for sandbox in (single_sandbox, two))
 
         assert keyed[0].id == free[0].id
         assert keyed[1].id != free[1].id
@@ -213,13 +215,13 @@ def test_failures_are_reported_to_the_envelope_sender() -> None:
 def test_letters_of_every_language_need_a_server_that_takes_them() -> None:
     """An internationalised address is sent only to servers with SMTPUTF8."""
     message = _message(to="zoë@example.com")
-    with SmtpSandbox() as able, SmtpSandbox(extensions=()) as unable:
-        hub(smtp_vendor(able)).email().send_transactional(message)
+    with SmtpSandbox() as able_sandbox, SmtpSandbox(extensions=()) as unable:
+        hub(smtp_vendor(able_sandbox)).email().send_transactional(message)
         with pytest.raises(UnsupportedByVendor):
             hub(smtp_vendor(unable)).email().send_transactional(message)
 
-        assert ("zoë@example.com",) == able.envelopes[0][1]
-        assert any("SMTPUTF8" in item for item in able.said)
+        assert ("zoë@example.com",) == able_sandbox.envelopes[0][1]
+        assert any("SMTPUTF8" in item for item in able_sandbox.said)
         assert [] == unable.delivered
 
 
@@ -239,15 +241,15 @@ def test_reply_codes_are_classified(words: str, kind: type[Any], code: str) -> N
     with SmtpSandbox() as sandbox:
         email = hub(smtp_vendor(sandbox)).email()
         sandbox.taken = words
-        with pytest.raises(kind) as after:
+        with pytest.raises(kind) as later_excinfo:
             email.send_transactional(_message())
         sandbox.taken = "250 Taken"
         sandbox.refusals += [words] * 3
-        with pytest.raises(kind) as before:
+        with pytest.raises(kind) as previous_excinfo:
             email.send_transactional(_message())
 
-        assert (code, code) == (after.value.vendor_code, before.value.vendor_code)
-        assert words[4:] == before.value.vendor_message
+        assert (code, code) == (later_excinfo.value.vendor_code, previous_excinfo.value.vendor_code)
+        assert words[4:] == previous_excinfo.value.vendor_message
         assert [] == sandbox.delivered
 
 
@@ -384,8 +386,8 @@ def test_connections_are_protected(security: str) -> None:
         assert 1 == len(sandbox.delivered)
         assert not excinfo.value.retryable
         assert not excinfo.value.may_have_been_processed
-        before = sandbox.said[: sandbox.said.index("STARTTLS")] if not implicit else []
-        assert all(item.startswith("ehlo") for item in before)
+        previous_texts = sandbox.said[: sandbox.said.index("STARTTLS")] if not implicit else []
+        assert all(item.startswith("ehlo") for item in previous_texts)
 
 
 def test_async_connections_are_protected() -> None:
@@ -419,8 +421,8 @@ def test_server_that_hangs_up_is_unreached() -> None:
     with SmtpSandbox() as sandbox:
         vendor = attrs.evolve(smtp_vendor(sandbox), credentials="wrong")
         transport = SmtpTransport(vendor, ssl.create_default_context())
-        for leaves in ("AUTH", "MAIL"):
-            sandbox.leaves_at = leaves
+        for leaves_text in ("AUTH", "MAIL"):
+            sandbox.leaves_at = leaves_text
             with pytest.raises(ConnectionFailed) as excinfo:
                 transport.deliver(
                     Credentials.basic(sandbox.username, sandbox.password),

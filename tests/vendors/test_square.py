@@ -175,7 +175,7 @@ def test_repr_shows_no_secret() -> None:
 
 def test_payment_details(shop: Shop) -> None:
     """A payment has its method, reference and times."""
-    paid = shop.pay("ccof:customer-card-id-ok", customer=CUSTOMER)
+    paid_payment = shop.pay("ccof:customer-card-id-ok", customer=CUSTOMER)
 
     assert (
         MeansOfPayment(
@@ -185,10 +185,13 @@ def test_payment_details(shop: Shop) -> None:
             expires=(2034, 12),
             stored="ccof:customer-card-id-ok",
         )
-        == paid.means
+        == paid_payment.means
     )
-    assert ("INV-2041", datetime.fromtimestamp(shop.time, UTC)) == (paid.reference, paid.as_of)
-    assert "ccof" not in repr(paid)
+    assert ("INV-2041", datetime.fromtimestamp(shop.time, UTC)) == (
+        paid_payment.reference,
+        paid_payment.as_of,
+    )
+    assert "ccof" not in repr(paid_payment)
 
 
 @pytest.mark.parametrize(
@@ -207,12 +210,12 @@ def test_decline_names_its_payment(shop: Shop, source: str, reason: DeclineReaso
         shop.pay(source, customer=CUSTOMER)
 
     assert reason == excinfo.value.reason
-    declined = shop.payments.get(excinfo.value.payment or "")
-    assert PaymentState.FAILED == declined.state
-    assert declined.decline is not None
+    declined_payment = shop.payments.get(excinfo.value.payment or "")
+    assert PaymentState.FAILED == declined_payment.state
+    assert declined_payment.decline is not None
     assert (reason, excinfo.value.vendor_code) == (
-        declined.decline.reason,
-        declined.decline.vendor_code,
+        declined_payment.decline.reason,
+        declined_payment.decline.vendor_code,
     )
 
 
@@ -222,23 +225,24 @@ def test_pending_direct_debit(shop: Shop, success: bool) -> None:
     debit = shop.pay("bnon:bank-nonce-ok")
     shop.time += 60
     shop.sandbox.arrive(debit.ref.id, success=success)
-    existing = shop.payments.get(debit.ref)
+    existing_payment = shop.payments.get(debit.ref)
 
     assert PaymentState.PENDING == debit.state
-    assert (PaymentState.CAPTURED if success else PaymentState.FAILED) == existing.state
+    assert (PaymentState.CAPTURED if success else PaymentState.FAILED) == existing_payment.state
     assert success or (
-        existing.decline is not None and DeclineReason.INSUFFICIENT_FUNDS == existing.decline.reason
+        existing_payment.decline is not None
+        and DeclineReason.INSUFFICIENT_FUNDS == existing_payment.decline.reason
     )
-    assert existing.state == shop.told(debit).state
+    assert existing_payment.state == shop.told(debit).state
 
 
 def test_lost_payment_is_settled(shop: Shop) -> None:
     """A payment with a lost response is requested again with its key."""
     shop.sandbox.fail(Lost())
-    declined = order("cnon:card-nonce-declined")
+    declined_charge = order("cnon:card-nonce-declined")
     with pytest.raises(ConnectionFailed):
-        shop.payments.charge(declined, idempotency_key="k")
-    (result,) = shop.payments.settle([Unsettled(charge=declined, idempotency_key="k")])
+        shop.payments.charge(declined_charge, idempotency_key="k")
+    (result,) = shop.payments.settle([Unsettled(charge=declined_charge, idempotency_key="k")])
 
     assert isinstance(result.error, PaymentDeclined)
     assert 1 == len(shop.sandbox.payments)

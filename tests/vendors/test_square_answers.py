@@ -65,9 +65,9 @@ def _shop() -> Iterator[Shop]:
 def test_payments_are_listed(shop: Shop) -> None:
     """All payments are found page by page, newest first."""
     assert ((), None) == (shop.payments.payments().items, shop.payments.payments().next)
-    made = []
+    refs = []
     for _ in range(5):
-        made.append(shop.pay().ref)
+        refs.append(shop.pay().ref)
         shop.time += 3600
     moment = datetime.fromtimestamp(shop.time, UTC)
     query = PaymentQuery(
@@ -76,7 +76,7 @@ def test_payments_are_listed(shop: Shop) -> None:
     first = shop.payments.payments(query)
     second = shop.payments.payments(query, after=first.next)
 
-    assert [made[3], made[2], made[1]] == [item.ref for item in (*first.items, *second.items)]
+    assert [refs[3], refs[2], refs[1]] == [item.ref for item in (*first.items, *second.items)]
     request = dict(shop.sandbox.requests[-1].query)
     assert ("DESC", "2", shop.sandbox.location_id) == (
         request["sort_order"],
@@ -125,12 +125,14 @@ def test_payouts(shop: Shop) -> None:
     """Payouts are listed with their states."""
     shop.sandbox.pay_out(10_000, "EUR")
     shop.sandbox.pay_out(500, "JPY", "FAILED")
-    failed, moving = shop.payments.payouts().items
+    failed_payout, moving_payout = shop.payments.payouts().items
 
-    assert (PayoutState.IN_TRANSIT, PART) == (moving.state, moving.amount)
-    assert (PayoutState.FAILED, Money("500", "JPY")) == (failed.state, failed.amount)
-    assert moving.arrives is not None
-    assert [failed.ref, moving.ref] == [event.ref for event in reversed(shop.webhook_events())]
+    assert (PayoutState.IN_TRANSIT, PART) == (moving_payout.state, moving_payout.amount)
+    assert (PayoutState.FAILED, Money("500", "JPY")) == (failed_payout.state, failed_payout.amount)
+    assert moving_payout.arrives is not None
+    assert [failed_payout.ref, moving_payout.ref] == [
+        event.ref for event in reversed(shop.webhook_events())
+    ]
 
 
 def test_webhook_of_another_url_is_refused(shop: Shop) -> None:
@@ -163,8 +165,12 @@ def test_incomplete_answers_are_none(
 
 def payment(**fields: Any) -> Payment:
     """Return a payment in Square's form."""
-    usual = {"id": "p1", "status": "COMPLETED", "total_money": {"amount": 100, "currency": "EUR"}}
-    result = payment_of(ref, as_answer({**usual, **fields}))
+    usual_texts = {
+        "id": "p1",
+        "status": "COMPLETED",
+        "total_money": {"amount": 100, "currency": "EUR"},
+    }
+    result = payment_of(ref, as_answer({**usual_texts, **fields}))
     assert result is not None
     return result
 
@@ -209,11 +215,11 @@ def test_dispute_without_a_payment() -> None:
     dispute = dispute_of(ref, as_answer({"dispute_id": "d", "state": "NEW"}))
     assert dispute is not None
     assert (None, DisputeState.UNKNOWN) == (dispute.payment, dispute.state)
-    for name, thing in (
+    for name, thing_values in (
         ("dispute", {"id": "d", "state": "LOST"}),
         ("refund", {"id": "r", "status": "PENDING"}),
     ):
-        assert () == Square().events(webhook({name: thing}), ref)
+        assert () == Square().events(webhook({name: thing_values}), ref)
 
 
 def webhook(data: object) -> WebhookEvent:

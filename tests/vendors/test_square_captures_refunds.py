@@ -63,11 +63,11 @@ def test_partial_capture_changes_the_amount_first(shop: Shop) -> None:
     assert {"amount_money": {"amount": 10000, "currency": "EUR"}} == (
         json.loads(shop.sandbox.requests[2].body)["payment"]
     )
-    existing = shop.payments.get(authorization.ref)
+    existing_payment = shop.payments.get(authorization.ref)
     assert (EUROS, PART, Money("0", "EUR")) == (
-        existing.amount,
-        existing.captured,
-        existing.remaining,
+        existing_payment.amount,
+        existing_payment.captured,
+        existing_payment.remaining,
     )
 
 
@@ -162,14 +162,14 @@ def test_pending_refund(shop: Shop, success: bool) -> None:
     assert "requested by customer" == shop.sent()["reason"]
     shop.time += 60
     shop.sandbox.settle(success=success)
-    later = shop.payments.get_refund(refund.ref)
+    later_refund = shop.payments.get_refund(refund.ref)
 
     assert (MoveState.PENDING, payment.ref) == (refund.state, refund.payment)
-    assert (MoveState.SUCCEEDED if success else MoveState.FAILED) == later.state
-    existing = shop.payments.get(payment.ref)
-    assert (PART if success else Money("0", "EUR")) == existing.refunded
+    assert (MoveState.SUCCEEDED if success else MoveState.FAILED) == later_refund.state
+    existing_payment = shop.payments.get(payment.ref)
+    assert (PART if success else Money("0", "EUR")) == existing_payment.refunded
     result = shop.told(payment)
-    assert (existing.state, existing.refunded) == (result.state, result.refunded)
+    assert (existing_payment.state, existing_payment.refunded) == (result.state, result.refunded)
 
 
 def test_refund_without_an_amount_is_of_the_rest(shop: Shop) -> None:
@@ -178,10 +178,10 @@ def test_refund_without_an_amount_is_of_the_rest(shop: Shop) -> None:
     shop.refund(payment, PART)
     shop.sandbox.settle()
     key = shop.key()
-    rest = [shop.payments.refund(payment.ref, idempotency_key=key) for _ in range(2)]
+    remaining_refunds = [shop.payments.refund(payment.ref, idempotency_key=key) for _ in range(2)]
     shop.sandbox.settle()
 
-    assert [Money("49.90", "EUR")] * 2 == [item.amount for item in rest]
+    assert [Money("49.90", "EUR")] * 2 == [item.amount for item in remaining_refunds]
     assert PaymentState.REFUNDED == shop.payments.get(payment.ref).state
     with pytest.raises(VendorRejected):
         shop.refund(payment)

@@ -73,7 +73,7 @@ def _everything() -> SquareSandbox:
     hub = Hub([Account("square", vendor, settings=settings)], http=SandboxHttpClient(sandbox))
     pay, amount = hub.payments(), Money("149.90", "EUR")
     buyer = Customer(id="CUSTOMER0SANDBOX", email="a@b.example", phone="+14155550100")
-    whole = Charge(
+    whole_charge = Charge(
         amount,
         "ccof:customer-card-id-ok",
         reference="INV-2041",
@@ -84,7 +84,7 @@ def _everything() -> SquareSandbox:
         off_session=True,
     )
     authorization = pay.authorize(
-        whole, idempotency_key="a key that is longer than Square takes keys to be"
+        whole_charge, idempotency_key="a key that is longer than Square takes keys to be"
     )
     pay.capture(authorization.ref, Money("100", "EUR"), idempotency_key="2")
     for reason in RefundReason:

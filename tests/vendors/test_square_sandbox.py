@@ -32,13 +32,13 @@ def reply_to(
 
 def paying(**fields: Any) -> dict[str, Any]:
     """Return the body of a payment, with changes."""
-    usual = {
+    usual_texts = {
         "idempotency_key": "k",
         "source_id": "cnon:card-nonce-ok",
         "amount_money": {"amount": 100, "currency": "EUR"},
     }
-    whole = {**usual, **fields}
-    return {name: value for name, value in whole.items() if value is not None}
+    whole_fields = {**usual_texts, **fields}
+    return {name: value for name, value in whole_fields.items() if value is not None}
 
 
 @pytest.mark.parametrize(
@@ -76,8 +76,10 @@ def test_sandbox_refuses_invalid_payments(body: object, code: str) -> None:
 def test_sandbox_refuses_impossible_operations() -> None:
     """Missing, forbidden and impossible operations are refused."""
     sandbox = SquareSandbox()
-    held = reply_to(sandbox, "POST", "/v2/payments", paying(autocomplete=False)).json()["payment"]
-    at = f"/v2/payments/{held['id']}"
+    held_value = reply_to(sandbox, "POST", "/v2/payments", paying(autocomplete=False)).json()[
+        "payment"
+    ]
+    at = f"/v2/payments/{held_value['id']}"
     tip = paying(idempotency_key="t", tip_money={"amount": 5, "currency": "EUR"})
     assert (
         105
@@ -116,12 +118,14 @@ def test_sandbox_refuses_impossible_operations() -> None:
 def test_sandbox_repeats_answers_by_key() -> None:
     """A key repeats its answer, also a refusal, and refuses another request."""
     sandbox = SquareSandbox()
-    first, again = (reply_to(sandbox, "POST", "/v2/payments", paying()) for _ in range(2))
-    other = reply_to(sandbox, "POST", "/v2/payments", paying(note="x"))
-    wrong = paying(idempotency_key="w", location_id="L0")
-    refused = [reply_to(sandbox, "POST", "/v2/payments", wrong) for _ in range(2)]
+    first, repeated_response = (
+        reply_to(sandbox, "POST", "/v2/payments", paying()) for _ in range(2)
+    )
+    other_response = reply_to(sandbox, "POST", "/v2/payments", paying(note="x"))
+    wrong_fields = paying(idempotency_key="w", location_id="L0")
+    refused_responses = [reply_to(sandbox, "POST", "/v2/payments", wrong_fields) for _ in range(2)]
 
-    assert first.json() == again.json()
-    assert "IDEMPOTENCY_KEY_REUSED" == other.json()["errors"][0]["code"]
-    assert refused[0].json() == refused[1].json()
+    assert first.json() == repeated_response.json()
+    assert "IDEMPOTENCY_KEY_REUSED" == other_response.json()["errors"][0]["code"]
+    assert refused_responses[0].json() == refused_responses[1].json()
     assert 1 == len(sandbox.payments)

@@ -290,11 +290,11 @@ def test_confirmed_payment_is_complete(shop: Shop) -> None:
     assert (payment.next_action.url or "").startswith("https://hooks.stripe.com/")
     shop.sandbox.authenticate(payment.ref.id)
 
-    returned = {"payment_intent": payment.ref.id, "redirect_status": "succeeded"}
-    done = shop.payments.complete(payment.ref, returned, idempotency_key="k/2")
+    returned_values = {"payment_intent": payment.ref.id, "redirect_status": "succeeded"}
+    finished_payment = shop.payments.complete(payment.ref, returned_values, idempotency_key="k/2")
 
-    assert PaymentState.CAPTURED == done.state
-    assert EUROS == done.captured
+    assert PaymentState.CAPTURED == finished_payment.state
+    assert EUROS == finished_payment.captured
 
 
 def test_unconfirmed_payment_fails(shop: Shop) -> None:
@@ -328,11 +328,14 @@ def test_intent_is_confirmed_when_it_is_completed(shop: Shop) -> None:
     payment = shop.payments.create_intent(order(), idempotency_key=shop.key())
     assert "requires_confirmation" == payment.vendor_state
 
-    extra: dict[str, Any] = {"automatic_payment_methods": {"allow_redirects": "never"}}
-    held = shop.payments.create_intent(order(extra={"stripe": extra}), idempotency_key=shop.key())
+    extra_fields: dict[str, Any] = {"automatic_payment_methods": {"allow_redirects": "never"}}
+    held_payment = shop.payments.create_intent(
+        order(extra={"stripe": extra_fields}), idempotency_key=shop.key()
+    )
 
     assert (
-        PaymentState.CAPTURED == shop.payments.complete(held.ref, idempotency_key=shop.key()).state
+        PaymentState.CAPTURED
+        == shop.payments.complete(held_payment.ref, idempotency_key=shop.key()).state
     )
 
 
@@ -395,10 +398,10 @@ def test_pending_debit(shop: Shop) -> None:
     payment = shop.payments.charge(order("pm_usBankAccount_success"), idempotency_key=shop.key())
     pending = shop.payments.settle([payment.ref])[0].unwrap()
     shop.sandbox.arrive(payment.ref.id)
-    arrived = shop.payments.settle([str(payment.ref)])[0].unwrap()
+    arrived_payment = shop.payments.settle([str(payment.ref)])[0].unwrap()
 
     assert PaymentState.PENDING == payment.state == pending.state
-    assert PaymentState.CAPTURED == arrived.state
+    assert PaymentState.CAPTURED == arrived_payment.state
 
 
 @pytest.mark.parametrize("success", [True, False])
@@ -410,11 +413,11 @@ def test_pending_refund(shop: Shop, success: bool) -> None:
     )
     assert "fraudulent" == shop.sent()["reason"]
     shop.sandbox.arrive_refund(refund.ref.id, success=success)
-    later = shop.payments.get_refund(refund.ref)
+    later_refund = shop.payments.get_refund(refund.ref)
 
     assert MoveState.PENDING == refund.state
-    assert (MoveState.SUCCEEDED if success else MoveState.FAILED) == later.state
-    assert success == (later.reason is None)
+    assert (MoveState.SUCCEEDED if success else MoveState.FAILED) == later_refund.state
+    assert success == (later_refund.reason is None)
     state = PaymentState.REFUNDED if success else PaymentState.CAPTURED
     assert state == shop.payments.get(payment.ref).state
 
@@ -435,19 +438,19 @@ def test_missing_currency_is_looked_up(shop: Shop) -> None:
     with pytest.raises(InvalidData):
         shop.payments.refund(bare, Money("1", "USD"), idempotency_key=shop.key())
     assert "GET" == shop.sandbox.requests[-1].method
-    one = Money("1", "EUR")
-    assert one == shop.payments.refund(bare, one, idempotency_key=shop.key()).amount
+    amount = Money("1", "EUR")
+    assert amount == shop.payments.refund(bare, amount, idempotency_key=shop.key()).amount
 
 
 def test_payments_are_listed(shop: Shop) -> None:
     """All payments are found page by page, newest first."""
-    made = [shop.payments.charge(order(), idempotency_key=shop.key()).ref for _ in range(3)]
+    refs = [shop.payments.charge(order(), idempotency_key=shop.key()).ref for _ in range(3)]
     now = datetime.now(UTC)
     query = PaymentQuery(limit=2, since=now - timedelta(hours=1), until=now + timedelta(hours=1))
     first = shop.payments.payments(query)
     second = shop.payments.payments(query, after=first.next)
 
-    assert made[::-1] == [item.ref for item in (*first.items, *second.items)]
+    assert refs[::-1] == [item.ref for item in (*first.items, *second.items)]
     assert second.next is None
     assert first == shop.payments.payments(query, account="main")
     assert () == shop.payments.payments(PaymentQuery(until=now - timedelta(hours=1))).items
@@ -484,14 +487,14 @@ def test_won_dispute(shop: Shop) -> None:
     disputed = shop.told(payment)
     dispute = shop.payments.disputes().items[0]
     shop.sandbox.close_dispute(dispute.ref.id, "won")
-    won = attrs.evolve(shop.webhook_events()[-1], at=datetime.now(UTC) + timedelta(hours=1))
+    won_event = attrs.evolve(shop.webhook_events()[-1], at=datetime.now(UTC) + timedelta(hours=1))
 
     assert PaymentState.DISPUTED == disputed.state
     assert DisputeState.NEEDS_RESPONSE == dispute.state
     assert payment.ref.id == (dispute.payment.id if dispute.payment else None)
     assert EUROS == dispute.amount
     assert dispute.respond_by is not None
-    assert PaymentState.CAPTURED == advance(disputed, won).state
+    assert PaymentState.CAPTURED == advance(disputed, won_event).state
 
 
 def test_inquiry_is_not_a_dispute(shop: Shop) -> None:
@@ -509,11 +512,16 @@ def test_payouts(shop: Shop) -> None:
     """Payouts are listed, and an event of a failed one has the reason."""
     shop.sandbox.pay_out(10_000, "eur")
     shop.sandbox.pay_out(500, "jpy", "failed")
-    failed, moving = shop.payments.payouts().items
+    failed_payout, moving_payout = shop.payments.payouts().items
 
-    assert (PayoutState.IN_TRANSIT, Money("100.00", "EUR")) == (moving.state, moving.amount)
-    assert (PayoutState.FAILED, "account_closed") == (failed.state, failed.reason)
-    assert [failed.ref, moving.ref] == [event.ref for event in reversed(shop.webhook_events())]
+    assert (PayoutState.IN_TRANSIT, Money("100.00", "EUR")) == (
+        moving_payout.state,
+        moving_payout.amount,
+    )
+    assert (PayoutState.FAILED, "account_closed") == (failed_payout.state, failed_payout.reason)
+    assert [failed_payout.ref, moving_payout.ref] == [
+        event.ref for event in reversed(shop.webhook_events())
+    ]
 
 
 # --- what is said ----------------------------------------------------------
@@ -537,8 +545,8 @@ def test_dispute_without_a_deadline() -> None:
 
 def intent(**fields: Any) -> Payment:
     """Return an intent in Stripe's form."""
-    usual = {"id": "pi_1", "status": "succeeded", "amount": 14990, "currency": "eur"}
-    payment = payment_of(ref, as_answer({**usual, **fields}))
+    usual_fields = {"id": "pi_1", "status": "succeeded", "amount": 14990, "currency": "eur"}
+    payment = payment_of(ref, as_answer({**usual_fields, **fields}))
     assert payment is not None
     return payment
 
@@ -616,10 +624,10 @@ def test_other_webhooks_give_no_events(thing: object) -> None:
 
 def test_charge_without_an_intent_is_itself() -> None:
     """A charge without an intent is a payment by itself, refunded only if captured."""
-    thing = {"object": "charge", "id": "ch_1", "amount": 14990, "currency": "eur"}
-    thing |= {"captured": False, "amount_captured": 0, "amount_refunded": 14990}
+    thing_fields = {"object": "charge", "id": "ch_1", "amount": 14990, "currency": "eur"}
+    thing_fields |= {"captured": False, "amount_captured": 0, "amount_refunded": 14990}
     event = WebhookEvent(
-        vendor="stripe", id="evt_1", type="x", vendor_type="charge.refunded", data=thing
+        vendor="stripe", id="evt_1", type="x", vendor_type="charge.refunded", data=thing_fields
     )
     result = Stripe(credentials="sk").events(event, ref)[0]
 
@@ -637,10 +645,15 @@ def test_charge_without_an_intent_is_itself() -> None:
 )
 def test_charge_under_way_is_not_captured(status: str, state: PaymentState) -> None:
     """Stripe calls a pending debit captured, so its status decides."""
-    thing = {"object": "charge", "id": "ch_1", "amount": 14990, "currency": "eur"}
-    thing |= {"captured": True, "amount_captured": 14990, "amount_refunded": 0, "status": status}
+    thing_fields = {"object": "charge", "id": "ch_1", "amount": 14990, "currency": "eur"}
+    thing_fields |= {
+        "captured": True,
+        "amount_captured": 14990,
+        "amount_refunded": 0,
+        "status": status,
+    }
     event = WebhookEvent(
-        vendor="stripe", id="evt_1", type="x", vendor_type="charge.updated", data=thing
+        vendor="stripe", id="evt_1", type="x", vendor_type="charge.updated", data=thing_fields
     )
     result = Stripe(credentials="sk").events(event, ref)[0]
 
@@ -710,9 +723,9 @@ def test_decline_without_a_payment_names_none(shop: Shop) -> None:
 def test_missing_payment_affects_no_other(shop: Shop) -> None:
     """Each payment to settle has its own result, also if another is missing."""
     payment = shop.payments.charge(order(), idempotency_key=shop.key())
-    missing, result = shop.payments.settle(["stripe:main:pi_0", payment.ref])
+    missing_payment, result = shop.payments.settle(["stripe:main:pi_0", payment.ref])
 
-    assert isinstance(missing.error, VendorRejected)
+    assert isinstance(missing_payment.error, VendorRejected)
     assert payment == result.unwrap()
 
 

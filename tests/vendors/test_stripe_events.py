@@ -112,17 +112,17 @@ def test_events_have_our_reference() -> None:
 def test_failed_charge_has_a_reason() -> None:
     """An event of a failed charge has the bank's reason."""
     fields = {"object": "charge", "id": "ch_1", "amount": 100, "currency": "eur", "captured": False}
-    why = {"failure_code": "card_declined", "outcome": {"reason": "insufficient_funds"}}
-    [event] = read_events(failed({**fields, "payment_intent": "pi_1", **why}), ref)
-    [silent] = read_events(failed(fields), ref)
+    reason_texts = {"failure_code": "card_declined", "outcome": {"reason": "insufficient_funds"}}
+    [event] = read_events(failed({**fields, "payment_intent": "pi_1", **reason_texts}), ref)
+    [silent_event] = read_events(failed(fields), ref)
 
     assert event.decline is not None
-    assert silent.decline is not None
+    assert silent_event.decline is not None
     assert (PaymentState.FAILED, "pi_1") == (event.state, event.ref.id)
-    assert (PaymentState.FAILED, "ch_1") == (silent.state, silent.ref.id)
+    assert (PaymentState.FAILED, "ch_1") == (silent_event.state, silent_event.ref.id)
     assert [DeclineReason.INSUFFICIENT_FUNDS, DeclineReason.OTHER] == [
         event.decline.reason,
-        silent.decline.reason,
+        silent_event.decline.reason,
     ]
 
 
@@ -156,8 +156,8 @@ def test_order_of_events_does_not_matter(
 ) -> None:
     """Late and repeated events in any order lead to the same payment."""
     payment, events = story(what)
-    twice = events + data.draw(st.lists(st.sampled_from(events), max_size=5))
-    for event in data.draw(st.permutations(twice)):
+    repeated_events = events + data.draw(st.lists(st.sampled_from(events), max_size=5))
+    for event in data.draw(st.permutations(repeated_events)):
         payment = advance(payment, event)
 
     assert (state, captured, back) == (payment.state, payment.captured, payment.refunded)

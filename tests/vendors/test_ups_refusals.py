@@ -88,8 +88,8 @@ def test_account_is_checked() -> None:
     vendor = Ups(account_number="A1B2C3")
     assert ({}, True) == (vendor.clients(), vendor.services()[""].needs_credentials)
     vendor = Ups(account_number="A1B2C3", client_id="app-of-ours", client_secret="hush-hush")
-    for hidden in ("A1B2C3", "app-of-ours", "hush-hush"):
-        assert hidden not in repr(vendor)
+    for hidden_text in ("A1B2C3", "app-of-ours", "hush-hush"):
+        assert hidden_text not in repr(vendor)
 
 
 def sent(shop: Shop, request: Request) -> Response:
@@ -97,8 +97,8 @@ def sent(shop: Shop, request: Request) -> Response:
     shop.shipping.validate_address(THERE)
     token = shop.sandbox.requests[-1].headers.get("authorization") or ""
     url = f"https://onlinetools.ups.com{request.path}"
-    existing = request.with_header("Authorization", token)
-    return SandboxHttpClient(shop.sandbox).send(existing, url, Timeouts())
+    existing_request = request.with_header("Authorization", token)
+    return SandboxHttpClient(shop.sandbox).send(existing_request, url, Timeouts())
 
 
 RATE = rates_body(REQUEST, "A1B2C3")
@@ -185,7 +185,7 @@ def test_sandbox_label_recovery(shop: Shop) -> None:
     assert "300071" in answer.text
     shop.shipping.cancel(shipment.ref)
     assert "300069" in sent(shop, Request.post(path, json=body)).text
-    refused = SandboxHttpClient(shop.sandbox).send(
+    refused_response = SandboxHttpClient(shop.sandbox).send(
         Request.post(path, json=body), f"https://onlinetools.ups.com{path}", Timeouts()
     )
-    assert 401 == refused.status
+    assert 401 == refused_response.status

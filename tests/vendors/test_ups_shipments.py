@@ -114,11 +114,11 @@ def test_label_in_pdf_is_recovered_at_once(shop: Shop) -> None:
     assert (LabelFormat.PDF, "pdf") == (shipment.labels[0].format, shipment.ref.other("label"))
 
     rate = shop.shipping.get_rates(REQUEST).rates[0]
-    real = shop.sandbox.answer
+    real_function = shop.sandbox.answer
 
     def answer(request: Any) -> Response:
-        lost = request.path.endswith("/recovery")
-        return reply({}, 500) if lost else real(request)
+        lost_value = request.path.endswith("/recovery")
+        return reply({}, 500) if lost_value else real_function(request)
 
     shop.sandbox.answer = answer  # type: ignore[method-assign]
     shipment = shop.shipping.create_shipment(rate, idempotency_key="k-2")
@@ -141,15 +141,17 @@ def test_empty_recovery_is_none(shop: Shop) -> None:
         "ShipmentCharges": {},
     }
     alert = {"Alert": [{"Code": "120900", "Description": "User Id and Shipper Number"}]}
-    sold = reply({"ShipmentResponse": {"Response": alert, "ShipmentResults": results}})
-    shop.sandbox.fail(sold, reply({"LabelRecoveryResponse": {"ShipmentIdentificationNumber": "1"}}))
-    bought = shop.shipping.create_shipment(rate, idempotency_key="k-1")
+    sold_response = reply({"ShipmentResponse": {"Response": alert, "ShipmentResults": results}})
+    shop.sandbox.fail(
+        sold_response, reply({"LabelRecoveryResponse": {"ShipmentIdentificationNumber": "1"}})
+    )
+    bought_shipment = shop.shipping.create_shipment(rate, idempotency_key="k-1")
 
     assert (("1Z1",), rate.total, "120900", None) == (
-        bought.tracking_numbers,
-        bought.cost,
-        bought.warnings[0].code,
-        bought.labels[0].content,
+        bought_shipment.tracking_numbers,
+        bought_shipment.cost,
+        bought_shipment.warnings[0].code,
+        bought_shipment.labels[0].content,
     )
 
 
@@ -223,20 +225,23 @@ def test_shipment_unknown_to_tracking_is_bought(shop: Shop) -> None:
 def test_void_shipment_has_no_labels(shop: Shop) -> None:
     """A voided shipment has no labels, and voiding again says the same."""
     shipment = shop.bought()
-    back = shop.shipping.cancel(shipment.ref)
-    assert (CancelState.APPROVED, "Voided") == (back.state, back.vendor_status)
+    returned_result = shop.shipping.cancel(shipment.ref)
+    assert (CancelState.APPROVED, "Voided") == (
+        returned_result.state,
+        returned_result.vendor_status,
+    )
     result = shop.shipping.get_shipment(shipment.ref)
     assert (ShipmentState.CANCELED, (), "MV") == (result.state, result.labels, result.vendor_status)
 
     shop.sandbox.fail(reply({"response": {"errors": [{"code": "190117"}]}}, 400))
-    again = shop.shipping.cancel(shipment.ref)
-    assert (CancelState.APPROVED, "MV") == (again.state, again.vendor_status)
+    repeated_result = shop.shipping.cancel(shipment.ref)
+    assert (CancelState.APPROVED, "MV") == (repeated_result.state, repeated_result.vendor_status)
 
 
 def test_unclear_void_is_unknown(shop: Shop) -> None:
     """An answer that does not confirm the void leaves it unknown."""
     shipment = shop.bought()
     shop.sandbox.fail(reply({"VoidShipmentResponse": {"SummaryResult": {"Status": {"Code": "0"}}}}))
-    back = shop.shipping.cancel(shipment.ref)
+    returned_result = shop.shipping.cancel(shipment.ref)
 
-    assert (CancelState.UNKNOWN, "0") == (back.state, back.vendor_status)
+    assert (CancelState.UNKNOWN, "0") == (returned_result.state, returned_result.vendor_status)

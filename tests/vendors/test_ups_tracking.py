@@ -73,14 +73,14 @@ def test_only_ups_numbers_are_tracked(shop: Shop) -> None:
 
 def test_address_changes_are_listed(shop: Shop) -> None:
     """Corrected parts are listed, and whether the address is residential."""
-    checked = shop.shipping.validate_address(THERE)
+    checked_result = shop.shipping.validate_address(THERE)
 
     assert (AddressVerdict.CORRECTED, ("postal_code",), True) == (
-        checked.verdict,
-        checked.changes,
-        checked.residential,
+        checked_result.verdict,
+        checked_result.changes,
+        checked_result.residential,
     )
-    assert "90277-2506" == (checked.suggested and checked.suggested.postal_code)
+    assert "90277-2506" == (checked_result.suggested and checked_result.suggested.postal_code)
     form = {
         "AddressLine": "179 N HARBOR DR",
         "PoliticalDivision2": "REDONDO BEACH",
@@ -90,18 +90,18 @@ def test_address_changes_are_listed(shop: Shop) -> None:
     }
     answer = {"ValidAddressIndicator": "", "Candidate": [{"AddressKeyFormat": form}]}
     shop.sandbox.fail(reply({"XAVResponse": answer}))
-    checked = shop.shipping.validate_address(THERE)
-    assert (AddressVerdict.VALID, None) == (checked.verdict, checked.residential)
+    checked_result = shop.shipping.validate_address(THERE)
+    assert (AddressVerdict.VALID, None) == (checked_result.verdict, checked_result.residential)
 
 
 def test_ambiguous_and_invalid_addresses(shop: Shop) -> None:
     """An ambiguous address is unknown, and one without candidates invalid."""
     shop.sandbox.fail(reply({"XAVResponse": {"AmbiguousAddressIndicator": "", "Candidate": [{}]}}))
-    checked = shop.shipping.validate_address(THERE)
+    checked_result = shop.shipping.validate_address(THERE)
     assert (AddressVerdict.UNKNOWN, None, 1) == (
-        checked.verdict,
-        checked.suggested,
-        len(checked.messages),
+        checked_result.verdict,
+        checked_result.suggested,
+        len(checked_result.messages),
     )
     shop.sandbox.fail(reply({"XAVResponse": {"ValidAddressIndicator": ""}}))
     assert AddressVerdict.INVALID is shop.shipping.validate_address(THERE).verdict

@@ -93,8 +93,10 @@ def _cut_header(dice: random.Random, sent: Sent) -> Sent:
 
 def _drop_header(dice: random.Random, sent: Sent) -> Sent:
     name = _some_header(dice, sent)
-    stored = {other: text for other, text in sent.headers.items() if other != name}
-    return attrs.evolve(sent, headers=stored)
+    stored_values = {
+        other_text: text for other_text, text in sent.headers.items() if other_text != name
+    }
+    return attrs.evolve(sent, headers=stored_values)
 
 
 def _form(_: random.Random, sent: Sent) -> Sent:
@@ -111,9 +113,11 @@ def _flip_body(dice: random.Random, sent: Sent) -> Sent:
 
 def _mixed_body(dice: random.Random, sent: Sent) -> Sent:
     place = dice.randrange(len(sent.body) + 1)
-    more = dice.choice(_BODIES)[:200] if dice.random() < 0.5 else dice.randbytes(dice.randrange(9))
+    further_bytes = (
+        dice.choice(_BODIES)[:200] if dice.random() < 0.5 else dice.randbytes(dice.randrange(9))
+    )
     return attrs.evolve(
-        sent, body=sent.body[:place] + more + sent.body[place + dice.randrange(9) :]
+        sent, body=sent.body[:place] + further_bytes + sent.body[place + dice.randrange(9) :]
     )
 
 
@@ -155,17 +159,17 @@ class Target:
         Raises:
             AssertionError: it was, and is not what was signed.
         """
-        sent = mutations(dice, self.sent)
-        options: dict[str, Any] = sent.arguments()
+        sent_request = mutations(dice, self.sent)
+        options: dict[str, Any] = sent_request.arguments()
         if dice.random() < 0.1:
-            pairs = [*sent.headers.items(), *self.sent.headers.items()]
+            pairs = [*sent_request.headers.items(), *self.sent.headers.items()]
             dice.shuffle(pairs)
             options["headers"] = pairs
         try:
             events = self.receiver.verify(options)
-        except WebhookRejected as refused:
-            if refused.reason is None:
-                raise AssertionError(sent) from refused
+        except WebhookRejected as refused_value:
+            if refused_value.reason is None:
+                raise AssertionError(sent_request) from refused_value
             return False
         scheme = PRESETS[self.sender.name]
         # Twilio signs names and values run together, so that some forms are signed alike.
@@ -174,7 +178,7 @@ class Target:
             handshake = any(event.reply for event in events)
             assert handshake or [event.payload for event in events] == [
                 event.payload for event in self.events
-            ], sent
+            ], sent_request
         return True
 
 

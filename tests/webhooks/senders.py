@@ -104,8 +104,10 @@ def over_body(
 
     def send(_: datetime, number: int) -> Sent:
         body = as_json(payload(number))
-        extra = {name.replace("_", "-"): value.format(number) for name, value in more.items()}
-        return Sent(headers={header: write(body)} | extra, body=body)
+        extra_values = {
+            name.replace("_", "-"): value.format(number) for name, value in more.items()
+        }
+        return Sent(headers={header: write(body)} | extra_values, body=body)
 
     return send
 
@@ -119,12 +121,12 @@ def standard(headers: str, prefix: str = "v1,") -> Callable[[datetime, int], Sen
         )
         content = b"msg_%d.%s.%s" % (number, stamp(now).encode(), body)
         key = base64.b64decode(WHSEC.removeprefix("whsec_"))
-        signed = b64(mac(key, content) if prefix == "v1," else keys.ed().sign(content))
+        signed_text = b64(mac(key, content) if prefix == "v1," else keys.ed().sign(content))
         return Sent(
             headers={
                 f"{headers}-id": f"msg_{number}",
                 f"{headers}-timestamp": stamp(now),
-                f"{headers}-signature": prefix + signed,
+                f"{headers}-signature": prefix + signed_text,
             },
             body=body,
         )
@@ -139,8 +141,8 @@ def stamped(
 
     def send(now: datetime, number: int) -> Sent:
         body = as_json(payload(number))
-        signed = mac(SECRET, f"{stamp(now)}{separator}".encode() + body).hex()
-        return Sent(headers={header: form.format(stamp(now), signed)}, body=body)
+        signed_text = mac(SECRET, f"{stamp(now)}{separator}".encode() + body).hex()
+        return Sent(headers={header: form.format(stamp(now), signed_text)}, body=body)
 
     return send
 
@@ -152,8 +154,8 @@ def versioned(
 
     def send(now: datetime, number: int) -> Sent:
         body = as_json(payload(number))
-        signed = mac(SECRET, f"v0:{stamp(now)}:".encode() + body).hex()
-        return Sent(headers={header: f"v0={signed}", time: stamp(now)}, body=body)
+        signed_text = mac(SECRET, f"v0:{stamp(now)}:".encode() + body).hex()
+        return Sent(headers={header: f"v0={signed_text}", time: stamp(now)}, body=body)
 
     return send
 
@@ -218,10 +220,11 @@ def sendgrid(now: datetime, number: int) -> Sent:
         for kind in ("delivered", "open")
     ]
     body = as_json(events)
-    signed = keys.curve().sign(stamp(now).encode() + body, ec.ECDSA(hashes.SHA256()))
+    signed_bytes = keys.curve().sign(stamp(now).encode() + body, ec.ECDSA(hashes.SHA256()))
     begin = "X-Twilio-Email-Event-Webhook"
     return Sent(
-        headers={f"{begin}-Signature": b64(signed), f"{begin}-Timestamp": stamp(now)}, body=body
+        headers={f"{begin}-Signature": b64(signed_bytes), f"{begin}-Timestamp": stamp(now)},
+        body=body,
     )
 
 
@@ -285,8 +288,8 @@ def adyen_item(number: int, **changes: object) -> dict[str, object]:
             "true",
         )
     )
-    signed = b64(mac(bytes.fromhex(HEX), content))
-    return item | {"additionalData": {"hmacSignature": signed}} | changes
+    signed_text = b64(mac(bytes.fromhex(HEX), content))
+    return item | {"additionalData": {"hmacSignature": signed_text}} | changes
 
 
 HEX = "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056"
@@ -305,8 +308,8 @@ def braintree(_: datetime, number: int) -> Sent:
         f"2031-05-06T07:08:09Z</timestamp><n>{number}</n></notification>"
     )
     payload = b64(document.encode()) + "\n"
-    signed = mac(hashlib.sha1(SECRET.encode()).digest(), payload, "sha1").hex()  # noqa: S324 - the vendor's way
-    form = {"bt_signature": f"public|{signed}", "bt_payload": payload}
+    signed_text = mac(hashlib.sha1(SECRET.encode()).digest(), payload, "sha1").hex()  # noqa: S324 - the vendor's way
+    form = {"bt_signature": f"public|{signed_text}", "bt_payload": payload}
     return Sent(headers={"Content-Type": FORM}, body=urlencode(form).encode())
 
 
@@ -390,9 +393,12 @@ def hubspot(now: datetime, number: int) -> Sent:
         for place in (1, 2)
     ]
     body = as_json(events)
-    signed = mac(SECRET, b"POST" + URL.encode() + body + millis(now).encode())
+    signed_bytes = mac(SECRET, b"POST" + URL.encode() + body + millis(now).encode())
     return Sent(
-        headers={"X-HubSpot-Signature-v3": b64(signed), "X-HubSpot-Request-Timestamp": millis(now)},
+        headers={
+            "X-HubSpot-Signature-v3": b64(signed_bytes),
+            "X-HubSpot-Request-Timestamp": millis(now),
+        },
         body=body,
     )
 

@@ -91,8 +91,8 @@ def test_empty_secrets_are_refused(name: str, secret: Any) -> None:
     for value in (secret, [BY_NAME[name].secret, secret]):
         with pytest.raises(ConfigurationError):
             WebhookVerifier(name, value, parameters=parameters)
-    stored = StaticWebhookSecrets({None: "unused", "acme": [BY_NAME[name].secret]})
-    assert stored.kept("acme")
+    stored_secrets = StaticWebhookSecrets({None: "unused", "acme": [BY_NAME[name].secret]})
+    assert stored_secrets.kept("acme")
 
 
 def test_empty_secret_of_a_provider_is_refused() -> None:
@@ -107,9 +107,11 @@ def test_empty_secret_of_a_provider_is_refused() -> None:
 
     for cell in ("", " ", "\x00"):
         receiver = Receiver("github", Empty(), replay_guard=False)
-        signed = mac(cell.strip(" \x00"), b"{}").hex()
+        signed_text = mac(cell.strip(" \x00"), b"{}").hex()
         with pytest.raises(ConfigurationError):
-            receiver.verify(Sent(headers={"X-Hub-Signature-256": f"sha256={signed}"}, body=b"{}"))
+            receiver.verify(
+                Sent(headers={"X-Hub-Signature-256": f"sha256={signed_text}"}, body=b"{}")
+            )
 
 
 # --- headers --------------------------------------------------------------------------------
@@ -118,29 +120,35 @@ def test_empty_secret_of_a_provider_is_refused() -> None:
 @pytest.mark.parametrize("space", ["\r\n ", "\n", "\r", "\x00", "\x0b", "\u00a0", "\u2028"])
 def test_folded_headers(space: str) -> None:
     """A line break or an unusual space in a signature makes it invalid."""
-    sent = GITHUB.send(NOW, 1)
-    genuine = sent.headers["X-Hub-Signature-256"]
+    sent_request = GITHUB.send(NOW, 1)
+    genuine_text = sent_request.headers["X-Hub-Signature-256"]
     receiver = Receiver.of(GITHUB)
-    for text in (genuine + space, space + genuine, genuine.replace("=", f"={space}")):
-        spoiled = attrs.evolve(sent, headers={"X-Hub-Signature-256": text})
-        assert receiver.refused(spoiled) in {"signature", "downgraded"}
+    for text in (
+        genuine_text + space,
+        space + genuine_text,
+        genuine_text.replace("=", f"={space}"),
+    ):
+        spoiled_request = attrs.evolve(sent_request, headers={"X-Hub-Signature-256": text})
+        assert receiver.refused(spoiled_request) in {"signature", "downgraded"}
 
 
 def test_white_space_between_marks_changes_nothing() -> None:
     """Space around the parts of a signature's text is not signed, and makes no new webhook."""
     receiver = Receiver.of(STRIPE, replay_guard=True)
-    sent = STRIPE.send(NOW, 1)
-    receiver.done(receiver.verify(sent))
-    text = sent.headers["Stripe-Signature"].replace(",", "\r\n , ")
+    sent_request = STRIPE.send(NOW, 1)
+    receiver.done(receiver.verify(sent_request))
+    text = sent_request.headers["Stripe-Signature"].replace(",", "\r\n , ")
 
-    assert "replayed" == receiver.refused(attrs.evolve(sent, headers={"Stripe-Signature": text}))
+    assert "replayed" == receiver.refused(
+        attrs.evolve(sent_request, headers={"Stripe-Signature": text})
+    )
 
 
 @pytest.mark.parametrize("name", ["github", "stripe", "slack", "standard-webhooks", "sendgrid"])
 def test_similar_header_names_are_ignored(name: str) -> None:
     """Header names with other letters, underscores or spaces are different headers."""
     sender = BY_NAME[name]
-    sent = sender.send(NOW, 1)
+    sent_request = sender.send(NOW, 1)
     receiver = Receiver.of(sender)
     ways: tuple[Callable[[str], str], ...] = (
         lambda text: text.replace("-", "_"),
@@ -149,9 +157,9 @@ def test_similar_header_names_are_ignored(name: str) -> None:
         lambda text: text.replace("K", "\u212a").replace("i", "\u0130"),
     )
     for spoil in ways:
-        renamed = {spoil(header): value for header, value in sent.headers.items()}
-        if not {*renamed} & {*sent.headers}:
-            assert "missing" == receiver.refused(attrs.evolve(sent, headers=renamed))
+        renamed_values = {spoil(header): value for header, value in sent_request.headers.items()}
+        if not {*renamed_values} & {*sent_request.headers}:
+            assert "missing" == receiver.refused(attrs.evolve(sent_request, headers=renamed_values))
 
 
 # --- signatures in other writings --------------------------------------------------------------
@@ -159,13 +167,13 @@ def test_similar_header_names_are_ignored(name: str) -> None:
 
 def writings(genuine: str) -> list[str]:
     """Texts that a lax reader takes for the same signature."""
-    decoded = bytes.fromhex(genuine)
+    decoded_bytes = bytes.fromhex(genuine)
     return [
         genuine.upper(),
         genuine[:-2] + genuine[-2:].swapcase() + "0",
         "0x" + genuine,
         " ".join((genuine[:32], genuine[32:])),
-        b64(decoded),
+        b64(decoded_bytes),
         genuine + "00",
         genuine[:32],
         "".join(chr(ord(letter) + 0xFEE0) for letter in genuine),
@@ -175,12 +183,12 @@ def writings(genuine: str) -> list[str]:
 @pytest.mark.parametrize("number", range(8))
 def test_hex_in_other_writings(number: int) -> None:
     """A signature is compared as it is written."""
-    sent = GITHUB.send(NOW, 1)
-    genuine = sent.headers["X-Hub-Signature-256"].removeprefix("sha256=")
-    text = "sha256=" + writings(genuine)[number]
-    if text.removeprefix("sha256=") != genuine:
-        spoiled = attrs.evolve(sent, headers={"X-Hub-Signature-256": text})
-        assert "signature" == Receiver.of(GITHUB).refused(spoiled)
+    sent_request = GITHUB.send(NOW, 1)
+    genuine_text = sent_request.headers["X-Hub-Signature-256"].removeprefix("sha256=")
+    text = "sha256=" + writings(genuine_text)[number]
+    if text.removeprefix("sha256=") != genuine_text:
+        spoiled_request = attrs.evolve(sent_request, headers={"X-Hub-Signature-256": text})
+        assert "signature" == Receiver.of(GITHUB).refused(spoiled_request)
 
 
 @pytest.mark.parametrize(
@@ -203,24 +211,24 @@ def test_base64_with_garbage(name: str, spoil: Any) -> None:
     header = {"shopify": "X-Shopify-Hmac-Sha256"}.get(
         name, "X-Twilio-Email-Event-Webhook-Signature"
     )
-    sent = sender.send(NOW, 1)
-    text = spoil(sent.headers[header])
-    if text.strip(" ") != sent.headers[header]:
-        value = attrs.evolve(sent, headers=sent.headers | {header: text})
+    sent_request = sender.send(NOW, 1)
+    text = spoil(sent_request.headers[header])
+    if text.strip(" ") != sent_request.headers[header]:
+        value = attrs.evolve(sent_request, headers=sent_request.headers | {header: text})
         assert "signature" == Receiver.of(sender).refused(value)
 
 
 def test_the_other_signature_of_a_curve_is_a_replay() -> None:
     """The second valid form of a signature on a curve counts as the same delivery."""
     receiver = Receiver.of(SENDGRID, replay_guard=True)
-    sent = SENDGRID.send(NOW, 1)
-    receiver.done(receiver.verify(sent))
+    sent_request = SENDGRID.send(NOW, 1)
+    receiver.done(receiver.verify(sent_request))
     header = "X-Twilio-Email-Event-Webhook-Signature"
-    first, second = utils.decode_dss_signature(base64.b64decode(sent.headers[header]))
-    other = b64(utils.encode_dss_signature(first, ORDER - second))
-    assert other != sent.headers[header]
+    first, second = utils.decode_dss_signature(base64.b64decode(sent_request.headers[header]))
+    other_text = b64(utils.encode_dss_signature(first, ORDER - second))
+    assert other_text != sent_request.headers[header]
 
-    value = attrs.evolve(sent, headers=sent.headers | {header: other})
+    value = attrs.evolve(sent_request, headers=sent_request.headers | {header: other_text})
     assert "replayed" == receiver.refused(value)
 
 
@@ -238,16 +246,16 @@ def test_the_other_signature_of_a_curve_is_a_replay() -> None:
 def test_invalid_timestamps_are_refused(name: str, text: str) -> None:
     """A timestamp that is no whole number near now is refused without overflow."""
     sender = BY_NAME[name]
-    sent = sender.send(NOW, 1)
-    written = {
+    sent_request = sender.send(NOW, 1)
+    written_text = {
         "hubspot": str(int(NOW.timestamp() * 1000)),
     }.get(name, stamp(NOW))
     headers = {
-        header: value.replace(written, text, 1) if header != "webhook-signature" else value
-        for header, value in sent.headers.items()
+        header: value.replace(written_text, text, 1) if header != "webhook-signature" else value
+        for header, value in sent_request.headers.items()
     }
-    assert headers != sent.headers
-    assert Receiver.of(sender).refused(attrs.evolve(sent, headers=headers)) in {
+    assert headers != sent_request.headers
+    assert Receiver.of(sender).refused(attrs.evolve(sent_request, headers=headers)) in {
         "malformed",
         "stale",
         "future",
@@ -270,9 +278,11 @@ def test_invalid_timestamps_are_refused(name: str, text: str) -> None:
 )
 def test_dates_that_overflow(text: str, reason: str) -> None:
     """A date beyond all calendars is refused, and nothing overflows."""
-    sent = paypal(NOW, 1)
-    headers = sent.headers | {"PAYPAL-TRANSMISSION-TIME": text}
-    assert reason == Receiver.of(BY_NAME["paypal"]).refused(attrs.evolve(sent, headers=headers))
+    sent_request = paypal(NOW, 1)
+    headers = sent_request.headers | {"PAYPAL-TRANSMISSION-TIME": text}
+    assert reason == Receiver.of(BY_NAME["paypal"]).refused(
+        attrs.evolve(sent_request, headers=headers)
+    )
 
 
 @pytest.mark.parametrize(
@@ -281,16 +291,16 @@ def test_dates_that_overflow(text: str, reason: str) -> None:
 def test_numbers_in_a_body_that_are_no_time(value: str) -> None:
     """A time inside a signed body is a plain number near now, of JSON's many."""
     body = f'{{"type":"a","action":"b","webhookTimestamp":{value}}}'.encode()
-    sent = Sent(headers={"Linear-Signature": mac(SECRET, body).hex()}, body=body)
-    assert Receiver.of(BY_NAME["linear"]).refused(sent) in {"malformed", "missing", "stale"}
+    sent_request = Sent(headers={"Linear-Signature": mac(SECRET, body).hex()}, body=body)
+    assert Receiver.of(BY_NAME["linear"]).refused(sent_request) in {"malformed", "missing", "stale"}
 
 
 def test_huge_numbers_in_an_event() -> None:
     """An invalid creation time is None, and the event is still returned."""
     for value in ("1e400", "-1e400", "9" * 4_000, "true", '"\\ud800"', "[]", "-62135596801"):
         body = f'{{"id":"evt","type":"a","created":{value}}}'.encode()
-        signed = mac(SECRET, stamp(NOW).encode() + b"." + body).hex()
-        text = f"t={stamp(NOW)},v1={signed}"
+        signed_text = mac(SECRET, stamp(NOW).encode() + b"." + body).hex()
+        text = f"t={stamp(NOW)},v1={signed_text}"
         for guarded in (True, False):
             receiver = Receiver.of(STRIPE, replay_guard=guarded)
             (event,) = receiver.verify(Sent(headers={"Stripe-Signature": text}, body=body))
@@ -302,8 +312,8 @@ def test_huge_numbers_in_an_event() -> None:
 
 def forged(header: dict[str, Any], sign: Any) -> str:
     """A token whose header says anything, over genuine claims."""
-    sent = PLAID.send(NOW, 1)
-    digest = hashlib.sha256(sent.body).hexdigest()
+    sent_request = PLAID.send(NOW, 1)
+    digest = hashlib.sha256(sent_request.body).hexdigest()
     claims = {"iat": int(NOW.timestamp()), "request_body_sha256": digest}
     text = ".".join(keys.url64(json.dumps(part).encode()) for part in (header, claims))
     return f"{text}.{keys.url64(sign(text.encode()))}"
@@ -344,8 +354,8 @@ def test_a_token_that_brings_its_own_key(more: dict[str, Any]) -> None:
     receiver = Receiver.of(PLAID, links=links)
     for sign in ways:
         token = forged({"alg": "ES256", "kid": "key-1"} | more, sign)
-        sent = attrs.evolve(PLAID.send(NOW, 1), headers={"Plaid-Verification": token})
-        assert receiver.refused(sent) in {"signature", "downgraded", "malformed"}
+        sent_request = attrs.evolve(PLAID.send(NOW, 1), headers={"Plaid-Verification": token})
+        assert receiver.refused(sent_request) in {"signature", "downgraded", "malformed"}
     assert [] == links.asked
 
 
@@ -433,22 +443,27 @@ def test_lines_of_one_value_do_not_stand_for_others(hidden: str) -> None:
 
     A stranger's own topic signs a message whose lines, taken apart elsewhere, are our webhook.
     """
-    when = NOW.strftime("%Y-%m-%dT%H:%M:%S.000Z")
-    ours = {"MessageId": "m-1", "Timestamp": when, "TopicArn": ARN, "Type": "Notification"}
-    lines = "".join(f"{name}\n{value}\n" for name, value in ours.items()).rstrip("\n")
-    theirs = "arn:aws:sns:eu-west-1:666:evil"
-    signed = sns("2", Message=f"pay\n{lines}", TopicArn=theirs)(NOW, 2)
-    fields = json.loads(signed.body)
+    due_text = NOW.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    own_values = {
+        "MessageId": "m-1",
+        "Timestamp": due_text,
+        "TopicArn": ARN,
+        "Type": "Notification",
+    }
+    lines = "".join(f"{name}\n{value}\n" for name, value in own_values.items()).rstrip("\n")
+    foreign_text = "arn:aws:sns:eu-west-1:666:evil"
+    signed_request = sns("2", Message=f"pay\n{lines}", TopicArn=foreign_text)(NOW, 2)
+    fields = json.loads(signed_request.body)
     names = ("MessageId", "Timestamp", "TopicArn", "Type")
-    rest = "".join(f"{name}\n{fields[name]}\n" for name in names).rstrip("\n")
-    taken = fields | ours | {"Message": "pay"}
-    taken[hidden] = f"{taken[hidden]}\n{rest}"
+    remaining_text = "".join(f"{name}\n{fields[name]}\n" for name in names).rstrip("\n")
+    taken_value = fields | own_values | {"Message": "pay"}
+    taken_value[hidden] = f"{taken_value[hidden]}\n{remaining_text}"
 
-    forgery = attrs.evolve(signed, body=as_json(taken))
+    forgery = attrs.evolve(signed_request, body=as_json(taken_value))
     assert Receiver.of(BY_NAME["aws-sns"]).refused(forgery) in {"malformed", "foreign", "missing"}
-    assert "foreign" == Receiver.of(BY_NAME["aws-sns"]).refused(signed)
-    several = sns("2", Message="one\ntwo\n")(NOW, 3)
-    assert Receiver.of(BY_NAME["aws-sns"]).verify(several)
+    assert "foreign" == Receiver.of(BY_NAME["aws-sns"]).refused(signed_request)
+    several_request = sns("2", Message="one\ntwo\n")(NOW, 3)
+    assert Receiver.of(BY_NAME["aws-sns"]).verify(several_request)
 
 
 def test_fields_that_are_taken_apart_elsewhere_are_a_replay() -> None:
@@ -456,17 +471,17 @@ def test_fields_that_are_taken_apart_elsewhere_are_a_replay() -> None:
     receiver = Receiver.of(BY_NAME["adyen"], replay_guard=True)
     reference = str(adyen_item(1)["pspReference"])
     content = f"{reference}::TestMerchant:INV-7:INV-8:1130:EUR:AUTHORISATION:true"
-    signed = {"hmacSignature": b64(mac(bytes.fromhex(HEX), content))}
-    genuine = adyen_item(1, merchantReference="INV-7:INV-8", additionalData=signed)
-    split = genuine | {
+    signed_values = {"hmacSignature": b64(mac(bytes.fromhex(HEX), content))}
+    genuine_fields = adyen_item(1, merchantReference="INV-7:INV-8", additionalData=signed_values)
+    split = genuine_fields | {
         "pspReference": f"{reference}:",
-        "originalReference": genuine["merchantAccountCode"],
+        "originalReference": genuine_fields["merchantAccountCode"],
         "merchantAccountCode": "INV-7",
         "merchantReference": "INV-8",
     }
     first, second = (
         Sent(headers={}, body=as_json({"notificationItems": [{"NotificationRequestItem": item}]}))
-        for item in (genuine, split)
+        for item in (genuine_fields, split)
     )
     (event,) = receiver.verify(first)
     assert event.id.startswith(reference)
@@ -498,31 +513,31 @@ def test_no_item_of_a_batch_is_beyond_looking(place: int) -> None:
     """A forged item anywhere in a batch makes it invalid, and nothing is stored."""
     receiver = Receiver.of(BY_NAME["adyen"], replay_guard=True)
     items = [adyen_item(number) for number in range(20)]
-    changed = [*items]
-    changed[place] = adyen_item(place) | {"success": "false"}
-    wrapped = [{"NotificationRequestItem": item} for item in changed]
-    forgery = Sent(headers={}, body=as_json({"notificationItems": wrapped}))
+    changed_fields = [*items]
+    changed_fields[place] = adyen_item(place) | {"success": "false"}
+    wrapped_fields = [{"NotificationRequestItem": item} for item in changed_fields]
+    forgery = Sent(headers={}, body=as_json({"notificationItems": wrapped_fields}))
 
     assert "signature" == receiver.refused(forgery)
-    wrapped = [{"NotificationRequestItem": item} for item in items]
-    genuine = Sent(headers={}, body=as_json({"notificationItems": wrapped}))
-    assert 20 == len(receiver.verify(genuine))
+    wrapped_fields = [{"NotificationRequestItem": item} for item in items]
+    genuine_request = Sent(headers={}, body=as_json({"notificationItems": wrapped_fields}))
+    assert 20 == len(receiver.verify(genuine_request))
 
 
 def test_members_that_are_there_twice() -> None:
     """For a duplicate member, the verified value is returned."""
-    good, evil = as_json(adyen_item(1)), as_json(adyen_item(1) | {"success": "false"})
-    for first, second, reason in ((evil, good, None), (good, evil, "signature")):
+    good_bytes, evil = as_json(adyen_item(1)), as_json(adyen_item(1) | {"success": "false"})
+    for first, second, reason in ((evil, good_bytes, None), (good_bytes, evil, "signature")):
         body = (
             b'{"notificationItems":[{"NotificationRequestItem":%s,"NotificationRequestItem":%s}]}'
             % (first, second)
         )
         receiver = Receiver.of(BY_NAME["adyen"])
-        sent = Sent(headers={}, body=body)
+        sent_request = Sent(headers={}, body=body)
         if reason is None:
-            assert "true" == receiver.verify(sent)[0].payload["success"]
+            assert "true" == receiver.verify(sent_request)[0].payload["success"]
         else:
-            assert reason == receiver.refused(sent)
+            assert reason == receiver.refused(sent_request)
 
 
 # --- the guard against replays --------------------------------------------------------------------
@@ -541,7 +556,7 @@ def guards(*places: tuple[str, str | None]) -> list[tuple[Receiver, str | None]]
 
 def test_endpoints_remember_separately() -> None:
     """Endpoints and tenants remember deliveries separately, however they are named."""
-    sent = GITHUB.send(NOW, 1)
+    sent_request = GITHUB.send(NOW, 1)
     places = guards(
         ("shop", None),
         ("shop", "None"),
@@ -557,20 +572,20 @@ def test_endpoints_remember_separately() -> None:
         ("{shop}", None),
     )
     for receiver, tenant in places:
-        receiver.done(receiver.verify(sent, tenant=tenant))
+        receiver.done(receiver.verify(sent_request, tenant=tenant))
     for receiver, tenant in places:
-        assert "replayed" == receiver.refused(sent, tenant=tenant)
+        assert "replayed" == receiver.refused(sent_request, tenant=tenant)
 
 
 def test_verifiers_of_one_name_and_store_remember_together() -> None:
     """A delivery that one worker handled is known to other workers' verifiers."""
     (first, _), (second, _) = guards(("shop", None), ("shop", None))
-    sent = GITHUB.send(NOW, 1)
-    events = first.verify(sent)
+    sent_request = GITHUB.send(NOW, 1)
+    events = first.verify(sent_request)
 
-    assert "replayed" == second.refused(sent)
+    assert "replayed" == second.refused(sent_request)
     second.release(events)
-    assert second.verify(sent)
+    assert second.verify(sent_request)
 
 
 @pytest.mark.parametrize("name", ["github", "razorpay", "shopify", "gitlab", "linear", "twilio"])
@@ -579,23 +594,29 @@ def test_replay_with_another_id_is_refused(name: str, spoil: str) -> None:
     """A repeated webhook with a changed or missing id is recognised."""
     sender = BY_NAME[name]
     receiver = Receiver.of(sender, replay_guard=True)
-    sent = sender.send(NOW, 1)
-    receiver.done(receiver.verify(sent))
+    sent_request = sender.send(NOW, 1)
+    receiver.done(receiver.verify(sent_request))
     for headers in (
-        sent.headers | dict.fromkeys(sender.free, spoil),
-        {header: text for header, text in sent.headers.items() if header not in sender.free},
+        sent_request.headers | dict.fromkeys(sender.free, spoil),
+        {
+            header: text
+            for header, text in sent_request.headers.items()
+            if header not in sender.free
+        },
     ):
-        assert "replayed" == receiver.refused(attrs.evolve(sent, headers=headers))
+        assert "replayed" == receiver.refused(attrs.evolve(sent_request, headers=headers))
 
 
 def test_borrowed_id_does_not_block_a_delivery() -> None:
     """A genuine webhook with another's id does not block the other one."""
     receiver = Receiver.of(GITHUB, replay_guard=True)
-    mine, yours = GITHUB.send(NOW, 1), GITHUB.send(NOW, 2)
-    borrowed = {"X-GitHub-Delivery": yours.headers["X-GitHub-Delivery"]}
-    receiver.done(receiver.verify(attrs.evolve(mine, headers=mine.headers | borrowed)))
+    own_request, yours_request = GITHUB.send(NOW, 1), GITHUB.send(NOW, 2)
+    borrowed = {"X-GitHub-Delivery": yours_request.headers["X-GitHub-Delivery"]}
+    receiver.done(
+        receiver.verify(attrs.evolve(own_request, headers=own_request.headers | borrowed))
+    )
 
-    assert receiver.verify(yours)
+    assert receiver.verify(yours_request)
 
 
 def test_deliveries_are_remembered_longer_than_they_are_valid() -> None:
@@ -605,12 +626,12 @@ def test_deliveries_are_remembered_longer_than_they_are_valid() -> None:
         tolerance = preset(name).tolerance
         assert tolerance is not None
         receiver = Receiver.of(sender, replay_guard=True)
-        sent = sender.send(NOW, 1)
-        receiver.done(receiver.verify(sent))
+        sent_request = sender.send(NOW, 1)
+        receiver.done(receiver.verify(sent_request))
         receiver.clock.advance(tolerance - 1)
-        assert "replayed" == receiver.refused(sent)
+        assert "replayed" == receiver.refused(sent_request)
         receiver.clock.advance(2)
-        assert receiver.refused(sent) in {"stale", "replayed"}
+        assert receiver.refused(sent_request) in {"stale", "replayed"}
 
 
 # --- bodies ---------------------------------------------------------------------------------------
@@ -622,9 +643,9 @@ def test_bodies_of_other_types(name: str, body: Any) -> None:
     """A body that is not bytes is the host's mistake in every scheme, genuine or not."""
     from moorage import InvalidData  # noqa: PLC0415 - used here only
 
-    sent = BY_NAME[name].send(NOW, 1)
+    sent_request = BY_NAME[name].send(NOW, 1)
     with pytest.raises(InvalidData, match="not bytes"):
-        Receiver.of(BY_NAME[name]).verify(sent.arguments() | {"body": body})
+        Receiver.of(BY_NAME[name]).verify(sent_request.arguments() | {"body": body})
 
 
 def test_custom_schemes_resist_the_same_attacks() -> None:
@@ -639,21 +660,21 @@ def test_custom_schemes_resist_the_same_attacks() -> None:
         "tolerance": 300,
     }
     receiver = Receiver(WebhookScheme.from_table(table), SECRET, replay_guard=True)
-    signed = mac(SECRET, stamp(NOW).encode() + b".{}").hex()
-    good = f"t={stamp(NOW)},s={signed}"
+    signed_text = mac(SECRET, stamp(NOW).encode() + b".{}").hex()
+    good_text = f"t={stamp(NOW)},s={signed_text}"
     for text, reason in (
-        (f"s={signed}", "missing"),
+        (f"s={signed_text}", "missing"),
         (f"t={stamp(NOW)}", "downgraded"),
-        (f"t={stamp(NOW)},t=1,s={signed}", "duplicated"),
-        (f"t={int(stamp(NOW)) + 1},s={signed}", "signature"),
-        (f"t={stamp(NOW)},S={signed}", "downgraded"),
-        (f"T={stamp(NOW)},s={signed}", "missing"),
-        (f"t={stamp(NOW)};s={signed}", "downgraded"),
+        (f"t={stamp(NOW)},t=1,s={signed_text}", "duplicated"),
+        (f"t={int(stamp(NOW)) + 1},s={signed_text}", "signature"),
+        (f"t={stamp(NOW)},S={signed_text}", "downgraded"),
+        (f"T={stamp(NOW)},s={signed_text}", "missing"),
+        (f"t={stamp(NOW)};s={signed_text}", "downgraded"),
         ("", "missing"),
         ("," * 40, "malformed"),
     ):
-        with pytest.raises(WebhookRejected) as caught:
+        with pytest.raises(WebhookRejected) as excinfo:
             receiver.verify({"headers": {"X-Sig": text}, "body": b"{}"})
-        assert reason == caught.value.reason, text
-        assert " " in caught.value.message
-    assert receiver.verify({"headers": {"X-Sig": good}, "body": b"{}"})
+        assert reason == excinfo.value.reason, text
+        assert " " in excinfo.value.message
+    assert receiver.verify({"headers": {"X-Sig": good_text}, "body": b"{}"})

@@ -89,10 +89,10 @@ TYPES = {
 def built(name: str) -> WebhookScheme:
     """The preset of this name, made anew."""
     module = BUILT[name]
-    made: dict[str, WebhookScheme] = {
+    schemes: dict[str, WebhookScheme] = {
         scheme.name: scheme for scheme in getattr(anew(module), LISTS[module])
     }
-    return made[name]
+    return schemes[name]
 
 
 def receiver(name: str, **more: object) -> Receiver:
@@ -104,10 +104,10 @@ def receiver(name: str, **more: object) -> Receiver:
 def test_rebuilt_presets_give_the_same_events(name: str) -> None:
     """A genuine webhook gives the same events as with the imported preset."""
     sender = BY_NAME[name]
-    sent = sender.send(NOW, 7)
-    events = receiver(name).verify(sent)
+    sent_request = sender.send(NOW, 7)
+    events = receiver(name).verify(sent_request)
 
-    assert Receiver.of(sender).verify(sent) == events
+    assert Receiver.of(sender).verify(sent_request) == events
     assert ("paypal" in name) <= all(event.time == NOW for event in events)
     assert tuple(TYPES.get(name, {}).items()) == built(name).types
 
@@ -119,16 +119,18 @@ def test_rebuilt_presets_refuse_old_and_repeated_webhooks(name: str) -> None:
     tolerance = PRESETS[name].tolerance
     if tolerance is not None:
         for far, reason in ((tolerance, None), (tolerance + 1, "stale")):
-            sent = sender.send(NOW - timedelta(seconds=far), 7)
+            sent_request = sender.send(NOW - timedelta(seconds=far), 7)
             if reason is None:
-                assert receiver(name).verify(sent)
+                assert receiver(name).verify(sent_request)
             else:
-                assert reason == receiver(name).refused(sent)
-    once = receiver(name, replay_guard=True)
-    sent = sender.send(NOW, 7)
-    once.done(once.verify(sent))
-    renamed = {key: "other" if key in sender.free else text for key, text in sent.headers.items()}
-    assert "replayed" == once.refused(attrs.evolve(sent, headers=renamed))
+                assert reason == receiver(name).refused(sent_request)
+    first_receiver = receiver(name, replay_guard=True)
+    sent_request = sender.send(NOW, 7)
+    first_receiver.done(first_receiver.verify(sent_request))
+    renamed_values = {
+        key: "other" if key in sender.free else text for key, text in sent_request.headers.items()
+    }
+    assert "replayed" == first_receiver.refused(attrs.evolve(sent_request, headers=renamed_values))
 
 
 @pytest.mark.parametrize(
@@ -193,10 +195,15 @@ def test_a_body_that_is_no_form_is_signed_by_its_digest(name: str, way: str) -> 
 @pytest.mark.parametrize("name", ["standard-webhooks", "svix"])
 def test_one_of_several_signatures_is_enough(name: str) -> None:
     """While a vendor replaces its secret both signatures stand there, with a space between."""
-    sent = BY_NAME[name].send(NOW, 7)
-    (header,) = [header for header in sent.headers if header.endswith("-signature")]
-    for several in (f"v1,AAAA {sent.headers[header]}", f"{sent.headers[header]} v1,AAAA"):
-        assert receiver(name).verify(attrs.evolve(sent, headers=sent.headers | {header: several}))
+    sent_request = BY_NAME[name].send(NOW, 7)
+    (header,) = [header for header in sent_request.headers if header.endswith("-signature")]
+    for several_text in (
+        f"v1,AAAA {sent_request.headers[header]}",
+        f"{sent_request.headers[header]} v1,AAAA",
+    ):
+        assert receiver(name).verify(
+            attrs.evolve(sent_request, headers=sent_request.headers | {header: several_text})
+        )
 
 
 @pytest.mark.parametrize("name", ["aws-sns", "aws-sns-sha1"])
@@ -224,8 +231,8 @@ def test_unknown_preset_error_lists_presets() -> None:
     """The error for an unknown preset lists the known ones."""
     assert PRESETS["svix"] is preset("svix")
     for name in ("nobody", "", None, ["svix"]):
-        with pytest.raises(ConfigurationError) as caught:
+        with pytest.raises(ConfigurationError) as excinfo:
             preset(name)  # type: ignore[arg-type]  # what is wrong
-        assert f"{name!r} is not a webhook scheme." == caught.value.message
-        assert "scheme" == caught.value.path
-        assert ", standard-webhooks, " in caught.value.remedy
+        assert f"{name!r} is not a webhook scheme." == excinfo.value.message
+        assert "scheme" == excinfo.value.path
+        assert ", standard-webhooks, " in excinfo.value.remedy

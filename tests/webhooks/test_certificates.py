@@ -75,10 +75,10 @@ def test_a_certificate_is_fetched_once_in_a_while(awaited: bool) -> None:
 
 def test_certificate_size_limit() -> None:
     """A certificate of 64 KiB is accepted, and a longer one refused."""
-    long = keys.usual_certificate().ljust(65_536, b"\n")
-    assert Receiver.of(BY_NAME["paypal"], links=Links(long)).verify(paypal(NOW, 1))
+    long_bytes = keys.usual_certificate().ljust(65_536, b"\n")
+    assert Receiver.of(BY_NAME["paypal"], links=Links(long_bytes)).verify(paypal(NOW, 1))
     with pytest.raises(VendorFailed):
-        Receiver.of(BY_NAME["paypal"], links=Links(long + b"\n")).verify(paypal(NOW, 1))
+        Receiver.of(BY_NAME["paypal"], links=Links(long_bytes + b"\n")).verify(paypal(NOW, 1))
 
 
 @pytest.mark.parametrize("status", [400, 499])
@@ -110,13 +110,13 @@ def test_invalid_certificates_are_refused(body: bytes) -> None:
 def test_a_vendor_that_fails_is_no_forgery() -> None:
     """While the certificate is out of reach nothing is decided: the vendor may try again."""
     for links in (Links(status=500), Links(b"x" * 100_000)):
-        with pytest.raises(VendorFailed) as caught:
+        with pytest.raises(VendorFailed) as excinfo:
             Receiver.of(BY_NAME["paypal"], links=links).verify(paypal(NOW, 1))
-        assert caught.value.retryable
-        assert (links.status, "paypal") == (caught.value.status, caught.value.service)
-        assert f"The vendor answered {links.status}" in caught.value.message
-    unknown = paypal(NOW, 1).headers | {"PAYPAL-CERT-URL": CERT_PAYPAL + "-unknown"}
-    value = attrs.evolve(paypal(NOW, 1), headers=unknown)
+        assert excinfo.value.retryable
+        assert (links.status, "paypal") == (excinfo.value.status, excinfo.value.service)
+        assert f"The vendor answered {links.status}" in excinfo.value.message
+    unknown_values = paypal(NOW, 1).headers | {"PAYPAL-CERT-URL": CERT_PAYPAL + "-unknown"}
+    value = attrs.evolve(paypal(NOW, 1), headers=unknown_values)
     assert "certificate" == Receiver.of(BY_NAME["paypal"]).refused(value)
 
 
@@ -126,25 +126,27 @@ def test_a_vendor_that_fails_is_no_forgery() -> None:
 def test_a_pinned_client_is_known_by_its_certificate() -> None:
     """A pinned client certificate is accepted in every form of proxies, while it is valid."""
     sender = BY_NAME["client-certificate"]
-    sent = sender.send(NOW, 1)
+    sent_request = sender.send(NOW, 1)
     pem = keys.usual_certificate().decode()
     from urllib.parse import quote  # noqa: PLC0415 - used here only
 
     colons = ":".join(sender.secret[at : at + 2] for at in range(0, 64, 2)).upper()
     receiver = Receiver.of(sender, secret=colons)
-    for text in (sent.headers["Client-Cert"], quote(pem)):
-        assert receiver.verify(attrs.evolve(sent, headers={"Client-Cert": text}))
-    other = keys.certificate(keys.rsa_key())
-    expired = keys.certificate(keys.rsa_key(), ends=NOW - timedelta(hours=1))
+    for text in (sent_request.headers["Client-Cert"], quote(pem)):
+        assert receiver.verify(attrs.evolve(sent_request, headers={"Client-Cert": text}))
+    other_bytes = keys.certificate(keys.rsa_key())
+    expired_bytes = keys.certificate(keys.rsa_key(), ends=NOW - timedelta(hours=1))
     assert "certificate" == receiver.refused(
-        attrs.evolve(sent, headers={"Client-Cert": quote(expired.decode())})
+        attrs.evolve(sent_request, headers={"Client-Cert": quote(expired_bytes.decode())})
     )
-    changed = keys.certificate(keys.rsa_key(), ends=NOW + timedelta(days=7))
-    assert other
+    changed_bytes = keys.certificate(keys.rsa_key(), ends=NOW + timedelta(days=7))
+    assert other_bytes
     assert "signature" == receiver.refused(
-        attrs.evolve(sent, headers={"Client-Cert": quote(changed.decode())})
+        attrs.evolve(sent_request, headers={"Client-Cert": quote(changed_bytes.decode())})
     )
-    assert "certificate" == receiver.refused(attrs.evolve(sent, headers={"Client-Cert": "::"}))
+    assert "certificate" == receiver.refused(
+        attrs.evolve(sent_request, headers={"Client-Cert": "::"})
+    )
     with pytest.raises(ConfigurationError, match="not a key for client-certificate"):
         Receiver.of(sender, secret="abc")
 
@@ -152,7 +154,7 @@ def test_a_pinned_client_is_known_by_its_certificate() -> None:
 @pytest.mark.parametrize("late, reason", [(0, None), (1, "certificate")])
 def test_a_pinned_client_vouches_for_each_item(late: int, reason: str | None) -> None:
     """If every item is signed, a client certificate must cover each item."""
-    ends = keys.certificate(keys.rsa_key(), ends=NOW)
+    end_bytes = keys.certificate(keys.rsa_key(), ends=NOW)
     scheme = WebhookScheme(
         name="own",
         signature="{json:by}",
@@ -160,12 +162,12 @@ def test_a_pinned_client_vouches_for_each_item(late: int, reason: str | None) ->
         items=".",
         each_signed=True,
     )
-    receiver = Receiver(scheme, keys.fingerprint(ends), replay_guard=False)
+    receiver = Receiver(scheme, keys.fingerprint(end_bytes), replay_guard=False)
     receiver.clock.advance(late)
-    text = f":{b64(keys.der(ends))}:"
-    sent = Sent(headers={}, body=as_json([{"by": text, "n": 1}, {"by": text, "n": 2}]))
+    text = f":{b64(keys.der(end_bytes))}:"
+    sent_request = Sent(headers={}, body=as_json([{"by": text, "n": 1}, {"by": text, "n": 2}]))
 
     if reason is None:
-        assert [1, 2] == [event.data["n"] for event in receiver.verify(sent)]
+        assert [1, 2] == [event.data["n"] for event in receiver.verify(sent_request)]
     else:
-        assert reason == receiver.refused(sent)
+        assert reason == receiver.refused(sent_request)

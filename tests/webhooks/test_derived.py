@@ -59,11 +59,11 @@ def test_coverage_follows_from_the_first_template(
     fields: dict[str, Any], covers: set[str], weak: bool, early: bool
 ) -> None:
     """The first template decides the coverage; a scheme that does not cover the body is weak."""
-    made = scheme(**fields)
+    new_scheme = scheme(**fields)
 
-    assert covers == made.covers
-    assert weak is made.weak
-    assert early is made.reads_body
+    assert covers == new_scheme.covers
+    assert weak is new_scheme.weak
+    assert early is new_scheme.reads_body
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_vouched_ids(fields: dict[str, Any], vouched: bool) -> None:
 
 def test_needed_headers_and_parameters() -> None:
     """The needed headers and parameters are those that templates name."""
-    made = scheme(
+    new_scheme = scheme(
         **TIMED,
         older=["X-Old"],
         key_id="{header:X-Key}",
@@ -106,9 +106,9 @@ def test_needed_headers_and_parameters() -> None:
     names = {"sig", "time", "old", "key", "version", "id", "type", "made", "digest", "cert"}
     headers = {f"x-{name}" for name in names}
 
-    assert headers | {name.encode() for name in headers} == made.headers
-    assert {"version", "topic", "mode"} == made.parameters
-    assert {"a": "b"} == made.known_types
+    assert headers | {name.encode() for name in headers} == new_scheme.headers
+    assert {"version", "topic", "mode"} == new_scheme.parameters
+    assert {"a": "b"} == new_scheme.known_types
     assert {"verify_token"} == scheme(handshake="meta").parameters
     assert {"public_key"} == scheme(handshake="braintree").parameters
     assert set() == scheme(handshake="slack").parameters
@@ -147,12 +147,12 @@ def test_insecure_schemes_are_refused(fields: dict[str, Any], problem: str | Non
     if problem is None:
         assert "own" == scheme(**fields).name
         return
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         scheme(**fields)
 
-    assert caught.value.message.startswith(f"The scheme 'own' {problem}")
-    assert "schemes.own" == caught.value.path
-    assert caught.value.remedy.startswith("Look at how the vendor signs")
+    assert excinfo.value.message.startswith(f"The scheme 'own' {problem}")
+    assert "schemes.own" == excinfo.value.path
+    assert excinfo.value.remedy.startswith("Look at how the vendor signs")
 
 
 @pytest.mark.parametrize(
@@ -183,27 +183,29 @@ def test_the_places_of_a_text(text: str, places: tuple[str, ...]) -> None:
 )
 def test_unknown_placeholders_are_refused(text: str, shown: str) -> None:
     """An unknown placeholder is refused, shortened, with the list of known ones."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         Template(text)
 
-    assert f"{shown} is not a known place in a template." == caught.value.message
-    assert "scheme" == caught.value.path
-    assert caught.value.remedy.startswith("Use body, body_crc32, body_sha256, claim, form, header,")
+    assert f"{shown} is not a known place in a template." == excinfo.value.message
+    assert "scheme" == excinfo.value.path
+    assert excinfo.value.remedy.startswith(
+        "Use body, body_crc32, body_sha256, claim, form, header,"
+    )
 
 
 def test_names_keep_their_case_but_those_of_headers() -> None:
     """Fields and parameters are case-sensitive; optional ones may be missing."""
-    made = scheme(
+    new_scheme = scheme(
         signs="{parameter:Salt}{json:None?}{body}", id="{json:Id}", requires={"{json:a:b?}": "1"}
     )
     body = b'{"Id": "one", "id": "two", "a:b": "1"}'
-    sent = {"headers": {"x-sig": mac(SECRET, b"s" + body).hex()}, "body": body}
-    receiver = Receiver(made, SECRET, parameters={"Salt": "s"})
+    sent_values = {"headers": {"x-sig": mac(SECRET, b"s" + body).hex()}, "body": body}
+    receiver = Receiver(new_scheme, SECRET, parameters={"Salt": "s"})
 
-    (event,) = receiver.verify(sent)
+    (event,) = receiver.verify(sent_values)
 
     assert "one" == event.id
-    assert {"Salt"} == made.parameters
+    assert {"Salt"} == new_scheme.parameters
     assert {"a:b"} == scheme(signs="{parameter:a:b}{body}").parameters
 
 
@@ -221,40 +223,40 @@ def test_names_keep_their_case_but_those_of_headers() -> None:
 )
 def test_unknown_choices_are_refused(field: str, path: str) -> None:
     """The error for an unknown choice lists the known ones."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         scheme(**{field: "rot13"})
 
-    assert (path, f"'rot13' is not a valid {path}.") == (caught.value.path, caught.value.message)
-    assert "Use one of " in caught.value.remedy
+    assert (path, f"'rot13' is not a valid {path}.") == (excinfo.value.path, excinfo.value.message)
+    assert "Use one of " in excinfo.value.remedy
 
 
 @pytest.mark.parametrize("address", [7, "https://(", "http://a/"])
 def test_insecure_certificate_patterns_are_refused(address: object) -> None:
     """A certificate pattern without https is refused by its field."""
-    with pytest.raises(ConfigurationError, match="not a pattern that begins with https") as caught:
+    with pytest.raises(ConfigurationError, match="not a pattern that begins with https") as excinfo:
         scheme(certificate="{json:url}", certificate_url=address)
 
-    assert "certificate_url" == caught.value.path
-    assert caught.value.remedy.startswith("Give a regular expression")
+    assert "certificate_url" == excinfo.value.path
+    assert excinfo.value.remedy.startswith("Give a regular expression")
 
 
 def test_invalid_tolerance_is_refused() -> None:
     """An invalid tolerance is refused by its field; one older name is kept whole."""
-    with pytest.raises((ConfigurationError, InvalidData)) as caught:
+    with pytest.raises((ConfigurationError, InvalidData)) as excinfo:
         scheme(**TIMED | {"tolerance": 0})
 
-    assert "tolerance" in {getattr(caught.value, name, None) for name in ("path", "field")}
+    assert "tolerance" in {getattr(excinfo.value, name, None) for name in ("path", "field")}
     assert ("X-Old",) == scheme(older="X-Old").older
 
 
 def test_unclosed_braces_are_refused() -> None:
     """An unclosed brace is refused, shortened."""
-    with pytest.raises(ConfigurationError, match="has an unclosed brace") as caught:
+    with pytest.raises(ConfigurationError, match="has an unclosed brace") as excinfo:
         scheme(prefix="{" + "v" * 99)
 
-    assert caught.value.message.startswith(repr("{" + "v" * 79))
-    assert "scheme" == caught.value.path
-    assert caught.value.remedy.startswith("Write a literal brace twice")
+    assert excinfo.value.message.startswith(repr("{" + "v" * 79))
+    assert "scheme" == excinfo.value.path
+    assert excinfo.value.remedy.startswith("Write a literal brace twice")
     meta = scheme(handshake="meta", signs="{parameter:a}{body}").parameters
     assert {"a", "verify_token"} == meta
     assert {"a", "public_key"} == scheme(
@@ -264,19 +266,21 @@ def test_unclosed_braces_are_refused() -> None:
 
 def test_templates_must_be_texts() -> None:
     """A template of another type is refused, and not shown."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         scheme(signs=[7])
 
-    assert "The value is an int, not a template." == caught.value.message
-    assert ("scheme", "Give a str.") == (caught.value.path, caught.value.remedy)
+    assert "The value is an int, not a template." == excinfo.value.message
+    assert ("scheme", "Give a str.") == (excinfo.value.path, excinfo.value.remedy)
 
 
 def test_certificate_of_unknown_version_is_refused() -> None:
     """A certificate of an unknown version has neither key nor fingerprint."""
-    genuine = keys.usual_certificate()
-    odd = keys.der(genuine).replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x0a", 1)
-    wrapped = b"-----BEGIN CERTIFICATE-----\n%b-----END CERTIFICATE-----\n" % encodebytes(odd)
+    genuine_bytes = keys.usual_certificate()
+    odd_bytes = keys.der(genuine_bytes).replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x0a", 1)
+    wrapped_bytes = b"-----BEGIN CERTIFICATE-----\n%b-----END CERTIFICATE-----\n" % encodebytes(
+        odd_bytes
+    )
 
-    assert certified_key(genuine, keys.NOW) is not None
-    assert certified_key(wrapped, keys.NOW) is None
-    assert fingerprint(f":{b64encode(odd).decode()}:", keys.NOW) is None
+    assert certified_key(genuine_bytes, keys.NOW) is not None
+    assert certified_key(wrapped_bytes, keys.NOW) is None
+    assert fingerprint(f":{b64encode(odd_bytes).decode()}:", keys.NOW) is None

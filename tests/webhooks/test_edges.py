@@ -57,9 +57,9 @@ def test_separator_of_a_missing_placeholder_is_dropped() -> None:
 
 def test_a_header_that_differs_from_itself_is_named() -> None:
     """Two values of a header that is wanted are refused with its name."""
-    twice = Delivery([("X-Sig", "a"), ("X-Sig", "b")], b"", names=frozenset({"x-sig"}))
+    repeated_delivery = Delivery([("X-Sig", "a"), ("X-Sig", "b")], b"", names=frozenset({"x-sig"}))
     with pytest.raises(WebhookRejected, match="x-sig occurs more than once"):
-        twice.header("x-sig")
+        repeated_delivery.header("x-sig")
 
 
 def test_a_token_may_be_long() -> None:
@@ -103,10 +103,10 @@ def test_base64_for_urls_has_no_padding(text: str, value: bytes | None) -> None:
 )
 def test_invalid_secrets_are_refused(algorithm: WebhookAlgorithm, secret: bytes) -> None:
     """A secret that is unusable for its algorithm is refused."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         checker(algorithm, Secret(secret))
-    assert "webhook_secrets" == caught.value.path
-    assert caught.value.remedy.startswith("Give the secret as the vendor shows it")
+    assert "webhook_secrets" == excinfo.value.path
+    assert excinfo.value.remedy.startswith("Give the secret as the vendor shows it")
 
 
 @pytest.mark.parametrize("form", [SecretForm.TEXT, SecretForm.SHA1, SecretForm.NFKD])
@@ -121,8 +121,8 @@ def test_only_zeros_are_the_same_key_as_none() -> None:
     """Any one byte is a key, but for the zeros with which an HMAC fills its key up."""
     for byte in range(256):
         key = bytes([byte]) * 2
-        existing = None if byte == 0 else key
-        assert existing == hmac_key(Secret(key.hex()), SecretForm.HEX)
+        existing_bytes = None if byte == 0 else key
+        assert existing_bytes == hmac_key(Secret(key.hex()), SecretForm.HEX)
 
 
 def test_one_of_several_is_enough() -> None:
@@ -138,18 +138,18 @@ def test_one_of_several_is_enough() -> None:
 
 def test_a_name_is_refused_as_such() -> None:
     """A scheme without a name is refused by that field."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         WebhookScheme(name="", signature="{header:A}")
-    assert "name" == caught.value.field
+    assert "name" == excinfo.value.field
 
 
 def test_a_certificate_holds_from_its_first_moment_to_its_last() -> None:
     """Both ends of a certificate's time belong to it."""
     begins = keys.certificate(keys.rsa_key(), begins=NOW)
-    ends = keys.certificate(keys.rsa_key(), ends=NOW)
+    end_bytes = keys.certificate(keys.rsa_key(), ends=NOW)
     second = timedelta(seconds=1)
 
-    for certificate, before, after in ((begins, False, True), (ends, True, False)):
+    for certificate, before, after in ((begins, False, True), (end_bytes, True, False)):
         for holds, moment in ((before, NOW - second), (True, NOW), (after, NOW + second)):
             assert holds == (certified_key(certificate, moment) is not None)
             assert holds == (fingerprint(quote(certificate), moment) is not None)
@@ -157,12 +157,12 @@ def test_a_certificate_holds_from_its_first_moment_to_its_last() -> None:
 
 def test_older_releases_tell_times_without_a_zone() -> None:
     """With cryptography before version 42, a certificate's times without a zone are in UTC."""
-    begins, ends = NOW - timedelta(days=1), NOW + timedelta(days=1)
-    older: Any = SimpleNamespace(
-        not_valid_before=begins.replace(tzinfo=None), not_valid_after=ends.replace(tzinfo=None)
+    begins, end_time = NOW - timedelta(days=1), NOW + timedelta(days=1)
+    older_value: Any = SimpleNamespace(
+        not_valid_before=begins.replace(tzinfo=None), not_valid_after=end_time.replace(tzinfo=None)
     )
 
-    assert (begins, ends) == span_of(older)
+    assert (begins, end_time) == span_of(older_value)
 
 
 @pytest.mark.parametrize("stray", [b"!", b" ", b"\n"])
@@ -187,10 +187,10 @@ def test_json_is_not_taken_for_a_form() -> None:
 
 def test_a_url_that_is_signed_must_be_given() -> None:
     """Where the URL is signed and was not given, that is said."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         delivery().address()
-    assert "url" == caught.value.field
-    assert caught.value.remedy.startswith("Give url=")
+    assert "url" == excinfo.value.field
+    assert excinfo.value.remedy.startswith("Give url=")
 
 
 def test_unreadable_parts_have_separate_errors() -> None:
@@ -251,9 +251,9 @@ def test_a_value_is_one_line() -> None:
 @pytest.mark.parametrize("wrong", ["bodyX", "Xbody", "body?X"])
 def test_the_nearest_place_is_named(wrong: str) -> None:
     """A misspelt placeholder is refused with the nearest valid one."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         Template(f"{{{wrong}}}")
-    assert caught.value.remedy.startswith("Did you mean body? ")
+    assert excinfo.value.remedy.startswith("Did you mean body? ")
 
 
 @pytest.mark.parametrize(

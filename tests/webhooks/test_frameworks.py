@@ -52,8 +52,8 @@ def world() -> Generator[Hosts]:
 def of_github(body: bytes, number: int = 1) -> Sent:
     """A request with these bytes, signed like GitHub."""
     signature = "sha256=" + mac(SECRET, body).hex()
-    named = {"X-Hub-Signature-256": signature, "X-GitHub-Delivery": f"d-{number}"}
-    return Sent(headers=named | {"Content-Type": "application/json"}, body=body)
+    named_values = {"X-Hub-Signature-256": signature, "X-GitHub-Delivery": f"d-{number}"}
+    return Sent(headers=named_values | {"Content-Type": "application/json"}, body=body)
 
 
 # --- bytes and addresses ----------------------------------------------------------------
@@ -64,8 +64,8 @@ def of_github(body: bytes, number: int = 1) -> Sent:
 def test_bytes_stay_raw(host: str, kind: str, world: Hosts) -> None:
     """White space, escapes and duplicate members arrive as they were sent."""
     ENDPOINT.receives("github")
-    sent = of_github(ODD)
-    value = attrs.evolve(sent, headers=sent.headers | {"Content-Type": kind})
+    sent_request = of_github(ODD)
+    value = attrs.evolve(sent_request, headers=sent_request.headers | {"Content-Type": kind})
 
     assert 200 == world.ask(host, value)[0], ENDPOINT.error
     assert ODD == ENDPOINT.events[0].body
@@ -136,13 +136,15 @@ def test_declared_length_above_the_limit_is_refused(host: str, world: Hosts) -> 
 def test_a_header_that_is_there_twice(host: str, world: Hosts) -> None:
     """Two signatures are refused in either order, whether a server joins them or not."""
     ENDPOINT.receives("github")
-    sent = of_github(b'{"a":1}')
+    sent_request = of_github(b'{"a":1}')
     for order in (slice(None), slice(None, None, -1)):
-        both = [sent.headers["X-Hub-Signature-256"], "sha256=" + "0" * 64][order]
-        bare = attrs.evolve(sent, headers={"Content-Type": "application/json"})
-        status, _, _ = world.ask(host, bare, more=[("X-Hub-Signature-256", item) for item in both])
+        both = [sent_request.headers["X-Hub-Signature-256"], "sha256=" + "0" * 64][order]
+        bare_request = attrs.evolve(sent_request, headers={"Content-Type": "application/json"})
+        status, _, _ = world.ask(
+            host, bare_request, more=[("X-Hub-Signature-256", item) for item in both]
+        )
         assert 401 == status
-    assert 200 == world.ask(host, sent)[0]
+    assert 200 == world.ask(host, sent_request)[0]
 
 
 # --- answers ----------------------------------------------------------------------------
@@ -173,32 +175,34 @@ class _AsyncLost(_Lost):
 def test_answers(host: str, world: Hosts) -> None:
     """A forgery, a repeat, a delivery in progress and a failing host get different answers."""
     receiver = ENDPOINT.receives("github")
-    sent = of_github(b'{"a":1}')
-    forged = attrs.evolve(sent, body=b'{"a":2}')
+    sent_request = of_github(b'{"a":1}')
+    forged_request = attrs.evolve(sent_request, body=b'{"a":2}')
 
-    assert 401 == world.ask(host, forged)[0]
+    assert 401 == world.ask(host, forged_request)[0]
     ENDPOINT.fails = True
-    assert 503 == world.ask(host, sent)[0]
+    assert 503 == world.ask(host, sent_request)[0]
     ENDPOINT.fails = False
-    held = receiver.verify(sent)
-    assert 409 == world.ask(host, sent)[0]
-    receiver.release(held)
-    assert (200, b"") == world.ask(host, sent)[::2]
-    assert (200, b"") == world.ask(host, sent)[::2]
+    held_events = receiver.verify(sent_request)
+    assert 409 == world.ask(host, sent_request)[0]
+    receiver.release(held_events)
+    assert (200, b"") == world.ask(host, sent_request)[::2]
+    assert (200, b"") == world.ask(host, sent_request)[::2]
     assert isinstance(ENDPOINT.error, WebhookRejected)
     assert "replayed" == ENDPOINT.error.reason
     assert 400 == world.ask(host, of_github(b"{", 2))[0]
     lost = _AsyncLost() if host in {"asgi", "starlette"} else _Lost()
     ENDPOINT.receives("github", storage=lost)
-    assert 503 == world.ask(host, sent)[0]
+    assert 503 == world.ask(host, sent_request)[0]
 
 
 @EVERYWHERE
 def test_challenges_are_echoed(host: str, world: Hosts) -> None:
     """Slack, Zoom, Meta and Discord get their challenges back in the required form."""
     ENDPOINT.receives("slack")
-    signed = ("X-Slack-Signature", "X-Slack-Request-Timestamp")
-    slack = versioned(*signed, lambda _: {"type": "url_verification", "challenge": "3eZbrw1aBm"})
+    signed_texts = ("X-Slack-Signature", "X-Slack-Request-Timestamp")
+    slack = versioned(
+        *signed_texts, lambda _: {"type": "url_verification", "challenge": "3eZbrw1aBm"}
+    )
     status, kind, body = world.ask(host, slack(NOW, 0))
     assert (200, b"3eZbrw1aBm") == (status, body)
     assert kind.startswith("text/plain")
@@ -264,8 +268,8 @@ def test_body_already_read_by_django(
     """Django's stored body is used; if Django consumed it, the error says so."""
     ENDPOINT.receives("github")
     ENDPOINT.before = before
-    sent = of_github(b"--x\r\n\r\n--x--\r\n" if kind == MULTIPART else ODD)
-    value = attrs.evolve(sent, headers=sent.headers | {"Content-Type": kind})
+    sent_request = of_github(b"--x\r\n\r\n--x--\r\n" if kind == MULTIPART else ODD)
+    value = attrs.evolve(sent_request, headers=sent_request.headers | {"Content-Type": kind})
 
     assert status == world.ask(host, value)[0], ENDPOINT.error
     assert (status == 500) == isinstance(ENDPOINT.error, ConfigurationError)
@@ -294,8 +298,8 @@ def test_body_already_read_by_flask(
     """Flask's stored body is used; if Flask parsed or streamed it, the error says so."""
     ENDPOINT.receives("github")
     ENDPOINT.before = before
-    sent = of_github(ODD)
-    value = attrs.evolve(sent, headers=sent.headers | {"Content-Type": kind})
+    sent_request = of_github(ODD)
+    value = attrs.evolve(sent_request, headers=sent_request.headers | {"Content-Type": kind})
 
     assert status == world.ask("flask", value, chunked=chunked)[0], ENDPOINT.error
     assert (status == 500) == isinstance(ENDPOINT.error, ConfigurationError)
@@ -303,17 +307,17 @@ def test_body_already_read_by_flask(
 
 def test_flask_body_stays_readable(world: Hosts) -> None:
     """The body can be read from Flask afterwards, even if it was chunked."""
-    seen: list[bytes] = []
+    seen_chunks: list[bytes] = []
 
     def twice(request: Any) -> None:
         from_flask(request)
-        seen.append(request.get_data())
+        seen_chunks.append(request.get_data())
 
     ENDPOINT.receives("github")
     ENDPOINT.before = twice
-    for chunked in (True, False):
-        assert 200 == world.ask("flask", of_github(ODD, chunked + 1), chunked=chunked)[0]
-    assert [ODD, ODD] == seen
+    for is_chunked in (True, False):
+        assert 200 == world.ask("flask", of_github(ODD, is_chunked + 1), chunked=is_chunked)[0]
+    assert [ODD, ODD] == seen_chunks
 
 
 async def _starlette_body(request: Request) -> None:
@@ -346,8 +350,8 @@ def test_body_already_read_by_starlette(before: Any, kind: str, status: int, wor
     """Starlette's stored body is used; if it was parsed or streamed, the error says so."""
     ENDPOINT.receives("github")
     ENDPOINT.before = before
-    sent = of_github(ODD)
-    value = attrs.evolve(sent, headers=sent.headers | {"Content-Type": kind})
+    sent_request = of_github(ODD)
+    value = attrs.evolve(sent_request, headers=sent_request.headers | {"Content-Type": kind})
 
     assert status == world.ask("starlette", value)[0], ENDPOINT.error
     assert (status == 500) == isinstance(ENDPOINT.error, ConfigurationError)
@@ -360,9 +364,9 @@ def test_a_client_of_starlettes_that_goes_away() -> None:
         return {"type": "http.disconnect"}
 
     made = {"type": "http", "method": "POST", "path": "/", "headers": [], "server": ("a", 1)}
-    with pytest.raises(WebhookRejected) as caught:
+    with pytest.raises(WebhookRejected) as excinfo:
         asyncio.run(from_starlette(Request(made, gone)))
-    assert "malformed" == caught.value.reason
+    assert "malformed" == excinfo.value.reason
 
 
 # --- Django's and Flask's own ways of testing -----------------------------------------------
@@ -372,8 +376,10 @@ def test_djangos_test_client() -> None:
     """Through Django's own client, with its middleware, a view of a host answers as it should."""
     hosts.configure_django()
     ENDPOINT.receives("github")
-    sent = of_github(ODD)
-    headers = {name: value for name, value in sent.headers.items() if name != "Content-Type"}
+    sent_request = of_github(ODD)
+    headers = {
+        name: value for name, value in sent_request.headers.items() if name != "Content-Type"
+    }
     middleware = [
         "django.middleware.security.SecurityMiddleware",
         "django.middleware.common.CommonMiddleware",
@@ -395,25 +401,28 @@ def of_django(body: bytes = ODD, **more: Any) -> Any:
 
 def reason_of(take: Callable[[], object]) -> str | None:
     """Why a request is refused."""
-    with pytest.raises(WebhookRejected) as caught:
+    with pytest.raises(WebhookRejected) as excinfo:
         take()
-    return caught.value.reason
+    return excinfo.value.reason
 
 
 def test_django_limits_become_webhook_errors() -> None:
     """Django's limits and allowed hosts give our errors, and a truncated body is refused."""
-    taken = from_django(of_django(headers={"X-Test": "1"}))
-    assert ODD == taken["body"]
-    assert ("X-Test", "1") in taken["headers"]
-    assert ("Content-Type", "application/json") in taken["headers"]
+    taken_webhook = from_django(of_django(headers={"X-Test": "1"}))
+    assert ODD == taken_webhook["body"]
+    assert ("X-Test", "1") in taken_webhook["headers"]
+    assert ("Content-Type", "application/json") in taken_webhook["headers"]
 
     with override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=10):
         assert "too_large" == reason_of(lambda: from_django(of_django()))
     assert "too_large" == reason_of(lambda: from_django(of_django(), limit=10))
     with override_settings(ALLOWED_HOSTS=["shop.example"]):
         assert "foreign" == reason_of(lambda: from_django(of_django(HTTP_HOST="evil.example")))
-    longer = of_django().environ | {"CONTENT_LENGTH": str(len(ODD) + 3), "wsgi.input": BytesIO(ODD)}
-    assert "malformed" == reason_of(lambda: from_django(WSGIRequest(longer)))
+    longer_value = of_django().environ | {
+        "CONTENT_LENGTH": str(len(ODD) + 3),
+        "wsgi.input": BytesIO(ODD),
+    }
+    assert "malformed" == reason_of(lambda: from_django(WSGIRequest(longer_value)))
 
 
 def of_flask(body: bytes = ODD, **more: Any) -> Any:
@@ -425,16 +434,16 @@ def of_flask(body: bytes = ODD, **more: Any) -> Any:
 def test_flask_limits_become_webhook_errors() -> None:
     """Flask's limits and trusted hosts give our errors, and a truncated body is refused."""
     assert ODD == from_flask(of_flask())["body"]
-    limited = of_flask()
-    limited.max_content_length = 10
-    assert "too_large" == reason_of(lambda: from_flask(limited))
+    limited_value = of_flask()
+    limited_value.max_content_length = 10
+    assert "too_large" == reason_of(lambda: from_flask(limited_value))
     assert "too_large" == reason_of(lambda: from_flask(of_flask(), limit=10))
     foreign = of_flask()
     foreign.trusted_hosts = ["shop.example"]
     assert "foreign" == reason_of(lambda: from_flask(foreign))
-    short = of_flask()
-    short.environ["CONTENT_LENGTH"] = str(len(ODD) + 3)
-    assert "malformed" == reason_of(lambda: from_flask(short))
+    short_value = of_flask()
+    short_value.environ["CONTENT_LENGTH"] = str(len(ODD) + 3)
+    assert "malformed" == reason_of(lambda: from_flask(short_value))
     endless = of_flask(headers={"Transfer-Encoding": "chunked"})
     del endless.environ["CONTENT_LENGTH"]
     assert "length_required" == reason_of(lambda: from_flask(endless))

@@ -44,9 +44,11 @@ def test_only_sns_has_subscriptions_that_are_confirmed() -> None:
 def test_slack_gets_its_challenge_back() -> None:
     """The challenge is returned as plain text, without using the replay guard."""
     receiver = Receiver.of(BY_NAME["slack"], replay_guard=True)
-    sent = asked("slack", {"type": "url_verification", "challenge": "3eZbrw1aBm2rZgRNFdxV2595E9CY"})
+    sent_request = asked(
+        "slack", {"type": "url_verification", "challenge": "3eZbrw1aBm2rZgRNFdxV2595E9CY"}
+    )
     for _ in range(2):
-        (event,) = receiver.verify(sent)
+        (event,) = receiver.verify(sent_request)
         assert WebhookReply(200, b"3eZbrw1aBm2rZgRNFdxV2595E9CY") == event.reply
         assert event.is_handshake
 
@@ -60,8 +62,8 @@ def test_only_simple_challenges_are_echoed(challenge: object) -> None:
     assert "malformed" == Receiver.of(BY_NAME["zoom"]).refused(asked("zoom", payload))
     with pytest.raises(WebhookRejected, match="no challenge that can be echoed"):
         Receiver.of(BY_NAME["slack"]).verify(slack)
-    odd = {"event": "endpoint.url_validation", "payload": [challenge]}
-    assert "malformed" == Receiver.of(BY_NAME["zoom"]).refused(asked("zoom", odd))
+    odd_values = {"event": "endpoint.url_validation", "payload": [challenge]}
+    assert "malformed" == Receiver.of(BY_NAME["zoom"]).refused(asked("zoom", odd_values))
 
 
 def test_zoom_gets_its_token_signed() -> None:
@@ -84,14 +86,14 @@ def test_zoom_gets_its_token_signed() -> None:
 def test_discord_gets_its_ping_back() -> None:
     """A ping is answered with a pong."""
     sender = BY_NAME["discord"]
-    sent = sender.send(NOW, 1)
+    sent_request = sender.send(NOW, 1)
     body = as_json({"type": 1})
     from tests.webhooks import keys  # noqa: PLC0415 - used here only
 
-    time = sent.headers["X-Signature-Timestamp"]
+    time = sent_request.headers["X-Signature-Timestamp"]
     signature = keys.ed().sign(time.encode() + body).hex()
-    headers = sent.headers | {"X-Signature-Ed25519": signature}
-    (event,) = Receiver.of(sender).verify(attrs.evolve(sent, headers=headers, body=body))
+    headers = sent_request.headers | {"X-Signature-Ed25519": signature}
+    (event,) = Receiver.of(sender).verify(attrs.evolve(sent_request, headers=headers, body=body))
 
     assert WebhookReply(200, b'{"type":1}', "application/json") == event.reply
     assert event.reply == WebhookReply.json({"type": 1})
@@ -133,13 +135,17 @@ def test_braintree_gets_its_challenge_signed() -> None:
         parameters={"public_key": "integration_public_key"},
     )
     url = "https://shop.example/?bt_challenge="
-    sent = Sent(headers={}, body=b"", method="GET", url=url + "20f9f8ed05f77439fe955c977e4c8a53")
-    (event,) = receiver.verify(sent)
+    sent_request = Sent(
+        headers={}, body=b"", method="GET", url=url + "20f9f8ed05f77439fe955c977e4c8a53"
+    )
+    (event,) = receiver.verify(sent_request)
 
     assert event.reply is not None
     expected = b"integration_public_key|d9b899556c966b3f06945ec21311865d35df3ce4"
     assert expected == event.reply.body
-    assert "malformed" == receiver.refused(attrs.evolve(sent, url=url + "Zm9vYmFyZm9vYmFyZm9v"))
+    assert "malformed" == receiver.refused(
+        attrs.evolve(sent_request, url=url + "Zm9vYmFyZm9vYmFyZm9v")
+    )
 
 
 def test_a_handshake_is_of_its_tenant() -> None:
@@ -168,8 +174,8 @@ def test_a_subscription_is_confirmed(awaited: bool) -> None:
 
     assert receiver.confirm(event)
     assert CONFIRM == links.asked[-1]
-    (other,) = receiver.verify(BY_NAME["aws-sns"].send(NOW, 1))
-    assert not receiver.confirm(other)
+    (other_event,) = receiver.verify(BY_NAME["aws-sns"].send(NOW, 1))
+    assert not receiver.confirm(other_event)
 
 
 @pytest.mark.parametrize(

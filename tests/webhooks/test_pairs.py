@@ -39,12 +39,14 @@ def test_it_may_come_in_any_form() -> None:
     fields = signed(FIELDS)
     form = Sent(headers={"Content-Type": FORM}, body=urlencode(fields).encode())
     query = Sent(headers={}, body=b"", url=f"{URL}&{urlencode(fields)}", method="GET")
-    reports = [receiver().verify(sent)[0] for sent in (as_json(fields), form)]
+    reports = [receiver().verify(sent_request)[0] for sent_request in (as_json(fields), form)]
 
     assert ["0A1.delivered", "0A1.delivered"] == [event.id for event in reports]
     assert "signature" == receiver().refused(query)
-    alone = Sent(headers={}, body=b"", url=f"https://a.example/?{urlencode(fields)}", method="GET")
-    assert "message.delivered" == receiver().verify(alone)[0].type
+    single_request = Sent(
+        headers={}, body=b"", url=f"https://a.example/?{urlencode(fields)}", method="GET"
+    )
+    assert "message.delivered" == receiver().verify(single_request)[0].type
 
 
 @pytest.mark.parametrize("write", [str.upper, str.lower], ids=["capitals", "small"])
@@ -52,10 +54,10 @@ def test_a_signature_has_one_case_or_the_other(write: Any) -> None:
     """A signature may be in upper or lower case, but not mixed."""
     fields = signed(FIELDS)
     right = fields | {"sig": write(fields["sig"])}
-    mixed = fields | {"sig": fields["sig"][:32].upper() + fields["sig"][32:].lower()}
+    mixed_fields = fields | {"sig": fields["sig"][:32].upper() + fields["sig"][32:].lower()}
 
     assert receiver().verify(as_json(right))
-    assert "signature" == receiver().refused(as_json(mixed))
+    assert "signature" == receiver().refused(as_json(mixed_fields))
 
 
 @pytest.mark.parametrize(
@@ -81,9 +83,9 @@ def test_ambiguous_fields_are_refused(fields: Any) -> None:
 def test_a_list_has_no_fields() -> None:
     """A list in place of fields is refused."""
     scheme = WebhookScheme(name="own", signature="{header:X-Sig}", signs="{pairs:sig}")
-    sent = Sent(headers={"X-Sig": "00"}, body=b"[1]")
+    sent_request = Sent(headers={"X-Sig": "00"}, body=b"[1]")
 
-    assert "malformed" == Receiver(scheme, SECRET).refused(sent)
+    assert "malformed" == Receiver(scheme, SECRET).refused(sent_request)
 
 
 def test_a_time_that_is_no_field_is_not_signed() -> None:

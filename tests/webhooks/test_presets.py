@@ -60,8 +60,8 @@ def flipped(sent: Sent, sender: Sender, place: int, bit: int) -> Sent:
     for name, size in zip(names, sizes, strict=True):
         if place < size:
             text = sent.headers[name]
-            turned = text[:place] + chr(ord(text[place]) ^ 1 << bit) + text[place + 1 :]
-            return attrs.evolve(sent, headers=sent.headers | {name: turned})
+            turned_text = text[:place] + chr(ord(text[place]) ^ 1 << bit) + text[place + 1 :]
+            return attrs.evolve(sent, headers=sent.headers | {name: turned_text})
         place -= size
     turned_body = bytearray(sent.body)
     turned_body[place] ^= 1 << bit
@@ -136,34 +136,46 @@ def test_a_flipped_bit_is_refused(sender: Sender, place: int, bit: int) -> None:
 
     A form may write an escape with small letters; it says the same.
     """
-    sent = sender.send(NOW, 7)
-    if not signed_headers(sender, sent) and not sender.body_covered:
+    sent_request = sender.send(NOW, 7)
+    if not signed_headers(sender, sent_request) and not sender.body_covered:
         return
-    changed = flipped(sent, sender, place, bit)
-    refused: WebhookRejected | None = None
+    changed_request = flipped(sent_request, sender, place, bit)
+    refused_error: WebhookRejected | None = None
     try:
-        Receiver.of(sender).verify(changed)
+        Receiver.of(sender).verify(changed_request)
     except WebhookRejected as error:
-        refused = error
-    same = unquote_to_bytes(sent.body) == unquote_to_bytes(changed.body)
-    assert (sent.headers == changed.headers and same) if refused is None else refused.reason
+        refused_error = error
+    is_same = unquote_to_bytes(sent_request.body) == unquote_to_bytes(changed_request.body)
+    assert (
+        (sent_request.headers == changed_request.headers and is_same)
+        if refused_error is None
+        else refused_error.reason
+    )
 
 
 @EACH
 def test_truncated_webhooks_are_refused(sender: Sender) -> None:
     """A truncated signature or body is refused."""
-    sent = sender.send(NOW, 7)
+    sent_request = sender.send(NOW, 7)
     receiver = Receiver.of(sender)
-    for name in signed_headers(sender, sent):
-        text = sent.headers[name]
-        for short in ("", text[: len(text) // 2], text[:-1]):
-            assert receiver.refused(attrs.evolve(sent, headers=sent.headers | {name: short}))
-        without = {other: value for other, value in sent.headers.items() if other != name}
-        assert receiver.refused(attrs.evolve(sent, headers=without))
+    for name in signed_headers(sender, sent_request):
+        text = sent_request.headers[name]
+        for short_text in ("", text[: len(text) // 2], text[:-1]):
+            assert receiver.refused(
+                attrs.evolve(sent_request, headers=sent_request.headers | {name: short_text})
+            )
+        reduced_values = {
+            other_text: value
+            for other_text, value in sent_request.headers.items()
+            if other_text != name
+        }
+        assert receiver.refused(attrs.evolve(sent_request, headers=reduced_values))
     for short_body in (
-        () if not sender.body_covered else (b"", sent.body[:-1], sent.body[: len(sent.body) // 2])
+        ()
+        if not sender.body_covered
+        else (b"", sent_request.body[:-1], sent_request.body[: len(sent_request.body) // 2])
     ):
-        assert receiver.refused(attrs.evolve(sent, body=short_body))
+        assert receiver.refused(attrs.evolve(sent_request, body=short_body))
 
 
 @STAMPED
@@ -172,12 +184,12 @@ def test_webhooks_outside_the_tolerance_are_refused(sender: Sender) -> None:
     tolerance = PRESETS[sender.name].tolerance
     assert tolerance is not None
     receiver = Receiver.of(sender)
-    near, far = timedelta(seconds=tolerance - 2), timedelta(seconds=tolerance + 2)
+    near_duration, far_duration = timedelta(seconds=tolerance - 2), timedelta(seconds=tolerance + 2)
 
-    assert receiver.verify(sender.send(NOW - near, 7))
-    assert receiver.verify(sender.send(NOW + near, 7))
-    assert "stale" == receiver.refused(sender.send(NOW - far, 7))
-    assert "future" == receiver.refused(sender.send(NOW + far, 7))
+    assert receiver.verify(sender.send(NOW - near_duration, 7))
+    assert receiver.verify(sender.send(NOW + near_duration, 7))
+    assert "stale" == receiver.refused(sender.send(NOW - far_duration, 7))
+    assert "future" == receiver.refused(sender.send(NOW + far_duration, 7))
 
 
 @TOLD_APART
@@ -209,35 +221,42 @@ def test_hints_are_never_replays(awaited: bool) -> None:
 def test_a_replay_under_another_name_is_refused(sender: Sender) -> None:
     """A replay with changed unsigned headers is refused."""
     receiver = Receiver.of(sender, replay_guard=True)
-    sent = sender.send(NOW, 7)
-    receiver.done(receiver.verify(sent))
-    renamed = {
-        name: ("other" if name in sender.free else value) for name, value in sent.headers.items()
+    sent_request = sender.send(NOW, 7)
+    receiver.done(receiver.verify(sent_request))
+    renamed_values = {
+        name: ("other" if name in sender.free else value)
+        for name, value in sent_request.headers.items()
     }
-    more = dict.fromkeys(sender.free, "more")
+    further_values = dict.fromkeys(sender.free, "more")
 
-    assert "replayed" == receiver.refused(attrs.evolve(sent, headers=more | renamed))
+    assert "replayed" == receiver.refused(
+        attrs.evolve(sent_request, headers=further_values | renamed_values)
+    )
 
 
 @SINGLE
 def test_two_different_signatures_are_refused_in_either_order(sender: Sender) -> None:
     """A duplicate signature header with different values is refused, in either order."""
-    sent = sender.send(NOW, 7)
+    sent_request = sender.send(NOW, 7)
     receiver = Receiver.of(sender)
-    for name in signed_headers(sender, sent):
-        pairs = list(sent.headers.items())
-        twice = (name.lower(), sent.headers[name][:-1] + "?")
-        for headers in ([*pairs, twice], [twice, *pairs]):
-            assert "duplicated" == receiver.refused(sent.arguments() | {"headers": headers})
-        assert receiver.verify(sent.arguments() | {"headers": [*pairs, (name, sent.headers[name])]})
+    for name in signed_headers(sender, sent_request):
+        pairs = list(sent_request.headers.items())
+        repeated_texts = (name.lower(), sent_request.headers[name][:-1] + "?")
+        for headers in ([*pairs, repeated_texts], [repeated_texts, *pairs]):
+            assert "duplicated" == receiver.refused(sent_request.arguments() | {"headers": headers})
+        assert receiver.verify(
+            sent_request.arguments() | {"headers": [*pairs, (name, sent_request.headers[name])]}
+        )
 
 
 @EACH
 def test_forgery_does_not_block_a_delivery(sender: Sender) -> None:
     """After a refused forgery the genuine webhook is still accepted."""
     receiver = Receiver.of(sender, replay_guard=True)
-    sent = sender.send(NOW, 7)
-    for name in signed_headers(sender, sent):
-        receiver.refused(attrs.evolve(sent, headers=sent.headers | {name: "forged"}))
+    sent_request = sender.send(NOW, 7)
+    for name in signed_headers(sender, sent_request):
+        receiver.refused(
+            attrs.evolve(sent_request, headers=sent_request.headers | {name: "forged"})
+        )
 
-    assert receiver.verify(sent)
+    assert receiver.verify(sent_request)

@@ -110,10 +110,10 @@ def same(one: WebhookEvent, other: WebhookEvent) -> bool:
 
 def cases() -> list[tuple[str, Ways, Sent]]:
     """Every scheme that has a short way, with a genuine webhook."""
-    existing = [(name, BY_NAME[name]) for name in SHORT]
+    existing_pairs = [(name, BY_NAME[name]) for name in SHORT]
     made = [
         (name, Ways(sender.name, sender.secret, parameters=sender.parameters), sender.send(NOW, 7))
-        for name, sender in existing
+        for name, sender in existing_pairs
     ]
     return made + [
         (name, Ways(scheme, SECRET), Sent(headers=headers, body=BODY))
@@ -126,20 +126,20 @@ EACH = pytest.mark.parametrize("case", cases(), ids=lambda case: case[0])
 
 def test_the_schemes_that_have_a_short_way() -> None:
     """An HMAC over the body and a few headers has a short way, and nothing else has."""
-    short = {
+    short_texts = {
         name
         for name, scheme in PRESETS.items()
         if quick(scheme, (Secret("whsec_" + "00" * 24),), {}, scheme.tolerance)
     }
-    assert {*SHORT} == short
+    assert {*SHORT} == short_texts
 
 
 @EACH
 def test_fast_path_gives_the_same_event(case: tuple[str, Ways, Sent]) -> None:
     """A genuine webhook gives the same event on the fast path and in the full verifier."""
-    _, ways, sent = case
-    pairs = sent.arguments() | {"headers": [*sent.headers.items(), ("Other", "x")]}
-    for shape in (sent.arguments(), pairs):
+    _, ways, sent_request = case
+    pairs = sent_request.arguments() | {"headers": [*sent_request.headers.items(), ("Other", "x")]}
+    for shape in (sent_request.arguments(), pairs):
         event = ways.short(shape)
         assert event is not None
         assert same(ways.long(shape), event)
@@ -152,12 +152,12 @@ def test_fast_path_accepts_no_more_than_the_full_verifier(
     case: tuple[str, Ways, Sent], seed: int
 ) -> None:
     """A damaged webhook that the fast path accepts is accepted by the full verifier too."""
-    _, ways, sent = case
+    _, ways, sent_request = case
     dice = random.Random(seed)
     for _ in range(10):
-        damaged: dict[str, Any] = mutations(dice, sent).arguments()
+        damaged: dict[str, Any] = mutations(dice, sent_request).arguments()
         if dice.random() < 0.3:
-            damaged["headers"] = [*damaged["headers"].items(), *sent.headers.items()]
+            damaged["headers"] = [*damaged["headers"].items(), *sent_request.headers.items()]
             dice.shuffle(damaged["headers"])
         event = ways.short(damaged)
         if event is not None:
@@ -255,9 +255,9 @@ def test_complex_schemes_have_no_fast_path(fields: dict[str, Any]) -> None:
 )
 def test_unusual_headers_use_the_full_verifier(change: Any) -> None:
     """Unusual headers are left to the full verifier, not refused."""
-    sent = GITHUB.send(NOW, 1)
+    sent_request = GITHUB.send(NOW, 1)
     ways = Ways("github", SECRET)
-    options = sent.arguments() | {"headers": change(sent.headers)}
+    options = sent_request.arguments() | {"headers": change(sent_request.headers)}
 
     assert ways.short(options) is None
     assert ways.verifier.verify(**options)
@@ -285,16 +285,19 @@ def test_unusual_headers_use_the_full_verifier(change: Any) -> None:
 def test_times_in_the_short_way(stamps: Any, good: bool) -> None:
     """A time is whole seconds in plain digits, near enough either way, as in the long way."""
     text = stamps(int(stamp(NOW)))
-    signed = sealed(f"{text}.".encode() + BODY).hex()
-    sent: dict[str, Any] = {"headers": {"Stripe-Signature": f"t={text},v1={signed}"}, "body": BODY}
+    signed_text = sealed(f"{text}.".encode() + BODY).hex()
+    sent_fields: dict[str, Any] = {
+        "headers": {"Stripe-Signature": f"t={text},v1={signed_text}"},
+        "body": BODY,
+    }
     ways = Ways("stripe", SECRET)
 
-    assert good == (ways.short(sent) is not None)
+    assert good == (ways.short(sent_fields) is not None)
     if good:
-        assert ways.verifier.verify(**sent)
+        assert ways.verifier.verify(**sent_fields)
     else:
         with pytest.raises(WebhookRejected):
-            ways.verifier.verify(**sent)
+            ways.verifier.verify(**sent_fields)
 
 
 # --- what is read later -------------------------------------------------------------------
@@ -302,9 +305,9 @@ def test_times_in_the_short_way(stamps: Any, good: bool) -> None:
 
 def unread(**more: Any) -> WebhookEvent:
     """An event that nobody has looked at."""
-    sent = STRIPE.send(NOW, 1)
+    sent_request = STRIPE.send(NOW, 1)
     (event,) = Ways("stripe", SECRET, **more).verifier.verify(
-        headers=sent.headers, body=sent.body, tenant=None
+        headers=sent_request.headers, body=sent_request.body, tenant=None
     )
     return event
 
@@ -333,20 +336,20 @@ def test_lazy_events_are_values() -> None:
 @pytest.mark.parametrize("first", [field.name for field in attrs.fields(WebhookEvent)])
 def test_lazy_fields_in_any_order(first: str) -> None:
     """The first field that is read makes no difference."""
-    event, other = unread(), unread()
-    assert other.payload
-    assert getattr(other, first) == getattr(event, first)
-    assert same(other, event)
+    event, other_event = unread(), unread()
+    assert other_event.payload
+    assert getattr(other_event, first) == getattr(event, first)
+    assert same(other_event, event)
 
 
 def test_lazy_events_ignore_later_header_changes() -> None:
     """An event uses the headers as verified, not as changed later."""
-    sent = GITHUB.send(NOW, 1)
-    headers = dict(sent.headers)
-    (event,) = Ways("github", SECRET).verifier.verify(headers=headers, body=sent.body)
+    sent_request = GITHUB.send(NOW, 1)
+    headers = dict(sent_request.headers)
+    (event,) = Ways("github", SECRET).verifier.verify(headers=headers, body=sent_request.body)
     headers.update(dict.fromkeys(headers, "other"))
 
-    assert sent.headers["X-GitHub-Delivery"] == event.id
+    assert sent_request.headers["X-GitHub-Delivery"] == event.id
     assert event.type
 
 
@@ -359,21 +362,23 @@ def test_unreadable_lazy_events_raise_when_read(name: str) -> None:
     (event,) = Ways(scheme, SECRET, name="shop").verifier.verify(**options)
     for _ in range(2):
         for field in ("payload", "data", "id"):
-            with pytest.raises(WebhookRejected) as caught:
+            with pytest.raises(WebhookRejected) as excinfo:
                 getattr(event, field)
-            assert ("malformed", "shop") == (caught.value.reason, caught.value.service)
-    (awaited,) = asyncio.run(Ways(scheme, SECRET).verifier.averify(**options))
+            assert ("malformed", "shop") == (excinfo.value.reason, excinfo.value.service)
+    (async_event,) = asyncio.run(Ways(scheme, SECRET).verifier.averify(**options))
     with pytest.raises(WebhookRejected):
-        _ = awaited.payload
+        _ = async_event.payload
     with pytest.raises(WebhookRejected):
         Ways(scheme, SECRET, replay_guard=True).verifier.verify(**options)
-    odd = own(id="{json:a}.{json:b}")
+    odd_scheme = own(id="{json:a}.{json:b}")
     body = b'{"a":"\\ud800","b":1}'
-    (event,) = Ways(odd, SECRET).verifier.verify(headers={"X-Sig": sealed(body).hex()}, body=body)
+    (event,) = Ways(odd_scheme, SECRET).verifier.verify(
+        headers={"X-Sig": sealed(body).hex()}, body=body
+    )
     assert event.payload
-    with pytest.raises(WebhookRejected) as caught:
+    with pytest.raises(WebhookRejected) as excinfo:
         _ = event.id
-    assert "own" == caught.value.service
+    assert "own" == excinfo.value.service
 
 
 # --- whose secrets, and who is told -----------------------------------------------------------
@@ -396,13 +401,13 @@ def test_tenants_are_apart_in_the_short_way(awaited: bool) -> None:
     """A tenant's webhook is verified with its own secrets, and without any with nobody's."""
     secrets = StaticWebhookSecrets({None: "another secret", "acme": [SECRET, "old"], "b": "third"})
     receiver = Receiver("github", secrets, replay_guard=False, awaited=awaited)
-    sent = GITHUB.send(NOW, 1)
+    sent_request = GITHUB.send(NOW, 1)
     for _ in range(2):
-        assert "acme" == receiver.verify(sent, tenant="acme")[0].tenant
-        for other in (None, "b"):
-            assert "signature" == receiver.refused(sent, tenant=other)
+        assert "acme" == receiver.verify(sent_request, tenant="acme")[0].tenant
+        for other_text in (None, "b"):
+            assert "signature" == receiver.refused(sent_request, tenant=other_text)
         with pytest.raises(CredentialNotFound):
-            receiver.verify(sent, tenant="nobody")
+            receiver.verify(sent_request, tenant="nobody")
 
 
 def test_a_provider_that_may_change_is_asked_each_time() -> None:
@@ -412,16 +417,16 @@ def test_a_provider_that_may_change_is_asked_each_time() -> None:
         """An object whose content changes after it was read."""
 
         def get(self, name: str, tenant: str | None, _: str | None, /) -> tuple[Secret, ...]:
-            return held
+            return held_secrets
 
-    held = (Secret(SECRET),)
+    held_secrets = (Secret(SECRET),)
     verifier = Ways("github", Changing({None: "unused"})).verifier
-    sent = GITHUB.send(NOW, 1).arguments()
-    assert verifier.verify(**sent)
-    held = (Secret("another secret"),)
+    sent_fields = GITHUB.send(NOW, 1).arguments()
+    assert verifier.verify(**sent_fields)
+    held_secrets = (Secret("another secret"),)
     with pytest.raises(WebhookRejected):
-        verifier.verify(**sent)
-    assert asyncio.run(_refused(verifier, sent))
+        verifier.verify(**sent_fields)
+    assert asyncio.run(_refused(verifier, sent_fields))
 
 
 async def _refused(verifier: WebhookVerifier, sent: dict[str, Any]) -> bool:
@@ -434,10 +439,10 @@ def test_parameters_stand_in_a_prefix() -> None:
     """A prefix with a parameter in it is the parameter's value in the short way too."""
     scheme = own(prefix="{key}|")
     ways = Ways(scheme, SECRET, parameters={"key": "k1"})
-    sent = {"headers": {"X-Sig": f"k1|{mac(SECRET, BODY).hex()}"}, "body": BODY}
-    event = ways.short(sent)
+    sent_values = {"headers": {"X-Sig": f"k1|{mac(SECRET, BODY).hex()}"}, "body": BODY}
+    event = ways.short(sent_values)
     assert event is not None
-    assert same(ways.long(sent), event)
+    assert same(ways.long(sent_values), event)
 
 
 @pytest.mark.parametrize("tolerance, late", [(60.0, 59.9995), (60.0, 60.0005), (0.0, 0.5)])

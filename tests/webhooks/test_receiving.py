@@ -39,10 +39,10 @@ class Trickle(io.RawIOBase):
 
 def environ(source: object = None, *, sent: Sent = SENT, **more: Any) -> dict[str, Any]:
     """The environment that a WSGI server passes."""
-    made: dict[str, Any] = {"HTTP_HOST": "shop.example", "wsgi.url_scheme": "https"}
-    setup_testing_defaults(made)
+    fields: dict[str, Any] = {"HTTP_HOST": "shop.example", "wsgi.url_scheme": "https"}
+    setup_testing_defaults(fields)
     path, _, query = sent.url.removeprefix("https://shop.example").partition("?")
-    made |= {
+    fields |= {
         "REQUEST_METHOD": sent.method,
         "PATH_INFO": path,
         "QUERY_STRING": query,
@@ -50,36 +50,38 @@ def environ(source: object = None, *, sent: Sent = SENT, **more: Any) -> dict[st
         "CONTENT_LENGTH": str(len(sent.body)),
         "wsgi.input": source or Trickle(sent.body),
     }
-    made |= {
+    fields |= {
         "HTTP_" + name.upper().replace("-", "_"): value for name, value in sent.headers.items()
     }
-    return made | more
+    return fields | more
 
 
 def refused(take: Callable[[], object]) -> str | None:
     """The reason that a request is refused for."""
-    with pytest.raises(WebhookRejected) as caught:
+    with pytest.raises(WebhookRejected) as excinfo:
         take()
-    return caught.value.reason
+    return excinfo.value.reason
 
 
 def test_webhook_from_wsgi() -> None:
     """A webhook from a WSGI server is verified, URL included."""
     assert Receiver.of(BY_NAME["twilio"]).verify({**from_wsgi(environ())})
-    other = from_wsgi(environ(HTTP_HOST="", SERVER_NAME="a", SERVER_PORT="80", QUERY_STRING=""))
-    assert "https://a:80/hooks" == other["url"]
-    odd = from_wsgi(environ(PATH_INFO="/hööks x".encode().decode("latin-1")))
-    assert "/h%C3%B6%C3%B6ks%20x?" in odd["url"]
+    other_webhook = from_wsgi(
+        environ(HTTP_HOST="", SERVER_NAME="a", SERVER_PORT="80", QUERY_STRING="")
+    )
+    assert "https://a:80/hooks" == other_webhook["url"]
+    odd_webhook = from_wsgi(environ(PATH_INFO="/hööks x".encode().decode("latin-1")))
+    assert "/h%C3%B6%C3%B6ks%20x?" in odd_webhook["url"]
 
 
 def test_wsgi_without_a_length() -> None:
     """Without a length a body is read, up to the limit, if the server ends it; else not."""
-    ended = environ(CONTENT_LENGTH="") | {"wsgi.input_terminated": True}
-    assert SENT.body == from_wsgi(ended)["body"]
+    ended_fields = environ(CONTENT_LENGTH="") | {"wsgi.input_terminated": True}
+    assert SENT.body == from_wsgi(ended_fields)["body"]
     assert b"" == from_wsgi(environ(CONTENT_LENGTH=None))["body"]
     source = Trickle(b"x" * 1_000)
-    long = environ(source, CONTENT_LENGTH=None) | {"wsgi.input_terminated": True}
-    assert "too_large" == refused(lambda: from_wsgi(long, limit=20))
+    long_fields = environ(source, CONTENT_LENGTH=None) | {"wsgi.input_terminated": True}
+    assert "too_large" == refused(lambda: from_wsgi(long_fields, limit=20))
     assert 21 == source.read_so_far
 
 
@@ -101,10 +103,10 @@ def test_a_length_that_is_none_is_refused(length: str) -> None:
 
 def test_what_is_cut_off_is_refused() -> None:
     """A body shorter than its length is refused."""
-    short = environ(Trickle(SENT.body[:-3]))
-    assert "malformed" == refused(lambda: from_wsgi(short))
-    broken = environ(Trickle(SENT.body[:9], OSError("reset")))
-    assert "malformed" == refused(lambda: from_wsgi(broken))
+    short_fields = environ(Trickle(SENT.body[:-3]))
+    assert "malformed" == refused(lambda: from_wsgi(short_fields))
+    broken_fields = environ(Trickle(SENT.body[:9], OSError("reset")))
+    assert "malformed" == refused(lambda: from_wsgi(broken_fields))
 
 
 def scope(sent: Sent = SENT, **more: Any) -> dict[str, Any]:
@@ -125,14 +127,14 @@ def scope(sent: Sent = SENT, **more: Any) -> dict[str, Any]:
 
 def messages(*bodies: bytes | None) -> Callable[[], Any]:
     """A `receive` that gives these pieces; None stands for a client that went away."""
-    rest = list(bodies)
+    remaining_chunks = list(bodies)
 
     async def receive() -> Mapping[str, Any]:
         await asyncio.sleep(0)
-        piece = rest.pop(0)
+        piece = remaining_chunks.pop(0)
         if piece is None:
             return {"type": "http.disconnect"}
-        return {"type": "http.request", "body": piece, "more_body": bool(rest)}
+        return {"type": "http.request", "body": piece, "more_body": bool(remaining_chunks)}
 
     return receive
 
@@ -140,11 +142,13 @@ def messages(*bodies: bytes | None) -> Callable[[], Any]:
 def test_a_webhook_out_of_asgi() -> None:
     """A webhook in several ASGI messages is verified."""
     pieces = messages(SENT.body[:5], SENT.body[5:])
-    taken = asyncio.run(from_asgi(scope(), pieces))
-    assert Receiver.of(BY_NAME["twilio"]).verify({**taken})
+    taken_webhook = asyncio.run(from_asgi(scope(), pieces))
+    assert Receiver.of(BY_NAME["twilio"]).verify({**taken_webhook})
 
-    bare = scope(headers=[], query_string=b"", raw_path=None, path="/a b")
-    assert "https://127.0.0.1:8000/a%20b" == asyncio.run(from_asgi(bare, messages(b"x")))["url"]
+    bare_fields = scope(headers=[], query_string=b"", raw_path=None, path="/a b")
+    assert (
+        "https://127.0.0.1:8000/a%20b" == asyncio.run(from_asgi(bare_fields, messages(b"x")))["url"]
+    )
 
 
 def test_asgi_is_bounded_too() -> None:

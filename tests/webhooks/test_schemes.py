@@ -92,9 +92,9 @@ def sent(body: bytes, write: Callable[[bytes], str] = hexed, **headers: str) -> 
 )
 def test_a_scheme_that_protects_nobody_is_refused(fields: dict[str, Any]) -> None:
     """A scheme that cannot be read, or that nothing vouches for, is refused."""
-    with pytest.raises((ConfigurationError, InvalidData)) as caught:
+    with pytest.raises((ConfigurationError, InvalidData)) as excinfo:
         own(**fields)
-    assert caught.value.remedy
+    assert excinfo.value.remedy
 
 
 def test_a_scheme_is_a_value() -> None:
@@ -121,8 +121,10 @@ def test_braces_and_literals() -> None:
         )
         assert ("thing.changed", f"1.5.{value.decode()}") == (event.type, event.id)
     body = b'{"c": {}}'
-    (bare,) = receiver.verify(Sent(headers={"X-Sig": mac(SECRET, b"{%s}" % body).hex()}, body=body))
-    assert 64 == len(bare.id)
+    (bare_event,) = receiver.verify(
+        Sent(headers={"X-Sig": mac(SECRET, b"{%s}" % body).hex()}, body=body)
+    )
+    assert 64 == len(bare_event.id)
 
 
 def written(write: Callable[[bytes], str], name: str, body: bytes) -> str:
@@ -169,28 +171,28 @@ def test_every_public_key() -> None:
     ed_jwk = json.dumps(
         {"kty": "OKP", "crv": "Ed25519", "x": keys.url64(keys.ed().public_key().public_bytes_raw())}
     )
-    signed = {
+    signed_pairs = {
         "rsa-v1_5-sha256": (rsa_jwk, keys.rsa_key().sign(body, padding.PKCS1v15(), sha)),
         "rsa-pss-sha256": (keys.usual_certificate(), keys.rsa_key().sign(body, pss, sha)),
         "ed25519": (ed_jwk, keys.ed().sign(body)),
         "ecdsa-p256-sha256": (keys.jwk(keys.curve()), keys.curve().sign(body, ec.ECDSA(sha))),
     }
-    for algorithm, (key, signature) in signed.items():
+    for algorithm, (key, signature) in signed_pairs.items():
         scheme = own(algorithm=algorithm, encoding="base64")
         receiver = Receiver(scheme, key, replay_guard=False)
-        good, short = (
+        good_request, short_request = (
             Sent(headers={"X-Sig": b64(item)}, body=body) for item in (signature, signature[:-1])
         )
-        assert receiver.verify(good)
-        assert "signature" == receiver.refused(short)
-        assert "signature" == receiver.refused(attrs.evolve(good, headers={"X-Sig": "é"}))
-        capitals = attrs.evolve(good, headers={"X-Sig": signature.hex().upper()})
+        assert receiver.verify(good_request)
+        assert "signature" == receiver.refused(short_request)
+        assert "signature" == receiver.refused(attrs.evolve(good_request, headers={"X-Sig": "é"}))
+        capitals = attrs.evolve(good_request, headers={"X-Sig": signature.hex().upper()})
         either = own(algorithm=algorithm, encoding="hex-any-case")
         assert Receiver(either, key, replay_guard=False).verify(capitals)
-        for other in signed:
-            if other[:3] != algorithm[:3]:
-                with pytest.raises(ConfigurationError, match=f"not a key for {other}"):
-                    Receiver(own(algorithm=other), key)
+        for other_text in signed_pairs:
+            if other_text[:3] != algorithm[:3]:
+                with pytest.raises(ConfigurationError, match=f"not a key for {other_text}"):
+                    Receiver(own(algorithm=other_text), key)
 
 
 @pytest.mark.parametrize("algorithm", ["jwt-rs256", "jwt-eddsa"])
@@ -203,18 +205,18 @@ def test_tokens_of_other_kinds(algorithm: str) -> None:
     text = f"{keys.url64(as_json({'alg': name}))}.{keys.url64(as_json({'iat': 1}))}"
     if name == "RS256":
         key = keys.rsa_key().public_key().public_bytes(keys.PEM, keys.PUBLIC).decode()
-        made = keys.rsa_key().sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
+        new_bytes = keys.rsa_key().sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
     else:
-        key, made = keys.raw_hex(keys.ed()), keys.ed().sign(text.encode())
+        key, new_bytes = keys.raw_hex(keys.ed()), keys.ed().sign(text.encode())
     scheme = own(signature="{header:Authorization}", algorithm=algorithm)
     receiver = Receiver(scheme, key, replay_guard=False)
-    headers = {"Authorization": f"Bearer {text}.{keys.url64(made)}"}
+    headers = {"Authorization": f"Bearer {text}.{keys.url64(new_bytes)}"}
     (event,) = receiver.verify(Sent(headers=headers, body=b"{}"))
 
     assert event.weak
     assert frozenset() == event.covers
-    short = {"Authorization": f"{text}.{keys.url64(made[:-2])}"}
-    assert "signature" == receiver.refused(Sent(headers=short, body=b"{}"))
+    short_values = {"Authorization": f"{text}.{keys.url64(new_bytes[:-2])}"}
+    assert "signature" == receiver.refused(Sent(headers=short_values, body=b"{}"))
 
 
 def test_invalid_public_keys_are_refused() -> None:
@@ -225,12 +227,12 @@ def test_invalid_public_keys_are_refused() -> None:
     private = keys.curve().private_bytes(
         keys.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    short = rsa.generate_private_key(65537, 1024).public_key()  # noqa: S505 - on purpose
-    other = x25519.X25519PrivateKey.generate().public_key()
+    short_key = rsa.generate_private_key(65537, 1024).public_key()  # noqa: S505 - on purpose
+    other_key = x25519.X25519PrivateKey.generate().public_key()
     for key in (
         private,
-        short.public_bytes(keys.PEM, keys.PUBLIC),
-        other.public_bytes(keys.PEM, keys.PUBLIC),
+        short_key.public_bytes(keys.PEM, keys.PUBLIC),
+        other_key.public_bytes(keys.PEM, keys.PUBLIC),
         b"",
         b"{}",
         b'{"kty":"EC","crv":"P-384"}',
@@ -274,14 +276,14 @@ def test_a_digest_may_be_what_is_signed() -> None:
 def test_keys_may_be_named_in_a_header() -> None:
     """A scheme may say where the name of a key stands; another key is not tried."""
     scheme = own(algorithm="ed25519", key_id="{header:X-Key}")
-    named = {"kty": "OKP", "crv": "Ed25519", "kid": "k1"}
-    jwk = json.dumps(named | {"x": keys.url64(keys.ed().public_key().public_bytes_raw())})
+    named_values = {"kty": "OKP", "crv": "Ed25519", "kid": "k1"}
+    jwk = json.dumps(named_values | {"x": keys.url64(keys.ed().public_key().public_bytes_raw())})
     receiver = Receiver(scheme, jwk, replay_guard=False)
     body = b"{}"
 
     assert receiver.verify(sent(body, lambda body: keys.ed().sign(body).hex(), **{"X-Key": "k1"}))
-    other = sent(body, lambda body: keys.ed().sign(body).hex(), **{"X-Key": "k2"})
-    assert "signature" == receiver.refused(other)
+    other_request = sent(body, lambda body: keys.ed().sign(body).hex(), **{"X-Key": "k2"})
+    assert "signature" == receiver.refused(other_request)
 
 
 # --- bodies and headers -------------------------------------------------------------
@@ -324,9 +326,9 @@ def test_forms() -> None:
     assert "duplicated" == Receiver(form, SECRET).refused(
         Sent(headers={}, body=b"sig=a&sig=b&said=c")
     )
-    signed = mac(SECRET, "é").hex().encode()
+    signed_bytes = mac(SECRET, "é").hex().encode()
     for times in (1, 2):
-        body = b"said=%C3%A9" + times * (b"&sig=" + signed)
+        body = b"said=%C3%A9" + times * (b"&sig=" + signed_bytes)
         assert Receiver(form, SECRET).verify(Sent(headers={}, body=body))
 
 
@@ -338,8 +340,8 @@ def test_no_header_decides_how_a_body_is_read(kind: str) -> None:
         receiver = Receiver.of(sender, replay_guard=True)
         value = sender.send(NOW, 1)
         receiver.done(receiver.verify(value))
-        other = attrs.evolve(value, headers=value.headers | {"Content-Type": kind})
-        assert "replayed" == receiver.refused(other)
+        other_request = attrs.evolve(value, headers=value.headers | {"Content-Type": kind})
+        assert "replayed" == receiver.refused(other_request)
 
 
 def test_invalid_braintree_documents_are_refused() -> None:
@@ -349,16 +351,16 @@ def test_invalid_braintree_documents_are_refused() -> None:
 
     receiver = Receiver.of(BY_NAME["braintree"])
     key = hashlib.sha1(SECRET.encode()).digest()  # noqa: S324 - the vendor's way
-    odd = b64(b"\x0b<notification/>")
-    for payload in ("A", b64(b"\xff"), "é", "!" + b64(b"<notification/>"), odd):
+    odd_text = b64(b"\x0b<notification/>")
+    for payload in ("A", b64(b"\xff"), "é", "!" + b64(b"<notification/>"), odd_text):
         signature = f"public|{mac(key, payload, 'sha1').hex()}"
         body = urlencode({"bt_signature": signature, "bt_payload": payload}).encode()
-        with pytest.raises(WebhookRejected, match="enclosed document cannot be read") as caught:
+        with pytest.raises(WebhookRejected, match="enclosed document cannot be read") as excinfo:
             receiver.verify(Sent(headers={"Content-Type": FORM}, body=body))
-        assert "malformed" == caught.value.reason
-    plain = b64(b"<notification/>")
+        assert "malformed" == excinfo.value.reason
+    plain_text = b64(b"<notification/>")
     body = urlencode(
-        {"bt_signature": f"public|{mac(key, plain, 'sha1').hex()}", "bt_payload": plain}
+        {"bt_signature": f"public|{mac(key, plain_text, 'sha1').hex()}", "bt_payload": plain_text}
     ).encode()
     (event,) = receiver.verify(Sent(headers={"Content-Type": FORM}, body=body))
     assert ("", None) == (event.type, event.time)
@@ -375,11 +377,11 @@ def test_raw_bodies() -> None:
 def test_only_bytes_are_a_body(body: Any) -> None:
     """A decoded or parsed body is refused, with advice."""
     kind = type(body).__name__
-    with pytest.raises(InvalidData, match=f"of type {kind}, not bytes") as caught:
+    with pytest.raises(InvalidData, match=f"of type {kind}, not bytes") as excinfo:
         Receiver(own(), SECRET).verify({"headers": {}, "body": body})
 
-    assert "body" == caught.value.field
-    assert caught.value.remedy.startswith("Give the raw body")
+    assert "body" == excinfo.value.field
+    assert excinfo.value.remedy.startswith("Give the raw body")
 
 
 @pytest.mark.parametrize("wrap", [bytearray, memoryview])
@@ -394,7 +396,7 @@ def test_headers_in_any_form() -> None:
     argument = sent(b'{"a":1}')
     name, value = "x-SIG", argument.headers["X-Sig"]
     receiver = Receiver(own(), SECRET, replay_guard=False)
-    usable: list[Any] = [
+    usable_values: list[Any] = [
         {name: value},
         [(name, value)],
         [(name.encode(), value.encode())],
@@ -402,7 +404,7 @@ def test_headers_in_any_form() -> None:
         {"Other": 7, name: f" {value}\t"},
         iter([(name, value)]),
     ]
-    for headers in usable:
+    for headers in usable_values:
         assert receiver.verify({"headers": headers, "body": argument.body})
     assert "duplicated" == receiver.refused(
         {"headers": {name: [value, "x"]}, "body": argument.body}
@@ -410,10 +412,10 @@ def test_headers_in_any_form() -> None:
     unusable: list[Any] = [7, None, [7], {name: 7}, {7: "x"}, [("a",)]]
     for headers in unusable:
         kind = type(headers).__name__
-        with pytest.raises(InvalidData, match=f"cannot be read from an? {kind}") as caught:
+        with pytest.raises(InvalidData, match=f"cannot be read from an? {kind}") as excinfo:
             receiver.verify({"headers": headers, "body": argument.body})
-        assert "headers" == caught.value.field
-        assert "Give a mapping of names to values, or pairs of them." == caught.value.remedy
+        assert "headers" == excinfo.value.field
+        assert "Give a mapping of names to values, or pairs of them." == excinfo.value.remedy
 
 
 def test_missing_event_type() -> None:
@@ -425,12 +427,12 @@ def test_missing_event_type() -> None:
 def test_signature_error_names_the_url_if_signed() -> None:
     """The remedy names the secret and the body, and the URL if that is signed."""
     address = "https://a.example/in"
-    for signs, named in (("{body}", False), ("{url}{body}", True)):
+    for signs, is_named in (("{body}", False), ("{url}{body}", True)):
         receiver = Receiver(own(signs=signs), "another secret")
-        with pytest.raises(WebhookRejected, match="No secret made") as caught:
+        with pytest.raises(WebhookRejected, match="No secret made") as excinfo:
             receiver.verify(sent(b"{}"), url=address)
-        assert "check the secret, give the body as it was received" in caught.value.remedy
-        assert named == ("the URL as the vendor was told it" in caught.value.remedy)
+        assert "check the secret, give the body as it was received" in excinfo.value.remedy
+        assert is_named == ("the URL as the vendor was told it" in excinfo.value.remedy)
 
 
 def test_a_time_that_is_no_text_is_refused() -> None:
@@ -442,13 +444,15 @@ def test_a_time_that_is_no_text_is_refused() -> None:
 def test_too_many_signatures_are_refused() -> None:
     """A header that would have us try and try is refused."""
     body = b'{"a":1}'
-    good = f"v1={mac(SECRET, body).hex()}"
+    good_text = f"v1={mac(SECRET, body).hex()}"
     for lines in (False, True):
         scheme = own(separator=",", prefix="v1=", repeats=lines)
         receiver = Receiver(scheme, SECRET)
-        many = Sent(headers={"X-Sig": ",".join(["v1=0"] * 32 + [good])}, body=body)
+        many = Sent(headers={"X-Sig": ",".join(["v1=0"] * 32 + [good_text])}, body=body)
         assert "malformed" == receiver.refused(many)
-        assert receiver.verify(Sent(headers={"X-Sig": ",".join(["v1=0"] * 31 + [good])}, body=body))
+        assert receiver.verify(
+            Sent(headers={"X-Sig": ",".join(["v1=0"] * 31 + [good_text])}, body=body)
+        )
 
 
 def test_two_times_are_refused_in_either_order() -> None:
@@ -457,24 +461,24 @@ def test_two_times_are_refused_in_either_order() -> None:
     value = stripe.send(NOW, 1)
     text = value.headers["Stripe-Signature"]
     for both in (f"t=1,{text}", f"{text},t=1"):
-        spoiled = attrs.evolve(value, headers={"Stripe-Signature": both})
-        assert "duplicated" == Receiver.of(stripe).refused(spoiled)
-    same = attrs.evolve(value, headers={"Stripe-Signature": f"{text},{text}"})
-    assert Receiver.of(stripe).verify(same)
+        spoiled_request = attrs.evolve(value, headers={"Stripe-Signature": both})
+        assert "duplicated" == Receiver.of(stripe).refused(spoiled_request)
+    same_request = attrs.evolve(value, headers={"Stripe-Signature": f"{text},{text}"})
+    assert Receiver.of(stripe).verify(same_request)
 
 
 def test_mollie_sends_two_signatures_while_a_secret_is_replaced() -> None:
     """One valid signature of two is enough while a Mollie secret is replaced."""
     mollie = BY_NAME["mollie"]
     argument = mollie.send(NOW, 1)
-    good = argument.headers["X-Mollie-Signature"]
-    other = "sha256=" + "0" * 64
+    good_text = argument.headers["X-Mollie-Signature"]
+    other_text = "sha256=" + "0" * 64
     receiver = Receiver.of(mollie)
-    for values in ([good, other], [other, good]):
+    for values in ([good_text, other_text], [other_text, good_text]):
         headers = [("X-Mollie-Signature", value) for value in values]
         assert receiver.verify(argument.arguments() | {"headers": headers})
     assert "signature" == receiver.refused(
-        attrs.evolve(argument, headers={"X-Mollie-Signature": other})
+        attrs.evolve(argument, headers={"X-Mollie-Signature": other_text})
     )
 
 
@@ -483,32 +487,32 @@ def test_text_that_is_no_unicode_is_refused() -> None:
     stripe = BY_NAME["stripe"]
     value = stripe.send(NOW, 1)
     text = value.headers["Stripe-Signature"]
-    for spoiled in (text.replace("t=", "t=\ud800"), text + "\ud800"):
+    for spoiled_text in (text.replace("t=", "t=\ud800"), text + "\ud800"):
         assert Receiver.of(stripe).refused(
-            attrs.evolve(value, headers={"Stripe-Signature": spoiled})
+            attrs.evolve(value, headers={"Stripe-Signature": spoiled_text})
         )
     items = [{"NotificationRequestItem": adyen_item(1, pspReference="\ud800")}]
     adyen = as_json({"notificationItems": items})
     assert "malformed" == Receiver.of(BY_NAME["adyen"]).refused(Sent(headers={}, body=adyen))
-    fetched = own(algorithm="token", id="{json:id}", fetch="https://api.example/{id}")
-    odd = Sent(headers={"X-Sig": SECRET}, body=b'{"id":"tr_\\ud800"}')
-    (event,) = Receiver(fetched, SECRET).verify(odd)
+    fetched_scheme = own(algorithm="token", id="{json:id}", fetch="https://api.example/{id}")
+    odd_request = Sent(headers={"X-Sig": SECRET}, body=b'{"id":"tr_\\ud800"}')
+    (event,) = Receiver(fetched_scheme, SECRET).verify(odd_request)
     assert "https://api.example/tr_%3F" == event.fetch
 
 
 def test_an_id_leads_nowhere_else() -> None:
     """An id is escaped as one part of the URL to fetch."""
-    fetched = own(algorithm="token", id="{json:id}", fetch="https://api.example/v1/{id}")
+    fetched_scheme = own(algorithm="token", id="{json:id}", fetch="https://api.example/v1/{id}")
     value = Sent(headers={"X-Sig": SECRET}, body=b'{"id":"../v2/refunds?all#"}')
-    (event,) = Receiver(fetched, SECRET).verify(value)
+    (event,) = Receiver(fetched_scheme, SECRET).verify(value)
     assert "https://api.example/v1/..%2Fv2%2Frefunds%3Fall%23" == event.fetch
 
 
 def test_missing_signature_error_names_the_header() -> None:
     """The error for a missing signature names the header."""
-    with pytest.raises(WebhookRejected, match="has no signature") as caught:
+    with pytest.raises(WebhookRejected, match="has no signature") as excinfo:
         Receiver(own(), SECRET).verify(Sent(headers={}, body=b"{}"))
-    assert caught.value.remedy.startswith("Look for the header X-Sig: ")
+    assert excinfo.value.remedy.startswith("Look for the header X-Sig: ")
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])
@@ -565,21 +569,21 @@ def test_claims_need_a_token_algorithm() -> None:
 
 def test_delivery_identity() -> None:
     """A delivery is identified by its id if that is signed, else by the signed content."""
-    named = own(id="{header:X-Id}", signs="{header:X-Id}.{body}")
-    unsigned = own(id="{header:X-Id}")
-    plain = own(algorithm="token", id="{header:X-Id}")
+    named_scheme = own(id="{header:X-Id}", signs="{header:X-Id}.{body}")
+    unsigned_scheme = own(id="{header:X-Id}")
+    plain_scheme = own(algorithm="token", id="{header:X-Id}")
     for scheme, write in (
-        (named, lambda body: hexed(b"e1." + body)),
-        (unsigned, hexed),
-        (plain, lambda _: SECRET),
+        (named_scheme, lambda body: hexed(b"e1." + body)),
+        (unsigned_scheme, hexed),
+        (plain_scheme, lambda _: SECRET),
     ):
         receiver = Receiver(scheme, SECRET, replay_guard=True)
         assert receiver.verify(sent(b'{"n":1}', write, **{"X-Id": "e1"}))
-        again = sent(b'{"n":2}', write, **{"X-Id": "e1"})
-        if scheme is unsigned:
-            assert receiver.verify(again)
+        repeated_request = sent(b'{"n":2}', write, **{"X-Id": "e1"})
+        if scheme is unsigned_scheme:
+            assert receiver.verify(repeated_request)
         else:
-            assert "replayed" == receiver.refused(again)
+            assert "replayed" == receiver.refused(repeated_request)
 
 
 def test_an_empty_id_is_none() -> None:
@@ -621,15 +625,15 @@ def test_times_of_events(text: str | None, form: str, expected: datetime | None)
 
 def test_http_status_of_errors() -> None:
     """Each error has the status that vendors expect, without details for a forger."""
-    again = WebhookRejected("again", reason="replayed")
-    held = WebhookRejected("held", reason="replayed", retryable=True)
+    repeated_error = WebhookRejected("again", reason="replayed")
+    held_error = WebhookRejected("held", reason="replayed", retryable=True)
     for status, error in (
         (401, WebhookRejected("forged", reason="signature")),
         (401, WebhookRejected("no reason")),
         (400, WebhookRejected("broken", reason="malformed")),
         (413, WebhookRejected("long", reason="too_large")),
-        (200, again),
-        (409, held),
+        (200, repeated_error),
+        (409, held_error),
         (503, StorageUnavailable("away")),
         (503, ConnectionFailed("away")),
         (500, AuthenticationFailed("ours")),
@@ -640,15 +644,15 @@ def test_http_status_of_errors() -> None:
 
 def test_signed_webhooks_are_accepted() -> None:
     """A webhook from our signer is accepted with either of its secrets."""
-    old, new = generate_webhook_secret(), generate_webhook_secret()
+    old_text, new_text = generate_webhook_secret(), generate_webhook_secret()
     body = b'{"type": "a.b", "data": {"id": 1}}'
     at = NOW.astimezone(timezone(timedelta(hours=5)))
-    headers = WebhookSigner([new, old]).sign(body, id="msg_1", at=at)
+    headers = WebhookSigner([new_text, old_text]).sign(body, id="msg_1", at=at)
 
-    for secret in (old, new):
+    for secret in (old_text, new_text):
         (event,) = Receiver("standard-webhooks", secret).verify({"headers": headers, "body": body})
         assert ("msg_1", "a.b", {"id": 1}) == (event.id, event.type, event.data)
-    assert old not in repr(WebhookSigner(old))
+    assert old_text not in repr(WebhookSigner(old_text))
 
 
 def test_ed25519_signed_webhooks_are_accepted() -> None:
@@ -665,19 +669,19 @@ def test_ed25519_signed_webhooks_are_accepted() -> None:
 )
 def test_we_sign_with_no_weak_secret(secret: Any) -> None:
     """A secret that is empty, short or no base64 is refused when the signer is made."""
-    with pytest.raises(ConfigurationError, match="missing, too short") as caught:
+    with pytest.raises(ConfigurationError, match="missing, too short") as excinfo:
         WebhookSigner(secret)
 
-    assert "secrets" == caught.value.path
-    assert "Create one with `generate_webhook_secret`." == caught.value.remedy
+    assert "secrets" == excinfo.value.path
+    assert "Create one with `generate_webhook_secret`." == excinfo.value.remedy
 
 
 def test_a_secret_of_the_least_length_signs() -> None:
     """Twenty-four bytes are enough, and one fewer is not."""
-    least = b64(b"k" * 24)
-    headers = WebhookSigner("whsec_" + least).sign(b"{}", id="a", at=NOW)
+    smallest_text = b64(b"k" * 24)
+    headers = WebhookSigner("whsec_" + smallest_text).sign(b"{}", id="a", at=NOW)
 
-    assert Receiver("standard-webhooks", "whsec_" + least).verify(
+    assert Receiver("standard-webhooks", "whsec_" + smallest_text).verify(
         {"headers": headers, "body": b"{}"}
     )
     with pytest.raises(ConfigurationError):
@@ -688,10 +692,10 @@ def test_we_sign_no_nonsense() -> None:
     """An id is a word, and a time has a zone."""
     signer = WebhookSigner(generate_webhook_secret())
     for name in ("", "a.b", "a b", "x" * 129, "é"):
-        with pytest.raises(InvalidData, match="id must be") as caught:
+        with pytest.raises(InvalidData, match="id must be") as excinfo:
             signer.sign(b"", id=name, at=NOW)
-        assert ("id", "Give the id of the event.") == (caught.value.field, caught.value.remedy)
-    with pytest.raises(InvalidData, match="time zone") as caught:
+        assert ("id", "Give the id of the event.") == (excinfo.value.field, excinfo.value.remedy)
+    with pytest.raises(InvalidData, match="time zone") as excinfo:
         signer.sign(b"", id="a", at=NOW.replace(tzinfo=None))
-    assert "at" == caught.value.field
-    assert caught.value.remedy.startswith("Give an aware datetime")
+    assert "at" == excinfo.value.field
+    assert excinfo.value.remedy.startswith("Give an aware datetime")

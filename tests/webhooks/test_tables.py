@@ -73,8 +73,8 @@ def test_tables_leave_out_defaults() -> None:
     assert 0.5 == WebhookScheme.from_table(
         LEAST | {"tolerance": 0.5, "timestamp": "{json:at}"}
     ).to_table().get("tolerance")
-    whole = WebhookScheme.from_table(LEAST | {"tolerance": 300.0, "timestamp": "{json:at}"})
-    assert "300" == repr(whole.to_table()["tolerance"])
+    whole_scheme = WebhookScheme.from_table(LEAST | {"tolerance": 300.0, "timestamp": "{json:at}"})
+    assert "300" == repr(whole_scheme.to_table()["tolerance"])
 
 
 @pytest.mark.parametrize(
@@ -120,21 +120,21 @@ def test_tables_leave_out_defaults() -> None:
 )
 def test_table_errors_have_the_path(wrong: Any, path: str, message: str) -> None:
     """Any mistake in a table is refused with its path and the nearest valid value."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         WebhookScheme.from_table(LEAST | wrong, path="webhooks.own")
 
-    assert "webhooks.own" + path == caught.value.path
-    assert message in str(caught.value)
-    assert ConfigurationError.remedy != caught.value.remedy
+    assert "webhooks.own" + path == excinfo.value.path
+    assert message in str(excinfo.value)
+    assert ConfigurationError.remedy != excinfo.value.remedy
 
 
 @pytest.mark.parametrize("table", [None, 7, "stripe", [LEAST]], ids=repr)
 def test_tables_must_be_mappings(table: Any) -> None:
     """A value of another type is refused by its type."""
-    with pytest.raises(ConfigurationError, match="not a table") as caught:
+    with pytest.raises(ConfigurationError, match="not a table") as excinfo:
         WebhookScheme.from_table(table)
-    assert "scheme" == caught.value.path
-    assert "as a table of TOML" in caught.value.remedy
+    assert "scheme" == excinfo.value.path
+    assert "as a table of TOML" in excinfo.value.remedy
 
 
 def test_a_preset_that_is_nearly_right() -> None:

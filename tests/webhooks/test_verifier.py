@@ -57,19 +57,21 @@ STRIPE = BY_NAME["stripe"]
 
 def test_a_weaker_signature_is_not_looked_at() -> None:
     """An older header, version or algorithm is a downgrade, however genuine it is."""
-    sent = GITHUB.send(NOW, 1)
-    sha1 = "sha1=" + mac(SECRET, sent.body, "sha1").hex()
+    sent_request = GITHUB.send(NOW, 1)
+    sha1 = "sha1=" + mac(SECRET, sent_request.body, "sha1").hex()
     receiver = Receiver.of(GITHUB)
-    older = attrs.evolve(sent, headers={"X-Hub-Signature": sha1})
-    assert "downgraded" == receiver.refused(older)
-    instead = attrs.evolve(sent, headers={"X-Hub-Signature-256": sha1})
-    assert "downgraded" == receiver.refused(instead)
-    assert receiver.verify(attrs.evolve(sent, headers=sent.headers | {"X-Hub-Signature": "sha1=0"}))
+    older_request = attrs.evolve(sent_request, headers={"X-Hub-Signature": sha1})
+    assert "downgraded" == receiver.refused(older_request)
+    instead_request = attrs.evolve(sent_request, headers={"X-Hub-Signature-256": sha1})
+    assert "downgraded" == receiver.refused(instead_request)
+    assert receiver.verify(
+        attrs.evolve(sent_request, headers=sent_request.headers | {"X-Hub-Signature": "sha1=0"})
+    )
 
-    sent = STRIPE.send(NOW, 1)
-    text = sent.headers["Stripe-Signature"].replace("v1=", "v0=")
+    sent_request = STRIPE.send(NOW, 1)
+    text = sent_request.headers["Stripe-Signature"].replace("v1=", "v0=")
     assert "downgraded" == Receiver.of(STRIPE).refused(
-        attrs.evolve(sent, headers={"Stripe-Signature": text})
+        attrs.evolve(sent_request, headers={"Stripe-Signature": text})
     )
     assert "downgraded" == Receiver.of(BY_NAME["aws-sns"]).refused(sns("1")(NOW, 1))
     headers = paypal(NOW, 1).headers | {"PAYPAL-AUTH-ALGO": "SHA1withRSA"}
@@ -81,9 +83,11 @@ def test_a_weaker_signature_is_not_looked_at() -> None:
 @pytest.mark.parametrize("algorithm", ["none", "HS256", "RS256", "es256", None])
 def test_a_token_says_nothing_of_how_it_is_signed(algorithm: Any) -> None:
     """Only the scheme's algorithm is used, whatever a token's header names."""
-    sent = BY_NAME["plaid"].send(NOW, 1)
+    sent_request = BY_NAME["plaid"].send(NOW, 1)
     claims = {"iat": int(NOW.timestamp())}
-    value = attrs.evolve(sent, headers={"Plaid-Verification": keys.token(claims, algorithm)})
+    value = attrs.evolve(
+        sent_request, headers={"Plaid-Verification": keys.token(claims, algorithm)}
+    )
 
     assert "downgraded" == Receiver.of(BY_NAME["plaid"]).refused(value)
 
@@ -97,11 +101,11 @@ def test_a_public_key_is_no_shared_secret() -> None:
             WebhookVerifier(scheme, key)
 
     receiver = Receiver(scheme, SECRET, replay_guard=False)
-    sent = BY_NAME["plaid"].send(NOW, 1)
-    head, claims, _ = keys.token(json_claims(sent), "HS256").split(".")
-    signed = keys.url64(mac(SECRET, f"{head}.{claims}"))
+    sent_request = BY_NAME["plaid"].send(NOW, 1)
+    head, claims, _ = keys.token(json_claims(sent_request), "HS256").split(".")
+    signed_text = keys.url64(mac(SECRET, f"{head}.{claims}"))
     assert receiver.verify(
-        attrs.evolve(sent, headers={"Plaid-Verification": f"{head}.{claims}.{signed}"})
+        attrs.evolve(sent_request, headers={"Plaid-Verification": f"{head}.{claims}.{signed_text}"})
     )
 
 
@@ -129,9 +133,9 @@ def json_claims(sent: Sent) -> dict[str, object]:
 )
 def test_a_broken_token_is_refused(spoil: Any, reason: str) -> None:
     """A token that is not exactly a token is refused."""
-    sent = BY_NAME["plaid"].send(NOW, 1)
-    token = spoil(sent.headers["Plaid-Verification"])
-    value = attrs.evolve(sent, headers={"Plaid-Verification": token})
+    sent_request = BY_NAME["plaid"].send(NOW, 1)
+    token = spoil(sent_request.headers["Plaid-Verification"])
+    value = attrs.evolve(sent_request, headers={"Plaid-Verification": token})
 
     assert reason == Receiver.of(BY_NAME["plaid"]).refused(value)
 
@@ -156,9 +160,9 @@ def test_a_broken_token_is_refused(spoil: Any, reason: str) -> None:
 )
 def test_token_claims_are_checked(changes: dict[str, Any], reason: str | None) -> None:
     """A token is valid for its own body, and only during its lifetime."""
-    sent = BY_NAME["plaid"].send(NOW, 1)
-    token = keys.token(json_claims(sent) | changes)
-    value = attrs.evolve(sent, headers={"Plaid-Verification": token})
+    sent_request = BY_NAME["plaid"].send(NOW, 1)
+    token = keys.token(json_claims(sent_request) | changes)
+    value = attrs.evolve(sent_request, headers={"Plaid-Verification": token})
     receiver = Receiver.of(BY_NAME["plaid"])
 
     if reason is None:
@@ -183,23 +187,23 @@ def test_without_a_tolerance_a_token_holds_to_the_second(claim: str, off: int, r
 
 def test_the_key_of_a_token_is_found_by_its_name() -> None:
     """Several keys may hold; one of another name is not tried, and one without a name is."""
-    sent = BY_NAME["plaid"].send(NOW, 1)
-    ours, other = keys.jwk(keys.curve()), keys.jwk(keys.curve(), "key-2")
-    bare = json.dumps({k: v for k, v in json.loads(ours).items() if k != "kid"})
-    numbered = json.dumps(json.loads(ours) | {"kid": 7})
+    sent_request = BY_NAME["plaid"].send(NOW, 1)
+    own_text, other_text = keys.jwk(keys.curve()), keys.jwk(keys.curve(), "key-2")
+    bare_text = json.dumps({k: v for k, v in json.loads(own_text).items() if k != "kid"})
+    numbered_text = json.dumps(json.loads(own_text) | {"kid": 7})
 
-    for held in ([other, ours], bare, numbered):
-        assert Receiver.of(BY_NAME["plaid"], secret=held).verify(sent)
-    assert "signature" == Receiver.of(BY_NAME["plaid"], secret=other).refused(sent)
-    token = keys.token(json_claims(sent), key_id=None)
-    value = attrs.evolve(sent, headers={"Plaid-Verification": token})
-    assert Receiver.of(BY_NAME["plaid"], secret=other).verify(value)
-    critical = keys.token(json_claims(sent))
+    for held_texts in ([other_text, own_text], bare_text, numbered_text):
+        assert Receiver.of(BY_NAME["plaid"], secret=held_texts).verify(sent_request)
+    assert "signature" == Receiver.of(BY_NAME["plaid"], secret=other_text).refused(sent_request)
+    token = keys.token(json_claims(sent_request), key_id=None)
+    value = attrs.evolve(sent_request, headers={"Plaid-Verification": token})
+    assert Receiver.of(BY_NAME["plaid"], secret=other_text).verify(value)
+    critical = keys.token(json_claims(sent_request))
     head = keys.url64(json.dumps({"alg": "ES256", "crit": ["exp"]}).encode())
-    spoiled = attrs.evolve(
-        sent, headers={"Plaid-Verification": head + critical[critical.index(".") :]}
+    spoiled_request = attrs.evolve(
+        sent_request, headers={"Plaid-Verification": head + critical[critical.index(".") :]}
     )
-    assert "malformed" == Receiver.of(BY_NAME["plaid"]).refused(spoiled)
+    assert "malformed" == Receiver.of(BY_NAME["plaid"]).refused(spoiled_request)
 
 
 # --- batches ------------------------------------------------------------------------
@@ -207,23 +211,23 @@ def test_the_key_of_a_token_is_found_by_its_name() -> None:
 
 def batch(*items: object) -> Sent:
     """A batch of Adyen's."""
-    wrapped = [{"NotificationRequestItem": item} for item in items]
-    return Sent(headers={}, body=as_json({"notificationItems": wrapped}))
+    wrapped_fields = [{"NotificationRequestItem": item} for item in items]
+    return Sent(headers={}, body=as_json({"notificationItems": wrapped_fields}))
 
 
 def test_every_item_of_a_batch_is_verified() -> None:
     """A forged item in any position makes a batch invalid; an empty batch is refused."""
     receiver = Receiver.of(BY_NAME["adyen"], replay_guard=True)
-    good, forged = adyen_item(1), adyen_item(2, merchantReference="another")
-    unsigned = adyen_item(3, additionalData={})
+    good_fields, forged_fields = adyen_item(1), adyen_item(2, merchantReference="another")
+    unsigned_fields = adyen_item(3, additionalData={})
 
-    assert "signature" == receiver.refused(batch(good, forged))
-    assert "signature" == receiver.refused(batch(forged, good))
-    assert "missing" == receiver.refused(batch(good, unsigned))
+    assert "signature" == receiver.refused(batch(good_fields, forged_fields))
+    assert "signature" == receiver.refused(batch(forged_fields, good_fields))
+    assert "missing" == receiver.refused(batch(good_fields, unsigned_fields))
     assert "missing" == receiver.refused(batch())
     assert "malformed" == receiver.refused(Sent(headers={}, body=b'{"notificationItems":{}}'))
     assert "malformed" == receiver.refused(Sent(headers={}, body=b'{"notificationItems":[{}]}'))
-    assert 2 == len(receiver.verify(batch(good, good, adyen_item(4))))
+    assert 2 == len(receiver.verify(batch(good_fields, good_fields, adyen_item(4))))
 
 
 @IN_BOTH
@@ -231,12 +235,12 @@ def test_handled_items_of_a_batch_are_left_out(awaited: bool) -> None:
     """Handled items are left out; a batch with an item in progress is refused for now."""
     receiver = Receiver.of(BY_NAME["adyen"], replay_guard=True, awaited=awaited)
     first, second, third = (adyen_item(number) for number in (1, 2, 3))
-    held = receiver.verify(batch(first))
-    with pytest.raises(WebhookRejected) as caught:
+    held_events = receiver.verify(batch(first))
+    with pytest.raises(WebhookRejected) as excinfo:
         receiver.verify(batch(second, first))
-    assert caught.value.retryable
+    assert excinfo.value.retryable
 
-    receiver.done(held)
+    receiver.done(held_events)
     assert 1 == len(receiver.verify(batch(first, second)))
     assert 1 == len(receiver.verify(batch(third)))
 
@@ -248,23 +252,23 @@ def test_handled_items_of_a_batch_are_left_out(awaited: bool) -> None:
 def test_a_claim_is_a_lease(awaited: bool) -> None:
     """After a crash while handling, the vendor's next attempt is accepted; after success not."""
     receiver = Receiver.of(GITHUB, replay_guard=True, handling=60, remembered=600, awaited=awaited)
-    sent = GITHUB.send(NOW, 1)
-    receiver.verify(sent)
-    with pytest.raises(WebhookRejected, match="is being handled") as caught:
-        receiver.verify(sent)
-    assert caught.value.retryable
-    assert "Do not act on it again" in caught.value.remedy
+    sent_request = GITHUB.send(NOW, 1)
+    receiver.verify(sent_request)
+    with pytest.raises(WebhookRejected, match="is being handled") as excinfo:
+        receiver.verify(sent_request)
+    assert excinfo.value.retryable
+    assert "Do not act on it again" in excinfo.value.remedy
     receiver.clock.advance(61)
 
-    receiver.done(receiver.verify(sent))
+    receiver.done(receiver.verify(sent_request))
     receiver.clock.advance(61)
-    with pytest.raises(WebhookRejected, match="was handled before") as caught:
-        receiver.verify(sent)
-    assert caught.value.retryable is False
+    with pytest.raises(WebhookRejected, match="was handled before") as excinfo:
+        receiver.verify(sent_request)
+    assert excinfo.value.retryable is False
     receiver.clock.advance(600)
-    (event,) = receiver.verify(sent)
+    (event,) = receiver.verify(sent_request)
     receiver.release(event)
-    assert receiver.verify(sent)
+    assert receiver.verify(sent_request)
 
 
 @pytest.mark.parametrize("name", [name for name in BY_NAME if preset(name).tolerance is not None])
@@ -272,11 +276,11 @@ def test_a_delivery_is_remembered_as_long_as_its_time_is_accepted(name: str) -> 
     """A delivery that was accepted as early as possible is still known as late as possible."""
     tolerance = preset(name).tolerance or 0.0
     sender, receiver = BY_NAME[name], Receiver.of(BY_NAME[name], replay_guard=True)
-    sent = sender.send(NOW + timedelta(seconds=tolerance), 1)
-    receiver.done(receiver.verify(sent))
+    sent_request = sender.send(NOW + timedelta(seconds=tolerance), 1)
+    receiver.done(receiver.verify(sent_request))
     receiver.clock.advance(2 * tolerance)
 
-    assert "replayed" == receiver.refused(sent)
+    assert "replayed" == receiver.refused(sent_request)
 
 
 @pytest.mark.parametrize("name, least", [("paypal", 2 * 73 * 3_600), ("stripe", 600)])
@@ -284,9 +288,9 @@ def test_remembering_for_less_than_a_delivery_is_accepted_is_refused(name: str, 
     """A guard with a shorter memory than the time tolerance is refused."""
     sender = BY_NAME[name]
     for remembered in (least, timedelta(seconds=least - 1)):
-        with pytest.raises(ConfigurationError, match="could be handled twice") as caught:
+        with pytest.raises(ConfigurationError, match="could be handled twice") as excinfo:
             Receiver.of(sender, replay_guard=True, remembered=remembered)
-        assert "remembered" == caught.value.path
+        assert "remembered" == excinfo.value.path
 
     Receiver.of(sender, replay_guard=True, remembered=least + 60)
     Receiver.of(sender, replay_guard=True, remembered=80, tolerance=10)
@@ -309,18 +313,18 @@ def test_deliveries_can_be_remembered_for_ever(awaited: bool) -> None:
     receiver = Receiver.of(
         GITHUB, replay_guard=True, remembered=math.inf, storage=store, awaited=awaited
     )
-    sent = GITHUB.send(NOW, 1)
-    receiver.done(receiver.verify(sent))
+    sent_request = GITHUB.send(NOW, 1)
+    receiver.done(receiver.verify(sent_request))
     clock.advance(50 * 365 * 86_400)
 
-    assert "replayed" == receiver.refused(sent)
+    assert "replayed" == receiver.refused(sent_request)
 
 
 def test_remembering_for_ever_needs_a_store() -> None:
     """Remembering for ever in the memory of one process is refused."""
-    with pytest.raises(ConfigurationError, match="memory of one process") as caught:
+    with pytest.raises(ConfigurationError, match="memory of one process") as excinfo:
         Receiver.of(GITHUB, replay_guard=True, remembered=math.inf)
-    assert "remembered" == caught.value.path
+    assert "remembered" == excinfo.value.path
 
 
 class Remembering(MemoryStorage):
@@ -352,18 +356,18 @@ def test_claim_names_the_endpoint() -> None:
 def test_receive_settles_by_how_it_ends(awaited: bool) -> None:
     """A body that ends is done; one that raises gives the delivery back."""
     receiver = Receiver.of(GITHUB, replay_guard=True, awaited=awaited)
-    sent = GITHUB.send(NOW, 1)
+    sent_request = GITHUB.send(NOW, 1)
 
     def once(error: Exception | None) -> None:
         if not awaited:
-            with receiver.verifier.receive(**sent.arguments()) as events:
+            with receiver.verifier.receive(**sent_request.arguments()) as events:
                 assert events
                 if error:
                     raise error
             return
 
         async def within() -> None:
-            async with receiver.verifier.receive(**sent.arguments()) as events:
+            async with receiver.verifier.receive(**sent_request.arguments()) as events:
                 assert events
                 if error:
                     raise error
@@ -373,7 +377,7 @@ def test_receive_settles_by_how_it_ends(awaited: bool) -> None:
     with pytest.raises(KeyError):
         once(KeyError())
     once(None)
-    assert "replayed" == receiver.refused(sent)
+    assert "replayed" == receiver.refused(sent_request)
 
 
 def test_events_that_were_not_claimed_need_not_be_settled() -> None:
@@ -423,24 +427,24 @@ def test_secrets_may_come_from_a_provider() -> None:
     """The provider is called for each verification, with the tenant and the key id."""
     provider = Changing("another", SECRET)
     receiver = Receiver.of(GITHUB, secret=provider, name="hub")
-    sent = GITHUB.send(NOW, 1)
-    (event,) = receiver.verify(sent, tenant="acme")
+    sent_request = GITHUB.send(NOW, 1)
+    (event,) = receiver.verify(sent_request, tenant="acme")
     assert "acme" == event.tenant
-    receiver.verify(sent, tenant="acme")
+    receiver.verify(sent_request, tenant="acme")
     assert [("hub", "acme", None)] * 2 == provider.asked
 
     provider.secrets = [Secret("another")]
-    assert "signature" == receiver.refused(sent, tenant="acme")
+    assert "signature" == receiver.refused(sent_request, tenant="acme")
     provider.secrets = [Secret(" ")]
     with pytest.raises(ConfigurationError, match="is empty"):
-        receiver.verify(sent, tenant="acme")
+        receiver.verify(sent_request, tenant="acme")
     provider.secrets = []
-    with pytest.raises(ConfigurationError, match="has none") as caught:
-        receiver.verify(sent, tenant="other")
-    assert "webhook_secrets" == caught.value.path
-    assert "Give the secret that the vendor shows for this endpoint." == caught.value.remedy
-    named = Receiver.of(BY_NAME["plaid"], secret=provider)
-    assert "signature" == named.refused(BY_NAME["plaid"].send(NOW, 1))
+    with pytest.raises(ConfigurationError, match="has none") as excinfo:
+        receiver.verify(sent_request, tenant="other")
+    assert "webhook_secrets" == excinfo.value.path
+    assert "Give the secret that the vendor shows for this endpoint." == excinfo.value.remedy
+    named_receiver = Receiver.of(BY_NAME["plaid"], secret=provider)
+    assert "signature" == named_receiver.refused(BY_NAME["plaid"].send(NOW, 1))
     assert ("plaid", None, "key-1") == provider.asked[-1]
 
 
@@ -448,30 +452,30 @@ def test_cached_keys_are_bounded() -> None:
     """Only a limited number of keys is cached."""
     provider = Changing(keys.jwk(keys.curve()).replace('"kid": "key-1", ', ""))
     receiver = Receiver.of(BY_NAME["plaid"], secret=provider)
-    sent = BY_NAME["plaid"].send(NOW, 1)
+    sent_request = BY_NAME["plaid"].send(NOW, 1)
     for number in range(1_010):
-        token = keys.token(json_claims(sent), key_id=f"{number}")
-        receiver.verify(attrs.evolve(sent, headers={"Plaid-Verification": token}))
+        token = keys.token(json_claims(sent_request), key_id=f"{number}")
+        receiver.verify(attrs.evolve(sent_request, headers={"Plaid-Verification": token}))
 
-    stored: Any = receiver.verifier._plainly._keys  # noqa: SLF001 - what is kept is not public
-    assert len(stored) == 1_000
+    stored_value: Any = receiver.verifier._plainly._keys  # noqa: SLF001 - what is kept is not public
+    assert len(stored_value) == 1_000
 
 
 def test_each_tenant_has_its_own_secrets() -> None:
     """A tenant's webhook is not verified with another's secret, nor without one."""
-    held: dict[str | None, Any] = {"acme": SECRET, "other": "another secret"}
-    receiver = Receiver.of(GITHUB, secret=StaticWebhookSecrets(held))
-    sent = GITHUB.send(NOW, 1)
+    held_fields: dict[str | None, Any] = {"acme": SECRET, "other": "another secret"}
+    receiver = Receiver.of(GITHUB, secret=StaticWebhookSecrets(held_fields))
+    sent_request = GITHUB.send(NOW, 1)
 
-    assert receiver.verify(sent, tenant="acme")
-    assert "signature" == receiver.refused(sent, tenant="other")
+    assert receiver.verify(sent_request, tenant="acme")
+    assert "signature" == receiver.refused(sent_request, tenant="other")
     for tenant in (None, "third"):
         with pytest.raises(CredentialNotFound):
-            receiver.verify(sent, tenant=tenant)
+            receiver.verify(sent_request, tenant=tenant)
     with pytest.raises(CredentialNotFound):
-        Receiver.of(GITHUB).verify(sent, tenant="acme")
+        Receiver.of(GITHUB).verify(sent_request, tenant="acme")
     assert Receiver.of(GITHUB, secret=StaticWebhookSecrets({None: SECRET}), awaited=True).verify(
-        sent
+        sent_request
     )
     with pytest.raises(ConfigurationError, match="accept any sender"):
         StaticWebhookSecrets({None: SECRET, "acme": " "})
@@ -479,13 +483,13 @@ def test_each_tenant_has_its_own_secrets() -> None:
 
 def test_a_provider_has_a_mode() -> None:
     """A provider of the other mode (synchronous or asynchronous) is refused."""
-    sent = GITHUB.send(NOW, 1)
-    awaited = AsyncStaticWebhookSecrets({None: SECRET})
-    assert Receiver.of(GITHUB, secret=awaited, awaited=True).verify(sent)
+    sent_request = GITHUB.send(NOW, 1)
+    async_secrets = AsyncStaticWebhookSecrets({None: SECRET})
+    assert Receiver.of(GITHUB, secret=async_secrets, awaited=True).verify(sent_request)
     with pytest.raises(ConfigurationError, match=r"AsyncStaticWebhookSecrets .* a synchronous"):
-        Receiver.of(GITHUB, secret=awaited).verify(sent)
+        Receiver.of(GITHUB, secret=async_secrets).verify(sent_request)
     with pytest.raises(ConfigurationError, match=r"Changing .* an asynchronous"):
-        Receiver.of(GITHUB, secret=Changing(SECRET), awaited=True).verify(sent)
+        Receiver.of(GITHUB, secret=Changing(SECRET), awaited=True).verify(sent_request)
 
 
 def test_parameters_are_those_of_the_scheme() -> None:
@@ -515,12 +519,12 @@ def test_the_tolerance_can_be_another() -> None:
 def test_time_errors_name_the_endpoint_and_the_remedy(off: int, reason: str, remedy: str) -> None:
     """A refusal for its time names the endpoint, and a remedy for genuine webhooks."""
     receiver = Receiver.of(STRIPE, name="shop")
-    with pytest.raises(WebhookRejected) as caught:
+    with pytest.raises(WebhookRejected) as excinfo:
         receiver.verify(STRIPE.send(NOW + timedelta(seconds=off), 1))
 
-    assert (reason, "shop") == (caught.value.reason, caught.value.service)
-    assert "set this machine's clock" in caught.value.remedy
-    assert caught.value.remedy.endswith(f"or handle {remedy}.")
+    assert (reason, "shop") == (excinfo.value.reason, excinfo.value.service)
+    assert "set this machine's clock" in excinfo.value.remedy
+    assert excinfo.value.remedy.endswith(f"or handle {remedy}.")
 
 
 @pytest.mark.parametrize(
@@ -529,28 +533,28 @@ def test_time_errors_name_the_endpoint_and_the_remedy(off: int, reason: str, rem
 def test_a_time_is_whole_seconds(stamp: str) -> None:
     """A time that is written in another way is refused, though it is signed."""
     body = b"{}"
-    signed = mac(SECRET, stamp.encode() + b"." + body).hex()
-    sent = Sent(headers={"Stripe-Signature": f"t={stamp},v1={signed}"}, body=body)
+    signed_text = mac(SECRET, stamp.encode() + b"." + body).hex()
+    sent_request = Sent(headers={"Stripe-Signature": f"t={stamp},v1={signed_text}"}, body=body)
 
-    assert Receiver.of(STRIPE).refused(sent) in {"malformed", "stale", "future"}
+    assert Receiver.of(STRIPE).refused(sent_request) in {"malformed", "stale", "future"}
 
 
 def test_urls_behind_a_proxy() -> None:
     """Behind a proxy the origin can be set; ports and escapes may vary."""
     square = BY_NAME["square"]
-    sent = square.send(NOW, 1)
-    inside = attrs.evolve(sent, url="http://10.0.0.1:8000/hooks?shop=1")
-    assert Receiver.of(square, origin="https://shop.example").verify(inside)
-    assert "signature" == Receiver.of(square).refused(inside)
+    sent_request = square.send(NOW, 1)
+    inner_request = attrs.evolve(sent_request, url="http://10.0.0.1:8000/hooks?shop=1")
+    assert Receiver.of(square, origin="https://shop.example").verify(inner_request)
+    assert "signature" == Receiver.of(square).refused(inner_request)
     with pytest.raises(InvalidData, match="no URL was given"):
-        Receiver.of(square).verify(sent.arguments() | {"url": None})
+        Receiver.of(square).verify(sent_request.arguments() | {"url": None})
 
     twilio = BY_NAME["twilio"]
     for url in ("https://shop.example:443/hooks?shop=1", "https://shop.example:8443/hooks?shop=1"):
         assert Receiver.of(twilio).verify(attrs.evolve(twilio.send(NOW, 1), url=url))
     form = twilio.send(NOW, 1)
     for url in ("https://shop.example:443/a", "http://shop.example:80/a"):
-        plain = url.replace(":443", "").replace(":80", "")
+        plain_text = url.replace(":443", "").replace(":80", "")
         content = url + "".join(
             name + value
             for name, value in sorted(
@@ -558,13 +562,13 @@ def test_urls_behind_a_proxy() -> None:
             )
         )
         headers = form.headers | {"X-Twilio-Signature": b64(mac(SECRET, content, "sha1"))}
-        assert Receiver.of(twilio).verify(attrs.evolve(form, headers=headers, url=plain))
+        assert Receiver.of(twilio).verify(attrs.evolve(form, headers=headers, url=plain_text))
 
     hubspot = BY_NAME["hubspot"]
     response = hubspot.send(NOW, 1)
     time = response.headers["X-HubSpot-Request-Timestamp"]
-    signed = mac(SECRET, b"POSThttps://shop.example/a:b@c" + response.body + time.encode())
-    headers = response.headers | {"X-HubSpot-Signature-v3": b64(signed)}
+    signed_bytes = mac(SECRET, b"POSThttps://shop.example/a:b@c" + response.body + time.encode())
+    headers = response.headers | {"X-HubSpot-Signature-v3": b64(signed_bytes)}
     escaped = "https://shop.example/a%3Ab%40c"
     assert Receiver.of(hubspot).verify(attrs.evolve(response, headers=headers, url=escaped))
 
@@ -604,23 +608,23 @@ def test_verification_events() -> None:
     receiver.clock.advance(5)
     receiver.refused(attrs.evolve(GITHUB.send(NOW, 1), body=b"{}"), tenant="acme")
 
-    common = {"service": "hub", "operation": "github", "tenant": "acme"}
-    later = NOW + timedelta(seconds=5)
+    common_values = {"service": "hub", "operation": "github", "tenant": "acme"}
+    later_time = NOW + timedelta(seconds=5)
     assert [
-        WebhookReceived(at=NOW, events=1, **common),
-        WebhookRefused(at=later, reason="signature", **common),
+        WebhookReceived(at=NOW, events=1, **common_values),
+        WebhookRefused(at=later_time, reason="signature", **common_values),
     ] == observer.events
 
 
 def test_an_event_is_of_the_tenant_that_was_named() -> None:
     """An event has the named tenant even if all tenants share a secret."""
-    shared: Any = {None: SECRET, "acme": SECRET}
-    verifier = Receiver.of(GITHUB, secret=StaticWebhookSecrets(shared)).verifier
-    sent = GITHUB.send(NOW, 1).arguments()
-    (plain,) = verifier.verify(**sent, tenant="acme")
-    (awaited,) = asyncio.run(verifier.averify(**sent, tenant="acme"))
+    shared_value: Any = {None: SECRET, "acme": SECRET}
+    verifier = Receiver.of(GITHUB, secret=StaticWebhookSecrets(shared_value)).verifier
+    sent_fields = GITHUB.send(NOW, 1).arguments()
+    (plain_event,) = verifier.verify(**sent_fields, tenant="acme")
+    (async_event,) = asyncio.run(verifier.averify(**sent_fields, tenant="acme"))
 
-    assert ("acme", "acme") == (plain.tenant, awaited.tenant)
+    assert ("acme", "acme") == (plain_event.tenant, async_event.tenant)
 
 
 def test_events_have_the_tenant_for_every_scheme() -> None:
@@ -643,45 +647,45 @@ SECRETS = ["whsec_not base64 hidden", "hidden\n", " hidden", ["hidden", 7], 7]
 @pytest.mark.parametrize("name", ["svix", "adyen", "discord", "plaid", "basic-auth"])
 def test_no_frame_of_ours_shows_a_secret(name: str, secret: Any) -> None:
     """An invalid secret is refused, and no traceback frame of moorage shows it."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         WebhookVerifier(name, secret)
 
-    report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    ours = [frame.locals for frame in report.stack if "/moorage/" in frame.filename]
-    assert ours
-    assert "hidden" not in repr(ours) + str(caught.value)
+    report = traceback.TracebackException.from_exception(excinfo.value, capture_locals=True)
+    own_values = [frame.locals for frame in report.stack if "/moorage/" in frame.filename]
+    assert own_values
+    assert "hidden" not in repr(own_values) + str(excinfo.value)
 
 
 def test_no_frame_of_a_refusal_shows_a_secret() -> None:
     """A refused webhook's crash report shows neither the secret nor the verify token."""
-    for sender, sent in (
+    for sender, sent_request in (
         (STRIPE, attrs.evolve(STRIPE.send(NOW, 1), body=b"{}")),
         (BY_NAME["meta"], Sent(headers={}, body=b"", method="GET", url="https://a/?hub.mode=x")),
     ):
         parameters = {"verify_token": "hidden-token"} if sender.parameters else {}
         receiver = Receiver.of(sender, parameters=parameters)
-        with pytest.raises(WebhookRejected) as caught:
-            receiver.verify(sent)
-        report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-        ours = [frame.locals for frame in report.stack if "/src/moorage/" in frame.filename]
-        assert ours
-        assert SECRET not in repr(ours)
-        assert "hidden-token" not in repr(ours)
+        with pytest.raises(WebhookRejected) as excinfo:
+            receiver.verify(sent_request)
+        report = traceback.TracebackException.from_exception(excinfo.value, capture_locals=True)
+        own_values = [frame.locals for frame in report.stack if "/src/moorage/" in frame.filename]
+        assert own_values
+        assert SECRET not in repr(own_values)
+        assert "hidden-token" not in repr(own_values)
 
 
 def test_secret_formats() -> None:
     """Each format of a secret is read as the vendor shows it."""
     assert HEX
     assert ARN
-    bare = WHSEC.removeprefix("whsec_").rstrip("=")
-    assert Receiver.of(BY_NAME["svix"], secret=bare).verify(BY_NAME["svix"].send(NOW, 1))
+    bare_text = WHSEC.removeprefix("whsec_").rstrip("=")
+    assert Receiver.of(BY_NAME["svix"], secret=bare_text).verify(BY_NAME["svix"].send(NOW, 1))
     pem = keys.curve().public_key().public_bytes(keys.PEM, keys.PUBLIC)
     sendgrid = BY_NAME["sendgrid"]
     assert Receiver.of(sendgrid, secret=pem).verify(sendgrid.send(NOW, 1))
     binary = Receiver(preset("github"), b"\xff\x00 key ", replay_guard=False)
     body = b'{"a":1}'
-    signed = "sha256=" + mac(b"\xff\x00 key ", body).hex()
-    assert binary.verify(Sent(headers={"X-Hub-Signature-256": signed}, body=body))
+    signed_text = "sha256=" + mac(b"\xff\x00 key ", body).hex()
+    assert binary.verify(Sent(headers={"X-Hub-Signature-256": signed_text}, body=body))
 
 
 def test_store_hears_how_long_a_delivery_may_take() -> None:
@@ -689,8 +693,8 @@ def test_store_hears_how_long_a_delivery_may_take() -> None:
     clock = VirtualClock(NOW)
     store = TimedStorage(clock)
     verifier = WebhookVerifier("github", SECRET, storage=store, clock=clock)
-    sent = GITHUB.send(NOW, 1)
+    sent_request = GITHUB.send(NOW, 1)
     store.slow = 4.0
-    events = verifier.verify(headers=sent.headers, body=sent.body)
+    events = verifier.verify(headers=sent_request.headers, body=sent_request.body)
     verifier.done((*events, *events, *events, *events))
     assert [10.0, 10.0, 6.0, 2.0, 0.5] == [timeout for _, timeout in store.timeouts]

@@ -36,8 +36,10 @@ class Links:
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         self.asked.append(url)
         self.sent.append((request, timeouts))
-        existing = url in KNOWN
-        return Response(self.status if existing else 404, Headers(), self.body if existing else b"")
+        is_existing = url in KNOWN
+        return Response(
+            self.status if is_existing else 404, Headers(), self.body if is_existing else b""
+        )
 
     def open(self, _: Request, __: str, ___: Timeouts, /) -> Any:
         raise NotImplementedError
@@ -113,10 +115,10 @@ class Receiver:
 
     def refused(self, sent: Sent | dict[str, Any], **more: Any) -> str | None:
         """The reason that a webhook is refused for."""
-        with pytest.raises(WebhookRejected) as caught:
+        with pytest.raises(WebhookRejected) as excinfo:
             self.verify(sent, **more)
-        assert " " in caught.value.message
-        return caught.value.reason
+        assert " " in excinfo.value.message
+        return excinfo.value.reason
 
 
 IN_BOTH = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])

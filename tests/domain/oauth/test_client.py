@@ -94,9 +94,9 @@ def test_authentication_follows_from_the_secret(
 )
 def test_impossible_settings_are_refused(options: dict[str, Any], path: str) -> None:
     """An impossible setting is refused when a client is made; the error names the field."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         client(**options)
-    assert path == caught.value.path
+    assert path == excinfo.value.path
 
 
 @pytest.mark.parametrize(
@@ -110,9 +110,9 @@ def test_error_says_if_a_secret_is_missing_or_superfluous(
     options: dict[str, Any], problem: str
 ) -> None:
     """The error says whether the authentication lacks a secret or has one too many."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         client(**options)
-    assert f"The authentication {problem}" == caught.value.message
+    assert f"The authentication {problem}" == excinfo.value.message
 
 
 @pytest.mark.parametrize(
@@ -194,8 +194,8 @@ def test_certificate_clients_use_the_mtls_endpoints() -> None:
 
 def test_grants_send_their_registered_type() -> None:
     """Each grant sends its registered grant type and its own parameters."""
-    asks = ClientCredentials().parameters(NOON, None)
-    assert (("grant_type", "client_credentials"),) == asks
+    asking_texts = ClientCredentials().parameters(NOON, None)
+    assert (("grant_type", "client_credentials"),) == asking_texts
 
     bearer = JwtBearer(JwtSigning(algorithm="HS256", issuer="me"), "key")
     kind, assertion = bearer.parameters(NOON, None)
@@ -231,9 +231,9 @@ def test_exchange_sends_the_named_services_current_token() -> None:
 @pytest.mark.parametrize("subject", ["", None, 7, Secret("")], ids=repr)
 def test_an_exchange_of_nothing_is_refused(subject: Any) -> None:
     """A token exchange needs to know whose token it is about."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         TokenExchange(subject=subject)
-    assert "subject" == caught.value.field
+    assert "subject" == excinfo.value.field
 
 
 def test_a_grant_that_cannot_sign_is_refused() -> None:

@@ -185,9 +185,9 @@ def test_unsafe_redirect_uris_are_refused(uri: Any) -> None:
 
 def test_a_server_without_s256_is_refused() -> None:
     """A server whose metadata exclude S256 is refused before the person is sent there."""
-    with pytest.raises(UnsupportedByVendor, match="does not support PKCE") as refused:
+    with pytest.raises(UnsupportedByVendor, match="does not support PKCE") as excinfo:
         begun(client_of(code_challenge_methods_supported=["plain"]))
-    assert "a server that supports PKCE" in refused.value.remedy
+    assert "a server that supports PKCE" in excinfo.value.remedy
     parameters, _ = begun(client_of(code_challenge_methods_supported=["plain", "S256"]))
     assert "S256" == parameters["code_challenge_method"]
 
@@ -255,30 +255,30 @@ def test_callback_must_match_the_pending_consent(
 ) -> None:
     """A callback with a wrong or missing state, issuer or code is refused."""
     _, pending = begun()
-    refused = read(back(pending, **changes), pending)
+    refused_value = read(back(pending, **changes), pending)
 
-    assert isinstance(refused, InvalidData)
-    assert field == refused.field
-    assert "begin again" in refused.remedy
+    assert isinstance(refused_value, InvalidData)
+    assert field == refused_value.field
+    assert "begin again" in refused_value.remedy
 
 
 @pytest.mark.parametrize("twice", ["code=other", "state=other", "iss=x", "error=x&error=x", "a&a"])
 def test_repeated_parameters_are_refused(twice: str) -> None:
     """Any callback parameter that occurs twice is refused (RFC 6749, section 3.1)."""
     _, pending = begun()
-    refused = read(f"{back(pending)}&{twice}", pending)
+    refused_value = read(f"{back(pending)}&{twice}", pending)
 
-    assert isinstance(refused, InvalidData)
-    assert "twice" in refused.message
+    assert isinstance(refused_value, InvalidData)
+    assert "twice" in refused_value.message
 
 
 @pytest.mark.parametrize("callback", [None, b"state=x", "a=%ff", "x" * 20_000, "&".join("a" * 500)])
 def test_unreadable_callbacks_are_refused(callback: Any) -> None:
     """A callback that cannot be parsed, or is too long, is refused."""
-    refused = read(callback, begun()[1])
+    refused_value = read(callback, begun()[1])
 
-    assert isinstance(refused, InvalidData)
-    assert "callback" == refused.field
+    assert isinstance(refused_value, InvalidData)
+    assert "callback" == refused_value.field
 
 
 def test_callback_size_limits() -> None:
@@ -313,25 +313,25 @@ def test_issuer_is_not_compared_if_unknown() -> None:
 def test_a_consent_belongs_to_its_client() -> None:
     """A pending consent cannot be finished by another client or at another server."""
     _, pending = begun()
-    other = OAuthClient(server=client_of().server, client_id="other")
+    other_client = OAuthClient(server=client_of().server, client_id="other")
     elsewhere = client_of(issuer="https://other.example")
 
-    for client in (other, elsewhere):
-        refused = read(back(pending), pending, client)
-        assert isinstance(refused, InvalidData)
-        assert "pending" == refused.field
+    for client in (other_client, elsewhere):
+        refused_value = read(back(pending), pending, client)
+        assert isinstance(refused_value, InvalidData)
+        assert "pending" == refused_value.field
 
 
 def test_pending_consent_expires() -> None:
     """A callback after the consent's lifetime is refused, and the person must begin again."""
     _, pending = begun()
-    early, late = NOW + HOUR - timedelta(seconds=1), NOW + HOUR
+    early_time, late_time = NOW + HOUR - timedelta(seconds=1), NOW + HOUR
 
-    assert Secret("c0de") == read_callback(back(pending), pending, client_of(), early)
-    refused = read_callback(back(pending), pending, client_of(), late)
-    assert isinstance(refused, AuthorizationRequired)
-    assert "The person returned after the consent had expired." == refused.message
-    assert "Have the person begin again." == refused.remedy
+    assert Secret("c0de") == read_callback(back(pending), pending, client_of(), early_time)
+    refused_secret = read_callback(back(pending), pending, client_of(), late_time)
+    assert isinstance(refused_secret, AuthorizationRequired)
+    assert "The person returned after the consent had expired." == refused_secret.message
+    assert "Have the person begin again." == refused_secret.remedy
 
 
 @pytest.mark.parametrize(
@@ -350,22 +350,24 @@ def test_pending_consent_expires() -> None:
 def test_errors_are_typed(error: str, kind: type[ConnectorError], *, later: bool) -> None:
     """The server's error code decides the exception type, retryability and remedy."""
     _, pending = begun()
-    refused = read(back(pending, code=None, error=error, error_description="so"), pending)
+    refused_value = read(back(pending, code=None, error=error, error_description="so"), pending)
 
-    assert kind is type(refused)
-    assert f"{error}: so" in refused.message
-    assert later == refused.retryable
-    assert (kind is AuthorizationRequired) == ("begin again" in refused.remedy)
+    assert kind is type(refused_value)
+    assert f"{error}: so" in refused_value.message
+    assert later == refused_value.retryable
+    assert (kind is AuthorizationRequired) == ("begin again" in refused_value.remedy)
 
 
 def test_a_refusal_shows_no_secret() -> None:
     """The error masks our own secrets, and shows only valid OAuth error names."""
     _, pending = begun()
     description = f"<b>{pending.state.reveal()}</b>"
-    refused = read(back(pending, code=None, error="<x>", error_description=description), pending)
+    refused_value = read(
+        back(pending, code=None, error="<x>", error_description=description), pending
+    )
 
-    assert pending.state.reveal() not in str(refused)
-    assert "HTTP 400" in refused.message
+    assert pending.state.reveal() not in str(refused_value)
+    assert "HTTP 400" in refused_value.message
 
 
 def test_a_code_is_shown_with_its_verifier() -> None:

@@ -49,8 +49,8 @@ def test_a_code_is_read() -> None:
 
 def test_expiry_is_in_utc() -> None:
     """The expiry is in UTC, whatever time zone the clock uses."""
-    there = NOW.astimezone(timezone(timedelta(hours=9)))
-    consent = read_device(Response(200, body=json.dumps(TOLD).encode()), there)
+    stored_time = NOW.astimezone(timezone(timedelta(hours=9)))
+    consent = read_device(Response(200, body=json.dumps(TOLD).encode()), stored_time)
 
     assert isinstance(consent, DeviceConsent)
     assert UTC is consent.expires_at.tzinfo
@@ -123,10 +123,10 @@ def test_an_older_name_is_known() -> None:
 )
 def test_unsafe_answers_are_refused(changes: dict[str, Any]) -> None:
     """A verification URL on another scheme, or a code with other characters, is refused."""
-    refused = answer(**changes)
+    refused_consent = answer(**changes)
 
-    assert isinstance(refused, Refused)
-    assert (Refusal.WRONG, "unreadable answer") == (refused.why, refused.code)
+    assert isinstance(refused_consent, Refused)
+    assert (Refusal.WRONG, "unreadable answer") == (refused_consent.why, refused_consent.code)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"<html>"])
@@ -138,14 +138,14 @@ def test_unreadable_answers_are_refused(body: bytes) -> None:
 def test_a_refusal_is_read() -> None:
     """An OAuth error is read as a refusal, whatever its HTTP status."""
     for status in (200, 400):
-        refused = answer(status, error="invalid_client")
-        assert isinstance(refused, Refused)
-        assert "invalid_client" == refused.code
+        refused_consent = answer(status, error="invalid_client")
+        assert isinstance(refused_consent, Refused)
+        assert "invalid_client" == refused_consent.code
 
 
 def test_refusal_has_the_wait_and_masks_secrets() -> None:
     """A `Retry-After` date becomes a wait in seconds, and secrets in the text are masked."""
-    refused = read_device(
+    refused_consent = read_device(
         Response(
             503,
             headers={"Retry-After": "Tue, 01 Jan 2030 00:00:45 GMT"},
@@ -155,9 +155,9 @@ def test_refusal_has_the_wait_and_masks_secrets() -> None:
         [Secret("s3cret")],
     )
 
-    assert isinstance(refused, Refused)
-    assert 45.0 == refused.wait
-    assert "s3cret" not in str(refused.said)
+    assert isinstance(refused_consent, Refused)
+    assert 45.0 == refused_consent.wait
+    assert "s3cret" not in str(refused_consent.said)
 
 
 def test_polling_parameters() -> None:
@@ -200,9 +200,9 @@ def test_polling_pace(reply: Any, pace: Pace | None) -> None:
 
 def test_short_pauses_double_too() -> None:
     """If the server names no wait, a failure doubles even a short pause."""
-    failing = refused(Refusal.LATER, "HTTP 503")
+    failing_error = refused(Refusal.LATER, "HTTP 503")
 
-    assert Pace(0.25, 0.5) == Pace.at_first(0.25).after(failing)
+    assert Pace(0.25, 0.5) == Pace.at_first(0.25).after(failing_error)
 
 
 def test_polling_pace_over_time() -> None:

@@ -67,17 +67,17 @@ def htu(url: str) -> object:
 
 def test_proof_matches_the_rfcs_example() -> None:
     """A proof has the claims and header of RFC 9449's example."""
-    theirs = jose.read(RFC_PROOF)
-    jose.verify(theirs, jose.public_key(theirs.header["jwk"]))
+    foreign_values = jose.read(RFC_PROOF)
+    jose.verify(foreign_values, jose.public_key(foreign_values.header["jwk"]))
     occasion = Occasion(datetime.fromtimestamp(1562262618, UTC), "e1j3V_bKic8-LAEB")
 
     url = "https://resource.example.org/protectedresource"
-    ours = proof(key(), "GET", url, occasion, token=Secret(RFC_TOKEN)).reveal()
+    own_text = proof(key(), "GET", url, occasion, token=Secret(RFC_TOKEN)).reveal()
 
-    assert theirs.claims == checked(ours)
-    assert "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo" == checked(ours)["ath"]
-    assert {**theirs.header, "jwk": None} == {**jose.read(ours).header, "jwk": None}
-    assert theirs.header["jwk"].keys() == jose.read(ours).header["jwk"].keys()
+    assert foreign_values.claims == checked(own_text)
+    assert "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo" == checked(own_text)["ath"]
+    assert {**foreign_values.header, "jwk": None} == {**jose.read(own_text).header, "jwk": None}
+    assert foreign_values.header["jwk"].keys() == jose.read(own_text).header["jwk"].keys()
 
 
 def test_thumbprint_matches_the_rfcs_example() -> None:
@@ -138,11 +138,11 @@ def test_url_claim_is_the_url_sent(path: str, value: str) -> None:
 def test_long_urls_are_not_slow() -> None:
     """A proof for a URL of megabytes takes seconds at most."""
     url = f"https://api.example/{'a/' * 500_000}"
-    began = time.process_time()
+    start_time = time.process_time()
 
     assert url == htu(f"{url}?{'q' * 1_000_000}")
 
-    assert time.process_time() - began < 5
+    assert time.process_time() - start_time < 5
 
 
 @pytest.mark.parametrize("offset", [-12, 0, 9.5])
@@ -194,9 +194,9 @@ def test_only_p256_makes_proofs(wrong: str) -> None:
 
     caught: dict[str, ConnectorError] = {}
     for name, call in calls.items():
-        with pytest.raises(InvalidData) as refused:
+        with pytest.raises(InvalidData) as excinfo:
             call()
-        caught[name] = refused.value
+        caught[name] = excinfo.value
 
     assert ["dpop_key", "dpop_key"] == [caught[n].field for n in ("check", "credentials")]  # type: ignore[attr-defined]  # InvalidData
     assert "P-256" in caught["credentials"].remedy
@@ -213,18 +213,20 @@ def test_bound_token_is_sent_with_its_proof() -> None:
     request = Request.post("/a", headers={"DPoP": "old", "Authorization": "old"})
     url = "https://api.example/a?b"
 
-    sent = sign(authorise(request, credentials), url, credentials, OCCASION, nonce="n-1")
+    sent_request = sign(authorise(request, credentials), url, credentials, OCCASION, nonce="n-1")
 
-    assert "DPoP t" == sent.headers["Authorization"]
-    assert 1 == len(sent.headers.get_all("DPoP"))
-    claims = checked(sent.headers["DPoP"])
+    assert "DPoP t" == sent_request.headers["Authorization"]
+    assert 1 == len(sent_request.headers.get_all("DPoP"))
+    claims = checked(sent_request.headers["DPoP"])
     assert ("POST", "https://api.example/a", "n-1") == tuple(
         claims[name] for name in ("htm", "htu", "nonce")
     )
     assert signs(credentials)
     assert needs_flow(credentials)
-    assert claims["ath"] not in repr((sent, sent.headers, credentials))
-    assert sent.headers["DPoP"] not in repr((sent, sent.headers, credentials))
+    assert claims["ath"] not in repr((sent_request, sent_request.headers, credentials))
+    assert sent_request.headers["DPoP"] not in repr(
+        (sent_request, sent_request.headers, credentials)
+    )
 
 
 def test_unbound_token_has_no_proof() -> None:

@@ -11,8 +11,8 @@ SERVER = "https://auth.example/token"
 def test_storage_name_depends_on_all_but_the_secret() -> None:
     """Every setting of a client but its password changes its storage name."""
     client = OAuthClient(server=SERVER, client_id="one", secret=Secret("a"))
-    rotated = OAuthClient(server=SERVER, client_id="one", secret=Secret("b"))
-    others = [
+    rotated_client = OAuthClient(server=SERVER, client_id="one", secret=Secret("b"))
+    other_clients = [
         OAuthClient(server=SERVER, client_id="two", secret=Secret("a")),
         OAuthClient(server="https://other.example/token", client_id="one", secret=Secret("a")),
         OAuthClient(server=SERVER, client_id="one", secret=Secret("a"), scope="more"),
@@ -21,8 +21,8 @@ def test_storage_name_depends_on_all_but_the_secret() -> None:
         ),
     ]
 
-    assert drawer_of(client) == drawer_of(rotated)
-    assert 5 == len({drawer_of(other) for other in (client, *others)})
+    assert drawer_of(client) == drawer_of(rotated_client)
+    assert 5 == len({drawer_of(other_client) for other_client in (client, *other_clients)})
 
 
 def test_consent_has_no_storage_name() -> None:

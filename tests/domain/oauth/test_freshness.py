@@ -18,11 +18,11 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 def token(life: float | None, *, issued: bool = True, ago: float = 0.0) -> OAuthCredentials:
     """A token of so many seconds, issued so long ago."""
-    begun = NOON - timedelta(seconds=ago)
+    start_time = NOON - timedelta(seconds=ago)
     return OAuthCredentials(
         access_token="a",
-        issued_at=begun if issued else None,
-        expires_at=None if life is None else begun + timedelta(seconds=life),
+        issued_at=start_time if issued else None,
+        expires_at=None if life is None else start_time + timedelta(seconds=life),
     )
 
 
@@ -103,9 +103,9 @@ def test_half_of_a_life_is_always_fresh(
 @pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), "soon"], ids=repr)
 def test_settings_are_durations(name: str, value: object) -> None:
     """A setting that is no duration is refused, and the error names it."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         Ahead(**{name: value})  # type: ignore[arg-type]  # which is what is refused
-    assert name == caught.value.path
+    assert name == excinfo.value.path
 
 
 def test_settings_may_be_timedeltas() -> None:

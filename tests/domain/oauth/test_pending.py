@@ -72,10 +72,10 @@ def test_scope_may_be_one_text() -> None:
 )
 def test_other_tables_are_refused(changes: dict[str, Any]) -> None:
     """A table of something else is refused, and no traceback frame shows its secrets."""
-    with pytest.raises(InvalidData) as raised:
+    with pytest.raises(InvalidData) as excinfo:
         PendingConsent.from_table({**WHOLE.table(), **changes})
 
-    trace = raised.value.__traceback__
+    trace = excinfo.value.__traceback__
     while trace is not None:
         if "moorage" in trace.tb_frame.f_code.co_filename.rpartition("src")[2]:
             assert "v3rifier" not in repr(trace.tb_frame.f_locals)
@@ -93,8 +93,10 @@ def test_unsealed_text_is_refused(text: Any) -> None:
 
 def test_times_are_in_utc() -> None:
     """An expiry in any time zone is read in UTC."""
-    elsewhere = ENDS.astimezone(timezone(timedelta(hours=2)))
-    same = PendingConsent.from_table({**LEAST.table(), "expires_at": elsewhere.isoformat()})
+    other_time = ENDS.astimezone(timezone(timedelta(hours=2)))
+    same_consent = PendingConsent.from_table(
+        {**LEAST.table(), "expires_at": other_time.isoformat()}
+    )
 
-    assert LEAST == same
-    assert UTC is same.expires_at.tzinfo
+    assert LEAST == same_consent
+    assert UTC is same_consent.expires_at.tzinfo

@@ -20,13 +20,13 @@ OWNER = ("crm", "acme")
 
 def test_consent_is_renewed_by_refresh_token() -> None:
     """A consent is renewed with its refresh token only."""
-    asking = client(grant=Consent(), scope="read")
+    asking_client = client(grant=Consent(), scope="read")
 
     assert (("grant_type", "refresh_token"), ("refresh_token", "r-1")) == Question(
-        asking, HELD
+        asking_client, HELD
     ).parameters(OCCASION)
-    assert () == Question(asking, OAuthCredentials(access_token="a")).parameters(OCCASION)
-    assert () == Question(asking).parameters(OCCASION)
+    assert () == Question(asking_client, OAuthCredentials(access_token="a")).parameters(OCCASION)
+    assert () == Question(asking_client).parameters(OCCASION)
 
 
 def test_other_grants_are_requested_again() -> None:
@@ -41,19 +41,19 @@ def test_other_grants_are_requested_again() -> None:
 
 def test_claim_key_depends_on_the_refresh_token() -> None:
     """Two renewals of one refresh token share a claim key; all others differ."""
-    asking = client(grant=Consent())
-    other = OAuthCredentials(access_token="a", refresh_token="r-2")
+    asking_client = client(grant=Consent())
+    other_credentials = OAuthCredentials(access_token="a", refresh_token="r-2")
     names = [
-        claim_key(OWNER, asking, HELD, again=False),
-        claim_key(OWNER, asking, HELD, again=True),
-        claim_key(OWNER, asking, other, again=False),
-        claim_key(("crm", None), asking, HELD, again=False),
-        claim_key(("erp", "acme"), asking, HELD, again=False),
+        claim_key(OWNER, asking_client, HELD, again=False),
+        claim_key(OWNER, asking_client, HELD, again=True),
+        claim_key(OWNER, asking_client, other_credentials, again=False),
+        claim_key(("crm", None), asking_client, HELD, again=False),
+        claim_key(("erp", "acme"), asking_client, HELD, again=False),
     ]
 
     assert len(names) == len(set(names))
-    renewed = OAuthCredentials(access_token="b", refresh_token="r-1")
-    assert names[0] == claim_key(OWNER, asking, renewed, again=False)
+    renewed_credentials = OAuthCredentials(access_token="b", refresh_token="r-1")
+    assert names[0] == claim_key(OWNER, asking_client, renewed_credentials, again=False)
     assert not any("r-1" in name for name in names)
 
 
@@ -62,11 +62,13 @@ FIRST = "{@acme:crm}:oauth:4d17daad2d222ca7cb276323a2263a50:first"
 
 def test_claim_keys_are_stable_across_versions() -> None:
     """Claim keys stay the same across versions, since stores hold them."""
-    asking = client(grant=Consent())
+    asking_client = client(grant=Consent())
 
-    first, again = (claim_key(OWNER, asking, HELD, again=again) for again in (False, True))
+    first, repeated_text = (
+        claim_key(OWNER, asking_client, HELD, again=again) for again in (False, True)
+    )
     assert FIRST == first
-    assert FIRST.removesuffix("first") + "again" == again
+    assert FIRST.removesuffix("first") + "again" == repeated_text
 
 
 def test_claim_key_without_refresh_token_is_the_clients() -> None:

@@ -34,8 +34,8 @@ def test_refresh_token_is_revoked_first() -> None:
 
 def read(status: int, body: bytes = b"", **headers: str) -> Refused | bool:
     """The meaning of a revocation answer."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return read_revocation(Response(status, headers=named, body=body), NOW, [Secret("rt-1")])
+    named_values = {name.replace("_", "-"): value for name, value in headers.items()}
+    return read_revocation(Response(status, headers=named_values, body=body), NOW, [Secret("rt-1")])
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"OK", b"[]"])
@@ -65,16 +65,16 @@ def test_refusals_are_typed(
     body = b"" if error is None else json.dumps({"error": error}).encode()
     answer = read(status, body, Retry_After="30")
     assert isinstance(answer, Refused)
-    raised, wait = not_revoked(answer)
+    raised_error, wait = not_revoked(answer)
 
-    assert kind is type(raised)
-    assert (kind is VendorFailed) == raised.retryable
+    assert kind is type(raised_error)
+    assert (kind is VendorFailed) == raised_error.retryable
     assert (30.0 if kind is VendorFailed else None) == wait
-    assert (error or f"HTTP {status}") in raised.message
-    assert raised.remedy.startswith(remedy)
-    assert kind is not VendorFailed or remedy == raised.remedy
-    quoted = None if kind is UnsupportedByVendor else answer.code
-    assert quoted == getattr(raised, "vendor_code", None)
+    assert (error or f"HTTP {status}") in raised_error.message
+    assert raised_error.remedy.startswith(remedy)
+    assert kind is not VendorFailed or remedy == raised_error.remedy
+    quoted_text = None if kind is UnsupportedByVendor else answer.code
+    assert quoted_text == getattr(raised_error, "vendor_code", None)
 
 
 def test_the_time_of_a_wait_is_that_of_the_question() -> None:

@@ -68,19 +68,19 @@ def test_mtls_endpoints_are_for_certificates() -> None:
 )
 def test_foreign_or_unsafe_metadata_are_refused(metadata: object) -> None:
     """Metadata of another issuer, or with an unsafe endpoint, are refused as a whole."""
-    with pytest.raises(VendorFailed, match=r"metadata") as caught:
+    with pytest.raises(VendorFailed, match=r"metadata") as excinfo:
         AuthorizationServer.from_metadata(ISSUER, metadata)
-    assert "issuer exactly" in caught.value.remedy or "AuthorizationServer" in caught.value.remedy
-    assert caught.value.__context__ is None or caught.value.__suppress_context__
+    assert "issuer exactly" in excinfo.value.remedy or "AuthorizationServer" in excinfo.value.remedy
+    assert excinfo.value.__context__ is None or excinfo.value.__suppress_context__
 
 
 def test_missing_endpoint_is_named() -> None:
     """The error names the endpoint that the server lacks."""
     server = AuthorizationServer(token_endpoint="https://login.example/token")
 
-    with pytest.raises(ConfigurationError, match="device_authorization_endpoint") as caught:
+    with pytest.raises(ConfigurationError, match="device_authorization_endpoint") as excinfo:
         server.at("device_authorization_endpoint")
-    assert "device_authorization_endpoint" == caught.value.path
+    assert "device_authorization_endpoint" == excinfo.value.path
 
 
 @pytest.mark.parametrize(
@@ -118,21 +118,21 @@ def test_http_is_for_localhost_only(url: str) -> None:
 )
 def test_unsafe_urls_are_refused(url: object, problem: str) -> None:
     """A URL that would send secrets in clear text is refused, and the error names the setting."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         checked_url(url, "token_endpoint")
-    assert "token_endpoint" == caught.value.path
-    assert f"The URL given for token_endpoint {problem}." == caught.value.message
-    assert "hunter2" not in str(caught.value)
+    assert "token_endpoint" == excinfo.value.path
+    assert f"The URL given for token_endpoint {problem}." == excinfo.value.message
+    assert "hunter2" not in str(excinfo.value)
 
 
 def test_a_client_needs_only_a_token_endpoint() -> None:
     """All the other endpoints may be left out, and none may be unsafe."""
     AuthorizationServer(token_endpoint="https://login.example/token")
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         AuthorizationServer(
             token_endpoint="https://login.example/token", issuer="http://login.example"
         )
-    assert "issuer" == caught.value.path
+    assert "issuer" == excinfo.value.path
 
 
 @pytest.mark.parametrize(

@@ -107,11 +107,11 @@ def test_every_client_authentication_is_accepted(
 def test_a_certificate_is_shown(tmp_path: Path, method: Method) -> None:
     """A client that is known by its certificate says its name, and gets a token bound to that."""
     lab = TlsLab(tmp_path)
-    ours = lab.papers()
-    registered = Client(method=method, thumbprint=ours.thumbprint)
-    with AuthorizationServer(registered, tls=lab.server) as server:
+    own_values = lab.papers()
+    registered_client = Client(method=method, thumbprint=own_values.thumbprint)
+    with AuthorizationServer(registered_client, tls=lab.server) as server:
         client = OAuthClient(server=server.token_url, client_id="erp", authentication=method)
-        tls = Tls(authorities=lab.authority, certificate=ours.certificate, key=ours.key)
+        tls = Tls(authorities=lab.authority, certificate=own_values.certificate, key=own_values.key)
         answer = ask(server, client, "one", tls=tls)
 
         assert (200, "Bearer") == (answer.status, members(answer)["token_type"])

@@ -76,12 +76,12 @@ def test_form_authentication_sends_no_header(
 def test_assertion_grant_needs_no_client_id() -> None:
     """A JWT-bearer grant without a secret sends no client id beside the assertion."""
     grant = JwtBearer(JwtSigning(algorithm="RS256", issuer="robot@example"), Secret(RSA))
-    alone, _ = token_request(client(grant=grant), ASKED, NOON)
+    single_request, _ = token_request(client(grant=grant), ASKED, NOON)
     both, _ = token_request(
         client(grant=grant, secret="s", authentication="client_secret_post"), ASKED, NOON
     )
 
-    assert dict(ASKED) == form_of(alone)
+    assert dict(ASKED) == form_of(single_request)
     assert {"client_id": "erp", "client_secret": "s"}.items() <= form_of(both).items()
 
 

@@ -147,24 +147,24 @@ def test_a_parameter_without_a_value() -> None:
 
 def test_signed_anew() -> None:
     """A request that is signed again has a new signature and no date of its own."""
-    once = signed(Request.get("/c", headers={"Date": "long ago"}))
-    later = Occasion(datetime(2015, 6, 27, tzinfo=UTC), "nonce")
+    first_request = signed(Request.get("/c", headers={"Date": "long ago"}))
+    later_pair = Occasion(datetime(2015, 6, 27, tzinfo=UTC), "nonce")
 
-    again = SIGNING.sign(once, f"{BASE}/c", KEY, later)
+    repeated_request = SIGNING.sign(first_request, f"{BASE}/c", KEY, later_pair)
 
-    assert ("Sat, 27 Jun 2015 00:00:00 GMT",) == again.headers.get_all("x-ms-date")
-    assert 1 == len(again.headers.get_all("authorization"))
-    assert "date" not in again.headers
-    assert once.headers["authorization"] != again.headers["authorization"]
+    assert ("Sat, 27 Jun 2015 00:00:00 GMT",) == repeated_request.headers.get_all("x-ms-date")
+    assert 1 == len(repeated_request.headers.get_all("authorization"))
+    assert "date" not in repeated_request.headers
+    assert first_request.headers["authorization"] != repeated_request.headers["authorization"]
 
 
 @pytest.mark.parametrize("key", ["", "no base64!", "YQ=", b"\xff\xfe"])
 def test_keys_must_be_base64(key: str | bytes) -> None:
     """A key must be base64; an invalid one is refused and not shown."""
     assert "azure_shared_key" == Credentials.signed(SIGNING, KEY).method
-    with pytest.raises(InvalidData, match="not a key of a storage account") as caught:
+    with pytest.raises(InvalidData, match="not a key of a storage account") as excinfo:
         Credentials.signed(SIGNING, key)
-    assert "base64!" not in "".join(traceback.format_exception(caught.value))
+    assert "base64!" not in "".join(traceback.format_exception(excinfo.value))
 
 
 @pytest.mark.parametrize("account", ["", "ab", "Acme", "a/b", "a b", "https://acme"])

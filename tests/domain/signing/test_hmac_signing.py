@@ -39,13 +39,13 @@ def test_signs_as_duo_documents() -> None:
         form={"realname": "First Last", "username": "root"},
     ).evolve(body=b"realname=First%20Last&username=root")
     key = "Zh5eGmUq9zpfQnyUIu5OL9iWoMMv5ZNmk3zLJ4Ep"
-    signed = _signed(duo, request, key, NOON, "https://api-XXXXXXXX.duosecurity.com")
-    assert "2d97d6166319781b5a3a07af39d366f491234edc" == signed.headers["x-signature"]
+    signed_request = _signed(duo, request, key, NOON, "https://api-XXXXXXXX.duosecurity.com")
+    assert "2d97d6166319781b5a3a07af39d366f491234edc" == signed_request.headers["x-signature"]
 
 
 def test_signs_as_s3_once_did() -> None:
     """The second version of AWS's signatures: SHA-1 in Base64, behind the name of the key."""
-    old = HmacSigning(
+    old_signing = HmacSigning(
         signs="{method}\n\n\n{header:date}\n/awsexamplebucket1{path}",
         headers={"Authorization": "AWS {key_id}:{signature}"},
         key_id="AKIAIOSFODNN7EXAMPLE",
@@ -54,9 +54,12 @@ def test_signs_as_s3_once_did() -> None:
     )
     request = Request.get("/photos/puppy.jpg", headers={"Date": "Tue, 27 Mar 2007 19:36:42 +0000"})
     key = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
-    signed = _signed(old, request, key, NOON, "https://awsexamplebucket1.s3.amazonaws.com")
+    signed_request = _signed(
+        old_signing, request, key, NOON, "https://awsexamplebucket1.s3.amazonaws.com"
+    )
     assert (
-        "AWS AKIAIOSFODNN7EXAMPLE:qgk2+6Sv9/oM7G3qLEjTH1a1l1g=" == signed.headers["authorization"]
+        "AWS AKIAIOSFODNN7EXAMPLE:qgk2+6Sv9/oM7G3qLEjTH1a1l1g="
+        == signed_request.headers["authorization"]
     )
 
 
@@ -75,12 +78,12 @@ def test_signs_as_binance_documents() -> None:
     )
     at = datetime(2017, 7, 12, 2, 41, 59, 559_000, tzinfo=UTC)
     key = "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j"
-    signed = _signed(binance, request, key, Occasion(at, ""), "https://api.binance.com")
+    signed_request = _signed(binance, request, key, Occasion(at, ""), "https://api.binance.com")
     assert (
         ("timestamp", "1499827319559"),
         ("signature", "c8db56825ae71d6d79447849e617115f4a920fa2acdcab2b053c4b2838bd6b71"),
-    ) == signed.query[-2:]
-    assert binance.key_id == signed.headers["x-mbx-apikey"]
+    ) == signed_request.query[-2:]
+    assert binance.key_id == signed_request.headers["x-mbx-apikey"]
 
 
 def test_signs_as_slack_documents() -> None:
@@ -101,11 +104,11 @@ def test_signs_as_slack_documents() -> None:
     )
     occasion = Occasion(datetime.fromtimestamp(1531420618, UTC), "")
     key = "8f742231b10e8888abcd99yyyzzz85a5"
-    signed = _signed(slack, Request.post("/", body=body), key, occasion, URL)
-    assert "1531420618" == signed.headers["x-slack-request-timestamp"]
+    signed_request = _signed(slack, Request.post("/", body=body), key, occasion, URL)
+    assert "1531420618" == signed_request.headers["x-slack-request-timestamp"]
     assert (
         "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503"
-        == signed.headers["x-slack-signature"]
+        == signed_request.headers["x-slack-signature"]
     )
 
 
@@ -136,20 +139,20 @@ def test_placeholders_are_filled_from_the_request(signs: str, text: bytes) -> No
         query={"k": "{nonce}"},
         timestamp="iso",
     )
-    plain = HmacSigning(signs="{body}", headers={"S": "{signature}"})
+    plain_signing = HmacSigning(signs="{body}", headers={"S": "{signature}"})
     request = Request.put(
         "/b", query={"c": " "}, headers=[("X-A", "1"), ("x-a", "2")], body=b"body"
     )
-    expected = _signed(plain, request.evolve(body=text), "k", NOON, URL).headers["s"]
+    expected = _signed(plain_signing, request.evolve(body=text), "k", NOON, URL).headers["s"]
     assert expected == _signed(signing, request, "k", NOON, URL).headers["s"]
 
 
 def test_added_query_parameter_is_in_the_signed_url() -> None:
     """A parameter added to a URL without a query is part of the signed URL."""
     signing = HmacSigning(signs="{url}", headers={"S": "{signature}"}, query={"k": "{nonce}"})
-    plain = HmacSigning(signs="{body}", headers={"S": "{signature}"})
+    plain_signing = HmacSigning(signs="{body}", headers={"S": "{signature}"})
     text = Request.post("/", body=b"https://vendor.example/a/b?k=n-1")
-    expected = _signed(plain, text, "k", NOON, URL).headers["s"]
+    expected = _signed(plain_signing, text, "k", NOON, URL).headers["s"]
     assert expected == _signed(signing, Request.get("/b"), "k", NOON, URL).headers["s"]
 
 
@@ -192,9 +195,9 @@ def test_unsignable_requests_are_refused(
     signing: dict[str, Any], request_: Request, field: str
 ) -> None:
     """A request that lacks a signed part, or has a part that signing adds, is refused."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         _signed(HmacSigning(headers={"S": "{signature}"}, **signing), request_, "k", NOON, URL)
-    assert field == caught.value.field
+    assert field == excinfo.value.field
 
 
 @pytest.mark.parametrize(
@@ -222,9 +225,9 @@ def test_unsignable_requests_are_refused(
 )
 def test_impossible_templates_are_refused(options: dict[str, Any], field: str) -> None:
     """A template that no request could fill is refused when it is made."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         HmacSigning(**options)
-    assert field == caught.value.field
+    assert field == excinfo.value.field
 
 
 @pytest.mark.parametrize(
@@ -233,19 +236,19 @@ def test_impossible_templates_are_refused(options: dict[str, Any], field: str) -
 )
 def test_unknown_placeholder_is_shown_shortened(signs: str, excerpt: str) -> None:
     """The error shows up to eighty letters of the placeholder, and how to name a header."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         HmacSigning(signs=signs, headers={"S": "{signature}"})
-    assert caught.value.message.startswith(f"{excerpt} is not a known place in a template")
-    assert str(caught.value.remedy).endswith(" {header:name}.")
+    assert excinfo.value.message.startswith(f"{excerpt} is not a known place in a template")
+    assert str(excinfo.value.remedy).endswith(" {header:name}.")
 
 
 def test_only_empty_keys_are_refused() -> None:
     """A key may have any length above zero, and any bytes."""
     signing = HmacSigning(signs="", headers={"S": "{signature}"})
     signing.check_key(Secret(b"\xff"))
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         signing.check_key(Secret(""))
-    assert "secret" == caught.value.field
+    assert "secret" == excinfo.value.field
 
 
 def test_repr_hides_the_key_id() -> None:

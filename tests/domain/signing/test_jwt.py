@@ -100,12 +100,12 @@ def test_signs_as_rfc_7515_does_with_rsa() -> None:
 def test_ecdsa_example_of_rfc_7515() -> None:
     """The signed text matches appendix A.3, and both random signatures verify."""
     token = compact(JwtAlgorithm.ES256, _pem(P256), b'{"alg":"ES256"}', CLAIMS).reveal()
-    text, _, ours = token.rpartition(".")
+    text, _, own_text = token.rpartition(".")
     assert f"eyJhbGciOiJFUzI1NiJ9.{ENCODED}" == text
-    theirs = (
+    foreign_text = (
         "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"
     )
-    for signature in (_bytes(ours), _bytes(theirs)):
+    for signature in (_bytes(own_text), _bytes(foreign_text)):
         assert 64 == len(signature)
         pair = (int.from_bytes(half, "big") for half in (signature[:32], signature[32:]))
         P256.public_key().verify(
@@ -137,8 +137,8 @@ def test_configured_claims_are_sent() -> None:
         lifetime=timedelta(minutes=1),
         claims={"scope": "a b"},
     )
-    sent = signing.sign(Request.get("/"), "", Secret("x" * 32), NOON).headers["authorization"]
-    scheme, _, token = sent.partition(" ")
+    sent_text = signing.sign(Request.get("/"), "", Secret("x" * 32), NOON).headers["authorization"]
+    scheme, _, token = sent_text.partition(" ")
     assert "Bearer" == scheme
     assert [
         {"alg": "HS256", "typ": "JWT", "kid": "k"},
@@ -193,16 +193,16 @@ def test_shortest_lifetime_is_one_second() -> None:
 def test_refuses_a_key_of_another_kind(algorithm: str, key: Secret, needed: str) -> None:
     """An unsuitable key is refused when checked and when signing, and is not shown."""
     signing = JwtSigning(algorithm=algorithm)
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         signing.check_key(key)
-    assert "secret" == caught.value.field
-    assert f"The secret is not a key for {needed}." == caught.value.message
-    assert "h1dden" not in str(caught.value)
-    assert caught.value.__context__ is None
+    assert "secret" == excinfo.value.field
+    assert f"The secret is not a key for {needed}." == excinfo.value.message
+    assert "h1dden" not in str(excinfo.value)
+    assert excinfo.value.__context__ is None
     if key:
-        with pytest.raises(InvalidData) as again:
+        with pytest.raises(InvalidData) as repeated_excinfo:
             signing.token(key, NOON)
-        assert caught.value.message == again.value.message
+        assert excinfo.value.message == repeated_excinfo.value.message
 
 
 def test_a_key_is_looked_through_once() -> None:
@@ -248,9 +248,9 @@ def test_takes_a_key_of_its_kind(algorithm: str, key: Secret) -> None:
 def test_invalid_claims_and_lifetimes_are_refused(changes: dict[str, Any], field: str) -> None:
     """Claims that are not JSON or have settings of their own are refused, as are bad lifetimes."""
     options: dict[str, Any] = {"algorithm": "HS256"} | changes
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         JwtSigning(**options)
-    assert field == caught.value.field
+    assert field == excinfo.value.field
 
 
 @pytest.mark.parametrize("name", ["iss", "sub", "aud", "iat", "exp", "jti"])

@@ -52,8 +52,8 @@ def _simple(*components: str, **settings: Any) -> MessageSignature:
 
 
 def _based(signing: MessageSignature, request: Request, base: str = BASE) -> list[str]:
-    signed = signing.base(request, join_url(base, request), Occasion(AT, "n-1"))
-    return signed.decode("latin-1").split("\n")
+    signed_bytes = signing.base(request, join_url(base, request), Occasion(AT, "n-1"))
+    return signed_bytes.decode("latin-1").split("\n")
 
 
 @pytest.mark.parametrize("case", RFC["cases"], ids=lambda case: str(case["label"]))
@@ -186,18 +186,18 @@ def test_signature_parameters_are_in_order() -> None:
 def test_missing_content_digest_is_added() -> None:
     """A signed digest that is missing is computed from the body; a stream has none."""
     signing = _simple("content-digest")
-    plain = Request.post("/", body=b'{"hello": "world"}')
-    signed = signing.sign(plain, BASE, Secret("k"), Occasion(AT, ""))
+    plain_request = Request.post("/", body=b'{"hello": "world"}')
+    signed_request = signing.sign(plain_request, BASE, Secret("k"), Occasion(AT, ""))
     assert (
         "sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:"
-        == (signed.headers["content-digest"])
+        == (signed_request.headers["content-digest"])
     )
     already_digested = signing.sign(REQUEST, BASE, Secret("k"), Occasion(AT, ""))
     assert REQUEST.headers["content-digest"] == already_digested.headers["content-digest"]
-    stream = plain.evolve(body=BodyStream.of(lambda: [b"x"]))
-    with pytest.raises(InvalidData) as caught:
+    stream = plain_request.evolve(body=BodyStream.of(lambda: [b"x"]))
+    with pytest.raises(InvalidData) as excinfo:
         signing.sign(stream, BASE, Secret("k"), Occasion(AT, ""))
-    assert "body" == caught.value.field
+    assert "body" == excinfo.value.field
 
 
 @pytest.mark.parametrize(
@@ -210,9 +210,9 @@ def test_missing_content_digest_is_added() -> None:
 )
 def test_missing_components_are_refused(component: str, request_: Request, field: str) -> None:
     """A signed field must be present, and a signed parameter must occur once."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         _based(_simple(component), request_)
-    assert field == caught.value.field
+    assert field == excinfo.value.field
 
 
 @pytest.mark.parametrize(
@@ -232,9 +232,9 @@ def test_missing_components_are_refused(component: str, request_: Request, field
 )
 def test_invalid_components_are_refused(options: dict[str, Any], field: str) -> None:
     """A component that no signature can name is refused when it is set."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         _simple(*options["components"], **{k: v for k, v in options.items() if k != "components"})
-    assert field == caught.value.field
+    assert field == excinfo.value.field
 
 
 def test_names_may_have_every_letter_that_the_rfc_allows() -> None:
@@ -247,25 +247,25 @@ def test_names_may_have_every_letter_that_the_rfc_allows() -> None:
     assert _based(_simple(key_id=text), REQUEST)[-1].endswith(
         f';keyid="{text}";alg="hmac-sha256";nonce="n-1"'
     )
-    for other in ("a,b", "a/b", "a b", "a:", '@query-param;name="a,b"'):
+    for other_text in ("a,b", "a/b", "a b", "a:", '@query-param;name="a,b"'):
         with pytest.raises(InvalidData):
-            _simple(other)
-    for other in ("[a", "1a", "_a", "aA", "a,", ""):
+            _simple(other_text)
+    for other_text in ("[a", "1a", "_a", "aA", "a,", ""):
         with pytest.raises(InvalidData):
-            _simple(label=other)
+            _simple(label=other_text)
 
 
 @pytest.mark.parametrize("options", [{"label": "A" * 81}, {"components": ["A" * 81]}])
 def test_invalid_component_is_shown_shortened(options: dict[str, Any]) -> None:
     """The error shows eighty letters of the component, and lists the derived components."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         _simple(
             *options.get("components", ()),
             **{k: v for k, v in options.items() if k != "components"},
         )
-    assert caught.value.message.startswith(f"{'A' * 80!r} ")
-    if caught.value.field == "components":
-        assert "@authority, @method, @path, @query, " in str(caught.value.remedy)
+    assert excinfo.value.message.startswith(f"{'A' * 80!r} ")
+    if excinfo.value.field == "components":
+        assert "@authority, @method, @path, @query, " in str(excinfo.value.remedy)
 
 
 def test_repr_hides_the_key_id() -> None:

@@ -47,10 +47,10 @@ def _suite(case: dict[str, Any]) -> tuple[AwsSigV4, Request, str]:
         # The suite writes its paths as they are before they are encoded to be sent.
         encode_path_twice=False,
     )
-    path, space, rest = case["path"].partition(" ")
+    path, space, remaining_value = case["path"].partition(" ")
     request = Request(
         case["method"],
-        f"{path}%20{rest}" if space else path,
+        f"{path}%20{remaining_value}" if space else path,
         headers=case["headers"],
         body=case["body"].encode(),
     )
@@ -69,22 +69,22 @@ def test_published_suite(case: dict[str, Any]) -> None:
         body = request.body
         assert isinstance(body, bytes)
         request = request.with_header("x-amz-content-sha256", sha256(body).hexdigest())
-    signed = signing.sign(request, url, SUITE_KEY, Occasion(SUITE_TIME, "unused"))
-    assert case["header_signature"] == _signature(signed)
-    assert case["token"] == signed.headers.get("x-amz-security-token")
-    assert "20150830T123600Z" == signed.headers["x-amz-date"]
+    signed_request = signing.sign(request, url, SUITE_KEY, Occasion(SUITE_TIME, "unused"))
+    assert case["header_signature"] == _signature(signed_request)
+    assert case["token"] == signed_request.headers.get("x-amz-security-token")
+    assert "20150830T123600Z" == signed_request.headers["x-amz-date"]
 
 
 @pytest.mark.parametrize("case", VECTORS, ids=lambda case: str(case["name"]))
 def test_signs_the_query_as_the_suite_does(case: dict[str, Any]) -> None:
     """Every published request gets the published signature in its URL, the token with it."""
     signing, request, url = _suite(case)
-    signed = signing.presign(request, url, SUITE_KEY, SUITE_TIME, expires=3600)
-    assert case["query_signature"] == signed.rpartition("&X-Amz-Signature=")[2]
-    token = parse_qs(urlsplit(signed).query).get("X-Amz-Security-Token")
+    signed_text = signing.presign(request, url, SUITE_KEY, SUITE_TIME, expires=3600)
+    assert case["query_signature"] == signed_text.rpartition("&X-Amz-Signature=")[2]
+    token = parse_qs(urlsplit(signed_text).query).get("X-Amz-Security-Token")
     assert (case["token"] and [case["token"]]) == token
-    joint = "&" if "?" in url else "?"
-    assert signed.startswith(f"{url}{joint}X-Amz-Algorithm=AWS4-HMAC-SHA256&")
+    joint_text = "&" if "?" in url else "?"
+    assert signed_text.startswith(f"{url}{joint_text}X-Amz-Algorithm=AWS4-HMAC-SHA256&")
 
 
 @pytest.mark.parametrize(
@@ -117,22 +117,24 @@ def test_signs_the_query_as_the_suite_does(case: dict[str, Any]) -> None:
 )
 def test_signs_as_s3_documents(request_: Request, signature: str) -> None:
     """S3's documented requests get the documented signatures, and the body's hash in a header."""
-    signed = S3.sign(request_, join_url(S3_BASE, request_), S3_KEY, Occasion(S3_TIME, ""))
-    assert signature == _signature(signed)
+    signed_request = S3.sign(request_, join_url(S3_BASE, request_), S3_KEY, Occasion(S3_TIME, ""))
+    assert signature == _signature(signed_request)
     assert isinstance(request_.body, bytes)
-    assert sha256(request_.body).hexdigest() == signed.headers["x-amz-content-sha256"]
+    assert sha256(request_.body).hexdigest() == signed_request.headers["x-amz-content-sha256"]
 
 
 def test_cached_key_signs_on_other_days() -> None:
     """A key that has signed on one day signs on another like a fresh key."""
     request = Request.get("/?lifecycle")
     url = join_url(S3_BASE, request)
-    used = Secret(S3_KEY.reveal())
+    used_secret = Secret(S3_KEY.reveal())
     for now in (S3_TIME, SUITE_TIME, S3_TIME):
-        fresh = Secret(S3_KEY.reveal())
-        signed, anew = (S3.sign(request, url, key, Occasion(now, "")) for key in (used, fresh))
-        assert _signature(anew) == _signature(signed)
-    assert _signature(signed).startswith("fea454ca298b7da1c68078a5d1bdbfbb")
+        fresh_secret = Secret(S3_KEY.reveal())
+        signed_request, anew_request = (
+            S3.sign(request, url, key, Occasion(now, "")) for key in (used_secret, fresh_secret)
+        )
+        assert _signature(anew_request) == _signature(signed_request)
+    assert _signature(signed_request).startswith("fea454ca298b7da1c68078a5d1bdbfbb")
 
 
 def test_documented_presigned_url() -> None:
@@ -189,17 +191,17 @@ def test_streams_are_sent_to_s3_unsigned_and_refused_elsewhere() -> None:
     request = Request.put("/a", body=BodyStream.of(lambda: [b"x"]))
     url = join_url(S3_BASE, request)
     occasion = Occasion(S3_TIME, "")
-    signed = S3.sign(request, url, S3_KEY, occasion)
-    assert "UNSIGNED-PAYLOAD" == signed.headers["x-amz-content-sha256"]
+    signed_request = S3.sign(request, url, S3_KEY, occasion)
+    assert "UNSIGNED-PAYLOAD" == signed_request.headers["x-amz-content-sha256"]
     other = AwsSigV4(access_key_id="A", region="r", service="es")
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         other.sign(request, url, S3_KEY, occasion)
-    assert "body" == caught.value.field
+    assert "body" == excinfo.value.field
     digest = sha256(b"x").hexdigest()
-    hashed = request.with_header("x-amz-content-sha256", digest)
-    whole = hashed.evolve(body=b"x")
-    assert _signature(other.sign(whole, url, S3_KEY, occasion)) == _signature(
-        other.sign(hashed, url, S3_KEY, occasion)
+    hashed_request = request.with_header("x-amz-content-sha256", digest)
+    whole_request = hashed_request.evolve(body=b"x")
+    assert _signature(other.sign(whole_request, url, S3_KEY, occasion)) == _signature(
+        other.sign(hashed_request, url, S3_KEY, occasion)
     )
 
 
@@ -221,34 +223,36 @@ def test_dot_segments_are_resolved() -> None:
 def test_time_is_signed_in_utc() -> None:
     """A time in any time zone is signed in UTC."""
     for now in (SUITE_TIME, SUITE_TIME.astimezone(timezone(timedelta(hours=-5)))):
-        signed = S3.sign(Request.get("/"), S3_BASE, S3_KEY, Occasion(now, ""))
-        assert "20150830T123600Z" == signed.headers["x-amz-date"]
+        signed_request = S3.sign(Request.get("/"), S3_BASE, S3_KEY, Occasion(now, ""))
+        assert "20150830T123600Z" == signed_request.headers["x-amz-date"]
 
 
 def test_missing_session_token_is_not_added() -> None:
     """Without a session token no token header is added, signed or not."""
     late = attrs.evolve(S3, sign_session_token=False)
     for signing in (S3, late):
-        signed = signing.sign(Request.get("/"), S3_BASE, S3_KEY, Occasion(S3_TIME, ""))
-        assert "x-amz-security-token" not in signed.headers
+        signed_request = signing.sign(Request.get("/"), S3_BASE, S3_KEY, Occasion(S3_TIME, ""))
+        assert "x-amz-security-token" not in signed_request.headers
 
 
 def test_keys_with_stray_characters_are_refused() -> None:
     """A secret access key with a stray line end is refused, and not shown."""
     S3.check_key(S3_KEY)
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         S3.check_key(Secret("h1dden\n"))
-    assert "secret" == caught.value.field
-    assert "h1dden" not in str(caught.value)
+    assert "secret" == excinfo.value.field
+    assert "h1dden" not in str(excinfo.value)
 
 
 def test_headers_that_proxies_change_are_not_signed() -> None:
     """The user agent and hop-by-hop headers are not signed."""
     url = f"{S3_BASE}/"
     occasion = Occasion(S3_TIME, "")
-    plain = S3.sign(Request.get("/"), url, S3_KEY, occasion)
-    named = Request.get("/", headers={"User-Agent": "x", "Connection": "close", "TE": "gzip"})
-    assert _signature(plain) == _signature(S3.sign(named, url, S3_KEY, occasion))
+    plain_request = S3.sign(Request.get("/"), url, S3_KEY, occasion)
+    named_request = Request.get(
+        "/", headers={"User-Agent": "x", "Connection": "close", "TE": "gzip"}
+    )
+    assert _signature(plain_request) == _signature(S3.sign(named_request, url, S3_KEY, occasion))
 
 
 @pytest.mark.parametrize(
@@ -269,11 +273,11 @@ def test_headers_that_proxies_change_are_not_signed() -> None:
 )
 def test_presigned_urls_ignore_headers_that_proxies_change(name: str) -> None:
     """A presigned URL is the same with each of these headers as without it."""
-    plain, named = (
+    plain_text, named_text = (
         S3.presign(request, f"{S3_BASE}/", S3_KEY, S3_TIME, expires=60)
         for request in (Request.get("/"), Request.get("/", headers={name: "x"}))
     )
-    assert plain == named
+    assert plain_text == named_text
 
 
 @pytest.mark.parametrize("service", ["s3", "s3-outposts", "s3-object-lambda", "s3express"])
@@ -281,8 +285,8 @@ def test_s3_like_services(service: str) -> None:
     """Services with S3's rules sign the path as it is, and send the body's hash in a header."""
     signing = AwsSigV4(access_key_id="A", region="a.b_c-1", service=service)
     assert "/a%20b//" == signing.canonical_path("/a%20b//")
-    signed = signing.sign(Request.get("/"), S3_BASE, S3_KEY, Occasion(S3_TIME, ""))
-    assert "x-amz-content-sha256" in signed.headers
+    signed_request = signing.sign(Request.get("/"), S3_BASE, S3_KEY, Occasion(S3_TIME, ""))
+    assert "x-amz-content-sha256" in signed_request.headers
 
 
 @pytest.mark.parametrize(
@@ -304,17 +308,17 @@ def test_host_is_normalised(url: str, target: tuple[str, ...]) -> None:
 def test_host_header_is_signed() -> None:
     """A `Host` header on the request is signed instead of the URL's host."""
     request = Request.get("/", headers={"Host": "examplebucket.s3.amazonaws.com"})
-    signed = S3.sign(request, "http://127.0.0.1:9000/", S3_KEY, Occasion(S3_TIME, ""))
+    signed_request = S3.sign(request, "http://127.0.0.1:9000/", S3_KEY, Occasion(S3_TIME, ""))
     direct = S3.sign(Request.get("/"), f"{S3_BASE}/", S3_KEY, Occasion(S3_TIME, ""))
-    assert _signature(direct) == _signature(signed)
+    assert _signature(direct) == _signature(signed_request)
 
 
 @pytest.mark.parametrize("expires", [0, -1, 604_801])
 def test_presigned_url_lasts_a_week_at_most(expires: int) -> None:
     """A presigned URL lasts from one second to seven days."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         S3.presign(Request.get("/"), S3_BASE, S3_KEY, S3_TIME, expires=expires)
-    assert "expires" == caught.value.field
+    assert "expires" == excinfo.value.field
     assert S3.presign(Request.get("/"), S3_BASE, S3_KEY, S3_TIME, expires=604_800)
     assert S3.presign(Request.get("/"), S3_BASE, S3_KEY, S3_TIME, expires=1)
 
@@ -332,10 +336,10 @@ def test_presigned_url_lasts_a_week_at_most(expires: int) -> None:
 def test_settings_with_stray_characters_are_refused(field: str, value: str) -> None:
     """A name or token with stray characters is refused when it is set, and not shown."""
     options: dict[str, Any] = {"access_key_id": "A", "region": "r", "service": "s", field: value}
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         AwsSigV4(**options)
-    assert field == caught.value.field
-    assert "h1dden" not in str(caught.value)
+    assert field == excinfo.value.field
+    assert "h1dden" not in str(excinfo.value)
 
 
 def test_repr_and_tracebacks_hide_secrets() -> None:
@@ -344,8 +348,8 @@ def test_repr_and_tracebacks_hide_secrets() -> None:
     assert "h1dden" not in repr(signing)
     assert hash(signing) is not None
     stream = Request.put("/", body=BodyStream.of(lambda: [b""]))
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         signing.sign(stream, BASE, Secret("h1dden"), Occasion(S3_TIME, ""))
-    frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
-    ours = [frame for frame in frames if "/domain/" in frame.f_code.co_filename]
-    assert "h1dden" not in repr([frame.f_locals for frame in ours[1:]])
+    frames = [frame for frame, _ in traceback.walk_tb(excinfo.value.__traceback__)]
+    own_types = [frame for frame in frames if "/domain/" in frame.f_code.co_filename]
+    assert "h1dden" not in repr([frame.f_locals for frame in own_types[1:]])

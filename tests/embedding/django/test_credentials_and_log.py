@@ -89,37 +89,39 @@ def test_async_log_conforms(check: integration_log_conformance.AsyncCheck, alias
 def test_key_rotation_reseals_everything(alias: str, awaited: bool) -> None:
     """Key rotation encrypts every row again, page by page, and all rows still open."""
     Credential.objects.using(alias).all().delete()
-    older = generate_keys()
-    before = SealedCredentialProvider(credentials.OrmRows(alias), AesGcmCipher(older))
+    older_ring = generate_keys()
+    previous_provider = SealedCredentialProvider(
+        credentials.OrmRows(alias), AesGcmCipher(older_ring)
+    )
     for tenant in ("acme", "globex", None):
-        before.rotate("vat", tenant, Credentials.bearer(f"token of {tenant}"))
-    cipher = AesGcmCipher(generate_keys(older))
+        previous_provider.rotate("vat", tenant, Credentials.bearer(f"token of {tenant}"))
+    cipher = AesGcmCipher(generate_keys(older_ring))
     if awaited:
         resealed = asyncio.run(credentials.aprovider(alias, cipher).reseal(batch=2))
     else:
         resealed = credentials.provider(alias, cipher).reseal(batch=2)
 
     assert 3 == resealed
-    after = credentials.provider(alias, cipher)
-    assert Credentials.bearer("token of acme") == after.get("vat", "acme")
-    assert 0 == after.reseal()
+    later_provider = credentials.provider(alias, cipher)
+    assert Credentials.bearer("token of acme") == later_provider.get("vat", "acme")
+    assert 0 == later_provider.reseal()
 
 
 def test_moved_credentials_do_not_open(alias: str) -> None:
     """Credentials that were moved to another owner do not open, and key rotation names them."""
     Credential.objects.using(alias).all().delete()
-    older = generate_keys()
-    provider = credentials.provider(alias, AesGcmCipher(older))
+    older_ring = generate_keys()
+    provider = credentials.provider(alias, AesGcmCipher(older_ring))
     for tenant in ("acme", "globex"):
         provider.rotate("vat", tenant, Credentials.bearer(f"token of {tenant}"))
     rows = Credential.objects.using(alias)
-    taken = rows.get(tenant="acme")
-    rows.filter(tenant="globex").update(sealed=taken.sealed, about=taken.about)
+    taken_value = rows.get(tenant="acme")
+    rows.filter(tenant="globex").update(sealed=taken_value.sealed, about=taken_value.about)
 
     with pytest.raises(InvalidData):
         provider.get("vat", "globex")
     with pytest.raises(InvalidData):
-        credentials.provider(alias, AesGcmCipher(generate_keys(older))).reseal()
+        credentials.provider(alias, AesGcmCipher(generate_keys(older_ring))).reseal()
 
 
 def test_no_migration_is_missing() -> None:
@@ -130,16 +132,16 @@ def test_no_migration_is_missing() -> None:
 def test_rejected_log_entry_is_skipped(alias: str) -> None:
     """A log entry that the database rejects is dropped, and the others are written."""
     Call.objects.using(alias).all().delete()
-    stored = log.OrmLogger(alias)
+    stored_logger = log.OrmLogger(alias)
     good = integration_log_conformance.entry(1)
     for element in (
         good,
         attrs.evolve(good, id="bad", attempts=10**30),
         attrs.evolve(good, id="also"),
     ):
-        stored.write(element)
+        stored_logger.write(element)
 
-    assert ["also", good.id] == [item.id for item in stored.find(LogQuery()).items]
+    assert ["also", good.id] == [item.id for item in stored_logger.find(LogQuery()).items]
 
 
 def test_missing_tables() -> None:
@@ -154,8 +156,13 @@ def test_missing_tables() -> None:
 
 def test_unreachable_database() -> None:
     """An unreachable database counts as an unavailable store, not as a database error."""
-    away = {**connections.settings[POSTGRES], "HOST": "127.0.0.1", "PORT": 9, "USER": "nobody"}
-    connections.settings["away"] = away
+    absent_fields = {
+        **connections.settings[POSTGRES],
+        "HOST": "127.0.0.1",
+        "PORT": 9,
+        "USER": "nobody",
+    }
+    connections.settings["away"] = absent_fields
     try:
         with pytest.raises(StorageUnavailable) as result:
             OrmStorage("away").execute(read(new_key()))

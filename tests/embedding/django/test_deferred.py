@@ -66,10 +66,10 @@ def test_charge_survives_a_rollback(shop: Shop) -> None:
     with transaction.atomic():
         first = hub().payments().charge(order(), idempotency_key="INV-1/1")
         transaction.set_rollback(True)
-    again = hub().payments().charge(order(), idempotency_key="INV-1/1")
+    repeated_payment = hub().payments().charge(order(), idempotency_key="INV-1/1")
 
     assert 1 == shop.charges
-    assert first.ref == again.ref
+    assert first.ref == repeated_payment.ref
 
 
 def test_failed_delivery_is_logged(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
@@ -105,13 +105,18 @@ def test_foreign_error_is_logged_without_message(
 
 def test_request_makes_only_its_own_calls(shop: Shop) -> None:
     """A request makes the calls that it deferred; those of other requests wait for a worker."""
-    others = outbox().put("payments", "charge", order("INV-1"))
+    other_entry = outbox().put("payments", "charge", order("INV-1"))
     with transaction.atomic():
-        mine = [after_commit("payments", "charge", order(name)) for name in ("INV-2", "INV-3")]
+        own_entries = [
+            after_commit("payments", "charge", order(name)) for name in ("INV-2", "INV-3")
+        ]
 
     assert 2 == shop.charges
     states = {item.id: item.state for item in outbox().find(EntryQuery()).items}
-    assert {others.id: EntryState.WAITING, **{item.id: EntryState.DONE for item in mine}} == states
+    assert {
+        other_entry.id: EntryState.WAITING,
+        **{item.id: EntryState.DONE for item in own_entries},
+    } == states
 
 
 UNREADABLE = {"vendors": {"stripe": {"credentials": "secret://env/NO_SUCH_KEY"}}}

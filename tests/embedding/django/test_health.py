@@ -27,14 +27,14 @@ def test_pages(shop: Shop) -> None:
     """The pages say if the process is alive and ready, and why not."""
     client = Client()
     assert {"state": "alive"} == client.get("/health/live").json()
-    ready = client.get("/health/ready")
-    assert (200, "healthy") == (ready.status_code, ready.json()["state"])
-    assert "no-store" == ready["Cache-Control"]
+    ready_value = client.get("/health/ready")
+    assert (200, "healthy") == (ready_value.status_code, ready_value.json()["state"])
+    assert "no-store" == ready_value["Cache-Control"]
     assert b"" == client.head("/health/ready").content
     assert 405 == client.post("/health/ready").status_code
 
     for name in hub().manager.flows.plans.services:
         hub().manager.set_circuit(name, CircuitState.FORCED_OPEN)
     process.health().check()
-    refused = client.get("/health/")
-    assert (503, "unavailable") == (refused.status_code, refused.json()["state"])
+    refused_value = client.get("/health/")
+    assert (503, "unavailable") == (refused_value.status_code, refused_value.json()["state"])

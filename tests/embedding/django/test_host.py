@@ -39,12 +39,12 @@ def test_call_inside_a_write_transaction(shop: Shop) -> None:
 
     def quickest(name: str) -> float:
         """Return the shortest of many durations, since a busy machine lengthens the others."""
-        took: list[float] = []
+        duration: list[float] = []
         for number in range(20):
-            began = perf_counter()
+            start_time = perf_counter()
             hub().payments().charge(order(), idempotency_key=f"{name}/{number}")
-            took.append(perf_counter() - began)
-        return min(took)
+            duration.append(perf_counter() - start_time)
+        return min(duration)
 
     before = quickest("INV-1")
     with transaction.atomic():

@@ -46,28 +46,28 @@ def process(alias: str, made: Path, *words: str) -> subprocess.Popen[bytes]:
 
 def test_killed_hosts_and_workers(database: str, tmp_path: Path) -> None:
     """Each committed call is made, in order, and only interrupted calls are repeated."""
-    made = tmp_path / "made.txt"
-    with process(database, made, str(CALLS)) as host:
+    path = tmp_path / "made.txt"
+    with process(database, path, str(CALLS)) as host:
         assert host.wait(PATIENCE) == KILLED
     end = time.monotonic() + PATIENCE
     for left in (200, 100):
-        with process(database, made) as worker:
-            while CALLS - len(made_by(made)) > left:
+        with process(database, path) as worker:
+            while CALLS - len(made_by(path)) > left:
                 assert time.monotonic() < end, "the worker makes no calls"
                 time.sleep(0.002)
             worker.kill()
 
-    outbox, shop = Outbox(OrmOutbox(database)), hub(made)
+    outbox, shop = Outbox(OrmOutbox(database)), hub(path)
     while outbox.find(OPEN).items:
         outbox.deliver(shop, limit=1_000)
         assert time.monotonic() < end, "calls are left"
 
-    counts = made_by(made)
+    counts = made_by(path)
     assert sorted(map(int, counts)) == list(range(CALLS))
-    repeated = [number for number, count in counts.items() if count > 1]
-    assert len(repeated) <= 2 * BATCH
+    repeated_texts = [number for number, count in counts.items() if count > 1]
+    assert len(repeated_texts) <= 2 * BATCH
     for lane in range(5):
-        custom = [
+        custom_numbers = [
             number for number in map(int, counts) if number % 10 == 0 and number // 10 % 5 == lane
         ]
-        assert custom == sorted(custom)
+        assert custom_numbers == sorted(custom_numbers)

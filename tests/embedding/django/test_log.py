@@ -49,8 +49,8 @@ def test_log_is_written_in_the_background(shop: Shop) -> None:
     """A call soon reaches the database without another call or the end of a request."""
     hub().payments().charge(order(), idempotency_key="INV-1/1")
 
-    until = time.monotonic() + PATIENCE
-    while not rows("moorage") and time.monotonic() < until:
+    end_time = time.monotonic() + PATIENCE
+    while not rows("moorage") and time.monotonic() < end_time:
         threading.Event().wait(0.05)
     assert 1 == rows("moorage")
 
@@ -60,8 +60,8 @@ def test_log_thread_ends_when_idle(alias: str) -> None:
     Call.objects.using(alias).all().delete()
     log = OrmLogger(alias, every=0.01)
     log.write(integration_log_conformance.entry(1))
-    until = time.monotonic() + PATIENCE
-    while "moorage-log" in _threads() and time.monotonic() < until:
+    end_time = time.monotonic() + PATIENCE
+    while "moorage-log" in _threads() and time.monotonic() < end_time:
         threading.Event().wait(0.01)
 
     assert (1, False) == (rows(alias), "moorage-log" in _threads())
@@ -132,8 +132,8 @@ def test_rejected_entry_does_not_block_others(alias: str) -> None:
     with pytest.warns(RuntimeWarning, match="no database can store"):
         log.after_request()
 
-    stored = {entry.id for entry in log.find(LogQuery()).items}
-    assert ({"call-0000", "call-0001", "call-0003", "call-0004"}, 1) == (stored, log.lost)
+    stored_texts = {entry.id for entry in log.find(LogQuery()).items}
+    assert ({"call-0000", "call-0001", "call-0003", "call-0004"}, 1) == (stored_texts, log.lost)
 
 
 def test_log_is_ordered_by_time(alias: str) -> None:
@@ -167,8 +167,8 @@ def test_admin_shows_latest_calls_first(shop: Shop) -> None:
     page = client.get(reverse("admin:moorage_django_call_changelist")).content.decode()
 
     calls = {row.pk: row.call for row in Call.objects.using("moorage")}
-    shown = [calls[int(number)] for number in re.findall(r"/call/(\d+)/change/", page)]
-    assert [integration_log_conformance.entry(number).id for number in (3, 2, 1)] == shown
+    shown_values = [calls[int(number)] for number in re.findall(r"/call/(\d+)/change/", page)]
+    assert [integration_log_conformance.entry(number).id for number in (3, 2, 1)] == shown_values
 
 
 def _threads() -> set[str]:
@@ -183,10 +183,10 @@ def test_unknown_field_of_a_log_entry_is_dropped() -> None:
         mode: str = "red"
 
     columns = [field.name for field in Call._meta.concrete_fields]  # noqa: SLF001 - documented
-    stored, unkept = kept_fields(Newer, columns)
+    stored_texts, unkept = kept_fields(Newer, columns)
 
     assert ("mode",) == unkept
-    assert {"id", "service", "subject", "started_at"} <= {*stored}
+    assert {"id", "service", "subject", "started_at"} <= {*stored_texts}
     assert () == UNKEPT
     assert "mode" in str(_unkept(unkept).msg)
 

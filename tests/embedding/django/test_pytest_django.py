@@ -111,7 +111,7 @@ def test_test_databases_have_only_their_tables(tmp_path: Path, kind: str) -> Non
         "pytest.ini": "[pytest]\n",
     }.items():
         (tmp_path / name).write_text(text)
-    ended = subprocess.run(
+    ended_process = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "--ds=shop_settings"),
             *("-p", "no:randomly", "-p", "no:cacheprovider", "-W", "error::pytest.PytestWarning"),
@@ -122,9 +122,9 @@ def test_test_databases_have_only_their_tables(tmp_path: Path, kind: str) -> Non
         capture_output=True,
         text=True,
     )
-    assert (0, "") == (ended.returncode, ended.stderr), ended.stdout
-    assert "1 passed" in ended.stdout
-    assert "warning" not in ended.stdout
+    assert (0, "") == (ended_process.returncode, ended_process.stderr), ended_process.stdout
+    assert "1 passed" in ended_process.stdout
+    assert "warning" not in ended_process.stdout
     assert ["default"] == (tmp_path / "told").read_text().split()
     if kind == "postgresql":
         with psycopg.connect(postgres_url()) as link:
@@ -136,8 +136,8 @@ def test_test_databases_have_only_their_tables(tmp_path: Path, kind: str) -> Non
 def _lets(
     monkeypatch: pytest.MonkeyPatch, host: dict[str, Any], own_database: dict[str, Any]
 ) -> None:
-    named = SimpleNamespace(DATABASES={"default": host, "moorage": own_database})
-    monkeypatch.setattr(databases, "settings", named)
+    named_values = SimpleNamespace(DATABASES={"default": host, "moorage": own_database})
+    monkeypatch.setattr(databases, "settings", named_values)
 
 
 def test_alias_follows_renamed_test_databases(

@@ -40,7 +40,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="gunicorn is run
 
 def program(*words: str, environment: Mapping[str, str]) -> list[str]:
     """Run a program to its end and return the lines that it prints."""
-    done = subprocess.run(
+    finished_process = subprocess.run(
         [sys.executable, "-m", *words],
         cwd=ROOT,
         env=environment,
@@ -48,8 +48,8 @@ def program(*words: str, environment: Mapping[str, str]) -> list[str]:
         text=True,
         check=False,
     )
-    assert 0 == done.returncode, done.stderr
-    return done.stdout.splitlines()
+    assert 0 == finished_process.returncode, finished_process.stderr
+    return finished_process.stdout.splitlines()
 
 
 @pytest.fixture
@@ -76,8 +76,8 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("migrated")
     environment = environment_in(folder, StripeSandbox(), "http://127.0.0.1:9")
     program(SITE, "migrate", "--verbosity=0", environment=environment)
-    custom = ("migrate", "moorage_django", "--verbosity=0", "--database=moorage")
-    program(SITE, *custom, environment=environment)
+    custom_texts = ("migrate", "moorage_django", "--verbosity=0", "--database=moorage")
+    program(SITE, *custom_texts, environment=environment)
     return folder
 
 
@@ -136,8 +136,8 @@ def test_eight_parallel_submits_charge_once(
         before = charges(vendor)
 
         def submit(_: int) -> tuple[int, bytes]:
-            where = f"{url}/{way}/INV-1/"
-            answer = client.send(Request.get(where), where, PATIENT)
+            location = f"{url}/{way}/INV-1/"
+            answer = client.send(Request.get(location), location, PATIENT)
             return answer.status, answer.body
 
         answers = list(pool.map(submit, range(8)))
@@ -151,12 +151,12 @@ def test_charge_survives_a_rollback(vendor: StripeSandbox, environment: dict[str
     """A charge in a request that rolls back stays in the log and is replayed."""
     with serving(GUNICORN, environment) as url, StdlibHttpClient() as client:
         for place in ("pay/INV-1/?fail", "pay/INV-1/"):
-            where = f"{url}/{place}"
-            assert 200 == client.send(Request.get(where), where, PATIENT).status
-        where = f"{url}/log/"
+            location = f"{url}/{place}"
+            assert 200 == client.send(Request.get(location), location, PATIENT).status
+        location = f"{url}/log/"
 
         def logged() -> int:
-            return int(client.send(Request.get(where), where, PATIENT).body)
+            return int(client.send(Request.get(location), location, PATIENT).body)
 
         # Each worker writes what waits there a second after the response, at the latest.
         wait_until(logged, "entry in the log")
@@ -166,11 +166,11 @@ def test_charge_survives_a_rollback(vendor: StripeSandbox, environment: dict[str
 
 def test_checks_pass(environment: dict[str, str]) -> None:
     """Django's checks report nothing except the warnings silenced here."""
-    done = program(
+    finished_texts = program(
         SITE, "check", "--database=default", "--database=moorage", environment=environment
     )
 
-    assert "no issues" in done[-1] or "W004" in "".join(done)
+    assert "no issues" in finished_texts[-1] or "W004" in "".join(finished_texts)
 
 
 def test_worker_ends_gracefully(environment: dict[str, str]) -> None:

@@ -35,15 +35,15 @@ def factory(alias: str, kind: Callable[[OrmTenants], Any]) -> Callable[[], tuple
 
     def made() -> tuple[Any, Any]:
         Tenant.objects.using(alias).all().delete()
-        plain = OrmTenants(CIPHER, alias)
+        plain_tenants = OrmTenants(CIPHER, alias)
 
         def put(tenant: str, tables: Mapping[str, Any] | None) -> None:
             if tables is None:
-                plain.remove(tenant)
+                plain_tenants.remove(tenant)
             else:
-                plain.put(tenant, tables)
+                plain_tenants.put(tenant, tables)
 
-        return kind(plain), put
+        return kind(plain_tenants), put
 
     return made
 
@@ -151,11 +151,11 @@ def test_form_shows_no_secret(shop: Shop) -> None:
     change = reverse("admin:moorage_django_tenant_change", args=[row.pk])
     page = client.get(change).content.decode()
     assert "sk_test_of_acme" not in page
-    shown = tables(HIDDEN)
-    shown["vendors"]["stripe"]["timeout"] = 7.5
-    assert 302 == client.post(change, {"tables": json.dumps(shown)}).status_code
-    stored = OrmTenants(AesGcmCipher(KeyRing.parse(KEYS))).tables("acme")["vendors"]["stripe"]
-    assert {"credentials": "sk_test_of_acme", "timeout": 7.5} == stored
+    shown_fields = tables(HIDDEN)
+    shown_fields["vendors"]["stripe"]["timeout"] = 7.5
+    assert 302 == client.post(change, {"tables": json.dumps(shown_fields)}).status_code
+    stored_value = OrmTenants(AesGcmCipher(KeyRing.parse(KEYS))).tables("acme")["vendors"]["stripe"]
+    assert {"credentials": "sk_test_of_acme", "timeout": 7.5} == stored_value
 
 
 def test_tenant_without_its_key_is_listed(shop: Shop) -> None:
@@ -193,13 +193,13 @@ def test_form_rejects_an_existing_name(shop: Shop) -> None:
     """Adding a tenant under an existing name does not overwrite its accounts."""
     client = Client()
     client.force_login(User.objects.create_user("ann", is_staff=True, is_superuser=True))
-    existing = OrmTenants(AesGcmCipher(KeyRing.parse(KEYS)))
-    existing.put("acme", tables("sk_test_of_acme"))
+    existing_tenants = OrmTenants(AesGcmCipher(KeyRing.parse(KEYS)))
+    existing_tenants.put("acme", tables("sk_test_of_acme"))
     options = {"name": "acme", "tables": json.dumps(tables("sk_test_of_another"))}
 
     answer = client.post(reverse("admin:moorage_django_tenant_add"), options)
     assert (200, True) == (answer.status_code, b"tenant of this name" in answer.content)
-    assert tables("sk_test_of_acme") == existing.tables("acme")
+    assert tables("sk_test_of_acme") == existing_tenants.tables("acme")
 
 
 def test_form_needs_keys(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,11 +230,11 @@ FIRST, SECOND = (f"{HIDDEN} {number}" for number in (1, 2))
 )
 def test_masked_list_items_keep_their_secrets(shown: list[str], entries: list[str]) -> None:
     """Each masked item of a list gets its own secret back, even after it moves."""
-    stored = {"vendors": {"stripe": {"webhook_secrets": SECRETS}}}
+    stored_texts = {"vendors": {"stripe": {"webhook_secrets": SECRETS}}}
 
-    assert {"vendors": {"stripe": {"webhook_secrets": [FIRST, SECOND]}}} == hidden(stored)
+    assert {"vendors": {"stripe": {"webhook_secrets": [FIRST, SECOND]}}} == hidden(stored_texts)
     options = {"vendors": {"stripe": {"webhook_secrets": shown}}}
-    assert {"vendors": {"stripe": {"webhook_secrets": entries}}} == revealed(options, stored)
+    assert {"vendors": {"stripe": {"webhook_secrets": entries}}} == revealed(options, stored_texts)
 
 
 @pytest.mark.parametrize(
@@ -254,11 +254,11 @@ def test_masked_list_items_keep_their_secrets(shown: list[str], entries: list[st
 )
 def test_mask_without_a_secret_is_rejected(options: dict[str, Any], path: str) -> None:
     """A mask without a stored secret is rejected, since a renamed account would lose its own."""
-    stored = {"vendors": {"stripe": {"credentials": "sk", "webhook_secrets": SECRETS}}}
-    with pytest.raises(InvalidData, match="nothing to be kept") as raised:
-        revealed(options, stored)
+    stored_texts = {"vendors": {"stripe": {"credentials": "sk", "webhook_secrets": SECRETS}}}
+    with pytest.raises(InvalidData, match="nothing to be kept") as excinfo:
+        revealed(options, stored_texts)
 
-    assert path == raised.value.field
+    assert path == excinfo.value.field
 
 
 def test_tenants_need_keys(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,10 +124,10 @@ class Buyer:
     def _ask(self, method: str, url: str, body: str | None) -> Page:
         while True:
             status, headers, source = self._exchange(method, url, body)
-            where = headers.get("Location")
-            if where is None:
+            location = headers.get("Location")
+            if location is None:
                 break
-            method, url, body = "GET", urljoin(url, where), None
+            method, url, body = "GET", urljoin(url, location), None
         page = Page(status, url, source)
         reader = _Reader(page)
         reader.feed(source)
@@ -141,8 +141,8 @@ class Buyer:
         place = urlsplit(url)
         connection = HTTPConnection(place.netloc, timeout=60)
         headers = {"Connection": "close"}
-        custom = place.netloc == urlsplit(self.url).netloc
-        if custom and self.cookies:
+        is_custom = place.netloc == urlsplit(self.url).netloc
+        if is_custom and self.cookies:
             headers["Cookie"] = "; ".join(f"{name}={text}" for name, text in self.cookies.items())
         if body is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
@@ -150,7 +150,7 @@ class Buyer:
         try:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
-            for cookie in answer.headers.get_all("Set-Cookie", []) if custom else []:
+            for cookie in answer.headers.get_all("Set-Cookie", []) if is_custom else []:
                 name, _, text = cookie.partition(";")[0].partition("=")
                 self.cookies[name] = text
             return answer.status, dict(answer.headers), answer.read().decode(errors="replace")

@@ -78,8 +78,8 @@ def seed() -> dict[str, Any]:
         }
         for number in range(1005, 1010)
     ]
-    slow = {"token": "pm_usBankAccount_success", "label": "A slow bank"}
-    fields["means"].append({"account": "stripe", **slow})
+    slow_values = {"token": "pm_usBankAccount_success", "label": "A slow bank"}
+    fields["means"].append({"account": "stripe", **slow_values})
     return fields
 
 
@@ -96,8 +96,8 @@ class RunningErp:
     def __init__(self, name: str, folder: Path, database: str | None = None) -> None:
         self.name = name
         self.configuration = folder / "tenants.toml"
-        custom = EXAMPLES / f"{name}_erp" / "moorage.toml"
-        self.configuration.write_text(custom.read_text() + TENANTS)
+        custom_path = EXAMPLES / f"{name}_erp" / "moorage.toml"
+        self.configuration.write_text(custom_path.read_text() + TENANTS)
         (folder / "seed.json").write_text(json.dumps(seed()))
         self.erp = Erp(
             name,
@@ -156,17 +156,19 @@ class RunningErp:
         table = ATTEMPTS[self.name]
         if self.erp.database.startswith("sqlite"):
             refuse = "BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"
-            full = [f"CREATE TRIGGER full BEFORE UPDATE ON {table} WHEN NEW.state='paid' {refuse}"]
+            full_texts = [
+                f"CREATE TRIGGER full BEFORE UPDATE ON {table} WHEN NEW.state='paid' {refuse}"
+            ]
             room = ["DROP TRIGGER full"]
         else:
             refuse = "BEGIN RAISE EXCEPTION 'the disk is full'; END"
-            when = "FOR EACH ROW WHEN (NEW.state = 'paid') EXECUTE FUNCTION refuse()"
-            full = [
+            due_text = "FOR EACH ROW WHEN (NEW.state = 'paid') EXECUTE FUNCTION refuse()"
+            full_texts = [
                 f"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $${refuse}$$",
-                f"CREATE TRIGGER full_disk BEFORE UPDATE ON {table} {when}",
+                f"CREATE TRIGGER full_disk BEFORE UPDATE ON {table} {due_text}",
             ]
             room = [f"DROP TRIGGER full_disk ON {table}", "DROP FUNCTION refuse"]
-        self.change(*full)
+        self.change(*full_texts)
         try:
             yield
         finally:

@@ -113,9 +113,9 @@ def webhooks(site: RunningErp) -> None:
     site.street.stripe.arrive(list(site.street.stripe.intents)[-1])
     result = site.street.stripe.sent[sent:]
 
-    forged = attrs.evolve(result[-1], headers={"Stripe-Signature": "t=1,v1=made-up"})
-    changed = attrs.evolve(result[-1], body=result[-1].body.replace(b"245000", b"1"))
-    assert {400, 401, 403} >= {deliver(forged), deliver(changed)}
+    forged_notice = attrs.evolve(result[-1], headers={"Stripe-Signature": "t=1,v1=made-up"})
+    changed_notice = attrs.evolve(result[-1], body=result[-1].body.replace(b"245000", b"1"))
+    assert {400, 401, 403} >= {deliver(forged_notice), deliver(changed_notice)}
     assert [200] * 3 == [deliver(item) for item in (result[-1], result[-1], result[0])]
     with site.reject_payments():
         site.office()  # where the handler fails
@@ -137,9 +137,9 @@ def another_amount(site: RunningErp) -> None:
     invoice = "/acme/invoices/A-1009/"
     assert "under way" in site.buyer.pay(invoice, "slow bank").text
     sent, intents = len(site.street.stripe.sent), site.street.stripe.intents
-    last = list(intents)[-1]
-    intents[last]["amount"] -= 1
-    site.street.stripe.arrive(last)
+    last_text = list(intents)[-1]
+    intents[last_text]["amount"] -= 1
+    site.street.stripe.arrive(last_text)
     assert {200} == {deliver(notice) for notice in site.street.stripe.sent[sent:]}
     site.office()
 
@@ -162,8 +162,8 @@ def busy_vendor(site: RunningErp) -> None:
 
     vendors.post(trouble, {"vendor": "stripe", "how": "well"})
     form = page.form("/pay")
-    again = form.filled(means="Visa")
-    wait_until(lambda: "It is paid" in site.buyer.post(form, again).text, "payment")
+    repeated_values = form.filled(means="Visa")
+    wait_until(lambda: "It is paid" in site.buyer.post(form, repeated_values).text, "payment")
     assert before + 1 == site.charged
 
 
@@ -196,15 +196,17 @@ def forged_forms(site: RunningErp) -> None:
     """Forged forms and other buyers' payment methods do nothing and cause no error page."""
     invoice, request = "/acme/invoices/A-1006/", len(site.street.stripe.requests)
     form = site.buyer.get(invoice).form("/pay")
-    others = site.buyer.get("/globex/invoices/G-2001/").form("/pay").filled(means="1111")["means"]
-    good = form.filled(means="4242")
+    other_text = (
+        site.buyer.get("/globex/invoices/G-2001/").form("/pay").filled(means="1111")["means"]
+    )
+    good_values = form.filled(means="4242")
     for name in ("attempt", "means"):
         for text in ("", "abc", "-1", "²", "1\0", "9" * 20):
-            page = site.buyer.post(form, {**good, name: text})
+            page = site.buyer.post(form, {**good_values, name: text})
             assert (200, True) == (page.status, "State due" in page.text), (name, text)
-    assert "State due" in site.buyer.post(form, {**good, "means": others}).text
-    token = next(name for name in good if "token" in name)
-    assert 403 == site.buyer.post(form, {**good, token: "ü"}).status
+    assert "State due" in site.buyer.post(form, {**good_values, "means": other_text}).text
+    token = next(name for name in good_values if "token" in name)
+    assert 403 == site.buyer.post(form, {**good_values, token: "ü"}).status
     for path in (f"{invoice}back/{'9' * 20}/", f"/acme/customers/{'9' * 20}/"):
         assert 404 == site.buyer.get(path).status
     assert request == len(site.street.stripe.requests)
@@ -232,9 +234,9 @@ def foreign_payments(site: RunningErp) -> None:
             Money("1.00", "EUR"), "tkn_visa", reference="A-1007-1", return_url="http://127.0.0.1/"
         )
         hub.payments("of-mollie").charge(charge, idempotency_key="m-1")
-    sent = [*stripe.sent[count:], mollie.sent[-1]]
+    sent_notices = [*stripe.sent[count:], mollie.sent[-1]]
 
-    assert {200} == {deliver(notice) for notice in sent}
+    assert {200} == {deliver(notice) for notice in sent_notices}
     site.office()
 
     assert 0 == site.replay()
@@ -275,7 +277,7 @@ def crash(site: RunningErp) -> None:
         wait_until(lambda: site.charged > before, "charge")
         site.erp.kill()
         assert paying.exception() is not None
-    began = time.monotonic()
+    start_time = time.monotonic()
     site.route("acme", "stripe", "mollie")
     site.erp.serve(site.street)
 
@@ -284,14 +286,14 @@ def crash(site: RunningErp) -> None:
     assert not any(form.endswith("/pay") for form in page.forms)
     assert "It is paid" in buyer.post(Form(bank), {"answer": "confirm"}).text
     assert "It is paid" in buyer.pay("/acme/invoices/A-1002/", "1111").text
-    taken = [
+    taken_values = [
         (payment["status"], payment["amount"]["value"])
         for payment in site.street.mollie.payments.values()
     ]
-    assert [("paid", "1.00"), ("paid", "20.00")] == taken  # a stranger's, and ours
+    assert [("paid", "1.00"), ("paid", "20.00")] == taken_values  # a stranger's, and ours
     assert before + 2 == site.charged
 
-    time.sleep(max(0, LEASE - (time.monotonic() - began)))
+    time.sleep(max(0, LEASE - (time.monotonic() - start_time)))
     page = buyer.post(page.form("/look-up"))
 
     assert "It is paid" in page.text

@@ -177,8 +177,8 @@ def test_named_command_prints_keys(sqlite_url: str) -> None:
         (result,) = findings(shop.moored, {})
     command = result.remedy.partition(": ")[2]
     python = str(Path(sys.executable).parent)
-    printed = subprocess.run(
+    printed_process = subprocess.run(
         ["/bin/sh", "-c", command], env={"PATH": python}, capture_output=True, text=True, check=True
     )
 
-    assert 1 == len(KeyRing.parse(printed.stdout).keys)
+    assert 1 == len(KeyRing.parse(printed_process.stdout).keys)

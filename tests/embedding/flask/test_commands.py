@@ -75,31 +75,31 @@ def test_subject(shop: Shop) -> None:
     shop.moorage.outbox.put("payments", "charge", order, subject="ada")
     shop.sessions.commit()
     fields = json.loads(run(shop, "subject", "export", "ada").output)
-    gone = run(shop, "subject", "erase", "ada", "--yes").output
-    left = json.loads(run(shop, "subject", "export", "ada").output)
+    lost_text = run(shop, "subject", "erase", "ada", "--yes").output
+    remaining_value = json.loads(run(shop, "subject", "export", "ada").output)
 
     assert {"log": 1, "inbox": 0, "outbox": 1} == {
-        name: len(stored) for name, stored in fields.items()
+        name: len(stored_value) for name, stored_value in fields.items()
     }
-    assert "erased: 1 calls, 0 webhooks, 1 not yet made, 0 credentials.\n" == gone
-    assert {"log": [], "inbox": [], "outbox": []} == left
+    assert "erased: 1 calls, 0 webhooks, 1 not yet made, 0 credentials.\n" == lost_text
+    assert {"log": [], "inbox": [], "outbox": []} == remaining_value
 
 
 def test_credentials_of_a_tenant(sql_url: str) -> None:
     """The export names a tenant's credentials without showing them; `erase` deletes them."""
     shop = Shop(sql_url, KEYS=KEYS)
     shop.moored.migrate()
-    stored: Any = shop.moored.stores.credentials
-    stored.rotate("stripe", "acme", Credentials.bearer("hidden"))
+    stored_value: Any = shop.moored.stores.credentials
+    stored_value.rotate("stripe", "acme", Credentials.bearer("hidden"))
     output = run(shop, "subject", "export", "acme", "--tenant").output
-    gone = run(shop, "subject", "erase", "acme", "--tenant", "--yes").output
-    left = stored.owners()
+    lost_text = run(shop, "subject", "erase", "acme", "--tenant", "--yes").output
+    remaining_value = stored_value.owners()
     shop.close()
 
     assert ["stripe"] == json.loads(output)["credentials"]
     assert "hidden" not in output
-    assert "1 credentials." in gone
-    assert [] == left
+    assert "1 credentials." in lost_text
+    assert [] == remaining_value
 
 
 def test_other_commands(database_url: str) -> None:

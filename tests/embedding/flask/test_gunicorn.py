@@ -33,8 +33,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="gunicorn is run
 def gunicorn(environment: dict[str, str]) -> Generator[str]:
     """The URL of two workers with four threads each, forked from a process that has paid."""
     command = (sys.executable, "-m", "gunicorn", "--preload", "--workers=2", "--threads=4")
-    where = ("--bind=127.0.0.1:0", "--graceful-timeout=5", "tests.embedding.flask.served:app")
-    with started([*command, *where], environment) as server:
+    locations = ("--bind=127.0.0.1:0", "--graceful-timeout=5", "tests.embedding.flask.served:app")
+    with started([*command, *locations], environment) as server:
         yield wait_for_output(server, r"Listening at: (http://\S+)")
 
 
@@ -100,13 +100,13 @@ def test_eight_parallel_submits_charge_once(environment: dict[str, str]) -> None
             return answer.status, answer.json()["payment"]
 
         answers = list(threads.map(pay, ["INV-1"] * 8))
-        others = list(threads.map(pay, [f"INV-{number}" for number in range(2, 10)]))
+        other_pairs = list(threads.map(pay, [f"INV-{number}" for number in range(2, 10)]))
         notice = attrs.evolve(sandbox.sent[-1], url=f"{url}/moorage/webhooks/stripe")
         received = notice.deliver()
 
     assert [answers[0]] * 8 == answers
     assert 200 == answers[0][0]
-    assert 8 == len({payment for _, payment in others})
+    assert 8 == len({payment for _, payment in other_pairs})
     assert 10 == len(sandbox.charges)
     assert 200 == received
 

@@ -14,17 +14,20 @@ def test_pages(sqlite_url: str) -> None:
         shop.moored.migrate()
         client = shop.client()
         assert {"state": "alive"} == client.get("/moorage/live").get_json()
-        ready = client.get("/moorage/ready")
-        assert (200, "healthy") == (ready.status_code, ready.get_json()["state"])
-        assert "no-store" == ready.headers["Cache-Control"]
+        ready_response = client.get("/moorage/ready")
+        assert (200, "healthy") == (ready_response.status_code, ready_response.get_json()["state"])
+        assert "no-store" == ready_response.headers["Cache-Control"]
         assert b"" == client.head("/moorage/ready").data
 
         manager = shop.moorage.hub.manager
         for name in manager.flows.plans.services:
             manager.set_circuit(name, CircuitState.FORCED_OPEN)
         shop.moored.health.check()
-        refused = client.get("/moorage/health")
-        assert (503, "unavailable") == (refused.status_code, refused.get_json()["state"])
+        refused_response = client.get("/moorage/health")
+        assert (503, "unavailable") == (
+            refused_response.status_code,
+            refused_response.get_json()["state"],
+        )
 
 
 def test_pages_are_off_by_default(sqlite_url: str) -> None:

@@ -29,8 +29,10 @@ older = pytest.mark.skipif(MODERN, reason="SQLAlchemy 2 is here: `make test-olde
 
 def test_state_in_redis(any_database_url: str) -> None:
     """Calls, webhooks and the log are in the host's database, and the state is in Redis."""
-    custom = RedisStorage(redis_url(), prefix=f"older-{uuid4().hex}:")
-    with closing(Shop(any_database_url, volatile=True, KEYS=Secret(KEYS), STATE=custom)) as shop:
+    custom_storage = RedisStorage(redis_url(), prefix=f"older-{uuid4().hex}:")
+    with closing(
+        Shop(any_database_url, volatile=True, KEYS=Secret(KEYS), STATE=custom_storage)
+    ) as shop:
         shop.moored.migrate()
         payment = charge(shop)
         assert payment == charge(shop)
@@ -81,8 +83,10 @@ def test_credentials_and_tenants_need_a_file(postgresql_url: str, tmp_path: Path
         pytest.raises(ConfigurationError, match="Set ASIDE to a SQLite file"),
     ):
         charge(shop)
-    aside = str(tmp_path / "aside.db")
-    with closing(Shop(postgresql_url, KEYS=Secret(KEYS), TENANTS=True, ASIDE=aside)) as shop:
+    separate_text = str(tmp_path / "aside.db")
+    with closing(
+        Shop(postgresql_url, KEYS=Secret(KEYS), TENANTS=True, ASIDE=separate_text)
+    ) as shop:
         shop.moored.migrate()
         assert [] == list(findings(shop.moored, {}))
         charge(shop)

@@ -57,12 +57,12 @@ def test_rollback_discards_the_call(shop: Shop) -> None:
 def test_key_makes_a_call_unique(shop: Shop) -> None:
     """Of two deferred calls with one key the first is made, in any transaction."""
     first = put(shop)
-    again = put(shop)
+    repeated_entry = put(shop)
     shop.sessions.commit()
-    later = put(shop)
+    later_entry = put(shop)
     shop.sessions.commit()
 
-    assert [first.id] * 2 == [again.id, later.id]
+    assert [first.id] * 2 == [repeated_entry.id, later_entry.id]
     assert 1 == delivered(shop)
 
 
@@ -81,10 +81,10 @@ def test_call_and_host_data_commit_together(shop: Shop) -> None:
 def test_outbox_needs_a_database() -> None:
     """An application without a database cannot defer calls."""
     shop = Shop()
-    with pytest.raises(ConfigurationError) as raised:
+    with pytest.raises(ConfigurationError) as excinfo:
         put(shop)
 
-    assert "MOORAGE.DATABASE" == raised.value.path
+    assert "MOORAGE.DATABASE" == excinfo.value.path
     shop.close()
 
 
@@ -92,10 +92,10 @@ def test_outbox_needs_a_session(sqlite_url: str) -> None:
     """Without a known session of the host, no call can be deferred."""
     shop = Shop(DATABASE=sqlite_url)
     shop.moored.migrate()
-    with pytest.raises(ConfigurationError) as raised:
+    with pytest.raises(ConfigurationError) as excinfo:
         put(shop)
 
-    assert "MOORAGE.SESSION" == raised.value.path
+    assert "MOORAGE.SESSION" == excinfo.value.path
     shop.close()
 
 

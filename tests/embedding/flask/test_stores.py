@@ -117,14 +117,14 @@ def test_workers_claim_different_calls(fresh: Fresh, skips: bool) -> None:
     store = HostOutbox(database.kind, database.lend, prefix=prefix, skips_locked=target)
     for number in range(10):
         store.add(overlapping.entry(f"call-{number}", None))
-    first, later = store.claim(4, 60.0, 5), store.claim(10, 60.0, 5)
+    first, later_entries = store.claim(4, 60.0, 5), store.claim(10, 60.0, 5)
 
-    assert [1] * 10 == [entry.fence for entry in (*first, *later)]
-    assert 10 == len({entry.id for entry in (*first, *later)})
-    done = [finish(entry, store.now()) for entry in first]
-    assert [True, False] == store.settle(done[:2], [1, 0])
+    assert [1] * 10 == [entry.fence for entry in (*first, *later_entries)]
+    assert 10 == len({entry.id for entry in (*first, *later_entries)})
+    finished_entries = [finish(entry, store.now()) for entry in first]
+    assert [True, False] == store.settle(finished_entries[:2], [1, 0])
     results = store.find(EntryQuery(states=(EntryState.DONE,))).items
-    assert [done[0].id] == [entry.id for entry in results]
+    assert [finished_entries[0].id] == [entry.id for entry in results]
 
 
 def test_locked_call_is_skipped(fresh: Fresh) -> None:
@@ -150,18 +150,18 @@ def test_concurrent_claims_share_the_calls(fresh: Fresh) -> None:
         store.add(overlapping.entry(f"call-{number:02}", None))
 
     def work() -> list[str]:
-        taken: list[str] = []
+        taken_texts: list[str] = []
         while batch := store.claim(3, 60.0, 5):
-            taken += [entry.id for entry in batch]
+            taken_texts += [entry.id for entry in batch]
             store.settle([finish(entry, store.now()) for entry in batch], [1] * len(batch))
-        return taken
+        return taken_texts
 
     with ThreadPoolExecutor(4) as workers:
         shares = [share.result() for share in [workers.submit(work) for _ in range(4)]]
-    everything = [name for share in shares for name in share]
-    assert len(everything) == len(set(everything))
-    left = store.find(EntryQuery(states=(EntryState.WAITING,))).items
-    assert 60 == len(everything) + len(left)
+    everything_texts = [name for share in shares for name in share]
+    assert len(everything_texts) == len(set(everything_texts))
+    remaining_entries = store.find(EntryQuery(states=(EntryState.WAITING,))).items
+    assert 60 == len(everything_texts) + len(remaining_entries)
 
 
 def test_session_with_several_databases(sqlite_url: str, tmp_path: Path) -> None:
@@ -245,10 +245,10 @@ def test_tenants(sql_url: str) -> None:
 def test_tenants_need_keys(sqlite_url: str) -> None:
     """Without a key no accounts of tenants are stored."""
     with closing(Shop(sqlite_url, TENANTS=True)) as shop:
-        with pytest.raises(ConfigurationError) as raised:
+        with pytest.raises(ConfigurationError) as excinfo:
             _ = shop.moorage.hub
 
-        assert "MOORAGE.KEYS" == raised.value.path
+        assert "MOORAGE.KEYS" == excinfo.value.path
 
 
 def test_in_memory() -> None:
@@ -295,9 +295,9 @@ def test_rejected_entry_does_not_block_others(fresh: Fresh, unfit: str) -> None:
     for entry in entries:
         log.write(entry)
 
-    stored = {entry.id for entry in log.find(LogQuery()).items}
+    stored_texts = {entry.id for entry in log.find(LogQuery()).items}
     log.close()
-    assert {"call-0000", "call-0001", "call-0003", "call-0004"} <= stored
+    assert {"call-0000", "call-0001", "call-0003", "call-0004"} <= stored_texts
 
 
 def test_number_too_large_for_a_column(fresh: Fresh) -> None:
@@ -329,8 +329,8 @@ def test_log_is_written_in_the_background(fresh: Fresh) -> None:
     database, prefix = fresh()
     log = log_in(database, prefix=prefix)
     log.write(integration_log_conformance.entry(1))
-    until = time.monotonic() + PATIENCE
-    while "moorage-log" in _threads() and time.monotonic() < until:
+    end_time = time.monotonic() + PATIENCE
+    while "moorage-log" in _threads() and time.monotonic() < end_time:
         threading.Event().wait(0.01)
 
     assert ("moorage-log" in _threads(), rows(database, prefix)) == (False, 1)
@@ -412,19 +412,21 @@ def _threads() -> set[str]:
 
 def test_missing_database_or_tables(postgresql_url: str) -> None:
     """A missing database counts as unavailable; missing tables are reported as such."""
-    there = sqlalchemy.engine.make_url(postgresql_url)
-    nowhere = there.set(database="nobody_made_this").render_as_string(hide_password=False)
-    for url, message in ((nowhere, "did not do it"), (postgresql_url, "no tables")):
+    stored_values = sqlalchemy.engine.make_url(postgresql_url)
+    nowhere_text = stored_values.set(database="nobody_made_this").render_as_string(
+        hide_password=False
+    )
+    for url, message in ((nowhere_text, "did not do it"), (postgresql_url, "no tables")):
         with closing(Database(url)) as database, pytest.raises(StorageUnavailable, match=message):
             log_in(database).find(LogQuery())
 
 
 def test_older_table_is_reported_and_migrated(any_database_url: str) -> None:
     """A table without newer columns is refused with its remedy, and extended by `create`."""
-    newer = {"vendor", "account", "trace_id", "method", "route", "error_message"}
+    newer_texts = {"vendor", "account", "trace_id", "method", "route", "error_message"}
     prefix = f"m{uuid4().hex[:8]}_"
     log_table = tables(prefix=prefix).log
-    older = sqlalchemy.Table(
+    older_table = sqlalchemy.Table(
         log_table.name,
         sqlalchemy.MetaData(),
         *(
@@ -432,17 +434,17 @@ def test_older_table_is_reported_and_migrated(any_database_url: str) -> None:
                 item.name, item.type, primary_key=item.primary_key, nullable=item.nullable
             )
             for item in log_table.columns
-            if item.name not in newer
+            if item.name not in newer_texts
         ),
     )
     written = integration_log_conformance.entry(3)
     with closing(Database(any_database_url)) as database:
-        database.create(older.metadata, (older,))
+        database.create(older_table.metadata, (older_table,))
         log = log_in(database, prefix=prefix, threads=False)
         log.write(written)
-        with pytest.raises(ConfigurationError, match="lacks a column") as caught:
+        with pytest.raises(ConfigurationError, match="lacks a column") as excinfo:
             log.flush()
-        assert "flask moorage migrate" in str(caught.value.remedy)
+        assert "flask moorage migrate" in str(excinfo.value.remedy)
 
         for _ in range(2):
             database.create(log_table.metadata, (log_table,))

@@ -59,21 +59,21 @@ def test_killed_worker_is_replaced_within_a_lease(database_url: str) -> None:
     )
     id_ = WebhookInbox(hub, store).receive("stripe", **vendor.sent[-1].arguments()).id
 
-    with worker(database_url, 3_600.0) as one:
-        first = lease_end(one)
-        with worker(database_url, 0.0) as other:
+    with worker(database_url, 3_600.0) as process:
+        first = lease_end(process)
+        with worker(database_url, 0.0) as other_process:
             while store.now() < first + 2 * lease:
                 time.sleep(0.1)
             entry = store.find(EntryQuery(id=id_)).items[0]
             assert (EntryState.CLAIMED, 1) == (entry.state, entry.attempts)
-            one.kill()
-            one.wait()
-            died = store.now()
-            over = store.find(EntryQuery(id=id_)).items[0].due
-            assert over is not None
-            assert first < over <= died + lease
+            process.kill()
+            process.wait()
+            died_time = store.now()
+            excess_time = store.find(EntryQuery(id=id_)).items[0].due
+            assert excess_time is not None
+            assert first < excess_time <= died_time + lease
 
-            assert over <= lease_end(other) - lease
+            assert excess_time <= lease_end(other_process) - lease
             while (entry := store.find(EntryQuery(id=id_)).items[0]).state is EntryState.CLAIMED:
                 time.sleep(0.1)
     assert (EntryState.DONE, 2) == (entry.state, entry.attempts)

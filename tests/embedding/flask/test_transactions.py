@@ -30,15 +30,15 @@ def shop_in_transaction(shop: Shop) -> Shop:
 
 def test_call_inside_a_write_transaction(shop_in_transaction: Shop) -> None:
     """A call inside a write transaction waits for no lock and is recorded."""
-    began = time.monotonic()
+    start_time = time.monotonic()
     with Control() as control:
         for number in range(5):
             charge(shop_in_transaction, f"INV-{number}")
-        took = time.monotonic() - began
+        duration = time.monotonic() - start_time
     result = shop_in_transaction.moorage.log.find(LogQuery())
 
     assert [IntegrationStatus.SUCCESS] * 5 == [entry.status for entry in result.items]
-    assert took - control.lost < _LOCKED
+    assert duration - control.lost < _LOCKED
     shop_in_transaction.sessions.commit()
     assert 1 == shop_in_transaction.sessions.execute(text("SELECT count(*) FROM invoice")).scalar()
 

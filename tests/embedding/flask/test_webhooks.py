@@ -63,9 +63,9 @@ def test_too_large_body(shop: Shop) -> None:
 
 def test_chunked_body_needs_a_length(shop: Shop) -> None:
     """An unsigned chunked request without an end is refused with 411."""
-    chunked = {"Transfer-Encoding": "chunked"}
+    chunked_values = {"Transfer-Encoding": "chunked"}
 
-    assert 411 == shop.client().post("/moorage/webhooks/stripe", headers=chunked).status_code
+    assert 411 == shop.client().post("/moorage/webhooks/stripe", headers=chunked_values).status_code
 
 
 def test_failing_handler(shop: Shop) -> None:
