@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage import Credentials, StorageUnavailable
+from moorage import Credentials, OAuthCredentials, StorageUnavailable
 from moorage.adapters.audit.file import FileAudit
 from moorage.adapters.credentials import audited
 from moorage.adapters.credentials.audited import AsyncAuditedCredentials, AuditedCredentials
@@ -29,7 +29,10 @@ class Uses:
 
     def __init__(self, trail: AuditTrail, *, awaited: bool) -> None:
         self.trail = trail
-        owners = {("vat", None): FIRST, ("vat", "acme"): FIRST}
+        owners: dict[tuple[str, str | None], Credentials | OAuthCredentials] = {
+            ("vat", None): FIRST,
+            ("vat", "acme"): FIRST,
+        }
         if awaited:
 
             async def renew_later(*_: object) -> Credentials:

@@ -26,8 +26,25 @@ _MANY: Final = 10_000
 """Owners that a process remembers; past that it records the uses of all again."""
 
 
+class _Uses:
+    """The owners whose credentials this process has used; a forked child begins with none."""
+
+    def __init__(self) -> None:
+        self._begin()
+        in_child(self, _Uses._begin)
+
+    def _begin(self) -> None:
+        self.owners: set[tuple[str, str | None]] = set()
+
+    def add(self, owner: tuple[str, str | None]) -> None:
+        """Remember an owner."""
+        if len(self.owners) >= _MANY:
+            self.owners.clear()
+        self.owners.add(owner)
+
+
 class _AuditedProvider(Generic[Provider]):
-    """The common part of both providers: the owners whose credentials this process has used."""
+    """The common part of both providers."""
 
     def __init__(self, provider: Provider, trail: AuditTrail) -> None:
         """Record the uses of a provider's credentials.
@@ -38,20 +55,11 @@ class _AuditedProvider(Generic[Provider]):
         """
         self._provider = provider
         self._trail = trail
-        self._begin()
-        in_child(self, _AuditedProvider._begin)
-
-    def _begin(self) -> None:
-        self._used: set[tuple[str, str | None]] = set()
+        self._uses = _Uses()
 
     def _record(self, verb: str, service: str, tenant: str | None) -> None:
         subject = f"credentials of {service if tenant is None else f'{service}/{tenant}'}"
         self._trail.record(f"credentials.{verb}", subject, after={"process": os.getpid()})
-
-    def _remember(self, service: str, tenant: str | None) -> None:
-        if len(self._used) >= _MANY:
-            self._used.clear()
-        self._used.add((service, tenant))
 
 
 class AuditedCredentials(_AuditedProvider[CredentialProvider]):
@@ -59,9 +67,9 @@ class AuditedCredentials(_AuditedProvider[CredentialProvider]):
 
     def get(self, service: str, tenant: str | None, /) -> Any:
         """Return the current credentials; the first time, after a record of it."""
-        if (service, tenant) not in self._used:
+        if (service, tenant) not in self._uses.owners:
             self._record("use", service, tenant)
-            self._remember(service, tenant)
+            self._uses.add((service, tenant))
         return self._provider.get(service, tenant)
 
     def has(self, service: str, tenant: str | None, /) -> bool:
@@ -84,9 +92,9 @@ class AsyncAuditedCredentials(_AuditedProvider[AsyncCredentialProvider]):
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
         """Return the current credentials; the first time, after a record of it."""
-        if (service, tenant) not in self._used:
+        if (service, tenant) not in self._uses.owners:
             await asyncio.to_thread(partial(self._record, "use", service, tenant))
-            self._remember(service, tenant)
+            self._uses.add((service, tenant))
         return await self._provider.get(service, tenant)
 
     async def has(self, service: str, tenant: str | None, /) -> bool:
