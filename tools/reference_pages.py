@@ -246,6 +246,8 @@ _PAGES: Final = (
             "Secret",
             "moorage.domain.state.sealing:KeyRing",
             "Redaction",
+            "LogContent",
+            "LoggedCalls",
             "Personal",
         ),
     ),

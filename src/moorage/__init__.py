@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from moorage.domain.auth.methods import AuthMethod as AuthMethod
     from moorage.domain.auth.methods import Credentials as Credentials
     from moorage.domain.auth.methods import OAuthCredentials as OAuthCredentials
+    from moorage.domain.http.log_content import LogContent as LogContent
+    from moorage.domain.http.log_content import LoggedCalls as LoggedCalls
     from moorage.domain.http.multipart import FormFile as FormFile
     from moorage.domain.http.outgoing import OutgoingGuard as OutgoingGuard
     from moorage.domain.http.redaction import Redaction as Redaction
@@ -275,6 +277,8 @@ _HOME = {
     "OutgoingGuard": "domain.http.outgoing",
     # what is shown
     "Redaction": "domain.http.redaction",
+    "LogContent": "domain.http.log_content",
+    "LoggedCalls": "domain.http.log_content",
     "Personal": "domain.secrets.personal",
     # what is told and recorded
     "Event": "domain.observation.events",

@@ -113,6 +113,30 @@ def test_json_list_has_every_field(log: Any, capsys: Any) -> None:
     assert datetime.fromisoformat(call["started_at"]).tzinfo is not None
 
 
+def test_call_is_shown(log: Any, capsys: Any) -> None:
+    """A call is shown with all its fields, its request and its response, each time it was made."""
+    again = attrs.evolve(entry(0), started_at=datetime.now(UTC), response=None)
+    log.write(again)
+    log.flush()
+    assert 0 == main(["log", "show", entry(0).id])
+    first, second = capsys.readouterr().out.split(f"id: {entry(0).id}")[1:]
+    assert "\nhttp_status: 402\n" in first
+    assert "\n\nrequest:\n  POST https://adyen.example/charges\n" in first
+    assert "response:" not in first
+    assert "tenant: " not in first
+    assert second.endswith(
+        "\n\nresponse:\n  HTTP 402\n  content-type: application/json\n  \n  {}\n"
+    )
+
+    calls = run(capsys, "show", entry(0).id)["calls"]
+    assert [None, entry(0).response] == [call["response"] for call in calls]
+
+
+def test_unknown_call_is_not_shown(log: Any, capsys: Any) -> None:
+    """An id that no call has is an error, with what to do."""
+    assert "moorage log list" in json.dumps(run(capsys, "show", "nobody", code=2))
+
+
 def test_export_as_csv(log: Any, capsys: Any) -> None:
     """A file has a header and a row for each call, whose texts are no formulas."""
     for number, tenant in enumerate(("=1+1", "@x", "-2", "+2", "\t=1", "plain"), 10):

@@ -24,6 +24,8 @@ from moorage import (
     HedgeConfig,
     HmacSigning,
     JwtSigning,
+    LogContent,
+    LoggedCalls,
     OAuthCredentials,
     Personal,
     RateLimitConfig,
@@ -81,6 +83,10 @@ SAMPLES: Mapping[str, tuple[Any, Any]] = {
     "volatile_keys": (True, True),
     "max_limit_wait": (2, 2),
     "max_pause": (9, 9),
+    "log_content": (
+        {"calls": "all", "max_body": 500},
+        LogContent(calls=LoggedCalls.ALL, max_body=500),
+    ),
     "redaction": (
         {
             "header_names": "X-Trace",

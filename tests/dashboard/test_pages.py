@@ -25,7 +25,7 @@ TAGS: Final = frozenset(
         "[a-z0-9]+",
         "html head meta title style body a header div strong nav span main h1 h2 h3 section p ul li"
         " form label input select option button table caption thead tbody tr th td time footer dl"
-        " dt dd code",
+        " dt dd code details summary pre",
     )
 )
 VOID: Final = frozenset({"meta", "input"})
@@ -186,7 +186,9 @@ def test_calls_are_filtered_and_paged() -> None:
         for number in range(70):
             status = IntegrationStatus.SUCCESS if number % 7 else IntegrationStatus.HELD_BACK
             world.fail(id=f"id-{number}", status=status, tenant="acme", operation="look")
-        world.fail(id="other", tenant="globex", subject="buyer-1", service="bare")
+        world.fail(
+            id="other", tenant="globex", subject="buyer-1", service="bare", request="POST /<b>"
+        )
         first = visitor.get("/calls?tenant=acme").text
         assert 50 == first.count("/call?id=")
         older = next(link for link in read(first).links if "after=" in link)
@@ -203,6 +205,8 @@ def test_calls_are_filtered_and_paged() -> None:
         assert "No call matches." in visitor.get("/calls?operation=none").text
         one = visitor.get("/call?id=other").text
         assert ("503" in one, "buyer-1" in one, "globex" in one) == (True, True, True)
+        assert "<summary>What was sent</summary><pre>POST /&lt;b&gt;</pre>" in one
+        assert "What came back" not in one
         for url in ("/calls?status=none", "/calls?hours=2", "/calls?after=none", "/call?id=none"):
             assert 404 == visitor.get(url).status, url
 

@@ -116,6 +116,10 @@ COMMANDS: Final = {
         "moorage.cli.commands.log:list_calls",
         "List calls of the integration log, newest first.",
     ),
+    "log show": (
+        "moorage.cli.commands.log:show_call",
+        "Show all that the integration log has of one call, with its request and response.",
+    ),
     "log export": (
         "moorage.cli.commands.log:export_calls",
         "Write calls of the integration log to a file, newest first.",
@@ -253,7 +257,7 @@ GROUPS: Final = {
     "outbox": "Make, list, replay and cancel the outbox's calls.",
     "inbox": "Handle, list, replay and cancel the inbox's webhooks.",
     "credentials": "Keep secrets in a store, encrypted with MOORAGE_KEYS.",
-    "log": "List, follow and export the logged calls, and remove old ones.",
+    "log": "List, show, follow and export the logged calls, and remove old ones.",
     "audit": "List, verify and seal the audit trail of acts by hand.",
     "webhook": "Sign, verify and receive webhooks on this machine.",
     "oauth": "Get tokens by a person's consent, or revoke them.",

@@ -32,6 +32,7 @@ from moorage.config.shapes import (
 )
 from moorage.contracts.catalog import CONTRACTS
 from moorage.contracts.routes import Account, Prefer, Route
+from moorage.domain.http.log_content import LogContent
 from moorage.domain.http.redaction import Redaction
 from moorage.domain.http.requests import HttpMethod
 from moorage.domain.http.timeouts import Timeouts
@@ -110,6 +111,7 @@ _SETTINGS: Final[Mapping[str, Shape]] = {
     "cache": table_of(CachePolicy),
     "headers": Named(Text()),
     "redaction": table_of(Redaction, shapes={"body_paths": Many(Text()), "patterns": Many(Text())}),
+    "log_content": table_of(LogContent),
     "credentials": CREDENTIALS,
 }
 _ENDPOINT_SETTINGS: Final = ("timeouts", "retry", "limits", "circuit", "hedge", "cache")

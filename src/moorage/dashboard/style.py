@@ -54,7 +54,8 @@ ul { margin: 0; padding-left: 1.2rem; }
 .todo { list-style: none; padding: 0; }
 .todo li { padding: .45rem 0; border-bottom: 1px solid var(--line); }
 .todo li:last-child { border-bottom: 0; }
-code { font: .92em ui-monospace, monospace; }
+code, pre { font: .92em ui-monospace, monospace; }
+pre { overflow: auto; max-height: 24rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 form.filter { display: flex; flex-wrap: wrap; gap: .5rem 1rem; align-items: end; margin: 0 0 1rem; }
 label { display: block; font-size: .9rem; color: var(--soft); }
 label input, label select { display: block; margin-top: .1rem; }

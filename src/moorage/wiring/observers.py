@@ -266,8 +266,12 @@ class LogObserver:
     def __call__(self, event: Event) -> None:
         """Write the entry of a finished call."""
         facts = facts_of(event)
-        if facts is not None and facts[0].trace_id is None:
-            facts[0].trace_id = _current_trace()
+        if facts is not None:
+            identity = facts[0]
+            if identity.trace_id is None:
+                identity.trace_id = _current_trace()
+            if identity.content is not None:
+                identity.content.redact()
         self._write(self._entry_of(event))
         if self._counts and self._log.lost != self._reported:
             self._report(event, None if facts is None else facts[2])

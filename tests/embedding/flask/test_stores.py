@@ -423,7 +423,7 @@ def test_missing_database_or_tables(postgresql_url: str) -> None:
 
 def test_older_table_is_reported_and_migrated(any_database_url: str) -> None:
     """A table without newer columns is refused with its remedy, and extended by `create`."""
-    newer_texts = {"vendor", "account", "trace_id", "method", "route", "error_message"}
+    newer_texts = {"vendor", "account", "trace_id", "method", "route", "error_message", "request"}
     prefix = f"m{uuid4().hex[:8]}_"
     log_table = tables(prefix=prefix).log
     older_table = sqlalchemy.Table(

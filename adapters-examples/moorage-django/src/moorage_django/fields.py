@@ -11,7 +11,7 @@ from django.db.models.functions import Lower
 from moorage_django.moments import EPOCH, MICROSECOND
 
 
-class WordField(models.CharField):
+class _ComparedByBytes(models.Field):
     """A text that is compared byte by byte: to MySQL and MariaDB, "acme" is "ACME" otherwise."""
 
     description = "text, compared byte by byte"
@@ -29,6 +29,14 @@ class WordField(models.CharField):
             kind = "nopad" if connection.mysql_is_mariadb else "0900"
             parameters["collation"] = f"utf8mb4_{kind}_bin"
         return parameters
+
+
+class WordField(_ComparedByBytes, models.CharField):
+    """A short text that is compared byte by byte."""
+
+
+class LongTextField(_ComparedByBytes, models.TextField):
+    """A long text that is compared byte by byte."""
 
 
 WordField.register_lookup(Lower)

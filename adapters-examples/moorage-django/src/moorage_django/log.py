@@ -23,7 +23,8 @@ from moorage import (
     LogSummary,
 )
 from moorage.adapters.logs.queue import LogQueue
-from moorage.domain.observation.integration_log import EQUAL_FIELDS, TEXT_FIELDS
+from moorage.domain.observation.call_content import LONGEST_CONTENT
+from moorage.domain.observation.integration_log import CONTENT_FIELDS, EQUAL_FIELDS, TEXT_FIELDS
 from moorage_django.errors import guarded
 from moorage_django.models import Call
 from moorage_django.moments import EPOCH, MICROSECOND
@@ -39,7 +40,12 @@ MOST: Final = 10_000
 NEWEST_FIRST: Final = ("-started_at", "-number")
 """The order of entries: processes write in batches, so numbers alone do not tell it."""
 
-_SHORT: Final = {"call": 200, "idempotency_key": 500, "error_message": 510}
+_LENGTHS: Final = {
+    "idempotency_key": 500,
+    "error_message": 510,
+    **dict.fromkeys(CONTENT_FIELDS, LONGEST_CONTENT),
+}
+"""The lengths of columns that are not 200."""
 _CALLED: Final = {"id": "call"}
 """The columns of fields that have another name here."""
 
@@ -224,7 +230,7 @@ def _row(entry: IntegrationLog) -> Call:
     fields |= {"status": entry.status.value, "call": entry.id}
     return Call(
         **{
-            name: value[: _SHORT.get(name, 200)] if isinstance(value, str) else value
+            name: value[: _LENGTHS.get(name, 200)] if isinstance(value, str) else value
             for name, value in fields.items()
         }
     )

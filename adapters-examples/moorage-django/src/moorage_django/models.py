@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from moorage_django.fields import MomentField, WordField
+from moorage_django.fields import LongTextField, MomentField, WordField
 
 
 class State(models.Model):
@@ -66,6 +66,8 @@ class Call(models.Model):
     method = WordField(max_length=200, null=True)
     route = WordField(max_length=200, null=True)
     error_message = WordField(max_length=510, null=True)
+    request = LongTextField(null=True)
+    response = LongTextField(null=True)
 
     class Meta:
         """The table's fixed name, independent of the app's label."""

@@ -101,6 +101,8 @@ def _log_table(metadata: MetaData, name: str, schema: str | None) -> Table:
         Column("method", Text),
         Column("route", Text),
         Column("error_message", Text),
+        Column("request", Text),
+        Column("response", Text),
         Index(f"{name}_started_at", "started_at"),
         _index(name, "subject"),
         _index(name, "id"),

@@ -14,8 +14,10 @@ import attrs
 from moorage.adapters.databases._table_definition import Index, TableDefinition
 from moorage.adapters.tables._statements import NUMBER_KINDS, all_of, collated
 from moorage.adapters.tables._table import micros, moment
+from moorage.domain.observation.call_content import LONGEST_CONTENT
 from moorage.domain.observation.events import LONGEST_MESSAGE
 from moorage.domain.observation.integration_log import (
+    CONTENT_FIELDS,
     EQUAL_FIELDS,
     TEXT_FIELDS,
     IntegrationLog,
@@ -36,7 +38,10 @@ COLUMNS: Final = tuple(attrs.fields_dict(IntegrationLog))
 NOT_NULL: Final = frozenset({"id", "service", "status", "started_at", "duration", "attempts"})
 _NUMBERS: Final = frozenset({"started_at", "attempts", "http_status"})
 _TEXT_LENGTH: Final = 255
-_TEXT_LENGTHS: Final = {"error_message": LONGEST_MESSAGE + 1}
+_TEXT_LENGTHS: Final = {
+    "error_message": LONGEST_MESSAGE + 1,
+    **dict.fromkeys(CONTENT_FIELDS, LONGEST_CONTENT),
+}
 _MAX_NUMBER: Final = 2**63 - 1
 _REMOVAL_BATCH: Final = 1_000
 """The number of rows that one transaction deletes, so that others do not wait long for it."""
@@ -125,6 +130,8 @@ class LogSql:
 def _column_kind(name: str) -> str:
     length = _TEXT_LENGTHS.get(name, _TEXT_LENGTH)
     kind = "BIGINT" if name in _NUMBERS else f"VARCHAR({length})"
+    if name in CONTENT_FIELDS:
+        kind = "TEXT"
     if name == "duration":
         kind = "DOUBLE PRECISION"
     return f"{kind} NOT NULL" if name in NOT_NULL else kind

@@ -1,4 +1,4 @@
-"""`moorage log`: list, follow, export and remove the calls of an integration log."""
+"""`moorage log`: list, show, follow, export and remove the calls of an integration log."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cyclopts import Parameter
 from moorage.adapters.logs.export import PAGE, entries_of, export, plain_fields
 from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
-from moorage.domain.observation.integration_log import IntegrationStatus, LogQuery
+from moorage.domain.observation.integration_log import CONTENT_FIELDS, IntegrationStatus, LogQuery
 from moorage.errors import ConfigurationError
 from moorage.wiring.store_urls import open_log
 
@@ -132,6 +132,39 @@ def list_calls(
         lines.append(f"More with --after {page.next}.")
     document = {"calls": [plain_fields(entry) for entry in page.items], "next": page.next}
     return CommandResult(document, lines if calls else ["nothing"])
+
+
+def show_call(id: str, *, store: LogUrl = None, context: Context) -> CommandResult:
+    """Show all that the integration log has of one call, with its request and response.
+
+    Requests and responses are stored, redacted, for services with `log_content`.
+
+    Args:
+        id: the correlation id of the call.
+        store: the URL of the log; by default the configured one.
+        context: the options that all commands share.
+    """
+    with opened_log(context, store) as log:
+        entries = [*entries_of(log, LogQuery(id=id, limit=PAGE))]
+    if not entries:
+        raise ConfigurationError(
+            f"The integration log has no call {id!r}.",
+            path="id",
+            remedy="Copy the id from `moorage log list`, or ask another log with --store.",
+        )
+    lines: list[str] = []
+    calls = [plain_fields(entry) for entry in entries]
+    for call in calls:
+        lines += [""] if lines else []
+        lines += [
+            f"{name}: {value}"
+            for name, value in call.items()
+            if value is not None and name not in CONTENT_FIELDS
+        ]
+        for name in CONTENT_FIELDS:
+            if call[name] is not None:
+                lines += ["", f"{name}:", *(f"  {line}" for line in call[name].splitlines())]
+    return CommandResult({"calls": calls}, lines)
 
 
 def export_calls(

@@ -148,6 +148,8 @@ def call_page(view: View) -> Page:
                     ("Subject", entry.subject),
                 ]
             ),
+            _content("What was sent", entry.request),
+            _content("What came back", entry.response),
             tag(
                 "p",
                 link(
@@ -162,6 +164,11 @@ def call_page(view: View) -> Page:
         for entry in entries
     ]
     return Page(f"Call {id}", [*sections])
+
+
+def _content(title: str, text: str | None) -> Node:
+    """A stored request or response, which a click unfolds; nothing if there is none."""
+    return None if text is None else tag("details", tag("summary", title), tag("pre", text))
 
 
 def calls_table(view: View, entries: Iterable[IntegrationLog], nothing: str) -> Node:

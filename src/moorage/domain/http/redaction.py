@@ -44,6 +44,7 @@ _KEY = late_pattern(
 _OPAQUE = late_pattern(r"(?<![A-Za-z0-9+/_])[A-Za-z0-9+/_]{32,}={0,2}")
 _PIECES = late_pattern(r"[A-Za-z0-9]{16,}")
 
+_FORM = "application/x-www-form-urlencoded"
 _TEXTUAL = late_pattern(r"|text/.*|application/(?:.*[+\-])?(?:json|xml|javascript|graphql)")
 _USER_INFO = late_pattern(r"(?<=://)[^/?#]*@")
 _PIECE = late_pattern(r'"(?:[^"\\]|\\.)*+"?|[{}\[\]:,]|[^"{}\[\]:,]+', re.DOTALL)
@@ -63,6 +64,12 @@ _NAMED = (
     ),
 )
 """Notations of a name and its value: elements, and pairs of many kinds."""
+
+
+def is_text(content_type: str | None) -> bool:
+    """Return whether a body of this type is text, which `Redaction.body` shows."""
+    kind = essence(content_type)
+    return kind == _FORM or is_json(content_type) or _TEXTUAL.fullmatch(kind) is not None
 
 
 def _folded(names: Iterable[str]) -> frozenset[str]:
@@ -137,14 +144,13 @@ class Redaction:
         An ellipsis stands for the rest. A body that is not text is described by its size and type.
         """
         kind = essence(content_type)
-        if kind == "application/x-www-form-urlencoded":
+        if not is_text(content_type):
+            return f"<{len(body)} bytes of {kind[:80]}>"
+        redact = self.text
+        if kind == _FORM:
             redact = self._form
         elif is_json(content_type):
             redact = self._json
-        elif _TEXTUAL.fullmatch(kind):
-            redact = self.text
-        else:
-            return f"<{len(body)} bytes of {kind[:80]}>"
         # Text in UTF-16 that does not say so would hide from every rule between its zeros.
         read = body[: (limit + _MARGIN) * _LONGEST_CHARACTER]
         return _cut(decoded(read, content_type).replace("\0", ""), limit, redact)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from moorage.domain.http.requests import HttpMethod
+    from moorage.domain.observation.call_content import CallContent
     from moorage.domain.resilience.circuit import CircuitState
 
 LONGEST_MESSAGE: Final = 500
@@ -77,6 +78,7 @@ class CallIdentity:
         contract: the operation of a contract that the call belongs to, if any.
         idempotency_key: the key that the caller gave, if any.
         trace_id: the id of the trace that the call belongs to, once an observer knows it.
+        content: the request and response for the integration log, if that stores them.
     """
 
     __slots__ = ("__dict__", "__weakref__", "_make_id", "started", "started_at")
@@ -84,6 +86,7 @@ class CallIdentity:
     contract: ContractCall | None = None
     idempotency_key: str | None = None
     trace_id: str | None = None
+    content: CallContent | None = None
 
     def __init__(
         self, started: int, started_at: datetime, make_id: Callable[[datetime], str] | None = None

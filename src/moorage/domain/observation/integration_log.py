@@ -101,6 +101,8 @@ class IntegrationLog(LateFields):
         method, route: the HTTP method, and the path of the endpoint, with names in braces for its
             parts that vary.
         error_message: the message of the error and that of the vendor, without secrets.
+        request, response: the last request and its response, redacted and cut, if the service has
+            `log_content`.
     """
 
     id: str
@@ -123,6 +125,8 @@ class IntegrationLog(LateFields):
     method: str | None = None
     route: str | None = None
     error_message: str | None = None
+    request: str | None = attrs.field(default=None, repr=False)
+    response: str | None = attrs.field(default=None, repr=False)
 
     if not TYPE_CHECKING:
 
@@ -148,6 +152,9 @@ EQUAL_FIELDS: Final = (
 
 TEXT_FIELDS: Final = ("error", "error_message", "vendor_code", "route")
 """The fields in which `text` of a query may be."""
+
+CONTENT_FIELDS: Final = ("request", "response")
+"""The fields that may be long, and that lists leave out."""
 
 
 @attrs.frozen(kw_only=True)
@@ -285,7 +292,7 @@ def entry_of(event: Event) -> IntegrationLog | None:
 def _values_of(facts: CallFacts) -> tuple[object, ...]:
     """The values of an entry's fields, in their order, from the facts of the call's end."""
     identity, plan, now, attempts, error, http_status, vendor_code, key = facts[:8]
-    flags, contract = facts[8:13], identity.contract
+    flags, contract, content = facts[8:13], identity.contract, identity.content
     return (
         identity.request_id,
         plan.service.name,
@@ -307,6 +314,8 @@ def _values_of(facts: CallFacts) -> tuple[object, ...]:
         method_name(facts[16]),
         plan.route,
         error_text(plan, facts[15]),
+        None if content is None else content.request,
+        None if content is None else content.response,
     )
 
 

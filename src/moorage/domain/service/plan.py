@@ -12,6 +12,7 @@ import attrs
 
 from moorage.domain.auth.methods import authorise, needs_flow
 from moorage.domain.http.headers import Headers
+from moorage.domain.http.log_content import LoggedCalls
 from moorage.domain.http.requests import Request
 from moorage.domain.http.urls import origin_of
 from moorage.domain.resilience.admission import Admission, Gates
@@ -61,8 +62,8 @@ class Plan:
             that it would have to wait for.
         slow: the nanoseconds from which on an answer counts as slow.
         easy: whether the fast path may make an attempt itself.
-        plain: whether a request needs no port before it is sent, and its answer is judged by its
-            status alone.
+        plain: whether a request needs no port before it is sent, its answer is judged by its
+            status alone, and neither is stored.
         dresses: whether headers or credentials are added to a request.
         fixed_headers: the headers of the service and of its fixed credentials, unless these are in
             the query or sign each request.
@@ -75,6 +76,7 @@ class Plan:
             none of them.
         target: the name of the vendor and account in idempotency claims.
         cache: the cache policy, if answers are cached.
+        log_content: the requests and responses that the integration log stores, if any.
         cache_wait: the seconds to wait for the cache; 0 if no endpoint of the service has a cache,
             so that not even a write needs to invalidate it.
     """
@@ -100,6 +102,7 @@ class Plan:
         "hedge",
         "host",
         "limit_wait",
+        "log_content",
         "operation",
         "patience",
         "plain",
@@ -193,6 +196,9 @@ class Plan:
         self.easy = not self.regions and all(
             setting is None for setting in (self.fallback, self.slow)
         )
+        content = service.log_content
+        stores_content = content is not None and content.calls is not LoggedCalls.NONE
+        self.log_content = content if stores_content else None
         self.dresses = bool(self.headers) or self.credentials is not None
         self.fixed_headers = _fixed_headers(self.headers, self.credentials)
         self.plain = not any(
@@ -203,6 +209,7 @@ class Plan:
                 self.hedge,
                 self.request_transforms,
                 self.response_transforms,
+                self.log_content,
                 service.needs_credentials,
                 self.credentials is not None and needs_flow(self.credentials),
             )

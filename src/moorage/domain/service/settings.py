@@ -10,6 +10,7 @@ import attrs
 
 from moorage.domain.auth.methods import Credentials, OAuthCredentials
 from moorage.domain.http.headers import Headers, as_headers
+from moorage.domain.http.log_content import LogContent
 from moorage.domain.http.redaction import Redaction
 from moorage.domain.http.requests import Timeouts, as_method, validate_base_url
 from moorage.domain.http.urls import is_absolute
@@ -323,6 +324,8 @@ class Service:
         max_pause: the longest pause in seconds that an answer of the vendor can impose on all
             callers, whatever its `Retry-After` or its rate limit's reset says.
         redaction: values to mask in the vendor's words, besides those that are always masked.
+        log_content: the requests and responses that the integration log stores, redacted; None for
+            none.
         endpoints: operations with settings of their own.
     """
 
@@ -411,6 +414,9 @@ class Service:
     )
     redaction: Redaction = attrs.field(
         default=_USUALLY_MASKED, validator=_is_one_of(Redaction), kw_only=True
+    )
+    log_content: LogContent | None = attrs.field(
+        default=None, validator=if_given(_is_one_of(LogContent)), kw_only=True
     )
     endpoints: tuple[Endpoint, ...] = attrs.field(
         default=(),

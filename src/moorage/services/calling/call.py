@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from moorage.domain.auth.sent_values import Sent, Witness
     from moorage.domain.entries.renewal import Held
     from moorage.domain.http.requests import Request, Response
+    from moorage.domain.observation.call_content import CallContent
     from moorage.domain.observation.events import (
         AttemptStarted,
         CallFacts,
@@ -68,6 +69,7 @@ class Call:
             clock; None once its end is recorded.
         beginning: event that reported the start of the latest attempt, if somebody hears it.
         bytes_in: size of the body of the latest attempt's answer, if it was read.
+        content: latest request and response, if the integration log stores them.
         contract: operation of a contract that it belongs to, if any.
         ended: True if the observers were notified of its end.
         hedge: number of the concurrent extra request that it is; 0 if it is none.
@@ -102,6 +104,7 @@ class Call:
     bytes_in: int | None = None
     cache: AroundAttempts | None = None
     claim: Held | None = None
+    content: CallContent | None = None
     contract: ContractCall | None = None
     hedge = 0
     hurried = False
@@ -336,6 +339,9 @@ class Call:
         cancelled: bool = False,
     ) -> CallFinished:
         """The event that reports the end of this call."""
+        content = self.content
+        if content is not None and content.includes(failed=error is not None or cancelled):
+            self.identify(core).content = content
         facts: CallFacts = (
             self.identify(core),
             self.plan,

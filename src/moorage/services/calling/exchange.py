@@ -9,6 +9,7 @@ from moorage.domain.auth.methods import Credentials, OAuthCredentials
 from moorage.domain.auth.sent_values import Sent
 from moorage.domain.http.requests import Request, Response, join_url
 from moorage.domain.http.urls import origin_of
+from moorage.domain.observation.call_content import CallContent
 from moorage.domain.observation.events import CredentialRefreshed
 from moorage.domain.resilience.admission import Answer
 from moorage.domain.resilience.classify import (
@@ -150,6 +151,8 @@ class Exchange:
             # An interruption's traceback contains this frame.
             del departure
         call.status, call.bytes_in = response.status, len(response.body)
+        if call.content is not None:
+            call.content.receive(response)
         challenge = self.read_challenge(call, response.status, response.headers)
         if challenge is not None:
             return challenge
@@ -226,13 +229,17 @@ class Exchange:
             raise refusal(core, call, Answer.FENCED, 0)
         # Nothing is awaited from here on: the URL may contain secrets that no frame should show.
         url = self._url or join_url(base, request)
-        plain = None
+        plain, unsigned = None, request
         if credentials is not None:
             before, request = request, self._authenticated(request, url, base, credentials, token)
             if request.query != before.query:
                 plain, url = before, join_url(base, request)
         sent = Sent(credentials, request, url, plan.service.redaction, base)
         call.send(sent)
+        if plan.log_content is not None:
+            call.content = CallContent(
+                plan.log_content, plan.service.redaction, unsigned, base, sent
+            )
         if core.learn is not None:
             sent.teach(core.learn)
         remaining = call.remaining(core) / 1e9

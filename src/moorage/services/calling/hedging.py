@@ -57,7 +57,7 @@ class Hedged:
         if of_lead and not _is_good(winner):
             winner = _Try(lead, of_lead[0])
         call.status, call.cached = winner.call.status, winner.call.cached
-        call.bytes_in = winner.call.bytes_in
+        call.bytes_in, call.content = winner.call.bytes_in, winner.call.content
         return AttemptResult(
             winner.result.value,
             winner.result.error,

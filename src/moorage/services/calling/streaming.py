@@ -52,6 +52,8 @@ class Streaming(Exchange):
             challenge = self.read_challenge(call, incoming.status, incoming.headers)
             if is_success(incoming.status):
                 pause = self.spent(call, incoming.headers)
+                if call.content is not None:
+                    call.content.receive(Response(incoming.status, incoming.headers))
                 self._opened = Stream(core, call, incoming)
                 incoming = None
                 return AttemptResult(self._opened, None, pause)
@@ -59,6 +61,8 @@ class Streaming(Exchange):
             if challenge is not None:
                 return challenge
             response = Response(incoming.status, incoming.headers, body, url=self._at)
+            if call.content is not None:
+                call.content.receive(response)
             result = await self.judged(call, call.cleared(response))
             call.mask(result.error)
         except ConnectorError as error:

@@ -79,6 +79,8 @@ def entry(number: int) -> IntegrationLog:
         method="POST",
         route="/v1/100%_charges/{id}",
         error_message=f"The card was declined: “{number}”.",
+        request=f'POST https://adyen.example/charges\n\n{{"n": {number}}}' + "é" * 8_000,
+        response="HTTP 402\ncontent-type: application/json\n\n{}",
     )
 
 

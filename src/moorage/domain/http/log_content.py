@@ -1,0 +1,42 @@
+"""The setting of a service for the requests and responses that the integration log stores."""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+import attrs
+
+from moorage.domain.values.durations import count
+
+LARGEST_BODY: Final = 16_384
+"""The highest number of bytes of a body that a service can have stored."""
+
+
+class LoggedCalls(enum.Enum):
+    """The calls whose request and response the integration log stores."""
+
+    NONE = "none"
+    FAILURES = "failures"
+    ALL = "all"
+
+
+def _is_size(_: object, attribute: attrs.Attribute[int], value: int) -> None:
+    count(value, attribute.name, most=LARGEST_BODY)
+
+
+@attrs.frozen
+class LogContent:
+    """The requests and responses that the integration log stores, redacted, for a service.
+
+    Attributes:
+        calls: the calls whose last request and response are stored.
+        max_body: the bytes of each body that are stored at most; an entry says if there were more.
+    """
+
+    calls: LoggedCalls = attrs.field(default=LoggedCalls.FAILURES, converter=LoggedCalls)
+    max_body: int = attrs.field(default=2_048, validator=_is_size)
+
+    def includes(self, *, failed: bool) -> bool:
+        """Return whether the content of a call with this ending is stored."""
+        return self.calls is LoggedCalls.ALL or (failed and self.calls is LoggedCalls.FAILURES)

@@ -1,0 +1,150 @@
+"""The redacted request and response of a call, which the integration log stores if a service asks.
+
+Every value goes through the rules of the service's `Redaction` and through the mask of the
+credentials that were sent. Of headers, only values that are on a list of harmless ones are shown.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.domain.http.log_content import LARGEST_BODY
+from moorage.domain.http.media_type import decoded, essence
+from moorage.domain.http.redaction import is_text
+from moorage.domain.http.requests import join_url
+from moorage.domain.secrets.sensitive import MASK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from moorage.domain.auth.sent_values import Sent
+    from moorage.domain.http.headers import Headers
+    from moorage.domain.http.log_content import LogContent
+    from moorage.domain.http.redaction import Redaction
+    from moorage.domain.http.requests import Request, Response
+
+_HEAD: Final = 4_096
+"""The number of bytes that the first line and the headers have at most."""
+
+LONGEST_CONTENT: Final = LARGEST_BODY + _HEAD + 512
+"""The number of bytes of a stored request or response at most."""
+
+_LINE: Final = 1_024
+_VALUE: Final = 200
+_MARGIN: Final = 4_096
+_LONGEST_CHARACTER: Final = 4
+_SAMPLE: Final = 65_536
+
+_SHOWN_HEADERS: Final = frozenset(
+    {
+        *("accept", "accept-encoding", "accept-language", "age", "allow", "cache-control"),
+        *("content-encoding", "content-language", "content-length", "content-range"),
+        *("content-type", "date", "deprecation", "etag", "expires", "idempotency-key"),
+        *("last-modified", "range", "ratelimit", "ratelimit-limit", "ratelimit-policy"),
+        *("ratelimit-remaining", "ratelimit-reset", "request-id", "retry-after", "server"),
+        *("sunset", "traceparent", "transfer-encoding", "user-agent", "vary", "via"),
+        *("x-correlation-id", "x-ratelimit-limit", "x-ratelimit-remaining"),
+        *("x-ratelimit-reset", "x-request-id"),
+    }
+)
+"""The headers whose values are shown; of others only the name is."""
+
+
+class CallContent:
+    """The latest request of a call and its response.
+
+    They are redacted once, by the reader that stores them; the originals are dropped then. No
+    representation shows them, and they cannot be pickled.
+
+    Args:
+        rules: the setting of the service.
+        redaction: the rules of the service for what is masked.
+        request: the request, without credentials.
+        base_url: the base URL of its path.
+        sent: masks the credentials that were sent with it.
+
+    Attributes:
+        request, response: the redacted texts; None before `redact`, or without a response.
+    """
+
+    __slots__ = ("_originals", "_redaction", "_response", "_rules", "request", "response")
+
+    def __init__(
+        self,
+        rules: LogContent,
+        redaction: Redaction,
+        request: Request,
+        base_url: str,
+        sent: Sent,
+    ) -> None:
+        self._rules = rules
+        self._redaction = redaction
+        self._originals: tuple[Request, str, Sent] | None = (request, base_url, sent)
+        self._response: Response | None = None
+        self.request: str | None = None
+        self.response: str | None = None
+
+    def __reduce__(self) -> str:
+        raise TypeError("The content of a call cannot be pickled.")
+
+    def includes(self, *, failed: bool) -> bool:
+        """Return whether the content of a call with this ending is stored."""
+        return self._rules.includes(failed=failed)
+
+    def receive(self, response: Response) -> None:
+        """Add the response; one whose body is a stream has none here."""
+        self._response = response
+
+    def redact(self) -> None:
+        """Make the texts, and drop the originals."""
+        if self._originals is None:
+            return
+        (request, base_url, sent), response = self._originals, self._response
+        self._originals = self._response = None
+        url = self._redaction.query(sent.text(join_url(base_url, request)))
+        line = f"{request.method.value} {url}"
+        self.request = self._text(line, request.headers, request.body, sent)
+        if response is not None:
+            reason = self._redaction.words(sent.text(response.reason or ""), _VALUE)
+            line = f"HTTP {response.status} {reason}".rstrip()
+            self.response = self._text(line, response.headers, response.body, sent)
+
+    def _text(self, line: str, headers: Headers, body: object, sent: Sent) -> str:
+        head = _cut("\n".join((_cut(line, _LINE)[0], *self._headers(headers, sent))), _HEAD)[0]
+        shown = self._body(headers, body, sent)
+        return f"{head}\n\n{shown}" if shown else head
+
+    def _headers(self, headers: Headers, sent: Sent) -> Iterator[str]:
+        for name, value in self._redaction.headers(headers).pairs:
+            shown = MASK
+            if name.lower() in _SHOWN_HEADERS and value != MASK:
+                shown = self._redaction.words(sent.text(value), _VALUE)
+            yield f"{name}: {shown}"
+
+    def _body(self, headers: Headers, body: object, sent: Sent) -> str:
+        if not isinstance(body, bytes):
+            return "<a body that is streamed>"
+        kind, limit = headers.get("content-type"), self._rules.max_body
+        if not (is_text(kind) and _is_readable(body, kind)):
+            return f"<{len(body)} bytes of {essence(kind)[:80] or 'an unknown type'}>"
+        # What the cut would halve, and so hide from the mask, lies in the margin.
+        window = body[: (limit + _MARGIN) * _LONGEST_CHARACTER]
+        plain = sent.text(decoded(window, kind).replace("\0", "")).encode(errors="replace")
+        charset = f"{essence(kind)}; charset=utf-8" if kind else None
+        redacted = self._redaction.body(plain, charset, limit)
+        shown, is_cut = _cut(redacted, limit)
+        if is_cut or len(plain) > limit:
+            shown += f"\n[cut: the body has {len(body)} bytes]"
+        return shown
+
+
+def _is_readable(body: bytes, content_type: str | None) -> bool:
+    """Return whether the beginning of a body is text in its charset, and not compressed."""
+    text = decoded(body[:_SAMPLE], content_type)
+    return "\0" not in text and "\ufffd" not in text[:-_LONGEST_CHARACTER]
+
+
+def _cut(text: str, limit: int) -> tuple[str, bool]:
+    """The text within a number of bytes, and whether anything is missing."""
+    encoded = text.encode("utf-8", "backslashreplace")
+    return encoded[:limit].decode("utf-8", "ignore"), len(encoded) > limit

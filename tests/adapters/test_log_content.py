@@ -1,0 +1,377 @@
+"""Requests and responses in the integration log: their choice, their bound, and no secret."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import pickle
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import pytest
+
+from moorage import (
+    AsyncConnectorManager,
+    ConfigurationError,
+    ConnectorError,
+    ConnectorManager,
+    Credentials,
+    HedgeConfig,
+    IntegrationLog,
+    LogContent,
+    LoggedCalls,
+    LogQuery,
+    Redaction,
+    Request,
+    Response,
+    RetryPolicy,
+    Service,
+)
+from moorage.adapters.logs.export import write_csv, write_json_lines, write_parquet
+from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
+from moorage.adapters.logs.sqlite import SqliteIntegrationLogger
+from moorage.cli import main
+from moorage.domain.auth.sent_values import Sent
+from moorage.domain.http.log_content import LARGEST_BODY
+from moorage.domain.observation.call_content import LONGEST_CONTENT, CallContent
+from moorage.domain.signing.sigv4 import AwsSigV4
+from moorage.testing import AsyncScriptedHttpClient, FakeVendor, ScriptedHttpClient
+from tests.adapters.entry_labs import KINDS
+from tests.adapters.test_table_log import Lab, entry
+from tests.security.canaries import Canaries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+BASE = "https://vat.example"
+ALL = LogContent(calls=LoggedCalls.ALL)
+JSON = {"content-type": "application/json"}
+
+
+def entries(
+    request: Request,
+    *answers: Response | ConnectorError,
+    log: Any = None,
+    content: LogContent | None = ALL,
+    **settings: Any,
+) -> tuple[IntegrationLog, ...]:
+    """The log entries of one call."""
+    log = log or MemoryIntegrationLogger()
+    settings.setdefault("retry", None)
+    service = Service("vat", base_url=BASE, log_content=content, **settings)
+    http = ScriptedHttpClient(FakeVendor([*answers]))
+    with ConnectorManager([service], http=http, log=log) as manager:
+        try:
+            manager.call("vat", request)
+        except ConnectorError:
+            assert not isinstance(answers[-1], Response) or answers[-1].status >= 400
+    return log.find(LogQuery()).items  # type: ignore[no-any-return]  # a page's
+
+
+def texts(request: Request, *answers: Response, **settings: Any) -> tuple[str | None, str | None]:
+    """The stored request and response of one call."""
+    (item,) = entries(request, *answers, **settings)
+    return item.request, item.response
+
+
+# --- choice -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content, status, stored",
+    [
+        (None, 503, False),
+        (LogContent(calls=LoggedCalls.NONE), 503, False),
+        (LogContent(), 200, False),
+        (LogContent(), 503, True),
+        (LogContent("all"), 200, True),  # type: ignore[arg-type]  # as from a file
+        (LogContent("all"), 503, True),  # type: ignore[arg-type]  # as from a file
+    ],
+)
+def test_service_chooses_the_calls(content: LogContent | None, status: int, stored: bool) -> None:
+    """Nothing is stored by default; otherwise failures only, or every call."""
+    request, response = texts(
+        Request.post("/orders", json={"amount": 5}),
+        Response(status, JSON, b'{"id": 1}'),
+        content=content,
+    )
+
+    assert (stored, stored) == (request is not None, response is not None)
+
+
+def test_text_of_request_and_response() -> None:
+    """A request has its method, URL, headers and body, and a response its status."""
+    request, response = texts(
+        Request.post("/orders?page=2", json={"amount": 5}, headers={"X-Odd": "1"}),
+        Response(404, {**JSON, "x-request-id": "r-7"}, b'{"id": 1}', reason="Not Found"),
+    )
+
+    assert request is not None
+    assert request.startswith("POST https://vat.example/orders?page=2\n")
+    assert "\nX-Odd: ***" in request
+    assert request.lower().count("content-type: application/json") == 1
+    assert request.endswith('\n\n{"amount":5}')
+    assert response == (
+        'HTTP 404 Not Found\ncontent-type: application/json\nx-request-id: r-7\n\n{"id": 1}'
+    )
+
+
+def test_latest_attempt_is_stored() -> None:
+    """After a retry the entry has the response that decided, and none if none came."""
+    retry = RetryPolicy(max_attempts=2, base_delay=0.0)
+    _, response = texts(Request.get("/"), Response(503), Response(404), retry=retry)
+    assert response == "HTTP 404"
+
+    lost = entries(Request.get("/"), ConnectorError("gone", retryable=False))
+    assert [("GET https://vat.example/", None)] == [(item.request, item.response) for item in lost]
+
+
+def test_a_call_that_sends_nothing_has_no_content() -> None:
+    """A function has no request, and a repeated key is answered without one."""
+    log = MemoryIntegrationLogger()
+    vendor = FakeVendor([Response(200, JSON, b"{}")])
+    services = [Service("vat", base_url=BASE, log_content=ALL), Service("f", log_content=ALL)]
+    with ConnectorManager(services, http=ScriptedHttpClient(vendor), log=log) as manager:
+        manager.run("f", int)
+        for _ in range(2):
+            manager.call("vat", Request.post("/", json={}), idempotency_key="k")
+
+    assert [False, True, False] == [item.request is not None for item in log.find(LogQuery()).items]
+
+
+def test_a_stream_is_stored_without_its_body() -> None:
+    """A streamed answer shows status and headers; a failed one shows its beginning."""
+    for answer, expected in (
+        (Response(200, JSON, b"{}"), "HTTP 200\ncontent-type: application/json"),
+        (Response(404, JSON, b"{}"), "HTTP 404\ncontent-type: application/json\n\n{}"),
+    ):
+        log = MemoryIntegrationLogger()
+        service = Service("vat", base_url=BASE, log_content=ALL, retry=None)
+        http = ScriptedHttpClient(FakeVendor([answer]))
+        with ConnectorManager([service], http=http, log=log) as manager:
+            try:
+                with manager.stream("vat", Request.get("/file")) as stream:
+                    b"".join(stream)
+            except ConnectorError:
+                assert answer.status == 404
+        (item,) = log.find(LogQuery()).items
+        assert expected == item.response
+
+
+def test_hedged_reads_store_the_answer_that_won() -> None:
+    """The request and response of the winner are stored; asynchronous calls store them too."""
+
+    async def called() -> IntegrationLog:
+        log = MemoryIntegrationLogger()
+        service = Service("vat", base_url=BASE, log_content=ALL, hedge=HedgeConfig(delay=60.0))
+        http = AsyncScriptedHttpClient(FakeVendor([Response(200, JSON, b"[1]")]))
+        async with AsyncConnectorManager(
+            [service], http=http, log=AsyncMemoryIntegrationLogger(log)
+        ) as manager:
+            await manager.call("vat", Request.get("/"))
+        (item,) = log.find(LogQuery()).items
+        return item
+
+    item = asyncio.run(called())
+    assert "HTTP 200\ncontent-type: application/json\n\n[1]" == item.response
+
+
+# --- bounds -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["x", "é", "😀"])
+def test_bodies_are_cut(text: str) -> None:
+    """A body has at most the bytes of the setting, and says how many there were."""
+    body = (text * 5_000).encode()
+    content = LogContent(calls=LoggedCalls.ALL, max_body=1_000)
+    request, response = texts(
+        Request.post("/", body=body, headers={"content-type": "text/plain"}),
+        Response(200, {"content-type": "text/plain"}, body),
+        content=content,
+    )
+    for stored in (request, response):
+        assert stored is not None
+        shown, note = stored.split("\n\n", 1)[1].rsplit("\n", 1)
+        assert note == f"[cut: the body has {len(body)} bytes]"
+        assert 900 < len(shown.encode()) <= 1_000
+        assert {text, "…"} >= {*shown}
+
+
+def test_whole_bodies_have_no_note() -> None:
+    """A body within the bound is whole, also when its length is exactly the bound."""
+    body = b"x" * 1_000
+    content = LogContent(calls=LoggedCalls.ALL, max_body=1_000)
+    _, response = texts(Request.get("/"), Response(200, {}, body), content=content)
+    assert response == f"HTTP 200\n\n{body.decode()}"
+
+
+@pytest.mark.parametrize(
+    "headers, body, expected",
+    [
+        ({"content-type": "image/png"}, b"\x89PNG\r\n", "<6 bytes of image/png>"),
+        ({"content-type": "text/plain"}, b"a\0b", "<3 bytes of text/plain>"),
+        (JSON, gzip.compress(b"{}" * 99, mtime=0), "bytes of application/json>"),
+        ({}, b"\xff\xfe\xfd\xfc\xfb\xfa", "<6 bytes of an unknown type>"),
+        ({"content-type": "multipart/form-data; boundary=b"}, b"--b", "<3 bytes of multipart"),
+    ],
+)
+def test_binary_bodies_are_described(headers: dict[str, str], body: bytes, expected: str) -> None:
+    """Of a body that is no readable text, only its size and type are stored."""
+    for stored in texts(
+        Request.post("/", body=body, headers=headers), Response(200, headers, body)
+    ):
+        assert stored is not None
+        described = stored.split("\n\n", 1)[1]
+        assert expected in described
+        assert described.startswith("<")
+
+
+def test_a_streamed_body_is_described() -> None:
+    """A body that is sent from a stream is not read for the log."""
+    request, _ = texts(Request.post("/", body=lambda: iter([b"abc"])), Response(200))
+    assert request is not None
+    assert request.endswith("\n\n<a body that is streamed>")
+
+
+def test_heads_are_cut() -> None:
+    """Many or long headers and URLs stay within the bound of a column."""
+    headers = {f"x-{number}": "v" * 900 for number in range(500)}
+    _, response = texts(
+        Request.get("/" + "é" * 9_000),
+        Response(200, headers, b"x" * LARGEST_BODY),
+        content=LogContent(calls=LoggedCalls.ALL, max_body=LARGEST_BODY),
+    )
+    assert response is not None
+    assert LARGEST_BODY < len(response.encode()) <= LONGEST_CONTENT
+
+
+@pytest.mark.parametrize("size", [0, -1, LARGEST_BODY + 1, True, 1.5])
+def test_bound_is_checked(size: Any) -> None:
+    """The bound of a body is a number of bytes that every store can take."""
+    with pytest.raises(ConfigurationError, match=r"allowed range"):
+        LogContent(max_body=size)
+
+
+@pytest.fixture(params=KINDS)
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
+    """A database of each kind."""
+    made = Lab(request.param, tmp_path)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def test_longest_content_is_stored_by_every_database(lab: Lab) -> None:
+    """The longest request and response come back whole from each database."""
+    text = "😀" * (LONGEST_CONTENT // 4)
+    log = lab.log()
+    written = entry(0, request=text, response=text)
+    log.write(written)
+    (found,) = log.find(LogQuery(id=written.id)).items
+    assert (text, text) == (found.request, found.response)
+
+
+def test_originals_are_dropped() -> None:
+    """The texts are made once, the originals are gone then, and nothing is pickled or shown."""
+    request = Request.post("/", json={"a": 1})
+    content = CallContent(ALL, Redaction(), request, BASE, Sent(None, request))
+    content.receive(Response(200))
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        pickle.dumps(content)
+    assert (None, None) == (content.request, content.response)
+    content.redact()
+    made = content.request, content.response
+    content.redact()
+
+    assert made == (content.request, content.response)
+    assert "HTTP 200" == content.response
+    assert [None, None] == [content._originals, content._response]  # noqa: SLF001 - what is kept
+
+
+# --- secrets ----------------------------------------------------------------------------
+
+
+def credential_forms(secret: str) -> dict[str, Credentials]:
+    """Credentials of each form, with this secret."""
+    return {
+        "bearer": Credentials.bearer(secret),
+        "basic": Credentials.basic("user", secret),
+        "header": Credentials.api_key(secret, header="X-Key"),
+        "query": Credentials.api_key(secret, query="key"),
+        "aws_sigv4": Credentials.signed(
+            AwsSigV4(access_key_id="id", region="eu-central-1", service="execute-api"), secret
+        ),
+    }
+
+
+CARD = "4242 4242 4242 4242"
+
+
+@pytest.mark.parametrize("form", credential_forms("x"))
+def test_no_secret_is_written(form: str, tmp_path: Path, capsys: Any) -> None:
+    """Whatever a vendor repeats, no secret is in the database, the exports or the output."""
+    canaries = Canaries()
+    secret, named, token = (canaries.plant(name) for name in ("secret", "named", "token"))
+    path, password, cvc = (canaries.plant(name) for name in ("path", "password", "cvc"))
+    fields = {
+        "password": password,
+        "nested": {"client_secret": named, "customer": {"name": path}},
+        "cvc": cvc,
+        "number": CARD,
+        "compact": int(CARD.replace(" ", "")),
+        "note": f"of {secret} and {CARD}",
+        "access_token": token,
+    }
+    flat = {"password": password, "client_secret": named, "note": secret, "access_token": token}
+    xml = "".join(f"<{name}>{value}</{name}>" for name, value in flat.items())
+    bodies = {
+        "application/json": json.dumps(fields),
+        "application/problem+json": json.dumps([fields]),
+        "application/x-www-form-urlencoded": urlencode({**flat, "card": CARD}),
+        "application/xml": f"<a>{xml}<card>{CARD}</card></a>",
+        "text/plain": "\n".join(f"{name}: {value}" for name, value in flat.items()),
+        "": json.dumps(fields),
+    }
+    log = SqliteIntegrationLogger(tmp_path / "calls.db", create=True, threads=False)
+    for kind, body in bodies.items():
+        headers = {"content-type": kind} if kind else {}
+        entries(
+            Request.post(
+                f"/a?token={token}&plain={secret}",
+                body=body.encode(),
+                headers={**headers, "X-Api-Key": named, "Cookie": f"a={password}", "X-Odd": path},
+            ),
+            Response(
+                422,
+                {**headers, "set-cookie": f"s={token}", "x-request-id": secret, "server": token},
+                (body + f"\n{secret} Bearer {token}").encode(),
+                reason=f"no {secret}",
+            ),
+            log=log,
+            credentials=credential_forms(secret)[form],
+            redaction=Redaction(body_paths=["nested.customer.name"]),
+        )
+    items = log.find(LogQuery()).items
+    assert len(bodies) == len([item for item in items if item.request and item.response])
+    with (tmp_path / "calls.csv").open("w", encoding="utf-8", newline="") as file:
+        write_csv(items, file)
+    with (tmp_path / "calls.jsonl").open("w", encoding="utf-8") as file:
+        write_json_lines(items, file)
+    with (tmp_path / "calls.parquet").open("wb") as binary:
+        write_parquet(items, binary)
+    log.close()
+    url = f"sqlite:///{tmp_path / 'calls.db'}"
+    for item in items:
+        assert 0 == main(["log", "show", item.id, "--store", url])
+    assert 0 == main(["log", "list", "--store", url, "--json"])
+    written = [capsys.readouterr().out, *map(repr, items)]
+    written += [file.read_bytes().decode("latin-1") for file in tmp_path.iterdir()]
+
+    assert any("HTTP 422" in text for text in written)
+    for text in written:
+        assert set() == canaries.heard(text)
+        assert CARD not in text
+        assert CARD.replace(" ", "") not in text
