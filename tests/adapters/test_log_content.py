@@ -67,7 +67,8 @@ def entries(
             manager.call("vat", request)
         except ConnectorError:
             assert not isinstance(answers[-1], Response) or answers[-1].status >= 400
-    return log.find(LogQuery()).items  # type: ignore[no-any-return]  # a page's
+    items: tuple[IntegrationLog, ...] = log.find(LogQuery()).items
+    return items
 
 
 def texts(request: Request, *answers: Response, **settings: Any) -> tuple[str | None, str | None]:
@@ -86,8 +87,8 @@ def texts(request: Request, *answers: Response, **settings: Any) -> tuple[str | 
         (LogContent(calls=LoggedCalls.NONE), 503, False),
         (LogContent(), 200, False),
         (LogContent(), 503, True),
-        (LogContent("all"), 200, True),  # type: ignore[arg-type]  # as from a file
-        (LogContent("all"), 503, True),  # type: ignore[arg-type]  # as from a file
+        (LogContent("all"), 200, True),
+        (LogContent("all"), 503, True),
     ],
 )
 def test_service_chooses_the_calls(content: LogContent | None, status: int, stored: bool) -> None:

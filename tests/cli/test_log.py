@@ -92,6 +92,22 @@ def test_pages_lead_to_each_other(log: Any, capsys: Any) -> None:
     assert "nothing" in capsys.readouterr().out
 
 
+def test_list_says_how_far_it_looked(
+    log: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list that ended at the limit of a page says how far back it looked, and how to go on."""
+    monkeypatch.setattr("moorage.adapters.logs._table.SCAN_LIMIT", 1)
+    logged = run(capsys, "list", "--text", "declined")
+    assert ([], 1, True) == (logged["calls"], logged["scanned"], logged["scanned_to"] is not None)
+    assert 0 == main(["log", "list", "--text", "declined"])
+    told = capsys.readouterr().out
+    assert told.startswith("nothing\nLooked through 1 entries, back to ")
+    assert told.endswith(f"Continue with --after {logged['next']}.\n")
+
+    rest = run(capsys, "list", "--text", "declined", "--after", logged["next"])
+    assert [entry(0).id] == [call["id"] for call in rest["calls"]]
+
+
 def test_old_calls_are_removed(log: Any, capsys: Any) -> None:
     """Calls older than the given days are removed, and the others stay."""
     assert {"removed": 1} == run(capsys, "remove", "--older-than", "30")

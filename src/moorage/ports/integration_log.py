@@ -18,7 +18,8 @@ class IntegrationLogger(Protocol):
 
     `write` is synchronous in every host: it never blocks, waits or raises; a logger that needs
     input or output queues the entry, up to a documented limit. `find` returns one page, newest
-    first, and the page's `next` leads to the following one even while entries are written.
+    first, and the page's `next` leads to the following one even while entries are written. A page
+    may have fewer entries than the limit, and even none, before the last one.
     `summarise` aggregates all matching entries. `remove` deletes all matching entries, regardless
     of pages, and returns their number; queued entries are written first.
     """

@@ -68,6 +68,18 @@ _INDEXES: Final = (
 )
 """Each has the order of pages, so that no page is sorted or scans the table."""
 
+_INDEXED: Final = (
+    *("id", "idempotency_key", "trace_id", "subject", "tenant", "operation", "service", "vendor"),
+    "status",
+)
+"""The fields with an index in the order of pages, from the rarest values to the most frequent."""
+
+SCAN_LIMIT: Final = 50_000
+"""The number of entries that one page looks through at most."""
+
+_FIRST_SCAN: Final = 1_000
+"""The number of entries that a page looks through before it looks through ten times as many."""
+
 
 @attrs.frozen(slots=False)
 class LogSql:
@@ -97,6 +109,13 @@ class LogSql:
         return (
             f"SELECT {names} FROM {self.table}{all_of(where)}"  # noqa: S608 - quoted
             " ORDER BY started_at DESC, number DESC LIMIT ?"
+        )
+
+    def edge(self, where: Sequence[str]) -> str:
+        """Return the query of the position of a matching row, counted from the newest."""
+        return (
+            f"SELECT started_at, number FROM {self.table}{all_of(where)}"  # noqa: S608 - quoted
+            " ORDER BY started_at DESC, number DESC LIMIT 1 OFFSET ?"
         )
 
     def by_status(self, where: Sequence[str]) -> str:
@@ -142,10 +161,14 @@ class LogTable:
 
     Args:
         sql: the statements about the table.
+
+    Attributes:
+        scan_limit: the number of entries that one page looks through at most.
     """
 
     def __init__(self, sql: LogSql) -> None:
         self._sql = sql
+        self.scan_limit = SCAN_LIMIT
 
     async def add(self, execute: Execute, entries: Sequence[IntegrationLog]) -> None:
         """Store entries.
@@ -157,22 +180,73 @@ class LogTable:
         await execute(*((self._sql.insert, row) for row in rows), writes=True)
 
     async def find(self, execute: Execute, query: LogQuery) -> LogPage:
-        """Return one page of the matching entries, newest first."""
+        """Return one page of the matching entries, newest first.
+
+        The page looks through the entries of one indexed field. If the query has other conditions,
+        these are `scan_limit` entries at most, and `next` goes on after them.
+        """
+        window = _window(query)
+        if window == query:
+            return self._read(await self._select(execute, query, window, None), query)
+        # Most pages are full after few entries, so the window grows up to the limit.
+        scanned = min(_FIRST_SCAN, self.scan_limit)
+        while True:
+            edge = await self._edge(execute, window, scanned)
+            rows = await self._select(execute, query, window, edge)
+            if edge is None or len(rows) > query.limit:
+                return self._read(rows, query)
+            if scanned == self.scan_limit:
+                return attrs.evolve(
+                    self._read(rows, query),
+                    next=f"{edge[0]}.{edge[1]}",
+                    scanned=scanned,
+                    scanned_to=moment(edge[0]),
+                )
+            scanned = min(scanned * 10, self.scan_limit)
+
+    async def _edge(
+        self, execute: Execute, window: LogQuery, scanned: int
+    ) -> tuple[int, int] | None:
+        """The position of the last of so many entries of a window; None if it has fewer."""
+        where, values = self._page(window, window)
+        (found,) = await execute((self._sql.edge(where), [*values, scanned - 1]))
+        return (int(found.rows[0][0]), int(found.rows[0][1])) if found.rows else None
+
+    async def _select(
+        self, execute: Execute, query: LogQuery, window: LogQuery, edge: tuple[int, int] | None
+    ) -> Sequence[Sequence[Any]]:
+        """The rows of a page, and one more if there is another page, down to an edge."""
+        where, values = self._page(query, window)
+        if edge is not None:
+            where += ["started_at >= ?", "(started_at > ? OR number >= ?)"]
+            values += [edge[0], *edge]
+        (selected,) = await execute((self._sql.find(where), [*values, query.limit + 1]))
+        return selected.rows
+
+    def _read(self, rows: Sequence[Sequence[Any]], query: LogQuery) -> LogPage:
+        """The page of the rows that were selected for it."""
+        names = ("number", *self._sql.columns)
+        records = [dict(zip(names, row, strict=True)) for row in rows[: query.limit]]
+        following = None
+        if len(rows) > query.limit:
+            following = f"{records[-1]['started_at']}.{records[-1]['number']}"
+        return LogPage(items=tuple(map(_entry, records)), next=following)
+
+    def _page(self, query: LogQuery, window: LogQuery) -> tuple[list[str], list[Value]]:
+        """The conditions of a query after its cursor, and their values."""
         where, values = _matching(query)
+        if self._sql.kind == "sqlite":
+            # SQLite, which has no statistics, might take the index of another field.
+            of_window = _matching(window)[0]
+            where = [
+                f"+{item}" if item.endswith(" = ?") and item not in of_window else item
+                for item in where
+            ]
         if query.after is not None:
             time, number = _position(query.after)
             where += ["started_at <= ?", "(started_at < ? OR number < ?)"]
             values += [time, time, number]
-        (selected,) = await execute((self._sql.find(where), [*values, query.limit + 1]))
-        rows = selected.rows[: query.limit]
-        records = [dict(zip(("number", *self._sql.columns), row, strict=True)) for row in rows]
-        last_record = records[-1] if records else {}
-        return LogPage(
-            items=tuple(map(_entry, records)),
-            next=f"{last_record['started_at']}.{last_record['number']}"
-            if len(selected.rows) > query.limit
-            else None,
-        )
+        return where, values
 
     async def summarise(self, execute: Execute, query: LogQuery) -> LogSummary:
         """Return the counts and percentiles of all matching entries, computed by the database."""
@@ -255,6 +329,13 @@ def _matching(query: LogQuery) -> tuple[list[str], list[Value]]:
         escaped = _WILDCARD.sub(r"!\g<0>", column_text(query.text, _TEXT_LENGTH))
         values += [f"%{escaped}%"] * len(TEXT_FIELDS)
     return where, values
+
+
+def _window(query: LogQuery) -> LogQuery:
+    """The query with only those conditions that one index can answer."""
+    lead = next((name for name in _INDEXED if getattr(query, name) is not None), None)
+    others: dict[str, Any] = dict.fromkeys({*EQUAL_FIELDS, "status", "text"} - {lead})
+    return attrs.evolve(query, **others)
 
 
 def _position(cursor: str) -> tuple[int, int]:

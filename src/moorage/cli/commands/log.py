@@ -128,10 +128,24 @@ def list_calls(
         page = log.find(query)
     calls = [_call_row(entry) for entry in page.items]
     lines: list[str | Table] = [Table(_COLUMNS, [call.values() for call in calls])]
-    if page.next is not None:
+    if not calls:
+        lines = ["nothing"]
+    scanned_to = None
+    if page.scanned_to is not None:
+        scanned_to = page.scanned_to.isoformat(timespec="seconds")
+        lines.append(
+            f"Looked through {page.scanned} entries, back to {scanned_to}."
+            f" Continue with --after {page.next}."
+        )
+    elif page.next is not None:
         lines.append(f"More with --after {page.next}.")
-    document = {"calls": [plain_fields(entry) for entry in page.items], "next": page.next}
-    return CommandResult(document, lines if calls else ["nothing"])
+    document = {
+        "calls": [plain_fields(entry) for entry in page.items],
+        "next": page.next,
+        "scanned": page.scanned,
+        "scanned_to": scanned_to,
+    }
+    return CommandResult(document, lines)
 
 
 def show_call(id: str, *, store: LogUrl = None, context: Context) -> CommandResult:

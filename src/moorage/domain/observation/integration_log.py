@@ -209,10 +209,22 @@ class LogQuery:
 
 @attrs.frozen(kw_only=True)
 class LogPage:
-    """A page of log entries, newest first; `next` leads to the next page, None on the last."""
+    """A page of log entries, newest first; `next` leads to the next page, None on the last.
+
+    A large log looks through a limited number of entries for one page. A page that ends there has
+    fewer entries than the query's limit, or none, and `next` continues after them.
+
+    Attributes:
+        items: the entries.
+        next: the cursor of the next page.
+        scanned: the number of entries that were looked through, if the page ended at the limit.
+        scanned_to: the start of the oldest of them.
+    """
 
     items: tuple[IntegrationLog, ...]
     next: str | None = None
+    scanned: int | None = None
+    scanned_to: datetime | None = None
 
 
 @attrs.frozen(kw_only=True)
