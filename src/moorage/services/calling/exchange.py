@@ -9,7 +9,6 @@ from moorage.domain.auth.methods import Credentials, OAuthCredentials
 from moorage.domain.auth.sent_values import Sent
 from moorage.domain.http.requests import Request, Response, join_url
 from moorage.domain.http.urls import origin_of
-from moorage.domain.observation.call_content import CallContent
 from moorage.domain.observation.events import CredentialRefreshed
 from moorage.domain.resilience.admission import Answer
 from moorage.domain.resilience.classify import (
@@ -237,6 +236,10 @@ class Exchange:
         sent = Sent(credentials, request, url, plan.service.redaction, base)
         call.send(sent)
         if plan.log_content is not None:
+            from moorage.domain.observation.call_content import (  # noqa: PLC0415 - few services
+                CallContent,
+            )
+
             call.content = CallContent(
                 plan.log_content, plan.service.redaction, unsigned, base, sent
             )
