@@ -100,9 +100,9 @@ def test_list_says_how_far_it_looked(
     logged = run(capsys, "list", "--text", "declined")
     assert ([], 1, True) == (logged["calls"], logged["scanned"], logged["scanned_to"] is not None)
     assert 0 == main(["log", "list", "--text", "declined"])
-    told = capsys.readouterr().out
-    assert told.startswith("nothing\nLooked through 1 entries, back to ")
-    assert told.endswith(f"Continue with --after {logged['next']}.\n")
+    output = capsys.readouterr().out
+    assert output.startswith("nothing\nLooked through 1 entries, back to ")
+    assert output.endswith(f"Continue with --after {logged['next']}.\n")
 
     rest = run(capsys, "list", "--text", "declined", "--after", logged["next"])
     assert [entry(0).id] == [call["id"] for call in rest["calls"]]

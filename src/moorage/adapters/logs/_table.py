@@ -209,8 +209,8 @@ class LogTable:
     ) -> tuple[int, int] | None:
         """The position of the last of so many entries of a window; None if it has fewer."""
         where, values = self._page(window, window)
-        (found,) = await execute((self._sql.edge(where), [*values, scanned - 1]))
-        return (int(found.rows[0][0]), int(found.rows[0][1])) if found.rows else None
+        (selected,) = await execute((self._sql.edge(where), [*values, scanned - 1]))
+        return (int(selected.rows[0][0]), int(selected.rows[0][1])) if selected.rows else None
 
     async def _select(
         self, execute: Execute, query: LogQuery, window: LogQuery, edge: tuple[int, int] | None
