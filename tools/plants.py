@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from attrs import frozen
 
@@ -261,7 +261,7 @@ class _Planter:
         return self._data[slice(*self._span(node))].decode()
 
     def _span(self, node: ast.AST) -> tuple[int, int]:
-        place: Any = node  # every node that is asked for has one
+        place = cast("Any", node)  # every node that is asked for has one
         first: int = self._starts[place.lineno - 1] + place.col_offset
         last: int = self._starts[place.end_lineno - 1] + place.end_col_offset
         return first, last
