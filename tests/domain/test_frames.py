@@ -133,7 +133,7 @@ def test_an_asynchronous_function_is_guarded_alike() -> None:
     with pytest.raises(InvalidData) as excinfo:
         asyncio.run(build("shut", password="H1dden-word"))
     frames = [frame for frame, _ in traceback.walk_tb(excinfo.tb)]
-    guard = [frame for frame in frames if frame.f_code.co_name == "later"]
+    guard = [frame for frame in frames if frame.f_code.co_name == "scrub_async"]
     assert [["build"]] == [[*frame.f_locals] for frame in guard]
     assert frames[-1] is guard[0]
     assert "no shut ***" == excinfo.value.message
