@@ -119,6 +119,31 @@ VERBS: Final = frozenset(
     {"asked", "told", "given", "known", "found", "said", "kept", "own", "wanted", "meant"}
 )
 
+# Adjectives, adverbs and participles that say nothing of the local value which they name alone.
+BARE: Final = frozenset(
+    {
+        "above",
+        "afresh",
+        "aside",
+        "because",
+        "behind",
+        "below",
+        "beyond",
+        "dying",
+        "joined",
+        "masked",
+        "meanwhile",
+        "resolved",
+        "some",
+        "suggested",
+        "through",
+        "together",
+        "twice",
+        "under",
+        "whose",
+    }
+)
+
 # Names of the elements of a loop that say nothing of what these are.
 ELEMENTS: Final = frozenset({"one", "each"})
 
@@ -323,15 +348,22 @@ def _names(tree: ast.Module) -> Iterator[_Finding]:
     """Yield verbs used as names of values, and metaphors in names of any kind."""
     for node in ast.walk(tree):
         if isinstance(node, _Function):
-            for line, name in (*_parameters(node), *_locals(node)):
-                if name in VERBS:
-                    yield line, f"value named {name!r}: name the thing"
+            yield from _values(node)
         if isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
             for target in ast.walk(node.target):
                 if isinstance(target, ast.Name) and target.id in ELEMENTS:
                     yield target.lineno, f"element named {target.id!r}: name the thing"
         for advice in _metaphors_in_name(_defined_name(node) or ""):
             yield node.lineno, advice  # type: ignore[attr-defined]
+
+
+def _values(function: _Function) -> Iterator[_Finding]:
+    for line, name in (*_parameters(function), *_locals(function)):
+        if name in VERBS:
+            yield line, f"value named {name!r}: name the thing"
+    for line, name in _locals(function):
+        if name in BARE:
+            yield line, f"value named {name!r}: add the noun that it describes"
 
 
 def _defined_name(node: ast.AST) -> str | None:
