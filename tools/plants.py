@@ -262,8 +262,10 @@ class _Planter:
 
     def _span(self, node: ast.AST) -> tuple[int, int]:
         place = cast("Any", node)  # every node that is asked for has one
-        first: int = self._starts[place.lineno - 1] + place.col_offset
-        last: int = self._starts[place.end_lineno - 1] + place.end_col_offset
+        line: int = place.lineno
+        end_line: int = place.end_lineno
+        first: int = self._starts[line - 1] + place.col_offset
+        last: int = self._starts[end_line - 1] + place.end_col_offset
         return first, last
 
     def _inside(self, node: ast.AST) -> range:
