@@ -193,7 +193,7 @@ class _Fleeting(AsyncMemoryCache):
         /,
         timeout: float | None = None,
     ) -> bool:
-        return await super().keep(key, mark, entries, min(seconds, 0.01), timeout)
+        return await super().keep(key, mark, entries, min(seconds, 1e-6), timeout)
 
 
 class _Eternal(AsyncMemoryCache):

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 import attrs
 
 from moorage.domain.state.commands import reading, steady, unchanged
+from moorage.domain.values.named_tuples import new_tuple
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -180,13 +181,13 @@ class Claim:
         """Decide by `TABLE`."""
         entry = present(states[0], now)
         if entry is None:
-            return self._taken(now, now), tuple.__new__(Claimed, (Verdict.RUN, now, 0, None))
+            return self._taken(now, now), new_tuple(Claimed, (Verdict.RUN, now, 0, None))
         states = unchanged(CLAIMS, states, now)
         seen, _, stage, fingerprint, fence, owner, until, ends, sent_at, target, answer = entry
         if fingerprint != self.fingerprint:
             return states, Claimed(Verdict.CONFLICT)
         if stage == DONE:
-            return states, tuple.__new__(Claimed, (Verdict.REPLAY, 0, 0, answer))
+            return states, new_tuple(Claimed, (Verdict.REPLAY, 0, 0, answer))
         if stage != FREE and owner == self.owner and seen < until:
             verdict = Verdict.RUN if stage == CLAIMED else Verdict.ASK_AGAIN
             return states, Claimed(verdict, fence)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from moorage.domain.values.named_tuples import new_tuple
+
 
 class AttemptResult(NamedTuple):
     """The result of one attempt, which the result of the next attempt replaces.
@@ -28,4 +30,4 @@ class AttemptResult(NamedTuple):
 
 def succeeded(value: Any, pause: float | None) -> AttemptResult:
     """The result of a success, made in a quarter of the constructor's time."""
-    return tuple.__new__(AttemptResult, (value, None, pause, False, False, 0))
+    return new_tuple(AttemptResult, (value, None, pause, False, False, 0))

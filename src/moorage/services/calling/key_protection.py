@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from moorage.domain.http.requests import Response
 from moorage.domain.idempotency.claims import checked_key
+from moorage.domain.values.named_tuples import new_tuple
 from moorage.domain.values.text import with_article
 from moorage.errors import InvalidData
 from moorage.services.calling.idempotency import KeyRules, Once
@@ -40,7 +41,7 @@ class KeyProtection:
         rules = self._rules_of(plan.service, use, response=response, repeatable=call.repeatable)
         call.repeatable = rules.remembered > 0
         at = plan.claim_key(key, use.round)
-        return tuple.__new__(Once, (key, at, code, rules, use.reach))
+        return new_tuple(Once, (key, at, code, rules, use.reach))
 
     def _rules_of(
         self, service: Service, use: KeyUse, *, response: bool, repeatable: bool
