@@ -92,6 +92,8 @@ class Outbox:
     refused: dict[tuple[str, int], tuple[datetime, timedelta]] = attrs.field(factory=dict)
     heard: dict[str, datetime] = attrs.field(factory=dict)
     claims: dict[str, list[Claim]] = attrs.field(factory=dict)
+    looks: dict[tuple[str, str], datetime] = attrs.field(factory=dict)
+    """The begin of the claim that each worker saw last, for entries that it looked up by id."""
     broken: list[str] = attrs.field(factory=list)
     last: int = 0
 
@@ -121,6 +123,10 @@ class Outbox:
         transaction.rows.append(entry)
         return entry
 
+    def add_alone(self, entry: OutboxEntry, transaction: Transaction) -> OutboxEntry | None:
+        """Write an entry in the step that finds its lane free; None if it is not."""
+        return None if self.holders(entry.lane, transaction) else self.add(entry, transaction)
+
     def arrived(self, entry: OutboxEntry) -> OutboxEntry:
         """Return an entry as this store writes it."""
         return arrive(entry, self.now())
@@ -131,8 +137,15 @@ class Outbox:
         self.rows |= {row.id: row for row in transaction.rows}
         self.rows = dict(sorted(self.rows.items(), key=lambda item: item[1].number))
 
-    def due(self, limit: int) -> list[Entry]:
-        """Return the entries that may be claimed."""
+    def find(self, who: str, query: EntryQuery) -> EntryPage[Entry]:
+        """Return the matching entries, and note what the worker has seen."""
+        if query.id in self.claims:
+            self.looks[who, query.id] = self.claims[query.id][-1].at
+        return EntryPage(items=tuple(row for row in self.rows.values() if query.matches(row)))
+
+    def due(self, who: str, limit: int) -> list[Entry]:
+        """Return the entries that may be claimed; the worker has not looked at them yet."""
+        self.looks = {key: at for key, at in self.looks.items() if key[0] != who}
         held_texts: set[str | None] = set()
         results = []
         for row in self.rows.values():
@@ -150,10 +163,10 @@ class Outbox:
             self._renewed(who, entry)
         elif entry.state is EntryState.CLAIMED:
             self._claimed(who, entry)
-        elif who != (own_text := self.claims[entry.id][-1].who):
+        elif who != (claimant := self.claims[entry.id][-1].who):
             # Who died of it as often as it may be tried had it last, and somebody gives it up.
             if entry.attempts < TRIES:
-                self.broken.append(f"{who} writes its result over {own_text}'s")
+                self.broken.append(f"{who} writes its result over {claimant}'s")
         elif (entry.id, fence) in self.refused:
             # Where this could not be written down, the entry is taken when its lease is over.
             self.asked[entry.id] = self.refused[entry.id, fence]
@@ -169,15 +182,17 @@ class Outbox:
     def _claimed(self, who: str, entry: Entry) -> None:
         previous_entry = self.rows[entry.id]
         if previous_entry.state is EntryState.CLAIMED:
-            excess_time = self.claims[entry.id][-1].at + timedelta(seconds=LEASE)
-            if self.now() < excess_time:
-                self.broken.append(f"{who} takes {entry.id}, whose lease ends at {excess_time}")
+            # Whoever looked when the lease was over may be overtaken by a renewal that is too late.
+            claimed_at = self.looks.get((who, entry.id), self.claims[entry.id][-1].at)
+            lease_end = claimed_at + timedelta(seconds=LEASE)
+            if self.now() < lease_end:
+                self.broken.append(f"{who} takes {entry.id}, whose lease ends at {lease_end}")
         asked_at, wait = self.asked[entry.id]
         if self.now() < asked_at + wait:
             self.broken.append(f"{who} takes {entry.id} before {asked_at + wait}")
-        excess_time = self.now() + timedelta(seconds=LEASE)
-        if entry.due is None or entry.due > excess_time:
-            self.broken.append(f"{who} takes {entry.id} until {entry.due}, not {excess_time}")
+        lease_end = self.now() + timedelta(seconds=LEASE)
+        if entry.due is None or entry.due > lease_end:
+            self.broken.append(f"{who} takes {entry.id} until {entry.due}, not {lease_end}")
         ended_numbers = frozenset(row.number for row in self.rows.values() if not row.holds)
         at = self.heard.get(who, self.now())
         self.claims.setdefault(entry.id, []).append(Claim(entry, who, at, ended_numbers))
@@ -216,16 +231,14 @@ def store_for(
 
     async def add(entry: OutboxEntry) -> OutboxEntry:
         assert transaction is not None
-        while outbox.holders(entry.lane, transaction):
+        attempt = partial(outbox.add_alone, entry, transaction)
+        while (row := await asked("add", attempt)) is None:
             worker.wakes = world.now + 1_000_000
             await SchedulerStep("waits for its lane", lambda: None)
-        return await asked("add", lambda: outbox.add(entry, transaction))  # type: ignore[no-any-return]
+        return row  # type: ignore[no-any-return]
 
     async def find(query: EntryQuery) -> EntryPage[OutboxEntry]:
-        def found() -> EntryPage[Entry]:
-            return EntryPage(items=tuple(row for row in outbox.rows.values() if query.matches(row)))
-
-        return await asked(f"find {query.id}", found)  # type: ignore[no-any-return]
+        return await asked(f"find {query.id}", partial(outbox.find, worker.name, query))  # type: ignore[no-any-return]
 
     async def remove(_: Any) -> int:
         raise AssertionError("not part of this world")
@@ -233,7 +246,7 @@ def store_for(
     return EntryStore(
         now=lambda: asked("now", hear),
         add=add,
-        due=lambda limit: asked("due", lambda: outbox.due(limit)),
+        due=lambda limit: asked("due", partial(outbox.due, worker.name, limit)),
         swap=lambda entry, fence: asked(
             f"swap {entry.id} {entry.state}", lambda: outbox.swap(worker.name, entry, fence)
         ),

@@ -46,6 +46,9 @@ class InboxStorage(Protocol):
     by `take`. `settle(entries, fences)` writes the results of several entries (`state`, `due`,
     `holds`, `fence`, `attempts`, `turn`, `error` and `settled_at`), each like `swap` with the
     `fence` at the same position, and returns for each whether it did.
+    Without `claim`, a worker that has found a lease to be over may take the entry although the
+    previous worker renews that lease, too late, in the same moment; that worker then learns at its
+    next renewal that the entry is lost.
 
     Each method may have a parameter `timeout` in seconds. It is given if the caller has a deadline,
     or if a late answer is useless, as for a renewal; without it the store's own limit applies.
