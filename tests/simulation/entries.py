@@ -9,6 +9,7 @@ flows from a store with the same promises.
 from __future__ import annotations
 
 import random
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,6 @@ from moorage.services.core.renewal import EntryRenewals
 from moorage.services.entries.outbox import OutboxFlows
 from moorage.services.entries.outbox import _digest as digest
 from moorage.services.entries.processing import EntryStore
-from moorage.wiring.entry_tracing import HostTracing
 from tests.simulation.scenario import LawBroken
 from tests.simulation.world import Faults, SchedulerStep, Worker, World
 from tests.support.hearts import Heart
@@ -42,6 +42,18 @@ LANES = (None, "a", "b")
 SKEWS = (0, 360, -360, 3_600, -3_600)
 WISHES = (None, 2.0, 30.0)
 FAULTS = ("crash", "cancel", "store_away", "answer_lost", "wall_step", "freeze")
+
+
+class Untraced:
+    """No traces, whatever other tests have imported: a schedule depends on its seed alone."""
+
+    def sending(self, *_: object) -> AbstractContextManager[None]:
+        """Surround the storing of an entry with nothing."""
+        return nullcontext()
+
+    def processing(self, *_: object) -> AbstractContextManager[None]:
+        """Surround the work of an entry with nothing."""
+        return nullcontext()
 
 
 class NoPayments:
@@ -267,7 +279,7 @@ def flows_of(
         retry=retry,
         lease=LEASE,
         renewals=renewals,
-        tracing=HostTracing(),
+        tracing=Untraced(),
         check=lambda *_: None,
     )
 
