@@ -63,11 +63,11 @@ class Part:
         cipher: Cipher | None = None,
     ) -> None:
         self._plan = Plan(service, None, None)
-        plain_value, later_value = sync_and_async_store(storage, clock)
+        sync_store, async_store = sync_and_async_store(storage, clock)
         common = Ports(observers=observers, clock=clock, randomness=randomness, cipher=cipher)
-        self._plain_ports = attrs.evolve(common, state=plain_value, sleeper=sleeper, locks=locks)
+        self._plain_ports = attrs.evolve(common, state=sync_store, sleeper=sleeper, locks=locks)
         self._later_ports = attrs.evolve(
-            common, state=later_value, sleeper=async_sleeper, locks=async_locks
+            common, state=async_store, sleeper=async_sleeper, locks=async_locks
         )
         self._storage = type(storage).__name__
         check_sync_or_async(self._plain_ports, is_async=False)

@@ -121,19 +121,19 @@ class CircuitBreaker(Guard[Entered]):
             return self._call_later(function, *args, **kwargs)  # type: ignore[return-value]  # it is R
         if flags or self._timed:
             return super().call(function, *args, **kwargs)
-        admitted_values = self._execute(self._question, self._span)
-        if admitted_values[0]:
-            if admitted_values[0] is NEEDS_TOKEN:
+        admission = self._execute(self._question, self._span)
+        if admission[0]:
+            if admission[0] is NEEDS_TOKEN:
                 # Nothing has been taken: whoever may become a probe asks again, with a ticket.
                 return super().call(function, *args, **kwargs)
-            raise self._refusal(self._now, admitted_values)
+            raise self._refusal(self._now, admission)
         try:
             value = function(*args, **kwargs)
             if value is not None:
                 refuse_awaitable(value)
         except BaseException as error:
             ticket = Entered()
-            ticket.permit = admitted_values[2]
+            ticket.permit = admission[2]
             self._leave(ticket, error)
             raise
         return value
@@ -231,13 +231,13 @@ class CircuitBreaker(Guard[Entered]):
             core.post(report)
             return
         try:
-            changed_value = core.ask(report, AFTERWARDS)
+            new_mode = core.ask(report, AFTERWARDS)
         except StorageUnavailable:
             # What was called has answered; a store that is away must not take that with it.
             return
-        if changed_value is not None and core.observers:
+        if new_mode is not None and core.observers:
             call = self._begin(core)
-            call.emit(core, CircuitChanged, state=changed_value, circuit=circuit_name(call.plan))
+            call.emit(core, CircuitChanged, state=new_mode, circuit=circuit_name(call.plan))
 
     def _core(self) -> Core:
         """The core in use; the parts of it that are needed are synchronous in both."""

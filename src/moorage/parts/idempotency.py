@@ -195,13 +195,11 @@ class Idempotency(Part):
     async def _act(self, core: Core, key: str, step: AttemptStep, payload: object) -> Ending:
         plan, key = self._plan, checked_key(key)
         compare = compared_payload if core.compares_bytes else payload_fingerprint
-        first_values = Once(key, plan.claim_key(key), compare(payload), self._rules)
+        once = Once(key, plan.claim_key(key), compare(payload), self._rules)
         call = self._begin(core)
         call.key = key
         try:
-            value, error = await act_once(
-                core, call, first_values, lambda: attempt(core, call, step)
-            )
+            value, error = await act_once(core, call, once, lambda: attempt(core, call, step))
         except ConnectorError as refused_value:
             value, error = None, refused_value
         if error is None:

@@ -119,17 +119,15 @@ class RateLimiter(Guard[None]):
         ):
             return
         start_time = core.nanoseconds() if core.waits else None
-        admitted_values = self._execute(question, self._seconds(timeout))
-        if admitted_values[0] or admitted_values[1]:
+        admission = self._execute(question, self._seconds(timeout))
+        if admission[0] or admission[1]:
             try:
                 run_now(
-                    be_admitted(
-                        core, self._begin(core, timeout, start_time), question, admitted_values
-                    )
+                    be_admitted(core, self._begin(core, timeout, start_time), question, admission)
                 )
-                core.waiters.go(admitted_values[3])
+                core.waiters.go(admission[3])
             except BaseException:
-                withdraw(core, question.gates, admitted_values)
+                withdraw(core, question.gates, admission)
                 raise
 
     async def aacquire(

@@ -308,8 +308,8 @@ class _Parameters:
     def checked(self, scheme: WebhookScheme) -> dict[str, str]:
         """The parameters that are not secret, if they are those that the scheme requires."""
         parameters = self.parameters
-        named_texts = {*parameters, *([_TOKEN] if self.verify_token else [])}
-        if named_texts == scheme.parameters and all(
+        parameter_names = {*parameters, *([_TOKEN] if self.verify_token else [])}
+        if parameter_names == scheme.parameters and all(
             isinstance(value, str) and value.strip() for value in parameters.values()
         ):
             return parameters

@@ -500,8 +500,8 @@ def value_async(  # noqa: PLR0917 - a tuple of them would cost more
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]  # what the coroutine returned
     end_time = _end_of_attempt(plan, began, call)
-    remaining_value: Any = rest_within(steps, first_yield, end_time, core.nanoseconds)
-    return (yield from remaining_value)  # type: ignore[no-any-return]  # what the coroutine returned
+    attempt_steps: Any = rest_within(steps, first_yield, end_time, core.nanoseconds)
+    return (yield from attempt_steps)  # type: ignore[no-any-return]  # what the coroutine returned
 
 
 def _end_of_attempt(plan: Plan, began: int, call: Call | None) -> float:

@@ -90,21 +90,16 @@ def ask(
     if call is not None and call.hurried:
         question, left = plan.admission_at_once, (call.deadline - began) / 1e9
     try:
-        admitted_values: Admitted = flows.core.ask(question, left)  # type: ignore[misc, arg-type]  # an easy plan's has it
+        admission: Admitted = flows.core.ask(question, left)  # type: ignore[misc, arg-type]  # an easy plan's has it
     except ConnectorError as error:
         flows.end(_state_of(call, plan, began, request), error)
         raise
     except BaseException as error:
         flows.broken_off(_state_of(call, plan, began, request), error)
         raise
-    if (
-        admitted_values[0]
-        and admitted_values[0] > NEEDS_TOKEN
-        and call is None
-        and not flows.core.observers
-    ):
-        raise flows.refused(plan, began, admitted_values)
-    return admitted_values
+    if admission[0] and admission[0] > NEEDS_TOKEN and call is None and not flows.core.observers:
+        raise flows.refused(plan, began, admission)
+    return admission
 
 
 def took_long(core: Core, plan: Plan, began: int, call: Call | None) -> bool:

@@ -107,15 +107,15 @@ class SubjectsFlows:
         content, and with the reason in `unreadable`.
         """
         _check(subject, tenant)
-        exported_values: dict[str, list[Any]] = {
+        document: dict[str, list[Any]] = {
             name: [
                 _subject_fields(place, entry) for entry in await self._all(place, subject, tenant)
             ]
             for name, place in self._places.items()
         }
         if self._vault is not None:
-            exported_values["credentials"] = await self._services(subject, tenant)
-        return json.dumps(_plain_value(exported_values), ensure_ascii=False, indent=2)
+            document["credentials"] = await self._services(subject, tenant)
+        return json.dumps(_plain_value(document), ensure_ascii=False, indent=2)
 
     async def erase(self, *, subject: str | None = None, tenant: str | None = None) -> Erased:
         """Remove all of it, including pending entries; return the numbers."""
@@ -184,11 +184,9 @@ def _plain_value(value: Any) -> Any:
 
 def _name(name: Any) -> Any:
     """Convert a key of a mapping to text, the only type of key in JSON."""
-    plain_value = _plain_value(name)
+    json_name = _plain_value(name)
     return (
-        plain_value
-        if isinstance(plain_value, _SIMPLE)
-        else json.dumps(plain_value, ensure_ascii=False)
+        json_name if isinstance(json_name, _SIMPLE) else json.dumps(json_name, ensure_ascii=False)
     )
 
 

@@ -128,11 +128,11 @@ def _sign(fields: dict[str, Any]) -> str:
     if not table.keys() <= {field.name for field in defaults}:
         names = ", ".join(sorted(field.name for field in defaults))
         return f"Its signing has a field that is none of {names}."
-    missing_values = {
+    missing_names = {
         field.name for field in defaults if field.default is attrs.NOTHING
     } - table.keys()
-    if missing_values:
-        return f"Its signing lacks {', '.join(sorted(missing_values))}."
+    if missing_names:
+        return f"Its signing lacks {', '.join(sorted(missing_names))}."
     if "lifetime" in table:
         table["lifetime"] = timedelta(seconds=table["lifetime"])
     fields["signing"] = kind(**table)
@@ -141,12 +141,12 @@ def _sign(fields: dict[str, Any]) -> str:
 
 def _decode_bytes(text: str | Secret) -> bytes:
     try:
-        written = text.reveal() if isinstance(text, Secret) else text
-        return a2b_base64(written, strict_mode=True)
+        encoded_text = text.reveal() if isinstance(text, Secret) else text
+        return a2b_base64(encoded_text, strict_mode=True)
     except (TypeError, ValueError):
         pass
     del text
-    written = ""
+    encoded_text = ""
     raise InvalidData(
         f"{_BINARY} is not valid base64.",
         field="secret",

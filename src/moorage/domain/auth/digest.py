@@ -71,9 +71,9 @@ def digest_challenge(
 
     `algorithms` are the names of the hashes that may be used; by default all that this machine has.
     """
-    usable_texts = _AVAILABLE if algorithms is None else algorithms
+    usable_algorithms = _AVAILABLE if algorithms is None else algorithms
     challenges = (
-        _read_challenge(challenge, usable_texts) for challenge in read_challenges(headers)
+        _read_challenge(challenge, usable_algorithms) for challenge in read_challenges(headers)
     )
     return min(filter(None, challenges), key=_weakness, default=None)
 
@@ -114,7 +114,7 @@ def digest_response(
     user = username.encode() + b":" + challenge.realm.encode("latin-1")
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    counted_text = f"{count:08x}"
+    request_count = f"{count:08x}"
     secret = digest(user + b":" + password.reveal_bytes())
     if is_session:
         secret = digest(f"{secret}:{challenge.nonce}:{client_nonce}")
@@ -124,8 +124,8 @@ def digest_response(
     if challenge.qop is None:
         response = digest(f"{secret}:{challenge.nonce}:{digest(effect)}")
     else:
-        middle_text = f"{challenge.nonce}:{counted_text}:{client_nonce}:{challenge.qop}"
-        response = digest(f"{secret}:{middle_text}:{digest(effect)}")
+        nonce_part = f"{challenge.nonce}:{request_count}:{client_nonce}:{challenge.qop}"
+        response = digest(f"{secret}:{nonce_part}:{digest(effect)}")
     fields = [
         *_user(username, digest(user) if challenge.hashes_user else None),
         ("realm", _quoted_text(challenge.realm)),
@@ -140,7 +140,7 @@ def digest_response(
     if challenge.qop is not None:
         fields += [
             ("qop", challenge.qop),
-            ("nc", counted_text),
+            ("nc", request_count),
             ("cnonce", _quoted_text(client_nonce)),
         ]
     elif is_session:

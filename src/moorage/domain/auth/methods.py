@@ -260,8 +260,8 @@ def authorise(request: Request, credentials: Credentials | OAuthCredentials) -> 
         return _with_authorization(request, "Bearer", secret.reveal())
     if credentials.method is AuthMethod.API_KEY_HEADER:
         return request.with_header(name, secret.reveal())
-    other_texts = [pair for pair in request.query if pair[0] != name]
-    return request.evolve(query=[*other_texts, (name, secret.reveal())])
+    other_pairs = [pair for pair in request.query if pair[0] != name]
+    return request.evolve(query=[*other_pairs, (name, secret.reveal())])
 
 
 def signs(credentials: Credentials | OAuthCredentials) -> bool:

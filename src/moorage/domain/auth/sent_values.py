@@ -123,9 +123,9 @@ class SensitiveNames:
     def _in_value(self, value: object, path: tuple[str, ...], *, hidden: bool) -> Iterator[str]:
         if isinstance(value, dict):
             for name, item in cast("dict[str, object]", value).items():
-                below = (*path, name.lower())
-                hides = hidden or self.hide(name) or self.hide_at(below)
-                yield from self._in_value(item, below, hidden=hides)
+                item_path = (*path, name.lower())
+                hides = hidden or self.hide(name) or self.hide_at(item_path)
+                yield from self._in_value(item, item_path, hidden=hides)
         elif isinstance(value, list):
             for item in cast("list[object]", value):
                 yield from self._in_value(item, path, hidden=hidden)
@@ -159,9 +159,9 @@ class Sent:
         base_url: str | None = None,
     ) -> None:
         headers, body = as_headers(None) if request is None else request.headers, b""
-        sent = None if request is None else request.body
-        if isinstance(sent, bytes) and len(sent) <= LARGEST_BODY:
-            body = sent
+        request_body = None if request is None else request.body
+        if isinstance(request_body, bytes) and len(request_body) <= LARGEST_BODY:
+            body = request_body
 
         def values() -> Values:
             return _values_of(
@@ -199,15 +199,15 @@ class Sent:
 
         Errors of configuration are left as they are: they quote no vendor.
         """
-        left: list[BaseException | None] = [error]
-        seen: set[int] = set()
-        while left:
-            one = left.pop()
-            if isinstance(one, ConnectorError) and id(one) not in seen:
-                seen.add(id(one))
-                if not isinstance(one, ConfigurationError):
-                    mask_error(one, self._mask(), self._other, except_for=_OWN)
-                left += [one.__cause__, one.__context__]
+        pending_errors: list[BaseException | None] = [error]
+        visited_ids: set[int] = set()
+        while pending_errors:
+            visited_error = pending_errors.pop()
+            if isinstance(visited_error, ConnectorError) and id(visited_error) not in visited_ids:
+                visited_ids.add(id(visited_error))
+                if not isinstance(visited_error, ConfigurationError):
+                    mask_error(visited_error, self._mask(), self._other, except_for=_OWN)
+                pending_errors += [visited_error.__cause__, visited_error.__context__]
         return error
 
     def _other(self, value: Any) -> Any:
@@ -225,13 +225,13 @@ def witness() -> Witness:
 
 def _mask_of(values: Callable[[], Values]) -> Callable[[], Masker]:
     """A function that builds the mask of values at its first use, and caches it in a closure."""
-    made: Masker | None = None
+    masker: Masker | None = None
 
     def mask() -> Masker:
-        nonlocal made
-        if made is None:
-            made = value_mask(*values())
-        return made
+        nonlocal masker
+        if masker is None:
+            masker = value_mask(*values())
+        return masker
 
     return mask
 
@@ -267,7 +267,7 @@ def credential_values(
     """The secret values of a credential, and a user name that may be a key."""
     if credentials is None:
         return
-    held: list[Any] = [credentials]
+    holders: list[Any] = [credentials]
     if isinstance(credentials, Credentials):
         user, secret = credentials.username, credentials.secret
         if user is not None and secret is not None:
@@ -275,8 +275,8 @@ def credential_values(
             if is_telling(user):
                 yield user.encode()
         if credentials.signing is not None:
-            held.append(credentials.signing)
-    for holder in held:
+            holders.append(credentials.signing)
+    for holder in holders:
         kind = cast("type[attrs.AttrsInstance]", type(holder))
         for field in attrs.fields(kind):
             value = getattr(holder, field.name)
@@ -291,10 +291,10 @@ def _in_field(value: str) -> Iterator[str]:
     yield value
     for pair in value.split(";"):
         yield pair.partition("=")[2]
-    scheme, _, rest = value.partition(" ")
-    yield rest
+    scheme, _, credentials = value.partition(" ")
+    yield credentials
     if scheme.lower() == "basic":
-        yield from _user_and_password(rest)
+        yield from _user_and_password(credentials)
 
 
 def _user_and_password(encoded: str) -> Iterator[str]:

@@ -183,11 +183,11 @@ def named_url(service: Service, request: Request) -> str:
     Raises:
         InvalidData: the request is for a URL of another service.
     """
-    home, *others = [item.base_url for item in service.regions] or [service.base_url or ""]
+    home, *other_urls = [item.base_url for item in service.regions] or [service.base_url or ""]
     try:
         return join_url(home, request)
     except InvalidData:
-        for base in others:
+        for base in other_urls:
             with suppress(InvalidData):
                 url = join_url(base, request)
                 return home.rstrip("/") + url.removeprefix(base.rstrip("/"))
@@ -257,9 +257,9 @@ def may_be_kept(request: Request) -> bool:
 
     It does for a request for a whole resource that its URL and headers name, unless they forbid it.
     """
-    whole = request.method in (HttpMethod.GET, HttpMethod.HEAD) and request.body == b""
-    plain = _CONDITIONS.isdisjoint(map(str.lower, request.headers))
-    return whole and plain and "no-store" not in cache_control(request.headers)
+    is_whole = request.method in (HttpMethod.GET, HttpMethod.HEAD) and request.body == b""
+    is_unconditional = _CONDITIONS.isdisjoint(map(str.lower, request.headers))
+    return is_whole and is_unconditional and "no-store" not in cache_control(request.headers)
 
 
 # --- what is kept ---------------------------------------------------------------
@@ -294,13 +294,13 @@ def together(new: CacheEntry | None, others: Sequence[CacheEntry], policy: Cache
 
     A stale answer is dropped once it can neither be revalidated nor be used in case of an error.
     """
-    chosen: list[CacheEntry] = []
+    entries: list[CacheEntry] = []
     room = policy.max_bytes
     for entry in (*([] if new is None else [new]), *others):
         room -= entry.size
-        if room >= 0 and len(chosen) < policy.max_variants and useful_for(entry, policy) > 0:
-            chosen.append(entry)
-    return tuple(chosen)
+        if room >= 0 and len(entries) < policy.max_variants and useful_for(entry, policy) > 0:
+            entries.append(entry)
+    return tuple(entries)
 
 
 def useful_for(entry: CacheEntry, policy: CachePolicy) -> float:
@@ -316,25 +316,27 @@ def useful_for(entry: CacheEntry, policy: CachePolicy) -> float:
 
 def refreshed(entry: CacheEntry, not_modified: Response) -> Response:
     """Return the cached answer updated by a 304: its body with the new header fields."""
-    dropped = _HOP_BY_HOP | _OF_THE_BODY | _listed(not_modified.headers, "connection")
-    sent = Headers([pair for pair in not_modified.headers.pairs if pair[0].lower() not in dropped])
+    dropped_names = _HOP_BY_HOP | _OF_THE_BODY | _listed(not_modified.headers, "connection")
+    new_headers = Headers(
+        [pair for pair in not_modified.headers.pairs if pair[0].lower() not in dropped_names]
+    )
     pairs = [
         pair
         for pair in entry.response.headers.pairs
-        if pair[0] not in sent and pair[0].lower() not in _OF_THE_MESSAGE
+        if pair[0] not in new_headers and pair[0].lower() not in _OF_THE_MESSAGE
     ]
     return entry.response.evolve(
-        headers=Headers([*pairs, *sent.pairs]), elapsed=not_modified.elapsed
+        headers=Headers([*pairs, *new_headers.pairs]), elapsed=not_modified.elapsed
     )
 
 
 def confirms(entry: CacheEntry, not_modified: Response) -> bool:
     """Return whether a 304 is about the cached answer: it names no other version."""
-    validators, named = (
+    validators, named_version = (
         response.headers.get("etag", "").removeprefix("W/")
         for response in (entry.response, not_modified)
     )
-    return not named or named == validators
+    return not named_version or named_version == validators
 
 
 def given(entry: CacheEntry, request: Request) -> Response:
@@ -355,11 +357,11 @@ def decide(request: Request, entry: CacheEntry | None, policy: CachePolicy) -> D
     directives = cache_control(entry.response.headers)
     checked = "no-cache" in request_directives or directives.get("no-cache") == ""
     strict = checked or "must-revalidate" in directives
-    left = entry.lifetime - entry.age
+    remaining_lifetime = entry.lifetime - entry.age
     young = "max-age" not in request_directives or entry.age <= _delta(
         request_directives["max-age"]
     )
-    spare = left - (
+    spare = remaining_lifetime - (
         _delta(request_directives["min-fresh"]) if "min-fresh" in request_directives else 0.0
     )
     bearable = (
@@ -375,9 +377,10 @@ def decide(request: Request, entry: CacheEntry | None, policy: CachePolicy) -> D
     usual = 0.0 if "stale-if-error" in {*request_directives, *directives} else policy.stale_if_error
     return Stale(
         _validators(entry.response),
-        while_revalidating=patient and _bears(left, 0.0, "stale-while-revalidate", directives),
+        while_revalidating=patient
+        and _bears(remaining_lifetime, 0.0, "stale-while-revalidate", directives),
         if_error=not strict
-        and _bears(left, usual, "stale-if-error", request_directives, directives),
+        and _bears(remaining_lifetime, usual, "stale-if-error", request_directives, directives),
     )
 
 
@@ -400,8 +403,8 @@ def _storable(response: Response, policy: CachePolicy) -> bool:
 def _lasting(headers: Headers) -> Headers:
     """The fields that may be reused: not the connection's own, not those `no-cache` names."""
     unchecked = cache_control(headers).get("no-cache", "")
-    dropped = _HOP_BY_HOP | _listed(headers, "connection") | _names(unchecked)
-    return Headers([pair for pair in headers.pairs if pair[0].lower() not in dropped])
+    dropped_names = _HOP_BY_HOP | _listed(headers, "connection") | _names(unchecked)
+    return Headers([pair for pair in headers.pairs if pair[0].lower() not in dropped_names])
 
 
 def _listed(headers: Headers, name: str) -> set[str]:

@@ -74,7 +74,7 @@ def _source_name(account: str, tenant: str | None, events: Sequence[WebhookEvent
 
 def pack_events(events: Sequence[WebhookEvent]) -> bytes:
     """The events of a delivery as bytes."""
-    packed_values = tuple(
+    event_rows = tuple(
         (
             event.vendor,
             event.id,
@@ -90,7 +90,7 @@ def pack_events(events: Sequence[WebhookEvent]) -> bytes:
         )
         for event in events
     )
-    return pack_values((_VERSION, events[0].body, packed_values))
+    return pack_values((_VERSION, events[0].body, event_rows))
 
 
 def unpack_events(content: bytes, tenant: str | None) -> tuple[WebhookEvent, ...]:
@@ -100,10 +100,10 @@ def unpack_events(content: bytes, tenant: str | None) -> tuple[WebhookEvent, ...
         InvalidData: the bytes are not packed events.
     """
     try:
-        version, body, packed_value = unpack_values(content)
+        version, body, event_rows = unpack_values(content)
         if version != _VERSION:
             raise ValueError(version)  # noqa: TRY301 - told below
-        return tuple(_event(item, body, tenant) for item in packed_value)
+        return tuple(_event(item, body, tenant) for item in event_rows)
     except (TypeError, ValueError):
         raise InvalidData(
             "A stored webhook cannot be read.",

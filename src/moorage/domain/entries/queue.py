@@ -294,8 +294,8 @@ class EntryPage(Generic[E]):
             limit: the number of entries on a page.
         """
         items = tuple(entries)[: limit + 1]
-        following_text = str(items[limit - 1].number) if len(items) > limit else None
-        return EntryPage(items=items[:limit], next=following_text)
+        next_page = str(items[limit - 1].number) if len(items) > limit else None
+        return EntryPage(items=items[:limit], next=next_page)
 
 
 # --- what becomes of an entry -----------------------------------------------------------
@@ -391,8 +391,8 @@ def doubt(entry: E, now: datetime, error: str) -> E:
 def give_up(entry: E, now: datetime, error: str, *, spent: bool = False) -> E:
     """The entry that will not be tried again; `spent` if its key has a final refusal."""
     turn = entry.turn + spent
-    dead_value = _settled_entry(entry, EntryState.DEAD, now, holds=entry.dead_holds, error=error)
-    return attrs.evolve(dead_value, turn=turn)
+    dead_entry = _settled_entry(entry, EntryState.DEAD, now, holds=entry.dead_holds, error=error)
+    return attrs.evolve(dead_entry, turn=turn)
 
 
 def drop(entry: E, now: datetime) -> E:

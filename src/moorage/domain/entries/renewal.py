@@ -112,8 +112,8 @@ def due(claims: Iterable[Held], now: int, *, by_tag: bool) -> list[list[Held]]:
     stores choose a node.
     """
     # Of two holders of one key only the later can have it still.
-    latest = {held.key: held for held in claims}
-    selected = [held for held in latest.values() if held.until <= now + _SOON]
+    latest = {claim.key: claim for claim in claims}
+    selected = [claim for claim in latest.values() if claim.until <= now + _SOON]
     if not by_tag:
         return _chunks(selected)
     selected.sort(key=_tag)

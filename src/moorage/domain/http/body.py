@@ -91,11 +91,11 @@ def _is_open(source: object) -> TypeGuard[Source]:
 
 
 def _single_read(source: Source) -> Callable[[], Chunks]:
-    held = [source]
+    sources = [source]
 
     def open_once() -> Chunks:
         try:
-            return _chunks(held.pop())
+            return _chunks(sources.pop())
         except IndexError:
             raise InvalidData(
                 "This body has been read already and cannot be sent again.",

@@ -76,8 +76,8 @@ def _parameters(value: str, position: int) -> tuple[dict[str, str], int]:
         match = _PARAMETER.match(value, begin)
         if match is None:
             return parameters, position
-        name, quoted_text, word = match.groups()
-        text = word if quoted_text is None else _ESCAPE.sub(r"\1", quoted_text)
+        name, quoted_string, word = match.groups()
+        text = word if quoted_string is None else _ESCAPE.sub(r"\1", quoted_string)
         parameters.setdefault(name.lower(), text)
         position = match.end()
 

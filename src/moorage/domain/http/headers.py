@@ -65,17 +65,17 @@ class Headers(Mapping[str, str]):
 
     def __init__(self, fields: HeadersInput = ()) -> None:
         try:
-            pairs, first = _read_pairs(fields)
+            pairs, first_values = _read_pairs(fields)
         except InvalidData as error:
-            refused = error
+            refusal = error
         except (TypeError, ValueError):
-            refused = _not_fields(fields)
+            refusal = _not_fields(fields)
         else:
             object.__setattr__(self, "pairs", pairs)
-            object.__setattr__(self, "_first", first)
+            object.__setattr__(self, "_first", first_values)
             return
         del self, fields
-        raise bare(refused)
+        raise bare(refusal)
 
     def __getitem__(self, name: str) -> str:
         return self._first[name.lower()]
@@ -84,10 +84,10 @@ class Headers(Mapping[str, str]):
         return isinstance(name, str) and name.lower() in self._first
 
     def __iter__(self) -> Iterator[str]:
-        seen_texts: set[str] = set()
+        yielded_names: set[str] = set()
         for name, _ in self.pairs:
-            if (folded_text := name.lower()) not in seen_texts:
-                seen_texts.add(folded_text)
+            if (lower_name := name.lower()) not in yielded_names:
+                yielded_names.add(lower_name)
                 yield name
 
     def __len__(self) -> int:
@@ -116,10 +116,10 @@ class Headers(Mapping[str, str]):
 
     def with_header(self, name: str, value: str) -> Headers:
         """Return headers in which this name has this value only."""
-        folded, stripped_text = _lower_name(name), _value(name, value)
+        folded, checked_value = _lower_name(name), _value(name, value)
         remaining_headers = self.without(name) if folded in self._first else self
-        first = {**remaining_headers._first, folded: stripped_text}  # noqa: SLF001 - one of us
-        return _checked_headers((*remaining_headers.pairs, (name, stripped_text)), first)
+        first_values = {**remaining_headers._first, folded: checked_value}  # noqa: SLF001 - one of us
+        return _checked_headers((*remaining_headers.pairs, (name, checked_value)), first_values)
 
     def with_default(self, name: str, value: str) -> Headers:
         """Return headers in which this name has this value, unless it had one."""
@@ -135,12 +135,14 @@ class Headers(Mapping[str, str]):
 
     def without(self, *names: str) -> Headers:
         """Return headers without these names."""
-        dropped_texts = {folded for name in names if (folded := name.lower()) in self._first}
-        if not dropped_texts:
+        dropped_names = {folded for name in names if (folded := name.lower()) in self._first}
+        if not dropped_names:
             return self
-        pairs = tuple(pair for pair in self.pairs if pair[0].lower() not in dropped_texts)
-        first = {name: value for name, value in self._first.items() if name not in dropped_texts}
-        return _checked_headers(pairs, first)
+        pairs = tuple(pair for pair in self.pairs if pair[0].lower() not in dropped_names)
+        first_values = {
+            name: value for name, value in self._first.items() if name not in dropped_names
+        }
+        return _checked_headers(pairs, first_values)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Headers):
@@ -151,10 +153,10 @@ class Headers(Mapping[str, str]):
         return hash(frozenset(self._first.items()))
 
     def __repr__(self) -> str:
-        shown_text = ", ".join(
+        header_list = ", ".join(
             f"{name}: {MASK if is_sensitive(name) else value}" for name, value in self.pairs
         )
-        return f"<Headers {shown_text}>" if shown_text else "<Headers>"
+        return f"<Headers {header_list}>" if header_list else "<Headers>"
 
     def _grouped(self) -> dict[str, tuple[str, ...]]:
         return {name: self.get_all(name) for name in self._first}
@@ -194,13 +196,13 @@ def _read_pairs(fields: HeadersInput) -> tuple[tuple[tuple[str, str], ...], dict
     else:
         unchecked = fields
     pairs: list[tuple[str, str]] = []
-    first: dict[str, str] = {}
+    first_values: dict[str, str] = {}
     for name, value in unchecked:
         folded = _lower_name(name)
         stripped = _value(name, value)
         pairs.append((name, stripped))
-        first.setdefault(folded, stripped)
-    return tuple(pairs), first
+        first_values.setdefault(folded, stripped)
+    return tuple(pairs), first_values
 
 
 def _not_fields(fields: object) -> InvalidData:

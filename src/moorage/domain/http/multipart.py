@@ -72,11 +72,11 @@ def multipart(form: Pairs, files: FilesInput) -> tuple[str, Body]:
 
 
 def _as_files(files: FilesInput) -> Iterator[tuple[str, FormFile]]:
-    untyped_value = cast("Any", files)  # whatever its type says, it is what a user gave
+    file_fields = cast("Any", files)  # whatever its type says, it is what a user gave
     try:
         pairs = [
             (name, file)
-            for name, file in (untyped_value.items() if _maps(untyped_value) else untyped_value)
+            for name, file in (file_fields.items() if _maps(file_fields) else file_fields)
         ]
     except (TypeError, ValueError):
         pairs = [("", None)]
@@ -99,11 +99,11 @@ def _field_head(name: str) -> bytes:
 
 
 def _file_head(name: str, file: FormFile) -> bytes:
-    shown_text = (
+    parameters = (
         f'name="{_escaped(name, "files")}"; filename="{_escaped(file.filename, "filename")}"'
     )
     fields = (
-        f"Content-Disposition: form-data; {shown_text}\r\nContent-Type: {file.content_type}\r\n\r\n"
+        f"Content-Disposition: form-data; {parameters}\r\nContent-Type: {file.content_type}\r\n\r\n"
     )
     return fields.encode()
 

@@ -129,8 +129,8 @@ class OutgoingGuard:
         if port not in self.ports:
             return f"is asked at port {port}, which is not allowed"
         host = host.lower().rstrip(".")
-        last_text = host.rpartition(".")[2]
-        if _NUMBER.fullmatch(last_text) and not _CANONICAL.fullmatch(host):
+        last_label = host.rpartition(".")[2]
+        if _NUMBER.fullmatch(last_label) and not _CANONICAL.fullmatch(host):
             return "is an address in disguise"
         if "%" in host:
             return "is an address on one of this machine's links"

@@ -134,9 +134,9 @@ class Redaction:
     def query(self, url: str) -> str:
         """Return a URL with its secrets masked: user and password, path, query and fragment."""
         address, *parts = re.split(r"([?#])", url)
-        shown = [self._prose(_USER_INFO.sub(f"{MASK}@", address))]
-        shown += [self._form(part) for part in parts]
-        return "".join(shown)
+        masked_parts = [self._prose(_USER_INFO.sub(f"{MASK}@", address))]
+        masked_parts += [self._form(part) for part in parts]
+        return "".join(masked_parts)
 
     def body(self, body: bytes, content_type: str | None, limit: int) -> str:
         """Return the first `limit` characters of a body, with its secrets masked.
@@ -152,8 +152,8 @@ class Redaction:
         elif is_json(content_type):
             redact = self._json
         # Text in UTF-16 that does not say so would hide from every rule between its zeros.
-        read = body[: (limit + _MARGIN) * _LONGEST_CHARACTER]
-        return _cut(decoded(read, content_type).replace("\0", ""), limit, redact)
+        window = body[: (limit + _MARGIN) * _LONGEST_CHARACTER]
+        return _cut(decoded(window, content_type).replace("\0", ""), limit, redact)
 
     def text(self, text: str) -> str:
         """Return plain text with its secrets masked, also inside JSON."""
@@ -170,15 +170,15 @@ class Redaction:
         if len(text) < _SHORTEST:
             return text
         for name, value in _NAMED:
-            shown: list[str] = []
-            done = 0
+            masked_parts: list[str] = []
+            copied_end = 0
             for match in name.finditer(text):
-                if match.start() >= done and _is_hidden(match[1], self.body_keys):
+                if match.start() >= copied_end and _is_hidden(match[1], self.body_keys):
                     end = match.end()
-                    if text_value := value.match(text, end):
-                        shown += [text[done:end], MASK]
-                        done = text_value.end()
-            text = "".join([*shown, text[done:]])
+                    if value_match := value.match(text, end):
+                        masked_parts += [text[copied_end:end], MASK]
+                        copied_end = value_match.end()
+            text = "".join([*masked_parts, text[copied_end:]])
         for pattern in self.patterns:
             text = pattern.sub(MASK, text)
         return mask_personal(text, self.personal)
@@ -190,12 +190,12 @@ class Redaction:
         name, equals, _ = field.partition("=")
         if equals and _is_hidden(unquote_plus(name), self.query_names):
             return f"{name}={MASK}"
-        plain = unquote_plus(field)
-        redacted = self.text(plain)
-        return field if redacted == plain else redacted
+        decoded_field = unquote_plus(field)
+        redacted = self.text(decoded_field)
+        return field if redacted == decoded_field else redacted
 
     def _json(self, text: str) -> str:
-        shown: list[str] = []
+        masked_parts: list[str] = []
         name = ""
         depth = 0
         hidden: int | None = None
@@ -205,22 +205,22 @@ class Redaction:
             if hidden is not None and (depth < hidden or (piece == "," and depth == hidden)):
                 hidden = None
             if hidden is None:
-                shown.append(self._piece(piece))
+                masked_parts.append(self._piece(piece))
                 way.go(piece, name)
                 if piece == ":" and (_is_hidden(name, self.body_keys) or way.leads_there):
-                    shown.append(f'"{MASK}"')
+                    masked_parts.append(f'"{MASK}"')
                     hidden = depth
                 elif not piece.isspace():
                     name = _plain(piece).strip(" \t\r\n'")
             depth += piece in {"{", "["}
-        return "".join(shown)
+        return "".join(masked_parts)
 
     def _piece(self, piece: str) -> str:
         if piece[0] != '"':
             return self._prose(piece)
-        plain = _plain(piece)
-        redacted = self.text(plain)
-        return piece if redacted == plain else json.dumps(redacted, ensure_ascii=False)
+        decoded_piece = _plain(piece)
+        redacted = self.text(decoded_piece)
+        return piece if redacted == decoded_piece else json.dumps(redacted, ensure_ascii=False)
 
 
 class _Way:

@@ -279,12 +279,12 @@ class Request:
         return self.method.idempotent if self.idempotent is None else self.idempotent
 
     def __repr__(self) -> str:
-        path, _, query_text = self.path.partition("?")
-        shown_texts = [pair.split("=", 1) for pair in query_text.split("&") if pair]
-        shown_texts += [list(pair) for pair in self.query]
+        path, _, path_query = self.path.partition("?")
+        query_pairs = [pair.split("=", 1) for pair in path_query.split("&") if pair]
+        query_pairs += [list(pair) for pair in self.query]
         query = "&".join(
             "=".join([name, *(MASK if is_sensitive(name) else value for value in values)])
-            for name, *values in shown_texts
+            for name, *values in query_pairs
         )
         return f"<Request {self.method} {path}{'?' if query else ''}{query}>"
 
@@ -307,8 +307,8 @@ def _with_content(
     files: FilesInput | None = None,
 ) -> Request:
     fields = as_headers(headers)
-    joint_value = form if files is None else files
-    if sum(content is not None for content in (body, json, joint_value)) > 1:
+    form_content = form if files is None else files
+    if sum(content is not None for content in (body, json, form_content)) > 1:
         raise InvalidData(
             "More than one of body, json and form was given.",
             field="body",

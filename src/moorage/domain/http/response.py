@@ -107,16 +107,16 @@ class Response:
 
     def _copied(self) -> Response:
         """A copy that may still be changed; its fields were checked before."""
-        made = object.__new__(Response)
-        _set_status(made, self.status)
-        _set_headers(made, self.headers)
-        _set_body(made, self.body)
-        _set_reason(made, self.reason)
-        _set_url(made, self.url)
-        _set_elapsed(made, self.elapsed)
-        _set_replayed(made, self.replayed)
-        _set_cached(made, self.cached)
-        return made
+        copied_response = object.__new__(Response)
+        _set_status(copied_response, self.status)
+        _set_headers(copied_response, self.headers)
+        _set_body(copied_response, self.body)
+        _set_reason(copied_response, self.reason)
+        _set_url(copied_response, self.url)
+        _set_elapsed(copied_response, self.elapsed)
+        _set_replayed(copied_response, self.replayed)
+        _set_cached(copied_response, self.cached)
+        return copied_response
 
     def evolve(self, **changes: Any) -> Response:
         """Return this response with the given attributes replaced."""

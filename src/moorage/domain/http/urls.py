@@ -80,8 +80,8 @@ def origin_of(url: str) -> Origin | None:
 
 def same_origin(url: str, other: str) -> bool:
     """Return whether two URLs have the same scheme, host and port."""
-    own_values = origin_of(url)
-    return own_values is not None and own_values == origin_of(other)
+    url_origin = origin_of(url)
+    return url_origin is not None and url_origin == origin_of(other)
 
 
 def leaves_in_clear(url: str) -> bool:

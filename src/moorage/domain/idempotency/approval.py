@@ -44,8 +44,8 @@ class Proposal(NamedTuple):
 
 
 def _name(contract: str, tenant: str | None, key: str) -> str:
-    owner_text = "" if tenant is None else f"@{tenant}"
-    return state_key("unsettled", contract, None, "proposal", owner_text, key)
+    tenant_suffix = "" if tenant is None else f"@{tenant}"
+    return state_key("unsettled", contract, None, "proposal", tenant_suffix, key)
 
 
 class Propose:

@@ -22,10 +22,10 @@ def pack_refusal(error: ConnectorError) -> bytes:
     names = tuple(_name(kind) for kind in type(error).__mro__ if issubclass(kind, ConnectorError))
     args = error.args if _is_plain(error.args) else (error.message,)
     fields = {**vars(error), "_request_id": error.request_id}.items()
-    stored_fields = {
+    plain_attributes = {
         name: value for name, value in fields if name not in _LEFT_OUT and _is_plain(value)
     }
-    return pack_values((names, args, stored_fields))
+    return pack_values((names, args, plain_attributes))
 
 
 def unpack_refusal(packed: bytes) -> ConnectorError:

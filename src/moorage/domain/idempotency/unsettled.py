@@ -50,8 +50,8 @@ Effect: TypeAlias = "tuple[int, int, int, int, int, int, int, int, bytes, Any, A
 
 def effect_name(contract: str, tenant: str | None, key: str) -> str:
     """The key of the state of an effect."""
-    owner_text = "" if tenant is None else f"@{tenant}"
-    return state_key("unsettled", contract, None, "effect", owner_text, key)
+    tenant_suffix = "" if tenant is None else f"@{tenant}"
+    return state_key("unsettled", contract, None, "effect", tenant_suffix, key)
 
 
 def shards(contract: str) -> tuple[str, ...]:
@@ -124,30 +124,30 @@ class Register:
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Registered]:
         """Add the effect to the register, unless it is settled or another payload has its key."""
-        effect, listed_values = _effect(states[0], now), states[1]
+        effect, register_page = _effect(states[0], now), states[1]
         if effect is None:
-            stage, number, since, ends, again, turn = FREED, 0, now, 0, 0, 0
+            stage, number, opened_at, ends, due_at, turn = FREED, 0, now, 0, 0, 0
             is_same = True
         else:
-            _, _, stage, number, since, ends, again, turn, fingerprint, _, answer = effect
+            _, _, stage, number, opened_at, ends, due_at, turn, fingerprint, _, answer = effect
             is_same = fingerprint == self.fingerprint
             if stage == SETTLED:
                 return states, Registered(settled=True, same=is_same, answer=answer)
         if stage == OPEN and not is_same:
             return states, Registered(round=turn, same=False)
-        if stage == OPEN and now + self.span > since + self.memory:
+        if stage == OPEN and now + self.span > opened_at + self.memory:
             return states, Registered(round=turn, forgotten=True)
-        first = stage != OPEN
-        if first:
-            since, ends, again = now, 0, 0
+        is_first = stage != OPEN
+        if is_first:
+            opened_at, ends, due_at = now, 0, 0
         number, end_time = max(now, number + 1), max(now + self.span, ends)
-        held = max(0, ends - now)
-        opened_values = (
-            *(now, KEPT, OPEN, number, since, end_time, max(end_time, again), turn),
+        held_for = max(0, ends - now)
+        open_effect = (
+            *(now, KEPT, OPEN, number, opened_at, end_time, max(end_time, due_at), turn),
             *(self.fingerprint, self.what, None),
         )
-        registered_values = Registered(number, first, turn, held=held)
-        return (opened_values, _list_effect(listed_values, now, self.keys[0])), registered_values
+        registration = Registered(number, is_first, turn, held=held_for)
+        return (open_effect, _list_effect(register_page, now, self.keys[0])), registration
 
 
 class Recall:
@@ -200,8 +200,8 @@ class Withhold:
         if effect is None or effect[2] != OPEN or effect[3] != self.number:
             return states, False
         end_time = min(effect[5], now + self.held)
-        again = end_time if effect[6] == effect[5] else effect[6]
-        return ((*effect[:5], end_time, again, *effect[7:]),), True
+        due_at = end_time if effect[6] == effect[5] else effect[6]
+        return ((*effect[:5], end_time, due_at, *effect[7:]),), True
 
 
 class Strike:
@@ -263,10 +263,10 @@ class Decide:
         if not self.done:
             if now < effect[5]:
                 return states, Decision(settled=False, wait=effect[5] - now)
-            ended_values = _close_effect(effect, states[1], now, self.keys[0], turn=effect[7] + 1)
-            return ended_values, Decision(settled=True)
-        settled_values = (now, KEPT, SETTLED, *effect[3:10], self.answer)
-        return (settled_values, _unlisted(states[1], now, self.keys[0])), Decision(settled=True)
+            closed_states = _close_effect(effect, states[1], now, self.keys[0], turn=effect[7] + 1)
+            return closed_states, Decision(settled=True)
+        settled_effect = (now, KEPT, SETTLED, *effect[3:10], self.answer)
+        return (settled_effect, _unlisted(states[1], now, self.keys[0])), Decision(settled=True)
 
 
 class Reserved(NamedTuple):
@@ -305,8 +305,8 @@ class Attend:
         effect = _effect(states[0], now)
         if effect is None or effect[2] != OPEN or now < (effect[5] if self.early else effect[6]):
             return states, Reserved(ours=False)
-        reserved_values = Reserved(ours=True, number=effect[3], idle=now - effect[5])
-        return ((*effect[:6], now + self.pause, *effect[7:]),), reserved_values
+        reservation = Reserved(ours=True, number=effect[3], idle=now - effect[5])
+        return ((*effect[:6], now + self.pause, *effect[7:]),), reservation
 
 
 class NotFound:
@@ -330,8 +330,8 @@ class NotFound:
         effect = _effect(states[0], now)
         if effect is None or effect[2] != OPEN or effect[3] != self.reserved.number:
             return states, False
-        idle_value = max(self.reserved.idle, effect[10] or 0)
-        return ((*effect[:10], idle_value),), True
+        longest_idle = max(self.reserved.idle, effect[10] or 0)
+        return ((*effect[:10], longest_idle),), True
 
 
 def is_absent(searched: int | None, listed_within: int) -> bool:
@@ -398,9 +398,9 @@ class ReadEffects:
         for name, state in zip(self.keys, states, strict=True):
             effect = _effect(state, now)
             if effect is not None and effect[2] == OPEN:
-                _, _, _, _, since, end_time, again, _, _, what, searched = effect
-                age, remaining = max(0, now - since), max(0, end_time - now)
-                effects.append(Open(name, age, remaining, now >= again, what, searched))
+                _, _, _, _, opened_at, end_time, due_at, _, _, what, searched = effect
+                age, remaining_time = max(0, now - opened_at), max(0, end_time - now)
+                effects.append(Open(name, age, remaining_time, now >= due_at, what, searched))
         return states, tuple(effects)
 
 
@@ -409,8 +409,8 @@ def _close_effect(
 ) -> States:
     """The state of an effect that is no longer open; only the number of its round is stored."""
     lifetime = KEPT if turn else _GONE
-    free = (now, lifetime, FREED, *effect[3:7], turn, b"", None, None)
-    return free, _unlisted(listed, now, name)
+    freed_effect = (now, lifetime, FREED, *effect[3:7], turn, b"", None, None)
+    return freed_effect, _unlisted(listed, now, name)
 
 
 def _list_effect(state: State | None, now: int, name: str) -> State:
@@ -420,8 +420,8 @@ def _list_effect(state: State | None, now: int, name: str) -> State:
 
 def _unlisted(state: State | None, now: int, name: str) -> State:
     names = () if state is None else state[2]
-    remaining_values = tuple(item for item in names if item != name)
-    return now, KEPT if remaining_values else _GONE, remaining_values
+    remaining_names = tuple(item for item in names if item != name)
+    return now, KEPT if remaining_names else _GONE, remaining_names
 
 
 def _effect(state: State | None, now: int) -> Effect | None:
@@ -429,31 +429,31 @@ def _effect(state: State | None, now: int) -> Effect | None:
     if state is None:
         return None
     (
-        seen_value,
-        quiet_value,
+        state_time,
+        keep_for,
         stage,
         number,
-        start_value,
+        opened_at,
         end_time,
-        repeated_value,
+        due_at,
         turn,
         fingerprint,
         what,
         answer,
     ) = state
-    time, back = steady(seen_value, now)
-    quiet_value -= time - seen_value + back
-    if quiet_value <= 0:
+    time, clock_step = steady(state_time, now)
+    keep_for -= time - state_time + clock_step
+    if keep_for <= 0:
         return None
     return (
         *(
             time,
-            quiet_value,
+            keep_for,
             stage,
             number,
-            start_value - back,
-            end_time - back,
-            repeated_value - back,
+            opened_at - clock_step,
+            end_time - clock_step,
+            due_at - clock_step,
             turn,
         ),
         *(fingerprint, what, answer),

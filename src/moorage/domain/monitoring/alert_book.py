@@ -120,10 +120,10 @@ class EvaluateAlerts:
             for item in notifications
             for channel in item.channels or self._channels
         )
-        after = AlertBook(
+        new_book = AlertBook(
             alerts=alerts, silences=silences, outgoing=(*book.outgoing, *fresh_deliveries)
         )
-        return (_stored_book(after, seen, seen + self._lease, self._owner),), after.outgoing
+        return (_stored_book(new_book, seen, seen + self._lease, self._owner),), new_book.outgoing
 
 
 class SettleDeliveries:
@@ -171,8 +171,8 @@ class AddSilence:
     def apply(self, states: States, now: int, /) -> tuple[States, None]:
         """Add it."""
         seen, end_time, owner, book = _present_values(states[0], now)
-        after = attrs.evolve(book, silences=(*book.silences, self._silence))
-        return (_stored_book(after, seen, end_time, owner),), None
+        new_book = attrs.evolve(book, silences=(*book.silences, self._silence))
+        return (_stored_book(new_book, seen, end_time, owner),), None
 
 
 class ReadAlerts:
@@ -229,8 +229,8 @@ def _delivery(item: dict[str, Any]) -> AlertDelivery:
     fields = _timed_fields(item["notification"], "at")
     fields["notices"] = tuple(map(_notice, fields["notices"]))
     fields["channels"] = tuple(fields["channels"])
-    remaining_fields = {name: value for name, value in item.items() if name != "notification"}
-    return AlertDelivery(notification=Notification(**fields), **remaining_fields)
+    delivery_fields = {name: value for name, value in item.items() if name != "notification"}
+    return AlertDelivery(notification=Notification(**fields), **delivery_fields)
 
 
 def _notice(item: dict[str, Any]) -> AlertNotice:

@@ -63,32 +63,32 @@ def queries(rule: AlertRule) -> tuple[FigureQuery, ...]:
 def from_figures(rule: AlertRule, figures: tuple[CallFigures, ...]) -> Measurement:
     """Measure a rule by the figures that it needs, in the order of its queries."""
     subject = "/".join(filter(None, (rule.service, rule.operation, rule.tenant))) or "all calls"
-    first = figures[0]
+    first_figures = figures[0]
     if rule.when in {"calls", "absence"}:
-        text = f"{first.calls} calls in {rule.window:.0f} s."
-        return Measurement(subject=subject, value=float(first.calls), text=text)
+        text = f"{first_figures.calls} calls in {rule.window:.0f} s."
+        return Measurement(subject=subject, value=float(first_figures.calls), text=text)
     if rule.when == "burn_rate":
         budget = 1 - rule.objective
         rates = [_rate(rule, figure) for figure in figures]
         burns = [None if rate is None else rate / budget for rate in rates]
         if None in burns:
-            return _too_few(rule, subject, first)
-        long, short = (burn or 0.0 for burn in burns)
+            return _too_few(rule, subject, first_figures)
+        long_burn, short_burn = (burn or 0.0 for burn in burns)
         text = (
-            f"The error budget burns {long:.1f} times too fast over {rule.window:.0f} s, and"
-            f" {short:.1f} times over {rule.short_window:.0f} s."
+            f"The error budget burns {long_burn:.1f} times too fast over {rule.window:.0f} s, and"
+            f" {short_burn:.1f} times over {rule.short_window:.0f} s."
         )
-        return Measurement(subject=subject, value=min(long, short), text=text)
+        return Measurement(subject=subject, value=min(long_burn, short_burn), text=text)
     if rule.when in _LATENCIES:
-        latency: float | None = getattr(first, rule.when)
-        if latency is None or first.calls < rule.minimum_calls:
-            return _too_few(rule, subject, first)
-        text = f"{rule.when} of {first.calls} calls is {latency:.3f} s."
+        latency: float | None = getattr(first_figures, rule.when)
+        if latency is None or first_figures.calls < rule.minimum_calls:
+            return _too_few(rule, subject, first_figures)
+        text = f"{rule.when} of {first_figures.calls} calls is {latency:.3f} s."
         return Measurement(subject=subject, value=latency, text=text)
-    rate = _rate(rule, first)
+    rate = _rate(rule, first_figures)
     if rate is None:
-        return _too_few(rule, subject, first)
-    text = f"{rate:.1%} of {first.calls} calls in {rule.window:.0f} s failed."
+        return _too_few(rule, subject, first_figures)
+    text = f"{rate:.1%} of {first_figures.calls} calls in {rule.window:.0f} s failed."
     return Measurement(subject=subject, value=rate, text=text)
 
 
@@ -98,12 +98,12 @@ def from_health(rule: AlertRule, health: Health) -> tuple[Measurement, ...]:
     for reason in health.all_reasons:
         if reason.concern.value != rule.when or rule.service not in {None, reason.part}:
             continue
-        measured = reason.amount if rule.above is not None or rule.below is not None else 1.0
-        before = found_measurements.get(reason.part)
-        if before is None or (before.value or 0.0) < measured:
+        amount = reason.amount if rule.above is not None or rule.below is not None else 1.0
+        worst_measurement = found_measurements.get(reason.part)
+        if worst_measurement is None or (worst_measurement.value or 0.0) < amount:
             text = f"{reason.text} {reason.remedy}"
             found_measurements[reason.part] = Measurement(
-                subject=reason.part, value=measured, text=text
+                subject=reason.part, value=amount, text=text
             )
     return tuple(found_measurements.values())
 

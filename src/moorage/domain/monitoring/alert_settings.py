@@ -64,12 +64,12 @@ class ChannelSettings:
                 path="channels.kind",
                 remedy=f"Use one of: {', '.join(KINDS)}.",
             )
-        needed_text = _NEEDS.get(self.kind)
-        if needed_text is not None and not getattr(self, needed_text):
+        needed_field = _NEEDS.get(self.kind)
+        if needed_field is not None and not getattr(self, needed_field):
             raise ConfigurationError(
-                f"The {self.kind} channel has no `{needed_text}`.",
+                f"The {self.kind} channel has no `{needed_field}`.",
                 path="channels",
-                remedy=f"Give `{needed_text}`.",
+                remedy=f"Give `{needed_field}`.",
             )
 
 
@@ -99,9 +99,9 @@ class AlertSettings:
                 )
             for channel in rule.channels:
                 if channel not in self.channels:
-                    known_text = ", ".join(self.channels) or "none"
+                    channel_names = ", ".join(self.channels) or "none"
                     raise ConfigurationError(
                         f"The alert rule {rule.name!r} names the unknown channel {channel!r}.",
                         path="rules.channels",
-                        remedy=f"Use one of: {known_text}.",
+                        remedy=f"Use one of: {channel_names}.",
                     )

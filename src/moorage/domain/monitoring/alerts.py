@@ -253,13 +253,13 @@ class Notification:
     @property
     def subject(self) -> str:
         """The message in a line."""
-        worst_text = "recovered"
+        worst_level = "recovered"
         if any(notice.change is not Change.RECOVERED for notice in self.notices):
             critical = any(notice.severity is Severity.CRITICAL for notice in self.notices)
-            worst_text = "critical" if critical else "warning"
-        first, *other_notices = self.notices
-        further_text = f" and {len(other_notices)} more" if other_notices else ""
-        return f"[{worst_text}] {first.rule}: {first.subject}{further_text}"
+            worst_level = "critical" if critical else "warning"
+        first_notice, *other_notices = self.notices
+        more_notices = f" and {len(other_notices)} more" if other_notices else ""
+        return f"[{worst_level}] {first_notice.rule}: {first_notice.subject}{more_notices}"
 
     @property
     def text(self) -> str:

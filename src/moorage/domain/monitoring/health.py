@@ -408,16 +408,16 @@ def _circuit_reasons(reading: ServiceReading) -> Iterator[HealthReason]:
             f"Run `moorage circuit reset {name}` when calls may continue.",
         )
     elif reading.circuit == "open":
-        after = reading.retry_after or 0.0
+        retry_delay = reading.retry_after or 0.0
         yield HealthReason(
             name,
             Concern.CIRCUIT_OPEN,
             _UNAVAILABLE,
             f"The circuit is open after {reading.failures} failures, so calls are refused. The"
-            f" next try follows in {after:.0f} s.",
+            f" next try follows in {retry_delay:.0f} s.",
             "Look for the vendor's incident, and for the errors with `moorage log list`. The"
             " circuit closes by itself when calls succeed again.",
-            after,
+            retry_delay,
         )
     elif reading.circuit == "half_open":
         yield HealthReason(
@@ -488,14 +488,14 @@ def _token_reasons(reading: ServiceReading) -> Iterator[HealthReason]:
             f"Run `moorage oauth login {reading.service}`, or send a person to the consent page.",
         )
         return
-    remaining_text = (
+    old_token_state = (
         "the old one is still valid" if token.still_works else "the old one has expired"
     )
     yield HealthReason(
         reading.service,
         Concern.TOKEN_NOT_RENEWED,
         state,
-        f"The access token could not be renewed; {remaining_text}.",
+        f"The access token could not be renewed; {old_token_state}.",
         "Check the client's credentials and the authorisation server.",
     )
 
@@ -547,13 +547,13 @@ def _queue_reasons(name: str, backlog: Backlog, policy: HealthPolicy) -> Iterato
             "Restore its database; nothing in it is lost.",
         )
         return
-    further_text = "At least " if backlog.more else ""
+    count_prefix = "At least " if backlog.more else ""
     if backlog.dead:
         yield HealthReason(
             name,
             Concern.DEAD_LETTERS,
             _DEGRADED,
-            f"{further_text}{_number_of(backlog.dead, 'entry')} of the {name} "
+            f"{count_prefix}{_number_of(backlog.dead, 'entry')} of the {name} "
             f"{'was' if backlog.dead == 1 else 'were'} given up.",
             f"Look at `moorage {name} list --stuck`, then replay or drop the entries.",
             backlog.dead,
@@ -563,7 +563,7 @@ def _queue_reasons(name: str, backlog: Backlog, policy: HealthPolicy) -> Iterato
             name,
             Concern.UNKNOWN_OUTCOMES,
             _DEGRADED,
-            f"{further_text}{_number_of(backlog.unknown, 'entry')} of the {name}"
+            f"{count_prefix}{_number_of(backlog.unknown, 'entry')} of the {name}"
             f" {'has' if backlog.unknown == 1 else 'have'} an unknown outcome.",
             f"Look at `moorage {name} list --stuck`, and look the outcome up at the vendor.",
             backlog.unknown,
@@ -580,25 +580,25 @@ def _queue_reasons(name: str, backlog: Backlog, policy: HealthPolicy) -> Iterato
 
 
 def _expiry_reasons(expiry: Expiry, now: datetime, policy: HealthPolicy) -> Iterator[HealthReason]:
-    left = (expiry.at - now).total_seconds()
-    if left <= 0:
+    seconds_to_expiry = (expiry.at - now).total_seconds()
+    if seconds_to_expiry <= 0:
         yield HealthReason(
             expiry.name,
             Concern.EXPIRED,
             _UNAVAILABLE,
             f"The {expiry.name} expired on {expiry.at:%Y-%m-%d}.",
             "Replace it.",
-            left,
+            seconds_to_expiry,
         )
-    elif left <= policy.expiry_notice:
-        days = timedelta(seconds=left).days
+    elif seconds_to_expiry <= policy.expiry_notice:
+        days = timedelta(seconds=seconds_to_expiry).days
         yield HealthReason(
             expiry.name,
             Concern.EXPIRES_SOON,
             _DEGRADED,
             f"The {expiry.name} expires on {expiry.at:%Y-%m-%d}, in {_number_of(days, 'day')}.",
             "Replace it before then.",
-            left,
+            seconds_to_expiry,
         )
 
 

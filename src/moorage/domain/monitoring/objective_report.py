@@ -72,9 +72,9 @@ def html_of(months: Iterable[ObjectiveMonth], *, made_at: datetime) -> str:
 
 
 def _html_row(row: Sequence[str]) -> str:
-    missed_text = ' class="missed"' if row[COLUMNS.index("met")] == "no" else ""
+    class_attribute = ' class="missed"' if row[COLUMNS.index("met")] == "no" else ""
     cells = "".join(f"<td>{escape(cell)}</td>" for cell in row)
-    return f"<tr{missed_text}>{cells}</tr>"
+    return f"<tr{class_attribute}>{cells}</tr>"
 
 
 def _row(month: ObjectiveMonth, target: str, result: Compliance) -> tuple[str, ...]:

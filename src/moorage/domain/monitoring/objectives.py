@@ -163,8 +163,8 @@ class ObjectiveMonth:
     def is_met(self) -> bool | None:
         """Whether all targets are met; None if no call counts for any."""
         results = [part.is_met for part in (self.availability, self.latency) if part is not None]
-        counted = [result for result in results if result is not None]
-        return all(counted) if counted else None
+        known_results = [result for result in results if result is not None]
+        return all(known_results) if known_results else None
 
 
 def first_month(now: datetime, months: int) -> datetime:
@@ -213,14 +213,14 @@ def _month(
 ) -> ObjectiveMonth:
     month, service, operation, tenant = group
     figures = added(row.figures for row in rows)
-    last = added(row.figures for row in rows if row.start == rows[-1].start)
+    last_figures = added(row.figures for row in rows if row.start == rows[-1].start)
     availability = latency = None
     if objective.availability is not None:
         availability = Compliance(
-            objective.availability, figures.valid, figures.bad, last.valid, last.bad
+            objective.availability, figures.valid, figures.bad, last_figures.valid, last_figures.bad
         )
     if objective.latency is not None:
-        counts = (*_slow(figures, objective.latency), *_slow(last, objective.latency))
+        counts = (*_slow(figures, objective.latency), *_slow(last_figures, objective.latency))
         latency = Compliance(objective.within, *counts)
     return ObjectiveMonth(
         objective=objective,
@@ -236,5 +236,5 @@ def _month(
 
 def _slow(figures: Figures, limit: float) -> tuple[int, int]:
     """The number of calls with a duration, and of those that took longer than the limit."""
-    measured = figures.durations.count
-    return measured, measured - figures.durations.number_within(limit)
+    measured_calls = figures.durations.count
+    return measured_calls, measured_calls - figures.durations.number_within(limit)

@@ -141,13 +141,13 @@ def after(
         now: the time at its end.
         draw: a random number from 0 to 1.
     """
-    again = now + probe.every * (1 + probe.jitter * (2 * draw - 1))
+    next_probe = now + probe.every * (1 + probe.jitter * (2 * draw - 1))
     if error is None:
-        return ProbeState(again, done=True)
+        return ProbeState(next_probe, done=True)
     text = failure_of(error)
     if text is None:
-        return attrs.evolve(state, due=again)
-    return ProbeState(again, state.failures + 1, text, done=True)
+        return attrs.evolve(state, due=next_probe)
+    return ProbeState(next_probe, state.failures + 1, text, done=True)
 
 
 def failure_of(error: Exception) -> str | None:

@@ -170,11 +170,11 @@ class OAuthClient:
             if self.dpop_key is not None:
                 check_jwt_key(JwtAlgorithm.ES256, self.dpop_key)
         except InvalidData as error:
-            refused_text = error.message
+            problem = error.message
         else:
             return
         raise ConfigurationError(
-            refused_text,
+            problem,
             path="secret",
             remedy="Give the shared secret for HS256, and else a private key of the right kind in"
             " PEM, with no password.",

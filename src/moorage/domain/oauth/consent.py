@@ -88,7 +88,7 @@ def begin(
     endpoint = client.at("authorization_endpoint")
     _check(client, redirect_uri, parameters or {})
     scopes = client.scope if scope is None else _scope_names(scope)
-    pending = PendingConsent(
+    pending_consent = PendingConsent(
         state=_unguessable(draw),
         code_verifier=_unguessable(draw),
         redirect_uri=redirect_uri,
@@ -102,19 +102,19 @@ def begin(
         "response_type": "code",
         "client_id": client.client_id,
         "redirect_uri": redirect_uri,
-        "state": pending.state.reveal(),
-        "code_challenge": _digest(pending.code_verifier.reveal_bytes()),
+        "state": pending_consent.state.reveal(),
+        "code_challenge": _digest(pending_consent.code_verifier.reveal_bytes()),
         "code_challenge_method": _S256,
     }
     if scopes:
         query["scope"] = " ".join(scopes)
-    if pending.nonce is not None:
-        query["nonce"] = pending.nonce.reveal()
+    if pending_consent.nonce is not None:
+        query["nonce"] = pending_consent.nonce.reveal()
     if client.dpop_key is not None:
         query["dpop_jkt"] = thumbprint(client.dpop_key)
     query = {**client.parameters, **(parameters or {}), **query}
-    joint_text = "&" if "?" in endpoint else "?"
-    return f"{endpoint}{joint_text}{urlencode(query, quote_via=quote)}", pending
+    separator = "&" if "?" in endpoint else "?"
+    return f"{endpoint}{separator}{urlencode(query, quote_via=quote)}", pending_consent
 
 
 def read_callback(

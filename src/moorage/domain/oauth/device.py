@@ -77,18 +77,18 @@ def read_device(
 def _consent(response: Response, asked_at: datetime) -> DeviceConsent | None:
     try:
         members: dict[str, Any] = response.json()
-        code, complete_value = members["user_code"], members.get("verification_uri_complete")
+        code, complete_uri = members["user_code"], members.get("verification_uri_complete")
         # Some have the name of a draft.
         uri = checked_url(members.get("verification_uri") or members.get("verification_url"), "uri")
-        if complete_value is not None:
-            checked_url(complete_value, "uri")
+        if complete_uri is not None:
+            checked_url(complete_uri, "uri")
         if not (code.isprintable() and 0 < len(code) <= _LONGEST_CODE):
             return None
         life = _whole_seconds(members.get("expires_in"), _USUAL_LIFE)
         return DeviceConsent(
             user_code=code,
             verification_uri=uri,
-            verification_uri_complete=complete_value,
+            verification_uri_complete=complete_uri,
             device_code=members["device_code"],
             expires_at=asked_at + timedelta(seconds=life),
             interval=max(_LEAST, _whole_seconds(members.get("interval"), _USUAL_INTERVAL)),

@@ -60,13 +60,13 @@ class Ahead:
 
     def span(self, credentials: OAuthCredentials, now: datetime, draw: float) -> Span:
         """The span of these credentials; `draw` in [0, 1) spreads the renewals of processes."""
-        end_time, issued_time = credentials.expires_at, credentials.issued_at
+        end_time, issued_at = credentials.expires_at, credentials.issued_at
         if end_time is None:
             return Span(float("inf"), float("inf"))
-        left = (end_time - now).total_seconds()
-        early, leeway = self.early * (1 + draw * _SPREAD), self.leeway
-        if issued_time is not None:
-            life = max(0.0, (end_time - issued_time).total_seconds())
-            early = min(early, life * _EARLY_SHARE * (1 + draw * _SPREAD))
+        remaining_seconds = (end_time - now).total_seconds()
+        renewal_lead, leeway = self.early * (1 + draw * _SPREAD), self.leeway
+        if issued_at is not None:
+            life = max(0.0, (end_time - issued_at).total_seconds())
+            renewal_lead = min(renewal_lead, life * _EARLY_SHARE * (1 + draw * _SPREAD))
             leeway = min(leeway, life * _LEEWAY_SHARE)
-        return Span(left - max(early, leeway), left - leeway)
+        return Span(remaining_seconds - max(renewal_lead, leeway), remaining_seconds - leeway)

@@ -44,15 +44,15 @@ def id_token_problem(
     if issuer is not None and claims.get("iss") != issuer:
         return "is from another issuer"
     audience: Any = claims.get("aud")
-    several_values: list[Any] = audience if isinstance(audience, list) else [audience]  # pyright: ignore[reportUnknownVariableType]
-    if client_id not in several_values or claims.get("azp", client_id) != client_id:
+    audiences: list[Any] = audience if isinstance(audience, list) else [audience]  # pyright: ignore[reportUnknownVariableType]
+    if client_id not in audiences or claims.get("azp", client_id) != client_id:
         return "is for another client"
-    if len(several_values) > 1 and "azp" not in claims:
+    if len(audiences) > 1 and "azp" not in claims:
         return "is for several clients, and does not say for which"
-    end_value = claims.get("exp")
-    if isinstance(end_value, bool) or not isinstance(end_value, (int, float)):
+    expiry = claims.get("exp")
+    if isinstance(expiry, bool) or not isinstance(expiry, (int, float)):
         return "does not say when it ends"
-    if not now.timestamp() - _SKEW < end_value:
+    if not now.timestamp() - _SKEW < expiry:
         return "has expired"
     if nonce is not None and not _is(nonce, claims.get("nonce")):
         return "is of another consent"

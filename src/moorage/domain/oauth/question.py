@@ -95,13 +95,13 @@ def failure(
             remedy="Check its URL and the network; then try again.",
         )
         return failed_error, None
-    later = answer.why in {Refusal.LATER, Refusal.LOST}
+    is_temporary = answer.why in {Refusal.LATER, Refusal.LOST}
     failed_error = CredentialRefreshFailed(
         f"The authorisation server refused a token ({answer.words}).",
         service=service,
-        retryable=later,
+        retryable=is_temporary,
         remedy="Try again later."
-        if later
+        if is_temporary
         else "Correct the client's id, secret, authentication, scope or grant.",
     )
     failed_error.vendor_retry_after = answer.vendor_wait

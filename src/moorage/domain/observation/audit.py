@@ -293,8 +293,8 @@ def _mac(keys: KeyRing, version: int, number: int, previous: str) -> str | None:
     """The HMAC of a seal with this number after this hash; None without the key."""
     from hmac import digest  # noqa: PLC0415 - loads OpenSSL
 
-    for known, key in keys.keys:
-        if known == version:
+    for key_version, key in keys.keys:
+        if key_version == version:
             text = _PURPOSE + f"{number}:{previous}".encode()
             return digest(key.reveal_bytes(), text, "sha256").hex()
     return None
@@ -475,8 +475,8 @@ class _Chain:
             return False
         if self._keys is None:
             return None
-        expected = _mac(self._keys, int(match[1]), record.number, record.previous)
-        return None if expected is None else compare_digest(expected, match[2])
+        expected_mac = _mac(self._keys, int(match[1]), record.number, record.previous)
+        return None if expected_mac is None else compare_digest(expected_mac, match[2])
 
 
 def _misplaced(found: int, expected: int, following: Iterator[AuditRecord]) -> Finding:
@@ -492,9 +492,9 @@ def _misplaced(found: int, expected: int, following: Iterator[AuditRecord]) -> F
             Fault.REORDERED,
             f"Record {expected} stands behind record {found}: the records were reordered.",
         )
-    last_text = "" if found == expected + 1 else f" to {found - 1}"
+    range_end = "" if found == expected + 1 else f" to {found - 1}"
     return Finding(
-        expected, Fault.REMOVED, f"Record {expected}{last_text} was removed: {found} follows."
+        expected, Fault.REMOVED, f"Record {expected}{range_end} was removed: {found} follows."
     )
 
 

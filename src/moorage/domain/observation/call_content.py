@@ -111,15 +111,15 @@ class CallContent:
 
     def _text(self, line: str, headers: Headers, body: object, sent: Sent) -> str:
         head = _cut("\n".join((_cut(line, _LINE)[0], *self._headers(headers, sent))), _HEAD)[0]
-        shown = self._body(headers, body, sent)
-        return f"{head}\n\n{shown}" if shown else head
+        body_text = self._body(headers, body, sent)
+        return f"{head}\n\n{body_text}" if body_text else head
 
     def _headers(self, headers: Headers, sent: Sent) -> Iterator[str]:
         for name, value in self._redaction.headers(headers).pairs:
-            shown = MASK
+            masked_value = MASK
             if name.lower() in _SHOWN_HEADERS and value != MASK:
-                shown = self._redaction.words(sent.text(value), _VALUE)
-            yield f"{name}: {shown}"
+                masked_value = self._redaction.words(sent.text(value), _VALUE)
+            yield f"{name}: {masked_value}"
 
     def _body(self, headers: Headers, body: object, sent: Sent) -> str:
         if not isinstance(body, bytes):
@@ -129,13 +129,13 @@ class CallContent:
             return f"<{len(body)} bytes of {essence(kind)[:80] or 'an unknown type'}>"
         # What the cut would halve, and so hide from the mask, lies in the margin.
         window = body[: (limit + _MARGIN) * _LONGEST_CHARACTER]
-        plain = sent.text(decoded(window, kind).replace("\0", "")).encode(errors="replace")
+        body_bytes = sent.text(decoded(window, kind).replace("\0", "")).encode(errors="replace")
         charset = f"{essence(kind)}; charset=utf-8" if kind else None
-        redacted = self._redaction.body(plain, charset, limit)
-        shown, is_cut = _cut(redacted, limit)
-        if is_cut or len(plain) > limit:
-            shown += f"\n[cut: the body has {len(body)} bytes]"
-        return shown
+        redacted = self._redaction.body(body_bytes, charset, limit)
+        shown_body, is_cut = _cut(redacted, limit)
+        if is_cut or len(body_bytes) > limit:
+            shown_body += f"\n[cut: the body has {len(body)} bytes]"
+        return shown_body
 
 
 def _is_readable(body: bytes, content_type: str | None) -> bool:

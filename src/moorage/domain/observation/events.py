@@ -98,9 +98,9 @@ class CallIdentity:
     @property
     def request_id(self) -> str:
         """The id of the request, the same for every reader in any thread."""
-        existing: str | None = self.__dict__.get("id")
-        if existing is not None:
-            return existing
+        existing_id: str | None = self.__dict__.get("id")
+        if existing_id is not None:
+            return existing_id
         make_id = self._make_id
         if make_id is None:
             raise AssertionError("a call without late ids has its id from the start")
@@ -153,8 +153,8 @@ class Event(LateFields):
 
     def __repr__(self) -> str:
         fields = zip(attrs.fields(type(self)), self._values(), strict=True)
-        shown = ", ".join(f"{field.name}={value!r}" for field, value in fields)
-        return f"{type(self).__name__}({shown})"
+        field_list = ", ".join(f"{field.name}={value!r}" for field, value in fields)
+        return f"{type(self).__name__}({field_list})"
 
     def _values(self) -> tuple[object, ...]:
         return tuple(getattr(self, field.name) for field in attrs.fields(type(self)))

@@ -324,15 +324,15 @@ class Grouping:
 
         A window is longer than the query's if its figures are stored for longer windows only.
         """
-        first, last_time = self._first, self._last
-        if first is None or last_time is None:
+        first_start, last_end = self._first, self._last
+        if first_start is None or last_end is None:
             return ()
-        first, last_time = self._query.since or first, self._query.until or last_time
-        whole = max(1, int((last_time - first).total_seconds()))
+        first_start, last_end = self._query.since or first_start, self._query.until or last_end
+        total_seconds = max(1, int((last_end - first_start).total_seconds()))
         windows = [
             WindowFigures(
-                start=first if start is None else start,
-                seconds=whole if start is None else length,
+                start=first_start if start is None else start,
+                seconds=total_seconds if start is None else length,
                 service=service,
                 operation=operation,
                 tenant=tenant,
@@ -394,8 +394,8 @@ class Retention:
             now: the time.
         """
         return tuple(
-            (step, longer, floor(now - timedelta(seconds=kept), longer))
-            for step, longer, kept in (
+            (step, longer, floor(now - timedelta(seconds=retention), longer))
+            for step, longer, retention in (
                 (MINUTE, HOUR, self.minutes),
                 (HOUR, DAY, self.hours),
             )

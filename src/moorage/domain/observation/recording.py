@@ -59,12 +59,12 @@ class Series:
         if len(self._members) < self._limit:
             self._members.add(key)
             return key
-        shared_texts = (key[0], key[1], OTHER)
-        if shared_texts not in self._shared:
+        shared_key = (key[0], key[1], OTHER)
+        if shared_key not in self._shared:
             if len(self._shared) * 10 >= self._limit:
                 return (OTHER, OTHER, OTHER)
-            self._shared.add(shared_texts)
-        return shared_texts
+            self._shared.add(shared_key)
+        return shared_key
 
 
 class Recording:
@@ -199,9 +199,9 @@ class Unsettled:
             _, tallies = self._windows[minute]
             unstored = self._unstored.setdefault(minute, {})
             for key, tally in window.items():
-                whole = tallies.setdefault(key, tally)
-                if whole is not tally:
-                    whole.merge(tally)
+                window_tally = tallies.setdefault(key, tally)
+                if window_tally is not tally:
+                    window_tally.merge(tally)
                 unstored[key] = unstored.get(key, 0) + tally.calls
         self._shorten()
 

@@ -105,7 +105,9 @@ class Sketch:
         if limit >= self.longest:
             return self.count
         index = _index_of(limit) if limit else -1
-        return self.zeros + sum(number for other, number in self.buckets if other <= index)
+        return self.zeros + sum(
+            number for bucket_index, number in self.buckets if bucket_index <= index
+        )
 
     def to_bytes(self) -> bytes:
         """The sketch as bytes, about two for each bucket."""
@@ -141,8 +143,8 @@ def _is_consistent(sketch: Sketch) -> bool:
         return sketch.total == sketch.shortest == sketch.longest == 0
     if not sketch.shortest <= sketch.longest <= _LONGEST or not sketch.longest:
         return False
-    first, last = sketch.buckets[0][0], sketch.buckets[-1][0]
-    return last - first < MAX_BUCKETS and last == _index_of(sketch.longest)
+    first_index, last_index = sketch.buckets[0][0], sketch.buckets[-1][0]
+    return last_index - first_index < MAX_BUCKETS and last_index == _index_of(sketch.longest)
 
 
 class SketchRecorder:
@@ -208,8 +210,8 @@ class SketchRecorder:
         if index > self._top:
             self._top = index
             self._floor = floor = max(0, index - MAX_BUCKETS + 1)
-            for low in [other for other in buckets if other < floor]:
-                buckets[floor] = buckets.get(floor, 0) + buckets.pop(low)
+            for low_index in [bucket_index for bucket_index in buckets if bucket_index < floor]:
+                buckets[floor] = buckets.get(floor, 0) + buckets.pop(low_index)
         index = max(index, self._floor)
         buckets[index] = buckets.get(index, 0) + count
 

@@ -246,8 +246,8 @@ class Admission:
     def apply(self, states: States, now: int) -> tuple[States, Admitted]:
         """Admit, or refuse with the reason and the time to wait."""
         try:
-            granted_values = self._granted_under_claim(states, now) if self.claim else None
-            return self.decide(states, now) if granted_values is None else granted_values
+            fast_grant = self._granted_under_claim(states, now) if self.claim else None
+            return self.decide(states, now) if fast_grant is None else fast_grant
         except MISREAD as error:
             failure = self._misread(error, states, now)
         raise failure
@@ -258,23 +258,21 @@ class Admission:
         limits, circuit = gates.limits, gates.circuit
         if claim is None or gates.budget is not None or len(limits) > 1 or self.ticketed:
             return None
-        sent_values = idempotency.mark_sent(
-            idempotency.present(states[-1], now), claim[1], claim[2]
-        )
-        if sent_values is None:
+        sent_claim = idempotency.mark_sent(idempotency.present(states[-1], now), claim[1], claim[2])
+        if sent_claim is None:
             return None
-        new_values: States = (sent_values,)
+        new_states: States = (sent_claim,)
         if limits:
-            taken_values = limits[0].fast_grant(states[-2], now, self.costs[0])
-            if taken_values is None:
+            limit_state = limits[0].fast_grant(states[-2], now, self.costs[0])
+            if limit_state is None:
                 return None
-            new_values = (taken_values, sent_values)
+            new_states = (limit_state, sent_claim)
         if circuit is None:
-            return new_values, AT_ONCE
-        counted_values = None if states[0] is None else circuit.fast_admit(states[0], now)
-        if counted_values is None:
+            return new_states, AT_ONCE
+        circuit_state = None if states[0] is None else circuit.fast_admit(states[0], now)
+        if circuit_state is None:
             return None
-        return (counted_values, *new_values), (GO, 0, (counted_values[3], counted_values[5], 0), ())
+        return (circuit_state, *new_states), (GO, 0, (circuit_state[3], circuit_state[5], 0), ())
 
     def decide(self, states: States, now: int) -> tuple[States, Admitted]:
         """The full rule; the fast path in `apply` gives the same answers."""
@@ -289,7 +287,7 @@ class Admission:
             for rule, state in zip(gates.limits, states[first:rest], strict=True)
         ]
         turn = joint_wait(gates.limits, presents, self.costs) if presents else 0
-        wait = turn and turn + max(present_value[0] - now for present_value in presents)
+        wait = turn and turn + max(limit_state[0] - now for limit_state in presents)
 
         new: list[State] = []
         permit: Permit | None = None
@@ -328,10 +326,10 @@ class Admission:
             new.append(spent_numbers)
         if self.claim:
             _, fence, target = self.claim
-            sent = idempotency.mark_sent(idempotency.present(states[-1], now), fence, target)
-            if sent is None:
+            sent_claim = idempotency.mark_sent(idempotency.present(states[-1], now), fence, target)
+            if sent_claim is None:
                 return Answer.FENCED, 0
-            new.append(sent)
+            new.append(sent_claim)
         return GO, 0
 
     def _refuse(
@@ -358,9 +356,9 @@ class _CircuitAdmission(Admission):
             if state is None:
                 return self.decide(states, now)
             if not state[2]:
-                counted_values = circuit.fast_admit(state, now)
-                if counted_values is not None:
-                    return (counted_values,), (GO, 0, (counted_values[3], counted_values[5], 0), ())
+                circuit_state = circuit.fast_admit(state, now)
+                if circuit_state is not None:
+                    return (circuit_state,), (GO, 0, (circuit_state[3], circuit_state[5], 0), ())
             elif away := circuit.refuses(state, now):
                 return states, (CIRCUIT_OPEN, away, None, ())
             return self.decide(states, now)
@@ -374,8 +372,8 @@ class _LimitAdmission(Admission):
 
     def apply(self, states: States, now: int) -> tuple[States, Admitted]:
         try:
-            taken_values = self.gates.limits[0].fast_grant(states[0], now, self.costs[0])
-            return self.decide(states, now) if taken_values is None else ((taken_values,), AT_ONCE)
+            limit_state = self.gates.limits[0].fast_grant(states[0], now, self.costs[0])
+            return self.decide(states, now) if limit_state is None else ((limit_state,), AT_ONCE)
         except MISREAD as error:
             failure = self._misread(error, states, now)
         raise failure
@@ -388,14 +386,14 @@ class _UsualAdmission(Admission):
         gates = self.gates
         circuit: CircuitRule = gates.circuit  # type: ignore[assignment]  # there is one
         try:
-            counted_values = circuit.fast_admit(states[0], now)
-            if counted_values is not None:
-                taken_values = gates.limits[0].fast_grant(states[1], now, self.costs[0])
-                if taken_values is not None:
-                    return (counted_values, taken_values), (
+            circuit_state = circuit.fast_admit(states[0], now)
+            if circuit_state is not None:
+                limit_state = gates.limits[0].fast_grant(states[1], now, self.costs[0])
+                if limit_state is not None:
+                    return (circuit_state, limit_state), (
                         GO,
                         0,
-                        (counted_values[3], counted_values[5], 0),
+                        (circuit_state[3], circuit_state[5], 0),
                         (),
                     )
             elif away := circuit.refuses(states[0], now):
@@ -415,31 +413,31 @@ class _SeveralAdmission(Admission):
         gates = self.gates
         circuit, budget = gates.circuit, gates.budget
         permit: Permit | None = None
-        new_values: list[State] = []
+        new_states: list[State] = []
         try:
             number = 0
             if circuit is not None:
-                counted_values = circuit.fast_admit(states[0], now)
-                if counted_values is None:
+                circuit_state = circuit.fast_admit(states[0], now)
+                if circuit_state is None:
                     if away := circuit.refuses(states[0], now):
-                        same_values = unchanged(gates.rules, states, now)
-                        return same_values, (CIRCUIT_OPEN, away, None, ())
+                        unchanged_states = unchanged(gates.rules, states, now)
+                        return unchanged_states, (CIRCUIT_OPEN, away, None, ())
                     return self.decide(states, now)
-                permit = (counted_values[3], counted_values[5], 0)
-                new_values.append(counted_values)
+                permit = (circuit_state[3], circuit_state[5], 0)
+                new_states.append(circuit_state)
                 number = 1
             for rule, cost in zip(gates.limits, self.costs, strict=True):
-                taken_values = rule.fast_grant(states[number], now, cost)
-                if taken_values is None:
+                limit_state = rule.fast_grant(states[number], now, cost)
+                if limit_state is None:
                     return self.decide(states, now)
-                new_values.append(taken_values)
+                new_states.append(limit_state)
                 number += 1
             if budget is not None:
                 spent_numbers = budget.fast_call(states[number], now)
                 if spent_numbers is None:
                     return self.decide(states, now)
-                new_values.append(spent_numbers)
-            return tuple(new_values), (GO, 0, permit, ())
+                new_states.append(spent_numbers)
+            return tuple(new_states), (GO, 0, permit, ())
         except MISREAD as error:
             failure = self._misread(error, states, now)
         raise failure
@@ -473,21 +471,21 @@ class Confirm:
     def apply(self, states: States, now: int) -> tuple[States, tuple[Answer, int]]:
         """GO with the rest of the wait (0 for now), or CIRCUIT_OPEN with the time to wait."""
         gates = self.gates
-        same_values = unchanged(self.rules, states, now)
+        unchanged_states = unchanged(self.rules, states, now)
         wait = 0
         for rule, state, ticket in zip(gates.limits, states, self.tickets, strict=False):
-            present_value = rule.present(state, now)
-            turn = rule.confirm(present_value, ticket)
-            wait = max(wait, turn and turn + present_value[0] - now)
+            limit_state = rule.present(state, now)
+            turn = rule.confirm(limit_state, ticket)
+            wait = max(wait, turn and turn + limit_state[0] - now)
         if gates.circuit and self.permit:
             circuit, away = gates.circuit.confirm(
                 gates.circuit.present(states[-1], now), self.permit, wait
             )
             if away and not gates.circuit.config.shadow:
-                return same_values, (Answer.CIRCUIT_OPEN, away)
+                return unchanged_states, (Answer.CIRCUIT_OPEN, away)
             if wait and self.permit[2]:
-                return (*same_values[:-1], circuit), (GO, wait)
-        return same_values, (GO, wait)
+                return (*unchanged_states[:-1], circuit), (GO, wait)
+        return unchanged_states, (GO, wait)
 
 
 class GiveBack:
@@ -578,13 +576,13 @@ class Resume:
         """Microseconds that were left of the longest pause; 0 if there was no pause."""
         limits = self.gates.limits
         presents = [rule.present(state, now) for rule, state in zip(limits, states, strict=True)]
-        rest = max(
-            rule.paused(present_value) for rule, present_value in zip(limits, presents, strict=True)
+        remaining_pause = max(
+            rule.paused(limit_state) for rule, limit_state in zip(limits, presents, strict=True)
         )
-        if not rest:
+        if not remaining_pause:
             return unchanged(limits, states, now), 0
         pairs = zip(limits, presents, strict=True)
-        return tuple(rule.resume(present) for rule, present in pairs), rest
+        return tuple(rule.resume(present) for rule, present in pairs), remaining_pause
 
 
 class Report:
@@ -609,10 +607,10 @@ class Report:
     @reading
     def apply(self, states: States, now: int) -> tuple[States, CircuitState | None]:
         """The circuit's new mode if it changed, else None."""
-        circuit, changed = self.rule.record(
+        circuit, new_mode = self.rule.record(
             self.rule.present(states[0], now), self.permit, self.outcome, self.reporter
         )
-        return (circuit,), changed
+        return (circuit,), new_mode
 
 
 class Uncount:
@@ -667,5 +665,5 @@ class ReadCircuit:
     @reading
     def apply(self, states: States, now: int) -> tuple[States, CircuitBreakerState]:
         """Return the state with names and seconds, to be read by people."""
-        same_values = unchanged((self._rule,), states, now)
-        return same_values, self._rule.read(self._rule.present(states[0], now))
+        unchanged_states = unchanged((self._rule,), states, now)
+        return unchanged_states, self._rule.read(self._rule.present(states[0], now))

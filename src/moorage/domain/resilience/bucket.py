@@ -88,8 +88,8 @@ class TokenBucket:
         """The fast path: the state after an immediate grant, or None for the full rule."""
         if state is None:
             return (now, self.refill, now, self.room - cost * self.price, now, 0, 0, ())
-        seen_value, _, at, level, life, frozen_value, shift, runs = state
-        if runs or now < at or now < frozen_value or now < seen_value:
+        state_time, _, at, level, life, frozen_until, shift, runs = state
+        if runs or now < at or now < frozen_until or now < state_time:
             return None
         level += (now - at) * self.n
         if level > self.room:  # noqa: PLR1730 - min() would take a third of the time of this function
@@ -97,16 +97,16 @@ class TokenBucket:
         level -= cost * self.price
         if level < 0:
             return None
-        return (now, self.refill, now, level, life, frozen_value, shift, ())
+        return (now, self.refill, now, level, life, frozen_until, shift, ())
 
     def present(self, state: State | None, now: int) -> Bucket:
         """The state as of now; if the clock stepped back, all times in it are moved back too."""
         if state is None:
             return (now, 0, now, self.room, now, 0, 0, ())
-        seen, quiet_value, at, level, life, frozen, shift, runs = state
+        seen, keep_for, at, level, life, frozen, shift, runs = state
         time, back = steady(seen, now)
-        quiet_value = max(0, quiet_value - (time - seen + back))
-        return (time, quiet_value, at - back, level, life, frozen - back, shift - back, runs)
+        keep_for = max(0, keep_for - (time - seen + back))
+        return (time, keep_for, at - back, level, life, frozen - back, shift - back, runs)
 
     def earliest(self, bucket: Bucket, cost: int, at: int) -> int:
         """The earliest time, not before `at`, at which `cost` tokens can be granted.

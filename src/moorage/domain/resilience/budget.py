@@ -61,13 +61,13 @@ class BudgetRule:
         """The state as of now, in the current period."""
         if state is None:
             return (now, 2 * self.period, now // self.period, 0, 0, 0)
-        seen_value, quiet_value, period, calls, retries, carry = state
-        time, _ = steady(seen_value, now)
+        state_time, keep_for, period, calls, retries, carry = state
+        time, _ = steady(state_time, now)
         current = time // self.period
         if current > period:
-            spared_value = max(0, calls * self.parts - retries * self.whole)
-            calls, retries, carry = 0, 0, spared_value if current == period + 1 else 0
-        return (time, quiet_value, current, calls, retries, carry)
+            unspent_share = max(0, calls * self.parts - retries * self.whole)
+            calls, retries, carry = 0, 0, unspent_share if current == period + 1 else 0
+        return (time, keep_for, current, calls, retries, carry)
 
     def fast_call(self, state: State | None, now: int) -> Budget | None:
         """The fast path: the state after a first attempt of the same period, or None for `call`."""

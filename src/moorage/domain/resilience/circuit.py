@@ -282,13 +282,13 @@ class CircuitRule:
         """The fast path: the state after a call through a closed circuit, or None for `admit`."""
         if state is None:
             return None
-        seen_value, quiet_value, mode, gen, slot, total, base, record = state
+        state_time, keep_for, mode, gen, slot, total, base, record = state
         if self.timed:
-            if mode or not seen_value <= now < slot:
+            if mode or not state_time <= now < slot:
                 return None
-        elif mode or total >= slot or not seen_value <= now < seen_value + quiet_value:
+        elif mode or total >= slot or not state_time <= now < state_time + keep_for:
             return None
-        return (now, quiet_value, 0, gen, slot, total + 1, base, record)
+        return (now, keep_for, 0, gen, slot, total + 1, base, record)
 
     def refuses(self, state: State | None, now: int) -> int:
         """The fast path of a refusal: microseconds to stay away, or 0 if `admit` must decide."""
@@ -512,13 +512,13 @@ class CircuitRule:
         if number > base:
             record = record._replace(cancelled=min(record.cancelled + 1, total - base))
         elif record.past:
-            past_values = list(_slots(record.past))
-            for index in reversed(range(len(past_values))):
-                end, first, calls, fails, slow_value = past_values[index]
+            past_slots = list(_slots(record.past))
+            for index in reversed(range(len(past_slots))):
+                end, first, calls, fails, slow_calls = past_slots[index]
                 if number > first:
-                    past_values[index] = (end, first, max(0, calls - 1), fails, slow_value)
+                    past_slots[index] = (end, first, max(0, calls - 1), fails, slow_calls)
                     break
-            record = record._replace(past=_packed(past_values))
+            record = record._replace(past=_packed(past_slots))
         if record.rows:
             record = record._replace(rows=_in_a_row(record.rows, number, failed=0))
         return (seen, quiet, mode, gen, slot, total, base, record)
@@ -554,11 +554,11 @@ class CircuitRule:
     def _window(self, circuit: Circuit) -> tuple[int, int, int]:
         """Calls, failures and slow answers in the window."""
         seen, _, _, _, _, total, base, record = circuit
-        after = (seen if self.timed else total) - self.span
+        window_start = (seen if self.timed else total) - self.span
         calls, fails, slow = total - base - record.cancelled, record.fails, record.slow
-        for end, _, in_slot, failed_value, late_value in _slots(record.past):
-            if end > after:
-                calls, fails, slow = calls + in_slot, fails + failed_value, slow + late_value
+        for end, _, in_slot, slot_failures, slot_slow in _slots(record.past):
+            if end > window_start:
+                calls, fails, slow = calls + in_slot, fails + slot_failures, slow + slot_slow
         return calls, fails, slow
 
 

@@ -108,8 +108,8 @@ def keeps_promise(request: Request, response: Response) -> bool:
     if not response.body:
         return True
     if not is_json(response.headers.get("content-type")):
-        accepted_texts = request.headers.get("accept", "").split(",")
-        if not all(map(is_json, accepted_texts)):
+        accepted_types = request.headers.get("accept", "").split(",")
+        if not all(map(is_json, accepted_types)):
             return True
     if len(response.body) > LARGEST_PARSED:
         return _ends_as_json(response.body)
@@ -122,9 +122,9 @@ def keeps_promise(request: Request, response: Response) -> bool:
 
 def _ends_as_json(body: bytes) -> bool:
     """Return whether a long body begins as a JSON object, list or text, and ends likewise."""
-    first = body[:_END].lstrip(_BLANK)[:1]
+    first_byte = body[:_END].lstrip(_BLANK)[:1]
     last_bytes = body[-_END:].rstrip(_BLANK)[-1:]
-    return first + last_bytes in _ENDS
+    return first_byte + last_bytes in _ENDS
 
 
 def unreadable(

@@ -83,18 +83,18 @@ class Ledger(NamedTuple):
 
         The result is as unproven as the least proven of them.
         """
-        joined_values = self
-        for racer_values in racers:
-            is_acted = racer_values.acted and not self.earlier
-            joined_values = Ledger(
-                joined_values.attempts + racer_values.attempts - self.attempts,
+        joined_ledger = self
+        for racer in racers:
+            is_acted = racer.acted and not self.earlier
+            joined_ledger = Ledger(
+                joined_ledger.attempts + racer.attempts - self.attempts,
                 self.earlier,
                 max(
-                    joined_values.current,
-                    AttemptEffect.POSSIBLE if is_acted else racer_values.current,
+                    joined_ledger.current,
+                    AttemptEffect.POSSIBLE if is_acted else racer.current,
                 ),
             )
-        return joined_values
+        return joined_ledger
 
 
 BLANK: Final = Ledger()

@@ -173,6 +173,6 @@ def has_substitute(command: Command[Any], key: str) -> bool:
 
 def moved(command: Command[Any], substitutes: Mapping[str, str]) -> Command[Any]:
     """The same command with other keys."""
-    other_value: Any = copy(command)
-    other_value.keys = tuple(substitutes.get(key, key) for key in command.keys)
-    return other_value  # type: ignore[no-any-return]  # a copy of it
+    copied_command: Any = copy(command)
+    copied_command.keys = tuple(substitutes.get(key, key) for key in command.keys)
+    return copied_command  # type: ignore[no-any-return]  # a copy of it

@@ -42,8 +42,8 @@ def civil_month(day: int) -> tuple[int, int]:
     year = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
     of_year = of_era - (365 * year + year // 4 - year // 100)
     month = (5 * of_year + 2) // 153
-    after = month >= _JANUARY
-    return year + era * 400 + after, month - 9 if after else month + 3
+    is_next_year = month >= _JANUARY
+    return year + era * 400 + is_next_year, month - 9 if is_next_year else month + 3
 
 
 def first_day(year: int, month: int) -> int:
@@ -86,20 +86,20 @@ class CalendarQuota:
         """The state after a grant in the current period; None if the fast path does not apply."""
         if state is None:
             return None
-        seen_value, quiet_value, at, used_value, frozen_value, shift, later_value = state
-        used_value += cost
+        state_time, keep_for, at, used_calls, frozen_until, shift, later_counts = state
+        used_calls += cost
         # `quiet` is over with the period of `at`, or with a pause that ends later still.
-        end_value = seen_value + quiet_value
+        state_end = state_time + keep_for
         if (
-            later_value
-            or now < seen_value
+            later_counts
+            or now < state_time
             or now < at
-            or now < frozen_value
-            or now >= end_value
-            or used_value > self.burst
+            or now < frozen_until
+            or now >= state_end
+            or used_calls > self.burst
         ):
             return None
-        return (now, end_value - now, now, used_value, frozen_value, shift, ())
+        return (now, state_end - now, now, used_calls, frozen_until, shift, ())
 
     def present(self, state: State | None, now: int) -> Quota:
         """The state as of now; if the clock stepped back, all times in it are moved back too."""

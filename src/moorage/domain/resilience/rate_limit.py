@@ -230,12 +230,10 @@ def joint_wait(rules: Sequence[Rule], presents: Sequence[State], costs: Sequence
     limits = tuple(zip(rules, presents, costs, strict=True))
     wait, suits, number = 0, 0, 0
     while suits < len(limits):
-        rule, present_values, cost = limits[number]
-        longer_value = (
-            rule.earliest(present_values, cost, present_values[0] + wait) - present_values[0]
-        )
-        suits = 1 if longer_value > wait else suits + 1
-        wait, number = longer_value, (number + 1) % len(limits)
+        rule, limit_state, cost = limits[number]
+        limit_wait = rule.earliest(limit_state, cost, limit_state[0] + wait) - limit_state[0]
+        suits = 1 if limit_wait > wait else suits + 1
+        wait, number = limit_wait, (number + 1) % len(limits)
     return wait
 
 
@@ -257,11 +255,11 @@ def _bucket(config: RateLimitConfig) -> TokenBucket:
 
 
 def _quota(config: RateLimitConfig, calendar: Calendar) -> CalendarQuota:
-    whole = int(config.rate)
+    whole_rate = int(config.rate)
     for path, fits in (
-        ("rate", config.rate == whole),
+        ("rate", config.rate == whole_rate),
         ("per", config.per == 1),
-        ("burst", config.burst == whole),
+        ("burst", config.burst == whole_rate),
     ):
         if not fits:
             raise ConfigurationError(
@@ -269,7 +267,7 @@ def _quota(config: RateLimitConfig, calendar: Calendar) -> CalendarQuota:
                 path=path,
                 remedy="Give a whole number as its rate, and neither per nor burst.",
             )
-    return CalendarQuota(whole, monthly=calendar is Calendar.MONTH)
+    return CalendarQuota(whole_rate, monthly=calendar is Calendar.MONTH)
 
 
 def _meant(value: float | Fraction) -> Fraction:

@@ -118,17 +118,17 @@ def _closeness(hint: RateHint) -> tuple[int, float]:
 
 def _ietf(headers: Headers) -> Iterator[RateHint]:
     limits = {name: _count(policy.get("q")) for name, policy in _items(headers, "ratelimit-policy")}
-    whole_values: dict[str, str] = {}
+    plain_members: dict[str, str] = {}
     for name, parameters in _items(headers, "ratelimit"):
         if "r" in parameters:
             remaining, reset = _count(parameters["r"]), _delta(parameters.get("t"))
             yield from _hint(limits.get(name), remaining, reset)
         key, _, value = name.partition("=")
-        whole_values[key] = value
+        plain_members[key] = value
     yield from _hint(
-        _count(whole_values.get("limit")),
-        _count(whole_values.get("remaining")),
-        _delta(whole_values.get("reset")),
+        _count(plain_members.get("limit")),
+        _count(plain_members.get("remaining")),
+        _delta(plain_members.get("reset")),
     )
 
 
@@ -143,10 +143,10 @@ def _items(headers: Headers, name: str) -> Iterator[tuple[str, dict[str, str]]]:
 def _families(headers: Headers, now: datetime) -> Iterator[RateHint]:
     families: dict[tuple[str, ...], dict[str, str]] = {}
     for name, value in headers.pairs:
-        prefix, separator, remaining_text = (
+        prefix, separator, name_rest = (
             name.lower().replace("rate-limit", "ratelimit").partition("ratelimit-")
         )
-        words = remaining_text.split("-")
+        words = name_rest.split("-")
         kind = next((word for word in words if word in {"limit", "remaining", "reset"}), None)
         if separator and kind:
             words.remove(kind)

@@ -121,17 +121,17 @@ def _scrubbed_error(
     hidden = {value.encode("utf-8", "replace") for value in _secret_texts(build, args, kwargs)}
     mask = value_mask(hidden)
     host = sys.exception()
-    left: list[BaseException] = [bare(error)]
+    pending_errors: list[BaseException] = [bare(error)]
     seen: set[int] = set()
-    while left:
-        one = left.pop()
+    while pending_errors:
+        one = pending_errors.pop()
         seen.add(id(one))
         mask_error(one, mask)
         for link in ("__cause__", "__context__"):
-            before = getattr(one, link)
-            if isinstance(before, ConnectorError) and before is not host:
-                left += [before] * (id(before) not in seen)
-            elif before is not host:
+            linked_error = getattr(one, link)
+            if isinstance(linked_error, ConnectorError) and linked_error is not host:
+                pending_errors += [linked_error] * (id(linked_error) not in seen)
+            elif linked_error is not host:
                 # A parser's error, for instance, keeps the whole document.
                 setattr(one, link, None)
     return error
@@ -143,11 +143,11 @@ def _secret_texts(
     """The texts among the arguments that are secret, or look secret."""
     names = [*signature(build).parameters]
     arguments = [*zip_longest(names[: len(args)], args, fillvalue=""), *kwargs.items()]
-    left: list[tuple[bool, object, int]] = [
+    pending_arguments: list[tuple[bool, object, int]] = [
         (is_sensitive(name) or name not in names, value, 0) for name, value in arguments
     ]
-    while left:
-        sensitive, value, depth = left.pop()
+    while pending_arguments:
+        sensitive, value, depth = pending_arguments.pop()
         if isinstance(value, bytes):
             value = value.decode("latin-1")
         if isinstance(value, str):
@@ -158,13 +158,15 @@ def _secret_texts(
             yield from _PASSWORD.findall(text)
         elif depth < _DEEP and isinstance(value, Mapping):
             items = cast("Mapping[object, Any]", value)
-            left += [(False, name, depth + 1) for name in items]
-            left += [
+            pending_arguments += [(False, name, depth + 1) for name in items]
+            pending_arguments += [
                 (sensitive or is_sensitive(str(name)), item, depth + 1)
                 for name, item in items.items()
             ]
         elif depth < _DEEP and isinstance(value, (list, tuple, set, frozenset)):
-            left += [(sensitive, item, depth + 1) for item in cast("Iterable[Any]", value)]
+            pending_arguments += [
+                (sensitive, item, depth + 1) for item in cast("Iterable[Any]", value)
+            ]
 
 
 def named(error: BaseException) -> str:

@@ -37,8 +37,8 @@ def is_sensitive(name: str) -> bool:
 
     In doubt it is. An idempotency key is not a credential: people look for it in logs.
     """
-    lowered_text = name.lower()
-    return _SENSITIVE.search(lowered_text) is not None and _IDEMPOTENCY.search(lowered_text) is None
+    lower_name = name.lower()
+    return _SENSITIVE.search(lower_name) is not None and _IDEMPOTENCY.search(lower_name) is None
 
 
 def is_secret_segment(segment: str, before: str = "") -> bool:
@@ -48,21 +48,21 @@ def is_secret_segment(segment: str, before: str = "") -> bool:
         segment: the segment as it appears in the URL.
         before: the segment before it, which may promise a credential, as in `/token/<value>`.
     """
-    plain_text = unquote(segment)
+    decoded_segment = unquote(segment)
     if (
         is_sensitive(before)
-        and len(plain_text) >= _SHORTEST_KEY
-        and any(map(str.isdigit, plain_text))
+        and len(decoded_segment) >= _SHORTEST_KEY
+        and any(map(str.isdigit, decoded_segment))
     ):
         return True
-    return _SEGMENT.fullmatch(plain_text) is not None
+    return _SEGMENT.fullmatch(decoded_segment) is not None
 
 
 def secret_segments(base_url: str) -> Iterator[str]:
     """The credentials that are segments of a service's URL."""
     segments = urlsplit(base_url).path.split("/")
-    for previous_text, segment in pairwise(segments):
-        if is_secret_segment(segment, previous_text):
+    for previous_segment, segment in pairwise(segments):
+        if is_secret_segment(segment, previous_segment):
             yield unquote(segment)
 
 

@@ -173,17 +173,17 @@ def _values(document: bytes) -> Iterator[bytes]:
     except (ValueError, RecursionError):
         yield document
         return
-    left = [parsed]
-    while left:
-        item = left.pop()
+    pending_items = [parsed]
+    while pending_items:
+        item = pending_items.pop()
         if isinstance(item, dict):
             for name, value in cast("dict[str, object]", item).items():
                 if isinstance(value, str) and is_sensitive(name):
                     yield from _parts(value.encode("utf-8", "replace"))
                 else:
-                    left.append(value)
+                    pending_items.append(value)
         elif isinstance(item, list):
-            left += cast("list[object]", item)
+            pending_items += cast("list[object]", item)
 
 
 def _needles(secret: bytes) -> Iterator[_Needle]:

@@ -221,13 +221,13 @@ class Plan:
         for share, get in _SHARED:
             share(new_plan, get(self))
         name = self.service.name
-        old_text, new_text = home_of(name, None), home_of(name, tenant)
+        old_home, new_home = home_of(name, None), home_of(name, tenant)
         new_plan.tenant = tenant
         new_plan.regions = {name: plan.for_tenant(tenant) for name, plan in self.regions.items()}
-        new_plan.bulkhead_key = new_text + self.bulkhead_key[len(old_text) :]
-        new_plan.claims = new_text + self.claims[len(old_text) :]
-        new_plan.refresh_key = new_text + self.refresh_key[len(old_text) :]
-        new_plan.gates = self.gates.moved(old_text, new_text)
+        new_plan.bulkhead_key = new_home + self.bulkhead_key[len(old_home) :]
+        new_plan.claims = new_home + self.claims[len(old_home) :]
+        new_plan.refresh_key = new_home + self.refresh_key[len(old_home) :]
+        new_plan.gates = self.gates.moved(old_home, new_home)
         new_plan.question = self.question.through(new_plan.gates)
         new_plan.admission = self.admission and new_plan.question
         new_plan.admission_at_once = self.admission_at_once and self.admission_at_once.through(
@@ -309,11 +309,11 @@ def _gates_of(
 def circuit_name(plan: Plan) -> str:
     """The name of a plan's circuit in events, made of its service, region and endpoint."""
     name = plan.service.name if plan.region is None else f"{plan.service.name}@{plan.region}"
-    own = any(
+    has_own_circuit = any(
         endpoint.name == plan.operation and endpoint.circuit is not INHERIT
         for endpoint in plan.service.endpoints
     )
-    return f"{name}/{plan.operation}" if own else name
+    return f"{name}/{plan.operation}" if has_own_circuit else name
 
 
 def is_repeatable(plan: Plan, request: Request) -> bool:

@@ -95,8 +95,10 @@ def in_order(regions: Sequence[Region], draw: float) -> tuple[Region, ...]:
     remaining_regions = sorted(regions, key=lambda region: region.tier)
     order: list[Region] = []
     while remaining_regions:
-        first = [region for region in remaining_regions if region.tier == remaining_regions[0].tier]
-        chosen_region, draw = _draw_region(first, draw)
+        first_tier = [
+            region for region in remaining_regions if region.tier == remaining_regions[0].tier
+        ]
+        chosen_region, draw = _draw_region(first_tier, draw)
         remaining_regions.remove(chosen_region)
         order.append(chosen_region)
     return tuple(order)
@@ -127,8 +129,10 @@ def belonging(regions: Sequence[Region], path: str) -> Sequence[Region]:
             field="path",
             remedy="Give a path, or declare the other host as a service of its own.",
         )
-    lower_text = urlsplit(path).path
-    return [region for region in stored_regions if _is_below(region, lower_text)] or stored_regions
+    request_path = urlsplit(path).path
+    return [
+        region for region in stored_regions if _is_below(region, request_path)
+    ] or stored_regions
 
 
 def _is_below(region: Region, path: str) -> bool:

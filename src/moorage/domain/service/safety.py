@@ -72,8 +72,8 @@ class Safety:
             return True
         if not _is_foldable(recipient):
             return False
-        folded_text = _normal_address(recipient)
-        return any(_fits(folded_text, pattern) for pattern in self.recipients)
+        normal_address = _normal_address(recipient)
+        return any(_fits(normal_address, pattern) for pattern in self.recipients)
 
     def refusal(self, recipients: Iterable[str]) -> RecipientRefused | None:
         """The error for a message to these recipients, if one of them is not allowed.

@@ -156,7 +156,7 @@ def _are_steps(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
 
 def _is_template(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
     _is_one_of(str)(_, attribute, value)
-    wrong_text = (
+    problem = (
         "has a query or a fragment, and no request's path has"
         if "?" in value or "#" in value
         else "is no path below the base URL"
@@ -165,9 +165,9 @@ def _is_template(_: object, attribute: attrs.Attribute[Any], value: str) -> None
         if any(_is_half(part) for part in value.split("/"))
         else None
     )
-    if wrong_text is not None:
+    if problem is not None:
         raise ConfigurationError(
-            f"The path of an endpoint {wrong_text}.",
+            f"The path of an endpoint {problem}.",
             path=attribute.name,
             remedy="Give a path such as /orders/{id}; braces stand around a whole part.",
         )

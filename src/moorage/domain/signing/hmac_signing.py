@@ -269,9 +269,9 @@ def _check(template: str, allowed: frozenset[str], field: str) -> None:
 
 
 def _refuse_doubles(query: str, added: Pairs) -> None:
-    present_texts = {name for name, _ in parse_qsl(query, keep_blank_values=True)}
+    present_names = {name for name, _ in parse_qsl(query, keep_blank_values=True)}
     for name, _ in added:
-        if name in present_texts:
+        if name in present_names:
             raise InvalidData(
                 f"The request has a parameter {name!r}, which the signature sets.",
                 field="query",

@@ -68,9 +68,9 @@ def _claims(claims: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _are_claims(_: object, __: object, value: Mapping[str, Any]) -> None:
-    if doubled_texts := sorted(_OURS & value.keys()):
+    if doubled_names := sorted(_OURS & value.keys()):
         raise InvalidData(
-            f"The claims {', '.join(doubled_texts)} have settings of their own.",
+            f"The claims {', '.join(doubled_names)} have settings of their own.",
             field="claims",
             remedy="Use issuer, subject, audience and lifetime; jti and iat are set automatically.",
         )

@@ -140,8 +140,8 @@ class MessageSignature:
 
 
 def _identifier(component: str) -> str:
-    name, semicolon, remaining_text = component.partition(";")
-    return f'"{name}"{semicolon}{remaining_text}'
+    name, semicolon, parameters = component.partition(";")
+    return f'"{name}"{semicolon}{parameters}'
 
 
 def _value(component: str, request: Request, target: Target, url: str) -> str:

@@ -152,7 +152,7 @@ class AwsSigV4:
         scope = self._scope(stamp)
         target = Target.of(url)
         fields = _fields(request.headers, target)
-        added_texts = [
+        added_pairs = [
             ("X-Amz-Algorithm", _ALGORITHM),
             ("X-Amz-Credential", f"{self.access_key_id}/{scope}"),
             ("X-Amz-Date", stamp),
@@ -160,15 +160,15 @@ class AwsSigV4:
             ("X-Amz-SignedHeaders", fields[0]),
         ]
         token = self.session_token
-        late_text = "" if token is None else f"&{_token_pair(token)}"
-        query = "&".join(part for part in (target.query, encode_pairs(tuple(added_texts))) if part)
+        token_suffix = "" if token is None else f"&{_token_pair(token)}"
+        query = "&".join(part for part in (target.query, encode_pairs(tuple(added_pairs))) if part)
         if self.sign_session_token:
-            query, late_text = query + late_text, ""
+            query, token_suffix = query + token_suffix, ""
         payload = _UNSIGNED if self.service in _S3 else self._payload(request)
-        signed_texts = target._replace(query=query)
-        text = _text(stamp, scope, self._canonical(request.method, signed_texts, fields, payload))
+        signed_target = target._replace(query=query)
+        text = _text(stamp, scope, self._canonical(request.method, signed_target, fields, payload))
         signature = self._signature(key, scope, text)
-        return f"{url.partition('?')[0]}?{query}{late_text}&X-Amz-Signature={signature}"
+        return f"{url.partition('?')[0]}?{query}{token_suffix}&X-Amz-Signature={signature}"
 
     def sign_form(
         self, conditions: Iterable[object], key: Secret, now: datetime, *, expires: int
@@ -188,8 +188,8 @@ class AwsSigV4:
         if self.session_token is not None:
             signer[_TOKEN.lower()] = self.session_token.reveal()
         end_time = (now.astimezone(UTC) + timedelta(seconds=expires)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        added_values = [{name: value} for name, value in signer.items()]
-        policy = {"expiration": end_time, "conditions": [*conditions, *added_values]}
+        signer_conditions = [{name: value} for name, value in signer.items()]
+        policy = {"expiration": end_time, "conditions": [*conditions, *signer_conditions]}
         text = b2a_base64(encode_json(policy), newline=False)
         signature = self._signature(key, scope, text)
         return (*signer.items(), ("policy", text.decode()), ("x-amz-signature", signature))
@@ -258,9 +258,9 @@ def _fields(headers: Headers, target: Target) -> tuple[str, str]:
     """The names of the signed headers, and their lines, the host's included."""
     values: dict[str, list[str]] = {}
     for name, value in headers.pairs:
-        folded_text = name.lower()
-        if folded_text not in _NEVER_SIGNED:
-            values.setdefault(folded_text, []).append(value)
+        lower_name = name.lower()
+        if lower_name not in _NEVER_SIGNED:
+            values.setdefault(lower_name, []).append(value)
     values.setdefault("host", [target.host])
     names = sorted(values)
     lines = "".join(f"{name}:{','.join(values[name])}\n" for name in names)

@@ -55,17 +55,17 @@ def pack(state: State, before: State | None = None, stored: bytes = b"") -> byte
             field="state",
             remedy="Use smaller durations and costs.",
         ) from None
-    remaining_values = state[count:]
-    if not remaining_values:
+    field_values = state[count:]
+    if not field_values:
         return packed_bytes
     if (
         before is not None
         and stored[:2] == packed_bytes[:2]
         and len(before) == len(state)
-        and all(map(_is_identical, remaining_values, before[count:]))
+        and all(map(_is_identical, field_values, before[count:]))
     ):
         return packed_bytes + stored[head.size :]
-    return packed_bytes + pack_values(remaining_values)
+    return packed_bytes + pack_values(field_values)
 
 
 def _is_identical(new: object, old: object) -> bool:

@@ -91,18 +91,20 @@ def misread(
     Without `rules`, whatever is stored is taken for what cannot be read.
     """
     if rules:
-        wrong_texts = [
+        unreadable_keys = [
             key
             for key, rule, state in zip(keys, rules, states, strict=False)
             if not _reads(rule, state, now)
         ]
     else:
-        wrong_texts = [key for key, state in zip(keys, states, strict=True) if state is not None]
-    if not wrong_texts:
+        unreadable_keys = [
+            key for key, state in zip(keys, states, strict=True) if state is not None
+        ]
+    if not unreadable_keys:
         return error
     return StateUnavailable(
         f"A stored state has another layout than this release knows ({type(error).__name__}).",
-        key=wrong_texts[0] if rules or len(keys) == 1 else None,
+        key=unreadable_keys[0] if rules or len(keys) == 1 else None,
         remedy="Upgrade every process that shares the store, and let nothing else write to it.",
     )
 
@@ -111,9 +113,9 @@ def _reads(rule: Moves, state: State | None, now: int) -> bool:
     """Return whether a rule can read a state."""
     earliest = getattr(rule, "earliest", None)
     try:
-        present_values = rule.present(state, now)
+        present_state = rule.present(state, now)
         if earliest is not None:
-            earliest(present_values, 1, now)
+            earliest(present_state, 1, now)
     except MISREAD:
         return False
     return True

@@ -165,7 +165,7 @@ def no_key_for(sealed: bytes, versions: tuple[int, ...]) -> ConnectorError:
         version = sealed_with(sealed)
     except InvalidData as refusal:
         return refusal
-    listed_text = ", ".join(map(str, versions))
+    version_list = ", ".join(map(str, versions))
     if version in versions:
         return ConfigurationError(
             f"The text was sealed with another key of version {version} than the one in the ring.",
@@ -175,7 +175,7 @@ def no_key_for(sealed: bytes, versions: tuple[int, ...]) -> ConnectorError:
         )
     return ConfigurationError(
         f"The text was sealed with the key of version {version}, which is not in the ring"
-        f" ({listed_text}).",
+        f" ({version_list}).",
         path="keys",
         remedy=f"Put the key of version {version} back, after the first key, until"
         " every text is sealed anew.",

@@ -25,9 +25,9 @@ class Bounded(OrderedDict[K, V]):
 
     def add(self, key: K, value: V) -> K | None:
         """Add or replace an entry; return the key that was dropped for it, if any."""
-        dropped_value = None
+        dropped_key = None
         if len(self) >= self._most and key not in self:
-            dropped_value, _ = self.popitem(last=self._newest)
+            dropped_key, _ = self.popitem(last=self._newest)
             self._newest = not self._newest
         self[key] = value
-        return dropped_value
+        return dropped_key

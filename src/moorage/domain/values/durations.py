@@ -36,11 +36,11 @@ def seconds(value: float | timedelta, field: str, *, zero: bool = False) -> floa
             f"{value!r} is not a duration.", path=field, remedy="Give float seconds or a timedelta."
         )
     if not 0 <= value <= _HUNDRED_YEARS or (value == 0 and not zero):
-        smallest_text = "zero or more" if zero else "more than zero"
+        lower_bound = "zero or more" if zero else "more than zero"
         raise ConfigurationError(
             f"{value!r} is out of range for a duration.",
             path=field,
-            remedy=f"Give {smallest_text} seconds, and at most a hundred years.",
+            remedy=f"Give {lower_bound} seconds, and at most a hundred years.",
         )
     return float(value)
 

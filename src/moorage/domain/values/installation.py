@@ -13,5 +13,5 @@ def install(*extras: str) -> str:
     Args:
         extras: names of optional dependencies; each of them alone is enough.
     """
-    commands = " or ".join(f"`pip install '.[{extra_text}]'`" for extra_text in extras)
+    commands = " or ".join(f"`pip install '.[{extra}]'`" for extra in extras)
     return f"Run {commands} in a checkout of moorage."

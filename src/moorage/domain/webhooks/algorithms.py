@@ -176,11 +176,13 @@ def _hmac_check(key: bytes, name: str, encoding: WebhookEncoding) -> Check:
     write = _WRITERS[encoding]
 
     def check(content: bytes, signatures: Sequence[str]) -> bool:
-        expected = write(digest(key, content, name))
+        expected_signature = write(digest(key, content, name))
         is_same = False
         for signature in signatures:
-            received_text = _in_one_case(encoding, signature)
-            is_same |= compare_digest(expected, received_text.encode("utf-8", "surrogatepass"))
+            received_signature = _in_one_case(encoding, signature)
+            is_same |= compare_digest(
+                expected_signature, received_signature.encode("utf-8", "surrogatepass")
+            )
         return is_same
 
     return check

@@ -83,8 +83,8 @@ def _zoom(payload: Any, secrets: Sequence[Secret]) -> WebhookReply:
         cast("dict[str, Any]", payload).get("plainToken") if isinstance(payload, dict) else None,
         _WORD,
     )
-    signed_text = digest(secrets[0].reveal_bytes(), token.encode(), "sha256").hex()
-    return WebhookReply.json({"plainToken": token, "encryptedToken": signed_text})
+    encrypted_token = digest(secrets[0].reveal_bytes(), token.encode(), "sha256").hex()
+    return WebhookReply.json({"plainToken": token, "encryptedToken": encrypted_token})
 
 
 def _is_token(received: str | None, expected: Secret | None) -> bool:

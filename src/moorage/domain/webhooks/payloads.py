@@ -73,10 +73,10 @@ def items_of(payload: Any, path: str | None) -> list[Any]:
     level: list[Any] = [payload]
     steps = [] if path == "." else path.split(".")
     for step in steps:
-        lower_values: list[Any] = []
+        next_level: list[Any] = []
         for item in level:
-            lower_values.extend(_list_items(item) if step == "*" else (_member(item, step),))
-        level = lower_values
+            next_level.extend(_list_items(item) if step == "*" else (_member(item, step),))
+        level = next_level
     return level if "*" in steps else [element for item in level for element in _list_items(item)]
 
 

@@ -96,10 +96,10 @@ def _from_jwk(jwk: dict[str, Any]) -> PublicKey:
 def key_id_of(value: bytes) -> str | None:
     """The id that a JWK gives itself; None if it is no JWK or has none."""
     try:
-        named_value = json.loads(value)["kid"]
+        key_id = json.loads(value)["kid"]
     except (KeyError, RecursionError, TypeError, ValueError):
         return None
-    return named_value if isinstance(named_value, str) else None
+    return key_id if isinstance(key_id, str) else None
 
 
 def verifier(algorithm: WebhookAlgorithm, key: PublicKey) -> Verify | None:

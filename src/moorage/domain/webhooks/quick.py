@@ -162,11 +162,11 @@ def _looked_at(headers: Any, names: frozenset[str | bytes]) -> dict[str, str]:
         raise _UnusualError
     values: dict[str, str] = {}
     for name, value in pairs:
-        folded_value = name.lower()
-        if folded_value in names:
-            if folded_value in values or type(folded_value) is not str or not value.isascii():
+        lower_name = name.lower()
+        if lower_name in names:
+            if lower_name in values or type(lower_name) is not str or not value.isascii():
                 raise _UnusualError
-            values[folded_value] = value.strip(" \t")
+            values[lower_name] = value.strip(" \t")
     return values
 
 
@@ -187,22 +187,22 @@ def _picker(plan: _Plan, separator: str, prefix: str) -> Callable[[dict[str, str
 
         return single_headers
 
-    start, held_text = f"{plan.mark}=", f"={plan.mark}"
+    start, mark_key = f"{plan.mark}=", f"={plan.mark}"
     begins = len(start) if plan.mark else 0
 
     def pick(values: dict[str, str]) -> list[str]:
         signatures: list[str] = []
-        several_texts = values[place].split(separator)
-        if len(several_texts) > MOST_SIGNATURES:
+        items = values[place].split(separator)
+        if len(items) > MOST_SIGNATURES:
             raise _UnusualError
-        for item in several_texts:
+        for item in items:
             mark = item.strip()
             if mark.startswith(prefix):
                 signatures.append(mark[cut:])
             elif begins and mark.startswith(start):
-                if held_text in values:
+                if mark_key in values:
                     raise _UnusualError
-                values[held_text] = mark[begins:]
+                values[mark_key] = mark[begins:]
         return signatures
 
     return pick
@@ -214,21 +214,21 @@ def _prover(
     """A function that returns whether a key made one of the signatures."""
     from hmac import compare_digest  # noqa: PLC0415 - loads OpenSSL
 
-    previous_text, later_text = plan.before, plan.after
+    head_template, tail_template = plan.before, plan.after
 
     def prove(values: dict[str, str], body: bytes, signatures: list[str]) -> bool:
         if type(body) is not bytes:
             return False
-        head, tail = (previous_text % values).encode(), (later_text % values).encode()
+        head, tail = (head_template % values).encode(), (tail_template % values).encode()
         for inner, outer in states:
-            hashed_value, mac = inner.copy(), outer.copy()
-            hashed_value.update(head)
-            hashed_value.update(body)
-            hashed_value.update(tail)
-            mac.update(hashed_value.digest())
-            expected, is_same = write(mac), False
+            inner_hash, mac = inner.copy(), outer.copy()
+            inner_hash.update(head)
+            inner_hash.update(body)
+            inner_hash.update(tail)
+            mac.update(inner_hash.digest())
+            expected_signature, is_same = write(mac), False
             for signature in signatures:
-                is_same |= compare_digest(expected, signature)
+                is_same |= compare_digest(expected_signature, signature)
             if is_same:
                 return True
         return False

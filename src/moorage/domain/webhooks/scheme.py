@@ -180,10 +180,10 @@ class WebhookScheme:
         return written(self)
 
     def _vouches_for(self, template: Template) -> bool:
-        signed_texts = {place for item in self.signs for place in item.places}
+        signed_places = {place for item in self.signs for place in item.places}
         # Fields that are run together can be taken apart elsewhere, into another id.
         return not self.each_signed and all(
-            place in signed_texts
+            place in signed_places
             or (not self.weak and place.startswith(("json:", "root:", "form:")))
             for place in template.places
         )
@@ -271,11 +271,11 @@ class WebhookScheme:
         ):
             return None
         signed = {place for template in self.signs for place in template.places}
-        listed_texts = {
+        listed_names = {
             name for place in signed if place.startswith("lines:") for name in place[6:].split(",")
         }
         for place in self.timestamp.places:
-            if place not in signed and place.partition(":")[2] not in listed_texts:
+            if place not in signed and place.partition(":")[2] not in listed_names:
                 return "has a timestamp that is not part of what is signed"
         return None
 

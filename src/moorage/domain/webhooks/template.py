@@ -329,8 +329,8 @@ def nearest(written: object, names: Iterable[str]) -> str:
     """A hint for a message: the most similar known name; "" if none is similar."""
     from difflib import get_close_matches  # noqa: PLC0415 - needed for mistakes only
 
-    near_texts = [str(name) for name in names if name != written]
-    close = get_close_matches(str(written)[:80].lower(), near_texts, n=1)
+    candidates = [str(name) for name in names if name != written]
+    close = get_close_matches(str(written)[:80].lower(), candidates, n=1)
     return f"Did you mean {close[0]}? " if close else ""
 
 
@@ -365,8 +365,8 @@ def as_text(value: object) -> str | None:
 
 def ported(address: str, *, written: bool) -> str:
     """The URL with its port written out, or without one."""
-    origin, remaining_text = cast("re.Match[str]", _ORIGIN.match(address)).groups()
+    origin, address_rest = cast("re.Match[str]", _ORIGIN.match(address)).groups()
     host, port = cast("re.Match[str]", _PORT.fullmatch(origin)).groups()
     if not written:
-        return host + remaining_text
-    return f"{host}{port or (':80' if host[:5].lower() == 'http:' else ':443')}{remaining_text}"
+        return host + address_rest
+    return f"{host}{port or (':80' if host[:5].lower() == 'http:' else ':443')}{address_rest}"

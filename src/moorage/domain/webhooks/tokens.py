@@ -30,9 +30,9 @@ def read_token(text: str, algorithm: WebhookAlgorithm) -> Token:
         raise rejected(WebhookReason.DOWNGRADED, "The token is signed with another algorithm.")
     if "crit" in header:
         raise rejected(WebhookReason.MALFORMED, "The token requires an unknown extension.")
-    named_value = header.get("kid")
+    key_id = header.get("kid")
     content = f"{parts[0]}.{parts[1]}".encode()
-    return Token(content, parts[2], named_value if isinstance(named_value, str) else None, claims)
+    return Token(content, parts[2], key_id if isinstance(key_id, str) else None, claims)
 
 
 def _members(part: str) -> dict[str, Any]:

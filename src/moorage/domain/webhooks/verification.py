@@ -66,33 +66,33 @@ def examine(
     tolerance: float | None,
 ) -> Examined:
     """Read the values that the scheme needs, and refuse a delivery that no key could verify."""
-    whole_values = Scene(delivery, None, parameters, [])
+    scene = Scene(delivery, None, parameters, [])
     if scheme.reads_body:
-        whole_values = Scene(delivery, payload_of(scheme, delivery), parameters, whole_values.marks)
+        scene = Scene(delivery, payload_of(scheme, delivery), parameters, scene.marks)
     for place, value in scheme.requires:
-        _require(place, value, whole_values)
+        _require(place, value, scene)
     if scheme.each_signed:
-        items = items_of(whole_values.item, scheme.items)
-        parts = [(item, _signatures(scheme, whole_values.of(item), now)) for item in items]
+        items = items_of(scene.item, scheme.items)
+        parts = [(item, _signatures(scheme, scene.of(item), now)) for item in items]
         if not parts:
             raise rejected(WebhookReason.MISSING, "The webhook has no signed item.")
     else:
-        parts = [(whole_values.item, _signatures(scheme, whole_values, now))]
+        parts = [(scene.item, _signatures(scheme, scene, now))]
     token = None
     if scheme.algorithm in JWTS:
         token = read_token(parts[0][1][0], scheme.algorithm)
         delivery.claims = token.claims
-        parts = [(whole_values.item, [token.signature])]
+        parts = [(scene.item, [token.signature])]
         _check_span(token.claims, now, tolerance or 0.0)
     if scheme.timestamp is not None and tolerance is not None:
-        _check_time(scheme, scheme.timestamp, whole_values, now, tolerance)
+        _check_time(scheme, scheme.timestamp, scene, now, tolerance)
     key_id = token.key_id if token else None
     if scheme.key_id is not None:
-        key_id = scheme.key_id.read(whole_values)
+        key_id = scheme.key_id.read(scene)
     certificate = None
     if scheme.certificate is not None:
-        certificate = scheme.certificate.fill(whole_values).decode("utf-8", "replace")
-    return Examined(whole_values, parts, token, key_id, certificate)
+        certificate = scheme.certificate.fill(scene).decode("utf-8", "replace")
+    return Examined(scene, parts, token, key_id, certificate)
 
 
 def _require(place: Template, required: str, scene: Scene) -> None:
@@ -291,13 +291,13 @@ def _check_digest(place: Template, scene: Scene) -> None:
     from hmac import compare_digest  # noqa: PLC0415 - the same
 
     delivery = scene.delivery
-    claimed_text = place.read(scene)
-    if claimed_text is None:
+    claimed_digest = place.read(scene)
+    if claimed_digest is None:
         if not delivery.body or ("?" in place.text and delivery.is_form()):
             return
         raise rejected(WebhookReason.MISSING, f"The webhook lacks {place.words}.")
     digest = sha256(delivery.body).hexdigest()
-    if not compare_digest(digest.encode(), claimed_text.encode("utf-8", "surrogatepass")):
+    if not compare_digest(digest.encode(), claimed_digest.encode("utf-8", "surrogatepass")):
         raise rejected(WebhookReason.SIGNATURE, "The body is not the one that was signed.")
 
 
@@ -324,8 +324,8 @@ class Reader:
         scheme, payload = self._scheme, self.payload(values, body)
         delivery = self._delivery(values, body)
         text = scheme.signature[0].read(Scene(delivery, None, self._parameters, [])) or ""
-        several_texts = text.split(scheme.separator) if scheme.separator else [text]
-        marks = [mark.strip() for mark in several_texts]
+        items = text.split(scheme.separator) if scheme.separator else [text]
+        marks = [mark.strip() for mark in items]
         scene = Scene(delivery, payload, self._parameters, marks)
 
         def mark() -> str:
@@ -349,17 +349,17 @@ def _event(
     tenant: str | None,
     reply: WebhookReply | None,
 ) -> WebhookEvent:
-    named_text = None if scheme.id is None else scheme.id.read(scene)
+    vendor_id = None if scheme.id is None else scheme.id.read(scene)
     vendor_type = ("" if scheme.type is None else scheme.type.read(scene)) or ""
     fetch = None
-    if named_text and scheme.fetch is not None:
-        fetch = scheme.fetch.replace("{id}", quote(named_text, safe="", errors="replace"))
+    if vendor_id and scheme.fetch is not None:
+        fetch = scheme.fetch.replace("{id}", quote(vendor_id, safe="", errors="replace"))
     vouched = scheme.algorithm in PLAIN or scheme.vouches_for_id
-    mark = named_text if named_text and vouched else mark_of()
+    mark = vendor_id if vendor_id and vouched else mark_of()
     payload = scene.item
     return WebhookEvent(
         vendor=scheme.name,
-        id=named_text or mark,
+        id=vendor_id or mark,
         type=scheme.known_types.get(vendor_type, vendor_type),
         vendor_type=vendor_type,
         time=None if scheme.time is None else read_time(scheme.time.read(scene), scheme.time_form),

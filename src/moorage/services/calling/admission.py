@@ -87,8 +87,8 @@ async def _turn(core: Core, call: Call, question: Admission, admitted: Admitted)
             core.waiters.rejoin(waiter, due)
         tickets = await come_up(core, waiter)
         # The wait may end together with the deadline; the turn has come nevertheless.
-        left = max(_MOMENT, call.remaining(core) / 1e9)
-        answer, wait = await core.execute(Confirm(question.gates, tickets, permit), left)
+        seconds_left = max(_MOMENT, call.remaining(core) / 1e9)
+        answer, wait = await core.execute(Confirm(question.gates, tickets, permit), seconds_left)
         if answer is not Answer.GO:
             raise refusal(core, call, answer, wait)
     return permit

@@ -189,8 +189,8 @@ async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one
         if question is not None or call.claim is not None:
             try:
                 if call.claim is not None and core.renewals.renews:
-                    in_time = call.left(core)
-                    if not await core.renewals.holds(call.claim, in_time):
+                    time_limit = call.left(core)
+                    if not await core.renewals.holds(call.claim, time_limit):
                         raise refusal(core, call, Answer.FENCED, 0)  # noqa: TRY301 - as whatever refuses
                 if grants:
                     admitted = grants[0]

@@ -100,8 +100,8 @@ class EmailFlows(Flows, EmailContract):
             remembered=max(service.idempotency_ttl for service in services),
             seconds=max(service.timeout for service in services),
         )
-        written_text, _ = await turn.recorded(str(size), movable=False)
-        return int(written_text)
+        recorded_size, _ = await turn.recorded(str(size), movable=False)
+        return int(recorded_size)
 
     async def _chunk(
         self, operation: RoutingRequest, chunk: BulkMessage, key: str | None, timeout: float | None

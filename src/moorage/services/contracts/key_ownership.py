@@ -76,12 +76,12 @@ class KeyOwnership:
         if not may_move:
             return account, False
         recorded_at, core = self._state_key("turn"), self._core
-        claimed_values, end_time = await self._claim_key(recorded_at)
-        self._moves_from = core.nanoseconds() + claimed_values.wait * 1000
-        self._claim = Held(recorded_at, claimed_values.fence, ttl=self._ttl, until=end_time)
+        claim_result, end_time = await self._claim_key(recorded_at)
+        self._moves_from = core.nanoseconds() + claim_result.wait * 1000
+        self._claim = Held(recorded_at, claim_result.fence, ttl=self._ttl, until=end_time)
         core.renewals.keep(self._claim)
-        while (following_text := await self._read(self._moves + 1)) is not None:
-            account = following_text
+        while (next_account := await self._read(self._moves + 1)) is not None:
+            account = next_account
             self._moves += 1
         return account, True
 
@@ -131,8 +131,8 @@ class KeyOwnership:
         claimed, _ = await self._claim_key(recorded_at)
         if claimed.verdict is Verdict.RUN:
             completion = complete(recorded_at, claimed.fence, (account, movable), ttl=self._ttl)
-            settled_value = await self._core.execute(completion, self._seconds_left())
-            account, movable = settled_value.answer if settled_value.done else (account, movable)
+            settlement = await self._core.execute(completion, self._seconds_left())
+            account, movable = settlement.answer if settlement.done else (account, movable)
             return account, movable
         account, movable = claimed.answer
         return account, movable

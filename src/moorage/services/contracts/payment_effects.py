@@ -113,17 +113,15 @@ class PaymentEffects:
         services = [self._dispatcher.calling.plans.services[account.name] for account in accounts]
         span = sum(timeout or service.timeout for service in services) + MARGIN
         memory = min(service.idempotency_ttl for service in services)
-        registered_values = await self._registered(request, accounts, key, (span, memory))
-        if registered_values.settled:
-            return self._replayed(registered_values, key)  # type: ignore[no-any-return]  # a receipt of the verb
-        if registered_values.forgotten:
+        registration = await self._registered(request, accounts, key, (span, memory))
+        if registration.settled:
+            return self._replayed(registration, key)  # type: ignore[no-any-return]  # a receipt of the verb
+        if registration.forgotten:
             raise _forgotten(key, accounts)
         if timeout is not None:
             timeout = max(_LEAST, timeout - (core.nanoseconds() - start_time) / 1e9)
-        operation = attrs.evolve(
-            operation, use=KeyUse(round=registered_values.round, reach=self._reach)
-        )
-        return await self._acting(act(operation, timeout), key, registered_values)
+        operation = attrs.evolve(operation, use=KeyUse(round=registration.round, reach=self._reach))
+        return await self._acting(act(operation, timeout), key, registration)
 
     async def _acting(self, acting: Awaitable[R], key: str, registered: Registered) -> R:
         """Execute the operation, and unregister the effect if its outcome is known afterwards."""
@@ -167,8 +165,8 @@ class PaymentEffects:
         core, fingerprint = self._core, _fingerprint(request)
         if self._reach is Reach.STORED:
             recall = Recall(KIND, self._tenant, key, fingerprint=fingerprint)
-            recalled_values: Registered = await core.execute(recall, None)
-            return recalled_values
+            registration: Registered = await core.execute(recall, None)
+            return registration
         try:
             packed_bytes = pack((request.values, request.options))
         except InvalidData:
@@ -252,12 +250,12 @@ def _forgotten(key: str, accounts: tuple[Account, ...]) -> OutcomeUnknown:
 
 def _fingerprint(request: Request) -> bytes:
     """The digest by which requests count as equal, stable across releases."""
-    first, *remaining_values = request.values
+    first, *other_arguments = request.values
     parts: list[object] = [request.operation]
     if isinstance(first, Charge):
         parts += [first.reference, first.amount.minor, first.amount.currency]
     else:
-        amount = remaining_values[0] if request.operation in {"capture", "refund"} else None
+        amount = other_arguments[0] if request.operation in {"capture", "refund"} else None
         parts += [first.account, first.id, getattr(amount, "minor", None)]
     return digest(repr(part).encode() for part in parts)
 

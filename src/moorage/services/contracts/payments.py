@@ -196,11 +196,11 @@ class PaymentsFlows(Flows, PaymentsContract):
     ) -> Result[Payment]:
         try:
             if isinstance(payment, Unsettled):
-                repeated_value = getattr(self, payment.operation)
+                repeat = getattr(self, payment.operation)
                 key = payment.idempotency_key
                 try:
                     return Result(
-                        await repeated_value(payment.charge, idempotency_key=key, timeout=timeout)
+                        await repeat(payment.charge, idempotency_key=key, timeout=timeout)
                     )
                 except OutcomeUnknown as error:
                     return Result(await self._look_up(payment, error, timeout))

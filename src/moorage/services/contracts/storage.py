@@ -84,10 +84,10 @@ class StorageFlows(Flows, StorageContract):
         count(at_once, "at_once")
         plan = UploadPlan(source, options, length, part_size, at_once)
         if resume is None:
-            needed_texts = options.needs | {StorageCapability.MULTIPART}
+            capabilities = options.needs | {StorageCapability.MULTIPART}
             perform = partial(self._put, key, plan)
             return await self._dispatcher.execute(
-                self._request("upload", needed_texts), perform, timeout=timeout
+                self._request("upload", capabilities), perform, timeout=timeout
             )
         upload_ref = Ref.parse(resume, "resume")
         if upload_ref.id != key:
@@ -181,9 +181,9 @@ class StorageFlows(Flows, StorageContract):
         )
 
         async def perform(vendor: Any, wire: Wire, key: str) -> Downloading:
-            opened_value = await vendor.open(wire, key, options)
+            opening = await vendor.open(wire, key, options)
             resumes = StorageCapability.RANGE in vendor.capabilities
-            return Downloading(vendor, wire, options, opened_value, resumes=resumes)
+            return Downloading(vendor, wire, options, opening, resumes=resumes)
 
         return await self._do("download", key, options.needs, perform, timeout)
 

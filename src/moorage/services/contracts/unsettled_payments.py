@@ -205,10 +205,10 @@ class UnsettledFlows:
             ):
                 continue
             attend = Attend(effect.opened.name, pause=effect.pause)
-            reserved_values: Reserved = await self._core.execute(attend, None)
-            if reserved_values.ours:
+            reservation: Reserved = await self._core.execute(attend, None)
+            if reservation.ours:
                 limit -= 1
-                outcome = await self._settle_one(effect, dispatcher, step, reserved_values)
+                outcome = await self._settle_one(effect, dispatcher, step, reservation)
                 if outcome is not None:
                     settled_payments.append(outcome)
         return settled_payments
@@ -285,8 +285,8 @@ class UnsettledFlows:
         """
         names = [effect_name(KIND, tenant, key) for tenant, key in effects]
         open_effects = await self._core.execute(ReadEffects(names), None) if names else ()
-        unsettled_values = {effect.name for effect in open_effects}
-        return [name not in unsettled_values for name in names]
+        unsettled_names = {effect.name for effect in open_effects}
+        return [name not in unsettled_names for name in names]
 
     async def stored(self, tenant: str | None, key: str, request: Request) -> Result[Any] | None:
         """The stored outcome of an operation, read without sending anything; None if there is none.
@@ -499,11 +499,11 @@ async def _receipt_of(
     effect: _OpenEffect, flows: _Settling, account: Account, ref: Ref
 ) -> Payment | Capture | Refund | Void:
     """The receipt for a reference, read from the vendor, or made of the known fields."""
-    operation, able_texts = effect.record.operation, account.vendor.capabilities
+    operation, capabilities = effect.record.operation, account.vendor.capabilities
     report = effect.report(None)
     parent = report.payment
     if operation == "refund":
-        if PaymentsCapability.LOOK_UP_REFUND in able_texts:
+        if PaymentsCapability.LOOK_UP_REFUND in capabilities:
             return await flows.get_refund(ref)
         return Refund(ref=ref, payment=parent, state=MoveState.PENDING, amount=report.amount)
     if operation == "capture" and parent is not None:
@@ -511,7 +511,7 @@ async def _receipt_of(
     if operation == "void" and parent is not None:
         return Void(ref=ref, payment=parent, state=MoveState.PENDING)
     amount = report.amount if parent is None else stated_amount(parent)
-    if PaymentsCapability.LOOK_UP not in able_texts:
+    if PaymentsCapability.LOOK_UP not in capabilities:
         full_ref = ref if amount is None else payment_ref(partial(_ref_at, ref), ref.id, amount)
         return Payment(
             ref=full_ref, state=PaymentState.PENDING, amount=amount, reference=report.reference

@@ -171,8 +171,8 @@ class Renewals(_Rounds[Held]):
         claims = list(group)
         start_time = self._nanoseconds()
         command = Renew([(held.key, held.fence, held.ttl) for held in claims], lease=LEASE)
-        for held, own_value in zip(claims, await self._execute(command, timeout), strict=True):
-            if own_value:
+        for held, is_held in zip(claims, await self._execute(command, timeout), strict=True):
+            if is_held:
                 held.until = max(held.until, start_time + LASTS)
             else:
                 held.lost = True
@@ -242,10 +242,10 @@ class EntryRenewals(_Rounds[HeldEntry]):
         renewed_entries = [renew(held.entry, now, held.lease) for held in entries]
         fences = [held.entry.fence for held in entries]
         if store.settle is None:
-            written_flags: Iterable[bool] = [await store.swap(renewed_entries[0], fences[0])]
+            swap_results: Iterable[bool] = [await store.swap(renewed_entries[0], fences[0])]
         else:
-            written_flags = await store.settle(renewed_entries, fences)
-        for held, mine in zip(entries, written_flags, strict=True):
+            swap_results = await store.settle(renewed_entries, fences)
+        for held, mine in zip(entries, swap_results, strict=True):
             if mine:
                 held.until = start_time + int(held.lease * 1e9)
             else:

@@ -348,12 +348,12 @@ class OutboxFlows(Keeping[OutboxEntry]):
         query = EntryQuery(target=KIND, states=STUCK, limit=_PAGE, after=self._look.after)
         page = await self.store.find(query)
         doubted = [candidate for candidate in page.items if self._look.wants(candidate)]
-        closed_flags = await payments.closed(
+        settlements = await payments.closed(
             [(candidate.tenant, candidate.key) for candidate in doubted]
         )
         for entry in (
             candidate
-            for candidate, is_closed in zip(doubted, closed_flags, strict=True)
+            for candidate, is_closed in zip(doubted, settlements, strict=True)
             if is_closed
         ):
             if len(worked) >= limit or self._ends(stop):

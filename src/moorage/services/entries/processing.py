@@ -347,15 +347,15 @@ class Keeping(Generic[E]):
         assert self.store.claim is not None  # noqa: S101 - for the type checker
         start_time = wrote = self.core.nanoseconds()
         batch_size = min(self._pace.batch, limit)
-        taken_values = await self.store.claim(batch_size, lease, self._retry.max_attempts)
+        claimed_entries = await self.store.claim(batch_size, lease, self._retry.max_attempts)
         leases = {
             entry.id: self._renewals.hold(entry, lease)
-            for entry in taken_values
+            for entry in claimed_entries
             if entry.state is EntryState.CLAIMED
         }
-        batch = _Batch(taken_values)
+        batch = _Batch(claimed_entries)
         try:
-            for entry in taken_values:
+            for entry in claimed_entries:
                 if stops():
                     break
                 if entry.state is EntryState.DEAD:
@@ -370,7 +370,7 @@ class Keeping(Generic[E]):
         finally:
             await self._write(batch, leases, ends=True)
         seconds = (self.core.nanoseconds() - start_time) / 1e9
-        self._pace.batch = next_batch(self._pace.batch, len(taken_values), seconds)
+        self._pace.batch = next_batch(self._pace.batch, len(claimed_entries), seconds)
         return batch.worked
 
     async def _write(
@@ -378,19 +378,19 @@ class Keeping(Generic[E]):
     ) -> None:
         """Write the results of a batch; at its end, also release the entries not started."""
         assert self.store.settle is not None  # noqa: S101 - for the type checker
-        remaining_values = batch.left() if ends else []
+        unstarted_entries = batch.left() if ends else []
         try:
-            if batch.results or remaining_values:
+            if batch.results or unstarted_entries:
                 now = await self.store.now()
                 later_pairs = [(self._after(result, now), result) for result in batch.results]
                 entries = [entry for entry, _ in later_pairs] + [
-                    give_back(item, now) for item in remaining_values
+                    give_back(item, now) for item in unstarted_entries
                 ]
                 fences = [item.entry.fence for item in batch.results] + [
-                    item.fence for item in remaining_values
+                    item.fence for item in unstarted_entries
                 ]
-                written_flags = await self.store.settle(entries, fences)
-                for (entry, result), mine in zip(later_pairs, written_flags, strict=False):
+                swap_results = await self.store.settle(entries, fences)
+                for (entry, result), mine in zip(later_pairs, swap_results, strict=False):
                     if not mine:
                         await self._cleared(result)
                     batch.written(Worked(entry=entry, answer=result.answer, error=result.error))
@@ -427,10 +427,10 @@ class Keeping(Generic[E]):
         now = await self.store.now()
         if await self._is_held(entry, now):
             return []
-        taken_value = take(entry, now, lease, self._retry.max_attempts)
-        if not await self.store.swap(taken_value, entry.fence):
+        claimed_entry = take(entry, now, lease, self._retry.max_attempts)
+        if not await self.store.swap(claimed_entry, entry.fence):
             return []
-        return [await self._work_with_lease(taken_value, lease, work, utc)]
+        return [await self._work_with_lease(claimed_entry, lease, work, utc)]
 
     async def _is_held(self, offered: E, now: datetime) -> bool:
         """True if an entry's worker has renewed its lease since the entry was read."""
@@ -453,10 +453,10 @@ class Keeping(Generic[E]):
 
     async def _worked(self, taken: E, work: Work[E], utc: Callable[[], datetime]) -> Worked[E]:
         result = await self._result(taken, work, utc)
-        later_value = self._after(result, await self.store.now())
-        if not await self.store.swap(later_value, taken.fence):
+        new_entry = self._after(result, await self.store.now())
+        if not await self.store.swap(new_entry, taken.fence):
             await self._cleared(result)
-        return Worked(entry=later_value, answer=result.answer, error=result.error)
+        return Worked(entry=new_entry, answer=result.answer, error=result.error)
 
     async def _result(self, taken: E, work: Work[E], utc: Callable[[], datetime]) -> _Result[E]:
         """Do the work of an entry, and return its result."""
@@ -494,9 +494,13 @@ class Keeping(Generic[E]):
         return await self._overwritten(_Result(entry, error=error, fate=self._judge(error)))
 
     async def _overwritten(self, result: _Result[E]) -> list[Worked[E]]:
-        after = self._after(result, await self.store.now())
-        is_written = await self.store.swap(after, result.entry.fence)
-        return [Worked(entry=after, answer=result.answer, error=result.error)] if is_written else []
+        new_entry = self._after(result, await self.store.now())
+        is_written = await self.store.swap(new_entry, result.entry.fence)
+        return (
+            [Worked(entry=new_entry, answer=result.answer, error=result.error)]
+            if is_written
+            else []
+        )
 
     def _after(self, result: _Result[E], now: datetime) -> E:
         """The entry after its result."""
@@ -527,10 +531,10 @@ class Keeping(Generic[E]):
         These are the unknown and dead entries, and those that have waited for another try unusually
         long: longer than an hour, and than the longest delay of `retry`.
         """
-        late_time = await self.store.now() + usual_wait(self._retry)
+        overdue_time = await self.store.now() + usual_wait(self._retry)
         pages = [
             await self.store.find(attrs.evolve(query, limit=limit, after=after))
-            for query in (EntryQuery(states=STUCK), EntryQuery(waits_beyond=late_time))
+            for query in (EntryQuery(states=STUCK), EntryQuery(waits_beyond=overdue_time))
         ]
         entries = sorted(
             (entry for page in pages for entry in page.items),
@@ -615,18 +619,18 @@ class Keeping(Generic[E]):
         actor: str | None,
         reason: str,
     ) -> E:
-        previous_value = await self.get(id)
+        previous_entry = await self.get(id)
         manual_act = ManualAct(
             act=f"{self._name}.{act}",
             subject=f"entry {id}",
             actor=actor,
             reason=reason,
             before={
-                "state": previous_value.state.value,
-                "target": previous_value.target,
-                "operation": previous_value.operation,
-                "tenant": previous_value.tenant,
-                "attempts": previous_value.attempts,
+                "state": previous_entry.state.value,
+                "target": previous_entry.target,
+                "operation": previous_entry.operation,
+                "tenant": previous_entry.tenant,
+                "attempts": previous_entry.attempts,
             },
         )
         return await recorded(self.core, manual_act, lambda: self._replaced(id, change))
@@ -641,9 +645,9 @@ class Keeping(Generic[E]):
                     retry_at=self.core.utc() + remaining_duration,
                     remedy="Wait until it has finished or its lease has expired.",
                 )
-            changed_value = change(entry, now)
-            if await self.store.swap(changed_value, entry.fence):
-                return changed_value
+            changed_entry = change(entry, now)
+            if await self.store.swap(changed_entry, entry.fence):
+                return changed_entry
 
     # --- contents -----------------------------------------------------------------------
 

@@ -93,9 +93,9 @@ class ReadLimits:
         """Return the limits, and the retry budget if there is one."""
         limits: list[LimitStatus] = []
         for rule, state, name in zip(self._limits, states, self._names, strict=False):
-            present_value = rule.present(state, now)
-            wait = max(0, rule.earliest(present_value, 1, present_value[0]) - present_value[0])
-            paused = rule.paused(present_value)
+            limit_state = rule.present(state, now)
+            wait = max(0, rule.earliest(limit_state, 1, limit_state[0]) - limit_state[0])
+            paused = rule.paused(limit_state)
             limits.append(LimitStatus(name=name, wait=wait / _MICROS, paused=paused / _MICROS))
         budget = None
         if self._budget is not None:

@@ -173,24 +173,24 @@ class Renewal:
             (self._pace.renewal if patience is None else patience) * _SECOND
         )
         while True:
-            claimed_value = await self._claim(owner, client, stale, end_time, again=again)
-            if isinstance(claimed_value, _RenewalClaim):
-                claim = claimed_value.claim
+            claim_result = await self._claim(owner, client, stale, end_time, again=again)
+            if isinstance(claim_result, _RenewalClaim):
+                claim = claim_result.claim
                 core.renewals.keep(claim)
                 try:
-                    return await self._use_claim(owner, client, stale, claimed_value)
+                    return await self._use_claim(owner, client, stale, claim_result)
                 except _LostError:
-                    claimed_value = None
+                    claim_result = None
                 finally:
                     core.renewals.let_go(claim)
-            if claimed_value is None:
+            if claim_result is None:
                 if again:
                     raise self._over(owner, "the answer with the latest token was lost")
                 again = True
                 continue
             if patience is None:
                 return None
-            pause = min(claimed_value.seconds, pause)
+            pause = min(claim_result.seconds, pause)
             if core.nanoseconds() + pause * _SECOND > end_time:
                 raise too_slow(owner[0])
             await core.sleep(pause)
@@ -315,11 +315,11 @@ class Renewal:
         if isinstance(grant, Consent) and (stale is None or stale.refresh_token is None):
             raise self._over(owner, "there is no refresh token")
         if isinstance(grant, TokenExchange) and isinstance(grant.subject, str):
-            other_value = await self._get(grant.subject, owner[1])
+            subject_credentials = await self._get(grant.subject, owner[1])
             subject = (
-                other_value.access_token
-                if isinstance(other_value, OAuthCredentials)
-                else other_value.secret
+                subject_credentials.access_token
+                if isinstance(subject_credentials, OAuthCredentials)
+                else subject_credentials.secret
             )
         bound = None if stale is None else stale.dpop_key
         if bound is not None and client.authentication is ClientAuthentication.NONE:

@@ -198,18 +198,18 @@ class Refreshing:
 
     async def _renewed_ahead(self, owner: Owner, client: OAuthClient, cached: CachedToken) -> Any:
         """Renew a token that is still valid, unless another caller does; if that fails, use it."""
-        core, holder_value, stale_credentials = self._core, object(), cached.credentials
+        core, lock_holder, stale_credentials = self._core, object(), cached.credentials
         lock = state_key("oauth", *owner)
         try:
-            if not await core.acquire(lock, holder_value, places=1, queue=0, timeout=0.0):
+            if not await core.acquire(lock, lock_holder, places=1, queue=0, timeout=0.0):
                 return stale_credentials
-            renewed_value = await self._renewal.claimed(
+            new_credentials = await self._renewal.claimed(
                 owner, client, stale_credentials, patience=None
             )
             return (
                 stale_credentials
-                if renewed_value is None
-                else self._cache_token(owner, renewed_value).credentials
+                if new_credentials is None
+                else self._cache_token(owner, new_credentials).credentials
             )
         except ConnectorError as error:
             wait = _AGAIN_AFTER
@@ -219,7 +219,7 @@ class Refreshing:
             self._tell(owner, error, still_works=True)
             return stale_credentials
         finally:
-            core.release(lock, holder_value)
+            core.release(lock, lock_holder)
 
     async def _renewed(
         self, owner: Owner, client: OAuthClient, stale: OAuthCredentials | None

@@ -39,10 +39,12 @@ class Substitutes:
         """The command with substitutes for the states that cannot be used."""
         now = self._core.nanoseconds()
         keys = {key: substitute(key) for key in command.keys if self.until.get(key, 0) > now}
-        usable_values = {
-            key: other_text for key, other_text in keys.items() if has_substitute(command, key)
+        usable_keys = {
+            key: substitute_key
+            for key, substitute_key in keys.items()
+            if has_substitute(command, key)
         }
-        return moved(command, usable_values) if usable_values else command
+        return moved(command, usable_keys) if usable_keys else command
 
     def add(
         self, command: Command[Any], sent_command: Command[Any], error: StateUnavailable
@@ -58,11 +60,11 @@ class Substitutes:
         if not keys or not all(has_substitute(command, key) for key in keys):
             return False
         core = self._core
-        new_texts = [key for key in keys if key not in self.until]
+        new_keys = [key for key in keys if key not in self.until]
         for key in keys:
             self.until.add(key, core.nanoseconds() + _AGAIN)
-        if new_texts and core.observers:
-            for key in new_texts:
+        if new_keys and core.observers:
+            for key in new_keys:
                 core.tell(
                     StateSubstituted(
                         at=core.utc(), service=self._name, key=key, error=error.message

@@ -125,14 +125,14 @@ class Pieces:
 
     async def _piece(self, size: int) -> bytes:
         """Read some bytes; b"" at the end."""
-        opened_value = self._opened
+        source = self._opened
         while True:
-            if isinstance(opened_value, Readable):
-                return _check_chunk(await self._core.settle(opened_value.read(size)))
-            if hasattr(opened_value, "__anext__"):
-                piece = await self._core.settle(anext(opened_value, _END))
+            if isinstance(source, Readable):
+                return _check_chunk(await self._core.settle(source.read(size)))
+            if hasattr(source, "__anext__"):
+                piece = await self._core.settle(anext(source, _END))
             else:
-                piece = next(opened_value, _END)
+                piece = next(source, _END)
             if piece is _END:
                 return b""
             if piece := _check_chunk(piece):
@@ -264,14 +264,14 @@ class Uploading:
         return True
 
     async def _take(self) -> tuple[int, bytes]:
-        core, holder_value = self._core, object()
+        core, lock_holder = self._core, object()
         is_taken = await core.acquire(
-            self._name, holder_value, places=1, queue=_MANY, timeout=_A_DAY
+            self._name, lock_holder, places=1, queue=_MANY, timeout=_A_DAY
         )
         try:
             return await self._following() if is_taken else _nothing_came()
         finally:
-            core.release(self._name, holder_value)
+            core.release(self._name, lock_holder)
 
     async def _following(self) -> tuple[int, bytes]:
         if self._over or self._error is not None:

@@ -103,10 +103,10 @@ class Receiving:
             accept = self._prepared(tenant)
         if accept is None:
             return None
-        accepted_values = accept(headers, body, self._utc().timestamp())
-        if accepted_values is None:
+        signed_values = accept(headers, body, self._utc().timestamp())
+        if signed_values is None:
             return None
-        return (event_later(self._reader, accepted_values, body, tenant),)
+        return (event_later(self._reader, signed_values, body, tenant),)
 
     def _prepared(self, tenant: str | None) -> Quick | None:
         """The prepared fast path of this tenant, if its secrets are known without waiting."""
@@ -253,14 +253,14 @@ class Receiving:
     ) -> tuple[WebhookEvent, ...]:
         endpoint, owner = self._endpoint, self._core.token()
         fresh_events: list[WebhookEvent] = []
-        seen_texts: set[str] = set()
+        seen_keys: set[str] = set()
         end_time = self._core.nanoseconds() + _PATIENCE
         try:
             for event in events:
                 key = self._key(event, tenant)
-                if key in seen_texts:
+                if key in seen_keys:
                     continue
-                seen_texts.add(key)
+                seen_keys.add(key)
                 claim = Claim(
                     key,
                     fingerprint=_FINGERPRINT,
@@ -270,11 +270,11 @@ class Receiving:
                     target=endpoint.name,
                     remembered=0,
                 )
-                claimed_value = await self._core.execute(claim, seconds_left(self._core, end_time))
-                if claimed_value.verdict is Verdict.RUN:
-                    claim_event(event, (key, claimed_value.fence))
+                claim_result = await self._core.execute(claim, seconds_left(self._core, end_time))
+                if claim_result.verdict is Verdict.RUN:
+                    claim_event(event, (key, claim_result.fence))
                     fresh_events.append(event)
-                elif claimed_value.verdict is not Verdict.REPLAY:
+                elif claim_result.verdict is not Verdict.REPLAY:
                     raise _replay_rejection("is being handled", retryable=True)  # noqa: TRY301 - what was claimed is given back
         except BaseException:
             for event in fresh_events:

@@ -9,7 +9,7 @@ from moorage.domain.webhooks.scheme import WebhookScheme
 
 def standard(name: str, headers: str = "webhook", **fields: object) -> WebhookScheme:
     """Standard Webhooks, with this prefix of header names."""
-    shared_fields: dict[str, object] = {
+    shared_options: dict[str, object] = {
         "name": name,
         "signature": f"{{header:{headers}-signature}}",
         "signs": f"{{header:{headers}-id}}.{{header:{headers}-timestamp}}.{{body}}",
@@ -26,7 +26,7 @@ def standard(name: str, headers: str = "webhook", **fields: object) -> WebhookSc
         "time_form": "iso",
         "data": "data",
     }
-    return WebhookScheme(**(shared_fields | fields))  # type: ignore[arg-type]  # converted, and checked there
+    return WebhookScheme(**(shared_options | fields))  # type: ignore[arg-type]  # converted, and checked there
 
 
 STANDARDS: Final = (
