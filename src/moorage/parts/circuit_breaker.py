@@ -149,10 +149,10 @@ class CircuitBreaker(Guard[Entered]):
                 return await super()._call_later(function, *args, **kwargs)
             raise self._refusal(core, admitted)
         try:
-            pending = function(*args, **kwargs)
-            if type(pending) is not CoroutineType and not can_be_awaited(pending):
+            awaitable = function(*args, **kwargs)
+            if type(awaitable) is not CoroutineType and not can_be_awaited(awaitable):
                 raise not_awaitable(function)  # noqa: TRY301 - counted like any other error
-            return await pending  # pyright: ignore[reportUnknownVariableType]  # a coroutine of any types
+            return await awaitable  # pyright: ignore[reportUnknownVariableType]  # a coroutine of any types
         except BaseException as error:
             ticket = Entered()
             ticket.permit = admitted[2]
@@ -190,9 +190,9 @@ class CircuitBreaker(Guard[Entered]):
     async def _enter_later(self, ticket: Entered, /) -> None:
         core = self._later
         ask, question = core.ask, self._question
-        left = self._span
+        time_limit = self._span
         admitted: Admitted = (
-            await core.execute(question, left) if ask is None else ask(question, left)
+            await core.execute(question, time_limit) if ask is None else ask(question, time_limit)
         )
         if admitted[0]:
             ticket.call = self._begin(core)

@@ -78,10 +78,10 @@ class Guard(Part, ABC, Generic[T]):
         try:
             try:
                 await self._enter_later(ticket)
-                pending = function(*args, **kwargs)
-                if not can_be_awaited(pending):
+                awaitable = function(*args, **kwargs)
+                if not can_be_awaited(awaitable):
                     raise not_awaitable(function)  # noqa: TRY301 - left like any other error
-                value = await pending
+                value = await awaitable
             except BaseException as error:
                 self._leave(ticket, error)
                 raise

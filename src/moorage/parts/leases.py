@@ -67,14 +67,14 @@ class Leases:
 
     def spend(self, key: str | None, cost: int, now: int) -> bool:
         """Grant `cost` tokens from the lease; return whether there were enough."""
-        held = self._held.get(key)
-        if held is None or now >= held.until:
+        lease = self._held.get(key)
+        if lease is None or now >= lease.until:
             return False
         with self._lock:
-            left = held.tokens - cost
-            if left >= 0:
-                held.tokens = left
-        return left >= 0
+            tokens_left = lease.tokens - cost
+            if tokens_left >= 0:
+                lease.tokens = tokens_left
+        return tokens_left >= 0
 
     def may_fetch(self, key: str | None, cost: int, now: int) -> Held | None:
         """Return the lease that this caller is to fetch, or None if it is to fetch none.
@@ -82,13 +82,13 @@ class Leases:
         The caller then reports the result with `fetched`.
         """
         with self._lock:
-            held = self._held.get(key)
-            if held is None:
-                held = Held()
-                self._held.add(key, held)
-            fetches = cost <= self.size and now >= held.after and not held.fetching
-            held.fetching = held.fetching or fetches
-        return held if fetches else None
+            lease = self._held.get(key)
+            if lease is None:
+                lease = Held()
+                self._held.add(key, lease)
+            fetches = cost <= self.size and now >= lease.after and not lease.fetching
+            lease.fetching = lease.fetching or fetches
+        return lease if fetches else None
 
     def fetched(self, held: Held, cost: int, now: int, *, granted: bool) -> None:
         """Store the remaining tokens of a new lease, or note that it was refused.

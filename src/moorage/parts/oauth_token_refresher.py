@@ -197,8 +197,8 @@ class OAuthTokenRefresher(_Refresher):
 
     async def _beside(self, flow: Flow[R]) -> R:
         """Run a flow in this thread, or in a new one if the caller may leave before its end."""
-        allowed = allowance()
-        if allowed is None or allowed >= self._pace.renewal:
+        time_allowed = allowance()
+        if time_allowed is None or time_allowed >= self._pace.renewal:
             return await flow
         ended_pairs: list[tuple[Any, BaseException | None]] = []
 
@@ -210,7 +210,7 @@ class OAuthTokenRefresher(_Refresher):
 
         thread = threading.Thread(target=partial(copy_context().run, run), name="moorage-oauth")
         thread.start()
-        thread.join(allowed)
+        thread.join(time_allowed)
         if not ended_pairs:
             raise too_slow(None)
         value, error = ended_pairs.pop()
@@ -260,9 +260,9 @@ class OAuthTokenRefresher(_Refresher):
 
     def close(self) -> None:
         """Close the connections that this refresher opened itself."""
-        made = self._wired.default_http()
-        if made is not None:
-            made.close()
+        default_http = self._wired.default_http()
+        if default_http is not None:
+            default_http.close()
 
     def __enter__(self) -> Self:
         return self
@@ -368,9 +368,9 @@ class AsyncOAuthTokenRefresher(_Refresher):
 
     @documented_by(OAuthTokenRefresher.close)
     async def close(self) -> None:  # noqa: D102 - documented by its twin
-        made = self._wired.default_http()
-        if made is not None:
-            await made.close()
+        default_http = self._wired.default_http()
+        if default_http is not None:
+            await default_http.close()
 
     async def __aenter__(self) -> Self:
         return self

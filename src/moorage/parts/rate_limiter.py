@@ -143,10 +143,10 @@ class RateLimiter(Guard[None]):
             or await self._fetch(core, leases, key, cost, timeout)
         ):
             return
-        left = self._seconds(timeout)
+        time_limit = self._seconds(timeout)
         began = core.nanoseconds() if core.waits else None
         admitted: Admitted = (
-            await core.execute(question, left) if ask is None else ask(question, left)
+            await core.execute(question, time_limit) if ask is None else ask(question, time_limit)
         )
         if admitted[0] or admitted[1]:
             try:
@@ -172,10 +172,10 @@ class RateLimiter(Guard[None]):
                     withdraw(core, question.gates, admitted)
                     raise
         # Granted tokens are spent, so there is nothing to give back whatever happens from here on.
-        pending = function(*args, **kwargs)
-        if type(pending) is not CoroutineType and not can_be_awaited(pending):
+        awaitable = function(*args, **kwargs)
+        if type(awaitable) is not CoroutineType and not can_be_awaited(awaitable):
             raise not_awaitable(function)
-        return await pending  # pyright: ignore[reportUnknownVariableType]  # a coroutine of any types
+        return await awaitable  # pyright: ignore[reportUnknownVariableType]  # a coroutine of any types
 
     def try_acquire(self, cost: int = 1, *, key: str | None = None) -> bool:
         """Take `cost` tokens of `key` if they are available now."""
@@ -220,15 +220,15 @@ class RateLimiter(Guard[None]):
         timeout: float | timedelta | None,
     ) -> bool:
         """Fetch a lease and take `cost` from it; return whether the tokens were granted."""
-        held = leases.may_fetch(key, cost, core.nanoseconds())
-        if held is None:
+        lease = leases.may_fetch(key, cost, core.nanoseconds())
+        if lease is None:
             return False
         is_granted = False
         try:
             whole_admission = self._ask(key, leases.size).evolve(within=0)
             is_granted = not (await core.execute(whole_admission, self._seconds(timeout)))[0]
         finally:
-            leases.fetched(held, cost, core.nanoseconds(), granted=is_granted)
+            leases.fetched(lease, cost, core.nanoseconds(), granted=is_granted)
         return is_granted
 
     async def _reserve(

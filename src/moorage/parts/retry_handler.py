@@ -127,10 +127,10 @@ class RetryHandler(Part):
         # As in `call`.
         began = core.nanoseconds()
         try:
-            pending: Any = function(*args, **kwargs)
-            if type(pending) is not CoroutineType and not can_be_awaited(pending):
+            awaitable: Any = function(*args, **kwargs)
+            if type(awaitable) is not CoroutineType and not can_be_awaited(awaitable):
                 raise not_awaitable(function)  # noqa: TRY301 - as if it had raised it itself
-            steps = cast("Awaitable[Any]", pending)
+            steps = cast("Awaitable[Any]", awaitable)
             if plan.seconds == CENTURY:
                 return await steps
             return await within_async(steps, began + plan.span, core.nanoseconds)

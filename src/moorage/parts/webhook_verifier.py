@@ -104,18 +104,18 @@ class WebhookVerifier(Part):
         self._later_ports = attrs.evolve(self._later_ports, http=async_http)
         check_sync_or_async(self._plain_ports, is_async=False)
         check_sync_or_async(self._later_ports, is_async=True)
-        allowed = _tolerance(chosen_scheme, tolerance)
+        allowed_age = _tolerance(chosen_scheme, tolerance)
         guarded = replay_guard and not chosen_scheme.hints
         self._endpoint = Endpoint(
             name=service.name,
             scheme=chosen_scheme,
             parameters=settings.checked(chosen_scheme),
             verify_token=settings.verify_token,
-            tolerance=allowed,
+            tolerance=allowed_age,
             origin=origin,
             guarded=guarded,
             lease=micros(seconds(handling, "handling")),
-            ttl=_ttl(remembered, acceptable_for(allowed) if guarded else 0.0, stored=storage),
+            ttl=_ttl(remembered, acceptable_for(allowed_age) if guarded else 0.0, stored=storage),
         )
         self._secrets = provider or _static(chosen_scheme, fixed_secrets)
         self._unclaimed = not guarded
@@ -345,13 +345,13 @@ def _ttl(remembered: float | timedelta | None, least: float, *, stored: object) 
                 remedy="Give a storage that outlives the process, or a number of seconds.",
             )
         return FOREVER
-    chosen = seconds(remembered, "remembered")
-    if chosen < least:
+    duration = seconds(remembered, "remembered")
+    if duration < least:
         raise ConfigurationError(
-            f"Deliveries would be remembered for {chosen:g} seconds, but their signed time"
+            f"Deliveries would be remembered for {duration:g} seconds, but their signed time"
             f" accepts them for {least:g}, so a delivery could be"
             " handled twice.",
             path="remembered",
             remedy=f"Give at least {least:g} seconds, or a smaller tolerance.",
         )
-    return micros(chosen)
+    return micros(duration)

@@ -445,10 +445,10 @@ def step_async(function: Callable[[], Any], core: Core) -> AttemptStep:
         call.leave()
         begun = next(signatures)
         try:
-            pending = function()
-            if can_be_awaited(pending):
+            awaitable = function()
+            if can_be_awaited(awaitable):
                 end_time = core.nanoseconds() + call.bound(core) * 1e9
-                return AttemptResult(await within_async(pending, end_time, core.nanoseconds))
+                return AttemptResult(await within_async(awaitable, end_time, core.nanoseconds))
         except OutOfTimeError:
             return AttemptResult(error=cut_off())
         except Exception as error:  # noqa: BLE001 - carried, not swallowed

@@ -114,10 +114,10 @@ class EnvironmentGuard:
         """
         if until is None:
             return None
-        left = (until - self._core.nanoseconds()) / 1e9
-        if left <= 0:
+        time_left = (until - self._core.nanoseconds()) / 1e9
+        if time_left <= 0:
             raise StorageUnavailable("The store did not name its environment in time.")
-        return left
+        return time_left
 
 
 def _armed(environment: str) -> str:

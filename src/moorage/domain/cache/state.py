@@ -105,8 +105,8 @@ def _present_values(state: State | None, now: int) -> tuple[int, int, int, bytes
     """The age of a state in microseconds, then its fields; None if it has expired."""
     if state is None:
         return None
-    seen, quiet, mark, content = state
-    rested = steady(seen, now)[0] - seen
+    state_time, quiet, mark, content = state
+    rested = steady(state_time, now)[0] - state_time
     # A clock that stepped back far does not tell for how long: as good as nothing is there.
     return None if not 0 <= rested < quiet else (rested, quiet, mark, content)
 

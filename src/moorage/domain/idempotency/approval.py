@@ -86,8 +86,8 @@ class ReadProposal:
         (state,) = states
         if state is None:
             return states, None
-        seen_value, quiet_value, at, person, done, receipt, reason = state
-        time, back = steady(seen_value, now)
-        if quiet_value == _GONE or time - seen_value + back >= quiet_value:
+        state_time, keep_for, at, person, is_done, receipt, reason = state
+        time, clock_step = steady(state_time, now)
+        if keep_for == _GONE or time - state_time + clock_step >= keep_for:
             return states, None
-        return states, Proposal(person, done, receipt, reason, (time - at + back) / 1e6)
+        return states, Proposal(person, is_done, receipt, reason, (time - at + clock_step) / 1e6)

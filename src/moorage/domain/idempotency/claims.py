@@ -183,35 +183,50 @@ class Claim:
         if entry is None:
             return self._taken(now, now), new_tuple(Claimed, (Verdict.RUN, now, 0, None))
         states = unchanged(CLAIMS, states, now)
-        seen, _, stage, fingerprint, fence, owner, until, ends, sent_at, target, answer = entry
+        (
+            state_time,
+            _,
+            stage,
+            fingerprint,
+            fence,
+            owner,
+            lease_end,
+            ends,
+            sent_at,
+            target,
+            answer,
+        ) = entry
         if fingerprint != self.fingerprint:
             return states, Claimed(Verdict.CONFLICT)
         if stage == DONE:
             return states, new_tuple(Claimed, (Verdict.REPLAY, 0, 0, answer))
-        if stage != FREE and owner == self.owner and seen < until:
+        if stage != FREE and owner == self.owner and state_time < lease_end:
             verdict = Verdict.RUN if stage == CLAIMED else Verdict.ASK_AGAIN
             return states, Claimed(verdict, fence)
-        if stage == FREE or (stage == CLAIMED and seen >= until):
-            taken, wait = self._taken(seen, fence + 1, ends), max(0, ends - seen)
-            return taken, Claimed(Verdict.RUN, fence + 1, wait)
-        if seen < until:
-            return states, Claimed(Verdict.BUSY, wait=until - seen)
-        latest = seen + self.term
+        if stage == FREE or (stage == CLAIMED and state_time >= lease_end):
+            claimed_states, wait = (
+                self._taken(state_time, fence + 1, ends),
+                max(0, ends - state_time),
+            )
+            return claimed_states, Claimed(Verdict.RUN, fence + 1, wait)
+        if state_time < lease_end:
+            return states, Claimed(Verdict.BUSY, wait=lease_end - state_time)
+        latest = state_time + self.term
         if target != self.target or latest > sent_at + self.remembered:
-            return states, Claimed(Verdict.UNKNOWN, wait=max(0, ends - seen))
-        fence, until, ends = fence + 1, seen + self.lease, max(ends, latest)
-        quiet = ends - seen + self.ttl
-        again = (
-            *(seen, quiet, SENT, fingerprint, fence, self.owner),
-            *(until, ends, sent_at, target, None),
+            return states, Claimed(Verdict.UNKNOWN, wait=max(0, ends - state_time))
+        fence, lease_end, ends = fence + 1, state_time + self.lease, max(ends, latest)
+        quiet = ends - state_time + self.ttl
+        new_entry = (
+            *(state_time, quiet, SENT, fingerprint, fence, self.owner),
+            *(lease_end, ends, sent_at, target, None),
         )
-        return (again,), Claimed(Verdict.ASK_AGAIN, fence)
+        return (new_entry,), Claimed(Verdict.ASK_AGAIN, fence)
 
     def _taken(self, now: int, fence: int, earlier: int = 0) -> States:
-        until, ends = now + self.lease, max(earlier, now + self.term)
+        lease_end, ends = now + self.lease, max(earlier, now + self.term)
         quiet = ends - now + self.ttl
         fingerprint, owner, target = self.fingerprint, self.owner, self.target
-        return ((now, quiet, CLAIMED, fingerprint, fence, owner, until, ends, 0, target, None),)
+        return ((now, quiet, CLAIMED, fingerprint, fence, owner, lease_end, ends, 0, target, None),)
 
 
 class Renew:
@@ -237,24 +252,36 @@ class Renew:
     @reading
     def apply(self, states: States, now: int) -> tuple[States, tuple[bool, ...]]:
         """For each claim, whether its holder still has it, possibly after the lease expired."""
-        after: list[State | None] = []
+        new_states: list[State | None] = []
         mine: list[bool] = []
         for state, (_, fence, ttl) in zip(states, self.held, strict=True):
             entry = present(state, now)
             renewed = None if entry is None else _renewed(entry, fence, self.lease, ttl)
             mine.append(renewed is not None)
-            after.append(renewed or unchanged(CLAIMS, (state,), now)[0])
-        return tuple(after), tuple(mine)
+            new_states.append(renewed or unchanged(CLAIMS, (state,), now)[0])
+        return tuple(new_states), tuple(mine)
 
 
 def _renewed(entry: Entry, fence: int, lease: int, ttl: int) -> Entry | None:
-    seen, quiet, stage, fingerprint, held, owner, until, ends, sent_at, target, answer = entry
-    if held != fence or stage not in (CLAIMED, SENT) or not owner:
+    (
+        state_time,
+        quiet,
+        stage,
+        fingerprint,
+        is_held,
+        owner,
+        lease_end,
+        ends,
+        sent_at,
+        target,
+        answer,
+    ) = entry
+    if is_held != fence or stage not in (CLAIMED, SENT) or not owner:
         return None
-    quiet, until = max(quiet, lease + ttl), max(until, seen + lease)
+    quiet, lease_end = max(quiet, lease + ttl), max(lease_end, state_time + lease)
     return (
-        *(seen, quiet, stage, fingerprint, fence, owner),
-        *(until, ends, sent_at, target, answer),
+        *(state_time, quiet, stage, fingerprint, fence, owner),
+        *(lease_end, ends, sent_at, target, answer),
     )
 
 
@@ -284,13 +311,13 @@ class Settle:
         if entry is None:
             return states, Settled(held=False)
         stage, fence, answer = entry[2], entry[4], entry[10]
-        late = self.stage == DONE != stage and 0 <= fence - self.fence < _ONE_LIFE
-        if late or (fence == self.fence and stage in (CLAIMED, SENT)):
+        is_late = self.stage == DONE != stage and 0 <= fence - self.fence < _ONE_LIFE
+        if is_late or (fence == self.fence and stage in (CLAIMED, SENT)):
             ended = _ended(entry, self.fence, self.stage, self.ttl, self.answer)
             return (ended,), _HELD
         # Whoever abandoned what was never sent had freed it.
-        held = fence == self.fence and stage == (FREE if self.stage == SENT else self.stage)
-        return unchanged(CLAIMS, states, now), Settled(held, stage == DONE, answer)
+        is_held = fence == self.fence and stage == (FREE if self.stage == SENT else self.stage)
+        return unchanged(CLAIMS, states, now), Settled(is_held, stage == DONE, answer)
 
 
 def complete(key: str, fence: int, answer: object, *, ttl: int) -> Settle:
@@ -343,8 +370,8 @@ class Record:
             return unchanged(CLAIMS * 2, states, now), False
         if entry is not None and entry[2] == DONE:
             return unchanged(CLAIMS * 2, states, now), bool(entry[10] == self.answer)
-        written = (now, self.ttl, DONE, self.fingerprint, now, 0, now, now, 0, "", self.answer)
-        return (states[0], written), True
+        record = (now, self.ttl, DONE, self.fingerprint, now, 0, now, now, 0, "", self.answer)
+        return (states[0], record), True
 
 
 class Withdraw:
@@ -385,8 +412,10 @@ class MarkSent:
     @reading
     def apply(self, states: States, now: int) -> tuple[States, bool]:
         """True if the claim is still its holder's, so that the request may be sent."""
-        sent = mark_sent(present(states[0], now), self.fence, self.target)
-        return (unchanged(CLAIMS, states, now), False) if sent is None else ((sent,), True)
+        sent_claim = mark_sent(present(states[0], now), self.fence, self.target)
+        return (
+            (unchanged(CLAIMS, states, now), False) if sent_claim is None else ((sent_claim,), True)
+        )
 
 
 class Resolve:
@@ -411,8 +440,8 @@ class Resolve:
         entry = present(states[0], now)
         if entry is None:
             return states, False
-        over = entry[6] if self.done else max(entry[6], entry[7])
-        if entry[2] != SENT or entry[0] < over:
+        unknown_until = entry[6] if self.done else max(entry[6], entry[7])
+        if entry[2] != SENT or entry[0] < unknown_until:
             return unchanged(CLAIMS, states, now), False
         stage = DONE if self.done else FREE
         return (_ended(entry, entry[4] + 1, stage, self.ttl, self.answer),), True
@@ -457,16 +486,40 @@ class WriteOnce:
         entry = present(states[0], now)
         if entry is not None and entry[2] == DONE:
             return states, entry[10]
-        seen, fence = (now, now) if entry is None else (entry[0], entry[4] + 1)
-        written = (seen, self.ttl, DONE, self.fingerprint, fence, 0, seen, seen, 0, "", self.value)
-        return (written,), self.value
+        state_time, fence = (now, now) if entry is None else (entry[0], entry[4] + 1)
+        record = (
+            state_time,
+            self.ttl,
+            DONE,
+            self.fingerprint,
+            fence,
+            0,
+            state_time,
+            state_time,
+            0,
+            "",
+            self.value,
+        )
+        return (record,), self.value
 
 
 def _ended(entry: Entry, fence: int, stage: int, ttl: int, answer: object) -> Entry:
     """The state after the end of a claim: a stage of SENT becomes FREE if nothing was sent."""
-    seen, _, before, fingerprint, _, _, _, _, sent_at, target, _ = entry
-    stage = FREE if stage == SENT != before else stage
-    return (seen, ttl, stage, fingerprint, fence, 0, seen, seen, sent_at, target, answer)
+    state_time, _, old_stage, fingerprint, _, _, _, _, sent_at, target, _ = entry
+    stage = FREE if stage == SENT != old_stage else stage
+    return (
+        state_time,
+        ttl,
+        stage,
+        fingerprint,
+        fence,
+        0,
+        state_time,
+        state_time,
+        sent_at,
+        target,
+        answer,
+    )
 
 
 def mark_sent(entry: Entry | None, fence: int, target: str) -> Entry | None:
@@ -476,24 +529,48 @@ def mark_sent(entry: Entry | None, fence: int, target: str) -> Entry | None:
     """
     if entry is None or entry[4] != fence or entry[2] not in (CLAIMED, SENT):
         return None
-    seen, quiet, _, fingerprint, _, owner, until, ends, sent_at, _, _ = entry
-    if seen >= until:
+    state_time, quiet, _, fingerprint, _, owner, lease_end, ends, sent_at, _, _ = entry
+    if state_time >= lease_end:
         return None
-    sent_at = sent_at or seen
-    return (seen, quiet, SENT, fingerprint, fence, owner, until, ends, sent_at, target, None)
+    sent_at = sent_at or state_time
+    return (
+        state_time,
+        quiet,
+        SENT,
+        fingerprint,
+        fence,
+        owner,
+        lease_end,
+        ends,
+        sent_at,
+        target,
+        None,
+    )
 
 
 def present(state: State | None, now: int) -> Entry | None:
     """The state as of now, with its times moved back if the clock was; None once it expired."""
     if state is None:
         return None
-    seen, quiet, stage, fingerprint, fence, owner, until, ends, sent_at, target, answer = state
-    time, back = steady(seen, now)
-    quiet -= time - seen + back
+    (
+        state_time,
+        quiet,
+        stage,
+        fingerprint,
+        fence,
+        owner,
+        lease_end,
+        ends,
+        sent_at,
+        target,
+        answer,
+    ) = state
+    time, back = steady(state_time, now)
+    quiet -= time - state_time + back
     if quiet <= 0:
         return None
-    until, ends, sent_at = until - back, ends - back, sent_at - back if sent_at else 0
-    return (time, quiet, stage, fingerprint, fence, owner, until, ends, sent_at, target, answer)
+    lease_end, ends, sent_at = lease_end - back, ends - back, sent_at - back if sent_at else 0
+    return (time, quiet, stage, fingerprint, fence, owner, lease_end, ends, sent_at, target, answer)
 
 
 class Claims:

@@ -108,8 +108,8 @@ class EvaluateAlerts:
     @reading
     def apply(self, states: States, now: int, /) -> tuple[States, tuple[AlertDelivery, ...] | None]:
         """Return the deliveries to make."""
-        seen, end_time, owner, book = _present_values(states[0], now)
-        if owner != self._owner and seen < end_time:
+        state_time, end_time, owner, book = _present_values(states[0], now)
+        if owner != self._owner and state_time < end_time:
             return states, None
         silences = tuple(item for item in book.silences if item.until > self._now)
         alerts, notifications = step(
@@ -123,7 +123,9 @@ class EvaluateAlerts:
         new_book = AlertBook(
             alerts=alerts, silences=silences, outgoing=(*book.outgoing, *fresh_deliveries)
         )
-        return (_stored_book(new_book, seen, seen + self._lease, self._owner),), new_book.outgoing
+        return (
+            _stored_book(new_book, state_time, state_time + self._lease, self._owner),
+        ), new_book.outgoing
 
 
 class SettleDeliveries:
@@ -140,7 +142,7 @@ class SettleDeliveries:
     @reading
     def apply(self, states: States, now: int, /) -> tuple[States, None]:
         """Remove what was delivered, and count the failures of the rest."""
-        seen, end_time, owner, book = _present_values(states[0], now)
+        state_time, end_time, owner, book = _present_values(states[0], now)
         outgoing_deliveries: list[AlertDelivery] = []
         for item in book.outgoing:
             error = self._errors.get(item.id)
@@ -151,7 +153,7 @@ class SettleDeliveries:
                 outgoing_deliveries.append(attrs.evolve(item, failures=failures, error=error))
         return (
             _stored_book(
-                attrs.evolve(book, outgoing=tuple(outgoing_deliveries)), seen, end_time, owner
+                attrs.evolve(book, outgoing=tuple(outgoing_deliveries)), state_time, end_time, owner
             ),
         ), None
 
@@ -170,9 +172,9 @@ class AddSilence:
     @reading
     def apply(self, states: States, now: int, /) -> tuple[States, None]:
         """Add it."""
-        seen, end_time, owner, book = _present_values(states[0], now)
+        state_time, end_time, owner, book = _present_values(states[0], now)
         new_book = attrs.evolve(book, silences=(*book.silences, self._silence))
-        return (_stored_book(new_book, seen, end_time, owner),), None
+        return (_stored_book(new_book, state_time, end_time, owner),), None
 
 
 class ReadAlerts:
@@ -192,8 +194,8 @@ class ReadAlerts:
 def _present_values(state: State | None, now: int) -> tuple[int, int, int, AlertBook]:
     if state is None:
         return now, 0, 0, EMPTY
-    seen, back = steady(state[0], now)
-    return seen, state[2] - back, state[3], _read_book(state[4])
+    state_time, clock_step = steady(state[0], now)
+    return state_time, state[2] - clock_step, state[3], _read_book(state[4])
 
 
 def _stored_book(book: AlertBook, seen: int, until: int, owner: int) -> Stored:

@@ -103,9 +103,9 @@ class TokenBucket:
         """The state as of now; if the clock stepped back, all times in it are moved back too."""
         if state is None:
             return (now, 0, now, self.room, now, 0, 0, ())
-        seen, keep_for, at, level, life, frozen, shift, runs = state
-        time, back = steady(seen, now)
-        keep_for = max(0, keep_for - (time - seen + back))
+        state_time, keep_for, at, level, life, frozen, shift, runs = state
+        time, back = steady(state_time, now)
+        keep_for = max(0, keep_for - (time - state_time + back))
         return (time, keep_for, at - back, level, life, frozen - back, shift - back, runs)
 
     def earliest(self, bucket: Bucket, cost: int, at: int) -> int:
@@ -119,7 +119,7 @@ class TokenBucket:
         self, bucket: Bucket, cost: int, at: int, *, refundable: bool
     ) -> tuple[Bucket, Ticket]:
         """Take `cost` tokens at `at`, as `earliest` returned it; which may be `refundable`."""
-        seen, _, first, level, life, frozen, shift, runs = bucket
+        state_time, _, first, level, life, frozen, shift, runs = bucket
         _, place, since, had, spare, is_full, is_immediate = self._place(bucket, cost, at)
         tokens = cost * self.price
         if is_immediate or not refundable:
@@ -145,13 +145,13 @@ class TokenBucket:
                 if not joined_numbers[7]:
                     run, behind_numbers = joined_numbers, behind_numbers[1:]
             queue = (*earlier_numbers, run, *behind_numbers)
-            first, level, runs = self._without_past(first, level, queue, shift, seen)
-        quiet = self._quiet(seen, runs[-1][2] + shift if runs else first, frozen)
-        return (seen, quiet, first, level, life, frozen, shift, runs), ticket
+            first, level, runs = self._without_past(first, level, queue, shift, state_time)
+        quiet = self._quiet(state_time, runs[-1][2] + shift if runs else first, frozen)
+        return (state_time, quiet, first, level, life, frozen, shift, runs), ticket
 
     def refund(self, bucket: Bucket, ticket: Ticket) -> Bucket:
         """Return a grant's tokens and its place in the queue."""
-        seen, quiet, at, level, life, frozen, shift, runs = bucket
+        state_time, quiet, at, level, life, frozen, shift, runs = bucket
         number, time, cost, shifted, *where = ticket
         tokens = cost * self.price
         if number != life:
@@ -161,25 +161,25 @@ class TokenBucket:
                 level = min(self.room, level + tokens)
                 if where[0] < time and runs:
                     runs = (_taken_from(runs[0], -tokens), *runs[1:])
-            return (seen, quiet, at, level, life, frozen, shift, runs)
+            return (state_time, quiet, at, level, life, frozen, shift, runs)
         before, last, left = where
         point, previous = (time - shifted, before - tokens), (last - shifted, left)
-        is_due = point[0] + shift <= max(seen, frozen)
+        is_due = point[0] + shift <= max(state_time, frozen)
         for index, run in enumerate(runs):
             begin, start, end, final = run[:4]
             if _is_before((begin, start), point) and not _is_before((end, final), point):
                 parts = self._without(run, point, previous, cost, due=is_due)
                 runs = (*runs[:index], *parts, *runs[index + 1 :])
                 if len(runs) > RUNS:
-                    at, level, runs = self._without_past(at, level, runs, shift, seen)
+                    at, level, runs = self._without_past(at, level, runs, shift, state_time)
                 break
-        return (seen, quiet, at, level, life, frozen, shift, runs)
+        return (state_time, quiet, at, level, life, frozen, shift, runs)
 
     def drain(self, bucket: Bucket, pause: int) -> Bucket:
         """Grant nothing for `pause` microseconds: queued grants are delayed, spare tokens lost."""
-        seen, _, at, level, life, frozen, shift, runs = bucket
-        end_time = seen + pause
-        since = max(seen, frozen)
+        state_time, _, at, level, life, frozen, shift, runs = bucket
+        end_time = state_time + pause
+        since = max(state_time, frozen)
         longer = end_time - since
         if longer <= 0:
             return bucket
@@ -192,8 +192,8 @@ class TokenBucket:
             else:
                 level = max(0, need - (begin - since) * self.n)
         shift += longer
-        quiet = self._quiet(seen, runs[-1][2] + shift if runs else at, end_time)
-        return (seen, quiet, at, level, life, end_time, shift, runs)
+        quiet = self._quiet(state_time, runs[-1][2] + shift if runs else at, end_time)
+        return (state_time, quiet, at, level, life, end_time, shift, runs)
 
     def paused(self, bucket: Bucket) -> int:
         """Microseconds until the current pause ends; 0 without a pause."""
@@ -201,19 +201,19 @@ class TokenBucket:
 
     def resume(self, bucket: Bucket) -> Bucket:
         """End a pause now: queued grants move forward, and no tokens are added."""
-        seen, _, at, level, life, _, shift, runs = bucket
+        state_time, _, at, level, life, _, shift, runs = bucket
         rest = self.paused(bucket)
         if not rest:
             return bucket
         at, shift = at - rest, shift - rest
-        quiet = self._quiet(seen, runs[-1][2] + shift if runs else at, seen)
-        return (seen, quiet, at, level, life, seen, shift, runs)
+        quiet = self._quiet(state_time, runs[-1][2] + shift if runs else at, state_time)
+        return (state_time, quiet, at, level, life, state_time, shift, runs)
 
     def confirm(self, bucket: Bucket, ticket: Ticket) -> int:
         """Microseconds that the holder of a ticket must still wait; 0 if it may go."""
-        seen, _, _, _, life, frozen, shift, _ = bucket
-        due = ticket[1] + shift - ticket[3] if ticket[0] == life else seen
-        return max(0, due - seen, frozen - seen)
+        state_time, _, _, _, life, frozen, shift, _ = bucket
+        due_time = ticket[1] + shift - ticket[3] if ticket[0] == life else state_time
+        return max(0, due_time - state_time, frozen - state_time)
 
     def _place(self, bucket: Bucket, cost: int, at: int) -> Place:
         """The first place in the queue at which `cost` tokens can be granted, not before `at`.
@@ -224,7 +224,7 @@ class TokenBucket:
         (`at_once`) may count as `spent` in the first run: it reduces the tokens that later runs
         have to spare.
         """
-        seen, _, since, level, _, frozen, shift, runs = bucket
+        state_time, _, since, level, _, frozen, shift, runs = bucket
         n, tokens, at, spare = self.n, cost * self.price, max(at, frozen), 0
         needed_numbers = self._needs(runs) if runs else []
         for place, (begin, before, end, after, highest, _, spent, _, idle) in enumerate(runs):
@@ -233,13 +233,15 @@ class TokenBucket:
             if time <= begin:
                 left = had - tokens + (begin - time) * n
                 continues = left - spare >= before
-                if (continues or time == seen) and min(self.room, left) >= needed_numbers[place]:
+                if (continues or time == state_time) and min(self.room, left) >= needed_numbers[
+                    place
+                ]:
                     return time, place, time, had, spare, full, not continues
             level = min(self.room, level + (begin - since) * n)
             most = self.room - highest - spent
             spare = min(level - before, most)
             end += shift  # noqa: PLW2901 - by the store's time from here on
-            if begin <= at == seen < end and before + spare - tokens >= needed_numbers[place]:
+            if begin <= at == state_time < end and before + spare - tokens >= needed_numbers[place]:
                 return at, place, begin, before + spare, spare, False, True
             since, level = end, max(0, after + min(spare + idle, most))
             spare = level - after
@@ -271,12 +273,12 @@ class TokenBucket:
         self, since: int, level: int, runs: Runs, shift: int, seen: int
     ) -> tuple[int, int, Runs]:
         """The level after the runs that are over, its time, and the remaining runs."""
-        past = self._past(runs, seen - shift)
-        for begin, before, end, after, highest, _, spent, _, idle in runs[:past]:
+        past_runs = self._past(runs, seen - shift)
+        for begin, before, end, after, highest, _, spent, _, idle in runs[:past_runs]:
             spare = min(self.room, level + (begin + shift - since) * self.n) - before
             spare = min(spare + idle, self.room - highest - spent)
             since, level = end + shift, max(0, after + spare)
-        return since, level, self._bounded(runs[past:])
+        return since, level, self._bounded(runs[past_runs:])
 
     def _past(self, runs: Runs, now: int) -> int:
         """The number of runs that ended before `now`, a time less the shift."""
@@ -301,11 +303,11 @@ class TokenBucket:
         if live and not first and not last:
             idle = min(self.room, idle + cost * self.price)
             return ((begin, start, end, final, highest, lowest, spent, left, idle),)
-        ahead = (begin, start, *previous, highest, lowest, spent, left, idle)
+        earlier_run = (begin, start, *previous, highest, lowest, spent, left, idle)
         # What was spent until now was spent before all that is behind a grant in the future.
         spent = spent if due else 0
-        behind = (*point, end, final, highest, lowest, spent, left, idle)
-        return (behind,) if first else (ahead,) if last else (ahead, behind)
+        later_run = (*point, end, final, highest, lowest, spent, left, idle)
+        return (later_run,) if first else (earlier_run,) if last else (earlier_run, later_run)
 
     def _joined(self, one: Run, other: Run) -> Run:
         """Two runs and the gap between them as one run."""

@@ -73,28 +73,28 @@ class BudgetRule:
         """The fast path: the state after a first attempt of the same period, or None for `call`."""
         if state is None:
             return None
-        seen, quiet, period, calls, retries, carry = state
-        if now < seen or now // self.period != period:
+        state_time, quiet, period, calls, retries, carry = state
+        if now < state_time or now // self.period != period:
             return None
         return (now, quiet, period, calls + 1, retries, carry)
 
     def call(self, budget: Budget) -> Budget:
         """Count a first attempt."""
-        seen, quiet, period, calls, retries, carry = budget
-        return (seen, quiet, period, calls + 1, retries, carry)
+        state_time, quiet, period, calls, retries, carry = budget
+        return (state_time, quiet, period, calls + 1, retries, carry)
 
     def uncall(self, budget: Budget) -> Budget:
         """Take a first attempt of this period off the count, because it proved nothing."""
-        seen, quiet, period, calls, retries, carry = budget
-        return (seen, quiet, period, max(0, calls - 1), retries, carry)
+        state_time, quiet, period, calls, retries, carry = budget
+        return (state_time, quiet, period, max(0, calls - 1), retries, carry)
 
     def retry(self, budget: Budget) -> Budget | None:
         """Count a retry, or None if the budget has none left."""
-        seen, quiet, period, calls, retries, carry = budget
-        allowed = self.floor * self.whole + carry + calls * self.parts
-        if (retries + 1) * self.whole > allowed:
+        state_time, quiet, period, calls, retries, carry = budget
+        allowed_parts = self.floor * self.whole + carry + calls * self.parts
+        if (retries + 1) * self.whole > allowed_parts:
             return None
-        return (seen, quiet, period, calls, retries + 1, carry)
+        return (state_time, quiet, period, calls, retries + 1, carry)
 
     def left_for(self, budget: Budget) -> int:
         """Microseconds until the next period begins."""

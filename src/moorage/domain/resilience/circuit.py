@@ -304,11 +304,11 @@ class CircuitRule:
         if state is None or now - state[0] >= state[1]:
             slot = self._end(now if self.timed else 0)
             return (now, self.quiet, CLOSED, now, slot, 0, 0, QUIET_RECORD)
-        seen, quiet, mode, gen, slot, total, base, fields = state
+        state_time, quiet, mode, gen, slot, total, base, fields = state
         record = _record_after(fields)
-        time, back = steady(seen, now)
-        if back:
-            slot, record = self._moved(slot, record, back)
+        time, clock_step = steady(state_time, now)
+        if clock_step:
+            slot, record = self._moved(slot, record, clock_step)
         at = time if self.timed else total
         if at >= slot:
             record = self._rolled((slot, base, total - base), record, at)
@@ -322,27 +322,29 @@ class CircuitRule:
 
         A call that may become a probe must ask again with a token of its own.
         """
-        seen, quiet, mode, gen, slot, total, base, record = circuit
+        state_time, quiet, mode, gen, slot, total, base, record = circuit
         if mode == CLOSED:
             total += 1
         if mode in (CLOSED, DISABLED):
-            circuit = (seen, quiet, mode, gen, slot, total, base, record)
+            circuit = (state_time, quiet, mode, gen, slot, total, base, record)
             return circuit, (gen, total, 0), 0, False
-        away = self.away(circuit) if mode == FORCED_OPEN or seen < record.until else 0
+        away = self.away(circuit) if mode == FORCED_OPEN or state_time < record.until else 0
         if away:
             return circuit, None, away, False
         if mode == OPEN:
             gen += 1
-        leases = tuple(held_numbers for held_numbers in record.leases if held_numbers[1] > seen)
+        leases = tuple(
+            held_numbers for held_numbers in record.leases if held_numbers[1] > state_time
+        )
         if not any(held[0] == token and held[2] == gen for held in leases):
             if len(leases) >= self.config.probes:
-                return circuit, None, min(end for _, end, _ in leases) - seen, False
+                return circuit, None, min(end for _, end, _ in leases) - state_time, False
             if not token:
                 return circuit, None, 0, True
-            leases = (*leases, (token, seen + lease, gen))
+            leases = (*leases, (token, state_time + lease, gen))
         record = record._replace(leases=leases)
-        quiet = _outlasting(self.longest + DAY, seen, record)
-        circuit = (seen, quiet, HALF_OPEN, gen, slot, total, base, record)
+        quiet = _outlasting(self.longest + DAY, state_time, record)
+        circuit = (state_time, quiet, HALF_OPEN, gen, slot, total, base, record)
         return circuit, (gen, 0, token), 0, False
 
     def confirm(self, circuit: Circuit, permit: Permit, wait: int) -> tuple[Circuit, int]:
@@ -350,35 +352,36 @@ class CircuitRule:
 
         0 is to go. The lease of a probe that must wait again is extended by that wait.
         """
-        seen, quiet, mode, gen, slot, total, base, record = circuit
+        state_time, quiet, mode, gen, slot, total, base, record = circuit
         if permit[0] != gen:
             return circuit, self.away(circuit)
         token = permit[2]
         if not token:
             return circuit, 0
-        if not any(held[0] == token and held[1] > seen for held in record.leases):
+        if not any(held[0] == token and held[1] > state_time for held in record.leases):
             return circuit, self.away(circuit)
         leases = tuple(
             (held, end + wait if held == token else end, of) for held, end, of in record.leases
         )
         record = record._replace(leases=leases)
-        quiet = _outlasting(quiet, seen, record)
-        return (seen, quiet, mode, gen, slot, total, base, record), 0
+        quiet = _outlasting(quiet, state_time, record)
+        return (state_time, quiet, mode, gen, slot, total, base, record), 0
 
     def record(
         self, circuit: Circuit, permit: Permit, outcome: Outcome, reporter: str
     ) -> tuple[Circuit, CircuitState | None]:
         """Count the end of a call: the state, and the new mode if it changed."""
-        seen, quiet, mode, gen, slot, total, base, record = circuit
+        state_time, quiet, mode, gen, slot, total, base, record = circuit
         token = permit[2]
         is_held = False
         if token:
             is_held = any(
-                lease[0] == token and lease[1] > seen and lease[2] == gen for lease in record.leases
+                lease[0] == token and lease[1] > state_time and lease[2] == gen
+                for lease in record.leases
             )
             leases = tuple(lease for lease in record.leases if lease[0] != token)
             record = record._replace(leases=leases)
-        circuit = (seen, quiet, mode, gen, slot, total, base, record)
+        circuit = (state_time, quiet, mode, gen, slot, total, base, record)
         if permit[0] == gen and mode == HALF_OPEN and is_held:
             return self._probed(circuit, outcome)
         if permit[0] == gen and mode == CLOSED:
@@ -390,10 +393,10 @@ class CircuitRule:
 
     def force(self, circuit: Circuit, mode: int) -> Circuit:
         """Open, disable or reset the circuit by hand; a new generation begins."""
-        seen, _, _, gen, slot, total, _, record = circuit
+        state_time, _, _, gen, slot, total, _, record = circuit
         record = QUIET_RECORD._replace(leases=record.leases)
-        quiet = _outlasting(self.quiet if mode == CLOSED else FOREVER, seen, record)
-        return (seen, quiet, mode, gen + 1, slot, total, total, record)
+        quiet = _outlasting(self.quiet if mode == CLOSED else FOREVER, state_time, record)
+        return (state_time, quiet, mode, gen + 1, slot, total, total, record)
 
     def lasting(self, streak: int) -> int:
         """Microseconds for which it stays open after `streak` earlier openings."""
@@ -402,19 +405,19 @@ class CircuitRule:
 
     def away(self, circuit: Circuit) -> int:
         """Microseconds to wait for a caller without a permit of this generation; 0 is to go."""
-        seen, _, mode, _, _, _, _, record = circuit
+        state_time, _, mode, _, _, _, _, record = circuit
         if mode == OPEN:
-            return max(1, record.until - seen)
+            return max(1, record.until - state_time)
         if mode == HALF_OPEN:
-            end_numbers = [end for _, end, _ in record.leases if end > seen]
-            return min(end_numbers) - seen if len(end_numbers) >= self.config.probes else 1
+            end_numbers = [end for _, end, _ in record.leases if end > state_time]
+            return min(end_numbers) - state_time if len(end_numbers) >= self.config.probes else 1
         return FOREVER if mode == FORCED_OPEN else 0
 
     def read(self, circuit: Circuit) -> CircuitBreakerState:
         """Return the state with names and seconds, to be read by people."""
-        seen, _, mode, _, _, total, _, record = circuit
+        state_time, _, mode, _, _, total, _, record = circuit
         calls, fails, slow = self._window(circuit)
-        rows = _recent_failures(record, seen)
+        rows = _recent_failures(record, state_time)
         return CircuitBreakerState(
             state=_STATES[mode],
             calls=max(calls, fails),
@@ -422,27 +425,34 @@ class CircuitRule:
             slow_calls=slow,
             consecutive_failures=rows[-1][2] if rows and rows[-1][1] == total else 0,
             openings=record.streak,
-            probes_under_way=sum(end > seen for _, end, _ in record.leases),
-            retry_after=max(0, record.until - seen) / SECOND if mode == OPEN else None,
+            probes_under_way=sum(end > state_time for _, end, _ in record.leases),
+            retry_after=max(0, record.until - state_time) / SECOND if mode == OPEN else None,
         )
 
     def _counted(
         self, circuit: Circuit, number: int, outcome: Outcome, reporter: str
     ) -> tuple[Circuit, CircuitState | None]:
         """The state after a failure or slow answer of a closed circuit, and any new mode."""
-        seen, quiet, _, gen, slot, total, base, record = circuit
+        state_time, quiet, _, gen, slot, total, base, record = circuit
         config = self.config
-        if seen - record.since >= self.within:
+        if state_time - record.since >= self.within:
             record = record._replace(streak=0)
         is_failed = outcome is Outcome.FAILED
         if is_failed:
-            rows = _recent_failures(record, seen)
+            rows = _recent_failures(record, state_time)
             if config.consecutive_failures is not None:
                 rows = _in_a_row(rows, number, failed=1)
-            times = (*(time for time in record.times if time > seen - self.within), seen)
+            times = (
+                *(time for time in record.times if time > state_time - self.within),
+                state_time,
+            )
             who = (
-                *(entry for entry in record.who if entry[1] > seen - DAY and entry[0] != reporter),
-                (reporter, seen),
+                *(
+                    entry
+                    for entry in record.who
+                    if entry[1] > state_time - DAY and entry[0] != reporter
+                ),
+                (reporter, state_time),
             )
             record = record._replace(
                 fails=record.fails + 1,
@@ -452,17 +462,17 @@ class CircuitRule:
             )
         else:
             record = record._replace(slow=record.slow + 1)
-        circuit = (seen, max(quiet, DAY), CLOSED, gen, slot, total, base, record)
+        circuit = (state_time, max(quiet, DAY), CLOSED, gen, slot, total, base, record)
         if self._tripped(circuit) if is_failed else self._dragged(circuit):
             return self._opened(circuit), CircuitState.OPEN
         return circuit, None
 
     def _tripped(self, circuit: Circuit) -> bool:
         """Return whether a failure opens the circuit."""
-        seen, _, _, _, _, _, _, record = circuit
+        state_time, _, _, _, _, _, _, record = circuit
         config = self.config
         is_recent = len(record.who) >= config.quorum
-        nearby = sum(time > seen - self.within for _, time in record.who) >= config.quorum
+        nearby = sum(time > state_time - self.within for _, time in record.who) >= config.quorum
         if config.failures is not None and nearby and len(record.times) >= config.failures:
             return True
         if config.consecutive_failures is not None and is_recent:
@@ -483,7 +493,7 @@ class CircuitRule:
 
     def _probed(self, circuit: Circuit, outcome: Outcome) -> tuple[Circuit, CircuitState | None]:
         """The state after a probe ended, and the new mode if it changed."""
-        seen, quiet, mode, gen, slot, total, base, record = circuit
+        state_time, quiet, mode, gen, slot, total, base, record = circuit
         if outcome is Outcome.NEUTRAL:
             return circuit, None
         if outcome is not Outcome.GOOD:
@@ -491,37 +501,37 @@ class CircuitRule:
         good = record.good + 1
         if good < self.config.successes:
             record = record._replace(good=good)
-            return (seen, quiet, mode, gen, slot, total, base, record), None
-        record = QUIET_RECORD._replace(leases=record.leases, streak=record.streak, since=seen)
-        quiet = _outlasting(self.quiet, seen, record)
-        return (seen, quiet, CLOSED, gen + 1, slot, total, total, record), CircuitState.CLOSED
+            return (state_time, quiet, mode, gen, slot, total, base, record), None
+        record = QUIET_RECORD._replace(leases=record.leases, streak=record.streak, since=state_time)
+        quiet = _outlasting(self.quiet, state_time, record)
+        return (state_time, quiet, CLOSED, gen + 1, slot, total, total, record), CircuitState.CLOSED
 
     def _opened(self, circuit: Circuit) -> Circuit:
-        seen, _, _, gen, slot, total, _, record = circuit
+        state_time, _, _, gen, slot, total, _, record = circuit
         record = QUIET_RECORD._replace(
             leases=record.leases,
             streak=record.streak + 1,
-            until=seen + self.lasting(record.streak),
+            until=state_time + self.lasting(record.streak),
         )
-        quiet = _outlasting(self.longest + DAY, seen, record)
-        return (seen, quiet, OPEN, gen + 1, slot, total, total, record)
+        quiet = _outlasting(self.longest + DAY, state_time, record)
+        return (state_time, quiet, OPEN, gen + 1, slot, total, total, record)
 
     def _uncounted(self, circuit: Circuit, number: int) -> Circuit:
         """Take a cancelled call off the count of the slot that it was counted in."""
-        seen, quiet, mode, gen, slot, total, base, record = circuit
+        state_time, quiet, mode, gen, slot, total, base, record = circuit
         if number > base:
             record = record._replace(cancelled=min(record.cancelled + 1, total - base))
         elif record.past:
             past_slots = list(_slots(record.past))
             for index in reversed(range(len(past_slots))):
-                end, first, calls, fails, slow_calls = past_slots[index]
-                if number > first:
-                    past_slots[index] = (end, first, max(0, calls - 1), fails, slow_calls)
+                end, first_number, calls, fails, slow_calls = past_slots[index]
+                if number > first_number:
+                    past_slots[index] = (end, first_number, max(0, calls - 1), fails, slow_calls)
                     break
             record = record._replace(past=_packed(past_slots))
         if record.rows:
             record = record._replace(rows=_in_a_row(record.rows, number, failed=0))
-        return (seen, quiet, mode, gen, slot, total, base, record)
+        return (state_time, quiet, mode, gen, slot, total, base, record)
 
     def _end(self, at: int) -> int:
         """The end of the slot that `at` lies in."""
@@ -553,8 +563,8 @@ class CircuitRule:
 
     def _window(self, circuit: Circuit) -> tuple[int, int, int]:
         """Calls, failures and slow answers in the window."""
-        seen, _, _, _, _, total, base, record = circuit
-        window_start = (seen if self.timed else total) - self.span
+        state_time, _, _, _, _, total, base, record = circuit
+        window_start = (state_time if self.timed else total) - self.span
         calls, fails, slow = total - base - record.cancelled, record.fails, record.slow
         for end, _, in_slot, slot_failures, slot_slow in _slots(record.past):
             if end > window_start:
@@ -584,13 +594,13 @@ def _in_a_row(
     rows: tuple[tuple[int, int, int], ...], number: int, *, failed: int
 ) -> tuple[tuple[int, int, int], ...]:
     """The rows with one more number, which may join two of them."""
-    first = last = number
+    first_number = last_number = number
     other_numbers: list[tuple[int, int, int]] = []
     for row in rows:
-        if row[1] == first - 1:
-            first, failed = row[0], failed + row[2]
-        elif row[0] == last + 1:
-            last, failed = row[1], failed + row[2]
+        if row[1] == first_number - 1:
+            first_number, failed = row[0], failed + row[2]
+        elif row[0] == last_number + 1:
+            last_number, failed = row[1], failed + row[2]
         else:
             other_numbers.append(row)
-    return tuple(sorted((*other_numbers, (first, last, failed)))[-_ROWS:])
+    return tuple(sorted((*other_numbers, (first_number, last_number, failed)))[-_ROWS:])

@@ -105,19 +105,19 @@ class CalendarQuota:
         """The state as of now; if the clock stepped back, all times in it are moved back too."""
         if state is None:
             return (now, 0, now, 0, 0, 0, ())
-        seen, quiet, at, used, frozen, shift, later = state
-        time, back = steady(seen, now)
-        quiet -= time - seen
-        if back:
-            at, frozen, shift = at - back, frozen - back, shift - back
-            later = self._from(((begin - back, count) for begin, count in later), 0)
+        state_time, quiet, at, used_calls, frozen, shift, later = state
+        time, clock_step = steady(state_time, now)
+        quiet -= time - state_time
+        if clock_step:
+            at, frozen, shift = at - clock_step, frozen - clock_step, shift - clock_step
+            later = self._from(((begin - clock_step, count) for begin, count in later), 0)
             quiet = self._quiet(time, at, frozen, later)
         begin = self.period(time)[0]
         if begin > at:
-            at, used = time, self._later(later, begin)
+            at, used_calls = time, self._later(later, begin)
         if later and later[0][0] <= begin:
             later = tuple(start_time for start_time in later if start_time[0] > begin)
-        return (time, max(0, quiet), at, used, frozen, shift, later)
+        return (time, max(0, quiet), at, used_calls, frozen, shift, later)
 
     def earliest(self, quota: Quota, cost: int, at: int) -> int:
         """The earliest time, not before `at`, in a period that has room for `cost`."""
@@ -138,25 +138,25 @@ class CalendarQuota:
         refundable: bool,  # noqa: ARG002 - a count needs no memory of its grants to take one back
     ) -> tuple[Quota, Ticket]:
         """Count `cost` in the period of `at`, a time that `earliest` returned."""
-        seen, _, since, used, frozen, shift, later = quota
+        state_time, _, since, used_calls, frozen, shift, later = quota
         begin = self.period(at)[0]
         if begin <= since:
-            since, used = at, used + cost
+            since, used_calls = at, used_calls + cost
         else:
             later = self._counted(since, later, begin, cost)
-        quiet = self._quiet(seen, since, frozen, later)
-        return (seen, quiet, since, used, frozen, shift, later), (0, at, cost, shift)
+        quiet = self._quiet(state_time, since, frozen, later)
+        return (state_time, quiet, since, used_calls, frozen, shift, later), (0, at, cost, shift)
 
     def refund(self, quota: Quota, ticket: Ticket) -> Quota:
         """Take a grant off the count of its period."""
-        seen, _, at, used, frozen, shift, later = quota
-        due = ticket[1] + shift - ticket[3]
-        begin = self.period(due)[0]
-        if begin > seen:
+        state_time, _, at, used_calls, frozen, shift, later = quota
+        due_time = ticket[1] + shift - ticket[3]
+        begin = self.period(due_time)[0]
+        if begin > state_time:
             # A pause moves only those who queue for a later period.
-            begin = self.period(max(due, frozen))[0]
+            begin = self.period(max(due_time, frozen))[0]
         if begin == self.period(at)[0]:
-            used = max(0, used - ticket[2])
+            used_calls = max(0, used_calls - ticket[2])
         later = tuple(
             (start_time, max(0, count - ticket[2]) if start_time == begin else count)
             for start_time, count in later
@@ -164,16 +164,16 @@ class CalendarQuota:
         # A last one that does not follow the one before tells that those between are full.
         while later and not later[-1][1] and self.period((at, *dict(later))[-2])[1] == later[-1][0]:
             later = later[:-1]
-        quiet = self._quiet(seen, at, frozen, later)
-        return (seen, quiet, at, used, frozen, shift, later)
+        quiet = self._quiet(state_time, at, frozen, later)
+        return (state_time, quiet, at, used_calls, frozen, shift, later)
 
     def drain(self, quota: Quota, pause: int) -> Quota:
         """Grant nothing for `pause` microseconds; queued calls keep their grants."""
-        seen, _, at, used, frozen, shift, later = quota
-        frozen = max(frozen, seen + pause)
+        state_time, _, at, used_calls, frozen, shift, later = quota
+        frozen = max(frozen, state_time + pause)
         later = self._from(later, frozen)
-        quiet = self._quiet(seen, at, frozen, later)
-        return (seen, quiet, at, used, frozen, shift, later)
+        quiet = self._quiet(state_time, at, frozen, later)
+        return (state_time, quiet, at, used_calls, frozen, shift, later)
 
     def paused(self, quota: Quota) -> int:
         """Microseconds until the current pause ends; 0 without a pause."""
@@ -181,10 +181,18 @@ class CalendarQuota:
 
     def resume(self, quota: Quota) -> Quota:
         """End a pause now; calls that were counted stay counted."""
-        seen, _, at, used, _, shift, later = quota
+        state_time, _, at, used_calls, _, shift, later = quota
         if not self.paused(quota):
             return quota
-        return (seen, self._quiet(seen, at, seen, later), at, used, seen, shift, later)
+        return (
+            state_time,
+            self._quiet(state_time, at, state_time, later),
+            at,
+            used_calls,
+            state_time,
+            shift,
+            later,
+        )
 
     def confirm(self, quota: Quota, ticket: Ticket) -> int:
         """Microseconds that the holder of a ticket must still wait; 0 if it may go."""
@@ -201,27 +209,28 @@ class CalendarQuota:
 
     def _later(self, later: Later, begin: int) -> int:
         """The calls counted in the later period that begins at `begin`."""
-        for start_time, used in later:
+        for start_time, used_calls in later:
             if start_time == begin:
-                return used
+                return used_calls
         return self.burst if later and begin < later[-1][0] else 0
 
     def _from(self, later: Iterable[tuple[int, int]], earliest: int) -> Later:
         """The counts of grants from `earliest` on, by period."""
         counts: dict[int, int] = {}
-        for begin, used in later:
+        for begin, used_calls in later:
             begin = self.period(max(begin, earliest))[0]  # noqa: PLW2901 - moved
-            counts[begin] = counts.get(begin, 0) + used
+            counts[begin] = counts.get(begin, 0) + used_calls
         return tuple(counts.items())
 
     def _counted(self, since: int, later: Later, begin: int, cost: int) -> Later:
         """`later` with one more grant in the period that begins at `begin`."""
         if later and begin <= later[-1][0]:
             return tuple(
-                (start_time, used + cost * (start_time == begin)) for start_time, used in later
+                (start_time, used_calls + cost * (start_time == begin))
+                for start_time, used_calls in later
             )
-        between = self.period(later[-1][0] if later else since)[1]
-        while between < begin and len(later) < LATER:
-            later, between = (*later, (between, 0)), self.period(between)[1]
+        next_period = self.period(later[-1][0] if later else since)[1]
+        while next_period < begin and len(later) < LATER:
+            later, next_period = (*later, (next_period, 0)), self.period(next_period)[1]
         later = (*later, (begin, cost))
         return later if len(later) <= LATER else (*later[:-2], later[-1])

@@ -232,8 +232,8 @@ def delay(policy: RetryPolicy, attempt: int, *, previous: float, draw: float) ->
         least = min(policy.base_delay, cap)
         most = max(least, min(cap, 3 * (previous or policy.base_delay)))
         return least + draw * (most - least)
-    full = min(_GROWTH[policy.backoff](policy, attempt), cap)
-    return _SPREAD[policy.jitter](full, cap, draw)
+    full_delay = min(_GROWTH[policy.backoff](policy, attempt), cap)
+    return _SPREAD[policy.jitter](full_delay, cap, draw)
 
 
 def wait_of(error: Exception, now: datetime) -> float | None:

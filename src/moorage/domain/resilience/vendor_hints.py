@@ -155,8 +155,8 @@ def _families(headers: Headers, now: datetime) -> Iterator[RateHint]:
                 kind = "after"
             families.setdefault((prefix, *words), {}).setdefault(kind, value)
     for family in families.values():
-        after = _delta(family.get("after"))
-        reset = _reset_seconds(family.get("reset"), now) if after is None else after
+        reset_delay = _delta(family.get("after"))
+        reset = _reset_seconds(family.get("reset"), now) if reset_delay is None else reset_delay
         yield from _hint(_count(family.get("limit")), _count(family.get("remaining")), reset)
 
 

@@ -122,15 +122,15 @@ def _scrubbed_error(
     mask = value_mask(hidden)
     host = sys.exception()
     pending_errors: list[BaseException] = [bare(error)]
-    seen: set[int] = set()
+    visited_ids: set[int] = set()
     while pending_errors:
         one = pending_errors.pop()
-        seen.add(id(one))
+        visited_ids.add(id(one))
         mask_error(one, mask)
         for link in ("__cause__", "__context__"):
             linked_error = getattr(one, link)
             if isinstance(linked_error, ConnectorError) and linked_error is not host:
-                pending_errors += [linked_error] * (id(linked_error) not in seen)
+                pending_errors += [linked_error] * (id(linked_error) not in visited_ids)
             elif linked_error is not host:
                 # A parser's error, for instance, keeps the whole document.
                 setattr(one, link, None)

@@ -67,20 +67,20 @@ def _is_iban(account: str) -> bool:
 def _mask_numbers(groups: str, begins: re.Pattern[str], is_valid: Callable[[str], bool]) -> str:
     """Mask each longest series of whole groups that is valid without the gaps between them."""
     parts = _GAP.split(groups)
-    shown: list[str] = []
+    masked_parts: list[str] = []
     first = 0
     while first < len(parts):
         most = 2 * _MOST_GROUPS if begins.match(parts[first]) else 0
         for end in range(min(first + most, len(parts) + 1) - 1, first, -2):
             number = "".join(parts[first:end:2])
             if is_valid(number):
-                shown += [mask(number), *parts[end : end + 1]]
+                masked_parts += [mask(number), *parts[end : end + 1]]
                 break
         else:
             end = first + 1
-            shown += parts[first : end + 1]
+            masked_parts += parts[first : end + 1]
         first = end + 1
-    return "".join(shown)
+    return "".join(masked_parts)
 
 
 _RULES: Final[dict[Personal, tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]]] = {

@@ -167,8 +167,10 @@ def _signature_headers(
             if folded in names:
                 folded_name = folded if isinstance(folded, str) else folded.decode()
                 values = lines.setdefault(folded_name, [])
-                for raw in _parsed_items(value):
-                    text = (raw if isinstance(raw, str) else str(raw, "latin-1")).strip(" \t")
+                for parsed_item in _parsed_items(value):
+                    text = (
+                        parsed_item if isinstance(parsed_item, str) else str(parsed_item, "latin-1")
+                    ).strip(" \t")
                     if text not in values:
                         values.append(text)
     except (AttributeError, TypeError, ValueError):
@@ -187,12 +189,12 @@ def _parsed_items(value: Any) -> list[Any]:
 def _single_header(values: list[str] | None, name: str) -> str | None:
     if not values:
         return None
-    first = values[0]
-    if len(values) > 1 and any(value != first for value in values):
+    first_value = values[0]
+    if len(values) > 1 and any(value != first_value for value in values):
         raise rejected(
             WebhookReason.DUPLICATED, f"{name} occurs more than once, with different values."
         )
-    return first
+    return first_value
 
 
 def _fields(text: str) -> dict[str, list[str]]:

@@ -34,8 +34,8 @@ class _ReadLater:
                 _SETTERS[name](self, payload)
                 return payload
             event = reader.event(values, body, tenant)
-            for field, put in _SETTERS.items():
-                put(self, getattr(event, field))
+            for field, set_field in _SETTERS.items():
+                set_field(self, getattr(event, field))
             return getattr(event, name)
 
 

@@ -302,12 +302,12 @@ def _parse_template(text: str) -> list[tuple[str, str | None, bool]]:
             if name is None:
                 parsed.append((literal, None, False))
                 continue
-            whole = f"{name}:{argument}" if argument else name
+            full_name = f"{name}:{argument}" if argument else name
             kinds = _WITH_ARGUMENT if (argument or "").strip("?") else _WITHOUT_ARGUMENT
             if name.removesuffix("?") not in kinds or conversion:
-                wrong = whole
+                wrong = full_name
                 break
-            parsed.append((literal, whole.removesuffix("?"), whole.endswith("?")))
+            parsed.append((literal, full_name.removesuffix("?"), full_name.endswith("?")))
     except ValueError:
         wrong = text
     if wrong is not None:

@@ -96,10 +96,10 @@ def examine(
 
 
 def _require(place: Template, required: str, scene: Scene) -> None:
-    expected = required.format_map(scene.parameters)
-    if place.read(scene) == expected:
+    expected_value = required.format_map(scene.parameters)
+    if place.read(scene) == expected_value:
         return
-    if expected != required:
+    if expected_value != required:
         raise rejected(
             WebhookReason.FOREIGN, f"In the webhook, {place.words} names another receiver."
         )
@@ -167,15 +167,15 @@ def _check_time(
     moment = read_stamp(text, scheme.timestamp_form)
     if moment is None:
         raise rejected(WebhookReason.MALFORMED, "The webhook's timestamp is not a time.")
-    off = timedelta(seconds=tolerance)
+    allowed_drift = timedelta(seconds=tolerance)
     remedy = "Do not act on it; if the sender is genuine, set this machine's clock, or handle"
-    if now - moment > off:
+    if now - moment > allowed_drift:
         raise rejected(
             WebhookReason.STALE,
             f"The webhook is more than {tolerance:g} seconds old.",
             remedy=f"{remedy} webhooks sooner.",
         )
-    if moment - now > off:
+    if moment - now > allowed_drift:
         raise rejected(
             WebhookReason.FUTURE,
             f"The webhook is from more than {tolerance:g} seconds in the future.",

@@ -112,9 +112,9 @@ async def again(core: Core, call: Call, step: AttemptStep, result: AttemptResult
             delay = decision.delay
             pause = max(0.0, delay - waited)
             opened = result.opened if other_regions is None else 0
-            late = await _pause_before_retry(core, call, pause, error, opened)
-            if late is not None:
-                return None, late
+            timeout_error = await _pause_before_retry(core, call, pause, error, opened)
+            if timeout_error is not None:
+                return None, timeout_error
         if other_regions is None:
             result = await once(core, call, admission_question(core, call, retry=retried), step)
         else:
@@ -197,11 +197,11 @@ async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one
                     del grants[0]
                 elif question is not None:
                     ask = core.ask
-                    left = call.left(core) if core.waits else None
+                    time_left = call.left(core) if core.waits else None
                     if ask is None:
-                        admitted = await core.execute(question, left)
+                        admitted = await core.execute(question, time_left)
                     else:
-                        admitted = ask(question, left)
+                        admitted = ask(question, time_left)
                 granted = admitted[2]
                 if question is not None and (admitted[0] or admitted[1] or core.waits):
                     granted = await _admit_in_time(core, call, question, admitted)
@@ -324,9 +324,9 @@ def admission_question(core: Core, call: Call, *, retry: bool) -> Admission | No
         claim = (call.claim.key, call.claim.fence, call.target or plan.target)
     if plan.admission is None and claim is None:
         return None
-    left = max(0, call.remaining(core) // 1000)
-    lease = left + micros(MARGIN) if call.open_ended else plan.question.lease
-    within = min(plan.patience, left)
+    time_left = max(0, call.remaining(core) // 1000)
+    lease = time_left + micros(MARGIN) if call.open_ended else plan.question.lease
+    within = min(plan.patience, time_left)
     if claim is not None:
         return plan.question.under_claim(claim, within=within, lease=lease, retry=retry)
     return plan.question.evolve(retry=retry, within=within, lease=lease)
@@ -388,14 +388,14 @@ async def _record(
         return 0
     report = Report(call.plan.gates, permit, outcome, core.reporter())
     try:
-        changed = await core.execute(report, call.afterwards(core))
+        new_mode = await core.execute(report, call.afterwards(core))
     except StorageUnavailable:
         # The call has ended; an unreachable store must not take its answer away.
         return 0
-    if changed is not None and core.observers:
-        call.emit(core, CircuitChanged, state=changed, circuit=circuit_name(call.plan))
+    if new_mode is not None and core.observers:
+        call.emit(core, CircuitChanged, state=new_mode, circuit=circuit_name(call.plan))
     rule = call.plan.gates.circuit
-    return rule.open_for if changed is CircuitState.OPEN and rule and not rule.config.shadow else 0
+    return rule.open_for if new_mode is CircuitState.OPEN and rule and not rule.config.shadow else 0
 
 
 def _pauses_all_regions(call: Call, error: Exception | None) -> bool:

@@ -195,15 +195,15 @@ class Cached(Exchange):
             return None
         if request is not self._request and not may_be_kept(request):
             return None
-        stored = await self._cache.look(call, inquiry.key)
-        if stored is None:
+        found_answers = await self._cache.look(call, inquiry.key)
+        if found_answers is None:
             return None
-        entry = inquiry.matching(stored.entries)
+        entry = inquiry.matching(found_answers.entries)
         return CacheLookup(
             request=request,
             key=inquiry.key,
             who=inquiry.who,
-            found=stored,
+            found=found_answers,
             at=core.nanoseconds(),
             entry=entry,
             decision=decide(request, entry, self._policy),
@@ -317,19 +317,19 @@ class Cached(Exchange):
             return
         request, response, received_at = arrival
         new = kept(request, response, who, received_at, policy)
-        stored = lookup.found
+        found_answers = lookup.found
         others = [
             entry.later(flight)
-            for entry in stored.entries
+            for entry in found_answers.entries
             if entry.selected_by != selector(request, who, entry.varies_by)
         ]
-        if new is None and len(others) == len(stored.entries):
+        if new is None and len(others) == len(found_answers.entries):
             return
         entries = together(new, others, policy)
         if entries:
             useful = max(useful_for(entry, policy) for entry in entries)
-            await self._cache.keep(call, lookup.key, stored.mark, entries, useful)
-        elif stored.entries:
+            await self._cache.keep(call, lookup.key, found_answers.mark, entries, useful)
+        elif found_answers.entries:
             await self._cache.forget(call, lookup.key)
 
 

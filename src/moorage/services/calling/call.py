@@ -235,10 +235,10 @@ class Call:
         Raises:
             DeadlineExceeded: the deadline has passed.
         """
-        remaining = self.deadline - core.nanoseconds()
-        if remaining <= 0:
+        time_left = self.deadline - core.nanoseconds()
+        if time_left <= 0:
             raise self.out_of_time()
-        return remaining / 1e9
+        return time_left / 1e9
 
     def afterwards(self, core: Core) -> float:
         """Seconds for recording the end of an attempt or of the call.
@@ -253,9 +253,9 @@ class Call:
 
     def bound(self, core: Core) -> float:
         """Time limit of the current attempt in seconds."""
-        remaining = self.remaining(core) / 1e9
+        time_left = self.remaining(core) / 1e9
         attempt_timeout = self.plan.attempt_timeout
-        return remaining if attempt_timeout is None else min(attempt_timeout, remaining)
+        return time_left if attempt_timeout is None else min(attempt_timeout, time_left)
 
     def out_of_time(self, cause: Exception | None = None) -> DeadlineExceeded:
         """The error of this call after its deadline."""

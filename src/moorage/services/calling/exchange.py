@@ -139,7 +139,7 @@ class Exchange:
             call.status, call.bytes_in = response.status, len(response.body)
             return call.cleared(response)
         base = call.plan.base_url or ""
-        departure, plain = await self.prepare(call)
+        departure, plain_request = await self.prepare(call)
         call.leave()
         try:
             response = await self._core.send(*departure)
@@ -155,8 +155,8 @@ class Exchange:
         challenge = self.read_challenge(call, response.status, response.headers)
         if challenge is not None:
             return challenge
-        if plain is not None:
-            response = response.evolve(url=join_url(base, plain))
+        if plain_request is not None:
+            response = response.evolve(url=join_url(base, plain_request))
         return call.cleared(response)
 
     def read_challenge(self, call: Call, status: int, headers: Headers) -> AttemptResult | None:
@@ -228,11 +228,14 @@ class Exchange:
             raise refusal(core, call, Answer.FENCED, 0)
         # Nothing is awaited from here on: the URL may contain secrets that no frame should show.
         url = self._url or join_url(base, request)
-        plain, unsigned = None, request
+        plain_request, unsigned = None, request
         if credentials is not None:
-            before, request = request, self._authenticated(request, url, base, credentials, token)
-            if request.query != before.query:
-                plain, url = before, join_url(base, request)
+            unsigned_request, request = (
+                request,
+                self._authenticated(request, url, base, credentials, token),
+            )
+            if request.query != unsigned_request.query:
+                plain_request, url = unsigned_request, join_url(base, request)
         sent = Sent(credentials, request, url, plan.service.redaction, base)
         call.send(sent)
         if plan.log_content is not None:
@@ -245,11 +248,11 @@ class Exchange:
             )
         if core.learn is not None:
             sent.teach(core.learn)
-        remaining = call.remaining(core) / 1e9
-        if remaining <= 0:
+        time_left = call.remaining(core) / 1e9
+        if time_left <= 0:
             del request, url
             raise call.out_of_time()
-        return (request, url, plan.timeouts.within(remaining)), plain
+        return (request, url, plan.timeouts.within(time_left)), plain_request
 
     def _authenticated(
         self,
@@ -302,11 +305,11 @@ class Exchange:
         plan = call.plan
         error = plan.classify(self._request, response) if plan.classify else None
         if error is None:
-            safe = self._request.method.safe
+            is_safe = self._request.method.safe
             service = plan.service
             answers_replays = service.idempotency_memory is not None and service.idempotency_replays
             keyed = answers_replays and call.claim is not None
-            error = classify(response, service.redaction, safe=safe, keyed=keyed)
+            error = classify(response, service.redaction, safe=is_safe, keyed=keyed)
         if error is None:
             error = self._unreadable(call, response)
         if error is None:
@@ -358,8 +361,8 @@ class Exchange:
 
     async def _current(self, call: Call) -> Credentials | OAuthCredentials:
         plan = call.plan
-        pending = self._core.get_credentials(plan.service.name, plan.tenant)
-        return _credentials(await self._in_time(call, pending))
+        credentials_lookup = self._core.get_credentials(plan.service.name, plan.tenant)
+        return _credentials(await self._in_time(call, credentials_lookup))
 
     async def _token(self, call: Call, base_url: str) -> bytes:
         """The negotiator's token for the host of a base URL."""
@@ -421,8 +424,8 @@ class Exchange:
             if current == stale:
                 if not core.refreshes.allows(plan.refresh_key, core.nanoseconds()):
                     return None
-                pending = core.refresh_credentials(plan.service.name, plan.tenant, stale)
-                renewed = await self._in_time(call, pending)
+                credentials_lookup = core.refresh_credentials(plan.service.name, plan.tenant, stale)
+                renewed = await self._in_time(call, credentials_lookup)
                 current = _credentials(renewed)
                 core.refreshes.renewed(plan.refresh_key, core.nanoseconds())
                 if core.observers:

@@ -57,8 +57,8 @@ class GuardedCache:
         """Look up the entries of a key."""
         if self._look_now is not None:
             return self._look_now(key)
-        left = max(0.0, call.remaining(self._core) / 1e9)
-        entries: Found | None = await self._guarded_use(call, left, self._look, key)
+        time_left = max(0.0, call.remaining(self._core) / 1e9)
+        entries: Found | None = await self._guarded_use(call, time_left, self._look, key)
         if entries is not None and entries.unreadable is not None:
             self._tell(call, entries.unreadable)
         return entries

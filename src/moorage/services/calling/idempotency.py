@@ -124,14 +124,14 @@ async def act_once(
     owner, ttl = core.token(), once.rules.ttl
     claim = None
     try:
-        claimed, until = await _claim(core, call, once, owner)
+        claimed, lease_end = await _claim(core, call, once, owner)
         if claimed.verdict is Verdict.REPLAY:
             return _replayed(core, call, once, claimed.answer)
         if not _may_send(once.reach, claimed.verdict):
             raise NotSentError(_NOT_SENT)  # noqa: TRY301 - what was claimed is given back
         if claimed.verdict is Verdict.ASK_AGAIN:
             call.take_over()
-        call.claim = claim = Held(once.at, claimed.fence, ttl=ttl, until=until)
+        call.claim = claim = Held(once.at, claimed.fence, ttl=ttl, until=lease_end)
         try:
             core.renewals.keep(claim)
             if call.route is None or call.route.movable:
@@ -165,8 +165,8 @@ def _unanswered(call: Call, once: Once, error: Exception) -> Exception:
     """The error of a call without an answer: an unknown outcome if a repeat could not learn it."""
     if not call.acted or not isinstance(error, ConnectorError):
         return error
-    refused = once.rules.refuses and isinstance(error, (VendorRejected, IdempotencyConflict))
-    if once.rules.remembered and not refused:
+    is_refusal = once.rules.refuses and isinstance(error, (VendorRejected, IdempotencyConflict))
+    if once.rules.remembered and not is_refusal:
         return error
     unknown = _unknown(once)
     unknown.__cause__ = error
@@ -185,7 +185,7 @@ async def _claim(core: Core, call: Call, once: Once, owner: int) -> tuple[Claime
     Also returns the end of the lease, in nanoseconds of the local clock.
     """
     look = _FIRST_LOOK
-    busy: Claimed | None = None
+    busy_claim: Claimed | None = None
     ask = core.ask if call.route is None and not core.apart else None
     while True:
         began = core.nanoseconds()
@@ -196,10 +196,10 @@ async def _claim(core: Core, call: Call, once: Once, owner: int) -> tuple[Claime
                 command = _claim_of(core, call, once, owner, once.rules.target)
                 claimed, lease = ask(command, call.left(core)), command.lease
         except StorageUnavailable:
-            if busy is None:
+            if busy_claim is None:
                 raise
             # The holder's answer may still come, once the store can be reached again.
-            claimed, lease = busy, 0
+            claimed, lease = busy_claim, 0
         if claimed.verdict is Verdict.RUN or claimed.verdict is Verdict.REPLAY:
             return claimed, began + lease * 1000
         match claimed.verdict:
@@ -213,7 +213,7 @@ async def _claim(core: Core, call: Call, once: Once, owner: int) -> tuple[Claime
                 if pause * 1e9 >= call.remaining(core):
                     raise _in_progress(core, claimed.wait)
                 await core.sleep(pause)
-                look, busy = min(2 * look, _SLOWEST_LOOK), claimed
+                look, busy_claim = min(2 * look, _SLOWEST_LOOK), claimed
             case _:
                 return claimed, began + lease * 1000
 
@@ -225,11 +225,11 @@ async def _ask(core: Core, call: Call, once: Once, owner: int) -> tuple[Claimed,
     for target in plans_by_target or (once.rules.target,):
         command = _claim_of(core, call, once, owner, target)
         lease = command.lease
-        left = call.left(core)
+        time_left = call.left(core)
         claimed = (
-            await core.execute(command, left)
+            await core.execute(command, time_left)
             if core.ask is None or core.apart
-            else core.ask(command, left)
+            else core.ask(command, time_left)
         )
         if claimed.verdict is Verdict.ASK_AGAIN:
             call.plan = plans_by_target.get(target, call.plan)
@@ -321,8 +321,8 @@ async def _store_answer(
 ) -> Settled | None:
     """Store the answer; None if the store is unreachable, so that the outcome stays unknown."""
     try:
-        stored = sealed(core.cipher, call.plan, once.key, answer)
-        command = complete(claim.key, claim.fence, stored, ttl=claim.ttl)
+        sealed_answer = sealed(core.cipher, call.plan, once.key, answer)
+        command = complete(claim.key, claim.fence, sealed_answer, ttl=claim.ttl)
         if core.ask is None or core.apart:
             settled = await _settle(core, call, command)
         else:

@@ -72,14 +72,14 @@ class CallLifecycle(ManualOperations):
             return None
         began = self.core.nanoseconds()
         with self.plans.named(service, endpoint):
-            whole = by_name(self.plans.services, service).timeout
+            time_limit = by_name(self.plans.services, service).timeout
             if timeout is not None:
-                whole = seconds(timeout, "timeout")
+                time_limit = seconds(timeout, "timeout")
             elif request is None or isinstance(request, Request):
                 # A copied database is refused before any mistake in the call itself.
                 with suppress(InvalidData):
-                    whole = self.plans.find(service, tenant, endpoint, request).seconds
-            await guard.check(whole / 2)
+                    time_limit = self.plans.find(service, tenant, endpoint, request).seconds
+            await guard.check(time_limit / 2)
         return began
 
     def _begin(

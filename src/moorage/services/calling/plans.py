@@ -128,10 +128,10 @@ class Plans:
                 if plan.plain and (endpoint_settings is not None or not settings.endpoints):
                     self.direct[key] = plan
             # Last, so that a plan that another thread drops from here is in none of the others.
-            dropped = self._cached.add(key, plan)
-            if dropped is not None:
-                self.easy.pop(dropped, None)
-                self.direct.pop(dropped, None)
+            dropped_key = self._cached.add(key, plan)
+            if dropped_key is not None:
+                self.easy.pop(dropped_key, None)
+                self.direct.pop(dropped_key, None)
         return plan
 
     @contextmanager

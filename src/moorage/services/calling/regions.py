@@ -73,7 +73,7 @@ class Route:
         self, core: Core, call: Call, error: Exception, retry_after: float | None
     ) -> Away | None:
         """The regions to try after `error`; None if there are none."""
-        limited = isinstance(error, RateLimitExceeded)
+        is_rate_limit = isinstance(error, RateLimitExceeded)
         if retry_after is not None:
             self._busy[_name(call)] = core.nanoseconds() + int(retry_after * 1e9)
         plans = self._others(core, call)
@@ -83,15 +83,15 @@ class Route:
             self,
             plans,
             at_once=call.unsent and plans[0].region not in self._tried,
-            retry_after=retry_after if limited else None,
+            retry_after=retry_after if is_rate_limit else None,
         )
 
     async def beside(self, core: Core, call: Call, number: int, step: AttemptStep) -> AttemptResult:
         """Make attempt `number` of those that run concurrently with the one here."""
         own_plan = call.plan
-        others = self._others(core, call, acted=True)
-        turn = number % len(others) if others else 0
-        plans = (*others[turn:], *others[:turn], own_plan)
+        other_plans = self._others(core, call, acted=True)
+        turn = number % len(other_plans) if other_plans else 0
+        plans = (*other_plans[turn:], *other_plans[:turn], own_plan)
         return await self.in_any(core, call, plans, _at_once, step)
 
     async def in_any(
@@ -121,9 +121,9 @@ class Route:
 
     def _others(self, core: Core, call: Call, *, acted: bool = False) -> tuple[Plan, ...]:
         now = core.nanoseconds()
-        free = [item for item in self._regions if self._busy.get(item.name, 0) <= now]
+        free_regions = [item for item in self._regions if self._busy.get(item.name, 0) <= now]
         order = region.elsewhere(
-            free,
+            free_regions,
             call.plan.region,
             tried=self._tried,
             acted=call.acted or acted,
@@ -170,8 +170,8 @@ def _name(call: Call) -> str:
 
 def _due(error: Exception | None) -> int:
     """The end of a refusal, in nanoseconds of the local clock; a manual one does not end."""
-    due = error.due if isinstance(error, ConnectorError) else None
-    return due[1] if isinstance(due, tuple) else FOREVER * 1000
+    due_times = error.due if isinstance(error, ConnectorError) else None
+    return due_times[1] if isinstance(due_times, tuple) else FOREVER * 1000
 
 
 def _as_planned(_: Core, call: Call) -> Admission | None:

@@ -24,19 +24,19 @@ async def in_slot(core: Core, call: Call, step: AttemptStep, bulkhead: BulkheadC
     wait = max(0.0, call.remaining(core) / 1e9)
     if bulkhead.max_wait is not None:
         wait = min(wait, bulkhead.max_wait)
-    since = core.nanoseconds() if core.observers else None
+    wait_start = core.nanoseconds() if core.observers else None
     try:
         try:
-            taken = await core.acquire(
+            is_acquired = await core.acquire(
                 plan.bulkhead_key,
                 call,
                 places=bulkhead.max_concurrent,
                 queue=bulkhead.max_waiting,
                 timeout=wait,
             )
-            if not taken:
+            if not is_acquired:
                 return None, _crowded_out(core, call, bulkhead.max_concurrent)
-            delay = 0.0 if since is None else (core.nanoseconds() - since) / 1e9
+            delay = 0.0 if wait_start is None else (core.nanoseconds() - wait_start) / 1e9
             if delay >= _SHORT_WAIT:
                 call.emit(core, BulkheadWaited, delay=delay)
             call.hurried = True

@@ -123,10 +123,10 @@ class Calling(FastPathSteps):
                     code = compare(request)
             once, step = self._exchange(call, request, idempotency_key, code, self._use)
         except ConnectorError as error:
-            refused = error
+            refusal = error
         else:
             return value_of(await self._finish(call, once, step))  # type: ignore[no-any-return]  # a Response
-        return value_of(self._ended(call, None, bare(refused)))  # type: ignore[no-any-return]  # it is raised
+        return value_of(self._ended(call, None, bare(refusal)))  # type: ignore[no-any-return]  # it is raised
 
     async def call_many(
         self,
@@ -227,10 +227,10 @@ class Calling(FastPathSteps):
 
                 call.cache = Changing(self.core, call, streaming)
         except ConnectorError as error:
-            refused = error
+            refusal = error
         else:
             return await self._streamed(call, streaming)
-        return value_of(self._ended(call, None, bare(refused)))  # type: ignore[no-any-return]  # it is raised
+        return value_of(self._ended(call, None, bare(refusal)))  # type: ignore[no-any-return]  # it is raised
 
     async def _streamed(self, call: Call, streaming: Streaming) -> Stream:
         """Return the stream once its observers are set; if that fails, release its slots."""
@@ -395,8 +395,8 @@ def _nowhere() -> ConfigurationError:
 
 def _is_read(plan: Plan, request: Request) -> bool:
     """True if a request may be sent twice concurrently; a write could overtake a later write."""
-    declared = plan.repeatable if request.idempotent is None else request.idempotent
-    return request.replayable and (request.method.safe if declared is None else declared)
+    is_idempotent = plan.repeatable if request.idempotent is None else request.idempotent
+    return request.replayable and (request.method.safe if is_idempotent is None else is_idempotent)
 
 
 def _listed(items: Any, field: str) -> list[Any]:

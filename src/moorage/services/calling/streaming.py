@@ -82,9 +82,11 @@ class Streaming(Exchange):
         self._at = url if plain is None else join_url(base, plain)
         try:
             # The attempt's limit is for the headers and for each piece; the deadline for all.
-            left = call.remaining(core) / 1e9
-            steps = attempt.within(attempt.total or left)
-            timeouts = attrs.evolve(attempt, connect=steps.connect, read=steps.read, total=left)
+            is_abandoned = call.remaining(core) / 1e9
+            steps = attempt.within(attempt.total or is_abandoned)
+            timeouts = attrs.evolve(
+                attempt, connect=steps.connect, read=steps.read, total=is_abandoned
+            )
             call.leave()
             return await core.open(request, url, timeouts), None
         except ConnectorError as error:
@@ -142,8 +144,8 @@ class Stream:
             failure = call.out_of_time()
         except ConnectorError as error:
             outcome = health(error)
-            late = isinstance(error, AttemptTimeout) and call.remaining(core) <= 0
-            failure = call.out_of_time(error) if late else error
+            is_late = isinstance(error, AttemptTimeout) and call.remaining(core) <= 0
+            failure = call.out_of_time(error) if is_late else error
         except Exception as error:  # noqa: BLE001 - the adapter's, made one of ours
             outcome, failure = Outcome.FAILED, http_broke(error)
         except BaseException as error:
@@ -177,8 +179,8 @@ class Stream:
         finally:
             self._incoming.close()
         if self.handed_over and core.observers:
-            left = error is None and outcome is Outcome.NEUTRAL
-            core.tell(call.finished(core, error, cancelled=left))
+            is_abandoned = error is None and outcome is Outcome.NEUTRAL
+            core.tell(call.finished(core, error, cancelled=is_abandoned))
 
 
 async def _some(incoming: AsyncIncoming) -> bytes:

@@ -240,12 +240,12 @@ class PaymentsFlows(Flows, PaymentsContract):
         self, charge: Charge, since: datetime, account: str | None, timeout: float | None
     ) -> list[Payment]:
         """The payments since then that have the reference and the amount of a charge."""
-        query, after, matches = PaymentQuery(since=since), None, list["Payment"]()
+        query, next_page, matches = PaymentQuery(since=since), None, list["Payment"]()
         while True:
-            page = await self.payments(query, after=after, account=account, timeout=timeout)
+            page = await self.payments(query, after=next_page, account=account, timeout=timeout)
             matches += (payment for payment in page.items if _is_same(payment, charge))
-            after = page.next
-            if after is None:
+            next_page = page.next
+            if next_page is None:
                 return matches
 
     async def _sent_since(self, lost: Unsettled) -> datetime | None:
@@ -253,8 +253,8 @@ class PaymentsFlows(Flows, PaymentsContract):
         if lost.since is not None:
             return lost.since
         core = self._dispatcher.calling.core
-        read = ReadEffects([effect_name(KIND, self._tenant, lost.idempotency_key)])
-        for effect in await core.execute(read, None):
+        query_effects = ReadEffects([effect_name(KIND, self._tenant, lost.idempotency_key)])
+        for effect in await core.execute(query_effects, None):
             return core.utc() - timedelta(microseconds=effect.age) - CLOCK_SKEW
         return None
 

@@ -308,15 +308,16 @@ class UnsettledFlows:
         names = await self._core.execute(ReadShards(KIND), None)
         effects: list[_OpenEffect] = []
         for start in range(0, len(names), _AT_ONCE):
-            read = ReadEffects(names[start : start + _AT_ONCE])
+            query_effects = ReadEffects(names[start : start + _AT_ONCE])
             effects += [
-                _OpenEffect(self._core, effect) for effect in await self._core.execute(read, None)
+                _OpenEffect(self._core, effect)
+                for effect in await self._core.execute(query_effects, None)
             ]
         return sorted(effects, key=lambda effect: effect.since)
 
     async def _find(self, key: str, tenant: str | None) -> _OpenEffect:
-        read = ReadEffects([effect_name(KIND, tenant, key)])
-        for effect in await self._core.execute(read, None):
+        query_effects = ReadEffects([effect_name(KIND, tenant, key)])
+        for effect in await self._core.execute(query_effects, None):
             return _OpenEffect(self._core, effect)
         raise InvalidData(
             f"No unsettled payment has the key {key!r}"
@@ -374,13 +375,13 @@ class UnsettledFlows:
         charge = None if record.request is None else record.request.values[0]
         if not isinstance(charge, Charge):
             raise unknown
-        lost = Unsettled(
+        lost_payment = Unsettled(
             charge=charge,
             idempotency_key=record.key,
             operation=record.operation,
             since=effect.since - CLOCK_SKEW,
         )
-        return await flows.look_up(lost, unknown)
+        return await flows.look_up(lost_payment, unknown)
 
     async def _is_refused(self, effect: _OpenEffect, dispatcher: Dispatcher) -> bool:
         """True if the stored answer proves that nothing was done.

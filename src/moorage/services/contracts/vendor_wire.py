@@ -244,18 +244,18 @@ class VendorWire:
 
     async def sleep(self, seconds: float) -> None:
         """Wait for some seconds, within the deadline."""
-        left = self._left()
-        if left is not None and seconds > left:
+        time_left = self._left()
+        if time_left is not None and seconds > time_left:
             raise self._late()
         await self._core.sleep(seconds)
 
     def _left(self) -> float | None:
         if self._deadline is None:
             return None
-        left = (self._deadline - self._core.nanoseconds()) / _SECOND
-        if left <= 0:
+        time_left = (self._deadline - self._core.nanoseconds()) / _SECOND
+        if time_left <= 0:
             raise self._late()
-        return left
+        return time_left
 
     def _late(self) -> DeadlineExceeded:
         return DeadlineExceeded(

@@ -76,7 +76,9 @@ class OutageProbe:
         core = self._core
         self.outage = None
         if core.observers:
-            away = (core.nanoseconds() - outage.since) / 1e9
+            outage_length = (core.nanoseconds() - outage.since) / 1e9
             core.tell(
-                StorageRecovered(at=core.utc(), service=self._name, node=self._node, duration=away)
+                StorageRecovered(
+                    at=core.utc(), service=self._name, node=self._node, duration=outage_length
+                )
             )

@@ -102,7 +102,7 @@ class _Rounds(ABC, Generic[H]):
 
     def _all(self) -> list[H]:
         # Not `values`, which another thread may change meanwhile.
-        return [held for reference in self._held.valuerefs() if (held := reference()) is not None]
+        return [claim for reference in self._held.valuerefs() if (claim := reference()) is not None]
 
     @abstractmethod
     def _groups(self, now: int) -> list[list[H]]:
@@ -160,8 +160,8 @@ class Renewals(_Rounds[Held]):
 
     def disown(self) -> None:
         """Stop renewing all claims, as in a forked child: they belong to its parent."""
-        for held in self._all():
-            held.until, held.lost = 0, True
+        for claim in self._all():
+            claim.until, claim.lost = 0, True
         super().disown()
 
     def _groups(self, now: int) -> list[list[Held]]:
@@ -170,13 +170,13 @@ class Renewals(_Rounds[Held]):
     async def _renew(self, group: Iterable[Held], timeout: float | None) -> None:
         claims = list(group)
         start_time = self._nanoseconds()
-        command = Renew([(held.key, held.fence, held.ttl) for held in claims], lease=LEASE)
-        for held, is_held in zip(claims, await self._execute(command, timeout), strict=True):
+        command = Renew([(claim.key, claim.fence, claim.ttl) for claim in claims], lease=LEASE)
+        for claim, is_held in zip(claims, await self._execute(command, timeout), strict=True):
             if is_held:
-                held.until = max(held.until, start_time + LASTS)
+                claim.until = max(claim.until, start_time + LASTS)
             else:
-                held.lost = True
-                self.let_go(held)
+                claim.lost = True
+                self.let_go(claim)
 
 
 class EntryRenewals(_Rounds[HeldEntry]):
@@ -239,21 +239,21 @@ class EntryRenewals(_Rounds[HeldEntry]):
         now = await store.now()
         from moorage.domain.entries.queue import renew  # noqa: PLC0415 - few programs have entries
 
-        renewed_entries = [renew(held.entry, now, held.lease) for held in entries]
-        fences = [held.entry.fence for held in entries]
+        renewed_entries = [renew(claim.entry, now, claim.lease) for claim in entries]
+        fences = [claim.entry.fence for claim in entries]
         if store.settle is None:
             swap_results: Iterable[bool] = [await store.swap(renewed_entries[0], fences[0])]
         else:
             swap_results = await store.settle(renewed_entries, fences)
-        for held, mine in zip(entries, swap_results, strict=True):
+        for claim, mine in zip(entries, swap_results, strict=True):
             if mine:
-                held.until = start_time + int(held.lease * 1e9)
+                claim.until = start_time + int(claim.lease * 1e9)
             else:
-                self.let_go(held)
+                self.let_go(claim)
 
     def _hurried(self, entries: Iterable[HeldEntry], began: int, timeout: float) -> EntryStore[Any]:
         """The store, limited to the end of the first lease, but at least to `timeout` seconds."""
-        end = max(began + int(timeout * 1e9), min(held.until for held in entries))
+        end = max(began + int(timeout * 1e9), min(claim.until for claim in entries))
         return self._store.within(lambda: max(0.0, (end - self._nanoseconds()) / 1e9))
 
 

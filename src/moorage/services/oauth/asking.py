@@ -100,15 +100,15 @@ class Asking:
     async def _sent(self, inquiry: Inquiry, until: int) -> Any:
         """Send one request, and return its result."""
         core, client = self._core, self._client
-        left = (until - core.nanoseconds()) / _SECOND
-        if left <= 0:
+        time_left = (until - core.nanoseconds()) / _SECOND
+        if time_left <= 0:
             return ConnectionFailed("No time was left.", may_have_been_processed=False)
         asked_at = core.utc()
         occasion = Occasion(asked_at, core.new_id())
         request, url = token_request(
             client, inquiry.say(), occasion, endpoint=inquiry.endpoint, nonce=self._nonce
         )
-        timeouts = Timeouts(total=min(self._patience.request, left))
+        timeouts = Timeouts(total=min(self._patience.request, time_left))
         answer = await fetched(core, request, url, timeouts, LARGEST)
         return inquiry.read(answer, asked_at) if isinstance(answer, Response) else answer
 
@@ -133,10 +133,10 @@ async def _read_response(
     incoming = await core.open(request, url, timeouts)
     try:
         pieces: list[bytes] = []
-        left = largest
+        room_left = largest
         while piece := await incoming.read():
-            left -= len(piece)
-            if left < 0:
+            room_left -= len(piece)
+            if room_left < 0:
                 raise VendorFailed(
                     f"The authorisation server answered with more than {largest} bytes.",
                     remedy="Check its URL: no authorisation server sends that much.",

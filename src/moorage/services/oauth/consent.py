@@ -106,10 +106,10 @@ class Consenting:
         patience = attrs.evolve(self._patience, retry=RetryPolicy.none())
         asking, pace = Asking(core, client, patience), Pace.at_first(device.interval)
         while True:
-            due = core.nanoseconds() + int(pace.pause * _SECOND)
-            if due >= ends:
+            next_poll = core.nanoseconds() + int(pace.pause * _SECOND)
+            if next_poll >= ends:
                 raise AuthorizationRequired("The code has expired.", remedy=_AGAIN)
-            if due >= end_time:
+            if next_poll >= end_time:
                 raise DeadlineExceeded(
                     "The person has not decided in time.",
                     remedy="Wait again with the same device consent, or start over.",

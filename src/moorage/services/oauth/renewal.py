@@ -215,7 +215,7 @@ class Renewal:
         core, renewal = self._core, self._pace.renewal
         key = claim_key(owner, client, stale, again=again)
         began, term = core.nanoseconds(), int((renewal + _MARGIN) * 10**6)
-        until, lease = began + int(renewal * _SECOND), core.renewals.lease(term)
+        claim_end, lease = began + int(renewal * _SECOND), core.renewals.lease(term)
         verdict, fence, wait, _ = await core.execute(
             Claim(
                 key,
@@ -233,7 +233,7 @@ class Renewal:
             raise self._over(owner, "its grant is over")
         if verdict is Verdict.RUN:
             claim = Held(key, fence, ttl=REMEMBERED, until=began + lease * 1000)
-            return _RenewalClaim(claim, until, again)
+            return _RenewalClaim(claim, claim_end, again)
         # A token that is sent during another holder's request may end the grant.
         return _Wait(wait / 10**6) if wait else None
 
@@ -342,10 +342,10 @@ class Renewal:
                 )
             if isinstance(answer, Granted):
                 return answer, attempts
-            before, challenged = challenged, _wants_nonce(answer)
+            was_challenged, challenged = challenged, _wants_nonce(answer)
             # A request that could outlast the claim is not started.
             spare = (claimed.until - core.nanoseconds()) / _SECOND - self._pace.request
-            if challenged and not before and spare >= 0:
+            if challenged and not was_challenged and spare >= 0:
                 continue
             tries += 1
             if is_lost(answer) and not repeatable:
@@ -446,10 +446,10 @@ class Renewal:
 
 def _rotated_credentials(stale: OAuthCredentials | None, answer: Any) -> OAuthCredentials | None:
     """The held token with the refresh token of an otherwise unreadable answer."""
-    new = answer.refresh_token if isinstance(answer, Refused) else None
-    if stale is None or new is None or new == stale.refresh_token:
+    refresh_token = answer.refresh_token if isinstance(answer, Refused) else None
+    if stale is None or refresh_token is None or refresh_token == stale.refresh_token:
         return None
-    return attrs.evolve(stale, refresh_token=new)
+    return attrs.evolve(stale, refresh_token=refresh_token)
 
 
 def _wants_nonce(answer: Refused | ConnectorError) -> bool:

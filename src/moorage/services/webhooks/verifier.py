@@ -301,10 +301,10 @@ class Receiving:
         """End the claims of these events: as handled, or free for another delivery."""
         several_events = (events,) if isinstance(events, WebhookEvent) else events
         core = self._core
-        until = core.nanoseconds() + _PATIENCE
+        deadline = core.nanoseconds() + _PATIENCE
         for event in several_events:
             if event.claim is not None and event.claim[1]:
-                await core.execute(self._settled(event, done=done), seconds_left(core, until))
+                await core.execute(self._settled(event, done=done), seconds_left(core, deadline))
 
     async def confirm(self, event: WebhookEvent) -> bool:
         """Follow the link of a subscription's confirmation; return False if there is none."""
@@ -368,8 +368,8 @@ def _is_equal(cached: Sequence[Secret], current: Sequence[Secret]) -> bool:
 
 def _moved_url(url: str, origin: str) -> str:
     """The URL to which the vendor sent: a proxy changes scheme and host."""
-    rest = re.sub(r"\A(?:[^/?#]*//[^/?#]*)?", "", url)
-    return origin + rest
+    path_and_query = re.sub(r"\A(?:[^/?#]*//[^/?#]*)?", "", url)
+    return origin + path_and_query
 
 
 def _replay_rejection(how: str, *, retryable: bool) -> WebhookRejected:
