@@ -59,8 +59,8 @@ class UlidIds:
 
     def _of(self, milliseconds: int) -> str:
         # Many ids share their millisecond, and another thread replaces this pair as a whole.
-        known, letters = self._time
-        if known != milliseconds:
+        known_milliseconds, letters = self._time
+        if known_milliseconds != milliseconds:
             letters = str(self._encode(milliseconds.to_bytes(6, "big") + bytes(10)))[:10]
             self._time = (milliseconds, letters)
         # Each letter stands for five bits, and the other three of its byte are dropped.

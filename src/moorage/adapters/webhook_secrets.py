@@ -22,12 +22,12 @@ def read_secrets(secrets_input: Any) -> tuple[Secret, ...]:
     It never raises, because the frame of the caller contains the secrets in plain text.
     """
     try:
-        several_values = (
+        secret_values = (
             (secrets_input,)
             if isinstance(secrets_input, (str, bytes, Secret))
             else tuple(secrets_input or ())
         )
-        secrets = tuple(as_secret(secret) for secret in several_values)
+        secrets = tuple(as_secret(secret) for secret in secret_values)
     except (ConnectorError, TypeError):
         return ()
     return secrets if all(secret.reveal_bytes().strip() for secret in secrets) else ()

@@ -45,9 +45,9 @@ def place_of(account: Account) -> str:
 def places_of(accounts: Iterable[Account], services: Iterable[Service]) -> dict[str, str]:
     """Return the configuration path of each service of a hub, by its name."""
     account_places = {
-        service_name(account.name, to): place_of(account)
+        service_name(account.name, service_key): place_of(account)
         for account in accounts
-        for to in account.vendor.services()
+        for service_key in account.vendor.services()
     }
     return {service.name: f"services.{_key(service.name)}" for service in services} | account_places
 
@@ -59,9 +59,9 @@ def _key(name: str) -> str:
 def services_of(accounts: Iterable[Account]) -> tuple[Service, ...]:
     """Every service of every account, by its name, with the account's settings."""
     return tuple(
-        _set(service, account, service_name(account.name, to))
+        _set(service, account, service_name(account.name, service_key))
         for account in accounts
-        for to, service in account.vendor.services().items()
+        for service_key, service in account.vendor.services().items()
     )
 
 
@@ -96,9 +96,9 @@ def _set(service: Service, account: Account, name: str) -> Service:
 def clients_of(accounts: Iterable[Account]) -> dict[str, OAuthClient]:
     """Return the OAuth clients of accounts, by the names of their services."""
     return {
-        service_name(account.name, to): client
+        service_name(account.name, service_key): client
         for account in accounts
-        for to, client in account.vendor.clients().items()
+        for service_key, client in account.vendor.clients().items()
     }
 
 
@@ -134,13 +134,13 @@ def _transport_class(account: Account, kind: str, prefix: str) -> Any:
         )
     transport_class = loaded(point, place)
     name = prefix + transport_class.__name__
-    other_value = (
+    matching_class = (
         transport_class
         if not prefix
         else getattr(import_module(transport_class.__module__), name, None)
     )
-    if other_value is not None:
-        return other_value
+    if matching_class is not None:
+        return matching_class
     raise ConfigurationError(
         f"The transport {kind!r} has no asynchronous form:"
         f" {transport_class.__module__} has no {name}.",

@@ -284,13 +284,13 @@ def _verb(port: Any, verb: str, name: str) -> Callable[..., Any]:
         method = getattr(port, verb, None)
         return _missing(port, verb, name) if method is None else method
 
-    bound: Any = None
+    bound_method: Any = None
 
     def lazy(*args: Any, **kwargs: Any) -> Any:
-        nonlocal bound
-        if bound is None:
-            bound = getattr(port.get(), verb)
-        return bound(*args, **kwargs)
+        nonlocal bound_method
+        if bound_method is None:
+            bound_method = getattr(port.get(), verb)
+        return bound_method(*args, **kwargs)
 
     return lazy
 

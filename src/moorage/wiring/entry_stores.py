@@ -32,21 +32,21 @@ def _entry_store(storage: Any, guard: Callable[[Any], Any], *, is_async: bool) -
     for name in (*_VERBS, *batches):
         check_verb(storage, "storage", name)
         if inspect.iscoroutinefunction(getattr(storage, name)) is not is_async:
-            expected, actual, hub = ("synchronous", "asynchronous", "AsyncHub")
+            expected_kind, actual_kind, hub = ("synchronous", "asynchronous", "AsyncHub")
             if is_async:
-                expected, actual, hub = ("asynchronous", "synchronous", "Hub")
+                expected_kind, actual_kind, hub = ("asynchronous", "synchronous", "Hub")
             raise ConfigurationError(
-                f"{type(storage).__name__}.{name} is {actual}, but this class needs"
-                f" {expected} stores.",
+                f"{type(storage).__name__}.{name} is {actual_kind}, but this class needs"
+                f" {expected_kind} stores.",
                 path="storage",
-                remedy=f"Use the {expected} store, or the classes that go with {hub}.",
+                remedy=f"Use the {expected_kind} store, or the classes that go with {hub}.",
             )
     verbs = {name: guard(getattr(storage, name)) for name in (*_VERBS, *batches)}
-    timed_values = [name for name in verbs if _takes_time(getattr(storage, name))]
+    timed_verbs = [name for name in verbs if _takes_time(getattr(storage, name))]
 
     def bounded(left: Callable[[], float]) -> EntryStore[Any]:
         return EntryStore(
-            **verbs | {name: _with_remaining_time(verbs[name], left) for name in timed_values}
+            **verbs | {name: _with_remaining_time(verbs[name], left) for name in timed_verbs}
         )
 
     return EntryStore(**verbs, bounded=bounded)

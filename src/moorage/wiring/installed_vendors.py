@@ -73,9 +73,11 @@ def vendor_class(name: str, path: str = "vendor") -> type[Vendor]:
     if point is None:
         from difflib import get_close_matches
 
-        near_texts = get_close_matches(str(name), vendor_names(), n=1)
+        close_names = get_close_matches(str(name), vendor_names(), n=1)
         hint = (
-            f"Did you mean {near_texts[0]!r}?" if near_texts else f"Use one of: {_joined_names()}."
+            f"Did you mean {close_names[0]!r}?"
+            if close_names
+            else f"Use one of: {_joined_names()}."
         )
         raise ConfigurationError(f"No vendor is named {name!r}.", path=path, remedy=hint)
     vendor_type = loaded(point, path)

@@ -63,7 +63,7 @@ class Observers:
         self._unheard = unheard
         self._inside = _Inside()
         self._audiences = _Audiences(wishes)
-        failures_only = any(only for *_, only in wishes)
+        failures_only = any(only_failures for *_, only_failures in wishes)
         successes = _Audiences([wish for wish in wishes if not wish[2]])
         self._of_successes = successes if failures_only else None
         self.hears_starts = bool(successes[CallStarted])
@@ -85,18 +85,18 @@ class Observers:
 
         An observer that raises is reported to the others, and changes nothing else.
         """
-        inside = self._inside
-        outer = inside.frame
-        frame: _Frame = [None, outer]
+        thread_state = self._inside
+        outer_frame = thread_state.frame
+        frame: _Frame = [None, outer_frame]
         of_successes = self._of_successes
         try:
-            inside.frame = frame
+            thread_state.frame = frame
             while True:
                 audiences = self._audiences
                 if of_successes is not None and _is_no_failure(event):
                     audiences = of_successes
                 for observer in audiences[type(event)]:
-                    if outer is not None and _is_inside(outer, observer):
+                    if outer_frame is not None and _is_inside(outer_frame, observer):
                         continue
                     frame[0] = observer
                     try:
@@ -107,7 +107,7 @@ class Observers:
                     return
                 event, then = then, None
         finally:
-            inside.frame = outer
+            thread_state.frame = outer_frame
 
     def traced(self, request: Request, event: AttemptStarted) -> Request:
         """Return a request with the headers that the observers add to it.
@@ -118,9 +118,9 @@ class Observers:
             if _is_inside(self._inside.frame, observer):
                 continue
             try:
-                added = as_headers(observer.trace_headers(event))
+                trace_headers = as_headers(observer.trace_headers(event))
                 headers = request.headers
-                for name, value in added.pairs:
+                for name, value in trace_headers.pairs:
                     headers = headers.with_default(name, value)
             except Exception as error:  # noqa: BLE001 - an observer never breaks a call
                 self._report(observer, error, event)
@@ -138,20 +138,20 @@ class Observers:
             observer=name_of(failed),
             error=type(error).__name__,
         )
-        heard = False
+        was_heard = False
         for observer, kinds, _ in self._wishes:
             if observer is failed or not issubclass(ObserverFailed, kinds):
                 continue
             frame = self._inside.frame
             if frame is not None and _is_inside(frame[1], observer):
-                heard = True
+                was_heard = True
                 continue
             try:
                 observer(failure)
             except Exception:  # noqa: BLE001, S112 - it is an observer that fails, too
                 continue
-            heard = True
-        if not heard:
+            was_heard = True
+        if not was_heard:
             self._unheard(failure)
 
 
@@ -204,9 +204,9 @@ def _is_no_failure(event: Event) -> bool:
 def _wishes(observer: Observer) -> tuple[tuple[type[Event], ...], bool]:
     """The classes of events that an observer takes, and whether it takes failures only."""
     # Read statically first, because a stand-in may have every attribute that it is asked for.
-    static = getattr(observer, "__func__", observer)
+    plain_observer = getattr(observer, "__func__", observer)
     kinds: Any = (Event,)
-    if inspect.getattr_static(static, "hears", None) is not None:
+    if inspect.getattr_static(plain_observer, "hears", None) is not None:
         kinds = getattr(observer, "hears")  # noqa: B009 - not an attribute of every observer
         kinds = (kinds,) if isinstance(kinds, type) else tuple(kinds)
         if not all(isinstance(kind, type) and issubclass(kind, Event) for kind in kinds):
@@ -215,7 +215,7 @@ def _wishes(observer: Observer) -> tuple[tuple[type[Event], ...], bool]:
                 path="observers",
                 remedy="Give a tuple of them, such as (CallFinished,).",
             )
-    failures_only = inspect.getattr_static(static, "failures_only", None) is not None
+    failures_only = inspect.getattr_static(plain_observer, "failures_only", None) is not None
     return kinds, failures_only and bool(getattr(observer, "failures_only"))  # noqa: B009 - as above
 
 
@@ -278,13 +278,21 @@ class LogObserver:
 
     def _report(self, event: Event, now: int | None) -> None:
         """Notify the observers of lost entries; `now` is in nanoseconds of the local clock."""
-        before = self._reported_at
-        if now is not None and before is not None and 0 <= now - before < _REPORT_INTERVAL:
+        last_report = self._reported_at
+        if (
+            now is not None
+            and last_report is not None
+            and 0 <= now - last_report < _REPORT_INTERVAL
+        ):
             return
         self._reported_at = now
-        lost, earlier = self._log.lost, self._reported
-        self._reported = lost
-        self.tell(LogEntriesLost(at=event.at, service="log", entries=lost - earlier, total=lost))
+        lost_count, reported_count = self._log.lost, self._reported
+        self._reported = lost_count
+        self.tell(
+            LogEntriesLost(
+                at=event.at, service="log", entries=lost_count - reported_count, total=lost_count
+            )
+        )
 
 
 def _current_trace() -> str | None:

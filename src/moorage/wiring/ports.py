@@ -181,12 +181,18 @@ def check_verb(port: object, name: str, verb: str) -> None:
 def _check_async(port: object, name: str, verb: str, *, is_async: bool) -> None:
     method = getattr(port, verb, None)
     if method is not None and inspect.iscoroutinefunction(method) is not is_async:
-        expected, actual = ("asynchronous", "synchronous")
-        manager, other_text = ("AsyncConnectorManager", "ConnectorManager")
+        expected_kind, actual_kind = ("asynchronous", "synchronous")
+        manager, other_manager = ("AsyncConnectorManager", "ConnectorManager")
         if not is_async:
-            expected, actual, manager, other_text = actual, expected, other_text, manager
+            expected_kind, actual_kind, manager, other_manager = (
+                actual_kind,
+                expected_kind,
+                other_manager,
+                manager,
+            )
         raise ConfigurationError(
-            f"{type(port).__name__}.{verb} is {actual}, but {manager} needs {expected} ports.",
+            f"{type(port).__name__}.{verb} is {actual_kind},"
+            f" but {manager} needs {expected_kind} ports.",
             path=name,
-            remedy=f"Give the {expected} one, or use {other_text}.",
+            remedy=f"Give the {expected_kind} one, or use {other_manager}.",
         )

@@ -30,14 +30,14 @@ def check_steps(
     services: Iterable[Service], http: object, places: Mapping[str, str] = _NOWHERE
 ) -> None:
     """Refuse a bound for a step of an attempt that the HTTP client cannot keep."""
-    lacking: frozenset[str] = getattr(http, "lacks", frozenset())
-    if not lacking:
+    missing_steps: frozenset[str] = getattr(http, "lacks", frozenset())
+    if not missing_steps:
         return
     for service in services:
         owners: tuple[Service | Endpoint, ...] = (service, *service.endpoints)
         for owner in owners:
             timeouts = {} if owner.timeouts is INHERIT else attrs.asdict(owner.timeouts)
-            for step in sorted(lacking):
+            for step in sorted(missing_steps):
                 if timeouts.get(step) is not None:
                     raise ConfigurationError(
                         f"{type(http).__name__} cannot bound how long {step!r} takes.",

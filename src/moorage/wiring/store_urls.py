@@ -100,17 +100,17 @@ def _open_store(url: str, prefix: str, options: dict[str, Any]) -> Any:
         return _class("state.sqlite", f"{prefix}SqliteStorage")(path, **options)
     # A driver may be named, as SQLAlchemy does: postgresql+psycopg.
     scheme = url.partition("://")[0]
-    serving = None if scheme in _HOMES else _serving(scheme)
-    if serving is not None:
-        return serving(url, is_async=bool(prefix))
-    home = _HOMES.get(scheme) or _HOMES.get(scheme.partition("+")[0])
-    if home is None or "://" not in url:
+    open_served = None if scheme in _HOMES else _serving(scheme)
+    if open_served is not None:
+        return open_served(url, is_async=bool(prefix))
+    store_home = _HOMES.get(scheme) or _HOMES.get(scheme.partition("+")[0])
+    if store_home is None or "://" not in url:
         raise _unknown_scheme_error(scheme if "://" in url else "a text without a scheme")
-    adapter, kind = home
+    adapter, kind = store_home
     try:
         return _class(adapter, prefix + kind)(url, **options)
     except ImportError as error:
-        extra = (
+        extra_name = (
             "redis"
             if adapter == "state.redis"
             else scheme.partition("+")[0].replace("mariadb", "mysql")
@@ -118,7 +118,7 @@ def _open_store(url: str, prefix: str, options: dict[str, Any]) -> Any:
         raise ConfigurationError(
             f"A store at {scheme}:// needs {error.name}, which is not installed.",
             path="state.url",
-            remedy=install(extra),
+            remedy=install(extra_name),
         ) from None
 
 
@@ -376,8 +376,8 @@ def _opened_credentials(url: str, keys: Secret | None, prefix: str, options: dic
 def is_sealed(url: str) -> bool:
     """Return whether a URL names a store whose credentials are sealed with keys."""
     base = url.partition("://")[0].partition("+")[0]
-    of_database = "://" in url and _HOMES.get(base, ("",))[0] == "state.sql"
-    return of_database or sqlite_path(url) is not None
+    is_database = "://" in url and _HOMES.get(base, ("",))[0] == "state.sql"
+    return is_database or sqlite_path(url) is not None
 
 
 @refusing

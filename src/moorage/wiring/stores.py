@@ -34,8 +34,8 @@ def async_store_verbs(state: Any) -> dict[str, Any]:
     """Return the methods of an asynchronous store, with its foreign errors wrapped."""
     if _is_memory(state):
         # Memory never makes a task wait.
-        shared_value = getattr(state, "shared", state)
-        return sync_store_verbs(shared_value)
+        shared_store = getattr(state, "shared", state)
+        return sync_store_verbs(shared_store)
     return {
         "execute": guarded_async(timed(state.execute, 1), store_broke),
         "ask": None,
@@ -81,11 +81,11 @@ def _with_fallback(core: Core, name: str, state: Any, clock: Any) -> Core:
     """The core, which continues without its store while that is unavailable."""
     if _is_memory(state):
         return core
-    local = LazyAdapter(lambda: memory_storage(clock))
+    local_store = LazyAdapter(lambda: memory_storage(clock))
     fallback = StoreFallback(
         core,
         name,
-        lambda command: local.get().execute(command),
+        lambda command: local_store.get().execute(command),
         getattr(state, "node_of", None),
     )
     return attrs.evolve(

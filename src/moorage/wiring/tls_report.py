@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 def report_unverified_tls(wired: WiredCore) -> None:
     """Notify observers if the HTTP client does not verify TLS certificates."""
-    unverified_value = getattr(wired.http, "unverified", None)
-    if unverified_value is None:
+    exemption = getattr(wired.http, "unverified", None)
+    if exemption is None:
         return
     from moorage.domain.http.transport import DangerouslyUnverified
 
-    if isinstance(unverified_value, DangerouslyUnverified):
+    if isinstance(exemption, DangerouslyUnverified):
         core = wired.core
-        core.tell(TlsUnverified(at=core.utc(), service="http", because=unverified_value.because))
+        core.tell(TlsUnverified(at=core.utc(), service="http", because=exemption.because))

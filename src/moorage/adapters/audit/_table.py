@@ -76,16 +76,16 @@ class AuditSql:
         """Return the definitions of the tables, first that of the records."""
         options = collated(self.kind, mariadb=mariadb)
         columns = {_RENAMED.get(name, name): kind for name, kind in _COLUMNS.items()}
-        of_head = {
+        head_columns = {
             "id": "BIGINT PRIMARY KEY",
             "number": "BIGINT NOT NULL",
             "hash": "VARCHAR(64) NOT NULL",
             "sealed": "BIGINT NOT NULL",
         }
-        bare_text = f"{self.bare}_head"
+        head_name = f"{self.bare}_head"
         return (
             TableDefinition(self.kind, self.bare, self.table, columns, _INDEXES, options=options),
-            TableDefinition(self.kind, bare_text, self.heads, of_head, options=options),
+            TableDefinition(self.kind, head_name, self.heads, head_columns, options=options),
         )
 
     @property
@@ -97,11 +97,13 @@ class AuditSql:
     @property
     def begin(self) -> str:
         """Adds the head of an empty chain, or locks the existing one in MariaDB and MySQL."""
-        add = f"INSERT INTO {self.heads} (id, number, hash, sealed) VALUES (1, 0, '{GENESIS}', 0)"  # noqa: S608 - quoted
+        insert = (
+            f"INSERT INTO {self.heads} (id, number, hash, sealed) VALUES (1, 0, '{GENESIS}', 0)"  # noqa: S608 - quoted
+        )
         if self.kind == "mysql":
             # INSERT IGNORE would share the lock of the row, and two transactions would deadlock.
-            return f"{add} ON DUPLICATE KEY UPDATE id = id"
-        return f"{add} ON CONFLICT DO NOTHING"
+            return f"{insert} ON DUPLICATE KEY UPDATE id = id"
+        return f"{insert} ON CONFLICT DO NOTHING"
 
     def head(self, *, locked: bool) -> str:
         """Return the query of the head."""
@@ -148,8 +150,8 @@ class AuditTable:
             (sql.begin, ()), (sql.head(locked=True), ()), keep_open=True, writes=True
         )
         head = AuditHead(*heads.rows[0])
-        (last_pair,) = await execute((sql.last, ()), keep_open=True, writes=True)
-        number, digest = last_pair.rows[0] if last_pair.rows else (0, GENESIS)
+        (last_result,) = await execute((sql.last, ()), keep_open=True, writes=True)
+        number, digest = last_result.rows[0] if last_result.rows else (0, GENESIS)
         if (number, digest) != (head.number, head.hash):
             await execute()
             return None, head
@@ -168,18 +170,20 @@ class AuditTable:
 
     async def following(self, execute: Execute, number: int | None) -> list[AuditRecord]:
         """Return some of the records after a number; None is before all of them."""
-        after = _BEFORE_ALL if number is None else number
-        (selected_pair,) = await execute((self._sql.find(["number > ?"], "ASC"), (after, _PAGE)))
-        return [_record(row) for row in selected_pair.rows]
+        last_number = _BEFORE_ALL if number is None else number
+        (page_result,) = await execute(
+            (self._sql.find(["number > ?"], "ASC"), (last_number, _PAGE))
+        )
+        return [_record(row) for row in page_result.rows]
 
     async def find(self, execute: Execute, query: AuditQuery) -> AuditPage:
         """Return one page of the matching records, newest first."""
         locations, values = _matching(query)
         statement = self._sql.find(locations, "DESC")
-        (selected,) = await execute((statement, (*values, query.limit + 1)))
-        records = tuple(_record(row) for row in selected.rows[: query.limit])
-        goes_on = len(selected.rows) > query.limit
-        return AuditPage(items=records, next=records[-1].number if goes_on else None)
+        (page_result,) = await execute((statement, (*values, query.limit + 1)))
+        records = tuple(_record(row) for row in page_result.rows[: query.limit])
+        has_next_page = len(page_result.rows) > query.limit
+        return AuditPage(items=records, next=records[-1].number if has_next_page else None)
 
 
 def _row(record: AuditRecord) -> list[Value]:
@@ -188,7 +192,7 @@ def _row(record: AuditRecord) -> list[Value]:
 
 def _record(row: Sequence[Any]) -> AuditRecord:
     """The record of a row, whose values may have any type in SQLite."""
-    number, at, act, subject, actor, reason, previous_value, later_value, previous, digest = row
+    number, at, act, subject, actor, reason, value_before, value_after, previous_hash, digest = row
     return AuditRecord(
         number=_integer(number),
         at=_integer(at),
@@ -196,9 +200,9 @@ def _record(row: Sequence[Any]) -> AuditRecord:
         subject=str(subject),
         actor=str(actor),
         reason=str(reason),
-        before=None if previous_value is None else str(previous_value),
-        after=None if later_value is None else str(later_value),
-        previous=str(previous),
+        before=None if value_before is None else str(value_before),
+        after=None if value_after is None else str(value_after),
+        previous=str(previous_hash),
         hash=str(digest),
     )
 
@@ -217,7 +221,7 @@ def _matching(query: AuditQuery) -> tuple[list[str], list[Value]]:
         ("number < ?", query.after),
     ]
     if query.act is not None:
-        several_text = f"substr(act, 1, {len(query.act)}) = ?"
-        conditions.append((several_text if query.act.endswith(".") else "act = ?", query.act))
-    chosen_pairs = [(condition, value) for condition, value in conditions if value is not None]
-    return [condition for condition, _ in chosen_pairs], [value for _, value in chosen_pairs]
+        prefix_condition = f"substr(act, 1, {len(query.act)}) = ?"
+        conditions.append((prefix_condition if query.act.endswith(".") else "act = ?", query.act))
+    used_conditions = [(condition, value) for condition, value in conditions if value is not None]
+    return [condition for condition, _ in used_conditions], [value for _, value in used_conditions]

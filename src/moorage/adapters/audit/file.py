@@ -77,10 +77,10 @@ class FileAudit:
             ConfigurationError: records are missing at the end.
         """
         with self._translated(), self._locked() as file:
-            stored = self._stored_head()
-            head, size = _end_of(self._path, stored)
+            stored_head = self._stored_head()
+            head, size = _end_of(self._path, stored_head)
             if head is None:
-                raise damaged(str(self._path), stored.number)
+                raise damaged(str(self._path), stored_head.number)
             records, end = build(head)
             file.seek(size)
             file.truncate()
@@ -95,8 +95,8 @@ class FileAudit:
     def head(self) -> AuditHead:
         """Return the end of the chain; records that continue from the stored head belong to it."""
         with self._translated():
-            stored = self._stored_head()
-            return _end_of(self._path, stored)[0] or stored
+            stored_head = self._stored_head()
+            return _end_of(self._path, stored_head)[0] or stored_head
 
     def records(self) -> Iterator[AuditRecord]:
         """Yield the records of all lines, in the order of the lines."""
@@ -113,8 +113,8 @@ class FileAudit:
             if query.matches(record) and (query.after is None or record.number < query.after)
         ]
         page = tuple(matches[: -query.limit - 1 : -1])
-        goes_on = len(matches) > query.limit
-        return AuditPage(items=page, next=page[-1].number if goes_on else None)
+        has_next_page = len(matches) > query.limit
+        return AuditPage(items=page, next=page[-1].number if has_next_page else None)
 
     def migrate(self) -> None:
         """Create nothing: the file is created with its first record."""
@@ -181,8 +181,8 @@ def record_of(line: bytes) -> AuditRecord:
     if not is_object(fields) or tuple(fields) != _FIELDS:
         return _UNREADABLE
     record = AuditRecord(**fields)
-    of_type = all(type(fields[name]) is int for name in ("number", "at"))
-    return record if of_type and line_of(record) == line else _UNREADABLE
+    has_integers = all(type(fields[name]) is int for name in ("number", "at"))
+    return record if has_integers and line_of(record) == line else _UNREADABLE
 
 
 def _end_of(path: Path, stored: AuditHead) -> tuple[AuditHead | None, int]:
@@ -195,11 +195,11 @@ def _end_of(path: Path, stored: AuditHead) -> tuple[AuditHead | None, int]:
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - _TAIL))
-        last_chunks = file.read().splitlines(keepends=True)[-1:]
+        last_lines = file.read().splitlines(keepends=True)[-1:]
         if (
-            last_chunks
-            and last_chunks[0].endswith(b"\n")
-            and _is_named(record_of(last_chunks[0]), stored)
+            last_lines
+            and last_lines[0].endswith(b"\n")
+            and _is_named(record_of(last_lines[0]), stored)
         ):
             return stored, size
         file.seek(0)
@@ -217,8 +217,8 @@ def _end_after(lines: Iterable[bytes], stored: AuditHead) -> tuple[AuditHead | N
         if end is not None:
             if (record.number, record.previous) != (end.number + 1, end.hash):
                 return None, size
-            sealed = record.number if record.act == SEAL else end.sealed
-            end = AuditHead(record.number, record.hash, sealed)
+            seal_number = record.number if record.act == SEAL else end.sealed
+            end = AuditHead(record.number, record.hash, seal_number)
             if hash_of(record) != record.hash:
                 return None, size
         elif _is_named(record, stored):

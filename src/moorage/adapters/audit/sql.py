@@ -72,6 +72,6 @@ class SqlAudit(TableTrail, SyncSqlTables[AuditSql]):
 
 
 def _statements(kind: str, prefix: str, schema: str | None) -> AuditSql:
-    bare_text = f"{prefix}{TABLE}"
-    head = table_name(f"{bare_text}_head", prefix, schema, kind)
-    return AuditSql(kind, bare_text, table_name(bare_text, prefix, schema, kind), head)
+    bare_name = f"{prefix}{TABLE}"
+    head = table_name(f"{bare_name}_head", prefix, schema, kind)
+    return AuditSql(kind, bare_name, table_name(bare_name, prefix, schema, kind), head)

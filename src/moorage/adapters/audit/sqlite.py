@@ -54,6 +54,6 @@ class SqliteAudit(TableTrail, SqliteTables):
 
 
 def _statements(prefix: str) -> AuditSql:
-    bare_text = f"{prefix}{TABLE}"
-    head = table_name(f"{bare_text}_head", prefix, None, "sqlite")
-    return AuditSql("sqlite", bare_text, table_name(bare_text, prefix, None, "sqlite"), head)
+    bare_name = f"{prefix}{TABLE}"
+    head = table_name(f"{bare_name}_head", prefix, None, "sqlite")
+    return AuditSql("sqlite", bare_name, table_name(bare_name, prefix, None, "sqlite"), head)

@@ -85,15 +85,15 @@ class MemoryCache:
     def look(self, key: str, /, timeout: float | None = None) -> Found:  # noqa: ARG002 - memory needs no waiting
         """Return the answers that are stored under a key."""
         with self._lock:
-            change, stored_values = self._change, self._kept.get(key)
-            if stored_values is None or not stored_values.entries:
+            change, cached_answers = self._change, self._kept.get(key)
+            if cached_answers is None or not cached_answers.entries:
                 return Found(change)
             self._kept.move_to_end(key)
         now = self._nanoseconds()
-        if now >= stored_values.until:
+        if now >= cached_answers.until:
             return Found(change)
-        rested = (now - stored_values.since) / _SECOND
-        return Found(change, tuple([entry.later(rested) for entry in stored_values.entries]))
+        age_seconds = (now - cached_answers.since) / _SECOND
+        return Found(change, tuple([entry.later(age_seconds) for entry in cached_answers.entries]))
 
     def keep(
         self,
@@ -108,9 +108,9 @@ class MemoryCache:
         size = _NAME + sum(entry.size for entry in entries)
         now = self._nanoseconds()
         with self._lock:
-            previous_values = self._kept.get(key)
-            changed = self._lost if previous_values is None else previous_values.change
-            if changed > mark:
+            previous_answers = self._kept.get(key)
+            last_change = self._lost if previous_answers is None else previous_answers.change
+            if last_change > mark:
                 return False
             if size > self._max_bytes:
                 # It would drive out all others, and itself.
@@ -134,11 +134,11 @@ class MemoryCache:
 
     def _take(self, key: str) -> int:
         """Remove the answers under a key, and return the number of the change that stored them."""
-        removed_values = self._kept.pop(key, None)
-        if removed_values is None:
+        removed_answers = self._kept.pop(key, None)
+        if removed_answers is None:
             return 0
-        self._size -= removed_values.size
-        return removed_values.change
+        self._size -= removed_answers.size
+        return removed_answers.change
 
 
 class AsyncMemoryCache:

@@ -51,12 +51,12 @@ class _Sealing:
             entries = unpack_entries(self._cipher.open(looked.content, _about(key)))
         except (ConfigurationError, InvalidData) as error:
             return Found(looked.mark, unreadable=type(error).__name__)
-        rested = looked.rested / SECOND
-        return Found(looked.mark, tuple(entry.later(rested) for entry in entries))
+        age_seconds = looked.rested / SECOND
+        return Found(looked.mark, tuple(entry.later(age_seconds) for entry in entries))
 
     def _keep(self, key: str, mark: int, entries: Entries, seconds: float) -> Keep:
-        sealed_bytes = self._cipher.seal(pack_entries(entries), _about(key))
-        return Keep(key, mark, sealed_bytes, max(1, micros(seconds)))
+        sealed_answers = self._cipher.seal(pack_entries(entries), _about(key))
+        return Keep(key, mark, sealed_answers, max(1, micros(seconds)))
 
 
 def _about(key: str) -> bytes:
@@ -91,8 +91,8 @@ class SealedCache(_Sealing):
         timeout: float | None = None,
     ) -> bool:
         """Store answers under a key, unless it has changed; return whether they were stored."""
-        stored: bool = self._execute(self._keep(key, mark, entries, seconds), timeout)
-        return stored
+        was_stored: bool = self._execute(self._keep(key, mark, entries, seconds), timeout)
+        return was_stored
 
     def forget(self, key: str, /, timeout: float | None = None) -> None:
         """Delete the answers under a key, leaving only a short trace."""
@@ -127,8 +127,8 @@ class AsyncSealedCache(_Sealing):
         timeout: float | None = None,
     ) -> bool:
         """Store answers under a key, unless it has changed; return whether they were stored."""
-        stored: bool = await self._execute(self._keep(key, mark, entries, seconds), timeout)
-        return stored
+        was_stored: bool = await self._execute(self._keep(key, mark, entries, seconds), timeout)
+        return was_stored
 
     async def forget(self, key: str, /, timeout: float | None = None) -> None:
         """Delete the answers under a key, leaving only a short trace."""

@@ -47,5 +47,5 @@ class ThreadSleeper:
     def sleep(self, seconds: float, /) -> None:
         """Wait at least this long; an exception of a signal handler ends the wait."""
         end = time.monotonic_ns() + ceil(min(seconds, _FOREVER) * _SECOND)
-        while (remaining := end - time.monotonic_ns()) > 0:
-            time.sleep(min(remaining / _SECOND, _MAX_SLEEP))
+        while (remaining_nanoseconds := end - time.monotonic_ns()) > 0:
+            time.sleep(min(remaining_nanoseconds / _SECOND, _MAX_SLEEP))

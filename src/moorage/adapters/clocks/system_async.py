@@ -19,11 +19,11 @@ class AsyncioSleeper:
 
     async def sleep(self, seconds: float, /) -> None:
         """Wait at least this long; other tasks run even if it is zero."""
-        remaining = ceil(min(max(seconds, 0), _FOREVER) * _SECOND)
-        end = time.monotonic_ns() + remaining
+        remaining_nanoseconds = ceil(min(max(seconds, 0), _FOREVER) * _SECOND)
+        end = time.monotonic_ns() + remaining_nanoseconds
         while True:
-            await asyncio.sleep(min(remaining / _SECOND, _MAX_SLEEP))
+            await asyncio.sleep(min(remaining_nanoseconds / _SECOND, _MAX_SLEEP))
             # Event loops round their timers, some of them down.
-            remaining = end - time.monotonic_ns()
-            if remaining <= 0:  # pragma: no branch - depends on the loop's timers
+            remaining_nanoseconds = end - time.monotonic_ns()
+            if remaining_nanoseconds <= 0:  # pragma: no branch - depends on the loop's timers
                 return

@@ -72,9 +72,9 @@ class _Wheel:
         now, ticks, buckets = int(self.loop.time() * _TICKS_PER_SECOND), self._ticks, self._buckets
         self._timer = None
         while ticks and (ticks[0] <= now or not buckets[ticks[0]]):
-            for bound in buckets.pop(heappop(ticks)):
-                bound.expired = True
-                bound.task.cancel()
+            for timeout in buckets.pop(heappop(ticks)):
+                timeout.expired = True
+                timeout.task.cancel()
         if ticks:
             self._arm()
 

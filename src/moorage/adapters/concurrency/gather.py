@@ -61,21 +61,21 @@ class ThreadGather:
 
     def every(self, steps: Sequence[Callable[[], Result]], /, *, at_once: int) -> list[Result]:
         """Run all steps, at most `at_once` at a time, and return their results in order."""
-        waiting = deque((number, step, copy_context()) for number, step in enumerate(steps))
+        waiting_steps = deque((number, step, copy_context()) for number, step in enumerate(steps))
         answers: SimpleQueue[tuple[int, _Outcome[Result]]] = SimpleQueue()
 
         def work(helpers: int) -> None:
             # Each thread starts the next one: quick steps are done before many threads exist.
-            if helpers and len(waiting) > 1:
+            if helpers and len(waiting_steps) > 1:
                 self._start(partial(work, helpers - 1))
             while True:
                 try:
-                    number, step, context = waiting.popleft()
+                    number, step, context = waiting_steps.popleft()
                 except IndexError:
                     return
                 outcome = _Outcome(step, context)
                 if outcome.error is not None:
-                    waiting.clear()
+                    waiting_steps.clear()
                 answers.put((number, outcome))
 
         results: dict[int, Result] = {}
@@ -85,7 +85,7 @@ class ThreadGather:
                 number, outcome = answers.get()
                 results[number] = outcome.get()
         finally:
-            waiting.clear()
+            waiting_steps.clear()
         return [results[number] for number in range(len(steps))]
 
     def first(
@@ -99,27 +99,27 @@ class ThreadGather:
         """Run steps until one is good, one every `stagger` seconds or when none is running."""
         if not steps:
             raise InvalidData("There is no step to run.", field="steps")
-        waiting = deque(steps)
+        waiting_steps = deque(steps)
         answers: SimpleQueue[_Outcome[Result]] = SimpleQueue()
-        running, due = 0, 0.0
+        running_count, next_start = 0, 0.0
         while True:
-            remaining = min(due - time.monotonic(), TIMEOUT_MAX)
-            if waiting and (not running or remaining <= 0):
-                step, context = waiting.popleft(), copy_context()
+            wait_seconds = min(next_start - time.monotonic(), TIMEOUT_MAX)
+            if waiting_steps and (not running_count or wait_seconds <= 0):
+                step, context = waiting_steps.popleft(), copy_context()
 
                 def run(step: Callable[[], Result] = step, context: Context = context) -> None:
                     answers.put(_Outcome(step, context))
 
                 # The last step runs in the caller's thread if no other is running.
-                if not (waiting or running) or not self._start(run):
+                if not (waiting_steps or running_count) or not self._start(run):
                     run()
-                running += 1
-                due = time.monotonic() + stagger
+                running_count += 1
+                next_start = time.monotonic() + stagger
                 continue
             try:
-                item = answers.get(timeout=remaining if waiting else None).get()
+                result = answers.get(timeout=wait_seconds if waiting_steps else None).get()
             except Empty:
                 continue
-            running -= 1
-            if good(item) or not (running or waiting):
-                return item
+            running_count -= 1
+            if good(result) or not (running_count or waiting_steps):
+                return result

@@ -30,20 +30,20 @@ class AsyncioGather:
         self, steps: Sequence[Callable[[], Awaitable[Result]]], /, *, at_once: int
     ) -> list[Result]:
         """Run all steps, at most `at_once` at a time, and return their results in order."""
-        waiting = deque(enumerate(steps))
+        waiting_steps = deque(enumerate(steps))
         context = copy_context()
         results: dict[int, Result] = {}
 
         def start_tasks() -> None:
-            if waiting:
-                number, step = waiting.popleft()
+            if waiting_steps:
+                number, step = waiting_steps.popleft()
                 group.create_task(run(number, step), context=context.copy())
 
         async def run(number: int, step: Callable[[], Awaitable[Result]]) -> None:
             try:
                 results[number] = await step()
             except BaseException:
-                waiting.clear()
+                waiting_steps.clear()
                 raise
             start_tasks()
 
@@ -51,8 +51,8 @@ class AsyncioGather:
             async with asyncio.TaskGroup() as group:
                 for _ in range(max(at_once, 1)):
                     start_tasks()
-        except BaseExceptionGroup as raised_value:
-            raise raised_value.exceptions[0] from None
+        except BaseExceptionGroup as error_group:
+            raise error_group.exceptions[0] from None
         return [results[number] for number in range(len(steps))]
 
     async def first(
@@ -68,8 +68,8 @@ class AsyncioGather:
             raise InvalidData("There is no step to run.", field="steps")
         try:
             return await _race(deque(steps), stagger, good)
-        except BaseExceptionGroup as raised:
-            raise raised.exceptions[0] from None
+        except BaseExceptionGroup as error_group:
+            raise error_group.exceptions[0] from None
 
 
 async def _race(
@@ -78,34 +78,34 @@ async def _race(
     context, loop = copy_context(), asyncio.get_running_loop()
     answers: asyncio.Queue[Result] = asyncio.Queue()
     tasks: list[asyncio.Task[None]] = []
-    running, due, over = 0, 0.0, False
+    running_count, next_start, is_over = 0, 0.0, False
 
     async def run(step: Callable[[], Awaitable[Result]]) -> None:
         try:
             answers.put_nowait(await step())
         except Exception:
-            if not over:  # errors after the first good result are ignored
+            if not is_over:  # errors after the first good result are ignored
                 raise
 
     async with asyncio.TaskGroup() as group:
         try:
             while True:
-                remaining = min(due - loop.time(), _FOREVER)
-                if waiting and (not running or remaining <= 0):
+                wait_seconds = min(next_start - loop.time(), _FOREVER)
+                if waiting and (not running_count or wait_seconds <= 0):
                     step = waiting.popleft()
                     tasks.append(group.create_task(run(step), context=context.copy()))
-                    running += 1
-                    due = loop.time() + stagger
+                    running_count += 1
+                    next_start = loop.time() + stagger
                     continue
                 try:
-                    async with asyncio.timeout(remaining if waiting else None):
-                        item = await answers.get()
+                    async with asyncio.timeout(wait_seconds if waiting else None):
+                        result = await answers.get()
                 except TimeoutError:
                     continue
-                running -= 1
-                if good(item) or not (running or waiting):
-                    return item
+                running_count -= 1
+                if good(result) or not (running_count or waiting):
+                    return result
         finally:
-            over = True
+            is_over = True
             for task in tasks:
                 task.cancel()

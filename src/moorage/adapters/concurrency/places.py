@@ -81,26 +81,26 @@ class Places:
 
     def enter(self, name: str, holder: object, places: int) -> bool:
         """Take a slot if one is free and has no waiter; True also if `holder` has one already."""
-        held_pairs, taken_counts, key = self._held, self._taken, id(holder)
+        held_slots, taken_counts, key = self._held, self._taken, id(holder)
         entry = (name, holder)
-        inside = False
+        is_inside = False
         try:
             with self._section:
                 count = taken_counts[name] if name in taken_counts else 0  # noqa: SIM401 - law 1
-                if key in held_pairs:
-                    inside = True
+                if key in held_slots:
+                    is_inside = True
                 elif count < places and name not in self._queues:
-                    held_pairs[key] = entry
+                    held_slots[key] = entry
                     taken_counts[name] = count + 1
-                    inside = True
+                    is_inside = True
         except BaseException:
             self.settle(name, holder)
             raise
-        return inside
+        return is_inside
 
     def join(self, waiter: Waiter, places: int, queue: int) -> None:
         """Take a slot, join the queue, or do neither; `waiter.state` tells the result."""
-        held, taken, queues, new_queue = (
+        held_slots, taken_counts, queues, new_queue = (
             self._held,
             self._taken,
             self._queues,
@@ -108,13 +108,13 @@ class Places:
         )
         name, _ = waiter.held
         while waiter.state == OUTSIDE:
-            room = False
+            has_room = False
             with self._section:
-                count = taken[name] if name in taken else 0  # noqa: SIM401 - law 1
+                count = taken_counts[name] if name in taken_counts else 0  # noqa: SIM401 - law 1
                 if name in queues:
                     waiters = queues[name]
                     waiters.places = places
-                    room = count < places
+                    has_room = count < places
                     if waiters.length < queue:
                         waiter.ahead = waiters.last
                         waiters.last.behind = waiter
@@ -122,21 +122,21 @@ class Places:
                         waiters.length += 1
                         waiter.state = WAITING
                 elif count < places:
-                    held[waiter.key] = waiter.held
-                    taken[name] = count + 1
+                    held_slots[waiter.key] = waiter.held
+                    taken_counts[name] = count + 1
                     waiter.state = INSIDE
                 elif queue > 0:
                     queues[name] = new_queue
                     waiter.state = WAITING
-            if not room:
+            if not has_room:
                 return
             # There are more slots than before, and the queue comes first.
             self.settle(name)
 
     def leave(self, waiter: Waiter) -> None:
         """Leave the queue, or return the slot that was given meanwhile."""
-        name, holder_value = waiter.held
-        self.settle(name, holder_value, waiter)
+        name, holder = waiter.held
+        self.settle(name, holder, waiter)
 
     def settle(  # noqa: C901, PLR0912 - one section, which makes no call (law 1)
         self, name: str, holder: object = NOBODY, gone: Waiter | None = None
@@ -145,14 +145,14 @@ class Places:
 
         At most one waiter is admitted. If more slots are free, that waiter calls this again.
         """
-        held, taken, queues, key = self._held, self._taken, self._queues, id(holder)
+        held_slots, taken_counts, queues, key = self._held, self._taken, self._queues, id(holder)
         head: Waiter | None = None
         try:
             with self._section:
-                count = taken[name] if name in taken else 0  # noqa: SIM401 - law 1
+                count = taken_counts[name] if name in taken_counts else 0  # noqa: SIM401 - law 1
                 waiters = queues[name] if name in queues else None  # noqa: SIM401 - law 1
-                if key in held and held[key][0] == name:
-                    del held[key]
+                if key in held_slots and held_slots[key][0] == name:
+                    del held_slots[key]
                     count -= 1
                 elif gone is not None and gone.state == WAITING and waiters is not None:
                     earlier_waiter = gone.ahead
@@ -180,12 +180,12 @@ class Places:
                         waiters.first = behind_waiter
                     waiters.length -= 1
                     head.state = INSIDE
-                    held[head.key] = head.held
+                    held_slots[head.key] = head.held
                     count += 1
                 if count:
-                    taken[name] = count
-                elif name in taken:
-                    del taken[name]
+                    taken_counts[name] = count
+                elif name in taken_counts:
+                    del taken_counts[name]
         finally:
             if head is not None:
                 head.wake()

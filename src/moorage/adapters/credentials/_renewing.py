@@ -117,25 +117,27 @@ class Renewing:
         """Renew stale credentials, or return those that another caller has renewed."""
         vault, owner, is_succeeded = self._vault, (service, tenant), False
         while not is_succeeded and vault.get(owner) == stale:
-            mine = _ThreadRenewal()
+            own_renewal = _ThreadRenewal()
             try:
-                renewal = self._renewals.setdefault(owner, mine)
-                if renewal is mine:
-                    self._run_renewal(mine, owner, stale)
+                renewal = self._renewals.setdefault(owner, own_renewal)
+                if renewal is own_renewal:
+                    self._run_renewal(own_renewal, owner, stale)
             finally:
-                if self._renewals.get(owner) is mine:
+                if self._renewals.get(owner) is own_renewal:
                     del self._renewals[owner]
-                mine.finish()
+                own_renewal.finish()
             renewal.wait()
             is_succeeded = renewal.succeeded()
         return vault.get(owner)
 
     def _run_renewal(self, renewal: _Renewal, owner: Owner, stale: Kept) -> None:
-        current = self._vault.get(owner)
-        if current != stale:  # another caller has just renewed them
+        current_credentials = self._vault.get(owner)
+        if current_credentials != stale:  # another caller has just renewed them
             return
         try:
-            self._vault.replace(owner, current, checked(self._renew(*owner, current)))
+            self._vault.replace(
+                owner, current_credentials, checked(self._renew(*owner, current_credentials))
+            )
             renewal.renewed = True
         except Exception as error:  # noqa: BLE001 - raised as a refresh error
             renewal.fail(owner, error)
@@ -199,26 +201,26 @@ class AsyncRenewing:
         """Renew stale credentials, or return those that another caller has renewed."""
         vault, owner, is_succeeded = self._vault, (service, tenant), False
         while not is_succeeded and await vault.get(owner) == stale:
-            mine = _TaskRenewal()
+            own_renewal = _TaskRenewal()
             try:
-                renewal = self._renewals.setdefault(owner, mine)
-                if renewal is mine:
-                    await self._run_renewal(mine, owner, stale)
+                renewal = self._renewals.setdefault(owner, own_renewal)
+                if renewal is own_renewal:
+                    await self._run_renewal(own_renewal, owner, stale)
             finally:
-                if self._renewals.get(owner) is mine:
+                if self._renewals.get(owner) is own_renewal:
                     del self._renewals[owner]
-                mine.finish()
+                own_renewal.finish()
             await renewal.wait()
             is_succeeded = renewal.succeeded()
         return await vault.get(owner)
 
     async def _run_renewal(self, renewal: _Renewal, owner: Owner, stale: Kept) -> None:
-        current = await self._vault.get(owner)
-        if current != stale:  # another caller has just renewed them
+        current_credentials = await self._vault.get(owner)
+        if current_credentials != stale:  # another caller has just renewed them
             return
         try:
-            new_credentials = checked(await self._renew(*owner, current))
-            await self._vault.replace(owner, current, new_credentials)
+            new_credentials = checked(await self._renew(*owner, current_credentials))
+            await self._vault.replace(owner, current_credentials, new_credentials)
             renewal.renewed = True
         except Exception as error:  # noqa: BLE001 - raised as a refresh error
             renewal.fail(owner, error)
@@ -248,15 +250,15 @@ def missing(owner: Owner) -> CredentialNotFound:
 def _refresh_error(owner: Owner, error: Exception) -> CredentialRefreshFailed:
     if isinstance(error, CredentialRefreshFailed):
         return error
-    ours = error if isinstance(error, ConnectorError) else None
-    failed = CredentialRefreshFailed(
+    connector_error = error if isinstance(error, ConnectorError) else None
+    refresh_error = CredentialRefreshFailed(
         f"Renewing the credential of {_owner_text(owner)} failed with {type(error).__name__}.",
         service=owner[0],
-        retryable=ours is not None and ours.retryable,
-        retry_at=None if ours is None else ours.retry_at,
+        retryable=connector_error is not None and connector_error.retryable,
+        retry_at=None if connector_error is None else connector_error.retry_at,
     )
-    failed.__cause__ = error
-    return failed
+    refresh_error.__cause__ = error
+    return refresh_error
 
 
 def _owner_text(owner: Owner) -> str:

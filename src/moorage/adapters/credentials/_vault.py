@@ -38,10 +38,10 @@ class SealedVault:
 
     async def get(self, owner: Owner) -> Any:
         """Return the current credentials."""
-        sealed_bytes = await self._rows.find(_key(owner))
-        if sealed_bytes is None:
+        sealed_credentials = await self._rows.find(_key(owner))
+        if sealed_credentials is None:
             raise missing(owner)
-        return self._opened(owner, sealed_bytes)
+        return self._opened(owner, sealed_credentials)
 
     async def has(self, owner: Owner) -> bool:
         """Return whether there are credentials."""
@@ -54,11 +54,11 @@ class SealedVault:
     async def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
         """Store new credentials, unless the old ones have been replaced already."""
         key = _key(owner)
-        sealed = await self._rows.find(key)
-        while sealed is not None and self._opened(owner, sealed) == old:
-            if await self._rows.swap([Swap(key, sealed, self._seal(owner, new))]):
+        sealed_credentials = await self._rows.find(key)
+        while sealed_credentials is not None and self._opened(owner, sealed_credentials) == old:
+            if await self._rows.swap([Swap(key, sealed_credentials, self._seal(owner, new))]):
                 return
-            sealed = await self._rows.find(key)
+            sealed_credentials = await self._rows.find(key)
 
     async def reseal(self, batch: int) -> int:
         """Re-encrypt all credentials with the current key, and return the number of changed ones.
@@ -67,30 +67,32 @@ class SealedVault:
             ConnectorError: a credential could not be decrypted; all others are re-encrypted.
         """
         batch = count(batch, "batch")
-        resealed, last_place = 0, b""
+        resealed_count, last_place = 0, b""
         failure: ConnectorError | None = None
         while rows := await self._rows.page(last_place, batch):
             last_place = rows[-1].place
             swaps: list[Swap] = []
-            for _, key, sealed in rows:
+            for _, key, sealed_credentials in rows:
                 try:
-                    if self._cipher.needs_rotation(sealed):
-                        resealed_text = self._cipher.seal(self._cipher.open(sealed, key), key)
-                        swaps.append(Swap(key, sealed, resealed_text))
+                    if self._cipher.needs_rotation(sealed_credentials):
+                        resealed_credentials = self._cipher.seal(
+                            self._cipher.open(sealed_credentials, key), key
+                        )
+                        swaps.append(Swap(key, sealed_credentials, resealed_credentials))
                 except ConnectorError as error:
                     failure = failure or error
             if swaps:
-                resealed += await self._rows.swap(swaps)
+                resealed_count += await self._rows.swap(swaps)
         if failure is not None:
             raise failure
-        return resealed
+        return resealed_count
 
     async def owners(self) -> list[Owner]:
         """Return the owners of credentials, in order, without decrypting."""
         owners: list[Owner] = []
-        last_bytes = b""
-        while rows := await self._rows.page(last_bytes, _PAGE):
-            last_bytes = rows[-1].place
+        last_place = b""
+        while rows := await self._rows.page(last_place, _PAGE):
+            last_place = rows[-1].place
             for row in rows:
                 tenant, service, _ = unpack_values(row.about)
                 owners.append((service, tenant))

@@ -41,13 +41,13 @@ class _Environment(Source):
         variable = self._variable(service, tenant)
         if variable is not None:
             return f"the environment variable {variable}"
-        owner_text = "no tenant" if tenant is None else f"tenant {tenant!r}"
-        return f"any environment variable: {service!r} of {owner_text} has none by itself"
+        tenant_phrase = "no tenant" if tenant is None else f"tenant {tenant!r}"
+        return f"any environment variable: {service!r} of {tenant_phrase} has none by itself"
 
     def _variable(self, service: str, tenant: str | None) -> str | None:
-        named_text = self._variables.get((service, tenant))
-        if named_text is not None:
-            return named_text
+        configured_name = self._variables.get((service, tenant))
+        if configured_name is not None:
+            return configured_name
         names = unambiguous_names(service, tenant)
         if names is None:
             return None

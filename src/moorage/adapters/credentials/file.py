@@ -139,8 +139,8 @@ def _read_file(
         return {}, f"It cannot be parsed{'' if line is None else f', line {line}'}."
     credentials: dict[Owner, Kept] = {}
     try:
-        for owner, place, written in _entries(tables):
-            credentials[owner] = read_credentials(written, place)
+        for owner, place, credential_table in _entries(tables):
+            credentials[owner] = read_credentials(credential_table, place)
     except InvalidData as error:
         return {}, error.message
     except (AttributeError, TypeError):
@@ -151,8 +151,8 @@ def _read_file(
 def _entries(tables: dict[str, Any]) -> Iterator[tuple[Owner, str, object]]:
     if not tables.keys() <= {_SERVICES, _TENANTS}:
         raise TypeError
-    for service, written_value in tables.get(_SERVICES, {}).items():
-        yield (service, None), f"[{_SERVICES}.{service}]", written_value
+    for service, credential_table in tables.get(_SERVICES, {}).items():
+        yield (service, None), f"[{_SERVICES}.{service}]", credential_table
     for tenant, services in tables.get(_TENANTS, {}).items():
-        for service, written_value in services.items():
-            yield (service, tenant), f"[{_TENANTS}.{tenant}.{service}]", written_value
+        for service, credential_table in services.items():
+            yield (service, tenant), f"[{_TENANTS}.{tenant}.{service}]", credential_table

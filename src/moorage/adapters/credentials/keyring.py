@@ -169,9 +169,9 @@ class _Passwords:
                 service=owner[0],
                 remedy=f"Set one: keyring set {self._application} {user}",
             )
-        owner_text = "no tenant" if owner[1] is None else f"tenant {owner[1]!r}"
+        tenant_phrase = "no tenant" if owner[1] is None else f"tenant {owner[1]!r}"
         return CredentialNotFound(
-            f"No user of the keyring is called after {owner[0]!r} of {owner_text} by itself.",
+            f"No user of the keyring is called after {owner[0]!r} of {tenant_phrase} by itself.",
             service=owner[0],
             remedy="Name the user in `names`.",
         )

@@ -125,8 +125,10 @@ class AsyncManagedCredentialProvider(AsyncRenewing):
         async def read_secret(path: str) -> Secret | None:
             return await asyncio.to_thread(content_of, path)
 
-        bound = seconds(timeout, "timeout")
-        wire = HttpWire(manager.where, send_request, read_secret, bound, clock or SystemClock())
+        timeout_seconds = seconds(timeout, "timeout")
+        wire = HttpWire(
+            manager.where, send_request, read_secret, timeout_seconds, clock or SystemClock()
+        )
         session = Session(manager, wire, enter_store, lambda holder: locks.release("", holder))
         super().__init__(_Secrets(session, names or {}), renew)
 
@@ -217,9 +219,9 @@ class _Secrets:
                 service=owner[0],
                 remedy="Write one there, or correct the name of the service or tenant.",
             )
-        owner_text = "no tenant" if owner[1] is None else f"tenant {owner[1]!r}"
+        tenant_phrase = "no tenant" if owner[1] is None else f"tenant {owner[1]!r}"
         return CredentialNotFound(
-            f"No secret of {location} is called after {owner[0]!r} of {owner_text} by itself.",
+            f"No secret of {location} is called after {owner[0]!r} of {tenant_phrase} by itself.",
             service=owner[0],
             remedy="Name the secret in `names`.",
         )

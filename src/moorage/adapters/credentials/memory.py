@@ -31,10 +31,10 @@ class _Vault:
 
     def get(self, owner: Owner) -> Any:
         """Return the current credentials."""
-        current = self._credentials.get(owner)
-        if current is None:
+        credentials = self._credentials.get(owner)
+        if credentials is None:
             raise missing(owner)
-        return current
+        return credentials
 
     def has(self, owner: Owner) -> bool:
         """Return whether there are credentials."""

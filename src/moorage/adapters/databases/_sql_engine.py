@@ -162,9 +162,9 @@ class Engine:
 
     async def housekeep(self, limit: int) -> int:
         """Delete expired rows, at most `limit`, and return their number."""
-        deleted = 0
-        while deleted < limit:
-            batch_size = min(_BATCH, limit - deleted)
+        deleted_count = 0
+        while deleted_count < limit:
+            batch_size = min(_BATCH, limit - deleted_count)
             end_time = self.until(None)
 
             async def delete_batch(
@@ -173,10 +173,10 @@ class Engine:
                 return await link.forget(batch_size, until)
 
             batch = await self.attempt(delete_batch, end_time, once=False)
-            deleted += batch
+            deleted_count += batch
             if batch < batch_size:
                 break
-        return deleted
+        return deleted_count
 
     def close(self) -> None:
         """Close idle connections now, and the others when their commands end."""
@@ -209,10 +209,10 @@ class Engine:
             until: its deadline.
             once: whether it must not be repeated if its outcome is unknown.
         """
-        holder_value, pause = object(), _FIRST_PAUSE
+        holder, pause = object(), _FIRST_PAUSE
         try:
             patience = bounded(self._timeout, until - monotonic())
-            if not await self.runtime.enter(holder_value, self._connections, patience):
+            if not await self.runtime.enter(holder, self._connections, patience):
                 raise self.unavailable(
                     f"had no free connection within {patience:.3g} s",
                     "Increase the `connections` or the `timeout` of the store.",
@@ -239,7 +239,7 @@ class Engine:
                 await self.runtime.sleep(pause * random())  # noqa: S311 - random, so that retries do not collide
                 pause = min(2 * pause, _LONGEST_PAUSE)
         finally:
-            self.runtime.leave(holder_value)
+            self.runtime.leave(holder)
 
     async def _recover(
         self, failure: NoTable | Denied | Misfit | ConfigurationError, until: float
@@ -286,10 +286,10 @@ class Engine:
         scope = self.runtime.scope()
         pool = self._pools.get(scope)
         if pool is None:
-            for other_scope, abandoned in list(self._pools.items()):
+            for other_scope, abandoned_pool in list(self._pools.items()):
                 if self.runtime.gone(other_scope):
                     del self._pools[other_scope]
-                    abandoned.clear()
+                    abandoned_pool.clear()
             pool = self._pools.setdefault(scope, LinkPool())
         return pool
 

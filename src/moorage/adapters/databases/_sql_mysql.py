@@ -96,10 +96,10 @@ class SyncRun:
     ) -> None:
         cursor = self._cursor
         for statement in _queries(statements, at_once=self.at_once):
-            connection, left = self._connection, max(until - monotonic(), _MIN_TIMEOUT)
+            connection, seconds_left = self._connection, max(until - monotonic(), _MIN_TIMEOUT)
             # The driver reads these attributes before it sends and before it reads a packet.
-            connection._read_timeout = connection._write_timeout = left  # noqa: SLF001 - no other timeout for one statement
-            self._reader.until = monotonic() + left
+            connection._read_timeout = connection._write_timeout = seconds_left  # noqa: SLF001 - no other timeout for one statement
+            self._reader.until = monotonic() + seconds_left
             cursor.execute(statement)
             done.append((cursor.fetchall(), cursor.rowcount))
             while cursor.nextset():
@@ -126,10 +126,10 @@ class _TimedReader(RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer, /) -> int | None:
         """Read the bytes that arrive before the deadline."""
-        left = self.until - monotonic()
-        if left <= 0:
+        seconds_left = self.until - monotonic()
+        if seconds_left <= 0:
             raise TimeoutError
-        self._socket.settimeout(left)
+        self._socket.settimeout(seconds_left)
         return self._raw.readinto(buffer)  # type: ignore[no-any-return]  # as of every stream
 
     def close(self) -> None:
@@ -190,11 +190,11 @@ class MysqlLink:
         Returns the version of the tables, which is queried in the same round trip.
         """
         wait = ceil(max(timeout, SLOWEST))
-        idle = ceil(max(2 * timeout, STALLED))
+        idle_timeout = ceil(max(2 * timeout, STALLED))
         settings = (
             f"SET SESSION time_zone = '+00:00', autocommit = 0, innodb_lock_wait_timeout = {wait}"
             # A stopped process with locked rows must not block all others.
-            f" /*M! , max_statement_time = {wait}, idle_transaction_timeout = {idle} */"
+            f" /*M! , max_statement_time = {wait}, idle_transaction_timeout = {idle_timeout} */"
         )
         statements = (
             ROLLBACK,
@@ -204,10 +204,13 @@ class MysqlLink:
             self._version,
             ROLLBACK,
         )
-        *_, (((first_time, _, second_time),), _), (version_rows, _), _ = await self._run_round_trip(
-            statements, until
-        )
-        if first_time == second_time:
+        (
+            *_,
+            (((time_before_sleep, _, time_after_sleep),), _),
+            (version_rows, _),
+            _,
+        ) = await self._run_round_trip(statements, until)
+        if time_before_sleep == time_after_sleep:
             raise Misfit(
                 "runs with --sysdate-is-now, so a statement cannot read the clock",
                 "Start the server without that option.",
@@ -220,8 +223,8 @@ class MysqlLink:
             f"(SELECT id, state, expires FROM {self._states} WHERE id IN ({_hex_list(ids)})"  # noqa: S608 - law 1
             f" ORDER BY id FOR UPDATE) UNION ALL SELECT NULL, NULL, {_NOW}"
         )
-        ((selected_values, _),) = await self._run_round_trip((statement,), until)
-        *rows, (_, _, now) = selected_values
+        ((selected_rows, _),) = await self._run_round_trip((statement,), until)
+        *rows, (_, _, now) = selected_rows
         return [Row(*row) for row in rows], now
 
     async def read(self, ids: Sequence[bytes], until: float) -> tuple[list[Row], int]:
@@ -230,8 +233,8 @@ class MysqlLink:
             f"(SELECT id, state, expires FROM {self._states} WHERE id IN ({_hex_list(ids)}))"  # noqa: S608 - law 1
             f" UNION ALL SELECT NULL, NULL, {_NOW}"
         )
-        (selected, _), _ = await self._run_round_trip((statement, ROLLBACK), until)
-        *rows, (_, _, now) = selected
+        (selected_rows, _), _ = await self._run_round_trip((statement, ROLLBACK), until)
+        *rows, (_, _, now) = selected_rows
         return [Row(*row) for row in rows], now
 
     async def write(
@@ -279,24 +282,26 @@ class MysqlLink:
 
     async def place(self, rows: Sequence[Row], names: Sequence[str], until: float) -> None:
         """Insert missing rows in a separate transaction."""
-        on_duplicate = " ON DUPLICATE KEY UPDATE expires = expires"
+        duplicate_clause = " ON DUPLICATE KEY UPDATE expires = expires"
         try:
-            await self._run_round_trip((self._insert(rows, names) + on_duplicate, COMMIT), until)
+            await self._run_round_trip(
+                (self._insert(rows, names) + duplicate_clause, COMMIT), until
+            )
         except FateUnknown:
             # The next read shows whether the rows exist.
             raise NotDone("lost its connection", lost=True) from None
 
     async def forget(self, limit: int, until: float) -> int:
         """Delete expired rows without locks on them, and return their number."""
-        expired_text = (
+        expired_query = (
             f"SELECT id FROM {self._states} WHERE expires <= {_STATEMENT_TIME}"  # noqa: S608 - law 1
             f" ORDER BY expires LIMIT {limit} FOR UPDATE SKIP LOCKED"
         )
-        ((selected, _),) = await self._run_round_trip((expired_text,), until)
-        ids = _hex_list([id_ for (id_,) in selected])
+        ((expired_rows, _),) = await self._run_round_trip((expired_query,), until)
+        ids = _hex_list([id_ for (id_,) in expired_rows])
         delete = f"DELETE FROM {self._states} WHERE id IN ({ids})"  # noqa: S608 - law 1
-        (_, deleted), _ = await self._run_round_trip((delete, COMMIT), until)
-        return deleted
+        (_, deleted_count), _ = await self._run_round_trip((delete, COMMIT), until)
+        return deleted_count
 
     def close(self) -> None:
         """Close the connection, whatever it is doing."""
@@ -319,19 +324,19 @@ class MysqlLink:
     async def _run_round_trip(self, statements: Sequence[str], until: float) -> list[RunResult]:
         """Run statements in one round trip, and roll back if the server refuses one of them."""
         self.ready = False
-        finished_pairs: list[RunResult] = []
+        results: list[RunResult] = []
         try:
-            await self._run(statements, until, finished_pairs)
+            await self._run(statements, until, results)
         except Exception as error:  # noqa: BLE001 - drivers raise various errors when the connection is lost
             code = _code(error)
         else:
             self.ready = statements[-1] in (COMMIT, ROLLBACK)
-            return finished_pairs
+            return results
         is_answered = not (code in _UNANSWERED or _FIRST_OF_CLIENT <= code <= _LAST_OF_CLIENT)
-        reached = (
-            len(statements) if self._run.at_once and not is_answered else len(finished_pairs) + 1
+        reached_count = (
+            len(statements) if self._run.at_once and not is_answered else len(results) + 1
         )
-        if statements[-1] is COMMIT and reached == len(statements):
+        if statements[-1] is COMMIT and reached_count == len(statements):
             if code in _RETRYABLE:
                 raise NotDone(_RETRYABLE[code], slow=True)
             raise FateUnknown

@@ -128,8 +128,8 @@ class Statements:
 
     def _write(self, count: int) -> Statement:
         rows = ", ".join(
-            f"(${first}::bytea, ${first + 1}::bytea, ${first + 2}::bigint)"
-            for first in range(1, 3 * count, 3)
+            f"(${start}::bytea, ${start + 1}::bytea, ${start + 2}::bigint)"
+            for start in range(1, 3 * count, 3)
         )
         return (
             f"moorage_write_{count}".encode(),
@@ -139,8 +139,8 @@ class Statements:
 
     def _place(self, count: int) -> Statement:
         rows = ", ".join(
-            f"(${first}::bytea, ${first + 1}::text, ${first + 2}::bytea, ${first + 3}::bigint)"
-            for first in range(1, 4 * count, 4)
+            f"(${start}::bytea, ${start + 1}::text, ${start + 2}::bytea, ${start + 3}::bigint)"
+            for start in range(1, 4 * count, 4)
         )
         return (
             f"moorage_place_{count}".encode(),
@@ -182,13 +182,13 @@ class PostgresLink:
         pg.nonblocking = 1
         pg.enter_pipeline_mode()
         wait = min(ceil(max(timeout, SLOWEST) * 1000), _MAX_MILLISECONDS)
-        idle = min(ceil(max(2 * timeout, STALLED) * 1000), _MAX_MILLISECONDS)
+        idle_timeout = min(ceil(max(2 * timeout, STALLED) * 1000), _MAX_MILLISECONDS)
         settings = {
             "synchronous_commit": "off",
             "lock_timeout": wait,
             "statement_timeout": wait,
             # A stopped process with locked rows must not block all others.
-            "idle_in_transaction_session_timeout": idle,
+            "idle_in_transaction_session_timeout": idle_timeout,
             "default_transaction_isolation": "read committed",
             "default_transaction_read_only": "off",
             "default_transaction_deferrable": "off",
@@ -199,8 +199,8 @@ class PostgresLink:
         assignments = ", ".join(
             f"set_config('{name}', '{value}', false)" for name, value in settings.items()
         )
-        configured = b"COALESCE(NULLIF(current_setting('synchronous_commit'), 'off'), 'on')"
-        setup = (b"", b"SELECT %b, %b" % (configured, assignments.encode()))
+        configured_setting = b"COALESCE(NULLIF(current_setting('synchronous_commit'), 'off'), 'on')"
+        setup = (b"", b"SELECT %b, %b" % (configured_setting, assignments.encode()))
         if pg.transaction_status != _IDLE:
             # A listener for new connections may have left a transaction open.
             await self._round_trip([(COMMIT, ())], until)
@@ -217,13 +217,13 @@ class PostgresLink:
     async def lock(self, ids: Sequence[bytes], until: float) -> tuple[list[Row], int]:
         """Begin, lock the existing rows, and return them with the server's time."""
         statement = self._statements.lock(len(ids))
-        _, selected = await self._round_trip([(BEGIN, ()), (statement, ids)], until, ready=False)
-        return _rows(selected)
+        _, result = await self._round_trip([(BEGIN, ()), (statement, ids)], until, ready=False)
+        return _rows(result)
 
     async def read(self, ids: Sequence[bytes], until: float) -> tuple[list[Row], int]:
         """Return the existing rows with the server's time, without locks."""
-        (selected,) = await self._round_trip([(self._statements.read(len(ids)), ids)], until)
-        return _rows(selected)
+        (result,) = await self._round_trip([(self._statements.read(len(ids)), ids)], until)
+        return _rows(result)
 
     async def write(self, rows: Sequence[Row], until: float, *, durable: bool) -> None:
         """Write to locked rows, and commit."""
@@ -235,8 +235,8 @@ class PostgresLink:
     async def add(self, row: Row, name: str, until: float, *, durable: bool) -> bool:
         """Insert a row and commit; return False if another process has inserted it."""
         values = (row.id, name.encode(), row.state, _LONG.pack(row.expires))
-        added = await self._commit((self._statements.place(1), values), until, durable=durable)
-        return added.command_tuples == 1
+        result = await self._commit((self._statements.place(1), values), until, durable=durable)
+        return result.command_tuples == 1
 
     async def leave(self, until: float, *, durable: bool = False) -> None:
         """End a transaction without writes."""
@@ -251,10 +251,8 @@ class PostgresLink:
 
     async def forget(self, limit: int, until: float) -> int:
         """Delete expired rows without locks on them, and return their number."""
-        (deleted,) = await self._round_trip(
-            [(self._statements.forget, (_LONG.pack(limit),))], until
-        )
-        return deleted.command_tuples or 0
+        (result,) = await self._round_trip([(self._statements.forget, (_LONG.pack(limit),))], until)
+        return result.command_tuples or 0
 
     def close(self) -> None:
         """Close the connection, whatever it is doing."""
@@ -276,9 +274,11 @@ class PostgresLink:
         self, statements: StatementWithValues, until: float, *, durable: bool
     ) -> PGresult:
         """Send a statement and commit; with `durable`, wait for the disk afterwards."""
-        later_chunks = self._flush(durable=durable)
-        done, *_ = await self._round_trip([statements, (COMMIT, ())], until, then=later_chunks)
-        return done
+        flush_statements = self._flush(durable=durable)
+        result, *_ = await self._round_trip(
+            [statements, (COMMIT, ())], until, then=flush_statements
+        )
+        return result
 
     def _flush(self, *, durable: bool) -> list[StatementWithValues]:
         return [(_FLUSH, (self._durability,))] if durable else []
@@ -296,21 +296,21 @@ class PostgresLink:
         reply = _Reply()
         try:
             await self._send([statements, then] if then else [statements], reply, until)
-            lost_text = "" if await self._read(reply, until) else "lost its connection"
+            problem = "" if await self._read(reply, until) else "lost its connection"
         except Error:
-            lost_text = "lost its connection"
+            problem = "lost its connection"
         except TimeoutError:
-            lost_text = _TIMED_OUT
+            problem = _TIMED_OUT
         failure = reply.failure
-        if not lost_text and failure is None:
+        if not problem and failure is None:
             self.ready = ready
             return reply.results
         if statements[-1][0] is COMMIT and reply.may_be_committed(
-            len(statements) - 1, lost=bool(lost_text)
+            len(statements) - 1, lost=bool(problem)
         ):
             raise FateUnknown
-        if lost_text or failure is None:
-            raise NotDone(lost_text, lost=lost_text != _TIMED_OUT)
+        if problem or failure is None:
+            raise NotDone(problem, lost=problem != _TIMED_OUT)
         if self._pg.transaction_status == _IDLE:
             self.ready = True
         else:
@@ -320,19 +320,19 @@ class PostgresLink:
     async def _send(
         self, parts: Sequence[Sequence[StatementWithValues]], reply: _Reply, until: float
     ) -> None:
-        pg, expected = self._pg, reply.expected
+        pg, expected_names = self._pg, reply.expected
         for part in parts:
-            for (name, text), statement_values in part:
-                values = [*statement_values]  # psycopg 3.1 accepts only lists
+            for (name, text), parameters in part:
+                values = [*parameters]  # psycopg 3.1 accepts only lists
                 formats = [_BINARY] * len(values)
                 if not name:
                     pg.send_query_params(text, values, None, formats, _BINARY)
                 else:
-                    if name not in self._prepared and name not in expected:
+                    if name not in self._prepared and name not in expected_names:
                         pg.send_prepare(name, text)
-                        expected.append(name)
+                        expected_names.append(name)
                     pg.send_query_prepared(name, values, formats, _BINARY)
-                expected.append(None)
+                expected_names.append(None)
             pg.pipeline_sync()
             reply.parts += 1
         while pg.flush():
@@ -341,23 +341,23 @@ class PostgresLink:
 
     async def _read(self, reply: _Reply, until: float) -> bool:
         """Read results until the end of the round trip; return False if they end before."""
-        pg, silent = self._pg, 0
-        get_result, is_busy, expected = pg.get_result, pg.is_busy, iter(reply.expected)
-        while silent < _END_OF_RESULTS:  # pragma: no branch - libpq raises an error before
+        pg, empty_results = self._pg, 0
+        get_result, is_busy, expected_names = pg.get_result, pg.is_busy, iter(reply.expected)
+        while empty_results < _END_OF_RESULTS:  # pragma: no branch - libpq raises an error before
             while is_busy():
                 await self._wait(pg.socket, until, writing=False)
                 pg.consume_input()
             result = get_result()
             if result is None:
-                silent += 1
+                empty_results += 1
                 continue
-            silent, status = 0, result.status
+            empty_results, status = 0, result.status
             if status == _SYNC:
                 reply.parts -= 1
                 if not reply.parts:
                     return True
                 continue
-            name = next(expected, None)
+            name = next(expected_names, None)
             if status not in _DONE:
                 reply.failure = reply.failure or result
             elif name is None:
@@ -387,22 +387,22 @@ class _Reply:
 
     def may_be_committed(self, commit: int, *, lost: bool) -> bool:
         """Return whether the statement with this number, a commit, may have been executed."""
-        failure, done = self.failure, len(self.results)
+        failure, result_count = self.failure, len(self.results)
         if failure is None or not failure.error_field(_CODE):
             return True
         # After the commit, only the wait for the disk can fail.
-        return done > commit or (lost and done == commit)
+        return result_count > commit or (lost and result_count == commit)
 
 
 def _rows(result: PGresult) -> tuple[list[Row], int]:
     """Return the rows of a result, and the server's time in the last of them."""
-    value, last = result.get_value, result.ntuples - 1
-    (now,) = _LONG.unpack(value(last, 3) or b"")
-    if value(last, 0) is None:
+    value, last_row = result.get_value, result.ntuples - 1
+    (now,) = _LONG.unpack(value(last_row, 3) or b"")
+    if value(last_row, 0) is None:
         return [], now + _SINCE_1970
     rows = [
         Row(value(number, 0) or b"", value(number, 1), _LONG.unpack(value(number, 2) or b"")[0])
-        for number in range(last + 1)
+        for number in range(last_row + 1)
     ]
     return rows, now + _SINCE_1970
 

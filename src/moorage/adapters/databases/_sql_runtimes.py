@@ -249,12 +249,12 @@ class _TaskSignal:
 
     async def wait(self, seconds: float) -> None:
         """Wait for the signal, at most this number of seconds."""
-        waiting = self._waiting = self._loop.create_future()
-        late_error = self._loop.call_later(max(0.0, seconds), _end, waiting)
+        signal_future = self._waiting = self._loop.create_future()
+        deadline_timer = self._loop.call_later(max(0.0, seconds), _end, signal_future)
         try:
-            await waiting
+            await signal_future
         finally:
-            late_error.cancel()
+            deadline_timer.cancel()
 
 
 def _end(waiting: asyncio.Future[None]) -> None:

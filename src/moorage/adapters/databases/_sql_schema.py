@@ -95,8 +95,10 @@ class Tables:
     def stamping(self, dialect: Dialect) -> str:
         """Return the statement that stores the version, unless there is one."""
         meta = dialect.identifier_preparer.format_table(self.meta)
-        unless_text = "DUPLICATE KEY UPDATE value = value" if dialect.name in _KINDS else _UNLESS
-        return f"INSERT INTO {meta} (name, value) VALUES ('schema', {VERSION}) ON {unless_text}"  # noqa: S608 - quoted
+        conflict_clause = (
+            "DUPLICATE KEY UPDATE value = value" if dialect.name in _KINDS else _UNLESS
+        )
+        return f"INSERT INTO {meta} (name, value) VALUES ('schema', {VERSION}) ON {conflict_clause}"  # noqa: S608 - quoted
 
 
 def declared(metadata: MetaData | None, prefix: str, schema: str | None) -> Tables:

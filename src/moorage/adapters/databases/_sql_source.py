@@ -209,13 +209,13 @@ def _open_directly(engine: Engine, bounds: dict[str, Any], kind: str) -> Any:
     long as a command.
     """
     dialect = engine.dialect
-    positional_texts, named_fields = dialect.create_connect_args(engine.url)
-    options = {**named_fields, **bounds}
+    driver_arguments, driver_options = dialect.create_connect_args(engine.url)
+    options = {**driver_options, **bounds}
     if kind == "mysql":
         # Allow several statements per query, and skip the query of a setting that is set anyway.
         flags = options.get("client_flag", 0) | MULTI_STATEMENTS
         options |= {"client_flag": flags, "autocommit": None}
-    return dialect.get_driver_connection(dialect.connect(*positional_texts, **options))
+    return dialect.get_driver_connection(dialect.connect(*driver_arguments, **options))
 
 
 def _async_engine(url: URL, **options: Any) -> Engine:
@@ -266,7 +266,7 @@ def _bounds(kind: str, url: URL, timeout: float) -> dict[str, Any]:
         bounds = {"connect_timeout": timeout, "read_timeout": timeout, "write_timeout": timeout}
     else:
         bounds = {"connect_timeout": timeout}
-    return {name: bound for name, bound in bounds.items() if name not in url.query}
+    return {name: limit for name, limit in bounds.items() if name not in url.query}
 
 
 def _without_secrets(url: URL) -> str:

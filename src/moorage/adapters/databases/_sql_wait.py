@@ -22,8 +22,8 @@ async def by_poll(fd: int, until: float, *, writing: bool) -> None:
 
 async def by_select(fd: int, until: float, *, writing: bool) -> None:
     """Block until the socket is ready, like `by_poll`, on systems without poll."""
-    sending_numbers: Iterable[int] = [fd] if writing else []
-    if not any(select.select([fd], sending_numbers, [], max(0, until - monotonic()))):
+    writing_sockets: Iterable[int] = [fd] if writing else []
+    if not any(select.select([fd], writing_sockets, [], max(0, until - monotonic()))):
         raise TimeoutError
 
 
@@ -36,7 +36,7 @@ async def by_loop(fd: int, until: float, *, writing: bool) -> None:
         if not ready_future.done():
             ready_future.set_result(in_time)
 
-    late = loop.call_later(max(0, until - monotonic()), lambda: settle(in_time=False))
+    deadline_timer = loop.call_later(max(0, until - monotonic()), lambda: settle(in_time=False))
     try:
         loop.add_reader(fd, lambda: settle(in_time=True))
         if writing:
@@ -44,7 +44,7 @@ async def by_loop(fd: int, until: float, *, writing: bool) -> None:
         if not await ready_future:
             raise TimeoutError
     finally:
-        late.cancel()
+        deadline_timer.cancel()
         loop.remove_reader(fd)
         if writing:
             loop.remove_writer(fd)

@@ -199,14 +199,14 @@ class StateFile:
                     return
                 for name in (*_JOURNALS, _NEW):
                     Path(self.path + name).unlink(missing_ok=True)
-                os.close(os.open(new_text := self.path + _NEW, os.O_CREAT | os.O_EXCL, 0o600))
-                with self._link(new_text) as link:
+                os.close(os.open(new_path := self.path + _NEW, os.O_CREAT | os.O_EXCL, 0o600))
+                with self._link(new_path) as link:
                     link.run("PRAGMA synchronous = OFF")
                     self._migrate(link.run)
                     self._enable_wal(link.run)
                 link.close()
-                _flush(new_text)
-                Path(new_text).rename(self.path)
+                _flush(new_path)
+                Path(new_path).rename(self.path)
         except BlockingIOError:
             raise Busy from None
         except OSError as error:
@@ -242,8 +242,8 @@ class StateFile:
     def _version(self, run: Run) -> int:
         application = run("PRAGMA application_id").fetchone()[0]
         version: int = run("PRAGMA user_version").fetchone()[0]
-        empty = not run("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if application != APPLICATION and not (application == version == 0 and empty):
+        is_empty = not run("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if application != APPLICATION and not (application == version == 0 and is_empty):
             raise ConfigurationError(
                 f"{self.path} is another program's database.",
                 path="path",

@@ -43,10 +43,10 @@ def origin(run: Run, boot: str, clock: Clock) -> int:
 
 
 def _store_origin(run: Run, boot: str, clock: Clock) -> tuple[int]:
-    latest_value = run("SELECT max(latest) FROM clock").fetchone()[0] or 0
-    origin = max(wall(clock), latest_value) - clock.nanoseconds()
+    latest_time = run("SELECT max(latest) FROM clock").fetchone()[0] or 0
+    origin = max(wall(clock), latest_time) - clock.nanoseconds()
     run("DELETE FROM clock")
-    run("INSERT INTO clock (boot, origin, latest) VALUES (?, ?, ?)", (boot, origin, latest_value))
+    run("INSERT INTO clock (boot, origin, latest) VALUES (?, ?, ?)", (boot, origin, latest_time))
     return (origin,)
 
 

@@ -94,13 +94,13 @@ class TableDefinition:
         await run(create)
         await add_missing_columns(run, self.kind, self.bare, self.table, self.columns)
         if self.kind == "mysql":
-            existing_values = {
+            existing_indexes = {
                 row[_INDEX_NAME] for row in await run(f"SHOW INDEX FROM {self.table}")
             }
             indexes = [
                 f"CREATE INDEX {index.name} ON {self.table} ({index.columns})"
                 for index in self.indexes
-                if index.name not in existing_values
+                if index.name not in existing_indexes
             ]
         for statement in indexes:
             await run(statement)
@@ -127,9 +127,9 @@ async def add_missing_columns(
     Raises:
         ConfigurationError: a column is missing that existing rows cannot do without.
     """
-    existing_values = {row[0] for row in await run(_COLUMNS[kind].format(bare=bare, table=table))}
-    missing_values = {name: columns[name] for name in columns if name not in existing_values}
-    for name, definition in missing_values.items():
+    existing_columns = {row[0] for row in await run(_COLUMNS[kind].format(bare=bare, table=table))}
+    missing_columns = {name: columns[name] for name in columns if name not in existing_columns}
+    for name, definition in missing_columns.items():
         needs_value = "NOT NULL" in definition and "DEFAULT" not in definition
         if needs_value or "PRIMARY KEY" in definition:
             raise ConfigurationError(
@@ -138,7 +138,7 @@ async def add_missing_columns(
                 remedy="Another program may have created this table: set another `prefix`, or"
                 " rename the table and run `migrate()` again.",
             )
-    for name, definition in missing_values.items():
+    for name, definition in missing_columns.items():
         await run(f"ALTER TABLE {table} ADD COLUMN {name} {definition}")
 
 

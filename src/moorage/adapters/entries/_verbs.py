@@ -102,9 +102,9 @@ class HostEntryOperations(EntryOperations[E]):
             connection: a DB-API connection of the host, or a `Connection` or `Session` of
                 SQLAlchemy; its database, or its file, has the tables of this store.
         """
-        other = copy(self)
-        other._host = HostTransaction(connection, self._table.database, is_async=False)  # noqa: SLF001 - a copy of this store
-        return other
+        bound_store = copy(self)
+        bound_store._host = HostTransaction(connection, self._table.database, is_async=False)  # noqa: SLF001 - a copy of this store
+        return bound_store
 
     def add(self, entry: E, /, timeout: float | None = None) -> E:
         """Store an entry, or return the stored one with this id."""
@@ -189,9 +189,9 @@ class AsyncHostEntryOperations(AsyncEntryOperations[E]):
                 `AsyncSession` of SQLAlchemy; its database, or its file, has the tables of this
                 store.
         """
-        other = copy(self)
-        other._host = HostTransaction(connection, self._table.database, is_async=True)  # noqa: SLF001 - a copy of this store
-        return other
+        bound_store = copy(self)
+        bound_store._host = HostTransaction(connection, self._table.database, is_async=True)  # noqa: SLF001 - a copy of this store
+        return bound_store
 
     async def add(self, entry: E, /, timeout: float | None = None) -> E:
         """Store an entry, or return the stored one with this id."""

@@ -68,11 +68,11 @@ class _HostEntries(EntryOperations[E]):
         self._lend_to_add = lend_to_add or lend
         kind = self._tables.kind
         self.reach = "machine" if kind == "sqlite" else "network"
-        bare_text, lanes = f"{prefix}{self._table_suffix}", f"{prefix}lane"
+        bare_name, lanes = f"{prefix}{self._table_suffix}", f"{prefix}lane"
         sql = EntrySql(
             kind,
-            bare_text,
-            table_name(bare_text, prefix, schema, kind),
+            bare_name,
+            table_name(bare_name, prefix, schema, kind),
             table_name(lanes, prefix, schema, kind),
             host_made=True,
         )
@@ -129,8 +129,8 @@ class _AsyncHostEntries(AsyncEntryOperations[E]):
 
     async def add(self, entry: E, /, timeout: float | None = None) -> E:
         """Store an entry, or return the stored one with this id."""
-        stored_value: E = await self._in_thread(self._sync_store.add, entry, timeout)
-        return stored_value
+        stored_entry: E = await self._in_thread(self._sync_store.add, entry, timeout)
+        return stored_entry
 
     async def _transact(
         self,

@@ -62,8 +62,8 @@ class _Entries(_Locked, Generic[E]):
 
     def now(self) -> datetime:
         """Return the time of the store."""
-        passed = (self._nanoseconds() - self._started) // 1_000
-        return self._created_at + timedelta(microseconds=passed)
+        elapsed_micros = (self._nanoseconds() - self._started) // 1_000
+        return self._created_at + timedelta(microseconds=elapsed_micros)
 
     def add(self, entry: E, /) -> E:
         """Store an entry, or return the stored one with this id."""
@@ -99,21 +99,21 @@ class _Entries(_Locked, Generic[E]):
     def swap(self, entry: E, fence: int, /) -> bool:
         """Replace the stored entry with this id and fencing token."""
         with self._lock:
-            stored_value = self._entries.get(entry.id)
-            if stored_value is None or stored_value.fence != fence:
+            stored_entry = self._entries.get(entry.id)
+            if stored_entry is None or stored_entry.fence != fence:
                 return False
-            self._entries[entry.id] = attrs.evolve(entry, number=stored_value.number)
+            self._entries[entry.id] = attrs.evolve(entry, number=stored_entry.number)
             return True
 
     def find(self, query: EntryQuery, /) -> EntryPage[E]:
         """Return one page of the entries that match the query, newest first."""
-        before = query.before
+        before_number = query.before
         with self._lock:
             entries = list(self._entries.values())
         matches = [
             entry
             for entry in reversed(entries)
-            if (before is None or entry.number < before) and query.matches(entry)
+            if (before_number is None or entry.number < before_number) and query.matches(entry)
         ]
         return EntryPage.of(matches, query.limit)
 

@@ -59,10 +59,10 @@ class _Entries(SqlTables[EntrySql], Generic[E]):
 
     @classmethod
     def _statements(cls, kind: str, prefix: str, schema: str | None) -> EntrySql:
-        bare_text = f"{prefix}{cls._table_suffix}"
-        table = table_name(bare_text, prefix, schema, kind)
+        bare_name = f"{prefix}{cls._table_suffix}"
+        table = table_name(bare_name, prefix, schema, kind)
         lanes = table_name(f"{prefix}lane", prefix, schema, kind)
-        return EntrySql(kind, bare_text, table, lanes, notifies=kind == "postgresql")
+        return EntrySql(kind, bare_name, table, lanes, notifies=kind == "postgresql")
 
     def _open(
         self,

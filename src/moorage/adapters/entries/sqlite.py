@@ -70,15 +70,15 @@ class _FileClock:
 
     async def _stored_origin(self, execute: Execute, boot: str) -> int:
         query = (f"SELECT origin FROM {self._table} WHERE boot = ?", (boot,))  # noqa: S608 - quoted
-        latest_text = f"SELECT added_at FROM {self._entries} ORDER BY number DESC LIMIT 1"  # noqa: S608 - quoted
-        (origin_row,) = await execute(query)
-        if not origin_row.rows:
-            (last_pair,) = await execute((latest_text, ()))
-            minimum = last_pair.rows[0][0] if last_pair.rows else 0
+        latest_query = f"SELECT added_at FROM {self._entries} ORDER BY number DESC LIMIT 1"  # noqa: S608 - quoted
+        (origin_result,) = await execute(query)
+        if not origin_result.rows:
+            (latest_result,) = await execute((latest_query, ()))
+            minimum = latest_result.rows[0][0] if latest_result.rows else 0
             origin = max(micros(self._clock.utc()), minimum) - self._clock.nanoseconds() // 1_000
             insert = f"INSERT OR IGNORE INTO {self._table} (boot, origin) VALUES (?, ?)"  # noqa: S608 - quoted
-            _, origin_row = await execute((insert, (boot, origin)), query, writes=True)
-        return int(origin_row.rows[0][0])
+            _, origin_result = await execute((insert, (boot, origin)), query, writes=True)
+        return int(origin_result.rows[0][0])
 
 
 class _Entries(SqliteTables, HostEntryOperations[E]):
@@ -204,13 +204,13 @@ class AsyncSqliteOutbox(_AsyncEntries[OutboxEntry]):
 
 
 def _statements(suffix: str, prefix: str) -> EntrySql:
-    bare_text = f"{prefix}{suffix}"
-    return EntrySql("sqlite", bare_text, table_name(bare_text, prefix, None, "sqlite"), "")
+    bare_name = f"{prefix}{suffix}"
+    return EntrySql("sqlite", bare_name, table_name(bare_name, prefix, None, "sqlite"), "")
 
 
 def _definitions(sql: EntrySql, prefix: str) -> tuple[TableDefinition, ...]:
     """Return the definitions of the tables; the last one is that of the clock's origins."""
-    bare_text = f"{prefix}clock"
+    bare_name = f"{prefix}clock"
     columns = {"boot": "TEXT PRIMARY KEY", "origin": "INTEGER NOT NULL"}
-    table = table_name(bare_text, prefix, None, "sqlite")
-    return *sql.definitions(), TableDefinition("sqlite", bare_text, table, columns)
+    table = table_name(bare_name, prefix, None, "sqlite")
+    return *sql.definitions(), TableDefinition("sqlite", bare_name, table, columns)

@@ -59,5 +59,5 @@ def _file_error(error: OSError) -> ConnectorError:
             vendor_code=code,
             remedy="Allow this process to access the folder.",
         )
-    lasting = error.errno in _FULL
-    return VendorFailed(f"The system failed: {reason}.", vendor_code=code, retryable=not lasting)
+    is_lasting = error.errno in _FULL
+    return VendorFailed(f"The system failed: {reason}.", vendor_code=code, retryable=not is_lasting)

@@ -153,9 +153,9 @@ class LocalFolder:
             key = next(keys, None)
             if key is None:
                 return files, folders, None
-            remaining_text = key[len(prefix) :]
-            if delimiter and delimiter in remaining_text:
-                folder = prefix + remaining_text[: remaining_text.index(delimiter)] + delimiter
+            relative_key = key[len(prefix) :]
+            if delimiter and delimiter in relative_key:
+                folder = prefix + relative_key[: relative_key.index(delimiter)] + delimiter
                 folders.append(folder)
                 after = folder + _AFTER_ALL
                 keys = self._keys_after(prefix, after)
@@ -174,8 +174,8 @@ class LocalFolder:
         id_ = uuid4().hex
         folder = self._uploads / id_
         folder.mkdir(parents=True)
-        start_text = datetime.now(UTC).isoformat()
-        self._write(folder / "said.json", {"key": key, "kept": dict(metadata), "begun": start_text})
+        started_at = datetime.now(UTC).isoformat()
+        self._write(folder / "said.json", {"key": key, "kept": dict(metadata), "begun": started_at})
         return id_
 
     @mapped
@@ -284,12 +284,13 @@ class LocalFolder:
             raise FileNotFoundError(key)
         etag = f"{status.st_mtime_ns:x}-{status.st_size:x}-{status.st_ino:x}"
         metadata = _read_metadata(self._metadata_path(key)) or {}
-        seconds, rest = divmod(status.st_mtime_ns, 1_000_000_000)
+        seconds, nanoseconds = divmod(status.st_mtime_ns, 1_000_000_000)
         return FileEntry(
             key=key,
             size=status.st_size,
             etag=etag,
-            modified=datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=rest // 1000),
+            modified=datetime.fromtimestamp(seconds, UTC)
+            + timedelta(microseconds=nanoseconds // 1000),
             kept=metadata["kept"] if metadata.get("etag") == etag else {},
         )
 
@@ -345,15 +346,15 @@ def _walk(folder: Path, base: str, prefix: str, after: str) -> Iterator[str]:
             children = [
                 (base + entry.name, entry.is_dir(follow_symlinks=False), entry) for entry in entries
             ]
-        keyed_pairs = [
+        keyed_children = [
             (f"{key}/" if is_folder else key, entry) for key, is_folder, entry in children
         ]
-        for key, entry in sorted(keyed_pairs, key=lambda pair: os.fsencode(pair[0])):
+        for key, entry in sorted(keyed_children, key=lambda pair: os.fsencode(pair[0])):
             if entry.is_symlink() or not _is_key(key.removesuffix("/")):
                 continue
-            beside = not key.startswith(prefix) and not prefix.startswith(key)
+            is_unrelated = not key.startswith(prefix) and not prefix.startswith(key)
             is_past = os.fsencode(key) <= after.encode() and not after.startswith(key)
-            if key.endswith("/") and not beside and not is_past:
+            if key.endswith("/") and not is_unrelated and not is_past:
                 yield from _walk(Path(entry.path), key, prefix, after)
             elif not key.endswith("/") and key.startswith(prefix) and key.encode() > after.encode():
                 yield key

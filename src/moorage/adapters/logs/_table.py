@@ -189,82 +189,88 @@ class LogTable:
         if window == query:
             return self._read(await self._select(execute, query, window, None), query)
         # Most pages are full after few entries, so the window grows up to the limit.
-        scanned = min(_FIRST_SCAN, self.scan_limit)
+        scan_size = min(_FIRST_SCAN, self.scan_limit)
         while True:
-            edge = await self._edge(execute, window, scanned)
+            edge = await self._edge(execute, window, scan_size)
             rows = await self._select(execute, query, window, edge)
             if edge is None or len(rows) > query.limit:
                 return self._read(rows, query)
-            if scanned == self.scan_limit:
+            if scan_size == self.scan_limit:
                 return attrs.evolve(
                     self._read(rows, query),
                     next=f"{edge[0]}.{edge[1]}",
-                    scanned=scanned,
+                    scanned=scan_size,
                     scanned_to=moment(edge[0]),
                 )
-            scanned = min(scanned * 10, self.scan_limit)
+            scan_size = min(scan_size * 10, self.scan_limit)
 
     async def _edge(
         self, execute: Execute, window: LogQuery, scanned: int
     ) -> tuple[int, int] | None:
         """The position of the last of so many entries of a window; None if it has fewer."""
-        where, values = self._page(window, window)
-        (selected,) = await execute((self._sql.edge(where), [*values, scanned - 1]))
-        return (int(selected.rows[0][0]), int(selected.rows[0][1])) if selected.rows else None
+        conditions, values = self._page(window, window)
+        (edge_result,) = await execute((self._sql.edge(conditions), [*values, scanned - 1]))
+        return (
+            (int(edge_result.rows[0][0]), int(edge_result.rows[0][1])) if edge_result.rows else None
+        )
 
     async def _select(
         self, execute: Execute, query: LogQuery, window: LogQuery, edge: tuple[int, int] | None
     ) -> Sequence[Sequence[Any]]:
         """The rows of a page, and one more if there is another page, down to an edge."""
-        where, values = self._page(query, window)
+        conditions, values = self._page(query, window)
         if edge is not None:
-            where += ["started_at >= ?", "(started_at > ? OR number >= ?)"]
+            conditions += ["started_at >= ?", "(started_at > ? OR number >= ?)"]
             values += [edge[0], *edge]
-        (selected,) = await execute((self._sql.find(where), [*values, query.limit + 1]))
-        return selected.rows
+        (page_result,) = await execute((self._sql.find(conditions), [*values, query.limit + 1]))
+        return page_result.rows
 
     def _read(self, rows: Sequence[Sequence[Any]], query: LogQuery) -> LogPage:
         """The page of the rows that were selected for it."""
         names = ("number", *self._sql.columns)
         records = [dict(zip(names, row, strict=True)) for row in rows[: query.limit]]
-        following = None
+        next_position = None
         if len(rows) > query.limit:
-            following = f"{records[-1]['started_at']}.{records[-1]['number']}"
-        return LogPage(items=tuple(map(_entry, records)), next=following)
+            next_position = f"{records[-1]['started_at']}.{records[-1]['number']}"
+        return LogPage(items=tuple(map(_entry, records)), next=next_position)
 
     def _page(self, query: LogQuery, window: LogQuery) -> tuple[list[str], list[Value]]:
         """The conditions of a query after its cursor, and their values."""
-        where, values = _matching(query)
+        conditions, values = _matching(query)
         if self._sql.kind == "sqlite":
             # SQLite, which has no statistics, might take the index of another field.
-            of_window = _matching(window)[0]
-            where = [
-                f"+{item}" if item.endswith(" = ?") and item not in of_window else item
-                for item in where
+            window_conditions = _matching(window)[0]
+            conditions = [
+                f"+{condition}"
+                if condition.endswith(" = ?") and condition not in window_conditions
+                else condition
+                for condition in conditions
             ]
         if query.after is not None:
             time, number = _position(query.after)
-            where += ["started_at <= ?", "(started_at < ? OR number < ?)"]
+            conditions += ["started_at <= ?", "(started_at < ? OR number < ?)"]
             values += [time, time, number]
-        return where, values
+        return conditions, values
 
     async def summarise(self, execute: Execute, query: LogQuery) -> LogSummary:
         """Return the counts and percentiles of all matching entries, computed by the database."""
-        where, values = _matching(query)
-        (counted,) = await execute((self._sql.by_status(where), values))
-        by_status = {IntegrationStatus(status): int(number) for status, number in counted.rows}
+        conditions, values = _matching(query)
+        (status_counts,) = await execute((self._sql.by_status(conditions), values))
+        by_status = {
+            IntegrationStatus(status): int(number) for status, number in status_counts.rows
+        }
         total = sum(by_status.values())
         offsets = [max(0, -(-total * percent // 100) - 1) for percent in (50, 95, 99)]
-        text = self._sql.duration(where)
-        measured = await execute(*((text, [*values, offset]) for offset in offsets))
-        p50, p95, p99 = (result.rows[0][0] if result.rows else None for result in measured)
+        text = self._sql.duration(conditions)
+        duration_results = await execute(*((text, [*values, offset]) for offset in offsets))
+        p50, p95, p99 = (result.rows[0][0] if result.rows else None for result in duration_results)
         return LogSummary(count=total, by_status=by_status, p50=p50, p95=p95, p99=p99)
 
     async def remove(self, execute: Execute, query: LogQuery) -> int:
         """Delete some of the matching entries, and return their number."""
-        where, values = _matching(query)
-        (deleted,) = await execute((self._sql.remove(where), values), writes=True)
-        return deleted.changed
+        conditions, values = _matching(query)
+        (deletion,) = await execute((self._sql.remove(conditions), values), writes=True)
+        return deletion.changed
 
 
 def row_of(entry: IntegrationLog, columns: Sequence[str] = COLUMNS) -> list[Value]:
@@ -323,19 +329,22 @@ def _matching(query: LogQuery) -> tuple[list[str], list[Value]]:
     for condition, time in (("started_at >= ?", query.since), ("started_at < ?", query.until)):
         if time is not None:
             conditions.append((condition, micros(time)))
-    where, values = [condition for condition, _ in conditions], [item for _, item in conditions]
+    sql_conditions, values = (
+        [condition for condition, _ in conditions],
+        [item for _, item in conditions],
+    )
     if query.text is not None:
-        where.append(f"({' OR '.join(_CONTAINS.format(name) for name in TEXT_FIELDS)})")
-        escaped = _WILDCARD.sub(r"!\g<0>", column_text(query.text, _TEXT_LENGTH))
-        values += [f"%{escaped}%"] * len(TEXT_FIELDS)
-    return where, values
+        sql_conditions.append(f"({' OR '.join(_CONTAINS.format(name) for name in TEXT_FIELDS)})")
+        escaped_query = _WILDCARD.sub(r"!\g<0>", column_text(query.text, _TEXT_LENGTH))
+        values += [f"%{escaped_query}%"] * len(TEXT_FIELDS)
+    return sql_conditions, values
 
 
 def _window(query: LogQuery) -> LogQuery:
     """The query with only those conditions that one index can answer."""
-    lead = next((name for name in _INDEXED if getattr(query, name) is not None), None)
-    others: dict[str, Any] = dict.fromkeys({*EQUAL_FIELDS, "status", "text"} - {lead})
-    return attrs.evolve(query, **others)
+    lead_field = next((name for name in _INDEXED if getattr(query, name) is not None), None)
+    cleared_fields: dict[str, Any] = dict.fromkeys({*EQUAL_FIELDS, "status", "text"} - {lead_field})
+    return attrs.evolve(query, **cleared_fields)
 
 
 def _position(cursor: str) -> tuple[int, int]:

@@ -94,8 +94,8 @@ class TableLog:
         """Delete all matching entries, a thousand per transaction, and return their number."""
         self._queue.flush()
         total = 0
-        while deleted := self._run(partial(self._table.remove, query=query)):
-            total += deleted
+        while deleted_count := self._run(partial(self._table.remove, query=query)):
+            total += deleted_count
         return total
 
     def close(self) -> None:
@@ -117,8 +117,8 @@ class AsyncTableLog(AsyncClosing):
     @property
     def lost(self) -> int:
         """The number of entries that this process could not store."""
-        lost: int = self._log.lost
-        return lost
+        lost_entries: int = self._log.lost
+        return lost_entries
 
     def __repr__(self) -> str:
         return f"Async{self._log!r}"

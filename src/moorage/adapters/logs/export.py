@@ -80,9 +80,9 @@ def write_parquet(entries: Iterable[IntegrationLog], file: IO[bytes]) -> int:
     """
     parquet, schema = _parquet(), _schema()
     number = 0
-    remaining = iter(entries)
+    entry_iterator = iter(entries)
     with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
-        while page := [*islice(remaining, PAGE)]:
+        while page := [*islice(entry_iterator, PAGE)]:
             writer.write_table(_arrow().Table.from_pylist([*map(_typed, page)], schema))
             number += len(page)
     return number

@@ -53,11 +53,11 @@ class HostIntegrationLogger(TableLog):
     ) -> None:
         tables = HostTables(database, lend, mark)
         self.reach = "machine" if tables.kind == "sqlite" else "network"
-        bare = f"{prefix}{TABLE}"
-        table = table_name(bare, prefix, schema, tables.kind)
+        bare_name = f"{prefix}{TABLE}"
+        table = table_name(bare_name, prefix, schema, tables.kind)
         stored_columns = tuple(name for name in COLUMNS if name in columns)
         self._set_up(
-            LogSql(tables.kind, bare, table, stored_columns),
+            LogSql(tables.kind, bare_name, table, stored_columns),
             where,
             max_waiting,
             every,

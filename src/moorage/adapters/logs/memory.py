@@ -41,15 +41,15 @@ class MemoryIntegrationLogger:
 
     def find(self, query: LogQuery, /) -> LogPage:
         """Return one page of the matching entries, newest first."""
-        before = _position(query.after)
+        before_number = _position(query.after)
         items: list[IntegrationLog] = []
-        last = 0
+        last_number = 0
         for number, entry in self._newest_first():
-            if (before is None or number < before) and query.matches(entry):
+            if (before_number is None or number < before_number) and query.matches(entry):
                 if len(items) == query.limit:
-                    return LogPage(items=tuple(items), next=str(last))
+                    return LogPage(items=tuple(items), next=str(last_number))
                 items.append(entry)
-                last = number
+                last_number = number
         return LogPage(items=tuple(items))
 
     def summarise(self, query: LogQuery, /) -> LogSummary:
@@ -58,14 +58,14 @@ class MemoryIntegrationLogger:
 
     def remove(self, query: LogQuery, /) -> int:
         """Delete all matching entries, and return their number."""
-        removed = 0
-        for numbered in self._entries.copy():
-            if query.matches(numbered[1]):
+        removed_count = 0
+        for numbered_entry in self._entries.copy():
+            if query.matches(numbered_entry[1]):
                 # Another thread may have dropped or removed it by now.
                 with suppress(ValueError):
-                    self._entries.remove(numbered)
-                    removed += 1
-        return removed
+                    self._entries.remove(numbered_entry)
+                    removed_count += 1
+        return removed_count
 
     def _newest_first(self) -> list[tuple[int, IntegrationLog]]:
         # Two threads may append in a different order than they got their numbers.

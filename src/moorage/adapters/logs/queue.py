@@ -127,10 +127,10 @@ class LogQueue:
         self._timer.stop()
         with suppress(Exception):
             self.flush()
-        remaining = len(self._waiting)
-        if remaining:
+        unstored_count = len(self._waiting)
+        if unstored_count:
             self._waiting.clear()
-            self._lose(remaining, "the log was closed while its database was not available")
+            self._lose(unstored_count, "the log was closed while its database was not available")
 
     def _flush_soon(self) -> None:
         try:

@@ -133,5 +133,5 @@ class AsyncSqlIntegrationLogger(AsyncTableLog):
 
 
 def _statements(kind: str, prefix: str, schema: str | None) -> LogSql:
-    bare = f"{prefix}{TABLE}"
-    return LogSql(kind, bare, table_name(bare, prefix, schema, kind))
+    bare_name = f"{prefix}{TABLE}"
+    return LogSql(kind, bare_name, table_name(bare_name, prefix, schema, kind))

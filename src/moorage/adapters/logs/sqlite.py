@@ -110,5 +110,5 @@ class AsyncSqliteIntegrationLogger(AsyncTableLog):
 
 
 def _statements(prefix: str) -> LogSql:
-    bare = f"{prefix}{TABLE}"
-    return LogSql("sqlite", bare, table_name(bare, prefix, None, "sqlite"))
+    bare_name = f"{prefix}{TABLE}"
+    return LogSql("sqlite", bare_name, table_name(bare_name, prefix, None, "sqlite"))

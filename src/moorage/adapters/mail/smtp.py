@@ -80,13 +80,13 @@ class SmtpTransport:
         """
         sent_request = Sent(credentials)
         try:
-            reply, refused_pairs = self._deliver(credentials, envelope, message)
+            reply, refused_recipients = self._deliver(credentials, envelope, message)
         except ConnectorError as error:
             failure = sent_request.error(error)
         else:
             refusals = {
                 recipient: [code, name, sent_request.text(words)]
-                for recipient, (code, name, words) in refused_pairs
+                for recipient, (code, name, words) in refused_recipients
             }
             return {"reply": sent_request.text(reply), "refused": refusals}
         try:
@@ -105,8 +105,8 @@ class SmtpTransport:
         server = self._connect()
         try:
             self._log_in(server, credentials)
-            refused_values = _send_envelope(server, envelope, len(message))
-            return _send_message(server, message), refused_values.items()
+            refused_recipients = _send_envelope(server, envelope, len(message))
+            return _send_message(server, message), refused_recipients.items()
         finally:
             with suppress(OSError, smtplib.SMTPException):
                 server.quit()

@@ -136,8 +136,10 @@ class MetricTable:
 
     async def put(self, execute: Execute, rows: Sequence[StoredFigures]) -> None:
         """Store figures in the place of those with the same part, window and series."""
-        put = self._sql.put
-        await execute(*((put, _values(process, row)) for process, row in rows), writes=True)
+        put_statement = self._sql.put
+        await execute(
+            *((put_statement, _values(process, row)) for process, row in rows), writes=True
+        )
 
     async def figures(self, execute: Execute, query: FiguresQuery) -> tuple[WindowFigures, ...]:
         """Return the figures of a query.
@@ -145,9 +147,9 @@ class MetricTable:
         One statement reads all rows. Several could miss rows that are rolled up in between.
         """
         locations, values = _matching(query)
-        (selected_pair,) = await execute((self._sql.find(locations), values))
+        (result,) = await execute((self._sql.find(locations), values))
         grouping = Grouping(query)
-        grouping.add(map(_row, selected_pair.rows))
+        grouping.add(map(_row, result.rows))
         return grouping.result()
 
     async def roll_up(self, execute: Execute, now: datetime, retention: Retention) -> int:
@@ -156,27 +158,27 @@ class MetricTable:
         Locks on the rows prevent that another process replaces them too.
         """
         sql = self._sql
-        for step, longer, previous_time in retention.rolls(now):
-            (oldest,) = await execute((sql.oldest, (step, _seconds(previous_time))))
-            start = oldest.rows[0][0]
+        for step, longer_window, cutoff in retention.rolls(now):
+            (oldest_result,) = await execute((sql.oldest, (step, _seconds(cutoff))))
+            start = oldest_result.rows[0][0]
             if start is None:
                 continue
-            start = start // longer * longer
-            held_pair = (sql.hold, (step, start, start + longer))
-            (selected,) = await execute(held_pair, keep_open=True, writes=True)
+            start = start // longer_window * longer_window
+            hold_statement = (sql.hold, (step, start, start + longer_window))
+            (held_result,) = await execute(hold_statement, keep_open=True, writes=True)
             puts: list[Statement] = [
                 (sql.put, _values(f"roll-up.{uuid4().hex}", row))
-                for row in rolled_up((_row(row[1:]) for row in selected.rows), longer)
+                for row in rolled_up((_row(row[1:]) for row in held_result.rows), longer_window)
             ]
-            await execute(*self._deletion(selected.rows), *puts, writes=True)
-            return len(selected.rows)
+            await execute(*self._deletion(held_result.rows), *puts, writes=True)
+            return len(held_result.rows)
         return 0
 
     async def remove(self, execute: Execute, now: datetime, retention: Retention) -> int:
         """Delete some rows that are older than all retention, and return their number."""
         end = _seconds(retention.end(now))
-        (deleted_pair,) = await execute((self._sql.remove, (end,)), writes=True)
-        return deleted_pair.changed
+        (deletion,) = await execute((self._sql.remove, (end,)), writes=True)
+        return deletion.changed
 
     def _deletion(self, rows: Sequence[Sequence[Any]]) -> list[Statement]:
         """Return the statement that deletes some rows; without rows, none."""

@@ -131,8 +131,8 @@ class AsyncTableMetrics(AsyncClosing):
     @property
     def lost(self) -> int:
         """The number of calls whose figures this process could not store."""
-        lost: int = self._metrics.lost
-        return lost
+        lost_calls: int = self._metrics.lost
+        return lost_calls
 
     def __repr__(self) -> str:
         return f"Async{self._metrics!r}"

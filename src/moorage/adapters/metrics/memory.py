@@ -63,28 +63,30 @@ class MemoryMetrics(Closing):
 
     def housekeep(self, now: datetime, /) -> int:
         """Add up old windows to longer ones, remove the oldest, and return the number of rows."""
-        end, removed = self._retention.end(now), 0
+        end, removed_count = self._retention.end(now), 0
         with self._changing:
-            for step, longer, previous_time in self._retention.rolls(now):
+            for step, longer_window, cutoff in self._retention.rolls(now):
                 old_figures = {
                     identity: row
                     for identity, row in self._rows.items()
-                    if row.seconds == step and row.start < previous_time
+                    if row.seconds == step and row.start < cutoff
                 }
-                removed += len(old_figures)
+                removed_count += len(old_figures)
                 for identity in old_figures:
                     del self._rows[identity]
-                for row in rolled_up(old_figures.values(), longer):
+                for row in rolled_up(old_figures.values(), longer_window):
                     identity = _identity("roll-up", row)
                     earlier_figures = self._rows.get(identity, row)
                     if earlier_figures is not row:
                         figures = added((earlier_figures.figures, row.figures))
                         row = attrs.evolve(row, figures=figures)  # noqa: PLW2901 - both are rolled up
                     self._rows[identity] = row
-            expired_values = [identity for identity, row in self._rows.items() if row.start < end]
-            for identity in expired_values:
+            expired_identities = [
+                identity for identity, row in self._rows.items() if row.start < end
+            ]
+            for identity in expired_identities:
                 del self._rows[identity]
-        return removed + len(expired_values)
+        return removed_count + len(expired_identities)
 
     def close(self) -> None:
         """Stop the thread that moves figures."""

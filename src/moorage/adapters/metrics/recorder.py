@@ -113,18 +113,18 @@ class FiguresRecorder:
         with self._writing:
             with self._adding:
                 windows = self._recording.take()
-            before = self.lost
-            unsettled = self._unsettled
-            unsettled.add(windows)
-            if self.lost > before:
+            lost_before = self.lost
+            unsettled_figures = self._unsettled
+            unsettled_figures.add(windows)
+            if self.lost > lost_before:
                 self._warn_once(
                     "lost", "loses figures: too many wait to be stored, or for too long"
                 )
-            rows = unsettled.rows()
+            rows = unsettled_figures.rows()
             for start in range(0, len(rows), _BATCH):
                 batch = rows[start : start + _BATCH]
                 self._store([self._stored_figures(*row) for row in batch])
-                unsettled.stored(batch)
+                unsettled_figures.stored(batch)
 
     def after_request(self) -> None:
         """Store the figures, unless a thread does so; they remain in memory after a failure."""
@@ -151,12 +151,12 @@ class FiguresRecorder:
 
     def _housekeep_hourly(self) -> None:
         """Housekeep when the first call of another hour is stored."""
-        newest = self._unsettled.newest
-        if newest is None or newest // HOUR == self._hour:
+        newest_window = self._unsettled.newest
+        if newest_window is None or newest_window // HOUR == self._hour:
             return
-        is_first, self._hour = self._hour is None, newest // HOUR
+        is_first, self._hour = self._hour is None, newest_window // HOUR
         if not is_first:
-            self._housekeep(datetime.fromtimestamp(newest, UTC))
+            self._housekeep(datetime.fromtimestamp(newest_window, UTC))
 
     def _stored_figures(self, minute: int, part: int, key: tuple[str, str, str]) -> StoredFigures:
         service, operation, tenant = key

@@ -140,5 +140,5 @@ class AsyncSqlMetrics(AsyncTableMetrics):
 
 
 def _statements(kind: str, prefix: str, schema: str | None) -> MetricSql:
-    bare_text = f"{prefix}{TABLE}"
-    return MetricSql(kind, bare_text, table_name(bare_text, prefix, schema, kind))
+    bare_name = f"{prefix}{TABLE}"
+    return MetricSql(kind, bare_name, table_name(bare_name, prefix, schema, kind))

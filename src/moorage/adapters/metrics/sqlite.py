@@ -117,5 +117,5 @@ class AsyncSqliteMetrics(AsyncTableMetrics):
 
 
 def _statements(prefix: str) -> MetricSql:
-    bare_text = f"{prefix}{TABLE}"
-    return MetricSql("sqlite", bare_text, table_name(bare_text, prefix, None, "sqlite"))
+    bare_name = f"{prefix}{TABLE}"
+    return MetricSql("sqlite", bare_name, table_name(bare_name, prefix, None, "sqlite"))

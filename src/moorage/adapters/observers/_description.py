@@ -111,8 +111,8 @@ def level_of(event: Event) -> int:
     if level is not None:
         return level
     if isinstance(event, CallFinished):
-        error, cancelled = ending_of(event)
-        return INFO if error is None or cancelled else ERROR
+        error, is_cancelled = ending_of(event)
+        return INFO if error is None or is_cancelled else ERROR
     if isinstance(event, CircuitChanged):
         return WARNING if event.state is CircuitState.OPEN else INFO
     return INFO

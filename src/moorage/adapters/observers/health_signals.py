@@ -65,11 +65,11 @@ class HealthSignals:
 
         Lost entries count for an hour after the last loss.
         """
-        lost = 0
+        lost_count = 0
         if self._lost is not None and (now - self._lost[0]).total_seconds() < _HOUR:
-            lost = self._lost[1]
+            lost_count = self._lost[1]
         tokens = {service: token for (service, _), token in self._tokens.copy().items()}
-        return self._outages.copy(), tokens, lost
+        return self._outages.copy(), tokens, lost_count
 
 
 def _name(store: str, node: str) -> str:

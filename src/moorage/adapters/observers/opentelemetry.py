@@ -198,10 +198,10 @@ class OpenTelemetryObserver:
         span = None if spans is None else spans.attempts.pop(event.hedge, None)
         if span is None:
             return
-        ending = _ending(event)
+        ending_attributes = _ending(event)
         size = _present({"http.response.body.size": event.bytes_in})
         outcome = {"moorage.outcome": str(event.outcome)}
-        self._end(span, {**ending, **size, **outcome}, event.error, event.at)
+        self._end(span, {**ending_attributes, **size, **outcome}, event.error, event.at)
 
     def _record_request(self, event: AttemptFinished, facts: AttemptFacts) -> None:
         plan = facts[1]
@@ -216,10 +216,10 @@ class OpenTelemetryObserver:
         facts: CallFacts = facts_of(event)
         identity, plan, now = facts[:3]
         contract = identity.contract
-        called: object = plan.operation
+        called_operation: object = plan.operation
         if contract is not None:
-            called = (contract.operation, contract.vendor, contract.account)
-        key = (plan.service.name, called, plan.region, facts[4])
+            called_operation = (contract.operation, contract.vendor, contract.account)
+        key = (plan.service.name, called_operation, plan.region, facts[4])
         attributes = self._attributes.get(key)
         if attributes is None:
             error = _present({"error.type": event.error})
@@ -245,9 +245,9 @@ class OpenTelemetryObserver:
             )
         if spans is None:
             return
-        interrupted = {"moorage.outcome": str(CallOutcome.UNKNOWN), "moorage.cancelled": True}
+        interruption = {"moorage.outcome": str(CallOutcome.UNKNOWN), "moorage.cancelled": True}
         for span in list(spans.attempts.values()):
-            self._end(span, interrupted, None, event.at)
+            self._end(span, interruption, None, event.at)
         attributes = {
             **_attributes(event, ("region",)),
             "moorage.attempts": event.attempts,
@@ -267,17 +267,19 @@ class OpenTelemetryObserver:
     def _happened(self, event: Event, spans: _CallSpans | None) -> None:
         """Record any other event, in the call's span, the current span, or a span of its own."""
         span = self._trace.get_current_span() if spans is None else spans.span
-        own = None
+        own_span = None
         if spans is None and not span.is_recording():
-            own = span = self._tracer.start_span("moorage.event", start_time=_time(event.at))
-        held_by = _present({"moorage.held_by": holder_of(event)})
+            own_span = span = self._tracer.start_span("moorage.event", start_time=_time(event.at))
+        holder_attributes = _present({"moorage.held_by": holder_of(event)})
         if span.is_recording():
             name = type(event).__name__
             fields = {f"moorage.{key}": value for key, value in fields_of(event).items()}
-            span.add_event(f"moorage.{name}", {**fields, **held_by}, timestamp=_time(event.at))
-        if own is not None:
-            own.end(end_time=_time(event.at))
-        self._measure(event, {**_attributes(event, _OF_METRICS), **held_by})
+            span.add_event(
+                f"moorage.{name}", {**fields, **holder_attributes}, timestamp=_time(event.at)
+            )
+        if own_span is not None:
+            own_span.end(end_time=_time(event.at))
+        self._measure(event, {**_attributes(event, _OF_METRICS), **holder_attributes})
 
     def _measure(self, event: Event, attributes: dict[str, Any]) -> None:
         if isinstance(event, (RetryScheduled, RateLimitWaited, BulkheadWaited)):

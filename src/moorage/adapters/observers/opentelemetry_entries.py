@@ -71,7 +71,7 @@ class OpenTelemetryEntries:
     def processing(self, queue: str, entry: Entry, /) -> Generator[None]:
         """Surround the work of an entry with a span that continues the stored trace."""
         origin = self._context_of(entry.trace)
-        ambient = (
+        ambient_context = (
             None
             if origin is None
             else self._trace.set_span_in_context(self._trace.get_current_span())
@@ -80,7 +80,7 @@ class OpenTelemetryEntries:
             f"process {queue}",
             context=origin,
             kind=self._trace.SpanKind.CONSUMER,
-            links=self._links(origin, ambient),
+            links=self._links(origin, ambient_context),
             attributes=_attributes("process", queue, entry),
         )
         with self._current(span):

@@ -61,14 +61,14 @@ class _Metrics:
             "gauge": {"multiprocess_mode": "mostrecent"},
         }
         self._metrics = {
-            name: getattr(client, about["type"].capitalize())(
+            name: getattr(client, definition["type"].capitalize())(
                 name,
-                about["description"],
-                about["labels"],
+                definition["description"],
+                definition["labels"],
                 registry=registry,
-                **options.get(about["type"], {}),
+                **options.get(definition["type"], {}),
             )
-            for name, about in NAMES["prometheus"].items()
+            for name, definition in NAMES["prometheus"].items()
         }
 
         self._series: dict[tuple[str, ...], Any] = {}
@@ -114,8 +114,8 @@ class _Ends:
         self._inc()
         if now is not None:
             bucket = bisect_left(_BUCKETS, duration)
-            latest = self._exemplars[bucket]
-            if latest is not None and 0 <= now - latest < _EXEMPLAR_INTERVAL:
+            exemplar_time = self._exemplars[bucket]
+            if exemplar_time is not None and 0 <= now - exemplar_time < _EXEMPLAR_INTERVAL:
                 self._observe(duration)
                 return
             self._exemplars[bucket] = now
@@ -191,19 +191,21 @@ class PrometheusObserver:
             identity, plan, now = facts[:3]
             service, operation, outcome = plan.service.name, operation_of(identity, plan), facts[14]
             duration = (now - identity.started) / 1e9
-        error, cancelled = ending_of(event)
-        key = (service, operation, error, cancelled, outcome)
-        ends = self._ends.get(key)
-        if ends is None:
+        error, is_cancelled = ending_of(event)
+        key = (service, operation, error, is_cancelled, outcome)
+        end_series = self._ends.get(key)
+        if end_series is None:
             pair = self._labels(service, operation or "")
             series = self._metrics.series
-            ends = _Ends(
-                series("call_duration_seconds", *pair, error or ("cancelled" if cancelled else "")),
+            end_series = _Ends(
+                series(
+                    "call_duration_seconds", *pair, error or ("cancelled" if is_cancelled else "")
+                ),
                 series("outcomes_total", *pair, outcome.value),
             )
             if pair[0] is not OTHER:
-                self._ends[key] = ends
-        ends.add(duration, now, event, self._exemplar)
+                self._ends[key] = end_series
+        end_series.add(duration, now, event, self._exemplar)
 
     def _attempt_finished(self, event: AttemptFinished) -> None:
         facts: AttemptFacts | None = facts_of(event)

@@ -36,9 +36,9 @@ class LoggingObserver:
         level = level_of(event)
         if not self._logger.isEnabledFor(level):
             return
-        extra = {_PREFIX + name: value for name, value in fields_of(event).items()}
-        extra[f"{_PREFIX}event"] = type(event).__name__
-        self._logger.log(level, "%s", _message(event, extra), extra=extra)
+        record_fields = {_PREFIX + name: value for name, value in fields_of(event).items()}
+        record_fields[f"{_PREFIX}event"] = type(event).__name__
+        self._logger.log(level, "%s", _message(event, record_fields), extra=record_fields)
 
 
 def _message(event: Event, extra: Mapping[str, object]) -> str:

@@ -90,8 +90,8 @@ class SealedFile:
     def page(self, after: bytes, size: int, /) -> list[Row]:
         """Return up to `size` rows after an id, in order."""
         with self._transaction() as link:
-            selected_values = link.execute(_PAGE, (after, size)).fetchall()
-        return [Row(about, about, sealed_value) for about, sealed_value in selected_values]
+            selected_rows = link.execute(_PAGE, (after, size)).fetchall()
+        return [Row(subject, subject, sealed_text) for subject, sealed_text in selected_rows]
 
     @contextmanager
     def _transaction(self) -> Generator[sqlite3.Connection]:
@@ -132,9 +132,9 @@ class SealedFile:
             return
         link.execute("BEGIN IMMEDIATE")
         application, version = _file_identity(link)
-        empty = not link.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        is_empty = not link.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if application != self._application or version < _VERSION:
-            if application != self._application and (application or not empty):
+            if application != self._application and (application or not is_empty):
                 raise ConfigurationError(
                     f"The file {self.path} is another database, not one of {self._what}.",
                     path="path",

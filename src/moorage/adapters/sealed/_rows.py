@@ -72,9 +72,11 @@ class SqlRows:
         """Replace texts that have not changed, locking rows in their order."""
         columns = self._table.c
         statements = [
-            update(self._table).where(columns.id == id_, columns.sealed == old).values(sealed=new)
-            for id_, old, new in sorted(
-                (_id(about), old_bytes, new_bytes) for about, old_bytes, new_bytes in swaps
+            update(self._table)
+            .where(columns.id == id_, columns.sealed == old_sealed)
+            .values(sealed=new_sealed)
+            for id_, old_sealed, new_sealed in sorted(
+                (_id(subject), old_text, new_text) for subject, old_text, new_text in swaps
             )
         ]
 
@@ -105,13 +107,13 @@ class SqlRows:
             .order_by(columns.id)
             .limit(size)
         )
-        selected_values = await self._run(
+        selected_rows = await self._run(
             lambda link: self._with_timeouts(link).execute(query).fetchall()
         )
         # A row that was moved gets the id of its place, so that it cannot be decrypted.
         return [
-            Row(id_, about if _id(about) == id_ else id_, sealed_value)
-            for id_, about, sealed_value in selected_values
+            Row(id_, subject if _id(subject) == id_ else id_, sealed_text)
+            for id_, subject, sealed_text in selected_rows
         ]
 
     def _with_timeouts(self, link: Connection) -> Connection:
@@ -143,11 +145,11 @@ def create(table: Table, connection: Connection) -> None:
         for column in table.columns
     }
     kind = "postgresql" if dialect.name == "postgresql" else "mysql"
-    quoted_text = preparer.format_table(table)
+    quoted_table = preparer.format_table(table)
     with exclusive_creation(connection, table.name):
         table.metadata.create_all(connection, [table])
         run = run_statement(connection)
-        run_now(add_missing_columns(run, kind, table.name, quoted_text, columns))
+        run_now(add_missing_columns(run, kind, table.name, quoted_table, columns))
 
 
 def _timeout_statements(kind: str, timeout: float) -> list[str]:

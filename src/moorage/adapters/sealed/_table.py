@@ -58,10 +58,10 @@ class SealedTable:
         *,
         is_async: bool,
     ) -> None:
-        bound = seconds(timeout, "timeout")
+        timeout_seconds = seconds(timeout, "timeout")
         self._table = self._declared(None, prefix, schema)
-        self._source = Source(url, is_async=is_async, timeout=bound, path="url")
-        self._rows = SqlRows(self._source, self._table, transactions, bound)
+        self._source = Source(url, is_async=is_async, timeout=timeout_seconds, path="url")
+        self._rows = SqlRows(self._source, self._table, transactions, timeout_seconds)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._source.where}>"

@@ -110,13 +110,13 @@ class Session:
     async def do(self, act: Callable[[Credentials], Coroutine[Any, Any, Answer]]) -> Answer:
         """Run an operation with the current login; repeat it if an earlier login is refused."""
         login_before = self._login
-        current = await self._current(None)
+        current_login = await self._current(None)
         try:
-            return await act(current.credentials)
+            return await act(current_login.credentials)
         except AuthenticationFailed:
-            if current is not login_before:
+            if current_login is not login_before:
                 raise
-        return await act((await self._current(current)).credentials)
+        return await act((await self._current(current_login)).credentials)
 
     async def _current(self, refused_login: _Login | None) -> _Login:
         login = self._login
@@ -126,9 +126,9 @@ class Session:
             and self.wire.nanoseconds() < login.renew_at
         ):
             return login
-        holder_value = object()
+        holder = object()
         try:
-            if not await self._enter(holder_value, 2 * self.wire.timeout):
+            if not await self._enter(holder, 2 * self.wire.timeout):
                 raise StorageUnavailable(
                     f"The login at {self.manager.where} takes too long.",
                     remedy="Check its status, or raise `timeout`.",
@@ -137,7 +137,7 @@ class Session:
                 self._login = await self._renew(None if login is refused_login else login)
             return self._login  # type: ignore[return-value]  # set here or by the caller before
         finally:
-            self._leave(holder_value)
+            self._leave(holder)
 
     async def _renew(self, login: _Login | None) -> _Login:
         try:

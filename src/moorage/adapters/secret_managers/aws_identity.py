@@ -100,9 +100,9 @@ class AwsEnvironment:
 
     def _container(self) -> str | None:
         """Return the URL of the container's keys; None outside a container."""
-        relative = self.environment.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
-        if relative:
-            return _CONTAINERS + relative
+        relative_uri = self.environment.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
+        if relative_uri:
+            return _CONTAINERS + relative_uri
         full_uri = self.environment.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
         if not full_uri:
             return None
@@ -199,10 +199,10 @@ def _moment(text: object) -> datetime | None:
 
 
 def _signing(keys: AwsKeys, region: str, service: str, expires_at: datetime | None) -> Credentials:
-    signing = AwsSigV4(
+    signature_method = AwsSigV4(
         access_key_id=keys.access_key_id,
         region=region,
         service=service,
         session_token=keys.session_token,
     )
-    return Credentials.signed(signing, keys.secret_access_key, expires_at=expires_at)
+    return Credentials.signed(signature_method, keys.secret_access_key, expires_at=expires_at)

@@ -67,8 +67,8 @@ _NOT_FOUND: Final = "ResourceNotFoundException"
 
 
 def _host(region: str) -> str:
-    ending = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    return f"https://{SERVICE}.{region}.{ending}"
+    domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    return f"https://{SERVICE}.{region}.{domain}"
 
 
 def _default_endpoint(manager: AwsSecretsManager) -> str:
@@ -130,11 +130,11 @@ class AwsSecretsManager:
         """Store a new version of a secret, or create the secret."""
         remedy = f"Allow this identity secretsmanager:PutSecretValue and CreateSecret on {name}."
         token = {"ClientRequestToken": str(uuid4())}
-        put = _request("PutSecretValue", token | {"SecretId": name}, content)
-        answer = await wire.send(self.endpoint, put, credentials)
+        put_request = _request("PutSecretValue", token | {"SecretId": name}, content)
+        answer = await wire.send(self.endpoint, put_request, credentials)
         if _code(answer) == _NOT_FOUND:
-            create = _request("CreateSecret", token | {"Name": name}, content)
-            answer = await wire.send(self.endpoint, create, credentials)
+            create_request = _request("CreateSecret", token | {"Name": name}, content)
+            answer = await wire.send(self.endpoint, create_request, credentials)
         if not answer.ok:
             raise self._failed(answer, remedy)
 

@@ -177,15 +177,15 @@ class GcpSecretManager:
         self, wire: Line, credentials: Credentials, name: str, content: Secret, /
     ) -> None:
         """Store a new version of a secret, creating the secret if necessary."""
-        add = Request.post(
+        add_request = Request.post(
             f"{self._secrets}/{quote(name, safe='')}:addVersion",
             headers={"Content-Type": "application/json"},
             body=_version(content),
         )
-        answer = await wire.send(self.endpoint, add, credentials)
+        answer = await wire.send(self.endpoint, add_request, credentials)
         if answer.status == 404:
             await self._create(wire, credentials, name)
-            answer = await wire.send(self.endpoint, add, credentials)
+            answer = await wire.send(self.endpoint, add_request, credentials)
         if not answer.ok:
             raise self._failed(answer, "secretmanager.versions.add", name)
 
@@ -230,8 +230,8 @@ def _exchange(assertion: Secret) -> Request:
 
 def _account(path: str | os.PathLike[str]) -> GcpServiceAccount | None:
     try:
-        written_value = json.loads(Path(path).read_bytes())
-        fields = {name: written_value[name] for name in _KEY_FILE_FIELDS if name in written_value}
+        key_file = json.loads(Path(path).read_bytes())
+        fields = {name: key_file[name] for name in _KEY_FILE_FIELDS if name in key_file}
         return GcpServiceAccount(**fields)
     except (OSError, ValueError, TypeError, AttributeError, ConnectorError):
         return None
@@ -248,6 +248,6 @@ def _content(answer: Response) -> Secret | None:
 
 
 def _version(content: Secret) -> bytes:
-    plain_bytes = content.reveal_bytes()
-    data = b2a_base64(plain_bytes, newline=False).decode()
-    return encode_json({"payload": {"data": data, "dataCrc32c": str(crc32c(plain_bytes))}})
+    payload = content.reveal_bytes()
+    data = b2a_base64(payload, newline=False).decode()
+    return encode_json({"payload": {"data": data, "dataCrc32c": str(crc32c(payload))}})

@@ -130,8 +130,8 @@ class HashiCorpVault:
     @property
     def where(self) -> str:
         """The name of the manager in messages."""
-        inner_text = "" if self.namespace is None else f", namespace {self.namespace!r}"
-        return f"Vault at {self.address}{inner_text}"
+        namespace_phrase = "" if self.namespace is None else f", namespace {self.namespace!r}"
+        return f"Vault at {self.address}{namespace_phrase}"
 
     def name(self, service: str, tenant: str | None, /) -> str | None:
         """Return the name of an owner's secret; None if it would be ambiguous."""
@@ -192,13 +192,11 @@ class HashiCorpVault:
         )
         if answer.status in _LOGIN_REFUSED:
             return None
-        renewed = self._granted(answer, wire.utc())
-        previous_time, later_time = held.expires_at, renewed.expires_at
+        renewed_token = self._granted(answer, wire.utc())
+        old_expiry, new_expiry = held.expires_at, renewed_token.expires_at
         return (
-            renewed
-            if previous_time is None
-            or later_time is None
-            or later_time - previous_time > _MIN_EXTENSION
+            renewed_token
+            if old_expiry is None or new_expiry is None or new_expiry - old_expiry > _MIN_EXTENSION
             else None
         )
 

@@ -81,6 +81,6 @@ def session_now(
     async def read(path: str) -> Any:
         return content_of(path)
 
-    bound = seconds(timeout, "timeout")
-    wire = HttpWire(manager.where, send_request, read, bound, clock or SystemClock())
+    timeout_seconds = seconds(timeout, "timeout")
+    wire = HttpWire(manager.where, send_request, read, timeout_seconds, clock or SystemClock())
     return Session(manager, wire, enter_store, lambda holder: locks.release("", holder))

@@ -70,9 +70,9 @@ class AsyncServerConnection:
         self._guard = await _disconnect_guard(connection.disconnect, nowait=True)
 
     async def _interrupted(self) -> bool:
-        look = getattr(self._connection, "can_read", None)
+        can_read = getattr(self._connection, "can_read", None)
         with suppress(wrong.RedisError, OSError):
-            return await (look or self._connection.can_read_destructive)()  # type: ignore[no-any-return]  # redis-py has no types here
+            return await (can_read or self._connection.can_read_destructive)()  # type: ignore[no-any-return]  # redis-py has no types here
         return True  # pragma: no cover - only old versions of redis-py raise
 
     async def _check(self) -> None:
@@ -84,11 +84,11 @@ class AsyncServerConnection:
 
     async def run_batch(self, batch: Batch) -> list[Any]:
         """Execute a batch in one call of the script."""
-        packed_bytes = request(batch)
+        packed_request = request(batch)
         try:
-            return await self._exchange(packed_bytes)
+            return await self._exchange(packed_request)
         except wrong.NoScriptError:
-            return await self._exchange(with_script(packed_bytes))
+            return await self._exchange(with_script(packed_request))
 
     async def _exchange(self, packed: bytes) -> list[Any]:
         connection = self._connection
@@ -219,7 +219,9 @@ class AsyncClusterConnection:
         with suppress(wrong.RedisError, wrong.RedisClusterException, OSError):
             ranges = await _first_reply(nodes, "CLUSTER SLOTS", lost)
             owners = [
-                primary for first, last_value, primary, *_ in ranges if first <= slot <= last_value
+                primary
+                for first_slot, last_slot, primary, *_ in ranges
+                if first_slot <= slot <= last_slot
             ]
             if not any(_is_at(lost, owner) for owner in owners):
                 await nodes.initialize()

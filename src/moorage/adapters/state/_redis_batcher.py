@@ -186,7 +186,7 @@ class Batcher:
             while self._calls:
                 batch, self._calls = self._calls[:MAX_BATCH], self._calls[MAX_BATCH:]
                 await self._send_batch(
-                    [queued_values for queued_values in batch if _is_awaited(queued_values[1])]
+                    [queued_call for queued_call in batch if _is_awaited(queued_call[1])]
                 )
         except BaseException as error:
             self._fail(self._calls, error)
@@ -202,10 +202,13 @@ class Batcher:
             timeout = max(timeout for _, _, _, timeout in batch)
             replies = await self._request([call for call, *_ in batch], timeout)
         except wrong.ConnectionError as error:
-            last_values = [queued for queued in batch if queued[0].once or not again]
-            self._fail(last_values, error)
+            unrepeatable_calls = [
+                queued_call for queued_call in batch if queued_call[0].once or not again
+            ]
+            self._fail(unrepeatable_calls, error)
             await self._send_batch(
-                [queued for queued in batch if queued not in last_values], again=False
+                [queued_call for queued_call in batch if queued_call not in unrepeatable_calls],
+                again=False,
             )
         except BaseException as error:
             self._fail(batch, error)
@@ -271,7 +274,9 @@ class Batcher:
         try:
             while self._swaps:
                 batch, self._swaps = self._swaps[:MAX_BATCH], self._swaps[MAX_BATCH:]
-                await self._swap_batch([queued for queued in batch if _is_awaited(queued[1])])
+                await self._swap_batch(
+                    [queued_swap for queued_swap in batch if _is_awaited(queued_swap[1])]
+                )
         except BaseException as error:
             self._drop(self._swaps, error)
             self._swaps = []
@@ -284,14 +289,14 @@ class Batcher:
             return
         swap = CompareAndSwap(self._script_calls, [command for command, *_ in batch])
         timeout = max(timeout for _, _, timeout in batch)
-        waiting_numbers = pauses(self._timeout)
+        pause_lengths = pauses(self._timeout)
         try:
             while True:
-                stored_value = decode_reply(swap.read, await self.send(swap.read, timeout))
-                write = swap.decide(stored_value)
+                reply = decode_reply(swap.read, await self.send(swap.read, timeout))
+                write = swap.decide(reply)
                 if write is None or await self.send(write, timeout):
                     break
-                await asyncio.sleep(next(waiting_numbers))
+                await asyncio.sleep(next(pause_lengths))
         except BaseException as error:
             self._drop(batch, error)
             if not isinstance(error, REQUEST_ERRORS):

@@ -153,8 +153,8 @@ class ClusterPool:
             now = monotonic()
             try:
                 # One share of the time remains for the request itself.
-                share = (until - now) / (len(nodes) - number + 1)
-                ranges = self._pool(node).command(now + share, *_SLOTS)
+                seconds_per_node = (until - now) / (len(nodes) - number + 1)
+                ranges = self._pool(node).command(now + seconds_per_node, *_SLOTS)
             except (UnsentError, wrong.RedisError, OSError) as error:
                 failure = error.__cause__ or error
             else:
@@ -166,13 +166,13 @@ class ClusterPool:
     def _store(self, ranges: Sequence[Sequence[Any]], source: _Node) -> None:
         owners: dict[int, _Node] = {}
         all_nodes: dict[_Node, None] = {}
-        for first, last_value, *replicas in ranges:
+        for first_slot, last_slot, *replicas in ranges:
             nodes = [_address(node, source) for node in replicas]
             all_nodes |= dict.fromkeys(nodes)
-            owners |= dict.fromkeys(range(first, last_value + 1), nodes[0])
+            owners |= dict.fromkeys(range(first_slot, last_slot + 1), nodes[0])
         self._owners, self._nodes = owners, tuple(all_nodes)
-        for removed_pair in self._pools.keys() - all_nodes:
-            self._pools.pop(removed_pair).finish()
+        for removed_node in self._pools.keys() - all_nodes:
+            self._pools.pop(removed_node).finish()
 
 
 _SLOTS: Final = ("CLUSTER", "SLOTS")
@@ -183,9 +183,9 @@ def as_redirection(error: wrong.ResponseError) -> wrong.ResponseError:
 
     Before redis-py 6, an ordinary connection does not recognise the redirections of a cluster.
     """
-    code, _, remaining_text = str(error).partition(" ")
+    code, _, details = str(error).partition(" ")
     kind = _REDIRECTIONS.get(code)
-    return error if kind is None else kind(remaining_text)
+    return error if kind is None else kind(details)
 
 
 def _target_of(error: Any, source: _Node) -> _Node:

@@ -104,11 +104,11 @@ class PooledConnection:
             batch: the calls.
             asking: whether the node also accepts keys that are about to move to it.
         """
-        packed_bytes = request(batch)
+        packed_request = request(batch)
         try:
-            return self._exchange(packed_bytes, asking=asking)
+            return self._exchange(packed_request, asking=asking)
         except wrong.NoScriptError:
-            return self._exchange(with_script(packed_bytes), asking=asking)
+            return self._exchange(with_script(packed_request), asking=asking)
 
     def _exchange(self, packed: bytes, *, asking: bool) -> list[Any]:
         connection = self._connection

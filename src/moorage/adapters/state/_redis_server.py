@@ -116,15 +116,18 @@ class RedisServer:
         else:
             self._adopt_client(where)
         self.timeout = timeout
-        bound = {"socket_connect_timeout": timeout, "socket_timeout": None if is_async else timeout}
-        self._settings |= _FIXED_SETTINGS | bound
+        timeouts = {
+            "socket_connect_timeout": timeout,
+            "socket_timeout": None if is_async else timeout,
+        }
+        self._settings |= _FIXED_SETTINGS | timeouts
 
     def _parse_url(self, url: str, ca: str | PathLike[str] | None) -> None:
         try:
             parts = urlsplit(url)
             scheme, _, kind = parts.scheme.partition("+")
             user, at, hosts = parts.netloc.rpartition("@")
-            first, path = hosts.split(",")[0], parts.path
+            first_host, path = hosts.split(",")[0], parts.path
             if kind:
                 name, _, path = path.strip("/").partition("/")
                 if kind == "cluster":
@@ -132,13 +135,13 @@ class RedisServer:
                 self._service = name or None
                 default = _USUAL_PORT if kind == "cluster" else _USUAL_SENTINEL
                 self.nodes = [_node(host, default) for host in hosts.split(",")]
-            plain_text = f"{scheme}://{user}{at}{first}/{path.lstrip('/')}?{parts.query}"
+            plain_text = f"{scheme}://{user}{at}{first_host}/{path.lstrip('/')}?{parts.query}"
             if scheme == "unix":
                 plain_text = url
             is_supported = kind in ("", "cluster") or (kind == "sentinel" and self._service)
             # A slash in a password would end the host, and the rest would appear in messages.
-            stray = scheme != "unix" and "@" in parts.path + parts.fragment
-            if stray or not is_supported:
+            has_stray_at = scheme != "unix" and "@" in parts.path + parts.fragment
+            if has_stray_at or not is_supported:
                 raise ValueError(kind)  # noqa: TRY301 - reported like every other invalid address
             self._settings = self._driver.connections.parse_url(plain_text)
         except ValueError:
@@ -152,8 +155,8 @@ class RedisServer:
         self.is_cluster = kind == "cluster"
         name, colon, _ = user.partition(":")
         # Without a colon, the name may be a password.
-        masked_text = "" if not at else f"{name}:***@" if colon else "***@"
-        self.address = f"{parts.scheme}://{masked_text}{hosts}{parts.path}"
+        masked_login = "" if not at else f"{name}:***@" if colon else "***@"
+        self.address = f"{parts.scheme}://{masked_login}{hosts}{parts.path}"
         self._set_tls(ca, tls=scheme == "rediss")
 
     def _set_tls(self, ca: str | PathLike[str] | None, *, tls: bool) -> None:
@@ -186,7 +189,9 @@ class RedisServer:
             ]
             manager = client if self._is_async else client.nodes_manager
             self._settings = _adopted(manager.connection_kwargs)
-            self.address = f"redis+cluster://{','.join(f'{h}:{p}' for h, p in self.nodes)}"
+            self.address = (
+                f"redis+cluster://{','.join(f'{host}:{port}' for host, port in self.nodes)}"
+            )
             return
         if not isinstance(client, self._driver.client):
             kind = "redis.asyncio.Redis" if self._is_async else "redis.Redis"
@@ -201,9 +206,12 @@ class RedisServer:
         self._class = pool.connection_class
         # The connections of a client of Sentinel need the client itself.
         self._client = client
-        where = self._settings
-        shown_value = where.get("path") or f"{where.get('host', '')}:{where.get('port', '')}"
-        self.address = f"redis://{getattr(pool, 'service_name', None) or shown_value}"
+        client_settings = self._settings
+        shown_address = (
+            client_settings.get("path")
+            or f"{client_settings.get('host', '')}:{client_settings.get('port', '')}"
+        )
+        self.address = f"redis://{getattr(pool, 'service_name', None) or shown_address}"
 
     def connection(self, timeout: float) -> Any:
         """Return a new connection that is not connected yet, and has `timeout` seconds to do so."""
@@ -219,8 +227,10 @@ class RedisServer:
             if name.startswith(("ssl", "socket_")) or name in _FIXED_SETTINGS
         }
         # The Sentinels are tried one after another, then the primary; each has an equal share.
-        share = timeout / (len(self.nodes) + 1)
-        sentinel_settings["socket_timeout"] = sentinel_settings["socket_connect_timeout"] = share
+        seconds_per_node = timeout / (len(self.nodes) + 1)
+        sentinel_settings["socket_timeout"] = sentinel_settings["socket_connect_timeout"] = (
+            seconds_per_node
+        )
         sentinel_settings["retry"] = settings["retry"] = self._driver.retry(NoBackoff(), 0)
         sentinels = self._driver.sentinels.Sentinel(
             self.nodes, sentinel_kwargs=sentinel_settings, **settings
@@ -228,7 +238,9 @@ class RedisServer:
         if not self._is_async:
             for sentinel in sentinels.sentinels:
                 sentinel_pool = sentinel.connection_pool
-                sentinel_pool.connection_class = timed_for(sentinel_pool.connection_class, share)
+                sentinel_pool.connection_class = timed_for(
+                    sentinel_pool.connection_class, seconds_per_node
+                )
         client = sentinels.master_for(self._service)
         pool = client.connection_pool
         kind = (dialling_concurrently if self._is_async else timed)(pool.connection_class)
@@ -257,9 +269,9 @@ class RedisServer:
         tls = {"ssl": True} if self._tls else {}
         nodes = [clusters.ClusterNode(host, port) for host, port in self.nodes]
         # The client repeats nothing, because not every command is repeatable.
-        settings["retry"] = unused_value = self._driver.retry(NoBackoff(), 0)
+        settings["retry"] = no_retry = self._driver.retry(NoBackoff(), 0)
         client = clusters.RedisCluster(startup_nodes=nodes, **settings, **tls)
-        client.retry, client.cluster_error_retry_attempts = unused_value, 0
+        client.retry, client.cluster_error_retry_attempts = no_retry, 0
         return client
 
     def check(self, info: bytes | Mapping[str, Any]) -> None:

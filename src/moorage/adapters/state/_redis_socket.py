@@ -68,31 +68,31 @@ class _TimedTcpConnection(Connection):
         """Try one address after another, each with an equal share of the remaining time."""
         addresses = _addresses(self.host, self.port, self.socket_type, self.until)
         failure: OSError = OSError("the name has no address")
-        for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
+        for attempts_left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
             try:
-                return self._reach(address, (self.until - monotonic()) / left)
+                return self._reach(address, (self.until - monotonic()) / attempts_left)
             except OSError as error:
                 failure = error
         raise failure
 
     def _reach(self, address: Address, seconds: float) -> socket.socket:
-        family, kind, protocol, _, where = address
-        connecting = socket.socket(family, kind, protocol)
+        family, kind, protocol, _, socket_address = address
+        new_socket = socket.socket(family, kind, protocol)
         try:
-            connecting.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            new_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self.socket_keepalive:
-                connecting.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                new_socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 options: Any = self.socket_keepalive_options
                 for option, value in options.items():
-                    connecting.setsockopt(socket.IPPROTO_TCP, option, value)
-            connecting.settimeout(_time_left(seconds))
-            connecting.connect(where)
+                    new_socket.setsockopt(socket.IPPROTO_TCP, option, value)
+            new_socket.settimeout(_time_left(seconds))
+            new_socket.connect(socket_address)
             # A TLS handshake uses this as the timeout of all its steps together.
-            connecting.settimeout(_time_left(self.until - monotonic()))
+            new_socket.settimeout(_time_left(self.until - monotonic()))
         except BaseException:
-            connecting.close()
+            new_socket.close()
             raise
-        return connecting
+        return new_socket
 
 
 def _addresses(host: str, port: int, family: int, until: float) -> list[Address]:

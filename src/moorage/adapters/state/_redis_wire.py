@@ -140,12 +140,12 @@ class ScriptCalls:
 
     def of(self, command: Command[Any]) -> ScriptCall | None:
         """Encode a command; return None if the script does not know its kind."""
-        cached = self._admissions.get(id(command))
-        if cached is not None and cached[0] is command:
-            return cached[1]
-        make = _MAKERS.get(type(command))
+        cached_call = self._admissions.get(id(command))
+        if cached_call is not None and cached_call[0] is command:
+            return cached_call[1]
+        maker = _MAKERS.get(type(command))
         try:
-            return None if make is None else make(self, command)
+            return None if maker is None else maker(self, command)
         except _UnknownRuleError:
             return None
 
@@ -159,17 +159,17 @@ class ScriptCalls:
             + (_BUDGET if budget else 0)
             + (_CLAIM if command.claim else 0)
         )
-        packed_chunks = [
+        chunks = [
             _ADMISSION.pack(1, flags, len(limits), command.within, command.lease, command.token),
             circuit,
         ]
         for limit, cost in zip(limits, command.costs, strict=True):
-            packed_chunks += (limit, _ONE_INTEGER.pack(cost))
-        packed_chunks.append(budget)
+            chunks += (limit, _ONE_INTEGER.pack(cost))
+        chunks.append(budget)
         if command.claim:
             _, fence, target = command.claim
-            packed_chunks += (_ONE_INTEGER.pack(fence), _text(target))
-        call = self._call(command, b"".join(packed_chunks), _read_admission)
+            chunks += (_ONE_INTEGER.pack(fence), _text(target))
+        call = self._call(command, b"".join(chunks), _read_admission)
         if not command.token and not command.claim:
             _store(self._admissions, command, call)
         return call
@@ -178,12 +178,12 @@ class ScriptCalls:
         """Encode a confirmation."""
         circuit, limits, _ = self._rules(command.gates)
         has_permit = bool(circuit and command.permit)
-        packed_bytes = bytes((2, has_permit, len(limits)))
-        missing_numbers: tuple[Ticket, ...] = ((),) * (len(limits) - len(command.tickets))
-        packed_bytes += _tickets(limits, (*command.tickets, *missing_numbers))
+        packed = bytes((2, has_permit, len(limits)))
+        empty_tickets: tuple[Ticket, ...] = ((),) * (len(limits) - len(command.tickets))
+        packed += _tickets(limits, (*command.tickets, *empty_tickets))
         if has_permit and command.permit:
-            packed_bytes += circuit + _THREE_INTEGERS.pack(*command.permit)
-        return self._call(command, packed_bytes, _read_confirmation)
+            packed += circuit + _THREE_INTEGERS.pack(*command.permit)
+        return self._call(command, packed, _read_confirmation)
 
     def give_back(self, command: GiveBack) -> ScriptCall | None:
         """Encode a return; without one ticket for each limit, `apply` raises the error."""
@@ -196,15 +196,15 @@ class ScriptCalls:
     def pause(self, command: Pause) -> ScriptCall:
         """Encode a pause."""
         limits = self._rules(command.gates)[1]
-        none: tuple[Ticket, ...] = ((),) * len(limits)
-        packed = b"\4" + _PAUSE.pack(len(limits), command.pause) + _tickets(limits, none)
+        no_tickets: tuple[Ticket, ...] = ((),) * len(limits)
+        packed = b"\4" + _PAUSE.pack(len(limits), command.pause) + _tickets(limits, no_tickets)
         return self._call(command, packed, _do_nothing)
 
     def report(self, command: Report) -> ScriptCall:
         """Encode an outcome."""
         rule = self._circuit(command.rule)
-        ended_bytes = _REPORT.pack(_OUTCOMES[command.outcome], *command.permit)
-        packed = b"\5" + rule + ended_bytes + command.reporter.encode("utf-8", "surrogatepass")
+        packed_outcome = _REPORT.pack(_OUTCOMES[command.outcome], *command.permit)
+        packed = b"\5" + rule + packed_outcome + command.reporter.encode("utf-8", "surrogatepass")
         return self._call(command, packed, _CHANGES.__getitem__)
 
     def claim(self, command: Claim) -> ScriptCall:
@@ -242,26 +242,26 @@ class ScriptCalls:
         return ScriptCall(keys, packed, read, once=command.once, names=command.keys)
 
     def _rules(self, gates: Gates) -> _Packed:
-        cached = self._gates.get(id(gates))
-        if cached is None or cached[0] is not gates:
-            packed_values = (
+        cached_rules = self._gates.get(id(gates))
+        if cached_rules is None or cached_rules[0] is not gates:
+            packed_rules = (
                 _gate(gates.circuit) if gates.circuit else b"",
                 tuple(map(_limit, gates.limits)),
                 _budget(gates.budget) if gates.budget else b"",
             )
-            cached = _store(self._gates, gates, packed_values)
-        return cached[1]
+            cached_rules = _store(self._gates, gates, packed_rules)
+        return cached_rules[1]
 
     def _circuit(self, rule: CircuitRule) -> bytes:
-        cached = self._circuits.get(id(rule))
-        if cached is None or cached[0] is not rule:
-            cached = _store(self._circuits, rule, _circuit(rule))
-        return cached[1]
+        cached_circuit = self._circuits.get(id(rule))
+        if cached_circuit is None or cached_circuit[0] is not rule:
+            cached_circuit = _store(self._circuits, rule, _circuit(rule))
+        return cached_circuit[1]
 
 
 def _text(value: str) -> bytes:
-    encoded_bytes = value.encode("utf-8", "surrogatepass")
-    return _SIZE.pack(len(encoded_bytes)) + encoded_bytes
+    encoded_text = value.encode("utf-8", "surrogatepass")
+    return _SIZE.pack(len(encoded_text)) + encoded_text
 
 
 def _store(cache: dict[int, tuple[K, V]], key: K, value: V) -> tuple[K, V]:
@@ -285,7 +285,7 @@ def _circuit(rule: CircuitRule) -> bytes:
     opens = [rule.lasting(0)]
     while opens[-1] < rule.longest and config.open_growth > 1 and len(opens) <= MOST_STEPS:
         opens.append(rule.lasting(len(opens)))
-    packed_bytes = _RULE.pack(
+    packed_rule = _RULE.pack(
         rule.timed,
         rule.width,
         rule.span,
@@ -302,7 +302,7 @@ def _circuit(rule: CircuitRule) -> bytes:
         config.successes,
         len(opens),
     )
-    return packed_bytes + b"".join(map(_ONE_INTEGER.pack, opens))
+    return packed_rule + b"".join(map(_ONE_INTEGER.pack, opens))
 
 
 def _limit(rule: Rule) -> bytes:
@@ -400,11 +400,11 @@ def decode_reply(call: ScriptCall, reply: Any) -> Any:
         StateUnavailable: the value of one of its keys is not a state.
     """
     if _is_list(reply) and reply[0] == _NOT_EXECUTED:
-        _, _, stored_value, redis_key, *_ = (*reply, b"", b"")
-        single_text = call.names[0] if len(call.names) == 1 else None
-        key = dict(zip(call.keys, call.names, strict=False)).get(redis_key, single_text)
-        if stored_value:
-            unpack(stored_value, key)
+        _, _, stored_state, redis_key, *_ = (*reply, b"", b"")
+        only_name = call.names[0] if len(call.names) == 1 else None
+        key = dict(zip(call.keys, call.names, strict=False)).get(redis_key, only_name)
+        if stored_state:
+            unpack(stored_state, key)
         raise _unreadable_error(key)
     return call.read(reply)
 
@@ -428,16 +428,16 @@ Batch: TypeAlias = "Sequence[ScriptCall]"
 
 def arguments(batch: Batch, now: bytes = _SERVER_TIME) -> tuple[Sequence[bytes], list[bytes]]:
     """Return the keys and the other arguments of the script for a batch."""
-    first = batch[0]
-    if all(call is first for call in batch):
-        return first.keys, [now, b"", b"%d" % len(batch), first.packed]
+    first_call = batch[0]
+    if all(call is first_call for call in batch):
+        return first_call.keys, [now, b"", b"%d" % len(batch), first_call.packed]
     positions: dict[bytes, int] = {}
     values = [now]
     for call, times in _runs(batch):
         indexes = [positions.setdefault(key, len(positions) + 1) for key in call.keys]
         # A single byte, half an index, means no keys.
-        packed_bytes = struct.pack(f">{len(indexes)}H", *indexes) or b"\0"
-        values += (packed_bytes, b"%d" % times, call.packed)
+        packed_indexes = struct.pack(f">{len(indexes)}H", *indexes) or b"\0"
+        values += (packed_indexes, b"%d" % times, call.packed)
     return list(positions), values
 
 
@@ -509,26 +509,26 @@ class CompareAndSwap:
     def decide(self, reply: list[Any]) -> ScriptCall | None:
         """Apply the commands, one after another, to the states in the reply to `read`."""
         now: int = reply[0]
-        stored_fields: dict[str, Any] = dict(zip(self._names, reply[1:], strict=True))
+        stored_states: dict[str, Any] = dict(zip(self._names, reply[1:], strict=True))
         states: dict[str, State | None] = {}
-        packed_chunks: dict[str, bytes] = {}
+        packed_states: dict[str, bytes] = {}
         self.results = []
         for command in self._commands:
             try:
-                previous_values = tuple(
-                    _read_state(key, states, stored_fields) for key in command.keys
+                states_before = tuple(
+                    _read_state(key, states, stored_states) for key in command.keys
                 )
-                later_values, answer = command.apply(previous_values, now)
-                changed_values = _read_changes(command, previous_values, later_values)
-                packed_chunks |= {key: pack(state) for key, state in changed_values.items()}
+                states_after, answer = command.apply(states_before, now)
+                changed_states = _read_changes(command, states_before, states_after)
+                packed_states |= {key: pack(state) for key, state in changed_states.items()}
             except Exception as error:  # noqa: BLE001 - raised for its caller
                 self.results.append((None, error))
                 continue
-            states |= changed_values
+            states |= changed_states
             self.results.append((answer, None))
-        if not packed_chunks:
+        if not packed_states:
             return None
-        return self._write(now, stored_fields, states, packed_chunks)
+        return self._write(now, stored_states, states, packed_states)
 
     def _write(
         self,
@@ -540,21 +540,21 @@ class CompareAndSwap:
         parts = [b"\12"]
         keys: list[bytes] = []
         for name, key in zip(self._names, self._keys, strict=True):
-            previous_value = stored[name]
-            if type(previous_value) is int:
+            stored_state = stored[name]
+            if type(stored_state) is int:
                 continue
             keys.append(key)
-            old_value = previous_value or b""
+            old_bytes = stored_state or b""
             parts += (
-                _SWAP.pack(previous_value is not None, name in packed, len(old_value)),
-                old_value,
+                _SWAP.pack(stored_state is not None, name in packed, len(old_bytes)),
+                old_bytes,
             )
             state = states.get(name)
             if name in packed and state is not None:
                 lifetime = max(0, min(state[0] + state[1] - now, FOREVER))
                 parts += (_WRITTEN.pack(lifetime, len(packed[name])), packed[name])
-        once = any(command.once for command in self._commands)
-        return ScriptCall(tuple(keys), b"".join(parts), int, once=once)
+        runs_once = any(command.once for command in self._commands)
+        return ScriptCall(tuple(keys), b"".join(parts), int, once=runs_once)
 
     def answer(self, position: int) -> Any:
         """Return the answer of the command at a position, or raise its error."""
@@ -575,4 +575,8 @@ def _read_state(key: str, states: dict[str, State | None], stored: dict[str, Any
 
 def _read_changes(command: Command[Any], before: States, after: States) -> dict[str, State]:
     triples = zip(command.keys, before, after, strict=True)
-    return {key: new for key, old, new in triples if new is not old and new is not None}
+    return {
+        key: new_state
+        for key, old_state, new_state in triples
+        if new_state is not old_state and new_state is not None
+    }

@@ -82,12 +82,12 @@ class RowKeys(NamedTuple):
 @lru_cache(_CACHE_SIZE)
 def row_keys_of(keys: tuple[str, ...]) -> RowKeys:
     """Return the hashed keys of a command."""
-    hashed_chunks = {key: sha256(key.encode("utf-8", "surrogatepass")).digest() for key in keys}
-    ordered_texts = sorted(hashed_chunks, key=hashed_chunks.__getitem__)
+    hashes = {key: sha256(key.encode("utf-8", "surrogatepass")).digest() for key in keys}
+    ordered_keys = sorted(hashes, key=hashes.__getitem__)
     return RowKeys(
-        tuple(hashed_chunks[key] for key in ordered_texts),
-        tuple(hashed_chunks[key] for key in keys),
-        tuple(map(_readable, ordered_texts)),
+        tuple(hashes[key] for key in ordered_keys),
+        tuple(hashes[key] for key in keys),
+        tuple(map(_readable, ordered_keys)),
     )
 
 
@@ -98,8 +98,12 @@ def _readable(key: str) -> str:
 
 def expiry(state: State, stored: int) -> int:
     """Return the expiry of a row: the stored one, unless it is too early or much too late."""
-    least: int = state[0] + state[1]
-    return stored if least <= stored <= least + 2 * COARSE else least + COARSE
+    earliest_expiry: int = state[0] + state[1]
+    return (
+        stored
+        if earliest_expiry <= stored <= earliest_expiry + 2 * COARSE
+        else earliest_expiry + COARSE
+    )
 
 
 class _PendingCommand:
@@ -170,7 +174,7 @@ class _Batch:
     def begin(self, minimum: float) -> None:
         """Fix the rows and the deadline, which is the latest of the callers' deadlines."""
         self.begun = True
-        row_keys = [pending.row_keys for pending in self.pending_commands]
+        row_keys = [pending_command.row_keys for pending_command in self.pending_commands]
         if all(keys is row_keys[0] for keys in row_keys):
             self.row_keys = row_keys[0]
         else:
@@ -179,7 +183,9 @@ class _Batch:
             ids = tuple(sorted(names))
             self.row_keys = RowKeys(ids, (), tuple(map(names.__getitem__, ids)))
         self.ids = frozenset(self.row_keys.ids)
-        self.until = max(minimum, *(pending.until for pending in self.pending_commands))
+        self.until = max(
+            minimum, *(pending_command.until for pending_command in self.pending_commands)
+        )
 
     def can_join(self, pending: _PendingCommand) -> bool:
         """Return whether a command can join."""
@@ -233,21 +239,21 @@ class Combiner:
             row_keys_of(keys) if len(keys) < _UNCACHED_KEYS else row_keys_of.__wrapped__(keys)
         )
         engine = self._engine
-        started, end_time = monotonic(), engine.until(timeout)
+        start_time, end_time = monotonic(), engine.until(timeout)
         try:
             if isinstance(command, _READ_ONLY):
-                answered = await engine.attempt(
+                reply = await engine.attempt(
                     partial(_read_only, command, row_keys, end_time), end_time, once=False
                 )
-                if answered is not None:
-                    return answered[0]
+                if reply is not None:
+                    return reply[0]
             return await self._execute_in_batch(command, row_keys, end_time)  # type: ignore[no-any-return]  # as above
         except StorageUnavailable as error:
             now, last_reply = monotonic(), engine.last_reply
-            silent = None if last_reply is None else int((now - last_reply) * 1e9)
+            silent_nanoseconds = None if last_reply is None else int((now - last_reply) * 1e9)
             # A server that answered other callers recently is reachable, but slow.
             error.slow = error.slow or is_slow(
-                int((now - started) * 1e9), end_time - started, silent
+                int((now - start_time) * 1e9), end_time - start_time, silent_nanoseconds
             )
             raise
 
@@ -255,14 +261,14 @@ class Combiner:
         self, command: Command[Any], row_keys: RowKeys, until: float
     ) -> Any:
         while True:
-            pending = _PendingCommand(command, row_keys, until)
-            await self._join(self._engine.pool(), pending)
-            if pending.error is not None:
+            pending_command = _PendingCommand(command, row_keys, until)
+            await self._join(self._engine.pool(), pending_command)
+            if pending_command.error is not None:
                 # Only the waiting caller may keep a reference to the error.
-                error, pending.error = pending.error, None
+                error, pending_command.error = pending_command.error, None
                 raise error
-            if not pending.retry:
-                return pending.answer
+            if not pending_command.retry:
+                return pending_command.answer
 
     async def _join(self, pool: LinkPool, pending: _PendingCommand) -> None:
         """Add a command to a batch, and wait until it is finished."""
@@ -313,12 +319,12 @@ class Combiner:
         return _Batch(), True
 
     def _begin_batch(self, pool: LinkPool, batch: _Batch) -> None:
-        least = (
+        earliest_end = (
             monotonic() + min(SLOWEST, _MIN_ROUND_TRIPS * pool.round_trip)
             if batch.detached
             else 0.0
         )
-        batch.begin(least)
+        batch.begin(earliest_end)
         for id_ in batch.row_keys.ids:
             pool.batches[id_] = batch
 
@@ -359,13 +365,13 @@ class Combiner:
                 # The existing rows may be newer than the missing ones.
                 await _insert_missing(link, row_keys, rows, now, batch.until)
                 continue
-            written_values = _decide(self._close_and_collect(pool, batch), row_keys, rows, now)
-            if written_values and not rows and len(row_keys.ids) > 1:
+            written_rows = _decide(self._close_and_collect(pool, batch), row_keys, rows, now)
+            if written_rows and not rows and len(row_keys.ids) > 1:
                 await _insert_missing(link, row_keys, rows, now, batch.until)
                 continue
             start_time = monotonic()
             try:
-                is_finished = await _commit(link, batch, written_values, is_new=not rows)
+                is_finished = await _commit(link, batch, written_rows, is_new=not rows)
             except FateUnknown as failure:
                 error = self._fail_unrepeatable(pool, batch, slow=failure.slow)
                 if batch.pending_commands:
@@ -386,12 +392,17 @@ class Combiner:
         self._close(pool, batch)
         with pool.lock:
             batch.pending_commands = [
-                pending for pending in batch.pending_commands if not pending.abandoned
+                pending_command
+                for pending_command in batch.pending_commands
+                if not pending_command.abandoned
             ]
             if batch.detached:
                 # Callers leave at their own deadlines, and all others are answered.
                 batch.until = max(
-                    (batch.until, *(pending.until for pending in batch.pending_commands))
+                    (
+                        batch.until,
+                        *(pending_command.until for pending_command in batch.pending_commands),
+                    )
                 )
             return batch.pending_commands
 
@@ -405,20 +416,22 @@ class Combiner:
                 if pool.batches.get(id_) is batch:
                     # A signal handler that used the store just now has removed it already.
                     pool.batches.pop(id_, None)
-            following = batch.following
-            while following is not None:
-                following.pending_commands = [
-                    pending for pending in following.pending_commands if not pending.abandoned
+            following_batch = batch.following
+            while following_batch is not None:
+                following_batch.pending_commands = [
+                    pending_command
+                    for pending_command in following_batch.pending_commands
+                    if not pending_command.abandoned
                 ]
-                if following.pending_commands:
+                if following_batch.pending_commands:
                     break
-                following = following.following
-            batch.following = following
-            if following is None:
+                following_batch = following_batch.following
+            batch.following = following_batch
+            if following_batch is None:
                 return
-            following.detached = True
-            self._begin_batch(pool, following)
-        self._start_detached(pool, following)
+            following_batch.detached = True
+            self._begin_batch(pool, following_batch)
+        self._start_detached(pool, following_batch)
 
     def _fail_unrepeatable(
         self, pool: LinkPool, batch: _Batch, *, slow: bool = False
@@ -428,12 +441,14 @@ class Combiner:
             "has an unknown outcome, because the commit had no reply", slow=slow
         )
         with pool.lock:
-            for pending in batch.pending_commands:
-                if pending.command.once:
-                    pending.error = copy(error)
-                    _wake(pending)
+            for pending_command in batch.pending_commands:
+                if pending_command.command.once:
+                    pending_command.error = copy(error)
+                    _wake(pending_command)
             batch.pending_commands = [
-                pending for pending in batch.pending_commands if not pending.finished
+                pending_command
+                for pending_command in batch.pending_commands
+                if not pending_command.finished
             ]
         return error
 
@@ -444,26 +459,26 @@ class Combiner:
         self._close(pool, batch)
         now = monotonic()
         with pool.lock:
-            for pending in batch.pending_commands:
-                pending.retry = late and pending.until > now
-                pending.error = None if pending.retry else _own_copy(error)
-                _wake(pending)
+            for pending_command in batch.pending_commands:
+                pending_command.retry = late and pending_command.until > now
+                pending_command.error = None if pending_command.retry else _own_copy(error)
+                _wake(pending_command)
             batch.pending_commands = []
 
     def _finish_batch(self, pool: LinkPool, batch: _Batch) -> None:
         """Give each caller its answer, and return what was granted to callers that have left."""
         with pool.lock:
             unclaimed_commands = [
-                pending
-                for pending in batch.pending_commands
-                if pending.abandoned and pending.error is None
+                pending_command
+                for pending_command in batch.pending_commands
+                if pending_command.abandoned and pending_command.error is None
             ]
-            for pending in batch.pending_commands:
-                pending.committed = pending.error is None
-                _wake(pending)
+            for pending_command in batch.pending_commands:
+                pending_command.committed = pending_command.error is None
+                _wake(pending_command)
             batch.pending_commands = []
-        for pending in unclaimed_commands:
-            self._on_abandoned(pending.command, pending.answer)
+        for pending_command in unclaimed_commands:
+            self._on_abandoned(pending_command.command, pending_command.answer)
 
 
 def _wake(pending: _PendingCommand) -> None:
@@ -482,19 +497,21 @@ async def _read_only(
 ) -> tuple[Any] | None:
     """Return the answer to a command that changes nothing; None if it would change a state."""
     rows, now = await link.read(row_keys.ids, until)
-    pending = _PendingCommand(command, row_keys, until)
-    if _decide([pending], row_keys, rows, now):
+    pending_command = _PendingCommand(command, row_keys, until)
+    if _decide([pending_command], row_keys, rows, now):
         return None
-    if pending.error is not None:
-        raise pending.error
-    return (pending.answer,)
+    if pending_command.error is not None:
+        raise pending_command.error
+    return (pending_command.answer,)
 
 
 async def _commit(link: Link, batch: _Batch, written: Sequence[Row], *, is_new: bool) -> bool:
     """Write and commit; return False if another process has inserted the new row meanwhile."""
     end_time = batch.until
     is_durable = any(
-        pending.command.durable for pending in batch.pending_commands if pending.error is None
+        pending_command.command.durable
+        for pending_command in batch.pending_commands
+        if pending_command.error is None
     )
     if not written:
         # An answer about a claim must not depend on data that a crash could still lose.
@@ -511,13 +528,13 @@ async def _insert_missing(
 ) -> None:
     """Insert missing rows without holding a lock."""
     await link.leave(until)
-    existing_chunks = {row.id for row in rows}
-    missing_numbers = [
-        position for position, id_ in enumerate(row_keys.ids) if id_ not in existing_chunks
+    existing_ids = {row.id for row in rows}
+    missing_positions = [
+        position for position, id_ in enumerate(row_keys.ids) if id_ not in existing_ids
     ]
     await link.place(
-        [Row(row_keys.ids[position], None, now + COARSE) for position in missing_numbers],
-        [row_keys.names[position] for position in missing_numbers],
+        [Row(row_keys.ids[position], None, now + COARSE) for position in missing_positions],
+        [row_keys.names[position] for position in missing_positions],
         until,
     )
 
@@ -528,28 +545,28 @@ def _decide(
     """Apply commands one after another to the rows that were read, and return the changed rows."""
     rows_by_id = {row.id: row for row in rows}
     states: dict[bytes, State | None] = {}
-    written_values: dict[bytes, Row] = {}
-    for pending in pending_commands:
-        ids = pending.row_keys.command_ids
+    written_rows: dict[bytes, Row] = {}
+    for pending_command in pending_commands:
+        ids = pending_command.row_keys.command_ids
         try:
             for id_ in ids:
                 if id_ not in states:
                     states[id_] = _read_state(rows_by_id.get(id_), row_keys, id_)
-            previous_values = tuple(map(states.__getitem__, ids))
-            later_values, answer = pending.command.apply(previous_values, now)
-            changed_values = _changes(ids, rows_by_id, previous_values, later_values)
+            states_before = tuple(map(states.__getitem__, ids))
+            states_after, answer = pending_command.command.apply(states_before, now)
+            changed_rows = _changes(ids, rows_by_id, states_before, states_after)
         except Exception as error:  # noqa: BLE001 - raised in the waiting caller
-            pending.answer, pending.error = None, error
+            pending_command.answer, pending_command.error = None, error
             continue
-        pending.answer, pending.error = answer, None
-        rows_by_id |= changed_values
-        written_values |= changed_values
+        pending_command.answer, pending_command.error = answer, None
+        rows_by_id |= changed_rows
+        written_rows |= changed_rows
         states |= {
-            id_: new_values
-            for id_, new_values in zip(ids, later_values, strict=True)
-            if id_ in changed_values
+            id_: new_state
+            for id_, new_state in zip(ids, states_after, strict=True)
+            if id_ in changed_rows
         }
-    return [*written_values.values()]
+    return [*written_rows.values()]
 
 
 def _read_state(row: Row | None, row_keys: RowKeys, id_: bytes) -> State | None:
@@ -562,13 +579,13 @@ def _changes(
     ids: Sequence[bytes], rows_by_id: dict[bytes, Row], before: States, after: States
 ) -> dict[bytes, Row]:
     """Return the rows that a command changes, as they are stored."""
-    changed_values: dict[bytes, Row] = {}
-    for id_, old_values, new_values in zip(ids, before, after, strict=True):
-        if new_values is old_values or new_values is None:
+    changed_rows: dict[bytes, Row] = {}
+    for id_, old_state, new_state in zip(ids, before, after, strict=True):
+        if new_state is old_state or new_state is None:
             continue
         row = rows_by_id.get(id_)
-        stored_bytes, expires = (b"", 0) if row is None else (row.state or b"", row.expires)
-        changed_values[id_] = Row(
-            id_, pack(new_values, old_values, stored_bytes), expiry(new_values, expires)
+        packed_state, expires = (b"", 0) if row is None else (row.state or b"", row.expires)
+        changed_rows[id_] = Row(
+            id_, pack(new_state, old_state, packed_state), expiry(new_state, expires)
         )
-    return changed_values
+    return changed_rows

@@ -122,18 +122,18 @@ class Engine:
             raise Busy
         try:
             run("BEGIN IMMEDIATE")
-            stored_value = run(_reading(len(keys)), keys).fetchone()
+            stored_row = run(_reading(len(keys)), keys).fetchone()
         except _DRIVER_ERRORS as error:
             raise self._failure(error) from None
-        previous_values = tuple(
+        states_before = tuple(
             [
                 packed and unpack(packed, key)
-                for packed, key in zip(stored_value, keys)  # noqa: B905 - one each; `strict` takes time
+                for packed, key in zip(stored_row, keys)  # noqa: B905 - one each; `strict` takes time
             ]
         )
         now = (self._nanoseconds() + self._origin) // 1000
-        later_values, answer = command.apply(previous_values, now)
-        changes, is_moved = _changes(keys, stored_value, previous_values, later_values)
+        states_after, answer = command.apply(states_before, now)
+        changes, is_moved = _changes(keys, stored_row, states_before, states_after)
         size = sum(map(len, changes[1::3])) if is_durable else 0
         if max_bytes and size > max_bytes:
             raise WouldBlock
@@ -171,21 +171,21 @@ class Engine:
 
     def housekeep(self, limit: int) -> int:
         """Delete expired states, at most `limit`, and return their number."""
-        total, remaining = 0, count(limit, "limit")
-        while remaining:
-            batch = min(remaining, _BATCH)
-            deleted = self._with_link(partial(self._prune, batch))
-            total += deleted
-            remaining = remaining - deleted if deleted == batch else 0
+        total, remaining_count = 0, count(limit, "limit")
+        while remaining_count:
+            batch = min(remaining_count, _BATCH)
+            deleted_count = self._with_link(partial(self._prune, batch))
+            total += deleted_count
+            remaining_count = remaining_count - deleted_count if deleted_count == batch else 0
         return total
 
     def _copy_journal(self, link: Link) -> None:
         link.run("BEGIN IMMEDIATE")
-        other = self._take()
+        other_link = self._take()
         try:
-            other.run("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            other_link.run("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         finally:
-            self._pool.give(other)
+            self._pool.give(other_link)
 
     def _prune(self, limit: int, link: Link) -> int:
         """Delete a batch of expired states; the first write after a copy restarts the journal."""
@@ -193,9 +193,9 @@ class Engine:
         run("BEGIN IMMEDIATE")
         now = (self._nanoseconds() + self._origin) // 1000
         run("UPDATE clock SET latest = ?", (now * 1000,))
-        pruned: int = run(_PRUNE, (now // HOUR, limit)).rowcount
+        pruned_count: int = run(_PRUNE, (now // HOUR, limit)).rowcount
         run("COMMIT")
-        return pruned
+        return pruned_count
 
     # --- the file ---------------------------------------------------------------
 
@@ -259,12 +259,12 @@ class Engine:
     def _was_replaced(self, link: Link) -> bool:
         """Return whether the file was moved or replaced, so that it must not be used."""
         try:
-            moved = self.file.identity() != link.identity
+            was_moved = self.file.identity() != link.identity
         except ConnectorError:
-            moved = True  # the next connection raises the reason
-        if moved:
+            was_moved = True  # the next connection raises the reason
+        if was_moved:
             self._pool.clear()
-        return moved
+        return was_moved
 
     def _failure(self, error: Exception) -> Exception:
         """Return our error for an error of SQLite, after which the file is checked again."""
@@ -296,16 +296,16 @@ def _changes(
     """Return key, bytes and hour of expiry of each changed state, and whether an hour changed."""
     changes: list[Any] = []
     is_moved = False
-    for key, packed_bytes, old_values, new_values in zip(keys, stored, before, after, strict=True):
-        if new_values is old_values or new_values is None:
+    for key, packed_state, old_state, new_state in zip(keys, stored, before, after, strict=True):
+        if new_state is old_state or new_state is None:
             continue
-        end_time = (new_values[0] + new_values[1]) // HOUR
-        if old_values is None or packed_bytes is None:
+        expiry_hour = (new_state[0] + new_state[1]) // HOUR
+        if old_state is None or packed_state is None:
             is_moved = True
-            changes += (key, pack(new_values), end_time)
+            changes += (key, pack(new_state), expiry_hour)
         else:
-            is_moved = is_moved or end_time != (old_values[0] + old_values[1]) // HOUR
-            changes += (key, pack(new_values, old_values, packed_bytes), end_time)
+            is_moved = is_moved or expiry_hour != (old_state[0] + old_state[1]) // HOUR
+            changes += (key, pack(new_state, old_state, packed_state), expiry_hour)
     return changes, is_moved
 
 
@@ -325,9 +325,9 @@ def retry_until(attempt: Callable[[], Result], until: float) -> Result:
 
 def pauses(until: float) -> Iterator[float]:
     """Yield the random pauses between attempts until a deadline, each longer than the last."""
-    longest = _FIRST_PAUSE
+    longest_pause = _FIRST_PAUSE
     while True:
-        yield longest * (0.5 + random())  # noqa: S311 - not a secret
+        yield longest_pause * (0.5 + random())  # noqa: S311 - not a secret
         if time.monotonic() >= until:
             return
-        longest = min(2 * longest, _LONGEST_PAUSE)
+        longest_pause = min(2 * longest_pause, _LONGEST_PAUSE)

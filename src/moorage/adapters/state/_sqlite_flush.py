@@ -56,7 +56,7 @@ class Flush:
         with self._lock:
             if self._flushed > ticket:
                 return
-            begun = self.ticket()
+            flush_ticket = self.ticket()
             self.is_pending = False
             try:
                 self._flush()
@@ -66,7 +66,7 @@ class Flush:
                     f"{self._path} could not be written to the disk ({error.strerror}).",
                     remedy="Check the disk of this file.",
                 ) from None
-            self._flushed = begun
+            self._flushed = flush_ticket
 
     def _flush(self) -> None:
         try:

@@ -101,22 +101,22 @@ class MemoryStorage:
         if len(keys) == 1:
             (key,) = keys
             while True:
-                before = cells.get(key)
-                if before is None:
+                state_before = cells.get(key)
+                if state_before is None:
                     return self._apply_new(command, key)
                 now = (self._nanoseconds() + self._offset) // 1000
-                (after,), answer = command.apply((before,), now)
-                if after is before:
+                (state_after,), answer = command.apply((state_before,), now)
+                if state_after is state_before:
                     return answer
                 try:
                     with self._lock:
-                        if cells[key] is before:
-                            cells[key] = after  # type: ignore[assignment]  # no command deletes
+                        if cells[key] is state_before:
+                            cells[key] = state_after  # type: ignore[assignment]  # no command deletes
                             return answer
                 except KeyError:
                     continue
                 except BaseException:
-                    self._undo(keys, (before,), (after,))
+                    self._undo(keys, (state_before,), (state_after,))
                     raise
         if len(keys) == 2:
             return self._apply_two(command)
@@ -132,64 +132,80 @@ class MemoryStorage:
         (state,), answer = command.apply((None,), now)
         if state is None:
             return answer
-        one_more = number + 1
+        new_count = number + 1
         with self._lock:
             if key not in cells and counts[name] == number:
                 cells[key] = state
-                counts[name] = one_more
+                counts[name] = new_count
                 return answer
         return self._apply_any(command)
 
     def _apply_two(self, command: Command[Answer]) -> Answer:
         """Run a command on two existing states."""
         cells = self._cells
-        key, other = command.keys
+        first_key, second_key = command.keys
         while True:
             try:
                 # Not `get`: between two calls another thread could come.
-                first, second = cells[key], cells[other]
+                first_state, second_state = cells[first_key], cells[second_key]
             except KeyError:
                 return self._apply_any(command)
             now = (self._nanoseconds() + self._offset) // 1000
-            (one, two), answer = command.apply((first, second), now)
-            if one is first and two is second:
+            (new_first, new_second), answer = command.apply((first_state, second_state), now)
+            if new_first is first_state and new_second is second_state:
                 return answer
             try:
                 with self._lock:
-                    if cells[key] is first and cells[other] is second:
-                        cells[key] = one  # type: ignore[assignment]  # no command deletes
-                        cells[other] = two  # type: ignore[assignment]  # no command deletes
+                    if cells[first_key] is first_state and cells[second_key] is second_state:
+                        cells[first_key] = new_first  # type: ignore[assignment]  # no command deletes
+                        cells[second_key] = new_second  # type: ignore[assignment]  # no command deletes
                         return answer
             except KeyError:
                 continue
             except BaseException:
-                self._undo((key, other), (first, second), (one, two))
+                self._undo(
+                    (first_key, second_key), (first_state, second_state), (new_first, new_second)
+                )
                 raise
 
     def _apply_three(self, command: Command[Answer]) -> Answer:
         """Run a command on three existing states: a circuit, a limit and a claim."""
         cells = self._cells
-        key, other, last = command.keys
+        first_key, second_key, third_key = command.keys
         while True:
             try:
-                first, second, third = cells[key], cells[other], cells[last]
+                first_state, second_state, third_state = (
+                    cells[first_key],
+                    cells[second_key],
+                    cells[third_key],
+                )
             except KeyError:
                 return self._apply_any(command)
             now = (self._nanoseconds() + self._offset) // 1000
-            (one, two, three), answer = command.apply((first, second, third), now)
-            if one is first and two is second and three is third:
+            (new_first, new_second, new_third), answer = command.apply(
+                (first_state, second_state, third_state), now
+            )
+            if new_first is first_state and new_second is second_state and new_third is third_state:
                 return answer
             try:
                 with self._lock:
-                    if cells[key] is first and cells[other] is second and cells[last] is third:
-                        cells[key] = one  # type: ignore[assignment]  # no command deletes
-                        cells[other] = two  # type: ignore[assignment]  # no command deletes
-                        cells[last] = three  # type: ignore[assignment]  # no command deletes
+                    if (
+                        cells[first_key] is first_state
+                        and cells[second_key] is second_state
+                        and cells[third_key] is third_state
+                    ):
+                        cells[first_key] = new_first  # type: ignore[assignment]  # no command deletes
+                        cells[second_key] = new_second  # type: ignore[assignment]  # no command deletes
+                        cells[third_key] = new_third  # type: ignore[assignment]  # no command deletes
                         return answer
             except KeyError:
                 continue
             except BaseException:
-                self._undo((key, other, last), (first, second, third), (one, two, three))
+                self._undo(
+                    (first_key, second_key, third_key),
+                    (first_state, second_state, third_state),
+                    (new_first, new_second, new_third),
+                )
                 raise
 
     def post(self, command: Command[Any], /) -> None:
@@ -209,10 +225,16 @@ class MemoryStorage:
                 self._sweep(now)
             states, answer = command.apply(before_states, now)
             triples = zip(keys, before_states, states, strict=True)
-            changed = {key: new for key, old, new in triples if new is not old and new is not None}
-            new = [key for key in changed if key not in cells] if None in before_states else []
-            new_counts = Counter(map(class_of, new))
-            counts_before = self._counts_with_space(new_counts, keys, now) if new else {}
+            changed_states = {
+                key: new_state
+                for key, old_state, new_state in triples
+                if new_state is not old_state and new_state is not None
+            }
+            new_keys = (
+                [key for key in changed_states if key not in cells] if None in before_states else []
+            )
+            new_counts = Counter(map(class_of, new_keys))
+            counts_before = self._counts_with_space(new_counts, keys, now) if new_keys else {}
             counts_after = {
                 name: counts_before[name] + number for name, number in new_counts.items()
             }
@@ -222,9 +244,9 @@ class MemoryStorage:
             try:
                 with self._lock:
                     ids += current_ids
-                    if ids == expected_ids and (not new or counts == counts_before):
+                    if ids == expected_ids and (not new_keys or counts == counts_before):
                         # One instruction, however many keys.
-                        cells |= changed
+                        cells |= changed_states
                         counts |= counts_after
                         return answer
             except BaseException:
@@ -234,7 +256,11 @@ class MemoryStorage:
     def _undo(self, keys: tuple[str, ...], before: States, after: States) -> None:
         """Undo changes whose answer is lost, unless they are new or were changed again."""
         cells = self._cells
-        states = {key: old for key, old in zip(keys, before, strict=True) if old is not None}
+        states = {
+            key: old_state
+            for key, old_state in zip(keys, before, strict=True)
+            if old_state is not None
+        }
         if len(states) < len(keys):
             return
         expected_ids = [*map(id, after)]
@@ -257,22 +283,22 @@ class MemoryStorage:
         for name, number in new.items():
             if (self._counts[name] + number) * 5 >= maximum * 4:
                 self._make_space(name, number, keys, now)
-        before = self._counts.copy()
+        counts_before = self._counts.copy()
         for name, number in new.items():
-            if before[name] + number > maximum and name not in GUARDS:
+            if counts_before[name] + number > maximum and name not in GUARDS:
                 raise StorageUnavailable(
                     f"The store in memory is full: it holds {maximum} live states of the class"
                     f" {name!r}.",
                     remedy="Use a store without such a limit, such as SqliteStorage; or raise"
                     " max_entries of MemoryStorage, or use fewer keys.",
                 )
-        return before
+        return counts_before
 
     def _make_space(self, name: str, number: int, keys: tuple[str, ...], now: int) -> None:
         """Drop expired states; if that is not enough, emit a warning or drop live ones."""
         maximum = self._max_entries
-        full = self._counts[name] + number > maximum
-        if (full or name not in self._warned) and now >= self._swept_at + _SWEEP_PAUSE:
+        is_full = self._counts[name] + number > maximum
+        if (is_full or name not in self._warned) and now >= self._swept_at + _SWEEP_PAUSE:
             self._sweep(now)
         total = self._counts[name] + number
         if total * 5 >= maximum * 4 and name not in self._warned:

@@ -234,16 +234,16 @@ class RedisStorage(_Store, Closing):
 
     def _send_due(self, until: float) -> None:
         """Run the first batch of posted commands."""
-        posted_pairs, other_commands = self._due()
+        posted_calls, other_commands = self._due()
         try:
-            while posted_pairs:
+            while posted_calls:
                 # In a cluster, each may need another node.
-                batch = posted_pairs[:1] if self._server.is_cluster else posted_pairs
+                batch = posted_calls[:1] if self._server.is_cluster else posted_calls
                 self._try([call for _, call in batch], until)
-                posted_pairs = posted_pairs[len(batch) :]
+                posted_calls = posted_calls[len(batch) :]
         except BaseException as error:
             unsent_commands = [
-                command for command, call in posted_pairs if can_resend(error, once=call.once)
+                command for command, call in posted_calls if can_resend(error, once=call.once)
             ]
             self._posted.extend((*unsent_commands, *other_commands))
             if not isinstance(error, REQUEST_ERRORS):
@@ -259,7 +259,7 @@ class RedisStorage(_Store, Closing):
     def _swap(self, command: Command[Any], until: float) -> Any:
         """Execute a command by compare-and-swap."""
         swap = CompareAndSwap(self._script_calls, [command])
-        waiting_numbers = pauses(self._timeout, until)
+        pause_lengths = pauses(self._timeout, until)
         # One thread at a time swaps; after half of its time, a thread continues without the lock.
         longest_wait = self._timeout if until == inf else max(0.0, until - time.monotonic()) / 2
         is_locked = self._swapping.acquire(timeout=longest_wait)
@@ -269,7 +269,7 @@ class RedisStorage(_Store, Closing):
                 write = swap.decide(decode_reply(swap.read, reply))
                 if write is None or self._execute_batch([write], until)[0]:
                     break
-                time.sleep(next(waiting_numbers))
+                time.sleep(next(pause_lengths))
         finally:
             if is_locked:
                 self._swapping.release()
@@ -346,14 +346,18 @@ class AsyncRedisStorage(_Store, AsyncClosing):
     def _batcher(self, command: Command[Any] | None) -> Batcher:
         """Return the batcher of this loop; in a cluster, the one for the command's hash tag."""
         loop = asyncio.get_running_loop()
-        latest = self._latest
-        if latest is not None and latest.loop is loop and not self._server.is_cluster:
-            return latest
+        latest_batcher = self._latest
+        if (
+            latest_batcher is not None
+            and latest_batcher.loop is loop
+            and not self._server.is_cluster
+        ):
+            return latest_batcher
         key = (loop, _hash_tag(command) if self._server.is_cluster else "")
         batcher = self._batchers.get(key)
         if batcher is None:
-            for old_key, old in list(self._batchers.items()):
-                if old_key[0].is_closed() or (self._server.is_cluster and old.idle()):
+            for old_key, old_batcher in list(self._batchers.items()):
+                if old_key[0].is_closed() or (self._server.is_cluster and old_batcher.idle()):
                     self._batchers.pop(old_key, None)
             batcher = self._batchers[key] = Batcher(
                 loop,
@@ -371,9 +375,9 @@ class AsyncRedisStorage(_Store, AsyncClosing):
     ) -> AsyncServerConnection | AsyncClusterConnection:
         connection = self._connections.get(loop)
         if connection is None:
-            for other in list(self._connections):
-                if other.is_closed():
-                    self._connections.pop(other, None)
+            for other_loop in list(self._connections):
+                if other_loop.is_closed():
+                    self._connections.pop(other_loop, None)
             kind = AsyncClusterConnection if self._server.is_cluster else AsyncServerConnection
             connection = self._connections[loop] = kind(self._server)
         return connection
@@ -381,8 +385,8 @@ class AsyncRedisStorage(_Store, AsyncClosing):
     def _queue_posted(self) -> None:
         """Queue the posted commands."""
         while self._posted:
-            posted_pairs, other_commands = self._due()
-            for command, call in posted_pairs:
+            posted_calls, other_commands = self._due()
+            for command, call in posted_calls:
                 self._batcher(command).post(command, call)
             for command in other_commands:
                 self._batcher(command).post(command, None)
@@ -390,7 +394,7 @@ class AsyncRedisStorage(_Store, AsyncClosing):
 
 def _hash_tag(command: Command[Any] | None) -> str:
     """Return the hash tag of a command's keys, which determines their node in a cluster."""
-    _, _, remaining_text = (
+    _, _, tag_and_rest = (
         command.keys[0].partition("{") if command and command.keys else ("", "", "")
     )
-    return remaining_text.partition("}")[0]
+    return tag_and_rest.partition("}")[0]

@@ -70,10 +70,10 @@ class _Common(ABC):
         is_async: bool,
     ) -> float:
         """Set the database and the tables, and return the timeout in seconds."""
-        bound = seconds(timeout, "timeout")
-        self._source = Source(url, is_async=is_async, timeout=bound)
+        timeout_seconds = seconds(timeout, "timeout")
+        self._source = Source(url, is_async=is_async, timeout=timeout_seconds)
         self._tables = declared(None, prefix, schema)
-        return bound
+        return timeout_seconds
 
     def _connect(self, runtime: Runtime, timeout: float, connections: int, *, create: bool) -> None:
         self._engine = Engine(
@@ -149,11 +149,11 @@ class SqlStorage(_Common, Closing):
         schema: str | None = None,
         create: bool = False,
     ) -> None:
-        bound = self._set_up(url, timeout, prefix, schema, is_async=False)
+        timeout_seconds = self._set_up(url, timeout, prefix, schema, is_async=False)
         links = partial(link_maker, self._source, self._tables, is_async=False)
         self._inside = local()
         runtime = ThreadRuntime(self._source, links, self.migrate, self._inside)
-        self._connect(runtime, bound, connections, create=create)
+        self._connect(runtime, timeout_seconds, connections, create=create)
         self._start_afresh()
         in_child(self, SqlStorage._start_afresh)
 
@@ -164,21 +164,21 @@ class SqlStorage(_Common, Closing):
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
         """Run one command."""
-        inner_value = self._inside
+        thread_state = self._inside
         end_time = None if timeout is None else monotonic() + timeout
         if self._posted:
             outage = self._send(end_time)
             if outage is not None:
                 # The new command would wait just as long without success.
                 raise outage
-        was_inside, inner_value.now = getattr(inner_value, "now", False), True
+        was_inside, thread_state.now = getattr(thread_state, "now", False), True
         try:
             answer = run_now(self._combiner.execute(command, _seconds_until(end_time)))
         except StorageUnavailable:
             self._unavailable = True
             raise
         finally:
-            inner_value.now = was_inside
+            thread_state.now = was_inside
         self._unavailable = False
         return answer
 
@@ -204,10 +204,10 @@ class SqlStorage(_Common, Closing):
         """Run the posted commands, unless this thread is executing a command."""
         # A finaliser or signal handler may post while this thread holds row locks, and would
         # deadlock.
-        posted_commands, inside = self._posted, self._inside
-        if getattr(inside, "now", False):
+        posted_commands, thread_state = self._posted, self._inside
+        if getattr(thread_state, "now", False):
             return None
-        inside.now = True
+        thread_state.now = True
         try:
             while posted_commands:
                 command = posted_commands.popleft()
@@ -224,7 +224,7 @@ class SqlStorage(_Common, Closing):
                     continue
                 self._unavailable = False
         finally:
-            inside.now = False
+            thread_state.now = False
         return None
 
 
@@ -260,11 +260,11 @@ class AsyncSqlStorage(_Common, AsyncClosing):
         schema: str | None = None,
         create: bool = False,
     ) -> None:
-        bound = self._set_up(url, timeout, prefix, schema, is_async=True)
+        timeout_seconds = self._set_up(url, timeout, prefix, schema, is_async=True)
         links = partial(link_maker, self._source, self._tables, is_async=True)
-        runtime = LoopRuntime(self._source, links, self.migrate, bound)
-        self._connect(runtime, bound, connections, create=create)
-        self._posts = PostedCommands(self._combiner.execute, bound)
+        runtime = LoopRuntime(self._source, links, self.migrate, timeout_seconds)
+        self._connect(runtime, timeout_seconds, connections, create=create)
+        self._posts = PostedCommands(self._combiner.execute, timeout_seconds)
 
     async def execute(
         self,

@@ -83,21 +83,22 @@ class HostTransaction(HostConnection):
 
     def __init__(self, connection: Any, kind: str, *, is_async: bool) -> None:
         super().__init__(connection, PLACEHOLDERS[kind])
-        expected = _ASYNC_CONNECTION if is_async else _SYNC_CONNECTION
+        expected_connection = _ASYNC_CONNECTION if is_async else _SYNC_CONNECTION
         if not any(hasattr(connection, name) for name in ("exec_driver_sql", "cursor", "get_bind")):
             raise ConfigurationError(
                 f"The connection is {with_article(type(connection).__name__)}, which runs no"
                 " statements.",
                 path="connection",
-                remedy=f"Pass {expected}.",
+                remedy=f"Pass {expected_connection}.",
             )
         if _is_async(connection) is not is_async:
             kinds = ("asynchronous", "synchronous")
-            has, needed_text = kinds if not is_async else kinds[::-1]
+            actual_kind, needed_kind = kinds if not is_async else kinds[::-1]
             raise ConfigurationError(
-                f"The {type(connection).__name__} is {has}, but this store is {needed_text}.",
+                f"The {type(connection).__name__} is {actual_kind},"
+                f" but this store is {needed_kind}.",
                 path="connection",
-                remedy=f"Pass {expected}.",
+                remedy=f"Pass {expected_connection}.",
             )
         if _is_autocommit(connection):
             raise ConfigurationError(

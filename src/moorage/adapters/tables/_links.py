@@ -45,9 +45,9 @@ class MysqlEntryLink(MysqlLink):
 
 def _interpolated(text: str, values: Sequence[Value]) -> str:
     """Return a statement with its values inserted as numbers and hexadecimal digits."""
-    first, *other_texts = text.split("?")
-    return first + "".join(
-        part for pair in zip(map(_literal_text, values), other_texts, strict=True) for part in pair
+    first_part, *other_parts = text.split("?")
+    return first_part + "".join(
+        part for pair in zip(map(_literal_text, values), other_parts, strict=True) for part in pair
     )
 
 
@@ -72,11 +72,11 @@ DOUBLE: Final = Struct("!d")
 @lru_cache(_CACHE_SIZE)
 def numbered(text: str) -> tuple[bytes, bytes]:
     """Return the name of a prepared statement for PostgreSQL, and its text with numbered values."""
-    first, *other_texts = text.split("?")
-    whole_text = first + "".join(
-        f"${position}{part}" for position, part in enumerate(other_texts, 1)
+    first_part, *other_parts = text.split("?")
+    statement = first_part + "".join(
+        f"${position}{part}" for position, part in enumerate(other_parts, 1)
     )
-    return b"moorage_" + sha256(whole_text.encode()).hexdigest()[:16].encode(), whole_text.encode()
+    return b"moorage_" + sha256(statement.encode()).hexdigest()[:16].encode(), statement.encode()
 
 
 def encoded(value: Value) -> bytes | None:

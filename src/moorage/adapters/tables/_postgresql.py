@@ -44,20 +44,20 @@ class PostgresEntryLink(PostgresLink):
         self, statements: Sequence[Statement], until: float, *, keep_open: bool, writes: bool
     ) -> list[StatementResult]:
         """Run statements in the open transaction, or in a new one, and end it."""
-        prepared_chunks = [
+        prepared_statements = [
             (numbered(text), [encoded(value) for value in values]) for text, values in statements
         ]
         if not (self._in_transaction or keep_open or writes):
             return [
                 _statement_result(result)
-                for result in await self._round_trip(prepared_chunks, until)
+                for result in await self._round_trip(prepared_statements, until)
             ]
-        previous_pairs = [] if self._in_transaction else [(BEGIN, ())]
-        later_pairs = [] if keep_open else [(COMMIT, ())]
+        begin_statements = [] if self._in_transaction else [(BEGIN, ())]
+        commit_statements = [] if keep_open else [(COMMIT, ())]
         self._in_transaction = False
         flush = self._flush(durable=writes and not keep_open)
         results = await self._round_trip(
-            [*previous_pairs, *prepared_chunks, *later_pairs],
+            [*begin_statements, *prepared_statements, *commit_statements],
             until,
             then=flush,
             ready=not keep_open,
@@ -65,7 +65,9 @@ class PostgresEntryLink(PostgresLink):
         self._in_transaction = keep_open
         return [
             _statement_result(result)
-            for result in results[len(previous_pairs) : len(previous_pairs) + len(prepared_chunks)]
+            for result in results[
+                len(begin_statements) : len(begin_statements) + len(prepared_statements)
+            ]
         ]
 
     async def listen(self, channel: str, end: float, until: float) -> bool:
@@ -91,15 +93,15 @@ class PostgresEntryLink(PostgresLink):
         return is_notified
 
     async def _wait_for_notification(self, until: float) -> bool:
-        pg, notified = self._pg, False
-        while not notified:
+        pg, is_notified = self._pg, False
+        while not is_notified:
             try:
                 await self._wait(pg.socket, until, writing=False)
             except TimeoutError:
                 return False
             pg.consume_input()
             while pg.notifies() is not None:
-                notified = True
+                is_notified = True
         return True
 
 

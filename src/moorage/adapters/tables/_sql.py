@@ -69,19 +69,19 @@ class SqlTables(Generic[S]):
         create: bool,
         is_async: bool,
     ) -> None:
-        bound = seconds(timeout, "timeout")
-        self._source = Source(url, is_async=is_async, timeout=bound, path="url")
+        timeout_seconds = seconds(timeout, "timeout")
+        self._source = Source(url, is_async=is_async, timeout=timeout_seconds, path="url")
         self._sql = statements(self._source.kind)
         links = partial(_links, self._sql.definitions(), self._source.kind, is_async=is_async)
         runtime: Runtime = (
-            LoopRuntime(self._source, links, self.migrate, bound)
+            LoopRuntime(self._source, links, self.migrate, timeout_seconds)
             if is_async
             else ThreadRuntime(self._source, links, self.migrate)
         )
         self._engine = Engine(
             runtime,
             names=Names(self._source.where, self._sql.table, "migrate()"),
-            timeout=bound,
+            timeout=timeout_seconds,
             connections=count(connections, "connections"),
             create=create,
             path="url",

@@ -124,10 +124,13 @@ class EntrySql:
         if self.kind == "mysql":
             # ON DUPLICATE KEY would also lock the gap, and block inserts of other ids.
             return f"INSERT IGNORE INTO {self.table} ({names}) VALUES ({marks})"  # noqa: S608 - quoted
-        add = f"INSERT INTO {self.table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608 - quoted
+        insertion = f"INSERT INTO {self.table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608 - quoted
         if not self.notifies:
-            return add
-        return f"WITH added AS ({add} RETURNING 1) SELECT pg_notify('{self.bare}', '') FROM added"  # noqa: S608 - a checked name
+            return insertion
+        return (
+            f"WITH added AS ({insertion} RETURNING 1)"  # noqa: S608 - a checked name
+            f" SELECT pg_notify('{self.bare}', '') FROM added"
+        )
 
     @cached_property
     def seen(self) -> str:
@@ -141,8 +144,8 @@ class EntrySql:
     @cached_property
     def stored(self) -> str:
         """Selects the row of an id, even if it was committed after this transaction's snapshot."""
-        share = {"sqlite": "", "postgresql": " FOR SHARE", "mysql": " LOCK IN SHARE MODE"}
-        return f"{self._all} WHERE id = ?{share[self.kind]}"
+        lock_clauses = {"sqlite": "", "postgresql": " FOR SHARE", "mysql": " LOCK IN SHARE MODE"}
+        return f"{self._all} WHERE id = ?{lock_clauses[self.kind]}"
 
     def lock_lane(self, number: int) -> list[tuple[str, tuple[int]]]:
         """Return statements that wait for other transactions which add to the same lane.
@@ -165,14 +168,17 @@ class EntrySql:
     def free(self, *, locked: bool) -> str:
         """Return the query of entries that may be claimed; with `locked`, it skips locked rows."""
         lock = " FOR UPDATE SKIP LOCKED" if locked else ""
-        pending = "pending = 1 AND " if self.kind == "mysql" and not self.host_made else ""
+        pending_condition = (
+            "pending = 1 AND " if self.kind == "mysql" and not self.host_made else ""
+        )
         held_lane = (
             f"SELECT 1 FROM {self.table} AS earlier WHERE earlier.lane = entry.lane"  # noqa: S608 - quoted
             " AND earlier.number < entry.number AND earlier.holds"
         )
-        due_text = f"{pending}due <= {_STATEMENT_TIME[self.kind]}"
+        due_condition = f"{pending_condition}due <= {_STATEMENT_TIME[self.kind]}"
         return (
-            f"{self._all} AS entry WHERE {due_text} AND (lane IS NULL OR NOT EXISTS ({held_lane}))"
+            f"{self._all} AS entry WHERE {due_condition}"
+            f" AND (lane IS NULL OR NOT EXISTS ({held_lane}))"
             f" ORDER BY priority DESC, number LIMIT ?{lock}"
         )
 
@@ -201,11 +207,11 @@ class EntrySql:
         names = ("number", "before", *OUTCOME)
         changes = ", ".join(f"{name} = new.{name}" for name in OUTCOME)
         if self.kind == "mysql":
-            first = ", ".join(f"? AS {'was' if name == 'before' else name}" for name in names)
-            other_text = f" UNION ALL SELECT {', '.join('?' * len(names))}" * (count - 1)
+            first_row = ", ".join(f"? AS {'was' if name == 'before' else name}" for name in names)
+            other_rows = f" UNION ALL SELECT {', '.join('?' * len(names))}" * (count - 1)
             changes = ", ".join(f"entry.{name} = new.{name}" for name in OUTCOME)
             return (
-                f"UPDATE {self.table} AS entry JOIN (SELECT {first}{other_text}) AS new"  # noqa: S608 - quoted
+                f"UPDATE {self.table} AS entry JOIN (SELECT {first_row}{other_rows}) AS new"  # noqa: S608 - quoted
                 f" ON entry.number = new.number AND entry.fence = new.was SET {changes}"
             )
         row = ", ".join(f"?::{_CASTS.get(name, 'bigint')}" for name in names)
@@ -246,7 +252,7 @@ class EntrySql:
 
     @property
     def _indexes(self) -> tuple[Index, ...]:
-        stuck_text = ", ".join(f"'{state.value}'" for state in sorted(STUCK))
+        stuck_states = ", ".join(f"'{state.value}'" for state in sorted(STUCK))
         if self.kind == "mysql":
             return (
                 Index("free", "pending, priority DESC, number, due"),
@@ -258,7 +264,7 @@ class EntrySql:
         return (
             Index("free", "priority DESC, number, due", " WHERE due IS NOT NULL"),
             Index("lane", "lane, number", " WHERE holds AND lane IS NOT NULL"),
-            Index("stuck", "number", f" WHERE state IN ({stuck_text})"),
+            Index("stuck", "number", f" WHERE state IN ({stuck_states})"),
             Index("settled", "settled_at", " WHERE settled_at IS NOT NULL"),
             Index("subject", "subject", " WHERE subject IS NOT NULL"),
         )
@@ -275,8 +281,8 @@ class EntrySql:
 
 def collated(kind: str, *, mariadb: bool) -> str:
     """Return the options of a new table whose texts are compared byte by byte."""
-    like = "utf8mb4_nopad_bin" if mariadb else "utf8mb4_0900_bin"
-    return f" ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE {like}" if kind == "mysql" else ""
+    collation = "utf8mb4_nopad_bin" if mariadb else "utf8mb4_0900_bin"
+    return f" ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE {collation}" if kind == "mysql" else ""
 
 
 def all_of(where: Sequence[str]) -> str:

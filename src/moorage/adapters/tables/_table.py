@@ -104,24 +104,24 @@ class EntryTable(Generic[E]):
             statements: list[Statement] = [(sql.seen, (entry.id,)), (sql.now, ())]
             if entry.lane is not None:
                 statements = [*sql.lock_lane(lane_number(sql.bare, entry.lane)), *statements]
-            *_, seen_pair, clock = await execute(*statements, keep_open=True, writes=True)
-            if seen_pair.rows:
+            *_, seen_result, clock = await execute(*statements, keep_open=True, writes=True)
+            if seen_result.rows:
                 await execute()
-                return self._entry(seen_pair.rows[0])
+                return self._entry(seen_result.rows[0])
             now = moment(clock.rows[0][0])
         row = _row(arrive(entry, now))
-        _, stored_pair = await execute(
+        _, stored_result = await execute(
             (sql.insert, [row[name] for name in COLUMNS]), (sql.seen, (entry.id,)), writes=True
         )
-        if not stored_pair.rows:
-            (stored_pair,) = await execute((sql.stored, (entry.id,)))
-        return self._entry(stored_pair.rows[0])
+        if not stored_result.rows:
+            (stored_result,) = await execute((sql.stored, (entry.id,)))
+        return self._entry(stored_result.rows[0])
 
     async def due(self, execute: Execute, limit: int) -> tuple[E, ...]:
         """Return the entries that may be claimed."""
         values = (limit,) if self._clock is None else (micros(await self._clock(execute)), limit)
-        (free_pair,) = await execute((self._sql.free(locked=False), values))
-        return tuple(map(self._entry, free_pair.rows))
+        (free_result,) = await execute((self._sql.free(locked=False), values))
+        return tuple(map(self._entry, free_result.rows))
 
     async def claim(self, execute: Execute, limit: int, lease: float, most: int) -> tuple[E, ...]:
         """Claim entries that may be processed together."""
@@ -137,14 +137,14 @@ class EntryTable(Generic[E]):
             clock, candidates_result = await execute(*statements, keep_open=True, writes=True)
             now = moment(clock.rows[0][0])
         candidates = together([self._entry(row) for row in candidates_result.rows])
-        claimed_values = [take(entry, now, lease, most) for entry in candidates]
-        if not claimed_values:
+        claimed_entries = [take(entry, now, lease, most) for entry in candidates]
+        if not claimed_entries:
             await execute()
             return ()
         write = self._write if is_locked else self.settle
-        written_flags = await write(execute, claimed_values, [entry.fence for entry in candidates])
+        were_written = await write(execute, claimed_entries, [entry.fence for entry in candidates])
         return tuple(
-            entry for entry, is_ours in zip(claimed_values, written_flags, strict=True) if is_ours
+            entry for entry, is_ours in zip(claimed_entries, were_written, strict=True) if is_ours
         )
 
     async def settle(
@@ -154,33 +154,35 @@ class EntryTable(Generic[E]):
         if self._sql.kind == "sqlite":
             return await self._write(execute, entries, fences)
         numbers = sorted(entry.number for entry in entries)
-        (locked_pair,) = await execute(
+        (locked_result,) = await execute(
             (self._sql.hold(len(numbers)), numbers), keep_open=True, writes=True
         )
-        stored_fences: dict[int, int] = {number: fence for number, fence in locked_pair.rows}  # noqa: C416 - as rows are
-        own_flags = [
+        stored_fences: dict[int, int] = {number: fence for number, fence in locked_result.rows}  # noqa: C416 - as rows are
+        are_ours = [
             stored_fences.get(entry.number) == fence
             for entry, fence in zip(entries, fences, strict=True)
         ]
-        if any(own_flags):
-            owned_pairs = [
+        if any(are_ours):
+            owned_entries = [
                 (entry, fence)
-                for entry, fence, is_ours in zip(entries, fences, own_flags, strict=True)
+                for entry, fence, is_ours in zip(entries, fences, are_ours, strict=True)
                 if is_ours
             ]
             await self._write(
-                execute, [entry for entry, _ in owned_pairs], [fence for _, fence in owned_pairs]
+                execute,
+                [entry for entry, _ in owned_entries],
+                [fence for _, fence in owned_entries],
             )
         else:
             await execute()
-        return own_flags
+        return are_ours
 
     async def swap(self, execute: Execute, entry: E, fence: int) -> bool:
         """Replace the stored entry with this id and fencing token."""
         row = _row(entry)
         values = [row[name] for name in COLUMNS if name != "id"]
-        (written_pair,) = await execute((self._sql.swap, [*values, entry.id, fence]), writes=True)
-        return written_pair.changed == 1
+        (result,) = await execute((self._sql.swap, [*values, entry.id, fence]), writes=True)
+        return result.changed == 1
 
     async def find(self, execute: Execute, query: EntryQuery) -> EntryPage[E]:
         """Return one page of the entries that match the query, newest first."""
@@ -188,14 +190,14 @@ class EntryTable(Generic[E]):
         if query.before is not None:
             locations.append("number < ?")
             values.append(query.before)
-        (selected_pair,) = await execute((self._sql.find(locations), [*values, query.limit + 1]))
-        return EntryPage.of(map(self._entry, selected_pair.rows), query.limit)
+        (page_result,) = await execute((self._sql.find(locations), [*values, query.limit + 1]))
+        return EntryPage.of(map(self._entry, page_result.rows), query.limit)
 
     async def remove(self, execute: Execute, query: EntryQuery) -> int:
         """Delete the matching entries, and return their number."""
-        target_texts, values = _matching(query)
-        (deleted_pair,) = await execute((self._sql.remove(target_texts), values), writes=True)
-        return deleted_pair.changed
+        conditions, values = _matching(query)
+        (deletion,) = await execute((self._sql.remove(conditions), values), writes=True)
+        return deletion.changed
 
     async def _write(
         self, execute: Execute, entries: Sequence[E], fences: Sequence[int]
@@ -209,7 +211,7 @@ class EntryTable(Generic[E]):
             statements: list[Statement] = [
                 (update, [*row, entry.number, fence]) for entry, fence, row in changes
             ]
-            return [written.changed == 1 for written in await execute(*statements, writes=True)]
+            return [result.changed == 1 for result in await execute(*statements, writes=True)]
         values = [value for entry, fence, row in changes for value in (entry.number, fence, *row)]
         await execute((self._sql.outcomes(len(rows)), values), writes=True)
         return [True] * len(rows)

@@ -36,14 +36,14 @@ class SealedTenants:
 
     async def version(self, tenant: str) -> str | None:
         """Return a version that changes with the tables; None for an unknown tenant."""
-        sealed_bytes = await self._rows.find(_about(tenant))
-        return None if sealed_bytes is None else sha256(sealed_bytes).hexdigest()[:32]
+        sealed_row = await self._rows.find(_about(tenant))
+        return None if sealed_row is None else sha256(sealed_row).hexdigest()[:32]
 
     async def tables(self, tenant: str) -> Mapping[str, Any]:
         """Return the tables of a tenant; empty for an unknown tenant."""
         key = _about(tenant)
-        sealed = await self._rows.find(key)
-        return {} if sealed is None else _read_row(self._cipher.open(sealed, key))
+        sealed_row = await self._rows.find(key)
+        return {} if sealed_row is None else _read_row(self._cipher.open(sealed_row, key))
 
     async def put(self, tenant: str, tables: Mapping[str, Any]) -> None:
         """Store the tables of a tenant in place of the earlier ones."""

@@ -117,8 +117,8 @@ class AiohttpExchange(LoopLibraryExchange):
                 proxy=self._proxy.url if self._proxy else None,
                 proxy_headers=dict(self._proxy.introduction) if self._proxy else None,
             )
-        except _DoNotRetry as final:
-            error = final.error
+        except _DoNotRetry as final_failure:
+            error = final_failure.error
         else:
             self._response = response
             reason = (response.reason or "").encode("utf-8", "surrogateescape")
@@ -154,16 +154,16 @@ class AiohttpExchange(LoopLibraryExchange):
         return [(name.encode(), value.encode()) for name, value in self._proxy.introduction]
 
     def _data(self) -> bytes | AsyncIterator[bytes] | None:
-        whole_bytes = self.outgoing.pieces.whole
-        return self._paced() if whole_bytes is None else whole_bytes or None
+        whole_body = self.outgoing.pieces.whole
+        return self._paced() if whole_body is None else whole_body or None
 
     async def _paced(self) -> AsyncIterator[bytes]:
         """Yield the pieces, each with a write timeout, which aiohttp does not have."""
-        bound = self.outgoing.timeouts.write
+        write_timeout = self.outgoing.timeouts.write
         while piece := await self.outgoing.pieces.next():
-            if bound is not None:
+            if write_timeout is not None:
                 self._writing = True
-                self.bound(min(self.outgoing.until, monotonic() + bound))
+                self.bound(min(self.outgoing.until, monotonic() + write_timeout))
             yield piece
             self._writing = False
             self.bound(self.outgoing.until)
@@ -188,8 +188,8 @@ def tracing() -> aiohttp.TraceConfig:
 
 def _encoded_headers(fields: list[tuple[bytes, bytes]]) -> CIMultiDict[str]:
     """Return the fields for aiohttp, which encodes text as UTF-8 and frames bodies itself."""
-    encoded: CIMultiDict[str] = CIMultiDict()
-    spelled: dict[bytes, str] = {}  # aiohttp would drop the first of two spellings of a name
+    encoded_fields: CIMultiDict[str] = CIMultiDict()
+    spellings: dict[bytes, str] = {}  # aiohttp would drop the first of two spellings of a name
     for name, value in fields:
         if not value.isascii():
             raise InvalidData(
@@ -199,6 +199,6 @@ def _encoded_headers(fields: list[tuple[bytes, bytes]]) -> CIMultiDict[str]:
                 remedy="Percent-encode it, or use another HTTP client.",
             )
         if name.lower() != b"transfer-encoding":
-            spelling = spelled.setdefault(name.lower(), name.decode("ascii"))
-            encoded.add(spelling, value.decode("ascii"))
-    return encoded
+            spelling = spellings.setdefault(name.lower(), name.decode("ascii"))
+            encoded_fields.add(spelling, value.decode("ascii"))
+    return encoded_fields

@@ -17,8 +17,8 @@ def guarded_connector_options(resolver: GuardedResolver) -> dict[str, Any]:
 
     def make_socket(address: tuple[int, int, int, str, Any]) -> socket.socket:
         """Return a socket for an address; checks it, as an IP address was not resolved."""
-        family, kind, protocol, _, where = address
-        resolver.check_address(*where[:2])
+        family, kind, protocol, _, socket_address = address
+        resolver.check_address(*socket_address[:2])
         return socket.socket(family, kind, protocol)
 
     return {
@@ -41,13 +41,13 @@ class GuardedAiohttpResolver(AbstractResolver):
         return [
             ResolveResult(
                 hostname=host,
-                host=where[0],
-                port=where[1],
+                host=socket_address[0],
+                port=socket_address[1],
                 family=address_family,
                 proto=protocol,
                 flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
             )
-            for address_family, _, protocol, _, where in await self._resolver.addresses(
+            for address_family, _, protocol, _, socket_address in await self._resolver.addresses(
                 host, port, inf
             )
             if family in {socket.AF_UNSPEC, address_family}

@@ -168,8 +168,8 @@ class BorrowedExchange(Exchange):
             ) from None
         except (CutOff, OSError) as error:
             raise self._connection_lost(error) from None
-        except BodySourceFailed as failed_value:
-            raise self._body_failed(failed_value.error, sent=exchange.sent) from failed_value.error
+        except BodySourceFailed as body_failure:
+            raise self._body_failed(body_failure.error, sent=exchange.sent) from body_failure.error
 
     def __del__(self) -> None:
         # The exchange was not closed. The library would keep its connection reserved.

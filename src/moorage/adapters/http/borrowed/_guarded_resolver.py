@@ -109,8 +109,8 @@ class GuardedResolver(Resolver):
             TimeIsUp: there was no response in time.
             OSError, ValueError: the name does not exist, or is not valid.
         """
-        resolved_values = await super().addresses(host, port, until)
-        return allowed_addresses(self._guard, Origin(host, port, secure=False), resolved_values)
+        addresses = await super().addresses(host, port, until)
+        return allowed_addresses(self._guard, Origin(host, port, secure=False), addresses)
 
 
 def resolver_for(settings: ConnectionSettings, network: Network) -> GuardedResolver | None:

@@ -49,8 +49,8 @@ class ResolvingBackend(httpcore2.NetworkBackend):
         """Connect to one address after another in time."""
 
         async def connect(where: Where, until: float) -> httpcore2.NetworkStream:
-            left = seconds_left(None, until)
-            return self._backend.connect_tcp(*where, left, local_address, socket_options)
+            connect_timeout = seconds_left(None, until)
+            return self._backend.connect_tcp(*where, connect_timeout, local_address, socket_options)
 
         return run(_connect_in_turn(self._resolver, host, port, timeout, connect))
 
@@ -78,8 +78,10 @@ class AsyncGuardedBackend(httpcore2.AsyncNetworkBackend):
         """Connect to an address that the guard allows."""
 
         async def connect(where: Where, until: float) -> httpcore2.AsyncNetworkStream:
-            left = seconds_left(None, until)
-            return await self._backend.connect_tcp(*where, left, local_address, socket_options)
+            connect_timeout = seconds_left(None, until)
+            return await self._backend.connect_tcp(
+                *where, connect_timeout, local_address, socket_options
+            )
 
         return await _connect_in_turn(self._resolver, host, port, timeout, connect)
 

@@ -145,9 +145,9 @@ class _Httpx2Exchange(LibraryExchange):
 
         The connection is not public, so it is searched for in the pool.
         """
-        for queued_value in list(getattr(self._pool, "_requests", ())):
-            if queued_value.request.extensions.get(_EXCHANGE) is self:
-                connection = queued_value.connection
+        for pool_request in list(getattr(self._pool, "_requests", ())):
+            if pool_request.request.extensions.get(_EXCHANGE) is self:
+                connection = pool_request.connection
                 while connection is not None and not isinstance(connection, _HTTP11_CONNECTIONS):
                     connection = getattr(connection, "_connection", None)
                 return connection

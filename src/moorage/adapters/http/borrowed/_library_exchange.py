@@ -290,12 +290,12 @@ class LibraryExchange(ABC):
         lines = [b"%b: %b\r\n" % pair for pair in fields]
         if any(b"\n" in line[:-2] or b"\r" in line[:-2] for line in lines):
             raise NotHttp("has a malformed header field")
-        named_chunks = {name.lower(): value for name, value in fields}
+        values_by_name = {name.lower(): value for name, value in fields}
         if self._to_head or status in {204, 304}:
             self._remaining = 0
-        elif b"transfer-encoding" in named_chunks:
+        elif b"transfer-encoding" in values_by_name:
             self._chunked = True
-        elif (length := named_chunks.get(b"content-length", b"")).isdigit():
+        elif (length := values_by_name.get(b"content-length", b"")).isdigit():
             self._remaining = int(length)
         return b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason, b"".join(lines))
 
@@ -417,10 +417,10 @@ def _loop_time(until: float) -> float | None:
 
 def seconds_left(timeout: float | None, until: float) -> float | None:
     """Return the seconds of a step for a library, which accepts no time in the past."""
-    remaining = until - monotonic()
+    remaining_seconds = until - monotonic()
     if timeout is None:
-        return None if remaining == inf else max(remaining, _MIN_TIMEOUT)
-    return max(min(timeout, remaining), _MIN_TIMEOUT)
+        return None if remaining_seconds == inf else max(remaining_seconds, _MIN_TIMEOUT)
+    return max(min(timeout, remaining_seconds), _MIN_TIMEOUT)
 
 
 def reason_for(error: BaseException | None) -> str:

@@ -89,9 +89,9 @@ class Connections:
         except (ConnectorError, TimeIsUp) as error:
             failure = error.with_traceback(None)
         except Exception as error:  # noqa: BLE001 - errors of urllib3, http.client or name resolution
-            refused_match = _REFUSED.search(str(error))
-            if refused_match is not None and gateway is not None:
-                failure = gateway.refused(origin, int(refused_match[1]))
+            refusal = _REFUSED.search(str(error))
+            if refusal is not None and gateway is not None:
+                failure = gateway.refused(origin, int(refusal[1]))
             else:
                 failure = system_error(error)
         # Raised after the handling of urllib3's error, which may show the proxy's password.
@@ -122,10 +122,12 @@ class Connections:
     ) -> None:
         """Connect with urllib3, and shut the connection down at the deadline."""
         connection.timeout = seconds_left(None, until)
-        make = connection._new_conn  # noqa: SLF001 - the only access to the new connection
+        make_connection = connection._new_conn  # noqa: SLF001 - the only access to the new connection
         if self._resolver is not None or _connects_as_usual(type(connection)):
-            make = partial(_connect_in_turn, self._resolver or _ANYWHERE, connection, until)
-        new_connection = _NewConnection(make)
+            make_connection = partial(
+                _connect_in_turn, self._resolver or _ANYWHERE, connection, until
+            )
+        new_connection = _NewConnection(make_connection)
         connection._new_conn = new_connection  # noqa: SLF001 - the same
         try:
             with WATCHDOG.limit(until, new_connection.cut) as timer:
@@ -165,10 +167,10 @@ def _connect_in_turn(
 def _check(pool: Urllib3Pool, connection: Urllib3Connection, origin: Origin) -> None:
     """Raise an error for a connection without verified certificates."""
     if origin.secure:
-        verified_value = connection.is_verified
+        is_verified = connection.is_verified
     else:
-        verified_value = pool.scheme == "http" or connection.proxy_is_verified
-    if not verified_value:
+        is_verified = pool.scheme == "http" or connection.proxy_is_verified
+    if not is_verified:
         raise unverified("session")
 
 
@@ -222,11 +224,11 @@ class Urllib3Wire:
         while remaining_bytes:
             self._sock.settimeout(seconds_left(None, until))
             try:
-                sent_value = self._sock.send(remaining_bytes)
+                sent_count = self._sock.send(remaining_bytes)
             except TimeoutError:
                 raise TimeIsUp from None
-            self.written += sent_value
-            remaining_bytes = remaining_bytes[sent_value:]
+            self.written += sent_count
+            remaining_bytes = remaining_bytes[sent_count:]
 
     async def receive(self, until: float) -> bytes:
         """Return the next bytes; b"" at the end."""

@@ -67,9 +67,9 @@ class Watchdog:
                 self._changed.notify()
 
     def _run(self) -> None:
-        changed = self._changed
-        with changed:
-            while self._changed is changed:  # pragma: no branch - otherwise restarted after a fork
+        signal = self._changed
+        with signal:
+            while self._changed is signal:  # pragma: no branch - otherwise restarted after a fork
                 now = monotonic()
                 for timer in [timer for timer in self._timers if timer.at <= now]:
                     self._timers.remove(timer)
@@ -77,7 +77,7 @@ class Watchdog:
                     timer.on_expiry()
                 next_expiry = min((timer.at for timer in self._timers), default=inf)
                 self._wakes = min(next_expiry, now + self._linger)
-                changed.wait(max(0.0, self._wakes - now))
+                signal.wait(max(0.0, self._wakes - now))
                 if not self._timers and monotonic() >= self._wakes:
                     self._wakes = -inf
                     return

@@ -82,9 +82,9 @@ def async_engine(
             return _LibraryClient(_own_session(settings, context, network), settings, owned=True)
         if isinstance(session, aiohttp.ClientSession):
             return _LibraryClient(session, settings, owned=False)
-        created = session()
-        _check(created, allow_unverified=allow_unverified)
-        return _LibraryClient(created, settings, owned=True)
+        new_session = session()
+        _check(new_session, allow_unverified=allow_unverified)
+        return _LibraryClient(new_session, settings, owned=True)
 
     from_host = isinstance(session, aiohttp.ClientSession)
     return LibraryExchangeEngine(network, settings, new_library, from_host=from_host)

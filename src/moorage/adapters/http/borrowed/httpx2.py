@@ -162,22 +162,24 @@ class _TransportSource:
             max_keepalive_connections=None if settings.keep_alive else 0,
             keepalive_expiry=settings.keep_alive,
         )
-        make = partial(self._transport, verify=self._context, trust_env=False, limits=limits)
-        direct, blocks = make(), self._kind is httpx2.Client
-        pool = direct._pool  # noqa: SLF001 - not an argument of the transport
+        make_transport = partial(
+            self._transport, verify=self._context, trust_env=False, limits=limits
+        )
+        direct_transport, blocks = make_transport(), self._kind is httpx2.Client
+        pool = direct_transport._pool  # noqa: SLF001 - not an argument of the transport
         if blocks:
             resolver = self._resolver or Resolver(Threads())
             pool._network_backend = ResolvingBackend(pool._network_backend, resolver)  # noqa: SLF001 - the same
         elif self._resolver is not None:
             pool._network_backend = AsyncGuardedBackend(pool._network_backend, self._resolver)  # noqa: SLF001 - the same
         if proxy is None:
-            return _Transports(None, lambda _: direct, (direct,))
-        through_value = make(proxy=_proxy(proxy, settings.tls or Tls()))
+            return _Transports(None, lambda _: direct_transport, (direct_transport,))
+        proxy_transport = make_transport(proxy=_proxy(proxy, settings.tls or Tls()))
         serves = lru_cache(maxsize=256)(proxy.serves)
         return _Transports(
             None,
-            lambda origin: through_value if serves(origin.host) else direct,
-            (direct, through_value),
+            lambda origin: proxy_transport if serves(origin.host) else direct_transport,
+            (direct_transport, proxy_transport),
         )
 
     def _check(self, client: Any) -> None:

@@ -139,9 +139,9 @@ class _SessionPool(ExchangePool):
         self, origin: Origin, holder: object, wire: Wire | None = None, idle: float | None = None
     ) -> None:
         """Return the slot, and the connection if it can be reused."""
-        keep = self._keep_alive if idle is None else min(self._keep_alive, idle - 1)
-        if isinstance(wire, Urllib3Wire) and keep > 0 and not self._closed:
-            self.routes.connections.give(wire, keep)
+        keep_seconds = self._keep_alive if idle is None else min(self._keep_alive, idle - 1)
+        if isinstance(wire, Urllib3Wire) and keep_seconds > 0 and not self._closed:
+            self.routes.connections.give(wire, keep_seconds)
             wire = None
         super().give(origin, holder, wire, idle)
 
@@ -166,11 +166,11 @@ class _SessionConnections(SyncLibraryClient):
                 path="session",
                 remedy="Mount a requests.adapters.HTTPAdapter for this origin.",
             )
-        merged_value = self._merged(url)
-        verify, cert = merged_value["verify"], merged_value["cert"]
+        merged_settings = self._merged(url)
+        verify, cert = merged_settings["verify"], merged_settings["cert"]
         prepared_request = requests.Request("GET", url).prepare()
         pool = adapter.get_connection_with_tls_context(
-            prepared_request, verify, proxies=merged_value["proxies"], cert=cert
+            prepared_request, verify, proxies=merged_settings["proxies"], cert=cert
         )
         adapter.cert_verify(pool, url, verify, cert)  # type: ignore[no-untyped-call]  # an untyped library
         return pool
@@ -206,12 +206,14 @@ class _UrllibPools(SyncLibraryClient):
         proxy = settings.proxy
         if proxy is not None:
             # The client certificate is for vendors, not for a proxy.
-            bare = attrs.evolve(tls, certificate=None, key=None, password=None)
+            proxy_tls = attrs.evolve(tls, certificate=None, key=None, password=None)
             self._through = ProxyManager(
                 proxy.url,
                 _POOLS,
                 proxy_headers=_proxy_headers(proxy),
-                proxy_ssl_context=http_context(bare) if proxy.url.startswith("https") else None,
+                proxy_ssl_context=http_context(proxy_tls)
+                if proxy.url.startswith("https")
+                else None,
                 maxsize=size,
                 ssl_context=context,
             )

@@ -59,12 +59,12 @@ class Loops:
             return next(chunks, None)
         if until == inf:
             return await anext(chunks, None)
-        bound = asyncio.timeout(until - monotonic())
+        timeout = asyncio.timeout(until - monotonic())
         try:
-            async with bound:
+            async with timeout:
                 return await anext(chunks, None)
         except TimeoutError:
-            if bound.expired():
+            if timeout.expired():
                 raise TimeIsUp from None
             raise
 

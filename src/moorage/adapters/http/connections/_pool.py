@@ -35,9 +35,9 @@ class _OriginPool:
             self.queue.pop(holder, None)
             return None
         self.holders.remove(holder)
-        for successor in self.queue:
-            self.holders.add(successor)
-            return self.queue.pop(successor)
+        for next_holder in self.queue:
+            self.holders.add(next_holder)
+            return self.queue.pop(next_holder)
         return None
 
 
@@ -89,10 +89,10 @@ class Pool:
         """Return the idle connection that was used last and is still open."""
         while True:
             with self._lock:
-                idle_pairs = self._origin_pools[origin].idle
-                if not idle_pairs:
+                idle_wires = self._origin_pools[origin].idle
+                if not idle_wires:
                     return None
-                wire, good_until = idle_pairs.pop()
+                wire, good_until = idle_wires.pop()
             if monotonic() < good_until and not wire.stale():
                 return wire
             wire.close()
@@ -105,14 +105,14 @@ class Pool:
         `idle` is the number of seconds for which the vendor keeps the connection open.
         """
         # One second less than the vendor's time, so that it does not close just as we send.
-        keep = self._keep_alive if idle is None else min(self._keep_alive, idle - 1)
+        keep_seconds = self._keep_alive if idle is None else min(self._keep_alive, idle - 1)
         waiter = None
         with self._lock:
             origin_pool = self._origin_pools.get(origin)
             if origin_pool is not None:  # otherwise the holder did not even reach the queue
                 waiter = origin_pool.pass_on(holder)
-                if wire is not None and keep > 0 and not self._closed:
-                    origin_pool.idle.append((wire, monotonic() + keep))
+                if wire is not None and keep_seconds > 0 and not self._closed:
+                    origin_pool.idle.append((wire, monotonic() + keep_seconds))
                     wire = None
                 self._forget(origin, origin_pool)
         if wire is not None:
@@ -149,16 +149,16 @@ class Pool:
     def sweep(self) -> None:
         """Close connections to any origin that were idle for too long."""
         with self._lock:
-            expired = self._drain(monotonic())
-        for wire in expired:
+            expired_wires = self._drain(monotonic())
+        for wire in expired_wires:
             wire.close()
 
     def close(self) -> None:
         """Close idle connections now, and the others when they are returned."""
         with self._lock:
             self._closed = True
-            expired = self._drain(inf)
-        for wire in expired:
+            idle_wires = self._drain(inf)
+        for wire in idle_wires:
             wire.close()
 
     def abandon(self) -> None:
@@ -175,12 +175,12 @@ class Pool:
                 self.give(*self._lost.popleft())
 
     def _drain(self, now: float) -> list[Wire]:
-        expired: list[Wire] = []
+        expired_wires: list[Wire] = []
         for origin, origin_pool in list(self._origin_pools.items()):
-            expired += [wire for wire, good_until in origin_pool.idle if good_until <= now]
+            expired_wires += [wire for wire, good_until in origin_pool.idle if good_until <= now]
             origin_pool.idle = [entry for entry in origin_pool.idle if entry[1] > now]
             self._forget(origin, origin_pool)
-        return expired
+        return expired_wires
 
     def _forget(self, origin: Origin, origin_pool: _OriginPool) -> None:
         if not (origin_pool.holders or origin_pool.queue or origin_pool.idle):

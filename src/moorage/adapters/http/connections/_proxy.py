@@ -116,12 +116,12 @@ class Gateway:
 
     def refused(self, origin: Origin, status: int) -> ConnectionFailed:
         """Return the error for a proxy that responds itself; nothing reached the origin."""
-        unauthenticated = status == AUTHENTICATION_REQUIRED
+        is_unauthenticated = status == AUTHENTICATION_REQUIRED
         retryable = status in _RETRYABLE or status >= 500
         return self._failed(
             f"refused to connect to {origin} with status {status}",
             retryable=retryable,
-            remedy=_AUTHENTICATE if unauthenticated else None if retryable else _ALLOW_HOST,
+            remedy=_AUTHENTICATE if is_unauthenticated else None if retryable else _ALLOW_HOST,
         )
 
     def _failed(

@@ -24,8 +24,8 @@ def allowed_addresses(
     Raises:
         DestinationRefused: an address is not allowed.
     """
-    for _, _, _, _, where in addresses:
-        refuse_if(guard.objection_to(where[0]), origin)
+    for _, _, _, _, socket_address in addresses:
+        refuse_if(guard.objection_to(socket_address[0]), origin)
     return addresses
 
 

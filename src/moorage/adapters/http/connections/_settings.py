@@ -78,11 +78,11 @@ def _with_arguments(text: str, inherited: str) -> str:
     text, arguments = inspect.cleandoc(text), _ARGUMENTS.search(inspect.cleandoc(inherited))
     assert arguments is not None  # noqa: S101 - each class of settings explains its arguments
     lines = arguments["lines"].rstrip("\n")
-    if other_match := _ARGUMENTS.search(text):
-        start = other_match.start("lines")
+    if arguments_match := _ARGUMENTS.search(text):
+        start = arguments_match.start("lines")
         return f"{text[:start]}{lines}\n{text[start:]}"
-    summary, attributes, remaining_text = text.partition("\n\nAttributes:")
-    return f"{summary}\n\nArgs:\n{lines}{attributes}{remaining_text}"
+    summary, attributes, attribute_lines = text.partition("\n\nAttributes:")
+    return f"{summary}\n\nArgs:\n{lines}{attributes}{attribute_lines}"
 
 
 @attrs.define(eq=False, kw_only=True, repr=False, slots=False, on_setattr=attrs.setters.frozen)

@@ -71,8 +71,8 @@ class _Waiter:
         self._lock.acquire()
 
     async def wait(self, until: float) -> None:
-        left = max(0, until - monotonic())
-        if not self._lock.acquire(timeout=min(left, TIMEOUT_MAX)):
+        seconds_left = max(0, until - monotonic())
+        if not self._lock.acquire(timeout=min(seconds_left, TIMEOUT_MAX)):
             raise TimeIsUp
 
     def call(self) -> None:

@@ -49,11 +49,11 @@ def check_context(context: ssl.SSLContext) -> None:
 
 async def secured(wire: Wire, context: ssl.SSLContext, host: str, until: float) -> TlsWire:
     """Return the connection with TLS, after the other side's certificate was verified."""
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = context.wrap_bio(incoming, outgoing, server_hostname=host)
-    secure = TlsWire(wire, tls, incoming, outgoing)
-    await secure.handshake(until)
-    return secure
+    incoming_buffer, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming_buffer, outgoing, server_hostname=host)
+    tls_wire = TlsWire(wire, tls, incoming_buffer, outgoing)
+    await tls_wire.handshake(until)
+    return tls_wire
 
 
 class TlsWire:

@@ -44,10 +44,8 @@ def context_for(tls: Tls) -> ssl.SSLContext:
         try:
             _carry(context, tls.certificate, tls.key, tls.password)
         except OSError as error:
-            reason_text = (
-                "The certificate is none, or its private key is another's or is not opened"
-            )
-            raise _unusable("certificate", reason_text, error) from None
+            reason = "The certificate is none, or its private key is another's or is not opened"
+            raise _unusable("certificate", reason, error) from None
     return context
 
 

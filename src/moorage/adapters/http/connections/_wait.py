@@ -29,19 +29,19 @@ def by_poll(sock: socket.socket, until: float, *, writing: bool) -> None:
 
 def by_select(sock: socket.socket, until: float, *, writing: bool) -> None:
     """Block until the socket is ready, like `by_poll`, on systems without poll."""
-    reading, sending_sockets = ([], [sock]) if writing else ([sock], [])
+    reading_sockets, writing_sockets = ([], [sock]) if writing else ([sock], [])
     # Windows reports a connection that failed as exceptional.
     while not any(
-        select.select(reading, sending_sockets, sending_sockets, _remaining_seconds(until))
+        select.select(reading_sockets, writing_sockets, writing_sockets, _remaining_seconds(until))
     ):
         pass
 
 
 def _remaining_seconds(until: float) -> float:
-    left = until - monotonic()
-    if left <= 0:
+    seconds_left = until - monotonic()
+    if seconds_left <= 0:
         raise TimeIsUp
-    return min(left, _MAX_WAIT)
+    return min(seconds_left, _MAX_WAIT)
 
 
 wait = by_poll if hasattr(select, "poll") else by_select

@@ -85,6 +85,6 @@ class EpollWatch:
         for number, (_, end_time) in list(self._waiting.items()):
             if end_time <= now:
                 self._settle(number, in_time=False)
-        earliest = min((until for _, until in self._waiting.values()), default=inf)
-        if earliest < self._timers[-1]:
-            self._set_timer(asyncio.get_running_loop(), earliest)
+        next_deadline = min((deadline for _, deadline in self._waiting.values()), default=inf)
+        if next_deadline < self._timers[-1]:
+            self._set_timer(asyncio.get_running_loop(), next_deadline)

@@ -138,15 +138,15 @@ class SocketWire:
         """Send all bytes."""
         while True:
             try:
-                sent = self._sock.send(data)
+                sent_count = self._sock.send(data)
             except BlockingIOError:
                 await self._network.writable(self._sock, until)
                 continue
-            self.written += sent
+            self.written += sent_count
             self._expects_bytes = True
-            if sent == len(data):
+            if sent_count == len(data):
                 return
-            data = memoryview(data)[sent:]
+            data = memoryview(data)[sent_count:]
 
     async def receive(self, until: float) -> bytes:
         """Return the next bytes; b"" at the end."""

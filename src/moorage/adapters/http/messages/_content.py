@@ -29,8 +29,10 @@ def decompressor_for(headers: Headers) -> Decompressor | None:
 
     A body with an unknown coding is returned as it was received; its headers name the coding.
     """
-    listed_texts = ",".join(headers.get_all("content-encoding")).lower().split(",")
-    codings = [coding.strip() for coding in listed_texts if coding.strip() not in {"", "identity"}]
+    listed_codings = ",".join(headers.get_all("content-encoding")).lower().split(",")
+    codings = [
+        coding.strip() for coding in listed_codings if coding.strip() not in {"", "identity"}
+    ]
     windows = [_WINDOWS[coding] for coding in codings if coding in _WINDOWS]
     if not windows or len(windows) < len(codings) or len(codings) > _MAX_CODINGS:
         return None
@@ -119,11 +121,11 @@ class SingleDecompressor:
             raise NotHttp("has a compressed body that is cut off")
 
     def _decompress(self, data: bytes) -> bytes:
-        first, self._started = not self._started, True
+        is_first, self._started = not self._started, True
         try:
             return self._inflate.decompress(data, _PIECE_SIZE)
         except zlib.error:
-            if not first or self._window != _ZLIB:
+            if not is_first or self._window != _ZLIB:
                 raise NotHttp("has a malformed compressed body") from None
         # Some vendors send deflate without a header.
         self._window = _RAW

@@ -253,11 +253,11 @@ class ResponseReader:
             check_status(status)
             self._interim_bytes += end
             return True
-        old_value = match[1] == "0"
+        is_http_1_0 = match[1] == "0"
         self.head = Head(
-            status, match[3] or "", headers, _keep_alive_seconds(headers, old=old_value)
+            status, match[3] or "", headers, _keep_alive_seconds(headers, old=is_http_1_0)
         )
-        self._frame(status, headers, old=old_value)
+        self._frame(status, headers, old=is_http_1_0)
         return True
 
     def _find_end(self, limit: int, part: str) -> int:
@@ -276,9 +276,9 @@ class ResponseReader:
         for line in lines:
             name, colon, value = line.partition(":")
             if line.startswith((" ", "\t")) and pairs:  # folded: RFC 9112, 5.2
-                name, start_text = pairs.pop()
-                folded_text = line.lstrip(" \t")
-                pairs.append((name, f"{start_text} {folded_text}"))
+                name, value_so_far = pairs.pop()
+                continuation = line.lstrip(" \t")
+                pairs.append((name, f"{value_so_far} {continuation}"))
             elif not colon:
                 raise NotHttp("has a malformed header field")
             else:
@@ -410,8 +410,8 @@ def framing(headers: Headers, *, old: bool) -> tuple[bool, int | None]:
     if lengths is None:
         return False, None
     if "," in lengths:
-        lengths, *other_texts = {length.strip(" \t") for length in lengths.split(",")}
-        lengths = "contradictory" if other_texts else lengths
+        lengths, *other_lengths = {length.strip(" \t") for length in lengths.split(",")}
+        lengths = "contradictory" if other_lengths else lengths
     if not _LENGTH.fullmatch(lengths):
         raise NotHttp("has invalid or contradictory lengths")
     return False, int(lengths)

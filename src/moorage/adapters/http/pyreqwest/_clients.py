@@ -78,8 +78,8 @@ class Clients:
         client = self._clients.get(key)
         if client is None:
             client = self._make(connect, read, self._settings.proxy if proxied else None)
-            for oldest in list(self._clients)[: 1 - _MAX_CLIENTS]:
-                self._clients.pop(oldest, None)
+            for oldest_key in list(self._clients)[: 1 - _MAX_CLIENTS]:
+                self._clients.pop(oldest_key, None)
             self._clients[key] = client
         return client
 
@@ -174,14 +174,14 @@ def identity_of(tls: Tls | None) -> Secret | None:
         key = Secret(certificate)
     else:
         key = tls.key if isinstance(tls.key, Secret) else Secret(_content(tls.key))
-    decrypted = serialization.load_pem_private_key(
+    decrypted_key = serialization.load_pem_private_key(
         key.reveal_bytes(), None if tls.password is None else tls.password.reveal_bytes()
     ).private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    return Secret(certificate + b"\n" + decrypted)
+    return Secret(certificate + b"\n" + decrypted_key)
 
 
 def _content(pem: str | bytes) -> bytes:

@@ -65,7 +65,7 @@ class PyreqwestEngine(Engine):
         self, runtime: Runtime, request: Request, url: str, timeouts: Timeouts, *, streamed: bool
     ) -> Response:
         """Send a request, in pieces if it is streamed, and read its whole response."""
-        started = monotonic()
+        start_time = monotonic()
         new_exchange = self._exchange_class(runtime)
         origin, _, target = locate(url)
         exchange = new_exchange(
@@ -74,7 +74,7 @@ class PyreqwestEngine(Engine):
         await exchange.start(request, url, target, PIECE_SIZE, streamed=streamed)
         body = await exchange.rest()
         return Response(
-            exchange.status, exchange.headers, body, url=url, elapsed=monotonic() - started
+            exchange.status, exchange.headers, body, url=url, elapsed=monotonic() - start_time
         )
 
     async def open_with(

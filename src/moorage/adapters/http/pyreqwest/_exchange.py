@@ -104,7 +104,7 @@ class PyreqwestExchange(ExchangeBase):
 
         If nothing is streamed, up to `held` bytes of the body are received with it.
         """
-        exact, fields, body = exact_url(url, target), fields_of(request), request.body
+        request_url, fields, body = exact_url(url, target), fields_of(request), request.body
         self._wants_identity = wants_identity(request.headers)
         upload = None
         timeouts, runtime = self._timeouts, self._runtime
@@ -115,10 +115,12 @@ class PyreqwestExchange(ExchangeBase):
             if not pool.claim(self._origin, self._holder):
                 await self._wait_for_slot(pool)
             # While a body is sent, pyreqwest would count that as the server's silence.
-            read = timeouts.read if upload is None else None
+            read_timeout = timeouts.read if upload is None else None
             gateway = self._gateway = self._engine.gateway_to(self._origin)
-            client = runtime.clients.find(timeouts.connect, read, proxied=gateway is not None)
-            builder = client.request(request.method.value, exact)
+            client = runtime.clients.find(
+                timeouts.connect, read_timeout, proxied=gateway is not None
+            )
+            builder = client.request(request.method.value, request_url)
             if fields:
                 builder = builder.headers(fields)
             if timeouts.total is not None:
@@ -215,11 +217,11 @@ class PyreqwestExchange(ExchangeBase):
             self._reader = response.body_reader
             self.status = response.status
             self.headers = headers = headers_of(response)
-        except TimeIsUp as passed_value:
+        except TimeIsUp as timeout_error:
             failure = (
-                self._translate(passed_value)
+                self._translate(timeout_error)
                 if self._source_error
-                else self._passed(str(passed_value))
+                else self._passed(str(timeout_error))
             )
         except Exception as error:  # noqa: BLE001 - every error is replaced
             failure = self._translate(error)
@@ -240,10 +242,10 @@ class PyreqwestExchange(ExchangeBase):
             if not to_head and self.status not in BODILESS:
                 framing(self.headers, old=False)
         except NotHttp as error:
-            refused_error = self._bad_response(error)
+            refusal = self._bad_response(error)
         else:
             return
-        raise refused_error
+        raise refusal
 
     def _check_proxy(self, gateway: Gateway) -> None:
         if self.status == AUTHENTICATION_REQUIRED and not self._origin.secure:
@@ -296,11 +298,11 @@ class PyreqwestExchange(ExchangeBase):
     def _release(self) -> None:
         """Give up the response and the slot; a repeated call does nothing."""
         self._abandoned = True
-        outgoing_value, self._outgoing = self._outgoing, None
-        if outgoing_value is not None and self._reader is not None:
+        outgoing_request, self._outgoing = self._outgoing, None
+        if outgoing_request is not None and self._reader is not None:
             self._reader = None
             with contextlib.suppress(Exception):
-                self._runtime.leave(outgoing_value)
+                self._runtime.leave(outgoing_request)
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.give(self._origin, self._holder)
@@ -332,9 +334,9 @@ class PyreqwestExchange(ExchangeBase):
                 f"{self._peer} could not be reached within {self._timeouts.connect} s.",
                 may_have_been_processed=False,
             )
-        responded = self._outgoing is not None
+        has_responded = self._outgoing is not None
         if meaning.timed_out:
-            problem = "did not finish its response" if responded else "did not respond"
+            problem = "did not finish its response" if has_responded else "did not respond"
             return self._timed_out("read", problem, sent=True)
         reason = f": {meaning.reason}" if meaning.reason else ""
         if not meaning.sent and meaning.exhausted:
@@ -343,7 +345,7 @@ class PyreqwestExchange(ExchangeBase):
             return ConnectionFailed(
                 f"{self._peer} could not be reached{reason}.", may_have_been_processed=False
             )
-        problem = "before the end of its" if responded else "without a"
+        problem = "before the end of its" if has_responded else "without a"
         return ConnectionFailed(f"{self._peer} closed the connection {problem} response{reason}.")
 
     def _passed(self, step: str) -> AttemptTimeout:
@@ -351,8 +353,8 @@ class PyreqwestExchange(ExchangeBase):
         return self._timed_out(step, problem, sent=True)
 
     def _bound_of(self, step: str) -> float | None:
-        bound: float | None = getattr(self._timeouts, step)
-        return bound
+        timeout_seconds: float | None = getattr(self._timeouts, step)
+        return timeout_seconds
 
     def _status_so_far(self) -> int | None:
         status: int | None = getattr(self, "status", None)

@@ -56,9 +56,11 @@ class AsyncPyreqwestHttpClient(AsyncClient, PoolSettings):
         engine = self._pyreqwest
         if self._engine is engine:
             try:
-                streamed = is_streamed(request, engine.timeouts(timeouts))
-                runtime = StreamingRuntime(self._clients) if streamed else self._unstreamed
-                return await engine.send_with(runtime, request, url, timeouts, streamed=streamed)
+                streams_body = is_streamed(request, engine.timeouts(timeouts))
+                runtime = StreamingRuntime(self._clients) if streams_body else self._unstreamed
+                return await engine.send_with(
+                    runtime, request, url, timeouts, streamed=streams_body
+                )
             except Forked:
                 self._fall_back()
         return await super().send(request, url, timeouts)

@@ -94,12 +94,12 @@ class Engine:
 
     async def send(self, request: Request, url: str, timeouts: Timeouts) -> Response:
         """Send a request and read its whole response."""
-        started = monotonic()
+        start_time = monotonic()
         exchange = await self._start(request, url, timeouts, self.held)
         status, reason, headers, _ = exchange.head
         body = await exchange.rest()
         return Response(
-            status, headers, body, reason=reason, url=url, elapsed=monotonic() - started
+            status, headers, body, reason=reason, url=url, elapsed=monotonic() - start_time
         )
 
     async def open(self, request: Request, url: str, timeouts: Timeouts) -> Exchange:
@@ -119,12 +119,18 @@ class Engine:
         """Return the numbers of active, idle and waiting connections of all event loops."""
         from moorage.domain.http.transport import PoolStatistics  # noqa: PLC0415 - rarely needed
 
-        active, idle, waiting = 0, 0, 0
+        active_count, idle_count, waiting_count = 0, 0, 0
         for pool in list(self._pools.values()):
             more_active, more_idle, more_waiting = pool.counts()
-            active, idle, waiting = active + more_active, idle + more_idle, waiting + more_waiting
+            active_count, idle_count, waiting_count = (
+                active_count + more_active,
+                idle_count + more_idle,
+                waiting_count + more_waiting,
+            )
         limit = self._settings.max_connections
-        return PoolStatistics(active=active, idle=idle, waiting=waiting, limit=limit)
+        return PoolStatistics(
+            active=active_count, idle=idle_count, waiting=waiting_count, limit=limit
+        )
 
     def start_afresh(self) -> None:
         """Leave all connections to the parent process after a fork."""
@@ -167,9 +173,9 @@ class Engine:
         if pool is None:
             for other_scope in list(self._pools):
                 if self.network.gone(other_scope):
-                    abandoned = self._pools.pop(other_scope, None)
-                    if abandoned is not None:  # otherwise another thread removed it first
-                        abandoned.abandon()
+                    abandoned_pool = self._pools.pop(other_scope, None)
+                    if abandoned_pool is not None:  # otherwise another thread removed it first
+                        abandoned_pool.abandon()
             pool = self._pools.setdefault(scope, self.new_pool())
         if self._closed:
             pool.close()

@@ -111,18 +111,18 @@ class Exchange(ExchangeBase):
     async def start(self, request: Request, target: str, host: str) -> None:
         """Send the request and read its response up to the body."""
         # Memory views, because crash reporters print locals, and a view does not show its bytes.
-        first, later_bytes, upload = self._head_of(request, target, host), None, None
+        first_piece, large_body, upload = self._head_of(request, target, host), None, None
         if isinstance(request.body, BodyStream):
             upload = await self._open_body(request.body)
-            first = memoryview(b"".join((first, upload.first)))
+            first_piece = memoryview(b"".join((first_piece, upload.first)))
         elif len(request.body) > _PIECE_SIZE:
-            later_bytes = memoryview(request.body)
+            large_body = memoryview(request.body)
         elif request.body:
-            first = memoryview(b"".join((first, request.body)))
+            first_piece = memoryview(b"".join((first_piece, request.body)))
         try:
-            wire = await self._send_first(await self._take_slot(), first)
-            if later_bytes is not None and self._send_error is None:
-                await self._send(wire, later_bytes)
+            wire = await self._send_first(await self._take_slot(), first_piece)
+            if large_body is not None and self._send_error is None:
+                await self._send(wire, large_body)
             if upload is not None:
                 await self._send_rest(wire, upload)
             while self._reader.head is None:
@@ -173,13 +173,13 @@ class Exchange(ExchangeBase):
 
     async def rest(self) -> bytes:
         """Return the rest of the body."""
-        first = await self.read()
+        first_piece = await self.read()
         if (
             self._wire is None and self._inflater is None
         ):  # the usual case: the body arrived in one piece
             self._ended = True
-            return first
-        pieces = [first]
+            return first_piece
+        pieces = [first_piece]
         while piece := await self.read():
             pieces.append(piece)
         return b"".join(pieces)
@@ -215,9 +215,9 @@ class Exchange(ExchangeBase):
         """Send the first piece, over a new connection if an idle one accepts no byte."""
         wire = pool.reuse(self._origin)
         if wire is not None:
-            self._wire, written = wire, wire.written
+            self._wire, written_before = wire, wire.written
             await self._send(wire, first)
-            if self._send_error is None or wire.written > written:
+            if self._send_error is None or wire.written > written_before:
                 return wire
             self._send_error = None
             wire.close()
@@ -292,8 +292,8 @@ class Exchange(ExchangeBase):
             wire.close()
             wire = None
         if self._pool is not None:
-            idle = self.head.idle if wire is not None else None
-            self._pool.give(self._origin, self._holder, wire, idle)
+            idle_seconds = self.head.idle if wire is not None else None
+            self._pool.give(self._origin, self._holder, wire, idle_seconds)
             self._pool = None
 
     def __del__(self) -> None:
@@ -319,8 +319,8 @@ class Exchange(ExchangeBase):
         return ConnectionFailed(f"{self._peer} {problem}{f': {reason}' if reason else ''}.")
 
     def _bound_of(self, step: str) -> float | None:
-        bound: float | None = getattr(self._timeouts, step)
-        return bound
+        timeout_seconds: float | None = getattr(self._timeouts, step)
+        return timeout_seconds
 
     def _status_so_far(self) -> int | None:
         return None if self._reader.head is None else self._reader.head.status

@@ -83,11 +83,11 @@ class ExchangeBase(ABC):
             raise self._bad_response(TooLarge(f"has a body of more than {self._max_body} bytes"))
 
     def _timed_out(self, step: str, problem: str, *, sent: bool) -> AttemptTimeout:
-        bound = self._bound_of(step)
-        if bound is None or monotonic() >= self._deadline:
-            step, bound = "total", self._bound_of("total")
+        timeout_seconds = self._bound_of(step)
+        if timeout_seconds is None or monotonic() >= self._deadline:
+            step, timeout_seconds = "total", self._bound_of("total")
         return AttemptTimeout(
-            f"{self._peer} {problem} within the {step} timeout of {bound} s.",
+            f"{self._peer} {problem} within the {step} timeout of {timeout_seconds} s.",
             may_have_been_processed=sent,
         )
 
