@@ -27,5 +27,5 @@ CONTRACTS: Final[Mapping[str, str]] = {
 def contract(kind: str) -> type[Contract]:
     """The declaration of a contract."""
     module: Any = import_module(f"{declared.__name__}.{kind}")
-    found_class: type[Contract] = getattr(module, f"{kind.capitalize()}Contract")
-    return found_class
+    contract_class: type[Contract] = getattr(module, f"{kind.capitalize()}Contract")
+    return contract_class

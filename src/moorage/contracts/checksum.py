@@ -107,15 +107,15 @@ class Checksum:
     @classmethod
     def of(cls, algorithm: ChecksumAlgorithm | str, data: bytes) -> Checksum:
         """Compute the checksum of these bytes."""
-        begun = running(ChecksumAlgorithm(algorithm))
-        if begun is None:
+        hasher = running(ChecksumAlgorithm(algorithm))
+        if hasher is None:
             raise InvalidData(
                 f"This Python cannot compute a checksum of {algorithm}.",
                 field="checksum",
                 remedy="Use crc32, crc32c, md5, sha1 or sha256.",
             )
-        begun.update(data)
-        return cls(ChecksumAlgorithm(algorithm), begun.digest().hex())
+        hasher.update(data)
+        return cls(ChecksumAlgorithm(algorithm), hasher.digest().hex())
 
     @classmethod
     def from_base64(cls, algorithm: ChecksumAlgorithm, text: str | None) -> Checksum | None:
@@ -136,8 +136,8 @@ class Checksum:
 
     def fits(self, data: bytes) -> bool:
         """True if these bytes have this checksum; False also if it cannot be computed here."""
-        begun = running(self.algorithm)
-        if begun is None or self.parts is not None:
+        hasher = running(self.algorithm)
+        if hasher is None or self.parts is not None:
             return False
-        begun.update(data)
-        return begun.digest().hex() == self.value
+        hasher.update(data)
+        return hasher.digest().hex() == self.value

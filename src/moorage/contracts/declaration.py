@@ -122,16 +122,16 @@ class Operation:
         self.name = plan.__name__
         self.verb = verb or self.name
         _, *parameters = inspect.signature(plan).parameters.values()
-        named_texts = [item.name for item in parameters if item.kind is item.KEYWORD_ONLY]
-        paged = (AFTER,) if target is Target.PAGE else ()
+        keyword_names = [item.name for item in parameters if item.kind is item.KEYWORD_ONLY]
+        page_parameters = (AFTER,) if target is Target.PAGE else ()
         self.positional = (
-            *(item.name for item in parameters if item.name not in named_texts),
-            *paged,
+            *(item.name for item in parameters if item.name not in keyword_names),
+            *page_parameters,
         )
         self.named = tuple(
-            name for name in named_texts if name not in {KEY, TIMEOUT, ACCOUNT, *self.positional}
+            name for name in keyword_names if name not in {KEY, TIMEOUT, ACCOUNT, *self.positional}
         )
-        self.keyed = KEY in named_texts
+        self.keyed = KEY in keyword_names
         self._defaults = {
             item.name: item.default for item in parameters if item.default is not item.empty
         }
@@ -146,10 +146,10 @@ class Operation:
             options: keyword arguments of the caller, without key and timeout.
             converted: arguments that replace the caller's, by name.
         """
-        given_fields = dict(zip(self.positional, values, strict=False))
-        every = {**self._defaults, **given_fields, **options, **converted}
-        positional_values = tuple(every[name] for name in self.positional)
-        return positional_values, {name: every[name] for name in self.named}
+        named_arguments = dict(zip(self.positional, values, strict=False))
+        all_arguments = {**self._defaults, **named_arguments, **options, **converted}
+        positional_arguments = tuple(all_arguments[name] for name in self.positional)
+        return positional_arguments, {name: all_arguments[name] for name in self.named}
 
 
 class Declare(Protocol):

@@ -36,29 +36,29 @@ def check_vendor(vendor: type[Vendor]) -> None:
             again while the vendor states nothing about idempotency keys.
     """
     stated_outcomes = vendor.unknown_outcomes
-    missing_texts: list[str] = []
+    undeclared_operations: list[str] = []
     if moves_money(vendor):
         from moorage.contracts.payments import MOVING  # noqa: PLC0415 - few vendors take payments
 
-        missing_texts = [
+        undeclared_operations = [
             operation
             for operation, capability in MOVING.items()
             if (capability is None or capability in vendor.capabilities)
             and operation not in stated_outcomes
         ]
-    if missing_texts:
+    if undeclared_operations:
         raise ConfigurationError(
             f"The vendor {vendor.name} does not state what a repeat does after an unknown outcome"
-            f" of: {', '.join(missing_texts)}.",
+            f" of: {', '.join(undeclared_operations)}.",
             path="unknown_outcomes",
             remedy="State an UnknownOutcome for each in `unknown_outcomes` of the vendor's class.",
         )
-    repeated_texts = [
+    repeated_operations = [
         item for item in stated_outcomes if stated_outcomes[item] is UnknownOutcome.ASKED_AGAIN
     ]
-    if repeated_texts and vendor.idempotency is None:
+    if repeated_operations and vendor.idempotency is None:
         raise ConfigurationError(
-            f"The vendor {vendor.name} says that {', '.join(repeated_texts)} may be sent again"
+            f"The vendor {vendor.name} says that {', '.join(repeated_operations)} may be sent again"
             f" after an unknown outcome, but does not state how it treats idempotency keys.",
             path="idempotency",
             remedy=_STATEMENT_REMEDY,

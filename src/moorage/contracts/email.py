@@ -162,21 +162,21 @@ class TemplateRef:
 def check_headers(_: object, attribute: attrs.Attribute[Any], value: Mapping[str, str]) -> None:
     """Refuse headers that are malformed or that a field of the message sets."""
     are_texts(_, attribute, value)
-    seen_texts: set[str] = set()
+    seen_names: set[str] = set()
     for name, text in value.items():
-        folded_text = name.lower()
+        lower_name = name.lower()
         if (
             _HEADER.fullmatch(name) is None
-            or folded_text in _OURS
-            or folded_text in seen_texts
-            or folded_text.startswith("content-")
+            or lower_name in _OURS
+            or lower_name in seen_names
+            or lower_name.startswith("content-")
         ):
             raise InvalidData(
                 "A header has an invalid name, or one that a field of the message sets.",
                 field=attribute.name,
                 remedy="Name headers such as 'X-Invoice'; give addresses and subject as fields.",
             )
-        seen_texts.add(folded_text)
+        seen_names.add(lower_name)
         check_line(text, attribute.name)
 
 
@@ -272,7 +272,7 @@ class EmailMessage:
     def needs(self) -> frozenset[str]:
         """The capabilities that a vendor needs to send this message."""
         written_addresses = (self.from_, self.envelope_sender, *self.everybody, *self.reply_to)
-        requested_fields = {
+        requested_features = {
             EmailCapability.ATTACHMENTS: self.attachments,
             EmailCapability.INLINE_IMAGES: any(file.content_id for file in self.attachments),
             EmailCapability.CUSTOM_HEADERS: self.headers,
@@ -287,7 +287,7 @@ class EmailMessage:
             EmailCapability.TRACK_OPENS: self.track_opens is not None,
             EmailCapability.TRACK_CLICKS: self.track_clicks is not None,
         }
-        return frozenset(capability for capability, value in requested_fields.items() if value)
+        return frozenset(capability for capability, value in requested_features.items() if value)
 
     @property
     def size(self) -> int:
@@ -298,8 +298,8 @@ class EmailMessage:
 
 def check_apart(people: tuple[EmailAddress, ...]) -> None:
     """Refuse a message that lists a recipient twice."""
-    folded_texts = {address.wire.lower() for address in people}
-    if len(folded_texts) < len(people):
+    lower_addresses = {address.wire.lower() for address in people}
+    if len(lower_addresses) < len(people):
         raise InvalidData(
             "One address is among the recipients more than once.",
             field="to",

@@ -73,8 +73,8 @@ def as_recipient(value: BulkRecipient | EmailAddress | str) -> BulkRecipient:
 
 
 def _recipients(value: Iterable[BulkRecipient | EmailAddress | str]) -> Any:
-    several_value: object = as_tuple(value)
-    return tuple(map(as_recipient, several_value)) if is_tuple(several_value) else several_value
+    recipients: object = as_tuple(value)
+    return tuple(map(as_recipient, recipients)) if is_tuple(recipients) else recipients
 
 
 @attrs.frozen(kw_only=True)
@@ -107,10 +107,10 @@ class BulkMessage:
                 self._check(recipient)
 
     def _check(self, recipient: BulkRecipient) -> None:
-        missing_texts = sorted(self.places - set(recipient.data))
-        if missing_texts:
+        missing_names = sorted(self.places - set(recipient.data))
+        if missing_names:
             raise InvalidData(
-                f"A recipient has no value for {', '.join(missing_texts)}.",
+                f"A recipient has no value for {', '.join(missing_names)}.",
                 field="recipients.data",
                 remedy="Give each recipient a value for every placeholder of the message.",
             )
@@ -140,14 +140,14 @@ class BulkMessage:
     def chunks(self, most: int) -> tuple[BulkMessage, ...]:
         """Split into bulk messages of at most `most` addresses, or of one recipient each."""
         parts: list[list[BulkRecipient]] = []
-        people = most
+        address_count = most
         for recipient in self.recipients:
             count = len(recipient.everybody)
-            if people + count > most:
+            if address_count + count > most:
                 parts.append([])
-                people = 0
+                address_count = 0
             parts[-1].append(recipient)
-            people += count
+            address_count += count
         if len(parts) == 1:
             return (self,)
         return tuple(BulkMessage(base=self.base, recipients=part) for part in parts)

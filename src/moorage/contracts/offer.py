@@ -54,15 +54,15 @@ class Offer:
 
     def changes(self, later: Offer) -> Changes:
         """Compare with a later configuration; the result names paths and contains no values."""
-        previous_fields, later_fields = self._parts(), later._parts()
+        earlier_parts, later_parts = self._parts(), later._parts()
         return Changes(
-            added=tuple(sorted(later_fields.keys() - previous_fields.keys())),
-            removed=tuple(sorted(previous_fields.keys() - later_fields.keys())),
+            added=tuple(sorted(later_parts.keys() - earlier_parts.keys())),
+            removed=tuple(sorted(earlier_parts.keys() - later_parts.keys())),
             changed=tuple(
                 sorted(
                     path
-                    for path in previous_fields.keys() & later_fields.keys()
-                    if previous_fields[path] != later_fields[path]
+                    for path in earlier_parts.keys() & later_parts.keys()
+                    if earlier_parts[path] != later_parts[path]
                 )
             ),
         )

@@ -65,8 +65,8 @@ def unpack(packed: bytes) -> Any:
         InvalidData: the bytes are malformed, or of a class that this release does not know.
     """
     try:
-        (lowered_value,) = unpack_values(packed)
-        return _raise_value(lowered_value)
+        (plain_value,) = unpack_values(packed)
+        return _raise_value(plain_value)
     except (ConnectorError, LookupError, RecursionError, TypeError, ValueError):
         raise InvalidData(
             "These bytes are not an encoded value.",
@@ -101,10 +101,10 @@ def _lower_value(value: Any, path: str) -> object:
         return value
     if kinds().get(name) is type(value):
         return _packed_by_name(value, name, path)
-    lower = next((lower for type_, lower in _LOWERED if isinstance(value, type_)), None)
-    if lower is None:
+    lowering = next((lowering for type_, lowering in _LOWERED if isinstance(value, type_)), None)
+    if lowering is None:
         _refuse_kind(value, path)
-    return lower(value, path)
+    return lowering(value, path)
 
 
 def _packed_by_name(value: Any, name: str, path: str) -> tuple[object, ...]:

@@ -76,13 +76,13 @@ class Ref:
             return text
         if not isinstance(text, str):
             raise _unreadable_error(type(text).__name__, field)
-        whole_text, _, further_text = text.partition("?")
-        parts = whole_text.split(":")
+        main_part, _, related_part = text.partition("?")
+        parts = main_part.split(":")
         if len(parts) != 3:
             raise _unreadable_error(repr(text[:80]), field)
-        pairs = [pair.partition("=") for pair in further_text.split("&") if pair]
-        related_texts = tuple((unquote(name), unquote(value)) for name, _, value in pairs)
-        return cls(parts[0], parts[1], unquote(parts[2]), related_texts)
+        pairs = [pair.partition("=") for pair in related_part.split("&") if pair]
+        related_ids = tuple((unquote(name), unquote(value)) for name, _, value in pairs)
+        return cls(parts[0], parts[1], unquote(parts[2]), related_ids)
 
     def other(self, name: str) -> str | None:
         """The related id of this name; None if there is none."""
@@ -90,17 +90,17 @@ class Ref:
 
     def with_related(self, **related: str | None) -> Self:
         """A copy of this reference with these related ids added."""
-        merged_values: dict[str, str | None] = {**dict(self.related), **related}
+        merged_ids: dict[str, str | None] = {**dict(self.related), **related}
         return attrs.evolve(
-            self, related={name: value for name, value in merged_values.items() if value}
+            self, related={name: value for name, value in merged_ids.items() if value}
         )
 
     def __str__(self) -> str:
-        more = "&".join(
+        related_query = "&".join(
             f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in self.related
         )
         text = f"{self.vendor}:{self.account}:{quote(self.id, safe=_SAFE)}"
-        return f"{text}?{more}" if more else text
+        return f"{text}?{related_query}" if related_query else text
 
 
 def _unreadable_error(text: str, field: str) -> InvalidData:

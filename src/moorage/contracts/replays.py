@@ -21,10 +21,10 @@ def as_replay(receipt: R) -> R:
     """Mark a receipt, or each one of a batch, as the stored answer of an earlier call."""
     if is_list(receipt):
         return [_mark_replay(item) for item in receipt]  # type: ignore[return-value]  # a list as before
-    marked_value: Any = receipt
+    marked_receipt: Any = receipt
     if attrs.has(type(receipt)) and hasattr(receipt, "replayed"):
-        marked_value = attrs.evolve(marked_value, replayed=True)
-    return marked_value  # type: ignore[no-any-return]  # of the same class
+        marked_receipt = attrs.evolve(marked_receipt, replayed=True)
+    return marked_receipt  # type: ignore[no-any-return]  # of the same class
 
 
 def _mark_replay(item: Any) -> Any:

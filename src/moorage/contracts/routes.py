@@ -158,12 +158,12 @@ class Route:
                 path="vendor",
                 remedy="Name at least one account.",
             )
-        repeated_text = next(
+        repeated_account = next(
             (account for account in self.accounts if self.accounts.count(account) > 1), None
         )
-        if repeated_text is not None:
+        if repeated_account is not None:
             raise ConfigurationError(
-                f"The route for {self.kind} names the account {repeated_text!r} twice.",
+                f"The route for {self.kind} names the account {repeated_account!r} twice.",
                 path="vendor",
                 remedy="Name each account once, in the order in which they are to be tried.",
             )
@@ -333,9 +333,9 @@ class Directory:
         accounts = [self.accounts[name] for name in names]
         accounts = [account for account in accounts if account.open_to(request.tenant)]
         if not accounts or (route is None and len(accounts) > 1):
-            several_text = ", ".join(account.name for account in accounts)
+            account_names = ", ".join(account.name for account in accounts)
             raise ConfigurationError(
-                f"Several accounts could do {request.kind}: {several_text}."
+                f"Several accounts could do {request.kind}: {account_names}."
                 if accounts
                 else f"No account is configured for {request.kind}{_route_label(request.tenant)}.",
                 path=f"{request.kind}.vendor",
@@ -355,17 +355,17 @@ class Directory:
         self, request: RoutingRequest, accounts: tuple[Account, ...]
     ) -> UnsupportedByVendor:
         lacks = sorted(request.needs - accounts[0].vendor.capabilities)
-        able_texts = self._able(request.kind, request.needs)
+        able_vendors = self._able(request.kind, request.needs)
         error = UnsupportedByVendor(
             f"{', '.join(account.vendor.name for account in accounts)} cannot do this operation"
             f" ({', '.join(lacks)}).",
             capabilities=tuple(lacks),
-            able=able_texts,
+            able=able_vendors,
             service=accounts[0].name,
             operation=request.operation,
         )
-        if able_texts:
-            error.remedy = f"Configure a vendor that can: {', '.join(able_texts)}."
+        if able_vendors:
+            error.remedy = f"Configure a vendor that can: {', '.join(able_vendors)}."
         return error
 
     def _check(self, route: Route) -> None:

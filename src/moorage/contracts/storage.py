@@ -151,8 +151,8 @@ class ByteRange:
         """The range as the value of an HTTP Range header."""
         if self.start < 0:
             return f"bytes={self.start}"
-        last_text = "" if self.length is None else self.start + self.length - 1
-        return f"bytes={self.start}-{last_text}"
+        last_byte = "" if self.length is None else self.start + self.length - 1
+        return f"bytes={self.start}-{last_byte}"
 
 
 @attrs.frozen(kw_only=True)
@@ -201,7 +201,7 @@ class PutOptions:
     @property
     def needs(self) -> frozenset[str]:
         """The capabilities that a vendor needs to store an object with these options."""
-        requested_fields: dict[StorageCapability, object] = {
+        requested_features: dict[StorageCapability, object] = {
             StorageCapability.CONDITIONAL_PUT: self.if_match or self.if_none_match,
             StorageCapability.METADATA: self.metadata,
             StorageCapability.VISIBILITY: self.visibility,
@@ -209,7 +209,7 @@ class PutOptions:
             StorageCapability.ENCRYPTION: self.encryption,
             StorageCapability.TAGS: self.tags,
         }
-        return frozenset(capability for capability, value in requested_fields.items() if value)
+        return frozenset(capability for capability, value in requested_features.items() if value)
 
 
 @attrs.frozen(kw_only=True)
@@ -239,14 +239,14 @@ class GetOptions:
             self.if_modified_since,
             self.if_unmodified_since,
         )
-        requested_fields: dict[StorageCapability, object] = {
+        requested_features: dict[StorageCapability, object] = {
             StorageCapability.RANGE: self.range,
             StorageCapability.CONDITIONAL_GET: any(
                 condition is not None for condition in conditions
             ),
             StorageCapability.VERSIONS: self.version,
         }
-        return frozenset(capability for capability, value in requested_fields.items() if value)
+        return frozenset(capability for capability, value in requested_features.items() if value)
 
 
 @attrs.frozen(kw_only=True)
@@ -445,8 +445,8 @@ def part_size(length: int | None, requested: int | None = None) -> int:
         )
     if length is None or requested is not None:
         return requested or PART_SIZE
-    least = -(-length // MOST_PARTS)
-    return max(PART_SIZE, -(-least // PART_SIZE) * PART_SIZE)
+    smallest_size = -(-length // MOST_PARTS)
+    return max(PART_SIZE, -(-smallest_size // PART_SIZE) * PART_SIZE)
 
 
 __all__ = [

@@ -224,12 +224,12 @@ def extra_for(vendor: str, extra: Mapping[str, Mapping[str, Any]]) -> dict[str, 
         InvalidData: they are not a table of plain values; `field` is the path to the wrong one.
     """
     fields: Any = extra.get(vendor, {})
-    wrong_text = _not_plain(fields, f"extra.{vendor}")
-    if is_object(fields) and wrong_text is None:
+    invalid_path = _not_plain(fields, f"extra.{vendor}")
+    if is_object(fields) and invalid_path is None:
         return fields
     raise InvalidData(
         f"The extra options for {vendor} are not a table of plain values.",
-        field=wrong_text or f"extra.{vendor}",
+        field=invalid_path or f"extra.{vendor}",
         remedy="Give a dict from the vendor's own names to texts, whole numbers, True, False, None,"
         " and lists and dicts of these.",
     )
@@ -240,21 +240,23 @@ def _not_plain(value: object, path: str) -> str | None:
     if value is None or isinstance(value, (str, int)):
         return None
     if is_list(value):
-        inner = ((item, f"{path}[{number}]") for number, item in enumerate(value))
+        nested_items = ((item, f"{path}[{number}]") for number, item in enumerate(value))
     elif is_object(value) and all(isinstance(name, str) for name in value):
-        inner = ((item, f"{path}.{name}") for name, item in value.items())
+        nested_items = ((item, f"{path}.{name}") for name, item in value.items())
     else:
         return path
-    return next((wrong_text for item, at in inner if (wrong_text := _not_plain(item, at))), None)
+    return next(
+        (invalid_path for item, at in nested_items if (invalid_path := _not_plain(item, at))), None
+    )
 
 
 def merged(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
     """A body with a vendor's own options merged in: tables are joined, others replaced."""
-    whole_fields = dict(body)
+    merged_fields = dict(body)
     for name, value in extra.items():
-        previous_value = whole_fields.get(name)
-        if is_object(previous_value) and is_object(value):
-            whole_fields[name] = merged(previous_value, value)
+        body_value = merged_fields.get(name)
+        if is_object(body_value) and is_object(value):
+            merged_fields[name] = merged(body_value, value)
         else:
-            whole_fields[name] = value
-    return whole_fields
+            merged_fields[name] = value
+    return merged_fields

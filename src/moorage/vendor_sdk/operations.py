@@ -46,13 +46,13 @@ def filled_path(path: str, vendor: Vendor) -> str:
 
 def _filled(parts: list[str], vendor: Vendor, about: Any) -> str:
     """A split path, of which each second part is the name of what belongs there."""
-    whole = parts[0]
+    path = parts[0]
     for number in range(1, len(parts), 2):
         name = parts[number]
         value: str = getattr(about, _ID, about) if name == _ID else getattr(vendor, name)
-        whole += value if value.isalnum() and value.isascii() else quote(value, safe="")
-        whole += parts[number + 1]
-    return whole
+        path += value if value.isalnum() and value.isascii() else quote(value, safe="")
+        path += parts[number + 1]
+    return path
 
 
 def form_pairs(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -148,9 +148,9 @@ class Operation(Generic[R]):
         try:
             if key is _NOT_KEYED:
                 return self.read(wire.ref, await wire.send(request, to=self.to))
-            longest = vendor.limits.get("idempotency_key")
-            if key is not None and longest is not None:
-                key = key_at(wire, key, longest)
+            longest_key = vendor.limits.get("idempotency_key")
+            if key is not None and longest_key is not None:
+                key = key_at(wire, key, longest_key)
             parse = partial(self.read, wire.ref)
             return await wire.send(request, to=self.to, key=key, parse=parse)
         except VendorRejected as refusal:
@@ -166,9 +166,9 @@ def _made(fields: Fields, vendor: Vendor, about: Any, more: dict[str, Any]) -> M
 
 def _body(fields: Fields, vendor: Vendor, about: Any, more: dict[str, Any]) -> dict[str, Any]:
     body = _made(fields, vendor, about, more)
-    extra = getattr(about, "extra", None)
-    if extra:
-        body = merged(body, extra_for(vendor.name, extra))
+    extra_options = getattr(about, "extra", None)
+    if extra_options:
+        body = merged(body, extra_for(vendor.name, extra_options))
     return {name: value for name, value in body.items() if value is not None}
 
 

@@ -39,12 +39,12 @@ def one_of(*words: str | int, problem: str, remedy: str | None = None) -> Callab
         problem: the message of the error, such as "The vendor has no region of this name."
         remedy: the action that corrects it; by default the words are listed.
     """
-    listed_text = " or ".join(str(word) for word in words)
+    choices = " or ".join(str(word) for word in words)
 
     def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if not any(type(value) is type(word) and value == word for word in words):
             raise ConfigurationError(
-                problem, path=attribute.name, remedy=remedy or f"Use {listed_text}."
+                problem, path=attribute.name, remedy=remedy or f"Use {choices}."
             )
 
     return check

@@ -36,15 +36,15 @@ def text(*paths: str, none: Collection[str] = ()) -> Row[str | None]:
         paths: dotted paths.
         none: the vendor's words for nothing.
     """
-    (path, *others) = paths
-    if not others and not none:
+    (path, *other_paths) = paths
+    if not other_paths and not none:
         return lambda fields: fields.text(path)
 
     def read(fields: Answer) -> str | None:
-        found = fields.text(path)
-        for other in others:
-            found = found or fields.text(other)
-        return None if found in none else found
+        field_text = fields.text(path)
+        for other_path in other_paths:
+            field_text = field_text or fields.text(other_path)
+        return None if field_text in none else field_text
 
     return read
 
@@ -71,9 +71,9 @@ def time(path: str) -> Row[datetime | None]:
 
 def word(*paths: str, of: Mapping[str, T], otherwise: T) -> Row[T]:
     """A row that translates a vendor's word; a word that the table lacks is `otherwise`."""
-    read = text(*paths)
+    read_text = text(*paths)
     meanings: dict[str | None, T] = dict(of.items())
-    return lambda fields: meanings.get(read(fields), otherwise)
+    return lambda fields: meanings.get(read_text(fields), otherwise)
 
 
 def when(condition: Row[object], value: Any, otherwise: Any = None) -> Row[Any]:
@@ -86,8 +86,8 @@ def when(condition: Row[object], value: Any, otherwise: Any = None) -> Row[Any]:
     """
 
     def read(fields: Answer) -> Any:
-        chosen = value if condition(fields) else otherwise
-        return chosen(fields) if callable(chosen) else chosen
+        result = value if condition(fields) else otherwise
+        return result(fields) if callable(result) else result
 
     return read
 
@@ -136,20 +136,20 @@ class Reading(Generic[R]):
     """
 
     def __init__(self, kind: type[R], /, given: Collection[str] = (), **rows: Any) -> None:
-        known = {field.name: field for field in attrs.fields(cast("Any", kind))}
-        unknown = [name for name in (*rows, *given) if name not in known]
-        if unknown:
-            raise TypeError(f"{kind.__name__} has no field {' and '.join(unknown)}.")
+        known_fields = {field.name: field for field in attrs.fields(cast("Any", kind))}
+        unknown_names = [name for name in (*rows, *given) if name not in known_fields]
+        if unknown_names:
+            raise TypeError(f"{kind.__name__} has no field {' and '.join(unknown_names)}.")
         rows_and_given = {*rows, *given, "raw"}
-        missing = [
+        missing_names = [
             name
-            for name, field in known.items()
+            for name, field in known_fields.items()
             if field.default is attrs.NOTHING and name not in rows_and_given
         ]
-        if missing:
-            raise TypeError(f"{kind.__name__} needs the field {' and '.join(missing)}.")
+        if missing_names:
+            raise TypeError(f"{kind.__name__} needs the field {' and '.join(missing_names)}.")
         self.kind = kind
-        self._raw = "raw" in known and "raw" not in rows
+        self._raw = "raw" in known_fields and "raw" not in rows
         self._constants: dict[str, Any] = {}
         self._rows: list[tuple[str, Row[Any]]] = []
         self._references: list[tuple[str, Row[str]]] = []

@@ -112,7 +112,7 @@ class Refusals:
         return refusal(kind, self.vendor, response, code, words and self.mask(words))
 
     def _kind(self, request: Request, status: int, code: str) -> Kind:
-        found_value = self.codes_at.get(status, _NOTHING).get(code) or self.codes.get(code)
-        if found_value is None and request.method is not HttpMethod.POST:
-            found_value = self.reading.get(status)
-        return found_value or self.statuses.get(status, self.otherwise)
+        kind = self.codes_at.get(status, _NOTHING).get(code) or self.codes.get(code)
+        if kind is None and request.method is not HttpMethod.POST:
+            kind = self.reading.get(status)
+        return kind or self.statuses.get(status, self.otherwise)

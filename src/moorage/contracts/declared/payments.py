@@ -201,9 +201,9 @@ class PaymentsContract(Contract):
             VendorRejected: the amount exceeds the refundable rest; or no amount is given, and the
                 vendor cannot tell the rest after an earlier partial refund.
         """
-        why = None if reason is None else RefundReason(reason)
+        refund_reason = None if reason is None else RefundReason(reason)
         _check_some(amount)
-        return Requirements(arguments={"reason": why})
+        return Requirements(arguments={"reason": refund_reason})
 
     @reads(target=Target.PAGE)
     def payments(

@@ -176,9 +176,9 @@ def advance(before: Payment, update: Payment | PaymentEvent) -> Payment:
                 remedy="Find the payment that the reference of the event names.",
             )
         before = attrs.evolve(before, ref=update.ref)
-    later = _is_later(before, update)
-    captures = _merge_moves(before.captures, update.captures, later=later)
-    refunds = _merge_moves(before.refunds, update.refunds, later=later)
+    is_later = _is_later(before, update)
+    captures = _merge_moves(before.captures, update.captures, later=is_later)
+    refunds = _merge_moves(before.refunds, update.refunds, later=is_later)
     later_payment = attrs.evolve(
         before,
         captures=captures,
@@ -188,10 +188,14 @@ def advance(before: Payment, update: Payment | PaymentEvent) -> Payment:
         captured=_total(before.captured, before.captures, captures),
         refunded=_total(before.refunded, before.refunds, refunds),
     )
-    derived = state_of(before.amount, later_payment.captured, later_payment.refunded)
+    derived_state = state_of(before.amount, later_payment.captured, later_payment.refunded)
     is_moved = captures != before.captures or refunds != before.refunds
-    if derived is not None and is_moved and _is_progress(before.state, derived, later=later):
-        later_payment = attrs.evolve(later_payment, state=derived, next_action=None)
+    if (
+        derived_state is not None
+        and is_moved
+        and _is_progress(before.state, derived_state, later=is_later)
+    ):
+        later_payment = attrs.evolve(later_payment, state=derived_state, next_action=None)
     captured = _larger_total(later_payment.captured, update.captured)
     has_failed_refund = any(refund.state in _NOT_DONE for refund in refunds)
     refunded_amount = (
@@ -200,18 +204,18 @@ def advance(before: Payment, update: Payment | PaymentEvent) -> Payment:
         else _larger_total(later_payment.refunded, update.refunded)
     )
     if update.state is PaymentState.UNKNOWN or not _is_progress(
-        later_payment.state, update.state, later=later
+        later_payment.state, update.state, later=is_later
     ):
         later_payment = attrs.evolve(later_payment, captured=captured, refunded=refunded_amount)
         return later_payment if is_moved or later_payment != before else before
-    stated_fields = {
+    update_fields = {
         name: value
         for name in ("vendor_state", "amount", "authorized", "captured", "refunded", "decline")
         if (value := getattr(update, name)) is not None
     }
-    if later is not True:
-        stated_fields |= {"captured": captured, "refunded": refunded_amount}
-    completed = {
+    if is_later is not True:
+        update_fields |= {"captured": captured, "refunded": refunded_amount}
+    completed_fields = {
         name: getattr(update, name) or getattr(before, name)
         for name in ("means", "client_token", "reference", "created_at", "authorized_until")
     }
@@ -219,10 +223,10 @@ def advance(before: Payment, update: Payment | PaymentEvent) -> Payment:
         later_payment,
         state=update.state,
         next_action=update.next_action,
-        as_of=before.as_of if later is False else update.as_of or before.as_of,
+        as_of=before.as_of if is_later is False else update.as_of or before.as_of,
         raw=update.raw,
-        **stated_fields,
-        **completed,
+        **update_fields,
+        **completed_fields,
     )
 
 
@@ -290,8 +294,8 @@ def _merge_moves(
     """Merge captures or refunds by id; an old event does not reopen a finished one."""
     by_id = {_identity(move.ref): move for move in earlier}
     for move in reported:
-        before = by_id.get(_identity(move.ref))
-        if before is None or before.state not in _OVER or (move.state in _OVER and later):
+        known_move = by_id.get(_identity(move.ref))
+        if known_move is None or known_move.state not in _OVER or (move.state in _OVER and later):
             by_id[_identity(move.ref)] = move
     return tuple(by_id.values())
 
@@ -308,8 +312,8 @@ def _total(
         return stated
     if sum_after is None:
         sum_after = sum_before and sum_before * 0
-    counted = 0 if sum_before is None else sum_before.minor
-    if stated is None or sum_after is None or stated.minor == counted:
+    counted_minor = 0 if sum_before is None else sum_before.minor
+    if stated is None or sum_after is None or stated.minor == counted_minor:
         return sum_after
     return max(stated, sum_after)
 

@@ -36,10 +36,10 @@ class MinorUnits:
             InvalidData: the vendor cannot represent the amount.
         """
         vendor_digits, iso_digits = self._exponents(money.currency)
-        minor, rest = divmod(
+        minor, remainder = divmod(
             money.minor * _ten(vendor_digits - iso_digits), _ten(iso_digits - vendor_digits)
         )
-        if rest or minor % self.steps.get(money.currency, 1):
+        if remainder or minor % self.steps.get(money.currency, 1):
             raise InvalidData(
                 f"{self.vendor} takes fewer decimals of {money.currency} than {money.amount} has.",
                 field="amount",
@@ -57,10 +57,10 @@ class MinorUnits:
         if currency not in EXPONENTS:
             return Money.from_minor(minor, currency)
         vendor_digits, iso_digits = self._exponents(currency)
-        exact, rest = divmod(
+        exact, remainder = divmod(
             minor * _ten(iso_digits - vendor_digits), _ten(vendor_digits - iso_digits)
         )
-        if rest:
+        if remainder:
             raise InvalidData(
                 f"{self.vendor} reported an amount of {currency} that the currency does not have.",
                 field="amount",

@@ -137,13 +137,13 @@ class Charge:
     @property
     def needs(self) -> frozenset[str]:
         """The capabilities that a vendor needs for this payment."""
-        requested_fields = {
+        requested_features = {
             PaymentsCapability.OFF_SESSION: self.off_session,
             PaymentsCapability.STORE_METHOD: self.store_method,
             PaymentsCapability.STATEMENT_DESCRIPTOR: self.statement_descriptor,
             PaymentsCapability.THREE_DS: self.three_ds is not ThreeDs.AUTO,
         }
-        return frozenset(capability for capability, value in requested_fields.items() if value)
+        return frozenset(capability for capability, value in requested_features.items() if value)
 
     @property
     def country(self) -> str | None:

@@ -156,7 +156,7 @@ class RateRequest:
     @property
     def needs(self) -> frozenset[str]:
         """The capabilities that a vendor needs for this shipment."""
-        requested_fields = {
+        requested_features = {
             ShippingCapability.MULTI_PARCEL: len(self.parcels) > 1,
             ShippingCapability.CUSTOMS: self.customs,
             ShippingCapability.INSURANCE: self.insurance,
@@ -166,7 +166,7 @@ class RateRequest:
             ShippingCapability.LABEL_EPL: self.label is LabelFormat.EPL,
             ShippingCapability.LABEL_PAPER: self.label_size not in {None, LabelSize.INCHES_4X6},
         }
-        return frozenset(capability for capability, value in requested_fields.items() if value)
+        return frozenset(capability for capability, value in requested_features.items() if value)
 
 
 @attrs.frozen(kw_only=True)

@@ -104,8 +104,8 @@ class Scrubber:
     def url(self, url: str) -> str:
         """A URL as it may be written down."""
         # A value of the query that may be a key is told from another one by its hash.
-        shown_text = self._redaction.query(masked_text(url, self._masks()[0]))
-        return self.plain(with_short_query(shown_text))
+        redacted_url = self._redaction.query(masked_text(url, self._masks()[0]))
+        return self.plain(with_short_query(redacted_url))
 
     def request_headers(self, headers: Headers) -> Headers:
         """The headers of a request as they may be written down."""
@@ -117,8 +117,8 @@ class Scrubber:
 
     def headers(self, headers: Headers) -> Headers:
         """The headers of an answer as they may be written down."""
-        plain_texts = [(name, _no_user(self.plain(value))) for name, value in headers.pairs]
-        shown_headers = self._redaction.headers(Headers(plain_texts))
+        header_pairs = [(name, _no_user(self.plain(value))) for name, value in headers.pairs]
+        shown_headers = self._redaction.headers(Headers(header_pairs))
         refusal = refusal_of(headers)
         # Whoever replays it decides by this, and it tells nothing.
         return shown_headers if refusal is None else shown_headers.with_header(*challenge(refusal))
@@ -130,8 +130,8 @@ class Scrubber:
             return self._redaction.body(plain_text.encode(), _FORM, sys.maxsize)
         if not is_json(content_type):
             return self._redaction.text(plain_text)
-        redacted_text = self._redaction.body(plain_text.encode(), _JSON, sys.maxsize)
-        return json_again(redacted_text.encode()).decode()
+        redacted_body = self._redaction.body(plain_text.encode(), _JSON, sys.maxsize)
+        return json_again(redacted_body.encode()).decode()
 
     def parts(self, body: bytes, content_type: str, *, boundary: bytes | None = None) -> bytes:
         """A body of several parts as it may be written down, with another boundary if given."""
@@ -150,8 +150,8 @@ class Scrubber:
     def _masks(self) -> tuple[Masker, Masker]:
         """A mask for the known secrets, and one for values that may be secrets."""
         if self._made is None:
-            sure = value_mask(self._secrets, self._words)
-            self._made = sure, value_mask(self._secrets, self._words | self._doubtful)
+            secret_mask = value_mask(self._secrets, self._words)
+            self._made = secret_mask, value_mask(self._secrets, self._words | self._doubtful)
         return self._made
 
     def _part(self, part: bytes) -> bytes:
@@ -173,19 +173,19 @@ class Scrubber:
 
 def with_short_query(url: str) -> str:
     """A URL without the query values that may be keys. A second application changes nothing."""
-    address, mark, remaining_text = url.partition("?")
-    query, hash_mark, fragment = remaining_text.partition("#")
+    address, mark, query_and_fragment = url.partition("?")
+    query, hash_mark, fragment = query_and_fragment.partition("#")
     fields = "&".join(map(_short_field, query.split("&")))
     return f"{address}{mark}{fields}{hash_mark}{fragment}"
 
 
 def _short_field(field: str) -> str:
-    name, equals_text, value = field.partition("=")
+    name, equals_sign, value = field.partition("=")
     plain_text = unquote_plus(value)
     if not is_telling(plain_text) or _DATE.fullmatch(plain_text):
         return field
     digest = sha256(plain_text.encode("utf-8", "replace")).hexdigest()
-    return f"{name}{equals_text}{MASK}{digest[:_DIGITS]}"
+    return f"{name}{equals_sign}{MASK}{digest[:_DIGITS]}"
 
 
 def _unlisted(url: str, headers: Headers) -> Iterator[str]:

@@ -91,9 +91,9 @@ class Sent:
             ("body", self.body, other.body),
         )
         return [
-            f"the {name} is {_shortened_text(recorded_text)} instead of {_shortened_text(actual)}"
-            for name, recorded_text, actual in parts
-            if recorded_text != actual
+            f"the {name} is {_shortened_text(tape_part)} instead of {_shortened_text(actual_part)}"
+            for name, tape_part, actual_part in parts
+            if tape_part != actual_part
         ]
 
     def likeness(self, other: Sent) -> float:
@@ -135,13 +135,13 @@ class Exchange:
 
     def as_json(self) -> dict[str, Any]:
         """Return the exchange in the form of the file."""
-        sent_request, answered = self.sent, self.answered
+        sent_request, recorded_answer = self.sent, self.answered
         answer = {
-            "status": answered.status,
-            "reason": answered.reason,
-            "headers": _text_lines(answered.headers),
-            "body": answered.content,
-            "incomplete": not answered.whole,
+            "status": recorded_answer.status,
+            "reason": recorded_answer.reason,
+            "headers": _text_lines(recorded_answer.headers),
+            "body": recorded_answer.content,
+            "incomplete": not recorded_answer.whole,
         }
         return {
             "request": {
@@ -158,24 +158,24 @@ class Exchange:
         """Return an exchange read from the JSON of a file."""
         request, answer = written["request"], written["answer"]
         url = with_short_query(request["url"])
-        sent = Sent(request["method"], url, _fields(request), request["body"])
-        answered = Answered(
+        sent_request = Sent(request["method"], url, _fields(request), request["body"])
+        recorded_answer = Answered(
             answer["status"],
             answer.get("reason"),
             _fields(answer),
             answer.get("body", {}),
             whole=not answer.get("incomplete"),
         )
-        _body(answered.content)
-        return cls(sent, answered)
+        _body(recorded_answer.content)
+        return cls(sent_request, recorded_answer)
 
 
 def load(path: Path) -> list[Exchange]:
     """Read a tape."""
     try:
-        written_value = json.loads(path.read_text("utf-8"))
-        version = written_value["version"]
-        exchanges = [Exchange.from_json(exchange) for exchange in written_value["exchanges"]]
+        tape = json.loads(path.read_text("utf-8"))
+        version = tape["version"]
+        exchanges = [Exchange.from_json(exchange) for exchange in tape["exchanges"]]
     except (ValueError, KeyError, TypeError, AttributeError, InvalidData):
         raise _unreadable_error(path, "is no cassette") from None
     if version != VERSION:
@@ -222,9 +222,9 @@ def _content(body: bytes, headers: Headers, scrubber: Scrubber, *, sent: bool) -
         return {}
     kind = headers.get("content-type", "")
     coding = headers.get("content-encoding", "identity")
-    if body.startswith(_GZIP) and (inner := _inflated(body)) is not None:
-        content = _content(inner, headers.without("content-encoding"), scrubber, sent=sent)
-        if sent or _body(content) != inner:
+    if body.startswith(_GZIP) and (inflated_body := _inflated(body)) is not None:
+        content = _content(inflated_body, headers.without("content-encoding"), scrubber, sent=sent)
+        if sent or _body(content) != inflated_body:
             return content | {"coding": "gzip"}
     elif sent and coding.lower() != "identity":
         # What is in there cannot be seen, so it is not shown; to be told apart is enough.
@@ -273,8 +273,8 @@ def _json(text: str) -> Content | None:
 
 
 def _binary(body: bytes) -> Content:
-    encoded_text = b64encode(body).decode()
-    lines = [encoded_text[at : at + _LINE] for at in range(0, len(encoded_text), _LINE)]
+    encoded_body = b64encode(body).decode()
+    lines = [encoded_body[at : at + _LINE] for at in range(0, len(encoded_body), _LINE)]
     return {"base64": lines}
 
 

@@ -223,8 +223,10 @@ class CassetteHttpClient:
         """Send and record, or replay."""
         request = self._read(request)
         if not self._cassette.recording:
-            answered = self._cassette.find(request, url)
-            return ScriptedIncoming(answered.response(url), then=_end_of_tape_error(answered))
+            recorded_answer = self._cassette.find(request, url)
+            return ScriptedIncoming(
+                recorded_answer.response(url), then=_end_of_tape_error(recorded_answer)
+            )
         recording = self._cassette.begin(request, url)
         incoming = _inner_client(self._inner).open(request, url, timeouts)
         return _RecordedIncoming(incoming, recording)
@@ -266,8 +268,10 @@ class AsyncCassetteHttpClient:
         """Send and record, or replay."""
         request = await self._read(request)
         if not self._cassette.recording:
-            answered = self._cassette.find(request, url)
-            return AsyncScriptedIncoming(answered.response(url), then=_end_of_tape_error(answered))
+            recorded_answer = self._cassette.find(request, url)
+            return AsyncScriptedIncoming(
+                recorded_answer.response(url), then=_end_of_tape_error(recorded_answer)
+            )
         recording = self._cassette.begin(request, url)
         incoming = await _inner_client(self._inner).open(request, url, timeouts)
         return _AsyncRecordedIncoming(incoming, recording)
@@ -369,9 +373,9 @@ def _inner_client(inner: Client | None) -> Client:
 
 
 def _all_of(answered: Answered, url: str) -> Response:
-    missing = _end_of_tape_error(answered)
-    if missing is not None:
-        raise missing
+    end_error = _end_of_tape_error(answered)
+    if end_error is not None:
+        raise end_error
     return answered.response(url)
 
 

@@ -50,10 +50,10 @@ def read_body(file: BinaryIO, headers: Headers) -> bytes:
         EOFError: the client left before its end.
         ValueError: it is not framed as HTTP/1.1 asks for.
     """
-    chunked_text, length = headers.get("transfer-encoding"), headers.get("content-length")
-    if chunked_text is None:
+    transfer_encoding, length = headers.get("transfer-encoding"), headers.get("content-length")
+    if transfer_encoding is None:
         return _exactly(file, int(length or "0"))
-    if chunked_text != "chunked" or length is not None:
+    if transfer_encoding != "chunked" or length is not None:
         raise ValueError("The body is framed in two ways, or in none.")
     body = bytearray()
     while size := int(_line(file), 16):

@@ -72,8 +72,8 @@ class VirtualClock:
         """Advance the clock to this value of `nanoseconds()`, unless it is already later."""
         with self._lock:
             while self._alarms and self._alarms[0][0] <= time:
-                due, _, ring = heappop(self._alarms)
-                self._now = max(self._now, due)
+                alarm_time, _, ring = heappop(self._alarms)
+                self._now = max(self._now, alarm_time)
                 ring()
             self._now = max(self._now, time)
 
@@ -154,15 +154,15 @@ class AsyncVirtualSleeper:
         """Advance the clock whenever the loop is idle, as long as a task sleeps."""
         # No public interface tells whether a loop has more to do; every loop of asyncio's own
         # keeps what it has to do under this name.
-        ready_value: Any = getattr(loop, "_ready", None)
-        if ready_value is None:
+        ready_callbacks: Any = getattr(loop, "_ready", None)
+        if ready_callbacks is None:
             raise ConfigurationError(
                 f"{type(loop).__name__} does not tell when its tasks have nothing to do.",
                 remedy="Run the test in an event loop of asyncio's own, or advance the clock.",
             )
 
         def check_clock() -> None:
-            if self._asleep and not ready_value:
+            if self._asleep and not ready_callbacks:
                 self._clock.jump()
             self._watching = self._asleep > 0
             if self._watching:

@@ -160,10 +160,12 @@ class ProxyServer:
             self._changed.notify_all()
 
     def _is_known(self, headers: Headers) -> bool:
-        scheme, _, encoded_text = headers.get("proxy-authorization", "").partition(" ")
+        scheme, _, encoded_credentials = headers.get("proxy-authorization", "").partition(" ")
         if self._knows is None:
             return True
-        return scheme == "Basic" and b64decode(encoded_text).decode() == ":".join(self._knows)
+        return scheme == "Basic" and b64decode(encoded_credentials).decode() == ":".join(
+            self._knows
+        )
 
     def _upstream(self) -> socket.socket:
         upstream = socket.create_connection(self._leads_to)

@@ -56,7 +56,7 @@ def certificate_files(folder: Path, host: str = "127.0.0.1") -> tuple[Path, Path
         ec.generate_private_key(ec.SECP256R1()),
         ec.generate_private_key(ec.SECP256R1()),
     )
-    certificate, secret = folder / "certificate.pem", folder / "key.pem"
+    certificate, private_key = folder / "certificate.pem", folder / "key.pem"
     signed_certificates = (
         _sign_certificate(key, host, authority),
         _sign_certificate(authority, None, authority),
@@ -67,14 +67,14 @@ def certificate_files(folder: Path, host: str = "127.0.0.1") -> tuple[Path, Path
             for signed_certificate in signed_certificates
         )
     )
-    secret.write_bytes(
+    private_key.write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
     )
-    return certificate, secret
+    return certificate, private_key
 
 
 def _sign_certificate(

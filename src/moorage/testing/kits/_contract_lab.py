@@ -61,8 +61,8 @@ class ContractLab(ABC, Generic[AnySubject]):
         """Execute an operation of the contract."""
         operations = getattr(self.hub, self.contract)()
         call = partial(getattr(operations, operation), *arguments, **named)
-        doing = call() if isinstance(self.hub, AsyncHub) else in_thread(call)
-        return await soon(doing, _HANGS)
+        running_call = call() if isinstance(self.hub, AsyncHub) else in_thread(call)
+        return await soon(running_call, _HANGS)
 
     @abstractmethod
     def hidden(self) -> Iterable[str]:

@@ -61,74 +61,79 @@ class Checks:
         """Entries that are added or replaced come back unchanged, attribute by attribute."""
         store = factory()
         for number, entry in enumerate((self._entry(0), self._full()), 1):
-            added_value = await store.add(entry)
+            added_entry = await store.add(entry)
             require(
-                type(added_value) is self._kind,
-                f"`add` gave {with_article(type(added_value).__name__)}.",
+                type(added_entry) is self._kind,
+                f"`add` gave {with_article(type(added_entry).__name__)}.",
             )
-            written_value = attrs.evolve(
-                arrive(entry, added_value.added_at), number=added_value.number
+            expected_entry = attrs.evolve(
+                arrive(entry, added_entry.added_at), number=added_entry.number
             )
-            self._same(added_value, written_value, "`add` gave")
-            require(added_value.number > 0, f"Entry {number} has the number {added_value.number}.")
-            self._same(await _single_entry(store, entry.id), added_value, "`find` gave")
-        changed_value = attrs.evolve(
+            self._same(added_entry, expected_entry, "`add` gave")
+            require(added_entry.number > 0, f"Entry {number} has the number {added_entry.number}.")
+            self._same(await _single_entry(store, entry.id), added_entry, "`find` gave")
+        changed_entry = attrs.evolve(
             self._full(), id=self._entry(0).id, fence=9, content=bytes(range(256)) * 300
         )
         require(
-            await store.swap(changed_value, 0), "Over the fence that was read nothing is written."
+            await store.swap(changed_entry, 0), "Over the fence that was read nothing is written."
         )
-        stored_value = await _single_entry(store, changed_value.id)
+        stored_entry = await _single_entry(store, changed_entry.id)
         self._same(
-            stored_value,
-            attrs.evolve(changed_value, number=stored_value.number),
+            stored_entry,
+            attrs.evolve(changed_entry, number=stored_entry.number),
             "After `swap` there is",
         )
-        emptied_value = attrs.evolve(self._entry(0), id=self._full().id)
-        await store.swap(emptied_value, self._full().fence)
-        stored_value = await _single_entry(store, emptied_value.id)
+        minimal_entry = attrs.evolve(self._entry(0), id=self._full().id)
+        await store.swap(minimal_entry, self._full().fence)
+        stored_entry = await _single_entry(store, minimal_entry.id)
         self._same(
-            stored_value,
-            attrs.evolve(emptied_value, number=stored_value.number),
+            stored_entry,
+            attrs.evolve(minimal_entry, number=stored_entry.number),
             "After `swap` there is",
         )
 
     async def times_are_the_stores(self, factory: Factory) -> None:
         """Arrival and due times come from the store's clock, whatever the caller's clock."""
         store = factory()
-        previous_value = await store.now()
+        earliest_time = await store.now()
         require(
-            previous_value.utcoffset() == timedelta(),
-            f"The store's time is {previous_value!r}, not in UTC.",
+            earliest_time.utcoffset() == timedelta(),
+            f"The store's time is {earliest_time!r}, not in UTC.",
         )
-        wrong_values = (previous_value - 400 * _DAY, previous_value + 400 * _DAY)
-        for number, moment in enumerate(wrong_values):
-            added = await store.add(attrs.evolve(self._entry(number), added_at=moment, due=None))
+        wrong_times = (earliest_time - 400 * _DAY, earliest_time + 400 * _DAY)
+        for number, moment in enumerate(wrong_times):
+            added_entry = await store.add(
+                attrs.evolve(self._entry(number), added_at=moment, due=None)
+            )
             now = await store.now()
             require(
-                previous_value <= added.added_at <= now,
-                f"What came between {previous_value} and {now} is said to have come at"
-                f" {added.added_at}.",
+                earliest_time <= added_entry.added_at <= now,
+                f"What came between {earliest_time} and {now} is said to have come at"
+                f" {added_entry.added_at}.",
             )
-            require(added.due == added.added_at, f"Due at {added.due}, added at {added.added_at}.")
-        late_value = await store.add(attrs.evolve(self._entry(2), due=previous_value + _DAY))
+            require(
+                added_entry.due == added_entry.added_at,
+                f"Due at {added_entry.due}, added at {added_entry.added_at}.",
+            )
+        delayed_entry = await store.add(attrs.evolve(self._entry(2), due=earliest_time + _DAY))
         require(
-            late_value.due == previous_value + _DAY,
-            f"Put off until {previous_value + _DAY}, due at {late_value.due}.",
+            delayed_entry.due == earliest_time + _DAY,
+            f"Put off until {earliest_time + _DAY}, due at {delayed_entry.due}.",
         )
         await self._offers(store, [0, 1])
 
     async def an_id_is_added_once(self, factory: Factory) -> None:
         """Adding an existing id returns the existing entry and changes nothing."""
         store = factory()
-        first = await store.add(self._entry(1))
-        await store.swap(attrs.evolve(first, fence=1, error="later"), 0)
-        repeated_value = await store.add(attrs.evolve(self._full(), id=first.id))
+        first_entry = await store.add(self._entry(1))
+        await store.swap(attrs.evolve(first_entry, fence=1, error="later"), 0)
+        repeated_entry = await store.add(attrs.evolve(self._full(), id=first_entry.id))
         self._same(
-            repeated_value, attrs.evolve(first, fence=1, error="later"), "A repeat was given"
+            repeated_entry, attrs.evolve(first_entry, fence=1, error="later"), "A repeat was given"
         )
         self._same(
-            await _single_entry(store, first.id), repeated_value, "After the repeat there is"
+            await _single_entry(store, first_entry.id), repeated_entry, "After the repeat there is"
         )
 
     async def numbers_grow(self, factory: Factory) -> None:
@@ -137,8 +142,8 @@ class Checks:
         numbers = [(await store.add(self._entry(index))).number for index in range(20)]
         require(numbers == sorted(set(numbers)), f"The numbers are {numbers}.")
         await store.remove(EntryQuery(id=self._entry(19).id))
-        later_value = (await store.add(self._entry(20))).number
-        require(later_value >= numbers[-1], f"After {numbers[-1]} comes {later_value}.")
+        next_number = (await store.add(self._entry(20))).number
+        require(next_number >= numbers[-1], f"After {numbers[-1]} comes {next_number}.")
         entry = await _single_entry(store, self._entry(3).id)
         await store.swap(attrs.evolve(entry, number=0, fence=1), 0)
         number = (await _single_entry(store, entry.id)).number
@@ -199,10 +204,12 @@ class Checks:
         store = factory()
         entry = await store.add(self._entry(0))
         require(await store.swap(attrs.evolve(entry, fence=1), 0), "The first writer failed.")
-        late = attrs.evolve(entry, fence=1, error="late")
-        require(not await store.swap(late, 0), "A late writer was told that it wrote.")
+        late_entry = attrs.evolve(entry, fence=1, error="late")
+        require(not await store.swap(late_entry, 0), "A late writer was told that it wrote.")
         self._same(await _single_entry(store, entry.id), attrs.evolve(entry, fence=1), "There is")
-        require(not await store.swap(attrs.evolve(late, fence=3), 2), "A fence to come was met.")
+        require(
+            not await store.swap(attrs.evolve(late_entry, fence=3), 2), "A fence to come was met."
+        )
         await store.remove(EntryQuery(id=entry.id))
         require(not await store.swap(attrs.evolve(entry, fence=2), 1), "What is gone came back.")
         require(not (await store.find(EntryQuery())).items, "What is gone came back.")
@@ -210,60 +217,64 @@ class Checks:
     async def a_lease_is_renewed_under_its_fence(self, factory: Factory) -> None:
         """The holder of an entry can renew its lease until its result is stored."""
         store = factory()
-        added = await store.add(self._entry(0))
-        taken_value = take(added, await store.now() - _DAY, 60.0, 5)
+        added_entry = await store.add(self._entry(0))
+        leased_entry = take(added_entry, await store.now() - _DAY, 60.0, 5)
         require(
-            await store.swap(taken_value, added.fence), "An entry that nobody has was not taken."
+            await store.swap(leased_entry, added_entry.fence),
+            "An entry that nobody has was not taken.",
         )
         await self._offers(store, [0])
-        renewed_value = renew(taken_value, await store.now(), 86_400.0)
+        renewed_entry = renew(leased_entry, await store.now(), 86_400.0)
         for _ in range(2):
             require(
-                await store.swap(renewed_value, taken_value.fence),
+                await store.swap(renewed_entry, leased_entry.fence),
                 "A lease was not renewed: `swap` must write where the fence stays the same, and"
                 " also what is there already.",
             )
         await self._offers(store, [])
         self._same(
-            await _single_entry(store, added.id),
-            attrs.evolve(renewed_value, number=added.number),
+            await _single_entry(store, added_entry.id),
+            attrs.evolve(renewed_entry, number=added_entry.number),
             "It is",
         )
-        done = finish(taken_value, await store.now())
+        finished_entry = finish(leased_entry, await store.now())
         require(
-            await store.swap(done, taken_value.fence), "A renewal kept its own worker's result out."
+            await store.swap(finished_entry, leased_entry.fence),
+            "A renewal kept its own worker's result out.",
         )
-        require(not await store.swap(renewed_value, taken_value.fence), "What is done was renewed.")
+        require(
+            not await store.swap(renewed_entry, leased_entry.fence), "What is done was renewed."
+        )
 
     async def many_tasks_add_one(self, factory: Factory) -> None:
         """If many tasks add the same id at once, one adds it and all get that entry."""
         store = factory()
         entries = [attrs.evolve(self._entry(0), error=str(index)) for index in range(_MANY)]
-        added_values = await asyncio.gather(*map(store.add, entries))
-        self._agreed(added_values, (await store.find(EntryQuery())).items)
+        added_entries = await asyncio.gather(*map(store.add, entries))
+        self._agreed(added_entries, (await store.find(EntryQuery())).items)
 
     async def many_tasks_write_over_one(self, factory: Factory) -> None:
         """If many tasks replace the same version at once, one succeeds."""
         store = factory()
         entry = await store.add(self._entry(0))
         claims = [attrs.evolve(entry, fence=1, error=str(index)) for index in range(_MANY)]
-        written_values = await asyncio.gather(*(store.swap(claim, 0) for claim in claims))
-        self._won(written_values, claims, await _single_entry(store, entry.id))
+        swap_results = await asyncio.gather(*(store.swap(claim, 0) for claim in claims))
+        self._won(swap_results, claims, await _single_entry(store, entry.id))
 
     def many_threads_add_one(self, factory: Factory) -> None:
         """If many threads add the same id at once, one adds it and all get that entry."""
         store = factory()
         entries = [attrs.evolve(self._entry(0), error=str(index)) for index in range(_MANY)]
-        added = _run_concurrently([partial(store.add, entry) for entry in entries])
-        self._agreed(added, store.find(EntryQuery()).items)
+        added_entries = _run_concurrently([partial(store.add, entry) for entry in entries])
+        self._agreed(added_entries, store.find(EntryQuery()).items)
 
     def many_threads_write_over_one(self, factory: Factory) -> None:
         """If many threads replace the same version at once, one succeeds."""
         store = factory()
         entry = store.add(self._entry(0))
         claims = [attrs.evolve(entry, fence=1, error=str(index)) for index in range(_MANY)]
-        wrote = _run_concurrently([partial(store.swap, claim, 0) for claim in claims])
-        self._won(wrote, claims, store.find(EntryQuery(id=entry.id)).items[0])
+        swap_results = _run_concurrently([partial(store.swap, claim, 0) for claim in claims])
+        self._won(swap_results, claims, store.find(EntryQuery(id=entry.id)).items[0])
 
     # --- questions ----------------------------------------------------------------------
 
@@ -279,17 +290,17 @@ class Checks:
         """All that match are gone, on whatever page they were, and nothing else."""
         store, entries = await self._filled(factory)
         for query in self._queries():
-            matching = [entry for entry in entries if query.matches(entry)]
-            remaining_texts = sorted(entry.id for entry in entries if entry not in matching)
-            removed_value = await store.remove(attrs.evolve(query, limit=4))
+            matching_entries = [entry for entry in entries if query.matches(entry)]
+            remaining_ids = sorted(entry.id for entry in entries if entry not in matching_entries)
+            removed_count = await store.remove(attrs.evolve(query, limit=4))
             ids = sorted(entry.id for entry in (await store.find(EntryQuery())).items)
-            require(ids == remaining_texts, f"{query!r} was removed, and what is left is {ids}.")
-            expected_count = len(matching)
+            require(ids == remaining_ids, f"{query!r} was removed, and what is left is {ids}.")
+            expected_count = len(matching_entries)
             require(
-                removed_value == expected_count,
-                f"{query!r} removed {expected_count}, and says {removed_value}.",
+                removed_count == expected_count,
+                f"{query!r} removed {expected_count}, and says {removed_count}.",
             )
-            for entry in matching:
+            for entry in matching_entries:
                 await self._put(store, entry)
 
     # --- everything together ------------------------------------------------------------
@@ -313,34 +324,35 @@ class Checks:
                 continue
             limit = chance.randrange(1, 6)
             if move < 0.7:
-                offered_value = (await store.find(query)).items
+                found_entries = (await store.find(query)).items
                 expected = model.find(query).items
             else:
-                offered_value, expected = await store.due(limit), model.due(limit)
-            ids = [entry.id for entry in offered_value]
+                found_entries, expected = await store.due(limit), model.due(limit)
+            ids = [entry.id for entry in found_entries]
             expected_ids = [entry.id for entry in expected]
             require(ids == expected_ids, f"Step {step} was given {ids}, not {expected_ids}.")
-            for foreign_value, own_value in zip(offered_value, expected, strict=True):
+            for stored_entry, model_entry in zip(found_entries, expected, strict=True):
                 change = chance.choice(_CHANGES)
-                fence = foreign_value.fence - (chance.random() < 0.1)
-                wrote = await store.swap(change(foreign_value, now), fence)
-                expected_write = model.swap(change(own_value, now), fence)
+                fence = stored_entry.fence - (chance.random() < 0.1)
+                is_written = await store.swap(change(stored_entry, now), fence)
+                expected_write = model.swap(change(model_entry, now), fence)
                 require(
-                    wrote == expected_write, f"Step {step} wrote: {wrote}, not {expected_write}."
+                    is_written == expected_write,
+                    f"Step {step} wrote: {is_written}, not {expected_write}.",
                 )
 
     # --- what they are made of ----------------------------------------------------------
 
     def _entry(self, number: int, **changes: Any) -> Any:
         """An entry with only the required attributes."""
-        usual_fields: dict[str, Any] = {
+        default_fields: dict[str, Any] = {
             "id": f"entry-{number:04}",
             "target": "stripe",
             "operation": "charge",
             "added_at": _START + number * _SECOND,
             "due": _START,
         }
-        return self._kind(**{**usual_fields, **changes})
+        return self._kind(**{**default_fields, **changes})
 
     def _full(self) -> Any:
         """An entry with all that it can have, as long as it can be."""
@@ -389,8 +401,8 @@ class Checks:
 
     async def _put(self, store: Any, entry: Any) -> Entry:
         """Add an entry, and then set the times that a store chooses itself when it adds one."""
-        added = await store.add(attrs.evolve(entry, fence=0))
-        written_entry: Entry = attrs.evolve(entry, number=added.number, fence=1)
+        added_entry = await store.add(attrs.evolve(entry, fence=0))
+        written_entry: Entry = attrs.evolve(entry, number=added_entry.number, fence=1)
         await store.swap(written_entry, 0)
         return written_entry
 
@@ -419,11 +431,9 @@ class Checks:
         )
 
     async def _offers(self, store: Any, expected: list[int], *, limit: int = 100) -> None:
-        offered_values = [entry.id for entry in await store.due(limit)]
+        offered_ids = [entry.id for entry in await store.due(limit)]
         expected_ids = [self._entry(number).id for number in expected]
-        require(
-            offered_values == expected_ids, f"{offered_values} were offered, not {expected_ids}."
-        )
+        require(offered_ids == expected_ids, f"{offered_ids} were offered, not {expected_ids}.")
 
     async def _changes(self, store: Any, number: int, **changes: Any) -> None:
         entry = await _single_entry(store, self._entry(number).id)
@@ -431,9 +441,9 @@ class Checks:
 
     def _same(self, stored: Any, expected: Any, message: str) -> None:
         for name in self.names:
-            mine, theirs = getattr(expected, name), getattr(stored, name)
-            same_value = theirs == mine and type(theirs) is type(mine)
-            require(same_value, f"{message} {name}={theirs!r}, where it is {mine!r}.")
+            expected_value, stored_value = getattr(expected, name), getattr(stored, name)
+            is_equal = stored_value == expected_value and type(stored_value) is type(expected_value)
+            require(is_equal, f"{message} {name}={stored_value!r}, where it is {expected_value!r}.")
 
     def _agreed(self, added: list[Any], stored: tuple[Any, ...]) -> None:
         require(len(stored) == 1, f"{len(stored)} entries of one id are there.")
@@ -500,10 +510,10 @@ async def _single_entry(store: Any, id: str) -> Any:
 def _run_concurrently(calls: list[Callable[[], Any]]) -> list[Any]:
     """Return the results of calls made at once, each in its own thread."""
     answers: list[Any] = [None] * len(calls)
-    ready = Barrier(len(calls))
+    barrier = Barrier(len(calls))
 
     def run(number: int) -> None:
-        ready.wait()
+        barrier.wait()
         answers[number] = calls[number]()
 
     threads = [Thread(target=run, args=(number,)) for number in range(len(calls))]

@@ -130,9 +130,9 @@ async def cookies_are_the_callers_business(clients: Clients) -> None:
         for cookie in (None, "c=3"):
             headers = {} if cookie is None else {"Cookie": cookie}
             await client.send(Request.get("/", headers=headers), vendor.url, PATIENT)
-            sent_text = vendor.requests[-1].headers.get("cookie")
+            sent_cookie = vendor.requests[-1].headers.get("cookie")
             require(
-                sent_text == cookie, f"The cookie {sent_text!r} was sent instead of {cookie!r}."
+                sent_cookie == cookie, f"The cookie {sent_cookie!r} was sent instead of {cookie!r}."
             )
 
 
@@ -145,8 +145,11 @@ async def a_body_to_head_is_not_the_next_answer(clients: Clients) -> None:
     ):
         async with lab(clients) as (vendor, client):
             vendor.queue(Behaviour(raw=head + _STRAY), Behaviour(201))
-            first = await _answer_or_refusal(client.send(_of(method), vendor.url, PATIENT))
-            require(first is None or first.body == b"", f"An answer to {method} got a body.")
+            first_answer = await _answer_or_refusal(client.send(_of(method), vendor.url, PATIENT))
+            require(
+                first_answer is None or first_answer.body == b"",
+                f"An answer to {method} got a body.",
+            )
             await _next_is_its_own(vendor, client, f"the body of an answer to {method}")
 
 
@@ -186,20 +189,22 @@ async def nothing_is_injected(clients: Clients) -> None:
 async def _refused_or_harmless(
     client: AsyncHttpClient, vendor: VendorServer, url: str, fields: dict[str, str]
 ) -> None:
-    before = len(vendor.requests)
+    request_count = len(vendor.requests)
     try:
         await client.send(Request.get("/", headers=fields), url, PATIENT)
     except ConnectorError as error:
         require(isinstance(error, InvalidData), f"{error!r} does not say what is wrong.")
-        require(len(vendor.requests) == before, "What was refused was sent.")
+        require(len(vendor.requests) == request_count, "What was refused was sent.")
         return
-    for received_webhook in vendor.requests[before:]:
+    for received_webhook in vendor.requests[request_count:]:
         require(
             "x-injected" not in received_webhook.headers,
             f"A field was injected by {fields or url!r}.",
         )
         require(received_webhook.target.isprintable(), f"{received_webhook.target!r} is no target.")
-    require(len(vendor.requests) == before + 1, f"A request was injected by {fields or url!r}.")
+    require(
+        len(vendor.requests) == request_count + 1, f"A request was injected by {fields or url!r}."
+    )
 
 
 _AMBIGUOUS: Final[dict[str, bytes]] = {

@@ -79,8 +79,8 @@ async def the_target_is_sent_as_it_is(clients: Clients) -> None:
             "/a?x=/?&y=%7E",
         ):
             await client.send(Request.get("/"), vendor.url + target, PATIENT)
-            arrived_text = vendor.requests[-1].target
-            require(arrived_text == target, f"{target!r} arrived as {arrived_text!r}.")
+            received_target = vendor.requests[-1].target
+            require(received_target == target, f"{target!r} arrived as {received_target!r}.")
 
 
 async def streams_are_sent(clients: Clients) -> None:
@@ -239,9 +239,9 @@ async def a_closed_client_blames_nobody_else(clients: Clients) -> None:
 
 def _same_fields(expected: tuple[tuple[str, str], ...], received: Headers, owner: str) -> None:
     for name, _ in expected:
-        own_texts = Headers(expected).get_all(name)
-        foreign_texts = received.get_all(name)
+        expected_values = Headers(expected).get_all(name)
+        received_values = received.get_all(name)
         require(
-            own_texts == foreign_texts,
-            f"The field {name} {owner} is {foreign_texts!r}, not {own_texts!r}.",
+            expected_values == received_values,
+            f"The field {name} {owner} is {received_values!r}, not {expected_values!r}.",
         )

@@ -63,10 +63,10 @@ class Failure:
             type(failed_error) is self.raised,
             f"{kind} is no {self.raised.__name__}: {self.happened}.",
         )
-        processed_value = getattr(failed_error, "may_have_been_processed", None)
+        is_processed = getattr(failed_error, "may_have_been_processed", None)
         require(
-            processed_value is self.processed,
-            f"may_have_been_processed is {processed_value}, not {self.processed}: {self.happened}.",
+            is_processed is self.processed,
+            f"may_have_been_processed is {is_processed}, not {self.processed}: {self.happened}.",
         )
 
     def named(self) -> Callable[[Any], Coroutine[Any, Any, None]]:

@@ -177,13 +177,13 @@ async def an_endless_answer_is_refused(clients: Clients) -> None:
 
 async def what_was_not_reached_did_nothing(clients: Clients) -> None:
     """If certainly no byte of the request arrived, the error says so."""
-    for port, within in (("refusing", PATIENCE), ("ignoring", BRIEFLY + GRACE)):
+    for port, time_limit in (("refusing", PATIENCE), ("ignoring", BRIEFLY + GRACE)):
         async with lab(clients, port=port) as (vendor, client):
             reason = f"its port was {port}"
             kind = AttemptTimeout if port == "ignoring" else ConnectionFailed
             for timeouts in (Timeouts(connect=BRIEFLY), Timeouts(total=BRIEFLY)):
                 call = client.send(Request.post("/", body=b"x"), vendor.url, timeouts)
-                failed_error = await failure_of(call, kind, because=reason, within=within)
+                failed_error = await failure_of(call, kind, because=reason, within=time_limit)
                 _require_failure(failed_error, processed=False, because=reason)
 
 
@@ -267,7 +267,7 @@ async def what_was_read_is_not_sent_again(clients: Clients) -> None:
     """A request is not sent again when its connection ends."""
     async with lab(clients) as (vendor, client):
         for request in (Request.get("/"), Request.post("/", body=b"x")):
-            before = len(vendor.requests)
+            request_count = len(vendor.requests)
             vendor.queue(Behaviour(204), Behaviour(raw=b"", then="close"), Behaviour(204))
             await client.send(request, vendor.url, PATIENT)
             reason = "it closed a connection that had carried an exchange before"
@@ -275,7 +275,7 @@ async def what_was_read_is_not_sent_again(clients: Clients) -> None:
                 client.send(request, vendor.url, PATIENT), ConnectionFailed, because=reason
             )
             _require_failure(failed_error, processed=True, because=reason)
-            require(len(vendor.requests) == before + 2, "A request was sent again.")
+            require(len(vendor.requests) == request_count + 2, "A request was sent again.")
             await client.send(request, vendor.url, PATIENT)
 
 
@@ -284,9 +284,12 @@ async def stray_bytes_are_no_answer(clients: Clients) -> None:
     stray = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray"
     async with lab(clients) as (vendor, client):
         vendor.queue(Behaviour(raw=_OK + b"Content-Length: 2\r\n\r\nok" + stray), Behaviour(204))
-        first = await client.send(Request.get("/"), vendor.url, PATIENT)
-        second = await client.send(Request.get("/"), vendor.url, PATIENT)
-        require((first.body, second.status) == (b"ok", 204), "Stray bytes became an answer.")
+        first_answer = await client.send(Request.get("/"), vendor.url, PATIENT)
+        second_answer = await client.send(Request.get("/"), vendor.url, PATIENT)
+        require(
+            (first_answer.body, second_answer.status) == (b"ok", 204),
+            "Stray bytes became an answer.",
+        )
 
 
 async def errors_keep_secrets(clients: Clients) -> None:
@@ -303,11 +306,11 @@ async def errors_keep_secrets(clients: Clients) -> None:
             vendor.queue(behaviour)
             call = client.send(request, url, Timeouts(total=BRIEFLY))
             failed_error = await failure_of(call, ConnectorError, because=f"{behaviour}")
-            shown_text = f"{failed_error} {failed_error!r} {vars(failed_error)}"
-            require(_SECRET not in shown_text, f"A secret shows after {behaviour}.")
+            error_text = f"{failed_error} {failed_error!r} {vars(failed_error)}"
+            require(_SECRET not in error_text, f"A secret shows after {behaviour}.")
             host, port = vendor.address
             require(
-                f"{host}:{port}" in shown_text, f"{failed_error!r} does not say whom it was about."
+                f"{host}:{port}" in error_text, f"{failed_error!r} does not say whom it was about."
             )
 
 

@@ -83,8 +83,8 @@ async def what_is_allowed_is_asked(clients: Guarded) -> None:
                 url = f"http://{host}:{port}/"
                 answer = await client.send(Request.get("/"), url, PATIENT)
                 require(answer.status == 302, f"A redirect came back as {answer.status}.")
-                named_text = vendor.requests[-1].headers["host"]
-                require(named_text == f"{host}:{port}", f"{host}:{port} was named {named_text}.")
+                host_header = vendor.requests[-1].headers["host"]
+                require(host_header == f"{host}:{port}", f"{host}:{port} was named {host_header}.")
 
 
 async def only_what_is_allowed_is_asked(clients: Guarded) -> None:

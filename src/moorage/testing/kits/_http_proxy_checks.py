@@ -133,7 +133,7 @@ async def a_proxy_may_be_secure_itself(clients: Proxied) -> None:
                     answer = await client.send(Request.get("/"), vendor.url, PATIENT)
                     require(answer.status == 204, f"204 came back as {answer.status}.")
             require(proxy.requests != [], "The proxy was not asked.")
-            before = len(proxy.requests)
+            request_count = len(proxy.requests)
             async with _client_through_proxy(
                 clients, Proxy(url=proxy.url), Tls(authorities=stranger)
             ) as client:
@@ -141,7 +141,7 @@ async def a_proxy_may_be_secure_itself(clients: Proxied) -> None:
                 reason = "the certificate of its proxy is another's"
                 failed_error = await failure_of(call, ConnectionFailed, because=reason)
                 require(not failed_error.may_have_been_processed, f"Nothing was sent: {reason}.")
-            require(len(proxy.requests) == before, "A proxy that is not trusted was asked.")
+            require(len(proxy.requests) == request_count, "A proxy that is not trusted was asked.")
 
 
 async def some_hosts_are_reached_directly(clients: Proxied) -> None:
@@ -185,7 +185,7 @@ async def a_proxy_that_is_not_there_did_nothing(clients: Proxied) -> None:
     """A proxy that is unreachable or silent ends the call in time; nothing was sent."""
     with VendorServer(port="refusing") as unknown_server, VendorServer() as silent_server:
         silent_server.always(Behaviour(raw=b""))
-        for server, kind, within in (
+        for server, kind, time_limit in (
             (unknown_server, ConnectionFailed, PATIENT.total),
             (silent_server, AttemptTimeout, BRIEFLY + GRACE),
         ):
@@ -195,7 +195,9 @@ async def a_proxy_that_is_not_there_did_nothing(clients: Proxied) -> None:
             for timeouts in (Timeouts(connect=BRIEFLY), Timeouts(total=BRIEFLY)):
                 async with _client_through_proxy(clients, proxy) as client:
                     call = client.send(Request.get("/"), f"https://{_NAME}/", timeouts)
-                    failed_error = await failure_of(call, kind, because=reason, within=within or 0)
+                    failed_error = await failure_of(
+                        call, kind, because=reason, within=time_limit or 0
+                    )
                     _check_unsent(failed_error, reason)
 
 
@@ -216,8 +218,8 @@ async def a_proxy_that_does_not_know_us_says_so(clients: Proxied) -> None:
 
 def _check_unsent(failed: ConnectionFailed, because: str) -> None:
     require(not failed.may_have_been_processed, f"Nothing was sent, nothing processed: {because}.")
-    shown = f"{failed} {failed!r} {vars(failed)}"
-    require("h1dden" not in shown, f"The password shows: {because}.")
+    error_text = f"{failed} {failed!r} {vars(failed)}"
+    require("h1dden" not in error_text, f"The password shows: {because}.")
 
 
 CHECKS: Final = (

@@ -178,10 +178,10 @@ async def papers_are_read_at_once(clients: Trusting) -> None:
             {"certificate": certificate, "key": Secret(papers.sealed), "password": "another"},
             {"certificate": certificate, "key": Secret(papers.certificate)},
         )
-        for wrong_fields in wrongs:
-            kinds = {name: type(value).__name__ for name, value in wrong_fields.items()}
+        for tls_options in wrongs:
+            kinds = {name: type(value).__name__ for name, value in tls_options.items()}
             try:
-                client = clients(Tls(**wrong_fields))
+                client = clients(Tls(**tls_options))
             except ConfigurationError as error:
                 secret = papers.key.split()[4].decode()
                 require(secret not in f"{error} {error!r}", f"The key shows, given {kinds}.")

@@ -177,10 +177,13 @@ class Lab(ContractLab[PaymentsSubject]):
             for webhook in self.verifier(replay_guard=False).verify(**notice.arguments()):
                 for event in self.hub.events(FIRST, webhook):
                     refund_state = None if event.refund is None else event.refund.vendor_state
-                    for before, after in ((event.vendor_state, word), (refund_state, refund_word)):
-                        if before is not None:
+                    for old_status, new_status in (
+                        (event.vendor_state, word),
+                        (refund_state, refund_word),
+                    ):
+                        if old_status is not None:
                             yield from self.hub.events(
-                                FIRST, _webhook_with_status(webhook, before, after)
+                                FIRST, _webhook_with_status(webhook, old_status, new_status)
                             )
 
     async def with_status(self, word: str, operation: str, *arguments: Any, **named: Any) -> Any:
@@ -190,13 +193,15 @@ class Lab(ContractLab[PaymentsSubject]):
         """
         request_count = len(self.sandbox.requests)
         keys = [named.pop("idempotency_key", None), named.pop("other_key", None)]
-        first, second = [{**named, "idempotency_key": key} if key else named for key in keys]
-        usual = await self(operation, *arguments, **first)
+        first_options, second_options = [
+            {**named, "idempotency_key": key} if key else named for key in keys
+        ]
+        normal_result = await self(operation, *arguments, **first_options)
         steps = len(self.sandbox.requests) - request_count
-        change = partial(_answer_with_status, usual.vendor_state, word)
+        change = partial(_answer_with_status, normal_result.vendor_state, word)
         self.sandbox.fail(*[Slow(0.0)] * (steps - 1), Altered(change))
         try:
-            return await self(operation, *arguments, **second)
+            return await self(operation, *arguments, **second_options)
         finally:
             self.sandbox.forget_faults()
 

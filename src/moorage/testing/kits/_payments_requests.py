@@ -30,8 +30,10 @@ async def each_step_carries_its_key(make: Open) -> None:
     A key of ours that is too long becomes one that the vendor takes.
     """
     for key in (_SHORT, _LONG):
-        first, second = await _keys(make, key), await _keys(make, key)
-        require(first == second, "Another process sends other keys for the same operations.")
+        first_keys, second_keys = await _keys(make, key), await _keys(make, key)
+        require(
+            first_keys == second_keys, "Another process sends other keys for the same operations."
+        )
 
 
 async def _keys(make: Open, prefix: str) -> list[str | None]:
@@ -41,41 +43,44 @@ async def _keys(make: Open, prefix: str) -> list[str | None]:
         def key(name: str) -> str:
             return f"{prefix}{name}"
 
-        sent = len(lab.sandbox.requests)
+        request_count = len(lab.sandbox.requests)
         payment: Payment = await lab("authorize", lab.order(), idempotency_key=key("a"))
-        sent = _is_sent_once(lab, sent, "authorize")
+        request_count = _is_sent_once(lab, request_count, "authorize")
         await lab("capture", payment.ref, _PART, idempotency_key=key("b"))
-        sent = _is_sent_once(lab, sent, "capture")
-        whole: Payment = await lab("authorize", lab.order(), idempotency_key=key("c"))
-        sent = len(lab.sandbox.requests)
-        await lab("capture", whole.ref, idempotency_key=key("d"))
-        sent = _is_sent_once(lab, sent, "capture")
-        other: Payment = await lab("authorize", lab.order(), idempotency_key=key("e"))
-        sent = len(lab.sandbox.requests)
-        await lab("void", other.ref, idempotency_key=key("f"))
-        sent = _is_sent_once(lab, sent, "void")
-        taken: Payment = await lab("charge", lab.order(), idempotency_key=key("g"))
-        sent = _is_sent_once(lab, sent, "charge")
-        taken = await lab.settled(taken)
-        sent = len(lab.sandbox.requests)
-        await lab("refund", taken.ref, _PART, idempotency_key=key("h"))
-        sent = _is_sent_once(lab, sent, "refund")
+        request_count = _is_sent_once(lab, request_count, "capture")
+        whole_payment: Payment = await lab("authorize", lab.order(), idempotency_key=key("c"))
+        request_count = len(lab.sandbox.requests)
+        await lab("capture", whole_payment.ref, idempotency_key=key("d"))
+        request_count = _is_sent_once(lab, request_count, "capture")
+        voided_payment: Payment = await lab("authorize", lab.order(), idempotency_key=key("e"))
+        request_count = len(lab.sandbox.requests)
+        await lab("void", voided_payment.ref, idempotency_key=key("f"))
+        request_count = _is_sent_once(lab, request_count, "void")
+        charged_payment: Payment = await lab("charge", lab.order(), idempotency_key=key("g"))
+        request_count = _is_sent_once(lab, request_count, "charge")
+        charged_payment = await lab.settled(charged_payment)
+        request_count = len(lab.sandbox.requests)
+        await lab("refund", charged_payment.ref, _PART, idempotency_key=key("h"))
+        request_count = _is_sent_once(lab, request_count, "refund")
         lab.subject.happen()
         try:
-            await lab("refund", taken.ref, idempotency_key=key("i"))
+            await lab("refund", charged_payment.ref, idempotency_key=key("i"))
         except VendorRejected:
-            require(sent == len(lab.sandbox.requests), "What was refused was sent all the same.")
-        sent = _is_sent_once(lab, sent, "refund")
+            require(
+                request_count == len(lab.sandbox.requests),
+                "What was refused was sent all the same.",
+            )
+        request_count = _is_sent_once(lab, request_count, "refund")
         if PaymentsCapability.INTENT in lab.able:
             order = lab.order(lab.subject.asks)
             intent: Payment = await lab("create_intent", order, idempotency_key=key("j"))
-            sent = _is_sent_once(lab, sent, "create_intent")
+            request_count = _is_sent_once(lab, request_count, "create_intent")
             with suppress(VendorRejected):  # a vendor may let it expire instead
                 await lab("void", intent.ref, idempotency_key=key("k"))
-            sent = _is_sent_once(lab, sent, "void")
-        for operation, look in _looks(lab, taken.ref):
+            request_count = _is_sent_once(lab, request_count, "void")
+        for operation, look in _looks(lab, charged_payment.ref):
             await look()
-            sent = _is_sent_once(lab, sent, operation)
+            request_count = _is_sent_once(lab, request_count, operation)
         return [lab.key_of(request) for request in lab.sandbox.requests]
 
 
@@ -97,28 +102,32 @@ async def a_list_has_every_payment(make: Open) -> None:
             return
         for number in range(3):
             await lab.settled(await lab("charge", lab.order(), idempotency_key=f"k-{number}"))
-        whole: Page[Payment] = await lab("payments", account=FIRST)
-        refs = [payment.ref for payment in whole.items]
+        full_page: Page[Payment] = await lab("payments", account=FIRST)
+        refs = [payment.ref for payment in full_page.items]
         require(len(set(refs)) == len(refs) == lab.subject.charged(), "A payment is not listed.")
-        listed: list[Ref] = []
-        after: Ref | None = None
+        listed_refs: list[Ref] = []
+        next_ref: Ref | None = None
         while True:
             page: Page[Payment] = await lab(
-                "payments", PaymentQuery(limit=2), after=after, account=FIRST
+                "payments", PaymentQuery(limit=2), after=next_ref, account=FIRST
             )
-            listed += [payment.ref for payment in page.items]
-            require(len(listed) <= len(refs), "A page repeats payments.")
+            listed_refs += [payment.ref for payment in page.items]
+            require(len(listed_refs) <= len(refs), "A page repeats payments.")
             if page.next is None:
                 break
-            after = page.next
-        require(listed == refs, "Pages of another size have other payments.")
+            next_ref = page.next
+        require(listed_refs == refs, "Pages of another size have other payments.")
 
 
 def _is_sent_once(lab: Lab, sent: int, step: str) -> int:
     """Check the requests of a step, and return how many there are by now."""
     requests = lab.sandbox.requests[sent:]
     for number, request in enumerate(requests):
-        repeated = [other for other in requests[:number] if _same(request, other)]
+        repeated = [
+            earlier_request
+            for earlier_request in requests[:number]
+            if _same(request, earlier_request)
+        ]
         require(not repeated, f"A {step} sent {request.method} {request.path} twice.")
         if request.method == "GET" or lab.is_sign_in(request):
             continue
@@ -126,8 +135,8 @@ def _is_sent_once(lab: Lab, sent: int, step: str) -> int:
             continue
         key = lab.key_of(request)
         require(key, f"A {step} sent {request.method} {request.path} without a key.")
-        longest = lab.subject.longest_key
-        require(len(key or "") <= longest, f"The key of a {step} is longer than {longest}.")
+        longest_key = lab.subject.longest_key
+        require(len(key or "") <= longest_key, f"The key of a {step} is longer than {longest_key}.")
     return sent + len(requests)
 
 

@@ -64,12 +64,14 @@ async def nobody_offers(make: Open) -> None:
         result: RateResult = await lab("get_rates", request)
         message = result.messages[0].text if result.messages else None
         require(result.rates == () and message, "Nobody offers, and nobody says why.")
-        doing = lab("create_shipment", ShipmentRequest(rate_request=request), idempotency_key="k-1")
-        error = await lab.refused(VendorRejected, doing, "A shipment without an offer")
+        purchase = lab(
+            "create_shipment", ShipmentRequest(rate_request=request), idempotency_key="k-1"
+        )
+        error = await lab.refused(VendorRejected, purchase, "A shipment without an offer")
         require(error.vendor_message == message, "What the carriers said is lost.")
         dear = lab.shipment(choose=Choice(most=Money("0.01", "USD")))
-        doing = lab("create_shipment", dear, idempotency_key="k-2")
-        await lab.refused(VendorRejected, doing, "An offer that is too dear")
+        purchase = lab("create_shipment", dear, idempotency_key="k-2")
+        await lab.refused(VendorRejected, purchase, "An offer that is too dear")
         require(lab.sold() == 0, "An offer that does not fit was bought.")
 
 
@@ -77,11 +79,14 @@ async def a_label_is_bought(make: Open) -> None:
     """The best offer is bought, and the label, its number and its price are given."""
     async with make() as lab:
         rates: RateResult = await lab("get_rates", lab.request())
-        best = min(rates.rates, key=lambda rate: rate.total)
+        cheapest_rate = min(rates.rates, key=lambda rate: rate.total)
         bought: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
         require(lab.sold() == 1, "One shipment was not bought once.")
         require(bought.state is ShipmentState.BOUGHT, f"It is {bought.state}.")
-        require((bought.service, bought.cost) == (best.service, best.total), "It is not the best.")
+        require(
+            (bought.service, bought.cost) == (cheapest_rate.service, cheapest_rate.total),
+            "It is not the best.",
+        )
         require(len(bought.tracking_numbers) == 1 and bought.raw, "Its number is lost.")
         label = bought.labels[0]
         require(label.format is LabelFormat.PDF and label.content, "There is no label in PDF.")
@@ -92,8 +97,8 @@ async def a_label_is_bought(make: Open) -> None:
         require(shipment.tracking_numbers == bought.tracking_numbers, "It has another number.")
         if ShippingCapability.LABEL_AGAIN in lab.able:
             require(shipment.labels == bought.labels, "It has other labels.")
-            again = await lab("get_label", str(bought.ref), "pdf")
-            require(again == label, "The label is another when it is fetched again.")
+            repeated_label = await lab("get_label", str(bought.ref), "pdf")
+            require(repeated_label == label, "The label is another when it is fetched again.")
 
 
 async def an_address_arrives_whole(make: Open) -> None:
@@ -105,8 +110,8 @@ async def an_address_arrives_whole(make: Open) -> None:
         await lab("create_shipment", request, idempotency_key="k-1")
         bodies = b"".join(request.body for request in lab.sandbox.requests)
         parts = (to.line1, to.line2, to.line3, to.city, to.region, to.postal_code, to.name)
-        lost = [part for part in parts if part and part.encode() not in bodies]
-        require(not lost, f"{len(lost)} parts of an address are lost.")
+        lost_parts = [part for part in parts if part and part.encode() not in bodies]
+        require(not lost_parts, f"{len(lost_parts)} parts of an address are lost.")
 
 
 async def a_label_is_converted_or_not(make: Open) -> None:
@@ -114,12 +119,12 @@ async def a_label_is_converted_or_not(make: Open) -> None:
     async with make() as lab:
         bought: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
         request_count = len(lab.sandbox.requests)
-        other = partial(lab, "get_label", bought.ref, LabelFormat.ZPL)
+        request_zpl = partial(lab, "get_label", bought.ref, LabelFormat.ZPL)
         if ShippingCapability.CONVERT_LABEL in lab.able:
-            label = await other()
+            label = await request_zpl()
             require(label.format is LabelFormat.ZPL and label.content, "It was not converted.")
         else:
-            await lab.refused(UnsupportedByVendor, other(), "A label in another format")
+            await lab.refused(UnsupportedByVendor, request_zpl(), "A label in another format")
             require(
                 len(lab.sandbox.requests) == request_count,
                 "Something was sent for what cannot be done.",
@@ -140,8 +145,8 @@ def _as_text(rate: Rate) -> str:
 async def a_chosen_offer_is_bought(make: Open) -> None:
     """A rate is bought as it is, and, if the vendor can, by its reference stored as text."""
     async with make() as lab:
-        by_text = ShippingCapability.BUY_BY_REFERENCE in lab.able
-        for number, form in enumerate((_itself, _as_text) if by_text else (_itself,), 1):
+        by_reference = ShippingCapability.BUY_BY_REFERENCE in lab.able
+        for number, form in enumerate((_itself, _as_text) if by_reference else (_itself,), 1):
             rates: RateResult = await lab("get_rates", lab.request())
             dearest = max(rates.rates, key=lambda rate: rate.total)
             key = f"k-{number}"
@@ -159,8 +164,8 @@ async def a_key_buys_once(make: Open) -> None:
         require(bought[0] == bought[1] == bought[2], "A repeat has another label.")
         await buy(idempotency_key="k-2")
         require(lab.sold() == 2, "Another key did not buy.")
-        other = lab("create_shipment", lab.shipment(2), idempotency_key="k-1")
-        await lab.refused(IdempotencyConflict, other, "A key for another shipment")
+        conflicting_call = lab("create_shipment", lab.shipment(2), idempotency_key="k-1")
+        await lab.refused(IdempotencyConflict, conflicting_call, "A key for another shipment")
         require(lab.sold() == 2, "A key was used for two shipments.")
 
 
@@ -169,19 +174,19 @@ async def a_refusal_has_its_type(make: Open) -> None:
     async with make() as lab:
         for number, (answer, kind, code) in enumerate(lab.subject.refusals):
             lab.line.refusal = answer
-            doing = lab("create_shipment", lab.shipment(), idempotency_key=f"k-{number}")
-            error = await lab.refused(kind, doing, f"Refusal {number}")
+            purchase = lab("create_shipment", lab.shipment(), idempotency_key=f"k-{number}")
+            error = await lab.refused(kind, purchase, f"Refusal {number}")
             require(
                 type(error) is kind, f"Refusal {number} is {with_article(type(error).__name__)}."
             )
             require(error.service == ACCOUNT, "A refusal names no account.")
             require(error.vendor_code == code, f"The code is {error.vendor_code}, not {code}.")
             require(error.response.body == answer.body, "The vendor's answer is lost.")
-        away = ShipmentRequest(
+        foreign_shipment = ShipmentRequest(
             rate_request=lab.request(lab.address(postal_code=lab.subject.no_label))
         )
-        doing = lab("create_shipment", away, idempotency_key="k")
-        error = await lab.refused(VendorRejected, doing, "What the carrier refuses")
+        purchase = lab("create_shipment", foreign_shipment, idempotency_key="k")
+        error = await lab.refused(VendorRejected, purchase, "What the carrier refuses")
         require(error.vendor_code == lab.subject.carrier_code, "The carrier's code is lost.")
         require(lab.sold() == 0, "What was refused was bought.")
 
@@ -190,8 +195,8 @@ async def an_outage_is_no_refusal(make: Open) -> None:
     """An outage is not reported as a refusal, and no key buys twice."""
     async with make() as lab:
         lab.line.refusal = Response(503, body=b"<html></html>")
-        doing = lab("create_shipment", lab.shipment(), idempotency_key="k-1")
-        await lab.refused(VendorFailed | OutcomeUnknown, doing, "An outage")
+        purchase = lab("create_shipment", lab.shipment(), idempotency_key="k-1")
+        await lab.refused(VendorFailed | OutcomeUnknown, purchase, "An outage")
         with_luck = await _tried(lab, "k-1")
         require(lab.sold() == (with_luck is not None), "A key bought its label more than once.")
 
@@ -210,8 +215,8 @@ async def a_malformed_answer_is_no_success(make: Open) -> None:
         bought = 0
         for number, body in enumerate(_MALFORMED):
             lab.line.refusal = Response(200, {"Content-Type": "application/json"}, body)
-            doing = lab("create_shipment", lab.shipment(), idempotency_key=f"k-{number}")
-            await lab.refused(VendorFailed | OutcomeUnknown, doing, f"{body!r}")
+            purchase = lab("create_shipment", lab.shipment(), idempotency_key=f"k-{number}")
+            await lab.refused(VendorFailed | OutcomeUnknown, purchase, f"{body!r}")
             bought += await _tried(lab, f"k-{number}") is not None
             require(lab.sold() == bought, "A key bought its label more than once.")
 
@@ -220,51 +225,55 @@ async def a_lost_answer_buys_nothing_twice(make: Open) -> None:
     """A label that was bought and lost its answer is found again, or unknown; never a second."""
     async with make() as lab:
         lab.line.lost = 0
-        doing = lab("create_shipment", lab.shipment(), idempotency_key="k-1")
-        await lab.refused(ConnectorError, doing, "A lost answer")
+        purchase = lab("create_shipment", lab.shipment(), idempotency_key="k-1")
+        await lab.refused(ConnectorError, purchase, "A lost answer")
         lab.line.whole = True
-        again = await _tried(lab, "k-1")
+        repeated_shipment = await _tried(lab, "k-1")
         require(lab.sold() == 1, "A lost answer bought another label.")
-        is_bought = again is None or again.state is ShipmentState.BOUGHT
+        is_bought = repeated_shipment is None or repeated_shipment.state is ShipmentState.BOUGHT
         require(is_bought, "What was bought is not told.")
-        require(again == await _tried(lab, "k-1"), "A repeat has another label.")
+        require(repeated_shipment == await _tried(lab, "k-1"), "A repeat has another label.")
 
 
 async def a_batch_that_was_cut_off_goes_on(make: Open) -> None:
     """A batch of five labels that fails after two buys only the missing ones when repeated."""
-    for broken in ("whole", "lost", "dropped"):
+    for breakage in ("whole", "lost", "dropped"):
         async with make() as lab:
             items = [lab.shipment(number) for number in range(1, 6)]
             batch = partial(lab, "create_many", items, idempotency_key="batch", at_once=1)
-            if broken == "whole":
+            if breakage == "whole":
                 items[2:] = []
                 await lab("create_many", items[:2], idempotency_key="batch", at_once=1)
                 items += [lab.shipment(number) for number in range(3, 6)]
             else:
-                setattr(lab.line, broken, 2)
-                first: list[Result[Shipment]] = await batch()
+                setattr(lab.line, breakage, 2)
+                first_results: list[Result[Shipment]] = await batch()
                 require(
-                    [result.ok for result in first] == [True, True, False, False, False], "Not cut."
+                    [result.ok for result in first_results] == [True, True, False, False, False],
+                    "Not cut.",
                 )
                 lab.line.whole = True
             request_count = len(lab.sandbox.requests)
-            ended: list[Result[Shipment]] = await batch()
-            errors = [result.error for result in ended if not result.ok]
+            final_results: list[Result[Shipment]] = await batch()
+            errors = [result.error for result in final_results if not result.ok]
             require(
                 all(isinstance(result, OutcomeUnknown) for result in errors), f"{errors} failed."
             )
-            require(broken == "dropped" or not errors, "What was cut off stays so.")
+            require(breakage == "dropped" or not errors, "What was cut off stays so.")
             require(lab.sold() == 5 - len(errors), "A rerun bought too much, or too little.")
             numbers = {
                 number
-                for result in ended
+                for result in final_results
                 if result.value
                 for number in result.value.tracking_numbers
             }
             require(len(numbers) == lab.sold(), "Two items have one label.")
             require(len(lab.sandbox.requests) > request_count, "Nothing was asked.")
-            final = [result.value for result in await batch()]
-            require(final == [result.value for result in ended], "A repeat has other labels.")
+            repeated_values = [result.value for result in await batch()]
+            require(
+                repeated_values == [result.value for result in final_results],
+                "A repeat has other labels.",
+            )
 
 
 async def a_label_outlives_its_file(make: Open) -> None:
@@ -281,8 +290,8 @@ async def a_label_outlives_its_file(make: Open) -> None:
         require(str(label.url) not in repr(bought), "A shipment shows where its label is.")
         lab.line.files = True
         if ShippingCapability.LABEL_AGAIN in lab.able:
-            again = await lab("get_label", bought.ref)
-            require(again.content, "The label cannot be fetched later.")
+            fetched_label = await lab("get_label", bought.ref)
+            require(fetched_label.content, "The label cannot be fetched later.")
         home = urlsplit(str(lab.subject.vendor.services()[""].base_url)).netloc
         for request in lab.sandbox.requests:
             content = str(request.headers.pairs) + str(request.query)

@@ -58,11 +58,11 @@ class Write:
         sleep(0)
         if self._error is not None:
             raise self._error
-        written_values = tuple(
+        written_states = tuple(
             state if value is KEEP else (now, self._quiet, value)
             for state, value in zip(states, self._values, strict=True)
         )
-        return written_values, (now, states)
+        return written_states, (now, states)
 
 
 def new_key() -> str:
@@ -137,17 +137,17 @@ class Appended:
 
 def require_one_order(history: Iterable[Appended], logs: Mapping[str, tuple[int, ...]]) -> None:
     """Require that all commands happened one after another, each while it was being executed."""
-    done = {command.number: command for command in history}
-    previous_numbers: dict[int, set[int]] = {number: set() for number in done}
+    commands_by_number = {command.number: command for command in history}
+    previous_numbers: dict[int, set[int]] = {number: set() for number in commands_by_number}
     for key, log in logs.items():
-        numbers = [number for number, command in done.items() if key in command.keys]
+        numbers = [number for number, command in commands_by_number.items() if key in command.keys]
         require(
             sorted(log) == sorted(numbers),
             f"Of {len(numbers)} commands {len(set(log))} left their mark, {len(log)} times in all.",
         )
-        _require_prefixes(key, [done[number] for number in log], log)
-        for earlier, later in pairwise(log):
-            previous_numbers[later].add(earlier)
+        _require_prefixes(key, [commands_by_number[number] for number in log], log)
+        for earlier_number, later_number in pairwise(log):
+            previous_numbers[later_number].add(earlier_number)
     try:
         TopologicalSorter(previous_numbers).prepare()
     except CycleError:
@@ -168,9 +168,9 @@ def _require_prefixes(key: str, commands: Sequence[Appended], log: tuple[int, ..
         require(
             command.ended >= start_time, "A command did not see what had ended before it began."
         )
-    for earlier, later in pairwise(commands):
+    for earlier_command, later_command in pairwise(commands):
         require(
-            earlier.now <= later.now,
+            earlier_command.now <= later_command.now,
             "A command was given a time from before its states: the clock is read too early.",
         )
 

@@ -118,11 +118,11 @@ async def of_two_that_looked_at_once_one_keeps(factory: AsyncFactory) -> None:
     """Of two callers that read the same version, only the first can replace it."""
     cache, key = factory(), _key()
     for number in (1, 3):
-        lookup, same_values = await cache.look(key), await cache.look(key)
-        first = await cache.keep(key, lookup.mark, (entry(number),), _LONG)
-        second = await cache.keep(key, same_values.mark, (entry(number + 1),), _LONG)
-        require(first, "An answer was not kept, though nothing had changed under its key.")
-        require(not second, "An answer was kept over one that came after it was asked for.")
+        lookup, second_lookup = await cache.look(key), await cache.look(key)
+        is_first_kept = await cache.keep(key, lookup.mark, (entry(number),), _LONG)
+        is_second_kept = await cache.keep(key, second_lookup.mark, (entry(number + 1),), _LONG)
+        require(is_first_kept, "An answer was not kept, though nothing had changed under its key.")
+        require(not is_second_kept, "An answer was kept over one that came after it was asked for.")
         await _has(cache, key, entry(number))
 
 
@@ -134,16 +134,21 @@ async def answers_grow_old(factory: AsyncFactory) -> None:
     stored_at = time.monotonic()
     age = entry(1).age
     while age < entry(1).age + _SHORT:
-        before = time.monotonic()
+        read_start = time.monotonic()
         entries = (await cache.look(key)).entries
-        after = time.monotonic()
+        read_end = time.monotonic()
         require(entries, "An answer was lost that was to be kept for long.")
         require(entries[0].age >= age, "An answer has become younger while it was kept.")
         age = entries[0].age
-        rested = age - entry(1).age
-        require(rested <= after - start_time + _SHORT, f"An answer was kept {rested} s too early.")
-        require(rested >= before - stored_at - _SHORT, f"An answer is only {rested} s older.")
-        require(after - stored_at < patience(), "Answers do not grow older while they are kept.")
+        time_kept = age - entry(1).age
+        require(
+            time_kept <= read_end - start_time + _SHORT,
+            f"An answer was kept {time_kept} s too early.",
+        )
+        require(
+            time_kept >= read_start - stored_at - _SHORT, f"An answer is only {time_kept} s older."
+        )
+        require(read_end - stored_at < patience(), "Answers do not grow older while they are kept.")
         await asyncio.sleep(0.001)
 
 
@@ -166,7 +171,7 @@ def many_threads_may_use_it(factory: Factory) -> None:
     """Concurrent threads replace a key one at a time."""
     cache, key = factory(), _key()
     marks: list[int] = []
-    wrong_texts: list[str] = []
+    error_messages: list[str] = []
 
     def work(number: int) -> None:
         try:
@@ -175,14 +180,14 @@ def many_threads_may_use_it(factory: Factory) -> None:
                 if cache.keep(key, lookup.mark, (entry(number),), _LONG):
                     marks.append(lookup.mark)
         except Exception as error:  # noqa: BLE001 - told below
-            wrong_texts.append(f"{type(error).__name__}: {error}")
+            error_messages.append(f"{type(error).__name__}: {error}")
 
     threads = [Thread(target=work, args=(number,)) for number in range(_THREADS)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    require(not wrong_texts, f"Threads that used the cache at once raised {wrong_texts}.")
+    require(not error_messages, f"Threads that used the cache at once raised {error_messages}.")
     require(marks, "No thread could keep anything.")
     require(len(marks) == len(set(marks)), "Two threads kept what they had looked up at once.")
     require(len(cache.look(key).entries) == 1, "What the last thread kept is not there.")

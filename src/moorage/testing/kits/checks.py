@@ -52,8 +52,8 @@ def withheld(wall: float, used: float) -> float:
     The nap itself, the CPU time that the process used meanwhile, and a timer's usual lateness are
     not the machine's fault.
     """
-    late = wall - _NAP - used
-    return late if late > _JITTER else 0.0
+    delay = wall - _NAP - used
+    return delay if delay > _JITTER else 0.0
 
 
 class Control:
@@ -87,10 +87,10 @@ class Control:
         self._thread.join()
 
     def _measure(self) -> None:
-        over = False
-        while not over:
+        is_over = False
+        while not is_over:
             start_time, used = time.monotonic(), time.process_time()
-            over = self._over.wait(_NAP)
+            is_over = self._over.wait(_NAP)
             self.lost += withheld(time.monotonic() - start_time, time.process_time() - used)
 
 
@@ -106,7 +106,7 @@ def timely(
 
     @wraps(check)
     async def patiently(*arguments: Any) -> None:
-        late = 0
+        late_count = 0
         for _ in range(_BUSY_TRIES - 1):
             with control() as beside:
                 try:
@@ -115,8 +115,8 @@ def timely(
                     failure = error
             if beside.lost > _STEADY:
                 continue
-            late += 1
-            if not isinstance(failure, TooLate) or late == _LATE_TRIES:
+            late_count += 1
+            if not isinstance(failure, TooLate) or late_count == _LATE_TRIES:
                 raise failure
         return await check(*arguments)
 
@@ -202,15 +202,15 @@ async def require_pages(
         expected: the ids of the entries, in order.
         limit: the number of entries of a page.
     """
-    ids, later_value = list[str](), None
+    ids, next_cursor = list[str](), None
     for _ in range(len(expected) // limit + 1):
-        page = await find(attrs.evolve(query, limit=limit, after=later_value))
+        page = await find(attrs.evolve(query, limit=limit, after=next_cursor))
         require(len(page.items) <= limit, f"A page of {limit} has {len(page.items)}.")
         ids += [entry.id for entry in page.items]
-        later_value = page.next
-        if later_value is None:
+        next_cursor = page.next
+        if next_cursor is None:
             break
-    require(later_value is None, f"{query!r} leads on after its last entry.")
+    require(next_cursor is None, f"{query!r} leads on after its last entry.")
     require(ids == expected, f"{query!r} found {ids}, where {expected} match.")
 
 

@@ -109,24 +109,24 @@ async def owners_are_apart(factory: AsyncFactory) -> None:
     for owner in owners:
         provider = factory(Renewals())
         await provider.rotate(*owner, OLD)
-        for other_texts in owners:
-            has_credentials = await provider.has(*other_texts)
+        for other_owner in owners:
+            has_credentials = await provider.has(*other_owner)
             require(
-                has_credentials == (other_texts == owner),
-                f"{other_texts} has what belongs to {owner}.",
+                has_credentials == (other_owner == owner),
+                f"{other_owner} has what belongs to {owner}.",
             )
-            if other_texts != owner:
+            if other_owner != owner:
                 is_missing = isinstance(
-                    await _raised_error(provider.get(*other_texts)), CredentialNotFound
+                    await _raised_error(provider.get(*other_owner)), CredentialNotFound
                 )
-                require(is_missing, f"{other_texts} gets what belongs to {owner}.")
-                await provider.rotate(*other_texts, OTHER)
+                require(is_missing, f"{other_owner} gets what belongs to {owner}.")
+                await provider.rotate(*other_owner, OTHER)
         await soon(provider.refresh(*owner, OLD), _HANGS)
-        for other_texts in owners:
-            expected = NEW if other_texts == owner else OTHER
+        for other_owner in owners:
+            expected = NEW if other_owner == owner else OTHER
             require(
-                await provider.get(*other_texts) == expected,
-                f"Renewing {owner} renewed {other_texts}.",
+                await provider.get(*other_owner) == expected,
+                f"Renewing {owner} renewed {other_owner}.",
             )
 
 
@@ -220,15 +220,15 @@ async def a_cancelled_renewal_is_taken_over(factory: AsyncFactory) -> None:
     renewals = Renewals(waits=True)
     provider = factory(renewals)
     await provider.rotate("stripe", None, OLD)
-    first = asyncio.ensure_future(provider.refresh("stripe", None, OLD))
+    first_refresh = asyncio.ensure_future(provider.refresh("stripe", None, OLD))
     require(await renewals.begun.wait(), _HANGS)
     other_tasks = [asyncio.ensure_future(provider.refresh("stripe", None, OLD)) for _ in range(3)]
     await asyncio.sleep(0)
-    first.cancel()
-    await asyncio.wait([first])
+    first_refresh.cancel()
+    await asyncio.wait([first_refresh])
     renewals.may_end.set()
     renewed_credentials = await soon(asyncio.gather(*other_tasks), _HANGS)
-    require(first.cancelled(), "A cancellation was swallowed.")
+    require(first_refresh.cancelled(), "A cancellation was swallowed.")
     require(renewed_credentials == [NEW] * 3, "Those who waited did not get a new credential.")
 
 

@@ -97,13 +97,13 @@ class _AsyncHub:
 
 def message(**changes: Any) -> EmailMessage:
     """Return a message that every vendor accepts."""
-    usual_fields: dict[str, Any] = {
+    default_fields: dict[str, Any] = {
         "from_": "Zoë's Shop <shop@example.com>",
         "to": ("Ada <ada@example.com>",),
         "subject": "Invoice 7 – grüße",
         "text": "Dear Ada, it is 149.90 €.",
     }
-    return EmailMessage(**{**usual_fields, **changes})
+    return EmailMessage(**{**default_fields, **changes})
 
 
 async def a_message_arrives(factory: Factory) -> None:
@@ -121,9 +121,9 @@ async def a_message_arrives(factory: Factory) -> None:
     delivered = lab.delivered[0]
     require(delivered.sender == "shop@example.com", "It is from somebody else.")
     require(delivered.sender_name == "Zoë's Shop", f"It is from {delivered.sender_name!r}.")
-    people = (delivered.to, delivered.cc, delivered.bcc)
+    recipients = (delivered.to, delivered.cc, delivered.bcc)
     expected = (("ada@example.com",), ("cc@example.com",), ("bcc@example.com",))
-    require(people == expected, f"It reached {people}.")
+    require(recipients == expected, f"It reached {recipients}.")
     require(delivered.subject == mail.subject, f"The subject is {delivered.subject!r}.")
     require((delivered.text or "").strip() == mail.text, f"The text is {delivered.text!r}.")
     require((delivered.html or "").strip() == mail.html, f"The HTML is {delivered.html!r}.")
@@ -145,25 +145,26 @@ def _headers_of(delivered: Delivered) -> bytes:
 async def tags_and_metadata_arrive(factory: Factory) -> None:
     """A tag and a metadata field of the same name both arrive, if the vendor supports them."""
     lab = factory()
-    able_value = lab.vendor.capabilities
+    capabilities = lab.vendor.capabilities
     words: dict[str, Any] = {}
-    if EmailCapability.METADATA in able_value:
+    if EmailCapability.METADATA in capabilities:
         words["metadata"] = {"invoice": "n2041"}
     await lab.hub.email().send_transactional(message(**words))
-    if EmailCapability.TAGS in able_value:
+    if EmailCapability.TAGS in capabilities:
         await lab.hub.email().send_transactional(message(**words, tags=("invoice",)))
-    first, last_text = (
+    first_text, last_text = (
         _sent_text(delivered) for delivered in (lab.delivered[0], lab.delivered[-1])
     )
     if "metadata" in words:
         is_arrived = all(
-            word in text for text in (first, last_text) for word in ("invoice", "n2041")
+            word in text for text in (first_text, last_text) for word in ("invoice", "n2041")
         )
         require(is_arrived, "Metadata is lost.")
-    if EmailCapability.TAGS in able_value:
+    if EmailCapability.TAGS in capabilities:
         # The subject has the word as well, with a capital letter.
         require(
-            last_text.count("invoice") > first.count("invoice"), "A tag is lost beside metadata."
+            last_text.count("invoice") > first_text.count("invoice"),
+            "A tag is lost beside metadata.",
         )
 
 
@@ -216,12 +217,12 @@ async def a_file_alone_is_a_message(factory: Factory) -> None:
 async def a_key_is_used_once(factory: Factory) -> None:
     """A repeat gets the same receipt, and another message under the same key is refused."""
     lab = factory()
-    first = await lab.hub.email().send_transactional(message(), idempotency_key="INV-7")
-    repeated_value = await lab.hub.email().send_transactional(message(), idempotency_key="INV-7")
-    require(first == repeated_value, "A repeat got another receipt.")
+    first_receipt = await lab.hub.email().send_transactional(message(), idempotency_key="INV-7")
+    repeated_receipt = await lab.hub.email().send_transactional(message(), idempotency_key="INV-7")
+    require(first_receipt == repeated_receipt, "A repeat got another receipt.")
     require(len(lab.delivered) == 1, "A repeat was sent again.")
-    other = partial(lab.hub.email().send_transactional, message(subject="Another"))
-    raised_error = await _raised_error(other(idempotency_key="INV-7"))
+    send_other = partial(lab.hub.email().send_transactional, message(subject="Another"))
+    raised_error = await _raised_error(send_other(idempotency_key="INV-7"))
     require(isinstance(raised_error, IdempotencyConflict), f"It ended with {raised_error!r}.")
     await lab.hub.email().send_transactional(message(), idempotency_key="INV-8")
     require(len(lab.delivered) == 2, "Another key was taken for the same.")
@@ -273,8 +274,8 @@ async def what_it_cannot_do_is_refused(factory: Factory) -> None:
             and capability in raised_error.capabilities
         )
         require(is_refused, f"{capability} ended with {raised_error!r}.")
-        able_value = getattr(raised_error, "able", ())
-        require(lab.vendor.name not in able_value, f"It is said to be able to do {capability}.")
+        able_vendors = getattr(raised_error, "able", ())
+        require(lab.vendor.name not in able_vendors, f"It is said to be able to do {capability}.")
     require(not lab.delivered, "Something was sent all the same.")
 
 
@@ -361,17 +362,19 @@ async def a_bulk_goes_on_where_it_was(factory: Factory) -> None:
     count = 2 * lab.vendor.limits["batch"] + 1
     lab.refuse()
     send = partial(lab.hub.email().send_bulk, _bulk(count), idempotency_key="news", at_once=1)
-    first = await send()
-    failed_values = [result for result in first if not result.ok]
-    require(0 < len(failed_values) <= lab.vendor.limits["batch"], f"{len(failed_values)} failed.")
-    is_limited = all(isinstance(result.error, RateLimitExceeded) for result in failed_values)
-    require(is_limited, f"They failed with {failed_values[0].error!r}.")
-    require(len(lab.delivered) == count - len(failed_values), "Others were lost with them.")
-    second = await send()
-    require(all(result.ok for result in second), "A repeat failed.")
+    first_results = await send()
+    failed_results = [result for result in first_results if not result.ok]
+    require(0 < len(failed_results) <= lab.vendor.limits["batch"], f"{len(failed_results)} failed.")
+    is_limited = all(isinstance(result.error, RateLimitExceeded) for result in failed_results)
+    require(is_limited, f"They failed with {failed_results[0].error!r}.")
+    require(len(lab.delivered) == count - len(failed_results), "Others were lost with them.")
+    second_results = await send()
+    require(all(result.ok for result in second_results), "A repeat failed.")
     require(len(lab.delivered) == count, f"{len(lab.delivered)} of {count} arrived.")
     require(len({mail.to for mail in lab.delivered}) == count, "Somebody got it twice.")
-    is_same = all(b.value == a.value for a, b in zip(first, second, strict=True) if a.ok)
+    is_same = all(
+        b.value == a.value for a, b in zip(first_results, second_results, strict=True) if a.ok
+    )
     require(is_same, "A repeat told something else of what was sent before.")
 
 
@@ -383,11 +386,11 @@ async def nothing_personal_is_shown(factory: Factory) -> None:
     refused_error = await _raised_error(
         lab.hub.email().send_transactional(message(to="refused@example.com", text="confidential"))
     )
-    shown_text = " ".join(
+    representations = " ".join(
         map(repr, (mail, receipt, _bulk(2), lab.hub.account("mail"), refused_error))
     )
     for word in ("ada@", "refused@", "person0", "confidential", "Invoice", "Zoë", lab.secret):
-        require(word not in shown_text, f"{word!r} is shown: {shown_text}")
+        require(word not in representations, f"{word!r} is shown: {representations}")
 
 
 async def _raised_error(awaitable: Awaitable[Any]) -> Exception | None:

@@ -60,8 +60,8 @@ class _Threaded:
         stagger: float,
         good: Callable[[Item], bool],
     ) -> Item:
-        plain = [_sync_function(step) for step in steps]
-        return await in_thread(lambda: self._gather.first(plain, stagger=stagger, good=good))
+        sync_steps = [_sync_function(step) for step in steps]
+        return await in_thread(lambda: self._gather.first(sync_steps, stagger=stagger, good=good))
 
 
 def _sync_function(step: Callable[[], Awaitable[Item]]) -> Callable[[], Item]:
@@ -99,9 +99,9 @@ async def steps_run_at_once(factory: AsyncFactory) -> None:
     for at_once in (1, 2, 3):
         visit = _Visit(at_once)
         steps = [visit.__call__] * (at_once * 2)
-        met_flags = await soon(factory().every(steps, at_once=at_once), _HANGS)
+        step_results = await soon(factory().every(steps, at_once=at_once), _HANGS)
         require(visit.most <= at_once, f"{visit.most} steps ran at once, where {at_once} may.")
-        require(all(met_flags), f"{at_once} steps did not run at once.")
+        require(all(step_results), f"{at_once} steps did not run at once.")
 
 
 class _Visit:
@@ -131,19 +131,20 @@ async def steps_see_the_context(factory: AsyncFactory) -> None:
     token = _who.set("caller")
 
     async def rename() -> str:
-        seen_text = _who.get()
+        context_name = _who.get()
         _who.set("step")
-        return seen_text
+        return context_name
 
     try:
-        seen_texts = await soon(factory().every([rename] * 3, at_once=1), _HANGS)
-        seen_texts += await soon(factory().every([rename] * 3, at_once=3), _HANGS)
-        seen_texts += [
-            await soon(factory().first([rename] * 2, stagger=0, good=good_value), _HANGS)
-            for good_value in (bool, _unreachable_task)
+        context_names = await soon(factory().every([rename] * 3, at_once=1), _HANGS)
+        context_names += await soon(factory().every([rename] * 3, at_once=3), _HANGS)
+        context_names += [
+            await soon(factory().first([rename] * 2, stagger=0, good=is_good), _HANGS)
+            for is_good in (bool, _unreachable_task)
         ]
         require(
-            seen_texts == ["caller"] * 8, f"Steps of one caller saw the context of {seen_texts}."
+            context_names == ["caller"] * 8,
+            f"Steps of one caller saw the context of {context_names}.",
         )
         require(_who.get() == "caller", "A step changed its caller's context.")
     finally:
@@ -209,14 +210,14 @@ async def a_slow_step_is_overtaken(factory: AsyncFactory) -> None:
 
 async def a_slow_good_result_beats_a_fast_bad_one(factory: AsyncFactory) -> None:
     """A bad result is no reason to give up on a step that is under way."""
-    bad = Flag()
+    bad_step_done = Flag()
 
     async def slow_task() -> str:
-        await bad.wait()
+        await bad_step_done.wait()
         return "good"
 
     async def fast_task() -> str:
-        bad.set()
+        bad_step_done.set()
         return ""
 
     result = await soon(factory().first([slow_task, fast_task], stagger=0, good=bool), _HANGS)
@@ -262,17 +263,17 @@ async def a_cancelled_caller_cancels_every_step(factory: AsyncFactory) -> None:
 
 async def losers_have_ended(factory: AsyncFactory) -> None:
     """When a good result returns, all other steps have been cancelled and have ended."""
-    ended_texts = list[str]()
+    ended_steps = list[str]()
 
     async def hang() -> str:
         try:
             return await asyncio.sleep(patience() * 2, "")
         finally:
             await asyncio.sleep(0)
-            ended_texts.append("hang")
+            ended_steps.append("hang")
 
     await soon(factory().first([hang, _step(_echo, "good")], stagger=0, good=bool), _HANGS)
-    require(ended_texts == ["hang"], "A step that lost goes on.")
+    require(ended_steps == ["hang"], "A step that lost goes on.")
 
 
 def _step(run: Callable[[Any], Coroutine[Any, Any, Item]], argument: object) -> Step[Item]:

@@ -53,7 +53,7 @@ def _view(factory: Factory) -> AsyncIntegrationLogger:
 
 def entry(number: int) -> IntegrationLog:
     """Return an entry that differs from others; every third has all fields."""
-    plain = IntegrationLog(
+    sync_log = IntegrationLog(
         id=f"call-{number:04}",
         service=("stripe", "adyen")[number % 2],
         tenant=(None, "acme", "acme-fr")[number % 3],
@@ -62,9 +62,9 @@ def entry(number: int) -> IntegrationLog:
         duration=number / 7,
     )
     if number % 3:
-        return plain
+        return sync_log
     return attrs.evolve(
-        plain,
+        sync_log,
         operation="charge",
         attempts=number,
         error="PaymentDeclined",
@@ -115,11 +115,14 @@ async def entries_are_kept_as_they_are(factory: AsyncFactory) -> None:
     """Entries come back unchanged, field by field."""
     log = factory()
     for number in (0, 1):
-        written = entry(number)
-        log.write(written)
+        written_entry = entry(number)
+        log.write(written_entry)
         await _shows(log, number + 1)
-        entries = (await log.find(LogQuery(id=written.id))).items
-        require(entries == (written,), f"{written!r} was written, and {entries!r} was found.")
+        entries = (await log.find(LogQuery(id=written_entry.id))).items
+        require(
+            entries == (written_entry,),
+            f"{written_entry!r} was written, and {entries!r} was found.",
+        )
 
 
 async def the_newest_come_first(factory: AsyncFactory) -> None:
@@ -145,12 +148,12 @@ async def pages_join_without_seam(factory: AsyncFactory) -> None:
 async def pages_stay_while_entries_are_written(factory: AsyncFactory) -> None:
     """New entries do not shift the pages after the first one."""
     log, entries = await _filled_log(factory)
-    first = await log.find(LogQuery(limit=10))
+    first_page = await log.find(LogQuery(limit=10))
     for number in range(30, 45):
         log.write(entry(number))
     await _shows(log, 45)
-    second = await log.find(LogQuery(limit=100, after=first.next))
-    ids = [entry.id for entry in (*first.items, *second.items)]
+    second_page = await log.find(LogQuery(limit=100, after=first_page.next))
+    ids = [entry.id for entry in (*first_page.items, *second_page.items)]
     expected = [entry.id for entry in entries]
     require(ids == expected, f"Two pages, with writing between them, hold {ids}.")
 
@@ -169,12 +172,13 @@ async def all_that_match_are_removed(factory: AsyncFactory) -> None:
     for query in QUERIES:
         log, entries = await _filled_log(factory)
         expected = [entry.id for entry in entries if not query.matches(entry)]
-        removed = await log.remove(attrs.evolve(query, limit=1))
+        removed_count = await log.remove(attrs.evolve(query, limit=1))
         ids = [entry.id for entry in (await log.find(LogQuery())).items]
         require(ids == expected, f"{query!r} was removed, and what is left is {ids}.")
         expected_count = len(entries) - len(expected)
         require(
-            removed == expected_count, f"{query!r} removed {expected_count}, and says {removed}."
+            removed_count == expected_count,
+            f"{query!r} removed {expected_count}, and says {removed_count}.",
         )
 
 
@@ -185,8 +189,8 @@ async def what_was_just_written_is_removed(factory: AsyncFactory) -> None:
         log.write(entry(number))
     await log.remove(LogQuery(tenant="acme"))
     await _shows(log, 20)
-    left = (await log.summarise(LogQuery(tenant="acme"))).count
-    require(left == 0, f"{left} entries came after they were removed.")
+    remaining_count = (await log.summarise(LogQuery(tenant="acme"))).count
+    require(remaining_count == 0, f"{remaining_count} entries came after they were removed.")
 
 
 def many_threads_may_write(factory: Factory) -> None:
@@ -212,8 +216,8 @@ async def _filled_log(
 ) -> tuple[AsyncIntegrationLogger, list[IntegrationLog]]:
     """A log of thirty entries, and these, newest first."""
     log, entries = factory(), [entry(number) for number in range(30)]
-    for written in entries:
-        log.write(written)
+    for log_entry in entries:
+        log.write(log_entry)
     await _shows(log, 30)
     return log, entries[::-1]
 
@@ -221,10 +225,12 @@ async def _filled_log(
 async def _shows(log: AsyncIntegrationLogger, expected: int) -> None:
     """Wait until so many entries can be read."""
     end = time.monotonic() + patience()
-    while (shown := (await log.summarise(LogQuery())).count) < expected:
-        require(time.monotonic() < end, f"Of {expected} entries, {shown} can be read.")
+    while (shown_count := (await log.summarise(LogQuery())).count) < expected:
+        require(time.monotonic() < end, f"Of {expected} entries, {shown_count} can be read.")
         await asyncio.sleep(0.001)
-    require(shown == expected, f"{expected} entries were written, and {shown} are read.")
+    require(
+        shown_count == expected, f"{expected} entries were written, and {shown_count} are read."
+    )
 
 
 _BOTH: Final[tuple[AsyncCheck, ...]] = (

@@ -55,9 +55,9 @@ async def there_are_as_many_places_as_told(factory: AsyncFactory) -> None:
     """A slot has one holder at a time, and is available again when released."""
     locks = factory()
     holders = [object(), object(), object()]
-    for places, holder_value in enumerate(holders, 1):
-        inside = await _enters(locks, holder_value, places=places)
-        require(inside, f"Of {places} places one was not given.")
+    for places, holder in enumerate(holders, 1):
+        is_admitted = await _enters(locks, holder, places=places)
+        require(is_admitted, f"Of {places} places one was not given.")
     require(not await _enters(locks, places=3), "A fourth caller got one of three places.")
     locks.release(_NAME, holders[1])
     require(await _enters(locks, places=3), "A place that was given back was not given again.")
@@ -66,25 +66,25 @@ async def there_are_as_many_places_as_told(factory: AsyncFactory) -> None:
 
 async def names_are_apart(factory: AsyncFactory) -> None:
     """The slots of one name are independent of those of another."""
-    locks, first, second = factory(), object(), object()
-    require(await _enters(locks, first, name="a"), "A place of 'a' was not given.")
-    require(await _enters(locks, second, name="b"), "A place of 'b' was held by 'a'.")
-    locks.release("a", first)
+    locks, first_holder, second_holder = factory(), object(), object()
+    require(await _enters(locks, first_holder, name="a"), "A place of 'a' was not given.")
+    require(await _enters(locks, second_holder, name="b"), "A place of 'b' was held by 'a'.")
+    locks.release("a", first_holder)
     require(not await _enters(locks, name="b"), "Giving back a place of 'a' freed one of 'b'.")
 
 
 async def only_a_holder_gives_back(factory: AsyncFactory) -> None:
     """A release by a caller without a slot does nothing."""
-    locks, holder_value, refused_value = factory(), object(), object()
-    locks.release(_NAME, holder_value)
-    await _enters(locks, holder_value)
-    require(not await _enters(locks, refused_value), "A place was given twice.")
-    locks.release(_NAME, refused_value)
-    locks.release("elsewhere", holder_value)
+    locks, holder, refused_caller = factory(), object(), object()
+    locks.release(_NAME, holder)
+    await _enters(locks, holder)
+    require(not await _enters(locks, refused_caller), "A place was given twice.")
+    locks.release(_NAME, refused_caller)
+    locks.release("elsewhere", holder)
     require(not await _enters(locks), "A place was given back by somebody who had none.")
-    locks.release(_NAME, holder_value)
+    locks.release(_NAME, holder)
     await _enters(locks)
-    locks.release(_NAME, holder_value)
+    locks.release(_NAME, holder)
     require(not await _enters(locks), "A place was given back twice by the same holder.")
 
 
@@ -100,135 +100,135 @@ async def nobody_waits_without_time_or_line(factory: AsyncFactory) -> None:
 
 async def a_wait_is_as_long_as_told(factory: AsyncFactory) -> None:
     """An unsuccessful caller waits for its timeout, then leaves the queue."""
-    locks, holder_value = factory(), object()
-    await _enters(locks, holder_value)
+    locks, holder = factory(), object()
+    await _enters(locks, holder)
     start = time.monotonic()
     is_waited = not await soon(
         _Guest(locks, timeout=_BRIEFLY).acquisition, "A wait did not end in time."
     )
     require(is_waited, "A place was given twice.")
     require(time.monotonic() - start >= _BRIEFLY, "A wait ended before its time.")
-    locks.release(_NAME, holder_value)
+    locks.release(_NAME, holder)
     require(await _enters(locks), "A place was given to somebody who had left.")
 
 
 async def a_full_line_refuses_at_once(factory: AsyncFactory) -> None:
     """A full queue refuses further callers at once."""
-    locks, holder_value = factory(), object()
-    await _enters(locks, holder_value)
-    waiting = [await _joins(locks, ahead) for ahead in range(3)]
+    locks, holder = factory(), object()
+    await _enters(locks, holder)
+    waiting_guests = [await _joins(locks, ahead) for ahead in range(3)]
     acquisition = locks.acquire(_NAME, object(), places=1, queue=3, timeout=patience() * 2)
     is_refused = not await soon(acquisition, "A fourth caller waits in a line for three.")
     require(is_refused, "A place was given twice.")
-    await _everybody_enters(locks, holder_value, waiting)
+    await _everybody_enters(locks, holder, waiting_guests)
 
 
 async def first_come_first_served(factory: AsyncFactory) -> None:
     """Places are given in the order in which callers began to wait."""
-    locks, holder_value = factory(), object()
-    await _enters(locks, holder_value)
-    waiting = [await _joins(locks, ahead) for ahead in range(4)]
-    await _everybody_enters(locks, holder_value, waiting)
+    locks, holder = factory(), object()
+    await _enters(locks, holder)
+    waiting_guests = [await _joins(locks, ahead) for ahead in range(4)]
+    await _everybody_enters(locks, holder, waiting_guests)
 
 
 async def nobody_overtakes(factory: AsyncFactory) -> None:
     """A released place goes to the waiting caller, not to the next one to ask."""
-    locks, holder_value = factory(), object()
-    await _enters(locks, holder_value)
+    locks, holder = factory(), object()
+    await _enters(locks, holder)
     guest = await _joins(locks, 0)
-    locks.release(_NAME, holder_value)
+    locks.release(_NAME, holder)
     require(not await _enters(locks), "A newcomer got the place that another waited for.")
     require(await soon(guest.acquisition, _NEVER), _NEVER)
 
 
 async def who_waited_in_vain_is_passed_over(factory: AsyncFactory) -> None:
     """A released slot skips callers that have left the queue, wherever they were in it."""
-    locks, holder_value = factory(), object()
-    await _enters(locks, holder_value)
+    locks, holder = factory(), object()
+    await _enters(locks, holder)
     patient_guests: list[_Guest] = []
     for ahead in range(5):
         if ahead % 2:
             patient_guests.append(await _joins(locks, ahead // 2))
         else:
             await soon(_Guest(locks, timeout=_BRIEFLY).acquisition, "A wait did not end in time.")
-    await _everybody_enters(locks, holder_value, patient_guests)
+    await _everybody_enters(locks, holder, patient_guests)
 
 
 async def nobody_is_lost(factory: AsyncFactory) -> None:
     """With many callers that come, wait, give up and go, the limit holds and all proceed."""
     locks = factory()
-    inside = most = served = 0
+    inside_count = largest_count = served_count = 0
 
     async def visit(visitor: int) -> None:
-        nonlocal inside, most, served
-        holder_value, timeout = object(), 0.000_5 if visitor % 3 == 0 else patience()
-        if await locks.acquire(_NAME, holder_value, places=2, queue=100, timeout=timeout):
-            inside += 1
-            most = max(most, inside)
-            served += 1
+        nonlocal inside_count, largest_count, served_count
+        holder, timeout = object(), 0.000_5 if visitor % 3 == 0 else patience()
+        if await locks.acquire(_NAME, holder, places=2, queue=100, timeout=timeout):
+            inside_count += 1
+            largest_count = max(largest_count, inside_count)
+            served_count += 1
             await asyncio.sleep(0.000_1 * (visitor % 4))
-            inside -= 1
-            locks.release(_NAME, holder_value)
+            inside_count -= 1
+            locks.release(_NAME, holder)
 
     visits = asyncio.gather(*map(visit, range(60)))
     await soon(visits, "Somebody waits for ever for a place that is free.")
-    require(most <= 2, f"{most} were in two places at once.")
-    require(served >= 40, f"Only {served} were served, though 40 had the time to wait.")
+    require(largest_count <= 2, f"{largest_count} were in two places at once.")
+    require(served_count >= 40, f"Only {served_count} were served, though 40 had the time to wait.")
     require(await _enters(locks), "A place is held by nobody.")
 
 
 async def a_cancelled_waiter_holds_nothing(factory: AsyncFactory) -> None:
     """A caller that is cancelled while it waits leaves the queue, and gets no slot later."""
-    locks, holder_value = factory(), object()
-    await _enters(locks, holder_value)
+    locks, holder = factory(), object()
+    await _enters(locks, holder)
     lost_guest, lasting_guest = await _joins(locks, 0), await _joins(locks, 1)
     await _cancel_and_wait(lost_guest)
     locks.release(_NAME, lost_guest)
     require(not await _enters(locks), "A cancelled caller gave back what it did not have.")
-    await _everybody_enters(locks, holder_value, [lasting_guest])
+    await _everybody_enters(locks, holder, [lasting_guest])
 
 
 async def a_place_given_to_the_cancelled_goes_on(factory: AsyncFactory) -> None:
     """A caller that is given a place and cancelled at the same moment passes the place on."""
     for cancelled_first in (False, True):
-        locks, holder_value = factory(), object()
-        await _enters(locks, holder_value)
+        locks, holder = factory(), object()
+        await _enters(locks, holder)
         lost_guest, lasting_guest = await _joins(locks, 0), await _joins(locks, 1)
         if cancelled_first:
             lost_guest.acquisition.cancel()
-        locks.release(_NAME, holder_value)
+        locks.release(_NAME, holder)
         await _cancel_and_wait(lost_guest)
         await _everybody_enters(locks, lost_guest, [lasting_guest])
 
 
 def threads_never_crowd(factory: Factory) -> None:
     """Many quick threads never hold more slots than there are."""
-    locks, long, start = factory(), patience(), Barrier(8)
+    locks, long_timeout, start = factory(), patience(), Barrier(8)
     inner_numbers, largest_numbers, refused_numbers = [0] * 8, [0] * 8, [0] * 8
 
     def visit(visitor: int) -> None:
-        start.wait(long)
+        start.wait(long_timeout)
         for _ in range(200):
-            holder_value = object()
+            holder = object()
             refused_numbers[visitor] += not locks.acquire(
-                _NAME, holder_value, places=3, queue=8, timeout=long
+                _NAME, holder, places=3, queue=8, timeout=long_timeout
             )
             inner_numbers[visitor] = 1
             largest_numbers[visitor] = max(largest_numbers[visitor], sum(inner_numbers))
             inner_numbers[visitor] = 0
-            locks.release(_NAME, holder_value)
+            locks.release(_NAME, holder)
 
     threads = [Thread(target=visit, args=(visitor,), daemon=True) for visitor in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(long * 2)
+        thread.join(long_timeout * 2)
     require(not sum(refused_numbers), _NEVER)
     require(
         max(largest_numbers) <= 3, f"{max(largest_numbers)} threads were in three places at once."
     )
-    empty = locks.acquire(_NAME, object(), places=1, queue=0, timeout=0)
-    require(empty, "A place is held by nobody.")
+    is_acquired = locks.acquire(_NAME, object(), places=1, queue=0, timeout=0)
+    require(is_acquired, "A place is held by nobody.")
 
 
 async def _enters(
@@ -262,8 +262,8 @@ async def _everybody_enters(locks: AsyncLocks, holder: object, waiting: list[_Gu
         finished_tasks, _ = await soon(
             asyncio.wait(requests, return_when=asyncio.FIRST_COMPLETED), _NEVER
         )
-        alone = finished_tasks == {guest.acquisition} and guest.acquisition.result()
-        require(alone, "A caller was let in before another that had waited longer.")
+        is_alone = finished_tasks == {guest.acquisition} and guest.acquisition.result()
+        require(is_alone, "A caller was let in before another that had waited longer.")
         requests.remove(guest.acquisition)
         holder = guest
     locks.release(_NAME, holder)

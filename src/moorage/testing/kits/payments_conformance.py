@@ -116,8 +116,10 @@ async def a_payment_is_taken_once(make: Open) -> None:
         require(
             payment_state.amount == payment_state.captured == EUROS, "Another amount was taken."
         )
-        other = lab("charge", lab.order(reference="other"), idempotency_key="k-1")
-        error = await lab.refused(IdempotencyConflict, other, "A key for another payment")
+        conflicting_charge = lab("charge", lab.order(reference="other"), idempotency_key="k-1")
+        error = await lab.refused(
+            IdempotencyConflict, conflicting_charge, "A key for another payment"
+        )
         require(told_buyer(error).outcome is BuyerOutcome.UNKNOWN, "A used key is no charge.")
         await lab("charge", order, idempotency_key="k-2")
         require(lab.subject.charged() == 2, "Another key did not pay.")
@@ -127,14 +129,14 @@ async def a_key_is_required(make: Open) -> None:
     """Operations that move money require an idempotency key."""
     async with make() as lab:
         ref = Ref(lab.subject.vendor.name, FIRST, "1")
-        for doing in (
+        for unkeyed_call in (
             lab("charge", lab.order(), idempotency_key=None),
             lab("authorize", lab.order(), idempotency_key=None),
             lab("refund", ref, idempotency_key=None),
             lab("capture", ref, idempotency_key=None),
             lab("void", ref, idempotency_key=None),
         ):
-            await lab.refused(InvalidData, doing, "An effect without a key")
+            await lab.refused(InvalidData, unkeyed_call, "An effect without a key")
         require(lab.sandbox.requests == [], "Something was sent without a key.")
 
 
@@ -144,8 +146,8 @@ async def amounts_are_exact(make: Open) -> None:
         for number, (amount, minor) in enumerate(_AMOUNTS):
             key = f"k-{number}"
             payment = await lab("charge", lab.order(amount=amount), idempotency_key=key)
-            written = lab.subject.written(lab.sandbox.requests[-1])
-            require(written == minor, f"{amount} was written as {written}.")
+            written_amount = lab.subject.written(lab.sandbox.requests[-1])
+            require(written_amount == minor, f"{amount} was written as {written_amount}.")
             require(payment.amount in {amount, None}, f"{amount} was read as {payment.amount}.")
 
 
@@ -157,8 +159,8 @@ async def a_decline_says_why(make: Open) -> None:
             (lab.subject.expired, DeclineReason.EXPIRED_CARD),
         ):
             for _ in range(2):
-                doing = lab("charge", lab.order(source), idempotency_key=f"k-{source}"[:60])
-                error = await lab.refused(PaymentDeclined, doing, "A declined payment")
+                charge_call = lab("charge", lab.order(source), idempotency_key=f"k-{source}"[:60])
+                error = await lab.refused(PaymentDeclined, charge_call, "A declined payment")
                 require(reason is None or error.reason == reason, f"It is {error.reason}.")
                 require(error.reason in set(DeclineReason), f"Declined for {error.reason}.")
                 require(error.vendor_code is not None, "The vendor's own code is lost.")
@@ -176,10 +178,12 @@ async def a_buyer_may_be_asked(make: Open) -> None:
         payment: Payment = await lab("charge", order, idempotency_key="k-1")
         require(payment.state is PaymentState.REQUIRES_ACTION, f"It is {payment.state}.")
         action = payment.next_action
-        action_fields = () if action is None else (action.url, action.token, action.fields)
-        require(any(action_fields), "Nobody knows what the buyer has to do.")
-        shown = [text for text in action_fields if isinstance(text, str) and text in repr(payment)]
-        require(not shown, "What leads the buyer on is shown.")
+        action_details = () if action is None else (action.url, action.token, action.fields)
+        require(any(action_details), "Nobody knows what the buyer has to do.")
+        exposed_texts = [
+            text for text in action_details if isinstance(text, str) and text in repr(payment)
+        ]
+        require(not exposed_texts, "What leads the buyer on is shown.")
         require(lab.subject.charged() == 0, "The buyer was not asked.")
 
 
@@ -189,8 +193,8 @@ async def a_refusal_has_its_type(make: Open) -> None:
         for number, (answer, kind) in enumerate(lab.subject.refusals):
             lab.configure(FIRST)
             lab.sandbox.fail(answer)
-            doing = lab("charge", lab.order(), idempotency_key=f"k-{number}")
-            error = await lab.refused(kind, doing, f"Refusal {number}")
+            charge_call = lab("charge", lab.order(), idempotency_key=f"k-{number}")
+            error = await lab.refused(kind, charge_call, f"Refusal {number}")
             require(
                 type(error) is kind, f"Refusal {number} is {with_article(type(error).__name__)}."
             )
@@ -207,8 +211,8 @@ async def what_failed_is_unknown(make: Open) -> None:
         answers += [Response(200, {"Content-Type": "application/json"}, b) for b in _MALFORMED]
         for number, answer in enumerate(answers):
             lab.sandbox.fail(answer)
-            doing = lab("charge", lab.order(), idempotency_key=f"k-{number}")
-            error = await lab.refused(VendorFailed, doing, f"{answer.body!r}")
+            charge_call = lab("charge", lab.order(), idempotency_key=f"k-{number}")
+            error = await lab.refused(VendorFailed, charge_call, f"{answer.body!r}")
             require(told_buyer(error).outcome is BuyerOutcome.UNKNOWN, "It is told as known.")
 
 
@@ -216,8 +220,8 @@ async def a_lost_answer_is_asked_for_again(make: Open) -> None:
     """A payment with a lost answer is unknown, and settled under its key without a charge."""
     async with make() as lab:
         lab.sandbox.fail(Lost())
-        doing = lab("charge", lab.order(), idempotency_key="k-1")
-        error = await lab.refused(ConnectionFailed, doing, "A lost answer")
+        charge_call = lab("charge", lab.order(), idempotency_key="k-1")
+        error = await lab.refused(ConnectionFailed, charge_call, "A lost answer")
         require(told_buyer(error).outcome is BuyerOutcome.UNKNOWN, "It is told as known.")
         unsettled = Unsettled(charge=lab.order(), idempotency_key="k-1")
         settled = (await lab("settle", [unsettled]))[0].unwrap()
@@ -231,14 +235,14 @@ async def an_unreadable_success_is_asked_for_again(make: Open) -> None:
         for number, body in enumerate(_MALFORMED):
             key = f"k-{number}"
             lab.sandbox.fail(Altered(partial(with_body, body)))
-            doing = lab("charge", lab.order(), idempotency_key=key)
-            error = await lab.refused(ConnectorError, doing, f"{body!r}")
+            charge_call = lab("charge", lab.order(), idempotency_key=key)
+            error = await lab.refused(ConnectorError, charge_call, f"{body!r}")
             require(told_buyer(error).outcome is BuyerOutcome.UNKNOWN, "It is told as known.")
             unsettled = Unsettled(charge=lab.order(), idempotency_key=key)
             settled = (await lab("settle", [unsettled]))[0].unwrap()
             require(lab.subject.charged() == number + 1, f"{body!r} was paid for twice.")
-            again = await lab("charge", lab.order(), idempotency_key=key)
-            require(settled == again, "A repeat has another receipt.")
+            repeated_payment = await lab("charge", lab.order(), idempotency_key=key)
+            require(settled == repeated_payment, "A repeat has another receipt.")
 
 
 async def an_unreadable_step_is_asked_for_again(make: Open) -> None:
@@ -253,9 +257,11 @@ async def an_unreadable_step_is_asked_for_again(make: Open) -> None:
             payment_state = await lab.settled(payment)
             require(payment_state.captured == EUROS, f"{payment_state.captured} was captured.")
             require(payment_state.refunded == part, f"{payment_state.refunded} was given back.")
-            other: Payment = await lab("authorize", lab.order(), idempotency_key=f"v-{step}")
-            await lab.despite("void", other.ref, step=step, idempotency_key=f"w-{step}")
-            state = (await lab.settled(other)).state
+            voided_payment: Payment = await lab(
+                "authorize", lab.order(), idempotency_key=f"v-{step}"
+            )
+            await lab.despite("void", voided_payment.ref, step=step, idempotency_key=f"w-{step}")
+            state = (await lab.settled(voided_payment)).state
             require(state is PaymentState.VOIDED, f"What was given up is {state}.")
 
 
@@ -345,28 +351,31 @@ async def amounts_in_webhooks_are_exact(make: Open) -> None:
             for notice in lab.sandbox.sent:
                 for webhook in lab.verifier(replay_guard=False).verify(**notice.arguments()):
                     for event in lab.hub.events(FIRST, webhook):
-                        for stated in (event.amount, event.captured):
-                            message = f"{amount} is {stated} in a webhook."
-                            require(stated is None or stated in {amount, amount * 0}, message)
+                        for stated_amount in (event.amount, event.captured):
+                            message = f"{amount} is {stated_amount} in a webhook."
+                            require(
+                                stated_amount is None or stated_amount in {amount, amount * 0},
+                                message,
+                            )
 
 
 async def another_account_takes_over(make: Open) -> None:
     """A payment goes to the second account if the first certainly did nothing."""
     async with make() as lab:
-        away = ConnectionFailed("Nobody is there.", may_have_been_processed=False)
-        lab.sandbox.fail(away)
+        connection_failure = ConnectionFailed("Nobody is there.", may_have_been_processed=False)
+        lab.sandbox.fail(connection_failure)
         payment: Payment = await lab("charge", lab.order(), idempotency_key="k-1")
         require(payment.ref.account == SECOND, "Nobody took over.")
-        again = await lab("charge", lab.order(), idempotency_key="k-1")
-        require(again == payment and lab.subject.charged() == 1, "It was paid twice.")
+        repeated_payment = await lab("charge", lab.order(), idempotency_key="k-1")
+        require(repeated_payment == payment and lab.subject.charged() == 1, "It was paid twice.")
 
 
 async def nobody_takes_over_what_may_be_done(make: Open) -> None:
     """A payment with a lost answer stays at its vendor, even if the configuration changes."""
     async with make() as lab:
         lab.sandbox.fail(Lost())
-        doing = lab("charge", lab.order(), idempotency_key="k-1")
-        await lab.refused(ConnectionFailed, doing, "A lost answer")
+        charge_call = lab("charge", lab.order(), idempotency_key="k-1")
+        await lab.refused(ConnectionFailed, charge_call, "A lost answer")
         lab.configure(SECOND, FIRST)
         payment: Payment = await lab("charge", lab.order(), idempotency_key="k-1")
         require(payment.ref.account == FIRST, "Another account took over.")
@@ -412,8 +421,8 @@ async def options_arrive(make: Open) -> None:
     """An option in the vendor's words arrives, and those of others are not looked at."""
     async with make() as lab:
         option, word = lab.subject.option
-        extra = {lab.subject.vendor.name: option, "another": {"other-option": "1"}}
-        await lab("charge", lab.order(extra=extra), idempotency_key="k-1")
+        extra_options = {lab.subject.vendor.name: option, "another": {"other-option": "1"}}
+        await lab("charge", lab.order(extra=extra_options), idempotency_key="k-1")
         body = lab.sandbox.requests[-1].body
         require(word in body, "An option is lost.")
         require(b"other-option" not in body, "Another vendor's option arrived.")
@@ -424,9 +433,9 @@ async def nothing_shows_what_is_paid_with(make: Open) -> None:
     async with make() as lab:
         order = lab.order()
         payment = await lab("charge", order, idempotency_key="k-1")
-        shown = f"{order!r}{payment!r}{lab.hub.account(FIRST)!r}"
-        for hidden in (lab.subject.pays, lab.subject.secret):
-            require(hidden not in shown, "A source or a secret is shown.")
+        representation = f"{order!r}{payment!r}{lab.hub.account(FIRST)!r}"
+        for secret_text in (lab.subject.pays, lab.subject.secret):
+            require(secret_text not in representation, "A source or a secret is shown.")
 
 
 async def events_are_accepted_if_signed(make: Open) -> None:

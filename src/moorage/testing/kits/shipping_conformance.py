@@ -154,10 +154,10 @@ async def a_shipment_is_called_back(make: Open) -> None:
             "create_shipment", lab.shipment(), idempotency_key="k-1"
         )
         for _ in range(2):
-            returned_value = await lab("cancel", str(bought_shipment.ref))
-            is_waiting = returned_value.state in {CancelState.REQUESTED, CancelState.APPROVED}
+            cancellation = await lab("cancel", str(bought_shipment.ref))
+            is_waiting = cancellation.state in {CancelState.REQUESTED, CancelState.APPROVED}
             require(
-                is_waiting and returned_value.vendor_status and returned_value.raw,
+                is_waiting and cancellation.vendor_status and cancellation.raw,
                 "It is not called back.",
             )
         shipment: Shipment = await lab("get_shipment", bought_shipment.ref)
@@ -177,32 +177,33 @@ async def an_address_is_checked(make: Open) -> None:
         if ShippingCapability.VALIDATE_ADDRESS not in lab.able:
             return
         address = lab.address()
-        good_result: AddressResult = await lab("validate_address", address)
+        accepted_result: AddressResult = await lab("validate_address", address)
         require(
-            good_result.verdict in {AddressVerdict.VALID, AddressVerdict.CORRECTED},
+            accepted_result.verdict in {AddressVerdict.VALID, AddressVerdict.CORRECTED},
             "It is invalid.",
         )
         require(
-            good_result.given == address and good_result.suggested is not None, "It was replaced."
+            accepted_result.given == address and accepted_result.suggested is not None,
+            "It was replaced.",
         )
-        lab.discreet(repr(good_result), "A checked address")
-        bad_result: AddressResult = await lab(
+        lab.discreet(repr(accepted_result), "A checked address")
+        refused_result: AddressResult = await lab(
             "validate_address", lab.address(city=lab.subject.nowhere)
         )
-        require(bad_result.verdict is AddressVerdict.INVALID, "Nowhere is somewhere.")
-        require(bad_result.suggested is None and bad_result.messages, "Nobody says why.")
+        require(refused_result.verdict is AddressVerdict.INVALID, "Nowhere is somewhere.")
+        require(refused_result.suggested is None and refused_result.messages, "Nobody says why.")
 
 
 async def options_arrive(make: Open) -> None:
     """An option in the vendor's words arrives, and those of others are not looked at."""
     async with make() as lab:
         options, seen_bytes = lab.subject.option
-        extra_fields = {lab.subject.vendor.name: options, "another": {"other_option": "1"}}
-        await lab("get_rates", lab.request(extra=extra_fields))
+        extra_options = {lab.subject.vendor.name: options, "another": {"other_option": "1"}}
+        await lab("get_rates", lab.request(extra=extra_options))
         request = lab.sandbox.requests[-1]
         require(seen_bytes in request.body, "An option is lost.")
         require(b"other_option" not in request.body, "Another vendor's option arrived.")
-        lab.discreet(repr(lab.request(extra=extra_fields)), "A request")
+        lab.discreet(repr(lab.request(extra=extra_options)), "A request")
 
 
 async def events_are_accepted_if_signed(make: Open) -> None:

@@ -189,7 +189,7 @@ async def a_key_is_for_one_message(make: Open) -> None:
 
 def _calls_by_capability(lab: _Lab) -> Mapping[SmsCapability, Callable[[], Awaitable[Any]]]:
     ref = Ref(lab.subject.vendor.name, _ACCOUNT, "1")
-    later_time = datetime.now(UTC) + timedelta(hours=1)
+    send_time = datetime.now(UTC) + timedelta(hours=1)
 
     def send(**fields: Any) -> Callable[[], Awaitable[Any]]:
         return lambda: lab("send", lab.message(**fields))
@@ -198,7 +198,7 @@ def _calls_by_capability(lab: _Lab) -> Mapping[SmsCapability, Callable[[], Await
         SmsCapability.SENDER_POOL: send(sender_pool="pool"),
         SmsCapability.MEDIA: send(media=("https://shop.example/picture.png",)),
         SmsCapability.CALLBACK: send(callback_url=_URL),
-        SmsCapability.SCHEDULED: send(send_at=later_time),
+        SmsCapability.SCHEDULED: send(send_at=send_time),
         SmsCapability.VALIDITY: send(validity=timedelta(hours=1)),
         SmsCapability.CANCEL: lambda: lab("cancel", ref),
         SmsCapability.LOOK_UP: lambda: lab("get", ref),
@@ -247,9 +247,9 @@ async def what_is_scheduled_can_be_cancelled(make: Open) -> None:
     async with make() as lab:
         if not {SmsCapability.SCHEDULED, SmsCapability.CANCEL} <= lab.able:
             return
-        later_time = datetime.now(UTC) + timedelta(hours=1)
+        send_time = datetime.now(UTC) + timedelta(hours=1)
         pool = "pool" if SmsCapability.SENDER_POOL in lab.able else None
-        receipt = await lab("send", lab.message(send_at=later_time, sender_pool=pool))
+        receipt = await lab("send", lab.message(send_at=send_time, sender_pool=pool))
         require(receipt.status is SmsStatus.SCHEDULED, "What is sent later is not scheduled.")
         for _ in range(2):
             returned_receipt: SmsReceipt = await lab("cancel", receipt.ref)
@@ -347,14 +347,17 @@ async def each_of_many_has_its_result(make: Open) -> None:
         messages = [lab.message(f"Number {number}.") for number in range(3)]
         send = partial(lab, "send_bulk", messages, idempotency_key="batch", at_once=1)
         lab.sandbox.fail(answer)
-        first: list[Result[SmsReceipt]] = await send()
-        require(type(first[0].error) is kind, "The one that was refused is not told.")
-        require([result.error for result in first[1:]] == [None, None], "One refusal lost others.")
+        first_results: list[Result[SmsReceipt]] = await send()
+        require(type(first_results[0].error) is kind, "The one that was refused is not told.")
+        require(
+            [result.error for result in first_results[1:]] == [None, None],
+            "One refusal lost others.",
+        )
         require(lab.subject.sent() == 2, "One refusal lost others.")
         repeated_receipts: list[Result[SmsReceipt]] = await send()
         require(
             [result.value for result in repeated_receipts[1:]]
-            == [result.value for result in first[1:]],
+            == [result.value for result in first_results[1:]],
             _REPEATED,
         )
         turned_away = kind is RateLimitExceeded
@@ -362,7 +365,7 @@ async def each_of_many_has_its_result(make: Open) -> None:
             repeated_receipts[0].ok or not turned_away,
             "What was turned away is not sent by a repeat.",
         )
-        require(first[1].value != first[2].value, "Two messages are one.")
+        require(first_results[1].value != first_results[2].value, "Two messages are one.")
         require(lab.subject.sent() <= 3, _REPEATED)
 
 
@@ -376,11 +379,11 @@ def _request_values(request: SandboxRequest) -> list[tuple[str, Any]]:
 async def options_arrive(make: Open) -> None:
     """An option in the vendor's words arrives, and those of others are not looked at."""
     async with make() as lab:
-        extra_values = {
+        extra_options = {
             lab.subject.vendor.name: dict([lab.subject.option]),
             "another": {"other": "1"},
         }
-        await lab("send", lab.message(extra=extra_values))
+        await lab("send", lab.message(extra=extra_options))
         request = lab.sandbox.requests[-1]
         require(
             (lab.subject.arrives or lab.subject.option) in _request_values(request),
@@ -393,9 +396,9 @@ async def nothing_shows_whom_it_went_to(make: Open) -> None:
     """Neither messages nor receipts show a phone number, and no account shows its secret."""
     async with make() as lab:
         message = lab.message("Be discreet.")
-        shown_text = f"{message!r}{await lab('send', message)!r}{lab.hub.account(_ACCOUNT)!r}"
-        for hidden_text in (lab.subject.to[1:], "discreet", lab.subject.secret):
-            require(hidden_text not in shown_text, "A number, a text or a secret is shown.")
+        representation = f"{message!r}{await lab('send', message)!r}{lab.hub.account(_ACCOUNT)!r}"
+        for private_text in (lab.subject.to[1:], "discreet", lab.subject.secret):
+            require(private_text not in representation, "A number, a text or a secret is shown.")
 
 
 async def events_are_accepted_if_signed(make: Open) -> None:

@@ -115,8 +115,8 @@ async def a_missing_state_is_none(stores: _Stores) -> None:
 async def states_come_back_as_they_were(stores: _Stores) -> None:
     """States come back unchanged, to the type and the last bit."""
     store, chance = stores(), drawn(1)
-    big = (chance.randbytes(1_000_000), "漢" * 100_000, tuple(range(10_000)))
-    for value in (*(plain_value(chance) for _ in range(200)), *big):
+    big_values = (chance.randbytes(1_000_000), "漢" * 100_000, tuple(range(10_000)))
+    for value in (*(plain_value(chance) for _ in range(200)), *big_values):
         key = new_key()
         now, _ = await store.execute(Write({key: value}))
         require(
@@ -127,9 +127,9 @@ async def states_come_back_as_they_were(stores: _Stores) -> None:
 
 async def keys_are_told_apart(stores: _Stores) -> None:
     """Any printable text is a key, and two that differ at all are two keys."""
-    store, home_directory, chance = stores(), new_key(), drawn(2)
+    store, state_key, chance = stores(), new_key(), drawn(2)
     names = dict.fromkeys((*similar_names(), *(printable(chance) for _ in range(100))))
-    keys = [f"{home_directory}:{name}" for name in names]
+    keys = [f"{state_key}:{name}" for name in names]
     for key in keys:
         await store.execute(Write({key: key}))
     for key in keys:
@@ -145,19 +145,19 @@ async def generated_commands_equal_the_model(stores: _Stores) -> None:
         keys = [new_key() for _ in range(6)]
         model: dict[str, State] = {}
         for step in range(20):
-            chosen_texts = chance.sample(keys, chance.randint(1, len(keys)))
-            values = {key: chance.choice((KEEP, plain_value(chance))) for key in chosen_texts}
+            chosen_keys = chance.sample(keys, chance.randint(1, len(keys)))
+            values = {key: chance.choice((KEEP, plain_value(chance))) for key in chosen_keys}
             command = Write(values)
             now, states = await store.execute(command)
-            model_states = tuple(model.get(key) for key in chosen_texts)
+            model_states = tuple(model.get(key) for key in chosen_keys)
             require(
                 alike(states, model_states),
                 f"In run {seed}, command {step} was given other states than were written.",
             )
-            written_values, _ = command.apply(model_states, now)
+            written_states, _ = command.apply(model_states, now)
             model |= {
                 key: state
-                for key, state in zip(chosen_texts, written_values, strict=True)
+                for key, state in zip(chosen_keys, written_states, strict=True)
                 if state is not None
             }
 
@@ -220,10 +220,10 @@ async def what_is_posted_is_executed(stores: _Stores) -> None:
         store.post(Append(number, [key]))
     await store.now()
     state = await store.read(key)
-    posted_values = () if state is None else state[2]
+    executed_numbers = () if state is None else state[2]
     require(
-        sorted(posted_values) == list(range(20)),
-        f"Of 20 commands that were posted {len(posted_values)} were executed.",
+        sorted(executed_numbers) == list(range(20)),
+        f"Of 20 commands that were posted {len(executed_numbers)} were executed.",
     )
 
 
@@ -242,7 +242,7 @@ def _every_kind(key: str) -> Iterator[tuple[str, Command[Any]]]:
     """A command for each kind of state, and one for several kinds together."""
     circuit, budget = CircuitRule(CircuitBreakerConfig()), BudgetRule(RetryBudget())
     limit, quota = RateLimitConfig.per_second(5), RateLimitConfig.per_calendar_day(5)
-    every = Gates(
+    all_gates = Gates(
         circuit=circuit,
         circuit_key=f"{key}:every:circuit",
         limits=[limit.rule, quota.rule],
@@ -255,7 +255,7 @@ def _every_kind(key: str) -> Iterator[tuple[str, Command[Any]]]:
         "quota": Gates(limits=[quota.rule], limit_keys=[f"{key}:quota"]),
         "circuit": Gates(circuit=circuit, circuit_key=f"{key}:circuit"),
         "retry budget": Gates(budget=budget, budget_key=f"{key}:budget"),
-        "circuit with its limits and retry budget": every,
+        "circuit with its limits and retry budget": all_gates,
     }
     for kind, rules in gates.items():
         yield kind, Admission(rules, within=0, lease=1)
@@ -282,16 +282,16 @@ async def commands_happen_one_after_another(stores: _Stores) -> None:
             async def calls() -> None:
                 for step in range(_EACH):
                     number = index * _EACH + step
-                    mixed_texts = chance.sample(keys, len(keys))
+                    shuffled_keys = chance.sample(keys, len(keys))
                     size = chance.randint(1, most)
-                    chosen_texts, read_keys = (
-                        tuple(mixed_texts[:size]),
-                        mixed_texts[size : size + chance.randrange(3)],
+                    written_keys, read_keys = (
+                        tuple(shuffled_keys[:size]),
+                        shuffled_keys[size : size + chance.randrange(3)],
                     )
                     start_time = perf_counter_ns()
-                    now, logs = await store.execute(Append(number, chosen_texts, read_keys))
-                    ended = perf_counter_ns()
-                    history.append(Appended(number, chosen_texts, now, logs, start_time, ended))  # noqa: B023 - run before the loop goes on
+                    now, logs = await store.execute(Append(number, written_keys, read_keys))
+                    end_time = perf_counter_ns()
+                    history.append(Appended(number, written_keys, now, logs, start_time, end_time))  # noqa: B023 - run before the loop goes on
                     await store.breathe()
 
             return calls
@@ -306,7 +306,7 @@ async def commands_happen_one_after_another(stores: _Stores) -> None:
 async def nobody_sees_half_a_command(stores: _Stores) -> None:
     """No reader sees only a part of a command's writes."""
     store, keys = stores(), [new_key(), new_key(), new_key()]
-    torn_values: list[object] = []
+    torn_states: list[object] = []
 
     async def write() -> None:
         for number in range(_EACH):
@@ -317,12 +317,12 @@ async def nobody_sees_half_a_command(stores: _Stores) -> None:
         for _ in range(_EACH):
             _, states = await store.execute(read(*keys))
             values = {state and state[2:] for state in states}
-            torn_values.extend(values if len(values) > 1 else ())
+            torn_states.extend(values if len(values) > 1 else ())
             await store.breathe()
 
     await store.together([write, look_up_state, write, look_up_state])
     require(
-        not torn_values, "A reader saw one key as a command left it, and another as it was before."
+        not torn_states, "A reader saw one key as a command left it, and another as it was before."
     )
 
 
@@ -357,33 +357,33 @@ async def a_second_is_a_million(stores: _Stores) -> None:
     """The store's time advances by a million per second, and not much more."""
     store = stores()
     for seconds in (0.01, 1.0):
-        before, start_time = await store.now(), perf_counter_ns()
+        store_start, start_time = await store.now(), perf_counter_ns()
         store.pass_time(seconds)
-        passed = await store.now() - before
-        most = seconds * SECOND + (perf_counter_ns() - start_time) // 1000 + SECOND
+        passed_time = await store.now() - store_start
+        largest_time = seconds * SECOND + (perf_counter_ns() - start_time) // 1000 + SECOND
         require(
-            seconds * SECOND <= passed <= most,
-            f"While {seconds} s passed, the store's time went on by {passed} microseconds.",
+            seconds * SECOND <= passed_time <= largest_time,
+            f"While {seconds} s passed, the store's time went on by {passed_time} microseconds.",
         )
 
 
 async def what_matters_is_kept(stores: _Stores) -> None:
     """A state exists until its `quiet` time is over, whatever other states the store removes."""
     store, chance = stores(), drawn(4)
-    written_values: dict[str, State] = {}
+    written_states: dict[str, State] = {}
     for _ in range(30):
-        key, quiet = new_key(), chance.randrange(_SHORT)
-        now, _ = await store.execute(Write({key: "kept"}, quiet=quiet))
-        written_values[key] = (now, quiet, "kept")
+        key, lifetime = new_key(), chance.randrange(_SHORT)
+        now, _ = await store.execute(Write({key: "kept"}, quiet=lifetime))
+        written_states[key] = (now, lifetime, "kept")
     for _ in range(8):
         store.pass_time(_SHORT / 8 / SECOND)
         for _ in range(10):
             await store.execute(Write({new_key(): "dust"}, quiet=0))
-        for key, state in written_values.items():
-            now, (stored_value,) = await store.execute(read(key))
-            gone = stored_value is None and now >= state[0] + state[1]
+        for key, state in written_states.items():
+            now, (stored_state,) = await store.execute(read(key))
+            is_gone = stored_state is None and now >= state[0] + state[1]
             require(
-                gone or alike(stored_value, state),
+                is_gone or alike(stored_state, state),
                 f"A state was gone {state[0] + state[1] - now} microseconds before its time.",
             )
 
@@ -398,13 +398,13 @@ async def decisions_equal_the_model(stores: _Stores) -> None:
         for step in range(60):
             store.pass_time(chance.choice((0, 0, 0.001, 0.02)))
             command = walk.draw()
-            first = await store.now()
+            earliest_time = await store.now()
             answer = await store.execute(command)
-            last_value, states = await store.execute(read(*command.keys))
-            previous_values = tuple(map(model.get, command.keys))
+            latest_time, states = await store.execute(read(*command.keys))
+            previous_states = tuple(map(model.get, command.keys))
             _require_decision(
                 f"run {seed}, command {step} ({type(command).__name__})",
-                command, previous_values, (answer, states), (first, last_value),
+                command, previous_states, (answer, states), (earliest_time, latest_time),
             )  # fmt: skip
             model.update(zip(command.keys, states, strict=True))
             walk.note(command, answer)
@@ -412,16 +412,16 @@ async def decisions_equal_the_model(stores: _Stores) -> None:
 
 async def many_claims_are_renewed_at_once(stores: _Stores) -> None:
     """One command renews all claims that are still held, and no others."""
-    store, home_directory = stores(), new_key()
-    keys = [f"{{{home_directory}}}:{number}" for number in range(TOGETHER)]
+    store, state_key = stores(), new_key()
+    keys = [f"{{{state_key}}}:{number}" for number in range(TOGETHER)]
     fences = [(await store.execute(_claim(key, owner=1))).fence for key in keys]
     claims = [
         (key, fence + (key == keys[-1]), DAY) for key, fence in zip(keys, fences, strict=True)
     ]
-    own_value = await store.execute(Renew(claims, lease=DAY))
+    renewal_results = await store.execute(Renew(claims, lease=DAY))
     require(
-        own_value == (True,) * (TOGETHER - 1) + (False,),
-        f"Of {TOGETHER - 1} claims that are held, {sum(own_value)} were renewed.",
+        renewal_results == (True,) * (TOGETHER - 1) + (False,),
+        f"Of {TOGETHER - 1} claims that are held, {sum(renewal_results)} were renewed.",
     )
     store.pass_time(2 * _SHORT / SECOND)
     for key in (keys[0], keys[-2]):
@@ -457,20 +457,20 @@ def _require_decision(
     between: tuple[int, int],
 ) -> None:
     """Require that the command, at some moment between, decides so."""
-    answer, later_values = outcome
-    first, last = between
+    answer, later_states = outcome
+    earliest_time, latest_time = between
     # What was written tells when; what left no trace may have happened at any moment between.
     moments = {
         state[0]
-        for state, old_values in zip(later_values, before, strict=True)
-        if state and state != old_values
+        for state, old_state in zip(later_states, before, strict=True)
+        if state and state != old_state
     }
-    slack = 0 if moments else last - first
-    for now in {max(moments)} if moments else {first, last}:
+    slack = 0 if moments else latest_time - earliest_time
+    for now in {max(moments)} if moments else {earliest_time, latest_time}:
         for states_found in product(*(_possible_states(state, now) for state in before)):
             states, expected = command.apply(states_found, now)
-            fits = all(map(_may_be_read, states, later_values, repeat(last)))
-            if fits and first <= now <= last and near(expected, answer, slack):
+            fits = all(map(_may_be_read, states, later_states, repeat(latest_time)))
+            if fits and earliest_time <= now <= latest_time and near(expected, answer, slack):
                 return
     raise AssertionError(f"In {where}, the store decided {answer!r}, which the model does not.")
 
@@ -578,8 +578,8 @@ async def nobody_waits_longer_than_it_has(stores: _Stores) -> None:
             error = None
             try:
                 run_now(store.execute(command, *timeout))
-            except StorageUnavailable as refused:
-                error = refused
+            except StorageUnavailable as refusal:
+                error = refusal
             end_errors[name] = error
 
         thread = Thread(target=run, daemon=True)

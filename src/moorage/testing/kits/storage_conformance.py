@@ -83,8 +83,8 @@ def _bytes(size: int) -> bytes:
 
 
 async def _all(storage: Any, key: str, **how: Any) -> bytes:
-    whole_bytes: bytes = await (await storage.download(key, **how)).read_all()
-    return whole_bytes
+    content: bytes = await (await storage.download(key, **how)).read_all()
+    return content
 
 
 async def _raised_error(
@@ -104,14 +104,14 @@ async def what_is_put_comes_back(factory: Factory) -> None:
     storage = factory().storage
     for name in ("a", "with space", "ünï+&=?#%25.txt", "deep/er/x.y", "~-_.!*'()"):
         key, data = _key(name), name.encode()
-        uploaded_value = await storage.upload(key, data, PutOptions(content_type="text/plain"))
+        uploaded_object = await storage.upload(key, data, PutOptions(content_type="text/plain"))
         require(await _all(storage, key) == data, f"{name!r} does not come back as it was put.")
         head = await storage.head(key)
-        require(head.key == uploaded_value.key == key, f"{name!r} is called {head.key!r}.")
-        require(head.size == uploaded_value.size == len(data), f"{name!r} has another size.")
+        require(head.key == uploaded_object.key == key, f"{name!r} is called {head.key!r}.")
+        require(head.size == uploaded_object.size == len(data), f"{name!r} has another size.")
         require(head.content_type == "text/plain", f"{name!r} is {head.content_type!r}.")
         require(
-            head.etag and head.etag == uploaded_value.etag, f"{name!r} has another ETag at once."
+            head.etag and head.etag == uploaded_object.etag, f"{name!r} has another ETag at once."
         )
         require(head.last_modified is not None, f"{name!r} was put at no time.")
 
@@ -137,8 +137,8 @@ async def headers_and_metadata_are_kept(factory: Factory) -> None:
     await storage.upload(key, b"%PDF", options)
     head = await storage.head(key)
     for name in ("content_type", "content_disposition", "content_language", "cache_control"):
-        stored_value, expected = getattr(head, name), getattr(options, name)
-        require(stored_value == expected, f"{name} is {stored_value!r}, not {expected!r}.")
+        stored_header, expected = getattr(head, name), getattr(options, name)
+        require(stored_header == expected, f"{name} is {stored_header!r}, not {expected!r}.")
     require(dict(head.metadata) == dict(options.metadata), f"Metadata is {head.metadata!r}.")
 
 
@@ -169,15 +169,17 @@ async def what_is_missing_is_told(factory: Factory) -> None:
 async def deleted_is_gone(factory: Factory) -> None:
     """Deleted objects do not exist any more, and each deletion of a batch has its result."""
     storage = factory().storage
-    first, second, third, unused_text = _key(), _key(), _key(), _key()
-    for key in (first, second, third):
+    first_key, second_key, third_key, unused_key = _key(), _key(), _key(), _key()
+    for key in (first_key, second_key, third_key):
         await storage.upload(key, b"x")
-    await storage.delete(first)
-    results = await storage.delete_many([second, "../bad", unused_text, third])
+    await storage.delete(first_key)
+    results = await storage.delete_many([second_key, "../bad", unused_key, third_key])
     require([r.ok for r in results] == [True, False, True, True], f"Results are {results!r}.")
     require(isinstance(results[1].error, InvalidData), "A bad key was not refused.")
-    remaining_texts = [key for key in (first, second, third) if await storage.exists(key)]
-    require(not remaining_texts, f"{len(remaining_texts)} objects outlived their deletion.")
+    remaining_keys = [
+        key for key in (first_key, second_key, third_key) if await storage.exists(key)
+    ]
+    require(not remaining_keys, f"{len(remaining_keys)} objects outlived their deletion.")
 
 
 async def bad_keys_are_refused(factory: Factory) -> None:
@@ -203,8 +205,8 @@ async def ranges_are_exact(factory: Factory) -> None:
     ):
         content = await _all(storage, key, range=byte_range)
         require(content == expected, f"{byte_range} gave {len(content)} bytes, or others.")
-    beyond_value = storage.download(key, range=ByteRange(1_000))
-    error = await _raised_error(beyond_value, VendorRejected, "Bytes behind the end came.")
+    download_beyond_end = storage.download(key, range=ByteRange(1_000))
+    error = await _raised_error(download_beyond_end, VendorRejected, "Bytes behind the end came.")
     require(getattr(error, "status", None) == 416, "Bytes behind the end are no 416.")
 
 
@@ -212,9 +214,10 @@ async def conditions_hold_when_reading(factory: Factory) -> None:
     """A conditional read returns an unchanged object only once, and never a different one."""
     storage, key = factory().storage, _key()
     etag = (await storage.upload(key, b"first")).etag
-    same_value = await storage.download(key, if_none_match=etag)
+    unchanged_download = await storage.download(key, if_none_match=etag)
     require(
-        not same_value.modified and await same_value.read_all() == b"", "What is known came again."
+        not unchanged_download.modified and await unchanged_download.read_all() == b"",
+        "What is known came again.",
     )
     require(await _all(storage, key, if_match=etag) == b"first", "What was meant did not come.")
     await storage.upload(key, b"second one")
@@ -233,8 +236,10 @@ async def conditions_hold_when_writing(factory: Factory) -> None:
     etag = (await storage.upload(key, b"first", only_new)).etag
     for data in (b"second", long_bytes):
         for options in (only_new, PutOptions(if_match="0123")):
-            doing = storage.upload(key, data, options, part_size=subject.part)
-            error = await _raised_error(doing, VendorRejected, "What stood there was overwritten.")
+            upload_call = storage.upload(key, data, options, part_size=subject.part)
+            error = await _raised_error(
+                upload_call, VendorRejected, "What stood there was overwritten."
+            )
             require(getattr(error, "status", None) == 412, "It is no 412.")
     require(await _all(storage, key) == b"first", "What was refused has changed it all the same.")
     await storage.upload(key, b"second", PutOptions(if_match=etag))
@@ -254,9 +259,9 @@ async def long_ones_go_in_parts(factory: Factory) -> None:
     )
     for number, source in enumerate(sources):
         key = _key(str(number))
-        uploaded_value = await subject.storage.upload(key, source, part_size=part)
+        uploaded_object = await subject.storage.upload(key, source, part_size=part)
         require(
-            uploaded_value.size == len(data), f"Source {number} gave {uploaded_value.size} bytes."
+            uploaded_object.size == len(data), f"Source {number} gave {uploaded_object.size} bytes."
         )
         require(await _all(subject.storage, key) == data, f"Source {number} gave other bytes.")
 
@@ -284,10 +289,12 @@ async def what_fails_leaves_nothing(factory: Factory) -> None:
         raise AssertionError("A source that broke did not matter.")
     wrong_options = PutOptions(checksum=Checksum.of("sha256", b"something else"))
     for data in (b"short", _bytes(part + 1)):
-        doing = storage.upload(key, data, wrong_options, part_size=part)
-        await _raised_error(doing, InvalidData, "A checksum that does not fit did not matter.")
-        doing = storage.upload(key, iter([data]), part_size=part, length=len(data) + 1)
-        await _raised_error(doing, InvalidData, "A length that does not fit did not matter.")
+        upload_call = storage.upload(key, data, wrong_options, part_size=part)
+        await _raised_error(
+            upload_call, InvalidData, "A checksum that does not fit did not matter."
+        )
+        upload_call = storage.upload(key, iter([data]), part_size=part, length=len(data) + 1)
+        await _raised_error(upload_call, InvalidData, "A length that does not fit did not matter.")
     require(not await storage.exists(key), "Something half was kept.")
     if StorageCapability.STALE_UPLOADS in subject.can:
         require(not await storage.list_stale_uploads(key), "Parts were left behind.")
@@ -303,9 +310,9 @@ async def uploads_are_resumed(factory: Factory) -> None:
         yield data[: 2 * part]
         raise RuntimeError("the line broke")
 
-    start_value = await storage.start_upload(key, PutOptions(content_type="x/y"))
+    started_upload = await storage.start_upload(key, PutOptions(content_type="x/y"))
     try:
-        await storage.upload(key, breaking, resume=start_value.ref, part_size=part)
+        await storage.upload(key, breaking, resume=started_upload.ref, part_size=part)
     except RuntimeError:
         pass
     else:
@@ -313,21 +320,21 @@ async def uploads_are_resumed(factory: Factory) -> None:
     require(not await storage.exists(key), "An object is there before all of it is.")
     if StorageCapability.STALE_UPLOADS in subject.can:
         refs = [upload.ref for upload in await storage.list_stale_uploads(key)]
-        require(refs == [start_value.ref], "The upload that was begun is not listed.")
-    await storage.upload(key, lambda: BytesIO(data), resume=str(start_value.ref), part_size=part)
+        require(refs == [started_upload.ref], "The upload that was begun is not listed.")
+    await storage.upload(key, lambda: BytesIO(data), resume=str(started_upload.ref), part_size=part)
     require(await _all(storage, key) == data, "What was resumed has other bytes.")
     require((await storage.head(key)).content_type == "x/y", "It is not kept as was said.")
-    doing = storage.upload(key, data, resume=start_value.ref, part_size=part)
-    await _raised_error(doing, VendorRejected, "An upload that is complete was gone on with.")
+    upload_call = storage.upload(key, data, resume=started_upload.ref, part_size=part)
+    await _raised_error(upload_call, VendorRejected, "An upload that is complete was gone on with.")
 
 
 async def what_is_aborted_is_gone(factory: Factory) -> None:
     """An aborted upload does not exist any more, and aborting it again does nothing."""
     subject = factory()
     storage, key = subject.storage, _key()
-    start_value = await storage.start_upload(key)
-    await storage.abort_upload(start_value.ref)
-    await storage.abort_upload(str(start_value.ref))
+    started_upload = await storage.start_upload(key)
+    await storage.abort_upload(started_upload.ref)
+    await storage.abort_upload(str(started_upload.ref))
     if StorageCapability.STALE_UPLOADS in subject.can:
         require(not await storage.list_stale_uploads(key), "What was aborted is still there.")
     require(not await storage.exists(key), "An object came of what was aborted.")
@@ -360,8 +367,8 @@ async def folders_stand_together(factory: Factory) -> None:
     storage, base = factory().storage, _key("")
     for name in ("a.txt", "a/1", "a/2", "b", "c/d/e"):
         await storage.upload(base + name, b"")
-    whole_value = await storage.list(base, delimiter="/")
-    keys, folders = [entry.key for entry in whole_value.objects], list(whole_value.prefixes)
+    full_listing = await storage.list(base, delimiter="/")
+    keys, folders = [entry.key for entry in full_listing.objects], list(full_listing.prefixes)
     require(keys == [base + "a.txt", base + "b"], f"Objects are {keys!r}.")
     require(folders == [base + "a/", base + "c/"], f"Folders are {folders!r}.")
     names: list[str] = []
@@ -379,8 +386,8 @@ async def copies_are_objects_of_their_own(factory: Factory) -> None:
     """A copy has the same bytes, with the original's or new metadata."""
     storage, key, copy = factory().storage, _key(), _key()
     await storage.upload(key, b"bytes", PutOptions(content_type="a/b", metadata={"x": "1"}))
-    copied_value = await storage.copy(key, copy)
-    properties = (copied_value.size, copied_value.content_type, dict(copied_value.metadata))
+    copied_object = await storage.copy(key, copy)
+    properties = (copied_object.size, copied_object.content_type, dict(copied_object.metadata))
     require(properties == (5, "a/b", {"x": "1"}), f"The copy is {properties!r}.")
     await storage.copy(key, copy, PutOptions(content_type="c/d"))
     head = await storage.head(copy)
@@ -393,17 +400,17 @@ async def copies_are_objects_of_their_own(factory: Factory) -> None:
 async def a_reference_is_enough(factory: Factory) -> None:
     """An object is found by its reference."""
     storage, key = factory().storage, _key()
-    uploaded_value = await storage.upload(key, b"bytes")
+    uploaded_object = await storage.upload(key, b"bytes")
     require(
-        Ref.parse(str(uploaded_value.ref)) == uploaded_value.ref,
+        Ref.parse(str(uploaded_object.ref)) == uploaded_object.ref,
         "The reference is not the same as text.",
     )
     require(
-        (await storage.head(uploaded_value.ref)).etag == uploaded_value.etag,
+        (await storage.head(uploaded_object.ref)).etag == uploaded_object.etag,
         "Another is found by its reference.",
     )
-    await storage.delete(uploaded_value.ref)
-    require(not await storage.exists(uploaded_value.ref), "It is not deleted by its reference.")
+    await storage.delete(uploaded_object.ref)
+    require(not await storage.exists(uploaded_object.ref), "It is not deleted by its reference.")
 
 
 async def signed_urls_do_one_thing(factory: Factory) -> None:
@@ -419,12 +426,14 @@ async def signed_urls_do_one_thing(factory: Factory) -> None:
     status, _ = subject.fetch(to_put, b"by URL")
     require(status in {200, 201, 204}, f"Putting answers {status}.")
     require(subject.fetch(to_get, b"") == (200, b"by URL"), "Getting did not.")
-    wrong_value = attrs.evolve(to_get, method=to_put.method, headers=to_put.headers)
-    require(subject.fetch(wrong_value, b"evil")[0] == 403, "A URL to get with puts.")
-    other_value = attrs.evolve(
+    misused_url = attrs.evolve(to_get, method=to_put.method, headers=to_put.headers)
+    require(subject.fetch(misused_url, b"evil")[0] == 403, "A URL to get with puts.")
+    other_object_url = attrs.evolve(
         to_get, url=to_get.url.replace("file", "elif").replace("a%20b", "a%20c")
     )
-    require(subject.fetch(other_value, b"")[0] in {403, 404}, "A URL is good for another object.")
+    require(
+        subject.fetch(other_object_url, b"")[0] in {403, 404}, "A URL is good for another object."
+    )
     require(await _all(storage, key) == b"by URL", "What must not be changed was.")
 
 
@@ -439,9 +448,9 @@ async def what_it_cannot_is_refused(factory: Factory) -> None:
     }
     for capability, options in options_by_capability.items():
         if capability not in subject.can:
-            doing = subject.storage.upload(_key(), b"", options)
+            upload_call = subject.storage.upload(_key(), b"", options)
             sentence = f"{capability} was silently dropped."
-            error = await _raised_error(doing, UnsupportedByVendor, sentence)
+            error = await _raised_error(upload_call, UnsupportedByVendor, sentence)
             capabilities = getattr(error, "capabilities", ())
             require(capability in capabilities, f"The refusal does not name {capability}.")
 

@@ -79,13 +79,13 @@ async def what_is_kept_is_given(factory: AsyncFactory) -> None:
 async def every_change_is_another_version(factory: AsyncFactory) -> None:
     """Tables that changed have another version than those before."""
     tenants, set_tables = factory()
-    previous_texts: list[str | int | None] = [None]
+    previous_versions: list[str | int | None] = [None]
     for tables in (_ONE, _TWO, {}, _ONE):
         set_tables("acme", tables)
         version = await _version(tenants, "acme")
-        require(version not in {previous_texts[-1], None}, "A change has the version of before.")
+        require(version not in {previous_versions[-1], None}, "A change has the version of before.")
         require(await _tables(tenants, "acme") == tables, "A change is not seen.")
-        previous_texts.append(version)
+        previous_versions.append(version)
 
 
 async def tenants_are_apart(factory: AsyncFactory) -> None:

@@ -102,12 +102,12 @@ async def tenants_are_apart(factory: AsyncFactory) -> None:
     for owner in _TENANTS:
         provider = factory({(_NAME, owner): (_secret(1),)})
         require([*await _got(provider, owner)] == [_secret(1)], f"{owner!r} lacks its secret.")
-        for other_text in _TENANTS:
-            if other_text != owner:
-                await _refusal(provider, other_text)
-    numbered_values = dict(enumerate(_TENANTS))
-    provider = factory({(_NAME, tenant): (_secret(n),) for n, tenant in numbered_values.items()})
-    for number, tenant in numbered_values.items():
+        for other_tenant in _TENANTS:
+            if other_tenant != owner:
+                await _refusal(provider, other_tenant)
+    numbered_tenants = dict(enumerate(_TENANTS))
+    provider = factory({(_NAME, tenant): (_secret(n),) for n, tenant in numbered_tenants.items()})
+    for number, tenant in numbered_tenants.items():
         secrets = await _got(provider, tenant)
         require([*secrets] == [_secret(number)], f"{tenant!r} got what belongs to another.")
 
@@ -149,8 +149,8 @@ async def a_named_key_is_given(factory: AsyncFactory) -> None:
 async def nothing_shows_a_secret(factory: AsyncFactory) -> None:
     """Neither the secrets nor the provider show a secret when printed."""
     provider = factory({(_NAME, None): (_secret(1),)})
-    shown_text = f"{await _got(provider, None)!r}{provider!r}{provider!s}"
-    require(_secret(1).reveal() not in shown_text, "A secret is shown.")
+    representation = f"{await _got(provider, None)!r}{provider!r}{provider!s}"
+    require(_secret(1).reveal() not in representation, "A secret is shown.")
 
 
 async def many_may_ask_at_once(factory: AsyncFactory) -> None:
@@ -172,13 +172,9 @@ async def a_verifier_can_use_them(factory: AsyncFactory) -> None:
     verifier = WebhookVerifier("standard-webhooks", provider, name=_NAME, replay_guard=False)
     body = b"{}"
     headers = WebhookSigner(_secret(0)).sign(body, id="msg_1", at=datetime.now(UTC))
-    accepted_flags = [
-        await _accepts(verifier, headers, body, tenant) for tenant in ("acme", "globex")
-    ]
-    require(accepted_flags[0], "A verifier refused what a tenant's secret signed.")
-    require(
-        not accepted_flags[1], "A verifier accepted for one tenant what another's secret signed."
-    )
+    verdicts = [await _accepts(verifier, headers, body, tenant) for tenant in ("acme", "globex")]
+    require(verdicts[0], "A verifier refused what a tenant's secret signed.")
+    require(not verdicts[1], "A verifier accepted for one tenant what another's secret signed.")
 
 
 async def _accepts(verifier: WebhookVerifier, headers: Any, body: bytes, tenant: str) -> bool:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 async def mail(vendor: ScenarioVendor, **fields: Any) -> Any:
     """Send a message with the given fields."""
-    usual_fields: dict[str, Any] = {"to": "ada@example.com", "subject": "Hello", "text": "Hello."}
-    receipt = await vendor("send_transactional", EmailMessage(**{**usual_fields, **fields}))
+    default_fields: dict[str, Any] = {"to": "ada@example.com", "subject": "Hello", "text": "Hello."}
+    receipt = await vendor("send_transactional", EmailMessage(**{**default_fields, **fields}))
     return receipt.status in {"accepted", "queued", "scheduled"}
 
 
@@ -61,8 +61,8 @@ async def counts(vendor: ScenarioVendor) -> Any:
 async def many(vendor: ScenarioVendor) -> Any:
     """Send one message to several recipients at once."""
     base = EmailMessage(subject="Hello", text="Hello.")
-    people = [BulkRecipient(to=f"{name}@example.com") for name in ("ada", "grace")]
-    results = await vendor("send_bulk", BulkMessage(base=base, recipients=people))
+    recipients = [BulkRecipient(to=f"{name}@example.com") for name in ("ada", "grace")]
+    results = await vendor("send_bulk", BulkMessage(base=base, recipients=recipients))
     return all(result.ok for result in results)
 
 

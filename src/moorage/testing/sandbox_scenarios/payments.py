@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 def order(vendor: ScenarioVendor, **fields: Any) -> Charge:
     """Return a charge to pay."""
-    usual_fields: dict[str, Any] = {
+    default_fields: dict[str, Any] = {
         "amount": Money("149.90", "EUR"),
         "source": vendor.fixture.token,
         "reference": "INV-1",
         "customer": Customer(id="ada-1"),
     }
-    return Charge(**{**usual_fields, **fields})
+    return Charge(**{**default_fields, **fields})
 
 
 async def pay(vendor: ScenarioVendor, **fields: Any) -> Any:
@@ -39,8 +39,8 @@ async def authorize(vendor: ScenarioVendor) -> Ref:
         return Ref.parse(f"{vendor.name}:{vendor.name}:1~currency=EUR")
     payment = await vendor("authorize", order(vendor), idempotency_key="1")
     if payment.next_action is not None:
-        returned_values = vendor.fixture.buyer(payment)
-        payment = await vendor("complete", payment.ref, returned_values, idempotency_key="2")
+        return_fields = vendor.fixture.buyer(payment)
+        payment = await vendor("complete", payment.ref, return_fields, idempotency_key="2")
     ref: Ref = payment.ref
     return ref
 
@@ -49,11 +49,11 @@ async def complete(vendor: ScenarioVendor) -> Any:
     """Complete a payment that needed an action of the buyer."""
     if not vendor.able:
         return await vendor("complete", await authorize(vendor), idempotency_key="2")
-    asking_value = vendor.fixture.vendor_values.get("asks", vendor.fixture.token)
-    charge = order(vendor, source=asking_value, return_url="https://erp.example/back")
+    challenge_token = vendor.fixture.vendor_values.get("asks", vendor.fixture.token)
+    charge = order(vendor, source=challenge_token, return_url="https://erp.example/back")
     payment = await vendor("authorize", charge, idempotency_key="1")
-    returned_values = vendor.fixture.buyer(payment)
-    payment = await vendor("complete", payment.ref, returned_values, idempotency_key="2")
+    return_fields = vendor.fixture.buyer(payment)
+    payment = await vendor("complete", payment.ref, return_fields, idempotency_key="2")
     return payment.state.name in {"AUTHORIZED", "CAPTURED"}
 
 

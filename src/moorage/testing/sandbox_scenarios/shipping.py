@@ -53,9 +53,9 @@ ABROAD: Final = attrs.evolve(
 
 def parcel(vendor: ScenarioVendor, **fields: Any) -> RateRequest:
     """Return a shipment to send."""
-    usual_fields: dict[str, Any] = {"sender": SHOP, "recipient": ADA, "parcels": [PARCEL]}
+    default_fields: dict[str, Any] = {"sender": SHOP, "recipient": ADA, "parcels": [PARCEL]}
     return RateRequest(
-        **{**usual_fields, **vendor.fixture.vendor_values.get("parcel", {}), **fields}
+        **{**default_fields, **vendor.fixture.vendor_values.get("parcel", {}), **fields}
     )
 
 

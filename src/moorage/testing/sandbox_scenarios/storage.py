@@ -44,8 +44,8 @@ async def upload_with_metadata(vendor: ScenarioVendor) -> Any:
 
 async def abort_upload(vendor: ScenarioVendor) -> Any:
     """Start and abort an upload in parts."""
-    start_value = await vendor("start_upload", KEY)
-    await vendor("abort_upload", start_value.ref)
+    started_upload = await vendor("start_upload", KEY)
+    await vendor("abort_upload", started_upload.ref)
     return True
 
 
@@ -66,12 +66,12 @@ async def copy(vendor: ScenarioVendor) -> Any:
 
 async def download_version(vendor: ScenarioVendor) -> Any:
     """Download an earlier version of a file."""
-    previous_text = "1"
+    earlier_version = "1"
     if vendor.able:
-        previous_text = (await vendor("upload", KEY, b"Before.")).version
+        earlier_version = (await vendor("upload", KEY, b"Before.")).version
         await vendor("upload", KEY, b"After.")
     return (
-        await awaited((await vendor("download", KEY, version=previous_text)).read_all())
+        await awaited((await vendor("download", KEY, version=earlier_version)).read_all())
         == b"Before."
     )
 

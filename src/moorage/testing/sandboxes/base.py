@@ -178,8 +178,8 @@ class Replays:
             execute: executes the request.
         """
         if key in self._responses:
-            earlier_value, response = self._responses[key]
-            if self.conflict is not None and earlier_value != content:
+            earlier_content, response = self._responses[key]
+            if self.conflict is not None and earlier_content != content:
                 raise self.conflict()
             return response.evolve(headers={**dict(response.headers), **self.headers})
         try:

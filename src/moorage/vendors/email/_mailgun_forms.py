@@ -40,7 +40,9 @@ def mail_request(
 def fits_one(bulk: BulkMessage) -> bool:
     """True if one request can express the bulk message; only some fields can differ."""
     base, recipients = bulk.base, bulk.recipients
-    alone = all(len(recipient.everybody) == 1 and not recipient.headers for recipient in recipients)
+    has_one_address = all(
+        len(recipient.everybody) == 1 and not recipient.headers for recipient in recipients
+    )
     addresses = {recipient.to[0].wire.lower() for recipient in recipients}
     is_filled = base.template is not None and any(recipient.data for recipient in recipients)
     texts = [base.subject, base.text or "", base.html or "", *base.headers.values()]
@@ -52,7 +54,7 @@ def fits_one(bulk: BulkMessage) -> bool:
         for word in (*recipient.data.values(), *recipient.metadata.values())
     ]
     is_plain = not any(_MARK in text for text in texts)
-    return alone and is_plain and not is_filled and len(addresses) == len(recipients)
+    return has_one_address and is_plain and not is_filled and len(addresses) == len(recipients)
 
 
 def bulk_request(

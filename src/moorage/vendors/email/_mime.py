@@ -53,8 +53,8 @@ def mime_bytes(message: EmailMessage, sender: EmailAddress, message_id: str) -> 
     for number, part in enumerate(parts):
         part.set_boundary(f"={seed}.{number}")
     # An attached message is written with the line endings of this system.
-    written_bytes = _ENDING.sub(b"\r\n", whole_message.as_bytes(policy=policy))
-    return f"Message-ID: {message_id}\r\n".encode() + written_bytes
+    encoded_message = _ENDING.sub(b"\r\n", whole_message.as_bytes(policy=policy))
+    return f"Message-ID: {message_id}\r\n".encode() + encoded_message
 
 
 def wide(message: EmailMessage, sender: EmailAddress) -> bool:

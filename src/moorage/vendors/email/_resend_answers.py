@@ -120,17 +120,19 @@ def read_receipt(
 def read_batch(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result[EmailReceipt]]:
     """Parse the results of a bulk message; accepted and refused messages are listed separately."""
     body = read_answer(response)
-    refused_answers = {error.integer("index"): error for error in body.objects("errors")}
-    taken_value = body.value("data")
-    if not is_list(taken_value) or len(taken_value) + len(refused_answers) != len(bulk.recipients):
+    refusals = {error.integer("index"): error for error in body.objects("errors")}
+    accepted_entries = body.value("data")
+    if not is_list(accepted_entries) or len(accepted_entries) + len(refusals) != len(
+        bulk.recipients
+    ):
         raise malformed(response, "result for each message")
-    remaining_values = iter(taken_value)
+    entry_iterator = iter(accepted_entries)
     results: list[Result[EmailReceipt]] = []
     for number, recipient in enumerate(bulk.recipients):
-        if number in refused_answers:
-            results.append(Result(error=_refused_one(wire, refused_answers[number])))
+        if number in refusals:
+            results.append(Result(error=_refused_one(wire, refusals[number])))
             continue
-        fields = as_answer(next(remaining_values, None))
+        fields = as_answer(next(entry_iterator, None))
         try:
             receipt = read_receipt(
                 wire, fields, recipient.everybody, status_of(bulk.base), response
@@ -159,7 +161,9 @@ def read_metrics(query: StatisticsQuery, response: Response) -> EmailStatistics:
     counted_pairs: list[tuple[date, EmailCounts]] = []
     for row in body.objects("data"):
         day = required(row.time("period"), response, "period")
-        numbers = {own_text: row.integer(foreign_text) for own_text, foreign_text in COUNTS.items()}
+        numbers = {
+            field_name: row.integer(metric_name) for field_name, metric_name in COUNTS.items()
+        }
         counted_pairs.append((day.date(), EmailCounts(**numbers)))
     return EmailStatistics.of(query, counted_pairs, body.raw)
 
@@ -193,12 +197,12 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
     kind, id_ = fields.text("type"), fields.text("data.email_id")
     if kind is None or kind == _INBOUND or id_ is None:
         return ()
-    people = fields.texts("data.to")
+    recipients = fields.texts("data.to")
     bounce = fields.object("data.bounce") or fields.object("data.suppressed")
     tags, metadata = tags_and_words(texts_of(fields.value("data.tags")))
     return tuple(
         EmailEvent(
-            id=event.id if len(people) < 2 else f"{event.id}/{number}",
+            id=event.id if len(recipients) < 2 else f"{event.id}/{number}",
             ref=ref(id_),
             status=_EVENTS.get(kind, EmailStatus.UNKNOWN),
             vendor_status=kind,
@@ -212,5 +216,5 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
             metadata=metadata,
             raw=fields.raw,
         )
-        for number, email in enumerate(people or (None,), 1)
+        for number, email in enumerate(recipients or (None,), 1)
     )

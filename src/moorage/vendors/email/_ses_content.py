@@ -135,8 +135,8 @@ def _inline_template(base: EmailMessage) -> dict[str, Any]:
 def _with_placeholders(text: str, suffix: str) -> str:
     parts = PLACE.split(text)
     literals = [part.replace("{{", f"{{{{{_BRACES}}}}}") for part in parts[::2]]
-    named = [f"{{{{{name}{suffix}}}}}" for name in parts[1::2]]
-    return "".join(a + b for a, b in zip(literals, [*named, ""], strict=True))
+    placeholders = [f"{{{{{name}{suffix}}}}}" for name in parts[1::2]]
+    return "".join(a + b for a, b in zip(literals, [*placeholders, ""], strict=True))
 
 
 def _message_options(message: EmailMessage) -> dict[str, Any]:

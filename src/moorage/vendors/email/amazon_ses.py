@@ -300,15 +300,15 @@ def _epoch(day: date) -> int:
 def read_metrics(query: StatisticsQuery, response: Response) -> EmailStatistics:
     """Parse statistics."""
     body = read_answer(response)
-    failed_answer = next(body.objects("Errors"), None)
-    if failed_answer is not None:
-        code = failed_answer.text("Code")
+    error_entry = next(body.objects("Errors"), None)
+    if error_entry is not None:
+        code = error_entry.text("Code")
         kind = AuthenticationFailed if code == "ACCESS_DENIED" else VendorFailed
         raise kind(
             f"Amazon SES has no numbers: {code}",
             status=response.status,
             vendor_code=code,
-            vendor_message=failed_answer.text("Message"),
+            vendor_message=error_entry.text("Message"),
             response=response,
         )
     counted_pairs: list[tuple[date, EmailCounts]] = []
@@ -330,9 +330,9 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     code = error_code(response)
     if code is None:
         return None
-    usual_function = InvalidRequest if code in _WRONG else VendorRejected
+    default_error = InvalidRequest if code in _WRONG else VendorRejected
     words = vendor_words(response)[1]
-    return refusal(aws_refusal(code) or usual_function, "Amazon SES", response, code, words)
+    return refusal(aws_refusal(code) or default_error, "Amazon SES", response, code, words)
 
 
 def error_code(response: Response) -> str | None:

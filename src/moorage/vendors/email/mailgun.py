@@ -213,21 +213,21 @@ class Mailgun(ApiVendor):
     ) -> EmailReceipt:
         """Send one message."""
         request = mail_request(self.domain, message, self.sender, **self._fields())
-        id_, raw_value = await wire.send(request, key=key, parse=read_id)
-        return receipt_of(wire, id_, message.everybody, status_of(message), raw_value)
+        id_, raw_answer = await wire.send(request, key=key, parse=read_id)
+        return receipt_of(wire, id_, message.everybody, status_of(message), raw_answer)
 
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[Result[EmailReceipt]]:
         """Send a message to each recipient: in one request if it can express the differences."""
         if not fits_one(bulk):
-            alone = partial(self._send_alone, wire)
-            return await in_parts(wire, bulk, 1, alone, key, at_once=_AT_ONCE)
+            send_alone = partial(self._send_alone, wire)
+            return await in_parts(wire, bulk, 1, send_alone, key, at_once=_AT_ONCE)
         request = bulk_request(self.domain, bulk, self.sender, **self._fields())
-        id_, raw = await wire.send(request, key=key, parse=read_id)
+        id_, raw_answer = await wire.send(request, key=key, parse=read_id)
         status = status_of(bulk.base)
         return [
-            Result(receipt_of(wire, id_, recipient.everybody, status, raw))
+            Result(receipt_of(wire, id_, recipient.everybody, status, raw_answer))
             for recipient in bulk.recipients
         ]
 
@@ -338,7 +338,7 @@ def metrics_body(domain: str, query: StatisticsQuery, skip: int) -> dict[str, An
         "end": _moment(query.end, time(23, 59, 59)),
         "resolution": "day",
         "dimensions": ["time"],
-        "metrics": [foreign_text for foreign_text, _ in _COUNTS],
+        "metrics": [metric_name for metric_name, _ in _COUNTS],
         "filter": {
             "AND": [
                 {
@@ -371,8 +371,8 @@ def read_metrics(query: StatisticsQuery, rows: list[Answer], response: Response)
         if query.start <= day.date() <= query.end:
             numbers = row.object("metrics")
             counted_pairs += [
-                (day.date(), EmailCounts(**{own_text: numbers.integer(foreign_text)}))
-                for foreign_text, own_text in _COUNTS
+                (day.date(), EmailCounts(**{field_name: numbers.integer(metric_name)}))
+                for metric_name, field_name in _COUNTS
             ]
     return EmailStatistics.of(query, counted_pairs, [row.raw for row in rows])
 

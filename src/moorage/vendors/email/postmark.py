@@ -170,8 +170,8 @@ class Postmark(ApiVendor):
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[Result[EmailReceipt]]:
         """Send a message to each recipient, in as few requests as their size allows."""
-        most = max(1, _MOST_BYTES // (bulk.base.size + _AROUND))
-        return await in_parts(wire, bulk, most, partial(self._send_batch, wire), key)
+        batch_size = max(1, _MOST_BYTES // (bulk.base.size + _AROUND))
+        return await in_parts(wire, bulk, batch_size, partial(self._send_batch, wire), key)
 
     async def _send_batch(
         self, wire: Wire, bulk: BulkMessage, key: str | None
@@ -187,12 +187,12 @@ class Postmark(ApiVendor):
             "messagestream": self.message_stream,
         }
         counted_pairs: list[tuple[date, EmailCounts]] = []
-        raw_fields: dict[str, Any] = {}
+        raw_answer: dict[str, Any] = {}
         for report, names in _COUNTED.items():
             response = await wire.send(Request.get(f"/stats/outbound/{report}", query=dates))
             counted_pairs += read_days(response, names)
-            raw_fields[report] = response.json()
-        return EmailStatistics.of(query, counted_pairs, raw_fields)
+            raw_answer[report] = response.json()
+        return EmailStatistics.of(query, counted_pairs, raw_answer)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
         """Convert a webhook to events."""
@@ -280,14 +280,14 @@ def read_sent(
     id_, words = fields.text("MessageID"), fields.text("Message") or _OK
     if id_ is None:
         raise malformed(response, "MessageID")
-    named_texts = words.partition(_INACTIVE)[2].replace(",", " ").split()
-    inactive = {word.rstrip(".").lower() for word in named_texts}
+    address_words = words.partition(_INACTIVE)[2].replace(",", " ").split()
+    inactive_addresses = {word.rstrip(".").lower() for word in address_words}
     return EmailReceipt(
         ref=wire.ref(id_),
         status=EmailStatus.QUEUED,
         recipients=tuple(
             RecipientOutcome(email=address.email, status=EmailStatus.REJECTED, code=_IS_INACTIVE)
-            if address.wire.lower() in inactive
+            if address.wire.lower() in inactive_addresses
             else RecipientOutcome(email=address.email, status=EmailStatus.QUEUED)
             for address in people
         ),
@@ -313,9 +313,9 @@ def read_entry(
     wire: Wire, entry: Answer, people: tuple[EmailAddress, ...], response: Response
 ) -> Result[EmailReceipt]:
     """Parse the result of one message of a bulk."""
-    refused_error = _refusal(entry, VendorRejected, service=wire.account)
-    if refused_error is not None:
-        return Result(error=refused_error)
+    refusal = _refusal(entry, VendorRejected, service=wire.account)
+    if refusal is not None:
+        return Result(error=refusal)
     try:
         return Result(read_sent(wire, entry, people, response))
     except ConnectorError as error:
@@ -331,8 +331,8 @@ def read_days(response: Response, names: Mapping[str, str]) -> list[tuple[date, 
     for day in body.objects("Days"):
         at = required(day.time("Date"), response, "Date")
         counted_pairs += [
-            (at.date(), EmailCounts(**{own_text: day.integer(foreign_text)}))
-            for foreign_text, own_text in names.items()
+            (at.date(), EmailCounts(**{field_name: day.integer(vendor_field)}))
+            for vendor_field, field_name in names.items()
         ]
     return counted_pairs
 
@@ -345,12 +345,12 @@ def _refusal(
     if not code or kind is None:
         return None
     words = _WORDS.words(body.text("Message") or "", _LONGEST)
-    further_fields = {"by_vendor": True} if kind is RateLimitExceeded else {}
+    error_fields = {"by_vendor": True} if kind is RateLimitExceeded else {}
     error: ConnectorError = kind(
         f"Postmark refused: {words or code}",
         vendor_code=str(code),
         vendor_message=words or None,
         **fields,
-        **further_fields,
+        **error_fields,
     )
     return error

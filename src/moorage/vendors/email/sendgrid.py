@@ -239,8 +239,8 @@ class SendGrid(Vendor):
         status = status_of(bulk.base)
 
         def parse(response: Response) -> list[Result[EmailReceipt]]:
-            taken = read_taken(wire, body, response, key)
-            return [Result(taken.receipt(recipient, status)) for recipient in bulk.recipients]
+            acceptance = read_taken(wire, body, response, key)
+            return [Result(acceptance.receipt(recipient, status)) for recipient in bulk.recipients]
 
         return await wire.send(request, key=key, parse=parse)
 
@@ -368,8 +368,10 @@ def bulk_body(vendor: SendGrid, bulk: BulkMessage) -> dict[str, Any]:
 
 def _substitutions(recipient: BulkRecipient, places: frozenset[str]) -> dict[str, str]:
     words = {name: str(recipient.data[name]) for name in sorted(places)}
-    plain_values = {f"{{{{{name}}}}}": word for name, word in words.items()}
-    return plain_values | {f"{{{{html:{name}}}}}": escape(word) for name, word in words.items()}
+    plain_substitutions = {f"{{{{{name}}}}}": word for name, word in words.items()}
+    return plain_substitutions | {
+        f"{{{{html:{name}}}}}": escape(word) for name, word in words.items()
+    }
 
 
 def mail_body(
@@ -464,17 +466,17 @@ class Taken:
 def read_taken(wire: Wire, body: Mapping[str, Any], response: Response, key: str | None) -> Taken:
     """Parse the result of an accepted request; status 200 is one only in the sandbox mode."""
     id_ = response.headers.get("x-message-id")
-    raw_fields = {"status": response.status, "headers": dict(response.headers.pairs)}
-    dry = as_answer(body).value("mail_settings.sandbox_mode.enable") is True
-    if dry and response.status == _CHECKED:
+    raw_answer = {"status": response.status, "headers": dict(response.headers.pairs)}
+    is_dry = as_answer(body).value("mail_settings.sandbox_mode.enable") is True
+    if is_dry and response.status == _CHECKED:
         warning = "SendGrid's sandbox mode is on: nothing is sent."
-        return Taken(wire.ref(id_ or _DRY), dry=True, warnings=(warning,), raw=raw_fields)
+        return Taken(wire.ref(id_ or _DRY), dry=True, warnings=(warning,), raw=raw_answer)
     if response.status != _ACCEPTED:
         raise malformed(response)
     if id_:
-        return Taken(wire.ref(id_), dry=False, warnings=(), raw=raw_fields)
-    ours = wire.ref(id_of_ours(wire, key), unnamed="1")
-    return Taken(ours, dry=False, warnings=(_UNNAMED,), raw=raw_fields)
+        return Taken(wire.ref(id_), dry=False, warnings=(), raw=raw_answer)
+    own_reference = wire.ref(id_of_ours(wire, key), unnamed="1")
+    return Taken(own_reference, dry=False, warnings=(_UNNAMED,), raw=raw_answer)
 
 
 def read_check(address: EmailAddress, response: Response) -> AddressCheck:
@@ -483,7 +485,7 @@ def read_check(address: EmailAddress, response: Response) -> AddressCheck:
     result = body.object("result")
     verdict = required(result.text("verdict"), response, "result.verdict")
     domain, additional = result.object("checks.domain"), result.object("checks.additional")
-    suggested_text = result.text("suggestion")
+    suggested_domain = result.text("suggestion")
     local = address.email.rpartition("@")[0]
     reasons = [name for name, value in additional.raw.items() if value is True]
     reasons += [
@@ -497,7 +499,7 @@ def read_check(address: EmailAddress, response: Response) -> AddressCheck:
         vendor_verdict=verdict,
         score=result.decimal("score"),
         reasons=tuple(reasons),
-        did_you_mean=None if suggested_text is None else f"{local}@{suggested_text}",
+        did_you_mean=None if suggested_domain is None else f"{local}@{suggested_domain}",
         disposable=domain.flag("is_suspected_disposable_address"),
         role=result.flag("checks.local_part.is_suspected_role_address"),
         mx=domain.flag("has_mx_or_a_record"),
@@ -515,8 +517,8 @@ def read_statistics(
         for stats in row.objects("stats"):
             numbers = stats.object("metrics")
             counts = {
-                own_text: numbers.integer(foreign_text)
-                for own_text, foreign_text in _COUNTS.items()
+                field_name: numbers.integer(metric_name)
+                for field_name, metric_name in _COUNTS.items()
             }
             counted_pairs.append((day.date(), EmailCounts(**counts)))
     return EmailStatistics.of(query, counted_pairs, [row.raw for row in rows])
@@ -528,10 +530,10 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     if is_success(status) or status >= 500:
         return None
     body = error_answer(response)
-    first = next(body.objects("errors"), None)
-    if first is None:
+    first_error = next(body.objects("errors"), None)
+    if first_error is None:
         return None
-    words = masked_words(first.text("message"))
-    code = first.text("error_id") or first.text("field") or body.text("id")
+    words = masked_words(first_error.text("message"))
+    code = first_error.text("error_id") or first_error.text("field") or body.text("id")
     kind = _CODES.get(status, InvalidRequest if status in {400, 413} else VendorRejected)
     return refusal(kind, "SendGrid", response, code, words, otherwise=status)

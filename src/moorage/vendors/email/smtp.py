@@ -137,8 +137,8 @@ class Smtp(Vendor):
                 remedy="Give the message a `from_`, or the account a `sender`.",
             )
         id_ = message_id(wire, sender, key)
-        written_bytes = mime_bytes(message, sender, id_)
-        dated = f"Date: {format_datetime(wire.now())}\r\n".encode() + written_bytes
+        encoded_message = mime_bytes(message, sender, id_)
+        dated = f"Date: {format_datetime(wire.now())}\r\n".encode() + encoded_message
         envelope = {
             "sender": (message.envelope_sender or sender).wire,
             "recipients": [address.wire for address in message.everybody],
@@ -150,7 +150,7 @@ class Smtp(Vendor):
             envelope,
             dated,
             key=key,
-            payload={"envelope": envelope, "message": hashlib.sha256(written_bytes).hexdigest()},
+            payload={"envelope": envelope, "message": hashlib.sha256(encoded_message).hexdigest()},
         )
         return read_receipt(wire, id_, message, reply)
 
@@ -179,11 +179,9 @@ def read_receipt(
     wire: Wire, id_: str, message: EmailMessage, reply: Mapping[str, Any]
 ) -> EmailReceipt:
     """Parse the answers of a server that accepted the message for at least one recipient."""
-    refused_values: Mapping[str, list[Any]] = reply["refused"]
-    recipients = [
-        _outcome(address, refused_values.get(address.wire)) for address in message.everybody
-    ]
-    count = len(refused_values)
+    refusals: Mapping[str, list[Any]] = reply["refused"]
+    recipients = [_outcome(address, refusals.get(address.wire)) for address in message.everybody]
+    count = len(refusals)
     return EmailReceipt(
         ref=wire.ref(id_),
         status=EmailStatus.QUEUED,

@@ -145,10 +145,10 @@ def read_payment(
     body = read_answer(response)
     result = required(body.text("resultCode"), response, "resultCode")
     state, new_reference = _STATES.get(result, PaymentState.UNKNOWN), body.text("pspReference")
-    open_ = state is PaymentState.REQUIRES_ACTION
+    needs_action = state is PaymentState.REQUIRES_ACTION
     # A payment that continues elsewhere gets Adyen's id only after the buyer returns.
     psp = required(
-        new_reference or (payment_reference.id if open_ else None), response, "pspReference"
+        new_reference or (payment_reference.id if needs_action else None), response, "pspReference"
     )
     amount = requested or UNITS.read(body.value("amount.value"), body.value("amount.currency"))
     authorized_amount = None
@@ -156,23 +156,27 @@ def read_payment(
         authorized_amount = (
             UNITS.read(body.value("amount.value"), body.value("amount.currency")) or requested
         )
-    empty_amount = None if authorized_amount is None else authorized_amount * 0
-    captured = authorized_amount if taken else empty_amount
-    unnamed_text = payment_reference.other("unnamed") if new_reference is None else None
+    zero_amount = None if authorized_amount is None else authorized_amount * 0
+    captured = authorized_amount if taken else zero_amount
+    unnamed_marker = payment_reference.other("unnamed") if new_reference is None else None
     ref = payment_ref(
-        wire.ref, psp, amount, unnamed=unnamed_text, capture="auto" if open_ and taken else None
+        wire.ref,
+        psp,
+        amount,
+        unnamed=unnamed_marker,
+        capture="auto" if needs_action and taken else None,
     )
     return Payment(
         ref=ref,
-        state=state_of(amount, captured, empty_amount) or state,
+        state=state_of(amount, captured, zero_amount) or state,
         vendor_state=result,
         amount=amount,
         authorized=authorized_amount,
         captured=captured,
-        refunded=empty_amount,
+        refunded=zero_amount,
         next_action=_next_action(body.object("action")),
         means=_payment_means(body),
-        reference=body.text("merchantReference") or (psp if unnamed_text else None),
+        reference=body.text("merchantReference") or (psp if unnamed_marker else None),
         raw=body.raw,
     )
 
@@ -197,17 +201,17 @@ def _next_action(action: Answer) -> NextAction | None:
 
 
 def _payment_means(body: Answer) -> MeansOfPayment | None:
-    method, more = body.object("paymentMethod"), read_flat(body, "additionalData")
-    if not method and "paymentMethod" not in more:
+    method, additional_data = body.object("paymentMethod"), read_flat(body, "additionalData")
+    if not method and "paymentMethod" not in additional_data:
         return None
-    expires = _EXPIRES.fullmatch(more.get("expiryDate", ""))
+    expires = _EXPIRES.fullmatch(additional_data.get("expiryDate", ""))
     return MeansOfPayment(
         type=method.text("type"),
-        brand=method.text("brand") or more.get("paymentMethod"),
-        last4=more.get("cardSummary"),
+        brand=method.text("brand") or additional_data.get("paymentMethod"),
+        last4=additional_data.get("cardSummary"),
         expires=None if expires is None else (int(expires[2]), int(expires[1])),
-        stored=more.get("tokenization.storedPaymentMethodId")
-        or more.get("recurring.recurringDetailReference"),
+        stored=additional_data.get("tokenization.storedPaymentMethodId")
+        or additional_data.get("recurring.recurringDetailReference"),
     )
 
 
@@ -229,12 +233,12 @@ def read_move(response: Response) -> tuple[Answer, str, MoveState]:
 def classify(_: Request, response: Response) -> ConnectorError | None:
     """The error in an answer's body, which is more specific than its status."""
     try:
-        raw_value = response.json()
+        raw_answer = response.json()
     except InvalidData:
         return None
-    if not is_object(raw_value):
+    if not is_object(raw_answer):
         return None
-    body = Answer(raw_value)
+    body = Answer(raw_answer)
     if is_success(response.status):
         return _refusal(body, response)
     code, words = body.text("errorCode"), vendor_words(response)[1]

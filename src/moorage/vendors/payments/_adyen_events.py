@@ -80,8 +80,8 @@ def read_events(event: WebhookEvent, make: MakeRef, *, once: bool) -> tuple[Paym
     if psp is None or code in _NO_PAYMENT:
         return ()
     money = UNITS.read(item.value("amount.value"), item.value("amount.currency"))
-    original_text = item.text("originalReference")
-    ref = _payment(make, psp, original_text, money)
+    original_reference = item.text("originalReference")
+    ref = _payment(make, psp, original_reference, money)
     changes: dict[str, Any] = {}
     if code in {"AUTHORISATION", "AUTHORISATION_ADJUSTMENT"}:
         changes = _authorised(item, money, success=success, first=code == "AUTHORISATION")
@@ -96,7 +96,7 @@ def read_events(event: WebhookEvent, make: MakeRef, *, once: bool) -> tuple[Paym
     elif code in _ENDS or _action(item) == "cancel":
         changes = {"state": _ENDS.get(code, PaymentState.VOIDED) if success else None}
     elif code in _DISPUTES:
-        changes = _disputed(make(psp), ref if original_text else None, money, event)
+        changes = _disputed(make(psp), ref if original_reference else None, money, event)
     return (
         PaymentEvent(
             id=event.id,
@@ -106,7 +106,7 @@ def read_events(event: WebhookEvent, make: MakeRef, *, once: bool) -> tuple[Paym
             at=event.time,
             # The notification may name another payment than the one it changes.
             reference=None
-            if original_text and code not in _DISPUTES
+            if original_reference and code not in _DISPUTES
             else item.text("merchantReference"),
             raw=item.raw,
             **changes,
@@ -161,8 +161,8 @@ def _disputed(
     ref: Ref, payment: Ref | None, money: Money | None, event: WebhookEvent
 ) -> dict[str, Any]:
     item = as_answer(event.data)
-    further_values = read_flat(item, "additionalData")
-    status = further_values.get("disputeStatus")
+    additional_data = read_flat(item, "additionalData")
+    status = additional_data.get("disputeStatus")
     state = _DISPUTE_STATES.get((status or "").lower(), _DISPUTES[event.vendor_type])
     dispute = Dispute(
         ref=ref,
@@ -170,8 +170,8 @@ def _disputed(
         state=state,
         vendor_state=status or event.vendor_type,
         amount=money,
-        reason=further_values.get("chargebackReasonCode", item.text("reason")),
-        respond_by=as_time(further_values.get("defensePeriodEndsAt")),
+        reason=additional_data.get("chargebackReasonCode", item.text("reason")),
+        respond_by=as_time(additional_data.get("defensePeriodEndsAt")),
         raw=item.raw,
     )
     is_taken = payment is not None and event.vendor_type in _TAKEN

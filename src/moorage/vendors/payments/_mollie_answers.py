@@ -130,8 +130,8 @@ def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
 
 def _payment_state(body: Answer, action: NextAction | None) -> PaymentState | None:
     """The state that follows from the captured and refunded totals; None if both are zero."""
-    taken_back = money(body, "amountChargedBack")
-    if taken_back is not None and taken_back.minor > 0:
+    chargeback_amount = money(body, "amountChargedBack")
+    if chargeback_amount is not None and chargeback_amount.minor > 0:
         return PaymentState.DISPUTED
     return PaymentState.REQUIRES_ACTION if action is not None else None
 
@@ -240,12 +240,12 @@ def dispute_of(ref: MakeRef, body: Answer) -> Dispute | None:
     key, payment = body.text("id"), body.text("paymentId")
     if key is None or payment is None:
         return None
-    back = body.time("reversedAt") is not None
+    is_reversed = body.time("reversedAt") is not None
     return Dispute(
         ref=ref(key, payment=payment),
         payment=ref(payment),
-        state=DisputeState.WON if back else DisputeState.LOST,
-        vendor_state="reversed" if back else None,
+        state=DisputeState.WON if is_reversed else DisputeState.LOST,
+        vendor_state="reversed" if is_reversed else None,
         amount=money(body, "amount"),
         reason=body.text("reason.code"),
         created_at=body.time("createdAt"),

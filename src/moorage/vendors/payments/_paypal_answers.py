@@ -156,9 +156,9 @@ def order_id(body: Answer) -> str | None:
 
 def refunded_order(body: Answer) -> str | None:
     """The order that a refund belongs to; other objects' `custom_id` is the host's own."""
-    custom_text = body.text("custom_id") or ""
-    own_text = custom_text.removeprefix(OURS) if custom_text.startswith(OURS) else None
-    return order_id(body) or own_text
+    custom_id = body.text("custom_id") or ""
+    embedded_order_id = custom_id.removeprefix(OURS) if custom_id.startswith(OURS) else None
+    return order_id(body) or embedded_order_id
 
 
 def capture_id(body: Answer) -> str | None:
@@ -190,7 +190,7 @@ def payment_of(make: MakeRef, body: Answer) -> Payment | None:
     if key is None or status is None or amount is None:
         return None
     authorization = _last_capture(unit.objects("payments.authorizations"))
-    taken_answers = list(unit.objects("payments.captures"))
+    capture_answers = list(unit.objects("payments.captures"))
     refund_bodies = list(unit.objects("payments.refunds"))
     ref = payment_ref(
         make,
@@ -198,12 +198,12 @@ def payment_of(make: MakeRef, body: Answer) -> Payment | None:
         amount,
         authorization=authorization.text("id"),
         # While more may be captured, the capture of a later refund is unknown.
-        capture=taken_answers[0].text("id")
-        if len(taken_answers) == 1 and _is_final(taken_answers[0])
+        capture=capture_answers[0].text("id")
+        if len(capture_answers) == 1 and _is_final(capture_answers[0])
         else None,
     )
     captures = [
-        capture for item in taken_answers if (capture := capture_of(make, ref, item)) is not None
+        capture for item in capture_answers if (capture := capture_of(make, ref, item)) is not None
     ]
     refunds = [
         refund for item in refund_bodies if (refund := refund_of(make, ref, item)) is not None
@@ -213,12 +213,12 @@ def payment_of(make: MakeRef, body: Answer) -> Payment | None:
         _refunded_total(captures, refunds, amount),
     )
     state = state_of(amount, captured, refunded_amount) or _order_state(
-        status, authorization, taken_answers
+        status, authorization, capture_answers
     )
-    open_ = state is PaymentState.REQUIRES_ACTION
-    failed_answer = _last_capture(
+    needs_action = state is PaymentState.REQUIRES_ACTION
+    failed_capture = _last_capture(
         element
-        for element in (*taken_answers, authorization)
+        for element in (*capture_answers, authorization)
         if "processor_response" in element.raw
     )
     return Payment(
@@ -226,12 +226,12 @@ def payment_of(make: MakeRef, body: Answer) -> Payment | None:
         state=state,
         vendor_state=status,
         amount=amount,
-        authorized=_authorized_total(authorization, taken_answers, captured),
+        authorized=_authorized_total(authorization, capture_answers, captured),
         captured=captured,
         refunded=refunded_amount,
-        next_action=_next_action(body) if open_ else None,
-        decline=decline_of(failed_answer) if state is PaymentState.FAILED else None,
-        client_token=key if open_ else None,
+        next_action=_next_action(body) if needs_action else None,
+        decline=decline_of(failed_capture) if state is PaymentState.FAILED else None,
+        client_token=key if needs_action else None,
         means=_payment_means(body),
         reference=unit.text("custom_id"),
         captures=tuple(captures),
@@ -253,27 +253,31 @@ def _is_final(capture: Answer) -> bool:
 
 def _order_state(status: str, authorization: Answer, captures: list[Answer]) -> PaymentState:
     """The state of an order without a capture."""
-    taken = {_CAPTURES.get(capture.text("status") or "", MoveState.UNKNOWN) for capture in captures}
-    if MoveState.PENDING in taken:
+    capture_states = {
+        _CAPTURES.get(capture.text("status") or "", MoveState.UNKNOWN) for capture in captures
+    }
+    if MoveState.PENDING in capture_states:
         return PaymentState.PENDING
     if authorization:
         return _AUTHORIZATIONS.get(authorization.text("status") or "", PaymentState.UNKNOWN)
-    if taken == {MoveState.FAILED}:
+    if capture_states == {MoveState.FAILED}:
         return PaymentState.FAILED
     return _ORDERS.get(status, PaymentState.UNKNOWN)
 
 
 def _completed_total(moves: Iterable[Capture | Refund], amount: Money) -> Money:
     """The total of the successful items."""
-    done = (move.amount for move in moves if move.state is MoveState.SUCCEEDED)
-    same = (item for item in done if item is not None and item.currency == amount.currency)
-    return sum(same, amount * 0)
+    completed_amounts = (move.amount for move in moves if move.state is MoveState.SUCCEEDED)
+    matching_amounts = (
+        item for item in completed_amounts if item is not None and item.currency == amount.currency
+    )
+    return sum(matching_amounts, amount * 0)
 
 
 def _refunded_total(captures: list[Capture], refunds: list[Refund], amount: Money) -> Money:
     """The refunded total; money that PayPal itself took back appears in no refund."""
-    whole = (capture for capture in captures if capture.vendor_state == "REFUNDED")
-    return max(_completed_total(refunds, amount), _completed_total(whole, amount))
+    reversed_captures = (capture for capture in captures if capture.vendor_state == "REFUNDED")
+    return max(_completed_total(refunds, amount), _completed_total(reversed_captures, amount))
 
 
 def _authorized_total(authorization: Answer, taken: list[Answer], captured: Money) -> Money | None:
@@ -282,8 +286,10 @@ def _authorized_total(authorization: Answer, taken: list[Answer], captured: Mone
         item.flag("final_capture") for item in taken
     ):
         return captured
-    open_ = _AUTHORIZATIONS.get(authorization.text("status") or "") is PaymentState.AUTHORIZED
-    return money(authorization, "amount") if open_ else None
+    is_authorized = (
+        _AUTHORIZATIONS.get(authorization.text("status") or "") is PaymentState.AUTHORIZED
+    )
+    return money(authorization, "amount") if is_authorized else None
 
 
 def _next_action(body: Answer) -> NextAction | None:
@@ -364,12 +370,12 @@ def _move_fields(body: Answer, states: dict[str, MoveState]) -> dict[str, Any] |
         return None
     state = states.get(status, MoveState.UNKNOWN)
     code = body.text("processor_response.response_code")
-    failed_text = code if state is MoveState.FAILED else None
+    failure_code = code if state is MoveState.FAILED else None
     return {
         "state": state,
         "vendor_state": status,
         "amount": money(body, "amount"),
-        "reason": failed_text or body.text("status_details.reason"),
+        "reason": failure_code or body.text("status_details.reason"),
         "at": body.time("update_time") or body.time("create_time"),
         "raw": body.raw,
     }

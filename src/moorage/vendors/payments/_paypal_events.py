@@ -196,8 +196,8 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     reason = decline_reason(code)
     if reason is not None:
         return PaymentDeclined(f"The payment was declined: {words}", reason=reason, **error_fields)
-    wrong_function = InvalidRequest if details.text("field") is not None else VendorRejected
-    kind = _KINDS.get(response.status, wrong_function)
+    default_error = InvalidRequest if details.text("field") is not None else VendorRejected
+    kind = _KINDS.get(response.status, default_error)
     if kind is RateLimitExceeded:
         error_fields["by_vendor"] = True
     return kind(f"PayPal refused: {words}", **error_fields)

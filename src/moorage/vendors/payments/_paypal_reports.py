@@ -102,8 +102,8 @@ async def reported(
         for element in results
         if is_within(attrs.evolve(query, until=edge), element.created_at)
     )
-    following = stretch.following(query, body.integer("total_pages") or 0)
-    return Page(tuple(items), None if following is None else wire.ref(following))
+    next_stretch = stretch.following(query, body.integer("total_pages") or 0)
+    return Page(tuple(items), None if next_stretch is None else wire.ref(next_stretch))
 
 
 def stretch_of(query: PaymentQuery, after: Ref | None, now: datetime) -> Stretch:
@@ -112,17 +112,19 @@ def stretch_of(query: PaymentQuery, after: Ref | None, now: datetime) -> Stretch
     Raises:
         InvalidData: the cursor is not the `next` of such a page.
     """
-    until, page = query.until or now, 1
+    stretch_end, page = query.until or now, 1
     if after is not None:
-        until, page = _read_next(after)
-    until = max(until, _FIRST)
-    since = until - _LONGEST
-    return Stretch(since if query.since is None else max(since, query.since), until, page)
+        stretch_end, page = _read_next(after)
+    stretch_end = max(stretch_end, _FIRST)
+    stretch_start = stretch_end - _LONGEST
+    return Stretch(
+        stretch_start if query.since is None else max(stretch_start, query.since), stretch_end, page
+    )
 
 
 def _read_next(after: Ref) -> tuple[datetime, int]:
-    end_text, _, number = after.id.rpartition(",")
-    end = as_time(end_text)
+    end_time, _, number = after.id.rpartition(",")
+    end = as_time(end_time)
     if end is None or not number.isdecimal():
         raise InvalidData(
             "The cursor leads to no page of PayPal's report.",

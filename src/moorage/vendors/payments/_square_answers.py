@@ -190,14 +190,14 @@ def _payment_means(body: Answer) -> MeansOfPayment | None:
     kind, card = body.text("source_type"), body.object("card_details.card")
     if kind is None:
         return None
-    year, month, stored = card.integer("exp_year"), card.integer("exp_month"), card.text("id")
+    year, month, card_id = card.integer("exp_year"), card.integer("exp_month"), card.text("id")
     return MeansOfPayment(
         type=kind.lower(),
         brand=card.text("card_brand"),
         last4=card.text("last_4"),
         expires=None if year is None or month is None else (year, month),
         wallet=body.text("wallet_details.brand"),
-        stored=stored if stored is not None and stored.startswith("ccof:") else None,
+        stored=card_id if card_id is not None and card_id.startswith("ccof:") else None,
     )
 
 

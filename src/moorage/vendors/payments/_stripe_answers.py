@@ -136,14 +136,16 @@ def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
         return None
     state = _payment_state(body, status)
     charge = body.object("latest_charge")
-    captured, open_ = money(body, "amount_received"), money(body, "amount_capturable")
+    captured, capturable_amount = money(body, "amount_received"), money(body, "amount_capturable")
     refunded_amount = _refunded_total(body, charge, captured)
     return Payment(
         ref=payment_ref(ref, key, amount),
         state=(state_of(amount, captured, refunded_amount) or state) if state in _PAID else state,
         vendor_state=status,
         amount=amount,
-        authorized=None if captured is None or open_ is None else captured + open_,
+        authorized=None
+        if captured is None or capturable_amount is None
+        else captured + capturable_amount,
         captured=captured,
         refunded=refunded_amount,
         next_action=_next_action(body),
@@ -197,8 +199,8 @@ def _next_action(body: Answer) -> NextAction | None:
     if kind is None:
         return None
     details = action.object(kind)
-    shown_type = NextActionType.DISPLAY if "display" in kind else NextActionType.UNKNOWN
-    type_ = _ACTIONS.get(kind, shown_type)
+    action_type = NextActionType.DISPLAY if "display" in kind else NextActionType.UNKNOWN
+    type_ = _ACTIONS.get(kind, action_type)
     return NextAction(
         type=type_,
         url=details.text("url") or details.text("hosted_verification_url"),
@@ -213,8 +215,8 @@ def _payment_means(body: Answer, charge: Answer) -> MeansOfPayment | None:
     details = charge.object("payment_method_details")
     card = details.object("card")
     year, month = card.integer("exp_year"), card.integer("exp_month")
-    stored = body.text("payment_method") if body.text("customer") else None
-    if not details and stored is None:
+    stored_method = body.text("payment_method") if body.text("customer") else None
+    if not details and stored_method is None:
         return None
     return MeansOfPayment(
         type=details.text("type"),
@@ -222,7 +224,7 @@ def _payment_means(body: Answer, charge: Answer) -> MeansOfPayment | None:
         last4=card.text("last4"),
         expires=None if year is None or month is None else (year, month),
         wallet=card.text("wallet.type"),
-        stored=stored,
+        stored=stored_method,
     )
 
 

@@ -102,8 +102,8 @@ def _charge_event(ref: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
 
 def _failure(charge: Answer) -> Decline:
     """The reason why a charge failed: the bank's reason is more specific than the code."""
-    reason_text, code = charge.text("outcome.reason"), charge.text("failure_code")
-    fields = {"decline_code": reason_text, "code": code, "message": charge.value("failure_message")}
+    reason, code = charge.text("outcome.reason"), charge.text("failure_code")
+    fields = {"decline_code": reason, "code": code, "message": charge.value("failure_message")}
     return decline_of(as_answer(fields)) or Decline(reason=DeclineReason.OTHER)
 
 

@@ -163,12 +163,14 @@ class Adyen(Vendor):
     def services(self) -> Mapping[str, Service]:
         """The Checkout API."""
         credentials = None if self.credentials is None else Credentials.api_key(self.credentials)
-        live = f"https://{self.live_url_prefix}-checkout-live.adyenpayments.com/checkout"
-        usual_url = "https://checkout-test.adyen.com" if self.live_url_prefix is None else live
+        live_url = f"https://{self.live_url_prefix}-checkout-live.adyenpayments.com/checkout"
+        default_url = (
+            "https://checkout-test.adyen.com" if self.live_url_prefix is None else live_url
+        )
         return {
             "": Service(
                 "adyen",
-                self.base_url or usual_url,
+                self.base_url or default_url,
                 credentials=credentials,
                 needs_credentials=credentials is None,
                 classify=classify,
@@ -243,13 +245,13 @@ class Adyen(Vendor):
             body = {"merchantAccount": self.merchant_account, "paymentReference": ref.id}
             request = Request.post(f"/{_VERSION}/cancels", json=body)
         vendor_key = key_at(wire, key, _KEY)
-        answered_answer, psp, state = await wire.send(request, key=vendor_key, parse=read_move)
+        answer, psp, state = await wire.send(request, key=vendor_key, parse=read_move)
         return Void(
             ref=wire.ref(psp),
             payment=ref,
             state=state,
-            vendor_state=answered_answer.text("status"),
-            raw=answered_answer.raw,
+            vendor_state=answer.text("status"),
+            raw=answer.raw,
         )
 
     async def refund(
@@ -345,8 +347,8 @@ def payment_body(vendor: Adyen, charge: Charge, *, taken: bool) -> dict[str, Any
 def _buyer(customer: Customer) -> dict[str, Any]:
     name = None
     if customer.name:
-        first, _, last_text = customer.name.rpartition(" ")
-        name = {"firstName": first or last_text, "lastName": last_text}
+        first_names, _, last_name = customer.name.rpartition(" ")
+        name = {"firstName": first_names or last_name, "lastName": last_name}
     return {
         "shopperReference": customer.id,
         "shopperName": name,
@@ -388,8 +390,10 @@ def _completed_body(body: dict[str, Any]) -> dict[str, Any]:
     for name, (field, remedy) in _REQUIRED.items():
         if name not in body:
             raise InvalidData(f"Adyen requires {name}.", field=field, remedy=remedy)
-    stored = is_object(body["paymentMethod"]) and "storedPaymentMethodId" in body["paymentMethod"]
-    if (stored or body.get("storePaymentMethod")) and "shopperReference" not in body:
+    is_stored_method = (
+        is_object(body["paymentMethod"]) and "storedPaymentMethodId" in body["paymentMethod"]
+    )
+    if (is_stored_method or body.get("storePaymentMethod")) and "shopperReference" not in body:
         raise InvalidData(
             "A stored method at Adyen belongs to a buyer, and the charge has none.",
             field="customer.id",

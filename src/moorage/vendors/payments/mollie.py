@@ -332,12 +332,14 @@ def _buyer(customer: Customer | None) -> dict[str, Any]:
     buyer: dict[str, Any] = {"customerId": customer.id}
     if customer.email is not None:
         # Mollie accepts an address only with an email address or a complete postal address.
-        about = {
+        contact_fields = {
             "email": customer.email,
             "phone": customer.phone,
             "country": None if customer.country is None else customer.country.upper(),
         }
-        buyer["billingAddress"] = {name: text for name, text in about.items() if text is not None}
+        buyer["billingAddress"] = {
+            name: text for name, text in contact_fields.items() if text is not None
+        }
     return buyer
 
 

@@ -167,10 +167,10 @@ class PayPal(Vendor):
 
     @property
     def _at(self) -> str:
-        usual_url = (
+        default_url = (
             "https://api-m.sandbox.paypal.com" if self.sandbox else "https://api-m.paypal.com"
         )
-        return self.base_url or usual_url
+        return self.base_url or default_url
 
     def mode(self) -> Mode | None:
         """Live or test mode, by the options; None if unknown."""
@@ -265,8 +265,8 @@ class PayPal(Vendor):
             response = await wire.send(Request.get(path))
         body = read_answer(response)
         status = body.text("status")
-        done = MoveState.SUCCEEDED if status == "VOIDED" else MoveState.UNKNOWN
-        return Void(ref=ref, payment=ref, state=done, vendor_state=status, raw=body.raw)
+        state = MoveState.SUCCEEDED if status == "VOIDED" else MoveState.UNKNOWN
+        return Void(ref=ref, payment=ref, state=state, vendor_state=status, raw=body.raw)
 
     async def refund(
         self,
@@ -355,8 +355,10 @@ class PayPal(Vendor):
         payment = await self.get(wire, ref)
         if capture is not None:
             return payment.ref.id, capture
-        taken_captures = [item for item in payment.captures if item.state is MoveState.SUCCEEDED]
-        if amount is None and len(taken_captures) > 1:
+        succeeded_captures = [
+            item for item in payment.captures if item.state is MoveState.SUCCEEDED
+        ]
+        if amount is None and len(succeeded_captures) > 1:
             raise InvalidData(
                 "This payment has several captures, and PayPal refunds one at a time.",
                 field="ref",
@@ -364,7 +366,7 @@ class PayPal(Vendor):
             )
         # Earlier refunds are ignored: a repeat must choose the same capture.
         large_captures = (
-            item for item in taken_captures if amount is None or _reaches(item.amount, amount)
+            item for item in succeeded_captures if amount is None or _reaches(item.amount, amount)
         )
         chosen_capture = next(large_captures, None)
         if chosen_capture is None:

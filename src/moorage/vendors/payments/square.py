@@ -268,12 +268,12 @@ class Square(ApiVendor):
         if not is_list(body.raw.get(name, [])):
             raise malformed(response, name)
         results = [read_one(wire.ref, item) for item in body.objects(name)]
-        following_text = body.text("cursor")
+        next_cursor = body.text("cursor")
         return Page(
             tuple(
                 item for item in results if item is not None and is_within(query, item.created_at)
             ),
-            None if following_text is None else wire.ref(following_text),
+            None if next_cursor is None else wire.ref(next_cursor),
         )
 
 
@@ -288,8 +288,8 @@ def amount_body(amount: Money) -> dict[str, Any]:
 def payment_body(vendor: Square, charge: Charge, *, autocomplete: bool) -> dict[str, Any]:
     """The body that creates a payment, without its key; the vendor's own options come last."""
     customer, source = charge.customer, charge.source
-    stored = source is not None and source.startswith("ccof:")
-    if stored and (customer is None or customer.id is None):
+    is_stored_card = source is not None and source.startswith("ccof:")
+    if is_stored_card and (customer is None or customer.id is None):
         raise InvalidData(
             "A stored card at Square belongs to a customer, and the charge has none.",
             field="customer.id",
@@ -321,11 +321,11 @@ def payment_body(vendor: Square, charge: Charge, *, autocomplete: bool) -> dict[
 
 
 def _fitting(text: str | None, limit: str) -> str | None:
-    longest = Square.limits[limit]
-    if text is None or len(text) <= longest:
+    longest_text = Square.limits[limit]
+    if text is None or len(text) <= longest_text:
         return text
     raise InvalidData(
-        f"Square accepts at most {longest} characters for this field.",
+        f"Square accepts at most {longest_text} characters for this field.",
         field="description" if limit == "note" else limit,
         remedy="Give a shorter one"
         + (", or less metadata: it is stored in the note." if limit == "note" else "."),

@@ -313,8 +313,8 @@ def _source(charge: Charge) -> dict[str, Any]:
         return {"payment_method": source}
     data: dict[str, Any] = {"type": "card", "card": {"token": source}}
     if customer is not None:
-        about = {"name": customer.name, "email": customer.email, "phone": customer.phone}
-        data["billing_details"] = about
+        billing_details = {"name": customer.name, "email": customer.email, "phone": customer.phone}
+        data["billing_details"] = billing_details
     return {"payment_method_data": data}
 
 
@@ -364,6 +364,6 @@ async def _page(
     if not is_list(body.value("data")):
         raise malformed(response, "data")
     rows = list(body.objects("data"))
-    last_text = rows[-1].text("id") if rows and body.flag("has_more") else None
+    last_id = rows[-1].text("id") if rows and body.flag("has_more") else None
     items = [item for element in rows if (item := read_one(wire.ref, element)) is not None]
-    return Page(tuple(items), None if last_text is None else wire.ref(last_text))
+    return Page(tuple(items), None if last_id is None else wire.ref(last_id))

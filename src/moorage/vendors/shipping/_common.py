@@ -87,9 +87,9 @@ def _unit_word(text: str) -> str:
 
 def carrier_word(text: str | None) -> str:
     """The name of a carrier that all vendors share."""
-    joined_text = re.sub(r"[^a-z0-9]+", "", (text or "").lower())
+    compact_name = re.sub(r"[^a-z0-9]+", "", (text or "").lower())
     return _CARRIERS.get(
-        joined_text, joined_text if joined_text.isalpha() else _unit_word(text or "")
+        compact_name, compact_name if compact_name.isalpha() else _unit_word(text or "")
     )
 
 
@@ -118,14 +118,14 @@ def as_number(value: Decimal) -> int | float:
     """
     if value == value.to_integral_value():
         return int(value)
-    near = float(value)
-    if Decimal(repr(near)) != value:
+    nearest_float = float(value)
+    if Decimal(repr(nearest_float)) != value:
         raise InvalidData(
             f"{value} cannot be written as a JSON number.",
             field="value",
             remedy="Give a number of fewer digits.",
         )
-    return near
+    return nearest_float
 
 
 def kind_of(status: int) -> Kind:
@@ -186,11 +186,11 @@ def country_of(country: str | None, address: Address) -> str:
 
 def changed(address: Address, suggested: Address) -> tuple[str, ...]:
     """The names of the fields in which two addresses differ, ignoring case and spaces."""
-    previous_fields, later_fields = attrs.asdict(address), attrs.asdict(suggested)
+    address_fields, suggested_fields = attrs.asdict(address), attrs.asdict(suggested)
     return tuple(
         name
         for name in _COMPARED
-        if _unchanged_text(previous_fields[name]) != _unchanged_text(later_fields[name])
+        if _unchanged_text(address_fields[name]) != _unchanged_text(suggested_fields[name])
     )
 
 
@@ -228,8 +228,8 @@ def extra_of(carrier: str, request: RateRequest, section: str) -> dict[str, Any]
                 field=f"extra.{carrier}.{name}",
                 remedy="Give a table 'rates', a table 'shipment', or both.",
             )
-    chosen_fields: dict[str, Any] = options.get(section, {})
-    return chosen_fields
+    section_options: dict[str, Any] = options.get(section, {})
+    return section_options
 
 
 def reference_on_label(number: str | None, field: str) -> str | None:
@@ -287,14 +287,14 @@ def declared(customs: Customs) -> Money:
     Raises:
         InvalidData: the values are in several currencies.
     """
-    first, *other_amounts = (item.value for item in customs.items)
-    if any(element.currency != first.currency for element in other_amounts):
+    first_amount, *other_amounts = (item.value for item in customs.items)
+    if any(element.currency != first_amount.currency for element in other_amounts):
         raise InvalidData(
             "The goods of the declaration have values in several currencies.",
             field="customs.items",
             remedy="State all values in one currency.",
         )
-    return sum(other_amounts, first)
+    return sum(other_amounts, first_amount)
 
 
 async def on_its_day(

@@ -176,12 +176,12 @@ def _labels(body: Answer, numbers: tuple[str, ...]) -> Iterator[Label]:
     for document in body.objects("documents"):
         if document.text("typeCode") != "label":
             continue
-        written_text = document.text("imageFormat")
+        format_name = document.text("imageFormat")
         number = document.integer("packageReferenceNumber") or 1
         yield Label(
-            format=_WRITTEN.get((written_text or "").upper(), LabelFormat.UNKNOWN),
+            format=_WRITTEN.get((format_name or "").upper(), LabelFormat.UNKNOWN),
             content=decoded(document.text("content")),
-            vendor_format=written_text,
+            vendor_format=format_name,
             tracking_number=numbers[number - 1] if 0 < number <= len(numbers) else None,
         )
 
@@ -214,7 +214,7 @@ def read_track(body: Answer, number: str) -> Tracking:
     """The progress of a shipment."""
     events = in_order(_event(event) for event in body.objects("events"))
     last_event = events[-1] if events else TrackingEvent(status=TrackingStatus.PRE_TRANSIT)
-    signed_texts = [text for event in body.objects("events") if (text := event.text("signedBy"))]
+    signatories = [text for event in body.objects("events") if (text := event.text("signedBy"))]
     return Tracking(
         number=number,
         carrier=CARRIER,
@@ -223,7 +223,7 @@ def read_track(body: Answer, number: str) -> Tracking:
         events=events,
         estimated_delivery=body.time("estimatedDeliveryDate"),
         delivered_at=arrival(events),
-        signed_by=signed_texts[-1] if signed_texts else None,
+        signed_by=signatories[-1] if signatories else None,
         raw=body.raw,
     )
 
@@ -259,8 +259,8 @@ def read_address(response: Response, address: Address) -> AddressResult:
     body = read_answer(response)
     if "address" not in body.raw:
         raise malformed(response, "address")
-    first = next(body.objects("address"), None)
-    if first is None:
+    first_match = next(body.objects("address"), None)
+    if first_match is None:
         reason_messages = [
             *map(_message, body.texts("warnings")),
             _message("DHL Express does not know this place."),
@@ -268,9 +268,9 @@ def read_address(response: Response, address: Address) -> AddressResult:
         return no_address(address, *reason_messages)
     suggested_address = attrs.evolve(
         address,
-        country=country_of(first.text("countryCode"), address),
-        postal_code=first.text("postalCode") or address.postal_code,
-        city=first.text("cityName") or address.city,
+        country=country_of(first_match.text("countryCode"), address),
+        postal_code=first_match.text("postalCode") or address.postal_code,
+        city=first_match.text("cityName") or address.city,
     )
     changes = changed(address, suggested_address)
     return AddressResult(

@@ -66,7 +66,8 @@ def _address(address: Address) -> dict[str, Any]:
     values = attrs.asdict(address)
     fields = filled(
         {
-            foreign_text: values[own_text] or None for own_text, foreign_text in _ADDRESS.items()
+            vendor_field: values[field_name] or None
+            for field_name, vendor_field in _ADDRESS.items()
         }.items()
     )
     return {"postalCode": "", **fields}

@@ -108,7 +108,7 @@ FIELDS: Final = {
 def address_body(address: Address) -> dict[str, Any]:
     """An address in EasyPost's format."""
     values = attrs.asdict(_in_two_lines(address))
-    body = {foreign_text: values[own_text] for own_text, foreign_text in FIELDS.items()}
+    body = {vendor_field: values[field_name] for field_name, vendor_field in FIELDS.items()}
     return {name: value for name, value in body.items() if value is not None}
 
 
@@ -279,9 +279,9 @@ def read_address(response: Response, address: Address) -> AddressResult:
     """Parse the verification of an address."""
     body = read_answer(response)
     fields = {
-        own_text: body.text(foreign_text)
-        for own_text, foreign_text in FIELDS.items()
-        if own_text not in {"country", "residential"}
+        field_name: body.text(vendor_field)
+        for field_name, vendor_field in FIELDS.items()
+        if field_name not in {"country", "residential"}
     }
     is_valid = body.flag("verifications.delivery.success")
     suggested_address = Address(

@@ -142,8 +142,8 @@ def read_alerts(body: Answer, path: str = "output.alerts") -> tuple[CarrierMessa
 def no_rates(wire: Wire, error: VendorRejected) -> RateResult:
     """FedEx's message that it does not serve a route."""
     message = CarrierMessage(carrier=CARRIER, code=error.vendor_code, text=error.vendor_message)
-    raw_fields = None if error.response is None else read_answer(error.response).raw
-    return RateResult(rates=(), messages=(message,), ref=wire.ref("quote"), raw=raw_fields)
+    raw_answer = None if error.response is None else read_answer(error.response).raw
+    return RateResult(rates=(), messages=(message,), ref=wire.ref("quote"), raw=raw_answer)
 
 
 def read_shipment(wire: Wire, response: Response) -> Shipment:
@@ -153,18 +153,18 @@ def read_shipment(wire: Wire, response: Response) -> Shipment:
         VendorFailed: the answer does not identify the shipment.
     """
     body = read_answer(response)
-    sold_answer = as_answer(body.value("output.transactionShipments.0"))
-    pieces = list(sold_answer.objects("pieceResponses"))
+    sold_shipment = as_answer(body.value("output.transactionShipments.0"))
+    pieces = list(sold_shipment.objects("pieceResponses"))
     numbers = [number for piece in pieces if (number := piece.text("trackingNumber"))]
     master = required(
-        sold_answer.text("masterTrackingNumber") or next(iter(numbers), None),
+        sold_shipment.text("masterTrackingNumber") or next(iter(numbers), None),
         response,
         "masterTrackingNumber",
     )
-    service = sold_answer.text("serviceType")
+    service = sold_shipment.text("serviceType")
     papers = (
         shipment_document.text("url")
-        for shipment_document in sold_answer.objects("shipmentDocuments")
+        for shipment_document in sold_shipment.objects("shipmentDocuments")
     )
     return Shipment(
         ref=bought_ref(wire, master, numbers),
@@ -172,10 +172,10 @@ def read_shipment(wire: Wire, response: Response) -> Shipment:
         tracking_numbers=tuple(numbers) or (master,),
         carrier=CARRIER,
         service=service_word(CARRIER, service) if service else None,
-        cost=_cost(sold_answer),
+        cost=_cost(sold_shipment),
         labels=tuple(label for piece in pieces for label in _labels(piece)),
         documents=tuple(paper for paper in papers if paper),
-        warnings=(*read_alerts(body), *read_alerts(sold_answer, "alerts")),
+        warnings=(*read_alerts(body), *read_alerts(sold_shipment, "alerts")),
         raw=body.raw,
     )
 
@@ -188,8 +188,10 @@ def bought_ref(wire: Wire, master: str, numbers: list[str]) -> Ref:
 def _cost(sold: Answer) -> Money | None:
     rating = sold.object("completedShipmentDetail.shipmentRating")
     details = list(rating.objects("shipmentRateDetails"))
-    actual = rating.text("actualRateType")
-    chosen_answer = next((detail for detail in details if detail.text("rateType") == actual), None)
+    actual_rate_type = rating.text("actualRateType")
+    chosen_answer = next(
+        (detail for detail in details if detail.text("rateType") == actual_rate_type), None
+    )
     if chosen_answer is None:
         return None
     return as_money(chosen_answer.value("totalNetCharge"), chosen_answer.value("currency"))
@@ -229,10 +231,10 @@ def recovered_shipment(wire: Wire, tracks: list[Answer], service: str) -> Shipme
 def tracked_shipment(ref: Ref, tracking: Tracking) -> Shipment:
     """A shipment from its tracking; its labels are not returned again."""
     states = {TrackingStatus.CANCELED: ShipmentState.CANCELED}
-    usual = ShipmentState.UNKNOWN if is_unheard_of(tracking) else ShipmentState.BOUGHT
+    default_state = ShipmentState.UNKNOWN if is_unheard_of(tracking) else ShipmentState.BOUGHT
     return Shipment(
         ref=ref,
-        state=states.get(tracking.status, usual),
+        state=states.get(tracking.status, default_state),
         vendor_status=tracking.vendor_status,
         tracking_numbers=tuple((ref.other("parcels") or ref.id).split(",")),
         carrier=CARRIER,
@@ -266,10 +268,10 @@ def read_tracking(track: Answer, number: str) -> Tracking:
     latest_answer = track.object("latestStatusDetail")
     word = latest_answer.text("code") or track.text("error.code")
     times = {
-        date_and_time.text("type"): date_and_time.time("dateTime")
-        for date_and_time in track.objects("dateAndTimes")
+        dated_event.text("type"): dated_event.time("dateTime")
+        for dated_event in track.objects("dateAndTimes")
     }
-    people = track.object("deliveryDetails")
+    delivery_details = track.object("deliveryDetails")
     events = in_order(_event(scan_event) for scan_event in track.objects("scanEvents"))
     return Tracking(
         number=_tracking_number(track) or number,
@@ -281,7 +283,7 @@ def read_tracking(track: Answer, number: str) -> Tracking:
         estimated_delivery=track.time("estimatedDeliveryTimeWindow.window.ends")
         or times.get("ESTIMATED_DELIVERY"),
         delivered_at=times.get("ACTUAL_DELIVERY") or arrival(events),
-        signed_by=people.text("signedByName") or people.text("receivedByName"),
+        signed_by=delivery_details.text("signedByName") or delivery_details.text("receivedByName"),
         raw=track.raw,
     )
 

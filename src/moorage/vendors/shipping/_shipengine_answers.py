@@ -222,9 +222,9 @@ def read_address(response: Response, address: Address) -> AddressResult:
         raise malformed(response, "address")
     body, match = results[0], results[0].object("matched_address")
     fields = {
-        own_text: match.text(foreign_text)
-        for own_text, foreign_text in FIELDS.items()
-        if own_text != "country"
+        field_name: match.text(vendor_field)
+        for field_name, vendor_field in FIELDS.items()
+        if field_name != "country"
     }
     is_home = {"yes": True, "no": False}.get(match.text("address_residential_indicator") or "")
     matched_address = Address(

@@ -67,7 +67,7 @@ def address_body(address: Address) -> dict[str, Any]:
     values["name"] = address.name or address.company
     if address.country not in _DIVIDED:
         values["region"] = address.region or address.city
-    body = filled((foreign_text, values[own_text]) for own_text, foreign_text in FIELDS.items())
+    body = filled((vendor_field, values[field_name]) for field_name, vendor_field in FIELDS.items())
     return body | {"address_residential_indicator": _RESIDENTIAL[address.residential]}
 
 
@@ -155,11 +155,11 @@ def customs_body(customs: Customs) -> dict[str, Any]:
     """A customs declaration in ShipEngine's format, without the goods, which belong to a parcel."""
     if customs.eel_pfc is not None:
         raise UnsupportedByVendor("ShipEngine takes no exemption from filing (eel_pfc).")
-    contents, reason_text = _CONTENTS.get(customs.contents, (customs.contents.value, None))
+    contents, explanation = _CONTENTS.get(customs.contents, (customs.contents.value, None))
     number = customs.invoice_number
     body = {
         "contents": contents,
-        "contents_explanation": customs.explanation or reason_text,
+        "contents_explanation": customs.explanation or explanation,
         "non_delivery": _NON_DELIVERY[customs.non_delivery],
         "terms_of_trade_code": customs.incoterm and customs.incoterm.lower(),
         "invoice_additional_details": number and {"invoice_number": number},

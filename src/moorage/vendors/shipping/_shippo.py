@@ -140,13 +140,15 @@ def mark(key: str) -> str:
 def address_body(address: Address) -> dict[str, Any]:
     """An address in Shippo's format."""
     values = attrs.asdict(address)
-    return filled((foreign_text, values[own_text]) for own_text, foreign_text in _FIELDS.items())
+    return filled(
+        (vendor_field, values[field_name]) for field_name, vendor_field in _FIELDS.items()
+    )
 
 
 def shipment_body(request: RateRequest) -> dict[str, Any]:
     """The request for rates."""
     insurance = request.insurance
-    extra_values = {
+    extra_options = {
         "insurance": insurance
         and {"amount": str(insurance.amount), "currency": insurance.currency},
         "signature_confirmation": request.signature and _SIGNATURES[request.signature],
@@ -161,7 +163,7 @@ def shipment_body(request: RateRequest) -> dict[str, Any]:
         "customs_declaration": request.customs and customs_body(request.customs),
         "carrier_accounts": list(request.carrier_accounts) or None,
         "shipment_date": request.ship_date and f"{request.ship_date.isoformat()}T12:00:00Z",
-        "extra": filled(extra_values.items()) or None,
+        "extra": filled(extra_options.items()) or None,
         "metadata": request.reference,
         "async": False,
     }
@@ -216,7 +218,7 @@ def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResu
     body = read_answer(response)
     shipment = required(body.text("object_id"), response, "object_id")
     file = _FILES[request.label, request.label_size]
-    several_text = str(len(request.parcels)) if len(request.parcels) > 1 else None
+    parcel_count = str(len(request.parcels)) if len(request.parcels) > 1 else None
     rates: list[Rate] = []
     messages = list(read_messages(body))
     for rate in body.objects("rates"):
@@ -227,7 +229,7 @@ def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResu
             continue
         rates.append(
             Rate(
-                ref=wire.ref(id, shipment=shipment, file=file, parcels=several_text),
+                ref=wire.ref(id, shipment=shipment, file=file, parcels=parcel_count),
                 carrier=carrier or "",
                 service=service or "",
                 total=total,
@@ -310,9 +312,9 @@ def read_address(response: Response, address: Address) -> AddressResult:
     """Parse the check of an address."""
     body = read_answer(response)
     fields = {
-        own_text: body.text(foreign_text)
-        for own_text, foreign_text in _FIELDS.items()
-        if own_text not in {"country", "residential"}
+        field_name: body.text(vendor_field)
+        for field_name, vendor_field in _FIELDS.items()
+        if field_name not in {"country", "residential"}
     }
     suggested_address = Address(
         **fields,

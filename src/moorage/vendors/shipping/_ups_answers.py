@@ -107,8 +107,8 @@ def read_rates(wire: Wire, response: Response) -> RateResult:
     rates: list[Rate] = []
     for rated_shipment in body.objects("RateResponse.RatedShipment"):
         code = rated_shipment.text("Service.Code")
-        listed_amount = _money(rated_shipment, "TotalCharges")
-        total = _money(rated_shipment, "NegotiatedRateCharges.TotalCharge") or listed_amount
+        list_price = _money(rated_shipment, "TotalCharges")
+        total = _money(rated_shipment, "NegotiatedRateCharges.TotalCharge") or list_price
         if code is None or total is None:
             messages.append(_message("A rate could not be read."))
             continue
@@ -125,7 +125,7 @@ def read_rates(wire: Wire, response: Response) -> RateResult:
                 vendor_carrier="UPS",
                 vendor_service=code,
                 service_name=name and f"UPS {name}",
-                list_price=listed_amount,
+                list_price=list_price,
                 delivery_days=rated_shipment.integer("GuaranteedDelivery.BusinessDaysInTransit"),
                 guaranteed=True if rated_shipment.object("GuaranteedDelivery") else None,
                 raw=rated_shipment.raw,
@@ -175,12 +175,12 @@ def read_labels(body: Answer, path: str, image: str, format: str) -> tuple[Label
     """The labels in an answer, one for each package."""
     labels: list[Label] = []
     for item in body.objects(path):
-        written_text = item.text(f"{image}.{format}.Code")
+        format_code = item.text(f"{image}.{format}.Code")
         labels.append(
             Label(
-                format=_WRITTEN.get((written_text or "").upper(), LabelFormat.UNKNOWN),
+                format=_WRITTEN.get((format_code or "").upper(), LabelFormat.UNKNOWN),
                 content=decoded(item.text(f"{image}.GraphicImage")),
-                vendor_format=written_text,
+                vendor_format=format_code,
                 tracking_number=item.text("TrackingNumber"),
             )
         )
@@ -201,18 +201,18 @@ def bought_shipment(
 ) -> Shipment:
     """A bought shipment; its rate is added if known."""
     numbers = tuple(label.tracking_number for label in labels if label.tracking_number)
-    written_format = labels[0].format if labels else LabelFormat.UNKNOWN
-    related_values = {} if offer is None else dict(offer.related)
+    label_format = labels[0].format if labels else LabelFormat.UNKNOWN
+    rate_details = {} if offer is None else dict(offer.related)
     return Shipment(
         ref=wire.ref(
-            number, label=None if written_format is LabelFormat.UNKNOWN else written_format.value
+            number, label=None if label_format is LabelFormat.UNKNOWN else label_format.value
         ),
         state=ShipmentState.BOUGHT,
         tracking_numbers=numbers or (number,),
         tracking_url=f"{_PEOPLE}{number}",
         carrier=CARRIER,
-        service=related_values.get("service"),
-        cost=as_money(related_values.get("price"), related_values.get("currency")),
+        service=rate_details.get("service"),
+        cost=as_money(rate_details.get("price"), rate_details.get("currency")),
         labels=labels,
     )
 
@@ -234,8 +234,8 @@ def read_track(response: Response, number: str) -> Tracking:
     """Parse the progress of a parcel."""
     body = read_answer(response)
     packages = list(body.object("trackResponse.shipment.0").objects("package"))
-    matching = [item for item in packages if item.text("trackingNumber") == number]
-    package = next(iter(matching or packages), as_answer(None))
+    matching_packages = [item for item in packages if item.text("trackingNumber") == number]
+    package = next(iter(matching_packages or packages), as_answer(None))
     # The newest event comes first, and may have the same second as the one before it.
     newest_events = [_event(activity) for activity in package.objects("activity")]
     events = in_order(reversed(newest_events))
@@ -299,10 +299,10 @@ def read_address(response: Response, address: Address) -> AddressResult:
     answer_body = body.object("XAVResponse")
     if not answer_body:
         raise malformed(response, "XAVResponse")
-    first = next(answer_body.objects("Candidate"), None)
+    candidate = next(answer_body.objects("Candidate"), None)
     kinds = {"1": False, "2": True}
     residential = kinds.get(answer_body.text("AddressClassification.Code") or "")
-    if "ValidAddressIndicator" not in answer_body.raw or first is None:
+    if "ValidAddressIndicator" not in answer_body.raw or candidate is None:
         is_unclear = "AmbiguousAddressIndicator" in answer_body.raw
         text = "UPS knows several such addresses." if is_unclear else "UPS knows no such address."
         return AddressResult(
@@ -312,7 +312,9 @@ def read_address(response: Response, address: Address) -> AddressResult:
             residential=residential,
             raw=body.raw,
         )
-    suggested_address = _suggested_address(first.object("AddressKeyFormat"), address, residential)
+    suggested_address = _suggested_address(
+        candidate.object("AddressKeyFormat"), address, residential
+    )
     changes = changed(address, suggested_address)
     return AddressResult(
         verdict=AddressVerdict.CORRECTED if changes else AddressVerdict.VALID,
@@ -326,7 +328,7 @@ def read_address(response: Response, address: Address) -> AddressResult:
 
 def _suggested_address(body: Answer, address: Address, residential: bool | None) -> Address:  # noqa: FBT001 - as it is told
     lines = [*(body.texts("AddressLine") or (body.text("AddressLine"),)), None, None]
-    code, more = body.text("PostcodePrimaryLow"), body.text("PostcodeExtendedLow")
+    code, extension = body.text("PostcodePrimaryLow"), body.text("PostcodeExtendedLow")
     return attrs.evolve(
         address,
         line1=lines[0],
@@ -334,7 +336,7 @@ def _suggested_address(body: Answer, address: Address, residential: bool | None)
         line3=lines[2],
         city=body.text("PoliticalDivision2"),
         region=body.text("PoliticalDivision1"),
-        postal_code=f"{code}-{more}" if code and more else code,
+        postal_code=f"{code}-{extension}" if code and extension else code,
         country=country_of(body.text("CountryCode"), address),
         residential=residential,
     )

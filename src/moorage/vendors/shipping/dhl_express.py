@@ -183,7 +183,7 @@ class DhlExpress(Vendor):
         self, wire: Wire, rate: Ref, rate_request: RateRequest | None, /, *, key: str
     ) -> Shipment:
         """Buy a shipment; after a lost answer, search for it."""
-        request, marked_text = required_request(rate_request), mark(wire, key)
+        request, shipment_mark = required_request(rate_request), mark(wire, key)
 
         def buying(day: date) -> Request:
             body = shipment_body(
@@ -192,7 +192,7 @@ class DhlExpress(Vendor):
                 account=self.account_number,
                 planned=self._planned(day),
                 goods=self.goods,
-                marked=marked_text,
+                marked=shipment_mark,
             )
             return Request.post("/shipments", json=body)
 
@@ -202,10 +202,10 @@ class DhlExpress(Vendor):
         today = self._today(wire)
         try:
             return await on_its_day(wire, request, today, buying, key=key, parse=parse)
-        except OutcomeUnknown as unknown_value:
-            earlier_answer = await self._marked(wire, marked_text)
+        except OutcomeUnknown as unknown_outcome:
+            earlier_answer = await self._marked(wire, shipment_mark)
             if earlier_answer is None:
-                raise unknown_value from None
+                raise unknown_outcome from None
             return recovered_shipment(wire, earlier_answer, rate)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:

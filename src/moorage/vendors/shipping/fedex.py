@@ -147,8 +147,8 @@ class FedEx(Vendor):
 
     @property
     def _at(self) -> str:
-        usual_text = "https://apis-sandbox.fedex.com" if self.sandbox else "https://apis.fedex.com"
-        return self.base_url or usual_text
+        default_url = "https://apis-sandbox.fedex.com" if self.sandbox else "https://apis.fedex.com"
+        return self.base_url or default_url
 
     @property
     def _tracker(self) -> str:
@@ -206,23 +206,25 @@ class FedEx(Vendor):
         self, wire: Wire, rate: Ref, rate_request: RateRequest | None, /, *, key: str
     ) -> Shipment:
         """Buy a shipment; after a lost answer, search for it."""
-        marked_text = mark(wire, key)
+        shipment_mark = mark(wire, key)
         body = shipment_body(
             required_request(rate_request),
             rate.id,
             account=self.account_number,
             pickup=self.pickup,
-            marked=marked_text,
+            marked=shipment_mark,
         )
         buying = Request.post("/ship/v1/shipments", json=body)
-        named_text = key_at(wire, key, _LONGEST_ID)[:_LONGEST_ID]
-        buying = buying.with_header("x-customer-transaction-id", named_text)
+        transaction_id = key_at(wire, key, _LONGEST_ID)[:_LONGEST_ID]
+        buying = buying.with_header("x-customer-transaction-id", transaction_id)
         try:
             return await wire.send(buying, key=key, parse=partial(read_shipment, wire))
-        except OutcomeUnknown as unknown_value:
-            tracks = await self._marked(wire, marked_text, required_request(rate_request).ship_date)
+        except OutcomeUnknown as unknown_outcome:
+            tracks = await self._marked(
+                wire, shipment_mark, required_request(rate_request).ship_date
+            )
             if not tracks:
-                raise unknown_value from None
+                raise unknown_outcome from None
             return recovered_shipment(wire, tracks, rate.id)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
@@ -264,17 +266,17 @@ class FedEx(Vendor):
             "trackingNumber": ref.id,
             "deletionControl": "DELETE_ALL_PACKAGES",
         }
-        raw_value: Any
+        raw_answer: Any
         try:
             response = await wire.send(Request.put("/ship/v1/shipments/cancel", json=body))
-            status, raw_value = read_cancel(response), response.json()
+            status, raw_answer = read_cancel(response), response.json()
         except VendorRejected:
             tracking = await self.track_shipment(wire, ref)
             if tracking.status is not TrackingStatus.CANCELED:
                 raise
-            status, raw_value = tracking.vendor_status or "", tracking.raw
+            status, raw_answer = tracking.vendor_status or "", tracking.raw
         return CancelResult(
-            ref=ref, state=CancelState.APPROVED, vendor_status=status, raw=raw_value
+            ref=ref, state=CancelState.APPROVED, vendor_status=status, raw=raw_answer
         )
 
     async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:

@@ -155,10 +155,10 @@ class ShipEngine(ApiVendor):
         try:
             buying = Request.post(path, json=filled(body.items()))
             bought_answer = await wire.send(buying, key=key, parse=_identified)
-        except OutcomeUnknown as unknown_value:
+        except OutcomeUnknown as unknown_outcome:
             earlier_answer = await _marked_label(wire, rate.id, mark)
             if earlier_answer is None:
-                raise unknown_value from None
+                raise unknown_outcome from None
             bought_answer = earlier_answer
         return await _shipment(wire, bought_answer)
 
@@ -295,10 +295,10 @@ async def _shipment(wire: Wire, bought: Answer) -> Shipment:
 
 def _parts(bought: Answer) -> list[Answer]:
     """The parts with a tracking number: each of several parcels, or the whole shipment."""
-    several_answers = [
+    label_answers = [
         package for package in bought.objects("packages") if package.text("tracking_number")
     ]
-    return several_answers if len(several_answers) > 1 else [bought]
+    return label_answers if len(label_answers) > 1 else [bought]
 
 
 async def _labels(

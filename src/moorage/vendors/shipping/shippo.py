@@ -149,10 +149,10 @@ class Shippo(ApiVendor):
         try:
             buying = Request.post("/transactions", json=body)
             bought_answer = await wire.send(buying, key=key, parse=_identified)
-        except OutcomeUnknown as unknown_value:
+        except OutcomeUnknown as unknown_outcome:
             earlier_answer = await _marked_transaction(wire, rate.id, mark(key))
             if earlier_answer is None:
-                raise unknown_value from None
+                raise unknown_outcome from None
             bought_answer = earlier_answer
         return await _shipment(wire, bought_answer, offer, rate.other("parcels"))
 
@@ -192,13 +192,13 @@ class Shippo(ApiVendor):
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:
         """Request a refund for every label; an earlier request's state is returned."""
-        several_texts = [ref.id]
+        transaction_ids = [ref.id]
         if ref.other("parcels") is not None:
             transactions = await _transactions_of(wire, ref.other("rate"))
-            several_texts = [
+            transaction_ids = [
                 id_ for item in transactions if (id_ := item.text("object_id"))
-            ] or several_texts
-        refunds = [await _refund_label(wire, item) for item in several_texts]
+            ] or transaction_ids
+        refunds = [await _refund_label(wire, item) for item in transaction_ids]
         states = [REFUNDS.get(item.text("status") or "", CancelState.UNKNOWN) for item in refunds]
         worst = min(states, key=_WORST.index)
         return CancelResult(
@@ -220,17 +220,17 @@ class Shippo(ApiVendor):
         tracking = state = None
         status = fields.text("status")
         if event.vendor_type == "track_updated":
-            tracking, bought_text = read_track(fields), fields.text("transaction")
+            tracking, transaction_id = read_track(fields), fields.text("transaction")
             status = tracking.vendor_status
         elif event.vendor_type in {"transaction_created", "transaction_updated"}:
             state = STATES.get(status or "", ShipmentState.UNKNOWN)
-            bought_text = fields.text("object_id")
+            transaction_id = fields.text("object_id")
         else:
             return ()
         return (
             ShippingEvent(
                 id=event.id,
-                ref=None if bought_text is None else ref(bought_text),
+                ref=None if transaction_id is None else ref(transaction_id),
                 tracking=tracking,
                 state=state,
                 vendor_status=status,
@@ -264,8 +264,8 @@ async def _marked_transaction(wire: Wire, rate: str, marked: str) -> Answer | No
         transactions = await _transactions_of(wire, rate)
     except ConnectorError:
         return None
-    own_answers = [item for item in transactions if item.text("metadata") == marked]
-    return next((item for item in own_answers if item.text("status") != "ERROR"), None)
+    marked_transactions = [item for item in transactions if item.text("metadata") == marked]
+    return next((item for item in marked_transactions if item.text("status") != "ERROR"), None)
 
 
 async def _transaction(wire: Wire, ref: Ref) -> Answer:
@@ -301,25 +301,25 @@ async def _refund_label(wire: Wire, transaction: str) -> Answer:
 async def _shipment(wire: Wire, bought: Answer, offer: Answer, parcels: str | None) -> Shipment:
     status = bought.text("status")
     carrier, service, cost = read_offer(offer)
-    several_answers = [bought]
+    transactions = [bought]
     if parcels is not None:
         try:
-            several_answers = await _transactions_of(wire, offer.text("object_id"))
+            transactions = await _transactions_of(wire, offer.text("object_id"))
         except ConnectorError:
-            several_answers = [bought]
+            transactions = [bought]
     labels = [
         await _label(wire, item, url)
-        for item in several_answers
+        for item in transactions
         if (url := item.text("label_url")) is not None
     ]
-    numbers = [item.text("tracking_number") for item in several_answers]
-    written_text = labels[0].format.value if labels else None
-    papers = [item.text("commercial_invoice_url") for item in several_answers]
+    numbers = [item.text("tracking_number") for item in transactions]
+    label_format = labels[0].format.value if labels else None
+    papers = [item.text("commercial_invoice_url") for item in transactions]
     return Shipment(
         ref=wire.ref(
             bought.text("object_id") or "",
             carrier=carrier,
-            label=written_text,
+            label=label_format,
             parcels=parcels,
             rate=parcels and offer.text("object_id"),
         ),

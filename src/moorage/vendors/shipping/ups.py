@@ -160,7 +160,7 @@ class Ups(Vendor):
         self, wire: Wire, rate: Ref, rate_request: RateRequest | None, /, *, key: str
     ) -> Shipment:
         """Buy a shipment; after a lost answer, search for it."""
-        request, marked_text = required_request(rate_request), mark(wire, key)
+        request, shipment_mark = required_request(rate_request), mark(wire, key)
 
         def buying(day: date) -> Request:
             body = shipment_body(
@@ -168,7 +168,7 @@ class Ups(Vendor):
                 rate,
                 account=self.account_number,
                 goods=self.goods,
-                marked=marked_text,
+                marked=shipment_mark,
                 day=day,
             )
             return Request.post(f"/api/shipments/{self.api_version}/ship", json=body)
@@ -179,12 +179,12 @@ class Ups(Vendor):
         today = wire.now().date()
         try:
             bought = await on_its_day(wire, request, today, buying, key=key, parse=parse)
-        except OutcomeUnknown as unknown_value:
+        except OutcomeUnknown as unknown_outcome:
             earlier_pair = await _try_recovery(
-                wire, request.label, by_mark(marked_text, self.account_number)
+                wire, request.label, by_mark(shipment_mark, self.account_number)
             )
             if earlier_pair is None:
-                raise unknown_value from None
+                raise unknown_outcome from None
             return bought_shipment(wire, *earlier_pair, rate)
         if request.label is not LabelFormat.PDF:
             return bought
@@ -192,7 +192,7 @@ class Ups(Vendor):
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
         """Get a shipment; a voided one has no labels."""
-        written_format = LabelFormat(ref.other("label") or LabelFormat.PDF)
+        label_format = LabelFormat(ref.other("label") or LabelFormat.PDF)
         try:
             tracking = await self.track_shipment(wire, ref)
         except VendorRejected as error:
@@ -202,7 +202,7 @@ class Ups(Vendor):
             return bought_shipment(wire, ref.id, await self.get_labels(wire, ref, None))
         void = tracking.status is TrackingStatus.CANCELED
         recovered_label = (
-            None if void else await _try_recovery(wire, written_format, {"TrackingNumber": ref.id})
+            None if void else await _try_recovery(wire, label_format, {"TrackingNumber": ref.id})
         )
         return attrs.evolve(
             bought_shipment(wire, ref.id, () if recovered_label is None else recovered_label[1]),
@@ -215,8 +215,8 @@ class Ups(Vendor):
         self, wire: Wire, ref: Ref, label: LabelFormat | None, /
     ) -> tuple[Label, ...]:
         """Recover the labels, in another format if requested."""
-        written = label or LabelFormat(ref.other("label") or LabelFormat.PDF)
-        return (await _recovered_shipment(wire, written, {"TrackingNumber": ref.id}))[1]
+        label_format = label or LabelFormat(ref.other("label") or LabelFormat.PDF)
+        return (await _recovered_shipment(wire, label_format, {"TrackingNumber": ref.id}))[1]
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
         """Track a parcel, including one that was bought elsewhere."""

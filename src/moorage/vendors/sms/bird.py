@@ -109,8 +109,11 @@ def _unusable_number(refusal: sdk.VendorRejected) -> NumberCheck | None:
     if not isinstance(refusal, sdk.InvalidRequest) or code is None or response is None:
         return None
     error = sdk.error_answer(response).object("error")
-    named = [error.text("param"), *(detail.text("param") for detail in error.objects("details"))]
-    if "phone_number" not in named:
+    parameter_names = [
+        error.text("param"),
+        *(detail.text("param") for detail in error.objects("details")),
+    ]
+    if "phone_number" not in parameter_names:
         return None
     return NumberCheck(number=None, valid=False, reasons=(refusal.vendor_message or code,))
 

@@ -113,20 +113,20 @@ def read_parts(ref: sdk.MakeRef, response: sdk.Response) -> SmsReceipt:
     """Parse the parts of a message, of which at least one was accepted."""
     body = sdk.read_answer(response)
     parts = list(body.objects("messages"))
-    taken = [part for part in parts if _status(part) == _TAKEN]
-    ids = tuple(name for part in taken if (name := part.text("message-id")) is not None)
-    if not ids or len(ids) < len(taken):
+    accepted_parts = [part for part in parts if _status(part) == _TAKEN]
+    ids = tuple(name for part in accepted_parts if (name := part.text("message-id")) is not None)
+    if not ids or len(ids) < len(accepted_parts):
         raise sdk.malformed(response, "message-id")
-    refused = next((part for part in parts if _status(part) != _TAKEN), None)
+    refused_part = next((part for part in parts if _status(part) != _TAKEN), None)
     return SmsReceipt(
         ref=ref(ids[0]),
-        status=SmsStatus.QUEUED if refused is None else SmsStatus.FAILED,
-        vendor_status=_TAKEN if refused is None else _status(refused),
+        status=SmsStatus.QUEUED if refused_part is None else SmsStatus.FAILED,
+        vendor_status=_TAKEN if refused_part is None else _status(refused_part),
         parts=ids,
         segments=len(parts),
-        price=_price(taken),
-        error_code=None if refused is None else _status(refused),
-        error_message=None if refused is None else refused.text("error-text"),
+        price=_price(accepted_parts),
+        error_code=None if refused_part is None else _status(refused_part),
+        error_message=None if refused_part is None else refused_part.text("error-text"),
         raw=body.raw,
     )
 
@@ -137,8 +137,8 @@ def _status(part: sdk.Answer) -> str | None:
 
 def _price(parts: list[sdk.Answer]) -> Price | None:
     prices = [part.decimal("message-price") for part in parts]
-    stated = [price for price in prices if price is not None]
-    return as_price(sum(stated), _CURRENCY) if len(stated) == len(parts) else None
+    known_prices = [price for price in prices if price is not None]
+    return as_price(sum(known_prices), _CURRENCY) if len(known_prices) == len(parts) else None
 
 
 def _number(fields: sdk.Answer) -> str | None:

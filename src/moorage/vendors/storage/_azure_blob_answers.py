@@ -92,8 +92,8 @@ def _failure_details(request: Request, response: Response) -> tuple[str | None, 
 def _failure(code: str, words: str | None, response: Response) -> ConnectorError:
     """The error for a code of Azure."""
     # The first line is followed by the request's id and time, which the headers have too.
-    first = (words or "").partition("\n")[0].strip()
-    message = _REDACTION.words(first, _LONGEST) if first else None
+    first_line = (words or "").partition("\n")[0].strip()
+    message = _REDACTION.words(first_line, _LONGEST) if first_line else None
     status = response.status
     fields: dict[str, Any] = {
         "status": status,

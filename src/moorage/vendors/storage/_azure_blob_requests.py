@@ -173,20 +173,22 @@ def copy(source: str, path: str, options: PutOptions | None) -> Request:
                 "Azure copies a blob within an account only with the existing encryption.",
                 remedy="Leave encryption out, or download the object and upload it again.",
             )
-        stored_fields = {
+        storage_headers = {
             name: text for name, text in object_headers(options).items() if name not in _CONTENT
         }
-        headers |= {**put_if(options), **stored_fields}
+        headers |= {**put_if(options), **storage_headers}
     return Request.put(path, headers=headers)
 
 
 def restated_headers(path: str, copied: ObjectInfo, options: PutOptions) -> list[Request]:
     """The headers that replace the copy's properties."""
-    same_values = without_empty({"If-Match": copied.etag and quoted_etag(copied.etag)})
+    if_match_headers = without_empty({"If-Match": copied.etag and quoted_etag(copied.etag)})
     md5 = next((checksum.base64 for checksum in copied.checksums), None)
     # Properties that are not stated here are removed, but the checksum must stay.
     content = without_empty({**_content(options), _MD5: md5})
-    requests = [Request.put(path, query={"comp": "properties"}, headers={**content, **same_values})]
+    requests = [
+        Request.put(path, query={"comp": "properties"}, headers={**content, **if_match_headers})
+    ]
     if not options.metadata:
         # Azure gives a copy without metadata the metadata of its source.
         requests.append(Request.put(path, query={"comp": "metadata"}))
@@ -199,8 +201,8 @@ def restated_headers(path: str, copied: ObjectInfo, options: PutOptions) -> list
 def delegation(now: datetime, until: datetime) -> Request:
     """The request for a user delegation key; a repeat gets the same key."""
     # It is valid from before now, in case our clock is ahead, and for a week at most.
-    begins = max(now - _AHEAD, until - _LONGEST)
-    times = xml_element("Start", moment(begins)) + xml_element("Expiry", moment(until))
+    key_start = max(now - _AHEAD, until - _LONGEST)
+    times = xml_element("Start", moment(key_start)) + xml_element("Expiry", moment(until))
     body = f'<?xml version="1.0" encoding="utf-8"?><KeyInfo>{times}</KeyInfo>'.encode()
     query = {"restype": "service", "comp": "userdelegationkey"}
     return Request.post("/", query=query, headers=_XML, body=body).evolve(idempotent=True)
@@ -229,10 +231,10 @@ def blocks(path: str) -> Request:
 
 def commit(path: str, names: Sequence[str], options: PutOptions, stored_fields: Fields) -> Request:
     """The request that makes a blob of blocks; a repeat finds the blocks in the blob."""
-    listed_text = "".join(xml_element("Latest", name) for name in names)
-    body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{listed_text}</BlockList>'.encode()
-    whole = options.checksum
-    md5 = whole.base64 if whole and whole.algorithm is ChecksumAlgorithm.MD5 else None
+    block_list = "".join(xml_element("Latest", name) for name in names)
+    body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{block_list}</BlockList>'.encode()
+    checksum = options.checksum
+    md5 = checksum.base64 if checksum and checksum.algorithm is ChecksumAlgorithm.MD5 else None
     headers = {"Content-MD5": sum_of(body).base64, **_XML, **without_empty({_MD5: md5})}
     return Request.put(
         path,

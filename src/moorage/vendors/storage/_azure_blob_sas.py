@@ -78,8 +78,8 @@ class Grant:
             "spr": "https" if self.url.startswith("https:") else "https,http",
         }
         if options.method in {"GET", "HEAD"}:
-            response_fields = {"rscd": options.content_disposition, "rsct": options.content_type}
-            fields |= {name: value for name, value in response_fields.items() if value}
+            response_headers = {"rscd": options.content_disposition, "rsct": options.content_type}
+            fields |= {name: value for name, value in response_headers.items() if value}
         return fields
 
 

@@ -51,10 +51,10 @@ class BlockUpload:
         Raises:
             InvalidData: the text is malformed.
         """
-        tag, _, remaining_text = text.partition(".")
-        stored_fields = _read_block(remaining_text)
-        if _TAG.fullmatch(tag) and is_object(stored_fields) and _are_headers(stored_fields):
-            return cls(tag, stored_fields)
+        tag, _, encoded_headers = text.partition(".")
+        blob_headers = _read_block(encoded_headers)
+        if _TAG.fullmatch(tag) and is_object(blob_headers) and _are_headers(blob_headers):
+            return cls(tag, blob_headers)
         raise InvalidData(
             "This is not the reference of an upload to Azure.",
             field="ref",

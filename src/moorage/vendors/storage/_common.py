@@ -55,13 +55,17 @@ def put_if(options: PutOptions) -> Fields:
 
 def get_if(options: GetOptions) -> Fields:
     """The conditions of a download as headers."""
-    start_time, end_time = options.if_modified_since, options.if_unmodified_since
+    modified_since, unmodified_since = options.if_modified_since, options.if_unmodified_since
     return without_empty(
         {
             "If-Match": options.if_match and quoted_etag(options.if_match),
             "If-None-Match": options.if_none_match and quoted_etag(options.if_none_match),
-            "If-Modified-Since": None if start_time is None else write_http_date(start_time),
-            "If-Unmodified-Since": None if end_time is None else write_http_date(end_time),
+            "If-Modified-Since": None
+            if modified_since is None
+            else write_http_date(modified_since),
+            "If-Unmodified-Since": None
+            if unmodified_since is None
+            else write_http_date(unmodified_since),
         }
     )
 
@@ -166,5 +170,5 @@ def content_range(headers: Headers) -> tuple[int, int, int | None] | None:
     match = _RANGE.fullmatch(headers.get("content-range", ""))
     if match is None:
         return None
-    start, last = int(match[1]), int(match[2])
-    return None if last < start else (start, last - start + 1, byte_count(match[3]))
+    start, last_byte = int(match[1]), int(match[2])
+    return None if last_byte < start else (start, last_byte - start + 1, byte_count(match[3]))

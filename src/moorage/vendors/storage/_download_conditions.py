@@ -19,16 +19,20 @@ def is_wanted(stored: ObjectInfo, options: GetOptions) -> bool:
     """
     modified_time = stored.last_modified or datetime.min.replace(tzinfo=UTC)
     modified_time = modified_time.replace(microsecond=0)
-    end_time, start_time = options.if_unmodified_since, options.if_modified_since
+    unmodified_since, modified_since = options.if_unmodified_since, options.if_modified_since
     no_match = options.if_match not in {None, "*", stored.etag}
-    later = options.if_match is None and end_time is not None and modified_time > end_time
-    if no_match or later:
+    is_modified = (
+        options.if_match is None
+        and unmodified_since is not None
+        and modified_time > unmodified_since
+    )
+    if no_match or is_modified:
         raise VendorRejected(
             "The file has changed or is another one.", status=412, vendor_code="PreconditionFailed"
         )
     if options.if_none_match is not None:
         return options.if_none_match not in {"*", stored.etag}
-    return start_time is None or modified_time > start_time
+    return modified_since is None or modified_time > modified_since
 
 
 class Nothing:

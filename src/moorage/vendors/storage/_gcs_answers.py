@@ -73,9 +73,9 @@ def _error_class(request: Request, response: Response) -> type[ConnectorError]:
     if reason in _KEPT:
         return VendorRejected
     if status == 404:
-        nowhere = _NO_BUCKET.search(_error_text(response))
-        of_object = _OF_OBJECT.fullmatch(request.path)
-        return FileNotFound if of_object and not nowhere else VendorRejected
+        no_bucket_match = _NO_BUCKET.search(_error_text(response))
+        object_path_match = _OF_OBJECT.fullmatch(request.path)
+        return FileNotFound if object_path_match and not no_bucket_match else VendorRejected
     if status in {401, 403}:
         return AuthenticationFailed
     if status >= 500 or status == 408:

@@ -81,8 +81,8 @@ def _resource(options: PutOptions, **more: str) -> dict[str, Any]:
         "metadata": dict(options.metadata) or None,
         "storageClass": options.storage_class,
     }
-    present_fields = {name: value for name, value in fields.items() if value is not None}
-    return merged({**present_fields, **more}, extra_for("gcs", options.extra))
+    object_fields = {name: value for name, value in fields.items() if value is not None}
+    return merged({**object_fields, **more}, extra_for("gcs", options.extra))
 
 
 def put(bucket: str, key: str, data: bytes, options: PutOptions, boundary: str) -> Request:

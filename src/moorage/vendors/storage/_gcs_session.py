@@ -42,10 +42,10 @@ class Chunks:
         """The next chunk; the last one may have any length, or be empty."""
         data = self._left
         while piece := await self._pieces.next():
-            whole = len(data) // requests.STEP * requests.STEP
-            if whole:
-                self._left = data[whole:] + piece
-                return self._counted(data[:whole])
+            chunk_size = len(data) // requests.STEP * requests.STEP
+            if chunk_size:
+                self._left = data[chunk_size:] + piece
+                return self._counted(data[:chunk_size])
             data += piece
         self.over = True
         return self._counted(data)
@@ -84,20 +84,20 @@ class Session:
 
     async def put(self, start: int, data: bytes, total: int | None, md5: str | None) -> None:
         """Send the bytes of a chunk that are not stored yet."""
-        end, idle = start + len(data), 0
+        end, idle_count = start + len(data), 0
         while self.object is None and (self.reached < end or total is not None):
-            before = self.reached
-            remaining_bytes = data[before - start :]
+            offset = self.reached
+            remaining_bytes = data[offset - start :]
             request = requests.chunk(
-                self._bucket, self._id, before, remaining_bytes, total=total, md5=md5
+                self._bucket, self._id, offset, remaining_bytes, total=total, md5=md5
             )
             cut_error = await self._tried(request)
-            if self.reached < before:
-                raise _lost_session_error(before, self.reached)
-            idle = 0 if self.reached > before else idle + 1
-            if self.object is None and idle > _IN_A_ROW:
+            if self.reached < offset:
+                raise _lost_session_error(offset, self.reached)
+            idle_count = 0 if self.reached > offset else idle_count + 1
+            if self.object is None and idle_count > _IN_A_ROW:
                 raise cut_error or _nothing_comes()
-            await self._paused(idle)
+            await self._paused(idle_count)
 
     async def _tried(self, request: Request) -> Exception | None:
         """Send a chunk; return the error that cut it off, after asking the session."""
@@ -155,8 +155,8 @@ async def sent(session: Session, pieces: Pieces) -> tuple[Response, int, str]:
     chunks, at = Chunks(pieces), 0
     while session.object is None:
         data = await chunks.next()
-        end, last = at + len(data), chunks.over
-        await session.put(at, data, end if last else None, chunks.md5 if last else None)
+        end, is_last = at + len(data), chunks.over
+        await session.put(at, data, end if is_last else None, chunks.md5 if is_last else None)
         at = end
     if not chunks.over:
         raise malformed(session.object, "Range")

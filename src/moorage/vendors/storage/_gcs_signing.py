@@ -82,14 +82,14 @@ class Signer:
             "x-goog-credential": f"{self.email}/{scope}",
             "x-goog-date": stamp,
         }
-        end_time = now + timedelta(seconds=options.expires)
+        expires_at = now + timedelta(seconds=options.expires)
         policy = {
             "conditions": [
                 {"bucket": bucket},
                 ["content-length-range", options.smallest, options.largest],
                 *({name: value} for name, value in fields.items()),
             ],
-            "expiration": end_time.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "expiration": expires_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
         # Characters outside ASCII must be escaped.
         text = b64encode(json.dumps(policy).encode())
@@ -190,11 +190,11 @@ def _response_parameters(options: UrlOptions) -> dict[str, str]:
     """The query parameters by which a signed URL sets headers of the answer."""
     if options.method not in {"GET", "HEAD"}:
         return {}
-    response_fields = {
+    response_headers = {
         "response-content-type": options.content_type,
         "response-content-disposition": options.content_disposition,
     }
-    return {name: value for name, value in response_fields.items() if value is not None}
+    return {name: value for name, value in response_headers.items() if value is not None}
 
 
 def _dated(now: datetime) -> tuple[str, str]:

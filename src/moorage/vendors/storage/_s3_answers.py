@@ -212,13 +212,13 @@ def page(wire: Wire, response: Response) -> ListPage:
         plain(common_prefixes.text("Prefix"), encoded=is_encoded)
         for common_prefixes in listing.all("CommonPrefixes")
     )
-    further_text = (
+    next_token = (
         listing.text("NextContinuationToken") if listing.text("IsTruncated") == "true" else None
     )
     return ListPage(
         objects=objects,
         prefixes=tuple(prefix for prefix in prefixes if prefix),
-        next_cursor=further_text,
+        next_cursor=next_token,
         raw=listing.as_dict(),
     )
 
@@ -285,14 +285,14 @@ def uploads(wire: Wire, response: Response) -> tuple[list[Upload], dict[str, str
 def deleted(response: Response, keys: Sequence[str]) -> list[Result[None]]:
     """Parse the result of each deleted key."""
     result = root(response, "DeleteResult")
-    finished_texts = {item.text("Key") for item in result.all("Deleted")}
+    deleted_keys = {item.text("Key") for item in result.all("Deleted")}
     failed_errors = {
         error.text("Key"): failure(error.text("Code") or "InternalError", error.text("Message"))
         for error in result.all("Error")
     }
     return [
         Result()
-        if key in finished_texts
+        if key in deleted_keys
         else Result(error=failed_errors.get(key) or malformed(response, "key"))
         for key in keys
     ]

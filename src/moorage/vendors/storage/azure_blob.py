@@ -203,8 +203,8 @@ class AzureBlob(Vendor):
 
     async def put(self, wire: Wire, key: str, data: bytes, options: PutOptions, /) -> ObjectInfo:
         """Store a blob."""
-        stored_fields, checksum = requests.object_headers(options), requests.sum_of(data)
-        request = requests.put(self._place.blob(key), data, checksum, options, stored_fields)
+        blob_headers, checksum = requests.object_headers(options), requests.sum_of(data)
+        request = requests.put(self._place.blob(key), data, checksum, options, blob_headers)
         try:
             response = await wire.send(request)
         except VendorRejected as error:
@@ -213,7 +213,7 @@ class AzureBlob(Vendor):
                 raise
             return await self._stored_if_equal(wire, key, error, checksum)
         return answers.put(
-            wire, key, response, Headers(stored_fields), size=len(data), checksums=(checksum,)
+            wire, key, response, Headers(blob_headers), size=len(data), checksums=(checksum,)
         )
 
     async def _stored_if_equal(
@@ -240,11 +240,11 @@ class AzureBlob(Vendor):
         self, wire: Wire, key: str, options: GetOptions, requested: ByteRange
     ) -> GetOptions:
         """The same range counted from the start, because Azure does not count from the end."""
-        stored = await self.head(wire, key, version=options.version)
-        start = max(0, (stored.size or 0) + requested.start)
+        blob_info = await self.head(wire, key, version=options.version)
+        start = max(0, (blob_info.size or 0) + requested.start)
         etag = options.if_match
         if etag is None and options.if_none_match is None:
-            etag = stored.etag
+            etag = blob_info.etag
         return attrs.evolve(options, range=ByteRange(start), if_match=etag)
 
     async def head(self, wire: Wire, key: str, /, *, version: str | None) -> ObjectInfo:
@@ -314,13 +314,13 @@ class AzureBlob(Vendor):
 
     async def signed_url(self, wire: Wire, key: str, options: UrlOptions, /) -> SignedUrl:
         """Sign a URL."""
-        end_time = wire.now() + timedelta(seconds=options.expires)
+        expires_at = wire.now() + timedelta(seconds=options.expires)
         grant = Grant(
             url=self._place.url(key),
             resource=f"/blob/{self.account}/{self.container}/{key}",
             version=self.api_version or "",
             options=options,
-            until=end_time,
+            until=expires_at,
         )
         headers: dict[str, str] = {}
         if options.method == "PUT":
@@ -331,7 +331,7 @@ class AzureBlob(Vendor):
             url=await self._signed(wire, grant),
             method=options.method,
             headers=headers,
-            expires_at=end_time,
+            expires_at=expires_at,
         )
 
     async def _signed(self, wire: Wire, grant: Grant) -> str:
@@ -364,45 +364,50 @@ class AzureBlob(Vendor):
     async def start_upload(self, wire: Wire, key: str, options: PutOptions, /) -> Upload:
         """Start an upload; nothing is sent."""
         self._place.blob(key)
-        begun = BlockUpload.begun(wire.new_id(), requests.object_headers(options))
+        block_upload = BlockUpload.begun(wire.new_id(), requests.object_headers(options))
         return Upload(
-            ref=wire.ref(key, upload=begun.id), key=key, id=begun.id, started_at=wire.now()
+            ref=wire.ref(key, upload=block_upload.id),
+            key=key,
+            id=block_upload.id,
+            started_at=wire.now(),
         )
 
     async def put_part(self, wire: Wire, upload: Upload, number: int, data: bytes, /) -> Part:
         """Upload a block."""
-        begun = BlockUpload.parse(upload.id)
+        block_upload = BlockUpload.parse(upload.id)
         checksum = requests.sum_of(data)
-        block = begun.block(number, checksum.value)
+        block = block_upload.block(number, checksum.value)
         path = self._place.blob(upload.key)
-        await wire.send(requests.put_block(path, block, data, checksum, begun.kept))
+        await wire.send(requests.put_block(path, block, data, checksum, block_upload.kept))
         return part(number, len(data), checksum)
 
     async def list_parts(self, wire: Wire, upload: Upload, /) -> Sequence[Part]:
         """List the uploaded blocks."""
-        begun = BlockUpload.parse(upload.id)
+        block_upload = BlockUpload.parse(upload.id)
         try:
             response = await wire.send(requests.blocks(self._place.blob(upload.key)))
         except FileNotFound:
             return []
-        if any(begun.part(*block) for block in answers.blocks(response, "CommittedBlocks")):
+        if any(block_upload.part(*block) for block in answers.blocks(response, "CommittedBlocks")):
             raise VendorRejected(
                 "This upload is complete.",
                 status=response.status,
                 response=response,
                 remedy="Begin another.",
             )
-        waiting = answers.blocks(response, "UncommittedBlocks")
-        return [part for block in waiting if (part := begun.part(*block)) is not None]
+        uncommitted_blocks = answers.blocks(response, "UncommittedBlocks")
+        return [
+            part for block in uncommitted_blocks if (part := block_upload.part(*block)) is not None
+        ]
 
     async def complete(
         self, wire: Wire, upload: Upload, parts: Sequence[Part], options: PutOptions, /
     ) -> ObjectInfo:
         """Make a blob of the blocks."""
-        begun = BlockUpload.parse(upload.id)
-        path, names = self._place.blob(upload.key), begun.blocks(parts)
+        block_upload = BlockUpload.parse(upload.id)
+        path, names = self._place.blob(upload.key), block_upload.blocks(parts)
         try:
-            response = await wire.send(requests.commit(path, names, options, begun.kept))
+            response = await wire.send(requests.commit(path, names, options, block_upload.kept))
         except VendorRejected as error:
             # An earlier attempt whose answer was lost may have broken the condition.
             if error.status != 412 or await self._committed(wire, path) != names:
@@ -411,7 +416,7 @@ class AzureBlob(Vendor):
         if response.header("etag") is None:
             raise malformed(response, "ETag")
         size = sum(part.size for part in parts)
-        return answers.put(wire, upload.key, response, Headers(begun.kept), size=size)
+        return answers.put(wire, upload.key, response, Headers(block_upload.kept), size=size)
 
     async def _committed(self, wire: Wire, path: str) -> Sequence[str]:
         """The blocks that a blob consists of."""

@@ -178,20 +178,20 @@ class Gcs(Vendor):
         self, wire: Wire, source: str, key: str, options: PutOptions | None, /
     ) -> ObjectInfo:
         """Copy an object within the bucket, in as many steps as Google requires."""
-        token, before = None, -1
+        token, previous_bytes = None, -1
         while True:
             request = requests.rewrite(self.bucket, source, key, options, token)
             response = await wire.send(request)
             progress = read_answer(response)
             if progress.flag("done"):
                 return answers.identified(wire, progress.object("resource"), response, key)
-            token, done = (
+            token, rewritten_bytes = (
                 progress.text("rewriteToken"),
                 progress.integer("totalBytesRewritten") or 0,
             )
-            if token is None or done <= before:
+            if token is None or rewritten_bytes <= previous_bytes:
                 raise malformed(response, "other rewriteToken")
-            before = done
+            previous_bytes = rewritten_bytes
 
     # --- signed URLs -------------------------------------------------------
 
@@ -251,20 +251,20 @@ class Gcs(Vendor):
                 remedy="Start another upload to store the object again.",
             )
         response, size, md5 = await sent(session, pieces)
-        stored = answers.stored(wire, response, upload.key)
+        stored_object = answers.stored(wire, response, upload.key)
         sums = {
             checksum.base64
-            for checksum in stored.checksums
+            for checksum in stored_object.checksums
             if checksum.algorithm is ChecksumAlgorithm.MD5
         }
-        if stored.size != size or sums - {md5}:
-            await self.delete(wire, upload.key, version=stored.version)
+        if stored_object.size != size or sums - {md5}:
+            await self.delete(wire, upload.key, version=stored_object.version)
             raise VendorFailed(
                 "Google stored other bytes than were sent; the object was deleted.",
                 response=response,
                 remedy="Upload it again, and report this to Google.",
             )
-        return stored
+        return stored_object
 
     async def abort(self, wire: Wire, upload: Upload, /) -> None:
         """Abort an upload."""
@@ -281,9 +281,9 @@ class Gcs(Vendor):
     ) -> ObjectInfo:
         """The stored object if it has these bytes; otherwise raise the refusal."""
         try:
-            stored = await self.head(wire, key, version=None)
+            existing_object = await self.head(wire, key, version=None)
         except VendorRejected:
             raise error from None
-        if Checksum.of(ChecksumAlgorithm.MD5, data) in stored.checksums:
-            return stored
+        if Checksum.of(ChecksumAlgorithm.MD5, data) in existing_object.checksums:
+            return existing_object
         raise error

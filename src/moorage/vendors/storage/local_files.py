@@ -139,14 +139,12 @@ class LocalFiles(Vendor):
         self, wire: Wire, prefix: str, /, *, delimiter: str | None, cursor: str | None, limit: int
     ) -> ListPage:
         """List files."""
-        files, folders, later_value = await wire.act(
+        files, folders, next_key = await wire.act(
             "list", prefix, delimiter, _start_key(cursor), limit
         )
-        following_text = (
-            None if later_value is None else urlsafe_b64encode(later_value.encode()).decode()
-        )
+        next_cursor = None if next_key is None else urlsafe_b64encode(next_key.encode()).decode()
         objects = tuple(info(wire, file) for file in files)
-        return ListPage(objects=objects, prefixes=tuple(folders), next_cursor=following_text)
+        return ListPage(objects=objects, prefixes=tuple(folders), next_cursor=next_cursor)
 
     async def copy(
         self, wire: Wire, source: str, key: str, options: PutOptions | None, /
@@ -176,11 +174,9 @@ class LocalFiles(Vendor):
         self, wire: Wire, upload: Upload, parts: Sequence[Part], options: PutOptions, /
     ) -> ObjectInfo:
         """Make a file of the parts."""
-        named_pairs = [(part.number, part.etag) for part in parts]
+        part_etags = [(part.number, part.etag) for part in parts]
         conditions = _conditions(options)
-        return info(
-            wire, await wire.act("complete", upload.id, upload.key, named_pairs, conditions)
-        )
+        return info(wire, await wire.act("complete", upload.id, upload.key, part_etags, conditions))
 
     async def abort(self, wire: Wire, upload: Upload, /) -> None:
         """Abort an upload."""
@@ -189,16 +185,16 @@ class LocalFiles(Vendor):
     async def list_uploads(self, wire: Wire, prefix: str, /) -> Sequence[Upload]:
         """List the unfinished uploads."""
         return [
-            Upload(ref=wire.ref(key, upload=id_), key=key, id=id_, started_at=start_value)
-            for key, id_, start_value in await wire.act("uploads", prefix)
+            Upload(ref=wire.ref(key, upload=id_), key=key, id=id_, started_at=started_at)
+            for key, id_, started_at in await wire.act("uploads", prefix)
         ]
 
     # --- signed URLs -------------------------------------------------------
 
     async def signed_url(self, wire: Wire, key: str, options: UrlOptions, /) -> SignedUrl:
         """Sign a URL."""
-        end_time = wire.now() + timedelta(seconds=options.expires)
-        fields = _fields(options, str(int(end_time.timestamp())))
+        expires_at = wire.now() + timedelta(seconds=options.expires)
+        fields = _fields(options, str(int(expires_at.timestamp())))
         signature = self._signature(key, fields)
         query = urlencode({**fields, "signature": signature}, quote_via=quote)
         says = options.content_type if options.method == "PUT" else None
@@ -206,7 +202,7 @@ class LocalFiles(Vendor):
             url=f"{self._served()}/{quote(key, safe='/')}?{query}",
             method=options.method,
             headers={} if says is None else {"Content-Type": says},
-            expires_at=end_time,
+            expires_at=expires_at,
         )
 
     def allowed(self, method: HttpMethod | str, url: str, *, now: datetime) -> Grant:
@@ -220,26 +216,26 @@ class LocalFiles(Vendor):
         Raises:
             AuthenticationFailed: the URL is not signed for this, or has expired.
         """
-        lower_text = urlsplit(self._served()).path
+        base_path = urlsplit(self._served()).path
         try:
             parts = urlsplit(url)
         except ValueError:
             raise _not_signed() from None
         fields = dict(parse_qsl(parts.query, keep_blank_values=True))
         signature = fields.pop("signature", "")
-        key = unquote(parts.path.removeprefix(f"{lower_text}/"))
+        key = unquote(parts.path.removeprefix(f"{base_path}/"))
         is_good = hmac.compare_digest(
             self._signature(key, fields).encode(), signature.encode(errors="replace")
         )
         if not is_good or fields.get("method") != str(method):
             raise _not_signed()
-        until = datetime.fromtimestamp(int(fields["expires"]), UTC)
-        if now >= until:
+        expires_at = datetime.fromtimestamp(int(fields["expires"]), UTC)
+        if now >= expires_at:
             raise AuthenticationFailed("The URL has expired.", vendor_code="expired")
         return Grant(
             key=key,
             method=str(method),
-            expires_at=until,
+            expires_at=expires_at,
             content_type=fields.get("content_type"),
             content_disposition=fields.get("content_disposition"),
         )

@@ -132,10 +132,10 @@ class S3(Vendor):
     def base_url(self) -> str:
         """The URL of the bucket."""
         domain = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
-        whole_text = (self.endpoint or f"https://s3.{self.region}.{domain}").rstrip("/")
+        endpoint_url = (self.endpoint or f"https://s3.{self.region}.{domain}").rstrip("/")
         if self.path_style:
-            return f"{whole_text}/{self.bucket}"
-        parts = urlsplit(whole_text)
+            return f"{endpoint_url}/{self.bucket}"
+        parts = urlsplit(endpoint_url)
         return urlunsplit(parts._replace(netloc=f"{self.bucket}.{parts.netloc}"))
 
     def ping(self) -> Request:
@@ -253,10 +253,10 @@ class S3(Vendor):
             ["content-length-range", options.smallest, options.largest],
             *({name: value} for name, value in fields.items()),
         ]
-        signed_texts = signing.sign_form(conditions, secret, now, expires=options.expires)
+        signed_fields = signing.sign_form(conditions, secret, now, expires=options.expires)
         return SignedPost(
             url=f"{self.base_url}/",
-            fields={**fields, **dict(signed_texts)},
+            fields={**fields, **dict(signed_fields)},
             expires_at=now + timedelta(seconds=options.expires),
         )
 
@@ -308,14 +308,14 @@ class S3(Vendor):
     async def list_parts(self, wire: Wire, upload: Upload, /) -> Sequence[Part]:
         """List the uploaded parts."""
         parts: list[Part] = []
-        following_text: str | None = "0"
-        while following_text is not None:
-            query = {"uploadId": upload.id, "part-number-marker": following_text}
+        next_marker: str | None = "0"
+        while next_marker is not None:
+            query = {"uploadId": upload.id, "part-number-marker": next_marker}
             request = Request.get(requests.path(upload.key), query=query)
             response = await wire.send(request)
-            previous_text = following_text
-            page, following_text = answers.parts(response)
-            if following_text == previous_text:
+            previous_marker = next_marker
+            page, next_marker = answers.parts(response)
+            if next_marker == previous_marker:
                 raise malformed(response, "other NextPartNumberMarker")
             parts += page
         return parts
@@ -349,18 +349,18 @@ class S3(Vendor):
     async def list_uploads(self, wire: Wire, prefix: str, /) -> Sequence[Upload]:
         """List the unfinished uploads."""
         uploads: list[Upload] = []
-        following_values: dict[str, str | None] | None = {}
-        while following_values is not None:
+        next_markers: dict[str, str | None] | None = {}
+        while next_markers is not None:
             query = {
                 "uploads": "",
                 "encoding-type": "url",
                 "prefix": prefix or None,
-                **following_values,
+                **next_markers,
             }
             response = await wire.send(Request.get("/", query=query))
-            previous_values = following_values
-            page, following_values = answers.uploads(wire, response)
-            if following_values == previous_values:
+            previous_markers = next_markers
+            page, next_markers = answers.uploads(wire, response)
+            if next_markers == previous_markers:
                 raise malformed(response, "other NextKeyMarker")
             uploads += page
         return uploads

@@ -120,22 +120,22 @@ class AmazonSesSandbox(Sandbox):
         signature = self._key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
         host = f"https://sns.{self.region}.amazonaws.com"
         url = f"{host}/SimpleNotificationService-{'0' * 32}.pem"
-        further_values = {"SignatureVersion": "2", "SigningCertURL": url}
+        signature_fields = {"SignatureVersion": "2", "SigningCertURL": url}
         return json.dumps(
-            {**fields, **further_values, "Signature": b64encode(signature).decode()}
+            {**fields, **signature_fields, "Signature": b64encode(signature).decode()}
         ).encode()
 
     def _certificate(self, _: SandboxRequest, name: str) -> Response:  # noqa: ARG002 - any is there
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sns.amazonaws.com")])
-        begins = datetime(2020, 1, 1, tzinfo=UTC)
+        valid_from = datetime(2020, 1, 1, tzinfo=UTC)
         built = (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(subject)
             .public_key(self._key.public_key())
             .serial_number(1)
-            .not_valid_before(begins)
-            .not_valid_after(begins + timedelta(days=36_500))
+            .not_valid_before(valid_from)
+            .not_valid_after(valid_from + timedelta(days=36_500))
             .sign(self._key, hashes.SHA256())
         )
         pem = built.public_bytes(serialization.Encoding.PEM)
@@ -193,20 +193,20 @@ class AmazonSesSandbox(Sandbox):
 
     def _insights(self, request: SandboxRequest) -> Response:
         local, _, host = request.json()["EmailAddress"].rpartition("@")
-        bad_value = host.endswith(".invalid")
+        is_invalid = host.endswith(".invalid")
 
         def sure(yes: bool) -> dict[str, str]:  # noqa: FBT001 - of a test's own
             return {"ConfidenceVerdict": "HIGH" if yes else "LOW"}
 
-        valid_text = "LOW" if bad_value else "MEDIUM" if local == "info" else "HIGH"
+        confidence = "LOW" if is_invalid else "MEDIUM" if local == "info" else "HIGH"
         return reply(
             {
                 "MailboxValidation": {
-                    "IsValid": {"ConfidenceVerdict": valid_text},
+                    "IsValid": {"ConfidenceVerdict": confidence},
                     "Evaluations": {
                         "HasValidSyntax": sure(True),
-                        "HasValidDnsRecords": sure(not bad_value),
-                        "MailboxExists": sure(not bad_value),
+                        "HasValidDnsRecords": sure(not is_invalid),
+                        "MailboxExists": sure(not is_invalid),
                         "IsRoleAddress": sure(local == "info"),
                         "IsDisposable": sure(host == "disposable.example"),
                         "IsRandomInput": {"ConfidenceVerdict": "MEDIUM"},
@@ -248,9 +248,9 @@ class AmazonSesSandbox(Sandbox):
 
 
 def _check_fields(body: dict[str, Any], fields: set[str]) -> dict[str, Any]:
-    unknown_texts = sorted(set(body) - fields)
-    if unknown_texts:
-        raise _refusal(400, "SerializationException", f"Unknown fields: {unknown_texts}")
+    unknown_fields = sorted(set(body) - fields)
+    if unknown_fields:
+        raise _refusal(400, "SerializationException", f"Unknown fields: {unknown_fields}")
     return body
 
 
@@ -263,8 +263,8 @@ def _check_people(body: dict[str, Any], destinations: list[dict[str, Any]]) -> N
     if parseaddr(body.get("FromEmailAddress", ""))[1].endswith("@unverified.example"):
         raise _refusal(400, "MessageRejected", "Email address is not verified.")
     for destination in destinations:
-        all_texts = _all_recipients(destination)
-        if not 1 <= len(all_texts) <= 50 or not all(address.isascii() for address in all_texts):
+        recipients = _all_recipients(destination)
+        if not 1 <= len(recipients) <= 50 or not all(address.isascii() for address in recipients):
             raise _refusal(400, "BadRequestException", "Recipients are missing or too many.")
 
 

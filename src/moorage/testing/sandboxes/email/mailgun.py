@@ -159,11 +159,11 @@ class MailgunSandbox(Sandbox):
             raise _refusal(404, f"Domain not found: {domain}")
         form = read_form(request)
         _check_form(form)
-        people = _check_people(form)
+        recipients = _check_people(form)
         self._check_contents(form)
         id_ = f"20260301120000.{self.number():012d}@{domain}"
         if form.value("o:testmode") != "yes":
-            self.delivered += _deliveries(form, id_, people)
+            self.delivered += _deliveries(form, id_, recipients)
         return reply({"id": f"<{id_}>", "message": "Queued. Thank you."})
 
     def _check_contents(self, form: Form) -> None:
@@ -214,20 +214,20 @@ class MailgunSandbox(Sandbox):
         if set(body) - _METRICS or body.get("dimensions") != ["time"]:
             raise _refusal(400, "reason for bad request")
         values = [
-            filter_value["value"]
+            filter_entry["value"]
             for part in body["filter"]["AND"]
-            for filter_value in part["values"]
+            for filter_entry in part["values"]
         ]
-        asked_for = body.get("pagination", {})
-        skip, limit = asked_for.get("skip", 0), min(asked_for.get("limit", 10), self.page)
-        first, last_time = (parsedate_to_datetime(body[name]) for name in ("start", "end"))
+        pagination = body.get("pagination", {})
+        skip, limit = pagination.get("skip", 0), min(pagination.get("limit", 10), self.page)
+        first_day, last_day = (parsedate_to_datetime(body[name]) for name in ("start", "end"))
         rows = [
             {
                 "dimensions": [{"dimension": "time", "value": day, "display_value": day}],
                 "metrics": {name: counts.get(name) for name in body["metrics"]},
             }
             for day, counts in self.days
-            if values == [self.domain] and first <= parsedate_to_datetime(day) <= last_time
+            if values == [self.domain] and first_day <= parsedate_to_datetime(day) <= last_day
         ]
         pages = {"skip": skip, "limit": limit, "total": len(rows)}
         return reply({"items": rows[skip : skip + limit], "pagination": pages})
@@ -262,8 +262,8 @@ def read_form(request: SandboxRequest) -> Form:
 
 
 def _plain_text(text: str) -> str:
-    for written, stands_for in _ESCAPED.items():
-        text = text.replace(written, stands_for)
+    for escape, character in _ESCAPED.items():
+        text = text.replace(escape, character)
     return text
 
 
@@ -328,20 +328,20 @@ def _check_people(form: Form) -> list[str]:
     if _emails(form, "from")[0].endswith("@unverified.example"):
         raise _refusal(400, "Domain unverified.example is not allowed to send: It is unverified.")
     to = list(dict.fromkeys(_emails(form, "to")))
-    all_texts = [*to, *_emails(form, "cc"), *_emails(form, "bcc")]
+    recipients = [*to, *_emails(form, "cc"), *_emails(form, "bcc")]
     if not to:
         raise _refusal(400, "to parameter is missing")
-    if len(all_texts) > _MOST:
+    if len(recipients) > _MOST:
         raise _refusal(400, "Too many recipients, max is 1000")
-    if "refused@example.com" in all_texts or not all("@" in address for address in all_texts):
+    if "refused@example.com" in recipients or not all("@" in address for address in recipients):
         raise _refusal(400, "to parameter is not a valid address. please check documentation")
-    if "throttled@example.com" in all_texts:
+    if "throttled@example.com" in recipients:
         raise _refusal(
             429,
             "Domain mail.example.com is not allowed to send: request limit exceeded, try again"
             " after 120 seconds",
         )
-    if "outage@example.com" in all_texts:
+    if "outage@example.com" in recipients:
         raise _refusal(500, "Internal Server Error")
     return to
 

@@ -129,25 +129,25 @@ class PostmarkSandbox(Sandbox):
         """Return the result of one message."""
         try:
             check(body)
-            people = _checked_people(body)
-        except _Refused as refused_value:
-            return {"ErrorCode": refused_value.code, "Message": refused_value.message}
-        _check_magic(people)
-        inactive = [email for email in people if email in self.inactive]
-        if len(inactive) == len(people):
+            recipients = _checked_people(body)
+        except _Refused as refusal:
+            return {"ErrorCode": refusal.code, "Message": refusal.message}
+        _check_magic(recipients)
+        inactive_emails = [email for email in recipients if email in self.inactive]
+        if len(inactive_emails) == len(recipients):
             return {
                 "ErrorCode": 406,
                 "Message": "You tried to send to recipient(s) that have been marked as inactive."
-                f" Found inactive addresses: {', '.join(inactive)}."
+                f" Found inactive addresses: {', '.join(inactive_emails)}."
                 " Inactive recipients are ones that have generated a hard bounce.",
             }
         id_ = f"00000000-0000-4000-8000-{self.number():012d}"
         self.delivered.append(_delivery_event(body, id_, self.inactive))
         message = "OK"
-        if inactive:
+        if inactive_emails:
             message = (
                 "Message OK, but will not deliver to these inactive addresses:"
-                f" {', '.join(inactive)}. Inactive recipients are ones that have bounced."
+                f" {', '.join(inactive_emails)}. Inactive recipients are ones that have bounced."
             )
         return {
             "To": body["To"],
@@ -178,12 +178,12 @@ class PostmarkSandbox(Sandbox):
             return self.unknown(request)
         if set(query) - {"fromdate", "todate", "tag", "messagestream"}:
             raise _refusal(403, "Invalid request field(s)")
-        first, last_text = query.get("fromdate", ""), query.get("todate", "9999-12-31")
+        first_day, last_day = query.get("fromdate", ""), query.get("todate", "9999-12-31")
         stream = query.get("messagestream")
         rows = [
             {"Date": day["Date"], **{name: day[name] for name in _DAYS[report] if name in day}}
             for day in self.days
-            if first <= day["Date"] <= last_text and stream in {None, day.get("MessageStream")}
+            if first_day <= day["Date"] <= last_day and stream in {None, day.get("MessageStream")}
         ]
         sums = {name: sum(row.get(name, 0) for row in rows) for name in _DAYS[report]}
         return reply({"Days": rows, **sums})
@@ -260,12 +260,12 @@ def _emails(body: dict[str, Any], name: str) -> list[str]:
 def _checked_people(body: dict[str, Any]) -> list[str]:
     if _emails(body, "From")[0].endswith("@unverified.example"):
         raise _Refused(400, "The 'From' address is not a Sender Signature on your account.")
-    people = [email for name in ("To", "Cc", "Bcc") for email in _emails(body, name)]
-    if len(people) > 50:
+    recipients = [email for name in ("To", "Cc", "Bcc") for email in _emails(body, name)]
+    if len(recipients) > 50:
         raise _Refused(300, "A maximum of 50 recipients is allowed.")
-    if any("@" not in email or not email.isascii() for email in people):
+    if any("@" not in email or not email.isascii() for email in recipients):
         raise _Refused(300, "Error parsing 'To': Illegal email address.")
-    return people
+    return recipients
 
 
 def _check_magic(people: list[str]) -> None:

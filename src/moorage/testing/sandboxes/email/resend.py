@@ -110,37 +110,37 @@ class ResendSandbox(Sandbox):
     def _send(self, request: SandboxRequest) -> Response:
         try:
             return reply(self._taken(request.json(), batch=False))
-        except _Refused as refused_value:
-            raise _refusal(refused_value.status, refused_value.name, str(refused_value)) from None
+        except _Refused as refusal:
+            raise _refusal(refusal.status, refusal.name, str(refusal)) from None
 
     def _batch(self, request: SandboxRequest) -> Response:
         bodies = request.json()
         if not is_list(bodies) or not 1 <= len(bodies) <= 100:
             raise _refusal(422, "validation_error", "A batch is a list of 1 to 100 emails.")
         mode = request.headers.get("x-batch-validation", "strict")
-        wrong_errors = {
+        refusals = {
             number: error
             for number, message in enumerate(bodies)
             if (error := self._wrong(message))
         }
-        if wrong_errors and mode != "permissive":
-            first = next(iter(wrong_errors.values()))
-            raise _refusal(first.status, first.name, str(first))
-        taken_values = [
+        if refusals and mode != "permissive":
+            first_error = next(iter(refusals.values()))
+            raise _refusal(first_error.status, first_error.name, str(first_error))
+        accepted_messages = [
             self._taken(message, batch=True)
             for number, message in enumerate(bodies)
-            if number not in wrong_errors
+            if number not in refusals
         ]
-        errors = [
-            {"index": number, "message": str(error)} for number, error in wrong_errors.items()
-        ]
-        return reply({"data": taken_values} | ({"errors": errors} if mode == "permissive" else {}))
+        errors = [{"index": number, "message": str(error)} for number, error in refusals.items()]
+        return reply(
+            {"data": accepted_messages} | ({"errors": errors} if mode == "permissive" else {})
+        )
 
     def _wrong(self, body: Any) -> _Refused | None:
         try:
             self._check(body, batch=True)
-        except _Refused as refused:
-            return refused
+        except _Refused as refusal:
+            return refusal
         return None
 
     def _taken(self, body: Any, *, batch: bool) -> dict[str, str]:
@@ -182,12 +182,12 @@ class ResendSandbox(Sandbox):
         query = dict(request.query)
         if set(query) - _METRICS or query.get("dimensions") != "period":
             raise _refusal(422, "invalid_parameter", "A parameter is not known here.")
-        first, last_text = query.get("start_date", ""), query.get("end_date", "9999-12-31")
-        requested_texts = query.get("metrics", "").split(",")
+        first_day, last_day = query.get("start_date", ""), query.get("end_date", "9999-12-31")
+        metric_names = query.get("metrics", "").split(",")
         rows = [
-            {"period": day["period"], **{name: day.get(name, 0) for name in requested_texts}}
+            {"period": day["period"], **{name: day.get(name, 0) for name in metric_names}}
             for day in self.days
-            if first <= day["period"] <= last_text
+            if first_day <= day["period"] <= last_day
         ]
         return reply({"object": "metrics", "granularity": "daily", "totals": {}, "data": rows})
 
@@ -244,8 +244,8 @@ def _type_of(file: dict[str, Any]) -> str | None:
 
 
 def _is_odd(file: dict[str, Any]) -> bool:
-    expected, stated_value = _type_of(file), file.get("content_type", "").partition(";")[0]
-    return expected is not None and stated_value not in {"", expected}
+    expected, stated_type = _type_of(file), file.get("content_type", "").partition(";")[0]
+    return expected is not None and stated_type not in {"", expected}
 
 
 def _emails(body: dict[str, Any], name: str) -> tuple[str, ...]:
@@ -257,17 +257,17 @@ def _emails(body: dict[str, Any], name: str) -> tuple[str, ...]:
 def _check_people(body: dict[str, Any]) -> None:
     if _emails(body, "from")[0].endswith("@unverified.example"):
         raise _Refused(403, "validation_error", "The unverified.example domain is not verified.")
-    people = [email for name in ("to", "cc", "bcc") for email in _emails(body, name)]
+    recipients = [email for name in ("to", "cc", "bcc") for email in _emails(body, name)]
     if len(_emails(body, "to")) > 50 or not all(
-        "@" in address and address.isascii() for address in people
+        "@" in address and address.isascii() for address in recipients
     ):
         raise _Refused(422, "validation_error", "Invalid `to` field.")
-    if "refused@example.com" in people:
+    if "refused@example.com" in recipients:
         raise _Refused(422, "validation_error", "Invalid `to` field: refused@example.com")
-    if "throttled@example.com" in people:
+    if "throttled@example.com" in recipients:
         headers = {"ratelimit_limit": "10", "ratelimit_remaining": "0", "ratelimit_reset": "1"}
         raise _refusal(429, "rate_limit_exceeded", "Too many requests.", retry_after="1", **headers)
-    if "outage@example.com" in people:
+    if "outage@example.com" in recipients:
         raise _refusal(503, "service_unavailable", "API is temporarily unavailable")
 
 

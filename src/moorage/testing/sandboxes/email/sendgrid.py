@@ -130,21 +130,21 @@ class SendGridSandbox(Sandbox):
         if not email:
             raise _refusal(400, "email is required", "email")
         local, _, host = email.rpartition("@")
-        bad_value = host.endswith(".invalid")
+        is_invalid = host.endswith(".invalid")
         checks = {
             "domain": {
                 "has_valid_address_syntax": bool(local),
-                "has_mx_or_a_record": not bad_value,
+                "has_mx_or_a_record": not is_invalid,
                 "is_suspected_disposable_address": host == "disposable.example",
             },
             "local_part": {"is_suspected_role_address": local == "info"},
-            "additional": {"has_known_bounces": bad_value, "has_suspected_bounces": bad_value},
+            "additional": {"has_known_bounces": is_invalid, "has_suspected_bounces": is_invalid},
         }
-        verdict = "Invalid" if bad_value else "Risky" if local == "info" else "Valid"
+        verdict = "Invalid" if is_invalid else "Risky" if local == "info" else "Valid"
         result = {
             "email": email,
             "verdict": verdict,
-            "score": 0.1 if bad_value else 0.9,
+            "score": 0.1 if is_invalid else 0.9,
             "checks": checks,
         }
         if host == "gmial.com":
@@ -155,10 +155,10 @@ class SendGridSandbox(Sandbox):
         query = dict(request.query)
         if "start_date" not in query:
             raise _refusal(400, "start_date is required", "start_date")
-        first, last_text = query["start_date"], query.get("end_date", "9999-12-31")
-        days = [day for day in self.days if first <= day["date"] <= last_text]
-        begin = int(query.get("offset", "0"))
-        return reply(days[begin : begin + int(query.get("limit", "500"))])
+        first_day, last_day = query["start_date"], query.get("end_date", "9999-12-31")
+        days = [day for day in self.days if first_day <= day["date"] <= last_day]
+        offset = int(query.get("offset", "0"))
+        return reply(days[offset : offset + int(query.get("limit", "500"))])
 
     def _scopes(self, _: SandboxRequest) -> Response:
         return reply({"scopes": ["mail.send"]})
@@ -173,22 +173,22 @@ def _check(
     body: dict[str, Any], personalizations: list[dict[str, Any]], templates: tuple[str, ...]
 ) -> None:
     """Refuse the messages that SendGrid refuses."""
-    unknown_texts = set(body) - _FIELDS or {
+    unknown_fields = set(body) - _FIELDS or {
         name for personalization in personalizations for name in set(personalization) - _OWN
     }
-    if unknown_texts:
-        raise _refusal(400, f"Unknown fields: {sorted(unknown_texts)}", min(unknown_texts))
+    if unknown_fields:
+        raise _refusal(400, f"Unknown fields: {sorted(unknown_fields)}", min(unknown_fields))
     if not 1 <= len(personalizations) <= 1_000:
         raise _refusal(400, "1 to 1000 personalizations are allowed", "personalizations")
-    people = 0
+    recipient_count = 0
     for number, personalization in enumerate(personalizations):
-        all_values = [
+        recipients = [
             *personalization.get("to", []),
             *personalization.get("cc", []),
             *personalization.get("bcc", []),
         ]
-        people += len(all_values)
-        emails = [person["email"].lower() for person in all_values]
+        recipient_count += len(recipients)
+        emails = [person["email"].lower() for person in recipients]
         if not personalization.get("to") or len(set(emails)) < len(emails):
             raise _refusal(
                 400, "Each needs a to, and each address once", f"personalizations.{number}"
@@ -196,7 +196,7 @@ def _check(
         for email in emails:
             if email in _MAGIC:
                 raise _refusal(*_MAGIC[email])
-    if people > 1_000:
+    if recipient_count > 1_000:
         raise _refusal(400, "There is a limit of 1000 total recipients", "personalizations")
     if "email" not in body.get("from", {}):
         raise _refusal(400, "The from object must be provided", "from.email")

@@ -150,8 +150,8 @@ class _Conversation(StreamRequestHandler):
             self.connection.close()
 
     def _say(self, *lines: str) -> None:
-        *first, last_text = lines
-        text = "".join(f"{line[:3]}-{line[4:]}\r\n" for line in first) + f"{last_text}\r\n"
+        *leading_lines, last_line = lines
+        text = "".join(f"{line[:3]}-{line[4:]}\r\n" for line in leading_lines) + f"{last_line}\r\n"
         self.wfile.write(text.encode())
         self.wfile.flush()
 
@@ -188,8 +188,8 @@ class _Conversation(StreamRequestHandler):
 
     def _auth(self, text: str) -> bool:
         sandbox = self.sandbox
-        _, method, encoded_text = text.split(" ", 2)
-        credentials = b64decode(encoded_text).decode()
+        _, method, encoded_credentials = text.split(" ", 2)
+        credentials = b64decode(encoded_credentials).decode()
         expected = {
             "PLAIN": f"\0{sandbox.username}\0{sandbox.password}",
             "XOAUTH2": f"user={sandbox.username}\1auth=Bearer {sandbox.password}\1\1",
@@ -251,37 +251,37 @@ class _Conversation(StreamRequestHandler):
 
 def read_message(message: bytes, recipients: tuple[str, ...]) -> Delivered:
     """A message as its recipients see it, and who they are."""
-    read: Any = message_from_bytes(message, policy=default)
+    parsed_message: Any = message_from_bytes(message, policy=default)
     items: list[Item] = []
     texts: dict[str, str] = {}
-    for part in read.walk():
-        kind, where = part.get_content_type(), part.get_content_disposition()
+    for part in parsed_message.walk():
+        kind, disposition = part.get_content_type(), part.get_content_disposition()
         if part.is_multipart():
             continue
-        if where is None:
+        if disposition is None:
             texts[kind] = part.get_content().removesuffix("\n").removesuffix("\r")
             continue
         cid = part["content-id"]
         content = part.get_payload(decode=True)
         content_id = None if cid is None else str(cid).strip("<>")
-        items.append(Item(part.get_filename(), content, kind, where, content_id))
-    shown_texts = {name: _emails(read, name) for name in ("to", "cc")}
-    name, sender = parseaddr(str(read["from"]))
+        items.append(Item(part.get_filename(), content, kind, disposition, content_id))
+    visible_recipients = {name: _emails(parsed_message, name) for name in ("to", "cc")}
+    name, sender = parseaddr(str(parsed_message["from"]))
     return Delivered(
-        id=str(read["message-id"]),
+        id=str(parsed_message["message-id"]),
         sender=sender,
         sender_name=name or None,
-        to=shown_texts["to"],
-        cc=shown_texts["cc"],
+        to=visible_recipients["to"],
+        cc=visible_recipients["cc"],
         bcc=tuple(
             address
             for address in recipients
-            if address not in shown_texts["to"] + shown_texts["cc"]
+            if address not in visible_recipients["to"] + visible_recipients["cc"]
         ),
-        subject=str(read["subject"]),
+        subject=str(parsed_message["subject"]),
         text=texts.get("text/plain"),
         html=texts.get("text/html"),
-        headers={key: str(value) for key, value in read.items()},
+        headers={key: str(value) for key, value in parsed_message.items()},
         items=tuple(items),
         raw=message,
     )

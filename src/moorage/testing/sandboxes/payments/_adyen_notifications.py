@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 def notification(key: str, item: dict[str, Any], additional: Mapping[str, str]) -> bytes:
     """A notification, signed with a key in hexadecimal."""
-    signed_fields = {
+    signed_item = {
         **item,
         "additionalData": {**additional, "hmacSignature": _signature(key, item)},
     }
-    body = {"live": "false", "notificationItems": [{"NotificationRequestItem": signed_fields}]}
+    body = {"live": "false", "notificationItems": [{"NotificationRequestItem": signed_item}]}
     return encode_json(body)
 
 

@@ -153,9 +153,9 @@ def body_of(request: SandboxRequest) -> dict[str, Any]:
 
 def check(body: dict[str, Any], types: dict[str, type], kind: str) -> None:
     """Refuse fields that are not known, or of another type."""
-    unknown_texts = sorted(set(body) - set(types))
-    if unknown_texts:
-        fields = ", ".join(unknown_texts)
+    unknown_fields = sorted(set(body) - set(types))
+    if unknown_fields:
+        fields = ", ".join(unknown_fields)
         raise error(
             400, "702", f"Structure of {kind} contains the following unknown fields: [{fields}]"
         )
@@ -189,26 +189,30 @@ def check_payment(body: dict[str, Any]) -> None:
     if len(metadata) > 20 or any(len(k) > 20 or len(v) > 80 for k, v in metadata.items()):
         raise error(422, "177", "Metadata size exceeds limit")
     for name in ("billingAddress", "deliveryAddress"):
-        missing_texts = [part for part in ADDRESS if name in body and not body[name].get(part)]
-        if missing_texts:
-            raise error(422, "702", f"{name} has no {', '.join(missing_texts)}")
+        missing_parts = [part for part in ADDRESS if name in body and not body[name].get(part)]
+        if missing_parts:
+            raise error(422, "702", f"{name} has no {', '.join(missing_parts)}")
     _check_stored(body)
 
 
 def _check_stored(body: dict[str, Any]) -> None:
-    stored_value = body["paymentMethod"].get("storedPaymentMethodId")
-    if stored_value is None:
+    stored_method_id = body["paymentMethod"].get("storedPaymentMethodId")
+    if stored_method_id is None:
         return
     if len(body.get("shopperReference", "")) < 3:
         raise error(422, "702", "Required field 'shopperReference' is missing.")
-    if stored_value not in OUTCOMES and stored_value != CHALLENGE and len(stored_value) != 16:
+    if (
+        stored_method_id not in OUTCOMES
+        and stored_method_id != CHALLENGE
+        and len(stored_method_id) != 16
+    ):
         raise error(422, "803", "PaymentDetail not found")
 
 
 def is_challenged(method: dict[str, Any]) -> bool:
     """True if the holder of this card must confirm their identity."""
-    stated_value = method.get("number") or method.get("encryptedCardNumber") or ""
-    number = str(stated_value).removeprefix("test_")
+    card_number = method.get("number") or method.get("encryptedCardNumber") or ""
+    number = str(card_number).removeprefix("test_")
     return number == CHALLENGED or method.get("storedPaymentMethodId") == CHALLENGE
 
 

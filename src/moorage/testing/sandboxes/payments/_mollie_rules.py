@@ -103,10 +103,10 @@ def check_payment(body: Any) -> dict[str, Any]:
     fields = check_fields(body, _KNOWN)
     recurring = fields.get("sequenceType") == "recurring"
     is_recurring = fields.get("sequenceType", "oneoff") != "oneoff"
-    needed_texts = ["amount", "description"]
-    needed_texts += [] if recurring else ["redirectUrl"]
-    needed_texts += ["customerId"] if is_recurring else []
-    for name in needed_texts:
+    required_names = ["amount", "description"]
+    required_names += [] if recurring else ["redirectUrl"]
+    required_names += ["customerId"] if is_recurring else []
+    for name in required_names:
         if name not in fields:
             raise wrong(f"The {name} is missing", name)
     for name in fields:

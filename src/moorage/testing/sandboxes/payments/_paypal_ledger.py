@@ -231,9 +231,11 @@ class PayPalLedger(Sandbox):
 
     def _refunded(self, capture: Resource) -> Money:
         """Return the refunded amount of a capture."""
-        up = link("up", f"/v2/payments/captures/{capture['id']}")
+        parent_link = link("up", f"/v2/payments/captures/{capture['id']}")
         amounts = (
-            read(refund["amount"]) for refund in self.refunds.values() if up in refund["links"]
+            read(refund["amount"])
+            for refund in self.refunds.values()
+            if parent_link in refund["links"]
         )
         return sum(amounts, read(capture["amount"]) * 0)
 

@@ -108,9 +108,9 @@ def unprocessable(issue: str) -> Refusal:
 
 def checked(body: object, rule: Rule) -> dict[str, Any]:
     """A body that breaks no rule; one with a field that is not known here is refused, too."""
-    wrong_texts = next(_field_problems(body, rule, ""), None)
-    if wrong_texts is not None:
-        raise Refusal(refusal(400, "INVALID_REQUEST", *wrong_texts))
+    field_problem = next(_field_problems(body, rule, ""), None)
+    if field_problem is not None:
+        raise Refusal(refusal(400, "INVALID_REQUEST", *field_problem))
     return body  # type: ignore[return-value]  # a table, by its rule
 
 

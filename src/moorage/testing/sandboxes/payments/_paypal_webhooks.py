@@ -38,15 +38,15 @@ class Certificates(Sandbox):
 
     def _show(self, _: SandboxRequest) -> Response:
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "certs.paypal.com")])
-        begins = datetime(2020, 1, 1, tzinfo=UTC)
+        valid_from = datetime(2020, 1, 1, tzinfo=UTC)
         built = (
             x509.CertificateBuilder()
             .subject_name(name)
             .issuer_name(name)
             .public_key(_key().public_key())
             .serial_number(1)
-            .not_valid_before(begins)
-            .not_valid_after(begins + timedelta(days=36_500))
+            .not_valid_before(valid_from)
+            .not_valid_after(valid_from + timedelta(days=36_500))
             .sign(_key(), hashes.SHA256())
         )
         pem = built.public_bytes(serialization.Encoding.PEM)
@@ -55,12 +55,12 @@ class Certificates(Sandbox):
 
 def signed(body: bytes, number: int, webhook_id: str, now: str) -> dict[str, str]:
     """The headers of a webhook."""
-    sent_text = f"00000000-0000-4000-8000-{number:012d}"
-    content = f"{sent_text}|{now}|{webhook_id}|{zlib.crc32(body)}"
+    transmission_id = f"00000000-0000-4000-8000-{number:012d}"
+    content = f"{transmission_id}|{now}|{webhook_id}|{zlib.crc32(body)}"
     signature = _key().sign(content.encode(), padding.PKCS1v15(), hashes.SHA256())
     return {
         "Content-Type": "application/json",
-        "PAYPAL-TRANSMISSION-ID": sent_text,
+        "PAYPAL-TRANSMISSION-ID": transmission_id,
         "PAYPAL-TRANSMISSION-TIME": now,
         "PAYPAL-TRANSMISSION-SIG": b64encode(signature).decode(),
         "PAYPAL-CERT-URL": f"https://api.sandbox.paypal.com{CERTIFICATE}",

@@ -153,11 +153,11 @@ class AdyenSandbox(Sandbox):
 
     def settle(self) -> list[Notice]:
         """Settle all pending operations, and return the webhooks about the results."""
-        before = len(self.sent)
+        notice_count = len(self.sent)
         with self._lock:
             while self._open:
                 self._decide(*self._open.pop(0))
-        return self.sent[before:]
+        return self.sent[notice_count:]
 
     def happens(
         self,
@@ -338,28 +338,31 @@ class AdyenSandbox(Sandbox):
                 payment.captured = payment.value if payment.automatic else 0
             self.happens("AUTHORISATION", payment.psp, success=success, reason=reason)
             return
-        further_values = {}
+        notice_fields = {}
         if verb == "reversals":
             verb = "refunds" if payment.captured else "cancels"
-            further_values = {"modification.action": verb.removesuffix("s")}
+            notice_fields = {"modification.action": verb.removesuffix("s")}
             modification = {**modification, "value": payment.captured, "currency": payment.currency}
             modification["event"] = "CANCEL_OR_REFUND"
-        reason_value = getattr(self, f"_{verb}")(payment, modification)
+        failure_reason = getattr(self, f"_{verb}")(payment, modification)
         self.happens(
             modification.get("event", _EVENTS[verb]),
             payment.psp,
             value=modification.get("value"),
-            success=not reason_value,
-            reason=reason_value,
+            success=not failure_reason,
+            reason=failure_reason,
             by=by,
-            **further_values,
+            **notice_fields,
         )
 
     def _captures(self, payment: AdyenPayment, modification: dict[str, Any]) -> str:
         if payment.canceled:
             return "Transaction has been cancelled, capture not possible"
-        left = payment.authorised - payment.captured
-        if modification["currency"] != payment.currency or modification["value"] > left:
+        capturable_amount = payment.authorised - payment.captured
+        if (
+            modification["currency"] != payment.currency
+            or modification["value"] > capturable_amount
+        ):
             return "Insufficient balance on payment"
         payment.captured += modification["value"]
         if not self.multiple_captures:
@@ -377,8 +380,11 @@ class AdyenSandbox(Sandbox):
     def _refunds(self, payment: AdyenPayment, modification: dict[str, Any]) -> str:
         if not payment.captured:
             return "Transaction hasn't been captured, refund not possible"
-        left = payment.captured - payment.refunded
-        if modification["currency"] != payment.currency or modification["value"] > left:
+        refundable_amount = payment.captured - payment.refunded
+        if (
+            modification["currency"] != payment.currency
+            or modification["value"] > refundable_amount
+        ):
             return "Insufficient balance on payment"
         payment.refunded += modification["value"]
         return ""

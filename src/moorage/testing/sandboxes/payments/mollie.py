@@ -198,18 +198,16 @@ class MollieSandbox(Sandbox):
             start = query.get("from")
             if start is not None and start not in names:
                 return error(400, "Bad Request", "Invalid cursor value", "from")
-            begin = 0 if start is None else names.index(start)
-            end = begin + int(limit)
-            page = [resources()[name] for name in names[begin:end]]
-            url, further_texts = f"{_API}{request.path}", names[end : end + 1]
-            following_values = (
-                _link(f"{url}?from={further_texts[0]}&limit={limit}") if further_texts else None
-            )
+            start_index = 0 if start is None else names.index(start)
+            end = start_index + int(limit)
+            page = [resources()[name] for name in names[start_index:end]]
+            url, next_names = f"{_API}{request.path}", names[end : end + 1]
+            next_link = _link(f"{url}?from={next_names[0]}&limit={limit}") if next_names else None
             name = request.path.rpartition("/")[2]
             links = {
                 "self": _link(url),
                 "previous": None,
-                "next": following_values,
+                "next": next_link,
                 "documentation": _link(f"{_DOCUMENTATION}/list-{name}", "text/html"),
             }
             body = {"count": len(page), "_embedded": {name: page}, "_links": links}
@@ -281,18 +279,18 @@ class MollieSandbox(Sandbox):
 
     def _show(self, request: SandboxRequest, id: str) -> Response:
         embed = _check_query(request, "embed").get("embed", "")
-        payment, whole_fields = (
+        payment, embeddable_resources = (
             self._payment(id),
             {"captures": self.captures, "refunds": self.refunds},
         )
         embedded_names = [name for name in embed.split(",") if name]
-        if not set(embedded_names) <= set(whole_fields):
+        if not set(embedded_names) <= set(embeddable_resources):
             return error(400, "Bad Request", "The embed is invalid", "embed")
-        embedded_fields = {
-            name: [move for move in whole_fields[name].values() if move["paymentId"] == id]
+        embedded_resources = {
+            name: [move for move in embeddable_resources[name].values() if move["paymentId"] == id]
             for name in embedded_names
         }
-        return reply({**payment, "_embedded": embedded_fields} if embedded_names else payment)
+        return reply({**payment, "_embedded": embedded_resources} if embedded_names else payment)
 
     def _show_refund(self, _: SandboxRequest, id: str, refund: str) -> Response:
         resource = self.refunds.get(refund)
@@ -324,10 +322,10 @@ class MollieSandbox(Sandbox):
         fields, payment = check_fields(request.json(), CAPTURE), self._payment(id)
         if payment["status"] != "authorized":
             raise wrong("The payment is not authorized")
-        whole_amount = amount_of(payment["amount"])
-        remaining_amount = whole_amount - self._of(payment, "amountCaptured")
+        payment_amount = amount_of(payment["amount"])
+        remaining_amount = payment_amount - self._of(payment, "amountCaptured")
         amount = (
-            amount_of(fields["amount"], whole_amount.currency)
+            amount_of(fields["amount"], payment_amount.currency)
             if "amount" in fields
             else remaining_amount
         )
@@ -356,12 +354,12 @@ class MollieSandbox(Sandbox):
         fields, payment = check_fields(request.json(), REFUND), self._payment(id)
         if "amount" not in fields:
             raise wrong("The amount is missing", "amount")
-        whole = amount_of(payment["amount"])
-        amount = amount_of(fields["amount"], whole.currency)
-        taken_amount = self._of(payment, "amountCaptured")
+        payment_amount = amount_of(payment["amount"])
+        amount = amount_of(fields["amount"], payment_amount.currency)
+        captured_amount = self._of(payment, "amountCaptured")
         if payment["status"] == "paid" and payment["captureMode"] == "automatic":
-            taken_amount = whole
-        if amount > taken_amount - self._of(payment, "amountRefunded"):
+            captured_amount = payment_amount
+        if amount > captured_amount - self._of(payment, "amountRefunded"):
             raise wrong("The amount is higher than the maximum", "amount")
         key = f"re_{self.number():08d}"
         refund = {
@@ -386,9 +384,12 @@ class MollieSandbox(Sandbox):
     def _pays(self, payment: dict[str, Any]) -> None:
         self._closes(payment)
         if payment["captureMode"] == "manual":
-            zero = amount_of(payment["amount"]) * 0
+            zero_amount = amount_of(payment["amount"]) * 0
             payment |= {"status": "authorized", "authorizedAt": self._moment()}
-            payment |= {"amountCaptured": written(zero), "captureBefore": self._moment(604_800)}
+            payment |= {
+                "amountCaptured": written(zero_amount),
+                "captureBefore": self._moment(604_800),
+            }
         else:
             payment |= {"status": "paid", "paidAt": self._moment()}
         payment["method"] = payment["method"] or "creditcard"

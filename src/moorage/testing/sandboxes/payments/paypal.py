@@ -219,20 +219,20 @@ class PayPalSandbox(PayPalLedger):
         authorization = self._found_or_404(self.authorizations, id)
         order = self.orders[self._order_of[id]]
         body = checked(request.json(), CAPTURE)
-        whole_amount, previous_amount = read(authorization["amount"]), self._captured(order)
-        amount = amount_of(body["amount"]) if "amount" in body else whole_amount
+        authorized_amount, captured_amount = read(authorization["amount"]), self._captured(order)
+        amount = amount_of(body["amount"]) if "amount" in body else authorized_amount
         if authorization["status"] == "VOIDED":
             raise unprocessable("AUTHORIZATION_VOIDED")
-        if amount.currency != whole_amount.currency:
+        if amount.currency != authorized_amount.currency:
             raise unprocessable("AUTH_CAPTURE_CURRENCY_MISMATCH")
         if authorization["status"] == "CAPTURED" or _is_order_closed(order):
             raise unprocessable("AUTHORIZATION_ALREADY_CAPTURED")
         # PayPal allows a little more than was set aside.
-        if (previous_amount + amount).minor * 100 > whole_amount.minor * 115:
+        if (captured_amount + amount).minor * 100 > authorized_amount.minor * 115:
             raise unprocessable("MAX_CAPTURE_AMOUNT_EXCEEDED")
-        final = bool(body.get("final_capture", False))
-        capture = self._take(order, written(amount), "", final=final)
-        is_finished = previous_amount + amount >= whole_amount
+        is_final = bool(body.get("final_capture", False))
+        capture = self._take(order, written(amount), "", final=is_final)
+        is_finished = captured_amount + amount >= authorized_amount
         authorization["status"] = "CAPTURED" if is_finished else "PARTIALLY_CAPTURED"
         return _representation(request, capture, 201)
 
@@ -276,9 +276,9 @@ class PayPalSandbox(PayPalLedger):
         size, start = int(query.get("page_size", "10")), int(query.get("next_page_token", "0"))
         if not 1 <= size <= _PAGE:
             raise Refusal(refusal(400, "INVALID_REQUEST", "INVALID_PARAMETER_VALUE", "page_size"))
-        start_text = query.get("start_time", "")
+        start_time = query.get("start_time", "")
         disputes = [
-            dispute for dispute in self.disputes.values() if dispute["create_time"] >= start_text
+            dispute for dispute in self.disputes.values() if dispute["create_time"] >= start_time
         ][::-1]
         links = [link("self", "/v1/customer/disputes")]
         if start + size < len(disputes):
@@ -349,12 +349,12 @@ def _is_order_closed(order: Resource) -> bool:
 
 def _summary(dispute: Resource) -> Resource:
     """Return a dispute as lists show it, without its transactions."""
-    hidden_texts = {"disputed_transactions", "dispute_outcome"}
+    hidden_names = {"disputed_transactions", "dispute_outcome"}
     at = f"/v1/customer/disputes/{dispute['dispute_id']}"
-    shown_fields: dict[str, Any] = {
-        name: field_value for name, field_value in dispute.items() if name not in hidden_texts
+    dispute_fields: dict[str, Any] = {
+        name: field_value for name, field_value in dispute.items() if name not in hidden_names
     }
-    return {**shown_fields, "links": [link("self", at)]}
+    return {**dispute_fields, "links": [link("self", at)]}
 
 
 def fixture(_: Path) -> SandboxFixture:

@@ -115,10 +115,13 @@ class SquareSandbox(Sandbox):
                 }
                 payment = self.payments[refund["payment_id"]]
                 if success:
-                    refunded_value = refund["amount_money"]["amount"] + _minor_amount(
+                    refunded_amount = refund["amount_money"]["amount"] + _minor_amount(
                         payment, "refunded_money"
                     )
-                    payment["refunded_money"] = {**refund["amount_money"], "amount": refunded_value}
+                    payment["refunded_money"] = {
+                        **refund["amount_money"],
+                        "amount": refunded_amount,
+                    }
                 self._tell("refund.updated", "refund", refund)
                 self._changed(payment)
 
@@ -205,18 +208,18 @@ class SquareSandbox(Sandbox):
             query = dict(request.query)
             for name in set(query) - names:
                 raise wrong("UNKNOWN_QUERY_PARAMETER", "Not a parameter.", field=name)
-            limit, begin = int(query.get("limit", "100")), query.get("cursor", "0")
-            if not begin.isdigit() or not 1 <= limit <= 100:
+            limit, offset = int(query.get("limit", "100")), query.get("cursor", "0")
+            if not offset.isdigit() or not 1 <= limit <= 100:
                 raise wrong("INVALID_CURSOR", "This is no cursor, or no limit.", field="cursor")
-            start_text, end_time = _moment_of(query, "begin_time"), _moment_of(query, "end_time")
+            start_time, end_time = _moment_of(query, "begin_time"), _moment_of(query, "end_time")
             matches = [
                 resource
                 for resource in list(resources().values())[::-1]
                 if time_field is None
-                or (start_text or "") <= resource[time_field][:19] <= (end_time or "9999")
+                or (start_time or "") <= resource[time_field][:19] <= (end_time or "9999")
             ]
-            end = int(begin) + limit
-            page, name = matches[int(begin) : end], request.path.rpartition("/")[2]
+            end = int(offset) + limit
+            page, name = matches[int(offset) : end], request.path.rpartition("/")[2]
             # Square leaves out a list that is empty.
             body: dict[str, Any] = {name: page} if page else {}
             return reply({**body, "cursor": str(end)} if len(matches) > end else body)
@@ -236,7 +239,7 @@ class SquareSandbox(Sandbox):
         if body.get("location_id", self.location_id) != self.location_id:
             raise wrong("INVALID_LOCATION", "There is no such location.", field="location_id")
         code = magic(source)
-        completed = body.get("autocomplete", True)
+        is_completed = body.get("autocomplete", True)
         key = f"sq{self.number():08d}"
         total = {**money, "amount": amount + body.get("tip_money", {"amount": 0})["amount"]}
         payment: dict[str, Any] = {
@@ -245,13 +248,13 @@ class SquareSandbox(Sandbox):
             "amount_money": money,
             "total_money": total,
             "approved_money": total,
-            "status": "COMPLETED" if completed else "APPROVED",
+            "status": "COMPLETED" if is_completed else "APPROVED",
             "source_type": "CARD",
             "location_id": self.location_id,
             "delayed_until": self._moment(7 * _DAY),
         }
-        copied_texts = ("reference_id", "customer_id", "note", "statement_description_identifier")
-        payment |= {name: body[name] for name in copied_texts if name in body}
+        copied_names = ("reference_id", "customer_id", "note", "statement_description_identifier")
+        payment |= {name: body[name] for name in copied_names if name in body}
         if source.startswith("bnon:"):
             payment |= {"status": "PENDING", "source_type": "BANK_ACCOUNT"}
         else:
@@ -312,12 +315,12 @@ class SquareSandbox(Sandbox):
         amount = amount_of(money, payment["amount_money"]["currency"])
         if payment["status"] != "COMPLETED":
             raise _not_refundable("REFUND_ERROR_PAYMENT_NEEDS_COMPLETION")
-        asked_back = sum(
+        refunded_total = sum(
             refund_made["amount_money"]["amount"]
             for refund_made in self.refunds.values()
             if refund_made["payment_id"] == payment["id"] and refund_made["status"] != "FAILED"
         )
-        if amount > payment["total_money"]["amount"] - asked_back:
+        if amount > payment["total_money"]["amount"] - refunded_total:
             raise _not_refundable("REFUND_AMOUNT_INVALID")
         key = f"{payment['id']}_r{self.number()}"
         refund = {

@@ -113,8 +113,8 @@ class StripeSandbox(StripeLedger):
             def execute() -> Response:
                 try:
                     return handle(fields_of(request.form, allowed), **names)
-                except Done as late_value:
-                    return late_value.response
+                except Done as late_refusal:
+                    return late_refusal.response
 
             if key is None:
                 return execute()
@@ -134,28 +134,30 @@ class StripeSandbox(StripeLedger):
             limit = int(fields.get("limit", "10"))
             if not 1 <= limit <= 100:
                 raise refusal(400, "invalid_request_error", "This limit is out of range.")
-            start_text, end_time = (
+            start_time, end_time = (
                 fields.get("created[gte]", "0"),
                 fields.get("created[lt]", "99999999999"),
             )
             matches = [
                 resource
                 for resource in resources().values()
-                if int(start_text) <= resource["created"] < int(end_time)
+                if int(start_time) <= resource["created"] < int(end_time)
             ][::-1]
             names = [resource["id"] for resource in matches]
-            later_text = fields.get("starting_after")
+            starting_after = fields.get("starting_after")
             start = (
                 0
-                if later_text is None
-                else names.index(resource_in(resources(), later_text)["id"]) + 1
+                if starting_after is None
+                else names.index(resource_in(resources(), starting_after)["id"]) + 1
             )
             expand = [name.removeprefix("data.") for name in expanded(fields)]
             page = [
                 self._with_charge(resource, expand) for resource in matches[start : start + limit]
             ]
-            more = len(matches) > start + limit
-            return reply({"object": "list", "data": page, "has_more": more, "url": request.path})
+            has_more = len(matches) > start + limit
+            return reply(
+                {"object": "list", "data": page, "has_more": has_more, "url": request.path}
+            )
 
         return answer
 
@@ -256,11 +258,11 @@ class StripeSandbox(StripeLedger):
             self.declines(intent, "authentication_required", "authentication_required")
         if kind in ASKS or options == "any":
             url = f"{self.bank}/{intent['id']}"
-            returned_text = fields.get("return_url")
-            if returned_text is None:
+            return_url = fields.get("return_url")
+            if return_url is None:
                 action: dict[str, Any] = {"type": "use_stripe_sdk", "use_stripe_sdk": {"source": 1}}
             else:
-                details = {"url": url, "return_url": returned_text}
+                details = {"url": url, "return_url": return_url}
                 action = {"type": "redirect_to_url", "redirect_to_url": details}
             intent |= {"status": "requires_action", "next_action": action}
             self.tell("payment_intent.requires_action", intent)
@@ -276,13 +278,13 @@ class StripeSandbox(StripeLedger):
     def _capture(self, fields: dict[str, str], id: str) -> Response:
         intent = resource_in(self.intents, id)
         self.check_state(intent, "capture", "requires_capture")
-        open_ = intent["amount_capturable"]
-        amount = amount_of(fields, "amount_to_capture", open_)
-        if not 0 < amount <= open_:
-            text = f"The amount_to_capture must be between 1 and {open_}."
+        capturable_amount = intent["amount_capturable"]
+        amount = amount_of(fields, "amount_to_capture", capturable_amount)
+        if not 0 < amount <= capturable_amount:
+            text = f"The amount_to_capture must be between 1 and {capturable_amount}."
             raise done(400, text, code="amount_too_large", param="amount_to_capture")
-        final = "final_capture" not in fields or flag_of(fields, "final_capture")
-        self.take(intent, amount, final=final or amount == open_)
+        is_final = "final_capture" not in fields or flag_of(fields, "final_capture")
+        self.take(intent, amount, final=is_final or amount == capturable_amount)
         return self._shown(intent, fields)
 
     def _cancel(self, fields: dict[str, str], id: str) -> Response:
@@ -310,17 +312,17 @@ class StripeSandbox(StripeLedger):
         if not charge["captured"]:
             text = "This PaymentIntent does not have a successful charge to refund."
             raise done(400, text, code="charge_not_captured")
-        remaining_value = charge["amount_captured"] - charge["amount_refunded"]
-        if remaining_value == 0:
+        refundable_amount = charge["amount_captured"] - charge["amount_refunded"]
+        if refundable_amount == 0:
             raise done(
                 400, f"Charge {charge['id']} has been refunded.", code="charge_already_refunded"
             )
-        amount = amount_of(fields, "amount", remaining_value)
+        amount = amount_of(fields, "amount", refundable_amount)
         if amount <= 0 or amount % STEPS.get(charge["currency"], 1):
             raise refusal(400, "invalid_request_error", "Invalid amount.", param="amount")
-        if amount > remaining_value:
+        if amount > refundable_amount:
             text = (
-                f"Refund amount ({amount}) is greater than unrefunded amount ({remaining_value})."
+                f"Refund amount ({amount}) is greater than unrefunded amount ({refundable_amount})."
             )
             raise done(400, text, code="amount_too_large", param="amount")
         reasons = ("duplicate", "fraudulent", "requested_by_customer")

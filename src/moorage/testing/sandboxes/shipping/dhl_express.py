@@ -174,29 +174,29 @@ class DhlExpressSandbox(Sandbox):
 
     def _rates(self, request: SandboxRequest) -> Response:
         body = self._body(request, _RATES, "/rates")
-        home_value, absent_value = (
+        sender, receiver = (
             body["customerDetails"][f"{entry}Details"] for entry in ("shipper", "receiver")
         )
-        if absent_value["postalCode"] == NO_RATES or any(
+        if receiver["postalCode"] == NO_RATES or any(
             entry["weight"] > _HEAVIEST for entry in body["packages"]
         ):
             words = "1001: The requested product(s) not available based on your search criteria."
             raise _refusal(400, words, "/rates")
-        table = _HOME if home_value["countryCode"] == absent_value["countryCode"] else _AWAY
+        table = _HOME if sender["countryCode"] == receiver["countryCode"] else _AWAY
         return reply({"products": [_product(*entry) for entry in table]})
 
     def _buy(self, request: SandboxRequest) -> Response:
         body = self._body(request, _SHIPMENT, "/shipments")
-        home, away = (
+        sender_address, receiver_address = (
             body["customerDetails"][f"{entry}Details"]["postalAddress"]
             for entry in ("shipper", "receiver")
         )
         content, product = body["content"], body["productCode"]
-        abroad = home["countryCode"] != away["countryCode"]
+        abroad = sender_address["countryCode"] != receiver_address["countryCode"]
         if content["isCustomsDeclarable"] and "exportDeclaration" not in content:
             raise _refusal(400, "1026: exportDeclaration is missing.", "/shipments")
-        offered_counts = {code: price for code, _, price, _ in (_AWAY if abroad else _HOME)}
-        if product not in offered_counts or away["postalCode"] == NO_LABEL:
+        offered_prices = {code: price for code, _, price, _ in (_AWAY if abroad else _HOME)}
+        if product not in offered_prices or receiver_address["postalCode"] == NO_LABEL:
             words = f"410135: Requested product(s) not available at origin, {product}/{product}"
             raise _refusal(
                 400, "Multiple problems found, see Additional Details", "/shipments", words
@@ -214,7 +214,7 @@ class DhlExpressSandbox(Sandbox):
             "shipperReferences": body.get("customerReferences", []),
             "order": body,
         }
-        charge = {"currencyType": "BILLC", "priceCurrency": "USD", "price": offered_counts[product]}
+        charge = {"currencyType": "BILLC", "priceCurrency": "USD", "price": offered_prices[product]}
         return reply(
             {
                 "url": "https://express.api.dhl.com/mydhlapi/shipments",
@@ -256,14 +256,14 @@ class DhlExpressSandbox(Sandbox):
         """The answer with the shipments that are visible in the requested view."""
         view = dict(request.query).get("trackingView", "all-checkpoints")
         ahead = view == "advance-shipment"
-        visible_fields = [shipment for shipment in shipments if ahead or shipment["events"]]
-        if not visible_fields:
+        visible_shipments = [shipment for shipment in shipments if ahead or shipment["events"]]
+        if not visible_shipments:
             raise _refusal(404, "No data found", request.path)
         return reply(
             {
                 "shipments": [
                     {name: value for name, value in shipment.items() if name != "order"}
-                    for shipment in visible_fields
+                    for shipment in visible_shipments
                 ]
             }
         )
@@ -293,13 +293,13 @@ class DhlExpressSandbox(Sandbox):
 
     def _body(self, request: SandboxRequest, shape: object, path: str) -> dict[str, Any]:
         body: dict[str, Any] = request.json()
-        wrong_texts = [_problem_text(*account) for account in problems(shape, body)]
-        wrong_texts += _too_long(body, "#")
-        if len(wrong_texts) == 1:
-            raise _refusal(422, wrong_texts[0], path)
-        if wrong_texts:
+        problem_texts = [_problem_text(*account) for account in problems(shape, body)]
+        problem_texts += _too_long(body, "#")
+        if len(problem_texts) == 1:
+            raise _refusal(422, problem_texts[0], path)
+        if problem_texts:
             raise _refusal(
-                422, "Multiple problems found, see Additional Details", path, *wrong_texts
+                422, "Multiple problems found, see Additional Details", path, *problem_texts
             )
         if _PLANNED.fullmatch(body["plannedShippingDateAndTime"]) is None:
             raise _refusal(400, "998: ShipTimeStamp is not well formatted.", path)
@@ -339,12 +339,12 @@ def _documents(image: Mapping[str, Any], number: str, pieces: list[str]) -> list
     kind = image.get("encodingFormat", "pdf")
     if kind not in LABEL_TEXTS:
         raise _refusal(400, f"encodingFormat {kind} is not supported", "/shipments")
-    split = image.get("splitDocumentsByPages", False)
+    is_split = image.get("splitDocumentsByPages", False)
     documents: list[dict[str, Any]] = []
-    for page, of in enumerate(pieces if split else [number], 1):
+    for page, of in enumerate(pieces if is_split else [number], 1):
         content = b64encode(LABEL_TEXTS[kind] + of.encode()).decode()
         document = {"imageFormat": kind.upper(), "content": content, "typeCode": "label"}
-        documents.append({**document, "packageReferenceNumber": page} if split else document)
+        documents.append({**document, "packageReferenceNumber": page} if is_split else document)
     invoice = {
         "imageFormat": "PDF",
         "content": b64encode(b"%PDF receipt").decode(),
@@ -367,9 +367,9 @@ def _too_long(value: object, at: str) -> Iterator[str]:
             yield from _too_long(element, f"{at}/{number}")
     elif is_object(value):
         for name, element in value.items():
-            most = _LONGEST.get(name)
-            if isinstance(element, str) and most is not None and len(element) > most:
-                yield f"{at}/{name}: expected maxLength: {most}, actual: {len(element)}"
+            longest = _LONGEST.get(name)
+            if isinstance(element, str) and longest is not None and len(element) > longest:
+                yield f"{at}/{name}: expected maxLength: {longest}, actual: {len(element)}"
             yield from _too_long(element, f"{at}/{name}")
 
 

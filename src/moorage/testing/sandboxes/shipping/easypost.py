@@ -144,9 +144,9 @@ class EasyPostSandbox(Sandbox):
 
     def _create(self, request: SandboxRequest) -> Response:
         body = self._object(request, "shipment")
-        unknown_texts = set(body) - _FIELDS
-        if unknown_texts:
-            raise _refusal(422, "PARAMETER.INVALID", "Unknown parameters.", *sorted(unknown_texts))
+        unknown_fields = set(body) - _FIELDS
+        if unknown_fields:
+            raise _refusal(422, "PARAMETER.INVALID", "Unknown parameters.", *sorted(unknown_fields))
         for name in ("from_address", "to_address", "parcel"):
             if not isinstance(body.get(name), dict):
                 raise _refusal(422, "PARAMETER.REQUIRED", "Missing required parameter.", name)
@@ -158,7 +158,7 @@ class EasyPostSandbox(Sandbox):
         if format not in _FORMATS:
             raise _refusal(422, "SHIPMENT.POSTAGE.FORMAT_UNAVAILABLE", "No such label format.")
         id = f"shp_{self.number():032x}"
-        refused_fields = _rate_errors(body["to_address"], too_heavy=pounds > HEAVIEST)
+        rate_errors = _rate_errors(body["to_address"], too_heavy=pounds > HEAVIEST)
         self.shipments[id] = {
             "id": id,
             "object": "Shipment",
@@ -179,8 +179,8 @@ class EasyPostSandbox(Sandbox):
             "refund_status": None,
             "forms": [],
             "fees": [],
-            "messages": refused_fields,
-            "rates": [] if refused_fields else [self._rate(id, *rate) for rate in SERVICES],
+            "messages": rate_errors,
+            "rates": [] if rate_errors else [self._rate(id, *rate) for rate in SERVICES],
         }
         return reply(self.shipments[id], 201)
 
@@ -211,8 +211,8 @@ class EasyPostSandbox(Sandbox):
         body = self._body(request)
         shipment = self._shipment(id)
         rates = {rate_offered["id"]: rate_offered for rate_offered in shipment["rates"]}
-        chosen_fields: dict[str, Any] = body.get("rate") or {}
-        rate = rates.get(chosen_fields.get("id"))
+        chosen_rate: dict[str, Any] = body.get("rate") or {}
+        rate = rates.get(chosen_rate.get("id"))
         if shipment["postage_label"] is not None:
             message = "Postage already exists for this shipment."
             raise _refusal(422, "SHIPMENT.POSTAGE.EXISTS", message)
@@ -222,7 +222,7 @@ class EasyPostSandbox(Sandbox):
             raise _refusal(422, "SHIPMENT.POSTAGE.FAILURE", "The carrier refused the shipment.")
         code = f"9400{self.number():018d}"
         format = shipment["options"].get("label_format", "PNG")  # noqa: A001 - the vendor's word
-        kind, _, short_text = _FORMATS[format]
+        kind, _, file_suffix = _FORMATS[format]
         self.trackers[code] = _tracker(code, "pre_transit", id)
         shipment |= {
             "selected_rate": rate,
@@ -233,7 +233,7 @@ class EasyPostSandbox(Sandbox):
                 "object": "PostageLabel",
                 "label_size": shipment["options"].get("label_size", "4x6"),
                 "label_file_type": kind,
-                "label_url": self._store_label(code, short_text),
+                "label_url": self._store_label(code, file_suffix),
                 "label_pdf_url": None,
                 "label_zpl_url": None,
                 "label_epl2_url": None,
@@ -277,30 +277,31 @@ class EasyPostSandbox(Sandbox):
     def _verify(self, request: SandboxRequest) -> Response:
         body = self._body(request)
         address = self._object(request, "address")
-        verified_fields: dict[str, Any] = {}
-        corrected = address
+        verifications: dict[str, Any] = {}
+        corrected_address = address
         if body.get("verify"):
-            verified_fields = {
+            verifications = {
                 "success": True,
                 "errors": [],
                 "details": {"time_zone": "America/New_York"},
             }
-            corrected = {
+            corrected_address = {
                 name: v.upper() if isinstance(v, str) else v for name, v in address.items()
             }
             if not address.get("street1") or address.get("city") == UNKNOWN_CITY:
-                corrected = address
+                corrected_address = address
                 error = {
                     "code": "E.ADDRESS.NOT_FOUND",
                     "field": "address",
                     "message": "Address not found",
                     "suggestion": None,
                 }
-                verified_fields = {"success": False, "errors": [error], "details": {}}
-            verified_fields = {"delivery": verified_fields}
+                verifications = {"success": False, "errors": [error], "details": {}}
+            verifications = {"delivery": verifications}
         id = f"adr_{self.number():032x}"
         return reply(
-            {**corrected, "id": id, "object": "Address", "verifications": verified_fields}, 201
+            {**corrected_address, "id": id, "object": "Address", "verifications": verifications},
+            201,
         )
 
     def _file(self, request: SandboxRequest, path: str) -> Response:
@@ -339,11 +340,11 @@ class EasyPostSandbox(Sandbox):
 
 
 def _check_customs(shipment: dict[str, Any]) -> None:
-    home_value, absent_value = (
+    origin_country, destination_country = (
         shipment[name].get("country") for name in ("from_address", "to_address")
     )
     customs: dict[str, Any] = shipment.get("customs_info") or {}
-    if home_value != absent_value and not customs:
+    if origin_country != destination_country and not customs:
         raise _refusal(422, "SHIPMENT.CUSTOMS_INFO.REQUIRED", "Customs information is required.")
     items: list[dict[str, Any]] = customs.get("customs_items", [])
     for item in items:

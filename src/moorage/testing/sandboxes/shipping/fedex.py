@@ -129,10 +129,8 @@ class FedExSandbox(Sandbox):
         if recipient["address"].get("postalCode") == NO_LABEL:
             raise _refusal(400, "SHIPMENT.NOT.ACCEPTED", "The shipment is not accepted.")
         image = shipment["labelSpecification"]["imageType"]
-        sold_fields = [
-            self._piece(package, image) for package in shipment["requestedPackageLineItems"]
-        ]
-        transaction = _transaction(shipment["serviceType"], sold_fields)
+        pieces = [self._piece(package, image) for package in shipment["requestedPackageLineItems"]]
+        transaction = _transaction(shipment["serviceType"], pieces)
         self.shipments[transaction["masterTrackingNumber"]] = transaction
         return _reply({"transactionShipments": [transaction], "alerts": []})
 
@@ -178,15 +176,15 @@ class FedExSandbox(Sandbox):
             "code": "TRACKING.TRACKINGNUMBER.NOTFOUND",
             "message": "The number cannot be found right now.",
         }
-        unknown_values = {"trackingNumberInfo": {"trackingNumber": code}, "error": error}
-        return {"trackingNumber": code, "trackResults": [self.tracks.get(code, unknown_values)]}
+        unknown_result = {"trackingNumberInfo": {"trackingNumber": code}, "error": error}
+        return {"trackingNumber": code, "trackResults": [self.tracks.get(code, unknown_result)]}
 
     def _find(self, request: SandboxRequest) -> Response:
-        asked_for = self._body(request, REFERENCES)["referencesInformation"]
-        if asked_for.get("accountNumber") != self.account_number:
+        references = self._body(request, REFERENCES)["referencesInformation"]
+        if references.get("accountNumber") != self.account_number:
             raise _refusal(400, "TRACKING.ACCOUNTNUMBER.EMPTY", "The account is not known.")
         tracks = [
-            code for code, track in self.tracks.items() if asked_for["value"] in _marks_of(track)
+            code for code, track in self.tracks.items() if references["value"] in _marks_of(track)
         ]
         if not tracks:
             raise _refusal(404, "TRACKING.REFERENCENUMBER.NOTFOUND", "There is no such reference.")
@@ -203,8 +201,8 @@ class FedExSandbox(Sandbox):
 
     def _body(self, request: SandboxRequest, shape: Any) -> Any:
         body = request.json()
-        for location, name, wrong_text in problems(shape, body):
-            raise _refusal(400, "INVALID.INPUT.EXCEPTION", f"{location}/{name} is {wrong_text}.")
+        for location, name, problem in problems(shape, body):
+            raise _refusal(400, "INVALID.INPUT.EXCEPTION", f"{location}/{name} is {problem}.")
         account = body.get("accountNumber")
         if account is not None and account["value"] != self.account_number:
             raise _refusal(400, "ACCOUNT.NUMBER.MISMATCH", "The account is not of this client.")
@@ -212,10 +210,10 @@ class FedExSandbox(Sandbox):
 
 
 def _check_border(shipment: dict[str, Any], recipient: dict[str, Any]) -> None:
-    home_value, absent_value = (
+    origin_country, destination_country = (
         party["address"]["countryCode"] for party in (shipment["shipper"], recipient)
     )
-    if home_value != absent_value and "customsClearanceDetail" not in shipment:
+    if origin_country != destination_country and "customsClearanceDetail" not in shipment:
         raise _refusal(400, "CUSTOMSCLEARANCEDETAIL.REQUIRED", "Customs details are required.")
 
 
@@ -227,21 +225,25 @@ def _pounds(package: dict[str, Any]) -> Decimal:
 
 
 def _offered_rates(kind: str, name: str, price: Decimal, days: str) -> dict[str, Any]:
-    listed = {"rateType": "LIST", "totalNetCharge": float(price + 5), "currency": "USD"}
-    account = {"rateType": "ACCOUNT", "totalNetCharge": float(price), "currency": "USD"}
+    list_rate = {"rateType": "LIST", "totalNetCharge": float(price + 5), "currency": "USD"}
+    account_rate = {"rateType": "ACCOUNT", "totalNetCharge": float(price), "currency": "USD"}
     return {
         "serviceType": kind,
         "serviceName": name,
         "packagingType": "YOUR_PACKAGING",
-        "ratedShipmentDetails": [listed, account],
+        "ratedShipmentDetails": [list_rate, account_rate],
         "operationalDetail": {"transitTime": days, "deliveryDate": "2030-01-05T17:00:00"},
     }
 
 
 def _transaction(service: str, pieces: list[dict[str, Any]]) -> dict[str, Any]:
     price = float(_SERVICES[service][1])
-    actual = {"rateType": "PAYOR_ACCOUNT_SHIPMENT", "totalNetCharge": price, "currency": "USD"}
-    rating = {"actualRateType": actual["rateType"], "shipmentRateDetails": [actual]}
+    account_rate = {
+        "rateType": "PAYOR_ACCOUNT_SHIPMENT",
+        "totalNetCharge": price,
+        "currency": "USD",
+    }
+    rating = {"actualRateType": account_rate["rateType"], "shipmentRateDetails": [account_rate]}
     return {
         "serviceType": service,
         "masterTrackingNumber": pieces[0]["trackingNumber"],

@@ -112,9 +112,9 @@ class ShipEngineSandbox(Sandbox):
     @property
     def webhook_key(self) -> str:
         """The public key that its webhooks are verified with."""
-        public = _signer().public_key()
+        public_key = _signer().public_key()
         form = serialization.PublicFormat.SubjectPublicKeyInfo
-        return public.public_bytes(serialization.Encoding.PEM, form).decode()
+        return public_key.public_bytes(serialization.Encoding.PEM, form).decode()
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
         """The sandbox's routes, by method and path."""
@@ -311,8 +311,8 @@ class ShipEngineSandbox(Sandbox):
     def _list(self, request: SandboxRequest) -> Response:
         rate = dict(request.query).get("rate_id")
         labels = [label for id, label in self.labels.items() if rate in {None, self._rate_of[id]}]
-        local_values = {"href": f"https://{_HOST}{request.path}"}
-        links = {"first": local_values, "last": local_values, "prev": {}, "next": {}}
+        page_link = {"href": f"https://{_HOST}{request.path}"}
+        links = {"first": page_link, "last": page_link, "prev": {}, "next": {}}
         page = {"labels": labels[::-1], "total": len(labels), "page": 1, "pages": 1}
         return reply({**page, "links": links})
 
@@ -366,10 +366,10 @@ class ShipEngineSandbox(Sandbox):
 
     def _body(self, request: SandboxRequest, rule: Any) -> Any:
         body = request.json()
-        for target_text, name, wrong_text in problems(rule, body):
-            code = "field_value_required" if wrong_text == "missing" else "invalid_field_value"
-            at = f"{target_text}/{name}"
-            raise refusal(400, code, "validation", f"{at} is {wrong_text}.", field_name=at)
+        for location, name, problem in problems(rule, body):
+            code = "field_value_required" if problem == "missing" else "invalid_field_value"
+            at = f"{location}/{name}"
+            raise refusal(400, code, "validation", f"{at} is {problem}.", field_name=at)
         return body
 
     def check_access(self, request: SandboxRequest) -> None:
@@ -389,9 +389,11 @@ def _check_shipment(shipment: dict[str, Any]) -> None:
     if insured and shipment.get("insurance_provider", "none") == "none":
         message = "insured_value takes an insurance_provider."
         raise refusal(400, "field_value_required", "business_rules", message)
-    home_value, absent_value = (shipment[side]["country_code"] for side in ("ship_from", "ship_to"))
+    origin_country, destination_country = (
+        shipment[side]["country_code"] for side in ("ship_from", "ship_to")
+    )
     goods = any(package.get("products") for package in shipment["packages"])
-    if home_value != absent_value and not ("customs" in shipment and goods):
+    if origin_country != destination_country and not ("customs" in shipment and goods):
         message = "International shipments take customs and products."
         raise refusal(400, "customs_items_required", "business_rules", message)
 

@@ -161,11 +161,11 @@ class ShippoSandbox(Sandbox):
         for name in set(body) - _FIELDS:
             raise _field_refusal(name, "This field is not known.")
         pounds = sum((_pounds(parcel) for parcel in body["parcels"]), Decimal())
-        home_value, absent_value = (
+        origin_country, destination_country = (
             body["address_from"].get("country"),
             body["address_to"].get("country"),
         )
-        if home_value != absent_value and not body.get("customs_declaration"):
+        if origin_country != destination_country and not body.get("customs_declaration"):
             raise _field_refusal("customs_declaration", "International shipments need one.")
         id = f"{self.number():032x}"
         messages = _messages(body["address_to"], too_heavy=pounds > HEAVIEST * len(body["parcels"]))
@@ -185,8 +185,8 @@ class ShippoSandbox(Sandbox):
                 shipment[name] = {**body[name], **self._made()}
         if "customs_declaration" in body:
             items = [f"{self.number():032x}" for _ in body["customs_declaration"]["items"]]
-            declared_fields = {**body["customs_declaration"], "items": items}
-            shipment["customs_declaration"] = {**declared_fields, **self._made("VALID")}
+            declaration = {**body["customs_declaration"], "items": items}
+            shipment["customs_declaration"] = {**declaration, **self._made("VALID")}
         self.shipments[id] = shipment
         return reply(shipment, 201)
 
@@ -229,7 +229,7 @@ class ShippoSandbox(Sandbox):
         if len(body.get("metadata") or "") > 100:
             raise _field_refusal("metadata", "Ensure this field has no more than 100 characters.")
         shipment = self.shipments[rate["shipment"]]
-        bought_fields: list[dict[str, Any]] = []
+        transactions: list[dict[str, Any]] = []
         for _ in shipment["parcels"]:
             id = f"{self.number():032x}"
             self.transactions[id] = {
@@ -246,11 +246,11 @@ class ShippoSandbox(Sandbox):
                 "commercial_invoice_url": None,
                 "messages": [],
             }
-            bought_fields.append(self.transactions[id])
-        for transaction in () if self.slow else bought_fields:
-            refused_value = shipment["address_to"].get("zip") == NO_LABEL
-            self._settle(transaction, "ERROR" if refused_value else "SUCCESS")
-        return reply(bought_fields[0], 201)
+            transactions.append(self.transactions[id])
+        for transaction in () if self.slow else transactions:
+            is_refused = shipment["address_to"].get("zip") == NO_LABEL
+            self._settle(transaction, "ERROR" if is_refused else "SUCCESS")
+        return reply(transactions[0], 201)
 
     def _settle(self, transaction: dict[str, Any], status: str) -> None:
         transaction["status"] = status

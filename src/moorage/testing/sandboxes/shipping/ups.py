@@ -246,7 +246,10 @@ class UpsSandbox(Sandbox):
         shipment = body["Shipment"]
         self._check_account(shipment, "PaymentInformation")
         _check_packages(shipment)
-        prices = {code: (listed, negotiated) for code, listed, negotiated, _ in _services(shipment)}
+        prices = {
+            code: (list_price, negotiated_price)
+            for code, list_price, negotiated_price, _ in _services(shipment)
+        }
         service = shipment["Service"]["Code"]
         kind = body["LabelSpecification"]["LabelImageFormat"]["Code"]
         if kind not in _SOLD_IN:
@@ -271,9 +274,9 @@ class UpsSandbox(Sandbox):
             "order": body,
         }
         self.move(number, "M", "MP")
-        listed_text, negotiated = prices[service]
+        list_price, negotiated_price = prices[service]
         results = {
-            "ShipmentCharges": _charges(listed_text),
+            "ShipmentCharges": _charges(list_price),
             "BillingWeight": {"UnitOfMeasurement": _POUNDS, "Weight": "1.0"},
             "ShipmentIdentificationNumber": number,
             "PackageResults": [
@@ -284,8 +287,8 @@ class UpsSandbox(Sandbox):
                 for reference in numbers
             ],
         }
-        if negotiated is not None:
-            results["NegotiatedRateCharges"] = {"TotalCharge": _usd(negotiated)}
+        if negotiated_price is not None:
+            results["NegotiatedRateCharges"] = {"TotalCharge": _usd(negotiated_price)}
         return reply({"ShipmentResponse": {"Response": _DONE, "ShipmentResults": results}})
 
     def _void(self, _: SandboxRequest, number: str) -> Response:
@@ -296,10 +299,8 @@ class UpsSandbox(Sandbox):
         if not shipment["void"]:
             shipment["void"] = True
             self.move(number, "MV", "VM")
-        finished_values = {"Status": {"Code": "1", "Description": "Voided"}}
-        return reply(
-            {"VoidShipmentResponse": {"Response": _DONE, "SummaryResult": finished_values}}
-        )
+        void_status = {"Status": {"Code": "1", "Description": "Voided"}}
+        return reply({"VoidShipmentResponse": {"Response": _DONE, "SummaryResult": void_status}})
 
     def _recover(self, request: SandboxRequest) -> Response:
         body = self._body(request, _RECOVERY)["LabelRecoveryRequest"]
@@ -319,24 +320,24 @@ class UpsSandbox(Sandbox):
             {"TrackingNumber": number, "LabelImage": _image("LabelImageFormat", kind, number)}
             for number in shipment["numbers"]
         ]
-        recovered_fields = {
+        label_results = {
             "ShipmentIdentificationNumber": shipment["numbers"][0],
             "LabelResults": results,
         }
-        return reply({"LabelRecoveryResponse": {"Response": _DONE, **recovered_fields}})
+        return reply({"LabelRecoveryResponse": {"Response": _DONE, **label_results}})
 
     def _track(self, request: SandboxRequest, number: str) -> Response:
         for name in ("transId", "transactionSrc"):
             if name not in request.headers:
                 raise _refusal(400, "VSS002", f"Missing {name}")
         shipment = self._shipment(number)
-        arrived_value = shipment["activity"][0]["status"]["type"] == "D"
+        is_delivered = shipment["activity"][0]["status"]["type"] == "D"
         package = {
             "trackingNumber": number,
             "deliveryDate": [{"type": "SDD", "date": "20300105"}],
             "activity": shipment["activity"],
             "currentStatus": {"code": shipment["activity"][0]["status"]["code"]},
-            "deliveryInformation": {"receivedBy": "TESTER"} if arrived_value else {},
+            "deliveryInformation": {"receivedBy": "TESTER"} if is_delivered else {},
             "packageCount": len(shipment["numbers"]),
         }
         return reply(
@@ -384,9 +385,9 @@ class UpsSandbox(Sandbox):
 
     def _body(self, request: SandboxRequest, shape: object) -> dict[str, Any]:
         body: dict[str, Any] = request.json()
-        wrong_texts = next(problems(shape, body), None)
-        if wrong_texts is not None:
-            at, name, problem = wrong_texts
+        first_problem = next(problems(shape, body), None)
+        if first_problem is not None:
+            at, name, problem = first_problem
             words = f"The request is not well-formed: {problem} {name} at {at}."
             raise _refusal(400, "9120002", words)
         return body
@@ -417,8 +418,8 @@ def _check_packages(shipment: Mapping[str, Any]) -> None:
             raise _refusal(400, "111055", "Package dimensions are invalid.")
         if sides and int(sides[0]) < max(map(int, sides)):
             raise _refusal(400, "111050", "The length is not the longest side.")
-    home_value = start == shipment["ShipTo"]["Address"]["CountryCode"] == "US"
-    if home_value and "ReferenceNumber" in shipment:
+    is_domestic = start == shipment["ShipTo"]["Address"]["CountryCode"] == "US"
+    if is_domestic and "ReferenceNumber" in shipment:
         raise _refusal(400, "120541", "A shipment reference is not valid between these.")
 
 

@@ -95,9 +95,9 @@ class AmazonSnsSandbox(Sandbox):
 
     def _act(self, request: SandboxRequest) -> Response:
         form = dict(request.form)
-        wrong_texts = _message_problem(form)
-        if wrong_texts is not None:
-            raise _refusal(400, *wrong_texts)
+        problem = _message_problem(form)
+        if problem is not None:
+            raise _refusal(400, *problem)
         if form["PhoneNumber"] in _MAGIC:
             raise _refusal(*_MAGIC[form["PhoneNumber"]])
         id_ = f"00000000-0000-4000-8000-{self.number():012d}"

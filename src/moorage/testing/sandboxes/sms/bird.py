@@ -165,9 +165,9 @@ class BirdSandbox(Sandbox):
 
     def _send(self, request: SandboxRequest) -> Response:
         body = request.json()
-        wrong_values = _message_problems(body)
-        if wrong_values:
-            raise _invalid_request(wrong_values)
+        problems = _message_problems(body)
+        if problems:
+            raise _invalid_request(problems)
         if body["to"] in _MAGIC:
             raise _error(*_MAGIC[body["to"]])
         sms, text = self._id("sms"), body.get("text", "(a template)")
@@ -229,28 +229,28 @@ def _message_problems(body: Any) -> dict[str, str]:
     """Return the problems of a message, by field."""
     if not is_object(body):
         return {".": "must be an object"}
-    wrong = {
+    problems = {
         name: "is not known, or of another type"
         for name, value in body.items()
         if not isinstance(value, _FIELDS.get(name, ()))
     }
-    if wrong:
-        return wrong
+    if problems:
+        return problems
     if not _NUMBER.fullmatch(body.get("to", "")):
-        wrong["to"] = "is not a phone number"
+        problems["to"] = "is not a phone number"
     if "template" in body:
-        return wrong | {
+        return problems | {
             name: "is not accepted with a template"
             for name in ("text", "from", "category")
             if name in body
         }
     if not body.get("from"):
-        wrong["from"] = "is required"
+        problems["from"] = "is required"
     if body.get("category") not in _CATEGORIES:
-        wrong["category"] = "is required"
+        problems["category"] = "is required"
     if not body.get("text") or segments(body["text"]) > _MOST_SEGMENTS:
-        wrong["text"] = "is empty, or has more than 12 segments"
-    return wrong
+        problems["text"] = "is empty, or has more than 12 segments"
+    return problems
 
 
 def _invalid_request(wrong: dict[str, str]) -> Refusal:

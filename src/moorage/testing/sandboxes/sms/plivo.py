@@ -140,9 +140,9 @@ class PlivoSandbox(Sandbox):
         nonce = f"{self.number():020d}"
         address, _, query = url.partition("?")
         pairs = sorted(parse_qsl(query, keep_blank_values=True))
-        pairs_text = "&".join(f"{name}={value}" for name, value in pairs) + ("." if pairs else "")
+        sorted_query = "&".join(f"{name}={value}" for name, value in pairs) + ("." if pairs else "")
         form = "".join(name + fields[name] for name in sorted(fields))
-        contents = {"V2": address + nonce, "V3": f"{address}?{pairs_text}{form}.{nonce}"}
+        contents = {"V2": address + nonce, "V3": f"{address}?{sorted_query}{form}.{nonce}"}
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         for version, content in contents.items():
             mac = hmac.digest(self.auth_token.encode(), content.encode(), "sha256")
@@ -156,9 +156,9 @@ class PlivoSandbox(Sandbox):
 
     def _create(self, request: SandboxRequest, **_path: str) -> Response:
         body = request.json()
-        wrong_text = _message_problem(body)
-        if wrong_text is not None:
-            raise _error(400, wrong_text)
+        problem = _message_problem(body)
+        if problem is not None:
+            raise _error(400, problem)
         if body["dst"] in _MAGIC:
             raise _error(*_MAGIC[body["dst"]])
         uuid = self._uuid()
@@ -223,14 +223,14 @@ def _message_problem(body: Any) -> str | None:
     """Return the problem of a message; None if it is valid."""
     if not is_object(body):
         return "the body is no object"
-    bad = [
+    invalid_names = [
         name
         for name, value in body.items()
         if not isinstance(value, FIELDS.get(name, ()))
         or (isinstance(value, bool) and FIELDS[name] is int)
     ]
-    if bad:
-        return f"invalid parameters: {sorted(bad)}"
+    if invalid_names:
+        return f"invalid parameters: {sorted(invalid_names)}"
     kind, media = body.get("type", "sms"), body.get("media_urls", [])
     problems = {
         "dst is required": not body.get("dst"),

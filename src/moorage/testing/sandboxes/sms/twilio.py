@@ -175,9 +175,9 @@ class TwilioSandbox(Sandbox):
 
     def _create(self, request: SandboxRequest, **_path: str) -> Response:
         form = dict(request.form)
-        unknown_texts = set(form) - self.fields
-        if unknown_texts:
-            raise _refusal(400, 20001, f"Unknown parameters: {sorted(unknown_texts)}")
+        unknown_fields = set(form) - self.fields
+        if unknown_fields:
+            raise _refusal(400, 20001, f"Unknown parameters: {sorted(unknown_fields)}")
         to, sender = form.get("To", ""), form.get("From")
         if not to:
             raise _refusal(400, 21604, "A 'To' phone number is required.")
@@ -280,10 +280,11 @@ def _code(country: str | None) -> str:
 
 
 def _refusal(status: int, code: int, message: str) -> Refusal:
-    further_text = f"https://www.twilio.com/docs/errors/{code}"
+    documentation_url = f"https://www.twilio.com/docs/errors/{code}"
     return Refusal(
         reply(
-            {"code": code, "message": message, "more_info": further_text, "status": status}, status
+            {"code": code, "message": message, "more_info": documentation_url, "status": status},
+            status,
         )
     )
 

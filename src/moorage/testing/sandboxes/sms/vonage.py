@@ -183,9 +183,9 @@ class VonageSandbox(Sandbox):
         if request.basic() != (self.api_key, self.api_secret):
             raise _refusal("4")
         form = dict(request.form)
-        refused_text = _message_problem(form)
-        if refused_text is not None:
-            raise _refusal(refused_text)
+        problem = _message_problem(form)
+        if problem is not None:
+            raise _refusal(problem)
         magic = _MAGIC.fullmatch(form["to"])
         status = "0" if magic is None else str(int(magic[2]))
         if magic is not None and magic[1] == "0" and status != "0":

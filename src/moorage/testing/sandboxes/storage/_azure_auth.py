@@ -67,7 +67,7 @@ def signature(key: str, text: str) -> str:
 def check_shared_key(request: SandboxRequest, length: int, account: Account, now: datetime) -> None:
     """Check a request that is signed with the account's key."""
     _check_request_time(request, now)
-    _, _, stated_text = request.headers["authorization"].partition(" ")
+    _, _, stated_credential = request.headers["authorization"].partition(" ")
     fields = {name: request.headers.get(name, "") for name in _STANDARD}
     lines = [request.method, *(fields | {"Content-Length": str(length or "")}).values()]
     azure_headers = {
@@ -81,7 +81,7 @@ def check_shared_key(request: SandboxRequest, length: int, account: Account, now
     lines.append(f"/{account.name}{request.path}")
     lines += [f"{name.lower()}:{value}" for name, value in sorted(request.query)]
     expected = f"{account.name}:{signature(account.key, chr(10).join(lines))}"
-    if not hmac.compare_digest(expected.encode(), stated_text.encode()):
+    if not hmac.compare_digest(expected.encode(), stated_credential.encode()):
         raise failed("The MAC signature found in the HTTP request is not the same.")
 
 
@@ -89,14 +89,14 @@ def delegation_key(account: Account, times: dict[str, str], now: datetime) -> by
     """The document with a delegation key for the requested times."""
     if not times.keys() <= {"Start", "Expiry"}:
         raise No("InvalidXmlNodeValue", 400, "A node has a value that it cannot have.")
-    begins, end_time = (_moment(times.get(name, "")) for name in ("Start", "Expiry"))
-    if begins >= end_time or end_time - now > _WEEK or end_time - begins > _WEEK:
+    start_time, end_time = (_moment(times.get(name, "")) for name in ("Start", "Expiry"))
+    if start_time >= end_time or end_time - now > _WEEK or end_time - start_time > _WEEK:
         raise No("InvalidXmlNodeValue", 400, "A node has a value that it cannot have.")
     fields = [_WHO, _DIRECTORY, times["Start"], times["Expiry"], "b", "2025-01-05"]
     names = "SignedOid SignedTid SignedStart SignedExpiry SignedService SignedVersion Value"
     values = [*fields, _derived_key(account, [*fields, "", "", ""])]
-    inner_texts = (tag(name, value) for name, value in zip(names.split(), values, strict=True))
-    return document("UserDelegationKey", *inner_texts)
+    child_elements = (tag(name, value) for name, value in zip(names.split(), values, strict=True))
+    return document("UserDelegationKey", *child_elements)
 
 
 def _derived_key(account: Account, fields: list[str]) -> str:

@@ -87,16 +87,16 @@ def xml_reply(body: bytes) -> Reply:
 def azure_error(code: str, message: str = "", **more: str) -> bytes:
     """The XML document of an error."""
     words = f"{message or code}\nRequestId:5a1d3c0e-001e-0062-0b3d-2d8f3f000000\nTime:2026-01-01"
-    inner_texts = [tag("Code", code), tag("Message", words)]
-    return document("Error", *inner_texts, *(tag(name, text) for name, text in more.items()))
+    child_elements = [tag("Code", code), tag("Message", words)]
+    return document("Error", *child_elements, *(tag(name, text) for name, text in more.items()))
 
 
 def wrong(name: str, value: str, *, query: bool = False) -> No:
     """A header or parameter has a value that it cannot have."""
     kind = "QueryParameter" if query else "Header"
     code = "InvalidQueryParameterValue" if query else "InvalidHeaderValue"
-    further_values = {f"{kind}Name": name, f"{kind}Value": value}
-    return No(code, 400, "The value is not in the correct format.", **further_values)
+    error_fields = {f"{kind}Name": name, f"{kind}Value": value}
+    return No(code, 400, "The value is not in the correct format.", **error_fields)
 
 
 def parsed(spool: Spool) -> ET.Element:
@@ -117,11 +117,11 @@ def check_version(request: SandboxRequest) -> None:
 def check_headers(request: SandboxRequest, operation: str) -> None:
     """Refuse headers that the operation does not take."""
     for name, value in request.headers.items():
-        folded_text = name.lower()
-        if folded_text.startswith(_META) and operation in _WITH_METADATA:
-            if not _IDENTIFIER.fullmatch(folded_text.removeprefix(_META)) or not value.isascii():
+        header_name = name.lower()
+        if header_name.startswith(_META) and operation in _WITH_METADATA:
+            if not _IDENTIFIER.fullmatch(header_name.removeprefix(_META)) or not value.isascii():
                 raise No("InvalidMetadata", 400, "The metadata specified is invalid.")
-        elif folded_text.startswith("x-ms-") and folded_text not in HEADERS[operation] | _USUAL:
+        elif header_name.startswith("x-ms-") and header_name not in HEADERS[operation] | _USUAL:
             raise No("UnsupportedHeader", 400, "A header is not supported.", HeaderName=name)
     if request.headers.get("x-ms-access-tier", "Hot") not in _TIERS:
         raise wrong("x-ms-access-tier", request.headers["x-ms-access-tier"])
@@ -146,18 +146,18 @@ def check_block_name(name: str, others: list[Block]) -> None:
         raise wrong("blockid", name, query=True) from None
     if not 0 < len(plain_bytes) <= _LONGEST_NAME:
         raise wrong("blockid", name, query=True)
-    if any(len(other.name) != len(name) for other in others):
+    if any(len(other_block.name) != len(name) for other_block in others):
         raise No("InvalidBlobOrBlock", 400, "The specified blob or block content is invalid.")
 
 
 def content(request: SandboxRequest) -> dict[str, str]:
     """Return the content headers of a blob."""
-    stated_values = {
+    stated_headers = {
         name: request.headers[azure_name]
         for azure_name, name in CONTENT.items()
         if azure_name in request.headers
     }
-    return {"Content-Type": "application/octet-stream", **stated_values}
+    return {"Content-Type": "application/octet-stream", **stated_headers}
 
 
 def is_metadata(name: str) -> bool:
@@ -194,15 +194,20 @@ def is_wanted(request: SandboxRequest, blob: Blob) -> bool:
     """True if the conditions of a GET allow the blob; raises 412 if one forbids it."""
     fields = request.headers
     modified_time = blob.modified.replace(microsecond=0)
-    end_time, start_text = fields.get("if-unmodified-since"), fields.get("if-modified-since")
-    same_text, other_text = fields.get("if-match"), fields.get("if-none-match")
+    unmodified_since, modified_since = (
+        fields.get("if-unmodified-since"),
+        fields.get("if-modified-since"),
+    )
+    if_match, if_none_match = fields.get("if-match"), fields.get("if-none-match")
     etag = f'"{blob.etag}"'
-    is_late = end_time is not None and modified_time > parsedate_to_datetime(end_time)
-    if is_late or same_text not in {None, etag, "*"}:
+    is_late = unmodified_since is not None and modified_time > parsedate_to_datetime(
+        unmodified_since
+    )
+    if is_late or if_match not in {None, etag, "*"}:
         raise No("ConditionNotMet", 412, "The condition specified was not met.")
-    if other_text is not None:
-        return other_text not in {etag, "*"}
-    return start_text is None or modified_time > parsedate_to_datetime(start_text)
+    if if_none_match is not None:
+        return if_none_match not in {etag, "*"}
+    return modified_since is None or modified_time > parsedate_to_datetime(modified_since)
 
 
 def range_of(text: str, size: int) -> tuple[int, int]:
@@ -213,8 +218,8 @@ def range_of(text: str, size: int) -> tuple[int, int]:
     start = int(match[1])
     if start >= size:
         raise No("InvalidRange", 416, "The range specified is invalid for the current size.")
-    last = min(int(match[2]), size - 1) if match[2] else size - 1
-    return start, last - start + 1
+    last_byte = min(int(match[2]), size - 1) if match[2] else size - 1
+    return start, last_byte - start + 1
 
 
 def described(blob: Blob) -> dict[str, str]:

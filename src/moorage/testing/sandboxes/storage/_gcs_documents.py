@@ -112,10 +112,10 @@ def related(request: SandboxRequest, spool: Spool) -> tuple[bytes, bytes, str]:
     parts = (b"\r\n" + spool.content()).split(f"\r\n--{boundary}".encode())
     if kind != "multipart/related" or len(parts) != 4 or not parts[3].startswith(b"--"):
         raise No("badContent", 400, "Malformed multipart body.")
-    (head, first), (other_text, second) = (_halves(part) for part in parts[1:3])
+    (head, metadata_body), (data_type, data_body) = (_halves(part) for part in parts[1:3])
     if not head.startswith("application/json"):
         raise No("badContent", 400, f"Unsupported content with type: {head}")
-    return first, second, other_text
+    return metadata_body, data_body, data_type
 
 
 def _halves(part: bytes) -> tuple[str, bytes]:

@@ -62,9 +62,9 @@ def part_of(spool: Spool, start: int = 0, upto: int | None = None) -> Iterator[b
     end = spool.size if upto is None else min(upto, spool.size)
     with spool.path.open("rb") as file:
         file.seek(start)
-        left = max(0, end - start)
-        while left and (data := file.read(min(PIECE, left))):
-            left -= len(data)
+        remaining_size = max(0, end - start)
+        while remaining_size and (data := file.read(min(PIECE, remaining_size))):
+            remaining_size -= len(data)
             yield data
 
 
@@ -98,16 +98,16 @@ class Session:
         match = _RANGE.fullmatch(content_range)
         if match is None:
             raise invalid("Invalid Content-Range")
-        first, last_text, total = match.groups()
-        if first is None:
+        first_byte, last_byte, total = match.groups()
+        if first_byte is None:
             if spool.size:
                 raise invalid("A status check has no body")
             return self._is_all(total)
-        start, end = int(first), int(last_text) + 1
+        start, end = int(first_byte), int(last_byte) + 1
         if end - start != spool.size or start > self.body.size:
             raise invalid(f"The chunk does not begin at {self.body.size}, or is of another size")
-        excess_value = total != "*" and int(total) == end
-        if not excess_value and end % STEP:
+        is_complete = total != "*" and int(total) == end
+        if not is_complete and end % STEP:
             raise invalid("The chunk is no multiple of 256 KiB")
         upto = self.taken
         self.taken = None
@@ -116,7 +116,7 @@ class Session:
         self.body.take(part_of(spool, self.body.size - start, upto))
         if upto is not None:
             raise ConnectionFailed("The connection was cut.", may_have_been_processed=True)
-        return excess_value
+        return is_complete
 
     def _is_all(self, total: str) -> bool:
         if total != "*" and int(total) < self.body.size:
@@ -126,13 +126,13 @@ class Session:
     def check(self, header: str | None) -> None:
         """Refuse bytes whose checksum differs from the announced one."""
         names = {"md5": "md5Hash", "crc32c": "crc32c"}
-        stated_fields = {names[name]: value for name, value in _HASHES.findall(header or "")}
+        stated_sums = {names[name]: value for name, value in _HASHES.findall(header or "")}
         initial = {
             name: value
             for name, value in self.resource.items()
-            if name in stated_fields.keys() | names.values()
+            if name in stated_sums.keys() | names.values()
         }
-        check_sums(self.body, {**initial, **stated_fields})
+        check_sums(self.body, {**initial, **stated_sums})
 
 
 def check_sums(body: Body, stated: dict[str, str]) -> None:

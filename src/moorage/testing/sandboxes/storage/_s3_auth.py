@@ -90,10 +90,10 @@ def _matches(key: Key, stamp: str, scope: str, canonical: str, signature: str) -
 
 def check_header(request: SandboxRequest, key: Key, now: datetime, sha256: str) -> None:
     """Check a request that is signed in a header."""
-    kind, _, remaining_text = (request.headers.get("authorization") or "").partition(" ")
+    kind, _, authorization_fields = (request.headers.get("authorization") or "").partition(" ")
     if kind != _ALGORITHM:
         raise Denied("AccessDenied")
-    pairs = (part.strip().partition("=") for part in remaining_text.split(","))
+    pairs = (part.strip().partition("=") for part in authorization_fields.split(","))
     parts = {name: value for name, _, value in pairs}
     stamp = request.headers.get("x-amz-date") or ""
     if abs(now - _stamp(stamp)) > _SKEW:
@@ -102,8 +102,8 @@ def check_header(request: SandboxRequest, key: Key, now: datetime, sha256: str) 
     if request.headers.get("x-amz-security-token") != key.token:
         raise Denied("InvalidToken", 400, "The provided token is malformed or otherwise invalid")
     names = parts.get("SignedHeaders", "").split(";")
-    unsigned_texts = {name.lower() for name in request.headers if name.lower().startswith("x-amz-")}
-    if names != sorted(names) or "host" not in names or unsigned_texts - set(names):
+    amz_headers = {name.lower() for name in request.headers if name.lower().startswith("x-amz-")}
+    if names != sorted(names) or "host" not in names or amz_headers - set(names):
         raise Denied("AccessDenied", message="There were headers present which were not signed")
     payload = request.headers.get("x-amz-content-sha256")
     if payload is None:

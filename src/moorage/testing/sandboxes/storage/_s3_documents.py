@@ -68,8 +68,8 @@ class Reply:
         """Yield the body in chunks."""
         if self.stored is None:
             return iter([self.body] if self.body else [])
-        stored, start, length = self.stored
-        return stored.read(start, length)
+        stored_object, start, length = self.stored
+        return stored_object.read(start, length)
 
 
 class No(Exception):
@@ -97,10 +97,10 @@ def yes_or_no(value: object) -> str:
 
 def error_xml(code: str, message: str = "", **more: str) -> bytes:
     """The XML document of an error."""
-    inner_texts = [tag("Code", code), tag("Message", message or code)]
-    inner_texts += [tag(name, value) for name, value in more.items()]
+    child_elements = [tag("Code", code), tag("Message", message or code)]
+    child_elements += [tag(name, value) for name, value in more.items()]
     return xml(
-        "Error", *inner_texts, tag("RequestId", "4442587FB7D0A2F9"), tag("HostId", "sandbox")
+        "Error", *child_elements, tag("RequestId", "4442587FB7D0A2F9"), tag("HostId", "sandbox")
     )
 
 
@@ -178,25 +178,28 @@ def fresh(request: SandboxRequest, stored: Stored) -> bool:
     """True if the conditions of a GET allow the object; raises 412 if one forbids it."""
     fields = request.headers
     modified_time = stored.modified.replace(microsecond=0)
-    same_text, other_text = fields.get("if-match"), fields.get("if-none-match")
-    start_text, end_time = fields.get("if-modified-since"), fields.get("if-unmodified-since")
-    if same_text is not None and same_text.strip('"') not in {stored.etag, "*"}:
+    if_match, if_none_match = fields.get("if-match"), fields.get("if-none-match")
+    modified_since, unmodified_since = (
+        fields.get("if-modified-since"),
+        fields.get("if-unmodified-since"),
+    )
+    if if_match is not None and if_match.strip('"') not in {stored.etag, "*"}:
         raise No("PreconditionFailed", 412, Condition="If-Match")
     if (
-        same_text is None
-        and end_time is not None
-        and modified_time > parsedate_to_datetime(end_time)
+        if_match is None
+        and unmodified_since is not None
+        and modified_time > parsedate_to_datetime(unmodified_since)
     ):
         raise No("PreconditionFailed", 412, Condition="If-Unmodified-Since")
-    if other_text is not None:
-        return other_text.strip('"') not in {stored.etag, "*"}
-    return start_text is None or modified_time > parsedate_to_datetime(start_text)
+    if if_none_match is not None:
+        return if_none_match.strip('"') not in {stored.etag, "*"}
+    return modified_since is None or modified_time > parsedate_to_datetime(modified_since)
 
 
 def range_of(text: str, size: int) -> tuple[int, int]:
-    first, _, last_text = text.removeprefix("bytes=").partition("-")
-    start = max(0, size - int(last_text)) if not first else int(first)
-    end = size - 1 if not first or not last_text else min(int(last_text), size - 1)
+    first_byte, _, last_byte = text.removeprefix("bytes=").partition("-")
+    start = max(0, size - int(last_byte)) if not first_byte else int(first_byte)
+    end = size - 1 if not first_byte or not last_byte else min(int(last_byte), size - 1)
     if start >= size or end < start:
         raise No("InvalidRange", 416, "The requested range is not satisfiable")
     return start, end - start + 1

@@ -24,13 +24,13 @@ def check_policy(fields: dict[str, str], size: int, bucket: str, now: datetime) 
     policy: dict[str, Any] = json.loads(b64decode(fields["policy"]))
     if datetime.fromisoformat(policy["expiration"]) < now:
         raise No("AccessDenied", 403, "Invalid according to Policy: Policy expired.")
-    named_texts: set[str] = set()
+    condition_names: set[str] = set()
     for condition in policy["conditions"]:
         if isinstance(condition, dict):
             ((name, expected),) = cast("dict[str, str]", condition).items()
             actual = bucket if name == "bucket" else fields.get(name.lower())
             is_good = actual == expected
-            named_texts.add(name.lower())
+            condition_names.add(name.lower())
         else:
             operator, smallest, largest = condition
             if operator != "content-length-range" or not smallest <= size <= largest:
@@ -38,10 +38,10 @@ def check_policy(fields: dict[str, str], size: int, bucket: str, now: datetime) 
             continue
         if not is_good:
             raise No("AccessDenied", 403, "Invalid according to Policy: Policy Condition failed")
-    extra_texts = set(fields) - named_texts - _FORM
-    if extra_texts:
+    extra_fields = set(fields) - condition_names - _FORM
+    if extra_fields:
         raise No(
-            "AccessDenied", 403, f"Invalid according to Policy: Extra input fields: {extra_texts}"
+            "AccessDenied", 403, f"Invalid according to Policy: Extra input fields: {extra_fields}"
         )
 
 

@@ -51,12 +51,12 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("content-length") or 0)
         upto = sandbox.cuts(self.command, length)
         spool = Spool(sandbox.folder)
-        left = length if upto is None else upto
-        while left and (data := self.rfile.read(min(PIECE, left))):
-            left -= len(data)
+        remaining_size = length if upto is None else upto
+        while remaining_size and (data := self.rfile.read(min(PIECE, remaining_size))):
+            remaining_size -= len(data)
             spool.write(data)
         spool.close()
-        if upto is not None or left:
+        if upto is not None or remaining_size:
             spool.drop()
             self.close_connection = True
             return
@@ -84,8 +84,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        left = reply.length
-        end = sandbox.breaks_off(self.command, left)
+        remaining_size = reply.length
+        end = sandbox.breaks_off(self.command, remaining_size)
         for data in reply.chunks():
             if end is not None and len(data) >= end:
                 self.wfile.write(data[:end])

@@ -99,10 +99,10 @@ class Stored:
             if start < piece.size and length:
                 with piece.path.open("rb") as file:
                     file.seek(start)
-                    left = min(piece.size - start, length)
-                    length -= left
-                    while left and (data := file.read(min(PIECE, left))):
-                        left -= len(data)
+                    remaining_size = min(piece.size - start, length)
+                    length -= remaining_size
+                    while remaining_size and (data := file.read(min(PIECE, remaining_size))):
+                        remaining_size -= len(data)
                         yield data
             start = max(0, start - piece.size)
 

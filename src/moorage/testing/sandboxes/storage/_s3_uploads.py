@@ -57,13 +57,17 @@ class UploadSandbox(SpoolingSandbox):
         self._now = now
 
     def _may_put(self, request: SandboxRequest, key: str) -> None:
-        stored = self.objects.get(key)
-        if request.headers.get("if-none-match") == "*" and stored is not None:
+        existing_object = self.objects.get(key)
+        if request.headers.get("if-none-match") == "*" and existing_object is not None:
             raise No("PreconditionFailed", 412, Condition="If-None-Match")
         header = request.headers.get("if-match")
-        if header is not None and stored is None:
+        if header is not None and existing_object is None:
             raise No("NoSuchKey", 404, "The specified key does not exist.", Key=key)
-        if header is not None and stored is not None and header.strip('"') != stored.etag:
+        if (
+            header is not None
+            and existing_object is not None
+            and header.strip('"') != existing_object.etag
+        ):
             raise No("PreconditionFailed", 412, Condition="If-Match")
 
     def _keep(self, key: str, stored: Stored) -> Stored:
@@ -83,8 +87,8 @@ class UploadSandbox(SpoolingSandbox):
         self.uploads[id_] = StoredUpload(
             key=key, algorithm=algorithm, headers=stored_headers(request), begun=self._now()
         )
-        inner_texts = tag("Bucket", self.bucket), tag("Key", key), tag("UploadId", id_)
-        return answer(xml("InitiateMultipartUploadResult", *inner_texts))
+        child_elements = tag("Bucket", self.bucket), tag("Key", key), tag("UploadId", id_)
+        return answer(xml("InitiateMultipartUploadResult", *child_elements))
 
     def _upload(self, key: str, query: dict[str, str]) -> StoredUpload:
         upload = self.uploads.get(query.get("uploadId", ""))
@@ -115,41 +119,41 @@ class UploadSandbox(SpoolingSandbox):
 
     def _list_parts(self, _: SandboxRequest, key: str, query: dict[str, str], __: Spool) -> Reply:
         upload = self._upload(key, query)
-        after = int(query.get("part-number-marker", "0"))
-        numbers = sorted(number for number in upload.parts if number > after)
+        part_marker = int(query.get("part-number-marker", "0"))
+        numbers = sorted(number for number in upload.parts if number > part_marker)
         elements = ""
         for number in numbers[: self.page]:
             part = upload.parts[number]
-            inside = [
+            child_elements = [
                 tag("PartNumber", number),
                 tag("ETag", f'"{part.etag}"'),
                 tag("Size", part.piece.size),
             ]
             if upload.algorithm is not None and part.checksum is not None:
                 name = f"Checksum{upload.algorithm.upper()}"
-                inside.append(tag(name, b64encode(part.checksum).decode()))
-            elements += f"<Part>{''.join(inside)}</Part>"
-        more = len(numbers) > self.page
-        if more:
+                child_elements.append(tag(name, b64encode(part.checksum).decode()))
+            elements += f"<Part>{''.join(child_elements)}</Part>"
+        has_more = len(numbers) > self.page
+        if has_more:
             elements += tag("NextPartNumberMarker", numbers[self.page - 1])
-        return answer(xml("ListPartsResult", tag("IsTruncated", yes_or_no(more)), elements))
+        return answer(xml("ListPartsResult", tag("IsTruncated", yes_or_no(has_more)), elements))
 
     def _complete(
         self, request: SandboxRequest, key: str, query: dict[str, str], spool: Spool
     ) -> Reply:
         upload = self._upload(key, query)
         part_elements = [element for element in parsed(spool).iter() if name_of(element) == "Part"]
-        named_values = [
+        part_fields = [
             {name_of(field): field.text or "" for field in part} for part in part_elements
         ]
-        numbers = [int(part.get("PartNumber", "0")) for part in named_values]
+        numbers = [int(part.get("PartNumber", "0")) for part in part_fields]
         if not numbers:
             raise No("MalformedXML", 400)
         if numbers != sorted(set(numbers)):
             raise No("InvalidPartOrder", 400)
         parts = [
             self._checked_part(upload, number, part)
-            for number, part in zip(numbers, named_values, strict=True)
+            for number, part in zip(numbers, part_fields, strict=True)
         ]
         if any(part.piece.size < self.least_part for part in parts[:-1]):
             raise No("EntityTooSmall", 400, "Your proposed upload is smaller than the minimum")
@@ -158,7 +162,7 @@ class UploadSandbox(SpoolingSandbox):
             raise No("InvalidRequest", 400, "The size of the object is not what was said")
         self._may_put(request, key)
         etag, checksum = joined(parts, upload.algorithm)
-        stored = Stored(
+        stored_object = Stored(
             pieces=tuple(part.piece for part in parts),
             etag=etag,
             checksum=checksum,
@@ -166,11 +170,11 @@ class UploadSandbox(SpoolingSandbox):
             headers=upload.headers,
             modified=self._now(),
         )
-        version = self._keep(key, stored).version_header
+        version = self._keep(key, stored_object).version_header
         del self.uploads[query["uploadId"]]
-        inside = tag("Bucket", self.bucket), tag("Key", key), tag("ETag", f'"{etag}"')
+        child_elements = tag("Bucket", self.bucket), tag("Key", key), tag("ETag", f'"{etag}"')
         # S3 sends white space while it works.
-        return answer(b"  \n" + xml("CompleteMultipartUploadResult", *inside), version)
+        return answer(b"  \n" + xml("CompleteMultipartUploadResult", *child_elements), version)
 
     def _checked_part(
         self, upload: StoredUpload, number: int, fields: dict[str, str]
@@ -194,24 +198,28 @@ class UploadSandbox(SpoolingSandbox):
 
     def _list_uploads(self, query: dict[str, str]) -> Reply:
         write = quote_plus if query.get("encoding-type") == "url" else str
-        most = min(int(query.get("max-uploads", "1000")), 1000, self.page)
-        later_texts = (query.get("key-marker", ""), query.get("upload-id-marker", ""))
+        page_size = min(int(query.get("max-uploads", "1000")), 1000, self.page)
+        markers = (query.get("key-marker", ""), query.get("upload-id-marker", ""))
         uploads = sorted((upload.key, id_) for id_, upload in self.uploads.items())
         matches = [
             key_and_id
             for key_and_id in uploads
-            if key_and_id > later_texts and key_and_id[0].startswith(query.get("prefix", ""))
+            if key_and_id > markers and key_and_id[0].startswith(query.get("prefix", ""))
         ]
         elements = ""
-        for key, id_ in matches[:most]:
-            start_text = self.uploads[id_].begun.strftime("%Y-%m-%dT%H:%M:%S.000Z")
-            inside = tag("Key", write(key)), tag("UploadId", id_), tag("Initiated", start_text)
-            elements += f"<Upload>{''.join(inside)}</Upload>"
-        more = len(matches) > most
-        if more:
-            key, id_ = matches[most - 1]
+        for key, id_ in matches[:page_size]:
+            started_at = self.uploads[id_].begun.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+            child_elements = (
+                tag("Key", write(key)),
+                tag("UploadId", id_),
+                tag("Initiated", started_at),
+            )
+            elements += f"<Upload>{''.join(child_elements)}</Upload>"
+        has_more = len(matches) > page_size
+        if has_more:
+            key, id_ = matches[page_size - 1]
             elements += tag("NextKeyMarker", write(key)) + tag("NextUploadIdMarker", id_)
         elements += tag("EncodingType", "url") if "encoding-type" in query else ""
         return answer(
-            xml("ListMultipartUploadsResult", tag("IsTruncated", yes_or_no(more)), elements)
+            xml("ListMultipartUploadsResult", tag("IsTruncated", yes_or_no(has_more)), elements)
         )

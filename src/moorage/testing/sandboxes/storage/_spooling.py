@@ -102,8 +102,8 @@ class SpoolingSandbox(Sandbox):
                 raise planned_response
             try:
                 reply = self.done(request, spool)
-            except No as no:
-                reply = self.refused(no)
+            except No as refusal:
+                reply = self.refused(refusal)
             if isinstance(planned_response, Lost):
                 raise ConnectionFailed("The answer was lost.")
             return reply

@@ -249,9 +249,9 @@ class AzureBlobSandbox(SpoolingSandbox):
         fields = described(blob)
         if blob.copy:
             fields["x-ms-copy-status"] = blob.copy[0] if len(blob.copy) == 1 else blob.copy.pop(0)
-        for asking_text, title in (("rscd", "Content-Disposition"), ("rsct", "Content-Type")):
-            if asking_text in query:
-                fields[title] = query[asking_text]
+        for parameter, title in (("rscd", "Content-Disposition"), ("rsct", "Content-Type")):
+            if parameter in query:
+                fields[title] = query[parameter]
         if not is_wanted(request, blob):
             return Reply(304, {"ETag": fields["ETag"], "x-ms-error-code": "ConditionNotMet"})
         if request.method == "GET" and blob.headers["x-ms-access-tier"] == "Archive":
@@ -276,11 +276,11 @@ class AzureBlobSandbox(SpoolingSandbox):
     def _say(self, request: SandboxRequest, key: str, _: dict[str, str], __: Spool) -> Reply:
         blob = self._blob(key, {})
         may_write(request, blob)
-        other_values = {
+        kept_headers = {
             name: text for name, text in blob.headers.items() if name.startswith("x-ms-")
         }
         changed_blob = attrs.evolve(
-            blob, headers={**content(request), **other_values}, etag=self._stamp()[0]
+            blob, headers={**content(request), **kept_headers}, etag=self._stamp()[0]
         )
         self._keep(key, changed_blob)
         return self._written(changed_blob, 200)
@@ -290,12 +290,12 @@ class AzureBlobSandbox(SpoolingSandbox):
     ) -> Reply:
         blob = self._blob(key, {})
         may_write(request, blob)
-        others = {name: text for name, text in blob.headers.items() if not is_metadata(name)}
+        kept_headers = {name: text for name, text in blob.headers.items() if not is_metadata(name)}
         etag, version = self._stamp()
-        fields = {**others, **metadata(request)}
-        changed = attrs.evolve(blob, headers=fields, etag=etag, version=version)
-        self._keep(key, changed)
-        return self._written(changed, 200)
+        fields = {**kept_headers, **metadata(request)}
+        changed_blob = attrs.evolve(blob, headers=fields, etag=etag, version=version)
+        self._keep(key, changed_blob)
+        return self._written(changed_blob, 200)
 
     def _copy(self, request: SandboxRequest, key: str, _: dict[str, str], __: Spool) -> Reply:
         url = urlsplit(request.headers["x-ms-copy-source"])
@@ -328,24 +328,24 @@ class AzureBlobSandbox(SpoolingSandbox):
     def _put_block(
         self, request: SandboxRequest, key: str, query: dict[str, str], spool: Spool
     ) -> Reply:
-        others = self.blocks.setdefault(key, [])
+        pending_blocks = self.blocks.setdefault(key, [])
         name = query.get("blockid", "")
-        check_block_name(name, others)
+        check_block_name(name, pending_blocks)
         if not spool.size:
             raise wrong("Content-Length", "0")
         md5 = check_md5(request, spool)
-        self.blocks[key] = [other for other in others if other.name != name]
+        self.blocks[key] = [block for block in pending_blocks if block.name != name]
         self.blocks[key].append(Block(name, Piece(spool.path, spool.size)))
         return Reply(201, {"Content-MD5": md5})
 
     def _list_blocks(self, _: SandboxRequest, key: str, query: dict[str, str], __: Spool) -> Reply:
-        waiting = [(block.name, block.piece.size) for block in self.blocks.get(key, [])]
+        uncommitted_blocks = [(block.name, block.piece.size) for block in self.blocks.get(key, [])]
         blob = self.blobs.get(key)
-        if blob is None and not waiting:
+        if blob is None and not uncommitted_blocks:
             raise No("BlobNotFound", 404, "The specified blob does not exist.")
         kinds = {"CommittedBlocks": [] if blob is None else list(blob.blocks)}
         if query.get("blocklisttype") == "all":
-            kinds["UncommittedBlocks"] = waiting
+            kinds["UncommittedBlocks"] = uncommitted_blocks
         return xml_reply(document("BlockList", *(_block_list(kind, kinds[kind]) for kind in kinds)))
 
     def _commit(self, request: SandboxRequest, key: str, _: dict[str, str], spool: Spool) -> Reply:
@@ -354,12 +354,12 @@ class AzureBlobSandbox(SpoolingSandbox):
         may_write(request, blob)
         pieces_by_name = {} if blob is None else _by_name(blob)
         pieces_by_name |= {block.name: block.piece for block in self.blocks.get(key, [])}
-        asking_element = parsed(spool)
-        if asking_element.tag != "BlockList" or any(
-            element.tag not in _LISTS for element in asking_element
+        request_element = parsed(spool)
+        if request_element.tag != "BlockList" or any(
+            element.tag not in _LISTS for element in request_element
         ):
             raise No("InvalidXmlDocument", 400, "XML specified is not valid.")
-        names = [element.text or "" for element in asking_element]
+        names = [element.text or "" for element in request_element]
         if any(name not in pieces_by_name for name in names):
             raise No("InvalidBlockList", 400, "The specified block list is invalid.")
         self.blocks.pop(key, None)
@@ -379,32 +379,32 @@ class AzureBlobSandbox(SpoolingSandbox):
 
     def _list(self, _: SandboxRequest, __: str, query: dict[str, str], ___: Spool) -> Reply:
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter")
-        largest_text = query.get("maxresults", str(_MOST))
-        if not largest_text.isdigit() or not 0 < int(largest_text) <= _MOST:
+        page_size = query.get("maxresults", str(_MOST))
+        if not page_size.isdigit() or not 0 < int(page_size) <= _MOST:
             raise No("OutOfRangeQueryParameterValue", 400, QueryParameterName="maxresults")
-        later_text = b64decode(query.get("marker", "")).decode()
-        elements, last_text, further_text = "", later_text, ""
-        count, shown_text = 0, ""
+        marker = b64decode(query.get("marker", "")).decode()
+        elements, last_key, next_marker = "", marker, ""
+        count, last_folder = 0, ""
         for key in sorted(self.blobs, key=str.encode):
             folder = folder_of(key, prefix, delimiter)
-            if not key.startswith(prefix) or key.encode() <= later_text.encode():
+            if not key.startswith(prefix) or key.encode() <= marker.encode():
                 continue
-            if folder and (folder == shown_text or later_text.startswith(folder)):
-                last_text = key
+            if folder and (folder == last_folder or marker.startswith(folder)):
+                last_key = key
                 continue
-            if count == int(largest_text):
-                further_text = b64encode(last_text.encode()).decode()
+            if count == int(page_size):
+                next_marker = b64encode(last_key.encode()).decode()
                 break
-            count, last_text, shown_text = count + 1, key, folder or shown_text
+            count, last_key, last_folder = count + 1, key, folder or last_folder
             elements += (
                 f"<BlobPrefix>{_name(folder)}</BlobPrefix>" if folder else self._blob_element(key)
             )
-        inner_texts = (
+        child_elements = (
             tag("Prefix", prefix),
             f"<Blobs>{elements}</Blobs>",
-            tag("NextMarker", further_text),
+            tag("NextMarker", next_marker),
         )
-        return xml_reply(document("EnumerationResults", *inner_texts))
+        return xml_reply(document("EnumerationResults", *child_elements))
 
     def _blob_element(self, key: str) -> str:
         blob = self.blobs[key]
@@ -416,15 +416,15 @@ class AzureBlobSandbox(SpoolingSandbox):
             "BlobType": "BlockBlob",
             "AccessTier": blob.headers["x-ms-access-tier"],
         }
-        inner_text = "".join(tag(name, text) for name, text in properties.items())
-        return f"<Blob>{_name(key)}<Properties>{inner_text}</Properties></Blob>"
+        property_elements = "".join(tag(name, text) for name, text in properties.items())
+        return f"<Blob>{_name(key)}<Properties>{property_elements}</Properties></Blob>"
 
 
 def _block_list(kind: str, blocks: list[tuple[str, int]]) -> str:
-    inside = "".join(
+    block_elements = "".join(
         f"<Block>{tag('Name', name)}{tag('Size', size)}</Block>" for name, size in blocks
     )
-    return f"<{kind}>{inside}</{kind}>"
+    return f"<{kind}>{block_elements}</{kind}>"
 
 
 def _by_name(blob: Blob) -> dict[str, Piece]:

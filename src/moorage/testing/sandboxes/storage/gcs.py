@@ -180,12 +180,12 @@ class GcsSandbox(SpoolingSandbox):
         if request.method != "GET":
             raise No("methodNotAllowed", 405, "Method Not Allowed")
         check_query(query, f"alt projection {_READ}")
-        stored = self._kept(key, query)
-        self._may_read(stored, query)
+        stored_object = self._kept(key, query)
+        self._may_read(stored_object, query)
         return (
-            self._media(request, stored)
+            self._media(request, stored_object)
             if query.get("alt") == "media"
-            else json_reply(stored.resource)
+            else json_reply(stored_object.resource)
         )
 
     # --- reading -----------------------------------------------------------
@@ -206,8 +206,8 @@ class GcsSandbox(SpoolingSandbox):
         return match
 
     def _may_read(self, stored: StoredObject, query: dict[str, str]) -> None:
-        same = number_in(query, "ifGenerationMatch")
-        if same not in {None, stored.generation}:
+        required_generation = number_in(query, "ifGenerationMatch")
+        if required_generation not in {None, stored.generation}:
             raise No("conditionNotMet", 412, "At least one of the pre-conditions did not hold.")
         if number_in(query, "ifGenerationNotMatch") == stored.generation:
             raise No("notModified", _UNCHANGED, "Not Modified")
@@ -244,26 +244,26 @@ class GcsSandbox(SpoolingSandbox):
             raise No("methodNotAllowed", 405, "Method Not Allowed")
         check_query(query, "prefix delimiter maxResults pageToken")
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter")
-        most = min(number_in(query, "maxResults") or 1_000, 1_000)
+        page_size = min(number_in(query, "maxResults") or 1_000, 1_000)
         try:
-            later_text = opened(query.get("pageToken"))
+            marker = opened(query.get("pageToken"))
         except No:
             raise invalid("Invalid page token") from None
         items: list[dict[str, Any]] = []
         prefixes: list[str] = []
-        last_text, more = later_text, False
+        last_key, has_more = marker, False
         for key in sorted(self.live, key=str.encode):
             folder = folder_of(key, prefix, delimiter)
-            shown_text = folder and (folder in prefixes or later_text.startswith(folder))
-            if not key.startswith(prefix) or key.encode() <= later_text.encode():
+            is_listed_folder = folder and (folder in prefixes or marker.startswith(folder))
+            if not key.startswith(prefix) or key.encode() <= marker.encode():
                 continue
-            if shown_text:
-                last_text = key
+            if is_listed_folder:
+                last_key = key
                 continue
-            if len(items) + len(prefixes) == most:
-                more = True
+            if len(items) + len(prefixes) == page_size:
+                has_more = True
                 break
-            last_text = key
+            last_key = key
             if folder:
                 prefixes.append(folder)
             else:
@@ -272,15 +272,17 @@ class GcsSandbox(SpoolingSandbox):
         # What there is none of is left out.
         page |= {"items": items} if items else {}
         page |= {"prefixes": prefixes} if prefixes else {}
-        page |= {"nextPageToken": base64(last_text.encode())} if more else {}
+        page |= {"nextPageToken": base64(last_key.encode())} if has_more else {}
         return json_reply(page)
 
     # --- writing -----------------------------------------------------------
 
     def _may_put(self, key: str, query: dict[str, str]) -> None:
-        expected = number_in(query, "ifGenerationMatch")
-        live = self.live.get(key)
-        if expected is not None and expected != (0 if live is None else live.generation):
+        required_generation = number_in(query, "ifGenerationMatch")
+        live_object = self.live.get(key)
+        if required_generation is not None and required_generation != (
+            0 if live_object is None else live_object.generation
+        ):
             raise No("conditionNotMet", 412, "At least one of the pre-conditions did not hold.")
 
     def _keep(
@@ -289,7 +291,7 @@ class GcsSandbox(SpoolingSandbox):
         self._may_put(key, query)
         number = str(1_700_000_000_000_000 + self.number())
         now = self._now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        whole_values = {
+        resource_fields = {
             "kind": "storage#object",
             "id": f"{self.bucket}/{key}/{number}",
             "bucket": self.bucket,
@@ -305,22 +307,22 @@ class GcsSandbox(SpoolingSandbox):
             **body.sums,
         }
         if "kmsKeyName" in query:
-            whole_values["kmsKeyName"] = f"{query['kmsKeyName']}/cryptoKeyVersions/1"
-        stored = Stored(
+            resource_fields["kmsKeyName"] = f"{query['kmsKeyName']}/cryptoKeyVersions/1"
+        stored_content = Stored(
             pieces=tuple(body.pieces), etag=number, checksum=None, headers={}, modified=self._now()
         )
-        stored_object = StoredObject(resource=whole_values, stored=stored)
-        previous_objects = self.objects.get(key, []) if self.versioned else []
-        self.objects[key] = [*previous_objects, stored_object]
+        stored_object = StoredObject(resource=resource_fields, stored=stored_content)
+        earlier_versions = self.objects.get(key, []) if self.versioned else []
+        self.objects[key] = [*earlier_versions, stored_object]
         self.live[key] = stored_object
         return stored_object
 
     def _delete(self, key: str, query: dict[str, str]) -> Reply:
-        stored = self._kept(key, query)
-        self._may_read(stored, query)
+        stored_object = self._kept(key, query)
+        self._may_read(stored_object, query)
         if "generation" in query or not self.versioned:
-            self.objects[key].remove(stored)
-        if self.live.get(key) is stored:
+            self.objects[key].remove(stored_object)
+        if self.live.get(key) is stored_object:
             del self.live[key]
         return Reply(204)
 
@@ -336,17 +338,17 @@ class GcsSandbox(SpoolingSandbox):
             raise No(*_MAGIC[to])
         source = self._kept(key, {})
         size = source.stored.size
-        begun = int(opened(query.get("rewriteToken")) or "0")
-        done = begun + self.rewritten
+        previous_size = int(opened(query.get("rewriteToken")) or "0")
+        rewritten_size = previous_size + self.rewritten
         progress = {"kind": "storage#rewriteResponse", "objectSize": str(size)}
-        if done < size:
-            token = base64(str(done).encode())
-            further_fields = {
-                "totalBytesRewritten": str(done),
+        if rewritten_size < size:
+            token = base64(str(rewritten_size).encode())
+            progress_fields = {
+                "totalBytesRewritten": str(rewritten_size),
                 "done": False,
                 "rewriteToken": token,
             }
-            return json_reply({**progress, **further_fields})
+            return json_reply({**progress, **progress_fields})
         body = Body(self.folder)
         body.take(source.stored.read(0, size))
         content_fields = (
@@ -361,13 +363,13 @@ class GcsSandbox(SpoolingSandbox):
             if name in {*content_fields, "contentType", "metadata", "storageClass"}
         }
         resource = resource_of(spool.content()) if spool.size else properties
-        rewritten = self._keep(to, resource, body, query)
-        finished_fields = {
+        rewritten_object = self._keep(to, resource, body, query)
+        result_fields = {
             "totalBytesRewritten": str(size),
             "done": True,
-            "resource": rewritten.resource,
+            "resource": rewritten_object.resource,
         }
-        return json_reply({**progress, **finished_fields})
+        return json_reply({**progress, **result_fields})
 
     # --- uploads -----------------------------------------------------------
 
@@ -385,8 +387,8 @@ class GcsSandbox(SpoolingSandbox):
         )
 
     def _put(self, request: SandboxRequest, query: dict[str, str], spool: Spool) -> Reply:
-        first, data, kind = related(request, spool)
-        resource = {"contentType": kind, **resource_of(first)}
+        resource_body, data, kind = related(request, spool)
+        resource = {"contentType": kind, **resource_of(resource_body)}
         key = self._named(resource, query)
         body = Body(self.folder)
         body.take(iter([data]))
@@ -422,8 +424,8 @@ class GcsSandbox(SpoolingSandbox):
         if request.method != "PUT":
             raise No("methodNotAllowed", 405, "Method Not Allowed")
         if session.made is None:
-            over = session.take(spool, request.headers.get("content-range", ""))
-            if not over:
+            is_over = session.take(spool, request.headers.get("content-range", ""))
+            if not is_over:
                 return self._more(request, session)
             session.check(request.headers.get("x-goog-hash"))
             name = session.resource["name"]

@@ -147,9 +147,11 @@ class S3Sandbox(UploadSandbox):
 
     def _check_headers(self, request: SandboxRequest, spool: Spool) -> None:
         for name in request.headers:
-            folded_text = name.lower()
-            ours = folded_text.startswith("x-amz-") and not folded_text.startswith("x-amz-meta-")
-            if ours and folded_text not in KNOWN_HEADERS:
+            header_name = name.lower()
+            is_amazon_header = header_name.startswith("x-amz-") and not header_name.startswith(
+                "x-amz-meta-"
+            )
+            if is_amazon_header and header_name not in KNOWN_HEADERS:
                 raise No("NotImplemented", 501, f"{name} is not implemented", Header=name)
         is_chunked = "chunked" in request.headers.get("transfer-encoding", "")
         if is_chunked:
@@ -177,8 +179,8 @@ class S3Sandbox(UploadSandbox):
         elements = ""
         for key in keys:
             if key in _MAGIC:
-                inner_texts = tag("Key", key), tag("Code", _MAGIC[key][0]), tag("Message", "No")
-                elements += f"<Error>{''.join(inner_texts)}</Error>"
+                child_elements = tag("Key", key), tag("Code", _MAGIC[key][0]), tag("Message", "No")
+                elements += f"<Error>{''.join(child_elements)}</Error>"
             else:
                 self.objects.pop(key, None)
                 elements += f"<Deleted>{tag('Key', key)}</Deleted>"
@@ -188,92 +190,98 @@ class S3Sandbox(UploadSandbox):
         if not self.may_list:
             raise No("AccessDenied", 403, "Access Denied")
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter")
-        most = min(int(query.get("max-keys", "1000")), 1000)
-        later_text = opened(query.get("continuation-token"))
+        page_size = min(int(query.get("max-keys", "1000")), 1000)
+        marker = opened(query.get("continuation-token"))
         write = quote_plus if query.get("encoding-type") == "url" else str
-        objects, prefixes, last_text, more = "", "", later_text, False
-        count, shown_text = 0, ""
+        objects, prefixes, last_key, has_more = "", "", marker, False
+        count, last_folder = 0, ""
         for key in sorted(self.objects, key=str.encode):
             folder = folder_of(key, prefix, delimiter)
-            if not key.startswith(prefix) or key.encode() <= later_text.encode():
+            if not key.startswith(prefix) or key.encode() <= marker.encode():
                 continue
-            if folder and (folder == shown_text or later_text.startswith(folder)):
-                last_text = key
+            if folder and (folder == last_folder or marker.startswith(folder)):
+                last_key = key
                 continue
-            if count == most:
-                more = True
+            if count == page_size:
+                has_more = True
                 break
-            count, last_text = count + 1, key
+            count, last_key = count + 1, key
             if folder:
-                shown_text = folder
+                last_folder = folder
                 prefixes += f"<CommonPrefixes>{tag('Prefix', write(folder))}</CommonPrefixes>"
                 continue
             objects += self._listed(key, write)
-        inside = [
+        child_elements = [
             tag("Name", self.bucket),
             tag("Prefix", write(prefix)),
             tag("KeyCount", count),
-            tag("MaxKeys", most),
-            tag("IsTruncated", yes_or_no(more)),
+            tag("MaxKeys", page_size),
+            tag("IsTruncated", yes_or_no(has_more)),
             tag("EncodingType", "url") if "encoding-type" in query else "",
-            tag("NextContinuationToken", b64encode(last_text.encode()).decode()) if more else "",
+            tag("NextContinuationToken", b64encode(last_key.encode()).decode()) if has_more else "",
         ]
-        return answer(xml("ListBucketResult", *inside, objects, prefixes))
+        return answer(xml("ListBucketResult", *child_elements, objects, prefixes))
 
     def _listed(self, key: str, write: Callable[[str], str]) -> str:
-        stored = self.objects[key]
-        inside = [
+        stored_object = self.objects[key]
+        child_elements = [
             tag("Key", write(key)),
-            tag("LastModified", stored.modified.strftime("%Y-%m-%dT%H:%M:%S.000Z")),
-            tag("ETag", f'"{stored.etag}"'),
-            tag("Size", stored.size),
-            tag("StorageClass", stored.headers.get("x-amz-storage-class", "STANDARD")),
+            tag("LastModified", stored_object.modified.strftime("%Y-%m-%dT%H:%M:%S.000Z")),
+            tag("ETag", f'"{stored_object.etag}"'),
+            tag("Size", stored_object.size),
+            tag("StorageClass", stored_object.headers.get("x-amz-storage-class", "STANDARD")),
         ]
-        return f"<Contents>{''.join(inside)}</Contents>"
+        return f"<Contents>{''.join(child_elements)}</Contents>"
 
     # --- objects -----------------------------------------------------------
 
     def _put(self, request: SandboxRequest, key: str, _: dict[str, str], spool: Spool) -> Reply:
         self._may_put(request, key)
         sums = sums_of(request)
-        stored = Stored(
+        stored_object = Stored(
             pieces=(Piece(spool.path, spool.size),),
             etag=spool.digests["md5"].hex(),
             checksum=sums[0] if sums else None,
             headers=stored_headers(request),
             modified=self._now(),
         )
-        fields = {"ETag": f'"{stored.etag}"', **self._keep(key, stored).version_header}
+        fields = {
+            "ETag": f'"{stored_object.etag}"',
+            **self._keep(key, stored_object).version_header,
+        }
         return Reply(200, fields | {f"x-amz-checksum-{name}": value for name, value in sums})
 
     def _get(self, request: SandboxRequest, key: str, query: dict[str, str], _: Spool) -> Reply:
-        stored = self._stored(key, query)
+        stored_object = self._stored(key, query)
         fields = {
-            **{title(name): value for name, value in stored.headers.items()},
-            "ETag": f'"{stored.etag}"',
-            "Last-Modified": format_datetime(stored.modified, usegmt=True),
+            **{title(name): value for name, value in stored_object.headers.items()},
+            "ETag": f'"{stored_object.etag}"',
+            "Last-Modified": format_datetime(stored_object.modified, usegmt=True),
             "Accept-Ranges": "bytes",
-            **stored.version_header,
+            **stored_object.version_header,
         }
         fields.pop("X-Amz-Tagging", None)
         for name, value in query.items():
             if name.startswith("response-"):
                 fields[title(name.removeprefix("response-"))] = value
-        if not fresh(request, stored):
+        if not fresh(request, stored_object):
             return Reply(304, {"ETag": fields["ETag"], "Last-Modified": fields["Last-Modified"]})
-        start, length = 0, stored.size
+        start, length = 0, stored_object.size
         status = 200
         header = request.headers.get("range")
         if header is not None:
-            start, length = range_of(header, stored.size)
+            start, length = range_of(header, stored_object.size)
             status = 206
-            fields["Content-Range"] = f"bytes {start}-{start + length - 1}/{stored.size}"
+            fields["Content-Range"] = f"bytes {start}-{start + length - 1}/{stored_object.size}"
         elif (
-            request.headers.get("x-amz-checksum-mode") == "ENABLED" and stored.checksum is not None
+            request.headers.get("x-amz-checksum-mode") == "ENABLED"
+            and stored_object.checksum is not None
         ):
-            fields[f"x-amz-checksum-{stored.checksum[0]}"] = stored.checksum[1]
-            fields["x-amz-checksum-type"] = "COMPOSITE" if stored.composite else "FULL_OBJECT"
-        return Reply(status, fields, stored=(stored, start, length))
+            fields[f"x-amz-checksum-{stored_object.checksum[0]}"] = stored_object.checksum[1]
+            fields["x-amz-checksum-type"] = (
+                "COMPOSITE" if stored_object.composite else "FULL_OBJECT"
+            )
+        return Reply(status, fields, stored=(stored_object, start, length))
 
     def _stored(self, key: str, query: dict[str, str]) -> Stored:
         version = query.get("versionId", "null")
@@ -282,24 +290,28 @@ class S3Sandbox(UploadSandbox):
             if version not in {candidate.version for candidate in versions}:
                 raise No("NoSuchVersion", 404, "The specified version does not exist.")
             return next(candidate for candidate in versions if candidate.version == version)
-        stored = self.objects.get(key)
-        if stored is None and not self.may_list:
+        stored_object = self.objects.get(key)
+        if stored_object is None and not self.may_list:
             raise No("AccessDenied", 403, "Access Denied")
-        if stored is None:
+        if stored_object is None:
             raise No("NoSuchKey", 404, "The specified key does not exist.", Key=key)
-        return stored
+        return stored_object
 
     def _delete(self, _: SandboxRequest, key: str, query: dict[str, str], __: Spool) -> Reply:
         version = query.get("versionId", "null")
         if version == "null":
             self.objects.pop(key, None)
             return Reply(204, {"x-amz-delete-marker": "true"} if self.versioned else {})
-        remaining = [stored for stored in self.versions.get(key, []) if stored.version != version]
-        self.versions[key] = remaining
+        remaining_versions = [
+            stored_object
+            for stored_object in self.versions.get(key, [])
+            if stored_object.version != version
+        ]
+        self.versions[key] = remaining_versions
         if key in self.objects and self.objects[key].version == version:
             del self.objects[key]
-            if remaining:
-                self.objects[key] = remaining[-1]
+            if remaining_versions:
+                self.objects[key] = remaining_versions[-1]
         return Reply(204, {"x-amz-version-id": version})
 
     def _copy(self, request: SandboxRequest, key: str, _: dict[str, str], __: Spool) -> Reply:
@@ -311,29 +323,32 @@ class S3Sandbox(UploadSandbox):
         if name == key and not replaces:
             raise No("InvalidRequest", 400, "This copies an object to itself, changing nothing.")
         self._may_put(request, key)
-        copied = attrs.evolve(source, modified=self._now())
-        copied = self._keep(
-            key, attrs.evolve(copied, headers=stored_headers(request)) if replaces else copied
+        copied_object = attrs.evolve(source, modified=self._now())
+        copied_object = self._keep(
+            key,
+            attrs.evolve(copied_object, headers=stored_headers(request))
+            if replaces
+            else copied_object,
         )
-        modified_text = copied.modified.strftime("%Y-%m-%dT%H:%M:%S.000Z")
-        inside = tag("LastModified", modified_text), tag("ETag", f'"{copied.etag}"')
-        return answer(xml("CopyObjectResult", *inside), copied.version_header)
+        modified_at = copied_object.modified.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        child_elements = tag("LastModified", modified_at), tag("ETag", f'"{copied_object.etag}"')
+        return answer(xml("CopyObjectResult", *child_elements), copied_object.version_header)
 
     # --- forms -------------------------------------------------------------
 
     def _form(self, request: SandboxRequest, spool: Spool) -> Reply:
         fields, data = taken(request, spool, self.key, self.bucket, self._now())
-        uploaded = Spool(self.folder)
-        uploaded.write(data)
-        uploaded.close()
-        stored = Stored(
-            pieces=(Piece(uploaded.path, uploaded.size),),
-            etag=uploaded.digests["md5"].hex(),
+        uploaded_spool = Spool(self.folder)
+        uploaded_spool.write(data)
+        uploaded_spool.close()
+        stored_object = Stored(
+            pieces=(Piece(uploaded_spool.path, uploaded_spool.size),),
+            etag=uploaded_spool.digests["md5"].hex(),
             checksum=None,
             headers={"content-type": fields.get("content-type", "binary/octet-stream")},
             modified=self._now(),
         )
-        return Reply(204, self._keep(fields["key"], stored).version_header)
+        return Reply(204, self._keep(fields["key"], stored_object).version_header)
 
 
 def fixture(_: Path) -> SandboxFixture:
