@@ -160,14 +160,14 @@ def full_stack(rounds: int) -> Comparison:
 def full_stack_async(rounds: int) -> Comparison:
     """Breaker, limiter, retry and deadline together, awaited."""
     loop = asyncio.new_event_loop()
-    usual_hit = _limits()
-    usual_breaker = aiobreaker.CircuitBreaker(fail_max=5)
+    hit_limits = _limits()
+    breaker = aiobreaker.CircuitBreaker(fail_max=5)
 
     @stamina.retry(on=OSError, attempts=3, timeout=30.0)
     async def usual() -> None:
-        if not usual_hit():
+        if not hit_limits():
             raise RuntimeError
-        await usual_breaker.call_async(nothing_later)
+        await breaker.call_async(nothing_later)
 
     manager = AsyncConnectorManager([Service("ours", limits=_wide())])
     try:
@@ -189,24 +189,25 @@ def full_stack_async(rounds: int) -> Comparison:
 
 def breaker_alone(rounds: int) -> Comparison:
     """A closed circuit."""
-    windowed = redress.Policy(circuit_breaker=redress.CircuitBreaker())
+    windowed_breaker = redress.Policy(circuit_breaker=redress.CircuitBreaker())
     factory = purgatory.SyncCircuitBreakerFactory()
 
     @factory("alone")
     def counted() -> None:
         return nothing()
 
-    counting = pybreaker.CircuitBreaker(fail_max=5)
+    consecutive_breaker = pybreaker.CircuitBreaker(fail_max=5)
     ours = CircuitBreaker()
     return Comparison(
         "breaker alone, sync",
         compare(
             sync_block(nothing),
             [
-                Contender("redress (windowed)", sync_block(lambda: windowed.call(nothing))),
+                Contender("redress (windowed)", sync_block(lambda: windowed_breaker.call(nothing))),
                 Contender("purgatory (consecutive only)", sync_block(counted)),
                 Contender(
-                    "pybreaker (consecutive only)", sync_block(lambda: counting.call(nothing))
+                    "pybreaker (consecutive only)",
+                    sync_block(lambda: consecutive_breaker.call(nothing)),
                 ),
                 Contender("moorage", sync_block(lambda: ours.call(nothing))),
             ],
@@ -224,7 +225,7 @@ def limiter_alone(rounds: int) -> Comparison:
         quota=throttled.per_sec(PLENTY, burst=PLENTY),
         store=throttled.MemoryStore(),
     )
-    moving = MovingWindowRateLimiter(LimitsStorage())
+    moving_window = MovingWindowRateLimiter(LimitsStorage())
     item = limits.RateLimitItemPerSecond(1_000, 1)
     ours = RateLimiter(_wide())
     return Comparison(
@@ -234,7 +235,9 @@ def limiter_alone(rounds: int) -> Comparison:
             [
                 Contender("throttled (GCRA)", sync_block(gcra.limit)),
                 Contender("limits (fixed window)", sync_block(_limits())),
-                Contender("limits (moving window)", sync_block(lambda: moving.hit(item, "key"))),
+                Contender(
+                    "limits (moving window)", sync_block(lambda: moving_window.hit(item, "key"))
+                ),
                 Contender("moorage", sync_block(ours.acquire)),
             ],
             rounds=rounds,
@@ -246,7 +249,7 @@ def limiter_alone(rounds: int) -> Comparison:
 def retry_alone(rounds: int) -> Comparison:
     """A first attempt that succeeds."""
     policy = redress.Policy(retry=_redress_retry())
-    stamped = stamina.retry(on=OSError, attempts=3, timeout=30.0)(nothing)
+    stamina_function = stamina.retry(on=OSError, attempts=3, timeout=30.0)(nothing)
     ours = RetryHandler()
     return Comparison(
         "retry, success at once, sync",
@@ -254,7 +257,7 @@ def retry_alone(rounds: int) -> Comparison:
             sync_block(nothing),
             [
                 Contender("redress", sync_block(lambda: policy.call(nothing))),
-                Contender("stamina", sync_block(stamped)),
+                Contender("stamina", sync_block(stamina_function)),
                 Contender("moorage", sync_block(lambda: ours.call(nothing))),
             ],
             rounds=rounds,
@@ -275,9 +278,9 @@ def rejection(rounds: int) -> Comparison:
     def failing() -> None:
         raise OSError
 
-    opened = aiobreaker.CircuitBreaker(fail_max=1, timeout_duration=timedelta(days=1))
-    counting = pybreaker.CircuitBreaker(fail_max=1, reset_timeout=86_400)
-    for breaker in (opened, counting):
+    async_breaker = aiobreaker.CircuitBreaker(fail_max=1, timeout_duration=timedelta(days=1))
+    sync_breaker = pybreaker.CircuitBreaker(fail_max=1, reset_timeout=86_400)
+    for breaker in (async_breaker, sync_breaker):
         with contextlib.suppress(Exception):
             breaker.call(failing)
     ours = CircuitBreaker(CircuitBreakerConfig(failures=1, open_for=3_600.0, open_at_most=3_600.0))
@@ -301,10 +304,12 @@ def rejection(rounds: int) -> Comparison:
             sync_block(raised),
             [
                 Contender(
-                    "aiobreaker", sync_block(refused(opened.call, aiobreaker.CircuitBreakerError))
+                    "aiobreaker",
+                    sync_block(refused(async_breaker.call, aiobreaker.CircuitBreakerError)),
                 ),
                 Contender(
-                    "pybreaker", sync_block(refused(counting.call, pybreaker.CircuitBreakerError))
+                    "pybreaker",
+                    sync_block(refused(sync_breaker.call, pybreaker.CircuitBreakerError)),
                 ),
                 Contender("moorage", sync_block(refused(ours.call, CircuitBreakerOpen))),
             ],
@@ -323,9 +328,9 @@ def breaker_async(rounds: int) -> Comparison:
     async def counted() -> None:
         return await nothing_later()
 
-    counting = aiobreaker.CircuitBreaker(fail_max=5)
+    consecutive_breaker = aiobreaker.CircuitBreaker(fail_max=5)
     ours, limiter, retry = CircuitBreaker(), RateLimiter(_wide()), RetryHandler()
-    stacked = retry(ours(limiter(nothing_later)))
+    stacked_function = retry(ours(limiter(nothing_later)))
     try:
         rows = compare(
             async_block(nothing_later, loop),
@@ -333,13 +338,15 @@ def breaker_async(rounds: int) -> Comparison:
                 Contender("purgatory (consecutive only)", async_block(counted, loop)),
                 Contender(
                     "aiobreaker (consecutive only)",
-                    async_block(lambda: counting.call_async(nothing_later), loop),
+                    async_block(lambda: consecutive_breaker.call_async(nothing_later), loop),
                 ),
                 Contender("moorage", async_block(lambda: ours.call(nothing_later), loop)),
                 Contender(
                     "moorage limiter", async_block(lambda: limiter.call(nothing_later), loop)
                 ),
-                Contender("moorage, circuit, limiter and retries", async_block(stacked, loop)),
+                Contender(
+                    "moorage, circuit, limiter and retries", async_block(stacked_function, loop)
+                ),
             ],
             rounds=rounds,
         )
@@ -375,60 +382,68 @@ def _manager(*endpoints: Endpoint, headers: dict[str, str], **options: Any) -> C
 
 def lookups(rounds: int) -> Comparison:
     """Lookups for a request to a vendor in the same process."""
-    get = Request.get("/rates")
-    post = Request.post("/pay", json={"items": [{"sku": f"A-{i}", "qty": i} for i in range(40)]})
-    large = Request.post("/pay", json={"lines": ["x" * 100] * 9_000})
+    get_request = Request.get("/rates")
+    post_request = Request.post(
+        "/pay", json={"items": [{"sku": f"A-{i}", "qty": i} for i in range(40)]}
+    )
+    large_request = Request.post("/pay", json={"lines": ["x" * 100] * 9_000})
     numbers = iter(range(10**9))
-    plain = _manager(headers={})
-    bearer = _manager(headers={}, credentials=Credentials.bearer("token"))
-    caching = _manager(headers={"Cache-Control": "max-age=3600"}, cache=CachePolicy())
+    plain_manager = _manager(headers={})
+    bearer_manager = _manager(headers={}, credentials=Credentials.bearer("token"))
+    caching_manager = _manager(headers={"Cache-Control": "max-age=3600"}, cache=CachePolicy())
     open_for_good = CircuitBreakerConfig(failures=1, open_for=3_600.0, open_at_most=3_600.0)
-    refusing = ConnectorManager([Service("ours", circuit=open_for_good, retry=None)])
+    refusing_manager = ConnectorManager([Service("ours", circuit=open_for_good, retry=None)])
 
     def failing() -> None:
         raise OSError
 
     def refused() -> None:
         with contextlib.suppress(CircuitBreakerOpen):
-            refusing.run("ours", nothing)
+            refusing_manager.run("ours", nothing)
 
     with contextlib.suppress(OSError):
-        refusing.run("ours", failing)
+        refusing_manager.run("ours", failing)
 
     def by_path(number: int, path: str, request: str) -> Callable[[], object]:
         manager = _manager(
             *(Endpoint(f"e{i}", method="GET", path=path.format(i)) for i in range(number)),
             headers={},
         )
-        last = Request.get(request.format(number - 1))
-        return lambda: manager.call("ours", last)
+        last_request = Request.get(request.format(number - 1))
+        return lambda: manager.call("ours", last_request)
 
     def by_tenant(number: int) -> Callable[[], object]:
         manager = _manager(headers={})
         tenants = itertools.cycle([f"t{i}" for i in range(number)])
 
         def call() -> object:
-            return manager.call("ours", get, tenant=next(tenants))
+            return manager.call("ours", get_request, tenant=next(tenants))
 
         for _ in range(number):
             call()
         return call
 
     calls: dict[str, Callable[[], object]] = {
-        "moorage": lambda: plain.call("ours", get),
-        "moorage with fixed credentials": lambda: bearer.call("ours", get),
+        "moorage": lambda: plain_manager.call("ours", get_request),
+        "moorage with fixed credentials": lambda: bearer_manager.call("ours", get_request),
         "moorage, endpoint by path, 1": by_path(1, "/v{}/rates", "/v{}/rates"),
         "moorage, endpoint by path, 1,000": by_path(1_000, "/v{}/rates", "/v{}/rates"),
         "moorage, endpoint by template, 1,000": by_path(1_000, "/v{}/{{id}}/x", "/v{}/7/x"),
         "moorage, 10,100 tenants in turn": by_tenant(10_100),
         "moorage, refused by an open circuit": refused,
-        "moorage, answered from the cache": lambda: caching.call("ours", get),
-        "moorage, a new key": lambda: plain.call("ours", post, idempotency_key=f"k{next(numbers)}"),
-        "moorage, a repeated key": lambda: plain.call("ours", post, idempotency_key="k"),
-        "moorage, a new key, 0.9 MB": lambda: plain.call(
-            "ours", large, idempotency_key=f"l{next(numbers)}"
+        "moorage, answered from the cache": lambda: caching_manager.call("ours", get_request),
+        "moorage, a new key": lambda: plain_manager.call(
+            "ours", post_request, idempotency_key=f"k{next(numbers)}"
         ),
-        "moorage, 100 calls by call_many": lambda: plain.call_many("ours", [get] * 100),
+        "moorage, a repeated key": lambda: plain_manager.call(
+            "ours", post_request, idempotency_key="k"
+        ),
+        "moorage, a new key, 0.9 MB": lambda: plain_manager.call(
+            "ours", large_request, idempotency_key=f"l{next(numbers)}"
+        ),
+        "moorage, 100 calls by call_many": lambda: plain_manager.call_many(
+            "ours", [get_request] * 100
+        ),
     }
     table = compare(
         None, [Contender(name, sync_block(call)) for name, call in calls.items()], rounds=rounds
@@ -468,22 +483,22 @@ def _contention(name: str, call: Callable[[], object], rounds: int) -> Compariso
 
 def _threads(call: Callable[[], object], number: int) -> Block:
     def block(calls: int, read: Read) -> float:
-        each = max(1, calls // number)
-        ready = threading.Barrier(number + 1)
+        calls_per_thread = max(1, calls // number)
+        start_barrier = threading.Barrier(number + 1)
 
         def work() -> None:
-            ready.wait()
-            for _ in range(each):
+            start_barrier.wait()
+            for _ in range(calls_per_thread):
                 call()
 
         workers = [threading.Thread(target=work) for _ in range(number)]
         for worker in workers:
             worker.start()
-        ready.wait()
+        start_barrier.wait()
         start = read()
         for worker in workers:
             worker.join()
-        return (read() - start) * calls / (each * number)
+        return (read() - start) * calls / (calls_per_thread * number)
 
     return block
 
@@ -535,11 +550,11 @@ def _purgatory_keys(number: int) -> object:
 def _bytes(fill: Callable[[], object]) -> int:
     tracemalloc.start()
     try:
-        before = tracemalloc.get_traced_memory()[0]
-        stored = fill()
-        after = tracemalloc.get_traced_memory()[0]
-        del stored
-        return after - before
+        bytes_before = tracemalloc.get_traced_memory()[0]
+        contents = fill()
+        bytes_after = tracemalloc.get_traced_memory()[0]
+        del contents
+        return bytes_after - bytes_before
     finally:
         tracemalloc.stop()
 

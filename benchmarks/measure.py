@@ -46,8 +46,8 @@ class Clock:
 
 
 def _worked_by_children() -> float:
-    used_numbers = getrusage(RUSAGE_CHILDREN)
-    return used_numbers.ru_utime + used_numbers.ru_stime
+    usage = getrusage(RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 PROCESSOR: Final = Clock("processor time", time.process_time)
@@ -182,10 +182,10 @@ def compare(
     def measure_round() -> None:
         order = list(blocks)
         dice.shuffle(order)
-        empty = 0.0 if bare is None else bare(bare_calls, clock.read) / bare_calls
+        bare_cost = 0.0 if bare is None else bare(bare_calls, clock.read) / bare_calls
         for name in order:
             duration = blocks[name](sizes[name], clock.read)
-            costs[name].append(duration / sizes[name] - empty)
+            costs[name].append(duration / sizes[name] - bare_cost)
         gc.collect(0)
 
     gc.collect()
@@ -210,8 +210,8 @@ def table_rows(costs: Mapping[str, Sequence[float]]) -> list[Row]:
         Row(
             name,
             summary(cost, dice),
-            summary([item / other for item, other in zip(cost, base, strict=True)], dice),
-            summary([item - other for item, other in zip(cost, base, strict=True)], dice),
+            summary([item / base_cost for item, base_cost in zip(cost, base, strict=True)], dice),
+            summary([item - base_cost for item, base_cost in zip(cost, base, strict=True)], dice),
         )
         for name, cost in costs.items()
     ]

@@ -185,16 +185,16 @@ def _concurrent_calls(
     """A block of calls, so many of them at any time."""
 
     def block(calls: int, read: Read) -> float:
-        each = max(1, calls // AT_ONCE)
+        calls_per_task = max(1, calls // AT_ONCE)
 
         async def run_share() -> None:
-            for _ in range(each):
+            for _ in range(calls_per_task):
                 await ask()
 
         async def timed_run() -> float:
             start = read()
             await asyncio.gather(*(run_share() for _ in range(AT_ONCE)))
-            return (read() - start) * calls / (each * AT_ONCE)
+            return (read() - start) * calls / (calls_per_task * AT_ONCE)
 
         return loop.run_until_complete(timed_run())
 

@@ -58,10 +58,10 @@ def _outbox(store: SqlOutbox) -> Block:
             for number in range(calls):
                 inner_outbox.put_request("shop", Request.post("/orders", json=number))
         start = read()
-        done = outbox.deliver(hub, limit=_MANY).done
+        delivered_calls = outbox.deliver(hub, limit=_MANY).done
         duration = read() - start
-        if done != calls:
-            raise RuntimeError(f"{done} of {calls} calls were made")
+        if delivered_calls != calls:
+            raise RuntimeError(f"{delivered_calls} of {calls} calls were made")
         return duration
 
     return block
@@ -118,19 +118,19 @@ def _options() -> str:
 def _celery() -> Generator[Block]:
     app = Celery("bench", broker=REDIS)
     app.conf.task_default_queue = PREFIX
-    done = Semaphore(0)
+    finished_calls = Semaphore(0)
 
     @app.task(name="nothing", ignore_result=True)
     def nothing(number: int) -> None:
         """Say that the call that was put off is made."""
-        done.release()
+        finished_calls.release()
 
     def block(calls: int, read: Read) -> float:
         start = read()
         for number in range(calls):
             nothing.delay(number)
         for _ in range(calls):
-            done.acquire()
+            finished_calls.acquire()
         return read() - start
 
     with start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=60):
@@ -146,7 +146,7 @@ def outbox_in_postgresql(rounds: int) -> Comparison:
         connection.execute(f"CREATE SCHEMA {SCHEMA}")
         for name in ("outbox", "old_outbox"):
             connection.execute(f"DROP TABLE IF EXISTS {PREFIX}{name}")
-    peer, end_function = _procrastinate(loop)
+    peer, close_peer = _procrastinate(loop)
     with (
         SqlOutbox(POSTGRES, prefix=PREFIX, create=True) as new_outbox,
         SqlOutbox(POSTGRES, prefix=f"{PREFIX}old_", create=True) as old_outbox,
@@ -168,7 +168,7 @@ def outbox_in_postgresql(rounds: int) -> Comparison:
             block_seconds=0.5,
         )
         next(celery, None)
-    end_function()
+    close_peer()
     with psycopg.connect(POSTGRES, autocommit=True) as connection:
         connection.execute(f"DROP SCHEMA {SCHEMA} CASCADE")
         for name in ("outbox", "old_outbox"):

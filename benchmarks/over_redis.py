@@ -119,7 +119,7 @@ def redis_limiter(rounds: int) -> Comparison:
         store=throttled.RedisStore(server=URL),
     )
     with RedisStorage(URL, timeout=PATIENT) as state:
-        own_limiter = RateLimiter(RateLimitConfig.per_second(PLENTY, burst=AHEAD), storage=state)
+        our_limiter = RateLimiter(RateLimitConfig.per_second(PLENTY, burst=AHEAD), storage=state)
         rows = compare(
             None,
             [
@@ -128,7 +128,7 @@ def redis_limiter(rounds: int) -> Comparison:
                 ),
                 Contender("throttled (GCRA)", sync_block(gcra.limit)),
                 Contender("limits (fixed window)", sync_block(_limits())),
-                Contender("moorage", sync_block(own_limiter.acquire)),
+                Contender("moorage", sync_block(our_limiter.acquire)),
             ],
             rounds=rounds,
             clock=ELAPSED,
@@ -143,14 +143,14 @@ def redis_lease(rounds: int) -> Comparison:
     client = redis.Redis.from_url(URL)
     with RedisStorage(URL, timeout=PATIENT) as state:
         limit = RateLimitConfig.per_second(PLENTY, burst=AHEAD)
-        own_limiter = RateLimiter(limit, storage=state, name="leased", lease=20)
+        our_limiter = RateLimiter(limit, storage=state, name="leased", lease=20)
         rows = compare(
             None,
             [
                 Contender(
                     "one INCRBY of redis-py", sync_block(lambda: client.incrby("moorage-bench", 1))
                 ),
-                Contender("moorage, lease=20", sync_block(own_limiter.acquire)),
+                Contender("moorage, lease=20", sync_block(our_limiter.acquire)),
             ],
             rounds=rounds,
             clock=ELAPSED,
@@ -207,8 +207,12 @@ def _concurrent_calls(
         return read() - start
 
     def block(calls: int, read: Read) -> float:
-        each = -(-calls // TOGETHER)
-        return loop.run_until_complete(timed_run(each, read)) * calls / (each * TOGETHER)
+        calls_per_task = -(-calls // TOGETHER)
+        return (
+            loop.run_until_complete(timed_run(calls_per_task, read))
+            * calls
+            / (calls_per_task * TOGETHER)
+        )
 
     return block
 

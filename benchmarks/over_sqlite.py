@@ -68,7 +68,7 @@ def limiter_in_a_file(rounds: int) -> Comparison:
         rates = [Rate(AHEAD, Duration.SECOND)]
         bucket = SQLiteBucket.init_from_file(rates, db_path=str(home_directory / "peer.db"))
         with Limiter(bucket) as peer, SqliteStorage(home_directory / "ours.db") as store:
-            own_limiter = RateLimiter(
+            our_limiter = RateLimiter(
                 RateLimitConfig.per_second(PLENTY, burst=AHEAD), storage=store
             )
             rows = compare(
@@ -78,7 +78,7 @@ def limiter_in_a_file(rounds: int) -> Comparison:
                     Contender(
                         "a bare transaction", sync_block(_transaction(home_directory / "bare.db"))
                     ),
-                    Contender("moorage", sync_block(own_limiter.acquire)),
+                    Contender("moorage", sync_block(our_limiter.acquire)),
                 ],
                 rounds=min(rounds, 20),
                 clock=ELAPSED,
@@ -130,10 +130,10 @@ def _durable_insert(path: Path) -> Callable[[], object]:
 
 def _settle(store: SqliteStorage, number: int) -> None:
     key = f"{{:ours}}:claim:{number}"
-    claimed_values = store.execute(
+    claim = store.execute(
         Claim(key, fingerprint=b"f" * 32, owner=7, lease=DAY, ttl=DAY, target="", remembered=0)
     )
-    store.execute(complete(key, claimed_values.fence, b"a" * 500, ttl=DAY))
+    store.execute(complete(key, claim.fence, b"a" * 500, ttl=DAY))
 
 
 def _shared_file(rounds: int, share: float, name: str) -> Comparison:

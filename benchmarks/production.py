@@ -122,7 +122,7 @@ def _calls(stack: ExitStack, url: str, http: HttpClient | None) -> dict[str, Cal
 
     keys: dict[str, Any] = {"idempotency_header": "Idempotency-Key", "idempotency_memory": 86_400.0}
     provider = MemoryCredentialProvider({("ours", None): Credentials.bearer("token")})
-    everything = managed(
+    full_manager = managed(
         _service(url, needs_credentials=True, **_TIMEOUTS, **keys),
         credentials=provider,
         observers=[_observer],
@@ -140,7 +140,7 @@ def _calls(stack: ExitStack, url: str, http: HttpClient | None) -> dict[str, Cal
             managed(_service(url), log=MemoryIntegrationLogger())
         ),
         "moorage with an idempotency key in memory": pay(managed(_service(url, **keys))),
-        "moorage with all of these": pay(everything),
+        "moorage with all of these": pay(full_manager),
     }
 
 
@@ -200,7 +200,7 @@ def _function_rows() -> dict[str, _Options]:
 def production_functions(rounds: int) -> Comparison:
     """Options around a function that does nothing."""
     numbers = iter(range(10**9))
-    plain = ConnectorManager([_service(None)])
+    plain_manager = ConnectorManager([_service(None)])
 
     def call(options: _Options) -> Callable[[], object]:
         ports = dict(options.ports)
@@ -210,7 +210,7 @@ def production_functions(rounds: int) -> Comparison:
         return lambda: manager.run("ours", nothing, **options.call)
 
     def with_key() -> object:
-        return plain.run("ours", nothing, idempotency_key=f"{os.getpid()}-{next(numbers)}")
+        return plain_manager.run("ours", nothing, idempotency_key=f"{os.getpid()}-{next(numbers)}")
 
     calls = {name: call(options) for name, options in _function_rows().items()}
     calls["moorage with an idempotency key in memory"] = with_key

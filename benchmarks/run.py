@@ -128,14 +128,14 @@ def text(name: str, comparison: Comparison) -> str:
 
 
 def _line(row: Row, *, more: bool) -> str:
-    extra_text = (
+    comparison_text = (
         f"{row.more.median * 1e6:>+9.2f} µs [{row.more.low * 1e6:+.2f}, {row.more.high * 1e6:+.2f}]"
         if more
         else f"{_format_figure(row.ratio, 1):>8} × [{row.ratio.low:.2f}, {row.ratio.high:.2f}]"
     )
     return (
         f"  {row.name:<42}{_format_figure(row.cost, 1e6):>9} µs "
-        f"[{row.cost.low * 1e6:.2f}, {row.cost.high * 1e6:.2f}]{extra_text}"
+        f"[{row.cost.low * 1e6:.2f}, {row.cost.high * 1e6:.2f}]{comparison_text}"
     )
 
 

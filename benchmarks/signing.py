@@ -31,20 +31,20 @@ def aws_signature(rounds: int) -> Comparison:
     body = os.urandom(1024)
     their_request = AWSRequest(method="POST", url=_URL, data=body, headers=dict(_FIELDS))
     our_request = Request.post("/", body=body, headers=_FIELDS)
-    foreign_value = SigV4Auth(BotoCredentials(*_KEY), "dynamodb", "eu-central-1")
-    own_credentials = Credentials.signed(
+    boto_signer = SigV4Auth(BotoCredentials(*_KEY), "dynamodb", "eu-central-1")
+    our_credentials = Credentials.signed(
         AwsSigV4(access_key_id=_KEY[0], region="eu-central-1", service="dynamodb"), _KEY[1]
     )
 
     def moorage() -> None:
-        auth.sign(our_request, _URL, own_credentials, Occasion(datetime.now(UTC), "an id"))
+        auth.sign(our_request, _URL, our_credentials, Occasion(datetime.now(UTC), "an id"))
 
     return Comparison(
         "AWS Signature Version 4, 1 KB",
         compare(
             None,
             [
-                Contender("botocore", sync_block(lambda: foreign_value.add_auth(their_request))),
+                Contender("botocore", sync_block(lambda: boto_signer.add_auth(their_request))),
                 Contender("moorage", sync_block(moorage)),
             ],
             rounds=rounds,

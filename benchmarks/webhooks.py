@@ -85,27 +85,27 @@ def _body(size: str) -> bytes:
 
 def _signed_for_stripe(body: bytes) -> str:
     stamp = int(time.time())
-    signed_text = hmac.new(_SECRET.encode(), b"%d.%s" % (stamp, body), hashlib.sha256).hexdigest()
-    return f"t={stamp},v1={signed_text}"
+    signature = hmac.new(_SECRET.encode(), b"%d.%s" % (stamp, body), hashlib.sha256).hexdigest()
+    return f"t={stamp},v1={signature}"
 
 
 def _signature(size: str, rounds: int) -> Comparison:
     """Theirs is given the header's value, found already, and so are we in the row that counts."""
     body = _body(size)
     text, content = _signed_for_stripe(body), body.decode()
-    foreign_value = stripe.WebhookSignature.verify_header
+    verify_header = stripe.WebhookSignature.verify_header
     peers = [
-        Contender("stripe", sync_block(lambda: foreign_value(body, text, _SECRET, _DAY))),
+        Contender("stripe", sync_block(lambda: verify_header(body, text, _SECRET, _DAY))),
         Contender(
-            "stripe, given text", sync_block(lambda: foreign_value(content, text, _SECRET, _DAY))
+            "stripe, given text", sync_block(lambda: verify_header(content, text, _SECRET, _DAY))
         ),
     ]
     headers = {"Stripe-Signature": text}
-    own_values = [
-        _moorage_contender("stripe", headers, body, among=among, read=False)
-        for among in (False, True)
+    our_contenders = [
+        _moorage_contender("stripe", headers, body, among=among_others, read=False)
+        for among_others in (False, True)
     ]
-    return _compared(f"the signature of Stripe, {size}", peers, own_values, rounds)
+    return _compared(f"the signature of Stripe, {size}", peers, our_contenders, rounds)
 
 
 def _stripe(size: str, rounds: int) -> Comparison:
@@ -118,12 +118,12 @@ def _stripe(size: str, rounds: int) -> Comparison:
 
     peers = [Contender("stripe", sync_block(verify_by_library))]
     headers = {"Stripe-Signature": text}
-    own_values = [
+    our_contenders = [
         _moorage_contender("stripe", headers, body),
         _moorage_contender("stripe", headers, body, among=True),
         _guarded_contender("stripe", headers, body),
     ]
-    return _compared(f"a webhook of Stripe, {size}", peers, own_values, rounds)
+    return _compared(f"a webhook of Stripe, {size}", peers, our_contenders, rounds)
 
 
 def _standard(size: str, rounds: int, *, read: bool) -> Comparison:
@@ -133,22 +133,22 @@ def _standard(size: str, rounds: int, *, read: bool) -> Comparison:
     signature = "v1," + base64.b64encode(signed_bytes).decode()
     fields = {"id": "msg_1", "timestamp": str(stamp), "signature": signature}
     headers = {f"webhook-{name}": value for name, value in fields.items()}
-    named_values = {f"svix-{name}": value for name, value in fields.items()}
-    foreign_value, other_value = Webhook(_SECRET), svix.webhooks.Webhook(_SECRET)
+    svix_headers = {f"svix-{name}": value for name, value in fields.items()}
+    standard_webhook, svix_webhook = Webhook(_SECRET), svix.webhooks.Webhook(_SECRET)
     peers = [
         Contender(
             "standardwebhooks",
-            sync_block(lambda: foreign_value.verify(body, headers, json_parse=read)),
+            sync_block(lambda: standard_webhook.verify(body, headers, json_parse=read)),
         ),
     ]
     if not read:
-        peers.append(Contender("svix", sync_block(lambda: other_value.verify(body, named_values))))
-    own_values = [
-        _moorage_contender("standard-webhooks", headers, body, among=among, read=read)
-        for among in (False, True)
+        peers.append(Contender("svix", sync_block(lambda: svix_webhook.verify(body, svix_headers))))
+    our_contenders = [
+        _moorage_contender("standard-webhooks", headers, body, among=among_others, read=read)
+        for among_others in (False, True)
     ]
     title = "a Standard Webhook" if read else "the signature of a Standard Webhook"
-    return _compared(f"{title}, {size}", peers, own_values, rounds)
+    return _compared(f"{title}, {size}", peers, our_contenders, rounds)
 
 
 def _moorage_contender(

@@ -83,6 +83,6 @@ def _table(app: App) -> Iterator[str]:
 
 def _row(argument: Argument) -> str:
     names = ", ".join(f"`{name}`" for name in argument.names)
-    needed_text = "needed" if argument.required else ""
-    about = " ".join((argument.parameter.help or "").split())
-    return f"| {names} | {needed_text} | {about} |".replace("…|", "… |")
+    requirement = "needed" if argument.required else ""
+    summary = " ".join((argument.parameter.help or "").split())
+    return f"| {names} | {requirement} | {summary} |".replace("…|", "… |")

@@ -34,16 +34,16 @@ def page() -> str:
     """The page, as markdown."""
     inner_tables: dict[str, Table] = {}
     parts = [_ABOUT]
-    plain_fields = {
+    top_settings = {
         n: field for n, field in CONFIGURATION.fields.items() if _nested_shape(field.shape) is None
     }
-    parts.append(_section("At the top", Table("", CONFIGURATION.about, plain_fields), inner_tables))
+    parts.append(_section("At the top", Table("", CONFIGURATION.about, top_settings), inner_tables))
     for name, field in CONFIGURATION.fields.items():
         parts += _sections(name, field, inner_tables)
-    finished_texts: list[str] = []
-    while remaining_texts := [name for name in inner_tables if name not in finished_texts]:
-        parts += [_section(name, inner_tables[name], inner_tables) for name in remaining_texts]
-        finished_texts += remaining_texts
+    finished_names: list[str] = []
+    while remaining_names := [name for name in inner_tables if name not in finished_names]:
+        parts += [_section(name, inner_tables[name], inner_tables) for name in remaining_names]
+        finished_names += remaining_names
     return "\n".join(parts)
 
 
@@ -57,26 +57,28 @@ def on_files(files: Any, config: Any) -> Any:
 
 def _sections(name: str, field: Field, inside: dict[str, Table]) -> Iterator[str]:
     """The sections of a name at the top."""
-    inner = _nested_shape(field.shape)
+    nested_shape = _nested_shape(field.shape)
     path = f"{name}.<name>" if isinstance(_unwrapped_shape(field.shape), Named) else name
-    if isinstance(inner, Kinded):
-        for kind in inner.names():
-            yield _type_name(path, kind, inner, inside)
+    if isinstance(nested_shape, Kinded):
+        for kind in nested_shape.names():
+            yield _type_name(path, kind, nested_shape, inside)
     elif name == "tenants":
         yield f"## `[{path}]`\n\n{_TENANTS}\n"
     elif name == next(iter(CONTRACTS)):
         title = ", ".join(f"`[{kind}]`" for kind in CONTRACTS)
-        yield _section(title, _table(inner), inside)
-    elif isinstance(inner, Table) and name not in CONTRACTS:
-        yield _section(f"`[{path}]`", inner, inside)
+        yield _section(title, _table(nested_shape), inside)
+    elif isinstance(nested_shape, Table) and name not in CONTRACTS:
+        yield _section(f"`[{path}]`", nested_shape, inside)
 
 
 def _type_name(path: str, kind: str, shape: Kinded, inside: dict[str, Table]) -> str:
     table = shape.table(kind)
-    common = _settings() if shape.named else {}
-    custom = {name: field for name, field in table.fields.items() if common.get(name) != field}
-    text = _section(f"`[{path}]`, {kind}", Table("", table.about, custom), inside)
-    return f"{text}\n{_SETTINGS}\n" if common else text
+    common_settings = _settings() if shape.named else {}
+    own_settings = {
+        name: field for name, field in table.fields.items() if common_settings.get(name) != field
+    }
+    text = _section(f"`[{path}]`, {kind}", Table("", table.about, own_settings), inside)
+    return f"{text}\n{_SETTINGS}\n" if common_settings else text
 
 
 def _settings() -> dict[str, Field]:
@@ -85,9 +87,9 @@ def _settings() -> dict[str, Field]:
 
 def _nested_shape(shape: Shape) -> Table | Kinded | None:
     """The shape of a nested table, single or by name; None for a value."""
-    bare = _unwrapped_shape(shape)
-    inner = bare.of if isinstance(bare, Named) else bare
-    return inner if isinstance(inner, (Table, Kinded)) else None
+    unwrapped_shape = _unwrapped_shape(shape)
+    nested_shape = unwrapped_shape.of if isinstance(unwrapped_shape, Named) else unwrapped_shape
+    return nested_shape if isinstance(nested_shape, (Table, Kinded)) else None
 
 
 def _table(shape: Table | Kinded | None) -> Table:
@@ -106,13 +108,15 @@ def _section(title: str, table: Table, inside: dict[str, Table]) -> str:
 
 
 def _row(name: str, field: Field, inside: dict[str, Table]) -> str:
-    inner = _unwrapped_shape(field.shape)
-    if isinstance(inner, Table):
-        inside.setdefault(inner.name, inner)
-        several_text = "" if inner is field.shape else ", or a list of them"
-        description = f"a table, [{inner.name}](#{inner.name.lower()}){several_text}"
-    elif isinstance(inner, OneOf):
-        description = ", ".join(f"`{choice}`" for choice in inner.choices)
+    unwrapped_shape = _unwrapped_shape(field.shape)
+    if isinstance(unwrapped_shape, Table):
+        inside.setdefault(unwrapped_shape.name, unwrapped_shape)
+        list_hint = "" if unwrapped_shape is field.shape else ", or a list of them"
+        description = (
+            f"a table, [{unwrapped_shape.name}](#{unwrapped_shape.name.lower()}){list_hint}"
+        )
+    elif isinstance(unwrapped_shape, OneOf):
+        description = ", ".join(f"`{choice}`" for choice in unwrapped_shape.choices)
     else:
         description = expectation(field.shape)
     default = "required" if field.required else ""

@@ -142,29 +142,31 @@ def request_problems(
 ) -> list[str]:
     """Return what is wrong with a request: its query, and its body in JSON or as a form."""
     parts = operation.parts
-    described = {part["name"]: part for part in parts["parameters"] if part["in"] == "query"}
+    query_parts = {part["name"]: part for part in parts["parameters"] if part["in"] == "query"}
     query = dict(parse_qsl(urlsplit(exchange.url).query, keep_blank_values=True))
-    wrong_texts = list(_wrong_names(description, described, query))
+    problems = list(_wrong_names(description, query_parts, query))
     content = _content(description, parts.get("requestBody"), parts["parameters"])
     schema = _schema(content, exchange.request.headers.get("content-type"))
     body = as_bytes(exchange.request)
     if body and schema is not None:
         value = _value(description, schema, body, exchange.request.headers.get("content-type"))
-        wrong_texts += problems_of(description, schema, value, "writeOnly")
+        problems += problems_of(description, schema, value, "writeOnly")
     elif body not in {b"", b"{}"}:
-        wrong_texts.append("The body is not described.")
-    return wrong_texts
+        problems.append("The body is not described.")
+    return problems
 
 
 def response_problems(
     description: Description, operation: Operation, exchange: Exchange
 ) -> list[str]:
     """Return what is wrong with a successful response; other responses are rarely described."""
-    response, described = exchange.response, operation.parts["responses"]
+    response, described_responses = exchange.response, operation.parts["responses"]
     if not 200 <= response.status < 300:
         return []
     status = str(response.status)
-    part = described.get(status, described.get(f"{status[0]}XX", described.get("default")))
+    part = described_responses.get(
+        status, described_responses.get(f"{status[0]}XX", described_responses.get("default"))
+    )
     if part is None:
         return [f"The status {status} is not described."]
     content = _content(description, part, ())
@@ -203,9 +205,9 @@ def _content(description: Description, part: Json, parameters: Json) -> Json:
 def _schema(content: Json, kind: str | None) -> Json:
     """The schema of a media type; any JSON stands for all."""
     name = (kind or "").partition(";")[0]
-    for described, part in content.items():
-        plain_value = described.partition(";")[0]
-        if plain_value == name or ("json" in plain_value and "json" in name):
+    for described_type, part in content.items():
+        media_type = described_type.partition(";")[0]
+        if media_type == name or ("json" in media_type and "json" in name):
             return part.get("schema")
     return None
 
@@ -255,9 +257,13 @@ def _schema_problems(
         return
     for name in ("oneOf", "anyOf"):
         if name in schema:
-            rest = {key: part for key, part in schema.items() if key != name}
+            remaining_schema = {key: part for key, part in schema.items() if key != name}
             results = [
-                list(_schema_problems(description, {"allOf": [rest, choice]}, value, at, side))
+                list(
+                    _schema_problems(
+                        description, {"allOf": [remaining_schema, choice]}, value, at, side
+                    )
+                )
                 for choice in schema[name]
             ]
             yield from min(results, key=len)
@@ -281,36 +287,43 @@ def _schema_problems(
 def _wrong_fields(
     description: Description, schema: Json, value: Json, at: str, side: str
 ) -> Iterator[str]:
-    existing_value, further_value = schema.get("properties", {}), schema.get("additionalProperties")
-    other_text = {"readOnly": "writeOnly", "writeOnly": "readOnly"}[side]
+    properties, additional_properties = (
+        schema.get("properties", {}),
+        schema.get("additionalProperties"),
+    )
+    other_side = {"readOnly": "writeOnly", "writeOnly": "readOnly"}[side]
     for name in schema.get("required", ()):
-        if name not in value and not _whole_schema(description, existing_value.get(name, {})).get(
-            other_text
+        if name not in value and not _whole_schema(description, properties.get(name, {})).get(
+            other_side
         ):
             yield f"{at} has no {name}."
-    for name, inner in value.items():
-        if name in existing_value or isinstance(further_value, dict):
+    for name, field_value in value.items():
+        if name in properties or isinstance(additional_properties, dict):
             yield from _schema_problems(
-                description, existing_value.get(name, further_value), inner, f"{at}.{name}", side
+                description,
+                properties.get(name, additional_properties),
+                field_value,
+                f"{at}.{name}",
+                side,
             )
-        elif existing_value and further_value is not True:
+        elif properties and additional_properties is not True:
             yield f"{at}.{name} is not known."
 
 
 def _whole_schema(description: Description, schema: Json) -> Json:
     """A schema with the schema that it refers to, and all that it is made of, in one."""
     schema = description.resolved(schema)
-    whole = {name: value for name, value in schema.items() if name != "allOf"}
+    whole_schema = {name: value for name, value in schema.items() if name != "allOf"}
     for part in schema.get("allOf", ()):
         for name, value in _whole_schema(description, part).items():
-            before = whole.get(name)
+            earlier_value = whole_schema.get(name)
             if name == "properties":
-                whole[name] = {**(before or {}), **value}
+                whole_schema[name] = {**(earlier_value or {}), **value}
             elif name == "required":
-                whole[name] = [*(before or ()), *value]
+                whole_schema[name] = [*(earlier_value or ()), *value]
             else:
-                whole.setdefault(name, value)
-    return whole
+                whole_schema.setdefault(name, value)
+    return whole_schema
 
 
 def _is(value: Json, kind: str | list[str]) -> bool:
@@ -365,31 +378,33 @@ def check(folder: Path) -> tuple[Counter[str], Counter[str]]:
         The problems, and the operations that are not described, each with its frequency.
     """
     descriptions = [Description(read(file)) for file in files_of(folder)]
-    wrong_counts: Counter[str] = Counter()
-    missing_counts: Counter[str] = Counter()
+    problem_counts: Counter[str] = Counter()
+    undescribed_counts: Counter[str] = Counter()
     for exchange in exchanges_of(folder.name):
         match = operation_of(descriptions, exchange)
         if match is None:
-            missing_counts[exchange.route or f"{exchange.request.method.value} {exchange.url}"] += 1
+            undescribed_counts[
+                exchange.route or f"{exchange.request.method.value} {exchange.url}"
+            ] += 1
             continue
         description, operation = match
         location = f"{operation.method.upper()} {operation.template}"
         for side, find in (("request", request_problems), ("response", response_problems)):
             for problem in set(find(description, operation, exchange)):
                 if problem not in QUIRKS.get(folder.name, ()):
-                    wrong_counts[f"{location}, {side}: {problem}"] += 1
-    return wrong_counts, missing_counts
+                    problem_counts[f"{location}, {side}: {problem}"] += 1
+    return problem_counts, undescribed_counts
 
 
 def main(folder: Path) -> int:
     """Check every vendor that has a folder, and return 1 if there are problems."""
     is_failed = False
     for vendor in sorted(part for part in folder.iterdir() if part.is_dir()):
-        wrong_counts, missing_counts = check(vendor)
-        is_failed = is_failed or bool(wrong_counts)
-        for problem, count in sorted(wrong_counts.items()):
+        problem_counts, undescribed_counts = check(vendor)
+        is_failed = is_failed or bool(problem_counts)
+        for problem, count in sorted(problem_counts.items()):
             print(f"{vendor.name}: {problem} ({count} times)")
-        for operation in sorted(missing_counts):
+        for operation in sorted(undescribed_counts):
             print(f"{vendor.name}: {operation} is not described.")
     return int(is_failed)
 

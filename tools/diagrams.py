@@ -44,8 +44,8 @@ def circuit_rows() -> list[Row]:
 def idempotency_rows() -> list[Row]:
     """The verdicts that a claim of a key can get."""
     return [
-        Row(state, event, later_text, _node_name(verdict.value))
-        for state, event, later_text, verdict in TABLE
+        Row(state, event, next_state, _node_name(verdict.value))
+        for state, event, next_state, verdict in TABLE
     ]
 
 
@@ -65,14 +65,16 @@ def draw(title: str, rows: Iterable[Row], column: int) -> str:
     arrows: list[str] = []
     y = HEAD + GAP
     for row in rows:
-        here, there = centre[row.state], centre[row.then]
-        room = column - LOOP - GAP if here == there else abs(there - here) - GAP
+        start_x, end_x = centre[row.state], centre[row.then]
+        room = column - LOOP - GAP if start_x == end_x else abs(end_x - start_x) - GAP
         words = textwrap.wrap(row.event, max(8, int(room / CHARACTER)))
         y += LINE * len(words)
-        arrows.append(_loop(here, y, words) if here == there else _arrow(here, there, y, words))
+        arrows.append(
+            _loop(start_x, y, words) if start_x == end_x else _arrow(start_x, end_x, y, words)
+        )
         if row.verdict:
             arrows.append(_pill(width - PILL + 4, y, row.verdict))
-        y += GAP + (LINE if here == there else 0)
+        y += GAP + (LINE if start_x == end_x else 0)
     lines = [
         f'<line class="life" x1="{x}" y1="{HEAD}" x2="{x}" y2="{y}"/>' for x in centre.values()
     ]
@@ -136,9 +138,10 @@ def _arrow(here: int, there: int, y: int, words: list[str]) -> str:
 
 def _loop(x: int, y: int, words: list[str]) -> str:
     top = y - LINE // 2
-    first = y + 4 - 7 * (len(words) - 1)
+    first_y = y + 4 - 7 * (len(words) - 1)
     text = "".join(
-        f'<text class="beside" x="{x + LOOP + 6}" y="{first + LINE * number}">{escape(word)}</text>'
+        f'<text class="beside" x="{x + LOOP + 6}" y="{first_y + LINE * number}">'
+        f"{escape(word)}</text>"
         for number, word in enumerate(words)
     )
     return (
@@ -148,10 +151,10 @@ def _loop(x: int, y: int, words: list[str]) -> str:
 
 
 def _pill(x: int, y: int, verdict: str) -> str:
-    wide = PILL - 12
+    width = PILL - 12
     return (
-        f'<rect class="pill" x="{x}" y="{y - 14}" width="{wide}" height="20" rx="10"/>'
-        f'<text class="verdict" x="{x + wide // 2}" y="{y}">{escape(verdict)}</text>'
+        f'<rect class="pill" x="{x}" y="{y - 14}" width="{width}" height="20" rx="10"/>'
+        f'<text class="verdict" x="{x + width // 2}" y="{y}">{escape(verdict)}</text>'
     )
 
 

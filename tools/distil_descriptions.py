@@ -84,11 +84,11 @@ def excerpt(root: Json, source: str, requests: Iterable[tuple[str, str]]) -> Jso
             )
     if not paths:
         return None
-    about = root.get("info", {})
+    info = root.get("info", {})
     result = {
         "source": source,
-        "version": about.get("version"),
-        "license": about.get("license", {}).get("name"),
+        "version": info.get("version"),
+        "license": info.get("license", {}).get("name"),
         "basePath": root.get("basePath", ""),
         "servers": [{"url": server["url"]} for server in root.get("servers", ())],
         "paths": paths,
@@ -115,25 +115,25 @@ def _operation(description: Description, parts: Json) -> Json:
 
 def _add_references(description: Description, result: Json) -> None:
     """Add everything that an excerpt refers to, and what that refers to in turn."""
-    waiting, ready_texts = sorted(_references(result)), set[str]()
-    while waiting:
-        reference = waiting.pop()
-        if reference in ready_texts:
+    pending_references, added_references = sorted(_references(result)), set[str]()
+    while pending_references:
+        reference = pending_references.pop()
+        if reference in added_references:
             continue
-        ready_texts.add(reference)
+        added_references.add(reference)
         part = facts(description.resolved({"$ref": reference}))
         *folders, name = reference.removeprefix("#/").split("/")
         place = result
         for folder in folders:
             place = place.setdefault(folder, {})
         place[name] = part
-        waiting += sorted(_references(part))
+        pending_references += sorted(_references(part))
 
 
 def _references(node: Json) -> set[str]:
     if isinstance(node, dict):
-        inner = {reference for part in node.values() for reference in _references(part)}
-        return inner | ({node["$ref"]} if isinstance(node.get("$ref"), str) else set())
+        references = {reference for part in node.values() for reference in _references(part)}
+        return references | ({node["$ref"]} if isinstance(node.get("$ref"), str) else set())
     if isinstance(node, list):
         return {reference for part in node for reference in _references(part)}
     return set()

@@ -64,11 +64,11 @@ def page(reports: Sequence[dict[str, Any]]) -> str:
         name: comparison for report in reports for name, comparison in report["comparisons"].items()
     }
     names = list(dict.fromkeys(name for report in reports for name in report["tables"]))
-    latest_fields = reports[-1]
-    machine = latest_fields["machine"]
+    latest_report = reports[-1]
+    machine = latest_report["machine"]
     parts = [
         OPENING.format(
-            machine=machine["summary"], date=latest_fields["date"], peers=machine["peers"]
+            machine=machine["summary"], date=latest_report["date"], peers=machine["peers"]
         )
     ]
     left_out = []
@@ -110,36 +110,38 @@ def _left_out(name: str, comparison: dict[str, Any] | None) -> str:
 
 
 def _table(name: str, comparison: dict[str, Any]) -> str:
-    title, target, further_value = comparison["title"], comparison["target"], comparison["more"]
-    measured_value = comparison["table"]
-    lines = [f"## {title[0].upper()}{title[1:]} ({measured_value['clock']})", ""]
+    title, target, is_difference = comparison["title"], comparison["target"], comparison["more"]
+    measured_table = comparison["table"]
+    lines = [f"## {title[0].upper()}{title[1:]} ({measured_table['clock']})", ""]
     if target:
         form = "+{:g} µs" if target["more"] else "{:g} ×"
-        bound, aim = form.format(target["must"]), form.format(target["aim"])
-        lines += [f"The bound is {bound}; the aim is {aim}."]
+        limit, aim = form.format(target["must"]), form.format(target["aim"])
+        lines += [f"The bound is {limit}; the aim is {aim}."]
     lines += [
-        f"{measured_value['rounds']} rounds; `make bench BENCH_ARGS={name}`.",
+        f"{measured_table['rounds']} rounds; `make bench BENCH_ARGS={name}`.",
         "",
-        f"| | µs | {'more than the first' if further_value else 'beside the first'} |",
+        f"| | µs | {'more than the first' if is_difference else 'beside the first'} |",
         "|---|---|---|",
     ]
-    for row in measured_value["rows"]:
-        extra_text = (
+    for row in measured_table["rows"]:
+        comparison_cell = (
             _figure(row["more"], 1e6, "{:+.1f}", " µs")
-            if further_value
+            if is_difference
             else _figure(row["ratio"], 1, "{:.2f}", " ×")
         )
         label = f"**{row['name']}**" if "moorage" in row["name"] else row["name"]
-        lines.append(f"| {label} | {_figure(row['cost'], 1e6, '{:.2f}', '')} | {extra_text} |")
-    if further_value:
+        lines.append(f"| {label} | {_figure(row['cost'], 1e6, '{:.2f}', '')} | {comparison_cell} |")
+    if is_difference:
         control = _figure(_control(comparison), 1, "{:.2f}", " ×")
         lines += ["", f"The control took {control} of the reference."]
     return "\n".join([*lines, ""])
 
 
 def _figure(figure: dict[str, float], unit: float, form: str, sign: str) -> str:
-    median, low, high = (form.format(figure[part] * unit) for part in ("median", "low", "high"))
-    return f"{median}{sign} [{low}, {high}]"
+    median_text, low_text, high_text = (
+        form.format(figure[part] * unit) for part in ("median", "low", "high")
+    )
+    return f"{median_text}{sign} [{low_text}, {high_text}]"
 
 
 def main() -> int:

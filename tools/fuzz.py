@@ -11,9 +11,11 @@ def main() -> None:
     inputs = int(sys.argv[1])
     for family in sys.argv[2:] or FAMILIES:
         start_time = time.perf_counter()
-        accepted = fuzz(family, inputs, seed=time.time_ns())
+        accepted_count = fuzz(family, inputs, seed=time.time_ns())
         duration = time.perf_counter() - start_time
-        text = f"{inputs:>9,} inputs {accepted:>8,} undamaged where it counts {duration:7.1f} s"
+        text = (
+            f"{inputs:>9,} inputs {accepted_count:>8,} undamaged where it counts {duration:7.1f} s"
+        )
         print(f"{family:<14}{text}", flush=True)
 
 

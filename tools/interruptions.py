@@ -120,12 +120,12 @@ def places(
 ) -> str:
     """The number of interruptions that left a slot taken."""
     counts: Counter[str] = Counter()
-    call, taken_function = next(kinds)
+    call, is_taken = next(kinds)
     for _ in range(times):
         counts["interrupted"] += TIMER.interrupts(call, 60e-6)
-        if taken_function():
+        if is_taken():
             counts["left"] += 1
-            call, taken_function = next(kinds)
+            call, is_taken = next(kinds)
     return f"{name}: {counts['interrupted']} interruptions, {counts['left']} places left taken"
 
 

@@ -110,12 +110,12 @@ class Change:
             return False
         pairs = zip(LITERAL.findall(self.was), LITERAL.findall(self.becomes), strict=True)
         return all(
-            previous_value == later_value
+            original_literal == mutated_literal
             or (
-                is_sentence(previous_value)
-                and previous_value.casefold() == later_value.replace("XX", "").casefold()
+                is_sentence(original_literal)
+                and original_literal.casefold() == mutated_literal.replace("XX", "").casefold()
             )
-            for previous_value, later_value in pairs
+            for original_literal, mutated_literal in pairs
         )
 
     def as_toml(self) -> str:
@@ -155,17 +155,18 @@ def spans_of(path: Path) -> MutantLineSpans:
 def change_of(path: Path, name: str) -> Change:
     """Read the lines that a mutant changes."""
     mutant = name.rpartition(".")[2]
-    original_text = f"{mangled_name_from_mutant_name(mutant)}__mutmut_orig"
+    original_name = f"{mangled_name_from_mutant_name(mutant)}__mutmut_orig"
     spans = spans_of(path)
-    one, other_text = spans.read_function_sources([original_text, mutant])
-    span = spans.span_by_function_name[original_text]
-    was_texts: list[str] = []
-    becomes: list[str] = []
+    original_source, mutant_source = spans.read_function_sources([original_name, mutant])
+    span = spans.span_by_function_name[original_name]
+    original_lines: list[str] = []
+    mutant_lines: list[str] = []
     lines: list[int] = []
     place = span.start
     for line in list(
         unified_diff(
-            one.replace(original_text, "_").split("\n"), other_text.replace(mutant, "_").split("\n")
+            original_source.replace(original_name, "_").split("\n"),
+            mutant_source.replace(mutant, "_").split("\n"),
         )
     )[2:]:
         if line.startswith("@@"):
@@ -174,18 +175,21 @@ def change_of(path: Path, name: str) -> Change:
             place = span.start + int(hunk[1]) - 1
             continue
         if line.startswith("+"):
-            becomes.append(line[1:].strip())
+            mutant_lines.append(line[1:].strip())
             continue
         if line.startswith("-"):
-            was_texts.append(line[1:].strip())
+            original_lines.append(line[1:].strip())
             lines.append(place)
         place += 1
     return Change(
         function_of(name),
-        " ".join(was_texts),
-        " ".join(becomes),
+        " ".join(original_lines),
+        " ".join(mutant_lines),
         name,
-        Function(function_of(name), hashlib.sha256(f"{_MAKER}{one}".encode()).hexdigest()[:16]),
+        Function(
+            function_of(name),
+            hashlib.sha256(f"{_MAKER}{original_source}".encode()).hexdigest()[:16],
+        ),
         str(path),
         range(span.start, span.end + 1),
         tuple(lines),
@@ -273,8 +277,8 @@ class Tests:
 
     def of(self, mutant: Change) -> list[int]:
         """The tests that reach the function which a mutant changes, the nearest first."""
-        near_numbers = self._reaching(mutant.path, mutant.lines)
-        return list(dict.fromkeys([*near_numbers, *self._reaching(mutant.path, mutant.span)]))
+        near_tests = self._reaching(mutant.path, mutant.lines)
+        return list(dict.fromkeys([*near_tests, *self._reaching(mutant.path, mutant.span)]))
 
     def near(self, mutant: Change) -> list[int]:
         """The first tests that reach the changed line, or else a line above it, or any line.
@@ -283,20 +287,20 @@ class Tests:
         """
         key = mutant.path, mutant.lines
         if key not in self._near:
-            first = min(mutant.lines, default=mutant.span.stop)
-            upper_numbers = reversed(range(mutant.span.start, first))
-            places = [mutant.lines, *([line] for line in upper_numbers), mutant.span]
+            first_line = min(mutant.lines, default=mutant.span.stop)
+            lines_above = reversed(range(mutant.span.start, first_line))
+            places = [mutant.lines, *([line] for line in lines_above), mutant.span]
             reaching = next(
                 filter(None, (self._reaching(mutant.path, place) for place in places)), []
             )
-            chosen_numbers: list[int] = []
-            left = NEAR
+            chosen_tests: list[int] = []
+            remaining_seconds = NEAR
             for test in reaching:
-                chosen_numbers.append(test)
-                left -= self._costs[test]
-                if left < 0:
+                chosen_tests.append(test)
+                remaining_seconds -= self._costs[test]
+                if remaining_seconds < 0:
                     break
-            self._near[key] = chosen_numbers
+            self._near[key] = chosen_tests
         return self._near[key]
 
     def cost(self, tests: Iterable[int]) -> float:
@@ -312,16 +316,16 @@ def costs_of(tests: Iterable[str], spent: Iterable[tuple[str, str, float]]) -> l
         spent: by test and phase, how many seconds.
     """
     calls: dict[str, float] = {}
-    around_counts: dict[tuple[str, str], float] = {}
+    setup_seconds: dict[tuple[str, str], float] = {}
     for test, phase, seconds in spent:
         if phase == "call":
             calls[test] = seconds
         else:
             key = test.partition("::")[0], phase
-            around_counts[key] = max(seconds, around_counts.get(key, 0.0))
+            setup_seconds[key] = max(seconds, setup_seconds.get(key, 0.0))
     return [
         calls.get(test, 0.0)  # nothing where it is skipped
-        + sum(around_counts[test.partition("::")[0], phase] for phase in ("setup", "teardown"))
+        + sum(setup_seconds[test.partition("::")[0], phase] for phase in ("setup", "teardown"))
         for test in tests
     ]
 
@@ -377,21 +381,21 @@ class Trials:
 
     def _measured(self, items: list[pytest.Item]) -> Seen:
         """The costs of the tests without a mutant; they must pass, and fail if everything fails."""
-        unknown = Tests(items, Seen([LONGEST] * len(items), {}))
-        self._begin("", range(len(items)), unknown, _must(SURVIVED))
-        self._begin("fail", range(min(100, len(items))), unknown, _must(KILLED))
+        unmeasured_tests = Tests(items, Seen([LONGEST] * len(items), {}))
+        self._begin("", range(len(items)), unmeasured_tests, _must(SURVIVED))
+        self._begin("fail", range(min(100, len(items))), unmeasured_tests, _must(KILLED))
         self._end_all()
-        seen: Seen = pickle.loads((self._homes / SEEN).read_bytes())  # noqa: S301 - our child's
-        return seen
+        measurements: Seen = pickle.loads((self._homes / SEEN).read_bytes())  # noqa: S301 - our child's
+        return measurements
 
     def _try_all(self, tests: Tests) -> None:
         self._mutants.sort(key=lambda one: tests.cost(tests.near(one)))
         for count, mutant in enumerate(self._mutants):
             if time.monotonic() > self._until:
                 break
-            chosen_numbers = tests.near(mutant) if mutant in self._explained else tests.of(mutant)
-            if chosen_numbers:
-                self._begin(mutant.name, chosen_numbers, tests, partial(self._note, mutant))
+            chosen_tests = tests.near(mutant) if mutant in self._explained else tests.of(mutant)
+            if chosen_tests:
+                self._begin(mutant.name, chosen_tests, tests, partial(self._note, mutant))
             else:
                 self.fates[mutant.name] = UNTESTED
             self._report(count)
@@ -419,12 +423,12 @@ class Trials:
 
     def _end_one(self) -> None:
         child, status = os.wait()
-        _, finished_function = self._running.pop(child)
+        _, note_fate = self._running.pop(child)
         # Whatever its tests have left running.
         with suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)
         code = os.waitstatus_to_exitcode(status)
-        finished_function({0: SURVIVED, -signal.SIGALRM: TIMEOUT}.get(code, KILLED))
+        note_fate({0: SURVIVED, -signal.SIGALRM: TIMEOUT}.get(code, KILLED))
 
     def _end_all(self) -> None:
         while self._running:
@@ -441,14 +445,14 @@ class Trials:
         os.dup2(nowhere, 2)
         set_mutant_under_test(mutant)
         watch = None if mutant else Watch({mutant.path for mutant in self._mutants})
-        for target, following in pairwise([*targets, None]):
+        for target, next_target in pairwise([*targets, None]):
             assert target is not None
             signal.setitimer(signal.ITIMER_REAL, HANGS + 3 * tests.cost([target]))
             if watch is not None:
                 watch.begin(target)
             item = tests.items[target]
-            later_item = None if following is None else tests.items[following]
-            item.config.hook.pytest_runtest_protocol(item=item, nextitem=later_item)
+            next_item = None if next_target is None else tests.items[next_target]
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=next_item)
             if item.session.testsfailed:
                 os._exit(1)
         if watch is not None:
@@ -459,8 +463,8 @@ class Trials:
     def _report(self, count: int) -> None:
         if time.monotonic() - self._reported > REPORTED:
             self._reported = time.monotonic()
-            survived = sum(fate == SURVIVED for fate in self.fates.values())
-            print(f"{count} of {len(self._mutants)} tried, {survived} survive", flush=True)
+            survivor_count = sum(fate == SURVIVED for fate in self.fates.values())
+            print(f"{count} of {len(self._mutants)} tried, {survivor_count} survive", flush=True)
 
 
 def _read_constants() -> None:

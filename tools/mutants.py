@@ -42,9 +42,9 @@ NOTICED = Path("tests/mutants-noticed.txt")
 def explained() -> set[Change]:
     """Read the explained survivors."""
     entries = tomllib.loads(EXPLAINED.read_text("utf-8")).get("survivor", [])
-    unreasoned = [entry for entry in entries if not entry.get("because")]
-    if unreasoned:
-        sys.exit(f"{EXPLAINED}: no reason is given for {unreasoned[0]}")
+    unexplained_entries = [entry for entry in entries if not entry.get("because")]
+    if unexplained_entries:
+        sys.exit(f"{EXPLAINED}: no reason is given for {unexplained_entries[0]}")
     return {Change(entry["function"], entry["was"], entry["becomes"]) for entry in entries}
 
 
@@ -60,11 +60,11 @@ def noticed_now(
 ) -> set[Function]:
     """The functions that nothing is left to try of, by a run and those before it."""
     fate_of = {change: fate for change, fate in fates.items() if change not in existing}
-    missed_functions = {
+    unfinished_functions = {
         change.whole for change, fate in fate_of.items() if fate in {SURVIVED, UNTESTED}
     }
-    untried = {change.whole for change, fate in fate_of.items() if fate == UNTRIED}
-    return {change.whole for change in fates} - missed_functions - (untried - before)
+    untried_functions = {change.whole for change, fate in fate_of.items() if fate == UNTRIED}
+    return {change.whole for change in fates} - unfinished_functions - (untried_functions - before)
 
 
 def as_table(fates: dict[Change, str], existing: set[Change]) -> str:
@@ -73,13 +73,13 @@ def as_table(fates: dict[Change, str], existing: set[Change]) -> str:
     modules: dict[str, Counter[str]] = {}
     for change, fate in fates.items():
         module = change.name.rpartition(".")[0].removeprefix("moorage.")
-        seen_text = "explained" if fate == SURVIVED and change in existing else fate
-        modules.setdefault(module, Counter())[seen_text] += 1
+        shown_fate = "explained" if fate == SURVIVED and change in existing else fate
+        modules.setdefault(module, Counter())[shown_fate] += 1
     for module, counts in sorted(modules.items()):
         killed = counts[KILLED] + counts[TIMEOUT]
-        rest = counts.total() - killed - counts["explained"]
+        unexplained = counts.total() - killed - counts["explained"]
         lines.append(
-            f"| `{module}` | {counts.total()} | {killed} | {counts['explained']} | {rest} |"
+            f"| `{module}` | {counts.total()} | {killed} | {counts['explained']} | {unexplained} |"
         )
     return "\n".join(lines)
 
@@ -95,13 +95,13 @@ def main() -> int:
     if not hasattr(sys, "monitoring"):
         sys.exit("To see which lines tests reach takes Python 3.12: make mutants PYTHON=python3.13")
 
-    existing_changes = explained()
+    explained_changes = explained()
     previous_functions = noticed_before()
     if WORK.exists():
         shutil.rmtree(WORK)
     fates = fates_of(
         options.only,
-        existing_changes,
+        explained_changes,
         previous_functions if options.go_on else set(),
         workers=options.workers,
         seconds=options.minutes * 60,
@@ -109,30 +109,36 @@ def main() -> int:
     if not options.only:
         lines = sorted(
             f"{function.digest} {function.name}\n"
-            for function in noticed_now(fates, existing_changes, previous_functions)
+            for function in noticed_now(fates, explained_changes, previous_functions)
         )
         NOTICED.write_text("".join(lines), "utf-8")
 
     survivors = {change for change, fate in fates.items() if fate == SURVIVED}
-    unexplained = [change for change in fates if change in survivors - existing_changes]
-    untested = Counter(change.function for change, fate in fates.items() if fate == UNTESTED)
-    untried = sum(fate == UNTRIED for fate in fates.values())
-    stale_changes = [] if options.only or untried else sorted(existing_changes - survivors, key=str)
+    unexplained = [change for change in fates if change in survivors - explained_changes]
+    untested_functions = Counter(
+        change.function for change, fate in fates.items() if fate == UNTESTED
+    )
+    untried_count = sum(fate == UNTRIED for fate in fates.values())
+    stale_explanations = (
+        [] if options.only or untried_count else sorted(explained_changes - survivors, key=str)
+    )
 
     for survivor in unexplained:
         print(f"\n{survivor.as_toml()}")
-    for function, count in untested.items():
+    for function, count in untested_functions.items():
         print(f"\nno selected test calls {function} ({count} mutants)")
-    for survivor in stale_changes:
+    for survivor in stale_explanations:
         print(f"\nexplained, but noticed by a test or gone: {survivor}")
-    print(f"\n{as_table(fates, existing_changes)}")
+    print(f"\n{as_table(fates, explained_changes)}")
     counts = ", ".join(f"{count} {fate}" for fate, count in Counter(fates.values()).items())
     print(
         f"\n{len(fates)} mutants: {counts or 'none'}\n"
-        f"{len(unexplained)} unexplained, {len(untested)} functions without a test, "
-        f"{len(stale_changes)} stale explanations, {untried} not tried"
+        f"{len(unexplained)} unexplained, {len(untested_functions)} functions without a test, "
+        f"{len(stale_explanations)} stale explanations, {untried_count} not tried"
     )
-    return int(bool(unexplained or untested or stale_changes or untried or not fates))
+    return int(
+        bool(unexplained or untested_functions or stale_explanations or untried_count or not fates)
+    )
 
 
 if __name__ == "__main__":

@@ -68,27 +68,27 @@ def _operations(kind: str) -> str:
     name = kind.capitalize()
     by_hand = _by_hand(kind)
     sources = [_Source(import_module(declaration.__module__))]
-    run_time = {f"from {SERVICES}.live_configuration import CurrentOperations"}
+    imports_at_run_time = {f"from {SERVICES}.live_configuration import CurrentOperations"}
     own_flows = ""
     if declaration.flows:
         sources.append(_Source(import_module(f"{SERVICES}.{kind}")))
-        run_time.add(f"from {SERVICES}.{kind} import {name}Flows")
+        imports_at_run_time.add(f"from {SERVICES}.{kind} import {name}Flows")
     else:
-        run_time.add(f"from {declaration.__module__} import {name}Contract")
-        run_time.add(f"from {SERVICES}.flows import Flows")
+        imports_at_run_time.add(f"from {declaration.__module__} import {name}Contract")
+        imports_at_run_time.add(f"from {SERVICES}.flows import Flows")
         own_flows = _OWN_FLOWS.format(name=name)
-    exported_text, written_texts = "", set[str]()
+    all_line, methods_by_hand = "", set[str]()
     if by_hand is not None:
-        public = {item for item in by_hand.classes if not item.startswith("_")}
-        run_time |= {f"from {by_hand.module} import {item}" for item in public}
-        names = {item for item in public if not item.endswith("Methods")}
-        exported_text = f"__all__ = {sorted(names | {f'{mode}{name}' for mode in _MODES})}"
-        written_texts |= by_hand.classes[f"{name}Methods"].keys()
-    methods = _methods(declaration, sources, written_texts)
+        public_classes = {item for item in by_hand.classes if not item.startswith("_")}
+        imports_at_run_time |= {f"from {by_hand.module} import {item}" for item in public_classes}
+        names = {item for item in public_classes if not item.endswith("Methods")}
+        all_line = f"__all__ = {sorted(names | {f'{mode}{name}' for mode in _MODES})}"
+        methods_by_hand |= by_hand.classes[f"{name}Methods"].keys()
+    methods = _methods(declaration, sources, methods_by_hand)
     imports = {key: line for source in sources for key, line in source.imports.items()}
     defaults = {name for method in methods for name in _names(*_defaults(method.args))}
     types = {name for method in methods for name in _names(method.args, method.returns)}
-    run_time |= {imports[name] for name in defaults & imports.keys()}
+    imports_at_run_time |= {imports[name] for name in defaults & imports.keys()}
     for_types = {imports[name] for name in (types - defaults) & imports.keys()}
     classes = [
         _class(name, mode, f"({mode}{name}Methods)" if by_hand else "", declaration, methods)
@@ -105,13 +105,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moorage.runtime.bridge import run_now
-{_command_lines(run_time)}
+{_command_lines(imports_at_run_time)}
 
 if TYPE_CHECKING:
     from {SERVICES}.live_configuration import FindDispatcher
 {textwrap.indent(_command_lines(for_types), "    ")}
 
-{exported_text}
+{all_line}
 {own_flows}
 {"".join(classes)}
 '''
@@ -134,8 +134,8 @@ def _names(*parts: ast.AST) -> set[str]:
 
 
 def _defaults(parameters: ast.arguments) -> list[ast.expr]:
-    named = (default for default in parameters.kw_defaults if default is not None)
-    return [*parameters.defaults, *named]
+    keyword_defaults = (default for default in parameters.kw_defaults if default is not None)
+    return [*parameters.defaults, *keyword_defaults]
 
 
 class _Source:

@@ -76,13 +76,13 @@ class Vendor:
 
     def tests(self) -> list[str]:
         """The files of tests that may be about it."""
-        others = [vendor for vendor in names() if vendor not in self.name]
+        other_vendors = [vendor for vendor in names() if vendor not in self.name]
         folders = FOLDERS.get(self.contract, ("tests/vendors",))
         return sorted(
             str(path)
             for folder in folders
             for path in Path(folder).glob("test_*.py")
-            if self.name in path.stem or not any(other in path.stem for other in others)
+            if self.name in path.stem or not any(vendor in path.stem for vendor in other_vendors)
         )
 
 
@@ -99,10 +99,12 @@ def vendor_of(name: str) -> Vendor:
         for node in ast.walk(ast.parse(source.read_text("utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module is not None:
                 modules = (node.module.rpartition(".")[2], *(part.name for part in node.names))
-                for other in (path.parent / f"{module}.py" for module in modules):
-                    private = other.name.startswith("_") and other.name != "_common.py"
-                    if private and other.exists() and other not in paths:
-                        paths.append(other)
+                for helper_path in (path.parent / f"{module}.py" for module in modules):
+                    is_private = (
+                        helper_path.name.startswith("_") and helper_path.name != "_common.py"
+                    )
+                    if is_private and helper_path.exists() and helper_path not in paths:
+                        paths.append(helper_path)
     return Vendor(name, path.parent.name, tuple(map(str, paths)))
 
 
@@ -191,13 +193,13 @@ class _Concerned:
         items[:] = [item for item in items if self._concerns(item.nodeid)]
 
     def _concerns(self, test: str) -> bool:
-        path, _, rest = test.partition("::")
-        words = rest.replace("-", "_")
+        path, _, test_name = test.partition("::")
+        words = test_name.replace("-", "_")
         if "conforms_async" in words:
             return False
         if self._name in path or self._name in words:
             return True
-        return not any(other in words for other in self._others)
+        return not any(vendor in words for vendor in self._others)
 
 
 _ARGUMENTS: Final = (
@@ -254,15 +256,15 @@ def _measured(vendor: Vendor) -> _Watch:
 
 def _tests_for(plant: Plant, watch: _Watch) -> list[str]:
     """The tests that reach a place; all of them where it is read at the import."""
-    reached: Iterable[str] = watch.costs
+    reaching_tests: Iterable[str] = watch.costs
     if plant.inside:
         tests = {
             test for line in plant.inside for test in watch.reached.get((plant.path, line), ())
         }
-        near = set(watch.reached.get((plant.path, plant.line), ())) or tests
-        reached = near
-    good = [test for test in reached if test not in watch.failed]
-    return sorted(good, key=watch.costs.__getitem__)
+        near_tests = set(watch.reached.get((plant.path, plant.line), ())) or tests
+        reaching_tests = near_tests
+    passing_tests = [test for test in reaching_tests if test not in watch.failed]
+    return sorted(passing_tests, key=watch.costs.__getitem__)
 
 
 def _trial(plant: Plant, tests: list[str]) -> int:
@@ -276,11 +278,11 @@ def survivors(vendor: Vendor, plants: list[Plant], workers: int) -> Iterator[Pla
     watch = _measured(vendor)
     if watch.failed:
         print(f"  fail without a mistake, and are left out: {watch.failed}", flush=True)
-    running: dict[int, Plant] = {}
+    running_plants: dict[int, Plant] = {}
 
     def end_one() -> Iterator[Plant]:
         child, status = os.wait()
-        plant = running.pop(child)
+        plant = running_plants.pop(child)
         with suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)
         if os.waitstatus_to_exitcode(status) == BROKEN:
@@ -293,10 +295,10 @@ def survivors(vendor: Vendor, plants: list[Plant], workers: int) -> Iterator[Pla
         if not tests:
             yield plant
             continue
-        if len(running) == workers:
+        if len(running_plants) == workers:
             yield from end_one()
-        running[_forked(partial(_trial, plant, tests))] = plant
-    while running:
+        running_plants[_forked(partial(_trial, plant, tests))] = plant
+    while running_plants:
         yield from end_one()
 
 
@@ -307,9 +309,9 @@ def chosen(plants: list[Plant], sample: int, seed: int) -> list[Plant]:
         kinds[plant.kind].append(plant)
     results: list[Plant] = []
     while len(results) < sample and any(kinds.values()):
-        for rest in kinds.values():
-            if rest and len(results) < sample:
-                results.append(rest.pop())
+        for plants_of_kind in kinds.values():
+            if plants_of_kind and len(results) < sample:
+                results.append(plants_of_kind.pop())
     return results
 
 
@@ -330,8 +332,8 @@ def main() -> int:
     rows: list[str] = []
     for name in options.vendors:
         vendor = vendor_of(name)
-        loaded = [module for module in sys.modules if module.endswith(f".{name}")]
-        assert not loaded, f"{loaded} is loaded before a mistake is planted"
+        loaded_modules = [module for module in sys.modules if module.endswith(f".{name}")]
+        assert not loaded_modules, f"{loaded_modules} is loaded before a mistake is planted"
         plants = [
             plant
             for path in vendor.paths
@@ -340,17 +342,17 @@ def main() -> int:
         ]
         plants = chosen(plants, options.sample, options.seed)
         if options.again is not None:
-            before = options.again.read_text("utf-8")
-            plants = [plant for plant in plants if f"survives: {plant}\n" in before]
-        began = time.monotonic()
-        missed: list[Plant] = []
+            earlier_output = options.again.read_text("utf-8")
+            plants = [plant for plant in plants if f"survives: {plant}\n" in earlier_output]
+        start_time = time.monotonic()
+        missed_plants: list[Plant] = []
         for plant in survivors(vendor, plants, options.workers):
-            missed.append(plant)
+            missed_plants.append(plant)
             print(f"  survives: {plant}", flush=True)
-        kinds = Counter(plant.kind for plant in missed)
-        caught = len(plants) - len(missed)
-        rows.append(f"| {name} | {len(plants)} | {caught} | {dict(kinds) or ''} |")
-        print(f"{rows[-1]} {time.monotonic() - began:.0f} s", flush=True)
+        kinds = Counter(plant.kind for plant in missed_plants)
+        caught_count = len(plants) - len(missed_plants)
+        rows.append(f"| {name} | {len(plants)} | {caught_count} | {dict(kinds) or ''} |")
+        print(f"{rows[-1]} {time.monotonic() - start_time:.0f} s", flush=True)
     print("\n| vendor | planted | caught | missed, by kind |\n|---|---:|---:|---|")
     print("\n".join(rows))
     return 0

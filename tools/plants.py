@@ -140,10 +140,10 @@ class _Planter:
         words = [text for text in texts if text.split(".")[-1][:1].isupper()]
         for value, text in zip(values, texts, strict=True):
             if text in words:
-                others = words[words.index(text) + 1 :] + words
-                other = next((word for word in others if word != text), None)
-                if other is not None:
-                    yield self._plant("word", value, other)
+                following_words = words[words.index(text) + 1 :] + words
+                other_word = next((word for word in following_words if word != text), None)
+                if other_word is not None:
+                    yield self._plant("word", value, other_word)
 
     def _lost_words(self, node: ast.Call) -> Iterator[Plant]:
         """Each word of a table of same names, left out."""
@@ -153,8 +153,10 @@ class _Planter:
             if isinstance(part, ast.Constant) and isinstance(part.value, str):
                 words = part.value.split()
                 for word in words:
-                    rest = " ".join(other for other in words if other != word)
-                    yield self._plant("word", part, repr(rest))
+                    remaining_words = " ".join(
+                        other_word for other_word in words if other_word != word
+                    )
+                    yield self._plant("word", part, repr(remaining_words))
 
     def _shorter(self, node: ast.Set | ast.Tuple) -> Iterator[Plant]:
         """A collection of constants without each of them."""
@@ -162,18 +164,22 @@ class _Planter:
         if not constant or len(node.elts) < 2 or not self._text(node).startswith(("(", "{")):
             return
         for item in node.elts:
-            rest = ", ".join(self._text(other) for other in node.elts if other is not item)
+            remaining_elements = ", ".join(
+                self._text(element) for element in node.elts if element is not item
+            )
             opening = "{" if isinstance(node, ast.Set) else "("
             closing = "}" if isinstance(node, ast.Set) else ",)"
-            yield self._plant("word", node, f"{opening}{rest}{closing}")
+            yield self._plant("word", node, f"{opening}{remaining_elements}{closing}")
 
     def _calls(self, node: ast.Call) -> Iterator[Plant]:
         name = self._text(node.func).split(".")[-1]
         for keyword in node.keywords:
             if keyword.arg == "key" and name in {"send", "Request", "post", "put", "patch"}:
                 yield self._plant("key lost", keyword.value, "None")
-                changed = f"{self._text(keyword.value)} + str(__import__('time').monotonic_ns())"
-                yield self._plant("key changed", keyword.value, changed)
+                changed_key = (
+                    f"{self._text(keyword.value)} + str(__import__('time').monotonic_ns())"
+                )
+                yield self._plant("key changed", keyword.value, changed_key)
         if name == "key_at" and len(node.args) == 3:
             yield self._plant("key too long", node.args[2], "100000")
         yield from self._repeated(node)
@@ -189,15 +195,15 @@ class _Planter:
 
     def _repeated(self, node: ast.Call) -> Iterator[Plant]:
         """A request that is sent twice."""
-        awaiting = self._parents[node]
-        if self._text(node.func) == "wire.send" and isinstance(awaiting, ast.Await):
+        parent = self._parents[node]
+        if self._text(node.func) == "wire.send" and isinstance(parent, ast.Await):
             # What has a key is answered from memory under it: the first goes without one.
             text = keyless = self._text(node)
             for keyword in node.keywords:
                 if keyword.arg == "key":
                     keyless = text.replace(f"key={self._text(keyword.value)}", "key=None")
-            again = f"(await {keyless}, await {text})[1]"
-            yield self._plant("own retry", awaiting, again)
+            sent_twice = f"(await {keyless}, await {text})[1]"
+            yield self._plant("own retry", parent, sent_twice)
 
     def _constants(self, node: ast.Constant) -> Iterator[Plant]:
         parent = self._parents.get(node)
@@ -223,8 +229,12 @@ class _Planter:
         """The condition or default without each of its parts."""
         word = " or " if isinstance(node.op, ast.Or) else " and "
         for operand in node.values:
-            rest = word.join(self._text(other) for other in node.values if other is not operand)
-            yield self._plant("condition", node, f"({rest})")
+            remaining_operands = word.join(
+                self._text(other_operand)
+                for other_operand in node.values
+                if other_operand is not operand
+            )
+            yield self._plant("condition", node, f"({remaining_operands})")
 
     def _is_field(self, text: str, parent: ast.AST | None) -> bool:
         """Return whether a text may be the name of something at the vendor."""
@@ -264,9 +274,9 @@ class _Planter:
         place = cast("Any", node)  # every node that is asked for has one
         line: int = place.lineno
         end_line: int = place.end_lineno
-        first: int = self._starts[line - 1] + place.col_offset
-        last: int = self._starts[end_line - 1] + place.end_col_offset
-        return first, last
+        start: int = self._starts[line - 1] + place.col_offset
+        end: int = self._starts[end_line - 1] + place.end_col_offset
+        return start, end
 
     def _inside(self, node: ast.AST) -> range:
         function: ast.AST | None = node
@@ -280,9 +290,9 @@ class _Planter:
         return range(function.lineno, function.end_lineno + 1)
 
     def _plant(self, kind: str, node: ast.AST, becomes: str) -> Plant:
-        first, last = self._span(node)
+        start, end = self._span(node)
         place: Any = node
         line: int = place.lineno
         return Plant(
-            kind, self._path, line, first, last, self._text(node), becomes, self._inside(node)
+            kind, self._path, line, start, end, self._text(node), becomes, self._inside(node)
         )

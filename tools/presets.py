@@ -32,8 +32,8 @@ def page() -> str:
     """The page, as markdown."""
     head = "| scheme | signature | how | covers | tolerance | wants |\n|---|---|---|---|---|---|"
     rows = "\n".join(_row(scheme) for scheme in PRESETS.values())
-    weak_text = "\n".join([*map(_weakness, filter(_is_weak, PRESETS.values())), _JOINED])
-    return f"{_ABOUT}\n{head}\n{rows}\n\n## What is not covered\n\n{weak_text}\n"
+    weaknesses = "\n".join([*map(_weakness, filter(_is_weak, PRESETS.values())), _JOINED])
+    return f"{_ABOUT}\n{head}\n{rows}\n\n## What is not covered\n\n{weaknesses}\n"
 
 
 def on_files(files: Any, config: Any) -> Any:
@@ -47,11 +47,11 @@ def on_files(files: Any, config: Any) -> Any:
 def _row(scheme: WebhookScheme) -> str:
     places = scheme.signature[:1]
     location = ", ".join(f"`{place.text.strip('{}?')}`" for place in places)
-    chosen_text = f"{scheme.algorithm.value}{' (legacy)' if scheme.algorithm in LEGACY else ''}"
+    algorithm = f"{scheme.algorithm.value}{' (legacy)' if scheme.algorithm in LEGACY else ''}"
     covers = ", ".join(f"`{name}`" for name in sorted(scheme.covers)) or "nothing"
     tolerance = "" if scheme.tolerance is None else f"{scheme.tolerance:g} s"
-    wants = ", ".join(f"`{name}`" for name in sorted(scheme.parameters))
-    return f"| `{scheme.name}` | {location} | {chosen_text} | {covers} | {tolerance} | {wants} |"
+    parameters = ", ".join(f"`{name}`" for name in sorted(scheme.parameters))
+    return f"| `{scheme.name}` | {location} | {algorithm} | {covers} | {tolerance} | {parameters} |"
 
 
 def _is_weak(scheme: WebhookScheme) -> bool:

@@ -32,11 +32,12 @@ def error_facts(name: str) -> str | None:
     kind = getattr(errors, name, None)
     if not (isinstance(kind, type) and issubclass(kind, errors.ConnectorError)):
         return None
-    happened = inspect.cleandoc(kind.__dict__["__doc__"]).split("\n\n")[0].replace("\n", " ")
-    later_text = "yes" if kind.retryable else "no"
+    event = inspect.cleandoc(kind.__dict__["__doc__"]).split("\n\n")[0].replace("\n", " ")
+    may_succeed = "yes" if kind.retryable else "no"
     return (
-        f"**What happened.** {happened}\n\n**What to do.** {kind.remedy}\n\n"
-        f"**May succeed later.** {later_text.capitalize()}, unless the error itself says otherwise."
+        f"**What happened.** {event}\n\n**What to do.** {kind.remedy}\n\n"
+        f"**May succeed later.** {may_succeed.capitalize()}, unless the error itself says"
+        " otherwise."
     )
 
 

@@ -41,8 +41,8 @@ class _Shown(NamedTuple):
 
     @classmethod
     def of(cls, parameter: inspect.Parameter) -> Any:
-        shown_text = _annotation(parameter.annotation, "")
-        return cls(shown_text) if shown_text else inspect.Parameter.empty
+        annotation = _annotation(parameter.annotation, "")
+        return cls(annotation) if annotation else inspect.Parameter.empty
 
 
 def text_of(page: Page) -> str:
@@ -51,13 +51,13 @@ def text_of(page: Page) -> str:
     for entry in page.names:
         for name, value in members_of(entry):
             homes = (moorage, vendor_sdk, testing)
-            exported_texts = [
+            exporting_modules = [
                 home_module.__name__ for home_module in homes if name in home_module.__all__
             ]
-            home_directory = (
-                exported_texts[0] if exported_texts else getattr(value, "__module__", "")
+            home_module_name = (
+                exporting_modules[0] if exporting_modules else getattr(value, "__module__", "")
             )
-            parts.extend(_described(name, value, home_directory))
+            parts.extend(_described(name, value, home_module_name))
     return "\n\n".join(parts) + "\n"
 
 
@@ -71,23 +71,23 @@ def _described(name: str, value: Any, home: str) -> Iterator[str]:
         yield _prose(value)
         yield "\n".join(f"- `{name}.{member.name}`" for member in value)
     elif isinstance(value, type):
-        shown_text = _shape(name, value)
-        if shown_text and name not in _HELD:
-            yield f"```text\n{shown_text}\n```"
+        shape = _shape(name, value)
+        if shape and name not in _HELD:
+            yield f"```text\n{shape}\n```"
         yield _prose(value)
-        made: Any = value.__init__  # type: ignore[misc]  # its docstring is all that is read
-        own_value = getattr(made, "__module__", "").startswith("moorage")
-        if own_value and made.__doc__ and not attrs.has(value):
-            yield _prose(made)
-    for member, thing_value, kind in _members(value):
-        about = _prose(thing_value)
-        if not about and _is_protocol(value):
+        initializer: Any = value.__init__  # type: ignore[misc]  # its docstring is all that is read
+        is_ours = getattr(initializer, "__module__", "").startswith("moorage")
+        if is_ours and initializer.__doc__ and not attrs.has(value):
+            yield _prose(initializer)
+    for member, attribute, kind in _members(value):
+        description = _prose(attribute)
+        if not description and _is_protocol(value):
             continue  # Its signature stands above, and the port's docstring speaks for all.
         yield f"### {name}.{member}"
         if kind != "property":
-            yield f"```text\n{kind}{_of_call(member, thing_value)}\n```"
-        if about:
-            yield about
+            yield f"```text\n{kind}{_of_call(member, attribute)}\n```"
+        if description:
+            yield description
 
 
 def _is_protocol(value: object) -> bool:
@@ -98,10 +98,10 @@ def _shape(name: str, kind: type[Any]) -> str:
     """The signature of a class, or the members of a port."""
     if _is_protocol(kind):
         lines = [
-            f"{member}{_annotation(inspect.signature(thing_value.fget).return_annotation, ': ')}"
-            if chosen_text == "property"
-            else f"{chosen_text}{_of_call(member, thing_value)}"
-            for member, thing_value, chosen_text in _members(kind)
+            f"{member}{_annotation(inspect.signature(attribute.fget).return_annotation, ': ')}"
+            if member_kind == "property"
+            else f"{member_kind}{_of_call(member, attribute)}"
+            for member, attribute, member_kind in _members(kind)
         ]
         return "\n".join(lines)
     return _of_attrs(kind) if attrs.has(kind) else _of_call(name, kind)
@@ -126,8 +126,8 @@ def _of_call(name: str, value: Callable[..., Any]) -> str:
     line = _ADDRESS.sub("", f"{name}{line}{returns}")
     if len(line) <= 90 or not options:
         return line
-    shown_text = line[len(name) + 1 : line.rindex(")")]
-    return f"{name}(\n    " + ",\n    ".join(_split_text(shown_text)) + f"\n){returns}"
+    parameters = line[len(name) + 1 : line.rindex(")")]
+    return f"{name}(\n    " + ",\n    ".join(_split_text(parameters)) + f"\n){returns}"
 
 
 def _split_text(parameters: str) -> Iterator[str]:
@@ -143,7 +143,7 @@ def _split_text(parameters: str) -> Iterator[str]:
 def _of_attrs(kind: type[Any]) -> str:
     lines: list[str] = []
     keywords = False
-    accepts = inspect.get_annotations(kind.__init__)
+    accepted_types = inspect.get_annotations(kind.__init__)
     for field in attrs.fields(kind):
         if not field.init:
             continue
@@ -151,11 +151,11 @@ def _of_attrs(kind: type[Any]) -> str:
             lines.append("*,")
             keywords = True
         # A converter accepts more types than the attribute has.
-        accepted_value = accepts.get(field.alias or field.name) or field.type
-        shown_text = f"{(field.alias or field.name).lstrip('_')}: {_annotation(accepted_value, '')}"
+        accepted_type = accepted_types.get(field.alias or field.name) or field.type
+        parameter = f"{(field.alias or field.name).lstrip('_')}: {_annotation(accepted_type, '')}"
         if field.default is not attrs.NOTHING:
-            shown_text += f" = {_default(field)}"
-        lines.append(shown_text + ",")
+            parameter += f" = {_default(field)}"
+        lines.append(parameter + ",")
     text = f"{kind.__name__}(\n    " + "\n    ".join(lines) + "\n)" if lines else ""
     return _ADDRESS.sub("", text)
 
@@ -166,47 +166,47 @@ def _default(field: Any) -> str:
         return str(default) if isinstance(default, enum.Enum) else repr(default)
     if default.takes_self:
         return "…"
-    made = default.factory()
-    return f"{type(made).__name__}()"
+    default_value = default.factory()
+    return f"{type(default_value).__name__}()"
 
 
 def _annotation(annotation: object, before: str) -> str:
     if annotation is inspect.Signature.empty or annotation is None:
         return ""
-    shown_text = (
+    annotation_text = (
         annotation if isinstance(annotation, str) else getattr(annotation, "__name__", None)
     )
-    return before + (shown_text or str(annotation))
+    return before + (annotation_text or str(annotation))
 
 
 def _members(value: Any) -> Iterator[tuple[str, Any, str]]:
     """Public methods and properties of the class and of its base classes."""
-    seen_texts: set[str] = set()
+    seen_names: set[str] = set()
     for kind in value.__mro__ if isinstance(value, type) else ():
         if not kind.__module__.startswith("moorage") or issubclass(kind, enum.Enum) is not (
             issubclass(value, enum.Enum)
         ):
             continue
-        for name, thing_value in vars(kind).items():
-            if name.startswith("_") or name in seen_texts:
+        for name, attribute in vars(kind).items():
+            if name.startswith("_") or name in seen_names:
                 continue
-            seen_texts.add(name)
-            if isinstance(thing_value, property):
-                yield name, thing_value, "property"
-            elif isinstance(thing_value, (classmethod, staticmethod)):
-                yield name, thing_value.__func__, ""
-            elif inspect.isfunction(thing_value):
+            seen_names.add(name)
+            if isinstance(attribute, property):
+                yield name, attribute, "property"
+            elif isinstance(attribute, (classmethod, staticmethod)):
+                yield name, attribute.__func__, ""
+            elif inspect.isfunction(attribute):
                 yield (
                     name,
-                    thing_value,
-                    "async " if inspect.iscoroutinefunction(thing_value) else "",
+                    attribute,
+                    "async " if inspect.iscoroutinefunction(attribute) else "",
                 )
 
 
 def _prose(value: object) -> str:
     """A docstring as markdown: its sections become lists."""
-    custom_value = value.__dict__.get("__doc__") if isinstance(value, type) else value.__doc__
-    lines = inspect.cleandoc(custom_value or "").split("\n")
+    docstring = value.__dict__.get("__doc__") if isinstance(value, type) else value.__doc__
+    lines = inspect.cleandoc(docstring or "").split("\n")
     parts: list[str] = []
     place = 0
     while place < len(lines):
@@ -226,11 +226,7 @@ def _prose(value: object) -> str:
 
 def _items(block: list[str]) -> Iterator[str]:
     for item in re.split(r"\n(?=\S)", "\n".join(block).strip()):
-        existing_match = _ITEM.fullmatch(item)
-        text = re.sub(r"\s*\n\s*", " ", existing_match[2] if existing_match else item)
-        names = (
-            ", ".join(f"`{name}`" for name in existing_match[1].split(", "))
-            if existing_match
-            else ""
-        )
+        field_match = _ITEM.fullmatch(item)
+        text = re.sub(r"\s*\n\s*", " ", field_match[2] if field_match else item)
+        names = ", ".join(f"`{name}`" for name in field_match[1].split(", ")) if field_match else ""
         yield f"- {names}: {text}" if names else f"- {text}"

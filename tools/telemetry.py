@@ -45,7 +45,7 @@ def _parts() -> Iterator[str]:
     yield from _table(
         "Reasons for which a call is held back",
         ("`moorage.held_by`", "", "errors of a refusal"),
-        ((f"`{name}`", about["description"], _codes(about["errors"])) for name, about in holders),
+        ((f"`{name}`", entry["description"], _codes(entry["errors"])) for name, entry in holders),
     )
     yield from _table("Spans", ("span", ""), _texts(NAMES["spans"]))
     yield NAMES["span_events"]
@@ -54,8 +54,8 @@ def _parts() -> Iterator[str]:
         "Events of spans",
         ("event", "", "attributes"),
         (
-            (f"`{name}`", about["description"], _codes(about["attributes"]))
-            for name, about in NAMES["events"].items()
+            (f"`{name}`", entry["description"], _codes(entry["attributes"]))
+            for name, entry in NAMES["events"].items()
         ),
     )
     yield from _table("Attributes", ("attribute", ""), _texts(NAMES["attributes"]))
@@ -63,16 +63,16 @@ def _parts() -> Iterator[str]:
         "Metrics of OpenTelemetry",
         ("metric", "instrument", "unit", ""),
         (
-            (f"`{name}`", about["instrument"], f"`{about['unit']}`", about["description"])
-            for name, about in NAMES["metrics"].items()
+            (f"`{name}`", entry["instrument"], f"`{entry['unit']}`", entry["description"])
+            for name, entry in NAMES["metrics"].items()
         ),
     )
     yield from _table(
         "Metrics of Prometheus",
         ("metric", "type", "labels", ""),
         (
-            (f"`{name}`", about["type"], _codes(about["labels"]), about["description"])
-            for name, about in NAMES["prometheus"].items()
+            (f"`{name}`", entry["type"], _codes(entry["labels"]), entry["description"])
+            for name, entry in NAMES["prometheus"].items()
         ),
     )
     yield from _table(
@@ -80,8 +80,8 @@ def _parts() -> Iterator[str]:
         ("alert", "severity", "", "expression"),
         (
             (f"`{name}`", alert["severity"], alert["summary"], f"`{alert['expr']}`")
-            for about in NAMES["prometheus"].values()
-            for name, alert in about["alerts"].items()
+            for entry in NAMES["prometheus"].values()
+            for name, alert in entry["alerts"].items()
         ),
     )
     yield from _table(
@@ -94,7 +94,7 @@ def _texts(table: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _pairs(table: str) -> Iterator[tuple[str, str]]:
-    return ((f"`{name}`", f"`{other_value}`") for name, other_value in NAMES[table].items())
+    return ((f"`{name}`", f"`{connector_name}`") for name, connector_name in NAMES[table].items())
 
 
 def _codes(names: Iterable[str]) -> str:

@@ -40,15 +40,15 @@ def twin(source: str) -> str:
 def main(arguments: list[str]) -> int:
     """Write the twins, or check that they are current."""
     check = arguments == ["--check"]
-    stale = 0
+    status = 0
     for source, target in MODULES.items():
-        made = twin(Path(source).read_text(encoding="utf-8"))
+        twin_source = twin(Path(source).read_text(encoding="utf-8"))
         if not check:
-            Path(target).write_text(made, encoding="utf-8")
-        elif made != Path(target).read_text(encoding="utf-8"):
+            Path(target).write_text(twin_source, encoding="utf-8")
+        elif twin_source != Path(target).read_text(encoding="utf-8"):
             print(f"{target} is out of date: run `python -m tools.twins`.")
-            stale = 1
-    return stale
+            status = 1
+    return status
 
 
 if __name__ == "__main__":

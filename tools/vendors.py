@@ -64,16 +64,16 @@ def _table(kind: str) -> Iterator[str]:
     for operation in sorted(
         {verb for vendor in vendors.values() for verb in vendor.unknown_outcomes}
     ):
-        becomes = [vendor.unknown_outcomes.get(operation, "") for vendor in vendors.values()]
+        outcomes = [vendor.unknown_outcomes.get(operation, "") for vendor in vendors.values()]
         yield _row(
-            f"unknown outcome of `{operation}`", [word.replace("_", " ") for word in becomes]
+            f"unknown outcome of `{operation}`", [word.replace("_", " ") for word in outcomes]
         )
     for capability in contract(kind).capabilities:
-        has = [_tick(vendor, capability) for vendor in vendors.values()]
-        yield _row(f"`{capability}`", has)
+        ticks = [_tick(vendor, capability) for vendor in vendors.values()]
+        yield _row(f"`{capability}`", ticks)
     for limit in sorted({limit for vendor in vendors.values() for limit in vendor.limits}):
-        largest_texts = [_number_text(vendor.limits.get(limit)) for vendor in vendors.values()]
-        yield _row(f"limit of `{limit}`", largest_texts)
+        largest_values = [_number_text(vendor.limits.get(limit)) for vendor in vendors.values()]
+        yield _row(f"limit of `{limit}`", largest_values)
     yield ""
 
 
@@ -86,8 +86,8 @@ def _name(vendor: str) -> str:
 
 
 def _hours(seconds: float) -> str:
-    days, rest = divmod(seconds, 86_400)
-    return f"{seconds / 3_600:g} h" if rest or days < 2 else f"{days:g} days"
+    days, rest_seconds = divmod(seconds, 86_400)
+    return f"{seconds / 3_600:g} h" if rest_seconds or days < 2 else f"{days:g} days"
 
 
 def _links(addresses: tuple[str, ...]) -> str:

@@ -246,9 +246,9 @@ def _docstrings(tree: ast.Module) -> Iterator[_Finding]:
             continue
         statement = node.body[0]
         text = re.sub(r"`+[^`]*`+", "``", ast.get_docstring(node) or "")
-        first = re.match(r"\W*(\w+)", text)
-        if first and (noun := OPENINGS.get(first[1].lower())):
-            yield statement.lineno, f"docstring begins with {first[1]!r}: begin with {noun}"
+        first_word = re.match(r"\W*(\w+)", text)
+        if first_word and (noun := OPENINGS.get(first_word[1].lower())):
+            yield statement.lineno, f"docstring begins with {first_word[1]!r}: begin with {noun}"
         for word, better in METAPHORS.items():
             if re.search(rf"(?i)\b{word}\b", text):
                 yield statement.lineno, f"{word!r} in a docstring: say {better}"
@@ -262,9 +262,9 @@ def _articles(tree: ast.Module) -> Iterator[_Finding]:
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             for match in _ARTICLE.finditer(node.value):
                 article, word = match[1], match[3]
-                if (right := _article(word)) and article.lower() != right:
+                if (right_article := _article(word)) and article.lower() != right_article:
                     line = node.lineno + node.value[: match.start()].count("\n")
-                    yield line, f"'{article} {word}': write '{right} {word}'"
+                    yield line, f"'{article} {word}': write '{right_article} {word}'"
         elif isinstance(node, ast.JoinedStr):
             for literal, value in zip(node.values, node.values[1:], strict=False):
                 end_match = re.search(r"\b[Aa]n? `?$", _literal_text(literal) or "")
@@ -297,10 +297,10 @@ def _messages(node: ast.AST, outer: list[ast.AST]) -> Iterator[_Finding]:
             begin with.
     """
     if isinstance(node, ast.Call):
-        called = node.func
-        name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+        function = node.func
+        name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
         position = 0 if name in ERRORS else REPORTERS.get(name)
-        if name == "add" and ast.unparse(called).endswith("report.add"):
+        if name == "add" and ast.unparse(function).endswith("report.add"):
             position = 1
         if position is not None and len(node.args) > position:
             message = node.args[position]
@@ -309,9 +309,9 @@ def _messages(node: ast.AST, outer: list[ast.AST]) -> Iterator[_Finding]:
                 yield message.lineno, f"message begins in lower case: {start[:40]!r}"
             if end and not end.rstrip("'\"`)").endswith((".", "?", "!")):
                 yield message.end_lineno or 0, f"message has no full stop: {end[-40:]!r}"
-    inner = [*outer, node] if isinstance(node, ast.ClassDef | _Function) else outer
+    scopes = [*outer, node] if isinstance(node, ast.ClassDef | _Function) else outer
     for child in ast.iter_child_nodes(node):
-        yield from _messages(child, inner)
+        yield from _messages(child, scopes)
 
 
 def _outer_literals(message: ast.expr) -> tuple[str | None, str | None]:
@@ -378,21 +378,21 @@ def _parameters(node: _Function) -> Iterator[_Finding]:
     arguments = node.args
     for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
         yield argument.lineno, argument.arg
-    for packed in (arguments.vararg, arguments.kwarg):
-        if packed is not None:
-            yield packed.lineno, packed.arg
+    for variadic in (arguments.vararg, arguments.kwarg):
+        if variadic is not None:
+            yield variadic.lineno, variadic.arg
 
 
 def _locals(node: _Function) -> Iterator[_Finding]:
     """Yield the names that a function assigns; fields of a class inside it are left out."""
-    pending: list[ast.AST] = list(ast.iter_child_nodes(node))
-    while pending:
-        child = pending.pop()
+    pending_nodes: list[ast.AST] = list(ast.iter_child_nodes(node))
+    while pending_nodes:
+        child = pending_nodes.pop()
         if isinstance(child, ast.ClassDef):
             continue
         if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
             yield child.lineno, child.id
-        pending += ast.iter_child_nodes(child)
+        pending_nodes += ast.iter_child_nodes(child)
 
 
 def _metaphors_in_name(name: str) -> Iterator[str]:

@@ -13,8 +13,8 @@ from vendor_street.street import Street
 
 def main(name: str, port: str | None = None) -> None:
     """Start all sandboxes and serve until interrupted; each start begins with empty data."""
-    usual = EXAMPLES.parent / "build" / "erps"
-    folder = Path(os.environ.get("ERP_FOLDER", usual)) / name
+    default_folder = EXAMPLES.parent / "build" / "erps"
+    folder = Path(os.environ.get("ERP_FOLDER", default_folder)) / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     erp = Erp(name, folder, port=int(port) if port else None)

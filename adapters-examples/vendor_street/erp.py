@@ -142,10 +142,10 @@ class Erp:
     def output(self, street: Street, *command: str) -> str:
         """Run a Python command to its end; return its output."""
         arguments, environment = [sys.executable, *command], self.environment(street)
-        finished_process = subprocess.run(
+        process = subprocess.run(
             arguments, cwd=self.home, env=environment, stdout=subprocess.PIPE, check=True
         )
-        return finished_process.stdout.decode()
+        return process.stdout.decode()
 
     def office(self, street: Street) -> None:
         """Do all due background work once."""
@@ -154,15 +154,15 @@ class Erp:
     def serve(self, street: Street, kind: str = "wsgi", *, working: bool = False) -> None:
         """Start the server and, if wanted, the worker; come back when it answers."""
         arguments = [
-            one.format(bind=f"127.0.0.1:{self.port}", port=self.port)
-            for one in self.framework.serve[kind]
+            argument.format(bind=f"127.0.0.1:{self.port}", port=self.port)
+            for argument in self.framework.serve[kind]
         ]
         self._start(street, arguments)
         if working:
             self._start(street, self.framework.office)
-        end_time = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _PATIENCE
         while not self._answers():
-            if time.monotonic() > end_time or self._running[0].poll() is not None:
+            if time.monotonic() > deadline or self._running[0].poll() is not None:
                 raise TimeoutError(f"Nothing answers at {self.url}.")
             time.sleep(0.05)  # a server tells nobody when it has begun to listen
 

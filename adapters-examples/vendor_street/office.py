@@ -126,8 +126,8 @@ def _vendors(street: Street) -> str:
         "<form method=post class=actions>"
         f"<input type=hidden name=vendor value={name}>"
         + "".join(
-            f"<button name=how value={chosen_text} class=quiet>{escape(label)}</button>"
-            for chosen_text, label in _TROUBLES.items()
+            f"<button name=how value={mood} class=quiet>{escape(label)}</button>"
+            for mood, label in _TROUBLES.items()
         )
         + "</form></section>"
         for name, door in street.doors.items()

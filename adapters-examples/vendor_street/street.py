@@ -66,11 +66,13 @@ class Door:
             status = {"busy": 429, "down": 503}[self.mood]
             return Behaviour.of_json({"error": {"message": self.mood}}, status=status)
         if self.forgetful:
-            kept_texts = [pair for pair in received.headers.pairs if pair[0].lower() != _KEY]
+            headers_without_key = [
+                pair for pair in received.headers.pairs if pair[0].lower() != _KEY
+            ]
             received = type(received)(
                 received.method,
                 received.target,
-                Headers(kept_texts),
+                Headers(headers_without_key),
                 received.body,
                 received.connection,
             )
@@ -115,9 +117,9 @@ class Street:
         """Confirm a payment as its buyer, or refuse to; the URL that the buyer goes back to."""
         if vendor == "stripe":
             intent = self.stripe.intents[payment]
-            returned_text: str = intent["next_action"]["redirect_to_url"]["return_url"]
+            return_url: str = intent["next_action"]["redirect_to_url"]["return_url"]
             self.stripe.authenticate(payment, success=success)
-            return f"{returned_text}?payment_intent={payment}"
+            return f"{return_url}?payment_intent={payment}"
         self.mollie.visit(payment, "paid" if success else "failed")
         location: str = self.mollie.payments[payment]["redirectUrl"]
         return location
@@ -158,19 +160,23 @@ class Street:
 
     def _carry(self) -> None:
         """Deliver the webhooks of the vendors, and repeat refused ones later."""
-        seen_counts: dict[str, int] = dict.fromkeys(self.doors, 0)
-        waiting: list[tuple[float, int, Notice]] = []
+        delivered_counts: dict[str, int] = dict.fromkeys(self.doors, 0)
+        pending_deliveries: list[tuple[float, int, Notice]] = []
         while not self._leaving.wait(0.05):
-            now = time.monotonic()
+            current_time = time.monotonic()
             for name, door in self.doors.items():
-                sent_notices = door.sandbox.sent[seen_counts[name] :]
-                seen_counts[name] += len(sent_notices)
-                waiting += [(now, 1, notice) for notice in sent_notices]
-            due_values = [one for one in waiting if one[0] <= now]
-            waiting = [one for one in waiting if one[0] > now]
-            for _, tries, notice in due_values:
+                sent_notices = door.sandbox.sent[delivered_counts[name] :]
+                delivered_counts[name] += len(sent_notices)
+                pending_deliveries += [(current_time, 1, notice) for notice in sent_notices]
+            due_deliveries = [
+                delivery for delivery in pending_deliveries if delivery[0] <= current_time
+            ]
+            pending_deliveries = [
+                delivery for delivery in pending_deliveries if delivery[0] > current_time
+            ]
+            for _, tries, notice in due_deliveries:
                 if not _is_port_taken(notice) and tries < _TRIES:
-                    waiting.append((now + _PAUSE * tries, tries + 1, notice))
+                    pending_deliveries.append((current_time + _PAUSE * tries, tries + 1, notice))
 
 
 def _is_port_taken(notice: Notice) -> bool:

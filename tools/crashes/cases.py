@@ -209,8 +209,8 @@ def _mailed(sandbox: Any) -> list[str]:
 
 
 def _texted(sandbox: Any) -> list[str]:
-    written_texts = [re.sub(r"%2B", "+", str(message)) for message in sandbox.messages.values()]
-    return [number for text in written_texts for number in NUMBERS if number[1:] in text]
+    message_texts = [re.sub(r"%2B", "+", str(message)) for message in sandbox.messages.values()]
+    return [number for text in message_texts for number in NUMBERS if number[1:] in text]
 
 
 def _labelled(easypost: Any) -> list[str]:

@@ -93,12 +93,12 @@ class Process:
     """A process of a cell, and the connection to it."""
 
     def __init__(self, program: Callable[..., None], *values: Any) -> None:
-        self.connection, other_connection = _fork.Pipe()
+        self.connection, peer_connection = _fork.Pipe()
         self.process = _fork.Process(
-            target=_start_logging, args=(program, other_connection, values), daemon=True
+            target=_start_logging, args=(program, peer_connection, values), daemon=True
         )
         self.process.start()
-        other_connection.close()
+        peer_connection.close()
 
     def hear(self) -> Any:
         """The next message of the process."""
@@ -197,9 +197,9 @@ class _Cell:
             worker = self._start(_worker, site, point)
             self._inject(worker, vendor if point == "sent" else worker)
             worker.ended()
-        states, unsettled_value, words = self._succeed()
+        states, unsettled_payments, words = self._succeed()
         vendor.go()
-        return Outcome(vendor.hear(), states, unsettled_value, words)
+        return Outcome(vendor.hear(), states, unsettled_payments, words)
 
     @property
     def _hours(self) -> int:

@@ -113,10 +113,10 @@ python -m tools.crashes --page build/crashes.jsonl
 
 def written(rows: Iterable[Row]) -> str:
     """The page, from the rows of a run; of a cell that was run twice the later row counts."""
-    latest_fields = {(row["case"], row["fault"], row["point"]): row for row in rows}
-    cells = {cell: row["verdict"] for cell, row in latest_fields.items()}
-    expected = {case.name: Counter(case.expected) for case in CASES}
-    names = list(expected)
+    latest_rows = {(row["case"], row["fault"], row["point"]): row for row in rows}
+    cells = {cell: row["verdict"] for cell, row in latest_rows.items()}
+    expected_effects = {case.name: Counter(case.expected) for case in CASES}
+    names = list(expected_effects)
     counts = Counter(result for (name, _, _), result in cells.items() if name in names)
     other_counts = Counter(result for (name, _, _), result in cells.items() if name in peers.QUEUES)
     opening = _OPENING.format(
@@ -124,29 +124,29 @@ def written(rows: Iterable[Row]) -> str:
         failed=other_counts.total() - other_counts["once"],
         controls=other_counts.total(),
         whole=sum(
-            row["verdict"] == "person" and row["effects"] == expected[row["case"]]
-            for row in latest_fields.values()
+            row["verdict"] == "person" and row["effects"] == expected_effects[row["case"]]
+            for row in latest_rows.values()
         ),
         unrun=_unrun(counts["not run"]),
         **{name: counts[name] for name in ("double", "lost", "stuck", "person")},
     )
-    own_texts = [
+    case_rows = [
         [
             f"`{name}`",
             *(_cell([cells.get((name, fault, point)) for fault in FAULTS]) for point in POINTS),
         ]
         for name in names
     ]
-    foreign_values = [
+    queue_rows = [
         [queue, fault, *(cells.get((queue, fault, point), "") for point in peers.POINTS)]
         for queue in peers.QUEUES
         for fault in peers.FAULTS
     ]
     return (
         opening
-        + _table(["verb@vendor", *POINTS], own_texts)
+        + _table(["verb@vendor", *POINTS], case_rows)
         + _KEYLESS.format(seconds=peers.WATCHED)
-        + _table(["queue", "fault", *peers.POINTS], foreign_values)
+        + _table(["queue", "fault", *peers.POINTS], queue_rows)
         + _CLOSING
     )
 

@@ -43,17 +43,17 @@ class _Control:
     """A program of a task queue."""
 
     def __init__(self, python: str, queue: str, role: str, **variables: str) -> None:
-        self.channel, other_socket = socket.socketpair()
+        self.channel, peer_socket = socket.socketpair()
         self.channel.settimeout(PATIENCE)
-        named_values = {"CRASH_CHANNEL": str(other_socket.fileno()), **variables}
+        environment = {"CRASH_CHANNEL": str(peer_socket.fileno()), **variables}
         self.process = subprocess.Popen(
             [python, str(_FOLDER / f"over_{queue}.py"), role],
-            env=os.environ | named_values,
-            pass_fds=[other_socket.fileno()],
+            env=os.environ | environment,
+            pass_fds=[peer_socket.fileno()],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        other_socket.close()
+        peer_socket.close()
 
     def __enter__(self) -> Self:
         return self
@@ -98,8 +98,8 @@ class _Cell:
 
     def _start(self, role: str, **variables: str) -> _Control:
         url = self._cluster.url(self._name)
-        common_values = {"CRASH_DATABASE": url, "CRASH_QUEUE": self._name}
-        return _Control(self._python, self._queue, role, **common_values, **variables)
+        common_variables = {"CRASH_DATABASE": url, "CRASH_QUEUE": self._name}
+        return _Control(self._python, self._queue, role, **common_variables, **variables)
 
     def _steps(self, url: str, vendor: str) -> str:
         with psycopg.connect(url) as connection:
@@ -115,8 +115,8 @@ class _Cell:
                 self._inject(host, reach)
             host.process.wait(PATIENCE)
         if not _orders(url):
-            with self._start("host", **reach) as again:
-                again.process.wait(PATIENCE)
+            with self._start("host", **reach) as second_host:
+                second_host.process.wait(PATIENCE)
         with self._start("worker", **(reach if in_host else point)) as worker:
             if not in_host:
                 self._inject(worker, reach)
@@ -165,16 +165,16 @@ class _Cell:
 
     def _is_stuck(self, url: str) -> bool:
         """Return whether the queue holds a task that no worker takes."""
-        stuck_values = {
+        queries = {
             "procrastinate": "SELECT count(*) FROM procrastinate_jobs"
             " WHERE status IN ('todo', 'doing')",
             "dbos": "SELECT count(*) FROM dbos.workflow_status"
             " WHERE status IN ('PENDING', 'ENQUEUED')",
         }
-        if self._queue not in stuck_values:
+        if self._queue not in queries:
             return False
         with psycopg.connect(url) as connection:
-            return _first(connection.execute(stuck_values[self._queue])) > 0
+            return _first(connection.execute(queries[self._queue])) > 0
 
 
 def _orders(url: str) -> int:

@@ -113,9 +113,9 @@ class GatedOutbox(SqlOutbox):
         timeout: float | None = None,
     ) -> Sequence[bool]:
         """Write the results of entries."""
-        written_flags = super().settle(entries, fences, timeout)
+        outcomes = super().settle(entries, fences, timeout)
         self._wrote(entries)
-        return written_flags
+        return outcomes
 
     def swap(self, entry: OutboxEntry, fence: int, /, timeout: float | None = None) -> bool:
         """Write the result of an entry."""
@@ -180,15 +180,15 @@ def vendor(case: Case, point: str | None, harness: Connection) -> None:
     fixture = case.fixture()
     sandbox = fixture.sandbox
     assert sandbox is not None
-    about = case.prepare(fixture)
+    prepared = case.prepare(fixture)
     previous_counts = Counter(case.effects(sandbox))
-    slow_texts = [point] if point in {"sent", "renewed"} else []
+    slow_points = [point] if point in {"sent", "renewed"} else []
 
     def behave(received: Received) -> Behaviour:
         behaviour = sandbox.behave(received)
-        if not slow_texts or Counter(case.effects(sandbox)) == previous_counts:
+        if not slow_points or Counter(case.effects(sandbox)) == previous_counts:
             return behaviour
-        if slow_texts.pop() == "sent":
+        if slow_points.pop() == "sent":
             harness.send("sent")
         return attrs.evolve(behaviour, delay=SLOW)
 
@@ -196,7 +196,7 @@ def vendor(case: Case, point: str | None, harness: Connection) -> None:
         server.always(behave)
         if hasattr(sandbox, "files"):
             sandbox.files = server.url
-        harness.send((server.url, about))
+        harness.send((server.url, prepared))
         while harness.recv():
             harness.send(Counter(case.effects(sandbox)) - previous_counts)
 
@@ -230,8 +230,8 @@ def successor(site: Site, hours: int, harness: Connection) -> None:
         with suppress(StorageUnavailable):
             hub.settle_payments()
             outbox.deliver(hub)
-            unsettled = [payment.next for payment in hub.unsettled_payments()]
-            if not outbox.find(_OPEN).items and set(unsettled) <= {NextStep.PERSON}:
+            next_steps = [payment.next for payment in hub.unsettled_payments()]
+            if not outbox.find(_OPEN).items and set(next_steps) <= {NextStep.PERSON}:
                 break
         time.sleep(_POLL)
     entries: list[Any] = list(outbox.find(EntryQuery(limit=10)).items)

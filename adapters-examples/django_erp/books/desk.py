@@ -51,36 +51,38 @@ def come_back(attempt: Attempt, returned: Mapping[str, str]) -> None:
 
 def look_up(attempt: Attempt) -> None:
     """Look up the outcome of an attempt."""
-    since = attempt.begun_at - timedelta(minutes=1)
-    lost = Unsettled(charge=_charge(attempt), idempotency_key=attempt.reference, since=since)
-    [result] = hub().payments(attempt.invoice.company.slug).settle([attempt.ref or lost])
+    earliest_time = attempt.begun_at - timedelta(minutes=1)
+    lost_payment = Unsettled(
+        charge=_charge(attempt), idempotency_key=attempt.reference, since=earliest_time
+    )
+    [result] = hub().payments(attempt.invoice.company.slug).settle([attempt.ref or lost_payment])
     _note(attempt, result.unwrap)
 
 
 def offers(invoice: Invoice) -> tuple[Rate, ...]:
     """The rates of carriers for an invoice."""
     box = Box(weight="1.5", length="30", width="20", height="10")
-    asked = RateRequest(
+    rate_request = RateRequest(
         sender=invoice.company.address,
         recipient=invoice.customer.address,
         parcels=[box],
         reference=invoice.number,
     )
-    return hub().shipping(invoice.company.slug).get_rates(asked).rates
+    return hub().shipping(invoice.company.slug).get_rates(rate_request).rates
 
 
 def ship(invoice: Invoice, offer: str) -> None:
     """Buy the label of an offer, once."""
     shipping = hub().shipping(invoice.company.slug)
-    bought = shipping.create_shipment(offer, idempotency_key=f"{invoice.number}/label")
-    known = {
-        "ref": str(bought.ref),
-        "service": bought.service or "",
-        "tracking_number": ", ".join(bought.tracking_numbers),
-        "cost": str(bought.cost),
-        "label": (bought.labels[0].content if bought.labels else None) or b"",
+    shipment = shipping.create_shipment(offer, idempotency_key=f"{invoice.number}/label")
+    parcel_fields = {
+        "ref": str(shipment.ref),
+        "service": shipment.service or "",
+        "tracking_number": ", ".join(shipment.tracking_numbers),
+        "cost": str(shipment.cost),
+        "label": (shipment.labels[0].content if shipment.labels else None) or b"",
     }
-    Parcel.objects.get_or_create(invoice=invoice, defaults=known)
+    Parcel.objects.get_or_create(invoice=invoice, defaults=parcel_fields)
 
 
 def track(parcel: Parcel) -> None:
@@ -100,20 +102,20 @@ def mail(invoice: Invoice, about: str, text: str) -> None:
 def hear(news: PaymentEvent, entry: object) -> None:
     """Store the event of a payment; events of unknown payments are ignored."""
     news = hub().payments().follow_up(news)
-    known = Attempt.of(news.ref.account, news.ref.id, news.reference)
-    if known is not None and news.state is not None:
+    attempt = Attempt.of(news.ref.account, news.ref.id, news.reference)
+    if attempt is not None and news.state is not None:
         state = state_of(news.state)
         if state == "paid":
-            news.expect(_charge(known).amount)
-        _advance(known, state, payment_id=news.ref.id)
+            news.expect(_charge(attempt).amount)
+        _advance(attempt, state, payment_id=news.ref.id)
 
 
 def _charge(attempt: Attempt) -> Charge:
     invoice = attempt.invoice
     amount = Money(str(invoice.amount), invoice.company.currency)
-    reference, back = attempt.reference, attempt.back_url
+    reference, return_url = attempt.reference, attempt.back_url
     return Charge(
-        amount, attempt.token, reference=reference, return_url=back, description=invoice.title
+        amount, attempt.token, reference=reference, return_url=return_url, description=invoice.title
     )
 
 
@@ -122,17 +124,19 @@ def _note(attempt: Attempt, ask: Callable[[], Payment]) -> None:
     try:
         payment = ask()
     except ConnectorError as error:
-        told = told_buyer(error)
+        notice = told_buyer(error)
         # Once the vendor has a payment of it, only a decline says that nothing comes of it.
-        final = PaymentDeclined if attempt.ref else VendorRejected
-        ended = "declined" if isinstance(error, final) and not error.retryable else "failed"
-        unknown = told.outcome is BuyerOutcome.UNKNOWN
-        attempt.advance("unknown" if unknown else ended, told=told.text)
+        final_error = PaymentDeclined if attempt.ref else VendorRejected
+        end_state = (
+            "declined" if isinstance(error, final_error) and not error.retryable else "failed"
+        )
+        is_unknown = notice.outcome is BuyerOutcome.UNKNOWN
+        attempt.advance("unknown" if is_unknown else end_state, told=notice.text)
     else:
         state, ref = state_of(payment.state), payment.ref
         url = (payment.next_action and payment.next_action.url) or ""
-        named = {"ref": str(ref), "account": ref.account, "payment_id": ref.id}
-        _advance(attempt, state, next_url=url, **named)
+        payment_fields = {"ref": str(ref), "account": ref.account, "payment_id": ref.id}
+        _advance(attempt, state, next_url=url, **payment_fields)
 
 
 def _advance(attempt: Attempt, state: str, **known: str) -> None:

@@ -43,8 +43,8 @@ def whole(text: str | None) -> int:
 
 def in_words(text: str | None) -> str:
     """A carrier's word in readable form."""
-    first, _, rest = (text or "").partition("_")
-    return f"{first.upper()} {rest.replace('_', ' ')}".strip()
+    carrier, _, remaining_words = (text or "").partition("_")
+    return f"{carrier.upper()} {remaining_words.replace('_', ' ')}".strip()
 
 
 def state_of(payment: PaymentState) -> str:
@@ -121,29 +121,31 @@ class Invoice(models.Model):
     @property
     def following(self) -> int | None:
         """The number of the attempt that may be made now: a failed one is made again."""
-        last = self.last
-        if last is None:
+        last_attempt = self.last
+        if last_attempt is None:
             return 1
-        if last.held or last.state == "paid":
+        if last_attempt.held or last_attempt.state == "paid":
             return None
-        return last.number + (last.state == "declined")
+        return last_attempt.number + (last_attempt.state == "declined")
 
     def begin(self, means: Means, home: str) -> Attempt:
         """The next attempt, which is marked as started while the caller has the invoice locked.
 
         Who chose the same means again makes the failed attempt again, with its key.
         """
-        last, number = self.last, self.following or 1
-        if last is not None and last.state == "failed":
-            if (last.account, last.token) == (means.account, means.token):
-                last.state, last.told = "open", ""
-                last.save(update_fields=["state", "told"])
-                return last
+        last_attempt, number = self.last, self.following or 1
+        if last_attempt is not None and last_attempt.state == "failed":
+            if (last_attempt.account, last_attempt.token) == (means.account, means.token):
+                last_attempt.state, last_attempt.told = "open", ""
+                last_attempt.save(update_fields=["state", "told"])
+                return last_attempt
             # Its key belongs to what it was to be paid with.
-            last.advance("declined", told=last.told)
+            last_attempt.advance("declined", told=last_attempt.told)
             number += 1
-        chosen = {"account": means.account, "token": means.token}
-        return self.attempts.create(number=number, back_url=f"{home}back/{number}/", **chosen)
+        payment_means = {"account": means.account, "token": means.token}
+        return self.attempts.create(
+            number=number, back_url=f"{home}back/{number}/", **payment_means
+        )
 
 
 class Attempt(models.Model):
@@ -169,11 +171,18 @@ class Attempt(models.Model):
     @classmethod
     def of(cls, account: str, payment_id: str, reference: str | None) -> Attempt | None:
         """Whose payment at an account this is, if it is any attempt's."""
-        value = cls.objects.filter(account=account)
+        attempts_of_account = cls.objects.filter(account=account)
         invoice, _, number = (reference or "").rpartition("-")
-        named = value.filter(invoice__number=invoice, number=whole(number))
-        unnamed = named.filter(payment_id__in=["", reference or ""])
-        return value.filter(payment_id=payment_id).first() or unnamed.first()
+        attempts_by_reference = attempts_of_account.filter(
+            invoice__number=invoice, number=whole(number)
+        )
+        attempts_without_payment = attempts_by_reference.filter(
+            payment_id__in=["", reference or ""]
+        )
+        return (
+            attempts_of_account.filter(payment_id=payment_id).first()
+            or attempts_without_payment.first()
+        )
 
     @property
     def reference(self) -> str:
@@ -194,13 +203,15 @@ class Attempt(models.Model):
         """Take it forward; whether it was this that did."""
         with transaction.atomic():
             Invoice.objects.select_for_update().get(pk=self.invoice.pk)
-            before = STATES[: STATES.index(state)]
-            same = Attempt.objects.filter(pk=self.pk, state__in=before)
-            moved = bool(same.update(state=state, **({"told": "", "next_url": ""} | known)))
-            if moved:
+            earlier_states = STATES[: STATES.index(state)]
+            attempts_to_move = Attempt.objects.filter(pk=self.pk, state__in=earlier_states)
+            is_moved = bool(
+                attempts_to_move.update(state=state, **({"told": "", "next_url": ""} | known))
+            )
+            if is_moved:
                 Invoice.objects.filter(pk=self.invoice.pk).update(state=state)
         self.refresh_from_db()
-        return moved
+        return is_moved
 
 
 class Parcel(models.Model):

@@ -77,19 +77,19 @@ def invoices(request: HttpRequest, slug: str) -> HttpResponse:
 def customers(request: HttpRequest, slug: str) -> HttpResponse:
     """The customers of a company."""
     company = get_object_or_404(Company, slug=slug)
-    known = Customer.objects.filter(company=company).order_by("name")
-    context = {"company": company, "customers": known, "here": "customers"}
+    company_customers = Customer.objects.filter(company=company).order_by("name")
+    context = {"company": company, "customers": company_customers, "here": "customers"}
     return render(request, "customers.html", context)
 
 
 @require_GET
 def customer(request: HttpRequest, slug: str, key: int) -> HttpResponse:
     """A customer and their unpaid invoices."""
-    found = get_object_or_404(Customer, company=slug, pk=key)
+    customer_row = get_object_or_404(Customer, company=slug, pk=key)
     context = {
-        "company": found.company,
-        "customer": found,
-        "invoices": _invoices(customer=found),
+        "company": customer_row.company,
+        "customer": customer_row,
+        "invoices": _invoices(customer=customer_row),
         "here": "customers",
     }
     return render(request, "customer.html", context)
@@ -119,15 +119,15 @@ def log(request: HttpRequest, slug: str) -> HttpResponse:
 @transaction.non_atomic_requests
 def invoice(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """An invoice, and all that can be done with it."""
-    found = _invoice(slug, number)
-    following = found.following
+    invoice_row = _invoice(slug, number)
+    next_number = invoice_row.following
     context = {
-        "company": found.company,
-        "invoice": found,
-        "attempt": found.last,
-        "number": following,
-        "means": desk.means(found) if following else (),
-        "parcel": Parcel.objects.filter(invoice=found).first(),
+        "company": invoice_row.company,
+        "invoice": invoice_row,
+        "attempt": invoice_row.last,
+        "number": next_number,
+        "means": desk.means(invoice_row) if next_number else (),
+        "parcel": Parcel.objects.filter(invoice=invoice_row).first(),
         "here": "invoices",
     }
     return render(request, "invoice.html", context)
@@ -140,46 +140,46 @@ def invoice(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 @transaction.non_atomic_requests
 def pay(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """Pay once, however often the form is sent: its attempt has one key."""
-    found = _invoice(slug, number)
-    attempt = _start_attempt(request, found)
+    invoice = _invoice(slug, number)
+    attempt = _start_attempt(request, invoice)
     if attempt is not None and attempt.state in {"open", "unknown"}:
         desk.pay(attempt)
     if attempt is not None and attempt.state == "waiting":
         return _see(attempt.next_url)
-    return _see(_home_page(found))
+    return _see(_home_page(invoice))
 
 
 def _start_attempt(request: HttpRequest, found: Invoice) -> Attempt | None:
     """The attempt that a form is for, written down before anything else is done."""
-    wanted, chosen = (whole(request.POST.get(name)) for name in ("attempt", "means"))
-    means = next((value for value in desk.means(found) if value.pk == chosen), None)
+    attempt_number, means_id = (whole(request.POST.get(name)) for name in ("attempt", "means"))
+    means = next((value for value in desk.means(found) if value.pk == means_id), None)
     with transaction.atomic():
         Invoice.objects.select_for_update().get(pk=found.pk)
-        if means is not None and wanted == found.following:
+        if means is not None and attempt_number == found.following:
             return found.begin(means, request.build_absolute_uri(_home_page(found)))
-    return Attempt.objects.filter(invoice=found, number=wanted).first()
+    return Attempt.objects.filter(invoice=found, number=attempt_number).first()
 
 
 @require_GET
 @transaction.non_atomic_requests
 def back(request: HttpRequest, slug: str, number: str, attempt: int) -> HttpResponse:
     """The buyer is back from the bank."""
-    found = _invoice(slug, number)
-    known = get_object_or_404(Attempt, invoice=found, number=attempt)
-    if known.held and known.ref:
-        desk.come_back(known, request.GET.dict())
-    return _see(_home_page(found))
+    invoice = _invoice(slug, number)
+    known_attempt = get_object_or_404(Attempt, invoice=invoice, number=attempt)
+    if known_attempt.held and known_attempt.ref:
+        desk.come_back(known_attempt, request.GET.dict())
+    return _see(_home_page(invoice))
 
 
 @require_POST
 @transaction.non_atomic_requests
 def look_up(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """Look up the outcome of the last attempt."""
-    found = _invoice(slug, number)
-    last = found.last
-    if last is not None and last.held:
-        desk.look_up(last)
-    return _see(_home_page(found))
+    invoice = _invoice(slug, number)
+    last_attempt = invoice.last
+    if last_attempt is not None and last_attempt.held:
+        desk.look_up(last_attempt)
+    return _see(_home_page(invoice))
 
 
 # --- shipping and mail ---------------------------------------------------------
@@ -189,28 +189,28 @@ def look_up(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 @transaction.non_atomic_requests
 def shipping(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """The rates of carriers."""
-    found = _invoice(slug, number)
-    context = {"company": found.company, "invoice": found, "here": "invoices"}
-    return render(request, "shipping.html", {**context, "offers": _offers(found)})
+    invoice = _invoice(slug, number)
+    context = {"company": invoice.company, "invoice": invoice, "here": "invoices"}
+    return render(request, "shipping.html", {**context, "offers": _offers(invoice)})
 
 
 @require_POST
 @transaction.non_atomic_requests
 def ship(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """Buy a label."""
-    found = _invoice(slug, number)
-    if not Parcel.objects.filter(invoice=found).exists():
-        desk.ship(found, request.POST.get("offer", ""))
-    return _see(_home_page(found))
+    invoice = _invoice(slug, number)
+    if not Parcel.objects.filter(invoice=invoice).exists():
+        desk.ship(invoice, request.POST.get("offer", ""))
+    return _see(_home_page(invoice))
 
 
 @require_POST
 @transaction.non_atomic_requests
 def track(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """Find out where the parcel is."""
-    found = _invoice(slug, number)
-    desk.track(get_object_or_404(Parcel, invoice=found))
-    return _see(_home_page(found))
+    invoice = _invoice(slug, number)
+    desk.track(get_object_or_404(Parcel, invoice=invoice))
+    return _see(_home_page(invoice))
 
 
 @require_GET
@@ -223,10 +223,10 @@ def label(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 @require_POST
 def mail(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """Mail the invoice, once this request is committed."""
-    found = _invoice(slug, number)
-    if Invoice.objects.filter(pk=found.pk, mailed=False).update(mailed=True):
-        desk.mail(found, f"Invoice {number}", f"{found.title}: {found.price}.")
-    return _see(_home_page(found))
+    invoice = _invoice(slug, number)
+    if Invoice.objects.filter(pk=invoice.pk, mailed=False).update(mailed=True):
+        desk.mail(invoice, f"Invoice {number}", f"{invoice.title}: {invoice.price}.")
+    return _see(_home_page(invoice))
 
 
 # --- what went wrong -----------------------------------------------------------
@@ -265,8 +265,13 @@ def missing(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def broken(request: HttpRequest) -> HttpResponse:
     """The page for an error of the ERP itself, without details."""
-    back = request.path.rpartition("/")[0] + "/"
-    context = {"title": "Something went wrong", "mood": "unknown", "text": _BROKEN, "back": back}
+    parent_path = request.path.rpartition("/")[0] + "/"
+    context = {
+        "title": "Something went wrong",
+        "mood": "unknown",
+        "text": _BROKEN,
+        "back": parent_path,
+    }
     return render(request, "trouble.html", context, status=HTTPStatus.INTERNAL_SERVER_ERROR)
 
 

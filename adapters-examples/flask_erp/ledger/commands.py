@@ -35,16 +35,16 @@ def set_up() -> None:
     Base.metadata.create_all(current_app.extensions["books"])
     if session.query(Company).first() is not None:
         return
-    told = json.loads(Path(os.environ.get("ERP_SEED", PAGES / "seed.json")).read_text())
-    session.add_all(Company(**one) for one in told["companies"])
-    session.add_all(Means(**one) for one in told["means"])
+    seed = json.loads(Path(os.environ.get("ERP_SEED", PAGES / "seed.json")).read_text())
+    session.add_all(Company(**row) for row in seed["companies"])
+    session.add_all(Means(**row) for row in seed["means"])
     customers = {}
-    for value in told["customers"]:
+    for value in seed["customers"]:
         company = value.pop("company")
         customers[value["email"]] = Customer(company_slug=company, **value)
     session.add_all(customers.values())
     session.flush()
-    for value in told["invoices"]:
+    for value in seed["invoices"]:
         customer = customers[value.pop("customer")]
         fields = {"customer_id": customer.id, "company_slug": customer.company_slug}
         session.add(Invoice(**value, **fields))
@@ -56,15 +56,15 @@ def set_up() -> None:
 @with_appcontext
 def post_office(*, once: bool) -> None:
     """Handle webhooks, make due calls, and look up payments with an unknown outcome."""
-    due = 0.0
+    next_look_up = 0.0
     with stopping() as stop:
         while not stop.is_set():
-            delivered: list[Any] = []
+            deliveries: list[Any] = []
             try:
-                delivered = deliver(current_moorage.here)
-                if time.monotonic() >= due:
+                deliveries = deliver(current_moorage.here)
+                if time.monotonic() >= next_look_up:
                     _look_up()
-                    due = time.monotonic() + _QUIET
+                    next_look_up = time.monotonic() + _QUIET
             except (StorageUnavailable, OperationalError) as error:
                 session.remove()
                 if once:
@@ -72,14 +72,16 @@ def post_office(*, once: bool) -> None:
                 click.echo(f"Waiting for the database ({type(error).__name__}).", err=True)
             if once:
                 return
-            if not delivered:
+            if not deliveries:
                 stop.wait(_PAUSE)
 
 
 def _look_up() -> None:
     session.remove()
-    begun = datetime.now(UTC).timestamp() - _QUIET
-    held = session.query(Attempt).filter(Attempt.state.in_(HELD), Attempt.begun < begun).all()
-    for attempt in held:
+    latest_begin = datetime.now(UTC).timestamp() - _QUIET
+    held_attempts = (
+        session.query(Attempt).filter(Attempt.state.in_(HELD), Attempt.begun < latest_begin).all()
+    )
+    for attempt in held_attempts:
         desk.look_up(attempt)
     session.remove()

@@ -56,12 +56,14 @@ def come_back(attempt: Attempt, returned: Mapping[str, str]) -> None:
 
 def look_up(attempt: Attempt) -> None:
     """Look up the outcome of an attempt."""
-    since = attempt.begun_at - timedelta(minutes=1)
-    lost = Unsettled(charge=_charge(attempt), idempotency_key=attempt.reference, since=since)
+    earliest_time = attempt.begun_at - timedelta(minutes=1)
+    lost_payment = Unsettled(
+        charge=_charge(attempt), idempotency_key=attempt.reference, since=earliest_time
+    )
     payments = moorage.hub.payments(attempt.invoice.company.slug)
-    wanted = [attempt.ref or lost]
+    payment_refs = [attempt.ref or lost_payment]
     session.commit()
-    [result] = payments.settle(wanted)
+    [result] = payments.settle(payment_refs)
     _note(attempt, result.unwrap)
 
 
@@ -69,23 +71,25 @@ def offers(invoice: Invoice) -> tuple[Rate, ...]:
     """The rates of carriers for an invoice."""
     box = Box(weight="1.5", length="30", width="20", height="10")
     sender, recipient = invoice.company.address, invoice.customer.address
-    asked = RateRequest(sender=sender, recipient=recipient, parcels=[box], reference=invoice.number)
+    rate_request = RateRequest(
+        sender=sender, recipient=recipient, parcels=[box], reference=invoice.number
+    )
     session.commit()
-    return moorage.hub.shipping(invoice.company.slug).get_rates(asked).rates
+    return moorage.hub.shipping(invoice.company.slug).get_rates(rate_request).rates
 
 
 def ship(invoice: Invoice, offer: str) -> None:
     """Buy the label of an offer, once."""
     session.commit()
     shipping = moorage.hub.shipping(invoice.company.slug)
-    bought = shipping.create_shipment(offer, idempotency_key=f"{invoice.number}/label")
+    shipment = shipping.create_shipment(offer, idempotency_key=f"{invoice.number}/label")
     session.scalar(select(Invoice.id).filter_by(id=invoice.id).with_for_update())
     if session.query(Parcel).filter_by(invoice_id=invoice.id).first() is None:
-        label = (bought.labels[0].content if bought.labels else None) or b""
-        numbers = ", ".join(bought.tracking_numbers)
-        known = {"ref": str(bought.ref), "tracking_number": numbers, "label": label}
-        service, cost = bought.service or "", str(bought.cost)
-        session.add(Parcel(invoice_id=invoice.id, service=service, cost=cost, **known))
+        label = (shipment.labels[0].content if shipment.labels else None) or b""
+        numbers = ", ".join(shipment.tracking_numbers)
+        parcel_fields = {"ref": str(shipment.ref), "tracking_number": numbers, "label": label}
+        service, cost = shipment.service or "", str(shipment.cost)
+        session.add(Parcel(invoice_id=invoice.id, service=service, cost=cost, **parcel_fields))
 
 
 def track(parcel: Parcel) -> None:
@@ -106,20 +110,20 @@ def mail(invoice: Invoice, about: str, text: str) -> None:
 def hear(news: PaymentEvent, entry: object) -> None:
     """Store the event of a payment; events of unknown payments are ignored."""
     news = moorage.hub.payments().follow_up(news)
-    known = Attempt.of(news.ref.account, news.ref.id, news.reference)
-    if known is not None and news.state is not None:
+    attempt = Attempt.of(news.ref.account, news.ref.id, news.reference)
+    if attempt is not None and news.state is not None:
         state = state_of(news.state)
         if state == "paid":
-            news.expect(_charge(known).amount)
-        _advance(known, state, payment_id=news.ref.id)
+            news.expect(_charge(attempt).amount)
+        _advance(attempt, state, payment_id=news.ref.id)
     session.commit()
 
 
 def _charge(attempt: Attempt) -> Charge:
     invoice = attempt.invoice
     amount = Money(str(invoice.amount), invoice.company.currency)
-    known = {"reference": attempt.reference, "return_url": attempt.back_url}
-    return Charge(amount, attempt.token, description=invoice.title, **known)
+    attempt_fields = {"reference": attempt.reference, "return_url": attempt.back_url}
+    return Charge(amount, attempt.token, description=invoice.title, **attempt_fields)
 
 
 def _note(attempt: Attempt, ask: Callable[[], Payment]) -> None:
@@ -128,17 +132,19 @@ def _note(attempt: Attempt, ask: Callable[[], Payment]) -> None:
     try:
         payment = ask()
     except ConnectorError as error:
-        told = told_buyer(error)
+        notice = told_buyer(error)
         # Once the vendor has a payment of it, only a decline says that nothing comes of it.
-        final = PaymentDeclined if attempt.ref else VendorRejected
-        ended = "declined" if isinstance(error, final) and not error.retryable else "failed"
-        unknown = told.outcome is BuyerOutcome.UNKNOWN
-        attempt.advance("unknown" if unknown else ended, told=told.text)
+        final_error = PaymentDeclined if attempt.ref else VendorRejected
+        end_state = (
+            "declined" if isinstance(error, final_error) and not error.retryable else "failed"
+        )
+        is_unknown = notice.outcome is BuyerOutcome.UNKNOWN
+        attempt.advance("unknown" if is_unknown else end_state, told=notice.text)
     else:
         state, ref = state_of(payment.state), payment.ref
         url = (payment.next_action and payment.next_action.url) or ""
-        named = {"ref": str(ref), "account": ref.account, "payment_id": ref.id}
-        _advance(attempt, state, next_url=url, **named)
+        payment_fields = {"ref": str(ref), "account": ref.account, "payment_id": ref.id}
+        _advance(attempt, state, next_url=url, **payment_fields)
     session.commit()
 
 

@@ -56,8 +56,8 @@ session: Final = scoped_session(sessionmaker(expire_on_commit=False))
 
 def open_books(url: str) -> Any:
     """An engine for the books; a transaction in SQLite waits for its turn when it begins."""
-    scheme, _, rest = url.partition("://")
-    engine = create_engine(f"{scheme.replace('postgresql', 'postgresql+psycopg')}://{rest}")
+    scheme, _, address = url.partition("://")
+    engine = create_engine(f"{scheme.replace('postgresql', 'postgresql+psycopg')}://{address}")
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_tables)
         event.listen(engine, "begin", lambda one: one.exec_driver_sql("BEGIN IMMEDIATE"))
@@ -82,8 +82,8 @@ def whole(text: str | None) -> int:
 
 def in_words(text: str | None) -> str:
     """A carrier's word in readable form."""
-    first, _, rest = (text or "").partition("_")
-    return f"{first.upper()} {rest.replace('_', ' ')}".strip()
+    carrier, _, remaining_words = (text or "").partition("_")
+    return f"{carrier.upper()} {remaining_words.replace('_', ' ')}".strip()
 
 
 def state_of(payment: PaymentState) -> str:
@@ -170,31 +170,33 @@ class Invoice(Base):
     @property
     def following(self) -> int | None:
         """The number of the attempt that may be made now: a failed one is made again."""
-        last = self.last
-        if last is None:
+        last_attempt = self.last
+        if last_attempt is None:
             return 1
-        if last.held or last.state == "paid":
+        if last_attempt.held or last_attempt.state == "paid":
             return None
-        return last.number + (last.state == "declined")
+        return last_attempt.number + (last_attempt.state == "declined")
 
     def begin(self, means: Means, home: str) -> Attempt:
         """The next attempt, which is marked as started while the caller has the invoice locked.
 
         Who chose the same means again makes the failed attempt again, with its key.
         """
-        last, number = self.last, self.following or 1
-        if last is not None and last.state == "failed":
-            if (last.account, last.token) == (means.account, means.token):
-                last.state, last.told = "open", ""
-                return last
+        last_attempt, number = self.last, self.following or 1
+        if last_attempt is not None and last_attempt.state == "failed":
+            if (last_attempt.account, last_attempt.token) == (means.account, means.token):
+                last_attempt.state, last_attempt.told = "open", ""
+                return last_attempt
             # Its key belongs to what it was to be paid with.
-            last.advance("declined", told=last.told)
+            last_attempt.advance("declined", told=last_attempt.told)
             number += 1
-        chosen = {"account": means.account, "token": means.token}
-        back = f"{home}back/{number}/"
-        begun = Attempt(invoice_id=self.id, number=number, back_url=back, **chosen)
-        session.add(begun)
-        return begun
+        payment_means = {"account": means.account, "token": means.token}
+        return_url = f"{home}back/{number}/"
+        new_attempt = Attempt(
+            invoice_id=self.id, number=number, back_url=return_url, **payment_means
+        )
+        session.add(new_attempt)
+        return new_attempt
 
 
 class Attempt(Base):
@@ -219,11 +221,18 @@ class Attempt(Base):
     @classmethod
     def of(cls, account: str, payment_id: str, reference: str | None) -> Attempt | None:
         """Whose payment at an account this is, if it is any attempt's."""
-        value = session.query(cls).filter_by(account=account)
+        attempts_of_account = session.query(cls).filter_by(account=account)
         invoice, _, number = (reference or "").rpartition("-")
-        named = value.join(Invoice).filter(Invoice.number == invoice, cls.number == whole(number))
-        unnamed = named.filter(cls.payment_id.in_(["", reference or ""]))
-        return value.filter_by(payment_id=payment_id).first() or unnamed.first()
+        attempts_by_reference = attempts_of_account.join(Invoice).filter(
+            Invoice.number == invoice, cls.number == whole(number)
+        )
+        attempts_without_payment = attempts_by_reference.filter(
+            cls.payment_id.in_(["", reference or ""])
+        )
+        return (
+            attempts_of_account.filter_by(payment_id=payment_id).first()
+            or attempts_without_payment.first()
+        )
 
     @property
     def begun_at(self) -> datetime:
@@ -248,15 +257,17 @@ class Attempt(Base):
     def advance(self, state: str, **known: str) -> bool:
         """Take it forward in the transaction that is open; whether it was this that did."""
         session.execute(select(Invoice.id).filter_by(id=self.invoice_id).with_for_update())
-        before = STATES[: STATES.index(state)]
-        same = update(Attempt).where(Attempt.id == self.id, Attempt.state.in_(before))
+        earlier_states = STATES[: STATES.index(state)]
+        attempt_update = update(Attempt).where(
+            Attempt.id == self.id, Attempt.state.in_(earlier_states)
+        )
         fields = {"told": "", "next_url": "", "state": state} | known
-        moved = bool(session.execute(same.values(**fields)).rowcount)
-        if moved:
+        is_moved = bool(session.execute(attempt_update.values(**fields)).rowcount)
+        if is_moved:
             invoice = update(Invoice).where(Invoice.id == self.invoice_id)
             session.execute(invoice.values(state=state))
         session.refresh(self)
-        return moved
+        return is_moved
 
 
 class Parcel(Base):

@@ -53,8 +53,8 @@ def check_form() -> None:
     """Refuse forms that are not of our own pages."""
     if request.method == "POST":
         token = cookie.get("token", "")
-        given = request.form.get("token", "").encode()
-        if not token or not secrets.compare_digest(token.encode(), given):
+        form_token = request.form.get("token", "").encode()
+        if not token or not secrets.compare_digest(token.encode(), form_token):
             abort(HTTPStatus.FORBIDDEN)
 
 
@@ -86,32 +86,32 @@ def style() -> Response:
 @pages.get("/")
 def companies() -> str:
     """All companies."""
-    known = session.scalars(select(Company).order_by(Company.slug)).all()
-    return render_template("companies.html", companies=known)
+    all_companies = session.scalars(select(Company).order_by(Company.slug)).all()
+    return render_template("companies.html", companies=all_companies)
 
 
 @pages.get("/<slug>/")
 def invoices(slug: str) -> str:
     """The invoices of a company."""
-    found = _invoices(company_slug=slug)
-    context = {"company": _company_by_id(slug), "invoices": found, "here": "invoices"}
+    company_invoices = _invoices(company_slug=slug)
+    context = {"company": _company_by_id(slug), "invoices": company_invoices, "here": "invoices"}
     return render_template("invoices.html", **context)
 
 
 @pages.get("/<slug>/customers/")
 def customers(slug: str) -> str:
     """The customers of a company."""
-    known = select(Customer).filter_by(company_slug=slug).order_by(Customer.name)
-    found = session.scalars(known).all()
-    context = {"company": _company_by_id(slug), "customers": found, "here": "customers"}
+    customers_query = select(Customer).filter_by(company_slug=slug).order_by(Customer.name)
+    company_customers = session.scalars(customers_query).all()
+    context = {"company": _company_by_id(slug), "customers": company_customers, "here": "customers"}
     return render_template("customers.html", **context)
 
 
 @pages.get("/<slug>/customers/<int(max=999999999):key>/")
 def customer(slug: str, key: int) -> str:
     """A customer and their unpaid invoices."""
-    found = session.scalar(select(Customer).filter_by(company_slug=slug, id=key)) or abort(404)
-    context = {"company": found.company, "customer": found, "here": "customers"}
+    buyer = session.scalar(select(Customer).filter_by(company_slug=slug, id=key)) or abort(404)
+    context = {"company": buyer.company, "customer": buyer, "here": "customers"}
     return render_template("customer.html", invoices=_invoices(customer_id=key), **context)
 
 
@@ -136,15 +136,15 @@ def log(slug: str) -> str:
 @pages.get("/<slug>/invoices/<number>/")
 def invoice(slug: str, number: str) -> str:
     """An invoice, and all that can be done with it."""
-    found = _invoice(slug, number)
-    following = found.following
+    invoice_row = _invoice(slug, number)
+    next_number = invoice_row.following
     context = {
-        "company": found.company,
-        "invoice": found,
-        "attempt": found.last,
-        "number": following,
-        "means": desk.means(found) if following else (),
-        "parcel": session.query(Parcel).filter_by(invoice_id=found.id).first(),
+        "company": invoice_row.company,
+        "invoice": invoice_row,
+        "attempt": invoice_row.last,
+        "number": next_number,
+        "means": desk.means(invoice_row) if next_number else (),
+        "parcel": session.query(Parcel).filter_by(invoice_id=invoice_row.id).first(),
         "here": "invoices",
     }
     return render_template("invoice.html", **context)
@@ -156,46 +156,46 @@ def invoice(slug: str, number: str) -> str:
 @pages.post("/<slug>/invoices/<number>/pay")
 def pay(slug: str, number: str) -> BaseResponse:
     """Pay once, however often the form is sent: its attempt has one key."""
-    found = _invoice(slug, number)
-    attempt = _start_attempt(found)
+    invoice = _invoice(slug, number)
+    attempt = _start_attempt(invoice)
     if attempt is not None and attempt.state in {"open", "unknown"}:
         desk.pay(attempt)
     if attempt is not None and attempt.state == "waiting":
         return _see(attempt.next_url)
-    return _see(_home_page(found))
+    return _see(_home_page(invoice))
 
 
 def _start_attempt(found: Invoice) -> Attempt | None:
     """The attempt that a form is for, written down before anything else is done."""
-    wanted, chosen = (whole(request.form.get(name)) for name in ("attempt", "means"))
-    means = next((value for value in desk.means(found) if value.id == chosen), None)
+    attempt_number, means_id = (whole(request.form.get(name)) for name in ("attempt", "means"))
+    means = next((value for value in desk.means(found) if value.id == means_id), None)
     session.scalar(select(Invoice).filter_by(id=found.id).with_for_update(of=Invoice))
-    known = session.query(Attempt).filter_by(invoice_id=found.id, number=wanted).first()
-    if means is not None and wanted == found.following:
-        known = found.begin(means, f"{request.host_url.rstrip('/')}{_home_page(found)}")
+    attempt = session.query(Attempt).filter_by(invoice_id=found.id, number=attempt_number).first()
+    if means is not None and attempt_number == found.following:
+        attempt = found.begin(means, f"{request.host_url.rstrip('/')}{_home_page(found)}")
     session.commit()
-    return known
+    return attempt
 
 
 @pages.get("/<slug>/invoices/<number>/back/<int(max=999999999):attempt>/")
 def back(slug: str, number: str, attempt: int) -> BaseResponse:
     """The buyer is back from the bank."""
-    found = _invoice(slug, number)
-    value = session.query(Attempt).filter_by(invoice_id=found.id, number=attempt)
-    known = value.first() or abort(404)
-    if known.held and known.ref:
-        desk.come_back(known, request.args.to_dict())
-    return _see(_home_page(found))
+    invoice = _invoice(slug, number)
+    attempts = session.query(Attempt).filter_by(invoice_id=invoice.id, number=attempt)
+    known_attempt = attempts.first() or abort(404)
+    if known_attempt.held and known_attempt.ref:
+        desk.come_back(known_attempt, request.args.to_dict())
+    return _see(_home_page(invoice))
 
 
 @pages.post("/<slug>/invoices/<number>/look-up")
 def look_up(slug: str, number: str) -> BaseResponse:
     """Look up the outcome of the last attempt."""
-    found = _invoice(slug, number)
-    last = found.last
-    if last is not None and last.held:
-        desk.look_up(last)
-    return _see(_home_page(found))
+    invoice = _invoice(slug, number)
+    last_attempt = invoice.last
+    if last_attempt is not None and last_attempt.held:
+        desk.look_up(last_attempt)
+    return _see(_home_page(invoice))
 
 
 # --- shipping and mail ---------------------------------------------------------
@@ -204,47 +204,47 @@ def look_up(slug: str, number: str) -> BaseResponse:
 @pages.get("/<slug>/invoices/<number>/shipping/")
 def shipping(slug: str, number: str) -> str:
     """The rates of carriers."""
-    found = _invoice(slug, number)
-    context = {"company": found.company, "invoice": found, "here": "invoices"}
-    return render_template("shipping.html", offers=_offers(found), **context)
+    invoice = _invoice(slug, number)
+    context = {"company": invoice.company, "invoice": invoice, "here": "invoices"}
+    return render_template("shipping.html", offers=_offers(invoice), **context)
 
 
 @pages.post("/<slug>/invoices/<number>/ship")
 def ship(slug: str, number: str) -> BaseResponse:
     """Buy a label."""
-    found = _invoice(slug, number)
-    if session.query(Parcel).filter_by(invoice_id=found.id).first() is None:
-        desk.ship(found, request.form.get("offer", ""))
+    invoice = _invoice(slug, number)
+    if session.query(Parcel).filter_by(invoice_id=invoice.id).first() is None:
+        desk.ship(invoice, request.form.get("offer", ""))
     session.commit()
-    return _see(_home_page(found))
+    return _see(_home_page(invoice))
 
 
 @pages.post("/<slug>/invoices/<number>/track")
 def track(slug: str, number: str) -> BaseResponse:
     """Find out where the parcel is."""
-    found = _invoice(slug, number)
-    desk.track(session.query(Parcel).filter_by(invoice_id=found.id).first() or abort(404))
+    invoice = _invoice(slug, number)
+    desk.track(session.query(Parcel).filter_by(invoice_id=invoice.id).first() or abort(404))
     session.commit()
-    return _see(_home_page(found))
+    return _see(_home_page(invoice))
 
 
 @pages.get("/<slug>/invoices/<number>/label.pdf")
 def label(slug: str, number: str) -> Response:
     """The label, to be printed."""
-    sent = session.query(Parcel).filter_by(invoice_id=_invoice(slug, number).id)
-    parcel = sent.first() or abort(404)
+    parcels = session.query(Parcel).filter_by(invoice_id=_invoice(slug, number).id)
+    parcel = parcels.first() or abort(404)
     return Response(parcel.label, mimetype="application/pdf")
 
 
 @pages.post("/<slug>/invoices/<number>/mail")
 def mail(slug: str, number: str) -> BaseResponse:
     """Mail the invoice, once this is committed."""
-    found = _invoice(slug, number)
-    unsent = update(Invoice).where(Invoice.id == found.id, Invoice.mailed.is_(False))
-    if session.execute(unsent.values(mailed=True)).rowcount:
-        desk.mail(found, f"Invoice {number}", f"{found.title}: {found.price}.")
+    invoice = _invoice(slug, number)
+    mark_as_mailed = update(Invoice).where(Invoice.id == invoice.id, Invoice.mailed.is_(False))
+    if session.execute(mark_as_mailed.values(mailed=True)).rowcount:
+        desk.mail(invoice, f"Invoice {number}", f"{invoice.title}: {invoice.price}.")
     session.commit()
-    return _see(_home_page(found))
+    return _see(_home_page(invoice))
 
 
 # --- what went wrong -----------------------------------------------------------
@@ -254,8 +254,8 @@ def mail(slug: str, number: str) -> BaseResponse:
 def missing(error: Exception) -> tuple[str, int]:
     """The page for an unknown address."""
     text = "There is nothing at this address."
-    shown = render_template("trouble.html", title="Nothing here", mood="failed", text=text)
-    return shown, HTTPStatus.NOT_FOUND
+    page = render_template("trouble.html", title="Nothing here", mood="failed", text=text)
+    return page, HTTPStatus.NOT_FOUND
 
 
 @pages.app_errorhandler(ConnectorError)
@@ -265,16 +265,21 @@ def trouble(error: ConnectorError) -> tuple[str, int]:
         return broken(error)
     name = type(error).__name__
     text = f"A vendor could not do it just now ({name}). Please try again later."
-    shown = render_template("trouble.html", title="Not now", mood="unknown", text=text)
-    return shown, HTTPStatus.BAD_GATEWAY
+    page = render_template("trouble.html", title="Not now", mood="unknown", text=text)
+    return page, HTTPStatus.BAD_GATEWAY
 
 
 @pages.app_errorhandler(500)
 def broken(error: Exception) -> tuple[str, int]:
     """The page for an error of the ERP itself, without details."""
     session.rollback()
-    back = request.path.rpartition("/")[0] + "/"
-    context = {"title": "Something went wrong", "mood": "unknown", "text": _BROKEN, "back": back}
+    parent_path = request.path.rpartition("/")[0] + "/"
+    context = {
+        "title": "Something went wrong",
+        "mood": "unknown",
+        "text": _BROKEN,
+        "back": parent_path,
+    }
     return render_template("trouble.html", **context), HTTPStatus.INTERNAL_SERVER_ERROR
 
 
@@ -283,8 +288,8 @@ def _company_by_id(slug: str) -> Company:
 
 
 def _invoice(slug: str, number: str) -> Invoice:
-    asked = select(Invoice).filter_by(company_slug=slug, number=number)
-    return session.scalar(asked) or abort(404)
+    invoice_query = select(Invoice).filter_by(company_slug=slug, number=number)
+    return session.scalar(invoice_query) or abort(404)
 
 
 def _invoices(**about: Any) -> Any:

@@ -57,8 +57,8 @@ class Context:
         path = self.config or os.environ.get("MOORAGE_CONFIG")
         if path:
             return Path(path)
-        current = Path.cwd()
-        for folder in (current, *current.parents):
+        working_folder = Path.cwd()
+        for folder in (working_folder, *working_folder.parents):
             if (folder / _DEFAULT_NAME).is_file():
                 return folder / _DEFAULT_NAME
         raise ConfigurationError(

@@ -38,7 +38,7 @@ def code_of(error: ConnectorError) -> int:
 
 def error_as_dict(error: ConnectorError) -> dict[str, Any]:
     """Return an error as a dict of plain values."""
-    about = {
+    error_fields = {
         "kind": type(error).__name__,
         "message": error.message,
         "remedy": error.remedy,
@@ -50,8 +50,8 @@ def error_as_dict(error: ConnectorError) -> dict[str, Any]:
         "request_id": error.request_id,
     }
     if isinstance(error, ConfigurationError):
-        about["problems"] = [plain(problem) for problem in error.problems]
-    return {name: value for name, value in about.items() if value is not None}
+        error_fields["problems"] = [plain(problem) for problem in error.problems]
+    return {name: value for name, value in error_fields.items() if value is not None}
 
 
 def plain(problem: Problem) -> dict[str, str]:

@@ -83,9 +83,9 @@ class _Call:
             return self._show_error(exit_codes.INTERRUPTED, {"kind": "Interrupted"}, "Interrupted.")
         except CycloptsError as error:
             sentence = _message(error)
-            error_fields = {"kind": "WrongCall", "message": sentence}
+            error_document = {"kind": "WrongCall", "message": sentence}
             return self._show_error(
-                exit_codes.INVALID_USE, error_fields, f"{sentence} See moorage --help."
+                exit_codes.INVALID_USE, error_document, f"{sentence} See moorage --help."
             )
         except ConnectorError as error:
             self._print_traceback(error)
@@ -99,9 +99,9 @@ class _Call:
                 raise
             self._print_traceback(error)
             message = f"An unexpected error occurred ({named(error)})."
-            error_fields = {"kind": type(error).__name__, "message": message}
+            error_document = {"kind": type(error).__name__, "message": message}
             remedy = "" if self._debug else " Repeat the command with --debug for a traceback."
-            return self._show_error(exit_codes.INTERNAL_ERROR, error_fields, message + remedy)
+            return self._show_error(exit_codes.INTERNAL_ERROR, error_document, message + remedy)
 
     def _run_command(self) -> int:
         try:
@@ -111,24 +111,24 @@ class _Call:
                 exit_on_error=False,
                 result_action="return_value",
             )
-        except SystemExit as stopped_value:
-            return stopped_value.code if isinstance(stopped_value.code, int) else exit_codes.FAILED
+        except SystemExit as exit_request:
+            return exit_request.code if isinstance(exit_request.code, int) else exit_codes.FAILED
         if isinstance(answer, CommandResult):
             return answer.code
         # Help, version and completion succeed, unless a command is missing.
         return exit_codes.INVALID_USE if self._names_no_command else exit_codes.OK
 
     def _launch(self, app: App, tokens: tuple[str, ...], context: Context) -> object:
-        command, bound, ignored_fields = app.parse_args(tokens)
+        command, bound_arguments, context_parameters = app.parse_args(tokens)
         if command.__name__ == "help_print" and not _HELP & {*tokens}:
             self._names_no_command = True
             if context.as_json:
                 raise CycloptsError(msg="The command is missing.")
         self._command = " ".join(_command_words(tokens, self._commands))
         context = attrs.evolve(context, host=self._host)
-        contexts = dict.fromkeys(ignored_fields, context)
+        contexts = dict.fromkeys(context_parameters, context)
         try:
-            answer = command(*bound.args, **bound.kwargs, **contexts)
+            answer = command(*bound_arguments.args, **bound_arguments.kwargs, **contexts)
         except OSError as error:
             if _COMPLETION not in tokens or isinstance(error, BrokenPipeError):
                 raise
@@ -185,12 +185,12 @@ def build(arguments: Sequence[str], launch: Any, commands: Commands = COMMANDS) 
     groups = {name: App(name=name, help=summary) for name, summary in GROUPS.items()}
     for group_app in groups.values():
         app.command(group_app)
-    requested_text = " ".join(_command_words(arguments, commands))
+    requested_command = " ".join(_command_words(arguments, commands))
     for command, (import_path, summary) in commands.items():
         *group, name = command.split()
         # The named command shows its full help.
-        help_text = None if command == requested_text else summary
-        (groups[group[0]] if group else app).command(import_path, name=name, help=help_text)
+        command_help = None if command == requested_command else summary
+        (groups[group[0]] if group else app).command(import_path, name=name, help=command_help)
     app.meta.suppress_keyboard_interrupt = False
     app.register_install_completion_command()  # pyright: ignore[reportUnknownMemberType] - has no types
 

@@ -73,8 +73,8 @@ class Loopback:
             DeadlineExceeded: no request arrived in time.
         """
         deadline = time.monotonic() + timeout
-        while (remaining := deadline - time.monotonic()) > 0:
-            self._sock.settimeout(remaining)
+        while (remaining_seconds := deadline - time.monotonic()) > 0:
+            self._sock.settimeout(remaining_seconds)
             try:
                 connection, _ = self._sock.accept()
                 with connection:
@@ -115,5 +115,5 @@ class Loopback:
         method, _, tail = lines[0].partition(" ")
         target, _, version = tail.partition(" ")
         hosts = [line[5:].strip() for line in lines[1:] if line[:5].lower() == "host:"]
-        expected = method == "GET" and version.startswith("HTTP/1.") and hosts == [self._address]
-        return target if expected and target.partition("?")[0] == _PATH else None
+        is_redirect = method == "GET" and version.startswith("HTTP/1.") and hosts == [self._address]
+        return target if is_redirect and target.partition("?")[0] == _PATH else None

@@ -51,8 +51,8 @@ def _keys() -> Generator[Callable[[float], bytes | None]]:
     tty.setcbreak(keyboard)
 
     def wait_for_key(timeout: float) -> bytes | None:
-        ready_numbers, _, _ = select.select([keyboard], [], [], timeout)
-        return os.read(keyboard, 1) if ready_numbers else None
+        readable_files, _, _ = select.select([keyboard], [], [], timeout)
+        return os.read(keyboard, 1) if readable_files else None
 
     try:
         yield wait_for_key

@@ -100,8 +100,8 @@ def _sign(scheme: WebhookScheme, secret: Secret, parts: _SignedParts) -> dict[st
     delivery = Delivery(headers, parts.body, names=headers_to_add, url=parts.url)
     content = scheme.signs[0].fill(Scene(delivery, None, parts.parameters, marks))
     signature = digest(key, content, _HASHES[scheme.algorithm])
-    encoded_text = _encoded_body(signature, scheme.encoding)
-    text = scheme.separator.join([*marks, f"{scheme.prefix}{encoded_text}"])
+    encoded_signature = _encoded_body(signature, scheme.encoding)
+    text = scheme.separator.join([*marks, f"{scheme.prefix}{encoded_signature}"])
     return {**headers, signature_header: text}
 
 

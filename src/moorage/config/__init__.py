@@ -51,6 +51,6 @@ def __getattr__(name: str) -> Any:
     """Import a name of `_LATER` on its first use."""
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    exported_value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
-    globals()[name] = exported_value
-    return exported_value
+    export = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    globals()[name] = export
+    return export

@@ -63,8 +63,10 @@ class Accounts:
         """
         vendors_path = under(path, "vendors")
         tables: Mapping[str, Any] = read.get("vendors", {})
-        listed_value = written.get("vendors")
-        for name in dict.fromkeys([*(listed_value if is_object(listed_value) else ()), *tables]):
+        source_vendors = written.get("vendors")
+        for name in dict.fromkeys(
+            [*(source_vendors if is_object(source_vendors) else ()), *tables]
+        ):
             account_path = under(vendors_path, key(name))
             account_name = name if tenant is None else f"{tenant}.{name}"
             table = tables.get(name)
@@ -91,20 +93,20 @@ class Accounts:
 
         Further problems that do not depend on these settings are reported.
         """
-        created: list[Account] = []
+        created_accounts: list[Account] = []
 
         def attempt(table: Mapping[str, Any], report: Report) -> None:
-            separate_accounts = Accounts(report)
-            separate_accounts._account(account_name, name, table, path, tenant)
-            created.extend(separate_accounts.accounts.values())
+            trial_accounts = Accounts(report)
+            trial_accounts._account(account_name, name, table, path, tenant)
+            created_accounts.extend(trial_accounts.accounts.values())
 
         attempt(table, Report())
         variants = self._report.stand_ins.get(path, ())
         is_mistaken = note_common(
             self._report, path, [partial(attempt, variant) for variant in variants]
         )
-        if created and not is_mistaken:
-            self.doubtful[account_name] = created[0]
+        if created_accounts and not is_mistaken:
+            self.doubtful[account_name] = created_accounts[0]
 
     def places(self) -> dict[str, str]:
         """Return the path of each account's services, wrong accounts included, by service name."""
@@ -125,10 +127,10 @@ class Accounts:
         self, account_name: str, name: str, table: Mapping[str, Any], path: str, tenant: str | None
     ) -> None:
         vendor_type = vendor_class(table.get("kind", name))
-        vendor_fields: set[str] = {
+        option_names: set[str] = {
             str(field.name) for field in attrs.fields(cast("Any", vendor_type))
         }
-        options = {name: value for name, value in table.items() if name in vendor_fields}
+        options = {name: value for name, value in table.items() if name in option_names}
         make = partial(vendor_type, **options)
         vendor = self._report.made(make, path, options)
         if vendor is WRONG:
@@ -137,7 +139,7 @@ class Accounts:
         settings = {
             name: value
             for name, value in table.items()
-            if name not in vendor_fields and name not in _OF_ACCOUNTS
+            if name not in option_names and name not in _OF_ACCOUNTS
         }
         fields = {name: table[name] for name in _OF_ACCOUNTS[1:] if name in table}
         if tenant is not None:
@@ -156,7 +158,7 @@ class Accounts:
                 _services(account)
             except (ConfigurationError, InvalidData) as error:
                 field = getattr(error, "path", None) or getattr(error, "field", None)
-                if field in {*vendor_fields, *settings, *fields}:
+                if field in {*option_names, *settings, *fields}:
                     raise
                 problem, remedy = error.message, error.remedy
             else:
@@ -185,18 +187,18 @@ class Accounts:
             fields,
         )
         if isinstance(route, Route):
-            covering = next(
+            covering_path = next(
                 (
-                    earlier_path
-                    for earlier, earlier_path in self._checked_routes
-                    if earlier.covers(route)
+                    route_path
+                    for checked_route, route_path in self._checked_routes
+                    if checked_route.covers(route)
                 ),
                 None,
             )
-            if covering is not None:
+            if covering_path is not None:
                 self._report.add(
                     path,
-                    f"No operation reaches this route: {covering} takes all of them.",
+                    f"No operation reaches this route: {covering_path} takes all of them.",
                     "Leave one of the two out, or give them different countries or currencies.",
                 )
             self._checked_routes.append((route, path))
@@ -242,7 +244,7 @@ def services(
         places: the path of each account's service, by service name.
         report: collects the problems.
     """
-    right, doubtful = list[Service](), list[Service]()
+    valid_services, doubtful_services = list[Service](), list[Service]()
     for name, table in tables.items():
         path = under("services", key(name))
         if report.made(partial(checked_name, name, "service"), path, exact=True) is WRONG:
@@ -256,13 +258,13 @@ def services(
             )
         service = _service(name, path, table, report if is_clear else Report())
         if isinstance(service, Service):
-            (right if is_clear else doubtful).append(service)
+            (valid_services if is_clear else doubtful_services).append(service)
         if not is_clear:
             variants = report.stand_ins.get(path, ())
             note_common(
                 report, path, [partial(_service, name, path, variant) for variant in variants]
             )
-    return tuple(right), tuple(doubtful)
+    return tuple(valid_services), tuple(doubtful_services)
 
 
 def _service(name: str, path: str, table: Mapping[str, Any], report: Report) -> Service | Wrong:

@@ -78,16 +78,16 @@ def assemble(
     """
     configured, report = parts.configured, parts.report
     storage, tenants, credentials, log, metrics = _OPENERS[is_async]
-    ports, owned_values = dict(passed), list[Any]()
+    ports, owned_ports = dict(passed), list[Any]()
 
     def open_port(
         port: str, make: Callable[[], Any], path: str = "", *, closes: bool = True
     ) -> None:
-        port_object = report.made(make, path)
-        if not isinstance(port_object, Wrong):
-            ports[port] = port_object
+        opened_port = report.made(make, path)
+        if not isinstance(opened_port, Wrong):
+            ports[port] = opened_port
             if closes:
-                owned_values.append(port_object)
+                owned_ports.append(opened_port)
 
     url = configured.state if "claims" in passed else configured.store
     # The default file is named after the environment.
@@ -110,9 +110,9 @@ def assemble(
         open_port("audit", configured.audit.open)
     if "http" not in passed and configured.http is not None:
         open_port("http", partial(configured.http.client, is_async=is_async), "http")
-    owned_values += _open_observers(configured, report, ports, metrics)
+    owned_ports += _open_observers(configured, report, ports, metrics)
     check_parts(parts, ports, complete=complete)
-    return Assembled(ports=ports, owned=tuple(owned_values))
+    return Assembled(ports=ports, owned=tuple(owned_ports))
 
 
 def _observers(configured: Configured) -> tuple[Observer, ...]:
@@ -241,11 +241,15 @@ class _Checks:
 
     def _check_credentials(self, service: Service, place: str) -> None:
         """Report a service whose every call would fail because its credentials are missing."""
-        at = f"{place}.credentials"
-        if not self._complete or not service.needs_credentials or not self._report.clear(at):
+        credentials_path = f"{place}.credentials"
+        if (
+            not self._complete
+            or not service.needs_credentials
+            or not self._report.clear(credentials_path)
+        ):
             return
         self._report.add(
-            at,
+            credentials_path,
             "The credentials are missing, and no credential store is configured.",
             'Write credentials = "secret://env/NAME", name a store under [credentials_from], or'
             " give `credentials=` to moorage.open.",

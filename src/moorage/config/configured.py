@@ -235,24 +235,28 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
         ConfigurationError: the file cannot be read or parsed, or its version is unknown.
     """
     variables = dict(os.environ)
-    written = load(source)
-    tree, migrated = migrate(written.tree)
+    source_tree = load(source)
+    tree, migrated = migrate(source_tree.tree)
     environment = environment or variables.get(VARIABLE) or None
     origins: dict[str, str] = {}
     report = Report(origins)
-    plain_text = plain_secrets(tree, "the settings" if written.file is None else "a file")
+    plain_secret_problems = plain_secrets(
+        tree, "the settings" if source_tree.file is None else "a file"
+    )
     environments = tree.get(ENVIRONMENTS)
     tree = for_environment(tree, environment, report, origins)
     tree = with_variables(tree, CONFIGURATION, variables, report, origins)
-    resolved_fields = followed(tree, variables, written.folder, report)
-    values: dict[str, Any] = read(CONFIGURATION, resolved_fields, "", report)
+    resolved_tree = followed(tree, variables, source_tree.folder, report)
+    values: dict[str, Any] = read(CONFIGURATION, resolved_tree, "", report)
     accounts = Accounts(report)
-    owners = list(_owners(values, resolved_fields))
+    owners = list(_owners(values, resolved_tree))
     for owner in owners:
         accounts.add(*owner)
     for owner in owners:
         accounts.lead(*owner)
-    valid_services, doubtful = services(values.get("services", {}), accounts.places(), report)
+    valid_services, doubtful_services = services(
+        values.get("services", {}), accounts.places(), report
+    )
     for tenant in values.get("tenants", {}):
         check = partial(checked_name, tenant, "tenant")
         report.made(check, under("tenants", key(tenant)), exact=True)
@@ -271,15 +275,16 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
         # The first call checks that the store belongs to the environment of this name.
         check = partial(checked_name, environment_id, "environment")
         report.made(check, "state.environment_id", exact=True)
-    needed = url is None and is_needed(
-        [*accounts.accounts.values(), *accounts.doubtful.values()], [*valid_services, *doubtful]
+    store_is_needed = url is None and is_needed(
+        [*accounts.accounts.values(), *accounts.doubtful.values()],
+        [*valid_services, *doubtful_services],
     )
     configured = Configured(
         accounts=tuple(accounts.accounts.values()),
         routes=tuple(accounts.routes),
         services=valid_services,
         state=None if url is None else url.reveal(),
-        default_state=default_url(variables, environment_id) if needed else None,
+        default_state=default_url(variables, environment_id) if store_is_needed else None,
         environment_id=environment_id,
         tenants_from=_settings("tenants_from", TenantsFrom, values, report),
         audit=_settings("audit", AuditSettings, values, report),
@@ -288,23 +293,23 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
         metrics=None if metrics is None else metrics.reveal(),
         objectives=tuple(values.get("objectives", ())),
         log_days=log_days,
-        http=http_settings(values.get("http", {}), written.folder, report),
+        http=http_settings(values.get("http", {}), source_tree.folder, report),
         observers=values.get("observers"),
         health=values.get("health"),
         alerts=values.get("alerts"),
         environment=environment,
         environments=tuple(environments) if is_object(environments) else (),
         safety=safety,
-        warnings=() if written.file is None else plain_text,
-        inline=plain_text if written.file is None else (),
+        warnings=() if source_tree.file is None else plain_secret_problems,
+        inline=plain_secret_problems if source_tree.file is None else (),
         origins=origins,
         migrated=migrated,
-        file=written.file,
+        file=source_tree.file,
     )
     return Parts(
         configured=configured,
         accounts=tuple(accounts.doubtful.values()),
-        services=doubtful,
+        services=doubtful_services,
         report=report,
     )
 
@@ -332,9 +337,9 @@ def _settings(
 def _owners(values: dict[str, Any], written: dict[str, Any]) -> Any:
     """Yield the shared tables and each tenant's: as read, as written, their path and the tenant."""
     yield values, written, "", None
-    listed_value = written.get("tenants")
+    source_tenants = written.get("tenants")
     for tenant, tables in values.get("tenants", {}).items():
-        tenant_tables = listed_value.get(tenant) if is_object(listed_value) else None
+        tenant_tables = source_tenants.get(tenant) if is_object(source_tenants) else None
         yield (
             tables,
             tenant_tables if is_object(tenant_tables) else {},
@@ -359,30 +364,32 @@ def followed(
         folder: the folder that relative paths start from.
         report: collects the problems.
     """
-    written_value = tree.get(_SECRETS, {})
-    listed_fields = written_value if is_object(written_value) else {}
+    secrets_table = tree.get(_SECRETS, {})
+    provider_tables = secrets_table if is_object(secrets_table) else {}
     with ExitStack() as cleanup:
         place = Place(variables, folder, cleanup)
         providers: dict[str, Read] = built_in(place)
-        tables = dict(listed_fields)
-        order = in_order(listed_fields, report)
-        for name in [*order, *(name for name in listed_fields if name not in order)]:
+        tables = dict(provider_tables)
+        order = in_order(provider_tables, report)
+        for name in [*order, *(name for name in provider_tables if name not in order)]:
             # A provider may need secrets of its own, from providers that are opened before it.
             path = under(_SECRETS, key(name))
-            table = References(variables, providers, report, listed_fields).followed(
-                listed_fields[name], path
+            table = References(variables, providers, report, provider_tables).followed(
+                provider_tables[name], path
             )
             tables[name] = table
-            parsed_value = read(Named(PROVIDERS), {name: table}, _SECRETS, Report())
-            if name in parsed_value and not report.lacks(path):
-                read_secret = report.made(partial(_open_provider, parsed_value[name], place), path)
+            parsed_providers = read(Named(PROVIDERS), {name: table}, _SECRETS, Report())
+            if name in parsed_providers and not report.lacks(path):
+                read_secret = report.made(
+                    partial(_open_provider, parsed_providers[name], place), path
+                )
                 if not isinstance(read_secret, Wrong):
                     providers[name] = read_secret
         other_tables = {name: value for name, value in tree.items() if name != _SECRETS}
-        references = References(variables, providers, report, listed_fields)
-        resolved_fields = {
+        references = References(variables, providers, report, provider_tables)
+        resolved_tree = {
             name: references.followed(value, key(name)) for name, value in other_tables.items()
         }
     if _SECRETS in tree:
-        resolved_fields[_SECRETS] = tables if is_object(written_value) else written_value
-    return resolved_fields
+        resolved_tree[_SECRETS] = tables if is_object(secrets_table) else secrets_table
+    return resolved_tree

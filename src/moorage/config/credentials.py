@@ -54,9 +54,9 @@ def _parse_secret(value: Secret | Kept) -> Kept:
 
 def _parse_table(**fields: Any) -> Kept:
     """Return the credentials that the fields of a table describe."""
-    filled_fields = {name: value for name, value in fields.items() if value is not None}
+    present_fields = {name: value for name, value in fields.items() if value is not None}
     try:
-        return read_credentials(filled_fields, "these credentials")
+        return read_credentials(present_fields, "these credentials")
     except InvalidData as error:
         problem, remedy = error.message, error.remedy
     raise ConfigurationError(problem, path="", remedy=remedy)
@@ -76,11 +76,13 @@ def _signing_table() -> Table:
         if algorithm is not None and isinstance(algorithm.shape, OneOf):
             algorithm_names += algorithm.shape.choices
         for name, field in table.fields.items():
-            about = f"{kind.method}: {field.about}"
+            description = f"{kind.method}: {field.about}"
             earlier_field = fields.get(name)
             fields[name] = attrs.evolve(
                 field,
-                about=about if earlier_field is None else f"{earlier_field.about} {about}",
+                about=description
+                if earlier_field is None
+                else f"{earlier_field.about} {description}",
                 default=None,
                 required=False,
             )

@@ -31,7 +31,7 @@ def _settings(
     return HealthSettings(
         policy=HealthPolicy(**policy),
         probes=probes,
-        expiries=[Expiry(name, at) for name, at in ends.items()],
+        expiries=[Expiry(name, expires_at) for name, expires_at in ends.items()],
     )
 
 

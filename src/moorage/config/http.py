@@ -60,7 +60,7 @@ def _tls_table() -> Table:
 
 
 def _proxy_table() -> Table:
-    about = about_fields(Proxy)
+    descriptions = about_fields(Proxy)
     fields = {
         "url": Field(
             Address(),
@@ -68,7 +68,7 @@ def _proxy_table() -> Table:
             " may stand in it.",
             required=True,
         ),
-        "bypass": Field(Many(Text()), about["bypass"]),
+        "bypass": Field(Many(Text()), descriptions["bypass"]),
     }
     return Table("proxy", "The proxy through which requests are sent.", fields)
 

@@ -89,7 +89,7 @@ def open_hub(
     check_ports(passed)
     parts = read_parts(source, environment)
     configured = parts.configured
-    fixed = _fixed_paths(configured, passed)
+    fixed_paths = _fixed_paths(configured, passed)
     assembled = assemble(parts, passed, is_async=is_async, complete=complete)
     parts.report.refuse()
     _warn(configured)
@@ -115,7 +115,7 @@ def open_hub(
     hub.alert_settings = configured.alerts
     hub.objectives = configured.objectives
     check_again = partial(check_parts, ports=dict(ports), complete=complete)
-    read_again = partial(_reload, configured, fixed, environment, check_again)
+    read_again = partial(_reload, configured, fixed_paths, environment, check_again)
     return hub.comes_from(source, read_again), configured
 
 
@@ -129,15 +129,15 @@ def check_ports(names: Iterable[object], path: str = "") -> None:
     Raises:
         ConfigurationError: one of them is unknown.
     """
-    allowed = [*(field.name for field in attrs.fields(Ports)), *_HUB_ARGUMENTS]
+    argument_names = [*(field.name for field in attrs.fields(Ports)), *_HUB_ARGUMENTS]
     for name in names:
-        if name not in allowed:
-            nearest = near(str(name), allowed)
+        if name not in argument_names:
+            nearest = near(str(name), argument_names)
             hint = "" if nearest is None else f"Did you mean {nearest}? "
             raise ConfigurationError(
                 f"`moorage.open` takes no argument {str(name)!r}.",
                 path=under(path, str(name)),
-                remedy=f"{hint}Use {', '.join(allowed)}; the configuration sets the rest.",
+                remedy=f"{hint}Use {', '.join(argument_names)}; the configuration sets the rest.",
             )
 
 
@@ -198,11 +198,11 @@ def _reload(
     configured = parts.configured
     check_again(parts)
     parts.report.refuse()
-    old, new = _fixed_settings(first_read), _fixed_settings(configured)
+    old_settings, new_settings = _fixed_settings(first_read), _fixed_settings(configured)
     problems = tuple(
         Problem(path, _REASONS.get(path, _FIXED_TENANTS), _RESTART.format(path))
         for path in fixed
-        if old[path] != new[path]
+        if old_settings[path] != new_settings[path]
     )
     if problems:
         raise ConfigurationError.of(problems)
@@ -241,6 +241,10 @@ def _environment_name(configured: Configured, *, opens_store: bool) -> str | Non
 def _warn(configured: Configured) -> None:
     if configured.warnings:
         places = ", ".join(problem.path for problem in configured.warnings)
-        first = configured.warnings[0]
+        first_problem = configured.warnings[0]
         # The frames up to the caller: this function, `open_hub`, `refusing`, and `open` itself.
-        warn(f"{configured.file}: {places}: {first.found} {first.remedy}", ConfigurationWarning, 5)
+        warn(
+            f"{configured.file}: {places}: {first_problem.found} {first_problem.remedy}",
+            ConfigurationWarning,
+            5,
+        )

@@ -56,7 +56,7 @@ def load(source: Source) -> Written:
     parse, format_name = _PARSERS.get(file.suffix.lower(), (_toml, "TOML"))
     content = _content(file)
     try:
-        parsed_value = parse(content.decode("utf-8-sig"))
+        parsed_tree = parse(content.decode("utf-8-sig"))
     except RecursionError:
         reason = Reason("the text is nested too deeply.")
     except UnicodeDecodeError:
@@ -64,7 +64,7 @@ def load(source: Source) -> Written:
     except ValueError as error:
         reason = reason_of(error)
     else:
-        return Written(_check_table(parsed_value), file)
+        return Written(_check_table(parsed_tree), file)
     problem = f"{file}: " if reason.allowed else f"{file} is not valid {format_name}: "
     raise _file_error(problem + reason.cause, reason.remedy)
 

@@ -45,10 +45,15 @@ def migrate(tree: dict[str, Any]) -> tuple[dict[str, Any], Migrated | None]:
     version = _version(tree)
     if version == CURRENT:
         return tree, None
-    current = tree
+    converted_tree = tree
     for step in range(version, CURRENT):
-        current = {"version": step + 1, **_STEPS[step](_without_keys(current, "version"))}
-    return current, Migrated(version, _diff(tree, current), Secret(write_toml(current)))
+        converted_tree = {
+            "version": step + 1,
+            **_STEPS[step](_without_keys(converted_tree, "version")),
+        }
+    return converted_tree, Migrated(
+        version, _diff(tree, converted_tree), Secret(write_toml(converted_tree))
+    )
 
 
 def _version(tree: Mapping[str, Any]) -> int:
@@ -71,28 +76,28 @@ def _version(tree: Mapping[str, Any]) -> int:
 
 def _from_0(tree: dict[str, Any]) -> dict[str, Any]:
     """Convert accounts and routes, written like `Account` and `Route`, to vendors and kinds."""
-    remaining_fields = _without_keys(tree, "accounts", "routes")
-    shared_fields: dict[str, Any] = {}
+    other_settings = _without_keys(tree, "accounts", "routes")
+    shared_tables: dict[str, Any] = {}
     accounts = tree.get("accounts")
     if is_object(accounts):
-        shared_fields["vendors"] = {name: _vendor(account) for name, account in accounts.items()}
+        shared_tables["vendors"] = {name: _vendor(account) for name, account in accounts.items()}
     elif accounts is not None:
-        remaining_fields["accounts"] = accounts
+        other_settings["accounts"] = accounts
     routes = tree.get("routes", [])
     if not (is_list(routes) and all(map(_is_route, routes))):
-        return {**remaining_fields, **shared_fields, "routes": routes}
+        return {**other_settings, **shared_tables, "routes": routes}
     tenants: dict[str, Any] = {}
     for route in routes:
         tenant = route.get("tenant")
-        target = shared_fields if tenant is None else tenants.setdefault(tenant, {})
+        target = shared_tables if tenant is None else tenants.setdefault(tenant, {})
         target.setdefault(route["kind"], []).append(_rule_changes(route))
-    for target in (shared_fields, *tenants.values()):
+    for target in (shared_tables, *tenants.values()):
         for kind, rules in target.items():
             if is_list(rules) and len(rules) == 1:
                 target[kind] = rules[0]
     if tenants:
-        shared_fields["tenants"] = tenants
-    return {**remaining_fields, **shared_fields}
+        shared_tables["tenants"] = tenants
+    return {**other_settings, **shared_tables}
 
 
 def _vendor(account: Any) -> Any:
@@ -129,7 +134,7 @@ def _without_keys(table: Mapping[str, Any], *names: str) -> dict[str, Any]:
 def _diff(before: dict[str, Any], after: dict[str, Any]) -> str:
     from difflib import unified_diff  # noqa: PLC0415 - needed for old configurations only
 
-    old_texts, new_texts = (
+    old_lines, new_lines = (
         write_toml(masked(tree)).splitlines(keepends=True) for tree in (before, after)
     )
-    return "".join(unified_diff(old_texts, new_texts, "as it is", f"as version {CURRENT}"))
+    return "".join(unified_diff(old_lines, new_lines, "as it is", f"as version {CURRENT}"))

@@ -30,17 +30,17 @@ def for_environment(
 
     If a configuration has no environments, any name is accepted.
     """
-    remaining_fields = {name: value for name, value in tree.items() if name != ENVIRONMENTS}
+    base_tree = {name: value for name, value in tree.items() if name != ENVIRONMENTS}
     if ENVIRONMENTS not in tree:
-        return remaining_fields
+        return base_tree
     environments = tree[ENVIRONMENTS]
     if not is_object(environments):
         report.add(
             ENVIRONMENTS, "The value is not a table of environments.", "Write a table for each."
         )
-        return remaining_fields
+        return base_tree
     if environment is None:
-        return remaining_fields
+        return base_tree
     if environment not in environments:
         names = ", ".join(map(key, environments)) or "none"
         report.add(
@@ -49,7 +49,7 @@ def for_environment(
             f"Use one of: {names}; or add [{ENVIRONMENTS}.{key(environment)}], which may be empty.",
             nearest=near(environment, map(str, environments)),
         )
-        return remaining_fields
+        return base_tree
     overlay = environments[environment]
     overlay_path = f"{ENVIRONMENTS}.{key(environment)}"
     if not is_object(overlay):
@@ -58,7 +58,7 @@ def for_environment(
             "The environment is not a table.",
             "Write the settings that differ, as tables.",
         )
-        return remaining_fields
+        return base_tree
     for name in ("version", ENVIRONMENTS):
         if name in overlay:
             report.add(
@@ -67,7 +67,7 @@ def for_environment(
     overlay = {
         name: value for name, value in overlay.items() if name not in {"version", ENVIRONMENTS}
     }
-    return _merge(remaining_fields, overlay, "", f"the environment {key(environment)}", origins)
+    return _merge(base_tree, overlay, "", f"the environment {key(environment)}", origins)
 
 
 def with_variables(
@@ -128,22 +128,22 @@ class _Assignment(NamedTuple):
             self.origins[path] = self.origin
         table: dict[str, Any] = tree if is_object(tree) else {}
         names = [*(shape.fields if isinstance(shape, Table) else ()), *table]
-        existing_fields = {_normalized(name): name for name in names}
-        name = existing_fields.get(_normalized(parts[0]), parts[0].lower())
-        inner = self.at(
+        names_by_normalized_name = {_normalized(name): name for name in names}
+        name = names_by_normalized_name.get(_normalized(parts[0]), parts[0].lower())
+        subtree = self.at(
             table.get(name), _inner_shape(shape, name), parts[1:], under(path, key(name))
         )
-        return {**table, name: inner}
+        return {**table, name: subtree}
 
 
 def _inner_shape(shape: Shape | None, name: str) -> Shape | None:
     """Return the shape of the setting with this name, if it is known."""
     if isinstance(shape, Table):
         field = shape.fields.get(name)
-        inner = None if field is None else field.shape
+        inner_shape = None if field is None else field.shape
     else:
-        inner = shape.of if isinstance(shape, Named) else None
-    return inner.of if isinstance(inner, Many) else inner
+        inner_shape = shape.of if isinstance(shape, Named) else None
+    return inner_shape.of if isinstance(inner_shape, Many) else inner_shape
 
 
 def _normalized(name: object) -> str:
@@ -156,9 +156,9 @@ def _merge(
     """Merge tables; any other value replaces the earlier one."""
     result = dict(tree)
     for name, value in overlay.items():
-        earlier_value, value_path = result.get(name), under(path, key(name))
-        if is_object(earlier_value) and is_object(value):
-            result[name] = _merge(earlier_value, value, value_path, origin, origins)
+        base_value, value_path = result.get(name), under(path, key(name))
+        if is_object(base_value) and is_object(value):
+            result[name] = _merge(base_value, value, value_path, origin, origins)
         else:
             result[name] = value
             origins[value_path] = origin

@@ -51,12 +51,12 @@ def _plain_text_paths(shape: Shape | None, value: Any, path: str, name: str = ""
         if isinstance(shape, Kinded):
             shape = kind_of(shape, value, path, name, Report())
         for field, entry in value.items():
-            inner = _shape_of_field(shape, field)
-            yield from _plain_text_paths(inner, entry, under(path, key(field)), str(field))
+            entry_shape = _shape_of_field(shape, field)
+            yield from _plain_text_paths(entry_shape, entry, under(path, key(field)), str(field))
     elif is_list(value):
-        inner = shape.of if isinstance(shape, Many) else shape
+        entry_shape = shape.of if isinstance(shape, Many) else shape
         for position, entry in enumerate(value):
-            yield from _plain_text_paths(inner, entry, f"{path}[{position}]")
+            yield from _plain_text_paths(entry_shape, entry, f"{path}[{position}]")
     elif isinstance(value, str):
         if isinstance(shape, Many):
             shape = shape.of

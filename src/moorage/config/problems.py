@@ -86,8 +86,8 @@ class Report:
         try:
             return make()
         except ConnectorError as error:
-            named_value = getattr(error, "path", None) or getattr(error, "field", None)
-            place = under(path, "" if exact or named_value is None else str(named_value))
+            field_path = getattr(error, "path", None) or getattr(error, "field", None)
+            place = under(path, "" if exact or field_path is None else str(field_path))
             if not self.lacks(place):
                 self.add(place, shown(error.message, fields), error.remedy)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
@@ -99,11 +99,11 @@ class Report:
         self, kinds: Iterable[type[Any]], fields: Mapping[str, Any], path: str
     ) -> None:
         """Report each field that the first of the classes which has it would refuse by itself."""
-        unchecked_fields = {name: value for name, value in fields.items() if value is not WRONG}
+        remaining_fields = {name: value for name, value in fields.items() if value is not WRONG}
         for kind in kinds:
             for field in attrs.fields(kind):
-                if field.name in unchecked_fields:
-                    value = unchecked_fields.pop(field.name)
+                if field.name in remaining_fields:
+                    value = remaining_fields.pop(field.name)
                     refusal = _refusal(field, value)
                     if refusal is not None and not self.lacks(under(path, field.name)):
                         message, remedy = refusal
@@ -118,7 +118,10 @@ class Report:
 
     def lacks(self, path: str) -> bool:
         """Return whether an unreadable secret is at a path, below it or above it."""
-        return any(is_below(absent, path) or is_below(path, absent) for absent in self._absent)
+        return any(
+            is_below(absent_path, path) or is_below(path, absent_path)
+            for absent_path in self._absent
+        )
 
     def refuse(self) -> None:
         """Raise the problems, if there are any.
@@ -174,7 +177,7 @@ def quoted(text: str) -> str:
 
 def origin_of(path: str, origins: Mapping[str, str]) -> str | None:
     """Return the origin of the value at a path, if it is not the source itself."""
-    matches = [known_path for known_path in origins if is_below(path, known_path)]
+    matches = [origin_path for origin_path in origins if is_below(path, origin_path)]
     return origins[max(matches, key=len)] if matches else None
 
 

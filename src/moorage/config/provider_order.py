@@ -28,17 +28,16 @@ def in_order(tables: Mapping[Any, Any], report: Report) -> tuple[str, ...]:
         tables: the tables of the providers, as in the source.
         report: collects a problem for every cycle.
     """
-    needed_values = {
+    needs = {
         name: {
-            other_text: path
-            for path, other_text in _needed_names(table, under(_SECRETS, key(name)))
+            provider: path for path, provider in _needed_names(table, under(_SECRETS, key(name)))
         }
         for name, table in tables.items()
         if isinstance(name, str)
     }
     dependencies = {
-        name: {other for other in other_values if other in needed_values}
-        for name, other_values in needed_values.items()
+        name: {provider for provider in paths_by_provider if provider in needs}
+        for name, paths_by_provider in needs.items()
     }
     while True:
         try:
@@ -46,15 +45,15 @@ def in_order(tables: Mapping[Any, Any], report: Report) -> tuple[str, ...]:
         except CycleError as error:
             # Each name in the error is needed by the next; the last repeats the first.
             cycle: list[str] = error.args[1][::-1]
-        _report_cycle(cycle, needed_values, report)
+        _report_cycle(cycle, needs, report)
         dependencies = _without_cycles(cycle, dependencies)
 
 
 def _report_cycle(cycle: list[str], needs: Mapping[str, Mapping[str, str]], report: Report) -> None:
-    first, second = cycle[0], cycle[1]
+    first_provider, second_provider = cycle[0], cycle[1]
     chain = " needs ".join(f"{_SECRETS}.{key(name)}" for name in cycle)
     report.add(
-        needs[first][second],
+        needs[first_provider][second_provider],
         f"Providers of secrets need each other: {chain}.",
         "Take the secret of one of them from secret://env/NAME or secret://file/path.",
     )
@@ -62,16 +61,20 @@ def _report_cycle(cycle: list[str], needs: Mapping[str, Mapping[str, str]], repo
 
 def _without_cycles(cycle: list[str], dependencies: Mapping[str, set[str]]) -> dict[str, set[str]]:
     """Return the dependencies without a cycle and the providers that need its members."""
-    removed = set(cycle)
+    removed_names = set(cycle)
     while True:
         dependents = {
             name
-            for name, others in dependencies.items()
-            if name not in removed and others & removed
+            for name, needed_names in dependencies.items()
+            if name not in removed_names and needed_names & removed_names
         }
         if not dependents:
-            return {name: others for name, others in dependencies.items() if name not in removed}
-        removed |= dependents
+            return {
+                name: needed_names
+                for name, needed_names in dependencies.items()
+                if name not in removed_names
+            }
+        removed_names |= dependents
 
 
 def _needed_names(value: Any, path: str) -> Iterator[tuple[str, str]]:

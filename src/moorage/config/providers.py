@@ -137,14 +137,14 @@ class Vault:
             "role_id": self.role_id and vault.VaultAppRole(self.role_id, self.secret_id),
             "kubernetes_role": self.kubernetes_role and vault.VaultKubernetes(self.kubernetes_role),
         }
-        chosen_secrets = [login for login in logins.values() if login is not None]
-        if len(chosen_secrets) != 1:
+        configured_logins = [login for login in logins.values() if login is not None]
+        if len(configured_logins) != 1:
             raise ConfigurationError(
                 "Vault needs exactly one login.",
                 path="token",
                 remedy=f"Give one of {', '.join(logins)}.",
             )
-        return chosen_secrets[0]
+        return configured_logins[0]
 
 
 @attrs.frozen(kw_only=True)

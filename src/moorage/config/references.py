@@ -73,8 +73,10 @@ class References:
             return "${" if match[1] is None else self._variable(match, path)
 
         whole_match = _VARIABLE.fullmatch(text)
-        filled_text = _VARIABLE.sub(replacement, text)
-        return Filled(filled_text) if whole_match and whole_match[1] is not None else filled_text
+        expanded_text = _VARIABLE.sub(replacement, text)
+        return (
+            Filled(expanded_text) if whole_match and whole_match[1] is not None else expanded_text
+        )
 
     def _variable(self, match: re.Match[str], path: str) -> str:
         reference = _NAME.fullmatch(match[1])
@@ -117,11 +119,11 @@ class References:
                 "Write secret://env/NAME, secret://file/path, or the name of one of [secrets].",
             )
         provider, name = parts[1], parts[2]
-        read = self._providers.get(provider)
-        if read is None and provider in self._tables:
+        read_secret = self._providers.get(provider)
+        if read_secret is None and provider in self._tables:
             # The problem is reported at the provider's table.
             return Problem("", "", "")
-        if read is None:
+        if read_secret is None:
             return Problem(
                 "",
                 f"There is no provider of secrets named {key(provider)}.",
@@ -129,7 +131,7 @@ class References:
                 near(provider, self._providers),
             )
         try:
-            secret = read(name)
+            secret = read_secret(name)
         except ConnectorError as error:
             return Problem("", f"The secret cannot be read: {error.message}", error.remedy)
         if secret is None or not secret:
@@ -145,8 +147,8 @@ def refers(text: str) -> bool:
     """Return whether a text refers to a secret and contains none, not even in a fallback."""
     if text.startswith(SCHEME):
         return True
-    inner = [match[1] for match in _VARIABLE.finditer(text) if match[1] is not None]
-    fallbacks = [reference.partition(":-")[2] for reference in inner]
-    return bool(inner) and all(
+    references = [match[1] for match in _VARIABLE.finditer(text) if match[1] is not None]
+    fallbacks = [reference.partition(":-")[2] for reference in references]
+    return bool(references) and all(
         not fallback or fallback.startswith(SCHEME) for fallback in fallbacks
     )

@@ -39,14 +39,14 @@ _FILLED: Final[Schema] = {"type": "string", "pattern": r"^\$\{[^}]*\}$"}
 def json_schema() -> Schema:
     """Return the JSON Schema (Draft 2020-12) of a configuration with all installed vendors."""
     definitions: Schema = {}
-    whole_fields = _Writer(definitions, whole=True).table(CONFIGURATION)
+    whole_schema = _Writer(definitions, whole=True).table(CONFIGURATION)
     parts = _Writer(definitions, whole=False).table(CONFIGURATION)
-    properties: Schema = whole_fields["properties"]
+    properties: Schema = whole_schema["properties"]
     overlay = {name: schema for name, schema in parts["properties"].items() if name in _IN_OVERLAYS}
     definitions["environment"] = {**parts, "properties": overlay}
     return {
         "$schema": _DIALECT,
-        **whole_fields,
+        **whole_schema,
         "title": "moorage",
         "properties": {
             **properties,
@@ -89,27 +89,23 @@ class _Writer:
 
     def table(self, table: Table) -> Schema:
         """Return the schema of a table."""
-        written_fields: Schema = {
+        schema: Schema = {
             "type": "object",
             "title": table.name,
             "description": table.about,
             "properties": {name: self.field(field) for name, field in table.fields.items()},
             "additionalProperties": False,
         }
-        required_texts = [name for name, field in table.fields.items() if field.required]
-        return (
-            {**written_fields, "required": required_texts}
-            if required_texts and self._whole
-            else written_fields
-        )
+        required_names = [name for name, field in table.fields.items() if field.required]
+        return {**schema, "required": required_names} if required_names and self._whole else schema
 
     def field(self, field: Field) -> Schema:
         """Return the schema of a field of a table."""
-        written = self.of(field.shape)
+        schema = self.of(field.shape)
         if field.nullable:
-            written = {"anyOf": [written, {"type": "null"}]}
-        written = {**written, "description": field.about}
-        return written if field.default is None else {**written, "default": field.default}
+            schema = {"anyOf": [schema, {"type": "null"}]}
+        schema = {**schema, "description": field.about}
+        return schema if field.default is None else {**schema, "default": field.default}
 
     def kinded(self, shape: Kinded) -> Schema:
         """Return a reference to the schema of a table whose fields depend on its kind."""
@@ -127,19 +123,19 @@ class _Writer:
                     for name, table in tables.items()
                 ],
             }
-            required = {"required": ["kind"]} if self._whole else {}
-            self._definitions[definition] = {**schema, **required}
+            required_kind = {"required": ["kind"]} if self._whole else {}
+            self._definitions[definition] = {**schema, **required_kind}
         return {"$ref": f"#/$defs/{definition}"}
 
     def named(self, shape: Named) -> Schema:
         """Return the schema of a table with free names."""
-        written: Schema = {"type": "object", "additionalProperties": self.of(shape.of)}
+        schema: Schema = {"type": "object", "additionalProperties": self.of(shape.of)}
         if not (isinstance(shape.of, Kinded) and shape.of.named):
-            return written
+            return schema
         # An account named like a vendor is one there, unless its kind says otherwise.
-        any_kind = written["additionalProperties"]
+        any_kind = schema["additionalProperties"]
         return {
-            **written,
+            **schema,
             "properties": {
                 name: {
                     "if": {"type": "object", "required": ["kind"]},

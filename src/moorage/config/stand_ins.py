@@ -42,21 +42,21 @@ def stand_ins(table: Table, fields: Mapping[str, Any], read: Read) -> tuple[dict
     Returns:
         Nothing if no field is wrong, or its possible values are unknown or too many.
     """
-    wrong_texts = [name for name, value in fields.items() if value is WRONG]
-    choices = [_choices(table, name, read) for name in wrong_texts]
-    if not wrong_texts or prod(map(len, choices)) > _MAX_COMBINATIONS:
+    wrong_names = [name for name, value in fields.items() if value is WRONG]
+    choices = [_choices(table, name, read) for name in wrong_names]
+    if not wrong_names or prod(map(len, choices)) > _MAX_COMBINATIONS:
         return ()
     return tuple(
-        {**fields, **dict(zip(wrong_texts, values, strict=True))} for values in product(*choices)
+        {**fields, **dict(zip(wrong_names, values, strict=True))} for values in product(*choices)
     )
 
 
 def _choices(table: Table, name: str, read: Read) -> list[Any]:
     """Return the trial values that are valid for a field."""
     shape, choices = table.fields[name].shape, list[Any]()
-    for raw in (*_named_choices(shape), *_TRIAL_VALUES):
+    for raw_value in (*_named_choices(shape), *_TRIAL_VALUES):
         trial = Report()
-        value = read(shape, raw, name, trial)
+        value = read(shape, raw_value, name, trial)
         trial.check_fields(table.kinds, {name: value}, "")
         if not trial.problems and value not in choices:
             choices.append(value)
@@ -96,18 +96,18 @@ def note_common(report: Report, path: str, tries: Iterable[Callable[[Report], ob
         )
     if not problems_by_try:
         return False
-    unsure_texts = [
+    wrong_paths = [
         problem.path
         for problem in report.problems
         if problem.path != path and is_below(problem.path, path)
     ]
-    common_texts = [
+    common_problems = [
         problem
         for identity, problem in problems_by_try[0].items()
-        if all(identity in other_texts for other_texts in problems_by_try[1:])
+        if all(identity in problems_by_identity for problems_by_identity in problems_by_try[1:])
         and problem.path != path
-        and not any(is_below(problem.path, unsure_path) for unsure_path in unsure_texts)
+        and not any(is_below(problem.path, wrong_path) for wrong_path in wrong_paths)
     ]
-    for problem in common_texts:
+    for problem in common_problems:
         report.note(problem)
-    return bool(common_texts)
+    return bool(common_problems)

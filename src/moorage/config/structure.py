@@ -80,10 +80,10 @@ def read(shape: Shape, value: Any, path: str, report: Report) -> Any:
 def read_value(text: str) -> Any:
     """Return a text as a value of TOML; the text itself if it is not one."""
     try:
-        parsed_fields = tomllib.loads(f"value = {text}")
+        parsed_table = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
         return str(text)
-    return parsed_fields["value"] if len(parsed_fields) == 1 else str(text)
+    return parsed_table["value"] if len(parsed_table) == 1 else str(text)
 
 
 def expectation(shape: Shape) -> str:
@@ -248,8 +248,8 @@ def _read_many(shape: Many, value: Any, path: str, report: Report) -> Any:
     if not is_list(value):
         if isinstance(shape.of, (Text, SecretText)) and not _FITS[type(shape.of)](value):
             return _refuse_value(shape, value, path, report)
-        single = read(shape.of, value, path, report)
-        return WRONG if single is WRONG else (single,)
+        single_value = read(shape.of, value, path, report)
+        return WRONG if single_value is WRONG else (single_value,)
     values = [
         read(shape.of, entry, f"{path}[{position}]", report) for position, entry in enumerate(value)
     ]
@@ -277,10 +277,10 @@ def _read_anything(_: Shape, value: Any, __: str, ___: Report) -> Any:
 
 
 def _refuse_value(shape: Shape, value: Any, path: str, report: Report) -> Any:
-    expected = expectation(shape)
-    remedy, kind_expected = f"Write {expected}.", expected.partition(",")[0]
+    expected_value = expectation(shape)
+    remedy, kind_expected = f"Write {expected_value}.", expected_value.partition(",")[0]
     if isinstance(value, (Secret, Credentials, OAuthCredentials)):
-        remedy = f"Write {expected}; a value that is not secret can be written as ${{NAME}}."
+        remedy = f"Write {expected_value}; a value that is not secret can be written as ${{NAME}}."
     return report.add(path, f"The value is {_type_in_words(value)}, not {kind_expected}.", remedy)
 
 

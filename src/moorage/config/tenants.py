@@ -44,10 +44,10 @@ def read_tenant(
             path=path,
             remedy="Return a table as under [tenants.NAME] in a configuration.",
         )
-    resolved_fields = followed(
+    resolved_tree = followed(
         {"tenants": {tenant: dict(tables)}}, dict(os.environ), Path.cwd(), report
     )
-    values: dict[str, Any] = read(CONFIGURATION, resolved_fields, "", report)
+    values: dict[str, Any] = read(CONFIGURATION, resolved_tree, "", report)
     usable_accounts = {
         account.name: account
         for account in shared
@@ -56,8 +56,8 @@ def read_tenant(
     accounts = Accounts(report)
     accounts.accounts.update(usable_accounts)
     tenant_tables = values.get("tenants", {}).get(tenant, {})
-    accounts.add(tenant_tables, resolved_fields["tenants"][tenant], path, tenant)
-    accounts.lead(tenant_tables, resolved_fields["tenants"][tenant], path, tenant)
+    accounts.add(tenant_tables, resolved_tree["tenants"][tenant], path, tenant)
+    accounts.lead(tenant_tables, resolved_tree["tenants"][tenant], path, tenant)
     report.refuse()
     accounts_of_tenant = tuple(
         account for name, account in accounts.accounts.items() if name not in usable_accounts

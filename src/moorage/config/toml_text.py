@@ -77,12 +77,14 @@ def _masked_query(match: re.Match[str]) -> str:
 
 
 def _table_lines(tree: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
-    present_fields = {name: value for name, value in tree.items() if value is not None}
-    tables = {name: value for name, value in present_fields.items() if _has_heading(value)}
-    inline_fields = {name: value for name, value in present_fields.items() if name not in tables}
-    if path and (inline_fields or not tables):
+    present_settings = {name: value for name, value in tree.items() if value is not None}
+    tables = {name: value for name, value in present_settings.items() if _has_heading(value)}
+    inline_settings = {
+        name: value for name, value in present_settings.items() if name not in tables
+    }
+    if path and (inline_settings or not tables):
         yield f"\n[{_dotted(path)}]"
-    for name, value in inline_fields.items():
+    for name, value in inline_settings.items():
         yield f"{_key(name)} = {_value(value)}"
     for name, table in tables.items():
         table_path = (*path, name)
@@ -127,17 +129,17 @@ def _value(value: Any) -> str:
     if is_list(value):
         return _list(value)
     if is_object(value):
-        inner = ", ".join(f"{_key(name)} = {_value(entry)}" for name, entry in value.items())
-        return f"{{ {inner} }}" if inner else "{}"
+        pairs = ", ".join(f"{_key(name)} = {_value(entry)}" for name, entry in value.items())
+        return f"{{ {pairs} }}" if pairs else "{}"
     return str(value) if isinstance(value, int) else _text(str(value))
 
 
 def _list(value: list[Any]) -> str:
-    inner = [_value(entry) for entry in value if entry is not None]
-    line = f"[{', '.join(inner)}]"
+    entries = [_value(entry) for entry in value if entry is not None]
+    line = f"[{', '.join(entries)}]"
     if len(line) <= _WIDEST:
         return line
-    return "[\n" + "".join(f"    {entry},\n" for entry in inner) + "]"
+    return "[\n" + "".join(f"    {entry},\n" for entry in entries) + "]"
 
 
 def _number_text(value: float) -> str:

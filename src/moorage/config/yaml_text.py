@@ -115,8 +115,8 @@ def _syntax_fault(error: yaml.YAMLError) -> _Fault:
 
 def _unsupported(text: str, loader: Any) -> _Fault | None:
     """Return the first feature that YAML allows and a configuration does not."""
-    untyped_value: Any = yaml
-    for event in untyped_value.parse(text, loader):
+    yaml_module: Any = yaml
+    for event in yaml_module.parse(text, loader):
         line = int(event.start_mark.line)
         anchor = getattr(event, "anchor", None)
         if anchor is not None:
@@ -129,24 +129,24 @@ def _unsupported(text: str, loader: Any) -> _Fault | None:
                 f"{key(event.tag)} is a tag, which a configuration must not have",
                 "Remove the tag, and write the value as it is.",
             )
-    return _bad_key(untyped_value.compose(text, loader))
+    return _bad_key(yaml_module.compose(text, loader))
 
 
 def _bad_key(node: Any) -> _Fault | None:
     """Return the first key that is not a text, or is repeated in its table."""
-    inner: list[Any] = []
+    child_nodes: list[Any] = []
     if isinstance(node, yaml.MappingNode):
-        seen_texts: set[str] = set()
+        seen_keys: set[str] = set()
         for name, value in node.value:
             line = int(name.start_mark.line)
             if name.tag != "tag:yaml.org,2002:str":
                 return _Fault(line, "a key is not a text", "Put the key into quotation marks.")
-            if name.value in seen_texts:
+            if name.value in seen_keys:
                 cause = f"the key {key(name.value)} appears twice in one table"
                 return _Fault(line, cause, "Remove one of the two.")
-            seen_texts.add(name.value)
-            inner.append(value)
+            seen_keys.add(name.value)
+            child_nodes.append(value)
     elif isinstance(node, yaml.SequenceNode):
-        inner = node.value
-    faults = (_bad_key(entry) for entry in inner)
+        child_nodes = node.value
+    faults = (_bad_key(entry) for entry in child_nodes)
     return next((fault for fault in faults if fault is not None), None)

@@ -23,14 +23,14 @@ def calls_chart(label: str, counts: Sequence[tuple[int, int]]) -> Html:
         label: the words for those who do not see the chart.
         counts: calls and failed calls of each window, oldest first.
     """
-    most = max((calls for calls, _ in counts), default=0) or 1
+    most_calls = max((calls for calls, _ in counts), default=0) or 1
     step = _WIDTH / max(1, len(counts))
     bars = [
         bar
-        for place, (calls, failed) in enumerate(counts)
+        for place, (calls, failed_calls) in enumerate(counts)
         for bar in (
-            _bar(place * step, step, calls / most, "calls"),
-            _bar(place * step, step, failed / most, "failed"),
+            _bar(place * step, step, calls / most_calls, "calls"),
+            _bar(place * step, step, failed_calls / most_calls, "failed"),
         )
     ]
     return tag(

@@ -127,9 +127,9 @@ class Dashboard:
             return self._problem(request, person, 404, "There is no such act.")
         if request.method not in {"GET", "HEAD", "POST"}:
             return self._not_allowed(request, person, "GET, HEAD, POST")
-        posted = request.method == "POST"
+        is_post = request.method == "POST"
         try:
-            form = request.form() if posted else fields_of(request.query)
+            form = request.form() if is_post else fields_of(request.query)
             values = act.values(form)
         except BadFormError:
             return self._problem(request, person, 400, "The form is malformed.")
@@ -144,10 +144,10 @@ class Dashboard:
         )
         if not person.may(act.group(values)):
             words = "You may read this page, and not do this."
-            if posted:
+            if is_post:
                 self._deny(act, acting)
             return self._problem(request, person, 403, words)
-        if not posted:
+        if not is_post:
             return self._confirmation(request, act, acting)
         token = form.get("token", "")
         if not (
@@ -168,9 +168,11 @@ class Dashboard:
         except ConnectorError as error:
             notice = Notice(good=False, text=f"Not done. {error}")
         path, names = act.back
-        back = request.link(path, **{name: acting.get(name) for name in names})
+        return_link = request.link(path, **{name: acting.get(name) for name in names})
         value = self._tokens.notice(acting.person, notice)
-        return see_other(back, cookies=[cookie(request, _COOKIE, value, seconds=_NOTICE_LIFE)])
+        return see_other(
+            return_link, cookies=[cookie(request, _COOKIE, value, seconds=_NOTICE_LIFE)]
+        )
 
     def _confirmation(self, request: PageRequest, act: Act, acting: Acting) -> PageResponse:
         """The page that asks for confirmation, which changes nothing."""
@@ -181,10 +183,10 @@ class Dashboard:
             return self._problem(request, person, 404, str(error))
         except ConnectorError as error:
             return self._problem(request, person, 503, str(error))
-        asked = None
+        question_field = None
         if act.asks is not None:
             name, label = act.asks
-            asked = tag("div", text_field(name, label), class_="field")
+            question_field = tag("div", text_field(name, label), class_="field")
         label = "Reason, for those who read the record later"
         reason = text_field("reason", label, required=act.needs_reason)
         path, names = act.back
@@ -192,7 +194,7 @@ class Dashboard:
         form = tag(
             "form",
             hidden_fields({**acting.values, "token": token}),
-            asked,
+            question_field,
             tag("div", reason, class_="field"),
             tag(
                 "div",
@@ -238,9 +240,13 @@ class Dashboard:
     def _problem(
         self, request: PageRequest, person: Person, status: int, words: str
     ) -> PageResponse:
-        back = tag("p", tag("a", "Go to the first page", href=request.link("/")))
+        back_link = tag("p", tag("a", "Go to the first page", href=request.link("/")))
         return self._page(
-            request, person, _TITLES[status], tag("section", tag("p", words), back), status=status
+            request,
+            person,
+            _TITLES[status],
+            tag("section", tag("p", words), back_link),
+            status=status,
         )
 
     def _not_allowed(self, request: PageRequest, person: Person, methods: str) -> PageResponse:

@@ -127,18 +127,18 @@ class Gate:
 
     def _of_session(self, session: str) -> Person | None:
         with self._lock:
-            known = self._sessions.get(session)
-            if known is None or self._clock() >= known[0]:
+            session_entry = self._sessions.get(session)
+            if session_entry is None or self._clock() >= session_entry[0]:
                 self._sessions.pop(session, None)
                 return None
-            return known[1]
+            return session_entry[1]
 
     def _begin(self, request: PageRequest, person: Person) -> PageResponse:
         session = secrets.token_urlsafe(32)
         with self._lock:
             acts = READ_ONLY if self._read_only else person.acts
-            known = attrs.evolve(person, session=session, acts=acts)
-            self._sessions[session] = self._clock() + _SESSION, known
+            session_person = attrs.evolve(person, session=session, acts=acts)
+            self._sessions[session] = self._clock() + _SESSION, session_person
         return see_other(
             request.link("/"), cookies=[cookie(request, _COOKIE, session, seconds=_SESSION)]
         )
@@ -161,29 +161,33 @@ class Gate:
     def _login(self, request: PageRequest) -> PageResponse:
         if request.method != "POST" or request.path != "/login":
             return self._form(request, None, 401)
-        now = self._clock()
+        attempt_time = self._clock()
         with self._lock:
-            self._failures = [at for at in self._failures if now - at < _MINUTE]
+            self._failures = [
+                failure_time
+                for failure_time in self._failures
+                if attempt_time - failure_time < _MINUTE
+            ]
             if len(self._failures) >= _FAILURES:
                 words = "Too many wrong passwords. Try again in a minute."
                 return self._form(request, words, 429)
             # A wrong password counts before it is compared, so that parallel guesses count too.
-            self._failures.append(now)
+            self._failures.append(attempt_time)
         try:
             form = request.form() if request.is_from_our_page() else {}
         except BadFormError:
             form = {}
         name, password = form.get("name", ""), form.get("password", "")
-        found = None
+        signed_in_person = None
         for member in self._members:
-            same = _same(password, member.password.reveal())
-            if member.person.is_same(name) and same:
-                found = member.person
-        if found is None:
+            password_matches = _same(password, member.password.reveal())
+            if member.person.is_same(name) and password_matches:
+                signed_in_person = member.person
+        if signed_in_person is None:
             return self._form(request, "The name or the password is wrong.", 401)
         with self._lock, suppress(ValueError):  # it is gone if the log-in took longer than a minute
-            self._failures.remove(now)
-        return self._begin(request, found)
+            self._failures.remove(attempt_time)
+        return self._begin(request, signed_in_person)
 
     def _form(self, request: PageRequest, words: str | None, status: int) -> PageResponse:
         form = tag(
@@ -208,5 +212,7 @@ def _page(title: str, words: str, *, status: int) -> PageResponse:
 
 def _same(value: str, expected: str) -> bool:
     """Compare in constant time, also texts of different lengths."""
-    left, right = (sha256(text.encode("utf-8", "replace")).digest() for text in (value, expected))
-    return hmac.compare_digest(left, right)
+    value_digest, expected_digest = (
+        sha256(text.encode("utf-8", "replace")).digest() for text in (value, expected)
+    )
+    return hmac.compare_digest(value_digest, expected_digest)

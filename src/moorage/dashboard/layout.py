@@ -61,7 +61,7 @@ def document(
         )
         for path, words in NAV
     ]
-    who = f"{person.name}{'' if person.acts else ' (read only)'}"
+    person_words = f"{person.name}{'' if person.acts else ' (read only)'}"
     body = tag(
         "body",
         tag("a", "Skip to the content", class_="skip", href="#content"),
@@ -71,7 +71,7 @@ def document(
                 "div",
                 tag("strong", name),
                 tag("nav", links, aria_label="Pages"),
-                tag("span", who, class_="who"),
+                tag("span", person_words, class_="who"),
                 class_="bar",
             ),
         ),
@@ -192,8 +192,8 @@ def span(seconds: float) -> str:
 
 def moment(at: datetime, now: datetime) -> Html:
     """Return a time, and how long ago that is."""
-    away = (now - at).total_seconds()
-    words = f"{span(away)} ago" if away >= 0 else f"in {span(-away)}"
+    age = (now - at).total_seconds()
+    words = f"{span(age)} ago" if age >= 0 else f"in {span(-age)}"
     return tag(
         "time",
         f"{at:%Y-%m-%d %H:%M:%S} ",

@@ -302,32 +302,34 @@ def periods(times: Iterable[datetime]) -> list[Refusals]:
     Args:
         times: the times, newest first.
     """
-    found: list[Refusals] = []
-    for at in times:
-        latest = found[-1] if found else None
-        if latest is not None and latest.first - at <= _GAP:
-            found[-1] = Refusals(at, latest.last, latest.count + 1)
+    refusal_periods: list[Refusals] = []
+    for refusal_time in times:
+        latest_period = refusal_periods[-1] if refusal_periods else None
+        if latest_period is not None and latest_period.first - refusal_time <= _GAP:
+            refusal_periods[-1] = Refusals(
+                refusal_time, latest_period.last, latest_period.count + 1
+            )
         else:
-            found.append(Refusals(at, at, 1))
-    return found
+            refusal_periods.append(Refusals(refusal_time, refusal_time, 1))
+    return refusal_periods
 
 
 def circuit_words(circuit: CircuitBreakerState | None) -> tuple[str, str, str]:
     """The state of a circuit: a word, its kind, and a sentence that explains it."""
     if circuit is None:
         return "no circuit", "good", "No circuit is configured, so calls are never refused for it."
-    seen = (
+    failure_counts = (
         f"{circuit.failures} of {circuit.calls} calls failed in the current window,"
         f" {circuit.consecutive_failures} in a row."
     )
     match circuit.state:
         case CircuitState.OPEN:
-            left = circuit.retry_after or 0
-            wait = f" A probe may go {f'in {left:.0f} s' if left >= 1 else 'now'}."
+            seconds_left = circuit.retry_after or 0
+            wait = f" A probe may go {f'in {seconds_left:.0f} s' if seconds_left >= 1 else 'now'}."
             return "open", "bad", f"Calls are refused, because too many failed.{wait}"
         case CircuitState.HALF_OPEN:
             probes = f"Probes under way: {circuit.probes_under_way}."
-            return "half open", "warn", f"Single calls probe the service. {probes} {seen}"
+            return "half open", "warn", f"Single calls probe the service. {probes} {failure_counts}"
         case CircuitState.FORCED_OPEN:
             return (
                 "held open",
@@ -336,9 +338,9 @@ def circuit_words(circuit: CircuitBreakerState | None) -> tuple[str, str, str]:
             )
         case CircuitState.DISABLED:
             words = "A person disabled it: calls go on despite failures until a reset."
-            return "disabled", "warn", f"{words} {seen}"
+            return "disabled", "warn", f"{words} {failure_counts}"
         case _:
-            return "closed", "good", f"Calls go through. {seen}"
+            return "closed", "good", f"Calls go through. {failure_counts}"
 
 
 def next_words(payment: UnsettledPayment) -> str:

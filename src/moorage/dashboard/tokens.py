@@ -42,29 +42,29 @@ class Tokens:
 
     def accepts_form(self, person: Person, token: str, now: int) -> bool:
         """Return whether a token was made for this person, and not too long ago."""
-        made, _, proof = token.partition(".")
-        if not (made.isascii() and made.isdigit() and len(made) <= _DIGITS):
+        made_at, _, proof = token.partition(".")
+        if not (made_at.isascii() and made_at.isdigit() and len(made_at) <= _DIGITS):
             return False
-        fresh = 0 <= now - int(made) <= FORM_LIFE
-        return fresh and self._is_proof(proof, self._proof("form", person, made))
+        is_fresh = 0 <= now - int(made_at) <= FORM_LIFE
+        return is_fresh and self._is_proof(proof, self._proof("form", person, made_at))
 
     def notice(self, person: Person, notice: Notice) -> str:
         """Return the words after an act as a cookie."""
         words = [notice.good, notice.text[:_LONGEST_NOTICE]]
-        packed = urlsafe_b64encode(json.dumps(words).encode()).decode().rstrip("=")
-        return f"{packed}.{self._proof('notice', person, packed)}"
+        packed_words = urlsafe_b64encode(json.dumps(words).encode()).decode().rstrip("=")
+        return f"{packed_words}.{self._proof('notice', person, packed_words)}"
 
     def read_notice(self, person: Person, cookie: str) -> Notice | None:
         """Return the words of a cookie; None unless they were made for this person."""
-        packed, _, proof = cookie.partition(".")
-        if not self._is_proof(proof, self._proof("notice", person, packed)):
+        packed_words, _, proof = cookie.partition(".")
+        if not self._is_proof(proof, self._proof("notice", person, packed_words)):
             return None
-        good, text = json.loads(urlsafe_b64decode(packed + "=" * (-len(packed) % 4)))
-        return Notice(good, text)
+        is_good, text = json.loads(urlsafe_b64decode(packed_words + "=" * (-len(packed_words) % 4)))
+        return Notice(is_good, text)
 
     def _proof(self, purpose: str, person: Person, text: str) -> str:
-        about = json.dumps([purpose, person.name, person.session, text]).encode()
-        return hmac.new(self._secret.reveal().encode(), about, sha256).hexdigest()
+        signed_content = json.dumps([purpose, person.name, person.session, text]).encode()
+        return hmac.new(self._secret.reveal().encode(), signed_content, sha256).hexdigest()
 
     @staticmethod
     def _is_proof(proof: str, expected: str) -> bool:

@@ -58,12 +58,12 @@ def tell(report: Path = REPORT, *, show: Callable[[str], object] | None = None) 
         story.tell()
     narrator = story.narrator
     print(f"\n{narrator.table()}\n")
-    wrong_texts = verdict(narrator.scenes, vendors.effects)
-    print("\n".join(wrong_texts) or "Attempts and arrivals agree, and nothing happened twice.")
-    write_report(report, narrator, wrong_texts)
+    contradictions = verdict(narrator.scenes, vendors.effects)
+    print("\n".join(contradictions) or "Attempts and arrivals agree, and nothing happened twice.")
+    write_report(report, narrator, contradictions)
     print(f"Finished in {time.monotonic() - start_time:.0f} s, over real connections.")
     print(f"With charts: {report}")
     if show is not None:
         show(report.resolve().as_uri())
     figures = {scene.title: scene.figures for scene in narrator.scenes}
-    return DemoResult(report=report, figures=figures, wrong=tuple(wrong_texts))
+    return DemoResult(report=report, figures=figures, wrong=tuple(contradictions))

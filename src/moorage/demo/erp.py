@@ -81,8 +81,8 @@ class Erp:
         """Pay an order and return the text that the buyer sees."""
         try:
             payment = self.pay(number, source)
-        except PaymentDeclined as declined_value:
-            notice = told_buyer(declined_value)
+        except PaymentDeclined as decline:
+            notice = told_buyer(decline)
             return f"{notice.code}: “{notice.text}”"
         return f"thank you for your {payment.amount}"
 

@@ -129,7 +129,7 @@ class LocalNetwork:
 
 def configuration(vendors: Vendors, folder: str) -> dict[str, Any]:
     """The configuration of the business system; a real file would use `secret://env/…`."""
-    quick_fields = {"max_attempts": 2, "base_delay": 0.1, "jitter": "none"}
+    quick_retries = {"max_attempts": 2, "base_delay": 0.1, "jitter": "none"}
     return {
         "state": {"url": f"sqlite:///{folder}/moorage.db"},
         "email": {"vendor": ["sendgrid", "postmark"]},
@@ -141,7 +141,7 @@ def configuration(vendors: Vendors, folder: str) -> dict[str, Any]:
             "sendgrid": {
                 "credentials": vendors.sendgrid.api_key,
                 "sender": "ACME <billing@acme.example>",
-                "retry": quick_fields,
+                "retry": quick_retries,
                 "circuit": {"consecutive_failures": 3, "open_for": 60.0},
             },
             "postmark": {
@@ -156,7 +156,7 @@ def configuration(vendors: Vendors, folder: str) -> dict[str, Any]:
             },
             "stripe": {
                 "credentials": vendors.stripe.api_key,
-                "retry": quick_fields,
+                "retry": quick_retries,
                 "webhook_secrets": [vendors.stripe.webhook_secret],
             },
             "easypost": {"credentials": vendors.easypost.api_key},

@@ -85,15 +85,15 @@ class Narrator:
         self.scenes.append(scene)
         print(f"\n{_bold(f'{len(self.scenes)}. {title}')}")
         print(f"   {about}")
-        previous_numbers = (
+        counts_before = (
             self.vendors.request_count,
             len(self.vendors.effects),
             self.network.turned_away,
         )
         yield scene
-        scene.arrived = self.vendors.request_count - previous_numbers[0]
-        scene.effects = len(self.vendors.effects) - previous_numbers[1]
-        scene.turned_away = self.network.turned_away - previous_numbers[2]
+        scene.arrived = self.vendors.request_count - counts_before[0]
+        scene.effects = len(self.vendors.effects) - counts_before[1]
+        scene.turned_away = self.network.turned_away - counts_before[2]
 
     def say(self, text: str) -> None:
         """Print a line of the current scene."""
@@ -146,12 +146,12 @@ class Narrator:
 
 
 def _row(title: str, cells: tuple[object, ...], width: int, *, ok: bool = True) -> str:
-    padded_texts = (
+    padded_cells = (
         str(cell).rjust(len(heading) + 3) for heading, cell in zip(HEADINGS, cells, strict=True)
     )
     return (
         title.ljust(width)
-        + "".join(padded_texts)
+        + "".join(padded_cells)
         + ("" if ok else "   ← attempts and arrivals differ")
     )
 
@@ -168,8 +168,8 @@ def _line(event: Event) -> str | None:
             return f"the circuit of {service} is now {state.value.replace('_', ' ')}"
         case CallRefused(service=service):
             return f"{service} is skipped because its circuit is open"
-        case FailedOver(to=to):
-            return f"{to} takes over"
+        case FailedOver(to=successor):
+            return f"{successor} takes over"
         case IdempotencyReplayed(idempotency_key=key):
             return f"{key} is already done: the stored response is returned and nothing is sent"
         case TokenRenewed(service=service):

@@ -114,8 +114,8 @@ def _scene_html(number: int, scene: Scene) -> str:
 def _timeline(narrator: Narrator) -> str:
     attempts = _attempts(narrator.events)
     services = list(dict.fromkeys(attempt.service for attempt in attempts))
-    start_time, ended_time = attempts[0].at, attempts[-1].at
-    span = max((ended_time - start_time).total_seconds(), 0.001)
+    start_time, last_time = attempts[0].at, attempts[-1].at
+    span = max((last_time - start_time).total_seconds(), 0.001)
 
     def across(at: datetime) -> float:
         return _LEFT + (at - start_time).total_seconds() / span * (_WIDE - _LEFT - 20)
@@ -127,9 +127,9 @@ def _timeline(narrator: Narrator) -> str:
         parts.append(f"<text x=0 y={y + 4}>{escape(service)}</text>")
         parts.append(f"<line class=lane x1={_LEFT} x2={_WIDE - 20} y1={y} y2={y} />")
         parts.extend(
-            f"<rect class=open x={across(since):.1f} y={y - 9} height=18"
-            f" width={max(across(end_time) - across(since), 2):.1f} rx=4 />"
-            for since, end_time in _open_circuits(narrator, service, ended_time)
+            f"<rect class=open x={across(opened_at):.1f} y={y - 9} height=18"
+            f" width={max(across(closed_at) - across(opened_at), 2):.1f} rx=4 />"
+            for opened_at, closed_at in _open_circuits(narrator, service, last_time)
         )
         parts.extend(
             f"<circle class={_event_kind(attempt)} cx={across(attempt.at):.1f} cy={y} r=4>"
@@ -181,13 +181,13 @@ def _event_kind(attempt: AttemptFinished) -> str:
 def _open_circuits(
     narrator: Narrator, service: str, ended: datetime
 ) -> Iterator[tuple[datetime, datetime]]:
-    since = None
+    opened_at = None
     for event in narrator.events:
         if isinstance(event, CircuitChanged) and event.service == service:
             if event.state is CircuitState.OPEN:
-                since = event.at
-            elif since is not None:
-                yield since, event.at
-                since = None
-    if since is not None:
-        yield since, ended
+                opened_at = event.at
+            elif opened_at is not None:
+                yield opened_at, event.at
+                opened_at = None
+    if opened_at is not None:
+        yield opened_at, ended

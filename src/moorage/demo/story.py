@@ -53,8 +53,8 @@ class Story:
 
     def an_order(self) -> None:
         """Process an order without any failure."""
-        about = "An invoice is stored and mailed, a card charged, a label bought."
-        with self.narrator.scene("An order", about):
+        summary = "An invoice is stored and mailed, a card charged, a label bought."
+        with self.narrator.scene("An order", summary):
             receipt, link = self.erp.invoice("INV-1")
             self.say(f"mailed as {receipt.ref}; to be read at {link.partition('?')[0]}")
             payment = self.erp.pay("INV-1", "pm_card_visa")
@@ -66,15 +66,15 @@ class Story:
 
     def a_declined_card(self) -> None:
         """Pay with a declined card: a decline is a response, not a failure."""
-        about = "The bank declines. The buyer sees the reason and uses another card."
-        with self.narrator.scene("A declined card", about):
+        summary = "The bank declines. The buyer sees the reason and uses another card."
+        with self.narrator.scene("A declined card", summary):
             for card in ("pm_card_chargeDeclinedInsufficientFunds", "pm_card_visa"):
                 self.say(self.erp.checkout("INV-2", card))
 
     def a_double_click(self) -> None:
         """Charge once although the buyer clicks three times with one key."""
-        about = "The buyer double-clicks, and the form is submitted again a moment later."
-        with self.narrator.scene("A double click", about), ThreadPoolExecutor() as buyers:
+        summary = "The buyer double-clicks, and the form is submitted again a moment later."
+        with self.narrator.scene("A double click", summary), ThreadPoolExecutor() as buyers:
             clicks = [buyers.submit(self.erp.pay, "INV-3", "pm_card_visa") for _ in range(2)]
             paid_payments = [click.result() for click in clicks]
             paid_payments.append(self.erp.pay("INV-3", "pm_card_visa"))
@@ -84,17 +84,17 @@ class Story:
 
     def a_lost_answer(self) -> None:
         """Repeat a request whose response was lost, under the same idempotency key."""
-        about = "Stripe charges the card, but its response is lost."
-        with self.narrator.scene("A lost answer", about):
+        summary = "Stripe charges the card, but its response is lost."
+        with self.narrator.scene("A lost answer", summary):
             self.vendors.stripe.fail(Lost())
-            before = len(self.vendors.stripe.charges)
+            earlier_charges = len(self.vendors.stripe.charges)
             self.erp.pay("INV-4", "pm_card_visa")
-            self.say(f"charges made: {len(self.vendors.stripe.charges) - before}")
+            self.say(f"charges made: {len(self.vendors.stripe.charges) - earlier_charges}")
 
     def mail_is_down(self) -> None:
         """Fail over to another mail vendor once the circuit opens."""
-        about = "SendGrid is unreachable. Twenty reminders must still go out."
-        with self.narrator.scene("Mail is down", about):
+        summary = "SendGrid is unreachable. Twenty reminders must still go out."
+        with self.narrator.scene("Mail is down", summary):
             self.network.shut(_SENDGRID)
             mailed: Counter[str] = Counter()
             for number in range(20):
@@ -106,8 +106,8 @@ class Story:
 
     def mail_is_back(self) -> None:
         """Close the circuit by hand, sooner than it would close by itself."""
-        about = "SendGrid is back. An operator closes its circuit by hand."
-        with self.narrator.scene("Mail is back", about):
+        summary = "SendGrid is back. An operator closes its circuit by hand."
+        with self.narrator.scene("Mail is back", summary):
             self.network.reopen(_SENDGRID)
             self.hub.manager.set_circuit("sendgrid", CircuitState.CLOSED)
             for number in range(2):
@@ -116,8 +116,8 @@ class Story:
 
     def too_fast(self) -> None:
         """Pause every caller after one 429."""
-        about = "Twilio answers 429 with a one-second pause while eight texts are being sent."
-        with self.narrator.scene("Too fast", about):
+        summary = "Twilio answers 429 with a one-second pause while eight texts are being sent."
+        with self.narrator.scene("Too fast", summary):
             body = {"code": 20429, "message": "Too Many Requests", "status": 429}
             self.vendors.twilio.fail(reply(body, 429, Retry_After="1"))
             numbers = [f"INV-{number}" for number in range(10, 18)]
@@ -130,18 +130,18 @@ class Story:
 
     def a_token_expires(self) -> None:
         """Renew a refused token and repeat the call."""
-        about = "The Dutch branch uses PayPal, whose token suddenly expires."
-        with self.narrator.scene("A token expires", about):
+        summary = "The Dutch branch uses PayPal, whose token suddenly expires."
+        with self.narrator.scene("A token expires", summary):
             self.erp.pay("NL-0", "card:visa-1", "acme-nl")
             self.vendors.paypal.token_endpoint.forget()
             numbers = [f"NL-{number}" for number in range(1, 5)]
-            paid = [self.erp.pay(number, "card:visa-1", "acme-nl") for number in numbers]
-            self.say(f"paid: {len({payment.ref for payment in paid})} more orders")
+            payments = [self.erp.pay(number, "card:visa-1", "acme-nl") for number in numbers]
+            self.say(f"paid: {len({payment.ref for payment in payments})} more orders")
 
     def webhook_events(self) -> None:
         """Accept a signed webhook once, and refuse its replay and a forgery."""
-        about = "Stripe reports the outcome of INV-1. So does an impostor."
-        with self.narrator.scene("News", about):
+        summary = "Stripe reports the outcome of INV-1. So does an impostor."
+        with self.narrator.scene("News", summary):
             verifier = self.hub.webhooks("stripe")
             payment = self.payment
             notices = [
@@ -153,18 +153,18 @@ class Story:
                         for item in self.hub.events("stripe", event):
                             payment = advance(payment, item)
             self.say(f"{payment.ref} is {payment.state}")
-            repeated_fields, forged_fields = notices[0].arguments(), notices[-1].arguments()
-            forged_fields["body"] = forged_fields["body"].replace(b"14990", b"1")
-            for label, webhook in (("repeated", repeated_fields), ("forged", forged_fields)):
+            replayed_webhook, forged_webhook = notices[0].arguments(), notices[-1].arguments()
+            forged_webhook["body"] = forged_webhook["body"].replace(b"14990", b"1")
+            for label, webhook in (("repeated", replayed_webhook), ("forged", forged_webhook)):
                 try:
                     verifier.verify(**webhook)
-                except WebhookRejected as refused_value:
-                    self.say(f"{label}: refused ({refused_value.reason})")
+                except WebhookRejected as rejection:
+                    self.say(f"{label}: refused ({rejection.reason})")
 
     def another_vendor(self) -> None:
         """Change the shipping vendor by one line of configuration."""
-        about = 'One line changes: shipping = "shippo". Old labels are still tracked.'
-        with self.narrator.scene("Another vendor", about):
+        summary = 'One line changes: shipping = "shippo". Old labels are still tracked.'
+        with self.narrator.scene("Another vendor", summary):
             self.hub.close()
             config = {**self.configuration, "shipping": {"vendor": "shippo"}}
             self.hub = self._open(config)
@@ -180,15 +180,15 @@ def _number_of(mailed: Counter[str]) -> str:
 
 def verdict(scenes: Iterable[Scene], effects: Iterable[str]) -> list[str]:
     """Return the contradictions between the counts, as sentences."""
-    wrong_texts = [
+    contradictions = [
         f"{scene.title}: {scene.attempts} attempts, but {scene.arrived} requests arrived."
         for scene in scenes
         if not scene.agrees
     ]
-    happened = list(effects)
-    wrong_texts += [
-        f"{effect} happened {happened.count(effect)} times."
-        for effect in dict.fromkeys(happened)
-        if happened.count(effect) > 1
+    all_effects = list(effects)
+    contradictions += [
+        f"{effect} happened {all_effects.count(effect)} times."
+        for effect in dict.fromkeys(all_effects)
+        if all_effects.count(effect) > 1
     ]
-    return wrong_texts
+    return contradictions

@@ -38,9 +38,9 @@ _NO_HTTP: Final = "Its vendor does not speak HTTP."
 
 def described(configured: Configured) -> Description:
     """Everything that the accounts and services of a configuration send."""
-    sent: list[Sent] = []
+    requests: list[Sent] = []
     variables: dict[str, str] = {}
-    silent_values: dict[str, str] = {}
+    silence_reasons: dict[str, str] = {}
     exchanges_by_vendor: dict[str, list[Exchange]] = {}
     for account in configured.accounts:
         vendor = account.vendor.name
@@ -49,55 +49,55 @@ def described(configured: Configured) -> Description:
                 exchanges_by_vendor[vendor] if vendor in exchanges_by_vendor else recorded(vendor)
             )
         except ConfigurationError as error:
-            silent_values[account.name] = str(error)
+            silence_reasons[account.name] = str(error)
             continue
         exchanges_by_vendor[vendor] = exchanges
         if not exchanges:
-            silent_values[account.name] = _NO_HTTP
+            silence_reasons[account.name] = _NO_HTTP
         for exchange in exchanges:
-            request, used_values = _of_account(account, exchange)
-            sent.append(request)
-            variables = {**used_values, **variables}
+            request, used_variables = _of_account(account, exchange)
+            requests.append(request)
+            variables = {**used_variables, **variables}
     for service in configured.services:
-        for request, used_values in _of_service(service):
-            sent.append(request)
-            variables = {**used_values, **variables}
+        for request, used_variables in _of_service(service):
+            requests.append(request)
+            variables = {**used_variables, **variables}
     return Description(
-        sent=tuple(_distinct(sent)),
+        sent=tuple(_distinct(requests)),
         variables=dict(sorted(variables.items())),
-        silent=silent_values,
+        silent=silence_reasons,
     )
 
 
 def _distinct(sent: Iterable[Sent]) -> Iterable[Sent]:
     """Return the requests without those that differ only in purpose, keeping the first."""
-    seen: dict[str, Sent] = {}
+    first_requests: dict[str, Sent] = {}
     for request in sent:
-        seen.setdefault(repr(attrs.evolve(request, use="")), request)
-    return seen.values()
+        first_requests.setdefault(repr(attrs.evolve(request, use="")), request)
+    return first_requests.values()
 
 
 def _of_account(account: Account, exchange: Exchange) -> tuple[Sent, dict[str, str]]:
     names_by_value = dict(texts_of(exchange.options, account.name))
     own_services, foreign_services = exchange.vendor.services(), account.vendor.services()
-    keyed_texts = {
+    key_headers = {
         sent_request.idempotency_header
         for sent_request in own_services.values()
         if sent_request.idempotency_header
     }
-    hiding = Hiding(account.name, names_by_value, frozenset(name.lower() for name in keyed_texts))
+    hiding = Hiding(account.name, names_by_value, frozenset(name.lower() for name in key_headers))
     parts = urlsplit(exchange.url)
-    to = _server(exchange.url, own_services)
-    if to is None:
+    service_name = _server(exchange.url, own_services)
+    if service_name is None:
         server, url, base = variable(account.name, parts.netloc), f"https://{parts.netloc}", ""
     else:
-        server = variable(account.name, to, "url")
+        server = variable(account.name, service_name, "url")
         url = (
-            str(foreign_services[to].base_url)
-            if to in foreign_services
-            else str(own_services[to].base_url)
+            str(foreign_services[service_name].base_url)
+            if service_name in foreign_services
+            else str(own_services[service_name].base_url)
         )
-        base = urlsplit(str(own_services[to].base_url)).path.rstrip("/")
+        base = urlsplit(str(own_services[service_name].base_url)).path.rstrip("/")
     path, slots = path_of(parts.path, exchange.route, base, account.name, names_by_value)
     media, body = hiding.body(exchange.request)
     sent_request = Sent(
@@ -109,17 +109,20 @@ def _of_account(account: Account, exchange: Exchange) -> tuple[Sent, dict[str, s
         query=hiding.pairs(parse_qsl(parts.query, keep_blank_values=True)),
         headers=(
             *hiding.headers(exchange.request),
-            *((name, hiding.put(stands)) for name, stands in _own_headers(account).items()),
+            *(
+                (name, hiding.put(variable_name))
+                for name, variable_name in _own_headers(account).items()
+            ),
         ),
         media=media,
         body=body,
         status=exchange.response.status,
     )
-    public = _public_names(account.vendor, account.name)
+    public_values = _public_names(account.vendor, account.name)
     slots = {name: value for name, value in slots.items() if name not in names_by_value.values()}
-    used_values = {name: public.get(name, "") for name in hiding.used | _variables(path)}
+    used_variables = {name: public_values.get(name, "") for name in hiding.used | _variables(path)}
     url, secrets = _without_secrets(url, account.name)
-    return sent_request, {**used_values, **slots, **secrets, server: url}
+    return sent_request, {**used_variables, **slots, **secrets, server: url}
 
 
 def _variables(path: Iterable[str | Slot]) -> set[str]:
@@ -162,7 +165,7 @@ def _of_service(service: Service) -> Iterable[tuple[Sent, dict[str, str]]]:
         return
     server = variable(service.name, "url")
     url, secrets = _without_secrets(service.base_url, service.name)
-    headers, query, used_values = _identity(service)
+    headers, query, used_variables = _identity(service)
     for endpoint in service.endpoints or (None,):
         path, slots = _of_endpoint(endpoint, service.name)
         request = Sent(
@@ -174,20 +177,20 @@ def _of_service(service: Service) -> Iterable[tuple[Sent, dict[str, str]]]:
             query=query,
             headers=headers,
         )
-        yield request, {**used_values, **slots, **secrets, server: url}
+        yield request, {**used_variables, **slots, **secrets, server: url}
 
 
 def _without_secrets(base_url: str, owner: str) -> tuple[str, dict[str, str]]:
     """A service's URL with variables for the credentials in its path, and these variables."""
     address, *segments = re.split(r"(?<=[^/:])/", base_url)
-    masked_texts = [address]
+    masked_segments = [address]
     variables: dict[str, str] = {}
-    for previous_text, segment in pairwise(["", *segments]):
-        name = variable(owner, f"url_secret_{len(masked_texts)}")
-        secret = is_secret_segment(segment, previous_text)
-        masked_texts.append(braces(name) if secret else segment)
+    for previous_segment, segment in pairwise(["", *segments]):
+        name = variable(owner, f"url_secret_{len(masked_segments)}")
+        secret = is_secret_segment(segment, previous_segment)
+        masked_segments.append(braces(name) if secret else segment)
         variables |= {name: ""} if secret else {}
-    return "/".join(masked_texts), variables
+    return "/".join(masked_segments), variables
 
 
 def _of_endpoint(
@@ -195,11 +198,11 @@ def _of_endpoint(
 ) -> tuple[tuple[str | Slot, ...], dict[str, str]]:
     text = "/" if endpoint is None or endpoint.path is None else endpoint.path
     pieces: list[str | Slot] = []
-    for previous_text, part in pairwise(text.split("/")):
+    for previous_segment, part in pairwise(text.split("/")):
         pieces.append("/")
         if part[:1] == "{" and part[-1:] == "}":
             pieces.append(Slot(part[1:-1], variable(owner, part[1:-1])))
-        elif is_secret_segment(part, previous_text):
+        elif is_secret_segment(part, previous_segment):
             name = f"secret_{len(pieces)}"
             pieces.append(Slot(name, variable(owner, name)))
         elif part:
@@ -210,7 +213,7 @@ def _of_endpoint(
 def _identity(service: Service) -> tuple[Pairs, Pairs, dict[str, str]]:
     """Return a service's credentials and fixed headers, as variables without values."""
     names = {name: variable(service.name, name) for name in service.headers}
-    headers = [(name, braces(stands)) for name, stands in names.items()]
+    headers = [(name, braces(variable_name)) for name, variable_name in names.items()]
     query: list[tuple[str, str]] = []
     credentials = service.credentials if isinstance(service.credentials, Credentials) else None
     method = AuthMethod.BEARER if credentials is None else credentials.method

@@ -68,10 +68,10 @@ class Hiding:
 
     def named(self, name: str, text: str) -> str:
         """The value of a field; a variable if its name suggests a secret."""
-        shown_text = self.text(text)
+        visible_text = self.text(text)
         is_signed = _TOKEN.fullmatch(text) is not None
-        if not is_signed and ("{{" in shown_text or not text or not is_sensitive(name)):
-            return shown_text
+        if not is_signed and ("{{" in visible_text or not text or not is_sensitive(name)):
+            return visible_text
         return self.put(variable(self.owner, name))
 
     def headers(self, request: Request) -> Pairs:
@@ -87,9 +87,9 @@ class Hiding:
             return self.put(variable(self.owner, "idempotency_key"))
         if name.lower() != "authorization":
             return self.named(name, _BOUNDARY.sub("boundary=boundary", value))
-        scheme, _, remaining_text = value.partition(" ")
+        scheme, _, token = value.partition(" ")
         if scheme.lower() in {"basic", "bearer"}:
-            return f"{scheme} {self.named(name, remaining_text)}"
+            return f"{scheme} {self.named(name, token)}"
         # A signature is good for one request only, and says what it signs.
         return self.put(variable(self.owner, name))
 
@@ -99,13 +99,13 @@ class Hiding:
 
     def body(self, request: Request) -> tuple[str, Any]:
         """Return the body's media type and content; a binary body is only mentioned."""
-        whole_bytes = as_bytes(request)
+        content = as_bytes(request)
         kind = request.headers.get("content-type") or ""
         media = essence(kind) or "application/octet-stream"
-        if not whole_bytes:
+        if not content:
             return "", None
         try:
-            text = whole_bytes.decode()
+            text = content.decode()
         except UnicodeDecodeError:
             return media, ""
         boundary = _BOUNDARY.search(kind)

@@ -23,19 +23,19 @@ def openapi(description: Description, title: str = "moorage") -> dict[str, Any]:
     Where two servers have the same path, the later ones have `#` and their account behind it, for
     OpenAPI knows one operation of a path.
     """
-    grouped: dict[tuple[str, str], list[Sent]] = {}
+    requests_by_path: dict[tuple[str, str], list[Sent]] = {}
     for request in description.sent:
-        grouped.setdefault((request.server, _shape(request)), []).append(request)
+        requests_by_path.setdefault((request.server, _shape(request)), []).append(request)
     paths: dict[str, Any] = {}
-    taken_texts: set[str] = set()
+    described_shapes: set[str] = set()
     schemes: dict[str, Any] = {}
-    for (server, shape), sent in grouped.items():
-        path = sent[0].template or "/"
-        paths[f"{path}#{server}" if shape in taken_texts else path] = {
+    for (server, shape), requests in requests_by_path.items():
+        path = requests[0].template or "/"
+        paths[f"{path}#{server}" if shape in described_shapes else path] = {
             "servers": [{"url": description.variables[server]}],
-            **dict(_operations(sent, description, schemes)),
+            **dict(_operations(requests, description, schemes)),
         }
-        taken_texts.add(shape)
+        described_shapes.add(shape)
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": "1", "description": _name_in_words(description)},
@@ -46,8 +46,10 @@ def openapi(description: Description, title: str = "moorage") -> dict[str, Any]:
 
 def _name_in_words(description: Description) -> str:
     text = "What is sent, tried out at sandboxes; what stands in double braces is yours to fill in."
-    untold = [f"{name} is not here: {why}" for name, why in description.silent.items()]
-    return "\n".join((text, *untold))
+    missing_accounts = [
+        f"{name} is not here: {reason}" for name, reason in description.silent.items()
+    ]
+    return "\n".join((text, *missing_accounts))
 
 
 def _shape(sent: Sent) -> str:
@@ -59,21 +61,21 @@ def _operations(
     sent: Sequence[Sent], description: Description, schemes: dict[str, Any]
 ) -> Iterator[tuple[str, Any]]:
     for method in dict.fromkeys(request.method for request in sent):
-        same = [request for request in sent if request.method == method]
-        yield method.lower(), _operation(same, description, schemes)
+        requests = [request for request in sent if request.method == method]
+        yield method.lower(), _operation(requests, description, schemes)
 
 
 def _operation(
     sent: Sequence[Sent], description: Description, schemes: dict[str, Any]
 ) -> dict[str, Any]:
-    first = sent[0]
+    first_request = sent[0]
     uses = ", ".join(dict.fromkeys(request.use for request in sent))
     operation: dict[str, Any] = {
-        "operationId": variable(first.server, first.method, first.template),
-        "tags": [first.owner],
+        "operationId": variable(first_request.server, first_request.method, first_request.template),
+        "tags": [first_request.owner],
         "summary": f"Sent for {uses}",
         "parameters": [
-            *_slots(first, description),
+            *_slots(first_request, description),
             *_named_schemas(sent, "query"),
             *_named_schemas(sent, "header"),
         ],
@@ -108,15 +110,15 @@ def _slots(sent: Sent, description: Description) -> Iterator[dict[str, Any]]:
 
 def _named_schemas(sent: Sequence[Sent], where: str) -> Iterator[dict[str, Any]]:
     """The parameters of a query or the headers, as they were sent."""
-    each = [dict(item.query if where == "query" else item.headers) for item in sent]
-    for name in dict.fromkeys(name for item in each for name in item):
+    pairs_by_request = [dict(item.query if where == "query" else item.headers) for item in sent]
+    for name in dict.fromkeys(name for item in pairs_by_request for name in item):
         if where == "header" and name.lower() in _IGNORED:
             continue
-        values = dict.fromkeys(item[name] for item in each if name in item)
+        values = dict.fromkeys(item[name] for item in pairs_by_request if name in item)
         yield {
             "name": name,
             "in": where,
-            "required": all(name in item for item in each),
+            "required": all(name in item for item in pairs_by_request),
             "schema": {"type": "string", "examples": list(values)},
         }
 

@@ -30,20 +30,20 @@ def path_of(
     """
     pieces: list[str | Slot] = []
     values: dict[str, str] = {}
-    cut = len(base)
+    base_length = len(base)
     for name, text in _parts(path, route):
-        remaining_text, cut = text[cut:], max(cut - len(text), 0)
-        if not remaining_text:
+        segment, base_length = text[base_length:], max(base_length - len(text), 0)
+        if not segment:
             continue
-        if name is None and remaining_text not in variables:
-            pieces.append(remaining_text)
+        if name is None and segment not in variables:
+            pieces.append(segment)
             continue
-        called_text = name or variables[remaining_text]
-        if any(isinstance(part, Slot) and part.name == called_text for part in pieces):
-            called_text = f"{called_text}_{len(pieces)}"
-        stands = variables.get(remaining_text) or variable(owner, called_text)
-        values.setdefault(stands, remaining_text)
-        pieces.append(Slot(called_text, stands))
+        slot_name = name or variables[segment]
+        if any(isinstance(part, Slot) and part.name == slot_name for part in pieces):
+            slot_name = f"{slot_name}_{len(pieces)}"
+        variable_name = variables.get(segment) or variable(owner, slot_name)
+        values.setdefault(variable_name, segment)
+        pieces.append(Slot(slot_name, variable_name))
     return tuple(pieces), values
 
 
@@ -54,12 +54,12 @@ def _parts(path: str, route: str | None) -> Iterator[tuple[str | None, str]]:
             yield ("key" if text in KEYS else None), text
         return
     template = route.partition(" ")[2]
-    names = [matched[1] for matched in _BRACED.finditer(template)]
+    names = [braced_name[1] for braced_name in _BRACED.finditer(template)]
     texts = _BRACED.split(template)[::3]
-    matched_match = re.match(_pattern(template), path)
+    path_match = re.match(_pattern(template), path)
     yield None, texts[0]
     for name, value, text in zip(
-        names, matched_match.groups() if matched_match else (), texts[1:], strict=False
+        names, path_match.groups() if path_match else (), texts[1:], strict=False
     ):
         yield name, value
         yield None, text

@@ -36,8 +36,10 @@ def postman(description: Description, name: str = "moorage") -> dict[str, Any]:
 
 def _name_in_words(description: Description) -> str:
     text = "What is sent, tried out at sandboxes. A variable without a value is yours to fill in."
-    untold = [f"{name} is not here: {why}" for name, why in description.silent.items()]
-    return "\n".join((text, *untold))
+    missing_accounts = [
+        f"{name} is not here: {reason}" for name, reason in description.silent.items()
+    ]
+    return "\n".join((text, *missing_accounts))
 
 
 def _item(sent: Sent) -> dict[str, Any]:

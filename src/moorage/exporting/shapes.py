@@ -12,20 +12,20 @@ if TYPE_CHECKING:
 
 def shape_of(values: Iterable[Any]) -> dict[str, Any]:
     """The schema that all of these values keep, as narrow as they show it."""
-    seen_values = list(values)
-    kinds = sorted({_type_name(example) for example in seen_values})
+    examples = list(values)
+    kinds = sorted({_type_name(example) for example in examples})
     schema: dict[str, Any] = {"type": kinds[0] if len(kinds) == 1 else kinds} if kinds else {}
-    objects = [example for example in seen_values if is_object(example)]
+    objects = [example for example in examples if is_object(example)]
     if objects:
         names = dict.fromkeys(name for example in objects for name in example)
         schema["properties"] = {
             name: shape_of(example[name] for example in objects if name in example)
             for name in names
         }
-        constant_texts = [name for name in names if all(name in example for example in objects)]
-        if constant_texts:
-            schema["required"] = constant_texts
-    items = [item for example in seen_values if is_list(example) for item in example]
+        required_names = [name for name in names if all(name in example for example in objects)]
+        if required_names:
+            schema["required"] = required_names
+    items = [item for example in examples if is_list(example) for item in example]
     if items:
         schema["items"] = shape_of(items)
     return schema

@@ -71,8 +71,8 @@ def log_notification(delivery: AlertDelivery) -> None:
 def _level(notification: Notification) -> int:
     if all(notice.change is Change.RECOVERED for notice in notification.notices):
         return logging.INFO
-    critical = any(notice.severity is Severity.CRITICAL for notice in notification.notices)
-    return logging.CRITICAL if critical else logging.WARNING
+    is_critical = any(notice.severity is Severity.CRITICAL for notice in notification.notices)
+    return logging.CRITICAL if is_critical else logging.WARNING
 
 
 @attrs.frozen
@@ -102,9 +102,9 @@ class WebhookChannel:
         body = json.dumps({"id": delivery.id, **delivery.notification.as_dict()}).encode()
         headers = {"Content-Type": "application/json"}
         if settings.secrets:
-            now = manager.flows.core.utc()
-            signed = WebhookSigner(settings.secrets).sign(body, id=delivery.id, at=now)
-            headers |= dict(signed.pairs)
+            sent_at = manager.flows.core.utc()
+            signature = WebhookSigner(settings.secrets).sign(body, id=delivery.id, at=sent_at)
+            headers |= dict(signature.pairs)
         request = Request.post(settings.path, body=body, headers=headers)
         await finished(manager.call(settings.service or "", request))
 

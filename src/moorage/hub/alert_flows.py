@@ -100,36 +100,36 @@ class AlertFlows:
 
     async def measure(self) -> dict[str, tuple[Measurement, ...]]:
         """Measure all rules; a rule that could not be measured is missing."""
-        measured: dict[str, tuple[Measurement, ...]] = {}
+        measurements: dict[str, tuple[Measurement, ...]] = {}
         health = None
         for rule in self.rules:
             if rule.when not in FIGURES:
                 health = health or await self.recent()
-                measured[rule.name] = from_health(rule, health)
+                measurements[rule.name] = from_health(rule, health)
                 continue
             try:
                 figures = [await finished(self.figures(query)) for query in queries(rule)]
             except StorageUnavailable as error:
                 LOGGER.warning("The alert rule %r cannot be measured: %s", rule.name, error)
                 continue
-            measured[rule.name] = (from_figures(rule, tuple(figures)),)
-        return measured
+            measurements[rule.name] = (from_figures(rule, tuple(figures)),)
+        return measurements
 
     async def check(self) -> list[tuple[AlertRule, Measurement, bool]]:
         """Measure all rules without telling anybody; return if each is active."""
-        measured = await self.measure()
+        measurements = await self.measure()
         return [
             (rule, measurement, rule.is_active(measurement.value, firing=False))
             for rule in self.rules
-            for measurement in measured.get(rule.name, ())
+            for measurement in measurements.get(rule.name, ())
         ]
 
     async def evaluate(self) -> AlertRound:
         """Measure and evaluate all rules once, and send what is to be told."""
-        measured = await self.measure()
+        measurements = await self.measure()
         command = EvaluateAlerts(
             self.rules,
-            measured,
+            measurements,
             tuple(self.channels),
             self._core.utc(),
             owner=self._owner,
@@ -145,7 +145,7 @@ class AlertFlows:
             evaluated=True,
             delivered=tuple(item for item in deliveries if errors[item.id] is None),
             failed=tuple(item for item in deliveries if errors[item.id] is not None),
-            unmeasured=tuple(rule.name for rule in self.rules if rule.name not in measured),
+            unmeasured=tuple(rule.name for rule in self.rules if rule.name not in measurements),
         )
 
     async def silence(
@@ -209,8 +209,8 @@ class AlertFlows:
         try:
             answer = await self._core.execute(command, _PATIENCE)
         except StorageUnavailable:
-            now = self._core.nanoseconds() // 1000
-            (self._local,), answer = command.apply((self._local,), now)
+            micros_now = self._core.nanoseconds() // 1000
+            (self._local,), answer = command.apply((self._local,), micros_now)
         return answer
 
 

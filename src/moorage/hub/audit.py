@@ -125,7 +125,7 @@ class AuditTrail:
             StorageUnavailable: the act could not be recorded, so it must not be done.
             ConfigurationError: the trail is damaged, or its tables do not exist.
         """
-        what = Act(
+        audited_act = Act(
             act=act,
             subject=subject,
             actor=actor or system_user(),
@@ -134,14 +134,14 @@ class AuditTrail:
             after=after,
             at=self._clock.utc(),
         )
-        build = partial(extend, acts=(what,), keys=self._keys, every=self._every)
+        build = partial(extend, acts=(audited_act,), keys=self._keys, every=self._every)
         try:
             return self._storage.append(build)[0]
         except ConnectorError as error:
             if self._required:
-                raise _refusal(what, error) from None
+                raise _refusal(audited_act, error) from None
             message, remedy = error.message, error.remedy
-        give_notice(f"{what.act} was not recorded in the audit trail: {message} {remedy}")
+        give_notice(f"{audited_act.act} was not recorded in the audit trail: {message} {remedy}")
         return None
 
     def seal(self) -> AuditRecord:
@@ -160,11 +160,11 @@ class AuditTrail:
                 path="audit.keys",
                 remedy="Give what `generate_keys` made, such as keys = 'secret://env/AUDIT_KEYS'.",
             )
-        at = self._clock.utc()
+        sealed_at = self._clock.utc()
 
         def build(head: AuditHead) -> tuple[Sequence[AuditRecord], AuditHead]:
-            sealing, end = seal(head, keys, at)
-            return [sealing], end
+            seal_record, end = seal(head, keys, sealed_at)
+            return [seal_record], end
 
         return self._storage.append(build)[0]
 

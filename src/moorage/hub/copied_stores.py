@@ -70,9 +70,9 @@ async def aneutralize(*stores: Any) -> int:
 
 
 def _cleared(store: Any) -> Any:
-    clear_value = getattr(store, "clear", None)
-    if clear_value is not None:
-        return clear_value()
+    clear = getattr(store, "clear", None)
+    if clear is not None:
+        return clear()
     remove = getattr(store, "remove", None)
     if remove is None or len(inspect.signature(remove).parameters) != 1:
         raise ConfigurationError(

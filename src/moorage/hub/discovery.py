@@ -36,10 +36,10 @@ def discover(
         ConnectionFailed: the server cannot be reached.
         VendorFailed: it describes itself nowhere, or another server, or unusably.
     """
-    bound = seconds(timeout, "timeout")
+    timeout_seconds = seconds(timeout, "timeout")
     wired_core = sync_core(Ports(http=http))
     try:
-        return run_now(described(wired_core.core, issuer, bound))
+        return run_now(described(wired_core.core, issuer, timeout_seconds))
     finally:
         default_client = wired_core.default_http()
         if default_client is not None:
@@ -50,10 +50,10 @@ def discover(
 async def adiscover(  # noqa: D103 - documented by its twin
     issuer: str, *, http: AsyncHttpClient | None = None, timeout: float | timedelta = _TIMEOUT
 ) -> AuthorizationServer:
-    bound = seconds(timeout, "timeout")
+    timeout_seconds = seconds(timeout, "timeout")
     wired_core = async_core(Ports(http=http))
     try:
-        return await described(wired_core.core, issuer, bound)
+        return await described(wired_core.core, issuer, timeout_seconds)
     finally:
         default_client = wired_core.default_http()
         if default_client is not None:

@@ -307,8 +307,8 @@ def _step(function: Callable[[], Any], _: Core) -> AttemptStep:
 
 
 def _ref(account: Account, id: str, /, **related: str | None) -> Ref:
-    nonempty = {name: value for name, value in related.items() if value}
-    return Ref(account.vendor.name, account.name, id, nonempty)
+    related_ids = {name: value for name, value in related.items() if value}
+    return Ref(account.vendor.name, account.name, id, related_ids)
 
 
 @careful
@@ -469,9 +469,9 @@ class Hub(ContractMethods, _Hub):
         Raises:
             ConfigurationError: it is wrong, or this hub was not opened from one; nothing changed.
         """
-        reloaded = self._read_anew(source, actor, reason)
-        self._core.tell(reloaded)
-        return reloaded
+        reload_event = self._read_anew(source, actor, reason)
+        self._core.tell(reload_event)
+        return reload_event
 
     def find_account(self, name: str) -> Account | None:
         """The account of this name as it is now, or None if there is no such account.
@@ -617,9 +617,9 @@ class AsyncHub(AsyncContractMethods, _Hub):
     ) -> Reloaded:
         from moorage.hub.reloading import beside  # noqa: PLC0415 - loads asyncio
 
-        reloaded = await beside(partial(self._read_anew, source, actor, reason))
-        self._core.tell(reloaded)
-        return reloaded
+        reload_event = await beside(partial(self._read_anew, source, actor, reason))
+        self._core.tell(reload_event)
+        return reload_event
 
     @documented_by(Hub.find_account)
     async def find_account(self, name: str) -> Account | None:  # noqa: D102 - documented by its twin

@@ -69,11 +69,11 @@ class _Verifiers:
     def of(self, account: str) -> WebhookVerifier:
         """The verifier of an account; the store of the inbox guards against repeats."""
         configured = self._hub.account(account)
-        cached = self._cached.get(account)
-        if cached is None or cached[0] is not configured:
-            cached = configured, self._hub.webhooks(account, replay_guard=False)
-            self._cached[account] = cached
-        return cached[1]
+        cache_entry = self._cached.get(account)
+        if cache_entry is None or cache_entry[0] is not configured:
+            cache_entry = configured, self._hub.webhooks(account, replay_guard=False)
+            self._cached[account] = cache_entry
+        return cache_entry[1]
 
     def verify(self, account: str, delivery: dict[str, Any]) -> tuple[WebhookEvent, ...]:
         """The events of a delivery to an account, verified."""

@@ -125,15 +125,15 @@ class _Manager:
             credentials: knows their credentials; whoever the manager was given, by default.
             places: where they stand in a configuration, by name, if they do.
         """
-        wired, places = self._wired, places or {}
-        core = wired.core if credentials is None else wired.with_credentials(credentials)
+        wired_core, places = self._wired, places or {}
+        core = wired_core.core if credentials is None else wired_core.with_credentials(credentials)
         flows = Calling(core, services)
         flows.plans.environment_guard = self._environment_guard
         all_services = flows.plans.services.values()
-        if not wired.waits:
+        if not wired_core.waits:
             refuse_async_functions(all_services, places)
-        check_steps(all_services, wired.http, places)
-        check_money(all_services, wired.claims, places)
+        check_steps(all_services, wired_core.http, places)
+        check_money(all_services, wired_core.claims, places)
         check_tls(all_services, places)
         return flows
 

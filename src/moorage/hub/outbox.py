@@ -104,10 +104,10 @@ class _Outbox:
                 remedy="Use SqliteOutbox or SqlOutbox; or call `put` itself, if the store knows"
                 " the application's transaction.",
             )
-        other = copy(self)
-        other._flows = copy(self._flows)  # noqa: SLF001 - a copy of this
-        other._flows.store = self._adapt_store(self._storage.within(connection))  # noqa: SLF001 - as above
-        return other
+        outbox = copy(self)
+        outbox._flows = copy(self._flows)  # noqa: SLF001 - a copy of this
+        outbox._flows.store = self._adapt_store(self._storage.within(connection))  # noqa: SLF001 - as above
+        return outbox
 
     def audited_by(self, trail: AuditTrail | None) -> Self:
         """Return this outbox, whose replays and drops by hand are recorded in a trail.
@@ -117,11 +117,11 @@ class _Outbox:
         """
         if trail is None or self._flows.core.audit is not None:
             return self
-        other = copy(self)
+        outbox = copy(self)
         record = audit_verb(trail, is_async=self._awaited)
-        other._flows = copy(self._flows)  # noqa: SLF001 - a copy of this
-        other._flows.core = attrs.evolve(self._flows.core, audit=record)  # noqa: SLF001 - as above
-        return other
+        outbox._flows = copy(self._flows)  # noqa: SLF001 - a copy of this
+        outbox._flows.core = attrs.evolve(self._flows.core, audit=record)  # noqa: SLF001 - as above
+        return outbox
 
     def _deliver(
         self, call: Call, hub: Hub | AsyncHub, **options: Any
@@ -346,18 +346,18 @@ def _check(contract: str, verb: str, values: tuple[Any, ...], options: dict[str,
     method = getattr(face, verb)
     if _KEY in inspect.signature(method).parameters:
         options = {**options, _KEY: "checked"}
-    refused = _refusal(method, values, options)
-    if refused is not None:
+    refusal = _refusal(method, values, options)
+    if refusal is not None:
         del values, options
-        raise bare(refused)
+        raise bare(refusal)
 
 
 def _is_of(error: AttributeError | TypeError, values: Sequence[Any]) -> bool:
     """Return whether an error is about the values of a call, and not a defect of moorage."""
     if isinstance(error, AttributeError):
-        several: list[Any] = [value for value in values if isinstance(value, (list, tuple))]
-        inner = [argument for value in several for argument in value]
-        return any(error.obj is argument for argument in (*values, *inner))
+        sequences: list[Any] = [value for value in values if isinstance(value, (list, tuple))]
+        elements = [argument for value in sequences for argument in value]
+        return any(error.obj is argument for argument in (*values, *elements))
     # A type error does not say of which value it is. Values of the contracts were checked.
     return not all(type(value).__module__.startswith("moorage.") for value in values)
 

@@ -87,19 +87,19 @@ async def from_asgi(
     headers_by_name = dict(headers)
     size = _size(headers_by_name.get("content-length"), limit)
     pieces: list[bytes] = []
-    read, more = 0, True
-    while more:
+    body_size, has_more = 0, True
+    while has_more:
         message = await receive()
         if message["type"] != "http.request":
             raise _cut_off()
         pieces.append(message.get("body", b""))
-        read += len(pieces[-1])
-        if read > limit:
+        body_size += len(pieces[-1])
+        if body_size > limit:
             raise _too_large(limit)
-        more = message.get("more_body", False)
+        has_more = message.get("more_body", False)
     body = b"".join(pieces)
-    raw_value = scope.get("raw_path")
-    place = quote(scope["path"], safe=_SAFE) if raw_value is None else raw_value.decode("latin-1")
+    raw_path = scope.get("raw_path")
+    place = quote(scope["path"], safe=_SAFE) if raw_path is None else raw_path.decode("latin-1")
     server = scope.get("server") or ("", None)
     host = headers_by_name.get("host") or ":".join(str(part) for part in server if part)
     query = scope.get("query_string", b"").decode("latin-1")

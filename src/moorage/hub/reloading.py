@@ -96,8 +96,8 @@ class _Watch:
 
     def _is_still(self) -> bool:
         """Return whether the content equals that of the last call, so that nobody is writing it."""
-        before, self._seen = self._seen, self._content()
-        return before == self._seen
+        last_content, self._seen = self._seen, self._content()
+        return last_content == self._seen
 
 
 class Watch(_Watch):
@@ -221,9 +221,9 @@ class AsyncWatch(_Watch):
         self._check_signals()
         try:
             for number in self._signals:
-                before = signal.getsignal(number)
+                previous_handler = signal.getsignal(number)
                 loop.add_signal_handler(number, bell.set)
-                self._before[number] = before
+                self._before[number] = previous_handler
         except RuntimeError:
             self._listen_no_more(loop)
             raise _signals_need_main_thread() from None

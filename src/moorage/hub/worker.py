@@ -51,28 +51,28 @@ def work(
             hears that it is to stop when this returns.
     """
     wait = seconds(pause, "pause")
-    remaining_function = stop.wait if idle is None else _without_signals(idle)
-    away = False
+    pause_or_stop = stop.wait if idle is None else _without_signals(idle)
+    store_is_away = False
     while not stop.is_set():
         is_busy = False
         try:
             for step in steps:
                 if stop.is_set():
                     return
-                done = step()
-                if len(done):
+                outcome = step()
+                if len(outcome):
                     is_busy = True
-                    tell(done)
+                    tell(outcome)
         except StorageUnavailable as error:
             if trouble is None:
                 raise
-            if not away:
+            if not store_is_away:
                 trouble(error)
-            away, is_busy = True, False
+            store_is_away, is_busy = True, False
         else:
-            away = False
+            store_is_away = False
         if not is_busy:
-            (stop.wait if away else remaining_function)(wait)
+            (stop.wait if store_is_away else pause_or_stop)(wait)
 
 
 def at_times(
@@ -88,14 +88,14 @@ def at_times(
         pause: seconds, or a timedelta, from one time to the next; in between it finds nothing.
         clock: tells the seconds.
     """
-    wait, due = seconds(pause, "pause"), clock()
+    wait, next_start = seconds(pause, "pause"), clock()
 
     def taken_entry() -> S | tuple[()]:
-        nonlocal due
-        now = clock()
-        if now < due:
+        nonlocal next_start
+        current_time = clock()
+        if current_time < next_start:
             return ()
-        due = now + wait
+        next_start = current_time + wait
         return step()
 
     return taken_entry
@@ -165,7 +165,7 @@ def stopping() -> Generator[Event]:
             remedy="Give `work` a threading.Event of your own, and set it when the host ends.",
         )
     try:
-        before = {number: signal.signal(number, on_signal) for number in _STOPPING}
+        previous_handlers = {number: signal.signal(number, on_signal) for number in _STOPPING}
     except ValueError:
         raise ConfigurationError(
             "Only the main thread receives signals to stop.",
@@ -175,5 +175,5 @@ def stopping() -> Generator[Event]:
     try:
         yield stop
     finally:
-        for number, handler in before.items():
+        for number, handler in previous_handlers.items():
             signal.signal(number, handler)

@@ -49,17 +49,17 @@ def scaffold(kind: str, name: str, choice: str | None = None) -> dict[str, str]:
             which.
     """
     choices = KINDS[_checked_choice(kind, KINDS, "kind")]
-    folders, chosen = [kind], ""
+    folders, checked_choice = [kind], ""
     if choices:
-        chosen = _checked_choice(choice or choices[0], choices, "choice")
-        folders += [f"{kind}-{chosen}"]
+        checked_choice = _checked_choice(choice or choices[0], choices, "choice")
+        folders += [f"{kind}-{checked_choice}"]
     files_by_path = {
         path.removesuffix(_ENDING): file
         for folder in folders
         for path, file in _template_files(_TEMPLATES / folder, "")
     }
     texts = {
-        path: files_by_path[path].read_text("utf-8").replace(_CHOICE, chosen)
+        path: files_by_path[path].read_text("utf-8").replace(_CHOICE, checked_choice)
         for path in sorted(files_by_path)
     }
     name = checked_name(name, (text for path, text in texts.items() if path.endswith(".py")))

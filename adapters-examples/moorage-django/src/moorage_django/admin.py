@@ -184,8 +184,8 @@ class TenantAdmin(admin.ModelAdmin):
         try:
             return super().change_view(request, object_id, *given, **named)
         except ConnectorError as error:
-            said = f"{error} Or delete this tenant here, and add it anew."
-            self.message_user(request, said, messages.ERROR)
+            message = f"{error} Or delete this tenant here, and add it anew."
+            self.message_user(request, message, messages.ERROR)
             return redirect("admin:moorage_django_tenant_changelist")
 
     def save_model(self, request: HttpRequest, obj: Tenant, form: Any, change: bool) -> None:

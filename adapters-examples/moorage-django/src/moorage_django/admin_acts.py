@@ -55,16 +55,16 @@ def decide(
             "opts": admin.opts,
         }
         return TemplateResponse(request, "moorage_django/confirm_action.html", context)
-    changed = 0
+    changed_entries = 0
     for id_ in queryset.values_list("id", flat=True):
         try:
             change(id_)
         except ConnectorError as error:
             admin.message_user(request, str(error), messages.ERROR)
         else:
-            changed += 1
-    if changed:
-        admin.message_user(request, f"{_entries(changed)} {effect}.", messages.SUCCESS)
+            changed_entries += 1
+    if changed_entries:
+        admin.message_user(request, f"{_entries(changed_entries)} {effect}.", messages.SUCCESS)
     return None
 
 

@@ -34,36 +34,37 @@ _LIVE: Final = ("sk_live_", "rk_live_", "live_", "AQE")
 def settings_are_right(**_: object) -> list[checks.CheckMessage]:
     """Check the settings and the configuration, alone and together."""
     try:
-        picked = chosen()
+        options = chosen()
     except ConfigurationError as error:
-        return [_error(one, "E001") for one in error.problems]
-    found_values = list(_of_databases(picked))
+        return [_error(problem, "E001") for problem in error.problems]
+    messages = list(_of_databases(options))
     try:
-        configured = stores.configured(picked)
-        url = stores.store_url(picked)
+        configured = stores.configured(options)
+        url = stores.store_url(options)
         if url is not None:
             open_storage(url)
     except ConfigurationError as error:
-        return found_values + [
-            _error(one, "E003" if "secret" in one.found else "E002") for one in error.problems
+        return messages + [
+            _error(problem, "E003" if "secret" in problem.found else "E002")
+            for problem in error.problems
         ]
     try:
-        cipher = stores.cipher_of(picked)
-        if picked.tenants:
+        cipher = stores.cipher_of(options)
+        if options.tenants:
             stores.needed(cipher)
     except ConfigurationError as error:
-        return found_values + [_error(one, "E004") for one in error.problems]
+        return messages + [_error(problem, "E004") for problem in error.problems]
     try:
-        picked.ports_of(is_async=False)
-        picked.ports_of(is_async=True)
+        options.ports_of(is_async=False)
+        options.ports_of(is_async=True)
     except ConfigurationError as error:
-        return found_values + [_error(one, "E001") for one in error.problems]
-    found_values += _of_stores(picked, url)
-    found_values += _of_configuration(configured)
+        return messages + [_error(problem, "E001") for problem in error.problems]
+    messages += _of_stores(options, url)
+    messages += _of_configuration(configured)
     if UNKEPT:
-        found_values.append(_unkept(UNKEPT))
+        messages.append(_unkept(UNKEPT))
     if cipher is None:
-        found_values.append(
+        messages.append(
             checks.Warning(
                 "MOORAGE_KEYS is not set: what is stored is not sealed, and tokens are kept in"
                 " memory only.",
@@ -71,7 +72,7 @@ def settings_are_right(**_: object) -> list[checks.CheckMessage]:
                 id="moorage.W004",
             )
         )
-    return found_values
+    return messages
 
 
 def _unkept(names: Sequence[str]) -> checks.CheckMessage:
@@ -86,12 +87,12 @@ def tables_are_there(
     databases: Sequence[str] | None = None, **_: object
 ) -> list[checks.CheckMessage]:
     """The migrations of the databases that are checked."""
-    found_values: list[checks.CheckMessage] = []
+    messages: list[checks.CheckMessage] = []
     for alias in databases or ():
         executor = MigrationExecutor(connections[alias])
-        wanted_values = [node for node in executor.loader.graph.leaf_nodes() if node[0] == LABEL]
-        if executor.migration_plan(wanted_values):
-            found_values.append(
+        migrations = [node for node in executor.loader.graph.leaf_nodes() if node[0] == LABEL]
+        if executor.migration_plan(migrations):
+            messages.append(
                 # No error: that would keep `migrate` from making them.
                 checks.Warning(
                     f"The migrations of moorage are missing in the database {alias!r}.",
@@ -99,18 +100,18 @@ def tables_are_there(
                     id="moorage.W008",
                 )
             )
-    return found_values
+    return messages
 
 
 def _of_databases(picked: Chosen) -> Iterator[checks.CheckMessage]:
-    own_value = settings.DATABASES[picked.database]
-    if own_value.get("ENGINE") not in _KNOWN:
+    database = settings.DATABASES[picked.database]
+    if database.get("ENGINE") not in _KNOWN:
         yield checks.Error(
-            f"moorage keeps nothing in a database of {own_value.get('ENGINE')}.",
+            f"moorage keeps nothing in a database of {database.get('ENGINE')}.",
             hint="Use Django's own SQLite, PostgreSQL or MySQL, or a STATE such as redis://….",
             id="moorage.E005",
         )
-    if picked.database != DEFAULT_DB_ALIAS and own_value.get("ATOMIC_REQUESTS"):
+    if picked.database != DEFAULT_DB_ALIAS and database.get("ATOMIC_REQUESTS"):
         yield checks.Error(
             f"DATABASES[{picked.database!r}] has ATOMIC_REQUESTS: a request that fails would take"
             " back what moorage knows of its calls.",
@@ -121,17 +122,17 @@ def _of_databases(picked: Chosen) -> Iterator[checks.CheckMessage]:
 
 def _of_stores(picked: Chosen, url: str | None) -> Iterator[checks.CheckMessage]:
     host = settings.DATABASES[DEFAULT_DB_ALIAS]
-    shared_value = picked.database == DEFAULT_DB_ALIAS or (
+    is_shared = picked.database == DEFAULT_DB_ALIAS or (
         host.get("ENGINE") == _SQLITE and same_database(picked.database)
     )
-    if shared_value and host.get("ENGINE") == _SQLITE and host.get("ATOMIC_REQUESTS"):
+    if is_shared and host.get("ENGINE") == _SQLITE and host.get("ATOMIC_REQUESTS"):
         yield checks.Warning(
             "Views call vendors inside of ATOMIC_REQUESTS, and moorage writes to the same SQLite"
             " file: one waits for the lock that the other holds.",
             hint='Set DATABASES["moorage"] = moorage_django.beside(DATABASES["default"]).',
             id="moorage.W001",
         )
-    if shared_value and url is None:
+    if is_shared and url is None:
         yield checks.Warning(
             "moorage's state is kept through the host's own connection: what the host rolls back"
             " takes along which calls were made.",
@@ -194,8 +195,8 @@ def _is_live(vendor: Any) -> bool:
 
 
 def _error(problem: Problem, number: str) -> checks.CheckMessage:
-    spoken_text = f"{problem.path}: {problem.found}"
-    return checks.Error(spoken_text, hint=problem.remedy, id=f"moorage.{number}")
+    message = f"{problem.path}: {problem.found}"
+    return checks.Error(message, hint=problem.remedy, id=f"moorage.{number}")
 
 
 def _whole_number(text: str | None) -> int:

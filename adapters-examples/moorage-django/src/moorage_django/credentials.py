@@ -41,8 +41,8 @@ class OrmRows:
     @guarded
     def find(self, about: bytes, /) -> bytes | None:
         """Return the encrypted text of an owner."""
-        found_value = self._rows.filter(pk=_id(about)).values_list("sealed", flat=True).first()
-        return None if found_value is None else bytes(found_value)
+        sealed_text = self._rows.filter(pk=_id(about)).values_list("sealed", flat=True).first()
+        return None if sealed_text is None else bytes(sealed_text)
 
     @guarded
     def put(self, about: bytes, sealed: bytes, /) -> None:
@@ -59,19 +59,19 @@ class OrmRows:
     @guarded
     def swap(self, swaps: Sequence[Swap], /) -> int:
         """Put texts in place of others that are still there, locking rows in their order."""
-        ordered_values = sorted(
+        ordered_swaps = sorted(
             (_id(about), old_bytes, new_bytes) for about, old_bytes, new_bytes in swaps
         )
         with transaction.atomic(using=self._alias):
             return sum(
-                self._rows.filter(pk=id_, sealed=old).update(sealed=new)
-                for id_, old, new in ordered_values
+                self._rows.filter(pk=id_, sealed=old_text).update(sealed=new_text)
+                for id_, old_text, new_text in ordered_swaps
             )
 
     @guarded
     def page(self, after: bytes, size: int, /) -> Sequence[Row]:
         """So many rows, in the order of their ids."""
-        found = self._rows.filter(pk__gt=after.decode()).order_by("pk")[:size]
+        page_rows = self._rows.filter(pk__gt=after.decode()).order_by("pk")[:size]
         # A row that somebody moved is about what its id says, so that it does not open.
         return [
             Row(
@@ -79,20 +79,20 @@ class OrmRows:
                 bytes(row.about) if _id(bytes(row.about)) == row.pk else row.pk.encode(),
                 bytes(row.sealed),
             )
-            for row in found
+            for row in page_rows
         ]
 
     @guarded
     def drop(self, about: bytes, /) -> bool:
         """Delete the encrypted text of an owner; return whether there was one."""
-        lost_value, _ = self._rows.filter(pk=_id(about)).delete()
-        return bool(lost_value)
+        deleted_rows, _ = self._rows.filter(pk=_id(about)).delete()
+        return bool(deleted_rows)
 
     @guarded
     def clear(self) -> int:
         """Delete all rows, and return their number."""
-        deleted_value, _ = self._rows.all().delete()
-        return deleted_value
+        deleted_rows, _ = self._rows.all().delete()
+        return deleted_rows
 
 
 class BriefRows:

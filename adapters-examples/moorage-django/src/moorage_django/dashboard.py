@@ -72,8 +72,10 @@ def _dashboard() -> Dashboard:
 
 
 def _request(request: HttpRequest, page: str) -> PageRequest:
-    whole = request.path_info
-    root = request.path[: len(request.path) - len(page) - 1] if whole.endswith(f"/{page}") else ""
+    full_path = request.path_info
+    root = (
+        request.path[: len(request.path) - len(page) - 1] if full_path.endswith(f"/{page}") else ""
+    )
     body = request.read(LARGEST_BODY + 1)
     return PageRequest(
         method=request.method or "GET",

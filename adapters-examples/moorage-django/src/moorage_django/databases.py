@@ -38,16 +38,16 @@ def beside(host: Mapping[str, Any]) -> dict[str, Any]:
     Beside a file of SQLite it is another file: `erp.sqlite3` has `erp.moorage.sqlite3`. A test
     database of it is made without your migrations, none of which has anything to do there.
     """
-    own_fields = {**host, "ATOMIC_REQUESTS": False, "AUTOCOMMIT": True}
+    own_settings = {**host, "ATOMIC_REQUESTS": False, "AUTOCOMMIT": True}
     if host.get("ENGINE") != _SQLITE:
-        return own_fields
-    tested_fields = dict(host.get("TEST") or {})
-    for fields in (own_fields, tested_fields):
+        return own_settings
+    test_settings = dict(host.get("TEST") or {})
+    for fields in (own_settings, test_settings):
         name = fields.get("NAME")
         if name and not _in_memory(name):
             path = Path(str(name))
             fields["NAME"] = path.with_name(f"{path.stem}.moorage{path.suffix or '.sqlite3'}")
-    return {**own_fields, "TEST": {**tested_fields, "MIGRATE": False}}
+    return {**own_settings, "TEST": {**test_settings, "MIGRATE": False}}
 
 
 class Router:
@@ -69,17 +69,17 @@ class Router:
         self, db: str, app_label: str, model_name: str | None = None, **_: object
     ) -> bool | None:
         """Whether a table belongs to the database of this alias."""
-        own_text = chosen().database
-        if own_text == DEFAULT_DB_ALIAS:
+        own_alias = chosen().database
+        if own_alias == DEFAULT_DB_ALIAS:
             return None
-        if same_database(own_text):
+        if same_database(own_alias):
             # One set of tables, made through the host's alias.
-            return False if db == own_text else None
+            return False if db == own_alias else None
         if app_label != LABEL:
-            return False if db == own_text else None
+            return False if db == own_alias else None
         if model_name is None:
             return None
-        return db == (own_text if model_name in APART else DEFAULT_DB_ALIAS)
+        return db == (own_alias if model_name in APART else DEFAULT_DB_ALIAS)
 
 
 def same_database(alias: str) -> bool:
@@ -92,22 +92,26 @@ def remember() -> None:
 
     While Django makes test databases, it gives them their names one after another.
     """
-    own_text = chosen().database
-    one, other_value = (settings.DATABASES.get(name, {}) for name in (DEFAULT_DB_ALIAS, own_text))
-    tested_values = [(fields.get("TEST") or {}).get("NAME") for fields in (one, other_value)]
+    own_alias = chosen().database
+    host_database, own_database = (
+        settings.DATABASES.get(name, {}) for name in (DEFAULT_DB_ALIAS, own_alias)
+    )
+    test_names = [
+        (fields.get("TEST") or {}).get("NAME") for fields in (host_database, own_database)
+    ]
     if (
-        other_value
-        and other_value["ENGINE"] != _SQLITE
-        and tested_values[0] == tested_values[1]
-        and _is_same(own_text)
+        own_database
+        and own_database["ENGINE"] != _SQLITE
+        and test_names[0] == test_names[1]
+        and _is_same(own_alias)
     ):
-        _shared.add(own_text)
+        _shared.add(own_alias)
 
 
 def _is_same(alias: str) -> bool:
-    one, other_value = (settings.DATABASES[name] for name in (DEFAULT_DB_ALIAS, alias))
+    host_database, own_database = (settings.DATABASES[name] for name in (DEFAULT_DB_ALIAS, alias))
     return all(
-        str(one.get(part, "")) == str(other_value.get(part, ""))
+        str(host_database.get(part, "")) == str(own_database.get(part, ""))
         for part in ("ENGINE", "NAME", "HOST", "PORT")
     )
 
@@ -130,9 +134,9 @@ def _home_database(model: Any) -> str | None:
 
 def leave_to_parent() -> None:
     """Make a forked child open its own connections, and never touch those of its parent."""
-    own_text = chosen().database
+    own_alias = chosen().database
     for connection in connections.all(initialized_only=True):
-        if connection.alias == own_text:
+        if connection.alias == own_alias:
             # Not closed, and not forgotten either, which would close it: it is the parent's.
             _of_parents.append(connection)
-            del connections[own_text]
+            del connections[own_alias]

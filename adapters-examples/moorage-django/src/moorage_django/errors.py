@@ -47,9 +47,9 @@ def meaning(error: Exception) -> ConnectorError:
             remedy="Use `moorage_django.ahub()` there and await its methods, as in"
             " `await ahub().payments().charge(...)`.",
         )
-    spoken_text = str(error).lower()
+    driver_message = str(error).lower()
     words = (*_NO_TABLE, *_NOTHING_THERE) if isinstance(error, ProgrammingError) else _NO_TABLE
-    if any(one in spoken_text for one in words):
+    if any(phrase in driver_message for phrase in words):
         return ConfigurationError(
             "tables of moorage are missing in the database, or lack columns.",
             path="MOORAGE.DATABASE",

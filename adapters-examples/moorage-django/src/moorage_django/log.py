@@ -57,10 +57,10 @@ def kept_fields(
 
     A newer moorage may have fields of which this release knows nothing: the rest is kept.
     """
-    known_texts = {*columns}
+    known_columns = {*columns}
     names = [field.name for field in attrs.fields(entry)]
-    kept_values = tuple(name for name in names if _CALLED.get(name, name) in known_texts)
-    return kept_values, tuple(name for name in names if name not in kept_values)
+    kept_names = tuple(name for name in names if _CALLED.get(name, name) in known_columns)
+    return kept_names, tuple(name for name in names if name not in kept_names)
 
 
 _KEPT, UNKEPT = kept_fields(
@@ -124,13 +124,13 @@ class OrmLogger:
     def find(self, query: LogQuery, /) -> LogPage:
         """One page of the entries that match, newest first."""
         self.flush()
-        found_value = self._matching(query)
+        matching_calls = self._matching(query)
         if query.after is not None:
-            at, number = _position(query.after)
-            found_value = found_value.filter(
-                Q(started_at__lt=at) | Q(started_at=at, number__lt=number)
+            start_time, number = _position(query.after)
+            matching_calls = matching_calls.filter(
+                Q(started_at__lt=start_time) | Q(started_at=start_time, number__lt=number)
             )
-        rows = list(found_value.order_by(*NEWEST_FIRST)[: query.limit + 1])
+        rows = list(matching_calls.order_by(*NEWEST_FIRST)[: query.limit + 1])
         return LogPage(
             items=tuple(map(_entry, rows[: query.limit])),
             next=_cursor(rows[query.limit - 1]) if len(rows) > query.limit else None,
@@ -140,19 +140,21 @@ class OrmLogger:
     def summarise(self, query: LogQuery, /) -> LogSummary:
         """Summarise all entries that match, regardless of the page."""
         self.flush()
-        found = self._matching(query)
-        counted_value = found.values_list("status").annotate(count=Count("number")).order_by()
-        by_status = {IntegrationStatus(status): count for status, count in counted_value}
+        matching_calls = self._matching(query)
+        counts_by_status = (
+            matching_calls.values_list("status").annotate(count=Count("number")).order_by()
+        )
+        by_status = {IntegrationStatus(status): count for status, count in counts_by_status}
         total = sum(by_status.values())
-        durations = found.order_by("duration").values_list("duration", flat=True)
+        durations = matching_calls.order_by("duration").values_list("duration", flat=True)
 
         def percentile(percent: int) -> float | None:
             """The smallest duration that `percent` of all are no greater than."""
             if not total:
                 return None
             place = -(-total * percent // 100) - 1
-            found_numbers: list[float] = list(durations[place : place + 1])
-            return found_numbers[0] if found_numbers else None
+            durations_at_place: list[float] = list(durations[place : place + 1])
+            return durations_at_place[0] if durations_at_place else None
 
         return LogSummary(
             count=total,
@@ -169,17 +171,17 @@ class OrmLogger:
         return int(self._matching(query).delete()[0])
 
     def _matching(self, query: LogQuery) -> Any:
-        wanted_fields = {_CALLED.get(name, name): getattr(query, name) for name in EQUAL_FIELDS}
-        wanted_fields["status"] = query.status and query.status.value
-        wanted_fields["started_at__gte"] = query.since
-        wanted_fields["started_at__lt"] = query.until
-        given_fields = {name: value for name, value in wanted_fields.items() if value is not None}
-        found = Call.objects.using(self.alias).filter(Q(**given_fields))
+        conditions = {_CALLED.get(name, name): getattr(query, name) for name in EQUAL_FIELDS}
+        conditions["status"] = query.status and query.status.value
+        conditions["started_at__gte"] = query.since
+        conditions["started_at__lt"] = query.until
+        given_conditions = {name: value for name, value in conditions.items() if value is not None}
+        calls = Call.objects.using(self.alias).filter(Q(**given_conditions))
         if query.text is None:
-            return found
-        lowered_value = Lower(Value(query.text))
-        return found.filter(
-            reduce(or_, (Q((f"{name}__lower__contains", lowered_value)) for name in TEXT_FIELDS))
+            return calls
+        lowered_text = Lower(Value(query.text))
+        return calls.filter(
+            reduce(or_, (Q((f"{name}__lower__contains", lowered_text)) for name in TEXT_FIELDS))
         )
 
 
@@ -214,10 +216,10 @@ def _insert(alias: str, entries: Iterable[IntegrationLog]) -> None:
         with transaction.atomic(using=alias):
             Call.objects.using(alias).bulk_create(map(_row, entries))
     except (DataError, ValueError, OverflowError):
-        unfit = True
+        is_unfit = True
     else:
-        unfit = False
-    if unfit:
+        is_unfit = False
+    if is_unfit:
         raise InvalidData(
             "an entry of the integration log has values that the database cannot hold.",
             field="entry",
@@ -250,8 +252,8 @@ def _cursor(row: Call) -> str:
 
 def _position(cursor: str) -> tuple[datetime, int]:
     try:
-        at, number = map(int, cursor.split("."))
-        return EPOCH + at * MICROSECOND, number
+        start_micros, number = map(int, cursor.split("."))
+        return EPOCH + start_micros * MICROSECOND, number
     except (ValueError, OverflowError):
         raise InvalidData(
             f"{cursor[:80]!r} leads to no page.",

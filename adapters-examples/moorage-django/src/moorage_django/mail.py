@@ -78,10 +78,10 @@ def translated(given: Any) -> EmailMessage:
     texts = {f"text/{given.content_subtype}": given.body} if given.body else {}
     for content, media_type in getattr(given, "alternatives", ()):
         texts.setdefault(media_type, content)
-    unknown = sorted(set(texts) - {"text/plain", _HTML})
-    if unknown:
+    unknown_types = sorted(set(texts) - {"text/plain", _HTML})
+    if unknown_types:
         raise InvalidData(
-            f"A message has an alternative of the type {unknown[0]}.",
+            f"A message has an alternative of the type {unknown_types[0]}.",
             field="alternatives",
             remedy="Give a text, and text/html.",
         )

@@ -28,13 +28,13 @@ def micros_in(alias: str, *, besides: str = "") -> int:
         besides: what else the statement of a server selects.
     """
     connection = connections[alias]
-    requested_text = _NOW.get(connection.vendor)
-    if requested_text is None:
+    statement = _NOW.get(connection.vendor)
+    if statement is None:
         return time.time_ns() // 1_000
     with connection.cursor() as cursor:
-        cursor.execute(requested_text + besides)
-        now, *_ = cursor.fetchone()
-    return int(now)
+        cursor.execute(statement + besides)
+        current_micros, *_ = cursor.fetchone()
+    return int(current_micros)
 
 
 def now_in(alias: str) -> datetime:

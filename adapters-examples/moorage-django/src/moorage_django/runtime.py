@@ -135,15 +135,15 @@ class Process:
         return value
 
     def _opened(self) -> Hub:
-        picked, ports = chosen(), self.ports()
-        hub = moorage.open(picked.configuration, environment=picked.environment, **ports)
+        options, ports = chosen(), self.ports()
+        hub = moorage.open(options.configuration, environment=options.environment, **ports)
         self._closing += [getattr(ports["state"], "close", _do_nothing), hub.close]
         return hub
 
     def _aopened(self) -> AsyncHub:
-        picked = chosen()
-        ports = stores.aports(picked, self.log())
-        hub = moorage.aopen(picked.configuration, environment=picked.environment, **ports)
+        options = chosen()
+        ports = stores.aports(options, self.log())
+        hub = moorage.aopen(options.configuration, environment=options.environment, **ports)
         store = ports["state"]
 
         async def close_hub() -> None:

@@ -130,17 +130,17 @@ class Chosen:
     def ports_of(self, *, is_async: bool) -> dict[str, Any]:
         """The further ports of a synchronous or an asynchronous hub."""
         name = "aports" if is_async else "ports"
-        given_value: Any = _import_value(getattr(self, name), name)
-        if callable(given_value):
-            given_value = given_value()
-        if not isinstance(given_value, Mapping):
+        further_ports: Any = _import_value(getattr(self, name), name)
+        if callable(further_ports):
+            further_ports = further_ports()
+        if not isinstance(further_ports, Mapping):
             raise _setting_error(
                 name,
-                f"a {_database_kind(given_value)} is no mapping.",
+                f"a {_database_kind(further_ports)} is no mapping.",
                 "Give what `moorage.open` takes besides, by name.",
             )
-        check_ports(given_value, f"{NAME}.{name.upper()}")
-        return {**given_value}
+        check_ports(further_ports, f"{NAME}.{name.upper()}")
+        return {**further_ports}
 
 
 _FIELDS: Final = {field.name.upper(): field.name for field in attrs.fields(Chosen)}
@@ -152,27 +152,29 @@ def chosen() -> Chosen:
     Raises:
         ConfigurationError: the setting is missing, or says something that has no meaning.
     """
-    given_value = getattr(settings, NAME, None)
-    if not isinstance(given_value, Mapping) or "CONFIGURATION" not in given_value:
+    project_settings = getattr(settings, NAME, None)
+    if not isinstance(project_settings, Mapping) or "CONFIGURATION" not in project_settings:
         raise ConfigurationError(
             "the settings do not say what moorage is configured with.",
             path=NAME,
             remedy='Set MOORAGE = {"CONFIGURATION": BASE_DIR / "moorage.toml"}.',
         )
-    unknown_texts = sorted(str(name) for name in given_value if name not in _FIELDS)
-    if unknown_texts:
+    unknown_names = sorted(str(name) for name in project_settings if name not in _FIELDS)
+    if unknown_names:
         raise ConfigurationError(
-            f"{unknown_texts[0]!r} has no meaning here.",
-            path=f"{NAME}.{unknown_texts[0]}",
+            f"{unknown_names[0]!r} has no meaning here.",
+            path=f"{NAME}.{unknown_names[0]}",
             remedy=f"Use {', '.join(_FIELDS)}.",
         )
-    database = given_value.get("DATABASE", OWN if OWN in settings.DATABASES else DEFAULT_DB_ALIAS)
+    database = project_settings.get(
+        "DATABASE", OWN if OWN in settings.DATABASES else DEFAULT_DB_ALIAS
+    )
     if not isinstance(database, str) or database not in settings.DATABASES:
         raise ConfigurationError(
             f"there is no database {database!r}.",
             path=f"{NAME}.DATABASE",
             remedy=f"Name one of DATABASES: {', '.join(sorted(settings.DATABASES))}.",
         )
-    fields: dict[str, Any] = {_FIELDS[name]: value for name, value in given_value.items()}
+    fields: dict[str, Any] = {_FIELDS[name]: value for name, value in project_settings.items()}
     fields["database"] = database
     return Chosen(**fields)

@@ -98,25 +98,25 @@ class _Trip:
         if sqlite:
             # Whoever reads first and writes then may find that somebody wrote in between.
             self._rows.filter(pk="").update(expires=0)
-        found_fields = {
+        rows_by_id = {
             row.id: row
             for row in self._rows.select_for_update().filter(pk__in=self._keys).order_by("pk")
         }
-        if not sqlite and 0 < len(found_fields) < len(self._keys):
+        if not sqlite and 0 < len(rows_by_id) < len(self._keys):
             # What is there may be newer than what is missing.
             raise _Missing
         states = {
             id_: None if row.state is None else unpack_state(bytes(row.state))
-            for id_, row in found_fields.items()
+            for id_, row in rows_by_id.items()
         }
-        previous_values = tuple(states.get(id_) for id_ in self._ids)
-        now = self._now()
-        later_values, answer = self._command.apply(previous_values, now)
-        changed_states = self._changes(previous_values, later_values, found_fields, now)
-        if changed_states and not sqlite and not found_fields:
+        old_states = tuple(states.get(id_) for id_ in self._ids)
+        current_micros = self._now()
+        new_states, answer = self._command.apply(old_states, current_micros)
+        changed_states = self._changes(old_states, new_states, rows_by_id, current_micros)
+        if changed_states and not sqlite and not rows_by_id:
             raise _Missing
         for row in changed_states:
-            if row.id in found_fields:
+            if row.id in rows_by_id:
                 row.save(using=self._alias, update_fields=("state", "expires"))
             else:
                 row.save(using=self._alias, force_insert=True)
@@ -125,22 +125,22 @@ class _Trip:
     def _changes(
         self, before: States, after: States, found: dict[str, State], now: int
     ) -> list[State]:
-        changed: dict[str, State] = {}
-        for id_, old_values, new_values in zip(self._ids, before, after, strict=True):
-            if new_values is old_values or new_values is None:
+        changed_rows: dict[str, State] = {}
+        for id_, old_state, new_state in zip(self._ids, before, after, strict=True):
+            if new_state is old_state or new_state is None:
                 continue
             row = found.get(id_) or self._blank(id_, now)
-            row.state = pack_state(new_values)
-            smallest_value = new_values[0] + new_values[1]
-            if not smallest_value <= row.expires <= smallest_value + 2 * _HOUR:
-                row.expires = smallest_value + _HOUR
-            changed[id_] = row
-        return [changed[id_] for id_ in self._keys if id_ in changed]
+            row.state = pack_state(new_state)
+            earliest_expiry = new_state[0] + new_state[1]
+            if not earliest_expiry <= row.expires <= earliest_expiry + 2 * _HOUR:
+                row.expires = earliest_expiry + _HOUR
+            changed_rows[id_] = row
+        return [changed_rows[id_] for id_ in self._keys if id_ in changed_rows]
 
     def _place(self) -> None:
         """Insert the rows that are missing, holding no lock."""
-        now = self._now()
-        rows = [self._blank(id_, now) for id_ in self._keys]
+        current_micros = self._now()
+        rows = [self._blank(id_, current_micros) for id_ in self._keys]
         self._rows.bulk_create(rows, ignore_conflicts=True)
 
     def _blank(self, id_: str, now: int) -> State:
@@ -148,32 +148,32 @@ class _Trip:
 
     def _now(self) -> int:
         postgresql = self._connection.vendor == "postgresql"
-        careless = postgresql and not self._command.durable
-        return micros_in(self._alias, besides=_NOT_TO_THE_DISK if careless else "")
+        may_skip_disk = postgresql and not self._command.durable
+        return micros_in(self._alias, besides=_NOT_TO_THE_DISK if may_skip_disk else "")
 
     @contextmanager
     def _in_time(self) -> Generator[None]:
         """Have PostgreSQL and MariaDB end statements by themselves for a caller who is pressed."""
-        left = self._until - time.monotonic()
-        set_, reset_text = _BOUNDS.get(_database_kind(self._connection), ("", ""))
-        if not set_ or left > _USUAL or self._connection.in_atomic_block:
+        remaining_seconds = self._until - time.monotonic()
+        set_statement, reset_statement = _BOUNDS.get(_database_kind(self._connection), ("", ""))
+        if not set_statement or remaining_seconds > _USUAL or self._connection.in_atomic_block:
             yield
             return
         with self._connection.cursor() as cursor:
-            cursor.execute(set_.format(max(left, _LEAST)))
+            cursor.execute(set_statement.format(max(remaining_seconds, _LEAST)))
         try:
             yield
         finally:
             with suppress(Error), self._connection.cursor() as cursor:
-                cursor.execute(reset_text)
+                cursor.execute(reset_statement)
 
     def _prepare(self) -> None:
         """Make SQLite flush important commits to the disk, and bound its waits."""
         connection = self._connection
         if connection.vendor != "sqlite" or connection.in_atomic_block:
             return
-        usual_value = connection.settings_dict["OPTIONS"].get("timeout", _USUAL)
-        patience = max(0.0, min(usual_value, self._until - time.monotonic()))
+        usual_timeout = connection.settings_dict["OPTIONS"].get("timeout", _USUAL)
+        patience = max(0.0, min(usual_timeout, self._until - time.monotonic()))
         with connection.cursor() as cursor:
             cursor.execute(f"PRAGMA synchronous = {'FULL' if self._command.durable else 'NORMAL'}")
             cursor.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
@@ -216,13 +216,13 @@ class OrmStorage:
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
         """Run one command."""
-        end_time = inf if timeout is None else time.monotonic() + timeout
-        absent_error = self.settle(end_time)
-        if absent_error is not None:
+        deadline = inf if timeout is None else time.monotonic() + timeout
+        outage = self.settle(deadline)
+        if outage is not None:
             # It would wait in vain as well, and as long.
-            raise absent_error
+            raise outage
         try:
-            answer: Answer = self._insist(command, end_time)
+            answer: Answer = self._insist(command, deadline)
         except StorageUnavailable:
             self._away = True
             raise
@@ -241,17 +241,17 @@ class OrmStorage:
 
     def settle(self, until: float = inf) -> StorageUnavailable | None:
         """Run the posted commands while there is time; an unavailable database is logged."""
-        kept_commands = self._kept
-        while kept_commands and not getattr(self._inside, "now", False):
+        posted_commands = self._kept
+        while posted_commands and not getattr(self._inside, "now", False):
             try:
-                command = kept_commands.popleft()
+                command = posted_commands.popleft()
             except IndexError:
                 break
             try:
                 self._insist(command, until)
             except StorageUnavailable as error:
                 if not command.once:
-                    kept_commands.appendleft(command)
+                    posted_commands.appendleft(command)
                 self._away = True
                 return error
             except Exception:  # noqa: BLE001, S112 - `post` never raises; a repeat fails too
@@ -263,22 +263,24 @@ class OrmStorage:
     def housekeep(self, *, limit: int = 10_000) -> int:
         """Delete up to `limit` expired states; return their number."""
         rows = State.objects.using(self.alias)
-        now = micros_in(self.alias) - _HOUR
-        lost_values = list(rows.filter(expires__lt=now).values_list("pk", flat=True)[:limit])
-        return int(rows.filter(pk__in=lost_values, expires__lt=now).delete()[0])
+        expiry_limit = micros_in(self.alias) - _HOUR
+        expired_ids = list(
+            rows.filter(expires__lt=expiry_limit).values_list("pk", flat=True)[:limit]
+        )
+        return int(rows.filter(pk__in=expired_ids, expires__lt=expiry_limit).delete()[0])
 
     def _insist(self, command: Command[Any], until: float) -> Any:
         """Run a command; again if it was certainly not executed, as long as there is time."""
-        previous_value, self._inside.now = getattr(self._inside, "now", False), True
+        was_inside, self._inside.now = getattr(self._inside, "now", False), True
         try:
-            for left in count(_TRIES - 1, -1):
-                is_finished, answer = self._tried(command, until, last=not left)
+            for tries_left in count(_TRIES - 1, -1):
+                is_finished, answer = self._tried(command, until, last=not tries_left)
                 if is_finished:
                     return answer
                 # Another transaction holds the rows or the file, and no signal tells when it ends.
                 time.sleep(_PAUSE)
         finally:
-            self._inside.now = previous_value
+            self._inside.now = was_inside
 
     def _tried(self, command: Command[Any], until: float, *, last: bool) -> tuple[bool, Any]:
         connection = connections[self.alias]
@@ -288,9 +290,9 @@ class OrmStorage:
             return True, trip.run()
         except (Error, SynchronousOnlyOperation) as error:
             # In a transaction of somebody else's nothing can be begun anew.
-            again = isinstance(error, OperationalError) and not connection.in_atomic_block
+            may_repeat = isinstance(error, OperationalError) and not connection.in_atomic_block
             is_unsure = trip is not None and not trip.deciding and command.once
-            if again and not is_unsure and not last and time.monotonic() < until:
+            if may_repeat and not is_unsure and not last and time.monotonic() < until:
                 connection.close_if_unusable_or_obsolete()
                 return False, None
             failure = meaning(error)

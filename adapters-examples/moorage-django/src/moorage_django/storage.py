@@ -70,11 +70,11 @@ class Storage(DjangoStorage):
 
     def get_modified_time(self, name: str) -> datetime:
         """When a file was put."""
-        put: datetime | None = self._info(name).last_modified
-        if put is None:
+        modified_at: datetime | None = self._info(name).last_modified
+        if modified_at is None:
             # Django documents this error for a storage without times; `collectstatic` handles it.
             raise NotImplementedError("This vendor does not say when a file was put.")
-        return put if settings.USE_TZ else timezone.make_naive(put)
+        return modified_at if settings.USE_TZ else timezone.make_naive(modified_at)
 
     def url(self, name: str | None) -> str:
         """Where a browser gets a file."""
@@ -93,7 +93,11 @@ class Storage(DjangoStorage):
         while True:
             page = self.files.list(prefix, delimiter="/", cursor=cursor)
             folders += [value.removeprefix(prefix).rstrip("/") for value in page.prefixes]
-            files += [one.key.removeprefix(prefix) for one in page.objects if one.key != prefix]
+            files += [
+                object_info.key.removeprefix(prefix)
+                for object_info in page.objects
+                if object_info.key != prefix
+            ]
             cursor = page.next_cursor
             if cursor is None:
                 return folders, files
@@ -151,17 +155,17 @@ class _Kept(File):
 
     def _fetch(self) -> Any:
         storage = self._storage
-        with ExitStack() as undone:
-            fetched = undone.enter_context(SpooledTemporaryFile(max_size=_IN_MEMORY))
+        with ExitStack() as cleanup:
+            content_file = cleanup.enter_context(SpooledTemporaryFile(max_size=_IN_MEMORY))
             try:
                 with storage.files.download(storage.key(self.name)) as download:
                     for piece in download:
-                        fetched.write(piece)
+                        content_file.write(piece)
             except FileNotFound as error:
                 raise FileNotFoundError(str(error)) from None
-            fetched.seek(0)
-            undone.pop_all()
-        return io.TextIOWrapper(fetched, encoding="utf-8") if self._text else fetched
+            content_file.seek(0)
+            cleanup.pop_all()
+        return io.TextIOWrapper(content_file, encoding="utf-8") if self._text else content_file
 
     @property
     def size(self) -> int:

@@ -31,31 +31,39 @@ KEYS: Final = "MOORAGE_KEYS"
 def ports(picked: Chosen, log: OrmLogger) -> dict[str, Any]:
     """Return the ports of the synchronous hub."""
     url, cipher = store_url(picked), cipher_of(picked)
-    given_fields: dict[str, Any] = {
+    ports: dict[str, Any] = {
         "log": log,
         "state": OrmStorage(picked.database) if url is None else open_storage(url),
     }
     if cipher is not None:
-        kept_provider = credentials.provider(picked.database, cipher)
-        given_fields |= {"cipher": cipher, "credentials": kept_provider, "tokens": kept_provider}
+        credential_provider = credentials.provider(picked.database, cipher)
+        ports |= {
+            "cipher": cipher,
+            "credentials": credential_provider,
+            "tokens": credential_provider,
+        }
     if picked.tenants:
-        given_fields["tenants"] = OrmTenants(needed(cipher))
-    return given_fields | picked.ports_of(is_async=False)
+        ports["tenants"] = OrmTenants(needed(cipher))
+    return ports | picked.ports_of(is_async=False)
 
 
 def aports(picked: Chosen, log: OrmLogger) -> dict[str, Any]:
     """Return the ports of the asynchronous hub."""
     url, cipher = store_url(picked), cipher_of(picked)
-    given_fields: dict[str, Any] = {
+    ports: dict[str, Any] = {
         "log": AsyncOrmLogger(log),
         "state": AsyncOrmStorage(picked.database) if url is None else aopen_storage(url),
     }
     if cipher is not None:
-        kept_provider = credentials.aprovider(picked.database, cipher)
-        given_fields |= {"cipher": cipher, "credentials": kept_provider, "tokens": kept_provider}
+        credential_provider = credentials.aprovider(picked.database, cipher)
+        ports |= {
+            "cipher": cipher,
+            "credentials": credential_provider,
+            "tokens": credential_provider,
+        }
     if picked.tenants:
-        given_fields["tenants"] = AsyncOrmTenants(OrmTenants(needed(cipher)))
-    return given_fields | picked.ports_of(is_async=True)
+        ports["tenants"] = AsyncOrmTenants(OrmTenants(needed(cipher)))
+    return ports | picked.ports_of(is_async=True)
 
 
 def needed(cipher: AesGcmCipher | None) -> AesGcmCipher:
@@ -76,8 +84,8 @@ def configured(picked: Chosen) -> Configured:
 
 def store_url(picked: Chosen) -> str | None:
     """The URL of the store of state; None if Django's database is the store."""
-    named_text = picked.state or configured(picked).state or DATABASE
-    return None if named_text == DATABASE else named_text
+    url = picked.state or configured(picked).state or DATABASE
+    return None if url == DATABASE else url
 
 
 def cipher_of(picked: Chosen) -> AesGcmCipher | None:
@@ -105,5 +113,5 @@ class _Rows:
 
     def clear(self) -> int:
         """Delete all of them, and say how many those were."""
-        lost_value, _ = self._rows.delete()
-        return int(lost_value)
+        deleted_rows, _ = self._rows.delete()
+        return int(deleted_rows)

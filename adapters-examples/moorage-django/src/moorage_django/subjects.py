@@ -19,19 +19,19 @@ def export(*, subject: str | None = None, tenant: str | None = None) -> str:
 
     Of the credentials of a tenant it tells that they are there, and not what they are.
     """
-    reported_fields: dict[str, Any] = json.loads(_subjects().export(subject=subject, tenant=tenant))
-    reported_fields["credentials"] = [str(row) for row in _credentials(subject, tenant)]
-    return json.dumps(reported_fields, ensure_ascii=False, indent=2)
+    report: dict[str, Any] = json.loads(_subjects().export(subject=subject, tenant=tenant))
+    report["credentials"] = [str(row) for row in _credentials(subject, tenant)]
+    return json.dumps(report, ensure_ascii=False, indent=2)
 
 
 def erase(*, subject: str | None = None, tenant: str | None = None) -> dict[str, int]:
     """Erase all data, including due work; return the number of each kind."""
-    gone = _subjects().erase(subject=subject, tenant=tenant)
+    erased_counts = _subjects().erase(subject=subject, tenant=tenant)
     credentials, _ = _credentials(subject, tenant).delete()
     return {
-        "log": gone.log,
-        "inbox": gone.inbox,
-        "outbox": gone.outbox,
+        "log": erased_counts.log,
+        "inbox": erased_counts.inbox,
+        "outbox": erased_counts.outbox,
         "credentials": int(credentials),
     }
 

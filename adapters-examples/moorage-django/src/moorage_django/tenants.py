@@ -50,17 +50,17 @@ class OrmTenants:
     @guarded
     def tables(self, tenant: str, /) -> Mapping[str, Any]:
         """Return the tables of a tenant; none if the tenant is unknown."""
-        sealed = self._sealed(tenant)
-        if sealed is None:
+        sealed_tables = self._sealed(tenant)
+        if sealed_tables is None:
             return {}
-        tables: dict[str, Any] = json.loads(self._cipher.open(sealed, _about(tenant)))
+        tables: dict[str, Any] = json.loads(self._cipher.open(sealed_tables, _about(tenant)))
         return tables
 
     @guarded
     def put(self, tenant: str, tables: Mapping[str, Any], /) -> None:
         """Store the tables of a tenant in place of earlier ones."""
-        sealed = self._cipher.seal(json.dumps(tables).encode(), _about(tenant))
-        fields = {"name": tenant, "sealed": sealed}
+        sealed_tables = self._cipher.seal(json.dumps(tables).encode(), _about(tenant))
+        fields = {"name": tenant, "sealed": sealed_tables}
         self._rows.update_or_create(pk=_id(tenant), defaults=fields)
 
     @guarded
@@ -69,8 +69,8 @@ class OrmTenants:
         self._rows.filter(pk=_id(tenant)).delete()
 
     def _sealed(self, tenant: str) -> bytes | None:
-        found_value = self._rows.filter(pk=_id(tenant)).values_list("sealed", flat=True).first()
-        return None if found_value is None else bytes(found_value)
+        sealed_text = self._rows.filter(pk=_id(tenant)).values_list("sealed", flat=True).first()
+        return None if sealed_text is None else bytes(sealed_text)
 
 
 class AsyncOrmTenants:
@@ -105,16 +105,18 @@ def revealed(given: Any, stored: Any, path: str = "") -> Any:
         InvalidData: what was not shown stands where nothing is known.
     """
     if isinstance(given, dict):
-        kept_fields = stored if isinstance(stored, dict) else {}
+        stored_table = stored if isinstance(stored, dict) else {}
         return {
-            name: revealed(value, kept_fields.get(name), f"{path}.{name}".strip("."))
+            name: revealed(value, stored_table.get(name), f"{path}.{name}".strip("."))
             for name, value in given.items()
         }
     if isinstance(given, list):
         items = stored if isinstance(stored, list) else []
-        known_fields = {_numbered_placeholders(place): one for place, one in enumerate(items)}
+        items_by_placeholder = {
+            _numbered_placeholders(place): item for place, item in enumerate(items)
+        }
         return [
-            revealed(HIDDEN, known_fields.get(value), f"{path}[{place}]")
+            revealed(HIDDEN, items_by_placeholder.get(value), f"{path}[{place}]")
             if isinstance(value, str) and value.startswith(HIDDEN)
             else revealed(value, items[place] if place < len(items) else None, f"{path}[{place}]")
             for place, value in enumerate(given)
@@ -132,15 +134,15 @@ def revealed(given: Any, stored: Any, path: str = "") -> Any:
 
 def _mask_secrets(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _mask_secrets(one) for name, one in value.items()}
+        return {name: _mask_secrets(item) for name, item in value.items()}
     if isinstance(value, list):
-        masked = [_mask_secrets(one) for one in value]
+        masked = [_mask_secrets(item) for item in value]
         return [
-            _numbered_placeholders(place) if one == HIDDEN else one
-            for place, one in enumerate(masked)
+            _numbered_placeholders(place) if item == HIDDEN else item
+            for place, item in enumerate(masked)
         ]
-    shown = not isinstance(value, str) or value.startswith("secret://")
-    return value if shown else HIDDEN
+    may_be_shown = not isinstance(value, str) or value.startswith("secret://")
+    return value if may_be_shown else HIDDEN
 
 
 def _numbered_placeholders(place: int) -> str:

@@ -31,18 +31,20 @@ def receive(request: HttpRequest, account: str) -> HttpResponse:
     """
     hub = process.hub()
     try:
-        found = hub.find_account(account)
-        if found is None:
+        known_account = hub.find_account(account)
+        if known_account is None:
             return HttpResponse(status=404)
-        given: dict[str, Any] = {**from_django(request), "tenant": _tenant(found.tenants)}
+        webhook: dict[str, Any] = {**from_django(request), "tenant": _tenant(known_account.tenants)}
         inbox = process.inbox()
-        entry = inbox.receive(account, **given)
+        entry = inbox.receive(account, **webhook)
     except ConnectorError as error:
-        reply = reply_to(error)
+        webhook_reply = reply_to(error)
     else:
-        reply = inbox.reply(entry)
+        webhook_reply = inbox.reply(entry)
         process.webhook_came(entry.id)
-    return HttpResponse(reply.body, status=reply.status, content_type=reply.content_type)
+    return HttpResponse(
+        webhook_reply.body, status=webhook_reply.status, content_type=webhook_reply.content_type
+    )
 
 
 def _tenant(tenants: Any) -> str | None:

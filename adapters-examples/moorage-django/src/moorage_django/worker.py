@@ -42,16 +42,16 @@ def deliver(limit: int = 100) -> list[Handled | Delivered]:
 
 def tidy() -> int:
     """Delete entries older than the settings allow, and expired states."""
-    picked = chosen()
-    gone = 0
-    if picked.keep is not None:
+    options = chosen()
+    removed_entries = 0
+    if options.keep is not None:
         # How old something is the store says, and not the clock of whoever tidies.
-        previous_time = process.now() - timedelta(days=picked.keep)
-        gone += process.log().remove(LogQuery(until=previous_time))
-        gone += process.inbox().forget(previous_time)
-        gone += process.outbox().forget(previous_time)
+        oldest_time = process.now() - timedelta(days=options.keep)
+        removed_entries += process.log().remove(LogQuery(until=oldest_time))
+        removed_entries += process.inbox().forget(oldest_time)
+        removed_entries += process.outbox().forget(oldest_time)
     housekeep = getattr(process.ports()["state"], "housekeep", None)
-    return gone + (0 if housekeep is None else int(housekeep()))
+    return removed_entries + (0 if housekeep is None else int(housekeep()))
 
 
 def settle() -> list[Handled | Delivered]:

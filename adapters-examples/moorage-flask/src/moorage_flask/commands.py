@@ -72,12 +72,12 @@ def migrate() -> None:
 @with_appcontext
 def check() -> None:
     """Print the problems of the settings, without sending anything."""
-    found_findings = findings(current_moorage.here)
-    for finding in found_findings:
+    problems = findings(current_moorage.here)
+    for finding in problems:
         click.echo(str(finding))
-    if any(single_finding.severe for single_finding in found_findings):
+    if any(single_finding.severe for single_finding in problems):
         sys.exit(_UNWELL)
-    if not found_findings:
+    if not problems:
         click.echo("Nothing is amiss.")
 
 
@@ -129,10 +129,10 @@ def export(name: str, *, tenant: bool) -> None:
 @with_appcontext
 def erase(name: str, *, tenant: bool) -> None:
     """Erase the data stored about NAME."""
-    gone = current_moorage.subjects.erase(**_owner_options(name, tenant=tenant))
+    erased_counts = current_moorage.subjects.erase(**_owner_options(name, tenant=tenant))
     click.echo(
-        f"erased: {gone.log} calls, {gone.inbox} webhooks, {gone.outbox} not yet made,"
-        f" {gone.credentials} credentials."
+        f"erased: {erased_counts.log} calls, {erased_counts.inbox} webhooks,"
+        f" {erased_counts.outbox} not yet made, {erased_counts.credentials} credentials."
     )
 
 
@@ -145,5 +145,5 @@ def _trouble(error: StorageUnavailable) -> None:
 
 
 def _tell(*rounds: Handled | Delivered) -> None:
-    done = sum(value.done for value in rounds)
-    click.echo(f"{done} done, {sum(map(len, rounds)) - done} not.")
+    done_entries = sum(value.done for value in rounds)
+    click.echo(f"{done_entries} done, {sum(map(len, rounds)) - done_entries} not.")

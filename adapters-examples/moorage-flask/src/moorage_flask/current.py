@@ -16,9 +16,9 @@ NAME: Final = "moorage"
 
 def moored_in(app: Any) -> Moored:
     """Return the moorage objects of an application."""
-    found_value = app.extensions.get(NAME)
-    if isinstance(found_value, Moored):
-        return found_value
+    extension = app.extensions.get(NAME)
+    if isinstance(extension, Moored):
+        return extension
     raise ConfigurationError(
         f"the application {app.name!r} has no moorage.",
         path="MOORAGE",

@@ -128,8 +128,8 @@ class Database:
         if self.kind not in _SERVERS:
             return True
         dialect: Any = self._given.dialect
-        smallest_numbers = _SKIPPING_MARIADB if dialect.is_mariadb else _SKIPPING_MYSQL
-        return bool(dialect.server_version_info >= smallest_numbers)
+        lowest_version = _SKIPPING_MARIADB if dialect.is_mariadb else _SKIPPING_MYSQL
+        return bool(dialect.server_version_info >= lowest_version)
 
     def _meaning(self, error: SQLAlchemyError) -> ConnectorError:
         """The error to raise for an error of SQLAlchemy."""
@@ -138,16 +138,18 @@ class Database:
                 f"{self.where} cannot hold a value.",
                 remedy="Compare the tables with those of this release of moorage_flask.",
             )
-        spoken_text = str(getattr(error, "orig", "")).lower()
-        if "column" in spoken_text and any(words in spoken_text for words in _LACKS_COLUMN):
+        driver_message = str(getattr(error, "orig", "")).lower()
+        if "column" in driver_message and any(words in driver_message for words in _LACKS_COLUMN):
             return ConfigurationError(
                 f"A table in {self.where} lacks a column of this release.",
                 path="MOORAGE.DATABASE",
                 remedy="Run `flask moorage migrate`, or your own migrations.",
             )
-        gone = "does not exist" in spoken_text or "doesn't exist" in spoken_text
+        is_missing = "does not exist" in driver_message or "doesn't exist" in driver_message
         # A database that is not there itself says so by another error.
-        if "no such table" in spoken_text or (gone and isinstance(error, ProgrammingError)):
+        if "no such table" in driver_message or (
+            is_missing and isinstance(error, ProgrammingError)
+        ):
             return StorageUnavailable(
                 f"{self.where} has no tables for this.",
                 remedy="Run `flask moorage migrate`, or your own migrations.",
@@ -216,15 +218,15 @@ class Database:
 
 def _make_engine(url: str) -> Engine:
     try:
-        parsed = make_url(url)
-        name = parsed.get_backend_name()
+        parsed_url = make_url(url)
+        name = parsed_url.get_backend_name()
         if name == "sqlite":
-            pool = StaticPool if parsed.database in _MEMORY else NullPool
+            pool = StaticPool if parsed_url.database in _MEMORY else NullPool
             options = {"timeout": _PATIENCE, "check_same_thread": False}
-            return create_engine(parsed, poolclass=pool, connect_args=options)
-        if parsed.drivername in _DRIVERS:
-            parsed = parsed.set(drivername=_DRIVERS[parsed.drivername])
-        return create_engine(parsed, pool_pre_ping=True)
+            return create_engine(parsed_url, poolclass=pool, connect_args=options)
+        if parsed_url.drivername in _DRIVERS:
+            parsed_url = parsed_url.set(drivername=_DRIVERS[parsed_url.drivername])
+        return create_engine(parsed_url, pool_pre_ping=True)
     except (ArgumentError, ImportError, ValueError) as error:
         kind = type(error).__name__
     raise ConfigurationError(

@@ -27,19 +27,19 @@ class Host(NamedTuple):
 
 def host_of(settings: Settings) -> Host:
     """Return the host's database; Flask-SQLAlchemy needs an application context."""
-    given_value = settings.database
-    session = settings.session or _session(given_value)
-    if given_value is None:
+    database = settings.database
+    session = settings.session or _session(database)
+    if database is None:
         return Host(None, session)
-    if isinstance(given_value, URL):
-        return Host(Database(given_value.render_as_string(hide_password=False)), session)
-    if isinstance(given_value, str):
-        return Host(Database(given_value), session)
-    engine = _engine(given_value)
+    if isinstance(database, URL):
+        return Host(Database(database.render_as_string(hide_password=False)), session)
+    if isinstance(database, str):
+        return Host(Database(database), session)
+    engine = _engine(database)
     if isinstance(engine, Engine):
         return Host(Database(engine), session)
     raise ConfigurationError(
-        f"a {type(given_value).__name__} is no database.",
+        f"a {type(database).__name__} is no database.",
         path="MOORAGE.DATABASE",
         remedy="Give a URL, an engine or a scoped_session of SQLAlchemy, or your SQLAlchemy(app).",
     )
@@ -52,7 +52,7 @@ def _engine(given: Any) -> object:
 
 
 def _session(given: object) -> Callable[[], Session] | None:
-    for found_value in (given, getattr(given, "session", None)):
-        if isinstance(found_value, scoped_session):
-            return cast("Callable[[], Session]", found_value)
+    for candidate in (given, getattr(given, "session", None)):
+        if isinstance(candidate, scoped_session):
+            return cast("Callable[[], Session]", candidate)
     return None

@@ -94,9 +94,9 @@ class Moored:
     def subjects(self) -> Subjects:
         """The data stored about people: find, export, erase."""
         outbox = None if self.host.database is None else self.outbox
-        kept_provider = self.stores.credentials
+        credential_provider = self.stores.credentials
         # What is in memory only goes with the process.
-        stored_provider = kept_provider if hasattr(kept_provider, "owners") else None
+        stored_provider = credential_provider if hasattr(credential_provider, "owners") else None
         return Subjects(log=self.log, inbox=self.inbox, outbox=outbox, credentials=stored_provider)
 
     @property
@@ -108,8 +108,8 @@ class Moored:
     def host(self) -> Host:
         """The host's database."""
         # The end of a second context would end the session of the first one, in mid-request.
-        inside = has_app_context() and current_app == self.app
-        with nullcontext() if inside else self.app.app_context():
+        has_own_context = has_app_context() and current_app == self.app
+        with nullcontext() if has_own_context else self.app.app_context():
             return host_of(self.settings)
 
     @cached_property
@@ -216,9 +216,9 @@ class _Process:
 
     def close(self) -> None:
         """Close everything that was opened."""
-        for opened_hub in (self.hub.made, self.stores.made):
-            if opened_hub is not None:
-                opened_hub.close()
+        for resource in (self.hub.made, self.stores.made):
+            if resource is not None:
+                resource.close()
 
     def _hub(self) -> Hub:
         settings, stores = self._moored.settings, self.stores()
@@ -230,12 +230,10 @@ class _Process:
             "tenants": stores.tenants,
             **settings.ports,
         }
-        given_fields: dict[str, Any] = {
+        given_ports: dict[str, Any] = {
             name: port for name, port in ports.items() if port is not None
         }
-        return moorage.open(
-            settings.configuration, environment=settings.environment, **given_fields
-        )
+        return moorage.open(settings.configuration, environment=settings.environment, **given_ports)
 
     def _inbox(self) -> WebhookInbox:
         inbox = WebhookInbox(self.hub(), self.stores().inbox)

@@ -66,33 +66,33 @@ class Settings:
 
 def settings_of(app: Flask) -> Settings:
     """Return the checked settings of an application."""
-    given: object = cast("Mapping[str, object]", app.config).get("MOORAGE")
-    if not isinstance(given, Mapping):
+    app_settings: object = cast("Mapping[str, object]", app.config).get("MOORAGE")
+    if not isinstance(app_settings, Mapping):
         raise _wrong(
             "",
             "this application has no settings for moorage.",
             'Set app.config["MOORAGE"] to a mapping with at least "CONFIGURATION".',
         )
     fields = {name.upper(): name for name in attrs.fields_dict(Settings)}
-    known: dict[str, Any] = {}
-    for name, value in cast("Mapping[str, Any]", given).items():
+    options: dict[str, Any] = {}
+    for name, value in cast("Mapping[str, Any]", app_settings).items():
         if name not in fields:
-            near = get_close_matches(str(name).upper(), fields, n=1)
-            hint = f"Did you mean {near[0]}? " if near else ""
+            nearest_names = get_close_matches(str(name).upper(), fields, n=1)
+            hint = f"Did you mean {nearest_names[0]}? " if nearest_names else ""
             raise _wrong(name, f"{name!r} has no meaning.", f"{hint}Use {', '.join(fields)}.")
-        known[fields[name]] = value
-    if known.get("configuration") is None:
+        options[fields[name]] = value
+    if options.get("configuration") is None:
         raise _wrong(
             "CONFIGURATION",
             "it is not there.",
             "Give the path of moorage's configuration, or a mapping.",
         )
-    for name, value in known.items():
+    for name, value in options.items():
         fits, problem, remedy = _SHAPES.get(name, _ANY)
         if not fits(value):
             raise _wrong(name.upper(), problem, remedy)
-    check_ports(known.get("ports", ()), "MOORAGE.PORTS")
-    return Settings(**known)
+    check_ports(options.get("ports", ()), "MOORAGE.PORTS")
+    return Settings(**options)
 
 
 def _callable(value: object) -> bool:

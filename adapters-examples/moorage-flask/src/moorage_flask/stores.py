@@ -59,9 +59,9 @@ class Stores:
     @cached_property
     def state(self) -> StateStorage:
         """Circuits, limits and idempotency keys."""
-        given_value = self._settings.state
-        if given_value is not None and self._settings.state_url is None:
-            return cast("StateStorage", given_value)
+        given_storage = self._settings.state
+        if given_storage is not None and self._settings.state_url is None:
+            return cast("StateStorage", given_storage)
         if self._places.state is None:
             return self._beside_host()
         return cast("StateStorage", open_storage(self._places.state))
@@ -175,8 +175,8 @@ class Stores:
 
     @cached_property
     def _aside(self) -> Database:
-        separate_text = self._places.aside
-        return self._database if separate_text is None else Database(f"sqlite:///{separate_text}")
+        separate_path = self._places.aside
+        return self._database if separate_path is None else Database(f"sqlite:///{separate_path}")
 
     @property
     def _database(self) -> Database:

@@ -153,9 +153,9 @@ def _lanes(metadata: MetaData, name: str, schema: str | None) -> Table:
 
 
 def _declared_table(metadata: MetaData, name: str, schema: str | None, *parts: Any) -> Table:
-    found = metadata.tables.get(f"{schema}.{name}" if schema else name)
-    if found is not None:
-        return found
+    declared_table = metadata.tables.get(f"{schema}.{name}" if schema else name)
+    if declared_table is not None:
+        return declared_table
     # A number is never given twice, though the entry that had the highest was removed.
     return Table(name, metadata, *parts, schema=schema, sqlite_autoincrement=True, **_LIKE_BYTES)
 

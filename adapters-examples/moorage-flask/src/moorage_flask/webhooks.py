@@ -26,11 +26,13 @@ _NOBODY: Final = 404
 
 def blueprint() -> Blueprint:
     """The blueprint `moorage`, for one application."""
-    made = Blueprint("moorage", __name__, url_prefix=_PREFIX)
-    made.add_url_rule("/webhooks/<account>", "webhook", webhook, methods=["GET", "POST"])
-    add_health(made)
-    add_operations(made)
-    return made
+    webhook_blueprint = Blueprint("moorage", __name__, url_prefix=_PREFIX)
+    webhook_blueprint.add_url_rule(
+        "/webhooks/<account>", "webhook", webhook, methods=["GET", "POST"]
+    )
+    add_health(webhook_blueprint)
+    add_operations(webhook_blueprint)
+    return webhook_blueprint
 
 
 def webhook(account: str) -> Response:
@@ -39,10 +41,10 @@ def webhook(account: str) -> Response:
     try:
         if hub.find_account(account) is None:
             return Response(status=_NOBODY)
-        received = from_flask(request)
+        webhook_fields = from_flask(request)
     except ConnectorError as error:
         return _answered(reply_to(error))
-    return _answered(current_moorage.inbox.answer(account, **received))
+    return _answered(current_moorage.inbox.answer(account, **webhook_fields))
 
 
 def _answered(reply: WebhookReply) -> Response:

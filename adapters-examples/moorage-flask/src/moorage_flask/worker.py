@@ -31,9 +31,9 @@ def steps(moored: Moored, limit: int) -> list[Step]:
         moored: whose.
         limit: how many of each at most.
     """
-    taken_functions: list[Step] = []
+    worker_steps: list[Step] = []
     if moored.handled:
-        taken_functions.append(lambda: moored.inbox.handle(limit=limit))
+        worker_steps.append(lambda: moored.inbox.handle(limit=limit))
     if moored.host.database is not None:
         settle = at_times(lambda: moored.hub.settle_payments(limit=_AT_ONCE), _SETTLING)
 
@@ -41,13 +41,13 @@ def steps(moored: Moored, limit: int) -> list[Step]:
             settle()
             return moored.outbox.deliver(moored.hub, limit=limit)
 
-        taken_functions.append(make_calls)
-    return taken_functions
+        worker_steps.append(make_calls)
+    return worker_steps
 
 
 def deliver(moored: Moored, *, limit: int = 100) -> list[Handled | Delivered]:
     """Do all due work once; return whether anything was done."""
-    return [done for step in steps(moored, limit) if (done := step())]
+    return [outcome for step in steps(moored, limit) if (outcome := step())]
 
 
 def tidy(moored: Moored) -> int:
@@ -56,6 +56,12 @@ def tidy(moored: Moored) -> int:
     Of webhooks and calls only those go that have come to their end. How old something is the store
     says, and not the clock of whoever tidies.
     """
-    previous_time = moored.stores.inbox.now() - timedelta(days=moored.settings.keep)
-    gone = moored.log.remove(LogQuery(until=previous_time)) + moored.inbox.forget(previous_time)
-    return gone if moored.host.database is None else gone + moored.outbox.forget(previous_time)
+    oldest_time = moored.stores.inbox.now() - timedelta(days=moored.settings.keep)
+    removed_entries = moored.log.remove(LogQuery(until=oldest_time)) + moored.inbox.forget(
+        oldest_time
+    )
+    return (
+        removed_entries
+        if moored.host.database is None
+        else removed_entries + moored.outbox.forget(oldest_time)
+    )

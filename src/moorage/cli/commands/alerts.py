@@ -91,7 +91,7 @@ def list_alerts(*, context: Context) -> CommandResult:
         }
         for silence in book.silences
     ]
-    unsent_counts = [
+    unsent_notifications = [
         {
             "channel": delivery.channel,
             "subject": delivery.notification.subject,
@@ -101,9 +101,9 @@ def list_alerts(*, context: Context) -> CommandResult:
         for delivery in book.outgoing
     ]
     document: dict[str, list[dict[str, Any]]]
-    document = {"alerts": alerts, "silences": silences, "unsent": unsent_counts}
+    document = {"alerts": alerts, "silences": silences, "unsent": unsent_notifications}
     tables = [_table(rows) for rows in document.values() if rows]
-    code = FAILED if alerts or unsent_counts else OK
+    code = FAILED if alerts or unsent_notifications else OK
     return CommandResult(document, tables or ["nothing"], code)
 
 
@@ -144,10 +144,10 @@ def check(*, context: Context) -> CommandResult:
                 "rule": rule.name,
                 "subject": measurement.subject,
                 "value": measurement.value,
-                "active": active,
+                "active": rule_is_active,
                 "text": measurement.text,
             }
-            for rule, measurement, active in runner.check()
+            for rule, measurement, rule_is_active in runner.check()
         ]
     is_active = any(row["active"] for row in rows)
     return CommandResult(

@@ -81,9 +81,9 @@ def verify_chain(*, anchor: str | None = None, context: Context) -> CommandResul
         anchor: a record that was noted elsewhere, as NUMBER:HASH, such as `audit seal` prints.
         context: the options that all commands share.
     """
-    expected = None if anchor is None else _anchor(anchor)
+    anchor_record = None if anchor is None else _anchor(anchor)
     with closing(_trail(context)) as trail:
-        result = trail.verify(anchor=expected)
+        result = trail.verify(anchor=anchor_record)
     finding = result.finding
     document: dict[str, Any] = {
         "whole": result.whole,

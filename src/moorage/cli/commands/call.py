@@ -75,12 +75,12 @@ def call(
                 service, request, tenant=tenant, idempotency_key=key, timeout=timeout
             )
         except (VendorRejected, VendorFailed) as error:
-            shown_result = (
+            response_result = (
                 CommandResult({}) if error.response is None else _result(error.response, redaction)
             )
             return CommandResult(
-                {**shown_result.document, "error": error_as_dict(error)},
-                [*shown_result.output, "", f"moorage: {error}"],
+                {**response_result.document, "error": error_as_dict(error)},
+                [*response_result.output, "", f"moorage: {error}"],
                 code_of(error),
             )
     return _result(response, redaction)
@@ -96,7 +96,7 @@ def _result(response: Response, redaction: Redaction) -> CommandResult:
             body = json.loads(text)
         except ValueError:  # labelled as JSON, but invalid
             body = text
-    pretty_text = body if isinstance(body, str) else json.dumps(body, indent=2, ensure_ascii=False)
+    body_text = body if isinstance(body, str) else json.dumps(body, indent=2, ensure_ascii=False)
     fields = [[name, value] for name, value in headers.pairs]
     result = {
         "status": response.status,
@@ -110,7 +110,7 @@ def _result(response: Response, redaction: Redaction) -> CommandResult:
     lines = [f"HTTP {response.status} {response.reason or ''}".rstrip()]
     lines += [f"{name}: {value}" for name, value in fields]
     return CommandResult(
-        result, [*lines, *(["", pretty_text] if pretty_text else [])], OK if response.ok else FAILED
+        result, [*lines, *(["", body_text] if body_text else [])], OK if response.ok else FAILED
     )
 
 
@@ -158,8 +158,8 @@ def read_bytes(value: str, option: str) -> bytes:
 
 
 def _pair(text: str, option: str) -> tuple[str, str]:
-    name, equals_text, value = text.partition("=")
-    if not name or not equals_text:
+    name, equals_sign, value = text.partition("=")
+    if not name or not equals_sign:
         raise ConfigurationError(
             f"{option} needs the form name=value.", path=option, remedy=f"Pass {option} name=value."
         )

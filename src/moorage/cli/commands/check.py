@@ -208,7 +208,7 @@ def _service(service: Service) -> dict[str, Any]:
         "service": service.name,
         "host": None if service.base_url is None else urlsplit(service.base_url).netloc,
         "credentials": "from a store" if service.needs_credentials else credentials,
-        "protected by": [name for name, enabled in protections.items() if enabled],
+        "protected by": [name for name, is_enabled in protections.items() if is_enabled],
     }
 
 

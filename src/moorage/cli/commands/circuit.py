@@ -95,10 +95,11 @@ def _set_state(
     context.state()  # refuses a store that no other process shares
     options = attrs.asdict(where)
     with opened_hub(context) as hub:
-        before = hub.manager.circuit_state(service, **options).state
+        previous_state = hub.manager.circuit_state(service, **options).state
         hub.manager.set_circuit(service, state, reason=reason, **options)
-    result = {"service": service, **options, "before": before.value, "state": state.value}
+    result = {"service": service, **options, "before": previous_state.value, "state": state.value}
     suffix = "".join(f" of {name}" for name in options.values() if name)
     return CommandResult(
-        result, [f"the circuit of {service}{suffix} was {before.value} and is {state.value}"]
+        result,
+        [f"the circuit of {service}{suffix} was {previous_state.value} and is {state.value}"],
     )

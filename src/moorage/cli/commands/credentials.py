@@ -57,10 +57,10 @@ def set_secret(
             path="--username",
             remedy="Pass at most one of --username, --header and --query.",
         )
-    later_values = {"method": credentials.method.value}
+    audited_fields = {"method": credentials.method.value}
     with context.audit_trail() as audit:
         if audit is not None:
-            audit.record("credentials.set", _subject(service, tenant), after=later_values)
+            audit.record("credentials.set", _subject(service, tenant), after=audited_fields)
         vault.rotate(service, tenant, credentials)
     result = {"service": service, "tenant": tenant, "method": credentials.method.value}
     return CommandResult(result, [f"stored for {_owner(service, tenant)}"])
@@ -89,8 +89,8 @@ def rotate(*, store: Store, context: Context) -> CommandResult:
     with context.audit_trail() as audit, context.progress("re-encrypted"):
         if audit is not None:
             audit.record("credentials.rotate", "all credentials")
-        sealed_value = vault.reseal()
-    return CommandResult({"sealed": sealed_value}, [f"{sealed_value} re-encrypted"])
+        reencrypted_count = vault.reseal()
+    return CommandResult({"sealed": reencrypted_count}, [f"{reencrypted_count} re-encrypted"])
 
 
 def delete(
@@ -112,8 +112,8 @@ def delete(
     with context.audit_trail() as audit:
         if audit is not None:
             audit.record("credentials.delete", _subject(service, tenant))
-        deleted_value = open_vault(store).delete(service, tenant)
-    if not deleted_value:
+        existed = open_vault(store).delete(service, tenant)
+    if not existed:
         raise CredentialNotFound(
             f"There are no credentials stored for {_owner(service, tenant)}.",
             remedy="List the stored credentials with moorage credentials list.",

@@ -100,20 +100,20 @@ def dashboard(
         context.tell(
             f"The operations page is at {base if people_env else base + '?token=' + gate.token}"
         )
-        served = 0
-        while count is None or served < count:
+        served_connections = 0
+        while count is None or served_connections < count:
             server.handle_request()
-            served += 1
-    return CommandResult({"connections": served}, [f"{served} connections"])
+            served_connections += 1
+    return CommandResult({"connections": served_connections}, [f"{served_connections} connections"])
 
 
 def _check_reach(host: str, people_env: str | None, *, remote: bool) -> None:
     """Refuse an address that other machines reach, unless that is wanted and protected."""
     try:
-        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        is_local = host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
-        local = False
-    if not local and not (remote and people_env is not None):
+        is_local = False
+    if not is_local and not (remote and people_env is not None):
         raise ConfigurationError(
             f"Other machines may reach {host}.",
             path="--host",

@@ -115,14 +115,14 @@ def run_outbox(
         limit: the maximum number of calls per batch.
         context: the options that all commands share.
     """
-    with opened_hub(context) as hub, opened_outbox(context, place) as (outbox, idle):
+    with opened_hub(context) as hub, opened_outbox(context, place) as (outbox, wait_for_entry):
         settle = at_times(lambda: hub.settle_payments(limit=_SETTLE_BATCH), _SETTLE_INTERVAL)
 
         def deliver(stop: Any) -> Any:
             settle()
             return outbox.deliver(hub, limit=limit, stop=stop)
 
-        return _process(deliver, context, pause, once=once, idle=idle)
+        return _process(deliver, context, pause, once=once, idle=wait_for_entry)
 
 
 def run_inbox(
@@ -374,12 +374,12 @@ def _list_entries(box: Any, selection: Selection) -> CommandResult:
             remedy="Remove one of the options.",
         )
     page: EntryPage[Any]
-    limit, after = selection.limit, selection.after
+    limit, cursor = selection.limit, selection.after
     if selection.stuck:
-        page = box.stuck(limit=limit, after=after)
+        page = box.stuck(limit=limit, after=cursor)
     else:
         states = () if state is None else (state,)
-        page = box.find(EntryQuery(states=states, tenant=tenant, limit=limit, after=after))
+        page = box.find(EntryQuery(states=states, tenant=tenant, limit=limit, after=cursor))
     entries = [_entry_row(entry) for entry in page.items]
     lines: list[str | Table] = [Table(_COLUMNS, [row.values() for row in entries])]
     if page.next is not None:
@@ -389,8 +389,8 @@ def _list_entries(box: Any, selection: Selection) -> CommandResult:
 
 def _entry_row(entry: Entry) -> dict[str, Any]:
     fields = {name: getattr(entry, name) for name in _COLUMNS}
-    due = None if entry.due is None else entry.due.isoformat(timespec="seconds")
-    return {**fields, "state": entry.state.value, "due": due}
+    due_at = None if entry.due is None else entry.due.isoformat(timespec="seconds")
+    return {**fields, "state": entry.state.value, "due": due_at}
 
 
 def _change_entries(change: Callable[[str], Entry], ids: tuple[str, ...]) -> CommandResult:

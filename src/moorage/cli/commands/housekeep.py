@@ -27,10 +27,12 @@ def housekeep(
         migrate: update the store's schema first.
         context: the options that all commands share.
     """
-    removed = None if url is not None else _remove_entries(context)
-    if removed is not None and context.configured().store is None:
-        return CommandResult({"removed": removed}, [f"{removed} entries of the log removed"])
-    deleted = 0
+    removed_entries = None if url is not None else _remove_entries(context)
+    if removed_entries is not None and context.configured().store is None:
+        return CommandResult(
+            {"removed": removed_entries}, [f"{removed_entries} entries of the log removed"]
+        )
+    deleted_states = 0
     with (
         opened_store(context.state() if url is None else url) as store,
         context.progress("deleted") as step,
@@ -44,13 +46,13 @@ def housekeep(
         if migrate and hasattr(store, "migrate"):
             store.migrate()
         while batch := store.housekeep(limit=_BATCH):
-            deleted += batch
+            deleted_states += batch
             step(batch)
-    result: dict[str, Any] = {"forgotten": deleted}
-    lines = [f"{deleted} states deleted"]
-    if removed is not None:
-        result["removed"] = removed
-        lines.append(f"{removed} entries of the log removed")
+    result: dict[str, Any] = {"forgotten": deleted_states}
+    lines = [f"{deleted_states} states deleted"]
+    if removed_entries is not None:
+        result["removed"] = removed_entries
+        lines.append(f"{removed_entries} entries of the log removed")
     return CommandResult(result, lines)
 
 
@@ -61,5 +63,5 @@ def _remove_entries(context: Context) -> int | None:
         return None
     end_time = ago(configured.log_days, "log.keep_days")
     with opened_log(context, None) as log:
-        removed: int = log.remove(LogQuery(until=end_time))
-    return removed
+        removed_entries: int = log.remove(LogQuery(until=end_time))
+    return removed_entries

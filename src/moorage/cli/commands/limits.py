@@ -20,12 +20,17 @@ def reset(
     """
     context.state()  # refuses a store that no other process shares
     with opened_hub(context) as hub:
-        remaining = hub.manager.reset_limits(service, tenant=tenant, endpoint=endpoint)
-    result = {"service": service, "tenant": tenant, "endpoint": endpoint, "remaining": remaining}
+        pause_left = hub.manager.reset_limits(service, tenant=tenant, endpoint=endpoint)
+    result = {
+        "service": service,
+        "tenant": tenant,
+        "endpoint": endpoint,
+        "remaining": pause_left,
+    }
     suffix = "".join(f" of {name}" for name in (tenant, endpoint) if name)
-    if not remaining:
+    if not pause_left:
         return CommandResult(result, [f"the limits of {service}{suffix} were not paused"])
     return CommandResult(
         result,
-        [f"the limits of {service}{suffix} are no longer paused ({remaining:.0f} s were left)"],
+        [f"the limits of {service}{suffix} are no longer paused ({pause_left:.0f} s were left)"],
     )

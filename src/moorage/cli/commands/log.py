@@ -226,8 +226,8 @@ def follow_calls(
         count: end after this number of calls.
         context: the options that all commands share.
     """
-    shown = 0
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    shown_calls = 0
+    previous_handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with opened_log(context, store) as log:
             if not context.as_json:
@@ -238,26 +238,26 @@ def follow_calls(
                 else:
                     cells = (_call_row(entry)[name] for name in _COLUMNS)
                     context.tell("  ".join("-" if cell is None else str(cell) for cell in cells))
-                shown += 1
-                if shown == count:
+                shown_calls += 1
+                if shown_calls == count:
                     break
     except KeyboardInterrupt:
         pass  # the usual end
     finally:
-        signal.signal(signal.SIGTERM, before)
-    return CommandResult({"shown": shown}, [f"{shown} shown"])
+        signal.signal(signal.SIGTERM, previous_handler)
+    return CommandResult({"shown": shown_calls}, [f"{shown_calls} shown"])
 
 
 def _new_entries(log: Any, filters: Filters) -> Iterator[IntegrationLog]:
     """Yield the entries of calls that end from now on; end if nobody reads the output."""
     begin, pause = datetime.now(UTC), Event()
-    earlier: set[IntegrationLog] | None = None
+    earlier_entries: set[IntegrationLog] | None = None
     while not _reader_is_gone():
         query = filters.query(since=begin - _OVERLAP, limit=PAGE)
         entries = [*entries_of(log, query)]
-        if earlier is not None:
-            yield from (entry for entry in reversed(entries) if entry not in earlier)
-        earlier = {*entries}
+        if earlier_entries is not None:
+            yield from (entry for entry in reversed(entries) if entry not in earlier_entries)
+        earlier_entries = {*entries}
         begin = datetime.now(UTC)
         pause.wait(_INTERVAL)
 
@@ -283,8 +283,8 @@ def remove_calls(*, store: LogUrl = None, older_than: float, context: Context) -
     """
     end_time = ago(older_than, "--older-than")
     with opened_log(context, store) as log:
-        removed_value = log.remove(LogQuery(until=end_time))
-    return CommandResult({"removed": removed_value}, [f"{removed_value} removed"])
+        removed_calls = log.remove(LogQuery(until=end_time))
+    return CommandResult({"removed": removed_calls}, [f"{removed_calls} removed"])
 
 
 @contextmanager

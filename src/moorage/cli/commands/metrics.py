@@ -52,19 +52,19 @@ def metrics(
         by: the dimensions with figures of their own: some of service, operation and tenant.
         context: the options that all commands share.
     """
-    now = datetime.now(UTC)
+    current_time = datetime.now(UTC)
     length = None if window is None else duration(window, "--window")
     query = FiguresQuery(
         service=service,
         operation=operation,
         tenant=tenant,
-        since=now - timedelta(seconds=duration(since, "--since")),
-        until=now + timedelta(seconds=MINUTE),
+        since=current_time - timedelta(seconds=duration(since, "--since")),
+        until=current_time + timedelta(seconds=MINUTE),
         window=length,
         by=[name for name in by.split(",") if name],
     )
-    with opened_metrics(context, store) as opened_value:
-        windows: tuple[WindowFigures, ...] = opened_value.figures(query)
+    with opened_metrics(context, store) as metrics_store:
+        windows: tuple[WindowFigures, ...] = metrics_store.figures(query)
     rows = [_document(item) for item in windows]
     series = [name for name in DIMENSIONS if name in query.by]
     columns = ([] if length is None else ["start"]) + series
@@ -89,8 +89,8 @@ def opened_metrics(context: Context, url: str | None) -> Generator[Any]:
             path="--store",
             remedy="Pass their URL, or configure it under [metrics].",
         )
-    with open_metrics(url) as opened_value:
-        yield opened_value
+    with open_metrics(url) as metrics_store:
+        yield metrics_store
 
 
 def duration(text: str, path: str) -> int:

@@ -66,12 +66,12 @@ def login(
         context.tell(f"Visit {prompt.verification_uri} and enter the code {prompt.user_code}")
         if open_browser:
             _browse(prompt.verification_uri_complete or prompt.verification_uri)
-        granted = consent.finish_device(prompt, timeout=timeout)
+        grant = consent.finish_device(prompt, timeout=timeout)
     else:
-        granted = _with_browser(
+        grant = _with_browser(
             consent, parameters, port, timeout, context, open_browser=open_browser
         )
-    vault.rotate(client.service, client.tenant, granted.credentials)
+    vault.rotate(client.service, client.tenant, grant.credentials)
     return CommandResult(client.owner, [f"tokens stored for {client.owner_text}"])
 
 
@@ -85,12 +85,12 @@ def _with_browser(
     open_browser: bool,
 ) -> Granted:
     with Loopback(port) as listener:
-        url, pending = consent.begin(listener.url, parameters=parameters)
+        url, pending_consent = consent.begin(listener.url, parameters=parameters)
         context.tell(f"Open this URL in a browser on this machine:\n\n{url}\n")
         if open_browser:
             _browse(url)
         callback = listener.wait(timeout)
-    return consent.finish(callback, pending)
+    return consent.finish(callback, pending_consent)
 
 
 def _browse(url: str) -> None:
@@ -100,8 +100,8 @@ def _browse(url: str) -> None:
 
 
 def _pair(text: str) -> tuple[str, str]:
-    name, equals_text, value = text.partition("=")
-    if not name or not equals_text:
+    name, equals_sign, value = text.partition("=")
+    if not name or not equals_sign:
         raise ConfigurationError(
             "--parameter needs the form NAME=VALUE.",
             path="--parameter",

@@ -75,16 +75,16 @@ def ping(
     """
     with opened_hub(context, credentials) as hub:
         pings = _pings(hub, context.configured().accounts, timeout)
-        if unknown_texts := sorted({*names} - {row.service for row in pings}):
+        if unknown_services := sorted({*names} - {row.service for row in pings}):
             raise ConfigurationError(
-                f"There is no service {unknown_texts[0]!r}.",
+                f"There is no service {unknown_services[0]!r}.",
                 path="NAMES",
                 remedy=f"Use {', '.join(row.service for row in pings) or 'none'}.",
             )
-        selected = [row for row in pings if not names or row.service in names]
+        selected_pings = [row for row in pings if not names or row.service in names]
         with ThreadPoolExecutor(_MAX_PARALLEL) as pool, context.progress("answers") as step:
             rows: list[dict[str, Any]] = []
-            for answer in pool.map(_ping_row, selected):
+            for answer in pool.map(_ping_row, selected_pings):
                 rows.append(answer)
                 step(1)
     cells = [
@@ -100,14 +100,14 @@ def ping(
 
 
 def _pings(hub: Hub, accounts: Iterable[Account], timeout: float) -> list[_Ping]:
-    pingable = {
+    pingable_accounts = {
         service_name(account.name, purpose): (account, purpose)
         for account in accounts
         for purpose in account.vendor.services()
     }
     return [
-        _account_ping(hub, service, *pingable[name], timeout)
-        if name in pingable
+        _account_ping(hub, service, *pingable_accounts[name], timeout)
+        if name in pingable_accounts
         else _connection_ping(service, None, timeout)
         for name, service in hub.manager.flows.plans.services.items()
     ]
@@ -167,7 +167,7 @@ def _ping_row(ping: _Ping) -> dict[str, Any]:
             "milliseconds": None,
             "says": _PROOFS["untried"],
         }
-    started = time.perf_counter()
+    start_time = time.perf_counter()
     try:
         ping.send()
         answer, text = ping.proof, _PROOFS[ping.proof]
@@ -175,6 +175,6 @@ def _ping_row(ping: _Ping) -> dict[str, Any]:
         answer, text = "refused", str(error)
     except ConnectorError as error:
         answer, text = "failed", str(error)
-    milliseconds = round((time.perf_counter() - started) * 1000)
+    milliseconds = round((time.perf_counter() - start_time) * 1000)
     ok = answer in _PROOFS
     return {**names, "ok": ok, "answer": answer, "milliseconds": milliseconds, "says": text}

@@ -46,18 +46,20 @@ def sla(
             path="objectives",
             remedy="Write [[objectives]] with a name and an availability such as 0.999.",
         )
-    now = datetime.now(UTC)
-    query = FiguresQuery(since=first_month(now, count(months, "--months", most=1_000)), window=DAY)
-    with opened_metrics(context, store) as opened:
-        results = compliance(objectives, opened.figures(query))
-    written: list[str | Table] = []
-    for path, text in ((csv, csv_of(results)), (html, html_of(results, made_at=now))):
+    current_time = datetime.now(UTC)
+    query = FiguresQuery(
+        since=first_month(current_time, count(months, "--months", most=1_000)), window=DAY
+    )
+    with opened_metrics(context, store) as metrics_store:
+        results = compliance(objectives, metrics_store.figures(query))
+    file_lines: list[str | Table] = []
+    for path, text in ((csv, csv_of(results)), (html, html_of(results, made_at=current_time))):
         if path is not None:
             _write(path, text)
-            written.append(f"{path} written")
+            file_lines.append(f"{path} written")
     table = Table(COLUMNS, rows_of(results))
     document = {"months": [_document(result) for result in results]}
-    return CommandResult(document, [table if results else "nothing", *written])
+    return CommandResult(document, [table if results else "nothing", *file_lines])
 
 
 def _write(path: Path, text: str) -> None:

@@ -46,17 +46,13 @@ def table(rows: list[dict[str, Any]]) -> Table:
 
 def _row(row: dict[str, Any]) -> tuple[object, ...]:
     name = row["service"] if row["region"] is None else f"{row['service']} ({row['region']})"
-    later_value = row["retry_after"]
+    retry_after = row["retry_after"]
     circuit = (
-        row["circuit"] if later_value is None else f"{row['circuit']}, again in {later_value:.0f} s"
+        row["circuit"] if retry_after is None else f"{row['circuit']}, again in {retry_after:.0f} s"
     )
-    waiting_value = row["limits"]
+    limit_waits = row["limits"]
     limits = (
-        ""
-        if not waiting_value
-        else f"wait {max(waiting_value):.1f} s"
-        if max(waiting_value)
-        else "free"
+        "" if not limit_waits else f"wait {max(limit_waits):.1f} s" if max(limit_waits) else "free"
     )
     retries = "allowed" if row["retries"] else "used up"
     return name, circuit or "none", row["calls"], row["failures"], limits, retries

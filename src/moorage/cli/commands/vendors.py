@@ -47,7 +47,7 @@ def _details(name: str) -> CommandResult:
         }
         for field in fields
     ]
-    about = " ".join((kind.__doc__ or "").partition("\n\n")[0].split())
+    summary = " ".join((kind.__doc__ or "").partition("\n\n")[0].split())
     return CommandResult(
         {
             "name": name,
@@ -59,7 +59,7 @@ def _details(name: str) -> CommandResult:
             "options": options,
         },
         [
-            f"{name}: {about}",
+            f"{name}: {summary}",
             f"contracts: {', '.join(kind.kinds)}",
             f"version: {kind.api_version or 'none'}; webhooks: {kind.webhook or 'none'}",
             f"can: {', '.join(sorted(kind.capabilities)) or 'no optional capabilities'}",

@@ -123,7 +123,7 @@ def listen(
         context: the options that all commands share.
     """
     verifier = _verifier(scheme, secret_env, parameter, None)
-    received = genuine = 0
+    received_webhooks = genuine_webhooks = 0
     broken_pipes: list[OSError] = []
 
     def verify_request(webhook: dict[str, Any]) -> int:
@@ -134,8 +134,8 @@ def listen(
             raise
 
     def verify_and_print(webhook: dict[str, Any]) -> int:
-        nonlocal received, genuine
-        received += 1
+        nonlocal received_webhooks, genuine_webhooks
+        received_webhooks += 1
         try:
             events = verifier.verify(**webhook)
         except WebhookRejected as error:
@@ -145,20 +145,21 @@ def listen(
             _print_row(context, {"genuine": None, "problem": str(error)}, f"not decided: {error}")
             return reply_to(error).status
         verifier.done(events)
-        genuine += 1
+        genuine_webhooks += 1
         for event in map(described, events):
             _print_row(context, {"genuine": True, **event}, _row_text(event))
         return 200
 
     with Listener(port, verify_request) as listener:
         context.tell(f"listening on {listener.url}")
-        while not broken_pipes and (count is None or received < count):
+        while not broken_pipes and (count is None or received_webhooks < count):
             listener.handle_request()
     if broken_pipes:
         # The reader closed the pipe.
         raise broken_pipes[0]
     return CommandResult(
-        {"seen": received, "genuine": genuine}, [f"{genuine} of {received} were genuine"]
+        {"seen": received_webhooks, "genuine": genuine_webhooks},
+        [f"{genuine_webhooks} of {received_webhooks} were genuine"],
     )
 
 
@@ -206,8 +207,8 @@ def _secret(name: str) -> Secret:
 def _pairs(options: tuple[str, ...]) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for option in options:
-        name, equals_text, value = option.partition("=")
-        if not name or not equals_text:
+        name, equals_sign, value = option.partition("=")
+        if not name or not equals_sign:
             raise ConfigurationError(
                 "--parameter needs the form name=value.",
                 path="--parameter",

@@ -64,16 +64,16 @@ def dead_letters(values: Mapping[str, str], until: datetime | None) -> EntryQuer
 
 def _until(acting: Acting) -> datetime:
     try:
-        until = datetime.fromisoformat(acting.need("until"))
+        end_time = datetime.fromisoformat(acting.need("until"))
     except ValueError:
-        until = None
-    if until is None or until.tzinfo is None:
+        end_time = None
+    if end_time is None or end_time.tzinfo is None:
         raise InvalidData(
             "The time of the filter cannot be read.",
             field="until",
             remedy="Go back and begin with the button on the page.",
         )
-    return until
+    return end_time
 
 
 def _change_entries(verb: str, words: str) -> Callable[[Acting], str]:
@@ -83,31 +83,31 @@ def _change_entries(verb: str, words: str) -> Callable[[Acting], str]:
             dead_letters(acting.values, _until(acting)),
         )
         ids: list[str] = []
-        more = False
+        has_more = False
         while len(ids) < BATCH:
             page = box.find(query)
             ids += [entry.id for entry in page.items]
-            more = page.next is not None
-            if not more:
+            has_more = page.next is not None
+            if not has_more:
                 break
             query = attrs.evolve(query, after=page.next)
-        changed, problems = 0, list[str]()
+        changed_count, problems = 0, list[str]()
         for id in ids[:BATCH]:
             try:
                 getattr(box, verb)(id, actor=acting.person.name, reason=acting.reason)
             except ConnectorError as error:
                 problems.append(str(error))
             else:
-                changed += 1
-        if problems and not changed:
+                changed_count += 1
+        if problems and not changed_count:
             raise InvalidData(
                 f"None of {len(problems)} entries was changed. The first problem: {problems[0]}",
                 field="entries",
                 remedy="Look at the entries, then try again.",
             )
-        rest = " More match: confirm again for the next batch." if more else ""
-        failed = f" {len(problems)} could not be changed: {problems[0]}" if problems else ""
-        return f"{_entries(changed)} {words}.{failed}{rest}"
+        next_batch_hint = " More match: confirm again for the next batch." if has_more else ""
+        failure_words = f" {len(problems)} could not be changed: {problems[0]}" if problems else ""
+        return f"{_entries(changed_count)} {words}.{failure_words}{next_batch_hint}"
 
     return perform
 

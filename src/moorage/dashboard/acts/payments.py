@@ -37,13 +37,13 @@ def _payment(acting: Acting) -> UnsettledPayment:
 
 def _ask(acting: Acting) -> str:
     payment = _payment(acting)
-    settled = acting.reader.hub.settle_payment(
+    settlement = acting.reader.hub.settle_payment(
         payment.idempotency_key,
         tenant=payment.tenant,
         actor=acting.person.name,
         reason=acting.reason,
     )
-    if settled is None:
+    if settlement is None:
         return (
             f"The vendor cannot tell what became of the {described(payment)}. Nothing was changed."
             " Ask again later, or look at the vendor's web page."
@@ -53,7 +53,7 @@ def _ask(acting: Acting) -> str:
         SettledAs.REFUSED: f"The vendor says that the {described(payment)} was refused. It is"
         " settled.",
         SettledAs.NOT_DONE: f"The {described(payment)} was never sent. It is settled as not done.",
-    }[settled.outcome]
+    }[settlement.outcome]
 
 
 def _close(acting: Acting, payment: UnsettledPayment, *, done: bool, receipt: str) -> str:

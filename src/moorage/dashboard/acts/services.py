@@ -27,7 +27,7 @@ def _set_circuit(state: CircuitState) -> Callable[[Acting], str]:
         service = acting.need("service")
         tenant, region = acting.get("tenant"), acting.get("region")
         manager = acting.reader.hub.manager
-        before = manager.circuit_state(service, tenant=tenant, region=region).state
+        previous_state = manager.circuit_state(service, tenant=tenant, region=region).state
         manager.set_circuit(
             service,
             state,
@@ -36,21 +36,23 @@ def _set_circuit(state: CircuitState) -> Callable[[Acting], str]:
             actor=acting.person.name,
             reason=acting.reason,
         )
-        return f"The circuit of {_whose(acting)} was {before.value} and is {state.value} now."
+        return (
+            f"The circuit of {_whose(acting)} was {previous_state.value} and is {state.value} now."
+        )
 
     return perform
 
 
 def _reset_limits(acting: Acting) -> str:
-    left = acting.reader.hub.manager.reset_limits(
+    remaining_seconds = acting.reader.hub.manager.reset_limits(
         acting.need("service"),
         tenant=acting.get("tenant"),
         actor=acting.person.name,
         reason=acting.reason,
     )
-    if not left:
+    if not remaining_seconds:
         return f"The limits of {_whose(acting)} were not paused; nothing was changed."
-    return f"Calls of {_whose(acting)} go on. The pause had {left:.0f} s left."
+    return f"Calls of {_whose(acting)} go on. The pause had {remaining_seconds:.0f} s left."
 
 
 def _renew_credentials(acting: Acting) -> str:
@@ -65,8 +67,8 @@ def _renew_credentials(acting: Acting) -> str:
     )
 
     async def renew() -> None:
-        stale = await core.get_credentials(service, tenant)
-        await core.refresh_credentials(service, tenant, stale)
+        old_credentials = await core.get_credentials(service, tenant)
+        await core.refresh_credentials(service, tenant, old_credentials)
 
     run_now(recorded(core, act, renew))
     return f"The credentials of {_whose(acting)} were renewed. All processes use the new ones."

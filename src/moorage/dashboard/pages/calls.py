@@ -124,14 +124,14 @@ def call_page(view: View) -> Page:
             field="id",
             remedy="It may have been removed since. Go back to the list of calls.",
         )
-    now = view.reader.now()
+    current_time = view.reader.now()
     sections = [
         section(
             f"{entry.service}: {entry.operation or 'call'}",
             facts(
                 [
                     ("Outcome", mark(spaced(entry.status.value), outcome_kind(entry))),
-                    ("Began", moment(entry.started_at, now)),
+                    ("Began", moment(entry.started_at, current_time)),
                     ("Duration", span(entry.duration)),
                     ("Attempts", entry.attempts),
                     ("Error", entry.error),
@@ -173,10 +173,10 @@ def _content(title: str, text: str | None) -> Node:
 
 def calls_table(view: View, entries: Iterable[IntegrationLog], nothing: str) -> Node:
     """Log entries as a table; the words `nothing` if there are none."""
-    now = view.reader.now()
+    current_time = view.reader.now()
     rows: list[list[Node]] = [
         [
-            link(view.request, moment(entry.started_at, now), "/call", id=entry.id),
+            link(view.request, moment(entry.started_at, current_time), "/call", id=entry.id),
             entry.service,
             entry.operation,
             entry.tenant,

@@ -72,8 +72,8 @@ def dead_page(view: View) -> Page:
     names = [view.fields["box"]] if view.get("box") else list(view.reader.boxes)
     sections: list[Node] = []
     for name in names:
-        shown = view._replace(fields={**view.fields, "box": name})
-        sections.append(queue_section(shown, EntryState.DEAD))
+        queue_view = view._replace(fields={**view.fields, "box": name})
+        sections.append(queue_section(queue_view, EntryState.DEAD))
     return Page("Dead letters", sections)
 
 
@@ -101,14 +101,14 @@ def queue_section(view: View, state: EntryState) -> Html:
         after=view.get("after"),
     )
     page = view.reader.entries(name, query)
-    now = view.reader.now()
+    current_time = view.reader.now()
     rows: list[list[Node]] = [
         [
             link(
                 view.request, f"{entry.target}: {entry.operation}", "/entry", box=name, id=entry.id
             ),
             entry.tenant,
-            moment(entry.added_at, now),
+            moment(entry.added_at, current_time),
             entry.attempts,
             entry.error,
         ]
@@ -129,10 +129,10 @@ def queue_section(view: View, state: EntryState) -> Html:
     )
     batch = None
     if rows and state is EntryState.DEAD:
-        until = (now + timedelta(seconds=1)).isoformat()
+        end_time = (current_time + timedelta(seconds=1)).isoformat()
         batch = view.acts(
-            view.act("entries-replay", box=name, until=until, **filters),
-            view.act("entries-drop", box=name, until=until, **filters),
+            view.act("entries-replay", box=name, until=end_time, **filters),
+            view.act("entries-drop", box=name, until=end_time, **filters),
         )
     columns = ("Entry", "Tenant", "Added", "Attempts", "Error")
     listing = table(columns, rows) if rows else tag("p", "No entry matches.", class_="soft")
@@ -144,8 +144,8 @@ def entry_page(view: View) -> Page:
     """One entry of a queue, without its content."""
     name = view.fields.get("box", "")
     entry = view.reader.entry(name, view.fields.get("id", ""))
-    now = view.reader.now()
-    where = {"box": name, "id": entry.id}
+    current_time = view.reader.now()
+    entry_fields = {"box": name, "id": entry.id}
     content = [
         facts(
             [
@@ -153,16 +153,16 @@ def entry_page(view: View) -> Page:
                 ("Explained", _ENTRY_WORDS[entry.state]),
                 ("Error", entry.error),
                 ("Attempts", entry.attempts),
-                ("Added", moment(entry.added_at, now)),
-                ("Due", _maybe(entry.due, now)),
-                ("Ended", _maybe(entry.settled_at, now)),
+                ("Added", moment(entry.added_at, current_time)),
+                ("Due", _maybe(entry.due, current_time)),
+                ("Ended", _maybe(entry.settled_at, current_time)),
                 ("Tenant", entry.tenant),
                 ("Subject", entry.subject),
                 ("Lane", entry.lane),
                 ("Id", tag("code", entry.id)),
             ]
         ),
-        view.acts(*_entry_acts(view, entry, where)),
+        view.acts(*_entry_acts(view, entry, entry_fields)),
     ]
     return Page(
         f"{name.capitalize()}: {entry.target}, {entry.operation}", [section("Entry", *content)]
@@ -184,8 +184,8 @@ def _maybe(at: datetime | None, now: datetime) -> Node:
 
 
 def _entry_acts(view: View, entry: Entry, where: Mapping[str, str]) -> list[Html | None]:
-    ended = {EntryState.DEAD, EntryState.UNKNOWN, EntryState.DROPPED}
-    replay = view.act("entry-replay", **where) if entry.state in ended else None
-    live = ended - {EntryState.DROPPED} | {EntryState.WAITING}
-    drop = view.act("entry-drop", **where) if entry.state in live else None
+    ended_states = {EntryState.DEAD, EntryState.UNKNOWN, EntryState.DROPPED}
+    replay = view.act("entry-replay", **where) if entry.state in ended_states else None
+    droppable_states = ended_states - {EntryState.DROPPED} | {EntryState.WAITING}
+    drop = view.act("entry-drop", **where) if entry.state in droppable_states else None
     return [replay, drop]

@@ -38,15 +38,15 @@ def unknown_page(view: View) -> Page:
     sections: list[Node] = [section("Payments", _payments(view, payments))]
     for name in view.reader.boxes:
         if view.reader.count(name, EntryQuery(states={EntryState.UNKNOWN})).number:
-            shown = view._replace(fields={"box": name, "after": view.fields.get("after", "")})
-            sections.append(queue_section(shown, EntryState.UNKNOWN))
+            queue_view = view._replace(fields={"box": name, "after": view.fields.get("after", "")})
+            sections.append(queue_section(queue_view, EntryState.UNKNOWN))
     return Page("Unknown outcomes", sections)
 
 
 def _payments(view: View, payments: list[UnsettledPayment]) -> Node:
     if not payments:
         return tag("p", mark("all well", "good"), " The outcome of every payment is known.")
-    now = view.reader.now()
+    current_time = view.reader.now()
     rows: list[list[Node]] = []
     for payment in payments:
         proposal = view.reader.proposal(payment)
@@ -61,7 +61,7 @@ def _payments(view: View, payments: list[UnsettledPayment]) -> Node:
                 ),
                 payment.tenant,
                 ", ".join(payment.accounts),
-                moment(payment.since, now),
+                moment(payment.since, current_time),
                 mark(*_next_mark(payment)),
                 None if proposal is None else f"proposed by {proposal.person}",
             ]
@@ -79,10 +79,10 @@ def _next_mark(payment: UnsettledPayment) -> tuple[str, str]:
 def payment_page(view: View) -> Page:
     """The decision desk for one payment: the evidence, the vendor's answer, and the decision."""
     evidence = view.reader.evidence(view.fields.get("key", ""), view.get("tenant"))
-    payment, now = evidence.payment, view.reader.now()
-    where = {"key": payment.idempotency_key, "tenant": payment.tenant}
-    waits = payment.next.value == "wait"
-    known = facts(
+    payment, current_time = evidence.payment, view.reader.now()
+    payment_fields = {"key": payment.idempotency_key, "tenant": payment.tenant}
+    must_wait = payment.next.value == "wait"
+    payment_facts = facts(
         [
             ("Operation", payment.operation),
             ("Amount", "all of it" if payment.amount is None else str(payment.amount)),
@@ -91,7 +91,7 @@ def payment_page(view: View) -> Page:
             ("Account", ", ".join(payment.accounts)),
             ("Tenant", payment.tenant),
             ("Idempotency key", tag("code", payment.idempotency_key)),
-            ("First sent", moment(payment.since, now)),
+            ("First sent", moment(payment.since, current_time)),
         ]
     )
     proof = (
@@ -99,23 +99,27 @@ def payment_page(view: View) -> Page:
         " and nothing proves that it was not."
     )
     step = tag("p", next_words(payment))
-    ask = None if waits or payment.next.value == "person" else view.act("payment-ask", **where)
+    ask = (
+        None
+        if must_wait or payment.next.value == "person"
+        else view.act("payment-ask", **payment_fields)
+    )
     title = described(payment)
     return Page(
         title[0].upper() + title[1:],
         [
-            section("1. The evidence", tag("p", proof), known, _attempts(view, evidence)),
+            section("1. The evidence", tag("p", proof), payment_facts, _attempts(view, evidence)),
             section("2. The vendor's answer", step, view.acts(ask)),
-            section("3. The decision", _decision(view, evidence, where)),
+            section("3. The decision", _decision(view, evidence, payment_fields)),
         ],
     )
 
 
 def _attempts(view: View, evidence: Evidence) -> Node:
-    now = view.reader.now()
+    current_time = view.reader.now()
     rows: list[list[Node]] = [
         [
-            link(view.request, moment(call.started_at, now), "/call", id=call.id),
+            link(view.request, moment(call.started_at, current_time), "/call", id=call.id),
             tag("code", call.id),
             call.service,
             mark(spaced(call.status.value), outcome_kind(call)),
@@ -152,13 +156,13 @@ def _decision(view: View, evidence: Evidence, where: Mapping[str, Any]) -> Node:
         f" ({span(proposal.age)} ago)",
         class_="notice bad" if not proposal.done else "notice good",
     )
-    same = person.is_same(proposal.person)
+    is_proposer = person.is_same(proposal.person)
     stamp = proposal_stamp(proposal)
     return joined(
         words,
-        tag("p", "You proposed this. Another person has to confirm it.") if same else None,
+        tag("p", "You proposed this. Another person has to confirm it.") if is_proposer else None,
         view.acts(
-            None if same else view.act("payment-confirm", stamp=stamp, **where),
+            None if is_proposer else view.act("payment-confirm", stamp=stamp, **where),
             view.act("payment-withdraw", **where),
         ),
     )

@@ -62,11 +62,11 @@ def _chart(view: View, service: str | None) -> Node:
 
     def build() -> Node:
         counts = view.reader.windows(service, view.get("tenant"))
-        calls, failed = (sum(column) for column in zip(*counts, strict=True))
-        most = max(number for number, _ in counts)
+        calls, failed_calls = (sum(column) for column in zip(*counts, strict=True))
+        most_calls = max(number for number, _ in counts)
         words = (
-            f"{calls} calls, {failed} failed. Each bar is 5 minutes, the highest {most} calls; the"
-            " failed part is red."
+            f"{calls} calls, {failed_calls} failed. Each bar is 5 minutes, the highest {most_calls}"
+            " calls; the failed part is red."
         )
         return joined(tag("p", words), calls_chart(words, counts))
 
@@ -82,16 +82,20 @@ def _todo(view: View, statuses: Iterable[ServiceStatus], tenant: str | None) -> 
         items.append(joined(mark("unknown", "bad"), " ", link(request, words, "/unknown")))
     for status in statuses:
         word, kind, explanation = circuit_words(status.circuit)
-        where = link(request, _name(status), "/service", service=status.service, tenant=tenant)
+        target_link = link(
+            request, _name(status), "/service", service=status.service, tenant=tenant
+        )
         if word not in _HEALTHY:
-            items.append(joined(mark(f"circuit {word}", kind), " ", where, f": {explanation}"))
-        paused = max((limit.paused for limit in status.limits), default=0.0)
-        if paused:
-            words = f": the vendor asked for a pause, {span(paused)} are left."
-            items.append(joined(mark("paused", "warn"), " ", where, words))
+            items.append(
+                joined(mark(f"circuit {word}", kind), " ", target_link, f": {explanation}")
+            )
+        longest_pause = max((limit.paused for limit in status.limits), default=0.0)
+        if longest_pause:
+            words = f": the vendor asked for a pause, {span(longest_pause)} are left."
+            items.append(joined(mark("paused", "warn"), " ", target_link, words))
         if status.budget is not None and not status.budget.allows:
             words = ": the retry budget of this period is used up, so failures are not retried."
-            items.append(joined(mark("no retries", "warn"), " ", where, words))
+            items.append(joined(mark("no retries", "warn"), " ", target_link, words))
     for name in view.reader.boxes:
         for state, path, words in (
             (EntryState.DEAD, "/dead", "that failed for good"),
@@ -100,8 +104,8 @@ def _todo(view: View, statuses: Iterable[ServiceStatus], tenant: str | None) -> 
             count = view.reader.count(name, EntryQuery(states={state}))
             if count.number:
                 entries = "entry" if count.text == "1" else "entries"
-                where = link(request, f"{count.text} {entries} {words} in the {name}", path)
-                items.append(joined(mark(state.value, "bad"), " ", where))
+                target_link = link(request, f"{count.text} {entries} {words} in the {name}", path)
+                items.append(joined(mark(state.value, "bad"), " ", target_link))
     if not items:
         return tag("p", mark("all well", "good"), " Nothing needs a person.")
     return tag("ul", [tag("li", item) for item in items], class_="todo")
@@ -212,16 +216,19 @@ def _of_region(status: ServiceStatus) -> str:
 
 def _circuit(view: View, status: ServiceStatus, tenant: str | None) -> Node:
     word, kind, explanation = circuit_words(status.circuit)
-    where = {"service": status.service, "tenant": tenant, "region": status.region}
+    circuit_fields = {"service": status.service, "tenant": tenant, "region": status.region}
     circuit = status.circuit
     if circuit is None:
         return tag("p", explanation)
     refusals = view.reader.refusals(status.service, tenant, status.region)
-    now = view.reader.now()
+    current_time = view.reader.now()
     history = (
         table(
             ("Until", "Since", "Calls refused"),
-            [[moment(item.last, now), moment(item.first, now), item.count] for item in refusals],
+            [
+                [moment(item.last, current_time), moment(item.first, current_time), item.count]
+                for item in refusals
+            ],
             caption="Periods in which it refused calls, by the integration log",
         )
         if refusals
@@ -236,10 +243,12 @@ def _circuit(view: View, status: ServiceStatus, tenant: str | None) -> Node:
             ]
         ),
         view.acts(
-            view.act("circuit-open", **where) if word != "held open" else None,
-            view.act("circuit-disable", **where) if word != "disabled" else None,
+            view.act("circuit-open", **circuit_fields) if word != "held open" else None,
+            view.act("circuit-disable", **circuit_fields) if word != "disabled" else None,
             view.act(
-                "circuit-reset", words="Resume calls" if word == "held open" else None, **where
+                "circuit-reset",
+                words="Resume calls" if word == "held open" else None,
+                **circuit_fields,
             ),
         ),
         tag("h3", "History"),
@@ -250,7 +259,7 @@ def _circuit(view: View, status: ServiceStatus, tenant: str | None) -> Node:
 def _limits(view: View, status: ServiceStatus, tenant: str | None) -> Node:
     if not status.limits:
         return tag("p", "No limit is configured.")
-    paused = any(limit.paused for limit in status.limits)
+    is_paused = any(limit.paused for limit in status.limits)
     rows: list[list[Node]] = [
         [
             limit.name,
@@ -262,7 +271,7 @@ def _limits(view: View, status: ServiceStatus, tenant: str | None) -> Node:
     return joined(
         table(("Limit", "Wait of the next call", "Pause that the vendor asked for"), rows),
         view.acts(
-            view.act("limits-reset", service=status.service, tenant=tenant) if paused else None
+            view.act("limits-reset", service=status.service, tenant=tenant) if is_paused else None
         ),
     )
 

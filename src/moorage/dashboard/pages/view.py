@@ -65,8 +65,8 @@ class View(NamedTuple):
 
     def acts(self, *buttons: Html | None) -> Html | None:
         """The buttons that a person may press; None without any."""
-        shown = [item for item in buttons if item is not None]
-        return tag("div", shown, class_="acts") if shown else None
+        visible_buttons = [item for item in buttons if item is not None]
+        return tag("div", visible_buttons, class_="acts") if visible_buttons else None
 
 
 def readable_section(title: str, build: Callable[[], Node]) -> Html:

@@ -35,25 +35,25 @@ class Command(BaseCommand):
 
     def handle(self, *, once: bool, **_: Any) -> None:
         """Do it."""
-        due = 0.0
+        next_look_up = 0.0
         with stopping() as stop:
             while not stop.is_set():
-                delivered: list[Any] = []
+                deliveries: list[Any] = []
                 try:
-                    delivered = deliver()
-                    if time.monotonic() >= due:
+                    deliveries = deliver()
+                    if time.monotonic() >= next_look_up:
                         self._look_up()
-                        due = time.monotonic() + _QUIET.total_seconds()
+                        next_look_up = time.monotonic() + _QUIET.total_seconds()
                 except (StorageUnavailable, OperationalError) as error:
                     if once:
                         raise
                     self.stderr.write(f"Waiting for the database ({type(error).__name__}).")
                 if once:
                     return
-                if not delivered:
+                if not deliveries:
                     stop.wait(_PAUSE)
 
     def _look_up(self) -> None:
-        begun = timezone.now() - _QUIET
-        for attempt in Attempt.objects.filter(state__in=HELD, begun_at__lt=begun):
+        latest_begin = timezone.now() - _QUIET
+        for attempt in Attempt.objects.filter(state__in=HELD, begun_at__lt=latest_begin):
             desk.look_up(attempt)

@@ -30,15 +30,15 @@ class Command(BaseCommand):
 
     @transaction.atomic
     def _fill(self) -> None:
-        told = json.loads(Path(settings.SEED).read_text())
-        for value in told["companies"]:
+        seed = json.loads(Path(settings.SEED).read_text())
+        for value in seed["companies"]:
             Company.objects.get_or_create(slug=value["slug"], defaults=value)
-        for value in told["means"]:
+        for value in seed["means"]:
             Means.objects.get_or_create(**value)
-        for value in told["customers"]:
+        for value in seed["customers"]:
             fields = {**value, "company": Company.objects.get(slug=value["company"])}
             Customer.objects.get_or_create(email=value["email"], defaults=fields)
-        for value in told["invoices"]:
+        for value in seed["invoices"]:
             customer = Customer.objects.get(email=value["customer"])
             fields = {**value, "customer": customer, "company": customer.company}
             Invoice.objects.get_or_create(number=value["number"], defaults=fields)

@@ -39,13 +39,13 @@ class Command(BaseCommand):
         )
         delivering.add_argument("--once", action="store_true", help="only what is due now")
         delivering.add_argument("--pause", type=float, default=1.0, help="seconds when idle")
-        for name, does in (
+        for name, summary in (
             ("export", "print all that is kept of somebody, as JSON"),
             ("erase", "erase all that is kept of somebody"),
         ):
-            owner_value = commands.add_parser(name, help=does)
-            owner_value.add_argument("--subject")
-            owner_value.add_argument("--tenant")
+            owner_parser = commands.add_parser(name, help=summary)
+            owner_parser.add_argument("--subject")
+            owner_parser.add_argument("--tenant")
         commands.add_parser("housekeep", help="forget what is older than the settings say")
 
     def run_from_argv(self, argv: list[str]) -> None:
@@ -70,8 +70,8 @@ class Command(BaseCommand):
         if options["once"]:
             worker.settle()
             rounds = worker.deliver()
-            done = sum(value.done for value in rounds)
-            self.stdout.write(f"{done} done, {sum(map(len, rounds)) - done} not.")
+            done_entries = sum(value.done for value in rounds)
+            self.stdout.write(f"{done_entries} done, {sum(map(len, rounds)) - done_entries} not.")
             return
         with stopping() as stop:
             self.stdout.write("The worker is running. Stop it with SIGTERM or Ctrl-C.")
@@ -85,8 +85,8 @@ class Command(BaseCommand):
         self.stdout.write(subjects.export(subject=options["subject"], tenant=options["tenant"]))
 
     def _erase(self, options: dict[str, Any]) -> None:
-        lost_counts = subjects.erase(subject=options["subject"], tenant=options["tenant"])
-        self.stdout.write(json.dumps(lost_counts))
+        erased_counts = subjects.erase(subject=options["subject"], tenant=options["tenant"])
+        self.stdout.write(json.dumps(erased_counts))
 
     def _housekeep(self, _: dict[str, Any]) -> None:
         self.stdout.write(f"{worker.tidy()} forgotten.")
@@ -94,12 +94,12 @@ class Command(BaseCommand):
 
 def _passed_on(words: list[str]) -> int:
     """Run a command of moorage's own over the configuration of this project."""
-    picked = chosen()
+    options = chosen()
     process.flush()
     host = Host(
-        source=picked.configuration,
-        environment=picked.environment,
-        state=stores.store_url(picked) or f"{SCHEME}://{picked.database}",
-        kept=lambda: stores.kept(picked),
+        source=options.configuration,
+        environment=options.environment,
+        state=stores.store_url(options) or f"{SCHEME}://{options.database}",
+        kept=lambda: stores.kept(options),
     )
     return main(words, host=host)
