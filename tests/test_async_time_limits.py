@@ -125,13 +125,13 @@ def ask(*items: Any) -> Generator[Any, Any, list[Any]]:
 
 def answered(steps: Coroutine[Any, Any, Any], *answers: Any) -> tuple[list[Any], Any]:
     """Run a coroutine without asyncio; return the yielded items and its value."""
-    yielded_values = [steps.send(None)]
+    yielded_steps = [steps.send(None)]
     try:
         for answer in answers:
-            yielded_values += [steps.send(answer)]
+            yielded_steps += [steps.send(answer)]
     except StopIteration as stop:
-        return yielded_values, stop.value
-    raise AssertionError(yielded_values)
+        return yielded_steps, stop.value
+    raise AssertionError(yielded_steps)
 
 
 def test_suspension_outside_of_asyncio_is_not_bounded() -> None:
@@ -190,7 +190,7 @@ def test_time_before_the_first_suspension_counts() -> None:
 
 def test_cancelled_function_may_wait_once_more() -> None:
     """A cancelled function may await its clean-up, and is then still cancelled."""
-    cleaned: list[str] = []
+    cleanups: list[str] = []
 
     async def careful() -> None:
         try:
@@ -198,11 +198,11 @@ def test_cancelled_function_may_wait_once_more() -> None:
         finally:
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-            cleaned.append("up")
+            cleanups.append("up")
 
     with pytest.raises(OutOfTimeError):
         asyncio.run(within_async(careful(), 0.001))
-    assert cleaned == ["up"]
+    assert cleanups == ["up"]
 
 
 def test_error_after_a_caught_cancellation_has_no_context() -> None:
@@ -220,18 +220,18 @@ def test_error_after_a_caught_cancellation_has_no_context() -> None:
 
 def test_closed_coroutine_closes_what_it_awaits() -> None:
     """A call that is dropped while it waits lets its function clean up at once."""
-    closed_flags: list[bool] = []
+    closings: list[bool] = []
 
     async def waiting() -> None:
         try:
             await ask("a")
         finally:
-            closed_flags.append(True)
+            closings.append(True)
 
     steps = within_async(waiting(), 1e10)
     assert steps.send(None) == "a"
     steps.close()
-    assert closed_flags == [True]
+    assert closings == [True]
 
 
 class CustomAwaitable:
@@ -309,19 +309,19 @@ def test_limits_share_a_timer(suspends: bool, number: int) -> None:
 
 def test_limits_end_in_the_order_of_their_time() -> None:
     """A later call with less time is cancelled before an earlier one with more."""
-    ended_numbers: list[float] = []
+    ended_limits: list[float] = []
 
     async def bounded(seconds: float) -> None:
         try:
             await within_async(never(), seconds)
         except OutOfTimeError:
-            ended_numbers.append(seconds)
+            ended_limits.append(seconds)
 
     async def all_of_them() -> None:
         await asyncio.gather(*map(bounded, (0.09, 0.03, 0.06)))
 
     asyncio.run(all_of_them())
-    assert [0.03, 0.06, 0.09] == ended_numbers
+    assert [0.03, 0.06, 0.09] == ended_limits
 
 
 def test_nested_limits() -> None:

@@ -126,10 +126,10 @@ def test_async_trail(tmp_path: Path) -> None:
 def test_no_key_is_shown(tmp_path: Path) -> None:
     """Neither the trail nor an error about its keys shows them."""
     text = KEYS.text().reveal()
-    shown_text = repr(AuditTrail(FileAudit(tmp_path / "trail"), keys=KEYS))
+    representation = repr(AuditTrail(FileAudit(tmp_path / "trail"), keys=KEYS))
     with pytest.raises(ConfigurationError) as excinfo:
         AuditTrail(FileAudit(tmp_path / "trail"), keys=Secret(f"{text},{text}"))
-    assert text.partition(":")[2] not in shown_text + str(excinfo.value)
+    assert text.partition(":")[2] not in representation + str(excinfo.value)
 
 
 def test_warnings_may_be_errors(tmp_path: Path) -> None:

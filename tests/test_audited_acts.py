@@ -111,15 +111,15 @@ def test_act_that_failed_is_recorded_as_such(audited: Audited) -> None:
     """After an act that failed there is a second record with the class of the error."""
     outbox = _outbox(audited, MemoryOutbox(max_entries=1))
     entry = audited.do(outbox.put_request, "vat", Request.post("/x", json={}))
-    lost = attrs.evolve(outbox._flows.store, swap=_broken)  # noqa: SLF001 - a store that fails
-    outbox._flows.store = lost  # noqa: SLF001 - as above
+    broken_store = attrs.evolve(outbox._flows.store, swap=_broken)  # noqa: SLF001 - a store that fails
+    outbox._flows.store = broken_store  # noqa: SLF001 - as above
 
     with pytest.raises(StorageUnavailable, match="gone"):
         audited.do(outbox.drop, entry.id, **BY)
 
     assert ["outbox.drop", "outbox.drop.failed"] == [act for act, *_ in audited.acts()]
-    failed = audited.trail.find().items[0]
-    assert {"error": "StorageUnavailable"} == json.loads(failed.after or "")
+    failed_record = audited.trail.find().items[0]
+    assert {"error": "StorageUnavailable"} == json.loads(failed_record.after or "")
 
 
 def test_entries_are_recorded(audited: Audited) -> None:
@@ -139,21 +139,21 @@ def test_entries_are_recorded(audited: Audited) -> None:
 
 def test_outbox_takes_a_trail_and_keeps_its_own(audited: Audited, tmp_path: Path) -> None:
     """An outbox without a trail records in the one that it is given; another keeps its own."""
-    other = AuditTrail(FileAudit(tmp_path / "other"))
+    other_trail = AuditTrail(FileAudit(tmp_path / "other"))
     kind: Any = AsyncOutbox if audited.awaited else Outbox
     store = MemoryOutbox()
-    bare = kind(AsyncMemoryOutbox(store) if audited.awaited else store)
-    entry = audited.do(bare.put_request, "vat", Request.post("/x", json={}))
-    assert bare is bare.audited_by(None)
-    audited.do(bare.drop, entry.id, **BY)
+    bare_outbox = kind(AsyncMemoryOutbox(store) if audited.awaited else store)
+    entry = audited.do(bare_outbox.put_request, "vat", Request.post("/x", json={}))
+    assert bare_outbox is bare_outbox.audited_by(None)
+    audited.do(bare_outbox.drop, entry.id, **BY)
     assert [] == audited.acts()
-    taken = bare.audited_by(audited.trail)
-    audited.do(taken.replay, entry.id, **BY)
-    assert taken is taken.audited_by(other)
-    audited.do(bare.drop, entry.id, **BY)
+    audited_outbox = bare_outbox.audited_by(audited.trail)
+    audited.do(audited_outbox.replay, entry.id, **BY)
+    assert audited_outbox is audited_outbox.audited_by(other_trail)
+    audited.do(bare_outbox.drop, entry.id, **BY)
 
     assert [("outbox.replay", f"entry {entry.id}", "ada", "incident 7")] == audited.acts()
-    assert () == other.find().items
+    assert () == other_trail.find().items
 
 
 def _outbox(audited: Audited, store: MemoryOutbox) -> Any:
@@ -169,8 +169,8 @@ async def _broken(*_: Any) -> Any:
 @pytest.mark.parametrize("awaited", [False, True], ids=["sync", "async"])
 def test_payments_and_webhooks_are_recorded(tmp_path: Path, *, awaited: bool) -> None:
     """Payments that a person closes or settles, and webhooks that are dropped, are recorded."""
-    audited = Audited(tmp_path, awaited=awaited)
-    shop = Shop(awaited=awaited, audit=audited.trail)
+    audited_hub = Audited(tmp_path, awaited=awaited)
+    shop = Shop(awaited=awaited, audit=audited_hub.trail)
     for number in (1, 2):
         shop.stripe.fail(Lost())
         with pytest.raises(moorage.ConnectorError):
@@ -186,7 +186,7 @@ def test_payments_and_webhooks_are_recorded(tmp_path: Path, *, awaited: bool) ->
         ("payment.close", "payment k1", "ada", "incident 7"),
         ("payment.settle", "payment k2", "ada", "incident 7"),
         ("inbox.drop", f"entry {entry.id}", "ada", "incident 7"),
-    ] == audited.acts()
+    ] == audited_hub.acts()
 
 
 def test_reload_records_paths_without_values(audited: Audited, tmp_path: Path) -> None:

@@ -36,8 +36,8 @@ class FakeBlock:
     def __call__(self, calls: int, read: object) -> float:
         """Return the seconds without running anything."""
         self.sizes.append(calls)
-        extra, self._first = self._first, 0.0
-        return extra + calls * self._seconds * (1 + self._dice.uniform(-1, 1) * self._noise)
+        extra_seconds, self._first = self._first, 0.0
+        return extra_seconds + calls * self._seconds * (1 + self._dice.uniform(-1, 1) * self._noise)
 
 
 def measured(*blocks: FakeBlock, bare: FakeBlock | None = None) -> list[Row]:

@@ -173,11 +173,11 @@ def test_guarded_method_returns_its_value() -> None:
 
 def test_post_without_errors_raises_only_interruptions() -> None:
     """A failed post is ignored; an interruption is raised."""
-    posted_values: list[object] = []
+    posted_commands: list[object] = []
     failures = iter([OSError(), KeyboardInterrupt()])
 
     def post(command: object) -> None:
-        posted_values.append(command)
+        posted_commands.append(command)
         raise next(failures)
 
     command = Withdraw("key", 1, ttl=1)
@@ -185,7 +185,7 @@ def test_post_without_errors_raises_only_interruptions() -> None:
     with pytest.raises(KeyboardInterrupt):
         without_errors(post)(command)
 
-    assert [command, command] == posted_values
+    assert [command, command] == posted_commands
 
 
 class SyncMethods:
@@ -235,10 +235,10 @@ def test_methods_have_their_flows_signature(
 
 def test_methods_have_their_mode() -> None:
     """A blocking method is synchronous, and an asynchronous method is a coroutine function."""
-    for plain_value in (SyncMethods.add, ConnectorManager.call):
-        assert not inspect.iscoroutinefunction(plain_value)
-    for later in (AsyncMethods.add, AsyncConnectorManager.call):
-        assert inspect.iscoroutinefunction(later)
+    for sync_function in (SyncMethods.add, ConnectorManager.call):
+        assert not inspect.iscoroutinefunction(sync_function)
+    for async_function in (AsyncMethods.add, AsyncConnectorManager.call):
+        assert inspect.iscoroutinefunction(async_function)
 
 
 def test_bound_method_shows_no_self() -> None:
@@ -281,7 +281,7 @@ async def later() -> str:
 def test_mode_of_callables() -> None:
     """Functions, methods, partial functions and objects are recognised as either mode."""
     flows = Flows()
-    plain_values: list[Any] = [
+    sync_callables: list[Any] = [
         len,
         sorted,
         CallableObject,
@@ -300,7 +300,7 @@ def test_mode_of_callables() -> None:
         functools.partial(functools.partial(flows.add, 1), second=3),
     ]
 
-    assert [False] * len(plain_values) == [is_async(function) for function in plain_values]
+    assert [False] * len(sync_callables) == [is_async(function) for function in sync_callables]
     assert [True] * len(asynchronous) == [is_async(function) for function in asynchronous]
 
 
@@ -450,13 +450,13 @@ def test_error_is_in_no_reference_cycle() -> None:
     gc.disable()
     try:
         for use in uses:
-            seen = None
+            error_reference = None
             try:
                 use()
             except Noticed as error:
-                seen = weakref.ref(error)
-            assert seen
-            assert seen() is None
+                error_reference = weakref.ref(error)
+            assert error_reference
+            assert error_reference() is None
     finally:
         gc.enable()
 

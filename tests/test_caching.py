@@ -215,8 +215,8 @@ def test_rfc_examples(
 
     _, second = calls(mode, service(vendor), GET, Request.get("/rates", headers=table))
 
-    repeated_text = CONFIRMED if second.cached else ASKED
-    outcome = REUSED if len(vendor.requests) == 1 else repeated_text
+    store_outcome = CONFIRMED if second.cached else ASKED
+    outcome = REUSED if len(vendor.requests) == 1 else store_outcome
     assert expected == outcome
     assert (200, outcome != ASKED) == (second.status, second.cached)
     assert (b"an answer", outcome == REUSED) == (
@@ -241,9 +241,11 @@ def test_revalidated_response_is_fresh(mode: str, vendor: VendorServer) -> None:
 @BOTH
 def test_stale_response_replaces_a_failure(mode: str, vendor: VendorServer) -> None:
     """A stale response replaces the error of a failing or unreachable server."""
-    stale_values = {"Cache-Control": "max-age=1, stale-if-error=600", "Age": "5"}
+    stale_headers = {"Cache-Control": "max-age=1, stale-if-error=600", "Age": "5"}
     vendor.queue(
-        Behaviour(200, stale_values, b"an answer"), Behaviour(503), Behaviour(raw=b"", then="reset")
+        Behaviour(200, stale_headers, b"an answer"),
+        Behaviour(503),
+        Behaviour(raw=b"", then="reset"),
     )
 
     answers = calls(mode, service(vendor), GET, GET, GET)

@@ -59,24 +59,24 @@ class Attempts(RecordingObserver):
 
 def test_charge_and_refund_are_told_apart_and_found() -> None:
     """Events, log entries and errors name the operation, vendor, account and caller's key."""
-    stripe, log, seen = StripeSandbox(), MemoryIntegrationLogger(), Attempts()
+    stripe, log, attempts = StripeSandbox(), MemoryIntegrationLogger(), Attempts()
     account = Account("till", Stripe(credentials=stripe.api_key), settings={"volatile_keys": True})
-    hub = Hub([account], http=SandboxHttpClient(stripe), log=log, observers=[seen])
+    hub = Hub([account], http=SandboxHttpClient(stripe), log=log, observers=[attempts])
 
     payment = hub.payments().charge(CHARGE, idempotency_key="pay INV-1")
     hub.payments().refund(payment.ref, idempotency_key="refund INV-1")
-    with pytest.raises(VendorRejected) as refused:
+    with pytest.raises(VendorRejected) as refusal:
         hub.payments().refund(payment.ref, Money("9999.00", "EUR"), idempotency_key="refund INV-2")
 
     names = ("service", "operation", "vendor", "account", "idempotency_key")
-    told = [tuple(getattr(event, name) for name in names) for event in seen.events]
-    charged = ("till", "payments.charge", "stripe", "till", "pay INV-1")
-    refunded = ("till", "payments.refund", "stripe", "till", "refund INV-1")
-    assert {charged, refunded} <= set(told)
-    assert {"payments.charge", "payments.refund"} <= {one[1] for one in told}
+    attempt_facts = [tuple(getattr(event, name) for name in names) for event in attempts.events]
+    charge_facts = ("till", "payments.charge", "stripe", "till", "pay INV-1")
+    refund_facts = ("till", "payments.refund", "stripe", "till", "refund INV-1")
+    assert {charge_facts, refund_facts} <= set(attempt_facts)
+    assert {"payments.charge", "payments.refund"} <= {one[1] for one in attempt_facts}
     (entry,) = log.find(LogQuery(operation="payments.charge")).items
     assert "pay INV-1" == entry.idempotency_key
-    error = refused.value
+    error = refusal.value
     assert ("stripe", "till", "payments.refund") == (error.vendor, error.account, error.operation)
     assert "refund INV-2" == error.idempotency_key
 
@@ -90,20 +90,20 @@ def _manager(vendor: FakeVendor, service: Service, *observers: Any, **ports: Any
 @pytest.mark.parametrize("retry", [None, RetryPolicy(max_attempts=2, base_delay=0.0)])
 def test_attempts_describe_their_request(retry: RetryPolicy | None) -> None:
     """An attempt's events have method, host, route and sizes, and never the path itself."""
-    vendor, seen = FakeVendor(), Attempts()
+    vendor, attempts = FakeVendor(), Attempts()
     vendor.queue(Response(503), Response(200, body=b"four"))
     endpoint = Endpoint("invoice", path="/invoices/{id}", idempotent=True)
     service = Service("erp", base_url=BASE, endpoints=[endpoint], retry=retry)
-    manager = _manager(vendor, service, seen)
+    manager = _manager(vendor, service, attempts)
     request = Request.post("/invoices/secret-7", body=b"twelve bytes")
 
     if retry is None:
-        with pytest.raises(VendorFailed) as failed:
+        with pytest.raises(VendorFailed) as failure:
             manager.call("erp", request)
-        assert "invoice" == failed.value.operation
+        assert "invoice" == failure.value.operation
     manager.call("erp", request, idempotency_key="k-1")
 
-    starts, ends = seen.of(AttemptStarted), seen.of(AttemptFinished)
+    starts, ends = attempts.of(AttemptStarted), attempts.of(AttemptFinished)
     assert len(starts) == len(ends) == 2
     first = starts[0]
     assert ("POST", "api.vendor.example", "/invoices/{id}") == (
@@ -116,20 +116,20 @@ def test_attempts_describe_their_request(retry: RetryPolicy | None) -> None:
         [event.bytes_in for event in ends],
     )
     assert [503, 200] == [event.status for event in ends]
-    assert "secret-7" not in repr(seen.events)
-    assert "k-1" == seen.of(CallFinished)[-1].idempotency_key
+    assert "secret-7" not in repr(attempts.events)
+    assert "k-1" == attempts.of(CallFinished)[-1].idempotency_key
 
 
 def test_attempt_of_the_fast_path_is_described() -> None:
     """The first attempt of a request without a key is described in the same way."""
-    vendor, seen = FakeVendor(), Attempts()
+    vendor, attempts = FakeVendor(), Attempts()
     vendor.always(Response(200, body=b"four"))
-    manager = _manager(vendor, Service("erp", base_url=BASE), seen)
+    manager = _manager(vendor, Service("erp", base_url=BASE), attempts)
 
     for _ in range(2):
         manager.call("erp", Request.get("/stock"))
 
-    start, end = seen.of(AttemptStarted)[-1], seen.of(AttemptFinished)[-1]
+    start, end = attempts.of(AttemptStarted)[-1], attempts.of(AttemptFinished)[-1]
     assert (1, "GET", "api.vendor.example", None, 0) == (
         start.attempt,
         start.method,
@@ -148,44 +148,46 @@ def test_attempt_of_the_fast_path_is_described() -> None:
 
 def test_attempts_of_functions_have_no_request() -> None:
     """The attempt of a function has neither method nor host."""
-    seen = Attempts()
-    manager = ConnectorManager([Service("tax")], observers=[seen])
+    attempts = Attempts()
+    manager = ConnectorManager([Service("tax")], observers=[attempts])
 
     for _ in range(2):
         manager.run("tax", lambda: None)
 
-    assert 2 == len(seen.of(AttemptStarted))
-    assert [(None, None)] * 2 == [(event.method, event.host) for event in seen.of(AttemptStarted)]
-    assert [None] * 2 == [event.method for event in seen.of(AttemptFinished)]
+    assert 2 == len(attempts.of(AttemptStarted))
+    assert [(None, None)] * 2 == [
+        (event.method, event.host) for event in attempts.of(AttemptStarted)
+    ]
+    assert [None] * 2 == [event.method for event in attempts.of(AttemptFinished)]
 
 
 def test_attempt_starts_are_for_observers_that_name_them() -> None:
     """An observer without `hears` receives no `AttemptStarted`."""
-    seen = RecordingObserver()
-    manager = ConnectorManager([Service("tax")], observers=[seen, Attempts()])
+    recorder = RecordingObserver()
+    manager = ConnectorManager([Service("tax")], observers=[recorder, Attempts()])
 
     manager.run("tax", lambda: None)
 
-    assert [] == seen.of(AttemptStarted)
+    assert [] == recorder.of(AttemptStarted)
 
 
 def test_extra_requests_are_numbered() -> None:
     """The concurrent extra requests of a hedged read have numbers of their own."""
-    vendor, seen = FakeVendor(), Attempts()
+    vendor, attempts = FakeVendor(), Attempts()
     vendor.queue(Response(503), Response(200))
     service = Service("erp", base_url=BASE, hedge=HedgeConfig(delay=0.001), retry=None)
 
-    _manager(vendor, service, seen).call("erp", Request.get("/stock"))
+    _manager(vendor, service, attempts).call("erp", Request.get("/stock"))
 
-    assert {0, 1} == {event.hedge for event in seen.of(AttemptStarted)}
+    assert {0, 1} == {event.hedge for event in attempts.of(AttemptStarted)}
 
 
 @pytest.mark.parametrize("key", [None, "k-1"])
 def test_headers_of_observers_are_sent(key: str | None) -> None:
     """An observer adds headers to each attempt; a header of the request's own stays."""
-    vendor, seen = FakeVendor(), Attempts({"traceparent": "00-1", "tracestate": "a=b"})
+    vendor, attempts = FakeVendor(), Attempts({"traceparent": "00-1", "tracestate": "a=b"})
     vendor.always(Response(200))
-    manager = _manager(vendor, Service("erp", base_url=BASE), seen)
+    manager = _manager(vendor, Service("erp", base_url=BASE), attempts)
     for _ in range(2):
         request = Request.get("/stock", headers={"tracestate": "own"})
         manager.call("erp", request, idempotency_key=key and f"{key}{_}")
@@ -198,21 +200,21 @@ def test_headers_of_observers_are_sent(key: str | None) -> None:
 @pytest.mark.parametrize("headers", [ValueError("broken"), {"bad name": "x"}])
 def test_failing_tracer_breaks_no_call(headers: Any) -> None:
     """An observer whose headers cannot be added is reported, and the request is sent without."""
-    vendor, seen = FakeVendor(), RecordingObserver()
+    vendor, recorder = FakeVendor(), RecordingObserver()
     vendor.always(Response(200))
-    manager = _manager(vendor, Service("erp", base_url=BASE), Attempts(headers), seen)
+    manager = _manager(vendor, Service("erp", base_url=BASE), Attempts(headers), recorder)
 
     assert 200 == manager.call("erp", Request.get("/stock")).status
-    assert {"Attempts"} == {event.observer for event in seen.of(ObserverFailed)}
+    assert {"Attempts"} == {event.observer for event in recorder.of(ObserverFailed)}
 
 
 def test_half_open_circuit_is_an_event() -> None:
     """Each probe of a half-open circuit is an event."""
-    vendor, seen, clock = FakeVendor(), Attempts(), VirtualClock()
+    vendor, attempts, clock = FakeVendor(), Attempts(), VirtualClock()
     vendor.queue(Response(503), Response(200))
     circuit = CircuitBreakerConfig(failures=1, open_for=1)
     service = Service("erp", base_url=BASE, circuit=circuit, retry=None)
-    manager = _manager(vendor, service, seen, clock=clock)
+    manager = _manager(vendor, service, attempts, clock=clock)
 
     with pytest.raises(VendorFailed):
         manager.call("erp", Request.get("/stock"))
@@ -220,7 +222,7 @@ def test_half_open_circuit_is_an_event() -> None:
     manager.call("erp", Request.get("/stock"))
 
     assert [CircuitState.OPEN, CircuitState.HALF_OPEN, CircuitState.CLOSED] == [
-        event.state for event in seen.of(CircuitChanged)
+        event.state for event in attempts.of(CircuitChanged)
     ]
 
 
@@ -232,25 +234,27 @@ class LosingLog(MemoryIntegrationLogger):
 
 def test_lost_log_entries_are_told() -> None:
     """Observers learn how many entries the log could not store, each once."""
-    log, seen, clock = LosingLog(), RecordingObserver(), VirtualClock()
-    manager = ConnectorManager([Service("tax")], observers=[seen], log=log, clock=clock)
-    for lost in (0, 3, 3, 5):
-        log.lost = lost
+    log, recorder, clock = LosingLog(), RecordingObserver(), VirtualClock()
+    manager = ConnectorManager([Service("tax")], observers=[recorder], log=log, clock=clock)
+    for lost_count in (0, 3, 3, 5):
+        log.lost = lost_count
         clock.advance(1.0)
         manager.run("tax", lambda: None)
 
-    assert [(3, 3), (2, 5)] == [(event.entries, event.total) for event in seen.of(LogEntriesLost)]
+    assert [(3, 3), (2, 5)] == [
+        (event.entries, event.total) for event in recorder.of(LogEntriesLost)
+    ]
 
 
 def test_overloaded_log_reports_once_a_second() -> None:
     """A log that loses an entry with every call is reported once a second, and all are counted."""
-    log, seen, clock = LosingLog(), RecordingObserver(), VirtualClock()
-    manager = ConnectorManager([Service("tax")], observers=[seen], log=log, clock=clock)
+    log, recorder, clock = LosingLog(), RecordingObserver(), VirtualClock()
+    manager = ConnectorManager([Service("tax")], observers=[recorder], log=log, clock=clock)
     for _ in range(8):
         log.lost += 1
         manager.run("tax", lambda: None)
         clock.advance(0.4)
 
     assert [(1, 1), (3, 4), (3, 7)] == [
-        (event.entries, event.total) for event in seen.of(LogEntriesLost)
+        (event.entries, event.total) for event in recorder.of(LogEntriesLost)
     ]

@@ -135,13 +135,13 @@ def test_managers_of_one_store_share_a_renewal_thread(tmp_path: Path) -> None:
 
 def test_only_clusters_are_renewed_by_tag(tmp_path: Path) -> None:
     """A store counts as one server unless it says otherwise, as a cluster does."""
-    whole_values: list[Any] = [
+    untagged_stores: list[Any] = [
         SqliteStorage(tmp_path / "state.db"),
         AsyncSqliteStorage(tmp_path / "state.db"),
         RedisStorage(),
         AsyncRedisStorage(),
     ]
-    assert [True] * 4 == [item.mixes_tags for item in whole_values]
+    assert [True] * 4 == [item.mixes_tags for item in untagged_stores]
     assert not RedisStorage("redis+cluster://127.0.0.1:7000").mixes_tags
     assert not hasattr(RecordingStore(tmp_path / "state.db"), "mixes_tags")
 

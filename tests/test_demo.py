@@ -172,9 +172,9 @@ def test_terminal_titles_are_bold_unless_no_color(
 def test_table_marks_rows_that_differ() -> None:
     """The table marks a scene whose attempts and arrivals differ."""
     narrator = narrating(Scene("fine"), Scene("odd", attempts=2, arrived=3))
-    marked_texts = [line for line in narrator.table().splitlines() if "differ" in line]
-    assert 1 == len(marked_texts)
-    assert marked_texts[0].startswith("odd")
+    marked_rows = [line for line in narrator.table().splitlines() if "differ" in line]
+    assert 1 == len(marked_rows)
+    assert marked_rows[0].startswith("odd")
 
 
 def narrating(*scenes: Scene) -> Narrator:
@@ -199,12 +199,12 @@ def test_open_circuit_bar_reaches_the_last_attempt() -> None:
         AttemptFinished(**at(4), attempt=1, duration=0.1, status=200),
     ]
     narrator = narrating(Scene("An outage", events=list(events)))
-    drawn = page(narrator, ["It was done 2 times."])
-    bars = re.findall(r"<rect class=open x=([\d.]+) y=\S+ height=18 width=([\d.]+)", drawn)
+    drawn_page = page(narrator, ["It was done 2 times."])
+    bars = re.findall(r"<rect class=open x=([\d.]+) y=\S+ height=18 width=([\d.]+)", drawn_page)
     assert 2 == len(bars)
-    left, wide = map(float, bars[1])
-    assert pytest.approx(920, abs=1) == left + wide
-    assert "class='verdict wrong'" in drawn
+    bar_start, wide = map(float, bars[1])
+    assert pytest.approx(920, abs=1) == bar_start + wide
+    assert "class='verdict wrong'" in drawn_page
 
 
 def test_unwritable_report_is_an_error(tmp_path: Path) -> None:
@@ -217,10 +217,10 @@ def test_unwritable_report_is_an_error(tmp_path: Path) -> None:
 
 def test_output_goes_to_any_text_file(tmp_path: Path) -> None:
     """Output goes to a redirected standard output, and no browser opens."""
-    stored_text = io.StringIO()
-    with redirect_stdout(stored_text):
+    output = io.StringIO()
+    with redirect_stdout(output):
         assert () == tell(tmp_path / "demo.html").wrong
-    assert "Finished in" in stored_text.getvalue()
+    assert "Finished in" in output.getvalue()
 
 
 def test_streams_reach_local_vendors() -> None:

@@ -56,7 +56,7 @@ def test_every_arrow_joins_its_states(path: str) -> None:
         for text in picture.iter(f"{SVG}text")
         if text.attrib["class"] == "name"
     }
-    begins, end_numbers = (
+    begins, arrow_ends = (
         [
             int(re.findall(r"M(\d+)", result.attrib["d"])[0])
             for result in picture.iter(f"{SVG}path")
@@ -66,7 +66,7 @@ def test_every_arrow_joins_its_states(path: str) -> None:
     )
 
     assert [columns[row.state] for row in rows] == begins
-    assert [columns[row.then] for row in rows] == end_numbers
+    assert [columns[row.then] for row in rows] == arrow_ends
 
 
 @pytest.mark.parametrize("path", TABLES)

@@ -140,5 +140,7 @@ def test_given_client_is_used() -> None:
 def test_both_modes_have_the_same_parameters() -> None:
     """Both modes have the same parameters and documentation."""
     assert parameters_of(discover) == parameters_of(adiscover)
-    own_text, its = (str(item.__doc__).partition("Args:")[2] for item in (discover, adiscover))
-    assert without_mode(own_text) == without_mode(its)
+    sync_arguments, its = (
+        str(item.__doc__).partition("Args:")[2] for item in (discover, adiscover)
+    )
+    assert without_mode(sync_arguments) == without_mode(its)

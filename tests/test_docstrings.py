@@ -24,10 +24,10 @@ def _examples() -> list[Any]:
         if "```" not in text:
             continue
         for node in ast.walk(ast.parse(text)):
-            about = ast.get_docstring(node) if isinstance(node, _HOMES) else None
+            docstring = ast.get_docstring(node) if isinstance(node, _HOMES) else None
             results += [
                 pytest.param(block, id=f"{path.relative_to(SOURCE)}:{block.line}")
-                for block in blocks(f"{about}\n")
+                for block in blocks(f"{docstring}\n")
             ]
     return results
 

@@ -37,13 +37,13 @@ def test_every_error_has_a_remedy_to_read() -> None:
     headings = re.findall(
         r"^## (\w+)$", (DOCS / "troubleshooting.md").read_text("utf-8"), re.MULTILINE
     )
-    existing_texts = [
+    error_names = [
         name
         for name, kind in vars(errors).items()
         if inspect.isclass(kind) and issubclass(kind, errors.ConnectorError) and name[0] != "_"
     ]
 
-    assert existing_texts == [name for name in headings if name in existing_texts]
+    assert error_names == [name for name in headings if name in error_names]
 
 
 def test_every_page_is_found() -> None:
@@ -60,19 +60,19 @@ def test_names_in_text_exist() -> None:
     Pages of vendors also mention the vendor's own names, which appear in the code of that vendor.
     """
     source = "\n".join(path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py"))
-    own_values = {*re.findall(r"\bclass (\w+)", source), *moorage.__all__}
-    foreign_values = set(re.findall(r"\w+", source))
-    spoken_pairs = {
+    own_names = {*re.findall(r"\bclass (\w+)", source), *moorage.__all__}
+    source_words = set(re.findall(r"\w+", source))
+    page_names = {
         (name, _named(page))
         for page in PAGES
         if page.name != "coming-from.md"
         for name in re.findall(r"`(?:moorage\.)?([A-Z][a-z]+[A-Z]\w+)`", page.read_text("utf-8"))
     }
-    existing_values = {*own_values, *dir(builtins), "CancelledError"}
+    existing_names = {*own_names, *dir(builtins), "CancelledError"}
 
     assert set() == {
         (name, page)
-        for name, page in spoken_pairs
-        if name not in existing_values
-        and not (page.startswith("docs/vendors/") and name in foreign_values)
+        for name, page in page_names
+        if name not in existing_names
+        and not (page.startswith("docs/vendors/") and name in source_words)
     }

@@ -112,10 +112,12 @@ text = ours_points:text
 def _ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Install a package, as far as Python can tell."""
     (tmp_path / "ours_points.py").write_text(MODULE)
-    about = tmp_path / "ours_points-1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: ours-points\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(POINTS)
+    metadata_folder = tmp_path / "ours_points-1.0.dist-info"
+    metadata_folder.mkdir()
+    (metadata_folder / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: ours-points\nVersion: 1.0\n"
+    )
+    (metadata_folder / "entry_points.txt").write_text(POINTS)
     monkeypatch.syspath_prepend(tmp_path)
     yield import_module("ours_points")
     sys.modules.pop("ours_points")
@@ -143,8 +145,8 @@ def test_transport_of_another_package_is_found_and_closed(ours: Any) -> None:
 
 def test_transport_of_the_host_stays_open(ours: Any) -> None:
     """A transport that the host passes in is left open."""
-    custom_value = ours.Queue(ours.Post(topic="own"))
-    with moorage.open({"vendors": {"post_queue": {}}}, transports={"post_queue": custom_value}):
+    host_transport = ours.Queue(ours.Post(topic="own"))
+    with moorage.open({"vendors": {"post_queue": {}}}, transports={"post_queue": host_transport}):
         pass
 
     assert [] == ours.closed

@@ -24,15 +24,15 @@ def drawn() -> dict[str, str | None]:
     """Return each class of the tree in the module's docstring, with its parent."""
     assert errors.__doc__
     tree = errors.__doc__.split("\n\n")[1]
-    upper_texts: list[str] = []
+    ancestors: list[str] = []
     fields: dict[str, str | None] = {}
     for line in tree.splitlines():
         branch = BRANCH.fullmatch(line)
         assert branch, line
         depth = len(branch[1]) // 4
-        del upper_texts[depth:]
-        fields[branch[2]] = upper_texts[-1] if upper_texts else None
-        upper_texts.append(branch[2])
+        del ancestors[depth:]
+        fields[branch[2]] = ancestors[-1] if ancestors else None
+        ancestors.append(branch[2])
     return fields
 
 
@@ -107,21 +107,21 @@ def test_errors_can_be_pickled(kind: type[ConnectorError]) -> None:
     error.add_note("seen in Lyon")
 
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
-        arrived_value = pickle.loads(pickle.dumps(error, protocol))  # noqa: S301 - our own
+        unpickled_error = pickle.loads(pickle.dumps(error, protocol))  # noqa: S301 - our own
 
-        assert kind is type(arrived_value)
-        assert vars(error) | {"response": None} == vars(arrived_value) | {"response": None}
-        assert (error.args, str(error)) == (arrived_value.args, str(arrived_value))
+        assert kind is type(unpickled_error)
+        assert vars(error) | {"response": None} == vars(unpickled_error) | {"response": None}
+        assert (error.args, str(error)) == (unpickled_error.args, str(unpickled_error))
 
 
 def test_subclasses_can_be_pickled() -> None:
     """A subclass can be pickled and copied, whatever its constructor needs."""
     error = Declined("4242")
 
-    for twin_value in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):  # noqa: S301 - our own
-        assert Declined is type(twin_value)
-        assert ("4242", "card_declined") == (twin_value.card, twin_value.vendor_code)
-        assert "card 4242 was declined. Ask for another card." == str(twin_value)
+    for copied_error in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):  # noqa: S301 - our own
+        assert Declined is type(copied_error)
+        assert ("4242", "card_declined") == (copied_error.card, copied_error.vendor_code)
+        assert "card 4242 was declined. Ask for another card." == str(copied_error)
 
 
 @pytest.mark.parametrize(
@@ -135,15 +135,15 @@ def test_response_is_not_pickled(kind: type[errors.VendorFailed]) -> None:
     error.__cause__ = ValueError("hunter2")
 
     sent_bytes = pickle.dumps(error)
-    arrived_value = pickle.loads(sent_bytes)  # noqa: S301 - our own
+    unpickled_error = pickle.loads(sent_bytes)  # noqa: S301 - our own
 
     assert b"hunter2" not in sent_bytes
     assert (418, "teapot", "I'm a teapot") == (
-        arrived_value.status,
-        arrived_value.vendor_code,
-        arrived_value.vendor_message,
+        unpickled_error.status,
+        unpickled_error.vendor_code,
+        unpickled_error.vendor_message,
     )
-    assert arrived_value.response is None
+    assert unpickled_error.response is None
     assert answer is copy.copy(error).response
     assert "hunter2" not in repr(error)
 
@@ -157,8 +157,8 @@ def test_copies_share_no_notes(kind: type[ConnectorError]) -> None:
     twins: list[Any] = [copy.copy(error), build(*arguments), build(*arguments)]
 
     error.add_note("mine")
-    for twin_value in twins:
-        twin_value.add_note("another")
+    for copied_error in twins:
+        copied_error.add_note("another")
 
     assert ["first", "mine"] == error.__notes__
     assert [["first", "another"]] * 3 == [twin.__notes__ for twin in twins]

@@ -94,7 +94,7 @@ def test_exports_are_documented(name: str) -> None:
 def test_methods_are_documented(name: str) -> None:
     """Every public method of an export has a docstring."""
     export = getattr(moorage, name)
-    silent_texts = [
+    undocumented_members = [
         member
         for kind in (inspect.getmro(export) if isinstance(export, type) else ())
         if kind.__module__.startswith("moorage")
@@ -104,7 +104,7 @@ def test_methods_are_documented(name: str) -> None:
         and not inspect.getdoc(value)
     ]
 
-    assert [] == silent_texts
+    assert [] == undocumented_members
 
 
 def test_operations_are_loaded_by_name() -> None:

@@ -330,14 +330,14 @@ def _setting(mode: str, data: st.DataObject) -> Setting:
 
 def _check(play: Callable[[Setting], Story], setting: Setting) -> None:
     """Compare the fast path and the flow, with and without observers."""
-    alone, observed = play(setting), play(attrs.evolve(setting, observed=True))
-    slowly = play(attrs.evolve(setting, observed=True, fast=False))
+    alone, observed_run = play(setting), play(attrs.evolve(setting, observed=True))
+    slow_run = play(attrs.evolve(setting, observed=True, fast=False))
 
-    assert slowly == observed
-    assert attrs.evolve(observed, events=[], entries=()) == alone
+    assert slow_run == observed_run
+    assert attrs.evolve(observed_run, events=[], entries=()) == alone
     failures = play(attrs.evolve(setting, failures_only=True))
     assert attrs.evolve(failures, events=[]) == alone
-    expected = [event for event in observed.events if not _is_success(event)]
+    expected = [event for event in observed_run.events if not _is_success(event)]
     assert _nameless(expected) == _nameless(failures.events)
 
 
@@ -540,8 +540,8 @@ def test_full_bulkhead_refuses_an_asynchronous_call_on_the_fast_path() -> None:
                 return "ok"
 
             request = Request.get("/rates")
-            sent = [(await manager.call("vat", request)).status for _ in range(2)]
-            return sent + [await manager.run("vat", call) for _ in range(2)]
+            sent_statuses = [(await manager.call("vat", request)).status for _ in range(2)]
+            return sent_statuses + [await manager.run("vat", call) for _ in range(2)]
 
     assert [200, 200, "ok", "ok"] == asyncio.run(play())
 

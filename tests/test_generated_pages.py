@@ -25,9 +25,9 @@ def rows(text: str) -> list[list[str]]:
 
 def test_every_scheme_has_a_row() -> None:
     """The table of webhook schemes has a row for each."""
-    named_texts = [row[0].strip("`") for row in rows(presets.page())]
+    row_names = [row[0].strip("`") for row in rows(presets.page())]
 
-    assert list(PRESETS) == named_texts[2:]
+    assert list(PRESETS) == row_names[2:]
 
 
 PAGES = [presets.page, vendors.page, configuration.page, commands.page, telemetry.page]
@@ -77,10 +77,12 @@ def test_vendors_page_is_its_own() -> None:
 def test_every_command_has_a_part() -> None:
     """The page of commands has every command and a sentence about every option."""
     text = commands.page()
-    named_texts = [
+    command_names = [
         line.removeprefix("## moorage ") for line in text.splitlines() if "## moorage " in line
     ]
 
-    assert list(COMMANDS) == named_texts
-    for option, _, about in (row for row in rows(text) if len(row) == 3 and row[0].startswith("`")):
-        assert about, option
+    assert list(COMMANDS) == command_names
+    for option, _, option_description in (
+        row for row in rows(text) if len(row) == 3 and row[0].startswith("`")
+    ):
+        assert option_description, option

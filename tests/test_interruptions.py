@@ -40,17 +40,17 @@ def test_interrupted_call_frees_its_queue_slot(key: str | None) -> None:
     """A queued call that is interrupted at any point delays nobody behind it."""
     struck = 0
     for point in itertools.count():
-        clock, due_numbers = Clock(), list[int]()
+        clock, due_times = Clock(), list[int]()
         manager = managed(clock, limits=(RateLimitConfig.per_second(1),))
         manager.run("v", int)
         run = functools.partial(manager.run, "v", int, idempotency_key=key)
-        look = functools.partial(lambda of, to: to.append(of.nanoseconds()), clock, due_numbers)
+        look = functools.partial(lambda of, to: to.append(of.nanoseconds()), clock, due_times)
         if not interrupted.at(point, run, look):
             break
         struck += 1
         manager.run("v", int)
         # What was waited for is spent; what was not is there for the next.
-        assert clock.nanoseconds() <= 1e9 or due_numbers != [0]
+        assert clock.nanoseconds() <= 1e9 or due_times != [0]
     assert struck > 50
 
 
@@ -122,9 +122,9 @@ def test_interrupted_fast_path_releases_its_grant() -> None:
     manager.run("v", int)
     flows: Any = vars(manager)["_flows"]
     (plan,) = {id(plan): plan for plan in flows.plans.easy.values()}.values()
-    granted_value = flows.core.ask(plan.admission)
+    grant = flows.core.ask(plan.admission)
 
-    flows.hand_back(plan, [granted_value])
+    flows.hand_back(plan, [grant])
     flows.hand_back(plan, [])
     manager.run("v", int)
 

@@ -75,15 +75,15 @@ def vendor(**options: Any) -> AsyncConnectorManager:
 @in_a_loop
 async def test_loop_goes_on_while_a_large_body_is_digested() -> None:
     """Other tasks take steps between the start and the end of a large body's fingerprint."""
-    held, manager = Held(), vendor()
-    asyncio.get_running_loop().set_default_executor(held)
+    held_executor, manager = Held(), vendor()
+    asyncio.get_running_loop().set_default_executor(held_executor)
     post = Request.post("/files", body=LARGE)
 
     call = asyncio.create_task(manager.call("vendor", post, idempotency_key="one"))
     for _ in range(10):
         await asyncio.sleep(0)
-    assert (1, False) == (held.works, call.done())
-    held.let_go.set()
+    assert (1, False) == (held_executor.works, call.done())
+    held_executor.let_go.set()
 
     assert not (await call).replayed
     assert (await manager.call("vendor", post, idempotency_key="one")).replayed
@@ -92,19 +92,19 @@ async def test_loop_goes_on_while_a_large_body_is_digested() -> None:
 @in_a_loop
 async def test_small_bodies_need_no_thread() -> None:
     """The fingerprint of a small body is computed at once."""
-    held = Held()
-    asyncio.get_running_loop().set_default_executor(held)
+    held_executor = Held()
+    asyncio.get_running_loop().set_default_executor(held_executor)
 
     await vendor().call("vendor", Request.post("/", body=b"small"), idempotency_key="one")
 
-    assert 0 == held.works
+    assert 0 == held_executor.works
 
 
 @in_a_loop
 async def test_cancelled_fingerprint_ends_the_call() -> None:
     """A call that is cancelled during its fingerprint is reported as cancelled."""
-    held, events = Held(), list[Any]()
-    asyncio.get_running_loop().set_default_executor(held)
+    held_executor, events = Held(), list[Any]()
+    asyncio.get_running_loop().set_default_executor(held_executor)
     manager = vendor(observers=[events.append])
 
     call = asyncio.create_task(
@@ -112,11 +112,11 @@ async def test_cancelled_fingerprint_ends_the_call() -> None:
     )
     for _ in range(10):
         await asyncio.sleep(0)
-    assert 1 == held.works
+    assert 1 == held_executor.works
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
-    held.let_go.set()
+    held_executor.let_go.set()
 
     ends = [event for event in events if isinstance(event, CallFinished)]
     assert [True] == [event.cancelled for event in ends]

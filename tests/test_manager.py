@@ -120,11 +120,11 @@ def test_manager_closes_what_it_opened() -> None:
 
 def test_hosts_client_is_not_closed() -> None:
     """A manager leaves the host's client open."""
-    http, later_value = clients()
-    http.port.close = later_value.close = None
+    http, async_client = clients()
+    http.port.close = async_client.close = None
 
     ConnectorManager([SERVICE], http=http).close()
-    asyncio.run(AsyncConnectorManager([SERVICE], http=later_value).close())
+    asyncio.run(AsyncConnectorManager([SERVICE], http=async_client).close())
 
 
 def in_threads(work: Callable[[], Any], times: int) -> None:
@@ -184,13 +184,13 @@ def test_threads_and_tasks_share_a_store() -> None:
 
 def test_stream_is_an_iterator_of_its_mode() -> None:
     """A synchronous stream is an iterator, and an asynchronous one an async iterator."""
-    http, later_value = clients()
-    http.port.otherwise = later_value.otherwise = Response(200, body=b"all")
+    http, async_client = clients()
+    http.port.otherwise = async_client.otherwise = Response(200, body=b"all")
 
     assert [b"all"] == list(ConnectorManager([SERVICE], http=http).stream("vat", GET))
 
     async def play() -> list[bytes]:
-        manager = AsyncConnectorManager([SERVICE], http=later_value)
+        manager = AsyncConnectorManager([SERVICE], http=async_client)
         return [piece async for piece in await manager.stream("vat", GET)]
 
     assert [b"all"] == asyncio.run(play())
@@ -281,12 +281,12 @@ async def test_error_leaves_no_cycle(world: World) -> None:
     try:
         for answer in (404, 422, *FOREIGN):
             world.vendor.otherwise = answer
-            seen_values: list[Any] = []
+            error_references: list[Any] = []
             try:
                 await manager.call("vat", GET)
             except ConnectorError as error:
-                seen_values.append(weakref.ref(error))
-            assert [None] == [reference() for reference in seen_values]
+                error_references.append(weakref.ref(error))
+            assert [None] == [reference() for reference in error_references]
     finally:
         gc.enable()
 

@@ -71,9 +71,9 @@ def _project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for part in ("src", "tools", "tests"):
         shutil.copytree(ROOT / part, folder / part, ignore=without)
     for name, change in TOUCHED.items():
-        before = (ROOT / name).read_text("utf-8")
-        (folder / name).write_text(change(before), "utf-8")
-        assert before != change(before)
+        text_before = (ROOT / name).read_text("utf-8")
+        (folder / name).write_text(change(text_before), "utf-8")
+        assert text_before != change(text_before)
     for file in OWN_FILES.rglob("*.py.txt"):
         path = folder / file.relative_to(OWN_FILES).with_suffix("")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ def _project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_new_contract_works_everywhere(project: Path) -> None:
     """Hubs, outboxes, stores, schemas and pages know the contract from its declaration."""
-    found: dict[str, Any] = json.loads(run(project, "use.py"))
+    found_results: dict[str, Any] = json.loads(run(project, "use.py"))
 
     assert {
         "sync": ["quill:quill:L1"] * 2,
@@ -107,7 +107,7 @@ def test_new_contract_works_everywhere(project: Path) -> None:
         "schema": True,
         "capabilities": ["|  | quill |"],
         "reference": True,
-    } == found
+    } == found_results
 
 
 def test_checks_of_all_contracts_accept_it(project: Path) -> None:
@@ -118,9 +118,9 @@ def test_checks_of_all_contracts_accept_it(project: Path) -> None:
         project, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "-k", words, *CHECKS
     )
 
-    passed = re.search(r"(\d+) passed", output)
-    assert passed is not None
-    assert int(passed[1]) >= 5
+    passed_match = re.search(r"(\d+) passed", output)
+    assert passed_match is not None
+    assert int(passed_match[1]) >= 5
 
 
 def test_generated_classes_are_readable(project: Path) -> None:

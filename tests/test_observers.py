@@ -33,13 +33,15 @@ def test_observer_may_call_what_it_observes() -> None:
         reports.append(type(event).__name__)
         assert "alerted" == manager.run("alerts", lambda: "alerted")
 
-    seen: list[Any] = []
-    manager = ConnectorManager([Service("a"), Service("alerts")], observers=[alert, seen.append])
+    seen_events: list[Any] = []
+    manager = ConnectorManager(
+        [Service("a"), Service("alerts")], observers=[alert, seen_events.append]
+    )
 
     manager.run("a", lambda: None)
 
     assert ["CallStarted", "AttemptFinished", "CallFinished"] == reports
-    assert {"a", "alerts"} == {event.service for event in seen}
+    assert {"a", "alerts"} == {event.service for event in seen_events}
 
 
 def test_observer_that_fails_is_told_of_again() -> None:
@@ -75,16 +77,16 @@ def test_lone_observer_that_fails_is_warned_of() -> None:
 
 def test_observer_that_fails_beside_another_is_reported_there() -> None:
     """Another observer gets the failure; if that one fails too, a warning appears."""
-    seen: list[Any] = []
+    seen_events: list[Any] = []
 
     def broken(_: Event) -> None:
         raise ValueError
 
-    manager = ConnectorManager([Service("a")], observers=[broken, seen.append])
+    manager = ConnectorManager([Service("a")], observers=[broken, seen_events.append])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         manager.run("a", lambda: None)
-    assert 3 == sum(isinstance(event, ObserverFailed) for event in seen)
+    assert 3 == sum(isinstance(event, ObserverFailed) for event in seen_events)
 
     with pytest.warns(RuntimeWarning, match="broken failed"):
         ConnectorManager([Service("a")], observers=[broken, broken]).run("a", lambda: None)

@@ -71,12 +71,12 @@ def called_by(action: Callable[[], object]) -> list[tuple[str, str]]:
         if event == "call" and file.is_relative_to(SOURCE):
             calls.append((str(file.relative_to(SOURCE)), frame.f_code.co_qualname))
 
-    before = sys.getprofile()
+    previous_profile = sys.getprofile()
     sys.setprofile(record)
     try:
         action()
     finally:
-        sys.setprofile(before)
+        sys.setprofile(previous_profile)
     return calls
 
 

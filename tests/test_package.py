@@ -88,11 +88,11 @@ def test_core_dependencies_have_no_caps() -> None:
 
 def test_import_is_light(fresh: dict[str, object]) -> None:
     """Importing moorage loads no client, driver, event loop, thread pool or cipher."""
-    loaded_value = fresh["loaded"]
-    assert isinstance(loaded_value, list)
+    loaded_modules = fresh["loaded"]
+    assert isinstance(loaded_modules, list)
 
-    assert set() == HEAVY & set(loaded_value)
-    assert "moorage" in loaded_value
+    assert set() == HEAVY & set(loaded_modules)
+    assert "moorage" in loaded_modules
 
 
 def test_import_starts_no_thread(fresh: dict[str, object]) -> None:

@@ -40,9 +40,9 @@ def ports_in_pairs() -> Iterator[tuple[type, type]]:
     """Return each port with its asynchronous twin."""
     for result in pkgutil.iter_modules(ports.__path__):
         module = importlib.import_module(f"{ports.__name__}.{result.name}")
-        for name, twin_value in vars(module).items():
+        for name, async_port in vars(module).items():
             if name.startswith("Async"):
-                yield getattr(module, name.removeprefix("Async")), twin_value
+                yield getattr(module, name.removeprefix("Async")), async_port
 
 
 def providers_in_pairs() -> Iterator[tuple[type, type]]:
@@ -51,9 +51,9 @@ def providers_in_pairs() -> Iterator[tuple[type, type]]:
         if match.name.startswith("_") or not match.name.endswith("_credentials"):
             continue
         module = importlib.import_module(f"{adapters.__name__}.{match.name}")
-        for name, twin_value in vars(module).items():
-            if name.startswith("Async") and twin_value.__module__ == module.__name__:
-                yield getattr(module, name.removeprefix("Async")), twin_value
+        for name, async_provider in vars(module).items():
+            if name.startswith("Async") and async_provider.__module__ == module.__name__:
+                yield getattr(module, name.removeprefix("Async")), async_provider
 
 
 PORTS = sorted(ports_in_pairs(), key=lambda pair: pair[0].__name__)
@@ -145,27 +145,27 @@ def test_same_names(plain: type, twin: type) -> None:
 @IN_PAIRS
 def test_same_parameters(plain: type, twin: type) -> None:
     """Both methods of a pair have the same parameters and defaults."""
-    other_fields = members(twin)
+    twin_members = members(twin)
     for name, member in members(plain).items():
-        other_value = other_fields.get(name) or other_fields[MODEED[name]]
-        assert callable(member) == callable(other_value)
+        twin_member = twin_members.get(name) or twin_members[MODEED[name]]
+        assert callable(member) == callable(twin_member)
         if callable(member) and name != "__init__":
-            assert parameters_of(member) == parameters_of(other_value), name
+            assert parameters_of(member) == parameters_of(twin_member), name
 
 
 @IN_PAIRS
 def test_same_types(plain: type, twin: type) -> None:
     """Both methods of a pair have the same types, except for their mode."""
-    other_fields = members(twin)
+    twin_members = members(twin)
     for name, member in members(plain).items():
         if not callable(member) or name == "__init__":
             continue
-        other_value = other_fields.get(name) or other_fields[MODEED[name]]
-        notes, twins = (inspect.signature(item).return_annotation for item in (member, other_value))
+        twin_member = twin_members.get(name) or twin_members[MODEED[name]]
+        notes, twins = (inspect.signature(item).return_annotation for item in (member, twin_member))
         assert without_mode(str(notes)) == without_mode(str(twins)), name
         for own_parameter, its in zip(
             inspect.signature(member).parameters.values(),
-            inspect.signature(other_value).parameters.values(),
+            inspect.signature(twin_member).parameters.values(),
             strict=True,
         ):
             assert without_mode(str(own_parameter.annotation)) == without_mode(
@@ -202,25 +202,25 @@ def test_managers_are_made_alike() -> None:
 
 def test_managers_say_the_same() -> None:
     """Both managers have the same docstrings for methods and arguments."""
-    plain_fields, twin_fields = (members(kind) for kind in MANAGERS)
-    for name in plain_fields:
+    sync_members, async_members = (members(kind) for kind in MANAGERS)
+    for name in sync_members:
         if not name.startswith("_"):
-            assert inspect.getdoc(plain_fields[name])
-            assert without_mode(str(inspect.getdoc(plain_fields[name]))) == without_mode(
-                str(inspect.getdoc(twin_fields[name]))
+            assert inspect.getdoc(sync_members[name])
+            assert without_mode(str(inspect.getdoc(sync_members[name]))) == without_mode(
+                str(inspect.getdoc(async_members[name]))
             )
 
-    own_texts, its = (str(inspect.getdoc(kind)).partition("Args:") for kind in MANAGERS)
-    assert own_texts[2] == its[2]
+    sync_docstring, its = (str(inspect.getdoc(kind)).partition("Args:") for kind in MANAGERS)
+    assert sync_docstring[2] == its[2]
 
 
 def twins(part: type) -> list[tuple[str, Callable[..., Any], Callable[..., Any]]]:
     """Return the methods of a part that exist in both modes."""
-    offered_fields = members(part)
+    offered_members = members(part)
     return [
-        (name, member, offered_fields[f"a{name}"])
-        for name, member in offered_fields.items()
-        if f"a{name}" in offered_fields
+        (name, member, offered_members[f"a{name}"])
+        for name, member in offered_members.items()
+        if f"a{name}" in offered_members
     ]
 
 
@@ -231,16 +231,16 @@ def test_parts_have_twins(part: type) -> None:
         assert parameters_of(plain_function) == parameters_of(twin_function), name
         assert not inspect.iscoroutinefunction(plain_function)
         assert inspect.iscoroutinefunction(twin_function)
-        words, other_text = inspect.getdoc(plain_function), inspect.getdoc(twin_function)
+        words, twin_docstring = inspect.getdoc(plain_function), inspect.getdoc(twin_function)
         assert words
-        assert other_text
-        assert "asynchronous" in other_text
+        assert twin_docstring
+        assert "asynchronous" in twin_docstring
 
 
 def test_all_that_reaches_a_store_has_a_twin() -> None:
     """Every method of a part that uses a store exists in both modes."""
     in_both = {"accepted", "begin", "call", "guard", "keyed", "receive"}
-    single_texts = {
+    unpaired_members = {
         f"{part.__name__}.{name}"
         for part in PARTS
         for name in members(part)
@@ -249,7 +249,7 @@ def test_all_that_reaches_a_store_has_a_twin() -> None:
         and name not in {item for pair in twins(part) for item in (pair[0], f"a{pair[0]}")}
     }
 
-    assert set() == single_texts
+    assert set() == unpaired_members
 
 
 @EACH_PART
@@ -264,9 +264,9 @@ def test_parts_take_their_ports_sync_and_async(part: type) -> None:
 def test_entry_is_of_both_modes() -> None:
     """The result of `guard` works with `with` and `async with`."""
     for name in ("__enter__", "__exit__"):
-        plain_value, twin_value = getattr(Entry, name), getattr(Entry, MODEED[name])
-        assert parameters_of(plain_value) == parameters_of(twin_value)
-        assert inspect.iscoroutinefunction(twin_value)
+        sync_method, async_method = getattr(Entry, name), getattr(Entry, MODEED[name])
+        assert parameters_of(sync_method) == parameters_of(async_method)
+        assert inspect.iscoroutinefunction(async_method)
 
 
 def test_functions_are_shared_where_they_can_be() -> None:

@@ -97,7 +97,7 @@ def test_site_builds(tmp_path: Path) -> None:
     assert (tmp_path / "diagrams" / "circuit.svg").is_file()
     assert "Correct the configuration." in (tmp_path / "troubleshooting.html").read_text("utf-8")
     for page in tmp_path.rglob("*.html"):
-        fetched_values = re.findall(
+        external_links = re.findall(
             r"<(?:script|link|img)\b[^>]*=.https?:[^>]*>", page.read_text("utf-8")
         )
-        assert [] == fetched_values
+        assert [] == external_links

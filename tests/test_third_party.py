@@ -91,14 +91,14 @@ def test_installed_vendor_is_used(python: Path) -> None:
 
 def test_command_line_lists_the_vendor(python: Path, tmp_path: Path) -> None:
     """The vendor is listed among the installed ones, and its requests can be exported."""
-    listed_value = json.loads(
+    vendor_listing = json.loads(
         run(python, "-m", "moorage", "vendors", "acme", "--json", cwd=tmp_path)
     )
-    assert ["look_up"] == listed_value["result"]["capabilities"]
+    assert ["look_up"] == vendor_listing["result"]["capabilities"]
 
     (tmp_path / "moorage.toml").write_text("[vendors.acme]\n", "utf-8")
-    exported_value = json.loads(run(python, "-m", "moorage", "export", "openapi", cwd=tmp_path))
-    assert {"/v1/messages", "/v1/messages/{id}"} == exported_value["paths"].keys()
+    openapi_export = json.loads(run(python, "-m", "moorage", "export", "openapi", cwd=tmp_path))
+    assert {"/v1/messages", "/v1/messages/{id}"} == openapi_export["paths"].keys()
 
 
 def test_vendors_own_tests_pass(python: Path, tmp_path: Path) -> None:

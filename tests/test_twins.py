@@ -14,9 +14,9 @@ ROOT = Path(__file__).parents[1]
 @pytest.mark.parametrize("source", twins.MODULES)
 def test_twins_are_current(source: str) -> None:
     """Each synchronous twin is what the tool makes of its asynchronous module, line by line."""
-    twin_text = (ROOT / twins.MODULES[source]).read_text(encoding="utf-8")
+    twin_source = (ROOT / twins.MODULES[source]).read_text(encoding="utf-8")
 
-    assert twins.twin((ROOT / source).read_text(encoding="utf-8")) == twin_text
+    assert twins.twin((ROOT / source).read_text(encoding="utf-8")) == twin_source
 
 
 def test_twin_awaits_nothing() -> None:

@@ -44,10 +44,10 @@ def _imported(file: Path) -> set[str]:
 
 def test_types_and_names_agree() -> None:
     """Type checkers see exactly the names that are listed, as the very objects."""
-    typed = _typed()
+    typed_names = _typed()
 
-    assert set(vendor_sdk.__all__) == set(typed)
-    for name, home in typed.items():
+    assert set(vendor_sdk.__all__) == set(typed_names)
+    for name, home in typed_names.items():
         assert getattr(importlib.import_module(home), name) is getattr(vendor_sdk, name)
         assert name in dir(vendor_sdk)
 
@@ -86,13 +86,14 @@ def test_shared_names_are_those_of_the_package() -> None:
 )
 def test_vendors_import_only_what_is_promised(file: Path) -> None:
     """A vendor imports this module, the values of contracts, and modules of its own contract."""
-    own = f"moorage.vendors.{file.parent.name}"
+    own_package = f"moorage.vendors.{file.parent.name}"
     packages = {value.rpartition(".")[0] for value in VALUES} - {"moorage.contracts"}
 
     assert set() == {
         module
         for module in _imported(file)
-        if module not in {"moorage.vendor_sdk", *VALUES, *packages} and not module.startswith(own)
+        if module not in {"moorage.vendor_sdk", *VALUES, *packages}
+        and not module.startswith(own_package)
     }
 
 

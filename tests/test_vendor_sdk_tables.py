@@ -259,13 +259,13 @@ def test_webhook_is_read_by_a_table() -> None:
 def test_refusal_may_be_an_answer() -> None:
     """A refusal that the table reads is a value; any other one is raised."""
     gone: Any = Wire(sdk.VendorRejected("No.", status=404))
-    wrong: Any = Wire(sdk.VendorRejected("No.", status=409))
+    refusing_wire: Any = Wire(sdk.VendorRejected("No.", status=409))
 
     assert REFS.ref("none") == asyncio.run(REEF.find(gone, "x", country=None)).ref
     with pytest.raises(sdk.VendorRejected):
-        asyncio.run(REEF.find(wrong, "x", country="DE"))
+        asyncio.run(REEF.find(refusing_wire, "x", country="DE"))
     with pytest.raises(sdk.VendorRejected):
-        asyncio.run(REEF.look(wrong, "x"))
+        asyncio.run(REEF.look(refusing_wire, "x"))
     assert (("name", "x"), ("country", "DE")) == tuple(wrong_query(REEF))
     with pytest.raises(sdk.InvalidData, match="needs a name"):
         Reef.find.request(REEF, "", country=None)
@@ -419,10 +419,10 @@ def test_answers_that_are_left_to_the_service(status: int, fields: dict[str, str
 
 def test_answer_without_a_code_may_be_left() -> None:
     """A vendor whose refusals all have a code leaves those without one."""
-    coded = attrs.evolve(REFUSALS, needs_code=True)
+    coded_refusals = attrs.evolve(REFUSALS, needs_code=True)
 
-    assert coded(POST, says(400, message="no")) is None
-    assert coded(POST, says(400, code="c2")) is not None
+    assert coded_refusals(POST, says(400, message="no")) is None
+    assert coded_refusals(POST, says(400, code="c2")) is not None
 
 
 def test_error_of_a_refusal() -> None:

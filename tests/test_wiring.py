@@ -236,19 +236,19 @@ def test_every_port_has_a_default() -> None:
     later_core = async_core(Ports()).core
 
     async def use(core: Any) -> list[Any]:
-        holder_value = object()
+        holder = object()
         await core.sleep(0)
-        taken_value = await core.acquire("place", holder_value, places=1, queue=0, timeout=0)
-        core.release("place", holder_value)
+        is_acquired = await core.acquire("place", holder, places=1, queue=0, timeout=0)
+        core.release("place", holder)
 
         async def one() -> int:
             return 1
 
-        several_value = await core.every([one, one], at_once=2)
+        all_results = await core.every([one, one], at_once=2)
         first = await core.first([one], stagger=1.0, good=bool)
         return [
-            taken_value,
-            several_value,
+            is_acquired,
+            all_results,
             first,
             len(core.new_id()),
             core.utc().tzinfo is not None,
@@ -280,14 +280,14 @@ def test_default_http_client() -> None:
 def test_store_in_memory_serves_both_modes() -> None:
     """A store in memory works in both managers; any other store in one."""
     world = World(AWAITED)
-    plain_value, later_value = sync_and_async_store(None, None)
-    assert later_value.shared is plain_value
+    sync_store, async_store = sync_and_async_store(None, None)
+    assert async_store.shared is sync_store
     memory = MemoryStorage()
     assert memory is sync_and_async_store(memory, None)[1].shared
     assert memory is sync_and_async_store(AsyncMemoryStorage(memory), None)[0]
     assert (None, world.store) == sync_and_async_store(world.store, None)
-    distant = Plainly(world.store)
-    assert (distant, None) == sync_and_async_store(distant, None)
+    distant_store = Plainly(world.store)
+    assert (distant_store, None) == sync_and_async_store(distant_store, None)
 
 
 def test_easy_store_is_asked_at_once() -> None:

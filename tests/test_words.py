@@ -47,8 +47,8 @@ def _advice(text: str) -> list[str]:
 )
 def test_wording_is_reported(text: str, advice: str) -> None:
     """Each rule has an example that breaks it, and is reported once."""
-    (reported_text,) = _advice(text)
-    assert reported_text.startswith(advice)
+    (reported_advice,) = _advice(text)
+    assert reported_advice.startswith(advice)
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,14 @@ def call(path: str) -> dict[str, Any]:
         except ConnectorError as error:
             outcome = type(error).__name__
         duration = monotonic() - start_time
-    lost = control.lost
-    return {"path": path, "outcome": outcome, "took": duration, "lost": lost, "pid": os.getpid()}
+    claim_lost = control.lost
+    return {
+        "path": path,
+        "outcome": outcome,
+        "took": duration,
+        "lost": claim_lost,
+        "pid": os.getpid(),
+    }
 
 
 app = application(Path(os.environ["MOORAGE_TEST_HOME"]))

@@ -43,8 +43,8 @@ def outcome(driven: Driven, url: str, path: str, timeouts: Timeouts) -> dict[str
 
 def calls(driven: Driven, url: str, who: str) -> list[dict[str, Any]]:
     """Make a few calls, the last of them to a silent server."""
-    good_fields = [outcome(driven, url, f"/{who}/{turn}", PATIENT) for turn in range(CALLS)]
-    return [*good_fields, outcome(driven, url, "/silent", Timeouts(total=BOUND))]
+    outcomes = [outcome(driven, url, f"/{who}/{turn}", PATIENT) for turn in range(CALLS)]
+    return [*outcomes, outcome(driven, url, "/silent", Timeouts(total=BOUND))]
 
 
 def forked(driven: Driven, url: str, who: str) -> int:
@@ -69,26 +69,26 @@ def pooled(number: int) -> list[dict[str, Any]]:
 
 def main(client: str, url: str) -> None:
     """Fork while a thread is making calls, then let a pool of workers make calls."""
-    driven = Driven(client)
-    _shared.update(driven=driven, url=url)
-    previous_fields = calls(driven, url, "before")
+    driver = Driven(client)
+    _shared.update(driven=driver, url=url)
+    calls_before = calls(driver, url, "before")
     stop, hammered = Event(), list[dict[str, Any]]()
 
     def hammer() -> None:
         while not stop.is_set():
-            hammered.append(outcome(driven, url, "/meanwhile", PATIENT))
+            hammered.append(outcome(driver, url, "/meanwhile", PATIENT))
 
     thread = Thread(target=hammer)
     thread.start()
     warnings.simplefilter("ignore", DeprecationWarning)  # 3.12 minds threads
-    pipes = [forked(driven, url, f"child-{number}") for number in range(CHILDREN)]
+    pipes = [forked(driver, url, f"child-{number}") for number in range(CHILDREN)]
     children = [json.loads(b"".join(os.fdopen(pipe, "rb"))) for pipe in pipes]
     stop.set()
     thread.join()
     with multiprocessing.get_context("fork").Pool(2) as pool:
         workers = pool.map(pooled, range(CHILDREN))
-    later_fields = calls(driven, url, "after")
-    everybody = chain(previous_fields, hammered, *children, *workers, later_fields)
+    calls_after = calls(driver, url, "after")
+    everybody = chain(calls_before, hammered, *children, *workers, calls_after)
     sys.stdout.write(json.dumps(list(everybody)))
 
 

@@ -43,6 +43,6 @@ def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Non
 
 def both(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
     """Run a test with the constructors of both clients."""
-    makes_values = [sync_in_threads, AsyncStdlibHttpClient]
+    client_makers = [sync_in_threads, AsyncStdlibHttpClient]
     run = in_loop(test)
-    return pytest.mark.parametrize("make", makes_values, ids=["sync", "async"])(run)  # type: ignore[no-any-return]  # it is `run`
+    return pytest.mark.parametrize("make", client_makers, ids=["sync", "async"])(run)  # type: ignore[no-any-return]  # it is `run`

@@ -37,14 +37,14 @@ def pieces(size: int) -> Iterator[bytes]:
 
 def main(client: str, url: str, size: int) -> None:
     """Warm up, download, upload, and print the memory."""
-    driven = Driven(client)
+    driver = Driven(client)
     warm = 16 * len(PIECE)
     for bytes_ in (warm, size):
-        before = peak()
-        down = driven.drain(Request.get("/"), f"{url}/{bytes_}", PATIENT)
+        peak_before = peak()
+        down = driver.drain(Request.get("/"), f"{url}/{bytes_}", PATIENT)
         body = BodyStream.of(lambda count=bytes_: pieces(count), length=bytes_)  # type: ignore[misc]  # a default
-        answer = driven.send(Request.put("/", body=body), f"{url}/", PATIENT)
-        fields = {"down": down, "up": int(answer.body), "grown": peak() - before}
+        answer = driver.send(Request.put("/", body=body), f"{url}/", PATIENT)
+        fields = {"down": down, "up": int(answer.body), "grown": peak() - peak_before}
     sys.stdout.write(json.dumps(fields))
 
 

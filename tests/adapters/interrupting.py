@@ -47,9 +47,9 @@ def crowd(locks: ThreadLocks) -> Generator[None]:
 
     def come_and_go() -> None:
         while not stop.is_set():
-            holder_value = object()
-            locks.acquire("a", holder_value, places=2, queue=9, timeout=0.000_2)
-            locks.release("a", holder_value)
+            holder = object()
+            locks.acquire("a", holder, places=2, queue=9, timeout=0.000_2)
+            locks.release("a", holder)
 
     threads = [threading.Thread(target=come_and_go) for _ in range(3)]
     for thread in threads:
@@ -69,17 +69,17 @@ def main(rounds: int) -> None:
     locks = ThreadLocks(places)
     with crowd(locks):
         for _ in range(rounds):
-            holder_value, inside = object(), False
+            holder, inside = object(), False
             try:
                 signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 3e-4))
                 # No signal is handled between a plain assignment and the one that follows it.
                 timer.armed = True
-                inside = locks.acquire("a", holder_value, places=2, queue=9, timeout=0.001)
+                inside = locks.acquire("a", holder, places=2, queue=9, timeout=0.001)
                 timer.armed = False
             except Interrupted:
                 continue
             if inside:
-                locks.release("a", holder_value)
+                locks.release("a", holder)
     print(timer.struck, len(places.names()))  # noqa: T201 - this is the answer
 
 

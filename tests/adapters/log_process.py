@@ -46,14 +46,14 @@ def forks(open_: Callable[..., Any]) -> None:
 
 def waits(open_: Callable[..., Any]) -> None:
     """Report the entry in the table, leave others in the queue, and wait to be killed."""
-    log, other = open_(every=0.05), open_(every=3_600.0)
+    log, other_log = open_(every=0.05), open_(every=3_600.0)
     log.write(entry(0))
     while log._queue._waiting:  # noqa: SLF001 - asking would write them
         time.sleep(0.01)
     with log._queue._writing:  # noqa: SLF001 - the batch is committed
         pass
     for number in range(1, 4):
-        other.write(entry(number))
+        other_log.write(entry(number))
     os.write(1, b"written\n")
     threading.Event().wait()
 
@@ -78,31 +78,36 @@ def flushes_at_the_signal(open_: Callable[..., Any]) -> None:
 
 def fills_the_disk(open_: Callable[..., Any]) -> None:
     """Make calls while the file of the log cannot grow, and report what became of them."""
-    told: list[LogEntriesLost] = []
+    lost_events: list[LogEntriesLost] = []
 
     def observer(event: Event, /) -> None:
         if isinstance(event, LogEntriesLost):
-            told.append(event)
+            lost_events.append(event)
 
     log = open_(threads=False, max_waiting=50)
     log.write(entry(0))
     log.flush()
     limit = Path(url.removeprefix("sqlite:///")).stat().st_size
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    succeeded = refused = 0
+    succeeded_calls = refused_writes = 0
     clock = VirtualClock()
     with ConnectorManager(
         [Service("v", base_url="https://v.example")], log=log, observers=[observer], clock=clock
     ) as manager:
         for _ in range(100):
-            succeeded += sum(manager.run("v", lambda: 1) for _ in range(20))
+            succeeded_calls += sum(manager.run("v", lambda: 1) for _ in range(20))
             try:
                 log.flush()
             except StorageUnavailable:
-                refused += 1
+                refused_writes += 1
         clock.advance(1.0)  # losses are told once a second
         manager.run("v", lambda: 1)
-    counts = succeeded, refused > 0, log.lost > 0, log.lost == sum(event.entries for event in told)
+    counts = (
+        succeeded_calls,
+        refused_writes > 0,
+        log.lost > 0,
+        log.lost == sum(event.entries for event in lost_events),
+    )
     os.write(1, repr(counts).encode())
     os._exit(0)
 

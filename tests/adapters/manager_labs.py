@@ -186,14 +186,14 @@ class VaultLab(Lab):
             self.asked["renew"] += 1
             if not self.renewable:
                 return self._errors(400, "lease is not renewable")
-            largest_time = self.began[token] + timedelta(seconds=self.longest)
-            self.ends[token] = min(self.now() + timedelta(seconds=self.lifetime), largest_time)
+            latest_end = self.began[token] + timedelta(seconds=self.longest)
+            self.ends[token] = min(self.now() + timedelta(seconds=self.lifetime), latest_end)
             return self._auth(token)
         return self.bad(path, self._errors(405, "unsupported operation"))
 
     def _auth(self, token: str) -> Behaviour:
-        left = int((self.ends[token] - self.now()).total_seconds())
-        auth = {"client_token": token, "lease_duration": left, "renewable": self.renewable}
+        seconds_left = int((self.ends[token] - self.now()).total_seconds())
+        auth = {"client_token": token, "lease_duration": seconds_left, "renewable": self.renewable}
         return said({"lease_id": "", "data": None, "auth": auth})
 
     def _kv(self, path: str, request: Received) -> Behaviour:
@@ -207,11 +207,9 @@ class VaultLab(Lab):
             return said({"data": {"version": 1, "destroyed": False}})
         if name not in self.secrets:
             return self._errors(404)
-        stored_value = self.secrets[name]
-        metadata = {"version": 1, "deletion_time": "" if stored_value else "2026-01-01T00:00:00Z"}
-        return said(
-            {"data": {"data": stored_value, "metadata": metadata}}, 200 if stored_value else 404
-        )
+        secret = self.secrets[name]
+        metadata = {"version": 1, "deletion_time": "" if secret else "2026-01-01T00:00:00Z"}
+        return said({"data": {"data": secret, "metadata": metadata}}, 200 if secret else 404)
 
     def _errors(self, status: int, *errors: str) -> Behaviour:
         return said({"errors": errors}, status)
@@ -274,17 +272,17 @@ class AwsLab(Lab):
         if action != "GetSecretValue":
             self.secrets[name] = options["SecretString"]
             return said({"Name": name, "VersionId": "v"})
-        stored_value = self.secrets[name]
-        if isinstance(stored_value, bytes):
-            return said({"Name": name, "SecretBinary": b64encode(stored_value).decode()})
-        return said({"Name": name, "SecretString": stored_value})
+        secret = self.secrets[name]
+        if isinstance(secret, bytes):
+            return said({"Name": name, "SecretBinary": b64encode(secret).decode()})
+        return said({"Name": name, "SecretString": secret})
 
     def _unsigned(self, request: Received) -> str | None:
         """The fault of a request's signature, by AWS's documentation; None if it is valid."""
-        scheme, _, remaining_text = request.headers.get("authorization", "").partition(" ")
+        scheme, _, signature_parts = request.headers.get("authorization", "").partition(" ")
         if scheme != "AWS4-HMAC-SHA256":
             return "MissingAuthenticationTokenException"
-        parts = dict(part.split("=", 1) for part in remaining_text.split(", "))
+        parts = dict(part.split("=", 1) for part in signature_parts.split(", "))
         access, day, region, service, ending = parts["Credential"].split("/")
         if access not in self.keys:
             return "UnrecognizedClientException"
@@ -292,14 +290,14 @@ class AwsLab(Lab):
         if request.headers.get("x-amz-security-token") != token:
             return "UnrecognizedClientException"
         stamp = request.headers["x-amz-date"]
-        sent_time = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-        if abs(sent_time - self.now()) > timedelta(minutes=5):
+        signed_at = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        if abs(signed_at - self.now()) > timedelta(minutes=5):
             return "InvalidSignatureException"
-        signed_texts = parts["SignedHeaders"].split(";")
+        signed_headers = parts["SignedHeaders"].split(";")
         targets = {"host", "x-amz-date", "x-amz-target", "content-type"}
-        if not targets | ({"x-amz-security-token"} if token else set()) <= {*signed_texts}:
+        if not targets | ({"x-amz-security-token"} if token else set()) <= {*signed_headers}:
             return "InvalidSignatureException"
-        lines = "".join(f"{name}:{request.headers[name].strip()}\n" for name in signed_texts)
+        lines = "".join(f"{name}:{request.headers[name].strip()}\n" for name in signed_headers)
         body = sha256(request.body).hexdigest()
         canonical = f"{request.method}\n/\n\n{lines}\n{parts['SignedHeaders']}\n{body}"
         scope = f"{day}/{self.region}/secretsmanager/aws4_request"
@@ -308,8 +306,8 @@ class AwsLab(Lab):
         for step in (day, region, service, ending):
             key = hmac.digest(key, step.encode(), "sha256")
         text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{digest}"
-        good_text = hmac.digest(key, text.encode(), "sha256").hex()
-        return None if good_text == parts["Signature"] else "InvalidSignatureException"
+        expected_signature = hmac.digest(key, text.encode(), "sha256").hex()
+        return None if expected_signature == parts["Signature"] else "InvalidSignatureException"
 
     def _instance(self, request: Received) -> Behaviour:
         if (request.method, request.path) == ("PUT", "/latest/api/token"):
@@ -328,14 +326,14 @@ class AwsLab(Lab):
     def _role(self) -> Behaviour:
         token = self.token()
         self.keys[f"ASIA{token}"] = (f"secret-{token}", f"session-{token}")
-        end_text = (self.now() + timedelta(seconds=self.lifetime)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        expiration = (self.now() + timedelta(seconds=self.lifetime)).strftime("%Y-%m-%dT%H:%M:%SZ")
         return said(
             {
                 "Code": "Success",
                 "AccessKeyId": f"ASIA{token}",
                 "SecretAccessKey": f"secret-{token}",
                 "Token": f"session-{token}",
-                "Expiration": end_text,
+                "Expiration": expiration,
             }
         )
 
@@ -370,8 +368,8 @@ class GcpLab(Lab):
         if request.path.startswith("/computeMetadata/"):
             if request.headers.get("metadata-flavor") != "Google":
                 return Behaviour(403)
-            owner_text = "/computeMetadata/v1/instance/service-accounts/default/token"
-            return self._granted() if request.path == owner_text else Behaviour(404)
+            token_path = "/computeMetadata/v1/instance/service-accounts/default/token"
+            return self._granted() if request.path == token_path else Behaviour(404)
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme != "Bearer" or token not in self.tokens:
             return self._error(401, "UNAUTHENTICATED")
@@ -420,7 +418,7 @@ class GcpLab(Lab):
             return self.bad("grant", said({"error": "unsupported_grant_type"}, 400))
         head, claims, signature = form["assertion"].split(".")
         fields = json.loads(_decoded(claims))
-        wrong_value = (
+        is_invalid = (
             json.loads(_decoded(head)) != {"alg": "RS256", "typ": "JWT", "kid": "key-1"}
             or fields["iss"] != "us@our-project.iam"
             or fields["aud"] != f"{self.url}/token"
@@ -428,7 +426,7 @@ class GcpLab(Lab):
             or not 0 < fields["exp"] - fields["iat"] <= 3600
             or abs(fields["iat"] - self.now().timestamp()) > 300
         )
-        if wrong_value:
+        if is_invalid:
             return said({"error": "invalid_grant", "error_description": "Invalid JWT"}, 400)
         KEY.public_key().verify(
             _decoded(signature), f"{head}.{claims}".encode(), padding.PKCS1v15(), hashes.SHA256()

@@ -138,7 +138,7 @@ def threads(storm: Storm) -> None:
     One blow at a time, and only while the worker says that it is braced: a second one would
     strike where the first is being dealt with, and end the thread.
     """
-    braced = over = False
+    braced = is_over = False
 
     class Late(BaseException):
         pass
@@ -146,12 +146,12 @@ def threads(storm: Storm) -> None:
     def strive() -> None:
         # In a frame of its own: where a loop goes round, some releases of Python let an
         # interruption pass by the `try` around it.
-        while not over:
+        while not is_over:
             storm.work()
 
     def work() -> None:
         nonlocal braced
-        while not over:
+        while not is_over:
             try:
                 braced = True
                 strive()
@@ -170,7 +170,7 @@ def threads(storm: Storm) -> None:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(number, ctypes.py_object(Late))
     while not braced:
         time.sleep(1e-4)
-    over = True
+    is_over = True
     worker.join()
 
 

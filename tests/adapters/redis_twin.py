@@ -104,7 +104,7 @@ class Redis:
         results = zip(names.values(), replies[-len(names) :], strict=True)
         (reply,) = replies[-len(names) - 1]
         return decode_reply(call, reply), {
-            name: stored_value for name, stored_value in results if stored_value
+            name: packed_state for name, packed_state in results if packed_state
         }
 
     def close(self) -> None:
@@ -243,8 +243,8 @@ class Walk:
                 edges.append((state[2] + 1) * self.gates.budget.period)
             elif key.endswith("claim"):
                 edges += state[6:8]
-        near_numbers = [edge for edge in edges if abs(edge - self.now) < 400 * DAY]
-        self.now = self.chance.choice(near_numbers or edges) + self.chance.choice((-1, 0, 0, 1))
+        near_edges = [edge for edge in edges if abs(edge - self.now) < 400 * DAY]
+        self.now = self.chance.choice(near_edges or edges) + self.chance.choice((-1, 0, 0, 1))
 
     def _disturb(self) -> None:
         """Make a circuit such as a long life makes."""
@@ -252,7 +252,7 @@ class Walk:
         state = self.states.get("circuit")
         if state is None or self.gates.circuit is None:
             return
-        seen_value, quiet_value, mode, gen, slot, total, base, record = state
+        seen_at, quiet_span, mode, gen, slot, total, base, record = state
         edge = chance.choice((1, 10, 127, 128, 255, 256, 65_535, 65_536, 2**32 - 200))
         record = list(record)
         if chance.random() < 0.4:
@@ -260,7 +260,7 @@ class Walk:
         if chance.random() < 0.3:
             record[7] = edge
         if chance.random() < 0.3:
-            record[8] = chance.choice((0, seen_value, -edge, -HOUR))
+            record[8] = chance.choice((0, seen_at, -edge, -HOUR))
         if chance.random() < 0.4:
             total = max(base, chance.choice((min(base + edge, EXACT - 2**20), EXACT - 2**33)))
             record[2] = 0
@@ -270,8 +270,8 @@ class Walk:
                 for item in range(chance.choice((1, 4, 9, 10)), 0, -1)
             )
         self.states["circuit"] = (
-            seen_value,
-            quiet_value,
+            seen_at,
+            quiet_span,
             mode,
             gen,
             slot,
@@ -284,23 +284,23 @@ class Walk:
     def _to_a_rule(self, rule: CircuitRule, edge: int) -> None:
         """To where one more failure, or one more probe, decides."""
         chance = self.chance
-        seen, quiet, mode, gen, slot, total, base, stored_value = self.states["circuit"]
-        record = list(stored_value)
+        seen_at, quiet, mode, gen, slot, total, base, stored_record = self.states["circuit"]
+        record = list(stored_record)
         if chance.random() < 0.4:
-            record[3], record[4] = (seen,), tuple((n, n + 1, 2) for n in range(1, 33, 4))
+            record[3], record[4] = (seen_at,), tuple((n, n + 1, 2) for n in range(1, 33, 4))
         if mode == CLOSED and chance.random() < 0.4:
             record[0], record[2], record[5] = edge, 0, b""
             calls = (edge + 1) * 1_000_000 // rule.failure_share + chance.choice((-1, 0, 1))
             total = min(base + min(calls, 2**32), EXACT - 2**20)
         if mode == OPEN and chance.random() < 0.5:
-            held = rule.config.probes + chance.choice((-1, 0))
+            probes_held = rule.config.probes + chance.choice((-1, 0))
             mode, gen = HALF_OPEN, gen + 1
-            record[10] = tuple((9 + n, seen + HOUR + n, gen) for n in range(held))
+            record[10] = tuple((9 + n, seen_at + HOUR + n, gen) for n in range(probes_held))
             self.follow.append(Confirm(self.gates, (), (gen - 1, 0, 5)))
         if mode == CLOSED:
             number = chance.choice((total, 100, 50))
             self.follow.append(Report(self.gates, (gen, number, 0), Outcome.FAILED, "one"))
-        self.states["circuit"] = (seen, quiet, mode, gen, slot, total, base, tuple(record))
+        self.states["circuit"] = (seen_at, quiet, mode, gen, slot, total, base, tuple(record))
 
     def _admission(self) -> Command[Any]:
         chance = self.chance
@@ -378,8 +378,8 @@ class Walk:
     def _renew(self) -> Command[Any]:
         chance = self.chance
         keys = chance.choice((("claim",), ("claim", "another claim"), ("another claim", "claim")))
-        held_values = [(key, chance.choice(self.fences), self.ttl) for key in keys]
-        return Renew(held_values, lease=self.lease)
+        renewals = [(key, chance.choice(self.fences), self.ttl) for key in keys]
+        return Renew(renewals, lease=self.lease)
 
     def _withdraw(self) -> Command[Any]:
         return Withdraw("claim", self.chance.choice(_TOKENS), ttl=self.ttl)
@@ -398,18 +398,18 @@ def pack_slots(slots: Any) -> bytes:
 def compare(server: Redis, seed: int, steps: int) -> dict[str, int]:
     """Walk, and require that the script and the model never differ; how often each was drawn."""
     walk = Walk(Random(seed))
-    drawn: dict[str, int] = {}
+    command_counts: dict[str, int] = {}
     for step in range(steps):
         command = walk.step()
-        previous_values = {key: walk.states.get(key) for key in command.keys}
+        previous_states = {key: walk.states.get(key) for key in command.keys}
         stored_chunks = {
-            key: pack(state) for key, state in previous_values.items() if state is not None
+            key: pack(state) for key, state in previous_states.items() if state is not None
         }
         value = tuple(
             unpack(stored_chunks[key]) if key in stored_chunks else None for key in command.keys
         )
-        later_values, answer = command.apply(value, walk.now)
-        pairs = list(zip(command.keys, later_values, strict=True))
+        next_states, answer = command.apply(value, walk.now)
+        pairs = list(zip(command.keys, next_states, strict=True))
         existing_chunks = {key: pack(state) for key, state in pairs if state is not None}
         if not isinstance(command, (SetCircuit, Resolve)):
             result, remaining_chunks = server.run(command, stored_chunks, walk.now)
@@ -425,13 +425,13 @@ def compare(server: Redis, seed: int, steps: int) -> dict[str, int]:
                     result, model = str(unpack(remaining_chunks[key]))[:2_000], str(state)[:2_000]
                     raise AssertionError(
                         f"{location} left under {key}\n{result}, the model\n{model},"
-                        f" of\n{str(previous_values[key])[:2_000]} at {walk.now}"
+                        f" of\n{str(previous_states[key])[:2_000]} at {walk.now}"
                     )
             name = f"{type(command).__name__} {_kind(answer)}"
-            drawn[name] = drawn.get(name, 0) + 1
+            command_counts[name] = command_counts.get(name, 0) + 1
         walk.states |= {key: state for key, state in pairs if state is not None}
         walk.note(command, answer)
-    return drawn
+    return command_counts
 
 
 def _kind(answer: Any) -> object:
@@ -443,13 +443,13 @@ def _kind(answer: Any) -> object:
 def main() -> None:
     """Compare this number of commands."""
     target, seed = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
-    server, drawn = Redis(), dict[str, int]()
-    while sum(drawn.values()) < target:
+    server, command_counts = Redis(), dict[str, int]()
+    while sum(command_counts.values()) < target:
         for name, times in compare(server, seed, 60).items():
-            drawn[name] = drawn.get(name, 0) + times
+            command_counts[name] = command_counts.get(name, 0) + times
         seed += 1
     server.close()
-    for name, times in sorted(drawn.items()):
+    for name, times in sorted(command_counts.items()):
         print(f"{times:8} {name}")  # noqa: T201 - it is a script too
 
 

@@ -288,10 +288,10 @@ class Proxy:
 
 def once(word: bytes, what: str) -> Callable[[bytes], str | None]:
     """Do something the first time that a word is sent."""
-    remaining_texts = [what]
+    pending_faults = [what]
 
     def sees(chunk: bytes) -> str | None:
-        return remaining_texts.pop() if remaining_texts and word in chunk else None
+        return pending_faults.pop() if pending_faults and word in chunk else None
 
     return sees
 

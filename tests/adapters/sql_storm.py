@@ -27,14 +27,14 @@ def append(url: str, prefix: str, process: int, keys: list[str]) -> None:
         chance = Random(f"{process} {thread}")
         for turn in range(EACH):
             number = (process * THREADS + thread) * EACH + turn
-            chosen_texts = chance.sample(keys, chance.randint(1, len(keys)))
+            chosen_keys = chance.sample(keys, chance.randint(1, len(keys)))
             start_time = time.perf_counter_ns()
             try:
-                now, result = store.execute(Append(number, *chosen_texts))
+                now, result = store.execute(Append(number, *chosen_keys))
             except StorageUnavailable as error:
                 errors.append(str(error))
                 continue
-            history.append([number, chosen_texts, now, result, start_time, time.perf_counter_ns()])
+            history.append([number, chosen_keys, now, result, start_time, time.perf_counter_ns()])
 
     threads = [threading.Thread(target=work, args=(thread,)) for thread in range(THREADS)]
     for thread in threads:

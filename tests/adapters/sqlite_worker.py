@@ -54,8 +54,8 @@ def count(path: str, threads: int, times: int) -> None:
 
     def add() -> None:
         for _ in range(times):
-            (number, other), _ = store.execute(Add("one", "two"))
-            assert number == other
+            (number, other_number), _ = store.execute(Add("one", "two"))
+            assert number == other_number
             results.append(number)
 
     joint_threads = [Thread(target=add) for _ in range(threads)]
@@ -99,7 +99,7 @@ def be_struck(path: str) -> None:
     )
     store.execute(Add("one", "two"))
     signal.signal(signal.SIGALRM, strike)
-    struck = torn = locked = 0
+    struck = torn = locked_files = 0
     end = time.monotonic() + 3
     while time.monotonic() < end:
         try:
@@ -112,10 +112,10 @@ def be_struck(path: str) -> None:
         try:
             (value, two), _ = other_storage.execute(Add("one", "two"))
         except StorageUnavailable:
-            locked += 1
+            locked_files += 1
         else:
             torn += value != two
-    print(struck, torn, locked)
+    print(struck, torn, locked_files)
 
 
 if __name__ == "__main__":

@@ -182,9 +182,11 @@ def test_encryption_errors_do_not_show_the_text(
         CIPHER.seal(plain, of)
 
     report = traceback.TracebackException.from_exception(excinfo.value, capture_locals=True)
-    own_values = [frame.locals for frame in report.stack if "/moorage/adapters/" in frame.filename]
-    assert 1 == len(own_values)
-    assert "sk_live" not in repr(own_values)
+    adapter_locals = [
+        frame.locals for frame in report.stack if "/moorage/adapters/" in frame.filename
+    ]
+    assert 1 == len(adapter_locals)
+    assert "sk_live" not in repr(adapter_locals)
 
 
 def test_the_longest_that_is_sealed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,9 +130,9 @@ def test_trail_is_kept(lab: AuditLab) -> None:
     """Records come back as they were written, and another process continues their chain."""
     trail = filled(lab)
     records = list(lab.store.records())
-    with closing(lab.another()) as other_value:
-        assert records == list(other_value.records())
-        AuditTrail(other_value, keys=KEYS).record("note", "end", actor="bob")
+    with closing(lab.another()) as second_store:
+        assert records == list(second_store.records())
+        AuditTrail(second_store, keys=KEYS).record("note", "end", actor="bob")
 
     assert [1, 2, 3, 4, 5, 6, 7] == [record.number for record in records]
     assert ["seal"] == [record.act for record in records if record.number == 5]
@@ -158,12 +158,12 @@ def test_records_are_found(lab: AuditLab) -> None:
     ):
         expected = [record for record in reversed(records) if query.matches(record)]
         found_records: list[AuditRecord] = []
-        after: int | None = None
+        cursor: int | None = None
         while True:
-            page = lab.store.find(attrs.evolve(query, limit=2, after=after))
+            page = lab.store.find(attrs.evolve(query, limit=2, after=cursor))
             found_records += page.items
-            after = page.next
-            if after is None:
+            cursor = page.next
+            if cursor is None:
                 break
         assert expected == found_records
 

@@ -66,8 +66,10 @@ def test_keys_of_a_container(awaited: bool, tmp_path: Path) -> None:
             {"AWS_CONTAINER_AUTHORIZATION_TOKEN": "proof of the pod"},
             {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(proof)},
         ):
-            full_text = f"{aws.lab.url}/container?id=1"
-            assert OLD == aws.get(aws.in_(AWS_CONTAINER_CREDENTIALS_FULL_URI=full_text, **options))
+            container_url = f"{aws.lab.url}/container?id=1"
+            assert OLD == aws.get(
+                aws.in_(AWS_CONTAINER_CREDENTIALS_FULL_URI=container_url, **options)
+            )
         with pytest.raises(AuthenticationFailed, match="Check the role of this machine"):
             aws.get(aws.in_(AWS_CONTAINER_CREDENTIALS_FULL_URI=f"{aws.lab.url}/container"))
 
@@ -75,9 +77,9 @@ def test_keys_of_a_container(awaited: bool, tmp_path: Path) -> None:
 def test_container_credentials_need_tls_or_a_local_url() -> None:
     """Without TLS, container credentials come only from this machine or AWS's addresses."""
     with Aws(awaited=False) as aws:
-        for full_text in ("http://evil.example/keys", "ftp://127.0.0.1/", "//169.254.170.3"):
+        for container_url in ("http://evil.example/keys", "ftp://127.0.0.1/", "//169.254.170.3"):
             with pytest.raises(ConfigurationError, match="without TLS"):
-                aws.get(aws.in_(AWS_CONTAINER_CREDENTIALS_FULL_URI=full_text))
+                aws.get(aws.in_(AWS_CONTAINER_CREDENTIALS_FULL_URI=container_url))
         assert () == aws.lab.server.requests
 
 
@@ -101,7 +103,7 @@ def test_the_usual_places() -> None:
     from moorage.adapters.http.stdlib.client import StdlibHttpClient  # noqa: PLC0415 - here only
 
     with Aws(awaited=False) as aws, StdlibHttpClient() as http:
-        other_value: Any = Elsewhere(http, aws.lab)
+        elsewhere_client: Any = Elsewhere(http, aws.lab)
         for value in (
             {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/container/1"},
             {},
@@ -109,8 +111,8 @@ def test_the_usual_places() -> None:
             manager = aws.lab.manager(identity=AwsEnvironment(value), endpoint="https://x.invalid")
             # Requests to AWS itself are now signed wrongly.
             with pytest.raises(ConnectorError):
-                aws.get(aws.provider(manager, http=other_value))
-        requests = [url for url in other_value.urls if "x.invalid" not in url]
+                aws.get(aws.provider(manager, http=elsewhere_client))
+        requests = [url for url in elsewhere_client.urls if "x.invalid" not in url]
     assert "http://169.254.170.2/container/1" == requests[0]
     assert "http://169.254.169.254/latest/api/token" == requests[1]
 
@@ -223,8 +225,8 @@ def test_aws_errors(
 def test_the_word_may_stand_in_a_header(awaited: bool) -> None:
     """A proxy that eats bodies leaves the header."""
     with Aws(awaited=awaited) as aws:
-        lost_values = {"x-amzn-ErrorType": "ResourceNotFoundException:http://internal/"}
-        aws.lab.server.always(Behaviour(400, lost_values))
+        error_headers = {"x-amzn-ErrorType": "ResourceNotFoundException:http://internal/"}
+        aws.lab.server.always(Behaviour(400, error_headers))
         assert not aws.ask(aws.provider().has, "shop", None)
 
 
@@ -254,12 +256,12 @@ def test_each_region_has_its_place(region: str, host: str) -> None:
 
 def test_identities_do_not_show_themselves() -> None:
     """No `repr` shows the keys or the environment."""
-    shown_text = repr(
+    representation = repr(
         (
             AwsKeys(f"AKID{SECRET}", SECRET, SECRET),
             AwsEnvironment({"AWS_SECRET_ACCESS_KEY": SECRET}),
             AwsEnvironment(),
         )
     )
-    assert SECRET not in shown_text
-    assert "PATH" not in shown_text
+    assert SECRET not in representation
+    assert "PATH" not in representation

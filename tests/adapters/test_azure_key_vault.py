@@ -100,10 +100,10 @@ def test_a_vault_that_names_no_directory(awaited: bool) -> None:
 @EITHER
 def test_a_secret_goes_to_its_authority_only(awaited: bool) -> None:
     """Where the vault says to log in is not where the secret is sent."""
-    with Azure(awaited=awaited) as azure, AzureLab() as other:
-        azure.lab.directory = f"{other.url}/our-directory"
+    with Azure(awaited=awaited) as azure, AzureLab() as other_lab:
+        azure.lab.directory = f"{other_lab.url}/our-directory"
         assert OLD == azure.get(azure.provider())
-        assert () == other.server.requests
+        assert () == other_lab.server.requests
 
 
 @EITHER

@@ -77,13 +77,11 @@ def _with(
     looping: dict[str, Callable[..., Any]],
     test: Callable[..., Any],
 ) -> Callable[..., Any]:
-    makes_functions: dict[str, Callable[..., Any]] = {}
-    makes_functions |= {
-        f"sync-{name}": partial(in_threads, make) for name, make in blocking.items()
-    }
-    makes_functions |= {f"async-{name}": make for name, make in looping.items()}
+    client_makers: dict[str, Callable[..., Any]] = {}
+    client_makers |= {f"sync-{name}": partial(in_threads, make) for name, make in blocking.items()}
+    client_makers |= {f"async-{name}": make for name, make in looping.items()}
     run: Callable[..., Any] = in_loop(test)
-    return pytest.mark.parametrize("make", makes_functions.values(), ids=makes_functions)(run)  # type: ignore[no-any-return]  # it is `run`
+    return pytest.mark.parametrize("make", client_makers.values(), ids=client_makers)(run)  # type: ignore[no-any-return]  # it is `run`
 
 
 # --- yours -------------------------------------------------------------------
@@ -316,12 +314,12 @@ def test_settings_beside_a_borrowed_client_are_refused(
 @sync_borrowed
 def test_forked_child_creates_its_own_client(make: Callable[[], Any]) -> None:
     """A forked child uses neither its parent's connections nor its parent's client."""
-    with VendorServer() as vendor, make() as own_value:
+    with VendorServer() as vendor, make() as client:
         vendor.always(Behaviour(204))
-        own_value.send(GET, vendor.url, LONG)
+        client.send(GET, vendor.url, LONG)
 
-        assert 204 == in_a_child(lambda: own_value.send(GET, vendor.url, LONG).status)
-        assert 204 == own_value.send(GET, vendor.url, LONG).status
+        assert 204 == in_a_child(lambda: client.send(GET, vendor.url, LONG).status)
+        assert 204 == client.send(GET, vendor.url, LONG).status
         assert 2 == vendor.connections
 
 
@@ -339,35 +337,35 @@ def test_forked_child_refuses_the_parents_client(
     """A forked child refuses a client whose connections its parent still uses."""
     with VendorServer() as vendor, give() as value:
         vendor.always(Behaviour(204))
-        own_value = take(value)
-        own_value.send(GET, vendor.url, LONG)
+        lent_client = take(value)
+        lent_client.send(GET, vendor.url, LONG)
 
         def ask() -> tuple[str, bool]:
             with pytest.raises(ConnectionFailed) as excinfo:
-                own_value.send(GET, vendor.url, LONG)
+                lent_client.send(GET, vendor.url, LONG)
             return str(excinfo.value), excinfo.value.may_have_been_processed
 
-        message, processed_value = in_a_child(ask)
+        message, was_processed = in_a_child(ask)
         assert "belongs to another process" in message
-        assert not processed_value
+        assert not was_processed
 
 
 @async_clients
 def test_each_loop_has_a_client(make: Callable[..., Any]) -> None:
     """A client may be used in one event loop after another."""
-    own_value = make()
+    client = make()
     with VendorServer() as vendor:
         vendor.always(Behaviour(204, {"Connection": "close"}))
 
         async def ask() -> int:
-            status: int = (await own_value.send(GET, vendor.url, LONG)).status
+            status: int = (await client.send(GET, vendor.url, LONG)).status
             return status
 
         with asyncio.Runner() as first, asyncio.Runner() as second:
             assert [204, 204] == [first.run(ask()), second.run(ask())]
             assert 204 == first.run(ask())
-            second.run(own_value.close())
-            first.run(own_value.close())
+            second.run(client.close())
+            first.run(client.close())
 
 
 def test_borrowed_client_belongs_to_one_loop() -> None:
@@ -387,11 +385,11 @@ def test_borrowed_client_belongs_to_one_loop() -> None:
 @sync_client
 def test_connections_are_new_after_a_fork(make: Callable[..., Any]) -> None:
     """After a fork the client makes new connections."""
-    with VendorServer() as vendor, make() as own_value:
+    with VendorServer() as vendor, make() as client:
         vendor.always(Behaviour(204, {"Connection": "close"}))
-        own_value.send(GET, vendor.url, LONG)
+        client.send(GET, vendor.url, LONG)
         start_afresh()
-        assert 204 == own_value.send(GET, vendor.url, LONG).status
+        assert 204 == client.send(GET, vendor.url, LONG).status
 
 
 # --- what is kept ------------------------------------------------------------

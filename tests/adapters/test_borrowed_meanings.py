@@ -109,10 +109,10 @@ LATER: frozenset[str] = frozenset(
 
 def exceptions_of(library: ModuleType) -> dict[str, type[Exception]]:
     """Return the public exceptions of a library."""
-    shown_fields = {name: getattr(library, name) for name in dir(library)}
+    library_names = {name: getattr(library, name) for name in dir(library)}
     return {
         name: kind
-        for name, kind in shown_fields.items()
+        for name, kind in library_names.items()
         if isinstance(kind, type)
         and issubclass(kind, Exception)
         and not issubclass(kind, Warning)

@@ -267,20 +267,20 @@ def test_a_change_that_failed_may_have_happened() -> None:
             super().rotate(service, tenant, new)
             raise KeyError
 
-    cached = CachedCredentials(Failing({OWNER: OLD}))
-    cached.get(*OWNER)
+    cached_provider = CachedCredentials(Failing({OWNER: OLD}))
+    cached_provider.get(*OWNER)
 
     with pytest.raises(KeyError):
-        cached.rotate(*OWNER, NEW)
-    assert NEW == cached.get(*OWNER)
+        cached_provider.rotate(*OWNER, NEW)
+    assert NEW == cached_provider.get(*OWNER)
 
 
 def test_a_child_does_not_inherit_a_lock() -> None:
     """A lock that was held during a fork does not block the child."""
-    cached = CachedCredentials(MemoryCredentialProvider({OWNER: OLD}))
-    with cached._cache._lock:  # noqa: SLF001 - as a thread that the child does not have
+    cached_provider = CachedCredentials(MemoryCredentialProvider({OWNER: OLD}))
+    with cached_provider._cache._lock:  # noqa: SLF001 - as a thread that the child does not have
         start_afresh()
-        assert OLD == cached.get(*OWNER) == cached.get(*OWNER)
+        assert OLD == cached_provider.get(*OWNER) == cached_provider.get(*OWNER)
 
 
 @pytest.mark.parametrize(

@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 def test_fractions_fill_their_interval() -> None:
     """A fraction is at least 0, below 1, and anywhere between."""
     randomness: Randomness = SystemRandomness()
-    drawn = [randomness.fraction() for _ in range(1_000)]
+    fractions = [randomness.fraction() for _ in range(1_000)]
 
-    assert all(0 <= fraction < 1 for fraction in drawn)
-    assert set(range(10)) == {int(fraction * 10) for fraction in drawn}
+    assert all(0 <= fraction < 1 for fraction in fractions)
+    assert set(range(10)) == {int(fraction * 10) for fraction in fractions}
 
 
 def test_tokens_are_numbers_that_differ() -> None:
     """A token is from 1 to 2^52, high ones included, and nobody draws it twice."""
     randomness: Randomness = SystemRandomness()
-    drawn = {randomness.token() for _ in range(1_000)}
+    tokens = {randomness.token() for _ in range(1_000)}
 
-    assert 1_000 == len(drawn)
-    assert all(1 <= token <= 2**52 for token in drawn)
-    assert max(drawn) > 2**51
+    assert 1_000 == len(tokens)
+    assert all(1 <= token <= 2**52 for token in tokens)
+    assert max(tokens) > 2**51
 
 
 def test_two_generators_differ() -> None:
@@ -44,11 +44,11 @@ def test_two_generators_differ() -> None:
 def test_fork_reseeds_the_generator() -> None:
     """A generator in a forked child does not continue its parent's sequence."""
     randomness, twin = SystemRandomness(Random(1)), Random(1)
-    before = randomness.fraction()
+    first_fraction = randomness.fraction()
 
     start_afresh()
 
-    assert twin.random() == before
+    assert twin.random() == first_fraction
     assert twin.random() != randomness.fraction()
 
 

@@ -122,8 +122,8 @@ def test_claims_are_taken_together(lab: EntryLab) -> None:
     assert [item.id for item in second] == ["d", "e"]
     assert store.claim(3, 60.0, 5) == ()
     assert {item.state for item in (*first, *second)} == {EntryState.CLAIMED}
-    stored_fields = {item.id: item for item in store.find(EntryQuery()).items}
-    assert stored_fields == {item.id: item for item in (*first, *second)}
+    stored_entries = {item.id: item for item in store.find(EntryQuery()).items}
+    assert stored_entries == {item.id: item for item in (*first, *second)}
 
 
 def test_a_claim_takes_one_of_a_lane(lab: EntryLab) -> None:
@@ -132,11 +132,11 @@ def test_a_claim_takes_one_of_a_lane(lab: EntryLab) -> None:
     for name in ("a1", "a2", "b1"):
         store.add(entry(name, lane=name[0]))
 
-    taken_value = store.claim(9, 60.0, 5)
-    assert [ticket.id for ticket in taken_value] == ["a1", "b1"]
+    claimed_entries = store.claim(9, 60.0, 5)
+    assert [ticket.id for ticket in claimed_entries] == ["a1", "b1"]
     store.settle(
-        [finish(ticket, store.now()) for ticket in taken_value],
-        [ticket.fence for ticket in taken_value],
+        [finish(ticket, store.now()) for ticket in claimed_entries],
+        [ticket.fence for ticket in claimed_entries],
     )
     assert [entry.id for entry in store.claim(9, 60.0, 5)] == ["a2"]
 
@@ -158,16 +158,16 @@ def test_settling_respects_fences(lab: EntryLab) -> None:
     store = lab.outbox()
     for name in "abc":
         store.add(entry(name))
-    taken_value = store.claim(9, 60.0, 5)
-    store.swap(take(taken_value[1], store.now(), 60.0, 5), taken_value[1].fence)
-    finished_values = [finish(ticket, store.now()) for ticket in taken_value]
+    claimed_entries = store.claim(9, 60.0, 5)
+    store.swap(take(claimed_entries[1], store.now(), 60.0, 5), claimed_entries[1].fence)
+    finished_entries = [finish(ticket, store.now()) for ticket in claimed_entries]
 
-    assert store.settle(finished_values, [ticket.fence for ticket in taken_value]) == [
+    assert store.settle(finished_entries, [ticket.fence for ticket in claimed_entries]) == [
         True,
         False,
         True,
     ]
-    assert store.settle(finished_values[1:2], [taken_value[1].fence]) == [False]
+    assert store.settle(finished_entries[1:2], [claimed_entries[1].fence]) == [False]
     states = {item.id: item.state.value for item in store.find(EntryQuery()).items}
     assert states == {"a": "done", "b": "claimed", "c": "done"}
 
@@ -179,11 +179,13 @@ def test_async_batches(lab: EntryLab) -> None:
         store = await lab.later_outbox()
         for name in "ab":
             await store.add(entry(name))
-        taken_value = await store.claim(9, 60.0, 5)
+        claimed_entries = await store.claim(9, 60.0, 5)
         now = await store.now()
-        settled_value = await store.settle([finish(ticket, now) for ticket in taken_value], [1, 1])
-        assert [ticket.id for ticket in taken_value] == ["a", "b"]
-        assert settled_value == [True, True]
+        settled_flags = await store.settle(
+            [finish(ticket, now) for ticket in claimed_entries], [1, 1]
+        )
+        assert [ticket.id for ticket in claimed_entries] == ["a", "b"]
+        assert settled_flags == [True, True]
         await store.aclose()
 
     asyncio.run(run())
@@ -226,8 +228,8 @@ def test_many_lanes_hold_few_locks(server: EntryLab) -> None:
         for number in range(40):
             store.within(connection).add(entry(f"{number}", lane=f"INV-{number}"))
         if server.kind == "postgresql":
-            own_text = "SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid()"
-            assert connection.exec_driver_sql(own_text).scalar_one() < 30
+            lock_query = "SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid()"
+            assert connection.exec_driver_sql(lock_query).scalar_one() < 30
             remaining_result = connection.exec_driver_sql(
                 f"SELECT count(*) FROM {server.prefix}lane"
             )
@@ -262,10 +264,10 @@ def test_a_rollback_takes_the_entry_along(lab: EntryLab) -> None:
         connection.rollback()
         assert lab.count() == 0
 
-        added_value = store.within(connection).add(entry("kept", lane="x"))
+        added_entry = store.within(connection).add(entry("kept", lane="x"))
         assert store.find(EntryQuery()).items == () or lab.kind == "sqlite"
         connection.commit()
-    assert store.find(EntryQuery()).items == (added_value,)
+    assert store.find(EntryQuery()).items == (added_entry,)
 
 
 @pytest.mark.parametrize("commits", [True, False])
@@ -562,11 +564,11 @@ def test_servers_that_are_away() -> None:
             assert "secret" not in str(excinfo.value)
 
     async def run() -> None:
-        async with aopen_outbox(url, timeout=0.2) as later_value:
+        async with aopen_outbox(url, timeout=0.2) as outbox:
             with pytest.raises(StorageUnavailable):
-                await later_value.migrate()
+                await outbox.migrate()
             with pytest.raises(StorageUnavailable):
-                await later_value.remove(EntryQuery())
+                await outbox.remove(EntryQuery())
 
     asyncio.run(run())
 

@@ -70,11 +70,11 @@ def test_registered_owners_stop_around_a_fork() -> None:
 def test_inherited_modules() -> None:
     """A module is inherited if it was loaded before the fork."""
     name = "a module of which nobody knows"
-    before = inherited(name)
+    inherited_before = inherited(name)
 
     inherit([name])
 
-    assert (False, True) == (before, inherited(name))
+    assert (False, True) == (inherited_before, inherited(name))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

@@ -23,8 +23,8 @@ def test_conforms(check: kit.Check) -> None:
 
 def one_thread_to_spare() -> Callable[[Callable[[], None]], bool]:
     """A system that has one more thread, and no second one."""
-    spare_flags = [True]
-    return lambda run: bool(spare_flags) and spare_flags.pop() and daemon(run)
+    spare_threads = [True]
+    return lambda run: bool(spare_threads) and spare_threads.pop() and daemon(run)
 
 
 def four_steps() -> list[Callable[[], int]]:
@@ -44,16 +44,16 @@ def test_every_step_runs_without_enough_threads(
 
 def test_quick_steps_need_few_threads() -> None:
     """No further thread is started once the steps are done."""
-    start_functions: list[Callable[[], None]] = []
+    started_steps: list[Callable[[], None]] = []
 
     def start(run: Callable[[], None]) -> bool:
-        start_functions.append(run)
+        started_steps.append(run)
         return True
 
     assert [0, 1, 2, 3] == ThreadGather(start).every(four_steps(), at_once=4)
-    assert 1 == len(start_functions)
-    start_functions.pop()()
-    assert not start_functions
+    assert 1 == len(started_steps)
+    started_steps.pop()()
+    assert not started_steps
 
 
 def test_the_first_step_runs_without_a_thread() -> None:
@@ -65,11 +65,11 @@ def test_the_first_step_runs_without_a_thread() -> None:
 
 def test_a_thread_that_cannot_start_is_no_failure() -> None:
     """A system without room for another thread says so, and raises nothing."""
-    before = threading.stack_size(1 << 46)
+    previous_size = threading.stack_size(1 << 46)
     try:
         assert not daemon(lambda: None)
     finally:
-        threading.stack_size(before)
+        threading.stack_size(previous_size)
 
 
 def test_one_step_needs_no_thread() -> None:
@@ -119,15 +119,15 @@ def test_threads_keep_no_process_alive() -> None:
 @pytest.mark.parametrize("at_once", [1, 3])
 def test_a_step_that_raises_raises_in_the_caller(at_once: int) -> None:
     """An exception, which a step should not raise, ends the whole and starts no further step."""
-    start_numbers: list[int] = []
+    started_steps: list[int] = []
 
     def fail() -> None:
-        start_numbers.append(1)
+        started_steps.append(1)
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         ThreadGather().every([fail] * 20, at_once=at_once)
-    assert at_once >= len(start_numbers)
+    assert at_once >= len(started_steps)
 
 
 def test_the_first_step_that_raises_raises_in_the_caller() -> None:
@@ -161,10 +161,10 @@ def test_an_interruption_does_not_wait_for_steps(verb: str) -> None:
         return gate.wait(20)
 
     options: dict[str, Any] = {"at_once": 2} if verb == "every" else {"stagger": 9, "good": bool}
-    before = signal.signal(signal.SIGUSR1, interrupt)
+    previous_handler = signal.signal(signal.SIGUSR1, interrupt)
     try:
         with pytest.raises(_Interrupted):
             getattr(ThreadGather(), verb)([hang] * 2, **options)
     finally:
-        signal.signal(signal.SIGUSR1, before)
+        signal.signal(signal.SIGUSR1, previous_handler)
         gate.set()

@@ -28,24 +28,24 @@ async def fail() -> int:
 
 def test_a_step_that_raises_ends_the_whole() -> None:
     """An exception is raised as it is, the others are cancelled, and no further step starts."""
-    ended_texts: list[str] = []
+    ended_steps: list[str] = []
 
     async def hang() -> int:
         try:
             await asyncio.sleep(20)
         finally:
-            ended_texts.append("hang")
+            ended_steps.append("hang")
         return 0
 
     async def never() -> int:
-        ended_texts.append("never")
+        ended_steps.append("never")
         return 0
 
     with pytest.raises(ZeroDivisionError):
         asyncio.run(AsyncioGather().every([hang, fail, never], at_once=2))
     with pytest.raises(ZeroDivisionError):
         asyncio.run(AsyncioGather().first([hang, fail, never], stagger=0, good=bool))
-    assert ["hang", "hang"] == [name for name in ended_texts if name == "hang"]
+    assert ["hang", "hang"] == [name for name in ended_steps if name == "hang"]
 
 
 def test_exception_of_the_judge_is_raised() -> None:

@@ -66,8 +66,8 @@ def test_an_account_from_its_file(tmp_path: Path) -> None:
     )
     path.write_text(json.dumps(fields))
     assert "https://oauth2.googleapis.com/token" == GcpServiceAccount.from_file(path).token_uri
-    for broken_text in ("", "[]", "{}", SECRET, json.dumps({**fields, "private_key": SECRET})):
-        path.write_text(broken_text)
+    for broken_file in ("", "[]", "{}", SECRET, json.dumps({**fields, "private_key": SECRET})):
+        path.write_text(broken_file)
         with pytest.raises(ConfigurationError, match=r"account\.json is not the key") as excinfo:
             GcpServiceAccount.from_file(path)
         assert SECRET not in str(excinfo.value)
@@ -94,8 +94,8 @@ def test_damaged_secret_is_refused(awaited: bool) -> None:
         assert OLD == gcp.get(gcp.provider())
         provider = gcp.provider()
         gcp.ask(provider.has, "shop", None)
-        for broken_text in ("a", 5):
-            gcp.lab.server.queue(Behaviour.of_json({"payload": {"data": broken_text}}))
+        for broken_data in ("a", 5):
+            gcp.lab.server.queue(Behaviour.of_json({"payload": {"data": broken_data}}))
             with pytest.raises(StorageUnavailable, match="an unexpected response"):
                 gcp.get(provider)
 
@@ -128,8 +128,10 @@ def test_missing_permission_to_create_is_named(awaited: bool) -> None:
     with Gcp(awaited=awaited) as gcp:
         provider = gcp.provider()
         gcp.ask(provider.has, "shop", None)
-        denied = Behaviour(403)  # also with a new token
-        gcp.lab.server.queue(denied, denied, path="/v1/projects/our-project/secrets")
+        denied_response = Behaviour(403)  # also with a new token
+        gcp.lab.server.queue(
+            denied_response, denied_response, path="/v1/projects/our-project/secrets"
+        )
         with pytest.raises(
             AuthenticationFailed, match=r"permission secretmanager\.secrets\.create"
         ):

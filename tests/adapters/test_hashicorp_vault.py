@@ -209,7 +209,7 @@ def test_settings_are_checked() -> None:
 
 def test_logins_do_not_show_themselves() -> None:
     """No `repr` shows tokens or secrets of roles."""
-    shown_text = repr((VaultToken(SECRET), VaultAppRole("our-role", SECRET)))
+    representation = repr((VaultToken(SECRET), VaultAppRole("our-role", SECRET)))
 
-    assert SECRET not in shown_text
-    assert "our-role" in shown_text
+    assert SECRET not in representation
+    assert "our-role" in representation

@@ -92,15 +92,15 @@ def test_a_thread_that_has_ended_is_followed_by_another() -> None:
 def test_work_that_comes_while_the_thread_ends_is_done(other_thread: bool) -> None:
     """By the same thread, or by another that was started for it meanwhile."""
     work = Work(0)
-    looks_flags: list[bool] = []
+    looks: list[bool] = []
 
     def wanted() -> bool:
-        if len(looks_flags) == 1:
+        if len(looks) == 1:
             work.left = 1
             if other_thread:
                 heartbeat.wake()
-        looks_flags.append(work.left > 0)
-        return looks_flags[-1]
+        looks.append(work.left > 0)
+        return looks[-1]
 
     heartbeat = Heartbeat(work, wanted, OFTEN)
     heartbeat.wake()
@@ -167,11 +167,11 @@ def test_a_child_of_a_fork_begins_without_a_thread() -> None:
     heartbeat.wake()
 
     def ask() -> tuple[int, int]:
-        before = threading.active_count()
+        threads_before = threading.active_count()
         work.left = 1
         heartbeat.wake()
         assert work.done.wait(PATIENCE)
-        return before, work.left
+        return threads_before, work.left
 
     assert (1, 0) == in_a_child(ask)
     heartbeat.stop()

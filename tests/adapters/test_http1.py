@@ -82,16 +82,16 @@ def fields_of(request: Request) -> list[bytes]:
 
 def test_fields_of_the_request_are_unchanged() -> None:
     """Case, order and repetition of fields are kept; defaults are added for missing ones."""
-    custom_texts = [
+    custom_headers = [
         ("X-b", "1"),
         ("x-A", "2"),
         ("X-b", "ÿ"),
         ("user-agent", "me"),
         ("HOST", "other"),
     ]
-    request = Request.get("/", headers=[*custom_texts, ("accept-encoding", "br")])
+    request = Request.get("/", headers=[*custom_headers, ("accept-encoding", "br")])
 
-    expected = [f"{name}: {value}".encode("latin-1") for name, value in custom_texts]
+    expected = [f"{name}: {value}".encode("latin-1") for name, value in custom_headers]
     assert [*expected, b"accept-encoding: br"] == fields_of(request)
 
 
@@ -369,8 +369,8 @@ def test_response_round_trip(answer: tuple[bytes, bytes, bytes], places: list[in
 
     assert (body, True) == (received_bytes, is_finished)
     assert head is not None
-    custom_texts = [line.split(":", 1) for line in fields.decode("latin-1").split("\r\n")[:-1]]
-    assert [(name, value.strip(" \t")) for name, value in custom_texts] == [
+    custom_headers = [line.split(":", 1) for line in fields.decode("latin-1").split("\r\n")[:-1]]
+    assert [(name, value.strip(" \t")) for name, value in custom_headers] == [
         pair
         for pair in head.headers.pairs
         if pair[0] not in {"Content-Length", "Transfer-Encoding"}
@@ -397,10 +397,10 @@ def broken(draw: st.DrawFn) -> bytes:
 @example(OK + b"A: " + b"x" * (2_001 - len(OK) - 7) + b"\r\n\r\n", [2_000], False)
 def test_pieces_do_not_change_the_result(sent: bytes, places: list[int], to_head: bool) -> None:
     """A valid or broken response gives the same result whole, in pieces, and byte by byte."""
-    whole_value = outcome([sent], to_head=to_head)
+    whole_outcome = outcome([sent], to_head=to_head)
 
-    assert whole_value == outcome(cut(sent, places), to_head=to_head)
-    assert whole_value == outcome((bytes([byte]) for byte in sent), to_head=to_head)
+    assert whole_outcome == outcome(cut(sent, places), to_head=to_head)
+    assert whole_outcome == outcome((bytes([byte]) for byte in sent), to_head=to_head)
 
 
 @given(st.binary(max_size=200), cuts)

@@ -201,14 +201,14 @@ def _comparable(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 def check(response: bytes, method: str) -> None:
     """Compare the readers; a difference must be listed."""
-    result, other_values = ours(response, method), of_h11(response, method)
+    result, h11_result = ours(response, method), of_h11(response, method)
     if isinstance(result, str):
-        assert isinstance(other_values, str) or result in STRICTER
-    elif isinstance(other_values, str):
-        assert other_values in LOOSER
+        assert isinstance(h11_result, str) or result in STRICTER
+    elif isinstance(h11_result, str):
+        assert h11_result in LOOSER
         assert method == "HEAD" or result[0] in {204, 304}
     else:
-        assert other_values == result
+        assert h11_result == result
 
 
 @pytest.mark.parametrize("status_line", STATUS_LINES)

@@ -39,28 +39,28 @@ def client(request: pytest.FixtureRequest) -> Iterator[Any]:
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds that each silent address was waited for, without waiting."""
-    noted_numbers: list[float] = []
+    noted_timeouts: list[float] = []
 
     class Socket(socket.socket):
         def connect(self, address: Any, /) -> None:
             if address[0] not in SILENT:
                 return super().connect(address)
-            noted_numbers.append(self.gettimeout() or 0.0)
+            noted_timeouts.append(self.gettimeout() or 0.0)
             raise TimeoutError
 
     monkeypatch.setattr(socket, "socket", Socket)
-    return noted_numbers
+    return noted_timeouts
 
 
 @pytest.fixture
 def named(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The addresses of vendor.example."""
     addresses: list[str] = []
-    usual_function = socket.getaddrinfo
+    real_getaddrinfo = socket.getaddrinfo
 
     def look_up(host: Any, port: Any, *args: Any, **options: Any) -> Any:
         if host != "vendor.example":
-            return usual_function(host, port, *args, **options)
+            return real_getaddrinfo(host, port, *args, **options)
         kinds = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
         return [(*kinds, (address, int(port))) for address in addresses]
 

@@ -39,12 +39,12 @@ def answered(received: Received) -> Behaviour:
 
 def check(history: list[dict[str, Any]]) -> None:
     """Check that each call received its own response, or timed out."""
-    silent_fields = [call for call in history if call["path"] == "/silent"]
-    other_fields = [call for call in history if call["path"] != "/silent"]
-    assert silent_fields
-    assert {"AttemptTimeout"} == {call["outcome"] for call in silent_fields}
-    assert max(call["took"] for call in silent_fields) < BOUND + LATE
-    assert [call["path"] for call in other_fields] == [call["outcome"] for call in other_fields]
+    silent_calls = [call for call in history if call["path"] == "/silent"]
+    answered_calls = [call for call in history if call["path"] != "/silent"]
+    assert silent_calls
+    assert {"AttemptTimeout"} == {call["outcome"] for call in silent_calls}
+    assert max(call["took"] for call in silent_calls) < BOUND + LATE
+    assert [call["path"] for call in answered_calls] == [call["outcome"] for call in answered_calls]
 
 
 @forks

@@ -214,10 +214,10 @@ async def test_no_frame_shows_proxy_credentials(
         frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
         reports += [frame.f_locals for frame in frames if "moorage" in frame.f_code.co_filename]
         error = error.__context__
-    shown_text = f"{reports} {excinfo.value!r}"
-    assert "first" in shown_text or port == "refusing"
-    assert HIDDEN not in shown_text
-    assert basic not in shown_text
+    shown_report = f"{reports} {excinfo.value!r}"
+    assert "first" in shown_report or port == "refusing"
+    assert HIDDEN not in shown_report
+    assert basic not in shown_report
 
 
 @pytest.mark.parametrize("value", ["socks5://p", "p:1"])

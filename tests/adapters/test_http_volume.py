@@ -42,9 +42,9 @@ class Flood(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         """Count the bytes."""
-        left = count = int(self.headers["Content-Length"])
-        while left:
-            left -= len(self.rfile.read(min(left, len(_PIECE))))
+        bytes_left = count = int(self.headers["Content-Length"])
+        while bytes_left:
+            bytes_left -= len(self.rfile.read(min(bytes_left, len(_PIECE))))
         text = str(count).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(text)))

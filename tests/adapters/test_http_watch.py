@@ -172,7 +172,7 @@ async def test_reused_file_number_is_a_new_socket(pair: Pair) -> None:
     with pytest.raises(TimeIsUp):
         await watch.ready(loop, own_socket, monotonic() + SOON, watch.readable)
     number = own_socket.detach()
-    stored = os.dup(number)  # as in a child that was forked meanwhile
+    copied_socket = os.dup(number)  # as in a child that was forked meanwhile
     mine, other_socket = socket.socketpair()
     with mine, other_socket:
         os.dup2(mine.fileno(), number)
@@ -184,7 +184,7 @@ async def test_reused_file_number_is_a_new_socket(pair: Pair) -> None:
             other_socket.send(b".")
             await waiting
             assert b"." == repeated_socket.recv(1)
-    os.close(stored)
+    os.close(copied_socket)
 
 
 def test_watch_does_not_keep_its_loop_alive() -> None:

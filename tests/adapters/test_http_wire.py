@@ -251,25 +251,25 @@ def _ends(pair: tuple[socket.socket, socket.socket]) -> tuple[TlsWire, _OtherSid
     server, trusting_context = tls_pair()
     own_socket, foreign_socket = pair
     own_socket.setblocking(False)
-    other = _OtherSide(foreign_socket, server)
-    wire = run(secured(SocketWire(other, own_socket), trusting_context, "127.0.0.1", inf))
-    other.shake_hands()
-    return wire, other
+    other_side = _OtherSide(foreign_socket, server)
+    wire = run(secured(SocketWire(other_side, own_socket), trusting_context, "127.0.0.1", inf))
+    other_side.shake_hands()
+    return wire, other_side
 
 
 def test_tickets_do_not_make_a_connection_stale(ends: tuple[TlsWire, _OtherSide]) -> None:
     """TLS session tickets do not make a connection stale."""
-    wire, other = ends
+    wire, other_side = ends
     assert not wire.stale()
-    other.flush()
+    other_side.flush()
     assert not wire.stale()
 
 
 def test_unrequested_bytes_make_a_connection_stale(ends: tuple[TlsWire, _OtherSide]) -> None:
     """A response without a request is not taken for the next response."""
-    wire, other = ends
-    other.tls.write(b"unasked")
-    other.flush()
+    wire, other_side = ends
+    other_side.tls.write(b"unasked")
+    other_side.flush()
 
     assert wire.stale()
 
@@ -287,10 +287,10 @@ def test_tls_close_notify_is_the_end(
     ends: tuple[TlsWire, _OtherSide], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A TLS close notification ends the stream, however the system reports it."""
-    wire, other = ends
+    wire, other_side = ends
     with pytest.raises(ssl.SSLWantReadError):
-        other.tls.unwrap()
-    other.flush()
+        other_side.tls.unwrap()
+    other_side.flush()
     assert b"" == run(wire.receive(inf))
 
     def read(_: int) -> bytes:
@@ -307,7 +307,7 @@ def test_certificate_error_survives_a_closed_peer(
     server, _ = tls_pair()
     own_socket, foreign_socket = pair
     own_socket.setblocking(False)
-    other = _OtherSide(foreign_socket, server)
+    other_side = _OtherSide(foreign_socket, server)
 
     class Leaving(SocketWire):
         async def send(self, data: bytes | memoryview, until: float) -> None:
@@ -316,4 +316,4 @@ def test_certificate_error_survives_a_closed_peer(
             await super().send(data, until)
 
     with pytest.raises(ssl.SSLCertVerificationError):
-        run(secured(Leaving(other, own_socket), http_context(Tls()), "127.0.0.1", inf))
+        run(secured(Leaving(other_side, own_socket), http_context(Tls()), "127.0.0.1", inf))

@@ -35,11 +35,11 @@ _NAMES = ("KRB5_CONFIG", "KRB5_CLIENT_KTNAME", "KRB5CCNAME")
 def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KerberosRealm]:
     """A realm whose user this process is."""
     needs_kerberos()
-    previous_values = {name: os.environ.get(name) for name in _NAMES}
+    previous_environment = {name: os.environ.get(name) for name in _NAMES}
     with KerberosRealm(tmp_path_factory.mktemp("realm")) as realm:
         os.environ.update({name: realm.environment[name] for name in _NAMES})
         yield realm
-    for name, value in previous_values.items():
+    for name, value in previous_environment.items():
         os.environ.pop(name)
         if value is not None:
             os.environ[name] = value
@@ -48,8 +48,10 @@ def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KerberosRealm]:
 def user_of(token: bytes, realm: KerberosRealm) -> str:
     """The user whom the HTTP service of this machine recognises in a token."""
     gssapi: Any = import_module("gssapi")
-    own_value = gssapi.Credentials(usage="accept", store={"keytab": str(realm.service_keys)})
-    context = gssapi.SecurityContext(creds=own_value, usage="accept")
+    service_credentials = gssapi.Credentials(
+        usage="accept", store={"keytab": str(realm.service_keys)}
+    )
+    context = gssapi.SecurityContext(creds=service_credentials, usage="accept")
     context.step(token)
     return str(context.initiator_name)
 

@@ -95,10 +95,10 @@ def test_async_conforms(check: kit.AsyncCheck) -> None:
 @pytest.fixture(name="usual")
 def _usual() -> Iterator[Ring]:
     """A keyring that the library finds by itself."""
-    before, ring = keyring.get_keyring(), Ring()
+    previous_keyring, ring = keyring.get_keyring(), Ring()
     keyring.set_keyring(ring)
     yield ring
-    keyring.set_keyring(before)
+    keyring.set_keyring(previous_keyring)
 
 
 @EITHER
@@ -134,10 +134,10 @@ def test_applications_are_apart(awaited: bool) -> None:
     """Two applications of one user have separate passwords."""
     ring = Ring()
     ask(provider_of(ring, awaited=awaited, application="erp"), "rotate", *OWNER, OLD)
-    other_value = provider_of(ring, awaited=awaited)
-    assert not ask(other_value, "has", *OWNER)
+    other_provider = provider_of(ring, awaited=awaited)
+    assert not ask(other_provider, "has", *OWNER)
     with pytest.raises(CredentialNotFound, match="keyring set moorage tenants/acme-fr/shop"):
-        ask(other_value, "get", *OWNER)
+        ask(other_provider, "get", *OWNER)
 
 
 @EITHER
@@ -150,9 +150,9 @@ def test_names_that_would_be_confused(awaited: bool) -> None:
         ask(provider, "get", "shop", "A")
     with pytest.raises(ConfigurationError, match="Name the user"):
         ask(provider, "rotate", "shop", "", OLD)
-    named_value = provider_of(ring, awaited=awaited, names={("a/b", None): "ours"})
-    ask(named_value, "rotate", "a/b", None, OLD)
-    assert OLD == ask(named_value, "get", "a/b", None)
+    named_provider = provider_of(ring, awaited=awaited, names={("a/b", None): "ours"})
+    ask(named_provider, "rotate", "a/b", None, OLD)
+    assert OLD == ask(named_provider, "get", "a/b", None)
 
 
 @EITHER

@@ -26,12 +26,12 @@ def test_conforms(check: kit.Check) -> None:
 @contextmanager
 def switching_often() -> Generator[None]:
     """Switch threads a thousand times as often as usual."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(before / 1_000)
+    previous_interval = sys.getswitchinterval()
+    sys.setswitchinterval(previous_interval / 1_000)
     try:
         yield
     finally:
-        sys.setswitchinterval(before)
+        sys.setswitchinterval(previous_interval)
 
 
 def test_conforms_when_threads_switch_often() -> None:
@@ -49,10 +49,10 @@ def test_an_interrupted_caller_holds_nothing() -> None:
         check=True,
         timeout=150,
     )
-    struck, left = map(int, program.stdout.split())
+    struck, slots_left = map(int, program.stdout.split())
 
     assert struck > 0
-    assert 0 == left
+    assert 0 == slots_left
 
 
 @pytest.mark.parametrize("releases", [1, 2, 3])
@@ -60,14 +60,14 @@ def test_interrupted_wait_leaves_the_queue(releases: int) -> None:
     """A caller interrupted before, during or after its wait leaves the queue."""
     lock = Fragile()
     places = Places(lambda: lock)
-    locks, holder_value = ThreadLocks(places), object()
-    locks.acquire("a", holder_value, places=1, queue=0, timeout=0)
+    locks, holder = ThreadLocks(places), object()
+    locks.acquire("a", holder, places=1, queue=0, timeout=0)
 
     lock.releases = releases
     with pytest.raises(Interrupted):
         locks.acquire("a", object(), places=1, queue=1, timeout=0.001)
 
-    locks.release("a", holder_value)
+    locks.release("a", holder)
     assert set() == places.names()
 
 
@@ -93,9 +93,9 @@ def test_more_places_let_everybody_in() -> None:
 
 def test_waits_longer_than_threads_can_count() -> None:
     """No timeout is too long."""
-    locks, holder_value = ThreadLocks(), object()
-    locks.acquire("a", holder_value, places=1, queue=0, timeout=0)
-    timer = threading.Timer(0.005, locks.release, ["a", holder_value])
+    locks, holder = ThreadLocks(), object()
+    locks.acquire("a", holder, places=1, queue=0, timeout=0)
+    timer = threading.Timer(0.005, locks.release, ["a", holder])
     timer.start()
 
     assert locks.acquire("a", object(), places=1, queue=1, timeout=float("inf"))
@@ -104,11 +104,11 @@ def test_waits_longer_than_threads_can_count() -> None:
 
 def test_a_child_holds_nothing() -> None:
     """A slot held by the parent is free in a forked child, and stays held in the parent."""
-    locks, holder_value = ThreadLocks(), object()
-    locks.acquire("a", holder_value, places=1, queue=0, timeout=0)
+    locks, holder = ThreadLocks(), object()
+    locks.acquire("a", holder, places=1, queue=0, timeout=0)
 
     def unwind_and_ask() -> list[bool]:
-        locks.release("a", holder_value)
+        locks.release("a", holder)
         return [locks.acquire("a", object(), places=1, queue=0, timeout=0) for _ in range(2)]
 
     assert [True, False] == in_a_child(unwind_and_ask)

@@ -19,20 +19,20 @@ def test_conforms(check: kit.AsyncCheck) -> None:
 
 async def taken() -> tuple[AsyncioLocks, object, asyncio.Task[bool]]:
     """Locks, the holder of their only place, and a task that waits for it."""
-    locks, holder_value = AsyncioLocks(), object()
-    await locks.acquire("a", holder_value, places=1, queue=0, timeout=0)
+    locks, holder = AsyncioLocks(), object()
+    await locks.acquire("a", holder, places=1, queue=0, timeout=0)
     waiting = locks.acquire("a", object(), places=1, queue=9, timeout=float("inf"))
     task = asyncio.create_task(waiting)
     await asyncio.sleep(0)
-    return locks, holder_value, task
+    return locks, holder, task
 
 
 def test_waits_longer_than_loops_can_count() -> None:
     """No timeout is too long."""
 
     async def wait() -> bool:
-        locks, holder_value, task = await taken()
-        locks.release("a", holder_value)
+        locks, holder, task = await taken()
+        locks.release("a", holder)
         return await task
 
     assert asyncio.run(wait())
@@ -42,8 +42,8 @@ def test_a_place_may_be_given_back_in_another_thread() -> None:
     """A waiting task gets a slot that another thread released."""
 
     async def wait() -> bool:
-        locks, holder_value, task = await taken()
-        thread = threading.Thread(target=locks.release, args=["a", holder_value])
+        locks, holder, task = await taken()
+        thread = threading.Thread(target=locks.release, args=["a", holder])
         thread.start()
         inside = await task
         thread.join()
@@ -69,16 +69,16 @@ def test_serves_one_event_loop_after_another() -> None:
 def test_places_are_not_given_to_a_loop_that_is_gone() -> None:
     """Tasks of a closed event loop are skipped in the queue."""
     places = Places()
-    locks, holder_value = AsyncioLocks(places), object()
+    locks, holder = AsyncioLocks(places), object()
     loop = asyncio.new_event_loop()
-    loop.run_until_complete(locks.acquire("a", holder_value, places=1, queue=0, timeout=0))
+    loop.run_until_complete(locks.acquire("a", holder, places=1, queue=0, timeout=0))
     waiting = locks.acquire("a", object(), places=1, queue=9, timeout=20)
     # Driven by hand up to its wait: a task would complain about the loop's end in its own way.
     loop.call_soon(waiting.send, None)
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
 
-    locks.release("a", holder_value)
+    locks.release("a", holder)
 
     assert set() == places.names()
     waiting.close()

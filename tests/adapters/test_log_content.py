@@ -125,8 +125,10 @@ def test_latest_attempt_is_stored() -> None:
     _, response = texts(Request.get("/"), Response(503), Response(404), retry=retry)
     assert response == "HTTP 404"
 
-    lost = entries(Request.get("/"), ConnectorError("gone", retryable=False))
-    assert [("GET https://vat.example/", None)] == [(item.request, item.response) for item in lost]
+    lost_entries = entries(Request.get("/"), ConnectorError("gone", retryable=False))
+    assert [("GET https://vat.example/", None)] == [
+        (item.request, item.response) for item in lost_entries
+    ]
 
 
 def test_a_call_that_sends_nothing_has_no_content() -> None:
@@ -192,12 +194,12 @@ def test_bodies_are_cut(text: str) -> None:
         Response(200, {"content-type": "text/plain"}, body),
         content=content,
     )
-    for stored in (request, response):
-        assert stored is not None
-        shown, note = stored.split("\n\n", 1)[1].rsplit("\n", 1)
+    for stored_text in (request, response):
+        assert stored_text is not None
+        shown_body, note = stored_text.split("\n\n", 1)[1].rsplit("\n", 1)
         assert note == f"[cut: the body has {len(body)} bytes]"
-        assert 900 < len(shown.encode()) <= 1_000
-        assert {text, "…"} >= {*shown}
+        assert 900 < len(shown_body.encode()) <= 1_000
+        assert {text, "…"} >= {*shown_body}
 
 
 def test_whole_bodies_have_no_note() -> None:
@@ -220,11 +222,11 @@ def test_whole_bodies_have_no_note() -> None:
 )
 def test_binary_bodies_are_described(headers: dict[str, str], body: bytes, expected: str) -> None:
     """Of a body that is no readable text, only its size and type are stored."""
-    for stored in texts(
+    for stored_text in texts(
         Request.post("/", body=body, headers=headers), Response(200, headers, body)
     ):
-        assert stored is not None
-        described = stored.split("\n\n", 1)[1]
+        assert stored_text is not None
+        described = stored_text.split("\n\n", 1)[1]
         assert expected in described
         assert described.startswith("<")
 
@@ -269,10 +271,10 @@ def test_longest_content_is_stored_by_every_database(lab: Lab) -> None:
     """The longest request and response come back whole from each database."""
     text = "😀" * (LONGEST_CONTENT // 4)
     log = lab.log()
-    written = entry(0, request=text, response=text)
-    log.write(written)
-    (found,) = log.find(LogQuery(id=written.id)).items
-    assert (text, text) == (found.request, found.response)
+    written_entry = entry(0, request=text, response=text)
+    log.write(written_entry)
+    (found_entry,) = log.find(LogQuery(id=written_entry.id)).items
+    assert (text, text) == (found_entry.request, found_entry.response)
 
 
 def test_originals_are_dropped() -> None:
@@ -315,18 +317,23 @@ CARD = "4242 4242 4242 4242"
 def test_no_secret_is_written(form: str, tmp_path: Path, capsys: Any) -> None:
     """Whatever a vendor repeats, no secret is in the database, the exports or the output."""
     canaries = Canaries()
-    secret, named, token = (canaries.plant(name) for name in ("secret", "named", "token"))
+    secret, named_secret, token = (canaries.plant(name) for name in ("secret", "named", "token"))
     path, password, cvc = (canaries.plant(name) for name in ("path", "password", "cvc"))
     fields = {
         "password": password,
-        "nested": {"client_secret": named, "customer": {"name": path}},
+        "nested": {"client_secret": named_secret, "customer": {"name": path}},
         "cvc": cvc,
         "number": CARD,
         "compact": int(CARD.replace(" ", "")),
         "note": f"of {secret} and {CARD}",
         "access_token": token,
     }
-    flat = {"password": password, "client_secret": named, "note": secret, "access_token": token}
+    flat = {
+        "password": password,
+        "client_secret": named_secret,
+        "note": secret,
+        "access_token": token,
+    }
     xml = "".join(f"<{name}>{value}</{name}>" for name, value in flat.items())
     bodies = {
         "application/json": json.dumps(fields),
@@ -343,7 +350,12 @@ def test_no_secret_is_written(form: str, tmp_path: Path, capsys: Any) -> None:
             Request.post(
                 f"/a?token={token}&plain={secret}",
                 body=body.encode(),
-                headers={**headers, "X-Api-Key": named, "Cookie": f"a={password}", "X-Odd": path},
+                headers={
+                    **headers,
+                    "X-Api-Key": named_secret,
+                    "Cookie": f"a={password}",
+                    "X-Odd": path,
+                },
             ),
             Response(
                 422,
@@ -368,11 +380,11 @@ def test_no_secret_is_written(form: str, tmp_path: Path, capsys: Any) -> None:
     for item in items:
         assert 0 == main(["log", "show", item.id, "--store", url])
     assert 0 == main(["log", "list", "--store", url, "--json"])
-    written = [capsys.readouterr().out, *map(repr, items)]
-    written += [file.read_bytes().decode("latin-1") for file in tmp_path.iterdir()]
+    written_outputs = [capsys.readouterr().out, *map(repr, items)]
+    written_outputs += [file.read_bytes().decode("latin-1") for file in tmp_path.iterdir()]
 
-    assert any("HTTP 422" in text for text in written)
-    for text in written:
+    assert any("HTTP 422" in text for text in written_outputs)
+    for text in written_outputs:
         assert set() == canaries.heard(text)
         assert CARD not in text
         assert CARD.replace(" ", "") not in text

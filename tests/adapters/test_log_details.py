@@ -162,10 +162,10 @@ def older_table(lab: Lab) -> None:
     """Create the table as a release without the newer columns created it."""
     kind = {"mariadb": "mysql"}.get(lab.kind, lab.kind)
     quote = "`" if kind == "mysql" else '"'
-    bare_text = f"{lab.prefix}log"
+    table_name = f"{lab.prefix}log"
     columns = tuple(name for name in COLUMNS if name not in NEWER)
-    (definition,) = LogSql(kind, bare_text, f"{quote}{bare_text}{quote}", columns).definitions()
-    kept_texts = tuple(
+    (definition,) = LogSql(kind, table_name, f"{quote}{table_name}{quote}", columns).definitions()
+    older_indexes = tuple(
         index for index in definition.indexes if not any(name in index.columns for name in NEWER)
     )
     url = sqlalchemy.make_url(lab.url)
@@ -173,10 +173,10 @@ def older_table(lab: Lab) -> None:
         url = url.set(drivername=DRIVERS[lab.kind])
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
     with engine.begin() as connection:
-        for statement in attrs.evolve(definition, indexes=kept_texts).statements():
+        for statement in attrs.evolve(definition, indexes=older_indexes).statements():
             connection.exec_driver_sql(statement)
         connection.exec_driver_sql(
-            f"INSERT INTO {bare_text} (id, service, status, started_at, duration, attempts)"
+            f"INSERT INTO {table_name} (id, service, status, started_at, duration, attempts)"
             " VALUES ('old', 'stripe', 'success', 1, 0.5, 1)"
         )
 
@@ -327,15 +327,15 @@ def test_a_page_looks_through_a_limited_number_of_entries(
     monkeypatch.setattr("moorage.adapters.logs._table._FIRST_SCAN", first)
     log = lab.log()
     log._table.scan_limit = 4  # noqa: SLF001 - as of a large log
-    written = [conformance_entry(number) for number in range(30)]
-    for item in written:
+    written_entries = [conformance_entry(number) for number in range(30)]
+    for item in written_entries:
         log.write(item)
-    expected = [item.id for item in reversed(written) if query.matches(item)]
-    found: list[str] = []
+    expected = [item.id for item in reversed(written_entries) if query.matches(item)]
+    found_ids: list[str] = []
     bounded = 0
     page = log.find(query)
     while True:
-        found += [item.id for item in page.items]
+        found_ids += [item.id for item in page.items]
         if page.scanned is not None:
             assert (4, True) == (page.scanned, page.scanned_to is not None)
             bounded += 1
@@ -343,7 +343,7 @@ def test_a_page_looks_through_a_limited_number_of_entries(
             break
         page = log.find(attrs.evolve(query, after=page.next, limit=2))
 
-    assert expected == found
+    assert expected == found_ids
     assert bounded > 0
 
 

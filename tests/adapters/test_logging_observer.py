@@ -42,15 +42,15 @@ def test_records_have_fields(caplog: pytest.LogCaptureFixture) -> None:
 
     records: list[Any] = caplog.records
     assert "CallStarted" == records[0].moorage_event
-    last_value = records[-1]
+    last_record = records[-1]
     assert (logging.INFO, "erp", "invoice", "order-7", 2) == (
-        last_value.levelno,
-        last_value.moorage_service,
-        last_value.moorage_operation,
-        last_value.moorage_request_id,
-        last_value.moorage_attempts,
+        last_record.levelno,
+        last_record.moorage_service,
+        last_record.moorage_operation,
+        last_record.moorage_request_id,
+        last_record.moorage_attempts,
     )
-    assert last_value.getMessage().startswith("CallFinished erp invoice: succeeded after ")
+    assert last_record.getMessage().startswith("CallFinished erp invoice: succeeded after ")
     assert any("attempt 1 VendorFailed after" in one.getMessage() for one in records)
     assert any(one.getMessage() == "RetryScheduled erp invoice: VendorFailed" for one in records)
     assert CANARY not in str([vars(one) for one in records])
@@ -89,10 +89,10 @@ def test_interrupted_call_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_levels_and_fields() -> None:
     """An open circuit is a warning, a closed one is not, and what needs a person is an error."""
-    opened = CircuitChanged(at=NOW, service="erp", circuit="erp", state=CircuitState.OPEN)
-    closed = CircuitChanged(at=NOW, service="erp", state=CircuitState.CLOSED)
+    opened_event = CircuitChanged(at=NOW, service="erp", circuit="erp", state=CircuitState.OPEN)
+    closed_event = CircuitChanged(at=NOW, service="erp", state=CircuitState.CLOSED)
 
-    assert (WARNING, INFO) == (level_of(opened), level_of(closed))
+    assert (WARNING, INFO) == (level_of(opened_event), level_of(closed_event))
     assert ERROR == level_of(ConsentNeeded(at=NOW, service="erp", reason="revoked"))
     assert {
         "at": "2026-01-01T00:00:00+00:00",
@@ -100,9 +100,9 @@ def test_levels_and_fields() -> None:
         "circuit": "erp",
         "state": "open",
         "by_hand": False,
-    } == fields_of(opened)
-    reported_value: Any = Event(at=NOW, service=("not", "text"))  # type: ignore[arg-type]  # as a port may
-    assert "('not', 'text')" == fields_of(reported_value)["service"]
+    } == fields_of(opened_event)
+    malformed_event: Any = Event(at=NOW, service=("not", "text"))  # type: ignore[arg-type]  # as a port may
+    assert "('not', 'text')" == fields_of(malformed_event)["service"]
 
 
 def test_structlog_writes_the_fields() -> None:
@@ -143,8 +143,8 @@ def test_breadcrumbs_have_no_secrets(form: str) -> None:
         scope.clear_breadcrumbs()
         client = sentry_sdk.Client(dsn=None, default_integrations=False)
         scope.set_client(client)
-        with sentry_sdk.new_scope() as inner:
-            inner.set_client(client)
+        with sentry_sdk.new_scope() as inner_scope:
+            inner_scope.set_client(client)
             manager.call("erp", Request.get(f"/invoices/{CANARY}"))
         crumbs = list(scope._breadcrumbs)  # noqa: SLF001 - there is no other way to read them
 

@@ -48,8 +48,8 @@ TOKENS = ("vault", "gcp", "azure")
     ids=lambda value: f"{value[0]}, awaited" if value[1] else value[0],
 )
 def _face(request: pytest.FixtureRequest) -> Iterator[Face]:
-    kind, async_value = request.param
-    with Face(LABS[kind](), awaited=async_value) as face:
+    kind, awaited = request.param
+    with Face(LABS[kind](), awaited=awaited) as face:
         yield face
 
 
@@ -117,9 +117,9 @@ NAMED = {
 
 def test_handwritten_secrets_are_read(face: Face) -> None:
     """A secret holds a token or a table, and is named for its owner."""
-    own_text, foreign_text = NAMED[face.lab.kind]
-    face.lab.put(own_text, "a-token")
-    face.lab.put(foreign_text, '{"method": "basic", "username": "u", "secret": "p"}')
+    own_name, foreign_name = NAMED[face.lab.kind]
+    face.lab.put(own_name, "a-token")
+    face.lab.put(foreign_name, '{"method": "basic", "username": "u", "secret": "p"}')
     provider = face.provider()
 
     assert Credentials.bearer("a-token") == face.ask(provider.get, "shop", None)
@@ -130,14 +130,14 @@ def test_handwritten_secrets_are_read(face: Face) -> None:
 
 def test_rotated_credentials_are_shared(face: Face) -> None:
     """A rotated credential of any kind is read by other processes."""
-    stored_values = [
+    stored_credentials = [
         Credentials.signed(
             HmacSigning(signs="{body}", headers={"X": "{signature}"}, key_id="é"), b"\xff\x00"
         ),
         OAuthCredentials(access_token="a", refresh_token="r", scope="x y"),
         Credentials.none(),
     ]
-    for entry in stored_values:
+    for entry in stored_credentials:
         face.ask(face.provider().rotate, *OWNER, entry)
         assert entry == face.ask(face.provider().get, *OWNER)
 
@@ -270,7 +270,7 @@ def test_failed_login_renewal_keeps_the_valid_token(face: Face) -> None:
     face.ask(provider.get, *OWNER)
     face.clock.advance(2401)
     absent_behaviour = Behaviour(503)
-    handled_function = face.lab.handle
+    original_handle = face.lab.handle
 
     def handle(request: Any) -> Behaviour:
         logs_in = (
@@ -279,7 +279,7 @@ def test_failed_login_renewal_keeps_the_valid_token(face: Face) -> None:
         return (
             absent_behaviour
             if logs_in or "renew-self" in request.path
-            else handled_function(request)
+            else original_handle(request)
         )
 
     face.lab.handle = handle  # type: ignore[method-assign]  # a login that is away
@@ -301,10 +301,10 @@ def test_missing_permission_is_explained(face: Face) -> None:
     provider = face.provider()
     face.ask(provider.has, *OWNER)
     errors: list[ConnectorError] = []
-    handled_function = face.lab.handle
+    original_handle = face.lab.handle
 
     def handle(request: Any) -> Behaviour:
-        answer = handled_function(request)
+        answer = original_handle(request)
         if "challenge" in repr(answer) or answer.status == 401 or "login" in request.path:
             return answer
         if request.path.endswith("/token"):

@@ -329,9 +329,9 @@ def test_overwritten_state_is_not_undone(keys: str) -> None:
     store = MemoryStorage()
     store.execute(Put("old", *keys))
 
-    remaining_values = _interrupted(store, keys, lambda: store.execute(Put("theirs", keys[0])))
+    remaining_states = _interrupted(store, keys, lambda: store.execute(Put("theirs", keys[0])))
 
-    assert ["theirs", *["mine"] * (len(keys) - 1)] == remaining_values
+    assert ["theirs", *["mine"] * (len(keys) - 1)] == remaining_states
 
 
 def test_forked_child_does_not_wait_for_locks() -> None:
@@ -411,12 +411,12 @@ def test_keys_touched_once_do_not_stay() -> None:
     for tenant in range(10_000):
         _touched(store, f"t{tenant}", service)
         clock.pass_by(0.001)
-    held = len(store)
+    states_held = len(store)
     clock.pass_by(7_200)
 
     store.execute(Look("anything"))
 
-    assert (20_000, 0) == (held, len(store))
+    assert (20_000, 0) == (states_held, len(store))
 
 
 def test_a_new_state_sweeps_when_it_is_time() -> None:
@@ -428,13 +428,13 @@ def test_a_new_state_sweeps_when_it_is_time() -> None:
 
     clock.pass_by(29)
     store.execute(Put("kept", "y"))
-    held = len(store)
+    states_held = len(store)
     clock.pass_by(2)
     store.execute(Put("kept", "z"))
     still = len(store)
     store.execute(Put("kept", "x"))
 
-    assert (held, still, len(store)) == (4, 4, 3)
+    assert (states_held, still, len(store)) == (4, 4, 3)
 
 
 def test_sweep_removes_expired_states_only() -> None:
@@ -448,20 +448,20 @@ def test_sweep_removes_expired_states_only() -> None:
     assert gates.circuit is not None
     store.execute(_claim("one"))
     store.execute(SetCircuit(gates.circuit, gates.circuit_key, CircuitState.FORCED_OPEN))
-    stored_texts = {"claim", gates.circuit_key, *_touched(store, "t", slow_service).question.keys}
-    dropped_texts = {
+    kept_keys = {"claim", gates.circuit_key, *_touched(store, "t", slow_service).question.keys}
+    dropped_keys = {
         *_touched(store, "t", quick_service).question.keys,
         *_touched(store, "t", service).question.keys,
     }
-    there = {key for key in stored_texts | dropped_texts if store.execute(Look(key)) != (None,)}
+    there = {key for key in kept_keys | dropped_keys if store.execute(Look(key)) != (None,)}
 
     clock.pass_by(7_200)
     store.execute(Look("anything"))
-    remaining_texts = {
-        key for key in stored_texts | dropped_texts if store.execute(Look(key)) != (None,)
+    remaining_keys = {
+        key for key in kept_keys | dropped_keys if store.execute(Look(key)) != (None,)
     }
 
-    assert (stored_texts | dropped_texts, stored_texts) == (there, remaining_texts)
+    assert (kept_keys | dropped_keys, kept_keys) == (there, remaining_keys)
 
 
 def test_full_store_updates_existing_states() -> None:
@@ -543,16 +543,16 @@ def test_a_command_keeps_the_guards_it_has() -> None:
 def test_memory_stays_bounded_under_many_keys_and_tenants() -> None:
     """With 200,000 keys and tenants, each class of states keeps its bound."""
     store = MemoryStorage(max_entries=1_000)
-    refused = 0
+    refused_claims = 0
     for number in range(200_000):
         try:
             store.execute(Put(1, state_key("key", "vat", None, str(number))))
         except StorageUnavailable:
-            refused += 1
+            refused_claims += 1
         if number % 20 == 0:
             store.execute(Put(1, state_key("limit", "vat", f"t{number}")))
 
-    assert (199_000, 2_000) == (refused, len(store))
+    assert (199_000, 2_000) == (refused_claims, len(store))
 
 
 def test_a_store_that_fills_up_warns_once() -> None:
@@ -614,7 +614,7 @@ def test_a_sweep_takes_nothing_that_was_written_meanwhile(another: str | None) -
     """A sweep checks a state again before dropping it."""
     clock = Clock()
     store = MemoryStorage(clock)
-    seen = Sly(0)
+    sly_state = Sly(0)
 
     def meddle() -> None:
         if another:
@@ -623,8 +623,8 @@ def test_a_sweep_takes_nothing_that_was_written_meanwhile(another: str | None) -
             clock.pass_by(31)
             store.execute(Look("z"))
 
-    seen.meddle = [meddle]
-    store.execute(Plant((seen, 0, "old"), "a"))
+    sly_state.meddle = [meddle]
+    store.execute(Plant((sly_state, 0, "old"), "a"))
     clock.pass_by(31)
     store.execute(Look("z"))
 
@@ -651,22 +651,22 @@ def test_an_idle_key_weighs_little(service: Service, most: int) -> None:
     def touch(tenant: str) -> None:
         kind = "circuit" if gates.circuit else "limit"
         key = state_key(kind, service.name, tenant, "", "10-1000000-10", "0")
-        other = Gates(
+        other_gates = Gates(
             circuit=gates.circuit,
             circuit_key=key,
             limits=gates.limits,
             limit_keys=[key] * len(gates.limits),
         )
-        store.execute(Admission(other, within=0, lease=SECOND))
+        store.execute(Admission(other_gates, within=0, lease=SECOND))
 
     gc.collect()
     tracemalloc.start()
     try:
-        before = tracemalloc.get_traced_memory()[0]
+        memory_before = tracemalloc.get_traced_memory()[0]
         for tenant in range(number):
             touch(f"tenant-{tenant}")
         gc.collect()
-        weight = (tracemalloc.get_traced_memory()[0] - before) / number
+        weight = (tracemalloc.get_traced_memory()[0] - memory_before) / number
     finally:
         tracemalloc.stop()
 

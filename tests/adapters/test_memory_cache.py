@@ -90,12 +90,12 @@ def test_nothing_is_kept_past_its_time() -> None:
 def test_a_trace_that_had_to_go() -> None:
     """If the mark of a change was dropped, no answer requested before is stored."""
     cache = MemoryCache(max_entries=2)
-    before = cache.look("a").mark
+    first_mark = cache.look("a").mark
     cache.forget("a")
     put(cache, "b", 1)
     put(cache, "c", 1)
 
-    assert not cache.keep("a", before, (entry(1),), 60)
+    assert not cache.keep("a", first_mark, (entry(1),), 60)
     assert put(cache, "a", 1)
 
 
@@ -112,19 +112,19 @@ def test_nothing_older_than_the_last_change_is_kept(
     """In any order of steps, no answer that was requested before a change is stored."""
     cache = MemoryCache(max_entries=entries)
     marks: dict[str, int] = {}
-    changed_fields: dict[str, bool] = {}
+    changed_keys: dict[str, bool] = {}
     for verb, key in steps:
         if verb == "look":
             marks[key] = cache.look(key).mark
-            changed_fields[key] = False
+            changed_keys[key] = False
         elif verb == "forget":
             cache.forget(key)
-            changed_fields[key] = True
+            changed_keys[key] = True
             assert () == cache.look(key).entries
         elif key in marks:
-            stored = cache.keep(key, marks[key], (entry(1),), 60)
-            assert not (stored and changed_fields[key])
-            changed_fields[key] = changed_fields[key] or stored
+            was_stored = cache.keep(key, marks[key], (entry(1),), 60)
+            assert not (was_stored and changed_keys[key])
+            changed_keys[key] = changed_keys[key] or was_stored
         assert len(cache) <= entries
 
 

@@ -217,10 +217,10 @@ def test_fresh_renewal_is_not_repeated() -> None:
         with suppress(StopIteration):  # it never suspends
             async_provider.rotate(*OWNER, NEW).send(None)
 
-    stale_value: Any = Overtaken(lambda: plain_provider.rotate(*OWNER, NEW))
+    stale_credentials: Any = Overtaken(lambda: plain_provider.rotate(*OWNER, NEW))
     stale_too: Any = Overtaken(rotate)
 
-    assert NEW == plain_provider.refresh(*OWNER, stale_value)
+    assert NEW == plain_provider.refresh(*OWNER, stale_credentials)
     assert NEW == asyncio.run(async_provider.refresh(*OWNER, stale_too))
 
 

@@ -107,16 +107,16 @@ def test_figures_are_those_of_all_calls(place: Lab) -> None:
         metrics(finished(NOON + timedelta(seconds=second), duration=second / 100))
     metrics(finished(error="OutcomeUnknown", attempts=3, tenant=None, operation=None))
     metrics(finished(error="VendorFailed", service="vat", tenant="b\0\ud800" + "x" * 300))
-    (whole_value,) = metrics.figures(FiguresQuery(tenant="acme"))
+    (total_row,) = metrics.figures(FiguresQuery(tenant="acme"))
     minutes = metrics.figures(FiguresQuery(service="stripe", by=(), window=60))
 
-    assert (18, 18) == (whole_value.figures.success, whole_value.figures.attempts)
+    assert (18, 18) == (total_row.figures.success, total_row.figures.attempts)
     assert ("stripe", "payments.charge", "acme") == (
-        whole_value.service,
-        whole_value.operation,
-        whole_value.tenant,
+        total_row.service,
+        total_row.operation,
+        total_row.tenant,
     )
-    assert pytest.approx(0.8, rel=0.0101) == whole_value.figures.durations.percentile(50)
+    assert pytest.approx(0.8, rel=0.0101) == total_row.figures.durations.percentile(50)
     assert [7, 6, 6] == [window.figures.calls for window in minutes]
     assert [NOON + timedelta(minutes=number) for number in range(3)] == [
         window.start for window in minutes
@@ -171,12 +171,12 @@ def test_old_windows_become_longer_ones(place: Lab) -> None:
             metrics(finished(NOON + timedelta(minutes=minute), tenant=tenant))
         first.flush()
         second.flush()
-    previous_value = first.figures(FiguresQuery(window=HOUR))
+    hourly_figures = first.figures(FiguresQuery(window=HOUR))
 
     assert 0 == first.housekeep(NOON + timedelta(hours=23))
     assert 18 == first.housekeep(NOON + timedelta(days=2))
     assert {HOUR} == {window.seconds for window in first.figures(FiguresQuery(window=MINUTE))}
-    assert previous_value == second.figures(FiguresQuery(window=HOUR))
+    assert hourly_figures == second.figures(FiguresQuery(window=HOUR))
 
     second(finished(tenant="a"))
     second.flush()

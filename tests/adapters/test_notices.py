@@ -18,9 +18,9 @@ def test_notice_is_a_warning_that_names_its_caller(caplog: pytest.LogCaptureFixt
     def notice() -> None:
         give_notice("Something.", stacklevel=2)
 
-    with pytest.warns(RuntimeWarning, match="Something") as told:
+    with pytest.warns(RuntimeWarning, match="Something") as caught_warnings:
         notice()
-    assert [__file__] == [report.filename for report in told]
+    assert [__file__] == [report.filename for report in caught_warnings]
     assert [] == caplog.records
 
 

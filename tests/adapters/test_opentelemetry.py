@@ -126,8 +126,8 @@ def test_call_is_one_trace() -> None:
     assert ("acme", "order-7", 2) == tuple(
         call.attributes[f"moorage.{name}"] for name in ("tenant", "request_id", "attempts")
     )
-    sent_texts = [delivery.headers["traceparent"][:-3] for delivery in vendor.requests]
-    assert sent_texts == [
+    sent_traces = [delivery.headers["traceparent"][:-3] for delivery in vendor.requests]
+    assert sent_traces == [
         f"00-{span.context.trace_id:032x}-{span.context.span_id:016x}" for span in attempts
     ]
 
@@ -149,14 +149,14 @@ def test_emitted_names_are_registered() -> None:
     """Every name that a run emits is in the registry, and every metric of the registry is used."""
     telemetry = Telemetry()
     manager, _ = manager_of(telemetry.observer, *ANSWERS, Response(503), circuit=None)
-    refusing_value, _ = manager_of(
+    refusing_manager, _ = manager_of(
         telemetry.observer, Response(503), circuit=OPENS_AT_ONCE, retry=None
     )
     manager.call("erp", READ, tenant="acme", idempotency_key="k")
     with pytest.raises(VendorFailed):
-        refusing_value.call("erp", READ)
+        refusing_manager.call("erp", READ)
     with pytest.raises(CircuitBreakerOpen):
-        refusing_value.call("erp", READ)
+        refusing_manager.call("erp", READ)
     telemetry.observer(LogEntriesLost(at=datetime.now(UTC), service="log", entries=3, total=3))
     telemetry.observer(VendorPaused(at=datetime.now(UTC), service="erp", delay=3.0))
 
@@ -164,13 +164,17 @@ def test_emitted_names_are_registered() -> None:
     for metric in telemetry.metrics().values():
         attributes |= {name for point in metric.data.data_points for name in point.attributes}
     assert attributes <= set(NAMES["attributes"])
-    happened = {event.name: event for span in telemetry.spans() for event in span.events}
+    span_events = {event.name: event for span in telemetry.spans() for event in span.events}
     assert {"moorage.RetryScheduled", "moorage.CallRefused", "moorage.CircuitChanged"} <= set(
-        happened
+        span_events
     )
-    for name, event in happened.items():
-        allowed_values = {*NAMES["events"][name]["attributes"], *NAMES["attributes"], "moorage.at"}
-        assert set(event.attributes) <= allowed_values
+    for name, event in span_events.items():
+        allowed_attributes = {
+            *NAMES["events"][name]["attributes"],
+            *NAMES["attributes"],
+            "moorage.at",
+        }
+        assert set(event.attributes) <= allowed_attributes
     assert set(NAMES["metrics"]) == set(telemetry.metrics())
     for name, metric in telemetry.metrics().items():
         assert NAMES["metrics"][name]["unit"] == metric.unit
@@ -180,19 +184,19 @@ def test_emitted_names_are_registered() -> None:
 
 def test_registered_events_are_the_events() -> None:
     """The registry lists each event that can be one of a span, with its own fields."""
-    inherited_texts = {field.name for field in attrs.fields(Event)}
+    inherited_fields = {field.name for field in attrs.fields(Event)}
     spans = (Event, CallStarted, CallFinished, AttemptStarted, AttemptFinished)
-    listed_texts = {
+    listed_events = {
         f"moorage.{kind.__name__}": [
             f"moorage.{field.name}"
             for field in attrs.fields(kind)
-            if field.name not in inherited_texts
+            if field.name not in inherited_fields
         ]
         for kind in vars(events).values()
         if isinstance(kind, type) and issubclass(kind, Event) and kind not in spans
     }
 
-    assert listed_texts == {name: event["attributes"] for name, event in NAMES["events"].items()}
+    assert listed_events == {name: event["attributes"] for name, event in NAMES["events"].items()}
 
 
 def test_registered_outcomes_and_reasons_are_all() -> None:
@@ -242,9 +246,9 @@ def test_changes_by_hand_have_a_span() -> None:
     with telemetry.tracers.get_tracer("app").start_as_current_span("admin"):
         manager.set_circuit("erp", CircuitState.CLOSED)
 
-    single_value, current = telemetry.spans()
-    assert ("moorage.event", "admin") == (single_value.name, current.name)
-    for span in (single_value, current):
+    admin_span, current = telemetry.spans()
+    assert ("moorage.event", "admin") == (admin_span.name, current.name)
+    for span in (admin_span, current):
         (event,) = span.events
         assert "moorage.CircuitChanged" == event.name
         assert ("erp", True) == tuple(
@@ -358,7 +362,7 @@ def test_events_of_unknown_calls_are_counted() -> None:
     identity, plan = CallIdentity(0, now, str), Plan(Service("erp"), None, None)
     started = late(AttemptStarted, (identity, plan, 0, 1, 0, None, None))
     empty_outcome = CallOutcome.NOTHING
-    finished_values = (
+    attempt_arguments = (
         identity,
         plan,
         0,
@@ -376,7 +380,7 @@ def test_events_of_unknown_calls_are_counted() -> None:
 
     telemetry.observer(started)
     assert {} == telemetry.observer.trace_headers(started)
-    telemetry.observer(late(AttemptFinished, finished_values))
+    telemetry.observer(late(AttemptFinished, attempt_arguments))
     ended_outcomes = (
         identity,
         plan,
@@ -406,13 +410,13 @@ def test_without_an_sdk_nothing_is_recorded() -> None:
 
 def test_trace_of_the_caller_is_passed_on_without_an_sdk() -> None:
     """Without an SDK a request carries the trace that reached the caller, and the log knows it."""
-    seen = RecordingObserver()
+    recorder = RecordingObserver()
     observer = OpenTelemetryObserver(tracer_provider=NoOpTracerProvider())
     vendor = FakeVendor()
     vendor.queue(*ANSWERS)
     service = Service("erp", base_url="https://erp.example", retry=RetryPolicy(base_delay=0.0))
     manager = ConnectorManager(
-        [service], http=ScriptedHttpClient(vendor), observers=[observer, seen]
+        [service], http=ScriptedHttpClient(vendor), observers=[observer, recorder]
     )
     incoming = f"00-{7:032x}-{9:016x}-01"
     token = attach(TraceContextTextMapPropagator().extract({"traceparent": incoming}))
@@ -421,9 +425,11 @@ def test_trace_of_the_caller_is_passed_on_without_an_sdk() -> None:
     finally:
         detach(token)
 
-    assert [incoming] * 2 == [sent.headers["traceparent"] for sent in vendor.requests]
-    (ended,) = seen.of(CallFinished)
-    assert f"{7:032x}" == ended.trace_id
+    assert [incoming] * 2 == [
+        sent_request.headers["traceparent"] for sent_request in vendor.requests
+    ]
+    (finished_event,) = recorder.of(CallFinished)
+    assert f"{7:032x}" == finished_event.trace_id
 
 
 LATE_SDK = """
@@ -469,11 +475,11 @@ def test_series_beyond_those_kept_are_measured(monkeypatch: pytest.MonkeyPatch) 
         manager.call("erp", request)
 
     points = telemetry.metrics()["http.client.request.duration"].data.data_points
-    found = {
+    event_counts = {
         (point.attributes["http.request.method"], point.attributes.get("url.template")): point.count
         for point in points
     }
-    assert {("GET", "/invoices/{id}"): 2, ("GET", None): 2, ("POST", None): 2} == found
+    assert {("GET", "/invoices/{id}"): 2, ("GET", None): 2, ("POST", None): 2} == event_counts
     counts = telemetry.metrics()["moorage.call.count"].data.data_points
     assert {"invoice": 2, None: 4} == {
         point.attributes.get("moorage.operation"): point.value for point in counts

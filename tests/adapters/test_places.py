@@ -38,10 +38,12 @@ def sections() -> Iterator[ast.With]:
 
 def test_a_section_makes_no_call() -> None:
     """Nothing can run inside a section that is not written there."""
-    written = [part for section in sections() for step in section.body for part in ast.walk(step)]
+    section_nodes = [
+        part for section in sections() for step in section.body for part in ast.walk(step)
+    ]
 
     assert 3 == len(list(sections()))
-    assert [] == [ast.unparse(part) for part in written if not isinstance(part, HARMLESS)]
+    assert [] == [ast.unparse(part) for part in section_nodes if not isinstance(part, HARMLESS)]
 
 
 @dataclass
@@ -102,8 +104,8 @@ class PlacesMachine(RuleBasedStateMachine):
     @rule(waiter=callers)
     def go_out(self, waiter: Waiter) -> None:
         """Go out, or, having no place, change nothing."""
-        name, holder_value = waiter.held
-        self.places.settle(name, holder_value)
+        name, holder = waiter.held
+        self.places.settle(name, holder)
         if waiter in self.rooms[name].inside:
             self.rooms[name].inside.remove(waiter)
             waiter.state = OUTSIDE
@@ -165,27 +167,27 @@ def test_an_interrupted_refusal_frees_nothing() -> None:
 
 def test_an_interrupted_exit_wakes_the_next() -> None:
     """A caller that was admitted is woken even if the leaving one is interrupted."""
-    lock, woken_texts, holder_value = Fragile(), list[str](), object()
+    lock, woken_waiters, holder = Fragile(), list[str](), object()
     places = Places(lambda: lock)
-    places.enter("a", holder_value, 1)
-    waiter = Waiter("a", object(), lambda: woken_texts.append("next"))
+    places.enter("a", holder, 1)
+    waiter = Waiter("a", object(), lambda: woken_waiters.append("next"))
     places.join(waiter, 1, 1)
 
     lock.releases = 1
     with pytest.raises(Interrupted):
-        places.settle("a", holder_value)
+        places.settle("a", holder)
 
-    assert (["next"], INSIDE) == (woken_texts, waiter.state)
+    assert (["next"], INSIDE) == (woken_waiters, waiter.state)
 
 
 def test_entering_twice_takes_one_slot() -> None:
     """A holder that enters twice takes one slot, and gives one back."""
-    places, holder_value = Places(), object()
+    places, holder = Places(), object()
 
-    assert [True, True] == [places.enter("a", holder_value, 1) for _ in range(2)]
+    assert [True, True] == [places.enter("a", holder, 1) for _ in range(2)]
     assert not places.enter("a", object(), 1)
 
-    places.settle("a", holder_value)
+    places.settle("a", holder)
     assert set() == places.names()
 
 
@@ -205,9 +207,9 @@ def test_idle_names_take_no_memory() -> None:
     """Ten thousand names used once leave nothing behind."""
     places = Places()
     for number in range(10_000):
-        holder_value = object()
-        places.enter(f"service {number}", holder_value, 1)
-        places.settle(f"service {number}", holder_value)
+        holder = object()
+        places.enter(f"service {number}", holder, 1)
+        places.settle(f"service {number}", holder)
 
     assert set() == places.names()
 

@@ -101,11 +101,11 @@ def test_posts_without_a_loop_are_kept() -> None:
     """Commands posted without a loop are executed in the next loop."""
     store = Slow()
     store.post(1, 2)
-    stored, finished_numbers = len(store.posts.queue), [*store.done]
+    queued_posts, finished_posts = len(store.posts.queue), [*store.done]
 
     asyncio.run(store.posts.settle())
 
-    assert (2, [], [1, 2]) == (stored, finished_numbers, store.done)
+    assert (2, [], [1, 2]) == (queued_posts, finished_posts, store.done)
 
 
 def test_posts_of_an_ended_loop_continue_in_the_next() -> None:
@@ -118,13 +118,13 @@ def test_posts_of_an_ended_loop_continue_in_the_next() -> None:
 
     store = Slow()
     asyncio.run(run(store))
-    remaining_values = [command.number for command in store.posts.queue]  # type: ignore[attr-defined]  # as posted
+    queued_posts = [command.number for command in store.posts.queue]  # type: ignore[attr-defined]  # as posted
     store.may = asyncio.Event()
     store.may.set()
 
     asyncio.run(store.posts.settle())
 
-    assert ([2, 3], [1, 2, 3], [2, 3]) == (remaining_values, store.begun, store.done)
+    assert ([2, 3], [1, 2, 3], [2, 3]) == (queued_posts, store.begun, store.done)
 
 
 def test_a_task_that_never_began_has_taken_nothing() -> None:
@@ -135,9 +135,9 @@ def test_a_task_that_never_began_has_taken_nothing() -> None:
         assert store.posts.task
         store.posts.task.cancel()
         await turns()
-        start_numbers = [*store.begun]
+        begun_posts = [*store.begun]
         await store.posts.settle()
-        return start_numbers
+        return begun_posts
 
     store = Slow()
 
@@ -146,7 +146,7 @@ def test_a_task_that_never_began_has_taken_nothing() -> None:
 
 def test_one_loop_does_not_wait_for_another() -> None:
     """A blocked event loop keeps its own commands, and blocks no others."""
-    store, other = Slow(), asyncio.new_event_loop()
+    store, other_loop = Slow(), asyncio.new_event_loop()
 
     async def begin() -> None:
         store.may.clear()
@@ -159,14 +159,14 @@ def test_one_loop_does_not_wait_for_another() -> None:
         await store.posts.settle()
 
     waiting_event = store.may
-    other.run_until_complete(begin())
+    other_loop.run_until_complete(begin())
     asyncio.run(go_on())
-    concurrent_numbers = [*store.done]
+    finished_posts = [*store.done]
     waiting_event.set()
-    other.run_until_complete(turns())
-    other.close()
+    other_loop.run_until_complete(turns())
+    other_loop.close()
 
-    assert ([2], [2, 1], False) == (concurrent_numbers, store.done, store.busy)
+    assert ([2], [2, 1], False) == (finished_posts, store.done, store.busy)
 
 
 def test_failing_post_does_not_stop_others() -> None:
@@ -185,10 +185,10 @@ def test_posts_wait_for_one_outage() -> None:
     store.post(1, 2, 3)
 
     asyncio.run(store.posts.settle())
-    start_numbers = [*store.begun]
+    begun_posts = [*store.begun]
     asyncio.run(store.posts.settle())
 
-    assert ([1], [2, 3]) == (start_numbers, store.done)
+    assert ([1], [2, 3]) == (begun_posts, store.done)
 
 
 def test_waiting_has_an_end() -> None:

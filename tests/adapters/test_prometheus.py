@@ -89,7 +89,7 @@ def test_events_without_a_call_are_counted() -> None:
         observer(AttemptFinished(at=now, service=service, attempt=1, duration=0.2, status=200))
         observer(CallFinished(at=now, service=service, started_at=now, duration=0.2, attempts=1))
 
-    found = [
+    samples = [
         registry.get_sample_value(
             name, {"service": service, "operation": operation, "error": "", **labels}
         )
@@ -99,7 +99,7 @@ def test_events_without_a_call_are_counted() -> None:
             ("moorage_call_duration_seconds_count", {}),
         )
     ]
-    assert [1, 1, 2, 2] == found
+    assert [1, 1, 2, 2] == samples
 
 
 def test_functions_and_interruptions_have_no_status() -> None:
@@ -127,15 +127,15 @@ def test_functions_and_interruptions_have_no_status() -> None:
 def test_lost_entries_are_counted() -> None:
     """Entries that the log could not store are counted."""
     registry, log = CollectorRegistry(), MemoryIntegrationLogger()
-    seen = RecordingObserver()
+    recorder = RecordingObserver()
     log.lost = 2  # type: ignore[attr-defined]  # as logs in a table have it
     manager = ConnectorManager(
-        [Service("tax")], observers=[PrometheusObserver(registry), seen], log=log
+        [Service("tax")], observers=[PrometheusObserver(registry), recorder], log=log
     )
 
     manager.run("tax", lambda: None)
 
-    assert 1 == len(seen.of(LogEntriesLost))
+    assert 1 == len(recorder.of(LogEntriesLost))
     assert 2 == registry.get_sample_value("moorage_log_entries_lost_total")
 
 
@@ -158,24 +158,24 @@ def test_urls_keys_and_tenants_add_no_series() -> None:
         points = sum(len(metric.data.data_points) for metric in metrics)
         return generate_latest(registry).count(b"\n"), points
 
-    seen = RecordingObserver()
-    ConnectorManager([service], http=http, observers=[*observers, seen]).call(
+    recorder = RecordingObserver()
+    ConnectorManager([service], http=http, observers=[*observers, recorder]).call(
         "erp", Request.post("/warm"), tenant="warm", idempotency_key="warm"
     )
     manager.call("erp", Request.get("/warm"))
-    before = series()
-    (ended,) = seen.of(CallFinished)
+    series_before = series()
+    (finished_event,) = recorder.of(CallFinished)
     for number in range(NUMBER):
         tenant, request_id = f"tenant-{number}", f"id-{number}"
         request = Request.get(f"/stock/{number}")
         manager.call("erp", request, tenant=tenant, request_id=request_id)
         event = attrs.evolve(
-            ended, tenant=tenant, request_id=request_id, idempotency_key=f"key-{number}"
+            finished_event, tenant=tenant, request_id=request_id, idempotency_key=f"key-{number}"
         )
         for observer in observers:
             observer(event)
 
-    assert before == series()
+    assert series_before == series()
     labels = {"service": "erp", "operation": "", "outcome": "done"}
     assert 2 + 2 * NUMBER == registry.get_sample_value("moorage_outcomes_total", labels)
 
@@ -208,15 +208,15 @@ def test_exemplars_name_the_call() -> None:
     """A duration has the correlation id of a call as its exemplar, unless that is too long."""
     registry = CollectorRegistry()
     manager = ConnectorManager([Service("tax")], observers=[PrometheusObserver(registry)])
-    seen = RecordingObserver()
+    recorder = RecordingObserver()
 
     manager.run("tax", lambda: None, request_id="order-7")
-    ConnectorManager([Service("tax")], observers=[seen]).run(
+    ConnectorManager([Service("tax")], observers=[recorder]).run(
         "tax", lambda: None, request_id="x" * 200
     )
 
     assert 'request_id="order-7"' in openmetrics(registry).decode()
-    assert exemplar_of(seen.events[-1]) is None
+    assert exemplar_of(recorder.events[-1]) is None
 
 
 def test_exemplars_are_made_once_a_second() -> None:

@@ -56,9 +56,9 @@ class Sink:
             head += sock.recv(65_536)
         head, _, start_bytes = head.partition(b"\r\n\r\n")
         if head.startswith(b"PUT"):
-            left = MUCH * MEBIBYTE - len(start_bytes)
-            while left:
-                left -= len(sock.recv(min(left, MEBIBYTE)))
+            bytes_left = MUCH * MEBIBYTE - len(start_bytes)
+            while bytes_left:
+                bytes_left -= len(sock.recv(min(bytes_left, MEBIBYTE)))
             sock.sendall(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
         else:
             sock.sendall(
@@ -82,20 +82,20 @@ async def test_streams_take_little_memory(make: Make) -> None:
     """A stream in either direction is not held in memory."""
     with Sink() as url:
         client = make()
-        before = resident()
+        memory_before = resident()
         body = BodyStream.of(pieces, length=MUCH * MEBIBYTE)
         answer = await client.send(Request.put("/", body=body), url, PATIENT)
         assert 204 == answer.status
-        assert resident() - before < 64
+        assert resident() - memory_before < 64
         incoming = await client.open(GET, url, PATIENT)
-        received, most = 0, 0
+        received_bytes, most = 0, 0
         while piece := await incoming.read():
-            received += len(piece)
+            received_bytes += len(piece)
             most = max(most, resident())
         await client.close()
 
-    assert MUCH * MEBIBYTE == received
-    assert most - before < 64
+    assert MUCH * MEBIBYTE == received_bytes
+    assert most - memory_before < 64
 
 
 # --- HTTP/2 ------------------------------------------------------------------

@@ -177,10 +177,10 @@ def test_forked_child_falls_back(vendor: VendorServer) -> None:
         messages = [str(warning.message) for warning in reports]
         return sent_numbers, status, body, result.limit, result.idle is None, messages
 
-    sent_value, status, body, limit, tells_no_idle, messages = in_a_child(ask)
+    sent_statuses, status, body, limit, tells_no_idle, messages = in_a_child(ask)
 
     assert ([200, 200], 200, b"x" * 99, 7, False) == (
-        sent_value,
+        sent_statuses,
         status,
         body,
         limit,
@@ -231,12 +231,12 @@ def test_forked_child_falls_back_in_a_loop(vendor: VendorServer) -> None:
     async def both_ways() -> object:
         incoming = await other_client.open(GET, vendor.url, LONG)
         body = await incoming.read()
-        sent = await _ask(other_client, vendor.url)
+        sent_status = await _ask(other_client, vendor.url)
         incoming = await other_client.open(GET, vendor.url, LONG)
         incoming.close()
         result = other_client.statistics()
         await other_client.close()
-        return body, sent, await _ask(client, vendor.url), result.limit
+        return body, sent_status, await _ask(client, vendor.url), result.limit
 
     def ask() -> object:
         with warnings.catch_warnings():

@@ -293,9 +293,9 @@ async def test_source_that_cannot_be_opened(make: Make) -> None:
         with pytest.raises(ConnectionFailed, match="failed with PermissionError") as excinfo:
             await client.send(Request.put("/", body=failing(PermissionError())), vendor.url, LONG)
         assert not excinfo.value.may_have_been_processed
-        wrong = InvalidData("It is locked.", field="body")
+        body_error = InvalidData("It is locked.", field="body")
         with pytest.raises(InvalidData, match="It is locked"):
-            await client.send(Request.put("/", body=failing(wrong)), vendor.url, LONG)
+            await client.send(Request.put("/", body=failing(body_error)), vendor.url, LONG)
         wrong_kind: Any = BodyStream.of(lambda: ["text"])  # type: ignore[list-item]  # on purpose
         with pytest.raises(InvalidData, match="returns str, not bytes"):
             await client.send(Request.put("/", body=wrong_kind), vendor.url, LONG)
@@ -543,8 +543,8 @@ async def test_clients_per_connect_timeout_are_bounded(make: Make) -> None:
         vendor.always(Behaviour(204))
         for connect in range(1, 40):
             await client.send(GET, vendor.url, Timeouts(connect=connect, total=50))
-        inner: Any = getattr(client, "_client", client)
-        clients: Any = getattr(inner, "_clients", None) or inner._blocking.clients  # noqa: SLF001 - a look inside
+        inner_client: Any = getattr(client, "_client", client)
+        clients: Any = getattr(inner_client, "_clients", None) or inner_client._blocking.clients  # noqa: SLF001 - a look inside
         assert isinstance(clients, Clients)
         assert 16 == len(clients._clients)  # noqa: SLF001 - the same
 

@@ -91,7 +91,9 @@ def test_owners_are_separate(place: Place) -> None:
             place.ask("get", *owner)
     for number, owner in enumerate(OWNERS):
         place.put(owner, f"token-{number}")
-        results = [other_texts for other_texts in OWNERS if place.ask("has", *other_texts)]
+        results = [
+            candidate_owner for candidate_owner in OWNERS if place.ask("has", *candidate_owner)
+        ]
         assert OWNERS[: number + 1] == results
     for number, owner in enumerate(OWNERS):
         assert Credentials.bearer(f"token-{number}") == place.ask("get", *owner)
@@ -128,9 +130,9 @@ def test_invalid_credential_is_not_shown(place: Place) -> None:
 def hidden(error: ConnectorError) -> None:
     """No secret is in an error, or in a traceback frame of moorage."""
     report = traceback.TracebackException.from_exception(error, capture_locals=True)
-    own_values = [frame.locals for frame in report.stack if "/moorage/" in frame.filename]
-    assert own_values
-    assert "sk_live" not in repr((own_values, str(error), error.__cause__))
+    moorage_locals = [frame.locals for frame in report.stack if "/moorage/" in frame.filename]
+    assert moorage_locals
+    assert "sk_live" not in repr((moorage_locals, str(error), error.__cause__))
 
 
 @pytest.mark.parametrize(

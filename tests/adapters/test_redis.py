@@ -72,7 +72,7 @@ def test_conforms_awaited_in_time(check: Callable[..., Any], url: str) -> None:
 @pytest.mark.parametrize("part", range(10))
 def test_the_script_decides_as_the_model(script: Redis, part: int) -> None:
     """The script's answers and stored states equal the model's, bit by bit."""
-    compared, seed = 0, part * 1_000_000
-    while compared < CASES // 10:
-        compared += sum(compare(script, seed, 60).values())
+    compared_cases, seed = 0, part * 1_000_000
+    while compared_cases < CASES // 10:
+        compared_cases += sum(compare(script, seed, 60).values())
         seed += 1

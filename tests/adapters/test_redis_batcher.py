@@ -58,10 +58,10 @@ class HeldConnection:
 
 def batcher_on(connection: HeldConnection) -> Batcher:
     """Return a batcher of the running loop for a connection."""
-    untyped_value: Any = connection
+    untyped_connection: Any = connection
     return Batcher(
         asyncio.get_running_loop(),
-        untyped_value,
+        untyped_connection,
         script_calls=SCRIPT_CALLS,
         timeout=PATIENT,
         posted=deque(),
@@ -217,9 +217,9 @@ def test_other_decided_commands_of_cancelled_callers_return_nothing(
 @LEAVING
 def test_failed_decision_of_a_cancelled_caller_returns_nothing(*, late: bool) -> None:
     """A connection that is lost under a caller that has left decides nothing, once and for all."""
-    lost_function = wrong.TimeoutError
+    timeout_error = wrong.TimeoutError
 
-    assert (1, 0) == looks_after(Count(new_key()), late=late, error=lost_function)
+    assert (1, 0) == looks_after(Count(new_key()), late=late, error=timeout_error)
 
 
 def test_caller_cancelled_before_its_command_is_sent_sends_nothing() -> None:

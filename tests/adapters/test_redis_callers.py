@@ -54,12 +54,12 @@ def calls(server: PrivateRedis) -> Iterator[Callable[[], int]]:
     def since() -> int:
         fields: dict[str, Any] = client.info("commandstats")
         client.config_resetstat()
-        counted_value = sum(
+        call_count = sum(
             stat["calls"]
             for name, stat in fields.items()
             if name.startswith(("cmdstat_eval", "cmdstat_script", "cmdstat_multi"))
         )
-        return int(counted_value)
+        return int(call_count)
 
     since()
     yield since
@@ -169,9 +169,9 @@ def test_callers_of_a_loop_share_round_trips(
             states: Any
             _, states = await store.execute(read(*first.keys, *second.keys, key))
             rule: Any = first.gates.limits[0]
-            taken_values = [(rule.room - state[3]) // rule.price for state in states[:2]]
-            assert taken_values[0] <= 501
-            assert taken_values[1] <= 260
+            taken_counts = [(rule.room - state[3]) // rule.price for state in states[:2]]
+            assert taken_counts[0] <= 501
+            assert taken_counts[1] <= 260
             return int(states[2][2])
 
     assert 240 == asyncio.run(fifty())
@@ -189,9 +189,9 @@ def test_ten_thousand_tasks_are_all_answered(server: PrivateRedis) -> None:
             return await asyncio.gather(*(store.execute(command) for _ in range(MANY)))
 
     answers = [answer for answer, *_ in asyncio.run(crowd())]
-    granted = answers.count(Answer.GO)
-    assert MANY // 2 <= granted < MANY
-    assert MANY - granted == answers.count(Answer.LIMITED)
+    granted_calls = answers.count(Answer.GO)
+    assert MANY // 2 <= granted_calls < MANY
+    assert MANY - granted_calls == answers.count(Answer.LIMITED)
 
 
 def test_replies_are_not_mixed_up_after_a_cancellation(server: PrivateRedis) -> None:
@@ -208,8 +208,8 @@ def test_replies_are_not_mixed_up_after_a_cancellation(server: PrivateRedis) -> 
                     await asyncio.sleep(0)
                 task.cancel()
                 await asyncio.wait([task])
-                counted = await store.execute(Count(key))
-                assert 2 <= counted <= 3, number
+                final_count = await store.execute(Count(key))
+                assert 2 <= final_count <= 3, number
 
     asyncio.run(confused())
 
@@ -257,8 +257,8 @@ def test_a_loop_that_ends_in_the_middle_leaves_the_store_whole(server: PrivateRe
 
     for _ in range(5):
         asyncio.run(leaving())
-    answered_values = asyncio.run(store.execute(command))
-    assert Answer.GO is answered_values[0]
+    answers = asyncio.run(store.execute(command))
+    assert Answer.GO is answers[0]
     asyncio.run(store.aclose())
     gc.collect()
 
@@ -266,17 +266,17 @@ def test_a_loop_that_ends_in_the_middle_leaves_the_store_whole(server: PrivateRe
 def test_loops_of_several_threads_use_one_store(server: PrivateRedis) -> None:
     """Each event loop has its own connections."""
     store = AsyncRedisStorage(server.url, timeout=PATIENT)
-    count, seen_numbers = Count(new_key()), []
+    count, seen_counts = Count(new_key()), []
 
     async def some() -> None:
-        seen_numbers.extend([await store.execute(count) for _ in range(20)])
+        seen_counts.extend([await store.execute(count) for _ in range(20)])
 
     threads = [threading.Thread(target=asyncio.run, args=(some(),)) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert list(range(1, 61)) == sorted(seen_numbers)
+    assert list(range(1, 61)) == sorted(seen_counts)
 
 
 def test_posts_without_a_loop_are_kept(server: PrivateRedis) -> None:
@@ -293,9 +293,9 @@ def test_posts_without_a_loop_are_kept(server: PrivateRedis) -> None:
 
     asyncio.run(look())
     with RedisStorage(server.url, timeout=PATIENT) as plain_storage:
-        _, (state, counted_values) = plain_storage.execute(read(*command.keys, *count.keys))
+        _, (state, kept_count) = plain_storage.execute(read(*command.keys, *count.keys))
     assert state is not None
-    assert 1 == (counted_values or (0, 0, 0))[2]
+    assert 1 == (kept_count or (0, 0, 0))[2]
 
 
 # --- threads and processes -----------------------------------------------------------
@@ -326,10 +326,10 @@ def test_two_processes_decide_alike_over_one_circuit(mode: str, server: PrivateR
     asking_admission = Admission(Gates(circuit=rule, circuit_key=key), within=0, lease=1)
     with (
         Face(mode, server.url, timeout=PATIENT) as value,
-        Face(mode, server.url, timeout=PATIENT) as other,
+        Face(mode, server.url, timeout=PATIENT) as second_face,
     ):
         value.execute(SetCircuit(rule, key, CircuitState.FORCED_OPEN))
-        assert Answer.CIRCUIT_OPEN is other.execute(asking_admission)[0]
+        assert Answer.CIRCUIT_OPEN is second_face.execute(asking_admission)[0]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -407,18 +407,18 @@ def test_lost_post_is_repeated_only_if_idempotent(server: PrivateRedis) -> None:
     async def posting() -> int:
         with Proxy(server.port) as proxy:
             store = AsyncRedisStorage(proxy.url, timeout=PATIENT)
-            key, repeated_text = new_key(), new_key()
+            key, repeatable_key = new_key(), new_key()
             await store.execute(Count(key))
             proxy.cuts = 1
             posted_commands: list[Command[Any]] = [
                 one_token(new_key()),
-                Count(repeated_text, once=False),
+                Count(repeatable_key, once=False),
             ]
             for item in posted_commands:
                 store.post(item)
             await asyncio.sleep(0.1)
-            counted = await store.execute(Count(key))
+            final_count = await store.execute(Count(key))
             await store.aclose()
-            return counted
+            return final_count
 
     assert 2 == asyncio.run(posting())

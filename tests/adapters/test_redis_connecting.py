@@ -95,7 +95,7 @@ def test_no_address_takes_the_time_of_those_after_it(
 ) -> None:
     """If the first addresses of a name are silent, the next one is reached in time."""
     port = server.port
-    named(monkeypatch, [*((silent_text, port) for silent_text in SILENT), ("127.0.0.1", port)])
+    named(monkeypatch, [*((silent_host, port) for silent_host in SILENT), ("127.0.0.1", port)])
     with RedisStorage(f"redis://redis.example:{port}/0", timeout=HOUR) as store:
         assert 1 == store.execute(Count(new_key()), LONG)
     assert [LONG / 3, LONG / 3] == watch.waits
@@ -136,7 +136,7 @@ def test_silent_addresses_end_by_the_deadline(
     watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Any number of silent addresses ends by the caller's deadline."""
-    named(monkeypatch, [(silent_text, 6379) for silent_text in SILENT * 2])
+    named(monkeypatch, [(silent_host, 6379) for silent_host in SILENT * 2])
     with (
         RedisStorage("redis://redis.example/0", timeout=HOUR) as store,
         pytest.raises(StorageUnavailable, match="did not answer in time"),
@@ -242,8 +242,10 @@ def test_settings_of_a_ready_client_are_those_of_the_socket(
     )
     with client, RedisStorage(client, timeout=LONG) as store:
         store.execute(Count(new_key()))
-        (pooled_value,) = store._pool._idle  # type: ignore[union-attr]  # noqa: SLF001 - nobody else can tell
-        connected = pooled_value._connection._sock  # noqa: SLF001 - the same
-        assert keepalive == bool(connected.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+        (pooled_link,) = store._pool._idle  # type: ignore[union-attr]  # noqa: SLF001 - nobody else can tell
+        connected_socket = pooled_link._connection._sock  # noqa: SLF001 - the same
+        assert keepalive == bool(
+            connected_socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        )
         if keepalive:
-            assert 17 == connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL)
+            assert 17 == connected_socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL)

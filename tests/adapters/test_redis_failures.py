@@ -148,10 +148,10 @@ def test_lost_grant_is_not_repeated(mode: str, stored: int, server: PrivateRedis
     with Proxy(server.port) as proxy, Face(mode, proxy.url, timeout=PATIENT) as face:
         command = one_token(new_key())
         face.execute(command)
-        proxy.cuts, proxy.keep, before = 1, stored, proxy.calls
+        proxy.cuts, proxy.keep, calls_before = 1, stored, proxy.calls
         with pytest.raises(StorageUnavailable, match="closed the connection"):
             face.execute(command)
-        assert 1 == proxy.calls - before
+        assert 1 == proxy.calls - calls_before
         assert 2 == tokens_taken(face, command)
 
 
@@ -161,13 +161,13 @@ def test_lost_claim_is_repeated_once(mode: str, stored: int, server: PrivateRedi
     with Proxy(server.port) as proxy, Face(mode, proxy.url, timeout=PATIENT) as face:
         face.execute(claim(new_key()))
         command = claim(new_key())
-        proxy.cuts, proxy.keep, before = 1, stored, proxy.calls
+        proxy.cuts, proxy.keep, calls_before = 1, stored, proxy.calls
         assert Verdict.RUN is face.execute(command).verdict
-        assert 2 == proxy.calls - before
-        proxy.cuts, before = 2, proxy.calls
+        assert 2 == proxy.calls - calls_before
+        proxy.cuts, calls_before = 2, proxy.calls
         with pytest.raises(StorageUnavailable, match="closed the connection"):
             face.execute(command)
-        assert 2 == proxy.calls - before
+        assert 2 == proxy.calls - calls_before
 
 
 @pytest.mark.parametrize("once", [True, False])
@@ -184,8 +184,8 @@ def test_local_decisions_happen_once(mode: str, once: bool, server: PrivateRedis
                 proxy.cuts = 0
                 continue
             assert not once or number > 1
-        counted = face.execute(command)
-    assert counted <= 4 if once else counted >= 2
+        final_count = face.execute(command)
+    assert final_count <= 4 if once else final_count >= 2
 
 
 def test_posts_during_an_outage_are_sent_later(mode: str, server: PrivateRedis) -> None:
@@ -236,12 +236,12 @@ def test_posts_after_a_close_are_dropped(mode: str, server: PrivateRedis) -> Non
     with redis.Redis(port=server.port) as client, Face(mode, server.url, timeout=PATIENT) as face:
         face.execute(one_token(new_key()))
         face.close()
-        connected = [len(client.client_list())]
+        connection_counts = [len(client.client_list())]
         face.post(command)
-        connected.append(len(client.client_list()))
+        connection_counts.append(len(client.client_list()))
         face.close()
-        connected.append(len(client.client_list()))
-    assert connected[0] >= max(connected)
+        connection_counts.append(len(client.client_list()))
+    assert connection_counts[0] >= max(connection_counts)
     with Face(mode, server.url, timeout=PATIENT) as face:
         assert 0 == tokens_taken(face, command)
 
@@ -357,13 +357,13 @@ def test_bad_state_fails_only_its_caller(server: PrivateRedis) -> None:
 
     async def callers() -> list[Any]:
         store = AsyncRedisStorage(server.url, timeout=PATIENT)
-        good_text, bad_text, key, spoilt = new_key(), new_key(), new_key(), new_key()
+        good_key, bad_key, key, spoilt = new_key(), new_key(), new_key(), new_key()
         with redis.Redis(port=server.port) as client:
-            client.set(f"moorage:{bad_text}", b"garbage")
+            client.set(f"moorage:{bad_key}", b"garbage")
             client.lpush(f"moorage:{spoilt}", "theirs")
         requests: list[Command[Any]] = [
-            one_token(good_text),
-            one_token(bad_text),
+            one_token(good_key),
+            one_token(bad_key),
             Count(key),
             Count(spoilt),
         ]
@@ -442,13 +442,13 @@ def test_a_busy_server_is_unavailable(mode: str) -> None:
         Face(mode, busy_redis.url, timeout=PATIENT) as face,
     ):
         face.execute(one_token(new_key()))
-        endless = threading.Thread(target=_run_for_ever, args=(busy_redis.port,))
-        endless.start()
+        script_thread = threading.Thread(target=_run_for_ever, args=(busy_redis.port,))
+        script_thread.start()
         wait_until(lambda: _is_busy(client), "being busy")
         with pytest.raises(StorageUnavailable, match="is busy"):
             face.execute(one_token(new_key()))
         client.script_kill()
-        endless.join()
+        script_thread.join()
         assert Answer.GO is face.execute(one_token(new_key()))[0]
 
 
@@ -467,22 +467,24 @@ def _is_busy(client: redis.Redis) -> bool:
 
 def test_a_wrong_password_is_unavailable(mode: str) -> None:
     """A missing or wrong password is the reason in the error, without the password."""
-    with PrivateRedis("--requirepass", "right") as guarded:
+    with PrivateRedis("--requirepass", "right") as guarded_server:
         for user in ("", ":wrong-word@"):
-            location = f"redis://{user}127.0.0.1:{guarded.port}/0"
+            location = f"redis://{user}127.0.0.1:{guarded_server.port}/0"
             with Face(mode, location, timeout=PATIENT) as face:
                 with pytest.raises(StorageUnavailable, match="password") as excinfo:
                     face.execute(one_token(new_key()))
                 assert "wrong-word" not in "".join(traceback.format_exception(excinfo.value))
-        with Face(mode, f"redis://:right@127.0.0.1:{guarded.port}/0", timeout=PATIENT) as face:
+        with Face(
+            mode, f"redis://:right@127.0.0.1:{guarded_server.port}/0", timeout=PATIENT
+        ) as face:
             assert Answer.GO is face.execute(one_token(new_key()))[0]
 
 
 def test_minimal_acl_is_enough(mode: str, server: PrivateRedis) -> None:
     """A user needs few commands, on moorage's own keys only."""
-    allowed_text = "on >word ~moorage:* +evalsha +eval +get +set +time +auth"
+    permissions = "on >word ~moorage:* +evalsha +eval +get +set +time +auth"
     with redis.Redis(port=server.port) as client:
-        client.execute_command("ACL", "SETUSER", "few", *allowed_text.split())
+        client.execute_command("ACL", "SETUSER", "few", *permissions.split())
         client.execute_command("ACL", "SETUSER", "none", "on", ">word", "~other:*", "+@all")
     location = f"127.0.0.1:{server.port}/0"
     with Face(mode, f"redis://few:word@{location}", timeout=PATIENT) as face:

@@ -73,8 +73,8 @@ def require_use(staying: Sequence[Tickets], newcomers: Sequence[Admitted]) -> No
     times = [
         granted_at(tickets) for tickets in (*staying, *(newcomer[3] for newcomer in newcomers))
     ]
-    used = sum(start_time <= time < start_time + HORIZON for time in times)
-    assert used >= 0.9 * RATE * HORIZON / SECOND
+    used_slots = sum(start_time <= time < start_time + HORIZON for time in times)
+    assert used_slots >= 0.9 * RATE * HORIZON / SECOND
     assert burst_of([(1_000 * time, 1_000 * time) for time in times], RATE) <= BURST
 
 
@@ -91,15 +91,17 @@ def test_abandoned_queue_is_granted_again(order: str, mode: str, server: Private
     command = question()
     with Face(mode, server.url, timeout=PATIENT) as store:
         queue = [store.execute(command)[3] for _ in range(CALLERS)]
-        leaving = ORDERS[order](list(range(CALLERS)))
-        for place in leaving:
+        leaving_places = ORDERS[order](list(range(CALLERS)))
+        for place in leaving_places:
             store.execute(GiveBack(command.gates, queue[place]))
-        staying = [queue[place] for place in sorted(set(range(CALLERS)) - set(leaving))]
+        staying_callers = [
+            queue[place] for place in sorted(set(range(CALLERS)) - set(leaving_places))
+        ]
 
         answers = [store.execute(command) for _ in range(NEWCOMERS)]
 
-    assert answers[0][1] <= (len(staying) + 1) * SECOND // RATE
-    require_use(staying, answers)
+    assert answers[0][1] <= (len(staying_callers) + 1) * SECOND // RATE
+    require_use(staying_callers, answers)
 
 
 class Noted:
@@ -205,7 +207,7 @@ def test_tasks_cancelled_in_masses_leave_the_limit_to_others(server: PrivateRedi
             for task in late_tasks:
                 task.cancel()
             await asyncio.wait(late_tasks)
-            staying = sum(not task.done() for task in tasks)
+            staying_tasks = sum(not task.done() for task in tasks)
             queue = store.held()
 
             store.answers = []
@@ -215,11 +217,11 @@ def test_tasks_cancelled_in_masses_leave_the_limit_to_others(server: PrivateRedi
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-        return queue, newcomers, staying
+        return queue, newcomers, staying_tasks
 
-    queue, newcomers, staying = asyncio.run(crowd())
-    assert staying == len(queue)
-    assert newcomers[0][1] <= (staying + 1) * SECOND // RATE
+    queue, newcomers, staying_tasks = asyncio.run(crowd())
+    assert staying_tasks == len(queue)
+    assert newcomers[0][1] <= (staying_tasks + 1) * SECOND // RATE
     require_use(queue, newcomers)
 
 
@@ -244,9 +246,9 @@ def test_threads_that_give_up_in_masses_leave_the_limit_to_others(server: Privat
             "waiting in line",
         )
         alive_threads = [thread for thread in threads if thread.is_alive()]
-        leaving = Random(4).sample(alive_threads, LEAVING_THREADS)
-        sleeper.give_up(leaving)
-        for thread in leaving:
+        leaving_threads = Random(4).sample(alive_threads, LEAVING_THREADS)
+        sleeper.give_up(leaving_threads)
+        for thread in leaving_threads:
             thread.join()
         queue = store.held()
 
@@ -273,8 +275,8 @@ def test_cancelled_grant_of_a_custom_rule_is_given_back(
 
     async def waits() -> list[int]:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
-            custom_value: Any = OfOnesOwn(LIMIT.rule)
-            return await waits_of_the_next(store, range(16), custom_value)
+            custom_rule: Any = OfOnesOwn(LIMIT.rule)
+            return await waits_of_the_next(store, range(16), custom_rule)
 
     waits_seen = asyncio.run(waits())
     assert len(waits_seen) > 2
@@ -295,15 +297,15 @@ def test_wrong_command_of_a_cancelled_caller_returns_nothing(server: PrivateRedi
     async def counted() -> int:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
             await store.housekeep()
-            left = 0
+            cancelled_tasks = 0
             for turns in range(16):
                 task = asyncio.ensure_future(store.execute(Wrong(new_key())))
                 for _ in range(turns):
                     await asyncio.sleep(0)
                 task.cancel()
                 await asyncio.wait([task])
-                left += task.cancelled()
-            assert left > 2
+                cancelled_tasks += task.cancelled()
+            assert cancelled_tasks > 2
             return await store.execute(Count(new_key()))
 
     assert 1 == asyncio.run(counted())

@@ -57,13 +57,16 @@ def read_by_hiredis(packed: bytes) -> Any:
 def test_requests_are_those_of_the_libraries(batch: list[ScriptCall]) -> None:
     """The bytes are those of redis-py with and without hiredis, and hiredis reads every part."""
     parts = parts_of(b"EVALSHA", DIGEST, batch)
-    untyped_value: Any = redis.connection
-    encode = untyped_value.Encoder("utf-8", "strict", decode_responses=False).encode
+    untyped_connection: Any = redis.connection
+    encode = untyped_connection.Encoder("utf-8", "strict", decode_responses=False).encode
     pack: Any = hiredis.pack_command
     packed_bytes = request(batch)
 
     assert pack(tuple(parts)) == packed_bytes
-    assert b"".join(untyped_value.PythonRespSerializer(6_000, encode).pack(*parts)) == packed_bytes
+    assert (
+        b"".join(untyped_connection.PythonRespSerializer(6_000, encode).pack(*parts))
+        == packed_bytes
+    )
     assert parts == read_by_hiredis(packed_bytes)
 
 
@@ -79,7 +82,7 @@ def test_requests_with_the_script_differ_only_in_it(batch: list[ScriptCall]) -> 
 def test_every_call_of_a_batch_is_sent(batch: list[ScriptCall]) -> None:
     """The arguments name the keys of each call, and the number of its repetitions."""
     keys, values = arguments(batch)
-    sent_pairs: list[tuple[tuple[bytes, ...], bytes]] = []
+    sent_calls: list[tuple[tuple[bytes, ...], bytes]] = []
     for positions, times, packed_bytes in zip(
         values[1::3], values[2::3], values[3::3], strict=True
     ):
@@ -87,6 +90,6 @@ def test_every_call_of_a_batch_is_sent(batch: list[ScriptCall]) -> None:
             int.from_bytes(positions[at : at + 2]) for at in range(0, len(positions) // 2 * 2, 2)
         ]
         named_chunks = tuple(keys[number - 1] for number in numbers) if positions else tuple(keys)
-        sent_pairs += [(named_chunks, packed_bytes)] * int(times)
+        sent_calls += [(named_chunks, packed_bytes)] * int(times)
 
-    assert [(call.keys, call.packed) for call in batch] == sent_pairs
+    assert [(call.keys, call.packed) for call in batch] == sent_calls

@@ -83,10 +83,10 @@ def test_invalid_urls_are_refused(mode: str, url: str) -> None:
 
 def test_other_clients_are_refused(mode: str) -> None:
     """A client of the other mode, or any other value, is refused."""
-    other_value: Any = redis.asyncio.Redis() if mode == "plain" else redis.Redis()
-    for wrong_value in (other_value, 6379, None):
+    foreign_client: Any = redis.asyncio.Redis() if mode == "plain" else redis.Redis()
+    for refused_client in (foreign_client, 6379, None):
         with pytest.raises(ConfigurationError, match="must be a URL or a client of Redis"):
-            Face(mode, wrong_value)
+            Face(mode, refused_client)
 
 
 def test_certificates_belong_to_tls(mode: str) -> None:
@@ -216,10 +216,10 @@ def test_a_failover_is_followed(mode: str, tmp_path: Path) -> None:
         )
         with (
             PrivateRedis("--sentinel", config=config) as sentinel,
-            redis.Redis(port=replica.port) as other_value,
+            redis.Redis(port=replica.port) as replica_client,
             redis.Redis(port=sentinel.port) as request,
         ):
-            wait_until(lambda: other_value.info()["master_link_status"] == "up", "replication")
+            wait_until(lambda: replica_client.info()["master_link_status"] == "up", "replication")
             wait_until(lambda: request.sentinel_slaves("mine"), "finding the replica")
             location = f"redis+sentinel://127.0.0.1:{sentinel.port}/mine/0"
             with Face(mode, location, timeout=PATIENT) as face:
@@ -227,7 +227,7 @@ def test_a_failover_is_followed(mode: str, tmp_path: Path) -> None:
                 primary.kill()
                 wait_until(lambda: _answers(face), "the failover")
                 works(face)
-                assert "master" == other_value.info()["role"]
+                assert "master" == replica_client.info()["role"]
             primary.start()
 
 
@@ -323,7 +323,7 @@ def test_nodes_that_forgot_the_script_are_given_it(mode: str, cluster: list[Priv
                 client = redis.Redis(port=node.port)
                 client.script_flush()
                 client.close()
-            claimed_values = face.execute(
+            claim_answer = face.execute(
                 Claim(
                     f"{{forgetful:{mode}}}:key:{number}",
                     fingerprint=b"f",
@@ -334,7 +334,7 @@ def test_nodes_that_forgot_the_script_are_given_it(mode: str, cluster: list[Priv
                     remembered=0,
                 )
             )
-            assert claimed_values.verdict is Verdict.RUN
+            assert claim_answer.verdict is Verdict.RUN
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS[3:], ids=name_of)
@@ -502,30 +502,30 @@ def test_a_node_that_is_lost_takes_its_own_keys_away_only(
     mode: str, losing: list[PrivateRedis]
 ) -> None:
     """Keys of other nodes are served as before, by stores old and new; each has its node."""
-    home_values = homes(losing)
+    home_tags = homes(losing)
     lost_redis, *other_redis = losing
     with Face(mode, url_of(losing[1:]), timeout=PATIENT) as face:
         for node in losing:
-            assert 1 == face.execute(Count(f"{home_values[node.port]}:1"))
-            name = face.node_of(Count(f"{home_values[node.port]}:1"))
+            assert 1 == face.execute(Count(f"{home_tags[node.port]}:1"))
+            name = face.node_of(Count(f"{home_tags[node.port]}:1"))
             assert f"127.0.0.1:{node.port}" == name
         lost_redis.kill()
         for number in range(2, 5):
             with pytest.raises(StorageUnavailable, match="cannot be reached"):
-                face.execute(Count(f"{home_values[lost_redis.port]}:1"))
+                face.execute(Count(f"{home_tags[lost_redis.port]}:1"))
             for node in other_redis:
-                assert number == face.execute(Count(f"{home_values[node.port]}:1"))
+                assert number == face.execute(Count(f"{home_tags[node.port]}:1"))
     for place in (losing[1:], losing[:2]):
         with Face(mode, url_of(place), timeout=PATIENT) as face:
             for node in other_redis:
-                face.execute(Count(f"{home_values[node.port]}:2"))
+                face.execute(Count(f"{home_tags[node.port]}:2"))
 
 
 def test_a_node_that_takes_over_is_followed(mode: str, losing: list[PrivateRedis]) -> None:
     """After the loss of a node, its slots are requested from the node that took over."""
-    home_values = homes(losing)
+    home_tags = homes(losing)
     lost_redis, heir, _ = losing
-    part = home_values[lost_redis.port]
+    part = home_tags[lost_redis.port]
     with Face(mode, url_of(losing[1:]), timeout=PATIENT) as face:
         face.execute(Count(f"{part}:1"))
         give_slots(losing, lost_redis, heir)
@@ -546,8 +546,8 @@ def give_slots(cluster: list[PrivateRedis], lost: PrivateRedis, heir: PrivateRed
         for node, client in zip(cluster, clients, strict=True):
             if node is lost:
                 continue
-            for first, last_value in ranges:
-                for slot in range(first, last_value + 1):
+            for first, last_slot in ranges:
+                for slot in range(first, last_slot + 1):
                     client.execute_command("CLUSTER SETSLOT", slot, "NODE", of_heir)
     finally:
         for client in clients:

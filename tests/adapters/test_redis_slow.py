@@ -70,35 +70,35 @@ def test_a_node_that_falls_silent_ends_by_the_deadline(
     mode: str, cluster: list[PrivateRedis]
 ) -> None:
     """Its own keys are refused in time, again and again; keys of other nodes are served."""
-    home_values = homes(cluster)
+    home_tags = homes(cluster)
     silent_redis, *other_redis = cluster
     with Face(mode, url_of(cluster), timeout=HOUR) as face:
         for node in cluster:
-            face.execute(Count(f"{home_values[node.port]}:{mode}"), LONG)
+            face.execute(Count(f"{home_tags[node.port]}:{mode}"), LONG)
         silent_redis.suspend()
         try:
             for number in range(2, 5):
                 with pytest.raises(StorageUnavailable, match="did not answer in time"):
-                    face.execute(Count(f"{home_values[silent_redis.port]}:{mode}"), SHORT)
+                    face.execute(Count(f"{home_tags[silent_redis.port]}:{mode}"), SHORT)
                 for node in other_redis:
-                    assert number == face.execute(Count(f"{home_values[node.port]}:{mode}"), LONG)
+                    assert number == face.execute(Count(f"{home_tags[node.port]}:{mode}"), LONG)
         finally:
             silent_redis.resume()
-        assert face.execute(Count(f"{home_values[silent_redis.port]}:{mode}"), LONG)
+        assert face.execute(Count(f"{home_tags[silent_redis.port]}:{mode}"), LONG)
 
 
 def test_a_silent_node_leaves_time_to_learn_the_others(cluster: list[PrivateRedis]) -> None:
     """A silent node uses only a part of the time, and housekeeping finds one that answers."""
-    home_values = homes(cluster)
+    home_tags = homes(cluster)
     silent_redis, other_redis, _ = cluster
     silent_redis.suspend()
     try:
         for _ in range(3):
             with Face("plain", url_of(cluster), timeout=2.0) as face:
-                assert face.execute(Count(f"{home_values[other_redis.port]}:learnt"), 8.0)
+                assert face.execute(Count(f"{home_tags[other_redis.port]}:learnt"), 8.0)
                 for _ in range(2):
                     with pytest.raises(StorageUnavailable, match="did not answer in time"):
-                        face.execute(Count(f"{home_values[silent_redis.port]}:learnt"), SHORT)
+                        face.execute(Count(f"{home_tags[silent_redis.port]}:learnt"), SHORT)
                 assert 0 == face.housekeep()
     finally:
         silent_redis.resume()

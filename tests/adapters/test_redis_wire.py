@@ -94,8 +94,8 @@ def test_remembered_commands_are_bounded(
         report = Report(gates, (0, 1, 0), Outcome.FAILED, "one")
         assert store.execute(report) is None
     script_calls: Any = vars(store)["_script_calls"]
-    existing_values = [vars(script_calls)[name] for name in ("_admissions", "_gates", "_circuits")]
-    assert 2 >= max(map(len, existing_values))
+    memo_tables = [vars(script_calls)[name] for name in ("_admissions", "_gates", "_circuits")]
+    assert 2 >= max(map(len, memo_tables))
 
 
 def test_damaged_answer_is_reported(store: RedisStorage) -> None:
@@ -104,8 +104,8 @@ def test_damaged_answer_is_reported(store: RedisStorage) -> None:
     claim = Claim(key, fingerprint=b"", owner=1, lease=10**7, ttl=10**9, target="", remembered=0)
     store.execute(complete(key, store.execute(claim).fence, "answer", ttl=10**9))
     with redis.Redis.from_url(redis_url()) as client:
-        stored_value: Any = client.get(f"moorage:{key}")
-        client.set(f"moorage:{key}", stored_value[:-3])
+        stored_bytes: Any = client.get(f"moorage:{key}")
+        client.set(f"moorage:{key}", stored_bytes[:-3])
     with pytest.raises(StorageUnavailable, match="is not a state"):
         store.execute(claim)
 
@@ -197,12 +197,12 @@ def test_nested_commands_do_not_deadlock(store: RedisStorage) -> None:
 
     class Nested(Count):
         def apply(self, states: Any, now: int) -> Any:
-            request = threading.Thread(target=inner.execute, args=(Count(new_key()),))
+            request = threading.Thread(target=inner_store.execute, args=(Count(new_key()),))
             request.start()
             request.join()
             return super().apply(states, now)
 
-    inner = RedisStorage(redis_url(), timeout=PATIENT)
-    vars(inner)["_swapping"], vars(inner)["_timeout"] = vars(store)["_swapping"], 0.01
-    with inner:
+    inner_store = RedisStorage(redis_url(), timeout=PATIENT)
+    vars(inner_store)["_swapping"], vars(inner_store)["_timeout"] = vars(store)["_swapping"], 0.01
+    with inner_store:
         assert 1 == store.execute(Nested(new_key()))

@@ -87,9 +87,9 @@ def test_conforms_async(check: cache_conformance.AsyncCheck, stores: tuple[Any, 
         try:
             await check(lambda: AsyncSealedCache(storage, CIPHER))
         finally:
-            closed_value = getattr(storage, "aclose", int)()
-            if inspect.isawaitable(closed_value):
-                await closed_value
+            closing = getattr(storage, "aclose", int)()
+            if inspect.isawaitable(closing):
+                await closing
 
     asyncio.run(run())
 
@@ -105,9 +105,9 @@ def kept(cache: SealedCache, key: str = "key") -> bool:
 
 def content(storage: MemoryStorage, key: str = "key") -> bytes:
     """The stored bytes."""
-    looked_values: Looked = storage.execute(Look(key))
-    assert looked_values.content is not None
-    return looked_values.content
+    looked_entry: Looked = storage.execute(Look(key))
+    assert looked_entry.content is not None
+    return looked_entry.content
 
 
 def test_cache_content_is_encrypted() -> None:
@@ -151,11 +151,11 @@ def test_encrypted_non_responses_cannot_be_read() -> None:
     storage = MemoryStorage()
     cache = SealedCache(storage, CIPHER)
     assert kept(cache)
-    about = b"\xackept answers\xa3key"
-    CIPHER.open(content(storage), about)
+    associated_data = b"\xackept answers\xa3key"
+    CIPHER.open(content(storage), associated_data)
     for packed_bytes in (b"", b"\x02", b"\x01\x91\x01", b"\xff" * 9):
         mark = cache.look("key").mark
-        assert storage.execute(Keep("key", mark, CIPHER.seal(packed_bytes, about), 10**9))
+        assert storage.execute(Keep("key", mark, CIPHER.seal(packed_bytes, associated_data), 10**9))
         result = cache.look("key")
         assert () == result.entries
         assert (packed_bytes == b"") or result.unreadable == "InvalidData"
@@ -192,8 +192,8 @@ def test_invalid_store_is_refused(kind: Any) -> None:
 
 def test_it_shows_where_it_keeps() -> None:
     """Its `repr` is that of its store."""
-    shown_text = repr(SealedCache(RedisStorage("redis://:hidden@127.0.0.1:6379/0"), CIPHER))
-    assert "SealedCache(RedisStorage('redis://:***@127.0.0.1:6379/0'))" == shown_text
+    representation = repr(SealedCache(RedisStorage("redis://:hidden@127.0.0.1:6379/0"), CIPHER))
+    assert "SealedCache(RedisStorage('redis://:***@127.0.0.1:6379/0'))" == representation
 
 
 def test_store_errors_pass_through() -> None:
@@ -228,12 +228,14 @@ def test_store_gets_the_remaining_time() -> None:
     """The store gets the rest of a call's time, at most the policy's wait."""
     clock = VirtualClock()
     storage = TimedStorage(clock)
-    cached = Service("rates", base_url="https://rates.example", cache=CachePolicy(max_wait=0.5))
+    cached_service = Service(
+        "rates", base_url="https://rates.example", cache=CachePolicy(max_wait=0.5)
+    )
     vendor = FakeVendor()
     vendor.always(Response(200, {"Cache-Control": "max-age=60"}, b"1"))
     http = ScriptedHttpClient(vendor)
     cache = SealedCache(storage, CIPHER)
-    with ConnectorManager([cached], http=http, cache=cache, clock=clock) as manager:
+    with ConnectorManager([cached_service], http=http, cache=cache, clock=clock) as manager:
         manager.call("rates", Request.get("/a"), timeout=0.25)
     assert [("Look", 0.25), ("Keep", 0.5)] == storage.timeouts
 

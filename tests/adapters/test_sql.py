@@ -153,9 +153,9 @@ def test_the_clock_is_read_after_the_wait(lab: Lab, sql_store: SqlStorage, locke
     """A command that waited for a row gets a time from after the wait."""
     keys = [a_key(), a_key()]
     sql_store.execute(Append(1, *keys))
-    seen_numbers: list[int] = []
+    read_times: list[int] = []
     waiting = threading.Thread(
-        target=lambda: seen_numbers.append(sql_store.execute(Append(2, *keys))[0])
+        target=lambda: read_times.append(sql_store.execute(Append(2, *keys))[0])
     )
 
     with holding(lab, keys[locked]) as connection:
@@ -164,7 +164,7 @@ def test_the_clock_is_read_after_the_wait(lab: Lab, sql_store: SqlStorage, locke
         released = lab.clock(connection)
     waiting.join(PATIENCE)
 
-    assert seen_numbers[0] >= released
+    assert read_times[0] >= released
 
 
 def test_the_clients_clock_does_not_matter(
@@ -174,22 +174,22 @@ def test_the_clients_clock_does_not_matter(
     monkeypatch.setattr(time, "time", lambda: 0.0)
     monkeypatch.setattr(time, "time_ns", lambda: 0)
     with lab.engine.connect() as connection:
-        before = lab.clock(connection)
+        clock_before = lab.clock(connection)
 
         now, _ = sql_store.execute(Append(1, a_key()))
 
-        assert before <= now <= lab.clock(connection)
+        assert clock_before <= now <= lab.clock(connection)
 
 
 def test_a_session_far_away_has_the_same_time(lab: Lab) -> None:
     """The time zone of a session moves nothing."""
     store = lab.plain(_engine(lab, _far_away))
     with lab.engine.connect() as connection:
-        before = lab.clock(connection)
+        clock_before = lab.clock(connection)
 
         now, _ = store.execute(Append(1, a_key()))
 
-        assert before <= now <= lab.clock(connection)
+        assert clock_before <= now <= lab.clock(connection)
 
 
 def _far_away(connection: DBAPIConnection, _: object) -> None:
@@ -222,8 +222,8 @@ def test_a_claim_outlives_the_hosts_roll_back(lab: Lab) -> None:
         connection.rollback()
 
     assert Verdict.RUN is first.verdict
-    repeated_values = store.execute(a_claim(key, owner=2))
-    assert Verdict.BUSY is repeated_values.verdict
+    second_claim = store.execute(a_claim(key, owner=2))
+    assert Verdict.BUSY is second_claim.verdict
     engine.dispose()
 
 
@@ -292,9 +292,9 @@ def test_reads_create_no_rows(lab: Lab, sql_store: SqlStorage) -> None:
 def test_command_without_keys_gets_the_time(lab: Lab, sql_store: SqlStorage) -> None:
     """A command without keys gets the database's time."""
     with lab.engine.connect() as connection:
-        before = lab.clock(connection)
+        clock_before = lab.clock(connection)
 
-        assert before <= sql_store.execute(Look())[0]
+        assert clock_before <= sql_store.execute(Look())[0]
 
 
 def test_duplicate_keys_are_one_key(sql_store: SqlStorage) -> None:

@@ -149,14 +149,14 @@ def test_a_command_that_raises_fails_alone(lab: Lab) -> None:
     store, key = lab.plain(), a_key()
     store.execute(Append(0, key))
     with holding(lab, key):
-        wrong = Caller(store, Refusing(9, key))
+        refused_caller = Caller(store, Refusing(9, key))
         _until_waiting(store, 1)
         right = Caller(store, Append(1, key))
         _until_waiting(store, 2)
-    wrong.join()
+    refused_caller.join()
     right.join()
 
-    assert isinstance(wrong.error, InvalidData)
+    assert isinstance(refused_caller.error, InvalidData)
     assert ((0,),) == right.answer[1]
     assert ((0, 1),) == values(store, key)
 
@@ -182,11 +182,11 @@ def test_caller_does_not_wait_for_a_batch_that_has_not_begun(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A caller that leaves a batch which has not begun does not wait for it."""
-    store, key, waiting_numbers = lab.plain(), a_key(), list[float]()
+    store, key, waits = lab.plain(), a_key(), list[float]()
     wait = _ThreadSignal.wait
 
     async def noted(door: _ThreadSignal, seconds: float) -> None:
-        waiting_numbers.append(seconds)
+        waits.append(seconds)
         await wait(door, seconds)
 
     store.execute(Append(0, key))
@@ -199,8 +199,8 @@ def test_caller_does_not_wait_for_a_batch_that_has_not_begun(
     patient.join()
 
     assert isinstance(hasty.error, StorageUnavailable)
-    assert [] != waiting_numbers
-    assert _GRACE not in waiting_numbers
+    assert [] != waits
+    assert _GRACE not in waits
 
 
 def test_caller_with_more_time_joins_the_next_transaction(lab: Lab) -> None:
@@ -226,10 +226,10 @@ def test_interruption_moves_others_to_another_transaction(lab: Lab) -> None:
     with holding(lab, key):
         interrupted = Caller(store, Interrupting(9, key))
         _until_waiting(store, 1)
-        other = Caller(store, Append(1, key))
+        next_caller = Caller(store, Append(1, key))
         _until_waiting(store, 2)
     interrupted.join()
-    other.join()
+    next_caller.join()
 
     assert isinstance(interrupted.error, Interrupted)
     assert ((0, 1),) == values(store, key)
@@ -238,14 +238,14 @@ def test_interruption_moves_others_to_another_transaction(lab: Lab) -> None:
 @pytest.mark.parametrize("threads", [True, False], ids=["threads", "no threads"])
 def test_other_rows_wait_for_the_next_trip(lab: Lab, *, threads: bool) -> None:
     """A command over another row as well, or about an effect, goes with the next trip."""
-    store, key, other_text = lab.plain(), a_key(), a_key()
-    store.execute(Append(0, key, other_text))
+    store, key, other_key = lab.plain(), a_key(), a_key()
+    store.execute(Append(0, key, other_key))
     size = threading.stack_size()
     try:
         with holding(lab, key):
             callers = [Caller(store, Append(1, key))]
             _until_waiting(store, 1)
-            callers.append(Caller(store, Append(2, key, other_text)))
+            callers.append(Caller(store, Append(2, key, other_key)))
             callers.append(Caller(store, Append(3, key, durable=True)))
             _until_waiting(store, 3)
             if not threads:
@@ -257,7 +257,7 @@ def test_other_rows_wait_for_the_next_trip(lab: Lab, *, threads: bool) -> None:
 
     assert callers[0].answer[0] < callers[1].answer[0] == callers[2].answer[0]
     assert [0, 1, 2, 3] == sorted(values(store, key)[0])
-    assert ((0, 2),) == values(store, other_text)
+    assert ((0, 2),) == values(store, other_key)
 
 
 def test_a_cancelled_task_is_taken_out(lab: Lab) -> None:
@@ -279,12 +279,12 @@ def test_a_cancelled_task_is_taken_out(lab: Lab) -> None:
 
 def test_transaction_without_callers_writes_nothing(lab: Lab) -> None:
     """A transaction whose callers have all left writes nothing."""
-    key, other_text = a_key(), a_key()
+    key, other_key = a_key(), a_key()
 
     async def story(store: AsyncSqlStorage) -> None:
-        await store.execute(Append(0, key, other_text))
+        await store.execute(Append(0, key, other_key))
         with holding(lab, key):
-            commands = (Append(1, key), Append(2, key, other_text))
+            commands = (Append(1, key), Append(2, key, other_key))
             tasks = []
             for number, command in enumerate(commands, 1):
                 tasks.append(asyncio.create_task(store.execute(command)))
@@ -292,7 +292,7 @@ def test_transaction_without_callers_writes_nothing(lab: Lab) -> None:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-        assert ((0,), (0,)) == (await store.execute(Look(key, other_text)))[1]
+        assert ((0,), (0,)) == (await store.execute(Look(key, other_key)))[1]
 
     _awaited(lab, story)
 
@@ -333,10 +333,10 @@ def test_lost_commit_fails_only_unrepeatable_commands(lab: Lab) -> None:
         await store.aclose()
 
     word = [b"never said"]
-    cut_texts: list[str] = ["before"]
+    pending_cuts: list[str] = ["before"]
 
     def sees(chunk: bytes) -> str | None:
-        return cut_texts.pop() if cut_texts and word[0] in chunk else None
+        return pending_cuts.pop() if pending_cuts and word[0] in chunk else None
 
     with Watching(lab.url, sees) as proxy:
         asyncio.run(story(proxy.url, word))

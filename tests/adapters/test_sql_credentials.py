@@ -87,7 +87,7 @@ class Base:
     def sealed(self) -> list[bytes]:
         """The encrypted contents of the table."""
         return [
-            bytes(sealed_value) for (sealed_value,) in self.run(f"SELECT sealed FROM {self.table}")
+            bytes(sealed_bytes) for (sealed_bytes,) in self.run(f"SELECT sealed FROM {self.table}")
         ]
 
     def close(self) -> None:
@@ -119,8 +119,8 @@ def _base(request: pytest.FixtureRequest) -> Iterator[Base]:
     ids=lambda value: f"{value[0]}, awaited" if value[1] else value[0],
 )
 def _face(request: pytest.FixtureRequest) -> Iterator[Base]:
-    kind, async_value = request.param
-    with bases(kind, awaited=async_value) as base:
+    kind, awaited = request.param
+    with bases(kind, awaited=awaited) as base:
         yield base
 
 
@@ -172,10 +172,10 @@ def test_a_row_belongs_to_its_owner(face: Base) -> None:
     face.ask(face.provider().rotate, *OWNER, OLD)
     face.ask(face.provider().rotate, "stripe", "other", NEW)
     to, own_bytes = (about(tenant, "stripe", "credential") for tenant in ("other", "acme"))
-    (foreign_value,) = face.run(
+    (foreign_row,) = face.run(
         f"SELECT sealed FROM {face.table} WHERE about = :about", about=own_bytes
     )
-    face.run(f"UPDATE {face.table} SET sealed = :it WHERE about = :to", it=foreign_value[0], to=to)
+    face.run(f"UPDATE {face.table} SET sealed = :it WHERE about = :to", it=foreign_row[0], to=to)
 
     with pytest.raises(InvalidData, match="belongs to another tenant"):
         face.ask(face.provider().get, "stripe", "other")
@@ -244,12 +244,12 @@ def test_reads_and_writes_continue_during_reencryption(face: Base) -> None:
     both, older_provider = face.plain(NEWER), face.plain()
     for number in range(20):
         older_provider.rotate("stripe", f"{number}", OLD)
-    reading, finished_event, wrong_values = Event(), Event(), list[object]()
+    reading, finished_event, wrong_reads = Event(), Event(), list[object]()
 
     def read() -> None:
         while not finished_event.is_set():
             both.rotate("stripe", "19", NEW)
-            wrong_values.extend(
+            wrong_reads.extend(
                 result for number in range(19) if (result := both.get("stripe", f"{number}")) != OLD
             )
             reading.set()
@@ -262,7 +262,7 @@ def test_reads_and_writes_continue_during_reencryption(face: Base) -> None:
     finally:
         finished_event.set()
         reader.join()
-    assert [] == wrong_values
+    assert [] == wrong_reads
     assert [2] * 20 == [*map(sealed_with, face.sealed())]
 
 

@@ -101,9 +101,9 @@ def test_an_unknown_fate_is_repeated_where_it_may_be(lab: Lab, happened: str) ->
     """A repeatable command with a lost answer is repeated, and gets its answer."""
     key = a_key()
     with Proxy(lab.url, once(commits(lab.kind), happened)) as proxy:
-        claimed_values = lab.plain(proxy.url).execute(a_claim(key))
+        claim_answer = lab.plain(proxy.url).execute(a_claim(key))
 
-        assert (Verdict.RUN, 2) == (claimed_values.verdict, proxy.met)
+        assert (Verdict.RUN, 2) == (claim_answer.verdict, proxy.met)
 
 
 def test_a_silent_server_is_given_up(lab: Lab) -> None:
@@ -148,9 +148,9 @@ def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
             store.execute(Look("a"))
 
         error = excinfo.value
-        shown_text = f"{error!r} {error.__cause__!r} {store!r} {pickle.dumps(error)!r}"
-        assert "hunter" not in shown_text
-        assert "refused the connection" in shown_text
+        shown_error = f"{error!r} {error.__cause__!r} {store!r} {pickle.dumps(error)!r}"
+        assert "hunter" not in shown_error
+        assert "refused the connection" in shown_error
 
 
 def test_a_server_that_is_not_there_is_named_without_its_password_asynchronously() -> None:
@@ -239,7 +239,7 @@ def test_a_forked_child_has_connections_of_its_own(lab: Lab) -> None:
     """A child executes, and its end takes no connection of the parent's along."""
     store, key = lab.plain(), a_key()
     store.execute(Append(1, key))
-    previous_numbers = lab.backends()
+    previous_backends = lab.backends()
 
     def ask() -> object:
         result = store.execute(Append(2, key))[1]
@@ -252,7 +252,7 @@ def test_a_forked_child_has_connections_of_its_own(lab: Lab) -> None:
 
     assert ((1,),) == result
     assert ((1, 2, 3),) == values(store, key)
-    assert set(previous_numbers) <= set(lab.backends())
+    assert set(previous_backends) <= set(lab.backends())
 
 
 def test_a_store_is_used_in_one_event_loop_after_another(lab: Lab) -> None:

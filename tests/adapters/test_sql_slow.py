@@ -181,33 +181,33 @@ def _late(pool: LinkPool, stored: list[Any], *, age: float = 0.0) -> Opening:
 
 def test_hanging_connections_are_passed_over_up_to_a_limit() -> None:
     """A new connection is opened beside a hanging one, up to the limit."""
-    pool, stored_values = LinkPool(), []  # type: ignore[var-annotated]  # of links
-    hanging = _late(pool, stored_values, age=60)
+    pool, opened_links = LinkPool(), []  # type: ignore[var-annotated]  # of links
+    hanging_link = _late(pool, opened_links, age=60)
 
     assert pool.joinable(2) is None
-    assert hanging is pool.joinable(1)
+    assert hanging_link is pool.joinable(1)
     assert pool.joinable(1) is None
 
 
 def test_ended_opening_is_not_waited_for() -> None:
     """A caller that comes just after a connection was opened uses it."""
-    pool, stored_values = LinkPool(), []  # type: ignore[var-annotated]  # of links
-    opening = _late(pool, stored_values)
+    pool, opened_links = LinkPool(), []  # type: ignore[var-annotated]  # of links
+    opening = _late(pool, opened_links)
 
     async def connected(_: Opening) -> Any:
         return "link"
 
     run_now(opening.run(connected))
 
-    assert ["link"] == stored_values
+    assert ["link"] == opened_links
     assert pool.joinable(5) is None
 
 
 def test_interrupted_caller_leaves_its_connection() -> None:
     """A connection that opened while its caller was interrupted is kept."""
-    stored_values: list[Any] = []
+    opened_links: list[Any] = []
     pool = LinkPool()
-    opening = Opening(lambda _, link: stored_values.append(link))
+    opening = Opening(lambda _, link: opened_links.append(link))
 
     class Interrupted(BaseException):
         """The exception of a signal handler."""
@@ -224,7 +224,7 @@ def test_interrupted_caller_leaves_its_connection() -> None:
     with pytest.raises(Interrupted):
         run_now(opening.within(1, pool.late_openings))
 
-    assert (["link"], []) == (stored_values, pool.late_openings)
+    assert (["link"], []) == (opened_links, pool.late_openings)
 
 
 def test_interrupted_caller_leaves_an_opening_connection_to_the_next() -> None:

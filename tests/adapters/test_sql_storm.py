@@ -43,12 +43,12 @@ def test_processes_and_threads_append_in_one_order(
     history: list[Appended] = []
     errors: list[str] = []
     for program in programs:
-        done, failed_value = json.loads(program.communicate(timeout=4 * PATIENCE)[0])
-        errors += failed_value
-        for number, chosen_value, now, result, start_time, ended_value in done:
-            previous_values = tuple(map(tuple, result))
+        done, process_errors = json.loads(program.communicate(timeout=4 * PATIENCE)[0])
+        errors += process_errors
+        for number, key_names, now, result, start_time, finish_time in done:
+            earlier_appends = tuple(map(tuple, result))
             history.append(
-                Appended(number, tuple(chosen_value), now, previous_values, start_time, ended_value)
+                Appended(number, tuple(key_names), now, earlier_appends, start_time, finish_time)
             )
 
     logs = {key: log or () for key, log in zip(keys, values(sql_store, *keys), strict=True)}
@@ -82,7 +82,7 @@ def test_a_process_that_dies_in_a_transaction_holds_nobody_up(
 def test_connections_that_are_cut_under_load_lose_nothing(lab: Lab) -> None:
     """While the server cuts connections, every confirmed write is stored exactly once."""
     store, keys = lab.plain(connections=4), [a_key(), a_key()]
-    answered_numbers: list[int] = []
+    answered_commands: list[int] = []
     other_errors: list[BaseException] = []
     end_event = threading.Event()
 
@@ -94,7 +94,7 @@ def test_connections_that_are_cut_under_load_lose_nothing(lab: Lab) -> None:
                 continue
             except BaseException as error:  # noqa: BLE001 - it is looked at
                 other_errors.append(error)
-            answered_numbers.append(number)
+            answered_commands.append(number)
 
     def cut() -> None:
         while not end_event.wait(0.05):
@@ -112,5 +112,5 @@ def test_connections_that_are_cut_under_load_lose_nothing(lab: Lab) -> None:
     first, second = (log or () for log in values(lab.plain(), *keys))
     assert [] == other_errors
     assert len(set(second)) == len(second)
-    assert set(answered_numbers) <= set(second)
+    assert set(answered_commands) <= set(second)
     assert [number for number in second if not number % 2] == list(first)

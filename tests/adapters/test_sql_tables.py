@@ -92,8 +92,8 @@ def test_housekeeping_uses_the_index(lab: Lab) -> None:
         statement = (
             sent_bytes[sent_bytes.index(b"SELECT id FROM") :].partition(b"LOCKED")[0].decode()
         )
-        ((_, _, _, chosen_value, _, index, *_),) = lab.run(f"EXPLAIN {statement} LOCKED")
-        assert ("range", f"{lab.table}_expires") == (chosen_value, index)
+        ((_, _, _, access_type, _, index, *_),) = lab.run(f"EXPLAIN {statement} LOCKED")
+        assert ("range", f"{lab.table}_expires") == (access_type, index)
 
 
 def test_housekeeping_takes_several_batches(lab: Lab) -> None:
@@ -114,14 +114,14 @@ def test_a_hot_row_moves_in_no_index(lab: Lab, sql_store: SqlStorage) -> None:
     key = a_key()
     at = f"SELECT expires FROM {lab.table} WHERE name = :name"
     sql_store.execute(Append(1, key))
-    ((previous_value,),) = lab.run(at, name=key)
+    ((first_expiry,),) = lab.run(at, name=key)
     for number in range(20):
         sql_store.execute(Append(number, key))
     now, _ = sql_store.execute(Look(key))
-    ((later_value,),) = lab.run(at, name=key)
+    ((later_expiry,),) = lab.run(at, name=key)
 
-    assert previous_value == later_value
-    assert now + DAY <= later_value <= now + DAY + HOUR
+    assert first_expiry == later_expiry
+    assert now + DAY <= later_expiry <= now + DAY + HOUR
 
 
 # --- durability ------------------------------------------------------------------
@@ -132,11 +132,11 @@ def test_a_claim_is_on_the_disk_when_it_is_answered() -> None:
     with labs("postgresql") as lab:
         store, key = lab.plain(), a_key()
         for _ in range(20):
-            before = _written(lab, "pg_current_wal_insert_lsn()")
+            insert_position = _written(lab, "pg_current_wal_insert_lsn()")
 
             store.execute(Append(1, key, durable=True))
 
-            assert _written(lab, "pg_current_wal_flush_lsn()") > before
+            assert _written(lab, "pg_current_wal_flush_lsn()") > insert_position
 
 
 def _written(lab: Lab, which: str) -> int:
@@ -166,11 +166,11 @@ def test_durable_reads_are_on_the_disk() -> None:
         reader.durable = True
         for number in range(20):
             store.execute(Append(number, key))
-            before = _written(lab, "pg_current_wal_insert_lsn()")
+            insert_position = _written(lab, "pg_current_wal_insert_lsn()")
 
             store.execute(reader)
 
-            assert _written(lab, "pg_current_wal_flush_lsn()") >= before
+            assert _written(lab, "pg_current_wal_flush_lsn()") >= insert_position
 
 
 def test_failed_flush_is_an_unknown_outcome() -> None:

@@ -157,16 +157,16 @@ def test_unrepeatable_operation_with_an_unknown_outcome_is_reported() -> None:
 def test_answer_committed_for_an_interrupted_caller_is_returned() -> None:
     """A grant is returned if its caller is interrupted just before it gets the answer."""
     link = _link({"SELECT": ([(VERSION, 0, VERSION + 1)], 0), "(SELECT": ([(None, None, 7)], 0)})
-    returned_values: list[Any] = []
+    returned_grants: list[Any] = []
     combiner = Combiner(
-        _engine(InterruptingRuntime(link)), lambda *grant: returned_values.append(grant)
+        _engine(InterruptingRuntime(link)), lambda *grant: returned_grants.append(grant)
     )
     command = Look("a")
 
     with pytest.raises(KeyboardInterrupt):
         run_now(combiner.execute(command, 20.0))
 
-    assert [(command, (7, (None,)))] == returned_values
+    assert [(command, (7, (None,)))] == returned_grants
 
 
 def test_command_that_is_refused_at_its_commit_fails_without_an_unknown_outcome() -> None:
@@ -266,9 +266,9 @@ class SignalledBatches(dict[bytes, Any]):
         """Look a batch up."""
         batch = super().get(key, default)
         if self._lookup and batch is not None and batch.closed:
-            before, self._lookup = self._lookup == 1, 0
+            first_lookup, self._lookup = self._lookup == 1, 0
             self._handle()
-            return super().get(key, default) if before else batch
+            return super().get(key, default) if first_lookup else batch
         return batch
 
 

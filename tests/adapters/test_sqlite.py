@@ -141,18 +141,18 @@ def test_states_survive_a_restart(path: Path) -> None:
 def test_unchanged_states_are_not_written(path: Path, store: SqliteStorage) -> None:
     """A command that changes nothing does not write to the file."""
     store.execute(Put("old", "a"))
-    other = Other(path)
-    previous_value = other.ask("PRAGMA data_version")
+    outsider = Other(path)
+    first_version = outsider.ask("PRAGMA data_version")
 
     store.execute(Look("a", "b"))
-    unchanged_value = other.ask("PRAGMA data_version")
+    unchanged_version = outsider.ask("PRAGMA data_version")
     store.execute(Put("new", "a"))
 
-    assert (previous_value, False) == (
-        unchanged_value,
-        unchanged_value == other.ask("PRAGMA data_version"),
+    assert (first_version, False) == (
+        unchanged_version,
+        unchanged_version == outsider.ask("PRAGMA data_version"),
     )
-    other.connection.close()
+    outsider.connection.close()
 
 
 def test_many_keys_at_once(store: SqliteStorage) -> None:
@@ -176,17 +176,17 @@ def test_keys_that_cannot_be_written_are_refused(store: SqliteStorage) -> None:
 def test_foreign_values_are_refused(path: Path, store: SqliteStorage) -> None:
     """A value of another program under a key is not read as a state."""
     store.execute(Put(1, "a"))
-    other = Other(path)
-    other.connection.execute("UPDATE state SET value = x'ff00'")
+    outsider = Other(path)
+    outsider.connection.execute("UPDATE state SET value = x'ff00'")
 
     with pytest.raises(StateUnavailable, match="cannot be read") as excinfo:
         store.execute(Put(2, "b", "a"))
     assert "a" == excinfo.value.key
 
-    other.connection.execute("UPDATE state SET value = 'text'")
+    outsider.connection.execute("UPDATE state SET value = 'text'")
     with pytest.raises(StorageUnavailable, match="cannot be read"):
         store.execute(Put(2, "a"))
-    other.connection.close()
+    outsider.connection.close()
 
 
 # --- opening and closing ---------------------------------------------------------

@@ -97,16 +97,16 @@ def test_a_loop_goes_on_while_a_claim_goes_to_the_disk(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk is waited for in a thread, and one flush serves all who wait meanwhile."""
-    may, flushed = threading.Event(), []
+    may, flushing_threads = threading.Event(), []
 
     def slow(file: int) -> None:
-        flushed.append(threading.current_thread().name.partition("_")[0])
+        flushing_threads.append(threading.current_thread().name.partition("_")[0])
         assert may.wait(20)
 
     async def use(store: AsyncSqliteStorage) -> list[bool]:
         monkeypatch.setattr(_sqlite_flush, "flush_data", slow)
         tasks = [asyncio.create_task(store.execute(claim("one")))]
-        while not flushed:  # noqa: ASYNC110 - a thread tells
+        while not flushing_threads:  # noqa: ASYNC110 - a thread tells
             await asyncio.sleep(0)
         tasks += [asyncio.create_task(store.execute(claim(f"{n}"))) for n in range(20)]
         for _ in range(50):
@@ -120,20 +120,20 @@ def test_a_loop_goes_on_while_a_claim_goes_to_the_disk(
     waiting = run(path, use)
 
     assert not any(waiting)
-    assert (2, {"moorage-sqlite"}) == (len(flushed), set(flushed))
+    assert (2, {"moorage-sqlite"}) == (len(flushing_threads), set(flushing_threads))
 
 
 def test_loop_continues_while_the_lock_is_held(path: Path) -> None:
     """A task that finds the lock taken comes back later, and others run meanwhile."""
 
     async def use(store: AsyncSqliteStorage) -> int:
-        with Other(path) as other:
+        with Other(path) as outsider:
             task = asyncio.create_task(store.execute(Put("new", "a")))
             turns = 0
             while turns < 200:
                 turns += 1
                 await asyncio.sleep(0)
-            other.connection.rollback()
+            outsider.connection.rollback()
             await task
         return turns
 
@@ -165,9 +165,9 @@ def test_a_large_answer_waits_for_the_lock_too(path: Path) -> None:
 
         def apply(self, states: States, now: int) -> tuple[States, States]:
             if not self.threads:
-                loop, (other,) = asyncio.get_running_loop(), others
-                loop.call_soon(other.connection.execute, "BEGIN IMMEDIATE")
-                loop.call_later(0.02, other.connection.rollback)
+                loop, (outsider,) = asyncio.get_running_loop(), others
+                loop.call_soon(outsider.connection.execute, "BEGIN IMMEDIATE")
+                loop.call_later(0.02, outsider.connection.rollback)
             return super().apply(states, now)
 
     async def use(store: AsyncSqliteStorage) -> None:
@@ -324,9 +324,9 @@ def test_a_file_does_not_grow_without_end(path: Path, monkeypatch: pytest.Monkey
 
 def test_grant_of_a_cancelled_task_is_given_back(path: Path) -> None:
     """The grant of a task that is cancelled before or after its answer is returned."""
-    waiting_value = run(path, lambda store: waits_of_the_next(store, range(4)))
-    assert [] != waiting_value
-    assert max(waiting_value) <= SECOND
+    waits = run(path, lambda store: waits_of_the_next(store, range(4)))
+    assert [] != waits
+    assert max(waits) <= SECOND
 
 
 def limited(key: str, claimed: tuple[str, int, str] | None = None) -> Admission:

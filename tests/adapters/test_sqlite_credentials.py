@@ -188,9 +188,9 @@ def test_reencryption_keeps_concurrent_writes(path: Path) -> None:
     """A credential rotated during its re-encryption is not undone."""
     provider = SqliteCredentialProvider(path, CIPHER)
     provider.rotate(*OWNER, OLD)
-    slow_value: Any = Slow(lambda: provider.rotate(*OWNER, NEW))
+    slow_cipher: Any = Slow(lambda: provider.rotate(*OWNER, NEW))
 
-    assert 0 == SqliteCredentialProvider(path, slow_value).reseal()
+    assert 0 == SqliteCredentialProvider(path, slow_cipher).reseal()
     assert NEW == provider.get(*OWNER)
 
 
@@ -200,14 +200,14 @@ def test_reads_continue_during_reencryption(path: Path) -> None:
     older_provider = SqliteCredentialProvider(path, CIPHER)
     for number in range(30):
         older_provider.rotate("stripe", f"{number}", OLD)
-    reading, finished_event, wrong_values = Event(), Event(), list[object]()
+    reading, finished_event, wrong_reads = Event(), Event(), list[object]()
 
     def read() -> None:
         while not finished_event.is_set():
             for number in range(30):
                 result = ring_with_both.get("stripe", f"{number}")
                 if result != OLD:
-                    wrong_values.append(result)
+                    wrong_reads.append(result)
                 reading.set()
 
     reader = Thread(target=read)
@@ -218,7 +218,7 @@ def test_reads_continue_during_reencryption(path: Path) -> None:
     finally:
         finished_event.set()
         reader.join()
-    assert [] == wrong_values
+    assert [] == wrong_reads
 
 
 def test_renewal_during_reencryption(path: Path) -> None:
@@ -247,8 +247,8 @@ def test_overtaken_renewal_is_discarded(path: Path) -> None:
     assert OTHER == SqliteCredentialProvider(path, NEWER, renew=renew).refresh(*OWNER, OLD)
 
     other_provider.rotate(*OWNER, OLD)
-    slow_value: Any = Slow(lambda: other_provider.rotate(*OWNER, OTHER))
-    late_provider = SqliteCredentialProvider(path, slow_value, renew=lambda *_: NEW)
+    slow_cipher: Any = Slow(lambda: other_provider.rotate(*OWNER, OTHER))
+    late_provider = SqliteCredentialProvider(path, slow_cipher, renew=lambda *_: NEW)
     assert OTHER == late_provider.refresh(*OWNER, OLD)
 
 
@@ -341,12 +341,12 @@ def test_file_created_just_before_is_used(path: Path, monkeypatch: pytest.Monkey
     from moorage.adapters.sealed import _file as module  # noqa: PLC0415 - patched
 
     look: Any = module._file_identity  # noqa: SLF001 - where the other one is quicker
-    looks_numbers = list[tuple[int, int]]()
+    look_results = list[tuple[int, int]]()
 
     def overtaken(link: sqlite3.Connection) -> tuple[int, int]:
         result: tuple[int, int] = look(link)
-        looks_numbers.append(result)
-        if len(looks_numbers) == 1:
+        look_results.append(result)
+        if len(look_results) == 1:
             SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, OLD)
         return result
 

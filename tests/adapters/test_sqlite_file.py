@@ -47,11 +47,11 @@ def forget_when(store: SqliteStorage) -> None:
 
 def test_only_its_owner_may_read_it(path: Path, store: SqliteStorage) -> None:
     """The file is readable only by its owner, with any umask."""
-    before = os.umask(0)
+    previous_umask = os.umask(0)
     try:
         store.execute(Put(1, "a"))
     finally:
-        os.umask(before)
+        os.umask(previous_umask)
 
     modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
     assert {"state.db": 0o600, "state.db-wal": 0o600, "state.db-shm": 0o600} == modes
@@ -210,9 +210,9 @@ def test_a_file_system_that_cannot_be_shared_is_refused() -> None:
 
 def test_another_programs_database_is_left_alone(path: Path, store: SqliteStorage) -> None:
     """A host's own database is refused, and not a byte of it changes."""
-    other = Other(path)
-    other.connection.execute("CREATE TABLE invoices (number)")
-    other.connection.close()
+    outsider = Other(path)
+    outsider.connection.execute("CREATE TABLE invoices (number)")
+    outsider.connection.close()
     previous_bytes = path.read_bytes()
 
     with pytest.raises(ConfigurationError, match="another program's") as excinfo:
@@ -226,9 +226,9 @@ def test_a_newer_schema_is_left_alone(path: Path) -> None:
     """An older release refuses a newer file, and asks for an upgrade."""
     with SqliteStorage(path) as store:
         store.migrate()
-    other = Other(path)
-    other.connection.execute("PRAGMA user_version = 99")
-    other.connection.close()
+    outsider = Other(path)
+    outsider.connection.execute("PRAGMA user_version = 99")
+    outsider.connection.close()
 
     with SqliteStorage(path) as store:
         with pytest.raises(ConfigurationError, match="version 99") as excinfo:
@@ -240,15 +240,18 @@ def test_an_older_schema_is_brought_up_to_date(path: Path, monkeypatch: pytest.M
     """A new release migrates an old file, and finds its states."""
     with SqliteStorage(path) as old_storage:
         old_storage.execute(Put("old", "a"))
-    newer_texts = (*files.MIGRATIONS, ("CREATE TABLE more (what)",))
-    monkeypatch.setattr(files, "MIGRATIONS", newer_texts)
+    newer_migrations = (*files.MIGRATIONS, ("CREATE TABLE more (what)",))
+    monkeypatch.setattr(files, "MIGRATIONS", newer_migrations)
 
     with SqliteStorage(path) as store:
         assert ["old"] == values(store, "a")
         store.migrate()
-    other = Other(path)
-    assert (2, 0) == (other.ask("PRAGMA user_version"), other.ask("SELECT count(*) FROM more"))
-    other.connection.close()
+    outsider = Other(path)
+    assert (2, 0) == (
+        outsider.ask("PRAGMA user_version"),
+        outsider.ask("SELECT count(*) FROM more"),
+    )
+    outsider.connection.close()
 
 
 def test_a_migration_that_fails_changes_nothing(
@@ -257,9 +260,12 @@ def test_a_migration_that_fails_changes_nothing(
     """All of it is one transaction."""
     with SqliteStorage(path) as old_storage:
         old_storage.execute(Put("old", "a"))
-    newer_texts = (*files.MIGRATIONS, ("CREATE TABLE more (what)", "CREATE TABLE more (again)"))
+    newer_migrations = (
+        *files.MIGRATIONS,
+        ("CREATE TABLE more (what)", "CREATE TABLE more (again)"),
+    )
     with monkeypatch.context() as patched:
-        patched.setattr(files, "MIGRATIONS", newer_texts)
+        patched.setattr(files, "MIGRATIONS", newer_migrations)
         with SqliteStorage(path) as store, pytest.raises(StorageUnavailable):
             store.execute(Look("a"))
 
@@ -448,9 +454,9 @@ def test_missing_clock_table_is_reported(path: Path, monkeypatch: pytest.MonkeyP
     """A file without its clock table is refused."""
     with SqliteStorage(path) as old_storage:
         old_storage.migrate()
-    other = Other(path)
-    other.connection.execute("DROP TABLE clock")
-    other.connection.close()
+    outsider = Other(path)
+    outsider.connection.execute("DROP TABLE clock")
+    outsider.connection.close()
 
     with SqliteStorage(path) as store, pytest.raises(StorageUnavailable, match="clock"):
         store.execute(Look("a"))

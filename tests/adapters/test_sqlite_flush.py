@@ -47,15 +47,15 @@ def _flushed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Each time that something was flushed, before it was."""
     from moorage.adapters.state import _sqlite_flush  # noqa: PLC0415 - what it does is watched
 
-    flushed: list[int] = []
+    flushed_files: list[int] = []
     flush = _sqlite_flush.flush_data
 
     def noted(file: int) -> None:
-        flushed.append(file)
+        flushed_files.append(file)
         flush(file)
 
     monkeypatch.setattr(_sqlite_flush, "flush_data", noted)
-    return flushed
+    return flushed_files
 
 
 def test_only_claims_wait_for_the_disk(store: SqliteStorage, flushed: list[int]) -> None:
@@ -63,11 +63,11 @@ def test_only_claims_wait_for_the_disk(store: SqliteStorage, flushed: list[int])
     service = Service("vat", limits=RateLimitConfig.per_second(9))
     ConnectorManager([service], state=store).run("vat", lambda: None)
     without = len(flushed)
-    claimed_values = store.execute(claim())
+    claim_answer = store.execute(claim())
     once = len(flushed)
     store.execute(claim())
     again = len(flushed)
-    store.execute(complete("claim", claimed_values.fence, b"paid", ttl=DAY))
+    store.execute(complete("claim", claim_answer.fence, b"paid", ttl=DAY))
 
     assert (0, 1, 1, 2) == (without, once, again, len(flushed))
 
@@ -75,12 +75,12 @@ def test_only_claims_wait_for_the_disk(store: SqliteStorage, flushed: list[int])
 def test_posts_wait_for_no_disk(store: SqliteStorage, flushed: list[int]) -> None:
     """Posted commands are not flushed until a durable command follows."""
     store.post(Last("posted", "a"))
-    posted = len(flushed)
+    flushes_after_post = len(flushed)
     store.execute(Look("a"))
     looked = len(flushed)
     store.execute(claim())
 
-    assert (0, 0, 1) == (posted, looked, len(flushed))
+    assert (0, 0, 1) == (flushes_after_post, looked, len(flushed))
 
 
 def test_failed_flush_fails_the_claim(
@@ -108,10 +108,10 @@ def test_one_flush_serves_all_waiting_commands(
     from moorage.adapters.state import _sqlite_flush  # noqa: PLC0415 - what it does is replaced
 
     store.execute(Put("old", "a"))
-    flushed, start_event, may = [], threading.Event(), threading.Event()
+    flushed_files, start_event, may = [], threading.Event(), threading.Event()
 
     def slow(file: int) -> None:
-        flushed.append(file)
+        flushed_files.append(file)
         start_event.set()
         assert may.wait(20)
 
@@ -133,7 +133,7 @@ def test_one_flush_serves_all_waiting_commands(
     for thread in (first, *other_threads):
         thread.join(20)
 
-    assert 2 == len(flushed)
+    assert 2 == len(flushed_files)
 
 
 def test_flush_after_the_journal_was_moved(path: Path, store: SqliteStorage) -> None:

@@ -48,8 +48,8 @@ def _store(path: Path) -> Iterator[SqliteStorage]:
 def test_command_waits_for_a_held_lock(path: Path, store: SqliteStorage) -> None:
     """A command that finds the lock taken retries until it is free."""
     store.execute(Put("old", "a"))
-    with Other(path) as other:
-        timer = threading.Timer(0.05, other.connection.rollback)
+    with Other(path) as outsider:
+        timer = threading.Timer(0.05, outsider.connection.rollback)
         timer.start()
         store.execute(Put("new", "a"))
         timer.join()
@@ -106,16 +106,16 @@ def test_readers_do_not_block_writers(path: Path) -> None:
     """A backup may read for any time."""
     with SqliteStorage(path, timeout=0.001) as store:
         store.execute(Put("old", "a"))
-        other = Other(path)
-        other.connection.execute("BEGIN")
-        other.ask("SELECT count(*) FROM state")
+        outsider = Other(path)
+        outsider.connection.execute("BEGIN")
+        outsider.ask("SELECT count(*) FROM state")
 
         for number in range(50):
             store.execute(Put(number, "a"))
         inside(store).maintain()
 
         assert [49] == values(store, "a")
-        other.connection.close()
+        outsider.connection.close()
 
 
 # --- interruptions ---------------------------------------------------------------
@@ -162,7 +162,7 @@ def test_signals_may_strike_anywhere(path: Path) -> None:
         text=True,
         timeout=150,
     )
-    struck, torn, locked = map(int, program.stdout.split())
+    struck, torn, locked_files = map(int, program.stdout.split())
 
     assert struck > 50
-    assert (0, 0) == (torn, locked)
+    assert (0, 0) == (torn, locked_files)

@@ -82,11 +82,11 @@ def test_nothing_is_lost_and_nothing_doubled(path: Path, workers: Workers) -> No
     """Eight processes that make the file together count in eight threads each."""
     joint_processes = [workers.start("count", 8, 25) for _ in range(8)]
 
-    counted_numbers = sorted(
+    counts = sorted(
         int(number) for worker in joint_processes for number in output_of(worker).split()
     )
 
-    assert [*range(8 * 8 * 25)] == counted_numbers
+    assert [*range(8 * 8 * 25)] == counts
     with SqliteStorage(path) as store:
         assert [1_600, 1_600] == values(store, "one", "two")
     assert "ok" == Other(path).ask("PRAGMA integrity_check")
@@ -119,11 +119,11 @@ def test_killed_process_leaves_whole_commands(path: Path, workers: Workers) -> N
 def test_processes_agree_on_the_time(path: Path, workers: Workers) -> None:
     """A process whose clock is an hour fast or slow has the same time as the others."""
     with SqliteStorage(path) as store:
-        before = store.execute(Add("time"))[1]
+        time_before = store.execute(Add("time"))[1]
         reports = [output_of(workers.start("tell_time", hours)) for hours in (1, -1, 1_000, 0)]
-        after = store.execute(Add("time"))[1]
+        time_after = store.execute(Add("time"))[1]
 
-    times = [before, *(int(line.split()[0]) for line in reports), after]
+    times = [time_before, *(int(line.split()[0]) for line in reports), time_after]
     assert sorted(times) == times
     assert all(abs(int(time) - int(wall)) < 60 * SECOND for time, wall in map(str.split, reports))
 
@@ -157,11 +157,11 @@ def test_time_is_anchored_once_per_boot(path: Path, monkeypatch: pytest.MonkeyPa
     """Later stores use the boot clock, even if the wall clock changed."""
     boots(monkeypatch, "first")
     clock = VirtualClock()
-    before = now(path, clock)
+    time_before = now(path, clock)
     clock.step_utc(timedelta(hours=1))
     clock.advance(5)
 
-    assert 5 * SECOND == now(path, clock) - before
+    assert 5 * SECOND == now(path, clock) - time_before
 
 
 @pytest.mark.parametrize("watch", [timedelta(hours=-3), timedelta(hours=3)])
@@ -175,15 +175,15 @@ def test_another_boot_is_anchored_anew(
     with SqliteStorage(path, clock=clock) as store:
         store.execute(Add("time"))
         inside(store).maintain()
-        before = store.execute(Add("time"))[1]
+        time_before = store.execute(Add("time"))[1]
 
     boots(monkeypatch, "second")
     repeated_clock = VirtualClock(clock.utc() + watch)
-    after = now(path, repeated_clock)
+    time_after = now(path, repeated_clock)
     repeated_clock.advance(7)
 
-    assert max(watch, timedelta(0)) // timedelta(microseconds=1) == after - before
-    assert 7 * SECOND == now(path, repeated_clock) - after
+    assert max(watch, timedelta(0)) // timedelta(microseconds=1) == time_after - time_before
+    assert 7 * SECOND == now(path, repeated_clock) - time_after
 
 
 def test_concurrent_anchors_agree(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,19 +192,19 @@ def test_concurrent_anchors_agree(path: Path, monkeypatch: pytest.MonkeyPatch) -
     slow_clock, fast_clock = VirtualClock(), VirtualClock()
     fast_clock.step_utc(timedelta(hours=1))
     now(path, slow_clock)
-    other = Other(path)
-    other.connection.execute("DELETE FROM clock")
+    outsider = Other(path)
+    outsider.connection.execute("DELETE FROM clock")
     times: list[int] = []
 
     def run(statement: str, *values: Any) -> sqlite3.Cursor:
         if statement.startswith("BEGIN"):
             times.append(now(path, fast_clock))
-        return other.connection.execute(statement, *values)
+        return outsider.connection.execute(statement, *values)
 
     times.append(_sqlite_time.origin(run, "first", slow_clock) // 1_000)
 
     assert times[0] == times[1]
-    other.connection.close()
+    outsider.connection.close()
 
 
 def test_a_machine_that_does_not_tell_its_boots_goes_by_the_wall_clock(
@@ -214,12 +214,12 @@ def test_a_machine_that_does_not_tell_its_boots_goes_by_the_wall_clock(
     boots(monkeypatch, None)
     clock = VirtualClock()
     with SqliteStorage(path, clock=clock) as store:
-        before = store.execute(Add("time"))[1]
+        time_before = store.execute(Add("time"))[1]
         clock.advance(5)
         clock.step_utc(timedelta(hours=-1))
-        after = store.execute(Add("time"))[1]
+        time_after = store.execute(Add("time"))[1]
 
-    assert 5 * SECOND - HOUR == after - before
+    assert 5 * SECOND - HOUR == time_after - time_before
 
 
 @pytest.mark.parametrize("step", [timedelta(hours=-1), timedelta(hours=1)])

@@ -40,11 +40,11 @@ def _store(path: Path) -> Iterator[SqliteStorage]:
 
 def rows(path: Path) -> int:
     """The number of states in the file."""
-    other = Other(path)
+    outsider = Other(path)
     try:
-        return other.ask("SELECT count(*) FROM state")  # type: ignore[no-any-return]  # a count
+        return outsider.ask("SELECT count(*) FROM state")  # type: ignore[no-any-return]  # a count
     finally:
-        other.connection.close()
+        outsider.connection.close()
 
 
 def test_housekeeping_removes_expired_states(path: Path) -> None:
@@ -54,12 +54,12 @@ def test_housekeeping_removes_expired_states(path: Path) -> None:
         for number in range(500):
             store.execute(Put("dust", f"dust-{number}", quiet=SECOND))
         store.execute(Put("kept", "kept", quiet=DAY))
-        early = store.housekeep()
+        early_count = store.housekeep()
         clock.advance(2 * HOUR / SECOND)
 
         forgotten = [store.housekeep(limit=10), store.housekeep(limit=250), store.housekeep()]
 
-        assert (0, [10, 250, 240], 1) == (early, forgotten, rows(path))
+        assert (0, [10, 250, 240], 1) == (early_count, forgotten, rows(path))
         assert ["kept"] == values(store, "kept")
         with pytest.raises(ConfigurationError, match="limit"):
             store.housekeep(limit=0)
@@ -82,17 +82,15 @@ def test_a_state_that_is_used_is_not_forgotten(path: Path) -> None:
 
 def test_a_state_that_is_used_costs_the_index_nothing(path: Path, store: SqliteStorage) -> None:
     """While the hour is the same, only the state itself is written."""
-    noted_texts: list[str] = []
+    statements: list[str] = []
     store.execute(Put(0, "a"))
     link = inside(store).idle[-1]
-    link.connection.set_trace_callback(noted_texts.append)
+    link.connection.set_trace_callback(statements.append)
 
     store.execute(Put(1, "a"))
     store.execute(Put(2, "b"))
 
-    assert [False, True] == [
-        "until = " in text for text in noted_texts if text.startswith("INSERT")
-    ]
+    assert [False, True] == ["until = " in text for text in statements if text.startswith("INSERT")]
 
 
 def test_a_file_does_not_grow_without_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,13 +99,13 @@ def test_a_file_does_not_grow_without_end(path: Path, monkeypatch: pytest.Monkey
     clock = VirtualClock()
     with SqliteStorage(path, clock=clock) as store:
         inside(store).writes = 0
-        held_numbers = []
+        row_counts = []
         for number in range(1_000):
             store.execute(Put("dust", f"dust-{number}", quiet=SECOND))
             clock.advance(120)
-            held_numbers.append(rows(path) if not number % 100 else 0)
+            row_counts.append(rows(path) if not number % 100 else 0)
 
-        assert max(held_numbers) < 150
+        assert max(row_counts) < 150
         assert path.with_name("state.db-wal").stat().st_size < 1_000_000
 
 

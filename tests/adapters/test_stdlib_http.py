@@ -368,11 +368,11 @@ def test_sync_and_async_clients_match() -> None:
     assert plain_signature.parameters == async_signature.parameters
 
     for name in ("send", "open", "statistics", "close"):
-        one, other_value = (
+        one, async_method = (
             getattr(kind, name) for kind in (StdlibHttpClient, AsyncStdlibHttpClient)
         )
-        assert inspect.signature(one).parameters == inspect.signature(other_value).parameters
-        assert one.__doc__ == other_value.__doc__
+        assert inspect.signature(one).parameters == inspect.signature(async_method).parameters
+        assert one.__doc__ == async_method.__doc__
 
 
 def test_unused_modules_are_not_loaded() -> None:

@@ -152,11 +152,11 @@ def test_loops_side_by_side_each_connect() -> None:
     client = AsyncStdlibHttpClient()
     with VendorServer() as vendor:
         vendor.always(Behaviour(204))
-        answered_numbers: list[int] = []
+        statuses: list[int] = []
 
         async def several() -> None:
             answers = await asyncio.gather(*(client.send(GET, vendor.url, LONG) for _ in range(8)))
-            answered_numbers.extend(answer.status for answer in answers)
+            statuses.extend(answer.status for answer in answers)
 
         threads = [Thread(target=asyncio.run, args=(several(),)) for _ in range(2)]
         for thread in threads:
@@ -165,7 +165,7 @@ def test_loops_side_by_side_each_connect() -> None:
             thread.join()
         asyncio.run(client.close())
 
-    assert [204] * 16 == answered_numbers
+    assert [204] * 16 == statuses
 
 
 def test_late_name_resolution_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:

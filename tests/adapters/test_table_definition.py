@@ -139,7 +139,7 @@ def write(log: Any, *entries: Any) -> None:
 
 def subjects(log: Any) -> list[str | None]:
     """Return the subjects of the stored entries, newest first."""
-    return [stored_value.subject for stored_value in log.find(LogQuery()).items]
+    return [entry.subject for entry in log.find(LogQuery()).items]
 
 
 def test_migration_adds_a_missing_column_of_the_log(database: Database) -> None:
@@ -173,13 +173,13 @@ def test_migration_adds_a_missing_column_of_the_outbox(database: Database) -> No
     """Tables of entries are extended in the same way."""
     outbox = database.outbox(create=True)
     outbox.migrate()
-    previous_texts = database.columns("outbox"), database.indexes("outbox")
+    layout_before = database.columns("outbox"), database.indexes("outbox")
     database.without("outbox", "subject")
     assert "subject" not in database.columns("outbox")
 
     database.outbox().migrate()
 
-    assert previous_texts == (database.columns("outbox"), database.indexes("outbox"))
+    assert layout_before == (database.columns("outbox"), database.indexes("outbox"))
 
 
 def test_migration_restores_a_missing_index(database: Database) -> None:
@@ -205,11 +205,11 @@ def test_repeated_migration_changes_nothing(database: Database) -> None:
     log = database.log()
     log.migrate()
     write(log, entry(1, subject="a"))
-    previous_texts = database.columns("log"), database.indexes("log")
+    layout_before = database.columns("log"), database.indexes("log")
 
     log.migrate()
 
-    assert previous_texts == (database.columns("log"), database.indexes("log"))
+    assert layout_before == (database.columns("log"), database.indexes("log"))
     assert ["a"] == subjects(log)
 
 

@@ -139,17 +139,17 @@ def test_async_integration_log(check: integration_log_conformance.AsyncCheck, la
 def test_pages_go_by_the_time_of_calls(lab: Lab) -> None:
     """Entries that are written later may be of earlier calls, and pages go by the calls' time."""
     log = lab.log(threads=False)
-    late, early = entry(2), entry(1)
-    same = attrs.evolve(early, id="same")
-    for item in (late, early, same):
+    late_entry, early_entry = entry(2), entry(1)
+    same_time_entry = attrs.evolve(early_entry, id="same")
+    for item in (late_entry, early_entry, same_time_entry):
         log.write(item)
         log.flush()
     pages: list[Any] = [log.find(LogQuery(limit=1))]
     while pages[-1].next is not None:
         pages.append(log.find(LogQuery(limit=1, after=pages[-1].next)))
 
-    assert timedelta() < late.started_at - early.started_at
-    assert [late.id, "same", early.id] == [page.items[0].id for page in pages]
+    assert timedelta() < late_entry.started_at - early_entry.started_at
+    assert [late_entry.id, "same", early_entry.id] == [page.items[0].id for page in pages]
 
 
 @pytest.mark.parametrize("cursor", ["7", "x.y", "9" * 30 + ".1", ""])
@@ -162,9 +162,9 @@ def test_a_cursor_that_leads_nowhere_is_refused(cursor: str, file: Lab) -> None:
 def test_texts_are_kept_as_far_as_a_database_can(lab: Lab) -> None:
     """Long texts, NUL and lone surrogates cost no entry, and a query with them finds it."""
     log = lab.log(threads=False)
-    odd_text = "a\0b\ud800" + "x" * 300
-    log.write(entry(0, tenant=odd_text, duration=1e-7))
-    (result,) = log.find(LogQuery(tenant=odd_text)).items
+    odd_tenant = "a\0b\ud800" + "x" * 300
+    log.write(entry(0, tenant=odd_tenant, duration=1e-7))
+    (result,) = log.find(LogQuery(tenant=odd_tenant)).items
 
     assert ("a\\0b\\ud800" + "x" * 300)[:255] == result.tenant
     assert 1e-7 == result.duration
@@ -183,9 +183,9 @@ def test_old_entries_are_removed_however_many(lab: Lab) -> None:
 
 def test_two_processes_write_one_log(lab: Lab) -> None:
     """Entries written by another process are found."""
-    log, other_value = lab.log(), lab.another()
-    other_value.write(entry(1))
-    other_value.close()
+    log, second_log = lab.log(), lab.another()
+    second_log.write(entry(1))
+    second_log.close()
 
     assert entry(1) == log.find(LogQuery()).items[0]
 
@@ -357,10 +357,10 @@ def test_a_connection_is_opened_where_no_thread_can_be_started(
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
-    log, other_value = lab.log(), lab.another(threads=False)
-    other_value.write(entry(1))
+    log, second_log = lab.log(), lab.another(threads=False)
+    second_log.write(entry(1))
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
-        other_value.close()
+        second_log.close()
 
-    assert (1, 0) == (log.summarise(LogQuery()).count, other_value.lost)
+    assert (1, 0) == (log.summarise(LogQuery()).count, second_log.lost)

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _own_handlers() -> Iterator[None]:
     """Restore the handler and the work of this process."""
-    before, work = signal.getsignal(signal.SIGTERM), dict(termination._work)  # noqa: SLF001 - restored
+    previous_handler, work = signal.getsignal(signal.SIGTERM), dict(termination._work)  # noqa: SLF001 - restored
     termination._work.clear()  # noqa: SLF001 - as above
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     yield
-    signal.signal(signal.SIGTERM, before)
+    signal.signal(signal.SIGTERM, previous_handler)
     termination._work.clear()  # noqa: SLF001 - as above
     termination._work.update(work)  # noqa: SLF001 - as above
 
@@ -54,13 +54,13 @@ def test_other_threads_install_nothing() -> None:
 
 def test_failed_work_does_not_prevent_other_work() -> None:
     """All work is done, once each, even if some of it fails."""
-    finished_texts: list[str] = []
+    finished_works: list[str] = []
 
     def fail() -> None:
-        finished_texts.append("failed")
+        finished_works.append("failed")
         raise OSError
 
-    for work in (fail, lambda: finished_texts.append("done"), fail):
+    for work in (fail, lambda: finished_works.append("done"), fail):
         termination.before_termination(work)
     termination.finish_all()
-    assert ["failed", "done"] == finished_texts
+    assert ["failed", "done"] == finished_works

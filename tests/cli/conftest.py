@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _alone(tmp_path: Path) -> Iterator[None]:
     """A folder and an environment without a configuration."""
-    previous_values, local_path = dict(os.environ), Path.cwd()
+    previous_environment, local_path = dict(os.environ), Path.cwd()
     for name in ("MOORAGE_CONFIG", "MOORAGE_CREDENTIALS", "MOORAGE_KEYS"):
         os.environ.pop(name, None)
     os.chdir(tmp_path)
     yield
     os.chdir(local_path)
     os.environ.clear()
-    os.environ.update(previous_values)
+    os.environ.update(previous_environment)

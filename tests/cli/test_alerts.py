@@ -44,15 +44,15 @@ def test_alert_is_told_and_listed() -> None:
         command("alerts", "list").out.strip(),
     )
     command("circuit", "open", "vat")
-    measured = command("alerts", "check", "--json")
-    assert (1, True) == (measured.code, measured.result["measurements"][0]["active"])
+    check_command = command("alerts", "check", "--json")
+    assert (1, True) == (check_command.code, check_command.result["measurements"][0]["active"])
     result = command("alerts", "run", "--once")
     assert 0 == result.code
     assert "log: [critical] open: vat" in result.out
     assert "1 delivered, 0 waiting" in result.out
-    listed = command("alerts", "list")
-    assert 1 == listed.code
-    assert "firing" in listed.out
+    listed_alerts = command("alerts", "list")
+    assert 1 == listed_alerts.code
+    assert "firing" in listed_alerts.out
 
 
 def test_silence() -> None:
@@ -67,10 +67,12 @@ def test_silence() -> None:
 
 def test_channel_that_fails() -> None:
     """A notification that no channel took is shown, and the exit code is 1."""
-    failing_text = '[services.ops]\nbase_url = "http://127.0.0.1:9"\nretry = { preset = "none" }\n'
+    failing_channel = (
+        '[services.ops]\nbase_url = "http://127.0.0.1:9"\nretry = { preset = "none" }\n'
+    )
     configure(
         CONFIGURATION.replace('kind = "logging"', 'kind = "webhook"\nservice = "ops"')
-        + failing_text
+        + failing_channel
     )
     command("circuit", "open", "vat")
     result = command("alerts", "run", "--once")
@@ -120,6 +122,6 @@ def test_evaluation_ends_with_a_signal() -> None:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("Evaluating")
         process.send_signal(signal.SIGTERM)
-        outgoing_text, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=120)
 
-    assert (0, "0 delivered, 0 waiting to be sent again\n") == (process.returncode, outgoing_text)
+    assert (0, "0 delivered, 0 waiting to be sent again\n") == (process.returncode, output)

@@ -66,13 +66,13 @@ def test_acts_are_listed(trail: Path) -> None:
 def test_trail_is_sealed_and_verified(trail: Path) -> None:
     """A sealed trail is whole; a broken link is named, with the exit code 1."""
     command("circuit", "open", "vat")
-    sealed_fields = command("audit", "seal", "--json").result
+    seal_result = command("audit", "seal", "--json").result
     command("circuit", "reset", "vat")
-    verified = command("audit", "verify", "--anchor", sealed_fields["anchor"], "--json")
+    verify_command = command("audit", "verify", "--anchor", seal_result["anchor"], "--json")
 
-    assert 0 == verified.code
+    assert 0 == verify_command.code
     assert (True, 3, 2, 0) == tuple(
-        verified.result[name] for name in ("whole", "records", "sealed", "unverified_seals")
+        verify_command.result[name] for name in ("whole", "records", "sealed", "unverified_seals")
     )
     assert "is whole: 3 records, sealed up to 2" in command("audit", "verify").out
     assert "Anchor: 4:" in command("audit", "seal").out
@@ -80,10 +80,10 @@ def test_trail_is_sealed_and_verified(trail: Path) -> None:
     lines = trail.read_text().splitlines(keepends=True)
     fields = json.loads(lines[0])
     trail.write_text("".join([json.dumps({**fields, "actor": "eve"}) + "\n", *lines[1:]]))
-    broken = command("audit", "verify", "--json")
-    assert 1 == broken.code
+    broken_trail = command("audit", "verify", "--json")
+    assert 1 == broken_trail.code
     assert {"number": 1, "fault": "altered"} == {
-        name: broken.document["result"]["finding"][name] for name in ("number", "fault")
+        name: broken_trail.document["result"]["finding"][name] for name in ("number", "fault")
     }
     assert "Record 1 was altered" in command("audit", "verify").out
 
@@ -121,10 +121,10 @@ def test_entries_and_credentials_are_recorded(trail: Path) -> None:
     with open_outbox("sqlite:///outbox.db", create=True) as store:
         entry = Outbox(store).put_request("vat", Request.post("/x", json={}))
     assert 0 == command("outbox", "drop", entry.id, "--store", "sqlite:///outbox.db").code
-    further_texts = ["--credentials", "sqlite:///credentials.db"]
-    assert 0 == typed("hunter2\n", "credentials", "set", "vat", "--migrate", *further_texts).code
-    assert 0 == command("credentials", "rotate", *further_texts).code
-    assert 0 == command("credentials", "delete", "vat", *further_texts).code
+    store_options = ["--credentials", "sqlite:///credentials.db"]
+    assert 0 == typed("hunter2\n", "credentials", "set", "vat", "--migrate", *store_options).code
+    assert 0 == command("credentials", "rotate", *store_options).code
+    assert 0 == command("credentials", "delete", "vat", *store_options).code
 
     assert [
         ("credentials.delete", "credentials of vat"),
@@ -149,7 +149,7 @@ def test_wrong_configuration_refuses_credentials(trail: Path) -> None:
     """A configuration that cannot be read refuses an act whose trail it might name."""
     Path("moorage.toml").write_text("[audit]\nurl = 'redis://localhost'\nother = 1\n")
     os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
-    further_texts = ["--credentials", "sqlite:///credentials.db"]
-    assert 2 == typed("hunter2\n", "credentials", "set", "vat", "--migrate", *further_texts).code
+    store_options = ["--credentials", "sqlite:///credentials.db"]
+    assert 2 == typed("hunter2\n", "credentials", "set", "vat", "--migrate", *store_options).code
     with closing(open_audit(f"file://{trail}")) as store:
         assert 0 == AuditTrail(store).verify().records

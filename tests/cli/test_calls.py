@@ -182,7 +182,7 @@ def test_ping_tells_accepted_keys_from_untried_ones() -> None:
             """
         )
         people, match = command("ping"), command("ping", "--json")
-        ended = command("ping", "vat", "--json")
+        ping_command = command("ping", "vat", "--json")
         nobody = command("ping", "nobody")
         assert () == vat.requests
 
@@ -195,7 +195,7 @@ def test_ping_tells_accepted_keys_from_untried_ones() -> None:
     } == result
     assert (0, 0) == (people.code, match.code)
     assert "the credentials are accepted" in people.out
-    assert ["vat"] == [ping["service"] for ping in ended.result["pings"]]
+    assert ["vat"] == [ping["service"] for ping in ping_command.result["pings"]]
     assert (2, True) == (nobody.code, "vat" in nobody.err)
     assert [] == list(stripe.charges)
 

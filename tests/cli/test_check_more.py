@@ -56,13 +56,13 @@ def test_an_earlier_version_is_shown_and_written() -> None:
     result = command("check")
     assert (0, EARLIER) == (result.code, Path("moorage.toml").read_text())
     assert "--write" in result.out
-    written = command("check", "--write")
+    write_command = command("check", "--write")
 
-    assert 0 == written.code
+    assert 0 == write_command.code
     assert "version = 1" in Path("moorage.toml").read_text()
     assert EARLIER == Path("moorage.toml.old").read_text()
     assert command("check", "--json").result["migrated"] is None
-    assert "hunter2" not in result.out + written.out
+    assert "hunter2" not in result.out + write_command.out
 
 
 def test_rewritten_file_keeps_its_permissions() -> None:

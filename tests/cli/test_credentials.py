@@ -31,17 +31,17 @@ def _keys() -> None:
 def test_secret_is_stored_and_deleted(make: Callable[[], str]) -> None:
     """A secret from standard input is stored, found, listed and deleted."""
     store, service = make(), unique("crm")
-    further_texts = ["--credentials", store]
+    store_options = ["--credentials", store]
     result = typed(
-        "hunter2\n", "credentials", "set", service, "--tenant", "acme", "--migrate", *further_texts
+        "hunter2\n", "credentials", "set", service, "--tenant", "acme", "--migrate", *store_options
     )
-    listed = command("credentials", "list", *further_texts, "--json")
+    listed_credentials = command("credentials", "list", *store_options, "--json")
 
     assert (0, f"stored for {service} of acme\n") == (result.code, result.out)
     assert Credentials.bearer("hunter2") == open_vault(store).get(service, "acme")
-    assert {"service": service, "tenant": "acme"} in listed.result["credentials"]
-    assert service in command("credentials", "list", *further_texts).out
-    assert "hunter2" not in listed.out
+    assert {"service": service, "tenant": "acme"} in listed_credentials.result["credentials"]
+    assert service in command("credentials", "list", *store_options).out
+    assert "hunter2" not in listed_credentials.out
 
     os.environ["MOORAGE_CREDENTIALS"] = store
     assert 0 == command("credentials", "delete", service, "--tenant", "acme").code

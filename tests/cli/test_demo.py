@@ -30,12 +30,12 @@ def test_a_program_gets_the_figures_alone(
     """With --json the output is one document, and the story goes to the standard error."""
     page = tmp_path / "day.html"
     assert 0 == main(["demo", "--json", "--report", str(page)])
-    printed_texts = capsys.readouterr()
-    result = json.loads(printed_texts.out)["result"]
+    captured = capsys.readouterr()
+    result = json.loads(captured.out)["result"]
     assert [] == result["wrong"]
     assert str(page) == result["report"]
     assert 20 == result["scenes"]["Mail is down"]["effects"]
-    assert "1. An order" in printed_texts.err
+    assert "1. An order" in captured.err
 
 
 def test_a_page_that_cannot_be_left_is_an_error(

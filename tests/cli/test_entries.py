@@ -56,8 +56,8 @@ def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0, **named:
     """The JSON result of a command."""
     assert main([*words, "--json"], **named) == code
     output = capsys.readouterr()
-    whole_value = json.loads(output.out)
-    return whole_value["result"] if whole_value["ok"] else whole_value["error"]
+    document = json.loads(output.out)
+    return document["result"] if document["ok"] else document["error"]
 
 
 def put(outbox: Outbox, **options: Any) -> str:
@@ -71,8 +71,8 @@ def test_calls_are_made_once(
     """`run --once` makes the due calls, and ends."""
     put(outbox)
     put(outbox)
-    logged_value = run(capsys, "outbox", "run", "--store", URL, "--once")
-    assert logged_value == {"done": 2, "later": 0, "dead": 0, "unknown": 0}
+    run_result = run(capsys, "outbox", "run", "--store", URL, "--once")
+    assert run_result == {"done": 2, "later": 0, "dead": 0, "unknown": 0}
     assert len(server.requests) == 2
     assert main(["outbox", "run", "--store", URL, "--once"]) == 0
     assert capsys.readouterr().out == "0 done, 0 later, 0 dead, 0 unknown\n"
@@ -117,9 +117,9 @@ def test_a_worker_stops_at_a_signal(
 
     stopper = threading.Thread(target=stop)
     stopper.start()
-    logged_value = run(capsys, "outbox", "run", "--store", URL)
+    run_result = run(capsys, "outbox", "run", "--store", URL)
     stopper.join()
-    assert logged_value == {"done": 1, "later": 0, "dead": 0, "unknown": 0}
+    assert run_result == {"done": 1, "later": 0, "dead": 0, "unknown": 0}
 
 
 def test_worker_runs_until_stopped(outbox: Outbox, server: VendorServer) -> None:
@@ -143,22 +143,22 @@ def test_worker_runs_until_stopped(outbox: Outbox, server: VendorServer) -> None
 def test_calls_are_listed(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
     """A list shows the properties of each call, newest first, in pages, without its content."""
     first, second = put(outbox), put(outbox, tenant="acme")
-    logged_value = run(capsys, "outbox", "list", "--store", URL, "--limit", "1")
-    assert [entry["id"] for entry in logged_value["entries"]] == [second]
-    remaining_value = run(capsys, "outbox", "list", "--store", URL, "--after", logged_value["next"])
-    assert [entry["id"] for entry in remaining_value["entries"]] == [first]
-    assert remaining_value["next"] is None
-    custom_value = run(
+    first_page = run(capsys, "outbox", "list", "--store", URL, "--limit", "1")
+    assert [entry["id"] for entry in first_page["entries"]] == [second]
+    second_page = run(capsys, "outbox", "list", "--store", URL, "--after", first_page["next"])
+    assert [entry["id"] for entry in second_page["entries"]] == [first]
+    assert second_page["next"] is None
+    filtered_page = run(
         capsys, "outbox", "list", "--store", URL, "--tenant", "acme", "--state", "waiting"
     )
-    assert [entry["id"] for entry in custom_value["entries"]] == [second]
+    assert [entry["id"] for entry in filtered_page["entries"]] == [second]
     assert run(capsys, "outbox", "list", "--store", URL, "--stuck")["entries"] == []
     run(capsys, "outbox", "list", "--store", URL, "--stuck", "--tenant", "a", code=2)
 
     assert main(["outbox", "list", "--store", URL, "--limit", "1"]) == 0
-    shown_text = capsys.readouterr().out
-    assert "waiting" in shown_text
-    assert "More with --after" in shown_text
+    table_output = capsys.readouterr().out
+    assert "waiting" in table_output
+    assert "More with --after" in table_output
     assert main(["outbox", "list", "--store", URL, "--state", "dead"]) == 0
     assert capsys.readouterr().out == "nothing\n"
 
@@ -166,8 +166,8 @@ def test_calls_are_listed(outbox: Outbox, capsys: pytest.CaptureFixture[str]) ->
 def test_calls_are_dropped_and_replayed(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
     """A dropped call is not made until it is replayed."""
     names = [put(outbox), put(outbox)]
-    dropped_value = run(capsys, "outbox", "drop", *names, "--store", URL)
-    assert [entry["state"] for entry in dropped_value["entries"]] == ["dropped", "dropped"]
+    dropped_result = run(capsys, "outbox", "drop", *names, "--store", URL)
+    assert [entry["state"] for entry in dropped_result["entries"]] == ["dropped", "dropped"]
     assert main(["outbox", "replay", names[0], "--store", URL]) == 0
     assert capsys.readouterr().out == f"{names[0]} is waiting\n"
     assert run(capsys, "outbox", "run", "--store", URL, "--once")["done"] == 1
@@ -205,8 +205,8 @@ def test_objects_of_a_program(outbox: Outbox, capsys: pytest.CaptureFixture[str]
     assert run(capsys, "outbox", "run", "--app", "shop_of_mine:outbox", "--once")["done"] == 1
     assert run(capsys, "inbox", "run", "--app", "shop_of_mine:inbox", "--once")["done"] == 0
     for app in ("shop_of_mine:nothing", "no_module_of_mine:inbox", "shop_of_mine:outbox", ":"):
-        logged_value = run(capsys, "inbox", "list", "--app", app, code=2)
-        assert logged_value["path"] == "--app"
+        refusal = run(capsys, "inbox", "list", "--app", app, code=2)
+        assert refusal["path"] == "--app"
 
 
 @pytest.mark.usefixtures("outbox")
@@ -217,8 +217,8 @@ def test_webhooks(capsys: pytest.CaptureFixture[str]) -> None:
     store.add(InboxEntry(id="w1", target="stripe", operation="paid", added_at=now))
     assert run(capsys, "inbox", "drop", "w1", "--store", URL)["entries"][0]["state"] == "dropped"
     assert run(capsys, "inbox", "replay", "w1", "--store", URL)["entries"][0]["state"] == "waiting"
-    logged_value = run(capsys, "inbox", "list", "--store", URL)
-    assert [entry["operation"] for entry in logged_value["entries"]] == ["paid"]
+    listed_entries = run(capsys, "inbox", "list", "--store", URL)
+    assert [entry["operation"] for entry in listed_entries["entries"]] == ["paid"]
     run(capsys, "inbox", "run", code=2)
 
 
@@ -265,8 +265,8 @@ def test_a_worker_reports_that_its_store_is_away(capsys: pytest.CaptureFixture[s
     host = Host(source=Path("moorage.toml"), kept=lambda: {"calls": outbox})
     Path("moorage.toml").touch()
     assert main(["outbox", "run"], host=host) == 0
-    working, waiting, counts = capsys.readouterr().out.splitlines()
-    assert "Working; SIGTERM or Ctrl-C ends it." == working
+    working_line, waiting, counts = capsys.readouterr().out.splitlines()
+    assert "Working; SIGTERM or Ctrl-C ends it." == working_line
     assert waiting.startswith("Waiting: The store is away.")
     assert "0 done, 0 later, 0 dead, 0 unknown" == counts
 

@@ -39,13 +39,13 @@ def test_export_is_printed_or_written(
 ) -> None:
     """The document is printed, or written to the named file."""
     assert 0 == main(["export", form, "--config", configured])
-    printed_text = capsys.readouterr().out
+    printed_export = capsys.readouterr().out
     file = tmp_path / "out.json"
     assert 0 == main(["export", form, "--config", configured, "--output", str(file)])
 
-    assert json.loads(printed_text)[field]
-    assert [*json.loads(printed_text)] == [*json.loads(file.read_text("utf-8"))]
-    assert "re_planted" not in printed_text
+    assert json.loads(printed_export)[field]
+    assert [*json.loads(printed_export)] == [*json.loads(file.read_text("utf-8"))]
+    assert "re_planted" not in printed_export
     assert str(file) in capsys.readouterr().out
 
 

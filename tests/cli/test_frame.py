@@ -40,11 +40,11 @@ OPTIONS = ["--version", "--migrate", "--tenant", "--write", "--timeout", "--issu
 @pytest.mark.parametrize("words", COMMANDS)
 def test_command_docstrings_match_the_table(words: str) -> None:
     """A command's docstring begins with its sentence in the table."""
-    place, about = COMMANDS[words]
+    place, description = COMMANDS[words]
     module, _, name = place.partition(":")
     result = getattr(import_module(module), name).__doc__
 
-    assert about == " ".join(result.partition("\n\n")[0].split())
+    assert description == " ".join(result.partition("\n\n")[0].split())
     assert {word for command in COMMANDS for word in command.split()[:-1]} == set(GROUPS)
 
 
@@ -206,13 +206,13 @@ def test_nothing_is_imported_early() -> None:
     process = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    loaded_values = set(json.loads(process.stdout.splitlines()[-1]))
+    loaded_modules = set(json.loads(process.stdout.splitlines()[-1]))
 
-    assert set() == {place.partition(":")[0] for place, _ in COMMANDS.values()} & loaded_values
+    assert set() == {place.partition(":")[0] for place, _ in COMMANDS.values()} & loaded_modules
     assert not any(
-        item.startswith(("moorage.adapters", "moorage.vendors")) for item in loaded_values
+        item.startswith(("moorage.adapters", "moorage.vendors")) for item in loaded_modules
     )
-    assert "moorage.config" not in loaded_values
+    assert "moorage.config" not in loaded_modules
 
 
 def test_closed_pipe_ends_quietly() -> None:
@@ -314,9 +314,9 @@ def test_closed_streams_do_not_fail(arguments: list[str]) -> None:
 
 def test_letters_that_are_missing_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
     """A document uses all characters that the output's encoding has."""
-    for coding, written_text in (("ascii", '"\\u00fc"'), ("utf-8", '"\u00fc"')):
+    for coding, written_json in (("ascii", '"\\u00fc"'), ("utf-8", '"\u00fc"')):
         monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), coding))
-        assert written_text == as_json("\u00fc")
+        assert written_json == as_json("\u00fc")
 
 
 def test_missing_streams_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -333,7 +333,7 @@ def test_missing_streams_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("words", ["talk", "refuse", "leave", "mumble"])
 def test_full_disk_is_reported(words: str, capfd: pytest.CaptureFixture[str]) -> None:
     """Output that cannot be written ends with a sentence and an exit code."""
-    with Path("/dev/full").open("w") as full, redirect_stdout(full):
+    with Path("/dev/full").open("w") as full_disk, redirect_stdout(full_disk):
         assert 1 == run([words], ENDINGS)
     output = capfd.readouterr().err
     assert ("No space left" in output) == (words in {"talk", "mumble"})

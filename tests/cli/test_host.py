@@ -56,7 +56,7 @@ def test_configuration_that_is_named(tmp_path: Path) -> None:
 )
 def test_environment(words: tuple[str, ...], expected: str) -> None:
     """The host's environment applies where none is named."""
-    several_fields = {**GIVEN, "environments": {"staging": {}, "production": {}}}
-    host = Host(source=several_fields, environment="staging")
+    configuration = {**GIVEN, "environments": {"staging": {}, "production": {}}}
+    host = Host(source=configuration, environment="staging")
 
     assert expected == command("check", "--json", *words, host=host).result["environment"]

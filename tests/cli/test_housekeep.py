@@ -21,14 +21,14 @@ def test_housekeeping_removes_expired_states(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Any number of expired states is removed, and the others stay."""
-    path, stored_text = tmp_path / "state.db", new_key()
+    path, stored_key = tmp_path / "state.db", new_key()
     with SqliteStorage(path) as store:
-        now, _ = store.execute(Write({stored_text: "kept"}))
+        now, _ = store.execute(Write({stored_key: "kept"}))
         store.execute(Write({new_key(): "dust" for _ in range(10)}, quiet=-now))
     assert main(["housekeep", f"sqlite:///{path}", "--migrate"]) == 0
     assert capsys.readouterr().out == "10 states deleted\n"
     with SqliteStorage(path) as store:
-        _, (state,) = store.execute(read(stored_text))
+        _, (state,) = store.execute(read(stored_key))
     assert state is not None
 
 

@@ -46,8 +46,8 @@ def log() -> Iterator[Any]:
 def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
     """The JSON result of a command."""
     assert main(["log", *words, "--json"]) == code
-    whole_value = json.loads(capsys.readouterr().out)
-    return whole_value["result"] if whole_value["ok"] else whole_value["error"]
+    document = json.loads(capsys.readouterr().out)
+    return document["result"] if document["ok"] else document["error"]
 
 
 @pytest.mark.parametrize(
@@ -72,22 +72,22 @@ def test_calls_are_listed(
     words: tuple[str, ...], expected: tuple[int, ...], log: Any, capsys: Any
 ) -> None:
     """The newest call comes first, and options choose among them."""
-    logged_value = run(capsys, "list", *words)
+    listed_calls = run(capsys, "list", *words)
 
     assert [entry(number).id for number in expected] == [
-        call["id"] for call in logged_value["calls"]
+        call["id"] for call in listed_calls["calls"]
     ]
 
 
 def test_pages_lead_to_each_other(log: Any, capsys: Any) -> None:
     """A list tells people and programs how to get the next page."""
-    logged_value = run(capsys, "list", "--limit", "1")
-    remaining_value = run(capsys, "list", "--after", logged_value["next"])
-    assert [entry(0).id] == [call["id"] for call in remaining_value["calls"]]
-    assert entry(1).status is IntegrationStatus(logged_value["calls"][0]["status"])
+    first_page = run(capsys, "list", "--limit", "1")
+    second_page = run(capsys, "list", "--after", first_page["next"])
+    assert [entry(0).id] == [call["id"] for call in second_page["calls"]]
+    assert entry(1).status is IntegrationStatus(first_page["calls"][0]["status"])
 
     assert 0 == main(["log", "list", "--limit", "1"])
-    assert f"More with --after {logged_value['next']}." in capsys.readouterr().out
+    assert f"More with --after {first_page['next']}." in capsys.readouterr().out
     assert 0 == main(["log", "list", "--tenant", "nobody"])
     assert "nothing" in capsys.readouterr().out
 
@@ -97,14 +97,18 @@ def test_list_says_how_far_it_looked(
 ) -> None:
     """A list that ended at the limit of a page says how far back it looked, and how to go on."""
     monkeypatch.setattr("moorage.adapters.logs._table.SCAN_LIMIT", 1)
-    logged = run(capsys, "list", "--text", "declined")
-    assert ([], 1, True) == (logged["calls"], logged["scanned"], logged["scanned_to"] is not None)
+    log_page = run(capsys, "list", "--text", "declined")
+    assert ([], 1, True) == (
+        log_page["calls"],
+        log_page["scanned"],
+        log_page["scanned_to"] is not None,
+    )
     assert 0 == main(["log", "list", "--text", "declined"])
     output = capsys.readouterr().out
     assert output.startswith("nothing\nLooked through 1 entries, back to ")
-    assert output.endswith(f"Continue with --after {logged['next']}.\n")
+    assert output.endswith(f"Continue with --after {log_page['next']}.\n")
 
-    rest = run(capsys, "list", "--text", "declined", "--after", logged["next"])
+    rest = run(capsys, "list", "--text", "declined", "--after", log_page["next"])
     assert [entry(0).id] == [call["id"] for call in rest["calls"]]
 
 
@@ -194,9 +198,10 @@ def test_export_as_parquet(log: Any, capsys: Any) -> None:
     assert {"timestamp[us, tz=UTC]"} == {str(table.schema.field("started_at").type)}
     assert not table.schema.field("service").nullable
     rows = {row["id"]: row for row in table.to_pylist()}
-    row, written = rows[entry(9).id], entry(9)
-    assert written == attrs.evolve(
-        IntegrationLog(**row | {"status": IntegrationStatus(row["status"])}), tenant=written.tenant
+    row, written_entry = rows[entry(9).id], entry(9)
+    assert written_entry == attrs.evolve(
+        IntegrationLog(**row | {"status": IntegrationStatus(row["status"])}),
+        tenant=written_entry.tenant,
     )
     assert "=1+1" == row["tenant"]
 
@@ -257,11 +262,11 @@ def test_follow_ends_with_a_signal(number: signal.Signals, log: Any) -> None:
         lines: list[str] = []
         reader = Thread(target=lambda: lines.append(process.stdout.readline()))  # type: ignore[union-attr]
         reader.start()
-        later = 100
+        later_number = 100
         while reader.is_alive():  # the command may read the log for the first time later
-            log.write(attrs.evolve(entry(later), started_at=datetime.now(UTC)))
+            log.write(attrs.evolve(entry(later_number), started_at=datetime.now(UTC)))
             log.flush()
-            later += 2
+            later_number += 2
             reader.join(0.1)
         process.send_signal(number)
         output, errors = process.communicate()
@@ -301,19 +306,19 @@ def test_follow_counts(log: Any, capsys: Any) -> None:
         writer.join()
     lines = capsys.readouterr().out.splitlines()
     first, second = map(json.loads, lines[:2])
-    last_value = json.loads("\n".join(lines[2:]))
+    last_document = json.loads("\n".join(lines[2:]))
 
     assert first["started_at"] < second["started_at"]
-    assert {"shown": 2} == last_value["result"]
+    assert {"shown": 2} == last_document["result"]
 
 
 def test_follow_shows_lines(log: Any, capsys: Any) -> None:
     """Without --json, a call is a line with the columns of a list, and a dash for no value."""
-    ended = Event()
+    follow_ended = Event()
 
     def write() -> None:
         number = 101
-        while not ended.wait(0.05):
+        while not follow_ended.wait(0.05):
             log.write(attrs.evolve(entry(number), started_at=datetime.now(UTC)))
             log.flush()
             number += 6
@@ -323,7 +328,7 @@ def test_follow_shows_lines(log: Any, capsys: Any) -> None:
     try:
         assert 0 == main(["log", "follow", "--count", "1"])
     finally:
-        ended.set()
+        follow_ended.set()
         writer.join()
     lines = capsys.readouterr().out.splitlines()
 
@@ -338,11 +343,11 @@ def test_signal_ends_follow_with_success(log: Any) -> None:
         def tell(self, text: str) -> None:
             signal.raise_signal(signal.SIGTERM)
 
-    before = signal.getsignal(signal.SIGTERM)
+    previous_handler = signal.getsignal(signal.SIGTERM)
     result = follow_calls(store=URL, context=Ending())
 
     assert {"shown": 0} == result.document
-    assert before == signal.getsignal(signal.SIGTERM)
+    assert previous_handler == signal.getsignal(signal.SIGTERM)
 
 
 def test_follow_without_reader_ends(log: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,14 +101,16 @@ class Context:
 
     def options(self, server: AuthorizationServer, *more: str) -> list[str]:
         """The command's options: client, server and token store, unless overridden."""
-        usual_values = {
+        default_options = {
             "--issuer": server.issuer,
             "--client-id": "erp",
             "--service": "crm",
             "--credentials": f"sqlite:///{self.path}",
         }
-        own_texts = ((name, value) for name, value in usual_values.items() if name not in more)
-        return [*chain.from_iterable(own_texts), *more]
+        remaining_options = (
+            (name, value) for name, value in default_options.items() if name not in more
+        )
+        return [*chain.from_iterable(remaining_options), *more]
 
     def kept(self, tenant: str | None = None) -> OAuthCredentials:
         """The stored tokens."""
@@ -121,10 +123,10 @@ class Context:
 @pytest.fixture(name="context")
 def _context(tmp_path: Path) -> Iterator[Context]:
     """A CLI context whose environment is removed afterwards."""
-    previous_values = dict(os.environ)
+    previous_environment = dict(os.environ)
     yield Context(tmp_path)
     os.environ.clear()
-    os.environ.update(previous_values)
+    os.environ.update(previous_environment)
 
 
 def test_a_process_gets_and_gives_back(context: Context) -> None:
@@ -138,12 +140,12 @@ def test_a_process_gets_and_gives_back(context: Context) -> None:
             assert running_process.stdout is not None
             url = next(line for line in running_process.stdout if line.startswith("http")).strip()
             status, page = fetch(visit(url))
-            remaining_text = running_process.stdout.read()
+            remaining_output = running_process.stdout.read()
         stored_credentials = context.kept("acme-fr")
 
         assert (0, 200) == (running_process.returncode, status)
         assert "go back to the terminal" in page
-        assert "tokens stored for crm of acme-fr\n" == remaining_text.lstrip()
+        assert "tokens stored for crm of acme-fr\n" == remaining_output.lstrip()
         assert ("read",) == stored_credentials.scope
         assert "s3cr3t" not in url
         for secret in (stored_credentials.access_token, stored_credentials.refresh_token):
@@ -317,8 +319,10 @@ def test_unreachable_database_asks_no_person(
 ) -> None:
     """If tokens cannot be stored, no consent is requested."""
     with AuthorizationServer(PUBLIC) as server:
-        absent_text = "postgresql://moorage:hunter2@127.0.0.1:1/none"
-        assert 1 == main(["oauth", "login", *context.options(server, "--credentials", absent_text)])
+        absent_database = "postgresql://moorage:hunter2@127.0.0.1:1/none"
+        assert 1 == main(
+            ["oauth", "login", *context.options(server, "--credentials", absent_database)]
+        )
         assert 0 == server.connections
 
     output = capsys.readouterr()

@@ -98,11 +98,11 @@ def test_payment_of_a_killed_process_is_listed_and_closed(make: Callable[[], str
         )
         people = command("payments", "unsettled")
         assert (1, True) == (people.code, key in people.out)
-        early = command("payments", "close", key, "--not-done")
-        assert "may still be under way" in early.err
+        early_close = command("payments", "close", key, "--not-done")
+        assert "may still be under way" in early_close.err
 
-        closed = command("payments", "close", key, "--done")
-        assert f"{key} is closed as done" in closed.out
+        closed_payment = command("payments", "close", key, "--done")
+        assert f"{key} is closed as done" in closed_payment.out
         assert [] == listed(key)
         with opened_hub(Context()) as hub:
             charge = Charge(Money("20.00", "EUR"), "pm_card_visa", reference=key)
@@ -114,8 +114,8 @@ def test_settle_command_settles_due_payments() -> None:
     """Lost payments that are due are settled and listed by key; otherwise it says so."""
     stripe = StripeSandbox(api_key="sk_test_sandbox")
     with stripe.serving() as server:
-        whole_text = WHOLE.format(state="sqlite:///state.db", url=server.url)
-        configure(whole_text)
+        configuration = WHOLE.format(state="sqlite:///state.db", url=server.url)
+        configure(configuration)
         assert "nothing was settled" in command("payments", "settle").out
         assert "no payment is unsettled" in command("payments", "unsettled").out
         charge = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-1")
@@ -123,11 +123,11 @@ def test_settle_command_settles_due_payments() -> None:
         with opened_hub(Context()) as hub, pytest.raises(ConnectionFailed):
             hub.payments().charge(charge, idempotency_key="INV-1/1")
         reference = next(iter(stripe.intents))
-        closed = command(
+        closed_payment = command(
             "payments", "close", "INV-1/1", "--done", "--reference", reference, "--json"
         )
 
-        assert "done" == closed.result["outcome"]
+        assert "done" == closed_payment.result["outcome"]
         assert 0 == command("payments", "unsettled").code
 
         what = (None, "INV-2", "charge", ("stripe",), ("", pack(((charge,), {}))))

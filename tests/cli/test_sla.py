@@ -44,8 +44,8 @@ def _figures() -> None:
 def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
     """The JSON result of a command."""
     assert main(["sla", *words, "--json"]) == code
-    whole_value = json.loads(capsys.readouterr().out)
-    return whole_value["result"]["months"] if whole_value["ok"] else whole_value["error"]
+    document = json.loads(capsys.readouterr().out)
+    return document["result"]["months"] if document["ok"] else document["error"]
 
 
 @pytest.mark.usefixtures("_figures")

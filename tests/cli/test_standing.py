@@ -49,14 +49,17 @@ def test_circuit_is_set_for_every_process(make: Callable[[], str]) -> None:
     """A circuit set by hand holds in every process, is shown, and ends with a reset."""
     name = configured(make())
     assert 0 == command("status").code
-    opened = command("circuit", "open", name, "--json")
+    opened_circuit = command("circuit", "open", name, "--json")
     result = command("status", "--json")
 
-    assert ("closed", "forced_open") == (opened.result["before"], opened.result["state"])
+    assert ("closed", "forced_open") == (
+        opened_circuit.result["before"],
+        opened_circuit.result["state"],
+    )
     assert 1 == result.code
     assert "forced_open" in command("status").out
-    (standing_value,) = result.result["services"]
-    assert (name, "forced_open") == (standing_value["service"], standing_value["circuit"])
+    (service_status,) = result.result["services"]
+    assert (name, "forced_open") == (service_status["service"], service_status["circuit"])
     with opened_hub(Context()) as hub, pytest.raises(CircuitBreakerOpen):
         hub.manager.call(name, Request.get("/"))
 
@@ -74,14 +77,14 @@ def test_pause_of_a_limit_is_ended_for_everybody(make: Callable[[], str]) -> Non
         name = configured(make(), vendor.url)
         vendor.respond(429, {"Retry-After": "1800"})
         assert command("call", name, "GET", "/").code
-        ended_fields = command("limits", "reset", name, "--json").result
+        reset_result = command("limits", "reset", name, "--json").result
 
         assert (name, None, None) == (
-            ended_fields["service"],
-            ended_fields["tenant"],
-            ended_fields["endpoint"],
+            reset_result["service"],
+            reset_result["tenant"],
+            reset_result["endpoint"],
         )
-        assert 0 < ended_fields["remaining"] <= 1800
+        assert 0 < reset_result["remaining"] <= 1800
         assert f"the limits of {name} were not paused" in command("limits", "reset", name).out
 
 
@@ -106,12 +109,12 @@ def test_a_limit_that_is_used_up_is_shown(make: Callable[[], str]) -> None:
         assert "free" in command("status").out
         vendor.respond(204)
         assert 0 == command("call", name, "GET", "/").code
-        (standing_value,) = command("status", "--json").result["services"]
+        (service_status,) = command("status", "--json").result["services"]
         people = command("status")
 
-    assert 80_000 < standing_value["limits"][0] <= 86_400
+    assert 80_000 < service_status["limits"][0] <= 86_400
     assert "wait 86" in people.out
-    assert standing_value["retries"] is True
+    assert service_status["retries"] is True
 
 
 def test_regions_stand_for_themselves() -> None:
@@ -149,9 +152,9 @@ def test_an_open_circuit_says_when_to_come_back() -> None:
             f'[services.bare]\nbase_url = "{refusing.url}"\n'
         )
         command("call", "vat", "GET", "/")
-    standing_value = command("status", "--json").result["services"][0]
+    service_status = command("status", "--json").result["services"][0]
 
-    assert ("open", True) == (standing_value["circuit"], 0 < standing_value["retry_after"] <= 60)
+    assert ("open", True) == (service_status["circuit"], 0 < service_status["retry_after"] <= 60)
     assert "again in" in command("status").out
 
 

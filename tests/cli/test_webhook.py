@@ -61,12 +61,12 @@ def test_saved_webhooks_are_verified(scheme: str, tmp_path: Path) -> None:
     ended_ended = command("webhook", "verify", scheme, *OURS, *fields, "--body", "@body")
     result = command("webhook", "verify", scheme, *OURS, *fields, "--body", body, "--json")
     (tmp_path / "body").write_text(body + " ")
-    forged = command("webhook", "verify", scheme, *OURS, *fields, "--body", "@body")
+    forged_check = command("webhook", "verify", scheme, *OURS, *fields, "--body", "@body")
 
     assert (0, True) == (ended_ended.code, ended_ended.out.startswith("It is genuine."))
     assert 1 == len(result.result["events"])
-    assert 1 == forged.code
-    assert SECRET not in ended_ended.out + result.out + forged.err
+    assert 1 == forged_check.code
+    assert SECRET not in ended_ended.out + result.out + forged_check.err
 
 
 def test_signed_output_is_readable() -> None:
@@ -135,11 +135,11 @@ def test_listen_shows_each_webhook(more: list[str]) -> None:
         assert running_process.stderr is not None
         message = running_process.stderr if more else running_process.stdout
         url = message.readline().split()[-1]
-        large_values = {"Content-Length": "99999999"}
+        large_headers = {"Content-Length": "99999999"}
         statuses = [
             post(url, body.encode(), headers),
             post(url, b"{}", headers),
-            post(url, b"", large_values),
+            post(url, b"", large_headers),
             post(url, body.encode(), headers),
         ]
         lines = running_process.stdout.read()
@@ -147,10 +147,10 @@ def test_listen_shows_each_webhook(more: list[str]) -> None:
     assert [200, 400, 413, 400] == statuses
     assert 0 == running_process.returncode
     if more:
-        first, *remaining_texts = lines.splitlines()
+        first, *remaining_lines = lines.splitlines()
         assert json.loads(first)["genuine"] is True
-        assert '"genuine": false' in remaining_texts[0]
-        assert {"seen": 3, "genuine": 1} == json.loads("\n".join(remaining_texts[2:]))["result"]
+        assert '"genuine": false' in remaining_lines[0]
+        assert {"seen": 3, "genuine": 1} == json.loads("\n".join(remaining_lines[2:]))["result"]
     else:
         assert "evt_1" in lines
         assert "refused: " in lines
@@ -168,8 +168,8 @@ class Output:
 
     def write(self, text: str) -> int:
         """Take note."""
-        *whole_texts, self._begun = (self._begun + text).split("\n")
-        for line in whole_texts:
+        *whole_lines, self._begun = (self._begun + text).split("\n")
+        for line in whole_lines:
             self._lines.put(line)
         return len(text)
 

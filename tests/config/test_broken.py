@@ -57,9 +57,9 @@ def test_all_at_once() -> None:
     first, *lines = str(excinfo.value).splitlines()
     assert f"{len(paths)} things are wrong in the configuration:" == first
     assert [f"  {problem}" for problem in excinfo.value.problems] == lines
-    repeated_value = pickle.loads(pickle.dumps(excinfo.value))  # noqa: S301 - our own
-    assert excinfo.value.problems == repeated_value.problems
-    assert str(excinfo.value) == str(repeated_value)
+    unpickled_error = pickle.loads(pickle.dumps(excinfo.value))  # noqa: S301 - our own
+    assert excinfo.value.problems == unpickled_error.problems
+    assert str(excinfo.value) == str(unpickled_error)
 
 
 def test_one_problem_of_an_error_made_anywhere() -> None:

@@ -118,11 +118,11 @@ def test_every_environment_is_checked() -> None:
         "[environments.test.services.vat]\ntimeout = 5\n"
         "[environments.production.services.vat]\ntimeout = 0\n",
     )
-    ended = command("check", "--config", str(path))
+    check_command = command("check", "--config", str(path))
     people = command("check", "--config", str(path), "--all-environments")
     result = command("check", "--config", str(path), "--all-environments", "--json").document
 
-    assert (0, 2) == (ended.code, people.code)
+    assert (0, 2) == (check_command.code, people.code)
     assert "Environment test:\n" in people.out
     assert "0 is out of range for a duration." in people.out
     test, production = result["result"]["environments"]
@@ -158,10 +158,10 @@ def test_providers_are_opened_in_the_order_of_their_needs(tmp_path: Path) -> Non
         "state": {"url": "memory:"},
     }
     (tmp_path / "inner" / "keys").write_text(f"1:{'A' * 43}=")
-    backwards_fields = {**source, "secrets": dict(reversed(source["secrets"].items()))}
+    reversed_source = {**source, "secrets": dict(reversed(source["secrets"].items()))}
 
     moorage.open(source).close()
-    moorage.open(backwards_fields).close()
+    moorage.open(reversed_source).close()
 
 
 def test_a_missing_secret_where_a_text_belongs() -> None:

@@ -142,14 +142,14 @@ def test_trust_proxy_and_pool_by_file(
     monkeypatch.setenv("KEY", key)
     with ProxyServer(leads_to=vendor.address, knows=("erp", "s3cret")) as proxy:
         monkeypatch.setenv("PROXY", proxy.url.replace("//", "//erp:s3cret@"))
-        for custom_text in ("secret://env/KEY", "key.pem"):
+        for key_location in ("secret://env/KEY", "key.pem"):
             path = tmp_path / "moorage.toml"
             path.write_text(
                 f'services.vat.base_url = "{vendor.url}"\n'
                 "[http]\nmax_connections = 3\nkeep_alive = 1.5\nmax_body = 1000\n"
                 'proxy = { url = "secret://env/PROXY", bypass = ["intranet.example"] }\n'
                 '[http.tls]\nauthorities = "certificate.pem"\ncertificate = "certificate.pem"\n'
-                f'key = "{custom_text}"\nminimum = "1.3"\n'
+                f'key = "{key_location}"\nminimum = "1.3"\n'
             )
             with moorage.open(path) as hub:
                 assert 7 == hub.manager.call("vat", Request.get("/")).json()["rate"]

@@ -30,10 +30,10 @@ VARIABLE = "MOORAGE_STATE_DIRECTORY"
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     """A folder that is named by the environment, and is not there yet."""
-    previous_text = os.environ[VARIABLE]
+    previous_url = os.environ[VARIABLE]
     os.environ[VARIABLE] = str(tmp_path / "a b" / "state")
     yield tmp_path / "a b" / "state"
-    os.environ[VARIABLE] = previous_text
+    os.environ[VARIABLE] = previous_url
 
 
 @contextmanager

@@ -92,12 +92,12 @@ def with_junk(place: tuple[Any, ...], junk: Any) -> Any:
     """The configuration with something else at a place."""
     if not place:
         return junk
-    whole_fields = copy.deepcopy(WHOLE)
-    home_value: Any = whole_fields
+    whole_configuration = copy.deepcopy(WHOLE)
+    table: Any = whole_configuration
     for name in place[:-1]:
-        home_value = home_value[name]
-    home_value[place[-1]] = junk
-    return whole_fields
+        table = table[name]
+    table[place[-1]] = junk
+    return whole_configuration
 
 
 @given(st.sampled_from(PLACES), JUNK, st.sampled_from([None, "production", "nowhere"]))
@@ -115,5 +115,5 @@ def test_junk_raises_configuration_error(
     assert PLANTED not in text
     if refused_error is not None:
         trace = traceback.TracebackException.from_exception(refused_error, capture_locals=True)
-        own_values = [frame.locals for frame in trace.stack if frame.filename.startswith(OURS)]
-        assert PLANTED not in str(own_values)
+        own_locals = [frame.locals for frame in trace.stack if frame.filename.startswith(OURS)]
+        assert PLANTED not in str(own_locals)

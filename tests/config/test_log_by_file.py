@@ -53,10 +53,10 @@ def test_a_log_of_the_program_takes_the_place_of_the_one_that_is_named(options: 
 def test_a_hub_keeps_its_log(tmp_path: Path) -> None:
     """A reload that names another log is refused, unless the program supplied the log."""
     source: dict[str, Any] = {"services": SERVICES, "log": {"url": "memory:"}}
-    other_fields = {**source, "log": {"url": f"sqlite:///{tmp_path}/calls.db"}}
+    logging_source = {**source, "log": {"url": f"sqlite:///{tmp_path}/calls.db"}}
     with moorage.open(source) as hub:
         with pytest.raises(ConfigurationError, match="change its integration log") as excinfo:
-            hub.reload(other_fields)
+            hub.reload(logging_source)
         assert "log.url" == excinfo.value.path
     with moorage.open(source, log=MemoryIntegrationLogger()) as hub:
-        hub.reload(other_fields)
+        hub.reload(logging_source)

@@ -56,10 +56,10 @@ def test_an_asynchronous_hub_counts_its_calls(tmp_path: Path) -> None:
 def test_a_hub_keeps_its_metrics(tmp_path: Path) -> None:
     """A reload that names other metrics is refused."""
     source: dict[str, Any] = {"services": SERVICES, "metrics": {"url": "memory:"}}
-    other_fields = {**source, "metrics": {"url": f"sqlite:///{tmp_path}/metrics.db"}}
+    metrics_source = {**source, "metrics": {"url": f"sqlite:///{tmp_path}/metrics.db"}}
     with moorage.open(source) as hub:
         with pytest.raises(ConfigurationError, match="change the place of its metrics") as excinfo:
-            hub.reload(other_fields)
+            hub.reload(metrics_source)
         assert "metrics.url" == excinfo.value.path
 
 

@@ -45,22 +45,22 @@ NEW: dict[str, Any] = {
 def test_version_0(monkeypatch: pytest.MonkeyPatch) -> None:
     """Accounts and routes become vendors and kinds; the diff shows it without secrets."""
     monkeypatch.setenv("OURS_TOKEN", "token")
-    previous_fields = copy.deepcopy(OLD)
+    original = copy.deepcopy(OLD)
     result = read_configuration(OLD)
     current = read_configuration(NEW)
 
-    assert previous_fields == OLD
+    assert original == OLD
     assert (current.accounts, current.routes) == (result.accounts, result.routes)
     assert current.migrated is None
-    migrated = result.migrated
-    assert migrated is not None
-    assert 0 == migrated.version
-    assert NEW == tomllib.loads(migrated.text.reveal())
-    lines = migrated.diff.splitlines()
+    migration = result.migrated
+    assert migration is not None
+    assert 0 == migration.version
+    assert NEW == tomllib.loads(migration.text.reveal())
+    lines = migration.diff.splitlines()
     assert ["--- as it is", "+++ as version 1"] == lines[:2]
     assert {"-version = 0", "+version = 1", "-[accounts.main]", "+[vendors.main]"} <= set(lines)
-    assert 'credentials = "secret://env/OURS_TOKEN"' in migrated.diff
-    assert "hidden" not in migrated.diff
+    assert 'credentials = "secret://env/OURS_TOKEN"' in migration.diff
+    assert "hidden" not in migration.diff
     assert "hidden" not in repr(result)
 
 
@@ -181,17 +181,17 @@ def test_secrets_are_masked() -> None:
         "timeout": 5,
     }
 
-    shown_value = masked(tree)
+    masked_tree = masked(tree)
 
-    assert "hidden" not in write_toml(shown_value)
-    assert ["***", "secret://env/A", "${B}"] == shown_value["webhook_secrets"]
-    assert "redis://***@host/0" == shown_value["url"]
-    assert "redis://***@host/0" == shown_value["slash"] == shown_value["both"]
-    assert "postgresql://host/db?user=a&password=***&sslpassword=***#x" == shown_value["query"]
+    assert "hidden" not in write_toml(masked_tree)
+    assert ["***", "secret://env/A", "${B}"] == masked_tree["webhook_secrets"]
+    assert "redis://***@host/0" == masked_tree["url"]
+    assert "redis://***@host/0" == masked_tree["slash"] == masked_tree["both"]
+    assert "postgresql://host/db?user=a&password=***&sslpassword=***#x" == masked_tree["query"]
     assert (tree["other"], tree["user"], 5) == (
-        shown_value["other"],
-        shown_value["user"],
-        shown_value["timeout"],
+        masked_tree["other"],
+        masked_tree["user"],
+        masked_tree["timeout"],
     )
 
 

@@ -34,11 +34,11 @@ def test_settings_open_observers() -> None:
 
 def test_configured_observers_receive_events(caplog: pytest.LogCaptureFixture) -> None:
     """A hub installs the observers that its configuration names."""
-    seen_values: list[Any] = []
+    seen_events: list[Any] = []
     caplog.set_level("INFO", "moorage")
     source = {
         "services": {"tax": {}},
-        "observers": {"logging": True, "functions": [seen_values.append]},
+        "observers": {"logging": True, "functions": [seen_events.append]},
     }
     with moorage.open(source) as hub:
         hub.manager.run("tax", lambda: None)
@@ -46,7 +46,7 @@ def test_configured_observers_receive_events(caplog: pytest.LogCaptureFixture) -
         hub.manager.run("tax", lambda: None)
 
     assert ["CallStarted", "AttemptFinished", "CallFinished"] == [
-        type(event).__name__ for event in seen_values
+        type(event).__name__ for event in seen_events
     ]
     assert 1 == len(caplog.records)
 

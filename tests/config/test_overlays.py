@@ -30,13 +30,13 @@ def test_an_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     result = read_configuration(OVERLAID, "production")
     monkeypatch.setenv("MOORAGE_ENVIRONMENT", "production")
     again = read_configuration(OVERLAID)
-    other = read_configuration(OVERLAID, environment="staging")
+    staging = read_configuration(OVERLAID, environment="staging")
 
     assert (None, "production", "production", "staging") == (
         plain.environment,
         result.environment,
         again.environment,
-        other.environment,
+        staging.environment,
     )
     assert ("production", "staging") == plain.environments
     assert (True, ("example.com",), False) == (
@@ -44,7 +44,7 @@ def test_an_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         plain.safety.recipients,
         plain.safety.live,
     )
-    assert plain.safety == other.safety
+    assert plain.safety == staging.safety
     assert (False, ("example.com",), True) == (
         result.safety.dry_run,
         result.safety.recipients,

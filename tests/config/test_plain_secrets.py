@@ -118,9 +118,9 @@ def test_opening_warns_once(file: Path, opened: Any) -> None:
     (warning,) = result
     assert __file__ == warning.filename
     assert "hidden" not in str(warning.message)
-    closed_value = hub.close()
-    if closed_value is not None:
-        asyncio.run(closed_value)
+    closing = hub.close()
+    if closing is not None:
+        asyncio.run(closing)
 
 
 def test_mappings_cause_no_warning() -> None:

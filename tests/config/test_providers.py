@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 def found(name: str, **table: Any) -> Secret:
     """The secret of this name that a provider gives."""
-    configured = read_configuration(
+    configuration = read_configuration(
         {"secrets": {"ours": table}, "state": {"url": f"secret://ours/{name}"}}
     )
-    assert configured.state is not None
-    return Secret(configured.state)
+    assert configuration.state is not None
+    return Secret(configuration.state)
 
 
 def opened(lab: Lab) -> Lab:
@@ -91,7 +91,7 @@ def test_credentials_in_a_manager_are_read_whole() -> None:
         lab.put("shop", json.dumps({"method": "basic", "username": "me", "secret": "hidden"}))
         table = {"kind": "aws", "region": "eu-central-1", "endpoint": lab.url}
         keys = {"access_key_id": "AKIDGIVEN", "secret_access_key": SECRET}
-        configured = read_configuration(
+        configuration = read_configuration(
             {
                 "secrets": {"ours": {**table, **keys}},
                 "services": {
@@ -99,7 +99,7 @@ def test_credentials_in_a_manager_are_read_whole() -> None:
                 },
             }
         )
-        (service,) = configured.services
+        (service,) = configuration.services
         assert Credentials.basic("me", "hidden") == service.credentials
 
 
@@ -140,7 +140,7 @@ def test_azure() -> None:
 
 def test_a_keyring() -> None:
     """The passwords of an application are read."""
-    before, ring = keyring.get_keyring(), Ring()
+    previous_keyring, ring = keyring.get_keyring(), Ring()
     ring.passwords["ours", "shop"] = "hidden"
     keyring.set_keyring(ring)
     try:
@@ -148,7 +148,7 @@ def test_a_keyring() -> None:
         with pytest.raises(ConfigurationError, match="correct its name"):
             found("other", kind="keyring", application="ours")
     finally:
-        keyring.set_keyring(before)
+        keyring.set_keyring(previous_keyring)
 
 
 def test_missing_keyring_library(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,13 +138,13 @@ def test_every_setting_is_available_in_files() -> None:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_a_setting_of_a_file_is_that_of_a_program(name: str) -> None:
     """A setting in a file equals the constructor's argument."""
-    written_value, value = SAMPLES[name]
-    extra_fields = BESIDE.get(name, {})
+    file_setting, value = SAMPLES[name]
+    other_settings = BESIDE.get(name, {})
     (service,) = read_configuration(
-        {"services": {"vat": {name: written_value, **extra_fields}}}
+        {"services": {"vat": {name: file_setting, **other_settings}}}
     ).services
 
-    assert Service("vat", **{name: value, **extra_fields}) == service
+    assert Service("vat", **{name: value, **other_settings}) == service
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/how-to/configuration.md"])
@@ -215,12 +215,12 @@ FORMS: list[tuple[Any, Credentials | OAuthCredentials]] = [
 @pytest.mark.parametrize("place", range(len(FORMS)))
 def test_credentials_have_every_form(place: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each kind of credentials can be written; a text is a table in JSON, or a bearer token."""
-    written_value, credentials = FORMS[place]
-    if isinstance(written_value, str):
-        monkeypatch.setenv("OURS", written_value)
-        written_value = "secret://env/OURS"
-    table = {"base_url": BASE, "credentials": written_value}
-    region = {"name": "eu", "base_url": BASE, "credentials": written_value}
+    written_credentials, credentials = FORMS[place]
+    if isinstance(written_credentials, str):
+        monkeypatch.setenv("OURS", written_credentials)
+        written_credentials = "secret://env/OURS"
+    table = {"base_url": BASE, "credentials": written_credentials}
+    region = {"name": "eu", "base_url": BASE, "credentials": written_credentials}
     single_service, several_service = read_configuration(
         {"services": {"alone": table, "several": {"regions": [region]}}}
     ).services
@@ -297,10 +297,10 @@ def test_a_secret_of_stored_credentials(tmp_path: Path, monkeypatch: pytest.Monk
 
     assert "p" == read_configuration(source).state
     for name, location in (("nobody", "state.url"), ("api", "state.environment_id")):
-        broken_fields = {
+        circular_source = {
             "secrets": {"store": table},
             "state": {location[6:]: f"secret://store/{name}"},
         }
         with pytest.raises(ConfigurationError) as excinfo:
-            read_configuration(broken_fields)
+            read_configuration(circular_source)
         assert [location] == [problem.path for problem in excinfo.value.problems]

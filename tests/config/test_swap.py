@@ -30,8 +30,8 @@ def test_swapping_a_vendor_is_a_line(tmp_path: Path) -> None:
     adyen = vendor_set({**OTHERS, "payments": "adyen"}, tmp_path / "adyen")
     both = {**adyen.configuration["vendors"], **stripe.configuration["vendors"]}
     routes = {kind: {"vendor": vendor} for kind, vendor in stripe.vendors.items()}
-    previous_text = write_toml({**routes, "vendors": both})
-    later_text = previous_text.replace('vendor = "stripe"', 'vendor = "adyen"')
+    stripe_source = write_toml({**routes, "vendors": both})
+    adyen_source = stripe_source.replace('vendor = "stripe"', 'vendor = "adyen"')
 
     def had(text: str, here: Any) -> dict[str, Any]:
         hub = moorage.open(tomllib.loads(text), http=SandboxHttpClient(*here.sandboxes))
@@ -41,10 +41,10 @@ def test_swapping_a_vendor_is_a_line(tmp_path: Path) -> None:
             hub.close()
             here.close()
 
-    changed_texts = [
+    changed_lines = [
         line
-        for line in ndiff(previous_text.splitlines(), later_text.splitlines())
+        for line in ndiff(stripe_source.splitlines(), adyen_source.splitlines())
         if line[0] in "+-"
     ]
-    assert ['- vendor = "stripe"', '+ vendor = "adyen"'] == changed_texts
-    assert had(previous_text, stripe) == had(later_text, adyen)
+    assert ['- vendor = "stripe"', '+ vendor = "adyen"'] == changed_lines
+    assert had(stripe_source, stripe) == had(adyen_source, adyen)

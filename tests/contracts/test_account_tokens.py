@@ -139,24 +139,24 @@ def provider(kind: type[Any], *existing: Any) -> Any:
 async def test_one_token_serves_all_tenants(hub_class: type[Any]) -> None:
     """One token is requested once for all tenants."""
     server = HeraldServer()
-    local_value = hub(hub_class, server)
+    sms_hub = hub(hub_class, server)
     for tenant in (None, "acme", "other"):
-        await resolved(local_value.sms(tenant=tenant).send(MESSAGE))
+        await resolved(sms_hub.sms(tenant=tenant).send(MESSAGE))
 
     assert 1 == server.token_endpoint.grants == len(server.token_endpoint.requests)
     assert ["/cries"] * 3 == [request.path for request in server.requests]
-    assert "hush" not in repr(local_value.account("main"))
-    await resolved(local_value.close())
+    assert "hush" not in repr(sms_hub.account("main"))
+    await resolved(sms_hub.close())
 
 
 @MODES
 async def test_refused_token_is_renewed(hub_class: type[Any]) -> None:
     """After a 401 one other token is requested, and the call goes on."""
     server = HeraldServer()
-    local_value = hub(hub_class, server)
-    await resolved(local_value.sms().send(MESSAGE))
+    sms_hub = hub(hub_class, server)
+    await resolved(sms_hub.sms().send(MESSAGE))
     server.token_endpoint.forget()
-    await resolved(local_value.sms().send(MESSAGE))
+    await resolved(sms_hub.sms().send(MESSAGE))
 
     assert 2 == server.token_endpoint.grants
     assert 3 == len(server.requests)
@@ -165,9 +165,9 @@ async def test_refused_token_is_renewed(hub_class: type[Any]) -> None:
 @MODES
 async def test_hubs_share_stored_tokens(hub_class: type[Any]) -> None:
     """Hubs that store their tokens in one place request one token together."""
-    server, stored_value = HeraldServer(), provider(hub_class)
+    server, stored_tokens = HeraldServer(), provider(hub_class)
     for _ in range(2):
-        await resolved(hub(hub_class, server, tokens=stored_value).sms().send(MESSAGE))
+        await resolved(hub(hub_class, server, tokens=stored_tokens).sms().send(MESSAGE))
 
     assert 1 == server.token_endpoint.grants
 
@@ -178,15 +178,15 @@ async def test_other_services_use_the_hosts_credentials(hub_class: type[Any]) ->
     server = HeraldServer()
     tower = Credentials.bearer("tower-token")
     stale_credentials = Credentials.bearer("old")
-    other_value = provider(
+    host_credentials = provider(
         hub_class, {("main.tower", "acme"): tower, ("main.tower", "late"): stale_credentials}
     )
-    local_value = hub(hub_class, server, credentials=other_value)
-    ref = (await resolved(local_value.sms().send(MESSAGE))).ref
+    sms_hub = hub(hub_class, server, credentials=host_credentials)
+    ref = (await resolved(sms_hub.sms().send(MESSAGE))).ref
 
-    await resolved(local_value.sms(tenant="acme").get(ref))
+    await resolved(sms_hub.sms(tenant="acme").get(ref))
     with pytest.raises(CredentialRefreshFailed):
-        await resolved(local_value.sms(tenant="late").get(ref))
+        await resolved(sms_hub.sms(tenant="late").get(ref))
     with pytest.raises(CredentialNotFound, match="there is no credential provider"):
         await resolved(hub(hub_class, server).sms().get(ref))
 
@@ -205,9 +205,9 @@ async def test_client_credentials_in_the_form(hub_class: type[Any]) -> None:
 async def test_refused_client_secret_is_not_shown(hub_class: type[Any]) -> None:
     """A refused client gets no token, and its secret is not shown."""
     server = HeraldServer()
-    local_value = hub(hub_class, server, Herald(secret="wrong-secret"))
+    sms_hub = hub(hub_class, server, Herald(secret="wrong-secret"))
     with pytest.raises(CredentialRefreshFailed, match="invalid_client") as excinfo:
-        await resolved(local_value.sms().send(MESSAGE))
+        await resolved(sms_hub.sms().send(MESSAGE))
 
     assert "wrong-secret" not in f"{excinfo.value}{excinfo.value!r}"
     assert [] == server.requests
@@ -235,20 +235,20 @@ async def test_missing_token_moves_to_the_next_account(
     accounts = [Account("main", Herald()), Account("other", Herald())]
     clock = VirtualClock()
     is_plain = hub_class is Hub
-    local_value = hub_class(
+    sms_hub = hub_class(
         accounts,
         [Route("sms", ["main", "other"])],
         http=(SandboxHttpClient if is_plain else AsyncSandboxHttpClient)(server),
         clock=clock,
         sleeper=VirtualSleeper(clock) if is_plain else AsyncVirtualSleeper(clock, autojump=True),
     )
-    receipt = await resolved(local_value.sms().send(MESSAGE, idempotency_key=key))
+    receipt = await resolved(sms_hub.sms().send(MESSAGE, idempotency_key=key))
 
     assert "other" == receipt.ref.account
     server.token_endpoint.forget()
     server.token_endpoint.fail(reply({"error": "invalid_client"}, 401))
     with pytest.raises(CredentialRefreshFailed, match="invalid_client"):
-        await resolved(local_value.sms().send(MESSAGE, idempotency_key="k-2"))
+        await resolved(sms_hub.sms().send(MESSAGE, idempotency_key="k-2"))
 
 
 @pytest.mark.parametrize(
@@ -297,24 +297,22 @@ async def test_changed_client_gets_its_own_token(hub_class: type[Any]) -> None:
 
     A refused configuration changes nothing for the clients in use.
     """
-    server, stored_value = HeraldServer(), provider(hub_class)
+    server, stored_tokens = HeraldServer(), provider(hub_class)
     reports: list[Any] = []
-    local_value = hub(hub_class, server, tokens=stored_value, observers=[reports.append])
-    await resolved(local_value.sms().send(MESSAGE))
+    sms_hub = hub(hub_class, server, tokens=stored_tokens, observers=[reports.append])
+    await resolved(sms_hub.sms().send(MESSAGE))
     other_account = Account("main", Herald(scope="cries", secret="other"))
-    wrong = Offer(accounts=[other_account], routes=[Route("sms", "nobody")])
+    wrong_offer = Offer(accounts=[other_account], routes=[Route("sms", "nobody")])
     with pytest.raises(ConfigurationError):
-        await resolved(local_value.reload(wrong))
+        await resolved(sms_hub.reload(wrong_offer))
     server.token_endpoint.forget()
-    await resolved(local_value.sms().send(MESSAGE))
-    before = server.token_endpoint.grants
+    await resolved(sms_hub.sms().send(MESSAGE))
+    grants_before = server.token_endpoint.grants
 
-    await resolved(
-        local_value.reload(Offer(accounts=[other_account], routes=[Route("sms", "main")]))
-    )
+    await resolved(sms_hub.reload(Offer(accounts=[other_account], routes=[Route("sms", "main")])))
 
     with pytest.raises(CredentialRefreshFailed):
-        await resolved(local_value.sms().send(MESSAGE))
-    assert 2 == before == server.token_endpoint.grants
-    renewed = [report for report in reports if isinstance(report, TokenRenewed)]
-    assert [("main", None)] * 2 == [(item.service, item.tenant) for item in renewed]
+        await resolved(sms_hub.sms().send(MESSAGE))
+    assert 2 == grants_before == server.token_endpoint.grants
+    renewals = [report for report in reports if isinstance(report, TokenRenewed)]
+    assert [("main", None)] * 2 == [(item.service, item.tenant) for item in renewals]

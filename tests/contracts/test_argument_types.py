@@ -146,7 +146,7 @@ def names() -> dict[str, Any]:
         "services.transfers.uploading",
     ):
         fields |= vars(import_module(f"moorage.{module}"))
-    typed_fields: dict[str, Any] = {
+    annotation_types: dict[str, Any] = {
         "Callable": Callable,
         "Iterable": Iterable,
         "Mapping": Mapping,
@@ -154,7 +154,9 @@ def names() -> dict[str, Any]:
         "datetime": datetime,
         "timedelta": timedelta,
     }
-    return fields | typed_fields | {"HttpMethod": HttpMethod, "Ref": Ref, "UploadSource": object}
+    return (
+        fields | annotation_types | {"HttpMethod": HttpMethod, "Ref": Ref, "UploadSource": object}
+    )
 
 
 VERBS = [(kind, name) for kind in FLOWS for name in contract(kind).operation_effects()]
@@ -162,14 +164,14 @@ VERBS = [(kind, name) for kind in FLOWS for name in contract(kind).operation_eff
 
 def required_arguments(contract: str, verb: str) -> dict[str, Any]:
     """Return the required arguments of a method."""
-    needed_fields = {
+    required_values = {
         name: GIVEN[name]
         for name, parameter in inspect.signature(getattr(FLOWS[contract], verb)).parameters.items()
         if name != "self" and parameter.default is parameter.empty and name in GIVEN
     }
     return {
         name: value[contract] if isinstance(value, dict) and contract in value else value
-        for name, value in needed_fields.items()
+        for name, value in required_values.items()
     }
 
 
@@ -208,7 +210,7 @@ def test_wrong_type_is_refused_by_name(contract: str, verb: str, mode: type[Any]
     flow = getattr(FLOWS[contract], verb)
     module = vars(import_module(flow.__module__))
     hints = get_type_hints(flow, module | names())
-    usual_fields = required_arguments(contract, verb)
+    default_arguments = required_arguments(contract, verb)
     vendor = RecordingVendor()
 
     async def check() -> None:
@@ -218,7 +220,7 @@ def test_wrong_type_is_refused_by_name(contract: str, verb: str, mode: type[Any]
             if argument == "self":
                 continue
             for junk in JUNK:
-                options = {**usual_fields, argument: junk}
+                options = {**default_arguments, argument: junk}
                 error, result = await ended(vendor, partial(getattr(face, verb), **options))
                 if (contract, verb, argument) in OPEN or is_of(junk, hints[argument]):
                     continue

@@ -31,10 +31,10 @@ def test_country_of_a_number(number: str, country: str | None) -> None:
 def test_codes_belong_to_countries() -> None:
     """Every calling code belongs to a two-letter country code, or to none."""
     result = {str(code): country_of(f"+{code}0000000") for code in range(1, 1_000)}
-    existing_texts = {country for country in result.values() if country}
+    country_codes = {country for country in result.values() if country}
 
-    assert all(len(country) == 2 and country.isupper() for country in existing_texts)
-    assert len(existing_texts) > 200
+    assert all(len(country) == 2 and country.isupper() for country in country_codes)
+    assert len(country_codes) > 200
 
 
 def test_number_chooses_the_route() -> None:

@@ -28,8 +28,10 @@ def test_generated_files_are_current(tmp_path: Path) -> None:
     texts = {path.relative_to(tmp_path): path.read_text("utf-8") for path in tmp_path.rglob("*.py")}
 
     assert Path("src/moorage/operations/sms.py") in texts
-    stale = [str(path) for path, text in texts.items() if text != (ROOT / path).read_text("utf-8")]
-    assert [] == stale, "run `make operations`"
+    stale_files = [
+        str(path) for path, text in texts.items() if text != (ROOT / path).read_text("utf-8")
+    ]
+    assert [] == stale_files, "run `make operations`"
 
 
 @EACH_CONTRACT
@@ -74,10 +76,10 @@ def test_vendors_take_the_declared_arguments(name: str, operation: Operation) ->
     """A vendor's method takes the wire, the declared values, and the key of the operation."""
     vendor = vendor_class(name)
     method: Any = getattr(vendor, operation.verb).__get__("vendor", vendor)
-    keyed = {"key": None} if operation.keyed else {}
+    key_arguments = {"key": None} if operation.keyed else {}
 
     bound = inspect.signature(method).bind(
-        "wire", *operation.positional, **dict.fromkeys(operation.named), **keyed
+        "wire", *operation.positional, **dict.fromkeys(operation.named), **key_arguments
     )
 
     assert inspect.iscoroutinefunction(method)

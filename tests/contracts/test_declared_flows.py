@@ -127,12 +127,12 @@ def calls_of(use: Callable[[], Any]) -> int:
             calls.append(frame.f_code.co_name)
 
     use()
-    before = sys.getprofile()
+    previous_profile = sys.getprofile()
     sys.setprofile(count)
     try:
         use()
     finally:
-        sys.setprofile(before)
+        sys.setprofile(previous_profile)
     return len(calls)
 
 

@@ -286,10 +286,10 @@ PLAIN: dict[tuple[Any, str], tuple[Use, set[str], tuple[Any, ...]]] = {
 @pytest.mark.parametrize("flows, operation", PLAIN)
 def test_dispatcher_gets_operation_and_needs(flows: Any, operation: str) -> None:
     """The dispatcher gets the operation's name and needed capabilities, without a key."""
-    use, needed_texts, result = PLAIN[flows, operation]
+    use, needed_capabilities, result = PLAIN[flows, operation]
     dispatcher = recorded(flows, use)
 
-    assert (operation, frozenset(needed_texts), None) == (
+    assert (operation, frozenset(needed_capabilities), None) == (
         dispatcher.operation,
         dispatcher.needs,
         dispatcher.key,

@@ -154,9 +154,9 @@ def test_duplicate_headers_are_refused() -> None:
 )
 def test_invalid_attachments_are_refused(fields: dict[str, Any]) -> None:
     """An attachment needs a plain name, bytes and a type, and an id if it is inline."""
-    usual_fields: dict[str, Any] = {"filename": "a.pdf", "content": b"x"}
+    default_options: dict[str, Any] = {"filename": "a.pdf", "content": b"x"}
     with pytest.raises(InvalidData):
-        Attachment(**{**usual_fields, **fields})
+        Attachment(**{**default_options, **fields})
 
 
 def _logo() -> Attachment:
@@ -183,9 +183,9 @@ def _logo() -> Attachment:
 )
 def test_invalid_messages_are_refused(fields: dict[str, Any]) -> None:
     """A message needs content, valid recipients and a time with a zone."""
-    usual_fields: dict[str, Any] = {"text": "Hello."}
+    default_options: dict[str, Any] = {"text": "Hello."}
     with pytest.raises(InvalidData):
-        EmailMessage(**{**usual_fields, **fields})
+        EmailMessage(**{**default_options, **fields})
 
 
 def test_needed_capabilities_of_a_message() -> None:
@@ -351,12 +351,12 @@ def test_daily_counts_are_added_up(granularity: str, days: list[date]) -> None:
         end=date(2026, 2, 2),
         granularity=Granularity(granularity),
     )
-    counted_pairs = [
+    daily_counts = [
         (date(2026, 2, 2), EmailCounts(delivered=4, opened=1)),
         (date(2026, 2, 1), EmailCounts(delivered=2)),
         (date(2026, 1, 30), EmailCounts(delivered=1)),
     ]
-    result = EmailStatistics.of(query, counted_pairs, None)
+    result = EmailStatistics.of(query, daily_counts, None)
 
     assert days == [row.date for row in result.rows]
     assert EmailCounts(delivered=7, opened=1) == result.totals

@@ -62,8 +62,12 @@ class MailHubs:
 
 
 def _message(**changes: Any) -> EmailMessage:
-    usual_fields: dict[str, Any] = {"from_": "shop@example.com", "subject": "Hi", "text": "Hello."}
-    return EmailMessage(**{**usual_fields, **changes})
+    default_fields: dict[str, Any] = {
+        "from_": "shop@example.com",
+        "subject": "Hi",
+        "text": "Hello.",
+    }
+    return EmailMessage(**{**default_fields, **changes})
 
 
 def _bulk(count: int, **changes: Any) -> BulkMessage:
@@ -117,14 +121,14 @@ def test_larger_chunk_is_split_for_a_smaller_vendor(key: str | None) -> None:
     refused_response = Response(400, {"x-amzn-ErrorType": "BadRequestException"}, b"{}")
     post.ses.fail(refused_response)
     results = post.hub("ses").email().send_bulk(_bulk(120), idempotency_key=key, at_once=1)
-    missing_flags = [result.ok for result in results]
+    ok_flags = [result.ok for result in results]
 
-    assert [False] * 50 + [True] * 70 == missing_flags
+    assert [False] * 50 + [True] * 70 == ok_flags
     assert 70 == len(post.ses.delivered)
     repeated_receipts = (
         post.hub("ses").email().send_bulk(_bulk(120), idempotency_key=key, at_once=1)
     )
-    assert (missing_flags if key else [True] * 120) == [result.ok for result in repeated_receipts]
+    assert (ok_flags if key else [True] * 120) == [result.ok for result in repeated_receipts]
     assert (70 if key else 190) == len(post.ses.delivered)
 
 

@@ -83,8 +83,8 @@ async def test_next_account_takes_over_if_nothing_was_done(
 
     assert "two" == await send(hubs.hub(hub_class), idempotency_key=key)
     assert (0, 1) == (len(hubs.one.letters), len(hubs.two.letters))
-    [moved] = [event for event in hubs.told.events if isinstance(event, FailedOver)]
-    assert ("one", "two") == (moved.service, moved.to)
+    [failover] = [event for event in hubs.told.events if isinstance(event, FailedOver)]
+    assert ("one", "two") == (failover.service, failover.to)
 
 
 @MODES
@@ -210,9 +210,9 @@ async def test_key_survives_a_change_of_routes(
     assert "one" == await send(
         hubs.hub(hub_class, route=("one",), state=state), idempotency_key="k1"
     )
-    later_value = hubs.hub(hub_class, route=route, state=state)
-    assert "one" == await send(later_value, idempotency_key="k1")
-    assert "two" == await send(later_value, idempotency_key="k2")
+    later_hub = hubs.hub(hub_class, route=route, state=state)
+    assert "one" == await send(later_hub, idempotency_key="k1")
+    assert "two" == await send(later_hub, idempotency_key="k2")
     assert (1, 1) == (len(hubs.one.letters), len(hubs.two.letters))
 
 
@@ -222,10 +222,10 @@ async def test_key_of_a_removed_account(hub_class: type[Any]) -> None:
     hubs = PigeonHubs()
     state = shared(hub_class, hubs)
     await send(hubs.hub(hub_class, route=("one",), state=state), idempotency_key="k1")
-    later_value = hubs.hub(hub_class, route=("two",), state=state, accounts=hubs.accounts[1:])
+    later_hub = hubs.hub(hub_class, route=("two",), state=state, accounts=hubs.accounts[1:])
 
     with pytest.raises(ConfigurationError, match="'one', which is no longer configured"):
-        await send(later_value, idempotency_key="k1")
+        await send(later_hub, idempotency_key="k1")
 
     assert 0 == len(hubs.two.requests)
 
@@ -238,8 +238,8 @@ async def test_moved_key_is_followed_by_other_processes(hub_class: type[Any]) ->
     hubs.one.fail(DOWN)
     assert "two" == await send(hubs.hub(hub_class, state=state), idempotency_key="k1")
 
-    swapped_value = hubs.hub(hub_class, route=("one",), state=state)
-    assert "two" == await send(swapped_value, idempotency_key="k1")
+    swapped_hub = hubs.hub(hub_class, route=("one",), state=state)
+    assert "two" == await send(swapped_hub, idempotency_key="k1")
 
 
 @MODES
@@ -286,8 +286,8 @@ class BusyVendor(PigeonServer):
 
     def answer(self, request: SandboxRequest) -> Response:
         """Run the other caller first, and then answer."""
-        concurrent_function, self.meanwhile = self.meanwhile, int
-        concurrent_function()
+        concurrent_step, self.meanwhile = self.meanwhile, int
+        concurrent_step()
         return super().answer(request)
 
 
@@ -296,12 +296,12 @@ def test_concurrent_callers_of_a_key_wait() -> None:
     hubs = PigeonHubs()
     hubs.one = busy = BusyVendor("one.example")
     state = shared(Hub, hubs)
-    hub, other_value = (hubs.hub(Hub, state=state) for _ in range(2))
+    hub, other_hub = (hubs.hub(Hub, state=state) for _ in range(2))
     start_time = hubs.clock.nanoseconds()
 
     def meanwhile() -> None:
         with pytest.raises(IdempotencyInProgress) as excinfo:
-            other_value.sms().send(MESSAGE, idempotency_key="k1", timeout=2.0)
+            other_hub.sms().send(MESSAGE, idempotency_key="k1", timeout=2.0)
         assert excinfo.value.retry_at
 
     busy.meanwhile = meanwhile
@@ -310,7 +310,7 @@ def test_concurrent_callers_of_a_key_wait() -> None:
     assert 1 == len(busy.letters)
     # Two accounts, two seconds each.
     assert 3 < (hubs.clock.nanoseconds() - start_time) / 1e9 <= 4
-    assert "one" == other_value.sms().send(MESSAGE, idempotency_key="k1").ref.account
+    assert "one" == other_hub.sms().send(MESSAGE, idempotency_key="k1").ref.account
 
 
 @MODES

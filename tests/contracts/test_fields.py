@@ -80,26 +80,26 @@ JUNK = [
 def test_fields_are_checked(kind: type[Any], usual: dict[str, Any]) -> None:
     """Each field of a request has its type once it is made."""
     kind(**usual)
-    refused_texts: list[str] = []
+    refused_fields: list[str] = []
     hints = get_type_hints(kind, vars(sys.modules[kind.__module__]), NAMES)
     for field in attrs.fields(kind):
         for junk in JUNK:
             try:
                 made = kind(**{**usual, field.alias: junk})
             except InvalidData as error:
-                refused_texts.append((error.field or "").partition(".")[0].partition("[")[0])
+                refused_fields.append((error.field or "").partition(".")[0].partition("[")[0])
             else:
                 assert is_of(getattr(made, field.name), hints[field.name])
-    assert set(refused_texts) <= {*attrs.fields_dict(kind), *WHOLES}
+    assert set(refused_fields) <= {*attrs.fields_dict(kind), *WHOLES}
 
 
 def is_of(value: object, hint: Any) -> bool:
     """Return whether a value has this type, as deep as fields go."""
-    origin, inner = get_origin(hint), get_args(hint)
+    origin, inner_types = get_origin(hint), get_args(hint)
     if origin is Union or origin is UnionType:
-        return any(is_of(value, item) for item in inner)
+        return any(is_of(value, item) for item in inner_types)
     if origin is tuple:
-        return isinstance(value, tuple) and all(is_of(item, inner[0]) for item in value)
+        return isinstance(value, tuple) and all(is_of(item, inner_types[0]) for item in value)
     if origin is not None:
         return isinstance(value, origin)
     if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):

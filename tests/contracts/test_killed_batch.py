@@ -56,10 +56,10 @@ def test_killed_batch_is_completed(tmp_path: Path) -> None:
         result, _ = repeated_process.communicate(timeout=120)
 
     numbers = json.loads(result)
-    sold_values = [
+    tracking_numbers = [
         shipment["tracking_code"]
         for shipment in sandbox.shipments.values()
         if shipment["tracking_code"]
     ]
     assert 5 == len(set(numbers))
-    assert sorted(numbers) == sorted(sold_values)
+    assert sorted(numbers) == sorted(tracking_numbers)

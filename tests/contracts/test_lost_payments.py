@@ -68,8 +68,8 @@ def test_lost_payment_is_found_by_its_reference() -> None:
             other_charge = attrs.evolve(ORDER, reference=f"INV-1{number}")
             hub.payments().charge(other_charge, idempotency_key=f"INV-1{number}/1")
 
-        lost = Unsettled(charge=ORDER, idempotency_key="INV-7/1", since=BEGUN)
-        [result] = hub.payments().settle([lost])
+        lost_payment = Unsettled(charge=ORDER, idempotency_key="INV-7/1", since=BEGUN)
+        [result] = hub.payments().settle([lost_payment])
 
         assert "captured" == result.unwrap().state
         assert "INV-7" == result.unwrap().reference
@@ -90,8 +90,8 @@ def test_unfound_payment_stays_unknown(
         if not taken:
             sandbox.intents.clear()
 
-        lost = Unsettled(charge=ORDER, idempotency_key="INV-7/1", since=since)
-        [result] = hub.payments().settle([lost])
+        lost_payment = Unsettled(charge=ORDER, idempotency_key="INV-7/1", since=since)
+        [result] = hub.payments().settle([lost_payment])
 
         assert isinstance(result.error, OutcomeUnknown)
         assert 1 == len(sandbox.charges)

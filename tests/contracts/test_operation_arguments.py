@@ -85,7 +85,7 @@ def test_unknown_choice_is_refused(words: Any) -> None:
     """An unknown choice is refused with the list of all choices."""
     for word in words:
         assert word is words(word.value)
-    for wrong_text in ("bogus", 7, None):
+    for wrong_word in ("bogus", 7, None):
         with pytest.raises(InvalidData) as excinfo:
-            words(wrong_text)
+            words(wrong_word)
         assert all(word.value in excinfo.value.remedy for word in words)

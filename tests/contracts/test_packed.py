@@ -131,8 +131,8 @@ def test_unknown_classes_and_fields_are_refused(lowered: Any) -> None:
 
 def test_newer_fields_have_defaults() -> None:
     """Values of an earlier release are read, with defaults for newer fields."""
-    lowered_values = (8, "SmsMessage", "to", "+4915112345678", "text", "Hello")
-    assert SmsMessage(to="+4915112345678", text="Hello") == unpack(pack_values((lowered_values,)))
+    newer_message = (8, "SmsMessage", "to", "+4915112345678", "text", "Hello")
+    assert SmsMessage(to="+4915112345678", text="Hello") == unpack(pack_values((newer_message,)))
 
 
 class Marked(str):

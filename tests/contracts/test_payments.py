@@ -353,11 +353,11 @@ def test_payment_gets_its_vendor_id() -> None:
 @pytest.mark.parametrize("field", ["amount", "captured"])
 def test_unexpected_amounts_are_refused(field: str) -> None:
     """An event with another amount is refused by the payment's reference."""
-    for reference, named_text in (("INV-1", "INV-1"), (None, "pi_1")):
+    for reference, payment_name in (("INV-1", "INV-1"), (None, "pi_1")):
         with pytest.raises(InvalidData) as excinfo:
             event_of(reference=reference, **{field: PART}).expect(EUROS)
         assert ("amount", True) == (excinfo.value.field, excinfo.value.remedy is not None)
-        assert f"amount of {named_text} is 149.90 EUR, but the event says 50.00 EUR." in str(
+        assert f"amount of {payment_name} is 149.90 EUR, but the event says 50.00 EUR." in str(
             excinfo.value
         )
 
@@ -414,10 +414,12 @@ def test_refund_under_way_is_not_counted() -> None:
     """A pending refund is not counted yet."""
     request = advance(paid(), event_of(refund=refund(MoveState.PENDING), at=LATER))
     finished_payment = advance(request, event_of(refund=refund(), at=LATER))
-    reopened = advance(finished_payment, event_of(refund=refund(MoveState.PENDING), at=NOON))
+    pending_refund_payment = advance(
+        finished_payment, event_of(refund=refund(MoveState.PENDING), at=NOON)
+    )
 
     assert NOTHING == request.refunded
-    assert PART == finished_payment.refunded == reopened.refunded
+    assert PART == finished_payment.refunded == pending_refund_payment.refunded
 
 
 def test_total_includes_its_refunds() -> None:
@@ -447,10 +449,10 @@ def test_total_never_shrinks_by_simultaneous_events() -> None:
 def test_late_refund_total_counts() -> None:
     """A refund whose event comes after that of a later dispute still counts."""
     existing_payment = paid(PaymentState.DISPUTED)
-    previous_time = NOON - timedelta(minutes=1)
+    earlier_time = NOON - timedelta(minutes=1)
     late_event = advance(
         existing_payment,
-        event_of(state=PaymentState.PARTIALLY_REFUNDED, refunded=PART, at=previous_time),
+        event_of(state=PaymentState.PARTIALLY_REFUNDED, refunded=PART, at=earlier_time),
     )
 
     assert (PaymentState.DISPUTED, PART, NOON) == (
@@ -473,10 +475,10 @@ def test_failed_refund_is_not_revived() -> None:
 def test_late_step_forward_keeps_the_newer_time() -> None:
     """A late step forward does not set the payment's time back."""
     existing_payment = paid(PaymentState.CAPTURED)
-    previous_time = NOON - timedelta(minutes=1)
+    earlier_time = NOON - timedelta(minutes=1)
     later_payment = advance(
         existing_payment,
-        event_of(state=PaymentState.PARTIALLY_REFUNDED, refunded=PART, at=previous_time),
+        event_of(state=PaymentState.PARTIALLY_REFUNDED, refunded=PART, at=earlier_time),
     )
 
     assert (PART, NOON) == (later_payment.refunded, later_payment.as_of)
@@ -501,16 +503,18 @@ def test_captures_add_up() -> None:
 def test_won_dispute_restores_the_state() -> None:
     """A payment whose dispute was won has its previous state again."""
     dispute = Dispute(ref=Ref("stripe", "main", "du_1"), payment=REF, state=DisputeState.WON)
-    disputed = paid(PaymentState.DISPUTED, refunded=PART)
+    disputed_payment = paid(PaymentState.DISPUTED, refunded=PART)
 
     assert (
         PaymentState.PARTIALLY_REFUNDED
-        == advance(disputed, event_of(dispute=dispute, at=LATER)).state
+        == advance(disputed_payment, event_of(dispute=dispute, at=LATER)).state
     )
-    unsaid = attrs.evolve(disputed, captured=None)
+    unsaid = attrs.evolve(disputed_payment, captured=None)
     assert PaymentState.CAPTURED == advance(unsaid, event_of(dispute=dispute, at=LATER)).state
     assert paid() == advance(paid(), event_of(dispute=dispute, at=LATER))
-    assert disputed is advance(disputed, event_of(dispute=dispute, at=NOON - timedelta(minutes=1)))
+    assert disputed_payment is advance(
+        disputed_payment, event_of(dispute=dispute, at=NOON - timedelta(minutes=1))
+    )
 
 
 # --- what a buyer may be told ----------------------------------------------

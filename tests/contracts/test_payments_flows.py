@@ -102,8 +102,8 @@ def test_lost_payment_is_looked_up_at_its_account() -> None:
     dispatcher: Any = AnsweringDispatcher(
         vendor=SimpleNamespace(name="some", capabilities=listing, charge=charge, payments=payments)
     )
-    lost = Unsettled(charge=CHARGE, idempotency_key="k", since=BEGUN)
-    [result] = run_now(PaymentsFlows(dispatcher, None).settle([lost], timeout=TIME))
+    lost_payment = Unsettled(charge=CHARGE, idempotency_key="k", since=BEGUN)
+    [result] = run_now(PaymentsFlows(dispatcher, None).settle([lost_payment], timeout=TIME))
 
     assert match == result.unwrap()
     assert [

@@ -74,10 +74,10 @@ def test_every_operation_is_declared(kind: str) -> None:
     flows = getattr(
         importlib.import_module(f"moorage.operations.{kind}"), f"{kind.capitalize()}Flows"
     )
-    written = {name for name, _ in inspect.getmembers(flows, inspect.iscoroutinefunction)}
+    flow_names = {name for name, _ in inspect.getmembers(flows, inspect.iscoroutinefunction)}
 
     assert contract(kind).operation_effects().keys() == {
-        name for name in written if not name.startswith("_")
+        name for name in flow_names if not name.startswith("_")
     }
 
 
@@ -162,8 +162,8 @@ async def test_rehearsal_of_transports_and_signed_urls(
         for item in held_back:
             with pytest.raises(DryRun):
                 await resolved(item())
-        (deleted,) = await resolved(there.delete_many(["a.txt"]))
-        assert isinstance(deleted.error, DryRun)
+        (deletion,) = await resolved(there.delete_many(["a.txt"]))
+        assert isinstance(deletion.error, DryRun)
         assert [] == bucket.requests
 
 
@@ -239,11 +239,11 @@ async def test_text_messages_need_an_allowed_number(hub_class: type[Any]) -> Non
 
     with pytest.raises(RecipientRefused) as excinfo:
         await resolved(hub.sms().send(MESSAGE))
-    refused, sent = await resolved(hub.sms().send_bulk([MESSAGE, berlin]))
+    refused_result, sent_result = await resolved(hub.sms().send_bulk([MESSAGE, berlin]))
 
     assert ("sms.send", (0,)) == (excinfo.value.operation, excinfo.value.refused)
-    assert isinstance(refused.error, RecipientRefused)
-    assert sent.value is not None
+    assert isinstance(refused_result.error, RecipientRefused)
+    assert sent_result.value is not None
     assert [berlin.to] == [letter["to"] for letter in lofts.one.letters.values()]
 
 
@@ -259,8 +259,8 @@ async def test_mails_need_allowed_recipients(hub_class: type[Any]) -> None:
         safety=Safety(recipients=["example.com"]),
     )
     base: dict[str, Any] = {"subject": "Hello", "text": "Hello"}
-    copied: list[dict[str, Any]] = [{"cc": "b@else.example"}, {"bcc": "b@else.example"}]
-    for copies in copied:
+    copy_fields: list[dict[str, Any]] = [{"cc": "b@else.example"}, {"bcc": "b@else.example"}]
+    for copies in copy_fields:
         with pytest.raises(RecipientRefused) as excinfo:
             await resolved(
                 hub.email().send_transactional(EmailMessage(to="a@example.com", **copies, **base))
@@ -340,19 +340,19 @@ def test_vendors_know_their_system(vendor: Any, mode: str | None) -> None:
 
 def test_live_keys_are_refused_in_tests() -> None:
     """A vendor's live key is refused in a test environment, with its path."""
-    real = Stripe(credentials="sk_live_" + SECRET)
-    tried = Stripe(credentials="sk_test_" + SECRET)
-    custom = Account("acme.stripe", real, tenants=ACME)
+    live_vendor = Stripe(credentials="sk_live_" + SECRET)
+    test_vendor = Stripe(credentials="sk_test_" + SECRET)
+    custom = Account("acme.stripe", live_vendor, tenants=ACME)
     with pytest.raises(ConfigurationError) as excinfo:
-        Hub([Account("stripe", real)], safety=Safety(live=False))
+        Hub([Account("stripe", live_vendor)], safety=Safety(live=False))
     with pytest.raises(ConfigurationError) as of_tenant:
-        Hub([Account("stripe", tried), custom], safety=Safety(live=False))
-    with pytest.raises(ConfigurationError) as other:
-        Hub([Account("stripe", tried)], safety=Safety(live=True))
+        Hub([Account("stripe", test_vendor), custom], safety=Safety(live=False))
+    with pytest.raises(ConfigurationError) as other_error:
+        Hub([Account("stripe", test_vendor)], safety=Safety(live=True))
 
     assert "vendors.stripe" == excinfo.value.path
     assert "tenants.acme.vendors.stripe" == of_tenant.value.path
-    assert "production" in other.value.message
+    assert "production" in other_error.value.message
     assert SECRET not in str(excinfo.value)
-    safe = Account("stripe", real, settings={"volatile_keys": True})
+    safe = Account("stripe", live_vendor, settings={"volatile_keys": True})
     assert "stripe" == Hub([safe], safety=Safety(live=True)).account("stripe").name

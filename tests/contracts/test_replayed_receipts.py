@@ -17,22 +17,22 @@ RECEIPT = EmailReceipt(ref=Ref("some", "main", "1"), status=EmailStatus.QUEUED)
 def test_each_receipt_of_a_batch_is_marked() -> None:
     """Each receipt of a batch is marked as a replay; other values are unchanged."""
     failed_receipt: Result[EmailReceipt] = Result(error=ValueError())
-    marked_value, still_failed, plain_value = as_replay([Result(RECEIPT), failed_receipt, 7])
+    marked_result, still_failed, plain_item = as_replay([Result(RECEIPT), failed_receipt, 7])
 
-    assert isinstance(marked_value, Result)
-    assert marked_value.unwrap().replayed
-    assert RECEIPT == marked_value.unwrap()
-    assert (failed_receipt, 7, "x") == (still_failed, plain_value, as_replay("x"))
+    assert isinstance(marked_result, Result)
+    assert marked_result.unwrap().replayed
+    assert RECEIPT == marked_result.unwrap()
+    assert (failed_receipt, 7, "x") == (still_failed, plain_item, as_replay("x"))
 
 
 def test_unregistered_effect_is_unchanged() -> None:
     """Commands about an effect that nobody registered change nothing."""
     store = MemoryStorage()
-    about = ("payments", None, "k")
+    effect_key = ("payments", None, "k")
 
-    assert not store.execute(Strike(*about, number=1, certain=True))
-    assert Decision(settled=False) == store.execute(Decide(*about, done=True, answer="x"))
-    assert not store.execute(Attend(effect_name(*about), pause=1)).ours
+    assert not store.execute(Strike(*effect_key, number=1, certain=True))
+    assert Decision(settled=False) == store.execute(Decide(*effect_key, done=True, answer="x"))
+    assert not store.execute(Attend(effect_name(*effect_key), pause=1)).ours
 
 
 def test_user_without_a_home_has_no_default_store() -> None:

@@ -174,11 +174,11 @@ def test_unusable_routes_are_refused(route: Route, match: str) -> None:
 
 def test_invalid_routes_and_accounts_are_refused() -> None:
     """Invalid routes, accounts and names are refused when they are made."""
-    wrong_value: Any = "twilio"
+    wrong_vendor: Any = "twilio"
     with pytest.raises(ConfigurationError, match="names no account"):
         Route("sms", ())
     with pytest.raises(ConfigurationError, match="must be a Vendor, not a str"):
-        Account("a", wrong_value)
+        Account("a", wrong_vendor)
     with pytest.raises(InvalidData):
         account("No Name")
     with pytest.raises(ConfigurationError, match="Two accounts are named 'a'"):

@@ -236,9 +236,9 @@ def test_repr_of_an_address() -> None:
 
 def test_settled_states() -> None:
     """A state that may still change is not settled."""
-    working = {ShipmentState.PENDING, ShipmentState.CANCELING, ShipmentState.UNKNOWN}
+    working_states = {ShipmentState.PENDING, ShipmentState.CANCELING, ShipmentState.UNKNOWN}
 
-    assert working == {state for state in ShipmentState if not state.settled}
+    assert working_states == {state for state in ShipmentState if not state.settled}
 
 
 class ShippingHubs:

@@ -41,7 +41,7 @@ def test_no_matching_rate_error() -> None:
         ([silent_message, result], ("2", "Too heavy.")),
         ([silent_message], (None, None)),
     ]
-    for messages, quoted_texts in offers:
+    for messages, vendor_refusal in offers:
 
         class Poor(RecordingDispatcher):
             @property
@@ -58,7 +58,7 @@ def test_no_matching_rate_error() -> None:
         )
         with pytest.raises(VendorRejected, match="None of the 0 rates fits") as excinfo:
             run_now(buy)
-        assert quoted_texts == (excinfo.value.vendor_code, excinfo.value.vendor_message)
+        assert vendor_refusal == (excinfo.value.vendor_code, excinfo.value.vendor_message)
         assert "use another key" in excinfo.value.remedy
 
 
@@ -98,34 +98,34 @@ def test_label_of_a_parcel() -> None:
 
     assert labels[0] == run_now(flows.get_label(REF))
     assert labels[1] == run_now(flows.get_label(REF, parcel=2))
-    for request, parcel, later in ((flows, 0, False), (flows, 3, False), (unbought, 1, True)):
+    for request, parcel, retryable in ((flows, 0, False), (flows, 3, False), (unbought, 1, True)):
         with pytest.raises(VendorRejected, match=f"no label {parcel}") as excinfo:
             run_now(request.get_label(REF, parcel=parcel))
-        assert later is excinfo.value.retryable
+        assert retryable is excinfo.value.retryable
         assert "Ask again once the shipment is bought." == excinfo.value.remedy
 
 
 def test_best_rate_is_bought() -> None:
     """The best of the requested rates is bought with all options."""
     requests: list[tuple[Any, ...]] = []
-    best = Rate(ref=REF, carrier="ups", service="ups_ground", total=MONEY)
+    best_rate = Rate(ref=REF, carrier="ups", service="ups_ground", total=MONEY)
 
     async def get_rates(*value: Any, **named: Any) -> RateResult:
         requests.append((*value, named))
-        return RateResult(rates=(best,))
+        return RateResult(rates=(best_rate,))
 
     async def buy(*value: Any, **named: Any) -> str:
         requests.append((*value, named))
         return "bought"
 
     dispatcher: Any = AnsweringDispatcher(vendor=SimpleNamespace(get_rates=get_rates, buy=buy))
-    bought_value: Any = run_now(
+    bought_shipment: Any = run_now(
         ShippingFlows(dispatcher, "acme").create_shipment(
             ShipmentRequest(rate_request=RATES), idempotency_key="k", timeout=TIME
         )
     )
 
-    assert "bought" == bought_value
+    assert "bought" == bought_shipment
     assert [
         (dispatcher.wire, RATES, {"key": "k/rates"}),
         (dispatcher.wire, REF, RATES, {"key": "k"}),

@@ -93,10 +93,10 @@ def test_repr_shows_nothing_personal() -> None:
     receipt = SmsReceipt(ref=REF, status=SmsStatus.FAILED, error_message="a secret", raw={"to": TO})
     check = NumberCheck(number=TO, valid=True, national=TO, raw={"to": TO})
     event = SmsEvent(id="1", ref=REF, status=SmsStatus.RECEIVED, sender=TO, text="a secret")
-    shown_text = f"{message}{receipt}{check}{event}"
+    representation = f"{message}{receipt}{check}{event}"
 
-    assert TO not in shown_text
-    assert "secret" not in shown_text
+    assert TO not in representation
+    assert "secret" not in representation
 
 
 def test_receipts_of_one_message_are_equal() -> None:

@@ -285,9 +285,9 @@ class BreakingDownloads:
             return b""
 
         self.asked.append((wire, options))
-        arriving_value: Any = SimpleNamespace(read=read, settle=lambda: None)
+        arriving_stream: Any = SimpleNamespace(read=read, settle=lambda: None)
         return Opened(
-            info=ObjectInfo(ref=REF, key="a", etag="e"), length=1, arriving=arriving_value
+            info=ObjectInfo(ref=REF, key="a", etag="e"), length=1, arriving=arriving_stream
         )
 
 

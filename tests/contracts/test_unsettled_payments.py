@@ -231,10 +231,10 @@ def test_whatever_a_dead_process_left_is_settled(
 ) -> None:
     """A payment left by a dead process is settled, and charged at most once."""
     world = PaymentsWorld()
-    dying_value: Any = DyingStore(world.state, *dies_at)
+    dying_store: Any = DyingStore(world.state, *dies_at)
     with world.hub() as worker:
         with pytest.raises(KilledError):
-            world.hub(state=dying_value).payments().charge(ORDER, idempotency_key=KEY)
+            world.hub(state=dying_store).payments().charge(ORDER, idempotency_key=KEY)
         assert [KEY] == [payment.idempotency_key for payment in worker.unsettled_payments()]
         world.clock.advance(WAIT)
         (settlement,) = worker.settle_payments()
@@ -316,9 +316,9 @@ def test_person_closes_a_payment_as_done(value: str | None) -> None:
     world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         world.lose(hub)
-        (taken_text,) = world.stripe.intents
-        payment = hub.payments().get(f"stripe:till:{taken_text}")
-        receipts = {"id": taken_text, "ref": payment.ref, "payment": payment, None: None}
+        (intent_id,) = world.stripe.intents
+        payment = hub.payments().get(f"stripe:till:{intent_id}")
+        receipts = {"id": intent_id, "ref": payment.ref, "payment": payment, None: None}
         closed_payment = hub.close_payment(KEY, done=True, receipt=receipts[value])
         count = len(world.stripe.requests)
         repeated_payment = hub.payments().charge(ORDER, idempotency_key=KEY)
@@ -369,10 +369,10 @@ def test_person_closes_a_payment_as_not_done() -> None:
 def test_completed_payment_cannot_be_closed_as_not_done() -> None:
     """A stored answer cannot be overruled as not done."""
     world = PaymentsWorld(Silent)
-    dying_value: Any = DyingStore(world.state, "Strike", "unsettled")
+    dying_store: Any = DyingStore(world.state, "Strike", "unsettled")
     with world.hub() as hub:
         with pytest.raises(KilledError):
-            world.hub(state=dying_value).payments().charge(ORDER, idempotency_key=KEY)
+            world.hub(state=dying_store).payments().charge(ORDER, idempotency_key=KEY)
         world.clock.advance(WAIT)
         with pytest.raises(InvalidData, match="says that it was done") as excinfo:
             hub.close_payment(KEY, done=False)
@@ -384,10 +384,10 @@ def test_declined_payment_may_be_closed_as_not_done() -> None:
     """A stored refusal agrees with "not done"."""
     world = PaymentsWorld(Silent)
     declined_charge = attrs.evolve(ORDER, source="pm_card_chargeDeclined")
-    dying_value: Any = DyingStore(world.state, "Strike", "unsettled")
+    dying_store: Any = DyingStore(world.state, "Strike", "unsettled")
     with world.hub() as hub:
         with pytest.raises(KilledError):
-            world.hub(state=dying_value).payments().charge(declined_charge, idempotency_key=KEY)
+            world.hub(state=dying_store).payments().charge(declined_charge, idempotency_key=KEY)
         world.clock.advance(WAIT)
         hub.close_payment(KEY, done=False)
         assert [] == hub.unsettled_payments()
@@ -409,20 +409,20 @@ def test_receipt_without_a_look_up() -> None:
         assert "EUR" == payment.ref.other("currency")
 
         authorization = payments.authorize(ORDER, idempotency_key="a").ref
-        other = payments.authorize(ORDER, idempotency_key="b").ref
+        other_ref = payments.authorize(ORDER, idempotency_key="b").ref
         steps: list[Any] = [
             ("c", lambda: payments.capture(authorization, ORDER.amount, idempotency_key="c")),
             ("r", lambda: payments.refund(authorization, ORDER.amount, idempotency_key="r")),
-            ("v", lambda: payments.void(other, idempotency_key="v")),
+            ("v", lambda: payments.void(other_ref, idempotency_key="v")),
         ]
         for key, step in steps:
             world.stripe.fail(Lost())
             with pytest.raises(OutcomeUnknown):
                 step()
             hub.close_payment(key, done=True, receipt=f"x_{key}")
-            closed_value = step()
-            assert (f"x_{key}", MoveState.PENDING) == (closed_value.ref.id, closed_value.state)
-            assert closed_value.payment.id in {authorization.id, other.id}
+            closed_move = step()
+            assert (f"x_{key}", MoveState.PENDING) == (closed_move.ref.id, closed_move.state)
+            assert closed_move.payment.id in {authorization.id, other_ref.id}
 
 
 def test_refund_is_looked_up_by_its_own_reference() -> None:
@@ -513,10 +513,10 @@ class Closing(SandboxHttpClient):
 def test_payment_closed_during_its_look_up() -> None:
     """A payment that is closed during its request is not looked up again."""
     world = PaymentsWorld(Keyless)
-    lost = Unsettled(charge=ORDER, idempotency_key=KEY)
+    lost_payment = Unsettled(charge=ORDER, idempotency_key=KEY)
     with world.hub(http=Closing(world)) as hub:
         world.stripe.fail(Lost())
-        (result,) = hub.payments().settle([lost])
+        (result,) = hub.payments().settle([lost_payment])
         assert isinstance(result.error, OutcomeUnknown)
         assert 1 == len(world.stripe.requests)
         assert "pi_1" == hub.payments().charge(ORDER, idempotency_key=KEY).ref.id
@@ -681,8 +681,8 @@ class Attended:
 def test_payment_of_another_worker_is_skipped() -> None:
     """Of two workers at the same moment, one looks up the payment."""
     world = PaymentsWorld()
-    slower: Any = Attended(world.state)
-    with world.hub() as hub, world.hub(state=slower) as worker:
+    slower_store: Any = Attended(world.state)
+    with world.hub() as hub, world.hub(state=slower_store) as worker:
         world.lose(hub)
         world.clock.advance(WAIT)
         count = len(world.stripe.requests)
@@ -707,8 +707,8 @@ class Forgetting:
 def test_payment_is_not_closed_as_not_done_while_the_store_is_away() -> None:
     """The store may have the vendor's response, so the payment stays open during an outage."""
     world = PaymentsWorld(Silent)
-    absent_value: Any = Forgetting(world.state)
-    with world.hub() as hub, world.hub(state=absent_value) as other_hub:
+    absent_store: Any = Forgetting(world.state)
+    with world.hub() as hub, world.hub(state=absent_store) as other_hub:
         world.lose(hub)
         world.clock.advance(WAIT)
         with pytest.raises(StorageUnavailable):
@@ -719,10 +719,10 @@ def test_payment_is_not_closed_as_not_done_while_the_store_is_away() -> None:
 def test_payment_that_was_never_sent_may_be_closed_as_not_done() -> None:
     """A payment without a stored response is closed without a request."""
     world = PaymentsWorld()
-    dying_value: Any = DyingStore(world.state, "Claim", "key")
+    dying_store: Any = DyingStore(world.state, "Claim", "key")
     with world.hub() as hub:
         with pytest.raises(KilledError):
-            world.hub(state=dying_value).payments().charge(ORDER, idempotency_key=KEY)
+            world.hub(state=dying_store).payments().charge(ORDER, idempotency_key=KEY)
         world.clock.advance(WAIT)
         hub.close_payment(KEY, done=False)
         assert [] == world.stripe.requests
@@ -785,10 +785,10 @@ def test_repeat_that_sends_nothing_lengthens_no_wait() -> None:
 def test_repeat_with_another_amount_changes_no_wait() -> None:
     """A repeat with another amount does not change the wait of the registered payment."""
     world = PaymentsWorld(Keyless)
-    dying_value: Any = DyingStore(world.state, "Claim", "key")
+    dying_store: Any = DyingStore(world.state, "Claim", "key")
     with world.hub() as hub:
         with pytest.raises(KilledError):
-            world.hub(state=dying_value).payments().charge(ORDER, idempotency_key=KEY)
+            world.hub(state=dying_store).payments().charge(ORDER, idempotency_key=KEY)
         (previous_payment,) = hub.unsettled_payments()
         other_charge = attrs.evolve(ORDER, amount=Money("30.00", "EUR"))
         world.lose(hub, other_charge)
@@ -800,24 +800,26 @@ def test_repeat_with_another_amount_changes_no_wait() -> None:
 def test_only_the_last_holder_ends_its_wait() -> None:
     """Only the last holder can end its wait, and never that of earlier ones."""
     store = MemoryStorage(VirtualClock())
-    about = ("payments", None, "k")
+    effect_key = ("payments", None, "k")
 
     def register(span: int) -> Any:
-        return store.execute(Register(*about, fingerprint=b"x", what=(), span=span, memory=10**12))
+        return store.execute(
+            Register(*effect_key, fingerprint=b"x", what=(), span=span, memory=10**12)
+        )
 
     def wait() -> int:
-        (result,) = store.execute(ReadEffects([effect_name(*about)]))
+        (result,) = store.execute(ReadEffects([effect_name(*effect_key)]))
         return result.remaining
 
-    assert not store.execute(Withhold(*about, number=1, held=0))
+    assert not store.execute(Withhold(*effect_key, number=1, held=0))
     first, second = register(100), register(300)
     assert (0, 100, 300) == (first.held, second.held, wait())
-    assert not store.execute(Withhold(*about, number=first.number, held=first.held))
+    assert not store.execute(Withhold(*effect_key, number=first.number, held=first.held))
     assert 300 == wait()
-    assert not store.execute(Attend(effect_name(*about), pause=0)).ours
-    assert store.execute(Withhold(*about, number=second.number, held=second.held))
+    assert not store.execute(Attend(effect_name(*effect_key), pause=0)).ours
+    assert store.execute(Withhold(*effect_key, number=second.number, held=second.held))
     assert 100 == wait()
-    assert store.execute(Recall(*about, fingerprint=b"y")) == Registered(same=False)
+    assert store.execute(Recall(*effect_key, fingerprint=b"y")) == Registered(same=False)
 
 
 def test_payment_is_found_although_our_clock_is_ahead() -> None:

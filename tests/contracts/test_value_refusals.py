@@ -143,7 +143,7 @@ async def test_every_contract_goes_on_to_the_next(
     hub_class: type[Any], error: ConnectorError, use: Any
 ) -> None:
     """In every contract the next account is used after such a refusal."""
-    contract, verb, arguments, named_value = use
+    contract, verb, arguments, named_arguments = use
     result = RecordingObserver()
     accounts = [
         Account("one", Refusing(error=error), settings=CRASHES),
@@ -152,10 +152,10 @@ async def test_every_contract_goes_on_to_the_next(
     hub = hub_class(accounts, [Route(contract, ["one", "two"])], observers=[result])
 
     with pytest.raises(VendorReached) as excinfo:
-        await resolved(getattr(getattr(hub, contract)(), verb)(*arguments, **named_value))
+        await resolved(getattr(getattr(hub, contract)(), verb)(*arguments, **named_arguments))
     assert "two" == excinfo.value.service
-    moved = [event for event in result.events if isinstance(event, FailedOver)]
-    assert [("one", "two")] == [(event.service, event.to) for event in moved]
+    failovers = [event for event in result.events if isinstance(event, FailedOver)]
+    assert [("one", "two")] == [(event.service, event.to) for event in failovers]
 
 
 @MODES

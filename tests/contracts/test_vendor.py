@@ -10,10 +10,13 @@ from moorage.contracts.vendor import Vendor, extra_for, merged
 
 def test_options_of_a_vendor() -> None:
     """A vendor gets its own options only."""
-    extra_fields: dict[str, dict[str, Any]] = {"twilio": {"MaxPrice": "0.1"}, "vonage": {"ttl": 1}}
+    vendor_options: dict[str, dict[str, Any]] = {
+        "twilio": {"MaxPrice": "0.1"},
+        "vonage": {"ttl": 1},
+    }
 
-    assert {"MaxPrice": "0.1"} == extra_for("twilio", extra_fields)
-    assert {} == extra_for("plivo", extra_fields)
+    assert {"MaxPrice": "0.1"} == extra_for("twilio", vendor_options)
+    assert {} == extra_for("plivo", vendor_options)
 
 
 @pytest.mark.parametrize(

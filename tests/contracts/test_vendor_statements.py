@@ -182,10 +182,10 @@ def test_incomplete_vendor_of_another_package(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A vendor with incomplete statements is refused by its name."""
-    home_value = tmp_path / "bank-1.0.dist-info"
-    home_value.mkdir()
-    (home_value / "METADATA").write_text("Metadata-Version: 2.1\nName: bank\nVersion: 1.0\n")
-    (home_value / "entry_points.txt").write_text(
+    metadata_folder = tmp_path / "bank-1.0.dist-info"
+    metadata_folder.mkdir()
+    (metadata_folder / "METADATA").write_text("Metadata-Version: 2.1\nName: bank\nVersion: 1.0\n")
+    (metadata_folder / "entry_points.txt").write_text(
         "[moorage.vendors]\nvague = tests.contracts.test_vendor_statements:Vague\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))

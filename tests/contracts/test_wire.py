@@ -111,8 +111,11 @@ async def test_services_of_an_account(hub_class: type[Any]) -> None:
 
     async def act(wire: Any) -> tuple[int, bytes]:
         await wire.send(Request.post("/letters", form={"to": "x"}), to="pen")
-        arriving_value = await wire.open(Request.get("/letters/L2"), to="pen")
-        return arriving_value.status, await arriving_value.read() + await arriving_value.read()
+        arriving_response = await wire.open(Request.get("/letters/L2"), to="pen")
+        return (
+            arriving_response.status,
+            await arriving_response.read() + await arriving_response.read(),
+        )
 
     assert (200, b'{"id":"L2"}') == await on_wire(hubs.hub(hub_class), "one", act)
 
@@ -131,9 +134,9 @@ async def test_concurrent_steps(hub_class: type[Any]) -> None:
 
         return await wire.every([step, broken], at_once=2)
 
-    good_value, bad_value = await on_wire(hubs.hub(hub_class), "one", act)
-    assert "done" == good_value.unwrap()
-    assert isinstance(bad_value.error, ValueError)
+    good_result, bad_result = await on_wire(hubs.hub(hub_class), "one", act)
+    assert "done" == good_result.unwrap()
+    assert isinstance(bad_result.error, ValueError)
 
 
 @MODES
@@ -208,11 +211,11 @@ async def test_hub_closes_what_it_opened(hub_class: type[Any]) -> None:
     client = SandboxHttpClient(loft) if hub_class is Hub else AsyncSandboxHttpClient(loft)
     hub = hub_class([Account("pigeon", Pigeon())], http=client)
     if isinstance(hub, AsyncHub):
-        async with hub as inner:
-            assert inner is hub
+        async with hub as entered_hub:
+            assert entered_hub is hub
     else:
-        with hub as inner:
-            assert inner is hub
+        with hub as entered_hub:
+            assert entered_hub is hub
     await resolved(hub.close())
     await resolved(client.close())
 
@@ -243,11 +246,11 @@ def test_webhooks_of_an_account() -> None:
 
     with pytest.raises(WebhookRejected):
         verifier.verify(headers={}, body=b"{}")
-    signed_texts = WebhookSigner(secret).sign(b"{}", id="m1", at=datetime.now(UTC)).pairs
+    signed_headers = WebhookSigner(secret).sign(b"{}", id="m1", at=datetime.now(UTC)).pairs
     shared_hub = Hub([account], state=MemoryStorage())
-    assert shared_hub.webhooks("pigeon").verify(headers=signed_texts, body=b"{}")
+    assert shared_hub.webhooks("pigeon").verify(headers=signed_headers, body=b"{}")
     with pytest.raises(WebhookRejected):
-        shared_hub.webhooks("pigeon").verify(headers=signed_texts, body=b"{}")
+        shared_hub.webhooks("pigeon").verify(headers=signed_headers, body=b"{}")
     assert (Ref("pigeon", "pigeon", "L1"),) == hub.events("pigeon", event)
     with pytest.raises(ConfigurationError, match="market sends no webhooks"):
         hub.webhooks("square")

@@ -120,33 +120,35 @@ async def business_script(hub: Any, vendor_set: VendorSet, bundle: int) -> dict[
         Money("149.90", "EUR"), shop.token, reference="INV-2041", customer=Customer(id="ada-1")
     )
     payment = await resolved(hub.payments().authorize(charge, idempotency_key="INV-2041/pay"))
-    repeated_value = await resolved(
+    repeated_payment = await resolved(
         hub.payments().authorize(charge, idempotency_key="INV-2041/pay")
     )
     if payment.state is PaymentState.REQUIRES_ACTION:
-        returned_values = shop.buyer(payment)
+        return_parameters = shop.buyer(payment)
         payment = await resolved(
-            hub.payments().complete(payment.ref, returned_values, idempotency_key="INV-2041/return")
+            hub.payments().complete(
+                payment.ref, return_parameters, idempotency_key="INV-2041/return"
+            )
         )
-    fields["payment"] = payment.state, payment.amount, payment.ref == repeated_value.ref
+    fields["payment"] = payment.state, payment.amount, payment.ref == repeated_payment.ref
     captured = await resolved(
         hub.payments().capture(
             str(payment.ref), Money("100.00", "EUR"), idempotency_key="INV-2041/take"
         )
     )
     fields["captured"] = captured.amount, captured.payment.id == payment.ref.id
-    refunded_value = await resolved(
+    refund = await resolved(
         hub.payments().refund(
             payment.ref, Money("50.00", "EUR"), idempotency_key="INV-2041/give back"
         )
     )
-    fields["refunded"] = refunded_value.amount, refunded_value.payment.id == payment.ref.id
+    fields["refunded"] = refund.amount, refund.payment.id == payment.ref.id
 
-    stored_value = await resolved(hub.storage().upload("bundles/2041.zip", lambda: pieces(bundle)))
-    signed_value = await resolved(hub.storage().signed_url("bundles/2041.zip", expires=60))
-    fields["stored"] = stored_value.key, stored_value.size
+    stored_file = await resolved(hub.storage().upload("bundles/2041.zip", lambda: pieces(bundle)))
+    signed_link = await resolved(hub.storage().signed_url("bundles/2041.zip", expires=60))
+    fields["stored"] = stored_file.key, stored_file.size
     fetch = vendor_set.trades["storage"].fetch
-    fields["fetched"] = fetch is not None and fetch(signed_value.url) == digest(bundle)
+    fields["fetched"] = fetch is not None and fetch(signed_link.url) == digest(bundle)
 
     parcel = Parcel(weight="1.5", length="30", width="20", height="10")
     request = RateRequest(sender=SHOP, recipient=ADA, parcels=[parcel])

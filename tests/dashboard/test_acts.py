@@ -65,8 +65,8 @@ def test_service_is_paused_and_resumed() -> None:
         paused_page = visitor.act(CIRCUIT, reason="vendor asked").text
         assert ("Pause calls" in paused_page, "Resume calls" in paused_page) == (False, True)
         assert "circuit-reset" in paused_page
-        resumed = visitor.act("/acts/circuit-reset?service=vat", reason="agreed").text
-        assert "Pause calls" in resumed
+        resumed_page = visitor.act("/acts/circuit-reset?service=vat", reason="agreed").text
+        assert "Pause calls" in resumed_page
 
 
 def test_pause_of_limits_is_ended() -> None:
@@ -151,8 +151,8 @@ def test_token_is_one_persons_and_expires() -> None:
         form = {**form_of(world.visitor(BEN).get(CIRCUIT).text), "reason": "x"}
         assert 403 == world.visitor().post("/acts/circuit-open", form).status
         mine = {**form_of(world.visitor().get(CIRCUIT).text), "reason": "x"}
-        other = Person("ann", ANN.acts, "another session")
-        visitor = Visitor(DashboardApp(world.dashboard, lambda _: other))
+        other_session = Person("ann", ANN.acts, "another session")
+        visitor = Visitor(DashboardApp(world.dashboard, lambda _: other_session))
         assert 403 == visitor.post("/acts/circuit-open", mine).status
         world.clock.advance(FORM_LIFE + 1)
         assert 403 == world.visitor().post("/acts/circuit-open", mine).status
@@ -266,8 +266,8 @@ def test_dead_letters_are_changed_in_batches_over_a_filter() -> None:
         first = visitor.act(url).text
         assert f"{BATCH} entries due again. More match" in first
         assert "20 entries due again." in visitor.act(url).text
-        left = world.outbox.find(EntryQuery(states={EntryState.DEAD})).items
-        assert {"other", "late"} == {entry.id for entry in left}
+        dead_letters = world.outbox.find(EntryQuery(states={EntryState.DEAD})).items
+        assert {"other", "late"} == {entry.id for entry in dead_letters}
         drop = url.replace("replay", "drop").replace("tenant=acme", "tenant=globex")
         assert "1 dead entry of the outbox" in visitor.get(drop).text
         assert "1 entry dropped." in visitor.act(drop, reason="old").text
@@ -303,8 +303,8 @@ class Stubborn:
 def test_batch_reports_what_it_could_not_change() -> None:
     """Entries that cannot be changed are counted, with the first problem."""
     with World() as world:
-        refused = {"01", "02"}
-        outbox: Any = Stubborn(world.outbox, refused)
+        refused_ids = {"01", "02"}
+        outbox: Any = Stubborn(world.outbox, refused_ids)
         page = Dashboard(world.hub, secret=SECRET, outbox=outbox)
         visitor = Visitor(DashboardApp(page, lambda _: ANN))
         world.dead()
@@ -313,7 +313,7 @@ def test_batch_reports_what_it_could_not_change() -> None:
         url = f"/acts/entries-replay?box=outbox&until={until}"
         none = visitor.act(url).text
         assert "Not done. None of 2 entries was changed." in none
-        refused.remove("02")
+        refused_ids.remove("02")
         some = visitor.act(url).text
         assert "1 entry due again. 1 could not be changed: Somebody holds it." in some
 
@@ -333,8 +333,8 @@ def test_vendor_is_asked_and_settles_the_payment() -> None:
         page = visitor.act(f"/acts/payment-ask{PAYMENT}").text
         assert "The vendor cannot tell what became of the charge of 20.00 EUR (INV-7)." in page
         world.stripe.charges.update(charges)
-        settled = visitor.act(f"/acts/payment-ask{PAYMENT}")
-        assert "was done. It is settled." in settled.text
+        settled_page = visitor.act(f"/acts/payment-ask{PAYMENT}")
+        assert "was done. It is settled." in settled_page.text
         assert [] == world.hub.unsettled_payments()
         assert "The outcome of every payment is known." in visitor.get("/unknown").text
 
@@ -346,9 +346,9 @@ def test_two_people_close_a_payment() -> None:
         world.clock.advance(WAIT)
         ann, ben = world.visitor(), world.visitor(BEN)
         assert "A second person then confirms" in ann.get(f"/payment{PAYMENT}").text
-        proposed = ann.act(f"/acts/payment-done{PAYMENT}", reason="It is on their page.").text
-        assert "A second person has to confirm it." in proposed
-        assert "You proposed this." in proposed
+        proposal_page = ann.act(f"/acts/payment-done{PAYMENT}", reason="It is on their page.").text
+        assert "A second person has to confirm it." in proposal_page
+        assert "You proposed this." in proposal_page
         assert 1 == len(world.hub.unsettled_payments())
         assert "proposed by ann" in ben.get("/unknown").text
         desk = ben.get(f"/payment{PAYMENT}").text

@@ -77,5 +77,5 @@ def test_configured_credentials_are_not_renewed_here() -> None:
         visitor = visitor_of(hub)
         assert 404 == visitor.get("/acts/credentials-renew?service=plain").status
         assert 404 == visitor.get("/acts/credentials-renew?service=nobody").status
-        other = Person("olga", {Group.CIRCUITS}, "olga")
-        assert 403 == visitor_of(hub, other).get(RENEW).status
+        other_person = Person("olga", {Group.CIRCUITS}, "olga")
+        assert 403 == visitor_of(hub, other_person).get(RENEW).status

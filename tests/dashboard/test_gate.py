@@ -51,9 +51,9 @@ def test_link_works_once() -> None:
         assert 401 == visitor.get("/").status
         assert 401 == visitor.get("/?token=wrong").status
         assert 401 == visitor.get(f"/?token={token}&token={token}").status
-        entered = visitor.get(f"/?token={token}")
-        assert (303, "/") == (entered.status, entered.header("Location"))
-        assert re.search("HttpOnly; SameSite=Lax$", entered.header("Set-Cookie"))
+        login_response = visitor.get(f"/?token={token}")
+        assert (303, "/") == (login_response.status, login_response.header("Location"))
+        assert re.search("HttpOnly; SameSite=Lax$", login_response.header("Set-Cookie"))
         assert token not in visitor.get("/").text
         assert 200 == visitor.get("/").status
         assert 401 == at(world, gate).get(f"/?token={token}").status
@@ -66,8 +66,8 @@ def test_session_of_https_is_sent_by_https_only() -> None:
     with World() as world:
         gate = Gate(Ticks(), guest=ANN)
         visitor = at(world, gate)
-        entered = visitor.get(f"/?token={gate.token}", **{"wsgi.url_scheme": "https"})
-        assert entered.header("Set-Cookie").endswith("; Secure")
+        login_response = visitor.get(f"/?token={gate.token}", **{"wsgi.url_scheme": "https"})
+        assert login_response.header("Set-Cookie").endswith("; Secure")
 
 
 def test_other_names_of_this_machine_are_refused() -> None:
@@ -89,10 +89,13 @@ def test_people_log_in_with_their_roles() -> None:
         login = {"name": "ann", "password": "password-of-ann"}
         assert 303 == visitor.post("/login", login).status
         assert "ann" in visitor.get("/").text
-        other = at(world, gate)
-        assert 303 == other.post("/login", {"name": "BEN", "password": "password:of-ben"}).status
-        assert "ben (read only)" in other.get("/").text
-        assert 403 == other.get("/acts/circuit-open?service=vat").status
+        other_visitor = at(world, gate)
+        assert (
+            303
+            == other_visitor.post("/login", {"name": "BEN", "password": "password:of-ben"}).status
+        )
+        assert "ben (read only)" in other_visitor.get("/").text
+        assert 403 == other_visitor.get("/acts/circuit-open?service=vat").status
 
 
 @pytest.mark.parametrize(
@@ -157,7 +160,7 @@ def test_read_only_page_lets_nobody_act() -> None:
 
 
 def _asgi(app: DashboardApp, scope: dict[str, Any], chunks: list[bytes]) -> list[Any]:
-    sent: list[Any] = []
+    sent_messages: list[Any] = []
     waiting = list(chunks)
 
     async def receive() -> dict[str, Any]:
@@ -165,10 +168,10 @@ def _asgi(app: DashboardApp, scope: dict[str, Any], chunks: list[bytes]) -> list
         return {"type": "http.request", "body": chunk, "more_body": bool(waiting)}
 
     async def send(message: Any) -> None:
-        sent.append(message)
+        sent_messages.append(message)
 
     asyncio.run(app.asgi(scope, receive, send))
-    return sent
+    return sent_messages
 
 
 def test_asgi_application_answers_like_the_wsgi_one() -> None:
@@ -201,9 +204,9 @@ def test_length_that_is_no_number_is_no_body(length: str) -> None:
     """A request whose length cannot be read has no form."""
     with World() as world:
         environ = {"CONTENT_TYPE": "application/x-www-form-urlencoded", "CONTENT_LENGTH": length}
-        bare = Visitor(world.app, {"who": "ann"})
-        bare._app = world.app  # noqa: SLF001 - without the validator
-        assert 403 == bare.send("POST", "/acts/circuit-open", b"x=y", **environ).status
+        bare_visitor = Visitor(world.app, {"who": "ann"})
+        bare_visitor._app = world.app  # noqa: SLF001 - without the validator
+        assert 403 == bare_visitor.send("POST", "/acts/circuit-open", b"x=y", **environ).status
 
 
 def send(
@@ -269,8 +272,8 @@ def test_command_serves_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Any)
     monkeypatch.setattr("sys.stdout", output)
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
-    printed = output.parts.get(timeout=120)
-    match = re.search(r"http://127\.0\.0\.1:(\d+)/(\?token=\S+)", printed)
+    printed_line = output.parts.get(timeout=120)
+    match = re.search(r"http://127\.0\.0\.1:(\d+)/(\?token=\S+)", printed_line)
     assert match is not None
     port = int(match[1])
     status, headers, _ = send(port, f"/{match[2]}")
@@ -308,9 +311,9 @@ def test_command_serves_people_and_refuses_to_be_reached(
     monkeypatch.setenv("PEOPLE", PEOPLE)
     command_function(people_env="PEOPLE", remote=True, port=0, count=0, context=context)
     command_function(host="localhost", log="memory:", port=0, count=0, context=context)
-    printed = capsys.readouterr().out
-    assert "password" not in printed
-    assert 2 == printed.count("token=")
+    printed_output = capsys.readouterr().out
+    assert "password" not in printed_output
+    assert 2 == printed_output.count("token=")
 
 
 def test_taken_port_is_told() -> None:

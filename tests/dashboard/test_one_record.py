@@ -31,8 +31,8 @@ def test_entries_of_an_outbox_without_a_trail_are_recorded() -> None:
     with World() as world:
         world.dead()
         world.dead("02")
-        bare = Outbox(world.outbox_store)
-        page = Dashboard(world.hub, secret=SECRET, outbox=bare)
+        bare_outbox = Outbox(world.outbox_store)
+        page = Dashboard(world.hub, secret=SECRET, outbox=bare_outbox)
         visitor = Visitor(DashboardApp(page, lambda _: ANN))
         assert "is dropped." in visitor.act("/acts/entry-drop?box=outbox&id=01", reason="old").text
         world.clock.advance(2)
@@ -67,8 +67,8 @@ def serve_and_act(
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
-    printed = output.parts.get(timeout=120)
-    parts = urlsplit(printed.split()[-1])
+    printed_line = output.parts.get(timeout=120)
+    parts = urlsplit(printed_line.split()[-1])
     port: Any = parts.port
     cookie = send(port, f"/?{parts.query}")[1]["Set-Cookie"].partition(";")[0]
     for path in ("/acts/circuit-open?service=vat", f"/acts/entry-drop?box=outbox&id={entry}"):

@@ -126,23 +126,23 @@ def test_service_is_explained_in_every_state_of_its_circuit() -> None:
         visitor, manager = world.visitor(), world.hub.manager
         assert "Calls go through." in visitor.get("/service?service=vat").text
         world.break_circuit()
-        opened = visitor.get("/service?service=vat").text
-        assert "Calls are refused, because too many failed." in opened
-        assert "Periods in which it refused calls" in opened
+        open_page = visitor.get("/service?service=vat").text
+        assert "Calls are refused, because too many failed." in open_page
+        assert "Periods in which it refused calls" in open_page
         world.clock.advance(30)
         assert "A probe may go now" in visitor.get("/service?service=vat").text
-        seen: list[str] = []
-        manager.run("vat", lambda: seen.append(visitor.get("/service?service=vat").text))
-        assert "Single calls probe the service. Probes under way: 1." in seen[0]
+        probe_pages: list[str] = []
+        manager.run("vat", lambda: probe_pages.append(visitor.get("/service?service=vat").text))
+        assert "Single calls probe the service. Probes under way: 1." in probe_pages[0]
         manager.set_circuit("vat", CircuitState.FORCED_OPEN)
-        held = visitor.get("/service?service=vat").text
-        assert ("A person holds it open" in held, "Pause calls" in held) == (True, False)
+        held_page = visitor.get("/service?service=vat").text
+        assert ("A person holds it open" in held_page, "Pause calls" in held_page) == (True, False)
         manager.set_circuit("vat", CircuitState.DISABLED)
         disabled = visitor.get("/service?service=vat").text
         assert ("A person disabled it" in disabled, ">Disable<" in disabled) == (True, False)
-        bare = visitor.get("/service?service=bare").text
+        bare_page = visitor.get("/service?service=bare").text
         for words in ("No circuit is configured", "No limit is", "No retry budget is"):
-            assert words in bare
+            assert words in bare_page
         assert "bare for acme" in visitor.get("/service?service=bare&tenant=acme").text
         assert 404 == visitor.get("/service?service=nobody").status
 
@@ -159,8 +159,8 @@ def test_queue_pages_show_entries_without_their_contents() -> None:
         assert "100+" in counts
         first = visitor.get("/queues?box=outbox&state=dead&tenant=acme").text
         assert (50, 0) == (first.count("id=1") + first.count("id=0"), first.count("globex"))
-        older = next(link for link in read(first).links if "after=" in link)
-        second = visitor.get(older).text
+        older_link = next(link for link in read(first).links if "after=" in link)
+        second = visitor.get(older_link).text
         assert 10 == second.count("id=1") + second.count("id=0")
         assert "Older" not in second
         assert "No entry matches." in visitor.get("/dead?box=inbox").text
@@ -191,8 +191,8 @@ def test_calls_are_filtered_and_paged() -> None:
         )
         first = visitor.get("/calls?tenant=acme").text
         assert 50 == first.count("/call?id=")
-        older = next(link for link in read(first).links if "after=" in link)
-        assert 20 == visitor.get(older).text.count("/call?id=")
+        older_link = next(link for link in read(first).links if "after=" in link)
+        assert 20 == visitor.get(older_link).text.count("/call?id=")
         for query in (
             "subject=buyer-1",
             "id=other",
@@ -289,21 +289,21 @@ def test_hostile_texts_are_only_texts() -> None:
         person = Person(name, ALL_ACTS)
         hostile = Visitor(DashboardApp(world.dashboard, lambda _: person))
         hostile.act("/acts/payment-done?key=k%3Cb%3E", reason=EVIL, receipt=EVIL)
-        seen: set[str] = set()
+        seen_urls: set[str] = set()
         waiting = ["/", "/calls", "/dead", "/unknown", "/queues?box=outbox&state=unknown"]
-        while waiting and len(seen) < 150:
+        while waiting and len(seen_urls) < 150:
             url = waiting.pop()
-            if url in seen or url.startswith("#"):
+            if url in seen_urls or url.startswith("#"):
                 continue
-            seen.add(url)
+            seen_urls.add(url)
             for answer in (visitor.get(url), hostile.get(url)):
                 assert answer.status in {200, 404}, url
                 for raw in ("<script", "<img", "\u202e", "\0", "<b>"):
                     assert raw not in answer.text, url
                 waiting += read(answer.text).links
-        assert len(seen) > 20
-        shown = visitor.get("/calls").text
-        assert "&lt;script&gt;x&lt;/script&gt;" in shown
+        assert len(seen_urls) > 20
+        calls_page = visitor.get("/calls").text
+        assert "&lt;script&gt;x&lt;/script&gt;" in calls_page
 
 
 @pytest.mark.parametrize("url", PLACES)
@@ -384,8 +384,8 @@ def test_garbage_in_queries_breaks_nothing(query: str) -> None:
 def test_address_without_a_slash_leads_to_the_first_page() -> None:
     """A mounted page has its first page below its root."""
     with World() as world:
-        bare = Visitor(world.app, {"who": "ann"}, root="/ops").get("")
-        assert (303, "/ops/") == (bare.status, bare.header("Location"))
+        redirect = Visitor(world.app, {"who": "ann"}, root="/ops").get("")
+        assert (303, "/ops/") == (redirect.status, redirect.header("Location"))
         page = Visitor(world.app, {"who": "ann"}, root="/ops").get("/")
         links = [link for link in read(page.text).links if not link.startswith("#")]
         assert all(link.startswith("/ops/") for link in links)
@@ -430,8 +430,8 @@ def test_viewer_sees_everything_and_no_button() -> None:
 def test_people_and_secrets_are_checked() -> None:
     """A person has a name, and a page a long secret."""
     for name in ("", " ", "x" * 200, 7):
-        wrong: Any = name
+        wrong_name: Any = name
         with pytest.raises(InvalidData, match="name of a person"):
-            Person(wrong)
+            Person(wrong_name)
     with Hub([]) as hub, pytest.raises(ConfigurationError, match="shorter than 16"):
         Dashboard(hub, secret="short")

@@ -39,7 +39,7 @@ def test_page_shows_the_budget_left_by_month() -> None:
             page = Dashboard(hub, secret=SECRET, metrics=hub.metrics)
             visitor = Visitor(DashboardApp(page, lambda _: ANN))
             assert "No call that an objective is for was counted" in visitor.get("/levels").text
-            early = clock.utc()
+            start_moment = clock.utc()
             for _ in range(4):
                 hub.manager.run("vat", int)
             with pytest.raises(ConnectionFailed):
@@ -51,7 +51,10 @@ def test_page_shows_the_budget_left_by_month() -> None:
             metrics.flush()
             text = visitor.get("/levels").text
             words = words_of(text)
-            newest, oldest = words.index(f"{clock.utc():%B %Y}"), words.index(f"{early:%B %Y}")
+            newest, oldest = (
+                words.index(f"{clock.utc():%B %Y}"),
+                words.index(f"{start_moment:%B %Y}"),
+            )
             assert newest < oldest
             assert "vat answers met 100 % 90 % available 100 % vat 3 0.00" in words[newest:oldest]
             assert "vat answers missed -100 % 90 % available 80 % vat 5 2.00" in words[oldest:]

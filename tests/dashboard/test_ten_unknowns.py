@@ -33,12 +33,12 @@ CHARGES = (
 
 def plant(world: World, call: Callable[[], Any], *, done: bool) -> None:
     """Make a call whose answer is lost; unless it is to be done, the vendor never gets it."""
-    before = deepcopy({k: v for k, v in vars(world.stripe).items() if isinstance(v, dict)})
+    state_before = deepcopy({k: v for k, v in vars(world.stripe).items() if isinstance(v, dict)})
     world.stripe.fail(Lost())
     with pytest.raises(ConnectorError):
         call()
     if not done:
-        vars(world.stripe).update(before)
+        vars(world.stripe).update(state_before)
 
 
 def planted(world: World) -> dict[str, tuple[Callable[[], Any], bool]]:
@@ -58,8 +58,8 @@ def planted(world: World) -> dict[str, tuple[Callable[[], Any], bool]]:
         add(f"charge-{number}", payments.charge, charge, done=done)
     for number, done in enumerate((True, False)):
         order = Charge(Money("80.00", "EUR"), "pm_card_visa", reference=f"ORDER-{number}")
-        taken = payments.charge(order, idempotency_key=f"taken-{number}")
-        add(f"refund-{number}", payments.refund, taken.ref, Money("8.00", "EUR"), done=done)
+        taken_payment = payments.charge(order, idempotency_key=f"taken-{number}")
+        add(f"refund-{number}", payments.refund, taken_payment.ref, Money("8.00", "EUR"), done=done)
     shop = world.hub.payments("acme")
     order = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="ACME-1")
     add("acme-1", shop.charge, order, done=True)
@@ -82,14 +82,14 @@ def found_at_vendor(world: World, facts: dict[str, str]) -> str | None:
     """The id on the vendor's web page of what the evidence describes; None without it."""
     amount, currency = facts["Amount"].split()
     minor = int(Money(amount, currency).amount * (1 if currency == "JPY" else 100))
-    kept = [value for value in vars(world.stripe).values() if isinstance(value, dict)]
-    objects = [item for values in kept for item in values.values()]
-    wanted = "refund" if facts["Operation"] == "refund" else "payment_intent"
+    vendor_tables = [value for value in vars(world.stripe).values() if isinstance(value, dict)]
+    objects = [item for values in vendor_tables for item in values.values()]
+    object_type = "refund" if facts["Operation"] == "refund" else "payment_intent"
     for item in objects:
-        if not isinstance(item, dict) or item.get("object") != wanted:
+        if not isinstance(item, dict) or item.get("object") != object_type:
             continue
         is_same = (item["amount"], item["currency"]) == (minor, currency.lower())
-        if wanted == "refund":
+        if object_type == "refund":
             if is_same and str(item["payment_intent"]) in facts["Vendor's payment"]:
                 return str(item["id"])
         elif is_same and facts["Your reference"] in repr(item):

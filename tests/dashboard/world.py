@@ -184,9 +184,9 @@ class World:
     ) -> None:
         values = {"target": "payments", "operation": "refund", "error": "VendorFailed", **fields}
         entry = store.add(kind(id=id, added_at=self.clock.utc(), **values))
-        settled = None if state is EntryState.WAITING else self.clock.utc()
-        ended = attrs.evolve(entry, state=state, due=None, settled_at=settled, attempts=12)
-        assert store.swap(ended, entry.fence)
+        settled_at = None if state is EntryState.WAITING else self.clock.utc()
+        ended_entry = attrs.evolve(entry, state=state, due=None, settled_at=settled_at, attempts=12)
+        assert store.swap(ended_entry, entry.fence)
 
     def fail(self, service: str = "vat", **fields: Any) -> None:
         """Write a failed call to the log."""
@@ -285,9 +285,9 @@ class Visitor:
         """Open a confirmation, send its form with these fields, and load the page it leads to."""
         confirmation = self.get(url)
         assert 200 == confirmation.status, confirmation.text
-        sent = self.post(urlsplit(url).path, {**form_of(confirmation.text), **fields})
-        assert 303 == sent.status, sent.text
-        return self.get(sent.header("Location"))
+        act_response = self.post(urlsplit(url).path, {**form_of(confirmation.text), **fields})
+        assert 303 == act_response.status, act_response.text
+        return self.get(act_response.header("Location"))
 
 
 def form_of(text: str) -> dict[str, str]:

@@ -72,9 +72,9 @@ class Caller:
     def refused(self, **details: Any) -> tuple[Answer, int]:
         """Be refused; nothing may have changed, once the time is noted."""
         self.ask(**details)
-        previous_values = dict(self.world.cells)
+        previous_cells = dict(self.world.cells)
         answer, wait, permit, tickets = self.ask(**details)
         assert (None, ()) == (permit, tickets)
-        assert all(state is self.world.cells[key] for key, state in previous_values.items())
-        assert previous_values.keys() == self.world.cells.keys()
+        assert all(state is self.world.cells[key] for key, state in previous_cells.items())
+        assert previous_cells.keys() == self.world.cells.keys()
         return answer, wait

@@ -45,10 +45,10 @@ class Keyed:
 
     def sent(self, target: str = "honours", **changes: Any) -> int:
         """Claim it and mark it as sent."""
-        claimed_values = self.claim(target, **changes)
-        assert Verdict.RUN is claimed_values.verdict
-        assert self.mark(claimed_values.fence, target)
-        return claimed_values.fence
+        claim_answer = self.claim(target, **changes)
+        assert Verdict.RUN is claim_answer.verdict
+        assert self.mark(claim_answer.fence, target)
+        return claim_answer.fence
 
     def renew(self, fence: int, lease: int = LEASE) -> bool:
         """Renew its lease, if that may be."""

@@ -28,10 +28,10 @@ class World:
 
     def execute(self, command: Command[Answer]) -> Answer:
         """Run a command; every number of a state must survive a store whose numbers are doubles."""
-        previous_values = tuple(map(self.cells.get, command.keys))
-        later_values, answer = command.apply(previous_values, self.now)
-        assert len(command.keys) == len(later_values)
-        for key, state in zip(command.keys, later_values, strict=True):
+        previous_states = tuple(map(self.cells.get, command.keys))
+        next_states, answer = command.apply(previous_states, self.now)
+        assert len(command.keys) == len(next_states)
+        for key, state in zip(command.keys, next_states, strict=True):
             assert state is not None or key not in self.cells, "commands do not delete"
             if state is not None:
                 assert all(-EXACT < number < EXACT for number in numbers(state))

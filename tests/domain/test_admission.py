@@ -94,8 +94,8 @@ def test_a_budget_counts_calls_and_spends_retries() -> None:
     for _ in range(2):
         assert Answer.GO is caller.ask()[0]
     assert Answer.GO is caller.ask(retry=True)[0]
-    left = 10 * SECOND - caller.world.now % (10 * SECOND)
-    assert (Answer.NO_BUDGET, left) == caller.refused(retry=True)
+    period_left = 10 * SECOND - caller.world.now % (10 * SECOND)
+    assert (Answer.NO_BUDGET, period_left) == caller.refused(retry=True)
 
 
 def test_claim_is_marked_sent_only_if_admitted() -> None:
@@ -106,11 +106,11 @@ def test_claim_is_marked_sent_only_if_admitted() -> None:
     )
     fence = caller.world.execute(claim).fence
     assert Answer.GO is caller.ask(claim=(KEY, fence, "vendor"))[0]
-    sent_values = caller.world.cells[KEY]
+    sent_state = caller.world.cells[KEY]
     assert (Answer.LIMITED, SECOND) == caller.refused(claim=(KEY, fence, "vendor"))
     caller.world.now += SECOND
     assert (Answer.FENCED, 0) == caller.refused(claim=(KEY, fence + 1, "vendor"))
-    assert sent_values is caller.world.cells[KEY]
+    assert sent_state is caller.world.cells[KEY]
     caller.world.now += LEASE
     assert (Answer.FENCED, 0) == caller.ask(claim=(KEY, fence, "vendor"))[:2]
     caller.world.now += 2 * DAY

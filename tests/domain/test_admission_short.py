@@ -123,11 +123,13 @@ def test_apply_agrees_with_decide_under_a_claim(
             )
             fence = world.execute(claim).fence or fence
         elif name == "ask":
-            held_values = ("claim", fence - number % 2, "ab"[number % 2])
+            claim_reference = ("claim", fence - number % 2, "ab"[number % 2])
             question = plain_admission.under_claim(
-                held_values, within=detail, lease=LEASE, retry=bool(number)
+                claim_reference, within=detail, lease=LEASE, retry=bool(number)
             )
-            evolved = plain_admission.evolve(claim=held_values, within=detail, retry=bool(number))
+            evolved = plain_admission.evolve(
+                claim=claim_reference, within=detail, retry=bool(number)
+            )
             states = tuple(map(world.cells.get, question.keys))
             assert evolved.keys == question.keys
             assert question.decide(states, world.now) == evolved.apply(states, world.now)
@@ -182,10 +184,10 @@ def test_first_attempts_are_decided_in_one_step(
         budget_key="budget",
     )
     world = World()
-    usual = gates(CIRCUITS[0], budget=BUDGET)
-    assert usual.circuit is not None
-    world.execute(Admission(usual, within=0, lease=LEASE))
-    world.execute(SetCircuit(usual.circuit, "circuit", mode))
+    usual_gates = gates(CIRCUITS[0], budget=BUDGET)
+    assert usual_gates.circuit is not None
+    world.execute(Admission(usual_gates, within=0, lease=LEASE))
+    world.execute(SetCircuit(usual_gates.circuit, "circuit", mode))
     world.now += 1
     is_refused = circuits and mode is not CircuitState.CLOSED
     answer = world.execute(Admission(simple, within=0, lease=LEASE))[0]

@@ -18,17 +18,17 @@ def test_waiter_is_refused_by_a_circuit_that_opened() -> None:
     """A caller that queued before the circuit opened is refused when it confirms."""
     caller = Caller(gates(TRIPS, ONE))
     _, permit, _ = caller.enter()
-    wait, queued_numbers, tickets = caller.enter(within=HOUR)
+    wait, queue_permit, tickets = caller.enter(within=HOUR)
     assert SECOND == wait
-    assert (Answer.GO, SECOND) == caller.confirm(tickets, queued_numbers)
+    assert (Answer.GO, SECOND) == caller.confirm(tickets, queue_permit)
     caller.fail(permit)
-    assert (Answer.CIRCUIT_OPEN, 10 * SECOND) == caller.confirm(tickets, queued_numbers)
+    assert (Answer.CIRCUIT_OPEN, 10 * SECOND) == caller.confirm(tickets, queue_permit)
     caller.world.now += 11 * SECOND
-    assert (Answer.CIRCUIT_OPEN, 1) == caller.confirm(tickets, queued_numbers)
+    assert (Answer.CIRCUIT_OPEN, 1) == caller.confirm(tickets, queue_permit)
     caller.enter(within=HOUR)
-    assert (Answer.CIRCUIT_OPEN, LEASE) == caller.confirm(tickets, queued_numbers)
+    assert (Answer.CIRCUIT_OPEN, LEASE) == caller.confirm(tickets, queue_permit)
     caller.world.now += LEASE
-    assert (Answer.CIRCUIT_OPEN, 1) == caller.confirm(tickets, queued_numbers)
+    assert (Answer.CIRCUIT_OPEN, 1) == caller.confirm(tickets, queue_permit)
 
 
 @pytest.mark.parametrize(
@@ -45,11 +45,11 @@ def test_waiter_follows_a_circuit_that_was_set(
     """A circuit state set by an operator applies to callers that already queue."""
     caller = Caller(gates(TRIPS, ONE))
     caller.enter()
-    _, queued_numbers, tickets = caller.enter(within=HOUR)
+    _, queue_permit, tickets = caller.enter(within=HOUR)
     assert caller.gates.circuit is not None
     caller.world.execute(SetCircuit(caller.gates.circuit, "circuit", state))
     caller.world.now += SECOND
-    assert expected == caller.confirm(tickets, queued_numbers)
+    assert expected == caller.confirm(tickets, queue_permit)
 
 
 def test_setting_the_circuit_ends_no_probe() -> None:
@@ -69,9 +69,9 @@ def test_shadow_circuit_refuses_no_waiter() -> None:
     """A circuit in shadow mode that opened does not refuse waiting callers."""
     caller = Caller(gates(CircuitBreakerConfig(failures=1, shadow=True), ONE))
     _, permit, _ = caller.enter()
-    _, queued_numbers, tickets = caller.enter(within=HOUR)
+    _, queue_permit, tickets = caller.enter(within=HOUR)
     caller.fail(permit)
-    assert (Answer.GO, SECOND) == caller.confirm(tickets, queued_numbers)
+    assert (Answer.GO, SECOND) == caller.confirm(tickets, queue_permit)
 
 
 def test_a_probe_that_is_paused_keeps_its_place() -> None:
@@ -102,8 +102,8 @@ def test_only_the_paused_probe_keeps_its_place_longer() -> None:
     caller.world.execute(Pause(caller.gates, SECOND))
     wait, probe, tickets = caller.enter(within=HOUR)
     caller.world.execute(Pause(caller.gates, 20 * SECOND))
-    _, longer = caller.confirm(tickets, probe)
-    assert (SECOND + 1_000, 20 * SECOND + 1_000) == (wait, longer)
+    _, longer_lease = caller.confirm(tickets, probe)
+    assert (SECOND + 1_000, 20 * SECOND + 1_000) == (wait, longer_lease)
     assert (Answer.CIRCUIT_OPEN, LEASE) == caller.ask(within=HOUR)[:2]
 
 
@@ -136,9 +136,9 @@ def test_waiter_without_a_permit() -> None:
     caller = Caller(gates(TRIPS, ONE, EASY))
     caller.ask()
     _, _, permit, tickets = caller.ask(within=HOUR)
-    previous_values = dict(caller.world.cells)
+    previous_cells = dict(caller.world.cells)
     assert (Answer.GO, SECOND) == caller.confirm(tickets, None) == caller.confirm(tickets, permit)
-    assert all(state is caller.world.cells[key] for key, state in previous_values.items())
+    assert all(state is caller.world.cells[key] for key, state in previous_cells.items())
 
 
 def test_waiting_probe_writes_only_the_circuit() -> None:
@@ -149,15 +149,15 @@ def test_waiting_probe_writes_only_the_circuit() -> None:
     caller.world.now += 10 * SECOND
     caller.world.execute(Pause(caller.gates, SECOND))
     wait, probe, tickets = caller.enter(within=HOUR)
-    previous_values = dict(caller.world.cells)
+    previous_cells = dict(caller.world.cells)
     assert (Answer.GO, wait) == caller.confirm(tickets, probe)
     assert ["limit0", "limit1"] == [
-        key for key in previous_values if previous_values[key] is caller.world.cells[key]
+        key for key in previous_cells if previous_cells[key] is caller.world.cells[key]
     ]
     caller.world.now += wait
-    previous_values = dict(caller.world.cells)
+    previous_cells = dict(caller.world.cells)
     assert (Answer.GO, 0) == caller.confirm(tickets, probe)
-    assert previous_values == caller.world.cells
+    assert previous_cells == caller.world.cells
 
 
 def test_giving_back_to_a_forgotten_limit_changes_nothing() -> None:
@@ -215,15 +215,15 @@ def test_refusal_follows_a_clock_step_back(back: int) -> None:
     """After a clock stepped back, a refused caller waits no longer than before, however often."""
     caller = Caller(gates(TRIPS, RateLimitConfig.per_minute(1), budget=RetryBudget(floor=0)))
     _, permit, _ = caller.enter()
-    for left in (60, 57, 54):
+    for seconds_left in (60, 57, 54):
         caller.world.now -= back
-        assert (Answer.LIMITED, left * SECOND) == caller.ask()[:2]
+        assert (Answer.LIMITED, seconds_left * SECOND) == caller.ask()[:2]
         caller.world.now += 3 * SECOND
-        assert (Answer.LIMITED, (left - 3) * SECOND) == caller.ask()[:2]
+        assert (Answer.LIMITED, (seconds_left - 3) * SECOND) == caller.ask()[:2]
     caller.fail(permit)
-    for left in (10, 7, 4):
+    for seconds_left in (10, 7, 4):
         caller.world.now -= back
-        assert (Answer.CIRCUIT_OPEN, left * SECOND) == caller.ask()[:2]
+        assert (Answer.CIRCUIT_OPEN, seconds_left * SECOND) == caller.ask()[:2]
         caller.world.now += 3 * SECOND
         caller.ask()
     caller.world.now += 4 * SECOND
@@ -241,10 +241,10 @@ def test_refusals_note_the_time_now_and_then() -> None:
     caller.fail(permit)
     writes = 0
     for _ in range(99):
-        previous_values = caller.world.cells["circuit"]
+        previous_state = caller.world.cells["circuit"]
         caller.world.now += SECOND // 10
         caller.ask()
-        writes += caller.world.cells["circuit"] is not previous_values
+        writes += caller.world.cells["circuit"] is not previous_state
     assert 4 == writes
     caller.world.now -= HOUR
     assert (Answer.CIRCUIT_OPEN, 10 * SECOND - 84 * SECOND // 10) == caller.ask()[:2]

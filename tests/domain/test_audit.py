@@ -85,8 +85,8 @@ def rewritten(records: list[AuditRecord], start: int) -> list[AuditRecord]:
     """The records with all hashes from a place on computed anew."""
     finished_records = records[:start]
     for record in records[start:]:
-        previous = finished_records[-1].hash if finished_records else GENESIS
-        finished_records.append(rehashed(record, previous=previous))
+        previous_hash = finished_records[-1].hash if finished_records else GENESIS
+        finished_records.append(rehashed(record, previous=previous_hash))
     return finished_records
 
 
@@ -115,20 +115,20 @@ def test_chain_is_sealed_from_time_to_time() -> None:
 
 def test_values_of_credentials_are_masked() -> None:
     """No value whose name may be that of a credential is in a record, at any depth."""
-    recorded = act(
+    recorded_act = act(
         before={"api_key": "canary", "path": "vendors.stripe.credentials"},
         after={"vendors": [{"stripe": {"password": "canary"}}], "rate": 5},
     )
 
-    assert "canary" not in repr(recorded)
-    assert '{"api_key": "***", "path": "vendors.stripe.credentials"}' == recorded.before
-    assert '{"rate": 5, "vendors": [{"stripe": {"password": "***"}}]}' == recorded.after
+    assert "canary" not in repr(recorded_act)
+    assert '{"api_key": "***", "path": "vendors.stripe.credentials"}' == recorded_act.before
+    assert '{"rate": 5, "vendors": [{"stripe": {"password": "***"}}]}' == recorded_act.after
     assert "canary" not in str(act(after={"of": Secret("canary")}).after)
 
 
 def test_texts_fit_into_columns() -> None:
     """Long texts are shortened, and texts that no database can store are replaced."""
-    recorded = act(
+    recorded_act = act(
         act="a" * 200,
         subject="s" * 300,
         reason="\0\ud800",
@@ -136,10 +136,14 @@ def test_texts_fit_into_columns() -> None:
         before="y" * 9_000,
     )
 
-    assert (100, 255, "??") == (len(recorded.act), len(recorded.subject), recorded.reason)
-    assert recorded.subject.endswith("...")
-    assert len(recorded.after or "") <= LONGEST_VALUES
-    assert LONGEST_VALUES == len(recorded.before or "")
+    assert (100, 255, "??") == (
+        len(recorded_act.act),
+        len(recorded_act.subject),
+        recorded_act.reason,
+    )
+    assert recorded_act.subject.endswith("...")
+    assert len(recorded_act.after or "") <= LONGEST_VALUES
+    assert LONGEST_VALUES == len(recorded_act.before or "")
 
 
 def test_time_must_be_aware() -> None:
@@ -223,10 +227,10 @@ def test_first_broken_link_is_named() -> None:
 def test_rewritten_records_are_found() -> None:
     """Somebody who computes hashes anew is found by the next record, by a seal, or by the head."""
     records, head = chain()
-    altered = rehashed(records[1], actor="eve")
-    rewriting = rewritten([records[0], altered, *records[2:]], 1)
+    altered_record = rehashed(records[1], actor="eve")
+    rewriting = rewritten([records[0], altered_record, *records[2:]], 1)
 
-    assert (2, Fault.ALTERED) == fault([records[0], altered, *records[2:]], head)
+    assert (2, Fault.ALTERED) == fault([records[0], altered_record, *records[2:]], head)
     assert (4, Fault.FORGED) == fault(rewriting, head, keys=KEYS)
     assert (8, Fault.ALTERED) == fault(rewriting, head)
     assert (1, Fault.ALTERED) == fault([rehashed(records[0], previous="f" * 64)], None)
@@ -245,10 +249,10 @@ def test_seal_cannot_be_replaced() -> None:
 def test_anchor_finds_what_the_head_conceals() -> None:
     """With the number and hash of a record, a cut is found though the head was corrected."""
     records, head = chain()
-    shorter = AuditHead(3, records[2].hash, 0)
+    shorter_head = AuditHead(3, records[2].hash, 0)
 
-    assert verify(records[:3], head=shorter, keys=KEYS).whole
-    assert (4, Fault.CUT_OFF) == fault(records[:3], shorter, anchor=head)
+    assert verify(records[:3], head=shorter_head, keys=KEYS).whole
+    assert (4, Fault.CUT_OFF) == fault(records[:3], shorter_head, anchor=head)
     assert (3, Fault.ALTERED) == fault(records, head, anchor=AuditHead(3, "f" * 64))
 
 
@@ -263,12 +267,12 @@ def test_records_beyond_the_head_were_inserted() -> None:
 def test_chain_may_grow_while_it_is_read() -> None:
     """Records that are added during the verification are no damage."""
     records, head = chain()
-    (ninth,), later = link(head, [act(9)])
-    _, last = link(later, [act(10)])
+    (ninth,), longer_head = link(head, [act(9)])
+    _, last = link(longer_head, [act(10)])
 
     assert verify([*records, ninth], head=head, later=lambda: last).whole
-    assert verify([*records, ninth], head=head, later=lambda: later).whole
-    assert not verify(records[:7], head=head, later=lambda: later).whole
+    assert verify([*records, ninth], head=head, later=lambda: longer_head).whole
+    assert not verify(records[:7], head=head, later=lambda: longer_head).whole
 
 
 def test_damage_at_the_end_is_refused() -> None:

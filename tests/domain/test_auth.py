@@ -79,8 +79,10 @@ def test_signing_key_adds_only_a_signature() -> None:
 @given(printable.filter(lambda text: ":" not in text), printable)
 def test_basic_is_user_and_password_in_utf8(username: str, password: str) -> None:
     """Any user name and password can be decoded from the Basic header."""
-    sent_text = authorise(REQUEST, Credentials.basic(username, password)).headers["authorization"]
-    scheme, _, encoded_text = sent_text.partition(" ")
+    authorization = authorise(REQUEST, Credentials.basic(username, password)).headers[
+        "authorization"
+    ]
+    scheme, _, encoded_text = authorization.partition(" ")
     assert "Basic" == scheme
     assert [username, password] == b64decode(encoded_text).decode().split(":", 1)
 

@@ -128,11 +128,11 @@ class Walk:
         """
         self.world.now = self.real + self.ahead
         for index in which:
-            seen = self.world.cells.get(str(index), (self.world.now,))[0]
-            if seen - self.world.now > SMALL_STEP:
-                self.lost[index] += seen - self.world.now
-                seen = self.world.now
-            self.seen[index] = max(seen, self.world.now)
+            seen_at = self.world.cells.get(str(index), (self.world.now,))[0]
+            if seen_at - self.world.now > SMALL_STEP:
+                self.lost[index] += seen_at - self.world.now
+                seen_at = self.world.now
+            self.seen[index] = max(seen_at, self.world.now)
 
     def time(self, index: int) -> int:
         """A bucket's own time, which never goes back."""
@@ -181,13 +181,13 @@ class Walk:
         self.ask(which)
         for index in which:
             time = self.time(index)
-            longer = time + span - max(time, self.frozen[index])
-            if longer > 0:
+            longer_wait = time + span - max(time, self.frozen[index])
+            if longer_wait > 0:
                 self.frozen[index] = time + span
                 self.ends[index].add(time + span)
                 for caller in self.queue:
                     if caller.since.get(index, time) > time:
-                        caller.since[index] += longer
+                        caller.since[index] += longer_wait
         self.world.execute(Pause(self.gates(which), span))
         self.check_levels()
 
@@ -204,8 +204,8 @@ class Walk:
     def advance(self, span: int) -> None:
         """Time passes; a caller that is due confirms, and leaves or waits again."""
         until = self.real + span
-        while due := [caller for caller in self.queue if caller.due + self.late <= until]:
-            caller = min(due, key=lambda caller: (caller.due, caller.number))
+        while due_callers := [caller for caller in self.queue if caller.due + self.late <= until]:
+            caller = min(due_callers, key=lambda caller: (caller.due, caller.number))
             self.real = max(self.real, caller.due + self.late)
             self.ask(caller.which)
             answer, wait = self.world.execute(
@@ -249,9 +249,9 @@ def check_windows(rule: TokenBucket, grants: list[tuple[int, int]], slack: int =
     for _, cost in grants:
         sums.append(sums[-1] + cost)
     for first, last in combinations_with_replacement(range(len(grants)), 2):
-        granted = sums[last + 1] - sums[first]
+        granted_cost = sums[last + 1] - sums[first]
         span = grants[last][0] - grants[first][0] + slack
-        assert granted * rule.price <= rule.room + span * rule.n
+        assert granted_cost * rule.price <= rule.room + span * rule.n
 
 
 def run(state: Walk, walk: list[Act]) -> None:
@@ -286,10 +286,10 @@ def test_every_window_is_exact_and_promises_are_kept(
     """In any window at most burst + rate · t is granted, none late and none in a pause."""
     state = walked(configured, walk)
     for index, rule in enumerate(state.rules):
-        left = state.left[index]
-        check_windows(rule, sorted((time, cost) for time, cost, _ in left))
-        for (time, _, _), (promised, _) in zip(left, state.due[index], strict=True):
-            assert promised == time or time in state.ends[index]
+        departures = state.left[index]
+        check_windows(rule, sorted((time, cost) for time, cost, _ in departures))
+        for (time, _, _), (promised_time, _) in zip(departures, state.due[index], strict=True):
+            assert promised_time == time or time in state.ends[index]
 
 
 @pytest.mark.untraced
@@ -300,8 +300,10 @@ def test_equal_callers_leave_in_order_of_arrival(
 ) -> None:
     """If no caller gives up, callers of the same limits and costs leave in order of arrival."""
     state = walked(configured, walk)
-    for left in state.left.values():
-        assert sorted(number for _, _, number in left) == [number for _, _, number in left]
+    for departures in state.left.values():
+        assert sorted(number for _, _, number in departures) == [
+            number for _, _, number in departures
+        ]
 
 
 @pytest.mark.untraced
@@ -319,10 +321,10 @@ def test_level_after_a_run_is_never_negative() -> None:
     """Tokens spent before a later grant joined a run do not count against that grant."""
     waiting = [("admit", 1, cost, 400 * DAY, False) for cost in (2, 3, 1, 1, 1, 2)]
     first, last = ("refund", 0, 0, 0, False), ("admit", 1, 1, 400 * DAY, False)
-    later = [last, ("admit", 1, 4, 400 * DAY, False), first, first, last, last, first, last]
+    later_steps = [last, ("admit", 1, 4, 400 * DAY, False), first, first, last, last, first, last]
     pause, advance = ("pause", 7, 1, 0, False), ("advance", 952_388, 0, 0, False)
 
-    state = walked(((10, 1.0, 4),), [pause, *waiting, first, advance, *later])
+    state = walked(((10, 1.0, 4),), [pause, *waiting, first, advance, *later_steps])
 
     check_windows(state.rules[0], sorted((time, cost) for time, cost, _ in state.left[0]))
 
@@ -340,14 +342,17 @@ def test_late_callers_add_no_more_than_their_delay(
     """
     state = walked(configured, walk, late=late)
     for index, rule in enumerate(state.rules):
-        left = sorted((time, cost) for time, cost, _ in state.left[index])
-        due = state.due[index]
-        check_windows(rule, sorted(due))
+        departures = sorted((time, cost) for time, cost, _ in state.left[index])
+        due_times = state.due[index]
+        check_windows(rule, sorted(due_times))
         delay = max(
-            (time - when for (time, _, _), (when, _) in zip(state.left[index], due, strict=True)),
+            (
+                time - when
+                for (time, _, _), (when, _) in zip(state.left[index], due_times, strict=True)
+            ),
             default=0,
         )
-        check_windows(rule, left, slack=delay)
+        check_windows(rule, departures, slack=delay)
 
 
 @pytest.mark.untraced
@@ -363,16 +368,16 @@ def test_clock_step_back_adds_no_wait(
     which = state.some(bits)
     question = Admission(state.gates(which), within=0, lease=0)
     cells = tuple(map(state.world.cells.get, question.keys))
-    _, (_, before, _, _) = question.decide(cells, state.world.now)
-    _, (_, after, _, _) = question.decide(cells, state.world.now - back)
+    _, (_, wait_before, _, _) = question.decide(cells, state.world.now)
+    _, (_, wait_after, _, _) = question.decide(cells, state.world.now - back)
     stands_still = back if back <= SMALL_STEP else 0
-    assert before + (before and stands_still) == after
+    assert wait_before + (wait_before and stands_still) == wait_after
     for caller in state.queue:
         confirm = Confirm(state.gates(caller.which), caller.tickets, None)
         cells = tuple(map(state.world.cells.get, confirm.keys))
-        _, (_, before) = confirm.apply(cells, state.world.now)
-        _, (_, after) = confirm.apply(cells, state.world.now - back)
-        assert before + (before and stands_still) == after
+        _, (_, wait_before) = confirm.apply(cells, state.world.now)
+        _, (_, wait_after) = confirm.apply(cells, state.world.now - back)
+        assert wait_before + (wait_before and stands_still) == wait_after
 
 
 @examples(300)
@@ -406,18 +411,18 @@ def test_abandoned_queue_leaves_no_trace(
             for cost in range(1, min(burst, 5) + 1)
         ]
 
-    before = waits()
+    waits_before = waits()
     order = iter([leaves for _, leaves in costs])
-    taken: list[tuple[Ticket, ...]] = []
+    taken_tickets: list[tuple[Ticket, ...]] = []
     for cost, _ in costs:
         question = Admission(
             gates, within=FOREVER, lease=0, costs=(min(cost, burst),) * 3, ticketed=True
         )
-        taken.append(state.world.execute(question)[3])
-    taken.sort(key=lambda _: next(order))
-    for tickets in taken:
+        taken_tickets.append(state.world.execute(question)[3])
+    taken_tickets.sort(key=lambda _: next(order))
+    for tickets in taken_tickets:
         state.world.execute(GiveBack(gates, tickets))
-    assert before == waits()
+    assert waits_before == waits()
 
 
 def test_a_cancelled_bulk_job_does_not_hold_up_the_queue() -> None:
@@ -446,10 +451,10 @@ def test_long_abandoned_queue_leaves_no_wait(order: str, burst: int) -> None:
     world = World()
     gates = Gates(limits=[RateLimitConfig.per_second(20, burst=burst).rule], limit_keys=["k"])
     question = Admission(gates, within=FOREVER, lease=0)
-    taken = [world.execute(question)[3] for _ in range(burst + 60)][burst:]
+    taken_tickets = [world.execute(question)[3] for _ in range(burst + 60)][burst:]
     if order == "mixed":
-        random.Random(1).shuffle(taken)
-    for tickets in taken if order != "last" else reversed(taken):
+        random.Random(1).shuffle(taken_tickets)
+    for tickets in taken_tickets if order != "last" else reversed(taken_tickets):
         world.execute(GiveBack(gates, tickets))
     assert SECOND // 20 == world.execute(question)[1]
 
@@ -471,9 +476,9 @@ def test_waiting_for_one_limit_does_not_block_a_shared_one() -> None:
     """A caller that waits for its own limit takes just one token of a shared limit."""
     world = World()
     shared = RateLimitConfig.per_second(100, burst=10).rule
-    slow = RateLimitConfig.per_minute(1).rule
+    slow_rule = RateLimitConfig.per_minute(1).rule
     both = Admission(
-        Gates(limits=[shared, slow], limit_keys=["shared", "slow"]), within=FOREVER, lease=0
+        Gates(limits=[shared, slow_rule], limit_keys=["shared", "slow"]), within=FOREVER, lease=0
     )
     one = Admission(Gates(limits=[shared], limit_keys=["shared"]), within=FOREVER, lease=0)
     assert [0, 60 * SECOND] == [world.execute(both)[1] for _ in range(2)]
@@ -496,9 +501,9 @@ def test_expired_bucket_decides_like_a_stored_one(
     run(state, walk)
     state.step(0)
     gates = state.gates((0,))
-    stored, fresh = state.world, World()
-    fresh.cells = dict(stored.cells)
-    stored.now = fresh.now = sum(fresh.cells["0"][:2]) + idle
+    stored_world, fresh = state.world, World()
+    fresh.cells = dict(stored_world.cells)
+    stored_world.now = fresh.now = sum(fresh.cells["0"][:2]) + idle
     fresh.forget()
     assert {} == fresh.cells
     gave_back = False
@@ -507,23 +512,23 @@ def test_expired_bucket_decides_like_a_stored_one(
         if name == "admit":
             costs = (min(cost, state.rules[0].burst),)
             question = Admission(gates, within=within, lease=0, costs=costs, ticketed=ticketed)
-            one, other = stored.execute(question), fresh.execute(question)
-            if one[:2] != other[:2]:
+            one, fresh_answer = stored_world.execute(question), fresh.execute(question)
+            if one[:2] != fresh_answer[:2]:
                 assert gave_back
-                assert one[:2] > other[:2]
+                assert one[:2] > fresh_answer[:2]
                 return
-            tickets += [(one[3], other[3])] if one[3] else []
+            tickets += [(one[3], fresh_answer[3])] if one[3] else []
         elif name == "pause":
-            for world in (stored, fresh):
+            for world in (stored_world, fresh):
                 world.execute(Pause(gates, cost))
         elif name == "advance":
-            stored.now = fresh.now = stored.now + number
+            stored_world.now = fresh.now = stored_world.now + number
         elif tickets:
             mine, theirs = tickets.pop(number % len(tickets))
-            expected = stored.execute(Confirm(gates, mine, None))
+            expected = stored_world.execute(Confirm(gates, mine, None))
             assert expected == fresh.execute(Confirm(gates, theirs, None))
             gave_back = True
-            stored.execute(GiveBack(gates, mine))
+            stored_world.execute(GiveBack(gates, mine))
             fresh.execute(GiveBack(gates, theirs))
 
 
@@ -585,11 +590,11 @@ def test_a_million_a_second_gives_a_million_a_second() -> None:
     world = World()
     gates = Gates(limits=[RateLimitConfig.per_second(1_000_000, burst=1).rule], limit_keys=["k"])
     question = Admission(gates, within=0, lease=0)
-    granted = 0
+    granted_calls = 0
     for _ in range(10_000):
-        granted += world.execute(question)[0] is Answer.GO
+        granted_calls += world.execute(question)[0] is Answer.GO
         world.now += 1
-    assert 10_000 == granted
+    assert 10_000 == granted_calls
 
 
 def test_pause_delays_the_queue_and_drops_spare_tokens() -> None:
@@ -622,23 +627,25 @@ def test_pause_that_is_ended_by_hand_was_a_shorter_pause(
     def state_before(now: int) -> Any:
         state = None
         for _ in range(queued):
-            present = rule.present(state, now)
-            at = rule.earliest(present, 1, now)
-            state, _ = rule.grant(present, 1, at, refundable=True)
+            present_state = rule.present(state, now)
+            at = rule.earliest(present_state, 1, now)
+            state, _ = rule.grant(present_state, 1, at, refundable=True)
         return rule.present(state, now + before)
 
-    longer = rule.present(rule.drain(state_before(NOON), pause), NOON + before + after)
-    ended = rule.resume(longer)
-    shorter = rule.drain(state_before(NOON), min(pause, after)) if after else state_before(NOON)
-    later = NOON + before + max(after, pause)
+    longer_pause = rule.present(rule.drain(state_before(NOON), pause), NOON + before + after)
+    resumed_state = rule.resume(longer_pause)
+    shorter_pause = (
+        rule.drain(state_before(NOON), min(pause, after)) if after else state_before(NOON)
+    )
+    later_moment = NOON + before + max(after, pause)
 
-    assert max(0, pause - after) == rule.paused(longer)
-    assert 0 == rule.paused(ended)
+    assert max(0, pause - after) == rule.paused(longer_pause)
+    assert 0 == rule.paused(resumed_state)
     if after:
         for cost in (1, 2, 3):
-            expected = rule.present(shorter, later)
-            assert rule.earliest(expected, cost, later) == rule.earliest(
-                rule.present(ended, later), cost, later
+            expected = rule.present(shorter_pause, later_moment)
+            assert rule.earliest(expected, cost, later_moment) == rule.earliest(
+                rule.present(resumed_state, later_moment), cost, later_moment
             )
 
 

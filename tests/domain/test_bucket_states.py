@@ -64,20 +64,20 @@ def test_a_queue_is_one_run(rule: TokenBucket) -> None:
     assert 10 * SECOND == queue[1]
     assert NOON + 8 * SECOND == rule.earliest(queue, 1, NOON)
     assert rule.fast_grant(queue, NOON + 20 * SECOND, 1) is None
-    later, _ = rule.grant(
+    later_state, _ = rule.grant(
         rule.present(queue, NOON + 20 * SECOND), 1, NOON + 20 * SECOND, refundable=False
     )
-    assert [20.0, 2.0] == told(later)
+    assert [20.0, 2.0] == told(later_state)
 
 
 def test_leaving_opens_a_gap_that_an_arrival_closes(rule: TokenBucket) -> None:
     """A caller that gives up leaves a gap, and the next arrival closes it."""
-    whole, tickets = a_queue(rule, (1, 1, 1, 1))
-    cut = rule.refund(whole, tickets[1])
+    whole_queue, tickets = a_queue(rule, (1, 1, 1, 1))
+    cut = rule.refund(whole_queue, tickets[1])
     assert [0.0, 0.0, [1.0, 1.0], [2.0, 4.0]] == told(cut)
     # Behind the queue there is a token more, for nobody took the one of the gap.
     assert [2, 5] == [(rule.earliest(cut, cost, NOON) - NOON) // SECOND for cost in (1, 2)]
-    assert whole == rule.grant(cut, 1, NOON + 2 * SECOND, refundable=True)[0]
+    assert whole_queue == rule.grant(cut, 1, NOON + 2 * SECOND, refundable=True)[0]
     assert [0.0, 0.0, [2.0, 4.0]] == told(rule.refund(cut, tickets[0]))
     assert [0.0, 0.0, [1.0, 1.0], [2.0, 3.0]] == told(rule.refund(cut, tickets[3]))
     for ticket in (tickets[3], tickets[0], tickets[2]):
@@ -91,20 +91,20 @@ def test_passed_gap_becomes_spare_tokens(rule: TokenBucket) -> None:
     queue, tickets = a_queue(rule, (1,) * 8)
     queue = rule.refund(rule.refund(queue, tickets[1]), tickets[2])
     now = NOON + 4 * SECOND + 1
-    present = rule.present(queue, now)
-    assert now == rule.earliest(present, 2, now)
-    assert now < rule.earliest(present, 3, now)
-    once, _ = rule.grant(present, 1, now, refundable=False)
+    present_state = rule.present(queue, now)
+    assert now == rule.earliest(present_state, 2, now)
+    assert now < rule.earliest(present_state, 3, now)
+    once, _ = rule.grant(present_state, 1, now, refundable=False)
     assert (now, NOON + 9 * SECOND) == (
         rule.earliest(once, 1, now),
         rule.earliest(rule.grant(once, 1, now, refundable=False)[0], 1, now),
     )
-    held, ticket = rule.grant(once, 1, now, refundable=True)
-    assert NOON + 9 * SECOND == rule.earliest(held, 1, now)
-    back = rule.refund(held, ticket)
+    held_state, ticket = rule.grant(once, 1, now, refundable=True)
+    assert NOON + 9 * SECOND == rule.earliest(held_state, 1, now)
+    back = rule.refund(held_state, ticket)
     assert now == rule.earliest(back, 1, now)
-    past = rule.present(held, NOON + 20 * SECOND)
-    gone, _ = rule.grant(past, 1, NOON + 20 * SECOND, refundable=False)
+    past_state = rule.present(held_state, NOON + 20 * SECOND)
+    gone, _ = rule.grant(past_state, 1, NOON + 20 * SECOND, refundable=False)
     assert gone == rule.refund(gone, ticket)
 
 
@@ -114,36 +114,38 @@ def test_late_refund_does_not_return_overflowed_tokens(rule: TokenBucket) -> Non
     for ticket in tickets[:3]:
         queue = rule.refund(queue, ticket)
     now = NOON + 6 * SECOND
-    present = rule.present(queue, now)
-    assert now == rule.earliest(present, 2, now)
-    spent, _ = rule.grant(present, 2, now, refundable=False)
-    late = rule.refund(spent, tickets[3])
-    assert now < rule.earliest(late, 1, now)
-    future = rule.refund(late, tickets[7])
+    present_state = rule.present(queue, now)
+    assert now == rule.earliest(present_state, 2, now)
+    spent_state, _ = rule.grant(present_state, 2, now, refundable=False)
+    late_state = rule.refund(spent_state, tickets[3])
+    assert now < rule.earliest(late_state, 1, now)
+    future = rule.refund(late_state, tickets[7])
     assert NOON + 8 * SECOND == rule.earliest(future, 1, now)
 
 
 def test_pause_moves_gaps_with_the_queue(rule: TokenBucket) -> None:
     """A pause moves the queue with its gaps, and removes spare tokens."""
-    idle = rule.fast_grant(None, NOON, 1)
-    assert idle is not None
-    assert idle is rule.drain(idle, 0)
-    assert [7.0, 0.0, 7.0, 7.0] == told(rule.drain(idle, 7 * SECOND))
+    idle_state = rule.fast_grant(None, NOON, 1)
+    assert idle_state is not None
+    assert idle_state is rule.drain(idle_state, 0)
+    assert [7.0, 0.0, 7.0, 7.0] == told(rule.drain(idle_state, 7 * SECOND))
     queue, tickets = a_queue(rule, (1,) * 8)
     cut = rule.refund(queue, tickets[1])
-    moved = rule.drain(cut, 10 * SECOND)
-    assert [10.0, 0.0, 10.0, 10.0, [1.0, 1.0], [2.0, 8.0]] == told(moved)
-    assert moved is rule.drain(moved, 10 * SECOND)
-    assert NOON + 12 * SECOND == rule.earliest(moved, 1, NOON)
-    assert 18 * SECOND == rule.confirm(moved, tickets[7])
-    whole = rule.grant(moved, 1, NOON + 12 * SECOND, refundable=True)[0]
-    assert [10.0, 0.0, 10.0, 10.0, [1.0, 8.0]] == told(whole)
-    assert [10.0, 0.0, 10.0, 10.0, [1.0, 1.0], [2.0, 7.0]] == told(rule.refund(moved, tickets[7]))
-    passed = rule.drain(rule.present(cut, NOON + 4 * SECOND), 10 * SECOND)
-    assert [12.0, 0.0, 14.0, 10.0, [2.0, 8.0]] == told(passed)
+    moved_state = rule.drain(cut, 10 * SECOND)
+    assert [10.0, 0.0, 10.0, 10.0, [1.0, 1.0], [2.0, 8.0]] == told(moved_state)
+    assert moved_state is rule.drain(moved_state, 10 * SECOND)
+    assert NOON + 12 * SECOND == rule.earliest(moved_state, 1, NOON)
+    assert 18 * SECOND == rule.confirm(moved_state, tickets[7])
+    whole_state = rule.grant(moved_state, 1, NOON + 12 * SECOND, refundable=True)[0]
+    assert [10.0, 0.0, 10.0, 10.0, [1.0, 8.0]] == told(whole_state)
+    assert [10.0, 0.0, 10.0, 10.0, [1.0, 1.0], [2.0, 7.0]] == told(
+        rule.refund(moved_state, tickets[7])
+    )
+    passed_state = rule.drain(rule.present(cut, NOON + 4 * SECOND), 10 * SECOND)
+    assert [12.0, 0.0, 14.0, 10.0, [2.0, 8.0]] == told(passed_state)
     ahead = rule.drain(rule.present(rule.refund(queue, tickets[0]), NOON), SECOND)
     assert NOON + 2 * SECOND == rule.earliest(ahead, 1, NOON)
-    steps = rule.present(moved, NOON - HOUR)
+    steps = rule.present(moved_state, NOON - HOUR)
     assert NOON - HOUR + 12 * SECOND == rule.earliest(steps, 1, NOON - HOUR)
 
 
@@ -154,12 +156,12 @@ def test_more_gaps_than_the_limit_are_merged(rule: TokenBucket) -> None:
     for ticket in tickets[1::2]:
         queue = rule.refund(queue, ticket)
     assert RUNS == len(queue[7])
-    counted = [run for run in queue[7] if run[7]]
-    assert counted
-    last = counted[-1]
+    counted_runs = [run for run in queue[7] if run[7]]
+    assert counted_runs
+    last = counted_runs[-1]
     now = last[2] - SECOND
-    present = rule.present(queue, now)
-    assert now + SECOND >= rule.earliest(present, 1, now)
+    present_state = rule.present(queue, now)
+    assert now + SECOND >= rule.earliest(present_state, 1, now)
     for ticket in tickets[::2]:
         queue = rule.refund(queue, ticket)
     assert [0.0, 0.0] == told(queue)
@@ -176,9 +178,9 @@ def test_burst_of_one_loses_the_farthest_gaps() -> None:
     for ticket in tickets[1::2]:
         state = rule.refund(state, ticket)
     assert RUNS == len(state[7])
-    taken = [rule.earliest(state, 1, NOON)]
-    while taken[-1] <= tickets[-1][1]:
-        state, _ = rule.grant(state, 1, taken[-1], refundable=True)
-        taken.append(rule.earliest(state, 1, NOON))
-    assert [ticket[1] for ticket in tickets[1 : 2 * RUNS - 2 : 2]] == taken[: RUNS - 1]
-    assert RUNS <= len(taken) <= RUNS + 5
+    leaving_times = [rule.earliest(state, 1, NOON)]
+    while leaving_times[-1] <= tickets[-1][1]:
+        state, _ = rule.grant(state, 1, leaving_times[-1], refundable=True)
+        leaving_times.append(rule.earliest(state, 1, NOON))
+    assert [ticket[1] for ticket in tickets[1 : 2 * RUNS - 2 : 2]] == leaving_times[: RUNS - 1]
+    assert RUNS <= len(leaving_times) <= RUNS + 5

@@ -57,15 +57,15 @@ def test_no_run_of_periods_retries_more_than_its_share(
             if name == "call":
                 state = rule.call(state)
                 periods[-1][0] += 1
-            elif retried_numbers := rule.retry(state):
-                state = retried_numbers
+            elif retried_state := rule.retry(state):
+                state = retried_state
                 periods[-1][1] += 1
             else:
                 break
     for first, last in combinations_with_replacement(range(len(periods)), 2):
         earned = sum(called for called, _ in periods[max(0, first - 1) : last + 1])
-        spent = sum(retried for _, retried in periods[first : last + 1])
-        assert spent <= ratio * earned + budget.floor * (last - first + 1)
+        spent_retries = sum(retried for _, retried in periods[first : last + 1])
+        assert spent_retries <= ratio * earned + budget.floor * (last - first + 1)
 
 
 @examples(200)
@@ -77,7 +77,7 @@ def test_expired_budget_decides_like_a_stored_one(
     rule = BudgetRule(budget)
     now = NOON
     response: Budget | None = None
-    fresh_numbers: Budget | None = None
+    fresh_state: Budget | None = None
     for turn in range(2):
         for name, number in walk:
             if name == "advance":
@@ -89,14 +89,14 @@ def test_expired_budget_decides_like_a_stored_one(
                     rule.call(response) if name == "call" else rule.retry(response) or response
                 )
                 continue
-            fresh_numbers = rule.present(fresh_numbers, now)
-            assert rule.left_for(response) == rule.left_for(fresh_numbers)
+            fresh_state = rule.present(fresh_state, now)
+            assert rule.left_for(response) == rule.left_for(fresh_state)
             if name == "call":
-                response, fresh_numbers = rule.call(response), rule.call(fresh_numbers)
+                response, fresh_state = rule.call(response), rule.call(fresh_state)
             else:
-                numbers, other_numbers = rule.retry(response), rule.retry(fresh_numbers)
+                numbers, other_numbers = rule.retry(response), rule.retry(fresh_state)
                 assert (numbers is None) is (other_numbers is None)
-                response, fresh_numbers = numbers or response, other_numbers or fresh_numbers
+                response, fresh_state = numbers or response, other_numbers or fresh_state
         if response is None:
             return
         now = max(now, response[0] + response[1]) + idle
@@ -106,12 +106,12 @@ def test_unspent_retries_last_one_more_period() -> None:
     """Unspent retries of a period may be used in the next, and not in the one after."""
     rule = BudgetRule(RetryBudget(ratio=0.5, floor=0, period=1.0))
     state = rule.call(rule.call(rule.present(None, NOON)))
-    early_numbers, late_numbers = (
+    early_state, late_state = (
         rule.present(state, NOON + SECOND),
         rule.present(state, NOON + 2 * SECOND),
     )
-    assert rule.retry(early_numbers) is not None
-    assert rule.retry(late_numbers) is None
+    assert rule.retry(early_state) is not None
+    assert rule.retry(late_state) is None
 
 
 def test_spent_retries_are_not_carried_over() -> None:
@@ -119,12 +119,12 @@ def test_spent_retries_are_not_carried_over() -> None:
     rule = BudgetRule(RetryBudget(ratio=1, floor=1, period=1.0))
     state = rule.call(rule.present(None, NOON))
     for _ in range(2):
-        spent_numbers = rule.retry(state)
-        assert spent_numbers is not None
-        state = spent_numbers
-    following_numbers = rule.retry(rule.present(state, NOON + SECOND))
-    assert following_numbers is not None
-    assert rule.retry(following_numbers) is None
+        spent_state = rule.retry(state)
+        assert spent_state is not None
+        state = spent_state
+    following_state = rule.retry(rule.present(state, NOON + SECOND))
+    assert following_state is not None
+    assert rule.retry(following_state) is None
 
 
 def test_a_budget_is_kept_for_two_periods() -> None:
@@ -160,9 +160,9 @@ def test_the_floor_lets_a_quiet_service_retry() -> None:
     rule = BudgetRule(RetryBudget(ratio=0.1, floor=2))
     state = rule.present(None, NOON)
     for _ in range(2):
-        spent_numbers = rule.retry(state)
-        assert spent_numbers is not None
-        state = spent_numbers
+        spent_state = rule.retry(state)
+        assert spent_state is not None
+        state = spent_state
     assert rule.retry(state) is None
     assert rule.retry(rule.present(state, NOON + 10 * SECOND)) is not None
 
@@ -172,12 +172,12 @@ def test_clock_step_back_changes_no_budget(back: int) -> None:
     """A clock that steps back neither refills a budget nor empties it for longer."""
     rule = BudgetRule(RetryBudget(ratio=1, floor=0))
     state = rule.call(rule.present(None, NOON))
-    spent_numbers = rule.retry(state)
-    assert spent_numbers is not None
-    assert rule.retry(rule.present(spent_numbers, NOON - back)) is None
+    spent_state = rule.retry(state)
+    assert spent_state is not None
+    assert rule.retry(rule.present(spent_state, NOON - back)) is None
     assert rule.retry(rule.present(state, NOON - back)) is not None
-    repeated_numbers = rule.call(rule.present(spent_numbers, NOON - back))
-    assert rule.retry(rule.present(repeated_numbers, NOON - back + 10 * SECOND)) is not None
+    called_state = rule.call(rule.present(spent_state, NOON - back))
+    assert rule.retry(rule.present(called_state, NOON - back + 10 * SECOND)) is not None
 
 
 def test_ratio_is_exact() -> None:

@@ -171,7 +171,7 @@ def test_304_with_another_etag_confirms_nothing(
 def test_a_304_makes_the_answer_fresh_again() -> None:
     """A 304 keeps the body, replaces headers sent anew, and resets the age."""
     made = entry("max-age=1", {"Content-Type": "text/plain", "X-Old": "1", "Age": "9"}).later(100)
-    confirmed = Response(
+    confirmation = Response(
         304,
         [
             ("cache-control", "max-age=60"),
@@ -187,8 +187,8 @@ def test_a_304_makes_the_answer_fresh_again() -> None:
         ],
         elapsed=0.5,
     )
-    merged = refreshed(made, confirmed)
-    assert (200, b"kept") == (merged.status, merged.body)
+    merged_response = refreshed(made, confirmation)
+    assert (200, b"kept") == (merged_response.status, merged_response.body)
     assert (
         Headers(
             {
@@ -199,9 +199,9 @@ def test_a_304_makes_the_answer_fresh_again() -> None:
                 "Age": "2",
             }
         )
-        == merged.headers
+        == merged_response.headers
     )
-    again = kept(GET, merged, WHO, at(100), POLICY)
+    again = kept(GET, merged_response, WHO, at(100), POLICY)
     assert again is not None
     assert (60.0, 2.5) == (again.lifetime, again.age)
 
@@ -241,8 +241,8 @@ def test_vary_matches_request_headers(other: dict[str, str], alike: object) -> N
 
 def test_the_newest_match_counts() -> None:
     """Of several matching responses the one stored last is used."""
-    newer, older = entry("max-age=1"), entry("max-age=2")
-    assert newer == matching((newer, older), GET, WHO)
+    newer_entry, older_entry = entry("max-age=1"), entry("max-age=2")
+    assert newer_entry == matching((newer_entry, older_entry), GET, WHO)
 
 
 @pytest.mark.parametrize(
@@ -358,8 +358,8 @@ def test_oldest_variants_are_dropped_first() -> None:
 def test_expired_variants_are_dropped() -> None:
     """An entry past every use is dropped."""
     one, two = sized(1), sized(2)
-    past = two.later(60 + POLICY.keep_stale)
-    assert (one,) == together(one, (past,), POLICY)
+    expired_entry = two.later(60 + POLICY.keep_stale)
+    assert (one,) == together(one, (expired_entry,), POLICY)
     nearly = two.later(60 + POLICY.keep_stale - 0.5)
     assert (one, nearly) == together(one, (nearly,), POLICY)
 
@@ -394,15 +394,19 @@ def test_entry_time_to_live(fields: dict[str, str], policy: CachePolicy, expecte
 def test_inquiry_matches_as_the_rule_does(entries: list[Any], headers: dict[str, str]) -> None:
     """An inquiry that remembers its digests finds the entry that `matching` finds, each time."""
     request = Request.get("/x", headers=headers)
-    stored = tuple(
+    stored_entries = tuple(
         CacheEntry(
-            Response(200), 1.0, number, names, selector(request, WHO if same else b"other", names)
+            Response(200),
+            1.0,
+            number,
+            names,
+            selector(request, WHO if same_caller else b"other", names),
         )
-        for number, (names, same) in enumerate(entries)
+        for number, (names, same_caller) in enumerate(entries)
     )
     inquiry = Inquiry("key", WHO, request)
     for _ in range(2):
-        assert matching(stored, request, WHO) is inquiry.matching(stored)
+        assert matching(stored_entries, request, WHO) is inquiry.matching(stored_entries)
 
 
 def test_inquiry_matches_more_selections_than_it_remembers() -> None:

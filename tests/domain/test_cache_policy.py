@@ -50,10 +50,14 @@ def test_invalid_settings_are_refused(name: str, value: Any) -> None:
 
 def test_largest_settings_are_valid() -> None:
     """The upper bound of each setting is itself valid."""
-    largest_fields: dict[str, Any] = {"heuristic": 1, "max_bytes": 32 << 20, "max_variants": 1_000}
+    largest_settings: dict[str, Any] = {
+        "heuristic": 1,
+        "max_bytes": 32 << 20,
+        "max_variants": 1_000,
+    }
     for kind in (CachePolicy, anew(cache_policy).CachePolicy):
-        policy = kind(**largest_fields)
-        assert largest_fields == {name: getattr(policy, name) for name in largest_fields}
+        policy = kind(**largest_settings)
+        assert largest_settings == {name: getattr(policy, name) for name in largest_settings}
 
 
 @pytest.mark.parametrize("names", ["a b", ["a:"], [1]])

@@ -26,8 +26,8 @@ SECOND = 1_000_000
 
 def keep(world: World, content: bytes = b"kept", *, mark: int | None = None) -> bool:
     """Keep something for ten seconds."""
-    seen = world.execute(Look("key")).mark if mark is None else mark
-    return world.execute(Keep("key", seen, content, 10 * SECOND))
+    known_mark = world.execute(Look("key")).mark if mark is None else mark
+    return world.execute(Keep("key", known_mark, content, 10 * SECOND))
 
 
 def look(world: World) -> Looked:
@@ -58,16 +58,16 @@ def test_forgetting_leaves_a_mark() -> None:
     """A forgotten key keeps its mark for longer than any response can be under way."""
     world = World()
     keep(world)
-    before = look(world).mark
+    first_mark = look(world).mark
     world.execute(Forget("key"))
-    assert Looked(before + 1, 0, None) == look(world)
+    assert Looked(first_mark + 1, 0, None) == look(world)
 
     world.now += round(LONGEST_FLIGHT * SECOND) - 1
-    for mark in (0, before):
+    for mark in (0, first_mark):
         assert not keep(world, mark=mark)
     world.now += 1
     assert Looked(0) == look(world)
-    assert not keep(world, mark=before)
+    assert not keep(world, mark=first_mark)
     assert keep(world, mark=0)
 
 
@@ -75,11 +75,11 @@ def test_only_the_latest_mark_may_replace() -> None:
     """Only a writer with the latest mark replaces the entry."""
     world = World()
     keep(world)
-    before = look(world).mark
+    first_mark = look(world).mark
 
     assert keep(world, b"other")
-    assert Looked(before + 1, 0, b"other") == look(world)
-    assert not keep(world, b"late", mark=before)
+    assert Looked(first_mark + 1, 0, b"other") == look(world)
+    assert not keep(world, b"late", mark=first_mark)
 
 
 def test_repeated_command_has_the_same_answer() -> None:

@@ -175,11 +175,11 @@ def test_large_answers_are_not_kept() -> None:
 
 def test_sizes() -> None:
     """An answer counts with its body, its headers and something for itself."""
-    bare = CacheEntry(Response(200), 0.0, 0.0, (), b"")
-    assert 512 == bare.size
-    assert 576 == attrs.evolve(bare, varies_by=("a",)).size
-    assert 516 == attrs.evolve(bare, response=Response(200, body=b"four")).size
-    assert 579 == attrs.evolve(bare, response=Response(200, {"A": "bc"})).size
+    bare_entry = CacheEntry(Response(200), 0.0, 0.0, (), b"")
+    assert 512 == bare_entry.size
+    assert 576 == attrs.evolve(bare_entry, varies_by=("a",)).size
+    assert 516 == attrs.evolve(bare_entry, response=Response(200, body=b"four")).size
+    assert 579 == attrs.evolve(bare_entry, response=Response(200, {"A": "bc"})).size
 
 
 def test_headers_left_out_of_the_store() -> None:
@@ -292,9 +292,9 @@ def test_a_date_is_added(given_: dict[str, str]) -> None:
 def test_responses_only_grow_older(first: float, more: float, lifetime: int) -> None:
     """A stale response stays stale until it is confirmed."""
     made = entry(f"max-age={lifetime}").later(first)
-    early, late = (decide(GET, item, POLICY) for item in (made, made.later(more)))
-    assert isinstance(early, Fresh) == (made.age < lifetime)
-    assert isinstance(early, Fresh) or not isinstance(late, Fresh)
+    early_decision, late_decision = (decide(GET, item, POLICY) for item in (made, made.later(more)))
+    assert isinstance(early_decision, Fresh) == (made.age < lifetime)
+    assert isinstance(early_decision, Fresh) or not isinstance(late_decision, Fresh)
 
 
 @given(st.floats(-1e9, 0))

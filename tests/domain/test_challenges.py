@@ -65,11 +65,11 @@ def test_any_value_can_be_read(value: str) -> None:
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), latin, max_size=4))
 def test_quoted_values_are_read_as_they_were_written(parameters: dict[str, str]) -> None:
     """Escaped quotes and backslashes in values do not end a parameter."""
-    written_text = ", ".join(
+    challenge_parameters = ", ".join(
         '{}="{}"'.format(name, text.replace("\\", "\\\\").replace('"', '\\"'))
         for name, text in parameters.items()
     )
-    assert parameters == read_parameters(written_text)
+    assert parameters == read_parameters(challenge_parameters)
 
 
 def test_very_long_value_is_cut() -> None:

@@ -222,9 +222,9 @@ def test_a_window_of_calls_ends_with_its_slot() -> None:
 def test_reported_success_changes_nothing() -> None:
     """Reporting a success to a closed circuit changes nothing."""
     line = Line()
-    before = line.state
+    state_before = line.state
     assert line.leave(line.enter(), Outcome.GOOD) is None
-    assert attrs.evolve(before, calls=1) == line.state
+    assert attrs.evolve(state_before, calls=1) == line.state
 
 
 def test_low_traffic_opens_it_too() -> None:
@@ -253,9 +253,9 @@ def test_consecutive_failures_count_in_order_of_admission() -> None:
     first, second = line.enter(), line.enter()
     assert [None, None] == [line.leave(second), line.leave(first)]
     assert 2 == line.state.consecutive_failures
-    third, silent_numbers, fourth, fifth = (line.enter() for _ in range(4))
+    third, silent_permit, fourth, fifth = (line.enter() for _ in range(4))
     assert [None, None, None] == [line.leave(call) for call in (fifth, third, fourth)]
-    assert OPEN is line.leave(silent_numbers)
+    assert OPEN is line.leave(silent_permit)
 
 
 def test_late_failures_join_neighbouring_runs() -> None:
@@ -292,21 +292,21 @@ def test_cancelled_call_is_uncounted_in_its_slot() -> None:
     line = Line(
         failures=None, consecutive_failures=None, failure_rate=0.5, minimum_calls=2, window=10.0
     )
-    early_numbers = [line.enter() for _ in range(3)]
+    early_permits = [line.enter() for _ in range(3)]
     line.wait(3)
-    middle_numbers = line.enter()
+    middle_permit = line.enter()
     line.wait(3)
-    late_numbers = [line.enter() for _ in range(2)]
-    for permit in (early_numbers[0], middle_numbers, late_numbers[0]):
+    late_permits = [line.enter() for _ in range(2)]
+    for permit in (early_permits[0], middle_permit, late_permits[0]):
         line.leave(permit, Outcome.NEUTRAL)
     assert 3 == line.state.calls
     line.wait(6)
     assert 1 == line.state.calls
-    line.leave(early_numbers[1], Outcome.NEUTRAL)
+    line.leave(early_permits[1], Outcome.NEUTRAL)
     assert 1 == line.state.calls
     line.wait(30)
     line.enter()
-    line.leave(early_numbers[2], Outcome.NEUTRAL)
+    line.leave(early_permits[2], Outcome.NEUTRAL)
     assert 1 == line.state.calls
 
 

@@ -48,10 +48,10 @@ def test_clock_step_forward_only_ends_the_open_time(ahead: int) -> None:
     line = Line(failures=1)
     line.call()
     line.wait(60)
-    old_numbers = line.enter()
+    old_permit = line.enter()
     line.world.now += ahead
     probe = line.enter()
-    assert line.leave(old_numbers) is None
+    assert line.leave(old_permit) is None
     assert CLOSED is line.leave(probe, Outcome.GOOD)
 
 
@@ -62,11 +62,11 @@ def test_window_survives_a_clock_step_back(back: int) -> None:
     for outcome in (Outcome.FAILED, Outcome.GOOD, Outcome.NEUTRAL):
         line.call(outcome)
         line.wait(2)
-    early_numbers = line.enter()
+    early_permit = line.enter()
     line.world.now -= back
     line.call(Outcome.GOOD)
     assert (4, 1) == (line.state.calls, line.state.failures)
-    line.leave(early_numbers, Outcome.NEUTRAL)
+    line.leave(early_permit, Outcome.NEUTRAL)
     assert (3, 1) == (line.state.calls, line.state.failures)
     line.wait(7)
     assert (1, 0) == (line.state.calls, line.state.failures)
@@ -105,8 +105,8 @@ def test_a_slot_holds_any_number_of_calls() -> None:
     """More calls in a slot than four bytes can count are as many as they can."""
     line = Line(failures=None, failure_rate=0.5)
     line.enter()
-    seen_value, quiet_value, mode, gen, slot, _, base, record = line.world.cells["k"]
-    line.world.cells["k"] = (seen_value, quiet_value, mode, gen, slot, 2**40, base, record)
+    seen_at, quiet_span, mode, gen, slot, _, base, record = line.world.cells["k"]
+    line.world.cells["k"] = (seen_at, quiet_span, mode, gen, slot, 2**40, base, record)
     line.wait(7)
     line.enter()
     assert 2**32 == line.state.calls
@@ -204,8 +204,8 @@ def test_an_idle_circuit_is_small(span: int, most: int) -> None:
         line.world.now += span
         line.call(Outcome.GOOD)
     state = line.world.cells["k"]
-    shared_numbers = {id(0), id(()), id(b""), id(line.rule.quiet), id(QUIET_RECORD)}
-    assert _size(state, shared_numbers) <= most
+    shared_ids = {id(0), id(()), id(b""), id(line.rule.quiet), id(QUIET_RECORD)}
+    assert _size(state, shared_ids) <= most
 
 
 def _size(value: object, seen: set[int]) -> int:
@@ -222,12 +222,12 @@ def test_a_record_may_be_a_plain_tuple() -> None:
     line = Line(failures=2)
     line.call()
     state = line.world.cells["k"]
-    plain_values = (*state[:7], tuple(state[7]))
-    assert type(plain_values[7]) is tuple
+    plain_state = (*state[:7], tuple(state[7]))
+    assert type(plain_state[7]) is tuple
     for now in (line.world.now, line.world.now + 7 * SECOND, line.world.now - HOUR):
-        present_values = line.rule.present(plain_values, now)
-        assert line.rule.present(state, now) == present_values
-        assert type(state[7]) is type(present_values[7])
+        present_state = line.rule.present(plain_state, now)
+        assert line.rule.present(state, now) == present_state
+        assert type(state[7]) is type(present_state[7])
 
 
 def test_a_window_of_calls_is_kept_for_a_day() -> None:
@@ -247,19 +247,19 @@ def test_the_smallest_share_is_one_in_a_million(outcome: Outcome) -> None:
     for calls, expected in ((10**6 - 1, OPEN), (10**6, None)):
         line = Line(failures=None, consecutive_failures=None, minimum_calls=1, **rates)
         line.enter()
-        seen_value, quiet_value, mode, gen, slot, _, base, record = line.world.cells["k"]
-        line.world.cells["k"] = (seen_value, quiet_value, mode, gen, slot, calls, base, record)
+        seen_at, quiet_span, mode, gen, slot, _, base, record = line.world.cells["k"]
+        line.world.cells["k"] = (seen_at, quiet_span, mode, gen, slot, calls, base, record)
         assert expected is line.call(outcome)
 
 
 def test_a_probe_that_answers_when_its_lease_ends_is_late() -> None:
     """A lease lasts up to its end, and at its end another may already have it."""
-    for early, expected in ((1, CLOSED), (0, None)):
+    for lead_time, expected in ((1, CLOSED), (0, None)):
         line = Line(failures=1, open_for=10.0)
         line.call()
         line.wait(10)
         probe = line.enter()
-        line.world.now += LEASE - early
+        line.world.now += LEASE - lead_time
         assert expected is line.leave(probe, Outcome.GOOD)
 
 
@@ -313,8 +313,8 @@ def test_failures_expire_with_their_slot() -> None:
 def test_waiter_of_an_open_circuit_learns_the_wait() -> None:
     """A caller that queued before the opening gets the remaining open time as its wait."""
     line = Line(failures=1, open_for=10.0)
-    waiting, failing_numbers = line.enter(), line.enter()
-    line.leave(failing_numbers)
+    waiting, failing_permit = line.enter(), line.enter()
+    line.leave(failing_permit)
     confirm = Confirm(line.gates, (), waiting)
     assert (Answer.CIRCUIT_OPEN, 10 * SECOND) == line.world.execute(confirm)
     line.wait(10)

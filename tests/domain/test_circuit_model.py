@@ -233,9 +233,11 @@ class Model:
 
     def dragged(self) -> bool:
         """Return whether a slow answer opens the circuit."""
-        calls, fails, slow = self.sums()
-        calls = max(calls, fails, slow)
-        return calls >= self.config.minimum_calls and slow / calls >= self.config.slow_call_rate
+        calls, fails, slow_calls = self.sums()
+        calls = max(calls, fails, slow_calls)
+        return (
+            calls >= self.config.minimum_calls and slow_calls / calls >= self.config.slow_call_rate
+        )
 
     def tripped(self) -> bool:
         """Return whether a failure opens the circuit."""
@@ -247,8 +249,8 @@ class Model:
         longest = max(self.rows())
         if config.consecutive_failures and is_far and longest >= config.consecutive_failures:
             return True
-        calls, fails, slow = self.sums()
-        calls = max(calls, fails, slow)
+        calls, fails, slow_calls = self.sums()
+        calls = max(calls, fails, slow_calls)
         return (
             config.failure_rate is not None
             and (is_near if config.window_calls is None else is_far)
@@ -285,13 +287,13 @@ class Model:
 
     def read(self) -> CircuitBreakerState:
         """The expected state as an observer reads it."""
-        calls, fails, slow = self.sums()
+        calls, fails, slow_calls = self.sums()
         row = self.rows()[-1] if self.recent(DAY) and self.config.consecutive_failures else 0
         return CircuitBreakerState(
             state=self.mode,
             calls=max(calls, fails),
             failures=fails,
-            slow_calls=slow,
+            slow_calls=slow_calls,
             consecutive_failures=row,
             openings=self.streak,
             probes_under_way=len(self.alive()),
@@ -324,11 +326,11 @@ class Machine(RuleBasedStateMachine):
         """Before a command, set the model's time to the circuit's."""
         state = self.world.cells.get("k")
         now = self.world.now
-        seen = now if state is None else state[0]
-        if seen - now > SMALL_STEP:
-            self.lost += seen - now
-            seen = now
-        self.model.aligned = max(seen, now)
+        seen_at = now if state is None else state[0]
+        if seen_at - now > SMALL_STEP:
+            self.lost += seen_at - now
+            seen_at = now
+        self.model.aligned = max(seen_at, now)
         self.model.time = self.model.aligned + self.lost
         if state is not None and now - state[0] >= state[1]:
             self.model.forget()
@@ -365,22 +367,22 @@ class Machine(RuleBasedStateMachine):
             return
         self.judge()
         # An opening begins anew, where nothing is crowded.
-        before, crowded = self.model.mode, self.model.crowded
-        changed = self.world.execute(Report(self.gates, call.permit, outcome, reporter))
+        mode_before, was_crowded = self.model.mode, self.model.crowded
+        changed_mode = self.world.execute(Report(self.gates, call.permit, outcome, reporter))
         expected = self.model.leave(call, outcome, reporter)
-        if (crowded or self.model.crowded) and changed is None and expected is OPEN:
+        if (was_crowded or self.model.crowded) and changed_mode is None and expected is OPEN:
             reject()
-        assert expected is changed
-        assert changed is None or (before, changed) in AUTOMATIC
+        assert expected is changed_mode
+        assert changed_mode is None or (mode_before, changed_mode) in AUTOMATIC
 
     @rule(work=st.lists(st.tuples(endings, st.integers(0, 2 * SECOND)), min_size=1, max_size=9))
     def work(self, work: list[tuple[tuple[Outcome, str], int]]) -> None:
         """Calls one after another."""
         for ending, span in work:
-            before = len(self.under_way)
+            calls_before = len(self.under_way)
             self.call(LEASE, again=False)
             self.world.now += span
-            if len(self.under_way) > before:
+            if len(self.under_way) > calls_before:
                 self.end(0, ending)
 
     @rule(
@@ -488,9 +490,9 @@ def test_every_documented_transition_happens() -> None:
 
     def note() -> None:
         nonlocal now
-        before, now = now, line.state.state
-        if before is not now:
-            seen_states.append((before, now))
+        previous_mode, now = now, line.state.state
+        if previous_mode is not now:
+            seen_states.append((previous_mode, now))
 
     for ending in (Outcome.FAILED, Outcome.GOOD):
         line.call()

@@ -121,10 +121,10 @@ def test_lost_probe_frees_its_slot_when_its_lease_ends() -> None:
     line = Line(failures=1)
     line.call()
     line.wait(60)
-    dead_numbers = line.enter()
+    dead_permit = line.enter()
     line.wait(30)
     probe = line.enter()
-    assert line.leave(dead_numbers) is None
+    assert line.leave(dead_permit) is None
     assert CLOSED is line.leave(probe, Outcome.GOOD)
 
 
@@ -143,12 +143,12 @@ def test_leases_survive_mode_changes() -> None:
     line = Line(failures=1, probes=2, open_for=1.0, open_at_most=1.0)
     line.call()
     line.wait(1)
-    old_numbers, probe = line.enter(), line.enter()
+    old_permit, probe = line.enter(), line.enter()
     assert OPEN is line.leave(probe)
     line.wait(1)
     probe = line.enter()
     assert (Answer.CIRCUIT_OPEN, 29 * SECOND, None) == line.ask()
-    assert line.leave(old_numbers) is None
+    assert line.leave(old_permit) is None
     assert CLOSED is line.leave(probe, Outcome.GOOD)
     assert CLOSED is line.state.state
 
@@ -198,23 +198,23 @@ def test_every_generation_is_new() -> None:
 def test_reports_of_an_earlier_generation_are_ignored() -> None:
     """Failures of calls from before an opening do not count after it."""
     line = Line(failures=2, consecutive_failures=None)
-    old_numbers = [line.enter() for _ in range(6)]
-    assert [None, OPEN] == [line.leave(permit) for permit in old_numbers[:2]]
+    old_permits = [line.enter() for _ in range(6)]
+    assert [None, OPEN] == [line.leave(permit) for permit in old_permits[:2]]
     line.wait(60)
     line.call(Outcome.GOOD)
-    assert [None, None] == [line.leave(permit) for permit in old_numbers[2:4]]
-    line.leave(old_numbers[4], Outcome.NEUTRAL)
+    assert [None, None] == [line.leave(permit) for permit in old_permits[2:4]]
+    line.leave(old_permits[4], Outcome.NEUTRAL)
     assert (0, 0) == (line.state.failures, line.state.calls)
 
 
 def test_permit_of_an_expired_state_is_ignored() -> None:
     """A permit from an expired state changes nothing in the new one."""
     line = Line(failures=1)
-    old_numbers = line.enter()
+    old_permit = line.enter()
     line.wait(2 * 86_400)
     line.world.forget()
     line.enter()
-    assert line.leave(old_numbers) is None
+    assert line.leave(old_permit) is None
     assert CLOSED is line.state.state
 
 
@@ -231,13 +231,13 @@ def test_forced_open_lasts_until_reset() -> None:
     """A circuit forced open stays open for a hundred years; a reset clears its history."""
     line = Line(failures=2, consecutive_failures=None)
     line.call()
-    late_numbers = line.enter()
+    late_permit = line.enter()
     line.set(FORCED_OPEN)
     line.wait(86_400 * 3_000)
     line.world.forget()
     assert (Answer.CIRCUIT_OPEN, FOREVER, None) == line.ask()
     line.set(CLOSED)
-    assert line.leave(late_numbers) is None
+    assert line.leave(late_permit) is None
     assert (CLOSED, 0) == (line.state.state, line.state.failures)
     assert Answer.GO is line.ask()[0]
 

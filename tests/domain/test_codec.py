@@ -59,9 +59,9 @@ def test_packed_states_decide_like_tuples() -> None:
             expected, entry = command.apply(tuple(map(model.get, command.keys)), now)  # type: ignore[arg-type]
             assert (states, answer) == (expected, entry)
             walk.note(command, answer)
-            for key, state, previous_values in zip(command.keys, states, result, strict=True):
+            for key, state, previous_state in zip(command.keys, states, result, strict=True):
                 if state is not None:
-                    stored_bytes = pack(state, previous_values, fields.get(key, b""))
+                    stored_bytes = pack(state, previous_state, fields.get(key, b""))
                     assert stored_bytes == pack(state)
                     fields[key] = stored_bytes
             model.update(zip(command.keys, expected, strict=True))
@@ -80,47 +80,43 @@ def test_unchanged_bytes_are_reused() -> None:
     rule = CircuitRule(CircuitBreakerConfig())
     first, _ = rule.record(rule.present(None, T0), (T0, 1, 0), Outcome.FAILED, "one")
     stored_bytes = pack(first)
-    previous_values = unpack(stored_bytes)
-    fast_values = rule.fast_admit(previous_values, T0 + 1)
-    full_values, *_ = rule.admit(
-        rule.present(previous_values, T0 + 1), 0, 0
-    )  # in a record made anew
-    assert fast_values is not None
-    assert fast_values == full_values
+    previous_state = unpack(stored_bytes)
+    fast_state = rule.fast_admit(previous_state, T0 + 1)
+    full_state, *_ = rule.admit(rule.present(previous_state, T0 + 1), 0, 0)  # in a record made anew
+    assert fast_state is not None
+    assert fast_state == full_state
     mangled = stored_bytes[:-1] + bytes(
         (stored_bytes[-1] ^ 0xFF,)
     )  # what is taken over is not looked at
-    for later_values in (fast_values, full_values):
+    for later_state in (fast_state, full_state):
         assert (
-            pack(later_values, previous_values, mangled)[-1]
-            == mangled[-1]
-            != pack(later_values)[-1]
+            pack(later_state, previous_state, mangled)[-1] == mangled[-1] != pack(later_state)[-1]
         )
-        assert pack(later_values, previous_values, stored_bytes) == pack(later_values)
+        assert pack(later_state, previous_state, stored_bytes) == pack(later_state)
 
 
 def test_changed_states_are_packed_anew() -> None:
     """Bytes of a state with another shape or another rest are not reused."""
-    previous_values = (1, 2, "a", "b")
-    stored_bytes = pack(previous_values)
-    for later_values in (
+    previous_state = (1, 2, "a", "b")
+    stored_bytes = pack(previous_state)
+    for later_state in (
         (1, 2, "a", "c"),
         (1, 2, "a"),
         (1, "a", "b"),
         (1, 2, "a", "b", "c"),
         (1, 2),
     ):
-        assert unpack(pack(later_values, previous_values, stored_bytes)) == later_values
+        assert unpack(pack(later_state, previous_state, stored_bytes)) == later_state
 
 
 def test_equal_items_of_another_type_are_packed_anew() -> None:
     """A tuple's bytes are reused only if it holds the very same items."""
-    previous_pair = (1, ("a", 1))
-    stored_bytes = pack(previous_pair)
-    other_values: list[object] = [("a", True), ("a",), ("a", 1, 1), "a", ["a", 1]]
-    for other_value in other_values:
-        assert repr(unpack(pack((1, other_value), previous_pair, stored_bytes))) == repr(
-            (1, other_value)
+    previous_state = (1, ("a", 1))
+    stored_bytes = pack(previous_state)
+    other_items: list[object] = [("a", True), ("a",), ("a", 1, 1), "a", ["a", 1]]
+    for other_item in other_items:
+        assert repr(unpack(pack((1, other_item), previous_state, stored_bytes))) == repr(
+            (1, other_item)
         )
 
 

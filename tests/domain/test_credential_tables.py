@@ -176,10 +176,10 @@ def test_errors_do_not_show_the_credential(written: object, problem: str) -> Non
         read_credentials(written, "here")
 
     report = traceback.TracebackException.from_exception(excinfo.value, capture_locals=True)
-    own_values = [frame.locals for frame in report.stack if "/moorage/domain/" in frame.filename]
+    domain_locals = [frame.locals for frame in report.stack if "/moorage/domain/" in frame.filename]
     assert str(excinfo.value).startswith("here: ")
-    assert 1 == len(own_values)
-    assert "sk_live" not in repr((own_values, str(excinfo.value)))
+    assert 1 == len(domain_locals)
+    assert "sk_live" not in repr((domain_locals, str(excinfo.value)))
     assert excinfo.value.__context__ is None
 
 
@@ -204,9 +204,9 @@ def test_unset_fields_are_left_out() -> None:
 
 def test_every_method_can_be_written() -> None:
     """Every authentication method can be written and read."""
-    signed = [stored.method for stored in SIGNED]
+    signed_methods = [stored.method for stored in SIGNED]
 
-    assert {*AuthMethod} == {*signed, *UNSIGNED}
+    assert {*AuthMethod} == {*signed_methods, *UNSIGNED}
     for stored_credentials in SIGNED:
         assert stored_credentials == read_credentials_text(
             write_credentials(stored_credentials), "here"

@@ -129,8 +129,8 @@ def test_session_algorithm_covers_both_nonces(qop: str | None) -> None:
     """With a `-sess` algorithm the nonces of both sides are part of the hashed secret."""
     fields = respond(DigestChallenge(realm="r", nonce="n", algorithm="MD5-sess", qop=qop), count=2)
     secret = md5(md5("u:r:p") + ":n:c")
-    middle_text = "n:00000002:c:auth" if qop else "n"
-    assert md5(f"{secret}:{middle_text}:{md5('GET:/dir/index.html')}") == fields["response"]
+    nonce_part = "n:00000002:c:auth" if qop else "n"
+    assert md5(f"{secret}:{nonce_part}:{md5('GET:/dir/index.html')}") == fields["response"]
     assert ("c", "MD5-sess") == (fields["cnonce"], fields["algorithm"])
 
 
@@ -173,12 +173,12 @@ def test_strongest_algorithm_is_chosen() -> None:
     """SHA-512-256 precedes SHA-256, which precedes MD5, in whichever order they are sent."""
     values = [f'Digest realm="r", nonce="{a}", algorithm={a}' for a in ("MD5", "SHA-256")]
     strongest = 'Digest realm="r", nonce="s", algorithm=sha-512-256-SESS'
-    for offered_texts, algorithm in (
+    for offered_challenges, algorithm in (
         (values, "SHA-256"),
         ([*values, strongest], "sha-512-256-SESS"),
         (values[:1], "MD5"),
     ):
-        chosen_challenge = challenged("Basic realm=r", *offered_texts)
+        chosen_challenge = challenged("Basic realm=r", *offered_challenges)
         assert chosen_challenge is not None
         assert algorithm == chosen_challenge.algorithm
 

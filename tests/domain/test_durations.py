@@ -81,10 +81,10 @@ def test_zero_is_usable_only_where_it_is_allowed() -> None:
 @given(st.floats(0, FOREVER / SECOND))
 def test_no_wait_ends_early(value: float) -> None:
     """Microseconds are rounded up, beyond a float's own error, and stay exact in any store."""
-    whole = micros(value)
-    assert value * SECOND * (1 - 1e-15) <= whole <= value * SECOND + 1
-    assert whole < EXACT
-    assert (whole == 0) is (value == 0)
+    whole_micros = micros(value)
+    assert value * SECOND * (1 - 1e-15) <= whole_micros <= value * SECOND + 1
+    assert whole_micros < EXACT
+    assert (whole_micros == 0) is (value == 0)
 
 
 @given(st.integers(0, FOREVER))
@@ -144,12 +144,12 @@ def test_validators_name_their_field() -> None:
         maybe: int | None = attrs.field(default=None, validator=if_given(is_count))
 
     assert Config(wait=90.0, maybe=2) == Config(wait=timedelta(minutes=1.5), maybe=2)
-    seen_values: list[object] = []
+    validator_arguments: list[object] = []
     field: Any = attrs.fields(Config).most
-    if_given(lambda *arguments: seen_values.extend(arguments))(Config(), field, 3)
-    assert [Config(), field, 3] == seen_values
-    wrong_fields: dict[str, Any] = {"wait": -1, "most": 0, "part": 2, "maybe": 0}
-    for path, value in wrong_fields.items():
+    if_given(lambda *arguments: validator_arguments.extend(arguments))(Config(), field, 3)
+    assert [Config(), field, 3] == validator_arguments
+    wrong_options: dict[str, Any] = {"wait": -1, "most": 0, "part": 2, "maybe": 0}
+    for path, value in wrong_options.items():
         with pytest.raises(ConfigurationError) as excinfo:
             Config(**{path: value})
         assert path == excinfo.value.path

@@ -20,10 +20,10 @@ def fits(endpoint: Endpoint, method: HttpMethod, path: str) -> bool:
     """Return whether a request with this method and path belongs to this endpoint."""
     if endpoint.path is None or endpoint.method not in (None, method):
         return False
-    expected_values, actual = (text.strip("/").split("/") for text in (endpoint.path, path))
-    return len(expected_values) == len(actual) and all(
+    expected_values, actual_parts = (text.strip("/").split("/") for text in (endpoint.path, path))
+    return len(expected_values) == len(actual_parts) and all(
         template == part or (template.startswith("{") and template.endswith("}") and part != "")
-        for template, part in zip(expected_values, actual, strict=True)
+        for template, part in zip(expected_values, actual_parts, strict=True)
     )
 
 

@@ -39,13 +39,13 @@ LATER = NOW + timedelta(hours=1)
 
 def entry(**changes: Any) -> InboxEntry:
     """An entry with nothing that it need not have."""
-    usual_fields: dict[str, Any] = {
+    default_options: dict[str, Any] = {
         "id": "e1",
         "target": "stripe",
         "operation": "x",
         "added_at": NOW,
     }
-    return InboxEntry(**{**usual_fields, **changes})
+    return InboxEntry(**{**default_options, **changes})
 
 
 @pytest.mark.parametrize(
@@ -211,11 +211,11 @@ def test_replay_resets_the_entry() -> None:
 def test_lease_left() -> None:
     """A lease ends with its last microsecond; an entry without a worker has none."""
     taken_entry = take(entry(due=NOW), NOW, 60.0, 3)
-    excess_time = NOW + timedelta(seconds=60)
+    lease_end = NOW + timedelta(seconds=60)
     assert timedelta(microseconds=1) == lease_left(
-        taken_entry, excess_time - timedelta(microseconds=1)
+        taken_entry, lease_end - timedelta(microseconds=1)
     )
-    assert timedelta() == lease_left(taken_entry, excess_time) == lease_left(taken_entry, LATER)
+    assert timedelta() == lease_left(taken_entry, lease_end) == lease_left(taken_entry, LATER)
     assert (
         timedelta() == lease_left(entry(due=LATER), NOW) == lease_left(drop(taken_entry, NOW), NOW)
     )

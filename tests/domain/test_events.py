@@ -73,9 +73,9 @@ def test_identity_needs_an_id_or_a_source_of_ids() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_events_take_keyword_arguments_only(kind: type[Event]) -> None:
     """No event can be built from positional arguments, and each class has a docstring."""
-    positional_value: Any = kind
+    event_type: Any = kind
     with pytest.raises(TypeError):
-        positional_value(NOW, "vat")
+        event_type(NOW, "vat")
     assert (kind.__doc__ or "").strip()
 
 

@@ -245,17 +245,17 @@ def test_late_events_are_recorded_like_others() -> None:
         *("VendorFailed", 503, None, None, False, False, False, False, False, None),
         *(CallOutcome.NOTHING, None, None, None),
     )
-    recording, other = Recording(10, 100), Recording(10, 100)
+    recording, other_recording = Recording(10, 100), Recording(10, 100)
     for event in (late(AttemptFinished, attempt), late(CallFinished, end)):
         recording.record(event)
         fields = {field.name: getattr(event, field.name) for field in attrs.fields(type(event))}
-        other.record(type(event)(**fields))
+        other_recording.record(type(event)(**fields))
     own_figures, other_figures = (
         {
             minute: {key: tally.freeze() for key, tally in window.items()}
             for minute, window in windows.items()
         }
-        for windows in (recording.take(), other.take())
+        for windows in (recording.take(), other_recording.take())
     )
 
     assert own_figures == other_figures
@@ -360,10 +360,10 @@ def test_a_window_grows_until_it_is_closed() -> None:
     (first,) = unsettled.rows()
     unsettled.stored([first])
     unsettled.add(windows(0, "a"))
-    (repeated_values,) = unsettled.rows()
+    (repeated_row,) = unsettled.rows()
 
-    assert first == repeated_values
-    assert 2 == unsettled.tally(repeated_values[0], repeated_values[2]).calls
+    assert first == repeated_row
+    assert 2 == unsettled.tally(repeated_row[0], repeated_row[2]).calls
 
     unsettled.add(windows(1, "b"))
     unsettled.stored(unsettled.rows())

@@ -87,12 +87,12 @@ def test_equal_bytes_are_not_digested() -> None:
         calls.append(content)
         return content.lower()
 
-    first, repeat, other = (Fingerprint(text, digested) for text in (b"a", b"a", b"A"))
+    first, repeat, other_fingerprint = (Fingerprint(text, digested) for text in (b"a", b"a", b"A"))
     assert first == repeat
     assert [] == calls
-    assert first == other
+    assert first == other_fingerprint
     assert [b"a", b"A"] == calls
-    assert hash(first) == hash(other)
+    assert hash(first) == hash(other_fingerprint)
     assert [b"a", b"x"] == [digest_of(first), digest_of(b"x")]
     assert first != Fingerprint(b"b", digested)
     assert first != "a"
@@ -136,8 +136,8 @@ def test_a_key_compares_the_bytes_of_requests() -> None:
             remembered=0,
         )
 
-    claimed_values = world.execute(claim(b'{"a":1}'))
-    world.execute(complete("key", claimed_values.fence, "answer", ttl=99))
+    claim_answer = world.execute(claim(b'{"a":1}'))
+    world.execute(complete("key", claim_answer.fence, "answer", ttl=99))
     verdicts = [
         world.execute(claim(body)).verdict for body in (b'{"a":1}', b'{ "a": 1 }', b'{"a":2}')
     ]
@@ -174,9 +174,9 @@ def test_a_value_that_contains_itself_is_not_plain() -> None:
     value: list[Any] = [1]
     value.append(value)
     assert not is_plain(value)
-    copied_value = copying(copy.deepcopy)(value)
-    assert copied_value[1] is copied_value
-    assert copied_value is not value
+    copied_list = copying(copy.deepcopy)(value)
+    assert copied_list[1] is copied_list
+    assert copied_list is not value
 
 
 @given(PAYLOADS)
@@ -188,7 +188,7 @@ def test_copies_are_those_of_deepcopy(value: Any) -> None:
 def test_copies_share_what_the_value_shares() -> None:
     """A part that is in two places of a value is in two places of its copy."""
     part = {"a": [1]}
-    copied_value = copying(copy.deepcopy)([part, part])
-    assert copied_value[0] is copied_value[1]
-    assert copied_value[0] is not part
-    assert [part, part] == copied_value
+    copied_list = copying(copy.deepcopy)([part, part])
+    assert copied_list[0] is copied_list[1]
+    assert copied_list[0] is not part
+    assert [part, part] == copied_list

@@ -162,12 +162,12 @@ def test_swapped_secrets_are_masked() -> None:
     assert [False] * 4 == list(fields.values())[:4]
     assert fields["${" + key + "}"]
     assert not fields[url]
-    named_fields: list[dict[str, object]] = [
+    secret_options: list[dict[str, object]] = [
         {"password": word},
         {"password": [word]},
         {"unheard": word},
     ]
-    for options in named_fields:
+    for options in secret_options:
         with pytest.raises(InvalidData) as excinfo:
             build("main", **options)
         assert word not in str(excinfo.value)

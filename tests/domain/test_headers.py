@@ -112,14 +112,14 @@ def test_equality_knows_no_case(pairs: list[tuple[str, str]]) -> None:
 
 def test_different_headers_hash_differently() -> None:
     """Headers with different names or values have different hashes."""
-    some_values: list[dict[str, str]] = [
+    header_sets: list[dict[str, str]] = [
         {},
         {"A": "1"},
         {"A": "2"},
         {"B": "1"},
         {"A": "1", "B": "1"},
     ]
-    assert len(some_values) == len({hash(Headers(fields)) for fields in some_values})
+    assert len(header_sets) == len({hash(Headers(fields)) for fields in header_sets})
 
 
 def test_the_order_between_names_does_not_matter() -> None:

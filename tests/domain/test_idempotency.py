@@ -36,8 +36,8 @@ def named(key: Keyed) -> str:
     if entry is None:
         return "absent"
     name = ("claimed", "sent", "done", "free")[entry[2]]
-    lapsed_values = {"claimed": "claimed, lapsed", "sent": "unknown"}
-    return lapsed_values.get(name, name) if entry[0] >= entry[6] else name
+    lapsed_names = {"claimed": "claimed, lapsed", "sent": "unknown"}
+    return lapsed_names.get(name, name) if entry[0] >= entry[6] else name
 
 
 def event(before: str, owner: int, target: str) -> str:
@@ -52,7 +52,7 @@ def event(before: str, owner: int, target: str) -> str:
 
 def test_claims_follow_the_table() -> None:
     """Every row of the table happens, and no other transition does."""
-    seen_values: set[tuple[str, str, str, Verdict]] = set()
+    seen_transitions: set[tuple[str, str, str, Verdict]] = set()
     prepare: list[Callable[[Keyed], object]] = [
         lambda key: key,
         lambda key: key.claim(),
@@ -60,15 +60,15 @@ def test_claims_follow_the_table() -> None:
         lambda key: key.settle(complete(KEY, key.sent(), "answer", ttl=TTL)),
         lambda key: key.settle(release(KEY, key.sent(), ttl=TTL)),
     ]
-    for previous_function, late in product(prepare, (0, LEASE)):
+    for prepare_key, lateness in product(prepare, (0, LEASE)):
         for owner, target in ((1, "honours"), (2, "honours"), (2, "ignores")):
             key = Keyed()
-            previous_function(key)
-            key.world.now += late
+            prepare_key(key)
+            key.world.now += lateness
             state = named(key)
             verdict = key.world.execute(claim(owner, target)).verdict
-            seen_values.add((state, event(state, owner, target), named(key), verdict))
-    assert set(TABLE) == seen_values
+            seen_transitions.add((state, event(state, owner, target), named(key), verdict))
+    assert set(TABLE) == seen_transitions
 
 
 @pytest.mark.parametrize("ending", ["none", "claimed", "sent", "unknown", "done", "free"])
@@ -113,9 +113,9 @@ def test_repeated_claim_has_the_same_answer() -> None:
     assert key.mark(first.fence)
     assert (Verdict.ASK_AGAIN, first.fence) == key.world.execute(claim(1))[:2]
     key.world.now += LEASE
-    repeated_values = key.claim()
-    assert (Verdict.ASK_AGAIN, first.fence + 1) == repeated_values[:2]
-    assert repeated_values == key.world.execute(claim(2))
+    repeated_claim = key.claim()
+    assert (Verdict.ASK_AGAIN, first.fence + 1) == repeated_claim[:2]
+    assert repeated_claim == key.world.execute(claim(2))
 
 
 def test_refused_claims_rarely_write() -> None:
@@ -223,9 +223,9 @@ def test_a_person_settles_an_unknown_key(done: bool, verdict: Verdict, answer: o
     assert not key.world.execute(resolve)
     assert not key.renew(fence)
     assert not key.mark(fence)
-    claimed_values = key.claim("ignores")
-    assert (verdict, answer) == (claimed_values.verdict, claimed_values.answer)
-    assert (0 if done else fence + 2) == claimed_values.fence
+    claim_answer = key.claim("ignores")
+    assert (verdict, answer) == (claim_answer.verdict, claim_answer.answer)
+    assert (0 if done else fence + 2) == claim_answer.fence
 
 
 def test_withdrawing_a_claim() -> None:
@@ -247,15 +247,15 @@ def test_withdrawing_a_claim() -> None:
 
 def test_mark_sent_command() -> None:
     """MarkSent makes the same mark as an admission, and only for the holder."""
-    key, other = Keyed(), Keyed()
-    fence, same = key.claim().fence, other.claim().fence
+    key, other_key = Keyed(), Keyed()
+    fence, other_fence = key.claim().fence, other_key.claim().fence
     assert key.world.execute(MarkSent(KEY, fence, "honours"))
-    assert other.mark(same)
-    assert other.world.cells == key.world.cells
+    assert other_key.mark(other_fence)
+    assert other_key.world.cells == key.world.cells
 
-    previous_values = key.world.cells[KEY]
+    previous_state = key.world.cells[KEY]
     assert not key.world.execute(MarkSent(KEY, fence + 1, "honours"))
-    assert previous_values is key.world.cells[KEY]
+    assert previous_state is key.world.cells[KEY]
     key.world.now -= HOUR
     assert not key.world.execute(MarkSent(KEY, fence + 1, "honours"))
     assert key.world.now == key.world.cells[KEY][0]
@@ -316,9 +316,9 @@ def test_a_claim_that_was_taken_over_is_not_renewed() -> None:
     fence = key.sent(lease=SHORT, term=LEASE)
     key.world.now += SHORT
     assert Verdict.ASK_AGAIN is key.claim(lease=SHORT, term=LEASE).verdict
-    previous_values = key.world.cells[KEY]
+    previous_state = key.world.cells[KEY]
     assert not key.renew(fence, SHORT)
-    assert previous_values is key.world.cells[KEY]
+    assert previous_state is key.world.cells[KEY]
 
 
 @pytest.mark.parametrize("ending", [complete, release, abandon])
@@ -335,7 +335,7 @@ def test_a_claim_that_has_ended_is_not_renewed(ending: Callable[..., Settle]) ->
 def test_several_claims_are_renewed_at_once() -> None:
     """One command renews several claims, and returns for each whether it is still held."""
     key = Keyed()
-    first, other = (
+    first, other_fence = (
         key.world.execute(
             Claim(
                 name,
@@ -350,8 +350,8 @@ def test_several_claims_are_renewed_at_once() -> None:
         for name in ("first", "other")
     )
     key.world.now += SHORT
-    held_values = [("absent", 1, TTL), ("first", first, TTL), ("other", other + 1, TTL)]
-    assert (False, True, False) == key.world.execute(Renew(held_values, lease=SHORT))
+    renewals = [("absent", 1, TTL), ("first", first, TTL), ("other", other_fence + 1, TTL)]
+    assert (False, True, False) == key.world.execute(Renew(renewals, lease=SHORT))
     assert {"first", "other"} == key.world.cells.keys()
 
 
@@ -388,9 +388,9 @@ def test_late_answer_of_a_key_resolved_as_never_done_is_stored() -> None:
     fence = key.sent("ignores")
     key.world.now += LEASE
     assert key.world.execute(Resolve(KEY, done=False, ttl=TTL))
-    later = key.claim("ignores").fence
+    later_fence = key.claim("ignores").fence
     assert key.settle(complete(KEY, fence, "answer", ttl=TTL)).held
-    assert not key.mark(later, "ignores")
+    assert not key.mark(later_fence, "ignores")
     assert "answer" == key.claim("ignores").answer
 
 
@@ -399,9 +399,9 @@ def test_answer_for_an_expired_key_is_ignored() -> None:
     key = Keyed()
     fence = key.sent()
     key.world.now += LEASE + TTL
-    later = key.claim(payload=b"two").fence
+    later_fence = key.claim(payload=b"two").fence
     assert (False, False, None) == key.settle(complete(KEY, fence, "answer", ttl=TTL))
-    assert key.settle(complete(KEY, later, "other", ttl=TTL)).held
+    assert key.settle(complete(KEY, later_fence, "other", ttl=TTL)).held
 
 
 def test_key_cannot_be_resolved_as_never_done_within_its_term() -> None:
@@ -419,10 +419,10 @@ def test_key_cannot_be_resolved_as_never_done_within_its_term() -> None:
     assert (Verdict.UNKNOWN, 0, 0, None) == key.claim("ignores")
     assert key.world.execute(never)
 
-    other = Keyed()
-    other.sent("ignores", lease=SHORT, term=LEASE)
-    other.world.now += SHORT
-    assert other.world.execute(done)
+    other_key = Keyed()
+    other_key.sent("ignores", lease=SHORT, term=LEASE)
+    other_key.world.now += SHORT
+    assert other_key.world.execute(done)
 
 
 def test_retrys_term_ends_within_the_vendors_memory() -> None:
@@ -430,6 +430,6 @@ def test_retrys_term_ends_within_the_vendors_memory() -> None:
     key = Keyed()
     key.sent(lease=SHORT, term=LEASE)
     key.world.now += SHORT
-    short_fields: dict[str, Any] = {"lease": SHORT, "term": LEASE}
-    assert Verdict.UNKNOWN is key.claim(remembered=SHORT + LEASE - 1, **short_fields).verdict
-    assert Verdict.ASK_AGAIN is key.claim(remembered=SHORT + LEASE, **short_fields).verdict
+    term_options: dict[str, Any] = {"lease": SHORT, "term": LEASE}
+    assert Verdict.UNKNOWN is key.claim(remembered=SHORT + LEASE - 1, **term_options).verdict
+    assert Verdict.ASK_AGAIN is key.claim(remembered=SHORT + LEASE, **term_options).verdict

@@ -50,10 +50,10 @@ def test_key_expires_after_its_time_to_live() -> None:
     key.world.forget()
     assert Verdict.REPLAY is key.claim().verdict
     key.world.now += 1
-    stored_values = key.claim()
+    first_claim = key.claim()
     key.world.cells.clear()
-    assert stored_values == key.claim()
-    assert Verdict.RUN is stored_values.verdict
+    assert first_claim == key.claim()
+    assert Verdict.RUN is first_claim.verdict
 
 
 @pytest.mark.parametrize("back", [SMALL_STEP + 1, HOUR])
@@ -100,9 +100,9 @@ def test_refused_commands_record_the_clock(
     """A command that changes nothing still records a clock step, forward or back."""
     key = Keyed()
     key.claim()
-    previous_values = key.world.cells[KEY]
+    previous_state = key.world.cells[KEY]
     key.world.now += away
     key.world.execute(command)
-    later_values = key.world.cells[KEY]
-    assert key.world.now == later_values[0]
-    assert previous_values[2:6] == later_values[2:6]
+    later_state = key.world.cells[KEY]
+    assert key.world.now == later_state[0]
+    assert previous_state[2:6] == later_state[2:6]

@@ -88,13 +88,13 @@ class Machine(RuleBasedStateMachine):
     def judge(self) -> int:
         """The time by the store, as it must judge it, counted on over every step."""
         now = self.world.now
-        seen_value, quiet_value = self.world.cells.get(KEY, (now, DAY))[:2]
-        if seen_value - now > SMALL_STEP:
-            self.aside += seen_value - now
-            seen_value = now
-        elif now - seen_value >= quiet_value:
+        seen_at, quiet_span = self.world.cells.get(KEY, (now, DAY))[:2]
+        if seen_at - now > SMALL_STEP:
+            self.aside += seen_at - now
+            seen_at = now
+        elif now - seen_at >= quiet_span:
             self.begin()
-        return int(max(now, seen_value)) + self.aside
+        return int(max(now, seen_at)) + self.aside
 
     @rule(
         span=st.one_of(
@@ -146,14 +146,14 @@ class Machine(RuleBasedStateMachine):
 
     def claimed(self, command: Claim, claimed: Claimed, time: int) -> None:
         """Compare an answer with the expected one."""
-        previous_text, earlier = self.named(time), self.ends
+        previous_name, earlier = self.named(time), self.ends
         if self.stage != "absent" and command.fingerprint != self.payload:
             assert Verdict.CONFLICT is claimed.verdict
             return
         event = "claim"
-        if previous_text in {"claimed", "sent"}:
+        if previous_name in {"claimed", "sent"}:
             event += " by its owner" if self.owner == command.owner else " by another"
-        elif previous_text == "unknown":
+        elif previous_name == "unknown":
             remembers = time + LEASE <= self.sent_at + command.remembered
             remembers = remembers and self.target == command.target
             event += ", the vendor remembers the key" if remembers else ", the vendor does not"
@@ -178,7 +178,7 @@ class Machine(RuleBasedStateMachine):
                 command.target,
             )
             self.sent_at = 0
-        assert (previous_text, event, self.named(time), claimed.verdict) in TABLE
+        assert (previous_name, event, self.named(time), claimed.verdict) in TABLE
         if claimed.verdict is Verdict.REPLAY:
             self.answers.add(claimed.answer)
         waiting_counts = {
@@ -252,7 +252,7 @@ class Machine(RuleBasedStateMachine):
             holder.safe = self.real + SHORT
         return mine
 
-    @precondition(lambda self: any(holder_value.marked for holder_value in self.holders))
+    @precondition(lambda self: any(claim_holder.marked for claim_holder in self.holders))
     @rule(number=st.integers(0, 3), event=st.booleans())
     def send(self, number: int, event: bool) -> None:
         """A holder sends within its lease or after a renewal; the answer may be lost."""
@@ -296,12 +296,12 @@ class Machine(RuleBasedStateMachine):
             self.judge()
             if holder not in self.holders:
                 return
-            settled_values = self.world.execute(complete(KEY, holder.fence, holder.answer, ttl=TTL))
+            settlement = self.world.execute(complete(KEY, holder.fence, holder.answer, ttl=TTL))
             if self.stage != "done":
                 self.stage = "done"
                 self.final = holder
-            self.settled(holder, settled_values)
-            if settled_values.held:
+            self.settled(holder, settlement)
+            if settlement.held:
                 self.answers.add(holder.answer)
         self.holders.remove(holder)
 
@@ -326,15 +326,15 @@ class Machine(RuleBasedStateMachine):
             time = self.judge()
             if holder not in self.holders:
                 return
-            settled = self.world.execute(command)
+            settlement = self.world.execute(command)
             if self.holds(holder):
                 self.ends = time
                 if certain or self.stage == "claimed":
                     self.stage = "free"
                 else:
                     self.until = time
-            assert is_held in (None, settled.held)
-            is_held = settled.held
+            assert is_held in (None, settlement.held)
+            is_held = settlement.held
         self.holders.remove(holder)
 
     @precondition(lambda self: self.holders)

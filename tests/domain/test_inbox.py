@@ -17,13 +17,13 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 def event(**changes: Any) -> WebhookEvent:
     """An event with nothing that it need not have."""
-    usual_fields: dict[str, Any] = {
+    default_options: dict[str, Any] = {
         "vendor": "stripe",
         "id": "evt_1",
         "type": "",
         "vendor_type": "",
     }
-    return WebhookEvent(**{**usual_fields, **changes})
+    return WebhookEvent(**{**default_options, **changes})
 
 
 def kept(*events: WebhookEvent, account: str = "stripe", tenant: str | None = None) -> InboxEntry:

@@ -41,7 +41,7 @@ def test_no_page_installs_the_package_by_its_name() -> None:
 
 def test_every_extra_that_a_message_names_exists() -> None:
     """Each extra named in an install hint is declared by the project."""
-    declared_values = set(
+    declared_extras = set(
         re.findall(
             r"^(\w+) = \[",
             (ROOT / "pyproject.toml")
@@ -51,11 +51,11 @@ def test_every_extra_that_a_message_names_exists() -> None:
             re.MULTILINE,
         )
     )
-    named_values = {
-        extra_value
+    named_extras = {
+        extra_name
         for path in (ROOT / "src").rglob("*.py")
         for call in re.findall(r'\binstall\(((?:"\w+"(?:, )?)+)\)', path.read_text("utf-8"))
-        for extra_value in re.findall(r'"(\w+)"', call)
+        for extra_name in re.findall(r'"(\w+)"', call)
     }
-    assert named_values
-    assert set() == named_values - declared_values
+    assert named_extras
+    assert set() == named_extras - declared_extras

@@ -153,9 +153,9 @@ def test_entry_has_every_field_of_the_event() -> None:
     )
 
     assert expected == entry_of(event)
-    nameless = entry_of(finished(request_id=None))
-    assert nameless is not None
-    assert "" == nameless.id
+    nameless_entry = entry_of(finished(request_id=None))
+    assert nameless_entry is not None
+    assert "" == nameless_entry.id
 
 
 def test_only_the_end_of_a_call_is_an_entry() -> None:
@@ -241,12 +241,13 @@ def test_a_summary_counts_and_measures(calls: list[tuple[IntegrationStatus, floa
         assert summary.success_rate is None
     for percent, result in ((50, summary.p50), (95, summary.p95), (99, summary.p99)):
         durations = [duration for _, duration in calls]
-        enough_numbers = [
+        sufficient_durations = [
             value
             for value in durations
-            if 100 * sum(other <= value for other in durations) >= percent * len(durations)
+            if 100 * sum(other_duration <= value for other_duration in durations)
+            >= percent * len(durations)
         ]
-        assert min(enough_numbers) == result
+        assert min(sufficient_durations) == result
 
 
 def test_percentiles_are_measured_durations() -> None:

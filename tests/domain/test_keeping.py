@@ -155,13 +155,13 @@ def test_errors_do_not_show_the_bytes(values: tuple[object, ...]) -> None:
         unpack_credentials(pack_values(values))
 
     report = traceback.TracebackException.from_exception(excinfo.value, capture_locals=True)
-    own_values = [frame.locals for frame in report.stack if "/moorage/domain/" in frame.filename]
-    assert 1 == len(own_values)
-    assert "sk_live" not in repr((own_values, str(excinfo.value)))
+    domain_locals = [frame.locals for frame in report.stack if "/moorage/domain/" in frame.filename]
+    assert 1 == len(domain_locals)
+    assert "sk_live" not in repr((domain_locals, str(excinfo.value)))
     assert excinfo.value.__context__ is None
 
 
 def test_caller_digest_is_stable() -> None:
     """The digest of a caller without credentials never changes, since stores hold it."""
-    unknown_text = "ba768b331fd86cec803be04e56ab2b3d4c0e98ef4ee4fcd4e72ad7cce61a1d1f"
-    assert unknown_text == fingerprint_of([None]).hex()
+    unsupported_digest = "ba768b331fd86cec803be04e56ab2b3d4c0e98ef4ee4fcd4e72ad7cce61a1d1f"
+    assert unsupported_digest == fingerprint_of([None]).hex()

@@ -34,7 +34,7 @@ def test_a_service_and_tenant_stay_on_one_node(
     service: str, tenant: str | None, states: list[tuple[str, list[str]]]
 ) -> None:
     """All keys of one service and tenant share a hash tag, and are ASCII."""
-    keys = [state_key(kind, service, tenant, *further_texts) for kind, further_texts in states]
+    keys = [state_key(kind, service, tenant, *key_parts) for kind, key_parts in states]
     for first, second in pairwise(keys):
         assert _tag(first) == _tag(second)
     assert all(key.isascii() and key.isprintable() and " " not in key for key in keys)

@@ -43,13 +43,13 @@ class Naive:
     @property
     def facts(self) -> tuple[int, bool, bool]:
         """The number of attempts that left, and whether they may have acted or were never sent."""
-        remaining_fields = [attempt for attempt in self.attempts if LEAVE in attempt]
-        possible_fields = [attempt for attempt in remaining_fields if len(attempt) == 1]
-        last_fields = self.attempts[-1]
+        departed_attempts = [attempt for attempt in self.attempts if LEAVE in attempt]
+        possible_attempts = [attempt for attempt in departed_attempts if len(attempt) == 1]
+        last_attempt = self.attempts[-1]
         return (
-            len(remaining_fields),
-            self.taken_over or bool(possible_fields),
-            not last_fields or UNSENT in last_fields,
+            len(departed_attempts),
+            self.taken_over or bool(possible_attempts),
+            not last_attempt or UNSENT in last_attempt,
         )
 
 
@@ -94,9 +94,9 @@ def test_every_short_walk_agrees_with_the_list() -> None:
     for walk in itertools.product(ACTS, repeat=5):
         ledger, naive = BLANK, Naive()
         for act in walk:
-            previous_values, ledger = ledger, after(ledger, act)
+            previous_ledger, ledger = ledger, after(ledger, act)
             naive.act(act)
-            check_laws(previous_values, act, ledger)
+            check_laws(previous_ledger, act, ledger)
             assert naive.facts == facts(ledger), walk
 
 
@@ -105,9 +105,9 @@ def test_every_walk_agrees_with_the_list(walk: list[str]) -> None:
     """After a sequence of any length, the ledger says what a list of all facts says."""
     ledger, naive = BLANK, Naive()
     for act in walk:
-        previous_values, ledger = ledger, after(ledger, act)
+        previous_ledger, ledger = ledger, after(ledger, act)
         naive.act(act)
-        check_laws(previous_values, act, ledger)
+        check_laws(previous_ledger, act, ledger)
         assert naive.facts == facts(ledger)
 
 
@@ -131,18 +131,18 @@ def test_a_joined_ledger_is_as_unproven_as_its_least_proven_racer(before: tuple[
     for races in itertools.product(RACES, repeat=3):
         racers = []
         for acts, _ in races:
-            racer_values = start
+            racer_ledger = start
             for act in acts:
-                racer_values = after(racer_values, act)
-            racers.append(racer_values)
-        joined_values = start.join(racers)
+                racer_ledger = after(racer_ledger, act)
+            racers.append(racer_ledger)
+        joined_ledger = start.join(racers)
 
-        left = sum(bool(acts) for acts, _ in races)
-        assert start.attempts + left == joined_values.attempts
-        assert (start.acted or any(racer.acted for racer in racers)) == joined_values.acted
+        departed_races = sum(bool(acts) for acts, _ in races)
+        assert start.attempts + departed_races == joined_ledger.attempts
+        assert (start.acted or any(racer.acted for racer in racers)) == joined_ledger.acted
         if not start.acted:
-            assert max(effect for _, effect in races) is joined_values.current
-            assert joined_values == start.join(reversed(racers))
+            assert max(effect for _, effect in races) is joined_ledger.current
+            assert joined_ledger == start.join(reversed(racers))
 
 
 def test_nothing_joined_changes_nothing() -> None:

@@ -32,10 +32,10 @@ def unescaped(text: object) -> str | None:
     """A name before browsers' escaping."""
     if text is None:
         return None
-    shown_text = str(text)
+    escaped_name = str(text)
     for escape, letter in ESCAPED.items():
-        shown_text = shown_text.replace(escape, letter)
-    return shown_text
+        escaped_name = escaped_name.replace(escape, letter)
+    return escaped_name
 
 
 def sent(request: Request) -> bytes:
@@ -60,9 +60,9 @@ def read(request: Request) -> list[tuple[str | None, str | None, str | None, byt
     parts = cast("list[Message]", message.get_payload())
     results: list[tuple[str | None, str | None, str | None, bytes]] = []
     for part in parts:
-        raw_text = dict(part.raw_items())["Content-Disposition"]
+        raw_disposition = dict(part.raw_items())["Content-Disposition"]
         disposition = Message()  # with a header of letters, where the parser has kept bytes
-        disposition["Content-Type"] = raw_text.encode("ascii", "surrogateescape").decode()
+        disposition["Content-Type"] = raw_disposition.encode("ascii", "surrogateescape").decode()
         name, filename = (unescaped(disposition.get_param(key)) for key in ("name", "filename"))
         content = cast("bytes", part.get_payload(decode=True))
         results.append((name, filename, part["content-type"], content))
@@ -247,8 +247,8 @@ def test_boundary_depends_on_every_part() -> None:
 
     def boundary(first: str, content: Any) -> str:
         files = {"n": FormFile("a", content)}
-        shown_text = Request.post("/", form={"k": first}, files=files).headers["content-type"]
-        result = re.fullmatch(r"multipart/form-data; boundary=(moorage-[0-9a-f]{40})", shown_text)
+        content_type = Request.post("/", form={"k": first}, files=files).headers["content-type"]
+        result = re.fullmatch(r"multipart/form-data; boundary=(moorage-[0-9a-f]{40})", content_type)
         assert result is not None
         return result[1]
 

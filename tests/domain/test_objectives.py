@@ -70,10 +70,10 @@ def test_months_are_told_apart() -> None:
 def test_slow_calls_use_the_budget_of_latency() -> None:
     """Calls longer than the latency are bad, up to the share that may be."""
     (month,) = compliance([FAST], [day(good=3, slow=1)])
-    (missed,) = compliance([FAST], [day(good=2, slow=1)])
+    (latency_report,) = compliance([FAST], [day(good=2, slow=1)])
 
     assert month.latency == Compliance(0.75, 4, 1, 4, 1)
-    assert (True, False) == (month.is_met, missed.is_met)
+    assert (True, False) == (month.is_met, latency_report.is_met)
     assert month.availability is None
 
 

@@ -220,11 +220,11 @@ def test_share_commands_use_the_same_share() -> None:
         Pause(gates, 1),
     ]
     for command in limited_commands:
-        other_value: Any = alone(command)
-        assert (type(command), share) == (type(other_value), other_value.gates)
+        other_command: Any = alone(command)
+        assert (type(command), share) == (type(other_command), other_command.gates)
         assert (share.limit_keys, getattr(command, "tickets", None)) == (
-            other_value.keys,
-            getattr(other_value, "tickets", None),
+            other_command.keys,
+            getattr(other_command, "tickets", None),
         )
     for whole_command in (*about(PERMIT, (TICKET, TICKET)), Pause(GATES, 1)):
         assert whole_command is alone(whole_command)
@@ -262,15 +262,15 @@ def test_claims_have_no_substitute() -> None:
 def test_a_command_is_moved_to_other_keys() -> None:
     """Moving a command changes its keys only, in a copy."""
     request = Admission(GATES, within=3, lease=4)
-    other_value: Any = moved(request, {"one": substitute("one")})
+    moved_command: Any = moved(request, {"one": substitute("one")})
 
-    assert ("circuit", substitute("one"), "two") == other_value.keys
+    assert ("circuit", substitute("one"), "two") == moved_command.keys
     assert ("circuit", "one", "two") == request.keys
     assert (GATES, 3, 4, type(request)) == (
-        other_value.gates,
-        other_value.within,
-        other_value.lease,
-        type(other_value),
+        moved_command.gates,
+        moved_command.within,
+        moved_command.lease,
+        type(moved_command),
     )
 
 
@@ -278,14 +278,18 @@ def test_patience_with_a_fallback() -> None:
     """A command with a fallback waits three quarters of the time left, at most ten seconds."""
     request = Admission(GATES, within=0, lease=0)
 
-    assert [0.75, 10.0, None] == [patience(request, left) for left in (1.0, 60.0, None)]
+    assert [0.75, 10.0, None] == [
+        patience(request, seconds_left) for seconds_left in (1.0, 60.0, None)
+    ]
 
 
 def test_patience_without_a_fallback() -> None:
     """A command without a fallback waits for all the time left, at most a minute."""
     claim = release("key", 1, ttl=SECOND)
 
-    assert [1.0, 60.0, None] == [patience(claim, left) for left in (1.0, 600.0, None)]
+    assert [1.0, 60.0, None] == [
+        patience(claim, seconds_left) for seconds_left in (1.0, 600.0, None)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -144,10 +144,10 @@ def test_too_long_values_are_refused() -> None:
 
 def test_endless_nesting_is_refused() -> None:
     """A list that contains itself raises InvalidData."""
-    endless: list[object] = []
-    endless.append(endless)
+    endless_list: list[object] = []
+    endless_list.append(endless_list)
     with pytest.raises(InvalidData, match="nested too deeply"):
-        pack_values((endless,))
+        pack_values((endless_list,))
 
 
 @given(st.binary(max_size=60))

@@ -233,10 +233,10 @@ def test_fingerprint_of_our_values_does_not_depend_on_their_module(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A class of moorage may move to another module; other classes are identified by module."""
-    own_amount, foreign_item = Money("1.00", "EUR"), Item("a")
-    previous_chunks = [payload_fingerprint(value) for value in (own_amount, foreign_item)]
+    own_amount, local_item = Money("1.00", "EUR"), Item("a")
+    previous_chunks = [payload_fingerprint(value) for value in (own_amount, local_item)]
     monkeypatch.setattr(Money, "__module__", "moorage.elsewhere")
     monkeypatch.setattr(Item, "__module__", "elsewhere")
 
     assert previous_chunks[0] == payload_fingerprint(own_amount)
-    assert previous_chunks[1] != payload_fingerprint(foreign_item)
+    assert previous_chunks[1] != payload_fingerprint(local_item)

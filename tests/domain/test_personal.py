@@ -26,11 +26,11 @@ cards = st.from_regex(r"[2-6][0-9]{11,17}", fullmatch=True).map(luhn)
 @given(st.text())
 def test_a_mask_shows_half_at_most(text: str) -> None:
     """Only texts of sixteen characters or more show their first and last four."""
-    masked_text = mask(text)
+    masked_value = mask(text)
     if len(text) < 16:
-        assert "***" == masked_text
+        assert "***" == masked_value
     else:
-        assert f"{text[:4]}***{text[-4:]}" == masked_text
+        assert f"{text[:4]}***{text[-4:]}" == masked_value
 
 
 @given(
@@ -38,18 +38,18 @@ def test_a_mask_shows_half_at_most(text: str) -> None:
 )
 def test_cards_are_found_among_other_numbers(card: str, before: str, after: str) -> None:
     """A card number is masked, whole or in groups, whatever surrounds it."""
-    grouped = " ".join(card[index : index + 4] for index in range(0, 12, 4)) + card[12:]
-    for written_text in (card, grouped, grouped.replace(" ", "-")):
+    grouped_card = " ".join(card[index : index + 4] for index in range(0, 12, 4)) + card[12:]
+    for written_card in (card, grouped_card, grouped_card.replace(" ", "-")):
         assert f"{before}{mask(card)}{after}" == mask_personal(
-            f"{before}{written_text}{after}", [Personal.CARD]
+            f"{before}{written_card}{after}", [Personal.CARD]
         )
 
 
 @given(cards)
 def test_a_wrong_check_digit_is_no_card(card: str) -> None:
     """A number with another check digit stays as it is."""
-    other_text = card[:-1] + str((int(card[-1]) + 1) % 10)
-    assert other_text == mask_personal(other_text, [Personal.CARD])
+    wrong_card = card[:-1] + str((int(card[-1]) + 1) % 10)
+    assert wrong_card == mask_personal(wrong_card, [Personal.CARD])
 
 
 @pytest.mark.parametrize(

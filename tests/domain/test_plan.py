@@ -85,8 +85,8 @@ def test_configured_gates_are_asked_together(options: dict[str, Any], keys: int)
 def test_an_endpoints_setting_comes_first(setting: str, value: Any) -> None:
     """An endpoint's setting overrides its service's, and None turns it off."""
     custom_endpoint = Endpoint("own", **{setting: value})
-    empty_fields: dict[str, Any] = {setting: None}
-    off = Endpoint("off", **empty_fields)
+    disabled_setting: dict[str, Any] = {setting: None}
+    off = Endpoint("off", **disabled_setting)
 
     assert value == getattr(planned(custom_endpoint), setting)
     assert value == getattr(planned(Endpoint("x"), **{setting: value}), setting)
@@ -171,11 +171,11 @@ def test_a_circuit_is_the_services_or_the_endpoints() -> None:
     of_service = planned(circuit=circuit).gates
     shared = planned(Endpoint("a"), circuit=circuit).gates
     custom = planned(Endpoint("a", circuit=circuit), circuit=circuit).gates
-    other = planned(Endpoint("b", circuit=circuit), circuit=circuit).gates
+    other_gates = planned(Endpoint("b", circuit=circuit), circuit=circuit).gates
     none = planned(Endpoint("a", circuit=None), circuit=circuit).gates
 
     assert of_service.circuit_key == shared.circuit_key
-    assert 3 == len({of_service.circuit_key, custom.circuit_key, other.circuit_key})
+    assert 3 == len({of_service.circuit_key, custom.circuit_key, other_gates.circuit_key})
     assert (None, "") == (none.circuit, none.circuit_key)
 
 
@@ -240,7 +240,7 @@ def test_keys_are_unique() -> None:
                 }
             )
 
-    assert {7} == {len(custom_texts) for custom_texts in names}
+    assert {7} == {len(service_keys) for service_keys in names}
     assert all(first.isdisjoint(second) for first, second in combinations(names, 2))
 
 
@@ -407,8 +407,8 @@ def test_plan_of_a_tenant_is_as_if_compiled(options: dict[str, Any], tenant: str
     endpoint = Endpoint("pay", path="/pay", cost=2, circuit=CircuitBreakerConfig(failures=3))
     service = Service("the vat", endpoints=[endpoint], **options)
     for settings in (None, endpoint):
-        compiled = Plan(service, tenant, settings)
-        assert facts(compiled) == facts(Plan(service, None, settings).for_tenant(tenant))
+        compiled_plan = Plan(service, tenant, settings)
+        assert facts(compiled_plan) == facts(Plan(service, None, settings).for_tenant(tenant))
 
 
 NAMES = st.sampled_from(["A", "a", "B", "Authorization", "X-API-Key"])

@@ -87,9 +87,9 @@ class Naive:
 def test_the_calendar_is_the_calendar() -> None:
     """Every day from 1970 to 2200 is in its year and month, with correct beginnings."""
     for day in range(84_370):
-        actual = date(1970, 1, 1) + timedelta(days=day)
-        assert (actual.year, actual.month) == civil_month(day)
-        assert day - actual.day + 1 == first_day(actual.year, actual.month)
+        actual_date = date(1970, 1, 1) + timedelta(days=day)
+        assert (actual_date.year, actual_date.month) == civil_month(day)
+        assert day - actual_date.day + 1 == first_day(actual_date.year, actual_date.month)
 
 
 @examples(200)
@@ -123,7 +123,7 @@ def test_a_quota_equals_the_naive_model(rule: CalendarQuota, start: int, walk: l
             world.execute(Pause(gates, number))
         elif name == "advance":
             world.now += number
-    assert all(used <= rule.burst for used in granted_counts.values())
+    assert all(used_units <= rule.burst for used_units in granted_counts.values())
     for time, _, tickets in queue:
         confirm = Confirm(gates, tickets, None)
         assert max(0, time - world.now, naive.frozen - world.now) == world.execute(confirm)[1]
@@ -135,11 +135,11 @@ def test_a_forgotten_quota_decides_like_the_kept_one(
     rule: CalendarQuota, start: int, walk: list[Act], idle: int
 ) -> None:
     """Once `quiet` is over, a fresh state gives every answer that the kept one gives."""
-    stored, fresh = World(start), World()
+    stored_world, fresh = World(start), World()
     gates = Gates(limits=[rule], limit_keys=["k"])
     for turn in range(2):
         for name, number, within in walk:
-            for world in (stored, fresh)[: turn + 1]:
+            for world in (stored_world, fresh)[: turn + 1]:
                 if name == "pause":
                     world.execute(Pause(gates, number))
                 elif name == "advance":
@@ -148,12 +148,12 @@ def test_a_forgotten_quota_decides_like_the_kept_one(
                 question = Admission(
                     gates, within=within, lease=0, costs=(min(number, rule.burst),)
                 )
-                answer = stored.execute(question)[:2]
+                answer = stored_world.execute(question)[:2]
                 assert turn == 0 or answer == fresh.execute(question)[:2]
         if turn == 0:
-            stored.execute(Pause(gates, 0))
-            fresh.cells = dict(stored.cells)
-            stored.now = fresh.now = sum(fresh.cells["k"][:2]) + idle
+            stored_world.execute(Pause(gates, 0))
+            fresh.cells = dict(stored_world.cells)
+            stored_world.now = fresh.now = sum(fresh.cells["k"][:2]) + idle
             fresh.forget()
             assert {} == fresh.cells
 
@@ -225,13 +225,13 @@ def test_pause_that_is_ended_by_hand_gives_nothing_back() -> None:
     """After a pause the quota continues with the usage from before it."""
     rule = CalendarQuota(3, monthly=False)
     state, _ = rule.grant(rule.present(None, NOON), 2, NOON, refundable=True)
-    paused_values = rule.drain(rule.present(state, NOON), 5 * HOUR)
-    ended_values = rule.resume(paused_values)
+    paused_state = rule.drain(rule.present(state, NOON), 5 * HOUR)
+    resumed_state = rule.resume(paused_state)
 
-    assert (5 * HOUR, 0) == (rule.paused(paused_values), rule.paused(ended_values))
-    assert NOON == rule.earliest(ended_values, 1, NOON)
-    assert NOON < rule.earliest(ended_values, 2, NOON)
-    assert ended_values == rule.resume(ended_values)
+    assert (5 * HOUR, 0) == (rule.paused(paused_state), rule.paused(resumed_state))
+    assert NOON == rule.earliest(resumed_state, 1, NOON)
+    assert NOON < rule.earliest(resumed_state, 2, NOON)
+    assert resumed_state == rule.resume(resumed_state)
 
 
 def test_a_pause_over_the_end_of_a_period_lets_its_queue_go_first() -> None:
@@ -257,23 +257,23 @@ def test_fast_path_serves_the_current_period() -> None:
     times = [NOON - 1, NOON, NOON + DAY // 2 - 1, NOON + DAY // 2]
     assert [False, True, True, False] == [rule.fast_grant(state, at, 2) is not None for at in times]
     assert rule.fast_grant(state, NOON, 3) is None
-    paused_values = rule.drain(state, SECOND)
+    paused_state = rule.drain(state, SECOND)
     times = [NOON, NOON + SECOND - 1, NOON + SECOND, NOON + DAY // 2]
     assert [False, False, True, False] == [
-        rule.fast_grant(paused_values, at, 2) is not None for at in times
+        rule.fast_grant(paused_state, at, 2) is not None for at in times
     ]
-    queued_values, _ = rule.grant(rule.present(state, NOON), 3, NOON + DAY // 2, refundable=True)
+    queued_state, _ = rule.grant(rule.present(state, NOON), 3, NOON + DAY // 2, refundable=True)
     times = [NOON + DAY // 2 - 1, NOON + 3 * DAY // 2 - 1, NOON + 3 * DAY // 2]
-    assert [None, None, None] == [rule.fast_grant(queued_values, at, 1) for at in times]
-    single_values = rule.refund(queued_values, (0, NOON + DAY // 2, 3, 0))
+    assert [None, None, None] == [rule.fast_grant(queued_state, at, 1) for at in times]
+    single_state = rule.refund(queued_state, (0, NOON + DAY // 2, 3, 0))
     assert [True, False, False] == [
-        rule.fast_grant(single_values, at, 1) is not None for at in times
+        rule.fast_grant(single_state, at, 1) is not None for at in times
     ]
-    queued_values = rule.present(queued_values, NOON + DAY // 2)
-    assert [None, None, None] == [rule.fast_grant(queued_values, at, 1) for at in times]
-    queued_values = rule.refund(queued_values, (0, NOON + DAY // 2, 1, 0))
+    queued_state = rule.present(queued_state, NOON + DAY // 2)
+    assert [None, None, None] == [rule.fast_grant(queued_state, at, 1) for at in times]
+    queued_state = rule.refund(queued_state, (0, NOON + DAY // 2, 1, 0))
     assert [False, True, False] == [
-        rule.fast_grant(queued_values, at, 1) is not None for at in times
+        rule.fast_grant(queued_state, at, 1) is not None for at in times
     ]
 
 
@@ -292,44 +292,44 @@ def test_months_differ() -> None:
 def test_a_ticket_from_after_a_step_back_waits_its_own_time() -> None:
     """A caller that queues after a clock step waits by the clock as it is now."""
     rule = CalendarQuota(1, monthly=False)
-    used_values, _ = rule.grant(rule.present(None, NOON), 1, NOON, refundable=False)
+    used_state, _ = rule.grant(rule.present(None, NOON), 1, NOON, refundable=False)
     now = NOON - 3 * DAY
-    stepped_values = rule.present(used_values, now)
-    at = rule.earliest(stepped_values, 1, now)
-    queued_values, ticket = rule.grant(stepped_values, 1, at, refundable=True)
+    stepped_state = rule.present(used_state, now)
+    at = rule.earliest(stepped_state, 1, now)
+    queued_state, ticket = rule.grant(stepped_state, 1, at, refundable=True)
 
-    assert DAY // 2 == at - now == rule.confirm(queued_values, ticket)
-    assert 0 == rule.confirm(rule.present(queued_values, at + HOUR), ticket)
+    assert DAY // 2 == at - now == rule.confirm(queued_state, ticket)
+    assert 0 == rule.confirm(rule.present(queued_state, at + HOUR), ticket)
 
 
 def test_a_state_from_grant_to_grant() -> None:
     """The exact states after grants, pauses and clock steps."""
     rule, midnight = CalendarQuota(3, monthly=False), NOON + 12 * HOUR
-    fresh_values = rule.present(None, NOON)
-    assert (NOON, 0, NOON, 0, 0, 0, ()) == fresh_values
-    used_values, _ = rule.grant(fresh_values, 1, NOON, refundable=False)
-    assert (NOON, 12 * HOUR, NOON, 1, 0, 0, ()) == used_values
-    assert (NOON + HOUR, 11 * HOUR, NOON, 1, 0, 0, ()) == rule.present(used_values, NOON + HOUR)
-    assert (NOON + DAY, 0, NOON + DAY, 0, 0, 0, ()) == rule.present(used_values, NOON + DAY)
-    paused_values = rule.drain(used_values, HOUR)
-    assert (NOON, 12 * HOUR, NOON, 1, NOON + HOUR, 0, ()) == paused_values
+    fresh_state = rule.present(None, NOON)
+    assert (NOON, 0, NOON, 0, 0, 0, ()) == fresh_state
+    used_state, _ = rule.grant(fresh_state, 1, NOON, refundable=False)
+    assert (NOON, 12 * HOUR, NOON, 1, 0, 0, ()) == used_state
+    assert (NOON + HOUR, 11 * HOUR, NOON, 1, 0, 0, ()) == rule.present(used_state, NOON + HOUR)
+    assert (NOON + DAY, 0, NOON + DAY, 0, 0, 0, ()) == rule.present(used_state, NOON + DAY)
+    paused_state = rule.drain(used_state, HOUR)
+    assert (NOON, 12 * HOUR, NOON, 1, NOON + HOUR, 0, ()) == paused_state
     assert (NOON - HOUR, 13 * HOUR, NOON - HOUR, 1, NOON, -HOUR, ()) == rule.present(
-        paused_values, NOON - HOUR
+        paused_state, NOON - HOUR
     )
     assert (NOON, midnight) == (
-        rule.earliest(used_values, 2, NOON),
-        rule.earliest(used_values, 3, NOON),
+        rule.earliest(used_state, 2, NOON),
+        rule.earliest(used_state, 3, NOON),
     )
-    assert NOON + HOUR == rule.earliest(paused_values, 2, NOON)
-    assert NOON + 5 == rule.earliest(used_values, 2, NOON + 5)
-    queued_values, _ = rule.grant(used_values, 3, midnight, refundable=True)
-    assert (NOON, 36 * HOUR, NOON, 1, 0, 0, ((midnight, 3),)) == queued_values
-    assert (midnight, 24 * HOUR, midnight, 3, 0, 0, ()) == rule.present(queued_values, midnight)
+    assert NOON + HOUR == rule.earliest(paused_state, 2, NOON)
+    assert NOON + 5 == rule.earliest(used_state, 2, NOON + 5)
+    queued_state, _ = rule.grant(used_state, 3, midnight, refundable=True)
+    assert (NOON, 36 * HOUR, NOON, 1, 0, 0, ((midnight, 3),)) == queued_state
+    assert (midnight, 24 * HOUR, midnight, 3, 0, 0, ()) == rule.present(queued_state, midnight)
     assert (NOON, midnight + DAY) == (
-        rule.earliest(queued_values, 2, NOON),
-        rule.earliest(queued_values, 3, NOON),
+        rule.earliest(queued_state, 2, NOON),
+        rule.earliest(queued_state, 3, NOON),
     )
-    assert used_values == rule.refund(queued_values, (0, midnight, 3, 0))
+    assert used_state == rule.refund(queued_state, (0, midnight, 3, 0))
 
 
 def test_abandoned_queue_leaves_the_rest_of_each_day() -> None:
@@ -345,9 +345,9 @@ def test_abandoned_queue_leaves_the_rest_of_each_day() -> None:
         return wait, tickets
 
     ask(4)
-    waiting_pairs = [ask(cost) for cost in (3, 4, 5, 5)]
-    assert [DAY // 2 + days * DAY for days in (0, 1, 2, 3)] == [wait for wait, _ in waiting_pairs]
-    for _, tickets in waiting_pairs[:3]:
+    queued_answers = [ask(cost) for cost in (3, 4, 5, 5)]
+    assert [DAY // 2 + days * DAY for days in (0, 1, 2, 3)] == [wait for wait, _ in queued_answers]
+    for _, tickets in queued_answers[:3]:
         world.execute(GiveBack(gates, tickets))
     assert [0, DAY // 2, 3 * DAY // 2] == [ask(cost)[0] for cost in (1, 5, 5)]
 
@@ -366,12 +366,12 @@ def test_a_queue_of_months_keeps_a_hundred_days() -> None:
     assert far + DAY == rule.earliest(state, 1, NOON)
     state, ticket = rule.grant(state, 1, far + DAY, refundable=True)
     assert (LATER, far + 2 * DAY) == (len(state[6]), rule.earliest(state, 1, NOON))
-    between_values = rule.present(state, midnight + 150 * DAY)
+    midway_state = rule.present(state, midnight + 150 * DAY)
     assert (1, far + 2 * DAY) == (
-        between_values[3],
-        rule.earliest(between_values, 1, between_values[0]),
+        midway_state[3],
+        rule.earliest(midway_state, 1, midway_state[0]),
     )
-    assert far + DAY == rule.earliest(rule.refund(between_values, ticket), 1, between_values[0])
+    assert far + DAY == rule.earliest(rule.refund(midway_state, ticket), 1, midway_state[0])
 
 
 def test_a_month_begins_with_its_first_day() -> None:

@@ -264,9 +264,9 @@ def test_several_limits_wait_for_the_last_of_them(
         rule, state, now = config.rule, None, NOON
         for span, tokens in takes:
             now += span
-            present_value = rule.present(state, now)
-            at = rule.earliest(present_value, tokens, present_value[0])
-            state, _ = rule.grant(present_value, tokens, at, refundable=at > present_value[0])
+            present_state = rule.present(state, now)
+            at = rule.earliest(present_state, tokens, present_state[0])
+            state, _ = rule.grant(present_state, tokens, at, refundable=at > present_state[0])
         rules.append(rule)
         presents.append(rule.present(state, now))
     costs = [cost] * len(rules)
@@ -274,9 +274,9 @@ def test_several_limits_wait_for_the_last_of_them(
 
     def suits(wait: int) -> bool:
         return all(
-            rule.earliest(present_values, cost, present_values[0] + wait)
-            == present_values[0] + wait
-            for rule, present_values in zip(rules, presents, strict=True)
+            rule.earliest(present_bucket, cost, present_bucket[0] + wait)
+            == present_bucket[0] + wait
+            for rule, present_bucket in zip(rules, presents, strict=True)
         )
 
     assert suits(wait)

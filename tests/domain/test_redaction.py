@@ -61,20 +61,20 @@ def without(value: Any) -> Any:
 def test_json_is_masked_at_any_depth(value: Any, indent: int | None, ascii_only: Any) -> None:
     """Values under a sensitive key are masked in JSON, and in JSON inside its strings."""
     body = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
-    shown_text = RULES.body(body.encode(), JSON, 10**6)
-    assert HIDDEN not in shown_text
+    shown_body = RULES.body(body.encode(), JSON, 10**6)
+    assert HIDDEN not in shown_body
     assert HIDDEN not in RULES.body(body.encode(), "text/plain", 10**6)
     if HIDDEN not in json.dumps(without(value)):
-        assert without(value) == json.loads(shown_text)
+        assert without(value) == json.loads(shown_body)
 
 
 @given(values, st.integers(0, 200))
 def test_cutting_reveals_nothing(value: Any, limit: int) -> None:
     """A short limit cuts the text, but never reveals a masked value."""
     body = json.dumps(value).encode()
-    shown_text = RULES.body(body, JSON, limit)
-    assert HIDDEN not in shown_text
-    assert len(shown_text) <= limit + 1 or len(body) <= limit
+    shown_body = RULES.body(body, JSON, limit)
+    assert HIDDEN not in shown_body
+    assert len(shown_body) <= limit + 1 or len(body) <= limit
 
 
 @given(st.integers(0, 60))
@@ -398,9 +398,9 @@ def at_paths(value: Any, way: tuple[str, ...] = ()) -> Any:
 def test_paths_are_followed_in_any_shape(value: Any) -> None:
     """In any nesting of JSON, exactly the values at the path are masked."""
     rules = Redaction(body_paths="customer.name", personal=())
-    shown_text = rules.body(json.dumps(value).encode(), JSON, 10**6)
+    shown_body = rules.body(json.dumps(value).encode(), JSON, 10**6)
 
-    assert at_paths(value) == json.loads(shown_text)
+    assert at_paths(value) == json.loads(shown_body)
 
 
 def test_custom_patterns_are_masked() -> None:

@@ -37,8 +37,8 @@ def test_a_refusal_comes_back_with_its_class_words_fields_and_notes() -> None:
     returned_error = unpack_refusal(pack_refusal(error))
     assert type(returned_error) is CardLost
     assert (str(returned_error), returned_error.args) == (str(error), error.args)
-    stored_fields = {name: value for name, value in vars(error).items() if name != "response"}
-    assert vars(returned_error) == stored_fields
+    error_fields = {name: value for name, value in vars(error).items() if name != "response"}
+    assert vars(returned_error) == error_fields
 
 
 def test_the_vendors_whole_answer_is_not_kept() -> None:
@@ -60,8 +60,8 @@ def test_each_unpacked_error_is_new() -> None:
 def test_a_class_that_this_process_does_not_know_is_the_nearest_it_knows() -> None:
     """A host's own class may be gone since."""
     names, args, fields = unpack_values(pack_refusal(declined()))
-    renamed_values = ("shop.CardEaten", *names[1:])
-    assert type(unpack_refusal(pack_values((renamed_values, args, fields)))) is PaymentDeclined
+    renamed_classes = ("shop.CardEaten", *names[1:])
+    assert type(unpack_refusal(pack_values((renamed_classes, args, fields)))) is PaymentDeclined
 
 
 def test_a_field_that_is_no_plain_value_is_left_out() -> None:

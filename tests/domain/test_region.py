@@ -78,11 +78,11 @@ def test_possibly_processed_request_stays_in_its_region(
         assert () == other_regions
         return
     assert here not in {region.name for region in other_regions}
-    missed_texts = (
+    skipped_regions = (
         {region.name for region in regions} - {region.name for region in other_regions} - {here}
     )
-    assert not missed_texts or (
-        missed_texts <= tried and not {region.name for region in other_regions} & tried
+    assert not skipped_regions or (
+        skipped_regions <= tried and not {region.name for region in other_regions} & tried
     )
     if {region.name for region in regions} - {here}:
         assert other_regions
@@ -159,16 +159,18 @@ def test_the_second_place_is_as_even_whatever_the_first_weighs(heavy: int) -> No
 
 def test_a_path_may_go_anywhere_and_a_url_only_where_it_points() -> None:
     """An absolute URL belongs to the regions of its origin, and of these to those it is below."""
-    inner = Region("inner", "https://eu.example/api/v2")
+    inner_region = Region("inner", "https://eu.example/api/v2")
     marked_region = Region("marked", "https://eu.example/api/X/")
 
     assert (EU, US) == belonging((EU, US), "/items")
     assert [US] == belonging((EU, US), "HTTPS://us.example:443/api/items")
     assert [EU] == belonging((EU, US), "https://eu.example/api")
     assert [EU] == belonging((EU, US), "https://eu.example/elsewhere?page=2")
-    assert [EU, inner] == belonging((EU, US, inner), "https://eu.example/api/v2/items")
-    assert [EU, inner] == belonging((EU, US, inner), "https://eu.example/api/v2")
-    assert [EU] == belonging((EU, US, inner), "https://eu.example/api/v22/items")
+    assert [EU, inner_region] == belonging(
+        (EU, US, inner_region), "https://eu.example/api/v2/items"
+    )
+    assert [EU, inner_region] == belonging((EU, US, inner_region), "https://eu.example/api/v2")
+    assert [EU] == belonging((EU, US, inner_region), "https://eu.example/api/v22/items")
     assert [EU, marked_region] == belonging((EU, marked_region), "https://eu.example/api/X/items")
     assert [EU] == belonging((EU, marked_region), "https://eu.example/api/items")
     with pytest.raises(InvalidData, match="belongs to none of the service"):

@@ -16,9 +16,11 @@ def held(key: str = "k", *, until: int = NOW) -> Held:
 def test_a_claim_is_due_when_half_a_renewals_time_has_passed() -> None:
     """A fresh claim waits for the next round, so a short call renews nothing."""
     fresh = held("fresh", until=NOW + LASTS)
-    older = held("older", until=NOW + LASTS - RENEWAL * 1000 // 2)
-    lapsed = held("lapsed", until=0)
-    assert [[older, lapsed]] == due([fresh, older, lapsed], NOW, by_tag=False)
+    older_claim = held("older", until=NOW + LASTS - RENEWAL * 1000 // 2)
+    lapsed_claim = held("lapsed", until=0)
+    assert [[older_claim, lapsed_claim]] == due(
+        [fresh, older_claim, lapsed_claim], NOW, by_tag=False
+    )
     assert [] == due([], NOW, by_tag=True)
 
 
@@ -47,8 +49,8 @@ def test_keys_of_a_store_in_parts_go_by_their_tags() -> None:
 
 def test_of_two_holders_of_a_key_the_later_is_renewed() -> None:
     """A key is renewed once, for its later holder; the earlier one has lost it."""
-    before, after = held(), held()
-    assert [[after]] == due([before, after], NOW, by_tag=False)
+    earlier_claim, later_claim = held(), held()
+    assert [[later_claim]] == due([earlier_claim, later_claim], NOW, by_tag=False)
 
 
 def test_a_group_that_failed_is_halved_down_to_one() -> None:

@@ -53,8 +53,8 @@ def delays(policy: RetryPolicy, count: int, draw: float = 0.5) -> list[float]:
     """The first delays of a policy."""
     results: list[float] = []
     for attempt in range(1, count + 1):
-        previous = results[-1] if results else 0.0
-        results.append(delay(policy, attempt, previous=previous, draw=draw))
+        previous_delay = results[-1] if results else 0.0
+        results.append(delay(policy, attempt, previous=previous_delay, draw=draw))
     return results
 
 
@@ -224,11 +224,11 @@ def test_retry_after_is_never_undercut() -> None:
 @pytest.mark.parametrize("reason", ["final", "unsafe", "attempts", "too_long"])
 def test_a_stop_carries_the_whole_pause(reason: Any) -> None:
     """With any reason to stop, the decision contains the vendor's whole pause."""
-    changed_fields: dict[str, dict[str, Any]] = {
+    reason_changes: dict[str, dict[str, Any]] = {
         "unsafe": {"repeatable": False},
         "attempts": {"attempt": 3},
     }
-    changes = changed_fields.get(reason, {})
+    changes = reason_changes.get(reason, {})
     error = InvalidRequest("x") if reason == "final" else VendorFailed("x")
 
     assert Stop(reason, 3600.0) == decision_of(RetryPolicy(), error, retry_after=3600.0, **changes)
@@ -251,10 +251,10 @@ def test_at_once_pauses_only_for_retry_after() -> None:
     error = VendorFailed("x")
 
     assert Again(0.0) == decision_of(RetryPolicy(), error, remaining=0.1, at_once=True)
-    waiting_fields: dict[str, Any] = {"at_once": True, "retry_after": 3.0}
-    assert Again(3.0) == decision_of(RetryPolicy(), error, remaining=9.0, **waiting_fields)
+    waiting_options: dict[str, Any] = {"at_once": True, "retry_after": 3.0}
+    assert Again(3.0) == decision_of(RetryPolicy(), error, remaining=9.0, **waiting_options)
     assert Stop("deadline", 3.0) == decision_of(
-        RetryPolicy(), error, remaining=1.0, **waiting_fields
+        RetryPolicy(), error, remaining=1.0, **waiting_options
     )
 
 
@@ -311,9 +311,9 @@ def test_no_delay_is_above_its_cap(
     policy: RetryPolicy, attempt: int, previous: float, draw: float
 ) -> None:
     """For any draw, a delay is between zero and the cap."""
-    chosen = delay(policy, attempt, previous=previous, draw=draw)
+    chosen_delay = delay(policy, attempt, previous=previous, draw=draw)
 
-    assert 0 <= chosen <= policy.max_delay * (1 + 1e-12)
+    assert 0 <= chosen_delay <= policy.max_delay * (1 + 1e-12)
 
 
 @pytest.mark.parametrize(
@@ -333,10 +333,10 @@ def test_jitter_spreads(jitter: Jitter, lowest: float, highest: float) -> None:
 def test_jitter_still_spreads_at_the_cap(backoff: Backoff, jitter: Jitter) -> None:
     """Of a thousand draws at the cap more than nine hundred differ, and none is above it."""
     policy = RetryPolicy(99, 1, max_delay=5, backoff=backoff, jitter=jitter)
-    drawn = {delay(policy, 50, previous=5, draw=number / 1000) for number in range(1000)}
+    drawn_delays = {delay(policy, 50, previous=5, draw=number / 1000) for number in range(1000)}
 
-    assert len(drawn) > 900
-    assert max(drawn) <= 5
+    assert len(drawn_delays) > 900
+    assert max(drawn_delays) <= 5
 
 
 def test_decorrelated_delays_follow_each_other() -> None:
@@ -361,7 +361,8 @@ def test_decorrelated_decisions_follow_each_other() -> None:
     policy = RetryPolicy(9, 2, max_delay=30, backoff=Backoff.DECORRELATED)
 
     assert [Again(4.0), Again(8.5)] == [
-        decision_of(policy, VendorFailed("x"), previous=previous) for previous in (0.0, 5.0)
+        decision_of(policy, VendorFailed("x"), previous=previous_delay)
+        for previous_delay in (0.0, 5.0)
     ]
 
 

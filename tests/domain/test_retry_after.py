@@ -129,11 +129,11 @@ def test_the_longest_wait_counts(fields: dict[str, str], expected: float | None)
 @given(st.integers(-(10**6), 10**6))
 def test_our_clock_does_not_matter(skew: int) -> None:
     """Where the vendor sends its own time, moments are measured against that."""
-    own_time = NOW + timedelta(seconds=skew)
-    later_text = format_datetime(LATER, usegmt=True)
+    skewed_time = NOW + timedelta(seconds=skew)
+    later_date = format_datetime(LATER, usegmt=True)
     for date in (format_datetime(NOW, usegmt=True), f"{NOW:%A, %d-%b-%y %H:%M:%S} GMT"):
-        assert 90.0 == retry_after(Headers({"Date": date, "Retry-After": later_text}), own_time)
-        hint = rate_hint(Headers({"Date": date, "X-RateLimit-Reset": str(EPOCH)}), own_time)
+        assert 90.0 == retry_after(Headers({"Date": date, "Retry-After": later_date}), skewed_time)
+        hint = rate_hint(Headers({"Date": date, "X-RateLimit-Reset": str(EPOCH)}), skewed_time)
         assert RateHint(reset_after=90.0) == hint
 
 

@@ -73,11 +73,11 @@ def test_a_ring_that_cannot_be_used_is_refused(text: str, problem: str) -> None:
         KeyRing.parse(text)
 
     report = traceback.TracebackException.from_exception(excinfo.value, capture_locals=True)
-    own_values = [frame.locals for frame in report.stack if "/moorage/" in frame.filename]
+    moorage_locals = [frame.locals for frame in report.stack if "/moorage/" in frame.filename]
     assert problem in str(excinfo.value)
-    assert own_values
-    assert TEXT[:8] not in repr((own_values, str(excinfo.value)))
-    assert "\\x01\\x02\\x03" not in repr(own_values)
+    assert moorage_locals
+    assert TEXT[:8] not in repr((moorage_locals, str(excinfo.value)))
+    assert "\\x01\\x02\\x03" not in repr(moorage_locals)
     assert excinfo.value.__context__ is None
 
 
@@ -107,12 +107,12 @@ def test_a_variable_that_holds_no_ring_is_named(environment: dict[str, str], pro
         KeyRing.from_environment(environment)
 
     report = traceback.TracebackException.from_exception(excinfo.value, capture_locals=True)
-    own_values = [frame.locals for frame in report.stack if "/moorage/" in frame.filename]
+    moorage_locals = [frame.locals for frame in report.stack if "/moorage/" in frame.filename]
     assert excinfo.value.message.startswith("The environment variable MOORAGE_KEYS")
     assert "keys" == excinfo.value.path
     assert problem in str(excinfo.value)
-    assert "sk_live" not in repr((own_values, str(excinfo.value)))
-    assert TEXT[:8] not in repr((own_values, str(excinfo.value)))
+    assert "sk_live" not in repr((moorage_locals, str(excinfo.value)))
+    assert TEXT[:8] not in repr((moorage_locals, str(excinfo.value)))
     assert excinfo.value.__context__ is None
 
 
@@ -158,7 +158,7 @@ def test_no_two_things_are_written_alike(
 
 def test_names_do_not_run_into_each_other() -> None:
     """Moving text between neighbouring names changes the result, and None is not the empty text."""
-    things_texts = [
+    name_triples = [
         ("a", "bc", ""),
         ("ab", "c", ""),
         ("", "abc", ""),
@@ -166,7 +166,7 @@ def test_names_do_not_run_into_each_other() -> None:
         ("", "", "abc"),
     ]
 
-    assert len(things_texts) == len({about(*thing_texts) for thing_texts in things_texts})
+    assert len(name_triples) == len({about(*name_triple) for name_triple in name_triples})
 
 
 def test_the_header_is_as_it_was() -> None:

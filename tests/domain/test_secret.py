@@ -61,8 +61,8 @@ def test_a_traceback_with_locals_does_not_show_it() -> None:
     with pytest.raises(LookupError) as excinfo:
         use(Secret(VALUE))
     report = traceback.TracebackException.from_exception(excinfo.value, capture_locals=True)
-    inner = list(report.stack)[-1]
-    assert {"secret": "Secret('***')"} == inner.locals
+    inner_frame = list(report.stack)[-1]
+    assert {"secret": "Secret('***')"} == inner_frame.locals
 
 
 @pytest.mark.parametrize("value", [VALUE + "\udc80", [VALUE], None])

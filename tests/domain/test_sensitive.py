@@ -54,6 +54,6 @@ def test_a_segment_of_a_path_may_be_a_credential(path: str, secret: list[str]) -
 
 def test_a_bot_has_a_token_in_any_path() -> None:
     """A bot's token is found with and without its prefix and number."""
-    whole_text = "bot110201543:AAHdqTcv"
-    assert [whole_text, whole_text[3:], whole_text[13:]] == [*bot_tokens(f"/{whole_text}/getMe")]
+    bot_name = "bot110201543:AAHdqTcv"
+    assert [bot_name, bot_name[3:], bot_name[13:]] == [*bot_tokens(f"/{bot_name}/getMe")]
     assert [] == [*bot_tokens("/bot12:short/robots/bot")]

@@ -422,12 +422,12 @@ def test_a_copy_inherits_as_the_original_does(copied: Callable[[Any], Any]) -> N
     service = Service(
         "vat", base_url="https://vat.example", timeout=7, endpoints=Endpoint("rates", timeout=3)
     )
-    same_value = copied(service)
+    same_service = copied(service)
 
     assert INHERIT is copied(INHERIT)
-    assert service == same_value
+    assert service == same_service
     assert service.endpoints[0] == copied(service.endpoints[0])
-    plan = Plan(same_value, None, same_value.endpoints[0])
+    plan = Plan(same_service, None, same_service.endpoints[0])
     assert (int(3e9), RetryPolicy.default()) == (plan.span, plan.retry)
 
 
@@ -451,11 +451,11 @@ def test_answers_are_told_apart_by_a_plain_function() -> None:
 
 def test_only_an_endpoints_own_setting_is_checked() -> None:
     """Inherited settings are not checked again; given ones are checked as given."""
-    seen_values: list[object] = []
-    check = unless_inherited(lambda *arguments: seen_values.extend(arguments))
+    validator_arguments: list[object] = []
+    check = unless_inherited(lambda *arguments: validator_arguments.extend(arguments))
     endpoint, field = Endpoint("x"), attrs.fields(Endpoint).cost
 
     check(endpoint, field, INHERIT)
-    assert [] == seen_values
+    assert [] == validator_arguments
     check(endpoint, field, 3)
-    assert [endpoint, field, 3] == seen_values
+    assert [endpoint, field, 3] == validator_arguments

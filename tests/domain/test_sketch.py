@@ -36,13 +36,15 @@ def test_percentiles_of_a_million_durations() -> None:
     """Percentiles are within one per cent, and eight recorders together equal one."""
     numbers = random.Random(7)
     durations = [numbers.lognormvariate(-2.5, 1.5) for _ in range(1_000_000)]
-    whole = sketch_of(durations)
+    whole_sketch = sketch_of(durations)
     parts = [sketch_of(durations[number::8]) for number in range(8)]
     durations.sort()
 
-    assert whole == merged(parts) == merged(reversed(parts))
+    assert whole_sketch == merged(parts) == merged(reversed(parts))
     for percent in PERCENTS:
-        assert pytest.approx(exact(durations, percent), rel=0.0101) == whole.percentile(percent)
+        assert pytest.approx(exact(durations, percent), rel=0.0101) == whole_sketch.percentile(
+            percent
+        )
 
 
 @given(durations=DURATIONS, percent=st.sampled_from(PERCENTS))

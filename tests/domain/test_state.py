@@ -50,13 +50,13 @@ def test_time_never_goes_back_by_a_little(seen: int, now: int) -> None:
 def test_unchanged_is_unchanged_but_for_the_time(seen: list[int | None], now: int) -> None:
     """Unchanged states stay identical, except for an occasional update of their time."""
     states = tuple(None if time is None else (time, DAY, time + SECOND) for time in seen)
-    later_values = unchanged([Clock()] * len(states), states, now)
-    for old_numbers, new_values in zip(states, later_values, strict=True):
-        if old_numbers is None or abs(old_numbers[0] - now) <= SMALL_STEP:
-            assert old_numbers is new_values
+    later_states = unchanged([Clock()] * len(states), states, now)
+    for old_state, new_values in zip(states, later_states, strict=True):
+        if old_state is None or abs(old_state[0] - now) <= SMALL_STEP:
+            assert old_state is new_values
         else:
-            back = max(0, old_numbers[0] - now)
-            assert (now, DAY, old_numbers[2] - back) == new_values
+            back = max(0, old_state[0] - now)
+            assert (now, DAY, old_state[2] - back) == new_values
 
 
 def test_two_seconds_are_still_a_little() -> None:
@@ -64,9 +64,9 @@ def test_two_seconds_are_still_a_little() -> None:
     rules = [Clock()] * 3
     for old in (NOON - SMALL_STEP, NOON + SMALL_STEP):
         states = ((old, DAY, 0), (NOON - HOUR, DAY, 0), (NOON + HOUR, DAY, HOUR))
-        later_values = unchanged(rules, states, NOON)
-        assert states[0] is later_values[0]
-        assert ((NOON, DAY, 0), (NOON, DAY, 0)) == later_values[1:]
+        later_states = unchanged(rules, states, NOON)
+        assert states[0] is later_states[0]
+        assert ((NOON, DAY, 0), (NOON, DAY, 0)) == later_states[1:]
 
 
 class Picky:
@@ -81,9 +81,13 @@ class Picky:
 
 def test_state_that_its_rule_cannot_read_is_named() -> None:
     """The error names the first state of another layout, and no content of it."""
-    good_numbers, bad_values = (NOON, DAY, 1), (NOON, DAY, "secret", 2)
+    good_state, unreadable_state = (NOON, DAY, 1), (NOON, DAY, "secret", 2)
     error = misread(
-        ValueError(), ("a", "b", "c"), [Picky()] * 3, (good_numbers, bad_values, bad_values), NOON
+        ValueError(),
+        ("a", "b", "c"),
+        [Picky()] * 3,
+        (good_state, unreadable_state, unreadable_state),
+        NOON,
     )
     assert isinstance(error, StateUnavailable)
     assert "b" == error.key
@@ -99,11 +103,11 @@ def test_error_of_a_command_whose_states_are_readable_stays_its_own() -> None:
 
 def test_without_rules_what_is_stored_is_unreadable() -> None:
     """A single state is named; of several, nobody knows which one it is."""
-    stored_numbers = (NOON, DAY)
-    for keys, named_text in ((("a",), "a"), (("a", "b"), None)):
-        error = misread(KeyError(), keys, (), (stored_numbers,) * len(keys), NOON)
+    stored_state = (NOON, DAY)
+    for keys, named_key in ((("a",), "a"), (("a", "b"), None)):
+        error = misread(KeyError(), keys, (), (stored_state,) * len(keys), NOON)
         assert isinstance(error, StateUnavailable)
-        assert named_text == error.key
+        assert named_key == error.key
 
 
 def test_wrong_command_is_no_state_of_another_layout() -> None:
@@ -111,9 +115,9 @@ def test_wrong_command_is_no_state_of_another_layout() -> None:
     rule = RateLimitConfig.per_second(5).rule
     gates = Gates(limits=[rule], limit_keys=["limit"])
     state = rule.fast_grant(None, NOON, 1)
-    wrong = GiveBack(gates, ((1, 2, 3, 4, 5), (1, 2, 3, 4, 5)))
+    wrong_command = GiveBack(gates, ((1, 2, 3, 4, 5), (1, 2, 3, 4, 5)))
     with pytest.raises(ValueError, match="longer"):
-        wrong.apply((state,), NOON)
+        wrong_command.apply((state,), NOON)
 
 
 CIRCUIT: Final = CircuitRule(CircuitBreakerConfig())

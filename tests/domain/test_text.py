@@ -19,26 +19,26 @@ def test_only_surrogates_have_no_utf8_form(text: str, surrogate: str) -> None:
 @given(st.text(st.characters()))
 def test_storable_text_has_no_surrogate_and_no_nul(text: str) -> None:
     """Only lone surrogates and NUL characters are replaced, each by one question mark."""
-    stored_text = storable(text)
-    assert len(text) == len(stored_text)
-    assert is_encodable(stored_text)
-    assert "\0" not in stored_text
+    storable_text = storable(text)
+    assert len(text) == len(storable_text)
+    assert is_encodable(storable_text)
+    assert "\0" not in storable_text
     assert all(
-        new_text in {old_text, "?"} for new_text, old_text in zip(stored_text, text, strict=True)
+        new_text in {old_text, "?"} for new_text, old_text in zip(storable_text, text, strict=True)
     )
-    assert stored_text == storable(stored_text)
+    assert storable_text == storable(storable_text)
 
 
 @given(st.text(st.characters()))
 def test_text_of_a_column_is_escaped_and_cut(text: str) -> None:
     """A column's text can be encoded, has no NUL, and is no longer than the column."""
-    stored = column_text(text, 20)
-    assert is_encodable(stored)
-    assert "\0" not in stored
-    assert len(stored) <= 20
-    assert column_text(text, 10_000).startswith(stored)
+    stored_text = column_text(text, 20)
+    assert is_encodable(stored_text)
+    assert "\0" not in stored_text
+    assert len(stored_text) <= 20
+    assert column_text(text, 10_000).startswith(stored_text)
     if is_encodable(text) and "\0" not in text:
-        assert text[:20] == stored
+        assert text[:20] == stored_text
 
 
 @pytest.mark.parametrize(

@@ -20,11 +20,11 @@ timeouts = st.builds(Timeouts, connect=bounds, read=bounds, write=bounds, pool=b
 @given(timeouts, st.floats(min_value=0, exclude_min=True, max_value=1e9))
 def test_steps_are_capped_by_the_remaining_time(given_: Timeouts, remaining: float) -> None:
     """Each step's timeout is the smaller of its bound and the remaining time."""
-    capped = given_.within(remaining)
+    capped_timeouts = given_.within(remaining)
     for name, bound in attrs.asdict(given_).items():
         expected = remaining if bound is None else min(bound, remaining)
-        assert expected == getattr(capped, name)
-    assert capped == capped.within(remaining)
+        assert expected == getattr(capped_timeouts, name)
+    assert capped_timeouts == capped_timeouts.within(remaining)
 
 
 def test_a_timedelta_is_seconds() -> None:

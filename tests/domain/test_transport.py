@@ -140,9 +140,9 @@ def test_a_version_may_be_written(version: Any) -> None:
 
 def test_equal_tls_settings_hash_alike() -> None:
     """Equal settings have equal hashes, although they hold secrets."""
-    tls, other = (Tls(certificate="own.pem", key=PEM, password="x") for _ in range(2))
+    tls, other_tls = (Tls(certificate="own.pem", key=PEM, password="x") for _ in range(2))
 
-    assert 1 == len({tls, other})
+    assert 1 == len({tls, other_tls})
 
 
 # --- proxies -----------------------------------------------------------------

@@ -58,8 +58,8 @@ class Effects:
 
     def attend(self) -> Reserved:
         """Reserve the effect for a look-up."""
-        reserved_values: Reserved = self.execute(Attend(NAME, pause=0))
-        return reserved_values
+        reservation: Reserved = self.execute(Attend(NAME, pause=0))
+        return reservation
 
     def execute(self, command: Any) -> Any:
         """Run a command."""
@@ -81,10 +81,10 @@ def test_idle_time_ends_when_the_look_up_begins() -> None:
     first = effects.attend()
     assert Reserved(ours=True, number=first.number, idle=0) == first
     effects.clock.advance(3)
-    later_values = effects.attend()
+    later_reservation = effects.attend()
     effects.clock.advance(100)
     assert effects.searched is None
-    assert effects.execute(NotFound(NAME, later_values))
+    assert effects.execute(NotFound(NAME, later_reservation))
     assert 3_000_000 == effects.searched
     assert effects.execute(NotFound(NAME, first))
     assert 3_000_000 == effects.searched
@@ -95,11 +95,11 @@ def test_registering_again_discards_look_ups() -> None:
     effects = Effects()
     effects.register()
     effects.clock.advance(9)
-    previous_values = effects.attend()
-    assert effects.execute(NotFound(NAME, previous_values))
+    first_reservation = effects.attend()
+    assert effects.execute(NotFound(NAME, first_reservation))
     effects.register()
     assert effects.searched is None
-    assert not effects.execute(NotFound(NAME, previous_values))
+    assert not effects.execute(NotFound(NAME, first_reservation))
     assert effects.searched is None
 
 

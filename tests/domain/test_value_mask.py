@@ -71,14 +71,14 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 def test_every_spelling_is_masked(secret: str, spelling: str) -> None:
     """Nothing of a secret is left of it, and the words around it stay."""
     echo = SPELLINGS[spelling](secret)
-    shown_text = masked_text(f"Bad key <{echo}>, sorry.", value_mask([secret.encode()]))
+    shown_message = masked_text(f"Bad key <{echo}>, sorry.", value_mask([secret.encode()]))
 
-    assert echo not in shown_text
-    assert MASK in shown_text
-    assert shown_text.startswith("Bad key <")
-    assert shown_text.endswith(">, sorry.")
+    assert echo not in shown_message
+    assert MASK in shown_message
+    assert shown_message.startswith("Bad key <")
+    assert shown_message.endswith(">, sorry.")
     pieces = {echo[at : at + 8] for at in range(len(echo) - 7)}
-    assert not [piece for piece in pieces if piece in shown_text.replace("Bad key <", "")]
+    assert not [piece for piece in pieces if piece in shown_message.replace("Bad key <", "")]
 
 
 @given(st.text(min_size=8, max_size=80), st.sampled_from(sorted(SPELLINGS)))
@@ -137,8 +137,8 @@ def test_key_files_are_known_by_their_keys() -> None:
     """Of a key in a text format, or in a JSON document, only the key itself is masked."""
     key = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ"
     armoured = f"-----BEGIN PRIVATE KEY-----\n{key[:26]}\n{key[26:]}\n-----END PRIVATE KEY-----\n"
-    nested_fields = {"type": "service_account", "list": [{"private_key": armoured}], "port": 1}
-    for secret in (armoured, json.dumps(nested_fields)):
+    nested_key_file = {"type": "service_account", "list": [{"private_key": armoured}], "port": 1}
+    for secret in (armoured, json.dumps(nested_key_file)):
         mask = value_mask([secret.encode()])
         assert f"service_account: {MASK}" == masked_text(f"service_account: {key}", mask)
         assert "-----BEGIN PRIVATE KEY-----" == masked_text("-----BEGIN PRIVATE KEY-----", mask)

@@ -24,8 +24,8 @@ def turn_of(line: Line, number: int) -> int:
 def line_of(*dues: int, asleep: bool = True) -> Line:
     """Callers with the numbers 1, 2 …, who joined in this order, and sleep."""
     line = Line()
-    for number, due in enumerate(dues, 1):
-        line = line.joined((due, number, ()))
+    for number, due_at in enumerate(dues, 1):
+        line = line.joined((due_at, number, ()))
     for number in range(1, len(dues) + 1) if asleep else ():
         line, _, _ = line.rested(number, 0)
     return line
@@ -36,19 +36,19 @@ def line_of(*dues: int, asleep: bool = True) -> Line:
 def test_callers_go_on_time_in_slots_of_their_own(walk: list[tuple[str, int]]) -> None:
     """Each caller goes by its promised time, awake, in a slot of its own."""
     line, now, number = Line(), 0, 0
-    promised: dict[int, int] = {}
+    promised_times: dict[int, int] = {}
     wakes: dict[int, tuple[int, bool]] = {}
-    free_numbers: set[int] = set()
-    lost_numbers: list[int] = []
+    free_slots: set[int] = set()
+    lost_slots: list[int] = []
 
     def wake_all(until: int) -> None:
         nonlocal line
-        while due_numbers := [(at, caller) for caller, (at, _) in wakes.items() if at <= until]:
-            at, each = min(due_numbers)
+        while due_wakes := [(at, caller) for caller, (at, _) in wakes.items() if at <= until]:
+            at, each = min(due_wakes)
             if wakes[each][1]:
                 line, turn = line.taken(each)
-                assert turn[0] == at <= promised[each]
-                lost_numbers.append(at)
+                assert turn[0] == at <= promised_times[each]
+                lost_slots.append(at)
                 del wakes[each]
             else:
                 line, nap, last = line.rested(each, at)
@@ -57,27 +57,27 @@ def test_callers_go_on_time_in_slots_of_their_own(walk: list[tuple[str, int]]) -
     for act, amount in walk:
         if act == "join":
             number += 1
-            due = min(free_numbers, default=max([now, *(turn[0] for turn in line.turns)]) + SLOT)
-            free_numbers.discard(due)
-            promised[number] = due
-            line, nap, last = line.joined((due, number, ())).rested(number, now)
+            due_at = min(free_slots, default=max([now, *(turn[0] for turn in line.turns)]) + SLOT)
+            free_slots.discard(due_at)
+            promised_times[number] = due_at
+            line, nap, last = line.joined((due_at, number, ())).rested(number, now)
             wakes[number] = now + nap, last
         elif act == "leave" and line.numbers:
             leaver = line.numbers[amount % len(line.numbers)]
             previous_counts = {number: turn_of(line, number) for number in line.numbers}
             line, turn = line.left(leaver)
             del wakes[leaver]
-            free_numbers.add(turn[0])
+            free_slots.add(turn[0])
             assert [item for item in previous_counts if item != leaver] == list(line.numbers)
             assert all(turn_of(line, number) <= previous_counts[number] for number in line.numbers)
         elif act == "pass":
             wake_all(now + amount * SHORT)
             now += amount * SHORT
-            free_numbers = {due for due in free_numbers if due > now}
-    wake_all(now + 100 * SLOT * len(promised))
+            free_slots = {due_at for due_at in free_slots if due_at > now}
+    wake_all(now + 100 * SLOT * len(promised_times))
 
     assert not line.numbers
-    assert len(set(lost_numbers)) == len(lost_numbers)
+    assert len(set(lost_slots)) == len(lost_slots)
 
 
 def test_everybody_behind_a_leaver_moves_up() -> None:

@@ -73,7 +73,7 @@ class Shop:
         self.log = MemoryIntegrationLogger()
         self.state = MemoryStorage(self.clock)
         self.received, self.sent = MemoryInbox(self.clock), MemoryOutbox(self.clock)
-        common_fields: dict[str, Any] = {"clock": self.clock}
+        common_options: dict[str, Any] = {"clock": self.clock}
         fields: dict[str, Any] = {"retry": RETRY, "lease": 60.0, "cipher": cipher}
         self.awaited, self._kept = awaited, fields
         self.hub: Any
@@ -86,10 +86,10 @@ class Shop:
                 log=AsyncMemoryIntegrationLogger(self.log),
                 audit=audit,
                 state=AsyncMemoryStorage(self.state),
-                **common_fields,
+                **common_options,
             )
             self.outbox = AsyncOutbox(
-                AsyncMemoryOutbox(self.sent), ids=SequentialIds(), **common_fields, **fields
+                AsyncMemoryOutbox(self.sent), ids=SequentialIds(), **common_options, **fields
             )
         else:
             self.hub = moorage.open(
@@ -98,9 +98,9 @@ class Shop:
                 log=self.log,
                 audit=audit,
                 state=self.state,
-                **common_fields,
+                **common_options,
             )
-            self.outbox = Outbox(self.sent, ids=SequentialIds(), **common_fields, **fields)
+            self.outbox = Outbox(self.sent, ids=SequentialIds(), **common_options, **fields)
         self.inbox = self.inbox_over(self.received, subject=subject)
 
     def inbox_over(self, store: MemoryInbox, **options: Any) -> Any:

@@ -111,9 +111,9 @@ def test_batches_grow_while_calls_are_quick(hub: Hub, vendor: Vendor, store: Cou
     outbox = Outbox(store, clock=VirtualClock())
     put(outbox, *range(200))
 
-    delivered = outbox.deliver(hub, limit=1000)
+    delivered_batch = outbox.deliver(hub, limit=1000)
 
-    assert delivered.done == 200
+    assert delivered_batch.done == 200
     assert vendor.calls == list(range(200))
     assert store.claims == [1, 2, 4, 8, 16, 32, 50, 50, 37, 0]
     assert store.settled == store.claims[:-1]
@@ -143,10 +143,10 @@ def test_calls_of_a_batch_are_settled_separately(hub: Hub, vendor: Vendor, store
             raise ConnectionFailed("no", may_have_been_processed=number == 2)
 
     vendor.does = does
-    delivered = outbox.deliver(hub, limit=7)
+    delivered_batch = outbox.deliver(hub, limit=7)
 
     targets = ["done", "done", "unknown", "done", "waiting", "done", "done"]
-    assert [work.entry.state.value for work in delivered.worked] == targets
+    assert [work.entry.state.value for work in delivered_batch.worked] == targets
     assert states(outbox) == targets
 
 
@@ -336,14 +336,14 @@ def test_a_lease_in_a_file_outlasts_transactions(hub: Hub, vendor: Vendor, store
     """In a file, where a handler's transaction blocks renewals, entries have longer leases."""
     outbox = Outbox(store)
     (name,) = put(outbox, 1)
-    remaining_numbers: list[float] = []
+    remaining_seconds: list[float] = []
 
     def look(_: int) -> None:
         (entry,) = store.find(EntryQuery(id=name)).items
         assert entry.due is not None
-        remaining_numbers.append((entry.due - store.now()).total_seconds())
+        remaining_seconds.append((entry.due - store.now()).total_seconds())
 
     vendor.does = look
     outbox.deliver(hub)
-    assert remaining_numbers[0] > 1.5
-    assert remaining_numbers[0] <= store.shortest_lease == 10.0
+    assert remaining_seconds[0] > 1.5
+    assert remaining_seconds[0] <= store.shortest_lease == 10.0

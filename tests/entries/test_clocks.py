@@ -97,8 +97,8 @@ def test_absolute_times_are_the_stores(shop: Shop, skew: timedelta) -> None:
 
 def test_past_start_is_due_at_once(shop: Shop) -> None:
     """A call with a start in the past is due at once."""
-    for past_value in (shop.after(-300), timedelta(minutes=-5)):
-        entry = _put(shop, not_before=past_value)
+    for past_start in (shop.after(-300), timedelta(minutes=-5)):
+        entry = _put(shop, not_before=past_start)
         assert shop.clock.utc() == entry.due
 
 
@@ -117,21 +117,21 @@ def test_invalid_start_times_are_refused(shop: Shop, start: Any) -> None:
 @SKEWS
 def test_a_workers_clock_ends_no_lease(shop: Shop, skew: timedelta) -> None:
     """A webhook in progress stays with its worker, regardless of another worker's clock."""
-    other, handled_texts = _elsewhere(shop, skew), list[str]()
+    other_process, handled_steps = _elsewhere(shop, skew), list[str]()
 
-    @other.inbox.on("payments")  # type: ignore[untyped-decorator]
+    @other_process.inbox.on("payments")  # type: ignore[untyped-decorator]
     def late(event: Any, entry: Any) -> None:
-        handled_texts.append("late")
+        handled_steps.append("late")
 
     @shop.inbox.on("payments")  # type: ignore[untyped-decorator]
     def handle(event: Any, entry: Any) -> None:
-        handled_texts.append("begun")
-        assert 0 == len(other.do(other.inbox.handle))
-        handled_texts.append("ended")
+        handled_steps.append("begun")
+        assert 0 == len(other_process.do(other_process.inbox.handle))
+        handled_steps.append("ended")
 
     shop.do(shop.inbox.receive, "stripe", **shop.paid().arguments())
     shop.do(shop.inbox.handle, limit=1)
-    assert ["begun", "ended"] == handled_texts
+    assert ["begun", "ended"] == handled_steps
 
 
 @SKEWS
@@ -178,10 +178,10 @@ def test_retry_after_is_a_span(shop: Shop, skew: timedelta) -> None:
     _put(shop)
     worker = _elsewhere(shop, skew)
     worker.stripe.fail(reply({}, 429, Retry_After="120"))
-    (worked_value,) = _deliver(worker).worked
+    (worked_entry,) = _deliver(worker).worked
 
-    assert worker.after(120) == worked_value.error.retry_at
-    assert shop.after(120) == worked_value.entry.due
+    assert worker.after(120) == worked_entry.error.retry_at
+    assert shop.after(120) == worked_entry.entry.due
 
 
 @SKEWS
@@ -191,9 +191,9 @@ def test_the_hubs_clock_says_when_it_will_be(shop: Shop, skew: timedelta) -> Non
     _put(shop)
     outbox = shop.outbox_over(shop.sent, clock=Watch(shop.clock, 3 * skew))
     _failing(hub, seconds=120)
-    (worked_value,) = shop.do(outbox.deliver, hub).worked
+    (worked_entry,) = shop.do(outbox.deliver, hub).worked
 
-    assert shop.after(120) == worked_value.entry.due
+    assert shop.after(120) == worked_entry.entry.due
 
 
 def _failing(hub: Any, *, seconds: float, by_vendor: bool = True) -> None:
@@ -213,8 +213,8 @@ def test_an_absurd_pause_is_bounded(shop: Shop, message: str) -> None:
     """An entry comes back within an hour, however long a vendor asks it to stay away."""
     _put(shop)
     shop.stripe.fail(reply({}, 429, Retry_After=message))
-    (worked_value,) = _deliver(shop).worked
-    assert worked_value.entry.due <= shop.after(3_600)
+    (worked_entry,) = _deliver(shop).worked
+    assert worked_entry.entry.due <= shop.after(3_600)
     shop.later(3_600)
     assert 1 == len(_deliver(shop))
 
@@ -223,19 +223,19 @@ def test_outbox_caps_retry_at(shop: Shop) -> None:
     """The outbox caps an error's pause, whoever raised it."""
     _put(shop)
     _failing(shop.hub, seconds=1_795_392_000)
-    (worked_value,) = _deliver(shop).worked
+    (worked_entry,) = _deliver(shop).worked
 
-    assert shop.after(1_795_392_000) == worked_value.error.retry_at
-    assert shop.after(3_600) == worked_value.entry.due
+    assert shop.after(1_795_392_000) == worked_entry.error.retry_at
+    assert shop.after(3_600) == worked_entry.entry.due
 
 
 def test_a_quota_is_waited_for(shop: Shop) -> None:
     """A limit of our own says truly when it ends, and until then no try is wasted on it."""
     entry = _put(shop)
     _failing(shop.hub, seconds=20 * 3_600, by_vendor=False)
-    (worked_value,) = _deliver(shop).worked
+    (worked_entry,) = _deliver(shop).worked
 
-    assert shop.after(20 * 3_600) == worked_value.entry.due
+    assert shop.after(20 * 3_600) == worked_entry.entry.due
     assert [entry.id] == [item.id for item in shop.do(shop.outbox.stuck).items]
 
 
@@ -245,9 +245,9 @@ def test_a_policy_may_wait_for_longer(shop: Shop) -> None:
     shop.outbox = shop.outbox_over(shop.sent, retry=policy)
     entry = _put(shop)
     _failing(shop.hub, seconds=86_400)
-    (worked_value,) = _deliver(shop).worked
+    (worked_entry,) = _deliver(shop).worked
 
-    assert shop.after(7_200) == worked_value.entry.due
+    assert shop.after(7_200) == worked_entry.entry.due
     assert [entry.id] == [item.id for item in shop.do(shop.outbox.stuck).items]
     shop.later(3_600)
     assert () == shop.do(shop.outbox.stuck).items
@@ -267,9 +267,9 @@ def test_unusually_long_waits_are_listed_as_stuck(shop: Shop) -> None:
     assert [entries[1].id, entries[0].id] == [item.id for item in shop.do(shop.outbox.stuck).items]
     first = shop.do(shop.outbox.stuck, limit=1)
     assert [entries[1].id] == [item.id for item in first.items]
-    last_value = shop.do(shop.outbox.stuck, limit=1, after=first.next)
-    assert [entries[0].id] == [item.id for item in last_value.items]
-    assert None is last_value.next
+    last_page = shop.do(shop.outbox.stuck, limit=1, after=first.next)
+    assert [entries[0].id] == [item.id for item in last_page.items]
+    assert None is last_page.next
 
 
 def test_webhooks_may_be_stuck(shop: Shop) -> None:

@@ -91,7 +91,7 @@ class Till:
             settings={"volatile_keys": True, "circuit": None, "retry": None},
         )
         http: Any = AsyncSandboxHttpClient if self.awaited else SandboxHttpClient
-        common_fields: dict[str, Any] = {
+        common_options: dict[str, Any] = {
             "http": http(self.stripe),
             "state": self.state,
             "clock": self.clock,
@@ -99,8 +99,8 @@ class Till:
             **ports,
         }
         if self.awaited:
-            return AsyncHub([account], **common_fields)
-        return Hub([account], sleeper=VirtualSleeper(self.clock), **common_fields)
+            return AsyncHub([account], **common_options)
+        return Hub([account], sleeper=VirtualSleeper(self.clock), **common_options)
 
     def outbox_with(self, **options: Any) -> Any:
         """An outbox of the same face over the same store."""
@@ -156,11 +156,11 @@ def test_job_settles_the_entry_of_a_payment(till: Till) -> None:
         entry = await till.doubted()
         assert 0 == len(await till.deliver())
         till.clock.advance(WAIT)
-        (settled_value,) = await till.do(till.hub.settle_payments)
-        assert SettledAs.DONE is settled_value.outcome
-        (worked_value,) = (await till.deliver()).worked
-        assert (entry.id, "done") == (worked_value.entry.id, worked_value.entry.state)
-        assert (True, "captured") == (worked_value.answer.replayed, worked_value.answer.state)
+        (settled_payment,) = await till.do(till.hub.settle_payments)
+        assert SettledAs.DONE is settled_payment.outcome
+        (worked_entry,) = (await till.deliver()).worked
+        assert (entry.id, "done") == (worked_entry.entry.id, worked_entry.entry.state)
+        assert (True, "captured") == (worked_entry.answer.replayed, worked_entry.answer.state)
         assert 0 == len(await till.deliver())
         assert 1 == len(till.stripe.charges)
 
@@ -183,23 +183,26 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str,
 @pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
 def test_entry_is_settled_in_every_store(place: tuple[str, Any, Any], *, awaited: bool) -> None:
     """Stores on disk and on a server settle it, too; a later call of its order follows."""
-    kind, (calls, states_at), named_value = place
+    kind, (calls, states_at), store_options = place
     outboxes, states = STORES[kind][2 * awaited :][:2]
 
     async def body() -> None:
-        store, state = outboxes(calls, create=True, **named_value), states(states_at, **named_value)
+        store, state = (
+            outboxes(calls, create=True, **store_options),
+            states(states_at, **store_options),
+        )
         till = Till(awaited=awaited, outbox=store, state=state)
         await till.do(store.migrate)
         await till.do(state.migrate)
         entry = await till.doubted(order="INV-7")
-        later_value = await till.do(
+        later_entry = await till.do(
             till.outbox.put, "payments", "refund", "stripe:till:none", order="INV-7"
         )
         assert 0 == len(await till.deliver())
         await till.paid(entry)
         assert 1 == (await till.deliver()).done
-        assert ["done", "waiting"] == [await till.state_of(item) for item in (entry, later_value)]
-        assert [later_value.id] == [work.entry.id for work in (await till.deliver()).worked]
+        assert ["done", "waiting"] == [await till.state_of(item) for item in (entry, later_entry)]
+        assert [later_entry.id] == [work.entry.id for work in (await till.deliver()).worked]
         assert 1 == len(till.stripe.charges)
         for element in (store, state):
             await till.do(element.aclose if awaited else element.close)
@@ -215,12 +218,12 @@ def test_stored_refusal_ends_the_entry(till: Till) -> None:
 
     async def body() -> None:
         entry = await till.doubted(DECLINED)
-        other_value = till.hub_of(Stripe)
+        other_hub = till.hub_of(Stripe)
         with pytest.raises(PaymentDeclined):
-            await till.do(other_value.payments().charge, DECLINED, idempotency_key=entry.key)
-        (worked_value,) = (await till.deliver()).worked
-        assert isinstance(worked_value.error, PaymentDeclined)
-        assert ("dead", 1) == (worked_value.entry.state, worked_value.entry.turn)
+            await till.do(other_hub.payments().charge, DECLINED, idempotency_key=entry.key)
+        (worked_entry,) = (await till.deliver()).worked
+        assert isinstance(worked_entry.error, PaymentDeclined)
+        assert ("dead", 1) == (worked_entry.entry.state, worked_entry.entry.turn)
 
     run_plain(body())
 
@@ -327,8 +330,8 @@ def test_store_that_is_away_loses_nothing_that_was_done(till: Till) -> None:
         async def call(*_: Any) -> str:
             return "done"
 
-        delivered_value = await flows.deliver(call, register, limit=9, utc=till.clock.utc)
-        assert (1, 1) == (len(delivered_value), delivered_value.done)
+        delivered_batch = await flows.deliver(call, register, limit=9, utc=till.clock.utc)
+        assert (1, 1) == (len(delivered_batch), delivered_batch.done)
         assert "unknown" == await till.state_of(entry)
 
     run_plain(body())
@@ -395,10 +398,10 @@ def test_two_workers_settle_an_entry_once(till: Till) -> None:
     async def body() -> None:
         entry = await till.doubted()
         await till.paid(entry)
-        (stored_value,) = (await till.do(till.outbox.find, EntryQuery(id=entry.id))).items
+        (stored_entry,) = (await till.do(till.outbox.find, EntryQuery(id=entry.id))).items
         flows = till.outbox._flows  # noqa: SLF001 - a verb of the flow
         outcome = Result("receipt")
-        assert 1 == len(await flows.settled(stored_value, outcome))
-        assert [] == await flows.settled(stored_value, outcome)
+        assert 1 == len(await flows.settled(stored_entry, outcome))
+        assert [] == await flows.settled(stored_entry, outcome)
 
     run_plain(body())

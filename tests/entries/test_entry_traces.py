@@ -91,8 +91,8 @@ def test_call_of_the_outbox_continues_the_trace(tmp_path: Path) -> None:
         span.context.trace_id for span in (send, process, call, attempt)
     }
     assert (trace.SpanKind.PRODUCER, trace.SpanKind.CONSUMER) == (send.kind, process.kind)
-    linked = [(link.context.trace_id, link.context.span_id) for link in process.links]
-    assert [_ids(send), _ids(spans.named("round"))] == linked
+    linked_spans = [(link.context.trace_id, link.context.span_id) for link in process.links]
+    assert [_ids(send), _ids(spans.named("round"))] == linked_spans
     assert (entry.id, "outbox", "acme", 1) == tuple(
         process.attributes[name]
         for name in (
@@ -102,8 +102,8 @@ def test_call_of_the_outbox_continues_the_trace(tmp_path: Path) -> None:
             "moorage.attempts",
         )
     )
-    sent = vendor.requests[0].headers["traceparent"].split("-")
-    assert [f"{order.context.trace_id:032x}", f"{attempt.context.span_id:016x}"] == sent[1:3]
+    trace_parts = vendor.requests[0].headers["traceparent"].split("-")
+    assert [f"{order.context.trace_id:032x}", f"{attempt.context.span_id:016x}"] == trace_parts[1:3]
 
 
 def test_failed_work_marks_its_span() -> None:
@@ -169,9 +169,11 @@ def test_names_of_entry_spans_are_registered() -> None:
     outbox.put_request("erp", Request.post("/invoices", json={}), tenant="acme")
     outbox.deliver(spans.hub(vendor))
 
-    finished = [span for span in spans.exporter.get_finished_spans() if "box" in span.name]
-    assert {span.name for span in finished} <= set(NAMES["spans"])
-    assert {name for span in finished for name in span.attributes or {}} <= set(NAMES["attributes"])
+    finished_spans = [span for span in spans.exporter.get_finished_spans() if "box" in span.name]
+    assert {span.name for span in finished_spans} <= set(NAMES["spans"])
+    assert {name for span in finished_spans for name in span.attributes or {}} <= set(
+        NAMES["attributes"]
+    )
 
 
 def test_host_tracing_follows_the_program() -> None:
@@ -191,10 +193,10 @@ def test_host_tracing_follows_the_program() -> None:
         tracestate="a=1",
     )
     with tracing.processing("outbox", remote):
-        stored = outbox.put_request("erp", request)
+        stored_entry = outbox.put_request("erp", request)
     assert context == remote.trace
-    assert stored.trace is not None
-    assert PARENT == stored.trace.traceparent
+    assert stored_entry.trace is not None
+    assert PARENT == stored_entry.trace.traceparent
 
 
 def test_without_the_package_nothing_is_imported() -> None:
@@ -287,13 +289,13 @@ class Receiver:
     """An OTLP receiver of this machine, which reads spans from Protobuf."""
 
     def __init__(self) -> None:
-        received: deque[bytes] = deque()
+        received_bodies: deque[bytes] = deque()
 
         class Handler(BaseHTTPRequestHandler):
             """Keeps the bodies of exports."""
 
             def do_POST(self) -> None:
-                received.append(self.rfile.read(int(self.headers["content-length"])))
+                received_bodies.append(self.rfile.read(int(self.headers["content-length"])))
                 self.send_response(200)
                 self.send_header("content-type", "application/x-protobuf")
                 self.send_header("content-length", "0")
@@ -302,7 +304,7 @@ class Receiver:
             def log_message(self, format: str, *_: Any) -> None:  # noqa: A002 - as the base class names it
                 """Print nothing."""
 
-        self.received = received
+        self.received = received_bodies
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = False
         self._thread = Thread(target=self._server.serve_forever)
@@ -343,8 +345,8 @@ def test_one_trace_arrives_over_the_wire(shop: Shop) -> None:
             outbox.put_request("erp", Request.post("/invoices", json={}))
         outbox.deliver(hub)
         delivery = shop.paid().arguments()
-        echoed = {"traceparent": vendor.requests[0].headers["traceparent"]}
-        headers = {**dict(delivery["headers"]), **echoed}
+        echoed_headers = {"traceparent": vendor.requests[0].headers["traceparent"]}
+        headers = {**dict(delivery["headers"]), **echoed_headers}
         shop.do(inbox.receive, "stripe", **{**delivery, "headers": headers})
         shop.do(inbox.handle)
         provider.shutdown()

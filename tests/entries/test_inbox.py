@@ -69,21 +69,21 @@ def _receive(shop: Shop, notice: Notice) -> Any:
 
 def test_a_webhook_is_written_down_and_then_handled(shop: Shop) -> None:
     """A webhook is stored until a handler of its kind has succeeded."""
-    seen_values: list[Any] = []
-    shop.inbox.on("payments")(lambda event, entry: seen_values.append((event, entry.id)))
+    seen_events: list[Any] = []
+    shop.inbox.on("payments")(lambda event, entry: seen_events.append((event, entry.id)))
     entry = _receive(shop, shop.paid())
     assert ("stripe", EntryState.WAITING, 1) == (entry.account, entry.state, entry.number)
     assert f"stripe/{next(iter(shop.stripe.intents))}" == entry.lane
-    assert [] == seen_values
+    assert [] == seen_events
 
-    handled_value = shop.do(shop.inbox.handle)
+    handled_batch = shop.do(shop.inbox.handle)
     assert (1, 0, 0, 0) == (
-        handled_value.done,
-        handled_value.later,
-        handled_value.dead,
-        handled_value.unknown,
+        handled_batch.done,
+        handled_batch.later,
+        handled_batch.dead,
+        handled_batch.unknown,
     )
-    event, id = seen_values[0]
+    event, id = seen_events[0]
     assert isinstance(event, PaymentEvent)
     assert entry.id == id
     assert 0 == len(shop.do(shop.inbox.handle))
@@ -233,15 +233,15 @@ def test_a_failed_handler_is_called_again(shop: Shop) -> None:
     assert first == second
     intent = next(iter(shop.stripe.intents.values()))
     shop.stripe.tell("payment_intent.succeeded", intent)
-    later_value = _receive(shop, shop.stripe.sent[-1])
-    assert first.lane == later_value.lane
-    other_value = _receive(shop, shop.paid("INV-2"))
-    handled_value = shop.do(shop.inbox.handle)
-    assert [(first.id, EntryState.WAITING), (other_value.id, EntryState.DONE)] == [
-        (work.entry.id, work.entry.state) for work in handled_value.worked
+    repeated_entry = _receive(shop, shop.stripe.sent[-1])
+    assert first.lane == repeated_entry.lane
+    other_entry = _receive(shop, shop.paid("INV-2"))
+    handled_batch = shop.do(shop.inbox.handle)
+    assert [(first.id, EntryState.WAITING), (other_entry.id, EntryState.DONE)] == [
+        (work.entry.id, work.entry.state) for work in handled_batch.worked
     ]
-    assert "RuntimeError" == handled_value.worked[0].entry.error
-    assert isinstance(handled_value.worked[0].error, RuntimeError)
+    assert "RuntimeError" == handled_batch.worked[0].entry.error
+    assert isinstance(handled_batch.worked[0].error, RuntimeError)
     assert 0 == len(shop.do(shop.inbox.handle))
 
     shop.later(10)
@@ -258,11 +258,11 @@ def test_webhook_that_always_fails_is_dead_and_replayable(shop: Shop) -> None:
         states += [work.entry.state.value for work in shop.do(shop.inbox.handle).worked]
         shop.later(100)
     assert ["waiting", "waiting", "dead"] == states
-    (dead_value,) = shop.do(shop.inbox.find, EntryQuery(states=["dead"])).items
-    assert (3, False, "RuntimeError") == (dead_value.attempts, dead_value.holds, dead_value.error)
+    (dead_entry,) = shop.do(shop.inbox.find, EntryQuery(states=["dead"])).items
+    assert (3, False, "RuntimeError") == (dead_entry.attempts, dead_entry.holds, dead_entry.error)
 
-    replayed_value = shop.do(shop.inbox.replay, entry.id)
-    assert (EntryState.WAITING, 0) == (replayed_value.state, replayed_value.attempts)
+    replayed_entry = shop.do(shop.inbox.replay, entry.id)
+    assert (EntryState.WAITING, 0) == (replayed_entry.state, replayed_entry.attempts)
     assert 1 == shop.do(shop.inbox.handle).done
     assert ["INV-1"] == handling.seen
 
@@ -280,12 +280,12 @@ def test_done_webhooks_can_be_replayed(shop: Shop) -> None:
 
 def test_dead_workers_webhook_is_taken_over(shop: Shop) -> None:
     """A killed worker's webhook is taken over when its lease ends."""
-    dying_flags = [True]
+    dying_workers = [True]
 
     @shop.inbox.on("payments")  # type: ignore[untyped-decorator]
     def handle(event: Any, entry: Any) -> None:
-        if dying_flags:
-            dying_flags.pop()
+        if dying_workers:
+            dying_workers.pop()
             raise KeyboardInterrupt
 
     entry = _receive(shop, shop.paid())
@@ -310,9 +310,9 @@ def test_webhook_that_kills_workers_is_dead(shop: Shop) -> None:
         with pytest.raises(KeyboardInterrupt):
             shop.do(shop.inbox.handle)
         shop.later(60)
-    handled_value = shop.do(shop.inbox.handle)
-    assert 1 == handled_value.dead
-    assert "Each worker that took it died." == handled_value.worked[0].entry.error
+    handled_batch = shop.do(shop.inbox.handle)
+    assert 1 == handled_batch.dead
+    assert "Each worker that took it died." == handled_batch.worked[0].entry.error
 
 
 def test_late_worker_marks_nothing_done(shop: Shop) -> None:
@@ -355,16 +355,16 @@ def test_contested_webhooks_are_skipped(shop: Shop) -> None:
 
 def test_handlers_may_be_awaited() -> None:
     """On the asynchronous face a handler may be, and on the plain one it is refused."""
-    seen_texts = []
+    seen_references = []
 
     async def handle(event: Any, entry: Any) -> None:
-        seen_texts.append(reference(event))
+        seen_references.append(reference(event))
 
     shop = Shop(awaited=True)
     shop.inbox.on("payments")(handle)
     _receive(shop, shop.paid())
     assert 1 == shop.do(shop.inbox.handle).done
-    assert ["INV-1"] == seen_texts
+    assert ["INV-1"] == seen_references
 
     plain = Shop()
     plain.inbox.on("payments")(handle)
@@ -415,9 +415,9 @@ def test_subject_of_a_webhook(*, awaited: bool) -> None:
 
     shop = Shop(awaited=awaited, subject=whose)
     assert "customer-1" == _receive(shop, shop.paid()).subject
-    unknown_value = _receive(shop, shop.paid("INV-2"))
-    assert None is unknown_value.subject
-    assert None is not unknown_value.lane
+    unknown_entry = _receive(shop, shop.paid("INV-2"))
+    assert None is unknown_entry.subject
+    assert None is not unknown_entry.lane
 
 
 @pytest.mark.parametrize("whose", ["", "x" * 256, 42, "customer\0", "\ud800"])
@@ -446,8 +446,8 @@ def test_delivery_about_several_has_no_subject(*, awaited: bool) -> None:
         event for report in reports for event in understood(account, report)
     ]
     shop.inbox = shop.inbox_over(MemoryInbox(shop.clock), subject=whose)
-    several_value = _receive(shop, notices[0])
-    assert (None, None) == (several_value.subject, several_value.lane)
+    shared_entry = _receive(shop, notices[0])
+    assert (None, None) == (shared_entry.subject, shared_entry.lane)
 
 
 def test_forget_remove_and_drop(shop: Shop) -> None:
@@ -494,9 +494,9 @@ def test_foreign_store_errors_become_storage_unavailable(shop: Shop) -> None:
 
 def test_stores_have_a_mode(shop: Shop) -> None:
     """A store of the other mode, or none, is refused at once."""
-    other_value: Any = AsyncMemoryInbox() if isinstance(shop.inbox, WebhookInbox) else MemoryInbox()
+    other_store: Any = AsyncMemoryInbox() if isinstance(shop.inbox, WebhookInbox) else MemoryInbox()
     with pytest.raises(ConfigurationError, match="but this class needs"):
-        type(shop.inbox)(shop.hub, other_value)
+        type(shop.inbox)(shop.hub, other_store)
     none: Any = object()
     with pytest.raises(ConfigurationError, match="has no `add`"):
         type(shop.inbox)(shop.hub, none)
@@ -529,11 +529,11 @@ def test_handshakes_are_answered_and_not_kept(shop: Shop) -> None:
 
 def test_subscriptions_are_confirmed_when_they_are_handled(shop: Shop) -> None:
     """The link of a confirmation is followed by the worker, and again if that fails."""
-    followed: list[str] = []
+    confirmations: list[str] = []
 
     def follow(account: str, event: WebhookEvent) -> bool:
-        followed.append(f"{account} {event.confirm}")
-        if len(followed) == 1:
+        confirmations.append(f"{account} {event.confirm}")
+        if len(confirmations) == 1:
             raise ConnectionFailed("The link is down.")
         return True
 
@@ -547,7 +547,7 @@ def test_subscriptions_are_confirmed_when_they_are_handled(shop: Shop) -> None:
     assert 1 == shop.do(shop.inbox.handle).later
     shop.later(10)
     assert 1 == shop.do(shop.inbox.handle).done
-    assert ["stripe https://sns.example/confirm"] * 2 == followed
+    assert ["stripe https://sns.example/confirm"] * 2 == confirmations
 
 
 class Noting:
@@ -574,14 +574,14 @@ def test_all_of_a_request_is_verified(shop: Shop, verb: str) -> None:
     noting = Noting()
     shop.hub.webhooks = lambda *_, **__: noting
     options = {"headers": {"A": "b"}, "body": b"{}"}
-    stored_values = {"url": "https://erp.example/hooks", "method": "PUT"}
+    request_options = {"url": "https://erp.example/hooks", "method": "PUT"}
 
     shop.do(getattr(shop.inbox, verb), "stripe", **options)
-    shop.do(getattr(shop.inbox, verb), "stripe", **options, **stored_values, tenant="acme")
+    shop.do(getattr(shop.inbox, verb), "stripe", **options, **request_options, tenant="acme")
 
     assert [
         {**options, "url": None, "method": "POST"},
-        {**options, **stored_values},
+        {**options, **request_options},
     ] == noting.given
     entries = shop.do(shop.inbox.find, EntryQuery()).items
     assert ["acme", None] == [entry.tenant for entry in entries]
@@ -618,9 +618,9 @@ def test_only_the_webhooks_of_some_ids_are_handled(shop: Shop) -> None:
     """With ids, only those webhooks are handled, and the others wait for a worker."""
     handling = Handling(shop)
     _receive(shop, shop.paid())
-    own_value = _receive(shop, shop.paid("INV-2"))
+    chosen_entry = _receive(shop, shop.paid("INV-2"))
 
-    assert 1 == shop.do(shop.inbox.handle, ids=[own_value.id]).done
+    assert 1 == shop.do(shop.inbox.handle, ids=[chosen_entry.id]).done
     assert ["INV-2"] == handling.seen
     assert 1 == shop.do(shop.inbox.handle).done
 

@@ -53,9 +53,9 @@ def test_a_worker_that_is_killed(lab: EntryLab, tmp_path: Path) -> None:
         connection.commit()
     command = [sys.executable, "-m", "tests.entries.killed", lab.url, lab.prefix, str(path)]
     end = time.monotonic() + PATIENCE
-    for left in (400, 200):
+    for calls_left in (400, 200):
         with subprocess.Popen(command) as worker:
-            while CALLS - len(made_by(path)) > left:
+            while CALLS - len(made_by(path)) > calls_left:
                 assert time.monotonic() < end, "the worker makes no calls"
                 time.sleep(0.002)
             worker.kill()
@@ -67,12 +67,12 @@ def test_a_worker_that_is_killed(lab: EntryLab, tmp_path: Path) -> None:
 
     counts = made_by(path)
     assert sorted(map(int, counts)) == list(range(CALLS))
-    repeated_texts = [number for number, count in counts.items() if count > 1]
-    assert len(repeated_texts) <= 2 * BATCH
+    repeated_calls = [number for number, count in counts.items() if count > 1]
+    assert len(repeated_calls) <= 2 * BATCH
     for lane in range(5):
         lanes = [int(count) for count in counts if int(count) % 10 == 0]
-        custom_numbers = [number for number in lanes if number // 10 % 5 == lane]
-        assert custom_numbers == sorted(custom_numbers)
+        lane_calls = [number for number in lanes if number // 10 % 5 == lane]
+        assert lane_calls == sorted(lane_calls)
 
 
 def test_a_host_that_is_killed(lab: EntryLab, tmp_path: Path) -> None:

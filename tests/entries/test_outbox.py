@@ -73,9 +73,9 @@ def test_a_call_is_written_down_and_then_made(shop: Shop) -> None:
     assert ("payments", "charge", EntryState.WAITING) == (entry.contract, entry.verb, entry.state)
     assert {} == shop.stripe.charges
 
-    delivered = _deliver(shop)
-    assert [(entry.id, "done")] == _states(delivered)
-    assert "captured" == delivered.worked[0].answer.state
+    delivered_batch = _deliver(shop)
+    assert [(entry.id, "done")] == _states(delivered_batch)
+    assert "captured" == delivered_batch.worked[0].answer.state
     assert 0 == len(_deliver(shop))
     assert 1 == len(shop.stripe.charges)
 
@@ -174,9 +174,9 @@ def test_calls_are_sealed(*, awaited: bool) -> None:
 
 def test_stores_have_a_mode(shop: Shop) -> None:
     """A store of the other mode is refused at once."""
-    other: Any = AsyncMemoryOutbox() if isinstance(shop.outbox, Outbox) else MemoryOutbox()
+    other_store: Any = AsyncMemoryOutbox() if isinstance(shop.outbox, Outbox) else MemoryOutbox()
     with pytest.raises(ConfigurationError, match="but this class needs"):
-        type(shop.outbox)(other)
+        type(shop.outbox)(other_store)
 
 
 # --- making -----------------------------------------------------------------------------
@@ -184,20 +184,20 @@ def test_stores_have_a_mode(shop: Shop) -> None:
 
 def test_a_call_is_not_made_before_its_time(shop: Shop) -> None:
     """`not_before` is kept to, and the lowest numbers go first."""
-    late = _put(shop, not_before=shop.after(60))
+    late_entry = _put(shop, not_before=shop.after(60))
     soon = _put(shop, DECLINED)
     assert [(soon.id, "dead")] == _states(_deliver(shop))
     shop.later(60)
-    assert [(late.id, "done")] == _states(_deliver(shop))
+    assert [(late_entry.id, "done")] == _states(_deliver(shop))
 
 
 def test_the_order_is_kept(shop: Shop) -> None:
     """Of one order each waits until the one before it is done; of another nobody waits."""
     shop.stripe.fail(reply({}, 500))
     first, second = _put(shop, order="INV-1"), _put(shop, order="INV-1")
-    other = _put(shop, order="INV-2")
+    other_entry = _put(shop, order="INV-2")
     tenants = _put(shop, order="INV-1", tenant="acme")
-    assert [(first.id, "waiting"), (other.id, "done"), (tenants.id, "done")] == _states(
+    assert [(first.id, "waiting"), (other_entry.id, "done"), (tenants.id, "done")] == _states(
         _deliver(shop)
     )
     assert [] == _states(_deliver(shop))
@@ -224,9 +224,9 @@ def test_failed_call_is_retried_with_the_same_key(shop: Shop) -> None:
     """A call whose answer was lost is retried, and charges only once."""
     entry = _put(shop)
     shop.stripe.fail(Lost())
-    (worked,) = _deliver(shop).worked
-    assert (EntryState.WAITING, 1) == (worked.entry.state, worked.entry.attempts)
-    assert worked.entry.error.startswith(
+    (worked_entry,) = _deliver(shop).worked
+    assert (EntryState.WAITING, 1) == (worked_entry.entry.state, worked_entry.entry.attempts)
+    assert worked_entry.entry.error.startswith(
         "ConnectionFailed: stripe.payments.charge: The answer was lost."
     )
     assert [] == _states(_deliver(shop))
@@ -247,21 +247,21 @@ def test_tries_are_spread(shop: Shop, spread: dict[str, Any], pause: float) -> N
     )
     shop.do(outbox.put, "payments", "charge", CHARGE)
     shop.stripe.fail(reply({}, 500))
-    (worked,) = shop.do(outbox.deliver, shop.hub).worked
-    assert shop.after(pause) == worked.entry.due
+    (worked_entry,) = shop.do(outbox.deliver, shop.hub).worked
+    assert shop.after(pause) == worked_entry.entry.due
 
 
 def test_retry_after_delays_the_call(shop: Shop) -> None:
     """A vendor's `Retry-After` is kept if it is longer than our own delay."""
     _put(shop)
     shop.stripe.fail(reply({}, 429, Retry_After="120"))
-    (worked,) = _deliver(shop).worked
-    assert shop.after(120) == worked.entry.due
+    (worked_entry,) = _deliver(shop).worked
+    assert shop.after(120) == worked_entry.entry.due
 
 
 def test_call_that_always_fails_is_dead(shop: Shop) -> None:
     """After its last try a call is dead, listed as stuck, and holds back its order."""
-    entry, later = _put(shop, order="a"), _put(shop, order="a")
+    entry, later_entry = _put(shop, order="a"), _put(shop, order="a")
     shop.stripe.fail(*[reply({}, 500)] * 3)
     states = []
     for _ in range(4):
@@ -272,7 +272,7 @@ def test_call_that_always_fails_is_dead(shop: Shop) -> None:
     assert (entry.id, 3, 0) == (stuck.id, stuck.attempts, stuck.turn)
 
     shop.do(shop.outbox.replay, entry.id)
-    assert [(entry.id, "done"), (later.id, "done")] == _states(_deliver(shop))
+    assert [(entry.id, "done"), (later_entry.id, "done")] == _states(_deliver(shop))
 
 
 def test_stuck_is_paged(shop: Shop) -> None:
@@ -289,18 +289,18 @@ def test_stuck_is_paged(shop: Shop) -> None:
 def test_a_refusal_is_final(shop: Shop) -> None:
     """A declined call is dead at once; a replay uses a new key."""
     entry = _put(shop, DECLINED, order="a")
-    later = _put(shop, order="a")
-    (worked,) = _deliver(shop).worked
-    assert isinstance(worked.error, PaymentDeclined)
-    assert shop.clock.utc() == worked.entry.settled_at
-    assert (EntryState.DEAD, f"{entry.id}/1") == (worked.entry.state, worked.entry.key)
+    later_entry = _put(shop, order="a")
+    (worked_entry,) = _deliver(shop).worked
+    assert isinstance(worked_entry.error, PaymentDeclined)
+    assert shop.clock.utc() == worked_entry.entry.settled_at
+    assert (EntryState.DEAD, f"{entry.id}/1") == (worked_entry.entry.state, worked_entry.entry.key)
     count = len(shop.stripe.requests)
 
     shop.do(shop.outbox.replay, entry.id)
     assert [(entry.id, "dead")] == _states(_deliver(shop))
     assert len(shop.stripe.requests) > count
     shop.do(shop.outbox.drop, entry.id)
-    assert [(later.id, "done")] == _states(_deliver(shop))
+    assert [(later_entry.id, "done")] == _states(_deliver(shop))
     assert EntryState.DROPPED is _stored(shop, entry.id).state
 
 
@@ -347,18 +347,18 @@ def test_dead_workers_call_is_not_repeated(shop: Shop) -> None:
 def test_unknown_outcomes_are_held(*, awaited: bool) -> None:
     """At a vendor without keys, a call with a lost answer is unknown, and not repeated."""
     shop = Shop(awaited=awaited, idempotency_header=None)
-    entry, later = _put(shop, order="a"), _put(shop, order="a")
+    entry, later_entry = _put(shop, order="a"), _put(shop, order="a")
     shop.stripe.fail(Lost())
-    (worked,) = _deliver(shop).worked
-    assert isinstance(worked.error, OutcomeUnknown)
-    assert worked.entry.error.startswith("OutcomeUnknown: ")
-    assert shop.clock.utc() == worked.entry.settled_at
+    (worked_entry,) = _deliver(shop).worked
+    assert isinstance(worked_entry.error, OutcomeUnknown)
+    assert worked_entry.entry.error.startswith("OutcomeUnknown: ")
+    assert shop.clock.utc() == worked_entry.entry.settled_at
     shop.later(1e5)
     assert [] == _states(_deliver(shop))
     assert 0 == shop.do(shop.outbox.forget, shop.clock.utc())
     assert [entry.id] == [item.id for item in shop.do(shop.outbox.stuck).items]
     assert 1 == len(shop.stripe.charges)
-    assert EntryState.WAITING is _stored(shop, later.id).state
+    assert EntryState.WAITING is _stored(shop, later_entry.id).state
 
 
 def test_decisions_use_the_latest_entry(shop: Shop) -> None:
@@ -373,15 +373,15 @@ def test_decisions_use_the_latest_entry(shop: Shop) -> None:
             if self.changes:
                 self.changes -= 1
                 (read,) = page.items
-                changed = attrs.evolve(read, fence=read.fence + 7, error="changed")
-                assert shop.sent.swap(changed, read.fence)
+                changed_entry = attrs.evolve(read, fence=read.fence + 7, error="changed")
+                assert shop.sent.swap(changed_entry, read.fence)
             return page
 
         def swap(self, entry: Any, fence: int, /) -> bool:
             return shop.sent.swap(entry, fence)
 
-    replayed = shop.do(shop.outbox_over(Contested()).replay, entry.id)
-    assert (15, "changed") == (replayed.fence, replayed.error)
+    replayed_entry = shop.do(shop.outbox_over(Contested()).replay, entry.id)
+    assert (15, "changed") == (replayed_entry.fence, replayed_entry.error)
 
 
 def test_fate_of_each_error() -> None:
@@ -404,18 +404,18 @@ def test_fate_of_each_error() -> None:
 
 def test_a_batch_is_as_good_as_its_worst(shop: Shop) -> None:
     """The worst result decides a batch: unknown, then retryable, then refused."""
-    final, again, unknown = InvalidData("x"), VendorFailed("x"), OutcomeUnknown("x")
-    refused, repaired = PaymentDeclined("x"), ConfigurationError("x")
+    final_error, again, unknown_error = InvalidData("x"), VendorFailed("x"), OutcomeUnknown("x")
+    declined_error, repaired = PaymentDeclined("x"), ConfigurationError("x")
     cases: list[tuple[list[Exception | None], str, int]] = [
         ([None, None], "done", 0),
-        ([None, final], "dead", 0),
-        ([final, again, None], "waiting", 0),
-        ([final, RuntimeError("x")], "waiting", 0),
-        ([refused, repaired], "waiting", 0),
-        ([again, unknown, final], "unknown", 0),
-        ([refused, refused], "dead", 1),
-        ([refused, final], "dead", 0),
-        ([None, refused], "dead", 0),
+        ([None, final_error], "dead", 0),
+        ([final_error, again, None], "waiting", 0),
+        ([final_error, RuntimeError("x")], "waiting", 0),
+        ([declined_error, repaired], "waiting", 0),
+        ([again, unknown_error, final_error], "unknown", 0),
+        ([declined_error, declined_error], "dead", 1),
+        ([declined_error, final_error], "dead", 0),
+        ([None, declined_error], "dead", 0),
     ]
     for errors, state, turn in cases:
         entry = _put(shop)
@@ -426,8 +426,8 @@ def test_a_batch_is_as_good_as_its_worst(shop: Shop) -> None:
 
         flows = shop.outbox._flows  # noqa: SLF001 - what it does with an answer
         shop.do(flows.deliver, call, shop.hub.unsettled, limit=1, utc=shop.clock.utc)
-        stored = _stored(shop, entry.id)
-        assert (state, turn) == (stored.state.value, stored.turn)
+        stored_entry = _stored(shop, entry.id)
+        assert (state, turn) == (stored_entry.state.value, stored_entry.turn)
         shop.do(shop.outbox.remove, EntryQuery())
 
 
@@ -441,9 +441,9 @@ def test_a_replay_of_a_batch_does_nothing_twice(tmp_path: Path) -> None:
     outbox = Outbox(MemoryOutbox())
     messages = [SmsMessage(to=to, text="Hello") for to in ("+4915112345678", "+15005550001")]
     entry = outbox.put("sms", "send_bulk", messages)
-    (refused,) = outbox.deliver(hub).worked
-    assert EntryState.DEAD is refused.entry.state
-    assert isinstance(refused.error, VendorRejected)
+    (refused_entry,) = outbox.deliver(hub).worked
+    assert EntryState.DEAD is refused_entry.entry.state
+    assert isinstance(refused_entry.error, VendorRejected)
 
     outbox.replay(entry.id)
     assert 1 == outbox.deliver(hub).dead
@@ -481,9 +481,9 @@ def test_names_have_a_length(shop: Shop, field: str) -> None:
 def test_idempotent_methods_take_no_key(shop: Shop) -> None:
     """A method that is idempotent by itself is called without a key."""
     shop.do(shop.outbox.put, "storage", "delete", "invoices/1.pdf")
-    (worked,) = _deliver(shop).worked
-    assert isinstance(worked.error, ConfigurationError)
-    assert EntryState.WAITING is worked.entry.state
+    (worked_entry,) = _deliver(shop).worked
+    assert isinstance(worked_entry.error, ConfigurationError)
+    assert EntryState.WAITING is worked_entry.entry.state
 
 
 def test_requests_are_made_too(shop: Shop) -> None:
@@ -527,8 +527,8 @@ def test_only_the_calls_of_some_ids_are_made(shop: Shop) -> None:
 def test_a_call_of_an_id_waits_for_its_order(shop: Shop) -> None:
     """A call by its id is not made before the one that it is to follow, nor before its time."""
     first, second = _put(shop, order="customer-1"), _put(shop, order="customer-1")
-    later = _put(shop, not_before=timedelta(seconds=60))
-    requests = [second.id, later.id]
+    later_entry = _put(shop, not_before=timedelta(seconds=60))
+    requests = [second.id, later_entry.id]
 
     assert 0 == len(_deliver(shop, ids=requests))
     assert 1 == _deliver(shop, ids=[first.id]).done

@@ -133,15 +133,19 @@ def test_a_living_worker_keeps_its_entry_however_long_it_takes() -> None:
     shared = Shared()
     process, other_process = shared.process(), shared.process()
     shared.add("a")
-    taken_texts: list[str] = []
+    taken_entries: list[str] = []
 
     def slow(_: Entry) -> None:
         for _beat in range(300):
             process.beat()
-            taken_texts.extend(other_process.work())
+            taken_entries.extend(other_process.work())
 
     assert ["a"] == process.work(slow)
-    assert ([], EntryState.DONE, 1) == (taken_texts, shared.entry().state, shared.entry().attempts)
+    assert ([], EntryState.DONE, 1) == (
+        taken_entries,
+        shared.entry().state,
+        shared.entry().attempts,
+    )
 
 
 def test_a_dead_worker_is_replaced_when_its_lease_is_over() -> None:
@@ -149,21 +153,21 @@ def test_a_dead_worker_is_replaced_when_its_lease_is_over() -> None:
     shared = Shared()
     process, other_process = shared.process(), shared.process()
     shared.add("a")
-    taken_texts: list[str] = []
+    taken_entries: list[str] = []
 
     def killed(_: Entry) -> None:
         process.beat(10)
         shared.pause(ENTRY_LEASE - 1e-6)
-        taken_texts.extend(other_process.work())
+        taken_entries.extend(other_process.work())
         shared.pause(2e-6)
-        assert [] == taken_texts
-        taken_texts.extend(other_process.work())
+        assert [] == taken_entries
+        taken_entries.extend(other_process.work())
         # The rest never happens: this one is dead.
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         process.work(killed)
-    assert (["a"], EntryState.DONE) == (taken_texts, shared.entry().state)
+    assert (["a"], EntryState.DONE) == (taken_entries, shared.entry().state)
 
 
 def test_a_worker_that_was_interrupted_renews_nothing_more() -> None:
@@ -214,15 +218,19 @@ def test_a_late_worker_keeps_what_nobody_has_taken() -> None:
     shared = Shared()
     process, other_process = shared.process(), shared.process()
     shared.add("a")
-    taken_texts: list[str] = []
+    taken_entries: list[str] = []
 
     def late(_: Entry) -> None:
         shared.pause(10 * ENTRY_LEASE)
         shared.meanwhile = lambda: run_plain(process.heart.beat())
-        taken_texts.extend(other_process.work())
+        taken_entries.extend(other_process.work())
 
     process.work(late)
-    assert ([], EntryState.DONE, 1) == (taken_texts, shared.entry().state, shared.entry().attempts)
+    assert ([], EntryState.DONE, 1) == (
+        taken_entries,
+        shared.entry().state,
+        shared.entry().attempts,
+    )
 
 
 def test_outage_loses_no_entry() -> None:
@@ -316,14 +324,14 @@ def test_where_nothing_can_be_renewed_a_lease_is_long() -> None:
     """In a loop that has no timers of asyncio's a worker has an entry for five minutes."""
 
     class Unable(Heart):
-        def able(self) -> bool:
+        def able_renewals(self) -> bool:
             return False
 
     shared = Shared()
-    able = shared.process().renewals
-    unable = EntryRenewals(shared.shelf(), shared.clock.nanoseconds, heartbeat=Unable)
-    assert [ENTRY_LEASE, 60.0] == [able.lease(None), able.lease(60.0)]
-    assert [UNRENEWED, 60.0] == [unable.lease(None), unable.lease(60.0)]
+    able_renewals = shared.process().renewals
+    unable_renewals = EntryRenewals(shared.shelf(), shared.clock.nanoseconds, heartbeat=Unable)
+    assert [ENTRY_LEASE, 60.0] == [able_renewals.lease(None), able_renewals.lease(60.0)]
+    assert [UNRENEWED, 60.0] == [unable_renewals.lease(None), unable_renewals.lease(60.0)]
 
 
 def test_a_lease_that_cannot_be_renewed_in_time_is_refused() -> None:
@@ -339,15 +347,15 @@ def test_inbox_and_outbox_have_short_leases() -> None:
     shop = Shop()
     shop.inbox = shop.inbox_over(shop.received, lease=None)
     shop.outbox = shop.outbox_over(shop.sent, lease=None)
-    remaining_values: list[Any] = []
+    lease_spans: list[Any] = []
 
     @shop.inbox.on("payments")  # type: ignore[untyped-decorator]
     def handle(_: Any, entry: Any) -> None:
-        remaining_values.append(entry.due - shop.clock.utc())
+        lease_spans.append(entry.due - shop.clock.utc())
 
     shop.inbox.receive("stripe", **shop.paid().arguments())
     shop.inbox.handle()
-    assert [_span(ENTRY_LEASE)] == remaining_values
+    assert [_span(ENTRY_LEASE)] == lease_spans
 
 
 def _span(seconds: float) -> timedelta:

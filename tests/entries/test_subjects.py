@@ -62,8 +62,8 @@ def subjects(shop: Shop, *, everything: bool = True) -> Any:
     """The subjects API over all stores of the shop, or over the log alone."""
     is_plain = isinstance(shop.inbox, WebhookInbox)
     log: Any = shop.log if is_plain else AsyncMemoryIntegrationLogger(shop.log)
-    further_fields = {"inbox": shop.inbox, "outbox": shop.outbox} if everything else {}
-    return (Subjects if is_plain else AsyncSubjects)(log=log, **further_fields)
+    entry_boxes = {"inbox": shop.inbox, "outbox": shop.outbox} if everything else {}
+    return (Subjects if is_plain else AsyncSubjects)(log=log, **entry_boxes)
 
 
 def test_finds_all_data_of_a_subject(shop: Shop) -> None:
@@ -71,10 +71,10 @@ def test_finds_all_data_of_a_subject(shop: Shop) -> None:
     result = shop.do(subjects(shop).find, subject=ADA)
     assert [1, 1, 1] == [len(result.log), len(result.inbox), len(result.outbox)]
     assert {ADA} == {item.subject for item in (*result.log, *result.inbox, *result.outbox)}
-    own_value = shop.do(subjects(shop).find, tenant="acme")
-    assert (0, 2) == (len(own_value.inbox), len(own_value.outbox))
+    tenant_data = shop.do(subjects(shop).find, tenant="acme")
+    assert (0, 2) == (len(tenant_data.inbox), len(tenant_data.outbox))
     assert (1, 1) == (
-        len(own_value.log) // 2,
+        len(tenant_data.log) // 2,
         len(shop.do(subjects(shop).find, tenant="acme", subject=ADA).outbox),
     )
 
@@ -95,8 +95,8 @@ def test_export_has_all_data(shop: Shop) -> None:
     assert ["log", "inbox", "outbox"] == list(fields)
     (webhook,) = fields["inbox"]
     assert "INV-1" == webhook["said"][0]["data"]["object"]["metadata"]["reference"]
-    several_value, upload, charge = fields["outbox"]
-    assert [["a.txt", "b.txt"]] == several_value["values"]
+    multi_file_entry, upload, charge = fields["outbox"]
+    assert [["a.txt", "b.txt"]] == multi_file_entry["values"]
     assert {"minor": 14990, "currency": "EUR"} == charge["values"][0]["amount"]
     assert ["a.txt", "\ufffdx"] == upload["values"][:2]
     assert "done" == charge["state"]
@@ -120,8 +120,8 @@ def test_export_is_readable() -> None:
 
     async def find(query: LogQuery) -> LogPage:
         requests.append(query)
-        following_text = "1" if query.after is None else None
-        return LogPage(items=(of_ada,), next=following_text)
+        next_page = "1" if query.after is None else None
+        return LogPage(items=(of_ada,), next=next_page)
 
     async def remove(query: LogQuery) -> int:
         raise AssertionError(query)
@@ -136,7 +136,9 @@ def test_export_is_readable() -> None:
     )
     place = Place(find=find, remove=remove, query=LogQuery, shown=lambda _: fields)
 
-    shown_value = run_plain(SubjectsFlows({"log": place}, None).export(subject=ADA, tenant="acme"))
+    exported_json = run_plain(
+        SubjectsFlows({"log": place}, None).export(subject=ADA, tenant="acme")
+    )
 
     lines = [
         "{",
@@ -149,8 +151,8 @@ def test_export_is_readable() -> None:
         "  ]",
         "}",
     ]
-    several_text = ",\n".join(["\n".join(f"    {line}" for line in lines)] * 2)
-    assert f'{{\n  "log": [\n{several_text}\n  ]\n}}' == shown_value
+    entry_lines = ",\n".join(["\n".join(f"    {line}" for line in lines)] * 2)
+    assert f'{{\n  "log": [\n{entry_lines}\n  ]\n}}' == exported_json
     assert [(ADA, "acme", 500, None), (ADA, "acme", 500, "1")] == [
         (request.subject, request.tenant, request.limit, request.after) for request in requests
     ]
@@ -158,8 +160,8 @@ def test_export_is_readable() -> None:
 
 def test_erase_removes_one_subject(shop: Shop) -> None:
     """All data of one subject is gone, and all other data is there."""
-    erased = shop.do(subjects(shop).erase, subject=ADA)
-    assert (1, 1, 1) == (erased.log, erased.inbox, erased.outbox)
+    erased_counts = shop.do(subjects(shop).erase, subject=ADA)
+    assert (1, 1, 1) == (erased_counts.log, erased_counts.inbox, erased_counts.outbox)
     result = shop.do(subjects(shop).find, subject=ADA)
     assert ((), (), ()) == (result.log, result.inbox, result.outbox)
     assert 1 == len(shop.do(subjects(shop).find, subject=BOB).inbox)
@@ -237,26 +239,28 @@ def test_credentials_of_a_tenant_go_with_it(
 def test_unreadable_entries_are_reported(shop: Shop) -> None:
     """An unreadable entry is exported with the reason, and the others as usual."""
     result = shop.do(subjects(shop).find, subject=ADA)
-    (broken_value,) = result.outbox
+    (broken_entry,) = result.outbox
 
     def open_or_refuse(entry: Any) -> dict[str, Any]:
-        if entry is broken_value:
+        if entry is broken_entry:
             raise InvalidData("this cannot be opened.", field="content", remedy="Find the key.")
         return {"fine": entry.id}
 
     async def find(_: object) -> Any:
-        return LogPage(items=(broken_value, *result.log), next=None)
+        return LogPage(items=(broken_entry, *result.log), next=None)
 
     async def remove(_: object) -> int:
         raise AssertionError
 
     place = Place(find=find, remove=remove, query=EntryQuery, shown=open_or_refuse)
-    shown_value = json.loads(run_plain(SubjectsFlows({"outbox": place}, None).export(subject=ADA)))
+    exported_data = json.loads(
+        run_plain(SubjectsFlows({"outbox": place}, None).export(subject=ADA))
+    )
 
-    first, *other_value = shown_value["outbox"]
-    assert (broken_value.id, broken_value.operation) == (first["id"], first["operation"])
+    first, *other_exports = exported_data["outbox"]
+    assert (broken_entry.id, broken_entry.operation) == (first["id"], first["operation"])
     assert first["unreadable"].startswith("InvalidData: this cannot be opened.")
-    assert [{"fine": item.id} for item in result.log] == other_value
+    assert [{"fine": item.id} for item in result.log] == other_exports
 
 
 def test_keys_of_every_kind_are_written(shop: Shop) -> None:
@@ -271,9 +275,9 @@ def test_keys_of_every_kind_are_written(shop: Shop) -> None:
 
     (one, *_) = run_plain(find(None)).items
     place = Place(find=find, remove=remove, query=LogQuery, shown=lambda _: {"kept": fields})
-    shown_value = json.loads(
+    exported_data = json.loads(
         run_plain(SubjectsFlows({"log": place}, None).export(subject=one.subject))
     )
 
     expected = {"7": "a", "null": "b", '[1, "ö"]': "c", "1.5": "d", "success": "e"}
-    assert expected == shown_value["log"][0]["kept"]
+    assert expected == exported_data["log"][0]["kept"]

@@ -96,8 +96,8 @@ class Walk:
 
     def _leased(self, entry: Any) -> None:
         # Whoever had it before is gone or has given it back.
-        last_time = self.leases.get(entry.id)
-        assert last_time is None or last_time <= self.clock.utc(), "one at a time"
+        lease_end = self.leases.get(entry.id)
+        assert lease_end is None or lease_end <= self.clock.utc(), "one at a time"
         assert self.clock.utc() + timedelta(seconds=LEASE) == entry.due, "for as long as a lease"
         self.leases[entry.id] = entry.due
 
@@ -142,12 +142,12 @@ class Walk:
         if entry.lane is None:
             return
         lane = self.lanes[entry.lane]
-        for earlier_text in lane[: lane.index(entry.id)]:
-            (stored_value,) = self.store.find(EntryQuery(id=earlier_text)).items
+        for earlier_id in lane[: lane.index(entry.id)]:
+            (stored_entry,) = self.store.find(EntryQuery(id=earlier_id)).items
             excess_states = (
                 {EntryState.DONE} if entry.dead_holds else {EntryState.DONE, EntryState.DEAD}
             )
-            assert stored_value.state in excess_states, "in order"
+            assert stored_entry.state in excess_states, "in order"
 
     def finish(self) -> None:
         """Run healthy workers until nothing is left to take."""
@@ -192,9 +192,9 @@ def test_crashes_lose_and_repeat_nothing_that_is_done(
     assert count == len(entries)
     given_up = {entry.lane for entry in entries if entry.state is EntryState.DEAD}
     for entry in entries:
-        held_value = entry.dead_holds and entry.lane in given_up and entry.lane is not None
+        holds_lane = entry.dead_holds and entry.lane in given_up and entry.lane is not None
         excess_states = {EntryState.DONE, EntryState.DEAD} | (
-            {EntryState.WAITING} if held_value else set()
+            {EntryState.WAITING} if holds_lane else set()
         )
         assert entry.state in excess_states
         assert entry.state is not EntryState.DONE or entry.id in walk.done
@@ -207,16 +207,16 @@ def test_contested_claims_stay_within_the_limit() -> None:
     for number in range(4):
         walk.add(number, None)
     offers: list[int] = []
-    lost_texts = ["e0"]
-    due_function, swap = walk.keeping.store.due, walk.keeping.store.swap
+    contested_ids = ["e0"]
+    original_due, swap = walk.keeping.store.due, walk.keeping.store.swap
 
     async def offered(limit: int) -> Any:
         offers.append(limit)
-        return await due_function(limit)
+        return await original_due(limit)
 
     async def swapped(entry: Any, fence: int) -> bool:
-        if entry.id in lost_texts:
-            lost_texts.remove(entry.id)
+        if entry.id in contested_ids:
+            contested_ids.remove(entry.id)
             return False
         return await swap(entry, fence)
 
@@ -225,6 +225,6 @@ def test_contested_claims_stay_within_the_limit() -> None:
     async def work(_: Any) -> None:
         """Nothing."""
 
-    worked_value = run_plain(walk.keeping.work_off(work, 2, walk.clock.utc))
+    worked_entries = run_plain(walk.keeping.work_off(work, 2, walk.clock.utc))
 
-    assert (2, [2, 1]) == (len(worked_value), offers)
+    assert (2, [2, 1]) == (len(worked_entries), offers)

@@ -37,8 +37,8 @@ class Waits(Event):
 
 def emptying(*rounds: str) -> Callable[[], str]:
     """A step that does this, and afterwards nothing."""
-    remaining_texts = list(rounds)
-    return lambda: remaining_texts.pop(0) if remaining_texts else ""
+    remaining_rounds = list(rounds)
+    return lambda: remaining_rounds.pop(0) if remaining_rounds else ""
 
 
 def test_it_goes_on_while_there_is_anything() -> None:
@@ -133,19 +133,19 @@ def test_store_outage_ends_the_worker() -> None:
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_signals_set_the_event(how: signal.Signals) -> None:
     """SIGTERM and SIGINT set the event, and the previous handlers are restored."""
-    before = signal.getsignal(how)
+    previous_handler = signal.getsignal(how)
 
     with stopping() as stop:
         assert not stop.is_set()
         os.kill(os.getpid(), how)
         assert stop.is_set()
 
-    assert before is signal.getsignal(how)
+    assert previous_handler is signal.getsignal(how)
 
 
 def test_foreign_signal_handlers_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Signal handlers installed outside Python, which cannot be restored, are left alone."""
-    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    previous_handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as around:
         around.setattr(signal, "getsignal", {signal.SIGTERM: None}.get)
         with (
@@ -154,7 +154,7 @@ def test_foreign_signal_handlers_are_kept(monkeypatch: pytest.MonkeyPatch) -> No
         ):
             raise AssertionError
     assert "stopping" == excinfo.value.path
-    assert before == (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT))
+    assert previous_handlers == (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT))
 
 
 def test_stop_is_an_event() -> None:
@@ -188,14 +188,14 @@ def test_signals_at_any_time() -> None:
 
 def test_a_store_may_wait_in_place_of_the_pause() -> None:
     """An idle function gets the pause, and may find the store down."""
-    stop, waiting_numbers = Waits(), list[float]()
+    stop, pauses = Waits(), list[float]()
 
     def idle(seconds: float) -> None:
-        waiting_numbers.append(seconds)
-        if len(waiting_numbers) == 2:
+        pauses.append(seconds)
+        if len(pauses) == 2:
             stop.set()
             raise StorageUnavailable("the store is away.")
 
     work(emptying("a"), stop=stop, pause=3.0, idle=idle)
-    assert waiting_numbers == [3.0, 3.0]
+    assert pauses == [3.0, 3.0]
     assert stop.waits == []

@@ -62,11 +62,11 @@ def check_collection(collection: dict[str, Any]) -> None:
             for pair in (pair for pairs in lists for pair in pairs):
                 assert [str, str] == [type(pair["key"]), type(pair["value"])]
             assert request.get("body", {"mode": "raw"})["mode"] in {"raw", "urlencoded"}
-    existing_values = {item["key"] for item in collection["variable"]}
+    variable_names = {item["key"] for item in collection["variable"]}
     assert (
         set()
         == {name for text in texts(collection["item"]) for name in USED.findall(text)}
-        - existing_values
+        - variable_names
     )
 
 
@@ -74,27 +74,27 @@ def check_description(document: dict[str, Any]) -> None:
     """Check the rules of OpenAPI 3.1."""
     assert "3.1.0" == document["openapi"]
     assert {"title", "version"} <= document["info"].keys()
-    seen_texts: list[str] = []
+    operation_ids: list[str] = []
     for path, item in document["paths"].items():
         assert path.startswith("/")
         assert all(server["url"].startswith("https://") for server in item["servers"])
         for method in item.keys() - {"servers"}:
             assert method in METHODS
             operation = item[method]
-            seen_texts.append(operation["operationId"])
+            operation_ids.append(operation["operationId"])
             assert operation["responses"]
-            named_values = [
+            parameter_places = [
                 (parameter["name"], parameter["in"]) for parameter in operation["parameters"]
             ]
-            assert len(set(named_values)) == len(named_values)
+            assert len(set(parameter_places)) == len(parameter_places)
             slots = re.findall(r"\{(\w+)\}", path.partition("#")[0])
             assert len(set(slots)) == len(slots)
-            assert set(slots) == {name for name, where in named_values if where == "path"}
+            assert set(slots) == {name for name, where in parameter_places if where == "path"}
             for content in operation.get("requestBody", {"content": {}})["content"].values():
                 assert content["examples"]
             for scheme in operation.get("security", []):
                 assert scheme.keys() <= document["components"]["securitySchemes"].keys()
-    assert len(set(seen_texts)) == len(seen_texts)
+    assert len(set(operation_ids)) == len(operation_ids)
 
 
 @pytest.mark.parametrize(
@@ -169,10 +169,10 @@ def test_no_secret_is_exported(exported: Description) -> None:
 
 def test_environment_variables_are_not_exported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Values from environment variables are not in the exported accounts."""
-    configured = read_configuration({"vendors": {"resend": {}}})
+    configuration = read_configuration({"vendors": {"resend": {}}})
     monkeypatch.setenv("MOORAGE_ENVIRONMENT", "production")
     monkeypatch.setenv("MOORAGE_VENDORS__RESEND__SENDER", f"{PLANTED}@shop.example")
-    description = described(configured)
+    description = described(configuration)
 
     assert {} == description.silent
     assert PLANTED not in json.dumps([postman(description), openapi(description)])
@@ -266,8 +266,8 @@ def test_services_have_endpoints_and_authentication() -> None:
         Service("later", url, needs_credentials=True),
         Service("functions"),
     ]
-    configured = read_configuration({})
-    description = described(attrs.evolve(configured, services=tuple(services)))
+    configuration = read_configuration({})
+    description = described(attrs.evolve(configuration, services=tuple(services)))
     request = {
         notice.owner: (*dict(notice.headers).items(), *dict(notice.query).items())
         for notice in description.sent
@@ -308,13 +308,13 @@ def test_token_in_a_path_is_not_exported(path: str, shown: str) -> None:
     url = f"https://api.example{path}"
     endpoint = Endpoint("one", "GET", f"{path.rstrip('/')}/rates")
     services = (Service("it", url, endpoints=(endpoint,)),)
-    configured = attrs.evolve(read_configuration({}), services=services)
-    description = described(configured)
+    configuration = attrs.evolve(read_configuration({}), services=services)
+    description = described(configuration)
     text = json.dumps([postman(description), openapi(description)])
 
     assert f"https://api.example{shown}".rstrip("/") == description.variables["it_url"].rstrip("/")
-    plain_texts = [part for part in path.split("/") if part and part not in shown.split("/")]
-    assert [] == [part for part in plain_texts if part in text]
+    secret_parts = [part for part in path.split("/") if part and part not in shown.split("/")]
+    assert [] == [part for part in secret_parts if part in text]
     check_collection(postman(description))
     check_description(openapi(description))
 
@@ -326,8 +326,8 @@ def test_token_in_an_accounts_url_is_not_exported() -> None:
     description = described(read_configuration(fields))
 
     assert "kX9v" not in json.dumps([postman(description), openapi(description)])
-    shown_text = "https://proxy.example/{{resend_url_secret_1}}/resend"
-    assert shown_text == description.variables["resend_url"]
+    shown_url = "https://proxy.example/{{resend_url_secret_1}}/resend"
+    assert shown_url == description.variables["resend_url"]
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,10 @@ def burst_of(grants: Iterable[tuple[int, int]], rate: float) -> float:
     no earlier than the n-th of the first times and no later than the n-th of the second.
     """
     spans = list(grants)
-    first, last_numbers = sorted(span[0] for span in spans), sorted(span[1] for span in spans)
+    first, span_ends = sorted(span[0] for span in spans), sorted(span[1] for span in spans)
     begin = first[0]
     most, ahead = 0.0, -float("inf")
-    for number, (low, high) in enumerate(zip(first, last_numbers, strict=True)):
+    for number, (low, high) in enumerate(zip(first, span_ends, strict=True)):
         ahead = max(ahead, (low - begin) * rate / SECOND - number)
         most = max(most, number + 1 + ahead - (high + _ROUNDED - begin) * rate / SECOND)
     return most

@@ -97,16 +97,16 @@ class Proxy:
         """Forward a client's data to the server, and the server's back."""
         server = socket.socket()
         self._held.add(server)
-        spoken_flags = [False]
+        spoken_flag = [False]
         with contextlib.suppress(OSError):
             self._passing.wait()
             server.connect(self._target)
             for sock in (client, server):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._start(self._pass_back, server, client, spoken_flags)
+            self._start(self._pass_back, server, client, spoken_flag)
             while piece := client.recv(_PIECE):
-                self.turns += not spoken_flags[0]
-                spoken_flags[0] = True
+                self.turns += not spoken_flag[0]
+                spoken_flag[0] = True
                 self._passing.wait()
                 server.sendall(piece)
         _end(server)

@@ -115,9 +115,9 @@ def _noted(command: Command[Any], *, posted: bool = False) -> Generator[dict[str
         trip["failed"] = False
     finally:
         trip["ended"] = now()
-        noted_fields = trips.get()
-        if noted_fields is not None:
-            noted_fields.append(trip)
+        noted_trips = trips.get()
+        if noted_trips is not None:
+            noted_trips.append(trip)
 
 
 def _answered(trip: dict[str, Any], command: Command[Any], answer: Any) -> None:

@@ -27,8 +27,8 @@ def test_retry_budget_is_shared(pool: WorkerPool, location: StoreLocation, name:
     job = Job(scenario="call", services=(service,), state=location, threads=3, calls=5, fails=1)
     history = calls(pool.work(*[job] * 6))
     attempts = sum(len(call["starts"]) for call in history)
-    lasted = max(call["ended"] for call in history) - min(call["asked"] for call in history)
-    periods = lasted // int(period * SECOND) + 2
+    duration = max(call["ended"] for call in history) - min(call["asked"] for call in history)
+    periods = duration // int(period * SECOND) + 2
     assert {"VendorFailed", "RetryBudgetExhausted"} >= {call["outcome"] for call in history}
     assert 90 == len(history)
     assert 90 + floor < attempts <= (1 + ratio) * 90 + floor * periods

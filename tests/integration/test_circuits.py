@@ -47,13 +47,13 @@ def test_failures_of_all_processes_count_together(
     job = Job(scenario="call", services=(service,), state=location, threads=2, fails=1)
     with location.open() as store, ConnectorManager([service], state=store) as manager:
         first = pool.work(*[job] * 6)
-        counted = manager.circuit_state(name)
+        circuit_state = manager.circuit_state(name)
         _fail(manager, name)
-        opened = manager.circuit_state(name)
+        opened_circuit = manager.circuit_state(name)
         second = pool.work(*[job] * 6)
     assert ["VendorFailed"] * 12 == [call["outcome"] for call in calls(first)]
-    assert (CircuitState.CLOSED, 12) == (counted.state, counted.failures)
-    assert CircuitState.OPEN == opened.state
+    assert (CircuitState.CLOSED, 12) == (circuit_state.state, circuit_state.failures)
+    assert CircuitState.OPEN == opened_circuit.state
     assert ["CircuitBreakerOpen"] * 12 == [call["outcome"] for call in calls(second)]
     assert not any(call["starts"] for call in calls(second))
 
@@ -63,14 +63,14 @@ def test_quorum_counts_processes(pool: WorkerPool, location: StoreLocation, name
     service = _service(name, failures=3, quorum=3)
     job = Job(scenario="call", services=(service,), state=location, threads=2, calls=3, fails=1)
     with location.open() as store, ConnectorManager([service], state=store) as manager:
-        single_fields = pool.work(job)
+        process_reports = pool.work(job)
         by_one = manager.circuit_state(name).state
         _fail(manager, name)
         by_two = manager.circuit_state(name).state
         with ConnectorManager([service], state=store) as third:
             _fail(third, name)
         by_three = manager.circuit_state(name).state
-    assert 6 == sum(len(call["starts"]) for call in calls(single_fields))
+    assert 6 == sum(len(call["starts"]) for call in calls(process_reports))
     assert (CircuitState.CLOSED, CircuitState.CLOSED, CircuitState.OPEN) == (
         by_one,
         by_two,

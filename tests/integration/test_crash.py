@@ -25,7 +25,7 @@ def test_completed_keys_survive_killed_writers(pool: WorkerPool, tmp_path: Path,
     """After writers are killed the file is intact, and completed keys are not executed again."""
     location = StoreLocation("sqlite", str(tmp_path / "state.db"))
     service = Service(name, limits=RateLimitConfig.per_second(10_000), timeout=60)
-    answered_values: dict[str, str] = {}
+    stored_answers: dict[str, str] = {}
     for number in range(ROUNDS):
         job = Job(
             scenario="claim", services=(service,), state=location, threads=2, key=f"key {number}"
@@ -37,12 +37,12 @@ def test_completed_keys_survive_killed_writers(pool: WorkerPool, tmp_path: Path,
             hand.wait_for("answered")
             time.sleep(random.uniform(0, 0.2))
             hand.kill()
-            answered_values |= {result["key"]: result["value"] for result in hand.of("answered")}
+            stored_answers |= {result["key"]: result["value"] for result in hand.of("answered")}
         with closing(sqlite3.connect(location.where)) as file:
             assert [("ok",)] == file.execute("PRAGMA integrity_check").fetchall()
-    assert len(answered_values) >= 3 * ROUNDS
+    assert len(stored_answers) >= 3 * ROUNDS
     with location.open() as store, ConnectorManager([service], state=store) as manager:
-        repeated_values = {
-            key: manager.run(name, lambda: "again", idempotency_key=key) for key in answered_values
+        repeated_answers = {
+            key: manager.run(name, lambda: "again", idempotency_key=key) for key in stored_answers
         }
-    assert answered_values == repeated_values
+    assert stored_answers == repeated_answers

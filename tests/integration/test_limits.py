@@ -44,10 +44,10 @@ def test_no_window_exceeds_the_rate_limit(
     assert BURST >= burst_of(grants, RATE)
     # What the vendor sees is as spread as the ways from the grants to it.
     arrivals = [call["starts"][0] for call in history]
-    way = max(at - granted for at, (granted, _) in zip(arrivals, grants, strict=True))
+    way = max(at - granted_at for at, (granted_at, _) in zip(arrivals, grants, strict=True))
     assert BURST + RATE * way / SECOND >= burst_of([(at, at) for at in arrivals], RATE)
     # Nobody leaves before the grant.
-    assert all(at >= granted for at, (granted, _) in zip(arrivals, grants, strict=True))
+    assert all(at >= granted_at for at, (granted_at, _) in zip(arrivals, grants, strict=True))
 
 
 def _grant(call: Told) -> tuple[int, int]:
@@ -105,11 +105,11 @@ def test_one_429_pauses_every_process(
     assert ["good"] * 60 == [call["outcome"] for call in history]
     reports = [trip for call in history for trip in call["trips"] if trip["what"] == "Pause"]
     assert 1 == len(reports)
-    free_value = reports[0]["began"] + pause * SECOND
-    late_fields = [call for call in history if _last(call)["began"] > reports[0]["ended"]]
-    assert len({call["process"] for call in late_fields}) > 1
-    assert all(_last(call)["ended"] >= free_value for call in late_fields)
-    assert sum(at >= free_value for at in arrivals) >= len(late_fields)
+    pause_end = reports[0]["began"] + pause * SECOND
+    late_calls = [call for call in history if _last(call)["began"] > reports[0]["ended"]]
+    assert len({call["process"] for call in late_calls}) > 1
+    assert all(_last(call)["ended"] >= pause_end for call in late_calls)
+    assert sum(at >= pause_end for at in arrivals) >= len(late_calls)
 
 
 def _last(call: Told) -> Told:

@@ -99,9 +99,9 @@ def test_sns_publishes_a_message(moto: MotoServer, awaited: bool) -> None:
     async def use(hub: Any) -> list[Any]:
         return [await resolved(hub.sms().send(text, idempotency_key="k-1")) for _ in range(2)]
 
-    one, repeated_value = run_in_mode(configuration(moto), awaited, use)
+    one, repeated_result = run_in_mode(configuration(moto), awaited, use)
     assert SmsStatus.QUEUED is one.status
-    assert one == repeated_value
+    assert one == repeated_result
 
 
 def test_sns_refusal(moto: MotoServer) -> None:
@@ -132,13 +132,13 @@ def test_ses_sends_mail(mail_server: MotoServer, awaited: bool) -> None:
         return await resolved(hub.email().send_transactional(mail, idempotency_key="k-1"))
 
     receipt = run_in_mode(configuration(mail_server), awaited, use)
-    stored_fields = [
+    stored_messages = [
         entry for entry in mail_server.kept("ses", "Message") if entry["subject"] == mail.subject
     ]
-    assert [receipt.ref.id] == [entry["id"] for entry in stored_fields]
-    assert ["<p>Grüße &amp; mehr</p>"] == [entry["body"] for entry in stored_fields]
+    assert [receipt.ref.id] == [entry["id"] for entry in stored_messages]
+    assert ["<p>Grüße &amp; mehr</p>"] == [entry["body"] for entry in stored_messages]
     assert [{"ToAddresses": ["ada@example.com"], "CcAddresses": ["bob@example.com"]}] == [
-        entry["destinations"] for entry in stored_fields
+        entry["destinations"] for entry in stored_messages
     ]
 
 
@@ -157,13 +157,13 @@ def test_wrong_key_is_refused(moto: MotoServer, kind: str, changed: dict[str, st
     """A request signed with a wrong key is refused, so accepted signatures are right."""
     mail = EmailMessage(to="ada@example.com", subject="Hi", text="Hi")
     hub = moorage.open(configuration(moto, **changed))
-    asking_functions: dict[str, Callable[[], object]] = {
+    vendor_calls: dict[str, Callable[[], object]] = {
         "sms": lambda: hub.sms().send(SmsMessage(to=TO, text="Hi")),
         "email": lambda: hub.email().send_transactional(mail),
         "storage": lambda: hub.storage().upload("a.txt", b"Hi"),
     }
     with hub, pytest.raises(AuthenticationFailed):
-        asking_functions[kind]()
+        vendor_calls[kind]()
 
 
 @pytest.mark.parametrize("capability", sorted(S3.capabilities))
@@ -191,13 +191,13 @@ def test_files_round_trip(moto: MotoServer, bucket: str, awaited: bool) -> None:
         await resolved(files.upload("large.bin", large_bytes))
         pages = [await resolved(files.list("a/", limit=2))]
         pages.append(await resolved(files.list("a/", limit=2, cursor=pages[0].next_cursor)))
-        whole_value = await resolved(files.download("large.bin"))
-        returned_text = sha256(await resolved(whole_value.read_all())).hexdigest()
-        lost_value = await resolved(files.delete_many([*names, "large.bin"]))
+        large_download = await resolved(files.download("large.bin"))
+        returned_digest = sha256(await resolved(large_download.read_all())).hexdigest()
+        deletions = await resolved(files.delete_many([*names, "large.bin"]))
         return {
             "listed": [item.key for page in pages for item in page.objects],
-            "back": returned_text,
-            "gone": [entry.ok for entry in lost_value],
+            "back": returned_digest,
+            "gone": [entry.ok for entry in deletions],
             "left": [await resolved(files.exists(name)) for name in names],
         }
 

@@ -106,14 +106,14 @@ class Shop:
         trips.set(self._trips)
         for _ in range(times):
             number = next(self._numbers)
-            called_numbers = [0]
+            call_counts = [0]
 
-            def function(number: int = number, called: list[int] = called_numbers) -> int:
+            def function(number: int = number, called: list[int] = call_counts) -> int:
                 called[0] += 1
                 return number
 
             assert number == self._manager.run(self._name, function)
-            assert [1] == called_numbers
+            assert [1] == call_counts
         trips.set(None)
         return self._trips
 
@@ -129,11 +129,11 @@ class Shop:
 
     def recover(self) -> None:
         """Call until the store is available again."""
-        before = self.heard(StorageRecovered)
+        recoveries_before = self.heard(StorageRecovered)
 
         def recovered() -> bool:
             self.call(1)
-            return self.heard(StorageRecovered) > before
+            return self.heard(StorageRecovered) > recoveries_before
 
         until(recovered, "the store found again")
 
@@ -145,12 +145,12 @@ def _survives(
     shop.call()
     assert "effect 0 of before" == shop.pay("before")
     away()
-    before, start_time = shop.heard(StorageLost), now()
+    losses_before, start_time = shop.heard(StorageLost), now()
     requests = shop.call()
-    lost, duration = shop.heard(StorageLost) - before, (now() - start_time) / 1e9
+    losses, duration = shop.heard(StorageLost) - losses_before, (now() - start_time) / 1e9
     # Now and then somebody looks for it and pays, and each time that is told; nobody else does.
-    assert 1 <= lost == sum(trip["failed"] and not trip["posted"] for trip in requests)
-    assert lost <= 1 + duration / SOONEST
+    assert 1 <= losses == sum(trip["failed"] and not trip["posted"] for trip in requests)
+    assert losses <= 1 + duration / SOONEST
     assert not any(trip["ended"] - trip["began"] > PATIENCE * 1e9 for trip in requests)
     for _ in range(2):
         with pytest.raises(StorageUnavailable):
@@ -171,10 +171,10 @@ def _survives(
 def _through(proxy: Proxy, location: StoreLocation) -> StoreLocation:
     """Return the location of the same store behind a proxy."""
     user, at, _ = urlsplit(location.where).netloc.rpartition("@")
-    stored_texts = urlsplit(location.where)._replace(
+    proxied_location = urlsplit(location.where)._replace(
         netloc=f"{user}{at}127.0.0.1:{proxy.address[1]}"
     )
-    return attrs.evolve(location, where=stored_texts.geturl(), timeout=TIMEOUT)
+    return attrs.evolve(location, where=proxied_location.geturl(), timeout=TIMEOUT)
 
 
 @contextmanager
@@ -276,19 +276,19 @@ def test_any_lost_reply_leaves_the_key_correct_async(
 def test_lost_replies_free_the_probe_slot(redis_location: StoreLocation, name: str) -> None:
     """Whichever reply to a probe is lost, its slot is free long before its lease ends."""
     circuit = CircuitBreakerConfig(failures=1, open_for=0.01, open_at_most=0.01)
-    recovered_texts: set[str] = set()
+    recovered_services: set[str] = set()
 
     def down() -> None:
         raise VendorFailed("the vendor is down.")
 
     def heard(event: Event, service: str) -> None:
         if isinstance(event, StorageRecovered):
-            recovered_texts.add(service)
+            recovered_services.add(service)
 
     def let_in(manager: ConnectorManager, service: str) -> bool:
         with suppress(CircuitBreakerOpen):
             manager.run(service, lambda: None)
-            return service in recovered_texts
+            return service in recovered_services
         return False
 
     with ExitStack() as stack:
@@ -310,8 +310,8 @@ def test_lost_replies_free_the_probe_slot(redis_location: StoreLocation, name: s
             proxy.cut()
             manager.run(service.name, lambda: None)
             proxy.heal()
-        for chosen_text, manager in managers.items():
-            until(partial(let_in, manager, chosen_text), f"a place for a probe of {chosen_text}")
+        for service_name, manager in managers.items():
+            until(partial(let_in, manager, service_name), f"a place for a probe of {service_name}")
 
 
 def test_key_store_works_while_the_state_store_fails(
@@ -367,8 +367,8 @@ def test_redis_flush_under_load(pool: WorkerPool, own_redis: PrivateRedis, name:
         threads=3,
         calls=20,
     )
-    keyed = attrs.evolve(job, scenario="claims")
-    workers = pool.ready([job, keyed, job])
+    keyed_job = attrs.evolve(job, scenario="claims")
+    workers = pool.ready([job, keyed_job, job])
     for hand in workers:
         hand.go()
     flushes = 0

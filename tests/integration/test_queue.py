@@ -38,14 +38,14 @@ async def _queue(location: StoreLocation, name: str) -> list[QueuedCall]:
     )
 
     async def one(manager: AsyncConnectorManager) -> QueuedCall:
-        noted_fields: list[dict[str, Any]] = []
-        trips.set(noted_fields)
+        noted_trips: list[dict[str, Any]] = []
+        trips.set(noted_trips)
 
         async def function() -> int:
             return now()
 
         came = await manager.run(name, function)
-        request = noted_fields[0]
+        request = noted_trips[0]
         return QueuedCall(
             request["began"] + request["wait"],
             request["ended"] + request["wait"],
@@ -69,8 +69,11 @@ def test_every_waiting_task_gets_its_turn(
     assert TASKS == len(turns)
     assert all(turn.came >= turn.first for turn in turns)
     assert burst_of([(turn.first, turn.last) for turn in turns], RATE) <= 1
-    queued_numbers = sorted(turn.ticket for turn in turns if turn.ticket)
-    times = [at for _, at in queued_numbers]
-    assert queued_numbers
-    assert len(queued_numbers) == len(set(times))
-    assert all(after - before >= 1_000_000 // RATE for before, after in pairwise(times))
+    queued_turns = sorted(turn.ticket for turn in turns if turn.ticket)
+    times = [at for _, at in queued_turns]
+    assert queued_turns
+    assert len(queued_turns) == len(set(times))
+    assert all(
+        later_turn - earlier_turn >= 1_000_000 // RATE
+        for earlier_turn, later_turn in pairwise(times)
+    )

@@ -100,11 +100,11 @@ def test_only_safe_requests_leave_a_hanging_region(
 ) -> None:
     """A read that times out is repeated elsewhere; a write is not sent again."""
     eu.always(HANGS)
-    hanging = service("shop", eu, us, attempt_timeout=0.2)
+    hanging_service = service("shop", eu, us, attempt_timeout=0.2)
 
-    assert b"us" == answer(hanging, GET, awaited=awaited).body
+    assert b"us" == answer(hanging_service, GET, awaited=awaited).body
     with pytest.raises(AttemptTimeout):
-        answer(hanging, POST, awaited=awaited)
+        answer(hanging_service, POST, awaited=awaited)
 
     assert ["GET", "POST"] == [request.method for request in eu.requests]
     assert ["GET"] == [request.method for request in us.requests]
@@ -137,9 +137,9 @@ def test_recovered_region_is_used_again(eu: VendorServer, us: VendorServer) -> N
         for _ in range(10_000):
             if last_bytes == b"us":
                 last_bytes = manager.call("shop", GET).body
-        after = manager.circuit_state("shop", region="eu")
+        later_circuit = manager.circuit_state("shop", region="eu")
 
-    assert (b"us", b"eu", CircuitState.CLOSED) == (first, last_bytes, after.state)
+    assert (b"us", b"eu", CircuitState.CLOSED) == (first, last_bytes, later_circuit.state)
 
 
 def test_stream_opens_in_an_available_region(us: VendorServer) -> None:
@@ -200,8 +200,8 @@ def test_key_stays_in_its_region(
     )
     second = attrs.evolve(first, services=(turned_service,))
 
-    lost_fields, result = calls(pool.work(first)) + calls(pool.work(second))
+    lost_call, result = calls(pool.work(first)) + calls(pool.work(second))
 
-    assert ("ConnectionFailed", "good") == (lost_fields["outcome"], result["outcome"])
+    assert ("ConnectionFailed", "good") == (lost_call["outcome"], result["outcome"])
     assert "eu" == result["value"]
     assert (2, 0) == (len(eu.requests), len(us.requests))

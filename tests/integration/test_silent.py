@@ -83,14 +83,14 @@ def test_unkeyed_call_ignores_a_silent_store(kind: str, silent: socket.socket) -
 @EACH_STORE
 def test_keyed_call_is_refused_with_a_silent_store(kind: str, silent: socket.socket) -> None:
     """A key cannot be claimed without its store, so the call is refused soon."""
-    called_numbers: list[int] = []
+    effects: list[int] = []
     with _place(kind, silent).open() as store, silent:
         manager = ConnectorManager([SERVICE], state=store)
         for _ in range(2):
             with pytest.raises(StorageUnavailable):
-                manager.run("vat", partial(called_numbers.append, 1), idempotency_key="key")
+                manager.run("vat", partial(effects.append, 1), idempotency_key="key")
 
-    assert [] == called_numbers
+    assert [] == effects
 
 
 @EACH_STORE
@@ -116,10 +116,10 @@ def test_async_unkeyed_call_ignores_a_silent_store(kind: str, silent: socket.soc
 @EACH_STORE
 def test_async_keyed_call_is_refused_with_a_silent_store(kind: str, silent: socket.socket) -> None:
     """A task with a key is refused soon if the asynchronous store never replies."""
-    called_numbers: list[int] = []
+    effects: list[int] = []
 
     async def call() -> None:
-        called_numbers.append(1)
+        effects.append(1)
 
     async def story() -> None:
         async with (
@@ -132,4 +132,4 @@ def test_async_keyed_call_is_refused_with_a_silent_store(kind: str, silent: sock
                     await manager.run("vat", call, idempotency_key="key")
 
     asyncio.run(story())
-    assert [] == called_numbers
+    assert [] == effects

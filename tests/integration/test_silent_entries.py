@@ -43,8 +43,8 @@ def url(request: pytest.FixtureRequest, silent: socket.socket, tmp_path: Path) -
         silent.close()
         return
     file = f"sqlite:///{tmp_path / 'host.db'}"
-    for opened_value in (open_inbox(file), open_outbox(file)):
-        with opened_value as store:
+    for opened_store in (open_inbox(file), open_outbox(file)):
+        with opened_store as store:
             store.migrate()
             store.now()
     other_connection = sqlite3.connect(tmp_path / "host.db", isolation_level=None)

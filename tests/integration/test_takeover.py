@@ -72,10 +72,10 @@ class Stalls:
         end_event = Event()
 
         def watch() -> None:
-            before = now()
+            measured_at = now()
             while not end_event.wait(0.01):
-                self.nanoseconds += max(0, now() - before - 30_000_000)
-                before = now()
+                self.nanoseconds += max(0, now() - measured_at - 30_000_000)
+                measured_at = now()
 
         watching = Thread(target=watch)
         watching.start()
@@ -180,7 +180,7 @@ def test_dead_holder_is_replaced_within_two_seconds(
         match = race(pool, location, vendor, name, takes=3600, awaited=awaited)
         assert {match.path(match.honoured): 1, match.path(match.other): 1} == match.bank.heard
         assert [] == [result for waiter in match.waiters for result in waiter.of("call")]
-        died = now()
+        death_time = now()
         match.holder.kill()
         assert rest_of_the_lease(location, match.other) <= LEASE
         history = []
@@ -189,15 +189,15 @@ def test_dead_holder_is_replaced_within_two_seconds(
             history += waiter.of("call")
     pool.give_back(match.waiters)
 
-    ended_values = {(entry["service"], entry["outcome"], entry.get("value")) for entry in history}
+    call_endings = {(entry["service"], entry["outcome"], entry.get("value")) for entry in history}
     assert {
         (match.honoured.name, "good", "effect 1"),
         (match.other.name, "OutcomeUnknown", None),
-    } == ended_values
+    } == call_endings
     assert {match.path(match.honoured): 2, match.path(match.other): 1} == match.bank.heard
     assert {1} == {len(marks) for marks in match.bank.effects.values()}
-    late_values = [entry["ended"] - died for entry in history]
-    assert max(late_values) <= AT_ONCE + stalls.nanoseconds, (late_values, stalls)
+    takeover_delays = [entry["ended"] - death_time for entry in history]
+    assert max(takeover_delays) <= AT_ONCE + stalls.nanoseconds, (takeover_delays, stalls)
 
 
 @pytest.mark.parametrize("location", ["sqlite", "redis"], indirect=True)
@@ -218,20 +218,20 @@ def test_paused_holder_and_its_successor_agree(
         waiter.wait_for("call", 2)
     os.kill(result.holder.pid, signal.SIGCONT)
     result.holder.wait_for("call", 2)
-    custom_values = {
+    call_outcomes = {
         item["service"]: (item["outcome"], item["value"]) for item in result.holder.of("call")
     }
     assert {
         result.honoured.name: ("good", "effect 1"),
         result.other.name: ("good", "effect 1"),
-    } == custom_values
+    } == call_outcomes
 
     job = Job(scenario="repeat", services=(result.honoured, result.other), state=location, key=KEY)
     for hand in (result.holder, *result.waiters):
         hand.wait_for("done")
     pool.give_back([result.holder, *result.waiters])
-    repeated_values = [
+    repeated_outcomes = [
         (item["value"], item["replayed"]) for item in pool.work(job) if item["what"] == "call"
     ]
-    assert [("effect 1", True)] * 2 == repeated_values
+    assert [("effect 1", True)] * 2 == repeated_outcomes
     assert {result.path(result.honoured): 2, result.path(result.other): 1} == result.bank.heard

@@ -47,20 +47,20 @@ def _asked(
     service: Service, kind: str, state: StateStorage, claims: StateStorage | None = None
 ) -> list[str]:
     """Return the commands of one call after a first one; optionally of one that has waited."""
-    noted_fields: list[dict[str, Any]] = []
+    noted_trips: list[dict[str, Any]] = []
 
     def asked() -> bool:
-        noted_fields.clear()
+        noted_trips.clear()
         _call(manager, service.name, kind, 1)
-        return kind != "waiting" or noted_fields[0]["wait"] > 0
+        return kind != "waiting" or noted_trips[0]["wait"] > 0
 
     keys = None if claims is None else RecordingStore(claims)
     with ConnectorManager([service], state=RecordingStore(state), claims=keys) as manager:
         _call(manager, service.name, kind, 1)
-        trips.set(noted_fields)
+        trips.set(noted_trips)
         until(asked, "a call that waited")
         trips.set(None)
-    return [trip["what"] for trip in noted_fields]
+    return [trip["what"] for trip in noted_trips]
 
 
 @pytest.mark.parametrize("kind", TRIPS)
@@ -95,12 +95,12 @@ def test_redis_needs_one_round_trip_per_command(name: str, kind: str) -> None:
     with PrivateRedis(redis_server()) as server:
 
         def run(times: int) -> tuple[int, int]:
-            before = scripts(server)
+            scripts_before = scripts(server)
             with Proxy("127.0.0.1", server.port) as proxy:
                 location = StoreLocation("redis", f"redis://127.0.0.1:{proxy.address[1]}/0")
                 with location.open() as store, ConnectorManager([service], state=store) as manager:
                     _call(manager, name, kind, times)
-                return proxy.turns, scripts(server) - before
+                return proxy.turns, scripts(server) - scripts_before
 
         run(1)
         few, many = run(SOME), run(SOME + MANY)
@@ -122,7 +122,7 @@ def test_postgresql_needs_one_transaction_per_command(
     extra_engine = sqlalchemy.create_engine(
         url.set(drivername="postgresql+psycopg"), poolclass=NullPool, isolation_level="AUTOCOMMIT"
     )
-    custom_text = url.set(database=database).render_as_string(hide_password=False)
+    database_url = url.set(database=database).render_as_string(hide_password=False)
 
     def ask(statement: str) -> int:
         with extra_engine.connect() as connection:
@@ -133,18 +133,18 @@ def test_postgresql_needs_one_transaction_per_command(
         return not ask(f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}'")
 
     def run(times: int) -> int:
-        location = StoreLocation("postgresql", custom_text, postgresql_location.prefix)
-        counted_text = f"SELECT xact_commit FROM pg_stat_database WHERE datname = '{database}'"
-        before = ask(counted_text)
+        location = StoreLocation("postgresql", database_url, postgresql_location.prefix)
+        commit_query = f"SELECT xact_commit FROM pg_stat_database WHERE datname = '{database}'"
+        commits_before = ask(commit_query)
         with location.open() as store, ConnectorManager([service], state=store) as manager:
             _call(manager, name, kind, times)
         # A connection's numbers are complete when it has ended.
         until(idle, "the end of all connections")
-        return ask(counted_text) - before
+        return ask(commit_query) - commits_before
 
     ask(f"CREATE DATABASE {database}")
     try:
-        with StoreLocation("postgresql", custom_text, postgresql_location.prefix).open() as store:
+        with StoreLocation("postgresql", database_url, postgresql_location.prefix).open() as store:
             store.migrate()
         until(idle, "the end of all connections")
         run(1)

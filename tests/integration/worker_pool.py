@@ -99,11 +99,11 @@ class WorkerProcess:
         with self._changed:
             end = time.monotonic() + PATIENCE
             while True:
-                for broken_fields in self.of("broke"):
-                    raise AssertionError(broken_fields["trace"])
-                finished_fields = reports()
-                if finished_fields:
-                    return finished_fields
+                for failure in self.of("broke"):
+                    raise AssertionError(failure["trace"])
+                finished_reports = reports()
+                if finished_reports:
+                    return finished_reports
                 if self._process.poll() is not None:
                     raise AssertionError(f"the process ended without a word of {what!r}.")
                 if not self._changed.wait(end - time.monotonic()):
@@ -119,10 +119,10 @@ class WorkerPool:
 
     def take_idle(self, count: int) -> list[WorkerProcess]:
         """Return this many idle processes, starting new ones if necessary."""
-        hired = [self._idle.pop() for _ in range(min(count, len(self._idle)))]
-        new_processes = [WorkerProcess() for _ in range(count - len(hired))]
+        idle_processes = [self._idle.pop() for _ in range(min(count, len(self._idle)))]
+        new_processes = [WorkerProcess() for _ in range(count - len(idle_processes))]
         self._all += new_processes
-        return hired + new_processes
+        return idle_processes + new_processes
 
     def ready(self, jobs: list[Job]) -> list[WorkerProcess]:
         """Return a prepared process for each job."""

@@ -147,10 +147,10 @@ def test_alert_outlives_the_process_that_decided_it() -> None:
     team = Team()
     with team.hub() as hub:
         hub.manager.set_circuit(team.name, CircuitState.FORCED_OPEN)
-        died = team.runner(hub)
-        died._flows._deliver = _die  # type: ignore[assignment, method-assign]  # noqa: SLF001 - as a kill would
+        dying_runner = team.runner(hub)
+        dying_runner._flows._deliver = _die  # type: ignore[assignment, method-assign]  # noqa: SLF001 - as a kill would
         with pytest.raises(SystemExit):
-            died.evaluate()
+            dying_runner.evaluate()
         team.clock.advance(91)
         team.runner(hub).evaluate()
 
@@ -207,7 +207,7 @@ def test_store_that_is_gone_is_told() -> None:
 def test_figures_decide() -> None:
     """Figures are asked for by the rule's own window; a failure leaves the rule unmeasured."""
     team = Team()
-    asked: list[FigureQuery] = []
+    queries: list[FigureQuery] = []
     answers: list[CallFigures | Exception] = [
         CallFigures(calls=100, error_rate=0.5),
         StorageUnavailable("The log is away."),
@@ -215,7 +215,7 @@ def test_figures_decide() -> None:
     ]
 
     def figures(query: FigureQuery) -> CallFigures:
-        asked.append(query)
+        queries.append(query)
         answer = answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -226,7 +226,7 @@ def test_figures_decide() -> None:
         runner = team.runner(hub, failing, figures=figures)
         assert [(), ("failing",), ()] == [runner.evaluate().unmeasured for _ in range(3)]
 
-    assert [FigureQuery(service="vat", window=60.0)] * 3 == asked
+    assert [FigureQuery(service="vat", window=60.0)] * 3 == queries
     assert [("vat", Change.FIRING), ("vat", Change.RECOVERED)] == team.told
 
 
@@ -275,11 +275,11 @@ def test_figures_come_from_metrics() -> None:
                     hub.manager.call("vat", moorage.Request.get("/"))
                 except moorage.VendorFailed:
                     continue
-            failing, slow = (item.value for _, item, _ in runner.check())
+            failing, slow_milliseconds = (item.value for _, item, _ in runner.check())
 
     assert 0.5 == failing
-    assert slow is not None
-    assert 0 < slow < 100
+    assert slow_milliseconds is not None
+    assert 0 < slow_milliseconds < 100
 
 
 def test_runner_goes_on_until_it_is_stopped() -> None:
@@ -341,19 +341,19 @@ def test_webhook_is_signed() -> None:
         receiver.always(Behaviour(204))
         services = [Service("vat", "http://127.0.0.1:9"), Service("ops", receiver.url)]
         channel = ChannelSettings(kind="webhook", service="ops", path="/alerts", secrets=SECRET)
-        unsigned = ChannelSettings(kind="webhook", service="ops")
+        unsigned_channel = ChannelSettings(kind="webhook", service="ops")
         with Hub([], services=services) as hub:
-            fire(hub, {"ops": channel, "other": unsigned})
-        signed, plain = receiver.requests
+            fire(hub, {"ops": channel, "other": unsigned_channel})
+        signed_request, plain = receiver.requests
 
     verifier = WebhookVerifier(name="ops", scheme="standard-webhooks", secrets=SECRET)
-    (event,) = verifier.verify(body=signed.body, headers=signed.headers)
-    assert ("/alerts", "/") == (signed.path, plain.path)
-    assert "[warning] open: vat" == json.loads(signed.body)["subject"]
+    (event,) = verifier.verify(body=signed_request.body, headers=signed_request.headers)
+    assert ("/alerts", "/") == (signed_request.path, plain.path)
+    assert "[warning] open: vat" == json.loads(signed_request.body)["subject"]
     assert event is not None
     assert "webhook-signature" not in {name.lower() for name, _ in plain.headers.pairs}
     with Hub([]) as hub, pytest.raises(ConfigurationError, match="unknown service 'ops'"):
-        AlertRunner(hub, AlertSettings(channels={"ops": unsigned}))
+        AlertRunner(hub, AlertSettings(channels={"ops": unsigned_channel}))
 
 
 def configuration(kind: str, vendor: dict[str, Any], to: str) -> dict[str, Any]:
@@ -402,17 +402,17 @@ def test_text_message() -> None:
 
 def test_function_and_a_channel_that_is_gone(caplog: pytest.LogCaptureFixture) -> None:
     """A function is a channel; what waited for a channel that is gone is logged."""
-    sent: list[AlertDelivery] = []
+    deliveries: list[AlertDelivery] = []
 
     def broken(_: AlertDelivery) -> None:
         raise OSError
 
     with Hub([], services=[Service("vat", "http://127.0.0.1:9")]) as hub:
-        function = ChannelSettings(kind="function", function=sent.append)
+        function = ChannelSettings(kind="function", function=deliveries.append)
         first = fire(
             hub, {"good": function, "bad": ChannelSettings(kind="function", function=broken)}
         )
-        assert 1 == len(sent)
+        assert 1 == len(deliveries)
         assert ["bad"] == [item.channel for item in first.book().outgoing]
         second = AlertRunner(hub, AlertSettings(rules=[OPEN], channels={"good": function}))
         second._flows._owner = first._flows._owner  # noqa: SLF001 - as after a reload
@@ -444,10 +444,12 @@ def test_book_survives_every_store(store: Any, monkeypatch: pytest.MonkeyPatch) 
     key = (f"{{:moorage}}:alerts:{unique('book')}",)
     for command in (EvaluateAlerts, SettleDeliveries, AddSilence, ReadAlerts):
         monkeypatch.setattr(command, "keys", key)
-    measured = {"open": (Measurement(subject="vat", value=1.0, text="It is open – since 3 h."),)}
+    measurements = {
+        "open": (Measurement(subject="vat", value=1.0, text="It is open – since 3 h."),)
+    }
 
     def evaluate(owner: int) -> Any:
-        command = EvaluateAlerts((OPEN,), measured, ("a", "b"), NOW, owner=owner, lease=10**9)
+        command = EvaluateAlerts((OPEN,), measurements, ("a", "b"), NOW, owner=owner, lease=10**9)
         return store.execute(command)
 
     assert EMPTY == store.execute(ReadAlerts())

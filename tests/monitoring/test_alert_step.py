@@ -96,24 +96,24 @@ def test_alert_clears_at_a_threshold_of_its_own() -> None:
     """A figure between both thresholds changes nothing."""
     line = Line(rule(clear=0.2))
 
-    reported_pairs = [line.measured(vat=value) for value in (0.3, 0.6, 0.3, 0.6, 0.2, 0.3)]
-    assert [[], [("vat", FIRING)], [], [], [("vat", RECOVERED)], []] == reported_pairs
+    reported_changes = [line.measured(vat=value) for value in (0.3, 0.6, 0.3, 0.6, 0.2, 0.3)]
+    assert [[], [("vat", FIRING)], [], [], [("vat", RECOVERED)], []] == reported_changes
 
 
 def test_figure_below_its_threshold() -> None:
     """A rule may watch for too little."""
     line = Line(rule(when="calls", above=None, below=10, clear=20))
 
-    reported_pairs = [line.measured(vat=value) for value in (10, 9, 15, 20)]
-    assert [[], [("vat", FIRING)], [], [("vat", RECOVERED)]] == reported_pairs
+    reported_changes = [line.measured(vat=value) for value in (10, 9, 15, 20)]
+    assert [[], [("vat", FIRING)], [], [("vat", RECOVERED)]] == reported_changes
 
 
 def test_alert_is_repeated() -> None:
     """An alert that goes on is told again after its interval."""
     line = Line(rule(repeat=120), rule(name="quiet", repeat=0))
 
-    reported_numbers = [len(line.measured(vat=0.6)) for _ in range(5)]
-    assert [2, 0, 1, 0, 1] == reported_numbers
+    report_counts = [len(line.measured(vat=0.6)) for _ in range(5)]
+    assert [2, 0, 1, 0, 1] == report_counts
     assert [("vat", STILL)] == [(n.subject, n.change) for n in line.last[0].notices]
 
 
@@ -138,10 +138,10 @@ def test_silence_postpones_what_differs() -> None:
 def test_silence_of_something_else() -> None:
     """A silence of another rule or subject changes nothing."""
     line = Line(rule())
-    later_time = NOW + 60 * MINUTE
+    silence_end = NOW + 60 * MINUTE
     line.silences = (
-        Silence(until=later_time, reason="x", rule="other"),
-        Silence(until=later_time, reason="x", rule="failing", subject="bank"),
+        Silence(until=silence_end, reason="x", rule="other"),
+        Silence(until=silence_end, reason="x", rule="failing", subject="bank"),
     )
 
     assert [("vat", FIRING)] == line.measured(vat=0.6)
@@ -209,7 +209,7 @@ def test_laws(
 ) -> None:
     """Firing and recovery alternate, repeats keep their interval, and silences silence."""
     line = Line(rule(hold=60 * hold, repeat=repeat, clear=clear), rule(name="two", group="g"))
-    last_pairs: dict[tuple[str, str], tuple[Change, datetime]] = {}
+    last_changes: dict[tuple[str, str], tuple[Change, datetime]] = {}
     silence = Silence(until=NOW + (silent_from + silent_for) * MINUTE, reason="x", rule="failing")
     for number, values in enumerate(steps):
         line.silences = (silence,) if number >= silent_from else ()
@@ -218,7 +218,7 @@ def test_laws(
         assert len(notices) == len({(n.rule, n.subject) for n in notices})
         for notice in notices:
             key = (notice.rule, notice.subject)
-            change, at = last_pairs.get(key, (RECOVERED, NOW))
+            change, at = last_changes.get(key, (RECOVERED, NOW))
             if notice.change is FIRING:
                 assert change is RECOVERED
                 assert line.now - notice.since >= timedelta(seconds=60 * hold) or key[0] == "two"
@@ -226,13 +226,13 @@ def test_laws(
                 assert change is not RECOVERED
             if notice.change is STILL and notice.rule == "failing":
                 assert line.now - at >= timedelta(seconds=repeat)
-            last_pairs[key] = notice.change, line.now
-            covered = any(s.covers(*key, line.now) for s in line.silences)
-            assert not covered
+            last_changes[key] = notice.change, line.now
+            is_silenced = any(s.covers(*key, line.now) for s in line.silences)
+            assert not is_silenced
         for alert in line.alerts:
-            covered = any(s.covers(alert.rule, alert.subject, line.now) for s in line.silences)
-            if alert.stage is Stage.FIRING and not covered:
-                assert last_pairs[alert.rule, alert.subject][0] is not RECOVERED
+            is_silenced = any(s.covers(alert.rule, alert.subject, line.now) for s in line.silences)
+            if alert.stage is Stage.FIRING and not is_silenced:
+                assert last_changes[alert.rule, alert.subject][0] is not RECOVERED
 
 
 # --- rules ------------------------------------------------------------------------------
@@ -292,10 +292,10 @@ def test_figures_are_measured(
     fields: dict[str, Any], figures: CallFigures, value: float | None, text: str
 ) -> None:
     """A figure becomes a value and a sentence; too few calls are not judged."""
-    measured = from_figures(rule(**fields), (figures,))
+    measurement = from_figures(rule(**fields), (figures,))
 
-    assert (value, "all calls") == (measured.value, measured.subject)
-    assert measured.text.startswith(text)
+    assert (value, "all calls") == (measurement.value, measurement.subject)
+    assert measurement.text.startswith(text)
 
 
 def test_burn_rate_needs_both_windows() -> None:
@@ -306,9 +306,9 @@ def test_burn_rate_needs_both_windows() -> None:
 
     assert FigureQuery(service="vat", operation="op", window=3600.0) == long_query
     assert 300.0 == short_query.window
-    measured = from_figures(burning, (excess_figures, FIGURES))
-    assert ("vat/op", 2.0) == (measured.subject, round(measured.value or 0, 6))
-    assert not burning.is_active(measured.value, firing=False)
+    measurement = from_figures(burning, (excess_figures, FIGURES))
+    assert ("vat/op", 2.0) == (measurement.subject, round(measurement.value or 0, 6))
+    assert not burning.is_active(measurement.value, firing=False)
     assert burning.is_active(
         from_figures(burning, (excess_figures, excess_figures)).value, firing=False
     )
@@ -317,10 +317,10 @@ def test_burn_rate_needs_both_windows() -> None:
 
 def test_absence_is_no_call_at_all() -> None:
     """An absence needs no threshold."""
-    absent = rule(when="absence", above=None)
+    absence_rule = rule(when="absence", above=None)
 
-    assert absent.is_active(0.0, firing=False)
-    assert not absent.is_active(1.0, firing=True)
+    assert absence_rule.is_active(0.0, firing=False)
+    assert not absence_rule.is_active(1.0, firing=True)
 
 
 def reason(part: str, concern: Concern, amount: float = 1.0) -> HealthReason:
@@ -349,7 +349,7 @@ def test_reasons_of_health_are_measured() -> None:
         m.subject: m.value for m in from_health(dead_rule, health)
     }
     assert [("outbox", 7)] == [(m.subject, m.value) for m in from_health(many, health)]
-    (measured,) = from_health(circuit, health)
-    assert circuit.is_active(measured.value, firing=False)
-    assert "It is bad. Mend it." == measured.text
+    (measurement,) = from_health(circuit, health)
+    assert circuit.is_active(measurement.value, firing=False)
+    assert "It is bad. Mend it." == measurement.text
     assert Severity.WARNING is circuit.severity

@@ -36,14 +36,14 @@ def test_alert_fires_once_and_recovers() -> None:
     """Functions, asynchronous ones too, and webhooks are told once of each change."""
 
     async def main() -> list[str]:
-        told: list[str] = []
+        deliveries: list[str] = []
 
         async def tell(delivery: AlertDelivery) -> None:
             await asyncio.sleep(0)
-            told.append(f"async {delivery.notification.subject}")
+            deliveries.append(f"async {delivery.notification.subject}")
 
         def note(delivery: AlertDelivery) -> None:
-            told.append(f"sync {delivery.notification.subject}")
+            deliveries.append(f"sync {delivery.notification.subject}")
 
         with VendorServer() as receiver:
             receiver.always(Behaviour(204))
@@ -60,7 +60,7 @@ def test_alert_fires_once_and_recovers() -> None:
                 assert (silence,) == (await runner.book()).silences
             (request,) = receiver.requests
         assert "[warning] open: vat" == json.loads(request.body)["subject"]
-        return told
+        return deliveries
 
     assert ["async [warning] open: vat", "sync [warning] open: vat"] == asyncio.run(main())
 
@@ -69,11 +69,11 @@ def test_channel_that_fails_is_tried_again(caplog: pytest.LogCaptureFixture) -> 
     """An asynchronous channel that fails is logged without its words, and sent again."""
 
     async def main() -> tuple[AlertRound, AlertRound]:
-        broken = True
+        is_broken = True
 
         async def tell(_: AlertDelivery) -> None:
             await asyncio.sleep(0)
-            if broken:
+            if is_broken:
                 raise OSError("password=swordfish")
 
         async with AsyncHub([], services=[Service("vat", "http://127.0.0.1:9")]) as hub:
@@ -81,7 +81,7 @@ def test_channel_that_fails_is_tried_again(caplog: pytest.LogCaptureFixture) -> 
             runner = AsyncAlertRunner(hub, settings, channels={"tell": tell})
             await hub.manager.set_circuit("vat", CircuitState.FORCED_OPEN)
             first = await runner.evaluate()
-            broken = False
+            is_broken = False
             return first, await runner.evaluate()
 
     with caplog.at_level(logging.ERROR, "moorage.alerts"):
@@ -135,11 +135,11 @@ def test_figures_are_those_of_the_hub(source: str) -> None:
                         await hub.manager.call("vat", moorage.Request.get("/"))
                     except moorage.VendorFailed:
                         continue
-                measured = await runner.measure()
-                return measured["failing"][0].value, await runner.check()
+                measurements = await runner.measure()
+                return measurements["failing"][0].value, await runner.check()
 
-    value, checked = asyncio.run(main())
-    assert (0.5, [True]) == (value, [active for *_, active in checked])
+    value, checked_alerts = asyncio.run(main())
+    assert (0.5, [True]) == (value, [active for *_, active in checked_alerts])
 
 
 def test_figures_of_a_program_may_be_asynchronous() -> None:

@@ -257,9 +257,11 @@ def test_general_reason(
 
 def test_nothing_to_report_in_general() -> None:
     """A short backlog and a distant end are no reasons."""
-    later = (Expiry("key of the bank", NOW + timedelta(days=15)),)
+    later_expiries = (Expiry("key of the bank", NOW + timedelta(days=15)),)
 
-    assert HEALTHY is assessed(queues={"outbox": Backlog(late=300.0)}, expiries=later).state
+    assert (
+        HEALTHY is assessed(queues={"outbox": Backlog(late=300.0)}, expiries=later_expiries).state
+    )
 
 
 def test_one_vendor_does_not_take_the_process_out_of_service() -> None:
@@ -334,10 +336,10 @@ def test_old_health_is_unknown() -> None:
 def test_failed_check_hides_foreign_texts() -> None:
     """A check that fails names the error; only our own messages are shown."""
     own_health = unreadable(StorageUnavailable("The store is away."), NOW)
-    foreign = unreadable(RuntimeError("password=swordfish"), NOW)
+    failed_check = unreadable(RuntimeError("password=swordfish"), NOW)
 
     assert "The health could not be checked: The store is away." == own_health.reasons[0].text
-    assert "The health could not be checked: RuntimeError." == foreign.reasons[0].text
+    assert "The health could not be checked: RuntimeError." == failed_check.reasons[0].text
 
 
 def test_values_are_checked() -> None:

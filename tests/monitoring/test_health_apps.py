@@ -79,10 +79,10 @@ def test_pages(port: int, monitor: HealthMonitor) -> None:
     assert (200, "degraded") == (status, json.loads(body)["state"])
     assert "The probe failed once" in json.loads(body)["reasons"][0]
     assert ("application/json", "no-store") == (headers["content-type"], headers["cache-control"])
-    whole_value = json.loads(fetch(port, "/health")[2])
-    assert "vat" == whole_value["services"][0]["service"]
-    assert "moorage ping vat" in whole_value["services"][0]["reasons"][0]["remedy"]
-    assert CANARY not in body.decode() + json.dumps(whole_value)
+    health_document = json.loads(fetch(port, "/health")[2])
+    assert "vat" == health_document["services"][0]["service"]
+    assert "moorage ping vat" in health_document["services"][0]["reasons"][0]["remedy"]
+    assert CANARY not in body.decode() + json.dumps(health_document)
 
 
 def test_other_requests(port: int) -> None:
@@ -111,33 +111,33 @@ def test_unavailable_process_is_not_ready(monitor: HealthMonitor) -> None:
 
 def test_start_and_end_of_an_asgi_server(monitor: HealthMonitor) -> None:
     """The ASGI application takes part in the server's start and end, and refuses WebSockets."""
-    sent_fields: list[dict[str, Any]] = []
+    sent_messages: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
         return {}
 
     async def send(message: dict[str, Any]) -> None:
-        sent_fields.append(message)
+        sent_messages.append(message)
 
     app = AsyncHealthApp(monitor)
     asyncio.run(app({"type": "lifespan"}, receive, send))
     asyncio.run(app({"type": "websocket"}, receive, send))
 
     types = ["lifespan.startup.complete", "lifespan.shutdown.complete", "websocket.close"]
-    assert types == [message["type"] for message in sent_fields]
+    assert types == [message["type"] for message in sent_messages]
 
 
 def test_mounted_asgi_application(monitor: HealthMonitor) -> None:
     """Below a root path, the pages are found by the rest of the path."""
-    sent_fields: list[dict[str, Any]] = []
+    sent_messages: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
         return {}
 
     async def send(message: dict[str, Any]) -> None:
-        sent_fields.append(message)
+        sent_messages.append(message)
 
     scope = {"type": "http", "method": "GET", "path": "/ops/live", "root_path": "/ops"}
     asyncio.run(AsyncHealthApp(monitor)(scope, receive, send))
 
-    assert 200 == sent_fields[0]["status"]
+    assert 200 == sent_messages[0]["status"]

@@ -337,8 +337,10 @@ def test_signals_are_found_among_observers(vendor: VendorServer) -> None:
         [Service("vat", vendor.url)], observers=[print, signals], clock=clock
     ) as manager:
         monitor = HealthMonitor(manager)
-        lost = StorageLost(at=NOW, service="cache", node="b", error="It is gone.", retry_after=1.0)
-        signals(lost)
+        lost_event = StorageLost(
+            at=NOW, service="cache", node="b", error="It is gone.", retry_after=1.0
+        )
+        signals(lost_event)
         signals(TokenNotRenewed(at=NOW, service="vat", error="VendorFailed", still_works=True))
         signals(LogEntriesLost(at=NOW, service="log", entries=2, total=7))
         reasons = monitor.check().all_reasons

@@ -59,9 +59,12 @@ def test_failures_are_counted_in_a_row() -> None:
     state = after(PROBE, state, ConnectionFailed("It is away."), 60.0, 0.5)
     assert ProbeReading(error="It is away.", failures=2) == reading_of(PROBE, state)
 
-    skipped = after(PROBE, state, RateLimitExceeded("Used up."), 120.0, 0.5)
-    assert (180.0, reading_of(PROBE, state)) == (skipped.due, reading_of(PROBE, skipped))
-    assert ProbeReading() == reading_of(PROBE, after(PROBE, skipped, None, 180.0, 0.5))
+    skipped_state = after(PROBE, state, RateLimitExceeded("Used up."), 120.0, 0.5)
+    assert (180.0, reading_of(PROBE, state)) == (
+        skipped_state.due,
+        reading_of(PROBE, skipped_state),
+    )
+    assert ProbeReading() == reading_of(PROBE, after(PROBE, skipped_state, None, 180.0, 0.5))
 
 
 @pytest.mark.parametrize(

@@ -63,21 +63,21 @@ def past() -> MemoryCredentialProvider:
 
 def test_a_call_ends_in_time_and_the_renewal_later() -> None:
     """A call's deadline holds while the server is silent; a later answer is still stored."""
-    held = Held()
+    held_client = Held()
     vault = past()
-    refresher = OAuthTokenRefresher(CLIENTS, vault=vault, http=held)
+    refresher = OAuthTokenRefresher(CLIENTS, vault=vault, http=held_client)
     manager = ConnectorManager([SERVICE], credentials=refresher, http=SILENT)
 
     with pytest.raises(CredentialRefreshFailed, match="longer than this call can wait"):
         manager.call("crm", Request.get("/"), tenant="acme", timeout=0.2)
-    held.let.set()
+    held_client.let.set()
     for thread in threading.enumerate():
         if thread.name == "moorage-oauth":
             thread.join(20)
 
     assert Secret("at-2") == vault.get(*OWNER).access_token
     assert Secret("at-2") == refresher.get(*OWNER).access_token
-    assert 1 == held.asked
+    assert 1 == held_client.asked
 
 
 def test_renewal_in_a_thread_returns_its_result() -> None:
@@ -171,18 +171,18 @@ def test_a_loop_that_ends_ends_its_renewals() -> None:
 
 def test_a_forked_child_begins_afresh() -> None:
     """A child that was forked while a renewal was under way does not wait for its thread."""
-    held = Held()
-    refresher = OAuthTokenRefresher(CLIENTS, vault=past(), http=held, request_timeout=0.5)
+    held_client = Held()
+    refresher = OAuthTokenRefresher(CLIENTS, vault=past(), http=held_client, request_timeout=0.5)
     thread = threading.Thread(target=refresher.get, args=OWNER)
     thread.start()
-    assert held.reached.wait(20)
+    assert held_client.reached.wait(20)
 
     def ask() -> bool:
-        held.let.set()
+        held_client.let.set()
         return bool(refresher.get(*OWNER).access_token == Secret("at-2"))
 
     assert in_a_child(ask)
-    held.let.set()
+    held_client.let.set()
     thread.join(20)
 
 
@@ -200,9 +200,9 @@ def test_refresher_closes_its_own_client() -> None:
         async def awaited() -> None:
             vault = AsyncMemoryCredentialProvider({OWNER: token(1, ago=10**9)})
             options: Any = {"vault": vault, "retry": RetryPolicy.none()}
-            async with AsyncOAuthTokenRefresher(clients, **options) as used:
+            async with AsyncOAuthTokenRefresher(clients, **options) as refresher:
                 with pytest.raises(CredentialRefreshFailed):
-                    await used.get(*OWNER)
+                    await refresher.get(*OWNER)
             async with AsyncOAuthTokenRefresher(clients) as unused:
                 assert await unused.has("crm", None) is False
 

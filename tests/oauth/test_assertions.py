@@ -70,13 +70,13 @@ async def test_each_request_has_an_assertion_of_its_own(
             assert 200 == (await erp.call()).status
             server.expire_access_tokens()
 
-        shown_values = assertions(server)
+        shown_proofs = assertions(server)
         assert [200] * 3 == [request.status for request in server.requests]
-        assert [(algorithm, "JWT", key_id)] * 3 == [_head(proof.header) for proof in shown_values]
+        assert [(algorithm, "JWT", key_id)] * 3 == [_head(proof.header) for proof in shown_proofs]
         assert [("erp", "erp", server.token_url, 60)] * 3 == [
-            _summary(proof.claims) for proof in shown_values
+            _summary(proof.claims) for proof in shown_proofs
         ]
-        assert 3 == len(numbers(shown_values))
+        assert 3 == len(numbers(shown_proofs))
         message = server.requests[0]
         assert {"client_secret", "authorization"}.isdisjoint({*message.params, *message.headers})
 
@@ -132,8 +132,8 @@ async def test_a_refresh_is_asserted_too(erp: Erp) -> None:
 async def test_assertion_for_another_audience_is_refused(erp: Erp) -> None:
     """An assertion for another endpoint is refused with the reason."""
     with AuthorizationServer(registered("ES256")) as server:
-        other_text = f"{server.url}/elsewhere"
-        place = Place(token_endpoint=other_text)
+        other_endpoint = f"{server.url}/elsewhere"
+        place = Place(token_endpoint=other_endpoint)
         erp.knows(server, known(server, server=place, **signs_with("ES256")))
 
         with pytest.raises(CredentialRefreshFailed):
@@ -146,12 +146,12 @@ async def test_assertion_for_another_audience_is_refused(erp: Erp) -> None:
 async def test_another_key_is_refused(erp: Erp, options: dict[str, str]) -> None:
     """A key that the server does not know the client by, or by that name, brings no token."""
     with AuthorizationServer(registered("ES256", key_id="new")) as server:
-        other_values = {
+        other_signing = {
             "secret": pem(ec.generate_private_key(ec.SECP256R1())),
             "algorithm": "ES256",
         }
         erp.knows(
-            server, known(server, **(signs_with("ES256") if options else other_values), **options)
+            server, known(server, **(signs_with("ES256") if options else other_signing), **options)
         )
 
         with pytest.raises(CredentialRefreshFailed, match="invalid_client"):
@@ -177,11 +177,15 @@ async def test_assertion_of_a_skewed_clock_is_refused(erp: Erp, off: float) -> N
 
 def vouching(server: AuthorizationServer, algorithm: str, **options: Any) -> JwtBearer:
     """A token made by the client that names a user."""
-    usual_fields: dict[str, Any] = {"issuer": "hr", "subject": "ann", "audience": server.token_url}
-    usual_fields |= options
-    server.trust(usual_fields["issuer"], KEYS[algorithm].public_key())
+    assertion_options: dict[str, Any] = {
+        "issuer": "hr",
+        "subject": "ann",
+        "audience": server.token_url,
+    }
+    assertion_options |= options
+    server.trust(assertion_options["issuer"], KEYS[algorithm].public_key())
     signing = JwtSigning(
-        algorithm=JwtAlgorithm(algorithm), lifetime=timedelta(minutes=2), **usual_fields
+        algorithm=JwtAlgorithm(algorithm), lifetime=timedelta(minutes=2), **assertion_options
     )
     return JwtBearer(signing, pem(KEYS[algorithm]))
 
@@ -198,18 +202,18 @@ async def test_a_grant_vouches_anew_each_time(erp: Erp, algorithm: str) -> None:
         server.expire_access_tokens()
         second = await erp.call()
 
-        shown_values = assertions(server, "assertion")
+        shown_proofs = assertions(server, "assertion")
         assert ["ann", "ann"] == [item.json()["sub"] for item in (first, second)]
         assert [503, 200, 200] == [request.status for request in server.requests]
-        assert 3 == len(numbers(shown_values))
+        assert 3 == len(numbers(shown_proofs))
         assert {("hr", "ann", server.token_url, "payroll", 120)} == {
             (
                 *(proof.claims[name] for name in ("iss", "sub", "aud", "reason")),
                 proof.claims["exp"] - proof.claims["iat"],
             )
-            for proof in shown_values
+            for proof in shown_proofs
         }
-        assert {"k"} == {proof.header["kid"] for proof in shown_values}
+        assert {"k"} == {proof.header["kid"] for proof in shown_proofs}
 
 
 @pytest.mark.parametrize("issuer", ["hr", "erp"])

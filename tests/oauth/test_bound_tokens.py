@@ -160,11 +160,15 @@ async def test_redirects_are_not_followed(erp: Erp) -> None:
 async def test_a_certificate_binds_a_token(erp: Erp, tmp_path: Path, method: str) -> None:
     """The certificate identifies the client and binds the token."""
     lab = TlsLab(tmp_path)
-    own_values = lab.papers()
-    registered_client = Client(method="tls_client_auth", subject=own_values.subject)
+    own_certificates = lab.papers()
+    registered_client = Client(method="tls_client_auth", subject=own_certificates.subject)
     if method.startswith("self_signed"):
-        registered_client = Client(method="tls_client_auth", thumbprint=own_values.thumbprint)
-    tls = Tls(authorities=lab.authority, certificate=own_values.certificate, key=own_values.key)
+        registered_client = Client(method="tls_client_auth", thumbprint=own_certificates.thumbprint)
+    tls = Tls(
+        authorities=lab.authority,
+        certificate=own_certificates.certificate,
+        key=own_certificates.key,
+    )
     with AuthorizationServer(registered_client, tls=lab.server) as server:
         place = Place(
             token_endpoint="https://127.0.0.1:9/token",
@@ -175,7 +179,9 @@ async def test_a_certificate_binds_a_token(erp: Erp, tmp_path: Path, method: str
         server.expire_access_tokens()
         second = await erp.call()
 
-        assert {"x5t#S256": own_values.thumbprint} == first.json()["cnf"] == second.json()["cnf"]
+        assert (
+            {"x5t#S256": own_certificates.thumbprint} == first.json()["cnf"] == second.json()["cnf"]
+        )
         assert ["tls_client_auth"] * 2 == [request.method for request in server.requests]
         assert ["erp"] * 2 == [request.params["client_id"] for request in server.requests]
         assert "client_secret" not in server.requests[0].params
@@ -186,17 +192,21 @@ async def test_a_certificate_binds_a_token(erp: Erp, tmp_path: Path, method: str
 async def test_a_bound_token_without_its_certificate_is_refused(erp: Erp, tmp_path: Path) -> None:
     """The token alone opens nothing: neither without a certificate nor with another's."""
     lab = TlsLab(tmp_path)
-    own_values, other_values = lab.papers(), lab.papers()
-    mine = Tls(authorities=lab.authority, certificate=own_values.certificate, key=own_values.key)
-    key = Secret(other_values.key.read_bytes())
-    wrong = (
-        Tls(authorities=lab.authority),
-        Tls(authorities=lab.authority, certificate=other_values.certificate, key=key),
+    own_certificates, other_certificates = lab.papers(), lab.papers()
+    mine = Tls(
+        authorities=lab.authority,
+        certificate=own_certificates.certificate,
+        key=own_certificates.key,
     )
-    registered_client = Client(method="tls_client_auth", thumbprint=own_values.thumbprint)
+    key = Secret(other_certificates.key.read_bytes())
+    wrong_tls_settings = (
+        Tls(authorities=lab.authority),
+        Tls(authorities=lab.authority, certificate=other_certificates.certificate, key=key),
+    )
+    registered_client = Client(method="tls_client_auth", thumbprint=own_certificates.thumbprint)
     with AuthorizationServer(registered_client, tls=lab.server) as server:
-        for shown in wrong:
-            erp.knows(server, known(server), tls=mine, at_the_resource=shown)
+        for shown_tls in wrong_tls_settings:
+            erp.knows(server, known(server), tls=mine, at_the_resource=shown_tls)
             with pytest.raises(AuthenticationFailed) as excinfo:
                 await erp.call()
             assert 401 == excinfo.value.status
@@ -210,8 +220,8 @@ async def test_a_bound_token_without_its_certificate_is_refused(erp: Erp, tmp_pa
 async def test_missing_certificate_gets_no_token(erp: Erp, tmp_path: Path) -> None:
     """Without a client certificate the server refuses, and gets one request only."""
     lab = TlsLab(tmp_path)
-    own_values = lab.papers()
-    registered_client = Client(method="tls_client_auth", thumbprint=own_values.thumbprint)
+    own_certificates = lab.papers()
+    registered_client = Client(method="tls_client_auth", thumbprint=own_certificates.thumbprint)
     with AuthorizationServer(registered_client, tls=lab.server) as server:
         erp.knows(server, known(server), tls=Tls(authorities=lab.authority))
         with pytest.raises(CredentialRefreshFailed, match="invalid_client"):
@@ -224,9 +234,15 @@ async def test_missing_certificate_gets_no_token(erp: Erp, tmp_path: Path) -> No
 async def test_a_token_may_be_bound_to_both(erp: Erp, tmp_path: Path) -> None:
     """A key and a certificate do not stand in each other's way."""
     lab = TlsLab(tmp_path)
-    own_values = lab.papers()
-    tls = Tls(authorities=lab.authority, certificate=own_values.certificate, key=own_values.key)
-    registered_client = Client(method="tls_client_auth", subject=own_values.subject, dpop=True)
+    own_certificates = lab.papers()
+    tls = Tls(
+        authorities=lab.authority,
+        certificate=own_certificates.certificate,
+        key=own_certificates.key,
+    )
+    registered_client = Client(
+        method="tls_client_auth", subject=own_certificates.subject, dpop=True
+    )
     with AuthorizationServer(registered_client, tls=lab.server, nonces=True) as server:
         erp.knows(server, known(server, dpop_key=proof_key()), tls=tls)
 

@@ -37,9 +37,9 @@ async def test_a_nonce_is_remembered(world: World) -> None:
     stage.vendor.answers(asks("n-1"), grants(1), grants(2, token_type="DPoP"), grants(3))
     refresher = stage.refresher(BOUND)
 
-    held_value = await refresher.get(*OWNER)
+    held_token = await refresher.get(*OWNER)
     for _ in range(2):
-        held_value = await refresher.refresh(*OWNER, held_value)
+        held_token = await refresher.refresh(*OWNER, held_token)
 
     assert [None, "n-1", "n-1", "n-1"] == nonces(stage)
     assert [] == world.sleeper.slept
@@ -55,8 +55,8 @@ async def test_any_answer_may_bring_the_next(world: World) -> None:
     )
     refresher = stage.refresher(BOUND)
 
-    held_value = await refresher.get(*OWNER)
-    await refresher.refresh(*OWNER, held_value)
+    held_token = await refresher.get(*OWNER)
+    await refresher.refresh(*OWNER, held_token)
 
     assert [None, "n-1", "n-2"] == nonces(stage)
 
@@ -130,10 +130,10 @@ async def test_a_refresh_token_keeps_its_key(world: World) -> None:
     stage.vendor.answers(grants(2, token_type="DPoP"))
     public = client(secret=None, authentication="none", dpop_key=new_text)
 
-    held_value = await stage.refresher({"crm": public}).get(*OWNER)
+    held_token = await stage.refresher({"crm": public}).get(*OWNER)
 
     checked(stage.vendor.requests[0].header("DPoP"), old_text)
-    assert bound_to(old_text).dpop_key == held_value.dpop_key
+    assert bound_to(old_text).dpop_key == held_token.dpop_key
 
 
 @sync_and_async
@@ -143,7 +143,7 @@ async def test_a_client_with_a_secret_may_change_its_key(world: World) -> None:
     stage = Stage(world, bound_to(old_text))
     stage.vendor.answers(grants(2, token_type="DPoP"))
 
-    held_value = await stage.refresher({"crm": client(dpop_key=new_text)}).get(*OWNER)
+    held_token = await stage.refresher({"crm": client(dpop_key=new_text)}).get(*OWNER)
 
     checked(stage.vendor.requests[0].header("DPoP"), new_text)
-    assert bound_to(new_text).dpop_key == held_value.dpop_key
+    assert bound_to(new_text).dpop_key == held_token.dpop_key

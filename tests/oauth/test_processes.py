@@ -193,15 +193,15 @@ def test_dead_holder_of_a_lasting_token_is_followed_before_its_request_must_end(
     with AuthorizationServer(rotating=False) as server, ExitStack() as stack:
         scene = Scene(tmp_path, server, stack)
         victim = scene.process(dies="second", callers=1, request_timeout=120.0)
-        other_values = [scene.process(request_timeout=120.0) for _ in range(_PROCESSES)]
+        processes = [scene.process(request_timeout=120.0) for _ in range(_PROCESSES)]
         begin(victim)
         assert "renewed\n" == victim.stdout.readline()
         server.expire_access_tokens()
         begin(victim)
         assert "second\n" == victim.stdout.readline()
         server.expire_access_tokens()
-        for process in other_values:
+        for process in processes:
             begin(process)
 
-        assert Counter({"200": _PROCESSES * _CALLERS}) == endings(other_values)
+        assert Counter({"200": _PROCESSES * _CALLERS}) == endings(processes)
         assert (3, 0) == (len(server.requests), server.rotations)

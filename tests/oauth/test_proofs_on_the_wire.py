@@ -59,8 +59,8 @@ async def test_proof_url_is_the_received_url(erp: Erp, path: str, base: str) -> 
         await erp.call(Request.get(path))
         (seen_webhook,) = vendor.requests
 
-    stored_text = f"http://{seen_webhook.headers['Host']}{seen_webhook.target.partition('?')[0]}"
-    assert stored_text == checked(seen_webhook.headers["DPoP"])["htu"]
+    received_url = f"http://{seen_webhook.headers['Host']}{seen_webhook.target.partition('?')[0]}"
+    assert received_url == checked(seen_webhook.headers["DPoP"])["htu"]
 
 
 @pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete"])
@@ -124,8 +124,8 @@ async def test_an_endless_wish_ends_with_the_second(erp: Erp) -> None:
             with pytest.raises(AuthenticationFailed, match="nonce"):
                 await erp.call()
 
-        shown_texts = nonces(vendor)
-        assert 6 == len(shown_texts) == len({*shown_texts})
+        shown_nonces = nonces(vendor)
+        assert 6 == len(shown_nonces) == len({*shown_nonces})
 
 
 @in_both

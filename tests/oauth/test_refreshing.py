@@ -111,11 +111,11 @@ async def test_refused_caller_waits_for_an_early_renewal(world: World) -> None:
     stage.vendor.answers(gate.answering(grants(2)))
     ahead = world.start(lambda: refresher.get(*OWNER))
     await gate.reached()
-    refused = world.start(lambda: refresher.refresh(*OWNER, token(1, ago=3560)))
+    refused_caller = world.start(lambda: refresher.refresh(*OWNER, token(1, ago=3560)))
     await world.wait(world.locks.arrived)
     gate.open()
 
-    assert await ahead.result() == await refused.result()
+    assert await ahead.result() == await refused_caller.result()
     assert ["rt-1"] == stage.shown()
 
 
@@ -166,12 +166,12 @@ async def test_postponed_renewal_holds_for_concurrent_readers(world: World) -> N
     """A caller that was reading the vault meanwhile respects the postponement too."""
     stored_credentials = token(1, ago=3530)
     stage = Stage(world, stored_credentials)
-    other_texts = [OWNER]
+    pending_owners = [OWNER]
     read = stage.vault.get
 
     async def slowly(service: str, tenant: str | None, /) -> Any:
-        if other_texts:
-            await refresher.get(*other_texts.pop())
+        if pending_owners:
+            await refresher.get(*pending_owners.pop())
         return await read(service, tenant)
 
     stage.vault.get = slowly  # type: ignore[method-assign]  # as if another thread were quicker
@@ -198,14 +198,14 @@ def test_postponed_token_is_fresh_until_it_is_past() -> None:
 async def test_refused_token_is_renewed_once(world: World) -> None:
     """A 401 renews whatever the expiry; a later caller with the old token gets the new one."""
     stage = Stage(world, token(1))
-    refresher, other = stage.refresher(), stage.refresher()
+    refresher, other_refresher = stage.refresher(), stage.refresher()
     stage.vendor.answers(grants(2))
-    stale_value = await refresher.get(*OWNER)
-    assert stale_value == await other.get(*OWNER)
+    stale_token = await refresher.get(*OWNER)
+    assert stale_token == await other_refresher.get(*OWNER)
 
-    new_value = await refresher.refresh(*OWNER, stale_value)
-    assert new_value == await refresher.refresh(*OWNER, stale_value)
-    assert new_value == await other.refresh(*OWNER, stale_value)
+    new_value = await refresher.refresh(*OWNER, stale_token)
+    assert new_value == await refresher.refresh(*OWNER, stale_token)
+    assert new_value == await other_refresher.refresh(*OWNER, stale_token)
 
     assert Secret("at-2") == new_value.access_token
     assert ["rt-1"] == stage.shown()
@@ -216,12 +216,12 @@ async def test_refused_token_is_not_used_again(world: World) -> None:
     """A refused token is not used again, even if no other can be had."""
     stage = Stage(world, token(1))
     refresher = stage.refresher()
-    stale_value = await refresher.get(*OWNER)
+    stale_token = await refresher.get(*OWNER)
     stage.vault.is_away = StorageUnavailable("It is away.")
 
-    for refused_value in (refresher.refresh(*OWNER, stale_value), refresher.get(*OWNER)):
+    for token_request in (refresher.refresh(*OWNER, stale_token), refresher.get(*OWNER)):
         with pytest.raises(StorageUnavailable):
-            await refused_value
+            await token_request
 
 
 @sync_and_async
@@ -371,9 +371,9 @@ async def test_a_life_of_unknown_length_ends_with_a_refusal(world: World) -> Non
     stage.vendor.answers(grants(2, expires_in=None))
 
     world.clock.advance(10**7)
-    stale_value = await refresher.get(*OWNER)
-    assert token(1, life=None) == stale_value
-    await refresher.refresh(*OWNER, stale_value)
+    stale_token = await refresher.get(*OWNER)
+    assert token(1, life=None) == stale_token
+    await refresher.refresh(*OWNER, stale_token)
     world.clock.advance(10**7)
 
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
@@ -594,9 +594,9 @@ async def test_errors_and_events_show_no_secret(world: World) -> None:
 
     error = await _raised(stage.refresher().get(*OWNER))
 
-    for shown_text in (str(error), repr(error), repr(world.events), repr(error.__cause__)):
-        assert "rt-1" not in shown_text
-        assert "hush" not in shown_text
+    for shown_error in (str(error), repr(error), repr(world.events), repr(error.__cause__)):
+        assert "rt-1" not in shown_error
+        assert "hush" not in shown_error
     assert isinstance(error, AuthorizationRequired)
 
 

@@ -59,9 +59,9 @@ async def test_trouble_is_waited_out(world: World, trouble: Any) -> None:
     assert isinstance(result, TokenRenewed)
     assert (3, ["crm", "acme"]) == (result.attempts, [result.service, result.tenant])
     assert world.clock.utc() == result.at
-    slept_numbers = [2.0, 2.0] if getattr(trouble, "status", 0) == 429 else [1.0, 2.0]
-    assert slept_numbers == world.sleeper.slept
-    assert sum(slept_numbers) == pytest.approx(result.duration, abs=0.01)
+    expected_pauses = [2.0, 2.0] if getattr(trouble, "status", 0) == 429 else [1.0, 2.0]
+    assert expected_pauses == world.sleeper.slept
+    assert sum(expected_pauses) == pytest.approx(result.duration, abs=0.01)
 
 
 @sync_and_async
@@ -213,7 +213,7 @@ async def test_lost_answer_is_repeated_once(world: World, lost: Any) -> None:
 async def test_a_new_refresh_token_alone_is_kept(world: World) -> None:
     """An answer that has a new refresh token and no access token does not lose the grant."""
     stage = Stage(world, PAST)
-    refresher, other = stage.refresher(), stage.refresher()
+    refresher, other_refresher = stage.refresher(), stage.refresher()
     stage.vendor.answers(grants(2, access_token=None))
 
     error = await refused(refresher.get(*OWNER))
@@ -222,7 +222,7 @@ async def test_a_new_refresh_token_alone_is_kept(world: World) -> None:
     assert "unreadable answer" in error.message
     assert attrs.evolve(PAST, refresh_token="rt-2") == stage.kept
     stage.vendor.answers(grants(3))
-    assert Secret("at-3") == (await other.get(*OWNER)).access_token
+    assert Secret("at-3") == (await other_refresher.get(*OWNER)).access_token
     assert ["rt-1", "rt-2"] == stage.shown()
 
 
@@ -262,10 +262,10 @@ async def test_the_same_refresh_token_alone_is_a_lost_answer(world: World) -> No
 async def test_an_answer_that_is_lost_twice_ends_it(world: World) -> None:
     """After two lost answers the refresh token is not sent again, and consent is required."""
     stage = Stage(world, PAST)
-    refresher, other = stage.refresher(), stage.refresher()
+    refresher, other_refresher = stage.refresher(), stage.refresher()
     stage.vendor.answers(CUT_OFF, CUT_OFF)
 
-    for item in (refresher, refresher, other):
+    for item in (refresher, refresher, other_refresher):
         error = await refused(item.get(*OWNER), AuthorizationRequired)
         assert "lost" in str(error)
         assert "crm" == error.service
@@ -348,12 +348,12 @@ async def test_repeatable_grant_is_never_lost(world: World) -> None:
 async def test_a_grant_that_is_over_is_left_alone(world: World) -> None:
     """After `invalid_grant` no process sends the token again until it is replaced."""
     stage = Stage(world, PAST)
-    refresher, other = stage.refresher(), stage.refresher()
+    refresher, other_refresher = stage.refresher(), stage.refresher()
     stage.vendor.answers(answers({"error": "invalid_grant", "error_description": "spent"}, 400))
 
     first = await refused(refresher.get(*OWNER), AuthorizationRequired)
     await refused(refresher.get(*OWNER), AuthorizationRequired)
-    await refused(other.get(*OWNER), AuthorizationRequired)
+    await refused(other_refresher.get(*OWNER), AuthorizationRequired)
     world.clock.advance(20 * 86_400)
     await refused(stage.refresher().get(*OWNER), AuthorizationRequired)
 
@@ -362,7 +362,7 @@ async def test_a_grant_that_is_over_is_left_alone(world: World) -> None:
     assert 1 == len(stage.asked())
     stage.vault.kept[OWNER] = token(5, ago=7200)
     stage.vendor.answers(grants(6))
-    assert Secret("at-6") == (await other.get(*OWNER)).access_token
+    assert Secret("at-6") == (await other_refresher.get(*OWNER)).access_token
 
 
 @sync_and_async

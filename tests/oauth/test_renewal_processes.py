@@ -335,14 +335,14 @@ async def test_token_that_lasts_is_followed_within_its_lease(world: World) -> No
     shared_storage = AsyncMemoryStorage(storage) if world.is_awaited else storage
     stage = Stage(world, PAST)
     refresher = stage.refresher(storage=shared_storage)
-    marked_flags = []
-    for stored_text in ("rt-1", "rt-1", "rt-2", "rt-3"):
-        stage.vendor.answers(grants(2, refresh_token=stored_text))
+    marked_renewals = []
+    for refresh_token in ("rt-1", "rt-1", "rt-2", "rt-3"):
+        stage.vendor.answers(grants(2, refresh_token=refresh_token))
         await refresher.get(*OWNER)
-        marked_flags.append("MarkSent" in [name for name, _ in storage.timeouts])
+        marked_renewals.append("MarkSent" in [name for name, _ in storage.timeouts])
         storage.timeouts.clear()
         world.clock.advance(3600)
-    assert [True, False, False, True] == marked_flags
+    assert [True, False, False, True] == marked_renewals
     assert ["rt-1", "rt-1", "rt-1", "rt-2"] == stage.shown()
 
 

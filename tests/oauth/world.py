@@ -86,15 +86,15 @@ def grants(number: int, **reports: object) -> Response:
         "expires_in": 3600,
         **reports,
     }
-    written_fields = {name: value for name, value in members.items() if value is not None}
-    return answers(written_fields)
+    written_members = {name: value for name, value in members.items() if value is not None}
+    return answers(written_members)
 
 
 def answers(result: object, status: int = 200, **headers: str) -> Response:
     """An answer in JSON."""
-    named_values = {name.replace("_", "-"): value for name, value in headers.items()}
+    header_fields = {name.replace("_", "-"): value for name, value in headers.items()}
     return Response(
-        status, {"Content-Type": "application/json", **named_values}, json.dumps(result).encode()
+        status, {"Content-Type": "application/json", **header_fields}, json.dumps(result).encode()
     )
 
 

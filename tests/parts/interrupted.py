@@ -34,7 +34,7 @@ def at(point: int, action: Callable[[], object], look: Callable[[], object] = la
     `look` is called just before the interruption.
     """
     points = _Points(point, look)
-    previous_value = sys.gettrace()
+    previous_trace = sys.gettrace()
     # A collection may run anybody's finalisers, and these have points of their own.
     gc.disable()
     sys.settrace(points.trace)
@@ -43,7 +43,7 @@ def at(point: int, action: Callable[[], object], look: Callable[[], object] = la
     except (Exception, Interrupted):  # noqa: BLE001, S110 - however it ends
         pass
     finally:
-        sys.settrace(previous_value)
+        sys.settrace(previous_trace)
         gc.enable()
         points.forget()
     return points.struck
@@ -68,13 +68,13 @@ class _Points:
             if frame.f_code is not at.__code__:
                 self._point()
         elif event == "opcode":
-            last = self._last.get(frame)
+            last_instruction = self._last.get(frame)
             self._last[frame] = frame.f_lasti
             went_on = frame in self._went_on
             self._went_on.discard(frame)
-            if last is not None:
-                name = _names(frame.f_code)[last]
-                looped = "JUMP_BACKWARD" in name and frame.f_lasti < last
+            if last_instruction is not None:
+                name = _names(frame.f_code)[last_instruction]
+                looped = "JUMP_BACKWARD" in name and frame.f_lasti < last_instruction
                 if looped or (name.startswith("CALL") and not (went_on and name in _INLINED)):
                     self._point()
         else:

@@ -107,8 +107,8 @@ def probes(storm: Storm) -> None:
 
 def places(storm: Storm) -> None:
     """Calls through a bulkhead that three other threads go through as well."""
-    taken = Places()
-    bulkhead = Bulkhead(2, 9, max_wait=0.001, locks=ThreadLocks(taken))
+    taken_places = Places()
+    bulkhead = Bulkhead(2, 9, max_wait=0.001, locks=ThreadLocks(taken_places))
     stop = threading.Event()
 
     def visit() -> None:
@@ -132,7 +132,7 @@ def places(storm: Storm) -> None:
     stop.set()
     for thread in threads:
         thread.join()
-    storm.left = len(taken.names())
+    storm.left = len(taken_places.names())
 
 
 def waits(storm: Storm) -> None:

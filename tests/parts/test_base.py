@@ -131,10 +131,10 @@ def test_observers_are_plain_functions() -> None:
 def test_sleepers_have_their_mode(name: str) -> None:
     """A sleeper of the other mode is refused when the part is made."""
     clock = Clock()
-    wrong_value: Any = {"sleeper": AsyncSleeper(clock), "async_sleeper": clock}[name]
+    wrong_sleeper: Any = {"sleeper": AsyncSleeper(clock), "async_sleeper": clock}[name]
 
     with pytest.raises(ConfigurationError, match="sleep") as excinfo:
-        RetryHandler(**{name: wrong_value})
+        RetryHandler(**{name: wrong_sleeper})
 
     assert "sleeper" == excinfo.value.path
 
@@ -153,15 +153,15 @@ def test_uncallable_functions_are_refused(part: object, use: str) -> None:
 
 def test_idempotency_refuses_uncallable_functions() -> None:
     """The key, the payload and the action must be functions."""
-    wrong_value: Any = 5
+    wrong_argument: Any = 5
     part = Idempotency()
     uses: list[tuple[str, Any]] = [
-        ("key", lambda: part(wrong_value)),
-        ("payload", lambda: part(str, payload=wrong_value)),
-        ("function", lambda: part(str)(wrong_value)),
-        ("function", lambda: part.call("k", wrong_value)),
-        ("function", lambda: part.answer("k", wrong_value, payload=None)),
-        ("function", lambda: asyncio.run(part.aanswer("k", wrong_value, payload=None))),
+        ("key", lambda: part(wrong_argument)),
+        ("payload", lambda: part(str, payload=wrong_argument)),
+        ("function", lambda: part(str)(wrong_argument)),
+        ("function", lambda: part.call("k", wrong_argument)),
+        ("function", lambda: part.answer("k", wrong_argument, payload=None)),
+        ("function", lambda: asyncio.run(part.aanswer("k", wrong_argument, payload=None))),
     ]
     for field, use in uses:
         with pytest.raises(ConfigurationError) as excinfo:

@@ -89,50 +89,50 @@ def test_slot_is_freed_after_every_end(use: Callable[..., Any], error: type[Base
 @pytest.mark.parametrize("use", [called, called_later], ids=["plain", "awaited"])
 def test_refusals_are_reported(use: Callable[..., Any]) -> None:
     """Observers get an event for every refused call."""
-    seen = Seen()
-    bulkhead = Bulkhead(1, name="v", observers=[seen])
+    recorder = Seen()
+    bulkhead = Bulkhead(1, name="v", observers=[recorder])
 
     with pytest.raises(BulkheadFull):
         use(bulkhead, functools.partial(use, bulkhead, int))
 
-    assert ["CallRefused"] == seen.kinds()
-    assert ("v", "BulkheadFull") == (seen[0].service, seen[0].error)  # type: ignore[attr-defined]
+    assert ["CallRefused"] == recorder.kinds()
+    assert ("v", "BulkheadFull") == (recorder[0].service, recorder[0].error)  # type: ignore[attr-defined]
 
 
 def test_threads_are_never_more_than_places() -> None:
     """Of many threads as many are in as there are places, and all get their turn."""
     bulkhead = Bulkhead(3, 20)
-    inner_numbers, largest_numbers = [0] * 20, [0] * 20
+    running_calls, running_peaks = [0] * 20, [0] * 20
 
     def visit(number: int) -> None:
         for _ in range(20):
             with bulkhead.guard():
-                inner_numbers[number] = 1
-                largest_numbers[number] = max(largest_numbers[number], sum(inner_numbers))
-                inner_numbers[number] = 0
+                running_calls[number] = 1
+                running_peaks[number] = max(running_peaks[number], sum(running_calls))
+                running_calls[number] = 0
 
     assert [None] * 20 == crowd(20, visit)
-    assert max(largest_numbers) <= 3
+    assert max(running_peaks) <= 3
 
 
 def test_all_places_are_used() -> None:
     """As many threads as there are places are in at once."""
     bulkhead, inner_barrier = Bulkhead(5), threading.Barrier(5)
 
-    end_values = crowd(5, lambda _: bulkhead.call(inner_barrier.wait, PATIENCE))
+    results = crowd(5, lambda _: bulkhead.call(inner_barrier.wait, PATIENCE))
 
-    assert list(range(5)) == sorted(end_values)
+    assert list(range(5)) == sorted(results)
 
 
 def test_threads_wait_in_order_of_arrival() -> None:
     """A place goes to the thread that has waited longest."""
     places = Places()
     bulkhead = Bulkhead(1, 9, locks=ThreadLocks(places))
-    lost_numbers: list[int] = []
+    call_order: list[int] = []
     threads: list[threading.Thread] = []
 
     def visit(number: int) -> None:
-        bulkhead.call(lost_numbers.append, number)
+        bulkhead.call(call_order.append, number)
 
     with bulkhead.guard():
         for number in range(6):
@@ -142,17 +142,17 @@ def test_threads_wait_in_order_of_arrival() -> None:
     for thread in threads:
         thread.join(PATIENCE)
 
-    assert list(range(6)) == lost_numbers
+    assert list(range(6)) == call_order
 
 
 def test_tasks_wait_in_order_of_arrival_past_the_cancelled() -> None:
     """A place goes to the task that has waited longest, and past those who have given up."""
     bulkhead = Bulkhead(1, 9)
-    lost_numbers: list[int] = []
+    call_order: list[int] = []
 
     async def visit(number: int) -> None:
         async with bulkhead.guard():
-            lost_numbers.append(number)
+            call_order.append(number)
 
     async def queue() -> None:
         async with bulkhead.guard():
@@ -165,7 +165,7 @@ def test_tasks_wait_in_order_of_arrival_past_the_cancelled() -> None:
 
     asyncio.run(queue())
 
-    assert [1, 2, 4, 5] == lost_numbers
+    assert [1, 2, 4, 5] == call_order
     assert 1 == asyncio.run(bulkhead.call(later(lambda: 1)))
 
 
@@ -174,13 +174,13 @@ def test_queue_is_bounded(wait: float | None) -> None:
     """A call that finds the queue full is refused at once; one that waited too long, later."""
     places = Places()
     bulkhead = Bulkhead(1, 1, max_wait=wait, locks=ThreadLocks(places))
-    end_values: list[Any] = []
+    results: list[Any] = []
 
     def visit() -> None:
         try:
-            end_values.append(bulkhead.call(int, "1"))
+            results.append(bulkhead.call(int, "1"))
         except BulkheadFull:
-            end_values.append("full")
+            results.append("full")
 
     thread = threading.Thread(target=visit, daemon=True)
     with bulkhead.guard():
@@ -188,12 +188,12 @@ def test_queue_is_bounded(wait: float | None) -> None:
         if wait is None:
             until_waiting(places, 1)
             visit()
-            assert ["full"] == end_values
+            assert ["full"] == results
         else:
             thread.join(PATIENCE)
     thread.join(PATIENCE)
 
-    assert ["full", 1] == end_values if wait is None else ["full"] == end_values
+    assert ["full", 1] == results if wait is None else ["full"] == results
 
 
 def test_tasks_wait_no_longer_than_max_wait() -> None:
@@ -233,12 +233,14 @@ def test_a_cancelled_wait_holds_nothing(turns: int) -> None:
 def test_bulkheads_of_one_name_share_their_locks() -> None:
     """Two bulkheads that are given the same locks are one, by name."""
     locks = ThreadLocks()
-    first, second, other = (Bulkhead(1, name=name, locks=locks) for name in ("a", "a", "b"))
+    first, second, other_bulkhead = (
+        Bulkhead(1, name=name, locks=locks) for name in ("a", "a", "b")
+    )
 
     with first.guard():
         with pytest.raises(BulkheadFull):
             second.call(int)
-        assert 0 == other.call(int)
+        assert 0 == other_bulkhead.call(int)
 
 
 @interrupted.UNTIDY
@@ -253,45 +255,45 @@ def test_an_interruption_anywhere_gives_the_place_back(
     """After an interruption at any point of a call, its slot is free."""
     places = Places()
     bulkhead = Bulkhead(1, 9, max_wait=0.000_001, locks=ThreadLocks(places))
-    used = functools.partial(use, bulkhead, int)
-    used()
-    remaining_texts: list[set[str]] = []
+    use_bulkhead = functools.partial(use, bulkhead, int)
+    use_bulkhead()
+    remaining_names: list[set[str]] = []
 
     def visit() -> None:
         if contended:
             with pytest.raises(BulkheadFull):
-                used()
+                use_bulkhead()
         else:
-            used()
+            use_bulkhead()
 
     for point in itertools.count():
         with bulkhead.guard() if contended else contextlib.nullcontext():
             is_struck = interrupted.at(point, visit)
         if not is_struck:
             break
-        remaining_texts.append(places.names())
-        assert 0 == used()
+        remaining_names.append(places.names())
+        assert 0 == use_bulkhead()
 
-    assert [set()] * len(remaining_texts) == remaining_texts
-    assert len(remaining_texts) > 15
+    assert [set()] * len(remaining_names) == remaining_names
+    assert len(remaining_names) > 15
 
 
 @EVERY_USE
 def test_keyed_bulkheads_have_places_for_each_key(use: Callable[..., Any]) -> None:
     """The places of a key are taken by every bulkhead of this key, and by no other."""
-    seen = Seen()
-    bulkhead = Bulkhead(1, name="v", observers=[seen])
-    single_bulkhead, other = bulkhead.keyed("a"), bulkhead.keyed("b")
+    recorder = Seen()
+    bulkhead = Bulkhead(1, name="v", observers=[recorder])
+    single_bulkhead, other_bulkhead = bulkhead.keyed("a"), bulkhead.keyed("b")
 
     def inside() -> int:
         with pytest.raises(BulkheadFull, match=r"^v: 1 calls are under way"):
-            use(other.keyed("a"), lambda: pytest.fail("called"))
-        return use(other, int) + use(bulkhead, int)  # type: ignore[no-any-return]
+            use(other_bulkhead.keyed("a"), lambda: pytest.fail("called"))
+        return use(other_bulkhead, int) + use(bulkhead, int)  # type: ignore[no-any-return]
 
     for _ in range(2):
         assert 0 == use(single_bulkhead, inside)
 
     assert [("v", "a", "BulkheadFull")] * 2 == [
         (event.service, event.tenant, event.error)  # type: ignore[attr-defined]
-        for event in seen
+        for event in recorder
     ]

@@ -187,9 +187,9 @@ def test_is_set_by_hand(use: Callable[..., Any]) -> None:
 @EVERY_USE
 def test_changes_and_refusals_are_reported(use: Callable[..., Any]) -> None:
     """Observers get every change of the circuit and every refused call."""
-    clock, seen = Clock(), Seen()
+    clock, recorder = Clock(), Seen()
     config = CircuitBreakerConfig(failures=1, open_for=1)
-    breaker = CircuitBreaker(config, name="v", clock=clock, observers=[seen])
+    breaker = CircuitBreaker(config, name="v", clock=clock, observers=[recorder])
 
     with pytest.raises(Broken):
         use(breaker, fail)
@@ -203,13 +203,13 @@ def test_changes_and_refusals_are_reported(use: Callable[..., Any]) -> None:
         "CallRefused",
         "CircuitChanged",
         "CircuitChanged",
-    ] == seen.kinds()
-    opened_event, refused_event, half_open, closed_event = seen
+    ] == recorder.kinds()
+    opened_event, refused_event, half_open, closed_event = recorder
     assert CircuitState.HALF_OPEN is half_open.state  # type: ignore[attr-defined]
     assert CircuitState.OPEN is opened_event.state  # type: ignore[attr-defined]
     assert ("CircuitBreakerOpen", 1.0) == (refused_event.error, refused_event.retry_after)  # type: ignore[attr-defined]
     assert CircuitState.CLOSED is closed_event.state  # type: ignore[attr-defined]
-    assert {"v"} == {event.service for event in seen}
+    assert {"v"} == {event.service for event in recorder}
 
 
 def test_store_outage_loses_no_result() -> None:
@@ -253,8 +253,8 @@ def test_threads_are_never_more_than_probes(probes: int) -> None:
         return "probed"
 
     for _ in range(5):
-        end_values = crowd(16, visit)
-        assert [probes, 16 - probes] == [end_values.count("probed"), end_values.count("refused")]
+        results = crowd(16, visit)
+        assert [probes, 16 - probes] == [results.count("probed"), results.count("refused")]
     assert 0 == breaker.state().probes_under_way
 
 
@@ -457,13 +457,13 @@ def test_ignore_takes_one_type_or_several(ignore: object) -> None:
 
 def test_observers_hear_of_a_refusal_the_short_way() -> None:
     """A refusal on the fast path is reported to observers."""
-    seen_values: list[Any] = []
-    breaker = CircuitBreaker(CircuitBreakerConfig(failures=1), observers=[seen_values.append])
+    seen_events: list[Any] = []
+    breaker = CircuitBreaker(CircuitBreakerConfig(failures=1), observers=[seen_events.append])
     with pytest.raises(Broken):
         breaker.call(fail)
     with pytest.raises(CircuitBreakerOpen):
         breaker.call(nothing)
-    assert [type(event).__name__ for event in seen_values] == ["CircuitChanged", "CallRefused"]
+    assert [type(event).__name__ for event in seen_events] == ["CircuitChanged", "CallRefused"]
 
 
 def nothing() -> None:
@@ -518,23 +518,23 @@ def test_result_is_not_lost_with_a_full_store(use: Callable[..., Any]) -> None:
 @EVERY_USE
 def test_keyed_breakers_have_a_circuit_for_each_key(use: Callable[..., Any]) -> None:
     """A key's circuit opens, probes and closes by itself, for every breaker of this key."""
-    clock, seen = Clock(), Seen()
+    clock, recorder = Clock(), Seen()
     config = CircuitBreakerConfig(failures=1, open_for=1)
-    breaker = CircuitBreaker(config, name="v", clock=clock, observers=[seen])
-    failing_breaker, working = breaker.keyed("a.example"), breaker.keyed("b.example")
+    breaker = CircuitBreaker(config, name="v", clock=clock, observers=[recorder])
+    failing_breaker, working_breaker = breaker.keyed("a.example"), breaker.keyed("b.example")
 
     with pytest.raises(Broken):
         use(failing_breaker, fail)
     with pytest.raises(CircuitBreakerOpen, match=r"^v: The circuit is open"):
-        use(working.keyed("a.example"), int)
-    assert 0 == use(working, int) == use(breaker, int)
+        use(working_breaker.keyed("a.example"), int)
+    assert 0 == use(working_breaker, int) == use(breaker, int)
     assert [CircuitState.OPEN] * 2 == states(failing_breaker)
-    assert [CircuitState.CLOSED] * 4 == states(working) + states(breaker)
+    assert [CircuitState.CLOSED] * 4 == states(working_breaker) + states(breaker)
 
     clock.advance(1)
     assert 0 == use(failing_breaker, int)
     assert [CircuitState.CLOSED] * 2 == states(failing_breaker)
-    assert [("v", "a.example")] * 4 == [(event.service, event.tenant) for event in seen]
+    assert [("v", "a.example")] * 4 == [(event.service, event.tenant) for event in recorder]
 
 
 @BOTH

@@ -132,12 +132,12 @@ def test_decorated_functions_look_the_same(make: Callable[[], Any]) -> None:
     part = make()
 
     for function in (Shop.sell, Shop.deliver):
-        guarded = part(function)
+        guarded_function = part(function)
         for trait in ("__name__", "__qualname__", "__doc__", "__module__", "__annotations__"):
-            assert getattr(function, trait) == getattr(guarded, trait)
-        assert inspect.signature(function) == inspect.signature(guarded)
+            assert getattr(function, trait) == getattr(guarded_function, trait)
+        assert inspect.signature(function) == inspect.signature(guarded_function)
         mode = inspect.iscoroutinefunction
-        assert mode(function) == mode(guarded)
+        assert mode(function) == mode(guarded_function)
 
     class Guarded(Shop):
         sell = part(Shop.sell)
@@ -166,22 +166,22 @@ class Awaitables:
 def test_anything_that_can_be_called_is_guarded(make: Callable[[], Any]) -> None:
     """Partial functions, bound methods, classes and objects are called in their own mode."""
     part, shop = make(), Shop()
-    plain_values: list[Any] = [
+    plain_functions: list[Any] = [
         Callables(),
         functools.partial("called".format),
         "called".lower,
         Callables().__call__,
     ]
-    async_values: list[Any] = [
+    async_functions: list[Any] = [
         Awaitables(),
         functools.partial(later(lambda word: word), "awaited"),
         Awaitables().__call__,
         functools.partial(functools.partial(Awaitables().__call__)),
     ]
 
-    for function in plain_values:
+    for function in plain_functions:
         assert "called" == called(part, function) == decorated(part, function)
-    for function in async_values:
+    for function in async_functions:
         assert "awaited" == run(part.call(function)) == run(part(function)())
     assert isinstance(part.call(Shop), Shop)
     assert (shop, 1) == part.call(shop.sell, amount=1)
@@ -293,13 +293,13 @@ def test_an_error_does_not_hold_itself(make: Callable[[], Any], use: Callable[..
     gc.collect()
     gc.disable()
     try:
-        seen = None
+        error_reference = None
         try:
             use(part, fail)
         except Mistake as error:
-            seen = weakref.ref(error)
-        assert seen
-        assert seen() is None
+            error_reference = weakref.ref(error)
+        assert error_reference
+        assert error_reference() is None
     finally:
         gc.enable()
 
@@ -343,7 +343,7 @@ def test_a_storm_of_interruptions_leaves_nothing(kind: str) -> None:
         check=True,
         timeout=150,
     )
-    struck_value, remaining_value = json.loads(program.stdout)
+    interruption_count, remaining_count = json.loads(program.stdout)
 
-    assert struck_value > 50
-    assert 0 == remaining_value
+    assert interruption_count > 50
+    assert 0 == remaining_count

@@ -28,9 +28,9 @@ def test_acts_once(use: Callable[..., Any]) -> None:
     part, shop = keeper(), Shop()
 
     first = use(part, "INV-1", shop.sell, "tea")
-    repeated_values = [use(part, "INV-1", shop.sell, "tea") for use in USES]
+    repeated_answers = [use(part, "INV-1", shop.sell, "tea") for use in USES]
 
-    assert [first] * len(USES) == repeated_values
+    assert [first] * len(USES) == repeated_answers
     assert [("tea", 1)] == shop.effects
     assert first != use(part, "INV-2", shop.sell, "milk")
 
@@ -52,7 +52,7 @@ def test_any_answer_is_an_answer(use: Callable[..., Any], answer: Any) -> None:
 @BOTH
 def test_says_whether_it_is_replayed(use: Callable[..., Any]) -> None:
     """The result says whether it is the first answer or a replay."""
-    part, shop, seen = keeper(), Shop(), Seen()
+    part, shop, recorder = keeper(), Shop(), Seen()
 
     def answer() -> Any:
         if use is called:
@@ -60,7 +60,7 @@ def test_says_whether_it_is_replayed(use: Callable[..., Any]) -> None:
         return run(part.aanswer("k", later(shop.sell), payload=1))
 
     assert [False, True, True] == [answer().replayed for _ in range(3)]
-    assert [] == seen
+    assert [] == recorder
 
 
 @EVERY_USE
@@ -87,9 +87,9 @@ def test_another_payload_is_a_conflict(use: Callable[..., Any]) -> None:
         else:
             with pytest.raises(type(fails)):
                 use(part, key, shop.sell, "tea")
-        for other_text in ("milk", 1, None):
+        for other_payload in ("milk", 1, None):
             with pytest.raises(IdempotencyConflict) as excinfo:
-                use(part, key, shop.sell, other_text)
+                use(part, key, shop.sell, other_payload)
             assert ("idempotency", False) == (excinfo.value.service, excinfo.value.retryable)
     assert 3 == len(shop.effects)
 
@@ -175,8 +175,8 @@ def test_answers_may_be_encoded() -> None:
 @BOTH
 def test_an_answer_that_cannot_be_stored_is_not_repeated(use: Callable[..., Any]) -> None:
     """The first caller gets its answer; a repeat gets an error that says the effect happened."""
-    seen, shop = Seen(), Shop()
-    part = keeper(encode=json.dumps, observers=[seen], name="v")
+    recorder, shop = Seen(), Shop()
+    part = keeper(encode=json.dumps, observers=[recorder], name="v")
 
     def act() -> Decimal:
         shop.sell()
@@ -187,9 +187,9 @@ def test_an_answer_that_cannot_be_stored_is_not_repeated(use: Callable[..., Any]
         use(part, "k", act)
 
     assert 1 == len(shop.effects)
-    stored_events = [event for event in seen if type(event).__name__ == "AnswerNotStored"]
+    stored_events = [event for event in recorder if type(event).__name__ == "AnswerNotStored"]
     assert [("v", "k")] == [(event.service, event.idempotency_key) for event in stored_events]
-    assert "IdempotencyReplayed" == seen.kinds()[-1]
+    assert "IdempotencyReplayed" == recorder.kinds()[-1]
 
 
 def test_nothing_runs_without_the_store() -> None:
@@ -222,13 +222,13 @@ CIPHER = AesGcmCipher(generate_keys())
 
 def test_cipher_encrypts_stored_answers() -> None:
     """A repeat gets the answer, and a reader of the store sees only encrypted bytes."""
-    shop, store, seen_texts = Shop(), MemoryStorage(), list[str]()
+    shop, store, seen_answers = Shop(), MemoryStorage(), list[str]()
 
     class Watched:
         """Records the commands of the store."""
 
         def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-            seen_texts.append(repr(getattr(command, "answer", None)))
+            seen_answers.append(repr(getattr(command, "answer", None)))
             return store.execute(command, timeout)
 
         def post(self, command: Any, /) -> None:
@@ -237,8 +237,8 @@ def test_cipher_encrypts_stored_answers() -> None:
     def part(cipher: AesGcmCipher | None) -> Idempotency:
         return Idempotency(storage=Watched(), cipher=cipher)
 
-    sold_fields = part(CIPHER).call("k", shop.sell, "told-tea")
-    assert sold_fields == part(CIPHER).call("k", shop.sell, "told-tea")
+    sold_item = part(CIPHER).call("k", shop.sell, "told-tea")
+    assert sold_item == part(CIPHER).call("k", shop.sell, "told-tea")
     shop.fails = ValueError("lost")
     with pytest.raises(ValueError, match="lost"):
         part(CIPHER).call("k2", shop.sell)
@@ -247,8 +247,8 @@ def test_cipher_encrypts_stored_answers() -> None:
     assert "told-answer" == value
 
     assert 2 == len(shop.effects)
-    assert any("sealed" in result for result in seen_texts)
-    assert "told" not in repr(seen_texts)
+    assert any("sealed" in result for result in seen_answers)
+    assert "told" not in repr(seen_answers)
     for other_cipher in (None, AesGcmCipher(generate_keys())):
         with pytest.raises(ConfigurationError):
             part(other_cipher).call("k2", shop.sell)

@@ -37,10 +37,10 @@ class Till:
 
 def test_methods_are_decorated() -> None:
     """A method's payload is made of its arguments, and its signature stays."""
-    till, other = Till(1), Till(2)
+    till, other_till = Till(1), Till(2)
 
     assert [5, 5] == [till.take("a", 5), till.take("a", 5)]
-    assert 5 == other.take("a", 5)
+    assert 5 == other_till.take("a", 5)
     with pytest.raises(IdempotencyConflict):
         till.take("a", 6)
     assert ["b", "b"] == [run(till.give("b")), run(till.give("b"))]
@@ -102,10 +102,10 @@ def test_awaitables_are_refused_where_nothing_awaits() -> None:
 def test_synchronous_function_in_asynchronous_use_leaves_the_key_unknown() -> None:
     """A synchronous function has run before the mistake is noticed, so its key is unknown."""
     part, shop = keeper(), Shop()
-    plain_value: Any = shop.sell
+    sync_function: Any = shop.sell
 
     with pytest.raises(ConfigurationError, match="nothing to await"):
-        run(part.aanswer("k", plain_value, payload=1))
+        run(part.aanswer("k", sync_function, payload=1))
     with pytest.raises(OutcomeUnknown):
         part.answer("k", shop.sell, payload=1)
 

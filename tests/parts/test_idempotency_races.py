@@ -61,15 +61,15 @@ def test_overtaken_holder_gets_the_stored_answer() -> None:
 
 def test_threads_that_race_get_one_effect() -> None:
     """Of 32 threads with one key one acts, and all get its answer, each its own copy."""
-    part, shop, arrived = Idempotency(), Shop(), threading.Semaphore(0)
+    part, shop, arrivals = Idempotency(), Shop(), threading.Semaphore(0)
 
     def act() -> dict[str, Any]:
         for _ in range(32):
-            assert arrived.acquire(timeout=PATIENCE)
+            assert arrivals.acquire(timeout=PATIENCE)
         return shop.sell()
 
     def visit(_: int) -> dict[str, Any]:
-        arrived.release()
+        arrivals.release()
         return part.call("k", act)
 
     answers = crowd(32, visit)

@@ -35,9 +35,9 @@ class Counted:
         if self.error is not None:
             raise self.error
         answer = self.memory.execute(command, timeout)
-        concurrent_value, self.meanwhile = self.meanwhile, None
-        if concurrent_value is not None:
-            concurrent_value()
+        concurrent_step, self.meanwhile = self.meanwhile, None
+        if concurrent_step is not None:
+            concurrent_step()
         return answer
 
     def post(self, command: Any) -> None:
@@ -100,9 +100,9 @@ FAST = RateLimitConfig.per_second(10, burst=100)
 
 def fetching(leases: Leases, key: str | None = None) -> Held:
     """Begin to fetch a lease."""
-    held = leases.may_fetch(key, 1, 0)
-    assert held is not None
-    return held
+    held_key = leases.may_fetch(key, 1, 0)
+    assert held_key is not None
+    return held_key
 
 
 def test_a_lease_is_one_trip(store: Any) -> None:
@@ -129,17 +129,17 @@ def test_no_more_than_stated_is_granted(store: Any, lease: int) -> None:
     burst, rate, processes = 20, 10, 3
     limit = RateLimitConfig.per_second(rate, burst=burst)
     many = [Process(clock, store, limit, lease=lease) for _ in range(processes)]
-    granted_numbers: list[float] = []
+    grant_times: list[float] = []
     start_time = clock.nanoseconds()
     for number in range(600):
         many[number % processes].acquire()
-        granted_numbers.append((clock.nanoseconds() - start_time) / 1e9)
+        grant_times.append((clock.nanoseconds() - start_time) / 1e9)
         if not number % 7:
             clock.advance(0.13)
-    for first, last in itertools.combinations(range(len(granted_numbers)), 2):
-        span = granted_numbers[last] - granted_numbers[first]
+    for first, last_grant in itertools.combinations(range(len(grant_times)), 2):
+        span = grant_times[last_grant] - grant_times[first]
         most = burst + rate * span + processes * (lease - 1)
-        assert last - first + 1 <= most + 1e-6
+        assert last_grant - first + 1 <= most + 1e-6
 
 
 def test_leases_reach_the_full_rate(store: Any) -> None:
@@ -158,11 +158,11 @@ def test_single_tokens_without_a_lease(store: Any) -> None:
     process = Process(clock, store, RateLimitConfig.per_second(10, burst=5))
     for _ in range(5):
         process.acquire()
-    previous_value = store.trips
+    trips_before = store.trips
     process.acquire()
-    request = store.trips - previous_value
+    request = store.trips - trips_before
     process.acquire()
-    assert (request, store.trips - previous_value - request) == (3, 2)
+    assert (request, store.trips - trips_before - request) == (3, 2)
 
 
 def test_unused_leases_expire(store: Any) -> None:
@@ -224,9 +224,9 @@ def test_an_interrupted_fetch_leaves_the_next_to_others(store: Any) -> None:
 def test_one_caller_fetches_at_a_time() -> None:
     """While one caller fetches a lease, others do not."""
     leases = Leases([FAST], 5)
-    held = fetching(leases)
+    held_key = fetching(leases)
     assert leases.may_fetch(None, 1, 0) is None
-    leases.fetched(held, 1, 0, granted=True)
+    leases.fetched(held_key, 1, 0, granted=True)
     assert [leases.spend(None, 1, 1) for _ in range(5)] == [True] * 4 + [False]
     assert leases.may_fetch(None, 1, 1)
 
@@ -243,18 +243,18 @@ def test_threads_share_a_lease_exactly() -> None:
     """Threads that share a lease spend each token once."""
     leases = Leases([RateLimitConfig.per_second(1, burst=1_000)], 1_000)
     leases.fetched(fetching(leases), 1, 0, granted=True)
-    spent_flags: list[bool] = []
+    spent_tokens: list[bool] = []
 
     def spend() -> None:
         for _ in range(500):
-            spent_flags.append(leases.spend(None, 1, 1))  # noqa: PERF401 - as they come
+            spent_tokens.append(leases.spend(None, 1, 1))  # noqa: PERF401 - as they come
 
     threads = [threading.Thread(target=spend) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert spent_flags.count(True) == 999
+    assert spent_tokens.count(True) == 999
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

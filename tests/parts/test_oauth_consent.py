@@ -63,12 +63,12 @@ def test_a_person_consents(mode: str) -> None:
     with AuthorizationServer() as server:
         consent = face(mode, server)
         url, pending = consent.begin(REDIRECT, scope="read", parameters={"prompt": "consent"})
-        granted_value = consent.finish(visit(url), pending)
+        grant = consent.finish(visit(url), pending)
 
         assert "consent" == query_of(url)["prompt"]
-        assert ("read",) == granted_value.credentials.scope
-        assert granted_value.credentials.refresh_token is not None
-        assert granted_value.id_token is None
+        assert ("read",) == grant.credentials.scope
+        assert grant.credentials.refresh_token is not None
+        assert grant.id_token is None
         assert (1, "authorization_code", 200) == (
             len(server.requests),
             server.requests[0].grant,
@@ -94,13 +94,15 @@ def test_secrets_in_server_errors_are_masked(mode: str) -> None:
         consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
         callback = visit(url)
-        plain_value = attrs.evolve(pending, code_verifier="plain")
-        shown_texts = query_of(callback)["code"], "plain", "s3cr3t"
-        server.order(saying(error="invalid_scope", error_description=f"so {' '.join(shown_texts)}"))
+        plain_consent = attrs.evolve(pending, code_verifier="plain")
+        secret_proofs = query_of(callback)["code"], "plain", "s3cr3t"
+        server.order(
+            saying(error="invalid_scope", error_description=f"so {' '.join(secret_proofs)}")
+        )
         with pytest.raises(CredentialRefreshFailed, match="invalid_scope: so") as excinfo:
-            consent.finish(callback, plain_value)
+            consent.finish(callback, plain_consent)
 
-    assert [] == [proof for proof in shown_texts if proof in str(excinfo.value)]
+    assert [] == [proof for proof in secret_proofs if proof in str(excinfo.value)]
 
 
 @IN_BOTH
@@ -131,11 +133,11 @@ def test_a_code_is_bound_to_a_key(mode: str, *, nonces: bool) -> None:
     with AuthorizationServer(Client(method="none", dpop=True), nonces=nonces) as server:
         consent = face(mode, server, secret=None, dpop_key=proof_key())
         url, pending = consent.begin(REDIRECT)
-        granted_value = consent.finish(visit(url), pending)
+        grant = consent.finish(visit(url), pending)
 
         assert thumbprint(Secret(proof_key())) == query_of(url)["dpop_jkt"]
-        assert "DPoP" == granted_value.credentials.token_type
-        assert Secret(proof_key()) == granted_value.credentials.dpop_key
+        assert "DPoP" == grant.credentials.token_type
+        assert Secret(proof_key()) == grant.credentials.dpop_key
         assert server.requests[-1].proven
         assert 1 + nonces == len(server.requests)
 
@@ -159,9 +161,9 @@ def test_callback_of_another_session_is_refused(mode: str) -> None:
     with AuthorizationServer() as server:
         consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
-        _, other_value = consent.begin(REDIRECT)
+        _, other_pending = consent.begin(REDIRECT)
         with pytest.raises(InvalidData, match="state"):
-            consent.finish(visit(url), other_value)
+            consent.finish(visit(url), other_pending)
 
         assert () == server.requests
         assert consent.finish(visit(url), pending)
@@ -332,8 +334,8 @@ def test_no_frame_shows_a_code() -> None:
         trace = error.__traceback__
         while trace is not None:
             if "/moorage/" in trace.tb_frame.f_code.co_filename:
-                shown_text = repr(trace.tb_frame.f_locals)
-                results += [secret for secret in secrets if secret in shown_text]
+                frame_locals = repr(trace.tb_frame.f_locals)
+                results += [secret for secret in secrets if secret in frame_locals]
             trace = trace.tb_next
         assert error.__cause__ is None
         return results + [secret for secret in secrets if secret in repr(error)]
@@ -400,7 +402,7 @@ def test_client_must_be_an_oauth_client() -> None:
 def test_repr_shows_the_client_id() -> None:
     """The repr has the client's id, and no secret."""
     with AuthorizationServer() as server:
-        shown_text = repr(OAuthConsent(client_of(server)))
+        representation = repr(OAuthConsent(client_of(server)))
 
-    assert "erp" in shown_text
-    assert "s3cr3t" not in shown_text
+    assert "erp" in representation
+    assert "s3cr3t" not in representation

@@ -76,9 +76,9 @@ def test_a_device_waits(mode: str) -> None:
         waiting = Waiting(mode, server, clock)
         device = waiting.face.begin_device(scope="read", parameters={"audience": "vat"})
         waiting.does[3] = lambda: server.decide(device.user_code)
-        granted_value = waiting.face.finish_device(device)
+        grant = waiting.face.finish_device(device)
 
-        assert ("read",) == granted_value.credentials.scope
+        assert ("read",) == grant.credentials.scope
         assert [5.0, 5.0, 5.0] == clock.slept
         assert [400, 400, 200] == [request.status for request in server.requests]
         assert 0 == server.hasty_polls
@@ -94,8 +94,8 @@ def test_a_device_slows_down(mode: str) -> None:
     with AuthorizationServer(clock=clock) as server:
         waiting = Waiting(mode, server, clock)
         device = waiting.face.begin_device()
-        slow = succeeding_with_error("slow_down")
-        server.order(slow, slow)
+        slow_down = succeeding_with_error("slow_down")
+        server.order(slow_down, slow_down)
         waiting.does[4] = lambda: server.decide(device.user_code)
 
         assert waiting.face.finish_device(device)
@@ -229,11 +229,13 @@ def test_device_errors_are_masked(mode: str) -> None:
         assert "s3cr3t" not in str(excinfo.value)
 
         device = waiting.face.begin_device()
-        shown_pair = device.device_code.reveal(), "s3cr3t"
-        server.order(saying(error="invalid_scope", error_description=f"so {' '.join(shown_pair)}"))
+        secret_proofs = device.device_code.reveal(), "s3cr3t"
+        server.order(
+            saying(error="invalid_scope", error_description=f"so {' '.join(secret_proofs)}")
+        )
         with pytest.raises(CredentialRefreshFailed, match="invalid_scope: so") as excinfo:
             waiting.face.finish_device(device)
-        assert [] == [proof for proof in shown_pair if proof in str(excinfo.value)]
+        assert [] == [proof for proof in secret_proofs if proof in str(excinfo.value)]
 
         server.order(saying(error="invalid_scope", error_description="so at-0000"), path="/revoke")
         with pytest.raises(VendorRejected, match="invalid_scope: so") as refused_excinfo:
@@ -250,9 +252,9 @@ def test_a_device_proves_itself(mode: str) -> None:
         waiting = Waiting(mode, server, clock, secret=None, dpop_key=proof_key())
         device = waiting.face.begin_device()
         waiting.does[2] = lambda: server.decide(device.user_code)
-        granted_value = waiting.face.finish_device(device)
+        grant = waiting.face.finish_device(device)
 
-        assert "DPoP" == granted_value.credentials.token_type
+        assert "DPoP" == grant.credentials.token_type
         assert ["use_dpop_nonce", "authorization_pending", None] == [
             request.error for request in server.requests
         ]
@@ -306,11 +308,11 @@ def test_tokens_are_given_back(mode: str) -> None:
     with AuthorizationServer() as server:
         consent = face(mode, server)
         access, refresh = server.seed()
-        other_text, _ = server.seed()
+        other_access, _ = server.seed()
         consent.revoke(OAuthCredentials(access_token=access, refresh_token=refresh))
         assert 1 == server.live_families
 
-        consent.revoke(OAuthCredentials(access_token=other_text))
+        consent.revoke(OAuthCredentials(access_token=other_access))
         consent.revoke(OAuthCredentials(access_token="nobody-knows-this-one"))
         assert 1 == server.live_families
 

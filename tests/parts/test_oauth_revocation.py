@@ -85,7 +85,7 @@ class Hub:
 
     def run(self, step: Callable[[Any], Any]) -> Any:
         """Run an operation with a new refresher, like a process that has just started."""
-        common_fields: dict[str, Any] = {
+        common_options: dict[str, Any] = {
             "vault": self.vault,
             "storage": self.storage,
             "clock": self.clock,
@@ -98,7 +98,7 @@ class Hub:
             try:
                 return step(
                     OAuthTokenRefresher(
-                        {CRM: self.client}, http=plain_client, sleeper=self.clock, **common_fields
+                        {CRM: self.client}, http=plain_client, sleeper=self.clock, **common_options
                     )
                 )
             finally:
@@ -112,7 +112,7 @@ class Hub:
                         {CRM: self.client},
                         http=http,
                         sleeper=AsyncSleeper(self.clock),
-                        **common_fields,
+                        **common_options,
                     )
                 )
             finally:

@@ -252,19 +252,19 @@ def test_pause_reaches_waiting_callers(patient: bool) -> None:
             if len(self.slept) == 1:
                 limiter.pause(5)
 
-    clock, seen = Pausing(), Seen()
-    limiter = limiter_of(clock, observers=[seen])
+    clock, recorder = Pausing(), Seen()
+    limiter = limiter_of(clock, observers=[recorder])
     limiter.acquire()
 
     if patient:
         limiter.acquire(timeout=6)
         assert [1.0, 5.0] == clock.slept
-        assert ["RateLimitWaited"] * 2 == seen.kinds()
+        assert ["RateLimitWaited"] * 2 == recorder.kinds()
     else:
         with pytest.raises(RateLimitExceeded) as excinfo:
             limiter.acquire(timeout=5.5)
         assert START + timedelta(seconds=6) == excinfo.value.retry_at
-        assert ["RateLimitWaited", "CallRefused"] == seen.kinds()
+        assert ["RateLimitWaited", "CallRefused"] == recorder.kinds()
 
 
 def test_threads_go_in_order_of_arrival() -> None:
@@ -272,22 +272,22 @@ def test_threads_go_in_order_of_arrival() -> None:
     clock = StandingClock()
     limiter = limiter_of(clock)
     limiter.acquire()
-    lost_numbers: list[int] = []
+    call_order: list[int] = []
 
     def visit(number: int) -> None:
         limiter.acquire()
-        lost_numbers.append(number)
+        call_order.append(number)
 
     threads = [threading.Thread(target=visit, args=(number,), daemon=True) for number in range(8)]
-    for arrived, thread in enumerate(threads, 1):
+    for arrival_count, thread in enumerate(threads, 1):
         thread.start()
-        clock.until_asleep(arrived)
+        clock.until_asleep(arrival_count)
     for number, thread in enumerate(threads, 1):
         clock.advance(1)
         thread.join(10)
         clock.until_asleep(len(threads) - number)
 
-    assert list(range(8)) == lost_numbers
+    assert list(range(8)) == call_order
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
@@ -313,11 +313,11 @@ def test_tasks_go_in_order_of_arrival_past_the_cancelled() -> None:
     limiter = RateLimiter(
         RateLimitConfig.per_second(1), clock=clock, async_sleeper=AsyncVirtualSleeper(clock)
     )
-    lost_numbers: list[int] = []
+    call_order: list[int] = []
 
     async def visit(number: int) -> None:
         await limiter.aacquire()
-        lost_numbers.append(number)
+        call_order.append(number)
 
     async def settle() -> None:
         for _ in range(10):
@@ -334,7 +334,7 @@ def test_tasks_go_in_order_of_arrival_past_the_cancelled() -> None:
             await settle()
             clock.advance(1)
             await settle()
-            assert expected == lost_numbers
+            assert expected == call_order
 
     asyncio.run(queue())
 
@@ -557,8 +557,8 @@ def test_invalid_keys_are_refused(face: Face, wrong: Any) -> None:
 @BOTH
 def test_refuses_a_cost_that_has_no_hash(face: Face) -> None:
     """A list is no cost, and is refused as any other that is none."""
-    wrong_value: Any = []
+    wrong_cost: Any = []
     with pytest.raises(InvalidData) as excinfo:
-        face(RateLimiter(RateLimitConfig(10))).acquire(wrong_value)
+        face(RateLimiter(RateLimitConfig(10))).acquire(wrong_cost)
 
     assert "cost" == excinfo.value.field

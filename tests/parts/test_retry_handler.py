@@ -234,14 +234,14 @@ def test_the_deadline_says_what_the_attempts_may_have_done(
 def test_retry_at_is_respected(use: Callable[..., Any]) -> None:
     """A retry never comes before the error's `retry_at`, and not at all beyond the cap."""
     clock = Clock()
-    early_time, late_time = START + timedelta(seconds=20), START + timedelta(seconds=100)
+    early_retry, late_retry = START + timedelta(seconds=20), START + timedelta(seconds=100)
 
-    assert 2 == use(handler(clock), Failing(RateLimitExceeded("?", retry_at=early_time)))
+    assert 2 == use(handler(clock), Failing(RateLimitExceeded("?", retry_at=early_retry)))
     assert [20.0] == clock.slept
     with pytest.raises(RateLimitExceeded) as excinfo:
-        use(handler(clock), Failing(RateLimitExceeded("?", retry_at=late_time)))
+        use(handler(clock), Failing(RateLimitExceeded("?", retry_at=late_retry)))
 
-    assert late_time == excinfo.value.retry_at
+    assert late_retry == excinfo.value.retry_at
     assert 2 == use(handler(clock), Failing(RateLimitExceeded("?", retry_at=START)))
     assert [20.0, 1.0] == clock.slept
 
@@ -266,16 +266,16 @@ def test_waits_for_a_circuit(use: Callable[..., Any]) -> None:
 @EVERY_USE
 def test_retries_are_reported(use: Callable[..., Any]) -> None:
     """Observers get every further attempt before its pause."""
-    seen = Seen()
+    recorder = Seen()
 
-    use(handler(Clock(), observers=[seen], name="v"), Failing(Broken(), OSError()))
+    use(handler(Clock(), observers=[recorder], name="v"), Failing(Broken(), OSError()))
 
-    reports = [event for event in seen if type(event).__name__ == "RetryScheduled"]
+    reports = [event for event in recorder if type(event).__name__ == "RetryScheduled"]
     assert [("v", 1, 1.0, "Broken"), ("v", 2, 2.0, "OSError")] == [
         (event.service, event.attempt, event.delay, event.error)  # type: ignore[attr-defined]
         for event in reports
     ]
-    assert 1 == len({event.request_id for event in seen})
+    assert 1 == len({event.request_id for event in recorder})
 
 
 @EVERY_USE
@@ -310,11 +310,9 @@ def test_threads_count_apart() -> None:
     def visit(number: int) -> int:
         return retry.call(Failing(*functions[number].errors))
 
-    end_values = crowd(20, visit)
+    results = crowd(20, visit)
 
-    assert [1, 2, 3, Broken] * 5 == [
-        end if isinstance(end, int) else type(end) for end in end_values
-    ]
+    assert [1, 2, 3, Broken] * 5 == [end if isinstance(end, int) else type(end) for end in results]
 
 
 def test_tasks_count_apart() -> None:
@@ -477,11 +475,11 @@ def test_an_interruption_anywhere_ends_it(use: Callable[..., Any]) -> None:
 
     for point in itertools.count():
         function = Failing(Broken())
-        due_numbers: list[int] = []
-        tried = functools.partial(use, retry, function)
-        look = functools.partial(lambda to, of: to.append(of.calls), due_numbers, function)
-        if not interrupted.at(point, tried, look):
+        call_counts: list[int] = []
+        interrupted_use = functools.partial(use, retry, function)
+        look = functools.partial(lambda to, of: to.append(of.calls), call_counts, function)
+        if not interrupted.at(point, interrupted_use, look):
             assert point > 25
             break
-        assert [function.calls] == due_numbers
+        assert [function.calls] == call_counts
         assert 3 == use(retry, Failing(Broken(), Broken()))

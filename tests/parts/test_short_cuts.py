@@ -116,12 +116,12 @@ def walked(
     """Everything that can be seen of a walk."""
     clock = Clock()
     part, function = make(clock), Function(clock)
-    seen_values: list[object] = []
+    observations: list[object] = []
     for end, pause, suspends in walk:
         clock.advance(pause)
         function.ends, function.suspends = [end], suspends
-        seen_values += [way(part, function), function.calls, look(part, clock)]
-    return seen_values
+        observations += [way(part, function), function.calls, look(part, clock)]
+    return observations
 
 
 @examples(150)
@@ -132,8 +132,10 @@ def test_circuit_breaker(config: CircuitBreakerConfig, walk: list[Any]) -> None:
     def make(clock: Clock) -> CircuitBreaker:
         return CircuitBreaker(config, storage=MemoryStorage(clock), clock=clock)
 
-    one, other_values = (walked(make, walk, way, lambda part, _: part.state()) for way in WAYS)
-    assert other_values == one
+    one, other_observations = (
+        walked(make, walk, way, lambda part, _: part.state()) for way in WAYS
+    )
+    assert other_observations == one
 
 
 @given(MOVES)
@@ -149,8 +151,10 @@ def test_rate_limiter(walk: list[Any]) -> None:
             timeout=2.0,
         )
 
-    one, other_values = (walked(make, walk, way, lambda _, clock: [*clock.slept]) for way in WAYS)
-    assert other_values == one
+    one, other_observations = (
+        walked(make, walk, way, lambda _, clock: [*clock.slept]) for way in WAYS
+    )
+    assert other_observations == one
 
 
 @given(

@@ -131,14 +131,14 @@ def later(function: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any
 def crowd(size: int, visit: Callable[[int], object]) -> list[Any]:
     """Run this many threads at once; return the outcome of each."""
     start = threading.Barrier(size)
-    end_values: list[Any] = [None] * size
+    results: list[Any] = [None] * size
 
     def thread(number: int) -> None:
         start.wait(PATIENCE)
         try:
-            end_values[number] = visit(number)
+            results[number] = visit(number)
         except BaseException as error:  # noqa: BLE001 - looked at by the test
-            end_values[number] = error
+            results[number] = error
 
     threads = [
         threading.Thread(target=thread, args=(number,), daemon=True) for number in range(size)
@@ -148,7 +148,7 @@ def crowd(size: int, visit: Callable[[int], object]) -> list[Any]:
     for element in threads:
         element.join(PATIENCE)
     assert not any(thread.is_alive() for thread in threads)
-    return end_values
+    return results
 
 
 # Each way of using a guard: given the part and a plain function, it does what calling does.

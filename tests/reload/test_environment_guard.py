@@ -77,11 +77,11 @@ async def test_other_environment_sends_nothing(awaited: bool) -> None:
     await resolved(hub(world, storage, "", awaited=awaited).manager.call("vat", GET))
     await resolved(hub(world, storage, "production", awaited=awaited).manager.call("vat", GET))
     await resolved(hub(world, storage, "production", awaited=awaited).manager.call("vat", GET))
-    for name, local_text in (("staging", "'staging'"), ("", "not named")):
-        copied_value = hub(world, storage, name, awaited=awaited)
-        for call in (copied_value.manager.call, copied_value.manager.stream):
+    for name, environment_words in (("staging", "'staging'"), ("", "not named")):
+        copied_hub = hub(world, storage, name, awaited=awaited)
+        for call in (copied_hub.manager.call, copied_hub.manager.stream):
             with pytest.raises(
-                CopiedStore, match=f"but this environment is {local_text}."
+                CopiedStore, match=f"but this environment is {environment_words}."
             ) as excinfo:
                 await resolved(call("vat", GET, endpoint="read"))
             assert ("production", "vat") == (excinfo.value.owner, excinfo.value.service)
@@ -89,7 +89,7 @@ async def test_other_environment_sends_nothing(awaited: bool) -> None:
             assert isinstance(excinfo.value, HeldBack)
         with pytest.raises(CopiedStore) as excinfo:
             await resolved(
-                copied_value.manager.run("vat", _later if awaited else _now, endpoint="read")
+                copied_hub.manager.run("vat", _later if awaited else _now, endpoint="read")
             )
         assert ("production", "vat") == (excinfo.value.owner, excinfo.value.service)
         assert "read" == excinfo.value.operation
@@ -112,17 +112,17 @@ async def test_rearm_allows_the_environment(awaited: bool) -> None:
     storage: Any = AsyncMemoryStorage(memory) if awaited else memory
     first = hub(world, storage, "production", awaited=awaited)
     await resolved(first.manager.call("vat", GET))
-    copied_value = hub(world, storage, "staging", awaited=awaited)
+    copied_hub = hub(world, storage, "staging", awaited=awaited)
     with pytest.raises(CopiedStore):
-        await resolved(copied_value.manager.call("vat", GET))
+        await resolved(copied_hub.manager.call("vat", GET))
 
-    owner_value = await resolved((arearm if awaited else rearm)(storage, "staging"))
+    previous_owner = await resolved((arearm if awaited else rearm)(storage, "staging"))
 
-    await resolved(copied_value.manager.call("vat", GET))
+    await resolved(copied_hub.manager.call("vat", GET))
     await resolved(first.manager.call("vat", GET))
     with pytest.raises(CopiedStore):
         await resolved(hub(world, storage, "third", awaited=awaited).manager.call("vat", GET))
-    assert "production" == owner_value == await resolved((aowner if awaited else owner)(storage))
+    assert "production" == previous_owner == await resolved((aowner if awaited else owner)(storage))
     assert 3 == len(world.sent)
 
 
@@ -143,9 +143,9 @@ async def test_environment_is_checked_once(awaited: bool) -> None:
         claims.clear()
         if name == "":
             memory = MemoryStorage()
-        local_value = hub(world, storage, name, awaited=awaited)
+        guarded_hub = hub(world, storage, name, awaited=awaited)
         for _ in range(3):
-            await resolved(local_value.manager.call("vat", GET))
+            await resolved(guarded_hub.manager.call("vat", GET))
         assert request == len(claims)
 
 
@@ -180,15 +180,15 @@ async def test_check_is_repeated_until_the_store_replies(awaited: bool) -> None:
                 raise StorageUnavailable("the store is away.")
             return memory.execute(command, timeout)
 
-    silent = FailingState()
-    storage: Any = AsyncMemoryStorage(silent) if awaited else silent
+    failing_state = FailingState()
+    storage: Any = AsyncMemoryStorage(failing_state) if awaited else failing_state
     rearm(memory, "production")
     manager = hub(world, storage, "staging", awaited=awaited).manager
     for _ in range(2):
         await resolved(manager.call("vat", GET))
     assert 2 == len(world.sent)
 
-    silent.away = False
+    failing_state.away = False
 
     async def until_known() -> None:
         # After a look in vain nobody looks again for some time.
@@ -197,10 +197,10 @@ async def test_check_is_repeated_until_the_store_replies(awaited: bool) -> None:
 
     with pytest.raises(CopiedStore):
         await until_known()
-    before = len(world.sent)
+    sent_before = len(world.sent)
     with pytest.raises(CopiedStore):
         await resolved(manager.call("vat", GET))
-    assert before == len(world.sent)
+    assert sent_before == len(world.sent)
 
 
 class _VirtualCore:
@@ -267,16 +267,16 @@ async def test_abandoned_claim_delays_nobody(whose: str | None) -> None:
 async def test_late_claim_holder_changes_nothing() -> None:
     """An earlier release that claimed and wrote too late changes nothing."""
     memory = MemoryStorage(VirtualClock())
-    claimed_value = _claimed(memory)
+    claim_answer = _claimed(memory)
     core: Any = _VirtualCore(memory)
 
     await EnvironmentGuard(core, "production").check()
-    settled_values = memory.execute(
-        complete("{:moorage}:fence:home", claimed_value.fence, "staging", ttl=10**12)
+    settlement = memory.execute(
+        complete("{:moorage}:fence:home", claim_answer.fence, "staging", ttl=10**12)
     )
 
-    assert not settled_values.held
-    assert "production" == settled_values.answer
+    assert not settlement.held
+    assert "production" == settlement.answer
 
 
 async def test_processes_check_the_store_once_each() -> None:
@@ -337,12 +337,12 @@ async def test_check_uses_the_calls_deadline(awaited: bool) -> None:
         manager = hub(world, storage, "production", awaited=awaited).manager
         await resolved(manager.call("vat", GET, timeout=timeout))
         assert half == pytest.approx(reports.pop(), abs=0.5)
-        fresh_value = hub(world, storage, "production", awaited=awaited).manager
+        fresh_manager = hub(world, storage, "production", awaited=awaited).manager
         with pytest.raises(ConfigurationError) as excinfo:
-            await resolved(fresh_value.call("vat", GET, timeout=-1))
+            await resolved(fresh_manager.call("vat", GET, timeout=-1))
         assert "timeout" == excinfo.value.path
         with pytest.raises(InvalidData, match="not a str"):
-            await resolved(fresh_value.call("vat", "no request"))
+            await resolved(fresh_manager.call("vat", "no request"))
 
 
 @EITHER
@@ -356,30 +356,30 @@ async def test_environment_of_the_configuration(
     services = {"vat": {"base_url": "https://vat.example"}}
 
     def source(path: str, **more: Any) -> dict[str, Any]:
-        stored_text = f"sqlite:///{tmp_path}/{path}"
+        state_url = f"sqlite:///{tmp_path}/{path}"
         fields: dict[str, Any] = {"production": {}, "staging": {}}
-        return {"state": {"url": stored_text, **more}, "services": services, "environments": fields}
+        return {"state": {"url": state_url, **more}, "services": services, "environments": fields}
 
     world = ReloadWorld()
-    live = world.open(source("live.db"), awaited=awaited, environment="production")
-    await resolved(live.manager.call("vat", GET))
+    live_hub = world.open(source("live.db"), awaited=awaited, environment="production")
+    await resolved(live_hub.manager.call("vat", GET))
     shutil.copy(tmp_path / "live.db", tmp_path / "copy.db")
     for suffix in ("-wal", "-shm"):
         if (tmp_path / f"live.db{suffix}").exists():
             shutil.copy(tmp_path / f"live.db{suffix}", tmp_path / f"copy.db{suffix}")
 
-    for environment, further_values in (
+    for environment, state_options in (
         ("staging", {}),
         (None, {}),
         (None, {"environment_id": "x"}),
     ):
-        local_value = world.open(
-            source("copy.db", **further_values), awaited=awaited, environment=environment
+        guarded_hub = world.open(
+            source("copy.db", **state_options), awaited=awaited, environment=environment
         )
         with pytest.raises(CopiedStore):
-            await resolved(local_value.manager.call("vat", GET))
-    custom_value = world.open(source("copy.db", environment_id="production"), awaited=awaited)
-    await resolved(custom_value.manager.call("vat", GET))
+            await resolved(guarded_hub.manager.call("vat", GET))
+    named_hub = world.open(source("copy.db", environment_id="production"), awaited=awaited)
+    await resolved(named_hub.manager.call("vat", GET))
     memory = {"state": {"url": "memory:"}, "services": services}
     await resolved(world.open(memory, awaited=awaited).manager.call("vat", GET))
 
@@ -420,9 +420,9 @@ def _shared(kind: str, tmp_path: Path, *, awaited: bool) -> Generator[Any]:
         yield make(redis_url(), prefix=f"{prefix}:")
         return
     url = postgres_url() if kind == "postgresql" else mariadb_url()
-    plain_value = open_storage(url, prefix=f"{prefix}_")
-    plain_value.migrate()
-    plain_value.close()
+    shared_store = open_storage(url, prefix=f"{prefix}_")
+    shared_store.migrate()
+    shared_store.close()
     yield make(url, prefix=f"{prefix}_")
     driver = "psycopg" if kind == "postgresql" else "pymysql"
     engine = sqlalchemy.create_engine(sqlalchemy.make_url(url).set(drivername=f"{kind}+{driver}"))
@@ -448,14 +448,14 @@ async def test_every_store_keeps_its_owner(kind: str, tmp_path: Path, awaited: b
 @EITHER
 async def test_copy_of_production_is_disarmed(tmp_path: Path, awaited: bool) -> None:
     """Credentials, tenants and pending entries of a copy are deleted and counted."""
-    plain_value: Any = SqliteCredentialProvider(tmp_path / "c.db", CIPHER)
-    plain_value.rotate("stripe", None, Credentials.bearer("token"))
-    plain_value.rotate("stripe", "acme", Credentials.bearer("token"))
+    credential_store: Any = SqliteCredentialProvider(tmp_path / "c.db", CIPHER)
+    credential_store.rotate("stripe", None, Credentials.bearer("token"))
+    credential_store.rotate("stripe", "acme", Credentials.bearer("token"))
     tenants: Any = SqliteTenants(tmp_path / "t.db", CIPHER)
     tenants.put("acme", {})
     memory: Any = MemoryTenants({"a": {}, "b": {}})
     if awaited:
-        plain_value = AsyncSqliteCredentialProvider(tmp_path / "c.db", CIPHER)
+        credential_store = AsyncSqliteCredentialProvider(tmp_path / "c.db", CIPHER)
         tenants = AsyncSqliteTenants(tmp_path / "t.db", CIPHER)
         memory = AsyncMemoryTenants({"a": {}, "b": {}})
 
@@ -470,9 +470,9 @@ async def test_copy_of_production_is_disarmed(tmp_path: Path, awaited: bool) -> 
     box = AsyncOutbox() if awaited else Outbox()
     make = aneutralize if awaited else neutralize
 
-    assert 8 == await resolved(make(plain_value, tenants, memory, box))
-    assert 3 == await resolved(make(plain_value, tenants, memory, box))
-    assert not await resolved(plain_value.has("stripe", None))
+    assert 8 == await resolved(make(credential_store, tenants, memory, box))
+    assert 3 == await resolved(make(credential_store, tenants, memory, box))
+    assert not await resolved(credential_store.has("stripe", None))
     assert await resolved(tenants.version("acme")) is None
     with pytest.raises(ConfigurationError, match="cannot be emptied"):
         await resolved(make(object()))
@@ -486,10 +486,10 @@ async def test_environment_guard_of_a_hosts_store(*, awaited: bool) -> None:
     fields = {"services": {"vat": {"base_url": "https://vat.example"}}}
     make: Any = moorage.aopen if awaited else moorage.open
     for environment in ("production", None):
-        opened_value = make(
+        guarded_hub = make(
             fields, environment=environment, state=state, http=world.client(awaited=awaited)
         )
-        await resolved(opened_value.manager.call("vat", GET))
+        await resolved(guarded_hub.manager.call("vat", GET))
 
     copy = make(fields, environment="staging", state=state, http=world.client(awaited=awaited))
     with pytest.raises(CopiedStore, match="production"):

@@ -110,12 +110,12 @@ async def test_another_source(tmp_path: Path, awaited: bool) -> None:
     await resolved(hub.reload(other_path))
     services(other_path, vat="https://three.example")
     result = await resolved(hub.reload())
-    empty_value = await resolved(
+    empty_reload = await resolved(
         hub.reload({"services": {"vat": {"base_url": "https://three.example"}}})
     )
 
     assert ("services.vat",) == result.changed
-    assert () == empty_value.changed
+    assert () == empty_reload.changed
 
 
 @MODES
@@ -144,11 +144,11 @@ async def test_store_cannot_change(tmp_path: Path, awaited: bool) -> None:
     """A reload refuses another store, which would not have the keys used so far."""
     world = ReloadWorld()
     first = {"state": {"url": f"sqlite:///{tmp_path}/one.db"}}
-    other_values = {"state": {"url": f"sqlite:///{tmp_path}/two.db"}}
+    other_state = {"state": {"url": f"sqlite:///{tmp_path}/two.db"}}
     hub = world.open(first, awaited=awaited)
 
     with pytest.raises(ConfigurationError) as excinfo:
-        await resolved(hub.reload(other_values))
+        await resolved(hub.reload(other_state))
 
     assert "state.url" == excinfo.value.path
     await resolved(hub.reload(first))
@@ -182,10 +182,10 @@ async def test_environment_cannot_change(
     assert path == excinfo.value.path
     assert path in excinfo.value.remedy
     await resolved(hub.reload({"state": {**url, **first}}))
-    own_value = ReloadWorld().open(
+    opened_hub = ReloadWorld().open(
         {"state": {**url, **first}}, awaited=awaited, environment_id="mine"
     )
-    await resolved(own_value.reload({"state": {**url, **other}}))
+    await resolved(opened_hub.reload({"state": {**url, **other}}))
     memory = ReloadWorld().open({"state": {"url": "memory:", **first}}, awaited=awaited)
     await resolved(memory.reload({"state": {"url": "memory:", **other}}))
 
@@ -207,11 +207,11 @@ async def test_tenant_source_cannot_change(
     paths: list[str],
 ) -> None:
     """A reload refuses another source of tenants, or a first one."""
-    first, later_fields = (
+    first, later_source = (
         {"tenants_from": TENANTS},
         {} if other is None else {"tenants_from": other},
     )
-    for source, changed_source in ((first, later_fields), (later_fields, first)):
+    for source, changed_source in ((first, later_source), (later_source, first)):
         hub = ReloadWorld().open(source, awaited=awaited)
         with pytest.raises(ConfigurationError) as excinfo:
             await resolved(hub.reload(changed_source))
@@ -219,8 +219,8 @@ async def test_tenant_source_cannot_change(
             problem.path.removeprefix("tenants_from.") for problem in excinfo.value.problems
         ]
         await resolved(hub.reload(source))
-    own_value = ReloadWorld().open(first, awaited=awaited, tenants=None, tenants_every=None)
-    await resolved(own_value.reload(later_fields))
+    opened_hub = ReloadWorld().open(first, awaited=awaited, tenants=None, tenants_every=None)
+    await resolved(opened_hub.reload(later_source))
 
 
 @EITHER
@@ -247,12 +247,12 @@ async def test_service_state_survives_a_reload(awaited: bool) -> None:
 
     def source(timeout: float) -> dict[str, Any]:
         limits = [{"rate": 2, "per": "day", "burst": 2}]
-        common_fields = {"base_url": "https://a.example", "timeout": timeout}
+        common_settings = {"base_url": "https://a.example", "timeout": timeout}
         return {
             "services": {
-                "limited": {**common_fields, "limits": limits, "max_limit_wait": 0.0},
-                "broken": {**common_fields, "circuit": {}},
-                "keyed": common_fields,
+                "limited": {**common_settings, "limits": limits, "max_limit_wait": 0.0},
+                "broken": {**common_settings, "circuit": {}},
+                "keyed": common_settings,
             }
         }
 
@@ -335,9 +335,11 @@ async def test_operation_keeps_its_configuration(hub_class: type[Any]) -> None:
     """All steps of an operation use the configuration of its first step."""
     hubs = PigeonHubs()
     hub = hubs.hub(hub_class)
-    previous_value = hub._live.dispatcher  # noqa: SLF001 - an operation under way holds it
+    previous_dispatcher = hub._live.dispatcher  # noqa: SLF001 - an operation under way holds it
     await resolved(hub.reload(Offer(accounts=[Account("three", Pigeon(loft="one.example"))])))
-    wire = previous_value.wire(previous_value.directory.accounts["one"], None, None, keyed=False)
+    wire = previous_dispatcher.wire(
+        previous_dispatcher.directory.accounts["one"], None, None, keyed=False
+    )
 
     answer = wire.send(Request.post("/letters", form={"to": "x", "text": "y"}))
 
@@ -350,13 +352,13 @@ def test_unchanged_accounts_keep_their_transport(tmp_path: Path) -> None:
     """An account at the same vendor keeps its transport; a new vendor gets a new one."""
     files, two = LocalFiles(root=str(tmp_path / "one")), LocalFiles(root=str(tmp_path / "two"))
     hub = Hub([Account("a", files), Account("b", files)])
-    previous_fields = hub._live.dispatcher.transports  # noqa: SLF001 - nothing else tells
+    previous_transports = hub._live.dispatcher.transports  # noqa: SLF001 - nothing else tells
 
     hub.reload(Offer(accounts=[Account("a", files, cost="1"), Account("b", two)]))
 
-    later_fields = hub._live.dispatcher.transports  # noqa: SLF001 - what is in use now
-    assert later_fields["a"] is previous_fields["a"]
-    assert later_fields["b"] is not previous_fields["b"]
+    later_transports = hub._live.dispatcher.transports  # noqa: SLF001 - what is in use now
+    assert later_transports["a"] is previous_transports["a"]
+    assert later_transports["b"] is not previous_transports["b"]
 
 
 def test_changes_are_listed_by_path() -> None:

@@ -299,7 +299,7 @@ async def test_accounts_stay_available_during_a_refresh(
     here = TenantWorld(awaited=False)
     here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}})
     here.hub.look_up("acme")
-    previous_value = here.hub.account("acme.vonage")
+    previous_account = here.hub.account("acme.vonage")
     results: list[Any] = []
     make: Any = HubRuntime.dispatcher_of_tenant
 
@@ -312,7 +312,7 @@ async def test_accounts_stay_available_during_a_refresh(
     here.clock.advance(10.0)
     here.hub.look_up("acme")
 
-    assert [previous_value] == results
+    assert [previous_account] == results
     assert "OTHER" == here.hub.account("acme.vonage").vendor.sender
 
 
@@ -519,8 +519,8 @@ _made = _Made
 def test_another_tenants_account_is_not_available() -> None:
     """A tenant cannot use an account that only other tenants have."""
     here = TenantWorld(awaited=False)
-    other_fields = {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}}
-    here.hub.reload({"vendors": {"twilio": here.a_twilio()}, "tenants": {"other": other_fields}})
+    other_tenant = {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}}
+    here.hub.reload({"vendors": {"twilio": here.a_twilio()}, "tenants": {"other": other_tenant}})
     here.tenants.put("acme", {})
     here.hub.look_up("acme")
 

@@ -134,12 +134,12 @@ def test_signal_reloads_the_file(tmp_path: Path) -> None:
         services(tmp_path / "moorage.toml", vat="https://one.example"),
         EventRecorder(),
     )
-    before = signal.getsignal(signal.SIGHUP)
+    previous_handler = signal.getsignal(signal.SIGHUP)
     hub = moorage.open(path, observers=[received_recorder])
     with hub.watch(every=None, signals=[signal.SIGHUP]):
         os.kill(os.getpid(), signal.SIGHUP)
         assert () == received_recorder.wait_for(Reloaded).changed
-    assert before == signal.getsignal(signal.SIGHUP)
+    assert previous_handler == signal.getsignal(signal.SIGHUP)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no such signal")
@@ -149,12 +149,12 @@ async def test_signal_reloads_the_file_in_a_task(tmp_path: Path) -> None:
         services(tmp_path / "moorage.toml", vat="https://one.example"),
         EventRecorder(),
     )
-    before = signal.getsignal(signal.SIGHUP)
+    previous_handler = signal.getsignal(signal.SIGHUP)
     hub = moorage.aopen(path, observers=[received_recorder])
     async with hub.watch(every=None, signals=[signal.SIGHUP]):
         os.kill(os.getpid(), signal.SIGHUP)
         assert () == (await received_recorder.later(Reloaded)).changed
-    assert before == signal.getsignal(signal.SIGHUP)
+    assert previous_handler == signal.getsignal(signal.SIGHUP)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
@@ -163,12 +163,12 @@ async def test_unusable_signal_is_refused(tmp_path: Path, awaited: bool) -> None
     """An unusable signal is refused, and the previous handlers are restored."""
     world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
     watch = world.open(path, awaited=awaited).watch(signals=[signal.SIGHUP, signal.SIGKILL])
-    before = signal.getsignal(signal.SIGHUP)
+    previous_handler = signal.getsignal(signal.SIGHUP)
 
     with pytest.raises(ConfigurationError) as excinfo:
         await resolved(watch.__aenter__() if awaited else watch.__enter__())
     assert "signals" == excinfo.value.path
-    assert before is signal.getsignal(signal.SIGHUP)
+    assert previous_handler is signal.getsignal(signal.SIGHUP)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no such signal")
@@ -181,7 +181,7 @@ async def test_signal_handled_outside_python_is_refused(
     """A handler of uWSGI and the like cannot be restored, so its signal is refused."""
     world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
     watch = world.open(path, awaited=awaited).watch(signals=[signal.SIGUSR1, signal.SIGHUP])
-    before = signal.getsignal(signal.SIGUSR1), signal.getsignal(signal.SIGHUP)
+    previous_handlers = signal.getsignal(signal.SIGUSR1), signal.getsignal(signal.SIGHUP)
 
     with monkeypatch.context() as around:
         foreign_handlers = {signal.SIGUSR1: signal.SIG_DFL}
@@ -190,7 +190,7 @@ async def test_signal_handled_outside_python_is_refused(
             await resolved(watch.__aenter__() if awaited else watch.__enter__())
 
     assert "signals" == excinfo.value.path
-    assert before == (signal.getsignal(signal.SIGUSR1), signal.getsignal(signal.SIGHUP))
+    assert previous_handlers == (signal.getsignal(signal.SIGUSR1), signal.getsignal(signal.SIGHUP))
 
 
 async def test_cancellation_while_leaving_the_block(tmp_path: Path) -> None:
@@ -198,11 +198,11 @@ async def test_cancellation_while_leaving_the_block(tmp_path: Path) -> None:
     world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
     watch = world.open(path, awaited=True).watch()
     await watch.__aenter__()
-    leaving = asyncio.ensure_future(watch.__aexit__(None, None, None))
+    leaving_task = asyncio.ensure_future(watch.__aexit__(None, None, None))
     await asyncio.sleep(0)
-    leaving.cancel()
+    leaving_task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await leaving
+        await leaving_task
 
 
 def test_forked_child_watches_too(tmp_path: Path) -> None:
@@ -216,8 +216,8 @@ def test_forked_child_watches_too(tmp_path: Path) -> None:
 
     def ask() -> tuple[str, ...]:
         services(path, vat="https://two.example")
-        changed_texts: tuple[str, ...] = received_recorder.wait_for(Reloaded).changed
-        return changed_texts
+        changed_names: tuple[str, ...] = received_recorder.wait_for(Reloaded).changed
+        return changed_names
 
     with watch:
         assert ("services.vat",) == in_a_child(ask)
@@ -227,9 +227,9 @@ def test_forked_child_watches_too(tmp_path: Path) -> None:
 def test_watching_needs_a_file() -> None:
     """Only a file can be watched, and the interval must be a duration."""
     hub = moorage.open({})
-    refused_function: Callable[..., Any] = hub.watch
+    refused_watch: Callable[..., Any] = hub.watch
     with pytest.raises(ConfigurationError, match="not opened from a file"):
-        refused_function()
+        refused_watch()
 
 
 async def test_reload_without_asyncio(tmp_path: Path) -> None:

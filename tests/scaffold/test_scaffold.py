@@ -98,7 +98,7 @@ def test_scaffolded_vendor_conforms(
     make = import_module(f"{package}.fixture").fixture
     assert (contract,) == kind.kinds
     assert kind.capabilities <= BY_CAPABILITY[contract].keys()
-    able_functions = {
+    capability_uses = {
         capability: use
         for capability, use in BY_CAPABILITY[contract].items()
         if capability in kind.capabilities
@@ -115,7 +115,7 @@ def test_scaffolded_vendor_conforms(
                 ScenarioVendor(operations=face, fixture=fixture, name="bird", able=True)
             )
 
-    for do in (*BASIC[contract].values(), *able_functions.values()):
+    for do in (*BASIC[contract].values(), *capability_uses.values()):
         fixture = make(tmp_path)
         assert asyncio.run(use(do, fixture))
         fixture.close()
@@ -124,12 +124,12 @@ def test_scaffolded_vendor_conforms(
 def test_acme_package_is_scaffolded() -> None:
     """The vendor package of the tests is exactly what the scaffold writes."""
     home_directory = ROOT / "tests" / "packages" / "acme-vendor"
-    existing_values = {
+    package_files = {
         str(path.relative_to(home_directory)): path.read_text("utf-8")
         for path in home_directory.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert existing_values == scaffold("vendor", "acme")
+    assert package_files == scaffold("vendor", "acme")
 
 
 @pytest.mark.parametrize(

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 def _answer(received: Received) -> Behaviour:
     """Return a response as the path says, which repeats everything that was sent."""
-    last_text = received.target.partition("?")[0].rpartition("/")[2]
-    if last_text == "reset":
+    path_end = received.target.partition("?")[0].rpartition("/")[2]
+    if path_end == "reset":
         return Behaviour(raw=b"", then="reset")
-    if last_text == "slow":
+    if path_end == "slow":
         return Behaviour(200, (), b"late", delay=5.0)
     result = {"request": {**received.headers}, "note": received.headers.get("DPoP", "")}
-    fields = {"DPoP-Nonce": f"n-{last_text}"}
-    if last_text == "asks":
+    fields = {"DPoP-Nonce": f"n-{path_end}"}
+    if path_end == "asks":
         fields["WWW-Authenticate"] = 'DPoP error="use_dpop_nonce"'
         return Behaviour.of_json(result, status=401, headers=fields)
-    return Behaviour.of_json(result, status=int(last_text), headers=fields)
+    return Behaviour.of_json(result, status=int(path_end), headers=fields)
 
 
 async def bound_tokens(day: Observations, _: VendorServer) -> None:
@@ -58,15 +58,15 @@ async def bound_tokens(day: Observations, _: VendorServer) -> None:
             recording = day.pick(cassette.client, cassette.async_client)(client)
             for http in (client, recording):
                 manager = day.manager(service, http=http)
-                for last_text in ("200", "asks", "401", "503", "reset", "slow"):
+                for path_end in ("200", "asks", "401", "503", "reset", "slow"):
                     await day.call(
-                        f"bound {last_text}", manager, "bound", Request.get(f"/{last_text}")
+                        f"bound {path_end}", manager, "bound", Request.get(f"/{path_end}")
                     )
                     await day.attempt(
-                        f"bound stream {last_text}",
+                        f"bound stream {path_end}",
                         manager.stream,
                         "bound",
-                        Request.get(f"/{last_text}"),
+                        Request.get(f"/{path_end}"),
                     )
         await _given_up(day, service)
         proofs = [request.headers.get("DPoP") or "" for request in vendor.requests]

@@ -49,8 +49,8 @@ class Canaries:
             self._forms[form] = name
         for shift in range(3):
             # Wherever it begins among other bytes, this much of its base64 is the same.
-            coded = base64.b64encode(b"\0" * shift + plain_bytes).decode()
-            self._forms[coded[4 * (shift > 0) : -4]] = name
+            encoded_secret = base64.b64encode(b"\0" * shift + plain_bytes).decode()
+            self._forms[encoded_secret[4 * (shift > 0) : -4]] = name
         return text
 
     def heard(self, text: str) -> set[str]:

@@ -84,13 +84,13 @@ def script(vendor: VendorServer, day: Observations) -> None:
     body = plant("answered-body")
 
     def answer(received: Received) -> Behaviour:
-        last_text = received.target.partition("?")[0].rpartition("/")[2]
-        if last_text.isdigit():
-            echoed = secret_words | {
+        path_end = received.target.partition("?")[0].rpartition("/")[2]
+        if path_end.isdigit():
+            echoed_members = secret_words | {
                 "request": {**received.headers, "url": received.target},
                 "body": received.body.decode("latin-1"),
             }
-            return Behaviour.of_json(echoed, status=int(last_text), headers=fields)
+            return Behaviour.of_json(echoed_members, status=int(path_end), headers=fields)
         faults = {
             "ok": Behaviour.of_json({"token": body, "note": body}, headers=fields),
             "reset": Behaviour(raw=b"", then="reset"),
@@ -105,7 +105,7 @@ def script(vendor: VendorServer, day: Observations) -> None:
             "large": Behaviour(200, fields, body.encode() * 9_000),
             "badzip": Behaviour(200, {**fields, "Content-Encoding": "gzip"}, body.encode()),
         }
-        return faults[last_text]
+        return faults[path_end]
 
     vendor.always(answer)
 
@@ -250,17 +250,17 @@ async def _failures(day: Observations, vendor: VendorServer) -> None:
     client = day.pick(StdlibHttpClient, AsyncStdlibHttpClient)(max_body=50_000)
     day.closing.append(client)
     manager = day.manager(*services, http=client)
-    for last_text in ("302", "400", "403", "404", "409", "422", "429", "503", "504"):
-        await day.call(f"/{last_text}", manager, "plain", charge(day, "status", f"/{last_text}"))
-    for last_text in ("close", "header", "cut", "slow", "drip", "large", "badzip"):
-        await day.call(f"/{last_text}", manager, "plain", charge(day, "fault", f"/{last_text}"))
+    for path_end in ("302", "400", "403", "404", "409", "422", "429", "503", "504"):
+        await day.call(f"/{path_end}", manager, "plain", charge(day, "status", f"/{path_end}"))
+    for path_end in ("close", "header", "cut", "slow", "drip", "large", "badzip"):
+        await day.call(f"/{path_end}", manager, "plain", charge(day, "fault", f"/{path_end}"))
     for turn in ("first", "second"):
         await day.call(f"guarded {turn}", manager, "guarded", charge(day, turn, "/503"))
         await day.call(f"limited {turn}", manager, "limited", charge(day, f"limited-{turn}"))
     token = day.plant("hedged-token")
-    for last_text in ("slow", "500", "reset"):
-        request = Request.get(f"/{last_text}", query={"token": token})
-        await day.call(f"hedged {last_text}", manager, "hedged", request)
+    for path_end in ("slow", "500", "reset"):
+        request = Request.get(f"/{path_end}", query={"token": token})
+        await day.call(f"hedged {path_end}", manager, "hedged", request)
     await day.call("short", manager, "short", charge(day, "short", "/slow"))
     many = [charge(day, f"many-{last}", f"/{last}") for last in ("ok", "400", "slow", "reset")]
     day.keep("many", await settled(manager.call_many("narrow", many)))
@@ -292,11 +292,11 @@ async def _hooks(day: Observations, vendor: VendorServer) -> None:
         raise VendorRejected("the judge refused")
 
     def added(request: Request) -> Request:
-        return request.with_header("X-Late-Key", late_text).evolve(
-            query=[*request.query, ("late_token", late_text)]
+        return request.with_header("X-Late-Key", late_key).evolve(
+            query=[*request.query, ("late_token", late_key)]
         )
 
-    late_text = day.plant("late-header")
+    late_key = day.plant("late-header")
     hooks: dict[str, dict[str, Any]] = {
         "request": {"request_transforms": (added, _hook(day, "request"))},
         "response": {"request_transforms": added, "response_transforms": _hook(day, "response")},
@@ -306,7 +306,7 @@ async def _hooks(day: Observations, vendor: VendorServer) -> None:
         "nonsense": {"request_transforms": (added, lambda _: None)},
         "elsewhere": {
             "request_transforms": lambda request: request.evolve(
-                path=f"https://other.example/?token={late_text}"
+                path=f"https://other.example/?token={late_key}"
             )
         },
     }
@@ -345,9 +345,9 @@ async def _streams(day: Observations, vendor: VendorServer) -> None:
     manager = day.manager(
         service_of(day, vendor, "streams", credentials=secret, retry=None, timeout=1.0)
     )
-    for last_text in ("ok", "cut", "drip", "503", "reset", "badzip"):
+    for path_end in ("ok", "cut", "drip", "503", "reset", "badzip"):
         await day.attempt(
-            f"stream {last_text}", _read, day, manager, charge(day, "stream", f"/{last_text}")
+            f"stream {path_end}", _read, day, manager, charge(day, "stream", f"/{path_end}")
         )
     piece = day.plant("streamed-piece").encode()
 
@@ -393,21 +393,21 @@ async def _renewals(day: Observations, vendor: VendorServer) -> None:
         access_token=plant("kept-access"), refresh_token=plant("kept-refresh")
     )
     await settled(table.rotate("shop", "acme", credentials))
-    cached = day.pick(CachedCredentials, AsyncCachedCredentials)(table)
+    cached_provider = day.pick(CachedCredentials, AsyncCachedCredentials)(table)
     service = service_of(day, vendor, "shop", needs_credentials=True)
-    manager = day.manager(service, credentials=cached)
-    for last_text in ("ok", "401"):
+    manager = day.manager(service, credentials=cached_provider)
+    for path_end in ("ok", "401"):
         await day.call(
-            f"renewal {last_text}",
+            f"renewal {path_end}",
             manager,
             "shop",
-            charge(day, "renewal", f"/{last_text}"),
+            charge(day, "renewal", f"/{path_end}"),
             tenant="acme",
         )
     await day.call("no credential", manager, "shop", charge(day, "missing"), tenant="other")
     file = day.folder / "credentials.toml"
     day.keep("file", file.name)
-    for number, written_text in enumerate(
+    for number, secrets_file in enumerate(
         (
             f'[services.shop]\nsecret = "{plant("file-secret")}"',
             f'[services.shop]\nsecret = "{plant("file-broken")}',
@@ -417,7 +417,7 @@ async def _renewals(day: Observations, vendor: VendorServer) -> None:
         )
     ):
         secrets = day.folder.parent / f"file-{number}.toml"  # holds them on purpose
-        secrets.write_text(written_text)
+        secrets.write_text(secrets_file)
         secrets.chmod(0o600)
         provider = day.pick(FileCredentialProvider, AsyncFileCredentialProvider)(secrets)
         manager = day.manager(service, credentials=provider)
@@ -446,16 +446,16 @@ async def _keys(day: Observations, vendor: VendorServer) -> None:
         service_of(day, vendor, "blind", credentials=secret, attempt_timeout=0.05),
     )
     manager = day.manager(*services, state=store, cipher=AesGcmCipher(generate_keys()))
-    for last_text in ("ok", "400", "slow", "503"):
-        request = charge(day, "keyed", f"/{last_text}")
+    for path_end in ("ok", "400", "slow", "503"):
+        request = charge(day, "keyed", f"/{path_end}")
         for service in services:
             for _ in range(2):
                 await day.call(
-                    f"key {service.name} {last_text}",
+                    f"key {service.name} {path_end}",
                     manager,
                     service.name,
                     request,
-                    idempotency_key=f"k-{last_text}",
+                    idempotency_key=f"k-{path_end}",
                     timeout=0.5,
                 )
     request = charge(day, "conflict")
@@ -464,7 +464,7 @@ async def _keys(day: Observations, vendor: VendorServer) -> None:
 
 async def _stores(day: Observations, vendor: VendorServer) -> None:
     """Call with stores that are unreachable or refuse access."""
-    opened_value = day.pick(open_storage, aopen_storage)
+    open_store = day.pick(open_storage, aopen_storage)
     secret = Credentials.api_key(day.plant("stores-key"), query="ident")
     word = day.plant
     urls = (
@@ -477,7 +477,7 @@ async def _stores(day: Observations, vendor: VendorServer) -> None:
     )
     for url in urls:
         name = url.partition("@")[0].rpartition(":")[2]
-        store = opened_value(url, timeout=0.2)
+        store = open_store(url, timeout=0.2)
         day.closing.append(store)
         day.keep(name, store)
         service = service_of(day, vendor, "stored", credentials=secret)
@@ -490,10 +490,10 @@ async def _stores(day: Observations, vendor: VendorServer) -> None:
         f"postgresql://user:{word('sql-bad-port')}@host:port/none",
         f"{word('no-url')}",
     ):
-        await day.attempt("bad url", opened_value, url)
+        await day.attempt("bad url", open_store, url)
     broken_path = day.folder.parent / "broken.db"
     broken_path.write_bytes(b"no database" * 1000)
-    store = opened_value(f"sqlite:///{broken_path}")
+    store = open_store(f"sqlite:///{broken_path}")
     manager = day.manager(service_of(day, vendor, "broken", credentials=secret), state=store)
     await day.call("broken", manager, "broken", charge(day, "broken"), idempotency_key="k")
 
@@ -605,17 +605,17 @@ async def _interrupted(day: Observations, vendor: VendorServer) -> None:
     manager = day.manager(service_of(day, vendor, "patient", credentials=secret))
     if not day.awaited:
         return
-    for last_text in ("slow", "drip"):
-        request = charge(day, "interrupted", f"/{last_text}")
+    for path_end in ("slow", "drip"):
+        request = charge(day, "interrupted", f"/{path_end}")
         try:
             async with asyncio.timeout(0.1):
                 await manager.call("patient", request)
         except TimeoutError as error:
-            day.keep(f"interrupted {last_text}", error)
+            day.keep(f"interrupted {path_end}", error)
         try:
             await asyncio.wait_for(manager.call("patient", request), 0.1)
         except TimeoutError as error:
-            day.keep(f"waited for {last_text}", error)
+            day.keep(f"waited for {path_end}", error)
 
 
 CHAPTERS: Final = (

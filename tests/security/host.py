@@ -131,8 +131,8 @@ def shown(case: str, way: str) -> dict[str, str]:
         record = logging.LogRecord("host", logging.ERROR, "", 0, "it failed", (), sys.exc_info())
         record.request = RequestFactory().get("/")
         AdminEmailHandler(include_html=True).emit(record)
-        pretty_text = io.StringIO()
-        console = rich.console.Console(file=pretty_text, width=400)
+        pretty_output = io.StringIO()
+        console = rich.console.Console(file=pretty_output, width=400)
         console.print(rich.traceback.Traceback(show_locals=True, locals_max_string=10_000))
     else:
         raise SystemExit(f"{case} did not fail")
@@ -143,7 +143,7 @@ def shown(case: str, way: str) -> dict[str, str]:
         "mail": letter.body,
         "html in mail": str(letter.alternatives[0].content),
         "report": HiddenSecrets.reports[0].decode(),
-        "pretty": pretty_text.getvalue(),
+        "pretty": pretty_output.getvalue(),
     }
 
 
@@ -192,10 +192,10 @@ def main() -> None:
         HiddenSecrets.plain.set_circuit("closed", CircuitState.FORCED_OPEN)
         HiddenSecrets.awaited = AsyncConnectorManager([shop, hooked, closed_service])
         asyncio.run(HiddenSecrets.awaited.set_circuit("closed", CircuitState.FORCED_OPEN))
-        everything_values = {
+        shown_cases = {
             f"{case} {way}": shown(case, way) for way in WAYS for case in (*CASES, "leak")
         }
-    json.dump(everything_values, sys.stdout)
+    json.dump(shown_cases, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -46,13 +46,13 @@ async def cached_responses(day: Observations, _: VendorServer) -> None:
     good_behaviour = Behaviour.of_json(body, headers=fields)
     stale_behaviour = Behaviour.of_json(body, headers={**fields, "Age": "60"})
     cipher = AesGcmCipher(generate_keys())
-    custom_value = day.pick(SqliteStorage, AsyncSqliteStorage)(day.folder / "cache.db")
-    day.closing.append(custom_value)
-    sealed_value = day.pick(SealedCache, AsyncSealedCache)
+    file_cache = day.pick(SqliteStorage, AsyncSqliteStorage)(day.folder / "cache.db")
+    day.closing.append(file_cache)
+    sealed_cache = day.pick(SealedCache, AsyncSealedCache)
     caches = {
         "memory": None,
-        "file": sealed_value(custom_value, cipher),
-        "broken": sealed_value(day.pick(FailingStore, AsyncFailingStore)(), cipher),
+        "file": sealed_cache(file_cache, cipher),
+        "broken": sealed_cache(day.pick(FailingStore, AsyncFailingStore)(), cipher),
     }
 
     def answer(received: Received) -> Behaviour:

@@ -37,24 +37,24 @@ _REFUSED = ("grant", "client", "nonce")
 
 def _answer(received: Received) -> Behaviour:
     """Return a response as the path says, which repeats everything that was sent."""
-    last_text = received.target.rpartition("/")[2]
-    sent_text = received.body.decode()
-    result = {"error_description": f"{sent_text} {received.headers.get('Authorization')}"}
-    if last_text == "reset":
+    path_end = received.target.rpartition("/")[2]
+    sent_form = received.body.decode()
+    result = {"error_description": f"{sent_form} {received.headers.get('Authorization')}"}
+    if path_end == "reset":
         return Behaviour(raw=b"", then="reset")
-    if last_text == "late":
+    if path_end == "late":
         return Behaviour(200, (), b"late", delay=2.0)
-    if last_text == "odd":
+    if path_end == "odd":
         return Behaviour.of_json({"note": result})
-    if last_text == "busy":
+    if path_end == "busy":
         return Behaviour.of_json(result, status=503)
-    if last_text == "granted":
+    if path_end == "granted":
         return Behaviour.of_json(
             {"access_token": "at-canary-granted-7531", "refresh_token": "rt-canary-granted-7532"}
         )
     errors = {"grant": "invalid_grant", "client": "invalid_client", "nonce": "use_dpop_nonce"}
     fields = {"DPoP-Nonce": "n-1"}
-    return Behaviour.of_json({"error": errors[last_text], **result}, status=400, headers=fields)
+    return Behaviour.of_json({"error": errors[path_end], **result}, status=400, headers=fields)
 
 
 async def renewed_tokens(day: Observations, _: VendorServer) -> None:

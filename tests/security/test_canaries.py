@@ -48,8 +48,8 @@ def test_calls_show_no_secret(mode: str, tmp_path: Path) -> None:
     # It was a day worth looking at.
     errors = [value for _, value in day.seen if isinstance(value, Exception)]
     assert _EXPECTED <= {type(error).__name__ for error in errors}
-    own_functions = (ConnectorError, ForeignError, TimeoutError)
-    assert [] == [error for error in errors if not isinstance(error, own_functions)]
+    expected_errors = (ConnectorError, ForeignError, TimeoutError)
+    assert [] == [error for error in errors if not isinstance(error, expected_errors)]
     assert {"bound.json", "cache.db", "credentials.db", "state.db", "tape.json"} <= {
         file for file, _ in dumped(folder)
     }
@@ -141,9 +141,9 @@ def test_planted_leak_is_found() -> None:
     canaries = Canaries()
     secret = canaries.plant("secret")
 
-    silent_texts = [way for way, value in _planted(secret) if not canaries.search(way, value)]
+    missed_ways = [way for way, value in _planted(secret) if not canaries.search(way, value)]
 
-    assert [] == silent_texts
+    assert [] == missed_ways
 
 
 def test_frames_are_removed_from_errors() -> None:

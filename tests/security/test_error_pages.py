@@ -40,7 +40,7 @@ def test_no_page_mail_or_report_shows_a_secret(
     shown: dict[str, dict[str, str]], canaries: Canaries
 ) -> None:
     """Neither Django, nor a tracker, nor a pretty traceback shows a secret."""
-    received_texts = [
+    found_leaks = [
         f"{name} in the {person_name} of {case}"
         for case, texts in shown.items()
         if not case.startswith("leak")
@@ -48,7 +48,7 @@ def test_no_page_mail_or_report_shows_a_secret(
         for name in sorted(canaries.heard(text))
     ]
 
-    assert [] == received_texts
+    assert [] == found_leaks
 
 
 def test_each_tool_shows_an_unprotected_secret(
@@ -57,10 +57,10 @@ def test_each_tool_shows_an_unprotected_secret(
     """Every tool shows a secret in a local variable, so the other test is meaningful."""
     for case, texts in shown.items():
         if case.startswith("leak"):
-            received_texts = {
+            found_names = {
                 person_name: sorted(canaries.heard(text)) for person_name, text in texts.items()
             }
-            assert {person_text: ["sight"] for person_text in texts} == received_texts
+            assert {tool_name: ["sight"] for tool_name in texts} == found_names
 
 
 def test_they_show_what_happened(shown: dict[str, dict[str, str]]) -> None:

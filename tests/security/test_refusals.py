@@ -48,31 +48,31 @@ def attempts(made: Callable[..., Any]) -> Iterator[tuple[str, tuple[Any, ...], d
         for parameter in parameters(made)
         if parameter.kind not in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}
     ]
-    positional_texts = [
+    positional_names = [
         ticket.name for ticket in taken_parameters if ticket.kind is not ticket.KEYWORD_ONLY
     ]
-    needed_texts = [ticket.name for ticket in taken_parameters if ticket.default is ticket.empty]
+    needed_names = [ticket.name for ticket in taken_parameters if ticket.default is ticket.empty]
     yield "unknown", (), {"unheard_of": SECRET}
-    yield "too many", (SECRET,) * (len(positional_texts) + 1), {}
+    yield "too many", (SECRET,) * (len(positional_names) + 1), {}
     for value in values():
-        shown_text = type(value).__name__
+        type_name = type(value).__name__
         yield (
-            f"unknown too, {shown_text}",
+            f"unknown too, {type_name}",
             (),
-            {**dict.fromkeys(needed_texts, value), "api_key": SECRET},
+            {**dict.fromkeys(needed_names, value), "api_key": SECRET},
         )
         yield (
-            f"all, {shown_text}",
+            f"all, {type_name}",
             (),
             dict.fromkeys([ticket.name for ticket in taken_parameters], value),
         )
-        yield f"needed, {shown_text}", (), dict.fromkeys(needed_texts, value)
+        yield f"needed, {type_name}", (), dict.fromkeys(needed_names, value)
         for item in taken_parameters:
-            yield f"{item.name} alone, {shown_text}", (), {item.name: value}
+            yield f"{item.name} alone, {type_name}", (), {item.name: value}
             yield (
-                f"{item.name} first, {shown_text}",
+                f"{item.name} first, {type_name}",
                 (),
-                {**dict.fromkeys(needed_texts, "x"), item.name: value},
+                {**dict.fromkeys(needed_names, "x"), item.name: value},
             )
 
 
@@ -117,9 +117,9 @@ def test_bad_configuration_is_not_kept_by_its_refusal(opened: Callable[..., Any]
         if inspect.isawaitable(result):
             await result
 
-    for wrong_fields in ({**options, "nonsense": SECRET}, {**options, SECRET: 1}, [SECRET]):
+    for wrong_configuration in ({**options, "nonsense": SECRET}, {**options, SECRET: 1}, [SECRET]):
         with pytest.raises(ConnectorError) as excinfo:
-            asyncio.run(reload(wrong_fields))
+            asyncio.run(reload(wrong_configuration))
         assert [] == CANARIES.search("reload", excinfo.value)
     assert [] == CANARIES.search("hub", vars(hub))
 

@@ -85,16 +85,16 @@ async def stored_calls(day: Observations, stores: Any, cipher: Cipher | None) ->
         ports = {"state": store, "cache": cache, "cipher": cipher, "credentials": vault}
         manager = day.manager(*services, **ports)
         for tenant in ("acme", "acme-fr"):
-            for last_text in ("ok", "400", "503", "slow", "reset", "401", "429"):
-                request = charge(day, f"{tenant}-{last_text}", f"/{last_text}")
+            for path_end in ("ok", "400", "503", "slow", "reset", "401", "429"):
+                request = charge(day, f"{tenant}-{path_end}", f"/{path_end}")
                 for _ in range(2):
                     await day.call(
-                        last_text,
+                        path_end,
                         manager,
                         "shop",
                         request,
                         tenant=tenant,
-                        idempotency_key=f"key-{last_text}",
+                        idempotency_key=f"key-{path_end}",
                         timeout=1.0,
                     )
             request = Request.get(
@@ -117,19 +117,19 @@ def heard(
     day.plant("card", CARD)
     day.plant("iban", IBAN)
     asyncio.run(stored_calls(day, stores, cipher))
-    held_values = list(stores.contents())
-    results = [name for where, value in held_values for name in canaries.search(where, value)]
-    return results, len(held_values), day
+    stored_contents = list(stores.contents())
+    results = [name for where, value in stored_contents for name in canaries.search(where, value)]
+    return results, len(stored_contents), day
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_no_store_holds_a_secret(mode: str, stores: Any, tmp_path: Path) -> None:
     """A store's content shows no credentials, requests or responses."""
-    result, held, day = heard(mode, tmp_path, stores, AesGcmCipher(generate_keys()))
+    result, contents_held, day = heard(mode, tmp_path, stores, AesGcmCipher(generate_keys()))
 
     assert [] == result
     # There was something to look at.
-    assert held >= 20
+    assert contents_held >= 20
     outcomes = {type(value).__name__ for _, value in day.seen}
     assert {"Response", "InvalidRequest", "VendorFailed", "CircuitBreakerOpen"} <= outcomes
 

@@ -174,11 +174,11 @@ async def test_retry_after_pauses_all_callers(world: World, status: int) -> None
     """After a `Retry-After` no caller's request leaves before the time is over."""
     world.vendor.answers(Response(status, {"Retry-After": "20"}))
     manager = world.manager(vat(limits=RateLimitConfig(100)))
-    other = world.manager(vat(limits=RateLimitConfig(100)))
+    second_manager = world.manager(vat(limits=RateLimitConfig(100)))
 
     with pytest.raises((RateLimitExceeded, VendorFailed)):
         await manager.call("vat", GET)
-    await other.call("vat", GET)
+    await second_manager.call("vat", GET)
     await manager.run("vat", world.nothing)
 
     assert 20.0 <= sent_at(world)[1] < 20.1
@@ -303,14 +303,14 @@ async def test_long_pause_is_capped_for_every_caller(
     """A vendor's pause is capped at the service's maximum, for every manager."""
     service = vat(limits=RateLimitConfig(100), retry=None, max_pause=longest, timeout=10)
     world.vendor.answers(Response(429, headers))
-    manager, other = world.manager(service), world.manager(service)
+    manager, second_manager = world.manager(service), world.manager(service)
 
     with pytest.raises(RateLimitExceeded) as excinfo:
         await manager.call("vat", GET)
     with pytest.raises(RateLimitExceeded) as held_back_excinfo:
-        await other.call("vat", GET)
+        await second_manager.call("vat", GET)
     world.clock.advance(seconds)
-    await other.call("vat", GET)
+    await second_manager.call("vat", GET)
 
     assert START + timedelta(seconds=seconds) == excinfo.value.retry_at
     assert held_back_excinfo.value.retry_at is not None
@@ -326,15 +326,15 @@ async def test_reset_limits_ends_a_pause(world: World) -> None:
     """After `reset_limits` calls go out at the limit's own pace, and an event reports it."""
     service = vat(limits=RateLimitConfig(1), retry=None, timeout=10)
     world.vendor.answers(Response(429, {"Retry-After": "1800"}))
-    manager, other = world.watched(service), world.manager(service)
+    manager, second_manager = world.watched(service), world.manager(service)
     with pytest.raises(RateLimitExceeded):
         await manager.call("vat", GET)
     world.clock.advance(800)
 
     assert 1000.0 == await manager.reset_limits("vat")
-    assert 0.0 == await other.reset_limits("vat")
-    await other.call("vat", GET)
-    await other.call("vat", GET)
+    assert 0.0 == await second_manager.reset_limits("vat")
+    await second_manager.call("vat", GET)
+    await second_manager.call("vat", GET)
 
     assert [1000.0] == [
         result.remaining for result in world.events if isinstance(result, PauseEnded)

@@ -81,11 +81,11 @@ async def test_retry_after_the_open_time_is_a_probe(world: World, shadow: bool) 
 async def test_quorum_counts_managers(world: World) -> None:
     """A circuit with a quorum opens only after that many managers have seen failures."""
     circuit = CircuitBreakerConfig(failures=2, quorum=2)
-    value, other = world.manager(vat(circuit=circuit)), world.manager(vat(circuit=circuit))
+    value, second_manager = world.manager(vat(circuit=circuit)), world.manager(vat(circuit=circuit))
 
     await fail(world, value, 4)
     assert CircuitState.CLOSED is (await value.circuit_state("vat")).state
-    await fail(world, other)
+    await fail(world, second_manager)
 
     assert CircuitState.OPEN is (await value.circuit_state("vat")).state
 

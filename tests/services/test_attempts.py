@@ -167,8 +167,8 @@ async def test_last_error_has_retry_after(world: World) -> None:
 @sync_and_async
 async def test_reset_time_works_like_retry_after(world: World) -> None:
     """A 429 that only says when its window ends is retried then."""
-    spent_values = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "12"}
-    world.vendor.answers(Response(429, spent_values))
+    limit_headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "12"}
+    world.vendor.answers(Response(429, limit_headers))
 
     await world.manager(vat()).call("vat", GET)
 

@@ -48,15 +48,15 @@ async def test_fresh_response_is_reused(world: World) -> None:
 
     first = await manager.call("vat", GET)
     world.clock.advance(59)
-    repeated_value = await manager.call("vat", GET)
+    second_response = await manager.call("vat", GET)
 
     assert 1 == sent(world)
     assert (False, None) == (first.cached, first.header("age"))
     assert (True, "59", b"first", 200) == (
-        repeated_value.cached,
-        repeated_value.header("age"),
-        repeated_value.body,
-        repeated_value.status,
+        second_response.cached,
+        second_response.header("age"),
+        second_response.body,
+        second_response.status,
     )
     assert [
         "CallStarted",
@@ -67,8 +67,8 @@ async def test_fresh_response_is_reused(world: World) -> None:
         "CacheHit",
         "CallFinished",
     ] == world.told()
-    (missed_value, hit) = told(world, CacheMissed, CacheHit)
-    assert not missed_value.stale
+    (miss_event, hit) = told(world, CacheMissed, CacheHit)
+    assert not miss_event.stale
     assert (59.0, False, "vat") == (hit.age, hit.stale, hit.service)
     assert (0, 200) == (world.events[-1].attempts, world.events[-1].status)  # type: ignore[attr-defined]  # the call's end
     assert [False, True] == [end.cached for end in told(world, CallFinished)]
@@ -116,10 +116,10 @@ async def test_cache_hit_needs_no_admission(world: World) -> None:
 @sync_and_async
 async def test_hooks_run_on_cached_responses(world: World) -> None:
     """Transforms and classifiers run each time a cached response is returned."""
-    seen_flags: list[bool] = []
+    cached_flags: list[bool] = []
 
     def louder(response: Response) -> Response:
-        seen_flags.append(response.cached)
+        cached_flags.append(response.cached)
         return response.evolve(body=response.body.upper())
 
     def refuse(request: Request, response: Response) -> Any:
@@ -134,7 +134,7 @@ async def test_hooks_run_on_cached_responses(world: World) -> None:
             await manager.call("vat", Request.get("/bad"))
 
     assert [b"FIRST", b"FIRST"] == bodies
-    assert [False, True, False, True] == seen_flags
+    assert [False, True, False, True] == cached_flags
     assert 2 == sent(world)
 
 
@@ -332,32 +332,32 @@ async def test_slow_responses_are_not_cached(world: World, took: float, cached: 
 def test_late_hedge_uses_the_same_transforms() -> None:
     """A hedge that begins after its call has ended still applies the same transforms."""
     world = World(PLAIN)
-    winning, losing = world.gate(), world.gate()
+    winning_gate, losing_gate = world.gate(), world.gate()
     requests: list[Admission] = []
 
     async def held(command: object) -> None:
         if isinstance(command, Admission):
             requests.append(command)
             if len(requests) == 2:
-                await losing.stand()
+                await losing_gate.stand()
 
     def signed(request: Request) -> Request:
         return request.with_header("X-Own", "1")
 
     async def race() -> None:
         world.store.meanwhile = held
-        world.vendor.answers(winning.answering(FRESH))
-        hedged = vat(
+        world.vendor.answers(winning_gate.answering(FRESH))
+        hedged_service = vat(
             hedge=HedgeConfig(5.0), limits=RateLimitConfig(100), request_transforms=[signed]
         )
-        manager = world.manager(hedged)
+        manager = world.manager(hedged_service)
         call = world.start(lambda: manager.call("vat", GET))
-        await winning.reached()
+        await winning_gate.reached()
         world.gather.too_long.set()
-        await losing.reached()
-        winning.open()
+        await losing_gate.reached()
+        winning_gate.open()
         assert b"first" == (await call.result()).body
-        losing.open()
+        losing_gate.open()
         for item in world.gather.started:
             await item.over()
 
@@ -378,21 +378,21 @@ async def test_calls_leave_no_cycles(world: World) -> None:
     await calls()
     gc.collect()
     gc.disable()
-    other_numbers = {
-        id(thing_value) for thing_value in gc.get_objects()
+    earlier_ids = {
+        id(live_object) for live_object in gc.get_objects()
     }  # what other tests may let go of meanwhile
     try:
         await calls()
         gc.set_debug(gc.DEBUG_SAVEALL)
         gc.collect()
-        remaining_values = [
+        leaked_objects = [
             thing
             for thing in gc.garbage
-            if type(thing).__module__.startswith("moorage") and id(thing) not in other_numbers
+            if type(thing).__module__.startswith("moorage") and id(thing) not in earlier_ids
         ]
     finally:
         gc.set_debug(0)
         gc.garbage.clear()
         gc.enable()
 
-    assert [] == remaining_values
+    assert [] == leaked_objects

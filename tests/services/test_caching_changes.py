@@ -61,7 +61,7 @@ async def test_write_removes_the_cached_response(
 @sync_and_async
 async def test_write_removes_urls_that_its_response_names(world: World) -> None:
     """A write removes cached responses of URLs of the same origin that its response names."""
-    named_values = {
+    location_headers = {
         "Location": "rates/7",
         "Content-Location": "https://vat.example/v1/rates/8",
     }
@@ -71,11 +71,11 @@ async def test_write_removes_urls_that_its_response_names(world: World) -> None:
     for path in paths:
         await manager.call("vat", Request.get(path))
 
-    world.vendor.answers(Response(201, named_values))
+    world.vendor.answers(Response(201, location_headers))
     await manager.call("vat", Request.post("/rates", json={}))
-    cached = [(await manager.call("vat", Request.get(path))).cached for path in paths]
+    cached_flags = [(await manager.call("vat", Request.get(path))).cached for path in paths]
 
-    assert [False, False, True] == cached
+    assert [False, False, True] == cached_flags
 
 
 @sync_and_async

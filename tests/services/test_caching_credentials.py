@@ -186,16 +186,16 @@ async def test_response_to_a_stale_credential_is_not_cached(world: World) -> Non
 @sync_and_async
 async def test_hook_may_refuse_a_cached_response(world: World) -> None:
     """If a hook refuses a cached response, the error says that nothing was sent."""
-    refusing_flags: list[bool] = []
+    refusals: list[bool] = []
 
     def refused(_: Request, __: Response) -> Any:
-        return AuthenticationFailed("stale.", status=401) if refusing_flags else None
+        return AuthenticationFailed("stale.", status=401) if refusals else None
 
     provider = world.of_mode(Provider(world))
     manager = world.manager(vat(needs_credentials=True, classify=refused), credentials=provider)
     world.vendor.answers(FRESH)
     await manager.call("vat", GET)
-    refusing_flags.append(True)
+    refusals.append(True)
     with pytest.raises(AuthenticationFailed) as excinfo:
         await manager.call("vat", GET)
 
@@ -256,11 +256,11 @@ async def test_transform_that_makes_a_request_bypass_the_cache(world: World) -> 
     )
 
     # Kept; asked for a part though it is fresh; stale, and kept anew; asked for a part.
-    cached = [(await manager.call("vat", GET)).cached for _ in range(2)]
+    cached_flags = [(await manager.call("vat", GET)).cached for _ in range(2)]
     world.clock.advance(60)
-    cached += [(await manager.call("vat", GET)).cached for _ in range(2)]
+    cached_flags += [(await manager.call("vat", GET)).cached for _ in range(2)]
 
-    assert [False, False, False, False] == cached
+    assert [False, False, False, False] == cached_flags
 
 
 @sync_and_async
@@ -352,12 +352,14 @@ async def test_regions_share_the_cache(world: World) -> None:
     )
 
     await manager.call("vat", GET)
-    repeated_value = await manager.call("vat", GET)
+    second_response = await manager.call("vat", GET)
     absolute = await manager.call("vat", Request.get("https://two.example/api/v1/rates"))
     await manager.call("vat", Request.put("https://one.example/v1/rates"))
-    later_value = await manager.call("vat", GET)
+    other_region_response = await manager.call("vat", GET)
 
-    assert [True, True, False] == [item.cached for item in (repeated_value, absolute, later_value)]
+    assert [True, True, False] == [
+        item.cached for item in (second_response, absolute, other_region_response)
+    ]
     assert ["one", "two", "one", "one"] == [request.url[8:11] for request in world.vendor.requests]
 
 

@@ -100,8 +100,8 @@ async def test_cache_errors_do_not_reach_the_caller(world: World) -> None:
 
     assert 200 == (await manager.call("vat", GET)).status
 
-    (lost_value,) = told(world, StorageLost)
-    assert lost_value.error.startswith("The cache raised ZeroDivisionError in ")
+    (lost_event,) = told(world, StorageLost)
+    assert lost_event.error.startswith("The cache raised ZeroDivisionError in ")
     assert "secret" not in repr(world.events)
 
 

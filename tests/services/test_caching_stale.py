@@ -39,36 +39,36 @@ from tests.support.modes import Interruption, World, sync_and_async
 @sync_and_async
 async def test_stale_response_is_revalidated(world: World) -> None:
     """A stale response is revalidated at the vendor, and a 304 makes it fresh again."""
-    changed_text = "Sun, 01 Feb 2026 12:00:00 GMT"
+    modified_date = "Sun, 01 Feb 2026 12:00:00 GMT"
     world.vendor.answers(
-        FRESH.evolve(headers=FRESH.headers.with_header("Last-Modified", changed_text)),
+        FRESH.evolve(headers=FRESH.headers.with_header("Last-Modified", modified_date)),
         Response(304, {"Cache-Control": "max-age=10", "X-New": "1"}),
     )
     manager = world.watched(vat())
     await manager.call("vat", GET)
 
     world.clock.advance(60)
-    confirmed_value = await manager.call("vat", GET)
+    revalidated_response = await manager.call("vat", GET)
     world.clock.advance(9)
-    repeated_value = await manager.call("vat", GET)
+    repeated_response = await manager.call("vat", GET)
 
     assert 2 == sent(world)
-    conditional = world.vendor.requests[1]
-    assert ('"1"', changed_text) == (
-        conditional.header("if-none-match"),
-        conditional.header("if-modified-since"),
+    conditional_request = world.vendor.requests[1]
+    assert ('"1"', modified_date) == (
+        conditional_request.header("if-none-match"),
+        conditional_request.header("if-modified-since"),
     )
     assert (200, b"first", True, "1", None) == (
-        confirmed_value.status,
-        confirmed_value.body,
-        confirmed_value.cached,
-        confirmed_value.header("x-new"),
-        confirmed_value.header("age"),
+        revalidated_response.status,
+        revalidated_response.body,
+        revalidated_response.cached,
+        revalidated_response.header("x-new"),
+        revalidated_response.header("age"),
     )
     assert (True, "9", "max-age=10") == (
-        repeated_value.cached,
-        repeated_value.header("age"),
-        repeated_value.header("cache-control"),
+        repeated_response.cached,
+        repeated_response.header("age"),
+        repeated_response.header("cache-control"),
     )
     assert [(60.0, "CacheRevalidated")] == [
         (event.age, type(event).__name__) for event in told(world, CacheRevalidated)
@@ -106,14 +106,14 @@ async def test_changed_response_replaces_the_cached_one(world: World) -> None:
     await manager.call("vat", GET)
     world.clock.advance(60)
 
-    changed_value = await manager.call("vat", GET)
-    repeated_value = await manager.call("vat", GET)
+    changed_response = await manager.call("vat", GET)
+    repeated_response = await manager.call("vat", GET)
 
     assert (b"second", False, b"second", True) == (
-        changed_value.body,
-        changed_value.cached,
-        repeated_value.body,
-        repeated_value.cached,
+        changed_response.body,
+        changed_response.cached,
+        repeated_response.body,
+        repeated_response.cached,
     )
 
 
@@ -237,9 +237,9 @@ async def test_stale_response_replaces_an_error(world: World) -> None:
 
     assert (b"first", True, "159") == (answer.body, answer.cached, answer.header("age"))
     assert [(159.0, True)] == [(hit.age, hit.stale) for hit in told(world, CacheHit)]
-    end_values = told(world, CallFinished)
+    finished_events = told(world, CallFinished)
     assert [(False, None), (True, None), (False, "VendorFailed")] == [
-        (end.cached, end.error) for end in end_values
+        (end.cached, end.error) for end in finished_events
     ]
 
 
@@ -272,11 +272,11 @@ async def test_stale_response_replaces_failures_only(
     world.clock.advance(60)
 
     try:
-        cached = (await manager.call("vat", GET)).cached
+        is_cached = (await manager.call("vat", GET)).cached
     except REFUSED:
-        cached = False
+        is_cached = False
 
-    assert stands_in is cached
+    assert stands_in is is_cached
 
 
 @sync_and_async
@@ -342,18 +342,18 @@ async def test_one_caller_revalidates(world: World) -> None:
 
     asking = world.start(lambda: manager.call("vat", GET))
     await gate.reached()
-    concurrent_value = await manager.call("vat", GET)
+    concurrent_response = await manager.call("vat", GET)
     gate.open()
     request = await asking.result()
-    later_value = await manager.call("vat", GET)
+    later_response = await manager.call("vat", GET)
 
     assert [b"first", b"second", b"second"] == [
-        concurrent_value.body,
+        concurrent_response.body,
         request.body,
-        later_value.body,
+        later_response.body,
     ]
     assert [(True, "60"), (False, None), (True, "0")] == [
-        (item.cached, item.header("age")) for item in (concurrent_value, request, later_value)
+        (item.cached, item.header("age")) for item in (concurrent_response, request, later_response)
     ]
     assert 2 == sent(world)
     assert [True, False] == [hit.stale for hit in told(world, CacheHit)]
@@ -375,10 +375,10 @@ async def test_revalidations_are_independent(world: World) -> None:
 
     asking = world.start(lambda: manager.call("vat", GET))
     await gate.reached()
-    concurrent_value = await manager.call("vat", other_request)
+    concurrent_response = await manager.call("vat", other_request)
     gate.open()
 
-    assert [b"second"] * 2 == [concurrent_value.body, (await asking.result()).body]
+    assert [b"second"] * 2 == [concurrent_response.body, (await asking.result()).body]
 
 
 @sync_and_async

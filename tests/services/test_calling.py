@@ -179,8 +179,8 @@ async def test_fallback_replaces_a_failure(world: World) -> None:
 
     assert "instead of 503" == await manager.call("vat", GET)
 
-    finished_value: Any = world.events[-1]
-    assert ("VendorFailed", True) == (finished_value.error, finished_value.fallback)
+    finished_event: Any = world.events[-1]
+    assert ("VendorFailed", True) == (finished_event.error, finished_event.fallback)
 
 
 @sync_and_async
@@ -306,9 +306,9 @@ async def test_batch_options_apply_to_every_item(world: World) -> None:
 @sync_and_async
 async def test_invalid_tenant_becomes_a_result_of_a_batch(world: World) -> None:
     """A tenant that is no text is refused for each item, though it has no hash."""
-    wrong_value: Any = ["acme"]
+    wrong_tenant: Any = ["acme"]
 
-    results = await world.manager(vat()).call_many("vat", [GET, GET], tenant=wrong_value)
+    results = await world.manager(vat()).call_many("vat", [GET, GET], tenant=wrong_tenant)
 
     assert [InvalidData, InvalidData] == [type(result.error) for result in results]
 

@@ -52,11 +52,11 @@ async def test_events_of_a_success(world: World) -> None:
     await manager.call("vat", GET, tenant="acme")
 
     assert ["CallStarted", "AttemptFinished 1 200", "CallFinished 200"] == summaries(world.events)
-    finished_value: Any = world.events[-1]
+    finished_event: Any = world.events[-1]
     assert (False, False, False) == (
-        finished_value.fallback,
-        finished_value.cancelled,
-        finished_value.replayed,
+        finished_event.fallback,
+        finished_event.cancelled,
+        finished_event.replayed,
     )
     assert {("vat", "acme", "id-1", START)} == {
         (event.service, event.tenant, event.request_id, event.at) for event in world.events
@@ -85,11 +85,11 @@ async def test_events_of_a_retry(world: World) -> None:
         "AttemptFinished 2 200",
         "CallFinished 200",
     ] == summaries(world.events)
-    finished_value: Any = world.events[-1]
+    finished_event: Any = world.events[-1]
     assert (2, 5.001, START) == (
-        finished_value.attempts,
-        finished_value.duration,
-        finished_value.started_at,
+        finished_event.attempts,
+        finished_event.duration,
+        finished_event.started_at,
     )
     paused_event, rested_event = world.events[3], world.events[4]
     assert (3.0, 3.0) == (paused_event.delay, rested_event.delay)  # type: ignore[attr-defined]
@@ -111,8 +111,8 @@ async def test_events_of_a_refusal(world: World) -> None:
         "CallRefused RateLimitExceeded",
         "CallFinished RateLimitExceeded",
     ] == summaries(world.events)
-    refused_value: Any = world.events[1]
-    assert 60.0 == refused_value.retry_after
+    refusal_event: Any = world.events[1]
+    assert 60.0 == refusal_event.retry_after
 
 
 @sync_and_async
@@ -125,12 +125,12 @@ async def test_events_of_a_replay(world: World) -> None:
     await manager.call("vat", POST, idempotency_key="k")
 
     assert ["CallStarted", "IdempotencyReplayed", "CallFinished"] == summaries(world.events)
-    finished_value: Any = world.events[-1]
+    finished_event: Any = world.events[-1]
     assert "k" == world.events[1].idempotency_key
     assert ("k", True, 0) == (
-        finished_value.idempotency_key,
-        finished_value.replayed,
-        finished_value.attempts,
+        finished_event.idempotency_key,
+        finished_event.replayed,
+        finished_event.attempts,
     )
 
 

@@ -80,16 +80,16 @@ async def test_fifty_functions_run_concurrently(world: World) -> None:
     """No lock is held while a function runs: fifty functions of one service run at once."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig(), limits=RateLimitConfig(1000)))
     await manager.run("vat", world.nothing)
-    inner_numbers: list[int] = []
+    running_functions: list[int] = []
     barrier = threading.Barrier(50)
-    all_value = world.event()
+    all_running = world.event()
 
     async def meet() -> None:
-        inner_numbers.append(1)
+        running_functions.append(1)
         if world.is_awaited:
-            if len(inner_numbers) == 50:
-                all_value.set()
-            await world.wait(all_value)
+            if len(running_functions) == 50:
+                all_running.set()
+            await world.wait(all_running)
         else:
             barrier.wait(10)
 
@@ -146,12 +146,12 @@ async def test_function_of_the_wrong_mode_is_refused(world: World) -> None:
     def now() -> int:
         return 1
 
-    wrong_value = now if world.is_awaited else later
+    wrong_function = now if world.is_awaited else later
     for service in (vat(), vat(bulkhead=BulkheadConfig(1))):
         manager = world.manager(service)
         for _ in range(2):
             with pytest.raises(ConfigurationError) as excinfo:
-                await manager.call_as_is("run", "vat", wrong_value)
+                await manager.call_as_is("run", "vat", wrong_function)
             assert ("function", "vat") == (excinfo.value.path, excinfo.value.service)
     if not world.is_awaited:
         with pytest.raises(ConfigurationError, match="later is asynchronous"):
@@ -171,8 +171,8 @@ async def test_full_store_error_on_the_fast_path(world: World) -> None:
                 raise StorageUnavailable("the store is full.")
             return super().execute(command, timeout)
 
-    full = Full(world.clock)
-    state = AsyncMemoryStorage(full) if world.is_awaited else full
+    full_store = Full(world.clock)
+    state = AsyncMemoryStorage(full_store) if world.is_awaited else full_store
     manager = world.manager(vat(circuit=CircuitBreakerConfig()), state=state)
     await manager.run("vat", world.nothing)
 
@@ -217,14 +217,12 @@ async def test_one_tenant_too_many_costs_one_plan(world: World) -> None:
     """When the cache is full, each new tenant evicts exactly one entry."""
     manager = world.manager(vat())
     plans = manager.manager._flows.plans
-    previous_values = [plans.find("vat", f"t{number}", None) for number in range(16_384)]
+    first_plans = [plans.find("vat", f"t{number}", None) for number in range(16_384)]
 
     await manager.run("vat", world.nothing, tenant="late")
 
-    assert previous_values[1:] == [
-        plans.find("vat", f"t{number}", None) for number in range(1, 16_384)
-    ]
-    assert previous_values[0] is not plans.find("vat", "t0", None)
+    assert first_plans[1:] == [plans.find("vat", f"t{number}", None) for number in range(1, 16_384)]
+    assert first_plans[0] is not plans.find("vat", "t0", None)
 
 
 @pytest.mark.parametrize("watched", [True, False])
@@ -315,8 +313,8 @@ async def test_internal_error_is_neutral_for_the_circuit(
 ) -> None:
     """A programming error of the host neither opens a circuit nor counts as a call."""
     circuit = CircuitBreakerConfig(failures=1, consecutive_failures=1)
-    seen_functions = [world.events.append] if observed else []
-    manager = world.manager(vat(circuit=circuit, retry=None), observers=seen_functions)
+    event_handlers = [world.events.append] if observed else []
+    manager = world.manager(vat(circuit=circuit, retry=None), observers=event_handlers)
     await manager.run("vat", world.nothing)
 
     for _ in range(3):
@@ -399,11 +397,11 @@ async def test_interrupted_function_is_neutral(world: World) -> None:
     state = AsyncMemoryStorage(memory) if world.is_awaited else memory
     manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=state)
     await manager.run("vat", world.nothing)
-    previous_value = await manager.circuit_state("vat")
+    first_state = await manager.circuit_state("vat")
 
     async def interrupted() -> None:
         raise Interruption
 
     with pytest.raises(Interruption):
         await manager.run("vat", interrupted)
-    assert previous_value == await manager.circuit_state("vat")
+    assert first_state == await manager.circuit_state("vat")

@@ -121,8 +121,8 @@ async def test_expired_nonce_is_replaced(world: World, refusal: Response) -> Non
     await manager.call("gate", GET)
     await manager.call("gate", GET)
 
-    newest_text = "n-2" if "n-2" in str(refusal.headers["www-authenticate"]) else "n-1"
-    assert [None, ("n-1", "1"), ("n-1", "2"), (newest_text, "1")] == uses(world)
+    latest_nonce = "n-2" if "n-2" in str(refusal.headers["www-authenticate"]) else "n-1"
+    assert [None, ("n-1", "1"), ("n-1", "2"), (latest_nonce, "1")] == uses(world)
 
 
 @sync_and_async
@@ -214,9 +214,11 @@ async def test_write_is_repeated_after_a_challenge(world: World) -> None:
     manager = world.manager(service)
 
     answer = await manager.call("gate", Request.post("/open", json={}), idempotency_key="k")
-    repeated_value = await manager.call("gate", Request.post("/open", json={}), idempotency_key="k")
+    replayed_response = await manager.call(
+        "gate", Request.post("/open", json={}), idempotency_key="k"
+    )
 
-    assert (201, True) == (answer.status, repeated_value.replayed)
+    assert (201, True) == (answer.status, replayed_response.replayed)
     assert ["k", "k"] == [requests.header("Idempotency-Key") for requests in world.vendor.requests]
 
 

@@ -223,8 +223,8 @@ def test_key_stays_where_its_effect_is(timeout: float | None, sent: float) -> No
 
     assert ["one", "two", "two", "one"] == office.asked
     assert [("acme", sent)] * 4 == office.bounds()
-    whole = int((2 * sent + 5) * 10**6)
-    assert {(whole, 7_200_000_000)} == {(claim.lease, claim.ttl) for claim in office.claims}
+    lease_length = int((2 * sent + 5) * 10**6)
+    assert {(lease_length, 7_200_000_000)} == {(claim.lease, claim.ttl) for claim in office.claims}
 
 
 def test_key_that_may_have_done_something_stays() -> None:

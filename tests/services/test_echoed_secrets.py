@@ -238,8 +238,8 @@ async def test_echoes_in_broken_streams_are_masked(world: World) -> None:
 
     assert f"cut off after {MASK}." == excinfo.value.message
     assert SECRET not in traces(excinfo.value) + traces(excinfo.value.__cause__)  # type: ignore[arg-type]  # it is one of ours
-    (finished,) = [event for event in world.events if isinstance(event, CallFinished)]
-    assert SECRET not in repr(finished)
+    (finished_event,) = [event for event in world.events if isinstance(event, CallFinished)]
+    assert SECRET not in repr(finished_event)
 
 
 @sync_and_async

@@ -28,10 +28,10 @@ async def test_encrypted_response_is_replayed(world: World) -> None:
     manager = world.manager(BANK, state=world.of_mode(world.store), cipher=CIPHER)
 
     first = await manager.call("bank", PAY, idempotency_key="k")
-    repeated_value = await manager.call("bank", PAY, idempotency_key="k")
+    replayed_response = await manager.call("bank", PAY, idempotency_key="k")
 
-    assert (False, True) == (first.replayed, repeated_value.replayed)
-    assert first.body == repeated_value.body == b"told-body"
+    assert (False, True) == (first.replayed, replayed_response.replayed)
+    assert first.body == replayed_response.body == b"told-body"
     assert "sealed" in stored(world)
     assert "told" not in stored(world)
 
@@ -55,9 +55,11 @@ async def test_unencrypted_answers_are_replayed_after_adding_a_cipher(world: Wor
     world.vendor.answers(TOLD)
     await world.manager(BANK).call("bank", PAY, idempotency_key="k")
 
-    repeated_value = await world.manager(BANK, cipher=CIPHER).call("bank", PAY, idempotency_key="k")
+    replayed_response = await world.manager(BANK, cipher=CIPHER).call(
+        "bank", PAY, idempotency_key="k"
+    )
 
-    assert b"told-body" == repeated_value.body
+    assert b"told-body" == replayed_response.body
 
 
 @pytest.mark.parametrize("cipher", [None, AesGcmCipher(generate_keys())], ids=["none", "another"])
@@ -87,11 +89,11 @@ async def test_older_key_decrypts(world: World) -> None:
     )
 
     newer_cipher = AesGcmCipher(generate_keys(older_ring))
-    repeated_value = await world.manager(BANK, cipher=newer_cipher).call(
+    replayed_response = await world.manager(BANK, cipher=newer_cipher).call(
         "bank", PAY, idempotency_key="k"
     )
 
-    assert b"told-body" == repeated_value.body
+    assert b"told-body" == replayed_response.body
 
 
 OTHERS = [
@@ -104,13 +106,13 @@ OTHERS = [
 def test_encrypted_response_is_bound_to_its_key(plan: Plan, key: str) -> None:
     """An encrypted response cannot be opened for another tenant, service or key."""
     home_plan = Plan(BANK, None, None)
-    stored_pair = sealed(CIPHER, home_plan, "k", ("value", TOLD))
+    stored_answer = sealed(CIPHER, home_plan, "k", ("value", TOLD))
 
-    assert ("value", TOLD) == opened(CIPHER, home_plan, "k", stored_pair)
+    assert ("value", TOLD) == opened(CIPHER, home_plan, "k", stored_answer)
     with pytest.raises(InvalidData, match="belongs to another"):
-        opened(CIPHER, plan, key, stored_pair)
+        opened(CIPHER, plan, key, stored_answer)
     with pytest.raises(InvalidData, match="belongs to another"):
-        opened(CIPHER, home_plan, "k2", stored_pair)
+        opened(CIPHER, home_plan, "k2", stored_answer)
 
 
 @sync_and_async

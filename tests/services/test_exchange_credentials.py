@@ -174,8 +174,8 @@ async def test_foreign_provider_errors_become_credential_not_found(
     provider.given = value if value is not None else 0
     service = vat(needs_credentials=True)
 
-    named_text = type(value if value is not None else 0).__name__
-    with pytest.raises(CredentialNotFound, match=f"credential provider .* {named_text}") as excinfo:
+    type_name = type(value if value is not None else 0).__name__
+    with pytest.raises(CredentialNotFound, match=f"credential provider .* {type_name}") as excinfo:
         await world.manager(service, credentials=world.of_mode(provider)).call("vat", GET)
 
     assert "hunter2" not in repr(excinfo.value)

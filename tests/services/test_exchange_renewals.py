@@ -191,16 +191,16 @@ async def test_useless_renewals_become_rare(world: World) -> None:
     provider = Provider(world)
     world.vendor.otherwise = 401
     manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
-    renewed_numbers = []
+    renewal_counts = []
     remedies = []
     for _ in range(60):
         with pytest.raises(AuthenticationFailed) as excinfo:
             await manager.call("vat", GET)
         remedies.append(excinfo.value.remedy)
-        renewed_numbers.append(len(provider.refreshed))
+        renewal_counts.append(len(provider.refreshed))
         world.clock.advance(1)
 
-    assert [1] * 5 + [2] * 10 + [3] * 20 + [4] * 25 == renewed_numbers
+    assert [1] * 5 + [2] * 10 + [3] * 20 + [4] * 25 == renewal_counts
     assert "a renewed credential was refused too" in remedies[-1]
 
 

@@ -54,8 +54,8 @@ async def test_first_successful_response_wins(world: World) -> None:
     """If the first request is slow, a second is sent, and its response is used."""
     manager = world.watched(vat())
 
-    start_value, gate = await race(world, manager)
-    response = await start_value.result()
+    started_call, gate = await race(world, manager)
+    response = await started_call.result()
     gate.open()
 
     assert (b"", 2) == (response.body, len(world.vendor.requests))
@@ -95,8 +95,8 @@ async def test_failed_request_is_hedged_at_once(world: World) -> None:
 async def test_losing_request_is_cancelled(world: World) -> None:
     """An asynchronous losing request is cancelled; a losing thread ends by itself."""
     manager = world.manager(vat())
-    start_value, gate = await race(world, manager)
-    await start_value.result()
+    started_call, gate = await race(world, manager)
+    await started_call.result()
 
     assert 2 == len(world.gather.started)
     if not world.is_awaited:
@@ -178,14 +178,14 @@ async def test_hedged_calls_are_retried(world: World) -> None:
 @sync_and_async
 async def test_hedges_share_one_renewal(world: World) -> None:
     """Concurrent requests share one renewal, and one of them is enough to cause it."""
-    refreshed_numbers: list[int] = []
+    renewals: list[int] = []
 
     class Provider:
         async def get(self, *_: object) -> Credentials:
             return Credentials.bearer("old")
 
         async def refresh(self, *_: object) -> Credentials:
-            refreshed_numbers.append(1)
+            renewals.append(1)
             return Credentials.bearer("new")
 
     async def by_token(sent: Any) -> int:
@@ -200,7 +200,7 @@ async def test_hedges_share_one_renewal(world: World) -> None:
     with pytest.raises(AuthenticationFailed):
         await manager.call("vat", GET)
 
-    assert 2 == len(refreshed_numbers)
+    assert 2 == len(renewals)
 
 
 @sync_and_async
@@ -225,10 +225,10 @@ async def test_attempt_is_repeated_after_a_renewal(world: World) -> None:
     service = vat(needs_credentials=True)
     manager = world.manager(service, credentials=world.of_mode(Provider()))
 
-    start_value, gate = await race(world, manager, first=401)
+    started_call, gate = await race(world, manager, first=401)
     gate.open()
 
-    assert 200 == (await start_value.result()).status
+    assert 200 == (await started_call.result()).status
 
 
 @pytest.mark.parametrize(
@@ -284,14 +284,14 @@ async def test_hedging_of_an_endpoint(world: World) -> None:
 async def test_late_loser_is_ignored(world: World) -> None:
     """The later outcome of the losing request does not affect the call."""
     manager = world.watched(vat())
-    start_value, gate = await race(world, manager, first=Response(429, {"Retry-After": "60"}))
-    response = await start_value.result()
+    started_call, gate = await race(world, manager, first=Response(429, {"Retry-After": "60"}))
+    response = await started_call.result()
     gate.open()
     for item in world.gather.started:
         await item.over()
 
-    finished_value: Any = world.events[-1]
-    assert (200, 200, None) == (response.status, finished_value.status, finished_value.error)
+    finished_event: Any = world.events[-1]
+    assert (200, 200, None) == (response.status, finished_event.status, finished_event.error)
 
 
 @sync_and_async

@@ -325,7 +325,7 @@ async def test_repeat_past_its_deadline_does_not_run(world: World, late: float, 
     """A repeat that gets the key after its deadline does nothing, and frees the key."""
     gate = world.gate()
     manager = over_one_store(world, bank())
-    acted_numbers: list[int] = []
+    effects: list[int] = []
 
     async def fail() -> None:
         await gate.stand()
@@ -336,7 +336,7 @@ async def test_repeat_past_its_deadline_does_not_run(world: World, late: float, 
             await manager.run("bank", fail, idempotency_key="k")
 
     async def act() -> None:
-        acted_numbers.append(1)
+        effects.append(1)
 
     async def oversleep() -> None:
         gate.open()
@@ -349,9 +349,9 @@ async def test_repeat_past_its_deadline_does_not_run(world: World, late: float, 
     with nullcontext() if calls else pytest.raises(DeadlineExceeded):
         await manager.run("bank", act, idempotency_key="k", timeout=2)
 
-    assert calls == len(acted_numbers)
+    assert calls == len(effects)
     await manager.run("bank", act, idempotency_key="k")
-    assert 1 == len(acted_numbers)
+    assert 1 == len(effects)
 
 
 @sync_and_async

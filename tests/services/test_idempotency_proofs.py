@@ -40,13 +40,13 @@ async def under_a_key(manager: Face, *errors: Exception, **options: Any) -> None
         nothing_done=(KeyError,),
         **fields,
     )
-    single = Once("k", plan.claim_key("k"), b"p", rules)
+    key_use = Once("k", plan.claim_key("k"), b"p", rules)
 
     async def step(call: Call) -> AttemptResult:
         call.leave()
         return AttemptResult(error=remaining_errors.pop(0))
 
-    _, failed_error = await act_once(core, call, single, lambda: attempt(core, call, step))
+    _, failed_error = await act_once(core, call, key_use, lambda: attempt(core, call, step))
     raise failed_error or AssertionError
 
 

@@ -137,12 +137,12 @@ async def test_late_holders_answer_is_used_by_its_successor(world: World) -> Non
 
     first = await started[0].result()
     gates[1].open()
-    other_value = await started[1].result()
+    successor_response = await started[1].result()
     assert (200, False, 200, True) == (
         first.status,
         first.replayed,
-        other_value.status,
-        other_value.replayed,
+        successor_response.status,
+        successor_response.replayed,
     )
 
 
@@ -280,10 +280,10 @@ async def test_foreign_error_leaves_the_key_unknown(world: World) -> None:
 @sync_and_async
 async def test_response_transform_error_frees_no_key(world: World) -> None:
     """A transform that fails on a successful response does not free the key."""
-    broken = [InvalidData("no JSON", field="body")]
+    pending_errors = [InvalidData("no JSON", field="body")]
 
     def parse(response: Response) -> Response:
-        for error in broken:
+        for error in pending_errors:
             raise error
         return response
 
@@ -292,7 +292,7 @@ async def test_response_transform_error_frees_no_key(world: World) -> None:
     with pytest.raises(OutcomeUnknown) as excinfo:
         await charge(manager)
     assert InvalidData is type(excinfo.value.__cause__)
-    broken.clear()
+    pending_errors.clear()
     with pytest.raises(OutcomeUnknown):
         await charge(manager)
 

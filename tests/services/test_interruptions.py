@@ -63,15 +63,15 @@ def interrupted(world: World, flow: Callable[[], Any], at: int, error: type[Base
     """Interrupt a flow at its n-th possible point; return False if it ends before that."""
     world.points.clear()
     world.by_hand, world.interrupt_at, world.interruption = True, at, error
-    driven_value = flow()
+    coroutine = flow()
     try:
-        driven_value.send(None)
+        coroutine.send(None)
         for _ in range(at - 1):
-            driven_value.send(None)
+            coroutine.send(None)
         if error is GeneratorExit:
-            driven_value.close()
+            coroutine.close()
             return True
-        driven_value.throw(error)
+        coroutine.throw(error)
         raise AssertionError("cleaning up has waited for something")
     except StopIteration:
         return False
@@ -168,13 +168,13 @@ def test_interruption_while_storing_the_response(mode: str, error: type[BaseExce
 
     outcomes: list[str] = []
     for world, manager, _ in every_interruption(mode, error, scene):
-        before = len(world.vendor.requests)
+        requests_before = len(world.vendor.requests)
         try:
             answer = world.drive(manager.call("bank", POST, idempotency_key="k"))
             outcomes.append("replayed" if answer.replayed else "free")
         except OutcomeUnknown:
             outcomes.append("unknown")
-        assert before + outcomes[-1].count("free") == len(world.vendor.requests)
+        assert requests_before + outcomes[-1].count("free") == len(world.vendor.requests)
 
     is_far = mode != "awaited"
     expected = (
@@ -291,10 +291,12 @@ def test_interrupted_wait_frees_its_slot(mode: str, error: type[BaseException]) 
     assert "before sleeping" in {place for _, _, place in worlds}
     for world, manager, place in worlds:
         # A request whose reply was lost, or that may have left, has used its slot.
-        lost = place == "before the store's answer arrives" and world.points.count(place) == 1
-        taken = len(world.vendor.requests) + (lost or place == LEAVING)
+        answer_lost = (
+            place == "before the store's answer arrives" and world.points.count(place) == 1
+        )
+        slots_taken = len(world.vendor.requests) + (answer_lost or place == LEAVING)
         world.drive(manager.call("bank", GET))
-        assert taken == round(world.vendor.requests[-1].at), place
+        assert slots_taken == round(world.vendor.requests[-1].at), place
 
 
 @in_every_mode

@@ -148,11 +148,11 @@ def test_claim_is_released_once() -> None:
     turn.give_back()
     assert [] == dispatcher.commands
     dispatcher.settled(turn, "a", movable=True)
-    before = len(dispatcher.commands)
+    commands_before = len(dispatcher.commands)
     turn.give_back()
     turn.give_back()
 
-    assert before + 1 == len(dispatcher.commands)
+    assert commands_before + 1 == len(dispatcher.commands)
     assert ("a", True) == dispatcher.settled(dispatcher.turn(), "x", movable=True)
     assert [] == dispatcher.slept
 
@@ -166,8 +166,8 @@ def test_held_claim_is_awaited() -> None:
     with pytest.raises(IdempotencyInProgress, match="Another caller is working") as excinfo:
         dispatcher.settled(dispatcher.turn(seconds=1.04875), "x", movable=True)
 
-    looks_numbers = [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.25, 0.25, 0.25]
-    assert [look * 0.75 for look in looks_numbers] == pytest.approx(dispatcher.slept)
+    look_intervals = [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.25, 0.25, 0.25]
+    assert [look * 0.75 for look in look_intervals] == pytest.approx(dispatcher.slept)
     assert START + timedelta(seconds=25) == excinfo.value.retry_at
 
 
@@ -176,11 +176,11 @@ def test_waiting_caller_gets_a_released_claim() -> None:
     dispatcher = VirtualPorts()
     first = dispatcher.turn()
     dispatcher.settled(first, "a", movable=True)
-    looked_values: list[Any] = []
+    seen_commands: list[Any] = []
 
     def look(command: Any) -> None:
-        looked_values.append(command)
-        if len(looked_values) == 4:
+        seen_commands.append(command)
+        if len(seen_commands) == 4:
             first.give_back()
 
     dispatcher.meanwhile = look

@@ -118,7 +118,7 @@ async def test_dead_node_affects_only_its_keys(world: World) -> None:
     assert [2, 2, 2] == [await granted(worker, "a") for worker in workers]
     assert 2 == sum([await granted(worker, "b") for worker in workers])
     assert [("state", "a:1")] * 3 == [
-        (lost_value.service, lost_value.node) for lost_value in told(world, StorageLost)
+        (lost_event.service, lost_event.node) for lost_event in told(world, StorageLost)
     ]
 
 
@@ -136,7 +136,7 @@ async def test_nodes_recover_separately(world: World) -> None:
         await granted(worker, tenant, 1)
 
     assert ["b:2"] == [result.node for result in told(world, StorageRecovered)]
-    assert ["a:1", "b:2", "a:1"] == [lost_value.node for lost_value in told(world, StorageLost)]
+    assert ["a:1", "b:2", "a:1"] == [lost_event.node for lost_event in told(world, StorageLost)]
 
 
 @sync_and_async
@@ -149,7 +149,7 @@ async def test_outage_before_nodes_were_known_ends_with_the_first(world: World) 
     cluster.known, cluster.away = True, set()
     await granted(worker, "b", 1)
 
-    assert [""] == [lost_value.node for lost_value in told(world, StorageLost)]
+    assert [""] == [lost_event.node for lost_event in told(world, StorageLost)]
     assert [""] == [result.node for result in told(world, StorageRecovered)]
 
 
@@ -195,22 +195,24 @@ async def test_substitute_state_is_shared(world: World) -> None:
     """Processes that cannot use a limit's or circuit's state share a substitute."""
     Unusable(world, "@a:")
     circuit = CircuitBreakerConfig(failures=2)
-    value, other = (sharing(world, vat(circuit=circuit, limits=RateLimitConfig(9))) for _ in "ab")
+    value, second_worker = (
+        sharing(world, vat(circuit=circuit, limits=RateLimitConfig(9))) for _ in "ab"
+    )
     world.vendor.otherwise = 503
-    for worker in (value, other):
+    for worker in (value, second_worker):
         with pytest.raises(VendorFailed):
             await worker.call("vat", GET, tenant="a")
     with pytest.raises(CircuitBreakerOpen):
         await value.call("vat", GET, tenant="a")
 
-    assert CircuitState.OPEN is (await other.circuit_state("vat", tenant="a")).state
-    assert CircuitState.CLOSED is (await other.circuit_state("vat", tenant="b")).state
+    assert CircuitState.OPEN is (await second_worker.circuit_state("vat", tenant="a")).state
+    assert CircuitState.CLOSED is (await second_worker.circuit_state("vat", tenant="b")).state
 
 
 @sync_and_async
 async def test_unusable_state_is_reported_once(world: World) -> None:
     """Each unusable state causes one event with its key and the reason."""
-    unusable = Unusable(world, "@a:")
+    unusable_store = Unusable(world, "@a:")
     worker = sharing(world, vat(limits=(RateLimitConfig(9), RateLimitConfig(8))))
     for _ in range(8):
         await worker.call("vat", GET, tenant="a")
@@ -218,24 +220,24 @@ async def test_unusable_state_is_reported_once(world: World) -> None:
 
     events = told(world, StateSubstituted)
     assert 2 == len(events)
-    assert 2 < len(unusable.met)
+    assert 2 < len(unusable_store.met)
     assert {("state", NEWER)} == {(event.service, event.error) for event in events}
-    assert set(unusable.met) == {event.key for event in events}
+    assert set(unusable_store.met) == {event.key for event in events}
 
 
 @sync_and_async
 async def test_unusable_state_is_tried_again(world: World) -> None:
     """After a few seconds the state is tried again, and a new failure is reported again."""
-    unusable = Unusable(world, "@a:")
+    unusable_store = Unusable(world, "@a:")
     worker = sharing(world, vat())
     assert 2 == await granted(worker, "a")
-    parts, unusable.parts = unusable.parts, ()
+    parts, unusable_store.parts = unusable_store.parts, ()
     assert 0 == await granted(worker, "a")
     world.clock.advance(5)
     keys = world.store.commands
     assert 2 == await granted(worker, "a")
     assert "instead" not in keys[-1].keys[0]
-    unusable.parts = parts
+    unusable_store.parts = parts
     await granted(worker, "a")
 
     assert 2 == len(told(world, StateSubstituted))
@@ -327,11 +329,11 @@ async def test_remembered_unusable_states_are_bounded(world: World) -> None:
     worker = sharing(world, vat())
     for number in range(1_005):
         await worker.call("vat", GET, tenant=f"t{number}")
-    before = len(world.store.commands)
+    commands_before = len(world.store.commands)
     for number in (1_004, 0):
         await worker.call("vat", GET, tenant=f"t{number}")
 
-    assert 3 == len(world.store.commands) - before
+    assert 3 == len(world.store.commands) - commands_before
 
 
 @sync_and_async
@@ -406,9 +408,9 @@ class Slow:
 @sync_and_async
 async def test_slow_store_is_awaited(world: World) -> None:
     """Limits stay shared while the store is slow but within the deadline."""
-    slow = Slow(world)
+    slow_store = Slow(world)
     workers = [sharing(world, vat(timeout=8, limits=RateLimitConfig(0.01))) for _ in range(3)]
-    slow.delay = 5
+    slow_store.delay = 5
 
     assert 1 == sum([await granted(worker, "a", 2) for worker in workers])
     assert [] == told(world, StorageLost)
@@ -418,19 +420,19 @@ async def test_slow_store_is_awaited(world: World) -> None:
 @sync_and_async
 async def test_silent_store_leaves_time_for_the_call(world: World) -> None:
     """A silent store takes only part of a call's deadline, ten seconds at most."""
-    slow = Slow(world)
-    slow.delay = 1_000
-    for timeout, waited in ((0.2, 0.15), (8, 6.0), (600, 10.0)):
+    slow_store = Slow(world)
+    slow_store.delay = 1_000
+    for timeout, longest_wait in ((0.2, 0.15), (8, 6.0), (600, 10.0)):
         start_time = world.clock.now
         assert 200 == (await sharing(world, vat(timeout=timeout)).call("vat", GET)).status
-        assert waited == pytest.approx(world.clock.now - start_time)
+        assert longest_wait == pytest.approx(world.clock.now - start_time)
 
 
 @sync_and_async
 async def test_calls_that_need_the_store_wait_until_the_deadline(world: World) -> None:
     """A key or a refusing limit waits for the store until the deadline, a minute at most."""
-    slow = Slow(world)
-    slow.delay = 1_000
+    slow_store = Slow(world)
+    slow_store.delay = 1_000
     refusing_config = RateLimitConfig(1, without_store="refuse")
     for service, options in ((vat(limits=refusing_config), {}), (vat(), {"idempotency_key": "k"})):
         for timeout, bound in ((8.0, 8.0), (600.0, 60.0)):
@@ -442,10 +444,10 @@ async def test_calls_that_need_the_store_wait_until_the_deadline(world: World) -
 @sync_and_async
 async def test_store_that_answers_others_is_not_down(world: World) -> None:
     """A store that just answered other calls is slow; a silent one is down."""
-    slow = Slow(world)
+    slow_store = Slow(world)
     worker = sharing(world, vat(timeout=4, limits=RateLimitConfig(9)))
     await worker.call("vat", GET)
-    slow.delay = 100
+    slow_store.delay = 100
     with pytest.raises(StorageUnavailable, match="in time"):
         await worker.call("vat", GET)
     assert [] == told(world, StorageLost)
@@ -458,8 +460,8 @@ async def test_store_that_answers_others_is_not_down(world: World) -> None:
 @sync_and_async
 async def test_store_that_reports_being_slow_is_not_down(world: World) -> None:
     """A store that reports being busy counts as slow, even without earlier answers."""
-    slow = Slow(world)
-    slow.delay, slow.slow = 100, True
+    slow_store = Slow(world)
+    slow_store.delay, slow_store.slow = 100, True
     worker = sharing(world, vat(timeout=4))
     for _ in range(2):
         with pytest.raises(StorageUnavailable, match="in time"):
@@ -475,12 +477,12 @@ async def test_slow_probe_leaves_the_probe_to_others(world: World) -> None:
     world.store.is_away = AWAY
     await worker.call("vat", GET)
     world.store.is_away = None
-    slow = Slow(world)
-    slow.delay, slow.slow = 100, True
+    slow_store = Slow(world)
+    slow_store.delay, slow_store.slow = 100, True
     world.clock.advance(1)
     with pytest.raises(StorageUnavailable):
         await worker.call("vat", GET)
-    slow.delay = 0
+    slow_store.delay = 0
     await worker.call("vat", GET)
 
     assert 1 == len(told(world, StorageRecovered))

@@ -98,8 +98,8 @@ async def test_every_attempt_has_its_own_proof(world: World) -> None:
     messages = [proven(requests) for requests in world.vendor.requests]
     ath = base64.urlsafe_b64encode(hashlib.sha256(b"token-0").digest()).rstrip(b"=").decode()
     begun = int(START.timestamp())
-    usual_values = {"htm": "GET", "htu": "https://vat.example/v1/rates", "ath": ath}
-    assert [usual_values | {"iat": begun}, usual_values | {"iat": begun + 2}] == [
+    common_claims = {"htm": "GET", "htu": "https://vat.example/v1/rates", "ath": ath}
+    assert [common_claims | {"iat": begun}, common_claims | {"iat": begun + 2}] == [
         {name: value for name, value in claims.items() if name != "jti"} for claims in messages
     ]
     assert 2 == len({claims["jti"] for claims in messages})
@@ -257,11 +257,11 @@ async def test_nonce_request_under_an_idempotency_key(world: World) -> None:
     manager = world.manager(vat(idempotency_header="Idempotency-Key", idempotency_memory=86_400))
 
     first = await manager.call("vat", Request.post("/orders", json={}), idempotency_key="k")
-    repeated_value = await manager.call(
+    replayed_response = await manager.call(
         "vat", Request.post("/orders", json={}), idempotency_key="k"
     )
 
-    assert (201, 201, True) == (first.status, repeated_value.status, repeated_value.replayed)
+    assert (201, 201, True) == (first.status, replayed_response.status, replayed_response.replayed)
     assert ["k", "k"] == [request.header("Idempotency-Key") for request in world.vendor.requests]
 
 
@@ -303,10 +303,10 @@ async def test_single_use_body_is_not_resent_with_a_nonce(world: World) -> None:
 @sync_and_async
 async def test_hooks_do_not_see_nonce_requests(world: World) -> None:
     """Transforms and classifiers do not see a nonce request, unless it is the second in a row."""
-    seen_numbers: list[int] = []
+    statuses: list[int] = []
 
     def look(answer: Any) -> Any:
-        seen_numbers.append(answer.status)
+        statuses.append(answer.status)
         return answer
 
     world.vendor.answers(asks("n-1"), 200, asks("n-2"), asks("n-3"))
@@ -316,7 +316,7 @@ async def test_hooks_do_not_see_nonce_requests(world: World) -> None:
     with pytest.raises(AuthenticationFailed):
         await manager.call("vat", GET)
 
-    assert [200, 401] == seen_numbers
+    assert [200, 401] == statuses
 
 
 @sync_and_async
@@ -388,9 +388,9 @@ async def test_nonces_are_per_origin(world: World) -> None:
     assert 200 == (await manager.call("vat", GET)).status
 
     places = [proven(request)["htu"].partition(".")[0] for request in world.vendor.requests]
-    local_value, _, stored_value, _ = places
-    assert {"https://eu", "https://us"} == {local_value, stored_value}
-    assert [local_value, local_value, stored_value, stored_value] == places
+    eu_origin, _, us_origin, _ = places
+    assert {"https://eu", "https://us"} == {eu_origin, us_origin}
+    assert [eu_origin, eu_origin, us_origin, us_origin] == places
     assert [None, "n-1", None, "n-2"] == nonces(world)
 
 
@@ -414,10 +414,10 @@ def test_nonces_are_bounded() -> None:
         assert nonces.learn(url, Headers({"DPoP-Nonce": f"n-{number}"}))
         assert f"n-{number}" == nonces.nonce_for(f"HTTPS://N{number}.example:443/path")
 
-    existing_numbers = [
+    kept_origins = [
         n for n in range(5_000) if nonces.nonce_for(f"https://n{n}.example/") is not None
     ]
-    assert 0 < len(existing_numbers) <= 1_000
+    assert 0 < len(kept_origins) <= 1_000
     assert not nonces.learn("https://n4999.example/", Headers({"DPoP-Nonce": "a b"}))
     assert nonces.learn("https://n4999.example/", Headers({"DPoP-Nonce": "newer"}))
     assert "newer" == nonces.nonce_for("https://n4999.example/")

@@ -187,10 +187,10 @@ async def test_response_has_its_region(world: World) -> None:
     """With hedges in several regions, the response names the one that it came from."""
     first, second = world.gate(), world.gate()
     answers(world, eu=[first.answering(200)], us=[second.answering(503)])
-    hedged = shop(
+    hedged_shop = shop(
         hedge=HedgeConfig(0.1), retry=None, credentials=Credentials.api_key("k3y", query="key")
     )
-    manager = world.manager(hedged)
+    manager = world.manager(hedged_shop)
 
     started = world.start(lambda: manager.call("shop", GET))
     await first.reached()
@@ -220,13 +220,13 @@ async def test_hedges_start_in_different_regions(world: World) -> None:
 async def test_hedge_stays_if_other_regions_are_closed(world: World) -> None:
     """If no other region is available, a hedge goes to the same region."""
     answers(world, eu=[503, 200, 503])
-    hedged = shop(
+    hedged_shop = shop(
         hedge=HedgeConfig(0.1),
         retry=None,
         endpoints=Endpoint("never", path="/orders", idempotent=False),
         idempotency_across_regions=True,
     )
-    manager = world.watched(hedged)
+    manager = world.watched(hedged_shop)
 
     await manager.call("shop", POST.evolve(idempotent=True))
     assert ["eu", "eu"] == regions_used(world)

@@ -220,14 +220,14 @@ async def test_circuit_by_hand_needs_the_region(world: World) -> None:
     """Setting a circuit by hand needs the name of an existing region."""
     manager = world.manager(shop(), Service("vat", "https://vat.example"))
 
-    for service, region, problem, existing_text in (
+    for service, region, problem, remedy in (
         ("shop", None, "Each region has a circuit", "Name one of: eu, us."),
         ("shop", "ap", "There is no region 'ap'", "Name one of: eu, us."),
         ("vat", "eu", "There is no region 'eu'", "Leave the region out."),
     ):
         with pytest.raises(ConfigurationError, match=problem) as excinfo:
             await manager.circuit_state(service, region=region)
-        assert (existing_text, "region") == (excinfo.value.remedy, excinfo.value.path)
+        assert (remedy, "region") == (excinfo.value.remedy, excinfo.value.path)
         with pytest.raises(ConfigurationError):
             await manager.set_circuit(service, CircuitState.CLOSED, region=region)
 

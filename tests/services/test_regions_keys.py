@@ -73,8 +73,8 @@ async def test_unknown_key_is_repeated_in_its_region(world: World, *, apart: boo
     claims = World(world.mode).store
     claims._world = world  # noqa: SLF001 - of this world's mode
     claims.memory = type(claims.memory)(world.clock)
-    other_fields = {"claims": world.of_mode(claims)} if apart else {}
-    manager = world.manager(shop(**HONOURED, retry=RetryPolicy(2)), **other_fields)
+    manager_options = {"claims": world.of_mode(claims)} if apart else {}
+    manager = world.manager(shop(**HONOURED, retry=RetryPolicy(2)), **manager_options)
 
     with pytest.raises(ConnectionFailed):
         await manager.call("shop", POST, idempotency_key="k")

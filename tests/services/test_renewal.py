@@ -70,20 +70,22 @@ class Shared:
         store = self.world.of_mode(self.world.store)
         return {"claims": store, "state": self.world.state()} if apart else {"state": store}
 
-    def held(self, renewals: Renewals, key: str) -> Held:
+    def held_claim(self, renewals: Renewals, key: str) -> Held:
         """Return a claim of one process that was made just now."""
-        claimed_values = self.world.store.memory.execute(_claim(key))
-        held = Held(
-            key, claimed_values.fence, ttl=TTL, until=self.world.clock.nanoseconds() + LASTS
+        claim_answer = self.world.store.memory.execute(_claim(key))
+        held_claim = Held(
+            key, claim_answer.fence, ttl=TTL, until=self.world.clock.nanoseconds() + LASTS
         )
-        renewals.keep(held)
-        return held
+        renewals.keep(held_claim)
+        return held_claim
 
     def take_over(self) -> None:
         """Another process takes over the key of the latest claim, as expired."""
         (claim,) = [command for command in self.world.store.commands if type(command) is Claim][-1:]
-        other = _claim(claim.keys[0], fingerprint=digest_of(claim.fingerprint), remembered=TTL)
-        assert self.world.store.memory.execute(other).fence
+        rival_claim = _claim(
+            claim.keys[0], fingerprint=digest_of(claim.fingerprint), remembered=TTL
+        )
+        assert self.world.store.memory.execute(rival_claim).fence
 
     async def charge(self, flows: Calling, **options: Any) -> Response:
         """Charge once for the key."""
@@ -129,21 +131,21 @@ async def test_claim_lasts_as_long_as_its_holder(world: World) -> None:
     gate = world.gate()
     world.vendor.answers(gate.answering(Response(200, body=b"one")))
     shared = Shared(world)
-    calling, other = shared.process(bank()), shared.process(bank())
+    calling, other_process = shared.process(bank()), shared.process(bank())
     started = world.start(lambda: shared.charge(calling))
     await gate.reached()
     for _ in range(10):
         shared.pause(RENEWAL / 1e6)
         await shared.hearts[0].beat()
     with pytest.raises(IdempotencyInProgress):
-        await shared.charge(other, timeout=0.001)
+        await shared.charge(other_process, timeout=0.001)
     claims = [command for command in world.store.commands if type(command) is Claim]
     assert [(LEASE, 35_000_000), (LEASE, 5_001_000)] == [
         (claim.lease, claim.term) for claim in claims
     ]
     gate.open()
     assert b"one" == (await started.result()).body
-    assert (await shared.charge(other)).replayed
+    assert (await shared.charge(other_process)).replayed
 
 
 @sync_and_async
@@ -152,15 +154,15 @@ async def test_dead_holder_is_replaced_after_its_lease(world: World) -> None:
     gates = world.gate(), world.gate()
     world.vendor.answers(gates[0].answering(200), Response(200, body=b"again"))
     shared = Shared(world)
-    calling, other = shared.process(key_aware_bank()), shared.process(key_aware_bank())
+    calling, other_process = shared.process(key_aware_bank()), shared.process(key_aware_bank())
     start_time = world.clock.now
     started = world.start(lambda: shared.charge(calling))
     await gates[0].reached()
-    assert b"again" == (await shared.charge(other)).body
+    assert b"again" == (await shared.charge(other_process)).body
     assert LEASE / 1e6 <= world.clock.now - start_time <= LEASE / 1e6 + 0.01
     gates[0].open()
-    late_value = await started.result()
-    assert (b"again", True) == (late_value.body, late_value.replayed)
+    late_response = await started.result()
+    assert (b"again", True) == (late_response.body, late_response.replayed)
 
 
 @sync_and_async
@@ -174,20 +176,20 @@ async def test_dead_holder_leaves_an_unknown_outcome(
     gate = world.gate()
     world.vendor.answers(gate.answering(Response(200, body=b"late")))
     shared = Shared(world)
-    calling, other = shared.process(bank()), shared.process(bank())
+    calling, other_process = shared.process(bank()), shared.process(bank())
     started = world.start(lambda: shared.charge(calling))
     await gate.reached()
     with pytest.raises(OutcomeUnknown, match="answer was lost") as excinfo:
-        await shared.charge(other)
+        await shared.charge(other_process)
     assert re.search(r"in progress for 3[34] s;", excinfo.value.remedy)
-    assert not await other.resolve_key("bank", "k", done=False)
+    assert not await other_process.resolve_key("bank", "k", done=False)
 
     await shared.hearts[0].beat()
     with pytest.raises(IdempotencyInProgress):
-        await shared.charge(other, timeout=0.5)
+        await shared.charge(other_process, timeout=0.5)
     gate.open()
     assert (b"late", False) == ((await started.result()).body, (await started.result()).replayed)
-    assert b"late" == (await shared.charge(other)).body
+    assert b"late" == (await shared.charge(other_process)).body
     assert 1 == len(world.vendor.requests)
 
 
@@ -269,13 +271,13 @@ async def test_function_runs_only_under_a_renewed_claim(
     world: World, apart: bool, replaced: bool
 ) -> None:
     """After a wait for a limit, a function runs only if its claim could be renewed."""
-    shared, acted_texts = Shared(world), list[str]()
+    shared, effects = Shared(world), list[str]()
     service = bank(limits=RateLimitConfig.per_second(1), circuit=CircuitBreakerConfig())
     flows = shared.process(service, **shared.stores(apart=apart))
 
     async def act(call: Call) -> AttemptResult:
         call.leave()
-        acted_texts.append("effect")
+        effects.append("effect")
         return AttemptResult("done")
 
     async def late() -> None:
@@ -288,7 +290,7 @@ async def test_function_runs_only_under_a_renewed_claim(
     value, error = await flows.run("bank", act, idempotency_key="k")
     kind = IdempotencyInProgress if replaced else type(None)
     assert (None if replaced else "done", kind) == (value, type(error))
-    assert 1 + (not replaced) == len(acted_texts)
+    assert 1 + (not replaced) == len(effects)
 
 
 @sync_and_async
@@ -345,7 +347,9 @@ async def test_one_failing_renewal_does_not_affect_others(world: World) -> None:
     world.store.meanwhile = poisoned
     await shared.hearts[0].beat()
     now = world.clock.nanoseconds()
-    assert [number != 6 for number in range(9)] == [held.until == now + LASTS for held in claims]
+    assert [number != 6 for number in range(9)] == [
+        held_claim.until == now + LASTS for held_claim in claims
+    ]
 
 
 @sync_and_async
@@ -355,7 +359,7 @@ async def test_renewal_round_is_bounded(world: World) -> None:
     renewals = shared.renewals()
     claims = [shared.held(renewals, f"k{number}") for number in range(9)]
     shared.pause(1)
-    before = len(world.store.commands)
+    commands_before = len(world.store.commands)
 
     async def silent(command: Any) -> None:
         shared.pause(RENEWAL / 1e6)
@@ -363,7 +367,7 @@ async def test_renewal_round_is_bounded(world: World) -> None:
 
     world.store.meanwhile = silent
     await shared.hearts[0].beat()
-    assert 1 == len(world.store.commands) - before
+    assert 1 == len(world.store.commands) - commands_before
     assert 9 == len(claims)
 
 
@@ -372,16 +376,18 @@ async def test_ended_claims_are_not_renewed(world: World) -> None:
     """A claim that was taken over, released or whose holder is gone is no longer renewed."""
     shared = Shared(world)
     renewals = shared.renewals()
-    lost, gone, left = (shared.held(renewals, key) for key in ("lost", "gone", "left"))
+    lost_claim, gone, released_claim = (
+        shared.held(renewals, key) for key in ("lost", "gone", "left")
+    )
     shared.pause()
-    world.store.memory.execute(release("lost", lost.fence, ttl=TTL))
-    renewals.let_go(left)
+    world.store.memory.execute(release("lost", lost_claim.fence, ttl=TTL))
+    renewals.let_go(released_claim)
     del gone
     gc.collect()
     await shared.hearts[0].beat()
     assert ("lost",) == world.store.commands[-1].keys
     assert not shared.hearts[0].wanted()
-    assert (True, False) == (lost.lost, await renewals.holds(lost, 1.0))
+    assert (True, False) == (lost_claim.lost, await renewals.holds(lost_claim, 1.0))
 
 
 @sync_and_async

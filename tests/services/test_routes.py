@@ -96,8 +96,8 @@ def test_a_rehearsal_sends_nothing_by_its_path() -> None:
     http: Any = Vendor()
     manager = ConnectorManager([service([("POST", "/a")])], http=http, dry_run=True)
     manager.call("vat", Request.get("/a"))
-    before = len(http.urls)
+    urls_before = len(http.urls)
     for _ in range(2):
         with pytest.raises(DryRun):
             manager.call("vat", Request.post("/a"))
-    assert before == len(http.urls)
+    assert urls_before == len(http.urls)

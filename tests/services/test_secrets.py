@@ -189,10 +189,10 @@ async def test_function_arguments_are_not_quoted(world: World) -> None:
     async def pay_later(_: str) -> int:
         return 1
 
-    wrong_value: Any = pay if world.is_awaited else pay_later
+    wrong_function: Any = pay if world.is_awaited else pay_later
     if not world.is_awaited:
-        wrong_value = lambda token: pay_later(token)  # noqa: E731, PLW0108 - disguised on purpose
-    protected = manager.manager.protect("bank")(wrong_value)
+        wrong_function = lambda token: pay_later(token)  # noqa: E731, PLW0108 - disguised on purpose
+    protected = manager.manager.protect("bank")(wrong_function)
     with pytest.raises(ConnectorError) as excinfo:
         await protected(CANARIES[3])
 

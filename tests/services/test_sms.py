@@ -109,9 +109,9 @@ def test_bulk_messages_have_their_own_keys(dispatcher: FakeDispatcher, flows: Sm
 def test_bulk_without_a_key(dispatcher: FakeDispatcher, flows: SmsFlows) -> None:
     """Without a key, eight messages are in flight at once, and each failure is separate."""
     dispatcher.error = ValueError("broken")
-    (failed_value,) = run_plain(flows.send_bulk([MESSAGE]))
+    (bulk_failure,) = run_plain(flows.send_bulk([MESSAGE]))
 
-    assert dispatcher.error is failed_value.error
+    assert dispatcher.error is bulk_failure.error
     assert [{"key": None, "timeout": None}] == [options for _, options in dispatcher.asked]
     assert 8 == dispatcher.at_once
 

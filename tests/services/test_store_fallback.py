@@ -308,13 +308,13 @@ async def test_outage_events(world: World) -> None:
     for _ in range(3):
         await manager.call("vat", GET)
 
-    (lost_value,) = told(world, StorageLost)
-    assert (lost_value.service, lost_value.error, lost_value.retry_after) == (
+    (lost_event,) = told(world, StorageLost)
+    assert (lost_event.service, lost_event.error, lost_event.retry_after) == (
         "state",
         AWAY.message,
         0.1875,
     )
-    assert lost_value.at == START
+    assert lost_event.at == START
     (result,) = told(world, StorageRecovered)
     assert (result.service, result.duration) == ("state", 0.1875)
     assert result.at == START + timedelta(seconds=0.1875)
@@ -325,15 +325,15 @@ async def test_probe_interval_doubles(world: World) -> None:
     """After each failed probe the interval doubles, up to a second."""
     world.store.is_away = AWAY
     manager = sharing(world, vat())
-    looks_numbers = []
+    look_times = []
     for _ in range(400):
-        before = len(world.store.commands)
+        commands_before = len(world.store.commands)
         await manager.call("vat", GET)
-        if len(world.store.commands) > before:
-            looks_numbers.append(world.clock.now)
+        if len(world.store.commands) > commands_before:
+            look_times.append(world.clock.now)
         world.clock.advance(0.0625)
 
-    pauses = [later - earlier for earlier, later in pairwise(looks_numbers)]
+    pauses = [later_look - earlier for earlier, later_look in pairwise(look_times)]
     assert pauses[:2] == [0.1875, 0.375]
     assert set(pauses[2:]) == {0.75}
 
@@ -346,7 +346,7 @@ async def test_probe_interval_has_jitter(world: World) -> None:
         world.chance.draw = draw
         await sharing(world, vat()).call("vat", GET)
 
-    assert [lost_value.retry_after for lost_value in told(world, StorageLost)] == [0.125, 0.249875]
+    assert [lost_event.retry_after for lost_event in told(world, StorageLost)] == [0.125, 0.249875]
 
 
 @sync_and_async
@@ -362,12 +362,12 @@ async def test_one_caller_probes(world: World) -> None:
         await gate.stand()
 
     world.store.meanwhile = slowly_answering
-    slowly = world.start(lambda: manager.call("vat", GET))
+    slow_call = world.start(lambda: manager.call("vat", GET))
     await gate.reached()
     await manager.call("vat", GET)
     count = len(world.store.commands)
     gate.open()
-    await slowly.over()
+    await slow_call.over()
 
     assert (count, len(world.store.commands)) == (2, 2)
     assert len(world.vendor.requests) == 3
@@ -408,7 +408,7 @@ async def test_simultaneous_losses_are_one_outage(world: World) -> None:
     for call in calls:
         await call.over()
 
-    assert [lost_value.retry_after for lost_value in told(world, StorageLost)] == [0.1875]
+    assert [lost_event.retry_after for lost_event in told(world, StorageLost)] == [0.1875]
 
 
 @sync_and_async
@@ -522,7 +522,7 @@ async def test_stores_fail_separately(world: World) -> None:
     with pytest.raises(StorageUnavailable):
         await manager.call("vat", POST, idempotency_key="b")
 
-    assert [lost_value.service for lost_value in told(world, StorageLost)] == ["state", "claims"]
+    assert [lost_event.service for lost_event in told(world, StorageLost)] == ["state", "claims"]
 
 
 @sync_and_async

@@ -531,14 +531,14 @@ async def test_events_of_a_stream(world: World) -> None:
     await stream.all()
     stream.answer.settle()
 
-    finished_value: Any = world.events[-1]
+    finished_event: Any = world.events[-1]
     assert ["CallStarted", "AttemptFinished", "CallFinished"] == world.told()
     assert (200, None, False, 2.0, "customer-1") == (
-        finished_value.status,
-        finished_value.error,
-        finished_value.cancelled,
-        finished_value.duration,
-        finished_value.subject,
+        finished_event.status,
+        finished_event.error,
+        finished_event.cancelled,
+        finished_event.duration,
+        finished_event.subject,
     )
 
 
@@ -564,8 +564,8 @@ async def test_final_event_of_a_stream(
             with pytest.raises(ConnectionFailed):
                 await stream.read()
 
-    finished_value: Any = world.events[-1]
-    assert (error, cancelled) == (finished_value.error, finished_value.cancelled)
+    finished_event: Any = world.events[-1]
+    assert (error, cancelled) == (finished_event.error, finished_event.cancelled)
     assert 1 == world.told().count("CallFinished")
 
 

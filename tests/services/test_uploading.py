@@ -137,9 +137,9 @@ def test_one_worker_reads_at_a_time() -> None:
 
     bounds = {"places": 1, "queue": 1_000_000, "timeout": 86_400.0}
     assert [("upload id-1", bounds)] * len(core.turns) == core.turns
-    late_function, vendor, _ = uploading(ScriptedSource(b"aa"), grants=False)
+    late_read, vendor, _ = uploading(ScriptedSource(b"aa"), grants=False)
     with pytest.raises(DeadlineExceeded, match="no bytes for a day"):
-        late_function()
+        late_read()
     assert [] == vendor.sent
 
 

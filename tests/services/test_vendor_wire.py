@@ -122,15 +122,15 @@ def test_request_has_the_operations_options() -> None:
 
     assert "ANSWER" == run_plain(wire.send(GET, to="pen", key="k", endpoint="e", parse=UPPER))
     assert "stream" == run_plain(wire.open(GET, to="pen", endpoint="e"))
-    common_fields: dict[str, Any] = {
+    common_options: dict[str, Any] = {
         "tenant": "acme",
         "endpoint": "e",
         "timeout": 4.0,
         "subject": "ada",
     }
     assert [
-        ("call", "main.pen", GET, {**common_fields, "idempotency_key": "k"}),
-        ("stream", "main.pen", GET, common_fields),
+        ("call", "main.pen", GET, {**common_options, "idempotency_key": "k"}),
+        ("stream", "main.pen", GET, common_options),
     ] == calling.told
     assert [(UPPER, witness()), (None, witness())] == calling.readers
 
@@ -153,15 +153,15 @@ def test_default_options_of_a_request() -> None:
     run_plain(wire.send(GET))
     run_plain(wire.open(GET))
 
-    common_fields: dict[str, Any] = {
+    common_options: dict[str, Any] = {
         "tenant": "acme",
         "endpoint": None,
         "timeout": None,
         "subject": None,
     }
     assert [
-        ("call", "main", GET, {**common_fields, "idempotency_key": None}),
-        ("stream", "main", GET, common_fields),
+        ("call", "main", GET, {**common_options, "idempotency_key": None}),
+        ("stream", "main", GET, common_options),
     ] == calling.told
     assert [(None, witness())] * 2 == calling.readers
 

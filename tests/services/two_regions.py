@@ -52,13 +52,13 @@ def regions_used(world: World) -> list[str]:
 
 def answers(world: World, **by_region: Any) -> None:
     """Set the responses of each region in order; after them, every response is 200."""
-    remaining_values: dict[str, deque[Any]] = {
+    queued_responses: dict[str, deque[Any]] = {
         name: deque(responses) for name, responses in by_region.items()
     }
 
     async def answer(sent: Sent) -> Any:
-        own_values = remaining_values.get(region_of(sent))
-        responses: Any = own_values.popleft() if own_values else 200
+        region_responses = queued_responses.get(region_of(sent))
+        responses: Any = region_responses.popleft() if region_responses else 200
         if isinstance(responses, BaseException):
             # An error is signed by the call that it ends.
             return copy.copy(responses)

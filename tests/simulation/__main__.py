@@ -19,15 +19,15 @@ CHUNK = 500
 
 def chunk(first: int) -> tuple[int, list[str]]:
     """Run one chunk: return the number of steps, and the seeds that broke a law."""
-    steps, broken_texts = 0, []
+    steps, violations = 0, []
     for seed in range(first, first + CHUNK):
         try:
             schedule = play(seed)
             steps += schedule.world.steps
             check(schedule)
         except LawBroken as error:
-            broken_texts.append(str(error).splitlines()[0])
-    return steps, broken_texts
+            violations.append(str(error).splitlines()[0])
+    return steps, violations
 
 
 def main() -> int:
@@ -44,14 +44,14 @@ def main() -> int:
     firsts = range(options.first, options.first + options.schedules, CHUNK)
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         results = list(pool.map(chunk, firsts))
-    broken_texts = [line for _, lines in results for line in lines]
-    for line in broken_texts:
+    violations = [line for _, lines in results for line in lines]
+    for line in violations:
         print(line)
     print(
         f"{len(results) * CHUNK} schedules, {sum(steps for steps, _ in results)} steps, "
-        f"{len(broken_texts)} broken, {time.monotonic() - start_time:.0f} s"
+        f"{len(violations)} broken, {time.monotonic() - start_time:.0f} s"
     )
-    return 1 if broken_texts else 0
+    return 1 if violations else 0
 
 
 if __name__ == "__main__":

@@ -158,13 +158,13 @@ class Outbox:
     def due(self, who: str, limit: int) -> list[Entry]:
         """Return the entries that may be claimed; the worker has not looked at them yet."""
         self.looks = {key: at for key, at in self.looks.items() if key[0] != who}
-        held_texts: set[str | None] = set()
+        blocked_lanes: set[str | None] = set()
         results = []
         for row in self.rows.values():
-            if row.due is not None and row.due <= self.now() and row.lane not in held_texts:
+            if row.due is not None and row.due <= self.now() and row.lane not in blocked_lanes:
                 results.append(row)
             if row.holds and row.lane is not None:
-                held_texts.add(row.lane)
+                blocked_lanes.add(row.lane)
         return results[:limit]
 
     def swap(self, who: str, entry: Entry, fence: int) -> bool:
@@ -205,9 +205,9 @@ class Outbox:
         lease_end = self.now() + timedelta(seconds=LEASE)
         if entry.due is None or entry.due > lease_end:
             self.broken.append(f"{who} takes {entry.id} until {entry.due}, not {lease_end}")
-        ended_numbers = frozenset(row.number for row in self.rows.values() if not row.holds)
+        ended_entries = frozenset(row.number for row in self.rows.values() if not row.holds)
         at = self.heard.get(who, self.now())
-        self.claims.setdefault(entry.id, []).append(Claim(entry, who, at, ended_numbers))
+        self.claims.setdefault(entry.id, []).append(Claim(entry, who, at, ended_entries))
 
     def begin(self, key: str, wait: timedelta) -> None:
         """Note that a host begins to write a call down, and for how long it puts it off."""
@@ -389,11 +389,11 @@ def _worker(outbox: Outbox, rounds: int) -> Any:
 def check_entries(outbox: Outbox) -> None:
     """Raise if any law was broken."""
     for law in ENTRY_LAWS:
-        broken_text = law(outbox)
-        if broken_text:
+        violation = law(outbox)
+        if violation:
             world = outbox.world
             story = "\n".join(world.history)
-            raise LawBroken(f"seed {world.seed}: {law.__name__}: {broken_text}\n{story}")
+            raise LawBroken(f"seed {world.seed}: {law.__name__}: {violation}\n{story}")
 
 
 def callers_clocks_decide_nothing(outbox: Outbox) -> str | None:
@@ -406,7 +406,7 @@ def nothing_overtakes(outbox: Outbox) -> str | None:
     for claims in outbox.claims.values():
         for claim in claims:
             lane, number = claim.entry.lane, claim.entry.number
-            missed_texts = [
+            overtaken_entries = [
                 row.id
                 for row in outbox.rows.values()
                 if lane is not None
@@ -414,15 +414,17 @@ def nothing_overtakes(outbox: Outbox) -> str | None:
                 and row.number < number
                 and row.number not in claim.after
             ]
-            if missed_texts:
-                return f"{claim.entry.id} was taken before {missed_texts}"
+            if overtaken_entries:
+                return f"{claim.entry.id} was taken before {overtaken_entries}"
     return None
 
 
 def everything_committed_is_done(outbox: Outbox) -> str | None:
     """When all is over, each committed call has been made."""
-    remaining_texts = [row.id for row in outbox.rows.values() if row.state is not EntryState.DONE]
-    return f"left over: {remaining_texts}" if remaining_texts else None
+    unfinished_entries = [
+        row.id for row in outbox.rows.values() if row.state is not EntryState.DONE
+    ]
+    return f"left over: {unfinished_entries}" if unfinished_entries else None
 
 
 ENTRY_LAWS = (callers_clocks_decide_nothing, nothing_overtakes, everything_committed_is_done)

@@ -127,12 +127,12 @@ def time_lost_on_cancel(put: Any) -> None:
     """A cancelled wait returns its tokens to the end of the queue."""
 
     def refund(self: TokenBucket, bucket: Any, ticket: Any) -> Any:
-        *previous_value, runs = bucket
+        *bucket_head, runs = bucket
         if not runs or len(ticket) != 7:
             return bucket
-        *remaining_value, idle_value = runs[-1]
-        idle_value = min(self.room, idle_value + ticket[2] * self.price)
-        return (*previous_value, (*runs[:-1], (*remaining_value, idle_value)))
+        *run_head, idle_span = runs[-1]
+        idle_span = min(self.room, idle_span + ticket[2] * self.price)
+        return (*bucket_head, (*runs[:-1], (*run_head, idle_span)))
 
     put(TokenBucket, "refund", refund)
 
@@ -154,8 +154,8 @@ def leases_cleared_on_opening(put: Any) -> None:
     right = CircuitRule._opened  # noqa: SLF001 - the bug is planted inside
 
     def opened(self: CircuitRule, circuit: Any) -> Any:
-        *remaining_numbers, record = right(self, circuit)
-        return (*remaining_numbers, record._replace(leases=()))
+        *circuit_fields, record = right(self, circuit)
+        return (*circuit_fields, record._replace(leases=()))
 
     put(CircuitRule, "_opened", opened)
 
@@ -206,11 +206,11 @@ def unknown_is_taken_again(put: Any) -> None:
     right = Claim.apply
 
     def apply(self: Claim, states: Any, now: int) -> Any:
-        later_values, claimed_values = right(self, states, now)
-        if claimed_values.verdict is Verdict.UNKNOWN:
+        next_states, claim_result = right(self, states, now)
+        if claim_result.verdict is Verdict.UNKNOWN:
             fence = states[0][4] + 1
             return self._taken(now, fence), Claimed(Verdict.RUN, fence)
-        return later_values, claimed_values
+        return next_states, claim_result
 
     put(Claim, "apply", apply)
 
@@ -221,11 +221,11 @@ def claims_do_not_exclude(put: Any) -> None:
     right = Claim.apply
 
     def apply(self: Claim, states: Any, now: int) -> Any:
-        later_values, claimed_values = right(self, states, now)
-        if claimed_values.verdict is Verdict.BUSY:
+        next_states, claim_result = right(self, states, now)
+        if claim_result.verdict is Verdict.BUSY:
             fence = states[0][4] + 1
             return self._taken(now, fence), Claimed(Verdict.RUN, fence)
-        return later_values, claimed_values
+        return next_states, claim_result
 
     put(Claim, "apply", apply)
 

@@ -94,10 +94,10 @@ class Witness:
         # The window rolls on by itself; what was counted into it shows in the times as well.
         rolled = {"leases": (), "past": b"", "fails": 0, "slow": 0, "cancelled": 0}
         reports = old_value[7]._replace(**rolled), old_value[2:4]
-        remaining_values = new_value[7]._replace(**rolled), new_value[2:4]
-        if reports != remaining_values and old_value[0] <= new_value[0]:
+        expected_reports = new_value[7]._replace(**rolled), new_value[2:4]
+        if reports != expected_reports and old_value[0] <= new_value[0]:
             self.spoken_for_another.append(
-                f"{command.permit} changed {reports} into {remaining_values}"
+                f"{command.permit} changed {reports} into {expected_reports}"
             )
 
     def watch(self, now: int, who: str, command: Command[Any], answer: Any) -> None:
@@ -164,13 +164,13 @@ class Witness:
         return max(map(self._due, command.gates.limit_keys, command.tickets))
 
     def _due(self, key: str, ticket: Any) -> int:
-        due: int = ticket[1]
+        due_at: int = ticket[1]
         shift: int = ticket[3]
-        for begin, after in self.shifts.get(key, ()):
-            if after > shift:
-                due += (after - shift) * (due > begin)
-                shift = after
-        return due
+        for begin, shifted_at in self.shifts.get(key, ()):
+            if shifted_at > shift:
+                due_at += (shifted_at - shift) * (due_at > begin)
+                shift = shifted_at
+        return due_at
 
     def _leave(self, now: int, who: str) -> None:
         if any(begin <= now < end for begin, end in self.pauses):
@@ -184,16 +184,16 @@ class Witness:
         for rule, key, ticket in zip(
             command.gates.limits, command.gates.limit_keys, command.tickets, strict=True
         ):
-            present_value = rule.present(self.world.store.states[key], now)
-            due = self._due(key, ticket)
-            if due >= present_value[0] and rule.earliest(present_value, ticket[2], now) > due:
-                self.kept_from.append(f"{key}: {present_value} after {ticket}")
+            present_state = rule.present(self.world.store.states[key], now)
+            due_at = self._due(key, ticket)
+            if due_at >= present_state[0] and rule.earliest(present_state, ticket[2], now) > due_at:
+                self.kept_from.append(f"{key}: {present_state} after {ticket}")
 
     def _count_leases(self, now: int) -> None:
         for key, state in self.world.store.states.items():
             if ":circuit:" in key:
-                alive_value = sum(end > now for _, end, _ in state[7].leases)
-                self.most_leases = max(self.most_leases, alive_value)
+                live_leases = sum(end > now for _, end, _ in state[7].leases)
+                self.most_leases = max(self.most_leases, live_leases)
 
 
 @attrs.frozen
@@ -236,7 +236,7 @@ def draw_profile(dice: random.Random) -> Profile:
     )
     retry = RetryPolicy(max_attempts=dice.choice((1, 3, 4)), base_delay=0.2, max_delay=2.0)
     several_config = RateLimitConfig.per_second(dice.choice((2, 5, 20)), burst=dice.choice((1, 3)))
-    over_time = RateLimitConfig.per_minute(dice.choice((30, 120)), burst=4)
+    minute_limit = RateLimitConfig.per_minute(dice.choice((30, 120)), burst=4)
     budget = RetryBudget(ratio=0.02, floor=1, period=60.0)
     no_faults = {"circuit": circuit, "retry": retry}
     profiles = (
@@ -245,7 +245,7 @@ def draw_profile(dice: random.Random) -> Profile:
             (2, 4),
             3.0,
             2,
-            (several_config, over_time)[: dice.randint(0, 2)],
+            (several_config, minute_limit)[: dice.randint(0, 2)],
             no_faults | {"retry_budget": dice.choice((None, budget))},
         ),
         Profile(
@@ -290,8 +290,8 @@ def draw_profile(dice: random.Random) -> Profile:
 def draw_faults(dice: random.Random, likely: tuple[str, ...]) -> Faults:
     """Draw at least two kinds of fault."""
     names = [field.name for field in attrs.fields(Faults)]
-    chosen_texts = {*dice.sample(names, dice.randint(2, 5)), *likely}
-    return Faults(**{name: dice.choice((5, 20, 60)) for name in sorted(chosen_texts)})
+    fault_names = {*dice.sample(names, dice.randint(2, 5)), *likely}
+    return Faults(**{name: dice.choice((5, 20, 60)) for name in sorted(fault_names)})
 
 
 def draw_regions(seed: int, vendor: Vendor) -> dict[str, Any]:
@@ -417,11 +417,11 @@ def _caller(
 def check(schedule: Schedule) -> None:
     """Raise if any law was broken."""
     for law in LAWS:
-        broken_text = law(schedule)
-        if broken_text:
+        violation = law(schedule)
+        if violation:
             world = schedule.world
             story = "\n".join(world.history)
-            raise LawBroken(f"seed {world.seed}: {law.__name__}: {broken_text}\n{story}")
+            raise LawBroken(f"seed {world.seed}: {law.__name__}: {violation}\n{story}")
 
 
 def one_effect_per_key(schedule: Schedule) -> str | None:
@@ -514,15 +514,15 @@ def budget_bound(schedule: Schedule) -> str | None:
     retries = len(witness.retried)
     firsts = sum(at <= witness.retried[-1] for at in witness.begun)
     periods = witness.retried[-1] // length - START // length + 1
-    allowed = budget.ratio * firsts + budget.floor * periods
-    return f"{retries} retries, {allowed} allowed" if retries > allowed else None
+    allowed_retries = budget.ratio * firsts + budget.floor * periods
+    return f"{retries} retries, {allowed_retries} allowed" if retries > allowed_retries else None
 
 
 def ends_by_deadline(schedule: Schedule) -> str | None:
     """Every call that was not interrupted ends by its deadline."""
-    frozen_texts = {worker.name for worker in schedule.world.workers if worker.frozen}
+    frozen_workers = {worker.name for worker in schedule.world.workers if worker.frozen}
     for called_record in schedule.witness.calls:
-        if called_record.who in frozen_texts:
+        if called_record.who in frozen_workers:
             continue
         if (
             called_record.ended
@@ -547,28 +547,28 @@ def nothing_leaked(schedule: Schedule) -> str | None:
 
 def cancellation_is_neutral(schedule: Schedule) -> str | None:
     """A cancelled call counts as neither success nor failure."""
-    judged_texts = schedule.witness.judged_after_cancel
-    return f"judged {judged_texts}" if judged_texts else None
+    misjudged_reports = schedule.witness.judged_after_cancel
+    return f"judged {misjudged_reports}" if misjudged_reports else None
 
 
 def pauses_are_kept(schedule: Schedule) -> str | None:
     """No request is sent during a pause that was recorded before."""
-    remaining_texts = schedule.witness.left_in_pause
-    return (
-        f"left in a pause: {remaining_texts}" if remaining_texts and not schedule.stepped else None
-    )
+    pending_pauses = schedule.witness.left_in_pause
+    return f"left in a pause: {pending_pauses}" if pending_pauses and not schedule.stepped else None
 
 
 def queues_give_back(schedule: Schedule) -> str | None:
     """A cancelled wait releases all of its grant."""
-    stored_texts = schedule.witness.kept_from
-    return f"not given back: {stored_texts}" if stored_texts and not schedule.stepped else None
+    withheld_tickets = schedule.witness.kept_from
+    return (
+        f"not given back: {withheld_tickets}" if withheld_tickets and not schedule.stepped else None
+    )
 
 
 def late_reports_are_silent(schedule: Schedule) -> str | None:
     """A report of an earlier generation changes nothing but its own lease."""
-    spoken_texts = schedule.witness.spoken_for_another
-    return f"a late report: {spoken_texts}" if spoken_texts else None
+    late_speakers = schedule.witness.spoken_for_another
+    return f"a late report: {late_speakers}" if late_speakers else None
 
 
 def nobody_is_kept_out(schedule: Schedule) -> str | None:
@@ -579,8 +579,8 @@ def nobody_is_kept_out(schedule: Schedule) -> str | None:
 
 def slow_is_not_away(schedule: Schedule) -> str | None:
     """No process decides alone while the store replies, however slowly."""
-    single_texts = schedule.world.alone
-    return f"let in alone: {single_texts}" if single_texts else None
+    lone_admissions = schedule.world.alone
+    return f"let in alone: {lone_admissions}" if lone_admissions else None
 
 
 LAWS = (

@@ -60,7 +60,7 @@ def went(
     costs: tuple[int, ...] = (1,),
 ) -> list[tuple[float, int]]:
     """Return the grants of callers that queue for at most this long, with their cost."""
-    chance, world, lost_numbers = random.Random(2), World(), []
+    chance, world, departures = random.Random(2), World(), []
     gates = Gates(
         limits=[limit.rule for limit in limits],
         limit_keys=[str(limit) for limit in range(len(limits))],
@@ -84,8 +84,8 @@ def went(
         if answer is Answer.GO and wait > waits * SECOND:
             heapq.heappush(events, (time + waits, number, tickets))
         elif answer is Answer.GO:
-            lost_numbers.append((time + wait / SECOND, cost))
-    return sorted(lost_numbers)
+            departures.append((time + wait / SECOND, cost))
+    return sorted(departures)
 
 
 @pytest.mark.parametrize("patience", PATIENCE)
@@ -93,25 +93,25 @@ def went(
 @pytest.mark.parametrize("load", [28, 200])
 def test_limit_stays_utilised_when_callers_give_up(load: int, limits: str, patience: str) -> None:
     """However many callers give up, others use nine tenths of the limit."""
-    lost_numbers = went(LIMITS[limits], steady(load), PATIENCE[patience])
-    used = sum(cost for time, cost in lost_numbers if SPAN / 2 <= time < SPAN)
-    assert used >= 0.9 * RATE * SPAN / 2
+    departures = went(LIMITS[limits], steady(load), PATIENCE[patience])
+    used_cost = sum(cost for time, cost in departures if SPAN / 2 <= time < SPAN)
+    assert used_cost >= 0.9 * RATE * SPAN / 2
 
 
 def test_limit_stays_utilised_with_costly_calls() -> None:
     """The tokens of several cheap calls that gave up serve a costly one."""
-    lost_numbers = went(LIMITS["one"], steady(30), PATIENCE["at random"], costs=(1, 1, 1, 2, 5))
-    used = sum(cost for time, cost in lost_numbers if SPAN / 2 <= time < SPAN)
-    assert used >= 0.9 * RATE * SPAN / 2
+    departures = went(LIMITS["one"], steady(30), PATIENCE["at random"], costs=(1, 1, 1, 2, 5))
+    used_cost = sum(cost for time, cost in departures if SPAN / 2 <= time < SPAN)
+    assert used_cost >= 0.9 * RATE * SPAN / 2
 
 
 @pytest.mark.parametrize("limits", ["one", "two"])
 def test_limit_stays_utilised_after_bursts(limits: str) -> None:
     """Bursts of 300 callers that all give up within three seconds leave the limit utilised."""
     arrivals = [item * 1.5 for item in range(14) for _ in range(300)]
-    lost_numbers = went(LIMITS[limits], arrivals, PATIENCE["at random"])
-    used = sum(cost for time, cost in lost_numbers if 10 <= time < 20)
-    assert used >= 0.9 * RATE * 10
+    departures = went(LIMITS[limits], arrivals, PATIENCE["at random"])
+    used_cost = sum(cost for time, cost in departures if 10 <= time < 20)
+    assert used_cost >= 0.9 * RATE * 10
 
 
 @pytest.mark.parametrize("patience", PATIENCE)
@@ -119,25 +119,25 @@ def test_limit_recovers_after_overload(patience: str) -> None:
     """After an overload, calls below the limit are granted at once."""
     overload = [time for time in steady(200) if time < 8]
     later_calls = [11 + item / 15 for item in range(15 * 10)]
-    lost_numbers = went(LIMITS["one"], [*overload, *later_calls], PATIENCE[patience])
+    departures = went(LIMITS["one"], [*overload, *later_calls], PATIENCE[patience])
     period = BURST / RATE
-    used = sum(1 for time, _ in lost_numbers if 11 + period <= time < 21)
-    assert used >= 0.9 * 15 * (10 - period)
+    used_count = sum(1 for time, _ in departures if 11 + period <= time < 21)
+    assert used_count >= 0.9 * 15 * (10 - period)
 
 
 def test_abandoned_burst_delays_nobody() -> None:
     """A burst of callers that give up does not delay calls below the limit."""
     later_calls = [item / 15 for item in range(15 * 20)]
-    lost_numbers = went(LIMITS["one"], [*later_calls, *[5.0] * 200], PATIENCE["a shared time-out"])
-    times = [time for time, _ in lost_numbers if time < 19]
-    assert max(later - time for time, later in pairwise(times)) < 0.5
+    departures = went(LIMITS["one"], [*later_calls, *[5.0] * 200], PATIENCE["a shared time-out"])
+    times = [time for time, _ in departures if time < 19]
+    assert max(next_time - time for time, next_time in pairwise(times)) < 0.5
 
 
 async def gone_of_one_process(
     arrivals: Iterable[float], patience: Patience, burst: int
 ) -> list[float]:
     """Return the grants of tasks that wait at a limiter for at most this long."""
-    clock, chance, lost_numbers = VirtualClock(), random.Random(2), list[float]()
+    clock, chance, departures = VirtualClock(), random.Random(2), list[float]()
     sleeper = AsyncVirtualSleeper(clock, autojump=True)
     limiter = RateLimiter(
         RateLimitConfig.per_second(RATE, burst=burst), clock=clock, async_sleeper=sleeper
@@ -155,11 +155,11 @@ async def gone_of_one_process(
         giving_up = asyncio.ensure_future(give_up())
         with suppress(asyncio.CancelledError):
             await waiting
-            lost_numbers.append((clock.nanoseconds() - start_time) / 1e9)
+            departures.append((clock.nanoseconds() - start_time) / 1e9)
         giving_up.cancel()
 
     await asyncio.gather(*(visit(time, patience(chance)) for time in arrivals))
-    return sorted(lost_numbers)
+    return sorted(departures)
 
 
 @pytest.mark.parametrize("burst", [1, 3])
@@ -174,10 +174,10 @@ async def gone_of_one_process(
 )
 def test_waiting_tasks_move_up(arrivals: list[float], patience: Patience, burst: int) -> None:
     """Waiting tasks of a process take over the slots of those that gave up."""
-    lost_numbers = asyncio.run(gone_of_one_process(arrivals, patience, burst))
-    used = sum(1 for time in lost_numbers if SPAN / 4 <= time < SPAN)
-    assert used >= 0.9 * RATE * SPAN * 3 / 4
-    for first, time in enumerate(lost_numbers):
-        for last in range(first, min(first + 4 * RATE, len(lost_numbers))):
+    departures = asyncio.run(gone_of_one_process(arrivals, patience, burst))
+    used_count = sum(1 for time in departures if SPAN / 4 <= time < SPAN)
+    assert used_count >= 0.9 * RATE * SPAN * 3 / 4
+    for first, time in enumerate(departures):
+        for last_index in range(first, min(first + 4 * RATE, len(departures))):
             # A store counts in microseconds, and a task goes in the one after its turn.
-            assert last - first + 1 <= burst + RATE * (lost_numbers[last] - time + 1e-6)
+            assert last_index - first + 1 <= burst + RATE * (departures[last_index] - time + 1e-6)

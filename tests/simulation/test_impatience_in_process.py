@@ -103,10 +103,10 @@ def test_bulkhead_stays_utilised(load: int, patience: str) -> None:
 
     run(arriving(steady(load), lambda: visits.visit(PATIENCE[patience](chance))))
 
-    used = sum(1 for _, entered in visits.entered if SPAN / 2 <= entered < SPAN)
-    assert used >= 0.9 * BOUND * SPAN / 2
+    used_count = sum(1 for _, entered_at in visits.entered if SPAN / 2 <= entered_at < SPAN)
+    assert used_count >= 0.9 * BOUND * SPAN / 2
     assert visits.entered == sorted(visits.entered)
-    assert max(entered - came for came, entered in visits.entered) <= LONGEST + 1e-6
+    assert max(entered_at - came for came, entered_at in visits.entered) <= LONGEST + 1e-6
     assert PLACES == visits.most
     assert set() == visits.places.names()
 
@@ -127,15 +127,15 @@ def test_abandoned_queue_holds_no_slot(order: int) -> None:
         next_ones = [asyncio.ensure_future(visits.visit(30.0)) for _ in range(PLACES)]
         await asyncio.gather(*inner_tasks, *next_ones)
         assert set() == visits.places.names()
-        late = loop.time()
+        late_start = loop.time()
         await asyncio.gather(*(visits.visit(30.0) for _ in range(PLACES)))
         assert 3 * PLACES == len(visits.entered)
-        return [late, *(entered for _, entered in visits.entered)]
+        return [late_start, *(entered_at for _, entered_at in visits.entered)]
 
-    late, *entered_numbers = run(crowded())
-    assert [0.0] * PLACES == entered_numbers[:PLACES]
-    assert entered_numbers[PLACES : 2 * PLACES] == pytest.approx([TAKES] * PLACES)
-    assert [late] * PLACES == entered_numbers[2 * PLACES :]
+    late_start, *entry_times = run(crowded())
+    assert [0.0] * PLACES == entry_times[:PLACES]
+    assert entry_times[PLACES : 2 * PLACES] == pytest.approx([TAKES] * PLACES)
+    assert [late_start] * PLACES == entry_times[2 * PLACES :]
 
 
 @pytest.mark.parametrize("patience", PATIENCE)
@@ -146,9 +146,9 @@ def test_bulkhead_recovers_after_overload(patience: str) -> None:
     later_visits = [11 + item / 15 for item in range(15 * 10)]
     run(arriving([*overload, *later_visits], lambda: visits.visit(PATIENCE[patience](chance))))
 
-    late_numbers = [entered - came for came, entered in visits.entered if came >= 11 + TAKES]
-    assert len(late_numbers) >= 0.9 * 15 * (10 - TAKES)
-    assert max(late_numbers) <= TAKES
+    late_waits = [entered_at - came for came, entered_at in visits.entered if came >= 11 + TAKES]
+    assert len(late_waits) >= 0.9 * 15 * (10 - TAKES)
+    assert max(late_waits) <= TAKES
 
 
 # --- call_many ---
@@ -216,14 +216,14 @@ class AbandonedBatches:
 
 def allowed(visits: list[tuple[float, float]], burst: int) -> list[float]:
     """Return the times at which an ideal limit would grant the calls, in order of arrival."""
-    lost_numbers, due = [], 0.0
+    departures, next_due = [], 0.0
     for came, patience in visits:
         for _ in range(MANY):
-            time = max(came, due - (burst - 1) / RATE)
+            time = max(came, next_due - (burst - 1) / RATE)
             if time <= came + patience:
-                lost_numbers.append(time)
-                due = max(due, time) + 1 / RATE
-    return lost_numbers
+                departures.append(time)
+                next_due = max(next_due, time) + 1 / RATE
+    return departures
 
 
 @pytest.mark.parametrize("patience", PATIENCE)
@@ -233,22 +233,22 @@ def test_limit_stays_utilised_by_batches(load: int, burst: int, patience: str) -
     """Nine tenths of a limit are used, and never more than all of it."""
     chance = random.Random(2)
     visits = [(time, PATIENCE[patience](chance)) for time in steady(load / MANY)]
-    waiting_numbers = iter([wait for _, wait in visits])
+    arrival_patience = iter([wait for _, wait in visits])
 
     async def work() -> list[float]:
         batches = AbandonedBatches(limits=[RateLimitConfig.per_second(RATE, burst=burst)])
-        await arriving([time for time, _ in visits], lambda: batches.batch(next(waiting_numbers)))
+        await arriving([time for time, _ in visits], lambda: batches.batch(next(arrival_patience)))
         return batches.vendor.times
 
     times = run(work())
-    used, bound = (
-        sum(1 for time in lost_numbers if SPAN / 2 <= time < SPAN)
-        for lost_numbers in (times, allowed(visits, burst))
+    used_count, bound = (
+        sum(1 for time in departures if SPAN / 2 <= time < SPAN)
+        for departures in (times, allowed(visits, burst))
     )
-    assert used >= 0.9 * bound
+    assert used_count >= 0.9 * bound
     for first, time in enumerate(times):
-        for last in range(first, min(first + 4 * RATE, len(times))):
-            assert last - first + 1 <= burst + RATE * (times[last] - time + 1e-5)
+        for last_index in range(first, min(first + 4 * RATE, len(times))):
+            assert last_index - first + 1 <= burst + RATE * (times[last_index] - time + 1e-5)
 
 
 @pytest.mark.parametrize("order", [1, -1], ids=["in order", "in reverse"])
@@ -284,8 +284,8 @@ def test_batch_request_respects_its_timeout() -> None:
         return batches
 
     batches = run(work())
-    waiting_numbers = [wait for wait, _ in batches.results]
-    assert max(waiting_numbers) <= 1.0 + 0.05
+    waits = [wait for wait, _ in batches.results]
+    assert max(waits) <= 1.0 + 0.05
     refused_errors = [result.error for _, result in batches.results if result.error is not None]
     assert {RateLimitExceeded} == {type(error) for error in refused_errors}
     assert sum(1 for time in batches.vendor.times if time < SPAN) >= 0.9 * RATE * SPAN

@@ -119,11 +119,11 @@ class Store:
 
     def apply(self, now: int, who: str, command: Command[Any]) -> Any:
         """Run a command atomically, and show it to the watchers."""
-        previous_values = tuple(self.states.get(key) for key in command.keys)
-        later_values, answer = command.apply(previous_values, now + self.offset)
+        previous_states = tuple(self.states.get(key) for key in command.keys)
+        next_states, answer = command.apply(previous_states, now + self.offset)
         for look in self.before:
-            look(command, previous_values, later_values)
-        for key, state in zip(command.keys, later_values, strict=True):
+            look(command, previous_states, next_states)
+        for key, state in zip(command.keys, next_states, strict=True):
             if state is not None:
                 self.states[key] = state
         for watch in self.watchers:
@@ -187,9 +187,9 @@ class World:
             if ready_workers and self.dice.randrange(20):
                 self._move(self.dice.choice(ready_workers))
                 continue
-            later_numbers = [worker.wakes for worker in waiting if not worker.ended]
-            if later_numbers:
-                self.now = max(self.now, min(later_numbers)) + self.dice.choice(
+            wake_times = [worker.wakes for worker in waiting if not worker.ended]
+            if wake_times:
+                self.now = max(self.now, min(wake_times)) + self.dice.choice(
                     (0, 0, 1, 1_000, 50_000)
                 )
         raise AssertionError("the world did not come to rest")
@@ -349,9 +349,9 @@ class World:
             return
 
         def late() -> None:
-            waited = self.now - start_time
-            silent = FOREVER if worker.answered is None else self.now - worker.answered
-            worker.silenced = silent >= min(3 * waited, max(waited, SILENCE))
+            waited_time = self.now - start_time
+            silence = FOREVER if worker.answered is None else self.now - worker.answered
+            worker.silenced = silence >= min(3 * waited_time, max(waited_time, SILENCE))
             _away()
 
         await SchedulerStep(f"{name}: store too slow", late)
@@ -371,9 +371,9 @@ class World:
     def _ask(self, worker: Worker, command: Command[Any]) -> Any:
         answer = self.store.apply(self.now, worker.name, command)
         if not command.once and self.strikes("asked_twice"):
-            repeated_value = self.store.apply(self.now, worker.name, command)
-            self.tell(worker.name, f"{type(command).__name__} asked twice -> {repeated_value}")
-            return repeated_value
+            second_answer = self.store.apply(self.now, worker.name, command)
+            self.tell(worker.name, f"{type(command).__name__} asked twice -> {second_answer}")
+            return second_answer
         return answer
 
 
@@ -434,7 +434,7 @@ class Vendor:
         # An order names itself in its body: so effects can be told apart even where the vendor
         # knows no keys.
         body = json.loads(request.body) if isinstance(request.body, bytes) else {}
-        shown_text = request.headers.get("Idempotency-Key")
+        request_key = request.headers.get("Idempotency-Key")
         duration = world.dice.choice((1_000, 20_000, 200_000))
         if world.strikes("slow"):
             duration = world.dice.choice((3_000_000, 40_000_000))
@@ -445,7 +445,7 @@ class Vendor:
         await SchedulerStep("request travels", lambda: None)
         answer = await SchedulerStep(
             f"{region} hears {_name(body)}",
-            lambda: self._process(world, worker, region, body, shown_text),
+            lambda: self._process(world, worker, region, body, request_key),
         )
         if world.now + duration // 2 >= limit:
             worker.wakes = limit

@@ -90,8 +90,8 @@ def test_put_request(made: AzureBlobSandbox, files: Storage) -> None:
 
 def test_own_headers(made: AzureBlobSandbox, files: Storage) -> None:
     """A vendor's own headers come last, and others' are ignored."""
-    extra_values = {"azure_blob": {"X-MS-Access-Tier": "Cold"}, "s3": {"x-amz-acl": "private"}}
-    files.upload("a", b"x", PutOptions(storage_class="Hot", extra=extra_values))
+    vendor_headers = {"azure_blob": {"X-MS-Access-Tier": "Cold"}, "s3": {"x-amz-acl": "private"}}
+    files.upload("a", b"x", PutOptions(storage_class="Hot", extra=vendor_headers))
 
     assert ("Cold",) == made.requests[0].headers.get_all("x-ms-access-tier")
     with pytest.raises(InvalidData) as excinfo:
@@ -145,12 +145,12 @@ def test_changed_size_is_not_read(made: AzureBlobSandbox, files: Storage) -> Non
 def test_conditions_by_time(files: Storage) -> None:
     """An object unchanged since the given time is not sent."""
     files.upload("a", b"x")
-    early_time = datetime.now(UTC) + timedelta(minutes=1)
-    past_time = early_time - timedelta(hours=1)
+    future_time = datetime.now(UTC) + timedelta(minutes=1)
+    past_time = future_time - timedelta(hours=1)
 
-    assert not files.download("a", if_modified_since=early_time).modified
+    assert not files.download("a", if_modified_since=future_time).modified
     assert files.download("a", if_modified_since=past_time).modified
-    assert files.download("a", if_unmodified_since=early_time).modified
+    assert files.download("a", if_unmodified_since=future_time).modified
     with pytest.raises(VendorRejected) as excinfo:
         files.download("a", if_unmodified_since=past_time)
     assert 412 == excinfo.value.status

@@ -139,14 +139,14 @@ def test_lists_that_are_none(made: AzureBlobSandbox, files: Storage, body: bytes
 
 def test_odd_lists(made: AzureBlobSandbox, files: Storage) -> None:
     """Missing fields of a list are None, and entries without a name are left out."""
-    inner_text = (
+    blob_elements = (
         "<Blob/><Blob><Name>a</Name></Blob><Blob><Name></Name></Blob>"
         '<Blob><Name Encoded="true">b%EF%BF%BE</Name><VersionId>v1</VersionId>'
         "<Properties><Content-Length>many</Content-Length><Content-MD5>!</Content-MD5>"
         "<Etag>0x8D</Etag><AccessTier>New</AccessTier></Properties></Blob>"
         "<BlobPrefix/><BlobPrefix><Name>c/</Name></BlobPrefix><New/>"
     )
-    body = f"<EnumerationResults><Blobs>{inner_text}</Blobs><NextMarker/></EnumerationResults>"
+    body = f"<EnumerationResults><Blobs>{blob_elements}</Blobs><NextMarker/></EnumerationResults>"
     made.fail(Response(200, body=body.encode()), Response(200, body=b"<EnumerationResults/>"))
     page, empty = files.list(), files.list()
 

@@ -140,8 +140,8 @@ def test_strange_blocks(made: AzureBlobSandbox, files: Storage) -> None:
     start_upload = files.start_upload("a")
     block = "<Block><Name>{}</Name><Size>4096</Size></Block>"
     names = ["AAAA", "%%%", "w7w=", b64encode(b"0" * 32 + b".00001." + b"f" * 20).decode()]
-    inner_text = "".join(block.format(name) for name in names)
-    body = f"<BlockList><UncommittedBlocks>{inner_text}<Block/></UncommittedBlocks></BlockList>"
+    block_elements = "".join(block.format(name) for name in names)
+    body = f"<BlockList><UncommittedBlocks>{block_elements}<Block/></UncommittedBlocks></BlockList>"
     made.fail(Response(200, body=body.encode()))
     files.upload("a", DATA, resume=start_upload.ref, part_size=PART, at_once=1)
 

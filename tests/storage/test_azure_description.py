@@ -113,10 +113,10 @@ def names_of(request: SandboxRequest) -> set[str]:
 def problems(request: SandboxRequest, operations: dict[str, Operation]) -> list[str]:
     """The problems of a request."""
     name, names = operation_of(request), names_of(request)
-    existing_texts, required_texts = operations[name]
+    known_names, required_names = operations[name]
     return [
-        *(f"{name} knows no {item}." for item in sorted(names - existing_texts)),
-        *(f"{name} needs {item}." for item in sorted(required_texts - names)),
+        *(f"{name} knows no {item}." for item in sorted(names - known_names)),
+        *(f"{name} needs {item}." for item in sorted(required_names - names)),
     ]
 
 
@@ -171,7 +171,9 @@ def test_distilled(everything: list[SandboxRequest]) -> None:
 def test_mistakes_are_noticed(everything: list[SandboxRequest], index: int) -> None:
     """An unknown or a missing part is noticed."""
     name = operation_of(everything[index])
-    mistaken_texts = {**DISTILLED, name: of(required=("new",))}
+    mistaken_operations = {**DISTILLED, name: of(required=("new",))}
 
-    assert f"{name} needs new." in problems(everything[index], mistaken_texts)
-    assert any("knows no" in problem for problem in problems(everything[index], mistaken_texts))
+    assert f"{name} needs new." in problems(everything[index], mistaken_operations)
+    assert any(
+        "knows no" in problem for problem in problems(everything[index], mistaken_operations)
+    )

@@ -104,8 +104,8 @@ def test_user_delegation_keys(made: AzureBlobSandbox) -> None:
 def test_invalid_delegation_keys(made: AzureBlobSandbox, value: str) -> None:
     """An invalid delegation key signs nothing, and is not shown."""
     names = ("Oid", "Tid", "Start", "Expiry", "Service", "Version")
-    inner_text = "".join(f"<Signed{name}>s</Signed{name}>" for name in names)
-    key = f"<UserDelegationKey>{inner_text}<Value>{value}</Value></UserDelegationKey>"
+    signed_elements = "".join(f"<Signed{name}>s</Signed{name}>" for name in names)
+    key = f"<UserDelegationKey>{signed_elements}<Value>{value}</Value></UserDelegationKey>"
     with over_azure(made, **entra(made)) as hub:
         made.fail(Response(200, body=key.encode()))
         with pytest.raises(VendorFailed) as excinfo:

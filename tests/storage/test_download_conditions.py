@@ -28,8 +28,8 @@ def test_a_change_within_the_second_is_none() -> None:
 
 def test_a_change_of_the_next_second_counts() -> None:
     """A file that was stored a second later has changed."""
-    before = SECOND - timedelta(seconds=1)
+    second_before = SECOND - timedelta(seconds=1)
 
-    assert is_wanted(STORED, GetOptions(if_modified_since=before))
+    assert is_wanted(STORED, GetOptions(if_modified_since=second_before))
     with pytest.raises(VendorRejected):
-        is_wanted(STORED, GetOptions(if_unmodified_since=before))
+        is_wanted(STORED, GetOptions(if_unmodified_since=second_before))

@@ -90,11 +90,11 @@ def test_chunks(made: GcsSandbox, files: Storage) -> None:
     """Chunks have the length that Google requires, for any parts, and none is sent twice."""
     info = files.upload("a", DATA, part_size=100_000)
     assert len(DATA) == info.size
-    whole = len(DATA)
+    whole_size = len(DATA)
     assert [
         f"0-{STEP - 1}/*",
         f"{STEP}-{2 * STEP - 1}/*",
-        f"{2 * STEP}-{whole - 1}/{whole}",
+        f"{2 * STEP}-{whole_size - 1}/{whole_size}",
     ] == spans(made)
 
 
@@ -113,13 +113,13 @@ def test_cut_chunk(made: GcsSandbox) -> None:
         made.break_chunk(STEP + 5)
         files.upload("a", DATA, part_size=3 * STEP, resume=start_upload.ref)
         assert DATA == files.download("a").read_all()
-    whole = len(DATA)
+    whole_size = len(DATA)
     assert [
         "*/*",
         f"0-{3 * STEP - 1}/*",
         "*/*",
         f"{STEP}-{3 * STEP - 1}/*",
-        f"{3 * STEP}-{whole - 1}/{whole}",
+        f"{3 * STEP}-{whole_size - 1}/{whole_size}",
     ] == spans(made)
 
 
@@ -166,8 +166,8 @@ def test_chunk_that_never_arrives(made: GcsSandbox) -> None:
     account = Account("gcs", gcs(made), settings={"retry": QUICK, "circuit": None})
     naps = _Naps()
     with Hub([account], http=SandboxHttpClient(made), sleeper=naps) as hub:
-        broken_values: list[Any] = [ConnectionFailed("cut", may_have_been_processed=True), None]
-        made.fail(*_fine(1), *broken_values * 4)
+        cut_connections: list[Any] = [ConnectionFailed("cut", may_have_been_processed=True), None]
+        made.fail(*_fine(1), *cut_connections * 4)
         with pytest.raises(ConnectionFailed, match="cut"):
             hub.storage().upload("a", DATA, part_size=STEP)
         assert [1.0, 2.0] == naps.taken
@@ -347,26 +347,26 @@ def test_lost_condition(made: GcsSandbox, files: Storage) -> None:
 @pytest.mark.parametrize("etag", ["0", "CKih16GjycICEAE=", "", "1" * 20])
 def test_foreign_etags_are_refused(made: GcsSandbox, files: Storage, etag: str) -> None:
     """An ETag that is no generation is refused."""
-    before = len(made.requests)
+    requests_before = len(made.requests)
     with pytest.raises(InvalidData, match="not an ETag"):
         files.upload("a", b"x", PutOptions(if_match=etag))
     with pytest.raises(InvalidData, match="not an ETag"):
         files.download("a", if_none_match=etag)
-    assert before == len(made.requests)
+    assert requests_before == len(made.requests)
 
 
 def test_conditions_by_time(made: GcsSandbox, files: Storage) -> None:
     """An object unchanged since the given time is not sent, and a changed one is."""
     etag = files.upload("a", b"bytes").etag
     now = datetime.now(UTC)
-    later_time, sooner_time = now + timedelta(minutes=1), now - timedelta(minutes=1)
-    same_download = files.download("a", if_modified_since=later_time)
+    later_moment, earlier_moment = now + timedelta(minutes=1), now - timedelta(minutes=1)
+    same_download = files.download("a", if_modified_since=later_moment)
     assert (False, b"") == (same_download.modified, same_download.read_all())
-    assert b"bytes" == files.download("a", if_modified_since=sooner_time).read_all()
-    assert b"bytes" == files.download("a", if_unmodified_since=later_time).read_all()
-    assert not files.download("a", if_none_match=etag, if_modified_since=sooner_time).modified
+    assert b"bytes" == files.download("a", if_modified_since=earlier_moment).read_all()
+    assert b"bytes" == files.download("a", if_unmodified_since=later_moment).read_all()
+    assert not files.download("a", if_none_match=etag, if_modified_since=earlier_moment).modified
     with pytest.raises(VendorRejected) as excinfo:
-        files.download("a", if_unmodified_since=sooner_time)
+        files.download("a", if_unmodified_since=earlier_moment)
     assert 412 == excinfo.value.status
     assert b"bytes" == files.download("a", if_match="*").read_all()
 
@@ -484,8 +484,8 @@ def test_cut_answer(made: GcsSandbox) -> None:
     with over_socket(made) as hub:
         files = hub.storage()
         version = files.upload("a", DATA).version
-        for after in (1, 5_000):
-            made.cut("GET", after)
+        for cut_after in (1, 5_000):
+            made.cut("GET", cut_after)
         assert DATA == files.download("a").read_all()
         gets = [request for request in made.requests if request.method == "GET"]
         last = len(DATA) - 1
@@ -531,8 +531,8 @@ def test_malformed_success_is_a_failure(made: GcsSandbox, files: Storage, body: 
 def test_malformed_list_entries(made: GcsSandbox, files: Storage) -> None:
     """Malformed entries of a list are left out, and a malformed list fails."""
     items = [7, None, {"size": 1}, {"name": "a", "size": "x", "metadata": [1], "md5Hash": "?"}]
-    odd_fields = {"items": items, "prefixes": "a/", "nextPageToken": 5, "new": {}}
-    made.fail(Response(200, body=json.dumps(odd_fields).encode()))
+    odd_page = {"items": items, "prefixes": "a/", "nextPageToken": 5, "new": {}}
+    made.fail(Response(200, body=json.dumps(odd_page).encode()))
     page = files.list()
     assert (["a"], (), "5") == (
         [item.key for item in page.objects],
@@ -567,18 +567,18 @@ def _post(made: GcsSandbox, signed: SignedPost, data: bytes, **other: str) -> in
 def test_signed_form(made: GcsSandbox, files: Storage) -> None:
     """A browser puts an object with a signed form, and only such a one."""
     key = "in/ä b.pdf"
-    signed = files.signed_post(key, largest=10, content_type="application/pdf")
-    assert (204, b"%PDF") == (_post(made, signed, b"%PDF"), files.download(key).read_all())
+    signed_form = files.signed_post(key, largest=10, content_type="application/pdf")
+    assert (204, b"%PDF") == (_post(made, signed_form, b"%PDF"), files.download(key).read_all())
     assert "application/pdf" == files.head(key).content_type
-    assert b64decode(signed.fields["policy"]).isascii()
-    assert 400 == _post(made, signed, b"much too long")
-    assert 403 == _post(made, signed, b"x", key="in/other.pdf")
-    assert 403 == _post(made, signed, b"x", acl="public-read")
-    assert 403 == _post(made, signed, b"x", **{"x-goog-signature": "00"})
-    assert 403 == _post(made, signed, b"x", **{"x-goog-signature": "no hex"})
-    assert 403 == _post(made, signed, b"x", **{"x-goog-credential": "me"})
-    assert 400 == _post(made, signed, b"x", **{"x-goog-algorithm": "none"})
-    assert "policy" not in repr(signed)
+    assert b64decode(signed_form.fields["policy"]).isascii()
+    assert 400 == _post(made, signed_form, b"much too long")
+    assert 403 == _post(made, signed_form, b"x", key="in/other.pdf")
+    assert 403 == _post(made, signed_form, b"x", acl="public-read")
+    assert 403 == _post(made, signed_form, b"x", **{"x-goog-signature": "00"})
+    assert 403 == _post(made, signed_form, b"x", **{"x-goog-signature": "no hex"})
+    assert 403 == _post(made, signed_form, b"x", **{"x-goog-credential": "me"})
+    assert 400 == _post(made, signed_form, b"x", **{"x-goog-algorithm": "none"})
+    assert "policy" not in repr(signed_form)
     assert 204 == _post(made, files.signed_post("b", largest=1), b"x")
 
 

@@ -42,8 +42,8 @@ CONDITIONS = "ifGenerationMatch ifGenerationNotMatch"
 
 def method(path: str, verb: str, query: str, body: str | None = None) -> Json:
     """A method as Google describes it."""
-    existing_value: Json = {name: {} for name in query.split()}
-    made: Json = {"path": path, "httpMethod": verb, "parameters": existing_value}
+    query_parameters: Json = {name: {} for name in query.split()}
+    made: Json = {"path": path, "httpMethod": verb, "parameters": query_parameters}
     return made if body is None else {**made, "request": {"$ref": body}}
 
 

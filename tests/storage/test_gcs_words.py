@@ -79,11 +79,13 @@ def test_missing_bucket_object_or_upload() -> None:
     no_bucket = Response(
         404, body=error_document(404, "notFound", "The specified bucket does not exist.")
     )
-    no_object = Response(404, body=error_document(404, "notFound", "No such object: my-bucket/a"))
+    no_object_response = Response(
+        404, body=error_document(404, "notFound", "No such object: my-bucket/a")
+    )
     upload = Request.put("/upload/storage/v1/b/x/o")
     assert VendorRejected is type(answers.classify(OBJECT, no_bucket))
-    assert FileNotFound is type(answers.classify(OBJECT, no_object))
-    assert VendorRejected is type(answers.classify(LIST, no_object))
+    assert FileNotFound is type(answers.classify(OBJECT, no_object_response))
+    assert VendorRejected is type(answers.classify(LIST, no_object_response))
     assert VendorRejected is type(answers.classify(upload, Response(404)))
 
 

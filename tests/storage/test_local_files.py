@@ -212,15 +212,15 @@ def test_conditions_by_time(
     put = files.head("a").last_modified
     assert put is not None
     moments = [None if hours is None else put + timedelta(hours=hours) for hours in (since, until)]
-    chosen_fields: dict[str, Any] = {
+    time_conditions: dict[str, Any] = {
         "if_modified_since": moments[0],
         "if_unmodified_since": moments[1],
     }
     if outcome is None:
         with pytest.raises(VendorRejected):
-            files.download("a", **chosen_fields)
+            files.download("a", **time_conditions)
     else:
-        assert outcome == files.download("a", **chosen_fields).read_all()
+        assert outcome == files.download("a", **time_conditions).read_all()
 
 
 def test_names_of_no_text(files: Storage, root: Path) -> None:
@@ -279,7 +279,7 @@ def test_signed_urls(root: Path) -> None:
         grant.content_disposition,
     )
     evil = signed_url.url.replace("PUT", "GET")
-    for method, url, due_time in (
+    for method, url, check_time in (
         ("GET", signed_url.url, now),
         ("GET", evil, now),
         ("PUT", signed_url.url.replace("a%20b", "a%20c"), now),
@@ -291,7 +291,7 @@ def test_signed_urls(root: Path) -> None:
         ("PUT", signed_url.url.replace("signature=", "signature=\udc80"), now),
     ):
         with pytest.raises(AuthenticationFailed):
-            vendor.allowed(method, url, now=due_time)
+            vendor.allowed(method, url, now=check_time)
 
 
 def test_signing_needs_a_key_and_a_url(root: Path) -> None:

@@ -35,16 +35,16 @@ def account(place: str, scope: ExitStack, root: Path) -> Account:
         return Account("files", vendor)
     if place == "s3":
         bucket = scope.enter_context(labs.sandbox())
-        served_value = scope.enter_context(bucket.serving())
-        return labs.s3_account(bucket, endpoint=served_value.url)
+        bucket_server = scope.enter_context(bucket.serving())
+        return labs.s3_account(bucket, endpoint=bucket_server.url)
     if place == "gcs":
         google = scope.enter_context(gcs_labs.bucket())
-        served_value = scope.enter_context(google.serving())
-        key = google.key_file(f"{served_value.url}/token")
-        return gcs_labs.gcs_account(google, credentials=key, endpoint=served_value.url)
+        bucket_server = scope.enter_context(google.serving())
+        key = google.key_file(f"{bucket_server.url}/token")
+        return gcs_labs.gcs_account(google, credentials=key, endpoint=bucket_server.url)
     azure = scope.enter_context(azure_lab.azure())
-    served_value = scope.enter_context(azure.serving())
-    return azure_lab.account(azure, endpoint=served_value.url)
+    bucket_server = scope.enter_context(azure.serving())
+    return azure_lab.account(azure, endpoint=bucket_server.url)
 
 
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.__name__)

@@ -229,8 +229,8 @@ def test_cut_answer(made: S3Sandbox) -> None:
     with over_socket(made) as hub:
         files = hub.storage()
         files.upload("a", DATA)
-        for after in (1, 5_000, 9_000):
-            made.cut("GET", after)
+        for cut_after in (1, 5_000, 9_000):
+            made.cut("GET", cut_after)
         assert DATA == files.download("a").read_all()
         ranges = [
             request.headers.get("range") for request in made.requests if request.method == "GET"
@@ -284,8 +284,8 @@ def test_other_bytes(made: S3Sandbox) -> None:
         files.upload("a", DATA)
         made.cut("GET", 1_000)
         download = files.download("a")
-        other_text = f"bytes 0-{len(DATA) - 1}/{len(DATA)}"
-        made.fail(Response(206, {"ETag": '"x"', "Content-Range": other_text}, DATA))
+        other_range = f"bytes 0-{len(DATA) - 1}/{len(DATA)}"
+        made.fail(Response(206, {"ETag": '"x"', "Content-Range": other_range}, DATA))
         with pytest.raises(VendorFailed, match="a different range"):
             download.read_all()
 
@@ -378,14 +378,17 @@ def test_versions(files: Storage) -> None:
 
 def test_signed_form(made: S3Sandbox, files: Storage) -> None:
     """A browser puts an object with a signed form, and only such a one."""
-    signed = files.signed_post("in/a.pdf", largest=10, content_type="application/pdf")
-    assert (204, b"%PDF") == (_post(made, signed, b"%PDF"), files.download("in/a.pdf").read_all())
+    signed_form = files.signed_post("in/a.pdf", largest=10, content_type="application/pdf")
+    assert (204, b"%PDF") == (
+        _post(made, signed_form, b"%PDF"),
+        files.download("in/a.pdf").read_all(),
+    )
     assert "application/pdf" == files.head("in/a.pdf").content_type
-    assert 400 == _post(made, signed, b"much too long")
-    assert 403 == _post(made, signed, b"x", key="in/other.pdf")
-    assert 403 == _post(made, signed, b"x", acl="public-read")
-    assert 403 == _post(made, signed, b"x", **{"x-amz-signature": "0" * 64})
-    assert "policy" not in repr(signed)
+    assert 400 == _post(made, signed_form, b"much too long")
+    assert 403 == _post(made, signed_form, b"x", key="in/other.pdf")
+    assert 403 == _post(made, signed_form, b"x", acl="public-read")
+    assert 403 == _post(made, signed_form, b"x", **{"x-amz-signature": "0" * 64})
+    assert "policy" not in repr(signed_form)
     files.signed_post("b", largest=1)
 
 
@@ -409,9 +412,9 @@ def test_temporary_credentials() -> None:
         files.upload("a", b"x")
         url = files.signed_url("a").url
         assert "X-Amz-Security-Token=session-token" in url
-        signed = files.signed_post("b", largest=1)
-        assert 204 == _post(new_sandbox, signed, b"x")
-    assert re.search("session-token", repr(signed)) is None
+        signed_form = files.signed_post("b", largest=1)
+        assert 204 == _post(new_sandbox, signed_form, b"x")
+    assert re.search("session-token", repr(signed_form)) is None
 
 
 class _Provider:
@@ -454,10 +457,10 @@ def test_pages_of_uploads(made: S3Sandbox, files: Storage) -> None:
     stored_bytes = DATA[: 2 * PART]
     with pytest.raises(RuntimeError, match="broke"):
         files.upload("k 0", _breaking(stored_bytes), part_size=PART, resume=start_uploads[0].ref)
-    before = len(made.requests)
+    requests_before = len(made.requests)
     files.upload("k 0", DATA, part_size=PART, resume=start_uploads[0].ref)
     assert DATA == files.download("k 0").read_all()
-    puts = [request for request in made.requests[before:] if request.method == "PUT"]
+    puts = [request for request in made.requests[requests_before:] if request.method == "PUT"]
     assert 2 == len(puts)
 
 
@@ -473,9 +476,9 @@ def test_resumed_without_checksums(made: S3Sandbox) -> None:
         start_upload = files.start_upload("a")
         with pytest.raises(RuntimeError, match="broke"):
             files.upload("a", _breaking(DATA[: 2 * PART]), part_size=PART, resume=start_upload.ref)
-        before = len(made.requests)
+        requests_before = len(made.requests)
         files.upload("a", DATA, part_size=PART, resume=start_upload.ref)
-        assert 2 == sum(request.method == "PUT" for request in made.requests[before:])
+        assert 2 == sum(request.method == "PUT" for request in made.requests[requests_before:])
         assert DATA == files.download("a").read_all()
 
 

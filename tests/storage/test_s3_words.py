@@ -210,8 +210,8 @@ def test_parts_without_a_name() -> None:
         b"<Part><PartNumber>1</PartNumber><Size>2</Size></Part>"
         b'<Part><PartNumber>2</PartNumber><Size>2</Size><ETag>"e"</ETag></Part></ListPartsResult>'
     )
-    results, following_text = answers.parts(Response(200, body=body))
-    assert ([2], None) == ([part.number for part in results], following_text)
+    results, next_marker = answers.parts(Response(200, body=body))
+    assert ([2], None) == ([part.number for part in results], next_marker)
 
 
 def test_unanswered_deletion_may_have_failed() -> None:
@@ -314,8 +314,8 @@ def test_checksums() -> None:
     checksum = Checksum.of("crc32", b"123456789")
     assert ("cbf43926", "y/Q5Jg==") == (checksum.value, checksum.base64)
     assert (checksum, attrs.evolve(checksum, parts=3)) == (_of("y/Q5Jg=="), _of("y/Q5Jg==-3"))
-    odd_values = (None, "", "?", "y/Q5Jg==-x", "y/Q5Jg==-\u00b2", "y/Q5Jg==-" + "9" * 5_000)
-    assert [None] * 6 == [_of(text) for text in odd_values]
+    odd_checksums = (None, "", "?", "y/Q5Jg==-x", "y/Q5Jg==-\u00b2", "y/Q5Jg==-" + "9" * 5_000)
+    assert [None] * 6 == [_of(text) for text in odd_checksums]
     assert (True, False) == (checksum.fits(b"123456789"), checksum.fits(b"other"))
     assert not attrs.evolve(checksum, parts=1).fits(b"123456789")
     assert not Checksum(ChecksumAlgorithm.CRC64NVME, "00").fits(b"")

@@ -130,14 +130,14 @@ def test_signatures(made: AzureBlobSandbox, how: dict[str, Any]) -> None:
 def grant(made: AzureBlobSandbox, method: str = "GET") -> str:
     """A signed URL for a minute."""
     signing, key = AzureSharedKey(account=made.account.name), Secret(made.account.key)
-    whole = Grant(
+    signed_grant = Grant(
         url=f"https://{made.hosts[0]}{at(made)}",
         resource=f"/blob/{made.account.name}{at(made)}",
         version="2025-01-05",
         options=UrlOptions(method=method),
         until=NOON + timedelta(minutes=1),
     )
-    return whole.signed(("",), lambda text: signing.signature(key, text))
+    return signed_grant.signed(("",), lambda text: signing.signature(key, text))
 
 
 @pytest.mark.parametrize(
@@ -157,8 +157,8 @@ def test_signed_urls(change: str, later: int, expected: str | None) -> None:
     time = [NOON]
     with azure(now=lambda: time[0]) as sandbox:
         assert 201 == put(sandbox).status
-        previous_text, _, later_text = change.partition(">")
-        url = grant(sandbox).replace(previous_text, later_text) if previous_text else grant(sandbox)
+        old_part, _, new_part = change.partition(">")
+        url = grant(sandbox).replace(old_part, new_part) if old_part else grant(sandbox)
         time[0] += timedelta(seconds=later)
         response = sandbox.answer(asked(sandbox, Request.get("/"), url))
         assert expected == (None if response.status == 200 else code(response))
@@ -235,21 +235,21 @@ def test_delegation_key_expires() -> None:
     with azure(now=lambda: time[0]) as sandbox:
         result = read_xml(lend(sandbox, delegation(NOON, NOON + timedelta(minutes=1))).body)
         names = ("Oid", "Tid", "Start", "Expiry", "Service", "Version")
-        custom_texts = [result.text(f"Signed{name}") or "" for name in names]
+        key_fields = [result.text(f"Signed{name}") or "" for name in names]
         key = Secret(result.text("Value") or "")
         signing = AzureSharedKey(account=sandbox.account.name)
-        whole = Grant(
+        signed_grant = Grant(
             url=f"https://{sandbox.hosts[0]}{at(sandbox)}",
             resource=f"/blob/{sandbox.account.name}{at(sandbox)}",
             version="2025-01-05",
             options=UrlOptions(),
             until=NOON + timedelta(hours=1),
         )
-        further_values = dict(
-            zip(("skoid", "sktid", "skt", "ske", "sks", "skv"), custom_texts, strict=True)
+        key_parameters = dict(
+            zip(("skoid", "sktid", "skt", "ske", "sks", "skv"), key_fields, strict=True)
         )
-        url = whole.signed(
-            (*custom_texts, "", "", ""), lambda text: signing.signature(key, text), **further_values
+        url = signed_grant.signed(
+            (*key_fields, "", "", ""), lambda text: signing.signature(key, text), **key_parameters
         )
         put(sandbox)
 
@@ -422,17 +422,19 @@ def test_bad_lists_of_blocks(made: AzureBlobSandbox, body: bytes) -> None:
 def test_lists_of_blocks(made: AzureBlobSandbox) -> None:
     """Committed blocks are listed by default, and uncommitted ones on request."""
     query = {"comp": "blocklist"}
-    committed = Request.get(at(made), query=query, headers=VERSION)
-    assert "BlobNotFound" == code(ask(made, committed))
+    committed_blocks = Request.get(at(made), query=query, headers=VERSION)
+    assert "BlobNotFound" == code(ask(made, committed_blocks))
     block(made, BLOCK, b"one")
     block(made, BLOCK, b"other")
-    assert b"<CommittedBlocks></CommittedBlocks></BlockList>" in ask(made, committed).body
+    assert b"<CommittedBlocks></CommittedBlocks></BlockList>" in ask(made, committed_blocks).body
     body = f"<BlockList><Uncommitted>{BLOCK}</Uncommitted></BlockList>".encode()
     assert 201 == commit(made, body).status
     assert 5 == made.blobs["a"].size
-    assert b"<Size>5</Size>" in ask(made, committed).body
-    repeated_text = f"<BlockList><Committed>{BLOCK}</Committed><Latest>{BLOCK}</Latest></BlockList>"
-    assert 201 == commit(made, repeated_text.encode()).status
+    assert b"<Size>5</Size>" in ask(made, committed_blocks).body
+    repeated_block = (
+        f"<BlockList><Committed>{BLOCK}</Committed><Latest>{BLOCK}</Latest></BlockList>"
+    )
+    assert 201 == commit(made, repeated_block.encode()).status
     assert 10 == made.blobs["a"].size
     block(made, BLOCK)
     put(made)

@@ -249,8 +249,8 @@ def test_signed_urls(change: str, later: int, expected: str | None) -> None:
         base = "https://storage.googleapis.com"
         url = signer.url(base, f"/{name}/a", UrlOptions(expires=60, content_type="c/d"), NOON)
         if change and expected != "NoSuchBucket":
-            previous_text, later_text = change.split(">")
-            url = url.replace(previous_text, later_text)
+            old_part, new_part = change.split(">")
+            url = url.replace(old_part, new_part)
         time[0] += timedelta(seconds=later)
         parts = urlsplit(url)
         result = SandboxRequest(

@@ -132,14 +132,14 @@ def test_signed_urls(change: str, later: int, expected: str | None) -> None:
         assert 200 == ask(new_sandbox, Request.put("/a", body=b"x")).status
         request = Request.get("/a")
         url = join_url(f"https://{new_sandbox.hosts[0]}", request)
-        signed_text = signing(new_sandbox).presign(
+        presigned_url = signing(new_sandbox).presign(
             request, url, Secret(new_sandbox.key.secret), NOON, expires=60
         )
         if change:
-            previous_text, later_text = change.split(">")
-            signed_text = signed_text.replace(previous_text, later_text)
+            old_part, new_part = change.split(">")
+            presigned_url = presigned_url.replace(old_part, new_part)
         time[0] += timedelta(seconds=later)
-        response = new_sandbox.answer(asked(new_sandbox, request, signed_text))
+        response = new_sandbox.answer(asked(new_sandbox, request, presigned_url))
         assert expected == (None if response.status == 200 else code(response))
 
 

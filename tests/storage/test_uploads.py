@@ -385,6 +385,6 @@ def test_wait_for_a_source_is_bounded() -> None:
 @pytest.mark.parametrize("vendor", sorted(VENDORS))
 def test_volume(vendor: str) -> None:
     """Long objects go up and come down in a bounded amount of memory."""
-    whole_text, up, failing_text, *_ = measure(64, vendor)
-    assert "True" == whole_text
-    assert 64 * 1024 * 1024 > max(int(up), int(failing_text))
+    is_whole, up, failing_peak, *_ = measure(64, vendor)
+    assert "True" == is_whole
+    assert 64 * 1024 * 1024 > max(int(up), int(failing_peak))

@@ -54,17 +54,17 @@ def main(megabytes: int, vendor: str, options: dict[str, Any]) -> None:
         storage.upload("warm", b"x" * MEGABYTE)
         storage.download("warm").read_all()
         forget()
-        before, start_time = peak(), time.monotonic()
+        peak_before, start_time = peak(), time.monotonic()
         storage.upload("long", source)
-        up, middle = peak() - before, time.monotonic()
+        up, middle = peak() - peak_before, time.monotonic()
         size = 0
         for piece in storage.download("long"):
             result.update(piece)
             size += len(piece)
-        down = peak() - before
-        ended = time.monotonic()
+        down = peak() - peak_before
+        end_time = time.monotonic()
     is_whole = size == megabytes * MEGABYTE and put.digest() == result.digest()
-    print(is_whole, up, down, f"{middle - start_time:.1f}", f"{ended - middle:.1f}")  # noqa: T201 - its answer
+    print(is_whole, up, down, f"{middle - start_time:.1f}", f"{end_time - middle:.1f}")  # noqa: T201 - its answer
 
 
 def over_s3(made: S3Sandbox, url: str) -> dict[str, Any]:

@@ -105,19 +105,19 @@ class Caller:
         Who says so with an assertion gives that in the parameters.
         """
         form = {"grant_type": grant} | dict(params or {})
-        shown_values = dict(headers or {})
+        request_headers = dict(headers or {})
         match self.client.method:
             case "client_secret_basic":
-                shown_values = {
+                request_headers = {
                     "Authorization": basic(self.client.id, self.client.secret)
-                } | shown_values
+                } | request_headers
             case "client_secret_post":
                 form = {"client_id": self.client.id, "client_secret": self.client.secret} | form
             case "none" | "tls_client_auth" | "self_signed_tls_client_auth":
                 form = {"client_id": self.client.id} | form
             case _:
                 form = {"client_assertion_type": CLIENT_ASSERTION} | form
-        return self.post(self.server.token_url, form, shown_values)
+        return self.post(self.server.token_url, form, request_headers)
 
     def refresh(self, token: str, headers: Mapping[str, str] | None = None) -> Reply:
         """Refresh."""
@@ -127,8 +127,8 @@ class Caller:
         self, token: str, scheme: str = "Bearer", headers: Mapping[str, str] | None = None
     ) -> Reply:
         """Request the resource."""
-        shown = {"Authorization": f"{scheme} {token}"} | dict(headers or {})
-        return self.send("GET", self.server.resource_url, headers=shown)
+        request_headers = {"Authorization": f"{scheme} {token}"} | dict(headers or {})
+        return self.send("GET", self.server.resource_url, headers=request_headers)
 
 
 def basic(name: str, secret: str) -> str:
@@ -228,8 +228,8 @@ class Signer:
         }
         if token is not None:
             fields["ath"] = digest(token.encode())
-        shown_fields = {"typ": "dpop+jwt", "jwk": self.jwk} | dict(header or {})
-        return {"DPoP": self.jwt(without_none(fields | claims), **shown_fields)}
+        proof_header = {"typ": "dpop+jwt", "jwk": self.jwk} | dict(header or {})
+        return {"DPoP": self.jwt(without_none(fields | claims), **proof_header)}
 
 
 def hs256(secret: bytes, claims: Mapping[str, Any]) -> str:
@@ -241,14 +241,14 @@ def hs256(secret: bytes, claims: Mapping[str, Any]) -> str:
 def claims_of(client: str, audience: str, now: datetime, **others: Any) -> dict[str, Any]:
     """The claims of a client's assertion; a claim of None is left out."""
     moment = int(now.timestamp())
-    usual_fields = {
+    default_claims = {
         "iss": client,
         "sub": client,
         "aud": audience,
         "iat": moment,
         "exp": moment + 60,
     }
-    return without_none(usual_fields | {"jti": secrets.token_hex(8)} | others)
+    return without_none(default_claims | {"jti": secrets.token_hex(8)} | others)
 
 
 def without_none(members: Mapping[str, Any]) -> dict[str, Any]:

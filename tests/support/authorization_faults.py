@@ -135,8 +135,8 @@ def keeping_back(*names: str) -> Fault:
 
     def change(answer: Answer) -> Answer:
         members = answer.members or {}
-        stored_fields = {name: members[name] for name in members if name not in names}
-        return attrs.evolve(answer, members=stored_fields)
+        remaining_members = {name: members[name] for name in members if name not in names}
+        return attrs.evolve(answer, members=remaining_members)
 
     return Fault(name=f"keeping back {' '.join(names)}", change=change)
 
@@ -146,8 +146,8 @@ def huge(size: int = 10_000_000) -> Fault:
 
     def change(answer: Answer) -> Answer:
         plain = len(json.dumps({**(answer.members or {}), "padding": ""}))
-        padded_fields = {**(answer.members or {}), "padding": "x" * (size - plain)}
-        return attrs.evolve(answer, members=padded_fields)
+        padded_members = {**(answer.members or {}), "padding": "x" * (size - plain)}
+        return attrs.evolve(answer, members=padded_members)
 
     return Fault(name="huge", change=change)
 

@@ -182,8 +182,8 @@ def _long_enough(key: rsa.RSAPublicKey) -> rsa.RSAPublicKey:
 def thumbprint(jwk: Mapping[str, Any]) -> str:
     """The thumbprint of a key (RFC 7638)."""
     names = {"EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x"), "RSA": ("e", "kty", "n")}
-    needed_fields = {name: jwk[name] for name in names[jwk["kty"]]}
-    return digest(json.dumps(needed_fields, separators=(",", ":"), sort_keys=True).encode())
+    required_members = {name: jwk[name] for name in names[jwk["kty"]]}
+    return digest(json.dumps(required_members, separators=(",", ":"), sort_keys=True).encode())
 
 
 # --- what claims must say ----------------------------------------------------
@@ -221,8 +221,8 @@ def text(claims: Mapping[str, Any], name: str) -> str:
 def check_audience(claims: Mapping[str, Any], ours: frozenset[str]) -> None:
     """Refuse a token for another audience."""
     value = claims.get("aud")
-    named_values = value if isinstance(value, list) else [value]
-    if not any(isinstance(item, str) and item in ours for item in named_values):
+    named_audiences = value if isinstance(value, list) else [value]
+    if not any(isinstance(item, str) and item in ours for item in named_audiences):
         raise Flawed("aud is not this server")
 
 

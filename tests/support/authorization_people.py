@@ -62,9 +62,9 @@ def granted(
     client: Client, request: str | None, most: tuple[str, ...] | None = None
 ) -> tuple[str, ...]:
     """The granted part of a requested scope."""
-    allowed_texts = tuple(sorted(client.scopes)) if most is None else most
-    scope = allowed_texts if request is None else tuple(sorted(set(request.split(" "))))
-    if not set(scope) <= set(allowed_texts):
+    allowed_scopes = tuple(sorted(client.scopes)) if most is None else most
+    scope = allowed_scopes if request is None else tuple(sorted(set(request.split(" "))))
+    if not set(scope) <= set(allowed_scopes):
         raise Refusal("invalid_scope", "the scope is more than the client may have")
     return scope
 
@@ -101,16 +101,19 @@ class People:
         if client is None:
             raise Refusal("invalid_request", "there is no such client")
         target = requests.get("redirect_uri") or _only(client)
-        if not any(_same_place(target, existing_text) for existing_text in client.redirect_uris):
+        if not any(_same_place(target, registered_uri) for registered_uri in client.redirect_uris):
             raise Refusal("invalid_request", "redirect_uri is not registered")
-        returned_values = {"state": requests["state"]} if "state" in requests else {}
+        redirect_parameters = {"state": requests["state"]} if "state" in requests else {}
         try:
             need(len(requests) == len(call.query), "invalid_request", "a parameter comes twice")
-            returned_values["code"] = self._code(requests, client, call.now)
+            redirect_parameters["code"] = self._code(requests, client, call.now)
         except Refusal as refusal:
-            returned_values |= {"error": refusal.error, "error_description": refusal.description}
-        joint_text = "&" if urlsplit(target).query else "?"
-        location = f"{target}{joint_text}{urlencode(returned_values | {'iss': issuer})}"
+            redirect_parameters |= {
+                "error": refusal.error,
+                "error_description": refusal.description,
+            }
+        separator = "&" if urlsplit(target).query else "?"
+        location = f"{target}{separator}{urlencode(redirect_parameters | {'iss': issuer})}"
         return Answer(status=302, headers=(("Location", location), ("Cache-Control", "no-store")))
 
     def _code(self, fields: Mapping[str, str], client: Client, now: datetime) -> str:
@@ -201,8 +204,8 @@ class People:
         return device
 
     def _hold(self, device: Device, now: datetime) -> None:
-        last_time, device.polled = device.polled, now
-        if last_time is not None and now < last_time + timedelta(seconds=device.interval):
+        last_poll, device.polled = device.polled, now
+        if last_poll is not None and now < last_poll + timedelta(seconds=device.interval):
             self.hasty += 1
             device.interval += _SLOWER_BY
             raise Refusal("slow_down", "the device asks too often")
@@ -217,11 +220,11 @@ def _only(client: Client) -> str:
 
 def _same_place(request: str, existing: str) -> bool:
     """Return whether two URIs are equal; only a loopback address may differ in its port."""
-    one, other_texts = urlsplit(request), urlsplit(existing)
-    if other_texts.scheme == "http" and other_texts.hostname in _LOOPBACK:
-        plain_texts = (
+    one, registered_url = urlsplit(request), urlsplit(existing)
+    if registered_url.scheme == "http" and registered_url.hostname in _LOOPBACK:
+        portless_urls = (
             one._replace(netloc=one.hostname or ""),
-            other_texts._replace(netloc=other_texts.hostname),
+            registered_url._replace(netloc=registered_url.hostname),
         )
-        return plain_texts[0] == plain_texts[1] and "@" not in one.netloc
+        return portless_urls[0] == portless_urls[1] and "@" not in one.netloc
     return request == existing

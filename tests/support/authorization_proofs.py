@@ -62,16 +62,16 @@ class Doorkeeper:
             ("client_secret_post", call.given("client_secret") is not None),
             ("assertion", call.given("client_assertion") is not None),
         ]
-        used_texts = [name for name, there in ways if there]
-        if len(used_texts) > 1:
+        used_methods = [name for name, there in ways if there]
+        if len(used_methods) > 1:
             raise Refusal("invalid_request", "a client says in one way who it is")
         if call.given("client_assertion_type") and not call.given("client_assertion"):
             raise Refusal("invalid_request", "client_assertion is missing")
-        if used_texts == ["assertion"]:
+        if used_methods == ["assertion"]:
             return self._by_assertion(call, audiences)
         if basic is not None:
             return self._by_basic(call, basic)
-        if used_texts:
+        if used_methods:
             return self._by_secret(
                 call.needed("client_id"), call.needed("client_secret"), "client_secret_post"
             )
@@ -171,9 +171,9 @@ class Doorkeeper:
 
     def renew_nonces(self, *, abruptly: bool) -> None:
         """Issue new nonces; the last ones stay valid unless it is abrupt."""
-        for place, existing_texts in self._nonces.items():
-            stored_texts = [] if abruptly else existing_texts[-1:]
-            self._nonces[place] = [*stored_texts, _new_nonce()]
+        for place, place_nonces in self._nonces.items():
+            kept_nonces = [] if abruptly else place_nonces[-1:]
+            self._nonces[place] = [*kept_nonces, _new_nonce()]
 
     def _known_nonces(self, place: str) -> list[str]:
         return self._nonces.setdefault(place, [_new_nonce()])
@@ -233,11 +233,11 @@ def _place(url: str) -> tuple[str, str, int | None, str]:
 def _check_certificate(client: Client, certificate: bytes | None) -> None:
     if certificate is None:
         raise _unknown("the client showed no certificate")
-    shown_text = jose.digest(certificate)
+    shown_thumbprint = jose.digest(certificate)
     name = x509.load_der_x509_certificate(certificate).subject.rfc4514_string()
-    expected = (client.subject or name, client.thumbprint or shown_text)
-    existing_text = client.thumbprint or (client.method == _CERTIFIED[0] and client.subject)
-    if not existing_text or expected != (name, shown_text):
+    expected = (client.subject or name, client.thumbprint or shown_thumbprint)
+    registered_identity = client.thumbprint or (client.method == _CERTIFIED[0] and client.subject)
+    if not registered_identity or expected != (name, shown_thumbprint):
         raise _unknown("the certificate is not the registered one")
 
 

@@ -84,15 +84,15 @@ class Authority:
         }
 
     def answer(self, call: Call, noted: dict[str, Any]) -> Answer:
-        """Answer a request, and record the findings."""
+        """Answer a request, and noted the findings."""
         path = urlsplit(call.url).path
         if path in self._well_known():
             return self.metadata()
-        allowed_texts = _METHODS.get(path)
-        if allowed_texts is None:
+        allowed_methods = _METHODS.get(path)
+        if allowed_methods is None:
             return Answer(status=404, members={"error": "not_found"}, headers=())
-        if call.method not in allowed_texts:
-            text = (("Allow", ", ".join(sorted(allowed_texts))),)
+        if call.method not in allowed_methods:
+            text = (("Allow", ", ".join(sorted(allowed_methods))),)
             return Answer(status=405, members={"error": "invalid_request"}, headers=text)
         match path:
             case "/token":
@@ -124,7 +124,7 @@ class Authority:
     # --- the token endpoint ------------------------------------------------
 
     def token(self, call: Call, noted: dict[str, Any]) -> Answer:
-        """Answer a token request, and record the findings."""
+        """Answer a token request, and noted the findings."""
         try:
             _check_form(call)
             noted["refresh_number"] = self._number(call.given("refresh_token"))
@@ -164,10 +164,10 @@ class Authority:
         token = self.ledger.usable(call.needed("refresh_token"), client, binding, call.now)
         scope = granted(client, call.given("scope"), token.family.scope)
         targets = self._targets(call)
-        opened_fields = self.ledger.open(
+        opened_members = self.ledger.open(
             token.family, call.now, binding, scope=scope, targets=targets
         )
-        return opened_fields | self.ledger.use(token, call.now)
+        return opened_members | self.ledger.use(token, call.now)
 
     def _code(self, call: Call, client: Client, binding: Binding) -> dict[str, Any]:
         code = self.people.redeem(call, client, binding.jkt)
@@ -185,10 +185,10 @@ class Authority:
     def _both(
         self, family: Family, now: datetime, binding: Binding, targets: tuple[str, ...] = ()
     ) -> dict[str, Any]:
-        opened = self.ledger.open(family, now, binding, targets=targets)
+        opened_members = self.ledger.open(family, now, binding, targets=targets)
         if REFRESH not in family.client.grants:
-            return opened
-        return opened | self.ledger.renewal(family, now)
+            return opened_members
+        return opened_members | self.ledger.renewal(family, now)
 
     def _assertion(self, call: Call, client: Client, binding: Binding) -> dict[str, Any]:
         subject = self.door.subject(call, frozenset({self.issuer, f"{self.url}/token"}))
@@ -208,8 +208,8 @@ class Authority:
         scope = granted(client, call.given("scope"), subject.scope)
         targets = self._targets(call)
         family = self.ledger.family(client, subject.subject, scope, binding)
-        opened = self.ledger.open(family, call.now, binding, targets=targets)
-        return opened | {"issued_token_type": target}
+        opened_members = self.ledger.open(family, call.now, binding, targets=targets)
+        return opened_members | {"issued_token_type": target}
 
     def _exchanged(self, call: Call, name: str) -> Family:
         """The grant of a presented token; every failure is one error (RFC 8693, section 2.2.2)."""
@@ -326,8 +326,8 @@ class Authority:
             raise Refusal("invalid_token", "the token is not one of this scheme", status=401)
         if token.binding.jkt is not None:
             self._check_proof(call, token, text)
-        shown_text = digest(call.certificate) if call.certificate else None
-        if token.binding.x5t not in {None, shown_text}:
+        shown_thumbprint = digest(call.certificate) if call.certificate else None
+        if token.binding.x5t not in {None, shown_thumbprint}:
             raise Refusal("invalid_token", "the token is bound to a certificate", status=401)
         if self.needed_scope is not None and self.needed_scope not in token.scope:
             raise Refusal("insufficient_scope", "the token is not good for this", status=403)
@@ -360,9 +360,13 @@ def _challenge(refusal: Refusal, scheme: str) -> Answer:
     fields = {"error": refusal.error, "error_description": refusal.description}
     if scheme == "DPoP":
         fields["algs"] = " ".join(ALGORITHMS)
-    shown_text = ", ".join(f'{name}="{text}"' for name, text in fields.items() if refusal.error)
+    challenge_parameters = ", ".join(
+        f'{name}="{text}"' for name, text in fields.items() if refusal.error
+    )
     header = (
         "WWW-Authenticate",
-        f"{scheme} {shown_text}" if shown_text else f'{scheme} realm="resource"',
+        f"{scheme} {challenge_parameters}"
+        if challenge_parameters
+        else f'{scheme} realm="resource"',
     )
     return Answer(status=refusal.status, members={"error": refusal.error}, headers=(header,))

@@ -288,8 +288,8 @@ class AuthorizationServer:
     def secrets(self) -> frozenset[str]:
         """Everything that nobody but the server and its clients may ever read."""
         with self._news:
-            existing_texts = (client.secret for client in self.clients if client.confidential)
-            return frozenset((*existing_texts, *self._ledger.access, *self._ledger.refresh))
+            client_secrets = (client.secret for client in self.clients if client.confidential)
+            return frozenset((*client_secrets, *self._ledger.access, *self._ledger.refresh))
 
     def _told(self, count: Callable[[], int]) -> int:
         with self._news:
@@ -353,14 +353,14 @@ class AuthorizationServer:
         if fault is not None and fault.before:
             call = attrs.evolve(call, now=self.now())
         with self._news:
-            noted_fields: dict[str, Any] = {}
+            recorded_fields: dict[str, Any] = {}
             is_processed = fault is None or fault.processed
             answer: Answer | None = (
-                self.authority.answer(call, noted_fields) if is_processed else Answer()
+                self.authority.answer(call, recorded_fields) if is_processed else Answer()
             )
             if answer is not None and fault is not None:
                 answer = fault.change(answer)
-            self._records.keep(call, path, noted_fields, answer, fault)
+            self._records.keep(call, path, recorded_fields, answer, fault)
         if fault is not None and not self._pause(fault.after):
             return None
         return answer

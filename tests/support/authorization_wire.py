@@ -101,8 +101,8 @@ class Listener(ThreadingHTTPServer):
     def hang_up(self) -> None:
         """End every connection; more may come."""
         with self._lock:
-            leaving = dict(self._open)
-        for sock in leaving.values():
+            open_sockets = dict(self._open)
+        for sock in open_sockets.values():
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
 

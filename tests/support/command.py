@@ -52,19 +52,19 @@ def command(
     host: Host | None = None,
 ) -> Ended:
     """Run a command; one of these, if they are given."""
-    outgoing_text, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(outgoing_text), contextlib.redirect_stderr(err):
+    output, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(err):
         code = main(arguments, host=host) if commands is None else run(arguments, commands)
-    return Ended(code, outgoing_text.getvalue(), err.getvalue())
+    return Ended(code, output.getvalue(), err.getvalue())
 
 
 def typed(text: str, *arguments: str) -> Ended:
     """Run a command with this on its standard input."""
-    before, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8")
+    previous_stdin, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8")
     try:
         return command(*arguments)
     finally:
-        sys.stdin = before
+        sys.stdin = previous_stdin
 
 
 def talking() -> None:

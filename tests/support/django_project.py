@@ -93,8 +93,8 @@ def migrated(alias: str) -> str:
     """The alias of a database that has its tables."""
     configure()
     if alias in {POSTGRES, MARIADB}:
-        created = _created_postgres if alias == POSTGRES else _created_mariadb
-        connections[alias].settings_dict.update(created())
+        create_database = _created_postgres if alias == POSTGRES else _created_mariadb
+        connections[alias].settings_dict.update(create_database())
         with override_settings(DATABASE_ROUTERS=[]):
             call_command("migrate", database=alias, verbosity=0)
     else:

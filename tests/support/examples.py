@@ -14,5 +14,5 @@ def examples(count: int) -> settings:
     ten.
     """
     default = settings.get_current_profile_name()
-    usual = settings.get_profile(default).max_examples
-    return settings(max_examples=max(10, count * usual // _USUAL))
+    usual_examples = settings.get_profile(default).max_examples
+    return settings(max_examples=max(10, count * usual_examples // _USUAL))

@@ -320,9 +320,9 @@ class Locks:
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
     ) -> bool:
         await self._world.reach("before a place is taken")
-        inner_numbers = self.inside.setdefault(name, set())
-        if len(inner_numbers) < places:
-            inner_numbers.add(id(holder))
+        inside_holders = self.inside.setdefault(name, set())
+        if len(inside_holders) < places:
+            inside_holders.add(id(holder))
             await self._world.reach("before it is known that a place is taken")
             return True
         waiting = self.waiting.setdefault(name, deque())

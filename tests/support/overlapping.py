@@ -117,14 +117,14 @@ def check_that_many_come_in_order(begin: Begin, store: Any) -> None:
         adding(begin, *(f"{thread}-{number}" for number in range(8)), lane="INV-1")
         for thread in range(6)
     ]
-    seen_numbers: list[int] = []
+    seen_entries: list[int] = []
     end_event = Event()
 
     def look() -> None:
         while not end_event.is_set():
             result = store.find(EntryQuery()).items
-            seen_numbers.extend(
-                item.number for item in reversed(result) if item.number not in seen_numbers
+            seen_entries.extend(
+                item.number for item in reversed(result) if item.number not in seen_entries
             )
 
     watcher = Thread(target=look)
@@ -134,7 +134,7 @@ def check_that_many_come_in_order(begin: Begin, store: Any) -> None:
     end_event.set()
     watcher.join()
     assert 48 == len(store.find(EntryQuery()).items)
-    assert sorted(seen_numbers) == seen_numbers
+    assert sorted(seen_entries) == seen_entries
 
 
 CHECKS = (

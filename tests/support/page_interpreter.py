@@ -40,7 +40,7 @@ class Shell:
         printed_path, state = self._notes / f"printed{time.monotonic_ns()}", self._notes / "state"
         script = f"{command}\nstatus=$?\nenv -0 > {state}\nexit $status"
         with printed_path.open("wb") as out:
-            ended = subprocess.run(
+            exit_status = subprocess.run(
                 ["/bin/bash", "-c", script],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -50,13 +50,13 @@ class Shell:
                 check=False,
                 timeout=600,
             ).returncode
-        last = time.monotonic() + (_PATIENCE if command.endswith("&") else 0)
+        deadline = time.monotonic() + (_PATIENCE if command.endswith("&") else 0)
         while not matches(shown, text := printed_path.read_text("utf-8")):
-            if time.monotonic() >= last:
+            if time.monotonic() >= deadline:
                 raise Wrong(f"`{command}` printed\n{text}\nThe page shows\n" + "\n".join(shown))
             time.sleep(0.02)
-        if ended != status:
-            raise Wrong(f"`{command}` ended with {ended} and printed\n{text}")
+        if exit_status != status:
+            raise Wrong(f"`{command}` ended with {exit_status} and printed\n{text}")
         pairs = [pair.split("=", 1) for pair in state.read_text("utf-8").split("\0") if pair]
         self.environment = dict(pairs)
         self.folder = self.environment["PWD"]
@@ -87,14 +87,14 @@ class Interpreter:
             os.environ.update(shell.environment)
             os.chdir(shell.folder)
             self._module = sys.modules["__main__"] = types.ModuleType("__main__")
-        compiled = compile("\n" * line + code, self._page, "exec")
-        outgoing_text, errors = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(outgoing_text), contextlib.redirect_stderr(errors):
-            exec(compiled, vars(self._module))  # noqa: S102 - which is what this file is for
+        compiled_code = compile("\n" * line + code, self._page, "exec")
+        output, errors = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+            exec(compiled_code, vars(self._module))  # noqa: S102 - which is what this file is for
         if errors.getvalue():
             raise Wrong(f"the block wrote to the standard error:\n{errors.getvalue()}")
-        if _PRINTS.findall(code) != outgoing_text.getvalue().splitlines():
-            raise Wrong(f"the block printed\n{outgoing_text.getvalue()}")
+        if _PRINTS.findall(code) != output.getvalue().splitlines():
+            raise Wrong(f"the block printed\n{output.getvalue()}")
 
 
 def main(path: str) -> None:

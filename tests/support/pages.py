@@ -133,20 +133,20 @@ def _type(block: Block, made: Plan) -> None:
         at += 1
         while command.endswith("\\"):
             command, at = f"{command}\n{lines[at]}", at + 1
-        shown_texts: list[str] = []
+        shown_lines: list[str] = []
         while at < len(lines) and not lines[at].startswith("$ "):
-            shown_texts, at = [*shown_texts, lines[at]], at + 1
+            shown_lines, at = [*shown_lines, lines[at]], at + 1
         command = re.sub(r"\s+# .*$", "", command)
         pip, make = _PIP.match(command), _MAKE.match(command)
         if command == "echo $?":
-            made.steps[-1]["status"] = int("".join(shown_texts))
+            made.steps[-1]["status"] = int("".join(shown_lines))
         elif pip is not None:
             _install(pip[1], block.line + begin, made)
         elif make is not None:
             if make[1] is not None and make[1] not in _targets():
                 raise Unfit(f"line {block.line}: the Makefile has no target {make[1]}.")
         else:
-            step = {"kind": "command", "text": command, "shown": shown_texts, "status": 0}
+            step = {"kind": "command", "text": command, "shown": shown_lines, "status": 0}
             made.steps.append({**step, "line": block.line + begin})
 
 
@@ -195,43 +195,46 @@ _REQUIREMENT = re.compile(r"([\w.-]+)(?:\[([\w, -]+)\])?")
 
 def _closure(targets: list[str]) -> set[str]:
     """Return the packages that come along with these requirements."""
-    stored_texts: set[str] = set()
-    seen_texts: set[str] = set()
+    closure_names: set[str] = set()
+    seen_requirements: set[str] = set()
     while targets:
         text = targets.pop()
         result = _REQUIREMENT.match(text)
-        if text in seen_texts or result is None:
+        if text in seen_requirements or result is None:
             continue
-        seen_texts.add(text)
+        seen_requirements.add(text)
         name = _normal(result[1])
-        extras = {extra_text.strip() for extra_text in (result[2] or "").split(",") if extra_text}
+        extras = {extra_name.strip() for extra_name in (result[2] or "").split(",") if extra_name}
         if name not in _installed():
             continue
-        stored_texts.add(name)
+        closure_names.add(name)
         for requirement in _installed()[name].requires or ():
             request, _, marker = requirement.partition(";")
             extra_match = re.search(r"extra == ['\"]([\w-]+)['\"]", marker)
             if extra_match is None or extra_match[1] in extras:
                 targets.append(request.strip())
-    return stored_texts
+    return closure_names
 
 
 def _environment(made: Plan, notes: Path) -> dict[str, str]:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    unknown_value = made.extras - extras["optional-dependencies"].keys()
-    if unknown_value:
-        raise Unfit(f"there is no extra {', '.join(sorted(unknown_value))}.")
+    unknown_extras = made.extras - extras["optional-dependencies"].keys()
+    if unknown_extras:
+        raise Unfit(f"there is no extra {', '.join(sorted(unknown_extras))}.")
     targets = [*extras["dependencies"], *made.requirements, "moorage"]
-    for extra_text in made.extras:
-        targets += extras["optional-dependencies"][extra_text]
+    for extra_name in made.extras:
+        targets += extras["optional-dependencies"][extra_name]
     for folder in made.folders:
         targets += tomllib.loads((folder / "pyproject.toml").read_text())["project"]["dependencies"]
-    stored_texts = _closure(targets)
-    hidden_texts = [module for module, names in _modules().items() if not names & stored_texts]
+    needed_packages = _closure(targets)
+    hidden_modules = [module for module, names in _modules().items() if not names & needed_packages]
     packages = notes / "packages.json"
     packages.write_text(
         json.dumps(
-            {"packages": sorted(_installed().keys() - stored_texts), "hidden": sorted(hidden_texts)}
+            {
+                "packages": sorted(_installed().keys() - needed_packages),
+                "hidden": sorted(hidden_modules),
+            }
         )
     )
     path = [

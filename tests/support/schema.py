@@ -25,8 +25,8 @@ _SILENT = {"$schema", "$defs", "title", "description", "default", "if", "then", 
 
 def fits(root: Json, schema: Json, value: Json) -> bool:
     """Return whether a value matches a schema of `root`, whose keywords must all be known here."""
-    existing_texts = _WORDS.keys() | _SILENT
-    assert schema.keys() <= existing_texts, schema.keys() - existing_texts
+    known_keywords = _WORDS.keys() | _SILENT
+    assert schema.keys() <= known_keywords, schema.keys() - known_keywords
     if "if" in schema:
         branch = "then" if fits(root, schema["if"], value) else "else"
         if not fits(root, schema.get(branch, {}), value):
@@ -48,23 +48,28 @@ def _ref(root: Json, schema: Json, value: Json) -> bool:
 def _properties(root: Json, schema: Json, value: Json) -> bool:
     if not isinstance(value, dict):
         return True
-    custom_value = schema["properties"]
+    property_schemas = schema["properties"]
     return all(
-        fits(root, custom_value[name], item) for name, item in value.items() if name in custom_value
+        fits(root, property_schemas[name], item)
+        for name, item in value.items()
+        if name in property_schemas
     )
 
 
 def _additional(root: Json, schema: Json, value: Json) -> bool:
     if not isinstance(value, dict):
         return True
-    further_value = schema["additionalProperties"]
-    other_values = [
+    additional_schema = schema["additionalProperties"]
+    additional_values = [
         item for name, item in value.items() if name not in schema.get("properties", {})
     ]
     return (
-        not other_values
-        if further_value is False
-        else all(fits(root, further_value, other_value) for other_value in other_values)
+        not additional_values
+        if additional_schema is False
+        else all(
+            fits(root, additional_schema, additional_value)
+            for additional_value in additional_values
+        )
     )
 
 

@@ -119,8 +119,8 @@ def _found(variable: str, usual: str, remedy: str) -> str:
     try:
         socket.create_connection((place.hostname, place.port), _PATIENCE).close()
     except OSError:
-        shown_text = f"{place.hostname}:{place.port}"
-        _missing(f"nothing answers at {shown_text}: {remedy}, or set {variable} to where one is")
+        address = f"{place.hostname}:{place.port}"
+        _missing(f"nothing answers at {address}: {remedy}, or set {variable} to where one is")
     return url
 
 

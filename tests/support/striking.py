@@ -27,11 +27,11 @@ def strike_during(act: Callable[[], object], *, after: float = 0.005) -> None:
             signal.setitimer(signal.ITIMER_REAL, 0)
             raise Struck
 
-    before = signal.signal(signal.SIGALRM, strike)
+    previous_handler = signal.signal(signal.SIGALRM, strike)
     try:
         signal.setitimer(signal.ITIMER_REAL, after, 0.005)
         with pytest.raises(Struck):
             act()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGALRM, previous_handler)

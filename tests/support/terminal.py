@@ -58,8 +58,8 @@ class Terminal:
         return self._wait()
 
     def _read(self) -> bool:
-        ready_numbers, _, _ = select.select([self._line], [], [], _PATIENCE)
-        assert ready_numbers, f"it says no more: {self.seen!r}"
+        ready_files, _, _ = select.select([self._line], [], [], _PATIENCE)
+        assert ready_files, f"it says no more: {self.seen!r}"
         try:
             message = os.read(self._line, 65_536)
         except OSError:  # as Linux says that the other side has hung up
@@ -103,14 +103,14 @@ def seated(*arguments: str) -> Generator[Terminal]:
     codes: Queue[int] = Queue()
 
     def run() -> None:
-        before = sys.stdin
+        previous_stdin = sys.stdin
         with os.fdopen(os.dup(theirs)) as keyboard, os.fdopen(theirs, "w") as screen:
             sys.stdin = keyboard
             try:
                 with contextlib.redirect_stdout(screen), contextlib.redirect_stderr(screen):
                     codes.put(main(arguments))
             finally:
-                sys.stdin = before
+                sys.stdin = previous_stdin
 
     running_thread = threading.Thread(target=run, daemon=True)
     try:

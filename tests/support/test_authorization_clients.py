@@ -80,8 +80,8 @@ def test_invalid_authorization_headers_are_refused() -> None:
     """Another scheme, or invalid base64, is refused."""
     with AuthorizationServer() as server:
         replies = [
-            ask(server, shown_text)
-            for shown_text in ("Bearer abc", "Basic !", "Basic ä", "Basic w7w=")
+            ask(server, authorization)
+            for authorization in ("Bearer abc", "Basic !", "Basic ä", "Basic w7w=")
         ]
 
     assert [INVALID_CLIENT] * 4 == [reply.error for reply in replies]
@@ -92,10 +92,13 @@ def test_authorization_comes_once() -> None:
     with AuthorizationServer() as server:
         address = HTTPConnection("127.0.0.1", int(server.url.rpartition(":")[2]))
         statuses = []
-        for place, shown_text in (("/token", basic("erp", "s3cr3t")), ("/resource", "Bearer at")):
+        for place, authorization in (
+            ("/token", basic("erp", "s3cr3t")),
+            ("/resource", "Bearer at"),
+        ):
             address.putrequest("POST", place)
             address.putheader("Content-Type", "application/x-www-form-urlencoded")
-            for text in (shown_text, shown_text):
+            for text in (authorization, authorization):
                 address.putheader("Authorization", text)
             address.putheader("Content-Length", "29")
             address.endheaders(b"grant_type=client_credentials")
@@ -111,12 +114,12 @@ def test_a_secret_may_be_posted() -> None:
     with AuthorizationServer(
         Client(id=ODD_ID, secret=ODD_SECRET, method="client_secret_post")
     ) as server:
-        good_values = Caller(server).token(CLIENT)
-        wrong_values = ask(server, client_id=ODD_ID, client_secret="another")
-        nameless = ask(server, client_secret=ODD_SECRET)
+        good_reply = Caller(server).token(CLIENT)
+        wrong_reply = ask(server, client_id=ODD_ID, client_secret="another")
+        nameless_reply = ask(server, client_secret=ODD_SECRET)
 
-    assert 200 == good_values.status
-    assert [INVALID_CLIENT, INVALID_REQUEST] == [wrong_values.error, nameless.error]
+    assert 200 == good_reply.status
+    assert [INVALID_CLIENT, INVALID_REQUEST] == [wrong_reply.error, nameless_reply.error]
 
 
 def test_clients_must_use_their_method() -> None:
@@ -141,13 +144,13 @@ def test_clients_must_use_their_method() -> None:
 def test_one_method_at_a_time() -> None:
     """Two authentication methods or two client ids are refused."""
     with AuthorizationServer() as server:
-        shown_text = basic("erp", "s3cr3t")
+        authorization = basic("erp", "s3cr3t")
         assertion = {"client_assertion_type": CLIENT_ASSERTION, "client_assertion": "a.b.c"}
         replies = [
-            ask(server, shown_text, client_secret="s3cr3t"),
-            ask(server, shown_text, **assertion),
+            ask(server, authorization, client_secret="s3cr3t"),
+            ask(server, authorization, **assertion),
             ask(server, client_id="erp", client_secret="s3cr3t", **assertion),
-            ask(server, shown_text, client_id="other"),
+            ask(server, authorization, client_id="other"),
             ask(server, client_id="erp", client_assertion_type=CLIENT_ASSERTION),
             ask(server, client_assertion="a.b.c"),
             ask(server, client_assertion="a.b.c", client_assertion_type="saml"),
@@ -192,14 +195,14 @@ def test_a_shared_secret_may_sign() -> None:
     with AuthorizationServer(Client(method="client_secret_jwt")) as server:
         caller = Caller(server)
         claims = claims_of("erp", server.token_url, server.now())
-        good_values = caller.token(CLIENT, {"client_assertion": hs256(b"s3cr3t", claims)})
+        good_reply = caller.token(CLIENT, {"client_assertion": hs256(b"s3cr3t", claims)})
         claims = claims_of("erp", server.token_url, server.now())
-        wrong_values = caller.token(CLIENT, {"client_assertion": hs256(b"another", claims)})
+        wrong_reply = caller.token(CLIENT, {"client_assertion": hs256(b"another", claims)})
         claims = claims_of("erp", server.token_url, server.now())
-        other_values = caller.token(CLIENT, {"client_assertion": Signer().jwt(claims)})
+        foreign_reply = caller.token(CLIENT, {"client_assertion": Signer().jwt(claims)})
 
-    assert 200 == good_values.status
-    assert [INVALID_CLIENT] * 2 == [wrong_values.error, other_values.error]
+    assert 200 == good_reply.status
+    assert [INVALID_CLIENT] * 2 == [wrong_reply.error, foreign_reply.error]
 
 
 @pytest.mark.parametrize(
@@ -277,8 +280,8 @@ def test_a_signature_is_whole(cut: int) -> None:
     with AuthorizationServer(client) as server:
         text = signer.jwt(claims_of("erp", server.token_url, server.now()))
         head, _, signature = text.rpartition(".")
-        shorter = encode(decode(signature)[: 64 - cut])
-        reply = Caller(server).token(CLIENT, {"client_assertion": f"{head}.{shorter}"})
+        short_signature = encode(decode(signature)[: 64 - cut])
+        reply = Caller(server).token(CLIENT, {"client_assertion": f"{head}.{short_signature}"})
 
     assert "the signature is not right" == reply.members["error_description"]
 
@@ -290,10 +293,10 @@ def test_foreign_signature_is_refused() -> None:
     with AuthorizationServer(client) as server:
         caller = Caller(server)
         claims = claims_of("erp", server.token_url, server.now())
-        forged_values = caller.token(CLIENT, {"client_assertion": Signer().jwt(claims)})
-        genuine_values = caller.token(CLIENT, {"client_assertion": signer.jwt(claims)})
+        forged_reply = caller.token(CLIENT, {"client_assertion": Signer().jwt(claims)})
+        genuine_reply = caller.token(CLIENT, {"client_assertion": signer.jwt(claims)})
 
-    assert (INVALID_CLIENT, 200) == (forged_values.error, genuine_values.status)
+    assert (INVALID_CLIENT, 200) == (forged_reply.error, genuine_reply.status)
 
 
 # --- assertions for a grant --------------------------------------------------
@@ -308,15 +311,15 @@ def test_an_assertion_brings_a_token() -> None:
         url, now = server.token_url, server.now()
         fields = {"assertion": signer.jwt(claims_of("robot@example", url, now, sub="alice"))}
         first = caller.token(ASSERTION, fields)
-        repeated_values = caller.token(ASSERTION, fields)
+        repeated_reply = caller.token(ASSERTION, fields)
         claims = claims_of("robot@example", url, now)
-        anybody_values = {"grant_type": ASSERTION, "assertion": signer.jwt(claims)}
-        nameless = caller.post(url, anybody_values)
+        anonymous_form = {"grant_type": ASSERTION, "assertion": signer.jwt(claims)}
+        nameless_reply = caller.post(url, anonymous_form)
 
         assert "alice" == caller.open(first.members["access_token"]).members["sub"]
         assert "refresh_token" not in first.members
-        assert (400, "invalid_grant") == repeated_values.error
-        assert 200 == nameless.status
+        assert (400, "invalid_grant") == repeated_reply.error
+        assert 200 == nameless_reply.status
         assert ["erp", "erp", ""] == [request.client for request in server.requests]
 
 
@@ -327,15 +330,15 @@ def test_an_assertion_for_a_grant_is_read_strictly() -> None:
         server.trust("robot", signer.public)
         caller = Caller(server)
         url, now = server.token_url, server.now()
-        bad_fields = [
+        bad_claims = [
             claims_of("stranger", url, now),
             claims_of("robot", "https://other.example", now),
             claims_of("robot", url, now, exp=int(now.timestamp()) - 1),
             claims_of("robot", url, now, jti=None),
         ]
-        replies = [caller.token(ASSERTION, {"assertion": signer.jwt(item)}) for item in bad_fields]
-        forged_text = Signer().jwt(claims_of("robot", url, now))
-        replies.append(caller.token(ASSERTION, {"assertion": forged_text}))
+        replies = [caller.token(ASSERTION, {"assertion": signer.jwt(item)}) for item in bad_claims]
+        forged_assertion = Signer().jwt(claims_of("robot", url, now))
+        replies.append(caller.token(ASSERTION, {"assertion": forged_assertion}))
 
         assert [(400, "invalid_grant")] * 5 == [reply.error for reply in replies]
         assert INVALID_REQUEST == caller.token(ASSERTION).error

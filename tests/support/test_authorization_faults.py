@@ -209,9 +209,9 @@ def test_answers_are_odd() -> None:
             faults.labelled("text/html"),
             faults.huge(),
         )
-        wrong_values, form, label, huge = [caller.token(CLIENT) for _ in range(4)]
+        wrong_reply, form, label, huge = [caller.token(CLIENT) for _ in range(4)]
 
-    assert (200, "invalid_grant") == wrong_values.error
+    assert (200, "invalid_grant") == wrong_reply.error
     assert "application/x-www-form-urlencoded" == form.headers["Content-Type"]
     assert {"token_type": "Bearer", "expires_in": "3600"}.items() <= dict(
         parse_qsl(form.body.decode())

@@ -56,13 +56,13 @@ def test_a_code_brings_tokens_once() -> None:
             name: value for name, value in message.items() if name != "code"
         }
         first = caller.token(CODE, code_of(reply))
-        opened_values = caller.open(first.members["access_token"])
+        opened_reply = caller.open(first.members["access_token"])
         assert ("a person", "read") == (
-            opened_values.members["sub"],
-            opened_values.members["scope"],
+            opened_reply.members["sub"],
+            opened_reply.members["scope"],
         )
-        repeated_values = caller.token(CODE, code_of(reply))
-        assert (400, "invalid_grant") == repeated_values.error
+        repeated_reply = caller.token(CODE, code_of(reply))
+        assert (400, "invalid_grant") == repeated_reply.error
         assert 401 == caller.open(first.members["access_token"]).status
         assert 0 == server.live_families
 
@@ -143,7 +143,7 @@ def test_unknown_clients_get_no_redirect() -> None:
             agree(server, redirect_uri=BACK + "&more=1"),
             agree(server, several_client, redirect_uri=""),
         ]
-        doubled_values = Caller(server).send(
+        doubled_reply = Caller(server).send(
             "GET",
             f"{server.authorize_url}?client_id=erp&state=a&state=b&"
             + urlencode({"redirect_uri": BACK}),
@@ -151,18 +151,18 @@ def test_unknown_clients_get_no_redirect() -> None:
 
     assert [400] * 4 == [reply.status for reply in replies]
     assert not any("Location" in reply.headers for reply in replies)
-    assert "invalid_request" == went(doubled_values)[1]["error"]
+    assert "invalid_request" == went(doubled_reply)[1]["error"]
 
 
 def test_a_person_may_say_no() -> None:
     """A person refuses if told to; a client without permission is refused at once."""
-    forbidden = Client(id="robot", redirect_uris=(BACK,), grants=frozenset({CLIENT}))
-    with AuthorizationServer(PUBLIC, forbidden) as server:
+    forbidden_client = Client(id="robot", redirect_uris=(BACK,), grants=frozenset({CLIENT}))
+    with AuthorizationServer(PUBLIC, forbidden_client) as server:
         server.people.approve = False
         assert "access_denied" == went(agree(server))[1]["error"]
         server.people.approve = True
         assert "code" in went(agree(server))[1]
-        assert "unauthorized_client" == went(agree(server, forbidden))[1]["error"]
+        assert "unauthorized_client" == went(agree(server, forbidden_client))[1]["error"]
 
 
 def test_the_port_of_a_loopback_address_is_free() -> None:
@@ -178,12 +178,12 @@ def test_the_port_of_a_loopback_address_is_free() -> None:
                 "somebody@127.0.0.1/done",
             )
         ]
-        single_values = agree(server, redirect_uri="")
-        fields = {"code": went(single_values)[1]["code"], "code_verifier": VERIFIER}
+        loopback_reply = agree(server, redirect_uri="")
+        fields = {"code": went(loopback_reply)[1]["code"], "code_verifier": VERIFIER}
         assert 200 == Caller(server).token(CODE, fields).status
 
     assert [302, 400, 400, 400] == [reply.status for reply in replies]
-    assert "http://127.0.0.1/done" == went(single_values)[0]
+    assert "http://127.0.0.1/done" == went(loopback_reply)[0]
 
 
 def test_a_client_that_may_not_refresh_gets_nothing_for_it() -> None:
@@ -207,13 +207,13 @@ def test_a_lie_about_the_issuer_reaches_people() -> None:
 
 def test_a_code_may_be_bound_to_a_key() -> None:
     """A code requested with a key's thumbprint needs a proof of that key."""
-    key, other = Signer(), Signer()
+    key, other_key = Signer(), Signer()
     with AuthorizationServer(PUBLIC) as server:
         caller, url = Caller(server), server.token_url
         request = code_of(agree(server, dpop_jkt=key.thumbprint))
 
         assert (400, "invalid_grant") == caller.token(CODE, request).error
-        proof = other.proof("POST", url, server.now())
+        proof = other_key.proof("POST", url, server.now())
         assert (400, "invalid_grant") == caller.token(CODE, request, proof).error
         reply = caller.token(CODE, request, key.proof("POST", url, server.now()))
         assert (200, "DPoP") == (reply.status, reply.members["token_type"])
@@ -259,8 +259,8 @@ def test_a_hasty_device_is_slowed_down() -> None:
             clock.advance(wait)
             messages.append(Caller(server).token(DEVICE, fields).error[1])
 
-        pending, slow_text = "authorization_pending", "slow_down"
-        assert [pending, slow_text, slow_text, pending, slow_text, pending] == messages
+        pending, slow_down = "authorization_pending", "slow_down"
+        assert [pending, slow_down, slow_down, pending, slow_down, pending] == messages
         assert 3 == server.hasty_polls
 
 
@@ -275,8 +275,8 @@ def test_a_device_may_be_refused_or_too_late() -> None:
         assert (400, "invalid_grant") == Caller(server, other_client).token(DEVICE, fields).error
         assert (400, "access_denied") == caller.token(DEVICE, fields).error
         server.advance(600)
-        late_values = caller.token(DEVICE, {"device_code": second["device_code"]})
-        assert (400, "expired_token") == late_values.error
+        late_reply = caller.token(DEVICE, {"device_code": second["device_code"]})
+        assert (400, "expired_token") == late_reply.error
         assert (400, "invalid_grant") == caller.token(DEVICE, {"device_code": "device-0"}).error
 
 

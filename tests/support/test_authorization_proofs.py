@@ -37,10 +37,10 @@ def test_a_token_is_bound_to_a_key(algorithm: str) -> None:
         reply = caller.token(CLIENT, headers=proof)
         token = reply.members["access_token"]
         proof = key.proof("GET", server.resource_url, server.now(), token)
-        opened_values = caller.open(token, "DPoP", proof)
+        opened_reply = caller.open(token, "DPoP", proof)
 
-        assert ("DPoP", 200) == (reply.members["token_type"], opened_values.status)
-        assert {"jkt": key.thumbprint} == opened_values.members["cnf"]
+        assert ("DPoP", 200) == (reply.members["token_type"], opened_reply.status)
+        assert {"jkt": key.thumbprint} == opened_reply.members["cnf"]
         assert [True] == [request.proven for request in server.requests]
         assert (401, 'DPoP error="invalid_dpop_proof"') == said(caller.open(token, "DPoP", proof))
 
@@ -121,8 +121,8 @@ def test_proofs_come_alone() -> None:
         both = [key.proof("POST", url, now)["DPoP"] for _ in range(2)]
         connection = HTTPConnection("127.0.0.1", int(server.url.rpartition(":")[2]))
         connection.putrequest("POST", "/token")
-        shown_values = _basic(Client()) | {"Content-Type": "application/x-www-form-urlencoded"}
-        for name, text in [*shown_values.items(), ("DPoP", both[0]), ("DPoP", both[1])]:
+        common_headers = _basic(Client()) | {"Content-Type": "application/x-www-form-urlencoded"}
+        for name, text in [*common_headers.items(), ("DPoP", both[0]), ("DPoP", both[1])]:
             connection.putheader(name, text)
         body = b"grant_type=client_credentials"
         connection.putheader("Content-Length", str(len(body)))
@@ -145,33 +145,33 @@ def test_proofs_are_used_once() -> None:
 
 def test_a_bound_token_needs_its_key() -> None:
     """A bound token opens nothing as a bearer, without a proof, or with that of another."""
-    key, other = Signer(), Signer()
+    key, other_key = Signer(), Signer()
     with AuthorizationServer() as server:
         caller, url, now = Caller(server), server.resource_url, server.now()
         reply = caller.token(CLIENT, headers=key.proof("POST", server.token_url, now))
         token = reply.members["access_token"]
-        free_text, _ = server.seed()
+        unbound_token, _ = server.seed()
 
         wrong_token = '401 DPoP error="invalid_token"'
         wrong_proof = '401 DPoP error="invalid_dpop_proof"'
-        tried_values = [
+        replies = [
             caller.open(token, "Bearer", key.proof("GET", url, now, token)),
-            caller.open(token, "DPoP", other.proof("GET", url, now, token)),
-            caller.open(free_text, "DPoP", key.proof("GET", url, now, free_text)),
+            caller.open(token, "DPoP", other_key.proof("GET", url, now, token)),
+            caller.open(unbound_token, "DPoP", key.proof("GET", url, now, unbound_token)),
             caller.open(token, "DPoP"),
             caller.open(token, "DPoP", key.proof("GET", url, now)),
-            caller.open(token, "DPoP", key.proof("GET", url, now, free_text)),
+            caller.open(token, "DPoP", key.proof("GET", url, now, unbound_token)),
             caller.open(token, "DPoP", key.proof("GET", server.token_url, now, token)),
         ]
         assert [wrong_token] * 3 + [wrong_proof] * 4 == [
-            f"{status} {challenge}" for status, challenge in map(said, tried_values)
+            f"{status} {challenge}" for status, challenge in map(said, replies)
         ]
         assert (401, 'Bearer error="invalid_token"') == said(caller.open(token))
 
 
 def test_a_public_clients_renewal_is_bound() -> None:
     """A public client's refresh tokens need proofs of one key; a confidential client's do not."""
-    key, other = Signer(), Signer()
+    key, other_key = Signer(), Signer()
     public, erp = Client(id="public", method="none"), Client()
     with AuthorizationServer(public, erp) as server:
         url, now = server.device_url, server.now()
@@ -182,8 +182,8 @@ def test_a_public_clients_renewal_is_bound() -> None:
         renewals = []
         for client in (public, erp):
             caller = Caller(server, client)
-            shown_values = {} if client is public else _basic(client)
-            response = caller.post(url, {"client_id": client.id}, shown_values).members
+            client_headers = {} if client is public else _basic(client)
+            response = caller.post(url, {"client_id": client.id}, client_headers).members
             server.decide(response["user_code"])
             grant = "urn:ietf:params:oauth:grant-type:device_code"
             fields = {"device_code": response["device_code"]}
@@ -191,10 +191,10 @@ def test_a_public_clients_renewal_is_bound() -> None:
 
         caller = Caller(server, public)
         assert (400, "invalid_grant") == caller.refresh(renewals[0]).error
-        assert (400, "invalid_grant") == caller.refresh(renewals[0], proof(other)).error
+        assert (400, "invalid_grant") == caller.refresh(renewals[0], proof(other_key)).error
         assert "DPoP" == caller.refresh(renewals[0], proof(key)).members["token_type"]
         caller = Caller(server, erp)
-        second = caller.refresh(renewals[1], proof(other)).members
+        second = caller.refresh(renewals[1], proof(other_key)).members
         assert "DPoP" == second["token_type"]
         assert "Bearer" == caller.refresh(second["refresh_token"]).members["token_type"]
 
@@ -202,9 +202,12 @@ def test_a_public_clients_renewal_is_bound() -> None:
 def test_seeded_tokens_may_be_bound(tmp_path: Path) -> None:
     """Seeded tokens may be bound to a key or a certificate."""
     key, lab = Signer(), TlsLab(tmp_path)
-    own_values, public = lab.papers(), Client(method="none")
+    own_certificates, public = lab.papers(), Client(method="none")
     with AuthorizationServer(public, tls=lab.server) as server:
-        stranger, caller = Caller(server, tls=lab.stranger), Caller(server, tls=own_values.trusting)
+        stranger, caller = (
+            Caller(server, tls=lab.stranger),
+            Caller(server, tls=own_certificates.trusting),
+        )
         access, refresh = server.seed(jkt=key.thumbprint)
         proof = key.proof("GET", server.resource_url, server.now(), access)
         assert 200 == stranger.open(access, "DPoP", proof).status
@@ -212,7 +215,7 @@ def test_seeded_tokens_may_be_bound(tmp_path: Path) -> None:
         proof = key.proof("POST", server.token_url, server.now())
         assert 200 == stranger.refresh(refresh, proof).status
 
-        access, refresh = server.seed(x5t=own_values.thumbprint)
+        access, refresh = server.seed(x5t=own_certificates.thumbprint)
         assert [401, 200] == [item.open(access).status for item in (stranger, caller)]
         assert (400, "invalid_grant") == stranger.refresh(refresh).error
         assert 200 == caller.refresh(refresh).status
@@ -237,8 +240,8 @@ def test_nonces_are_asked_for() -> None:
     with AuthorizationServer(nonces=True) as server:
         caller, url, now = Caller(server), server.token_url, server.now()
         request = caller.token(CLIENT, headers=key.proof("POST", url, now))
-        own_text = request.headers["DPoP-Nonce"]
-        reply = caller.token(CLIENT, headers=key.proof("POST", url, now, nonce=own_text))
+        server_nonce = request.headers["DPoP-Nonce"]
+        reply = caller.token(CLIENT, headers=key.proof("POST", url, now, nonce=server_nonce))
         token = reply.members["access_token"]
 
         def open_with(nonce: str | None) -> Reply:
@@ -246,13 +249,13 @@ def test_nonces_are_asked_for() -> None:
             return caller.open(token, "DPoP", proof)
 
         target = open_with(None)
-        foreign_text = target.headers["DPoP-Nonce"]
+        resource_nonce = target.headers["DPoP-Nonce"]
         assert (400, "use_dpop_nonce") == request.error
         assert (401, 'DPoP error="use_dpop_nonce"') == said(target)
-        assert (200, own_text) == (reply.status, reply.headers["DPoP-Nonce"])
-        assert own_text != foreign_text
-        assert [401, 200] == [open_with(item).status for item in (own_text, foreign_text)]
-        assert [own_text] == reply.headers.get_all("DPoP-Nonce")
+        assert (200, server_nonce) == (reply.status, reply.headers["DPoP-Nonce"])
+        assert server_nonce != resource_nonce
+        assert [401, 200] == [open_with(item).status for item in (server_nonce, resource_nonce)]
+        assert [server_nonce] == reply.headers.get_all("DPoP-Nonce")
         assert 200 == caller.token(CLIENT).status
 
 
@@ -287,42 +290,42 @@ def test_nonces_are_renewed() -> None:
 def test_certificate_authentication(tmp_path: Path, known_by: str) -> None:
     """A client is recognised by its certificate, and its tokens are bound to it."""
     lab = TlsLab(tmp_path)
-    own_values, other_values = lab.papers(), lab.papers()
-    fields = {known_by: getattr(own_values, known_by)}
+    own_certificates, other_certificates = lab.papers(), lab.papers()
+    fields = {known_by: getattr(own_certificates, known_by)}
     client = Client(method="tls_client_auth", **fields)
     with AuthorizationServer(client, tls=lab.server) as server:
-        caller = Caller(server, tls=own_values.trusting)
+        caller = Caller(server, tls=own_certificates.trusting)
         reply = caller.token(CLIENT)
         token = reply.members["access_token"]
-        opened_values = caller.open(token)
+        opened_reply = caller.open(token)
         stranger = Caller(server, tls=lab.stranger)
-        other = Caller(server, tls=other_values.trusting)
+        other_caller = Caller(server, tls=other_certificates.trusting)
 
-        assert [200, 200] == [reply.status, opened_values.status]
-        assert {"x5t#S256": own_values.thumbprint} == opened_values.members["cnf"]
+        assert [200, 200] == [reply.status, opened_reply.status]
+        assert {"x5t#S256": own_certificates.thumbprint} == opened_reply.members["cnf"]
         assert (401, "invalid_client") == stranger.token(CLIENT).error
         assert [(401, 'Bearer error="invalid_token"')] * 2 == [
-            said(item.open(token)) for item in (stranger, other)
+            said(item.open(token)) for item in (stranger, other_caller)
         ]
         # Both certificates have the same name, and are told apart by their thumbprints only.
-        assert (200 if known_by == "subject" else 401) == other.token(CLIENT).status
+        assert (200 if known_by == "subject" else 401) == other_caller.token(CLIENT).status
         assert "tls_client_auth" == server.requests[0].method
 
 
 def test_unregistered_certificate_is_refused(tmp_path: Path) -> None:
     """A client without a registered certificate is refused."""
     lab = TlsLab(tmp_path)
-    own_values = lab.papers()
+    own_certificates = lab.papers()
     unknown_client = Client(id="nobody", method="tls_client_auth")
     named_client = Client(
-        id="named", method="self_signed_tls_client_auth", subject=own_values.subject
+        id="named", method="self_signed_tls_client_auth", subject=own_certificates.subject
     )
     shown_client = Client(
-        id="shown", method="self_signed_tls_client_auth", thumbprint=own_values.thumbprint
+        id="shown", method="self_signed_tls_client_auth", thumbprint=own_certificates.thumbprint
     )
     with AuthorizationServer(unknown_client, named_client, shown_client, tls=lab.server) as server:
         replies = [
-            Caller(server, client, tls=own_values.trusting).token(CLIENT)
+            Caller(server, client, tls=own_certificates.trusting).token(CLIENT)
             for client in server.clients
         ]
 
@@ -338,8 +341,8 @@ def test_proofs_go_through_tls(tmp_path: Path) -> None:
         plain_text = server.token_url.replace("https", "http")
 
         assert 200 == caller.token(CLIENT, headers=proof).status
-        wrong_values = Signer().proof("POST", plain_text, server.now())
-        assert INVALID_PROOF == caller.token(CLIENT, headers=wrong_values).error
+        wrong_proof = Signer().proof("POST", plain_text, server.now())
+        assert INVALID_PROOF == caller.token(CLIENT, headers=wrong_proof).error
         metadata = caller.send("GET", server.metadata_url).members
         assert metadata["tls_client_certificate_bound_access_tokens"]
 

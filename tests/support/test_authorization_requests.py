@@ -33,8 +33,8 @@ from tests.support.authorization_values import (
 def test_token_requests_are_read_strictly(form: dict[str, str | list[str]], error: str) -> None:
     """Missing, repeated and forbidden parameters are refused with their error."""
     with AuthorizationServer() as server:
-        shown_values = {"Authorization": basic("erp", "s3cr3t")}
-        reply = Caller(server).post(server.token_url, form, shown_values)
+        client_headers = {"Authorization": basic("erp", "s3cr3t")}
+        reply = Caller(server).post(server.token_url, form, client_headers)
 
     assert (400, error) == reply.error
     assert [error] == [request.error for request in server.requests]
@@ -42,20 +42,20 @@ def test_token_requests_are_read_strictly(form: dict[str, str | list[str]], erro
 
 def test_a_token_request_is_a_posted_form() -> None:
     """JSON, a body without a type, parameters in the URL and other methods are refused."""
-    shown_values = {"Authorization": basic("erp", "s3cr3t")}
+    client_headers = {"Authorization": basic("erp", "s3cr3t")}
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     message = b"grant_type=client_credentials"
     with AuthorizationServer() as server:
         caller, url = Caller(server), server.token_url
         replies = [
-            caller.send("POST", url, b"{}", shown_values | {"Content-Type": "application/json"}),
-            caller.send("POST", url, message, shown_values),
-            caller.send("POST", f"{url}?{message.decode()}", message, shown_values | form),
-            caller.send("POST", url, message + b"%ff", shown_values | form),
+            caller.send("POST", url, b"{}", client_headers | {"Content-Type": "application/json"}),
+            caller.send("POST", url, message, client_headers),
+            caller.send("POST", f"{url}?{message.decode()}", message, client_headers | form),
+            caller.send("POST", url, message + b"%ff", client_headers | form),
         ]
-        result = caller.send("GET", url, headers=shown_values)
+        result = caller.send("GET", url, headers=client_headers)
         unmeasured = caller.send(
-            "POST", url, None, shown_values | form | {"Transfer-Encoding": "chunked"}
+            "POST", url, None, client_headers | form | {"Transfer-Encoding": "chunked"}
         )
 
     assert [(400, "invalid_request")] * 4 == [reply.error for reply in replies]
@@ -81,27 +81,27 @@ def test_tokens_are_exchanged() -> None:
         caller = Caller(server)
         access, refresh = server.seed(scope="read")
         fields = {"subject_token": access, "subject_token_type": ACCESS_TOKEN}
-        plain_values = caller.token(EXCHANGE, fields)
-        other_values = {
+        plain_reply = caller.token(EXCHANGE, fields)
+        jwt_exchange = {
             "subject_token": refresh,
             "subject_token_type": REFRESH_TOKEN,
             "actor_token": access,
             "actor_token_type": ACCESS_TOKEN,
             "requested_token_type": JWT_TOKEN,
         }
-        typed_values = caller.token(EXCHANGE, other_values)
+        jwt_reply = caller.token(EXCHANGE, jwt_exchange)
         places = {"audience": ["vat", "tax"], "resource": ["https://vat.example/"]}
-        several_values = caller.token(EXCHANGE, {**fields, **places})
+        targets_reply = caller.token(EXCHANGE, {**fields, **places})
 
         assert (ACCESS_TOKEN, "read") == (
-            plain_values.members["issued_token_type"],
-            plain_values.members["scope"],
+            plain_reply.members["issued_token_type"],
+            plain_reply.members["scope"],
         )
-        assert JWT_TOKEN == typed_values.members["issued_token_type"]
-        opened_fields = caller.open(several_values.members["access_token"]).members
+        assert JWT_TOKEN == jwt_reply.members["issued_token_type"]
+        opened_members = caller.open(targets_reply.members["access_token"]).members
         assert ("a person", ["https://vat.example/", "vat", "tax"]) == (
-            opened_fields["sub"],
-            opened_fields["targets"],
+            opened_members["sub"],
+            opened_members["targets"],
         )
 
 
@@ -111,13 +111,13 @@ def test_only_live_tokens_are_exchanged() -> None:
         caller = Caller(server)
         access, refresh = server.seed()
         server.expire_access_tokens()
-        expired_values = {"subject_token": access, "subject_token_type": ACCESS_TOKEN}
-        revoked_values = {"subject_token": refresh, "subject_token_type": REFRESH_TOKEN}
+        access_subject = {"subject_token": access, "subject_token_type": ACCESS_TOKEN}
+        refresh_subject = {"subject_token": refresh, "subject_token_type": REFRESH_TOKEN}
 
-        assert (400, "invalid_request") == caller.token(EXCHANGE, expired_values).error
-        assert 200 == caller.token(EXCHANGE, revoked_values).status
+        assert (400, "invalid_request") == caller.token(EXCHANGE, access_subject).error
+        assert 200 == caller.token(EXCHANGE, refresh_subject).status
         server.revoke_all()
-        assert (400, "invalid_request") == caller.token(EXCHANGE, revoked_values).error
+        assert (400, "invalid_request") == caller.token(EXCHANGE, refresh_subject).error
 
 
 @pytest.mark.parametrize(

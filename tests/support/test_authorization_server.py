@@ -28,7 +28,7 @@ def test_client_credentials_bring_no_refresh_token() -> None:
     with AuthorizationServer() as server:
         caller = Caller(server)
         reply = caller.token(CLIENT, {"scope": "read"})
-        opened_values = caller.open(reply.members["access_token"])
+        opened_reply = caller.open(reply.members["access_token"])
 
     assert 200 == reply.status
     assert {"access_token", "token_type", "expires_in", "scope"} == reply.members.keys()
@@ -40,9 +40,9 @@ def test_client_credentials_bring_no_refresh_token() -> None:
         reply.headers["Content-Type"],
     )
     assert (200, "erp", "read") == (
-        opened_values.status,
-        opened_values.members["sub"],
-        opened_values.members["scope"],
+        opened_reply.status,
+        opened_reply.members["sub"],
+        opened_reply.members["scope"],
     )
 
 
@@ -52,11 +52,11 @@ def test_a_refresh_rotates() -> None:
         caller = Caller(server)
         access, refresh = server.seed()
         reply = caller.refresh(refresh)
-        repeated_values = caller.refresh(reply.members["refresh_token"])
+        repeated_reply = caller.refresh(reply.members["refresh_token"])
 
-        assert [200, 200] == [reply.status, repeated_values.status]
+        assert [200, 200] == [reply.status, repeated_reply.status]
         assert 200 == caller.open(access).status
-        assert 200 == caller.open(repeated_values.members["access_token"]).status
+        assert 200 == caller.open(repeated_reply.members["access_token"]).status
         assert (2, 0, 1) == (server.rotations, server.reuses, server.live_families)
         assert [1, 2] == [request.refresh_number for request in server.requests]
 
@@ -65,20 +65,20 @@ def test_a_reused_token_ends_its_family() -> None:
     """A reused refresh token revokes all tokens of its grant, and no others."""
     with AuthorizationServer() as server:
         caller = Caller(server)
-        other_texts = server.seed()
+        other_tokens = server.seed()
         access, refresh = server.seed()
-        newer_fields = caller.refresh(refresh).members
+        newer_members = caller.refresh(refresh).members
 
         assert INVALID_GRANT == caller.refresh(refresh).error
-        assert INVALID_GRANT == caller.refresh(newer_fields["refresh_token"]).error
+        assert INVALID_GRANT == caller.refresh(newer_members["refresh_token"]).error
         assert INVALID_GRANT == caller.refresh(refresh).error
         assert [401, 401] == [
-            caller.open(item).status for item in (access, newer_fields["access_token"])
+            caller.open(item).status for item in (access, newer_members["access_token"])
         ]
         assert (1, 1) == (server.reuses, server.live_families)
         assert [200, 200] == [
-            caller.open(other_texts.access_token).status,
-            caller.refresh(other_texts.refresh_token).status,
+            caller.open(other_tokens.access_token).status,
+            caller.refresh(other_tokens.refresh_token).status,
         ]
 
 
@@ -114,17 +114,17 @@ def test_usable_refresh_tokens() -> None:
         caller = Caller(server)
         _, first = server.seed()
         second = caller.refresh(first).members["refresh_token"]
-        access, other_text = server.seed()
+        access, other_refresh = server.seed()
 
         assert [False, True, True, False] == [
-            server.usable(item) for item in (first, second, other_text, "rt-unknown")
+            server.usable(item) for item in (first, second, other_refresh, "rt-unknown")
         ]
         assert (0, 2) == (server.reuses, server.live_families)
         caller.refresh(first)
-        assert [False, True] == [server.usable(item) for item in (second, other_text)]
+        assert [False, True] == [server.usable(item) for item in (second, other_refresh)]
         server.advance(60)
-        assert not server.usable(other_text)
-        assert {"s3cr3t", first, second, access, other_text} <= server.secrets
+        assert not server.usable(other_refresh)
+        assert {"s3cr3t", first, second, access, other_refresh} <= server.secrets
         assert "*/*" == server.requests[0].headers["accept"]
 
 
@@ -136,14 +136,14 @@ def test_a_refused_refresh_uses_nothing_up() -> None:
         _, refresh = server.seed(scope="read")
 
         fields = {"refresh_token": refresh}
-        wide_values = caller.token(REFRESH, fields | {"scope": "read write"})
-        far_values = caller.token(REFRESH, fields | {"resource": "https://other.example/"})
-        good_values = caller.token(REFRESH, fields | {"resource": "https://vat.example/"})
-        assert (400, "invalid_scope") == wide_values.error
-        assert (400, "invalid_target") == far_values.error
-        assert "read" == good_values.members["scope"]
-        opened_values = caller.open(good_values.members["access_token"])
-        assert ["https://vat.example/"] == opened_values.members["targets"]
+        wide_reply = caller.token(REFRESH, fields | {"scope": "read write"})
+        far_reply = caller.token(REFRESH, fields | {"resource": "https://other.example/"})
+        good_reply = caller.token(REFRESH, fields | {"resource": "https://vat.example/"})
+        assert (400, "invalid_scope") == wide_reply.error
+        assert (400, "invalid_target") == far_reply.error
+        assert "read" == good_reply.members["scope"]
+        opened_reply = caller.open(good_reply.members["access_token"])
+        assert ["https://vat.example/"] == opened_reply.members["targets"]
 
 
 def test_a_narrower_scope_is_for_one_token() -> None:
@@ -151,10 +151,10 @@ def test_a_narrower_scope_is_for_one_token() -> None:
     with AuthorizationServer() as server:
         caller = Caller(server)
         _, refresh = server.seed(scope="read write")
-        less_fields = caller.token(REFRESH, {"refresh_token": refresh, "scope": "read"}).members
-        whole_fields = caller.refresh(less_fields["refresh_token"]).members
+        narrow_members = caller.token(REFRESH, {"refresh_token": refresh, "scope": "read"}).members
+        whole_members = caller.refresh(narrow_members["refresh_token"]).members
 
-    assert ("read", "read write") == (less_fields["scope"], whole_fields["scope"])
+    assert ("read", "read write") == (narrow_members["scope"], whole_members["scope"])
 
 
 def test_a_refresh_token_is_its_clients() -> None:
@@ -176,9 +176,9 @@ def test_the_servers_clock_ends_tokens() -> None:
         clock.advance(59)
         assert 200 == caller.open(access).status
         server.advance(1)
-        expired_values = caller.open(access)
-        assert 401 == expired_values.status
-        assert 'Bearer error="invalid_token"' in expired_values.headers["WWW-Authenticate"]
+        expired_reply = caller.open(access)
+        assert 401 == expired_reply.status
+        assert 'Bearer error="invalid_token"' in expired_reply.headers["WWW-Authenticate"]
         clock.advance(240)
         assert INVALID_GRANT == caller.refresh(refresh).error
         assert (1, 1, 0) == (server.accepted, server.refused, server.reuses)
@@ -191,11 +191,11 @@ def test_access_tokens_can_be_expired() -> None:
         caller = Caller(server)
         access, refresh = server.seed()
         server.expire_access_tokens()
-        newer_value = caller.refresh(refresh).members["access_token"]
+        newer_access = caller.refresh(refresh).members["access_token"]
 
-        assert [401, 200] == [caller.open(access).status, caller.open(newer_value).status]
+        assert [401, 200] == [caller.open(access).status, caller.open(newer_access).status]
         server.revoke_all()
-        assert 401 == caller.open(newer_value).status
+        assert 401 == caller.open(newer_access).status
         assert 0 == server.live_families
 
 
@@ -207,10 +207,10 @@ def test_tokens_are_revoked() -> None:
     client, other_client = Client(id="one"), Client(id="other")
     with AuthorizationServer(client, other_client) as server:
         caller = Caller(server, client)
-        shown_values = {"Authorization": basic("one", "s3cr3t")}
+        client_headers = {"Authorization": basic("one", "s3cr3t")}
 
         def revoke(token: str, **others: str) -> int:
-            return caller.post(server.revoke_url, {"token": token} | others, shown_values).status
+            return caller.post(server.revoke_url, {"token": token} | others, client_headers).status
 
         access, refresh = server.seed(client)
         second = caller.refresh(refresh).members
@@ -243,21 +243,24 @@ def test_metadata_is_where_it_should_be() -> None:
                 "/.well-known/openid-configuration/tenant",
             )
         ]
-        missing_values = caller.send("GET", f"{server.url}/.well-known/oauth-authorization-server")
-        usual_values = caller.send(
+        missing_reply = caller.send("GET", f"{server.url}/.well-known/oauth-authorization-server")
+        metadata_reply = caller.send(
             "GET", f"{plain_server.url}/.well-known/oauth-authorization-server"
         )
 
         assert server.metadata_url == f"{server.url}/.well-known/oauth-authorization-server/tenant"
         assert [f"{server.url}/tenant"] * 3 == [result.members["issuer"] for result in results]
         assert server.token_url == results[0].members["token_endpoint"]
-        assert (404, plain_server.issuer) == (missing_values.status, usual_values.members["issuer"])
+        assert (404, plain_server.issuer) == (
+            missing_reply.status,
+            metadata_reply.members["issuer"],
+        )
         plain_server.claimed_issuer = "https://evil.example"
         lie = caller.send("GET", plain_server.metadata_url)
         assert plain_server.claimed_issuer == lie.members["issuer"]
         plain_server.authority.more_metadata["token_endpoint"] = "http://evil.example/token"
-        changed_values = caller.send("GET", plain_server.metadata_url)
-        assert "http://evil.example/token" == changed_values.members["token_endpoint"]
+        changed_reply = caller.send("GET", plain_server.metadata_url)
+        assert "http://evil.example/token" == changed_reply.members["token_endpoint"]
 
 
 def test_the_resource_is_strict() -> None:
@@ -274,12 +277,12 @@ def test_the_resource_is_strict() -> None:
         assert 400 == caller.post(url, {"access_token": access}).status
         assert [401, 401] == [caller.open(access, kind).status for kind in ("DPoP", "Basic")]
         assert 200 == caller.open(access, "bEaReR").status
-        posted_values = caller.send("POST", url, b"{}", {"Authorization": f"Bearer {access}"})
-        assert 200 == posted_values.status
+        posted_reply = caller.send("POST", url, b"{}", {"Authorization": f"Bearer {access}"})
+        assert 200 == posted_reply.status
         server.authority.needed_scope = "write"
-        denied = caller.open(access)
-        assert 403 == denied.status
-        assert 'error="insufficient_scope"' in denied.headers["WWW-Authenticate"]
+        denied_reply = caller.open(access)
+        assert 403 == denied_reply.status
+        assert 'error="insufficient_scope"' in denied_reply.headers["WWW-Authenticate"]
         assert [None, 1] == [resource.access_number for resource in server.resources][
             :: len(server.resources) - 1
         ]
@@ -310,15 +313,15 @@ def test_the_packages_own_clients_get_along(name: str) -> None:
     """The package's clients of both modes refresh, and open the resource."""
     timeouts = Timeouts(total=30)
     with AuthorizationServer() as server:
-        driven = Driven(name)
+        driver = Driven(name)
         _, refresh = server.seed()
         form = {"grant_type": REFRESH, "refresh_token": refresh}
         result = Request.post("/", form=form, headers={"Authorization": basic("erp", "s3cr3t")})
-        token = json.loads(driven.send(result, server.token_url, timeouts).body)["access_token"]
+        token = json.loads(driver.send(result, server.token_url, timeouts).body)["access_token"]
         result = Request.get("/", headers={"Authorization": f"Bearer {token}"})
-        assert 200 == driven.send(result, server.resource_url, timeouts).status
-        closing = driven.client.close()
-        if driven.awaited:
+        assert 200 == driver.send(result, server.resource_url, timeouts).status
+        closing = driver.client.close()
+        if driver.awaited:
             asyncio.run(closing)
 
         assert (1, 1) == (server.rotations, server.accepted)

@@ -172,7 +172,7 @@ class FaultyVendor:
 
 
 def _services() -> list[Service]:
-    plain_fields: dict[str, Any] = {"circuit": None, "retry": None}
+    bare_settings: dict[str, Any] = {"circuit": None, "retry": None}
     return [
         Service(
             "pay",
@@ -187,13 +187,13 @@ def _services() -> list[Service]:
             "maps",
             base_url="https://maps.example",
             limits=RateLimitConfig(1, burst=1),
-            **plain_fields,
+            **bare_settings,
         ),
         Service(
             "tiles",
             base_url="https://tiles.example",
             limits=RateLimitConfig(2, burst=1),
-            **plain_fields,
+            **bare_settings,
         ),
         Service(
             "tax",
@@ -206,7 +206,7 @@ def _services() -> list[Service]:
             "stock",
             base_url="https://stock.example",
             bulkhead=BulkheadConfig(2, 50),
-            **plain_fields,
+            **bare_settings,
         ),
         Service("bank", base_url="https://bank.example", retry=None, circuit=_CIRCUIT),
         Service("post", base_url="https://post.example", retry=None, circuit=_CIRCUIT),
@@ -215,9 +215,9 @@ def _services() -> list[Service]:
             "quotes",
             base_url="https://quotes.example",
             hedge=HedgeConfig(delay=0.5),
-            **plain_fields,
+            **bare_settings,
         ),
-        Service("rates", base_url="https://rates.example", cache=CachePolicy(), **plain_fields),
+        Service("rates", base_url="https://rates.example", cache=CachePolicy(), **bare_settings),
         Service(
             "sms",
             base_url="https://sms.example",
@@ -435,8 +435,8 @@ def truth_of(run: FaultedRun) -> dict[str, Any]:
         if record.service != "quotes":
             retries[record.tenant] += max(0, len(record.sent) - 1)
     changes = sorted(run.changes, key=lambda change: (change[0] != "bank", change[0]))
-    opened_texts = [change for change in changes if change[1] == "open"]
-    hedged = [record for record in run.of("quotes") if len(record.sent) > 1]
+    openings = [change for change in changes if change[1] == "open"]
+    hedged_records = [record for record in run.of("quotes") if len(record.sent) > 1]
     refused_records = [r for r in run.records if isinstance(r.error, CircuitBreakerOpen)]
     return {
         "orders that may have been charged twice": _twice(run.of("pay")),
@@ -450,8 +450,8 @@ def truth_of(run: FaultedRun) -> dict[str, Any]:
         "tenant that waited longest for limits": max(by_tenant, key=lambda name: by_tenant[name]),
         "seconds of the vendor's pauses at tax": _held(run.of("tax")),
         "seconds of waiting for the bulkhead of stock": _held(run.of("stock")),
-        "circuit that opened first": opened_texts[0][0],
-        "orders whose call opened a circuit": sorted(change[2] for change in opened_texts),
+        "circuit that opened first": openings[0][0],
+        "orders whose call opened a circuit": sorted(change[2] for change in openings),
         "orders whose probe opened a circuit again": sorted(
             change[2] for change in changes if change[1] == "reopened"
         ),
@@ -465,8 +465,8 @@ def truth_of(run: FaultedRun) -> dict[str, Any]:
             record.order for record in run.records if isinstance(record.error, RetryBudgetExhausted)
         ),
         "hedges sent and won": [
-            len(hedged),
-            sum(record.body != b"answer 1" for record in hedged),
+            len(hedged_records),
+            sum(record.body != b"answer 1" for record in hedged_records),
         ],
         "orders answered from stored answers": sorted(
             record.order for record in run.of("pay") if not record.sent and record.error is None
@@ -488,10 +488,10 @@ def _twice(records: Iterable[CallRecord]) -> list[str]:
         for key, outcome in record.sent:
             if outcome != "nothing":
                 effects[record.order].add(key or id(record))
-    return sorted(order for order, possible_values in effects.items() if len(possible_values) > 1)
+    return sorted(order for order, order_effects in effects.items() if len(order_effects) > 1)
 
 
 def _undecided(records: Iterable[CallRecord]) -> set[str]:
     records = list(records)
-    decided = {record.order for record in records if record.error is None}
-    return {record.order for record in records if record.outcome == "unknown"} - decided
+    decided_orders = {record.order for record in records if record.error is None}
+    return {record.order for record in records if record.outcome == "unknown"} - decided_orders

@@ -57,13 +57,11 @@ def answers(spans: Iterable[str]) -> dict[str, Any]:
         key=lambda change: change[0],
     )
     automatic = _automatic_changes(changes)
-    waiting_values = _waits(calls)
-    by_limit = _sums(
-        (service, duration) for service, _, by, duration in waiting_values if by == "limit"
-    )
-    by_tenant = _sums((tenant, took) for _, tenant, by, took in waiting_values if by == "limit")
-    pauses = _sums((service, took) for service, _, by, took in waiting_values if by == "pause")
-    slots = _sums((service, took) for service, _, by, took in waiting_values if by == "bulkhead")
+    waits = _waits(calls)
+    by_limit = _sums((service, duration) for service, _, by, duration in waits if by == "limit")
+    by_tenant = _sums((tenant, took) for _, tenant, by, took in waits if by == "limit")
+    pauses = _sums((service, took) for service, _, by, took in waits if by == "pause")
+    slots = _sums((service, took) for service, _, by, took in waits if by == "bulkhead")
     retries = Counter[str]()
     for call in calls:
         extras = sum("moorage.hedge" in attempt.attributes for attempt in call.attempts)
@@ -81,9 +79,9 @@ def answers(spans: Iterable[str]) -> dict[str, Any]:
         if (attempt.attributes.get("http.response.status_code") or 0) >= 500
     )
     by_hand: defaultdict[str, list[str]] = defaultdict(list)
-    for _, about, _ in changes:
-        if about["moorage.by_hand"]:
-            by_hand[about["moorage.circuit"]].append(about["moorage.state"])
+    for _, attributes, _ in changes:
+        if attributes["moorage.by_hand"]:
+            by_hand[attributes["moorage.circuit"]].append(attributes["moorage.state"])
     limits = {name: took for name, took in by_limit.items() if not pauses[name]}
     return {
         "orders that may have been charged twice": _twice(calls, "pay"),
@@ -98,7 +96,9 @@ def answers(spans: Iterable[str]) -> dict[str, Any]:
         "seconds of the vendor's pauses at tax": pauses["tax"],
         "seconds of waiting for the bulkhead of stock": slots["stock"],
         "circuit that opened first": next(
-            about["moorage.circuit"] for _, about, _ in changes if about["moorage.state"] == "open"
+            attributes["moorage.circuit"]
+            for _, attributes, _ in changes
+            if attributes["moorage.state"] == "open"
         ),
         "orders whose call opened a circuit": automatic["opened"],
         "orders whose probe opened a circuit again": automatic["opened again"],
@@ -156,9 +156,9 @@ def _read(spans: Iterable[str]) -> tuple[list[ExportedCall], list[ExportedCall]]
             children.append((raw_value["parent_id"], span))
     for parent, span in children:
         by_id[parent].attempts.append(span)
-    lower_numbers = {id(span) for _, span in children}
+    child_ids = {id(span) for _, span in children}
     roots = sorted(
-        (span for span in by_id.values() if id(span) not in lower_numbers),
+        (span for span in by_id.values() if id(span) not in child_ids),
         key=lambda span: span.start,
     )
     for root in roots:
@@ -172,22 +172,22 @@ def _waits(calls: Iterable[ExportedCall]) -> list[tuple[str, str, str, float]]:
     pauses: defaultdict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
     for call in calls:
         for event in call.of("VendorPaused"):
-            paused_pair = event.at, event.at + event.attributes["moorage.delay"]
-            pauses[call["service"], call["tenant"]].append(paused_pair)
-    waiting_values = []
+            pause_span = event.at, event.at + event.attributes["moorage.delay"]
+            pauses[call["service"], call["tenant"]].append(pause_span)
+    waits = []
     for call in calls:
         place = call["service"], call["tenant"]
         for event in call.events:
             held_by = event.attributes.get("moorage.held_by")
             if event.name == "BulkheadWaited":
-                waiting_values.append((*place, "bulkhead", event.attributes["moorage.delay"]))
+                waits.append((*place, "bulkhead", event.attributes["moorage.delay"]))
             elif event.name in {"RateLimitWaited", "RetryScheduled"}:
                 end_time = _end_of_wait(call, event)
-                end_numbers = [end for begin, end in pauses[place] if begin <= event.at]
-                pause_end = min(end_time, max([event.at, *end_numbers]))
-                waiting_values.append((*place, "pause", pause_end - event.at))
-                waiting_values.append((*place, str(held_by), end_time - pause_end))
-    return waiting_values
+                pause_ends = [end for begin, end in pauses[place] if begin <= event.at]
+                pause_end = min(end_time, max([event.at, *pause_ends]))
+                waits.append((*place, "pause", pause_end - event.at))
+                waits.append((*place, str(held_by), end_time - pause_end))
+    return waits
 
 
 def _end_of_wait(call: ExportedCall, wait: Happening) -> float:
@@ -201,18 +201,18 @@ def _automatic_changes(
     changes: Iterable[tuple[float, dict[str, Any], ExportedCall]],
 ) -> dict[str, list[str]]:
     """The orders of the calls that opened, reopened and closed circuits."""
-    found_texts: dict[str, list[str]] = {"opened": [], "opened again": [], "closed": []}
+    changes_by_kind: dict[str, list[str]] = {"opened": [], "opened again": [], "closed": []}
     states: dict[str, str] = {}
-    for _, about, span in changes:
-        circuit, state = about["moorage.circuit"], about["moorage.state"]
-        previous_text = states.get(circuit, "closed")
+    for _, attributes, span in changes:
+        circuit, state = attributes["moorage.circuit"], attributes["moorage.state"]
+        previous_state = states.get(circuit, "closed")
         states[circuit] = state
-        if about["moorage.by_hand"] or state == "half_open":
+        if attributes["moorage.by_hand"] or state == "half_open":
             continue
-        repeated_value = state == "open" and previous_text == "half_open"
-        kind = "opened again" if repeated_value else "opened" if state == "open" else "closed"
-        found_texts[kind].append(span["request_id"])
-    return {kind: sorted(orders) for kind, orders in found_texts.items()}
+        is_reopened = state == "open" and previous_state == "half_open"
+        kind = "opened again" if is_reopened else "opened" if state == "open" else "closed"
+        changes_by_kind[kind].append(span["request_id"])
+    return {kind: sorted(orders) for kind, orders in changes_by_kind.items()}
 
 
 def _twice(calls: Iterable[ExportedCall], service: str) -> list[str]:
@@ -223,21 +223,21 @@ def _twice(calls: Iterable[ExportedCall], service: str) -> list[str]:
             attempt["outcome"] != "nothing" for attempt in call.attempts
         ):
             effects[call["request_id"]].add(call["idempotency_key"] or id(call))
-    return sorted(order for order, possible_values in effects.items() if len(possible_values) > 1)
+    return sorted(order for order, order_effects in effects.items() if len(order_effects) > 1)
 
 
 def _undecided(calls: Iterable[ExportedCall], services: set[str]) -> list[str]:
-    known_texts: set[str] = set()
-    unknown_texts: set[str] = set()
+    decided_calls: set[str] = set()
+    unknown_calls: set[str] = set()
     for call in calls:
         if call["service"] in services:
             if call["outcome"] == "done" or (
                 call["replayed"] and "error.type" not in call.attributes
             ):
-                known_texts.add(call["request_id"])
+                decided_calls.add(call["request_id"])
             elif call["outcome"] == "unknown":
-                unknown_texts.add(call["request_id"])
-    return sorted(unknown_texts - known_texts)
+                unknown_calls.add(call["request_id"])
+    return sorted(unknown_calls - decided_calls)
 
 
 def _sums(rows: Iterable[tuple[str, float]]) -> dict[str, float]:

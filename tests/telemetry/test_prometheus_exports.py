@@ -59,8 +59,8 @@ class Sampler:
 
 
 def _parts(sample: str) -> tuple[str, str]:
-    name, _, remaining_text = sample.rpartition("}")
-    return f"{name}}}", remaining_text.split()[0]
+    name, _, sample_rest = sample.rpartition("}")
+    return f"{name}}}", sample_rest.split()[0]
 
 
 @pytest.fixture(scope="module", name="server")
@@ -83,13 +83,13 @@ def _server(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[Prometh
 def expressions() -> dict[str, str]:
     """Every expression of the dashboard and the recording rules, by its title or name."""
     dashboard, rules = grafana_dashboard(), prometheus_rules()
-    found_fields = {
+    panel_queries = {
         f"{panel['title']}: {target['legendFormat']}": target["expr"].replace("$service", ".+")
         for panel in dashboard["panels"]
         for target in panel["targets"]
     }
     records = {rule["record"]: rule["expr"] for rule in rules["groups"][0]["rules"]}
-    return found_fields | records
+    return panel_queries | records
 
 
 def alerts() -> dict[str, str]:
@@ -168,7 +168,7 @@ def test_exemplars_are_scraped(tmp_path: Path) -> None:
     try:
         with prometheus(tmp_path, {"scrape_configs": [scrape]}) as server:
             end = 4_000_000_000
-            found_value = server.until(
+            exemplar_series = server.until(
                 "query_exemplars", query="moorage_call_duration_seconds_bucket", start=0, end=end
             )
     finally:
@@ -176,7 +176,7 @@ def test_exemplars_are_scraped(tmp_path: Path) -> None:
         http.server_close()
         thread.join()
 
-    (series,) = found_value
+    (series,) = exemplar_series
     assert "tax" == series["seriesLabels"]["service"]
     assert "order-7" == series["exemplars"][0]["labels"]["request_id"]
 

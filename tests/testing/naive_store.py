@@ -48,10 +48,10 @@ class NaiveStore:
         if not self.lock.acquire(timeout=-1 if timeout is None else timeout):
             raise StorageUnavailable("busy")
         try:
-            previous_values = tuple(self.read(key) for key in command.keys)
+            previous_states = tuple(self.read(key) for key in command.keys)
             now = self.now()
-            later_values, answer = command.apply(previous_values, now)
-            self.write(dict(zip(command.keys, later_values, strict=True)), now)
+            next_states, answer = command.apply(previous_states, now)
+            self.write(dict(zip(command.keys, next_states, strict=True)), now)
             return answer
         finally:
             self.lock.release()
@@ -71,12 +71,12 @@ class NaiveStore:
 
     def write(self, states: dict[str, State | None], now: int) -> None:
         """Put all of it, or none."""
-        written_values = {key: state for key, state in states.items() if state is not None}
-        if len(self.cells | written_values) > self.bound:
+        written_states = {key: state for key, state in states.items() if state is not None}
+        if len(self.cells | written_states) > self.bound:
             self.forget(now)
-        if len(self.cells | written_values) > self.bound:
+        if len(self.cells | written_states) > self.bound:
             raise StorageUnavailable("full")
-        for key, state in written_values.items():
+        for key, state in written_states.items():
             self.put(key, state)
 
     def put(self, key: str, state: State) -> None:
@@ -85,10 +85,8 @@ class NaiveStore:
 
     def forget(self, now: int) -> None:
         """Remove expired states."""
-        stored_values = {
-            key: state for key, state in self.cells.items() if state[0] + state[1] > now
-        }
-        self.cells = stored_values
+        live_states = {key: state for key, state in self.cells.items() if state[0] + state[1] > now}
+        self.cells = live_states
 
 
 class AsyncNaiveStore:

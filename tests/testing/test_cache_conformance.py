@@ -93,8 +93,8 @@ class _Adding(AsyncMemoryCache):
         /,
         timeout: float | None = None,
     ) -> bool:
-        previous_values = await super().look(key, timeout)
-        return await super().keep(key, mark, entries + previous_values.entries, seconds, timeout)
+        previous_look = await super().look(key, timeout)
+        return await super().keep(key, mark, entries + previous_look.entries, seconds, timeout)
 
 
 class _Folding(AsyncMemoryCache):

@@ -38,10 +38,14 @@ def test_recorded_responses_are_replayed(recorder: Recorder) -> None:
     recorder.vendor.queue(answer)
     recorder.record(get_request())
 
-    (replayed,) = recorder.replay(get_request())
+    (replayed_response,) = recorder.replay(get_request())
 
-    assert (201, answer.headers, b"hello") == (replayed.status, replayed.headers, replayed.body)
-    assert ("Made", f"{HOST}/rates") == (replayed.reason, replayed.url)
+    assert (201, answer.headers, b"hello") == (
+        replayed_response.status,
+        replayed_response.headers,
+        replayed_response.body,
+    )
+    assert ("Made", f"{HOST}/rates") == (replayed_response.reason, replayed_response.url)
     assert 1 == len(recorder.vendor.requests)
 
 
@@ -171,11 +175,11 @@ def test_streams_are_recorded_in_chunks(recorder: Recorder) -> None:
         pieces = _read(incoming, 3)
         incoming.close()
 
-    replayed = now(recorder.client(recorder.cassette()).open(*get_request(), TIMEOUTS))
+    replayed_stream = now(recorder.client(recorder.cassette()).open(*get_request(), TIMEOUTS))
 
     assert ((200, "b"), [b"1234", b"5", b""]) == (head, pieces)
-    assert (200, "b") == (replayed.status, replayed.headers["a"])
-    assert [b"12345", b""] == _read(replayed, 2)
+    assert (200, "b") == (replayed_stream.status, replayed_stream.headers["a"])
+    assert [b"12345", b""] == _read(replayed_stream, 2)
 
 
 def test_partly_read_streams_end_early(recorder: Recorder) -> None:
@@ -312,13 +316,13 @@ def test_tape_format_is_readable(recorder: Recorder) -> None:
         Response(200, {}, b'{\n  "a": 1\n}'),
         Response(200, {}, b"\x89PNG\r\n" + bytes(range(128, 220))),
     )
-    written = recorder.record(
+    written_tape = recorder.record(
         post_request(json={"a": 1}), get_request("/b?x=1"), get_request(), get_request()
     )
 
-    tape = json.loads(written)
-    assert written.endswith("\n")
-    assert "naïve" in written
+    tape = json.loads(written_tape)
+    assert written_tape.endswith("\n")
+    assert "naïve" in written_tape
     first, second, third, fourth = tape["exchanges"]
     assert {
         "method": "POST",
@@ -407,10 +411,10 @@ def test_invalid_tapes_are_refused(recorder: Recorder, text: str) -> None:
 def test_a_tape_that_cannot_be_written_leaves_the_old_one(recorder: Recorder) -> None:
     """A file is replaced as a whole or not at all, and nothing else is left behind."""
     recorder.vendor.queue(Response(200), Response(200, reason="\ud800"))
-    before = recorder.record(get_request())
+    first_tape = recorder.record(get_request())
 
     with pytest.raises(UnicodeEncodeError):
         recorder.record(get_request("/new"))
 
-    assert before == recorder.path.read_text("utf-8")
+    assert first_tape == recorder.path.read_text("utf-8")
     assert ["vat.json"] == [path.name for path in recorder.path.parent.iterdir()]

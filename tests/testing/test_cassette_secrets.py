@@ -142,13 +142,13 @@ def _with_canaries(recorder: Recorder) -> str:
 
 def test_no_secret_is_written_wherever_it_stood(recorder: Recorder) -> None:
     """Not one canary of headers, URLs, bodies, cookies, answers or echoes is in the file."""
-    written = _with_canaries(recorder)
+    written_tape = _with_canaries(recorder)
 
-    assert [] == re.findall(r"(?i)canary[-\w]*|c\\u00e4n\\u00e4ry|cänäry[^\"]*", written)
-    assert [] == re.findall("4711|12345678|4242424242424242|DE89370400440532013000", written)
+    assert [] == re.findall(r"(?i)canary[-\w]*|c\\u00e4n\\u00e4ry|cänäry[^\"]*", written_tape)
+    assert [] == re.findall("4711|12345678|4242424242424242|DE89370400440532013000", written_tape)
     bodies = [
         b64decode("".join(exchange[side].get("body", {}).get("base64", "")))
-        for exchange in json.loads(written)["exchanges"]
+        for exchange in json.loads(written_tape)["exchanges"]
         for side in ("request", "answer")
     ]
     assert any(bodies)
@@ -169,13 +169,13 @@ def test_masked_exchanges_can_be_replayed(recorder: Recorder) -> None:
 
 def test_compressed_bodies_are_masked_inside(recorder: Recorder) -> None:
     """A secret in a gzip body is masked, and the body replayed as gzip."""
-    hidden = gzip.compress(b'{"token": "canary-zipped", "a": 1}')
-    recorder.vendor.queue(Response(200, {"Content-Type": "application/gzip"}, hidden))
-    written = recorder.record(get_request())
+    zipped_body = gzip.compress(b'{"token": "canary-zipped", "a": 1}')
+    recorder.vendor.queue(Response(200, {"Content-Type": "application/gzip"}, zipped_body))
+    written_tape = recorder.record(get_request())
 
     (answer,) = recorder.replay(get_request())
 
-    assert '"coding": "gzip"' in written
+    assert '"coding": "gzip"' in written_tape
     assert {"token": "***", "a": 1} == json.loads(gzip.decompress(answer.body))
 
 
@@ -209,9 +209,9 @@ def test_a_secret_that_becomes_known_later_is_masked_everywhere(recorder: Record
         get_request("/x/swordfish-1?ref=swordfish-1"),
     )
 
-    written = recorder.record(login, use, post_request("/y", body=b"plain swordfish-1"))
+    written_tape = recorder.record(login, use, post_request("/y", body=b"plain swordfish-1"))
 
-    assert "swordfish" not in written
+    assert "swordfish" not in written_tape
     (token,) = recorder.replay(login)
     assert "***" == token.json()["access_token"]
     assert [200] == [item.status for item in recorder.replay(get_request("/x/***?ref=***"))]
@@ -242,9 +242,9 @@ def test_learned_values_are_masked_as_whole_words(recorder: Recorder) -> None:
     """A longer word that contains a learned value is not masked."""
     recorder.vendor.respond_json({"key": "abc-1", "list": ["abc-12", "xabc-1", "an abc-1."]})
     recorder.vendor.respond_json({"key": "abcd-1", "list": ["abcd-12", "xabcd-1", "an abcd-1."]})
-    written = json.loads(recorder.record(get_request(), get_request()))
+    written_tape = json.loads(recorder.record(get_request(), get_request()))
 
-    bodies = [exchange["answer"]["body"]["json"]["list"] for exchange in written["exchanges"]]
+    bodies = [exchange["answer"]["body"]["json"]["list"] for exchange in written_tape["exchanges"]]
 
     assert [
         ["abc-12", "xabc-1", "an abc-1."],
@@ -268,14 +268,14 @@ def test_proofs_are_masked_and_nonce_requests_replayed(recorder: Recorder) -> No
     fields = {"WWW-Authenticate": 'DPoP realm="r", error="use_dpop_nonce"', "DPoP-Nonce": "n-1"}
     recorder.vendor.queue(Response(401, fields))
 
-    written = recorder.record(
+    written_tape = recorder.record(
         get_request(headers={"DPoP": "cafe.babe.f00d", "Authorization": "DPoP tok"})
     )
-    (replayed,) = recorder.replay(get_request())
+    (replayed_response,) = recorder.replay(get_request())
 
-    assert not [word for word in ("cafe", "babe", "f00d", "tok", "n-1") if word in written]
-    assert ProofRefusal.NONCE is refusal_of(replayed.headers)
-    assert nonce_of(replayed.headers) is not None
+    assert not [word for word in ("cafe", "babe", "f00d", "tok", "n-1") if word in written_tape]
+    assert ProofRefusal.NONCE is refusal_of(replayed_response.headers)
+    assert nonce_of(replayed_response.headers) is not None
 
 
 KEY = "kX9vQ2pL7wZ4mN8tR3-canary"
@@ -307,9 +307,11 @@ def test_a_key_under_an_unknown_name_is_not_written(
     recorder.vendor.always(
         _echo if KEY in repr(requests) or TOKEN in requests[1] else Response(400)
     )
-    written = recorder.record(requests)
+    written_tape = recorder.record(requests)
 
-    assert [] == [word for word in (KEY, KEY[:12], "letmein", "3f9c", TOKEN) if word in written]
+    assert [] == [
+        word for word in (KEY, KEY[:12], "letmein", "3f9c", TOKEN) if word in written_tape
+    ]
     assert [400] == [answer.status for answer in recorder.replay(requests)]
 
 
@@ -318,10 +320,10 @@ def test_a_query_stays_readable_and_tells_values_apart(recorder: Recorder) -> No
     plain = "/a?status=paid&limit=100&from=2026-01-31&to=2026-01-31T10:00:00Z&fields=&flag"
     first, second = "/a?customer=cus_9s6XKzkNRiz8i3", "/a?customer=cus_NffrFeUfNV2Hib"
     recorder.vendor.queue(*map(Response, (200, 201, 202)))
-    written = recorder.record(get_request(plain), get_request(first), get_request(second))
+    written_tape = recorder.record(get_request(plain), get_request(first), get_request(second))
 
-    assert plain in written
-    assert "cus_" not in written
+    assert plain in written_tape
+    assert "cus_" not in written_tape
     answers = recorder.replay(get_request(second), get_request(first), get_request(plain))
     assert [202, 201, 200] == [answer.status for answer in answers]
 
@@ -335,10 +337,10 @@ def test_ordinary_headers_are_recorded(recorder: Recorder) -> None:
         "Traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     }
     recorder.vendor.always(Response(200))
-    written = json.loads(recorder.record(get_request(headers={**plain, "X-Acme": "acme"})))
+    written_tape = json.loads(recorder.record(get_request(headers={**plain, "X-Acme": "acme"})))
 
     reports = [f"{name}: {value}" for name, value in plain.items()]
-    assert [*reports, "X-Acme: ***"] == written["exchanges"][0]["request"]["headers"]
+    assert [*reports, "X-Acme: ***"] == written_tape["exchanges"][0]["request"]["headers"]
 
 
 def test_a_tape_that_shows_a_value_of_a_query_is_replayed(recorder: Recorder) -> None:
@@ -399,7 +401,7 @@ def test_managers_credentials_are_masked(recorder: Recorder, kind: str, existing
             return caught.value.status
 
     assert 400 == ask("record")
-    written = recorder.path.read_text("utf-8")
-    assert WORD not in written
-    assert "/a/***" in written
+    written_tape = recorder.path.read_text("utf-8")
+    assert WORD not in written_tape
+    assert "/a/***" in written_tape
     assert 400 == ask("replay")

@@ -63,11 +63,11 @@ class Busy(Control):
 @pytest.mark.parametrize("late, tries", [(0, 1), (1, 2), (2, 3), (9, 3)])
 def test_late_checks_are_retried(late: int, tries: int) -> None:
     """A check may be too late twice, and fails the third time."""
-    seen_texts: list[str] = []
+    seen_words: list[str] = []
 
     async def a_check(word: str) -> None:
-        seen_texts.append(word)
-        if len(seen_texts) <= late:
+        seen_words.append(word)
+        if len(seen_words) <= late:
             raise TooLate("It took 9 s.")
 
     if late < 3:
@@ -75,21 +75,21 @@ def test_late_checks_are_retried(late: int, tries: int) -> None:
     else:
         with pytest.raises(TooLate, match="9 s"):
             asyncio.run(timely(a_check, Steady)("once"))
-    assert ["once"] * tries == seen_texts
+    assert ["once"] * tries == seen_words
     assert "a_check" == name_of(timely(a_check))
 
 
 def test_failed_checks_are_not_retried() -> None:
     """A broken rule fails at once."""
-    seen_numbers: list[int] = []
+    runs: list[int] = []
 
     async def a_check() -> None:
-        seen_numbers.append(1)
+        runs.append(1)
         require([], "Said once")
 
     with pytest.raises(AssertionError, match="Said once"):
         asyncio.run(timely(a_check, Steady)())
-    assert [1] == seen_numbers
+    assert [1] == runs
 
 
 @pytest.mark.parametrize("error", [TooLate("It took 9 s."), AttemptTimeout("No answer.")])
@@ -151,32 +151,32 @@ def test_abandoned_thread_results_are_dropped(divisor: int) -> None:
         await asyncio.sleep(0)
         late_task.cancel()
         gate.set()
-        await asyncio.to_thread(_until_alone, before + 1)
+        await asyncio.to_thread(_until_alone, threads_before + 1)
         await asyncio.sleep(0)
 
-    before = threading.active_count()
+    threads_before = threading.active_count()
     asyncio.run(leave())
 
 
 def test_a_flag_comes_true() -> None:
     """A flag that is set is seen at once, and one that never is is not waited for for ever."""
     with at_most(0.08):
-        never, flag = Flag(), Flag()
+        unset_flag, flag = Flag(), Flag()
     flag.set()
 
     assert flag.is_set()
-    assert (False, True) == (asyncio.run(never.wait()), asyncio.run(flag.wait()))
+    assert (False, True) == (asyncio.run(unset_flag.wait()), asyncio.run(flag.wait()))
 
 
 def test_a_check_is_put_to_a_plain_adapter() -> None:
     """The check keeps its name, and meets the adapter as it was lifted."""
-    seen_numbers: list[int] = []
+    factory_results: list[int] = []
 
     async def a_check(factory: Callable[[], int]) -> None:
         """Check the product of the factory."""
-        seen_numbers.append(factory())
+        factory_results.append(factory())
 
-    plain_function = blocking(a_check, lambda factory: factory() + 1)
-    plain_function(int)
+    blocking_check = blocking(a_check, lambda factory: factory() + 1)
+    blocking_check(int)
 
-    assert ("a_check", [1]) == (name_of(plain_function), seen_numbers)
+    assert ("a_check", [1]) == (name_of(blocking_check), factory_results)

@@ -66,19 +66,19 @@ def test_time_does_not_go_back(seconds: float | timedelta) -> None:
 def test_a_watch_may_step(hours: int) -> None:
     """The time of day steps either way, while no time passes."""
     clock = VirtualClock()
-    previous_time = clock.utc()
+    first_time = clock.utc()
 
     clock.step_utc(timedelta(hours=hours))
 
-    assert (0, timedelta(hours=hours)) == (clock.nanoseconds(), clock.utc() - previous_time)
+    assert (0, timedelta(hours=hours)) == (clock.nanoseconds(), clock.utc() - first_time)
 
 
 def test_alarms_ring_in_order() -> None:
     """Alarms ring once, in order of time, each at its own time; those called off never do."""
-    clock, rung_numbers = VirtualClock(), list[int]()
+    clock, ring_times = VirtualClock(), list[int]()
 
     def ring() -> None:
-        rung_numbers.append(clock.nanoseconds())
+        ring_times.append(clock.nanoseconds())
 
     clock.ring_at(3, ring)
     call_off = clock.ring_at(2, ring)
@@ -88,21 +88,21 @@ def test_alarms_ring_in_order() -> None:
     call_off()
     clock.advance_to(5)
 
-    assert ([1, 3], 5) == (rung_numbers, clock.nanoseconds())
+    assert ([1, 3], 5) == (ring_times, clock.nanoseconds())
     assert clock.jump()
-    assert ([1, 3, 9], 9) == (rung_numbers, clock.nanoseconds())
+    assert ([1, 3, 9], 9) == (ring_times, clock.nanoseconds())
     assert not clock.jump()
 
 
 def test_a_late_alarm_does_not_turn_time_back() -> None:
     """An alarm that is set for a time gone by rings with the next step of time."""
-    clock, rung_numbers = VirtualClock(), list[int]()
+    clock, ring_times = VirtualClock(), list[int]()
     clock.advance_to(10)
-    clock.ring_at(3, lambda: rung_numbers.append(clock.nanoseconds()))
+    clock.ring_at(3, lambda: ring_times.append(clock.nanoseconds()))
 
     clock.advance(0)
 
-    assert [10] == rung_numbers
+    assert [10] == ring_times
 
 
 def test_sleeps_are_remembered() -> None:
@@ -122,13 +122,13 @@ def test_tasks_wake_when_the_clock_is_advanced() -> None:
         sleeper = AsyncVirtualSleeper(clock)
         task = asyncio.create_task(sleeper.sleep(2))
         await asyncio.sleep(0)
-        awake_flags = []
+        awake_tasks = []
         for seconds in (1.5, 0.5):
             clock.advance(seconds)
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-            awake_flags.append(task.done())
-        return awake_flags
+            awake_tasks.append(task.done())
+        return awake_tasks
 
     assert [False, True] == asyncio.run(nap())
 
@@ -168,12 +168,12 @@ def test_a_sleeper_may_be_cancelled_as_it_is_woken() -> None:
 def test_the_clock_jumps_from_nap_to_nap() -> None:
     """An hour of many naps takes no time, and everybody sees the time they slept."""
     clock, sleeper = jumping()
-    seen_pairs: list[tuple[str, float]] = []
+    nap_ends: list[tuple[str, float]] = []
 
     async def nap(name: str, seconds: float, times: int) -> None:
         for _ in range(times):
             await sleeper.sleep(seconds)
-            seen_pairs.append((name, clock.nanoseconds() / 1e9))
+            nap_ends.append((name, clock.nanoseconds() / 1e9))
 
     async def everybody() -> None:
         await asyncio.gather(nap("a", 1_000, 3), nap("b", 1_500, 2), nap("c", 0, 1))
@@ -181,26 +181,26 @@ def test_the_clock_jumps_from_nap_to_nap() -> None:
     asyncio.run(everybody())
 
     expected = [("c", 0), ("a", 1000), ("b", 1500), ("a", 2000), ("a", 3000), ("b", 3000)]
-    assert expected == sorted(seen_pairs, key=lambda nap: (nap[1], nap[0]))
+    assert expected == sorted(nap_ends, key=lambda nap: (nap[1], nap[0]))
     assert [1_000, 1_500, 0, 1_000, 1_500, 1_000] == sleeper.sleeps
 
 
 def test_the_clock_does_not_jump_while_somebody_works() -> None:
     """As long as a task is running, no sleep ends."""
     clock, sleeper = jumping()
-    seen_numbers: list[int] = []
+    seen_times: list[int] = []
 
     async def work() -> None:
         for _ in range(100):
             await asyncio.sleep(0)
-            seen_numbers.append(clock.nanoseconds())
+            seen_times.append(clock.nanoseconds())
 
     async def everybody() -> None:
         await asyncio.gather(sleeper.sleep(1), work())
 
     asyncio.run(everybody())
 
-    assert {0} == set(seen_numbers)
+    assert {0} == set(seen_times)
     assert 1_000_000_000 == clock.nanoseconds()
 
 

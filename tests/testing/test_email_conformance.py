@@ -48,9 +48,9 @@ class _Untagged(SendGrid):
         *,
         key: str | None,
     ) -> EmailReceipt:
-        custom_texts = tuple(tag for tag in message.tags if tag not in message.metadata)
+        custom_tags = tuple(tag for tag in message.tags if tag not in message.metadata)
         return await super().send_transactional(
-            wire, attrs.evolve(message, tags=custom_texts), key=key
+            wire, attrs.evolve(message, tags=custom_tags), key=key
         )
 
 
@@ -91,10 +91,10 @@ class _Silent(SendGrid):
 def _lab(vendor: type[SendGrid]) -> kit.EmailLab:
     sandbox = SendGridSandbox()
     with sendgrid_labs("Async") as make:
-        usual = make()
-    own_value: Any = hub(vendor(credentials=sandbox.api_key), sandbox, mode="Async")
+        default_lab = make()
+    sandbox_hub: Any = hub(vendor(credentials=sandbox.api_key), sandbox, mode="Async")
     return attrs.evolve(
-        usual, hub=own_value, stranger=own_value, delivered=sandbox.delivered, many=3
+        default_lab, hub=sandbox_hub, stranger=sandbox_hub, delivered=sandbox.delivered, many=3
     )
 
 

@@ -143,9 +143,9 @@ def test_calls_are_checked_alike() -> None:
     """The kit for calls finds mistakes as that for webhooks does."""
     names = [name_of(check) for check in inbox_conformance.CHECKS]
     assert names == [name_of(check) for check in outbox_conformance.CHECKS]
-    late_function = outbox_conformance.CHECKS[names.index("many_threads_write_over_one")]
+    late_check = outbox_conformance.CHECKS[names.index("many_threads_write_over_one")]
     with pytest.raises(AssertionError):
-        late_function(Alone)
+        late_check(Alone)
 
 
 def test_tasks_are_checked_too() -> None:

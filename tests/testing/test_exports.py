@@ -32,10 +32,10 @@ def test_nothing_public_is_forgotten() -> None:
         for module in pkgutil.iter_modules([str(Path(testing.__file__).parent / room)])
         if not module.name.startswith("_")
     }
-    exported_values = {getattr(testing, name) for name in testing.__all__}
+    exported_objects = {getattr(testing, name) for name in testing.__all__}
     homes = {
         value.__name__ if isinstance(value, ModuleType) else value.__module__
-        for value in exported_values
+        for value in exported_objects
         if isinstance(value, (ModuleType, type, FunctionType))
     }
 

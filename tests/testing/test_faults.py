@@ -159,12 +159,14 @@ def test_a_refusal_is_an_answer(
     """A vendor that is busy or broken answers, and does nothing; its pause is never shortened."""
     network = world.network(fault, fault)
 
-    whole_value = now(network.send(GET, URL, OPEN_ENDED))
-    opened_value = now(network.open(GET, URL, OPEN_ENDED))
+    whole_response = now(network.send(GET, URL, OPEN_ENDED))
+    opened_stream = now(network.open(GET, URL, OPEN_ENDED))
 
-    assert [status] * 2 == [whole_value.status, opened_value.status]
-    assert [retry_after] * 2 == [a.headers.get("retry-after") for a in (whole_value, opened_value)]
-    assert b"" == now(opened_value.read())
+    assert [status] * 2 == [whole_response.status, opened_stream.status]
+    assert [retry_after] * 2 == [
+        a.headers.get("retry-after") for a in (whole_response, opened_stream)
+    ]
+    assert b"" == now(opened_stream.read())
     assert 0 == world.processed
 
 
@@ -247,10 +249,10 @@ class _Incoming:
 def test_an_answer_that_is_lost_is_closed(world: _World) -> None:
     """A lost response is closed."""
     log: list[str] = []
-    wrapped_value: Any = _Client(ScriptedHttpClient(world.vendor), log)
+    wrapped_client: Any = _Client(ScriptedHttpClient(world.vendor), log)
     if world.network_of is AsyncFaultNetwork:
-        wrapped_value = _AsyncClient(AsyncScriptedHttpClient(world.vendor), log)
-    network = world.network_of(wrapped_value, FaultSchedule([LostAnswer()]), sleeper=world.sleeper)
+        wrapped_client = _AsyncClient(AsyncScriptedHttpClient(world.vendor), log)
+    network = world.network_of(wrapped_client, FaultSchedule([LostAnswer()]), sleeper=world.sleeper)
 
     with pytest.raises(ConnectionFailed):
         now(network.open(GET, URL, OPEN_ENDED))
@@ -328,13 +330,13 @@ def _calls(world: str, seed: int) -> tuple[list[str], list[float], str]:
 
 def test_a_seed_makes_the_whole_pipeline_do_the_same_again() -> None:
     """The same seed gives the same results for all calls, in both modes."""
-    first, repeated_values, other_values = (
+    first, repeated_calls, async_calls = (
         _calls("plain", 1),
         _calls("plain", 1),
         _calls("awaited", 1),
     )
 
-    assert first == repeated_values == other_values
+    assert first == repeated_calls == async_calls
     assert first != _calls("plain", 2)
     assert {"answered"} < set(first[0])
 
@@ -349,22 +351,22 @@ def test_a_seed_draws_the_same_again() -> None:
         FaultSchedule.random(seed, rates) for seed in (7, 7, 8)
     )
 
-    drawn = [
+    drawn_faults = [
         [schedule.next() for _ in range(200)]
         for schedule in (first, repeated_schedule, other_schedule)
     ]
 
-    assert drawn[0] == drawn[1]
-    assert drawn[0] != drawn[2]
+    assert drawn_faults[0] == drawn_faults[1]
+    assert drawn_faults[0] != drawn_faults[2]
 
 
 def test_faults_come_at_their_rates() -> None:
     """Of very many requests, each fault meets about its share, and the rest meet none."""
     schedule = FaultSchedule.random(1, {Refused(): 0.2, Delay(1): 0.3})
 
-    drawn = [schedule.next() for _ in range(10_000)]
+    drawn_faults = [schedule.next() for _ in range(10_000)]
 
-    shares = [drawn.count(fault) / 10_000 for fault in (Refused(), Delay(1), None)]
+    shares = [drawn_faults.count(fault) / 10_000 for fault in (Refused(), Delay(1), None)]
     assert pytest.approx([0.2, 0.3, 0.5], abs=0.02) == shares
 
 
@@ -380,17 +382,17 @@ def test_schedules_can_be_printed_and_repeated() -> None:
     schedule = FaultSchedule.random(3, dict.fromkeys(ALL, 0.12))
     met_errors = [schedule.next() for _ in range(50)]
 
-    repeated_value = eval(str(schedule))  # noqa: S307 - that it is Python is what is tested
+    repeated_schedule = eval(str(schedule))  # noqa: S307 - that it is Python is what is tested
 
-    assert met_errors == [repeated_value.next() for _ in range(50)]
+    assert met_errors == [repeated_schedule.next() for _ in range(50)]
 
 
 def test_a_schedule_says_how_it_was_made() -> None:
     """The `repr` of a schedule is the code that made it."""
     assert "FaultSchedule([Refused(), None])" == repr(FaultSchedule([Refused(), None]))
-    drawn = FaultSchedule.random(3, {Delay(2): 0.5})
-    assert "FaultSchedule.random(3, {Delay(seconds=2): 0.5})" == repr(drawn)
-    assert "FaultSchedule([])" == str(drawn)
+    drawn_schedule = FaultSchedule.random(3, {Delay(2): 0.5})
+    assert "FaultSchedule.random(3, {Delay(seconds=2): 0.5})" == repr(drawn_schedule)
+    assert "FaultSchedule([])" == str(drawn_schedule)
 
 
 @pytest.mark.parametrize(

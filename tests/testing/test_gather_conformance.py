@@ -57,12 +57,12 @@ class _Serial(AsyncioGather):
         stagger: float,
         good: Callable[[Item], bool],
     ) -> Item:
-        *other_functions, last_function = steps
-        for step in other_functions:
+        *other_steps, last_step = steps
+        for step in other_steps:
             result = await step()
             if good(result):
                 return result
-        return await last_function()
+        return await last_step()
 
 
 class _Eager(AsyncioGather):

@@ -68,15 +68,15 @@ def test_answers_for_a_path_come_first() -> None:
 
 def test_a_function_sees_the_request_and_the_url() -> None:
     """A function gets the sent request and its URL."""
-    seen_pairs: list[tuple[Request, str]] = []
+    seen_requests: list[tuple[Request, str]] = []
 
     def answer(request: Request, url: str) -> Response:
-        seen_pairs.append((request, url))
+        seen_requests.append((request, url))
         return Response(200)
 
     _answer(FakeVendor(answer))
 
-    assert [(GET, URL)] == seen_pairs
+    assert [(GET, URL)] == seen_requests
 
 
 def test_an_answer_knows_where_it_came_from() -> None:
@@ -90,14 +90,14 @@ def test_errors_are_copied_each_time() -> None:
     """A caller that changes an error does not change later ones."""
     vendor = FakeVendor(ConnectionFailed("gone", may_have_been_processed=False))
 
-    caught: list[ConnectionFailed] = []
+    caught_errors: list[ConnectionFailed] = []
     for _ in range(2):
         with pytest.raises(ConnectionFailed) as info:
             _answer(vendor)
-        caught.append(info.value)
+        caught_errors.append(info.value)
 
-    assert caught[0] is not caught[1]
-    assert [("gone", False)] * 2 == [(e.message, e.may_have_been_processed) for e in caught]
+    assert caught_errors[0] is not caught_errors[1]
+    assert [("gone", False)] * 2 == [(e.message, e.may_have_been_processed) for e in caught_errors]
 
 
 def test_an_interruption_is_raised_as_it_is() -> None:
@@ -262,16 +262,16 @@ def test_a_body_comes_in_pieces(client_of: Callable[..., Any]) -> None:
 def test_closed_streams_cannot_be_read(client_of: Callable[..., Any]) -> None:
     """The rest of a closed response cannot be read; a fully read one has ended."""
     client = client_of(FakeVendor(Response(200, body=b"123")), piece=2)
-    remaining_value, read = (
+    unread_stream, read = (
         now(client.open(GET, URL, TIMEOUTS)),
         now(client.open(GET, URL, TIMEOUTS)),
     )
     pieces = [now(read.read()) for _ in range(2)]
-    for incoming in (remaining_value, read, remaining_value):
+    for incoming in (unread_stream, read, unread_stream):
         incoming.close()
 
     with pytest.raises(ConnectionFailed, match="closed before its end"):
-        now(remaining_value.read())
+        now(unread_stream.read())
     assert ([b"12", b"3"], b"") == (pieces, now(read.read()))
 
 

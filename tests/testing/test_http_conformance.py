@@ -169,8 +169,8 @@ async def odd(send: Send, request: Request, url: str, timeouts: Timeouts) -> Any
 async def led(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
     """Follow a redirect."""
     answer = await send(request, url, timeouts)
-    stored_text = answer.headers.get("location", "")
-    return await send(request, stored_text, timeouts) if stored_text.startswith("http") else answer
+    location = answer.headers.get("location", "")
+    return await send(request, location, timeouts) if location.startswith("http") else answer
 
 
 async def trusting(_: Send, __: Request, url: str, ___: Timeouts) -> Response:
@@ -350,15 +350,15 @@ def test_every_check_is_named_and_explained() -> None:
 
 def test_both_modes_have_the_same_checks() -> None:
     """Only checks that one mode cannot pass are left out of it."""
-    plain_texts, async_texts = (
+    sync_checks, async_checks = (
         {name_of(check) for check in group} for group in (kit.CHECKS, kit.ASYNC_CHECKS)
     )
 
-    assert {"async_bodies_are_refused"} == plain_texts - async_texts
+    assert {"async_bodies_are_refused"} == sync_checks - async_checks
     assert {
         "async_bodies_are_sent",
         "cancelling_closes_the_connection",
-    } == async_texts - plain_texts
+    } == async_checks - sync_checks
 
 
 def test_the_table_of_failures_is_drawn_from_the_kit() -> None:

@@ -232,10 +232,10 @@ def test_waits_for_requests_and_closes(vendor: VendorServer) -> None:
     """A test can wait for requests and for closed connections, with a bound."""
     vendor.always(Behaviour(204))
     with connect(vendor) as sock:
-        late = threading.Timer(0.01, sock.sendall, [GET])
-        late.start()
+        late_send = threading.Timer(0.01, sock.sendall, [GET])
+        late_send.start()
         assert ["GET"] == [request.method for request in vendor.wait_for_requests()]
-        late.join()
+        late_send.join()
     vendor.wait_for_closed()
 
     vendor.patience = 0.01
@@ -388,6 +388,6 @@ def test_failed_handshakes_are_survived() -> None:
 def test_repr_of_a_behaviour() -> None:
     """The repr leaves out defaults, and shortens large bodies."""
     assert "Behaviour()" == repr(Behaviour())
-    shown_text = repr(Behaviour(body=gzip.compress(b"x" * 99_999), then="close"))
-    assert "then='close'" in shown_text
-    assert len(shown_text) < 99
+    representation = repr(Behaviour(body=gzip.compress(b"x" * 99_999), then="close"))
+    assert "then='close'" in representation
+    assert len(representation) < 99

@@ -104,9 +104,9 @@ class _Crowded(AsyncioLocks):
     async def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
     ) -> bool:
-        crowded = self._waited and not queue
+        is_crowded = self._waited and not queue
         self._waited = queue > 0
-        return crowded or await super().acquire(
+        return is_crowded or await super().acquire(
             name, holder, places=places, queue=queue, timeout=timeout
         )
 

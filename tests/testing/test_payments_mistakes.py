@@ -152,13 +152,13 @@ def test_a_mistake_is_found(kind: type[Stripe], check: str) -> None:
         right = stripe()
         return attrs.evolve(right, vendor=kind(credentials=right.secret))
 
-    plain_function = next(item for item in kit.CHECKS if item.__name__ == check)
-    async_function = next(item for item in kit.ASYNC_CHECKS if item.__name__ == check)
+    sync_check = next(item for item in kit.CHECKS if item.__name__ == check)
+    async_check = next(item for item in kit.ASYNC_CHECKS if item.__name__ == check)
 
     with pytest.raises((AssertionError, VendorFailed)):
-        plain_function(subject)
+        sync_check(subject)
     with pytest.raises((AssertionError, VendorFailed)):
-        asyncio.run(async_function(subject))
+        asyncio.run(async_check(subject))
 
 
 @attrs.frozen(kw_only=True)

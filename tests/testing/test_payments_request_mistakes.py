@@ -129,9 +129,9 @@ def test_a_mistake_is_found(kind: type[Mollie], check: str, message: str) -> Non
         return attrs.evolve(right, vendor=kind(credentials=right.secret, webhook_url=webhook_url))
 
     plain = next(item for item in kit.CHECKS if item.__name__ == check)
-    awaited = next(item for item in kit.ASYNC_CHECKS if item.__name__ == check)
+    async_check = next(item for item in kit.ASYNC_CHECKS if item.__name__ == check)
 
     with pytest.raises(AssertionError, match=message):
         plain(subject)
     with pytest.raises(AssertionError, match=message):
-        asyncio.run(awaited(subject))
+        asyncio.run(async_check(subject))

@@ -193,14 +193,14 @@ def test_every_test_has_a_cassette_of_its_own(pytester: pytest.Pytester) -> None
     pytester.runpytest_inprocess("--moorage-record=once").assert_outcomes(passed=4)
 
     folder = pytester.path / "cassettes" / "test_rates"
-    written_values = {path.name: path.read_text("utf-8") for path in folder.iterdir()}
-    names = sorted(written_values)
+    cassettes = {path.name: path.read_text("utf-8") for path in folder.iterdir()}
+    names = sorted(cassettes)
     assert 4 == len(names)
     assert "test_one.json" == names[-1]
     assert all(name.startswith("TestMany-test_two-") for name in names[:-1])
     assert all(len(name) < 100 for name in names)
-    assert "swordfish" not in "".join(written_values.values())
-    assert "hidden-1" not in "".join(written_values.values())
+    assert "swordfish" not in "".join(cassettes.values())
+    assert "hidden-1" not in "".join(cassettes.values())
 
 
 def test_an_unknown_way_of_recording_is_refused(pytester: pytest.Pytester) -> None:
@@ -214,7 +214,7 @@ def test_the_fixtures_are_shown(pytester: pytest.Pytester) -> None:
     """Pytest lists every fixture with its sentence."""
     result = pytester.runpytest_inprocess("--fixtures")
 
-    shown_text = result.stdout.str()
+    fixture_list = result.stdout.str()
     for name in (
         "moorage_clock",
         "moorage_sleeper",
@@ -228,7 +228,7 @@ def test_the_fixtures_are_shown(pytester: pytest.Pytester) -> None:
         "moorage_cassette",
         "vendor_server",
     ):
-        assert name in shown_text
+        assert name in fixture_list
 
 
 def test_a_manager_is_closed_after_its_test(pytester: pytest.Pytester) -> None:
@@ -262,5 +262,5 @@ def test_the_plugin_loads_nothing_before_it_is_used() -> None:
         [sys.executable, "-c", PROBE], capture_output=True, check=True, text=True
     )
 
-    loaded_value = json.loads(answer.stdout)
-    assert ["moorage", "moorage.testing", "moorage.testing.pytest_plugin"] == loaded_value
+    loaded_modules = json.loads(answer.stdout)
+    assert ["moorage", "moorage.testing", "moorage.testing.pytest_plugin"] == loaded_modules

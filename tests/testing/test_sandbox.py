@@ -195,7 +195,7 @@ def test_content_type_must_match() -> None:
     with manager(Shelf()) as calls:
         answer = calls.call("shelf", Request.post("/objects", json={"a": 1}))
         assert ({"a": 1}, "yes") == (answer.json(), answer.headers.get("X-Kept"))
-        wrong_pairs = [
+        wrong_requests = [
             (Request.post("/things", json={"name": "a"}), 415),
             (Request.post("/objects", form={"a": "1"}), 415),
             (
@@ -203,7 +203,7 @@ def test_content_type_must_match() -> None:
                 400,
             ),
         ]
-        for request, status in wrong_pairs:
+        for request, status in wrong_requests:
             with pytest.raises(VendorRejected) as excinfo:
                 calls.call("shelf", request)
             assert status == excinfo.value.status
@@ -345,7 +345,7 @@ def test_a_webhook_is_given_to_a_verifier() -> None:
 
 def test_bare_status_is_no_fault() -> None:
     """A fault that a sandbox cannot play is refused where it is planned."""
-    planned_value: Any = 503
+    invalid_fault: Any = 503
 
     with pytest.raises(InvalidData, match="cannot answer with 503"):
-        Shelf().fail(Response(503), planned_value)
+        Shelf().fail(Response(503), invalid_fault)

@@ -347,8 +347,8 @@ def test_a_buyer_is_sent_elsewhere(method: str) -> None:
     assert ("RedirectShopper", "redirect") == (message["resultCode"], message["action"]["type"])
     assert "pspReference" not in message
     (psp,) = client.sandbox.payments
-    returned_values = client.sandbox.buyer_returns(psp)
-    _, done = client.post("/payments/details", {"details": returned_values})
+    return_parameters = client.sandbox.buyer_returns(psp)
+    _, done = client.post("/payments/details", {"details": return_parameters})
     assert ("Authorised", psp) == (done["resultCode"], done["pspReference"])
 
 
@@ -362,9 +362,11 @@ def test_3ds_challenge(native: str, kind: str) -> None:
         paymentMethod={"type": "scheme", "encryptedCardNumber": "test_4212345678901237"},
         authenticationData={"threeDSRequestData": {"nativeThreeDS": native}},
     )
-    returned_values = client.sandbox.buyer_returns(message["pspReference"], "NOT_3D_AUTHENTICATED")
-    assert [kind] == list(returned_values)
-    _, done = client.post("/payments/details", {"details": returned_values})
+    return_parameters = client.sandbox.buyer_returns(
+        message["pspReference"], "NOT_3D_AUTHENTICATED"
+    )
+    assert [kind] == list(return_parameters)
+    _, done = client.post("/payments/details", {"details": return_parameters})
     assert ("Refused", "11") == (done["resultCode"], done["refusalReasonCode"])
 
 

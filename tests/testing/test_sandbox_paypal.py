@@ -140,10 +140,10 @@ def test_invalid_orders_are_refused(body: Json, message: Json, client: Client) -
 
 def test_request_ids(client: Client) -> None:
     """A payment needs a short key, and happens once for it."""
-    reduced_value = client.post("/v2/checkout/orders", ORDER)
-    assert (400, "PAYPAL_REQUEST_ID_REQUIRED") == issue(reduced_value)
-    long_value = client.post("/v2/checkout/orders", ORDER, key="k" * 109)
-    assert (400, "INVALID_STRING_LENGTH") == issue(long_value)
+    keyless_answer = client.post("/v2/checkout/orders", ORDER)
+    assert (400, "PAYPAL_REQUEST_ID_REQUIRED") == issue(keyless_answer)
+    long_key_answer = client.post("/v2/checkout/orders", ORDER, key="k" * 109)
+    assert (400, "INVALID_STRING_LENGTH") == issue(long_key_answer)
     first = client.post("/v2/checkout/orders", ORDER, key="k")
     assert first == client.post("/v2/checkout/orders", ORDER, key="k")
     assert 1 == len(client.sandbox.orders)
@@ -161,8 +161,8 @@ def test_answers_are_minimal_by_default(client: Client) -> None:
 
 def test_an_order_is_finished_as_it_was_meant(client: Client) -> None:
     """Once, when it is approved, and as its intent says."""
-    plain_texts = {"intent": "CAPTURE", "purchase_units": [UNIT]}
-    made = client.post("/v2/checkout/orders", plain_texts)[1]
+    plain_order = {"intent": "CAPTURE", "purchase_units": [UNIT]}
+    made = client.post("/v2/checkout/orders", plain_order)[1]
     assert ("CREATED", "approve") == (made["status"], made["links"][-1]["rel"])
     path = f"/v2/checkout/orders/{made['id']}"
     assert (422, "ORDER_NOT_APPROVED") == issue(client.post(f"{path}/capture"))
@@ -184,29 +184,29 @@ def test_captures_that_are_refused(client: Client) -> None:
     """Only so much is captured as was set aside, and a little more; and only while it is."""
     path = client.authorized()
     dollars = {"amount": {"currency_code": "USD", "value": "1.00"}}
-    further_value = client.post(f"{path}/capture", euros("172.39"))
-    assert (422, "MAX_CAPTURE_AMOUNT_EXCEEDED") == issue(further_value)
-    other_value = client.post(f"{path}/capture", dollars)
-    assert (422, "AUTH_CAPTURE_CURRENCY_MISMATCH") == issue(other_value)
+    larger_capture = client.post(f"{path}/capture", euros("172.39"))
+    assert (422, "MAX_CAPTURE_AMOUNT_EXCEEDED") == issue(larger_capture)
+    dollar_capture = client.post(f"{path}/capture", dollars)
+    assert (422, "AUTH_CAPTURE_CURRENCY_MISMATCH") == issue(dollar_capture)
     assert 201 == client.post(f"{path}/capture", euros("172.38"))[0]
     assert "CAPTURED" == client.ask("GET", path)[1]["status"]
-    repeated_value = client.post(f"{path}/capture", euros("1.00"))
-    assert (422, "AUTHORIZATION_ALREADY_CAPTURED") == issue(repeated_value)
+    repeated_capture = client.post(f"{path}/capture", euros("1.00"))
+    assert (422, "AUTHORIZATION_ALREADY_CAPTURED") == issue(repeated_capture)
     assert (422, "PREVIOUSLY_CAPTURED") == issue(client.post(f"{path}/void"))
     other_path = client.authorized()
     client.post(f"{other_path}/void")
-    late_value = client.post(f"{other_path}/capture")
-    assert (422, "AUTHORIZATION_VOIDED") == issue(late_value)
+    late_capture = client.post(f"{other_path}/capture")
+    assert (422, "AUTHORIZATION_VOIDED") == issue(late_capture)
 
 
 def test_refunds_that_are_refused(client: Client) -> None:
     """A refund of too much, or in another currency, is refused."""
     path = client.captured()
     dollars = {"amount": {"currency_code": "USD", "value": "1.00"}}
-    other_value = client.post(f"{path}/refund", dollars)
-    assert (422, "REFUND_CAPTURE_CURRENCY_MISMATCH") == issue(other_value)
-    further_value = client.post(f"{path}/refund", euros("149.91"))
-    assert (422, "REFUND_AMOUNT_EXCEEDED") == issue(further_value)
+    dollar_refund = client.post(f"{path}/refund", dollars)
+    assert (422, "REFUND_CAPTURE_CURRENCY_MISMATCH") == issue(dollar_refund)
+    larger_refund = client.post(f"{path}/refund", euros("149.91"))
+    assert (422, "REFUND_AMOUNT_EXCEEDED") == issue(larger_refund)
     assert 201 == client.post(f"{path}/refund", euros("49.90"))[0]
     assert "PARTIALLY_REFUNDED" == client.ask("GET", path)[1]["status"]
     assert 201 == client.post(f"{path}/refund")[0]
@@ -226,12 +226,12 @@ def test_reports_that_are_refused(client: Client) -> None:
     dates = {"start_date": "2031-05-01T00:00:00Z", "end_date": "2031-06-01T00:00:00Z"}
     assert (400, "INVALID_PARAMETER") == issue(client.ask("GET", path, start_date="x"))
     assert (400, "INVALID_PARAMETER") == issue(client.ask("GET", path, **dates, since="x"))
-    wrong_values = {**dates, "end_date": "2031-06-01"}
-    assert (400, "INVALID_PARAMETER_SYNTAX") == issue(client.ask("GET", path, **wrong_values))
-    long_values = {**dates, "end_date": "2031-06-01T00:00:01Z"}
-    assert (400, "DATE_RANGE_TOO_LONG") == issue(client.ask("GET", path, **long_values))
-    for further_values in ({"page": "0"}, {"page_size": "501"}, {"page_size": "0"}):
-        answer = client.ask("GET", path, **{**dates, **further_values})
+    undated_query = {**dates, "end_date": "2031-06-01"}
+    assert (400, "INVALID_PARAMETER_SYNTAX") == issue(client.ask("GET", path, **undated_query))
+    long_query = {**dates, "end_date": "2031-06-01T00:00:01Z"}
+    assert (400, "DATE_RANGE_TOO_LONG") == issue(client.ask("GET", path, **long_query))
+    for page_options in ({"page": "0"}, {"page_size": "501"}, {"page_size": "0"}):
+        answer = client.ask("GET", path, **{**dates, **page_options})
         assert (400, "INVALID_PARAMETER_VALUE") == issue(answer)
     empty = {"page": 1, "total_items": 0, "total_pages": 0}
     assert (200, empty) == client.ask("GET", path, **dates)

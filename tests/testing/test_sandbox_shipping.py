@@ -45,12 +45,12 @@ def easypost(sandbox: EasyPostSandbox, request: Request, key: str = "EZTK-sandbo
 
 def shippo(sandbox: ShippoSandbox, request: Request, **headers: str) -> Response:
     """Send a request to Shippo's sandbox."""
-    usual_values = {
+    default_headers = {
         "Authorization": f"ShippoToken {sandbox.token}",
         "SHIPPO-API-VERSION": "2018-02-08",
     }
     return send(
-        sandbox, request, usual_values | {k.replace("_", "-"): v for k, v in headers.items()}
+        sandbox, request, default_headers | {k.replace("_", "-"): v for k, v in headers.items()}
     )
 
 
@@ -128,21 +128,21 @@ def test_files_need_no_credentials() -> None:
     """A file's URL needs no credentials."""
     sandbox = EasyPostSandbox()
     sandbox.labels["postage_label/1.pdf"] = b"label"
-    stored_text, nowhere_text = "/files/postage_label/1.pdf", "/files/postage_label/2.pdf"
+    stored_path, missing_path = "/files/postage_label/1.pdf", "/files/postage_label/2.pdf"
 
-    assert b"label" == send(sandbox, Request.get(stored_text), {}, 1).body
-    assert 404 == send(sandbox, Request.get(nowhere_text), {}, 1).status
-    assert 400 == send(sandbox, Request.get(stored_text), {"Authorization": "Basic QTo="}, 1).status
+    assert b"label" == send(sandbox, Request.get(stored_path), {}, 1).body
+    assert 404 == send(sandbox, Request.get(missing_path), {}, 1).status
+    assert 400 == send(sandbox, Request.get(stored_path), {"Authorization": "Basic QTo="}, 1).status
     other_sandbox = ShippoSandbox()
     other_sandbox.labels["1.pdf"] = b"label"
-    signed_text = "/1.pdf?Signature=a%2Fb~c-d_e"
-    assert b"label" == send(other_sandbox, Request.get(signed_text), {}, 1).body
+    signed_path = "/1.pdf?Signature=a%2Fb~c-d_e"
+    assert b"label" == send(other_sandbox, Request.get(signed_path), {}, 1).body
     assert 403 == send(other_sandbox, Request.get("/1.pdf"), {}, 1).status
-    assert 403 == send(other_sandbox, Request.get(signed_text.replace("1", "2")), {}, 1).status
+    assert 403 == send(other_sandbox, Request.get(signed_path.replace("1", "2")), {}, 1).status
     assert (
         400
         == send(
-            other_sandbox, Request.get(signed_text), {"Authorization": "ShippoToken 1"}, 1
+            other_sandbox, Request.get(signed_path), {"Authorization": "ShippoToken 1"}, 1
         ).status
     )
 
@@ -228,9 +228,11 @@ def test_too_heavy_a_parcel_is_not_offered(weight: str, offers: int) -> None:
     response = shippo(ShippoSandbox(), Request.post("/shipments", json=body)).json()
     ounces = str(number(weight) * number("35.274"))
     heavy = {"shipment": {**SHIPMENT, "parcel": {"weight": ounces}}}
-    also_value = easypost(EasyPostSandbox(), Request.post("/v2/shipments", json=heavy)).json()
+    easypost_shipment = easypost(
+        EasyPostSandbox(), Request.post("/v2/shipments", json=heavy)
+    ).json()
 
-    assert [offers, offers] == [len(response["rates"]), len(also_value["rates"])]
+    assert [offers, offers] == [len(response["rates"]), len(easypost_shipment["rates"])]
     assert bool(offers) is not bool(response["messages"])
     assert number("heavy").is_nan()
 

@@ -32,8 +32,8 @@ def ask(sandbox: Any, request: Request, who: tuple[str, str]) -> Response:
 def twilio(form: dict[str, str] | None, path: str = "Messages", who: str | None = None) -> Response:
     """Send a request to Twilio's sandbox."""
     sandbox = TwilioSandbox()
-    whole_text = f"/2010-04-01/Accounts/{sandbox.account_sid}/{path}.json"
-    request = Request.get(whole_text) if form is None else Request.post(whole_text, form=form)
+    api_path = f"/2010-04-01/Accounts/{sandbox.account_sid}/{path}.json"
+    request = Request.get(api_path) if form is None else Request.post(api_path, form=form)
     return ask(sandbox, request, (sandbox.account_sid, who or sandbox.auth_token))
 
 
@@ -88,8 +88,8 @@ def vonage(sandbox: VonageSandbox, request: Request, secret: str | None = None) 
 
 def send(form: dict[str, str], secret: str | None = None) -> list[str]:
     """The status of each part of a message."""
-    whole_values = {"to": "447700900000", "from": "Acme", "text": "Hello"} | form
-    request = Request.post("/sms/json", form=whole_values)
+    message_form = {"to": "447700900000", "from": "Acme", "text": "Hello"} | form
+    request = Request.post("/sms/json", form=message_form)
     answer = vonage(VonageSandbox(), request, secret)
     assert str(len(answer["messages"])) == answer["message-count"]
     return [part["status"] for part in answer["messages"]]

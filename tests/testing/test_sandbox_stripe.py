@@ -34,12 +34,12 @@ class Caller:
 
     def ask(self, request: Request, **headers: str | None) -> Response:
         """Send a request with the usual headers or others."""
-        usual_values: dict[str, str | None] = {
+        default_headers: dict[str, str | None] = {
             "Authorization": f"Bearer {self.sandbox.api_key}",
             "Stripe-Version": API_VERSION,
         }
-        usual_values |= {name.replace("_", "-"): text for name, text in headers.items()}
-        message = {name: text for name, text in usual_values.items() if text is not None}
+        default_headers |= {name.replace("_", "-"): text for name, text in headers.items()}
+        message = {name: text for name, text in default_headers.items() if text is not None}
         request = request.evolve(headers=Headers([*request.headers.pairs, *message.items()]))
         url = f"https://api.stripe.com{request.path}"
         query = "&".join(f"{name}={text}" for name, text in request.query)
@@ -126,21 +126,21 @@ def test_a_key_is_kept(caller: Caller) -> None:
     """The first answer to a key comes again, and other parameters are refused."""
     first = caller.post(AT, PAID, Idempotency_Key="k")
     repeated_response = caller.post(AT, PAID, Idempotency_Key="k")
-    other_fields = caller.refused(AT, USUAL, Idempotency_Key="k")
+    conflict_error = caller.refused(AT, USUAL, Idempotency_Key="k")
 
     assert first.json() == repeated_response.json()
     assert "true" == repeated_response.headers.get("idempotent-replayed")
-    assert (400, "idempotency_error") == (other_fields["status"], other_fields["type"])
+    assert (400, "idempotency_error") == (conflict_error["status"], conflict_error["type"])
     assert 1 == len(caller.sandbox.intents)
 
 
 def test_declines_are_stored_and_mistakes_are_not(caller: Caller) -> None:
     """A decline is stored under its key; an invalid request is not."""
-    declined_values = {**PAID, "payment_method": "pm_card_visa_chargeDeclinedLostCard"}
+    declined_intent = {**PAID, "payment_method": "pm_card_visa_chargeDeclinedLostCard"}
     for _ in range(2):
         assert (
             "lost_card"
-            == caller.refused(AT, declined_values, Idempotency_Key="k-1")["decline_code"]
+            == caller.refused(AT, declined_intent, Idempotency_Key="k-1")["decline_code"]
         )
     assert 1 == len(caller.sandbox.intents)
     caller.refused(AT, {**PAID, "amount": "x"}, Idempotency_Key="k-2")
@@ -152,12 +152,12 @@ def test_impossible_transitions_are_refused(caller: Caller) -> None:
     """A payment cannot return to an earlier state."""
     fields = caller.made(capture_method="manual")
     at = f"{AT}/{fields['id']}"
-    further_fields = caller.refused(f"{at}/capture", {"amount_to_capture": "14991"})
-    early_fields = caller.refused("/v1/refunds", {"payment_intent": fields["id"]})
+    larger_capture_error = caller.refused(f"{at}/capture", {"amount_to_capture": "14991"})
+    early_refund_error = caller.refused("/v1/refunds", {"payment_intent": fields["id"]})
     assert 200 == caller.post(f"{at}/capture", {}).status
 
-    assert "amount_too_large" == further_fields["code"]
-    assert "charge_not_captured" == early_fields["code"]
+    assert "amount_too_large" == larger_capture_error["code"]
+    assert "charge_not_captured" == early_refund_error["code"]
     for verb in ("capture", "cancel", "confirm"):
         error = caller.refused(f"{at}/{verb}", {})
         assert "payment_intent_unexpected_state" == error["code"]
@@ -176,13 +176,13 @@ def test_no_more_is_refunded_than_was_taken(caller: Caller) -> None:
 
 def test_an_intent_may_be_tried_again(caller: Caller) -> None:
     """After a decline the same intent takes another means of payment, and may be cancelled."""
-    declined_values = {**PAID, "payment_method": "pm_card_chargeDeclined"}
-    key = caller.refused(AT, declined_values)["payment_intent"]["id"]
+    declined_intent = {**PAID, "payment_method": "pm_card_chargeDeclined"}
+    key = caller.refused(AT, declined_intent)["payment_intent"]["id"]
     paid_response = caller.post(f"{AT}/{key}/confirm", {"payment_method": "pm_card_amex"})
-    other_value = caller.refused(AT, declined_values)["payment_intent"]["id"]
+    other_intent = caller.refused(AT, declined_intent)["payment_intent"]["id"]
 
     assert "succeeded" == paid_response.json()["status"]
-    assert "canceled" == caller.post(f"{AT}/{other_value}/cancel", {}).json()["status"]
+    assert "canceled" == caller.post(f"{AT}/{other_intent}/cancel", {}).json()["status"]
 
 
 def test_unknown_resources_are_not_found(caller: Caller) -> None:

@@ -155,8 +155,8 @@ class Wrong(EasyPost):
 
     async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
         """Every address is good."""
-        checked = await super().validate_address(wire, address)
-        return attrs.evolve(checked, verdict=AddressVerdict.VALID)
+        address_check = await super().validate_address(wire, address)
+        return attrs.evolve(address_check, verdict=AddressVerdict.VALID)
 
 
 def gullible() -> kit.ShippingSubject:
@@ -204,11 +204,11 @@ class Narrow(EasyPost):
 def test_notices_broken_vendors(factory: kit.Factory, check: str) -> None:
     """A vendor with one fault fails the check for it, in both modes."""
     plain = {name_of(check): check for check in kit.CHECKS}
-    awaited = {name_of(check): check for check in kit.ASYNC_CHECKS}
+    async_checks = {name_of(check): check for check in kit.ASYNC_CHECKS}
     with pytest.raises(AssertionError):
         plain[check](factory)
     with pytest.raises(AssertionError):
-        asyncio.run(awaited[check](factory))
+        asyncio.run(async_checks[check](factory))
 
 
 def test_notices_unverified_webhooks() -> None:

@@ -103,10 +103,10 @@ def test_a_store_that_forgets_at_once_decides_as_the_model(pause: float) -> None
 )
 def test_both_modes_have_the_same_checks(checks: tuple[tuple[Any, ...], ...]) -> None:
     """Every check of the synchronous port is one of the asynchronous port too."""
-    plain_texts, async_texts = ([name_of(check) for check in family] for family in checks)
-    plain_texts = [name for name in plain_texts if name != "nobody_waits_longer_than_it_has"]
+    sync_checks, async_checks = ([name_of(check) for check in family] for family in checks)
+    sync_checks = [name for name in sync_checks if name != "nobody_waits_longer_than_it_has"]
 
-    assert plain_texts == async_texts[: len(plain_texts)]
+    assert sync_checks == async_checks[: len(sync_checks)]
     assert all(check.__doc__ for check in (*checks[0], *checks[1]))
 
 
@@ -204,11 +204,11 @@ class _Open(NaiveStore):
     """Locks nothing."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
-        previous_values = tuple(map(self.read, command.keys))
+        previous_states = tuple(map(self.read, command.keys))
         now = self.now()
-        later_values, answer = command.apply(previous_values, now)
+        next_states, answer = command.apply(previous_states, now)
         sleep(0)
-        self.write(dict(zip(command.keys, later_values, strict=True)), now)
+        self.write(dict(zip(command.keys, next_states, strict=True)), now)
         return answer
 
 
@@ -227,8 +227,8 @@ class _Early(NaiveStore):
         now = super().now()
         sleep(0)
         with self.lock:
-            later_values, answer = command.apply(tuple(map(self.read, command.keys)), now)
-            self.write(dict(zip(command.keys, later_values, strict=True)), now)
+            next_states, answer = command.apply(tuple(map(self.read, command.keys)), now)
+            self.write(dict(zip(command.keys, next_states, strict=True)), now)
             return answer
 
 
@@ -237,10 +237,10 @@ class _WritingBack(NaiveStore):
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         while True:
-            previous_values = tuple(map(self.read, command.keys))
+            previous_states = tuple(map(self.read, command.keys))
             now = self.now()
-            later_values, answer = command.apply(previous_values, now)
-            triples = list(zip(command.keys, previous_values, later_values, strict=True))
+            next_states, answer = command.apply(previous_states, now)
+            triples = list(zip(command.keys, previous_states, next_states, strict=True))
             sleep(0)
             with self.lock:
                 if all(
@@ -248,7 +248,7 @@ class _WritingBack(NaiveStore):
                     for key, old_values, new_values in triples
                     if new_values is not old_values
                 ):
-                    self.write(dict(zip(command.keys, later_values, strict=True)), now)
+                    self.write(dict(zip(command.keys, next_states, strict=True)), now)
                     return answer
 
 
@@ -494,10 +494,10 @@ class _Half(AsyncNaiveStore):
     async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         async with self.turn:
             plain_store = self.plain
-            later_values, answer = command.apply(
+            next_states, answer = command.apply(
                 tuple(map(plain_store.read, command.keys)), plain_store.now()
             )
-            for key, state in zip(command.keys, later_values, strict=True):
+            for key, state in zip(command.keys, next_states, strict=True):
                 plain_store.write({key: state}, 0)
                 await asyncio.sleep(0)
         return answer

@@ -160,13 +160,13 @@ class _Talkative(Table):
         try:
             return super().get(name, tenant, key_id)
         except CredentialNotFound:
-            existing_texts = [
+            revealed_secrets = [
                 item.reveal() for several_secrets in self.kept.values() for item in several_secrets
             ]
-            raise CredentialNotFound(f"There are only {existing_texts}.") from None
+            raise CredentialNotFound(f"There are only {revealed_secrets}.") from None
 
     def __repr__(self) -> str:
-        return f"Table({[item.reveal() for several in self.kept.values() for item in several]})"
+        return f"Table({[item.reveal() for group in self.kept.values() for item in group]})"
 
 
 class _Strict(Table):

@@ -259,8 +259,8 @@ def observers() -> None:
     async def observe_later(event: Event, /) -> None:
         """Look at it later."""
 
-    seen_texts: list[str] = []
-    RetryHandler(observers=[observe, lambda event: seen_texts.append(event.service)])
+    seen_services: list[str] = []
+    RetryHandler(observers=[observe, lambda event: seen_services.append(event.service)])
     RetryHandler(observers=[observe_later])  # type: ignore[list-item]
 
 
@@ -291,10 +291,10 @@ def exports() -> None:
 
 def shapes(breaker: CircuitBreaker, retry: RetryHandler) -> None:
     """Pass a decorated function wherever the function itself is accepted."""
-    plain_function: Callable[[str], float] = breaker(price)
-    async_function: Callable[[str], Coroutine[Any, Any, float]] = retry(price_later)
+    plain_breaker: Callable[[str], float] = breaker(price)
+    async_retry: Callable[[str], Coroutine[Any, Any, float]] = retry(price_later)
     wrong_function: Callable[[int], float] = breaker(price)  # type: ignore[arg-type]
-    del plain_function, async_function, wrong_function
+    del plain_breaker, async_retry, wrong_function
 
 
 def http_settings() -> None:

@@ -41,14 +41,14 @@ def ses_vendor(sandbox: AmazonSesSandbox) -> AmazonSes:
 
 def smtp_vendor(sandbox: SmtpSandbox, **changes: Any) -> Smtp:
     """The account at the SMTP sandbox."""
-    usual_fields: dict[str, Any] = {
+    default_options: dict[str, Any] = {
         "host": sandbox.host,
         "port": sandbox.port,
         "security": "none",
         "username": sandbox.username,
         "credentials": sandbox.password,
     }
-    return Smtp(**{**usual_fields, **changes})
+    return Smtp(**{**default_options, **changes})
 
 
 @contextmanager

@@ -72,13 +72,15 @@ class Shop:
     def __init__(self, **options: Any) -> None:
         self.sandbox = FedExSandbox()
         self.wire = Wire(self.sandbox)
-        usual_fields: dict[str, Any] = {
+        default_options: dict[str, Any] = {
             "client_id": self.sandbox.client_id,
             "credentials": self.sandbox.client_secret,
             "account_number": self.sandbox.account_number,
         }
         account = Account(
-            "fedex", FedEx(**{**usual_fields, **options}), settings={"retry": None, "circuit": None}
+            "fedex",
+            FedEx(**{**default_options, **options}),
+            settings={"retry": None, "circuit": None},
         )
         self.hub = Hub([account], http=self.wire)
         self.shipping: Shipping = self.hub.shipping()

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 def mail(**changes: Any) -> EmailMessage:
     """A message."""
-    usual_fields: dict[str, Any] = {
+    default_fields: dict[str, Any] = {
         "from_": "Shop <shop@example.com>",
         "to": "ada@example.com",
         "subject": "Hi",
         "text": "Hello.",
     }
-    return EmailMessage(**{**usual_fields, **changes})
+    return EmailMessage(**{**default_fields, **changes})
 
 
 def mailgun_hub(**options: Any) -> tuple[MailgunSandbox, Any]:

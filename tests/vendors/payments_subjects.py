@@ -34,13 +34,13 @@ def stripe_says(status: int, kind: str, code: str, words: str = "No.") -> Respon
 def stripe() -> PaymentsSubject:
     """Stripe with a new sandbox."""
     sandbox = StripeSandbox()
-    wrong = "invalid_request_error"
+    wrong_request = "invalid_request_error"
     refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
-        (stripe_says(429, wrong, "rate_limit"), RateLimitExceeded),
-        (stripe_says(401, wrong, "api_key_expired"), AuthenticationFailed),
-        (stripe_says(403, wrong, "secret_key_required"), AuthenticationFailed),
-        (stripe_says(400, wrong, "parameter_unknown"), InvalidRequest),
-        (stripe_says(404, wrong, "resource_missing"), VendorRejected),
+        (stripe_says(429, wrong_request, "rate_limit"), RateLimitExceeded),
+        (stripe_says(401, wrong_request, "api_key_expired"), AuthenticationFailed),
+        (stripe_says(403, wrong_request, "secret_key_required"), AuthenticationFailed),
+        (stripe_says(400, wrong_request, "parameter_unknown"), InvalidRequest),
+        (stripe_says(404, wrong_request, "resource_missing"), VendorRejected),
     )
     return PaymentsSubject(
         vendor=Stripe(credentials=sandbox.api_key),

@@ -25,8 +25,8 @@ BACK = "https://erp.example/back"
 
 def order(source: str | None = "card:visa-1", **fields: Any) -> Charge:
     """An invoice to pay."""
-    usual_fields: dict[str, Any] = {"reference": "INV-2041", "return_url": BACK}
-    return Charge(fields.pop("amount", EUROS), source, **{**usual_fields, **fields})
+    default_options: dict[str, Any] = {"reference": "INV-2041", "return_url": BACK}
+    return Charge(fields.pop("amount", EUROS), source, **{**default_options, **fields})
 
 
 class Shop:

@@ -66,7 +66,7 @@ def shippo_says(status: int, detail: str) -> Response:
 def shippo() -> ShippingSubject:
     """Shippo with a new sandbox."""
     sandbox = ShippoSandbox()
-    failed_texts = {
+    failed_transaction = {
         "object_id": "1",
         "status": "ERROR",
         "messages": [{"source": "USPS", "code": "expired", "text": "The rate has expired."}],
@@ -79,7 +79,7 @@ def shippo() -> ShippingSubject:
         ),
         buys=lambda request: request.method == "POST" and request.path == "/transactions",
         refusals=(
-            (reply(failed_texts, 201), VendorRejected, "expired"),
+            (reply(failed_transaction, 201), VendorRejected, "expired"),
             (reply({"rate": ["It is no rate."]}, 400), InvalidRequest, "rate"),
             (shippo_says(400, "It is refused."), InvalidRequest, None),
             (shippo_says(401, "Invalid token"), AuthenticationFailed, None),

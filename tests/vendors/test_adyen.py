@@ -104,8 +104,8 @@ def test_payment_method_details(shop: Shop) -> None:
 def test_invalid_expiry_date_is_none(shop: Shop, date: str) -> None:
     """An invalid expiry date does not hide a successful payment."""
     answer = {"resultCode": "Authorised", "pspReference": "P1"}
-    further_values = {"paymentMethod": "visa", "expiryDate": date}
-    shop.sandbox.fail(reply({**answer, "additionalData": further_values}))
+    additional_data = {"paymentMethod": "visa", "expiryDate": date}
+    shop.sandbox.fail(reply({**answer, "additionalData": additional_data}))
 
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
 
@@ -119,8 +119,8 @@ def test_void_is_pending(shop: Shop) -> None:
     assert (MoveState.PENDING, payment.ref) == (void.state, void.payment)
     shop.payments.capture(payment.ref, idempotency_key="k-3")
     assert EUR_149.minor == shop.last_request["amount"]["value"]
-    _, voided, failed_event = shop.webhook_events()
-    assert PaymentState.VOIDED == advance(payment, voided).state
+    _, voided_event, failed_event = shop.webhook_events()
+    assert PaymentState.VOIDED == advance(payment, voided_event).state
     assert failed_event.capture is not None
     assert (MoveState.FAILED, EUR_149) == (failed_event.capture.state, failed_event.capture.amount)
     assert "cancelled" in (failed_event.capture.reason or "")
@@ -174,9 +174,9 @@ def test_several_captures_need_a_setting(shop: Shop) -> None:
     payment = shop.payments.authorize(charge(), idempotency_key="k-1")
     with pytest.raises(UnsupportedByVendor, match="one capture per payment"):
         shop.payments.capture(payment.ref, Money("1", "EUR"), final=False, idempotency_key="k-2")
-    allowed = Shop(multiple_captures=True)
-    payment = allowed.payments.authorize(charge(), idempotency_key="k-1")
-    part = allowed.payments.capture(
+    multi_capture_shop = Shop(multiple_captures=True)
+    payment = multi_capture_shop.payments.authorize(charge(), idempotency_key="k-1")
+    part = multi_capture_shop.payments.capture(
         payment.ref, Money("1", "EUR"), final=False, idempotency_key="k-2"
     )
     assert MoveState.PENDING == part.state
@@ -281,9 +281,9 @@ def test_redirected_payment_is_completed(shop: Shop) -> None:
         payment.next_action.vendor_type,
     )
     (psp,) = shop.sandbox.payments
-    returned_values = {**shop.sandbox.buyer_returns(psp), "order": "7"}
+    return_parameters = {**shop.sandbox.buyer_returns(psp), "order": "7"}
     finished_payment = shop.payments.complete(
-        str(payment.ref), returned_values, idempotency_key="k-2"
+        str(payment.ref), return_parameters, idempotency_key="k-2"
     )
     assert (PaymentState.CAPTURED, psp, EUR_149, None) == (
         finished_payment.state,
@@ -297,9 +297,9 @@ def test_redirected_payment_may_be_declined(shop: Shop) -> None:
     """A payment refused elsewhere is declined when the buyer returns."""
     payment = shop.payments.authorize(charge(IDEAL), idempotency_key="k-1")
     (psp,) = shop.sandbox.payments
-    returned_values = shop.sandbox.buyer_returns(psp, "SHOPPER_CANCELLED")
+    return_parameters = shop.sandbox.buyer_returns(psp, "SHOPPER_CANCELLED")
     with pytest.raises(PaymentDeclined) as excinfo:
-        shop.payments.complete(payment.ref, returned_values, idempotency_key="k-2")
+        shop.payments.complete(payment.ref, return_parameters, idempotency_key="k-2")
     assert (DeclineReason.CANCELED_BY_BUYER, psp) == (
         excinfo.value.reason,
         Ref.parse(excinfo.value.payment or "").id,
@@ -330,8 +330,8 @@ def test_unnamed_payment_is_cancelled_by_our_reference(shop: Shop) -> None:
 
 def test_native_3ds_challenge(shop: Shop) -> None:
     """A 3-D Secure challenge has all that Adyen's browser component needs."""
-    native_values = {"authenticationData": {"threeDSRequestData": {"nativeThreeDS": "preferred"}}}
-    request = charge("CHALLENGE", three_ds=ThreeDs.ALWAYS, extra={"adyen": native_values})
+    native_3ds = {"authenticationData": {"threeDSRequestData": {"nativeThreeDS": "preferred"}}}
+    request = charge("CHALLENGE", three_ds=ThreeDs.ALWAYS, extra={"adyen": native_3ds})
     payment = shop.payments.authorize(request, idempotency_key="k-1")
     assert "always" == shop.last_request["authenticationData"]["attemptAuthentication"]
     action = payment.next_action
@@ -341,8 +341,8 @@ def test_native_3ds_challenge(shop: Shop) -> None:
         action.token,
         action.fields["subtype"],
     )
-    returned_values = shop.sandbox.buyer_returns(payment.ref.id)
-    finished_payment = shop.payments.complete(payment.ref, returned_values, idempotency_key="k-2")
+    return_parameters = shop.sandbox.buyer_returns(payment.ref.id)
+    finished_payment = shop.payments.complete(payment.ref, return_parameters, idempotency_key="k-2")
     assert (PaymentState.AUTHORIZED, payment.ref) == (finished_payment.state, finished_payment.ref)
 
 

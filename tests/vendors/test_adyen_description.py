@@ -103,8 +103,8 @@ def _everything() -> Shop:
     pay.charge(charge(off_session=True), idempotency_key="4")
     other_payment = pay.charge(charge(IDEAL), idempotency_key="5")
     pay.void(other_payment.ref, idempotency_key="6")
-    returned_values = shop.sandbox.buyer_returns(list(shop.sandbox.payments)[-1])
-    pay.complete(other_payment.ref, returned_values, idempotency_key="7")
+    return_parameters = shop.sandbox.buyer_returns(list(shop.sandbox.payments)[-1])
+    pay.complete(other_payment.ref, return_parameters, idempotency_key="7")
     return shop
 
 

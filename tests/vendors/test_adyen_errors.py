@@ -53,8 +53,8 @@ def test_malformed_success_is_a_failure(shop: Shop, body: Json) -> None:
 
 def test_capture_without_a_reference_is_a_failure(shop: Shop) -> None:
     """A capture without a reference counts as not received."""
-    nameless = reply({"status": "received"}, 201)
-    shop.sandbox.fail(nameless, nameless)
+    nameless_reply = reply({"status": "received"}, 201)
+    shop.sandbox.fail(nameless_reply, nameless_reply)
     with pytest.raises(VendorFailed):
         shop.payments.capture(Ref("adyen", "shop", "S"), EUR_149, idempotency_key="k-1")
 
@@ -100,9 +100,9 @@ def test_partial_authorisation(shop: Shop) -> None:
 def test_amount_may_be_unknown(shop: Shop) -> None:
     """A payment has no amount if neither its reference nor Adyen gives one."""
     shop.sandbox.fail(reply({"resultCode": "Authorised", "pspReference": "S"}))
-    returned_values = {"redirectResult": "X"}
+    return_parameters = {"redirectResult": "X"}
     finished_payment = shop.payments.complete(
-        Ref("adyen", "shop", "S"), returned_values, idempotency_key="k-2"
+        Ref("adyen", "shop", "S"), return_parameters, idempotency_key="k-2"
     )
     assert (PaymentState.AUTHORIZED, None, None) == (
         finished_payment.state,

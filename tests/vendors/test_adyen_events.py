@@ -135,12 +135,12 @@ def test_chargebacks_are_disputes(
 ) -> None:
     """All kinds of chargebacks become disputes, with their reason and deadline."""
     psp = shop.payments.charge(charge(), idempotency_key="k-1").ref.id
-    further_values = {} if status is None else {"disputeStatus": status}
-    further_values |= {
+    dispute_data = {} if status is None else {"disputeStatus": status}
+    dispute_data |= {
         "chargebackReasonCode": "10.4",
         "defensePeriodEndsAt": "2026-07-31T03:03:08+02:00",
     }
-    events = shop.happens(event, psp, by="SBX9", **further_values)
+    events = shop.happens(event, psp, by="SBX9", **dispute_data)
     assert events.dispute is not None
     assert (state, payment, "10.4", "SBX9") == (
         events.dispute.state,
@@ -169,8 +169,8 @@ def test_late_notification_rewinds_nothing(shop: Shop) -> None:
     """An authorisation event after the capture changes nothing."""
     payment = shop.payments.authorize(charge(), idempotency_key="k-1")
     shop.payments.capture(payment.ref, idempotency_key="k-2")
-    authorised, captured = shop.webhook_events()
-    payment = advance(advance(payment, captured), authorised)
+    authorised_event, captured = shop.webhook_events()
+    payment = advance(advance(payment, captured), authorised_event)
     assert (PaymentState.CAPTURED, EUR_149) == (payment.state, payment.captured)
 
 

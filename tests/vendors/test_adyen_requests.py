@@ -144,9 +144,9 @@ def test_invalid_charges_are_refused_before_sending(shop: Shop, changes: Json, f
 
 def test_return_url_is_required() -> None:
     """A payment without any return URL is refused."""
-    bare = Adyen(merchant_account="A")
+    bare_vendor = Adyen(merchant_account="A")
     with pytest.raises(InvalidData) as excinfo:
-        payment_body(bare, charge(), taken=True)
+        payment_body(bare_vendor, charge(), taken=True)
     assert "return_url" == excinfo.value.field
 
 
@@ -177,9 +177,9 @@ def test_invalid_url_prefix_is_refused() -> None:
 
 def test_prefix_selects_the_live_platform() -> None:
     """A payment goes to the live platform if a prefix is given."""
-    live = Shop(live_url_prefix="acme")
-    assert PaymentState.CAPTURED == live.payments.charge(charge(), idempotency_key="k").state
-    assert "/checkout/v72/payments" == live.sandbox.requests[0].path
+    live_shop = Shop(live_url_prefix="acme")
+    assert PaymentState.CAPTURED == live_shop.payments.charge(charge(), idempotency_key="k").state
+    assert "/checkout/v72/payments" == live_shop.sandbox.requests[0].path
 
 
 def test_missing_key_uses_the_credential_provider() -> None:
@@ -190,8 +190,8 @@ def test_missing_key_uses_the_credential_provider() -> None:
 
 def test_secrets_and_buyers_are_not_shown() -> None:
     """A repr shows neither the API key nor the buyer's payment method."""
-    shown_text = repr(vendor()) + repr(charge(IDEAL, customer=Customer(email="a@b.example")))
-    assert not any(text in shown_text for text in ("adyen-sandbox-key", "ideal", "a@b.example"))
+    representation = repr(vendor()) + repr(charge(IDEAL, customer=Customer(email="a@b.example")))
+    assert not any(text in representation for text in ("adyen-sandbox-key", "ideal", "a@b.example"))
 
 
 def test_payment_over_a_socket() -> None:

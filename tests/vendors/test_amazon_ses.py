@@ -48,13 +48,13 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def _message(**changes: Any) -> EmailMessage:
-    usual_fields: dict[str, Any] = {
+    default_fields: dict[str, Any] = {
         "from_": "Shop <shop@example.com>",
         "to": "ada@example.com",
         "subject": "Hi",
         "text": "Hello.",
     }
-    return EmailMessage(**{**usual_fields, **changes})
+    return EmailMessage(**{**default_fields, **changes})
 
 
 def test_fields_of_a_message() -> None:
@@ -107,13 +107,13 @@ def test_fields_of_a_message() -> None:
 def test_template_is_named_or_located() -> None:
     """A template is given by its name or its ARN."""
     arn = "arn:aws:ses:eu-central-1:1:template/welcome"
-    named_fields = mail_body(_message(template=TemplateRef("welcome", {"a": 1})), None, None)
-    located = mail_body(_message(template=TemplateRef(arn)), None, None)
+    template_body = mail_body(_message(template=TemplateRef("welcome", {"a": 1})), None, None)
+    located_body = mail_body(_message(template=TemplateRef(arn)), None, None)
 
-    assert {"TemplateName": "welcome", "TemplateData": '{"a": 1}'} == named_fields["Content"][
+    assert {"TemplateName": "welcome", "TemplateData": '{"a": 1}'} == template_body["Content"][
         "Template"
     ]
-    assert {"TemplateArn": arn, "TemplateData": "{}"} == located["Content"]["Template"]
+    assert {"TemplateArn": arn, "TemplateData": "{}"} == located_body["Content"]["Template"]
 
 
 @pytest.mark.parametrize("words", [{"tags": ["a b"]}, {"metadata": {"a": "é"}}])
@@ -176,20 +176,21 @@ def test_results_of_a_bulk_are_separate() -> None:
         f"{person_name}@example.com" for person_name in ("ada", "refused", "throttled", "outage")
     ]
     bulk = BulkMessage(base=_message(to=()), recipients=people)
-    ada, refused_value, throttled, outage = (
+    ada, refused_result, throttled_result, outage = (
         hub(ses_vendor(sandbox), sandbox).email().send_bulk(bulk)
     )
 
     assert "SUCCESS" == ada.unwrap().vendor_status
     kinds = [
-        (type(item.error), item.error.vendor_code) for item in (refused_value, throttled, outage)
+        (type(item.error), item.error.vendor_code)
+        for item in (refused_result, throttled_result, outage)
     ]
     assert [
         (VendorRejected, "MESSAGE_REJECTED"),
         (RateLimitExceeded, "ACCOUNT_THROTTLED"),
         (VendorFailed, "TRANSIENT_FAILURE"),
     ] == kinds
-    assert "As the address says." == refused_value.error.vendor_message
+    assert "As the address says." == refused_result.error.vendor_message
     assert 1 == len(sandbox.delivered)
 
 
@@ -489,9 +490,9 @@ def test_sandbox_is_strict(path: str, body: dict[str, Any]) -> None:
     """The sandbox refuses what SES would refuse."""
     sandbox = AmazonSesSandbox()
     call = partial(hub(ses_vendor(sandbox), sandbox).manager.call, "mail")
-    usual_fields = mail_body(_message(), None, None) if path == "emails" else {}
+    default_body = mail_body(_message(), None, None) if path == "emails" else {}
     with pytest.raises(InvalidRequest):
-        call(Request.post(f"/v2/email/outbound-{path}", json={**usual_fields, **body}))
+        call(Request.post(f"/v2/email/outbound-{path}", json={**default_body, **body}))
 
 
 def test_sandbox_takes_ten_queries() -> None:
@@ -521,9 +522,9 @@ def test_sandbox_checks_signatures() -> None:
     )
     with pytest.raises(AuthenticationFailed, match="token"):
         hub(stranger, sandbox).email().send_transactional(_message())
-    unknown_value = hub(AmazonSes(region=sandbox.region), sandbox, credentials=_no_credentials())
+    anonymous_hub = hub(AmazonSes(region=sandbox.region), sandbox, credentials=_no_credentials())
     with pytest.raises(AuthenticationFailed, match="signed"):
-        unknown_value.email().send_transactional(_message())
+        anonymous_hub.email().send_transactional(_message())
 
 
 def _no_credentials() -> MemoryCredentialProvider:
@@ -555,5 +556,5 @@ def test_sandbox_listens_on_a_port() -> None:
         with Hub([Account("mail", vendor)]) as mail_hub:
             mail_hub.email().send_transactional(_message(attachments=[file]))
 
-    attached = sandbox.delivered[0].raw["Content"]["Simple"]["Attachments"][0]
-    assert file.content == b64decode(attached["RawContent"])
+    attached_file = sandbox.delivered[0].raw["Content"]["Simple"]["Attachments"][0]
+    assert file.content == b64decode(attached_file["RawContent"])

@@ -54,11 +54,11 @@ def attributes(sent: dict[str, str]) -> dict[str, tuple[str, str]]:
 
 def hub(sandbox: AmazonSnsSandbox, **options: Any) -> Hub:
     """Return a hub with SNS."""
-    usual_values = {
+    account_options = {
         "access_key_id": sandbox.access_key_id,
         "credentials": sandbox.secret_access_key,
     }
-    vendor = AmazonSns(**({"region": sandbox.region} | usual_values | options))
+    vendor = AmazonSns(**({"region": sandbox.region} | account_options | options))
     account = Account("texts", vendor, settings={"retry": None})
     return Hub([account], http=SandboxHttpClient(sandbox))
 
@@ -93,9 +93,9 @@ def success(inside: str) -> Response:
 )
 def test_form_of_a_message(fields: dict[str, Any], expected: dict[str, tuple[str, str]]) -> None:
     """A message is published to a phone number, with extra fields as attributes."""
-    sent_values = form(**fields)
-    named_values = {
-        name: value for name, value in sent_values.items() if not name.startswith("MessageAttr")
+    form_fields = form(**fields)
+    plain_fields = {
+        name: value for name, value in form_fields.items() if not name.startswith("MessageAttr")
     }
 
     assert {
@@ -103,27 +103,27 @@ def test_form_of_a_message(fields: dict[str, Any], expected: dict[str, tuple[str
         "Version": "2010-03-31",
         "PhoneNumber": TO,
         "Message": "Hello",
-    } == named_values
-    assert expected == attributes(sent_values)
-    assert len(sent_values) == len(named_values) + 3 * len(expected)
+    } == plain_fields
+    assert expected == attributes(form_fields)
+    assert len(form_fields) == len(plain_fields) + 3 * len(expected)
 
 
 def test_other_options_are_fields() -> None:
     """An option that is not a message attribute becomes a field of the request."""
-    sent_values = form(extra={"amazon_sns": {"Subject": "Parcel", "MessageStructure": None}})
+    form_fields = form(extra={"amazon_sns": {"Subject": "Parcel", "MessageStructure": None}})
 
-    assert ("Parcel", False) == (sent_values["Subject"], "MessageStructure" in sent_values)
+    assert ("Parcel", False) == (form_fields["Subject"], "MessageStructure" in form_fields)
 
 
 def test_account_has_a_type_and_a_sender() -> None:
     """An account's message type and sender are sent with each message."""
     vendor = attrs.evolve(VENDOR, sender="ACME", message_type="Promotional")
-    sent_values = message_form(vendor, SmsMessage(to=TO, text="Hello"))
+    form_fields = message_form(vendor, SmsMessage(to=TO, text="Hello"))
 
     assert {
         "AWS.SNS.SMS.SMSType": ("String", "Promotional"),
         "AWS.SNS.SMS.SenderID": ("String", "ACME"),
-    } == attributes(sent_values)
+    } == attributes(form_fields)
 
 
 def test_fields_of_a_receipt() -> None:
@@ -211,8 +211,8 @@ def test_account_service_and_signature() -> None:
     assert "https://sns.eu-central-1.amazonaws.com" == service.base_url
     assert VENDOR.services()[""].needs_credentials
     assert not service.needs_credentials
-    for hidden_text in ("s3cret", "t0ken"):
-        assert hidden_text not in repr(service)
+    for hidden_secret in ("s3cret", "t0ken"):
+        assert hidden_secret not in repr(service)
 
 
 def test_any_letters_are_sent_unchanged() -> None:
@@ -278,9 +278,9 @@ def test_sandbox_refuses_unsigned_requests() -> None:
 def test_sandbox_is_strict(change: dict[str, Any]) -> None:
     """The sandbox refuses what SNS would refuse, and sends nothing."""
     sandbox = AmazonSnsSandbox()
-    extra_fields: dict[str, Any] = {"extra": {"amazon_sns": change}}
+    extra_options: dict[str, Any] = {"extra": {"amazon_sns": change}}
     with pytest.raises(InvalidRequest):
-        hub(sandbox).sms().send(SmsMessage(to=TO, text="Hi", **extra_fields))
+        hub(sandbox).sms().send(SmsMessage(to=TO, text="Hi", **extra_options))
 
     assert {} == sandbox.messages
 

@@ -109,8 +109,8 @@ def read_number(response: Response) -> NumberCheck:
 def body(**fields: Any) -> dict[str, Any]:
     """Return the body of a message."""
     options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
-    whole: dict[str, Any] = message_body(VENDOR, SmsMessage(**options))
-    return whole
+    message: dict[str, Any] = message_body(VENDOR, SmsMessage(**options))
+    return message
 
 
 def hub(sandbox: BirdSandbox, **settings: Any) -> Hub:
@@ -142,9 +142,9 @@ def hub(sandbox: BirdSandbox, **settings: Any) -> Hub:
 )
 def test_body_of_a_message(fields: dict[str, Any], expected: dict[str, Any]) -> None:
     """A message is sent in Bird's terms, with its options merged last."""
-    usual = {"to": TO, "from": "Acme", "text": "Hello", "category": "transactional"}
+    common_fields = {"to": TO, "from": "Acme", "text": "Hello", "category": "transactional"}
 
-    assert usual | expected == body(**fields)
+    assert common_fields | expected == body(**fields)
     assert [] == problems(DESCRIPTION, "post", "/v1/sms/messages", body(**fields))
 
 
@@ -152,11 +152,11 @@ def test_stored_template() -> None:
     """A stored template is an option, and the fields that exclude it are removed."""
     without = dict.fromkeys(("from", "text", "category"))
     template = {"slug": "bird_otp_verification", "parameters": {"code": "1234"}}
-    sent = body(extra={"bird": {"template": template, **without}})
+    sent_body = body(extra={"bird": {"template": template, **without}})
     sandbox = BirdSandbox()
     message = SmsMessage(to=TO, text="-", extra={"bird": {"template": template, **without}})
 
-    assert {"to": TO, "template": template} == sent
+    assert {"to": TO, "template": template} == sent_body
     assert SmsStatus.QUEUED is hub(sandbox).sms().send(message).status
 
 
@@ -239,8 +239,8 @@ def test_invalid_number() -> None:
 
     assert (False, None) == (result.valid, result.number)
     assert ("Request validation failed.",) == result.reasons
-    about = {"type": "validation_error", "param": "phone_number"}
-    sandbox.fail(reply({"error": about}, 422))
+    error_details = {"type": "validation_error", "param": "phone_number"}
+    sandbox.fail(reply({"error": error_details}, 422))
     assert ("validation_error",) == sms.validate_number(TO).reasons
     for answer in (
         reply({"error": {"type": "validation_error"}}, 422),
@@ -348,8 +348,8 @@ def test_key_is_theirs_for_one_request() -> None:
         request = Request.post("/v1/sms/messages", json=message, headers=headers)
         return client.send(request, "https://eu1.platform.bird.com/v1/sms/messages", Timeouts())
 
-    first, again, other = ask("k", TO), ask("k", TO), ask("k", "+4915112345679")
-    assert (202, 202, 409) == (first.status, again.status, other.status)
+    first, again, other_response = ask("k", TO), ask("k", TO), ask("k", "+4915112345679")
+    assert (202, 202, 409) == (first.status, again.status, other_response.status)
     assert first.body == again.body
     assert (None, "true") == tuple(
         item.headers.get("idempotency-replay") for item in (first, again)
@@ -440,9 +440,9 @@ def test_other_webhooks_give_no_events(kind: str, data: object) -> None:
 def test_sandbox_is_strict(change: dict[str, Any]) -> None:
     """The sandbox refuses what Bird would refuse, and sends nothing."""
     sandbox = BirdSandbox()
-    extra: dict[str, Any] = {"extra": {"bird": change}}
+    extra_options: dict[str, Any] = {"extra": {"bird": change}}
     with pytest.raises(InvalidRequest):
-        hub(sandbox).sms().send(SmsMessage(to=TO, text="Hi", **extra))
+        hub(sandbox).sms().send(SmsMessage(to=TO, text="Hi", **extra_options))
 
     assert {} == sandbox.messages
 

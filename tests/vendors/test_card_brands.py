@@ -57,8 +57,8 @@ def test_payment_with_a_visa_card_has_the_same_brand_at_every_vendor(make: Facto
 def test_vendors_words_for_a_brand_have_one_name(brand: str) -> None:
     """Spellings and other names of a brand are normalised; unknown names are kept."""
     for word in WORDS[brand].split():
-        spaced = word.replace("-", " ")
-        assert brand == card_brand(spaced) == MeansOfPayment(brand=spaced).brand
+        spaced_word = word.replace("-", " ")
+        assert brand == card_brand(spaced_word) == MeansOfPayment(brand=spaced_word).brand
     assert brand == card_brand(brand)
 
 

@@ -207,12 +207,12 @@ def test_label_is_written_on_paper_that_dhl_has() -> None:
         "encodingFormat": "pdf",
         "imageOptions": [{"typeCode": "label", "templateName": "ECOM26_84_A4_001"}],
     } == image
-    wrong_fields: list[dict[str, Any]] = [
+    unsupported_labels: list[dict[str, Any]] = [
         {"label": "png"},
         {"label_size": "4x6"},
         {"label_size": "A5"},
     ]
-    for fields in wrong_fields:
+    for fields in unsupported_labels:
         request = attrs.evolve(REQUEST, **fields)
         with pytest.raises(UnsupportedByVendor):
             rates_body(request, "1", PLANNED)
@@ -222,11 +222,11 @@ def test_label_is_written_on_paper_that_dhl_has() -> None:
 
 def test_options_are_put_into_the_body_that_they_name(shop: Shop) -> None:
     """An option names the request that it belongs to, since DHL gets two."""
-    extra_values = {"dhl_express": {"shipment": {"content": {"description": "Shelf 7"}}}}
-    shop.bought(extra=extra_values)
+    extra_options = {"dhl_express": {"shipment": {"content": {"description": "Shelf 7"}}}}
+    shop.bought(extra=extra_options)
 
     assert "Shelf 7" == shop.last["content"]["description"]
-    wrong_fields: list[dict[str, Any]] = [{"content": {}}, {"rates": 7}]
-    for options in wrong_fields:
+    wrong_options: list[dict[str, Any]] = [{"content": {}}, {"rates": 7}]
+    for options in wrong_options:
         with pytest.raises(InvalidData):
             shop.bought("order-2", extra={"dhl_express": options})

@@ -82,9 +82,9 @@ def test_account_is_checked() -> None:
         {"utc_offset": "CET"},
         {"utc_offset": 1},
     )
-    for wrong_fields in wrongs:
+    for wrong_options in wrongs:
         with pytest.raises(ConfigurationError):
-            DhlExpress(account_number="1", **wrong_fields)
+            DhlExpress(account_number="1", **wrong_options)
     assert time(9, 30) == DhlExpress(account_number="1", ready=time(9, 30)).ready
 
 
@@ -93,15 +93,15 @@ def test_secret_may_come_from_a_provider() -> None:
     (service,) = DhlExpress(account_number="123456789").services().values()
     assert (True, None) == (service.needs_credentials, service.credentials)
     vendor = DhlExpress(account_number="123456789", username="key-of-ours", credentials="hush-hush")
-    for hidden_text in ("123456789", "key-of-ours", "hush-hush"):
-        assert hidden_text not in repr(vendor)
-        assert hidden_text not in repr(vendor.services())
+    for hidden_secret in ("123456789", "key-of-ours", "hush-hush"):
+        assert hidden_secret not in repr(vendor)
+        assert hidden_secret not in repr(vendor.services())
 
 
 def sent(sandbox: DhlExpressSandbox, request: Request, **headers: str) -> Response:
     """Return the sandbox's response to a request."""
-    existing_text = b64encode(f"{sandbox.username}:{sandbox.password}".encode()).decode()
-    fields = {"Authorization": f"Basic {existing_text}", "x-version": "3.1.0", **headers}
+    basic_credentials = b64encode(f"{sandbox.username}:{sandbox.password}".encode()).decode()
+    fields = {"Authorization": f"Basic {basic_credentials}", "x-version": "3.1.0", **headers}
     for name, value in fields.items():
         request = request.with_header(name, value) if value else request
     url = f"https://express.api.dhl.com/mydhlapi{request.path}?{urlencode(request.query)}"
@@ -205,8 +205,8 @@ def test_sandbox_checks_credentials_and_version(shop: Shop) -> None:
     assert 200 == sent(shop.sandbox, response).status
     assert 401 == sent(shop.sandbox, response, Authorization="Bearer x").status
     assert 400 == sent(shop.sandbox, response, **{"x-version": ""}).status
-    wrong = attrs.evolve(shop.vendor, credentials="wrong")
-    account = Account("dhl", wrong, settings={"retry": None, "circuit": None})
+    wrong_vendor = attrs.evolve(shop.vendor, credentials="wrong")
+    account = Account("dhl", wrong_vendor, settings={"retry": None, "circuit": None})
     hub = Hub([account], http=SandboxHttpClient(shop.sandbox))
     with pytest.raises(AuthenticationFailed) as excinfo:
         hub.shipping().get_rates(REQUEST)

@@ -143,8 +143,8 @@ def test_options_are_sent() -> None:
         result["reference"],
     )
     assert "90277" == result["return_address"]["zip"]
-    sized = attrs.evolve(REQUEST, label_size=LabelSize.INCHES_4X6)
-    assert "4x6" == shipment_body(sized)["shipment"]["options"]["label_size"]
+    sized_request = attrs.evolve(REQUEST, label_size=LabelSize.INCHES_4X6)
+    assert "4x6" == shipment_body(sized_request)["shipment"]["options"]["label_size"]
 
 
 def test_customs_lines_have_totals() -> None:
@@ -463,13 +463,13 @@ def test_incomplete_trackers(shop: Shop) -> None:
 
 def test_tracking_events_are_sorted(shop: Shop) -> None:
     """Events are sorted by time, and the first delivery is the delivery."""
-    happened = [
+    tracking_details = [
         {"status": "delivered", "datetime": "2030-01-04T08:00:00Z"},
         {"status": "delivered"},
         {"status": "delivered", "datetime": "2030-01-03T08:00:00Z"},
         {"status": "in_transit", "datetime": "2030-01-02T08:00:00Z"},
     ]
-    shop.sandbox.fail(reply({"status": "delivered", "tracking_details": happened}))
+    shop.sandbox.fail(reply({"status": "delivered", "tracking_details": tracking_details}))
     tracking = shop.shipping.track("EZ1000000001", "usps")
 
     assert [None, 2, 3, 4] == [event.at and event.at.day for event in tracking.events]
@@ -553,8 +553,13 @@ def test_key_may_come_from_a_provider() -> None:
 def test_nothing_of_another_shape_breaks_reading(shop: Shop) -> None:
     """Fields of an unexpected type count as missing."""
     assert not as_answer([]).text("id")
-    odd_values = {"id": "shp_1", "rates": "none", "messages": [1, {"carrier": None}], "forms": [{}]}
-    shop.sandbox.fail(reply(odd_values))
+    odd_shipment = {
+        "id": "shp_1",
+        "rates": "none",
+        "messages": [1, {"carrier": None}],
+        "forms": [{}],
+    }
+    shop.sandbox.fail(reply(odd_shipment))
     result = shop.shipping.get_shipment("easypost:easypost:shp_1")
 
     assert (ShipmentState.QUOTED, None) == (result.state, result.warnings[0].carrier)

@@ -84,13 +84,13 @@ WEBHOOKS: dict[str, Callable[[SandboxRequest], WebhookEvent]] = {
 
 def test_every_vendor_with_tags_is_here() -> None:
     """Each e-mail vendor that keeps tags has a webhook in this module."""
-    able_texts = {
+    tagging_vendors = {
         name
         for name in vendor_names()
         if EmailCapability.TAGS in vendor_class(name).capabilities
         and "email" in vendor_class(name).kinds
     }
-    assert set(WEBHOOKS) == able_texts
+    assert set(WEBHOOKS) == tagging_vendors
 
 
 @pytest.mark.parametrize("metadata", METADATA, ids=["same name", "like a tag", "vendor's own"])

@@ -153,10 +153,10 @@ def test_options_are_sent() -> None:
         is_return=True,
         extra={"fedex": {"shipment": {"requestedShipment": {"blockInsightVisibility": True}}}},
     )
-    rated = rates_body(request, "1", "PICKUP")["requestedShipment"]
-    bought_fields = shipment_request(request)
+    rate_request = rates_body(request, "1", "PICKUP")["requestedShipment"]
+    purchase = shipment_request(request)
 
-    for body in (rated, bought_fields):
+    for body in (rate_request, purchase):
         assert {
             "specialServiceTypes": ["SATURDAY_DELIVERY", "RETURN_SHIPMENT"],
             "returnShipmentDetail": {"returnType": "PRINT_RETURN_LABEL"},
@@ -166,8 +166,8 @@ def test_options_are_sent() -> None:
             "signatureOptionType": "DIRECT",
         } == body["requestedPackageLineItems"][0]["packageSpecialServices"]
     assert (True, None) == (
-        bought_fields["blockInsightVisibility"],
-        rated.get("blockInsightVisibility"),
+        purchase["blockInsightVisibility"],
+        rate_request.get("blockInsightVisibility"),
     )
     with pytest.raises(InvalidData):
         shipment_request(attrs.evolve(request, extra={"fedex": {"requestedShipment": {}}}))

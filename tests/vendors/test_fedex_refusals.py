@@ -120,14 +120,14 @@ def test_half_a_key_is_refused(options: dict[str, str], path: str) -> None:
 
 def test_account_is_where_it_says() -> None:
     """The test system has its own URL; tokens may come from a provider; no secret is shown."""
-    usual, test = FedEx(account_number="1"), FedEx(account_number="1", sandbox=True)
+    live_account, test = FedEx(account_number="1"), FedEx(account_number="1", sandbox=True)
 
-    assert "https://apis.fedex.com" == usual.services()[""].base_url
+    assert "https://apis.fedex.com" == live_account.services()[""].base_url
     assert "https://apis-sandbox.fedex.com" == test.services()[""].base_url
-    assert ({}, True) == (usual.clients(), usual.services()[""].needs_credentials)
-    whole = FedEx(**_options("tracking_"), base_url="https://fedex.example/")
+    assert ({}, True) == (live_account.clients(), live_account.services()[""].needs_credentials)
+    separate_account = FedEx(**_options("tracking_"), base_url="https://fedex.example/")
     assert {"https://fedex.example/oauth/token"} == {
-        client.server.token_endpoint for client in whole.clients().values()
+        client.server.token_endpoint for client in separate_account.clients().values()
     }
     secret = FedEx(account_number="740561073", client_id="key", credentials=Secret("hush-hush"))
     assert "hush" not in repr(secret)
@@ -161,10 +161,10 @@ def test_sandbox_is_strict(shop: Shop, path: tuple[str, ...], value: object, cod
         request for request in shop.sandbox.requests if request.path == "/ship/v1/shipments"
     ]
     body = json.loads(requests.body)
-    inner = body
+    branch = body
     for name in path[:-1]:
-        inner = inner[name]
-    inner[path[-1]] = value
+        branch = branch[name]
+    branch[path[-1]] = value
     response = answered(shop, Request.post("/ship/v1/shipments", json=body))
 
     assert (400, code) == (response.status, response.json()["errors"][0]["code"])
@@ -181,14 +181,16 @@ def test_sandbox_refuses_invalid_requests(shop: Shop) -> None:
     assert 404 == answered(shop, Request.get("/nothing")).status
     body["requestedShipment"]["requestedPackageLineItems"][0]["weight"]["value"] = 0
     assert 400 == answered(shop, Request.post("/rate/v1/rates/quotes", json=body)).status
-    own_values = {"value": "1", "shipDateBegin": "a", "shipDateEndDate": "b"}
-    result = Request.post("/track/v1/referencenumbers", json={"referencesInformation": own_values})
+    reference_query = {"value": "1", "shipDateBegin": "a", "shipDateEndDate": "b"}
+    result = Request.post(
+        "/track/v1/referencenumbers", json={"referencesInformation": reference_query}
+    )
     assert 400 == answered(shop, result).status
 
 
 def answered(shop: Shop, request: Request, token: str | None = None) -> Response:
     """Return the sandbox's response to a request with this token, by default a valid one."""
-    good_text = token or f"token-{shop.sandbox.client_id}-{shop.sandbox.token_endpoint.grants}"
-    shown_request = request.with_header("Authorization", f"Bearer {good_text}")
+    bearer_token = token or f"token-{shop.sandbox.client_id}-{shop.sandbox.token_endpoint.grants}"
+    shown_request = request.with_header("Authorization", f"Bearer {bearer_token}")
     url = f"https://apis.fedex.com{request.path}"
     return SandboxHttpClient(shop.sandbox).send(shown_request, url, Timeouts())

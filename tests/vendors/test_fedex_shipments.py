@@ -144,16 +144,16 @@ def test_failed_cancellation_is_an_error(shop: Shop) -> None:
 def test_incomplete_purchase_answers(shop: Shop) -> None:
     """Documents, warnings and unusual labels are kept; a missing price is None."""
     document = {"contentType": "LABEL", "docType": "SVG", "url": "https://fedex.example/l"}
-    other_values = {"contentType": "AUXILIARY"}
-    sold_values = {
+    auxiliary_document = {"contentType": "AUXILIARY"}
+    sold_shipment = {
         "serviceType": "FEDEX_GROUND",
         "masterTrackingNumber": "1",
-        "pieceResponses": [{"packageDocuments": [document, other_values]}, 7],
+        "pieceResponses": [{"packageDocuments": [document, auxiliary_document]}, 7],
         "shipmentDocuments": [{"url": "https://fedex.example/invoice"}, {}],
         "alerts": [{"code": "A", "message": "B"}],
     }
     shop.wire.planned[SHIP] = [
-        out(transactionShipments=[sold_values]),
+        out(transactionShipments=[sold_shipment]),
         out(transactionShipments=[{"pieceResponses": [{"trackingNumber": "2"}]}]),
         out(transactionShipments=[{}]),
     ]

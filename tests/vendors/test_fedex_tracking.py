@@ -65,11 +65,11 @@ def test_tracking_status(shop: Shop, word: str, status: TrackingStatus) -> None:
 
 def test_incomplete_tracking(shop: Shop) -> None:
     """Tracking without times or places is read as far as possible."""
-    latest_texts = {"code": "DL", "ancillaryDetails": [{"reason": "15"}]}
+    latest_status = {"code": "DL", "ancillaryDetails": [{"reason": "15"}]}
     events = [{"eventType": "PU", "exceptionDescription": "Late"}, {}]
     shop.wire.planned[TRACK] = [
         tracked(
-            latestStatusDetail=latest_texts,
+            latestStatusDetail=latest_status,
             scanEvents=events,
             deliveryDetails={"receivedByName": "Anna"},
             dateAndTimes=[{"type": "ESTIMATED_DELIVERY", "dateTime": "2030-01-05T00:00:00"}],

@@ -92,14 +92,14 @@ def test_template_brings_its_own_words() -> None:
     """A template provides the texts, and the subject unless the message has one."""
     template = TemplateRef("welcome", {"total": ["149.90"]})
     form = form_of(mail_request("d.example", mail(template=template), None))
-    bare = form_of(mail_request("d.example", mail(template=template, subject=""), None))
+    bare_form = form_of(mail_request("d.example", mail(template=template, subject=""), None))
 
     assert ("welcome", '{"total": ["149.90"]}', "Hi") == (
         form.value("template"),
         form.value("t:variables"),
         form.value("subject"),
     )
-    assert {"from", "to", "template", "t:variables"} == {name for name, _ in bare.fields}
+    assert {"from", "to", "template", "t:variables"} == {name for name, _ in bare_form.fields}
 
 
 def test_test_mode_delivers_nothing() -> None:
@@ -128,9 +128,9 @@ def test_domain_is_in_a_region(region: str, host: str) -> None:
 )
 def test_invalid_domains_are_refused(options: dict[str, Any]) -> None:
     """A domain with a slash is refused."""
-    whole_fields: dict[str, Any] = {"domain": "mail.example.com", **options}
+    vendor_options: dict[str, Any] = {"domain": "mail.example.com", **options}
     with pytest.raises(ConfigurationError):
-        Mailgun(**whole_fields)
+        Mailgun(**vendor_options)
 
 
 def test_greeting_page_is_no_success() -> None:

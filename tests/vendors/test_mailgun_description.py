@@ -76,11 +76,11 @@ OURS: Json = {
 
 def _sent(request: SandboxRequest) -> dict[str, Any]:
     """Return a form's fields as the description has them: repeatable ones are lists."""
-    form, several_texts = read_form(request), {"to", "cc", "bcc", "o:tag"}
+    form, repeated_fields = read_form(request), {"to", "cc", "bcc", "o:tag"}
     fields: dict[str, Any] = {
-        name: value for name, value in form.fields if name not in several_texts
+        name: value for name, value in form.fields if name not in repeated_fields
     }
-    fields |= {name: form.all(name) for name in several_texts if form.all(name)}
+    fields |= {name: form.all(name) for name in repeated_fields if form.all(name)}
     for name, item in form.files:
         fields.setdefault(name, []).append(item.filename)
     return fields

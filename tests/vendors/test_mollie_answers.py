@@ -45,8 +45,12 @@ def _shop() -> Iterator[Shop]:
 
 def payment(**fields: Any) -> Payment:
     """Return a payment in Mollie's form."""
-    usual_texts = {"id": "tr_1", "status": "paid", "amount": {"currency": "EUR", "value": "149.90"}}
-    result = payment_of(ref, as_answer({**usual_texts, **fields}))
+    default_payment = {
+        "id": "tr_1",
+        "status": "paid",
+        "amount": {"currency": "EUR", "value": "149.90"},
+    }
+    result = payment_of(ref, as_answer({**default_payment, **fields}))
     assert result is not None
     return result
 
@@ -78,13 +82,13 @@ def test_open_payment_without_a_page_is_pending() -> None:
 
 def test_captured_amount() -> None:
     """A paid payment is captured, in part if the captures say so."""
-    less_values = {"currency": "EUR", "value": "100.00"}
+    smaller_amount = {"currency": "EUR", "value": "100.00"}
 
     assert EUROS == payment().captured
     assert EUROS == payment(amountCaptured={"currency": "EUR", "value": "0.00"}).captured
     assert (PART, PaymentState.PARTIALLY_CAPTURED) == (
-        payment(amountCaptured=less_values).captured,
-        payment(amountCaptured=less_values).state,
+        payment(amountCaptured=smaller_amount).captured,
+        payment(amountCaptured=smaller_amount).state,
     )
 
 

@@ -231,14 +231,14 @@ def test_chargeback_takes_the_money(shop: Shop) -> None:
     payment = shop.pay()
     shop.time += 60
     chargeback = shop.sandbox.charge_back(payment.ref.id)
-    taken = shop.payments.disputes().items[0]
+    dispute = shop.payments.disputes().items[0]
     existing_payment = advance(payment, shop.payments.get(payment.ref))
     shop.time += 60
     shop.sandbox.reverse(chargeback)
     back = shop.payments.disputes().items[0]
 
-    assert (DisputeState.LOST, EUROS, "AC01") == (taken.state, taken.amount, taken.reason)
-    assert taken.payment == ref(payment.ref.id)
+    assert (DisputeState.LOST, EUROS, "AC01") == (dispute.state, dispute.amount, dispute.reason)
+    assert dispute.payment == ref(payment.ref.id)
     assert PaymentState.DISPUTED == existing_payment.state
     assert DisputeState.WON == back.state
     assert PaymentState.CAPTURED == advance(existing_payment, shop.payments.get(payment.ref)).state

@@ -63,12 +63,12 @@ def test_forged_webhook_changes_nothing(shop: Shop) -> None:
         verifier.verify(**strange)
 
     body = f"id={payment.ref.id}&status=paid".encode()
-    forged_fields: dict[str, Any] = {**notice.arguments(), "body": body}
-    (event,) = shop.hub.events("main", verifier.verify(**forged_fields)[0])
+    forged_request: dict[str, Any] = {**notice.arguments(), "body": body}
+    (event,) = shop.hub.events("main", verifier.verify(**forged_request)[0])
     assert PaymentState.FAILED == shop.payments.follow_up(event).state
 
-    unknown_fields: dict[str, Any] = {**notice.arguments(), "body": b"id=tr_unknown"}
-    (event,) = shop.hub.events("main", verifier.verify(**unknown_fields)[0])
+    unknown_request: dict[str, Any] = {**notice.arguments(), "body": b"id=tr_unknown"}
+    (event,) = shop.hub.events("main", verifier.verify(**unknown_request)[0])
     with pytest.raises(VendorRejected):
         shop.payments.follow_up(event)
 

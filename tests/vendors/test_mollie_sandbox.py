@@ -15,13 +15,13 @@ from tests.vendors.mollie_account import BACK
 
 def opened(**fields: Any) -> dict[str, Any]:
     """Return the body of a payment, with changes."""
-    usual_texts = {
+    default_payment = {
         "amount": {"currency": "EUR", "value": "1.00"},
         "description": "Chairs",
         "redirectUrl": BACK,
     }
-    whole_fields = {**usual_texts, **fields}
-    return {name: value for name, value in whole_fields.items() if value is not None}
+    payment_fields = {**default_payment, **fields}
+    return {name: value for name, value in payment_fields.items() if value is not None}
 
 
 def reply_to(
@@ -83,7 +83,7 @@ def test_sandbox_refuses_impossible_operations() -> None:
         sandbox, "POST", "/v2/payments", opened(method=["ideal", "creditcard"])
     )
     at = f"/v2/payments/{paid_response.json()['id']}"
-    recurring = opened(sequenceType="recurring", customerId="cst_new")
+    recurring_payment = opened(sequenceType="recurring", customerId="cst_new")
 
     assert "https://www.mollie.com/" in str(paid_response.json()["_links"])
     for status, method, path, body in (
@@ -96,7 +96,7 @@ def test_sandbox_refuses_impossible_operations() -> None:
         (400, "GET", "/v2/payments?limit=0", None),
         (400, "GET", "/v2/payments?limit=all", None),
         (400, "POST", "/v2/payments", []),
-        (422, "POST", "/v2/payments", recurring),
+        (422, "POST", "/v2/payments", recurring_payment),
         (422, "POST", f"{at}/captures", {}),
         (422, "POST", f"{at}/release-authorization", {}),
         (422, "POST", f"{at}/refunds", {}),
@@ -114,9 +114,9 @@ def test_sandbox_repeats_answers_by_key() -> None:
     first = reply_to(sandbox, "POST", "/v2/payments", opened(), **key)
     repeated_response = reply_to(sandbox, "POST", "/v2/payments", opened(), **key)
     other_response = reply_to(sandbox, "POST", "/v2/payments", opened(description="Tables"), **key)
-    wrong_values = {"Idempotency-Key": "w"}
+    key_header = {"Idempotency-Key": "w"}
     refused_responses = [
-        reply_to(sandbox, "POST", "/v2/payments", {}, **wrong_values) for _ in range(2)
+        reply_to(sandbox, "POST", "/v2/payments", {}, **key_header) for _ in range(2)
     ]
 
     assert first.json() == repeated_response.json()

@@ -139,8 +139,8 @@ def test_voiding_twice_changes_nothing(vendor: str, mode: str, tmp_path: Path) -
 
     async def check() -> None:
         shop = Shop(vendor, mode, tmp_path)
-        repeated_value = await shop("void", await shop.voided())
-        assert repeated_value.state in {MoveState.SUCCEEDED, MoveState.PENDING}
+        repeated_move = await shop("void", await shop.voided())
+        assert repeated_move.state in {MoveState.SUCCEEDED, MoveState.PENDING}
 
     run(check)
 
@@ -159,12 +159,12 @@ def test_refund_without_an_amount_is_of_the_rest(vendor: str, mode: str, tmp_pat
             with pytest.raises(VendorRejected) as excinfo:
                 await shop("refund", ref)
             assert ("Give the amount.", count) == (excinfo.value.remedy, len(shop.sandbox.requests))
-            remaining_value = await shop("refund", ref, Money("99.90", "EUR"))
+            remaining_refund = await shop("refund", ref, Money("99.90", "EUR"))
         else:
-            remaining_value = await shop("refund", ref)
-        assert Money("99.90", "EUR") == remaining_value.amount
-        repeated_value = await shop("refund", ref, PART, idempotency_key="part")
-        assert PART == repeated_value.amount
+            remaining_refund = await shop("refund", ref)
+        assert Money("99.90", "EUR") == remaining_refund.amount
+        repeated_refund = await shop("refund", ref, PART, idempotency_key="part")
+        assert PART == repeated_refund.amount
 
     run(check)
 

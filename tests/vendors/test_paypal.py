@@ -61,9 +61,9 @@ def test_app_needs_id_and_secret() -> None:
 
 def test_secret_needs_https() -> None:
     """A configuration that would send the secret without TLS is refused with its path."""
-    wrong_values = {"client_id": "a", "client_secret": "b", "base_url": "http://paypal.example"}
+    vendor_settings = {"client_id": "a", "client_secret": "b", "base_url": "http://paypal.example"}
     with pytest.raises(ConfigurationError, match="not HTTPS") as excinfo:
-        moorage.open({"vendors": {"paypal": wrong_values}})
+        moorage.open({"vendors": {"paypal": vendor_settings}})
 
     assert "vendors.paypal.base_url" == excinfo.value.path
 

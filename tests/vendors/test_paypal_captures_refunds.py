@@ -33,8 +33,8 @@ def test_partial_captures_in_sequence(shop: Shop) -> None:
     """Parts are captured one after another, and the final one releases the rest."""
     payment = shop.authorized()
     first = shop.payments.capture(payment.ref, TEN, final=False, idempotency_key="c-1")
-    written_values = {"currency_code": "EUR", "value": "10.00"}
-    assert {"final_capture": False, "amount": written_values} == shop.sent()
+    partial_amount = {"currency_code": "EUR", "value": "10.00"}
+    assert {"final_capture": False, "amount": partial_amount} == shop.sent()
     assert "c-1" == shop.last().headers.get("PayPal-Request-Id")
     existing_payment = shop.payments.get(payment.ref)
     assert (PaymentState.PARTIALLY_CAPTURED, EUROS - TEN) == (
@@ -80,8 +80,8 @@ def test_lost_capture_happens_once(shop: Shop) -> None:
 def test_authorisation_is_looked_up(shop: Shop) -> None:
     """The reference of an order is enough to capture its authorisation."""
     payment = shop.authorized()
-    bare = Ref("paypal", "main", payment.ref.id)
-    assert TEN == shop.payments.capture(bare, TEN, idempotency_key="c-1").amount
+    bare_ref = Ref("paypal", "main", payment.ref.id)
+    assert TEN == shop.payments.capture(bare_ref, TEN, idempotency_key="c-1").amount
     waiting = shop.authorized("paypal")
     with pytest.raises(VendorRejected, match="no authorisation"):
         shop.payments.capture(waiting.ref, TEN, idempotency_key="c-2")
@@ -235,9 +235,9 @@ def test_payment_is_found_by_its_capture(shop: Shop) -> None:
 def test_another_currency_is_not_given_back(shop: Shop) -> None:
     """A refund in another currency is refused; an unknown currency is looked up."""
     payment = shop.charged()
-    bare = Ref("paypal", "main", payment.ref.id)
+    bare_ref = Ref("paypal", "main", payment.ref.id)
     with pytest.raises(InvalidData, match="The payment is in EUR"):
-        shop.payments.refund(bare, Money("1.00", "USD"), idempotency_key="r-1")
+        shop.payments.refund(bare_ref, Money("1.00", "USD"), idempotency_key="r-1")
 
 
 def test_malformed_moves_are_failures(shop: Shop) -> None:

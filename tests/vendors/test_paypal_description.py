@@ -117,9 +117,9 @@ def test_payment_requests_match_the_descriptions() -> None:
             shop.payments.charge(charge, idempotency_key=f"charge-{number}")
         shop.payments.create_intent(order(None, return_url=BACK), idempotency_key="i")
         waiting = shop.authorized("paypal")
-        returned_values = shop.sandbox.approve(waiting.ref.id)
+        return_parameters = shop.sandbox.approve(waiting.ref.id)
         finished_payment = shop.payments.complete(
-            waiting.ref, returned_values, idempotency_key="back"
+            waiting.ref, return_parameters, idempotency_key="back"
         )
         capture = shop.payments.capture(finished_payment.ref, TEN, final=False, idempotency_key="c")
         shop.payments.refund(capture.ref, TEN, idempotency_key="r")

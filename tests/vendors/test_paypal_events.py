@@ -79,12 +79,12 @@ def test_webhook_is_certified(shop: Shop) -> None:
 
     assert (payment.ref.id, "PAYMENT.CAPTURE.COMPLETED") == (event.ref.id, event.vendor_type)
     assert (EUROS, "INV-2041") == (event.capture and event.capture.amount, event.reference)
-    forged_fields: dict[str, Any] = {
+    forged_request: dict[str, Any] = {
         **notice.arguments(),
         "body": notice.body.replace(b"149.90", b"1.00"),
     }
     with pytest.raises(WebhookRejected):
-        shop.hub.webhooks("main").verify(**forged_fields)
+        shop.hub.webhooks("main").verify(**forged_request)
     with pytest.raises(WebhookRejected):
         shop.hub.webhooks("main", parameters={"webhook_id": "x"}).verify(**notice.arguments())
     with pytest.raises(WebhookRejected):
@@ -104,9 +104,9 @@ def test_approved_and_expired_orders(shop: Shop) -> None:
     """An approved order is pending; one not captured in time has ended."""
     payment = shop.charged("paypal")
     shop.sandbox.approve(payment.ref.id)
-    [approved] = shop.webhook_events()
-    assert (PaymentState.PENDING, payment.ref.id) == (approved.state, approved.ref.id)
-    assert PaymentState.PENDING is advance(payment, approved).state
+    [approved_event] = shop.webhook_events()
+    assert (PaymentState.PENDING, payment.ref.id) == (approved_event.state, approved_event.ref.id)
+    assert PaymentState.PENDING is advance(payment, approved_event).state
     [reversal] = shop.read(shop.sandbox.reverse(payment.ref.id))
 
     assert (PaymentState.EXPIRED, payment.ref.id) == (reversal.state, reversal.ref.id)
@@ -148,9 +148,9 @@ def test_order_events_have_totals(shop: Shop) -> None:
         event.refunded,
         event.decline,
     )
-    declined_texts = {"status": "DECLINED", "processor_response": {"response_code": "5120"}}
-    [taken_value] = payment.raw["purchase_units"][0]["payments"]["captures"]
-    taken_value |= declined_texts
+    declined_capture = {"status": "DECLINED", "processor_response": {"response_code": "5120"}}
+    [capture_data] = payment.raw["purchase_units"][0]["payments"]["captures"]
+    capture_data |= declined_capture
     [event] = events_of("CHECKOUT.ORDER.COMPLETED", payment.raw)
     assert event.decline is not None
     assert (PaymentState.FAILED, DeclineReason.INSUFFICIENT_FUNDS) == (
@@ -176,8 +176,8 @@ def test_capture_that_was_declined() -> None:
 def test_reference_of_an_event() -> None:
     """An event names the order if it can, else the capture."""
     capture: dict[str, Any] = {"id": "3C1", "status": "COMPLETED", "amount": AMOUNT}
-    related_values = {"supplementary_data": {"related_ids": {"order_id": "5O2"}}}
-    [by_ids] = events_of("PAYMENT.CAPTURE.COMPLETED", {**capture, **related_values})
+    related_ids = {"supplementary_data": {"related_ids": {"order_id": "5O2"}}}
+    [by_ids] = events_of("PAYMENT.CAPTURE.COMPLETED", {**capture, **related_ids})
     [by_link] = events_of("PAYMENT.CAPTURE.COMPLETED", {**capture, "links": [ORDER_UP]})
     [lone] = events_of("PAYMENT.CAPTURE.COMPLETED", capture)
     refund: dict[str, Any] = {"id": "1R1", "status": "COMPLETED", "amount": AMOUNT}

@@ -35,17 +35,17 @@ def test_approved_order_is_captured(shop: Shop) -> None:
     assert "PAYER_ACTION_REQUIRED" == payment.vendor_state
     early_payment = shop.payments.complete(payment.ref, idempotency_key="early")
     assert PaymentState.REQUIRES_ACTION is early_payment.state
-    returned_values = shop.sandbox.buyer(str(payment.next_action.url))
+    return_parameters = shop.sandbox.buyer(str(payment.next_action.url))
     waiting = shop.payments.get(payment.ref)
     assert (PaymentState.PENDING, "APPROVED") == (waiting.state, waiting.vendor_state)
     finished_payment = shop.payments.complete(
-        str(payment.ref), returned_values, idempotency_key="back"
+        str(payment.ref), return_parameters, idempotency_key="back"
     )
 
     assert (PaymentState.CAPTURED, EUROS) == (finished_payment.state, finished_payment.captured)
     assert finished_payment.captures[0].ref.id == finished_payment.ref.other("capture")
     assert finished_payment == shop.payments.complete(
-        finished_payment.ref, returned_values, idempotency_key="again"
+        finished_payment.ref, return_parameters, idempotency_key="again"
     )
     assert finished_payment.means is not None
     assert "paypal" == finished_payment.means.type
@@ -78,8 +78,10 @@ def test_redirected_authorisation_is_completed(shop: Shop) -> None:
     """A redirected authorisation is completed as an authorisation."""
     payment = shop.authorized("paypal")
     assert payment.next_action is not None
-    returned_values = shop.sandbox.buyer(str(payment.next_action.url))
-    finished_payment = shop.payments.complete(payment.ref, returned_values, idempotency_key="back")
+    return_parameters = shop.sandbox.buyer(str(payment.next_action.url))
+    finished_payment = shop.payments.complete(
+        payment.ref, return_parameters, idempotency_key="back"
+    )
 
     assert (PaymentState.AUTHORIZED, EUROS) == (finished_payment.state, finished_payment.remaining)
     assert finished_payment.authorized_until is not None
@@ -96,11 +98,11 @@ def test_return_from_another_payment_is_refused(shop: Shop) -> None:
 def test_decline_after_the_return(shop: Shop) -> None:
     """A decline after the buyer's return names the payment, on repeats too."""
     payment = shop.charged("card:confirms-1")
-    returned_values = shop.sandbox.approve(payment.ref.id)
+    return_parameters = shop.sandbox.approve(payment.ref.id)
     shop.sandbox.orders[payment.ref.id]["payment_source"]["card"]["vault_id"] = "declined-5120"
     for key in ("back", "again"):
         with pytest.raises(PaymentDeclined) as excinfo:
-            shop.payments.complete(payment.ref, returned_values, idempotency_key=key)
+            shop.payments.complete(payment.ref, return_parameters, idempotency_key=key)
         assert DeclineReason.INSUFFICIENT_FUNDS == excinfo.value.reason
         assert payment.ref.id == Ref.parse(str(excinfo.value.payment)).id
         assert "5120" == excinfo.value.vendor_code
@@ -118,10 +120,10 @@ def test_refused_wallet(shop: Shop) -> None:
 def test_refusal_after_the_buyer_is_back(shop: Shop) -> None:
     """A refusal without an order's id concerns the order being completed."""
     payment = shop.charged("card:confirms-1")
-    returned_values = shop.sandbox.approve(payment.ref.id)
+    return_parameters = shop.sandbox.approve(payment.ref.id)
     shop.sandbox.orders[payment.ref.id]["payment_source"] = {"paypal": {"vault_id": "refused-1"}}
     with pytest.raises(PaymentDeclined) as excinfo:
-        shop.payments.complete(payment.ref, returned_values, idempotency_key="back")
+        shop.payments.complete(payment.ref, return_parameters, idempotency_key="back")
 
     assert payment.ref.id == Ref.parse(str(excinfo.value.payment)).id
 
@@ -247,6 +249,6 @@ def test_reversed_payment(shop: Shop) -> None:
     assert (PaymentState.REFUNDED, EUROS) == (existing_payment.state, existing_payment.refunded)
     capture["amount"] = None
     assert PaymentState.UNKNOWN is shop.payments.get(payment.ref).state
-    bare = Ref("paypal", "main", payment.ref.id)
+    bare_ref = Ref("paypal", "main", payment.ref.id)
     with pytest.raises(VendorRejected, match="No single capture"):
-        shop.payments.refund(bare, TEN, idempotency_key="r-1")
+        shop.payments.refund(bare_ref, TEN, idempotency_key="r-1")

@@ -103,14 +103,14 @@ def test_report_is_read_page_by_page(shop: Shop) -> None:
     query = PaymentQuery(since=now - timedelta(days=40), until=now + timedelta(days=1), limit=2)
     results: list[Payment] = []
     requests: list[dict[str, str]] = []
-    later_text = None
+    next_page = None
     while True:
-        page = shop.payments.payments(query, after=later_text)
+        page = shop.payments.payments(query, after=next_page)
         results += page.items
         requests.append(dict(shop.last().query))
         if page.next is None:
             break
-        later_text = str(page.next)
+        next_page = str(page.next)
 
     assert 3 == len({result.ref.id for result in results}) == len(results)
     assert ["1", "2", "1"] == [request["page"] for request in requests]
@@ -123,7 +123,7 @@ def test_report_is_read_page_by_page(shop: Shop) -> None:
 def test_payment_between_two_report_spans_is_listed_once(shop: Shop) -> None:
     """A payment in the last second of a report's span is listed once."""
     end = datetime(2031, 5, 6, tzinfo=UTC)
-    between_time = end - timedelta(days=31)
+    span_boundary = end - timedelta(days=31)
 
     def report(*moments: datetime) -> None:
         infos = [
@@ -140,9 +140,9 @@ def test_payment_between_two_report_spans_is_listed_once(shop: Shop) -> None:
         shop.sandbox.fail(reply({"transaction_details": reports, "total_pages": 1}))
 
     query = PaymentQuery(since=end - timedelta(days=40), until=end)
-    report(end, between_time)
+    report(end, span_boundary)
     newer_page = shop.payments.payments(query)
-    report(between_time, end - timedelta(days=40))
+    report(span_boundary, end - timedelta(days=40))
     older_page = shop.payments.payments(query, after=newer_page.next)
 
     assert ["T0405", "T0327"] == [

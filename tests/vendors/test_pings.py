@@ -58,9 +58,9 @@ def test_bad_key_is_refused(name: str, tmp_path: Path) -> None:
     """A vendor's ping with another key fails to authenticate."""
     vendor, fixture = made(name, tmp_path)
     wrong_secret = Secret(b64encode(b"another key of the right length!").decode())
-    other_value = attrs.evolve(cast("Any", vendor), credentials=wrong_secret)
-    with calling(other_value, fixture) as manager, pytest.raises(AuthenticationFailed):
-        manager.call("pinged", other_value.ping())
+    unauthorized_vendor = attrs.evolve(cast("Any", vendor), credentials=wrong_secret)
+    with calling(unauthorized_vendor, fixture) as manager, pytest.raises(AuthenticationFailed):
+        manager.call("pinged", unauthorized_vendor.ping())
     fixture.close()
 
 

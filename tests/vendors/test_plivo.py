@@ -115,10 +115,10 @@ def hub(sandbox: PlivoSandbox) -> Hub:
 )
 def test_body_of_a_message(fields: dict[str, Any], expected: dict[str, Any]) -> None:
     """A message is sent in Plivo's terms and types, with its options last."""
-    sent = body(**fields)
+    sent_body = body(**fields)
 
-    assert {"dst": "4915112345678"} | expected == sent
-    assert [] == [name for name, value in sent.items() if not isinstance(value, FIELDS[name])]
+    assert {"dst": "4915112345678"} | expected == sent_body
+    assert [] == [name for name, value in sent_body.items() if not isinstance(value, FIELDS[name])]
 
 
 def test_sender_is_required() -> None:
@@ -343,15 +343,15 @@ def test_older_signature_needs_a_setting() -> None:
     sandbox = PlivoSandbox()
     notice = sandbox.receive(TO, "Yes", url="https://a.example/in")
     headers = {name: text for name, text in notice.headers.items() if "V3" not in name}
-    older = attrs.evolve(notice, headers=headers)
-    usual = hub(sandbox).webhooks("texts", secrets=sandbox.auth_token)
+    older_notice = attrs.evolve(notice, headers=headers)
+    default_hub = hub(sandbox).webhooks("texts", secrets=sandbox.auth_token)
     with pytest.raises(WebhookRejected) as excinfo:
-        usual.verify(**older.arguments())
-    weaker = Hub([Account("texts", attrs.evolve(VENDOR, webhook_version=2))])
-    verifier = weaker.webhooks("texts", secrets=sandbox.auth_token)
+        default_hub.verify(**older_notice.arguments())
+    weaker_hub = Hub([Account("texts", attrs.evolve(VENDOR, webhook_version=2))])
+    verifier = weaker_hub.webhooks("texts", secrets=sandbox.auth_token)
 
     assert "downgraded" == excinfo.value.reason
-    assert verifier.verify(**older.arguments())[0].weak
+    assert verifier.verify(**older_notice.arguments())[0].weak
 
 
 @pytest.mark.parametrize("version", [1, 4, "3", True, None])
@@ -407,9 +407,9 @@ def test_signature_of_plivos_own_library() -> None:
 def test_sandbox_is_strict(change: dict[str, Any]) -> None:
     """The sandbox refuses what Plivo would refuse, and sends nothing."""
     sandbox = PlivoSandbox()
-    extra: dict[str, Any] = {"extra": {"plivo": change}}
+    extra_options: dict[str, Any] = {"extra": {"plivo": change}}
     with pytest.raises(InvalidRequest):
-        hub(sandbox).sms().send(SmsMessage(to=TO, text="Hi", **extra))
+        hub(sandbox).sms().send(SmsMessage(to=TO, text="Hi", **extra_options))
 
     assert {} == sandbox.messages
 

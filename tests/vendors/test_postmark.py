@@ -40,13 +40,13 @@ URL = "https://erp.example/hooks"
 
 
 def _message(**changes: Any) -> EmailMessage:
-    usual_fields: dict[str, Any] = {
+    default_fields: dict[str, Any] = {
         "from_": "Shop <shop@example.com>",
         "to": "ada@example.com",
         "subject": "Hi",
         "text": "Hello.",
     }
-    return EmailMessage(**{**usual_fields, **changes})
+    return EmailMessage(**{**default_fields, **changes})
 
 
 def _opened(**options: Any) -> tuple[PostmarkSandbox, Any]:
@@ -215,11 +215,11 @@ def test_large_bulk_goes_in_several_requests() -> None:
     sandbox.fail(Response(200), reply({"ErrorCode": 429, "Message": "No."}, 429))
     sandbox.forget_faults()
     first = mail_hub.email().send_bulk(bulk, idempotency_key="news")
-    repeated_value = mail_hub.email().send_bulk(bulk, idempotency_key="news")
+    repeated_results = mail_hub.email().send_bulk(bulk, idempotency_key="news")
 
     assert [6, 2] == [len(json.loads(request.body)) for request in sandbox.requests]
     assert [True] * 8 == [item.ok for item in first]
-    assert [item.value for item in first] == [item.value for item in repeated_value]
+    assert [item.value for item in first] == [item.value for item in repeated_results]
 
 
 def test_request_that_fails_loses_no_other() -> None:

@@ -47,13 +47,13 @@ PDF = Attachment(filename="a.pdf", content=b"%PDF", content_type="application/pd
 
 
 def _message(**changes: Any) -> EmailMessage:
-    usual_fields: dict[str, Any] = {
+    default_fields: dict[str, Any] = {
         "from_": "Shop <shop@example.com>",
         "to": "ada@example.com",
         "subject": "Hi",
         "text": "Hello.",
     }
-    return EmailMessage(**{**usual_fields, **changes})
+    return EmailMessage(**{**default_fields, **changes})
 
 
 def _opened(**options: Any) -> tuple[ResendSandbox, Any]:
@@ -127,12 +127,12 @@ def test_html_alone_stays_alone() -> None:
 def test_template_is_filled_in() -> None:
     """A template provides the texts, and the subject unless the message has one."""
     body = mail_body(Resend(), _message(template=TemplateRef("welcome", {"name": "Ada", "n": 2})))
-    bare_fields = mail_body(Resend(), _message(template=TemplateRef("welcome"), subject=""))
+    template_body = mail_body(Resend(), _message(template=TemplateRef("welcome"), subject=""))
 
     assert {"id": "welcome", "variables": {"name": "Ada", "n": 2}} == body["template"]
     assert "Hi" == body["subject"]
-    assert {"from", "to", "template"} == set(bare_fields)
-    assert {"id": "welcome"} == bare_fields["template"]
+    assert {"from", "to", "template"} == set(template_body)
+    assert {"id": "welcome"} == template_body["template"]
 
 
 def test_template_takes_texts_and_whole_numbers() -> None:
@@ -252,14 +252,14 @@ def test_files_of_a_bulk_go_one_by_one() -> None:
         + [BulkRecipient(to="refused@example.com", data={"name": "x"})],
     )
     results = mail_hub.email().send_bulk(bulk, idempotency_key="news")
-    repeated_value = mail_hub.email().send_bulk(bulk, idempotency_key="news")
+    repeated_results = mail_hub.email().send_bulk(bulk, idempotency_key="news")
 
     assert [True, True, True, False] == [result.ok for result in results]
     assert {"Dear 0", "Dear 1", "Dear 2"} == {message.text for message in sandbox.delivered}
     assert {f"news/1/{number}" for number in range(1, 5)} == {
         request.headers.get("idempotency-key") for request in sandbox.requests
     }
-    assert [result.value for result in results] == [item.value for item in repeated_value]
+    assert [result.value for result in results] == [item.value for item in repeated_results]
 
 
 @pytest.mark.parametrize(
@@ -285,8 +285,8 @@ def test_batch_is_answered_for_each(answer: dict[str, Any]) -> None:
 def test_malformed_entry_of_a_batch() -> None:
     """A malformed entry does not affect the others."""
     sandbox, mail_hub = _opened()
-    taken_texts = ["odd", {"id": 7}, {"id": "."}]
-    sandbox.fail(reply({"data": taken_texts, "errors": [{"index": 9}, {"index": 1}]}))
+    batch_entries = ["odd", {"id": 7}, {"id": "."}]
+    sandbox.fail(reply({"data": batch_entries, "errors": [{"index": 9}, {"index": 1}]}))
     people = [f"person{number}@example.com" for number in range(5)]
     results = mail_hub.email().send_bulk(BulkMessage(base=_message(to=()), recipients=people))
 
@@ -414,8 +414,12 @@ def test_days_without_dates_are_malformed(answer: object) -> None:
 
 
 def _event(kind: str, **data: Any) -> dict[str, Any]:
-    usual_texts = {"email_id": "m-1", "to": ["ada@example.com"], "subject": "Hi"}
-    return {"type": kind, "created_at": "2026-03-01T12:00:00.123Z", "data": {**usual_texts, **data}}
+    default_data = {"email_id": "m-1", "to": ["ada@example.com"], "subject": "Hi"}
+    return {
+        "type": kind,
+        "created_at": "2026-03-01T12:00:00.123Z",
+        "data": {**default_data, **data},
+    }
 
 
 def test_webhooks_are_signed_and_become_events() -> None:

@@ -44,13 +44,13 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def _message(**changes: Any) -> EmailMessage:
-    usual_fields: dict[str, Any] = {
+    default_fields: dict[str, Any] = {
         "from_": "Shop <shop@example.com>",
         "to": "ada@example.com",
         "subject": "Hi",
         "text": "Hello.",
     }
-    return EmailMessage(**{**usual_fields, **changes})
+    return EmailMessage(**{**default_fields, **changes})
 
 
 def _body(message: EmailMessage, **options: Any) -> dict[str, Any]:
@@ -143,12 +143,12 @@ def test_bulk_headers_are_merged() -> None:
 
 def test_headers_are_written_in_ascii() -> None:
     """Headers beyond ASCII are sent as encoded words, since SendGrid does not encode them."""
-    written_values = {"X-Kunde": "=?utf-8?b?w7w=?="}
+    encoded_headers = {"X-Kunde": "=?utf-8?b?w7w=?="}
     body = _body(_message(headers={"X-Kunde": "ü"}))
     custom_recipient = BulkRecipient(to="a@example.com", headers={"X-Kunde": "ü"})
     bulk = bulk_body(SendGrid(), BulkMessage(base=_message(to=()), recipients=[custom_recipient]))
 
-    assert written_values == body["headers"] == bulk["personalizations"][0]["headers"]
+    assert encoded_headers == body["headers"] == bulk["personalizations"][0]["headers"]
 
 
 def test_bulk_without_places_has_no_substitutions() -> None:
@@ -441,20 +441,20 @@ def test_202_without_an_id() -> None:
 
     sandbox.fail(Response(202))
     first = email.send_transactional(_message(), idempotency_key="k-1")
-    repeated_value = email.send_transactional(_message(), idempotency_key="k-1")
+    repeated_receipt = email.send_transactional(_message(), idempotency_key="k-1")
     sandbox.fail(Response(202))
-    other_value = email.send_transactional(_message(), idempotency_key="k-2")
+    other_receipt = email.send_transactional(_message(), idempotency_key="k-2")
     sandbox.fail(Response(202))
     results = [item.unwrap() for item in email.send_bulk(bulk)]
 
-    assert first == repeated_value
+    assert first == repeated_receipt
     assert (EmailStatus.QUEUED, "accepted", "1") == (
         first.status,
         first.vendor_status,
         first.ref.other("unnamed"),
     )
     assert 1 == len(first.warnings)
-    assert 3 == len({first.ref, other_value.ref, *(result.ref for result in results)})
+    assert 3 == len({first.ref, other_receipt.ref, *(result.ref for result in results)})
     assert [("a@example.com",), ("b@example.com",)] == [
         tuple(person.email for person in result.recipients) for result in results
     ]
@@ -468,11 +468,11 @@ def test_sandbox_mode_of_one_message() -> None:
 
     assert "checked" == email.send_transactional(_message(extra=dry)).vendor_status
     sandbox.fail(Response(202, {"X-Message-Id": "abc"}))
-    sent_value = email.send_transactional(_message(extra=dry))
+    dry_receipt = email.send_transactional(_message(extra=dry))
     assert ("accepted", "abc", ()) == (
-        sent_value.vendor_status,
-        sent_value.ref.id,
-        sent_value.warnings,
+        dry_receipt.vendor_status,
+        dry_receipt.ref.id,
+        dry_receipt.warnings,
     )
 
 
@@ -519,7 +519,7 @@ def test_event_is_of_the_message_that_was_sent() -> None:
 def test_sandbox_is_strict(body: dict[str, Any]) -> None:
     """The sandbox refuses what SendGrid would refuse."""
     sandbox = SendGridSandbox()
-    usual_texts = {
+    default_message = {
         "personalizations": [{"to": [{"email": "a@example.com"}]}],
         "from": {"email": "shop@example.com"},
         "subject": "Hi",
@@ -527,9 +527,9 @@ def test_sandbox_is_strict(body: dict[str, Any]) -> None:
     }
     mail_hub = hub(sendgrid_vendor(sandbox), sandbox)
     send = partial(mail_hub.manager.call, "mail")
-    assert 202 == send(Request.post("/v3/mail/send", json=usual_texts)).status
+    assert 202 == send(Request.post("/v3/mail/send", json=default_message)).status
     with pytest.raises(InvalidRequest):
-        send(Request.post("/v3/mail/send", json={**usual_texts, **body}))
+        send(Request.post("/v3/mail/send", json={**default_message, **body}))
 
 
 @pytest.mark.parametrize(

@@ -192,8 +192,8 @@ def test_customs_lines_have_unit_values() -> None:
 )
 def test_customs_contents(contents: Contents, word: str, why: str | None) -> None:
     """Each kind of contents is translated; others are sent with an explanation."""
-    even_item = attrs.evolve(SHIRTS, quantity=2)
-    customs = Customs(items=[even_item], signer="Steve Brule", contents=contents)
+    even_contents = attrs.evolve(SHIRTS, quantity=2)
+    customs = Customs(items=[even_contents], signer="Steve Brule", contents=contents)
     shipment = shipment_request(attrs.evolve(REQUEST, customs=customs))
 
     assert (word, why) == (

@@ -38,16 +38,16 @@ def _shop() -> Shop:
 
 def test_all_carriers_are_asked_unless_some_are_named() -> None:
     """All connected carriers give rates, unless the account names some."""
-    listing, named = Shop(), Shop(carriers=["se-100"])
+    listing, carrier_shop = Shop(), Shop(carriers=["se-100"])
     listing.shipping.get_rates(REQUEST)
-    named.shipping.get_rates(REQUEST)
+    carrier_shop.shipping.get_rates(REQUEST)
     with pytest.raises(InvalidRequest, match="se-9 is not known"):
         listing.shipping.get_rates(attrs.evolve(REQUEST, carrier_accounts=["se-9"]))
 
     assert ["/v1/carriers", "/v1/rates", "/v1/rates"] == [
         request.path for request in listing.sandbox.requests
     ]
-    assert ["/v1/rates"] == [request.path for request in named.sandbox.requests]
+    assert ["/v1/rates"] == [request.path for request in carrier_shop.sandbox.requests]
 
 
 def test_too_heavy_parcel_becomes_a_message(shop: Shop) -> None:
@@ -79,9 +79,9 @@ def test_rate_is_the_total_price(shop: Shop) -> None:
         },
         {"shipping_amount": usd},
     ]
-    invalid_values = [{"carrier_code": "fedex", "error_messages": ["Too far.", 7]}]
+    invalid_rates = [{"carrier_code": "fedex", "error_messages": ["Too far.", 7]}]
     error = {"error_code": "unspecified", "message": "It is closed.", "carrier_code": "ups"}
-    response = {"rates": rates, "invalid_rates": invalid_values, "errors": [error]}
+    response = {"rates": rates, "invalid_rates": invalid_rates, "errors": [error]}
     shop.wire.planned["POST /v1/rates"] = [
         reply({"shipment_id": "se-5", "rate_response": response}),
         reply({"rate_response": {"rates": rates}}),

@@ -143,10 +143,10 @@ GOOD = rates_body(attrs.evolve(REQUEST, saturday=True), ["se-100"], "carrier")
 def test_sandbox_is_strict(shop: Shop, path: tuple[str, ...], value: object, code: str) -> None:
     """The sandbox refuses unknown fields and wrong types like ShipEngine."""
     body = json.loads(json.dumps(GOOD))
-    inner = body
+    branch = body
     for name in path[:-1]:
-        inner = inner[name]
-    inner[path[-1]] = value
+        branch = branch[name]
+    branch[path[-1]] = value
     response = answered(shop.sandbox, Request.post("/v1/rates", json=body))
 
     assert (400, code) == (response.status, response.json()["errors"][0]["error_code"])
@@ -194,6 +194,6 @@ def answered(
     sandbox: ShipEngineSandbox, request: Request, key: str | None = "TEST_sandbox_key_of_shipengine"
 ) -> Response:
     """Return the sandbox's response to a request with this key."""
-    shown = request if key is None else request.with_header("API-Key", key)
+    keyed_request = request if key is None else request.with_header("API-Key", key)
     url = f"https://api.shipengine.com{request.path}"
-    return SandboxHttpClient(sandbox).send(shown, url, Timeouts())
+    return SandboxHttpClient(sandbox).send(keyed_request, url, Timeouts())

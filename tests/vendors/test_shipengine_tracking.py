@@ -122,18 +122,18 @@ def event(kind: str, **data: Any) -> WebhookEvent:
 def test_events_of_labels_and_other_parcels(shop: Shop) -> None:
     """An event names its label if there is one."""
     base_url = "https://api.shipengine.com/v1/labels/se-7"
-    (own_value,) = shop.hub.events(
+    (own_event,) = shop.hub.events(
         "shipengine", event("API_TRACK", label_url=base_url, status_code="IT")
     )
-    (foreign_value,) = shop.hub.events(
+    (foreign_event,) = shop.hub.events(
         "shipengine", event("API_TRACK", label_url=None, status_code="DE")
     )
 
     assert (Ref("shipengine", "shipengine", "se-7"), "IT") == (
-        own_value.ref,
-        own_value.vendor_status,
+        own_event.ref,
+        own_event.vendor_status,
     )
-    assert (None, TrackingStatus.DELIVERED) == (foreign_value.ref, foreign_value.tracking.status)
+    assert (None, TrackingStatus.DELIVERED) == (foreign_event.ref, foreign_event.tracking.status)
     assert () == shop.hub.events("shipengine", event("API_BATCH"))
 
 

@@ -252,10 +252,10 @@ def test_several_parcels_have_a_label_each(shop: Shop) -> None:
         shop.shipping.get_label(shipment.ref, parcel=4)
     returned_result = shop.shipping.cancel(str(shipment.ref))
     assert (CancelState.REQUESTED, 3) == (returned_result.state, len(shop.sandbox.refunds))
-    one, *other_texts = shop.sandbox.refunds
+    one, *other_refunds = shop.sandbox.refunds
     shop.sandbox.settle_refund(one, "ERROR")
-    for other_text in other_texts:
-        shop.sandbox.settle_refund(other_text)
+    for other_refund in other_refunds:
+        shop.sandbox.settle_refund(other_refund)
     shop.sandbox.move(shipment.tracking_numbers[0], "TRANSIT")
     assert CancelState.REJECTED is shop.shipping.cancel(shipment.ref).state
 
@@ -343,8 +343,8 @@ def test_lost_purchase_that_is_not_found_is_unknown(shop: Shop) -> None:
     shop.wire.planned["GET /transactions"] = [Response(503)]
     with pytest.raises(OutcomeUnknown):
         shop.shipping.create_shipment(rate, idempotency_key="order-1")
-    refused_values = {"object_id": "1", "status": "ERROR", "metadata": "order-1"}
-    shop.wire.planned["GET /transactions"] = [reply({"results": [refused_values]})]
+    refused_transaction = {"object_id": "1", "status": "ERROR", "metadata": "order-1"}
+    shop.wire.planned["GET /transactions"] = [reply({"results": [refused_transaction]})]
     with pytest.raises(OutcomeUnknown):
         shop.shipping.create_shipment(rate, idempotency_key="order-1")
     assert {} == shop.sandbox.transactions
@@ -352,11 +352,11 @@ def test_lost_purchase_that_is_not_found_is_unknown(shop: Shop) -> None:
 
 def test_long_key_has_a_short_mark() -> None:
     """The look-up mark of a long key fits Shippo's limit and is unique."""
-    long_text = "k" * 254
+    long_key = "k" * 254
 
     assert "order-1" == mark("order-1")
-    assert 64 == len(mark(long_text))
-    assert mark(long_text) != mark(f"{long_text}k")
+    assert 64 == len(mark(long_key))
+    assert mark(long_key) != mark(f"{long_key}k")
 
 
 def test_only_rates_can_be_bought(shop: Shop) -> None:
@@ -456,8 +456,8 @@ def test_label_is_given_only_as_it_was_bought(shop: Shop) -> None:
         shop.shipping.get_label(shipment.ref, "zpl")
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.get_label(Ref("shippo", "shippo", shipment.ref.id), "pdf")
-    odd = Ref("shippo", "shippo", shipment.ref.id, {"label": "zpl"})
-    assert LabelFormat.PDF is shop.shipping.get_label(odd, "zpl").format
+    odd_ref = Ref("shippo", "shippo", shipment.ref.id, {"label": "zpl"})
+    assert LabelFormat.PDF is shop.shipping.get_label(odd_ref, "zpl").format
 
 
 @pytest.mark.parametrize(
@@ -512,13 +512,15 @@ def test_shipment_is_tracked_by_its_events_reference(shop: Shop) -> None:
     shipment = shop.bought()
     [result] = shop.hub.events("shippo", event("transaction_updated", object_id=shipment.ref.id))
     assert result.ref is not None
-    whole, named = (shop.shipping.track_shipment(ref) for ref in (shipment.ref, result.ref))
+    whole_tracking, named_tracking = (
+        shop.shipping.track_shipment(ref) for ref in (shipment.ref, result.ref)
+    )
 
-    assert whole.status is not TrackingStatus.UNKNOWN
-    assert (whole.number, whole.carrier, whole.status) == (
-        named.number,
-        named.carrier,
-        named.status,
+    assert whole_tracking.status is not TrackingStatus.UNKNOWN
+    assert (whole_tracking.number, whole_tracking.carrier, whole_tracking.status) == (
+        named_tracking.number,
+        named_tracking.carrier,
+        named_tracking.status,
     )
 
 
@@ -539,14 +541,14 @@ def test_country_name_is_no_change(shop: Shop) -> None:
 
 def test_address_changes_are_listed(shop: Shop) -> None:
     """Corrected parts are listed; an unchecked address is unknown."""
-    valid_fields = {"is_valid": True, "messages": []}
+    valid_result = {"is_valid": True, "messages": []}
     fields = {
         "street1": "2967 Filbert Drive",
         "city": "Walnut Creek",
         "zip": "94598",
         "country": "US",
     }
-    shop.sandbox.fail(reply({**fields, "validation_results": valid_fields}, 201))
+    shop.sandbox.fail(reply({**fields, "validation_results": valid_result}, 201))
     checked_result = shop.shipping.validate_address(THERE)
 
     assert (AddressVerdict.CORRECTED, ("line1",)) == (

@@ -53,7 +53,7 @@ STATUSES = {
 def everything() -> list[tuple[str, str]]:
     """Messages with every possible field."""
     vendor = Twilio(account_sid=TwilioSandbox().account_sid, sender="+15005550006")
-    usual: dict[str, Any] = {
+    common_fields: dict[str, Any] = {
         "to": "+4915112345678",
         "text": "Hello",
         "media": ("https://a.example/1.png",),
@@ -61,20 +61,20 @@ def everything() -> list[tuple[str, str]]:
         "validity": timedelta(hours=1.5),
         "reference": "INV-1",
     }
-    later = datetime(2031, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
-    pooled = SmsMessage(**usual, sender_pool="MG1", send_at=later)
-    messages = (SmsMessage(**usual), pooled)
+    send_time = datetime(2031, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
+    pooled_message = SmsMessage(**common_fields, sender_pool="MG1", send_at=send_time)
+    messages = (SmsMessage(**common_fields), pooled_message)
     bodies: list[Any] = [Twilio.send.request(vendor, item).body for item in messages]
     return [pair for body in bodies for pair in parse_qsl(body.decode())]
 
 
 def test_every_field_is_described() -> None:
     """Every sent field is one of Twilio's, in Twilio's form."""
-    sent = everything()
+    sent_fields = everything()
 
-    assert FIELDS.keys() == {name for name, _ in sent}
+    assert FIELDS.keys() == {name for name, _ in sent_fields}
     assert [] == [
-        (name, value) for name, value in sent if not re.fullmatch(FORMS[FIELDS[name]], value)
+        (name, value) for name, value in sent_fields if not re.fullmatch(FORMS[FIELDS[name]], value)
     ]
 
 

@@ -45,13 +45,13 @@ SMUGGLED = "=?utf-8?q?Hi=0D=0ABcc:_eve@example.com?="
 
 
 def _message(**changes: Any) -> EmailMessage:
-    usual_fields: dict[str, Any] = {
+    default_fields: dict[str, Any] = {
         "from_": SHOP,
         "to": "ada@example.com",
         "subject": "Hi",
         "text": "Hello.",
     }
-    return EmailMessage(**{**usual_fields, **changes})
+    return EmailMessage(**{**default_fields, **changes})
 
 
 def _image() -> Attachment:
@@ -177,11 +177,11 @@ def test_message_id_follows_from_the_key() -> None:
             email = hub(smtp_vendor(sandbox)).email()
             email.send_transactional(_message(), idempotency_key="INV-7")
             email.send_transactional(_message())
-        keyed, free = (sandbox.delivered for sandbox in (single_sandbox, two))
+        keyed_mails, free = (sandbox.delivered for sandbox in (single_sandbox, two))
 
-        assert keyed[0].id == free[0].id
-        assert keyed[1].id != free[1].id
-        assert keyed[0].id.endswith("@example.com>")
+        assert keyed_mails[0].id == free[0].id
+        assert keyed_mails[1].id != free[1].id
+        assert keyed_mails[0].id.endswith("@example.com>")
 
 
 def test_refused_recipients_are_reported() -> None:
@@ -215,14 +215,14 @@ def test_failures_are_reported_to_the_envelope_sender() -> None:
 def test_letters_of_every_language_need_a_server_that_takes_them() -> None:
     """An internationalised address is sent only to servers with SMTPUTF8."""
     message = _message(to="zoë@example.com")
-    with SmtpSandbox() as able_sandbox, SmtpSandbox(extensions=()) as unable:
+    with SmtpSandbox() as able_sandbox, SmtpSandbox(extensions=()) as plain_sandbox:
         hub(smtp_vendor(able_sandbox)).email().send_transactional(message)
         with pytest.raises(UnsupportedByVendor):
-            hub(smtp_vendor(unable)).email().send_transactional(message)
+            hub(smtp_vendor(plain_sandbox)).email().send_transactional(message)
 
         assert ("zoë@example.com",) == able_sandbox.envelopes[0][1]
         assert any("SMTPUTF8" in item for item in able_sandbox.said)
-        assert [] == unable.delivered
+        assert [] == plain_sandbox.delivered
 
 
 @pytest.mark.parametrize(
@@ -378,16 +378,18 @@ def test_connections_are_protected(security: str) -> None:
     implicit = security == "tls"
     with SmtpSandbox(tls=server, implicit=implicit) as sandbox:
         vendor = smtp_vendor(sandbox, security=security)
-        trusting = {"mail": SmtpTransport(vendor, client)}
-        Hub([Account("mail", vendor)], transports=trusting).email().send_transactional(_message())
+        trusting_transports = {"mail": SmtpTransport(vendor, client)}
+        Hub([Account("mail", vendor)], transports=trusting_transports).email().send_transactional(
+            _message()
+        )
         with pytest.raises(ConnectionFailed) as excinfo:
             Hub([Account("mail", vendor)]).email().send_transactional(_message())
 
         assert 1 == len(sandbox.delivered)
         assert not excinfo.value.retryable
         assert not excinfo.value.may_have_been_processed
-        previous_texts = sandbox.said[: sandbox.said.index("STARTTLS")] if not implicit else []
-        assert all(item.startswith("ehlo") for item in previous_texts)
+        commands_before_tls = sandbox.said[: sandbox.said.index("STARTTLS")] if not implicit else []
+        assert all(item.startswith("ehlo") for item in commands_before_tls)
 
 
 def test_async_connections_are_protected() -> None:
@@ -395,8 +397,8 @@ def test_async_connections_are_protected() -> None:
     server, client = tls_pair()
 
     async def send(vendor: Smtp) -> None:
-        trusting = {"mail": AsyncSmtpTransport(vendor, client)}
-        async with AsyncHub([Account("mail", vendor)], transports=trusting) as mail_hub:
+        trusting_transports = {"mail": AsyncSmtpTransport(vendor, client)}
+        async with AsyncHub([Account("mail", vendor)], transports=trusting_transports) as mail_hub:
             await mail_hub.email().send_transactional(_message())
 
     with SmtpSandbox(tls=server) as sandbox:
@@ -421,8 +423,8 @@ def test_server_that_hangs_up_is_unreached() -> None:
     with SmtpSandbox() as sandbox:
         vendor = attrs.evolve(smtp_vendor(sandbox), credentials="wrong")
         transport = SmtpTransport(vendor, ssl.create_default_context())
-        for leaves_text in ("AUTH", "MAIL"):
-            sandbox.leaves_at = leaves_text
+        for closing_command in ("AUTH", "MAIL"):
+            sandbox.leaves_at = closing_command
             with pytest.raises(ConnectionFailed) as excinfo:
                 transport.deliver(
                     Credentials.basic(sandbox.username, sandbox.password),

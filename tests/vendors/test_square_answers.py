@@ -100,15 +100,18 @@ def test_won_dispute(shop: Shop) -> None:
     payment = shop.pay()
     shop.time += 60
     key = shop.sandbox.dispute(payment.ref.id)
-    disputed = shop.told(payment)
+    disputed_payment = shop.told(payment)
     dispute = shop.payments.disputes().items[0]
     shop.time += 60
     shop.sandbox.decide(key, "WON")
 
-    assert (PaymentState.DISPUTED, DisputeState.NEEDS_RESPONSE) == (disputed.state, dispute.state)
+    assert (PaymentState.DISPUTED, DisputeState.NEEDS_RESPONSE) == (
+        disputed_payment.state,
+        dispute.state,
+    )
     assert (EUROS, ref(payment.ref.id)) == (dispute.amount, dispute.payment)
     assert datetime.fromtimestamp(shop.time - 60, UTC) + timedelta(days=10) == dispute.respond_by
-    assert PaymentState.CAPTURED == shop.told(disputed).state
+    assert PaymentState.CAPTURED == shop.told(disputed_payment).state
 
 
 def test_inquiry_is_not_a_dispute(shop: Shop) -> None:
@@ -165,12 +168,12 @@ def test_incomplete_answers_are_none(
 
 def payment(**fields: Any) -> Payment:
     """Return a payment in Square's form."""
-    usual_texts = {
+    default_payment = {
         "id": "p1",
         "status": "COMPLETED",
         "total_money": {"amount": 100, "currency": "EUR"},
     }
-    result = payment_of(ref, as_answer({**usual_texts, **fields}))
+    result = payment_of(ref, as_answer({**default_payment, **fields}))
     assert result is not None
     return result
 
@@ -215,11 +218,11 @@ def test_dispute_without_a_payment() -> None:
     dispute = dispute_of(ref, as_answer({"dispute_id": "d", "state": "NEW"}))
     assert dispute is not None
     assert (None, DisputeState.UNKNOWN) == (dispute.payment, dispute.state)
-    for name, thing_values in (
+    for name, event_object in (
         ("dispute", {"id": "d", "state": "LOST"}),
         ("refund", {"id": "r", "status": "PENDING"}),
     ):
-        assert () == Square().events(webhook({name: thing_values}), ref)
+        assert () == Square().events(webhook({name: event_object}), ref)
 
 
 def webhook(data: object) -> WebhookEvent:

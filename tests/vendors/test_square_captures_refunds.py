@@ -144,8 +144,10 @@ def test_voiding_twice_changes_nothing(shop: Shop) -> None:
 def test_unclear_outcome_is_unknown(shop: Shop, verb: str) -> None:
     """A payment that is neither completed nor cancelled has an unknown outcome."""
     authorization = shop.hold()
-    before = [Slow(0.0)] if verb == "capture" else []
-    shop.sandbox.fail(*before, reply({"payment": shop.sandbox.payments[authorization.ref.id]}))
+    earlier_faults = [Slow(0.0)] if verb == "capture" else []
+    shop.sandbox.fail(
+        *earlier_faults, reply({"payment": shop.sandbox.payments[authorization.ref.id]})
+    )
     done = getattr(shop.payments, verb)(authorization.ref, idempotency_key=shop.key())
 
     assert MoveState.UNKNOWN == done.state

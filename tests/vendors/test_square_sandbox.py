@@ -32,13 +32,13 @@ def reply_to(
 
 def paying(**fields: Any) -> dict[str, Any]:
     """Return the body of a payment, with changes."""
-    usual_texts = {
+    default_payment = {
         "idempotency_key": "k",
         "source_id": "cnon:card-nonce-ok",
         "amount_money": {"amount": 100, "currency": "EUR"},
     }
-    whole_fields = {**usual_texts, **fields}
-    return {name: value for name, value in whole_fields.items() if value is not None}
+    payment_fields = {**default_payment, **fields}
+    return {name: value for name, value in payment_fields.items() if value is not None}
 
 
 @pytest.mark.parametrize(
@@ -76,10 +76,10 @@ def test_sandbox_refuses_invalid_payments(body: object, code: str) -> None:
 def test_sandbox_refuses_impossible_operations() -> None:
     """Missing, forbidden and impossible operations are refused."""
     sandbox = SquareSandbox()
-    held_value = reply_to(sandbox, "POST", "/v2/payments", paying(autocomplete=False)).json()[
+    held_payment = reply_to(sandbox, "POST", "/v2/payments", paying(autocomplete=False)).json()[
         "payment"
     ]
-    at = f"/v2/payments/{held_value['id']}"
+    at = f"/v2/payments/{held_payment['id']}"
     tip = paying(idempotency_key="t", tip_money={"amount": 5, "currency": "EUR"})
     assert (
         105
@@ -122,8 +122,10 @@ def test_sandbox_repeats_answers_by_key() -> None:
         reply_to(sandbox, "POST", "/v2/payments", paying()) for _ in range(2)
     )
     other_response = reply_to(sandbox, "POST", "/v2/payments", paying(note="x"))
-    wrong_fields = paying(idempotency_key="w", location_id="L0")
-    refused_responses = [reply_to(sandbox, "POST", "/v2/payments", wrong_fields) for _ in range(2)]
+    wrong_location = paying(idempotency_key="w", location_id="L0")
+    refused_responses = [
+        reply_to(sandbox, "POST", "/v2/payments", wrong_location) for _ in range(2)
+    ]
 
     assert first.json() == repeated_response.json()
     assert "IDEMPOTENCY_KEY_REUSED" == other_response.json()["errors"][0]["code"]

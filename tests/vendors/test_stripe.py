@@ -290,8 +290,8 @@ def test_confirmed_payment_is_complete(shop: Shop) -> None:
     assert (payment.next_action.url or "").startswith("https://hooks.stripe.com/")
     shop.sandbox.authenticate(payment.ref.id)
 
-    returned_values = {"payment_intent": payment.ref.id, "redirect_status": "succeeded"}
-    finished_payment = shop.payments.complete(payment.ref, returned_values, idempotency_key="k/2")
+    return_parameters = {"payment_intent": payment.ref.id, "redirect_status": "succeeded"}
+    finished_payment = shop.payments.complete(payment.ref, return_parameters, idempotency_key="k/2")
 
     assert PaymentState.CAPTURED == finished_payment.state
     assert EUROS == finished_payment.captured
@@ -328,9 +328,9 @@ def test_intent_is_confirmed_when_it_is_completed(shop: Shop) -> None:
     payment = shop.payments.create_intent(order(), idempotency_key=shop.key())
     assert "requires_confirmation" == payment.vendor_state
 
-    extra_fields: dict[str, Any] = {"automatic_payment_methods": {"allow_redirects": "never"}}
+    payment_methods: dict[str, Any] = {"automatic_payment_methods": {"allow_redirects": "never"}}
     held_payment = shop.payments.create_intent(
-        order(extra={"stripe": extra_fields}), idempotency_key=shop.key()
+        order(extra={"stripe": payment_methods}), idempotency_key=shop.key()
     )
 
     assert (
@@ -433,13 +433,13 @@ def test_reason_that_stripe_does_not_know_is_left_out(shop: Shop) -> None:
 def test_missing_currency_is_looked_up(shop: Shop) -> None:
     """A reference without a currency gets it by a look-up."""
     payment = shop.payments.charge(order(), idempotency_key=shop.key())
-    bare = Ref("stripe", "main", payment.ref.id)
+    bare_ref = Ref("stripe", "main", payment.ref.id)
 
     with pytest.raises(InvalidData):
-        shop.payments.refund(bare, Money("1", "USD"), idempotency_key=shop.key())
+        shop.payments.refund(bare_ref, Money("1", "USD"), idempotency_key=shop.key())
     assert "GET" == shop.sandbox.requests[-1].method
     amount = Money("1", "EUR")
-    assert amount == shop.payments.refund(bare, amount, idempotency_key=shop.key()).amount
+    assert amount == shop.payments.refund(bare_ref, amount, idempotency_key=shop.key()).amount
 
 
 def test_payments_are_listed(shop: Shop) -> None:
@@ -484,17 +484,17 @@ def test_malformed_refund(shop: Shop, answer: Response) -> None:
 def test_won_dispute(shop: Shop) -> None:
     """A won dispute restores the payment's previous state."""
     payment = shop.payments.charge(order("pm_card_createDispute"), idempotency_key=shop.key())
-    disputed = shop.told(payment)
+    disputed_payment = shop.told(payment)
     dispute = shop.payments.disputes().items[0]
     shop.sandbox.close_dispute(dispute.ref.id, "won")
     won_event = attrs.evolve(shop.webhook_events()[-1], at=datetime.now(UTC) + timedelta(hours=1))
 
-    assert PaymentState.DISPUTED == disputed.state
+    assert PaymentState.DISPUTED == disputed_payment.state
     assert DisputeState.NEEDS_RESPONSE == dispute.state
     assert payment.ref.id == (dispute.payment.id if dispute.payment else None)
     assert EUROS == dispute.amount
     assert dispute.respond_by is not None
-    assert PaymentState.CAPTURED == advance(disputed, won_event).state
+    assert PaymentState.CAPTURED == advance(disputed_payment, won_event).state
 
 
 def test_inquiry_is_not_a_dispute(shop: Shop) -> None:
@@ -545,8 +545,8 @@ def test_dispute_without_a_deadline() -> None:
 
 def intent(**fields: Any) -> Payment:
     """Return an intent in Stripe's form."""
-    usual_fields = {"id": "pi_1", "status": "succeeded", "amount": 14990, "currency": "eur"}
-    payment = payment_of(ref, as_answer({**usual_fields, **fields}))
+    default_intent = {"id": "pi_1", "status": "succeeded", "amount": 14990, "currency": "eur"}
+    payment = payment_of(ref, as_answer({**default_intent, **fields}))
     assert payment is not None
     return payment
 
@@ -624,10 +624,10 @@ def test_other_webhooks_give_no_events(thing: object) -> None:
 
 def test_charge_without_an_intent_is_itself() -> None:
     """A charge without an intent is a payment by itself, refunded only if captured."""
-    thing_fields = {"object": "charge", "id": "ch_1", "amount": 14990, "currency": "eur"}
-    thing_fields |= {"captured": False, "amount_captured": 0, "amount_refunded": 14990}
+    charge_object = {"object": "charge", "id": "ch_1", "amount": 14990, "currency": "eur"}
+    charge_object |= {"captured": False, "amount_captured": 0, "amount_refunded": 14990}
     event = WebhookEvent(
-        vendor="stripe", id="evt_1", type="x", vendor_type="charge.refunded", data=thing_fields
+        vendor="stripe", id="evt_1", type="x", vendor_type="charge.refunded", data=charge_object
     )
     result = Stripe(credentials="sk").events(event, ref)[0]
 
@@ -645,15 +645,15 @@ def test_charge_without_an_intent_is_itself() -> None:
 )
 def test_charge_under_way_is_not_captured(status: str, state: PaymentState) -> None:
     """Stripe calls a pending debit captured, so its status decides."""
-    thing_fields = {"object": "charge", "id": "ch_1", "amount": 14990, "currency": "eur"}
-    thing_fields |= {
+    charge_object = {"object": "charge", "id": "ch_1", "amount": 14990, "currency": "eur"}
+    charge_object |= {
         "captured": True,
         "amount_captured": 14990,
         "amount_refunded": 0,
         "status": status,
     }
     event = WebhookEvent(
-        vendor="stripe", id="evt_1", type="x", vendor_type="charge.updated", data=thing_fields
+        vendor="stripe", id="evt_1", type="x", vendor_type="charge.updated", data=charge_object
     )
     result = Stripe(credentials="sk").events(event, ref)[0]
 

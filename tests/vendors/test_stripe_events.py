@@ -112,8 +112,8 @@ def test_events_have_our_reference() -> None:
 def test_failed_charge_has_a_reason() -> None:
     """An event of a failed charge has the bank's reason."""
     fields = {"object": "charge", "id": "ch_1", "amount": 100, "currency": "eur", "captured": False}
-    reason_texts = {"failure_code": "card_declined", "outcome": {"reason": "insufficient_funds"}}
-    [event] = read_events(failed({**fields, "payment_intent": "pi_1", **reason_texts}), ref)
+    failure_details = {"failure_code": "card_declined", "outcome": {"reason": "insufficient_funds"}}
+    [event] = read_events(failed({**fields, "payment_intent": "pi_1", **failure_details}), ref)
     [silent_event] = read_events(failed(fields), ref)
 
     assert event.decline is not None

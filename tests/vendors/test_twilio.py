@@ -122,11 +122,11 @@ def test_form_of_a_message(fields: dict[str, Any], expected: dict[str, list[str]
 
 def test_time_is_sent_in_utc() -> None:
     """The time of a scheduled message is sent in UTC."""
-    later = datetime(2031, 5, 6, 14, tzinfo=timezone(timedelta(hours=2)))
-    sent = form(send_at=later, sender_pool="MG1")
+    send_time = datetime(2031, 5, 6, 14, tzinfo=timezone(timedelta(hours=2)))
+    sent_form = form(send_at=send_time, sender_pool="MG1")
 
-    assert ["2031-05-06T12:00:00Z"] == sent["SendAt"]
-    assert ["fixed"] == sent["ScheduleType"]
+    assert ["2031-05-06T12:00:00Z"] == sent_form["SendAt"]
+    assert ["fixed"] == sent_form["ScheduleType"]
 
 
 @pytest.mark.parametrize(
@@ -255,8 +255,8 @@ def test_cancelling_twice() -> None:
     """A message is cancelled once, however often it is requested."""
     sandbox = TwilioSandbox()
     sms = texts(sandbox)
-    later = datetime(2031, 5, 6, tzinfo=UTC)
-    receipt = sms.send(SmsMessage(to=TO, text="Hi", sender_pool="MG1", send_at=later))
+    send_time = datetime(2031, 5, 6, tzinfo=UTC)
+    receipt = sms.send(SmsMessage(to=TO, text="Hi", sender_pool="MG1", send_at=send_time))
     sandbox.fail(Lost())
     with pytest.raises(ConnectorError, match="lost"):
         sms.cancel(receipt.ref)

@@ -183,8 +183,8 @@ def test_invoice_needs_a_number(shop: Shop) -> None:
 
 def test_label_that_ups_does_not_print_is_refused(shop: Shop) -> None:
     """Unsupported label formats and sizes are refused before sending."""
-    wrong_fields: list[dict[str, Any]] = [{"label": "png"}, {"label_size": LabelSize.A6}]
-    for fields in wrong_fields:
+    unsupported_labels: list[dict[str, Any]] = [{"label": "png"}, {"label_size": LabelSize.A6}]
+    for fields in unsupported_labels:
         with pytest.raises(UnsupportedByVendor):
             rates_body(attrs.evolve(REQUEST, **fields), "A1B2C3")
         with pytest.raises(UnsupportedByVendor):

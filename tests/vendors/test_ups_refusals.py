@@ -73,8 +73,8 @@ def test_token_is_got_once_and_again_when_it_is_refused(shop: Shop) -> None:
     shop.shipping.get_rates(REQUEST)
     assert 2 == shop.sandbox.tokens.grants
 
-    wrong = attrs.evolve(shop.vendor, client_secret="hush-hush")
-    account = Account("ups", wrong, settings={"retry": None, "circuit": None})
+    wrong_vendor = attrs.evolve(shop.vendor, client_secret="hush-hush")
+    account = Account("ups", wrong_vendor, settings={"retry": None, "circuit": None})
     hub = Hub([account], http=SandboxHttpClient(shop.sandbox))
     with pytest.raises((AuthenticationFailed, CredentialRefreshFailed)) as excinfo:
         hub.shipping().get_rates(REQUEST)
@@ -88,8 +88,8 @@ def test_account_is_checked() -> None:
     vendor = Ups(account_number="A1B2C3")
     assert ({}, True) == (vendor.clients(), vendor.services()[""].needs_credentials)
     vendor = Ups(account_number="A1B2C3", client_id="app-of-ours", client_secret="hush-hush")
-    for hidden_text in ("A1B2C3", "app-of-ours", "hush-hush"):
-        assert hidden_text not in repr(vendor)
+    for hidden_secret in ("A1B2C3", "app-of-ours", "hush-hush"):
+        assert hidden_secret not in repr(vendor)
 
 
 def sent(shop: Shop, request: Request) -> Response:

@@ -56,7 +56,7 @@ def test_rates_have_the_negotiated_price(shop: Shop) -> None:
 
 def test_unreadable_rate_becomes_a_message(shop: Shop) -> None:
     """A rate with an unreadable price becomes a message; an unknown service is kept."""
-    rated = [
+    rated_shipments = [
         {"Service": {"Code": "03"}, "TotalCharges": {"MonetaryValue": "free"}},
         {
             "Service": {"Code": "99"},
@@ -64,7 +64,7 @@ def test_unreadable_rate_becomes_a_message(shop: Shop) -> None:
         },
     ]
     alerts = {"Response": {"Alert": [{"Code": "110971", "Description": "It may vary."}]}}
-    shop.sandbox.fail(reply({"RateResponse": {**alerts, "RatedShipment": rated}}))
+    shop.sandbox.fail(reply({"RateResponse": {**alerts, "RatedShipment": rated_shipments}}))
     result = shop.shipping.get_rates(REQUEST)
 
     assert [("ups_99", None, None)] == [
@@ -114,11 +114,11 @@ def test_label_in_pdf_is_recovered_at_once(shop: Shop) -> None:
     assert (LabelFormat.PDF, "pdf") == (shipment.labels[0].format, shipment.ref.other("label"))
 
     rate = shop.shipping.get_rates(REQUEST).rates[0]
-    real_function = shop.sandbox.answer
+    real_answer = shop.sandbox.answer
 
     def answer(request: Any) -> Response:
-        lost_value = request.path.endswith("/recovery")
-        return reply({}, 500) if lost_value else real_function(request)
+        recovery_fails = request.path.endswith("/recovery")
+        return reply({}, 500) if recovery_fails else real_answer(request)
 
     shop.sandbox.answer = answer  # type: ignore[method-assign]
     shipment = shop.shipping.create_shipment(rate, idempotency_key="k-2")

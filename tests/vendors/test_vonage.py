@@ -148,10 +148,10 @@ def test_parts_without_names_are_malformed(messages: list[dict[str, str]]) -> No
 
 def test_price_is_of_all_parts() -> None:
     """If one part has no price, the message has none."""
-    nameless = accepted_part(2)
-    del nameless["message-price"]
+    nameless_part = accepted_part(2)
+    del nameless_part["message-price"]
 
-    assert read_parts(REFS.ref, parts(accepted_part(1), nameless)).price is None
+    assert read_parts(REFS.ref, parts(accepted_part(1), nameless_part)).price is None
 
 
 @pytest.mark.parametrize(

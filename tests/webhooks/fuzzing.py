@@ -66,12 +66,12 @@ def _flip_header(dice: random.Random, sent: Sent) -> Sent:
     name = _some_header(dice, sent)
     text = sent.headers.get(name, "")
     place = dice.randrange(len(text) + 1)
-    damaged = (
+    damaged_value = (
         text[:place]
         + chr(dice.choice((dice.randrange(128), dice.randrange(0x3000))))
         + text[place + 1 :]
     )
-    return _with(sent, name, damaged)
+    return _with(sent, name, damaged_value)
 
 
 def _text_header(dice: random.Random, sent: Sent) -> Sent:
@@ -93,10 +93,10 @@ def _cut_header(dice: random.Random, sent: Sent) -> Sent:
 
 def _drop_header(dice: random.Random, sent: Sent) -> Sent:
     name = _some_header(dice, sent)
-    stored_values = {
-        other_text: text for other_text, text in sent.headers.items() if other_text != name
+    remaining_headers = {
+        header_name: text for header_name, text in sent.headers.items() if header_name != name
     }
-    return attrs.evolve(sent, headers=stored_values)
+    return attrs.evolve(sent, headers=remaining_headers)
 
 
 def _form(_: random.Random, sent: Sent) -> Sent:

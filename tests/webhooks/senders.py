@@ -104,10 +104,10 @@ def over_body(
 
     def send(_: datetime, number: int) -> Sent:
         body = as_json(payload(number))
-        extra_values = {
+        extra_headers = {
             name.replace("_", "-"): value.format(number) for name, value in more.items()
         }
-        return Sent(headers={header: write(body)} | extra_values, body=body)
+        return Sent(headers={header: write(body)} | extra_headers, body=body)
 
     return send
 
@@ -121,12 +121,12 @@ def standard(headers: str, prefix: str = "v1,") -> Callable[[datetime, int], Sen
         )
         content = b"msg_%d.%s.%s" % (number, stamp(now).encode(), body)
         key = base64.b64decode(WHSEC.removeprefix("whsec_"))
-        signed_text = b64(mac(key, content) if prefix == "v1," else keys.ed().sign(content))
+        signature = b64(mac(key, content) if prefix == "v1," else keys.ed().sign(content))
         return Sent(
             headers={
                 f"{headers}-id": f"msg_{number}",
                 f"{headers}-timestamp": stamp(now),
-                f"{headers}-signature": prefix + signed_text,
+                f"{headers}-signature": prefix + signature,
             },
             body=body,
         )
@@ -141,8 +141,8 @@ def stamped(
 
     def send(now: datetime, number: int) -> Sent:
         body = as_json(payload(number))
-        signed_text = mac(SECRET, f"{stamp(now)}{separator}".encode() + body).hex()
-        return Sent(headers={header: form.format(stamp(now), signed_text)}, body=body)
+        signature = mac(SECRET, f"{stamp(now)}{separator}".encode() + body).hex()
+        return Sent(headers={header: form.format(stamp(now), signature)}, body=body)
 
     return send
 
@@ -154,8 +154,8 @@ def versioned(
 
     def send(now: datetime, number: int) -> Sent:
         body = as_json(payload(number))
-        signed_text = mac(SECRET, f"v0:{stamp(now)}:".encode() + body).hex()
-        return Sent(headers={header: f"v0={signed_text}", time: stamp(now)}, body=body)
+        signature = mac(SECRET, f"v0:{stamp(now)}:".encode() + body).hex()
+        return Sent(headers={header: f"v0={signature}", time: stamp(now)}, body=body)
 
     return send
 
@@ -288,8 +288,8 @@ def adyen_item(number: int, **changes: object) -> dict[str, object]:
             "true",
         )
     )
-    signed_text = b64(mac(bytes.fromhex(HEX), content))
-    return item | {"additionalData": {"hmacSignature": signed_text}} | changes
+    signature = b64(mac(bytes.fromhex(HEX), content))
+    return item | {"additionalData": {"hmacSignature": signature}} | changes
 
 
 HEX = "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056"
@@ -308,8 +308,8 @@ def braintree(_: datetime, number: int) -> Sent:
         f"2031-05-06T07:08:09Z</timestamp><n>{number}</n></notification>"
     )
     payload = b64(document.encode()) + "\n"
-    signed_text = mac(hashlib.sha1(SECRET.encode()).digest(), payload, "sha1").hex()  # noqa: S324 - the vendor's way
-    form = {"bt_signature": f"public|{signed_text}", "bt_payload": payload}
+    signature = mac(hashlib.sha1(SECRET.encode()).digest(), payload, "sha1").hex()  # noqa: S324 - the vendor's way
+    form = {"bt_signature": f"public|{signature}", "bt_payload": payload}
     return Sent(headers={"Content-Type": FORM}, body=urlencode(form).encode())
 
 

@@ -107,10 +107,10 @@ def test_empty_secret_of_a_provider_is_refused() -> None:
 
     for cell in ("", " ", "\x00"):
         receiver = Receiver("github", Empty(), replay_guard=False)
-        signed_text = mac(cell.strip(" \x00"), b"{}").hex()
+        signature = mac(cell.strip(" \x00"), b"{}").hex()
         with pytest.raises(ConfigurationError):
             receiver.verify(
-                Sent(headers={"X-Hub-Signature-256": f"sha256={signed_text}"}, body=b"{}")
+                Sent(headers={"X-Hub-Signature-256": f"sha256={signature}"}, body=b"{}")
             )
 
 
@@ -121,12 +121,12 @@ def test_empty_secret_of_a_provider_is_refused() -> None:
 def test_folded_headers(space: str) -> None:
     """A line break or an unusual space in a signature makes it invalid."""
     sent_request = GITHUB.send(NOW, 1)
-    genuine_text = sent_request.headers["X-Hub-Signature-256"]
+    genuine_signature = sent_request.headers["X-Hub-Signature-256"]
     receiver = Receiver.of(GITHUB)
     for text in (
-        genuine_text + space,
-        space + genuine_text,
-        genuine_text.replace("=", f"={space}"),
+        genuine_signature + space,
+        space + genuine_signature,
+        genuine_signature.replace("=", f"={space}"),
     ):
         spoiled_request = attrs.evolve(sent_request, headers={"X-Hub-Signature-256": text})
         assert receiver.refused(spoiled_request) in {"signature", "downgraded"}
@@ -157,9 +157,11 @@ def test_similar_header_names_are_ignored(name: str) -> None:
         lambda text: text.replace("K", "\u212a").replace("i", "\u0130"),
     )
     for spoil in ways:
-        renamed_values = {spoil(header): value for header, value in sent_request.headers.items()}
-        if not {*renamed_values} & {*sent_request.headers}:
-            assert "missing" == receiver.refused(attrs.evolve(sent_request, headers=renamed_values))
+        renamed_headers = {spoil(header): value for header, value in sent_request.headers.items()}
+        if not {*renamed_headers} & {*sent_request.headers}:
+            assert "missing" == receiver.refused(
+                attrs.evolve(sent_request, headers=renamed_headers)
+            )
 
 
 # --- signatures in other writings --------------------------------------------------------------
@@ -184,9 +186,9 @@ def writings(genuine: str) -> list[str]:
 def test_hex_in_other_writings(number: int) -> None:
     """A signature is compared as it is written."""
     sent_request = GITHUB.send(NOW, 1)
-    genuine_text = sent_request.headers["X-Hub-Signature-256"].removeprefix("sha256=")
-    text = "sha256=" + writings(genuine_text)[number]
-    if text.removeprefix("sha256=") != genuine_text:
+    genuine_hex = sent_request.headers["X-Hub-Signature-256"].removeprefix("sha256=")
+    text = "sha256=" + writings(genuine_hex)[number]
+    if text.removeprefix("sha256=") != genuine_hex:
         spoiled_request = attrs.evolve(sent_request, headers={"X-Hub-Signature-256": text})
         assert "signature" == Receiver.of(GITHUB).refused(spoiled_request)
 
@@ -225,10 +227,10 @@ def test_the_other_signature_of_a_curve_is_a_replay() -> None:
     receiver.done(receiver.verify(sent_request))
     header = "X-Twilio-Email-Event-Webhook-Signature"
     first, second = utils.decode_dss_signature(base64.b64decode(sent_request.headers[header]))
-    other_text = b64(utils.encode_dss_signature(first, ORDER - second))
-    assert other_text != sent_request.headers[header]
+    twin_signature = b64(utils.encode_dss_signature(first, ORDER - second))
+    assert twin_signature != sent_request.headers[header]
 
-    value = attrs.evolve(sent_request, headers=sent_request.headers | {header: other_text})
+    value = attrs.evolve(sent_request, headers=sent_request.headers | {header: twin_signature})
     assert "replayed" == receiver.refused(value)
 
 
@@ -247,11 +249,11 @@ def test_invalid_timestamps_are_refused(name: str, text: str) -> None:
     """A timestamp that is no whole number near now is refused without overflow."""
     sender = BY_NAME[name]
     sent_request = sender.send(NOW, 1)
-    written_text = {
+    sent_timestamp = {
         "hubspot": str(int(NOW.timestamp() * 1000)),
     }.get(name, stamp(NOW))
     headers = {
-        header: value.replace(written_text, text, 1) if header != "webhook-signature" else value
+        header: value.replace(sent_timestamp, text, 1) if header != "webhook-signature" else value
         for header, value in sent_request.headers.items()
     }
     assert headers != sent_request.headers
@@ -299,10 +301,10 @@ def test_huge_numbers_in_an_event() -> None:
     """An invalid creation time is None, and the event is still returned."""
     for value in ("1e400", "-1e400", "9" * 4_000, "true", '"\\ud800"', "[]", "-62135596801"):
         body = f'{{"id":"evt","type":"a","created":{value}}}'.encode()
-        signed_text = mac(SECRET, stamp(NOW).encode() + b"." + body).hex()
-        text = f"t={stamp(NOW)},v1={signed_text}"
-        for guarded in (True, False):
-            receiver = Receiver.of(STRIPE, replay_guard=guarded)
+        signature = mac(SECRET, stamp(NOW).encode() + b"." + body).hex()
+        text = f"t={stamp(NOW)},v1={signature}"
+        for is_guarded in (True, False):
+            receiver = Receiver.of(STRIPE, replay_guard=is_guarded)
             (event,) = receiver.verify(Sent(headers={"Stripe-Signature": text}, body=body))
             assert event.time is None
 
@@ -443,23 +445,23 @@ def test_lines_of_one_value_do_not_stand_for_others(hidden: str) -> None:
 
     A stranger's own topic signs a message whose lines, taken apart elsewhere, are our webhook.
     """
-    due_text = NOW.strftime("%Y-%m-%dT%H:%M:%S.000Z")
-    own_values = {
+    sns_timestamp = NOW.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    original_fields = {
         "MessageId": "m-1",
-        "Timestamp": due_text,
+        "Timestamp": sns_timestamp,
         "TopicArn": ARN,
         "Type": "Notification",
     }
-    lines = "".join(f"{name}\n{value}\n" for name, value in own_values.items()).rstrip("\n")
-    foreign_text = "arn:aws:sns:eu-west-1:666:evil"
-    signed_request = sns("2", Message=f"pay\n{lines}", TopicArn=foreign_text)(NOW, 2)
+    lines = "".join(f"{name}\n{value}\n" for name, value in original_fields.items()).rstrip("\n")
+    foreign_topic = "arn:aws:sns:eu-west-1:666:evil"
+    signed_request = sns("2", Message=f"pay\n{lines}", TopicArn=foreign_topic)(NOW, 2)
     fields = json.loads(signed_request.body)
     names = ("MessageId", "Timestamp", "TopicArn", "Type")
-    remaining_text = "".join(f"{name}\n{fields[name]}\n" for name in names).rstrip("\n")
-    taken_value = fields | own_values | {"Message": "pay"}
-    taken_value[hidden] = f"{taken_value[hidden]}\n{remaining_text}"
+    trailing_lines = "".join(f"{name}\n{fields[name]}\n" for name in names).rstrip("\n")
+    forged_fields = fields | original_fields | {"Message": "pay"}
+    forged_fields[hidden] = f"{forged_fields[hidden]}\n{trailing_lines}"
 
-    forgery = attrs.evolve(signed_request, body=as_json(taken_value))
+    forgery = attrs.evolve(signed_request, body=as_json(forged_fields))
     assert Receiver.of(BY_NAME["aws-sns"]).refused(forgery) in {"malformed", "foreign", "missing"}
     assert "foreign" == Receiver.of(BY_NAME["aws-sns"]).refused(signed_request)
     several_request = sns("2", Message="one\ntwo\n")(NOW, 3)
@@ -471,17 +473,17 @@ def test_fields_that_are_taken_apart_elsewhere_are_a_replay() -> None:
     receiver = Receiver.of(BY_NAME["adyen"], replay_guard=True)
     reference = str(adyen_item(1)["pspReference"])
     content = f"{reference}::TestMerchant:INV-7:INV-8:1130:EUR:AUTHORISATION:true"
-    signed_values = {"hmacSignature": b64(mac(bytes.fromhex(HEX), content))}
-    genuine_fields = adyen_item(1, merchantReference="INV-7:INV-8", additionalData=signed_values)
-    split = genuine_fields | {
+    signature_data = {"hmacSignature": b64(mac(bytes.fromhex(HEX), content))}
+    genuine_item = adyen_item(1, merchantReference="INV-7:INV-8", additionalData=signature_data)
+    split = genuine_item | {
         "pspReference": f"{reference}:",
-        "originalReference": genuine_fields["merchantAccountCode"],
+        "originalReference": genuine_item["merchantAccountCode"],
         "merchantAccountCode": "INV-7",
         "merchantReference": "INV-8",
     }
     first, second = (
         Sent(headers={}, body=as_json({"notificationItems": [{"NotificationRequestItem": item}]}))
-        for item in (genuine_fields, split)
+        for item in (genuine_item, split)
     )
     (event,) = receiver.verify(first)
     assert event.id.startswith(reference)
@@ -513,14 +515,14 @@ def test_no_item_of_a_batch_is_beyond_looking(place: int) -> None:
     """A forged item anywhere in a batch makes it invalid, and nothing is stored."""
     receiver = Receiver.of(BY_NAME["adyen"], replay_guard=True)
     items = [adyen_item(number) for number in range(20)]
-    changed_fields = [*items]
-    changed_fields[place] = adyen_item(place) | {"success": "false"}
-    wrapped_fields = [{"NotificationRequestItem": item} for item in changed_fields]
-    forgery = Sent(headers={}, body=as_json({"notificationItems": wrapped_fields}))
+    changed_items = [*items]
+    changed_items[place] = adyen_item(place) | {"success": "false"}
+    wrapped_items = [{"NotificationRequestItem": item} for item in changed_items]
+    forgery = Sent(headers={}, body=as_json({"notificationItems": wrapped_items}))
 
     assert "signature" == receiver.refused(forgery)
-    wrapped_fields = [{"NotificationRequestItem": item} for item in items]
-    genuine_request = Sent(headers={}, body=as_json({"notificationItems": wrapped_fields}))
+    wrapped_items = [{"NotificationRequestItem": item} for item in items]
+    genuine_request = Sent(headers={}, body=as_json({"notificationItems": wrapped_items}))
     assert 20 == len(receiver.verify(genuine_request))
 
 
@@ -611,9 +613,9 @@ def test_borrowed_id_does_not_block_a_delivery() -> None:
     """A genuine webhook with another's id does not block the other one."""
     receiver = Receiver.of(GITHUB, replay_guard=True)
     own_request, yours_request = GITHUB.send(NOW, 1), GITHUB.send(NOW, 2)
-    borrowed = {"X-GitHub-Delivery": yours_request.headers["X-GitHub-Delivery"]}
+    borrowed_header = {"X-GitHub-Delivery": yours_request.headers["X-GitHub-Delivery"]}
     receiver.done(
-        receiver.verify(attrs.evolve(own_request, headers=own_request.headers | borrowed))
+        receiver.verify(attrs.evolve(own_request, headers=own_request.headers | borrowed_header))
     )
 
     assert receiver.verify(yours_request)
@@ -660,16 +662,16 @@ def test_custom_schemes_resist_the_same_attacks() -> None:
         "tolerance": 300,
     }
     receiver = Receiver(WebhookScheme.from_table(table), SECRET, replay_guard=True)
-    signed_text = mac(SECRET, stamp(NOW).encode() + b".{}").hex()
-    good_text = f"t={stamp(NOW)},s={signed_text}"
+    signature = mac(SECRET, stamp(NOW).encode() + b".{}").hex()
+    good_header = f"t={stamp(NOW)},s={signature}"
     for text, reason in (
-        (f"s={signed_text}", "missing"),
+        (f"s={signature}", "missing"),
         (f"t={stamp(NOW)}", "downgraded"),
-        (f"t={stamp(NOW)},t=1,s={signed_text}", "duplicated"),
-        (f"t={int(stamp(NOW)) + 1},s={signed_text}", "signature"),
-        (f"t={stamp(NOW)},S={signed_text}", "downgraded"),
-        (f"T={stamp(NOW)},s={signed_text}", "missing"),
-        (f"t={stamp(NOW)};s={signed_text}", "downgraded"),
+        (f"t={stamp(NOW)},t=1,s={signature}", "duplicated"),
+        (f"t={int(stamp(NOW)) + 1},s={signature}", "signature"),
+        (f"t={stamp(NOW)},S={signature}", "downgraded"),
+        (f"T={stamp(NOW)},s={signature}", "missing"),
+        (f"t={stamp(NOW)};s={signature}", "downgraded"),
         ("", "missing"),
         ("," * 40, "malformed"),
     ):
@@ -677,4 +679,4 @@ def test_custom_schemes_resist_the_same_attacks() -> None:
             receiver.verify({"headers": {"X-Sig": text}, "body": b"{}"})
         assert reason == excinfo.value.reason, text
         assert " " in excinfo.value.message
-    assert receiver.verify({"headers": {"X-Sig": good_text}, "body": b"{}"})
+    assert receiver.verify({"headers": {"X-Sig": good_header}, "body": b"{}"})

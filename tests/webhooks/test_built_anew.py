@@ -127,10 +127,10 @@ def test_rebuilt_presets_refuse_old_and_repeated_webhooks(name: str) -> None:
     first_receiver = receiver(name, replay_guard=True)
     sent_request = sender.send(NOW, 7)
     first_receiver.done(first_receiver.verify(sent_request))
-    renamed_values = {
+    renamed_headers = {
         key: "other" if key in sender.free else text for key, text in sent_request.headers.items()
     }
-    assert "replayed" == first_receiver.refused(attrs.evolve(sent_request, headers=renamed_values))
+    assert "replayed" == first_receiver.refused(attrs.evolve(sent_request, headers=renamed_headers))
 
 
 @pytest.mark.parametrize(
@@ -197,12 +197,12 @@ def test_one_of_several_signatures_is_enough(name: str) -> None:
     """While a vendor replaces its secret both signatures stand there, with a space between."""
     sent_request = BY_NAME[name].send(NOW, 7)
     (header,) = [header for header in sent_request.headers if header.endswith("-signature")]
-    for several_text in (
+    for signature_list in (
         f"v1,AAAA {sent_request.headers[header]}",
         f"{sent_request.headers[header]} v1,AAAA",
     ):
         assert receiver(name).verify(
-            attrs.evolve(sent_request, headers=sent_request.headers | {header: several_text})
+            attrs.evolve(sent_request, headers=sent_request.headers | {header: signature_list})
         )
 
 

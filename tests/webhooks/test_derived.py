@@ -199,10 +199,10 @@ def test_names_keep_their_case_but_those_of_headers() -> None:
         signs="{parameter:Salt}{json:None?}{body}", id="{json:Id}", requires={"{json:a:b?}": "1"}
     )
     body = b'{"Id": "one", "id": "two", "a:b": "1"}'
-    sent_values = {"headers": {"x-sig": mac(SECRET, b"s" + body).hex()}, "body": body}
+    webhook_arguments = {"headers": {"x-sig": mac(SECRET, b"s" + body).hex()}, "body": body}
     receiver = Receiver(new_scheme, SECRET, parameters={"Salt": "s"})
 
-    (event,) = receiver.verify(sent_values)
+    (event,) = receiver.verify(webhook_arguments)
 
     assert "one" == event.id
     assert {"Salt"} == new_scheme.parameters

@@ -149,8 +149,12 @@ def test_a_certificate_holds_from_its_first_moment_to_its_last() -> None:
     end_bytes = keys.certificate(keys.rsa_key(), ends=NOW)
     second = timedelta(seconds=1)
 
-    for certificate, before, after in ((begins, False, True), (end_bytes, True, False)):
-        for holds, moment in ((before, NOW - second), (True, NOW), (after, NOW + second)):
+    for certificate, valid_before, valid_after in ((begins, False, True), (end_bytes, True, False)):
+        for holds, moment in (
+            (valid_before, NOW - second),
+            (True, NOW),
+            (valid_after, NOW + second),
+        ):
             assert holds == (certified_key(certificate, moment) is not None)
             assert holds == (fingerprint(quote(certificate), moment) is not None)
 
@@ -158,11 +162,11 @@ def test_a_certificate_holds_from_its_first_moment_to_its_last() -> None:
 def test_older_releases_tell_times_without_a_zone() -> None:
     """With cryptography before version 42, a certificate's times without a zone are in UTC."""
     begins, end_time = NOW - timedelta(days=1), NOW + timedelta(days=1)
-    older_value: Any = SimpleNamespace(
+    older_certificate: Any = SimpleNamespace(
         not_valid_before=begins.replace(tzinfo=None), not_valid_after=end_time.replace(tzinfo=None)
     )
 
-    assert (begins, end_time) == span_of(older_value)
+    assert (begins, end_time) == span_of(older_certificate)
 
 
 @pytest.mark.parametrize("stray", [b"!", b" ", b"\n"])

@@ -52,8 +52,8 @@ def world() -> Generator[Hosts]:
 def of_github(body: bytes, number: int = 1) -> Sent:
     """A request with these bytes, signed like GitHub."""
     signature = "sha256=" + mac(SECRET, body).hex()
-    named_values = {"X-Hub-Signature-256": signature, "X-GitHub-Delivery": f"d-{number}"}
-    return Sent(headers=named_values | {"Content-Type": "application/json"}, body=body)
+    github_headers = {"X-Hub-Signature-256": signature, "X-GitHub-Delivery": f"d-{number}"}
+    return Sent(headers=github_headers | {"Content-Type": "application/json"}, body=body)
 
 
 # --- bytes and addresses ----------------------------------------------------------------
@@ -190,8 +190,8 @@ def test_answers(host: str, world: Hosts) -> None:
     assert isinstance(ENDPOINT.error, WebhookRejected)
     assert "replayed" == ENDPOINT.error.reason
     assert 400 == world.ask(host, of_github(b"{", 2))[0]
-    lost = _AsyncLost() if host in {"asgi", "starlette"} else _Lost()
-    ENDPOINT.receives("github", storage=lost)
+    lost_store = _AsyncLost() if host in {"asgi", "starlette"} else _Lost()
+    ENDPOINT.receives("github", storage=lost_store)
     assert 503 == world.ask(host, sent_request)[0]
 
 
@@ -199,9 +199,9 @@ def test_answers(host: str, world: Hosts) -> None:
 def test_challenges_are_echoed(host: str, world: Hosts) -> None:
     """Slack, Zoom, Meta and Discord get their challenges back in the required form."""
     ENDPOINT.receives("slack")
-    signed_texts = ("X-Slack-Signature", "X-Slack-Request-Timestamp")
+    signature_headers = ("X-Slack-Signature", "X-Slack-Request-Timestamp")
     slack = versioned(
-        *signed_texts, lambda _: {"type": "url_verification", "challenge": "3eZbrw1aBm"}
+        *signature_headers, lambda _: {"type": "url_verification", "challenge": "3eZbrw1aBm"}
     )
     status, kind, body = world.ask(host, slack(NOW, 0))
     assert (200, b"3eZbrw1aBm") == (status, body)
@@ -418,11 +418,11 @@ def test_django_limits_become_webhook_errors() -> None:
     assert "too_large" == reason_of(lambda: from_django(of_django(), limit=10))
     with override_settings(ALLOWED_HOSTS=["shop.example"]):
         assert "foreign" == reason_of(lambda: from_django(of_django(HTTP_HOST="evil.example")))
-    longer_value = of_django().environ | {
+    longer_environ = of_django().environ | {
         "CONTENT_LENGTH": str(len(ODD) + 3),
         "wsgi.input": BytesIO(ODD),
     }
-    assert "malformed" == reason_of(lambda: from_django(WSGIRequest(longer_value)))
+    assert "malformed" == reason_of(lambda: from_django(WSGIRequest(longer_environ)))
 
 
 def of_flask(body: bytes = ODD, **more: Any) -> Any:
@@ -434,19 +434,19 @@ def of_flask(body: bytes = ODD, **more: Any) -> Any:
 def test_flask_limits_become_webhook_errors() -> None:
     """Flask's limits and trusted hosts give our errors, and a truncated body is refused."""
     assert ODD == from_flask(of_flask())["body"]
-    limited_value = of_flask()
-    limited_value.max_content_length = 10
-    assert "too_large" == reason_of(lambda: from_flask(limited_value))
+    limited_request = of_flask()
+    limited_request.max_content_length = 10
+    assert "too_large" == reason_of(lambda: from_flask(limited_request))
     assert "too_large" == reason_of(lambda: from_flask(of_flask(), limit=10))
-    foreign = of_flask()
-    foreign.trusted_hosts = ["shop.example"]
-    assert "foreign" == reason_of(lambda: from_flask(foreign))
-    short_value = of_flask()
-    short_value.environ["CONTENT_LENGTH"] = str(len(ODD) + 3)
-    assert "malformed" == reason_of(lambda: from_flask(short_value))
-    endless = of_flask(headers={"Transfer-Encoding": "chunked"})
-    del endless.environ["CONTENT_LENGTH"]
-    assert "length_required" == reason_of(lambda: from_flask(endless))
+    foreign_request = of_flask()
+    foreign_request.trusted_hosts = ["shop.example"]
+    assert "foreign" == reason_of(lambda: from_flask(foreign_request))
+    short_request = of_flask()
+    short_request.environ["CONTENT_LENGTH"] = str(len(ODD) + 3)
+    assert "malformed" == reason_of(lambda: from_flask(short_request))
+    endless_request = of_flask(headers={"Transfer-Encoding": "chunked"})
+    del endless_request.environ["CONTENT_LENGTH"]
+    assert "length_required" == reason_of(lambda: from_flask(endless_request))
 
 
 def test_wsgi_content_headers() -> None:

@@ -62,8 +62,8 @@ def test_only_simple_challenges_are_echoed(challenge: object) -> None:
     assert "malformed" == Receiver.of(BY_NAME["zoom"]).refused(asked("zoom", payload))
     with pytest.raises(WebhookRejected, match="no challenge that can be echoed"):
         Receiver.of(BY_NAME["slack"]).verify(slack)
-    odd_values = {"event": "endpoint.url_validation", "payload": [challenge]}
-    assert "malformed" == Receiver.of(BY_NAME["zoom"]).refused(asked("zoom", odd_values))
+    odd_challenge = {"event": "endpoint.url_validation", "payload": [challenge]}
+    assert "malformed" == Receiver.of(BY_NAME["zoom"]).refused(asked("zoom", odd_challenge))
 
 
 def test_zoom_gets_its_token_signed() -> None:

@@ -54,10 +54,10 @@ def test_a_signature_has_one_case_or_the_other(write: Any) -> None:
     """A signature may be in upper or lower case, but not mixed."""
     fields = signed(FIELDS)
     right = fields | {"sig": write(fields["sig"])}
-    mixed_fields = fields | {"sig": fields["sig"][:32].upper() + fields["sig"][32:].lower()}
+    mixed_case_event = fields | {"sig": fields["sig"][:32].upper() + fields["sig"][32:].lower()}
 
     assert receiver().verify(as_json(right))
-    assert "signature" == receiver().refused(as_json(mixed_fields))
+    assert "signature" == receiver().refused(as_json(mixed_case_event))
 
 
 @pytest.mark.parametrize(

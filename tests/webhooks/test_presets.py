@@ -60,8 +60,8 @@ def flipped(sent: Sent, sender: Sender, place: int, bit: int) -> Sent:
     for name, size in zip(names, sizes, strict=True):
         if place < size:
             text = sent.headers[name]
-            turned_text = text[:place] + chr(ord(text[place]) ^ 1 << bit) + text[place + 1 :]
-            return attrs.evolve(sent, headers=sent.headers | {name: turned_text})
+            flipped_value = text[:place] + chr(ord(text[place]) ^ 1 << bit) + text[place + 1 :]
+            return attrs.evolve(sent, headers=sent.headers | {name: flipped_value})
         place -= size
     turned_body = bytearray(sent.body)
     turned_body[place] ^= 1 << bit
@@ -160,16 +160,16 @@ def test_truncated_webhooks_are_refused(sender: Sender) -> None:
     receiver = Receiver.of(sender)
     for name in signed_headers(sender, sent_request):
         text = sent_request.headers[name]
-        for short_text in ("", text[: len(text) // 2], text[:-1]):
+        for short_value in ("", text[: len(text) // 2], text[:-1]):
             assert receiver.refused(
-                attrs.evolve(sent_request, headers=sent_request.headers | {name: short_text})
+                attrs.evolve(sent_request, headers=sent_request.headers | {name: short_value})
             )
-        reduced_values = {
-            other_text: value
-            for other_text, value in sent_request.headers.items()
-            if other_text != name
+        remaining_headers = {
+            header_name: value
+            for header_name, value in sent_request.headers.items()
+            if header_name != name
         }
-        assert receiver.refused(attrs.evolve(sent_request, headers=reduced_values))
+        assert receiver.refused(attrs.evolve(sent_request, headers=remaining_headers))
     for short_body in (
         ()
         if not sender.body_covered
@@ -223,14 +223,14 @@ def test_a_replay_under_another_name_is_refused(sender: Sender) -> None:
     receiver = Receiver.of(sender, replay_guard=True)
     sent_request = sender.send(NOW, 7)
     receiver.done(receiver.verify(sent_request))
-    renamed_values = {
+    renamed_headers = {
         name: ("other" if name in sender.free else value)
         for name, value in sent_request.headers.items()
     }
-    further_values = dict.fromkeys(sender.free, "more")
+    free_headers = dict.fromkeys(sender.free, "more")
 
     assert "replayed" == receiver.refused(
-        attrs.evolve(sent_request, headers=further_values | renamed_values)
+        attrs.evolve(sent_request, headers=free_headers | renamed_headers)
     )
 
 
@@ -241,8 +241,8 @@ def test_two_different_signatures_are_refused_in_either_order(sender: Sender) ->
     receiver = Receiver.of(sender)
     for name in signed_headers(sender, sent_request):
         pairs = list(sent_request.headers.items())
-        repeated_texts = (name.lower(), sent_request.headers[name][:-1] + "?")
-        for headers in ([*pairs, repeated_texts], [repeated_texts, *pairs]):
+        second_header = (name.lower(), sent_request.headers[name][:-1] + "?")
+        for headers in ([*pairs, second_header], [second_header, *pairs]):
             assert "duplicated" == receiver.refused(sent_request.arguments() | {"headers": headers})
         assert receiver.verify(
             sent_request.arguments() | {"headers": [*pairs, (name, sent_request.headers[name])]}

@@ -110,10 +110,10 @@ def same(one: WebhookEvent, other: WebhookEvent) -> bool:
 
 def cases() -> list[tuple[str, Ways, Sent]]:
     """Every scheme that has a short way, with a genuine webhook."""
-    existing_pairs = [(name, BY_NAME[name]) for name in SHORT]
+    short_senders = [(name, BY_NAME[name]) for name in SHORT]
     made = [
         (name, Ways(sender.name, sender.secret, parameters=sender.parameters), sender.send(NOW, 7))
-        for name, sender in existing_pairs
+        for name, sender in short_senders
     ]
     return made + [
         (name, Ways(scheme, SECRET), Sent(headers=headers, body=BODY))
@@ -126,12 +126,12 @@ EACH = pytest.mark.parametrize("case", cases(), ids=lambda case: case[0])
 
 def test_the_schemes_that_have_a_short_way() -> None:
     """An HMAC over the body and a few headers has a short way, and nothing else has."""
-    short_texts = {
+    short_schemes = {
         name
         for name, scheme in PRESETS.items()
         if quick(scheme, (Secret("whsec_" + "00" * 24),), {}, scheme.tolerance)
     }
-    assert {*SHORT} == short_texts
+    assert {*SHORT} == short_schemes
 
 
 @EACH
@@ -155,13 +155,16 @@ def test_fast_path_accepts_no_more_than_the_full_verifier(
     _, ways, sent_request = case
     dice = random.Random(seed)
     for _ in range(10):
-        damaged: dict[str, Any] = mutations(dice, sent_request).arguments()
+        damaged_arguments: dict[str, Any] = mutations(dice, sent_request).arguments()
         if dice.random() < 0.3:
-            damaged["headers"] = [*damaged["headers"].items(), *sent_request.headers.items()]
-            dice.shuffle(damaged["headers"])
-        event = ways.short(damaged)
+            damaged_arguments["headers"] = [
+                *damaged_arguments["headers"].items(),
+                *sent_request.headers.items(),
+            ]
+            dice.shuffle(damaged_arguments["headers"])
+        event = ways.short(damaged_arguments)
         if event is not None:
-            assert same(ways.long(damaged), event)
+            assert same(ways.long(damaged_arguments), event)
 
 
 @example(key=b"k" * 64, body=b"{}", name="sha256")
@@ -285,19 +288,19 @@ def test_unusual_headers_use_the_full_verifier(change: Any) -> None:
 def test_times_in_the_short_way(stamps: Any, good: bool) -> None:
     """A time is whole seconds in plain digits, near enough either way, as in the long way."""
     text = stamps(int(stamp(NOW)))
-    signed_text = sealed(f"{text}.".encode() + BODY).hex()
-    sent_fields: dict[str, Any] = {
-        "headers": {"Stripe-Signature": f"t={text},v1={signed_text}"},
+    signature = sealed(f"{text}.".encode() + BODY).hex()
+    webhook_arguments: dict[str, Any] = {
+        "headers": {"Stripe-Signature": f"t={text},v1={signature}"},
         "body": BODY,
     }
     ways = Ways("stripe", SECRET)
 
-    assert good == (ways.short(sent_fields) is not None)
+    assert good == (ways.short(webhook_arguments) is not None)
     if good:
-        assert ways.verifier.verify(**sent_fields)
+        assert ways.verifier.verify(**webhook_arguments)
     else:
         with pytest.raises(WebhookRejected):
-            ways.verifier.verify(**sent_fields)
+            ways.verifier.verify(**webhook_arguments)
 
 
 # --- what is read later -------------------------------------------------------------------
@@ -404,8 +407,8 @@ def test_tenants_are_apart_in_the_short_way(awaited: bool) -> None:
     sent_request = GITHUB.send(NOW, 1)
     for _ in range(2):
         assert "acme" == receiver.verify(sent_request, tenant="acme")[0].tenant
-        for other_text in (None, "b"):
-            assert "signature" == receiver.refused(sent_request, tenant=other_text)
+        for other_tenant in (None, "b"):
+            assert "signature" == receiver.refused(sent_request, tenant=other_tenant)
         with pytest.raises(CredentialNotFound):
             receiver.verify(sent_request, tenant="nobody")
 
@@ -421,12 +424,12 @@ def test_a_provider_that_may_change_is_asked_each_time() -> None:
 
     held_secrets = (Secret(SECRET),)
     verifier = Ways("github", Changing({None: "unused"})).verifier
-    sent_fields = GITHUB.send(NOW, 1).arguments()
-    assert verifier.verify(**sent_fields)
+    webhook_arguments = GITHUB.send(NOW, 1).arguments()
+    assert verifier.verify(**webhook_arguments)
     held_secrets = (Secret("another secret"),)
     with pytest.raises(WebhookRejected):
-        verifier.verify(**sent_fields)
-    assert asyncio.run(_refused(verifier, sent_fields))
+        verifier.verify(**webhook_arguments)
+    assert asyncio.run(_refused(verifier, webhook_arguments))
 
 
 async def _refused(verifier: WebhookVerifier, sent: dict[str, Any]) -> bool:
@@ -439,10 +442,10 @@ def test_parameters_stand_in_a_prefix() -> None:
     """A prefix with a parameter in it is the parameter's value in the short way too."""
     scheme = own(prefix="{key}|")
     ways = Ways(scheme, SECRET, parameters={"key": "k1"})
-    sent_values = {"headers": {"X-Sig": f"k1|{mac(SECRET, BODY).hex()}"}, "body": BODY}
-    event = ways.short(sent_values)
+    webhook_arguments = {"headers": {"X-Sig": f"k1|{mac(SECRET, BODY).hex()}"}, "body": BODY}
+    event = ways.short(webhook_arguments)
     assert event is not None
-    assert same(ways.long(sent_values), event)
+    assert same(ways.long(webhook_arguments), event)
 
 
 @pytest.mark.parametrize("tolerance, late", [(60.0, 59.9995), (60.0, 60.0005), (0.0, 0.5)])

@@ -76,12 +76,12 @@ def test_webhook_from_wsgi() -> None:
 
 def test_wsgi_without_a_length() -> None:
     """Without a length a body is read, up to the limit, if the server ends it; else not."""
-    ended_fields = environ(CONTENT_LENGTH="") | {"wsgi.input_terminated": True}
-    assert SENT.body == from_wsgi(ended_fields)["body"]
+    terminated_environ = environ(CONTENT_LENGTH="") | {"wsgi.input_terminated": True}
+    assert SENT.body == from_wsgi(terminated_environ)["body"]
     assert b"" == from_wsgi(environ(CONTENT_LENGTH=None))["body"]
     source = Trickle(b"x" * 1_000)
-    long_fields = environ(source, CONTENT_LENGTH=None) | {"wsgi.input_terminated": True}
-    assert "too_large" == refused(lambda: from_wsgi(long_fields, limit=20))
+    long_environ = environ(source, CONTENT_LENGTH=None) | {"wsgi.input_terminated": True}
+    assert "too_large" == refused(lambda: from_wsgi(long_environ, limit=20))
     assert 21 == source.read_so_far
 
 
@@ -103,10 +103,10 @@ def test_a_length_that_is_none_is_refused(length: str) -> None:
 
 def test_what_is_cut_off_is_refused() -> None:
     """A body shorter than its length is refused."""
-    short_fields = environ(Trickle(SENT.body[:-3]))
-    assert "malformed" == refused(lambda: from_wsgi(short_fields))
-    broken_fields = environ(Trickle(SENT.body[:9], OSError("reset")))
-    assert "malformed" == refused(lambda: from_wsgi(broken_fields))
+    short_environ = environ(Trickle(SENT.body[:-3]))
+    assert "malformed" == refused(lambda: from_wsgi(short_environ))
+    broken_environ = environ(Trickle(SENT.body[:9], OSError("reset")))
+    assert "malformed" == refused(lambda: from_wsgi(broken_environ))
 
 
 def scope(sent: Sent = SENT, **more: Any) -> dict[str, Any]:
@@ -145,9 +145,9 @@ def test_a_webhook_out_of_asgi() -> None:
     taken_webhook = asyncio.run(from_asgi(scope(), pieces))
     assert Receiver.of(BY_NAME["twilio"]).verify({**taken_webhook})
 
-    bare_fields = scope(headers=[], query_string=b"", raw_path=None, path="/a b")
+    bare_scope = scope(headers=[], query_string=b"", raw_path=None, path="/a b")
     assert (
-        "https://127.0.0.1:8000/a%20b" == asyncio.run(from_asgi(bare_fields, messages(b"x")))["url"]
+        "https://127.0.0.1:8000/a%20b" == asyncio.run(from_asgi(bare_scope, messages(b"x")))["url"]
     )
 
 

@@ -171,13 +171,13 @@ def test_every_public_key() -> None:
     ed_jwk = json.dumps(
         {"kty": "OKP", "crv": "Ed25519", "x": keys.url64(keys.ed().public_key().public_bytes_raw())}
     )
-    signed_pairs = {
+    algorithm_keys = {
         "rsa-v1_5-sha256": (rsa_jwk, keys.rsa_key().sign(body, padding.PKCS1v15(), sha)),
         "rsa-pss-sha256": (keys.usual_certificate(), keys.rsa_key().sign(body, pss, sha)),
         "ed25519": (ed_jwk, keys.ed().sign(body)),
         "ecdsa-p256-sha256": (keys.jwk(keys.curve()), keys.curve().sign(body, ec.ECDSA(sha))),
     }
-    for algorithm, (key, signature) in signed_pairs.items():
+    for algorithm, (key, signature) in algorithm_keys.items():
         scheme = own(algorithm=algorithm, encoding="base64")
         receiver = Receiver(scheme, key, replay_guard=False)
         good_request, short_request = (
@@ -187,12 +187,12 @@ def test_every_public_key() -> None:
         assert "signature" == receiver.refused(short_request)
         assert "signature" == receiver.refused(attrs.evolve(good_request, headers={"X-Sig": "é"}))
         capitals = attrs.evolve(good_request, headers={"X-Sig": signature.hex().upper()})
-        either = own(algorithm=algorithm, encoding="hex-any-case")
-        assert Receiver(either, key, replay_guard=False).verify(capitals)
-        for other_text in signed_pairs:
-            if other_text[:3] != algorithm[:3]:
-                with pytest.raises(ConfigurationError, match=f"not a key for {other_text}"):
-                    Receiver(own(algorithm=other_text), key)
+        either_scheme = own(algorithm=algorithm, encoding="hex-any-case")
+        assert Receiver(either_scheme, key, replay_guard=False).verify(capitals)
+        for other_algorithm in algorithm_keys:
+            if other_algorithm[:3] != algorithm[:3]:
+                with pytest.raises(ConfigurationError, match=f"not a key for {other_algorithm}"):
+                    Receiver(own(algorithm=other_algorithm), key)
 
 
 @pytest.mark.parametrize("algorithm", ["jwt-rs256", "jwt-eddsa"])
@@ -215,8 +215,8 @@ def test_tokens_of_other_kinds(algorithm: str) -> None:
 
     assert event.weak
     assert frozenset() == event.covers
-    short_values = {"Authorization": f"{text}.{keys.url64(new_bytes[:-2])}"}
-    assert "signature" == receiver.refused(Sent(headers=short_values, body=b"{}"))
+    short_token = {"Authorization": f"{text}.{keys.url64(new_bytes[:-2])}"}
+    assert "signature" == receiver.refused(Sent(headers=short_token, body=b"{}"))
 
 
 def test_invalid_public_keys_are_refused() -> None:
@@ -276,8 +276,8 @@ def test_a_digest_may_be_what_is_signed() -> None:
 def test_keys_may_be_named_in_a_header() -> None:
     """A scheme may say where the name of a key stands; another key is not tried."""
     scheme = own(algorithm="ed25519", key_id="{header:X-Key}")
-    named_values = {"kty": "OKP", "crv": "Ed25519", "kid": "k1"}
-    jwk = json.dumps(named_values | {"x": keys.url64(keys.ed().public_key().public_bytes_raw())})
+    key_members = {"kty": "OKP", "crv": "Ed25519", "kid": "k1"}
+    jwk = json.dumps(key_members | {"x": keys.url64(keys.ed().public_key().public_bytes_raw())})
     receiver = Receiver(scheme, jwk, replay_guard=False)
     body = b"{}"
 
@@ -351,8 +351,8 @@ def test_invalid_braintree_documents_are_refused() -> None:
 
     receiver = Receiver.of(BY_NAME["braintree"])
     key = hashlib.sha1(SECRET.encode()).digest()  # noqa: S324 - the vendor's way
-    odd_text = b64(b"\x0b<notification/>")
-    for payload in ("A", b64(b"\xff"), "é", "!" + b64(b"<notification/>"), odd_text):
+    odd_document = b64(b"\x0b<notification/>")
+    for payload in ("A", b64(b"\xff"), "é", "!" + b64(b"<notification/>"), odd_document):
         signature = f"public|{mac(key, payload, 'sha1').hex()}"
         body = urlencode({"bt_signature": signature, "bt_payload": payload}).encode()
         with pytest.raises(WebhookRejected, match="enclosed document cannot be read") as excinfo:
@@ -396,7 +396,7 @@ def test_headers_in_any_form() -> None:
     argument = sent(b'{"a":1}')
     name, value = "x-SIG", argument.headers["X-Sig"]
     receiver = Receiver(own(), SECRET, replay_guard=False)
-    usable_values: list[Any] = [
+    header_forms: list[Any] = [
         {name: value},
         [(name, value)],
         [(name.encode(), value.encode())],
@@ -404,7 +404,7 @@ def test_headers_in_any_form() -> None:
         {"Other": 7, name: f" {value}\t"},
         iter([(name, value)]),
     ]
-    for headers in usable_values:
+    for headers in header_forms:
         assert receiver.verify({"headers": headers, "body": argument.body})
     assert "duplicated" == receiver.refused(
         {"headers": {name: [value, "x"]}, "body": argument.body}
@@ -444,14 +444,14 @@ def test_a_time_that_is_no_text_is_refused() -> None:
 def test_too_many_signatures_are_refused() -> None:
     """A header that would have us try and try is refused."""
     body = b'{"a":1}'
-    good_text = f"v1={mac(SECRET, body).hex()}"
+    good_signature = f"v1={mac(SECRET, body).hex()}"
     for lines in (False, True):
         scheme = own(separator=",", prefix="v1=", repeats=lines)
         receiver = Receiver(scheme, SECRET)
-        many = Sent(headers={"X-Sig": ",".join(["v1=0"] * 32 + [good_text])}, body=body)
+        many = Sent(headers={"X-Sig": ",".join(["v1=0"] * 32 + [good_signature])}, body=body)
         assert "malformed" == receiver.refused(many)
         assert receiver.verify(
-            Sent(headers={"X-Sig": ",".join(["v1=0"] * 31 + [good_text])}, body=body)
+            Sent(headers={"X-Sig": ",".join(["v1=0"] * 31 + [good_signature])}, body=body)
         )
 
 
@@ -471,14 +471,14 @@ def test_mollie_sends_two_signatures_while_a_secret_is_replaced() -> None:
     """One valid signature of two is enough while a Mollie secret is replaced."""
     mollie = BY_NAME["mollie"]
     argument = mollie.send(NOW, 1)
-    good_text = argument.headers["X-Mollie-Signature"]
-    other_text = "sha256=" + "0" * 64
+    good_signature = argument.headers["X-Mollie-Signature"]
+    other_signature = "sha256=" + "0" * 64
     receiver = Receiver.of(mollie)
-    for values in ([good_text, other_text], [other_text, good_text]):
+    for values in ([good_signature, other_signature], [other_signature, good_signature]):
         headers = [("X-Mollie-Signature", value) for value in values]
         assert receiver.verify(argument.arguments() | {"headers": headers})
     assert "signature" == receiver.refused(
-        attrs.evolve(argument, headers={"X-Mollie-Signature": other_text})
+        attrs.evolve(argument, headers={"X-Mollie-Signature": other_signature})
     )
 
 
@@ -487,9 +487,9 @@ def test_text_that_is_no_unicode_is_refused() -> None:
     stripe = BY_NAME["stripe"]
     value = stripe.send(NOW, 1)
     text = value.headers["Stripe-Signature"]
-    for spoiled_text in (text.replace("t=", "t=\ud800"), text + "\ud800"):
+    for undecodable_header in (text.replace("t=", "t=\ud800"), text + "\ud800"):
         assert Receiver.of(stripe).refused(
-            attrs.evolve(value, headers={"Stripe-Signature": spoiled_text})
+            attrs.evolve(value, headers={"Stripe-Signature": undecodable_header})
         )
     items = [{"NotificationRequestItem": adyen_item(1, pspReference="\ud800")}]
     adyen = as_json({"notificationItems": items})
@@ -678,10 +678,10 @@ def test_we_sign_with_no_weak_secret(secret: Any) -> None:
 
 def test_a_secret_of_the_least_length_signs() -> None:
     """Twenty-four bytes are enough, and one fewer is not."""
-    smallest_text = b64(b"k" * 24)
-    headers = WebhookSigner("whsec_" + smallest_text).sign(b"{}", id="a", at=NOW)
+    shortest_secret = b64(b"k" * 24)
+    headers = WebhookSigner("whsec_" + shortest_secret).sign(b"{}", id="a", at=NOW)
 
-    assert Receiver("standard-webhooks", "whsec_" + smallest_text).verify(
+    assert Receiver("standard-webhooks", "whsec_" + shortest_secret).verify(
         {"headers": headers, "body": b"{}"}
     )
     with pytest.raises(ConfigurationError):

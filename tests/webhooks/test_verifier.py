@@ -103,9 +103,9 @@ def test_a_public_key_is_no_shared_secret() -> None:
     receiver = Receiver(scheme, SECRET, replay_guard=False)
     sent_request = BY_NAME["plaid"].send(NOW, 1)
     head, claims, _ = keys.token(json_claims(sent_request), "HS256").split(".")
-    signed_text = keys.url64(mac(SECRET, f"{head}.{claims}"))
+    signature = keys.url64(mac(SECRET, f"{head}.{claims}"))
     assert receiver.verify(
-        attrs.evolve(sent_request, headers={"Plaid-Verification": f"{head}.{claims}.{signed_text}"})
+        attrs.evolve(sent_request, headers={"Plaid-Verification": f"{head}.{claims}.{signature}"})
     )
 
 
@@ -188,16 +188,16 @@ def test_without_a_tolerance_a_token_holds_to_the_second(claim: str, off: int, r
 def test_the_key_of_a_token_is_found_by_its_name() -> None:
     """Several keys may hold; one of another name is not tried, and one without a name is."""
     sent_request = BY_NAME["plaid"].send(NOW, 1)
-    own_text, other_text = keys.jwk(keys.curve()), keys.jwk(keys.curve(), "key-2")
-    bare_text = json.dumps({k: v for k, v in json.loads(own_text).items() if k != "kid"})
-    numbered_text = json.dumps(json.loads(own_text) | {"kid": 7})
+    own_key, other_key = keys.jwk(keys.curve()), keys.jwk(keys.curve(), "key-2")
+    unnamed_key = json.dumps({k: v for k, v in json.loads(own_key).items() if k != "kid"})
+    numbered_key = json.dumps(json.loads(own_key) | {"kid": 7})
 
-    for held_texts in ([other_text, own_text], bare_text, numbered_text):
-        assert Receiver.of(BY_NAME["plaid"], secret=held_texts).verify(sent_request)
-    assert "signature" == Receiver.of(BY_NAME["plaid"], secret=other_text).refused(sent_request)
+    for key_sets in ([other_key, own_key], unnamed_key, numbered_key):
+        assert Receiver.of(BY_NAME["plaid"], secret=key_sets).verify(sent_request)
+    assert "signature" == Receiver.of(BY_NAME["plaid"], secret=other_key).refused(sent_request)
     token = keys.token(json_claims(sent_request), key_id=None)
     value = attrs.evolve(sent_request, headers={"Plaid-Verification": token})
-    assert Receiver.of(BY_NAME["plaid"], secret=other_text).verify(value)
+    assert Receiver.of(BY_NAME["plaid"], secret=other_key).verify(value)
     critical = keys.token(json_claims(sent_request))
     head = keys.url64(json.dumps({"alg": "ES256", "crit": ["exp"]}).encode())
     spoiled_request = attrs.evolve(
@@ -211,23 +211,23 @@ def test_the_key_of_a_token_is_found_by_its_name() -> None:
 
 def batch(*items: object) -> Sent:
     """A batch of Adyen's."""
-    wrapped_fields = [{"NotificationRequestItem": item} for item in items]
-    return Sent(headers={}, body=as_json({"notificationItems": wrapped_fields}))
+    wrapped_items = [{"NotificationRequestItem": item} for item in items]
+    return Sent(headers={}, body=as_json({"notificationItems": wrapped_items}))
 
 
 def test_every_item_of_a_batch_is_verified() -> None:
     """A forged item in any position makes a batch invalid; an empty batch is refused."""
     receiver = Receiver.of(BY_NAME["adyen"], replay_guard=True)
-    good_fields, forged_fields = adyen_item(1), adyen_item(2, merchantReference="another")
-    unsigned_fields = adyen_item(3, additionalData={})
+    good_item, forged_item = adyen_item(1), adyen_item(2, merchantReference="another")
+    unsigned_item = adyen_item(3, additionalData={})
 
-    assert "signature" == receiver.refused(batch(good_fields, forged_fields))
-    assert "signature" == receiver.refused(batch(forged_fields, good_fields))
-    assert "missing" == receiver.refused(batch(good_fields, unsigned_fields))
+    assert "signature" == receiver.refused(batch(good_item, forged_item))
+    assert "signature" == receiver.refused(batch(forged_item, good_item))
+    assert "missing" == receiver.refused(batch(good_item, unsigned_item))
     assert "missing" == receiver.refused(batch())
     assert "malformed" == receiver.refused(Sent(headers={}, body=b'{"notificationItems":{}}'))
     assert "malformed" == receiver.refused(Sent(headers={}, body=b'{"notificationItems":[{}]}'))
-    assert 2 == len(receiver.verify(batch(good_fields, good_fields, adyen_item(4))))
+    assert 2 == len(receiver.verify(batch(good_item, good_item, adyen_item(4))))
 
 
 @IN_BOTH
@@ -457,14 +457,14 @@ def test_cached_keys_are_bounded() -> None:
         token = keys.token(json_claims(sent_request), key_id=f"{number}")
         receiver.verify(attrs.evolve(sent_request, headers={"Plaid-Verification": token}))
 
-    stored_value: Any = receiver.verifier._plainly._keys  # noqa: SLF001 - what is kept is not public
-    assert len(stored_value) == 1_000
+    cached_keys: Any = receiver.verifier._plainly._keys  # noqa: SLF001 - what is kept is not public
+    assert len(cached_keys) == 1_000
 
 
 def test_each_tenant_has_its_own_secrets() -> None:
     """A tenant's webhook is not verified with another's secret, nor without one."""
-    held_fields: dict[str | None, Any] = {"acme": SECRET, "other": "another secret"}
-    receiver = Receiver.of(GITHUB, secret=StaticWebhookSecrets(held_fields))
+    tenant_secrets: dict[str | None, Any] = {"acme": SECRET, "other": "another secret"}
+    receiver = Receiver.of(GITHUB, secret=StaticWebhookSecrets(tenant_secrets))
     sent_request = GITHUB.send(NOW, 1)
 
     assert receiver.verify(sent_request, tenant="acme")
@@ -533,8 +533,8 @@ def test_time_errors_name_the_endpoint_and_the_remedy(off: int, reason: str, rem
 def test_a_time_is_whole_seconds(stamp: str) -> None:
     """A time that is written in another way is refused, though it is signed."""
     body = b"{}"
-    signed_text = mac(SECRET, stamp.encode() + b"." + body).hex()
-    sent_request = Sent(headers={"Stripe-Signature": f"t={stamp},v1={signed_text}"}, body=body)
+    signature = mac(SECRET, stamp.encode() + b"." + body).hex()
+    sent_request = Sent(headers={"Stripe-Signature": f"t={stamp},v1={signature}"}, body=body)
 
     assert Receiver.of(STRIPE).refused(sent_request) in {"malformed", "stale", "future"}
 
@@ -608,21 +608,21 @@ def test_verification_events() -> None:
     receiver.clock.advance(5)
     receiver.refused(attrs.evolve(GITHUB.send(NOW, 1), body=b"{}"), tenant="acme")
 
-    common_values = {"service": "hub", "operation": "github", "tenant": "acme"}
+    event_fields = {"service": "hub", "operation": "github", "tenant": "acme"}
     later_time = NOW + timedelta(seconds=5)
     assert [
-        WebhookReceived(at=NOW, events=1, **common_values),
-        WebhookRefused(at=later_time, reason="signature", **common_values),
+        WebhookReceived(at=NOW, events=1, **event_fields),
+        WebhookRefused(at=later_time, reason="signature", **event_fields),
     ] == observer.events
 
 
 def test_an_event_is_of_the_tenant_that_was_named() -> None:
     """An event has the named tenant even if all tenants share a secret."""
-    shared_value: Any = {None: SECRET, "acme": SECRET}
-    verifier = Receiver.of(GITHUB, secret=StaticWebhookSecrets(shared_value)).verifier
-    sent_fields = GITHUB.send(NOW, 1).arguments()
-    (plain_event,) = verifier.verify(**sent_fields, tenant="acme")
-    (async_event,) = asyncio.run(verifier.averify(**sent_fields, tenant="acme"))
+    shared_secrets: Any = {None: SECRET, "acme": SECRET}
+    verifier = Receiver.of(GITHUB, secret=StaticWebhookSecrets(shared_secrets)).verifier
+    webhook_arguments = GITHUB.send(NOW, 1).arguments()
+    (plain_event,) = verifier.verify(**webhook_arguments, tenant="acme")
+    (async_event,) = asyncio.run(verifier.averify(**webhook_arguments, tenant="acme"))
 
     assert ("acme", "acme") == (plain_event.tenant, async_event.tenant)
 
@@ -651,9 +651,9 @@ def test_no_frame_of_ours_shows_a_secret(name: str, secret: Any) -> None:
         WebhookVerifier(name, secret)
 
     report = traceback.TracebackException.from_exception(excinfo.value, capture_locals=True)
-    own_values = [frame.locals for frame in report.stack if "/moorage/" in frame.filename]
-    assert own_values
-    assert "hidden" not in repr(own_values) + str(excinfo.value)
+    moorage_locals = [frame.locals for frame in report.stack if "/moorage/" in frame.filename]
+    assert moorage_locals
+    assert "hidden" not in repr(moorage_locals) + str(excinfo.value)
 
 
 def test_no_frame_of_a_refusal_shows_a_secret() -> None:
@@ -667,25 +667,27 @@ def test_no_frame_of_a_refusal_shows_a_secret() -> None:
         with pytest.raises(WebhookRejected) as excinfo:
             receiver.verify(sent_request)
         report = traceback.TracebackException.from_exception(excinfo.value, capture_locals=True)
-        own_values = [frame.locals for frame in report.stack if "/src/moorage/" in frame.filename]
-        assert own_values
-        assert SECRET not in repr(own_values)
-        assert "hidden-token" not in repr(own_values)
+        moorage_locals = [
+            frame.locals for frame in report.stack if "/src/moorage/" in frame.filename
+        ]
+        assert moorage_locals
+        assert SECRET not in repr(moorage_locals)
+        assert "hidden-token" not in repr(moorage_locals)
 
 
 def test_secret_formats() -> None:
     """Each format of a secret is read as the vendor shows it."""
     assert HEX
     assert ARN
-    bare_text = WHSEC.removeprefix("whsec_").rstrip("=")
-    assert Receiver.of(BY_NAME["svix"], secret=bare_text).verify(BY_NAME["svix"].send(NOW, 1))
+    bare_secret = WHSEC.removeprefix("whsec_").rstrip("=")
+    assert Receiver.of(BY_NAME["svix"], secret=bare_secret).verify(BY_NAME["svix"].send(NOW, 1))
     pem = keys.curve().public_key().public_bytes(keys.PEM, keys.PUBLIC)
     sendgrid = BY_NAME["sendgrid"]
     assert Receiver.of(sendgrid, secret=pem).verify(sendgrid.send(NOW, 1))
     binary = Receiver(preset("github"), b"\xff\x00 key ", replay_guard=False)
     body = b'{"a":1}'
-    signed_text = "sha256=" + mac(b"\xff\x00 key ", body).hex()
-    assert binary.verify(Sent(headers={"X-Hub-Signature-256": signed_text}, body=body))
+    signature = "sha256=" + mac(b"\xff\x00 key ", body).hex()
+    assert binary.verify(Sent(headers={"X-Hub-Signature-256": signature}, body=body))
 
 
 def test_store_hears_how_long_a_delivery_may_take() -> None:

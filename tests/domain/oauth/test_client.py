@@ -194,8 +194,8 @@ def test_certificate_clients_use_the_mtls_endpoints() -> None:
 
 def test_grants_send_their_registered_type() -> None:
     """Each grant sends its registered grant type and its own parameters."""
-    asking_texts = ClientCredentials().parameters(NOON, None)
-    assert (("grant_type", "client_credentials"),) == asking_texts
+    grant_parameters = ClientCredentials().parameters(NOON, None)
+    assert (("grant_type", "client_credentials"),) == grant_parameters
 
     bearer = JwtBearer(JwtSigning(algorithm="HS256", issuer="me"), "key")
     kind, assertion = bearer.parameters(NOON, None)

@@ -143,9 +143,9 @@ def test_dpop_clients_send_the_key_thumbprint() -> None:
     """A client with a DPoP key sends its thumbprint (RFC 9449, section 10)."""
     key = proof_key()
     proving = OAuthClient(server=client_of().server, client_id="erp", dpop_key=key)
-    proof_text = proof(Secret(key), "GET", ISSUER, Occasion(NOW, "id-1")).reveal()
+    proof_token = proof(Secret(key), "GET", ISSUER, Occasion(NOW, "id-1")).reveal()
 
-    assert jose.thumbprint(jose.read(proof_text).header["jwk"]) == begun(proving)[0]["dpop_jkt"]
+    assert jose.thumbprint(jose.read(proof_token).header["jwk"]) == begun(proving)[0]["dpop_jkt"]
     assert "dpop_jkt" not in begun()[0]
 
 
@@ -255,30 +255,30 @@ def test_callback_must_match_the_pending_consent(
 ) -> None:
     """A callback with a wrong or missing state, issuer or code is refused."""
     _, pending = begun()
-    refused_value = read(back(pending, **changes), pending)
+    refusal = read(back(pending, **changes), pending)
 
-    assert isinstance(refused_value, InvalidData)
-    assert field == refused_value.field
-    assert "begin again" in refused_value.remedy
+    assert isinstance(refusal, InvalidData)
+    assert field == refusal.field
+    assert "begin again" in refusal.remedy
 
 
 @pytest.mark.parametrize("twice", ["code=other", "state=other", "iss=x", "error=x&error=x", "a&a"])
 def test_repeated_parameters_are_refused(twice: str) -> None:
     """Any callback parameter that occurs twice is refused (RFC 6749, section 3.1)."""
     _, pending = begun()
-    refused_value = read(f"{back(pending)}&{twice}", pending)
+    refusal = read(f"{back(pending)}&{twice}", pending)
 
-    assert isinstance(refused_value, InvalidData)
-    assert "twice" in refused_value.message
+    assert isinstance(refusal, InvalidData)
+    assert "twice" in refusal.message
 
 
 @pytest.mark.parametrize("callback", [None, b"state=x", "a=%ff", "x" * 20_000, "&".join("a" * 500)])
 def test_unreadable_callbacks_are_refused(callback: Any) -> None:
     """A callback that cannot be parsed, or is too long, is refused."""
-    refused_value = read(callback, begun()[1])
+    refusal = read(callback, begun()[1])
 
-    assert isinstance(refused_value, InvalidData)
-    assert "callback" == refused_value.field
+    assert isinstance(refusal, InvalidData)
+    assert "callback" == refusal.field
 
 
 def test_callback_size_limits() -> None:
@@ -317,18 +317,18 @@ def test_a_consent_belongs_to_its_client() -> None:
     elsewhere = client_of(issuer="https://other.example")
 
     for client in (other_client, elsewhere):
-        refused_value = read(back(pending), pending, client)
-        assert isinstance(refused_value, InvalidData)
-        assert "pending" == refused_value.field
+        refusal = read(back(pending), pending, client)
+        assert isinstance(refusal, InvalidData)
+        assert "pending" == refusal.field
 
 
 def test_pending_consent_expires() -> None:
     """A callback after the consent's lifetime is refused, and the person must begin again."""
     _, pending = begun()
-    early_time, late_time = NOW + HOUR - timedelta(seconds=1), NOW + HOUR
+    before_expiry, expiry = NOW + HOUR - timedelta(seconds=1), NOW + HOUR
 
-    assert Secret("c0de") == read_callback(back(pending), pending, client_of(), early_time)
-    refused_secret = read_callback(back(pending), pending, client_of(), late_time)
+    assert Secret("c0de") == read_callback(back(pending), pending, client_of(), before_expiry)
+    refused_secret = read_callback(back(pending), pending, client_of(), expiry)
     assert isinstance(refused_secret, AuthorizationRequired)
     assert "The person returned after the consent had expired." == refused_secret.message
     assert "Have the person begin again." == refused_secret.remedy
@@ -350,24 +350,22 @@ def test_pending_consent_expires() -> None:
 def test_errors_are_typed(error: str, kind: type[ConnectorError], *, later: bool) -> None:
     """The server's error code decides the exception type, retryability and remedy."""
     _, pending = begun()
-    refused_value = read(back(pending, code=None, error=error, error_description="so"), pending)
+    refusal = read(back(pending, code=None, error=error, error_description="so"), pending)
 
-    assert kind is type(refused_value)
-    assert f"{error}: so" in refused_value.message
-    assert later == refused_value.retryable
-    assert (kind is AuthorizationRequired) == ("begin again" in refused_value.remedy)
+    assert kind is type(refusal)
+    assert f"{error}: so" in refusal.message
+    assert later == refusal.retryable
+    assert (kind is AuthorizationRequired) == ("begin again" in refusal.remedy)
 
 
 def test_a_refusal_shows_no_secret() -> None:
     """The error masks our own secrets, and shows only valid OAuth error names."""
     _, pending = begun()
     description = f"<b>{pending.state.reveal()}</b>"
-    refused_value = read(
-        back(pending, code=None, error="<x>", error_description=description), pending
-    )
+    refusal = read(back(pending, code=None, error="<x>", error_description=description), pending)
 
-    assert pending.state.reveal() not in str(refused_value)
-    assert "HTTP 400" in refused_value.message
+    assert pending.state.reveal() not in str(refusal)
+    assert "HTTP 400" in refusal.message
 
 
 def test_a_code_is_shown_with_its_verifier() -> None:

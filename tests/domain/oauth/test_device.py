@@ -49,8 +49,8 @@ def test_a_code_is_read() -> None:
 
 def test_expiry_is_in_utc() -> None:
     """The expiry is in UTC, whatever time zone the clock uses."""
-    stored_time = NOW.astimezone(timezone(timedelta(hours=9)))
-    consent = read_device(Response(200, body=json.dumps(TOLD).encode()), stored_time)
+    response_time = NOW.astimezone(timezone(timedelta(hours=9)))
+    consent = read_device(Response(200, body=json.dumps(TOLD).encode()), response_time)
 
     assert isinstance(consent, DeviceConsent)
     assert UTC is consent.expires_at.tzinfo
@@ -210,14 +210,14 @@ def test_polling_pace_over_time() -> None:
     pace = Pace.at_first(5.0)
     pauses: list[float] = []
     for reply in (SLOWER, PENDING, SLOWER, AttemptTimeout("x"), AttemptTimeout("x"), PENDING):
-        following = pace.after(reply)
-        assert following is not None
-        pace = following
+        next_pace = pace.after(reply)
+        assert next_pace is not None
+        pace = next_pace
         pauses.append(pace.pause)
     assert [10.0, 10.0, 15.0, 30.0, 60.0, 15.0] == pauses
 
     for _ in range(10):
-        following = pace.after(AttemptTimeout("x"))
-        assert following is not None
-        pace = following
+        next_pace = pace.after(AttemptTimeout("x"))
+        assert next_pace is not None
+        pace = next_pace
     assert 300.0 == pace.pause

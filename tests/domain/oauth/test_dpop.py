@@ -67,17 +67,17 @@ def htu(url: str) -> object:
 
 def test_proof_matches_the_rfcs_example() -> None:
     """A proof has the claims and header of RFC 9449's example."""
-    foreign_values = jose.read(RFC_PROOF)
-    jose.verify(foreign_values, jose.public_key(foreign_values.header["jwk"]))
+    rfc_token = jose.read(RFC_PROOF)
+    jose.verify(rfc_token, jose.public_key(rfc_token.header["jwk"]))
     occasion = Occasion(datetime.fromtimestamp(1562262618, UTC), "e1j3V_bKic8-LAEB")
 
     url = "https://resource.example.org/protectedresource"
-    own_text = proof(key(), "GET", url, occasion, token=Secret(RFC_TOKEN)).reveal()
+    own_proof = proof(key(), "GET", url, occasion, token=Secret(RFC_TOKEN)).reveal()
 
-    assert foreign_values.claims == checked(own_text)
-    assert "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo" == checked(own_text)["ath"]
-    assert {**foreign_values.header, "jwk": None} == {**jose.read(own_text).header, "jwk": None}
-    assert foreign_values.header["jwk"].keys() == jose.read(own_text).header["jwk"].keys()
+    assert rfc_token.claims == checked(own_proof)
+    assert "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo" == checked(own_proof)["ath"]
+    assert {**rfc_token.header, "jwk": None} == {**jose.read(own_proof).header, "jwk": None}
+    assert rfc_token.header["jwk"].keys() == jose.read(own_proof).header["jwk"].keys()
 
 
 def test_thumbprint_matches_the_rfcs_example() -> None:
@@ -150,15 +150,15 @@ def test_issued_at_is_in_epoch_seconds(offset: float) -> None:
     """The issue time is in whole seconds since the epoch, whatever the clock's time zone."""
     moment = (NOON + timedelta(milliseconds=999)).astimezone(timezone(timedelta(hours=offset)))
 
-    proof_text = proof(key(), "GET", "https://api.example/", Occasion(moment, "id-1"))
+    proof_secret = proof(key(), "GET", "https://api.example/", Occasion(moment, "id-1"))
 
-    assert int(NOON.timestamp()) == checked(proof_text.reveal())["iat"]
+    assert int(NOON.timestamp()) == checked(proof_secret.reveal())["iat"]
 
 
 def test_signatures_are_always_64_bytes() -> None:
     """Small numbers in a signature are padded to 32 bytes each."""
     proofs = [proof(key(), "GET", "https://api.example/", OCCASION) for _ in range(500)]
-    assert {64} == {len(jose.read(proof_text.reveal()).signature) for proof_text in proofs}
+    assert {64} == {len(jose.read(proof_secret.reveal()).signature) for proof_secret in proofs}
 
 
 # --- keys ----------------------------------------------------------------------------
@@ -192,16 +192,18 @@ def test_only_p256_makes_proofs(wrong: str) -> None:
         "proof": lambda: proof(Secret(wrong), "GET", "https://api.example/", OCCASION),
     }
 
-    caught: dict[str, ConnectorError] = {}
+    caught_errors: dict[str, ConnectorError] = {}
     for name, call in calls.items():
         with pytest.raises(InvalidData) as excinfo:
             call()
-        caught[name] = excinfo.value
+        caught_errors[name] = excinfo.value
 
-    assert ["dpop_key", "dpop_key"] == [caught[n].field for n in ("check", "credentials")]  # type: ignore[attr-defined]  # InvalidData
-    assert "P-256" in caught["credentials"].remedy
-    assert "not a key for ecdsa-p256-sha256" in caught["proof"].message
-    assert [] == [leak for name, error in caught.items() for leak in canaries.search(name, error)]
+    assert ["dpop_key", "dpop_key"] == [caught_errors[n].field for n in ("check", "credentials")]  # type: ignore[attr-defined]  # InvalidData
+    assert "P-256" in caught_errors["credentials"].remedy
+    assert "not a key for ecdsa-p256-sha256" in caught_errors["proof"].message
+    assert [] == [
+        leak for name, error in caught_errors.items() for leak in canaries.search(name, error)
+    ]
 
 
 # --- credentials ---------------------------------------------------------------------

@@ -94,7 +94,7 @@ def test_missing_id_token() -> None:
 
 def test_unknown_issuer_and_nonce_are_not_compared() -> None:
     """Without an expected issuer or nonce the other claims are still checked."""
-    foreign = id_token(CLAIMS | {"iss": "https://any.example", "nonce": "other"})
+    foreign_token = id_token(CLAIMS | {"iss": "https://any.example", "nonce": "other"})
 
-    assert problem(foreign, issuer=None, nonce=None) is None
-    assert problem(foreign, issuer=None, nonce=None, client_id="crm") is not None
+    assert problem(foreign_token, issuer=None, nonce=None) is None
+    assert problem(foreign_token, issuer=None, nonce=None, client_id="crm") is not None

@@ -93,9 +93,9 @@ def test_unsealed_text_is_refused(text: Any) -> None:
 
 def test_times_are_in_utc() -> None:
     """An expiry in any time zone is read in UTC."""
-    other_time = ENDS.astimezone(timezone(timedelta(hours=2)))
+    other_zone_end = ENDS.astimezone(timezone(timedelta(hours=2)))
     same_consent = PendingConsent.from_table(
-        {**LEAST.table(), "expires_at": other_time.isoformat()}
+        {**LEAST.table(), "expires_at": other_zone_end.isoformat()}
     )
 
     assert LEAST == same_consent

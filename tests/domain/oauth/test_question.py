@@ -64,11 +64,11 @@ def test_claim_keys_are_stable_across_versions() -> None:
     """Claim keys stay the same across versions, since stores hold them."""
     asking_client = client(grant=Consent())
 
-    first, repeated_text = (
+    first, second_key = (
         claim_key(OWNER, asking_client, HELD, again=again) for again in (False, True)
     )
     assert FIRST == first
-    assert FIRST.removesuffix("first") + "again" == repeated_text
+    assert FIRST.removesuffix("first") + "again" == second_key
 
 
 def test_claim_key_without_refresh_token_is_the_clients() -> None:

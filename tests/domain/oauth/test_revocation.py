@@ -34,8 +34,10 @@ def test_refresh_token_is_revoked_first() -> None:
 
 def read(status: int, body: bytes = b"", **headers: str) -> Refused | bool:
     """The meaning of a revocation answer."""
-    named_values = {name.replace("_", "-"): value for name, value in headers.items()}
-    return read_revocation(Response(status, headers=named_values, body=body), NOW, [Secret("rt-1")])
+    header_fields = {name.replace("_", "-"): value for name, value in headers.items()}
+    return read_revocation(
+        Response(status, headers=header_fields, body=body), NOW, [Secret("rt-1")]
+    )
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"OK", b"[]"])
@@ -73,8 +75,8 @@ def test_refusals_are_typed(
     assert (error or f"HTTP {status}") in raised_error.message
     assert raised_error.remedy.startswith(remedy)
     assert kind is not VendorFailed or remedy == raised_error.remedy
-    quoted_text = None if kind is UnsupportedByVendor else answer.code
-    assert quoted_text == getattr(raised_error, "vendor_code", None)
+    expected_code = None if kind is UnsupportedByVendor else answer.code
+    assert expected_code == getattr(raised_error, "vendor_code", None)
 
 
 def test_the_time_of_a_wait_is_that_of_the_question() -> None:

@@ -107,11 +107,15 @@ def test_every_client_authentication_is_accepted(
 def test_a_certificate_is_shown(tmp_path: Path, method: Method) -> None:
     """A client that is known by its certificate says its name, and gets a token bound to that."""
     lab = TlsLab(tmp_path)
-    own_values = lab.papers()
-    registered_client = Client(method=method, thumbprint=own_values.thumbprint)
+    lab_certificates = lab.papers()
+    registered_client = Client(method=method, thumbprint=lab_certificates.thumbprint)
     with AuthorizationServer(registered_client, tls=lab.server) as server:
         client = OAuthClient(server=server.token_url, client_id="erp", authentication=method)
-        tls = Tls(authorities=lab.authority, certificate=own_values.certificate, key=own_values.key)
+        tls = Tls(
+            authorities=lab.authority,
+            certificate=lab_certificates.certificate,
+            key=lab_certificates.key,
+        )
         answer = ask(server, client, "one", tls=tls)
 
         assert (200, "Bearer") == (answer.status, members(answer)["token_type"])
@@ -134,8 +138,8 @@ def test_dpop_token_opens_the_resource() -> None:
         with StdlibHttpClient() as http:
             for serial in ("three", "four"):
                 occasion = Occasion(server.now(), serial)
-                proof_text = proof(key, "GET", url, occasion, token=token, nonce=nonce).reveal()
-                headers = {"Authorization": f"DPoP {token.reveal()}", "DPoP": proof_text}
+                proof_token = proof(key, "GET", url, occasion, token=token, nonce=nonce).reveal()
+                headers = {"Authorization": f"DPoP {token.reveal()}", "DPoP": proof_token}
                 response = http.send(Request.get("/", headers=headers), url, PATIENT)
                 statuses.append(response.status)
                 nonce = response.headers.get("DPoP-Nonce")

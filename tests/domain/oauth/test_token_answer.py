@@ -25,9 +25,9 @@ HELD = OAuthCredentials(access_token="old", refresh_token="keep", scope="read")
 
 def answer(members: object, status: int = 200, **headers: str) -> Response:
     """A JSON answer of the token endpoint."""
-    named_values = {name.replace("_", "-"): value for name, value in headers.items()}
+    header_fields = {name.replace("_", "-"): value for name, value in headers.items()}
     return Response(
-        status, {"Content-Type": "application/json", **named_values}, json.dumps(members).encode()
+        status, {"Content-Type": "application/json", **header_fields}, json.dumps(members).encode()
     )
 
 

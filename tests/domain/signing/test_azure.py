@@ -148,9 +148,9 @@ def test_a_parameter_without_a_value() -> None:
 def test_signed_anew() -> None:
     """A request that is signed again has a new signature and no date of its own."""
     first_request = signed(Request.get("/c", headers={"Date": "long ago"}))
-    later_pair = Occasion(datetime(2015, 6, 27, tzinfo=UTC), "nonce")
+    later_occasion = Occasion(datetime(2015, 6, 27, tzinfo=UTC), "nonce")
 
-    repeated_request = SIGNING.sign(first_request, f"{BASE}/c", KEY, later_pair)
+    repeated_request = SIGNING.sign(first_request, f"{BASE}/c", KEY, later_occasion)
 
     assert ("Sat, 27 Jun 2015 00:00:00 GMT",) == repeated_request.headers.get_all("x-ms-date")
     assert 1 == len(repeated_request.headers.get_all("authorization"))

@@ -42,8 +42,8 @@ def _number(text: str) -> int:
 
 
 def _pem(key: PrivateKeyTypes, password: bytes | None = None) -> Secret:
-    hidden = BestAvailableEncryption(password) if password else NoEncryption()
-    return Secret(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, hidden))
+    key_encryption = BestAvailableEncryption(password) if password else NoEncryption()
+    return Secret(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, key_encryption))
 
 
 def _rsa() -> rsa.RSAPrivateKey:
@@ -100,12 +100,12 @@ def test_signs_as_rfc_7515_does_with_rsa() -> None:
 def test_ecdsa_example_of_rfc_7515() -> None:
     """The signed text matches appendix A.3, and both random signatures verify."""
     token = compact(JwtAlgorithm.ES256, _pem(P256), b'{"alg":"ES256"}', CLAIMS).reveal()
-    text, _, own_text = token.rpartition(".")
+    text, _, own_signature = token.rpartition(".")
     assert f"eyJhbGciOiJFUzI1NiJ9.{ENCODED}" == text
-    foreign_text = (
+    rfc_signature = (
         "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"
     )
-    for signature in (_bytes(own_text), _bytes(foreign_text)):
+    for signature in (_bytes(own_signature), _bytes(rfc_signature)):
         assert 64 == len(signature)
         pair = (int.from_bytes(half, "big") for half in (signature[:32], signature[32:]))
         P256.public_key().verify(
@@ -137,8 +137,10 @@ def test_configured_claims_are_sent() -> None:
         lifetime=timedelta(minutes=1),
         claims={"scope": "a b"},
     )
-    sent_text = signing.sign(Request.get("/"), "", Secret("x" * 32), NOON).headers["authorization"]
-    scheme, _, token = sent_text.partition(" ")
+    authorization = signing.sign(Request.get("/"), "", Secret("x" * 32), NOON).headers[
+        "authorization"
+    ]
+    scheme, _, token = authorization.partition(" ")
     assert "Bearer" == scheme
     assert [
         {"alg": "HS256", "typ": "JWT", "kid": "k"},

@@ -247,12 +247,12 @@ def test_names_may_have_every_letter_that_the_rfc_allows() -> None:
     assert _based(_simple(key_id=text), REQUEST)[-1].endswith(
         f';keyid="{text}";alg="hmac-sha256";nonce="n-1"'
     )
-    for other_text in ("a,b", "a/b", "a b", "a:", '@query-param;name="a,b"'):
+    for label_name in ("a,b", "a/b", "a b", "a:", '@query-param;name="a,b"'):
         with pytest.raises(InvalidData):
-            _simple(other_text)
-    for other_text in ("[a", "1a", "_a", "aA", "a,", ""):
+            _simple(label_name)
+    for label_name in ("[a", "1a", "_a", "aA", "a,", ""):
         with pytest.raises(InvalidData):
-            _simple(label=other_text)
+            _simple(label=label_name)
 
 
 @pytest.mark.parametrize("options", [{"label": "A" * 81}, {"components": ["A" * 81]}])

@@ -47,10 +47,10 @@ def _suite(case: dict[str, Any]) -> tuple[AwsSigV4, Request, str]:
         # The suite writes its paths as they are before they are encoded to be sent.
         encode_path_twice=False,
     )
-    path, space, remaining_value = case["path"].partition(" ")
+    path, space, query_part = case["path"].partition(" ")
     request = Request(
         case["method"],
-        f"{path}%20{remaining_value}" if space else path,
+        f"{path}%20{query_part}" if space else path,
         headers=case["headers"],
         body=case["body"].encode(),
     )
@@ -79,12 +79,12 @@ def test_published_suite(case: dict[str, Any]) -> None:
 def test_signs_the_query_as_the_suite_does(case: dict[str, Any]) -> None:
     """Every published request gets the published signature in its URL, the token with it."""
     signing, request, url = _suite(case)
-    signed_text = signing.presign(request, url, SUITE_KEY, SUITE_TIME, expires=3600)
-    assert case["query_signature"] == signed_text.rpartition("&X-Amz-Signature=")[2]
-    token = parse_qs(urlsplit(signed_text).query).get("X-Amz-Security-Token")
+    signed_url = signing.presign(request, url, SUITE_KEY, SUITE_TIME, expires=3600)
+    assert case["query_signature"] == signed_url.rpartition("&X-Amz-Signature=")[2]
+    token = parse_qs(urlsplit(signed_url).query).get("X-Amz-Security-Token")
     assert (case["token"] and [case["token"]]) == token
-    joint_text = "&" if "?" in url else "?"
-    assert signed_text.startswith(f"{url}{joint_text}X-Amz-Algorithm=AWS4-HMAC-SHA256&")
+    separator = "&" if "?" in url else "?"
+    assert signed_url.startswith(f"{url}{separator}X-Amz-Algorithm=AWS4-HMAC-SHA256&")
 
 
 @pytest.mark.parametrize(
@@ -193,15 +193,15 @@ def test_streams_are_sent_to_s3_unsigned_and_refused_elsewhere() -> None:
     occasion = Occasion(S3_TIME, "")
     signed_request = S3.sign(request, url, S3_KEY, occasion)
     assert "UNSIGNED-PAYLOAD" == signed_request.headers["x-amz-content-sha256"]
-    other = AwsSigV4(access_key_id="A", region="r", service="es")
+    other_signing = AwsSigV4(access_key_id="A", region="r", service="es")
     with pytest.raises(InvalidData) as excinfo:
-        other.sign(request, url, S3_KEY, occasion)
+        other_signing.sign(request, url, S3_KEY, occasion)
     assert "body" == excinfo.value.field
     digest = sha256(b"x").hexdigest()
     hashed_request = request.with_header("x-amz-content-sha256", digest)
     whole_request = hashed_request.evolve(body=b"x")
-    assert _signature(other.sign(whole_request, url, S3_KEY, occasion)) == _signature(
-        other.sign(hashed_request, url, S3_KEY, occasion)
+    assert _signature(other_signing.sign(whole_request, url, S3_KEY, occasion)) == _signature(
+        other_signing.sign(hashed_request, url, S3_KEY, occasion)
     )
 
 
@@ -229,8 +229,8 @@ def test_time_is_signed_in_utc() -> None:
 
 def test_missing_session_token_is_not_added() -> None:
     """Without a session token no token header is added, signed or not."""
-    late = attrs.evolve(S3, sign_session_token=False)
-    for signing in (S3, late):
+    late_token_signing = attrs.evolve(S3, sign_session_token=False)
+    for signing in (S3, late_token_signing):
         signed_request = signing.sign(Request.get("/"), S3_BASE, S3_KEY, Occasion(S3_TIME, ""))
         assert "x-amz-security-token" not in signed_request.headers
 
@@ -273,11 +273,11 @@ def test_headers_that_proxies_change_are_not_signed() -> None:
 )
 def test_presigned_urls_ignore_headers_that_proxies_change(name: str) -> None:
     """A presigned URL is the same with each of these headers as without it."""
-    plain_text, named_text = (
+    plain_text, named_header_url = (
         S3.presign(request, f"{S3_BASE}/", S3_KEY, S3_TIME, expires=60)
         for request in (Request.get("/"), Request.get("/", headers={name: "x"}))
     )
-    assert plain_text == named_text
+    assert plain_text == named_header_url
 
 
 @pytest.mark.parametrize("service", ["s3", "s3-outposts", "s3-object-lambda", "s3express"])

@@ -91,9 +91,9 @@ def open_shop(shop: Shop, **changes: Any) -> Generator[Shop]:
     for alias in (migrated("default"), migrated(SQLITE)):
         for table in (Webhook, Deferred) if alias == "default" else (State, Call, Credential):
             table.objects.using(alias).all().delete()
-    registered_value: Any = webhooks._registered  # noqa: SLF001 - handlers register for good elsewhere
-    previous_value, registered_value[:] = registered_value[:], [("payments", shop.told)]
+    registered_handlers: Any = webhooks._registered  # noqa: SLF001 - handlers register for good elsewhere
+    previous_handlers, registered_handlers[:] = registered_handlers[:], [("payments", shop.told)]
     urls = "tests.embedding.django.urls"
     with override_settings(MOORAGE={**shop.settings, **changes}, ROOT_URLCONF=urls):
         yield shop
-    registered_value[:] = previous_value
+    registered_handlers[:] = previous_handlers

@@ -61,20 +61,20 @@ def test_actions_on_deferred_calls_need_confirmation(
 ) -> None:
     """Staff can cancel or repeat deferred calls; each action is confirmed first and reported."""
     entry = after_commit("payments", "charge", order())
-    before = outbox().find(EntryQuery()).items[0]
+    call_before = outbox().find(EntryQuery()).items[0]
     client, page = browser(is_superuser=True), reverse("admin:moorage_django_deferred_changelist")
     options = {"action": action, "_selected_action": [entry.number], "index": "0"}
 
     response = client.post(page, options)
     assert (200, True) == (response.status_code, b"Are you sure?" in response.content)
     assert str(entry.number).encode() in response.content
-    assert before == outbox().find(EntryQuery()).items[0]
+    assert call_before == outbox().find(EntryQuery()).items[0]
 
     del options["index"]
     answer = client.post(page, {**options, "confirmed": "yes"}, follow=True)
     assert word in answer.content.decode()
-    (after,) = outbox().find(EntryQuery()).items
-    assert (state, before.fence + 1) == (after.state, after.fence)
+    (call_after,) = outbox().find(EntryQuery()).items
+    assert (state, call_before.fence + 1) == (call_after.state, call_after.fence)
 
 
 def test_action_on_a_leased_entry_is_refused(shop: Shop) -> None:

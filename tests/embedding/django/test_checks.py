@@ -30,10 +30,10 @@ def check_ids(
     databases: dict[str, Any] | None = None, *, debug: bool = False, **messages: Any
 ) -> set[str]:
     """Return the ids of the check messages that these settings cause."""
-    changed_fields: dict[str, Any] = {"MOORAGE": {**RIGHT, **messages}, "DEBUG": debug}
+    changed_settings: dict[str, Any] = {"MOORAGE": {**RIGHT, **messages}, "DEBUG": debug}
     if databases is not None:
-        changed_fields["DATABASES"] = databases
-    with override_settings(**changed_fields):
+        changed_settings["DATABASES"] = databases
+    with override_settings(**changed_settings):
         return {str(item.id).removeprefix("moorage.") for item in settings_are_right()}
 
 
@@ -113,8 +113,8 @@ def test_secrets_in_the_settings() -> None:
     assert {"W005", "W009"} == check_ids(CONFIGURATION=INLINE)
     for configuration, shows in ((INLINE, True), (STRIPE, False)):
         with override_settings(MOORAGE={**RIGHT, "CONFIGURATION": configuration}):
-            reported_text = pformat(SafeExceptionReporterFilter().get_safe_settings())
-        assert shows is (KEY in reported_text)
+            reported_settings = pformat(SafeExceptionReporterFilter().get_safe_settings())
+        assert shows is (KEY in reported_settings)
 
 
 def test_several_workers_without_a_store(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,9 +134,9 @@ def test_atomic_requests_on_sqlite() -> None:
 
 def test_unsupported_database() -> None:
     """A check names a database engine that moorage does not support."""
-    other_values = {"ENGINE": "django.db.backends.oracle", "NAME": "erp"}
+    oracle_database = {"ENGINE": "django.db.backends.oracle", "NAME": "erp"}
 
-    assert "E005" in check_ids({"default": HOST, "moorage": other_values})
+    assert "E005" in check_ids({"default": HOST, "moorage": oracle_database})
 
 
 def test_alias_with_atomic_requests() -> None:
@@ -150,9 +150,9 @@ def test_missing_tables() -> None:
     """Checking the database names the tables that are missing."""
     assert [] == tables_are_there([migrated("default"), migrated(SQLITE)])
     assert [] == tables_are_there(None)
-    (missing_value,) = tables_are_there([BARE])
+    (missing_warning,) = tables_are_there([BARE])
 
-    assert ("moorage.W008", True) == (missing_value.id, "--database bare" in missing_value.hint)
+    assert ("moorage.W008", True) == (missing_warning.id, "--database bare" in missing_warning.hint)
 
 
 def test_hint_of_missing_keys(monkeypatch: pytest.MonkeyPatch) -> None:

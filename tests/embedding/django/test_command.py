@@ -31,9 +31,9 @@ def shop() -> Generator[Shop]:
 
 def run(*words: str) -> str:
     """Run a command and return its output."""
-    outgoing_text = StringIO()
-    call_command("moorage", *words, stdout=outgoing_text)
-    return outgoing_text.getvalue()
+    output = StringIO()
+    call_command("moorage", *words, stdout=output)
+    return output.getvalue()
 
 
 def test_deliver(shop: Shop) -> None:
@@ -54,8 +54,8 @@ def test_export_and_erase(shop: Shop) -> None:
 
     fields: dict[str, Any] = json.loads(run("export", "--subject", "zoe"))
     assert (1, 1) == (len(fields["log"]), len(fields["outbox"]))
-    lost_value = json.loads(run("erase", "--subject", "zoe"))
-    assert {"log": 1, "inbox": 0, "outbox": 1, "credentials": 0} == lost_value
+    erased_counts = json.loads(run("erase", "--subject", "zoe"))
+    assert {"log": 1, "inbox": 0, "outbox": 1, "credentials": 0} == erased_counts
     assert ["ann"] == [item.subject for item in process.log().find(LogQuery()).items]
 
 

@@ -115,8 +115,8 @@ def test_moved_credentials_do_not_open(alias: str) -> None:
     for tenant in ("acme", "globex"):
         provider.rotate("vat", tenant, Credentials.bearer(f"token of {tenant}"))
     rows = Credential.objects.using(alias)
-    taken_value = rows.get(tenant="acme")
-    rows.filter(tenant="globex").update(sealed=taken_value.sealed, about=taken_value.about)
+    acme_row = rows.get(tenant="acme")
+    rows.filter(tenant="globex").update(sealed=acme_row.sealed, about=acme_row.about)
 
     with pytest.raises(InvalidData):
         provider.get("vat", "globex")
@@ -133,15 +133,15 @@ def test_rejected_log_entry_is_skipped(alias: str) -> None:
     """A log entry that the database rejects is dropped, and the others are written."""
     Call.objects.using(alias).all().delete()
     stored_logger = log.OrmLogger(alias)
-    good = integration_log_conformance.entry(1)
+    good_entry = integration_log_conformance.entry(1)
     for element in (
-        good,
-        attrs.evolve(good, id="bad", attempts=10**30),
-        attrs.evolve(good, id="also"),
+        good_entry,
+        attrs.evolve(good_entry, id="bad", attempts=10**30),
+        attrs.evolve(good_entry, id="also"),
     ):
         stored_logger.write(element)
 
-    assert ["also", good.id] == [item.id for item in stored_logger.find(LogQuery()).items]
+    assert ["also", good_entry.id] == [item.id for item in stored_logger.find(LogQuery()).items]
 
 
 def test_missing_tables() -> None:
@@ -156,13 +156,13 @@ def test_missing_tables() -> None:
 
 def test_unreachable_database() -> None:
     """An unreachable database counts as an unavailable store, not as a database error."""
-    absent_fields = {
+    absent_database = {
         **connections.settings[POSTGRES],
         "HOST": "127.0.0.1",
         "PORT": 9,
         "USER": "nobody",
     }
-    connections.settings["away"] = absent_fields
+    connections.settings["away"] = absent_database
     try:
         with pytest.raises(StorageUnavailable) as result:
             OrmStorage("away").execute(read(new_key()))

@@ -89,13 +89,13 @@ def test_workers_claim_different_calls(host_database: str) -> None:
 
     assert [1] * 10 == [entry.fence for entry in (*first, *later_entries)]
     assert 10 == len({entry.id for entry in (*first, *later_entries)})
-    finished_values = [finish(entry, store.now()) for entry in first]
-    assert [True, False] == store.settle(finished_values[:2], [1, 0])
+    finished_entries = [finish(entry, store.now()) for entry in first]
+    assert [True, False] == store.settle(finished_entries[:2], [1, 0])
     assert [False, True] == asyncio.run(
-        AsyncOrmOutbox(host_database).settle(finished_values[:2], [7, 1])
+        AsyncOrmOutbox(host_database).settle(finished_entries[:2], [7, 1])
     )
     results = store.find(EntryQuery(states=(EntryState.DONE,))).items
-    assert {entry.id for entry in finished_values[:2]} == {entry.id for entry in results}
+    assert {entry.id for entry in finished_entries[:2]} == {entry.id for entry in results}
 
 
 def test_locked_call_is_skipped(host_database: str) -> None:
@@ -106,17 +106,17 @@ def test_locked_call_is_skipped(host_database: str) -> None:
     store = store_factory(Deferred, OrmOutbox, host_database)()
     for name in ("a", "b"):
         store.add(call(name))
-    claimed_texts: list[str] = []
+    claimed_ids: list[str] = []
     with transaction.atomic(using=host_database):
         Deferred.objects.using(host_database).select_for_update().get(id="a")
         thread = Thread(
-            target=lambda: claimed_texts.extend(
+            target=lambda: claimed_ids.extend(
                 entry.id for entry in OrmOutbox(host_database).claim(9, 60.0, 5)
             )
         )
         thread.start()
         thread.join()
-    assert ["b"] == claimed_texts
+    assert ["b"] == claimed_ids
 
 
 def call(name: str) -> OutboxEntry:

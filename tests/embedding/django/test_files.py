@@ -152,16 +152,16 @@ def test_storage_api(vendors: Vendors) -> None:
     """Saving, opening, listing, measuring and deleting work as with Django's own storage."""
     files: Any = storages["default"]
     name = files.save("invoices/2041.txt", ContentFile(b"149.90"))
-    other_value = files.save("invoices/2041.txt", ContentFile(b"50.00"))
+    other_name = files.save("invoices/2041.txt", ContentFile(b"50.00"))
 
-    assert "invoices/2041.txt" == name != other_value
+    assert "invoices/2041.txt" == name != other_name
     assert (True, 6) == (files.exists(name), files.size(name))
     with files.open(name) as open_shop:
         assert b"149.90" == open_shop.read()
     with files.open(name, "r") as open_shop:
         assert "149.90" == open_shop.read()
     assert (["invoices"], []) == files.listdir("")
-    assert ([], sorted([name[9:], other_value[9:]])) == files.listdir("invoices")
+    assert ([], sorted([name[9:], other_name[9:]])) == files.listdir("invoices")
     assert "Signature" in files.url(name)
     assert files.get_modified_time(name).tzinfo is not None
     files.delete(name)

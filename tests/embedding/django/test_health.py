@@ -27,14 +27,14 @@ def test_pages(shop: Shop) -> None:
     """The pages say if the process is alive and ready, and why not."""
     client = Client()
     assert {"state": "alive"} == client.get("/health/live").json()
-    ready_value = client.get("/health/ready")
-    assert (200, "healthy") == (ready_value.status_code, ready_value.json()["state"])
-    assert "no-store" == ready_value["Cache-Control"]
+    ready_response = client.get("/health/ready")
+    assert (200, "healthy") == (ready_response.status_code, ready_response.json()["state"])
+    assert "no-store" == ready_response["Cache-Control"]
     assert b"" == client.head("/health/ready").content
     assert 405 == client.post("/health/ready").status_code
 
     for name in hub().manager.flows.plans.services:
         hub().manager.set_circuit(name, CircuitState.FORCED_OPEN)
     process.health().check()
-    refused_value = client.get("/health/")
-    assert (503, "unavailable") == (refused_value.status_code, refused_value.json()["state"])
+    health_response = client.get("/health/")
+    assert (503, "unavailable") == (health_response.status_code, health_response.json()["state"])

@@ -46,13 +46,13 @@ def test_call_inside_a_write_transaction(shop: Shop) -> None:
             duration.append(perf_counter() - start_time)
         return min(duration)
 
-    before = quickest("INV-1")
+    time_before = quickest("INV-1")
     with transaction.atomic():
         User.objects.all().delete()  # the host has the lock of its file now
         inside = quickest("INV-2")
 
     assert 40 == shop.charges
-    assert inside - before < MOST
+    assert inside - time_before < MOST
 
 
 def test_default_store_is_the_database(shop: Shop) -> None:

@@ -50,9 +50,9 @@ def test_killed_hosts_and_workers(database: str, tmp_path: Path) -> None:
     with process(database, path, str(CALLS)) as host:
         assert host.wait(PATIENCE) == KILLED
     end = time.monotonic() + PATIENCE
-    for left in (200, 100):
+    for calls_left in (200, 100):
         with process(database, path) as worker:
-            while CALLS - len(made_by(path)) > left:
+            while CALLS - len(made_by(path)) > calls_left:
                 assert time.monotonic() < end, "the worker makes no calls"
                 time.sleep(0.002)
             worker.kill()
@@ -64,10 +64,10 @@ def test_killed_hosts_and_workers(database: str, tmp_path: Path) -> None:
 
     counts = made_by(path)
     assert sorted(map(int, counts)) == list(range(CALLS))
-    repeated_texts = [number for number, count in counts.items() if count > 1]
-    assert len(repeated_texts) <= 2 * BATCH
+    repeated_calls = [number for number, count in counts.items() if count > 1]
+    assert len(repeated_calls) <= 2 * BATCH
     for lane in range(5):
-        custom_numbers = [
+        lane_calls = [
             number for number in map(int, counts) if number % 10 == 0 and number // 10 % 5 == lane
         ]
-        assert custom_numbers == sorted(custom_numbers)
+        assert lane_calls == sorted(lane_calls)

@@ -132,25 +132,28 @@ def test_rejected_entry_does_not_block_others(alias: str) -> None:
     with pytest.warns(RuntimeWarning, match="no database can store"):
         log.after_request()
 
-    stored_texts = {entry.id for entry in log.find(LogQuery()).items}
-    assert ({"call-0000", "call-0001", "call-0003", "call-0004"}, 1) == (stored_texts, log.lost)
+    stored_ids = {entry.id for entry in log.find(LogQuery()).items}
+    assert ({"call-0000", "call-0001", "call-0003", "call-0004"}, 1) == (stored_ids, log.lost)
 
 
 def test_log_is_ordered_by_time(alias: str) -> None:
     """Pages of the log are ordered by the time of the call, not of the write."""
     Call.objects.using(alias).all().delete()
     log = OrmLogger(alias, threads=False)
-    late, early = integration_log_conformance.entry(2), integration_log_conformance.entry(1)
-    same = attrs.evolve(early, id="same")
-    for entry in (late, early, same):
+    late_entry, early_entry = (
+        integration_log_conformance.entry(2),
+        integration_log_conformance.entry(1),
+    )
+    same_time_entry = attrs.evolve(early_entry, id="same")
+    for entry in (late_entry, early_entry, same_time_entry):
         log.write(entry)
         log.flush()
     pages: list[Any] = [log.find(LogQuery(limit=1))]
     while pages[-1].next is not None:
         pages.append(log.find(LogQuery(limit=1, after=pages[-1].next)))
 
-    assert timedelta() < late.started_at - early.started_at
-    assert [late.id, "same", early.id] == [page.items[0].id for page in pages]
+    assert timedelta() < late_entry.started_at - early_entry.started_at
+    assert [late_entry.id, "same", early_entry.id] == [page.items[0].id for page in pages]
     for cursor in ("7", "x.y", "9" * 30 + ".1"):
         with pytest.raises(InvalidData):
             log.find(LogQuery(after=cursor))
@@ -167,8 +170,8 @@ def test_admin_shows_latest_calls_first(shop: Shop) -> None:
     page = client.get(reverse("admin:moorage_django_call_changelist")).content.decode()
 
     calls = {row.pk: row.call for row in Call.objects.using("moorage")}
-    shown_values = [calls[int(number)] for number in re.findall(r"/call/(\d+)/change/", page)]
-    assert [integration_log_conformance.entry(number).id for number in (3, 2, 1)] == shown_values
+    shown_ids = [calls[int(number)] for number in re.findall(r"/call/(\d+)/change/", page)]
+    assert [integration_log_conformance.entry(number).id for number in (3, 2, 1)] == shown_ids
 
 
 def _threads() -> set[str]:
@@ -183,10 +186,10 @@ def test_unknown_field_of_a_log_entry_is_dropped() -> None:
         mode: str = "red"
 
     columns = [field.name for field in Call._meta.concrete_fields]  # noqa: SLF001 - documented
-    stored_texts, unkept = kept_fields(Newer, columns)
+    stored_columns, unkept = kept_fields(Newer, columns)
 
     assert ("mode",) == unkept
-    assert {"id", "service", "subject", "started_at"} <= {*stored_texts}
+    assert {"id", "service", "subject", "started_at"} <= {*stored_columns}
     assert () == UNKEPT
     assert "mode" in str(_unkept(unkept).msg)
 

@@ -71,9 +71,14 @@ def test_staff_with_permission_acts(shop: Shop) -> None:
     kind = "application/x-www-form-urlencoded"
     target = "/operations/acts/circuit-open"
     assert 403 == client.post(target, "service=stripe&reason=x", content_type=kind).status_code
-    sent = client.post(target, "&".join(f"{a}={b}" for a, b in form.items()), content_type=kind)
-    assert (303, "/operations/service?service=stripe") == (sent.status_code, sent["Location"])
-    assert "is forced_open now." in client.get(sent["Location"]).text
+    act_response = client.post(
+        target, "&".join(f"{a}={b}" for a, b in form.items()), content_type=kind
+    )
+    assert (303, "/operations/service?service=stripe") == (
+        act_response.status_code,
+        act_response["Location"],
+    )
+    assert "is forced_open now." in client.get(act_response["Location"]).text
     assert CircuitState.FORCED_OPEN is hub().manager.circuit_state("stripe").state
     assert 403 == client.get("/operations/acts/entry-drop?box=outbox&id=1").status_code
 
@@ -97,8 +102,8 @@ def test_acts_are_recorded_once_with_the_person(tmp_path: Path) -> None:
             form = {**form_of(client.get(link).text), "reason": "a test"}
             content = urlencode(form)
             kind = "application/x-www-form-urlencoded"
-            sent = client.post(link.partition("?")[0], content, content_type=kind)
-            assert 303 == sent.status_code
+            act_response = client.post(link.partition("?")[0], content, content_type=kind)
+            assert 303 == act_response.status_code
         options = {"action": "drop", "_selected_action": [entries[1].number], "confirmed": "yes"}
         client.post(reverse("admin:moorage_django_deferred_changelist"), options)
         assert "The last 6 hours" in client.get("/operations/").text

@@ -128,16 +128,16 @@ def test_test_databases_have_only_their_tables(tmp_path: Path, kind: str) -> Non
     assert ["default"] == (tmp_path / "told").read_text().split()
     if kind == "postgresql":
         with psycopg.connect(postgres_url()) as link:
-            left = sql.SQL("SELECT count(*) FROM pg_database WHERE datname = {}")
-            matches = link.execute(left.format(host["TEST"]["NAME"])).fetchone()
+            count_query = sql.SQL("SELECT count(*) FROM pg_database WHERE datname = {}")
+            matches = link.execute(count_query.format(host["TEST"]["NAME"])).fetchone()
         assert (0,) == matches
 
 
 def _lets(
     monkeypatch: pytest.MonkeyPatch, host: dict[str, Any], own_database: dict[str, Any]
 ) -> None:
-    named_values = SimpleNamespace(DATABASES={"default": host, "moorage": own_database})
-    monkeypatch.setattr(databases, "settings", named_values)
+    fake_settings = SimpleNamespace(DATABASES={"default": host, "moorage": own_database})
+    monkeypatch.setattr(databases, "settings", fake_settings)
 
 
 def test_alias_follows_renamed_test_databases(

@@ -76,8 +76,8 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("migrated")
     environment = environment_in(folder, StripeSandbox(), "http://127.0.0.1:9")
     program(SITE, "migrate", "--verbosity=0", environment=environment)
-    custom_texts = ("migrate", "moorage_django", "--verbosity=0", "--database=moorage")
-    program(SITE, *custom_texts, environment=environment)
+    migrate_command = ("migrate", "moorage_django", "--verbosity=0", "--database=moorage")
+    program(SITE, *migrate_command, environment=environment)
     return folder
 
 
@@ -133,7 +133,7 @@ def test_eight_parallel_submits_charge_once(
     """Eight parallel submits of one order show eight successful pages and charge once."""
     warm = {**environment, "SITE_WARM": "yes"}
     with serving(words, warm) as url, StdlibHttpClient() as client, ThreadPoolExecutor(8) as pool:
-        before = charges(vendor)
+        charges_before = charges(vendor)
 
         def submit(_: int) -> tuple[int, bytes]:
             location = f"{url}/{way}/INV-1/"
@@ -144,7 +144,7 @@ def test_eight_parallel_submits_charge_once(
 
     assert {200} == {status for status, _ in answers}
     assert 1 == len({body for _, body in answers})
-    assert 1 == charges(vendor) - before
+    assert 1 == charges(vendor) - charges_before
 
 
 def test_charge_survives_a_rollback(vendor: StripeSandbox, environment: dict[str, str]) -> None:
@@ -166,11 +166,11 @@ def test_charge_survives_a_rollback(vendor: StripeSandbox, environment: dict[str
 
 def test_checks_pass(environment: dict[str, str]) -> None:
     """Django's checks report nothing except the warnings silenced here."""
-    finished_texts = program(
+    output_lines = program(
         SITE, "check", "--database=default", "--database=moorage", environment=environment
     )
 
-    assert "no issues" in finished_texts[-1] or "W004" in "".join(finished_texts)
+    assert "no issues" in output_lines[-1] or "W004" in "".join(output_lines)
 
 
 def test_worker_ends_gracefully(environment: dict[str, str]) -> None:

@@ -151,11 +151,13 @@ def test_form_shows_no_secret(shop: Shop) -> None:
     change = reverse("admin:moorage_django_tenant_change", args=[row.pk])
     page = client.get(change).content.decode()
     assert "sk_test_of_acme" not in page
-    shown_fields = tables(HIDDEN)
-    shown_fields["vendors"]["stripe"]["timeout"] = 7.5
-    assert 302 == client.post(change, {"tables": json.dumps(shown_fields)}).status_code
-    stored_value = OrmTenants(AesGcmCipher(KeyRing.parse(KEYS))).tables("acme")["vendors"]["stripe"]
-    assert {"credentials": "sk_test_of_acme", "timeout": 7.5} == stored_value
+    shown_tables = tables(HIDDEN)
+    shown_tables["vendors"]["stripe"]["timeout"] = 7.5
+    assert 302 == client.post(change, {"tables": json.dumps(shown_tables)}).status_code
+    stored_stripe = OrmTenants(AesGcmCipher(KeyRing.parse(KEYS))).tables("acme")["vendors"][
+        "stripe"
+    ]
+    assert {"credentials": "sk_test_of_acme", "timeout": 7.5} == stored_stripe
 
 
 def test_tenant_without_its_key_is_listed(shop: Shop) -> None:
@@ -230,11 +232,11 @@ FIRST, SECOND = (f"{HIDDEN} {number}" for number in (1, 2))
 )
 def test_masked_list_items_keep_their_secrets(shown: list[str], entries: list[str]) -> None:
     """Each masked item of a list gets its own secret back, even after it moves."""
-    stored_texts = {"vendors": {"stripe": {"webhook_secrets": SECRETS}}}
+    stored_tables = {"vendors": {"stripe": {"webhook_secrets": SECRETS}}}
 
-    assert {"vendors": {"stripe": {"webhook_secrets": [FIRST, SECOND]}}} == hidden(stored_texts)
+    assert {"vendors": {"stripe": {"webhook_secrets": [FIRST, SECOND]}}} == hidden(stored_tables)
     options = {"vendors": {"stripe": {"webhook_secrets": shown}}}
-    assert {"vendors": {"stripe": {"webhook_secrets": entries}}} == revealed(options, stored_texts)
+    assert {"vendors": {"stripe": {"webhook_secrets": entries}}} == revealed(options, stored_tables)
 
 
 @pytest.mark.parametrize(
@@ -254,9 +256,9 @@ def test_masked_list_items_keep_their_secrets(shown: list[str], entries: list[st
 )
 def test_mask_without_a_secret_is_rejected(options: dict[str, Any], path: str) -> None:
     """A mask without a stored secret is rejected, since a renamed account would lose its own."""
-    stored_texts = {"vendors": {"stripe": {"credentials": "sk", "webhook_secrets": SECRETS}}}
+    stored_tables = {"vendors": {"stripe": {"credentials": "sk", "webhook_secrets": SECRETS}}}
     with pytest.raises(InvalidData, match="nothing to be kept") as excinfo:
-        revealed(options, stored_texts)
+        revealed(options, stored_tables)
 
     assert path == excinfo.value.field
 

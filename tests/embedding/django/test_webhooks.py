@@ -90,9 +90,9 @@ def test_too_large_body(shop: Shop) -> None:
 
 def test_chunked_body_needs_a_length(shop: Shop) -> None:
     """An unsigned chunked request gets 411, without an error mail to the admins."""
-    url, chunked_values = "/moorage/webhooks/stripe/", {"Transfer-Encoding": "chunked"}
+    url, chunked_headers = "/moorage/webhooks/stripe/", {"Transfer-Encoding": "chunked"}
 
-    assert 411 == Client().generic("POST", url, headers=chunked_values).status_code
+    assert 411 == Client().generic("POST", url, headers=chunked_headers).status_code
 
 
 def test_webhook_needs_no_csrf_token(shop: Shop) -> None:
@@ -136,10 +136,10 @@ def test_response_handles_only_its_own_webhook(shop: Shop) -> None:
     shop.failing = False
     (other_entry,) = inbox().find(EntryQuery()).items
     inbox().replay(other_entry.id)
-    own_text = charge("INV-2/1")
+    own_charge = charge("INV-2/1")
 
     assert 200 == shop.deliver()
-    assert [own_text] == [event.ref.id for event in shop.news]
+    assert [own_charge] == [event.ref.id for event in shop.news]
 
 
 def test_store_fails_after_the_response(

@@ -27,14 +27,14 @@ def django_client() -> Any:
     from django.test import Client  # noqa: PLC0415 - the same
 
     invoice = models.Invoice.objects.get(number="A-1002")
-    start_values = {"token": "pm_card_visa", "back_url": "http://127.0.0.1/back/"}
+    attempt_fields = {"token": "pm_card_visa", "back_url": "http://127.0.0.1/back/"}
     atomic: Any = transaction.atomic
     with atomic():
-        desk.pay(models.Attempt.objects.create(invoice=invoice, number=1, **start_values))
+        desk.pay(models.Attempt.objects.create(invoice=invoice, number=1, **attempt_fields))
         transaction.set_rollback(True)
     assert not models.Attempt.objects.exists()
     # What the same form sends again.
-    desk.pay(models.Attempt.objects.create(invoice=invoice, number=1, **start_values))
+    desk.pay(models.Attempt.objects.create(invoice=invoice, number=1, **attempt_fields))
     return Client(enforce_csrf_checks=True)
 
 
@@ -48,8 +48,8 @@ def flask_client() -> Any:
     app = create_app()
     with app.app_context():
         invoice = session.query(Invoice).filter_by(number="A-1002").one()
-        start_values = {"token": "pm_card_visa", "back_url": "http://127.0.0.1/back/"}
-        attempt = Attempt(invoice_id=invoice.id, number=1, **start_values)
+        attempt_fields = {"token": "pm_card_visa", "back_url": "http://127.0.0.1/back/"}
+        attempt = Attempt(invoice_id=invoice.id, number=1, **attempt_fields)
         session.add(attempt)
         session.commit()
         charge = desk._charge(attempt)  # noqa: SLF001 - what the desk is about to ask for

@@ -78,8 +78,8 @@ def seed() -> dict[str, Any]:
         }
         for number in range(1005, 1010)
     ]
-    slow_values = {"token": "pm_usBankAccount_success", "label": "A slow bank"}
-    fields["means"].append({"account": "stripe", **slow_values})
+    slow_bank = {"token": "pm_usBankAccount_success", "label": "A slow bank"}
+    fields["means"].append({"account": "stripe", **slow_bank})
     return fields
 
 
@@ -156,19 +156,19 @@ class RunningErp:
         table = ATTEMPTS[self.name]
         if self.erp.database.startswith("sqlite"):
             refuse = "BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"
-            full_texts = [
+            trigger_statements = [
                 f"CREATE TRIGGER full BEFORE UPDATE ON {table} WHEN NEW.state='paid' {refuse}"
             ]
             room = ["DROP TRIGGER full"]
         else:
             refuse = "BEGIN RAISE EXCEPTION 'the disk is full'; END"
-            due_text = "FOR EACH ROW WHEN (NEW.state = 'paid') EXECUTE FUNCTION refuse()"
-            full_texts = [
+            trigger_clause = "FOR EACH ROW WHEN (NEW.state = 'paid') EXECUTE FUNCTION refuse()"
+            trigger_statements = [
                 f"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $${refuse}$$",
-                f"CREATE TRIGGER full_disk BEFORE UPDATE ON {table} {due_text}",
+                f"CREATE TRIGGER full_disk BEFORE UPDATE ON {table} {trigger_clause}",
             ]
             room = [f"DROP TRIGGER full_disk ON {table}", "DROP FUNCTION refuse"]
-        self.change(*full_texts)
+        self.change(*trigger_statements)
         try:
             yield
         finally:

@@ -44,7 +44,7 @@ def ignoring_keys(site: RunningErp) -> Generator[None]:
 def eight_at_once(site: RunningErp, invoice: str) -> None:
     """Eight parallel submits at a vendor without keys: one charge, eight successful pages."""
     form = site.buyer.get(invoice).form("/pay")
-    values, before = form.filled(means="Visa"), site.charged
+    values, charged_before = form.filled(means="Visa"), site.charged
     buyers = [Buyer(site.erp.url, site.buyer.cookies) for _ in range(8)]
     site.street.stripe.fail(Slow(0.3))
     with ignoring_keys(site), ThreadPoolExecutor(8) as tabs:
@@ -52,13 +52,13 @@ def eight_at_once(site: RunningErp, invoice: str) -> None:
 
     assert [200] * 8 == [page.status for page in pages]
     assert all("It is paid" in page.text for page in pages)
-    assert before + 1 == site.charged
+    assert charged_before + 1 == site.charged
 
 
 def late_response(site: RunningErp) -> None:
     """A charge without a response is unknown until a look-up settles it; there is one charge."""
     form = site.buyer.get("/hasty/invoices/hasty-1/").form("/pay")
-    buyer, before = Buyer(site.erp.url, site.buyer.cookies), site.charged
+    buyer, charged_before = Buyer(site.erp.url, site.buyer.cookies), site.charged
     with ignoring_keys(site):
         site.street.stripe.fail(Slow(3.0))
         first = buyer.post(form, form.filled(means="Visa"))
@@ -66,11 +66,11 @@ def late_response(site: RunningErp) -> None:
         assert "do not know yet" in first.text
         assert "do not know yet" in second.text
         assert not any(form.endswith("/pay") for form in second.forms)
-        assert before + 1 == site.charged
+        assert charged_before + 1 == site.charged
 
         wait_until(lambda: "It is paid" in buyer.post(second.form("/look-up")).text, "payment")
 
-    assert before + 1 == site.charged
+    assert charged_before + 1 == site.charged
     assert not any(_NOT_CHARGED in page.text for page in buyer.seen)
 
 
@@ -78,12 +78,12 @@ def rollback(site: RunningErp) -> None:
     """After the host's rollback no mail is sent, and a repeat sends no request."""
     form = site.buyer.get("/brisk/invoices/brisk-1/").form("/pay")
     buyer = Buyer(site.erp.url, site.buyer.cookies)
-    before = site.charged
+    charged_before = site.charged
     with site.reject_payments():
         page = buyer.post(form, form.filled(means="Visa"))
         assert 500 == page.status
         assert "do not know yet" in page.text
-        assert before + 1 == site.charged
+        assert charged_before + 1 == site.charged
         site.office()
         assert "Receipt brisk-1" not in site.mailed
     count = len(site.street.stripe.requests)
@@ -97,21 +97,21 @@ def rollback(site: RunningErp) -> None:
 
 def double_clicks(site: RunningErp) -> None:
     """Reloading, a second tab and submitting a form again charge nobody twice."""
-    buyer, before = site.buyer, site.charged
+    buyer, charged_before = site.buyer, site.charged
     tabs = [buyer.get("/acme/invoices/A-1004/").form("/pay") for _ in range(2)]
     pages = [buyer.post(form, form.filled(means="4242")) for form in (*tabs, tabs[0])]
 
     assert all("It is paid" in page.text for page in pages)
-    assert before + 1 == site.charged
+    assert charged_before + 1 == site.charged
 
 
 def webhooks(site: RunningErp) -> None:
     """A payment arrives by webhook once, however often it is sent; forgeries are refused."""
     page = site.buyer.pay("/acme/invoices/A-1003/", "slow bank")
     assert "under way" in page.text
-    sent = len(site.street.stripe.sent)
+    sent_count = len(site.street.stripe.sent)
     site.street.stripe.arrive(list(site.street.stripe.intents)[-1])
-    result = site.street.stripe.sent[sent:]
+    result = site.street.stripe.sent[sent_count:]
 
     forged_notice = attrs.evolve(result[-1], headers={"Stripe-Signature": "t=1,v1=made-up"})
     changed_notice = attrs.evolve(result[-1], body=result[-1].body.replace(b"245000", b"1"))
@@ -136,11 +136,11 @@ def another_amount(site: RunningErp) -> None:
     """Events with a lower amount than requested mark nothing as paid; a person decides."""
     invoice = "/acme/invoices/A-1009/"
     assert "under way" in site.buyer.pay(invoice, "slow bank").text
-    sent, intents = len(site.street.stripe.sent), site.street.stripe.intents
-    last_text = list(intents)[-1]
-    intents[last_text]["amount"] -= 1
-    site.street.stripe.arrive(last_text)
-    assert {200} == {deliver(notice) for notice in site.street.stripe.sent[sent:]}
+    sent_count, intents = len(site.street.stripe.sent), site.street.stripe.intents
+    last_intent = list(intents)[-1]
+    intents[last_intent]["amount"] -= 1
+    site.street.stripe.arrive(last_intent)
+    assert {200} == {deliver(notice) for notice in site.street.stripe.sent[sent_count:]}
     site.office()
 
     assert "under way" in site.buyer.get(invoice).text
@@ -153,23 +153,23 @@ def busy_vendor(site: RunningErp) -> None:
     """The buyer learns that a busy vendor did nothing, and the same attempt pays later."""
     vendors = Buyer(site.street.office.url)
     trouble = next(iter(vendors.get("/").forms.values()))
-    before = site.charged
+    charged_before = site.charged
     vendors.post(trouble, {"vendor": "stripe", "how": "busy"})
     page = site.buyer.pay("/brisk/invoices/brisk-3/", "Visa")
     assert "have not been charged" in page.text
     assert "1" == page.form("/pay").fields["attempt"]
-    assert before == site.charged
+    assert charged_before == site.charged
 
     vendors.post(trouble, {"vendor": "stripe", "how": "well"})
     form = page.form("/pay")
-    repeated_values = form.filled(means="Visa")
-    wait_until(lambda: "It is paid" in site.buyer.post(form, repeated_values).text, "payment")
-    assert before + 1 == site.charged
+    repeated_form = form.filled(means="Visa")
+    wait_until(lambda: "It is paid" in site.buyer.post(form, repeated_form).text, "payment")
+    assert charged_before + 1 == site.charged
 
 
 def other_payment_method(site: RunningErp) -> None:
     """After a definite refusal the buyer pays by another method; an old form does nothing."""
-    door, stripe, before = site.street.doors["stripe"], site.street.stripe, site.charged
+    door, stripe, charged_before = site.street.doors["stripe"], site.street.stripe, site.charged
     form = site.buyer.get("/acme/invoices/A-1005/").form("/pay")
     door.trouble("busy")
     page = site.buyer.post(form, form.filled(means="which is empty"))
@@ -180,7 +180,7 @@ def other_payment_method(site: RunningErp) -> None:
     wait_until(lambda: paid_with(site, "/acme/invoices/A-1005/", "4242"), "payment")
 
     assert "It is paid" in site.buyer.post(form, form.filled(means="which is empty")).text
-    assert before + 1 == site.charged
+    assert charged_before + 1 == site.charged
     assert "pm_card_visa" == list(stripe.intents.values())[-1]["payment_method"]
 
 
@@ -196,17 +196,17 @@ def forged_forms(site: RunningErp) -> None:
     """Forged forms and other buyers' payment methods do nothing and cause no error page."""
     invoice, request = "/acme/invoices/A-1006/", len(site.street.stripe.requests)
     form = site.buyer.get(invoice).form("/pay")
-    other_text = (
+    foreign_means = (
         site.buyer.get("/globex/invoices/G-2001/").form("/pay").filled(means="1111")["means"]
     )
-    good_values = form.filled(means="4242")
+    good_form = form.filled(means="4242")
     for name in ("attempt", "means"):
         for text in ("", "abc", "-1", "²", "1\0", "9" * 20):
-            page = site.buyer.post(form, {**good_values, name: text})
+            page = site.buyer.post(form, {**good_form, name: text})
             assert (200, True) == (page.status, "State due" in page.text), (name, text)
-    assert "State due" in site.buyer.post(form, {**good_values, "means": other_text}).text
-    token = next(name for name in good_values if "token" in name)
-    assert 403 == site.buyer.post(form, {**good_values, token: "ü"}).status
+    assert "State due" in site.buyer.post(form, {**good_form, "means": foreign_means}).text
+    token = next(name for name in good_form if "token" in name)
+    assert 403 == site.buyer.post(form, {**good_form, token: "ü"}).status
     for path in (f"{invoice}back/{'9' * 20}/", f"/acme/customers/{'9' * 20}/"):
         assert 404 == site.buyer.get(path).status
     assert request == len(site.street.stripe.requests)
@@ -247,19 +247,19 @@ def foreign_payments(site: RunningErp) -> None:
 
 def webhook_of_a_lost_response(site: RunningErp) -> None:
     """The webhook of a payment whose response was lost is matched by our reference."""
-    before, sent = site.charged, len(site.street.stripe.sent)
+    charged_before, sent_count = site.charged, len(site.street.stripe.sent)
     site.street.stripe.fail(Slow(5.0))
     page = site.buyer.pay("/brisk/invoices/brisk-4/", "Visa")
     assert "do not know yet" in page.text
     reports = [
         attrs.evolve(notice, url=notice.url.replace("stripe", "brisk"))
-        for notice in site.street.stripe.sent[sent:]
+        for notice in site.street.stripe.sent[sent_count:]
     ]
     assert {200} == {deliver(notice) for notice in reports}
     site.office()
 
     assert "It is paid" in site.buyer.get("/brisk/invoices/brisk-4/").text
-    assert before + 1 == site.charged
+    assert charged_before + 1 == site.charged
 
 
 def crash(site: RunningErp) -> None:
@@ -270,11 +270,11 @@ def crash(site: RunningErp) -> None:
     buyer = Buyer(site.erp.url, site.buyer.cookies)
     bank = buyer.pay("/acme/invoices/A-1001/", "the bank asks").url
     assert bank.startswith(site.street.office.url)
-    form, before = buyer.get("/brisk/invoices/brisk-2/").form("/pay"), site.charged
+    form, charged_before = buyer.get("/brisk/invoices/brisk-2/").form("/pay"), site.charged
     site.street.stripe.fail(Slow(0.8))
     with ThreadPoolExecutor() as tab:
         paying = tab.submit(buyer.post, form, form.filled(means="Visa"))
-        wait_until(lambda: site.charged > before, "charge")
+        wait_until(lambda: site.charged > charged_before, "charge")
         site.erp.kill()
         assert paying.exception() is not None
     start_time = time.monotonic()
@@ -286,18 +286,18 @@ def crash(site: RunningErp) -> None:
     assert not any(form.endswith("/pay") for form in page.forms)
     assert "It is paid" in buyer.post(Form(bank), {"answer": "confirm"}).text
     assert "It is paid" in buyer.pay("/acme/invoices/A-1002/", "1111").text
-    taken_values = [
+    mollie_payments = [
         (payment["status"], payment["amount"]["value"])
         for payment in site.street.mollie.payments.values()
     ]
-    assert [("paid", "1.00"), ("paid", "20.00")] == taken_values  # a stranger's, and ours
-    assert before + 2 == site.charged
+    assert [("paid", "1.00"), ("paid", "20.00")] == mollie_payments  # a stranger's, and ours
+    assert charged_before + 2 == site.charged
 
     time.sleep(max(0, LEASE - (time.monotonic() - start_time)))
     page = buyer.post(page.form("/look-up"))
 
     assert "It is paid" in page.text
-    assert before + 2 == site.charged
+    assert charged_before + 2 == site.charged
     assert not any(_NOT_CHARGED in page.text for page in buyer.seen)
 
 

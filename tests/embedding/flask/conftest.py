@@ -35,8 +35,8 @@ def postgresql_url() -> Iterator[str]:
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool)
     with engine.begin() as connection:
         connection.exec_driver_sql(f"CREATE SCHEMA {name}")
-    custom_values = url.update_query_dict({"options": f"-csearch_path={name}"})
-    yield custom_values.render_as_string(hide_password=False)
+    schema_url = url.update_query_dict({"options": f"-csearch_path={name}"})
+    yield schema_url.render_as_string(hide_password=False)
     with engine.begin() as connection:
         connection.exec_driver_sql(f"DROP SCHEMA {name} CASCADE")
 

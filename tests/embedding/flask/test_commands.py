@@ -46,9 +46,9 @@ def test_tables_are_missing(database_url: str) -> None:
 
 def test_check(sql_url: str) -> None:
     """`check` succeeds without findings, fails on errors and shows no traceback."""
-    good, bad = Shop(sql_url, KEYS=Secret(KEYS)), Shop(CONFIGURATION={"paymets": {}})
-    output = [run(good, "check"), run(bad, "check")]
-    good.close()
+    good_shop, bad = Shop(sql_url, KEYS=Secret(KEYS)), Shop(CONFIGURATION={"paymets": {}})
+    output = [run(good_shop, "check"), run(bad, "check")]
+    good_shop.close()
     bad.close()
 
     assert [0, 1] == [item.exit_code for item in output]
@@ -75,31 +75,31 @@ def test_subject(shop: Shop) -> None:
     shop.moorage.outbox.put("payments", "charge", order, subject="ada")
     shop.sessions.commit()
     fields = json.loads(run(shop, "subject", "export", "ada").output)
-    lost_text = run(shop, "subject", "erase", "ada", "--yes").output
-    remaining_value = json.loads(run(shop, "subject", "export", "ada").output)
+    erase_output = run(shop, "subject", "erase", "ada", "--yes").output
+    remaining_export = json.loads(run(shop, "subject", "export", "ada").output)
 
     assert {"log": 1, "inbox": 0, "outbox": 1} == {
-        name: len(stored_value) for name, stored_value in fields.items()
+        name: len(field_entries) for name, field_entries in fields.items()
     }
-    assert "erased: 1 calls, 0 webhooks, 1 not yet made, 0 credentials.\n" == lost_text
-    assert {"log": [], "inbox": [], "outbox": []} == remaining_value
+    assert "erased: 1 calls, 0 webhooks, 1 not yet made, 0 credentials.\n" == erase_output
+    assert {"log": [], "inbox": [], "outbox": []} == remaining_export
 
 
 def test_credentials_of_a_tenant(sql_url: str) -> None:
     """The export names a tenant's credentials without showing them; `erase` deletes them."""
     shop = Shop(sql_url, KEYS=KEYS)
     shop.moored.migrate()
-    stored_value: Any = shop.moored.stores.credentials
-    stored_value.rotate("stripe", "acme", Credentials.bearer("hidden"))
+    credential_store: Any = shop.moored.stores.credentials
+    credential_store.rotate("stripe", "acme", Credentials.bearer("hidden"))
     output = run(shop, "subject", "export", "acme", "--tenant").output
-    lost_text = run(shop, "subject", "erase", "acme", "--tenant", "--yes").output
-    remaining_value = stored_value.owners()
+    erase_output = run(shop, "subject", "erase", "acme", "--tenant", "--yes").output
+    remaining_owners = credential_store.owners()
     shop.close()
 
     assert ["stripe"] == json.loads(output)["credentials"]
     assert "hidden" not in output
-    assert "1 credentials." in lost_text
-    assert [] == remaining_value
+    assert "1 credentials." in erase_output
+    assert [] == remaining_owners
 
 
 def test_other_commands(database_url: str) -> None:

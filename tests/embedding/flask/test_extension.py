@@ -167,10 +167,10 @@ def test_unknown_application() -> None:
 
 def test_closed_extension_reopens(shop: Shop) -> None:
     """A closed extension opens again at its next use."""
-    before = charge(shop)
+    charged_before = charge(shop)
     shop.moored.close()
 
-    assert before == charge(shop)
+    assert charged_before == charge(shop)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")

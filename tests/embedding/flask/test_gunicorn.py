@@ -100,15 +100,15 @@ def test_eight_parallel_submits_charge_once(environment: dict[str, str]) -> None
             return answer.status, answer.json()["payment"]
 
         answers = list(threads.map(pay, ["INV-1"] * 8))
-        other_pairs = list(threads.map(pay, [f"INV-{number}" for number in range(2, 10)]))
+        payments = list(threads.map(pay, [f"INV-{number}" for number in range(2, 10)]))
         notice = attrs.evolve(sandbox.sent[-1], url=f"{url}/moorage/webhooks/stripe")
-        received = notice.deliver()
+        received_status = notice.deliver()
 
     assert [answers[0]] * 8 == answers
     assert 200 == answers[0][0]
-    assert 8 == len({payment for _, payment in other_pairs})
+    assert 8 == len({payment for _, payment in payments})
     assert 10 == len(sandbox.charges)
-    assert 200 == received
+    assert 200 == received_status
 
 
 def test_worker_stops_on_signal(environment: dict[str, str]) -> None:

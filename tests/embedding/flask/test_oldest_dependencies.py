@@ -83,9 +83,9 @@ def test_credentials_and_tenants_need_a_file(postgresql_url: str, tmp_path: Path
         pytest.raises(ConfigurationError, match="Set ASIDE to a SQLite file"),
     ):
         charge(shop)
-    separate_text = str(tmp_path / "aside.db")
+    separate_database = str(tmp_path / "aside.db")
     with closing(
-        Shop(postgresql_url, KEYS=Secret(KEYS), TENANTS=True, ASIDE=separate_text)
+        Shop(postgresql_url, KEYS=Secret(KEYS), TENANTS=True, ASIDE=separate_database)
     ) as shop:
         shop.moored.migrate()
         assert [] == list(findings(shop.moored, {}))

@@ -46,9 +46,9 @@ def test_known_person_reads_and_acts(database_url: str, secret: str | bytes) -> 
     assert 404 == client.get("/moorage/operations/nowhere").status_code
     form = {**form_of(client.get(f"{ACT}?service=stripe").text), "reason": "a test"}
     assert 403 == client.post(ACT, data={"service": "stripe", "reason": "x"}).status_code
-    sent = client.post(ACT, data=form)
-    assert 303 == sent.status_code
-    assert "is forced_open now." in client.get(sent.headers["Location"]).text
+    act_response = client.post(ACT, data=form)
+    assert 303 == act_response.status_code
+    assert "is forced_open now." in client.get(act_response.headers["Location"]).text
     state = shop.moorage.hub.manager.circuit_state("stripe").state
     assert CircuitState.FORCED_OPEN is state
     shop.close()

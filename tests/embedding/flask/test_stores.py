@@ -150,18 +150,18 @@ def test_concurrent_claims_share_the_calls(fresh: Fresh) -> None:
         store.add(overlapping.entry(f"call-{number:02}", None))
 
     def work() -> list[str]:
-        taken_texts: list[str] = []
+        taken_ids: list[str] = []
         while batch := store.claim(3, 60.0, 5):
-            taken_texts += [entry.id for entry in batch]
+            taken_ids += [entry.id for entry in batch]
             store.settle([finish(entry, store.now()) for entry in batch], [1] * len(batch))
-        return taken_texts
+        return taken_ids
 
     with ThreadPoolExecutor(4) as workers:
         shares = [share.result() for share in [workers.submit(work) for _ in range(4)]]
-    everything_texts = [name for share in shares for name in share]
-    assert len(everything_texts) == len(set(everything_texts))
+    claimed_ids = [name for share in shares for name in share]
+    assert len(claimed_ids) == len(set(claimed_ids))
     remaining_entries = store.find(EntryQuery(states=(EntryState.WAITING,))).items
-    assert 60 == len(everything_texts) + len(remaining_entries)
+    assert 60 == len(claimed_ids) + len(remaining_entries)
 
 
 def test_session_with_several_databases(sqlite_url: str, tmp_path: Path) -> None:
@@ -295,9 +295,9 @@ def test_rejected_entry_does_not_block_others(fresh: Fresh, unfit: str) -> None:
     for entry in entries:
         log.write(entry)
 
-    stored_texts = {entry.id for entry in log.find(LogQuery()).items}
+    stored_ids = {entry.id for entry in log.find(LogQuery()).items}
     log.close()
-    assert {"call-0000", "call-0001", "call-0003", "call-0004"} <= stored_texts
+    assert {"call-0000", "call-0001", "call-0003", "call-0004"} <= stored_ids
 
 
 def test_number_too_large_for_a_column(fresh: Fresh) -> None:
@@ -381,15 +381,18 @@ def test_log_is_ordered_by_time(fresh: Fresh) -> None:
     """Pages of the log are ordered by the time of the call, not of the write."""
     database, prefix = fresh()
     log = log_in(database, prefix=prefix, threads=False)
-    late, early = integration_log_conformance.entry(2), integration_log_conformance.entry(1)
-    same = attrs.evolve(early, id="same")
-    for entry in (late, early, same):
+    late_entry, early_entry = (
+        integration_log_conformance.entry(2),
+        integration_log_conformance.entry(1),
+    )
+    same_time_entry = attrs.evolve(early_entry, id="same")
+    for entry in (late_entry, early_entry, same_time_entry):
         log.write(entry)
     pages = [log.find(LogQuery(limit=1))]
     while pages[-1].next is not None:
         pages.append(log.find(LogQuery(limit=1, after=pages[-1].next)))
 
-    assert [late.id, "same", early.id] == [page.items[0].id for page in pages]
+    assert [late_entry.id, "same", early_entry.id] == [page.items[0].id for page in pages]
     for cursor in ("7", "x.y", "9" * 30 + ".1"):
         with pytest.raises(InvalidData):
             log.find(LogQuery(after=cursor))
@@ -402,8 +405,10 @@ PATIENCE = 30.0
 def rows(database: Database, prefix: str) -> int:
     """Return the number of entries in the database."""
     with database.begin() as connection:
-        counted = sqlalchemy.select(sqlalchemy.func.count()).select_from(tables(prefix=prefix).log)
-        return int(connection.execute(counted).scalar_one())
+        count_query = sqlalchemy.select(sqlalchemy.func.count()).select_from(
+            tables(prefix=prefix).log
+        )
+        return int(connection.execute(count_query).scalar_one())
 
 
 def _threads() -> set[str]:
@@ -412,18 +417,16 @@ def _threads() -> set[str]:
 
 def test_missing_database_or_tables(postgresql_url: str) -> None:
     """A missing database counts as unavailable; missing tables are reported as such."""
-    stored_values = sqlalchemy.engine.make_url(postgresql_url)
-    nowhere_text = stored_values.set(database="nobody_made_this").render_as_string(
-        hide_password=False
-    )
-    for url, message in ((nowhere_text, "did not do it"), (postgresql_url, "no tables")):
+    stored_url = sqlalchemy.engine.make_url(postgresql_url)
+    missing_url = stored_url.set(database="nobody_made_this").render_as_string(hide_password=False)
+    for url, message in ((missing_url, "did not do it"), (postgresql_url, "no tables")):
         with closing(Database(url)) as database, pytest.raises(StorageUnavailable, match=message):
             log_in(database).find(LogQuery())
 
 
 def test_older_table_is_reported_and_migrated(any_database_url: str) -> None:
     """A table without newer columns is refused with its remedy, and extended by `create`."""
-    newer_texts = {"vendor", "account", "trace_id", "method", "route", "error_message", "request"}
+    newer_columns = {"vendor", "account", "trace_id", "method", "route", "error_message", "request"}
     prefix = f"m{uuid4().hex[:8]}_"
     log_table = tables(prefix=prefix).log
     older_table = sqlalchemy.Table(
@@ -434,21 +437,21 @@ def test_older_table_is_reported_and_migrated(any_database_url: str) -> None:
                 item.name, item.type, primary_key=item.primary_key, nullable=item.nullable
             )
             for item in log_table.columns
-            if item.name not in newer_texts
+            if item.name not in newer_columns
         ),
     )
-    written = integration_log_conformance.entry(3)
+    written_entry = integration_log_conformance.entry(3)
     with closing(Database(any_database_url)) as database:
         database.create(older_table.metadata, (older_table,))
         log = log_in(database, prefix=prefix, threads=False)
-        log.write(written)
+        log.write(written_entry)
         with pytest.raises(ConfigurationError, match="lacks a column") as excinfo:
             log.flush()
         assert "flask moorage migrate" in str(excinfo.value.remedy)
 
         for _ in range(2):
             database.create(log_table.metadata, (log_table,))
-        assert (written,) == log.find(LogQuery(vendor="adyen")).items
+        assert (written_entry,) == log.find(LogQuery(vendor="adyen")).items
         log.close()
         with database.begin() as connection:
             log_table.drop(connection)

@@ -68,12 +68,12 @@ def test_killed_worker_is_replaced_within_a_lease(database_url: str) -> None:
             assert (EntryState.CLAIMED, 1) == (entry.state, entry.attempts)
             process.kill()
             process.wait()
-            died_time = store.now()
-            excess_time = store.find(EntryQuery(id=id_)).items[0].due
-            assert excess_time is not None
-            assert first < excess_time <= died_time + lease
+            death_time = store.now()
+            first_lease_end = store.find(EntryQuery(id=id_)).items[0].due
+            assert first_lease_end is not None
+            assert first < first_lease_end <= death_time + lease
 
-            assert excess_time <= lease_end(other_process) - lease
+            assert first_lease_end <= lease_end(other_process) - lease
             while (entry := store.find(EntryQuery(id=id_)).items[0]).state is EntryState.CLAIMED:
                 time.sleep(0.1)
     assert (EntryState.DONE, 2) == (entry.state, entry.attempts)

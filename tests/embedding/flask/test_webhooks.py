@@ -63,9 +63,11 @@ def test_too_large_body(shop: Shop) -> None:
 
 def test_chunked_body_needs_a_length(shop: Shop) -> None:
     """An unsigned chunked request without an end is refused with 411."""
-    chunked_values = {"Transfer-Encoding": "chunked"}
+    chunked_headers = {"Transfer-Encoding": "chunked"}
 
-    assert 411 == shop.client().post("/moorage/webhooks/stripe", headers=chunked_values).status_code
+    assert (
+        411 == shop.client().post("/moorage/webhooks/stripe", headers=chunked_headers).status_code
+    )
 
 
 def test_failing_handler(shop: Shop) -> None:
@@ -73,11 +75,11 @@ def test_failing_handler(shop: Shop) -> None:
     charge(shop)
     shop.deliver()
     shop.failing = True
-    (worked,) = shop.moorage.inbox.handle().worked
+    (worked_entry,) = shop.moorage.inbox.handle().worked
     shop.failing = False
 
-    assert "waiting" == worked.entry.state
-    shop.moorage.inbox.replay(worked.entry.id)
+    assert "waiting" == worked_entry.entry.state
+    shop.moorage.inbox.replay(worked_entry.entry.id)
     shop.moorage.inbox.handle()
     assert 1 == len(shop.news)
 

@@ -28,13 +28,13 @@ def says(status: int, category: str, code: str, detail: str = "No.") -> Response
 def square() -> PaymentsSubject:
     """Square with a new sandbox."""
     sandbox = SquareSandbox()
-    wrong = "INVALID_REQUEST_ERROR"
+    wrong_request = "INVALID_REQUEST_ERROR"
     refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
         (says(429, "RATE_LIMIT_ERROR", "RATE_LIMITED"), RateLimitExceeded),
         (says(401, "AUTHENTICATION_ERROR", "ACCESS_TOKEN_EXPIRED"), AuthenticationFailed),
         (says(403, "AUTHENTICATION_ERROR", "INSUFFICIENT_SCOPES"), AuthenticationFailed),
-        (says(400, wrong, "MISSING_REQUIRED_PARAMETER"), InvalidRequest),
-        (says(404, wrong, "NOT_FOUND"), VendorRejected),
+        (says(400, wrong_request, "MISSING_REQUIRED_PARAMETER"), InvalidRequest),
+        (says(404, wrong_request, "NOT_FOUND"), VendorRejected),
     )
     return PaymentsSubject(
         vendor=Square(credentials=sandbox.access_token),
