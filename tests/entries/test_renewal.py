@@ -324,7 +324,7 @@ def test_where_nothing_can_be_renewed_a_lease_is_long() -> None:
     """In a loop that has no timers of asyncio's a worker has an entry for five minutes."""
 
     class Unable(Heart):
-        def able_renewals(self) -> bool:
+        def able(self) -> bool:
             return False
 
     shared = Shared()

@@ -70,7 +70,7 @@ class Shared:
         store = self.world.of_mode(self.world.store)
         return {"claims": store, "state": self.world.state()} if apart else {"state": store}
 
-    def held_claim(self, renewals: Renewals, key: str) -> Held:
+    def held(self, renewals: Renewals, key: str) -> Held:
         """Return a claim of one process that was made just now."""
         claim_answer = self.world.store.memory.execute(_claim(key))
         held_claim = Held(

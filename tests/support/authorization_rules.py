@@ -84,7 +84,7 @@ class Authority:
         }
 
     def answer(self, call: Call, noted: dict[str, Any]) -> Answer:
-        """Answer a request, and noted the findings."""
+        """Answer a request, and record the findings."""
         path = urlsplit(call.url).path
         if path in self._well_known():
             return self.metadata()
@@ -124,7 +124,7 @@ class Authority:
     # --- the token endpoint ------------------------------------------------
 
     def token(self, call: Call, noted: dict[str, Any]) -> Answer:
-        """Answer a token request, and noted the findings."""
+        """Answer a token request, and record the findings."""
         try:
             _check_form(call)
             noted["refresh_number"] = self._number(call.given("refresh_token"))
