@@ -45,7 +45,11 @@ FAULTS = ("crash", "cancel", "store_away", "answer_lost", "wall_step", "freeze")
 
 
 class Untraced:
-    """No traces, whatever other tests have imported: a schedule depends on its seed alone."""
+    """No traces, whatever other tests have imported: a schedule depends on its seed alone.
+
+    The simulated processes share one thread, and so the variables of its context. Python 3.11 can
+    crash where the collection of a lost coroutine resets such a variable while another is set.
+    """
 
     def sending(self, *_: object) -> AbstractContextManager[None]:
         """Surround the storing of an entry with nothing."""
