@@ -56,12 +56,10 @@ def come_back(attempt: Attempt, returned: Mapping[str, str]) -> None:
 
 def look_up(attempt: Attempt) -> None:
     """Look up the outcome of an attempt."""
-    earliest_time = attempt.begun_at - timedelta(minutes=1)
-    lost_payment = Unsettled(
-        charge=_charge(attempt), idempotency_key=attempt.reference, since=earliest_time
-    )
+    since = attempt.begun_at - timedelta(minutes=1)
+    payment = Unsettled(charge=_charge(attempt), idempotency_key=attempt.reference, since=since)
     payments = moorage.hub.payments(attempt.invoice.company.slug)
-    payment_refs = [attempt.ref or lost_payment]
+    payment_refs = [attempt.ref or payment]
     session.commit()
     [result] = payments.settle(payment_refs)
     _note(attempt, result.unwrap)
@@ -71,11 +69,9 @@ def offers(invoice: Invoice) -> tuple[Rate, ...]:
     """The rates of carriers for an invoice."""
     box = Box(weight="1.5", length="30", width="20", height="10")
     sender, recipient = invoice.company.address, invoice.customer.address
-    rate_request = RateRequest(
-        sender=sender, recipient=recipient, parcels=[box], reference=invoice.number
-    )
+    query = RateRequest(sender=sender, recipient=recipient, parcels=[box], reference=invoice.number)
     session.commit()
-    return moorage.hub.shipping(invoice.company.slug).get_rates(rate_request).rates
+    return moorage.hub.shipping(invoice.company.slug).get_rates(query).rates
 
 
 def ship(invoice: Invoice, offer: str) -> None:
@@ -135,11 +131,9 @@ def _note(attempt: Attempt, ask: Callable[[], Payment]) -> None:
         notice = told_buyer(error)
         # Once the vendor has a payment of it, only a decline says that nothing comes of it.
         final_error = PaymentDeclined if attempt.ref else VendorRejected
-        end_state = (
-            "declined" if isinstance(error, final_error) and not error.retryable else "failed"
-        )
+        end = "declined" if isinstance(error, final_error) and not error.retryable else "failed"
         is_unknown = notice.outcome is BuyerOutcome.UNKNOWN
-        attempt.advance("unknown" if is_unknown else end_state, told=notice.text)
+        attempt.advance("unknown" if is_unknown else end, told=notice.text)
     else:
         state, ref = state_of(payment.state), payment.ref
         url = (payment.next_action and payment.next_action.url) or ""
