@@ -6,13 +6,16 @@ import asyncio
 import gzip
 import json
 import pickle
+import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+import attrs
 import pytest
 
 from moorage import (
     AsyncConnectorManager,
+    CallFinished,
     ConfigurationError,
     ConnectorError,
     ConnectorManager,
@@ -35,6 +38,8 @@ from moorage.cli import main
 from moorage.domain.auth.sent_values import Sent
 from moorage.domain.http.log_content import LARGEST_BODY
 from moorage.domain.observation.call_content import LONGEST_CONTENT, CallContent
+from moorage.domain.observation.integration_log import size_of_texts
+from moorage.domain.observation.late_fields import facts_of
 from moorage.domain.signing.sigv4 import AwsSigV4
 from moorage.testing import AsyncScriptedHttpClient, FakeVendor, ScriptedHttpClient
 from tests.adapters.entry_labs import KINDS
@@ -44,6 +49,8 @@ from tests.security.canaries import Canaries
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from moorage import Event
 
 BASE = "https://vat.example"
 ALL = LogContent(calls=LoggedCalls.ALL)
@@ -117,6 +124,42 @@ def test_text_of_request_and_response() -> None:
     assert response == (
         'HTTP 404 Not Found\ncontent-type: application/json\nx-request-id: r-7\n\n{"id": 1}'
     )
+
+
+def test_nothing_is_kept_without_a_log() -> None:
+    """Without an integration log, events do not hold the request and response of their call."""
+    contents: list[object] = []
+
+    def observer(event: Event) -> None:
+        if isinstance(event, CallFinished):
+            contents.append(facts_of(event)[0].content)
+
+    service = Service("vat", base_url=BASE, log_content=ALL, retry=None)
+    for log in (None, MemoryIntegrationLogger()):
+        http = ScriptedHttpClient(FakeVendor([Response(200)]))
+        with ConnectorManager([service], http=http, log=log, observers=[observer]) as manager:
+            manager.call("vat", Request.get("/"))
+
+    assert [False, True] == [content is not None for content in contents]
+
+
+def test_size_of_a_waiting_entry() -> None:
+    """A queue counts the redacted texts and the error message of an entry before it is read."""
+    sizes: list[int] = []
+
+    class Log(MemoryIntegrationLogger):
+        def write(self, entry: IntegrationLog, /) -> None:
+            sizes.append(size_of_texts(entry))
+            super().write(entry)
+
+    body = b"x" * 2_000
+    for answer in (Response(200, JSON, body), Response(404, JSON, body)):
+        (item,) = entries(Request.get("/"), answer, log=Log())
+        texts = (item.request, item.response, item.error_message)
+        assert sum(sys.getsizeof(text) for text in texts if text) == sizes[-1] > 2_000
+        assert sizes[-1] == size_of_texts(attrs.evolve(item))
+    entries(Request.get("/"), Response(200, JSON, body), log=Log(), content=None)
+    assert 0 == sizes[-1]
 
 
 def test_latest_attempt_is_stored() -> None:

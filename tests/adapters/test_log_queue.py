@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 from moorage import IntegrationLog, InvalidData, StorageUnavailable
@@ -43,6 +45,17 @@ class Table:
 def ids(*numbers: int) -> list[str]:
     """The ids of entries."""
     return [entry(number).id for number in numbers]
+
+
+def short_entry(number: int, **texts: str) -> IntegrationLog:
+    """An entry with no other long texts than these."""
+    changes: dict[str, Any] = dict.fromkeys(("request", "response", "error_message"))
+    return attrs.evolve(entry(number), **{**changes, **texts})
+
+
+def _fill_long(queue: LogQueue, first: int, last: int) -> None:
+    for number in range(first, last + 1):
+        queue.write(short_entry(number, response=LONG))
 
 
 def _fill(queue: LogQueue, number: int) -> None:
@@ -85,6 +98,92 @@ def test_entries_beyond_the_bound_are_lost_counted_and_told() -> None:
 
     assert (2, 1) == (queue.lost, len(reports))
     assert ids(2, 3, 4) == table.ids
+
+
+LONG = "é" * 10_000
+LONG_SIZE = sys.getsizeof(LONG)
+
+
+def test_long_texts_beyond_the_bound_are_lost_counted_and_told() -> None:
+    """A burst of large bodies takes no more memory than the bound, whatever else waits."""
+    table = Table()
+    queue = LogQueue(table.insert, "here", max_bytes=3 * LONG_SIZE, threads=False)
+    queue.write(short_entry(0))
+    with pytest.warns(RuntimeWarning, match=f"more than {3 * LONG_SIZE} bytes") as reports:
+        _fill_long(queue, 1, 5)
+    queue.flush()
+    assert (3, 1, ids(3, 4, 5)) == (queue.lost, len(reports), table.ids)
+
+    for number in range(6, 9):  # what was stored takes no room
+        queue.write(short_entry(number, request=LONG))
+    queue.flush()
+    assert (3, ids(3, 4, 5, 6, 7, 8)) == (queue.lost, table.ids)
+
+
+def test_texts_of_a_batch_count_while_it_is_stored() -> None:
+    """A batch that is being stored takes room, and so it does when it is refused."""
+
+    def insert(_: Sequence[IntegrationLog]) -> None:
+        queue.write(short_entry(9, request=LONG))
+        raise StorageUnavailable("away", remedy="Start it.")
+
+    queue = LogQueue(insert, "here", max_bytes=2 * LONG_SIZE, threads=False)
+    queue.write(short_entry(1, request=LONG))
+    with pytest.raises(StorageUnavailable):
+        queue.flush()
+    assert (0, ids(1, 9)) == (queue.lost, [item.id for item, _ in queue._waiting])  # noqa: SLF001 - what waits
+
+    with pytest.warns(RuntimeWarning, match="wait to be stored"):
+        queue.write(short_entry(2, request=LONG))
+    assert (1, ids(9, 2)) == (queue.lost, [item.id for item, _ in queue._waiting])  # noqa: SLF001 - what waits
+
+
+def test_an_unfit_entry_gives_its_room_back() -> None:
+    """The texts of an entry that no database can store take no room afterwards."""
+    table = Table()
+    table.unfit = entry(1).id
+    queue = LogQueue(table.insert, "here", max_bytes=2 * LONG_SIZE, threads=False)
+    queue.write(short_entry(1, request=LONG))
+    with pytest.warns(RuntimeWarning, match="no database can store"):
+        queue.flush()
+    for number in (2, 3):
+        queue.write(short_entry(number, request=LONG))
+    queue.flush()
+    assert (1, ids(2, 3)) == (queue.lost, table.ids)
+
+
+def test_one_entry_may_exceed_the_bound() -> None:
+    """An entry that is larger than the bound waits alone."""
+    table = Table()
+    queue = LogQueue(table.insert, "here", max_bytes=1, threads=False)
+    queue.write(short_entry(1, request=LONG))
+    with pytest.warns(RuntimeWarning, match="more than 1 bytes"):
+        queue.write(short_entry(2, request=LONG))
+    queue.flush()
+    assert (1, ids(2)) == (queue.lost, table.ids)
+
+
+def test_batches_of_long_texts_are_small() -> None:
+    """No transaction gets more than a few megabytes."""
+    table = Table()
+    queue = LogQueue(table.insert, "here", threads=False)
+    text = "x" * 2**20
+    for number in range(10):
+        queue.write(short_entry(number, request=text))
+    queue.flush()
+    assert [4, 4, 2] == table.batches
+
+
+def test_a_lock_that_is_never_released_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a signal interrupts the thread that holds the lock, entries are stored all the same."""
+    monkeypatch.setattr("moorage.adapters.logs.queue._LOCK_TIMEOUT", 0.0)
+    table = Table()
+    queue = LogQueue(table.insert, "here", threads=False)
+    queue.write(short_entry(1, request=LONG))
+    with queue._counting:  # noqa: SLF001 - as the interrupted thread does
+        queue.write(short_entry(2, request=LONG))
+        queue.flush()
+    assert (0, ids(1, 2)) == (queue.lost, table.ids)
 
 
 def test_a_warning_that_is_an_error_breaks_no_call(caplog: pytest.LogCaptureFixture) -> None:
@@ -144,7 +243,7 @@ def test_newer_entries_take_the_room_of_a_batch(later: int, expected: tuple[int,
     with pytest.warns(RuntimeWarning, match="more than 3"), pytest.raises(StorageUnavailable):
         queue.flush()
 
-    assert ids(*expected) == [item.id for item in queue._waiting]  # noqa: SLF001 - what waits
+    assert ids(*expected) == [item.id for item, _ in queue._waiting]  # noqa: SLF001 - what waits
     assert later == queue.lost
 
 

@@ -232,6 +232,7 @@ def _core(ports: Ports, clock: Any, **verbs: Any) -> Core:
         hears_starts=observers.hears_starts,
         hears_attempts=observers.hears_attempts,
         hears_ends=observers.hears_ends,
+        stores_content=log_observer is not None,
         cipher=ports.cipher,
         reporter=defaults.Reporter(randomness.token),
     )

@@ -44,9 +44,9 @@ class TableLog:
         self,
         sql: LogSql,
         where: str,
-        max_waiting: int,
         every: float | timedelta,
         *,
+        bounds: tuple[int, int],
         threads: bool | None,
         run: Run,
         release: Callable[[], None],
@@ -55,7 +55,12 @@ class TableLog:
         self._release = release
         self._table = LogTable(sql)
         self._queue = LogQueue(
-            self._insert, where, max_waiting=max_waiting, every=every, threads=threads
+            self._insert,
+            where,
+            max_waiting=bounds[0],
+            max_bytes=bounds[1],
+            every=every,
+            threads=threads,
         )
 
     @property

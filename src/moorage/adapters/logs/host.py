@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from moorage.adapters.logs._table import COLUMNS, LogSql
 from moorage.adapters.logs._table_log import TABLE, TableLog
+from moorage.adapters.logs.queue import MAX_BYTES
 from moorage.adapters.tables._host import HostTables, Lend
 from moorage.adapters.tables._statements import table_name
 from moorage.domain.secrets.frames import refusing
@@ -31,6 +32,8 @@ class HostIntegrationLogger(TableLog):
         schema: the schema of the table, if it is not the connection's default.
         mark: the placeholder of a value in a statement; by default `?` for SQLite, `%s` for others.
         max_waiting: the maximum number of queued entries; beyond it, the oldest are lost.
+        max_bytes: the maximum number of bytes of queued requests, responses and error messages;
+            beyond it, the oldest entries are lost.
         every: seconds, or a timedelta, between two writes of the queue.
         threads: whether a thread may write the queue; by default if threads are supported.
             Without a thread, call `flush`, such as at the end of each request.
@@ -48,6 +51,7 @@ class HostIntegrationLogger(TableLog):
         schema: str | None = None,
         mark: str | None = None,
         max_waiting: int = 10_000,
+        max_bytes: int = MAX_BYTES,
         every: float | timedelta = 0.5,
         threads: bool | None = None,
     ) -> None:
@@ -59,8 +63,8 @@ class HostIntegrationLogger(TableLog):
         self._set_up(
             LogSql(tables.kind, bare_name, table, stored_columns),
             where,
-            max_waiting,
             every,
+            bounds=(max_waiting, max_bytes),
             threads=threads,
             run=tables.transact,
             release=_release_nothing,

@@ -4,33 +4,49 @@
 empty. Queued entries are also stored before a query, by `close`, when the process ends, and before
 SIGTERM ends it unless the host handles that signal. Without threads, the host calls `flush`, such
 as at the end of each request.
+
+The queue is bounded by the number of its entries, and by the memory of their long texts, which only
+few entries have. An entry without such texts is queued without a lock.
 """
 
 from __future__ import annotations
 
 import atexit
 from collections import deque
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 from weakref import WeakSet
 
 from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.concurrency.heartbeat import Heartbeat, threads_may_run
 from moorage.adapters.concurrency.termination import before_termination
 from moorage.adapters.notices import give_notice
+from moorage.domain.observation.integration_log import size_of_texts
 from moorage.domain.secrets.frames import careful
 from moorage.domain.values.durations import count, seconds
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import timedelta
 
     from moorage.domain.observation.integration_log import IntegrationLog
 
 _BATCH: Final = 500
+
+MAX_BYTES: Final = 32 * 2**20
+"""The bytes of long texts that wait in the queue of a log at most, by default."""
+
+_BATCH_BYTES: Final = 4 * 2**20
+"""The bytes of long texts of a batch, apart from its last entry."""
+
+_LOCK_TIMEOUT: Final = 1.0
+"""Seconds to wait for the lock of the queue, which is held for a moment."""
+
+_Item: TypeAlias = "tuple[IntegrationLog, int]"
+"""An entry, and the bytes of its long texts."""
 
 _queues: Final[WeakSet[LogQueue]] = WeakSet()
 
@@ -44,6 +60,8 @@ class LogQueue:
             no database can store, and any other error if they cannot be stored now.
         where: the name of the log in warnings.
         max_waiting: the maximum number of queued entries; beyond it, the oldest are lost.
+        max_bytes: the maximum number of bytes of queued requests, responses and error messages;
+            beyond it, the oldest entries are lost.
         every: seconds, or a timedelta, between two writes of the queue.
         threads: whether a thread may write the queue; by default if threads are supported.
         release: called by that thread after a write, to close its own connections.
@@ -58,6 +76,7 @@ class LogQueue:
         where: str,
         *,
         max_waiting: int = 10_000,
+        max_bytes: int = MAX_BYTES,
         every: float | timedelta = 0.5,
         threads: bool | None = None,
         release: Callable[[], object] | None = None,
@@ -66,6 +85,7 @@ class LogQueue:
         self._release = release
         self._where = where
         self._max_waiting = count(max_waiting, "max_waiting")
+        self._max_bytes = count(max_bytes, "max_bytes")
         self._threads = threads_may_run() if threads is None else threads
         self._timer = Heartbeat(
             self._flush_soon, lambda: bool(self._waiting), seconds(every, "every"), "moorage-log"
@@ -77,16 +97,25 @@ class LogQueue:
 
     def _start_afresh(self) -> None:
         # Entries that the parent has queued are stored by the parent.
-        self._waiting: deque[IntegrationLog] = deque(maxlen=self._max_waiting)
+        self._waiting: deque[_Item] = deque()
+        self._bytes = 0
+        self._counting = Lock()
         self._writing = Lock()
         self._warnings_given: set[str] = set()
         self.lost = 0
 
     def write(self, entry: IntegrationLog, /) -> None:
-        """Queue an entry; if the queue is full, the oldest entry is lost and counted."""
-        if len(self._waiting) >= self._max_waiting:
-            self._lose(1, f"more than {self._max_waiting} entries wait to be stored")
-        self._waiting.append(entry)
+        """Queue an entry; if the queue is full, the oldest entries are lost and counted."""
+        size = size_of_texts(entry)
+        if size or len(self._waiting) >= self._max_waiting:
+            with self._locked():
+                reason_of_loss = self._make_room(size)
+                self._waiting.append((entry, size))
+                self._bytes += size
+            if reason_of_loss is not None:
+                self._warn_of_loss(reason_of_loss)
+        else:
+            self._waiting.append((entry, 0))
         if not self._listed:
             self._listed = True
             _queues.add(self)
@@ -102,13 +131,12 @@ class LogQueue:
         """
         with self._writing:
             size = _BATCH
-            while self._waiting:
-                batch = [self._waiting.popleft() for _ in range(min(size, len(self._waiting)))]
+            while batch := self._take(size):
                 try:
-                    self._insert(batch)
+                    self._insert([entry for entry, _ in batch])
                 except InvalidData:
                     if len(batch) == 1:
-                        self._lose(1, "an entry has values that no database can store")
+                        self._lose(batch, "an entry has values that no database can store")
                     else:
                         # The invalid entry is found by bisection, and does not block the others.
                         self._put_back(batch)
@@ -116,6 +144,9 @@ class LogQueue:
                 except BaseException:
                     self._put_back(batch)
                     raise
+                else:
+                    with self._locked():
+                        self._bytes -= _bytes_of(batch)
 
     def after_request(self) -> None:
         """Store the queued entries, unless a thread does so; they remain queued after a failure."""
@@ -127,10 +158,11 @@ class LogQueue:
         self._timer.stop()
         with suppress(Exception):
             self.flush()
-        unstored_count = len(self._waiting)
-        if unstored_count:
+        with self._locked():
+            unstored_items = list(self._waiting)
             self._waiting.clear()
-            self._lose(unstored_count, "the log was closed while its database was not available")
+        if unstored_items:
+            self._lose(unstored_items, "the log was closed while its database was not available")
 
     def _flush_soon(self) -> None:
         try:
@@ -147,16 +179,71 @@ class LogQueue:
         except ConnectorError:
             return
 
-    def _put_back(self, batch: Sequence[IntegrationLog]) -> None:
-        room = self._max_waiting - len(self._waiting)
-        if room < len(batch):
-            self._lose(
-                len(batch) - room, f"more than {self._max_waiting} entries wait to be stored"
-            )
-        self._waiting.extendleft(reversed(batch[max(0, len(batch) - room) :]))
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock of the queue for the block.
 
-    def _lose(self, number: int, reason: str) -> None:
-        self.lost += number
+        A signal may have interrupted the thread that holds it, and end the process. Then the block
+        is executed without the lock, since a wrong count of bytes matters no longer.
+        """
+        is_held = self._counting.acquire(timeout=_LOCK_TIMEOUT)
+        try:
+            yield
+        finally:
+            if is_held:
+                self._counting.release()
+
+    def _make_room(self, size: int) -> str | None:
+        """Lose the oldest entries until there is room for one more with so many bytes.
+
+        Returns:
+            The reason why entries were lost; None if none was.
+        """
+        reason = None
+        while self._waiting:
+            if len(self._waiting) >= self._max_waiting:
+                reason = self._too_many()
+            elif self._bytes + size > self._max_bytes:
+                reason = (
+                    f"more than {self._max_bytes} bytes of requests, responses and error messages"
+                    " wait to be stored"
+                )
+            else:
+                break
+            oldest_item = self._waiting.popleft()
+            self._bytes -= oldest_item[1]
+            self.lost += 1
+        return reason
+
+    def _take(self, limit: int) -> list[_Item]:
+        """Take the oldest entries, whose bytes count until they are stored."""
+        batch: list[_Item] = []
+        batch_bytes = 0
+        with self._locked():
+            while self._waiting and len(batch) < limit and batch_bytes < _BATCH_BYTES:
+                batch.append(self._waiting.popleft())
+                batch_bytes += batch[-1][1]
+        return batch
+
+    def _put_back(self, batch: Sequence[_Item]) -> None:
+        with self._locked():
+            room = max(0, self._max_waiting - len(self._waiting))
+            surplus = max(0, len(batch) - room)
+            self._waiting.extendleft(reversed(batch[surplus:]))
+        if surplus:
+            self._lose(batch[:surplus], self._too_many())
+
+    def _too_many(self) -> str:
+        return f"more than {self._max_waiting} entries wait to be stored"
+
+    def _lose(self, batch: Sequence[_Item], reason: str) -> None:
+        """Count entries as lost that are no longer in the queue."""
+        with self._locked():
+            self._bytes -= _bytes_of(batch)
+            self.lost += len(batch)
+        self._warn_of_loss(reason)
+
+    def _warn_of_loss(self, reason: str) -> None:
         self._warn_once(
             "lost",
             f"loses entries: {reason}. Check the database; `lost` of the log counts them.",
@@ -168,6 +255,10 @@ class LogQueue:
             return
         self._warnings_given.add(kind)
         give_notice(f"The integration log in {self._where} {problem}", stacklevel=4)
+
+
+def _bytes_of(batch: Sequence[_Item]) -> int:
+    return sum(size for _, size in batch)
 
 
 @cache

@@ -13,6 +13,7 @@ from moorage.adapters.databases._sql_schema import dialect_of
 from moorage.adapters.databases._table_definition import ddl_text
 from moorage.adapters.logs._table import LogSql
 from moorage.adapters.logs._table_log import TABLE, AsyncTableLog, TableLog
+from moorage.adapters.logs.queue import MAX_BYTES
 from moorage.adapters.tables._sql import SyncSqlTables
 from moorage.adapters.tables._statements import table_name
 from moorage.domain.secrets.frames import refusing
@@ -42,6 +43,8 @@ class SqlIntegrationLogger(TableLog, SyncSqlTables[LogSql]):
         schema: the schema of the table, if it is not the connection's default.
         create: whether to create a missing table; otherwise run `migrate()`.
         max_waiting: the maximum number of queued entries; beyond it, the oldest are lost.
+        max_bytes: the maximum number of bytes of queued requests, responses and error messages;
+            beyond it, the oldest entries are lost.
         every: seconds, or a timedelta, between two writes of the queue.
         threads: whether a thread may write the queue; by default if threads are supported.
             Without a thread, call `flush`, such as at the end of each request.
@@ -60,6 +63,7 @@ class SqlIntegrationLogger(TableLog, SyncSqlTables[LogSql]):
         schema: str | None = None,
         create: bool = False,
         max_waiting: int = 10_000,
+        max_bytes: int = MAX_BYTES,
         every: float | timedelta = 0.5,
         threads: bool | None = None,
     ) -> None:
@@ -74,8 +78,8 @@ class SqlIntegrationLogger(TableLog, SyncSqlTables[LogSql]):
         self._set_up(
             self._sql,
             self._source.where,
-            max_waiting,
             every,
+            bounds=(max_waiting, max_bytes),
             threads=threads,
             run=self._in_database,
             release=partial(SyncSqlTables[LogSql].close, self),
@@ -111,6 +115,7 @@ class AsyncSqlIntegrationLogger(AsyncTableLog):
         schema: str | None = None,
         create: bool = False,
         max_waiting: int = 10_000,
+        max_bytes: int = MAX_BYTES,
         every: float | timedelta = 0.5,
         threads: bool | None = None,
     ) -> None:
@@ -122,6 +127,7 @@ class AsyncSqlIntegrationLogger(AsyncTableLog):
             schema=schema,
             create=create,
             max_waiting=max_waiting,
+            max_bytes=max_bytes,
             every=every,
             threads=threads,
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from moorage.adapters.databases._table_definition import ddl_text
 from moorage.adapters.logs._table import LogSql
 from moorage.adapters.logs._table_log import TABLE, AsyncTableLog, TableLog
+from moorage.adapters.logs.queue import MAX_BYTES
 from moorage.adapters.tables._sqlite import SqliteTables
 from moorage.adapters.tables._statements import table_name
 
@@ -35,6 +36,8 @@ class SqliteIntegrationLogger(TableLog, SqliteTables):
         prefix: the beginning of the table's name.
         create: whether to create a missing table; otherwise run `migrate()`.
         max_waiting: the maximum number of queued entries; beyond it, the oldest are lost.
+        max_bytes: the maximum number of bytes of queued requests, responses and error messages;
+            beyond it, the oldest entries are lost.
         every: seconds, or a timedelta, between two writes of the queue.
         threads: whether a thread may write the queue; by default if threads are supported.
             Without a thread, call `flush`, such as at the end of each request.
@@ -50,6 +53,7 @@ class SqliteIntegrationLogger(TableLog, SqliteTables):
         prefix: str = PREFIX,
         create: bool = False,
         max_waiting: int = 10_000,
+        max_bytes: int = MAX_BYTES,
         every: float | timedelta = 0.5,
         threads: bool | None = None,
     ) -> None:
@@ -58,8 +62,8 @@ class SqliteIntegrationLogger(TableLog, SqliteTables):
         self._set_up(
             sql,
             self._path,
-            max_waiting,
             every,
+            bounds=(max_waiting, max_bytes),
             threads=threads,
             run=self._in_file,
             release=partial(SqliteTables.close, self),
@@ -90,6 +94,7 @@ class AsyncSqliteIntegrationLogger(AsyncTableLog):
         prefix: str = PREFIX,
         create: bool = False,
         max_waiting: int = 10_000,
+        max_bytes: int = MAX_BYTES,
         every: float | timedelta = 0.5,
         threads: bool | None = None,
     ) -> None:
@@ -99,6 +104,7 @@ class AsyncSqliteIntegrationLogger(AsyncTableLog):
             prefix=prefix,
             create=create,
             max_waiting=max_waiting,
+            max_bytes=max_bytes,
             every=every,
             threads=threads,
         )

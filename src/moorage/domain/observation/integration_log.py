@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
@@ -299,6 +300,23 @@ def entry_of(event: Event) -> IntegrationLog | None:
         route=event.route,
         error_message=event.error_message,
     )
+
+
+def size_of_texts(entry: IntegrationLog) -> int:
+    """The bytes of memory that the long texts of an entry take: its request, response and error.
+
+    All other fields are short. Nothing is computed for it that the entry has not computed yet.
+    """
+    facts: CallFacts | None = facts_of(entry)
+    if facts is None:
+        texts = entry.request, entry.response, entry.error_message
+    else:
+        content, message = facts[0].content, facts[15]
+        if content is None and message is None:
+            return 0
+        request, response = (None, None) if content is None else (content.request, content.response)
+        texts = request, response, message
+    return sum(sys.getsizeof(text) for text in texts if text is not None)
 
 
 def _values_of(facts: CallFacts) -> tuple[object, ...]:

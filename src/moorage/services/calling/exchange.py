@@ -238,7 +238,7 @@ class Exchange:
                 plain_request, url = unsigned_request, join_url(base, request)
         sent = Sent(credentials, request, url, plan.service.redaction, base)
         call.send(sent)
-        if plan.log_content is not None:
+        if plan.log_content is not None and core.stores_content:
             from moorage.domain.observation.call_content import (  # noqa: PLC0415 - few services
                 CallContent,
             )

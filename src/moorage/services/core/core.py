@@ -74,9 +74,10 @@ class Core:
     and `hears_attempt_starts` if one wants `AttemptStarted`. `traced` adds the headers of tracing
     observers to a request whose attempt begins; it is None if there are no such observers.
     `late_id` makes the correlation id of a call that started at a given time, when somebody reads
-    it; None if `new_id` has to make it at the start. `audit` records an act by hand; None if there
-    is no audit trail. `aside` runs a long computation without
-    holding up an event loop.
+    it; None if `new_id` has to make it at the start. `stores_content` is true if there is an
+    integration log, which stores the requests and responses of some services. `audit` records an
+    act by hand; None if there is no audit trail. `aside` runs a long computation without holding up
+    an event loop.
     """
 
     execute: Callable[[Command[Any], float | None], Flow[Any]]
@@ -115,6 +116,7 @@ class Core:
     hears_starts: bool = False
     hears_attempts: bool = False
     hears_ends: bool = False
+    stores_content: bool = False
     cipher: Cipher | None = None
     audit: Callable[..., Flow[object]] | None = None
     nonces: Nonces = attrs.field(factory=Nonces)
