@@ -1,6 +1,6 @@
 """Calls of a business system to the outside world: safe, observable and replaceable.
 
-What is exported here is the public API; it is loaded when it is first used.
+The names exported here are the public API; each of them is imported on its first use.
 """
 
 from __future__ import annotations

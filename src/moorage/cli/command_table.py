@@ -38,11 +38,11 @@ COMMANDS: Final = {
     ),
     "alerts silence": (
         "moorage.cli.commands.alerts:silence",
-        "Tell nobody of some alerts for a while; what still fires is told afterwards.",
+        "Silence alerts for a while; those that still fire afterwards are notified then.",
     ),
     "alerts check": (
         "moorage.cli.commands.alerts:check",
-        "Measure all rules now without telling anybody; exit with 1 if any is active.",
+        "Measure all rules now without notifying anybody; exit with 1 if any alert is active.",
     ),
     "circuit open": (
         "moorage.cli.commands.circuit:hold_open",

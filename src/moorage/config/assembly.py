@@ -52,7 +52,7 @@ _OPENERS: Final[Mapping[bool, tuple[Callable[..., Any], ...]]] = {
 
 @attrs.frozen(kw_only=True)
 class Assembled:
-    """The ports of a hub, and which of them the hub closes.
+    """The ports of a hub, and those among them that the hub closes.
 
     Attributes:
         ports: those that the program passed, and those that the configuration names.
@@ -152,7 +152,7 @@ def _open_observers(
 
 
 def check_parts(parts: Parts, ports: Mapping[str, Any], *, complete: bool) -> None:
-    """Report what a hub with these ports would refuse, and what could never work in it.
+    """Report the problems for which a hub with these ports would be refused or could not work.
 
     Args:
         parts: the parts that could be read, and the report of the problems so far.

@@ -57,16 +57,19 @@ class Report:
             self.problems.append(problem)
 
     def trial(self) -> Report:
-        """Return an empty report for values that are only assumed, with the same absent secrets."""
+        """Return an empty report for a trial with assumed values.
+
+        It knows the same unreadable secrets.
+        """
         trial = Report(self._origins)
         trial._absent = self._absent
         return trial
 
     def lack(self, path: str) -> Secret:
-        """Return a placeholder for a secret that could not be read and was reported.
+        """Return a placeholder for a secret that cannot be read and whose problem was reported.
 
-        The rest of the configuration is still checked with it. As the secret's value is unknown, no
-        problem of this path, of a path below it or of a table around it is reported.
+        The rest of the configuration is checked with the placeholder. The secret's real value is
+        unknown, so no further problem is reported at this path, below it, or at a table around it.
         """
         self._absent.add(path)
         self._excused.update(problem for problem in self.problems if problem.path == path)
@@ -75,7 +78,9 @@ class Report:
     def made(
         self, make: Callable[[], Made], path: str, fields: object = None, *, exact: bool = False
     ) -> Made | Wrong:
-        """Return the result of `make`; an error becomes a problem at the path, or at its field.
+        """Return the result of `make`.
+
+        An error becomes a problem at the path, or at the field that the error names.
 
         Args:
             make: the function to call.
@@ -98,7 +103,7 @@ class Report:
     def check_fields(
         self, kinds: Iterable[type[Any]], fields: Mapping[str, Any], path: str
     ) -> None:
-        """Report each field that the first of the classes which has it would refuse by itself."""
+        """Report each field whose value the first class with such a field would refuse."""
         remaining_fields = {name: value for name, value in fields.items() if value is not WRONG}
         for kind in kinds:
             for field in attrs.fields(kind):
@@ -110,7 +115,7 @@ class Report:
                         self.add(under(path, field.name), shown(message, [value]), remedy)
 
     def clear(self, path: str) -> bool:
-        """Return whether a path and those below it have no problem, except unreadable secrets."""
+        """Return whether a path and those below it have no problem but unreadable secrets."""
         return not any(
             is_below(problem.path, path) and problem not in self._excused
             for problem in self.problems
@@ -134,7 +139,10 @@ class Report:
 
 
 def _refusal(field: attrs.Attribute[Any], value: Any) -> tuple[str, str] | None:
-    """Return the message and remedy with which a field refuses a value; None if it does not."""
+    """Return the message and remedy with which a field refuses a value.
+
+    None if the field accepts it.
+    """
     try:
         convert = cast("Callable[[Any], Any] | None", field.converter)
         if convert is not None:
@@ -182,7 +190,7 @@ def origin_of(path: str, origins: Mapping[str, str]) -> str | None:
 
 
 def near(word: str, candidates: Iterable[str]) -> str | None:
-    """Return the name that was probably meant, if one is similar."""
+    """Return the candidate that the user probably meant, if one is similar to the word."""
     from difflib import get_close_matches  # noqa: PLC0415 - needed for mistakes only
 
     names = {name.lower(): name for name in candidates}

@@ -1,4 +1,4 @@
-"""The shapes of settings: which values are allowed at a place in a configuration.
+"""The shapes of settings: each describes the values that a place in a configuration may have.
 
 The reader, the JSON Schema and the reference page are all generated from these.
 """
@@ -68,7 +68,7 @@ class Function:
 
 @attrs.frozen
 class OneOf:
-    """A choice of words or numbers, and the values that they stand for if those differ."""
+    """A choice of words or numbers, each with the value that it stands for if that differs."""
 
     choices: tuple[str | int, ...]
     meanings: tuple[Any, ...] = ()
@@ -90,7 +90,7 @@ class Many:
 
 @attrs.frozen
 class Named:
-    """A table whose names are free, with values of one shape."""
+    """A table whose names the user chooses, with values of one shape."""
 
     of: Shape
 

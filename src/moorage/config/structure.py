@@ -69,7 +69,7 @@ _WORDS: Final[Mapping[type, str]] = {
 
 
 def read(shape: Shape, value: Any, path: str, report: Report) -> Any:
-    """Return the value that a shape makes of a setting; WRONG if it is or was not valid."""
+    """Convert a setting to the value that its shape describes; return WRONG if it is not valid."""
     if value is WRONG:
         return WRONG
     if isinstance(value, Filled) and not isinstance(shape, (Text, SecretText, Address, Function)):
@@ -87,7 +87,7 @@ def read_value(text: str) -> Any:
 
 
 def expectation(shape: Shape) -> str:
-    """Return in words what belongs at a setting of this shape."""
+    """Return a phrase that says which values a setting of this shape accepts."""
     return _EXPECTATIONS[type(shape)](shape)
 
 
@@ -139,7 +139,7 @@ def _make_instance(
 
 
 def kind_of(shape: Kinded, value: Any, path: str, name: str, report: Report) -> Table | None:
-    """Return the table of a setting's kind, which is its `kind` or its own name."""
+    """Return the table for the kind of a setting; the kind is its `kind` or else its own name."""
     if not is_object(value):
         _refuse_value(shape, value, path, report)
         return None

@@ -1,11 +1,12 @@
 """Reads the part of YAML that a configuration needs: plain values, without aliases and tags.
 
-Nested aliases let a short file fill the memory; a repeated key hides one of its values; a tag turns
-a value into another type than the written one. All of these are refused.
+Three features of YAML are refused. Nested aliases let a short file fill the memory. A repeated key
+hides one of its values. A tag gives a value another type than the written one.
 
-A valid text is read by libyaml if PyYAML has it, which takes a ninth of the time. A text that it
-refuses is read again in Python, for the messages; and so is a text with one of the rare signs of
-which libyaml accepts more, so that a file is valid everywhere or nowhere.
+PyYAML's libyaml loader, if present, reads a valid text in a ninth of the time. A text that it
+refuses is read again in Python, which gives better messages. So is a text with one of the rare
+characters where libyaml accepts more than PyYAML, so that a file is valid on every machine or on
+none.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ def _syntax_fault(error: yaml.YAMLError) -> _Fault:
 
 
 def _unsupported(text: str, loader: Any) -> _Fault | None:
-    """Return the first feature that YAML allows and a configuration does not."""
+    """Return the first feature of the text that YAML allows and a configuration does not allow."""
     yaml_module: Any = yaml
     for event in yaml_module.parse(text, loader):
         line = int(event.start_mark.line)

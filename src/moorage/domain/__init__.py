@@ -1,7 +1,7 @@
 """Values and pure decisions.
 
-Here live the immutable values that describe a call and the functions that decide about it: `(state,
-input, now) -> (state, answer)`. They touch nothing: no clock, randomness, thread, event loop,
-logger, socket or environment; whatever they need is handed in. They know the errors and each other,
-and never a port, a flow or an adapter.
+This package has the immutable values that describe a call, and the functions that decide about it:
+`(state, input, now) -> (state, answer)`. The functions use no clock, randomness, thread, event
+loop, logger, socket or environment; their callers pass in everything they need. The package imports
+only itself and the errors, never a port, a flow or an adapter.
 """

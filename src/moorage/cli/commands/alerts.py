@@ -115,7 +115,7 @@ def silence(
     subject: str | None = None,
     context: Context,
 ) -> CommandResult:
-    """Tell nobody of some alerts for a while; what still fires is told afterwards.
+    """Silence alerts for a while; those that still fire afterwards are notified then.
 
     Args:
         duration: the seconds.
@@ -133,7 +133,7 @@ def silence(
 
 
 def check(*, context: Context) -> CommandResult:
-    """Measure all rules now without telling anybody; exit with 1 if any is active.
+    """Measure all rules now without notifying anybody; exit with 1 if any alert is active.
 
     Args:
         context: the options that all commands share.

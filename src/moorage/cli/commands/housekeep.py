@@ -57,7 +57,10 @@ def housekeep(
 
 
 def _remove_entries(context: Context) -> int | None:
-    """Remove the old entries of the configured log; None if there is no age at which they go."""
+    """Remove the old entries of the configured log, and return their number.
+
+    Return None if the configuration names no age.
+    """
     configured = context.configured()
     if configured.log in {None, "memory:"} or configured.log_days is None:
         return None

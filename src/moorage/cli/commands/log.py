@@ -249,7 +249,7 @@ def follow_calls(
 
 
 def _new_entries(log: Any, filters: Filters) -> Iterator[IntegrationLog]:
-    """Yield the entries of calls that end from now on; end if nobody reads the output."""
+    """Yield the entries of calls that end from now on, until the reader of the output has gone."""
     begin, pause = datetime.now(UTC), Event()
     earlier_entries: set[IntegrationLog] | None = None
     while not _reader_is_gone():
@@ -302,7 +302,7 @@ def opened_log(context: Context, url: str | None) -> Generator[Any]:
 
 
 def ago(days: float, path: str) -> datetime:
-    """Return the time so many days ago; `path` is the option that has the number."""
+    """Return the time this many days ago; `path` is the option that has the number."""
     try:
         return datetime.now(UTC) - timedelta(days=days)
     except (OverflowError, ValueError):

@@ -1,1 +1,1 @@
-"""Credentials, and how a request carries them."""
+"""Credentials, and the ways in which a request carries them."""

@@ -1,4 +1,4 @@
-"""Credentials in the form that people write into files, environment variables and secret managers.
+"""Credentials in the form that people write in files, environment variables and secret managers.
 
 A credential is a table with the fields of `Credentials`, or with those of `OAuthCredentials` if it
 has an `access_token`; or it is a text, which is a bearer token. A table without a `method` is a
@@ -36,7 +36,7 @@ _BINARY: Final = "secret_base64"
 
 
 def read_credentials(written: object, place: str) -> Kept:
-    """The credentials that a person wrote at this place.
+    """Return the credentials that a person wrote at this place.
 
     Raises:
         InvalidData: the value is not a credential.
@@ -54,7 +54,7 @@ def read_credentials(written: object, place: str) -> Kept:
 
 
 def read_credentials_text(text: Secret, place: str) -> Kept:
-    """The credentials in a text at this place: a table in JSON, or else a bearer token.
+    """Return the credentials in a text: a table in JSON, or else a bearer token.
 
     Raises:
         InvalidData: the text is not a credential.
@@ -68,12 +68,12 @@ def is_credential(table: Mapping[str, Any]) -> bool:
 
 
 def write_credentials(credentials: Kept) -> Secret:
-    """Credentials as a table in JSON, which `read_credentials_text` reads."""
+    """Return credentials as a table in JSON, which `read_credentials_text` reads."""
     return Secret(encode_json(_table(credentials)).decode())
 
 
 def _parse_value(text: Secret) -> object:
-    """A table if the text is a JSON object, else the text itself; it never raises."""
+    """Return a table if the text is a JSON object, else the text itself; it never raises."""
     try:
         if not text.reveal().lstrip().startswith("{"):
             return text.reveal()
@@ -120,7 +120,7 @@ def _of(table: Mapping[Any, Any]) -> tuple[Kept | None, str]:
 
 
 def _sign(fields: dict[str, Any]) -> str:
-    """Replace the table `signing` by its value; return the problem of that table, if any."""
+    """Replace the table `signing` by the value it describes; return its problem, if any."""
     kind, table = SIGNINGS.get(fields["method"]), dict(fields["signing"])
     if kind is None:
         return f"It has a table signing, and its method is none of {', '.join(SIGNINGS)}."
@@ -155,7 +155,7 @@ def _decode_bytes(text: str | Secret) -> bytes:
 
 
 def _table(value: Kept | attrs.AttrsInstance) -> dict[str, Any]:
-    """The fields that differ from their defaults, and always the method."""
+    """Return the fields that differ from their defaults, and always the method."""
     table: dict[str, Any] = {}
     for field in attrs.fields(type(value)):
         setting = getattr(value, field.name)

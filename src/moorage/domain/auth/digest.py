@@ -1,4 +1,4 @@
-"""HTTP Digest (RFC 7616): a password that is proven with each request, and never sent."""
+"""HTTP Digest (RFC 7616): each request proves knowledge of a password without sending it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _QUOTABLE: Final = re.compile(r"[ -~]*")
 
 @attrs.frozen(kw_only=True)
 class DigestChallenge:
-    """The part of a server's challenge that responses to it need.
+    """The part of a server's Digest challenge that a client needs to respond to it.
 
     Attributes:
         realm: the server's name for the area that the password is valid in.
@@ -67,9 +67,9 @@ class DigestChallenge:
 def digest_challenge(
     headers: Headers, *, algorithms: Collection[str] | None = None
 ) -> DigestChallenge | None:
-    """Return the strongest Digest challenge of an answer that can be responded to, if any.
+    """Return the strongest Digest challenge of an answer to which this client can respond, if any.
 
-    `algorithms` are the names of the hashes that may be used; by default all that this machine has.
+    `algorithms` are the names of the allowed hashes; by default all hashes that this machine has.
     """
     usable_algorithms = _AVAILABLE if algorithms is None else algorithms
     challenges = (
@@ -79,7 +79,7 @@ def digest_challenge(
 
 
 def next_nonce(headers: Headers) -> str | None:
-    """Return the nonce that a server gives for the next request, if it does."""
+    """Return the nonce that the server of an answer sets for the next request, if any."""
     nonce = read_parameters(headers.get("authentication-info", "")).get("nextnonce")
     return nonce or None
 
@@ -149,7 +149,7 @@ def digest_response(
 
 
 def _read_challenge(challenge: Challenge, algorithms: Collection[str]) -> DigestChallenge | None:
-    """The parts of a challenge, or None if it cannot be responded to."""
+    """Return the parts of a challenge; None if this client cannot respond to it."""
     parameters = challenge.parameters
     realm, nonce = parameters.get("realm"), parameters.get("nonce")
     if challenge.scheme != "digest" or realm is None or not nonce:
@@ -175,7 +175,7 @@ def _weakness(challenge: DigestChallenge) -> int:
 
 
 def _hash_name(algorithm: str | None) -> str:
-    """The name of the hash of an algorithm; a challenge without an algorithm means MD5."""
+    """Return the name of the hash that an algorithm uses; without an algorithm it is MD5."""
     return (algorithm or "MD5").upper().removesuffix(_SESSION)
 
 

@@ -1,7 +1,7 @@
 """The credential codec: credentials as bytes, which are sealed before they are stored.
 
-Reading gives back equal credentials of the same class. Reading is total, and no frame of this
-package that raises holds a secret or bytes with a secret in them.
+Unpacking gives back equal credentials of the same class. Unpacking any other bytes raises
+`InvalidData`. No stack frame of an error raised here holds a secret.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _GRANTED: Final = 3
 
 
 def pack_credentials(credentials: Kept) -> bytes:
-    """The credentials as bytes, which are not encrypted yet: seal them at once."""
+    """Return credentials as bytes. The bytes are not encrypted, so seal them at once."""
     if isinstance(credentials, OAuthCredentials):
         late_pair = (_time(credentials.issued_at), _bytes(credentials.dpop_key))
         return pack_values(
@@ -61,7 +61,7 @@ def pack_credentials(credentials: Kept) -> bytes:
 
 
 def secret_of(credentials: Kept) -> Secret | None:
-    """The secret that is sent or signs: the password, key or access token."""
+    """Return the secret that is sent or signs: the password, key or access token."""
     return (
         credentials.access_token
         if isinstance(credentials, OAuthCredentials)
@@ -70,12 +70,12 @@ def secret_of(credentials: Kept) -> Secret | None:
 
 
 def fingerprint_of(credentials: Iterable[Kept | None]) -> bytes:
-    """A digest that identifies credentials; renewed credentials have another."""
+    """Return a digest that identifies credentials; renewed credentials have a different digest."""
     return digest(b"" if item is None else pack_credentials(item) for item in credentials)
 
 
 def unpack_credentials(packed: bytes) -> Kept:
-    """The credentials that `pack_credentials` packed.
+    """Return the credentials that `pack_credentials` packed.
 
     Raises:
         InvalidData: the bytes are not packed credentials.

@@ -120,12 +120,12 @@ class Credentials:
     expires_at: datetime | None = attrs.field(default=None, converter=_in_utc)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse credentials that cannot be sent, while the caller is there to read the error."""
+        """Refuse credentials that cannot be sent, at once and not at the first call."""
         _check(self)
 
     @classmethod
     def none(cls) -> Credentials:
-        """Send no credentials."""
+        """Return credentials for a service that needs none."""
         return cls()
 
     @classmethod
@@ -133,7 +133,7 @@ class Credentials:
     def basic(
         cls, username: str, password: Secret | str, *, expires_at: datetime | None = None
     ) -> Credentials:
-        """Send user name and password, in UTF-8."""
+        """Return credentials that send user name and password, in UTF-8."""
         password = as_secret(password)
         return cls(
             method=AuthMethod.BASIC, username=username, secret=password, expires_at=expires_at
@@ -144,7 +144,9 @@ class Credentials:
     def digest(
         cls, username: str, password: Secret | str, *, expires_at: datetime | None = None
     ) -> Credentials:
-        """Prove the password in response to the server's challenge, without sending it.
+        """Return credentials that prove the password in response to the server's challenge.
+
+        The password itself is never sent.
 
         The first request to a server is sent without credentials, to get its challenge.
         """
@@ -156,7 +158,7 @@ class Credentials:
     @classmethod
     @refusing
     def bearer(cls, token: Secret | str, *, expires_at: datetime | None = None) -> Credentials:
-        """Send a token."""
+        """Return credentials that send a bearer token."""
         token = as_secret(token)
         return cls(method=AuthMethod.BEARER, secret=token, expires_at=expires_at)
 
@@ -170,7 +172,10 @@ class Credentials:
         query: str | None = None,
         expires_at: datetime | None = None,
     ) -> Credentials:
-        """Send a key in a header, `X-API-Key` unless named, or in a query parameter."""
+        """Return credentials that send a key in a header or in a query parameter.
+
+        The header is `X-API-Key` unless another is named.
+        """
         key = as_secret(key)
         if header is not None and query is not None:
             raise InvalidData(
@@ -190,18 +195,18 @@ class Credentials:
     def signed(
         cls, signing: Signing, key: Secret | str | bytes, *, expires_at: datetime | None = None
     ) -> Credentials:
-        """Sign with a key that is not sent; every attempt is signed anew."""
+        """Return credentials that sign every attempt with a key; the key itself is not sent."""
         key = as_secret(key)
         return cls(method=signing.method, secret=key, signing=signing, expires_at=expires_at)
 
     @classmethod
     def mtls(cls) -> Credentials:
-        """Authenticate by the TLS client certificate, which the HTTP client holds."""
+        """Return credentials that stand for the TLS client certificate of the HTTP client."""
         return cls(method=AuthMethod.MTLS)
 
     @classmethod
     def negotiate(cls) -> Credentials:
-        """Authenticate as this process, by a token of the manager's `negotiator` (Kerberos)."""
+        """Return credentials that use a token of the manager's `negotiator` (Kerberos)."""
         return cls(method=AuthMethod.NEGOTIATE)
 
 
@@ -230,7 +235,7 @@ class OAuthCredentials:
     dpop_key: Secret | None = attrs.field(default=None, converter=_secret, hash=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse tokens that cannot be sent, while the caller is there to read the error."""
+        """Refuse tokens that cannot be sent, at once and not at the first call."""
         check_sendable(self.access_token, "access_token")
         if self.dpop_key is not None:
             from moorage.domain.signing.dpop import check_proof_key  # noqa: PLC0415 - loads OpenSSL
@@ -245,7 +250,7 @@ class OAuthCredentials:
 
 
 def authorise(request: Request, credentials: Credentials | OAuthCredentials) -> Request:
-    """Return the request with the credentials added, instead of any credentials that it had."""
+    """Return the request with these credentials, which replace any credentials that it had."""
     if isinstance(credentials, OAuthCredentials):
         kind = "DPoP" if credentials.dpop_key is not None else credentials.token_type
         scheme = "Bearer" if kind.lower() == "bearer" else kind
@@ -287,14 +292,14 @@ def negotiates(credentials: Credentials | OAuthCredentials | None) -> bool:
 
 
 def needs_flow(credentials: Credentials | OAuthCredentials) -> bool:
-    """Return whether sending these credentials takes more than one header that never changes."""
+    """Return whether sending these credentials takes more than one unchanging header."""
     return signs(credentials) or (
         isinstance(credentials, Credentials) and credentials.method in _WITH_STEPS
     )
 
 
 def with_token(request: Request, token: bytes) -> Request:
-    """Return the request with a token of the negotiator, instead of any credentials it had."""
+    """Return the request with the negotiator's token in place of any credentials that it had."""
     return _with_authorization(request, "Negotiate", b2a_base64(token, newline=False).decode())
 
 

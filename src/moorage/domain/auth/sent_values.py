@@ -1,8 +1,8 @@
-"""The credentials that an attempt sent, so that they can be masked in the vendor's answer.
+"""The credentials that an attempt sent, collected in order to mask them in the vendor's answer.
 
-These are the credential itself, every value of the request under a name that promises a credential,
-and the values that the service's `Redaction` names. They are collected only when a vendor's words
-are stored.
+They are the credential itself, every value of the request whose name suggests a credential, and the
+values that the service's `Redaction` names. They are collected only when a part of the vendor's
+answer is stored.
 """
 
 from __future__ import annotations
@@ -60,7 +60,10 @@ Learner: TypeAlias = "Callable[[Sequence[bytes], Sequence[bytes]], None]"
 
 
 class SensitiveNames:
-    """Decides whether a name promises a credential, by the usual rules and a service's own."""
+    """Decides whether a name suggests that its value is a credential.
+
+    General rules apply, and those of one service.
+    """
 
     __slots__ = ("_names", "_paths")
 
@@ -74,11 +77,11 @@ class SensitiveNames:
         return is_sensitive(name) or name.lower() in self._names
 
     def hide_at(self, path: tuple[str, ...]) -> bool:
-        """Return whether the value at this path in JSON must not be shown."""
+        """Return whether the value at this path in a JSON document must not be shown."""
         return path in self._paths
 
     def in_head(self, url: str, headers: Headers) -> Iterator[str]:
-        """The credentials in a URL and in headers."""
+        """Yield the credentials in a URL and in headers."""
         address = urlsplit(url)
         for part in address.netloc.rpartition("@")[0].split(":"):
             yield unquote(part)
@@ -89,7 +92,7 @@ class SensitiveNames:
                 yield from _in_field(value)
 
     def in_body(self, body: bytes, content_type: str) -> Iterator[str]:
-        """The credentials in a form, in JSON, in XML, and in each part of a multipart body."""
+        """Yield the credentials in a form, in JSON, in XML, and in each part of a multipart one."""
         text = body.decode("utf-8", "replace")
         if essence(content_type) == _FORM:
             yield from self._in_pairs(text)
@@ -134,19 +137,19 @@ class SensitiveNames:
 
 
 def edge_of(content_type: str) -> bytes:
-    """The delimiter between the parts of a multipart body."""
+    """Return the delimiter between the parts of a multipart body."""
     match = _BOUNDARY.search(content_type)
     return b"--" + (match[1].strip().encode() if match else b"")
 
 
 def part_name(head: bytes) -> str:
-    """The field name of a part of a multipart form."""
+    """Return the field name of a part of a multipart form."""
     match = _PART_NAME.search(head)
     return match[1].decode("utf-8", "replace") if match else ""
 
 
 class Sent:
-    """The credentials that one attempt sent. Its `repr` shows nothing, and it cannot be pickled."""
+    """The credentials that one attempt sent; the `repr` hides them, and it cannot be pickled."""
 
     __slots__ = ("_mask", "_values")
 
@@ -172,11 +175,11 @@ class Sent:
         self._mask = _mask_of(values)
 
     def teach(self, learn: Learner) -> None:
-        """Pass the credentials to a recorder, so that it does not write them down."""
+        """Pass the credentials to a recorder of requests, so that it does not record them."""
         learn(*self._values())
 
     def response(self, response: Response) -> Response:
-        """The response with the credentials masked, and a very long body cut off."""
+        """Return the response with the credentials masked, and with a very long body cut off."""
         mask = self._mask()
         body = response.body[: LARGEST_BODY + _MARGIN]
         masked = mask(body)
@@ -191,13 +194,13 @@ class Sent:
         )
 
     def text(self, text: str) -> str:
-        """The text with the credentials masked."""
+        """Return the text with the credentials masked."""
         return masked_text(text, self._mask())
 
     def error(self, error: E) -> E:
         """Mask the credentials in an error and in its causes.
 
-        Errors of configuration are left as they are: they quote no vendor.
+        Configuration errors stay as they are, because they never quote a vendor.
         """
         pending_errors: list[BaseException | None] = [error]
         visited_ids: set[int] = set()
@@ -219,12 +222,12 @@ Witness: TypeAlias = deque[Sent]
 
 
 def witness() -> Witness:
-    """A holder for the credentials that the last attempts sent."""
+    """Return an empty collection for the credentials that the last attempts send."""
     return deque(maxlen=_MANY)
 
 
 def _mask_of(values: Callable[[], Values]) -> Callable[[], Masker]:
-    """A function that builds the mask of values at its first use, and caches it in a closure."""
+    """Return a function that builds the mask of these values at its first call, and keeps it."""
     masker: Masker | None = None
 
     def mask() -> Masker:
@@ -255,7 +258,7 @@ def _values_of(
 
 
 def telling(values: Iterable[str]) -> Iterator[bytes]:
-    """The values that are distinctive enough to be masked anywhere."""
+    """Yield the values that are distinctive enough to be masked wherever they appear."""
     for value in map(str.strip, values):
         if is_telling(value):
             yield value.encode("utf-8", "replace")
@@ -264,7 +267,7 @@ def telling(values: Iterable[str]) -> Iterator[bytes]:
 def credential_values(
     credentials: Credentials | OAuthCredentials | None,
 ) -> Iterable[bytes]:
-    """The secret values of a credential, and a user name that may be a key."""
+    """Yield the secret values of a credential, and a user name that may be a key."""
     if credentials is None:
         return
     holders: list[Any] = [credentials]
@@ -287,7 +290,7 @@ def credential_values(
 
 
 def _in_field(value: str) -> Iterator[str]:
-    """A header's value, and the parts of it."""
+    """Yield a header's value, and each part of it that may be a credential."""
     yield value
     for pair in value.split(";"):
         yield pair.partition("=")[2]
@@ -307,7 +310,7 @@ def _user_and_password(encoded: str) -> Iterator[str]:
 
 
 def json_again(masked: bytes) -> bytes:
-    """JSON in which a masked value is a string, also if the value was a number."""
+    """Return JSON in which every masked value is a string, even if it was a number before."""
     return _JSON_TOKEN.sub(lambda match: _quoted(match[0]), masked)
 
 

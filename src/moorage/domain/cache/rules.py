@@ -108,7 +108,7 @@ Entries: TypeAlias = "tuple[CacheEntry, ...]"
 
 
 class Found(NamedTuple):
-    """The content of a cache under a key.
+    """The entries that a cache has under a key.
 
     Attributes:
         mark: identifies the content that was read, so that an answer is stored only if nothing has
@@ -132,7 +132,7 @@ _FRESH: Final = Fresh()
 
 @attrs.frozen
 class Stale:
-    """The decision to ask the service, with conditional headers, if the cached answer still holds.
+    """The decision to ask the service, with conditional headers that may confirm the cached answer.
 
     Attributes:
         validators: conditional headers for the request; without any the request is sent unchanged.
@@ -200,7 +200,11 @@ def cache_key(service: str, tenant: str | None, url: str) -> str:
 
 
 def asker(request: Request, known_by: bytes, policy: CachePolicy) -> bytes:
-    """Return a digest of the caller: its credential, its headers that may be one, the policy."""
+    """Return a digest that identifies the caller.
+
+    It covers the credential, headers that may hold a credential, and the headers that the policy
+    names.
+    """
     secret_names = {name.lower() for name in request.headers if is_sensitive(name)}
     return selector(request, known_by, sorted({*secret_names, *policy.varies_by}))
 
@@ -223,7 +227,7 @@ def matching(entries: Entries, request: Request, who: bytes) -> CacheEntry | Non
 
 
 class Inquiry:
-    """The question to the cache about a request, with the digests that repeats need again.
+    """The lookup of one request in the cache, with digests that repeats of the request reuse.
 
     Attributes:
         key: the key of the answers for its URL.
@@ -239,7 +243,7 @@ class Inquiry:
         self._selectors: dict[tuple[str, ...], bytes] = {}
 
     def matching(self, entries: Entries) -> CacheEntry | None:
-        """Like the function `matching`, for this request and caller."""
+        """Return the newest answer for this request and caller, as the function `matching` does."""
         for entry in entries:
             names = entry.varies_by
             selected_by = self._selectors.get(names)
@@ -253,9 +257,10 @@ class Inquiry:
 
 
 def may_be_kept(request: Request) -> bool:
-    """Return whether the cache takes part in a request.
+    """Return whether the cache may answer a request or store its answer.
 
-    It does for a request for a whole resource that its URL and headers name, unless they forbid it.
+    It may if the request is for a whole resource that its URL and headers identify, and if the
+    headers do not forbid it.
     """
     is_whole = request.method in (HttpMethod.GET, HttpMethod.HEAD) and request.body == b""
     is_unconditional = _CONDITIONS.isdisjoint(map(str.lower, request.headers))
@@ -268,7 +273,7 @@ def may_be_kept(request: Request) -> bool:
 def kept(
     request: Request, response: Response, who: bytes, received_at: datetime, policy: CachePolicy
 ) -> CacheEntry | None:
-    """Return the answer to a GET in the form to store, or None if it is not to be stored."""
+    """Return the answer to a GET in the form to store, or None if it must not be stored."""
     names = varies_by(response)
     if names is None or not _storable(response, policy):
         return None
@@ -304,7 +309,7 @@ def together(new: CacheEntry | None, others: Sequence[CacheEntry], policy: Cache
 
 
 def useful_for(entry: CacheEntry, policy: CachePolicy) -> float:
-    """Return the number of seconds for which an answer may still be used in some way."""
+    """Return the number of seconds for which an answer may still be used, fresh or stale."""
     directives = cache_control(entry.response.headers)
     graces = [_delta(directives.get(grace, "")) for grace in _LIFETIMES[1:]]
     if "stale-if-error" not in directives:
@@ -331,7 +336,7 @@ def refreshed(entry: CacheEntry, not_modified: Response) -> Response:
 
 
 def confirms(entry: CacheEntry, not_modified: Response) -> bool:
-    """Return whether a 304 is about the cached answer: it names no other version."""
+    """Return whether a 304 confirms the cached answer: it names the same version, or none."""
     validators, named_version = (
         response.headers.get("etag", "").removeprefix("W/")
         for response in (entry.response, not_modified)
@@ -340,7 +345,7 @@ def confirms(entry: CacheEntry, not_modified: Response) -> bool:
 
 
 def given(entry: CacheEntry, request: Request) -> Response:
-    """Return the cached answer for a caller, with its `Age`."""
+    """Return the cached answer to give to a caller, with its `Age`."""
     headers = entry.response.headers.with_header("Age", f"{int(entry.age)}")
     body = b"" if request.method is HttpMethod.HEAD else entry.response.body
     return entry.response.as_cached(headers, body)
@@ -350,7 +355,7 @@ def given(entry: CacheEntry, request: Request) -> Response:
 
 
 def decide(request: Request, entry: CacheEntry | None, policy: CachePolicy) -> Decision:
-    """Return what to do with the cached answer, within the limits that the request sets."""
+    """Return how to use the cached answer, within the limits that the request sets."""
     if entry is None:
         return Miss()
     request_directives = cache_control(request.headers)
@@ -401,14 +406,17 @@ def _storable(response: Response, policy: CachePolicy) -> bool:
 
 
 def _lasting(headers: Headers) -> Headers:
-    """The fields that may be reused: not the connection's own, not those `no-cache` names."""
+    """Return the fields that may be reused.
+
+    Fields of the connection, and fields that `no-cache` names, may not.
+    """
     unchecked = cache_control(headers).get("no-cache", "")
     dropped_names = _HOP_BY_HOP | _listed(headers, "connection") | _names(unchecked)
     return Headers([pair for pair in headers.pairs if pair[0].lower() not in dropped_names])
 
 
 def _listed(headers: Headers, name: str) -> set[str]:
-    """The header names that a header lists, in lower case."""
+    """Return the header names that the value of a header lists, in lower case."""
     return _names(",".join(headers.get_all(name)))
 
 
@@ -438,11 +446,14 @@ def _validators(response: Response) -> Headers:
 
 
 def _bears(left: float, usual: float, directive: str, *control: Mapping[str, str]) -> bool:
-    """Return whether an answer with `left` seconds of freshness is within the allowance."""
+    """Return whether the longest grace keeps an answer usable with `left` seconds of freshness."""
     grace = max(usual, *(_delta(directives.get(directive, "")) for directives in control))
     return grace > 0 and left + grace > 0
 
 
 def _delta(text: str) -> float:
-    """Read a number of seconds; anything else is 0, which makes an answer stale."""
+    """Return a number of seconds.
+
+    A text that is not a number counts as 0, which makes an answer stale.
+    """
     return min(float(text), _LONGEST) if _DELTA.fullmatch(text) else 0.0

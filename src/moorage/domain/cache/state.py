@@ -1,10 +1,11 @@
-"""Cached answers in a store of shared state: the form of a state, and the commands that change it.
+"""Cached answers in a store of shared state: their stored form, and the commands that change it.
 
 Laws:
 
-1. An answer that was looked up before a change is not stored after it: neither an answer that was
-   on its way while a write happened, nor an older answer that arrives late.
-2. A deleted entry leaves a tombstone, for longer than an answer can be on its way.
+1. An answer is stored only if nothing changed under its key since it was looked up. So an answer
+   that was under way during a write is not stored, and neither is an older answer that arrives
+   late.
+2. A deleted entry leaves a tombstone, for longer than an answer can be under way.
 3. The age of an entry is measured by the store's clock, from its last write.
 
 A state is `(seen, quiet, mark, content)`. Each write has a new mark; empty content is a tombstone.
@@ -35,7 +36,7 @@ _FORMAT: Final = 1
 
 
 class Looked(NamedTuple):
-    """The entry under a key; `rested` is the time since it was written, in microseconds."""
+    """The answer to `Look`: an entry's content, its mark, and microseconds since its last write."""
 
     mark: int
     rested: int = 0
@@ -43,7 +44,7 @@ class Looked(NamedTuple):
 
 
 class Look:
-    """The question for the entry under a key."""
+    """The command that reads the entry under a key."""
 
     __slots__ = ("keys",)
     once = False
@@ -54,7 +55,7 @@ class Look:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Looked]:
-        """Return the entry; the command changes nothing."""
+        """Return the entry under the key; nothing changes."""
         entry = _present_values(states[0], now)
         if entry is None:
             return states, Looked(0)
@@ -63,7 +64,7 @@ class Look:
 
 
 class Keep:
-    """The command to store content for `quiet` microseconds, if the present entry has this mark."""
+    """The command that stores content for `quiet` microseconds, if the entry has this mark."""
 
     __slots__ = ("content", "keys", "mark", "quiet")
     once = False
@@ -77,7 +78,7 @@ class Keep:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """True if the content was stored."""
+        """Return the new state, and True if the content was stored."""
         entry = _present_values(states[0], now)
         if self.mark != (0 if entry is None else entry[2]):
             # Sent twice because its reply was lost, it has done this itself.
@@ -86,7 +87,7 @@ class Keep:
 
 
 class Forget:
-    """The command to replace the entry under a key by a tombstone."""
+    """The command that replaces the entry under a key by a tombstone."""
 
     __slots__ = ("keys",)
     once = False
@@ -97,12 +98,12 @@ class Forget:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Delete the entry, whether or not it exists."""
+        """Return a tombstone as the new state, whether or not an entry exists."""
         return ((now, _TRACE, _next_mark(states[0], now), None),), None
 
 
 def _present_values(state: State | None, now: int) -> tuple[int, int, int, bytes | None] | None:
-    """The age of a state in microseconds, then its fields; None if it has expired."""
+    """Return the age of a state in microseconds, then its fields; None if it has expired."""
     if state is None:
         return None
     state_time, quiet, mark, content = state
@@ -116,12 +117,12 @@ def _next_mark(state: State | None, now: int) -> int:
 
 
 def pack_entries(entries: Entries) -> bytes:
-    """The answers as bytes, which are not encrypted yet: seal them at once."""
+    """Return the answers as bytes. The bytes are not encrypted, so seal them at once."""
     return pack_values((_FORMAT, *(attrs.astuple(entry, recurse=False) for entry in entries)))
 
 
 def unpack_entries(packed: bytes) -> Entries:
-    """The answers that `pack_entries` packed.
+    """Return the answers that `pack_entries` packed.
 
     Raises:
         InvalidData: the bytes are not packed answers.

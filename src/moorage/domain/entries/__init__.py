@@ -1,1 +1,1 @@
-"""Entries of inbox and outbox, and their leases."""
+"""The entries of an inbox or outbox, and their leases."""

@@ -1,4 +1,4 @@
-"""The stored form of a webhook, from which it can be handled at any time."""
+"""The stored form of a webhook, from which it can be handled at any later time."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def entry_of(
     lane: str | None,
     now: datetime,
 ) -> InboxEntry:
-    """The entry for a delivery, still without its content.
+    """Return the inbox entry for a delivery, without its content.
 
-    Its id is made of the account, the tenant and the delivery's own id, so that a repeat has the
-    same id.
+    Its id is derived from the account, the tenant and the delivery's own id, so a repeated delivery
+    gets the same id.
     """
     return InboxEntry(
         id=_source_name(account, tenant, events),
@@ -73,7 +73,7 @@ def _source_name(account: str, tenant: str | None, events: Sequence[WebhookEvent
 
 
 def pack_events(events: Sequence[WebhookEvent]) -> bytes:
-    """The events of a delivery as bytes."""
+    """Return the events of a delivery as bytes."""
     event_rows = tuple(
         (
             event.vendor,
@@ -94,7 +94,7 @@ def pack_events(events: Sequence[WebhookEvent]) -> bytes:
 
 
 def unpack_events(content: bytes, tenant: str | None) -> tuple[WebhookEvent, ...]:
-    """The events that `pack_events` packed.
+    """Return the events that `pack_events` packed.
 
     Raises:
         InvalidData: the bytes are not packed events.

@@ -21,7 +21,7 @@ _FINAL: Final = (IdempotencyConflict, InvalidData, UnsupportedByVendor)
 
 @attrs.frozen(kw_only=True)
 class OutboxEntry(Entry):
-    """A call to make: `target` is a contract or a service, `operation` the operation to call."""
+    """A call to make later: `target` is a contract or service, `operation` the one to call."""
 
     dead_holds: ClassVar[bool] = True
 
@@ -42,11 +42,11 @@ class OutboxEntry(Entry):
 
 
 def fate_of(error: Exception) -> Fate:
-    """The next state of an entry whose call ended with this error.
+    """Return the fate of an entry whose call ended with this error.
 
-    A call that may have been done is not repeated, and a final refusal is given up at once.
-    Everything else is tried again, a missing credential and a broken configuration too: a person
-    repairs these while calls wait.
+    A call that may have been done is not repeated, and a final refusal is given up at once. After
+    any other error the call is tried again. This includes missing credentials and a wrong
+    configuration, which a person can correct while calls wait.
     """
     if isinstance(error, OutcomeUnknown):
         return Fate.DOUBT

@@ -57,8 +57,8 @@ _LONG_BATCH: Final = 0.1
 class EntryState(StrEnum):
     """The progress of an entry.
 
-    `UNKNOWN` may have been done at a vendor and must not be repeated blindly; `DEAD` failed for
-    good; `DROPPED` was cancelled by a person.
+    The work of an `UNKNOWN` entry may have been done at a vendor and must not be repeated blindly.
+    `DEAD` work failed for good. `DROPPED` work was cancelled by a person.
     """
 
     WAITING = "waiting"
@@ -70,9 +70,11 @@ class EntryState(StrEnum):
 
 
 class Fate(StrEnum):
-    """The next state of an entry whose work raised an error.
+    """The fate of an entry whose work raised an error: another try, or an end.
 
-    `SPENT` was refused for good under its idempotency key, so that a new try needs a new key.
+    `AGAIN`: try again later. `NEVER`: give up. `SPENT`: give up, because the vendor refused the
+    idempotency key for good, so that a new try needs a new key. `DOUBT`: the work may have been
+    done, so a person must look.
     """
 
     AGAIN = "again"
@@ -101,7 +103,7 @@ def _aware(_: object, attribute: attrs.Attribute[Any], value: datetime | None) -
 
 
 def is_short(value: object) -> TypeGuard[str]:
-    """Return whether a value is a text short enough for a column of an entry."""
+    """Return whether a value is a text that fits into a column of an entry."""
     return isinstance(value, str) and 0 < len(value) <= _LONGEST
 
 
@@ -134,7 +136,7 @@ def _check_number(_: object, attribute: attrs.Attribute[Any], value: object) -> 
 
 @attrs.frozen(kw_only=True)
 class Entry:
-    """A unit of work in the form in which a store keeps it: each attribute is a plain value.
+    """A unit of work in the form in which a store keeps it; each attribute is a plain value.
 
     Attributes:
         id: the unique name of the entry in its store: at most 64 characters of ASCII.
@@ -185,7 +187,7 @@ class Entry:
 
     @property
     def trace(self) -> TraceContext | None:
-        """The span in which it was added; None if there was none."""
+        """The span in which the entry was added; None if there was none."""
         if self.traceparent is None:
             return None
         return TraceContext(self.traceparent, self.tracestate)
@@ -228,7 +230,7 @@ class EntryQuery:
     after: str | None = None
 
     def matches(self, entry: Entry) -> bool:
-        """Return whether an entry matches the filters, regardless of the page."""
+        """Return whether an entry matches the conditions, whatever the page."""
         return (
             all(
                 value is None or value == getattr(entry, name)
@@ -261,7 +263,9 @@ class EntryQuery:
 
     @property
     def before(self) -> int | None:
-        """The number that `after` stands for: the page has entries with lower numbers.
+        """The number in `after`: the page has only entries with lower numbers.
+
+        None without `after`.
 
         Raises:
             InvalidData: `after` is not the `next` of a page.
@@ -279,14 +283,19 @@ class EntryQuery:
 
 @attrs.frozen(kw_only=True)
 class EntryPage(Generic[E]):
-    """A page of entries, newest first; `next` leads to the following page, None on the last."""
+    """A page of entries, newest first.
+
+    `next` leads to the following page, and is None on the last.
+    """
 
     items: tuple[E, ...]
     next: str | None = None
 
     @staticmethod
     def of(entries: Iterable[F], limit: int) -> EntryPage[F]:
-        """The page that begins with these entries; more than `limit` mean another page follows.
+        """Return the page that begins with these entries.
+
+        More than `limit` of them mean another page.
 
         Args:
             entries: the first matching entries, newest first: at least `limit` + 1 if there are so
@@ -302,22 +311,22 @@ class EntryPage(Generic[E]):
 
 
 def traced(entry: E, trace: TraceContext | None) -> E:
-    """The entry with the span in which it is added."""
+    """Return the entry with the span in which it is added."""
     if trace is None:
         return entry
     return attrs.evolve(entry, traceparent=trace.traceparent, tracestate=trace.tracestate)
 
 
 def arrive(entry: E, now: datetime) -> E:
-    """An entry as a store adds it: it arrives now, and is due now unless it has a later time."""
+    """Return the entry as a store adds it: added now, and due now unless it has a later time."""
     due_time = now if entry.due is None else max(now, entry.due)
     return attrs.evolve(entry, added_at=now, due=due_time)
 
 
 def together(offered: Sequence[E]) -> Sequence[E]:
-    """The entries that one worker may take at once, out of those that are due.
+    """Return the due entries that one worker may take at once, out of those offered.
 
-    An entry whose last worker died is taken alone: if it kills this worker too, no other entry
+    An entry whose last worker died is taken alone. If it kills this worker too, no other entry
     loses one of its attempts.
     """
     for place, entry in enumerate(offered):
@@ -327,7 +336,7 @@ def together(offered: Sequence[E]) -> Sequence[E]:
 
 
 def take(entry: E, now: datetime, lease: float, most: int) -> E:
-    """The entry after a worker takes it: claimed, or given up if its attempts are used up."""
+    """Return the entry as a worker takes it: claimed, or given up if no attempts are left."""
     if entry.attempts >= most:
         return give_up(entry, now, entry.error or "Each worker that took it died.")
     return attrs.evolve(
@@ -340,10 +349,10 @@ def take(entry: E, now: datetime, lease: float, most: int) -> E:
 
 
 def next_batch(size: int, count: int, seconds: float) -> int:
-    """The number of entries to take together next time.
+    """Return the number of entries to take together next time.
 
-    It grows only while the work is quick. So a slow call keeps few others waiting, and few results
-    are lost when a process dies.
+    The number grows only while the work is quick. So a slow call makes few others wait, and few
+    results are lost if a process dies.
 
     Args:
         size: the number that was requested this time.
@@ -356,7 +365,7 @@ def next_batch(size: int, count: int, seconds: float) -> int:
 
 
 def give_back(entry: E, now: datetime) -> E:
-    """The entry of a worker that does not begin its work: others may take it at once."""
+    """Return the entry as its worker releases it unstarted: other workers may take it at once."""
     return attrs.evolve(
         entry,
         state=EntryState.WAITING,
@@ -367,41 +376,44 @@ def give_back(entry: E, now: datetime) -> E:
 
 
 def renew(entry: E, now: datetime, lease: float) -> E:
-    """The entry with its lease extended."""
+    """Return the entry with its lease extended."""
     return attrs.evolve(entry, due=now + timedelta(seconds=lease))
 
 
 def finish(entry: E, now: datetime) -> E:
-    """The entry after its work was done."""
+    """Return the entry as it is after its work was done."""
     return _settled_entry(entry, EntryState.DONE, now, holds=False, error="")
 
 
 def postpone(entry: E, due: datetime, error: str) -> E:
-    """The entry with another try scheduled."""
+    """Return the entry as it is when another try is scheduled."""
     return attrs.evolve(
         entry, state=EntryState.WAITING, due=due, fence=entry.fence + 1, error=error
     )
 
 
 def doubt(entry: E, now: datetime, error: str) -> E:
-    """The entry whose work may have been done: a person must look it up."""
+    """Return the entry with an unknown outcome, which a person must look up."""
     return _settled_entry(entry, EntryState.UNKNOWN, now, holds=True, error=error)
 
 
 def give_up(entry: E, now: datetime, error: str, *, spent: bool = False) -> E:
-    """The entry that will not be tried again; `spent` if its key has a final refusal."""
+    """Return the entry given up for good.
+
+    `spent` if the vendor refused its idempotency key for good.
+    """
     turn = entry.turn + spent
     dead_entry = _settled_entry(entry, EntryState.DEAD, now, holds=entry.dead_holds, error=error)
     return attrs.evolve(dead_entry, turn=turn)
 
 
 def drop(entry: E, now: datetime) -> E:
-    """The entry after a person cancelled it."""
+    """Return the entry as it is after a person cancelled it."""
     return _settled_entry(entry, EntryState.DROPPED, now, holds=False, error=entry.error)
 
 
 def replay(entry: E, now: datetime) -> E:
-    """The entry scheduled to be done again, with its attempts counted anew."""
+    """Return the entry scheduled to be done again, with its attempts counted anew."""
     return attrs.evolve(
         entry,
         state=EntryState.WAITING,
@@ -414,14 +426,14 @@ def replay(entry: E, now: datetime) -> E:
 
 
 def lease_left(entry: Entry, now: datetime) -> timedelta:
-    """The time until the current worker's lease ends; zero if nobody works on the entry."""
+    """Return the time until the current worker's lease ends; zero if no worker has the entry."""
     if entry.state is not EntryState.CLAIMED or entry.due is None:
         return timedelta()
     return max(timedelta(), entry.due - now)
 
 
 def longest_pause(policy: RetryPolicy, error: Exception) -> float:
-    """The longest time in seconds for which an error can make an entry wait.
+    """Return the longest time in seconds for which an error can make an entry wait.
 
     It is an hour, or the policy's `max_retry_after` if that is longer; otherwise a vendor that
     sends a timestamp instead of a number of seconds would delay the entry by decades. An error of
@@ -432,7 +444,7 @@ def longest_pause(policy: RetryPolicy, error: Exception) -> float:
 
 
 def pause(policy: RetryPolicy, attempts: int, wish: float | None, draw: float) -> timedelta:
-    """The time until the next try of an entry.
+    """Return the time until the next try of an entry.
 
     Args:
         policy: the retry policy.
@@ -445,14 +457,14 @@ def pause(policy: RetryPolicy, attempts: int, wish: float | None, draw: float) -
 
 
 def usual_wait(policy: RetryPolicy) -> timedelta:
-    """The longest wait before another try that needs nobody's attention."""
+    """Return the longest wait for another try of an entry that needs no attention."""
     return timedelta(seconds=max(LONGEST_PAUSE, policy.max_delay))
 
 
 def told(error: Exception) -> str:
-    """The text to store of an error: its class, and the message if the error is our own.
+    """Return the text to store for an error: its class, and its message if the error is our own.
 
-    Messages of our own errors hold no secret.
+    Only messages of our own errors are stored, because they hold no secret.
     """
     name = type(error).__name__
     if not isinstance(error, ConnectorError):
@@ -461,7 +473,7 @@ def told(error: Exception) -> str:
 
 
 def lane_of(*parts: str | None, digest: Callable[[bytes], str]) -> str:
-    """The name of the lane for these parts, or its digest if a store cannot keep the name."""
+    """Return the name of the lane for these parts, or its digest if stores cannot keep the name."""
     name = "/".join(part or "" for part in parts)
     if len(name) <= _LONGEST and storable(name) == name:
         return name
@@ -469,9 +481,10 @@ def lane_of(*parts: str | None, digest: Callable[[bytes], str]) -> str:
 
 
 def lane_number(store: str, lane: str) -> int:
-    """A number of 32 bits for a lane of a store, for databases that lock rows by a number.
+    """Return a 32-bit number for a lane of a store, for databases that lock by number.
 
-    If two lanes have the same number, one waits for the other without need, and nothing worse.
+    If two lanes have the same number, one of them sometimes waits for the other; nothing worse can
+    happen.
     """
     return crc32(f"{store}/{lane}".encode("utf-8", "surrogatepass"))
 

@@ -1,4 +1,4 @@
-"""The renewal of leases: claims and entries of one process in one store, and which are due."""
+"""The leases of claims and entries that this process renews, and the choice of those now due."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ H = TypeVar("H")
 
 
 class Held:
-    """A claim that this process holds.
+    """A claim of an idempotency key that this process holds.
 
     Attributes:
         key, fence: the key and fencing number of the claim.
@@ -63,7 +63,7 @@ class Held:
 
 
 class HeldEntry:
-    """An entry that a worker of this process works on.
+    """An entry that a worker of this process is working on.
 
     Attributes:
         entry: the entry as it was taken.
@@ -80,7 +80,7 @@ class HeldEntry:
 
 
 def entry_lease(value: float | timedelta | None) -> float | None:
-    """The seconds of a lease that can be renewed in time; None if none is given.
+    """Return the seconds of a lease that can be renewed in time; None if no lease is given.
 
     Raises:
         ConfigurationError: the value is no duration, or too short.
@@ -96,7 +96,7 @@ def entry_lease(value: float | timedelta | None) -> float | None:
 
 
 def entries_due(entries: Iterable[HeldEntry], now: int) -> list[HeldEntry]:
-    """The entries to renew now, in the order in which their leases end."""
+    """Return the entries to renew now, in the order in which their leases end."""
     selected_entries = [
         held_entry
         for held_entry in entries
@@ -106,10 +106,10 @@ def entries_due(entries: Iterable[HeldEntry], now: int) -> list[HeldEntry]:
 
 
 def due(claims: Iterable[Held], now: int, *, by_tag: bool) -> list[list[Held]]:
-    """The claims to renew now, in groups that one command can renew.
+    """Return the claims to renew now, in groups that one command can renew.
 
-    With `by_tag` all keys of a group have the same tag: the part of a key in braces, by which some
-    stores choose a node.
+    With `by_tag`, all keys of a group have the same tag, the part of a key in braces. Some stores
+    choose the node of a key by its tag.
     """
     # Of two holders of one key only the later can have it still.
     latest = {claim.key: claim for claim in claims}
@@ -121,7 +121,10 @@ def due(claims: Iterable[Held], now: int, *, by_tag: bool) -> list[list[Held]]:
 
 
 def halves(group: list[H]) -> list[list[H]]:
-    """Two groups in place of one whose renewal failed, as a single claim may have caused that."""
+    """Return the two halves of a group whose renewal failed.
+
+    A single claim may have caused the failure.
+    """
     middle = len(group) // 2
     return [group[:middle], group[middle:]] if middle else []
 

@@ -48,7 +48,7 @@ def _is_count(_: BodyStream, __: object, value: Any) -> None:
 
 @attrs.frozen
 class BodyStream:
-    """A body that is read while it is sent.
+    """A body that is read while it is being sent.
 
     Attributes:
         open: a function that gives the chunks from the first byte. If the body is not replayable, a
@@ -63,10 +63,10 @@ class BodyStream:
 
     @classmethod
     def of(cls, source: Source | Opener, *, length: int | None = None) -> BodyStream:
-        """Stream from a function that opens the body (replayable), or from an open source (not).
+        """Return a stream from a function that opens the body, or from an open source.
 
-        An open source is an iterator, a generator or a binary file, synchronous or asynchronous. It
-        can be read only once.
+        A function makes the stream replayable. An open source is an iterator, a generator or a
+        binary file, synchronous or asynchronous; it can be read only once.
         """
         if _is_open(source):
             return cls(_single_read(source), length)
@@ -76,7 +76,7 @@ class BodyStream:
 
 
 def as_body(source: BodyInput) -> Body:
-    """Return the body that a user gave, in a form that can be sent."""
+    """Return the body that a user passed in, in a form that can be sent."""
     if isinstance(source, (bytes, BodyStream)):
         return source
     if source is None:

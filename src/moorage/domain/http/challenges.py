@@ -1,4 +1,4 @@
-"""The challenges of a server in `WWW-Authenticate` (RFC 9110, section 11.6.1)."""
+"""Reads the challenges of a server in `WWW-Authenticate` (RFC 9110, section 11.6.1)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Challenge(NamedTuple):
 
 
 def read_challenges(headers: Headers) -> tuple[Challenge, ...]:
-    """Return the challenges of an answer, in its order, up to the first that is malformed."""
+    """Return the challenges of an answer in their order, up to the first malformed one."""
     return tuple(
         challenge
         for value in headers.get_all("www-authenticate")
@@ -48,7 +48,7 @@ def read_challenges(headers: Headers) -> tuple[Challenge, ...]:
 
 
 def read_parameters(value: str) -> dict[str, str]:
-    """Return the parameters of a header field of nothing else, up to the first invalid one."""
+    """Return the parameters of a field that consists of them, up to the first invalid one."""
     parameters, _ = _parameters(value[:LONGEST], 0)
     return parameters
 
@@ -69,7 +69,10 @@ def _challenges(value: str) -> Iterator[Challenge]:
 
 
 def _parameters(value: str, position: int) -> tuple[dict[str, str], int]:
-    """The parameters from this position, each by its first value, and the position after them."""
+    """Return the parameters from this position on, and the position after them.
+
+    The first value of a repeated parameter counts.
+    """
     parameters: dict[str, str] = {}
     while True:
         begin = _after_separators(value, position)

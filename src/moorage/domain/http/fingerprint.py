@@ -1,4 +1,4 @@
-"""A digest of a request, by which a repeat is recognised."""
+"""A digest of a request, by which a repeat of the request is recognised."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _SORTED: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":"), sort_k
 def fingerprint(request: Request) -> bytes:
     """Digest method, path, query, `Content-Type` and body with SHA-256.
 
-    The order of keys and the white space of a JSON body do not matter. Everything that a vendor
-    could distinguish does: 1, 1.0, "1" and true, the digits of a number, the order of a list and of
-    the query. A body is compared byte for byte if it only claims to be JSON, repeats a key or has
-    more than 64 KiB. Of a replayable stream only the length counts, since a pure function cannot
-    read it.
+    The order of keys and the white space of a JSON body do not matter. Every difference that a
+    vendor could notice changes the digest: 1, 1.0, "1" and true, the digits of a number, the order
+    of a list and of the query. Three kinds of bodies are compared byte for byte: those that only
+    claim to be JSON, those that repeat a key, and those of more than 64 KiB. A replayable stream
+    counts by its length only, since a pure function cannot read it.
 
     Raises:
         InvalidData: the body can be read only once, so it cannot be compared with another.
@@ -37,7 +37,10 @@ def fingerprint(request: Request) -> bytes:
 
 
 def digest(parts: Iterable[bytes]) -> bytes:
-    """Digest parts with SHA-256, each with its length, so that no two lists give the same input."""
+    """Return the SHA-256 of parts.
+
+    Each part is hashed with its length, so that different lists of parts never look alike.
+    """
     from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL, which importing moorage must not
 
     whole_hash = sha256()
@@ -48,7 +51,7 @@ def digest(parts: Iterable[bytes]) -> bytes:
 
 
 def request_fingerprint(request: Request) -> bytes | Fingerprint:
-    """The `fingerprint` of a request, computed only when a byte comparison does not decide.
+    """Return the `fingerprint` of a request, computed only if comparing bytes does not decide.
 
     Raises:
         InvalidData: as `fingerprint` does.
@@ -106,9 +109,9 @@ def _canonical(body: bytes) -> bytes:
 
 
 def _rewritten(body: bytes) -> bytes | None:
-    """The canonical form of a body that Python writes byte for byte the same; otherwise None.
+    """Return the canonical form of a body that Python writes back unchanged; otherwise None.
 
-    Written again it is the same bytes, so no number was rounded and no repeated key was lost.
+    If the written text equals the body, no number was rounded and no repeated key was lost.
     """
     try:
         value = json.loads(body)
@@ -145,7 +148,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _canonical_text(value: object) -> str:
-    """The canonical form of a parsed value."""
+    """Return the canonical form of a parsed value."""
     if isinstance(value, _Digits):
         return str(value)
     if isinstance(value, dict):

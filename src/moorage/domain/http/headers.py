@@ -1,4 +1,4 @@
-"""Header fields as an immutable, case-insensitive multi-map."""
+"""HTTP header fields, as an immutable, case-insensitive mapping that keeps repeated fields."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def _value(name: str, value: object) -> str:
 
 @attrs.frozen(init=False, repr=False, eq=False)
 class Headers(Mapping[str, str]):
-    """Names map to their first value; `get_all` and `pairs` also give repeated values.
+    """A mapping of names to their first value; `get_all` and `pairs` also return repeated values.
 
-    Lookups ignore case; order and case of the names are preserved. Two are equal when each name has
-    the same values in the same order; the order between names is not compared. White space around a
-    value is dropped. The `repr` masks credentials.
+    Lookups ignore case; the order and the case of names are preserved. Two objects are equal if
+    each name has the same values in the same order; the order of different names does not count.
+    White space around a value is dropped. The `repr` masks credentials.
     """
 
     # Pretty printers go by the fields, whatever `__repr__` says.
@@ -111,7 +111,7 @@ class Headers(Mapping[str, str]):
         return tuple(value for field, value in self.pairs if field.lower() == folded)
 
     def mention(self, text: str) -> bool:
-        """Return whether any name contains this text, in lower case."""
+        """Return whether any name contains this lower-case text."""
         return text in "\n".join(self._first)
 
     def with_header(self, name: str, value: str) -> Headers:
@@ -126,7 +126,7 @@ class Headers(Mapping[str, str]):
         return self if name in self else self.with_header(name, value)
 
     def joined(self, others: Headers) -> Headers | None:
-        """Return these fields followed by others; None if they have a name in common."""
+        """Return these fields followed by the others; None if they have a name in common."""
         if not self._first:
             return others
         if not self._first.keys().isdisjoint(others._first):
@@ -163,7 +163,7 @@ class Headers(Mapping[str, str]):
 
 
 def _checked_headers(pairs: tuple[tuple[str, str], ...], first: dict[str, str]) -> Headers:
-    """Headers from fields that have been checked."""
+    """Return headers made of fields that have been checked before."""
     headers = object.__new__(Headers)
     _set_pairs(headers, pairs)
     _set_first(headers, first)
@@ -174,7 +174,7 @@ _set_pairs, _set_first = (vars(Headers)[field.name].__set__ for field in attrs.f
 
 
 def sound(fields: Iterable[tuple[str, str]]) -> Headers:
-    """Headers from fields in lower case that an HTTP parser has already validated."""
+    """Return headers made of lower-case fields that an HTTP parser has already validated."""
     pairs = tuple([(name, value.strip(" \t")) for name, value in fields])
     return _checked_headers(pairs, dict(reversed(pairs)))
 
@@ -187,7 +187,7 @@ def as_headers(fields: HeadersInput | None) -> Headers:
 
 
 def _read_pairs(fields: HeadersInput) -> tuple[tuple[tuple[str, str], ...], dict[str, str]]:
-    """The pairs, and the first value of each name in lower case."""
+    """Return the pairs, and the first value of each name in lower case."""
     unchecked: Iterable[tuple[str, str]]
     if isinstance(fields, Headers):
         unchecked = fields.pairs

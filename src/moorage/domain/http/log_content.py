@@ -27,7 +27,7 @@ def _is_size(_: object, attribute: attrs.Attribute[int], value: int) -> None:
 
 @attrs.frozen
 class LogContent:
-    """The requests and responses that the integration log stores, redacted, for a service.
+    """The choice of requests and responses that the log stores, redacted, for a service.
 
     Attributes:
         calls: the calls whose last request and response are stored.
@@ -38,5 +38,5 @@ class LogContent:
     max_body: int = attrs.field(default=2_048, validator=_is_size)
 
     def includes(self, *, failed: bool) -> bool:
-        """Return whether the content of a call with this ending is stored."""
+        """Return whether the content of a call is stored, given whether the call failed."""
         return self.calls is LoggedCalls.ALL or (failed and self.calls is LoggedCalls.FAILURES)

@@ -1,9 +1,10 @@
-"""Forms with files (RFC 7578), as bytes if every file is in memory, and else as a stream.
+"""Forms with files (RFC 7578): bytes if every file is in memory, otherwise a stream.
 
 The boundary is a digest of the form itself. So a repeat is the same request, its length is known
-beforehand, and no randomness is needed. Bytes that contain the boundary would have to contain their
-own digest. A stream is not read to make the digest, so an attacker could have written the boundary
-into it; a stream is therefore searched while it is sent, and stopped if the boundary comes up.
+beforehand, and no randomness is needed. Bytes in memory cannot contain the boundary, because it is
+their own digest. A stream is not read to make the digest, so an attacker could have written the
+boundary into it. A stream is therefore searched while it is sent, and sending stops if the boundary
+comes up.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ def _file_head(name: str, file: FormFile) -> bytes:
 
 
 def _escaped(text: str, field: str) -> str:
-    """The text escaped for use between quotes, as browsers do it."""
+    """Return the text escaped for use between quotes, as browsers escape it."""
     _check_text(text, field)
     return text.translate(_ESCAPES)
 
@@ -132,7 +133,7 @@ def _boundary(parts: Iterable[tuple[bytes, Body]]) -> str:
 
 
 def _join_segments(segments: list[Body]) -> Body:
-    """The segments as bytes if all are bytes, or else as one stream."""
+    """Return the segments as bytes if all of them are bytes, otherwise as one stream."""
     if not any(isinstance(segment, BodyStream) for segment in segments):
         return b"".join(cast("list[bytes]", segments))
     lengths = [

@@ -1,12 +1,12 @@
-"""The guard for requests to URLs that other people choose, such as webhook addresses.
+"""The guard for requests to URLs that other people choose, such as addresses of webhooks.
 
-Such a URL can be made to lead to this machine, to its network, or to the credentials service of a
-cloud. The address that is connected to decides, in whatever notation it was written, and whatever
-address a host name had a moment ago. So a name is resolved once, each of its addresses is checked
-here, and the connection goes to one of those.
+Such a URL can lead to this machine, to its network, or to the credentials service of a cloud. The
+guard decides by the IP address that the connection goes to, not by the text of the URL. So a host
+name is resolved once, each of its addresses is checked, and the connection goes to one of the
+checked addresses.
 
-Only public addresses are allowed, and none that embeds a version 4 address in another notation,
-unless that address is allowed itself.
+Only public addresses are allowed. An IPv6 address that embeds an IPv4 address is refused, unless
+the IPv6 address itself is allowed.
 """
 
 from __future__ import annotations
@@ -123,7 +123,10 @@ class OutgoingGuard:
     plain_http: bool = True
 
     def objection(self, host: str, port: int, *, secure: bool) -> str | None:
-        """The reason this host must not be contacted, as the end of a sentence, or None."""
+        """Return the reason that this host must not be contacted, as the end of a sentence.
+
+        Or None.
+        """
         if not secure and not self.plain_http:
             return "would be asked without TLS"
         if port not in self.ports:
@@ -139,7 +142,10 @@ class OutgoingGuard:
         return None
 
     def objection_to(self, address: str) -> str | None:
-        """The reason this address must not be contacted, as the end of a sentence, or None."""
+        """Return the reason that this address must not be contacted, as the end of a sentence.
+
+        Or None.
+        """
         try:
             parsed_address = ip_address(address)
         except ValueError:
@@ -162,14 +168,14 @@ def _is_named(host: str, name: str) -> bool:
 
 
 def _meant(address: Address) -> Address:
-    """The version 4 address embedded in one of version 6, or the address itself."""
+    """Return the IPv4 address embedded in an IPv6 address, or the address itself."""
     if isinstance(address, IPv6Address) and any(address in network for network in _MAPPED):
         return IPv4Address(int(address) & 0xFFFF_FFFF)
     return address
 
 
 def _special_address_kind(address: Address) -> str | None:
-    """The special kind of an address, such as loopback; None for a public address."""
+    """Return the special kind of an address, such as loopback; None for a public address."""
     if isinstance(address, IPv4Address):
         return next((what for network, what in _INSIDE if address in network), None)
     if address.is_loopback:

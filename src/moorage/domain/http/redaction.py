@@ -1,9 +1,9 @@
 """Redaction of requests and answers before they are logged, recorded or put into events.
 
-A value is masked for its name, such as `client_secret`, wherever names occur: in headers, queries,
-forms, JSON, XML and plain text; and for its content, such as a card number. No function here raises
-or takes more than linear time. JSON is read token by token, so it may be truncated, deeply nested
-or invalid. Content that is not text is not shown.
+A value is masked for its name, such as `client_secret`, or for its content, such as a card number.
+Names are found in headers, queries, forms, JSON, XML and plain text. No function here raises or
+takes more than linear time. JSON is read token by token, so it may be truncated, deeply nested or
+invalid. Content that is not text is not shown.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _kinds(personal: Iterable[Personal | str]) -> tuple[Personal, ...]:
 
 @attrs.frozen(kw_only=True)
 class Redaction:
-    """The values to mask for a service, besides those whose names promise a credential.
+    """The values to mask for a service, besides those whose names suggest a credential.
 
     Attributes:
         header_names: headers.
@@ -224,7 +224,7 @@ class Redaction:
 
 
 class _Way:
-    """The keys that lead to the current place in a JSON text, as far as a path can match.
+    """The keys that lead to the current place in a JSON text, as far as a path may match.
 
     Attributes:
         leads_there: whether the next value is at the end of a path.
@@ -239,7 +239,7 @@ class _Way:
         self.leads_there = False
 
     def go(self, piece: str, name: str) -> None:
-        """Advance by one token; `name` is the key before it."""
+        """Advance by one token; `name` is the key that came before the token."""
         if not self._paths:
             return
         self.leads_there = False

@@ -65,7 +65,7 @@ _IDEMPOTENT = _SAFE | {HttpMethod.PUT, HttpMethod.DELETE}
 
 
 def as_method(value: HttpMethod | str) -> HttpMethod:
-    """The method of that name."""
+    """Return the HTTP method of this name."""
     try:
         return value if isinstance(value, HttpMethod) else HttpMethod(value)
     except ValueError:
@@ -116,7 +116,7 @@ class Request:
     def get(
         cls, path: str, *, query: PairsInput | None = None, headers: HeadersInput | None = None
     ) -> Request:
-        """Build a GET."""
+        """Return a GET request."""
         return cls(HttpMethod.GET, path, query=query, headers=headers)
 
     @classmethod
@@ -124,7 +124,7 @@ class Request:
     def head(
         cls, path: str, *, query: PairsInput | None = None, headers: HeadersInput | None = None
     ) -> Request:
-        """Build a HEAD."""
+        """Return a HEAD request."""
         return cls(HttpMethod.HEAD, path, query=query, headers=headers)
 
     @classmethod
@@ -132,7 +132,7 @@ class Request:
     def options(
         cls, path: str, *, query: PairsInput | None = None, headers: HeadersInput | None = None
     ) -> Request:
-        """Build an OPTIONS."""
+        """Return an OPTIONS request."""
         return cls(HttpMethod.OPTIONS, path, query=query, headers=headers)
 
     @classmethod
@@ -148,7 +148,10 @@ class Request:
         form: PairsInput | None = None,
         files: FilesInput | None = None,
     ) -> Request:
-        """Build a POST with a body of at most one kind; files go along with a form."""
+        """Return a POST request with a body of at most one kind.
+
+        Files are sent along with a form.
+        """
         return _with_content(
             cls,
             HttpMethod.POST,
@@ -174,7 +177,10 @@ class Request:
         form: PairsInput | None = None,
         files: FilesInput | None = None,
     ) -> Request:
-        """Build a PUT with a body of at most one kind; files go along with a form."""
+        """Return a PUT request with a body of at most one kind.
+
+        Files are sent along with a form.
+        """
         return _with_content(
             cls,
             HttpMethod.PUT,
@@ -200,7 +206,10 @@ class Request:
         form: PairsInput | None = None,
         files: FilesInput | None = None,
     ) -> Request:
-        """Build a PATCH with a body of at most one kind; files go along with a form."""
+        """Return a PATCH request with a body of at most one kind.
+
+        Files are sent along with a form.
+        """
         return _with_content(
             cls,
             HttpMethod.PATCH,
@@ -225,7 +234,7 @@ class Request:
         json: object = None,
         form: PairsInput | None = None,
     ) -> Request:
-        """Build a DELETE with a body of at most one kind."""
+        """Return a DELETE request with a body of at most one kind."""
         return _with_content(
             cls,
             HttpMethod.DELETE,
@@ -250,7 +259,7 @@ class Request:
         return self.carrying(Headers([*pairs, *added_headers.pairs]))
 
     def carrying(self, headers: Headers) -> Request:
-        """Return this request with these headers instead of its own."""
+        """Return this request with these headers in place of its own."""
         # Whatever is authorised or signed comes through here: what was checked once is copied.
         if type(self) is not Request:
             return attrs.evolve(self, headers=headers)
@@ -270,7 +279,7 @@ class Request:
 
     @property
     def replayable(self) -> bool:
-        """True if the body can be sent again."""
+        """True if the body can be sent a second time."""
         return not isinstance(self.body, BodyStream) or self.body.replayable
 
     @property

@@ -58,7 +58,7 @@ class Response:
 
     @property
     def ok(self) -> bool:
-        """True if the status is one of success."""
+        """True if the status is a success."""
         return 200 <= self.status < 300
 
     def header(self, name: str) -> str | None:
@@ -88,7 +88,7 @@ class Response:
         )
 
     def as_replayed(self) -> Response:
-        """Return this response as the stored answer of an earlier call with the same key."""
+        """Return this response marked as the stored answer of an earlier call with the same key."""
         if type(self) is not Response:
             return attrs.evolve(self, replayed=True)
         response = self._copied()
@@ -106,7 +106,7 @@ class Response:
         return new_response
 
     def _copied(self) -> Response:
-        """A copy that may still be changed; its fields were checked before."""
+        """Return a copy that may still be changed; its fields were checked before."""
         copied_response = object.__new__(Response)
         _set_status(copied_response, self.status)
         _set_headers(copied_response, self.headers)

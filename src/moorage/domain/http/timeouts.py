@@ -51,7 +51,7 @@ class Timeouts:
     )
 
     def within(self, remaining: float) -> Timeouts:
-        """Cap every step by the remaining time, which must be positive."""
+        """Return these limits, each cut to the remaining time, which must be positive."""
         if not 0 < remaining < _LONG:
             seconds(remaining, "remaining")
         capped = object.__new__(Timeouts)

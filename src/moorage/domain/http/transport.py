@@ -34,7 +34,7 @@ _LAST_PORT: Final = 65_535
 
 
 class TlsVersion(StrEnum):
-    """The lowest TLS version that is accepted; 1.2 at least."""
+    """The lowest TLS version that a client accepts; at least 1.2."""
 
     V1_2 = "1.2"
     V1_3 = "1.3"
@@ -107,9 +107,10 @@ def _check_verification(_: object, attribute: attrs.Attribute[Any], value: objec
 
 @attrs.frozen
 class DangerouslyUnverified:
-    """Turns off the verification of TLS certificates, so that anybody can read every secret.
+    """A setting that turns off the verification of TLS certificates.
 
-    For a test bench, never for money.
+    Without verification anybody on the network can read every secret. Use it on a test bench, never
+    where money is at stake.
 
     Attributes:
         because: the reason why that is safe here; an event tells it whenever a client starts.
@@ -193,7 +194,10 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
 
 
 def _split_proxy_address(url: Secret) -> tuple[str, str | None, Secret | None]:
-    """Split a URL into its address, user and password; no local variable holds the whole text."""
+    """Split a proxy URL into its address, user and password.
+
+    No local variable holds the whole text.
+    """
     match = _PROXY.fullmatch(url.reveal())
     if match is None or not 0 < int(match["port"] or 1) <= _LAST_PORT:
         del match
@@ -232,7 +236,7 @@ def _user(_: object, attribute: attrs.Attribute[Any], value: str | None) -> None
 @careful
 @attrs.frozen(kw_only=True)
 class Proxy:
-    """The proxy that a client connects through. Its `repr` shows neither user name nor password.
+    """The proxy through which a client connects; the `repr` shows neither user name nor password.
 
     Attributes:
         url: its URL, such as http://proxy.example:3128, without user name and password.
@@ -260,7 +264,7 @@ class Proxy:
         return cls(url=location, username=username, password=password, bypass=bypass)
 
     def serves(self, host: str) -> bool:
-        """Return whether this host is reached through the proxy."""
+        """Return whether the client reaches this host through the proxy."""
         host = host.lower().strip("[]").removesuffix(".")
         address = _address(host)
         for name in self.bypass:
@@ -274,7 +278,7 @@ class Proxy:
 
 
 def as_proxy(value: Proxy | Secret | str | None) -> Proxy | None:
-    """The proxy of that URL."""
+    """Return the proxy of a URL; a `Proxy` and None stay as they are."""
     return value if value is None or isinstance(value, Proxy) else Proxy.at(value)
 
 

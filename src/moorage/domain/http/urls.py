@@ -41,7 +41,7 @@ _LAST_PORT = 65_535
 
 
 def validate_base_url(url: str) -> str:
-    """Return the URL if it can be the base URL of a service."""
+    """Return the URL if it can be the base URL of a service; raise otherwise."""
     if not _is_sendable(url):
         raise _bad_base("is not a str, or has white space or a control character in it")
     if "@" in url.partition("://")[2].partition("/")[0]:
@@ -54,7 +54,7 @@ def validate_base_url(url: str) -> str:
 
 
 def validate_path(path: str) -> str:
-    """Return the path, or absolute URL, of a request if it can be part of a URL."""
+    """Return the path or absolute URL of a request if it can be part of a URL; raise otherwise."""
     if not _is_sendable(path):
         raise _bad_path("is not a str, or has white space or a control character in it")
     if is_absolute(path):
@@ -136,7 +136,7 @@ def join_url(base_url: str, request: Request) -> str:
 
 
 def _same_origin(base_url: str, url: str) -> tuple[str, str] | None:
-    """The base's origin as written and the rest of the URL, if the origins are equal."""
+    """Return the base's origin as written and the rest of the URL, if both have one origin."""
     own_pair, foreign_pair = _split_origin(base_url), _split_origin(url)
     if own_pair is None or foreign_pair is None or own_pair[0] != foreign_pair[0]:
         return None
@@ -144,7 +144,7 @@ def _same_origin(base_url: str, url: str) -> tuple[str, str] | None:
 
 
 def _split_origin(url: str) -> tuple[Origin, str] | None:
-    """Return (scheme, host, port) and the rest of the URL as it was written."""
+    """Return (scheme, host, port), and the rest of the URL as it was written."""
     match = _ORIGIN.fullmatch(url)
     if match is None:
         return None

@@ -1,1 +1,1 @@
-"""Idempotency keys: at most one effect per key."""
+"""Idempotency keys: each key has at most one effect."""

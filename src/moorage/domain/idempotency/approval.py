@@ -26,7 +26,7 @@ _GONE: Final = 1
 
 
 class Proposal(NamedTuple):
-    """The outcome that a first person proposes.
+    """The outcome that a first person proposes for an operation.
 
     Attributes:
         person: name of the first person.
@@ -63,7 +63,7 @@ class Propose:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Store the proposal, or let the earlier one expire."""
+        """Return the state with the new proposal, or with none."""
         if self.proposal is None:
             (state,) = states
             return (None if state is None else (now, _GONE, *state[2:]),), None

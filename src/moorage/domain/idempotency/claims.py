@@ -1,4 +1,4 @@
-"""The rules for idempotency keys: claims, leases and stored answers, for one effect per key.
+"""The rules for idempotency keys, with claims, leases and stored answers: one effect per key.
 
 Laws:
 
@@ -69,7 +69,7 @@ class Verdict(Enum):
 
 
 class Reach(Enum):
-    """The actions allowed to a caller: a look-up after a lost answer begins nothing new."""
+    """The actions that a caller may take; a look-up after a lost answer begins nothing new."""
 
     FRESH = "fresh"
     """It sends the request, whether or not it was sent before."""
@@ -133,7 +133,7 @@ class Claimed(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """The answer to a settlement: whether the claim was still held, or how it was finished."""
+    """The answer to a settlement: whether the claim was still held, and how it was finished."""
 
     held: bool
     done: bool = False
@@ -144,7 +144,7 @@ _HELD: Final = Settled(held=True)
 
 
 class Claim:
-    """The claim of a key for `owner`, a random number that the caller draws for this claim alone.
+    """The command that claims a key for `owner`, a random number drawn for this claim alone.
 
     `lease` is the time that the claim lasts without a renewal, and `term` the longest time that its
     holder may be at work, by default the lease. `remembered` is the time for which the target
@@ -178,7 +178,7 @@ class Claim:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Claimed]:
-        """Decide by `TABLE`."""
+        """Return the new state and the decision, according to `TABLE`."""
         entry = present(states[0], now)
         if entry is None:
             return self._taken(now, now), new_tuple(Claimed, (Verdict.RUN, now, 0, None))
@@ -230,7 +230,7 @@ class Claim:
 
 
 class Renew:
-    """The command that renews the leases of claims of one process.
+    """The command that renews the leases of several claims of one process.
 
     `held` has, for each claim, the key, the fencing number, and the lifetime of its answer.
     """
@@ -251,7 +251,7 @@ class Renew:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, tuple[bool, ...]]:
-        """For each claim, whether its holder still has it, possibly after the lease expired."""
+        """Return for each claim whether its holder still has it, even if the lease had expired."""
         new_states: list[State | None] = []
         mine: list[bool] = []
         for state, (_, fence, ttl) in zip(states, self.held, strict=True):
@@ -286,9 +286,9 @@ def _renewed(entry: Entry, fence: int, lease: int, ttl: int) -> Entry | None:
 
 
 class Settle:
-    """The end of a claim, if `fence` is still the claim's fencing number.
+    """The command that ends a claim, if `fence` is still the claim's fencing number.
 
-    An answer also settles the key under an older number, since the effect did happen.
+    An answer settles the key also under an older number, because the effect did happen.
     """
 
     __slots__ = ("answer", "fence", "keys", "stage", "ttl")
@@ -306,7 +306,7 @@ class Settle:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Settled]:
-        """Settle the claim if it is this caller's; an older fencing number changes nothing."""
+        """Return the state after the settlement, and how the key is settled now."""
         entry = present(states[0], now)
         if entry is None:
             return states, Settled(held=False)
@@ -321,25 +321,29 @@ class Settle:
 
 
 def complete(key: str, fence: int, answer: object, *, ttl: int) -> Settle:
-    """Settle a claim whose effect happened, with its answer."""
+    """Return the command that settles a claim whose effect happened, with its answer."""
     return Settle(key, fence, DONE, ttl=ttl, answer=answer)
 
 
 def release(key: str, fence: int, *, ttl: int) -> Settle:
-    """Free a key whose claim certainly had no effect.
+    """Return the command that frees a key whose claim certainly had no effect.
 
-    A holder that was told to ask again must not use it: the holder before it may have acted.
+    A holder whose verdict was `ASK_AGAIN` must not use it, because the holder before it may have
+    acted.
     """
     return Settle(key, fence, FREE, ttl=ttl)
 
 
 def abandon(key: str, fence: int, *, ttl: int) -> Settle:
-    """Give up a claim with an unknown outcome: the key is unknown if it was sent, else free."""
+    """Return the command that gives up a claim with an unknown outcome.
+
+    The key becomes unknown if its request was sent, and free otherwise.
+    """
     return Settle(key, fence, SENT, ttl=ttl)
 
 
 class Record:
-    """The command to write a permanent record if a claim is still this caller's, in one step.
+    """The command that writes a permanent record if a claim is still held, in one step.
 
     An existing record under the key stays.
     """
@@ -364,7 +368,7 @@ class Record:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """True if the claim was the caller's, and this is the record."""
+        """Return True if the claim is the caller's and the record stored now is this one."""
         claim, entry = (present(state, now) for state in states)
         if claim is None or claim[4] != self.fence or claim[2] not in (CLAIMED, SENT):
             return unchanged(CLAIMS * 2, states, now), False
@@ -375,7 +379,7 @@ class Record:
 
 
 class Withdraw:
-    """The command that gives up a claim whose answer was lost, if the claim was made at all."""
+    """The command that gives up a claim whose answer was lost, if the store made the claim."""
 
     __slots__ = ("keys", "owner", "ttl")
     once = False
@@ -388,7 +392,7 @@ class Withdraw:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Abandon the claim of `owner`; another owner's claim stays."""
+        """Return the state without the claim of `owner`; another owner's claim stays."""
         entry = present(states[0], now)
         if entry is None:
             return states, None
@@ -398,7 +402,7 @@ class Withdraw:
 
 
 class MarkSent:
-    """The command that marks a claim as sent, if claims have a store of their own."""
+    """The command that marks a claim as sent, used if claims have a store of their own."""
 
     __slots__ = ("fence", "keys", "target")
     once = False
@@ -411,7 +415,7 @@ class MarkSent:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """True if the claim is still its holder's, so that the request may be sent."""
+        """Return True if the holder still has the claim, so that the request may be sent."""
         sent_claim = mark_sent(present(states[0], now), self.fence, self.target)
         return (
             (unchanged(CLAIMS, states, now), False) if sent_claim is None else ((sent_claim,), True)
@@ -419,9 +423,9 @@ class MarkSent:
 
 
 class Resolve:
-    """The settlement of an unknown key after a look-up: with an answer, or as never done.
+    """The command that settles an unknown key after a look-up: with an answer, or as never done.
 
-    As never done only when nothing that was sent under the key can still be under way.
+    It settles the key as never done only if no request under the key can still be under way.
     """
 
     __slots__ = ("answer", "done", "keys", "ttl")
@@ -436,7 +440,7 @@ class Resolve:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """True if there was an unknown key to settle."""
+        """Return True if there was an unknown key to settle."""
         entry = present(states[0], now)
         if entry is None:
             return states, False
@@ -459,13 +463,15 @@ class Written:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Any]:
-        """The record, or None."""
+        """Return the record, or None."""
         entry = present(states[0], now)
         return states, None if entry is None or entry[2] != DONE else entry[10]
 
 
 class WriteOnce:
-    """The command to write a permanent record, unless there is one: the first writer's stays.
+    """The command that writes a permanent record unless one exists.
+
+    The first writer's record stays.
 
     It is one step. No writer holds the key in between, so a writer that is killed blocks nobody.
     """
@@ -482,7 +488,7 @@ class WriteOnce:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Any]:
-        """The record that is there now."""
+        """Return the record that is stored now."""
         entry = present(states[0], now)
         if entry is not None and entry[2] == DONE:
             return states, entry[10]
@@ -504,7 +510,7 @@ class WriteOnce:
 
 
 def _ended(entry: Entry, fence: int, stage: int, ttl: int, answer: object) -> Entry:
-    """The state after the end of a claim: a stage of SENT becomes FREE if nothing was sent."""
+    """Return the state after the end of a claim; SENT becomes FREE if nothing was sent."""
     state_time, _, old_stage, fingerprint, _, _, _, _, sent_at, target, _ = entry
     stage = FREE if stage == SENT != old_stage else stage
     return (
@@ -523,9 +529,9 @@ def _ended(entry: Entry, fence: int, stage: int, ttl: int, answer: object) -> En
 
 
 def mark_sent(entry: Entry | None, fence: int, target: str) -> Entry | None:
-    """The claim marked as sent to `target`, or None if it is no longer held.
+    """Return the claim marked as sent to `target`; None if the caller no longer holds it.
 
-    A holder may send it to another target than before only if nothing was done at the first.
+    A holder may send to another target than before only if nothing was done at the first target.
     """
     if entry is None or entry[4] != fence or entry[2] not in (CLAIMED, SENT):
         return None
@@ -549,7 +555,10 @@ def mark_sent(entry: Entry | None, fence: int, target: str) -> Entry | None:
 
 
 def present(state: State | None, now: int) -> Entry | None:
-    """The state as of now, with its times moved back if the clock was; None once it expired."""
+    """Return the state as of now; None if it has expired.
+
+    If the clock stepped back, all times in the state are moved back with it.
+    """
     if state is None:
         return None
     (
@@ -574,7 +583,7 @@ def present(state: State | None, now: int) -> Entry | None:
 
 
 class Claims:
-    """The rule that moves the times of a claim, as limits and circuits have one."""
+    """The rule that adjusts the times in a claim's state to the present."""
 
     present = staticmethod(present)
 
@@ -583,7 +592,7 @@ CLAIMS: Final[tuple[Claims, ...]] = (Claims(),)
 
 
 def checked_key(value: object) -> str:
-    """`value` as an idempotency key. None is refused, since a call without a key is unprotected."""
+    """Return `value` if it is a valid idempotency key; None is refused too."""
     if isinstance(value, str) and _KEY.fullmatch(value):
         return value
     raise InvalidData(

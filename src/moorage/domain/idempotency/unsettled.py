@@ -49,13 +49,13 @@ Effect: TypeAlias = "tuple[int, int, int, int, int, int, int, int, bytes, Any, A
 
 
 def effect_name(contract: str, tenant: str | None, key: str) -> str:
-    """The key of the state of an effect."""
+    """Return the key of the state of an effect."""
     tenant_suffix = "" if tenant is None else f"@{tenant}"
     return state_key("unsettled", contract, None, "effect", tenant_suffix, key)
 
 
 def shards(contract: str) -> tuple[str, ...]:
-    """The keys of the lists of a contract's open effects."""
+    """Return the keys of the lists of a contract's open effects."""
     return tuple(_shard(contract, number) for number in range(_SHARDS))
 
 
@@ -95,9 +95,9 @@ class Registered(NamedTuple):
 class Register:
     """The command that registers an effect whose holder may work on it for `span` microseconds.
 
-    The claims of its key exist for `memory` microseconds at least; an effect that stayed open
-    longer is not requested again. `what` describes the request, so that whoever finds the effect
-    open can repeat it.
+    The claims of the effect's key exist for at least `memory` microseconds; an effect that stayed
+    open longer is not requested again. `what` describes the request, so that a process that finds
+    the effect open can repeat it.
     """
 
     __slots__ = ("fingerprint", "keys", "memory", "span", "what")
@@ -123,7 +123,10 @@ class Register:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Registered]:
-        """Add the effect to the register, unless it is settled or another payload has its key."""
+        """Return the state with the effect registered.
+
+        Nothing changes if the effect is settled, or if its key belongs to another payload.
+        """
         effect, register_page = _effect(states[0], now), states[1]
         if effect is None:
             stage, number, opened_at, ends, due_at, turn = FREED, 0, now, 0, 0, 0
@@ -151,7 +154,7 @@ class Register:
 
 
 class Recall:
-    """The command that reads an effect like `Register` and writes nothing: nothing will be sent."""
+    """The command that reads an effect as `Register` does, for a caller that sends nothing."""
 
     __slots__ = ("fingerprint", "keys")
     once = False
@@ -176,10 +179,11 @@ class Recall:
 
 
 class Withhold:
-    """The command that ends the time of a holder that has sent nothing; other holders keep theirs.
+    """The command that ends the time reserved for a holder that has sent nothing.
 
-    Otherwise repeats that send nothing would keep everybody else from settling the effect. Only the
-    last holder may: it knows for how long (`held`) those before it may be at work.
+    Other holders keep their time. Without this command, repeats that send nothing would keep
+    everybody else from settling the effect. Only the last holder may use it, because that one knows
+    for how long (`held`) earlier holders may be at work.
     """
 
     __slots__ = ("held", "keys", "number")
@@ -195,7 +199,7 @@ class Withhold:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """True if this was the last holder, and its time is over."""
+        """Return True if this was the last holder; its time is over now."""
         effect = _effect(states[0], now)
         if effect is None or effect[2] != OPEN or effect[3] != self.number:
             return states, False
@@ -205,9 +209,10 @@ class Withhold:
 
 
 class Strike:
-    """The command to remove an effect whose outcome is known.
+    """The command that removes an effect whose outcome is known.
 
-    If the outcome is not `certain` for all callers, only the last that registered it may remove it.
+    If the outcome is not `certain` for all callers, only the caller that registered the effect last
+    may remove it.
     """
 
     __slots__ = ("certain", "keys", "number")
@@ -223,7 +228,7 @@ class Strike:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """True if it was open and is now removed."""
+        """Return True if the effect was open and is removed now."""
         effect = _effect(states[0], now)
         if effect is None or effect[2] != OPEN or not (self.certain or effect[3] == self.number):
             return states, False
@@ -231,16 +236,16 @@ class Strike:
 
 
 class Decision(NamedTuple):
-    """True if an open effect was settled; if not, how many microseconds to `wait` before."""
+    """The result of settling an open effect; if unsettled, try again in `wait` microseconds."""
 
     settled: bool
     wait: int = 0
 
 
 class Decide:
-    """The command that settles an open effect after a look-up, with an answer or as not done.
+    """The command that settles an open effect after a look-up: with an answer, or as never done.
 
-    As never done only when the time of its last holder is over.
+    It settles an effect as never done only once the time of its last holder is over.
     """
 
     __slots__ = ("answer", "done", "keys")
@@ -256,7 +261,7 @@ class Decide:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Decision]:
-        """Settle the effect and take it off the list."""
+        """Return the settled effect, and the list of open effects without it."""
         effect = _effect(states[0], now)
         if effect is None or effect[2] != OPEN:
             return states, Decision(settled=False)
@@ -284,10 +289,10 @@ class Reserved(NamedTuple):
 
 
 class Attend:
-    """The command to reserve an open effect for a look-up; no other caller gets it for `pause`.
+    """The command that reserves an open effect for one caller to look it up.
 
-    `pause` is in microseconds. With `early`, it is reserved although its next look-up is not due:
-    a person asks for this one.
+    The reservation lasts `pause` microseconds. With `early`, the effect is reserved even if its
+    next look-up is not due yet, because a person asks for this look-up.
     """
 
     __slots__ = ("early", "keys", "pause")
@@ -301,7 +306,7 @@ class Attend:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Reserved]:
-        """Reserve it if it is open and due."""
+        """Return the effect reserved for this caller, if it is open and due."""
         effect = _effect(states[0], now)
         if effect is None or effect[2] != OPEN or now < (effect[5] if self.early else effect[6]):
             return states, Reserved(ours=False)
@@ -310,10 +315,10 @@ class Attend:
 
 
 class NotFound:
-    """The command to record that a look-up found nothing.
+    """The command that records that a look-up found nothing.
 
     `reserved` is the answer of the `Attend` with which the look-up began. Nothing is recorded if
-    the effect was registered again since: a request may have left in the meantime.
+    the effect was registered again since then, because a request may have left in the meantime.
     """
 
     __slots__ = ("keys", "reserved")
@@ -346,7 +351,7 @@ def is_absent(searched: int | None, listed_within: int) -> bool:
 
 
 class ReadShards:
-    """The command to read the names of the open effects of a contract."""
+    """The command that reads the names of the open effects of a contract."""
 
     __slots__ = ("keys",)
     once = False
@@ -357,7 +362,7 @@ class ReadShards:
 
     @reading
     def apply(self, states: States, _: int) -> tuple[States, tuple[str, ...]]:
-        """The names, in no order."""
+        """Return the names, in no particular order."""
         return states, tuple(name for state in states if state for name in state[2])
 
 
@@ -382,7 +387,7 @@ class Open(NamedTuple):
 
 
 class ReadEffects:
-    """The command to read effects of one contract, without those that are no longer open."""
+    """The command that reads effects of one contract; those no longer open are left out."""
 
     __slots__ = ("keys",)
     once = False
@@ -393,7 +398,7 @@ class ReadEffects:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, tuple[Open, ...]]:
-        """The open effects, in the order of the names."""
+        """Return the open effects, in the order of the names."""
         effects: list[Open] = []
         for name, state in zip(self.keys, states, strict=True):
             effect = _effect(state, now)
@@ -407,7 +412,10 @@ class ReadEffects:
 def _close_effect(
     effect: Effect, listed: State | None, now: int, name: str, *, turn: int
 ) -> States:
-    """The state of an effect that is no longer open; only the number of its round is stored."""
+    """Return the state of an effect that is no longer open.
+
+    It keeps only the number of the round.
+    """
     lifetime = KEPT if turn else _GONE
     freed_effect = (now, lifetime, FREED, *effect[3:7], turn, b"", None, None)
     return freed_effect, _unlisted(listed, now, name)
@@ -425,7 +433,10 @@ def _unlisted(state: State | None, now: int, name: str) -> State:
 
 
 def _effect(state: State | None, now: int) -> Effect | None:
-    """The state as of now, with its times moved back if the clock was; None once it expired."""
+    """Return the state as of now; None if it has expired.
+
+    If the clock stepped back, all times in the state are moved back with it.
+    """
     if state is None:
         return None
     (

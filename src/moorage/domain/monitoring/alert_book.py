@@ -1,8 +1,8 @@
 """The alerts, silences and unsent notifications that all processes share, as one stored state.
 
-A state is `(seen, quiet, until, owner, text)`: the process with the random number `owner` evaluates
-alone until the store's time `until`; `text` is the rest as JSON. One command decides and writes, so
-that no notification is lost if its process dies: it stays in the book until it was delivered.
+A state is `(seen, quiet, until, owner, text)`. The process with the random number `owner` evaluates
+alone until the store's time `until`; `text` is the rest as JSON. One command both decides and
+writes. So no notification is lost if its process dies: it stays in the state until it is delivered.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class AlertDelivery:
 
 @attrs.frozen(kw_only=True)
 class AlertBook:
-    """Everything that is known about alerts.
+    """The alerts, silences and unsent notifications of all processes.
 
     Attributes:
         alerts: the alerts that are active.
@@ -80,7 +80,7 @@ EMPTY: Final = AlertBook()
 class EvaluateAlerts:
     """The command that evaluates all rules, unless another process does.
 
-    Its answer is the deliveries to make now, or None if another process evaluates.
+    Its answer is the deliveries to make now; None if another process is evaluating.
     """
 
     once = False
@@ -141,7 +141,10 @@ class SettleDeliveries:
 
     @reading
     def apply(self, states: States, now: int, /) -> tuple[States, None]:
-        """Remove what was delivered, and count the failures of the rest."""
+        """Return the state after deliveries.
+
+        Delivered notifications are removed, and the failures of the others are counted.
+        """
         state_time, end_time, owner, book = _present_values(states[0], now)
         outgoing_deliveries: list[AlertDelivery] = []
         for item in book.outgoing:
@@ -171,7 +174,7 @@ class AddSilence:
 
     @reading
     def apply(self, states: States, now: int, /) -> tuple[States, None]:
-        """Add it."""
+        """Return the state with the silence added."""
         state_time, end_time, owner, book = _present_values(states[0], now)
         new_book = attrs.evolve(book, silences=(*book.silences, self._silence))
         return (_stored_book(new_book, state_time, end_time, owner),), None
@@ -203,7 +206,7 @@ def _stored_book(book: AlertBook, seen: int, until: int, owner: int) -> Stored:
 
 
 def _id_of(notification: Notification, channel: str) -> str:
-    """An id that two processes derive alike, so that a repeated command adds nothing new."""
+    """Return an id that any process derives alike, so that a repeated command adds nothing new."""
     content = json.dumps([channel, notification.as_dict()]).encode()
     return sha256(content).hexdigest()[:32]
 

@@ -49,7 +49,10 @@ class CallFigures:
 
 
 def queries(rule: AlertRule) -> tuple[FigureQuery, ...]:
-    """The figures that a rule needs: none for a reason of health, two for a burn rate."""
+    """Return the queries for the figures that a rule needs.
+
+    A rule about health needs none, and a rule about the burn rate needs two.
+    """
     if rule.when not in FIGURES:
         return ()
     query = FigureQuery(
@@ -61,7 +64,7 @@ def queries(rule: AlertRule) -> tuple[FigureQuery, ...]:
 
 
 def from_figures(rule: AlertRule, figures: tuple[CallFigures, ...]) -> Measurement:
-    """Measure a rule by the figures that it needs, in the order of its queries."""
+    """Return the measurement of a rule, from its figures in the order of its queries."""
     subject = "/".join(filter(None, (rule.service, rule.operation, rule.tenant))) or "all calls"
     first_figures = figures[0]
     if rule.when in {"calls", "absence"}:
@@ -93,7 +96,7 @@ def from_figures(rule: AlertRule, figures: tuple[CallFigures, ...]) -> Measureme
 
 
 def from_health(rule: AlertRule, health: Health) -> tuple[Measurement, ...]:
-    """Measure a rule about a reason of health: one measurement for each part that has it."""
+    """Return the measurements of a rule about health: one for each part with the rule's reason."""
     found_measurements: dict[str, Measurement] = {}
     for reason in health.all_reasons:
         if reason.concern.value != rule.when or rule.service not in {None, reason.part}:

@@ -57,7 +57,7 @@ class ChannelSettings:
     function: Callable[..., Any] | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an unknown kind, and a channel that lacks its destination."""
+        """Refuse an unknown kind, and a channel without a destination."""
         if self.kind not in KINDS:
             raise ConfigurationError(
                 f"There is no kind {self.kind!r} of channels.",
@@ -88,7 +88,7 @@ class AlertSettings:
     every: float = attrs.field(default=30.0, converter=plain, validator=is_seconds)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse two rules of one name, and unknown channels."""
+        """Refuse two rules with one name, and channels that do not exist."""
         names = [rule.name for rule in self.rules]
         for rule in self.rules:
             if names.count(rule.name) > 1:

@@ -2,10 +2,10 @@
 
 Laws of `step`:
 
-1. Between two notices that an alert fires there is one that it recovered; in between it is only
-   repeated, and never sooner than its rule's `repeat`.
-2. While a silence covers an alert, nothing is told of it. When the silence ends, the alert's state
-   is told if it differs from what was last told.
+1. Between two notices that an alert fires there is one that it recovered. In between, the first
+   notice is only repeated, never sooner than the rule's `repeat`.
+2. While a silence covers an alert, no notice of it is sent. When the silence ends, a notice follows
+   if the alert's state differs from the last one sent.
 3. Each notice is in exactly one notification, however notices are grouped.
 4. An alert that could not be measured stays as it is.
 """
@@ -125,7 +125,10 @@ class AlertRule:
         return None
 
     def is_active(self, value: float | None, *, firing: bool) -> bool:
-        """Return whether the alert is active at a measured value; None if there was none."""
+        """Return whether the alert is active at a measured value.
+
+        A value of None means no measurement.
+        """
         if value is None:
             return False
         clear = self.clear if firing else None
@@ -138,7 +141,7 @@ class AlertRule:
 
 @attrs.frozen(kw_only=True)
 class Measurement:
-    """The value of what a rule watches.
+    """The measured value of the figure or reason that a rule watches.
 
     Attributes:
         subject: the service or part that it is of; "all calls" for a figure of all services.
@@ -153,7 +156,7 @@ class Measurement:
 
 @attrs.frozen(kw_only=True)
 class Silence:
-    """A time during which nothing is told of some alerts.
+    """A time during which no notifications are sent for some alerts.
 
     Attributes:
         until: its end (aware).
@@ -168,7 +171,7 @@ class Silence:
     subject: str | None = None
 
     def covers(self, rule: str, subject: str, now: datetime) -> bool:
-        """Return whether it silences an alert now."""
+        """Return whether the silence covers an alert of this rule and subject now."""
         return now < self.until and (self.rule, self.subject) in {
             (own_rule, own_subject) for own_rule in (None, rule) for own_subject in (None, subject)
         }
@@ -184,7 +187,7 @@ class Stage(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Alert:
-    """An alert that is active, or whose end was not told yet.
+    """An alert that is active, or whose recovery has not been sent yet.
 
     Attributes:
         rule: the name of its rule.
@@ -206,7 +209,7 @@ class Alert:
 
 
 class Change(StrEnum):
-    """The news of a notice."""
+    """The change that a notice reports."""
 
     FIRING = "firing"
     STILL_FIRING = "still_firing"
@@ -252,7 +255,7 @@ class Notification:
 
     @property
     def subject(self) -> str:
-        """The message in a line."""
+        """The message as one line."""
         worst_level = "recovered"
         if any(notice.change is not Change.RECOVERED for notice in self.notices):
             critical = any(notice.severity is Severity.CRITICAL for notice in self.notices)
@@ -263,7 +266,7 @@ class Notification:
 
     @property
     def text(self) -> str:
-        """The message in full, with a line for each notice."""
+        """The whole message, with a line for each notice."""
         return "\n".join(
             f"{notice.change.value.replace('_', ' ')}: {notice.rule}, {notice.subject}, since"
             f" {notice.since:%Y-%m-%d %H:%M:%S} UTC. {notice.text}"
@@ -297,7 +300,7 @@ def step(
     silences: Iterable[Silence],
     now: datetime,
 ) -> tuple[tuple[Alert, ...], tuple[Notification, ...]]:
-    """Decide about all alerts.
+    """Return the alerts after new measurements, and the notifications to send.
 
     Args:
         rules: the rules. Alerts of rules that are gone are dropped.
@@ -357,7 +360,7 @@ def _progressed(
     measurement: Measurement | None,
     now: datetime,
 ) -> Alert | None:
-    """The alert after a measurement; None if there is none any more."""
+    """Return the alert after a measurement; None if no alert is left."""
     firing = alert is not None and alert.stage is Stage.FIRING
     value = None if measurement is None else measurement.value
     if not rule.is_active(value, firing=firing):
@@ -376,7 +379,7 @@ def _progressed(
 def _alert_after_report(
     rule: AlertRule, alert: Alert, now: datetime
 ) -> tuple[Alert | None, Change | None]:
-    """The alert after its change is told, and the change; None for none."""
+    """Return the alert after its notice was sent, and the change that the notice reports."""
     if alert.stage is Stage.CLEARED:
         return None, Change.RECOVERED
     if alert.stage is Stage.PENDING:

@@ -1,7 +1,7 @@
 """The health of services, stores and queues, with the reasons for it.
 
-`assess` is a pure function of readings: whoever calls it has read the stores before, so that a
-health that was assessed can be kept and shown without any input or output.
+`assess` is a pure function of readings, which its caller has read from the stores before. So a
+health that was assessed once can be kept and shown without input or output.
 """
 
 from __future__ import annotations
@@ -603,7 +603,7 @@ def _expiry_reasons(expiry: Expiry, now: datetime, policy: HealthPolicy) -> Iter
 
 
 def _number_of(number: int, noun: str) -> str:
-    """A number with its noun, such as "1 entry" or "2 entries"."""
+    """Return a number with its noun, such as "1 entry" or "2 entries"."""
     if number == 1:
         return f"1 {noun}"
     return f"{number} {noun[:-1]}ies" if noun.endswith("ry") else f"{number} {noun}s"

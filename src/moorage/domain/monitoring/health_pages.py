@@ -37,7 +37,7 @@ class HealthAnswer:
 
     @property
     def status_line(self) -> str:
-        """The status with its reason phrase, as WSGI wants it."""
+        """The status with its reason phrase, in the form that WSGI requires."""
         return f"{self.status} {HTTPStatus(self.status).phrase}"
 
 

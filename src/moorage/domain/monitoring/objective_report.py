@@ -31,7 +31,7 @@ _STYLE: Final = (
 
 
 def rows_of(months: Iterable[ObjectiveMonth]) -> list[tuple[str, ...]]:
-    """Return a row of text for each target of each month, in the order of `COLUMNS`."""
+    """Return one row of text for each target of each month, with the columns of `COLUMNS`."""
     rows: list[tuple[str, ...]] = []
     for month in months:
         objective = month.objective
@@ -45,7 +45,7 @@ def rows_of(months: Iterable[ObjectiveMonth]) -> list[tuple[str, ...]]:
 
 
 def csv_of(months: Iterable[ObjectiveMonth]) -> str:
-    """Return the report as CSV; no cell is one that a spreadsheet would compute."""
+    """Return the report as CSV; no cell looks like a formula to a spreadsheet."""
     output = io.StringIO()
     writer = csv.writer(output)
     writer.writerow(COLUMNS)

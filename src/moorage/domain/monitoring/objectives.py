@@ -1,7 +1,7 @@
 """Objectives of service levels, and how calls complied with them, month by month.
 
-An objective allows a share of calls to be bad: its error budget. With a target of 99.9 % it is one
-call of a thousand. A month complies as long as its bad calls are within its budget.
+An objective allows a share of the calls to fail: its error budget. With a target of 99.9 %, the
+budget is one call of a thousand. A month complies as long as its bad calls are within the budget.
 """
 
 from __future__ import annotations
@@ -82,13 +82,13 @@ class Objective:
             )
 
     def covers(self, row: WindowFigures) -> bool:
-        """Return whether the objective is for these figures."""
+        """Return whether the objective is about these figures."""
         return all(getattr(self, name) in {None, getattr(row, name)} for name in DIMENSIONS)
 
 
 @attrs.frozen
 class Compliance:
-    """How calls complied with a target.
+    """The compliance of calls with a target.
 
     Attributes:
         target: the share of calls that have to be good.
@@ -117,7 +117,7 @@ class Compliance:
     def budget_left(self) -> float | None:
         """The share of the error budget that is left, negative if it is overspent.
 
-        The budget is that of the calls so far. It is None without any call.
+        The budget is that of the calls so far; None if there are no calls.
         """
         return float(1 - self.bad / (self.calls * self._allowed)) if self.calls else None
 
@@ -125,7 +125,7 @@ class Compliance:
     def burn(self) -> float | None:
         """The rate at which the last day used up the budget; 1 uses up exactly the whole budget.
 
-        It is None without any call.
+        None if there are no calls.
         """
         if not self.last_calls:
             return None
@@ -139,7 +139,7 @@ class Compliance:
 
 @attrs.frozen(kw_only=True)
 class ObjectiveMonth:
-    """How the calls of a month complied with an objective.
+    """The compliance of a month's calls with an objective.
 
     Attributes:
         objective: the objective.
@@ -168,7 +168,7 @@ class ObjectiveMonth:
 
 
 def first_month(now: datetime, months: int) -> datetime:
-    """Return the start of the earliest of so many months, of which the last is the current one."""
+    """Return the start of the earliest of this many months, the current one included."""
     number = max(now.year * 12 + now.month - months, 1970 * 12)
     return datetime(number // 12, number % 12 + 1, 1, tzinfo=UTC)
 
@@ -235,6 +235,6 @@ def _month(
 
 
 def _slow(figures: Figures, limit: float) -> tuple[int, int]:
-    """The number of calls with a duration, and of those that took longer than the limit."""
+    """Return the number of calls with a duration, and of those that took longer than the limit."""
     measured_calls = figures.durations.count
     return measured_calls, measured_calls - figures.durations.number_within(limit)

@@ -97,7 +97,7 @@ class Probe:
 
 @attrs.frozen
 class ProbeState:
-    """The last result of a probe, and the time of the next.
+    """The last result of a probe, and the time of the next probe.
 
     Attributes:
         due: the time of the next probe.
@@ -113,7 +113,7 @@ class ProbeState:
 
 
 def first(probe: Probe, now: float, draw: float) -> ProbeState:
-    """The state of a probe that was never made: it is due within its jitter.
+    """Return the state of a probe that has never been made; it is due within its jitter.
 
     Args:
         probe: the probe.
@@ -124,14 +124,14 @@ def first(probe: Probe, now: float, draw: float) -> ProbeState:
 
 
 def due(probes: Sequence[Probe], states: Mapping[str, ProbeState], now: float) -> tuple[Probe, ...]:
-    """The probes that are due."""
+    """Return the probes that are due."""
     return tuple(probe for probe in probes if states[probe.service].due <= now)
 
 
 def after(
     probe: Probe, state: ProbeState, error: Exception | None, now: float, draw: float
 ) -> ProbeState:
-    """The state after a probe has ended.
+    """Return the state after a probe has ended.
 
     Args:
         probe: the probe.
@@ -151,7 +151,7 @@ def after(
 
 
 def failure_of(error: Exception) -> str | None:
-    """The failure of a service as a sentence; None if the error says nothing about the service."""
+    """Return the failure of a service as a sentence; None if the error is not about the service."""
     if isinstance(error, RateLimitExceeded):
         return None
     is_failed = health(error) is Outcome.FAILED
@@ -164,7 +164,10 @@ def failure_of(error: Exception) -> str | None:
 
 
 def reading_of(probe: Probe, state: ProbeState) -> ProbeReading | None:
-    """The result of a probe for the assessment of health; None if it was never made."""
+    """Return the last result of a probe, for the assessment of health.
+
+    None if it was never made.
+    """
     if not state.done:
         return None
     return ProbeReading(error=state.error, failures=state.failures, threshold=probe.threshold)

@@ -1,6 +1,6 @@
 """OAuth 2 as values and decisions: clients, requests for tokens, and the parsing of answers.
 
-Nothing here sends or waits. `server` and `client` describe the two sides, `grants` the ways to get
-a first token, `token_request` and `token_answer` are the two halves of an exchange, and `freshness`
-decides when to renew.
+Nothing here sends or waits. `server` and `client` describe the two sides. `grants` has the ways to
+get a first token. `token_request` and `token_answer` are the request for a token and its answer.
+`freshness` decides when to renew a token.
 """

@@ -152,7 +152,7 @@ class OAuthClient:
     dpop_key: Secret | None = attrs.field(default=None, converter=_secret, hash=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse settings that cannot work, while the caller is there to read the error."""
+        """Refuse settings that cannot work, at once and not at the first request."""
         if (self.secret is None) != (self.authentication in _WITHOUT_SECRET):
             raise ConfigurationError(
                 f"The authentication {self.authentication} "
@@ -190,12 +190,12 @@ class OAuthClient:
 
     @property
     def signed_by(self) -> JwtAlgorithm:
-        """The algorithm of its assertions."""
+        """The algorithm that signs the client's assertions."""
         if self.algorithm is not None:
             return self.algorithm
         is_shared = self.authentication is ClientAuthentication.SECRET_JWT
         return JwtAlgorithm.HS256 if is_shared else JwtAlgorithm.RS256
 
     def at(self, endpoint: str) -> str:
-        """The URL of an endpoint for this client."""
+        """Return the URL of an endpoint for this client."""
         return self.server.at(endpoint, with_certificate=self.authentication in _TLS)

@@ -2,12 +2,12 @@
 
 Laws:
 
-1. No other parameter of the callback is read before its `state` has matched. The state was drawn
-   for this one consent, and so were the nonce and the verifier.
-2. The code is bound to the verifier by S256, always (RFC 7636), and to the DPoP key, if there is
+1. No other parameter of the callback is read before its `state` has matched. State, nonce and
+   verifier are drawn anew for each consent.
+2. The code is always bound to the verifier by S256 (RFC 7636), and also to the DPoP key if there is
    one (RFC 9449, section 10).
 3. The callback must name the issuer that the person was sent to (RFC 9207).
-4. No error shows a value of the callback; refusals are returned, so that no frame holds one.
+4. No error shows a value of the callback. Refusals are returned, so that no stack frame holds one.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def begin(
     scope: Iterable[str] | str | None = None,
     parameters: Mapping[str, str] | None = None,
 ) -> tuple[str, PendingConsent]:
-    """The URL to send a person to, and the state to store until they return.
+    """Return the URL to send a person to, and the state to store until the person returns.
 
     Args:
         client: the client that asks for consent.
@@ -154,7 +154,7 @@ def read_callback(
 
 
 def no_token(answer: Refused | ConnectorError) -> tuple[ConnectorError, float | None]:
-    """The error for an answer without a token, and the time at which to try again."""
+    """Return the error for an answer without a token, and the time at which to try again."""
     if isinstance(answer, Refused) and answer.why is Refusal.GONE:
         return AuthorizationRequired(
             f"The person gave no consent ({answer.words}).", remedy=_AGAIN
@@ -163,7 +163,7 @@ def no_token(answer: Refused | ConnectorError) -> tuple[ConnectorError, float | 
 
 
 def exchanging(code: Secret, pending: PendingConsent) -> Parameters:
-    """The parameters of the request that exchanges a code for a token."""
+    """Return the parameters of the request that exchanges a code for a token."""
     return (
         ("grant_type", "authorization_code"),
         ("code", code.reveal()),
@@ -201,7 +201,7 @@ def _check(client: OAuthClient, redirect_uri: str, parameters: Mapping[str, str]
 
 
 def _callback_parameters(callback: object) -> dict[str, str] | InvalidData:
-    """The parameters of the callback by name, or the error for an invalid callback."""
+    """Return the parameters of the callback by name, or the error for an invalid callback."""
     if not isinstance(callback, str) or len(callback) > _LONGEST:
         return _foreign("callback", "What came back is no text, or too long.")
     query = callback.removeprefix("?")

@@ -1,4 +1,4 @@
-"""Consent with another device (RFC 8628): a code that a person types in, and the polling for it.
+"""Consent on another device (RFC 8628): a person types in a code, and the program polls for it.
 
 Laws:
 
@@ -43,7 +43,7 @@ def _in_utc(value: datetime) -> datetime:
 @careful
 @attrs.frozen(kw_only=True)
 class DeviceConsent:
-    """The code and the URL to show to a person, who gives consent with another device.
+    """The code and the URL to show to a person who consents on another device.
 
     Attributes:
         user_code: the code for the person to type in.
@@ -66,7 +66,7 @@ class DeviceConsent:
 def read_device(
     response: Response, asked_at: datetime, hidden: Iterable[Secret] = ()
 ) -> DeviceConsent | Refused:
-    """The consent in an answer of the device authorisation endpoint, or its refusal."""
+    """Return the consent in an answer of the device authorisation endpoint, or its refusal."""
     refusal = read_refusal(response, asked_at, hidden)
     if refusal is not None:
         return refusal
@@ -105,7 +105,7 @@ def _whole_seconds(value: object, otherwise: float) -> float:
 
 
 def polling(code: Secret) -> Parameters:
-    """The parameters of a poll."""
+    """Return the parameters of a poll."""
     return (("grant_type", _GRANT), ("device_code", code.reveal()))
 
 
@@ -123,11 +123,17 @@ class Pace:
 
     @classmethod
     def at_first(cls, interval: float) -> Pace:
-        """The first pause, since a person needs a while in any case."""
+        """Return the pace before the first poll.
+
+        It waits, since a person needs a while in any case.
+        """
         return cls(interval, interval)
 
     def after(self, answer: Refused | ConnectorError) -> Pace | None:
-        """The pace after an answer without a token; None if no further poll can bring a token."""
+        """Return the pace after an answer without a token.
+
+        None if no further poll can bring a token.
+        """
         if isinstance(answer, ConnectorError):
             doubled = min(2 * self.pause, _LATEST)
             return Pace(self.interval, doubled) if answer.retryable else None

@@ -20,12 +20,12 @@ _BUSY: Final = frozenset({408, 425, 429})
 
 
 def metadata_request() -> Request:
-    """The request to send to each place where the metadata may be."""
+    """Return the request to send to each URL where the metadata may be."""
     return Request.get("/", headers={"Accept": "application/json"})
 
 
 def read_metadata(issuer: str, response: Response) -> AuthorizationServer | None:
-    """The server that an answer describes; None if the answer is not metadata.
+    """Return the server that an answer describes; None if the answer is not metadata.
 
     A redirect is not metadata, and neither is a web page that a site shows for every URL.
 
@@ -42,7 +42,7 @@ def read_metadata(issuer: str, response: Response) -> AuthorizationServer | None
 
 
 def undescribed(places: Sequence[str], statuses: Sequence[int]) -> VendorFailed:
-    """The error to raise if none of these URLs has metadata."""
+    """Return the error to raise if none of these URLs has metadata."""
     statuses_by_place = ", ".join(
         f"{place} answers {status}" for place, status in zip(places, statuses, strict=True)
     )

@@ -1,7 +1,7 @@
-"""Storage names for tokens of OAuth clients that may be replaced by a new configuration.
+"""Storage names for the tokens of OAuth clients that a new configuration may replace.
 
-The name takes the place of a tenant, so that another client under the same service name, for
-instance after the configuration was reloaded, never uses the tokens of the earlier client.
+The name is used in place of a tenant. So a client never uses the tokens of an earlier client with
+the same service name, for example after the configuration was reloaded.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _DRAWER: Final = "client "
 
 
 def drawer_of(client: OAuthClient) -> str | None:
-    """The name, in place of a tenant, under which the tokens of this client are stored.
+    """Return the name, in place of a tenant, under which the tokens of this client are stored.
 
-    None if a person has given consent or another token is exchanged: such tokens are stored under
-    the name of the service alone.
+    Return None if a person gave consent or another token is exchanged. Such tokens are stored under
+    the service's name alone.
     """
     if not isinstance(client.grant, (ClientCredentials, JwtBearer)):
         return None
@@ -31,5 +31,5 @@ def drawer_of(client: OAuthClient) -> str | None:
 
 
 def tenant_of(drawer: str | None) -> str | None:
-    """The tenant whose tokens are stored under this name, if it is a tenant's."""
+    """Return the tenant whose tokens are stored under this name, if the name is a tenant's."""
     return None if drawer is not None and drawer.startswith(_DRAWER) else drawer

@@ -20,7 +20,7 @@ _SPREAD: Final = 0.5
 
 
 class Freshness(Enum):
-    """The age class of a token: FRESH, DUE for renewal though it still works, or PAST its end."""
+    """The validity of a token: FRESH, DUE for renewal though it still works, or PAST its end."""
 
     FRESH = "fresh"
     DUE = "due"
@@ -28,13 +28,13 @@ class Freshness(Enum):
 
 
 class Span(NamedTuple):
-    """The seconds from now for which a token is fresh, and for which it works."""
+    """The seconds from now during which a token needs no renewal, and during which it works."""
 
     fresh: float
     works: float
 
     def after(self, elapsed: float) -> Freshness:
-        """The age class of the token after this many seconds."""
+        """Return the validity of the token after this many seconds."""
         if elapsed < self.fresh:
             return Freshness.FRESH
         return Freshness.DUE if elapsed < self.works else Freshness.PAST
@@ -59,7 +59,10 @@ class Ahead:
     leeway: float = attrs.field(default=10.0, converter=plain, validator=_check_margin)
 
     def span(self, credentials: OAuthCredentials, now: datetime, draw: float) -> Span:
-        """The span of these credentials; `draw` in [0, 1) spreads the renewals of processes."""
+        """Return the span of these credentials.
+
+        `draw` in [0, 1) spreads the renewals of processes.
+        """
         end_time, issued_at = credentials.expires_at, credentials.issued_at
         if end_time is None:
             return Span(float("inf"), float("inf"))

@@ -1,7 +1,7 @@
 """The ways to get a first token, and the parameters of such a request.
 
-A grant that needs no person can be repeated at any time. Consent is given by a person: it leads to
-a refresh token, and when that is gone the person must be asked again.
+A client can repeat a grant that needs no person at any time. Consent comes from a person and leads
+to a refresh token; when that token is lost, the person must be asked again.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ _JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 @attrs.frozen
 class Consent:
-    """A person has given consent once; from then on each refresh token leads to the next."""
+    """A grant by a person's consent; after that, each refresh token leads to the next."""
 
     alone: ClassVar = False
 
 
 @attrs.frozen
 class ClientCredentials:
-    """The client gets a token in its own name."""
+    """A grant of tokens to the client in its own name."""
 
     alone: ClassVar = True
 
     def parameters(self, _: Occasion, __: Secret | None) -> Parameters:
-        """The parameters of the request."""
+        """Return the parameters of the request."""
         return (("grant_type", "client_credentials"),)
 
 
 @careful
 @attrs.frozen
 class JwtBearer:
-    """The client sends a token that it has signed, which names the user it acts for (RFC 7523).
+    """A grant for a token that the client has signed and that names a user (RFC 7523).
 
     Attributes:
         signing: the issuer, subject, audience and lifetime of the token.
@@ -65,7 +65,7 @@ class JwtBearer:
         self.signing.check_key(self.key)
 
     def parameters(self, occasion: Occasion, _: Secret | None) -> Parameters:
-        """The parameters of the request, with a new token each time."""
+        """Return the parameters of the request, with a new token each time."""
         # Who asks may sign as the same issuer, in the same request, and no number comes twice.
         occasion = occasion._replace(nonce=f"{occasion.nonce}-grant")
         assertion = self.signing.token(self.key, occasion)
@@ -75,7 +75,7 @@ class JwtBearer:
 @careful
 @attrs.frozen(kw_only=True)
 class TokenExchange:
-    """The client exchanges a token that it has for another (RFC 8693).
+    """A grant that exchanges a token of the client for another one (RFC 8693).
 
     Attributes:
         subject: the token to exchange: the name of another service, whose current access token is
@@ -107,7 +107,10 @@ class TokenExchange:
             )
 
     def parameters(self, _: Occasion, subject: Secret | None) -> Parameters:
-        """The parameters of the request; `subject` is the token of the service named as subject."""
+        """Return the parameters of the request.
+
+        `subject` is the token of the service named as subject.
+        """
         token = subject if isinstance(self.subject, str) else self.subject
         parameters = [("grant_type", _EXCHANGE)]
         if token is not None:
@@ -125,10 +128,10 @@ Grant: TypeAlias = Consent | ClientCredentials | JwtBearer | TokenExchange
 
 
 def refreshing(token: Secret) -> Parameters:
-    """The parameters of a request with a refresh token."""
+    """Return the parameters of a request with a refresh token."""
     return (("grant_type", "refresh_token"), ("refresh_token", token.reveal()))
 
 
 def extra_parameters(parameters: Mapping[str, str]) -> Parameters:
-    """The additional parameters of every request, such as an audience."""
+    """Return the additional parameters of every request, such as an audience."""
     return tuple((str(name), str(value)) for name, value in parameters.items())

@@ -27,7 +27,7 @@ def id_token_problem(
     nonce: Secret | None,
     now: datetime,
 ) -> str | None:
-    """The problem with an ID token, as the end of a sentence; None if it is valid.
+    """Return the problem with an ID token, as the end of a sentence; None if it is valid.
 
     Args:
         token: the ID token; a missing one is a problem only if a nonce was sent.

@@ -1,4 +1,4 @@
-"""The state of a person's consent between being sent to the authorisation server and returning."""
+"""The state of a person's consent, from leaving for the authorisation server until the return."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ABOUT: Final = about(None, "oauth", "pending consent")
 
 
 class _Cipher(Protocol):
-    """The port `Cipher`."""
+    """The port `Cipher`, as far as this module uses it."""
 
     def seal(self, plain: bytes, about: bytes, /) -> bytes:
         """Encrypt bytes."""
@@ -86,7 +86,7 @@ class PendingConsent:
     expires_at: datetime = attrs.field(converter=_moment)
 
     def table(self) -> dict[str, Any]:
-        """Everything as plain text, for JSON; this includes the secrets."""
+        """Return all values as plain text, for JSON; they include the secrets."""
         return {
             field.name: _stored_value(value)
             for field in attrs.fields(type(self))

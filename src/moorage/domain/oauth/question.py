@@ -29,7 +29,7 @@ REMEMBERED: Final = 30 * 86_400 * 10**6
 
 @attrs.frozen
 class Question:
-    """The request for a token: the client, its present credentials, and any token to exchange.
+    """The data for a token request: the client, its present credentials, and any token to exchange.
 
     Attributes:
         client: the client that requests the token.
@@ -42,7 +42,7 @@ class Question:
     subject: Secret | None = None
 
     def parameters(self, occasion: Occasion) -> Parameters:
-        """The parameters of one request; no two requests have the same."""
+        """Return the parameters of one request; no two requests have the same parameters."""
         grant, held_credentials = self.client.grant, self.held
         if not isinstance(grant, Consent):
             parameters = grant.parameters(occasion, self.subject)
@@ -54,7 +54,7 @@ class Question:
         )
 
     def hidden(self) -> list[Secret]:
-        """The secrets of the request that must not be shown, even if the server repeats them."""
+        """Return the secrets of the request, which errors hide even if the server repeats them."""
         refresh = None if self.held is None else self.held.refresh_token
         return [item for item in (self.client.secret, refresh, self.subject) if item is not None]
 
@@ -66,9 +66,9 @@ def claim_key(
     *,
     again: bool,
 ) -> str:
-    """The idempotency key of a claim: for one refresh token, or for a grant that can be repeated.
+    """Return the idempotency key of a claim, for a refresh token or for a repeatable grant.
 
-    The first use of a refresh token and a later repetition have different keys.
+    The first use of a refresh token and its repetition have different keys.
     """
     shown_secret = None if client.grant.alone or held is None else held.refresh_token
     content = client.client_id.encode() if shown_secret is None else shown_secret.reveal_bytes()
@@ -77,7 +77,7 @@ def claim_key(
 
 
 def is_lost(answer: Refused | ConnectorError) -> bool:
-    """Return whether a token may have been granted without our knowledge."""
+    """Return whether the server may have granted a token whose answer was lost."""
     if isinstance(answer, Refused):
         return answer.why is Refusal.LOST
     return isinstance(answer, VendorFailed) or getattr(answer, "may_have_been_processed", False)
@@ -86,7 +86,7 @@ def is_lost(answer: Refused | ConnectorError) -> bool:
 def failure(
     service: str | None, answer: Refused | ConnectorError
 ) -> tuple[CredentialRefreshFailed, float | None]:
-    """The error for an answer without a token, and the time at which to try again."""
+    """Return the error for an answer without a token, and the time at which to try again."""
     if isinstance(answer, ConnectorError):
         failed_error = CredentialRefreshFailed(
             f"The authorisation server cannot be reached: {answer.message}",
@@ -109,7 +109,7 @@ def failure(
 
 
 def too_slow(service: str | None) -> CredentialRefreshFailed:
-    """The error if another process's renewal takes longer than the caller can wait."""
+    """Return the error for a renewal by another process that takes too long for the caller."""
     return CredentialRefreshFailed(
         "Another process's renewal of the token takes longer than this call can wait.",
         service=service,

@@ -30,12 +30,12 @@ _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def ended(credentials: OAuthCredentials) -> OAuthCredentials:
-    """The same credentials, marked as expired, so that nobody uses them."""
+    """Return the same credentials marked as expired, so that no caller uses them."""
     return attrs.evolve(credentials, expires_at=_LONG_AGO)
 
 
 def no_client(service: str) -> ConfigurationError:
-    """The error for credentials of a service that are not a revocable token."""
+    """Return the error for a service whose credentials are not a revocable token."""
     return ConfigurationError(
         f"No OAuth client is configured for {service!r}.",
         path="clients",
@@ -45,26 +45,26 @@ def no_client(service: str) -> ConfigurationError:
 
 
 def given_back(credentials: OAuthCredentials) -> tuple[Secret, str]:
-    """The token to revoke so that the whole grant ends, and its type."""
+    """Return the token whose revocation ends the whole grant, and its type."""
     if credentials.refresh_token is not None:
         return credentials.refresh_token, "refresh_token"
     return credentials.access_token, "access_token"
 
 
 def revoking(token: Secret, kind: str) -> Parameters:
-    """The parameters of a request to revoke a token."""
+    """Return the parameters of a request to revoke a token."""
     return (("token", token.reveal()), ("token_type_hint", kind))
 
 
 def read_revocation(
     response: Response, asked_at: datetime, hidden: Iterable[Secret]
 ) -> Refused | bool:
-    """True if the token is revoked or unknown; else the reason that it is still valid."""
+    """Return True if the token is revoked or unknown, or else the reason that it is still valid."""
     return read_refusal(response, asked_at, hidden) or True
 
 
 def not_revoked(answer: Refused | ConnectorError) -> tuple[ConnectorError, float | None]:
-    """The error for a token that was not revoked, and the time at which to try again."""
+    """Return the error for a token that was not revoked, and the time at which to try again."""
     if isinstance(answer, ConnectorError):
         return answer, None
     message = f"The authorisation server does not revoke the token ({answer.words})."

@@ -21,7 +21,7 @@ _OPENID: Final = "/.well-known/openid-configuration"
 
 
 def checked_url(url: object, path: str) -> str:
-    """`url`, if tokens may be sent to it: HTTPS, or this machine itself.
+    """Return `url` if it is safe for tokens: HTTPS, or this machine itself.
 
     Raises:
         ConfigurationError: tokens may not be sent to it.
@@ -96,7 +96,7 @@ class AuthorizationServer:
 
     @classmethod
     def from_metadata(cls, issuer: str, metadata: object) -> Self:
-        """Read the metadata document of an authorisation server.
+        """Return the server that a metadata document describes.
 
         Raises:
             VendorFailed: the document describes another server, or lacks a usable endpoint.
@@ -121,7 +121,10 @@ class AuthorizationServer:
         )
 
     def at(self, endpoint: str, *, with_certificate: bool = False) -> str:
-        """The URL of an endpoint; with a certificate, the URL for certificates if there is one."""
+        """Return the URL of an endpoint.
+
+        With a certificate, the URL for certificates if there is one.
+        """
         url: str | None = getattr(self, endpoint)
         if with_certificate:
             url = self.mtls_endpoint_aliases.get(endpoint, url)
@@ -135,7 +138,7 @@ class AuthorizationServer:
 
 
 def well_known(issuer: str) -> tuple[str, ...]:
-    """The URLs at which an issuer's metadata may be, most likely first: OAuth's, then OpenID's."""
+    """Return the URLs at which an issuer's metadata may be: first OAuth's, then OpenID's."""
     checked_url(issuer, "issuer")
     parts = urlsplit(issuer)
     origin, path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")

@@ -1,7 +1,8 @@
-"""The parser of an authorisation server's answer: a token, or the reason that there is none.
+"""Parses an authorisation server's answer: a token, or the reason that there is none.
 
-Servers vary: `expires_in` is a text or missing, `token_type` has any case, an error has status 200,
-a refresh token is empty. A missing value is unknown, never "at once" and never "for ever".
+Answers of servers vary: `expires_in` is a text or missing, `token_type` has any case, an error has
+status 200, or a refresh token is empty. A missing lifetime means an unknown one, never zero and
+never infinite.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Refusal(Enum):
 
 @attrs.frozen(kw_only=True)
 class Refused:
-    """The reason that there is no token, in the server's words as far as these may be shown.
+    """The reason that there is no token, with the server's description as far as it may be shown.
 
     Attributes:
         why: the kind of reason.
@@ -96,14 +97,14 @@ class Refused:
 
     @property
     def words(self) -> str:
-        """The code and the description, for a message."""
+        """The code and the description, for use in a message."""
         return f"{self.code}: {self.said}" if self.said else self.code
 
 
 @careful
 @attrs.frozen(kw_only=True)
 class Granted:
-    """A token and its companions in the answer.
+    """A token and the values that came with it in one answer.
 
     Attributes:
         credentials: the access token, the refresh token and their expiry.
@@ -122,7 +123,7 @@ def read_token(
     held: OAuthCredentials | None = None,
     hidden: Iterable[Secret] = (),
 ) -> Granted | Refused:
-    """The token in an answer of the token endpoint, or the reason that there is none.
+    """Return the token in an answer of the token endpoint, or the reason that there is none.
 
     Args:
         response: the answer.
@@ -147,7 +148,7 @@ def read_token(
 def read_refusal(
     response: Response, asked_at: datetime, hidden: Iterable[Secret] = ()
 ) -> Refused | None:
-    """The refusal in an answer of any endpoint but the token endpoint, if it is one."""
+    """Return the refusal in an answer of any endpoint but the token endpoint, if it is one."""
     members = _members(response) or {}
     if is_success(response.status) and "error" not in members:
         return None
@@ -170,7 +171,7 @@ def _members(response: Response) -> Mapping[str, Any] | None:
 def refused(
     response: Response, members: Mapping[str, Any], asked_at: datetime, hidden: Iterable[Secret]
 ) -> Refused:
-    """The refusal in an answer with these members, which has no token."""
+    """Return the refusal in an answer that has these members and no token."""
     status = response.status
     code, description = (
         _printable_text(members.get("error"), hidden),
@@ -241,12 +242,12 @@ def _is_bound(kind: object) -> bool:
 
 
 def _requested_scope(client: OAuthClient, held: OAuthCredentials | None) -> tuple[str, ...]:
-    """The scope of the request, for a server that does not repeat what it granted."""
+    """Return the requested scope, which counts if the server does not repeat what it granted."""
     return held.scope if held is not None and held.scope else client.scope
 
 
 def _lifetime(value: object) -> float | None:
-    """The lifetime of a token in seconds, if the answer has it; None for zero and less."""
+    """Return the lifetime of a token in seconds, if the answer has it; None for zero and less."""
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:

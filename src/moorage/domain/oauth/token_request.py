@@ -30,10 +30,10 @@ def token_request(
     endpoint: str = "token_endpoint",
     nonce: str | None = None,
 ) -> tuple[Request, str]:
-    """The request with these parameters from this client, and its URL.
+    """Return the request with these parameters from this client, and its URL.
 
-    `occasion` belongs to this one request: an assertion or a proof is never sent twice. `nonce` is
-    the value that the server wants to see in a proof.
+    `occasion` belongs to this one request, since no assertion or proof is ever sent twice. `nonce`
+    is the value that the server requires in a proof.
     """
     url = client.at(endpoint)
     form = [*parameters, *extra_parameters(client.parameters)]
@@ -65,12 +65,12 @@ def token_request(
 
 
 def _vouched_for(client: OAuthClient) -> bool:
-    """Return whether the grant's assertion authenticates the client too (RFC 7521, 4.1)."""
+    """Return whether the grant's assertion also authenticates the client (RFC 7521, 4.1)."""
     return client.authentication is ClientAuthentication.NONE and isinstance(
         client.grant, JwtBearer
     )
 
 
 def wanted_scope(client: OAuthClient) -> Parameters:
-    """The scope parameter of a request, if any scope is configured."""
+    """Return the scope parameter of a request, if any scope is configured."""
     return (("scope", " ".join(client.scope)),) if client.scope else ()

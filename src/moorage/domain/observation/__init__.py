@@ -1,1 +1,1 @@
-"""Events and the integration log."""
+"""Events of calls, figures about calls, the integration log and the audit trail."""
