@@ -185,6 +185,7 @@ class LibraryExchange(ABC):
         self._chunked = False
         self._remaining: int | None = None
         self._body_complete = False
+        self._finished = False
 
     # --- operations of the library -----------------------------------------
 
@@ -214,8 +215,9 @@ class LibraryExchange(ABC):
     def connected(self) -> None:
         """Note that the request is being sent."""
         self.sent = self._ever_sent = True
-        self.connecting = False
-        self.bound(self.outgoing.until)
+        if self.connecting:
+            self.connecting = False
+            self.bound(self.outgoing.until)
 
     # --- waiting: blocking, or in an event loop ----------------------------
 
@@ -261,22 +263,24 @@ class LibraryExchange(ABC):
 
     async def receive(self, until: float) -> bytes:
         """Return the next bytes; b"" at the end."""
-        return await self._translated(until, self._receive())
+        head, self._head = self._head, b""
+        if not head:
+            return await self._translated(until, self._receive())
+        if self._remaining == 0:
+            await self._translated(until, self._finish())
+        return head
 
     async def _receive(self) -> bytes:
-        if self._head:
-            data, self._head = self._head, b""
-        else:
-            data = await self.next_piece()
-            if not data:
-                await self._finish()
-                return b"0\r\n\r\n" if self._chunked else b""
-            if self._remaining is not None:
-                self._remaining -= len(data)
-            elif self._chunked:
-                data = b"%x\r\n%b\r\n" % (len(data), data)
-        if self._remaining is not None and self._remaining <= 0:
+        data = await self.next_piece()
+        if not data:
             await self._finish()
+            return b"0\r\n\r\n" if self._chunked else b""
+        if self._remaining is not None:
+            self._remaining -= len(data)
+            if self._remaining <= 0:
+                await self._finish()
+        elif self._chunked:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
         return data
 
     async def _finish(self) -> None:
@@ -284,6 +288,7 @@ class LibraryExchange(ABC):
             pass  # pragma: no cover - only if a library returns more than was announced
         self._body_complete = True
         await self.finish()
+        self._finished = True
 
     def encode_head(self, status: int, reason: bytes, fields: list[tuple[bytes, bytes]]) -> bytes:
         """Return the encoded head of a response, and note how its body is framed."""
@@ -399,7 +404,9 @@ class LoopLibraryExchange(LibraryExchange):
         self.bound(-inf)
 
     def close(self) -> None:
-        """Finish the exchange in a new task."""
+        """Finish the exchange in a new task, unless it is finished."""
+        if self._finished:
+            return
         with contextlib.suppress(RuntimeError):  # the loop has ended, and its connections with it
             task = asyncio.get_running_loop().create_task(self._finish_quietly())
             self.closing_tasks.add(task)
