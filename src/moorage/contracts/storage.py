@@ -259,8 +259,9 @@ class ObjectInfo:
         size: number of bytes.
         etag: opaque text that changes whenever the object does.
         checksums: checksums of the stored bytes; a vendor may know none.
-        content_type, content_encoding, content_disposition, content_language, cache_control: as
-            given at the upload.
+        content_type: media type as given at the upload; "application/octet-stream" if none was.
+        content_encoding, content_disposition, content_language, cache_control: as given at the
+            upload.
         last_modified: time of the last upload.
         metadata: as given at the upload.
         version: id of this version, if the vendor keeps versions.

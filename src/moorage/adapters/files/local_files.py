@@ -24,7 +24,7 @@ from uuid import uuid4
 from moorage.adapters.files._errors import mapped, refused
 from moorage.adapters.files.whole_files import WholeFile
 from moorage.domain.values.file_entry import OWN_FOLDER, FileEntry, names_of
-from moorage.errors import FileNotFound, InvalidData
+from moorage.errors import InvalidData, VendorRejected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -230,7 +230,7 @@ class LocalFolder:
     @mapped
     def abort(self, id_: str, key: str) -> None:
         """Delete an upload."""
-        with suppress(FileNotFound):
+        with suppress(VendorRejected):
             shutil.rmtree(self._upload(id_, key)[0])
 
     @mapped
@@ -264,10 +264,8 @@ class LocalFolder:
         folder = self._uploads / id_
         upload = _read_metadata(folder / "said.json") if _UPLOAD.fullmatch(id_) else None
         if upload is None or upload["key"] != key:
-            raise FileNotFound(
-                "The upload does not exist: it is complete, or was aborted.",
-                status=404,
-                vendor_code="NoSuchUpload",
+            raise refused(
+                "NoSuchUpload", 404, "The upload does not exist: it is complete, or was aborted."
             )
         return folder, upload
 
@@ -316,7 +314,7 @@ class LocalFolder:
             existing_entry = self._entry(key, path.lstat())
         except (FileNotFoundError, NotADirectoryError):
             if if_match is not None:
-                raise FileNotFoundError(key) from None
+                raise refused("PreconditionFailed", 412, "There is no such file.") from None
             return
         if if_none_match is not None or if_match not in {"*", existing_entry.etag}:
             raise refused("PreconditionFailed", 412, "The file has changed.")

@@ -27,7 +27,14 @@ from moorage.vendor_sdk import (
     read_xml,
 )
 from moorage.vendors.storage._azure_blob_requests import META
-from moorage.vendors.storage._common import bare_etag, byte_count, packing, plain_word, root
+from moorage.vendors.storage._common import (
+    bare_etag,
+    byte_count,
+    media_type,
+    packing,
+    plain_word,
+    root,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -178,7 +185,7 @@ def info(wire: Wire, key: str, headers: Headers, **overrides: Any) -> ObjectInfo
     fields: dict[str, Any] = {
         "size": byte_count(headers.get("content-length")),
         "checksums": _checksums(headers),
-        "content_type": headers.get("content-type"),
+        "content_type": media_type(headers.get("content-type")),
         "content_encoding": packing(headers.get("content-encoding")),
         "content_disposition": headers.get("content-disposition"),
         "content_language": headers.get("content-language"),
@@ -203,7 +210,7 @@ def put(wire: Wire, key: str, response: Response, stored: Headers, **overrides: 
         wire,
         key,
         response.headers,
-        content_type=stored.get("x-ms-blob-content-type"),
+        content_type=media_type(stored.get("x-ms-blob-content-type")),
         content_encoding=packing(stored.get("x-ms-blob-content-encoding")),
         content_disposition=stored.get("x-ms-blob-content-disposition"),
         content_language=stored.get("x-ms-blob-content-language"),
@@ -264,7 +271,7 @@ def _listed_object(wire: Wire, key: str, element: XmlElement) -> ObjectInfo:
         size=byte_count(properties.text("Content-Length")),
         etag=bare_etag(properties.text("Etag")),
         checksums=() if md5 is None else (md5,),
-        content_type=properties.text("Content-Type"),
+        content_type=media_type(properties.text("Content-Type")),
         content_encoding=packing(properties.text("Content-Encoding")),
         content_disposition=properties.text("Content-Disposition"),
         content_language=properties.text("Content-Language"),

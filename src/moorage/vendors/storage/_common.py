@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk import Arriving, Headers, XmlElement
 
 _ENCODED: Final = re.compile(r"=\?utf-8\?b\?([A-Za-z0-9+/=]*)\?=", re.IGNORECASE)
+_ANY_TYPE: Final = "application/octet-stream"
+_UNKNOWN_TYPES: Final = frozenset({"", "binary/octet-stream"})
+"""The content types of an object without one; the last is Amazon's word for it."""
 _RANGE: Final = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/(?:([0-9]{1,19})|\*)")
 
 Fields = dict[str, str]
@@ -87,8 +90,9 @@ def with_vendor_options(
 
 
 def header_text(text: str) -> str:
-    """Metadata as header values, encoded by RFC 2047 outside ASCII."""
-    return text if text.isascii() else encoded_word(text)
+    """Metadata as header values, encoded by RFC 2047 outside ASCII and if it looks encoded."""
+    is_plain = text.isascii() and _ENCODED.fullmatch(text) is None
+    return text if is_plain else encoded_word(text)
 
 
 def encoded_word(text: str) -> str:
@@ -126,6 +130,11 @@ def packing(text: str | None) -> str | None:
     return ", ".join(name for name in names if name not in {"", "aws-chunked", "identity"}) or None
 
 
+def media_type(text: str | None) -> str:
+    """The content type of an object; that of any bytes if it was stored without one."""
+    return _ANY_TYPE if text is None or text in _UNKNOWN_TYPES else text
+
+
 def root(response: Response, *names: str) -> XmlElement:
     """Parse the XML document of an answer, whose root has one of these names.
 
@@ -148,7 +157,12 @@ def opened(arriving: Arriving, info: ObjectInfo, options: GetOptions) -> Opened:
         VendorFailed: the answer is not the requested range.
     """
     if arriving.status == 304:
-        info = attrs.evolve(info, size=None)
+        # Such an answer describes the object by its ETag, if at all.
+        known_etag = None if options.if_none_match == "*" else options.if_none_match
+        content_type = info.content_type if "content-type" in arriving.headers else None
+        info = attrs.evolve(
+            info, size=None, content_type=content_type, etag=info.etag or known_etag
+        )
         return Opened(info=info, length=0, modified=False, arriving=arriving)
     start, length = 0, info.size
     if arriving.status == 206 or options.range is not None:

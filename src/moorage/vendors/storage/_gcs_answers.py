@@ -26,7 +26,7 @@ from moorage.vendor_sdk import (
     required,
     vendor_words,
 )
-from moorage.vendors.storage._common import byte_count
+from moorage.vendors.storage._common import byte_count, media_type, packing
 
 if TYPE_CHECKING:
     from moorage.vendor_sdk import Headers, Request, Response, Wire
@@ -105,8 +105,8 @@ def info(wire: Wire, resource: Answer, key: str) -> ObjectInfo:
         size=resource.integer("size"),
         etag=version,
         checksums=_sums(crc32c=resource.text("crc32c"), md5=resource.text("md5Hash")),
-        content_type=resource.text("contentType"),
-        content_encoding=resource.text("contentEncoding"),
+        content_type=media_type(resource.text("contentType")),
+        content_encoding=packing(resource.text("contentEncoding")),
         content_disposition=resource.text("contentDisposition"),
         content_language=resource.text("contentLanguage"),
         cache_control=resource.text("cacheControl"),
@@ -160,7 +160,7 @@ def opened(wire: Wire, key: str, headers: Headers) -> ObjectInfo:
     """
     sums = dict(_HASH.findall(",".join(headers.get_all("x-goog-hash"))))
     version = headers.get("x-goog-generation")
-    packing = headers.get("x-goog-stored-content-encoding") or headers.get("content-encoding")
+    encoding = headers.get("x-goog-stored-content-encoding") or headers.get("content-encoding")
     return ObjectInfo(
         ref=wire.ref(key),
         key=key,
@@ -169,8 +169,8 @@ def opened(wire: Wire, key: str, headers: Headers) -> ObjectInfo:
         ),
         etag=version,
         checksums=_sums(crc32c=sums.get("crc32c"), md5=sums.get("md5")),
-        content_type=headers.get("content-type"),
-        content_encoding=None if packing in {"", "identity"} else packing,
+        content_type=media_type(headers.get("content-type")),
+        content_encoding=packing(encoding),
         content_language=headers.get("content-language"),
         last_modified=as_time(headers.get("last-modified")),
         metadata={

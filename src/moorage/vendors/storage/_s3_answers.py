@@ -24,7 +24,14 @@ from moorage.vendor_sdk import (
     malformed,
     read_xml,
 )
-from moorage.vendors.storage._common import bare_etag, byte_count, packing, plain_word, root
+from moorage.vendors.storage._common import (
+    bare_etag,
+    byte_count,
+    media_type,
+    packing,
+    plain_word,
+    root,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,13 +92,24 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     code, words, region = _failure_details(request, response)
     if code is None:
         return None
+    status = response.status
+    if code in _MISSING and _replaces(request):
+        # What is missing is the object to replace: it is not the one of the condition.
+        code, status = "PreconditionFailed", 412
     return failure(
         code,
         words,
-        status=response.status,
+        status=status,
         response=response,
         region=region or response.header("x-amz-bucket-region"),
     )
+
+
+def _replaces(request: Request) -> bool:
+    """True if a request stores an object in place of one with this ETag, and copies no other."""
+    headers = request.headers
+    is_reading = request.method in {"GET", "HEAD"}
+    return "if-match" in headers and "x-amz-copy-source" not in headers and not is_reading
 
 
 def _failure_details(
@@ -177,7 +195,7 @@ def info(wire: Wire, key: str, headers: Headers, **overrides: Any) -> ObjectInfo
         "size": byte_count(headers.get("content-length")),
         "etag": bare_etag(headers.get("etag")),
         "checksums": checksums(headers),
-        "content_type": headers.get("content-type"),
+        "content_type": media_type(headers.get("content-type")),
         "content_encoding": packing(headers.get("content-encoding")),
         "content_disposition": headers.get("content-disposition"),
         "content_language": headers.get("content-language"),

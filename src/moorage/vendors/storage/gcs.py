@@ -134,8 +134,9 @@ class Gcs(Vendor):
         return answers.stored(wire, response, key)
 
     async def open(self, wire: Wire, key: str, options: GetOptions, /) -> Opened:
-        """Download an object, or a range of it; conditions on time are checked before."""
-        if options.if_modified_since is not None or options.if_unmodified_since is not None:
+        """Download an object, or a range of it; conditions that Google lacks are checked before."""
+        conditions = (options.if_modified_since, options.if_unmodified_since)
+        if any(conditions) or options.if_none_match == "*":
             stored_info = await self.head(wire, key, version=options.version)
             if not is_wanted(stored_info, options):
                 return Opened(info=stored_info, length=0, modified=False, arriving=Nothing())

@@ -23,7 +23,6 @@ from moorage.vendor_sdk import (
     AuthenticationFailed,
     ConfigurationError,
     Headers,
-    InvalidData,
     InvalidRequest,
     Result,
     Secret,
@@ -31,6 +30,7 @@ from moorage.vendor_sdk import (
     Vendor,
     as_secret,
 )
+from moorage.vendors.storage._common import media_type, packing
 from moorage.vendors.storage._download_conditions import is_wanted
 
 if TYPE_CHECKING:
@@ -317,6 +317,7 @@ def object_fields(options: PutOptions) -> dict[str, Any]:
 def info(wire: Wire, entry: FileEntry) -> ObjectInfo:
     """The properties of a file."""
     sha256 = entry.kept.get("sha256")
+    stored_headers = {name: entry.kept.get(name) for name in _KEPT}
     sums = () if sha256 is None else (Checksum(ChecksumAlgorithm.SHA256, sha256),)
     return ObjectInfo(
         ref=wire.ref(entry.key),
@@ -327,7 +328,11 @@ def info(wire: Wire, entry: FileEntry) -> ObjectInfo:
         last_modified=entry.modified,
         metadata=entry.kept.get("metadata", {}),
         raw=entry,
-        **{name: entry.kept.get(name) for name in _KEPT},
+        **{
+            **stored_headers,
+            "content_type": media_type(stored_headers["content_type"]),
+            "content_encoding": packing(stored_headers["content_encoding"]),
+        },
     )
 
 
@@ -359,8 +364,11 @@ def _start_key(cursor: str | None) -> str:
     try:
         return b64decode((cursor or "").encode(), altchars=b"-_", validate=True).decode()
     except ValueError:
-        raise InvalidData(
-            "The cursor is invalid.", field="cursor", remedy="Give the next_cursor of a page."
+        raise InvalidRequest(
+            "The cursor is invalid.",
+            status=400,
+            vendor_code="InvalidArgument",
+            remedy="Give the next_cursor of a page.",
         ) from None
 
 

@@ -33,7 +33,7 @@ from moorage.vendor_sdk import (
 )
 from moorage.vendors.storage import _s3_answers as answers
 from moorage.vendors.storage import _s3_requests as requests
-from moorage.vendors.storage._common import bare_etag, opened, put_if, root
+from moorage.vendors.storage._common import bare_etag, media_type, opened, put_if, root
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -219,7 +219,9 @@ class S3(Vendor):
     async def copy(
         self, wire: Wire, source: str, key: str, options: PutOptions | None, /
     ) -> ObjectInfo:
-        """Copy an object within the bucket."""
+        """Copy an object within the bucket; S3 copies none to itself unchanged."""
+        if source == key and options is None:
+            return await self.head(wire, key, version=None)
         headers = {"x-amz-copy-source": f"/{self.bucket}{requests.path(source)}"}
         if options is not None:
             headers["x-amz-metadata-directive"] = "REPLACE"
@@ -375,7 +377,7 @@ class S3(Vendor):
             wire,
             key,
             response.headers,
-            content_type=options.content_type,
+            content_type=media_type(options.content_type),
             content_encoding=options.content_encoding,
             content_disposition=options.content_disposition,
             content_language=options.content_language,

@@ -382,7 +382,10 @@ class AzureBlobSandbox(SpoolingSandbox):
         page_size = query.get("maxresults", str(_MOST))
         if not page_size.isdigit() or not 0 < int(page_size) <= _MOST:
             raise No("OutOfRangeQueryParameterValue", 400, QueryParameterName="maxresults")
-        marker = b64decode(query.get("marker", "")).decode()
+        try:
+            marker = b64decode(query.get("marker", ""), validate=True).decode()
+        except ValueError:
+            raise No("InvalidQueryParameterValue", 400, QueryParameterName="marker") from None
         elements, last_key, next_marker = "", marker, ""
         count, last_folder = 0, ""
         for key in sorted(self.blobs, key=str.encode):

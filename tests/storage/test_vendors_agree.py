@@ -1,0 +1,460 @@
+"""The same steps have the same neutral result at every storage vendor."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import pytest
+
+from moorage.contracts.routes import Account
+from moorage.contracts.storage import ByteRange, Checksum, PutOptions
+from moorage.errors import (
+    ConnectorError,
+    FileNotFound,
+    InvalidData,
+    InvalidRequest,
+    VendorRejected,
+)
+from moorage.hub.hub import Hub
+from moorage.testing import name_of
+from tests.storage.azure_lab import azure, over_azure
+from tests.storage.gcs_labs import bucket, over_gcs
+from tests.storage.labs import folder, over_s3, sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from moorage.contracts.storage import ObjectInfo
+    from moorage.operations.storage import Storage
+
+PAGE: Final = Path(__file__).parents[2] / "docs" / "how-to" / "storage.md"
+VENDORS: Final = ("s3", "azure_blob", "gcs", "local_files")
+CONTENT: Final = b"bytes"
+LONG: Final = CONTENT * 200_000
+ANY: Final = "application/octet-stream"
+OPTIONS: Final = PutOptions(content_type="a/b", metadata={"x": "1"}, cache_control="no-store")
+
+
+@attrs.frozen
+class Refusal:
+    """An expected error.
+
+    Attributes:
+        kind: the exact type of the error.
+        status: its status; None if it is the vendor's own.
+    """
+
+    kind: type[ConnectorError]
+    status: int | None = None
+
+
+@contextmanager
+def empty_storage(vendor: str, root: Path) -> Generator[Storage]:
+    """A new storage of a vendor; `root` is the folder of the local files."""
+    with ExitStack() as stack:
+        match vendor:
+            case "s3":
+                hub = stack.enter_context(over_s3(stack.enter_context(sandbox())))
+            case "azure_blob":
+                hub = stack.enter_context(over_azure(stack.enter_context(azure())))
+            case "gcs":
+                hub = stack.enter_context(over_gcs(stack.enter_context(bucket())))
+            case _:
+                hub = stack.enter_context(Hub([Account("files", folder(root))]))
+        yield hub.storage()
+
+
+def _properties(info: ObjectInfo) -> tuple[object, ...]:
+    return (
+        info.key,
+        info.size,
+        info.content_type,
+        info.content_encoding,
+        info.cache_control,
+        dict(info.metadata),
+        bool(info.etag),
+    )
+
+
+# --- properties -------------------------------------------------------------
+
+
+def upload_without_type(files: Storage) -> object:
+    """The content type of an object that was stored without one."""
+    uploaded = files.upload("a.pdf", CONTENT)
+    download = files.download("a.pdf")
+    download.read_all()
+    return uploaded.content_type, files.head("a.pdf").content_type, download.info.content_type
+
+
+def upload_of_parts_without_type(files: Storage) -> object:
+    """The content type of an object of several parts that was stored without one."""
+    uploaded = files.upload("a", LONG, part_size=262_144)
+    return uploaded.content_type, files.head("a").content_type
+
+
+def copy_with_other_options(files: Storage) -> object:
+    """The properties of a copy with options but without a content type."""
+    files.upload("a", CONTENT, OPTIONS)
+    return _properties(files.copy("a", "b", PutOptions(metadata={"y": "2"})))
+
+
+def amazons_word_for_any_type(files: Storage) -> object:
+    """The content type that Amazon gives to an object without one."""
+    files.upload("a", CONTENT, PutOptions(content_type="binary/octet-stream"))
+    return files.head("a").content_type
+
+
+def type_with_parameters(files: Storage) -> object:
+    """A content type keeps its letters and parameters."""
+    files.upload("a", CONTENT, PutOptions(content_type="Text/Plain; Charset=UTF-8"))
+    return files.head("a").content_type
+
+
+def upload_with_options(files: Storage) -> object:
+    """The properties of an object right after its upload."""
+    return _properties(files.upload("a", CONTENT, OPTIONS))
+
+
+def upload_of_parts_with_options(files: Storage) -> object:
+    """The properties of an object of several parts right after its upload."""
+    return _properties(files.upload("a", LONG, OPTIONS, part_size=262_144))
+
+
+def head_of_an_upload_with_options(files: Storage) -> object:
+    """The properties of an object later."""
+    files.upload("a", CONTENT, OPTIONS)
+    return _properties(files.head("a"))
+
+
+def copy_of_an_object(files: Storage) -> object:
+    """The properties of a copy."""
+    files.upload("a", CONTENT, OPTIONS)
+    return _properties(files.copy("a", "b"))
+
+
+def copy_to_itself(files: Storage) -> object:
+    """An object that is copied to itself stays as it is."""
+    files.upload("a", CONTENT, OPTIONS)
+    return _properties(files.copy("a", "a"))
+
+
+def copy_to_itself_with_options(files: Storage) -> object:
+    """An object that is copied to itself takes new options."""
+    files.upload("a", CONTENT, OPTIONS)
+    return _properties(files.copy("a", "a", PutOptions(content_type="c/d")))
+
+
+def identity_is_no_encoding(files: Storage) -> object:
+    """An object with the encoding "identity" is not encoded."""
+    files.upload("a", CONTENT, PutOptions(content_encoding="identity"))
+    return files.head("a").content_encoding
+
+
+def metadata_that_looks_encoded(files: Storage) -> object:
+    """Metadata comes back unchanged if it looks encoded, is empty, or has separators."""
+    metadata = {"x": "=?UTF-8?B?YWJj?=", "y": 'a, b; "c" %25', "z": "", "1-a": "ü"}
+    files.upload("a", CONTENT, PutOptions(metadata=metadata))
+    return dict(files.head("a").metadata)
+
+
+def unchanged_object(files: Storage) -> object:
+    """A conditional download of an unchanged object has its ETag and no bytes."""
+    etag = files.upload("a", CONTENT, OPTIONS).etag
+    download = files.download("a", if_none_match=etag)
+    return download.modified, download.length, download.info.etag == etag, download.read_all()
+
+
+def unchanged_at_any_etag(files: Storage) -> object:
+    """A download under the condition that there is no object has no bytes."""
+    files.upload("a", CONTENT)
+    return files.download("a", if_none_match="*").modified
+
+
+# --- keys -------------------------------------------------------------------
+
+
+def keys_in_both_cases(files: Storage) -> object:
+    """Keys that differ in case name two objects."""
+    files.upload("A", b"1")
+    files.upload("a", b"2")
+    return files.download("A").read_all(), [item.key for item in files.list().objects]
+
+
+def keys_of_both_normal_forms(files: Storage) -> object:
+    """Keys that differ in their normal form of Unicode name two objects."""
+    files.upload("\u00fc", b"1")
+    files.upload("u\u0308", b"2")
+    return files.download("\u00fc").read_all(), [item.key for item in files.list().objects]
+
+
+def keys_with_odd_names(files: Storage) -> object:
+    """Keys that look like something else are only keys."""
+    keys = ("#", "%2e", ".hidden", "?", "CON", "a b", "a%2Fb", "a+b", "a.meta", "b:c", "~", "😀")
+    for key in keys:
+        files.upload(key, key.encode())
+    same = all(files.download(key).read_all() == key.encode() for key in keys)
+    return same, [item.key for item in files.list().objects] == sorted(keys, key=str.encode)
+
+
+def key_below_an_object(files: Storage) -> object:
+    """An object may stand below another one."""
+    files.upload("a", b"1")
+    files.upload("a/b", b"2")
+    return files.download("a").read_all()
+
+
+def key_with_a_slash_at_its_end(files: Storage) -> object:
+    """An object may be named like a folder."""
+    files.upload("a/", b"1")
+    return files.exists("a")
+
+
+def key_with_a_backslash(files: Storage) -> object:
+    """A backslash is a letter of a key."""
+    files.upload("a\\b", b"1")
+    return files.exists("a/b")
+
+
+def key_with_a_dot_at_its_end(files: Storage) -> object:
+    """A dot at the end is a letter of a key."""
+    files.upload("a.", b"1")
+    return files.exists("a")
+
+
+# --- what is missing --------------------------------------------------------
+
+
+def head_of_nothing(files: Storage) -> object:
+    """A missing object has no properties."""
+    return files.head("none")
+
+
+def download_of_nothing(files: Storage) -> object:
+    """A missing object cannot be downloaded."""
+    return files.download("none")
+
+
+def conditional_download_of_nothing(files: Storage) -> object:
+    """A missing object cannot be downloaded under a condition."""
+    return files.download("none", if_match="0123")
+
+
+def copy_of_nothing(files: Storage) -> object:
+    """A missing object cannot be copied."""
+    return files.copy("none", "b")
+
+
+def conditional_copy_of_nothing(files: Storage) -> object:
+    """A missing object cannot be copied over another one."""
+    etag = files.upload("b", CONTENT).etag
+    return files.copy("none", "b", PutOptions(if_match=etag))
+
+
+def deletion_of_nothing(files: Storage) -> object:
+    """A missing object may be deleted, alone and among others."""
+    files.delete("none")
+    return [result.ok for result in files.delete_many(["none", "none", "more"])]
+
+
+def replacement_of_nothing(files: Storage) -> object:
+    """A missing object is not the one to replace."""
+    return files.upload("none", CONTENT, PutOptions(if_match="0123"))
+
+
+def replacement_of_nothing_by_parts(files: Storage) -> object:
+    """A missing object is not the one to replace by several parts."""
+    return files.upload("none", LONG, PutOptions(if_match="0123"), part_size=262_144)
+
+
+# --- conditions and ranges --------------------------------------------------
+
+
+def second_creation(files: Storage) -> object:
+    """An object is created once."""
+    files.upload("a", CONTENT)
+    return files.upload("a", b"other", PutOptions(if_none_match="*"))
+
+
+def copy_over_an_object(files: Storage) -> object:
+    """A copy under the condition that there is no object replaces none."""
+    files.upload("a", CONTENT)
+    files.upload("b", b"other")
+    return files.copy("a", "b", PutOptions(if_none_match="*"))
+
+
+def download_of_another(files: Storage) -> object:
+    """An object with another ETag is not downloaded."""
+    files.upload("a", CONTENT)
+    return files.download("a", if_match="0123")
+
+
+def download_of_a_changed_one(files: Storage) -> object:
+    """An object that changed since then is not downloaded."""
+    files.upload("a", CONTENT)
+    return files.download("a", if_unmodified_since=datetime(2020, 1, 1, tzinfo=UTC))
+
+
+def range_behind_the_end(files: Storage) -> object:
+    """There are no bytes behind the end."""
+    files.upload("a", CONTENT)
+    return files.download("a", range=ByteRange(100))
+
+
+def range_of_an_empty_object(files: Storage) -> object:
+    """An empty object has no ranges."""
+    files.upload("a", b"")
+    return files.download("a", range=ByteRange(-1))
+
+
+def end_of_an_object(files: Storage) -> object:
+    """A range knows its length, and the size of the whole object."""
+    files.upload("a", CONTENT)
+    download = files.download("a", range=ByteRange(-2))
+    return download.info.size, download.length, download.read_all()
+
+
+def foreign_cursor(files: Storage) -> object:
+    """A cursor that no page returned is wrong."""
+    files.upload("a", CONTENT)
+    return files.list(cursor="?")
+
+
+def wrong_checksum(files: Storage) -> object:
+    """An object with another checksum is not stored."""
+    options = PutOptions(checksum=Checksum.of("sha256", b"other"))
+    return files.upload("a", CONTENT, options)
+
+
+# --- uploads in parts -------------------------------------------------------
+
+
+def upload_resumed_after_its_end(files: Storage) -> object:
+    """A complete upload cannot be resumed."""
+    ref = files.start_upload("a").ref
+    files.upload("a", CONTENT, resume=ref)
+    return files.upload("a", CONTENT, resume=ref)
+
+
+def upload_resumed_after_its_abort(files: Storage) -> object:
+    """An aborted upload cannot be resumed."""
+    ref = files.start_upload("a").ref
+    files.abort_upload(ref)
+    files.upload("a", CONTENT, resume=ref)
+    return files.download("a").read_all()
+
+
+def upload_aborted_after_its_end(files: Storage) -> object:
+    """The abort of a complete upload deletes nothing."""
+    ref = files.start_upload("a").ref
+    files.upload("a", CONTENT, resume=ref)
+    files.abort_upload(ref)
+    files.abort_upload(ref)
+    return files.download("a").read_all()
+
+
+def upload_of_another_key(files: Storage) -> object:
+    """An upload is resumed for its own key."""
+    return files.upload("b", CONTENT, resume=files.start_upload("a").ref)
+
+
+KEPT: Final = ("a", 5, "a/b", None, "no-store", {"x": "1"}, True)
+UNMET: Final = Refusal(VendorRejected, 412)
+MISSING: Final = Refusal(FileNotFound, 404)
+NO_RANGE: Final = Refusal(InvalidRequest, 416)
+
+SCENARIOS: Final[dict[Callable[[Storage], object], object]] = {
+    upload_without_type: (ANY, ANY, ANY),
+    upload_of_parts_without_type: (ANY, ANY),
+    copy_with_other_options: ("b", 5, ANY, None, None, {"y": "2"}, True),
+    amazons_word_for_any_type: ANY,
+    type_with_parameters: "Text/Plain; Charset=UTF-8",
+    upload_with_options: KEPT,
+    upload_of_parts_with_options: ("a", len(LONG), *KEPT[2:]),
+    head_of_an_upload_with_options: KEPT,
+    copy_of_an_object: ("b", *KEPT[1:]),
+    copy_to_itself: KEPT,
+    copy_to_itself_with_options: ("a", 5, "c/d", None, None, {}, True),
+    identity_is_no_encoding: None,
+    metadata_that_looks_encoded: {
+        "x": "=?UTF-8?B?YWJj?=",
+        "y": 'a, b; "c" %25',
+        "z": "",
+        "1-a": "ü",
+    },
+    unchanged_object: (False, 0, True, b""),
+    unchanged_at_any_etag: False,
+    keys_in_both_cases: (b"1", ["A", "a"]),
+    keys_of_both_normal_forms: (b"1", ["u\u0308", "\u00fc"]),
+    keys_with_odd_names: (True, True),
+    key_below_an_object: b"1",
+    key_with_a_slash_at_its_end: False,
+    key_with_a_backslash: False,
+    key_with_a_dot_at_its_end: False,
+    head_of_nothing: MISSING,
+    download_of_nothing: MISSING,
+    conditional_download_of_nothing: MISSING,
+    copy_of_nothing: MISSING,
+    conditional_copy_of_nothing: MISSING,
+    deletion_of_nothing: [True, True, True],
+    replacement_of_nothing: UNMET,
+    replacement_of_nothing_by_parts: UNMET,
+    second_creation: UNMET,
+    copy_over_an_object: UNMET,
+    download_of_another: UNMET,
+    download_of_a_changed_one: UNMET,
+    range_behind_the_end: NO_RANGE,
+    range_of_an_empty_object: NO_RANGE,
+    end_of_an_object: (5, 2, b"es"),
+    foreign_cursor: Refusal(InvalidRequest, 400),
+    wrong_checksum: Refusal(InvalidData),
+    upload_resumed_after_its_end: Refusal(VendorRejected),
+    upload_resumed_after_its_abort: Refusal(VendorRejected),
+    upload_aborted_after_its_end: CONTENT,
+    upload_of_another_key: Refusal(InvalidData),
+}
+"""Each scenario and its result at every vendor."""
+
+DIFFERENCES: Final[dict[Callable[[Storage], object], dict[str, object]]] = {
+    key_below_an_object: {"local_files": Refusal(InvalidRequest)},
+    key_with_a_slash_at_its_end: {"local_files": Refusal(InvalidData)},
+    key_with_a_backslash: {
+        "azure_blob": Refusal(InvalidData),
+        "local_files": Refusal(InvalidData),
+    },
+    key_with_a_dot_at_its_end: {"azure_blob": Refusal(InvalidData)},
+    upload_resumed_after_its_abort: {"azure_blob": CONTENT},
+}
+"""The vendors with another result, each named in the page."""
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=name_of)
+def test_result_is_the_same_at_every_vendor(
+    scenario: Callable[[Storage], object], vendor: str, tmp_path: Path
+) -> None:
+    """A scenario has the same result at every vendor, except for the differences of the page."""
+    expected = DIFFERENCES.get(scenario, {}).get(vendor, SCENARIOS[scenario])
+    with empty_storage(vendor, tmp_path / "files") as files:
+        if isinstance(expected, Refusal):
+            with pytest.raises(ConnectorError) as excinfo:
+                scenario(files)
+            assert expected.kind is type(excinfo.value)
+            assert expected.status in {None, getattr(excinfo.value, "status", None)}
+        else:
+            assert expected == scenario(files)
+
+
+def test_page_has_a_row_for_each_difference() -> None:
+    """The page about files has a row for each scenario with another result at some vendor."""
+    section = PAGE.read_text("utf-8").partition("## Know the differences")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ")][2:]
+    vendors_by_row = [
+        {vendor for vendor in VENDORS if f"`{vendor}`" in row.split("|")[2]} for row in rows
+    ]
+
+    assert [set(vendors) for vendors in DIFFERENCES.values()] == vendors_by_row
