@@ -147,6 +147,10 @@ class Context:
         """Return the host's stores that could cause calls from a copied database, by name."""
         return {} if self.host is None or self.config is not None else dict(self.host.kept())
 
+    def host_ports(self) -> dict[str, Any]:
+        """Return the ports of the host's hub, by name, if the host's configuration is used."""
+        return {} if self.host is None or self.source_is_named else dict(self.host.ports())
+
     @contextmanager
     def progress(self, unit: str) -> Generator[Callable[[int], None]]:
         """Show a progress bar on a terminal; yields a function that advances it."""

@@ -22,9 +22,12 @@ class Host:
         state: the URL of the store of shared state, if it differs from the configuration's.
         kept: opens the stores that could cause calls from a copied database, by name: objects
             with `clear`, outboxes and inboxes.
+        ports: opens the ports of the host's hub besides its store of shared state, such as its
+            cipher and its tenants, by the names of the arguments of `moorage.open`.
     """
 
     source: Source
     environment: str | None = None
     state: str | None = attrs.field(default=None, repr=False)
     kept: Callable[[], Mapping[str, Any]] = dict
+    ports: Callable[[], Mapping[str, Any]] = dict

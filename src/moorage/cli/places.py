@@ -62,7 +62,7 @@ def opened(
     from moorage.config import hubs  # noqa: PLC0415 - as above
     from moorage.hub.hub import Hub  # noqa: PLC0415 - as above
 
-    ports: dict[str, Any] = {}
+    ports = context.host_ports()
     if credentials is not None:
         ports["credentials"] = open_provider(credentials)
     if audit is not None:

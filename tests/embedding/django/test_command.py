@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from moorage import CopiedStore, Credentials, LogQuery
+from moorage import ConnectionFailed, CopiedStore, Credentials, LogQuery
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher
+from moorage.domain.state.sealing import KeyRing
 from moorage.hub.copied_stores import rearm
+from moorage.testing.sandboxes.base import Lost
 from moorage_django import after_commit, hub
 from moorage_django.management.commands.moorage import Command
 from moorage_django.models import Credential
 from moorage_django.runtime import process
-from tests.embedding.django.shop import Shop, open_shop, order
+from moorage_django.tenants import OrmTenants
+from tests.embedding.django.shop import KEYS, Shop, open_shop, order
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -109,3 +113,33 @@ def test_copy_of_production_is_disarmed(capsys: pytest.CaptureFixture[str]) -> N
         assert 0 == excinfo.value.code
         assert "1 calls deleted" in capsys.readouterr().out
         assert "0 done, 0 not.\n" == run("deliver", "--once")
+
+
+def test_unknown_payment_of_a_tenant_is_closed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A command reads encrypted payments, and closes one at the tenant's own account."""
+    with open_shop(Shop(), TENANTS=True, STATE=f"sqlite:///{tmp_path / 'state.db'}") as new_shop:
+        cipher = AesGcmCipher(KeyRing.parse(KEYS))
+        stripe = {"credentials": new_shop.sandbox.api_key, "retry": {"max_attempts": 1}}
+        tables = {"vendors": {"stripe": stripe}, "payments": {"vendor": "stripe"}}
+        OrmTenants(cipher).put("acme", tables)
+        new_shop.sandbox.fail(Lost())
+        with pytest.raises(ConnectionFailed):
+            hub().payments("acme").charge(order(), idempotency_key="INV-1/1")
+
+        assert 1 == passed_on("payments", "unsettled", "--json")
+        (fields,) = json.loads(capsys.readouterr().out)["result"]["payments"]
+        assert ("INV-1", "149.90 EUR") == (fields["reference"], fields["amount"])
+        assert 0 == passed_on("payments", "close", "INV-1/1", "--done", "--tenant", "acme")
+        payment = hub().payments("acme").charge(order(), idempotency_key="INV-1/1")
+
+    assert "INV-1/1 is closed as done\n" == capsys.readouterr().out
+    assert (True, 1) == (payment.replayed, new_shop.charges)
+
+
+def passed_on(*words: str) -> object:
+    """Run a command of moorage's own command line and return its exit code."""
+    with pytest.raises(SystemExit) as excinfo:
+        Command().run_from_argv(["manage.py", "moorage", *words])
+    return excinfo.value.code

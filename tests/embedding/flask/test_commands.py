@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage import Credentials, LogQuery, Money, Secret
+from moorage import ConnectionFailed, Credentials, LogQuery, Money, Secret
 from moorage.contracts.payments import Charge
 from moorage.hub.copied_stores import rearm
 from moorage.hub.inbox import EntryQuery
+from moorage.testing.sandboxes.base import Lost
 from moorage.wiring.store_urls import open_storage
 from tests.embedding.flask.shop import KEYS, Shop
 from tests.embedding.flask.test_webhooks import charge
@@ -156,3 +157,22 @@ def test_copy_of_production_is_disarmed(database_url: str) -> None:
 
     assert 0 == output.exit_code, output.output
     assert "1 calls deleted" in output.output
+
+
+def test_unknown_payment_is_closed(database_url: str) -> None:
+    """A command of moorage reads encrypted payments, and closes one."""
+    shop = Shop(database_url, KEYS=KEYS)
+    shop.moored.migrate()
+    order = Charge(Money("1.00", "EUR"), "pm_card_visa", reference="INV-3")
+    shop.sandbox.fail(Lost(), Lost(), Lost())
+    with pytest.raises(ConnectionFailed):
+        shop.moorage.hub.payments().charge(order, idempotency_key="INV-3")
+    listed = run(shop, "payments", "unsettled", "--json")
+    closed = run(shop, "payments", "close", "INV-3", "--done")
+    replayed = shop.moorage.hub.payments().charge(order, idempotency_key="INV-3").replayed
+    shop.close()
+
+    (fields,) = json.loads(listed.output)["result"]["payments"]
+    assert ("INV-3", "1.00 EUR") == (fields["reference"], fields["amount"])
+    assert "INV-3 is closed as done\n" == closed.output
+    assert replayed

@@ -156,6 +156,7 @@ class Moored:
             environment=settings.environment,
             state=self.stores.state_url,
             kept=lambda: {"webhooks": self.inbox, "calls": self.outbox},
+            ports=self._process.ports,
         )
 
     def migrate(self) -> None:
@@ -220,20 +221,22 @@ class _Process:
             if resource is not None:
                 resource.close()
 
-    def _hub(self) -> Hub:
+    def ports(self) -> dict[str, Any]:
+        """Return the ports of the hub besides its store of shared state."""
         settings, stores = self._moored.settings, self.stores()
         ports = {
-            "state": stores.state,
             "log": stores.log,
             "tokens": stores.credentials,
             "cipher": stores.cipher,
             "tenants": stores.tenants,
             **settings.ports,
         }
-        given_ports: dict[str, Any] = {
-            name: port for name, port in ports.items() if port is not None
-        }
-        return moorage.open(settings.configuration, environment=settings.environment, **given_ports)
+        return {name: port for name, port in ports.items() if port is not None}
+
+    def _hub(self) -> Hub:
+        settings, state = self._moored.settings, self.stores().state
+        ports = self.ports() if state is None else {"state": state, **self.ports()}
+        return moorage.open(settings.configuration, environment=settings.environment, **ports)
 
     def _inbox(self) -> WebhookInbox:
         inbox = WebhookInbox(self.hub(), self.stores().inbox)

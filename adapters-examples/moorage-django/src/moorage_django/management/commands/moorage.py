@@ -101,5 +101,11 @@ def _passed_on(words: list[str]) -> int:
         environment=options.environment,
         state=stores.store_url(options) or f"{SCHEME}://{options.database}",
         kept=lambda: stores.kept(options),
+        ports=_ports,
     )
     return main(words, host=host)
+
+
+def _ports() -> dict[str, Any]:
+    """Return the ports of this project's hub besides its store, which the command opens."""
+    return {name: port for name, port in process.ports().items() if name != "state"}
