@@ -2,18 +2,18 @@
 
 Laws:
 
-1. Every record has the hash of the record before it, and its own hash covers that and every other
-   field. The first record continues from `GENESIS`. Numbers begin at 1 and have no gaps.
-2. A seal is a record too: its text is an HMAC of its number and of the hash before it. Nobody
-   without the key can change anything up to the last seal and have the chain verified.
-3. The head names the last record. It is stored beside the records and changes with each of them,
-   so records that were cut off at the end are missed.
-4. `verify` reads any rows at all, and raises nothing: a row that cannot be right is a finding.
-5. No value of a field with the name of a credential is in a record.
+1. Every record has the hash of the record before it, and its own hash covers that hash and every
+   other field. The first record continues from `GENESIS`. Numbers begin at 1 and have no gaps.
+2. A seal is a record too: its text is an HMAC of its number and of the hash before it. Without the
+   key, nobody can change a record before the last seal and still have the chain verified.
+3. The head names the last record. It is stored beside the records and changes with each of them, so
+   it reveals that records were cut off at the end.
+4. `verify` accepts any rows and raises nothing: a row that cannot be right is a finding.
+5. A record never has the value of a field whose name suggests a credential.
 
-An attacker who can write everything, and who removes records together with the seals over them and
-corrects the head, is found by an anchor only: the number and hash of a record that were noted
-elsewhere, such as the output of `moorage audit seal`.
+An attacker who can write everything may remove records together with the seals over them, and
+correct the head. Only an anchor reveals that: the number and hash of a record, noted elsewhere,
+such as the output of `moorage audit seal`.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _reason(value: object) -> str:
 
 
 def _values(value: Mapping[str, Any] | str | None) -> str | None:
-    """The values before or after an act as JSON, without those that may be credentials."""
+    """Return the values before or after an act as JSON, without possible credentials."""
     if value is None:
         return None
     if isinstance(value, str):
@@ -90,7 +90,7 @@ def _values(value: Mapping[str, Any] | str | None) -> str | None:
 
 
 def masked(value: Any) -> Any:
-    """Return plain values with a mask for each one whose name may be that of a credential."""
+    """Return plain values with a mask in place of each one whose name suggests a credential."""
     if is_object(value):
         return {
             str(name): MASK if is_sensitive(str(name)) else masked(item)
@@ -103,7 +103,7 @@ def masked(value: Any) -> Any:
 
 @attrs.frozen(kw_only=True)
 class Act:
-    """Something that was done, to be recorded.
+    """An act to record in the audit trail.
 
     Texts are shortened to what every store has room for.
 
@@ -213,7 +213,7 @@ class AuditPage:
 
 
 def micros_of(moment: datetime) -> int:
-    """The microseconds from 1970 to a moment.
+    """Return the microseconds from 1970 to a moment.
 
     Raises:
         InvalidData: the moment has no time zone.
@@ -231,7 +231,7 @@ def micros_of(moment: datetime) -> int:
 
 
 def canonical(record: AuditRecord) -> bytes:
-    """The bytes that the hash of a record covers: a JSON array of its fields, in ASCII."""
+    """Return the bytes that the hash of a record covers: a JSON array of its fields, in ASCII."""
     fields = (
         _FORMAT,
         record.number,
@@ -248,14 +248,14 @@ def canonical(record: AuditRecord) -> bytes:
 
 
 def hash_of(record: AuditRecord) -> str:
-    """The hash that a record must have."""
+    """Return the hash that a record must have."""
     from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL
 
     return sha256(canonical(record)).hexdigest()
 
 
 def link(head: AuditHead, acts: Sequence[Act]) -> tuple[list[AuditRecord], AuditHead]:
-    """The records of acts at the end of a chain, and its new end."""
+    """Return the acts as records that continue a chain, and the chain's new end."""
     records: list[AuditRecord] = []
     for act in acts:
         record = _link_record(head, act)
@@ -265,7 +265,7 @@ def link(head: AuditHead, acts: Sequence[Act]) -> tuple[list[AuditRecord], Audit
 
 
 def seal(head: AuditHead, keys: KeyRing, at: datetime) -> tuple[AuditRecord, AuditHead]:
-    """The seal over a chain, as a record at its end, and the new end."""
+    """Return a seal over a chain, as the record that continues it, and the chain's new end."""
     version, _ = keys.keys[0]
     text = f"{version}:{_mac(keys, version, head.number + 1, head.hash)}"
     act = Act(act=SEAL, subject=f"records 1 to {head.number}", actor=SEALER, at=at, after=text)
@@ -290,7 +290,7 @@ def _link_record(head: AuditHead, act: Act) -> AuditRecord:
 
 
 def _mac(keys: KeyRing, version: int, number: int, previous: str) -> str | None:
-    """The HMAC of a seal with this number after this hash; None without the key."""
+    """Return the HMAC of a seal with this number after this hash; None without the key."""
     from hmac import digest  # noqa: PLC0415 - loads OpenSSL
 
     for key_version, key in keys.keys:
@@ -303,7 +303,7 @@ def _mac(keys: KeyRing, version: int, number: int, previous: str) -> str | None:
 def extend(
     head: AuditHead, acts: Sequence[Act], *, keys: KeyRing | None, every: int
 ) -> tuple[list[AuditRecord], AuditHead]:
-    """The records of acts at the end of a chain, with a seal if it is time for one.
+    """Return the acts as records that continue a chain, with a seal if one is due.
 
     Args:
         head: the end of the chain.
@@ -319,7 +319,7 @@ def extend(
 
 
 def damaged(where: str, number: int) -> ConfigurationError:
-    """The error for a trail whose last record is not the one that its head names."""
+    """Return the error for a trail whose last record is not the one that its head names."""
     return ConfigurationError(
         f"The audit trail in {where} does not end with its record {number}, so it was damaged.",
         path="audit.url",
@@ -434,7 +434,7 @@ class _Chain:
         self.unverified = 0
 
     def add(self, record: AuditRecord, following: Iterator[AuditRecord]) -> Finding | None:
-        """Verify the next record; return what is wrong with it."""
+        """Verify the next record, and return what is wrong with it, if anything."""
         number = self.head.number + 1
         if hash_of(record) != record.hash:
             return Finding(
@@ -467,7 +467,7 @@ class _Chain:
         return None
 
     def _verdict(self, record: AuditRecord) -> bool | None:
-        """True if a seal is genuine, False if it is not, None if its key is missing."""
+        """Return True if a seal is genuine, False if it is not, None if its key is missing."""
         from hmac import compare_digest  # noqa: PLC0415 - loads OpenSSL
 
         match = _SEAL_TEXT.fullmatch(record.after or "")
@@ -534,7 +534,7 @@ def _records_after_seal(end: AuditHead, anchor: AuditHead | None) -> Finding | N
 def _missing_seal_finding(
     chain: _Chain, head: AuditHead | None, keys: KeyRing | None
 ) -> Finding | None:
-    """A finding if the last seal by the head is no seal of the chain."""
+    """Return a finding if the head names a last seal that the chain does not have."""
     if keys is None or head is None or chain.unverified or head.sealed <= chain.head.sealed:
         return None
     return Finding(head.sealed, Fault.ALTERED, f"Record {head.sealed} was altered: it was a seal.")

@@ -1,7 +1,7 @@
-"""The redacted request and response of a call, which the integration log stores if a service asks.
+"""The redacted request and response of a call, which the integration log stores on request.
 
-Every value goes through the rules of the service's `Redaction` and through the mask of the
-credentials that were sent. Of headers, only values that are on a list of harmless ones are shown.
+Every value goes through the rules of the service's `Redaction`, and through the mask of the
+credentials that were sent. Values of headers are shown only for headers on a list of harmless ones.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ _SHOWN_HEADERS: Final = frozenset(
 class CallContent:
     """The latest request of a call and its response.
 
-    They are redacted once, by the reader that stores them; the originals are dropped then. No
-    representation shows them, and they cannot be pickled.
+    The reader that stores them redacts them once, and then drops the originals. No `repr` shows
+    them, and they cannot be pickled.
 
     Args:
         rules: the setting of the service.
@@ -88,15 +88,15 @@ class CallContent:
         raise TypeError("The content of a call cannot be pickled.")
 
     def includes(self, *, failed: bool) -> bool:
-        """Return whether the content of a call with this ending is stored."""
+        """Return whether the content of a call is stored, given whether the call failed."""
         return self._rules.includes(failed=failed)
 
     def receive(self, response: Response) -> None:
-        """Add the response; one whose body is a stream has none here."""
+        """Add the response; the body of a streamed response is not available here."""
         self._response = response
 
     def redact(self) -> None:
-        """Make the texts, and drop the originals."""
+        """Make the redacted texts, and drop the originals."""
         if self._originals is None:
             return
         (request, base_url, sent), response = self._originals, self._response
@@ -145,6 +145,6 @@ def _is_readable(body: bytes, content_type: str | None) -> bool:
 
 
 def _cut(text: str, limit: int) -> tuple[str, bool]:
-    """The text within a number of bytes, and whether anything is missing."""
+    """Return the text cut to a number of bytes, and whether anything was cut off."""
     encoded = text.encode("utf-8", "backslashreplace")
     return encoded[:limit].decode("utf-8", "ignore"), len(encoded) > limit

@@ -1,6 +1,7 @@
-"""Events: frozen values for everything that happens to calls, which observers receive.
+"""Events: immutable values that tell observers what happens to calls.
 
-No event holds a secret, a body or a header's value: of a request they show method and path.
+No event holds a secret, a body or the value of a header. Events show only the method and path of a
+request.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ class CallIdentity:
         self.__dict__["id"] = request_id
 
     def moment(self, nanoseconds: int) -> datetime:
-        """The wall-clock time at which the local clock is at `nanoseconds`."""
+        """Return the wall-clock time at which the local clock has the value `nanoseconds`."""
         return self.started_at + timedelta(0, 0, (nanoseconds - self.started) // 1000)
 
 
@@ -143,7 +144,7 @@ class Event(LateFields):
 
     # Once for all kinds of events: a method of each takes milliseconds to generate at the start.
     def __eq__(self, other: object) -> bool:
-        """Events of the same class with the same values are equal."""
+        """Return whether an event has the same class and the same values."""
         if type(other) is not type(self):
             return NotImplemented
         return self._values() == other._values()
@@ -162,12 +163,12 @@ class Event(LateFields):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class CallStarted(Event):
-    """A call entered the pipeline."""
+    """A call has begun."""
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class CallFinished(Event):
-    """A call left the pipeline.
+    """A call has ended.
 
     `error` is the name of the error's class, None after a success; `status` the last HTTP status.
     `replayed` means that a repeated key got the stored answer, and `cached` that the answer came
@@ -200,7 +201,7 @@ class CallFinished(Event):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class AttemptStarted(Event):
-    """One attempt begins: it is admitted, and nothing has been sent yet.
+    """One attempt begins: it was admitted, and nothing has been sent yet.
 
     Only observers whose `hears` names this class receive it.
 
@@ -224,7 +225,7 @@ class AttemptStarted(Event):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class AttemptFinished(Event):
-    """One attempt ended; `slow` if it took longer than the circuit's `slow_call`.
+    """One attempt has ended; `slow` means that it took longer than the circuit's `slow_call`.
 
     `bytes_in` is the size of the answer's body, if it was read, and `outcome` the outcome at the
     vendor. The remaining attributes are those of `AttemptStarted`.
@@ -245,31 +246,31 @@ class AttemptFinished(Event):
 
 
 class CalledPlan(Protocol):
-    """The properties of a call's plan that events contain."""
+    """The properties of a call's plan that events show."""
 
     @property
     def service(self) -> Any:
-        """The service that the call is to, which has a `name`."""
+        """The service that is called, which has a `name`."""
         ...
 
     @property
     def operation(self) -> str | None:
-        """The operation's name, if the call names one."""
+        """The name of the operation, if the call names one."""
         ...
 
     @property
     def tenant(self) -> str | None:
-        """The tenant that the call is for, if any."""
+        """The tenant of the call, if it has one."""
         ...
 
     @property
     def region(self) -> str | None:
-        """The region that the call goes to, if any."""
+        """The region of the call, if its service has several."""
         ...
 
     @property
     def host(self) -> str | None:
-        """The host that requests are sent to, if any."""
+        """The host that receives the requests, if there is one."""
         ...
 
     @property
@@ -346,32 +347,32 @@ _OF_AN_ATTEMPT: Final[dict[str, Callable[[Any], object]]] = {
 
 
 def operation_of(identity: CallIdentity, plan: CalledPlan) -> str | None:
-    """The name of a call's operation: that of its contract, or else its endpoint."""
+    """Return the name of a call's operation: that of its contract, or else its endpoint."""
     contract = identity.contract
     return plan.operation if contract is None else contract.operation
 
 
 def method_name(method: HttpMethod | None) -> str | None:
-    """The name of an HTTP method; None if there is no method."""
+    """Return the name of an HTTP method; None if there is no method."""
     return None if method is None else method.value
 
 
 def ending_of(event: CallFinished) -> tuple[str | None, bool]:
-    """The class of the error that ended a call, and whether the call was cancelled."""
+    """Return the class of the error that ended a call, and whether the call was cancelled."""
     # Reading a field takes longer than reading the facts that it is computed from.
     facts: CallFacts | None = facts_of(event)
     return (event.error, event.cancelled) if facts is None else (facts[4], facts[11])
 
 
 def error_text(plan: CalledPlan, message: str | None) -> str | None:
-    """The message of the error that ended a call, without secrets; None if there is no message."""
+    """Return the message of the error that ended a call, without secrets; None without one."""
     if message is None:
         return None
     return (plan.service.redaction or _USUAL_REDACTION).words(message, LONGEST_MESSAGE)
 
 
 def trace_of(identity: CallIdentity, traceparent: str | None) -> str | None:
-    """The id of the trace that a call belongs to: known to an observer, or in its request."""
+    """Return the id of the trace that a call belongs to, from an observer or from its request."""
     if identity.trace_id is not None or traceparent is None:
         return identity.trace_id
     match = _TRACEPARENT.fullmatch(traceparent.strip())
@@ -429,14 +430,14 @@ class RetryScheduled(Event):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class PauseEnded(Event):
-    """A person ended a pause of a service's limits, `remaining` seconds early."""
+    """A person ended a pause of a service's rate limits, `remaining` seconds early."""
 
     remaining: float
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class RateLimitWaited(Event):
-    """A call waits `delay` seconds for its turn."""
+    """A call waits `delay` seconds for a rate limit."""
 
     delay: float
 
@@ -445,7 +446,7 @@ class RateLimitWaited(Event):
 class BulkheadWaited(Event):
     """A call has waited `delay` seconds for a slot of its service's bulkhead.
 
-    Waits of less than a millisecond are not reported.
+    Waits shorter than a millisecond are not reported.
     """
 
     delay: float
@@ -461,7 +462,7 @@ class CallRefused(Event):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class VendorPaused(Event):
-    """The vendor asked for a pause of `delay` seconds, which all callers observe."""
+    """The vendor asked for a pause of `delay` seconds, and no caller sends anything meanwhile."""
 
     delay: float
 
@@ -551,7 +552,7 @@ class CacheRevalidated(Event):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class CacheSkipped(Event):
-    """A call went on without the cache, because of the named `error`."""
+    """A call continued without the cache, because of the error named `error`."""
 
     error: str
 
@@ -560,10 +561,10 @@ class CacheSkipped(Event):
 class StorageLost(Event):
     """A shared store does not answer; the next probe follows in `retry_after` seconds.
 
-    `service` is the name of the port: "state", or "claims" where idempotency keys have a store of
-    their own, or "cache". `node` is the node that does not answer, if others may still. During the
-    outage each process has limits and circuits of its own, calls with an idempotency key are
-    refused, and calls skip the cache.
+    `service` is the name of the port: "state", "cache", or "claims" if idempotency keys have a
+    store of their own. `node` is the node that does not answer, if other nodes may still answer.
+    During the outage each process has its own limits and circuits, calls with an idempotency key
+    are refused, and calls skip the cache.
     """
 
     node: str = ""
@@ -594,7 +595,7 @@ class StateSubstituted(Event):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class FailedOver(Event):
-    """An operation continues at another account, `to`, because `service` certainly did nothing."""
+    """An operation moves to another account, `to`, because `service` certainly did nothing."""
 
     to: str
     error: str
@@ -658,10 +659,10 @@ class WebhookRefused(Event):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class LogEntriesLost(Event):
-    """The integration log of this process could not store `entries` more entries.
+    """The integration log of this process could not store some entries; `entries` counts them.
 
-    `service` is the name of the port: "log". `total` is their number since the log was opened. The
-    event follows the next call that ends, at most once a second.
+    `service` is the name of the port: "log". `total` is the number of lost entries since the log
+    was opened. The event is emitted after the next call that ends, at most once a second.
     """
 
     entries: int
@@ -670,7 +671,7 @@ class LogEntriesLost(Event):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class ObserverFailed(Event):
-    """An observer raised `error`; the call that it observed went on."""
+    """An observer raised `error`; the observed call continued."""
 
     observer: str
     error: str

@@ -1,7 +1,7 @@
-"""Figures about calls: their numbers by outcome and their durations, by series and window of time.
+"""Figures about calls: numbers by outcome, and durations, for each series and window of time.
 
-A series is a service, an operation and a tenant. Each process counts its own calls, and figures of
-several processes, series or windows are added up when they are read.
+A series is the calls of one service, operation and tenant. Each process counts its own calls. A
+reader adds up the figures of several processes, series or windows.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ _OUTCOMES_OF_ERRORS: Final = {
 
 
 def outcome_of(error: str | None, flags: tuple[bool, bool, bool, bool, bool]) -> Outcome:
-    """The outcome of a call that ended.
+    """Return the outcome of a call that ended.
 
     Args:
         error: the class of its error, if any.
@@ -155,7 +155,7 @@ COUNTS: Final = tuple(field.name for field in attrs.fields(Figures) if field.nam
 
 
 class Tally:
-    """Figures to which calls are added one after another, by one thread at a time."""
+    """Figures that grow as calls are added one after another, by one thread at a time."""
 
     __slots__ = (*COUNTS, "durations")
 
@@ -192,13 +192,13 @@ class Tally:
         self.durations.merge(durations if isinstance(durations, Sketch) else durations.freeze())
 
     def freeze(self) -> Figures:
-        """The figures so far."""
+        """Return the figures so far."""
         counts: dict[str, Any] = {name: getattr(self, name) for name in COUNTS}
         return Figures(**counts, durations=self.durations.freeze())
 
 
 def added(figures: Iterable[Figures]) -> Figures:
-    """The figures about all calls of several figures."""
+    """Return the sum of several figures."""
     tally = Tally()
     for item in figures:
         tally.merge(item)
@@ -285,7 +285,7 @@ class FiguresQuery:
     by: tuple[str, ...] = attrs.field(default=DIMENSIONS, converter=_dimensions)
 
     def matches(self, row: WindowFigures) -> bool:
-        """Whether the figures of a stored window belong to the selection."""
+        """Return whether the figures of a stored window belong to the selection."""
         return (
             all(getattr(self, name) in {None, getattr(row, name)} for name in DIMENSIONS)
             and (self.since is None or row.start >= self.since)
@@ -294,7 +294,7 @@ class FiguresQuery:
 
 
 class Grouping:
-    """Adds up stored figures as a query wants them.
+    """Adds up stored figures in the groups and windows of a query.
 
     Args:
         query: the query; rows that it does not match must not be added.
@@ -320,7 +320,7 @@ class Grouping:
             self._last = end if self._last is None else max(self._last, end)
 
     def result(self) -> tuple[WindowFigures, ...]:
-        """The figures of each group, by start, service, operation and tenant.
+        """Return the figures of each group, sorted by start, service, operation and tenant.
 
         A window is longer than the query's if its figures are stored for longer windows only.
         """
@@ -348,26 +348,29 @@ def _order(row: WindowFigures) -> tuple[datetime, str, str, str]:
 
 
 def grouped(rows: Iterable[WindowFigures], query: FiguresQuery) -> tuple[WindowFigures, ...]:
-    """The figures of a query, from all stored rows."""
+    """Return the figures of a query, from all stored rows."""
     grouping = Grouping(query)
     grouping.add(row for row in rows if query.matches(row))
     return grouping.result()
 
 
 def label(text: str) -> str:
-    """Return the name of a service, an operation or a tenant as every database accepts it."""
+    """Return the name of a service, operation or tenant in a form that any database accepts."""
     return column_text(text, LABEL_LENGTH)
 
 
 def floor(time: datetime, length: int) -> datetime:
-    """The start of the window of `length` seconds that a time is in, counted from 1970 in UTC."""
+    """Return the start of the window of `length` seconds around a time.
+
+    Windows count from 1970, UTC.
+    """
     number = (time - _EPOCH) // timedelta(seconds=length)
     return _EPOCH + timedelta(seconds=number * length)
 
 
 @attrs.frozen(kw_only=True)
 class Retention:
-    """How long figures stay in windows of each length, in seconds.
+    """The times for which figures stay in windows of each length, in seconds.
 
     Attributes:
         minutes: for how long windows of a minute stay, before they become windows of an hour.
@@ -388,7 +391,9 @@ class Retention:
             )
 
     def rolls(self, now: datetime) -> tuple[tuple[int, int, datetime], ...]:
-        """The roll-ups that are due: windows of a length that begin before a time, and the next.
+        """Return the roll-ups that are due: the length of old windows, the next length, and a time.
+
+        Windows of the old length that begin before the time are to be added up.
 
         Args:
             now: the time.
@@ -402,10 +407,10 @@ class Retention:
         )
 
     def end(self, now: datetime) -> datetime:
-        """The time before which windows are removed."""
+        """Return the time before which windows are removed."""
         return floor(now - timedelta(seconds=self.days), DAY)
 
 
 def rolled_up(rows: Iterable[WindowFigures], step: int) -> tuple[WindowFigures, ...]:
-    """The same figures in windows of `step` seconds."""
+    """Return the same figures in windows of `step` seconds."""
     return grouped(rows, FiguresQuery(window=step))

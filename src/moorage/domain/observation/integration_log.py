@@ -268,9 +268,10 @@ def summarise(entries: Iterable[IntegrationLog]) -> LogSummary:
 
 
 def entry_of(event: Event) -> IntegrationLog | None:
-    """The log entry for an event that ends a call; None for any other event.
+    """Return the log entry for an event that ends a call; None for any other event.
 
-    The fields of the entry are computed when they are read, such as by the thread that stores it.
+    The fields of the entry are computed when they are first read, for example by the thread that
+    stores the entry.
     """
     if not isinstance(event, CallFinished):
         return None
@@ -320,7 +321,7 @@ def size_of_texts(entry: IntegrationLog) -> int:
 
 
 def _values_of(facts: CallFacts) -> tuple[object, ...]:
-    """The values of an entry's fields, in their order, from the facts of the call's end."""
+    """Return the values of an entry's fields in order, computed from the facts of the call."""
     identity, plan, now, attempts, error, http_status, vendor_code, key = facts[:8]
     flags, contract, content = facts[8:13], identity.contract, identity.content
     return (
@@ -350,7 +351,7 @@ def _values_of(facts: CallFacts) -> tuple[object, ...]:
 
 
 def status_of(error: str | None, flags: tuple[bool, bool, bool, bool, bool]) -> IntegrationStatus:
-    """The status of a call from its error and the flags of `CallFinished`, in their order."""
+    """Return the status of a call, from its error and the flags of `CallFinished` in order."""
     is_replayed, cached, fallback, is_cancelled, internal = flags
     if is_cancelled:
         return IntegrationStatus.CANCELLED
@@ -365,7 +366,7 @@ def status_of(error: str | None, flags: tuple[bool, bool, bool, bool, bool]) -> 
 
 
 def _status_of_base(name: str) -> IntegrationStatus | None:
-    """The status of the error that a class of this name is derived from; None without one."""
+    """Return the status for the error class that a class of this name derives from, if any."""
     kinds: list[type[ConnectorError]] = [ConnectorError]
     while kinds:
         kind = kinds.pop()
@@ -377,5 +378,5 @@ def _status_of_base(name: str) -> IntegrationStatus | None:
 
 
 def _percentile(ordered: list[float], percent: int) -> float | None:
-    """The smallest value that `percent` of all are no greater than."""
+    """Return the smallest value that at least `percent` of all values do not exceed."""
     return ordered[-(-len(ordered) * percent // 100) - 1] if ordered else None

@@ -13,9 +13,9 @@ V = TypeVar("V", bound="LateFields")
 class LateFields:
     """A value whose fields may be computed late, from stored facts.
 
-    Most events are never read as a whole, and many of them not at all. So a value made by `late`
-    only holds its facts, and computes each field at the first reading. To its readers it equals one
-    that was made by its constructor.
+    Most events are never read as a whole, and many are not read at all. So a value made by `late`
+    holds only its facts, and computes each field when the field is first read. To a reader it
+    equals a value made by its constructor.
 
     Attributes:
         late_fields: the function that computes each field from the facts.
@@ -42,7 +42,7 @@ set_facts: Final = vars(LateFields)["_facts"].__set__
 
 
 def late(kind: type[V], facts: object) -> V:
-    """Make a value whose fields are computed from `facts` when they are first read.
+    """Return a value whose fields are computed from `facts` when they are first read.
 
     Args:
         kind: its class.
@@ -54,10 +54,10 @@ def late(kind: type[V], facts: object) -> V:
 
 
 def assign_facts(value: LateFields, facts: object) -> None:
-    """Note the facts of a value that was made by its constructor."""
+    """Store the facts of a value that was made by its constructor."""
     set_facts(value, facts)
 
 
 def facts_of(value: LateFields) -> Any:
-    """The facts that a value was made of; None if it was made by its constructor."""
+    """Return the facts that a value was made of; None if it was made by its constructor."""
     return getattr(value, "_facts", None)

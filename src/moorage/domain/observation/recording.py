@@ -31,11 +31,12 @@ Windows: TypeAlias = "dict[int, dict[Key, Tally]]"
 
 
 class Series:
-    """Bounds the number of series in a day.
+    """Limits the number of series in a day.
 
     The first `limit` series of a day have figures of their own. Calls of further tenants are
-    counted for their service and operation with the tenant "other", a tenth as many series;
-    everything beyond is one series whose service, operation and tenant are all "other".
+    counted under the tenant "other" of their service and operation; there may be a tenth as many of
+    these series. All other calls are counted in one series whose service, operation and tenant are
+    "other".
 
     Args:
         limit: the maximum number of series that are not added up with others.
@@ -68,7 +69,7 @@ class Series:
 
 
 class Recording:
-    """The figures of one process since they were last taken; for one thread at a time.
+    """The figures of one process since the last `take`, used by one thread at a time.
 
     Args:
         max_series: the maximum number of series in a day that are not added up with others.
@@ -89,12 +90,12 @@ class Recording:
         self.windows: Windows = {}
 
     def take(self) -> Windows:
-        """Return the figures, and begin anew."""
+        """Return the figures, and start again without any."""
         windows, self.windows, self._rows = self.windows, {}, 0
         return windows
 
     def record(self, event: Event) -> None:
-        """Count an event of `hears`."""
+        """Count an event, if its class is in `hears`."""
         if isinstance(event, CallFinished):
             self._add_call(event)
         elif isinstance(event, AttemptFinished):
@@ -144,7 +145,10 @@ class Recording:
     def _tally(
         self, time: float, service: str, operation: str | None, tenant: str | None
     ) -> Tally | None:
-        """Return the figures of a series in the minute of a time; None if there is no room."""
+        """Return the figures of a series in the minute of a time.
+
+        None if there is no room for them.
+        """
         minute = int(time) // MINUTE * MINUTE
         key = (service, operation or "", tenant or "")
         window = self.windows.get(minute)
@@ -161,11 +165,11 @@ class Recording:
 
 
 class Unsettled:
-    """The figures of one process that are not yet stored, or may still grow.
+    """The figures of one process that are not stored yet, or may still grow.
 
-    Stored figures are written again as a whole whenever they grow, so that it changes nothing if
-    they were written twice. Each part of a window has a number, and figures of the same window that
-    come after its part was closed are another part.
+    Figures that grow are stored again as a whole, so it does no harm to write them twice. Each part
+    of a window has a number. Figures of a window that arrive after its part was closed become
+    another part.
 
     Args:
         max_rows: the maximum number of figures; beyond it, those of the oldest windows are lost.
@@ -182,7 +186,7 @@ class Unsettled:
         self.lost = 0
 
     def __bool__(self) -> bool:
-        """Whether there are figures to store."""
+        """True if there are figures to store."""
         return bool(self._unstored)
 
     @property
@@ -218,7 +222,7 @@ class Unsettled:
         return self._windows[minute][1][key]
 
     def stored(self, rows: list[tuple[int, int, Key]]) -> None:
-        """Note that figures are stored as they are; windows before the last minute are closed."""
+        """Mark figures as stored as they are, and close the windows before the last minute."""
         newest = self.newest
         for minute, _, key in rows:
             keys = self._unstored[minute]
@@ -230,7 +234,7 @@ class Unsettled:
                 del self._windows[minute]
 
     def _shorten(self) -> None:
-        """Forget the oldest windows if there are too many figures, or they are too old to store."""
+        """Drop the oldest windows if there are too many figures, or they are too old to store."""
         newest = self.newest
         number = sum(len(tallies) for _, tallies in self._windows.values())
         for minute in sorted(self._windows):

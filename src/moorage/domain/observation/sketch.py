@@ -1,4 +1,4 @@
-"""Sketches of durations: percentiles of any number of durations in a few hundred counters.
+"""Sketches of durations: percentiles of any number of durations from a few hundred counters.
 
 A duration is counted in the bucket of its logarithm. The buckets are so narrow that the middle of
 one differs from each duration in it by at most one per cent. The laws:
@@ -43,7 +43,7 @@ _MAX_VARINT: Final = 10
 
 @attrs.frozen
 class Sketch:
-    """The distribution of many durations.
+    """The distribution of many durations in buckets.
 
     Attributes:
         zeros: the number of durations of zero nanoseconds.
@@ -70,9 +70,9 @@ class Sketch:
         return self.total / count / 1e9 if count else None
 
     def percentile(self, percent: float) -> float | None:
-        """The smallest duration in seconds that `percent` of all are no longer than.
+        """Return the smallest duration in seconds that at least `percent` of all do not exceed.
 
-        It is None if there are no durations.
+        Return None if there are no durations.
 
         Raises:
             InvalidData: `percent` is not a number above 0 and up to 100.
@@ -97,7 +97,7 @@ class Sketch:
         return min(max(middle, self.shortest), self.longest) / 1e9
 
     def number_within(self, duration: float) -> int:
-        """The number of durations that are no longer than `duration` seconds.
+        """Return the number of durations that are no longer than `duration` seconds.
 
         Durations that differ from it by less than two per cent may be counted on either side.
         """
@@ -110,7 +110,7 @@ class Sketch:
         )
 
     def to_bytes(self) -> bytes:
-        """The sketch as bytes, about two for each bucket."""
+        """Return the sketch as bytes, about two for each bucket."""
         numbers = [self.zeros, self.total, self.shortest, self.longest, len(self.buckets)]
         previous = 0
         for index, count in self.buckets:
@@ -120,7 +120,7 @@ class Sketch:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Sketch:
-        """The sketch that `to_bytes` has written.
+        """Return the sketch that `to_bytes` has written.
 
         Raises:
             InvalidData: the bytes are not those of a sketch.
@@ -138,7 +138,7 @@ class Sketch:
 
 
 def _is_consistent(sketch: Sketch) -> bool:
-    """Whether the parts of a sketch that was read can belong together."""
+    """Return whether the parts of a sketch that was read fit together."""
     if not sketch.buckets:
         return sketch.total == sketch.shortest == sketch.longest == 0
     if not sketch.shortest <= sketch.longest <= _LONGEST or not sketch.longest:
@@ -148,7 +148,7 @@ def _is_consistent(sketch: Sketch) -> bool:
 
 
 class SketchRecorder:
-    """Counts durations one after another, for a `Sketch`; for one thread at a time."""
+    """Counts durations one after another into a `Sketch`, in one thread at a time."""
 
     __slots__ = ("_buckets", "_floor", "_longest", "_shortest", "_top", "_total", "_zeros")
 
@@ -198,14 +198,14 @@ class SketchRecorder:
             self._count(index, count)
 
     def freeze(self) -> Sketch:
-        """The durations so far."""
+        """Return the sketch of all durations of several sketches."""
         if not self._zeros and not self._buckets:
             return Sketch()
         buckets = tuple(sorted(self._buckets.items()))
         return Sketch(self._zeros, buckets, self._total, self._shortest, self._longest)
 
     def _count(self, index: int, count: int) -> None:
-        """Add to a bucket; all buckets that are too far below the highest become one."""
+        """Add to a bucket, and merge all buckets that are too far below the highest one."""
         buckets = self._buckets
         if index > self._top:
             self._top = index
@@ -256,7 +256,7 @@ def _unreadable_error() -> InvalidData:
 
 
 def _varint(number: int) -> bytes:
-    """A number in groups of seven bits, the lowest first."""
+    """Return a number as groups of seven bits, the lowest group first."""
     groups = bytearray()
     while number >= 0x80:
         groups.append(number & 0x7F | 0x80)
@@ -266,7 +266,7 @@ def _varint(number: int) -> bytes:
 
 
 def _numbers(data: bytes) -> list[int]:
-    """The numbers that were written by `_varint`."""
+    """Return the numbers that were written by `_varint`."""
     numbers: list[int] = []
     number = shift = 0
     for byte in data:

@@ -1,1 +1,1 @@
-"""Limits, circuits, retries and budgets."""
+"""Rate limits, circuit breakers, retries and retry budgets."""

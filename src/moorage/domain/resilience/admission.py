@@ -1,10 +1,11 @@
-"""The admission of one attempt: a single decision by circuit, limits, retry budget and claim.
+"""The admission of one attempt: one joint decision by circuit, limits, retry budget and claim.
 
-They decide together, all or nothing: an attempt that a limit refuses takes no probe lease, and an
-attempt that the circuit refuses takes no token. An admission command is made once per plan and used
-for every call; only a retry, a probe and a call with an idempotency claim make their own.
+All of them decide together. An attempt that a limit refuses takes no probe lease, and an attempt
+that the circuit refuses takes no token. One admission command per plan serves every call; only a
+retry, a probe and a call with an idempotency claim make their own.
 
-The fast path (circuit closed, empty queue, tokens available) must answer exactly as the full rule.
+The fast path (circuit closed, empty queue, tokens available) must give exactly the same answers as
+the full rule.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ AT_ONCE: Final[Admitted] = (GO, 0, None, ())
 
 
 class Gates:
-    """The rules that guard a call, compiled once, and the keys of their states.
+    """The rules that guard a call, compiled once, with the keys of their states.
 
     The order of keys is: circuit, limits, budget. `shares` has, for each limit, the part of it that
     a process may grant by itself while the shared store is away; None means nothing. Without
@@ -101,7 +102,7 @@ class Gates:
         )
 
     def moved(self, old: str, new: str) -> Gates:
-        """The same rules for states whose keys begin with `new` where these begin with `old`."""
+        """Return the same rules for other states: `new` replaces `old` at the start of each key."""
         value: Gates = object.__new__(Gates)
         value._alone = {}
         value.shares = self.shares
@@ -115,7 +116,7 @@ class Gates:
         return value
 
     def alone(self, costs: tuple[int, ...] | None = None) -> Gates:
-        """The rules for the memory of one process while the shared store is unavailable.
+        """Return the rules for the memory of one process while the shared store is unavailable.
 
         A call that costs more than the burst of a share is still granted, at its full cost.
         """
@@ -140,7 +141,7 @@ class Gates:
 
 
 class Admission:
-    """The request for one attempt.
+    """The command that asks to admit one attempt.
 
     `within` is the longest time that this caller can wait for a grant, and `lease` the longest time
     that the attempt may take, both in microseconds. `token` is this caller's own number, needed
@@ -200,7 +201,7 @@ class Admission:
             self.__class__ = _SeveralAdmission  # pyright: ignore[reportAttributeAccessIssue]
 
     def evolve(self, **changes: Any) -> Admission:
-        """The same admission with some attributes replaced."""
+        """Return the same admission with some attributes replaced."""
         details: dict[str, Any] = {
             name: getattr(self, name)
             for name in ("within", "lease", "costs", "retry", "token", "claim", "ticketed")
@@ -208,7 +209,7 @@ class Admission:
         return Admission(changes.pop("gates", self.gates), **(details | changes))
 
     def through(self, gates: Gates) -> Admission:
-        """The same first question to other gates of the same rules, as `evolve` has it."""
+        """Return the same first question for other gates with the same rules, like `evolve`."""
         admission: Admission = object.__new__(type(self))
         admission.gates = gates
         admission.within = self.within
@@ -229,7 +230,10 @@ class Admission:
     def under_claim(
         self, claim: tuple[str, int, str], *, within: int, lease: int, retry: bool
     ) -> Admission:
-        """The same admission for an attempt under a claim; as `evolve`, in a fifth of the time."""
+        """Return the same admission for an attempt under a claim.
+
+        Like `evolve`, but five times as fast.
+        """
         new_admission: Admission = object.__new__(Admission)
         new_admission.gates = self.gates
         new_admission.within = within
@@ -244,7 +248,7 @@ class Admission:
         return new_admission
 
     def apply(self, states: States, now: int) -> tuple[States, Admitted]:
-        """Admit, or refuse with the reason and the time to wait."""
+        """Return the new states, and the admission or the refusal with its reason and wait."""
         try:
             fast_grant = self._granted_under_claim(states, now) if self.claim else None
             return self.decide(states, now) if fast_grant is None else fast_grant
@@ -253,7 +257,7 @@ class Admission:
         raise failure
 
     def _granted_under_claim(self, states: States, now: int) -> tuple[States, Admitted] | None:
-        """The fast path under a claim, with one limit at most; None where the full rule decides."""
+        """Return the answer of the fast path under a claim; None if the full rule must decide."""
         gates, claim = self.gates, self.claim
         limits, circuit = gates.limits, gates.circuit
         if claim is None or gates.budget is not None or len(limits) > 1 or self.ticketed:
@@ -275,7 +279,7 @@ class Admission:
         return (circuit_state, *new_states), (GO, 0, (circuit_state[3], circuit_state[5], 0), ())
 
     def decide(self, states: States, now: int) -> tuple[States, Admitted]:
-        """The full rule; the fast path in `apply` gives the same answers."""
+        """Return the answer of the full rule; the fast path in `apply` gives the same answers."""
         gates = self.gates
         first = 1 if gates.circuit else 0
         rest = first + len(gates.limits)
@@ -316,7 +320,7 @@ class Admission:
         return tuple(new), (Answer.GO, wait, permit, tickets)
 
     def _spend(self, states: States, now: int, new: list[State]) -> tuple[Answer, int]:
-        """Count against the budget and mark the claim as sent, adding both states to `new`."""
+        """Count against the budget and mark the claim as sent; both states are added to `new`."""
         rule = self.gates.budget
         if rule:
             budget = rule.present(states[0], now)
@@ -405,7 +409,7 @@ class _UsualAdmission(Admission):
 
 
 class _SeveralAdmission(Admission):
-    """A first attempt, guarded by several limits or a retry budget, and perhaps by a circuit."""
+    """The admission of a first attempt that has several limits or a retry budget."""
 
     __slots__ = ()
 
@@ -453,7 +457,7 @@ _SHORT_CUTS: Final = {
 
 
 class Confirm:
-    """The second admission of a caller that waited, because a pause may have begun meanwhile."""
+    """The command for a caller after its wait, because a pause may have begun meanwhile."""
 
     __slots__ = ("gates", "keys", "permit", "rules", "tickets")
     once = False
@@ -469,7 +473,7 @@ class Confirm:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, tuple[Answer, int]]:
-        """GO with the rest of the wait (0 for now), or CIRCUIT_OPEN with the time to wait."""
+        """Return GO with the rest of the wait, or CIRCUIT_OPEN with the time to wait."""
         gates = self.gates
         unchanged_states = unchanged(self.rules, states, now)
         wait = 0
@@ -489,7 +493,7 @@ class Confirm:
 
 
 class GiveBack:
-    """The command of a caller that gives up: its tokens and places in the queue return."""
+    """The command of a caller that gives up: it returns its tokens and its places in the queue."""
 
     __slots__ = ("gates", "keys", "tickets")
     once = True
@@ -502,12 +506,12 @@ class GiveBack:
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """The limits, which read the states."""
+        """The rules of the limits, which read the states."""
         return self.gates.limits
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Refund every ticket."""
+        """Return the states with every ticket refunded."""
         rules = zip(self.gates.limits, states, self.tickets, strict=True)
         return tuple(
             state if state is None else rule.refund(rule.present(state, now), ticket)
@@ -516,7 +520,7 @@ class GiveBack:
 
 
 def unused(gates: Gates, admitted: Admitted, reporter: str = "") -> tuple[Report | GiveBack, ...]:
-    """The commands that return the grants of an admission that its caller does not use."""
+    """Return the commands that give back the unused grants of an admission."""
     _, _, permit, tickets = admitted
     return (
         *((Report(gates, permit, Outcome.NEUTRAL, reporter),) if permit is not None else ()),
@@ -525,12 +529,12 @@ def unused(gates: Gates, admitted: Admitted, reporter: str = "") -> tuple[Report
 
 
 def unclaimed(command: Command[Any], answer: Any) -> tuple[Report | GiveBack, ...]:
-    """The commands that return the grants of any command whose caller left before the answer."""
+    """Return the commands that give back the grants of a command whose caller has left."""
     return unused(command.gates, answer) if isinstance(command, Admission) else ()
 
 
 class Pause:
-    """The command that pauses all grants for `pause` microseconds as the vendor asked."""
+    """The command that pauses all grants for `pause` microseconds, as the vendor asked."""
 
     __slots__ = ("gates", "keys", "pause")
     once = True
@@ -543,12 +547,12 @@ class Pause:
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """The limits, which read the states."""
+        """The rules of the limits, which read the states."""
         return self.gates.limits
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Drain every limit."""
+        """Return the states with every limit paused."""
         return tuple(
             rule.drain(rule.present(state, now), self.pause)
             for rule, state in zip(self.gates.limits, states, strict=True)
@@ -568,12 +572,12 @@ class Resume:
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """The limits, which read the states."""
+        """The rules of the limits, which read the states."""
         return self.gates.limits
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, int]:
-        """Microseconds that were left of the longest pause; 0 if there was no pause."""
+        """Return the states, and the microseconds left of the longest pause; 0 without a pause."""
         limits = self.gates.limits
         presents = [rule.present(state, now) for rule, state in zip(limits, states, strict=True)]
         remaining_pause = max(
@@ -588,7 +592,7 @@ class Resume:
 class Report:
     """The command that counts how a call ended: failures, slow answers, probes, cancellations.
 
-    The outcome of a probe counts once, however often it is reported; any other counts each time.
+    A probe's outcome counts once, however often it is reported. Any other outcome counts each time.
     """
 
     __slots__ = ("keys", "once", "outcome", "permit", "reporter", "rule")
@@ -606,7 +610,7 @@ class Report:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, CircuitState | None]:
-        """The circuit's new mode if it changed, else None."""
+        """Return the new state, and the circuit's new mode if that changed."""
         circuit, new_mode = self.rule.record(
             self.rule.present(states[0], now), self.permit, self.outcome, self.reporter
         )
@@ -614,7 +618,7 @@ class Report:
 
 
 class Uncount:
-    """The command that removes a first attempt from the retry budget's count."""
+    """The command that removes a first attempt from the count of the retry budget."""
 
     __slots__ = ("_rule", "keys")
     once = True
@@ -626,7 +630,7 @@ class Uncount:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Remove the attempt from the budget's count, unless the state has expired."""
+        """Return the budget without the attempt; an expired state stays as it is."""
         (state,) = states
         if state is None:
             return states, None
@@ -647,7 +651,7 @@ class SetCircuit:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Set the mode."""
+        """Return the circuit in the new mode."""
         return (self._rule.force(self._rule.present(states[0], now), self.mode),), None
 
 
@@ -664,6 +668,6 @@ class ReadCircuit:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, CircuitBreakerState]:
-        """Return the state with names and seconds, to be read by people."""
+        """Return the circuit with names and seconds, for people."""
         unchanged_states = unchanged((self._rule,), states, now)
         return unchanged_states, self._rule.read(self._rule.present(states[0], now))

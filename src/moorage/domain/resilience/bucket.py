@@ -1,4 +1,4 @@
-"""The token bucket, exact over every window and fair in order of arrival.
+"""The token bucket: exact over every span of time, and fair in order of arrival.
 
 Laws:
 
@@ -63,7 +63,7 @@ Place: TypeAlias = "tuple[int, int, int, int, int, bool, bool]"
 
 
 class TokenBucket:
-    """`n` tokens per `price` microseconds, at most `burst` at once."""
+    """A limit that grants `n` tokens per `price` microseconds, and at most `burst` at once."""
 
     __slots__ = ("burst", "n", "price", "refill", "room")
 
@@ -76,16 +76,16 @@ class TokenBucket:
 
     @property
     def shape(self) -> str:
-        """A text that is equal for two buckets if they can read each other's states."""
+        """A text that is equal for two buckets exactly if they can read each other's states."""
         return f"{self.n}-{self.price}-{self.burst}"
 
     def part(self, share: Fraction, least: int) -> TokenBucket:
-        """A limit with this share of the rate and of the burst; the burst is at least `least`."""
+        """Return a limit with this share of the rate and burst; its burst is at least `least`."""
         pace = Fraction(self.n, self.price) * share
         return TokenBucket(pace.numerator, pace.denominator, max(least, int(self.burst * share)))
 
     def fast_grant(self, state: State | None, now: int, cost: int) -> Bucket | None:
-        """The fast path: the state after an immediate grant, or None for the full rule."""
+        """Return the state after an immediate grant; None if the full rule must decide."""
         if state is None:
             return (now, self.refill, now, self.room - cost * self.price, now, 0, 0, ())
         state_time, _, at, level, life, frozen_until, shift, runs = state
@@ -100,7 +100,10 @@ class TokenBucket:
         return (now, self.refill, now, level, life, frozen_until, shift, ())
 
     def present(self, state: State | None, now: int) -> Bucket:
-        """The state as of now; if the clock stepped back, all times in it are moved back too."""
+        """Return the state as of now.
+
+        If the clock stepped back, all times in the state are moved back with it.
+        """
         if state is None:
             return (now, 0, now, self.room, now, 0, 0, ())
         state_time, keep_for, at, level, life, frozen, shift, runs = state
@@ -109,7 +112,7 @@ class TokenBucket:
         return (time, keep_for, at - back, level, life, frozen - back, shift - back, runs)
 
     def earliest(self, bucket: Bucket, cost: int, at: int) -> int:
-        """The earliest time, not before `at`, at which `cost` tokens can be granted.
+        """Return the earliest time, not before `at`, at which `cost` tokens can be granted.
 
         A later time may be impossible again, because a gap in the queue ends.
         """
@@ -150,7 +153,11 @@ class TokenBucket:
         return (state_time, quiet, first, level, life, frozen, shift, runs), ticket
 
     def refund(self, bucket: Bucket, ticket: Ticket) -> Bucket:
-        """Return a grant's tokens and its place in the queue."""
+        """Take `cost` tokens at the time `at` that `earliest` returned.
+
+        Return the state after the grant, and its ticket. Only a `refundable` grant is kept in the
+        queue, so that it can be given back.
+        """
         state_time, quiet, at, level, life, frozen, shift, runs = bucket
         number, time, cost, shifted, *where = ticket
         tokens = cost * self.price
@@ -176,7 +183,7 @@ class TokenBucket:
         return (state_time, quiet, at, level, life, frozen, shift, runs)
 
     def drain(self, bucket: Bucket, pause: int) -> Bucket:
-        """Grant nothing for `pause` microseconds: queued grants are delayed, spare tokens lost."""
+        """Return the state after a grant's tokens and its place in the queue were given back."""
         state_time, _, at, level, life, frozen, shift, runs = bucket
         end_time = state_time + pause
         since = max(state_time, frozen)
@@ -196,11 +203,14 @@ class TokenBucket:
         return (state_time, quiet, at, level, life, end_time, shift, runs)
 
     def paused(self, bucket: Bucket) -> int:
-        """Microseconds until the current pause ends; 0 without a pause."""
+        """Return the state after a pause of `pause` microseconds begins.
+
+        Queued grants are delayed, and spare tokens are lost.
+        """
         return max(0, bucket[5] - bucket[0])
 
     def resume(self, bucket: Bucket) -> Bucket:
-        """End a pause now: queued grants move forward, and no tokens are added."""
+        """Return the microseconds until the current pause ends; 0 without a pause."""
         state_time, _, at, level, life, _, shift, runs = bucket
         rest = self.paused(bucket)
         if not rest:
@@ -210,13 +220,16 @@ class TokenBucket:
         return (state_time, quiet, at, level, life, state_time, shift, runs)
 
     def confirm(self, bucket: Bucket, ticket: Ticket) -> int:
-        """Microseconds that the holder of a ticket must still wait; 0 if it may go."""
+        """Return the state after a pause ends now.
+
+        Queued grants move forward, and no token is added.
+        """
         state_time, _, _, _, life, frozen, shift, _ = bucket
         due_time = ticket[1] + shift - ticket[3] if ticket[0] == life else state_time
         return max(0, due_time - state_time, frozen - state_time)
 
     def _place(self, bucket: Bucket, cost: int, at: int) -> Place:
-        """The first place in the queue at which `cost` tokens can be granted, not before `at`.
+        """Return the microseconds that the holder of a ticket must still wait; 0 if it may go.
 
         It is `(time, place, since, had, spare, full, at_once)`: the place is before the run at
         index `place`; the level is `had` at the time `since`, and exceeds the levels of the run
@@ -249,7 +262,7 @@ class TokenBucket:
         return time, len(runs), time, had, spare, full, False
 
     def _enough(self, since: int, level: int, tokens: int, at: int) -> tuple[int, int, bool]:
-        """The time from which `tokens` are available, the level then, and if any overflowed."""
+        """Return the time from which `tokens` are there, the level then, and if any overflowed."""
         at = max(at, since)
         had = level + (at - since) * self.n
         if had < tokens:
@@ -258,7 +271,7 @@ class TokenBucket:
         return at, min(self.room, had), had > self.room
 
     def _needs(self, runs: Runs) -> list[int]:
-        """For each run, the lowest level at its beginning that its and later grants need."""
+        """Return for each run the lowest level at its start that its own and later grants need."""
         needs: list[int] = []
         need = later = 0
         for begin, before, end, after, _, lowest, _, _, idle in reversed(runs):
@@ -272,7 +285,7 @@ class TokenBucket:
     def _without_past(
         self, since: int, level: int, runs: Runs, shift: int, seen: int
     ) -> tuple[int, int, Runs]:
-        """The level after the runs that are over, its time, and the remaining runs."""
+        """Return the level after all finished runs, the time of it, and the remaining runs."""
         past_runs = self._past(runs, seen - shift)
         for begin, before, end, after, highest, _, spent, _, idle in runs[:past_runs]:
             spare = min(self.room, level + (begin + shift - since) * self.n) - before
@@ -281,7 +294,7 @@ class TokenBucket:
         return since, level, self._bounded(runs[past_runs:])
 
     def _past(self, runs: Runs, now: int) -> int:
-        """The number of runs that ended before `now`, a time less the shift."""
+        """Return the number of runs that ended before `now`, a time less the shift."""
         # Not a generator: an interruption that falls where one is closed would be swallowed.
         for count, run in enumerate(runs):
             if run[2] >= now:
@@ -289,11 +302,11 @@ class TokenBucket:
         return len(runs)
 
     def _quiet(self, seen: int, last: int, frozen: int) -> int:
-        """Microseconds for which a state must be stored, after its last grant at `last`."""
+        """Return the microseconds for which to store a state after its last grant at `last`."""
         return max(last, frozen) - seen + self.refill
 
     def _without(self, run: Run, point: _Point, previous: _Point, cost: int, *, due: bool) -> Runs:
-        """The runs left of a run, without the grant after which its level was at `point`."""
+        """Return the parts of a run without the grant after which the level was `point`."""
         begin, start, end, final, highest, lowest, spent, live, idle = run
         first = not _is_before((begin, start), previous)
         last = (end, final) == point
@@ -310,7 +323,7 @@ class TokenBucket:
         return (later_run,) if first else (earlier_run,) if last else (earlier_run, later_run)
 
     def _joined(self, one: Run, other: Run) -> Run:
-        """Two runs and the gap between them as one run."""
+        """Return two runs and the gap between them as one run."""
         begin, before, end, after, highest, lowest, spent, live, idle = one
         start, level, last, left, peak, valley, more, alive, unused = other
         gap = after + (start - end) * self.n - level
@@ -321,12 +334,15 @@ class TokenBucket:
         return (begin, before, last, left, highest, lowest, spent + more, live, idle)
 
     def _live(self, run: Run) -> int:
-        """The number of tokens that the grants of a run hold."""
+        """Return the number of tokens that the grants of a run hold."""
         begin, before, end, after, _, _, _, live, _ = run
         return live or (before - after + (end - begin) * self.n) // self.price
 
     def _bounded(self, runs: Runs) -> Runs:
-        """At most 300 runs: above that, the two that hide the fewest tokens are merged."""
+        """Return at most 300 runs.
+
+        Above that number, the two runs that hide the fewest tokens are merged.
+        """
         if len(runs) <= RUNS:
             return runs
         place, fewest = len(runs) - 2, self.room + 1
@@ -343,9 +359,10 @@ def _is_before(one: _Point, other: _Point) -> bool:
 
 
 def _taken_from(run: Run, tokens: int) -> Run:
-    """The run with `tokens` of its spare tokens spent.
+    """Return the run with `tokens` of its spare tokens spent.
 
-    They are gone from its beginning on. They were in the bucket until now, so they took up room.
+    The tokens are missing from the beginning of the run on. Until now they took up room in the
+    bucket.
     """
     begin, before, end, after, highest, lowest, spent, live, idle = run
     return (begin, before, end, after, max(before, highest), lowest, spent + tokens, live, idle)

@@ -1,4 +1,4 @@
-"""The retry budget: retries stay below a share of the calls, counted over all processes.
+"""The retry budget: retries stay below a share of all calls, counted over all processes.
 
 Law: over any run of periods, retries ≤ ratio · calls + floor · periods, where the calls of the
 period before the run count too: an unused allowance of one period may still be used in the next. So
@@ -46,7 +46,7 @@ class RetryBudget:
 
 
 class BudgetRule:
-    """A configured budget, compiled."""
+    """The compiled form of a `RetryBudget`."""
 
     __slots__ = ("floor", "parts", "period", "whole")
 
@@ -58,7 +58,7 @@ class BudgetRule:
         self.period = micros(budget.period)
 
     def present(self, state: State | None, now: int) -> Budget:
-        """The state as of now, in the current period."""
+        """Return the state as of now, in the current period."""
         if state is None:
             return (now, 2 * self.period, now // self.period, 0, 0, 0)
         state_time, keep_for, period, calls, retries, carry = state
@@ -70,7 +70,7 @@ class BudgetRule:
         return (time, keep_for, current, calls, retries, carry)
 
     def fast_call(self, state: State | None, now: int) -> Budget | None:
-        """The fast path: the state after a first attempt of the same period, or None for `call`."""
+        """Return the state after a first attempt in the same period; None if `call` must decide."""
         if state is None:
             return None
         state_time, quiet, period, calls, retries, carry = state
@@ -84,12 +84,12 @@ class BudgetRule:
         return (state_time, quiet, period, calls + 1, retries, carry)
 
     def uncall(self, budget: Budget) -> Budget:
-        """Take a first attempt of this period off the count, because it proved nothing."""
+        """Remove a first attempt of this period from the count, because it proved nothing."""
         state_time, quiet, period, calls, retries, carry = budget
         return (state_time, quiet, period, max(0, calls - 1), retries, carry)
 
     def retry(self, budget: Budget) -> Budget | None:
-        """Count a retry, or None if the budget has none left."""
+        """Count a retry; return None if the budget allows none."""
         state_time, quiet, period, calls, retries, carry = budget
         allowed_parts = self.floor * self.whole + carry + calls * self.parts
         if (retries + 1) * self.whole > allowed_parts:
@@ -97,5 +97,5 @@ class BudgetRule:
         return (state_time, quiet, period, calls, retries + 1, carry)
 
     def left_for(self, budget: Budget) -> int:
-        """Microseconds until the next period begins."""
+        """Return the microseconds until the next period begins."""
         return (budget[2] + 1) * self.period - budget[0]

@@ -2,11 +2,11 @@
 
 Laws:
 
-1. Half open, at most `probes` unexpired leases exist, those of earlier openings included.
-2. What belongs to an earlier generation changes nothing but its own lease.
-3. A success is silence: admission counts the call, only what went wrong is recorded. The failure
-   rate is failures / max(calls, failures).
-4. A cancelled call is neutral: its count is taken back, its lease ends, nothing is judged.
+1. While half open, at most `probes` unexpired leases exist, those of earlier openings included.
+2. A report that belongs to an earlier generation changes only its own lease.
+3. A success is not recorded: admission counts the call, and only failures and slow answers are
+   recorded. The failure rate is failures / max(calls, failures).
+4. A cancelled call is neutral: its count is taken back, its lease ends, and nothing else changes.
 
 A state is `(seen, quiet, mode, gen, slot, total, base, record)`. Calls are numbered by `total` in
 order of admission. The window is made of slots: `slot` is where the current one ends, in time or in
@@ -14,8 +14,8 @@ calls, and the calls after number `base` are in it. `gen` starts at the store's 
 state which was forgotten and made anew is never taken for the old. All that changes only when
 something goes wrong is in `record`.
 
-Failures are in a row if all calls between their numbers have failed too, in whatever order they
-ended; so one that succeeds in silence, or is still under way, parts them for ever.
+Failures are in a row if all calls between their numbers have failed too, in whatever order the
+calls ended. So a call that succeeds, or is still under way, separates them for good.
 """
 
 from __future__ import annotations
@@ -231,7 +231,7 @@ class CircuitBreakerState:
 
 
 def mode_to_force(state: CircuitState) -> int:
-    """The mode that a person may set: closed (a reset), forced open, or disabled."""
+    """Return the mode that a person may set: closed (a reset), forced open, or disabled."""
     if state not in (CircuitState.CLOSED, CircuitState.FORCED_OPEN, CircuitState.DISABLED):
         raise ConfigurationError(
             f"{state!r} is not a state that can be set by hand.",
@@ -242,7 +242,7 @@ def mode_to_force(state: CircuitState) -> int:
 
 
 class CircuitRule:
-    """A configured circuit, compiled: pure functions over its state."""
+    """The compiled form of a circuit's configuration: pure functions over its state."""
 
     __slots__ = (
         "config",
@@ -275,11 +275,11 @@ class CircuitRule:
 
     @property
     def shape(self) -> str:
-        """A text that is equal for two circuits if they can read each other's states."""
+        """A text that is equal for two circuits exactly if they can read each other's states."""
         return f"{self.width}{'us' if self.timed else 'calls'}"
 
     def fast_admit(self, state: State | None, now: int) -> Circuit | None:
-        """The fast path: the state after a call through a closed circuit, or None for `admit`."""
+        """Return the state after a call through a closed circuit; None if `admit` must decide."""
         if state is None:
             return None
         state_time, keep_for, mode, gen, slot, total, base, record = state
@@ -291,7 +291,7 @@ class CircuitRule:
         return (now, keep_for, 0, gen, slot, total + 1, base, record)
 
     def refuses(self, state: State | None, now: int) -> int:
-        """The fast path of a refusal: microseconds to stay away, or 0 if `admit` must decide."""
+        """Return the microseconds for which calls are refused; 0 if `admit` must decide."""
         if state is None or self.config.shadow or not 0 <= now - state[0] <= SMALL_STEP:
             return 0
         if state[2] == OPEN:
@@ -300,7 +300,10 @@ class CircuitRule:
         return FOREVER if state[2] == FORCED_OPEN else 0
 
     def present(self, state: State | None, now: int) -> Circuit:
-        """The state as of now, its window advanced; if the clock stepped back, so do its times."""
+        """Return the state as of now, with its window advanced.
+
+        If the clock stepped back, all times in the state are moved back with it.
+        """
         if state is None or now - state[0] >= state[1]:
             slot = self._end(now if self.timed else 0)
             return (now, self.quiet, CLOSED, now, slot, 0, 0, QUIET_RECORD)
@@ -318,7 +321,7 @@ class CircuitRule:
     def admit(
         self, circuit: Circuit, token: int, lease: int
     ) -> tuple[Circuit, Permit | None, int, bool]:
-        """Decide about one call: the state, its permit, the wait if it has none, and `needs_token`.
+        """Decide about one call: return the state, its permit, else the wait, and `needs_token`.
 
         A call that may become a probe must ask again with a token of its own.
         """
@@ -348,9 +351,10 @@ class CircuitRule:
         return circuit, (gen, 0, token), 0, False
 
     def confirm(self, circuit: Circuit, permit: Permit, wait: int) -> tuple[Circuit, int]:
-        """Decide again after a wait, before another of `wait`: the state, and how long to wait.
+        """Decide again after a wait: return the state, and how long to wait once more.
 
-        0 is to go. The lease of a probe that must wait again is extended by that wait.
+        The wait is 0 if the call may go. The lease of a probe that must wait again is extended by
+        `wait`.
         """
         state_time, quiet, mode, gen, slot, total, base, record = circuit
         if permit[0] != gen:
@@ -370,7 +374,7 @@ class CircuitRule:
     def record(
         self, circuit: Circuit, permit: Permit, outcome: Outcome, reporter: str
     ) -> tuple[Circuit, CircuitState | None]:
-        """Count the end of a call: the state, and the new mode if it changed."""
+        """Count the end of a call; return the state, and the new mode if that changed."""
         state_time, quiet, mode, gen, slot, total, base, record = circuit
         token = permit[2]
         is_held = False
@@ -392,19 +396,19 @@ class CircuitRule:
         return circuit, None
 
     def force(self, circuit: Circuit, mode: int) -> Circuit:
-        """Open, disable or reset the circuit by hand; a new generation begins."""
+        """Return the circuit opened, disabled or reset by hand; a new generation begins."""
         state_time, _, _, gen, slot, total, _, record = circuit
         record = QUIET_RECORD._replace(leases=record.leases)
         quiet = _outlasting(self.quiet if mode == CLOSED else FOREVER, state_time, record)
         return (state_time, quiet, mode, gen + 1, slot, total, total, record)
 
     def lasting(self, streak: int) -> int:
-        """Microseconds for which it stays open after `streak` earlier openings."""
+        """Return the microseconds for which it stays open after `streak` earlier openings."""
         growth = self.config.open_growth ** min(streak, MOST_STEPS)
         return int(min(self.longest, self.open_for * growth))
 
     def away(self, circuit: Circuit) -> int:
-        """Microseconds to wait for a caller without a permit of this generation; 0 is to go."""
+        """Return the microseconds for which a caller with an outdated permit must wait; 0 to go."""
         state_time, _, mode, _, _, _, _, record = circuit
         if mode == OPEN:
             return max(1, record.until - state_time)
@@ -414,7 +418,7 @@ class CircuitRule:
         return FOREVER if mode == FORCED_OPEN else 0
 
     def read(self, circuit: Circuit) -> CircuitBreakerState:
-        """Return the state with names and seconds, to be read by people."""
+        """Return the circuit with names and seconds, for people."""
         state_time, _, mode, _, _, total, _, record = circuit
         calls, fails, slow = self._window(circuit)
         rows = _recent_failures(record, state_time)
@@ -432,7 +436,7 @@ class CircuitRule:
     def _counted(
         self, circuit: Circuit, number: int, outcome: Outcome, reporter: str
     ) -> tuple[Circuit, CircuitState | None]:
-        """The state after a failure or slow answer of a closed circuit, and any new mode."""
+        """Return the state after a failure or slow answer of a closed circuit, and any new mode."""
         state_time, quiet, _, gen, slot, total, base, record = circuit
         config = self.config
         if state_time - record.since >= self.within:
@@ -492,7 +496,7 @@ class CircuitRule:
         return calls >= self.config.minimum_calls and slow * _MILLION >= self.slow_share * calls
 
     def _probed(self, circuit: Circuit, outcome: Outcome) -> tuple[Circuit, CircuitState | None]:
-        """The state after a probe ended, and the new mode if it changed."""
+        """Return the state after a probe ended, and the new mode if that changed."""
         state_time, quiet, mode, gen, slot, total, base, record = circuit
         if outcome is Outcome.NEUTRAL:
             return circuit, None
@@ -517,7 +521,7 @@ class CircuitRule:
         return (state_time, quiet, OPEN, gen + 1, slot, total, total, record)
 
     def _uncounted(self, circuit: Circuit, number: int) -> Circuit:
-        """Take a cancelled call off the count of the slot that it was counted in."""
+        """Return the circuit with a cancelled call removed from the count of its slot."""
         state_time, quiet, mode, gen, slot, total, base, record = circuit
         if number > base:
             record = record._replace(cancelled=min(record.cancelled + 1, total - base))
@@ -534,11 +538,11 @@ class CircuitRule:
         return (state_time, quiet, mode, gen, slot, total, base, record)
 
     def _end(self, at: int) -> int:
-        """The end of the slot that `at` lies in."""
+        """Return the end of the slot that contains `at`."""
         return at - at % self.width + self.width
 
     def _rolled(self, slot: tuple[int, int, int], record: Record, at: int) -> Record:
-        """Move the counts of a finished slot into the past, and drop slots that are too old."""
+        """Move the counts of a finished slot to the past ones, and drop slots that are too old."""
         end, base, calls = slot
         calls = min(calls - record.cancelled, _FULL)
         slots = [entry for entry in _slots(record.past) if entry[0] > at - self.span]
@@ -550,7 +554,7 @@ class CircuitRule:
         return record._replace(fails=0, slow=0, cancelled=0, past=past_bytes)
 
     def _moved(self, slot: int, record: Record, back: int) -> tuple[int, Record]:
-        """The slot and the record with all times moved back by `back`."""
+        """Return the slot and the record with all times moved back by `back`."""
         in_slots = back if self.timed else 0
         return slot - in_slots, record._replace(
             times=tuple(time - back for time in record.times),
@@ -562,7 +566,7 @@ class CircuitRule:
         )
 
     def _window(self, circuit: Circuit) -> tuple[int, int, int]:
-        """Calls, failures and slow answers in the window."""
+        """Return the calls, failures and slow answers in the window."""
         state_time, _, _, _, _, total, base, record = circuit
         window_start = (state_time if self.timed else total) - self.span
         calls, fails, slow = total - base - record.cancelled, record.fails, record.slow
@@ -581,19 +585,19 @@ def _packed(slots: Iterable[tuple[Any, ...]]) -> bytes:
 
 
 def _outlasting(quiet: int, seen: int, record: Record) -> int:
-    """Microseconds for which a state must be stored: `quiet`, or longer while a lease lasts."""
+    """Return the microseconds for which to store a state: `quiet`, or until the last lease ends."""
     return max((quiet, *(end - seen for _, end, _ in record.leases)))
 
 
 def _recent_failures(record: Record, seen: int) -> tuple[tuple[int, int, int], ...]:
-    """The failures in a row, if the last one was within a day."""
+    """Return the failures in a row, if the last of them was within a day."""
     return record.rows if record.times and seen - record.times[-1] < DAY else ()
 
 
 def _in_a_row(
     rows: tuple[tuple[int, int, int], ...], number: int, *, failed: int
 ) -> tuple[tuple[int, int, int], ...]:
-    """The rows with one more number, which may join two of them."""
+    """Return the rows of failures with one more number, which may join two rows."""
     first_number = last_number = number
     other_numbers: list[tuple[int, int, int]] = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""The classification of an answer: a success, or the error that it means."""
+"""The classification of an answer: as a success, or as the error that it stands for."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ _NOT_HERE: Final = frozenset({301, 307, 308})
 
 
 def is_success(status: int) -> bool:
-    """Return whether the status is one of success."""
+    """Return whether the status is a success."""
     return 200 <= status < 300 or status == _NOT_MODIFIED
 
 
 def classify(
     response: Response, redaction: Redaction = _USUAL, *, safe: bool = True, keyed: bool = False
 ) -> ConnectorError | None:
-    """The error that an answer's status means, or None.
+    """Return the error that an answer's status stands for; None for a success.
 
     Args:
         response: the answer.
@@ -101,7 +101,7 @@ def classify(
 
 
 def keeps_promise(request: Request, response: Response) -> bool:
-    """Return whether the body is JSON, if the answer declares it or the request accepts only that.
+    """Return whether the body is JSON, if the answer declares or the request requires JSON.
 
     An empty body passes. In a body of more than 64 KiB only the two ends are checked.
     """
@@ -121,7 +121,7 @@ def keeps_promise(request: Request, response: Response) -> bool:
 
 
 def _ends_as_json(body: bytes) -> bool:
-    """Return whether a long body begins as a JSON object, list or text, and ends likewise."""
+    """Return whether a long body begins and ends like a JSON object, list or text."""
     first_byte = body[:_END].lstrip(_BLANK)[:1]
     last_bytes = body[-_END:].rstrip(_BLANK)[-1:]
     return first_byte + last_bytes in _ENDS
@@ -133,7 +133,7 @@ def unreadable(
     *,
     problem: str = "is not what the vendor's own description says",
 ) -> VendorFailed:
-    """The error for a successful answer that cannot be read, or lacks a required field."""
+    """Return the error for a successful answer that cannot be read, or lacks a required field."""
     description = problem if missing is None else f"has no {missing}"
     return VendorFailed(
         f"The answer (HTTP {response.status}) {description}.",
@@ -145,9 +145,9 @@ def unreadable(
 
 
 def as_unreadable(raised: Exception, response: Response) -> ConnectorError:
-    """The error for an exception that a vendor's parser raised for a successful answer.
+    """Return the error for an exception that a vendor's parser raised for a successful answer.
 
-    An error of this package stays as it is; any other exception means that the answer could not be
+    An error of this package stays as it is. Any other exception means that the answer could not be
     read.
     """
     if isinstance(raised, InvalidData):
@@ -160,7 +160,7 @@ def as_unreadable(raised: Exception, response: Response) -> ConnectorError:
 def vendor_words(
     response: Response, redaction: Redaction = _USUAL
 ) -> tuple[str | None, str | None]:
-    """The vendor's error code and message, where its answer has them in a usual place.
+    """Return the vendor's error code and message, if its answer has them in a usual place.
 
     A body of more than 64 KiB is not searched for them.
     """
@@ -184,7 +184,7 @@ def vendor_words(
 def _code_and_message(
     codes: list[Any], body: dict[str, Any], words: tuple[str, ...], redaction: Redaction
 ) -> tuple[str | None, str | None]:
-    """The first value that looks like an error code, and the message or other text."""
+    """Return the first value that looks like an error code, and the message or other text."""
     texts = [text for code in codes if (text := _printable_text(code, redaction))]
     message = next(
         (text for name in words if (text := _printable_text(body.get(name), redaction))), None

@@ -1,4 +1,4 @@
-"""The meaning of an error for the health of the service that was called."""
+"""The meaning of an error for the health of the called service."""
 
 from __future__ import annotations
 
@@ -73,17 +73,17 @@ _EXHAUSTED: Final = frozenset(
 
 
 def is_exhaustion(error: BaseException) -> bool:
-    """Return whether this machine has no memory, files, sockets or ports left."""
+    """Return whether an error means that this machine lacks memory, files, sockets or ports."""
     return isinstance(error, OSError) and error.errno in _EXHAUSTED
 
 
 def is_internal(error: Exception) -> bool:
-    """Return whether an error is this program's or machine's, and says nothing of the service."""
+    """Return whether an error is of this program or machine, and not of the service."""
     return isinstance(error, _INTERNAL) or is_exhaustion(error)
 
 
 def health(error: Exception) -> Outcome:
-    """The outcome that a circuit counts for a call that ended with `error`.
+    """Return the outcome that a circuit counts for a call that ended with `error`.
 
     A service that refuses a request (4xx, or a limit of its own) is healthy. Errors of this program
     and its machine say nothing about the service; any other foreign exception counts as a failure.
@@ -99,7 +99,7 @@ def health(error: Exception) -> Outcome:
 def may_have_acted(error: Exception) -> bool:
     """Return whether the service may have done the work although the call ended in `error`.
 
-    A refusal proves that nothing was done. An error that is not known to prove that proves nothing.
+    A refusal proves that nothing was done. An error of an unknown kind proves nothing.
     """
     if isinstance(error, (ConnectionFailed, DeadlineExceeded)):
         return error.may_have_been_processed

@@ -1,12 +1,12 @@
 """The ledger of a call: what its attempts may have done at the vendor.
 
-It decides whether a request may be sent elsewhere, whether a key is free again, and whether an
-error says that nothing was done. Its laws:
+The ledger decides whether a request may be sent elsewhere, whether a key is free again, and whether
+an error says that nothing was done. Its laws:
 
-1. An attempt may have been processed from the moment it leaves until something disproves it.
-2. A disproof concerns the current attempt only. What an earlier attempt may have done stays.
-3. A disproof is never withdrawn, and a weaker one does not replace a stronger one.
-4. An attempt that has not left has done nothing, and there is nothing to disprove.
+1. An attempt counts as possibly processed from the moment it leaves, until a proof of the contrary.
+2. Such a proof concerns the current attempt only. Possible effects of earlier attempts stay.
+3. A proof is never withdrawn, and a weaker one does not replace a stronger one.
+4. An attempt that has not left has done nothing, so no proof is needed.
 5. The number of attempts never falls; only an attempt that leaves raises it.
 """
 
@@ -47,7 +47,7 @@ class Ledger(NamedTuple):
 
     @property
     def acted(self) -> bool:
-        """True if some attempt may have been processed, and nothing disproves it."""
+        """True if an attempt may have been processed, without a proof of the contrary."""
         return self.earlier or self.current is AttemptEffect.POSSIBLE
 
     @property
@@ -56,32 +56,32 @@ class Ledger(NamedTuple):
         return self.current <= AttemptEffect.UNSENT
 
     def begin(self) -> Ledger:
-        """Begin another attempt, which has not left."""
+        """Return the ledger with another attempt, which has not left yet."""
         if self.current is AttemptEffect.NOT_LEFT:
             return self
         return Ledger(self.attempts, self.acted, AttemptEffect.NOT_LEFT)
 
     def leave(self) -> Ledger:
-        """Note that an attempt is sent, so that it may be processed from now on."""
+        """Return the ledger with the attempt marked as sent: it may be processed from now on."""
         if self is BLANK:
             return _FIRST
         return Ledger(self.attempts + 1, self.acted, AttemptEffect.POSSIBLE)
 
     def disprove(self, *, unsent: bool = False) -> Ledger:
-        """Note a proof that the vendor did nothing, or that nothing reached it (`unsent`)."""
+        """Return the ledger with a proof that the vendor did or received (`unsent`) nothing."""
         proven = AttemptEffect.UNSENT if unsent else AttemptEffect.DISPROVED
         if self.current <= proven:
             return self
         return Ledger(self.attempts, self.earlier, proven)
 
     def take_over(self) -> Ledger:
-        """Continue for another caller whose attempt may have been processed."""
+        """Return the ledger after taking over from a caller whose attempt may be processed."""
         return Ledger(self.attempts, True, self.current)
 
     def join(self, racers: Iterable[Ledger]) -> Ledger:
-        """Join concurrent attempts, each of which began with this ledger, as one attempt.
+        """Return concurrent attempts, which all began with this ledger, joined as one attempt.
 
-        The result is as unproven as the least proven of them.
+        If any of them may have been processed, so may the joined attempt.
         """
         joined_ledger = self
         for racer in racers:

@@ -1,17 +1,17 @@
-"""The fallback while a shared store, a node of it or one stored state is unavailable.
+"""The fallback while a shared store, one of its nodes, or one stored state is unavailable.
 
-Limits and circuits continue in the memory of each process, because refusing every call would turn
-an outage of our own store into an outage of every vendor. A limit may be configured otherwise: its
-calls are refused, or each process continues with a share of it. State that must survive a crash
-does not continue: a key that is claimed in one process's memory protects nobody.
+Limits and circuits continue in the memory of each process, because an outage of our own store must
+not stop the calls to every vendor. A limit may be configured otherwise: its calls are refused, or
+each process continues with a share of it. State that must survive a crash does not continue,
+because a key that is claimed in one process's memory protects nobody.
 
 Laws:
 
 1. Permits granted in memory are marked, and their outcomes never reach the store.
 2. While the store is away, one caller at a time probes it, at growing intervals; the others do not
-   wait. Probing takes no more than half of the time.
-3. An outage of a node concerns only its own keys, and a state that cannot be read only its own key.
-   Such a state has a substitute in the same store, shared by all processes that cannot read it.
+   wait. Probing takes at most half of the time.
+3. An outage of a node concerns only the keys of the node. A state that cannot be read concerns only
+   its own key; it gets a substitute in the same store, shared by all processes that cannot read it.
 """
 
 from __future__ import annotations
@@ -70,10 +70,10 @@ class Outage:
 def noticed(
     before: Outage | None, error: StorageUnavailable, now: int, draw: float, *, took: int = 0
 ) -> Outage:
-    """The outage after the store has not answered, for the first time or again.
+    """Return the outage after the store did not answer, for the first time or again.
 
-    `took` is how long the caller waited for the store, in nanoseconds; the next probe begins no
-    sooner than after that time again.
+    `took` is the time in nanoseconds that the caller waited for the store. The next probe begins no
+    sooner than after the same time again.
     """
     probes = 0 if before is None else before.probes + 1
     pause = min(_LONGEST, _FIRST << min(probes, _MOST_STEPS))
@@ -83,9 +83,10 @@ def noticed(
 
 
 def patience(command: Command[Any], timeout: float | None) -> float | None:
-    """Seconds to wait for the store, out of the caller's remaining time; None without a deadline.
+    """Return the seconds to wait for the store, from the caller's remaining time; None without one.
 
-    A command that can continue without the store leaves a quarter of the time for the call itself.
+    For a command that can continue without the store, a quarter of the time is left for the call
+    itself.
     """
     if timeout is None:
         return None
@@ -93,12 +94,12 @@ def patience(command: Command[Any], timeout: float | None) -> float | None:
 
 
 def is_slow(waited: int, bound: float | None, silent: int | None) -> bool:
-    """Return whether a store that did not answer in time is slow rather than away.
+    """Return whether a store that did not answer in time is slow rather than unreachable.
 
-    A slow store has answered another caller recently. `waited` is how long this caller waited and
-    `silent` how long ago the last answer came, in nanoseconds; None if none ever did. `bound` is
-    the time in seconds that the caller could wait: an earlier error than that means that the store
-    is away.
+    A slow store has recently answered another caller. `waited` is the time that this caller waited,
+    and `silent` the time since the last answer, both in nanoseconds; `silent` is None if there was
+    no answer yet. `bound` is the time in seconds that the caller could wait; an error before that
+    time means that the store is unreachable.
     """
     if bound is None or silent is None or waited < bound * 1e9 * _NEARLY:
         return False
@@ -112,7 +113,7 @@ class Local(tuple[Any, ...]):
 
 
 def marked(admitted: Admitted) -> Admitted:
-    """The grant with its permits and tickets marked as local."""
+    """Return the grant with its permits and tickets marked as local."""
     answer, wait, permit, tickets = admitted
     return answer, wait, None if permit is None else Local(permit), tuple(map(Local, tickets))
 
@@ -141,7 +142,7 @@ def goes_on(command: Command[Any]) -> bool:
 
 
 def alone(command: Command[Any]) -> Command[Any]:
-    """The command for this process's memory: over its share of every limit."""
+    """Return the command for this process's memory, with its share of every limit."""
     match command:
         case Admission():
             gates = command.gates.alone(command.costs)
@@ -157,14 +158,14 @@ def alone(command: Command[Any]) -> Command[Any]:
 
 
 def substitute(key: str) -> str:
-    """The key of the substitute for a state that this release cannot read."""
+    """Return the key of the substitute for a state that this release cannot read."""
     return f"{key}:instead-{VERSION}"
 
 
 def has_substitute(command: Command[Any], key: str) -> bool:
     """Return whether a command may use another state in place of the one under `key`.
 
-    A claim may not: an effect that was done under one key would be done again under the other.
+    A claim may not: an effect that was done under one key would be done again under the other one.
     """
     if not isinstance(command, _GOING_ON) or key not in command.keys:
         return False
@@ -172,7 +173,7 @@ def has_substitute(command: Command[Any], key: str) -> bool:
 
 
 def moved(command: Command[Any], substitutes: Mapping[str, str]) -> Command[Any]:
-    """The same command with other keys."""
+    """Return the same command with other keys."""
     copied_command: Any = copy(command)
     copied_command.keys = tuple(substitutes.get(key, key) for key in command.keys)
     return copied_command  # type: ignore[no-any-return]  # a copy of it

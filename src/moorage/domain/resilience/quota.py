@@ -37,7 +37,7 @@ _DECEMBER: Final = 12
 
 
 def civil_month(day: int) -> tuple[int, int]:
-    """Year and month (1 to 12) of a day counted from 1970-01-01."""
+    """Return year and month (1 to 12) of a day counted from 1970-01-01."""
     era, of_era = divmod(day + _MARCH_OF_YEAR_0, 146_097)
     year = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
     of_year = of_era - (365 * year + year // 4 - year // 100)
@@ -47,7 +47,7 @@ def civil_month(day: int) -> tuple[int, int]:
 
 
 def first_day(year: int, month: int) -> int:
-    """The first day of a month, counted from 1970-01-01."""
+    """Return the first day of a month, counted from 1970-01-01."""
     since_march = (month - 3) % _DECEMBER
     era, of_era = divmod(year - (since_march >= _JANUARY), 400)
     of_year = (153 * since_march + 2) // 5
@@ -56,7 +56,7 @@ def first_day(year: int, month: int) -> int:
 
 
 class CalendarQuota:
-    """`burst` calls per calendar day, or per month."""
+    """A limit of `burst` calls per calendar day or month."""
 
     __slots__ = ("burst", "monthly")
 
@@ -66,15 +66,15 @@ class CalendarQuota:
 
     @property
     def shape(self) -> str:
-        """A text that is equal for two quotas if they can read each other's states."""
+        """A text that is equal for two quotas exactly if they can read each other's states."""
         return f"{'month' if self.monthly else 'day'}-{self.burst}"
 
     def part(self, share: Fraction, least: int) -> CalendarQuota:
-        """A share of this quota, of at least `least` calls."""
+        """Return a share of this quota, with at least `least` calls."""
         return CalendarQuota(max(least, int(self.burst * share)), monthly=self.monthly)
 
     def period(self, at: int) -> tuple[int, int]:
-        """The beginning and end of the period that contains `at`."""
+        """Return the beginning and end of the period that contains `at`."""
         day = at // DAY
         if not self.monthly:
             return day * DAY, (day + 1) * DAY
@@ -102,7 +102,10 @@ class CalendarQuota:
         return (now, state_end - now, now, used_calls, frozen_until, shift, ())
 
     def present(self, state: State | None, now: int) -> Quota:
-        """The state as of now; if the clock stepped back, all times in it are moved back too."""
+        """Return the state as of now.
+
+        If the clock stepped back, all times in the state are moved back with it.
+        """
         if state is None:
             return (now, 0, now, 0, 0, 0, ())
         state_time, quiet, at, used_calls, frozen, shift, later = state
@@ -120,7 +123,7 @@ class CalendarQuota:
         return (time, max(0, quiet), at, used_calls, frozen, shift, later)
 
     def earliest(self, quota: Quota, cost: int, at: int) -> int:
-        """The earliest time, not before `at`, in a period that has room for `cost`."""
+        """Return the earliest time, not before `at`, in a period that has room for `cost`."""
         at = max(at, quota[4])
         later = quota[6]
         while self._used(quota, at) + cost > self.burst:
@@ -148,7 +151,7 @@ class CalendarQuota:
         return (state_time, quiet, since, used_calls, frozen, shift, later), (0, at, cost, shift)
 
     def refund(self, quota: Quota, ticket: Ticket) -> Quota:
-        """Take a grant off the count of its period."""
+        """Remove a grant from the count of its period."""
         state_time, _, at, used_calls, frozen, shift, later = quota
         due_time = ticket[1] + shift - ticket[3]
         begin = self.period(due_time)[0]
@@ -168,7 +171,10 @@ class CalendarQuota:
         return (state_time, quiet, at, used_calls, frozen, shift, later)
 
     def drain(self, quota: Quota, pause: int) -> Quota:
-        """Grant nothing for `pause` microseconds; queued calls keep their grants."""
+        """Return the state after a pause of `pause` microseconds begins.
+
+        Queued calls keep their grants.
+        """
         state_time, _, at, used_calls, frozen, shift, later = quota
         frozen = max(frozen, state_time + pause)
         later = self._from(later, frozen)
@@ -176,11 +182,11 @@ class CalendarQuota:
         return (state_time, quiet, at, used_calls, frozen, shift, later)
 
     def paused(self, quota: Quota) -> int:
-        """Microseconds until the current pause ends; 0 without a pause."""
+        """Return the microseconds until the current pause ends; 0 without a pause."""
         return max(0, quota[4] - quota[0])
 
     def resume(self, quota: Quota) -> Quota:
-        """End a pause now; calls that were counted stay counted."""
+        """Return the state after a pause ends now; counted calls stay counted."""
         state_time, _, at, used_calls, _, shift, later = quota
         if not self.paused(quota):
             return quota
@@ -195,12 +201,12 @@ class CalendarQuota:
         )
 
     def confirm(self, quota: Quota, ticket: Ticket) -> int:
-        """Microseconds that the holder of a ticket must still wait; 0 if it may go."""
+        """Return the microseconds that the holder of a ticket must still wait; 0 if it may go."""
         moved = quota[5] - ticket[3]
         return max(0, ticket[1] + moved - quota[0], quota[4] - quota[0])
 
     def _quiet(self, seen: int, at: int, frozen: int, later: Later) -> int:
-        """Microseconds for which to store a state: until its last period, or a pause, ends."""
+        """Return the microseconds to store a state: until its last period or pause ends."""
         return max(self.period(later[-1][0] if later else at)[1], frozen) - seen
 
     def _used(self, quota: Quota, at: int) -> int:
@@ -208,14 +214,14 @@ class CalendarQuota:
         return quota[3] if begin <= quota[2] else self._later(quota[6], begin)
 
     def _later(self, later: Later, begin: int) -> int:
-        """The calls counted in the later period that begins at `begin`."""
+        """Return the calls counted in the later period that begins at `begin`."""
         for start_time, used_calls in later:
             if start_time == begin:
                 return used_calls
         return self.burst if later and begin < later[-1][0] else 0
 
     def _from(self, later: Iterable[tuple[int, int]], earliest: int) -> Later:
-        """The counts of grants from `earliest` on, by period."""
+        """Return the counts of the periods from `earliest` on."""
         counts: dict[int, int] = {}
         for begin, used_calls in later:
             begin = self.period(max(begin, earliest))[0]  # noqa: PLW2901 - moved
@@ -223,7 +229,7 @@ class CalendarQuota:
         return tuple(counts.items())
 
     def _counted(self, since: int, later: Later, begin: int, cost: int) -> Later:
-        """`later` with one more grant in the period that begins at `begin`."""
+        """Return `later` with one more grant in the period that begins at `begin`."""
         if later and begin <= later[-1][0]:
             return tuple(
                 (start_time, used_calls + cost * (start_time == begin))

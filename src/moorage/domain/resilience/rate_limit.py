@@ -16,7 +16,7 @@ A limit is a rule over one state, and every rule has the same functions:
 - `confirm(present, ticket)`: the time that the holder of a queued grant must still wait;
 - `part(share, least)`: the rule for a share of the limit, with a burst of `least` or more.
 
-Several limits grant jointly: after one wait that suits them all, or nothing from any of them.
+Several limits grant jointly: one wait suits all of them, or none of them grants anything.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ REFUSE: Final = "refuse"
 
 
 class Rule(Protocol):
-    """A compiled limit; the docstring of the module describes its functions."""
+    """A compiled limit; the docstring of this module describes its functions."""
 
     # ruff: noqa: D102 - said at the top of this file; a present is the rule's own
 
@@ -118,7 +118,7 @@ def _is_share_or_refuse(_: object, attribute: attrs.Attribute[Any], value: objec
 
 @attrs.frozen
 class RateLimitConfig:
-    """At most `burst` calls at once, and `rate` per `per` seconds over time.
+    """A limit of `burst` calls at once, and of `rate` calls per `per` seconds over time.
 
     It is exact: over every span of t seconds, granted ≤ burst + rate · t / per. With `calendar`, at
     most `rate` calls per calendar day or month instead, all of which may be used at once.
@@ -152,40 +152,43 @@ class RateLimitConfig:
     def per_second(
         cls, rate: float, *, burst: int | None = None, without_store: WithoutStore = 1.0
     ) -> RateLimitConfig:
-        """`rate` a second."""
+        """Return a limit of `rate` calls a second."""
         return cls._of(rate, 1.0, burst, without_store)
 
     @classmethod
     def per_minute(
         cls, rate: float, *, burst: int | None = None, without_store: WithoutStore = 1.0
     ) -> RateLimitConfig:
-        """`rate` a minute."""
+        """Return a limit of `rate` calls a minute."""
         return cls._of(rate, 60.0, burst, without_store)
 
     @classmethod
     def per_hour(
         cls, rate: float, *, burst: int | None = None, without_store: WithoutStore = 1.0
     ) -> RateLimitConfig:
-        """`rate` an hour."""
+        """Return a limit of `rate` calls an hour."""
         return cls._of(rate, 3_600.0, burst, without_store)
 
     @classmethod
     def per_day(
         cls, rate: float, *, burst: int | None = None, without_store: WithoutStore = 1.0
     ) -> RateLimitConfig:
-        """`rate` in 24 hours, refilled evenly; see `per_calendar_day` for a daily quota."""
+        """Return a limit of `rate` calls in 24 hours, refilled evenly.
+
+        See `per_calendar_day` for a daily quota.
+        """
         return cls._of(rate, 86_400.0, burst, without_store)
 
     @classmethod
     def per_calendar_day(cls, quota: int, *, without_store: WithoutStore = 1.0) -> RateLimitConfig:
-        """`quota` calls from midnight to midnight, UTC."""
+        """Return a limit of `quota` calls from midnight to midnight, UTC."""
         return cls(quota, calendar=Calendar.DAY, without_store=without_store)
 
     @classmethod
     def per_calendar_month(
         cls, quota: int, *, without_store: WithoutStore = 1.0
     ) -> RateLimitConfig:
-        """`quota` calls from the first of the month to the next, UTC."""
+        """Return a limit of `quota` calls from the first of the month to the next, UTC."""
         return cls(quota, calendar=Calendar.MONTH, without_store=without_store)
 
     @classmethod
@@ -198,16 +201,16 @@ class RateLimitConfig:
 
     @property
     def share(self) -> Fraction | None:
-        """The part of the limit that a process may use alone; None for nothing."""
+        """The part of the limit that a process may use alone; None if it may use nothing."""
         return None if isinstance(self.without_store, str) else _meant(self.without_store)
 
     def check_cost(self, cost: int) -> int:
-        """Return `cost`, if it can ever be granted."""
+        """Return `cost`, or raise if the limit can never grant so much."""
         return checked_cost(self.rule, cost)
 
 
 def checked_cost(rule: Rule, cost: int) -> int:
-    """Return `cost`, if `rule` can ever grant it."""
+    """Return `cost`, or raise if `rule` can never grant so much."""
     if isinstance(cost, bool) or not isinstance(cost, int) or cost < 1:
         raise InvalidData(
             f"{cost!r} is not a cost.", field="cost", remedy="Give an integer of 1 or more."
@@ -222,10 +225,10 @@ def checked_cost(rule: Rule, cost: int) -> int:
 
 
 def joint_wait(rules: Sequence[Rule], presents: Sequence[State], costs: Sequence[int]) -> int:
-    """Microseconds until every limit can grant, each by its own clock; 0 for at once.
+    """Return the microseconds until every limit can grant, each by its own clock; 0 for at once.
 
-    A limit that can grant at one time may be unable to at a later time, if a gap in its queue has
-    ended. So the limits are asked in turn until one time suits them all.
+    A limit that can grant at one time may be unable to at a later time, because a gap in its queue
+    has ended. So the limits are asked in turn until one time suits all of them.
     """
     limits = tuple(zip(rules, presents, costs, strict=True))
     wait, suits, number = 0, 0, 0
@@ -271,7 +274,7 @@ def _quota(config: RateLimitConfig, calendar: Calendar) -> CalendarQuota:
 
 
 def _meant(value: float | Fraction) -> Fraction:
-    """The simplest fraction close to `value`: 0.1 is a tenth."""
+    """Return the simplest fraction close to `value`: one tenth for 0.1."""
     exact_fraction = Fraction(value)
     for digits in (3, 6, 9, 12):
         simple_fraction = exact_fraction.limit_denominator(10**digits)

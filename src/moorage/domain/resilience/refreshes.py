@@ -1,4 +1,4 @@
-"""The delay between renewals of a credential that did not help."""
+"""The delay between renewals of a credential that the service still refuses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MOST_DOUBLINGS: Final = 10
 
 
 class Refreshes(NamedTuple):
-    """Renewals of one credential since it was last accepted.
+    """The renewals of one credential since the service last accepted it.
 
     Attributes:
         number: the number of renewals.
@@ -22,6 +22,9 @@ class Refreshes(NamedTuple):
     due: int = 0
 
     def again(self, now: int) -> Refreshes:
-        """The state after a renewal: the next is allowed in 5 seconds, then 10, up to 5 minutes."""
+        """Return the state after a renewal.
+
+        The next renewal is allowed after 5 seconds, then 10, and so on up to 5 minutes.
+        """
         pause = min(_FIRST << min(self.number, _MOST_DOUBLINGS), _LONGEST)
         return Refreshes(self.number + 1, now + pause)

@@ -3,10 +3,10 @@
 Laws:
 
 1. `max_attempts` is the total number of attempts, counted by each caller alone.
-2. A retry never comes before a vendor's Retry-After. If that is longer than the policy accepts,
-   there is no retry, and the error carries the whole delay.
+2. A retry never comes before the time in a vendor's Retry-After. If that is longer than the policy
+   accepts, there is no retry, and the error has the whole delay.
 3. A request that may have been processed is repeated only if repeating is harmless.
-4. At its cap a delay with jitter still spreads.
+4. Delays with jitter differ even if they have reached the maximum.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ E = TypeVar("E", bound=Enum)
 
 
 class Backoff(Enum):
-    """The growth of delays from one attempt to the next."""
+    """The way in which delays grow from one attempt to the next."""
 
     FIXED = "fixed"
     LINEAR = "linear"
@@ -41,9 +41,10 @@ class Backoff(Enum):
 
 
 class Jitter(Enum):
-    """The spread of a delay d: none; over [0, d]; over [d/2, d]; or by a quarter either way.
+    """The random part of a delay d.
 
-    Decorrelated backoff is a spread of its own and takes no other.
+    NONE adds nothing. FULL draws from [0, d], EQUAL from [d/2, d], and QUARTER from a quarter
+    around d. Decorrelated backoff is random already and takes no other jitter.
     """
 
     NONE = "none"
@@ -100,7 +101,7 @@ def _is_error(kind: object) -> bool:
 
 
 def error_types(value: Any, field: str) -> tuple[type[Exception], ...]:
-    """One type of exception or several, as a tuple."""
+    """Return one type of exception, or several, as a tuple."""
     try:
         kinds = tuple(value)
     except TypeError:
@@ -146,26 +147,26 @@ class RetryPolicy:
 
     @classmethod
     def default(cls) -> RetryPolicy:
-        """Three attempts, one second apart at first."""
+        """Return a policy of three attempts, the first two one second apart."""
         return cls()
 
     @classmethod
     def aggressive(cls) -> RetryPolicy:
-        """Five attempts with short delays: for reads that a user waits for."""
+        """Return a policy of five attempts with short delays, for reads that a user waits for."""
         return cls(max_attempts=5, base_delay=0.5, max_delay=60.0)
 
     @classmethod
     def conservative(cls) -> RetryPolicy:
-        """Two attempts, two seconds apart: for vendors that throttle early."""
+        """Return a policy of two attempts, two seconds apart, for vendors that throttle early."""
         return cls(max_attempts=2, base_delay=2.0)
 
     @classmethod
     def none(cls) -> RetryPolicy:
-        """One attempt, without retries."""
+        """Return a policy of one attempt, without retries."""
         return cls(max_attempts=1)
 
     def retries(self, error: Exception) -> bool:
-        """Return whether the policy retries this error at all."""
+        """Return whether the policy ever retries after this error."""
         rule = self.retry_on
         if rule is None:
             if isinstance(error, ConnectorError):
@@ -226,7 +227,7 @@ def decide(
 
 
 def delay(policy: RetryPolicy, attempt: int, *, previous: float, draw: float) -> float:
-    """Seconds between attempt number `attempt` and the next."""
+    """Return the seconds between attempt number `attempt` and the next."""
     cap = policy.max_delay
     if policy.backoff is Backoff.DECORRELATED:
         least = min(policy.base_delay, cap)
@@ -237,7 +238,10 @@ def delay(policy: RetryPolicy, attempt: int, *, previous: float, draw: float) ->
 
 
 def wait_of(error: Exception, now: datetime) -> float | None:
-    """The seconds to wait that an error names, if any: at most a hundred years."""
+    """Return the seconds that an error asks to wait, at most a hundred years.
+
+    None if it names none.
+    """
     if not isinstance(error, ConnectorError) or error.retry_at is None:
         return None
     return min(max(0.0, (error.retry_at - now).total_seconds()), FOREVER / SECOND)

@@ -1,9 +1,9 @@
-"""Parsers for the headers by which a vendor states when to come back and how many calls are left.
+"""Parses the headers in which a vendor says when to come back, and how many calls are left.
 
-All of these are a stranger's text: a hint that cannot be parsed is None, never an error, and no
-wait is longer than a hundred years. Times are compared with the vendor's own `Date` if it sends
-one, so that our clock does not matter. A number of 10^8 or more, which as a duration would be three
-years, is a Unix timestamp.
+The headers are untrusted text: a hint that cannot be parsed is None, never an error, and no wait is
+longer than a hundred years. Times are compared with the vendor's own `Date` if it sends one, so
+that our clock does not matter. A number of 10^8 or more is a Unix timestamp; as a duration it would
+be three years.
 
 `capped` limits the pause that a hint can impose on all callers.
 """
@@ -44,7 +44,7 @@ _MILLISECONDS_FIELDS = ("retry-after-ms", "x-ms-retry-after-ms")
 
 @attrs.frozen
 class RateHint:
-    """The remaining part of a vendor's rate limit.
+    """A vendor's statement about the calls that its rate limit still allows.
 
     Attributes:
         limit: calls per window.
@@ -88,12 +88,12 @@ def capped(wait: float, longest: float = ...) -> float: ...
 @overload
 def capped(wait: float | None, longest: float = ...) -> float | None: ...
 def capped(wait: float | None, longest: float = LONGEST_PAUSE) -> float | None:
-    """The pause to keep after a vendor asked for `wait` seconds."""
+    """Return the pause that callers observe after a vendor asked for `wait` seconds."""
     return None if wait is None else min(wait, longest)
 
 
 def rate_hint(headers: Headers, now: datetime) -> RateHint | None:
-    """Return the hint of an answer for the limit that is closest to being reached.
+    """Return the hint of an answer about the limit that is closest to being reached.
 
     Supported are the IETF's `RateLimit` and `RateLimit-Policy` in both notations of its drafts, and
     every family of headers named `…RateLimit-…` with a `Limit`, `Remaining` and `Reset`, with or
@@ -133,7 +133,10 @@ def _ietf(headers: Headers) -> Iterator[RateHint]:
 
 
 def _items(headers: Headers, name: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Read a list of items with parameters; commas inside quotes are not expected here."""
+    """Yield the items of a list, each with its parameters.
+
+    Commas inside quotes are not expected.
+    """
     for item in ",".join(headers.get_all(name)).split(","):
         head, *parameters = item.split(";")
         pairs = (parameter.partition("=") for parameter in parameters)
@@ -168,7 +171,7 @@ def _hint(
 
 
 def _count(value: str | None) -> int | None:
-    """Read the number that a value such as `100` or `100;w=60` begins with."""
+    """Return the number at the beginning of a value such as `100` or `100;w=60`."""
     match = _NUMBER.match(value.strip()) if value else None
     return int(min(max(float(match[0]), 0), _MOST)) if match else None
 
@@ -187,7 +190,10 @@ def _reset_seconds(value: str | None, now: datetime) -> float | None:
 
 
 def _seconds(number: float, now: datetime) -> float | None:
-    """A duration in seconds or, if that would be three years, a Unix timestamp; else None."""
+    """Return a duration in seconds.
+
+    A number that would be three years or more is a Unix timestamp; an invalid one gives None.
+    """
     if number < _FIRST_EPOCH:
         return _bounded(number)
     unit = next((unit for bound, unit in _EPOCH_UNITS if number < bound), None)
@@ -195,7 +201,10 @@ def _seconds(number: float, now: datetime) -> float | None:
 
 
 def _milliseconds(number: float, now: datetime) -> float | None:
-    """A duration in milliseconds or, if that would be three years, a Unix timestamp."""
+    """Return a duration in milliseconds as seconds.
+
+    A number that would be three years or more is a Unix timestamp.
+    """
     return _bounded(number / 1e3) if number < _FIRST_EPOCH * 1e3 else _seconds(number, now)
 
 

@@ -2,11 +2,11 @@
 
 Laws:
 
-1. A caller that gives up leaves its grant to the next caller, that one's grant goes to the one
-   behind, and so on, as far as each wakes up in time for it. The last grant is then free.
-2. No grant comes later than was promised, and those who stay keep their order.
-3. A caller goes when its grant comes due, and not later with an expired one: else two would go
-   where the limit allows one.
+1. If a caller gives up, the next caller gets its grant, the one after gets that caller's grant, and
+   so on, as far as each wakes up in time. The last grant is then free.
+2. No grant comes later than promised, and waiting callers keep their order.
+3. A caller goes when its grant comes due, and never later with an expired grant. Otherwise two
+   callers could go where the limit allows one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Line(NamedTuple):
     wakes: tuple[int, ...] = ()
 
     def joined(self, turn: Turn) -> Line:
-        """The queue with the caller to whom a grant was given."""
+        """Return the queue with another caller, which has this grant."""
         place = bisect_left(self.turns, turn)
         return Line(
             _added_last(self.numbers, place, turn[1]),
@@ -44,10 +44,10 @@ class Line(NamedTuple):
         )
 
     def rested(self, number: int, now: int) -> tuple[Line, int, bool]:
-        """The queue in which a caller sleeps, for how long, and whether that is until its grant.
+        """Return the queue with a sleeping caller, its sleep, and True if it is until its grant.
 
-        A caller that is not the first wakes up when a sixth of its time is over, or at the grant
-        before its own if that is sooner: it may have moved up.
+        A caller that is not the first wakes up after a sixth of its time, or at the grant of the
+        caller before it if that is sooner, because it may have moved up.
         """
         place = self.numbers.index(number)
         rest = max(0, self.turns[place][0] - now)
@@ -59,12 +59,12 @@ class Line(NamedTuple):
         return Line(self.numbers, self.turns, wakes), nap, nap == rest
 
     def taken(self, number: int) -> tuple[Line, Turn]:
-        """The queue without a caller whose grant has come due, and that grant."""
+        """Return the queue without a caller whose grant has come due, and that grant."""
         place = self.numbers.index(number)
         return self._without(place, place), self.turns[place]
 
     def left(self, number: int) -> tuple[Line, Turn]:
-        """The queue without a caller that gives up, and the grant that is left over."""
+        """Return the queue without a caller that gives up, and the grant that is left over."""
         place = last = self.numbers.index(number)
         while last + 1 < len(self.turns) and self.wakes[last + 1] <= self.turns[last][0]:
             last += 1

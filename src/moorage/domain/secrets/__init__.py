@@ -1,1 +1,1 @@
-"""Secrets: their type, and their removal from texts."""
+"""The type of secrets, and the removal of secrets from texts."""

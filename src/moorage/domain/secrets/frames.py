@@ -1,8 +1,8 @@
 """Traceback scrubbing: errors without the stack frames that they were raised in.
 
-Error trackers and debug pages show the locals of every frame of a traceback, and of every error in
-its chain. Below a port these locals are headers, URLs with their queries, bodies and connection
-strings. They do not help the caller, so an error leaves a port without its frames.
+Error trackers and debug pages show the local variables of every frame of a traceback, and of every
+error in its chain. Below a port these variables are headers, URLs with queries, bodies and
+connection strings. They do not help the caller, so an error leaves a port without its frames.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def bare(error: E) -> E:
 
 
 def refusing(build: Callable[P, R]) -> Callable[P, R]:
-    """A function whose errors reveal none of its arguments.
+    """Return a function whose errors reveal none of its arguments.
 
     Neither the frames of an error nor its causes hold an argument. Text in its message is masked if
     it looks like a secret or was passed under a name that promises one, since arguments may be
@@ -100,7 +100,7 @@ def refusing(build: Callable[P, R]) -> Callable[P, R]:
 
 
 def careful(kind: type[K]) -> type[K]:
-    """A class whose constructor is wrapped by `refusing`."""
+    """Return a class whose constructor is wrapped by `refusing`."""
     kind.__init__ = refusing(kind.__init__)  # type: ignore[method-assign]  # of the same form
     return kind
 
@@ -108,7 +108,7 @@ def careful(kind: type[K]) -> type[K]:
 def _scrubbed_error(
     error: Exception, build: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Exception:
-    """An error that reveals no secret of the arguments, without frames."""
+    """Return an error without frames that reveals no secret of the arguments."""
     if isinstance(error, (AttributeError, LookupError, ValueError)):
         error = InvalidData(
             f"{build.__qualname__.removesuffix('.__init__')} was given a value that it cannot have"
@@ -140,7 +140,7 @@ def _scrubbed_error(
 def _secret_texts(
     build: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Iterator[str]:
-    """The texts among the arguments that are secret, or look secret."""
+    """Yield the texts among the arguments that are secret, or look secret."""
     names = [*signature(build).parameters]
     arguments = [*zip_longest(names[: len(args)], args, fillvalue=""), *kwargs.items()]
     pending_arguments: list[tuple[bool, object, int]] = [
@@ -170,7 +170,7 @@ def _secret_texts(
 
 
 def named(error: BaseException) -> str:
-    """The class of an error and the place where it was raised, without its message."""
+    """Return the class of an error and the place where it was raised, without its message."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -26,7 +26,7 @@ _DOUBLED = str.maketrans("0123456789", "0246813579")
 
 
 class Personal(StrEnum):
-    """The kinds of personal data that can be recognised anywhere in text."""
+    """The kinds of personal data that are recognised anywhere in text."""
 
     CARD = "card"
     IBAN = "iban"
@@ -36,12 +36,18 @@ class Personal(StrEnum):
 
 
 def mask(text: str) -> str:
-    """Mask a text except its first and last four characters, or all of it if it is short."""
+    """Return a text masked except for its first and last four characters.
+
+    A short one is masked whole.
+    """
     return f"{text[:_EDGE]}{MASK}{text[-_EDGE:]}" if len(text) >= _LONG_ENOUGH else MASK
 
 
 def mask_personal(text: str, kinds: Iterable[Personal]) -> str:
-    """Mask everything of these kinds; long card and account numbers keep their ends."""
+    """Return a text with all data of these kinds masked.
+
+    Long card and account numbers keep their first and last characters.
+    """
     for kind in kinds:
         pattern, replace = _RULES[kind]
         text = pattern.sub(replace, text)
@@ -65,7 +71,7 @@ def _is_iban(account: str) -> bool:
 
 
 def _mask_numbers(groups: str, begins: re.Pattern[str], is_valid: Callable[[str], bool]) -> str:
-    """Mask each longest series of whole groups that is valid without the gaps between them."""
+    """Mask each longest sequence of whole groups that is valid once the gaps are removed."""
     parts = _GAP.split(groups)
     masked_parts: list[str] = []
     first = 0

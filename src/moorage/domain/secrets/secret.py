@@ -1,7 +1,7 @@
 """`Secret`, a type for values that must not be shown.
 
-Everything that prints values (logs, tracebacks with frame locals, debuggers, crash reporters,
-templates, `vars`, `attrs.asdict`) shows a mask. The value itself lies in a closure, which none of
+A mask is shown by everything that prints values: logs, tracebacks with local variables, debuggers,
+crash reporters, templates, `vars`, `attrs.asdict`. The value itself is in a closure, which none of
 them opens; only `reveal` returns it. A person with a debugger and intent can still get at it.
 """
 
@@ -27,8 +27,9 @@ _SENDABLE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 class Secret:
     """A password, key or token that does not show itself.
 
-    Equality takes constant time and holds between secrets only. It cannot be hashed, pickled or
-    written as JSON, and a copy is itself. It is true unless it is empty.
+    Two secrets are compared in constant time; a secret never equals another type. It cannot be
+    hashed, pickled or written as JSON, and a copy of it is the same object. It is true unless it is
+    empty.
     """
 
     __slots__ = ("__weakref__", "_derived", "_open")
@@ -46,7 +47,10 @@ class Secret:
         )
 
     def reveal(self) -> str:
-        """Return the secret as text. Call this only where it is sent; store it in no variable."""
+        """Return the secret as text.
+
+        Call this only where it is sent, and store it in no variable.
+        """
         value = self._value()
         if isinstance(value, str):
             return value
@@ -145,13 +149,13 @@ def as_secret(value: Secret | str | bytes) -> Secret:
 
 
 def as_secrets(values: Secret | str | Iterable[Secret | str]) -> tuple[Secret, ...]:
-    """One secret or several, each as a `Secret`."""
+    """Return one secret or several, each as a `Secret`."""
     several_secrets = (values,) if isinstance(values, (str, Secret)) else values
     return tuple(as_secret(item) for item in several_secrets)
 
 
 def check_sendable(secret: Secret, field: str) -> None:
-    """Refuse a secret that no header can carry."""
+    """Raise an error if the secret has characters that no header can carry."""
     if _SENDABLE.fullmatch(secret.reveal()) is None:
         raise InvalidData(
             "The secret is empty, begins or ends with white space, or has a line break or a"

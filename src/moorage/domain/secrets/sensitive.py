@@ -1,4 +1,4 @@
-"""Detection of names whose value is likely to be a credential."""
+"""Decides by its name whether a value is likely to be a credential."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ _SEGMENT: Final = re.compile(
 def is_sensitive(name: str) -> bool:
     """Return whether a header, parameter or JSON key of this name is likely to hold a credential.
 
-    In doubt it is. An idempotency key is not a credential: people look for it in logs.
+    In doubt, the answer is yes. An idempotency key is not a credential, because people look for it
+    in logs.
     """
     lower_name = name.lower()
     return _SENSITIVE.search(lower_name) is not None and _IDEMPOTENCY.search(lower_name) is None
@@ -59,7 +60,7 @@ def is_secret_segment(segment: str, before: str = "") -> bool:
 
 
 def secret_segments(base_url: str) -> Iterator[str]:
-    """The credentials that are segments of a service's URL."""
+    """Yield the credentials that are segments of a service's URL."""
     segments = urlsplit(base_url).path.split("/")
     for previous_segment, segment in pairwise(segments):
         if is_secret_segment(segment, previous_segment):
@@ -67,7 +68,7 @@ def secret_segments(base_url: str) -> Iterator[str]:
 
 
 def bot_tokens(path: str) -> Iterator[str]:
-    """The bot tokens in a path, and the secret parts of them."""
+    """Yield the bot tokens in a path, and the secret parts of them."""
     for segment in unquote(path).split("/"):
         if match := _BOT.fullmatch(segment):
             yield from (match[0], match[1], match[2])

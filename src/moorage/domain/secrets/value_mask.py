@@ -1,9 +1,9 @@
-"""Masking by value: finding a known secret in a foreign text, in any encoding.
+"""Masking by value: known secrets are found in foreign text, in any encoding.
 
-A vendor may echo a secret unchanged, percent-encoded (also twice), with JSON's, XML's or HTML's
-escapes, in Base64 at any offset of a longer text, in hexadecimal digits, in other capitals, broken
-over lines, or truncated. So the text is decoded step by step, as often as it changes, and the
-secret is searched at each step, together with its Base64 and hexadecimal forms.
+A vendor may echo a secret unchanged, percent-encoded once or twice, with escapes of JSON, XML or
+HTML, in Base64 at any offset of a longer text, in hexadecimal digits, in other capitals, broken
+over lines, or truncated. So the text is decoded in steps, as long as it changes. At each step the
+secret is searched, together with its Base64 and hexadecimal forms.
 
 The part of a secret that is masked depends on its length. Secrets of fewer than four characters are
 not searched: masking them would destroy the text and protect nothing. A secret of four to seven
@@ -60,8 +60,8 @@ def _itself(value: Any) -> Any:
 class _Needle(NamedTuple):
     """An encoding of a secret, in lower case.
 
-    `partly`: a long part of it is enough. `encoded`: it is Base64 or hexadecimal, so adjoining
-    characters belong to it.
+    `partly`: a long part of the encoding is enough. `encoded`: it is Base64 or hexadecimal, so
+    adjoining characters belong to it.
     """
 
     text: bytes
@@ -72,8 +72,8 @@ class _Needle(NamedTuple):
 class _View(NamedTuple):
     """A text in lower case after some decoding.
 
-    `starts[n]` and `ends[n]` are the positions of its n-th byte in the original. `joined`: white
-    space was removed, so that neighbours need not belong together.
+    `starts[n]` and `ends[n]` are the positions of the text's n-th byte in the original. `joined`:
+    white space was removed, so neighbouring characters need not belong together.
     """
 
     text: bytes
@@ -83,7 +83,7 @@ class _View(NamedTuple):
 
 
 def value_mask(secrets: Iterable[bytes], words: Iterable[bytes] = ()) -> Masker:
-    """A function that masks secrets in a text.
+    """Return a function that masks secrets in a text.
 
     Args:
         secrets: masked in every encoding, and also if only a long part of a secret appears.
@@ -105,14 +105,14 @@ def value_mask(secrets: Iterable[bytes], words: Iterable[bytes] = ()) -> Masker:
 
 
 def masked_text(text: str, mask: Masker) -> str:
-    """A text with the secrets of a mask removed."""
+    """Return a text with the secrets of a mask removed."""
     encoded = text.encode("utf-8", "surrogatepass")
     masked = mask(encoded)
     return text if masked == encoded else masked.decode("utf-8", "ignore")
 
 
 def is_telling(value: str) -> bool:
-    """Return whether a value is so distinctive that every occurrence of it is that value."""
+    """Return whether a value is so distinctive that it never appears in a text by chance."""
     return (
         len(value) >= _SHORTEST_WORD
         and "://" not in value
@@ -125,7 +125,7 @@ _SEQUENCES: Final[frozenset[Callable[..., Any]]] = frozenset({list, tuple, set, 
 
 
 def masked_value(value: Any, mask: Masker, other: Callable[[Any], Any] = _itself) -> Any:
-    """A value with its texts masked, in containers too; `other` converts other types."""
+    """Return a value with its texts masked, in containers too; `other` converts other types."""
     if isinstance(value, str):
         return masked_text(value, mask)
     if isinstance(value, bytes):
@@ -151,14 +151,17 @@ def mask_error(
     *,
     except_for: Container[str] = (),
 ) -> None:
-    """Mask an error's message and all its fields except for these."""
+    """Mask an error's message and its fields, except for the fields named in `except_for`."""
     error.args = masked_value(error.args, mask, other)
     fields = vars(error)
     fields.update({n: masked_value(fields[n], mask, other) for n in fields if n not in except_for})
 
 
 def _parts(secret: bytes) -> Iterator[bytes]:
-    """The secret parts of a text: not a key file's armour, not the names in a JSON document."""
+    """Yield the secret parts of a text.
+
+    The armour of a key file and the names in a JSON document are left out.
+    """
     if secret.lstrip().startswith(b"{"):
         yield from _values(secret)
     elif _ARMOUR.search(secret):
@@ -187,7 +190,7 @@ def _values(document: bytes) -> Iterator[bytes]:
 
 
 def _needles(secret: bytes) -> Iterator[_Needle]:
-    """Every encoding of a secret that decoding the escapes of a text does not undo."""
+    """Yield every encoding of a secret that decoding the escapes of a text does not undo."""
     size = len(secret)
     if size < SHORTEST:
         return
@@ -225,7 +228,7 @@ def _masked(text: bytes, needles: Iterable[_Needle]) -> bytes:
 
 
 def _views(text: bytes) -> Iterator[_View]:
-    """The text itself, after each step of decoding, and at last without white space."""
+    """Yield the text itself, the text after each decoding step, and finally without white space."""
     view = _View(text.lower(), range(len(text)), range(1, len(text) + 1))
     yield view
     for _ in range(_STEPS):
@@ -242,7 +245,7 @@ def _views(text: bytes) -> Iterator[_View]:
 def _rewritten(
     view: _View, pattern: re.Pattern[bytes], replace: Callable[[bytes], bytes]
 ) -> _View | None:
-    """The view with each match replaced, or None if nothing matches."""
+    """Return the view with each match replaced, or None if nothing matches."""
     text = bytearray()
     starts: list[int] = []
     ends: list[int] = []
@@ -265,7 +268,7 @@ def _rewritten(
 
 
 def _character(escape: bytes) -> bytes:
-    """The character that an escape stands for."""
+    """Return the character that an escape stands for."""
     match escape[:2]:
         case b"\\u":
             units = bytes.fromhex(escape.decode().replace("\\u", ""))
@@ -287,7 +290,7 @@ def _character(escape: bytes) -> bytes:
 
 
 def _hits(text: bytes, needle: _Needle) -> Iterator[tuple[int, int]]:
-    """The positions of a secret, or of enough of it, in a text."""
+    """Yield the positions of a secret, or of a sufficient part of it, in a text."""
     spelling = needle.text
     if not needle.partly:
         start = text.find(spelling)
@@ -322,7 +325,7 @@ def _is_word(text: bytes, start: int, end: int) -> bool:
 
 
 def _widened(text: bytes, start: int, end: int) -> tuple[int, int]:
-    """The positions of the complete encoded text that contains a secret."""
+    """Return the positions of the complete encoded text around a secret."""
     first, last = max(0, start - _AROUND), min(len(text), end + _AROUND)
     while start > first and text[start - 1] in _BASE64:
         start -= 1

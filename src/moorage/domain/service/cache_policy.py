@@ -1,4 +1,4 @@
-"""The policy for reusing the answers of a service, where the answers themselves leave it open."""
+"""The rules for reusing the answers of a service where the answers themselves say nothing."""
 
 from __future__ import annotations
 

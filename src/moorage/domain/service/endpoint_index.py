@@ -1,4 +1,4 @@
-"""An index of a service's endpoints, so that a lookup does not compare each of them."""
+"""An index of a service's endpoints, so that finding one does not compare all of them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ class _Node:
 class EndpointIndex:
     """The endpoints of one service, by name and by path.
 
-    The time of a lookup grows with the segments of a path, and hardly with the number of endpoints.
+    The time of a lookup grows with the number of segments in a path, and hardly with the number of
+    endpoints.
 
     Attributes:
         cache: the cache policy of the first endpoint that has one.
@@ -64,11 +65,11 @@ class EndpointIndex:
         node.ends.setdefault(method, position)
 
     def named(self, name: object) -> Endpoint | None:
-        """The endpoint of that name, if there is one."""
+        """Return the endpoint of that name, if there is one."""
         return self._by_name.get(name) if isinstance(name, str) else None
 
     def first(self, method: HttpMethod, path: str) -> Endpoint | None:
-        """The first endpoint, in the service's order, that matches this method and path.
+        """Return the first endpoint, in the service's order, that matches this method and path.
 
         An endpoint matches if it has the request's method or none, and a path of as many segments,
         each either equal to the request's or, in braces, matching any segment that is not empty.

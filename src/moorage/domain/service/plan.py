@@ -1,7 +1,7 @@
-"""A plan: a service's configuration compiled for one tenant and endpoint, as calls need it.
+"""A plan: the configuration of a service, compiled for the calls of one tenant and endpoint.
 
-A protection that is not configured leaves no step behind: a plan without limits, circuit and budget
-has no admission at all.
+A protection that is not configured costs nothing: a plan without limits, circuit and budget has no
+admission at all.
 """
 
 from __future__ import annotations
@@ -216,7 +216,7 @@ class Plan:
         )
 
     def for_tenant(self, tenant: str) -> Plan:
-        """The plan of a tenant, made of this one, which is for none; as compiled, but quickly."""
+        """Return the plan of a tenant, derived quickly from this plan for no tenant."""
         new_plan: Plan = object.__new__(Plan)
         for share, get in _SHARED:
             share(new_plan, get(self))
@@ -236,7 +236,10 @@ class Plan:
         return new_plan
 
     def claim_key(self, key: str, turn: int = 0) -> str:
-        """The key of the state of an idempotency claim; each round of its effect has its own."""
+        """Return the key of the state of an idempotency claim.
+
+        Each round of its effect has its own.
+        """
         return longer_key(self.claims, key, str(turn)) if turn else longer_key(self.claims, key)
 
 
@@ -307,7 +310,7 @@ def _gates_of(
 
 
 def circuit_name(plan: Plan) -> str:
-    """The name of a plan's circuit in events, made of its service, region and endpoint."""
+    """Return the name of a plan's circuit in events, made of its service, region and endpoint."""
     name = plan.service.name if plan.region is None else f"{plan.service.name}@{plan.region}"
     has_own_circuit = any(
         endpoint.name == plan.operation and endpoint.circuit is not INHERIT
@@ -322,7 +325,7 @@ def is_repeatable(plan: Plan, request: Request) -> bool:
 
 
 def with_defaults(request: Request, plan: Plan) -> Request:
-    """The request with those headers of the service that it does not set itself."""
+    """Return the request with those headers of the service that it does not set itself."""
     headers = request.headers
     for name, value in plan.headers.pairs:
         headers = headers.with_default(name, value)
@@ -330,9 +333,10 @@ def with_defaults(request: Request, plan: Plan) -> Request:
 
 
 def with_fixed_headers(request: Request, plan: Plan) -> Request:
-    """The request with the service's headers and its fixed credentials, which are not in a query.
+    """Return the request with the service's headers and its fixed credentials.
 
-    They are added at once if the request has none of them itself.
+    If the request has none of these headers itself, they are added in one step. Credentials in a
+    query are not added here.
     """
     headers = request.headers.joined(plan.fixed_headers)
     if headers is not None:
@@ -342,7 +346,7 @@ def with_fixed_headers(request: Request, plan: Plan) -> Request:
 
 
 def with_idempotency_key(request: Request, plan: Plan, key: str | None) -> Request:
-    """The request with the idempotency key in the vendor's header."""
+    """Return the request with the idempotency key in the vendor's header."""
     name = plan.service.idempotency_header
     if key is None or name is None:
         return request

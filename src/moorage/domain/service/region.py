@@ -2,15 +2,15 @@
 
 Laws:
 
-1. A call that may have been processed in one region is sent to no other, unless doing it there too
-   is known to be harmless.
+1. A call that may have been processed in one region is sent to no other region, unless it is known
+   that repeating it there is harmless.
 2. Lower tiers come first. Within a tier, the chance of a region to come before another is its share
    of both weights.
-3. A region that a call has tried comes after those that it has not.
+3. A region that a call has tried comes after those that it has not tried.
 
 The health of a region is not known here: its circuit knows it, in the state that all processes
-share. An attempt asks the circuits in the order that is decided here, and goes to the first region
-that admits it.
+share. An attempt asks the circuits in the order decided here, and goes to the first region that
+admits it.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def elsewhere(
     movable: bool = True,
     draw: float,
 ) -> tuple[Region, ...]:
-    """The regions to try other than `here`, best first; all of them before a first attempt.
+    """Return the regions to try besides `here`, best first; all regions before a first attempt.
 
     `acted` means that an attempt may have been processed `here`; `movable`, that repeating it in
     another region is harmless; `draw` is a random number in [0, 1).
@@ -91,7 +91,7 @@ def elsewhere(
 
 
 def in_order(regions: Sequence[Region], draw: float) -> tuple[Region, ...]:
-    """The regions by tier, and within a tier in a random order by weight."""
+    """Return the regions by tier, and within a tier in a random order by weight."""
     remaining_regions = sorted(regions, key=lambda region: region.tier)
     order: list[Region] = []
     while remaining_regions:
@@ -105,7 +105,7 @@ def in_order(regions: Sequence[Region], draw: float) -> tuple[Region, ...]:
 
 
 def _draw_region(regions: Sequence[Region], draw: float) -> tuple[Region, float]:
-    """A region drawn by weight, and the remainder of the draw, which is again uniform."""
+    """Return a region drawn by weight, and the remainder of the draw, which is again uniform."""
     at = draw * sum(region.weight for region in regions)
     for region in regions[:-1]:
         if at < region.weight:
@@ -115,7 +115,9 @@ def _draw_region(regions: Sequence[Region], draw: float) -> tuple[Region, float]
 
 
 def belonging(regions: Sequence[Region], path: str) -> Sequence[Region]:
-    """The regions that a request to this path may go to: all, unless it is an absolute URL.
+    """Return the regions that a request to this path may go to.
+
+    A path may go to all regions; an absolute URL goes to the region that it belongs to.
 
     Raises:
         InvalidData: the URL belongs to none of them.

@@ -1,8 +1,8 @@
 """Safety settings that keep tests from reaching the real world.
 
-A *dry run* sends no request that changes anything. A list of recipients limits who can be written
-to. And credentials have a mode: credentials of a vendor's live system do not belong into a test,
-nor test credentials into production.
+In a *dry run*, no request is sent that changes anything. A list of recipients limits who receives
+messages. Credentials have a mode, because a vendor's live credentials do not belong in a test, nor
+test credentials in production.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PERSON: Final = re.compile(r"(?:\*|[^\s@*]+)@[^\s@*]+")
 
 
 class Mode(StrEnum):
-    """The vendor's system, live or test, that credentials are for."""
+    """The system of a vendor, live or test, that credentials belong to."""
 
     LIVE = "live"
     TEST = "test"
@@ -76,9 +76,9 @@ class Safety:
         return any(_fits(normal_address, pattern) for pattern in self.recipients)
 
     def refusal(self, recipients: Iterable[str]) -> RecipientRefused | None:
-        """The error for a message to these recipients, if one of them is not allowed.
+        """Return the error for a message to these recipients, if one of them is not allowed.
 
-        It does not name the recipient.
+        The error does not name the recipient.
         """
         if not self.recipients:
             return None
@@ -93,12 +93,15 @@ class Safety:
         )
 
     def suits(self, mode: Mode | None) -> bool:
-        """Return whether credentials of this mode may be used; credentials of unknown mode may."""
+        """Return whether credentials of this mode may be used.
+
+        None, an unknown mode, is allowed.
+        """
         return self.live is None or mode is None or self.live is (mode is Mode.LIVE)
 
 
 def _normal_address(text: str) -> str:
-    """An address in lower case with its domain in ASCII, or a phone number without separators."""
+    """Return an address in lower case with an ASCII domain, or a number without separators."""
     person, at, place = text.strip().lower().rpartition("@")
     if not place.isascii() and _DEVIANT.isdisjoint(place):
         place = place.encode("idna").decode()

@@ -96,7 +96,7 @@ def _is_plain(_: object, attribute: attrs.Attribute[Any], value: object) -> None
 
 
 def _all(value: Any) -> tuple[Any, ...]:
-    """One value or several, as a tuple."""
+    """Return one value or several as a tuple."""
     if callable(value):
         return (value,)
     try:
@@ -115,7 +115,7 @@ def _each_item(check: Validator) -> Validator:
 
 @attrs.frozen
 class BulkheadConfig:
-    """A limit on the calls under way at once, and on the callers that wait for one of these places.
+    """A limit on the number of calls under way at once, and on the callers that wait for a slot.
 
     Attributes:
         max_concurrent: the number of calls that may be under way at once.
@@ -133,7 +133,7 @@ class BulkheadConfig:
 
 @attrs.frozen
 class HedgeConfig:
-    """Hedging: an unanswered read is sent again after a while.
+    """Hedging: a read without an answer is sent again after some time.
 
     Attributes:
         delay: the seconds without an answer before it is sent again.
@@ -174,7 +174,7 @@ def _is_template(_: object, attribute: attrs.Attribute[Any], value: str) -> None
 
 
 def _is_half(part: str) -> bool:
-    """Return whether a segment of a path has braces other than one pair around a name."""
+    """Return whether a segment of a path has other braces than one pair around a name."""
     return ("{" in part or "}" in part) and _PLACEHOLDER.fullmatch(part) is None
 
 
@@ -447,7 +447,7 @@ class Service:
         object.__setattr__(self, "_index", EndpointIndex(self.endpoints))
 
     def endpoint(self, name: str | None, request: Request | None) -> Endpoint | None:
-        """The endpoint that a call belongs to, if any."""
+        """Return the endpoint that a call belongs to, if any."""
         if name is not None:
             endpoint = self._index.named(name)
             if endpoint is not None:
@@ -467,7 +467,7 @@ class Service:
         return self._index.cache
 
     def _path_below(self, path: str) -> str:
-        """The path of a request below the base URL."""
+        """Return the path of a request below the base URL."""
         if is_absolute(path):
             base = belonging(self.regions, path)[0].base_url if self.regions else self.base_url
             path = urlsplit(path).path.removeprefix(urlsplit(base or "").path.rstrip("/"))
@@ -475,7 +475,7 @@ class Service:
 
 
 def by_name(services: Mapping[str, Service], name: object) -> Service:
-    """The service of that name."""
+    """Return the service of that name."""
     try:
         return services[name]  # type: ignore[index]  # anything else is not found
     except (KeyError, TypeError):

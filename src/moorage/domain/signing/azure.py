@@ -52,7 +52,7 @@ def _is_account(_: object, __: object, value: str) -> None:
 @careful
 @attrs.frozen(kw_only=True)
 class AzureSharedKey:
-    """Sign requests to Azure Storage with one of the account's two keys, in base64.
+    """Signs requests to Azure Storage with one of the account's two keys, in base64.
 
     Attributes:
         account: the name of the storage account.
@@ -87,7 +87,7 @@ class AzureSharedKey:
         )
 
     def signature(self, key: Secret, text: str) -> str:
-        """The signature of a text, in the form for URLs and headers."""
+        """Return the signature of a text, in the form for URLs and headers."""
         import hmac  # noqa: PLC0415 - loads OpenSSL
 
         decoded_secret = key.derive("azure", lambda _: _decoded_key(key))
@@ -96,7 +96,7 @@ class AzureSharedKey:
 
 
 def _decoded_key(key: Secret) -> bytes:
-    """The key decoded from base64."""
+    """Return the key decoded from base64."""
     try:
         opened = a2b_base64(key.reveal_bytes(), strict_mode=True)
     except ValueError:
@@ -111,7 +111,10 @@ def _decoded_key(key: Secret) -> bytes:
 
 
 def _fields(request: Request, headers: Headers) -> list[str]:
-    """The headers with a line of their own, in Azure's order; an empty body has no length there."""
+    """Return the headers with a line of their own, in Azure's order.
+
+    An empty body has no length.
+    """
     values = {name: headers.get(name, "") for name in _SIGNED}
     body = request.body
     length = body.length if isinstance(body, BodyStream) else len(body)
@@ -132,7 +135,7 @@ def _sorted_as(name: str) -> tuple[str, str]:
 
 
 def _parameters(query: str) -> list[str]:
-    """Query parameters decoded, not percent-encoded."""
+    """Return the query parameters, decoded."""
     values: dict[str, list[str]] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         values.setdefault(name.lower(), []).append(value)

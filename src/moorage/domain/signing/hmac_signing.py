@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class HmacAlgorithm(StrEnum):
-    """The hash under the HMAC. SHA-1 is for vendors that offer nothing better."""
+    """The hash function of the HMAC; SHA-1 is for vendors that offer nothing better."""
 
     SHA1_LEGACY = "sha1"
     SHA256 = "sha256"
@@ -87,7 +87,9 @@ def _timestamp(value: TimestampForm | str) -> TimestampForm:
 @careful
 @attrs.frozen(kw_only=True)
 class HmacSigning:
-    r"""The signed text and the place of the signature, as templates.
+    r"""Signs requests with an HMAC.
+
+    Templates say which text is signed and where the signature goes.
 
     Every template may contain `{key_id}`, `{timestamp}`, `{nonce}` and `{body_hash}`. The signed
     text may also contain `{method}`, `{host}`, `{path}`, `{query}` (as it is sent), `{url}`,
@@ -115,7 +117,7 @@ class HmacSigning:
     timestamp: TimestampForm = attrs.field(default=TimestampForm.SECONDS, converter=_timestamp)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse templates with unknown places."""
+        """Refuse templates with unknown placeholders."""
         _check(self.signs, _PLACES | _SENT, "signs")
         for field in ("headers", "query"):
             for _, text in getattr(self, field):
@@ -130,7 +132,7 @@ class HmacSigning:
             )
 
     def check_key(self, key: Secret) -> None:
-        """Refuse an empty key. Any other may be valid."""
+        """Refuse an empty key; any other key may be valid."""
         if not key:
             raise InvalidData(
                 "The key is empty.", field="secret", remedy="Give the key that the vendor issued."
@@ -192,13 +194,13 @@ class _Filler:
         self._known = values
 
     def add(self, query: Pairs) -> None:
-        """Append to the query."""
+        """Append parameters to the query."""
         if query:
             self.request = self.request.evolve(query=(*self.request.query, *query))
             self._url += ("&" if "?" in self._url else "?") + encode_pairs(query)
 
     def fill(self, template: str) -> bytes:
-        """Replace the places of a template by their values."""
+        """Return a template with its placeholders replaced by their values."""
         whole_bytes = b""
         for literal, name, spec in _placeholder_names(template):
             whole_bytes += literal.encode() + (b"" if name is None else self._value(name, spec))

@@ -84,7 +84,7 @@ def _algorithm(value: JwtAlgorithm | str) -> JwtAlgorithm:
 @careful
 @attrs.frozen(kw_only=True)
 class JwtSigning:
-    """Send a self-signed token as the bearer token, made anew for every attempt.
+    """Signs requests with a JSON Web Token as bearer token, made anew for every attempt.
 
     Attributes:
         algorithm: the algorithm. HS256 needs a shared secret, the others a private key in PEM.

@@ -62,7 +62,10 @@ def public_point(key: Secret) -> tuple[bytes, bytes]:
 
 
 def _private_key(key: Secret, *, checked: bool) -> PrivateKeyTypes | None:
-    """The key, if it is valid; checking an RSA key takes a hundred times as long as signing."""
+    """Return the key if it is valid.
+
+    Checking an RSA key takes a hundred times as long as signing with it.
+    """
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - loads OpenSSL
     from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 - the same
         load_pem_private_key,

@@ -70,7 +70,7 @@ def _algorithm(value: SignatureAlgorithm | str) -> SignatureAlgorithm:
 @careful
 @attrs.frozen(kw_only=True)
 class MessageSignature:
-    """Sign components of a request as defined by RFC 9421.
+    """Signs components of a request as defined by RFC 9421.
 
     If `content-digest` is signed and the request has none, it is computed from the body.
 
@@ -188,7 +188,7 @@ def _parameter(parameter: str, query: str) -> str:
 
 
 def _percent_encoded(text: str) -> str:
-    """The text percent-encoded as the RFC requires: like a form, but with %20 for a space."""
+    """Return the text percent-encoded as the RFC requires: %20 is a space, unlike in forms."""
     return quote_plus(text, safe="*").replace("+", "%20").replace("~", "%7E")
 
 

@@ -29,7 +29,7 @@ class Target(NamedTuple):
 
     @classmethod
     def of(cls, url: str) -> Self:
-        """Split a URL made by `join_url`."""
+        """Return the parts of a URL made by `join_url`."""
         parts = urlsplit(url)
         host = parts.netloc.lower()
         name, _, port = host.rpartition(":")

@@ -1,4 +1,4 @@
-"""The answers of servers to proofs of possession: refusals and nonces (RFC 9449)."""
+"""The answers of servers to proofs of possession: refusals and new nonces (RFC 9449)."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class ProofRefusal(Enum):
 
 
 def nonce_of(headers: Headers) -> str | None:
-    """The nonce that an answer requests for the next proof, if it is valid."""
+    """Return the nonce that an answer requires in the next proof, if it is valid."""
     nonce = headers.get("dpop-nonce")
     return nonce if nonce is not None and _NONCE.fullmatch(nonce) else None
 
 
 def refusal_of(headers: Headers) -> ProofRefusal | None:
-    """The reason that an answer refuses the proof, if it does."""
+    """Return the reason for which an answer refuses the proof; None if it does not."""
     for value in headers.get_all("www-authenticate"):
         match = _CHALLENGE.search(value)
         if match is not None:
@@ -39,5 +39,5 @@ def refusal_of(headers: Headers) -> ProofRefusal | None:
 
 
 def challenge(refusal: ProofRefusal) -> tuple[str, str]:
-    """The header that reports this refusal to a client."""
+    """Return the header that reports this refusal to a client."""
     return "WWW-Authenticate", f'DPoP error="{refusal.value}"'

@@ -76,7 +76,7 @@ def _not_s3(signing: AwsSigV4) -> bool:
 @careful
 @attrs.frozen(kw_only=True)
 class AwsSigV4:
-    """Sign requests for AWS. The secret access key is the key.
+    """Signs requests for AWS; the key is the secret access key.
 
     Attributes:
         access_key_id: the id of the key. The `repr` does not show it.
@@ -228,7 +228,7 @@ class AwsSigV4:
         return hmac.digest(signing_key.reveal_bytes(), text, "sha256").hex()
 
     def _own_key(self, day: str, secret: bytes) -> bytes:
-        """The signing key of one day, region and service."""
+        """Return the signing key of one day, region and service."""
         from hmac import digest  # noqa: PLC0415 - loads OpenSSL
 
         key = b"AWS4" + secret
@@ -238,7 +238,7 @@ class AwsSigV4:
 
 
 def _text(stamp: str, scope: str, canonical: str) -> bytes:
-    """The text to sign, from a request in its canonical form."""
+    """Return the text to sign, made from a request in its canonical form."""
     import hashlib  # noqa: PLC0415 - loads OpenSSL
 
     # The bytes that are sent: field values are Latin-1, and all else is ASCII.
@@ -255,7 +255,7 @@ def _stamp(now: datetime) -> str:
 
 
 def _fields(headers: Headers, target: Target) -> tuple[str, str]:
-    """The names of the signed headers, and their lines, the host's included."""
+    """Return the names of the signed headers, and their lines, the host's included."""
     values: dict[str, list[str]] = {}
     for name, value in headers.pairs:
         lower_name = name.lower()

@@ -36,7 +36,9 @@ _RULED: Final = 6
 
 
 def pack(state: State, before: State | None = None, stored: bytes = b"") -> bytes:
-    """The bytes of a state; parts that equal those of `before`, stored as `stored`, are reused.
+    """Return the bytes of a state.
+
+    Parts that equal those of `before`, which is stored as `stored`, are reused.
 
     Raises:
         InvalidData: the state holds a value that stores do not keep.
@@ -69,7 +71,7 @@ def pack(state: State, before: State | None = None, stored: bytes = b"") -> byte
 
 
 def _is_identical(new: object, old: object) -> bool:
-    """Return whether these are one object, or tuples of the same objects."""
+    """Return whether two values are one object, or tuples of the same objects."""
     return new is old or (
         isinstance(new, tuple)
         and isinstance(old, tuple)
@@ -79,7 +81,7 @@ def _is_identical(new: object, old: object) -> bool:
 
 
 def unpack(stored: bytes, key: str | None = None) -> State:
-    """The state that `pack` made these bytes of; `key` is the key that it is stored under.
+    """Return the state in bytes that `pack` made; `key` is the key that it is stored under.
 
     Raises:
         StateUnavailable: the bytes are not a state, or its version is unknown to this release.
@@ -109,7 +111,7 @@ READERS: Final[dict[int, Callable[[bytes, int], tuple[Any, ...]]]] = {VERSION: _
 
 
 def _unreadable_error(stored: bytes, key: str | None) -> StateUnavailable:
-    """The error for bytes that are not a state; it describes them without showing their content."""
+    """Return the error for bytes that are not a state; it does not show their content."""
     if stored and VERSION < stored[0] <= _MOST:
         return StateUnavailable(
             f"A stored state has version {stored[0]}, and this release reads up to version"

@@ -42,7 +42,7 @@ class Command(Protocol[Answer_co]):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The keys of the states that the command is about."""
+        """The keys of the states that the command reads and writes."""
         ...
 
     @property
@@ -64,9 +64,9 @@ class Command(Protocol[Answer_co]):
         ...
 
     def apply(self, states: States, now: int, /) -> tuple[States, Answer_co]:
-        """The states to store, in the order of `keys`, and the answer.
+        """Return the states to store, in the order of `keys`, and the answer.
 
-        A state that is returned unchanged, by identity, need not be written.
+        A state that is returned as the same object need not be written.
         """
         ...
 
@@ -75,7 +75,7 @@ class Moves(Protocol):
     """A rule that can shift all times of a state, for a clock that was set back."""
 
     def present(self, state: State | None, now: int, /) -> State | None:
-        """The state as of now, with its times moved back if the clock was."""
+        """Return the state as of now; if the clock stepped back, its times are moved back too."""
         ...
 
 
@@ -86,9 +86,10 @@ MISREAD: Final = (ArithmeticError, AttributeError, LookupError, TypeError, Value
 def misread(
     error: Exception, keys: Sequence[str], rules: Sequence[Moves], states: States, now: int
 ) -> Exception:
-    """The error of a command that failed: of the first state that its rule cannot read, if any.
+    """Return the error of a failed command: that of the first state that its rule cannot read.
 
-    Without `rules`, whatever is stored is taken for what cannot be read.
+    If no state is unreadable, the given error is returned. Without `rules`, every stored state
+    counts as unreadable.
     """
     if rules:
         unreadable_keys = [
@@ -141,7 +142,7 @@ def reading(apply: Callable[[Any, States, int], Answer]) -> Callable[[Any, State
 
 
 def unchanged(rules: Sequence[Moves], states: States, now: int) -> States:
-    """The states to store for a command that changes nothing; their `seen` is updated occasionally.
+    """Return the states to store for a command that changes nothing.
 
     Without an update, a state that is only read while calls are refused would not notice that the
     clock stepped back, and would count every wait from its last change. A state that has expired
@@ -157,7 +158,7 @@ def unchanged(rules: Sequence[Moves], states: States, now: int) -> States:
 
 
 def steady(seen: int, now: int) -> tuple[int, int]:
-    """The time to use for a state, and the time to which its later times are moved back first."""
+    """Return the time to use for a state, and how far its later times are moved back first."""
     if now >= seen:
         return now, 0
     if seen - now <= SMALL_STEP:

@@ -53,7 +53,7 @@ _BROKEN: Final = (
 
 
 def pack_values(values: tuple[Any, ...]) -> bytes:
-    """Values as bytes, one after another.
+    """Return values as bytes, one after another.
 
     Raises:
         InvalidData: a value has a type that cannot be packed.
@@ -69,7 +69,7 @@ def pack_values(values: tuple[Any, ...]) -> bytes:
 
 
 def unpack_values(packed: bytes) -> tuple[Any, ...]:
-    """The values that `pack_values` packed.
+    """Return the values that `pack_values` packed.
 
     Raises:
         ValueError: the bytes are not packed values.
@@ -98,7 +98,7 @@ def _pack_fields(value: object) -> bytes:
 
 
 def _sized(codes: tuple[tuple[int, int], ...], number: int) -> bytes:
-    """The shortest header for a value of this size."""
+    """Return the shortest header for a value of this size."""
     for code, width in codes:
         if number < 1 << 8 * width:
             return bytes((code,)) + number.to_bytes(width, "big")

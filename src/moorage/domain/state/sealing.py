@@ -1,13 +1,13 @@
 """The format of sealed texts: the header with the key's version, and the ring of keys.
 
 1. A sealed text begins with a header: a marker of this package, the format, the version of the key,
-   and a check value of the key. So an error can say why a text cannot be opened: it is another
-   program's, a newer release's, or its key is missing or differs under the same version.
+   and a check value of the key. So an error can say why a text cannot be opened: another program or
+   a newer release wrote it, its key is missing, or the key of this version is another one.
 2. The header and the context of the text are authenticated, not hidden. A text that is moved to
    another tenant, service or name does not open there.
-3. Keys have versions. The first key of a ring seals, and all of them open; so a key is replaced
+3. Keys have versions. The first key of a ring seals, and all of them open. So a key can be replaced
    while texts under the old key can still be read.
-4. No error shows a key, and no frame of this package that raises holds one.
+4. No error shows a key, and no frame of this package that raises holds a key.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _pairs(keys: Iterable[tuple[int, Secret]]) -> tuple[tuple[int, Secret], ...]
 @careful
 @attrs.frozen
 class KeyRing:
-    """Keys by version; the first seals, and all of them open. No `repr` shows them.
+    """Keys by version: the first seals, and all of them open. The `repr` does not show them.
 
     Attributes:
         keys: pairs of a version, from 1 to 2^32 - 1, and a key of 32 bytes.
@@ -78,7 +78,7 @@ class KeyRing:
     @classmethod
     @refusing
     def parse(cls, text: Secret | str) -> KeyRing:
-        """Read a ring in the format of `text`; space around keys and versions is ignored."""
+        """Return the ring in the format of `text`; space around keys and versions is ignored."""
         if isinstance(text, str) and not is_encodable(text):
             del text
             raise _unusable("The ring is not valid Unicode.", _SHAPE)
@@ -93,7 +93,7 @@ class KeyRing:
     def from_environment(
         cls, environment: Mapping[str, str], variable: str = "MOORAGE_KEYS"
     ) -> KeyRing:
-        """Read the ring from a variable of `os.environ`; an error names the variable."""
+        """Return the ring in a variable of `os.environ`; an error names the variable."""
         text, problem = _variable(environment, variable)
         # It holds all the other secrets, too.
         del environment
@@ -115,22 +115,25 @@ class KeyRing:
         return Secret(",".join(f"{version}:{_base64(key)}" for version, key in self.keys))
 
     def with_new(self, key: Secret) -> KeyRing:
-        """A ring in which this key seals, with the next version, and the others still open."""
+        """Return a ring with this key added under the next version.
+
+        It seals, and the others open.
+        """
         highest = max(version for version, _ in self.keys)
         return KeyRing(((highest + 1, key), *self.keys))
 
     def without(self, version: int) -> KeyRing:
-        """A ring without one key; texts that were sealed with it are lost."""
+        """Return a ring without one key; texts that were sealed with that key are lost."""
         return KeyRing(pair for pair in self.keys if pair[0] != version)
 
 
 def about(tenant: str | None, service: str, name: str) -> bytes:
-    """The context of a sealed text; no two contexts have the same bytes."""
+    """Return the context of a sealed text; no two contexts have the same bytes."""
     return pack_values((tenant, service, name))
 
 
 def header(version: int, key: Secret) -> bytes:
-    """The bytes before every text that is sealed with this key."""
+    """Return the bytes before every text that is sealed with this key."""
     from hmac import digest  # noqa: PLC0415 - loads OpenSSL, which importing moorage must not
 
     mark = digest(key.reveal_bytes(), b"moorage: which key this is", "sha256")[:_MARK_BYTES]
@@ -138,7 +141,7 @@ def header(version: int, key: Secret) -> bytes:
 
 
 def sealed_with(sealed: bytes) -> int:
-    """The version of the key in a text's header. The header is not verified.
+    """Return the version of the key in a text's header, which is not verified.
 
     Raises:
         InvalidData: the text was not sealed by moorage, or was cut off.
@@ -160,7 +163,7 @@ def sealed_with(sealed: bytes) -> int:
 
 
 def no_key_for(sealed: bytes, versions: tuple[int, ...]) -> ConnectorError:
-    """The error for a sealed text that none of the keys with these versions can open."""
+    """Return the error for a sealed text that none of the keys with these versions can open."""
     try:
         version = sealed_with(sealed)
     except InvalidData as refusal:
@@ -183,7 +186,7 @@ def no_key_for(sealed: bytes, versions: tuple[int, ...]) -> ConnectorError:
 
 
 def unsealed(what: str, remedy: str) -> InvalidData:
-    """The error for a text that is not sealed correctly."""
+    """Return the error for a text that is not sealed correctly."""
     return InvalidData(what, field="sealed", remedy=remedy)
 
 
@@ -205,7 +208,7 @@ def _problem(version: object, key: object) -> str | None:
 
 
 def _variable(environment: Mapping[str, str], name: str) -> tuple[Secret, str | None]:
-    """The value of a variable, or a description of its problem; it raises nothing."""
+    """Return the value of a variable, or a description of its problem; it raises nothing."""
     text = environment.get(name, "")
     if not is_encodable(text):
         return Secret(""), "is not valid Unicode"
@@ -215,7 +218,10 @@ def _variable(environment: Mapping[str, str], name: str) -> tuple[Secret, str | 
 
 
 def _parse_key(text: Secret) -> tuple[tuple[tuple[int, Secret], ...], str | None]:
-    """The parsed keys, or the problem; it raises nothing, so no traceback shows a key."""
+    """Return the parsed keys, or the problem.
+
+    Nothing is raised, so no traceback shows a key.
+    """
     keys: list[tuple[int, Secret]] = []
     if not text.reveal().strip():
         return (), "The ring is empty."

@@ -1,6 +1,7 @@
 """CRC-32C (Castagnoli, reflected) in pure Python, fast by arithmetic on large integers.
 
-Bits are polynomials over two elements, and the checksum is a remainder of theirs. Since
+The bits are polynomials over the field of two elements, and the checksum is the remainder of a
+division of them. Since
 
     x^6777 = x^484 + x^100 + 1    (modulo the polynomial of CRC-32C)
 
@@ -31,7 +32,7 @@ _TABLE: Final = tuple(map(_of_byte, range(256)))
 
 
 def crc32c(data: bytes, value: int = 0) -> int:
-    """The CRC-32C of bytes that continue those with the checksum `value`."""
+    """Return the CRC-32C of bytes that follow other bytes with the checksum `value`."""
     state = value ^ _ONES
     if len(data) > _SHORT:
         data, state = _folded(data, state), 0
@@ -41,7 +42,7 @@ def crc32c(data: bytes, value: int = 0) -> int:
 
 
 def _folded(data: bytes, state: int) -> bytes:
-    """Fewer bytes with the same remainder, the state added to the first of them."""
+    """Return fewer bytes with the same remainder; the state is added to the first of them."""
     bits, size = int.from_bytes(data, "little") ^ state, 8 * len(data)
     for power in range((size // _LONG).bit_length() - 1, -1, -1):
         near, middle, far = (place << power for place in _PLACES)

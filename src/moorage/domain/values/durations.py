@@ -1,7 +1,7 @@
 """Durations and counts as users write them, checked and converted to numbers.
 
-Outside they are float seconds or a `timedelta`; stored state counts integer microseconds. No
-duration is longer than a hundred years, so that every time of a state stays an exact number.
+Users write float seconds or a `timedelta`; stored state counts integer microseconds. No duration is
+longer than a hundred years, so that every time in a state stays an exact number.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _HUNDRED_YEARS: Final = FOREVER // SECOND
 
 
 def seconds(value: float | timedelta, field: str, *, zero: bool = False) -> float:
-    """`value` as finite float seconds, above zero unless `zero` allows it."""
+    """Return `value` as finite float seconds, above zero unless `zero` allows zero."""
     if type(value) is float and 0.0 < value <= _HUNDRED_YEARS:
         return value  # a timeout of each call is checked
     value = plain(value)
@@ -46,26 +46,26 @@ def seconds(value: float | timedelta, field: str, *, zero: bool = False) -> floa
 
 
 def maybe_seconds(value: float | timedelta | None, field: str) -> float | None:
-    """`value` converted like `seconds`, or None."""
+    """Return `value` converted like `seconds`; None stays None."""
     return None if value is None else seconds(value, field)
 
 
 def bounded(patience: float, timeout: float | None) -> float:
-    """Seconds to wait: the time that the caller has left, or `patience` if it has no deadline.
+    """Return the seconds to wait: the caller's time left, or `patience` without a deadline.
 
-    A slow store is waited for as long as the caller can wait.
+    So a slow store gets as much time as the caller has.
     """
     return patience if timeout is None else max(0.0, timeout)
 
 
 def micros(value: float) -> int:
-    """Checked seconds as integer microseconds, rounded up, so that no wait ends early."""
+    """Return checked seconds as integer microseconds, rounded up so that no wait ends early."""
     # Less a float's own error, which would often round up to a microsecond that nobody meant.
     return math.ceil(value * SECOND * (1 - 2**-53))
 
 
 def count(value: int, field: str, *, least: int = 1, most: int = 10**9) -> int:
-    """`value` as an integer from `least` to `most`."""
+    """Return `value` as an integer from `least` to `most`; raise otherwise."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise ConfigurationError(
             f"{value!r} is not an integer in the allowed range.",
@@ -76,7 +76,7 @@ def count(value: int, field: str, *, least: int = 1, most: int = 10**9) -> int:
 
 
 def share(value: float, field: str) -> float:
-    """`value` as a share above zero and up to one."""
+    """Return `value` as a share above zero and up to one; raise otherwise."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
         raise ConfigurationError(
             f"{value!r} is not a share.",
@@ -87,7 +87,10 @@ def share(value: float, field: str) -> float:
 
 
 def plain(value: float | timedelta) -> float:
-    """Convert a `timedelta` to seconds and leave anything else alone: the converter of a field."""
+    """Return a `timedelta` as seconds, and any other value unchanged.
+
+    This is the converter of a field.
+    """
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 

@@ -38,7 +38,7 @@ class FileEntry:
 
 
 def names_of(key: str) -> list[str]:
-    """The folder names and the file name in a key, all of them safe to use.
+    """Return the folder names and the file name in a key, all of them safe to use.
 
     Raises:
         InvalidData: the key is not a valid file name, or is reserved.

@@ -1,4 +1,4 @@
-"""The fingerprint of a request or payload that is compared by its bytes before it is digested."""
+"""A fingerprint of a request or payload; bytes are compared before a digest is computed."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ LONGEST_KEPT: Final = 4_096
 
 
 def digest_of(fingerprint: bytes | Fingerprint) -> bytes:
-    """The digest of a fingerprint, in the form in which it leaves the process."""
+    """Return the digest of a fingerprint, the form in which it leaves the process."""
     return fingerprint if isinstance(fingerprint, bytes) else fingerprint.digest()
 
 
 class Fingerprint:
-    """A fingerprint that computes its digest only where the bytes of two contents differ.
+    """A fingerprint that computes its digest only if the bytes of two contents differ.
 
-    A repeat usually has the same bytes as the first request, and then nothing has to be parsed.
-    It equals another fingerprint, or a digest in bytes, if and only if their digests are equal.
+    A repeat usually has the same bytes as the first request; then nothing has to be parsed. A
+    fingerprint equals another fingerprint, or a digest in bytes, if and only if their digests are
+    equal.
 
     Args:
         content: bytes, or nested tuples of texts and bytes; equal content has an equal digest.
@@ -35,7 +36,7 @@ class Fingerprint:
         self._digest: bytes | None = None
 
     def digest(self) -> bytes:
-        """The digest of the content, computed at the first use."""
+        """Return the digest of the content, computed at the first use."""
         if self._digest is None:
             self._digest = self._digested(self._content)
         return self._digest

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def not_callable(value: object, field: str) -> ConfigurationError:
-    """The error for a value that should be a function and cannot be called."""
+    """Return the error for a value that should be a function and cannot be called."""
     # The value itself is not shown: it may be a credential in the wrong place.
     return ConfigurationError(
         f"The value is {with_article(type(value).__name__)}, which cannot be called.",
@@ -41,7 +41,7 @@ def check_plain(value: object, field: str) -> None:
 
 
 def timed(verb: Callable[..., Any], arguments: int) -> Callable[..., Any]:
-    """A method of a port, callable with a `timeout` as its last argument even if it takes none."""
+    """Return a port's method in a form that takes a `timeout` last, even if it takes none."""
     try:
         signature(verb).bind(*(None,) * (arguments + 1))
     except TypeError:

@@ -6,7 +6,7 @@ __all__ = ("install",)
 
 
 def install(*extras: str) -> str:
-    """The sentence of a message that tells the user to install any one of these extras.
+    """Return the sentence that tells a user to install one of these extras.
 
     The package is on no package index yet, so the command is one for a checkout.
 

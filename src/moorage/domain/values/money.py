@@ -77,7 +77,7 @@ class Money:
     currency: str
 
     def __init__(self, amount: Decimal | str | int, currency: str) -> None:
-        """Create an exact amount, with no more decimals than the currency has."""
+        """Create an exact amount with at most as many decimals as the currency has."""
         value = _exact_decimal(amount)
         scaled = Fraction(value) * 10 ** _exponent(currency)
         if scaled.denominator != 1:
@@ -134,7 +134,7 @@ class Money:
         """Split an amount in proportion to the ratios, without losing a minor unit.
 
         The units that remain after rounding down go, one each, to the parts with the largest
-        remainders, and among equal remainders to the first parts.
+        remainders. Equal remainders are served in the order of the parts.
         """
         weights = [Fraction(_exact_decimal(ratio, "ratios")) for ratio in ratios]
         total = sum(weights)

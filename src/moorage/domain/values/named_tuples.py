@@ -1,4 +1,4 @@
-"""Named tuples without the time of their constructors."""
+"""Makes named tuples faster than their own constructors do."""
 
 from __future__ import annotations
 

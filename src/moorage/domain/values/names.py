@@ -6,7 +6,7 @@ from functools import partial
 
 
 def name_of(function: object) -> str:
-    """The name of a function, or of the class of any other callable."""
+    """Return the name of a function, or of the class of any other callable."""
     if isinstance(function, partial):
         return name_of(function.func)
     name = getattr(function, "__qualname__", None)
@@ -14,5 +14,5 @@ def name_of(function: object) -> str:
 
 
 def service_name(account: str, to: str) -> str:
-    """The name of an account's service `to` among all services."""
+    """Return the name of an account's service `to` among all services."""
     return f"{account}.{to}" if to else account

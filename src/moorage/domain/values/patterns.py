@@ -1,4 +1,4 @@
-"""Regular expressions that are compiled when they are first used."""
+"""Regular expressions that are compiled when they are first used, not when they are imported."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import cast
 
 
 class _LatePattern:
-    """Compiles its expression at the first use of one of the pattern's attributes."""
+    """A pattern that is compiled when one of its attributes is first used."""
 
     def __init__(self, text: str, flags: int) -> None:
         self._text = text
@@ -22,7 +22,7 @@ class _LatePattern:
 def late_pattern(text: str, flags: int = 0) -> re.Pattern[str]:
     """Return a pattern with the methods of `re.compile(text, flags)`, compiled when it is used.
 
-    For expressions that take long to compile and that most programs never use. An invalid
-    expression raises `re.error` at its first use.
+    It is meant for expressions that take long to compile and that most programs never use. An
+    invalid expression raises `re.error` at its first use.
     """
     return cast("re.Pattern[str]", _LatePattern(text, flags))

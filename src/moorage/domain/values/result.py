@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 @attrs.frozen
 class Result(Generic[T]):
-    """A value, or the error of a failed item; one result per item, in the order of the items.
+    """A value, or the error of a failed item; a batch has one result per item, in the items' order.
 
     Attributes:
         value: the value; None if the item failed.
