@@ -47,7 +47,7 @@ _HUB: Final = (
 
 
 def import_time(rounds: int) -> Comparison:
-    """Importing, over starting the interpreter, beside tenacity."""
+    """The time of importing moorage, compared with tenacity; starting Python is subtracted."""
     contenders = {
         "the interpreter": ("-c", "pass"),
         "import tenacity": ("-c", "import tenacity"),

@@ -1,4 +1,4 @@
-"""The cost of protection when nothing goes wrong: in memory, around a call that does nothing."""
+"""The overhead of protections around a call that does nothing, with a store in memory."""
 
 from __future__ import annotations
 

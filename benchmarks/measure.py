@@ -1,4 +1,4 @@
-"""Times several contenders in one run, so that a busy machine slows all of them alike.
+"""Measures several contenders in one run, so that a busy machine slows all of them equally.
 
 Every round runs one block of each contender in a new random order. The cost of the bare call is
 subtracted within the same round. A figure is the median over the rounds, with the interval that 95

@@ -202,42 +202,42 @@ def _concurrent_calls(
 
 
 def http_clients(rounds: int) -> Comparison:
-    """One thread, call after call."""
+    """Time per call for one thread that makes calls one after another."""
     return _sync(rounds, ELAPSED, secure=False)
 
 
 def http_clients_processor(rounds: int) -> Comparison:
-    """One thread, call after call: the work of the calling process alone."""
+    """Processor time of the calling process for one thread that makes calls one after another."""
     return _sync(rounds, PROCESSOR, secure=False)
 
 
 def http_clients_tls(rounds: int) -> Comparison:
-    """One thread, over TLS."""
+    """Time per call for one thread over TLS."""
     return _sync(rounds, ELAPSED, secure=True)
 
 
 def http_clients_tls_processor(rounds: int) -> Comparison:
-    """One thread, over TLS: the work of the calling process alone."""
+    """Processor time of the calling process for one thread over TLS."""
     return _sync(rounds, PROCESSOR, secure=True)
 
 
 def http_clients_async(rounds: int) -> Comparison:
-    """One event loop, fifty calls at any time."""
+    """Time per call for one event loop with fifty concurrent calls."""
     return _async(rounds, ELAPSED, secure=False)
 
 
 def http_clients_async_processor(rounds: int) -> Comparison:
-    """One event loop, fifty calls at any time: the work of the calling process alone."""
+    """Processor time of the calling process for one event loop with fifty concurrent calls."""
     return _async(rounds, PROCESSOR, secure=False)
 
 
 def http_clients_async_tls(rounds: int) -> Comparison:
-    """One event loop, over TLS."""
+    """Time per call for one event loop over TLS."""
     return _async(rounds, ELAPSED, secure=True)
 
 
 def http_clients_async_tls_processor(rounds: int) -> Comparison:
-    """One event loop, over TLS: the work of the calling process alone."""
+    """Processor time of the calling process for one event loop over TLS."""
     return _async(rounds, PROCESSOR, secure=True)
 
 

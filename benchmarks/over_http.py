@@ -27,7 +27,7 @@ from moorage.domain.http.requests import Timeouts
 
 
 class Vendor:
-    """A server in its own process, so that it shares no interpreter with the measured code."""
+    """A vendor's server in a separate process, so that it does not slow the measured one."""
 
     def __init__(self, *papers: str) -> None:
         self._papers = papers  # its certificate and key, if it speaks TLS

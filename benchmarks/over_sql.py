@@ -62,7 +62,7 @@ def _tables(cursor: Any) -> None:
 
 
 def _update(cursor: psycopg.Cursor[Any], *, durable: bool = True) -> Callable[[], object]:
-    """One indexed update, committed: the connection is in autocommit."""
+    """Run one indexed update and commit it; the connection is in autocommit mode."""
     if not durable:
         cursor.execute("SET synchronous_commit = off")
 

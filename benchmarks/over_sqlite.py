@@ -37,7 +37,7 @@ def _do_nothing() -> None:
 
 
 def _transaction(path: Path) -> Callable[[], object]:
-    """The least there is: one row read and written by hand, in one transaction."""
+    """The baseline: read and write one row in one transaction, without moorage."""
     file = sqlite3.connect(path, isolation_level=None).cursor()
     file.execute("PRAGMA journal_mode = WAL")
     file.execute("PRAGMA synchronous = NORMAL")
@@ -120,7 +120,7 @@ def sqlite_keys(rounds: int) -> Comparison:
 
 
 def _durable_insert(path: Path) -> Callable[[], object]:
-    """One row inserted by hand, in one transaction that waits for the disk."""
+    """The baseline: insert one row in a transaction that waits for the disk, without moorage."""
     file = sqlite3.connect(path, isolation_level=None).cursor()
     file.execute("PRAGMA journal_mode = WAL")
     file.execute("PRAGMA synchronous = FULL")
@@ -151,7 +151,7 @@ def _shared_file(rounds: int, share: float, name: str) -> Comparison:
 
 
 def _processes(stack: ExitStack, path: Path, number: int, share: float) -> Block:
-    """A block of calls by each of several processes at once, whose cost is a quantile of them."""
+    """Run calls in several processes at once; the cost is a quantile over the processes."""
     workers = [
         subprocess.Popen(
             [sys.executable, __file__, str(path)],

@@ -21,7 +21,7 @@ ANSWER = (
 
 
 class Vendor(asyncio.Protocol):
-    """One connection."""
+    """One connection to the benchmark's vendor."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember where to answer."""

@@ -1,4 +1,4 @@
-"""Verifying webhooks: moorage beside the vendors' own libraries, on the same bytes."""
+"""The time to verify a webhook with moorage, compared with the vendors' own libraries."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def webhook_signature_large(rounds: int) -> Comparison:
 
 
 def webhook_standard_signature_small(rounds: int) -> Comparison:
-    """The signature of a Standard Webhook of a kilobyte, and nothing read of it."""
+    """Verify the signature of a Standard Webhook of one kilobyte, without reading its content."""
     return _standard("1 KB", rounds, read=False)
 
 
 def webhook_standard_signature_large(rounds: int) -> Comparison:
-    """The signature of a Standard Webhook of a hundred kilobytes, and nothing read of it."""
+    """Verify the signature of a Standard Webhook of 100 kilobytes, without reading its content."""
     return _standard("100 KB", rounds, read=False)
 
 

@@ -135,7 +135,7 @@ def answered(steps: Coroutine[Any, Any, Any], *answers: Any) -> tuple[list[Any],
 
 
 def test_suspension_outside_of_asyncio_is_not_bounded() -> None:
-    """Under another event loop a function works without its limit, and a warning says so."""
+    """In another event loop a function runs without its time limit, and a warning says so."""
 
     async def outside() -> None:
         loop = asyncio.get_running_loop()
@@ -280,7 +280,7 @@ def test_service_timeout_cancels_decorated_functions() -> None:
 
 @pytest.mark.parametrize("suspends, number", [(True, 1), (False, 0)])
 def test_limits_share_a_timer(suspends: bool, number: int) -> None:
-    """A loop has one timer for all waiting calls, and none for others."""
+    """An event loop has one timer for all waiting calls."""
     loop = asyncio.new_event_loop()
     timers: list[float] = []
     at = loop.call_at

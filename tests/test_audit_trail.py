@@ -124,7 +124,7 @@ def test_async_trail(tmp_path: Path) -> None:
 
 
 def test_no_key_is_shown(tmp_path: Path) -> None:
-    """Neither the trail nor an error about its keys shows them."""
+    """Neither the trail nor an error about its keys shows a key."""
     text = KEYS.text().reveal()
     representation = repr(AuditTrail(FileAudit(tmp_path / "trail"), keys=KEYS))
     with pytest.raises(ConfigurationError) as excinfo:

@@ -62,7 +62,7 @@ class Audited:
         return run_plain(answer) if inspect.iscoroutine(answer) else answer
 
     def acts(self) -> list[tuple[str, str, str, str]]:
-        """What was recorded, oldest first."""
+        """The recorded actions, oldest first."""
         return [
             (record.act, record.subject, record.actor, record.reason)
             for record in reversed(self.trail.find().items)
@@ -97,7 +97,7 @@ def test_acts_on_services(audited: Audited) -> None:
 
 
 def test_act_that_cannot_be_recorded_is_not_done(audited: Audited, tmp_path: Path) -> None:
-    """With a dead audit store circuits stay as they are, and calls go on."""
+    """If the audit store is down, circuits stay unchanged, and calls continue."""
     audited.trail = AuditTrail(FileAudit(tmp_path / "nowhere" / "trail"))
     manager = audited.manager()
 
@@ -138,7 +138,7 @@ def test_entries_are_recorded(audited: Audited) -> None:
 
 
 def test_outbox_takes_a_trail_and_keeps_its_own(audited: Audited, tmp_path: Path) -> None:
-    """An outbox without a trail records in the one that it is given; another keeps its own."""
+    """`audited_by` gives an outbox an audit trail, unless it already has one."""
     other_trail = AuditTrail(FileAudit(tmp_path / "other"))
     kind: Any = AsyncOutbox if audited.awaited else Outbox
     store = MemoryOutbox()

@@ -26,7 +26,7 @@ ROUNDS = 12
 
 
 class FakeBlock:
-    """A block whose calls take the given seconds, with a share of random noise."""
+    """A measured block whose calls take the given seconds, plus random noise."""
 
     def __init__(self, seconds: float, *, noise: float = 0.0, first: float = 0.0) -> None:
         self._seconds, self._noise, self._first = seconds, noise, first
@@ -47,7 +47,7 @@ def measured(*blocks: FakeBlock, bare: FakeBlock | None = None) -> list[Row]:
 
 
 def report(low: float, high: float, **more: object) -> dict[str, Any]:
-    """Return a report of one table whose control has this interval."""
+    """Return a report with one table whose control has this confidence interval."""
 
     def figure(median: float, low: float, high: float) -> dict[str, float]:
         return {"median": median, "low": low, "high": high}

@@ -1,4 +1,4 @@
-"""Running flows without an event loop, and telling synchronous and asynchronous functions apart."""
+"""Running flows without an event loop, and distinguishing sync and async functions."""
 
 import asyncio
 import functools

@@ -65,7 +65,7 @@ BOTH = pytest.mark.parametrize("mode", ["plain", "awaited"])
 
 
 def dated(fields: dict[str, str]) -> dict[str, str]:
-    """Return headers with a date in place of `@60`, which stands for sixty seconds from now."""
+    """Return headers in which `@60` is replaced by a date sixty seconds from now."""
     now = datetime.now(UTC)
     return {
         name: format_datetime(now + timedelta(seconds=int(value[1:])), usegmt=True)
@@ -76,7 +76,7 @@ def dated(fields: dict[str, str]) -> dict[str, str]:
 
 
 def versions(*fields: dict[str, str]) -> Any:
-    """A resource whose version "1" is confirmed to callers that have it."""
+    """A resource with version "1", which answers 304 to callers that have it."""
     value = iter(fields)
 
     def answer(received: Received) -> Behaviour:

@@ -122,7 +122,7 @@ def test_store_in_memory_needs_no_renewals() -> None:
 
 
 def test_managers_of_one_store_share_a_renewal_thread(tmp_path: Path) -> None:
-    """One thread renews a store's claims for all managers and parts."""
+    """One thread renews the claims of a store, for all managers and parts."""
     store, other_storage = (
         SqliteStorage(tmp_path / "state.db"),
         SqliteStorage(tmp_path / "other.db"),

@@ -138,7 +138,7 @@ def test_given_client_is_used() -> None:
 
 
 def test_both_modes_have_the_same_parameters() -> None:
-    """Both modes have the same parameters and documentation."""
+    """The synchronous and the asynchronous version have the same parameters and documentation."""
     assert parameters_of(discover) == parameters_of(adiscover)
     sync_arguments, its = (
         str(item.__doc__).partition("Args:")[2] for item in (discover, adiscover)

@@ -75,7 +75,7 @@ def test_tree_is_as_drawn() -> None:
 
 @ALL
 def test_message_has_event_and_remedy(kind: type[ConnectorError]) -> None:
-    """An error's text says what happened and what to do."""
+    """The text of an error says what happened and what to do."""
     error = kind("the till is empty", service="bank", operation="pay")
 
     assert f"bank.pay: the till is empty. {kind.remedy}" == str(error)

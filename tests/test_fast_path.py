@@ -94,7 +94,7 @@ class SyncClient(Vendor):
     open = Vendor.answer
 
     def close(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
 
 class AsyncClient(Vendor):
@@ -107,7 +107,7 @@ class AsyncClient(Vendor):
     open = send
 
     async def close(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
 
 def _told(error: Any) -> Any:
@@ -259,7 +259,7 @@ class Numbers:
         self._count = 0
 
     def new(self) -> str:
-        """One after another."""
+        """Return the next id."""
         self._count += 1
         return f"id-{self._count}"
 
@@ -360,7 +360,7 @@ def test_every_way_of_a_function_ends_alike(mode: str, data: st.DataObject) -> N
 
 @pytest.mark.parametrize("mode", ["plain", "awaited"])
 def test_interrupted_retry_ends_alike(mode: str) -> None:
-    """A call whose second attempt is interrupted is reported in the same way on every path."""
+    """A call whose second attempt is interrupted reports the same events on every path."""
     setting = Setting(
         mode=mode,
         services=[Service("v", base_url=BASE)],
@@ -412,7 +412,7 @@ def test_quick_call_teaches_a_recorder_what_it_sends() -> None:
             return Response(200)
 
         def close(self) -> None:
-            """Nothing to close."""
+            """Close nothing."""
 
         def learn_secrets(self, *values: Any) -> None:
             taught.extend(values)
@@ -501,7 +501,7 @@ def test_full_bulkhead_refuses_a_call_on_the_fast_path() -> None:
             return Response(200)
 
         def close(self) -> None:
-            """Nothing to close."""
+            """Close nothing."""
 
     def call() -> str:
         with pytest.raises(BulkheadFull):
@@ -527,7 +527,7 @@ def test_full_bulkhead_refuses_an_asynchronous_call_on_the_fast_path() -> None:
             return Response(200)
 
         async def close(self) -> None:
-            """Nothing to close."""
+            """Close nothing."""
 
     async def play() -> list[Any]:
         client: Any = Client()

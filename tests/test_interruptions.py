@@ -37,7 +37,7 @@ def managed(clock: Clock, **protections: Any) -> ConnectorManager:
 @interrupted.UNTIDY
 @pytest.mark.parametrize("key", [None, "a key"])
 def test_interrupted_call_frees_its_queue_slot(key: str | None) -> None:
-    """A queued call that is interrupted at any point delays nobody behind it."""
+    """A queued call that is interrupted at any point delays no call behind it."""
     struck = 0
     for point in itertools.count():
         clock, due_times = Clock(), list[int]()
@@ -91,7 +91,7 @@ class SuccessfulClient:
         """Never called."""
 
     def close(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
 
 @interrupted.UNTIDY

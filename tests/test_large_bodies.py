@@ -38,7 +38,7 @@ class Vendor:
 
 
 class Held(ThreadPoolExecutor):
-    """An executor whose work begins only when it is let go."""
+    """An executor that starts its work only when it is released."""
 
     def __init__(self) -> None:
         super().__init__(max_workers=1)

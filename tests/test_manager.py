@@ -307,7 +307,7 @@ MOVING = Service("bank", moves_money=True)
 
 
 def test_money_needs_keys_that_outlive_a_crash() -> None:
-    """Both managers refuse to keep keys of payments where a crash would lose them."""
+    """Both managers refuse a store for payments' keys that a crash would lose."""
     for make in (ConnectorManager, AsyncConnectorManager):
         with pytest.raises(ConfigurationError, match="a crash of MemoryStorage loses") as excinfo:
             make([MOVING])

@@ -178,7 +178,7 @@ def test_observer_declares_classes_of_events(hears: Any) -> None:
 
 
 def test_ids_of_the_host_are_made_at_the_start() -> None:
-    """A source of ids that the host gave is asked in the call, even if nobody reads the id."""
+    """A host's id source is called during the call, even if no observer reads the id."""
     made: list[str] = []
 
     class ContextIds:

@@ -130,13 +130,13 @@ def test_there_are_pairs() -> None:
 
 @pytest.mark.parametrize("plain, twin", PROVIDERS, ids=lambda kind: kind.__name__)
 def test_providers_are_made_alike(plain: type, twin: type) -> None:
-    """Both providers of a pair have the same constructor parameters and defaults."""
+    """The synchronous and the asynchronous provider have the same parameters and defaults."""
     assert parameters_of(plain) == parameters_of(twin)
 
 
 @IN_PAIRS
 def test_same_names(plain: type, twin: type) -> None:
-    """Both classes of a pair have the same public names."""
+    """The synchronous and the asynchronous class have the same public names."""
     assert {MODEED.get(name, name) for name in members(plain)} == {
         MODEED.get(name, name) for name in members(twin)
     }
@@ -144,7 +144,7 @@ def test_same_names(plain: type, twin: type) -> None:
 
 @IN_PAIRS
 def test_same_parameters(plain: type, twin: type) -> None:
-    """Both methods of a pair have the same parameters and defaults."""
+    """The synchronous and the asynchronous method have the same parameters and defaults."""
     twin_members = members(twin)
     for name, member in members(plain).items():
         twin_member = twin_members.get(name) or twin_members[MODEED[name]]
@@ -155,7 +155,7 @@ def test_same_parameters(plain: type, twin: type) -> None:
 
 @IN_PAIRS
 def test_same_types(plain: type, twin: type) -> None:
-    """Both methods of a pair have the same types, except for their mode."""
+    """The synchronous and the asynchronous method have the same types, apart from `await`."""
     twin_members = members(twin)
     for name, member in members(plain).items():
         if not callable(member) or name == "__init__":
@@ -201,7 +201,7 @@ def test_managers_are_made_alike() -> None:
 
 
 def test_managers_say_the_same() -> None:
-    """Both managers have the same docstrings for methods and arguments."""
+    """Both managers have the same docstrings."""
     sync_members, async_members = (members(kind) for kind in MANAGERS)
     for name in sync_members:
         if not name.startswith("_"):

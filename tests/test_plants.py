@@ -85,7 +85,7 @@ def test_an_error_is_swallowed_and_a_zone_is_another() -> None:
 
 
 def test_types_and_texts_for_people_stay() -> None:
-    """Nothing is planted in types, docstrings or the sentences of an error."""
+    """No mistake is planted in types, docstrings or error messages."""
     texts = {plant.was for plant in plants_in("vendor.py", SOURCE) if plant.kind == "field"}
 
     assert texts.isdisjoint({'"Money"', '"Payment"', '"""Pay."""', '"Look."'})

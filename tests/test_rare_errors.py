@@ -53,7 +53,7 @@ def test_routes_of_other_accounts_are_dropped() -> None:
 
 
 def test_environment_without_a_name() -> None:
-    """Rearming without an environment's name is refused, with the owner of the store."""
+    """Rearming without an environment name is refused, and the error names the store's owner."""
     core = sync_core(Ports(state=MemoryStorage())).core
     run_now(EnvironmentGuard(core, "production").check())
     fence = EnvironmentGuard(core, None)

@@ -7,7 +7,7 @@ from moorage.hub.service_status import service_statuses
 
 
 def test_limits_have_the_names_of_their_rates() -> None:
-    """A limit is named in the largest round unit; a budget shows what it has counted."""
+    """A limit is named in its largest round unit; a budget shows its count."""
     limits = [
         RateLimitConfig.per_second(10, burst=20),
         RateLimitConfig.per_minute(30),

@@ -146,7 +146,7 @@ class Plain(sdk.ApiVendor):
 
 
 class Wire:
-    """A wire that answers with what it has, and keeps what it was given."""
+    """A fake wire with prepared responses, which records its requests."""
 
     ref = REFS.ref
     tenant = None
@@ -158,7 +158,7 @@ class Wire:
     async def send(
         self, request: sdk.Request, *, parse: Callable[..., Any] | None = None, **more: Any
     ) -> Any:
-        """Keep the request, and return the answer or what is read of it."""
+        """Record the request, and return the response or its interpretation."""
         self.sent = {"request": request, **more}
         if isinstance(self.answer, sdk.ConnectorError):
             raise self.answer
@@ -199,7 +199,7 @@ def test_long_keys_are_shortened() -> None:
 
 
 def test_forms_repeat_the_field_of_a_list() -> None:
-    """Each item of a list is a field of its own, and None is left out."""
+    """Each item of a list becomes a separate form field, and None is left out."""
     request = Reef.fill.request(REEF, Wish(name="coral", colours=("red", "blue")))
 
     assert b"name=coral&colours=red&colours=blue&owner=a%2Fb" == request.body
@@ -277,7 +277,7 @@ def wrong_query(vendor: Reef) -> Any:
 
 
 def test_methods_of_requests() -> None:
-    """PUT and DELETE are sent as such, and a request may be said to be repeatable."""
+    """PUT and DELETE requests use their method, and a request can be marked as repeatable."""
     shut = Reef.shut.request(REEF, "t1")
 
     assert ("PUT", True, b'{"state":"shut"}') == (shut.method.value, shut.idempotent, shut.body)
@@ -418,7 +418,7 @@ def test_answers_that_are_left_to_the_service(status: int, fields: dict[str, str
 
 
 def test_answer_without_a_code_may_be_left() -> None:
-    """A vendor whose refusals all have a code leaves those without one."""
+    """If a vendor's refusals all have a code, an error response without one is not a refusal."""
     coded_refusals = attrs.evolve(REFUSALS, needs_code=True)
 
     assert coded_refusals(POST, says(400, message="no")) is None

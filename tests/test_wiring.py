@@ -119,7 +119,7 @@ async def observe(_: Event) -> None:
 @pytest.mark.parametrize("observer", [observe, "print", None])
 @pytest.mark.parametrize("face", [ConnectorManager, AsyncConnectorManager])
 def test_observers_are_plain_functions(face: Any, observer: Any) -> None:
-    """A manager refuses an observer that is a coroutine function, and one that is no function."""
+    """A manager refuses an observer that is a coroutine function or not callable."""
     with pytest.raises(ConfigurationError, match="is not an observer") as excinfo:
         face([SERVICE], observers=[observer])
 
@@ -222,7 +222,7 @@ def test_waiting_thread_gets_the_created_adapter() -> None:
             lazy_adapter._adapter = "theirs"
 
         def __exit__(self, *_: object) -> None:
-            """Nothing."""
+            """Do nothing."""
 
     lazy_adapter = LazyAdapter(lambda: "ours")
     lazy_adapter._lock = Lock()  # type: ignore[assignment]  # as far as it is one
@@ -278,7 +278,7 @@ def test_default_http_client() -> None:
 
 
 def test_store_in_memory_serves_both_modes() -> None:
-    """A store in memory works in both managers; any other store in one."""
+    """A store in memory works in both managers; any other store works in one mode."""
     world = World(AWAITED)
     sync_store, async_store = sync_and_async_store(None, None)
     assert async_store.shared is sync_store

@@ -101,6 +101,6 @@ def test_line_is_the_one_of_the_sentence(
 
 
 def test_finished_folders_keep_their_wording() -> None:
-    """Every folder of the list exists and passes, so that `make lint` may ask for it."""
+    """Every folder of the checked list exists and passes the check."""
     assert all(Path(folder).exists() for folder in words.FOLDERS)
     assert words.main([]) == 0

@@ -140,7 +140,7 @@ class Description:
 def request_problems(
     description: Description, operation: Operation, exchange: Exchange
 ) -> list[str]:
-    """Return what is wrong with a request: its query, and its body in JSON or as a form."""
+    """Return the problems of a request: its query, and its JSON or form body."""
     parts = operation.parts
     query_parts = {part["name"]: part for part in parts["parameters"] if part["in"] == "query"}
     query = dict(parse_qsl(urlsplit(exchange.url).query, keep_blank_values=True))
@@ -159,7 +159,7 @@ def request_problems(
 def response_problems(
     description: Description, operation: Operation, exchange: Exchange
 ) -> list[str]:
-    """Return what is wrong with a successful response; other responses are rarely described."""
+    """Return the problems of a successful response; other responses are rarely described."""
     response, described_responses = exchange.response, operation.parts["responses"]
     if not 200 <= response.status < 300:
         return []
@@ -182,7 +182,7 @@ def response_problems(
 
 
 def problems_of(description: Description, schema: Json, value: Json, side: str) -> list[str]:
-    """Return what is wrong with a value, by a schema.
+    """Return the problems of a value according to a schema.
 
     Args:
         description: the description that the schema is part of.

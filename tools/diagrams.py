@@ -28,7 +28,7 @@ CHARACTER: Final = 6.4
 
 
 class Row(NamedTuple):
-    """One row of a table: an arrow."""
+    """One row of the table, which becomes one arrow."""
 
     state: str
     event: str
@@ -54,7 +54,7 @@ def _node_name(value: str) -> str:
 
 
 def draw(title: str, rows: Iterable[Row], column: int) -> str:
-    """The table as an SVG, whose columns are so far apart."""
+    """Return the table as an SVG with columns at this distance."""
     rows = list(rows)
     edge = column // 2 + 4
     states = list(dict.fromkeys(state for row in rows for state in (row.state, row.then)))

@@ -67,7 +67,7 @@ def _is_sentence(word: object) -> bool:
 
 
 def excerpt(root: Json, source: str, requests: Iterable[tuple[str, str]]) -> Json:
-    """Return the excerpt of a description for some requests; None if it describes none of them.
+    """Return the part of a description that covers some requests; None if there is none.
 
     Args:
         root: the description.

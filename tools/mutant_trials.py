@@ -493,7 +493,7 @@ def fates_of(
     workers: int,
     seconds: float,
 ) -> dict[Change, str]:
-    """Make and try mutants, as many as the time allows, those first whose tests are quick.
+    """Create and try as many mutants as time allows, those with fast tests first.
 
     Ctrl-C ends the time.
 

@@ -58,7 +58,7 @@ def noticed_before() -> set[Function]:
 def noticed_now(
     fates: dict[Change, str], existing: set[Change], before: set[Function]
 ) -> set[Function]:
-    """The functions that nothing is left to try of, by a run and those before it."""
+    """Return the functions without untested mutants, after this run and earlier ones."""
     fate_of = {change: fate for change, fate in fates.items() if change not in existing}
     unfinished_functions = {
         change.whole for change, fate in fate_of.items() if fate in {SURVIVED, UNTESTED}

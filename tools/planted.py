@@ -135,7 +135,7 @@ class _Finder(MetaPathFinder):
 
 
 class _Watch:
-    """Notes for each test what it costs and which lines of the vendor it reaches."""
+    """Records the cost of each test, and the vendor's lines that it reaches."""
 
     def __init__(self, vendor: Vendor) -> None:
         self._files = {str(Path(path).absolute()): path for path in vendor.paths}
@@ -182,7 +182,7 @@ class _Chosen:
 
 
 class _Concerned:
-    """Leaves out what is of other vendors, and the kit's second run through asynchronous hubs."""
+    """Deselects other vendors' tests, and the kit's second run over asynchronous hubs."""
 
     def __init__(self, vendor: Vendor) -> None:
         self._name = vendor.name
@@ -255,7 +255,7 @@ def _measured(vendor: Vendor) -> _Watch:
 
 
 def _tests_for(plant: Plant, watch: _Watch) -> list[str]:
-    """The tests that reach a place; all of them where it is read at the import."""
+    """Return the tests that reach a place; all of them if it runs at import."""
     reaching_tests: Iterable[str] = watch.costs
     if plant.inside:
         tests = {

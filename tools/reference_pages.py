@@ -14,7 +14,7 @@ from moorage.wiring.installed_vendors import vendor_class, vendor_names
 
 
 class Page(NamedTuple):
-    """One page: its path, its title, and the names it documents.
+    """One page: its path, its title, and the names that it documents.
 
     A name without a module is one that `moorage` exports; `module:name` is one to import from
     there, `module:*` is everything public that the module defines, and `module:` the module.

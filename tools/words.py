@@ -273,7 +273,7 @@ def _articles(tree: ast.Module) -> Iterator[_Finding]:
 
 
 def _article(word: str) -> str | None:
-    """Return the article that a word takes, or None where it depends on who reads it aloud."""
+    """Return the article for a word; None if it depends on the pronunciation."""
     if re.match(r"\w\b|[A-Z]{2}|\w*\d|[Hh]ttp|ssl", word):
         return None
     if word[0] in "hH":

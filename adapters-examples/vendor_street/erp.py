@@ -80,7 +80,7 @@ def free_port() -> int:
 
 
 class Erp:
-    """One ERP.
+    """One running ERP process.
 
     Args:
         name: "django" or "flask".

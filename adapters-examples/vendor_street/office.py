@@ -89,7 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._lead("/")
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the parent's word
-        """Say nothing."""
+        """Log nothing."""
 
     def _show(self, title: str, main: str, status: int = 200) -> None:
         page = _PAGE.substitute(title=title, main=main)

@@ -1,4 +1,4 @@
-"""Databases of a host in which inbox and outbox are kept: a file, PostgreSQL and MariaDB."""
+"""Databases of a host that contain inbox and outbox: SQLite, PostgreSQL and MariaDB."""
 
 from __future__ import annotations
 

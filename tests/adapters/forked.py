@@ -1,4 +1,4 @@
-"""Asking a forked child."""
+"""Test helper: runs a function in a forked child and returns its result."""
 
 from __future__ import annotations
 

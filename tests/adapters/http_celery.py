@@ -1,4 +1,4 @@
-"""Celery's workers whose manager was made and used before they were forked.
+"""Celery workers whose manager was created and used before they were forked.
 
 `MOORAGE_TEST_HOME` is the folder of their queue, and `MOORAGE_TEST_CLIENT` names the HTTP client of
 the manager, or none for the default.

@@ -1,4 +1,4 @@
-"""Both modes of the standard library's HTTP client, as one to write tests with."""
+"""The synchronous and the asynchronous standard client behind one asynchronous interface."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ LIMIT: Final = RateLimitConfig.per_second(1)
 
 
 class OfOnesOwn:
-    """A rule that no store knows: it decides as the one that it holds."""
+    """A custom rule, unknown to stores; it decides as the rule that it contains."""
 
     def __init__(self, rule: Rule) -> None:
         self._rule = rule

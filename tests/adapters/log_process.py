@@ -45,7 +45,7 @@ def forks(open_: Callable[..., Any]) -> None:
 
 
 def waits(open_: Callable[..., Any]) -> None:
-    """Report the entry in the table, leave others in the queue, and wait to be killed."""
+    """Store one entry, queue others, report it, and wait to be killed."""
     log, other_log = open_(every=0.05), open_(every=3_600.0)
     log.write(entry(0))
     while log._queue._waiting:  # noqa: SLF001 - asking would write them

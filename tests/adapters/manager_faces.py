@@ -23,7 +23,7 @@ EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaite
 
 
 class Face:
-    """A lab and its providers of one mode, which are closed with it."""
+    """A lab and its providers in one mode. Closing it closes them."""
 
     def __init__(self, lab: Lab, *, awaited: bool) -> None:
         self.lab, self.awaited = lab, awaited

@@ -65,7 +65,7 @@ class Lab:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The URL of the server."""
         return self.server.url
 
     def manager(self, **options: Any) -> Any:
@@ -81,7 +81,7 @@ class Lab:
         self.secrets[name] = content
 
     def token(self) -> str:
-        """A token that nobody has."""
+        """A token that the server does not know."""
         self.asked["login"] += 1
         token = f"token-{self.asked['login']}"
         self.tokens.add(token)

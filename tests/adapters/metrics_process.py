@@ -54,7 +54,7 @@ def forks(open_: Callable[..., Any]) -> None:
 
 
 def waits(open_: Callable[..., Any]) -> None:
-    """Store a call, leave others in memory, and wait to be killed."""
+    """Store one call, keep others in memory, and wait to be killed."""
     metrics = open_(every=3_600.0)
     metrics(finished())
     metrics.flush()

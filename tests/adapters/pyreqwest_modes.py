@@ -1,4 +1,4 @@
-"""Both modes of the client over pyreqwest, as one to write tests with."""
+"""The synchronous and the asynchronous pyreqwest client behind one asynchronous interface."""
 
 from __future__ import annotations
 

@@ -82,6 +82,6 @@ class Count:
         self.once = once
 
     def apply(self, states: States, now: int) -> tuple[States, int]:
-        """One more."""
+        """Return the state increased by one."""
         number = 1 if states[0] is None else states[0][2] + 1
         return ((now, DAY, number),), number

@@ -108,7 +108,7 @@ class Redis:
         }
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Remove everything that the test stored."""
         for key in self._client.scan_iter(f"{self._prefix}*"):
             self._client.delete(key)
         self._client.close()
@@ -230,7 +230,7 @@ class Walk:
             self.now = state[7][9] + self.chance.choice((-1, 0, 1, 1_000))
 
     def _to_an_edge(self) -> None:
-        """To where something ends or begins, or a microsecond beside it."""
+        """Advance the clock to the start or end of something, or a microsecond beside it."""
         edges = [DAY * (self.now // DAY + 1)]
         for key, state in self.states.items():
             edges.append(state[0] + state[1])
@@ -282,7 +282,7 @@ class Walk:
         self._to_a_rule(self.gates.circuit, edge)
 
     def _to_a_rule(self, rule: CircuitRule, edge: int) -> None:
-        """To where one more failure, or one more probe, decides."""
+        """Advance to the moment at which one more failure or probe decides."""
         chance = self.chance
         seen_at, quiet, mode, gen, slot, total, base, stored_record = self.states["circuit"]
         record = list(stored_record)

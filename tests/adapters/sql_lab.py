@@ -94,7 +94,7 @@ def a_key() -> str:
 
 
 class Lab:
-    """A database with tables that nobody else uses, and a way to it beside the store."""
+    """A database with tables of this test alone, and a direct connection to it."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -193,7 +193,7 @@ class Lab:
         return int(connection.execute(sqlalchemy.text(text)).scalar_one())
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Remove everything that the test stored."""
         for store in self._open:
             store.close()
         for table in ("states", "meta"):

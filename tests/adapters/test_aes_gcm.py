@@ -99,7 +99,7 @@ def test_every_flipped_bit_is_noticed() -> None:
 
 
 def test_every_cut_is_noticed() -> None:
-    """Nothing can be taken off or put on, at either end."""
+    """Bytes removed or added at either end are detected."""
     cuts = [SEALED[:size] for size in range(len(SEALED))]
     cuts += [SEALED[size:] for size in range(1, len(SEALED) + 1)]
     for changed_bytes in (*cuts, SEALED + b"\0", b"\0" + SEALED):
@@ -109,7 +109,7 @@ def test_every_cut_is_noticed() -> None:
 
 @given(st.binary(max_size=200))
 def test_opening_is_total(anything: bytes) -> None:
-    """Bytes that were not sealed are refused, whatever they contain."""
+    """Any bytes that were not sealed are refused."""
     for sealed_bytes in (anything, SEALED[:12] + anything):
         with pytest.raises(InvalidData):
             CIPHER.open(sealed_bytes, HERE)

@@ -38,7 +38,7 @@ KEYS = generate_keys()
 
 
 class AuditLab:
-    """A store of each kind that nobody else uses, and the means to damage it."""
+    """A separate store of each kind, and functions that damage it."""
 
     def __init__(self, kind: str, folder: Path) -> None:
         self.kind = kind
@@ -193,7 +193,7 @@ def test_removal_is_found(lab: AuditLab, number: int, fault: Fault) -> None:
 
 
 def test_damaged_end_is_not_continued(lab: AuditLab) -> None:
-    """A trail whose last record is missing takes no more, so that nothing conceals the gap."""
+    """A trail whose last record is missing refuses new records, so that the gap stays visible."""
     trail = filled(lab)
     lab.remove(7)
 
@@ -303,7 +303,7 @@ def test_first_record_survives_a_crash(file: AuditLab) -> None:
 
 @pytest.mark.parametrize("change", [{"number": 9}, {"actor": "eve"}])
 def test_records_after_the_head_must_continue_it(file: AuditLab, change: dict[str, Any]) -> None:
-    """Lines after the head that do not continue it are no part of the chain."""
+    """Lines after the head that do not continue it are not part of the chain."""
     trail = filled(file)
     head = file.path.with_name(f"{file.path.name}.head")
     earlier_bytes = head.read_bytes()
@@ -359,7 +359,7 @@ def test_unreadable_head_is_refused(file: AuditLab) -> None:
 
 
 def test_removed_file_is_refused(file: AuditLab) -> None:
-    """A trail whose file is gone, but not its head, is damaged."""
+    """A trail whose file is missing, while its head exists, is damaged."""
     trail = filled(file)
     file.path.unlink()
 

@@ -82,7 +82,7 @@ def test_uses_are_recorded_without_an_entry_for_each_call(tmp_path: Path, *, awa
 
 @pytest.mark.parametrize("awaited", [False, True], ids=["sync", "async"])
 def test_unrecorded_credentials_are_not_handed_out(tmp_path: Path, *, awaited: bool) -> None:
-    """Without its trail a provider hands out nothing new; one that need not record goes on."""
+    """Without an audit trail a provider returns nothing new, unless recording is optional."""
     dead = FileAudit(tmp_path / "nowhere" / "trail")
     uses = Uses(AuditTrail(dead), awaited=awaited)
     for verb, values in (("get", ()), ("refresh", (FIRST,)), ("rotate", (SECOND,))):

@@ -185,7 +185,7 @@ def test_metadata_that_is_nonsense(broken: dict[str, str], awaited: bool) -> Non
 
 @EITHER
 def test_binary_secrets(awaited: bool) -> None:
-    """A binary secret is read as text; bytes that are no text are refused."""
+    """A binary secret is read as text if it is valid UTF-8; other bytes are refused."""
     with Aws(awaited=awaited) as aws:
         aws.lab.secrets[NAME] = b"old"
         assert OLD == aws.get(aws.provider())

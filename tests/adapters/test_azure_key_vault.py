@@ -81,7 +81,7 @@ def test_a_resource_is_above_its_vault(resource: str) -> None:
 
 @EITHER
 def test_a_vault_that_names_no_directory(awaited: bool) -> None:
-    """Without a challenge the resource is unknown; both spellings of a challenge are read."""
+    """Without a challenge the resource is unknown; both formats of the challenge are understood."""
     with Azure(awaited=awaited) as azure:
         azure.lab.directory = "https://login.windows.net/"
         with pytest.raises(ConfigurationError, match="does not contain it"):

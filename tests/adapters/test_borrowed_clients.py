@@ -88,7 +88,7 @@ def _with(
 
 
 def test_borrowed_httpx2_client_is_not_changed() -> None:
-    """Only its transport is used: its headers and cookies are not sent, and it stays open."""
+    """Only the client's transport is used. Its headers and cookies are not sent; it stays open."""
     with VendorServer() as vendor, client() as value:
         value.headers["X-Theirs"] = "1"
         value.cookies.set("theirs", "1")
@@ -106,7 +106,7 @@ def test_borrowed_httpx2_client_is_not_changed() -> None:
 
 
 def test_borrowed_requests_session_is_not_changed() -> None:
-    """Only its connections are used: its headers and cookies are not sent, and idle ones stay."""
+    """Only the session's connections are used. Its headers and cookies are not sent."""
     with VendorServer() as vendor, session() as value:
         value.headers["X-Theirs"] = "1"
         value.cookies.set("theirs", "1")
@@ -123,7 +123,7 @@ def test_borrowed_requests_session_is_not_changed() -> None:
 
 @in_loop
 async def test_borrowed_aiohttp_session_is_not_changed() -> None:
-    """Only its connector is used: its headers and cookies are not sent, and it stays open."""
+    """Only the session's connector is used. Its headers and cookies are not sent; it stays open."""
     with VendorServer() as vendor:
         vendor.always(Behaviour(204, {"Set-Cookie": "a=b; Path=/"}))
         connector = aiohttp.TCPConnector(ssl=system_context())
@@ -482,7 +482,7 @@ async def test_write_timeout_is_for_each_piece(
 
 
 def test_sync_http2_client_is_refused() -> None:
-    """Ending one HTTP/2 exchange in time would end the others on its connection."""
+    """A synchronous HTTP/2 client is refused: its timeouts would end other calls' exchanges too."""
     with client() as value:
         pool: Any = value._transport._pool  # type: ignore[attr-defined]  # noqa: SLF001 - as below
         pool._http2 = True  # noqa: SLF001 - as it is with httpx2[http2], which is not installed
@@ -562,7 +562,7 @@ def test_session_adapter_without_connections_is_refused() -> None:
 
 
 def test_full_blocking_pool_is_waited_for() -> None:
-    """A session whose pool blocks when it is full is waited for until the pool timeout."""
+    """A session whose pool blocks when full is waited for until the pool timeout."""
     with VendorServer() as vendor, session() as value:
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
         value.mount("http://", HTTPAdapter(pool_maxsize=1, pool_block=True))

@@ -30,7 +30,7 @@ LEAVES = {
 
 @pytest.fixture(autouse=True)
 def _collected(request: pytest.FixtureRequest) -> Generator[None, None, None]:
-    """Collect what aiohttp leaves open, so that no later test fails because of it."""
+    """Collect connections that aiohttp leaves open, so that no later test fails because of them."""
     yield
     if "aiohttp" in request.node.name:
         with warnings.catch_warnings():

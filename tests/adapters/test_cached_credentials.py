@@ -233,7 +233,7 @@ def test_without_grace_an_outage_is_one(awaited: bool) -> None:
 
 
 class Overtaken:
-    """A provider whose answer is out of date when it arrives."""
+    """A provider whose answer is outdated when it arrives."""
 
     def __init__(self) -> None:
         self.cached: Any = None

@@ -27,7 +27,7 @@ def test_fractions_fill_their_interval() -> None:
 
 
 def test_tokens_are_numbers_that_differ() -> None:
-    """A token is from 1 to 2^52, high ones included, and nobody draws it twice."""
+    """Tokens are numbers from 1 to 2^52, including high ones, and differ."""
     randomness: Randomness = SystemRandomness()
     tokens = {randomness.token() for _ in range(1_000)}
 
@@ -71,7 +71,7 @@ def test_an_id_is_a_ulid_of_now() -> None:
 
 
 def test_ids_differ_and_sort_by_time() -> None:
-    """No id is made twice, and those of another millisecond sort as they were made."""
+    """Ids are unique, and ids of different milliseconds sort by time."""
     ids = UlidIds()
     made = [ids.new() for _ in range(2_000)]
 

@@ -154,7 +154,7 @@ def test_an_entry_whose_worker_died_is_claimed_alone(lab: EntryLab) -> None:
 
 
 def test_settling_respects_fences(lab: EntryLab) -> None:
-    """Of several results those are written whose entry nobody else has taken meanwhile."""
+    """Of several results, only those are written whose entry no other worker has taken since."""
     store = lab.outbox()
     for name in "abc":
         store.add(entry(name))
@@ -327,7 +327,7 @@ def test_async_driver(server: EntryLab) -> None:
 
 
 class AwaitedFile:
-    """A connection to a file whose methods are awaited, as those of `aiosqlite` are."""
+    """A connection to a file with asynchronous methods, like those of `aiosqlite`."""
 
     def __init__(self, path: str) -> None:
         self._plain = sqlite3.connect(path)
@@ -574,7 +574,7 @@ def test_servers_that_are_away() -> None:
 
 
 def test_no_file_is_left_at_a_wrong_path(tmp_path: Path) -> None:
-    """A store whose file is missing says so; only who makes the tables makes the file."""
+    """A store whose file is missing raises an error; only creating tables creates the file."""
     path = tmp_path / "wrong ?#%41.db"
     with SqliteOutbox(path) as store:
         with pytest.raises(ConfigurationError, match="does not exist") as excinfo:

@@ -42,7 +42,7 @@ def test_every_owner_starts_afresh_once() -> None:
 
 
 def test_an_owner_is_not_kept() -> None:
-    """Registering does not keep an owner alive."""
+    """Registering an object does not keep it alive."""
     owner = _Owner()
     lost_owner = weakref.ref(owner)
     in_child(owner, _Owner.start)
@@ -79,7 +79,7 @@ def test_inherited_modules() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_child_knows_its_parents_modules() -> None:
-    """A child inherits its parent's modules, and none that it loads itself."""
+    """A child inherits its parent's modules, but not modules that it loads itself."""
 
     def ask() -> object:
         sys.modules["loaded by the child"] = sys

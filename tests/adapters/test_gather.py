@@ -36,7 +36,7 @@ def four_steps() -> list[Callable[[], int]]:
 def test_every_step_runs_without_enough_threads(
     start: Callable[[Callable[[], None]], bool],
 ) -> None:
-    """Where no thread can be had, steps follow one another."""
+    """If no thread can be started, the steps run one after another."""
     gather = ThreadGather(start)
 
     assert [0, 1, 2, 3] == gather.every(four_steps(), at_once=4)
@@ -57,14 +57,14 @@ def test_quick_steps_need_few_threads() -> None:
 
 
 def test_the_first_step_runs_without_a_thread() -> None:
-    """Where no thread can be had, the steps are tried one after another."""
+    """If no thread can be started, the steps are tried one after another."""
     gather = ThreadGather(lambda _: False)
 
     assert 2 == gather.first(four_steps(), stagger=9, good=(2).__eq__)
 
 
 def test_a_thread_that_cannot_start_is_no_failure() -> None:
-    """A system without room for another thread says so, and raises nothing."""
+    """If the system cannot start another thread, the function returns that and raises nothing."""
     previous_size = threading.stack_size(1 << 46)
     try:
         assert not daemon(lambda: None)
@@ -118,7 +118,7 @@ def test_threads_keep_no_process_alive() -> None:
 
 @pytest.mark.parametrize("at_once", [1, 3])
 def test_a_step_that_raises_raises_in_the_caller(at_once: int) -> None:
-    """An exception, which a step should not raise, ends the whole and starts no further step."""
+    """An exception of a step is raised in the caller, and no further step starts."""
     started_steps: list[int] = []
 
     def fail() -> None:

@@ -111,7 +111,7 @@ def test_a_disabled_version(awaited: bool) -> None:
 
 @EITHER
 def test_concurrent_creation_of_a_secret(awaited: bool) -> None:
-    """If two processes create a secret at once, both can write to it."""
+    """If two processes create a secret at the same time, both can write to it."""
     with Gcp(awaited=awaited) as gcp:
         provider = gcp.provider()
         gcp.ask(provider.has, "shop", None)

@@ -99,7 +99,7 @@ in_all = pytest.mark.parametrize(
 
 @pytest.fixture(autouse=True)
 def _collected(request: pytest.FixtureRequest) -> Generator[None, None, None]:
-    """Collect what aiohttp leaves open, so that no later test fails because of it."""
+    """Collect connections that aiohttp leaves open, so that no later test fails because of them."""
     yield
     if "aiohttp" in request.node.name:
         with warnings.catch_warnings():
@@ -115,7 +115,7 @@ async def closed(engine: Engine) -> None:
 
 
 def guard(port: int, **settings: Any) -> OutgoingGuard:
-    """Return a guard for which one address of this machine counts as public."""
+    """Return a guard that treats one address of this machine as public."""
     return OutgoingGuard(networks=ALLOWED, ports=port, **settings)
 
 
@@ -197,7 +197,7 @@ def test_endless_lookup_ends_with_the_connect_timeout(
     drive: Callable[[Coroutine[Any, Any, None]], None],
     make: Callable[[ConnectionSettings, Any], Engine],
 ) -> None:
-    """Resolving a name counts as connecting, and nothing was sent."""
+    """A name lookup counts towards the connect timeout, and nothing was sent."""
 
     async def once() -> None:
         engine = make(ConnectionSettings(guard=guard(80)), network(80, None))

@@ -113,7 +113,7 @@ def test_given_token_is_renewed(awaited: bool) -> None:
 
 @EITHER
 def test_a_token_for_ever(awaited: bool) -> None:
-    """A token without an end is never renewed; nor is one that may not look at itself."""
+    """A token that never expires is not renewed; neither is one that may not read itself."""
     for is_looked in (True, False):
         with Vault(awaited=awaited) as vault:
             vault.lab.tokens.add("root")
@@ -169,7 +169,7 @@ def test_a_namespace(awaited: bool) -> None:
 
 @EITHER
 def test_another_mount_and_prefix(awaited: bool) -> None:
-    """The engine may be enabled anywhere; where none is, that is no missing secret."""
+    """The engine may be mounted at any path; a path without one differs from a missing secret."""
     login = VaultAppRole("our-role", SECRET)
     with Vault(awaited=awaited) as vault:
         vault.lab.mount = "teams/our%20shop"

@@ -62,7 +62,7 @@ def gone(threads: set[threading.Thread]) -> bool:
 
 @pytest.mark.parametrize("error", [None, ValueError("broken")])
 def test_a_thread_works_while_it_is_wanted_and_then_ends(error: Exception | None) -> None:
-    """One thread does all work despite errors, and ends when there is none."""
+    """One thread does all work despite errors, and ends when there is no more work."""
     work = Work(3, error=error)
     heartbeat = Heartbeat(work, work.wanted, OFTEN)
     assert heartbeat.able()
@@ -90,7 +90,7 @@ def test_a_thread_that_has_ended_is_followed_by_another() -> None:
 
 @pytest.mark.parametrize("other_thread", [False, True])
 def test_work_that_comes_while_the_thread_ends_is_done(other_thread: bool) -> None:
-    """By the same thread, or by another that was started for it meanwhile."""
+    """Work that arrives while the thread ends is done by it or by a new thread."""
     work = Work(0)
     looks: list[bool] = []
 
@@ -122,7 +122,7 @@ def test_a_thread_that_is_stopped_does_no_more() -> None:
 
 
 def test_a_caller_who_is_overtaken_starts_no_second_thread() -> None:
-    """If two callers find no thread, only one starts it."""
+    """If two callers find no thread, only one of them starts it."""
     work = Work(1)
     heartbeat = Heartbeat(work, work.wanted, OFTEN)
     custom_type = heartbeat._lock  # noqa: SLF001 - two threads would rarely meet here
@@ -161,7 +161,7 @@ def test_the_end_of_a_process_stops_every_thread() -> None:
 
 
 def test_a_child_of_a_fork_begins_without_a_thread() -> None:
-    """After a fork the parent's thread continues, and the child starts one when it has work."""
+    """After a fork the parent's thread continues, and the child starts its own when needed."""
     work = Work(10**9)
     heartbeat = Heartbeat(work, work.wanted, OFTEN)
     heartbeat.wake()
@@ -248,7 +248,7 @@ def test_a_timer_works_while_it_is_wanted(error: Exception | None) -> None:
 
 
 def test_a_loop_that_ends_in_the_middle_of_work_ends_in_peace() -> None:
-    """Its work is cancelled with everything else, and another loop begins anew."""
+    """When a loop ends during work, the work is cancelled, and another loop starts anew."""
     start_event = threading.Event()
 
     async def hang() -> None:

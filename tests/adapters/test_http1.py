@@ -363,7 +363,7 @@ cuts = st.lists(st.integers(0, 1_000), max_size=12)
 
 @given(valid_responses(), cuts)
 def test_response_round_trip(answer: tuple[bytes, bytes, bytes], places: list[int]) -> None:
-    """A written response is read back, in whatever chunks it comes."""
+    """A written response is read back, for any division into chunks."""
     sent_bytes, fields, body = answer
     head, received_bytes, is_finished, _ = read(cut(sent_bytes, places))
 

@@ -226,7 +226,7 @@ def test_combinations_of_parts_are_read_alike(status_line: bytes) -> None:
 @examples(500)
 @given(responses(), st.sampled_from(["GET", "HEAD"]))
 def test_damaged_responses_are_read_alike(response: bytes, method: str) -> None:
-    """Both readers treat a response with a changed byte alike: both refuse it, or both read it."""
+    """Both readers treat a response with one changed byte the same: both refuse or both read it."""
     check(response, method)
 
 

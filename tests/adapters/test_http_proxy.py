@@ -286,7 +286,7 @@ def test_invalid_variable_is_named(environ: dict[str, str], path: str) -> None:
 
 
 def test_clients_ignore_proxy_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client without a proxy connects directly, whatever the environment says."""
+    """A client without a proxy connects directly and ignores the environment."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("all_proxy", "http://127.0.0.1:9")
     from moorage.adapters.http.stdlib.client import StdlibHttpClient  # noqa: PLC0415 - only here

@@ -58,7 +58,7 @@ def test_each_argument_is_explained_in_order(kind: Any) -> None:
 
 
 def test_settings_can_be_read_but_not_set() -> None:
-    """A client shows its settings in the form in which it uses them."""
+    """A client's settings can be read in their normalised form."""
     with StdlibHttpClient(max_connections=7, keep_alive=timedelta(minutes=1)) as client:
         assert (7, 60.0) == (client.max_connections, client.keep_alive)
         with pytest.raises(AttributeError):
@@ -66,7 +66,7 @@ def test_settings_can_be_read_but_not_set() -> None:
 
 
 def test_settings_without_the_client() -> None:
-    """The settings of a client do not refer to it; those that it does not have are defaults."""
+    """A client's settings do not refer to the client; missing ones have their defaults."""
     settings = settings_of(PyreqwestHttpClient(max_body=50))
 
     assert ConnectionSettings is type(settings)

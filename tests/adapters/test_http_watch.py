@@ -1,4 +1,4 @@
-"""Waiting for many sockets of one event loop at once."""
+"""One event loop waits for many sockets at the same time."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ async def test_timers_do_not_accumulate(pair: Pair) -> None:
 
 @in_loop
 async def test_cancelled_wait_leaves_nothing(pair: Pair) -> None:
-    """After a cancelled wait the next one works, and nothing is left behind."""
+    """After a cancelled wait the next wait works, and no registration remains."""
     own_socket, foreign_socket = pair
     loop = asyncio.get_running_loop()
     for watch in watches():

@@ -247,7 +247,7 @@ class _OtherSide(Threads):
 
 @pytest.fixture(name="ends")
 def _ends(pair: tuple[socket.socket, socket.socket]) -> tuple[TlsWire, _OtherSide]:
-    """Return both ends of a TLS connection whose tickets have not been read."""
+    """Return both ends of a TLS connection whose session tickets are unread."""
     server, trusting_context = tls_pair()
     own_socket, foreign_socket = pair
     own_socket.setblocking(False)

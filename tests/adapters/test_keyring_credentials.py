@@ -142,7 +142,7 @@ def test_applications_are_apart(awaited: bool) -> None:
 
 @EITHER
 def test_names_that_would_be_confused(awaited: bool) -> None:
-    """A name that could be another's is looked for nowhere, unless its user is named."""
+    """A name that could belong to another secret is not looked up, unless its user is set."""
     ring = Ring()
     provider = provider_of(ring, awaited=awaited)
     assert not ask(provider, "has", "a/b", None)

@@ -99,7 +99,7 @@ def texts(request: Request, *answers: Response, **settings: Any) -> tuple[str | 
     ],
 )
 def test_service_chooses_the_calls(content: LogContent | None, status: int, stored: bool) -> None:
-    """Nothing is stored by default; otherwise failures only, or every call."""
+    """By default no call is stored; a service may store failures only, or every call."""
     request, response = texts(
         Request.post("/orders", json={"amount": 5}),
         Response(status, JSON, b'{"id": 1}'),
@@ -163,7 +163,7 @@ def test_size_of_a_waiting_entry() -> None:
 
 
 def test_latest_attempt_is_stored() -> None:
-    """After a retry the entry has the response that decided, and none if none came."""
+    """After a retry, the log entry has the last attempt's response, if there was one."""
     retry = RetryPolicy(max_attempts=2, base_delay=0.0)
     _, response = texts(Request.get("/"), Response(503), Response(404), retry=retry)
     assert response == "HTTP 404"
@@ -264,7 +264,7 @@ def test_whole_bodies_have_no_note() -> None:
     ],
 )
 def test_binary_bodies_are_described(headers: dict[str, str], body: bytes, expected: str) -> None:
-    """Of a body that is no readable text, only its size and type are stored."""
+    """Only size and type are stored of a body that is not readable text."""
     for stored_text in texts(
         Request.post("/", body=body, headers=headers), Response(200, headers, body)
     ):
@@ -358,7 +358,7 @@ CARD = "4242 4242 4242 4242"
 
 @pytest.mark.parametrize("form", credential_forms("x"))
 def test_no_secret_is_written(form: str, tmp_path: Path, capsys: Any) -> None:
-    """Whatever a vendor repeats, no secret is in the database, the exports or the output."""
+    """Secrets that a vendor echoes appear in neither the database, the exports nor the output."""
     canaries = Canaries()
     secret, named_secret, token = (canaries.plant(name) for name in ("secret", "named", "token"))
     path, password, cvc = (canaries.plant(name) for name in ("path", "password", "cvc"))

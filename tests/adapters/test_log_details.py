@@ -1,4 +1,4 @@
-"""What entries of the integration log tell of a call, older tables, and the plans of queries."""
+"""Details of integration-log entries, older tables, and query plans."""
 
 from __future__ import annotations
 
@@ -351,7 +351,7 @@ def test_a_page_looks_through_a_limited_number_of_entries(
     "query", [LogQuery(), LogQuery(service="adyen"), LogQuery(until=moment(1))]
 )
 def test_a_page_of_one_index_has_no_limit(query: LogQuery, lab: Lab) -> None:
-    """A query that an index answers looks through nothing but its own page."""
+    """A query that an index answers reads only its own page."""
     log = lab.log()
     log._table.scan_limit = 4  # noqa: SLF001 - as of a large log
     for number in range(30):

@@ -64,7 +64,7 @@ def _fill(queue: LogQueue, number: int) -> None:
 
 
 def test_background_thread_writes_and_ends() -> None:
-    """A thread writes the queue by itself, and ends when nothing is left."""
+    """A thread writes the queue in the background, and ends when the queue is empty."""
     table = Table()
     queue = LogQueue(table.insert, "here", every=0.01)
     queue.write(entry(1))
@@ -262,7 +262,7 @@ def test_an_unfit_entry_holds_up_no_other() -> None:
 
 
 def test_close_writes_what_is_queued() -> None:
-    """After `close` nothing is queued, at the end of the process too."""
+    """`close` writes all queued entries; so does the end of the process."""
     table = Table()
     first = LogQueue(table.insert, "here", every=3_600.0)
     second = LogQueue(table.insert, "there", threads=False)

@@ -88,7 +88,7 @@ def test_interrupted_call_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_levels_and_fields() -> None:
-    """An open circuit is a warning, a closed one is not, and what needs a person is an error."""
+    """An open circuit is logged as a warning, and an event for a person as an error."""
     opened_event = CircuitChanged(at=NOW, service="erp", circuit="erp", state=CircuitState.OPEN)
     closed_event = CircuitChanged(at=NOW, service="erp", state=CircuitState.CLOSED)
 
@@ -155,7 +155,7 @@ def test_breadcrumbs_have_no_secrets(form: str) -> None:
 
 
 def test_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the package the error says what to install."""
+    """If the package is missing, the error says what to install."""
     monkeypatch.setitem(sys.modules, "sentry_sdk", None)
 
     with pytest.raises(ConfigurationError, match=r"sentry-sdk.*\[sentry\]"):

@@ -188,7 +188,7 @@ def test_a_secret_that_is_no_credential(face: Face) -> None:
 
 @pytest.mark.parametrize("owner", [("Shop", None), ("shop", ""), ("a/../b", "x"), ("shop", "a--b")])
 def test_names_that_would_be_confused_have_no_secret(face: Face, owner: Any) -> None:
-    """A name that could be another's is looked for nowhere, unless its secret is named."""
+    """A name that could belong to another secret is not looked up, unless it is configured."""
     provider = face.provider()
 
     assert not face.ask(provider.has, *owner)
@@ -209,7 +209,7 @@ def test_missing_secret_is_named(face: Face) -> None:
 
 @LOGS_IN
 def test_one_login_serves_many(face: Face) -> None:
-    """One login is used for many requests, and renewed after two thirds of its time."""
+    """One login serves many requests, and is renewed after two thirds of its lifetime."""
     provider = face.provider()
     for _ in range(3):
         face.ask(provider.has, *OWNER)
@@ -264,7 +264,7 @@ def test_a_token_that_was_revoked_is_replaced(face: Face) -> None:
 
 @LOGS_IN
 def test_failed_login_renewal_keeps_the_valid_token(face: Face) -> None:
-    """While a token is valid it is used, even if no new one can be had."""
+    """A valid token is used even if renewing it fails."""
     provider = face.provider()
     face.lab.put(NAMED[face.lab.kind][1], "old")
     face.ask(provider.get, *OWNER)

@@ -138,7 +138,7 @@ def test_synchronous_and_asynchronous_callers_may_share_a_store() -> None:
 
 
 def test_asynchronous_store_takes_the_same_arguments() -> None:
-    """The asynchronous store's arguments are those of the store behind it."""
+    """The asynchronous store takes the same arguments as the synchronous store behind it."""
     clock = Clock()
     store = AsyncMemoryStorage(clock=clock, max_entries=1)
     clock.pass_by(1)
@@ -203,7 +203,7 @@ def test_a_command_that_was_overtaken_decides_again(
 
 @pytest.mark.parametrize("keys", ["ab", "abc", "abcd"])
 def test_a_reader_that_was_overtaken_sees_one_moment(keys: str) -> None:
-    """A command that writes nothing sees all of its states as they were at one moment."""
+    """A read-only command sees all of its states as they were at one moment."""
     store = MemoryStorage()
     store.execute(Put("old", *keys))
     command = Meddled(lambda: store.execute(Put("new", *keys)), *keys, write=False)
@@ -286,7 +286,7 @@ class Interrupted(BaseException):
 
 
 class Door:
-    """A lock for one thread, at whose release something happens once before a signal strikes."""
+    """A lock that runs a function once when it is released, before a signal arrives."""
 
     def __init__(self, *happens: Callable[[], object]) -> None:
         self._happens = [*happens]
@@ -310,7 +310,7 @@ def _interrupted(store: MemoryStorage, keys: str, happens: Callable[[], object])
 
 @pytest.mark.parametrize("keys", ["a", "ab", "abc", "abcd"])
 def test_write_with_a_lost_answer_is_undone(keys: str) -> None:
-    """A write whose answer an interruption took away is undone."""
+    """A write is undone if an interruption discards its answer."""
     store = MemoryStorage()
     store.execute(Put("old", *keys))
 
@@ -376,7 +376,7 @@ def test_steps_of_the_wall_clock_change_nothing(step: timedelta) -> None:
 
 
 def test_time_begins_with_the_wall_clock() -> None:
-    """The store's time is the time of day, to the second, when nobody says otherwise."""
+    """By default the store's time is the wall-clock time, to the second."""
     difference = MemoryStorage().now() - datetime.now(UTC).timestamp() * 1e6
 
     assert abs(difference) < SECOND
@@ -404,7 +404,7 @@ def _touched(store: MemoryStorage, tenant: str, service: Service) -> Plan:
 
 
 def test_keys_touched_once_do_not_stay() -> None:
-    """Of 10,000 tenants who call once, nothing is left when it cannot matter any more."""
+    """The states of 10,000 tenants with one call each are removed after they expire."""
     clock = Clock()
     store = MemoryStorage(clock)
     service = Service("vat", limits=(RateLimitConfig.per_second(10),))
@@ -465,7 +465,7 @@ def test_sweep_removes_expired_states_only() -> None:
 
 
 def test_full_store_updates_existing_states() -> None:
-    """In a full store existing states can change, and one freed slot is enough for a new one."""
+    """In a full store existing states can change, and one freed slot admits a new state."""
     store = MemoryStorage(max_entries=3)
     store.execute(Put(1, "a", "b"))
 

@@ -75,7 +75,7 @@ def test_oversized_entry_drops_no_other() -> None:
 
 
 def test_nothing_is_kept_past_its_time() -> None:
-    """By its own clock an answer grows older, and is gone when its time is over."""
+    """A cached answer ages by the cache's own clock, and is removed when it expires."""
     clock = VirtualClock()
     cache = MemoryCache(clock)
     put(cache, "a", 1, seconds=10)

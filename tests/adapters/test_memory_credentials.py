@@ -46,7 +46,7 @@ def test_initial_credentials() -> None:
 
 @pytest.mark.parametrize("new", [None, "token", b"token"])
 def test_other_values_are_refused(new: object) -> None:
-    """A value that is no credential is refused, and the stored one stays."""
+    """A value that is not a credential is refused, and the stored credential stays."""
     provider = MemoryCredentialProvider({OWNER: OLD})
 
     with pytest.raises(InvalidData, match="The new credential is"):

@@ -206,7 +206,7 @@ def test_many_rows_are_rolled_up_in_batches(lab: Lab) -> None:
 
 
 def test_several_processes_roll_up_at_once(lab: Lab) -> None:
-    """Whoever rolls up the same rows at the same time counts none of them twice."""
+    """Processes that roll up the same rows at the same time count each row once."""
     processes = [lab.metrics() for _ in range(3)]
     for metrics in processes:
         for number in range(120):
@@ -322,7 +322,7 @@ class Table:
 
 
 def test_background_thread_stores_and_ends() -> None:
-    """A thread stores figures by itself, and ends when nothing is left."""
+    """A background thread stores figures, and ends when there are none left."""
     table = Table()
     recorder = table.recorder(threads=True, every=0.01)
     recorder(finished())
@@ -396,7 +396,7 @@ def test_housekeeping_runs_once_an_hour() -> None:
 
 
 def test_every_recorder_is_closed_at_exit() -> None:
-    """What the end of a process closes has stored its figures."""
+    """All recorders store their figures when the process ends."""
     table = Table()
     recorder = table.recorder()
     recorder(finished())
@@ -431,7 +431,7 @@ def test_asynchronous_metrics(place: Lab) -> None:
 
 
 def test_metrics_in_memory_count_what_is_lost() -> None:
-    """Memory loses nothing."""
+    """Metrics in memory report no lost figures."""
     with MemoryMetrics() as metrics:
         assert 0 == metrics.lost
     assert 0 == AsyncMemoryMetrics().lost

@@ -13,7 +13,7 @@ from moorage.adapters.notices import give_notice
 
 
 def test_notice_is_a_warning_that_names_its_caller(caplog: pytest.LogCaptureFixture) -> None:
-    """Where warnings are warnings, nothing goes to the log."""
+    """A notice is shown as a warning and not logged, if the program shows warnings."""
 
     def notice() -> None:
         give_notice("Something.", stacklevel=2)
@@ -50,7 +50,7 @@ def test_notice_is_logged_where_showing_a_warning_fails(
 
 
 def test_program_that_is_run_with_errors_for_warnings_reads_the_notice() -> None:
-    """Without any handler of the program's, Python writes it to the standard error."""
+    """If warnings are errors and no handler is set, Python writes the notice to standard error."""
     program = (
         "import asyncio\n"
         "from moorage import ConnectorManager, Service\n"

@@ -409,7 +409,7 @@ def test_without_an_sdk_nothing_is_recorded() -> None:
 
 
 def test_trace_of_the_caller_is_passed_on_without_an_sdk() -> None:
-    """Without an SDK a request carries the trace that reached the caller, and the log knows it."""
+    """Without an SDK a request passes on the caller's trace, and the log stores it."""
     recorder = RecordingObserver()
     observer = OpenTelemetryObserver(tracer_provider=NoOpTracerProvider())
     vendor = FakeVendor()
@@ -506,7 +506,7 @@ def test_operations_of_contracts_are_measured_apart() -> None:
 
 
 def test_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the package the error says what to install."""
+    """If the package is missing, the error says what to install."""
     monkeypatch.setitem(sys.modules, "opentelemetry.trace", None)
 
     with pytest.raises(ConfigurationError, match=r"opentelemetry-api.*\[opentelemetry\]"):

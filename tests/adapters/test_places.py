@@ -37,7 +37,7 @@ def sections() -> Iterator[ast.With]:
 
 
 def test_a_section_makes_no_call() -> None:
-    """Nothing can run inside a section that is not written there."""
+    """A section for locking calls no code other than its own."""
     section_nodes = [
         part for section in sections() for step in section.body for part in ast.walk(step)
     ]
@@ -124,7 +124,7 @@ class PlacesMachine(RuleBasedStateMachine):
         room.let_in()
 
     def everybody_settles(self) -> None:
-        """Be those who were let in: each looks whether there is room for more."""
+        """Act as the admitted callers: each checks whether more of them fit."""
         while self.woken:
             self.places.settle(self.woken.pop().held[0])
 

@@ -109,7 +109,7 @@ def test_posts_without_a_loop_are_kept() -> None:
 
 
 def test_posts_of_an_ended_loop_continue_in_the_next() -> None:
-    """A started command is not repeated, and no other is lost."""
+    """A command that was started is not repeated, and no other command is lost."""
 
     async def run(store: Slow) -> None:
         store.may.clear()

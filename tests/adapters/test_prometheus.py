@@ -286,7 +286,7 @@ def test_processes_are_added_up(tmp_path: Path) -> None:
 
 
 def test_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the package the error says what to install."""
+    """If the package is missing, the error says what to install."""
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
 
     with pytest.raises(ConfigurationError, match=r"prometheus-client.*\[prometheus\]"):

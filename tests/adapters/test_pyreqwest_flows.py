@@ -158,7 +158,7 @@ def read_frame(file: Any) -> tuple[int, int]:
 
 @both
 async def test_http2_exchanges_share_a_connection(make: Make) -> None:
-    """With `http2`, exchanges with a vendor that offers it share one connection."""
+    """With `http2`, concurrent exchanges with a vendor share one connection."""
     server = Http2Server()
     with server as url:
         client = make(http2=True, tls=Tls(authorities=server.authority))

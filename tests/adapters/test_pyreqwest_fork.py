@@ -116,7 +116,7 @@ def test_refused_runtime_means_a_fork() -> None:
 
 @pytest.mark.parametrize("builder", [async_builder, sync_builder])
 def test_child_of_a_loaded_parent_does_not_use_pyreqwest(builder: Callable[[], object]) -> None:
-    """A child whose parent had loaded pyreqwest does not start it."""
+    """A child process whose parent had loaded pyreqwest does not start it."""
 
     def ask() -> object:
         try:

@@ -128,7 +128,7 @@ async def test_non_ascii_fields_are_refused(make: Make) -> None:
 
 @both
 async def test_non_ascii_field_does_not_hide_others(make: Make) -> None:
-    """Of a field that cannot be decoded only the name is kept; the others are unchanged."""
+    """If a field cannot be decoded, only its name is kept; the other fields are unchanged."""
     fields = (("X-One", "1"), ("X-Name", "Zoë"), ("X-Many", "a"), ("X-Many", "b"))
     async with lab(make) as (vendor, client):
         vendor.respond(200, fields, b"body")
@@ -501,7 +501,7 @@ async def test_compressed_bodies_in_pieces(make: Make) -> None:
 @pytest.mark.parametrize("keep_alive, connections", [(15, 1), (0, 2)])
 @both
 async def test_connections_are_reused(make: Make, keep_alive: float, connections: int) -> None:
-    """One connection serves call after call, unless `keep_alive` is 0."""
+    """Successive calls use one connection, unless `keep_alive` is 0."""
     async with lab(partial(make, keep_alive=keep_alive)) as (vendor, client):
         vendor.always(Behaviour(body=b"x" * 99_999))
         for _ in range(2):

@@ -111,7 +111,7 @@ def test_refresh_reads_again(place: Place) -> None:
 
 
 def test_nothing_is_written(place: Place) -> None:
-    """Putting a credential in place is refused, and changes nothing."""
+    """Storing a credential is refused, and changes nothing."""
     place.put(OWNERS[0], "old")
     with pytest.raises(ConfigurationError, match="cannot write to"):
         place.ask("rotate", *OWNERS[0], NEW)
@@ -167,7 +167,7 @@ def test_a_variable_that_holds_nothing_readable(text: str, monkeypatch: pytest.M
 def test_names_that_would_be_confused_have_no_variable(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A name whose variable is ambiguous has none, unless the host names one."""
+    """A name with an ambiguous variable has no variable, unless the host configures one."""
     for variable in (name, name.upper(), name.upper().replace("-", "_").replace(".", "_")):
         monkeypatch.setenv(PREFIX + variable, "old")
         monkeypatch.setenv(PREFIX + "SHOP__" + variable, "old")
@@ -265,6 +265,6 @@ def test_unchanged_file_is_read_once(tmp_path: Path) -> None:
 
 
 def test_a_file_is_named_for_its_format(tmp_path: Path) -> None:
-    """A file whose format is not known is refused at once."""
+    """A file with an unknown format is refused at once."""
     with pytest.raises(ConfigurationError, match=r"neither \.toml nor \.json"):
         FileCredentialProvider(tmp_path / "credentials.ini")

@@ -140,7 +140,7 @@ def test_other_commands_of_cancelled_callers_return_nothing(reply: Any, *, late:
 
 @LEAVING
 def test_failed_request_of_a_cancelled_caller_returns_nothing(*, late: bool) -> None:
-    """A connection that is lost under a caller that has left grants nothing."""
+    """If a cancelled caller's connection is lost, nothing is granted and nothing returned."""
 
     def lose(_: ScriptCall) -> Any:
         raise wrong.ConnectionError
@@ -191,7 +191,7 @@ def looks_after(
 
 @LEAVING
 def test_decided_grant_of_a_cancelled_caller_is_returned(*, late: bool) -> None:
-    """A grant by a custom rule is given back with another command, which reads the state again."""
+    """A grant by a custom rule is returned by another command, which reads the state again."""
     command = admission(OfOnesOwn(RateLimitConfig.per_second(1).rule))
 
     assert (1, 1) == looks_after(command, late=late)
@@ -216,7 +216,7 @@ def test_other_decided_commands_of_cancelled_callers_return_nothing(
 
 @LEAVING
 def test_failed_decision_of_a_cancelled_caller_returns_nothing(*, late: bool) -> None:
-    """A connection that is lost under a caller that has left decides nothing, once and for all."""
+    """If a cancelled caller's connection is lost, nothing was decided, and nothing is returned."""
     timeout_error = wrong.TimeoutError
 
     assert (1, 0) == looks_after(Count(new_key()), late=late, error=timeout_error)
@@ -245,7 +245,7 @@ def test_caller_cancelled_before_its_command_is_sent_sends_nothing() -> None:
 
 
 def test_reply_in_the_same_turn_as_the_deadline_arrives() -> None:
-    """A caller gets a reply that comes in the turn of the loop in which its time is over."""
+    """A caller receives a reply that arrives in the same loop iteration as its deadline."""
 
     async def story() -> Any:
         connection = HeldConnection(lambda _: 7)

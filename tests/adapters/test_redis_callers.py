@@ -368,7 +368,7 @@ class Overtaken(Count):
         self._times = times
 
     def apply(self, states: Any, now: int) -> Any:
-        """Apply the command after the other writer, if it is to be overtaken."""
+        """Apply the command, after the other writer's if the test wants that."""
         if self._times:
             self._times -= 1
             with RedisStorage(self._url, timeout=PATIENT) as other_storage:
@@ -397,7 +397,7 @@ def test_endlessly_overtaken_command_gives_up(mode: str, server: PrivateRedis) -
 
 @pytest.fixture(params=MODES)
 def mode(request: pytest.FixtureRequest) -> str:
-    """Both modes, one after the other."""
+    """Run the test in both modes."""
     return str(request.param)
 
 

@@ -1,4 +1,4 @@
-"""Connecting to a Redis that is silent: all steps together end by the caller's deadline.
+"""Connecting to an unresponsive Redis ends by the caller's deadline, over all steps.
 
 The store's own timeout is longer than any test may take, so that whatever keeps to it hangs.
 """
@@ -104,7 +104,7 @@ def test_no_address_takes_the_time_of_those_after_it(
 def test_silent_address_holds_up_no_task(
     server: PrivateRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In an event loop, another address of the name is tried beside one that is silent."""
+    """An event loop tries another address of the name while one address is silent."""
     port, connect = server.port, asyncio.SelectorEventLoop.sock_connect
 
     async def never(loop: Any, connecting: socket.socket, address: Any) -> None:
@@ -210,7 +210,7 @@ class TricklingTls:
 
 
 def test_tls_that_trickles_ends_by_the_deadline(mode: str) -> None:
-    """A handshake whose bytes arrive one by one ends by the deadline of its caller."""
+    """A TLS handshake that arrives byte by byte ends by the caller's deadline."""
     with (
         TricklingTls() as trickling,
         Face(mode, f"rediss://localhost:{trickling.port}/0", timeout=HOUR) as store,

@@ -42,7 +42,7 @@ def server() -> Iterator[PrivateRedis]:
 
 @pytest.fixture(params=MODES)
 def mode(request: pytest.FixtureRequest) -> str:
-    """Both modes, one after the other."""
+    """Run the test in both modes."""
     return str(request.param)
 
 
@@ -144,7 +144,7 @@ def test_silent_server_fails_all_callers_together(server: PrivateRedis) -> None:
 
 @pytest.mark.parametrize("stored", [0, 3])
 def test_lost_grant_is_not_repeated(mode: str, stored: int, server: PrivateRedis) -> None:
-    """A token whose grant was lost on the way is taken once."""
+    """A token whose grant was lost in transit is taken once."""
     with Proxy(server.port) as proxy, Face(mode, proxy.url, timeout=PATIENT) as face:
         command = one_token(new_key())
         face.execute(command)
@@ -157,7 +157,7 @@ def test_lost_grant_is_not_repeated(mode: str, stored: int, server: PrivateRedis
 
 @pytest.mark.parametrize("stored", [0, 3])
 def test_lost_claim_is_repeated_once(mode: str, stored: int, server: PrivateRedis) -> None:
-    """A claim whose answer was lost is sent once more."""
+    """A claim whose reply was lost is sent again, once."""
     with Proxy(server.port) as proxy, Face(mode, proxy.url, timeout=PATIENT) as face:
         face.execute(claim(new_key()))
         command = claim(new_key())
@@ -247,14 +247,14 @@ def test_posts_after_a_close_are_dropped(mode: str, server: PrivateRedis) -> Non
 
 
 def _pool_of(store: RedisStorage) -> ConnectionPool:
-    """The connections of a store whose server is no cluster."""
+    """Return the connection pool of a store whose server is not a cluster."""
     pool = store._pool  # noqa: SLF001 - nothing else tells which of them are idle
     assert isinstance(pool, ConnectionPool)
     return pool
 
 
 def test_one_that_ended_ends_the_others(server: PrivateRedis) -> None:
-    """When a connection ends during a wait, unused ones are closed with it."""
+    """If the server closes a connection during a wait, unused connections are closed too."""
     store = RedisStorage(server.url, timeout=PATIENT)
     idle_connections = _pool_of(store)._idle  # noqa: SLF001 - which of them is taken is to be known
     store.housekeep()
@@ -322,7 +322,7 @@ def test_foreign_values_are_refused(
 
 
 def test_the_state_that_cannot_be_used_is_named(mode: str, server: PrivateRedis) -> None:
-    """Of several states of one command, the error names the one that a newer release wrote."""
+    """If one of several states was written by a newer release, the error names its key."""
     limits = [RateLimitConfig(1).rule] * 2
     later_bytes = bytes((VERSION + 1,)) + pack((1, 2, 3, 4, 5, 6, 7, ()))[1:]
     with redis.Redis(port=server.port) as client, Face(mode, server.url, timeout=PATIENT) as face:
@@ -340,7 +340,7 @@ def test_the_state_that_cannot_be_used_is_named(mode: str, server: PrivateRedis)
 
 
 def test_another_kind_of_value_is_refused(mode: str, server: PrivateRedis) -> None:
-    """A list under a key is nobody's state, and is left alone; others are not affected."""
+    """A Redis list under a key is refused and not changed; other keys are not affected."""
     with redis.Redis(port=server.port) as client, Face(mode, server.url, timeout=PATIENT) as face:
         command, key = one_token(new_key()), new_key()
         client.lpush("moorage:" + command.keys[0], "theirs")

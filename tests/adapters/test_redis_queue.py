@@ -1,4 +1,4 @@
-"""A limit in Redis whose callers give up in masses: their grants go to others.
+"""Many callers of one Redis limit give up, and their grants go to other callers.
 
 Verdicts are by the times that the store granted, so a slow machine changes none of them.
 """
@@ -105,7 +105,7 @@ def test_abandoned_queue_is_granted_again(order: str, mode: str, server: Private
 
 
 class Noted:
-    """A store, the tickets that it granted, and those that came back to it."""
+    """A store that records the tickets it granted and the tickets that were returned."""
 
     def __init__(self, store: Any) -> None:
         self._store = store
@@ -187,7 +187,7 @@ class GaveUpError(Exception):
 
 
 def test_tasks_cancelled_in_masses_leave_the_limit_to_others(server: PrivateRedis) -> None:
-    """900 of 1,000 tasks are cancelled, half of them while they ask: the others use the limit."""
+    """900 of 1,000 tasks are cancelled, half of them during a request; the others use the limit."""
 
     async def crowd() -> tuple[list[Tickets], list[Admitted], int]:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as redis:
@@ -292,7 +292,7 @@ class Wrong(Count):
 
 
 def test_wrong_command_of_a_cancelled_caller_returns_nothing(server: PrivateRedis) -> None:
-    """A caller that is cancelled while its command fails has taken nothing and blocks nobody."""
+    """A caller that is cancelled while its command fails takes nothing and blocks nobody."""
 
     async def counted() -> int:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:

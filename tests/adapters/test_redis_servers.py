@@ -40,7 +40,7 @@ PATIENT = 20.0
 
 @pytest.fixture(params=MODES)
 def mode(request: pytest.FixtureRequest) -> str:
-    """Both modes, one after the other."""
+    """Run the test in both modes."""
     return str(request.param)
 
 
@@ -90,7 +90,7 @@ def test_other_clients_are_refused(mode: str) -> None:
 
 
 def test_certificates_belong_to_tls(mode: str) -> None:
-    """Where nothing is verified, nobody is to think that it is."""
+    """Settings for certificates are refused without TLS."""
     for location in ("redis://localhost", redis.Redis(), "redis+cluster://localhost"):
         with pytest.raises(ConfigurationError, match=r"[Cc]ertificates"):
             Face(mode, location, ca="ca.pem")
@@ -108,7 +108,7 @@ def test_certificates_belong_to_tls(mode: str) -> None:
     ],
 )
 def test_a_store_shows_no_secret(mode: str, url: str, shown: str) -> None:
-    """Its representation says where it is, and not the password."""
+    """The repr of a store shows its address, but not its password."""
     assert repr(Face(mode, url).store).endswith(f"Storage('{shown}')")
 
 
@@ -129,7 +129,7 @@ def server() -> Iterator[PrivateRedis]:
 
 
 def test_a_ready_client_says_where(mode: str, server: PrivateRedis) -> None:
-    """Its address, database and password are taken over, and it is left alone."""
+    """A ready-made client's address, database and password are used; the client is not changed."""
     options: Any = {"port": server.port, "db": 3, "decode_responses": True, "protocol": 3}
     client: Any = (redis if mode == "plain" else redis.asyncio).Redis(**options)
     with Face(mode, client, timeout=PATIENT, prefix="p:") as face:
@@ -190,7 +190,7 @@ def test_tls_is_verified(mode: str, guarded: tuple[str, Path]) -> None:
 
 @a_loop_ends_early
 def test_the_name_in_a_certificate_is_verified(mode: str, guarded: tuple[str, Path]) -> None:
-    """A certificate for another host is none for this one."""
+    """A server certificate for another host name is refused."""
     url, certificate = guarded
     with (
         Face(mode, url.replace("127.0.0.1", "localhost"), timeout=9, ca=certificate) as face,
@@ -278,7 +278,7 @@ def url_of(cluster: list[PrivateRedis]) -> str:
 
 @pytest.mark.parametrize("check", kit.CHECKS[3:], ids=name_of)
 def test_a_cluster_conforms(check: kit.Check, cluster: list[PrivateRedis]) -> None:
-    """A store in a cluster keeps the contract for commands whose keys belong together."""
+    """A store in a cluster conforms for commands whose keys are on one node."""
     with RedisStorage(url_of(cluster), timeout=PATIENT) as store:
         check(lambda: at_home(store))
 
@@ -289,7 +289,7 @@ def at_home(store: Any) -> Any:
 
 
 class OneHome:
-    """A store whose keys all have one home, as those of one service and tenant have."""
+    """A store that maps all keys to one node, as the keys of one service and tenant are."""
 
     def __init__(self, store: Any) -> None:
         self._store = store

@@ -34,7 +34,7 @@ LONG = 60.0
 
 @pytest.fixture(params=MODES)
 def mode(request: pytest.FixtureRequest) -> str:
-    """Both modes, one after the other."""
+    """Run the test in both modes."""
     return str(request.param)
 
 
@@ -69,7 +69,7 @@ def test_a_reply_that_trickles_ends_by_the_deadline(
 def test_a_node_that_falls_silent_ends_by_the_deadline(
     mode: str, cluster: list[PrivateRedis]
 ) -> None:
-    """Its own keys are refused in time, again and again; keys of other nodes are served."""
+    """A node that stops responding fails only its own keys, in time; other nodes serve theirs."""
     home_tags = homes(cluster)
     silent_redis, *other_redis = cluster
     with Face(mode, url_of(cluster), timeout=HOUR) as face:
@@ -139,7 +139,7 @@ def test_a_cluster_without_slots_is_down() -> None:
 
 
 def test_a_cluster_whose_only_node_is_lost_is_unavailable(mode: str) -> None:
-    """If no other node can be asked, the lost one is tried again."""
+    """In a cluster whose only known node is lost, that node is tried again."""
     with PrivateRedis("--cluster-enabled", "yes") as node:
         with redis.Redis(port=node.port) as client:
             made: Any = client

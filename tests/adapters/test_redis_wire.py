@@ -111,7 +111,7 @@ def test_damaged_answer_is_reported(store: RedisStorage) -> None:
 
 
 def test_a_record_of_another_shape_is_no_state(store: RedisStorage) -> None:
-    """A circuit whose rest is something else is refused where it is looked at."""
+    """A circuit record with an unknown layout is refused where it is read."""
     gates = Gates(circuit=CircuitRule(CircuitBreakerConfig()), circuit_key=new_key())
     with redis.Redis.from_url(redis_url()) as client:
         client.set(

@@ -117,7 +117,7 @@ class Recorder:
 
 
 def test_a_successful_call_is_four_statements_at_most(lab: Lab) -> None:
-    """With a circuit and a limit, a call begins, locks, writes and commits, and nothing else."""
+    """A successful call with circuit and limit takes at most four statements."""
     recorder = Recorder()
     with Proxy(lab.url, recorder.sees) as proxy:
         storage = lab.plain(proxy.url)
@@ -133,7 +133,7 @@ def test_a_successful_call_is_four_statements_at_most(lab: Lab) -> None:
 
 
 def test_a_new_claim_is_four_statements_and_a_flush_at_most(lab: Lab) -> None:
-    """A key that nobody has used is claimed in one transaction, and waits for the disk."""
+    """A new key is claimed in one transaction, which waits for the disk."""
     recorder = Recorder()
     with Proxy(lab.url, recorder.sees) as proxy:
         storage = lab.plain(proxy.url)
@@ -170,7 +170,7 @@ def test_the_clock_is_read_after_the_wait(lab: Lab, sql_store: SqlStorage, locke
 def test_the_clients_clock_does_not_matter(
     lab: Lab, sql_store: SqlStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client whose watch is wrong by days is given the server's time."""
+    """A client whose clock is wrong by days uses the server's time."""
     monkeypatch.setattr(time, "time", lambda: 0.0)
     monkeypatch.setattr(time, "time_ns", lambda: 0)
     with lab.engine.connect() as connection:

@@ -162,7 +162,7 @@ def test_a_command_that_raises_fails_alone(lab: Lab) -> None:
 
 
 def test_expired_caller_is_removed_from_the_transaction(lab: Lab) -> None:
-    """A caller whose time ends before the rows are free changes nothing."""
+    """A caller whose deadline passes before the rows are unlocked changes nothing."""
     store, key = lab.plain(), a_key()
     store.execute(Append(0, key))
     with holding(lab, key):
@@ -204,7 +204,7 @@ def test_caller_does_not_wait_for_a_batch_that_has_not_begun(
 
 
 def test_caller_with_more_time_joins_the_next_transaction(lab: Lab) -> None:
-    """If a transaction fails for its first caller's deadline, others join the next one."""
+    """If a transaction fails at its first caller's deadline, the others join the next one."""
     store, key = lab.plain(), a_key()
     store.execute(Append(0, key))
     with holding(lab, key):
@@ -381,7 +381,7 @@ def _shared(lab: Lab, store: SqlStorage, key: str) -> None:
 def test_a_far_trip_does_not_end_with_its_first_caller(
     lab: Lab, far: sqlalchemy.URL, *, threads: bool
 ) -> None:
-    """On a slow connection a trip over shared rows is made apart, if there are threads for it."""
+    """On a slow connection, a transaction outlives its first caller if threads are available."""
     store, key = lab.plain(far), a_key()
     store.execute(Append(0, key))
     _shared(lab, store, key)

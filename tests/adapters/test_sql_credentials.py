@@ -37,7 +37,7 @@ DRIVERS = {"postgresql": ("psycopg", "psycopg"), "mariadb": ("pymysql", "asyncmy
 
 
 class Base:
-    """A database, tables in it that nobody else uses, and a way to them beside the provider."""
+    """A database with tables of this test alone, and direct access that bypasses the provider."""
 
     def __init__(self, kind: str, *, awaited: bool = False) -> None:
         self.kind, self.awaited = kind, awaited
@@ -91,7 +91,7 @@ class Base:
         ]
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Remove everything that the test stored."""
         for prefix in self._made:
             with contextlib.suppress(SQLAlchemyError):
                 self.run(f"DROP TABLE {prefix}credentials")
@@ -183,7 +183,7 @@ def test_a_row_belongs_to_its_owner(face: Base) -> None:
 
 
 def test_a_row_that_was_moved_whole_is_not_sealed_anew(face: Base) -> None:
-    """A copy that says to be about the one it was copied from is found out."""
+    """A row copied to another owner is refused, since its sealed text names the first owner."""
     face.ask(face.provider().rotate, *OWNER, OLD)
     face.run(
         f"INSERT INTO {face.table} (id, owner, about, sealed)"
@@ -282,7 +282,7 @@ def test_overtaken_renewal_is_discarded(face: Base) -> None:
 
 
 def test_missing_table_error(face: Base) -> None:
-    """The error for a missing table says how to create it; creating it twice is harmless."""
+    """The error for a missing table says how to create it; creating it again is harmless."""
     provider = face.provider(prefix=f"gone{uuid4().hex[:8]}_")
     with pytest.raises(ConfigurationError, match=r"no usable table gone.*Run `migrate"):
         face.ask(provider.has, *OWNER)
@@ -373,7 +373,7 @@ def test_a_database_that_cannot_be_reached(face: Base) -> None:
 
 
 def test_a_server_that_falls_silent(face: Base) -> None:
-    """A statement that nobody answers is given up when its time is over."""
+    """A statement without a reply is abandoned when its timeout ends."""
     face.ask(face.provider().rotate, *OWNER, OLD)
 
     def sees(chunk: bytes) -> str | None:

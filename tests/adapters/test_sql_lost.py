@@ -1,4 +1,4 @@
-"""A database server whose connections are lost, and stores that fork, change loops and end."""
+"""Lost database connections, and stores that fork, change event loops and end."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 def test_a_stale_connection_is_replaced(lab: Lab) -> None:
-    """Connections that the server has cut while they were idle are noticed by nobody."""
+    """Idle connections that the server has closed are replaced unnoticed."""
     store, key = lab.plain(), a_key()
     store.execute(Append(1, key))
     assert lab.terminate()
@@ -84,7 +84,7 @@ def test_uncommitted_commands_are_retried_asynchronously(lab: Lab) -> None:
 
 @pytest.mark.parametrize("happened", ["before", "after"])
 def test_an_unknown_fate_is_not_repeated(lab: Lab, happened: str) -> None:
-    """A commit whose answer is lost is said to be so, if the command may happen once only."""
+    """A commit without a reply has an unknown outcome, if the command may run only once."""
     key = a_key()
     lab.plain().execute(Append(1, key))
     with Proxy(lab.url, once(commits(lab.kind), happened)) as proxy:

@@ -31,7 +31,7 @@ HASTE = 0.02
 
 @pytest.fixture
 def stuck(lab: Lab) -> Iterator[Proxy]:
-    """A network on which nothing arrives until it is healed."""
+    """A network that delivers nothing until it is healed."""
     place = urlsplit(lab.url.render_as_string(hide_password=False))
     with Proxy(place.hostname or "", place.port or 0) as proxy:
         proxy.swallow()
@@ -244,7 +244,7 @@ def test_interrupted_caller_leaves_an_opening_connection_to_the_next() -> None:
 
 
 def test_finished_opening_is_not_cancelled() -> None:
-    """Cancelling work that has ended does nothing, even where its event loop is closed."""
+    """Cancelling finished work does nothing, even if its event loop is closed."""
 
     async def story() -> _WorkerTask:
         opening = _WorkerTask(asyncio.sleep(0))

@@ -1,4 +1,4 @@
-"""Many processes at one database, some of which die, and a server that cuts connections."""
+"""Many processes use one database while some die and the server cuts connections."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _program(lab: Lab, what: str, *arguments: str) -> subprocess.Popen[str]:
 def test_processes_and_threads_append_in_one_order(
     lab: Lab, sql_store: SqlStorage, many: int
 ) -> None:
-    """On one key and on overlapping sets of keys, no write is lost or doubled."""
+    """On one key and on overlapping sets of keys, no write is lost or duplicated."""
     keys = [a_key() for _ in range(many)]
     programs = [_program(lab, "append", str(number), *keys) for number in range(PROCESSES)]
     history: list[Appended] = []

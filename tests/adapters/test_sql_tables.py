@@ -55,7 +55,7 @@ def test_expired_rows_are_deleted_in_batches(lab: Lab, sql_store: SqlStorage) ->
 
 
 def test_deleted_keys_start_afresh(lab: Lab, sql_store: SqlStorage) -> None:
-    """A key whose row was deleted starts afresh."""
+    """A key whose row was deleted starts with an empty state."""
     key = a_key()
     sql_store.execute(Append(1, key))
     _expire(lab, key)
@@ -159,7 +159,7 @@ def test_only_durable_commands_wait_for_the_disk(*, durable: bool) -> None:
 
 
 def test_durable_reads_are_on_the_disk() -> None:
-    """A durable read of another's commit is answered once a crash cannot undo it."""
+    """A durable read of another writer's commit returns only after that commit is on disk."""
     with labs("postgresql") as lab:
         store, key = lab.plain(), a_key()
         reader = Look(key)
@@ -200,7 +200,7 @@ def test_a_store_without_tables_says_how_to_make_them(lab: Lab) -> None:
 
 
 def test_create_option_creates_tables(lab: Lab) -> None:
-    """With `create` the first command creates the tables; creating them again is harmless."""
+    """With `create`, the first command creates the tables; creating them again is harmless."""
     prefix = f"{lab.prefix}made_"
     store, key = lab.plain(prefix=prefix, create=True), a_key()
     try:
@@ -213,7 +213,7 @@ def test_create_option_creates_tables(lab: Lab) -> None:
 
 
 def test_tables_are_made_awaited(lab: Lab) -> None:
-    """With `create` the first command makes them; making them again changes nothing."""
+    """With `create`, the first asynchronous command creates the tables; a repeat is harmless."""
     prefix = f"{lab.prefix}madelater_"
 
     async def made() -> object:
@@ -496,7 +496,7 @@ class Put(Append):
 
 
 def test_foreign_rows_are_refused(lab: Lab, sql_store: SqlStorage) -> None:
-    """A row that is no state is refused, and blocks no other."""
+    """A row that is not a state is refused, and blocks no other row."""
     key = a_key()
     sql_store.execute(Append(1, key))
     stranger = "'\\x00'" if lab.kind == "postgresql" else "x'00'"
@@ -570,7 +570,7 @@ def test_a_driver_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_only_databases_that_are_known_have_statements() -> None:
-    """There are no statements for a database that keeps no states."""
+    """A database dialect that cannot store states has no statements."""
     with pytest.raises(ConfigurationError, match="postgresql, mysql, mariadb"):
         SqlStorage.ddl("oracle")
     with pytest.raises(ConfigurationError, match="MetaData"):

@@ -255,7 +255,7 @@ class InterruptingRuntime(OneLink):
 
 
 class SignalledBatches(dict[bytes, Any]):
-    """Batches during whose removal a signal arrives: before or after the lookup of one."""
+    """Batches that raise a signal before or after the lookup for a removal."""
 
     def __init__(self, handle: Callable[[], None], lookup: int) -> None:
         super().__init__()

@@ -108,7 +108,7 @@ def test_conforms_awaited_in_time(check: kit.AsyncTimedCheck, tmp_path: Path) ->
 
 
 def test_two_stores_share_a_file(path: Path, store: SqliteStorage) -> None:
-    """One store reads what another wrote, in either mode."""
+    """A store reads the data that another store wrote to the same file, in both modes."""
 
     async def read() -> States:
         async with AsyncSqliteStorage(path) as other_storage:
@@ -309,7 +309,7 @@ def test_a_store_in_a_circle_of_garbage_is_closed_in_time(path: Path) -> None:
 
 
 def test_call_goes_on_beside_a_limit_of_another_layout(path: Path) -> None:
-    """A limit whose state another program has written keeps no call from being made."""
+    """A limit whose state has an unknown layout does not prevent a call."""
     limit = RateLimitConfig.per_day(2)
     service = Service("vat", limits=limit, circuit=None, max_limit_wait=0)
     with SqliteStorage(path) as store, ConnectorManager([service], state=store) as manager:

@@ -40,7 +40,7 @@ def _path(tmp_path: Path) -> Path:
 
 
 class Where(Put):
-    """Notes in which thread it is executed."""
+    """Records the thread in which it is executed."""
 
     def __init__(self, value: object, *keys: str) -> None:
         super().__init__(value, *keys)
@@ -142,7 +142,7 @@ def test_loop_continues_while_the_lock_is_held(path: Path) -> None:
 
 
 def test_a_lock_that_is_kept_is_not_waited_for_for_ever(path: Path) -> None:
-    """A wait for a locked file ends in time, and the error says what to look for."""
+    """Waiting for a locked file ends in time, and the error says how to find the cause."""
 
     async def use(store: AsyncSqliteStorage) -> None:
         with Other(path), pytest.raises(StorageUnavailable, match="held the lock"):
@@ -212,7 +212,7 @@ def test_posts_under_a_held_lock_are_executed_later(path: Path) -> None:
 
 
 def test_close_executes_posts(path: Path) -> None:
-    """Closing runs the commands kept for later."""
+    """Closing runs the commands that were kept for later."""
 
     async def use(store: AsyncSqliteStorage) -> None:
         with Other(path):
@@ -289,7 +289,7 @@ def test_a_forked_child_has_threads_of_its_own(path: Path) -> None:
 
 
 def test_housekeeping(path: Path) -> None:
-    """Housekeeping runs in a thread, on demand and occasionally by itself."""
+    """Housekeeping runs in a thread: on demand, and occasionally without a request."""
     clock = VirtualClock()
 
     async def use(store: AsyncSqliteStorage) -> list[int]:

@@ -93,7 +93,7 @@ def test_credentials_are_shared_by_processes(path: Path) -> None:
 
 
 def test_the_file_shows_nothing(path: Path) -> None:
-    """Only its owner can read the file, and it contains no secret in plain text."""
+    """The file is readable by its owner only, and contains no secret in plain text."""
     SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, Credentials.bearer("sk_live_secret"))
 
     assert 0o600 == S_IMODE(path.stat().st_mode)
@@ -112,7 +112,7 @@ def test_a_row_belongs_to_its_owner(path: Path) -> None:
 
 
 def test_wrong_key_is_reported(path: Path) -> None:
-    """With another key the error says so, instead of "not found"."""
+    """With a wrong key the error says so, instead of "not found"."""
     SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, OLD)
     other_provider = SqliteCredentialProvider(path, AesGcmCipher(generate_keys()))
 
@@ -169,7 +169,7 @@ def test_unreadable_rows_do_not_stop_reencryption(path: Path) -> None:
 
 
 class Slow:
-    """A cipher during whose first use another writer is faster."""
+    """A cipher that lets another writer finish during its first use."""
 
     def __init__(self, write: Any) -> None:
         self._write = write
@@ -195,7 +195,7 @@ def test_reencryption_keeps_concurrent_writes(path: Path) -> None:
 
 
 def test_reads_continue_during_reencryption(path: Path) -> None:
-    """During re-encryption, processes with both keys read all the time."""
+    """During re-encryption, processes with both keys can read at any time."""
     ring_with_both = SqliteCredentialProvider(path, NEWER)
     older_provider = SqliteCredentialProvider(path, CIPHER)
     for number in range(30):
@@ -275,7 +275,7 @@ def test_a_file_that_cannot_be_reached(tmp_path: Path) -> None:
 
 
 def test_wait_for_a_lock_is_bounded(path: Path) -> None:
-    """Waiting too long for another's lock raises an error."""
+    """Waiting too long for another process's lock raises an error."""
     provider = SqliteCredentialProvider(path, CIPHER, timeout=0.001)
     provider.rotate(*OWNER, OLD)
     with closing(sqlite3.connect(path, isolation_level=None)) as link:
@@ -285,7 +285,7 @@ def test_wait_for_a_lock_is_bounded(path: Path) -> None:
 
 
 def test_reading_keeps_a_writers_lock(path: Path) -> None:
-    """While one thread writes, no other process can, even if a thread here reads."""
+    """While one thread writes, no other process can write, even if another thread here reads."""
     provider = SqliteCredentialProvider(path, CIPHER)
     provider.rotate(*OWNER, OLD)
     with closing(sqlite3.connect(path, isolation_level=None)) as link:

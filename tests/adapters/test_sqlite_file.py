@@ -143,7 +143,7 @@ def test_too_long_name_is_reported(tmp_path: Path) -> None:
 
 
 def test_one_process_makes_it(path: Path, store: SqliteStorage) -> None:
-    """If several processes create the file at once, one does, and all use it."""
+    """If several processes create the file at the same time, one does, and all use it."""
     import fcntl  # noqa: PLC0415 - not on Windows
 
     directory = os.open(path.parent, os.O_RDONLY)
@@ -277,7 +277,7 @@ def test_a_migration_that_fails_changes_nothing(
 
 
 def test_foreign_file_is_refused(path: Path, store: SqliteStorage) -> None:
-    """A foreign file is left unchanged; moved away, it makes room for a new one."""
+    """A file of another program stays unchanged; after it is moved away a new one is created."""
     path.write_bytes(b"Dear Sir or Madam, " * 1_000)
 
     with pytest.raises(StorageUnavailable, match="not a file of moorage") as excinfo:

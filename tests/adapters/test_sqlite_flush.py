@@ -137,7 +137,7 @@ def test_one_flush_serves_all_waiting_commands(
 
 
 def test_flush_after_the_journal_was_moved(path: Path, store: SqliteStorage) -> None:
-    """After the last close the journal is in the file, so there is nothing to flush."""
+    """After the last close the journal is part of the file, so nothing must be flushed."""
     store.execute(Put("old", "a"))
     store.close()
 
@@ -149,7 +149,7 @@ def test_flush_after_the_journal_was_moved(path: Path, store: SqliteStorage) -> 
 def test_grant_whose_claim_does_not_reach_the_disk_is_given_back(
     store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If a claim may not be on the disk, the call's other grants are given back."""
+    """If a claim may not have reached the disk, the call's other grants are returned."""
     from moorage.adapters.state import _sqlite_flush  # noqa: PLC0415 - what it does is watched
 
     gates = Gates(limits=[RateLimitConfig.per_second(1).rule], limit_keys=["limit"])

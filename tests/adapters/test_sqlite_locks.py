@@ -74,7 +74,7 @@ def test_a_lock_that_is_kept_is_not_waited_for_for_ever(path: Path) -> None:
 
 
 def test_posts_under_a_held_lock_are_kept(path: Path) -> None:
-    """Posting does not wait; the next command executes the posted ones first."""
+    """Posting does not wait; the next command first executes the posted ones."""
     with SqliteStorage(path, timeout=0.05) as store:
         store.execute(Put("old", "a"))
         with Other(path):

@@ -117,7 +117,7 @@ def test_killed_process_leaves_whole_commands(path: Path, workers: Workers) -> N
 
 
 def test_processes_agree_on_the_time(path: Path, workers: Workers) -> None:
-    """A process whose clock is an hour fast or slow has the same time as the others."""
+    """A process whose clock is an hour off uses the same time as the others."""
     with SqliteStorage(path) as store:
         time_before = store.execute(Add("time"))[1]
         reports = [output_of(workers.start("tell_time", hours)) for hours in (1, -1, 1_000, 0)]
@@ -136,7 +136,7 @@ def boots(monkeypatch: pytest.MonkeyPatch, name: str | None) -> None:
 def test_the_machine_says_which_boot_this_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Linux does; where there is nothing to read, nothing is known."""
+    """Linux has a boot id; without a file for it the boot id is None."""
     assert len(_sqlite_time.boot_id() or "") == (36 if sys.platform == "linux" else 0)
 
     for content in (None, b"", b"\xff"):

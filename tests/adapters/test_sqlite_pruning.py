@@ -66,7 +66,7 @@ def test_housekeeping_removes_expired_states(path: Path) -> None:
 
 
 def test_a_state_that_is_used_is_not_forgotten(path: Path) -> None:
-    """When a state matters longer, the hour in which it ends moves along."""
+    """If a state's lifetime is extended, its removal hour moves along."""
     clock = VirtualClock()
     with SqliteStorage(path, clock=clock) as store:
         store.execute(Put(0, "a", quiet=HOUR // 2))

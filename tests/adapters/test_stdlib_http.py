@@ -138,7 +138,7 @@ def test_key_without_its_password_is_refused(tmp_path: Path) -> None:
 
 @both
 async def test_connection_is_reused(make: Make) -> None:
-    """One connection serves call after call with any framing, until one side closes it."""
+    """One connection serves successive calls with any framing, until one side closes it."""
     async with lab(make) as (vendor, client):
         vendor.always(Behaviour(body=b"x" * 99_999))
         vendor.queue(Behaviour(body=b"x", framing="chunked"), Behaviour(204), Behaviour(500))
@@ -170,7 +170,7 @@ async def test_connection_is_not_kept(
 
 @both
 async def test_expired_idle_connections_are_closed(make: Make) -> None:
-    """Opening any connection closes idle ones that have expired."""
+    """Opening a connection also closes expired idle connections."""
     with VendorServer() as other_server:
         other_server.always(Behaviour(204))
         async with lab(partial(make, keep_alive=0.02)) as (vendor, client):

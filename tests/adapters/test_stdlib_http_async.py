@@ -88,7 +88,7 @@ async def cancelled_soon(call: asyncio.Task[Any]) -> bool:
 
 @in_loop
 async def test_connecting_can_be_cancelled() -> None:
-    """A call that is cancelled before it is connected leaves nothing behind."""
+    """A call that is cancelled while connecting leaves nothing open."""
     async with lab(AsyncStdlibHttpClient, port="ignoring") as (vendor, client):
         assert await cancelled_soon(asyncio.ensure_future(client.send(GET, vendor.url, LONG)))
 
@@ -222,7 +222,7 @@ WAITING = {
 def test_waits_where_loops_cannot_watch_sockets(
     check: kit.AsyncCheck, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a loop that cannot watch sockets, threads wait, none for long."""
+    """In a loop that cannot watch sockets, threads wait for them, each for a short time."""
     monkeypatch.setattr(_http_loops, "_THREAD_INTERVAL", 0.01)
     with asyncio.Runner(loop_factory=blind) as runner:
         runner.run(check(AsyncStdlibHttpClient))

@@ -299,7 +299,7 @@ def _process(lab: Lab, does: str) -> subprocess.Popen[bytes]:
 
 @pytest.mark.parametrize("does, expected", [("ends", 3), ("forks", 2)])
 def test_process_end_writes_the_queue(does: str, expected: int, lab: Lab) -> None:
-    """At the end of a process nothing is lost or written twice."""
+    """When a process ends, queued entries are written once."""
     log = lab.log()
     with _process(lab, does) as process:
         assert 0 == process.wait()

@@ -35,7 +35,7 @@ RETRY = RetryPolicy(max_attempts=3, base_delay=10.0, max_delay=60.0, jitter=Jitt
 
 
 class Shop:
-    """One mode's hub, inbox and outbox over memory; all but the mode is shared.
+    """The hub, inbox and outbox of one mode, over stores in memory that both modes share.
 
     Args:
         awaited: whether it is the asynchronous face.

@@ -121,7 +121,7 @@ def test_batches_grow_while_calls_are_quick(hub: Hub, vendor: Vendor, store: Cou
 
 
 def test_slow_calls_are_settled_at_once(hub: Hub, vendor: Vendor, store: Counting) -> None:
-    """After a slow call its result does not wait for others, and fewer are taken together."""
+    """After a slow call its result is stored at once, and later batches are smaller."""
     clock = VirtualClock()
     outbox = Outbox(store, clock=clock)
     put(outbox, *range(15))
@@ -184,7 +184,7 @@ def test_an_interruption_in_a_batch(hub: Hub, vendor: Vendor, store: Counting) -
 
 
 def test_a_batch_that_stood_still(hub: Hub, vendor: Vendor, store: Counting) -> None:
-    """A worker whose leases have expired checks first, and skips entries of others."""
+    """A worker whose leases have expired checks each entry, and skips those of other workers."""
     clock = VirtualClock()
     outbox = Outbox(store, clock=clock, lease=1.5)
     names = put(outbox, *range(7))
@@ -201,7 +201,7 @@ def test_a_batch_that_stood_still(hub: Hub, vendor: Vendor, store: Counting) -> 
 
 
 def test_an_entry_that_kills_workers(hub: Hub, vendor: Vendor, store: Counting) -> None:
-    """An entry whose workers all died is given up after the maximum of tries, without a call."""
+    """An entry whose workers all died is given up, without a call, after the last attempt."""
     outbox = Outbox(store, clock=VirtualClock(), retry=RetryPolicy(max_attempts=2))
     (name,) = put(outbox, 1)
     for _ in range(2):
@@ -229,7 +229,7 @@ def test_a_store_that_is_lost_in_a_batch(hub: Hub, store: Counting) -> None:
 
 
 class Losing:
-    """A store whose claim is another."""
+    """A store whose claims always belong to another worker."""
 
     def __init__(self, store: Any, claim: Any) -> None:
         self._store = store
@@ -311,7 +311,7 @@ def test_a_call_is_cancelled_by_its_key(hub: Hub, vendor: Vendor, store: Countin
 
 
 def test_cancelling_a_call_that_just_began(store: Counting) -> None:
-    """Cancelling a call that a worker has just taken is refused as too late."""
+    """Cancelling a call that a worker has just taken is refused."""
     outbox = Outbox(store, clock=VirtualClock())
     (name,) = put(outbox, 1, key="a")
     (seen_entry,) = store.find(EntryQuery(id=name)).items

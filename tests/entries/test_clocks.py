@@ -22,7 +22,7 @@ SKEWS = pytest.mark.parametrize("skew", [HOUR, -HOUR], ids=["ahead", "behind"])
 
 
 class Watch(VirtualClock):
-    """A clock that goes with another, and says another time of day.
+    """A clock that follows another clock at a constant offset.
 
     Args:
         clock: the other.
@@ -41,7 +41,7 @@ class Watch(VirtualClock):
 
 
 def _elsewhere(shop: Shop, skew: timedelta) -> Shop:
-    """A host of the same mode and stores whose clock says another time."""
+    """A host with the same mode and stores, and a clock with an offset."""
     there = Shop(awaited=shop.awaited, clock=Watch(shop.clock, skew))
     there.received, there.sent = shop.received, shop.sent
     there.inbox = there.inbox_over(shop.received)
@@ -220,7 +220,7 @@ def test_an_absurd_pause_is_bounded(shop: Shop, message: str) -> None:
 
 
 def test_outbox_caps_retry_at(shop: Shop) -> None:
-    """The outbox caps an error's pause, whoever raised it."""
+    """The outbox limits the `retry_at` of an error, for errors from any source."""
     _put(shop)
     _failing(shop.hub, seconds=1_795_392_000)
     (worked_entry,) = _deliver(shop).worked

@@ -42,7 +42,7 @@ def cluster() -> Iterator[Cluster]:
 def test_crash_has_one_effect(
     cluster: Cluster, case: Case, point: str, fault: str, verdict: str
 ) -> None:
-    """After a crash the effect happened once, and a person is asked only of a keyless vendor."""
+    """A crash leaves one effect, and only a vendor without keys needs a person's decision."""
     outcome = run(cluster, case, point, fault)
     assert (verdict, 1) == (outcome.verdict(case), outcome.effects.total())
     assert outcome.is_right(case)
@@ -66,7 +66,7 @@ def test_crash_has_one_effect(
 def test_verdict_names_the_fault(
     effects: dict[str, int], states: list[str], unsettled: list[str], verdict: str
 ) -> None:
-    """Doubled, lost and stuck effects are told from those that happened once."""
+    """Duplicated, lost and stuck effects are distinguished from single ones."""
     outcome = Outcome(Counter(effects), states, unsettled, "")
     assert verdict == outcome.verdict(CHARGE)
     assert (verdict == "once") is outcome.is_right(CHARGE)

@@ -117,7 +117,7 @@ class Till:
         return await answer if self.awaited else answer
 
     async def doubted(self, charge: Charge = ORDER, **options: Any) -> Any:
-        """An entry whose payment was made, and whose answer was lost."""
+        """An outbox entry whose payment was made, and whose response was lost."""
         entry = await self.do(self.outbox.put, "payments", "charge", charge, **options)
         self.stripe.fail(Lost())
         assert 1 == (await self.deliver()).unknown
@@ -229,7 +229,7 @@ def test_stored_refusal_ends_the_entry(till: Till) -> None:
 
 
 def test_payment_closed_as_not_done_is_left_to_a_person(till: Till) -> None:
-    """Nothing is sent for the payment, and its outcome is looked up once."""
+    """An entry whose payment turned out not to be done is left to a person."""
 
     async def body() -> None:
         entry = await till.doubted()
@@ -393,7 +393,7 @@ def test_late_worker_leaves_an_entry_that_a_person_replays() -> None:
 
 
 def test_two_workers_settle_an_entry_once(till: Till) -> None:
-    """Of two that find the outcome of an entry, one settles it."""
+    """If two workers find an entry's outcome, one of them settles it."""
 
     async def body() -> None:
         entry = await till.doubted()

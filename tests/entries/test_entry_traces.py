@@ -1,4 +1,4 @@
-"""Entries of inbox and outbox carry the trace in which they were stored."""
+"""Entries of inbox and outbox store the trace of the code that added them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 class Spans:
-    """A provider of tracers whose spans stay in memory."""
+    """A tracer provider that keeps its spans in memory."""
 
     def __init__(self) -> None:
         self.exporter = InMemorySpanExporter()
@@ -177,7 +177,7 @@ def test_names_of_entry_spans_are_registered() -> None:
 
 
 def test_host_tracing_follows_the_program() -> None:
-    """With the API and no span nothing is stored, and inside a span its context is."""
+    """Without a span no trace is stored; inside a span its context is stored."""
     outbox = Outbox(MemoryOutbox())
     request = Request.post("/invoices", json={})
     assert outbox.put_request("erp", request).trace is None
@@ -227,7 +227,7 @@ def test_without_the_package_an_entry_has_no_context(monkeypatch: pytest.MonkeyP
 
 
 def test_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the package the error says what to install."""
+    """If the package is missing, the error says what to install."""
     monkeypatch.setitem(sys.modules, "opentelemetry.trace", None)
 
     with pytest.raises(ConfigurationError, match=r"opentelemetry-api.*\[opentelemetry\]"):
@@ -253,7 +253,7 @@ def test_headers_of_a_trace(headers: Any, trace: Any) -> None:
 
 
 def test_invalid_context_is_ignored() -> None:
-    """A stored text that is no valid context starts a trace of its own."""
+    """A stored trace context that is invalid is ignored, and a new trace starts."""
     spans = Spans()
     entry = OutboxEntry(
         id="1", target="erp", operation="call", added_at=_now(), traceparent="nonsense"

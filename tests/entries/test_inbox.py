@@ -130,7 +130,7 @@ def test_unknown_types_are_accepted(shop: Shop) -> None:
 
 
 def test_uninterpretable_webhooks_are_accepted(shop: Shop) -> None:
-    """A webhook whose interpretation raises is stored, and handled once it works."""
+    """A webhook whose interpretation raises is stored, and handled after the fault is fixed."""
     understood = shop.hub.events
 
     def events(*_: Any) -> Any:
@@ -250,7 +250,7 @@ def test_a_failed_handler_is_called_again(shop: Shop) -> None:
 
 
 def test_webhook_that_always_fails_is_dead_and_replayable(shop: Shop) -> None:
-    """After its last try a webhook is dead, holds nothing back, and can be replayed."""
+    """After its last attempt a webhook is dead, blocks no other, and can be replayed."""
     handling = Handling(shop, fails=3)
     entry = _receive(shop, shop.paid())
     states = []
@@ -354,7 +354,7 @@ def test_contested_webhooks_are_skipped(shop: Shop) -> None:
 
 
 def test_handlers_may_be_awaited() -> None:
-    """On the asynchronous face a handler may be, and on the plain one it is refused."""
+    """A handler may be asynchronous in an asynchronous hub; a synchronous hub refuses it."""
     seen_references = []
 
     async def handle(event: Any, entry: Any) -> None:
@@ -503,7 +503,7 @@ def test_stores_have_a_mode(shop: Shop) -> None:
 
 
 def _slack(shop: Shop) -> tuple[Any, dict[str, Any]]:
-    """An inbox whose account's webhooks have Slack's handshake, and such a one."""
+    """An inbox whose account uses Slack's URL verification, and one such webhook."""
     secret = "a secret of sixteen"
     verifier = WebhookVerifier("slack", secret, clock=shop.clock, replay_guard=False)
     body = b'{"type": "url_verification", "challenge": "3eZbrw1aB"}'
@@ -588,7 +588,7 @@ def test_all_of_a_request_is_verified(shop: Shop, verb: str) -> None:
 
 
 def test_a_round_is_of_a_hundred(shop: Shop) -> None:
-    """Of more webhooks than that the rest is left to the next round, if nobody says otherwise."""
+    """One round handles up to a hundred webhooks by default; the rest wait for the next round."""
     Handling(shop)
     entry = _receive(shop, shop.paid())
     for number in range(101):
@@ -615,7 +615,7 @@ def test_text_that_a_vendor_wants(shop: Shop) -> None:
 
 
 def test_only_the_webhooks_of_some_ids_are_handled(shop: Shop) -> None:
-    """With ids, only those webhooks are handled, and the others wait for a worker."""
+    """With ids, only those webhooks are handled, and the others stay for a worker."""
     handling = Handling(shop)
     _receive(shop, shop.paid())
     chosen_entry = _receive(shop, shop.paid("INV-2"))

@@ -41,7 +41,7 @@ OPEN = EntryQuery(states=("waiting", "claimed", "unknown", "dead"), limit=1)
 
 
 def test_a_worker_that_is_killed(lab: EntryLab, tmp_path: Path) -> None:
-    """After kill -9 another worker makes each call that was left, once its lease is over."""
+    """After kill -9 another worker makes the remaining calls once their leases expire."""
     path = tmp_path / "made.txt"
     outbox = Outbox(lab.outbox())
     with lab.engine.connect() as connection:

@@ -68,7 +68,7 @@ def _stored(shop: Shop, id: str) -> Any:
 
 
 def test_a_call_is_written_down_and_then_made(shop: Shop) -> None:
-    """Nothing reaches the vendor before it is delivered, and then once."""
+    """A call is stored first; it reaches the vendor once, when it is delivered."""
     entry = _put(shop)
     assert ("payments", "charge", EntryState.WAITING) == (entry.contract, entry.verb, entry.state)
     assert {} == shop.stripe.charges
@@ -81,7 +81,7 @@ def test_a_call_is_written_down_and_then_made(shop: Shop) -> None:
 
 
 def test_a_key_makes_one_call(shop: Shop) -> None:
-    """Of several calls under one key the first is made; another tenant's key is another."""
+    """Of several calls with one key the first is made; another tenant's key is independent."""
     first = _put(shop, key="INV-1")
     assert first == _put(shop, DECLINED, key="INV-1")
     assert first.id != _put(shop, key="INV-1", tenant="acme").id
@@ -159,7 +159,7 @@ def test_secrets_are_refused(shop: Shop) -> None:
 
 @pytest.mark.parametrize("awaited", [False, True])
 def test_calls_are_sealed(*, awaited: bool) -> None:
-    """With a cipher the store holds nothing of a call that can be read."""
+    """With a cipher the store contains no readable part of a call."""
     cipher = AesGcmCipher(generate_keys())
     shop = Shop(awaited=awaited, cipher=cipher)
     entry = _put(shop)
@@ -192,7 +192,7 @@ def test_a_call_is_not_made_before_its_time(shop: Shop) -> None:
 
 
 def test_the_order_is_kept(shop: Shop) -> None:
-    """Of one order each waits until the one before it is done; of another nobody waits."""
+    """Each call of an ordered group waits for the one before it; other groups do not wait."""
     shop.stripe.fail(reply({}, 500))
     first, second = _put(shop, order="INV-1"), _put(shop, order="INV-1")
     other_entry = _put(shop, order="INV-2")
@@ -221,7 +221,7 @@ def test_limit_bounds_a_delivery(shop: Shop) -> None:
 
 
 def test_failed_call_is_retried_with_the_same_key(shop: Shop) -> None:
-    """A call whose answer was lost is retried, and charges only once."""
+    """A call whose response was lost is retried with its key, and charges once."""
     entry = _put(shop)
     shop.stripe.fail(Lost())
     (worked_entry,) = _deliver(shop).worked
@@ -513,7 +513,7 @@ def test_a_request_is_put_as_any_call(shop: Shop) -> None:
 
 
 def test_only_the_calls_of_some_ids_are_made(shop: Shop) -> None:
-    """With ids, only those calls are made, and the others wait for a worker."""
+    """With ids, only those calls are made, and the others stay for a worker."""
     others, mine = _put(shop), _put(shop)
     done = _deliver(shop, ids=[mine.id, "nobody"])
 
@@ -547,7 +547,7 @@ def test_a_call_that_was_given_up_keeps_its_order(shop: Shop) -> None:
 
 
 class _Listless:
-    """A value of nobody's contract."""
+    """A value that belongs to no contract."""
 
 
 @pytest.mark.parametrize(

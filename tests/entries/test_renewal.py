@@ -65,7 +65,7 @@ class Shared:
         )
 
     def process(self, lease: float | None = None) -> Process:
-        """One process."""
+        """One worker process."""
         return Process(self, lease)
 
     def add(self, *names: str) -> None:
@@ -129,7 +129,7 @@ def _nothing() -> None:
 
 
 def test_a_living_worker_keeps_its_entry_however_long_it_takes() -> None:
-    """While its handler runs for a hundred leases, another worker finds nothing to do."""
+    """An entry's lease is renewed while its handler runs, for as long as a hundred leases."""
     shared = Shared()
     process, other_process = shared.process(), shared.process()
     shared.add("a")
@@ -277,7 +277,7 @@ def test_a_longer_lease_is_renewed_less_often() -> None:
 
 
 def test_most_urgent_lease_is_renewed_first() -> None:
-    """Of many entries, the one whose lease ends first is renewed first."""
+    """The lease that ends first is renewed first."""
     shared = Shared()
     process = shared.process()
     shared.add("a", "b")
@@ -310,7 +310,7 @@ def test_a_child_of_a_fork_renews_none_of_its_parents_entries() -> None:
 
 
 def test_abandoned_entries_are_not_renewed() -> None:
-    """An entry whose holder was garbage-collected is no longer renewed."""
+    """An entry whose holder was garbage-collected is not renewed."""
     shared = Shared()
     process = shared.process()
     shared.add("a")

@@ -67,7 +67,7 @@ def subjects(shop: Shop, *, everything: bool = True) -> Any:
 
 
 def test_finds_all_data_of_a_subject(shop: Shop) -> None:
-    """All data of one subject is found, and none of others."""
+    """All data of one subject is found, and no data of others."""
     result = shop.do(subjects(shop).find, subject=ADA)
     assert [1, 1, 1] == [len(result.log), len(result.inbox), len(result.outbox)]
     assert {ADA} == {item.subject for item in (*result.log, *result.inbox, *result.outbox)}
@@ -107,7 +107,7 @@ def test_export_has_all_data(shop: Shop) -> None:
 
 
 def test_a_request_is_shown_as_it_was_made(shop: Shop) -> None:
-    """Of a value all is shown that it was made of, and nothing else that it holds."""
+    """The description of a request shows its constructor's values and nothing else."""
     request = Request.get("/rates", headers={"Accept": "text/csv"})
     shop.do(shop.outbox.put_request, "vat", request, subject="eve")
     (call,) = json.loads(shop.do(subjects(shop).export, subject="eve"))["outbox"]
@@ -169,7 +169,7 @@ def test_erase_removes_one_subject(shop: Shop) -> None:
 
 
 def test_tenants_are_separate(shop: Shop) -> None:
-    """One tenant's data is exported and erased without that of others."""
+    """One tenant's data can be exported and erased without affecting other tenants."""
     shop.do(shop.outbox.put, "payments", "charge", CHARGE, subject=ADA, tenant="globex")
     fields = json.loads(shop.do(subjects(shop).export, subject=ADA, tenant="globex"))
     assert ["globex"] == [field["tenant"] for field in fields["outbox"]]
@@ -190,7 +190,7 @@ def test_stores_are_optional(shop: Shop) -> None:
 
 @pytest.mark.parametrize("verb", ["find", "export", "erase"])
 def test_missing_subject_is_refused(shop: Shop, verb: str) -> None:
-    """Without a subject or a tenant nothing is done."""
+    """Without a subject or a tenant an error is raised, and nothing changes."""
     with pytest.raises(InvalidData, match="everybody") as excinfo:
         shop.do(getattr(subjects(shop), verb))
     assert "subject" == excinfo.value.field
@@ -264,7 +264,7 @@ def test_unreadable_entries_are_reported(shop: Shop) -> None:
 
 
 def test_keys_of_every_kind_are_written(shop: Shop) -> None:
-    """A mapping whose keys are no texts is handed out with them as texts."""
+    """In an exported mapping, keys that are not text become text."""
     fields = {7: "a", None: "b", (1, "ö"): "c", Decimal("1.5"): "d", IntegrationStatus.SUCCESS: "e"}
 
     async def find(_: object) -> Any:

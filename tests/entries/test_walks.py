@@ -223,7 +223,7 @@ def test_contested_claims_stay_within_the_limit() -> None:
     walk.keeping.store = attrs.evolve(walk.keeping.store, due=offered, swap=swapped)
 
     async def work(_: Any) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     worked_entries = run_plain(walk.keeping.work_off(work, 2, walk.clock.utc))
 

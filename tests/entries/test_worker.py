@@ -102,7 +102,7 @@ def test_stopping_needs_the_main_thread() -> None:
 
 
 def test_it_waits_for_a_store() -> None:
-    """While a store is away the worker waits, says so once, and goes on when it is there again."""
+    """While its store is unavailable a worker waits, logs that once, and continues afterwards."""
     stop, reports, troubles = Waits(), list[str](), list[StorageUnavailable]()
     absent_error = StorageUnavailable("the store is away.")
     rounds: list[str | StorageUnavailable] = [absent_error, absent_error, "done"]
@@ -144,7 +144,7 @@ def test_signals_set_the_event(how: signal.Signals) -> None:
 
 
 def test_foreign_signal_handlers_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Signal handlers installed outside Python, which cannot be restored, are left alone."""
+    """Signal handlers from outside Python are kept, because Python cannot restore them."""
     previous_handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as around:
         around.setattr(signal, "getsignal", {signal.SIGTERM: None}.get)

@@ -110,7 +110,7 @@ def test_every_vendor_is_exported(vendor: str, tmp_path: Path) -> None:
 
 
 def test_vendor_without_http_is_named(tmp_path: Path) -> None:
-    """An account whose vendor sends nothing by HTTP is named beside an empty collection."""
+    """An account whose vendor does not use HTTP is named next to an empty collection."""
     description = described(read_configuration(at_sandbox("local_files", tmp_path)))
 
     assert () == description.sent

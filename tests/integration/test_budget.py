@@ -1,4 +1,4 @@
-"""One retry budget for all processes."""
+"""All processes share one retry budget."""
 
 from __future__ import annotations
 

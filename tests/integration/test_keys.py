@@ -1,4 +1,4 @@
-"""One effect per idempotency key for all processes."""
+"""All processes together have one effect per idempotency key."""
 
 from __future__ import annotations
 

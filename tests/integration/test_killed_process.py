@@ -110,7 +110,7 @@ class KilledProcess:
 
 @pytest.fixture(scope="module")
 def killed(pool: WorkerPool, request: pytest.FixtureRequest) -> Iterator[dict[str, KilledProcess]]:
-    """One killed process for each store; all are killed first, and their leases run in parallel."""
+    """One killed process for each store, prepared together so that their leases run in parallel."""
     fields = {}
     with VendorServer() as vendor:
         for name, kinds in SETS.items():
@@ -233,7 +233,7 @@ def test_unknown_outcome_is_resent_under_its_key(
 def test_unknown_outcome_is_not_resent_without_keys(
     killed: dict[str, KilledProcess], kinds: str, request: pytest.FixtureRequest
 ) -> None:
-    """A vendor without keys gets no repeat; the error names what to look up."""
+    """A vendor without keys gets no second request, and the error names what to look up."""
     dead_process = _of(killed, kinds, request)
     path, key = f"/{dead_process.other.name}", f"key of {dead_process.other.name}"
     with dead_process.manager() as manager:

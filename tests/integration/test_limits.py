@@ -1,4 +1,4 @@
-"""One rate limit for all processes."""
+"""All processes share one rate limit."""
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ def _proxy_of(location: StoreLocation) -> Generator[tuple[Proxy, StoreLocation]]
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_redis_outages(redis_location: StoreLocation, fault: str, name: str) -> None:
-    """During an outage calls go on, keys are refused, and nothing acts twice."""
+    """While Redis is down, calls continue, keys are refused, and no effect happens twice."""
     with _proxy_of(redis_location) as (proxy, location):
         shop = Shop(location, name)
         with shop.store:
@@ -208,7 +208,7 @@ def test_slow_redis_is_not_an_outage(redis_location: StoreLocation, name: str) -
 
 @pytest.mark.parametrize("fault", FAULTS if os.environ.get("MOORAGE_LONG") else ["cut"])
 def test_postgresql_outages(postgresql_location: StoreLocation, fault: str, name: str) -> None:
-    """During an outage of PostgreSQL calls go on, keys are refused, and nothing acts twice."""
+    """While PostgreSQL is down, calls continue, keys are refused, and no effect happens twice."""
     with _proxy_of(postgresql_location) as (proxy, location):
         shop = Shop(location, name)
         with shop.store:

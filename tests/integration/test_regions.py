@@ -190,7 +190,7 @@ def test_no_healthy_region_refuses_all_processes(
 def test_key_stays_in_its_region(
     pool: WorkerPool, location: StoreLocation, name: str, eu: VendorServer, us: VendorServer
 ) -> None:
-    """A key whose response one process lost is repeated by another in the same region only."""
+    """If one process loses a response, another repeats its key in the same region only."""
     eu.queue(HANGS_UP)
     first_service = service(name, eu, us, retry=None, circuit=None)
     first = Job(scenario="call", services=(first_service,), state=location, path="/orders", key="k")

@@ -59,7 +59,7 @@ def _delivery(shop: Shop) -> dict[str, Any]:
 
 
 def test_put_and_deliver_end_with_their_deadline(url: str) -> None:
-    """Putting and delivering fail at their deadline and change nothing."""
+    """Storing and delivering entries fail at their deadline and change nothing."""
     outbox = Outbox(open_outbox(url, timeout=STORE_PATIENCE))
     for work in (
         lambda: outbox.put_request("shop", ASK, store_timeout=SHORT),

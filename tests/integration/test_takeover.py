@@ -108,7 +108,7 @@ def race(
     takes: float,
     awaited: bool,
 ) -> Race:
-    """A holder whose calls last longer than a lease, and waiters for both keys."""
+    """A holder whose calls last longer than a lease, and callers that wait for its keys."""
     other_service = Service(f"other-{name}", base_url=vendor.url, retry=None, timeout=TIMEOUT)
     honoured_service = attrs.evolve(
         other_service,

@@ -30,7 +30,7 @@ Told = dict[str, Any]
 
 
 class WorkerProcess:
-    """One process, and its reports since its job began."""
+    """One worker process, and its reports since its last job began."""
 
     def __init__(self) -> None:
         self._changed = Condition()
@@ -51,7 +51,7 @@ class WorkerProcess:
         return self._process.pid
 
     def give(self, job: Job) -> None:
-        """Give the process a job, for which it prepares."""
+        """Send the process a job, for which it prepares."""
         self.told = []
         self._say(base64.b64encode(pickle.dumps(job)))
 

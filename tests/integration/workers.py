@@ -1,4 +1,4 @@
-"""The program of one worker process: it opens the given stores and runs jobs.
+"""The program of a worker process: it opens the given stores and runs jobs.
 
 Run as `python -m tests.integration.workers`. Every line of input is a job, and every line of output
 is a report. A job reports when it is prepared, and starts at the next line.
@@ -154,7 +154,7 @@ async def _no_wait() -> None:
 
 
 class CallReport:
-    """One call, as it is reported."""
+    """The report of one call."""
 
     def __init__(self, job: Job) -> None:
         self.job = job

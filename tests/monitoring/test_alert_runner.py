@@ -54,7 +54,7 @@ SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 class Team:
-    """Hubs over one store, whose services can be made to fail, with one virtual clock."""
+    """Hubs over one store with one virtual clock; a test can make their services fail."""
 
     def __init__(self, state: Any = None, **options: Any) -> None:
         self.clock = VirtualClock(NOW)
@@ -76,7 +76,7 @@ class Team:
         self.sent.append(delivery)
 
     def runner(self, hub: Hub, *rules: AlertRule, **options: Any) -> AlertRunner:
-        """A runner of a hub, whose one channel is this."""
+        """An alert runner of a hub with this channel alone."""
         settings = AlertSettings(rules=rules or [OPEN])
         return AlertRunner(hub, settings, channels={"team": self.take}, **options)
 
@@ -191,7 +191,7 @@ class BrokenStorage:
 
 
 def test_store_that_is_gone_is_told() -> None:
-    """Alerts go on in the memory of the process, so that the loss of the store is told."""
+    """If the store is lost, alerts continue in memory, so that they can report the loss."""
     team = Team(BrokenStorage())
     with team.hub() as hub:
         runner = team.runner(hub, AlertRule(name="store", when="store_unreachable"))
@@ -231,7 +231,7 @@ def test_figures_decide() -> None:
 
 
 def test_figures_come_from_the_log() -> None:
-    """Without another source, figures are those of the hub's integration log."""
+    """By default alerts use the figures of the hub's integration log."""
     from moorage.adapters.logs.memory import MemoryIntegrationLogger  # noqa: PLC0415 - for this test
 
     rules = [
@@ -318,7 +318,7 @@ def fire(
 
 @pytest.mark.parametrize("severity", ["warning", "critical"])
 def test_alerts_are_logged_by_default(severity: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Without another channel an alert is a log record with all of it."""
+    """Without another channel an alert becomes a log record with all its fields."""
     with (
         Hub([], services=[Service("vat", "http://127.0.0.1:9")]) as hub,
         caplog.at_level(logging.INFO, "moorage.alerts"),
@@ -401,7 +401,7 @@ def test_text_message() -> None:
 
 
 def test_function_and_a_channel_that_is_gone(caplog: pytest.LogCaptureFixture) -> None:
-    """A function is a channel; what waited for a channel that is gone is logged."""
+    """A function can be a channel; alerts that wait for a removed channel are logged."""
     deliveries: list[AlertDelivery] = []
 
     def broken(_: AlertDelivery) -> None:

@@ -53,7 +53,7 @@ class Line:
         self.last: tuple[Notification, ...] = ()
 
     def measured(self, **values: float | None) -> list[tuple[str, Change]]:
-        """Take a step with the value of each subject; return what was told."""
+        """Run one step with each subject's value, and return the alerts that were sent."""
         items = tuple(
             Measurement(subject=name, value=value, text=f"{value}")
             for name, value in values.items()
@@ -62,7 +62,7 @@ class Line:
         return self.take(measured_measurements)
 
     def take(self, measured: dict[str, tuple[Measurement, ...]]) -> list[tuple[str, Change]]:
-        """Take a step; return what was told."""
+        """Run one step, and return the alerts that were sent."""
         self.now += MINUTE
         self.alerts, self.last = step(self.rules, measured, self.alerts, self.silences, self.now)
         return [(n.subject, n.change) for item in self.last for n in item.notices]
@@ -118,7 +118,7 @@ def test_alert_is_repeated() -> None:
 
 
 def test_silence_postpones_what_differs() -> None:
-    """During a silence nothing is told; afterwards the state is told if it is another."""
+    """During a silence no alert is sent; a changed state is sent afterwards."""
     line = Line(rule(repeat=0))
     line.silences = (Silence(until=NOW + 3.5 * MINUTE, reason="maintenance", subject="vat"),)
 
@@ -148,7 +148,7 @@ def test_silence_of_something_else() -> None:
 
 
 def test_rule_that_cannot_be_measured() -> None:
-    """Without a measurement an alert stays; a subject that is gone recovers."""
+    """Without a measurement an alert stays active; an alert of a removed subject recovers."""
     line = Line(rule())
     line.measured(vat=0.6)
 

@@ -1,4 +1,4 @@
-"""The assessment of health: which readings make which state, and what the reasons say."""
+"""The assessment of health: the state for each reading, and the text of its reason."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def assessed(*services: ServiceReading, **fields: Any) -> Health:
 def test_reason_of_a_service(
     reading: dict[str, Any], state: HealthState, concern: Concern, text: str
 ) -> None:
-    """Each trouble gives a state and one reason that says what is the matter and what to do."""
+    """Each problem gives a state and a reason that names the problem and a remedy."""
     (result,) = assessed(service(**reading)).services
     (reason,) = result.reasons
 
@@ -246,7 +246,7 @@ def test_worst_reason_comes_first() -> None:
 def test_general_reason(
     fields: dict[str, Any], state: HealthState, concern: Concern, text: str
 ) -> None:
-    """A trouble of no single service degrades the whole, and says what to do."""
+    """A problem outside all services degrades the overall health, and its reason has a remedy."""
     health = assessed(service(), **fields)
     (reason,) = health.reasons
 
@@ -290,7 +290,7 @@ def test_required_part_that_is_degraded() -> None:
 
 
 def test_services_that_nothing_observes() -> None:
-    """The whole is unknown if every service is, and healthy if there is no service at all."""
+    """The overall health is unknown if every service's is, and healthy without any service."""
     unobserved = service(circuit=None)
 
     assert UNKNOWN is assessed(unobserved).state
@@ -324,7 +324,7 @@ def test_states_follow_from_reasons(services: list[ServiceReading], unsettled: i
 
 
 def test_old_health_is_unknown() -> None:
-    """A health whose checks have stopped is shown as unknown, not as it was."""
+    """If checks have stopped, the last health is shown as unknown."""
     health = assessed(service())
 
     assert health is as_of(health, NOW + timedelta(seconds=30), 30.0)

@@ -77,7 +77,7 @@ def concerns(monitor: HealthMonitor) -> list[Concern]:
 
 
 def test_health_is_unknown_before_the_first_check(vendor: VendorServer) -> None:
-    """A monitor reads nothing by itself, and keeps what it has read."""
+    """A monitor reads nothing on its own, and stores its last reading."""
     with ConnectorManager([Service("vat", vendor.url)]) as manager:
         monitor = HealthMonitor(manager)
 
@@ -164,7 +164,7 @@ def test_probe_that_counts_opens_the_circuit(vendor: VendorServer) -> None:
 
 
 def test_probe_counts_against_limits_and_never_waits(vendor: VendorServer) -> None:
-    """A probe takes a token as any call does, and is left out when none is left."""
+    """A probe uses a token of the limit, like a call, and is skipped if none is left."""
     limits = [RateLimitConfig.per_hour(1, burst=1)]
     clock = VirtualClock()
     with ConnectorManager([Service("vat", vendor.url, limits=limits)], clock=clock) as manager:
@@ -301,7 +301,7 @@ def test_store_that_is_lost_between_two_readings(vendor: VendorServer) -> None:
 
 
 def test_backlog_of_a_queue() -> None:
-    """Entries that were given up, and those that are late, are counted."""
+    """Late entries, and entries that were given up, are counted."""
     clock = VirtualClock()
     outbox = Outbox(MemoryOutbox(clock=clock), clock=clock)
     with Hub([], services=[Service("shop", "http://127.0.0.1:9", retry=None)], clock=clock) as hub:
@@ -330,7 +330,7 @@ def test_queue_that_cannot_be_read() -> None:
 
 
 def test_signals_are_found_among_observers(vendor: VendorServer) -> None:
-    """What the process heard of stores, tokens and its log counts until it is over."""
+    """Signals about stores, tokens and the log count until they end."""
     signals = HealthSignals()
     clock = VirtualClock(NOW)
     with ConnectorManager(
@@ -357,7 +357,7 @@ def test_signals_are_found_among_observers(vendor: VendorServer) -> None:
 
 
 def test_unsettled_payments_are_counted() -> None:
-    """A payment whose outcome is unknown is a trouble, once nobody works on it any more."""
+    """A payment with an unknown outcome is a problem once no caller works on it."""
     world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         monitor = HealthMonitor(hub)
@@ -368,7 +368,7 @@ def test_unsettled_payments_are_counted() -> None:
 
 
 def test_thread_checks_until_it_is_left(vendor: VendorServer) -> None:
-    """While it is entered, a monitor checks and probes by itself, and it ends cleanly."""
+    """A monitor checks and probes in a thread inside its `with` block, and ends cleanly."""
     vendor.always(Behaviour(200))
     with ConnectorManager([Service("vat", vendor.url)]) as manager:
         monitor = HealthMonitor(manager, settings=settings(jitter=0.0, every=0.01), every=0.01)

@@ -52,7 +52,7 @@ def test_probe_is_not_due_early() -> None:
 
 
 def test_failures_are_counted_in_a_row() -> None:
-    """Failures add up, a success clears them, and an error of our own limits changes nothing."""
+    """Consecutive failures add up, a success resets them, and our own limits change nothing."""
     state = first(PROBE, 0.0, 0.0)
     assert None is reading_of(PROBE, state)
     state = after(PROBE, state, VendorFailed("It failed."), 0.0, 0.5)
@@ -83,7 +83,7 @@ def test_failures_are_counted_in_a_row() -> None:
     ],
 )
 def test_errors_that_are_failures(error: Exception, expected: str | None) -> None:
-    """Refused credentials and an unreachable service are failures; what we held back is none."""
+    """Refused credentials and unreachable services are failures; calls blocked here are not."""
     assert expected == failure_of(error)
 
 

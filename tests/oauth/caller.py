@@ -1,4 +1,4 @@
-"""One process that calls a service with tokens it gets by OAuth.
+"""A process that calls a service with OAuth tokens.
 
 Run as `python -m tests.oauth.caller`, with what it does as JSON on its standard input. It says
 "ready", begins at the next line, and says how its calls ended. It may be told to kill itself: just
@@ -47,7 +47,7 @@ def say(line: str) -> None:
 
 
 def die(where: str) -> None:
-    """Say so, and be gone."""
+    """Report the point, and exit."""
     say(where)
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -71,7 +71,7 @@ class Deadly(StdlibHttpClient):
 
 
 class Storing:
-    """A credential store whose process dies after it has stored something."""
+    """A credential store whose process dies after storing."""
 
     def __init__(self, vault: Any) -> None:
         self._vault = vault

@@ -24,7 +24,7 @@ UNSENT = ConnectionFailed("Nobody is there.", may_have_been_processed=False)
 
 
 class Other:
-    """Another process, which dies at a point chosen by the test."""
+    """Another process that dies at a point chosen by the test."""
 
     def __init__(
         self,

@@ -49,11 +49,11 @@ class Held:
         return grants(2)
 
     def open(self, *_: object) -> Any:
-        """Nothing is streamed."""
+        """Raise an error: no test streams."""
         raise AssertionError
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Close nothing."""
 
 
 def past() -> MemoryCredentialProvider:
@@ -124,7 +124,7 @@ def test_cancelled_waiter_does_not_cancel_the_renewal() -> None:
                 raise AssertionError
 
             async def close(self) -> None:
-                """Nothing is open."""
+                """Close nothing."""
 
         vault = AsyncMemoryCredentialProvider({OWNER: token(1, ago=10**9)})
         http: Any = Server()
@@ -144,7 +144,7 @@ def test_cancelled_waiter_does_not_cancel_the_renewal() -> None:
 
 
 def test_a_loop_that_ends_ends_its_renewals() -> None:
-    """Renewals that are under way when a loop ends are cancelled with it, and nothing is said."""
+    """When a loop ends, its running renewals are cancelled silently."""
 
     async def scene() -> AsyncOAuthTokenRefresher:
         class Silent:
@@ -156,7 +156,7 @@ def test_a_loop_that_ends_ends_its_renewals() -> None:
                 raise AssertionError
 
             async def close(self) -> None:
-                """Nothing is open."""
+                """Close nothing."""
 
         http: Any = Silent()
         vault = AsyncMemoryCredentialProvider({OWNER: token(1, ago=10**9)})

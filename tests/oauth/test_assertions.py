@@ -1,4 +1,4 @@
-"""Clients that say who they are by an assertion, and grants that are one: each is made once."""
+"""Clients that authenticate by assertions, and assertion grants. Each assertion is used once."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ async def test_assertion_for_another_audience_is_refused(erp: Erp) -> None:
 @pytest.mark.parametrize("options", [{"key_id": "old"}, {}])
 @in_both
 async def test_another_key_is_refused(erp: Erp, options: dict[str, str]) -> None:
-    """A key that the server does not know the client by, or by that name, brings no token."""
+    """A key that the server has not registered, or registered under another name, gets no token."""
     with AuthorizationServer(registered("ES256", key_id="new")) as server:
         other_signing = {
             "secret": pem(ec.generate_private_key(ec.SECP256R1())),

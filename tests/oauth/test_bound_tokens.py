@@ -190,7 +190,7 @@ async def test_a_certificate_binds_a_token(erp: Erp, tmp_path: Path, method: str
 
 @in_both
 async def test_a_bound_token_without_its_certificate_is_refused(erp: Erp, tmp_path: Path) -> None:
-    """The token alone opens nothing: neither without a certificate nor with another's."""
+    """A bound token is refused without its certificate, and with another certificate."""
     lab = TlsLab(tmp_path)
     own_certificates, other_certificates = lab.papers(), lab.papers()
     mine = Tls(

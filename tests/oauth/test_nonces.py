@@ -77,7 +77,7 @@ async def test_a_nonce_takes_nothing_from_the_policy(world: World) -> None:
 
 @sync_and_async
 async def test_repeated_nonce_requests_end(world: World) -> None:
-    """After two requests for a nonce in a row there is no third attempt."""
+    """After two consecutive requests for a nonce there is no third attempt."""
     stage = Stage(world)
     stage.vendor.otherwise = asks("n-1")
 

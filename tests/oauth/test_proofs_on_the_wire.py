@@ -143,7 +143,7 @@ async def test_a_stream_ends_with_the_second_too(erp: Erp) -> None:
 
 @in_both
 async def test_nonces_are_per_origin(erp: Erp) -> None:
-    """One server's nonce is not sent to another, even on another port of the host."""
+    """A server's nonce is not sent to another origin, including another port of the host."""
     with VendorServer() as local_server, VendorServer() as stored_server:
         local_server.always(lambda _: Behaviour(200, {"DPoP-Nonce": "n-1"}))
         stored_server.always(lambda _: Behaviour(200))

@@ -38,7 +38,7 @@ ALONE = {"crm": client(grant=ClientCredentials(), scope="read")}
 
 @sync_and_async
 async def test_a_first_token_is_obtained(world: World) -> None:
-    """If no person is needed, the first call gets a token, and later calls reuse it."""
+    """If no person is needed, the first call obtains a token, and later calls reuse it."""
     stage = Stage(world)
     refresher = stage.refresher(ALONE)
     stage.vendor.answers(grants(1))
@@ -80,7 +80,7 @@ async def test_expired_token_is_renewed(world: World) -> None:
 
 @sync_and_async
 async def test_a_token_is_renewed_ahead_by_one(world: World) -> None:
-    """One caller renews a valid token while the others use it."""
+    """One caller renews a token early while the others use the old one."""
     stored_credentials = token(1, ago=3560)
     stage = Stage(world, stored_credentials)
     refresher = stage.refresher()
@@ -104,7 +104,7 @@ async def test_a_token_is_renewed_ahead_by_one(world: World) -> None:
 
 @sync_and_async
 async def test_refused_caller_waits_for_an_early_renewal(world: World) -> None:
-    """A caller whose token was refused waits for a running early renewal."""
+    """A caller whose token was refused waits for a renewal that is already running."""
     stage = Stage(world, token(1, ago=3560))
     refresher = stage.refresher()
     gate = world.gate()
@@ -121,7 +121,7 @@ async def test_refused_caller_waits_for_an_early_renewal(world: World) -> None:
 
 @sync_and_async
 async def test_early_renewal_may_fail(world: World) -> None:
-    """After a failed early renewal the valid token is used on, and the server left alone."""
+    """After a failed early renewal the valid token is used, and the server is left alone."""
     stored_credentials = token(1, ago=3550)
     stage = Stage(world, stored_credentials)
     refresher = stage.refresher(retry=None)
@@ -196,7 +196,7 @@ def test_postponed_token_is_fresh_until_it_is_past() -> None:
 
 @sync_and_async
 async def test_refused_token_is_renewed_once(world: World) -> None:
-    """A 401 renews whatever the expiry; a later caller with the old token gets the new one."""
+    """A 401 renews a token regardless of its expiry; later callers get the new token."""
     stage = Stage(world, token(1))
     refresher, other_refresher = stage.refresher(), stage.refresher()
     stage.vendor.answers(grants(2))
@@ -419,7 +419,7 @@ async def test_a_vault_that_is_away_is_done_without(world: World) -> None:
 
 @sync_and_async
 async def test_missing_consent_is_credential_not_found(world: World) -> None:
-    """Without consent there is no credential."""
+    """Without consent a call raises CredentialNotFound."""
     stage = Stage(world)
     refresher = stage.refresher()
 
@@ -447,7 +447,7 @@ async def test_new_consent_is_used_at_once(world: World) -> None:
 
 @sync_and_async
 async def test_new_consent_is_renewed_at_once(world: World) -> None:
-    """Though the server said to come back later: that was about the grant before."""
+    """A new consent's token is renewed at once, despite the old grant's `Retry-After`."""
     stage = Stage(world, token(1, ago=7200))
     refresher = stage.refresher()
     stage.vendor.answers(answers({}, 503, Retry_After="120"), grants(6))
@@ -544,7 +544,7 @@ async def test_every_verb_finds_the_tenants_client(world: World) -> None:
 
 
 def test_clients_must_be_oauth_clients() -> None:
-    """A value that is no OAuthClient is refused when given or looked up."""
+    """A value that is not an OAuthClient is refused, both given and looked up."""
     with pytest.raises(ConfigurationError) as excinfo:
         OAuthTokenRefresher({"crm": "https://login.example"})  # type: ignore[dict-item]  # refused
     assert "clients['crm']" == excinfo.value.path

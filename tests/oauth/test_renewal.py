@@ -1,4 +1,4 @@
-"""One renewal: retries, lost answers, and the end of a grant."""
+"""One token renewal: retries, lost responses, and the end of a grant."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ async def test_absurd_pause_of_an_authorisation_server_ends_after_an_hour(world:
 
 @sync_and_async
 async def test_trouble_is_waited_out_longer_and_longer(world: World) -> None:
-    """Where each delay follows from the one before, so it does here."""
+    """The delay after a failed renewal grows, also if each delay depends on the one before."""
     stage = Stage(world, PAST)
     stage.vendor.answers(503, 503, grants(2))
     policy = RetryPolicy(3, 0.5, backoff=Backoff.DECORRELATED)
@@ -130,7 +130,7 @@ async def test_client_errors_are_not_retried(world: World) -> None:
 
 @sync_and_async
 async def test_no_request_outlasts_the_claim(world: World) -> None:
-    """Each request has its full time, and none begins for which the claim has not enough left."""
+    """A request starts only if the claim lasts for its whole timeout."""
     stage = Stage(world, PAST)
     refresher = stage.refresher(request_timeout=9)
     stage.vendor.otherwise = world.after(7, answers({}, 500))
@@ -276,7 +276,7 @@ async def test_an_answer_that_is_lost_twice_ends_it(world: World) -> None:
 
 @sync_and_async
 async def test_a_server_that_takes_it_for_stolen_ends_it(world: World) -> None:
-    """If a repeated token counts as stolen, the grant has ended, and nothing more is sent."""
+    """If the server treats a repeated token as stolen, the grant ends and nothing more is sent."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()
     stage.vendor.answers(CUT_OFF, answers({"error": "invalid_grant"}, 400))

@@ -1,4 +1,4 @@
-"""One renewal among several processes: the holder, waiting callers, and dead ones."""
+"""One renewal among several processes: its holder, waiting callers, and dead processes."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ async def test_due_token_is_used_while_another_process_renews(world: World) -> N
 
 @sync_and_async
 async def test_crash_before_the_request_is_followed(world: World) -> None:
-    """When a crashed process's claim expires, another one sends the request."""
+    """When the claim of a crashed process expires, another process sends the request."""
     stage = Stage(world, PAST)
     Other(world)
     stage.vendor.answers(grants(2))
@@ -106,7 +106,7 @@ async def test_crash_before_the_request_is_followed(world: World) -> None:
 
 @sync_and_async
 async def test_crash_before_the_request_costs_one_lease(world: World) -> None:
-    """After a crash before the request, the wait is no longer than the lease."""
+    """After a crash before the request, the wait is at most one lease."""
     stage = Stage(world, PAST)
     Other(world, lease=LEASE)
     stage.vendor.answers(grants(2))
@@ -118,7 +118,7 @@ async def test_crash_before_the_request_costs_one_lease(world: World) -> None:
 async def test_a_token_is_not_shown_while_another_request_with_it_may_be_under_way(
     world: World,
 ) -> None:
-    """A server that sees it twice at once may end the grant, so a lease that is over is no leave.
+    """A refresh token is not sent while an earlier request with it may be running.
 
     Whether its holder is dead, or only late to renew, nobody can tell.
     """
@@ -241,7 +241,7 @@ async def test_failure_before_the_request_releases_the_claim(world: World) -> No
 
 
 class Overtaken(Vault):
-    """A vault in which another stores a new token as soon as the old one was read."""
+    """A credential store in which another process stores a new token right after each read."""
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
         """The credential stored until now."""

@@ -1,4 +1,4 @@
-"""One renewal: what is granted is stored before it is used."""
+"""One token renewal: a new token is stored before it is used."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ async def test_unstored_token_is_stored_once(world: World) -> None:
 
 
 class Crowded(Vault):
-    """A vault to which another comes while one is about to write."""
+    """A credential store in which another process writes just before each write."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world)

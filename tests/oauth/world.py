@@ -105,7 +105,7 @@ def form(body: Body) -> dict[str, str]:
 
 
 class Stage:
-    """A world with a vault in it, in which refreshers are made."""
+    """A test world with a credential store, in which refreshers are created."""
 
     def __init__(self, world: World, stored: OAuthCredentials | None = None) -> None:
         self.world = world
@@ -115,7 +115,7 @@ class Stage:
             self.vault.kept[OWNER] = stored
 
     def refresher(self, clients: Any = None, **options: Any) -> Face:
-        """A refresher, as one process has it; those that are made later are in others."""
+        """A refresher of a new process."""
         world = self.world
         kind: Any = AsyncOAuthTokenRefresher if world.is_awaited else OAuthTokenRefresher
         fields: dict[str, Any] = {
@@ -148,7 +148,7 @@ class Stage:
 
 
 def client(**options: Any) -> OAuthClient:
-    """A client to which a person gave consent."""
+    """A client with a person's consent."""
     fields: dict[str, Any] = {"server": TOKENS, "client_id": "erp", "secret": "hush"}
     fields |= {"grant": Consent(), **options}
     return OAuthClient(**fields)

@@ -1,4 +1,4 @@
-"""Something that is sold once per key, and every way of using the part that sees to it."""
+"""A product that is sold once per key, through every API of the idempotency part."""
 
 import functools
 from collections.abc import Callable

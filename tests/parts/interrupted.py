@@ -1,4 +1,4 @@
-"""Interrupting code at every point at which Python may run a signal handler, one after another.
+"""Interrupts code at each point at which Python may run a signal handler.
 
 Python looks for signals where a function begins, where a loop goes round, and after a call that
 it does not make by going on in another frame. A storm of real signals finds those points by

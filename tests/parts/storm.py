@@ -1,4 +1,4 @@
-"""Thousands of real interruptions, and a count of what each left behind.
+"""Thousands of real interruptions, and a count of leases and slots that each left behind.
 
 Run as a program, told what to interrupt: prints as JSON how often a signal struck and how much
 was left. A signal that struck inside a tool that traces us, such as one that measures coverage,
@@ -177,7 +177,7 @@ def retries(storm: Storm) -> None:
 
 
 def main(kind: str) -> None:
-    """Print what is left after one kind of storm."""
+    """Print what remains after one kind of interruptions."""
     # A coroutine that is interrupted before its first line is dropped, of which Python warns;
     # and what is raised while a generator is closed is lost.
     warnings.simplefilter("ignore")

@@ -58,7 +58,7 @@ def test_parts_share_nothing_by_default() -> None:
 
 @pytest.mark.parametrize("storage", [None, MemoryStorage(), AsyncMemoryStorage()])
 def test_both_modes_share(storage: MemoryStorage | None) -> None:
-    """One part in memory is one thing to plain callers and to tasks."""
+    """Synchronous callers and tasks share one part in memory."""
     breaker = CircuitBreaker(ONCE, storage=storage)
 
     with pytest.raises(Broken):
@@ -171,7 +171,7 @@ def test_idempotency_refuses_uncallable_functions() -> None:
 
 @pytest.mark.parametrize("wrong", [print, None, 5])
 def test_observers_are_a_series(wrong: object) -> None:
-    """One observer alone, or none at all, is not a series of them."""
+    """`observers` must be a series: neither one observer alone nor None is accepted."""
     options: Any = {"observers": wrong}
     with pytest.raises(ConfigurationError) as excinfo:
         CircuitBreaker(**options)

@@ -146,7 +146,7 @@ def test_threads_wait_in_order_of_arrival() -> None:
 
 
 def test_tasks_wait_in_order_of_arrival_past_the_cancelled() -> None:
-    """A place goes to the task that has waited longest, and past those who have given up."""
+    """A slot goes to the task that has waited longest; cancelled tasks are skipped."""
     bulkhead = Bulkhead(1, 9)
     call_order: list[int] = []
 

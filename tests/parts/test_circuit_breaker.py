@@ -230,7 +230,7 @@ def test_store_outage_loses_no_result() -> None:
 
 
 def test_fifty_threads_call_at_once() -> None:
-    """Nothing is held while a function runs: fifty threads run fifty at once."""
+    """No lock is held while a function runs: fifty threads run it at the same time."""
     breaker, inner_barrier = CircuitBreaker(), threading.Barrier(50)
 
     crowd(50, lambda _: breaker.call(inner_barrier.wait, PATIENCE))
@@ -388,7 +388,7 @@ def test_late_outcomes_are_ignored() -> None:
 
 
 def test_a_probe_that_overruns_gives_up_its_place() -> None:
-    """A probe that has not ended in its time blocks nobody, and its late answer counts nothing."""
+    """A probe that overruns its time blocks nobody, and its late result is ignored."""
     clock = Clock()
     breaker = half_open(clock, timeout=10)
     entry = breaker.guard()
@@ -479,7 +479,7 @@ def test_none_is_a_success() -> None:
 
 
 def test_a_full_store_takes_no_answer_away() -> None:
-    """If the store has no room to record a failure, the caller still gets its own error."""
+    """If the store has no space for a failure, the caller still gets its own error."""
     clock = Clock()
     storage = MemoryStorage(clock, max_entries=1)
     breaker = CircuitBreaker(clock=clock, storage=storage)
@@ -497,7 +497,7 @@ def test_a_full_store_takes_no_answer_away() -> None:
 
 @BOTH
 def test_result_is_not_lost_with_a_full_store(use: Callable[..., Any]) -> None:
-    """If the store has no room to record a failure, the caller still gets its own result."""
+    """If the store has no space for a failure, the caller still gets its own result."""
 
     class Full(MemoryStorage):
         """A store that admits calls but has no room for their results."""
@@ -552,7 +552,7 @@ def test_keyed_breaker_counts_slow_calls(use: Callable[..., Any]) -> None:
 
 
 def test_keyed_breaker_is_set_by_hand() -> None:
-    """Setting the circuit of one key leaves the others as they are."""
+    """Setting the circuit of one key changes no other key."""
     breaker = CircuitBreaker()
 
     breaker.keyed("a").set(CircuitState.FORCED_OPEN)

@@ -122,7 +122,7 @@ class Shop:
         return self, amount
 
     async def deliver(self, *, amount: int) -> "tuple[Shop, int]":
-        """Bring that much."""
+        """Add this many interruptions."""
         return self, amount
 
 
@@ -247,7 +247,7 @@ def test_plain_functions_are_refused_where_all_is_awaited(
 
 @GUARDS
 def test_guards_nest_and_are_shared(make: Callable[[], Any]) -> None:
-    """One guard may be entered while it is entered, since each entry is fresh."""
+    """One guard may be entered again inside its own block; entries are independent."""
     part = make()
 
     with part.guard(), part.guard():
@@ -335,7 +335,7 @@ def test_an_abandoned_body_leaves() -> None:
 
 @pytest.mark.parametrize("kind", ["probes", "places", "waits", "retries"])
 def test_a_storm_of_interruptions_leaves_nothing(kind: str) -> None:
-    """After many real signals no lease, slot or reservation is left behind."""
+    """After many real signals, all leases, slots and reservations are free again."""
     program = subprocess.run(
         [sys.executable, "-m", "tests.parts.storm", kind],
         cwd=Path(__file__).parents[2],

@@ -38,7 +38,7 @@ def test_acts_once(use: Callable[..., Any]) -> None:
 @EVERY_USE
 @pytest.mark.parametrize("answer", [None, 0, "", Decimal("1.10"), {"a": {1, 2}}, b"x"], ids=repr)
 def test_any_answer_is_an_answer(use: Callable[..., Any], answer: Any) -> None:
-    """Nothing and falsehoods are answers too, and come back as they were."""
+    """False and empty results are stored and returned unchanged."""
     part, calls = keeper(), itertools.count()
 
     def give() -> Any:
@@ -193,7 +193,7 @@ def test_an_answer_that_cannot_be_stored_is_not_repeated(use: Callable[..., Any]
 
 
 def test_nothing_runs_without_the_store() -> None:
-    """Without its store nothing is done at all."""
+    """If the store is unavailable, the function does not run."""
     store, shop = PlainStore(), Shop()
     store.away = True
 
@@ -205,7 +205,7 @@ def test_nothing_runs_without_the_store() -> None:
 
 
 def test_names_keep_keys_apart() -> None:
-    """One key under two names is two keys; parts with the same name and store share keys."""
+    """The same key under two names is two keys; parts with the same name and store share keys."""
     store, shop = PlainStore(), Shop()
     first, second, other_idempotency = (
         Idempotency(name=name, storage=store) for name in ("a", "a", "b")

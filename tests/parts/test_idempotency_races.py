@@ -60,7 +60,7 @@ def test_overtaken_holder_gets_the_stored_answer() -> None:
 
 
 def test_threads_that_race_get_one_effect() -> None:
-    """Of 32 threads with one key one acts, and all get its answer, each its own copy."""
+    """If 32 threads use one key, one runs the function, and each gets a copy of its result."""
     part, shop, arrivals = Idempotency(), Shop(), threading.Semaphore(0)
 
     def act() -> dict[str, Any]:

@@ -51,7 +51,7 @@ def test_other_errors_leave_the_key_unknown(use: Callable[..., Any]) -> None:
 def test_an_error_of_ours_says_that_it_is_unknown_at_once(
     use: Callable[..., Any], error: Exception
 ) -> None:
-    """If the outcome is known to be unknown, the first caller gets that error."""
+    """If an outcome is known to be unknown, the first caller gets that error."""
     part, shop = keeper(), Shop()
     shop.fails = error
 
@@ -205,7 +205,7 @@ def test_stop_iteration_passes_unchanged(use: Callable[..., Any]) -> None:
 @interrupted.UNTIDY
 @pytest.mark.parametrize("use", [called, called_later], ids=lambda use: use.__name__)
 def test_an_interruption_anywhere_leaves_no_claim(use: Callable[..., Any]) -> None:
-    """After an interruption at any point nobody waits, and nothing is done twice."""
+    """An interruption at any point leaves no claim, and the function ran at most once."""
     outcomes: list[str] = []
     for point in itertools.count():
         part, shop = keeper(), Shop()

@@ -54,7 +54,7 @@ class CountedLater(Counted):
 
 
 class Process:
-    """One limiter of a process, over a store that others share, synchronously or asynchronously."""
+    """The rate limiter of one process, over a store shared with other processes."""
 
     def __init__(self, clock: Clock, store: Any, *limits: RateLimitConfig, lease: int = 5) -> None:
         self._limiter = RateLimiter(
@@ -222,7 +222,7 @@ def test_an_interrupted_fetch_leaves_the_next_to_others(store: Any) -> None:
 
 
 def test_one_caller_fetches_at_a_time() -> None:
-    """While one caller fetches a lease, others do not."""
+    """While one caller fetches a lease, no other caller does."""
     leases = Leases([FAST], 5)
     held_key = fetching(leases)
     assert leases.may_fetch(None, 1, 0) is None

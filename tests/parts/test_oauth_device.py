@@ -304,7 +304,7 @@ def test_a_device_begins_in_the_end(mode: str) -> None:
 
 @IN_BOTH
 def test_tokens_are_given_back(mode: str) -> None:
-    """With its refresh token a whole grant ends; without one it is the access token that ends."""
+    """Revoking the refresh token ends the grant; without one, the access token is revoked."""
     with AuthorizationServer() as server:
         consent = face(mode, server)
         access, refresh = server.seed()

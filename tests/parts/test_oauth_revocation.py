@@ -260,7 +260,7 @@ def test_failed_revocation_keeps_the_token(
 
 @IN_BOTH
 def test_lost_renewal_is_revoked(mode: str) -> None:
-    """After a lost renewal the old token is revoked, which ends the whole grant."""
+    """After a lost renewal the old token is revoked, so the whole grant ends."""
     with AuthorizationServer() as server:
         office = Hub(mode, server)
         office.keep(stale=True)
@@ -365,7 +365,7 @@ def _hold(office: Hub, stored: OAuthCredentials, lease: float, *, again: bool = 
 
 @IN_BOTH
 def test_impossible_revocations_are_refused(mode: str) -> None:
-    """Missing or other credentials, and a server without the endpoint, raise errors."""
+    """Revoking missing or unsuitable credentials, or without a server endpoint, raises an error."""
     with AuthorizationServer() as server:
         office = Hub(mode, server)
         with pytest.raises(CredentialNotFound):

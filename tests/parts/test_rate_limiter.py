@@ -79,7 +79,7 @@ EVERY_USE = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
 
 
 def limiter_of(clock: Clock, *limits: RateLimitConfig, **options: Any) -> RateLimiter:
-    """A limiter whose waits pass at once; one a second by default."""
+    """A limiter whose waits return at once; by default it grants one call per second."""
     limits = limits or (RateLimitConfig.per_second(1),)
     return RateLimiter(
         *limits, clock=clock, sleeper=clock, async_sleeper=AsyncSleeper(clock), **options
@@ -157,7 +157,7 @@ def test_a_call_may_cost_more(face: Face) -> None:
 
 @BOTH
 def test_limits_grant_together(face: Face) -> None:
-    """A call goes when every limit lets it, and takes from none if one does not."""
+    """A call needs all limits to grant it; if one refuses, no limit is charged."""
     clock = Clock()
     quick_config = RateLimitConfig.per_second(1, burst=10)
     slow_config = RateLimitConfig.per_minute(1, burst=2)
@@ -196,7 +196,7 @@ def test_any_number_of_keys() -> None:
 
 @BOTH
 def test_reserves_without_waiting(face: Face) -> None:
-    """A reservation is a place in the queue, which others stand behind."""
+    """A reservation takes a slot in the queue, and later callers wait behind it."""
     clock = Clock()
     limiter = face(limiter_of(clock))
 
@@ -268,7 +268,7 @@ def test_pause_reaches_waiting_callers(patient: bool) -> None:
 
 
 def test_threads_go_in_order_of_arrival() -> None:
-    """Threads that wait are let go in the order in which they came."""
+    """Waiting threads are granted in order of arrival."""
     clock = StandingClock()
     limiter = limiter_of(clock)
     limiter.acquire()
@@ -308,7 +308,7 @@ def test_forked_child_has_an_empty_queue() -> None:
 
 
 def test_tasks_go_in_order_of_arrival_past_the_cancelled() -> None:
-    """Tasks that wait go in order of arrival, and those who give up hold up nobody."""
+    """Waiting tasks are granted in order of arrival; cancelled tasks delay nobody."""
     clock = Clock()
     limiter = RateLimiter(
         RateLimitConfig.per_second(1), clock=clock, async_sleeper=AsyncVirtualSleeper(clock)
@@ -448,7 +448,7 @@ def test_limiters_share_a_store() -> None:
 @pytest.mark.parametrize("limits", [1, 2, 3])
 @pytest.mark.parametrize("meanwhile", [0, 1])
 def test_lost_queued_grant_is_taken_back(limits: int, meanwhile: int) -> None:
-    """A queued grant whose answer was interrupted is taken back, and no other.
+    """A queued grant whose reply was interrupted is returned; other grants stay.
 
     Unless somebody queued behind it in the meantime: their grant counts on it.
     """
@@ -556,7 +556,7 @@ def test_invalid_keys_are_refused(face: Face, wrong: Any) -> None:
 
 @BOTH
 def test_refuses_a_cost_that_has_no_hash(face: Face) -> None:
-    """A list is no cost, and is refused as any other that is none."""
+    """A list is refused as a cost, although it has no hash."""
     wrong_cost: Any = []
     with pytest.raises(InvalidData) as excinfo:
         face(RateLimiter(RateLimitConfig(10))).acquire(wrong_cost)

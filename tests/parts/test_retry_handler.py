@@ -1,4 +1,4 @@
-"""Retrying on its own."""
+"""The retry part on its own."""
 
 import asyncio
 import functools
@@ -280,7 +280,7 @@ def test_retries_are_reported(use: Callable[..., Any]) -> None:
 
 @EVERY_USE
 def test_no_pause_at_all(use: Callable[..., Any]) -> None:
-    """With no delay nobody sleeps."""
+    """With a delay of zero there is no sleep."""
     clock = Clock()
 
     assert 3 == use(handler(clock, RetryPolicy(base_delay=0)), Failing(Broken(), Broken()))
@@ -403,7 +403,7 @@ def test_generators_are_refused(function: Callable[..., Any]) -> None:
 
 
 def test_modes_are_not_mixed() -> None:
-    """An awaitable where nothing awaits is closed and refused; nothing is tried again."""
+    """An awaitable in a synchronous retry is closed and refused, and not retried."""
     retry = handler(Clock())
     coroutines = [later(int)() for _ in range(2)]
     value = list(coroutines)
@@ -430,7 +430,7 @@ def test_modes_are_not_mixed() -> None:
 
 @pytest.mark.parametrize("use", [looped, looped_later])
 def test_a_loop_counts_its_attempts(use: Callable[..., Any]) -> None:
-    """Each turn of a loop knows its number; a loop whose body does not fail ends after one."""
+    """Each attempt of a loop has its number; a loop whose body succeeds ends after one."""
     retry = handler(Clock())
     numbers: list[int] = []
 

@@ -113,7 +113,7 @@ def walked(
     way: Callable[[Any, Function], tuple[object, ...]],
     look: Callable[[Any, Clock], object],
 ) -> list[object]:
-    """Everything that can be seen of a walk."""
+    """All observable results of a walk."""
     clock = Clock()
     part, function = make(clock), Function(clock)
     observations: list[object] = []

@@ -36,7 +36,7 @@ class Clock(VirtualClock):
 
 
 class AsyncSleeper:
-    """The same time for tasks, which go on one after another."""
+    """An asynchronous sleeper on the same virtual clock; its tasks continue one after another."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -110,7 +110,7 @@ class Seen(list[Event]):
 
 
 def run(flow: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine that never suspends, so that whatever it raises comes out as it is."""
+    """Run a coroutine that never suspends; its exceptions propagate unchanged."""
     try:
         flow.send(None)
     except StopIteration as stop:

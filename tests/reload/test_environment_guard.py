@@ -71,7 +71,7 @@ def hub(town: ReloadWorld, storage: Any, environment: str | None, *, awaited: bo
 
 @EITHER
 async def test_other_environment_sends_nothing(awaited: bool) -> None:
-    """A store belongs to the first environment that uses it, and others send nothing."""
+    """A store belongs to the first environment that uses it; other environments send nothing."""
     world, memory = ReloadWorld(), MemoryStorage()
     storage = AsyncMemoryStorage(memory) if awaited else memory
     await resolved(hub(world, storage, "", awaited=awaited).manager.call("vat", GET))
@@ -305,7 +305,7 @@ async def test_each_check_gets_the_remaining_time() -> None:
 
 
 async def test_failed_checks_take_a_tenth_of_the_time() -> None:
-    """After a failed check of half a second, nobody checks for another four and a half."""
+    """After a failed check of half a second, the next check waits four and a half seconds."""
     core: Any = _VirtualCore(None, takes=0.5)
     fence = EnvironmentGuard(core, "production")
 

@@ -92,7 +92,7 @@ def _ports(*, awaited: bool) -> tuple[Any, Any]:
 
 @EITHER
 async def test_new_processes_accept_and_handle_a_webhook(awaited: bool) -> None:
-    """One new process stores a tenant's webhook, and another new one handles it."""
+    """A new process stores a tenant's webhook, and another new process handles it."""
     local_processes = Processes(awaited=awaited)
     _, inbox = local_processes.start()
     entry = await resolved(inbox.receive("acme.stripe", **local_processes.delivery()))

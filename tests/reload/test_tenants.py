@@ -106,7 +106,7 @@ class _Now:
         return self.landlord.tenants.version(tenant)
 
     def tables(self, tenant: str, /) -> Any:
-        """As they are known."""
+        """Return the tables that are known now."""
         return self.landlord.tenants.tables(tenant)
 
 
@@ -120,7 +120,7 @@ class _Later:
         return self.landlord.tenants.version(tenant)
 
     async def tables(self, tenant: str, /) -> Any:
-        """As they are known."""
+        """Return the tables that are known now."""
         return self.landlord.tenants.tables(tenant)
 
 
@@ -281,7 +281,7 @@ async def test_shared_configuration_changes_for_tenants(awaited: bool) -> None:
 
 @EITHER
 async def test_accounts_of_tenants_are_found(awaited: bool) -> None:
-    """After a look-up, a tenant's account is known by name, also for webhooks."""
+    """After a look-up, a tenant's account is found by name, for webhooks too."""
     here = TenantWorld(awaited=awaited)
     here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}})
 
@@ -330,7 +330,7 @@ async def test_account_names_are_unambiguous(awaited: bool) -> None:
 
 
 async def test_tenants_share_one_token_refresher(tmp_path: Path) -> None:
-    """However many threads look up tenants, all share one token refresher, which is closed."""
+    """All threads that look up tenants share one token refresher, which is closed at the end."""
     fixture = fixture_of("ups", tmp_path)
     tables = {"vendors": {"ups": fixture.options}, "shipping": {"vendor": "ups"}}
     sandbox: Any = fixture.sandbox

@@ -74,7 +74,7 @@ def test_scaffolded_tests_pass(kind: str, choice: str | None, tmp_path: Path) ->
 @given(NAMES)
 @pytest.mark.parametrize("kind, choice", MADE)
 def test_any_valid_name_works(kind: str, choice: str | None, name: str) -> None:
-    """With any valid name the code and tables are valid, and no other name is left."""
+    """For any valid name the code and tables are valid and contain no other project's name."""
     texts = scaffold(kind, name, choice)
     for path, text in texts.items():
         assert "acme" not in (path + text).lower()
@@ -171,7 +171,7 @@ def test_unknown_kinds_are_refused(kind: str, choice: str | None, path: str) -> 
 
 
 def test_existing_files_are_kept(tmp_path: Path) -> None:
-    """If a file exists, nothing is written, unless forced."""
+    """If a file exists, nothing is written, unless `force` is set."""
     own_path = tmp_path / "b.txt"
     own_path.write_text("mine")
     with pytest.raises(ConfigurationError, match="exists already") as excinfo:
@@ -185,7 +185,7 @@ def test_existing_files_are_kept(tmp_path: Path) -> None:
 
 
 def test_broken_link_counts_as_a_file(tmp_path: Path) -> None:
-    """Nothing is written through a broken link."""
+    """A broken symbolic link counts as a file, and nothing is written through it."""
     home_directory, other_path = tmp_path / "home", tmp_path / "elsewhere.txt"
     home_directory.mkdir()
     (home_directory / "a.txt").symlink_to(other_path)

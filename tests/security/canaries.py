@@ -144,7 +144,7 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def frames(trace: TracebackType | None) -> Iterator[FrameType]:
-    """Return the frames of a traceback except those of tests, which know the secrets."""
+    """Return the frames of a traceback, except those of tests, which contain the secrets."""
     while trace is not None:
         if not trace.tb_frame.f_code.co_filename.startswith(_TESTS):
             yield trace.tb_frame

@@ -30,7 +30,7 @@ MODES: Final = ("plain", "awaited")
 
 
 class Observations:
-    """Everything that a host has seen."""
+    """All output that a host has observed."""
 
     def __init__(self, canaries: Canaries, mode: str, folder: Path) -> None:
         self.plant = canaries.plant

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_calls_show_no_secret(mode: str, tmp_path: Path) -> None:
-    """No call of a whole day shows a secret to anybody who observes it."""
+    """No call of a simulated day shows a secret to any observer."""
     canaries = Canaries()
     folder = tmp_path / "kept"
     folder.mkdir()
@@ -80,7 +80,7 @@ _EXPECTED = {
 
 
 def _planted(secret: str) -> Iterator[tuple[str, object]]:
-    """Return every way in which something could show a secret."""
+    """Return every kind of output that could contain a secret."""
     yield "repr", Service(secret)
     yield "nested", {"a": [(1, {"b": secret.encode()})]}
     yield "percent-encoded", f"/?q={quote(secret)}"

@@ -39,7 +39,7 @@ def _shown(canaries: Canaries) -> dict[str, dict[str, str]]:
 def test_no_page_mail_or_report_shows_a_secret(
     shown: dict[str, dict[str, str]], canaries: Canaries
 ) -> None:
-    """Neither Django, nor a tracker, nor a pretty traceback shows a secret."""
+    """Neither Django's error page, an error tracker nor a formatted traceback shows a secret."""
     found_leaks = [
         f"{name} in the {person_name} of {case}"
         for case, texts in shown.items()

@@ -125,7 +125,7 @@ def test_bad_configuration_is_not_kept_by_its_refusal(opened: Callable[..., Any]
 
 
 def test_who_reads_a_document_does_not_keep_it() -> None:
-    """A parser's error, which holds the whole document, is not kept as a cause."""
+    """A parser's error contains the whole document, so it is not kept as a cause."""
     document = f'{{"token": "{SECRET}", '.encode()
     for read in (Response(200, body=document).json, lambda: json_of(document)):
         with pytest.raises(ConnectorError) as excinfo:

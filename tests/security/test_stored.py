@@ -1,4 +1,4 @@
-"""Reading a store directly reveals no secret, neither in keys nor in values."""
+"""Secrets appear in neither the keys nor the values of a store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Charges that must happen once, and ways in which a caller dies."""
+"""Charges that must happen once, and points at which a caller dies."""
 
 from __future__ import annotations
 

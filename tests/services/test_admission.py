@@ -158,7 +158,7 @@ async def test_cost_of_an_endpoint(world: World) -> None:
 
 @sync_and_async
 async def test_tenants_have_separate_limits(world: World) -> None:
-    """One tenant's use leaves the limits of other tenants unchanged."""
+    """One tenant's calls do not affect the limits of other tenants."""
     manager = world.manager(vat(limits=RateLimitConfig(1, per=60), max_limit_wait=0))
 
     for tenant in (None, "acme", "umbrella"):
@@ -323,7 +323,7 @@ async def test_long_pause_is_capped_for_every_caller(
 
 @sync_and_async
 async def test_reset_limits_ends_a_pause(world: World) -> None:
-    """After `reset_limits` calls go out at the limit's own pace, and an event reports it."""
+    """After `reset_limits` calls continue at the limit's own rate, and an event reports it."""
     service = vat(limits=RateLimitConfig(1), retry=None, timeout=10)
     world.vendor.answers(Response(429, {"Retry-After": "1800"}))
     manager, second_manager = world.watched(service), world.manager(service)
@@ -344,7 +344,7 @@ async def test_reset_limits_ends_a_pause(world: World) -> None:
 
 @sync_and_async
 async def test_reset_without_limits(world: World) -> None:
-    """Resetting the limits of a service without limits raises an error that says so."""
+    """Resetting the limits of a service without limits raises an error."""
     with pytest.raises(ConfigurationError, match="no rate limit"):
         await world.manager(vat()).reset_limits("vat")
 

@@ -1,4 +1,4 @@
-"""Admission of calls: circuits that open, whom they affect, and setting them by hand."""
+"""Circuits at admission: when they open, whom they affect, and setting them by hand."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.support.modes import START, Interruption, World, sync_and_async
 
 @sync_and_async
 async def test_circuit_opens_after_failures(world: World) -> None:
-    """After enough failures nothing is sent, and the refusal says when to come back."""
+    """After enough failures the circuit refuses calls, and the error has the time to retry."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig(failures=3, open_for=30)))
     await fail(world, manager, 3)
 
@@ -236,7 +236,7 @@ async def test_half_open_cannot_be_set_by_hand(world: World) -> None:
 
 @sync_and_async
 async def test_reading_a_missing_circuit(world: World) -> None:
-    """Reading the circuit of a service without one raises an error with the remedy."""
+    """Reading the circuit of a service without one raises an error with a remedy."""
     manager = world.manager(vat())
 
     for request in (manager.circuit_state("vat"), manager.set_circuit("vat", CircuitState.CLOSED)):
@@ -262,7 +262,7 @@ async def test_tenants_have_separate_circuits(world: World) -> None:
 
 @sync_and_async
 async def test_set_circuit_changes_one_circuit(world: World) -> None:
-    """Setting a circuit changes that of one tenant and endpoint only."""
+    """Setting a circuit changes only the circuit of one tenant and endpoint."""
     slow_endpoint = Endpoint("slow", circuit=OPENS_AT_ONCE)
     manager = world.watched(vat(circuit=OPENS_AT_ONCE, endpoints=slow_endpoint))
 

@@ -83,7 +83,7 @@ async def test_functions_are_retried(world: World) -> None:
 
 @sync_and_async
 async def test_success_ends_retries(world: World) -> None:
-    """After a success nothing more is sent."""
+    """After a success there is no further attempt."""
     world.vendor.answers(503, Response(200, body=b"ok"), 500)
 
     response = await world.manager(vat()).call("vat", GET)
@@ -215,7 +215,7 @@ async def test_unsent_post_is_repeated(world: World) -> None:
 async def test_post_on_a_broken_connection_is_not_repeated(
     world: World, error: ConnectionFailed
 ) -> None:
-    """A connection that broke after the request left does not prove that it was not processed."""
+    """A connection that broke after a POST was sent does not prove that it was not processed."""
     world.vendor.answers(error)
 
     with pytest.raises(type(error)):
@@ -465,7 +465,7 @@ async def test_pause_past_the_deadline_ends_the_call(world: World, late: float) 
 
 @sync_and_async
 async def test_deadline_covers_waits_attempts_and_pauses(world: World) -> None:
-    """Waiting for a limit, attempts and pauses share one deadline, and no error comes later."""
+    """Waits for limits, attempts and pauses share one deadline, and errors come before it."""
     world.vendor.otherwise = world.after(1.5, 503)
     limits = RateLimitConfig(1, per=4)
     manager = world.manager(vat(limits=limits, retry=RetryPolicy(9, 1.0, jitter=Jitter.NONE)))
@@ -528,7 +528,7 @@ class FullStore(MemoryStorage):
 @pytest.mark.parametrize("answer", [503, Response(429, {"Retry-After": "1"})])
 @sync_and_async
 async def test_response_survives_a_full_store(world: World, answer: object) -> None:
-    """If the store in memory is full after the response came, the caller still gets it."""
+    """If the store fills up during a call, the caller still gets its response."""
     world.vendor.answers(answer)
     full_store = FullStore(world.clock)
     state = AsyncMemoryStorage(full_store) if world.is_awaited else full_store

@@ -76,7 +76,7 @@ async def test_fresh_response_is_reused(world: World) -> None:
 
 @sync_and_async
 async def test_caching_is_opt_in(world: World) -> None:
-    """Caching is off unless a service enables it, and an endpoint may enable or disable it."""
+    """Caching is off unless a service enables it; an endpoint may override that."""
     world.vendor.otherwise = FRESH
     custom_endpoint = Endpoint("own", path="/own", cache=CachePolicy())
     reduced_endpoint = Endpoint("without", path="/without", cache=None)

@@ -93,7 +93,7 @@ async def test_write_removes_its_content_location(world: World) -> None:
 
 @sync_and_async
 async def test_reading_stream_keeps_the_cache(world: World) -> None:
-    """Reading a response as a stream removes nothing from the cache."""
+    """A GET that is read as a stream does not invalidate cached responses."""
     world.vendor.otherwise = FRESH
     manager = world.manager(vat())
     await manager.call("vat", GET)

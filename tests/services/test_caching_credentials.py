@@ -132,7 +132,7 @@ async def test_credentials_in_headers_share_no_cached_responses(world: World, na
 
 @sync_and_async
 async def test_renewed_credential_has_its_own_cache(world: World) -> None:
-    """After a renewal, responses to the old credential are neither returned nor revalidated."""
+    """After a credential is renewed, responses cached for the old one are not used."""
     provider = Provider(world)
     ports = {"credentials": world.of_mode(provider)}
     world.vendor.answers(FRESH)
@@ -147,7 +147,7 @@ async def test_renewed_credential_has_its_own_cache(world: World) -> None:
 
 @sync_and_async
 async def test_renewal_during_a_revalidation(world: World) -> None:
-    """Validators of one credential are not sent with another; that response is not cached."""
+    """A validator of an old credential is not sent with a new one; the response is not cached."""
     provider = Provider(world)
     manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
     world.vendor.answers(FRESH)
@@ -185,7 +185,7 @@ async def test_response_to_a_stale_credential_is_not_cached(world: World) -> Non
 
 @sync_and_async
 async def test_hook_may_refuse_a_cached_response(world: World) -> None:
-    """If a hook refuses a cached response, the error says that nothing was sent."""
+    """If a hook refuses a cached response, the error says that no request was sent."""
     refusals: list[bool] = []
 
     def refused(_: Request, __: Response) -> Any:
@@ -219,7 +219,7 @@ async def test_own_credentials_need_no_provider(world: World) -> None:
 
 @sync_and_async
 async def test_no_cached_response_without_credentials(world: World) -> None:
-    """A caller whose credential is gone gets its error, and no cached response."""
+    """Without a credential the caller gets an error, even if a response is cached."""
     provider = Provider(world)
     manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
     world.vendor.answers(FRESH)
@@ -305,7 +305,7 @@ async def test_variants_are_cached_separately(world: World) -> None:
 
 @sync_and_async
 async def test_variants_age_independently_of_use(world: World) -> None:
-    """While one variant is requested, the others age too."""
+    """A variant that is not requested ages like one that is."""
     vary = {"Cache-Control": "max-age=60", "Vary": "Content-Language"}
     answer = Response(200, vary)
     world.vendor.answers(answer, world.after(25, answer), answer)

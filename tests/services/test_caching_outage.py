@@ -72,7 +72,7 @@ async def test_calls_go_on_without_the_cache(world: World) -> None:
 
 @sync_and_async
 async def test_failed_cache_is_probed_less_and_less_often(world: World) -> None:
-    """After each failed probe, the next one comes later and from another caller."""
+    """After each failed probe of the cache, the next probe comes later."""
     cache = Cupboard(world)
     world.vendor.otherwise = FRESH
     manager = world.watched(vat(), cache=world.of_mode(cache))
@@ -93,7 +93,7 @@ async def test_failed_cache_is_probed_less_and_less_often(world: World) -> None:
 
 @sync_and_async
 async def test_cache_errors_do_not_reach_the_caller(world: World) -> None:
-    """Whatever a cache adapter raises, the call succeeds."""
+    """No error of a cache adapter reaches the caller; the call succeeds."""
     cache = Cupboard(world)
     cache.fails = ZeroDivisionError("secret")
     manager = world.watched(vat(), cache=world.of_mode(cache))

@@ -169,7 +169,7 @@ async def test_uncacheable_variant_leaves_others_unchanged(world: World) -> None
 
 @sync_and_async
 async def test_304_with_no_store_removes_the_response(world: World) -> None:
-    """A response whose 304 says `no-store` is returned once more, and then removed."""
+    """A stored response whose 304 has `no-store` is returned once more, and then removed."""
     world.vendor.answers(FRESH, Response(304, {"Cache-Control": "no-store"}), NEWER)
     manager = world.manager(vat())
     await manager.call("vat", GET)
@@ -330,7 +330,7 @@ async def test_stale_response_precedes_the_fallback(world: World) -> None:
 
 @sync_and_async
 async def test_one_caller_revalidates(world: World) -> None:
-    """While one caller revalidates, others get the stale response if the vendor allows it."""
+    """One caller revalidates, and others get the stale response if the vendor allows that."""
     gate = world.gate()
     world.vendor.answers(
         FRESH.evolve(headers={"Cache-Control": "max-age=60, stale-while-revalidate=60"}),
@@ -361,7 +361,7 @@ async def test_one_caller_revalidates(world: World) -> None:
 
 @sync_and_async
 async def test_revalidations_are_independent(world: World) -> None:
-    """While one response is revalidated, another stale one is revalidated too."""
+    """Two stale responses can be revalidated at the same time."""
     gate = world.gate()
     stale_response = FRESH.evolve(
         headers={"Cache-Control": "max-age=60, stale-while-revalidate=60"}

@@ -201,7 +201,7 @@ async def test_fallback_may_be_asynchronous(world: World) -> None:
 
 @sync_and_async
 async def test_fallback_of_an_endpoint(world: World) -> None:
-    """An endpoint's fallback replaces the service's; None means none."""
+    """An endpoint's fallback replaces the service's fallback; None disables it."""
     world.vendor.otherwise = 503
     service = vat(
         fallback=lambda _: "service's",
@@ -305,7 +305,7 @@ async def test_batch_options_apply_to_every_item(world: World) -> None:
 
 @sync_and_async
 async def test_invalid_tenant_becomes_a_result_of_a_batch(world: World) -> None:
-    """A tenant that is no text is refused for each item, though it has no hash."""
+    """A tenant that is not text is refused for each item of a batch, even if unhashable."""
     wrong_tenant: Any = ["acme"]
 
     results = await world.manager(vat()).call_many("vat", [GET, GET], tenant=wrong_tenant)

@@ -291,7 +291,7 @@ async def test_fast_path_function_failures_count(world: World) -> None:
 
 @sync_and_async
 async def test_fast_path_function_refusals_do_not_count(world: World) -> None:
-    """On the fast path, a refusal is not a failure, and neutral calls are not counted."""
+    """On the fast path, a refusal is not counted as a failure, and a neutral result not at all."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig(failures=1)))
     await manager.run("vat", world.nothing)
 
@@ -392,7 +392,7 @@ async def test_interrupted_function_frees_its_probe(world: World) -> None:
 
 @sync_and_async
 async def test_interrupted_function_is_neutral(world: World) -> None:
-    """On a closed circuit an interrupted call is neither a failure nor a success."""
+    """With a closed circuit an interrupted call counts neither as failure nor as success."""
     memory = MemoryStorage(world.clock)
     state = AsyncMemoryStorage(memory) if world.is_awaited else memory
     manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=state)

@@ -99,7 +99,7 @@ async def test_refused_call_keeps_its_correlation_id(world: World) -> None:
 @pytest.mark.parametrize("request_", ["/rates", None, b"GET"])
 @sync_and_async
 async def test_other_values_than_a_request_are_refused(world: World, request_: Any) -> None:
-    """A value that is no Request is refused, with a hint how to make one."""
+    """A value that is not a Request is refused, and the error shows how to make one."""
     kind = type(request_).__name__
     with pytest.raises(InvalidData, match=f"must be a Request, not an? {kind}") as excinfo:
         await world.manager(vat()).call("vat", request_)
@@ -175,7 +175,7 @@ async def test_errors_name_their_call(world: World) -> None:
 
 @sync_and_async
 async def test_error_of_a_nested_call_keeps_its_service(world: World) -> None:
-    """An error of one service that is raised in another's function names the first."""
+    """If a function calls another service, an error of that service keeps its name."""
     world.vendor.otherwise = 503
     manager = world.manager(vat(), Service("outer", retry=None))
 

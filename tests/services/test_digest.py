@@ -50,7 +50,7 @@ def challenge(nonce: str, *, more: str = "") -> Response:
 
 
 def fields(sent: Sent) -> dict[str, str]:
-    """The fields of a request's response to a challenge; none if it carries none."""
+    """The fields of a request's digest response; empty if it has none."""
     return read_parameters((sent.header("Authorization") or "").removeprefix("Digest "))
 
 

@@ -112,7 +112,7 @@ class Hub(RecordingPorts):
         return run_plain(self.desk.execute(ASKED, self.deed, **options))
 
     def bounds(self) -> list[tuple[Any, Any]]:
-        """For which tenant, and for how long, something was sent."""
+        """The tenant and the time limit of each request that was sent."""
         return [(result[-1]["tenant"], result[-1]["timeout"]) for result in self.told]
 
 
@@ -133,7 +133,7 @@ def test_only_harmless_errors_move_on() -> None:
 
 @pytest.mark.parametrize("key", [None, "k"])
 def test_error_after_a_step_that_acted(key: str | None) -> None:
-    """After a step that acted, no other account is tried, and the error says so."""
+    """After a step with an effect no other account is tried, and the error says so."""
     office = Hub("one", "two")
 
     async def order(_: Any, wire: Any) -> None:

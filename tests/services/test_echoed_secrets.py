@@ -98,7 +98,7 @@ def echoing(echo: str, status: int) -> Response:
 @pytest.mark.parametrize("kind", KINDS)
 @sync_and_async
 async def test_echoed_credentials_are_masked(world: World, kind: str) -> None:
-    """Whatever the status and notation of an echo, no error holds the credential."""
+    """A credential that the vendor echoes, in any notation, is masked in errors."""
     service = vat(credentials=KINDS[kind])
     manager = world.manager(service)
     for status in (302, 400, 401, 404, 429, 503):

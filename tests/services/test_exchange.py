@@ -1,4 +1,4 @@
-"""One HTTP exchange: its target, and the meaning of its response."""
+"""One HTTP exchange: its URL, and the interpretation of its response."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ ENDPOINTS = (
 async def test_endpoint_of_a_request(
     world: World, request_: Request, name: str | None, timeout: float
 ) -> None:
-    """A request belongs to the named endpoint, or to the first whose method and path match."""
+    """A request belongs to its named endpoint, or to the first that matches its method and path."""
     await world.manager(vat(endpoints=ENDPOINTS)).call("vat", request_, endpoint=name)
 
     assert [timeout] == [requests.timeouts.total for requests in world.vendor.requests]

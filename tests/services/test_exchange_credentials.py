@@ -1,4 +1,4 @@
-"""One HTTP exchange: its credentials and its signature."""
+"""The credentials and the signature of an HTTP exchange."""
 
 from __future__ import annotations
 

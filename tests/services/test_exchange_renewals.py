@@ -1,4 +1,4 @@
-"""One HTTP exchange: a refused credential is renewed, once and in time."""
+"""A refused credential is renewed once, within the call's time."""
 
 # ruff: noqa: SLF001 - a look inside
 

@@ -1,4 +1,4 @@
-"""One HTTP exchange: transforms of requests and responses."""
+"""Transforms of an exchange's requests and responses."""
 
 # ruff: noqa: SLF001 - a look inside
 
@@ -172,7 +172,7 @@ async def test_asynchronous_hooks_are_bounded_by_the_deadline(world: World) -> N
 
 @sync_and_async
 async def test_transform_that_uses_up_the_time(world: World) -> None:
-    """If a transform used up the call's time, nothing is sent."""
+    """If a transform uses up the call's time, nothing is sent."""
 
     def dawdle(request: Request) -> Request:
         world.clock.advance(30)

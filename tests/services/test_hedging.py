@@ -296,7 +296,7 @@ async def test_late_loser_is_ignored(world: World) -> None:
 
 @sync_and_async
 async def test_refused_hedges_did_nothing(world: World) -> None:
-    """If the vendor refused every request, the error proves that nothing was done."""
+    """If the vendor refused every hedged request, the error proves that nothing was done."""
     world.vendor.answers(Response(403), Response(403))
 
     with pytest.raises(AuthenticationFailed) as excinfo:
@@ -308,7 +308,7 @@ async def test_refused_hedges_did_nothing(world: World) -> None:
 
 @sync_and_async
 async def test_one_lost_hedge_may_have_acted(world: World) -> None:
-    """If one of the requests may have been processed, the error does not say that none was."""
+    """If one hedged request may have been processed, the error does not claim the opposite."""
     world.vendor.answers(Response(403), Response(503))
 
     with pytest.raises(ConnectorError) as excinfo:

@@ -54,7 +54,7 @@ def raising(make: Callable[[], Exception]) -> Callable[..., Any]:
 async def test_failing_response_transform_repeats_no_effect(
     world: World, make: Callable[[], Exception]
 ) -> None:
-    """After the vendor's response, no error of a transform causes a POST to be repeated."""
+    """An error of a response transform does not cause a POST to be repeated."""
     manager = world.manager(pay(response_transforms=raising(make)))
 
     with pytest.raises(type(make())):
@@ -104,7 +104,7 @@ async def test_error_of_a_nested_call_proves_nothing(world: World) -> None:
 
 @sync_and_async
 async def test_function_may_prove_that_nothing_was_sent(world: World) -> None:
-    """A function whose error says that nothing was sent is called again, under a key too."""
+    """A function that raises proof that nothing was sent is retried, with a key too."""
     manager = world.manager(pay())
     errors: list[Exception] = [other_calls_error(), other_calls_error()]
 

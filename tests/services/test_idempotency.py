@@ -1,4 +1,4 @@
-"""One effect per idempotency key, through the whole pipeline."""
+"""The whole pipeline has one effect per idempotency key."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ async def test_refusal_is_replayed(world: World) -> None:
 
 @sync_and_async
 async def test_key_is_free_after_a_harmless_error(world: World) -> None:
-    """After an error that proves that nothing was done, the key is free."""
+    """After an error that proves that nothing was done, the key is free again."""
     unsent_error = ConnectionFailed("refused", may_have_been_processed=False)
     world.vendor.answers(unsent_error, 401, 429)
     manager = world.manager(bank())
@@ -235,7 +235,7 @@ async def _only(results: Any) -> Any:
 
 @sync_and_async
 async def test_none_among_keys_is_refused(world: World) -> None:
-    """None is refused among the keys of a batch."""
+    """None is refused as a key of a batch."""
     results = await world.manager(bank()).call_many(
         "bank", [POST, POST], idempotency_keys=["a", None]
     )

@@ -1,4 +1,4 @@
-"""One effect per idempotency key: proofs that nothing was done."""
+"""Proofs that a request had no effect, and their use for idempotency keys."""
 
 # ruff: noqa: SLF001 - a look inside
 

@@ -1,4 +1,4 @@
-"""One effect per idempotency key: unstorable results, failing stores, and the sent mark."""
+"""Idempotency keys with results that cannot be stored, failing stores, and the sent mark."""
 
 # ruff: noqa: SLF001 - a look inside
 
@@ -92,7 +92,7 @@ async def test_unreadable_stored_answer_raises_an_error(world: World, error: Exc
 
 @sync_and_async
 async def test_unclaimed_key_sends_nothing(world: World) -> None:
-    """If the key cannot be claimed, nothing is sent and the claim is withdrawn."""
+    """If a key cannot be claimed, nothing is sent, and the claim is withdrawn."""
     manager = over_one_store(world, bank())
     world.store.fails_at[1] = StorageUnavailable("away")
 
@@ -105,7 +105,7 @@ async def test_unclaimed_key_sends_nothing(world: World) -> None:
 
 @sync_and_async
 async def test_unmarked_key_sends_nothing(world: World) -> None:
-    """If the sent mark cannot be written, nothing is sent and the key stays free."""
+    """If the sent mark cannot be written, nothing is sent, and the key stays free."""
     manager = over_one_store(world, bank())
     world.store.fails_at[2] = StorageUnavailable("away")
 

@@ -1,4 +1,4 @@
-"""One effect per idempotency key: dead holders, lost responses, and resolving by hand."""
+"""Idempotency keys after dead holders and lost responses, and resolving them by hand."""
 
 from __future__ import annotations
 

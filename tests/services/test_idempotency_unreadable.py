@@ -1,4 +1,4 @@
-"""One effect per idempotency key: unreadable successes count as lost responses."""
+"""A success that cannot be read counts as a lost response for its idempotency key."""
 
 from __future__ import annotations
 

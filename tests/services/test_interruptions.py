@@ -377,7 +377,7 @@ def test_interrupted_call_emits_its_end(mode: str, error: type[BaseException]) -
 
 @sync_and_async
 async def test_interrupted_waiter_leaves_the_claim(world: World) -> None:
-    """An interrupted caller that waits for another's response leaves that claim alone."""
+    """Interrupting a caller that waits for another's response does not affect the claim."""
     gate = world.gate()
     world.vendor.answers(gate.answering(200))
     manager = world.manager(paid(bulkhead=None))

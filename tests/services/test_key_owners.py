@@ -201,7 +201,7 @@ def test_no_look_up_at_the_end_of_the_wait() -> None:
 
 
 def test_overtaken_caller_gets_the_recorded_owner() -> None:
-    """A caller whose claim expired gets the owner that another caller recorded."""
+    """A caller whose claim expired uses the account that another caller recorded."""
     dispatcher = VirtualPorts()
 
     def overtake(command: Any) -> None:
@@ -234,7 +234,7 @@ class Heart:
 
 
 class Shared(VirtualPorts):
-    """A dispatcher whose store is shared with other processes."""
+    """A dispatcher that shares its store with other processes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -316,7 +316,7 @@ def test_successor_moves_the_key_after_the_first_holders_term() -> None:
 
 
 def test_only_the_holder_records_the_account() -> None:
-    """Only the holder records a new account; recording it again is no error."""
+    """Only the holder of a key records its account; recording it twice is harmless."""
     dispatcher = VirtualPorts()
     turn = dispatcher.turn()
     dispatcher.settled(turn, "a", movable=True)

@@ -86,7 +86,7 @@ async def test_refused_token_is_an_authentication_failure(world: World) -> None:
 )
 @sync_and_async
 async def test_call_without_a_token_is_not_sent(world: World, item: Any, message: str) -> None:
-    """Nothing is sent if the negotiator fails, and no foreign error is quoted."""
+    """If the negotiator fails, nothing is sent, and its error is not quoted."""
     manager = world.manager(BOOKS, negotiator=world.of_mode(Tokens(item)))
 
     with pytest.raises(CredentialNotFound, match=message) as excinfo:

@@ -70,7 +70,7 @@ async def granted(face: Face, tenant: str, times: int = 5) -> int:
 
 
 class Cluster:
-    """Makes the world's store a cluster of two nodes, by tenant, each of which can fail."""
+    """Turns the world's store into a cluster of two nodes, by tenant; each node can fail."""
 
     def __init__(self, world: World) -> None:
         self.away: set[str] = set()
@@ -110,7 +110,7 @@ class Unusable:
 
 @sync_and_async
 async def test_dead_node_affects_only_its_keys(world: World) -> None:
-    """A tenant whose node works keeps its shared limit while another node is down."""
+    """A tenant on a working node keeps its shared limit while another node is down."""
     cluster = Cluster(world)
     workers = [sharing(world, vat()) for _ in range(3)]
     cluster.away.add("a:1")
@@ -124,7 +124,7 @@ async def test_dead_node_affects_only_its_keys(world: World) -> None:
 
 @sync_and_async
 async def test_nodes_recover_separately(world: World) -> None:
-    """A reply of one node says nothing about another, and events name each."""
+    """A reply of one node is no sign that another works, and events name the node."""
     cluster = Cluster(world)
     worker = sharing(world, vat())
     cluster.away |= {"a:1", "b:2"}
@@ -155,7 +155,7 @@ async def test_outage_before_nodes_were_known_ends_with_the_first(world: World) 
 
 @sync_and_async
 async def test_nothing_is_posted_to_a_dead_node(world: World) -> None:
-    """Nothing is posted to a node that is down, while other nodes get their posts."""
+    """Nothing is posted to a node that is down; other nodes receive their commands."""
     cluster = Cluster(world)
     worker = sharing(world, vat(circuit=CircuitBreakerConfig(), limits=()))
 
@@ -245,7 +245,7 @@ async def test_unusable_state_is_tried_again(world: World) -> None:
 
 @sync_and_async
 async def test_unnamed_unusable_state(world: World) -> None:
-    """If the store does not say which state is unusable, all states of the command are replaced."""
+    """If the store does not name the unusable state, all states of the command are replaced."""
     Unusable(world, ":circuit", tells_key=False)
     workers = [sharing(world, vat(circuit=CircuitBreakerConfig())) for _ in range(2)]
 
@@ -296,7 +296,7 @@ async def test_keyed_call_with_an_unusable_circuit(world: World) -> None:
 
 @sync_and_async
 async def test_unusable_circuit_cannot_be_set_by_hand(world: World) -> None:
-    """Setting an unusable circuit fails, since the shared circuit is meant."""
+    """Setting a circuit by hand fails if its shared state is unusable."""
     Unusable(world, ":circuit")
     worker = sharing(world, vat(circuit=CircuitBreakerConfig()))
 

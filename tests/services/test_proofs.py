@@ -156,7 +156,7 @@ async def test_nonce_request_uses_no_attempt(world: World) -> None:
 
 @sync_and_async
 async def test_repeated_nonce_requests_end(world: World) -> None:
-    """After two requests for a nonce in a row there is no third attempt, and no renewal."""
+    """After two consecutive requests for a nonce there is neither a third attempt nor a renewal."""
     world.vendor.otherwise = asks("n-1")
     provider = Renewing()
     service = vat(credentials=None, needs_credentials=True, retry=RetryPolicy(5, 0))

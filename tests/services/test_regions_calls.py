@@ -184,7 +184,7 @@ async def test_hedge_uses_another_region(world: World) -> None:
 
 @sync_and_async
 async def test_response_has_its_region(world: World) -> None:
-    """With hedges in several regions, the response names the one that it came from."""
+    """With hedges in several regions, the response names its region."""
     first, second = world.gate(), world.gate()
     answers(world, eu=[first.answering(200)], us=[second.answering(503)])
     hedged_shop = shop(

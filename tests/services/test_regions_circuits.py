@@ -76,7 +76,7 @@ async def test_recovered_region_is_probed(world: World) -> None:
 
 @sync_and_async
 async def test_only_one_call_probes_a_region(world: World) -> None:
-    """While one call probes a region, the other calls go to the next one."""
+    """While one call probes a region, other calls use the next region."""
     gate = world.gate()
     answers(world, eu=[503, gate.answering(200)])
     manager = world.manager(shop(circuit=OPENS_AT_ONCE, retry=None))
@@ -131,7 +131,7 @@ async def test_all_regions_opened_by_hand(world: World) -> None:
 
 @sync_and_async
 async def test_retry_time_ignores_regions_opened_by_hand(world: World) -> None:
-    """If one region was opened by hand, the other one says when to come back."""
+    """If one region was opened by hand, the retry time comes from the other region."""
     answers(world, us=[503])
     manager = world.manager(shop(circuit=OPENS_AT_ONCE, retry=None))
     await open_circuits(manager, "eu")
@@ -146,7 +146,7 @@ async def test_retry_time_ignores_regions_opened_by_hand(world: World) -> None:
 
 @sync_and_async
 async def test_region_opened_by_hand_is_drained(world: World) -> None:
-    """A region whose circuit is forced open gets no calls until it is closed again."""
+    """A region whose circuit is forced open gets no calls until it is closed."""
     manager = world.watched(shop())
     await open_circuits(manager, "eu")
     await manager.call("shop", GET)
@@ -217,7 +217,7 @@ async def test_each_attempt_looks_for_another_region(world: World) -> None:
 
 @sync_and_async
 async def test_circuit_by_hand_needs_the_region(world: World) -> None:
-    """Setting a circuit by hand needs the name of an existing region."""
+    """Setting a circuit by hand requires the name of an existing region."""
     manager = world.manager(shop(), Service("vat", "https://vat.example"))
 
     for service, region, problem, remedy in (
@@ -234,7 +234,7 @@ async def test_circuit_by_hand_needs_the_region(world: World) -> None:
 
 @sync_and_async
 async def test_regions_go_on_without_their_store(world: World) -> None:
-    """During an outage of the store each process tracks the regions' health by itself."""
+    """While the store is down each process tracks the health of regions on its own."""
     answers(world, eu=[503])
     store = world.of_mode(world.store)
     manager = world.manager(shop(circuit=OPENS_AT_ONCE, retry=None), state=store)

@@ -121,7 +121,7 @@ async def test_used_up_allowance_pauses_every_region(world: World) -> None:
 
 @sync_and_async
 async def test_limits_hold_across_regions(world: World) -> None:
-    """A call that its limit refuses is refused, whatever other regions there are."""
+    """A call that exceeds its limit is refused, even if other regions are available."""
     manager = world.watched(shop(limits=RateLimitConfig(1, per=60), max_limit_wait=0))
     await manager.call("shop", GET)
 

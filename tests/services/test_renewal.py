@@ -41,7 +41,7 @@ DOWN = StorageUnavailable("it is away.")
 
 
 class Shared:
-    """A world whose store is shared by several processes, each with its own claims."""
+    """A test world whose store is shared by several processes, each with its own claims."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -66,7 +66,7 @@ class Shared:
         )
 
     def stores(self, *, apart: bool) -> dict[str, Any]:
-        """One store for everything, or a separate one for claims."""
+        """The world's stores: one for everything, or a separate one for claims."""
         store = self.world.of_mode(self.world.store)
         return {"claims": store, "state": self.world.state()} if apart else {"state": store}
 
@@ -169,7 +169,7 @@ async def test_dead_holder_is_replaced_after_its_lease(world: World) -> None:
 async def test_dead_holder_leaves_an_unknown_outcome(
     world: World,
 ) -> None:
-    """At a vendor without keys nothing is repeated; a living holder's response still counts.
+    """If a holder seems dead, nothing is sent again, and its late response still counts.
 
     That nothing is found proves nothing yet, as the request may be under way for a while.
     """
@@ -210,7 +210,7 @@ async def test_late_claim_is_renewed_before_admission(world: World) -> None:
 
 @sync_and_async
 async def test_key_that_was_taken_over_before_admission_sends_nothing(world: World) -> None:
-    """A holder whose claim expired before its admission asks the store and stops."""
+    """A holder whose claim expired before admission checks the store and sends nothing."""
     shared = Shared(world)
     flows = shared.process(bank())
 
@@ -373,7 +373,7 @@ async def test_renewal_round_is_bounded(world: World) -> None:
 
 @sync_and_async
 async def test_ended_claims_are_not_renewed(world: World) -> None:
-    """A claim that was taken over, released or whose holder is gone is no longer renewed."""
+    """A claim that was taken over, released, or lost its holder is not renewed."""
     shared = Shared(world)
     renewals = shared.renewals()
     lost_claim, gone, released_claim = (

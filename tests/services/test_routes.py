@@ -58,7 +58,7 @@ def service(endpoints: list[Any], **options: Any) -> Service:
 
 @given(ENDPOINTS, REQUESTS)
 def test_fast_path_finds_the_plan_of_the_flow(endpoints: list[Any], requests: list[Any]) -> None:
-    """Once the flow has found a plan, a lookup by path finds the same one, each time."""
+    """After the flow has found a plan, the fast path finds the same plan each time."""
     http: Any = Vendor()
     manager = ConnectorManager([service(endpoints)], http=http)
     plans = manager.flows.plans

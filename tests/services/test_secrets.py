@@ -90,7 +90,7 @@ ANSWERS = [
 @pytest.mark.parametrize("key", [None, "k"])
 @sync_and_async
 async def test_events_and_errors_show_no_secret(world: World, answer: Any, key: str | None) -> None:
-    """Whatever a vendor answers, neither events nor errors show a secret."""
+    """Events and errors show no secret, for any response of the vendor."""
     service = Service(
         "bank",
         base_url="https://bank.example",

@@ -162,7 +162,7 @@ def test_phone_number_is_checked(dispatcher: FakeDispatcher, flows: SmsFlows) ->
 
 
 def test_balance_needs_its_capability(dispatcher: FakeDispatcher, flows: SmsFlows) -> None:
-    """Reading the balance needs its own capability."""
+    """A vendor needs the balance capability to read its balance."""
     assert ("check_balance", "wire", {}) == run_plain(flows.check_balance(timeout=3.0))
     assert [
         (operation_request("check_balance", SmsCapability.BALANCE), {"key": None, "timeout": 3.0})

@@ -69,7 +69,7 @@ async def test_calls_go_on_without_their_store(world: World) -> None:
 
 @sync_and_async
 async def test_local_limits_apply(world: World) -> None:
-    """During an outage each process applies its own limits."""
+    """While the store is down each process applies its limits locally."""
     world.store.is_away = AWAY
     manager = sharing(world, vat(limits=RateLimitConfig(1, burst=2), max_limit_wait=0))
 
@@ -95,7 +95,7 @@ async def test_local_waits_are_confirmed_locally(world: World) -> None:
 
 @sync_and_async
 async def test_local_circuit_opens(world: World) -> None:
-    """During an outage failures count in memory, and the local circuit refuses calls."""
+    """While the store is down failures count in memory, and the local circuit refuses calls."""
     world.store.is_away = AWAY
     world.vendor.otherwise = 503
     manager = sharing(world, vat())
@@ -280,7 +280,7 @@ async def test_key_outcome_is_posted_during_an_outage(world: World) -> None:
 
 @sync_and_async
 async def test_circuit_is_not_set_in_memory(world: World) -> None:
-    """Setting a circuit by hand fails during an outage, since the shared one is meant."""
+    """Setting a circuit by hand fails while the store is down, because it means the shared one."""
     world.store.is_away = AWAY
     manager = sharing(world, vat())
 
@@ -298,7 +298,7 @@ async def test_circuit_is_not_set_in_memory(world: World) -> None:
 
 @sync_and_async
 async def test_outage_events(world: World) -> None:
-    """One event reports the outage with the next probe, another one its end and duration."""
+    """One event reports an outage and its next probe; another reports its end and duration."""
     world.store.is_away = AWAY
     manager = sharing(world, vat())
     for _ in range(3):
@@ -351,7 +351,7 @@ async def test_probe_interval_has_jitter(world: World) -> None:
 
 @sync_and_async
 async def test_one_caller_probes(world: World) -> None:
-    """While one caller probes the store, nobody else waits for it."""
+    """While one caller probes the store, other callers do not wait."""
     world.store.is_away = AWAY
     manager = sharing(world, vat(circuit=None, limits=RateLimitConfig(1_000)))
     await manager.call("vat", GET)
@@ -463,7 +463,7 @@ async def test_claim_is_marked_without_protections(world: World) -> None:
 
 @sync_and_async
 async def test_failed_mark_releases_the_grant(world: World) -> None:
-    """Without the sent mark nothing is sent, and the attempt's grant is released."""
+    """If the sent mark cannot be written, nothing is sent, and the grant is released."""
     manager, claims = apart(world, vat())
     claims.fails_at[2] = AWAY
 
@@ -540,7 +540,7 @@ async def test_interrupted_key_is_released_in_its_store(world: World) -> None:
 
 @sync_and_async
 async def test_same_store_twice(world: World) -> None:
-    """If both stores are the same, claim and admission stay joined: three commands."""
+    """If the same store is passed twice, a call with a key uses three commands."""
     store = world.of_mode(world.store)
     manager = world.watched(vat(), state=store, claims=store)
 

@@ -141,7 +141,7 @@ async def test_error_body_is_read_in_part(world: World) -> None:
 
 @sync_and_async
 async def test_error_body_is_read_to_the_limit(world: World) -> None:
-    """Reading an error body goes on until the last byte that is kept."""
+    """An error body is read up to the limit of bytes to keep."""
     world.vendor.answers(Arriving(500, (), b"x" * 65_535, b"y", b"z"))
 
     with pytest.raises(VendorFailed) as excinfo:
@@ -153,7 +153,7 @@ async def test_error_body_is_read_to_the_limit(world: World) -> None:
 
 @sync_and_async
 async def test_last_piece_of_an_error_body_is_truncated(world: World) -> None:
-    """A piece that is longer than what is kept is truncated."""
+    """A last piece that exceeds the limit is truncated."""
     world.vendor.answers(Arriving(500, (), b"ab", b"x" * 70_000))
 
     with pytest.raises(VendorFailed) as excinfo:
@@ -425,7 +425,7 @@ async def test_step_timeouts_apply_to_streams(world: World) -> None:
 @pytest.mark.parametrize("timeout", [None, 90, 90.0000005])
 @sync_and_async
 async def test_slow_probe_body_blocks_other_probes(world: World, timeout: float | None) -> None:
-    """While a probe's body may still come, however slowly, nobody else probes."""
+    """While a probe's body is being received, no other caller probes."""
     manager = world.manager(shop(circuit=OPENS_AT_ONCE, attempt_timeout=2, timeout=60))
     await half_open(world, manager)
 
@@ -583,7 +583,7 @@ async def test_failed_stream_emits_one_end(world: World) -> None:
 
 @sync_and_async
 async def test_interruption_after_the_headers_ends_the_stream(world: World) -> None:
-    """A stream whose caller is interrupted before getting it is closed."""
+    """If a caller is interrupted after the headers arrived, the stream is closed."""
 
     def interrupt(event: Event) -> None:
         if isinstance(event, AttemptFinished) and event.status == 200:

@@ -1,4 +1,4 @@
-"""Tenants whose configuration is looked up."""
+"""Tenants with configurations that are looked up."""
 
 from __future__ import annotations
 

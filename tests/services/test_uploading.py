@@ -131,7 +131,7 @@ def test_every_part_is_sent_once_and_listed_in_order() -> None:
 
 
 def test_one_worker_reads_at_a_time() -> None:
-    """Only one worker of an upload reads at a time, and waits a day at most."""
+    """Only one worker of an upload reads its source at a time; the wait is at most a day."""
     send, _, core = uploading(ScriptedSource(b"aa"))
     send()
 
@@ -144,7 +144,7 @@ def test_one_worker_reads_at_a_time() -> None:
 
 
 def test_stored_parts_are_not_sent_again() -> None:
-    """A part whose checksum matches is not sent again; one that differs is replaced."""
+    """A stored part with a matching checksum is not sent again; a different one is replaced."""
     send, vendor, _ = uploading(ScriptedSource(b"aa", b"bb", b"c"), part(1, b"aa"), part(2, b"xx"))
 
     assert [part(1, b"aa"), part(2, b"bb"), part(3, b"c")] == send()
@@ -152,7 +152,7 @@ def test_stored_parts_are_not_sent_again() -> None:
 
 
 def test_failed_source_is_not_read_again() -> None:
-    """After a failed read nobody reads again, and that error is raised."""
+    """After a failed read the source is not read again, and all workers raise that error."""
     pieces = ScriptedSource(b"aa", RuntimeError("the source broke"), b"cc")
     send, _, _ = uploading(pieces)
 
@@ -204,7 +204,7 @@ def test_source_is_not_read_after_its_end() -> None:
 
 
 def test_checksum_is_verified_at_the_end() -> None:
-    """A source whose checksum differs from the given one fails at its end."""
+    """A source with an unexpected checksum fails at its end."""
     core: Any = UploadCore()
     for value, is_good in ((b"abc", True), (b"abd", False)):
         source = Source(core, value, 2, length=3, checksum=Checksum.of("md5", b"abc"))
@@ -217,7 +217,7 @@ def test_checksum_is_verified_at_the_end() -> None:
 
 
 def test_part_size_grows_with_the_length() -> None:
-    """A known length makes parts large enough; a given part size is used as it is."""
+    """A known length makes parts large enough; an explicit part size is used unchanged."""
     options: Any = SimpleNamespace(checksum=None)
     large_plan = UploadPlan(list, options, 100 * 1024**3, None, 1)
     target = UploadPlan(list, options, 100 * 1024**3, 5, 1)

@@ -167,7 +167,7 @@ def test_default_options_of_a_request() -> None:
 
 
 def test_wire_remembers_effects() -> None:
-    """A read changes nothing, and an effect is remembered whatever is read afterwards."""
+    """A wire remembers an effect, even after later reads; reads alone leave it unmarked."""
     wire = RecordingPorts().wire()
     assert wire.acted is False
     run_plain(wire.send(GET))
@@ -222,7 +222,7 @@ def test_host_provides_missing_credentials() -> None:
 
 
 def test_steps_run_concurrently() -> None:
-    """At most eight steps run at once unless another number is given; each has its result."""
+    """By default up to eight steps run at the same time; each has its result."""
     calling = RecordingPorts()
 
     async def good() -> str:
@@ -269,7 +269,7 @@ def test_wire_attributes() -> None:
     [("send", POST, "POST /a"), ("open", POST, "POST /a"), ("act", "shout", "shout")],
 )
 def test_rehearsal_raises_dry_run_with_the_request(way: str, what: object, named: str) -> None:
-    """In a rehearsal nothing is sent, and the error names the request."""
+    """In a rehearsal nothing is sent, and the DryRun error contains the request."""
     calling = RecordingPorts()
     wire = calling.wire(transport=SimpleNamespace(shout=str), rehearses="fetch")
     with pytest.raises(DryRun) as excinfo:

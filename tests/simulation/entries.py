@@ -45,7 +45,7 @@ FAULTS = ("crash", "cancel", "store_away", "answer_lost", "wall_step", "freeze")
 
 
 class Untraced:
-    """No traces, whatever other tests have imported: a schedule depends on its seed alone.
+    """Disables tracing, so that a schedule depends on its seed alone.
 
     The simulated processes share one thread, and so the variables of its context. Python 3.11 can
     crash where the collection of a lost coroutine resets such a variable while another is set.
@@ -99,7 +99,7 @@ class Transaction:
 
 @attrs.define
 class Outbox:
-    """The store, on the clock of the world, which records everything written to it."""
+    """An outbox store on the world's clock that records every write."""
 
     world: World
     rows: dict[str, Entry] = attrs.field(factory=dict)
@@ -230,7 +230,7 @@ def _heart_of(name: str) -> str:
 def store_for(
     outbox: Outbox, worker: Worker, transaction: Transaction | None
 ) -> EntryStore[OutboxEntry]:
-    """Return the store's methods for one process; it may fail, and its replies may be lost."""
+    """Return a process's access to the store; it may fail, and its replies may be lost."""
     world = outbox.world
 
     async def asked(what: str, act: Any) -> Any:
@@ -274,7 +274,7 @@ def store_for(
 def flows_of(
     core: Core, shelf: EntryStore[OutboxEntry], renewals: EntryRenewals | None = None
 ) -> OutboxFlows:
-    """Return the flows of one process, which claims entries if it has renewals."""
+    """Return the flows of one process; with renewals it can claim entries."""
     retry = RetryPolicy(max_attempts=TRIES, base_delay=OWN_PAUSE, jitter=Jitter.NONE)
     renewals = renewals or EntryRenewals(shelf, core.nanoseconds, heartbeat=Heart)
     return OutboxFlows(

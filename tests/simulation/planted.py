@@ -196,7 +196,7 @@ def limits_per_process(put: Any) -> None:
 
 @bug
 def sent_is_not_marked(put: Any) -> None:
-    """Nothing records that a request was sent, so an expired claim is taken over."""
+    """Planted bug: the sent mark is not written, so an expired claim is taken over."""
     put(attempts, "admission_question", lambda core, call, *, retry: call.plan.admission)
 
 
@@ -300,7 +300,7 @@ def pause_is_not_shared(put: Any) -> None:
 
 @bug
 def queue_is_jumped(put: Any) -> None:
-    """A later caller is granted as if nobody were queueing."""
+    """Planted bug: a later caller is granted before the callers in the queue."""
     right = TokenBucket._place  # noqa: SLF001 - the bug is planted inside
 
     def place(self: TokenBucket, bucket: Any, cost: int, at: int) -> Any:
@@ -329,13 +329,13 @@ def cancellation_is_a_failure(put: Any) -> None:
 
 @bug
 def claims_go_on_without_their_store(put: Any) -> None:
-    """During an outage of the store a key is claimed in the memory of each process."""
+    """Planted bug: while the store is down, each process claims keys in its own memory."""
     put(store_fallback, "goes_on", lambda _: True)
 
 
 @bug
 def slow_is_away(put: Any) -> None:
-    """One late reply makes the store count as down, though it has just replied."""
+    """Planted bug: one late reply makes a working store count as down."""
     put(OutageProbe, "is_slow", lambda *_: False)
 
 
@@ -393,7 +393,7 @@ def moments_of_another_clock(put: Any) -> None:
 
 @entry_bug
 def transactions_overtake(put: Any) -> None:
-    """Nobody waits for an earlier transaction in the same lane."""
+    """Planted bug: a transaction does not wait for earlier ones in its lane."""
     put(Outbox, "holders", lambda *_: [])
 
 

@@ -36,7 +36,7 @@ class LawBroken(AssertionError):
 
 @attrs.define
 class CallRecord:
-    """One logical call, as its caller saw it."""
+    """One logical call from its caller's view."""
 
     who: str
     key: str | None
@@ -50,7 +50,7 @@ class CallRecord:
 
 @attrs.define
 class Grant:
-    """One grant of the limiter, in the order of the requests.
+    """One grant of the limiter, in the order of requests.
 
     It counts once its holder has `left` with it; a holder may be interrupted before.
     """
@@ -198,7 +198,7 @@ class Witness:
 
 @attrs.frozen
 class Schedule:
-    """One run: its random choices, and its observations."""
+    """One simulated run: its random choices and its observations."""
 
     world: World
     witness: Witness
@@ -295,7 +295,7 @@ def draw_faults(dice: random.Random, likely: tuple[str, ...]) -> Faults:
 
 
 def draw_regions(seed: int, vendor: Vendor) -> dict[str, Any]:
-    """Draw one or several regions, of which one may fail for a while."""
+    """Draw one or several regions; one may fail for a while."""
     dice = random.Random(seed * 104_729 + 28)
     if dice.randrange(5) < 3:
         return {"base_url": "https://shop.example"}
@@ -533,7 +533,7 @@ def ends_by_deadline(schedule: Schedule) -> str | None:
 
 
 def nothing_leaked(schedule: Schedule) -> str | None:
-    """When all have ended, nobody holds a lease or a claim, except after a crash."""
+    """After all calls ended, no lease or claim is held, except after a crash."""
     if not schedule.clean:
         return None
     now = schedule.world.now + schedule.world.store.offset

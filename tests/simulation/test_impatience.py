@@ -1,4 +1,4 @@
-"""A rate limit whose callers give up: its utilisation, and its recovery."""
+"""The utilisation and recovery of a rate limit whose callers give up."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ async def gone_of_one_process(
     ids=["short", "short and shared", "bursts"],
 )
 def test_waiting_tasks_move_up(arrivals: list[float], patience: Patience, burst: int) -> None:
-    """Waiting tasks of a process take over the slots of those that gave up."""
+    """Waiting tasks of one process take over the slots of tasks that gave up."""
     departures = asyncio.run(gone_of_one_process(arrivals, patience, burst))
     used_count = sum(1 for time in departures if SPAN / 4 <= time < SPAN)
     assert used_count >= 0.9 * RATE * SPAN * 3 / 4

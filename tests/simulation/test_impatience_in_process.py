@@ -170,7 +170,7 @@ class Vendor:
         return Response(200)
 
     async def close(self) -> None:
-        """Nothing to close."""
+        """Close nothing."""
 
 
 class LoopClock:

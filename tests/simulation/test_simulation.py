@@ -32,7 +32,7 @@ SHOWN: Mapping[str, int] = {
 
 
 def _schedules(bug: Bug) -> Iterable[int]:
-    """The schedules in which a planted bug is looked for."""
+    """Return the schedules that are searched for a planted bug."""
     return (SHOWN.get(bug.name, 0), *range(PATIENCE))
 
 

@@ -1,4 +1,4 @@
-"""An event loop whose time advances only when every task waits for it."""
+"""An event loop whose time advances only when all tasks wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A world in which everything that can interleave does, and everything that can fail may.
+"""A simulated world in which any step can interleave with others and any step can fail.
 
 Workers are the real flows, over ports that hand every step to one scheduler. The scheduler draws
 from one seeded generator who moves next and what goes wrong: so a seed is a schedule, and the same
@@ -87,7 +87,7 @@ class Faults:
 
 @attrs.define(eq=False)
 class Worker:
-    """One process with one task at a time."""
+    """A process with one task at a time."""
 
     name: str
     flow: Coroutine[Any, Any, Any]

@@ -71,7 +71,7 @@ def over_azure_socket(made: AzureBlobSandbox, **options: Any) -> Generator[Hub]:
 
 
 def async_over_azure(made: AzureBlobSandbox, **options: Any) -> AsyncHub:
-    """As `over_azure`, to be awaited."""
+    """The asynchronous variant of `over_azure`."""
     return AsyncHub([account(made, **options)], http=AsyncSandboxHttpClient(made))
 
 

@@ -57,7 +57,7 @@ def over_socket(made: GcsSandbox, **options: Any) -> Generator[Hub]:
 
 
 def async_over_gcs(made: GcsSandbox) -> AsyncHub:
-    """As `over_gcs`, to be awaited."""
+    """The asynchronous variant of `over_gcs`."""
     return AsyncHub([gcs_account(made)], http=AsyncSandboxHttpClient(made))
 
 

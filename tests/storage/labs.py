@@ -85,7 +85,7 @@ def over_socket(made: S3Sandbox, **options: Any) -> Generator[Hub]:
 
 
 def async_over_s3(made: S3Sandbox, **options: Any) -> AsyncHub:
-    """As `over_s3`, to be awaited."""
+    """The asynchronous variant of `over_s3`."""
     return AsyncHub([s3_account(made, **options)], http=AsyncSandboxHttpClient(made))
 
 

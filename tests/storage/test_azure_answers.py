@@ -138,7 +138,7 @@ def test_lists_that_are_none(made: AzureBlobSandbox, files: Storage, body: bytes
 
 
 def test_odd_lists(made: AzureBlobSandbox, files: Storage) -> None:
-    """Missing fields of a list are None, and entries without a name are left out."""
+    """Missing fields of a list are None, and entries without a name are skipped."""
     blob_elements = (
         "<Blob/><Blob><Name>a</Name></Blob><Blob><Name></Name></Blob>"
         '<Blob><Name Encoded="true">b%EF%BF%BE</Name><VersionId>v1</VersionId>'

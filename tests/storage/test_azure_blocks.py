@@ -97,7 +97,7 @@ def test_resumed_upload_sends_missing_blocks(made: AzureBlobSandbox, files: Stor
 
 
 def test_a_week_later(made: AzureBlobSandbox, files: Storage) -> None:
-    """An upload whose blocks have expired starts again, whatever exists by now."""
+    """An upload whose blocks have expired starts again."""
     start_upload = files.start_upload("a")
     made.fail(*fine(3), *[ConnectionFailed("down")] * 3)
     with pytest.raises(ConnectionFailed):
@@ -152,7 +152,7 @@ def test_strange_blocks(made: AzureBlobSandbox, files: Storage) -> None:
 
 
 def test_lost_completion(made: AzureBlobSandbox, files: Storage) -> None:
-    """An upload whose last answer was lost is reported as complete."""
+    """An upload whose last response was lost is reported as complete."""
     made.fail(*fine(4), Lost())
     info = files.upload("a", DATA, PutOptions(if_none_match="*"), part_size=PART, at_once=1)
 
@@ -176,7 +176,7 @@ def test_concurrent_put_breaks_the_condition(made: AzureBlobSandbox, files: Stor
 
 
 def test_lost_condition(made: AzureBlobSandbox, files: Storage) -> None:
-    """A put whose answer was lost does not stand in its own way."""
+    """A conditional put whose response was lost does not conflict with itself."""
     made.fail(Lost())
     assert 4 == files.upload("a", b"mine", PutOptions(if_none_match="*")).size
     made.fail(Lost(), None, Response(404))

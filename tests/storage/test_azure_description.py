@@ -122,7 +122,7 @@ def problems(request: SandboxRequest, operations: dict[str, Operation]) -> list[
 
 @pytest.fixture(scope="module")
 def everything() -> list[SandboxRequest]:
-    """One request of each kind at least."""
+    """Make at least one request of each kind."""
     data = bytes_of(2 * PART)
     stored_options = PutOptions(
         content_type="a/b",

@@ -105,7 +105,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 
 def _wait_for(port: int) -> None:
-    """Until it takes connections."""
+    """Wait until the server accepts connections."""
     end = time.monotonic() + PATIENCE
     while True:
         try:

@@ -134,7 +134,7 @@ def test_cut_connection(made: GcsSandbox) -> None:
 
 
 def test_lost_last_answer(made: GcsSandbox, files: Storage) -> None:
-    """An upload whose last answer was lost is reported as complete."""
+    """An upload whose last response was lost is reported as complete."""
     made.fail(*_fine(4), Lost())
     info = files.upload("a", DATA, part_size=STEP)
     assert (len(DATA), DATA) == (info.size, files.download("a").read_all())
@@ -294,7 +294,7 @@ def test_no_place_for_an_upload(made: GcsSandbox, files: Storage) -> None:
 
 
 def test_stale_uploads_are_unsupported(files: Storage) -> None:
-    """Listing uploads is unsupported, and nothing is sent."""
+    """Listing stale uploads is unsupported, and sends no request."""
     with pytest.raises(UnsupportedByVendor):
         files.list_stale_uploads()
     with pytest.raises(UnsupportedByVendor):
@@ -330,7 +330,7 @@ def test_object_options_are_sent(made: GcsSandbox, files: Storage) -> None:
 
 
 def test_lost_condition(made: GcsSandbox, files: Storage) -> None:
-    """A put whose answer was lost does not stand in its own way."""
+    """A conditional put whose response was lost does not conflict with itself."""
     made.fail(Lost())
     assert 4 == files.upload("a", b"mine", PutOptions(if_none_match="*")).size
     broken_response, no = refusal(500, "backendError"), refusal(412, "conditionNotMet")
@@ -444,7 +444,7 @@ def test_magic(files: Storage, key: str, kind: type[ConnectorError]) -> None:
 
 
 def test_missing_bucket(made: GcsSandbox) -> None:
-    """A bucket that is not there is no object that is not there."""
+    """A missing bucket is not reported as a missing object."""
     with over_gcs(made, bucket="my-other-bucket") as hub:
         files = hub.storage()
         for doing in (lambda: files.exists("a"), lambda: files.delete("a"), files.list):
@@ -480,7 +480,7 @@ def test_damaged_object(made: GcsSandbox, files: Storage) -> None:
 
 
 def test_cut_answer(made: GcsSandbox) -> None:
-    """A download whose connection is cut goes on where it was, of the same generation."""
+    """A download whose connection breaks continues at the same byte and generation."""
     with over_socket(made) as hub:
         files = hub.storage()
         version = files.upload("a", DATA).version
@@ -616,7 +616,7 @@ def test_credentials_of_a_provider(made: GcsSandbox) -> None:
 
 
 def test_tokens(made: GcsSandbox, files: Storage) -> None:
-    """One token serves all, until it is refused."""
+    """One token serves all requests until it is refused."""
     files.upload("a", b"x")
     files.head("a")
     assert 1 == made.tokens.grants

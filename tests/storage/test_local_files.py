@@ -90,7 +90,7 @@ def test_links(files: Storage, root: Path, tmp_path: Path, key: str) -> None:
 
 
 def test_where_it_is(files: Storage, root: Path) -> None:
-    """A file is where its key says, and nothing else is left anywhere."""
+    """A file's path follows from its key, and no other files remain."""
     files.upload("in/a.txt", b"bytes")
     assert b"bytes" == (root / "in" / "a.txt").read_bytes()
     assert [] == list((root / ".moorage" / "coming").iterdir())
@@ -245,7 +245,7 @@ def test_names_of_no_text(files: Storage, root: Path) -> None:
 
 @pytest.mark.parametrize("name", [b"caf\xe9", b"a\\b", b".MOORAGE/a"])
 def test_foreign_file_names_are_not_listed(files: Storage, root: Path, name: bytes) -> None:
-    """A foreign file whose name is no key is not listed."""
+    """A foreign file whose name is not a key is not listed."""
     files.upload("b", b"")
     other_path = root / os.fsdecode(name)
     other_path.parent.mkdir(exist_ok=True)
@@ -301,7 +301,7 @@ def test_signed_urls(root: Path) -> None:
 
 
 def test_signing_needs_a_key_and_a_url(root: Path) -> None:
-    """Without a key and a base URL nothing can be signed."""
+    """Signing a URL requires a key and a base URL."""
     vendor = LocalFiles(root=root)
     with Hub([Account("files", vendor)]) as hub, pytest.raises(ConfigurationError):
         hub.storage().signed_url("a")
@@ -360,7 +360,7 @@ def test_failed_download(files: Storage, tmp_path: Path) -> None:
 
 
 def test_processes_share_a_folder(root: Path) -> None:
-    """One process finds another's files, and conditions hold between them."""
+    """A process sees another's files, and conditional writes hold between them."""
     single_folder, two = LocalFolder(folder(root)), LocalFolder(folder(root))
     put = single_folder.put("a", b"x", {"content_type": "a/b"}, (None, "*"))
     assert put == two.head("a")

@@ -53,7 +53,7 @@ def files(made: S3Sandbox) -> Iterator[Storage]:
 
 
 def test_lost_completion(made: S3Sandbox, files: Storage) -> None:
-    """An upload whose last answer was lost is reported as complete."""
+    """An upload whose last response was lost is reported as complete."""
     start_upload = files.start_upload("a")
     made.fail(*_fine(5), Lost())
     info = files.upload("a", DATA, part_size=PART, resume=start_upload.ref, at_once=1)
@@ -76,7 +76,7 @@ def test_lost_answers_without_checksums(made: S3Sandbox, checksum: str | None) -
 
 
 def test_lost_condition(made: S3Sandbox, files: Storage) -> None:
-    """A put whose answer was lost does not stand in its own way."""
+    """A conditional put whose response was lost does not conflict with itself."""
     made.fail(Lost())
     info = files.upload("a", b"mine", PutOptions(if_none_match="*"))
     assert 4 == info.size
@@ -110,7 +110,7 @@ def test_gone_upload(made: S3Sandbox, files: Storage) -> None:
 
 
 def test_etags_that_are_no_sums(made: S3Sandbox) -> None:
-    """An ETag that is no MD5 proves nothing."""
+    """An ETag that is not an MD5 does not prove that a lost upload was completed."""
     with over_s3(made, checksum=None) as hub:
         files = hub.storage()
         part = Response(200, {"ETag": '"opaque"'})
@@ -196,7 +196,7 @@ def test_excess_bytes_are_refused(made: S3Sandbox, files: Storage) -> None:
 
 @pytest.mark.parametrize("marker", ["", "<NextKeyMarker>a</NextKeyMarker>"], ids=["none", "same"])
 def test_uploads_without_end(made: S3Sandbox, files: Storage, marker: str) -> None:
-    """A list that leads back to where it was is no list."""
+    """A list of uploads that repeats its own position raises an error."""
     text = f"<ListMultipartUploadsResult><IsTruncated>true</IsTruncated>{marker}"
     page = Response(200, body=f"{text}</ListMultipartUploadsResult>".encode())
     made.fail(page, page)
@@ -205,7 +205,7 @@ def test_uploads_without_end(made: S3Sandbox, files: Storage, marker: str) -> No
 
 
 def test_parts_without_end(made: S3Sandbox, files: Storage) -> None:
-    """A list of parts that leads back to where it was is no list."""
+    """A list of parts that repeats its own position raises an error."""
     upload = files.start_upload("a")
     text = "<IsTruncated>true</IsTruncated><NextPartNumberMarker>5</NextPartNumberMarker>"
     page = Response(200, body=f"<ListPartsResult>{text}</ListPartsResult>".encode())
@@ -215,7 +215,7 @@ def test_parts_without_end(made: S3Sandbox, files: Storage) -> None:
 
 
 def test_cut_part(made: S3Sandbox) -> None:
-    """Only the part whose connection was cut is sent again."""
+    """After a broken connection only the affected part is sent again."""
     with over_socket(made) as hub:
         made.cut("PUT", 1_000)
         info = hub.storage().upload("a", DATA, part_size=PART)
@@ -225,7 +225,7 @@ def test_cut_part(made: S3Sandbox) -> None:
 
 
 def test_cut_answer(made: S3Sandbox) -> None:
-    """A download whose connection is cut goes on where it was."""
+    """A download whose connection breaks continues where it stopped."""
     with over_socket(made) as hub:
         files = hub.storage()
         files.upload("a", DATA)
@@ -240,7 +240,7 @@ def test_cut_answer(made: S3Sandbox) -> None:
 
 
 def test_cut_range(made: S3Sandbox) -> None:
-    """Some bytes whose connection is cut go on where they were."""
+    """A range download whose connection breaks continues where it stopped."""
     with over_socket(made) as hub:
         files = hub.storage()
         files.upload("a", DATA)
@@ -470,7 +470,7 @@ def _breaking(data: bytes) -> Iterator[bytes]:
 
 
 def test_resumed_without_checksums(made: S3Sandbox) -> None:
-    """A part that is there is known by its ETag where nobody keeps checksums."""
+    """Where checksums are not stored, an existing part is recognised by its ETag."""
     with over_s3(made, checksum=None) as hub:
         files = hub.storage()
         start_upload = files.start_upload("a")

@@ -99,7 +99,7 @@ def test_heads(status: int, code: str) -> None:
     ids=["fine", "no XML", "no error", "no code", "forbidden"],
 )
 def test_no_words(request_: Request, response: Response) -> None:
-    """Where S3 says nothing, the status decides."""
+    """If S3 sends no error code, the status decides."""
     assert answers.classify(request_, response) is None
 
 

@@ -81,7 +81,7 @@ def put(
 
 
 def code(response: Response) -> str | None:
-    """Why it is refused, which is said twice."""
+    """The error code of a refusal; the header and the body must agree on it."""
     result = read_xml(response.body).text("Code")
     assert result == response.header("x-ms-error-code")
     return result

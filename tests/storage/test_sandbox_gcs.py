@@ -112,7 +112,7 @@ def test_assertions(made: GcsSandbox, how: dict[str, Any]) -> None:
     ],
 )
 def test_grants(made: GcsSandbox, form: dict[str, str], expected: str) -> None:
-    """Nothing else is granted anything."""
+    """A token request with an invalid grant is refused."""
     assert expected == grant(made, form or {"x": ""}).json()["error"]
 
 
@@ -212,7 +212,7 @@ def test_sandbox_refuses_invalid_requests(
 
 
 def test_chunks_that_come_again(made: GcsSandbox) -> None:
-    """Bytes that have come are not taken again, and fewer than have come are no object."""
+    """A repeated chunk adds its new bytes only; an upload with missing bytes is not completed."""
     start = Request.post(UPLOAD, query={"uploadType": "resumable"}, json={"name": "long"})
     ask(made, start)
     assert 308 == ask(made, chunk(f"bytes 0-{STEP - 1}/*", b"a" * STEP)).status

@@ -201,7 +201,7 @@ def test_sandbox_refuses_invalid_requests(
 
 
 def test_emptied_deletion(made: S3Sandbox) -> None:
-    """Nothing cannot be deleted."""
+    """A deletion of no keys is refused."""
     body = b"<Delete/>"
     digest = b64encode(md5(body, usedforsecurity=False).digest()).decode()
     request = Request.post("/", query={"delete": ""}, body=body, headers={"Content-MD5": digest})

@@ -239,7 +239,7 @@ def test_invalid_values_are_refused(make: Callable[[], object]) -> None:
 
 
 def test_sizes_of_parts() -> None:
-    """Parts are as long as they must be for there not to be too many."""
+    """Parts are made as large as the maximum number of parts requires."""
     eight = 8 * 1024 * 1024
     assert [eight, eight, 7, 2 * eight] == [
         part_size(None),
@@ -266,7 +266,7 @@ def test_parts_that_hold() -> None:
     ids=["not made here", "of parts"],
 )
 def test_checksums_that_cannot_be_checked(files: Storage, checksum: Checksum) -> None:
-    """A checksum that nobody looks at is refused."""
+    """A checksum that could not be verified is refused."""
     with pytest.raises(InvalidData, match="cannot be verified") as excinfo:
         files.upload("a", b"", PutOptions(checksum=checksum))
     assert "checksum" == excinfo.value.field
@@ -303,13 +303,13 @@ _HOUR = timedelta(hours=1)
 
 
 def test_resumed_with_other_parts(files: Storage) -> None:
-    """Without a word parts are as long as those that are there, if that is longer."""
+    """When an upload is resumed without a part size, the stored parts' size is kept if larger."""
     start_upload = files.start_upload("a")
     assert len(DATA) == files.upload("a", DATA, resume=start_upload.ref).size
 
 
 def test_failed_chunks() -> None:
-    """Of many keys only those fail that were in a request that failed."""
+    """In a batch deletion, only the keys of a failed request fail."""
     keys = [f"k{number}" for number in range(1_001)]
     with sandbox() as new_sandbox, over_s3(new_sandbox) as hub:
         new_sandbox.fail(Response(403, body=error_xml("AccessDenied")))
@@ -320,7 +320,7 @@ def test_failed_chunks() -> None:
 
 
 def test_failover_of_uploads(tmp_path: Path) -> None:
-    """If an account fails, another one gets the upload, given a replayable source."""
+    """If an account fails, another account gets the upload, if the source can be replayed."""
     failing_account = Account(
         "down", s3(S3Sandbox(), endpoint="http://127.0.0.1:1"), settings=_ONCE
     )

@@ -40,7 +40,7 @@ class Reply(NamedTuple):
 
     @property
     def members(self) -> dict[str, Any]:
-        """Its JSON members."""
+        """The members of the JSON body."""
         return json.loads(self.body)  # type: ignore[no-any-return]  # an object
 
     @property
@@ -157,7 +157,7 @@ class Signer:
 
     @property
     def public(self) -> PublicKey:
-        """The public key with which others verify."""
+        """The public key that verifies the signatures."""
         return self._key.public_key()  # type: ignore[no-any-return]  # a key of one of three kinds
 
     @property

@@ -26,7 +26,7 @@ def _as_it_is(answer: Answer) -> Answer:
 
 @attrs.frozen(kw_only=True)
 class Fault:
-    """One thing that goes wrong.
+    """A fault that the server injects into one request.
 
     Attributes:
         name: what it is called in the records.

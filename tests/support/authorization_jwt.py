@@ -38,7 +38,7 @@ def need(holds: object, why: str) -> None:
 
 
 class Jwt(NamedTuple):
-    """A token whose signature was not looked at yet."""
+    """A token with an unverified signature."""
 
     header: Mapping[str, Any]
     claims: Mapping[str, Any]

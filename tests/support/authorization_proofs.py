@@ -242,6 +242,6 @@ def _check_certificate(client: Client, certificate: bytes | None) -> None:
 
 
 def _unknown(why: str) -> Refusal:
-    """The refusal of a client; every 401 says how one may say who one is (RFC 9110)."""
+    """The refusal of a client; a 401 names the authentication methods (RFC 9110)."""
     realm = 'Basic realm="authorization server", charset="UTF-8"'
     return Refusal("invalid_client", why, status=401, WWW_Authenticate=realm)

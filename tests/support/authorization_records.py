@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Records:
-    """Keeps every request, in the order in which they were decided.
+    """Records all requests in the order in which they were decided.
 
     Attributes:
         requests: those to the token endpoint.

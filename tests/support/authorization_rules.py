@@ -242,7 +242,7 @@ class Authority:
     # --- the other endpoints -----------------------------------------------
 
     def revoke(self, call: Call) -> Answer:
-        """Revoke a token; one that is not known is none any more (RFC 7009)."""
+        """Revoke a token; an unknown token counts as revoked (RFC 7009)."""
         try:
             _check_form(call)
             client, _ = self._client(call)
@@ -262,7 +262,7 @@ class Authority:
             return refusal.answer()
 
     def authorize(self, call: Call) -> Answer:
-        """Ask a person; errors of the client itself are not redirected."""
+        """Ask a person for consent; errors of the client itself are not redirected."""
         try:
             return self.people.ask(call, self.door.clients, self.claimed)
         except Refusal as refusal:

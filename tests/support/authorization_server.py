@@ -132,7 +132,7 @@ class AuthorizationServer:
 
     @property
     def token_url(self) -> str:
-        """Where tokens are given."""
+        """The URL of the token endpoint."""
         return f"{self.url}/token"
 
     @property
@@ -152,7 +152,7 @@ class AuthorizationServer:
 
     @property
     def revoke_url(self) -> str:
-        """Where tokens are given back."""
+        """The URL of the revocation endpoint."""
         return f"{self.url}/revoke"
 
     @property
@@ -235,7 +235,7 @@ class AuthorizationServer:
 
     @property
     def resources(self) -> tuple[ResourceRequest, ...]:
-        """The requests to the resource, in the order in which they were decided."""
+        """The requests for the protected resource, in the order of their decisions."""
         with self._news:
             return tuple(self._records.resources)
 
@@ -286,7 +286,7 @@ class AuthorizationServer:
 
     @property
     def secrets(self) -> frozenset[str]:
-        """Everything that nobody but the server and its clients may ever read."""
+        """All values that only the server and its clients may read."""
         with self._news:
             client_secrets = (client.secret for client in self.clients if client.confidential)
             return frozenset((*client_secrets, *self._ledger.access, *self._ledger.refresh))
@@ -334,7 +334,7 @@ class AuthorizationServer:
     # --- how it answers ----------------------------------------------------
 
     def arrive(self, method: str, path: str) -> Fault | None:
-        """Take note of a request whose head was read; the fault that it meets."""
+        """Record a request whose head was read, and return its fault."""
         with self._news:
             self._records.arrive(path)
             self._news.notify_all()

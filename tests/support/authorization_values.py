@@ -41,7 +41,7 @@ _NOT_KEPT: Final = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
 
 @attrs.frozen(kw_only=True)
 class Client:
-    """A client as it was registered; it is taken for no other and in no other way.
+    """A registered client; requests must match its id and authentication method.
 
     Attributes:
         id: its `client_id`.

@@ -36,7 +36,7 @@ class Site(Protocol):
         ...
 
     def arrive(self, method: str, path: str) -> Fault | None:
-        """Take note of a request whose head was read; the fault that it meets."""
+        """Record a request whose head was read, and return its fault."""
         ...
 
     def answer(self, call: Call, path: str, fault: Fault | None) -> Answer | None:
@@ -119,7 +119,7 @@ class Listener(ThreadingHTTPServer):
 
 
 class _Conversation(BaseHTTPRequestHandler):
-    """One connection."""
+    """One connection to the server."""
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1
@@ -204,7 +204,7 @@ class _Conversation(BaseHTTPRequestHandler):
 
 
 def _parsed(text: bytes) -> Mapping[str, tuple[str, ...]] | None:
-    """Parameters, each as often as it came and without empty ones; none if they are no form."""
+    """Return the non-empty form parameters with all values; none if the body is not a form."""
     try:
         fields = parse_qs(text.decode("ascii"), errors="strict", max_num_fields=1000)
     except ValueError:

@@ -37,7 +37,7 @@ _ARGUMENTS: Final = (
 
 
 class Browser:
-    """One window.
+    """One browser window.
 
     Args:
         port: where the driver listens.
@@ -54,7 +54,7 @@ class Browser:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The URL of the server."""
         return str(self._do("GET", "/url"))
 
     @property

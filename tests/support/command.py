@@ -51,7 +51,7 @@ def command(
     commands: Mapping[str, tuple[str, str]] | None = None,
     host: Host | None = None,
 ) -> Ended:
-    """Run a command; one of these, if they are given."""
+    """Add a command to run; return the given ones, or the default."""
     output, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(err):
         code = main(arguments, host=host) if commands is None else run(arguments, commands)

@@ -212,7 +212,7 @@ class Vendor:
         return answer
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Close nothing."""
 
 
 class Arriving:
@@ -456,7 +456,7 @@ class Interruption(BaseException):
 
 
 class World:
-    """Everything around a manager, in one mode."""
+    """The environment of a manager, in one mode: stores, clock, vendor and events."""
 
     def __init__(self, mode: str) -> None:
         self.mode = mode
@@ -521,7 +521,7 @@ class World:
         return awaited
 
     async def reach(self, point: str) -> None:
-        """A place where a call may be interrupted: the plain one here, the other where it waits."""
+        """Mark a point at which a test may interrupt the call."""
         self.points.append(point)
         if self.by_hand:
             if self.is_awaited:
@@ -538,7 +538,7 @@ class World:
         return port if self.is_awaited else Plainly(port)
 
     def manager(self, *services: Any, **ports: Any) -> Face:
-        """A manager of this mode over this world, with other ports where they are given."""
+        """Return a manager of this mode over this world; ports can be replaced."""
         options: dict[str, Any] = {
             "http": self.of_mode(self.vendor),
             "state": self.state(),
@@ -555,7 +555,7 @@ class World:
         return Face(self, ConnectorManager(services, **options))
 
     def watched(self, *services: Any, **ports: Any) -> Face:
-        """A manager whose events are kept in `events`."""
+        """Return a manager whose events are stored in `events`."""
         return self.manager(*services, observers=[self.events.append], **ports)
 
     def state(self) -> Any:
@@ -565,7 +565,7 @@ class World:
         return self.of_mode(self.store)
 
     def gate(self) -> Gate:
-        """A place to stand still."""
+        """Return a gate at which a call can be paused."""
         return Gate(self)
 
     def told(self) -> list[str]:

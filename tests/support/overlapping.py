@@ -101,7 +101,7 @@ def check_that_others_do_not_wait(begin: Begin, store: Any) -> None:
 
 
 def check_that_nobody_waits_for_a_repeat(begin: Begin, store: Any) -> None:
-    """Adding an existing entry does not make others wait until the commit."""
+    """Check that adding an existing entry does not make others wait until the commit."""
     existing_entry = fresh("known", None)
     store.add(existing_entry)
     with begin() as first:
@@ -112,7 +112,7 @@ def check_that_nobody_waits_for_a_repeat(begin: Begin, store: Any) -> None:
 
 
 def check_that_many_come_in_order(begin: Begin, store: Any) -> None:
-    """With many concurrent writers to a lane, no entry is seen before an earlier one."""
+    """Check that no entry is visible before an earlier one of its lane, with many writers."""
     threads = [
         adding(begin, *(f"{thread}-{number}" for number in range(8)), lane="INV-1")
         for thread in range(6)

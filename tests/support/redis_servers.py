@@ -1,4 +1,4 @@
-"""Redis servers that a test may kill, stop and lie to; the one that others use is left alone."""
+"""Private Redis servers that a test may stop and kill; the shared server is not affected."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def free_port() -> int:
-    """A port that nobody listens on, nor is given for an outgoing connection before we are there.
+    """Return a free port outside the range of outgoing connections.
 
     So it lies below the ports that the system gives, and so does the one 10,000 above it, which a
     cluster talks on.
@@ -34,7 +34,7 @@ def free_port() -> int:
 
 
 class PrivateRedis:
-    """A `redis-server` of the test's own, which keeps nothing on disk."""
+    """A private `redis-server` for one test, without files on disk."""
 
     def __init__(self, *options: str, config: Path | None = None) -> None:
         self.port = free_port()
@@ -45,12 +45,12 @@ class PrivateRedis:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """The URL of the server."""
         return f"redis://127.0.0.1:{self.port}/0"
 
     @property
     def folder(self) -> str:
-        """Where it runs."""
+        """The working folder of the server."""
         return self._folder.name
 
     def _started(self) -> subprocess.Popen[bytes]:
@@ -86,11 +86,11 @@ class PrivateRedis:
         self.process.wait()
 
     def start(self) -> None:
-        """Start it again, with nothing in it."""
+        """Start the server again with an empty database."""
         self.process = self._started()
 
     def suspend(self) -> None:
-        """Stop the server's process, so that it answers nothing."""
+        """Suspend the server's process, so that it does not reply."""
         os.kill(self.process.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -131,7 +131,7 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """The URL of the server."""
         return f"redis://127.0.0.1:{self.port}/0"
 
     def _accept(self) -> None:

@@ -24,7 +24,7 @@ _SILENT = {"$schema", "$defs", "title", "description", "default", "if", "then", 
 
 
 def fits(root: Json, schema: Json, value: Json) -> bool:
-    """Return whether a value matches a schema of `root`, whose keywords must all be known here."""
+    """Return whether a value matches a schema of `root`; unknown keywords are an error."""
     known_keywords = _WORDS.keys() | _SILENT
     assert schema.keys() <= known_keywords, schema.keys() - known_keywords
     if "if" in schema:

@@ -1,4 +1,4 @@
-"""Finds the servers that tests need: a test whose server is not there is skipped, and in CI fails.
+"""Finds the servers that tests need; without a server its tests are skipped, and fail in CI.
 
 Each is named by a variable of the environment, and looked for where it usually is otherwise.
 """

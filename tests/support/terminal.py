@@ -94,7 +94,7 @@ def terminal(*arguments: str) -> Generator[Terminal]:
 
 @contextlib.contextmanager
 def seated(*arguments: str) -> Generator[Terminal]:
-    """Run a command of this process on a terminal, whose end has to be awaited.
+    """Run a command of this process on a pseudo-terminal.
 
     The terminal controls nobody: Ctrl-C does nothing there.
     """

@@ -81,7 +81,7 @@ def test_a_code_brings_tokens_once() -> None:
     ],
 )
 def test_codes_are_read_strictly(changes: dict[str, str], error: str) -> None:
-    """With another verifier or place to return to a code is refused, and good afterwards."""
+    """A code is refused with another verifier or redirect URI, and stays valid."""
     with AuthorizationServer(PUBLIC) as server:
         caller = Caller(server)
         request = code_of(agree(server))

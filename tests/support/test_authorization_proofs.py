@@ -29,7 +29,7 @@ def said(reply: Reply) -> tuple[int, str]:
 
 @pytest.mark.parametrize("algorithm", ["ES256", "RS256", "PS256", "EdDSA"])
 def test_a_token_is_bound_to_a_key(algorithm: str) -> None:
-    """With a proof a token is bound to its key, and opens the resource with another proof of it."""
+    """A token with a proof is bound to its key; the resource then requires another proof."""
     key = Signer(algorithm)
     with AuthorizationServer() as server:
         caller = Caller(server)
@@ -92,7 +92,7 @@ def test_proofs_are_read_strictly(claims: dict[str, Any], header: dict[str, Any]
 
 
 def test_a_place_is_compared_without_its_query() -> None:
-    """A proof names the place without a query, which the request itself may have."""
+    """A proof contains the URL without its query, and requests may have one."""
     key = Signer()
     with AuthorizationServer() as server:
         caller, now = Caller(server), server.now()
@@ -114,7 +114,7 @@ def test_a_place_is_compared_without_its_query() -> None:
 
 
 def test_proofs_come_alone() -> None:
-    """Two proofs in one request are refused, and so is one that is no token."""
+    """A request with two proofs, or with a proof that is not a token, is refused."""
     key = Signer()
     with AuthorizationServer() as server:
         url, now = server.token_url, server.now()

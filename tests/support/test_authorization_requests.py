@@ -135,7 +135,7 @@ def test_only_live_tokens_are_exchanged() -> None:
     ],
 )
 def test_exchanges_are_read_strictly(changes: dict[str, str], error: str) -> None:
-    """A token that is not good, not typed or not to be had is refused."""
+    """A token exchange with an invalid, untyped or unavailable token is refused."""
     with AuthorizationServer() as server:
         server.authority.targets = frozenset({"vat"})
         access, _ = server.seed(scope="read")

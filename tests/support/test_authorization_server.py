@@ -83,7 +83,7 @@ def test_a_reused_token_ends_its_family() -> None:
 
 
 def test_grace_forgives_so_many_replays() -> None:
-    """Within its grace a used token brings another; one time more is a reuse."""
+    """A used token works again as often as the grace setting allows; then it counts as reuse."""
     with AuthorizationServer(grace=2) as server:
         caller = Caller(server)
         _, refresh = server.seed()
@@ -203,7 +203,7 @@ def test_access_tokens_can_be_expired() -> None:
 
 
 def test_tokens_are_revoked() -> None:
-    """A refresh token takes its family along, an access token nobody; unknown ones are no error."""
+    """Revoking a refresh token ends its family; an unknown token is not an error."""
     client, other_client = Client(id="one"), Client(id="other")
     with AuthorizationServer(client, other_client) as server:
         caller = Caller(server, client)
@@ -328,7 +328,7 @@ def test_the_packages_own_clients_get_along(name: str) -> None:
 
 
 def test_only_one_of_many_refreshes_wins() -> None:
-    """Of threads that use the same token at once one gets the next, and the others end it."""
+    """If threads use one refresh token at once, one succeeds, and the reuse ends the family."""
     with AuthorizationServer() as server:
         _, refresh = server.seed()
         with ThreadPoolExecutor(8) as pool:

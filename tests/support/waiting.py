@@ -1,4 +1,4 @@
-"""Waiting for other processes, which no virtual clock moves."""
+"""Waits for other processes, in real time."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class LoopSleeper:
 
 @attrs.define(eq=False)
 class CallRecord:
-    """One call as its caller and the vendor saw it.
+    """One call from the views of its caller and its vendor.
 
     Attributes:
         sent: for each request, its idempotency key and what its answer told the client about its
@@ -168,7 +168,7 @@ class FaultyVendor:
         raise AssertionError(url)
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Close nothing."""
 
 
 def _services() -> list[Service]:
@@ -389,7 +389,7 @@ class FaultedRun:
             await asyncio.sleep(5)
 
     async def _outage(self, service: str, after: float) -> None:
-        """One call every five seconds, while the vendor fails for 70 seconds."""
+        """Make one call every five seconds, while the vendor fails for 70 seconds."""
         loop = asyncio.get_running_loop()
         host = f"{service}.example"
         state = "closed"

@@ -191,7 +191,7 @@ def _waits(calls: Iterable[ExportedCall]) -> list[tuple[str, str, str, float]]:
 
 
 def _end_of_wait(call: ExportedCall, wait: Happening) -> float:
-    """The time of whatever comes next in a call: an attempt, another event, or its end."""
+    """Return the time of a call's next event: an attempt, another event, or its end."""
     index = call.events.index(wait)
     times = [attempt.start for attempt in call.attempts if attempt.start >= wait.at]
     return min([*times, *(event.at for event in call.events[index + 1 :]), call.end])

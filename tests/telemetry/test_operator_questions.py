@@ -20,7 +20,7 @@ NUMBER = 10_000 if os.environ.get("MOORAGE_LONG") else 1_000
 
 
 def close(value: Any) -> Any:
-    """A value that equals others whose seconds differ by less than a millisecond a call."""
+    """Return a value that equals others within one millisecond per call."""
     if isinstance(value, float):
         return pytest.approx(value, abs=NUMBER / 1000, rel=1e-3)
     if isinstance(value, dict):

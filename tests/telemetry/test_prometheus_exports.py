@@ -129,7 +129,7 @@ def test_alerts_fire(name: str, server: tuple[Prometheus, datetime]) -> None:
 
 
 def test_alerts_name_the_fault(server: tuple[Prometheus, datetime]) -> None:
-    """The alerts are about the services whose vendors failed, and about no others."""
+    """Alerts name the services whose vendors failed, and no other services."""
 
     def about(name: str, label: str) -> set[str]:
         return {line["metric"][label] for line in _values(server, alerts()[name])}

@@ -1,4 +1,4 @@
-"""One test for both modes: awaitable results are awaited, others are returned."""
+"""Runs one test in both modes: it awaits awaitable results, and returns others."""
 
 from __future__ import annotations
 

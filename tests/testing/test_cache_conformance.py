@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class _Losing(AsyncMemoryCache):
-    """Keeps nothing, and says that it does."""
+    """Stores nothing, and reports success."""
 
     async def keep(
         self,
@@ -34,7 +34,7 @@ class _Losing(AsyncMemoryCache):
 
 
 class _Refusing(AsyncMemoryCache):
-    """Keeps nothing, and says so."""
+    """Stores nothing, and reports that."""
 
     async def keep(
         self,

@@ -74,7 +74,7 @@ def test_new_recording_replaces_the_old(recorder: Recorder) -> None:
 
 
 def test_equal_requests_are_answered_in_order(recorder: Recorder) -> None:
-    """Each recorded answer is given once, in the order in which it was recorded."""
+    """Recorded answers to equal requests are replayed once each, in order."""
     recorder.vendor.queue(*map(Response, (500, 200, 404)))
     recorder.record(get_request(), get_request("/other"), get_request())
 
@@ -117,7 +117,7 @@ def test_nothing_recorded_is_nothing_written(recorder: Recorder) -> None:
 
 
 def test_recording_needs_a_client(recorder: Recorder) -> None:
-    """Recording needs a client; replaying needs none."""
+    """Recording requires a client; replaying does not."""
     cassette = recorder.cassette()
     client: Either = cassette.async_client() if recorder.awaited else cassette.client()
 
@@ -128,7 +128,7 @@ def test_recording_needs_a_client(recorder: Recorder) -> None:
 
 
 def test_a_closed_client_closes_the_one_behind_it(recorder: Recorder) -> None:
-    """After `close` nothing is sent, and nothing replayed."""
+    """After `close` nothing is sent, and nothing is replayed."""
     client = recorder.client(recorder.cassette())
     now(client.close())
 
@@ -143,7 +143,7 @@ def test_a_mode_has_a_name(tmp_path: Path) -> None:
 
 
 def test_many_tasks_record_in_the_order_in_which_they_began(tmp_path: Path) -> None:
-    """Requests that overlap stand on the tape in the order in which they were sent."""
+    """Overlapping requests are recorded in the order in which they were sent."""
     recorder = Recorder(tmp_path / "a.json", awaited=True)
     recorder.vendor.always(lambda _, url: Response(200, body=url.encode()))
 
@@ -167,7 +167,7 @@ def _read(incoming: Either, times: int) -> list[bytes]:
 
 
 def test_streams_are_recorded_in_chunks(recorder: Recorder) -> None:
-    """A stream is replayed in the chunks in which it was read."""
+    """A stream is replayed in the chunks in which it was recorded."""
     recorder.vendor.queue(Response(200, {"A": "b"}, b"12345"))
     with recorder.cassette() as cassette:
         incoming = now(recorder.client(cassette).open(*get_request(), TIMEOUTS))
@@ -373,7 +373,7 @@ def test_tape_format_is_readable(recorder: Recorder) -> None:
     ],
 )
 def test_a_body_is_replayed_to_the_byte(recorder: Recorder, body: bytes, content_type: str) -> None:
-    """Nothing about a body that holds no secret is changed by writing it down."""
+    """A recorded body without secrets is replayed byte for byte."""
     recorder.vendor.queue(Response(200, {"Content-Type": content_type}, body))
     recorder.record(get_request())
 
@@ -409,7 +409,7 @@ def test_invalid_tapes_are_refused(recorder: Recorder, text: str) -> None:
 
 
 def test_a_tape_that_cannot_be_written_leaves_the_old_one(recorder: Recorder) -> None:
-    """A file is replaced as a whole or not at all, and nothing else is left behind."""
+    """A failed write leaves the old file unchanged, and no temporary file."""
     recorder.vendor.queue(Response(200), Response(200, reason="\ud800"))
     first_tape = recorder.record(get_request())
 

@@ -180,7 +180,7 @@ def test_compressed_bodies_are_masked_inside(recorder: Recorder) -> None:
 
 
 def test_replay_works_with_other_credentials(recorder: Recorder) -> None:
-    """Replaying does not compare credentials."""
+    """A replay works with other credentials than the recording."""
     _with_canaries(recorder)
     others = [
         (
@@ -253,7 +253,7 @@ def test_learned_values_are_masked_as_whole_words(recorder: Recorder) -> None:
 
 
 def test_a_cassette_shows_nothing(recorder: Recorder) -> None:
-    """Neither a cassette nor the error of a request that is not on it shows a secret."""
+    """Neither a cassette nor the error of an unknown request shows a secret."""
     cassette = recorder.cassette(secrets=[Secret("swordfish")], mode="replay")
     request = Request.post("/x", json={"token": "swordfish-1"}, headers={"Cookie": "swordfish-2"})
 

@@ -50,7 +50,7 @@ class Steady(Control):
     """The measurement of a machine that keeps time."""
 
     def _measure(self) -> None:
-        """Find that nothing was lost."""
+        """Report that nothing was lost."""
 
 
 class Busy(Control):
@@ -143,7 +143,7 @@ def _until_alone(threads: int) -> None:
 
 @pytest.mark.parametrize("divisor", [0, 1])
 def test_abandoned_thread_results_are_dropped(divisor: int) -> None:
-    """The result of a call whose caller has gone is dropped."""
+    """The result of a call whose caller has left is dropped."""
 
     async def leave() -> None:
         gate = threading.Event()

@@ -45,7 +45,7 @@ def test_async_sleeper_conforms(check: kit.AsyncSleeperCheck) -> None:
 
 
 def test_time_stands_still() -> None:
-    """Only `advance` moves the clock, and both readings move alike."""
+    """Only `advance` moves the clock, and both of its readings move equally."""
     clock = VirtualClock(datetime(2031, 5, 1, tzinfo=UTC))
 
     assert (0, datetime(2031, 5, 1, tzinfo=UTC)) == (clock.nanoseconds(), clock.utc())
@@ -149,7 +149,7 @@ def test_the_clock_may_be_advanced_in_another_thread() -> None:
 
 
 def test_a_sleeper_may_be_cancelled_as_it_is_woken() -> None:
-    """Waking a task that was cancelled at the same moment disturbs nobody."""
+    """Waking a task that is cancelled at the same moment affects no other task."""
 
     async def nap() -> bool:
         clock = VirtualClock()

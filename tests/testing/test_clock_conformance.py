@@ -31,14 +31,14 @@ def _utc() -> datetime:
 
 @pytest.mark.parametrize("reading", [lambda: -time.monotonic_ns(), time.monotonic, lambda: True])
 def test_notices_a_clock_that_counts_wrongly(reading: Callable[[], int]) -> None:
-    """A clock that goes back, or whose readings are no whole numbers, does not pass."""
+    """The kit reports a clock that goes back, or whose readings are not integers."""
     with pytest.raises(AssertionError, match="nanoseconds"):
         kit.nanoseconds_never_go_back(lambda: _Odd(reading, _utc))
 
 
 @pytest.mark.parametrize("watch", [datetime.now, lambda: datetime.now(UTC).replace(tzinfo=None)])
 def test_notices_a_naive_watch(watch: Callable[[], datetime]) -> None:
-    """A time of day that does not know its zone does not pass."""
+    """The kit reports a clock whose time of day has no time zone."""
     with pytest.raises(AssertionError, match="aware"):
         kit.utc_is_aware(lambda: _Odd(time.monotonic_ns, watch))
 

@@ -198,7 +198,7 @@ def test_a_delay_past_the_timeout_is_waited_for_no_longer(
 
 
 def test_body_is_cut_at_the_given_byte(world: _World) -> None:
-    """After the given number of bytes the connection is lost."""
+    """The connection is lost after the given number of bytes."""
     incoming = now(world.network(CutMidBody(after=3)).open(GET, URL, OPEN_ENDED))
 
     assert (200, 0, b"123") == (incoming.status, len(incoming.headers), now(incoming.read()))
@@ -219,7 +219,7 @@ def test_a_body_that_is_shorter_is_cut_all_the_same(world: _World) -> None:
 
 
 class _Client:
-    """A client whose answers say whether they were closed."""
+    """A client whose responses record whether they were closed."""
 
     def __init__(self, client: Either, log: list[str]) -> None:
         self._client = client
@@ -345,7 +345,7 @@ def test_a_seed_makes_the_whole_pipeline_do_the_same_again() -> None:
 
 
 def test_a_seed_draws_the_same_again() -> None:
-    """One seed is one schedule; another is another."""
+    """The same seed gives the same schedule, and another seed another one."""
     rates: dict[Fault, float] = dict.fromkeys(ALL, 0.1)
     first, repeated_schedule, other_schedule = (
         FaultSchedule.random(seed, rates) for seed in (7, 7, 8)
@@ -361,7 +361,7 @@ def test_a_seed_draws_the_same_again() -> None:
 
 
 def test_faults_come_at_their_rates() -> None:
-    """Of very many requests, each fault meets about its share, and the rest meet none."""
+    """Over many requests each fault occurs at about its rate, and the rest have none."""
     schedule = FaultSchedule.random(1, {Refused(): 0.2, Delay(1): 0.3})
 
     drawn_faults = [schedule.next() for _ in range(10_000)]

@@ -94,7 +94,7 @@ class _Lenient(AsyncioGather):
 
 
 class _Detached(AsyncioGather):
-    """Lets steps go on when nobody waits for them."""
+    """Lets steps continue after their caller has stopped waiting."""
 
     async def every(
         self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int

@@ -111,7 +111,7 @@ def test_an_interruption_is_raised_as_it_is() -> None:
 
 
 def test_the_unexpected_is_an_error_that_nothing_hides() -> None:
-    """A request that nothing was said about is neither retried nor masked, and is shown masked."""
+    """A request without a prepared response raises a masked error that is not retried."""
     vendor = FakeVendor()
 
     with pytest.raises(UnexpectedRequest, match=r"GET https://x.example/a\?token=\*\*\*") as info:

@@ -266,7 +266,7 @@ def namelessly(proxy: Proxy, tls: Tls) -> AsyncHttpClient:
 
 
 def trustingly(proxy: Proxy, _: Tls) -> AsyncHttpClient:
-    """A client that verifies nobody."""
+    """Return a client that does not verify certificates."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         tls = Tls(unverified=DangerouslyUnverified("it is told to"))
@@ -349,7 +349,7 @@ def test_every_check_is_named_and_explained() -> None:
 
 
 def test_both_modes_have_the_same_checks() -> None:
-    """Only checks that one mode cannot pass are left out of it."""
+    """Both modes run the same checks, apart from checks that one mode cannot pass."""
     sync_checks, async_checks = (
         {name_of(check) for check in group} for group in (kit.CHECKS, kit.ASYNC_CHECKS)
     )

@@ -269,7 +269,7 @@ def test_unannounced_close(vendor: VendorServer) -> None:
 
 
 def test_it_resets(vendor: VendorServer) -> None:
-    """A connection can be torn down so that the other side's system reports it."""
+    """The server can reset a connection, and the client's system reports it."""
     vendor.queue(Behaviour(raw=b"", then="reset"))
     with connect(vendor) as sock:
         sock.sendall(GET)

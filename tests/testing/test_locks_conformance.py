@@ -21,7 +21,7 @@ class _AllIn(AsyncioLocks):
 
 
 class _NobodyIn(AsyncioLocks):
-    """Lets nobody in."""
+    """Grants no slot."""
 
     async def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float

@@ -41,7 +41,7 @@ class Hopeful(Stripe):
 
 @attrs.frozen(kw_only=True)
 class HopefulLater(Stripe):
-    """Takes a word that it does not know for a success when it looks the payment up."""
+    """A vendor that treats an unknown status as a success in a look-up."""
 
     async def get(self, wire: Wire, ref: Any, /) -> Payment:
         """Look it up."""

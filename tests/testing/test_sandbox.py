@@ -267,7 +267,7 @@ def test_answers_may_be_slow_on_a_socket() -> None:
 
 
 def test_a_host_may_be_any_below() -> None:
-    """A name that begins with a dot is for every host below; nobody else is reached."""
+    """A host name that begins with a dot matches all hosts below it, and no others."""
     with manager(Shelf(), "https://eu.shelves.example") as calls:
         assert 201 == calls.call("shelf", put("a")).status
     with manager(Shelf(), "https://other.example") as calls, pytest.raises(InvalidData):
@@ -334,7 +334,7 @@ def test_a_webhook_may_go_by_tls() -> None:
 
 
 def test_a_webhook_is_given_to_a_verifier() -> None:
-    """A webhook is given as a verifier takes it, and shows neither body nor signature."""
+    """A sandbox's webhook has a verifier's arguments, and its repr shows no body or signature."""
     notice = Notice(url="https://a.example", headers={"X": "s3"}, body=b"s4", method="PUT")
     options = {"url": "https://a.example", "headers": {"X": "s3"}, "body": b"s4", "method": "PUT"}
 

@@ -215,7 +215,7 @@ def test_a_key_is_for_one_request() -> None:
 
 
 def test_a_key_that_is_busy_is_refused_for_now() -> None:
-    """While a request is under way, another with its key is refused, to be repeated."""
+    """While a request is in progress, another with its key is refused, and may be repeated."""
     client = Client()
     client.sandbox.busy("k-1")
     assert (409, "704") == code(client.post("/payments", PAYMENT, key="k-1"))

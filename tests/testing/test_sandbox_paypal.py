@@ -160,7 +160,7 @@ def test_answers_are_minimal_by_default(client: Client) -> None:
 
 
 def test_an_order_is_finished_as_it_was_meant(client: Client) -> None:
-    """Once, when it is approved, and as its intent says."""
+    """An approved order is completed once, by the method of its intent."""
     plain_order = {"intent": "CAPTURE", "purchase_units": [UNIT]}
     made = client.post("/v2/checkout/orders", plain_order)[1]
     assert ("CREATED", "approve") == (made["status"], made["links"][-1]["rel"])
@@ -181,7 +181,7 @@ def euros(value: str) -> Json:
 
 
 def test_captures_that_are_refused(client: Client) -> None:
-    """Only so much is captured as was set aside, and a little more; and only while it is."""
+    """A capture may slightly exceed its authorization, and only while that is open."""
     path = client.authorized()
     dollars = {"amount": {"currency_code": "USD", "value": "1.00"}}
     larger_capture = client.post(f"{path}/capture", euros("172.39"))
@@ -253,7 +253,7 @@ def test_over_a_socket() -> None:
 
 
 def test_final_capture_leaves_nothing_to_void(client: Client) -> None:
-    """An authorization whose last capture is made cannot be voided, whatever is left of it."""
+    """After its final capture an authorization cannot be voided, even if an amount is left."""
     path = client.authorized()
     client.post(f"{path}/capture", {"amount": {**AMOUNT, "value": "1.00"}, "final_capture": True})
 

@@ -134,7 +134,7 @@ class Wrong(EasyPost):
     """Reports wrong facts."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
-        """Everything is bought."""
+        """Report everything as bought."""
         return attrs.evolve(await super().get(wire, ref), state=ShipmentState.BOUGHT)
 
     async def get_labels(
@@ -145,12 +145,12 @@ class Wrong(EasyPost):
         return tuple(attrs.evolve(label, format=LabelFormat.PNG) for label in labels)
 
     async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
-        """Everything is on its way."""
+        """Report everything as in transit."""
         tracking = await super().track_shipment(wire, ref)
         return attrs.evolve(tracking, status=TrackingStatus.IN_TRANSIT)
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:
-        """Nothing is ever called back."""
+        """Refuse every cancellation."""
         return attrs.evolve(await super().cancel(wire, ref), state=CancelState.REJECTED)
 
     async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
@@ -160,7 +160,7 @@ class Wrong(EasyPost):
 
 
 def gullible() -> kit.ShippingSubject:
-    """A vendor whose webhooks anybody can sign."""
+    """A vendor whose webhooks any sender can sign."""
     subject = shipping_subjects.easypost()
     return attrs.evolve(subject, webhook_secret="another secret, also long enough")
 

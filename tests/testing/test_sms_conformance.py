@@ -279,7 +279,7 @@ class _Resolute(_Classifying):
 
 
 def _forgeable() -> kit.SmsSubject:
-    """A vendor whose secret everybody knows."""
+    """A vendor whose webhook secret is public."""
     sandbox = VonageSandbox(signature_secret="another secret, also long enough")
     subject = sms_subjects.vonage()
     return attrs.evolve(

@@ -48,7 +48,7 @@ def _timed(store: Callable[..., Any]) -> Callable[..., Any]:
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_a_store_that_is_right_passes(check: kit.Check) -> None:
-    """One lock around everything is enough."""
+    """A store with one lock around all commands passes."""
     check(NaiveStore)
 
 
@@ -60,7 +60,7 @@ def test_a_store_that_is_right_passes_in_time(check: Callable[..., None]) -> Non
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_an_awaited_store_that_is_right_passes(check: kit.AsyncCheck) -> None:
-    """One lock for all tasks is enough."""
+    """An asynchronous store with one lock for all tasks passes."""
     asyncio.run(check(AsyncNaiveStore))
 
 
@@ -194,7 +194,7 @@ class _Deaf(NaiveStore):
 
 
 class _Loud(NaiveStore):
-    """A store whose `post` raises."""
+    """A store with a `post` method that raises."""
 
     def post(self, command: Command[Any], /) -> None:
         self.execute(command)
@@ -345,7 +345,7 @@ class _Noting(NaiveStore):
 
 
 class _Closed(NaiveStore):
-    """Refuses even to be read when it is full."""
+    """A store that refuses even reads when it is full."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         if len(self.cells) >= self.bound and not all(key in self.cells for key in command.keys):

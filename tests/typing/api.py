@@ -132,7 +132,7 @@ async def rate_limiter(limiter: RateLimiter) -> None:
 
 
 async def retry_handler(retry: RetryHandler, shop: Shop) -> None:
-    """Retrying keeps names, parameters and results; loops are typed too."""
+    """A retry handler keeps a function's name, parameters and result type."""
     assert_type(retry.call(price, "tea"), float)
     assert_type(await retry.call(price_later, "tea"), float)
     assert_type(retry(price)("tea"), float)
@@ -154,7 +154,7 @@ async def retry_handler(retry: RetryHandler, shop: Shop) -> None:
 
 
 async def idempotency(once: Idempotency) -> None:
-    """One effect per key, with the type of its answer."""
+    """An idempotency part keeps the type of its function's result."""
     assert_type(once.call("key", price, "tea", amount=2), float)
     assert_type(await once.call("key", price_later, "tea"), float)
     assert_type(once.answer("key", lambda: 3, payload=1), Answered[int])

@@ -145,7 +145,7 @@ _WAYS: Final[tuple[Callable[[random.Random, Sent], Sent], ...]] = (
 
 
 class Target:
-    """One preset, with a genuine webhook of it."""
+    """One preset, with a genuine webhook of its vendor."""
 
     def __init__(self, sender: Sender) -> None:
         self.sender = sender

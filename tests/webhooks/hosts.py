@@ -58,7 +58,7 @@ class Endpoint:
         self.fails = False
 
     def receives(self, sender: str, **more: Any) -> Receiver:
-        """From now on this vendor's webhooks come, and nothing is in their way."""
+        """Start to accept this vendor's webhooks."""
         self.__init__()  # type: ignore[misc]  # begin anew
         options: dict[str, Any] = {"origin": "https://shop.example", "replay_guard": True}
         self.receiver = Receiver.of(BY_NAME[sender], **options | more)

@@ -46,7 +46,7 @@ class Sent:
     method: str = "POST"
 
     def arguments(self) -> dict[str, Any]:
-        """As `verify` takes it."""
+        """The arguments of `verify`."""
         return attrs.asdict(self)
 
 
@@ -93,7 +93,7 @@ def millis(now: datetime) -> str:
 
 
 def iso(now: datetime) -> str:
-    """As most of them write it."""
+    """Return a time in the ISO format that most vendors use."""
     return now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -266,7 +266,7 @@ def square(_: datetime, number: int) -> Sent:
 
 
 def adyen_item(number: int, **changes: object) -> dict[str, object]:
-    """One item, signed."""
+    """Return one signed item of Adyen's."""
     item: dict[str, Any] = {
         "pspReference": f"79140733813422{number}",
         "merchantAccountCode": "TestMerchant",
@@ -337,7 +337,7 @@ def paypal(now: datetime, number: int) -> Sent:
 
 
 def sns(version: str, **changes: str) -> Callable[[datetime, int], Sent]:
-    """Some fields of the body, one a line."""
+    """Return some fields of the body, one per line."""
 
     def send(now: datetime, number: int) -> Sent:
         message = {
@@ -430,7 +430,7 @@ def plaid(now: datetime, number: int) -> Sent:
 def with_token(
     headers: Mapping[str, str], payload: Callable[[int], object], url: str = URL
 ) -> Callable[[datetime, int], Sent]:
-    """Nothing is signed."""
+    """Return a request with a token and no signature."""
     return lambda _, number: Sent(headers={**headers}, body=as_json(payload(number)), url=url)
 
 

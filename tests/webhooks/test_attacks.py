@@ -246,7 +246,7 @@ def test_the_other_signature_of_a_curve_is_a_replay() -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["stripe", "slack", "discord", "hubspot", "standard-webhooks"])
 def test_invalid_timestamps_are_refused(name: str, text: str) -> None:
-    """A timestamp that is no whole number near now is refused without overflow."""
+    """A timestamp that is not a whole number near the current time is refused."""
     sender = BY_NAME[name]
     sent_request = sender.send(NOW, 1)
     sent_timestamp = {
@@ -313,7 +313,7 @@ def test_huge_numbers_in_an_event() -> None:
 
 
 def forged(header: dict[str, Any], sign: Any) -> str:
-    """A token whose header says anything, over genuine claims."""
+    """Return a token with genuine claims and any header."""
     sent_request = PLAID.send(NOW, 1)
     digest = hashlib.sha256(sent_request.body).hexdigest()
     claims = {"iat": int(NOW.timestamp()), "request_body_sha256": digest}
@@ -610,7 +610,7 @@ def test_replay_with_another_id_is_refused(name: str, spoil: str) -> None:
 
 
 def test_borrowed_id_does_not_block_a_delivery() -> None:
-    """A genuine webhook with another's id does not block the other one."""
+    """A genuine webhook with another webhook's id does not block the other one."""
     receiver = Receiver.of(GITHUB, replay_guard=True)
     own_request, yours_request = GITHUB.send(NOW, 1), GITHUB.send(NOW, 2)
     borrowed_header = {"X-GitHub-Delivery": yours_request.headers["X-GitHub-Delivery"]}

@@ -172,7 +172,7 @@ def test_rebuilt_presets_refuse_foreign_webhooks(name: str, sent: Sent, reason: 
 
 @pytest.mark.parametrize("name, way", [("twilio", "sha1"), ("twilio-shared-key", "sha256")])
 def test_a_body_that_is_no_form_is_signed_by_its_digest(name: str, way: str) -> None:
-    """The digest stands in the URL, which is signed; without it, or with another, nothing holds."""
+    """The digest of a body is part of the signed URL; a missing or wrong one is refused."""
     body = b'{"MessageStatus": "sent"}'
 
     def sent(query: str) -> Sent:
@@ -194,7 +194,7 @@ def test_a_body_that_is_no_form_is_signed_by_its_digest(name: str, way: str) -> 
 
 @pytest.mark.parametrize("name", ["standard-webhooks", "svix"])
 def test_one_of_several_signatures_is_enough(name: str) -> None:
-    """While a vendor replaces its secret both signatures stand there, with a space between."""
+    """While a vendor rotates its secret, a header with two signatures is accepted."""
     sent_request = BY_NAME[name].send(NOW, 7)
     (header,) = [header for header in sent_request.headers if header.endswith("-signature")]
     for signature_list in (

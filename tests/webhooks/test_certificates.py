@@ -1,4 +1,4 @@
-"""Verifying with certificates: those that a webhook names, and those of a client."""
+"""Verification with certificates: those that a webhook names, and client certificates."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_invalid_certificates_are_refused(body: bytes) -> None:
 
 
 def test_a_vendor_that_fails_is_no_forgery() -> None:
-    """While the certificate is out of reach nothing is decided: the vendor may try again."""
+    """If the certificate cannot be fetched, the webhook is neither accepted nor refused."""
     for links in (Links(status=500), Links(b"x" * 100_000)):
         with pytest.raises(VendorFailed) as excinfo:
             Receiver.of(BY_NAME["paypal"], links=links).verify(paypal(NOW, 1))

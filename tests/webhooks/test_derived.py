@@ -241,7 +241,7 @@ def test_insecure_certificate_patterns_are_refused(address: object) -> None:
 
 
 def test_invalid_tolerance_is_refused() -> None:
-    """An invalid tolerance is refused by its field; one older name is kept whole."""
+    """An invalid tolerance is refused by field name, and a single older name becomes a tuple."""
     with pytest.raises((ConfigurationError, InvalidData)) as excinfo:
         scheme(**TIMED | {"tolerance": 0})
 

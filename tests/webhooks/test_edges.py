@@ -48,7 +48,7 @@ def test_a_place_of_bytes_is_read_as_text() -> None:
 
 
 def test_separator_of_a_missing_placeholder_is_dropped() -> None:
-    """If a placeholder is missing, the separator beside it is dropped."""
+    """If a placeholder is missing, the separator next to it is dropped."""
     scene = Scene(delivery(), {"a": "x", "b": "\ty"}, {}, [])
     assert "x" == Template("{json:a}.{json:c?}").read(scene)
     assert "X" == Template("{json:x}.{json:c?}").read(Scene(delivery(), {"x": "X"}, {}, []))
@@ -118,7 +118,7 @@ def test_a_text_with_white_space_around_it_is_no_key(form: SecretForm, text: str
 
 
 def test_only_zeros_are_the_same_key_as_none() -> None:
-    """Any one byte is a key, but for the zeros with which an HMAC fills its key up."""
+    """An HMAC key of zero bytes equals an empty key, and is refused; any other byte is a key."""
     for byte in range(256):
         key = bytes([byte]) * 2
         existing_bytes = None if byte == 0 else key
@@ -144,7 +144,7 @@ def test_a_name_is_refused_as_such() -> None:
 
 
 def test_a_certificate_holds_from_its_first_moment_to_its_last() -> None:
-    """Both ends of a certificate's time belong to it."""
+    """A certificate is valid from its first moment to its last."""
     begins = keys.certificate(keys.rsa_key(), begins=NOW)
     end_bytes = keys.certificate(keys.rsa_key(), ends=NOW)
     second = timedelta(seconds=1)
@@ -171,7 +171,7 @@ def test_older_releases_tell_times_without_a_zone() -> None:
 
 @pytest.mark.parametrize("stray", [b"!", b" ", b"\n"])
 def test_a_key_has_nothing_in_between(stray: bytes) -> None:
-    """Base64 with anything else in it is no key."""
+    """A Base64 key that contains other characters is refused."""
     der = keys.curve().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     text = b64encode(der)
 
@@ -190,7 +190,7 @@ def test_json_is_not_taken_for_a_form() -> None:
 
 
 def test_a_url_that_is_signed_must_be_given() -> None:
-    """Where the URL is signed and was not given, that is said."""
+    """If the URL is signed and not given, the error says so."""
     with pytest.raises(InvalidData) as excinfo:
         delivery().address()
     assert "url" == excinfo.value.field

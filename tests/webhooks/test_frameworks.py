@@ -93,7 +93,7 @@ def test_forms_are_verified(host: str, world: Hosts) -> None:
 
 @WITH_CHUNKS
 def test_bodies_in_chunks(host: str, world: Hosts) -> None:
-    """A body whose length nobody said is put together, as far as the limit goes."""
+    """A body without a length is read in chunks, up to the limit."""
     ENDPOINT.receives("github")
     assert 200 == world.ask(host, of_github(ODD), chunked=True)[0], ENDPOINT.error
     ENDPOINT.limit = len(ODD) - 1
@@ -156,18 +156,18 @@ class _Lost:
     durable = False
 
     def execute(self, _: Any, /, timeout: float | None = None) -> Any:
-        """Nothing is reached."""
+        """Raise an error: the store is unavailable."""
         raise StorageUnavailable("the store is out of reach.")
 
     def post(self, _: Any, /) -> None:
-        """The same, and nobody waits for it."""
+        """Raise an error: the store is unavailable."""
 
 
 class _AsyncLost(_Lost):
     """The same, awaited."""
 
     async def execute(self, _: Any, /, timeout: float | None = None) -> Any:
-        """Nothing is reached."""
+        """Raise an error: the store is unavailable."""
         raise StorageUnavailable("the store is out of reach.")
 
 

@@ -120,7 +120,7 @@ def test_secrets_are_replaced_without_a_gap(sender: Sender) -> None:
 @KEYED
 @pytest.mark.parametrize("nothing", [None, "", " ", "\t\n", b"", b"  ", [], [""]])
 def test_no_secret_is_refused_at_once(sender: Sender, nothing: object) -> None:
-    """An empty secret never verifies anything: there is no verifier that has one."""
+    """A verifier cannot be created with an empty secret."""
     with pytest.raises(ConfigurationError, match="accept any sender"):
         Receiver.of(sender, secret=nothing)
     if isinstance(nothing, (str, bytes)):

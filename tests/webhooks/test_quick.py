@@ -307,7 +307,7 @@ def test_times_in_the_short_way(stamps: Any, good: bool) -> None:
 
 
 def unread(**more: Any) -> WebhookEvent:
-    """An event that nobody has looked at."""
+    """An event whose fields nobody has read."""
     sent_request = STRIPE.send(NOW, 1)
     (event,) = Ways("stripe", SECRET, **more).verifier.verify(
         headers=sent_request.headers, body=sent_request.body, tenant=None
@@ -401,7 +401,7 @@ def test_fast_path_emits_events(awaited: bool) -> None:
 
 @IN_BOTH
 def test_tenants_are_apart_in_the_short_way(awaited: bool) -> None:
-    """A tenant's webhook is verified with its own secrets, and without any with nobody's."""
+    """A tenant's webhook is verified with its own secrets only, on the fast path too."""
     secrets = StaticWebhookSecrets({None: "another secret", "acme": [SECRET, "old"], "b": "third"})
     receiver = Receiver("github", secrets, replay_guard=False, awaited=awaited)
     sent_request = GITHUB.send(NOW, 1)
@@ -417,7 +417,7 @@ def test_a_provider_that_may_change_is_asked_each_time() -> None:
     """Only secrets that cannot change are cached."""
 
     class Changing(StaticWebhookSecrets):
-        """An object whose content changes after it was read."""
+        """An object whose content changes after it is read."""
 
         def get(self, name: str, tenant: str | None, _: str | None, /) -> tuple[Secret, ...]:
             return held_secrets

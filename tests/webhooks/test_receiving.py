@@ -75,7 +75,7 @@ def test_webhook_from_wsgi() -> None:
 
 
 def test_wsgi_without_a_length() -> None:
-    """Without a length a body is read, up to the limit, if the server ends it; else not."""
+    """A body without a length is read up to the limit, if the server marks its end."""
     terminated_environ = environ(CONTENT_LENGTH="") | {"wsgi.input_terminated": True}
     assert SENT.body == from_wsgi(terminated_environ)["body"]
     assert b"" == from_wsgi(environ(CONTENT_LENGTH=None))["body"]
@@ -87,7 +87,7 @@ def test_wsgi_without_a_length() -> None:
 
 @pytest.mark.parametrize("length", [str(LIMIT + 1), "9" * 30])
 def test_what_says_it_is_too_long_is_not_read(length: str) -> None:
-    """Nothing is read of a body that says it is longer than the limit."""
+    """A body whose announced length exceeds the limit is not read."""
     source = Trickle(b"x" * 100)
     value = environ(source, CONTENT_LENGTH=length)
 
@@ -126,7 +126,7 @@ def scope(sent: Sent = SENT, **more: Any) -> dict[str, Any]:
 
 
 def messages(*bodies: bytes | None) -> Callable[[], Any]:
-    """A `receive` that gives these pieces; None stands for a client that went away."""
+    """Return an ASGI `receive` with these pieces; None stands for a disconnect."""
     remaining_chunks = list(bodies)
 
     async def receive() -> Mapping[str, Any]:

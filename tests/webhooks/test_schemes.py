@@ -274,7 +274,7 @@ def test_a_digest_may_be_what_is_signed() -> None:
 
 
 def test_keys_may_be_named_in_a_header() -> None:
-    """A scheme may say where the name of a key stands; another key is not tried."""
+    """A scheme may name the header with the key's name; other keys are not tried."""
     scheme = own(algorithm="ed25519", key_id="{header:X-Key}")
     key_members = {"kty": "OKP", "crv": "Ed25519", "kid": "k1"}
     jwk = json.dumps(key_members | {"x": keys.url64(keys.ed().public_key().public_bytes_raw())})
@@ -368,7 +368,7 @@ def test_invalid_braintree_documents_are_refused() -> None:
 
 
 def test_raw_bodies() -> None:
-    """A body that is not to be read is handed over as it is."""
+    """A body marked as raw is passed on unread."""
     (event,) = Receiver(own(body="raw"), SECRET).verify(sent(b"\xff\x00"))
     assert (None, b"\xff\x00") == (event.payload, event.body)
 
@@ -456,7 +456,7 @@ def test_too_many_signatures_are_refused() -> None:
 
 
 def test_two_times_are_refused_in_either_order() -> None:
-    """A signature's own text that says two times says none."""
+    """A signature with two timestamps is refused."""
     stripe = BY_NAME["stripe"]
     value = stripe.send(NOW, 1)
     text = value.headers["Stripe-Signature"]
@@ -468,7 +468,7 @@ def test_two_times_are_refused_in_either_order() -> None:
 
 
 def test_mollie_sends_two_signatures_while_a_secret_is_replaced() -> None:
-    """One valid signature of two is enough while a Mollie secret is replaced."""
+    """While a Mollie secret is rotated, one valid signature of two is enough."""
     mollie = BY_NAME["mollie"]
     argument = mollie.send(NOW, 1)
     good_signature = argument.headers["X-Mollie-Signature"]

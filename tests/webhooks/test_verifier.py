@@ -82,7 +82,7 @@ def test_a_weaker_signature_is_not_looked_at() -> None:
 
 @pytest.mark.parametrize("algorithm", ["none", "HS256", "RS256", "es256", None])
 def test_a_token_says_nothing_of_how_it_is_signed(algorithm: Any) -> None:
-    """Only the scheme's algorithm is used, whatever a token's header names."""
+    """Only the scheme's algorithm is used; a token's header cannot choose another."""
     sent_request = BY_NAME["plaid"].send(NOW, 1)
     claims = {"iat": int(NOW.timestamp())}
     value = attrs.evolve(
@@ -186,7 +186,7 @@ def test_without_a_tolerance_a_token_holds_to_the_second(claim: str, off: int, r
 
 
 def test_the_key_of_a_token_is_found_by_its_name() -> None:
-    """Several keys may hold; one of another name is not tried, and one without a name is."""
+    """A token's key is chosen by its name; a token without a name is tried with each key."""
     sent_request = BY_NAME["plaid"].send(NOW, 1)
     own_key, other_key = keys.jwk(keys.curve()), keys.jwk(keys.curve(), "key-2")
     unnamed_key = json.dumps({k: v for k, v in json.loads(own_key).items() if k != "kid"})
@@ -321,7 +321,7 @@ def test_deliveries_can_be_remembered_for_ever(awaited: bool) -> None:
 
 
 def test_remembering_for_ever_needs_a_store() -> None:
-    """Remembering for ever in the memory of one process is refused."""
+    """A guard that remembers webhooks forever needs a store outside the process."""
     with pytest.raises(ConfigurationError, match="memory of one process") as excinfo:
         Receiver.of(GITHUB, replay_guard=True, remembered=math.inf)
     assert "remembered" == excinfo.value.path
@@ -381,7 +381,7 @@ def test_receive_settles_by_how_it_ends(awaited: bool) -> None:
 
 
 def test_events_that_were_not_claimed_need_not_be_settled() -> None:
-    """Without the guard there is nothing to settle, and settling does no harm."""
+    """Without a replay guard, settling an event does nothing."""
     receiver = Receiver.of(GITHUB)
     events = receiver.verify(GITHUB.send(NOW, 1))
     receiver.done(events)
@@ -462,7 +462,7 @@ def test_cached_keys_are_bounded() -> None:
 
 
 def test_each_tenant_has_its_own_secrets() -> None:
-    """A tenant's webhook is not verified with another's secret, nor without one."""
+    """A tenant's webhook is refused with another tenant's secret, or without a secret."""
     tenant_secrets: dict[str | None, Any] = {"acme": SECRET, "other": "another secret"}
     receiver = Receiver.of(GITHUB, secret=StaticWebhookSecrets(tenant_secrets))
     sent_request = GITHUB.send(NOW, 1)

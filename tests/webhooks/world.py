@@ -45,7 +45,7 @@ class Links:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Close nothing."""
 
 
 class AsyncLinks:
@@ -62,7 +62,7 @@ class AsyncLinks:
         raise NotImplementedError
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Close nothing."""
 
 
 class Receiver:

@@ -1,4 +1,4 @@
-"""The tables of the ERP. A payment's state only moves forward, whoever reports it."""
+"""The tables of the ERP. A payment's state only moves forward."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _NUMBER: Final = re.compile("[1-9][0-9]{0,8}")
 
 
 def whole(text: str | None) -> int:
-    """The number that a text is; 0, which nothing has, for any other text."""
+    """Return the number that a text spells; 0, which no row has, for any other text."""
     return int(text) if text and _NUMBER.fullmatch(text) else 0
 
 
@@ -48,7 +48,7 @@ def in_words(text: str | None) -> str:
 
 
 def state_of(payment: PaymentState) -> str:
-    """How far an attempt has come whose payment is in this state."""
+    """Return the state of an attempt whose payment is in this state."""
     return _OF_PAYMENTS.get(payment, "paid")
 
 
@@ -77,7 +77,7 @@ class Place(models.Model):
 
 
 class Company(Place):
-    """One of the businesses that the ERP is for: a tenant."""
+    """A business that uses the ERP, which is a tenant of moorage."""
 
     slug = models.SlugField(primary_key=True)
     currency = models.CharField(max_length=3)
@@ -92,7 +92,7 @@ class Means(models.Model):
 
 
 class Customer(Place):
-    """Who buys."""
+    """A customer of a company."""
 
     company = models.ForeignKey(Company, models.PROTECT)
 
@@ -164,13 +164,13 @@ class Attempt(models.Model):
     begun_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        """One key names one attempt."""
+        """The table has one row per idempotency key."""
 
         constraints: ClassVar = [models.UniqueConstraint("invoice", "number", name="one_attempt")]
 
     @classmethod
     def of(cls, account: str, payment_id: str, reference: str | None) -> Attempt | None:
-        """Whose payment at an account this is, if it is any attempt's."""
+        """Return the attempt of this payment and account; None if there is none."""
         attempts_of_account = cls.objects.filter(account=account)
         invoice, _, number = (reference or "").rpartition("-")
         attempts_by_reference = attempts_of_account.filter(
@@ -191,7 +191,7 @@ class Attempt(models.Model):
 
     @property
     def held(self) -> bool:
-        """Whether its end is not known yet."""
+        """True if the outcome is not known yet."""
         return self.state in HELD
 
     @property

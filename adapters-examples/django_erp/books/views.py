@@ -215,7 +215,7 @@ def track(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 
 @require_GET
 def label(request: HttpRequest, slug: str, number: str) -> HttpResponse:
-    """The label, to be printed."""
+    """Return the label as a file to print."""
     parcel = get_object_or_404(Parcel, invoice=_invoice(slug, number))
     return HttpResponse(bytes(parcel.label), content_type="application/pdf")
 

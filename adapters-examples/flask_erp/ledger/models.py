@@ -1,4 +1,4 @@
-"""The tables of the ERP. A payment's state only moves forward, whoever reports it."""
+"""The tables of the ERP. A payment's state only moves forward."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ _NUMBER: Final = re.compile("[1-9][0-9]{0,8}")
 
 
 def whole(text: str | None) -> int:
-    """The number that a text is; 0, which nothing has, for any other text."""
+    """Return the number that a text spells; 0, which no row has, for any other text."""
     return int(text) if text and _NUMBER.fullmatch(text) else 0
 
 
@@ -87,7 +87,7 @@ def in_words(text: str | None) -> str:
 
 
 def state_of(payment: PaymentState) -> str:
-    """How far an attempt has come whose payment is in this state."""
+    """Return the state of an attempt whose payment is in this state."""
     return _OF_PAYMENTS.get(payment, "paid")
 
 
@@ -115,7 +115,7 @@ class Place:
 
 
 class Company(Place, Base):
-    """One of the businesses that the ERP is for: a tenant."""
+    """A business that uses the ERP, which is a tenant of moorage."""
 
     __tablename__ = "company"
     slug: Mapped[str] = mapped_column(String(50), primary_key=True)
@@ -133,7 +133,7 @@ class Means(Base):
 
 
 class Customer(Place, Base):
-    """Who buys."""
+    """A customer of a company."""
 
     __tablename__ = "customer"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -220,7 +220,7 @@ class Attempt(Base):
 
     @classmethod
     def of(cls, account: str, payment_id: str, reference: str | None) -> Attempt | None:
-        """Whose payment at an account this is, if it is any attempt's."""
+        """Return the attempt of this payment and account; None if there is none."""
         attempts_of_account = session.query(cls).filter_by(account=account)
         invoice, _, number = (reference or "").rpartition("-")
         attempts_by_reference = attempts_of_account.join(Invoice).filter(
@@ -236,7 +236,7 @@ class Attempt(Base):
 
     @property
     def begun_at(self) -> datetime:
-        """When it was first made."""
+        """The time of the first attempt."""
         return datetime.fromtimestamp(self.begun, UTC)
 
     @property
@@ -246,7 +246,7 @@ class Attempt(Base):
 
     @property
     def held(self) -> bool:
-        """Whether its end is not known yet."""
+        """True if the outcome is not known yet."""
         return self.state in HELD
 
     @property

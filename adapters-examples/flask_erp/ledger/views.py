@@ -230,7 +230,7 @@ def track(slug: str, number: str) -> BaseResponse:
 
 @pages.get("/<slug>/invoices/<number>/label.pdf")
 def label(slug: str, number: str) -> Response:
-    """The label, to be printed."""
+    """Return the label as a file to print."""
     parcels = session.query(Parcel).filter_by(invoice_id=_invoice(slug, number).id)
     parcel = parcels.first() or abort(404)
     return Response(parcel.label, mimetype="application/pdf")

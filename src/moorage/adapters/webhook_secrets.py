@@ -17,7 +17,7 @@ SecretsInput: TypeAlias = "Secret | str | bytes | Iterable[Secret | str | bytes]
 
 
 def read_secrets(secrets_input: Any) -> tuple[Secret, ...]:
-    """Return one or several secrets as a tuple; empty if there is none, or one is not valid.
+    """Return one or several secrets as a tuple; empty if there is none or if one is invalid.
 
     It never raises, because the frame of the caller contains the secrets in plain text.
     """

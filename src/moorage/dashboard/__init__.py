@@ -1,4 +1,4 @@
-"""The operations page: what fails now, and the acts by which a person repairs it.
+"""The operations page: current failures, and the actions with which a person repairs them.
 
 - `markup`, `layout`, `style`: HTML from values, strictly escaped
 - `web`: requests and responses as values; `wsgi` and `asgi` serve them

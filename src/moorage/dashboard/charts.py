@@ -44,7 +44,7 @@ def calls_chart(label: str, counts: Sequence[tuple[int, int]]) -> Html:
 
 
 def _bar(left: float, step: float, share: float, kind: str) -> Html | None:
-    """A bar; None for nothing. A bar that stands for anything is at least two units high."""
+    """Return a bar of a chart, at least two units high; None for zero."""
     if not share:
         return None
     height = max(2.0, share * _BASE)

@@ -1,4 +1,4 @@
-"""The operations page as one function of a request and a person; it knows no server."""
+"""The operations page as a function of a request and a person, independent of any server."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ class Dashboard:
         )
 
     def _confirmation(self, request: PageRequest, act: Act, acting: Acting) -> PageResponse:
-        """The page that asks for confirmation, which changes nothing."""
+        """The page that asks for confirmation. It changes nothing."""
         person = acting.person
         try:
             explanation = act.explain(acting)

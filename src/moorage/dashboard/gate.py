@@ -80,7 +80,7 @@ def members_of(text: str) -> list[Member]:
 
 
 class Gate:
-    """Knows people by their session.
+    """Recognises people by their session.
 
     Args:
         clock: seconds of a clock that never steps back.

@@ -82,7 +82,7 @@ def document(
 
 
 def bare_document(title: str, *content: Node) -> Html:
-    """Return a page for somebody who is not known, such as a login."""
+    """Return a page for a person who is not logged in, such as the login page."""
     main = tag("main", tag("h1", title), tag("section", content), id="content")
     return _whole(f"{title} – moorage", tag("body", main))
 

@@ -53,7 +53,7 @@ def escape(text: str) -> str:
 
 
 def joined(*nodes: Node) -> Html:
-    """Return nodes as one piece of markup; None is nothing, and texts are escaped."""
+    """Return nodes as one piece of markup; None is skipped, and texts are escaped."""
     return Html("".join(map(_written, nodes)))
 
 

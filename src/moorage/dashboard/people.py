@@ -1,4 +1,4 @@
-"""The people who look at the operations page, and what they may do there."""
+"""The people who use the operations page, and their permissions."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _groups(value: Iterable[Group]) -> frozenset[Group]:
 
 @attrs.frozen
 class Person:
-    """A person who is known to be who they say.
+    """A person whose identity is verified.
 
     Attributes:
         name: the name in audit records; of two people it must differ.

@@ -87,7 +87,7 @@ class Count:
 
 @attrs.frozen
 class Evidence:
-    """What is known of a payment with an unknown outcome.
+    """The information about a payment with an unknown outcome.
 
     Attributes:
         payment: the payment.
@@ -101,7 +101,7 @@ class Evidence:
 
 
 class Reader:
-    """Reads what pages show, and changes nothing.
+    """Reads the data that pages show. It changes nothing.
 
     Args:
         hub: the hub.
@@ -140,7 +140,7 @@ class Reader:
             )
 
     def renews_credentials(self, service: str) -> bool:
-        """Whether a service gets its credentials from a provider, which can renew them."""
+        """Return whether a service gets its credentials from a provider, which can renew them."""
         settings = self.hub.manager.flows.plans.services[service]
         return bool(settings.needs_credentials and settings.credentials is None)
 
@@ -263,14 +263,14 @@ class Reader:
         return self.hub.unsettled_payments()
 
     def proposal(self, payment: UnsettledPayment) -> Proposal | None:
-        """The proposal for a payment; None without one, or if it is for an earlier request."""
+        """The proposal for a payment; None if none exists, or if it is for an earlier request."""
         command = ReadProposal(KIND, payment.tenant, payment.idempotency_key)
         proposal: Proposal | None = run_now(self.hub.manager.flows.core.execute(command, None))
         open_for = (self.now() - payment.since).total_seconds()
         return None if proposal is None or proposal.age > open_for else proposal
 
     def evidence(self, key: str, tenant: str | None) -> Evidence:
-        """What is known of a payment.
+        """The information about a payment.
 
         Raises:
             InvalidData: no payment with an unknown outcome has this key.

@@ -55,7 +55,7 @@ class Tokens:
         return f"{packed_words}.{self._proof('notice', person, packed_words)}"
 
     def read_notice(self, person: Person, cookie: str) -> Notice | None:
-        """Return the words of a cookie; None unless they were made for this person."""
+        """Return the text of a notice cookie; None unless it was made for this person."""
         packed_words, _, proof = cookie.partition(".")
         if not self._is_proof(proof, self._proof("notice", person, packed_words)):
             return None

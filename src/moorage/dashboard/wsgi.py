@@ -100,7 +100,7 @@ def request_of(environ: Environ) -> PageRequest:
 
 
 def _text(path: str) -> str:
-    """A path of WSGI, whose characters stand for bytes."""
+    """Decode a path of WSGI, in which each character stands for one byte."""
     return path.encode("latin-1", "replace").decode("utf-8", "replace")
 
 

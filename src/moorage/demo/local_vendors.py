@@ -54,7 +54,7 @@ class Vendors:
 
     @property
     def effects(self) -> list[str]:
-        """Everything that cannot be undone: mails, texts, payments and labels."""
+        """All effects that cannot be undone: emails, text messages, payments and labels."""
         return [
             *(f"mail {item.subject}" for item in self.sendgrid.delivered),
             *(f"mail {item.subject}" for item in self.postmark.delivered),

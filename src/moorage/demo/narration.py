@@ -80,7 +80,7 @@ class Narrator:
 
     @contextmanager
     def scene(self, title: str, about: str) -> Generator[Scene]:
-        """Run one scene, whose events are counted in its row."""
+        """Run one scene, and count its events in its row."""
         scene = Scene(title, about)
         self.scenes.append(scene)
         print(f"\n{_bold(f'{len(self.scenes)}. {title}')}")

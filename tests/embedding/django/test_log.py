@@ -1,4 +1,4 @@
-"""When entries of the integration log reach the database, and the order in which they are shown."""
+"""The time at which integration-log entries reach the database, and their order when shown."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_log_is_ordered_by_time(alias: str) -> None:
 
 
 def test_admin_shows_latest_calls_first(shop: Shop) -> None:
-    """The admin lists calls by time, regardless of which process wrote them."""
+    """The admin sorts calls by time, independent of the process that wrote them."""
     User.objects.all().delete()
     for number in (2, 3, 1):
         process.log().write(integration_log_conformance.entry(number))

@@ -34,7 +34,7 @@ def shop() -> Generator[Shop]:
 
 
 def browser(*permissions: str, staff: bool = True) -> Client:
-    """A browser in which somebody with these permissions is logged in."""
+    """A browser whose user is logged in with these permissions."""
     person = User.objects.create_user("ann", is_staff=staff)
     person.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     client = Client(enforce_csrf_checks=True)
@@ -43,7 +43,7 @@ def browser(*permissions: str, staff: bool = True) -> Client:
 
 
 def test_only_staff_with_the_permission_reads(shop: Shop) -> None:
-    """Strangers log in first; others need to be staff and to view calls."""
+    """Anonymous visitors must log in; other users need to be staff with the view permission."""
     assert 302 == Client().get("/operations/").status_code
     assert 403 == browser().get("/operations/").status_code
     User.objects.all().delete()

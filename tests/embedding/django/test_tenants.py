@@ -88,7 +88,7 @@ def test_new_tenant_is_used_without_a_restart(shop: Shop) -> None:
 
 
 def stored_tenants(shop: Shop, **changes: Any) -> OrmTenants:
-    """Stored tenants, one of which has an account with webhooks; none is loaded yet."""
+    """Stored tenants that are not loaded yet; one has an account with webhooks."""
     result = OrmTenants(AesGcmCipher(KeyRing.parse(KEYS)))
     account = {
         "credentials": shop.sandbox.api_key,
@@ -116,7 +116,7 @@ INTENT = {
 
 
 def test_new_processes_accept_a_tenants_webhook() -> None:
-    """One new process accepts a tenant's webhook, and another new process handles it."""
+    """A new process accepts a tenant's webhook, and another new process handles it."""
     with open_shop(Shop(), TENANTS=True, WORKER=True) as shop:
         stored_tenants(shop)
         assert 200 == webhook(shop)
@@ -161,7 +161,7 @@ def test_form_shows_no_secret(shop: Shop) -> None:
 
 
 def test_tenant_without_its_key_is_listed(shop: Shop) -> None:
-    """A row whose encryption key is lost is listed with a note, and can be deleted."""
+    """A tenant whose encryption key is missing is listed with a note, and can be deleted."""
     client = Client()
     client.force_login(User.objects.create_user("ann", is_staff=True, is_superuser=True))
     OrmTenants(AesGcmCipher(generate_keys())).put("acme", tables("sk_test_of_acme"))
@@ -205,7 +205,7 @@ def test_form_rejects_an_existing_name(shop: Shop) -> None:
 
 
 def test_form_needs_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without keys the form names the missing setting and stores nothing."""
+    """Without keys the form names the missing setting, and nothing is stored."""
     monkeypatch.delenv("MOORAGE_KEYS", raising=False)
     with open_shop(Shop(), KEYS=None):
         User.objects.all().delete()

@@ -97,7 +97,7 @@ class _Reader(HTMLParser):
 
 
 class Buyer:
-    """One browser, without JavaScript. May be used by many threads, as many tabs would.
+    """A browser without JavaScript. Several threads may use it, like tabs.
 
     Attributes:
         seen: every page that it was shown.

@@ -1,4 +1,4 @@
-"""Pays invoices in an ERP with the test client of its framework, and asserts what is shown.
+"""Pays invoices in an ERP with its framework's test client, and checks the pages.
 
 Before, it makes a payment inside a transaction of the host's that is rolled back afterwards.
 """

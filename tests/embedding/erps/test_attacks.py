@@ -1,4 +1,4 @@
-"""Both ERPs under attack: by impatient buyers, lost responses, crashes and forgers.
+"""Both ERPs handle impatient buyers, lost responses, crashes and forgeries.
 
 Each ERP runs in its own processes and is attacked in many ways in a row.
 """
@@ -56,7 +56,7 @@ def eight_at_once(site: RunningErp, invoice: str) -> None:
 
 
 def late_response(site: RunningErp) -> None:
-    """A charge without a response is unknown until a look-up settles it; there is one charge."""
+    """A charge without a response is unknown until a look-up settles it, and is made once."""
     form = site.buyer.get("/hasty/invoices/hasty-1/").form("/pay")
     buyer, charged_before = Buyer(site.erp.url, site.buyer.cookies), site.charged
     with ignoring_keys(site):
@@ -96,7 +96,7 @@ def rollback(site: RunningErp) -> None:
 
 
 def double_clicks(site: RunningErp) -> None:
-    """Reloading, a second tab and submitting a form again charge nobody twice."""
+    """Reloading, a second tab or submitting a form twice charges the buyer once."""
     buyer, charged_before = site.buyer, site.charged
     tabs = [buyer.get("/acme/invoices/A-1004/").form("/pay") for _ in range(2)]
     pages = [buyer.post(form, form.filled(means="4242")) for form in (*tabs, tabs[0])]
@@ -168,7 +168,7 @@ def busy_vendor(site: RunningErp) -> None:
 
 
 def other_payment_method(site: RunningErp) -> None:
-    """After a definite refusal the buyer pays by another method; an old form does nothing."""
+    """After a definite refusal the buyer can pay by another method; the old form does nothing."""
     door, stripe, charged_before = site.street.doors["stripe"], site.street.stripe, site.charged
     form = site.buyer.get("/acme/invoices/A-1005/").form("/pay")
     door.trouble("busy")
@@ -213,7 +213,7 @@ def forged_forms(site: RunningErp) -> None:
 
 
 def foreign_payments(site: RunningErp) -> None:
-    """Foreign payments at the same vendors change nothing, whatever their references."""
+    """Other programs' payments at the same vendors change nothing, even with equal references."""
     page = site.buyer.pay("/acme/invoices/A-1007/", "the bank asks")
     mollie, stripe = site.street.mollie, site.street.stripe
     count = len(stripe.sent)
@@ -246,7 +246,7 @@ def foreign_payments(site: RunningErp) -> None:
 
 
 def webhook_of_a_lost_response(site: RunningErp) -> None:
-    """The webhook of a payment whose response was lost is matched by our reference."""
+    """The webhook of a payment whose response was lost is matched by the ERP's reference."""
     charged_before, sent_count = site.charged, len(site.street.stripe.sent)
     site.street.stripe.fail(Slow(5.0))
     page = site.buyer.pay("/brisk/invoices/brisk-4/", "Visa")

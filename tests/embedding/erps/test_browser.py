@@ -1,4 +1,4 @@
-"""Both ERPs in a real browser: by mouse, by keyboard, on a phone, in light and dark mode."""
+"""Both ERPs in a real browser: mouse, keyboard, small screen, light and dark mode."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def test_erp_names_no_vendor(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_both_erps_have_the_same_configuration(name: str) -> None:
-    """Both ERPs can use the same configuration of accounts and routes."""
+    """Both ERPs accept the same configuration of accounts and routes."""
     configuration_text = (EXAMPLES / f"{name}_erp" / "moorage.toml").read_text()
     assert configuration_text == (EXAMPLES / "django_erp" / "moorage.toml").read_text()
 
@@ -55,7 +55,7 @@ def test_framework_test_client_pays(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_one_command_starts_an_erp(name: str, tmp_path: Path) -> None:
-    """One command sets up an ERP and prints its address; Ctrl-C ends all of it."""
+    """One command sets up an ERP and prints its address; Ctrl-C ends all its processes."""
     arguments = [sys.executable, "-m", "vendor_street", name]
     environment = {**os.environ, "ERP_FOLDER": str(tmp_path)}
     with subprocess.Popen(

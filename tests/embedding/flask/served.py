@@ -1,4 +1,4 @@
-"""A shop for gunicorn, whose hub was used before the server forked its workers."""
+"""A shop for gunicorn whose hub was used before the server forked its workers."""
 
 from __future__ import annotations
 

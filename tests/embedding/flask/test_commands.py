@@ -36,7 +36,7 @@ def test_migrate(database_url: str) -> None:
 
 
 def test_tables_are_missing(database_url: str) -> None:
-    """Missing tables are reported with the command that creates them."""
+    """If tables are missing, the error names the command that creates them."""
     shop = Shop(database_url)
     output = run(shop, "deliver", "--once")
     shop.close()

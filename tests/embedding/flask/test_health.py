@@ -31,6 +31,6 @@ def test_pages(sqlite_url: str) -> None:
 
 
 def test_pages_are_off_by_default(sqlite_url: str) -> None:
-    """Without the setting there are no pages."""
+    """Without the setting the application has no health pages."""
     with closing(Shop(sqlite_url)) as shop:
         assert 404 == shop.client().get("/moorage/live").status_code

@@ -22,7 +22,7 @@ ACT = "/moorage/operations/acts/circuit-open"
 
 
 def test_page_is_absent_without_people(database_url: str) -> None:
-    """Without a function that knows people there is no page; a stranger is refused."""
+    """Without a function that identifies people the page is absent; other visitors are refused."""
     shop = Shop(database_url)
     shop.moored.migrate()
     assert 404 == shop.client().get("/moorage/operations/").status_code

@@ -301,7 +301,7 @@ def test_rejected_entry_does_not_block_others(fresh: Fresh, unfit: str) -> None:
 
 
 def test_number_too_large_for_a_column(fresh: Fresh) -> None:
-    """Only the entry whose number is too large for the column is lost, and it is counted."""
+    """Only the entry with a number too large for its column is lost, and the loss is counted."""
     database, prefix = fresh()
     log = log_in(database, prefix=prefix, threads=False)
     entries = [integration_log_conformance.entry(number) for number in range(3)]

@@ -71,7 +71,7 @@ def test_chunked_body_needs_a_length(shop: Shop) -> None:
 
 
 def test_failing_handler(shop: Shop) -> None:
-    """A webhook whose handler fails stays pending and is handled when it is replayed."""
+    """A webhook whose handler fails stays pending, and a replay handles it."""
     charge(shop)
     shop.deliver()
     shop.failing = True
@@ -94,7 +94,7 @@ def test_wrong_configuration(sqlite_url: str) -> None:
 
 
 def test_new_processes_accept_a_tenants_webhook(sql_url: str) -> None:
-    """One new process accepts a tenant's webhook, and another new process handles it."""
+    """A new process accepts a tenant's webhook, and another new process handles it."""
     with closing(Shop(sql_url, TENANTS=True, KEYS=KEYS)) as shop:
         shop.moored.migrate()
         account = {

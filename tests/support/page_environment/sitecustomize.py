@@ -1,4 +1,4 @@
-"""Hide installed packages from an interpreter, so that it is one of a smaller environment.
+"""Hides installed packages from an interpreter, so that it resembles a smaller environment.
 
 The environment variable `PAGE_PACKAGES` is the path of a JSON file with the names of the
 packages and of the modules that are not there.

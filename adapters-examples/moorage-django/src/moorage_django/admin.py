@@ -30,11 +30,11 @@ class ReadOnly(admin.ModelAdmin):
     """Rows that calls write, and people only read."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Return False: nobody adds rows by hand."""
+        """Return False: rows cannot be added by hand."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return False: nobody changes rows by hand."""
+        """Return False: rows cannot be changed by hand."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -44,7 +44,7 @@ class ReadOnly(admin.ModelAdmin):
 
 @admin.register(Call)
 class CallAdmin(ReadOnly):
-    """The integration log; the operations page is where a person acts on what it shows."""
+    """The admin page of the integration log. The operations page has the actions."""
 
     list_display = ("started_at", "service", "operation", "tenant", "status", "duration", "error")
     list_filter = ("status", "service", "vendor")
@@ -52,7 +52,7 @@ class CallAdmin(ReadOnly):
     ordering = NEWEST_FIRST
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Call]:
-        """The entries, those included that wait to be written."""
+        """Return the entries, including those that are still queued for writing."""
         process.flush()
         return super().get_queryset(request).using(chosen().database)
 
@@ -78,12 +78,12 @@ class EntryAdmin(ReadOnly):
     """Gives what has the entries, and `replay` and `drop`."""
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
-        """Whether this person may have entries done again, or called off."""
+        """Return whether this person may retry or cancel entries."""
         meta = self.opts
         return request.user.has_perm(f"{meta.app_label}.change_{meta.model_name}")
 
     def _audited(self) -> Any:
-        """The inbox or the outbox, which records what is done with the entries."""
+        """Return the inbox or outbox, whose actions are recorded in the audit trail."""
         return self.box()
 
     @admin.action(description="Do again", permissions=["decide"])
@@ -153,7 +153,7 @@ class TenantForm(forms.ModelForm):
         self.initial.setdefault("tables", hidden(self._stored))
 
     def clean_name(self) -> str:
-        """The name, if it is nobody else's."""
+        """Return the name; refuse it if another tenant has it."""
         name: str = self.cleaned_data["name"]
         if not self.instance.pk and Tenant.objects.filter(name=name).exists():
             raise forms.ValidationError("There is a tenant of this name: change that one.")

@@ -123,5 +123,5 @@ def _id(about: bytes) -> str:
 
 
 def _storable_name(name: str) -> str:
-    """A name as any database can store it, whatever its encoding."""
+    """Return the name in a form that a database of any encoding can store."""
     return name.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")[:_LONGEST]

@@ -68,7 +68,7 @@ class Router:
     def allow_migrate(
         self, db: str, app_label: str, model_name: str | None = None, **_: object
     ) -> bool | None:
-        """Whether a table belongs to the database of this alias."""
+        """Return whether a table belongs to the database of this alias."""
         own_alias = chosen().database
         if own_alias == DEFAULT_DB_ALIAS:
             return None
@@ -83,7 +83,7 @@ class Router:
 
 
 def same_database(alias: str) -> bool:
-    """Whether an alias is another connection to the host's own database."""
+    """Return whether an alias is another connection to the host's own database."""
     return alias in _shared or _is_same(alias)
 
 

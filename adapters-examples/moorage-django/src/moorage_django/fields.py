@@ -17,12 +17,12 @@ class _ComparedByBytes(models.Field):
     description = "text, compared byte by byte"
 
     def db_type(self, connection: Any) -> str | None:
-        """Its type."""
+        """Return the column type of this database."""
         kind: str | None = super().db_type(connection)
         return f"{kind} CHARACTER SET utf8mb4" if connection.vendor == "mysql" else kind
 
     def db_parameters(self, connection: Any) -> dict[str, str | None]:
-        """Its type and collation."""
+        """Return the column type and collation of this database."""
         parameters: dict[str, str | None] = super().db_parameters(connection)
         if connection.vendor == "mysql":
             # Those that do not let spaces at the end go unseen.

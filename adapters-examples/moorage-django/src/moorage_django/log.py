@@ -109,7 +109,7 @@ class OrmLogger:
         self._queue.close()
 
     def flush(self) -> None:
-        """Write the queued entries, even in a transaction, whose rollback would remove them.
+        """Write the queued entries now. Inside a transaction, a rollback would remove them.
 
         Raises:
             StorageUnavailable: the database takes nothing now; what is queued stays queued.
@@ -122,7 +122,7 @@ class OrmLogger:
 
     @guarded
     def find(self, query: LogQuery, /) -> LogPage:
-        """One page of the entries that match, newest first."""
+        """Return one page of the matching entries, newest first."""
         self.flush()
         matching_calls = self._matching(query)
         if query.after is not None:
@@ -197,7 +197,7 @@ class AsyncOrmLogger:
         self.write = shared.write
 
     async def find(self, query: LogQuery, /) -> LogPage:
-        """One page of the entries that match, newest first."""
+        """Return one page of the matching entries, newest first."""
         return await in_thread(self.shared.alias, self.shared.find, query)
 
     async def summarise(self, query: LogQuery, /) -> LogSummary:

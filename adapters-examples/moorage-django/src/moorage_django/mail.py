@@ -63,7 +63,7 @@ class EmailBackend(BaseEmailBackend):
 
 
 class OutboxEmailBackend(EmailBackend):
-    """As `EmailBackend`, which sends after the commit."""
+    """The same as `EmailBackend`, but it sends after the transaction commits."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, deferred=True, **named)

@@ -67,7 +67,7 @@ class _Missing(Exception):
 
 
 class _Trip:
-    """One try of a command, which knows how far it came."""
+    """One attempt to run a command; it records how far the attempt came."""
 
     def __init__(self, alias: str, command: Command[Any], until: float) -> None:
         keys = {_id(key): key for key in command.keys}
@@ -211,7 +211,7 @@ class OrmStorage:
 
     @property
     def reach(self) -> str:
-        """Who shares it: all processes of a machine, or of a network."""
+        """The processes that share this store: those of one machine, or of a network."""
         return "machine" if connections[self.alias].vendor == "sqlite" else "network"
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
@@ -230,7 +230,7 @@ class OrmStorage:
         return answer
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer nobody waits for, now or with the next one."""
+        """Run a command without waiting for its answer, now or together with the next one."""
         self.keep(command)
         if not self._away:
             self.settle()
@@ -325,11 +325,11 @@ class AsyncOrmStorage:
 
     @property
     def reach(self) -> str:
-        """Who shares it: all processes of a machine, or of a network."""
+        """The processes that share this store: those of one machine, or of a network."""
         return self._plain.reach
 
     async def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
-        """Run one command; its thread goes on without a caller whose time is over."""
+        """Run one command in a thread; the thread continues if the caller's time ends."""
         running_future = asyncio.get_running_loop().run_in_executor(
             self._pool(), partial(self._execute, command, timeout)
         )
@@ -345,7 +345,7 @@ class AsyncOrmStorage:
         return running_future.result()
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer nobody waits for, soon or with the next one."""
+        """Run a command without waiting for its answer, soon or together with the next one."""
         self._plain.keep(command)
         try:
             self._pool().submit(self._settle)
@@ -417,5 +417,5 @@ def _id(key: str) -> str:
 
 
 def _storable_key(key: str) -> str:
-    """A key as any database can store it, whatever its encoding."""
+    """Return the key in a form that a database of any encoding can store."""
     return key.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")[:_LONGEST]

@@ -169,7 +169,7 @@ class _Kept(File):
 
     @property
     def size(self) -> int:
-        """How many bytes it has."""
+        """Return the size of the file in bytes."""
         return self._storage.size(self.name)
 
     def close(self) -> None:

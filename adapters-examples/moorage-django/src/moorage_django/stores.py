@@ -112,6 +112,6 @@ class _Rows:
         self._rows = rows
 
     def clear(self) -> int:
-        """Delete all of them, and say how many those were."""
+        """Delete all entries, and return their number."""
         deleted_rows, _ = self._rows.delete()
         return int(deleted_rows)

@@ -1,4 +1,4 @@
-"""The data stored about one person or thing: find, export, erase."""
+"""Find, export and erase the data stored about one person or object."""
 
 from __future__ import annotations
 
@@ -41,6 +41,6 @@ def _subjects() -> Subjects:
 
 
 def _credentials(subject: str | None, tenant: str | None) -> QuerySet[Credential]:
-    """Credentials belong to tenants; those of one subject are nobody's."""
+    """Return no credentials: they belong to tenants, not to one subject."""
     rows = Credential.objects.using(chosen().database)
     return rows.none() if tenant is None or subject is not None else rows.filter(tenant=tenant)

@@ -48,5 +48,5 @@ def receive(request: HttpRequest, account: str) -> HttpResponse:
 
 
 def _tenant(tenants: Any) -> str | None:
-    """Whose the endpoint is, if it is just one tenant's."""
+    """Return the tenant that the endpoint belongs to; None if it serves several."""
     return next(iter(tenants)) if tenants is not None and len(tenants) == 1 else None

@@ -44,7 +44,7 @@ def handled_by(inbox: WebhookInbox) -> WebhookInbox:
 
 
 def has_handlers() -> bool:
-    """Whether anything is registered."""
+    """True if any handler is registered."""
     return bool(_registered)
 
 

@@ -55,14 +55,14 @@ def tidy() -> int:
 
 
 def settle() -> list[Handled | Delivered]:
-    """Settle payments whose outcome the vendors can tell; `deliver` settles their calls."""
+    """Settle payments with an unknown outcome, if the vendor can report it."""
     close_old_connections()
     process.hub().settle_payments(limit=10)
     return []
 
 
 def steps() -> list[Step]:
-    """One webhook or call after another, so that who says stop waits for few; tidying at times."""
+    """Process one webhook or call at a time, with occasional housekeeping; stops quickly."""
 
     def tidied() -> list[Handled | Delivered]:
         tidy()

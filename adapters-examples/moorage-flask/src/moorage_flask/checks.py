@@ -34,7 +34,7 @@ _OPTION: Final = re.compile(r"(?:^|\s)(?:-w|--workers)[=\s]?(\d+)")
 
 @attrs.frozen
 class Finding:
-    """Something that is amiss.
+    """One problem that a check found.
 
     Attributes:
         name: what it is called.
@@ -53,7 +53,7 @@ class Finding:
 
 
 def findings(moored: Moored, environment: Mapping[str, str] = os.environ) -> tuple[Finding, ...]:
-    """Everything that is amiss; a configuration that cannot be read is all there is to say."""
+    """Return every problem; an unreadable configuration is reported alone."""
     try:
         accounts = moored.accounts
     except ConnectorError as error:

@@ -81,7 +81,7 @@ class Database:
 
     @property
     def fleeting(self) -> bool:
-        """Whether it is in the memory of this process."""
+        """True if the database is in the memory of this process."""
         return self.kind == "sqlite" and self._given.url.database in _MEMORY
 
     @contextmanager
@@ -124,7 +124,7 @@ class Database:
         raise failure
 
     def skips_locked(self) -> bool:
-        """Whether the server, once it was connected to, can leave out rows that are locked."""
+        """True if the server supports SKIP LOCKED; it is known after the first connection."""
         if self.kind not in _SERVERS:
             return True
         dialect: Any = self._given.dialect

@@ -47,7 +47,7 @@ class Handler(NamedTuple):
 
 
 class Moored:
-    """Everything of moorage's that belongs to one application.
+    """The moorage objects of one application.
 
     Nothing is opened before it is used. Each process opens its own, also where it was forked after
     another had opened it, and closes it at its exit.
@@ -101,7 +101,7 @@ class Moored:
 
     @property
     def stores(self) -> Stores:
-        """Where everything is kept."""
+        """The stores of the application."""
         return self._process.stores()
 
     @cached_property
@@ -114,7 +114,7 @@ class Moored:
 
     @cached_property
     def places(self) -> Places:
-        """Where things are kept."""
+        """The location of each kind of data."""
         database, settings = self.host.database, self.settings
         return places(
             kind=None if database is None else database.kind,

@@ -112,7 +112,7 @@ class Stores:
 
     @property
     def forgets_credentials(self) -> bool:
-        """Whether credentials are sealed and yet lost with the process, for want of a store."""
+        """True if credentials are encrypted but end with the process, as there is no store."""
         in_memory = isinstance(self.credentials, MemoryCredentialProvider)
         return in_memory and not self._places.memory
 

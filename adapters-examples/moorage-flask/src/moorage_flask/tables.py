@@ -59,7 +59,7 @@ class Tables:
 def tables(
     metadata: MetaData | None = None, *, prefix: str = PREFIX, schema: str | None = None
 ) -> Tables:
-    """Declare the tables in `metadata`, so that the host's own migrations make them.
+    """Declare the tables in `metadata`, so that the host's own migrations create them.
 
     Args:
         metadata: the host's, such as `Base.metadata` or `db.metadata`; one of their own by default.

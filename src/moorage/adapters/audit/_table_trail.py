@@ -22,7 +22,7 @@ TABLE: Final = "audit"
 
 
 class Run(Protocol):
-    """Runs an operation in its own transaction, and repeats it only if it certainly did nothing."""
+    """Runs an operation in its own transaction; repeats it only if it surely changed nothing."""
 
     def __call__(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A: ...
 

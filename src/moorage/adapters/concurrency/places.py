@@ -47,7 +47,7 @@ class Waiter:
 
 
 class _Queue:
-    """The waiters for one name, as a linked list from which each can be removed."""
+    """The waiting callers of one name, as a linked list with removal in constant time."""
 
     __slots__ = ("first", "last", "length", "places")
 

@@ -27,7 +27,7 @@ _MANY: Final = 10_000
 
 
 class _Uses:
-    """The owners whose credentials this process has used; a forked child begins with none."""
+    """The owners whose credentials this process has used; empty in a forked child."""
 
     def __init__(self) -> None:
         self._begin()

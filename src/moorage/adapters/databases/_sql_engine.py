@@ -300,7 +300,7 @@ class Engine:
             pool.drop(link)
 
     async def _open(self, pool: LinkPool, until: float) -> Link:
-        """Return a new connection if it opens in time; otherwise it is kept for the next caller."""
+        """Return a new connection if it opens in time; a later one is kept for the next caller."""
         opening = pool.joinable(self._connections)
         if opening is None:
             opening = Opening(partial(self._keep_late, pool))

@@ -112,7 +112,7 @@ class Link(Protocol):
         ...
 
     async def leave(self, until: float, *, durable: bool = False) -> None:
-        """End a transaction without writes; with `durable`, wait until what it read is on disk."""
+        """End a transaction without writes; if `durable`, wait until its data is on disk."""
         ...
 
     async def place(self, rows: Sequence[Row], names: Sequence[str], until: float) -> None:
@@ -124,7 +124,7 @@ class Link(Protocol):
         ...
 
     def close(self) -> None:
-        """Close the connection, whatever it is doing."""
+        """Close the connection at once, even during a statement."""
         ...
 
     def abandon(self) -> None:

@@ -304,7 +304,7 @@ class MysqlLink:
         return deleted_count
 
     def close(self) -> None:
-        """Close the connection, whatever it is doing."""
+        """Close the connection at once, even during a statement."""
         self.ready = False
         with suppress(Exception):  # the connection or its event loop has ended already
             self._connection.close()
@@ -354,7 +354,7 @@ class _Duplicate(Exception):
 
 
 def _code(error: BaseException) -> int:
-    """Return the number of a driver's error; 0 if it has none, such as after a lost connection."""
+    """Return the number of a driver's error; 0 if it has none, as after a lost connection."""
     code = error.args[0] if error.args and not isinstance(error, OSError) else 0
     return code if isinstance(code, int) else 0
 

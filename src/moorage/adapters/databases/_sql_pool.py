@@ -79,7 +79,7 @@ class Opening:
         return monotonic() - self._began > _HANGS_AFTER
 
     def claim(self) -> bool:
-        """Wait for it instead of a caller that left; return False if it has ended."""
+        """Take over the wait of a caller that left; return False if the opening has ended."""
         with self._lock:
             self._has_waiter = not self._ended
             return self._has_waiter

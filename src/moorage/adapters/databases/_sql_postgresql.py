@@ -255,7 +255,7 @@ class PostgresLink:
         return result.command_tuples or 0
 
     def close(self) -> None:
-        """Close the connection, whatever it is doing."""
+        """Close the connection at once, even during a statement."""
         self.ready = False
         self._pg.finish()
 

@@ -1,4 +1,4 @@
-"""Entries in the memory of one process: for tests, and where a crash may lose them."""
+"""Entries in the memory of one process, for tests and for data that a crash may lose."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ CIRCUIT_OPEN: Final = 2
 
 
 def holder_of(event: Event) -> str | None:
-    """The reason for which an event's call waits or is refused; None for other events."""
+    """The reason why the call of an event waits or is refused; None for other events."""
     if isinstance(event, CallRefused):
         return _HOLDER_OF_REFUSAL.get(event.error)
     return _HOLDERS.get(type(event))

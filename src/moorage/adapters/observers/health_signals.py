@@ -24,7 +24,7 @@ _HOUR: Final = 3_600.0
 
 
 class HealthSignals:
-    """An observer that remembers what its process was told about stores, tokens and lost entries.
+    """An observer that remembers events about stores, tokens and lost entries in this process.
 
     A `HealthMonitor` of the same hub reads it.
     """

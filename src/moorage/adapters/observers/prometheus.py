@@ -77,7 +77,7 @@ class _Metrics:
         return self._metrics[f"moorage_{name}"]
 
     def series(self, name: str, *labels: str) -> Any:
-        """One series of a metric; finding it here is quicker than the client's own search."""
+        """One time series of a metric; finding it here is faster than in Prometheus's client."""
         key = (name, *labels)
         series = self._series.get(key)
         if series is None:
@@ -89,7 +89,7 @@ _METRICS: Final[WeakKeyDictionary[Any, _Metrics]] = WeakKeyDictionary()
 
 
 class _Ends:
-    """The two series in which the calls of an operation are counted that ended in the same way.
+    """The two time series that count the calls of one operation and outcome.
 
     Args:
         durations: the histogram's series.

@@ -183,7 +183,7 @@ def _id(about: bytes) -> bytes:
 
 
 def _readable_owner(about: bytes) -> str:
-    """Return the owner as any database can store it, whatever its encoding."""
+    """Return the owner in a form that a database of any encoding can store."""
     tenant, service, _ = unpack_values(about)
     owner = service if tenant is None else f"{service} of {tenant}"
     return owner.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")[:_LONGEST]

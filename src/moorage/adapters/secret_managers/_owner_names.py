@@ -19,7 +19,7 @@ def unambiguous_names(service: str, tenant: str | None) -> tuple[str, ...] | Non
 
 
 def secret_path(prefix: str, service: str, tenant: str | None) -> str | None:
-    """Return a path, in which all secrets of a tenant are in one folder."""
+    """Return a secret's path; all secrets of a tenant are in one folder."""
     if unambiguous_names(service, tenant) is None:
         return None
     return (

@@ -48,7 +48,7 @@ def _mount(value: str) -> str:
 @careful
 @attrs.frozen
 class VaultToken:
-    """A token of another program, which is renewed as long as Vault allows it.
+    """A Vault token of another program. It is renewed as long as Vault allows it.
 
     Attributes:
         token: the token.

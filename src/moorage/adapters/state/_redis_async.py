@@ -26,7 +26,7 @@ _IDLE_CHECK: Final = 0.05
 
 
 class AsyncServerConnection:
-    """One connection for the callers of one event loop, for one request at a time."""
+    """One connection for the callers of one event loop. It serves one request at a time."""
 
     def __init__(self, server: RedisServer) -> None:
         self._server = server

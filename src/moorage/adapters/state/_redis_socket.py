@@ -121,7 +121,7 @@ def _time_left(seconds: float) -> float:
 
 @cache
 def timed(kind: Any) -> Any:
-    """Return a subclass of one of redis-py's connections, whose deadline is its `until`."""
+    """Return a subclass of a redis-py connection whose socket operations end at `until`."""
     bases: tuple[Any, ...] = (kind,)
     if issubclass(kind, Connection):
         bases = (_TimedTcpConnection,) if kind is Connection else (kind, _TimedTcpConnection)

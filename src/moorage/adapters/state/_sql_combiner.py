@@ -92,12 +92,12 @@ def row_keys_of(keys: tuple[str, ...]) -> RowKeys:
 
 
 def _readable(key: str) -> str:
-    """Return a key as any database can store it, whatever its encoding."""
+    """Return a key in a form that a database of any encoding can store."""
     return key.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")[:_LONGEST_NAME]
 
 
 def expiry(state: State, stored: int) -> int:
-    """Return the expiry of a row: the stored one, unless it is too early or much too late."""
+    """Return the expiry of a row, corrected if it is too early or much too late."""
     earliest_expiry: int = state[0] + state[1]
     return (
         stored
@@ -299,7 +299,7 @@ class Combiner:
             raise self._engine.unavailable("was not answered in time")
 
     def _is_quick(self, pool: LinkPool, pending: _PendingCommand) -> bool:
-        """Return whether the caller runs its batch itself, as it is fast or nobody else joins."""
+        """Return whether the caller runs its batch itself, being fast or the only caller."""
         return pool.round_trip < _SLOW_ROUND_TRIP or not self._shared.has_any(pending.row_keys.ids)
 
     def _batch_for(self, pool: LinkPool, pending: _PendingCommand) -> tuple[_Batch, bool]:
@@ -388,7 +388,7 @@ class Combiner:
                 return
 
     def _close_and_collect(self, pool: LinkPool, batch: _Batch) -> list[_PendingCommand]:
-        """Close a batch, start the next one, and return the commands whose callers still wait."""
+        """Close a batch, start the next one, and return the commands with waiting callers."""
         self._close(pool, batch)
         with pool.lock:
             batch.pending_commands = [
@@ -495,7 +495,7 @@ def _own_copy(error: Exception | None) -> Exception | None:
 async def _read_only(
     command: Command[Any], row_keys: RowKeys, until: float, link: Link
 ) -> tuple[Any] | None:
-    """Return the answer to a command that changes nothing; None if it would change a state."""
+    """Return the answer to a read-only command; None if the command would change a state."""
     rows, now = await link.read(row_keys.ids, until)
     pending_command = _PendingCommand(command, row_keys, until)
     if _decide([pending_command], row_keys, rows, now):

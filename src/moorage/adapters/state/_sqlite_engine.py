@@ -56,7 +56,7 @@ class WouldBlock(Exception):
 
 
 class Engine:
-    """One file, and the execution of commands on it.
+    """Executes commands on one file.
 
     Attributes:
         file: the file.

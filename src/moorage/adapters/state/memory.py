@@ -209,7 +209,7 @@ class MemoryStorage:
                 raise
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer nobody waits for."""
+        """Run a command without returning its answer."""
         try:
             self.execute(command)
         except Exception:  # noqa: BLE001 - no caller waits for it
@@ -254,7 +254,7 @@ class MemoryStorage:
                 raise
 
     def _undo(self, keys: tuple[str, ...], before: States, after: States) -> None:
-        """Undo changes whose answer is lost, unless they are new or were changed again."""
+        """Undo the changes of a command whose answer was lost, except new or later ones."""
         cells = self._cells
         states = {
             key: old_state

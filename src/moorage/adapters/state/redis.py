@@ -168,7 +168,7 @@ class RedisStorage(_Store, Closing):
         return decode_reply(call, self._execute_batch([call], end_time)[0])  # type: ignore[no-any-return]  # as the command answers
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer no caller needs: now, or with the next one after a failure."""
+        """Run a command without an answer: now, or with the next one after a failure."""
         try:
             # A closed store would open a connection that is never closed.
             self._require_open()
@@ -309,7 +309,7 @@ class AsyncRedisStorage(_Store, AsyncClosing):
         return decode_reply(call, await batcher.send(call, timeout, command))  # type: ignore[no-any-return]  # as the command answers
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer no caller needs: at once if an event loop runs."""
+        """Run a command without an answer; at once if an event loop runs."""
         with suppress(Exception):
             self._require_open()
             self._posted.append(command)

@@ -99,7 +99,7 @@ class SqliteStorage(Closing):
         return answer
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer no caller needs; if the file is locked, with the next one."""
+        """Run a command without an answer; if the file is locked, with the next command."""
         try:
             retry_until(partial(self._engine.attempt, command), self._engine.until(_POST_TIMEOUT))
         except Busy:
@@ -197,7 +197,7 @@ class AsyncSqliteStorage(AsyncClosing):
         return answer
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer no caller needs; if the file is locked, a moment later."""
+        """Run a command without an answer; if the file is locked, a moment later."""
         posts = self._posts
         try:
             if posts.queue or posts.task:

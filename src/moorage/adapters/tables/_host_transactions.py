@@ -73,7 +73,7 @@ class HostConnection:
 
 
 class HostTransaction(HostConnection):
-    """The open transaction of the host in which an entry is added; raises our own errors.
+    """The host's open transaction, for adding an entry. It translates the driver's errors.
 
     Args:
         connection: the connection or session of the host.

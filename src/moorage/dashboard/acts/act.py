@@ -20,7 +20,7 @@ _LONGEST_VALUE: Final = 600
 
 @attrs.frozen(kw_only=True)
 class Acting:
-    """One act that a person performs.
+    """One action that a person performs.
 
     Attributes:
         reader: reads the present state.

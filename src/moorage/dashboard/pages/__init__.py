@@ -1,4 +1,4 @@
-"""The pages: each is a function of what was read, and changes nothing."""
+"""The pages. Each is a function of the data that was read, and changes nothing."""
 
 from __future__ import annotations
 

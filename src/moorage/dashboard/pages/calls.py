@@ -167,12 +167,12 @@ def call_page(view: View) -> Page:
 
 
 def _content(title: str, text: str | None) -> Node:
-    """A stored request or response, which a click unfolds; nothing if there is none."""
+    """A stored request or response, which a click unfolds; no element if none is stored."""
     return None if text is None else tag("details", tag("summary", title), tag("pre", text))
 
 
 def calls_table(view: View, entries: Iterable[IntegrationLog], nothing: str) -> Node:
-    """Log entries as a table; the words `nothing` if there are none."""
+    """Log entries as a table; if there are none, the text `nothing`."""
     current_time = view.reader.now()
     rows: list[list[Node]] = [
         [

@@ -24,7 +24,7 @@ _NOTE = (
 
 
 def levels_page(view: View) -> Page:
-    """How calls complied with the objectives, and the error budget left, by month."""
+    """Compliance with the objectives, and the remaining error budget, by month."""
     title = "Service levels"
     if not view.reader.hub.objectives:
         words = "The configuration has no objectives. Write [[objectives]] to have some."

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def unknown_page(view: View) -> Page:
-    """Everything that may have been done: payments, and entries of the queues."""
+    """Payments and queue entries whose outcome is unknown."""
     payments = view.reader.payments()
     sections: list[Node] = [section("Payments", _payments(view, payments))]
     for name in view.reader.boxes:

@@ -36,7 +36,7 @@ _RECENT: Final = 10
 
 
 def now_page(view: View) -> Page:
-    """The first page: what needs a person, every service, and the latest failures."""
+    """The first page: problems that need a person, all services, and the latest failures."""
     tenant = view.get("tenant")
     statuses: list[ServiceStatus] = []
 
@@ -161,7 +161,7 @@ def _budget_words(status: ServiceStatus) -> Node:
 
 
 def service_page(view: View) -> Page:
-    """One service: its protections explained, its refusals, and its failures."""
+    """One service: its protections with explanations, its refusals, and its failures."""
     service, tenant = view.fields.get("service", ""), view.get("tenant")
     view.reader.tell_if_known(service)
     sections: list[Node] = []

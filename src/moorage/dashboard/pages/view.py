@@ -1,4 +1,4 @@
-"""What every page is made from, and the pieces that several pages share."""
+"""The context of every page, and the elements that several pages share."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Page(NamedTuple):
 
 
 class View(NamedTuple):
-    """What a page is made from.
+    """The context that every page is rendered from.
 
     Attributes:
         request: the request.
@@ -50,7 +50,7 @@ class View(NamedTuple):
         return self.fields.get(name) or None
 
     def act(self, name: str, /, *, words: str | None = None, **fields: object) -> Html | None:
-        """A button to the confirmation of an act; None if the person may not perform it.
+        """A button that leads to an action's confirmation; None if the person may not perform it.
 
         Args:
             name: the name of the act.

@@ -140,7 +140,7 @@ class Scrubber:
         return edge.join(self._part(part) for part in body.split(delimiter))
 
     def binary(self, body: bytes) -> bytes:
-        """Bytes that are no text, without the secrets that are known."""
+        """Return bytes that are not text, without the known secrets."""
         return self._masks()[1](body)
 
     def plain(self, text: str) -> str:

@@ -13,7 +13,7 @@ _LONGEST_LINE: Final = 1_000_000
 
 
 class RequestHead(NamedTuple):
-    """Everything before the body."""
+    """The head of a request: everything before the body."""
 
     method: str
     target: str

@@ -21,7 +21,7 @@ _START: Final = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 class VirtualClock:
-    """A clock that stands still until it is advanced; alarms ring as time passes them.
+    """A clock that moves only when it is advanced. Timers fire as time passes them.
 
     Its time of day goes along, and may step on its own as people's watches do.
     """

@@ -123,7 +123,7 @@ Fault: TypeAlias = (
 
 
 class FaultSchedule:
-    """Which request meets which fault, in order of arrival; None is none.
+    """The fault for each request, in order of arrival; None means no fault.
 
     Requests after the last one scheduled meet none. Its `repr` says how it was made; `print` gives
     the Python text of a schedule that does once more what has been done so far.

@@ -46,7 +46,7 @@ PIECE: Final = 1024
 
 
 class UnexpectedRequest(ConfigurationError):
-    """A request arrived for which the test has queued no answer; nothing was sent."""
+    """A request arrived for which the test has queued no response. The request was not sent."""
 
     remedy = "Program an answer for it, or mend what sends it."
 
@@ -116,7 +116,7 @@ class FakeVendor:
             self.queue(*answers)
 
     def queue(self, *answers: Answer, path: str | None = None) -> None:
-        """Queue one-time answers, in this order; those for a path precede those for any path."""
+        """Queue one-time responses in this order; those for a path precede those for any path."""
         for answer in answers:
             _check(answer)
         with self._lock:

@@ -125,7 +125,7 @@ class VendorServer:
 
     @property
     def requests(self) -> tuple[Received, ...]:
-        """The requests it has read so far, in the order in which they were complete."""
+        """The requests that it has read so far, in order of completion."""
         with self._changed:
             return tuple(self._requests)
 

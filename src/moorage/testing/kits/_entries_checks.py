@@ -124,7 +124,7 @@ class Checks:
         await self._offers(store, [0, 1])
 
     async def an_id_is_added_once(self, factory: Factory) -> None:
-        """Adding an existing id returns the existing entry and changes nothing."""
+        """Adding an existing id returns the existing entry and changes nothing else."""
         store = factory()
         first_entry = await store.add(self._entry(1))
         await store.swap(attrs.evolve(first_entry, fence=1, error="later"), 0)
@@ -200,7 +200,7 @@ class Checks:
     # --- who writes ---------------------------------------------------------------------
 
     async def a_fence_keeps_late_writers_out(self, factory: Factory) -> None:
-        """Nothing is written with a wrong fencing token, or after the entry is gone."""
+        """A write with a wrong fencing token, or to a removed entry, changes nothing."""
         store = factory()
         entry = await store.add(self._entry(0))
         require(await store.swap(attrs.evolve(entry, fence=1), 0), "The first writer failed.")
@@ -287,7 +287,7 @@ class Checks:
                 await require_pages(store.find, query, expected, limit)
 
     async def what_matches_is_removed(self, factory: Factory) -> None:
-        """All that match are gone, on whatever page they were, and nothing else."""
+        """All matching entries are removed, on every page, and no other entry."""
         store, entries = await self._filled(factory)
         for query in self._queries():
             matching_entries = [entry for entry in entries if query.matches(entry)]

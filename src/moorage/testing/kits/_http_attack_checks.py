@@ -88,7 +88,7 @@ def _bombs() -> dict[str, bytes]:
 
 
 async def a_bomb_is_refused(clients: Clients) -> None:
-    """A body whose content is a thousand times larger is refused before it is all in memory."""
+    """A compressed body that expands a thousandfold is refused before it is all in memory."""
     async with lab(clients) as (vendor, client):
         for coding, packed_bytes in _bombs().items():
             vendor.respond(200, {"Content-Encoding": coding}, packed_bytes)
@@ -102,7 +102,7 @@ async def a_bomb_is_refused(clients: Clients) -> None:
 
 
 async def nobody_is_led_elsewhere(clients: Clients) -> None:
-    """A redirect is a response: it is followed neither to another host nor in a circle."""
+    """A redirect is returned as a response. It is never followed."""
     request = Request.get("/", headers={"Authorization": f"Bearer {_SECRET}", "Cookie": _SECRET})
     with VendorServer() as stranger:
         stranger.always(Behaviour(204))

@@ -119,7 +119,7 @@ async def what_can_be_read_once_is_sent_once(clients: Clients) -> None:
 
 
 async def some_answers_have_no_body(clients: Clients) -> None:
-    """Responses to HEAD, 204 and 304 have no body, whatever length they announce."""
+    """Responses to HEAD, and 204 and 304, have no body, even if they announce a length."""
     async with lab(clients) as (vendor, client):
         for method, status in (("HEAD", 200), ("GET", 204), ("GET", 304), ("HEAD", 404)):
             vendor.respond(status, {"Content-Length": "5"}, b"12345")

@@ -120,7 +120,7 @@ async def closing_ends_a_read(clients: Clients) -> None:
 
 
 async def a_place_is_waited_for(clients: Clients) -> None:
-    """With one connection, a second call fails after the pool timeout, and sent nothing."""
+    """With one connection, a second call fails after the pool timeout and sends nothing."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 99, cut=9))

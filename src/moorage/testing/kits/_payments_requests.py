@@ -1,4 +1,4 @@
-"""The checks of what the operations of payments send, and what a list has."""
+"""Checks of the requests that payment operations send, and of the contents of lists."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ async def offers_are_given(make: Open) -> None:
 
 
 async def nobody_offers(make: Open) -> None:
-    """If no carrier offers a rate, the error has their reasons, and nothing is bought."""
+    """If no carrier offers a rate, the error contains their reasons, and nothing is bought."""
     async with make() as lab:
         request = lab.request(lab.address(postal_code=lab.subject.no_rates))
         result: RateResult = await lab("get_rates", request)

@@ -100,7 +100,7 @@ class Hold:
 
 
 class Append:
-    """Appends its number to the states of some keys, and returns those of others as they are.
+    """Appends its number to the states of some keys, and returns the states of others unchanged.
 
     It answers with the time and what it found where it appended.
     """

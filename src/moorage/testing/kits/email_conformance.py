@@ -229,7 +229,7 @@ async def a_key_is_used_once(factory: Factory) -> None:
 
 
 async def a_lost_answer_is_unknown(factory: Factory) -> None:
-    """A message with a lost answer is not sent twice: it is unknown, or its key is repeated."""
+    """A message whose response was lost is unknown or repeated with its key, never sent twice."""
     lab = factory()
     mail = message(to=lab.lose())
     send = partial(lab.hub.email().send_transactional, mail, idempotency_key="INV-7")

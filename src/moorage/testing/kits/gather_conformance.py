@@ -88,7 +88,7 @@ async def results_come_in_the_order_of_the_steps(factory: AsyncFactory) -> None:
 
 
 async def nothing_comes_of_nothing(factory: AsyncFactory) -> None:
-    """Without steps there are no results."""
+    """Without steps the list of results is empty."""
     steps: list[Step[int]] = []
     results = await soon(factory().every(steps, at_once=3), _HANGS)
     require(results == [], f"No step was given, and {results} came of it.")
@@ -209,7 +209,7 @@ async def a_slow_step_is_overtaken(factory: AsyncFactory) -> None:
 
 
 async def a_slow_good_result_beats_a_fast_bad_one(factory: AsyncFactory) -> None:
-    """A bad result is no reason to give up on a step that is under way."""
+    """A bad result does not end the wait for a step that is still running."""
     bad_step_done = Flag()
 
     async def slow_task() -> str:

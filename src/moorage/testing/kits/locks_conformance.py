@@ -65,7 +65,7 @@ async def there_are_as_many_places_as_told(factory: AsyncFactory) -> None:
 
 
 async def names_are_apart(factory: AsyncFactory) -> None:
-    """The slots of one name are independent of those of another."""
+    """The slots of one name are independent of those of another name."""
     locks, first_holder, second_holder = factory(), object(), object()
     require(await _enters(locks, first_holder, name="a"), "A place of 'a' was not given.")
     require(await _enters(locks, second_holder, name="b"), "A place of 'b' was held by 'a'.")
@@ -124,7 +124,7 @@ async def a_full_line_refuses_at_once(factory: AsyncFactory) -> None:
 
 
 async def first_come_first_served(factory: AsyncFactory) -> None:
-    """Places are given in the order in which callers began to wait."""
+    """Slots are granted in the order in which callers began to wait."""
     locks, holder = factory(), object()
     await _enters(locks, holder)
     waiting_guests = [await _joins(locks, ahead) for ahead in range(4)]
@@ -239,7 +239,7 @@ async def _enters(
 
 
 async def _joins(locks: AsyncLocks, ahead: int) -> _Guest:
-    """Add a caller behind `ahead` waiting ones, and see it wait."""
+    """Add a caller behind `ahead` waiting callers, and wait until it waits."""
     guest = _Guest(locks)
     end = time.monotonic() + patience()
     while time.monotonic() < end:

@@ -169,7 +169,7 @@ async def a_decline_says_why(make: Open) -> None:
 
 
 async def a_buyer_may_be_asked(make: Open) -> None:
-    """A payment that waits for the buyer is no success, and says where to send them."""
+    """A payment that waits for the buyer is not a success, and its receipt has the buyer's URL."""
     async with make() as lab:
         if lab.subject.asks is None:
             require(PaymentsCapability.COMPLETE not in lab.able, "Nobody knows who is asked.")
@@ -418,7 +418,7 @@ async def what_it_cannot_do_is_refused(make: Open) -> None:
 
 
 async def options_arrive(make: Open) -> None:
-    """An option in the vendor's words arrives, and those of others are not looked at."""
+    """An option in the vendor's format is sent, and options of other vendors are ignored."""
     async with make() as lab:
         option, word = lab.subject.option
         extra_options = {lab.subject.vendor.name: option, "another": {"other-option": "1"}}
@@ -429,7 +429,7 @@ async def options_arrive(make: Open) -> None:
 
 
 async def nothing_shows_what_is_paid_with(make: Open) -> None:
-    """Neither orders nor receipts show the means of payment, and no account shows its secret."""
+    """Neither orders nor receipts show the means of payment, and accounts hide their secrets."""
     async with make() as lab:
         order = lab.order()
         payment = await lab("charge", order, idempotency_key="k-1")

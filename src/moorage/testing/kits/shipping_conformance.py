@@ -195,7 +195,7 @@ async def an_address_is_checked(make: Open) -> None:
 
 
 async def options_arrive(make: Open) -> None:
-    """An option in the vendor's words arrives, and those of others are not looked at."""
+    """An option in the vendor's format is sent, and options of other vendors are ignored."""
     async with make() as lab:
         options, seen_bytes = lab.subject.option
         extra_options = {lab.subject.vendor.name: options, "another": {"other_option": "1"}}
@@ -207,7 +207,7 @@ async def options_arrive(make: Open) -> None:
 
 
 async def events_are_accepted_if_signed(make: Open) -> None:
-    """Signed tracking webhooks are accepted and others refused, whatever their status."""
+    """Signed tracking webhooks are accepted and others are refused, for every tracking status."""
     async with make() as lab:
         report, secret = lab.subject.report, lab.subject.webhook_secret
         if report is None or secret is None:

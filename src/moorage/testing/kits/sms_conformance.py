@@ -377,7 +377,7 @@ def _request_values(request: SandboxRequest) -> list[tuple[str, Any]]:
 
 
 async def options_arrive(make: Open) -> None:
-    """An option in the vendor's words arrives, and those of others are not looked at."""
+    """An option in the vendor's format is sent, and options of other vendors are ignored."""
     async with make() as lab:
         extra_options = {
             lab.subject.vendor.name: dict([lab.subject.option]),
@@ -393,7 +393,7 @@ async def options_arrive(make: Open) -> None:
 
 
 async def nothing_shows_whom_it_went_to(make: Open) -> None:
-    """Neither messages nor receipts show a phone number, and no account shows its secret."""
+    """Neither messages nor receipts show a phone number, and accounts hide their secrets."""
     async with make() as lab:
         message = lab.message("Be discreet.")
         representation = f"{message!r}{await lab('send', message)!r}{lab.hub.account(_ACCOUNT)!r}"
@@ -402,7 +402,7 @@ async def nothing_shows_whom_it_went_to(make: Open) -> None:
 
 
 async def events_are_accepted_if_signed(make: Open) -> None:
-    """Signed delivery webhooks are accepted and others refused, whatever their status."""
+    """Signed delivery webhooks are accepted and others are refused, for every delivery status."""
     async with make() as lab:
         report, secret = lab.subject.report, lab.subject.webhook_secret
         if report is None or secret is None:

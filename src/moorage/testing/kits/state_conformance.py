@@ -163,7 +163,7 @@ async def generated_commands_equal_the_model(stores: _Stores) -> None:
 
 
 async def an_error_of_a_command_changes_nothing(stores: _Stores) -> None:
-    """A command's own error is raised unchanged, writes nothing and blocks no other command."""
+    """A command's own error is raised unchanged; it writes nothing and blocks no other command."""
     store, keys = stores(), [new_key(), new_key()]
     await store.execute(Write({keys[0]: "before"}))
     for _ in range(3):
@@ -368,7 +368,7 @@ async def a_second_is_a_million(stores: _Stores) -> None:
 
 
 async def what_matters_is_kept(stores: _Stores) -> None:
-    """A state exists until its `quiet` time is over, whatever other states the store removes."""
+    """A state exists until its `quiet` time is over, even if the store removes other states."""
     store, chance = stores(), drawn(4)
     written_states: dict[str, State] = {}
     for _ in range(30):

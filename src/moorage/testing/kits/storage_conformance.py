@@ -156,7 +156,7 @@ async def packed_bytes_come_back_packed(factory: Factory) -> None:
 
 
 async def what_is_missing_is_told(factory: Factory) -> None:
-    """Reading a missing object raises FileNotFound; deleting it succeeds."""
+    """Reading a missing object raises FileNotFound; deleting a missing object succeeds."""
     storage, key = factory().storage, _key()
     sentence = "What is not there did not raise FileNotFound."
     await _raised_error(storage.head(key), FileNotFound, sentence)
@@ -414,7 +414,7 @@ async def a_reference_is_enough(factory: Factory) -> None:
 
 
 async def signed_urls_do_one_thing(factory: Factory) -> None:
-    """A signed URL does what it is signed for, and nothing else."""
+    """A signed URL permits only the request it was signed for."""
     subject = factory()
     storage, key = subject.storage, _key("a b+ü.txt")
     to_put = await storage.signed_url(key, "PUT", content_type="text/plain")

@@ -139,7 +139,7 @@ async def an_unknown_key_is_no_error(factory: AsyncFactory) -> None:
 
 
 async def a_named_key_is_given(factory: AsyncFactory) -> None:
-    """If keys have names, the requested one is among those returned."""
+    """If keys have names, the requested key is among those returned."""
     keys = {name: Secret(json.dumps({"kty": "OKP", "kid": name})) for name in ("k1", "k2")}
     provider = factory({(_NAME, None): (*keys.values(),)})
     for name, key in keys.items():

@@ -64,14 +64,14 @@ class SandboxRequest:
 
     @property
     def form(self) -> tuple[tuple[str, str], ...]:
-        """The fields of a form, decoded; it must say that it is one."""
+        """The decoded fields of a form; the request must have the content type of a form."""
         kind = (self.headers.get("content-type") or "").partition(";")[0]
         if self.body and kind != "application/x-www-form-urlencoded":
             raise Refusal(Response(415, body=b"This is no form."))
         return tuple(parse_qsl(self.body.decode(), keep_blank_values=True))
 
     def json(self) -> Any:
-        """The value of a JSON body; it must say that it is one."""
+        """The value of a JSON body; the request must have the content type of JSON."""
         kind = (self.headers.get("content-type") or "").partition(";")[0]
         if kind not in {"application/json", "application/vnd.api+json"}:
             raise Refusal(Response(415, body=b"This is no JSON."))

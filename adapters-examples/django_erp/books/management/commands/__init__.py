@@ -1,1 +1,1 @@
-"""One command a module."""
+"""The ERP's management commands, one per module."""

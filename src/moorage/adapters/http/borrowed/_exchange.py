@@ -1,4 +1,4 @@
-"""One request and its response over another library's client, for all of these libraries.
+"""One request and its response over the client of another library.
 
 | the library reports | raised | may have been processed |
 |---|---|---|

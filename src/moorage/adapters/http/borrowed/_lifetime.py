@@ -82,7 +82,7 @@ class LoopLibraryClient:
 def refuse_settings(
     client: object, name: str, settings: ConnectionSettings, *, with_proxy: bool = False
 ) -> None:
-    """Raise an error for connection settings beside a client of the host, which has its own.
+    """Raise an error if connection settings are passed together with a client of the host.
 
     Args:
         client: the host's client, if there is one.

@@ -111,7 +111,7 @@ def async_engine(
 
 
 class _TransportSource:
-    """Opens transports: those of the host's client, or its own ones.
+    """Opens the transports of the host's client, or transports of its own.
 
     Args:
         kind: the class of clients.

@@ -56,7 +56,7 @@ def numeric(host: str, port: int) -> list[Address]:
 
 
 class Lookup(Thread):
-    """Resolves a name in its own thread, which continues alone if it takes too long.
+    """Resolves a name in its own thread; the thread continues alone if it takes too long.
 
     `finished` is called in that thread when `addresses` can return.
     """

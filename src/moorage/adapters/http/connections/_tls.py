@@ -114,7 +114,7 @@ class TlsWire:
                 return b""
 
     def glance(self) -> bytes | None:
-        """Return the bytes that have arrived; b"" at the end, None if they are of TLS itself."""
+        """Return the bytes that have arrived; b"" at the end, None if only TLS records arrived."""
         data = self._wire.glance()
         if data:
             self._incoming.write(data)

@@ -95,7 +95,7 @@ def _file(files: ExitStack, content: bytes) -> str:
 
 
 def _encrypted_key(key: Secret, own_password: Secret | None, password: Secret) -> bytes:
-    """Return the key encrypted with another password, so that no file has it in plain text."""
+    """Return the key encrypted with another password, so that no file contains the plain key."""
     # Few have a key that is in no file.
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - costs milliseconds
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - the same

@@ -390,7 +390,7 @@ def _header_lines(head: bytearray) -> list[str]:
 
 
 def check_status(status: int) -> None:
-    """Raise an error for a response that switches to another protocol, which nobody requested."""
+    """Raise an error if a response switches protocols, because no request asks for that."""
     if status == _SWITCHING:
         raise NotHttp("switches to another protocol")
 

@@ -1,4 +1,4 @@
-"""The clients of pyreqwest, which belong to one process."""
+"""The clients of pyreqwest. Each belongs to one process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _AUTOMATIC_DECOMPRESSION: Final = ("gzip", "brotli", "zstd", "deflate")
 
 
 class Forked(Exception):
-    """This process cannot use pyreqwest, because it was forked from one that had loaded it."""
+    """This process cannot use pyreqwest: it was forked from a process that had loaded it."""
 
 
 class Clients:

@@ -192,7 +192,7 @@ class PyreqwestExchange(ExchangeBase):
             raise self._timed_out("pool", "had no connection free", sent=False) from None
 
     async def _pieces(self, upload: Upload) -> AsyncIterator[bytes]:
-        """Yield the body to pyreqwest, which takes a piece whenever it can send one."""
+        """Yield the pieces of the body whenever pyreqwest can send one."""
         piece = upload.first
         try:
             while piece and not self._abandoned:
@@ -236,7 +236,7 @@ class PyreqwestExchange(ExchangeBase):
         raise failure
 
     def _check_framing(self, *, to_head: bool) -> None:
-        """Refuse a response that could end in more than one place, which pyreqwest accepts."""
+        """Refuse a response with ambiguous framing, which pyreqwest would accept."""
         try:
             check_status(self.status)
             if not to_head and self.status not in BODILESS:

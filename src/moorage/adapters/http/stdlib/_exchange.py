@@ -92,7 +92,7 @@ class Exchange(ExchangeBase):
 
     @property
     def head(self) -> Head:
-        """Everything before the body."""
+        """The bytes of a message before its body."""
         head = self._reader.head
         if head is None:  # pragma: no cover - an exchange is returned once it has a head
             raise RuntimeError("The response has not arrived yet.")

@@ -197,7 +197,7 @@ class PostmarkSandbox(Sandbox):
 
 
 class _Refused(Exception):
-    """One message is refused; the other messages of its batch are not."""
+    """One message of a batch is refused; the other messages are not."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)

@@ -203,7 +203,7 @@ class ResendSandbox(Sandbox):
 
 
 class _Refused(Exception):
-    """One message is refused; the other messages of a permissive batch are not."""
+    """One message of a permissive batch is refused; the other messages are not."""
 
     def __init__(self, status: int, name: str, message: str) -> None:
         super().__init__(message)

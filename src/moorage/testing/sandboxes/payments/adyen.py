@@ -136,7 +136,7 @@ class AdyenSandbox(Sandbox):
     # --- what happens besides requests --------------------------------------
 
     def busy(self, *keys: str) -> None:
-        """Take these idempotency keys for those of requests that are under way, and no others."""
+        """Treat these idempotency keys, and no others, as keys of requests that are in progress."""
         self._busy = set(keys)
 
     def buyer_returns(self, psp: str, word: str = "APPROVED") -> dict[str, str]:

@@ -106,7 +106,7 @@ def resource_of(body: bytes) -> dict[str, Any]:
 
 
 def related(request: SandboxRequest, spool: Spool) -> tuple[bytes, bytes, str]:
-    """Both parts of an upload in one request, and the content type of the second."""
+    """Return both parts of a multipart upload, and the content type of the second."""
     kind, _, boundary = request.headers.get("content-type", "").partition("; boundary=")
     # A parser of mail would mend line ends, which are the file's own.
     parts = (b"\r\n" + spool.content()).split(f"\r\n--{boundary}".encode())

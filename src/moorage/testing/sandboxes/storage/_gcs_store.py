@@ -124,7 +124,7 @@ class Session:
         return total != "*" and int(total) == self.body.size
 
     def check(self, header: str | None) -> None:
-        """Refuse bytes whose checksum differs from the announced one."""
+        """Refuse the bytes if their checksum differs from the announced one."""
         names = {"md5": "md5Hash", "crc32c": "crc32c"}
         stated_sums = {names[name]: value for name, value in _HASHES.findall(header or "")}
         initial = {
