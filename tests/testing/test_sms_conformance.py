@@ -63,7 +63,7 @@ class Lesser(Vonage):
 def lesser() -> kit.SmsSubject:
     """A vendor with few capabilities, which sends no events."""
     subject = as_vonage(Lesser)()
-    return attrs.evolve(subject, report=None, webhook_secret=None)
+    return attrs.evolve(subject, report=None, webhook_secret=None, requests=(), answers=())
 
 
 def as_vonage(kind: Callable[..., Vonage]) -> kit.Factory:

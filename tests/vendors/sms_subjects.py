@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
 
 from moorage.contracts.ref import Ref
+from moorage.contracts.sms import LineType, Price, SmsStatus
 from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
@@ -24,6 +27,9 @@ from tests.vendors.subjects.plivo import plivo
 
 if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
+
+URL: Final = "https://shop.example/texts"
+PICTURE: Final = "https://shop.example/picture.png"
 
 
 class Refs:
@@ -52,11 +58,11 @@ def vonage_says(status: str) -> Response:
 def twilio() -> SmsSubject:
     """Twilio with a new sandbox."""
     sandbox = TwilioSandbox()
-    refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
-        (twilio_says(20429, 429), RateLimitExceeded),
-        (twilio_says(20003, 401), AuthenticationFailed),
-        (twilio_says(21211), InvalidRequest),
-        (twilio_says(21610), VendorRejected),
+    refusals: tuple[tuple[Response, type[ConnectorError], str], ...] = (
+        (twilio_says(20429, 429), RateLimitExceeded, "20429"),
+        (twilio_says(20003, 401), AuthenticationFailed, "20003"),
+        (twilio_says(21211), InvalidRequest, "21211"),
+        (twilio_says(21610), VendorRejected, "21610"),
     )
     return SmsSubject(
         vendor=Twilio(
@@ -70,18 +76,113 @@ def twilio() -> SmsSubject:
         webhook_secret=sandbox.auth_token,
         report=sandbox.report,
         unknown=reply({"sid": "SM1", "status": "teleported"}, 201),
+        requests=(
+            (
+                {"sender": "+15005550009", "callback_url": URL, "validity": timedelta(minutes=10)},
+                {
+                    "To": "+447700900000",
+                    "From": "+15005550009",
+                    "Body": "Your code is 1234.",
+                    "StatusCallback": URL,
+                    "ValidityPeriod": "600",
+                    "SendAt": None,
+                    "ScheduleType": None,
+                    "MessagingServiceSid": None,
+                },
+            ),
+            (
+                {"sender_pool": "MG1", "media": (PICTURE,)},
+                {"MessagingServiceSid": "MG1", "From": None, "MediaUrl": PICTURE},
+            ),
+        ),
+        answers=(
+            (
+                "get",
+                reply(
+                    {
+                        "sid": "SM7",
+                        "status": "undelivered",
+                        "num_segments": "3",
+                        "price": "-0.02250",
+                        "price_unit": "usd",
+                        "error_code": 30003,
+                        "error_message": "Unreachable destination handset",
+                    }
+                ),
+                {
+                    "ref": Ref("twilio", "texts", "SM7"),
+                    "status": SmsStatus.UNDELIVERED,
+                    "vendor_status": "undelivered",
+                    "segments": 3,
+                    "price": Price(Decimal("0.02250"), "USD"),
+                    "error_code": "30003",
+                    "error_message": "Unreachable destination handset",
+                },
+            ),
+            (
+                "send",
+                reply({"sid": "SM8", "status": "accepted"}, 201),
+                {"status": SmsStatus.QUEUED, "segments": None, "price": None, "error_code": None},
+            ),
+            (
+                "validate_number",
+                reply(
+                    {
+                        "valid": False,
+                        "phone_number": "+4477009000",
+                        "validation_errors": ["TOO_SHORT", "NOT_A_NUMBER"],
+                    }
+                ),
+                {"valid": False, "number": None, "reasons": ("TOO_SHORT", "NOT_A_NUMBER")},
+            ),
+            (
+                "validate_number",
+                reply(
+                    {
+                        "valid": True,
+                        "phone_number": "+447700900000",
+                        "country_code": "GB",
+                        "national_format": "07700 900000",
+                        "line_type_intelligence": {"type": "fixedVoip", "carrier_name": "Isle"},
+                    }
+                ),
+                {
+                    "valid": True,
+                    "number": "+447700900000",
+                    "country": "GB",
+                    "national": "07700 900000",
+                    "line": LineType.VOIP,
+                    "carrier": "Isle",
+                    "reasons": (),
+                },
+            ),
+            (
+                "check_balance",
+                reply({"balance": "-1.2345", "currency": "eur"}),
+                {"amount": Price(Decimal("-1.2345"), "EUR")},
+            ),
+        ),
+        words={
+            "accepted": SmsStatus.QUEUED,
+            "sending": SmsStatus.QUEUED,
+            "sent": SmsStatus.SENT,
+            "undelivered": SmsStatus.UNDELIVERED,
+            "failed": SmsStatus.FAILED,
+            "canceled": SmsStatus.CANCELED,
+            "read": SmsStatus.READ,
+        },
     )
 
 
 def vonage() -> SmsSubject:
     """Vonage with a new sandbox."""
     sandbox = VonageSandbox()
-    refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
-        (vonage_says("1"), RateLimitExceeded),
-        (vonage_says("4"), AuthenticationFailed),
-        (vonage_says("3"), InvalidRequest),
-        (vonage_says("7"), VendorRejected),
-        (vonage_says("99"), VendorRejected),
+    refusals: tuple[tuple[Response, type[ConnectorError], str], ...] = (
+        (vonage_says("1"), RateLimitExceeded, "1"),
+        (vonage_says("4"), AuthenticationFailed, "4"),
+        (vonage_says("3"), InvalidRequest, "3"),
+        (vonage_says("7"), VendorRejected, "7"),
+        (vonage_says("99"), VendorRejected, "99"),
     )
     return SmsSubject(
         vendor=Vonage(api_key=sandbox.api_key, credentials=sandbox.api_secret, sender="Acme"),
@@ -92,6 +193,109 @@ def vonage() -> SmsSubject:
         secret=sandbox.api_secret,
         webhook_secret=sandbox.signature_secret,
         report=sandbox.report,
+        requests=(
+            (
+                {
+                    "sender": "+15005550009",
+                    "callback_url": URL,
+                    "validity": timedelta(minutes=10),
+                    "reference": "INV-7",
+                },
+                {
+                    "to": "447700900000",
+                    "from": "15005550009",
+                    "text": "Your code is 1234.",
+                    "type": "text",
+                    "callback": URL,
+                    "ttl": "600000",
+                    "client-ref": "INV-7",
+                },
+            ),
+            ({}, {"from": "Acme", "callback": None, "ttl": None, "client-ref": None}),
+        ),
+        answers=(
+            (
+                "send",
+                reply(
+                    {
+                        "message-count": "2",
+                        "messages": [
+                            {"status": "0", "message-id": "A1", "message-price": "0.03330000"},
+                            {"status": "0", "message-id": "A2", "message-price": "0.03330000"},
+                        ],
+                    }
+                ),
+                {
+                    "ref": Ref("vonage", "texts", "A1"),
+                    "status": SmsStatus.QUEUED,
+                    "vendor_status": "0",
+                    "parts": ("A1", "A2"),
+                    "segments": 2,
+                    "price": Price(Decimal("0.0666"), "EUR"),
+                    "error_code": None,
+                },
+            ),
+            (
+                "send",
+                reply(
+                    {
+                        "message-count": "2",
+                        "messages": [
+                            {"status": "0", "message-id": "A1", "message-price": "0.03330000"},
+                            {"status": "9", "error-text": "Quota Exceeded - rejected"},
+                        ],
+                    }
+                ),
+                {
+                    "status": SmsStatus.FAILED,
+                    "vendor_status": "9",
+                    "parts": ("A1",),
+                    "segments": 2,
+                    "price": Price(Decimal("0.0333"), "EUR"),
+                    "error_code": "9",
+                    "error_message": "Quota Exceeded - rejected",
+                },
+            ),
+            (
+                "validate_number",
+                reply(
+                    {
+                        "status": 0,
+                        "status_message": "Success",
+                        "international_format_number": "447700900000",
+                        "national_format_number": "07700 900000",
+                        "country_code": "GB",
+                        "current_carrier": {"name": "Isle", "network_type": "landline_tollfree"},
+                    }
+                ),
+                {
+                    "valid": True,
+                    "number": "+447700900000",
+                    "country": "GB",
+                    "national": "07700 900000",
+                    "line": LineType.OTHER,
+                    "carrier": "Isle",
+                    "reasons": (),
+                },
+            ),
+            (
+                "validate_number",
+                reply({"status": 3, "status_message": "Invalid number"}),
+                {"valid": False, "number": None, "reasons": ("Invalid number",)},
+            ),
+            (
+                "check_balance",
+                reply({"value": 3.14159, "autoReload": False}),
+                {"amount": Price(Decimal("3.14159"), "EUR")},
+            ),
+        ),
+        words={
+            "accepted": SmsStatus.SENT,
+            "buffered": SmsStatus.SENT,
+            "expired": SmsStatus.EXPIRED,
+            "failed": SmsStatus.FAILED,
+            "rejected": SmsStatus.REJECTED,
+        },
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from moorage.contracts.ref import Ref
+from moorage.contracts.sms import SmsStatus
 from moorage.domain.http.requests import Response
 from moorage.errors import (
     AuthenticationFailed,
@@ -30,11 +32,11 @@ def sns_says(status: int, code: str, words: str = "+447700900000 is refused") ->
 def amazon_sns() -> SmsSubject:
     """Amazon SNS with a new sandbox."""
     sandbox = AmazonSnsSandbox()
-    refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
-        (sns_says(400, "Throttling"), RateLimitExceeded),
-        (sns_says(403, "AuthorizationError"), AuthenticationFailed),
-        (sns_says(400, "InvalidParameter"), InvalidRequest),
-        (sns_says(400, "OptedOut"), VendorRejected),
+    refusals: tuple[tuple[Response, type[ConnectorError], str], ...] = (
+        (sns_says(400, "Throttling"), RateLimitExceeded, "Throttling"),
+        (sns_says(403, "AuthorizationError"), AuthenticationFailed, "AuthorizationError"),
+        (sns_says(400, "InvalidParameter"), InvalidRequest, "InvalidParameter"),
+        (sns_says(400, "OptedOut"), VendorRejected, "OptedOut"),
     )
     return SmsSubject(
         vendor=AmazonSns(
@@ -49,4 +51,42 @@ def amazon_sns() -> SmsSubject:
         arrives=("MessageAttributes.entry.1.Value.StringValue", "Transactional"),
         secret=sandbox.secret_access_key,
         wordless=True,
+        requests=(
+            (
+                {"sender": "+15005550009"},
+                {
+                    "Action": "Publish",
+                    "PhoneNumber": "+447700900000",
+                    "Message": "Your code is 1234.",
+                    "MessageAttributes.entry.1.Name": "AWS.MM.SMS.OriginationNumber",
+                    "MessageAttributes.entry.1.Value.DataType": "String",
+                    "MessageAttributes.entry.1.Value.StringValue": "+15005550009",
+                },
+            ),
+            (
+                {"sender": "Acme"},
+                {
+                    "MessageAttributes.entry.1.Name": "AWS.SNS.SMS.SenderID",
+                    "MessageAttributes.entry.1.Value.StringValue": "Acme",
+                },
+            ),
+            ({}, {"MessageAttributes.entry.1.Name": None}),
+        ),
+        answers=(
+            (
+                "send",
+                Response(
+                    200,
+                    {"Content-Type": "text/xml"},
+                    b"<PublishResponse><PublishResult><MessageId>m-7</MessageId></PublishResult>"
+                    b"<ResponseMetadata><RequestId>r-7</RequestId></ResponseMetadata>"
+                    b"</PublishResponse>",
+                ),
+                {
+                    "ref": Ref("amazon_sns", "texts", "m-7"),
+                    "status": SmsStatus.QUEUED,
+                    "vendor_status": None,
+                },
+            ),
+        ),
     )

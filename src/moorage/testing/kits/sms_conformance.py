@@ -9,20 +9,16 @@ the kit cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `Asyn
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-import attrs
-
 from moorage.contracts.ref import Ref
-from moorage.contracts.routes import Account
-from moorage.contracts.sms import KIND, SmsCapability, SmsMessage, SmsReceipt, SmsStatus
+from moorage.contracts.sms import KIND, SmsCapability, SmsReceipt, SmsStatus
 from moorage.domain.http.requests import Response
 from moorage.errors import (
-    ConnectorError,
     IdempotencyConflict,
     OutcomeUnknown,
     RateLimitExceeded,
@@ -30,119 +26,39 @@ from moorage.errors import (
     VendorFailed,
     WebhookRejected,
 )
-from moorage.hub.hub import AsyncHub, Hub
 from moorage.testing.kits._contract_lab import (
-    ContractLab,
     through_async_hub,
     through_hub,
     with_body,
 )
-from moorage.testing.kits.checks import require
-from moorage.testing.sandboxes.base import (
-    Altered,
-    AsyncSandboxHttpClient,
-    Lost,
-    Notice,
-    SandboxHttpClient,
+from moorage.testing.kits._sms_lab import (
+    ACCOUNT,
+    URL,
+    Lab,
+    SmsSubject,
+    async_lab,
+    calls_by_capability,
+    request_values,
+    sync_lab,
 )
+from moorage.testing.kits._sms_requests import REQUESTS
+from moorage.testing.kits.checks import require
+from moorage.testing.sandboxes.base import Altered, Lost
 from moorage.wiring.installed_vendors import able
 
 if TYPE_CHECKING:
-    from types import UnionType
-
-    from moorage.contracts.vendor import Vendor
     from moorage.domain.values.result import Result
-    from moorage.testing.sandboxes.base import Sandbox, SandboxRequest
 
-_ACCOUNT: Final = "texts"
-_URL: Final = "https://shop.example/texts"
+__all__ = ["ASYNC_CHECKS", "CHECKS", "AsyncCheck", "Check", "Factory", "SmsSubject"]
+
 _WORD: Final = "a-word-nobody-knows"
 _REPEATED: Final = "A repeat sent what was sent already."
 _MALFORMED: Final = (b"{}", b"[]", b"null", b"", b"<html></html>", b'{"messages": [{}]}')
 
-
-@attrs.frozen(kw_only=True)
-class SmsSubject:
-    """A vendor of text messages to check, with its sandbox.
-
-    Attributes:
-        vendor: an account of ours at the sandbox.
-        sandbox: where it goes.
-        sent: how many messages the sandbox has taken.
-        refusals: answers by which the vendor refuses, with the error that each must become.
-        option: an option in the vendor's own words, and a value that it takes.
-        arrives: the name and the value under which it arrives, if others than these.
-        secret: what the vendor's credentials must not show.
-        webhook_secret: what its webhooks are signed with; None if it sends none.
-        strange_secret: another of the same form, which nothing is signed with.
-        report: makes a webhook of what became of a message: its id, and the vendor's word for it;
-            to https://shop.example/texts, where no message says where.
-        delivered: the vendor's word for a message that was delivered.
-        to: a number that is sent to.
-        unknown: an answer to sending whose status nobody knows, if the vendor answers with one.
-        wordless: whether the vendor has no word for a message that it took.
-    """
-
-    vendor: Vendor
-    sandbox: Sandbox
-    sent: Callable[[], int]
-    refusals: tuple[tuple[Response, type[ConnectorError]], ...]
-    option: tuple[str, str]
-    arrives: tuple[str, str] | None = None
-    secret: str = attrs.field(repr=False)
-    webhook_secret: str | None = attrs.field(default=None, repr=False)
-    strange_secret: str = attrs.field(default="another secret, also long enough", repr=False)
-    report: Callable[[str, str], Notice] | None = None
-    delivered: str = "delivered"
-    to: str = "+447700900000"
-    unknown: Response | None = None
-    wordless: bool = False
-
-
 Factory: TypeAlias = Callable[[], SmsSubject]
 Check: TypeAlias = Callable[[Factory], None]
 AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
-
-
-class _Lab(ContractLab[SmsSubject]):
-    """A vendor of text messages under test."""
-
-    contract = "sms"
-
-    def message(self, text: str = "Your code is 1234.", **fields: Any) -> SmsMessage:
-        return SmsMessage(to=self.subject.to, text=text, **fields)
-
-    def honours_keys(self) -> bool:
-        services = self.subject.vendor.services().values()
-        return any(service.idempotency_header is not None for service in services)
-
-    def hidden(self) -> tuple[str, ...]:
-        return self.subject.to, self.subject.to[1:], self.subject.secret
-
-    async def refused(
-        self, kind: type[ConnectorError] | UnionType, doing: Awaitable[Any], step: str
-    ) -> Any:
-        """Return the error that an operation must raise, which is of no subclass."""
-        error = await super().refused(kind, doing, step)
-        require(type(error) is kind, f"{step} raised {type(error).__name__}: {error}")
-        return error
-
-
-Open: TypeAlias = Callable[[], _Lab]
-
-
-def _accounts(subject: SmsSubject) -> list[Account]:
-    return [Account(_ACCOUNT, subject.vendor, settings={"retry": None, "circuit": None})]
-
-
-def _plainly(factory: Factory) -> _Lab:
-    subject = factory()
-    return _Lab(subject, Hub(_accounts(subject), http=SandboxHttpClient(subject.sandbox)))
-
-
-def _async_lab(factory: Factory) -> _Lab:
-    subject = factory()
-    return _Lab(subject, AsyncHub(_accounts(subject), http=AsyncSandboxHttpClient(subject.sandbox)))
+Open: TypeAlias = Callable[[], Lab]
 
 
 async def a_message_is_sent(make: Open) -> None:
@@ -151,7 +67,7 @@ async def a_message_is_sent(make: Open) -> None:
         receipt: SmsReceipt = await lab("send", lab.message())
         require(lab.subject.sent() == 1, "One message was not sent once.")
         require(receipt.ref.vendor == lab.subject.vendor.name, "The receipt names no vendor.")
-        require(receipt.ref.account == _ACCOUNT, "The receipt names no account.")
+        require(receipt.ref.account == ACCOUNT, "The receipt names no account.")
         require(not receipt.status.final, "What was only taken is told as if it were over.")
         require(receipt.status is not SmsStatus.UNKNOWN, "What was taken has no status.")
         require(receipt.vendor_status or lab.subject.wordless, "The vendor's own word is lost.")
@@ -187,30 +103,10 @@ async def a_key_is_for_one_message(make: Open) -> None:
         require(lab.subject.sent() == 1, "A key was used for two messages.")
 
 
-def _calls_by_capability(lab: _Lab) -> Mapping[SmsCapability, Callable[[], Awaitable[Any]]]:
-    ref = Ref(lab.subject.vendor.name, _ACCOUNT, "1")
-    send_time = datetime.now(UTC) + timedelta(hours=1)
-
-    def send(**fields: Any) -> Callable[[], Awaitable[Any]]:
-        return lambda: lab("send", lab.message(**fields))
-
-    return {
-        SmsCapability.SENDER_POOL: send(sender_pool="pool"),
-        SmsCapability.MEDIA: send(media=("https://shop.example/picture.png",)),
-        SmsCapability.CALLBACK: send(callback_url=_URL),
-        SmsCapability.SCHEDULED: send(send_at=send_time),
-        SmsCapability.VALIDITY: send(validity=timedelta(hours=1)),
-        SmsCapability.CANCEL: lambda: lab("cancel", ref),
-        SmsCapability.LOOK_UP: lambda: lab("get", ref),
-        SmsCapability.VALIDATE_NUMBER: lambda: lab("validate_number", lab.subject.to),
-        SmsCapability.BALANCE: lambda: lab("check_balance"),
-    }
-
-
 async def what_it_cannot_do_is_refused(make: Open) -> None:
     """An unsupported feature is refused before sending, and the error names other vendors."""
     async with make() as lab:
-        for capability, ask in _calls_by_capability(lab).items():
+        for capability, ask in calls_by_capability(lab).items():
             if capability in lab.able:
                 continue
             error = await lab.refused(UnsupportedByVendor, ask(), f"{capability} of who cannot")
@@ -222,7 +118,7 @@ async def what_it_cannot_do_is_refused(make: Open) -> None:
 async def what_it_can_do_is_done(make: Open) -> None:
     """Each declared capability works."""
     async with make() as lab:
-        calls = _calls_by_capability(lab)
+        calls = calls_by_capability(lab)
         for capability in (
             SmsCapability.SENDER_POOL,
             SmsCapability.MEDIA,
@@ -259,17 +155,19 @@ async def what_is_scheduled_can_be_cancelled(make: Open) -> None:
 async def a_refusal_has_its_type(make: Open) -> None:
     """Each refusal raises the right error, with the vendor's own answer."""
     async with make() as lab:
-        for number, (answer, kind) in enumerate(lab.subject.refusals):
+        for number, (answer, kind, *codes) in enumerate(lab.subject.refusals):
             for key in (None, f"k-{number}"):
                 lab.sandbox.fail(answer)
                 coroutine = lab("send", lab.message(), idempotency_key=key)
                 error = await lab.refused(kind, coroutine, f"Refusal {number}")
-                require(error.service == _ACCOUNT, "A refusal names no account.")
+                require(error.service == ACCOUNT, "A refusal names no account.")
                 kept_answer = getattr(error, "response", None)
                 require(
                     kept_answer is not None and kept_answer.body == answer.body,
                     "The answer is lost.",
                 )
+                code = getattr(error, "vendor_code", None)
+                require(codes in ([], [code]), f"Refusal {number} has the code {code!r}.")
         require(lab.subject.sent() == 0, "What was refused was sent.")
 
 
@@ -343,7 +241,7 @@ async def an_unknown_status_is_kept(make: Open) -> None:
 async def each_of_many_has_its_result(make: Open) -> None:
     """A refused message affects no other, and a repeat sends only the missing ones."""
     async with make() as lab:
-        answer, kind = lab.subject.refusals[0]
+        answer, kind = lab.subject.refusals[0][:2]
         messages = [lab.message(f"Number {number}.") for number in range(3)]
         send = partial(lab, "send_bulk", messages, idempotency_key="batch", at_once=1)
         lab.sandbox.fail(answer)
@@ -369,13 +267,6 @@ async def each_of_many_has_its_result(make: Open) -> None:
         require(lab.subject.sent() <= 3, _REPEATED)
 
 
-def _request_values(request: SandboxRequest) -> list[tuple[str, Any]]:
-    """Return the values of a request, from its form, JSON or query."""
-    kind = request.headers.get("content-type") or ""
-    body = request.json().items() if kind.startswith("application/json") else request.form
-    return [*body, *request.query]
-
-
 async def options_arrive(make: Open) -> None:
     """An option in the vendor's format is sent, and options of other vendors are ignored."""
     async with make() as lab:
@@ -386,7 +277,7 @@ async def options_arrive(make: Open) -> None:
         await lab("send", lab.message(extra=extra_options))
         request = lab.sandbox.requests[-1]
         require(
-            (lab.subject.arrives or lab.subject.option) in _request_values(request),
+            (lab.subject.arrives or lab.subject.option) in request_values(request),
             "An option is lost.",
         )
         require(b"other" not in request.body, "Another vendor's option arrived.")
@@ -396,7 +287,7 @@ async def nothing_shows_whom_it_went_to(make: Open) -> None:
     """Neither messages nor receipts show a phone number, and accounts hide their secrets."""
     async with make() as lab:
         message = lab.message("Be discreet.")
-        representation = f"{message!r}{await lab('send', message)!r}{lab.hub.account(_ACCOUNT)!r}"
+        representation = f"{message!r}{await lab('send', message)!r}{lab.hub.account(ACCOUNT)!r}"
         for private_text in (lab.subject.to[1:], "discreet", lab.subject.secret):
             require(private_text not in representation, "A number, a text or a secret is shown.")
 
@@ -407,18 +298,18 @@ async def events_are_accepted_if_signed(make: Open) -> None:
         report, secret = lab.subject.report, lab.subject.webhook_secret
         if report is None or secret is None:
             return
-        url = _URL if SmsCapability.CALLBACK in lab.able else None
+        url = URL if SmsCapability.CALLBACK in lab.able else None
         receipt: SmsReceipt = await lab("send", lab.message(callback_url=url))
         words = {lab.subject.delivered: SmsStatus.DELIVERED, _WORD: SmsStatus.UNKNOWN}
         for word, status in words.items():
             notice = report(receipt.ref.id, word)
-            require(notice.url.startswith(_URL), "News does not go where it was wanted.")
-            verifier = lab.hub.webhooks(_ACCOUNT, secrets=secret)
-            event = lab.hub.events(_ACCOUNT, verifier.verify(**notice.arguments())[0])[0]
+            require(notice.url.startswith(URL), "News does not go where it was wanted.")
+            verifier = lab.hub.webhooks(ACCOUNT, secrets=secret)
+            event = lab.hub.events(ACCOUNT, verifier.verify(**notice.arguments())[0])[0]
             require(event.ref == receipt.ref, "News is of another message.")
             require(event.status is status, f"{word} was read as {event.status}.")
             require(event.vendor_status == word and event.raw, "What the vendor said is lost.")
-        stranger = lab.hub.webhooks(_ACCOUNT, secrets=lab.subject.strange_secret)
+        stranger = lab.hub.webhooks(ACCOUNT, secrets=lab.subject.strange_secret)
         try:
             stranger.verify(**report(receipt.ref.id, _WORD).arguments())
         except WebhookRejected:
@@ -444,8 +335,9 @@ _ALL: Final = (
     options_arrive,
     nothing_shows_whom_it_went_to,
     events_are_accepted_if_signed,
+    *REQUESTS,
 )
 
 
-CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL, _plainly)
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL, _async_lab)
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL, sync_lab)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL, async_lab)

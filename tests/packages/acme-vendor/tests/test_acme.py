@@ -10,6 +10,7 @@ import pytest
 from acme_vendor.sandbox import AcmeSandbox
 from acme_vendor.vendor import Acme
 
+from moorage.contracts.sms import SmsStatus
 from moorage.errors import AuthenticationFailed, InvalidRequest, RateLimitExceeded
 from moorage.testing import sms_conformance
 from moorage.testing.kits.checks import name_of
@@ -32,9 +33,9 @@ def subject() -> sms_conformance.SmsSubject:
         sandbox=sandbox,
         sent=lambda: len(sandbox.messages),
         refusals=(
-            (says(429, "too_many"), RateLimitExceeded),
-            (says(401, "unauthorized"), AuthenticationFailed),
-            (says(422, "unknown_field"), InvalidRequest),
+            (says(429, "too_many"), RateLimitExceeded, "too_many"),
+            (says(401, "unauthorized"), AuthenticationFailed, "unauthorized"),
+            (says(422, "unknown_field"), InvalidRequest, "unknown_field"),
         ),
         option=("route", "premium"),
         secret=sandbox.api_key,
@@ -42,6 +43,18 @@ def subject() -> sms_conformance.SmsSubject:
         strange_secret=f"whsec_{b64encode(b'a key of somebody else').decode()}",
         report=sandbox.report,
         unknown=reply({"id": "M1", "status": "teleported"}, 201),
+        requests=(
+            ({"sender": "Acme"}, {"from": "Acme", "text": "Your code is 1234."}),
+            ({}, {"to": "+447700900000", "from": "+15005550006"}),
+        ),
+        answers=(
+            (
+                "get",
+                reply({"id": "M7", "status": "failed"}),
+                {"status": SmsStatus.FAILED, "vendor_status": "failed"},
+            ),
+        ),
+        words={"sent": SmsStatus.SENT, "failed": SmsStatus.FAILED},
     )
 
 

@@ -1,0 +1,176 @@
+"""A vendor of text messages behind a hub with one account of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.contracts.sms import SmsCapability, SmsMessage, SmsStatus
+from moorage.domain.values.json_text import is_list, is_object
+from moorage.hub.hub import AsyncHub, Hub
+from moorage.testing.kits._contract_lab import ContractLab
+from moorage.testing.kits.checks import require
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from types import UnionType
+
+    from moorage.contracts.vendor import Vendor
+    from moorage.domain.http.requests import Response
+    from moorage.errors import ConnectorError
+    from moorage.testing.sandboxes.base import Notice, Sandbox, SandboxRequest
+
+    Refusal = (
+        tuple[Response, type[ConnectorError]] | tuple[Response, type[ConnectorError], str | None]
+    )
+
+ACCOUNT: Final = "texts"
+URL: Final = "https://shop.example/texts"
+
+
+def no_words() -> dict[str, SmsStatus]:
+    """Return the empty default for a vendor's words."""
+    return {}
+
+
+@attrs.frozen(kw_only=True)
+class SmsSubject:
+    """A vendor of text messages to check, with its sandbox.
+
+    Attributes:
+        vendor: an account of ours at the sandbox.
+        sandbox: where it goes.
+        sent: how many messages the sandbox has taken.
+        refusals: answers by which the vendor refuses, with the error that each must become, and
+            the vendor's code that the error must keep, where there is a third part.
+        option: an option in the vendor's own words, and a value that it takes.
+        arrives: the name and the value under which it arrives, if others than these.
+        secret: what the vendor's credentials must not show.
+        webhook_secret: what its webhooks are signed with; None if it sends none.
+        strange_secret: another of the same form, which nothing is signed with.
+        report: makes a webhook of what became of a message: its id, and the vendor's word for it;
+            to https://shop.example/texts, where no message says where.
+        delivered: the vendor's word for a message that was delivered.
+        to: a number that is sent to.
+        unknown: an answer to sending whose status nobody knows, if the vendor answers with one.
+        wordless: whether the vendor has no word for a message that it took.
+        requests: fields of a message, such as `{"validity": timedelta(hours=1)}`, each with values
+            that its request must have, by name; None for a name that it must not have.
+        answers: operations, such as "get", each with an answer of the vendor, and the fields that
+            the operation must read from it, such as `{"status": SmsStatus.SENT, "segments": 2}`.
+        words: the vendor's words in webhooks, each with its meaning.
+    """
+
+    vendor: Vendor
+    sandbox: Sandbox
+    sent: Callable[[], int]
+    refusals: tuple[Refusal, ...]
+    option: tuple[str, str]
+    arrives: tuple[str, str] | None = None
+    secret: str = attrs.field(repr=False)
+    webhook_secret: str | None = attrs.field(default=None, repr=False)
+    strange_secret: str = attrs.field(default="another secret, also long enough", repr=False)
+    report: Callable[[str, str], Notice] | None = None
+    delivered: str = "delivered"
+    to: str = "+447700900000"
+    unknown: Response | None = None
+    wordless: bool = False
+    requests: tuple[tuple[Mapping[str, Any], Mapping[str, Any]], ...] = ()
+    answers: tuple[tuple[str, Response, Mapping[str, Any]], ...] = ()
+    words: Mapping[str, SmsStatus] = attrs.field(factory=no_words)
+
+
+class Lab(ContractLab[SmsSubject]):
+    """A vendor of text messages under test."""
+
+    contract = "sms"
+
+    def message(self, text: str = "Your code is 1234.", **fields: Any) -> SmsMessage:
+        return SmsMessage(to=self.subject.to, text=text, **fields)
+
+    def key_headers(self) -> list[str]:
+        """Return the names of the headers that carry idempotency keys; none without keys."""
+        services = self.subject.vendor.services().values()
+        return [
+            service.idempotency_header
+            for service in services
+            if service.idempotency_header is not None
+        ]
+
+    def honours_keys(self) -> bool:
+        return bool(self.key_headers())
+
+    def hidden(self) -> tuple[str, ...]:
+        return self.subject.to, self.subject.to[1:], self.subject.secret
+
+    async def refused(
+        self, kind: type[ConnectorError] | UnionType, doing: Awaitable[Any], step: str
+    ) -> Any:
+        """Return the error that an operation must raise, which is of no subclass."""
+        error = await super().refused(kind, doing, step)
+        require(type(error) is kind, f"{step} raised {type(error).__name__}: {error}")
+        return error
+
+
+def calls_by_capability(lab: Lab) -> Mapping[SmsCapability, Callable[[], Awaitable[Any]]]:
+    """A call that needs each capability."""
+    ref = Ref(lab.subject.vendor.name, ACCOUNT, "1")
+    send_time = datetime.now(UTC) + timedelta(hours=1)
+
+    def send(**fields: Any) -> Callable[[], Awaitable[Any]]:
+        return lambda: lab("send", lab.message(**fields))
+
+    return {
+        SmsCapability.SENDER_POOL: send(sender_pool="pool"),
+        SmsCapability.MEDIA: send(media=("https://shop.example/picture.png",)),
+        SmsCapability.CALLBACK: send(callback_url=URL),
+        SmsCapability.SCHEDULED: send(send_at=send_time),
+        SmsCapability.VALIDITY: send(validity=timedelta(hours=1)),
+        SmsCapability.CANCEL: lambda: lab("cancel", ref),
+        SmsCapability.LOOK_UP: lambda: lab("get", ref),
+        SmsCapability.VALIDATE_NUMBER: lambda: lab("validate_number", lab.subject.to),
+        SmsCapability.BALANCE: lambda: lab("check_balance"),
+    }
+
+
+def request_values(request: SandboxRequest) -> list[tuple[str, Any]]:
+    """Return the values of a request, from its form, JSON or query.
+
+    The name of a value inside another is the path to it, with dots, such as `metadata.reference`.
+    """
+    kind = request.headers.get("content-type") or ""
+    if kind.startswith("application/json"):
+        return [*_leaves("", request.json()), *request.query]
+    return [*request.form, *request.query]
+
+
+def _leaves(path: str, value: Any) -> list[tuple[str, Any]]:
+    inner_values: list[tuple[str, Any]] = []
+    if is_object(value):
+        for name, part in value.items():
+            inner_values += _leaves(f"{path}.{name}" if path else name, part)
+    elif is_list(value):
+        for part in value:
+            inner_values += _leaves(path, part)
+    return [(path, value), *inner_values]
+
+
+def _accounts(subject: SmsSubject) -> list[Account]:
+    return [Account(ACCOUNT, subject.vendor, settings={"retry": None, "circuit": None})]
+
+
+def sync_lab(factory: Callable[[], SmsSubject]) -> Lab:
+    """Return a lab with a synchronous hub."""
+    subject = factory()
+    return Lab(subject, Hub(_accounts(subject), http=SandboxHttpClient(subject.sandbox)))
+
+
+def async_lab(factory: Callable[[], SmsSubject]) -> Lab:
+    """Return a lab with an asynchronous hub."""
+    subject = factory()
+    return Lab(subject, AsyncHub(_accounts(subject), http=AsyncSandboxHttpClient(subject.sandbox)))

@@ -1,0 +1,253 @@
+"""The checks of what the operations of text messages send, and what they read."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from moorage.contracts.sms import SmsCapability, SmsReceipt, SmsStatus
+from moorage.errors import ConnectorError, VendorRejected
+from moorage.testing.kits._sms_lab import ACCOUNT, URL, Lab, request_values
+from moorage.testing.kits.checks import require
+
+if TYPE_CHECKING:
+    from moorage.testing.sandboxes.base import SandboxRequest
+
+Open: TypeAlias = Callable[[], Lab]
+
+_SHORT: Final = "k"
+_LONG: Final = "a-key-of-an-order-" * 12
+_TEXTS: Final = ("Your code is 1234.", "Grüße & more: 100 % = {all}.")
+_ZONE: Final = timezone(timedelta(hours=-7))
+
+
+async def each_request_is_sent_once(make: Open) -> None:
+    """No operation sends the same request twice: whether to repeat it is for the hub to decide."""
+    async with make() as lab:
+        calls: dict[str, Callable[[], Awaitable[Any]]] = {
+            "send": partial(lab, "send", lab.message()),
+            "send under a key": partial(lab, "send", lab.message(), idempotency_key="k-1"),
+        }
+        if SmsCapability.LOOK_UP in lab.able:
+            receipt: SmsReceipt = await lab("send", lab.message())
+            calls["get"] = partial(lab, "get", receipt.ref)
+        if SmsCapability.VALIDATE_NUMBER in lab.able:
+            calls["validate_number"] = partial(lab, "validate_number", lab.subject.to)
+        if SmsCapability.BALANCE in lab.able:
+            calls["check_balance"] = partial(lab, "check_balance")
+        for name, call in calls.items():
+            request_count = len(lab.sandbox.requests)
+            await call()
+            _require_no_repeats(name, lab.sandbox.requests[request_count:])
+        answer, kind = lab.subject.refusals[0][:2]
+        lab.sandbox.fail(answer)
+        request_count = len(lab.sandbox.requests)
+        await lab.refused(kind, lab("send", lab.message()), "A refusal")
+        _require_no_repeats("refused send", lab.sandbox.requests[request_count:])
+
+
+def _require_no_repeats(name: str, requests: list[SandboxRequest]) -> None:
+    contents = [
+        (request.method, request.host, request.path, request.query, request.body)
+        for request in requests
+    ]
+    for number, content in enumerate(contents):
+        line = f"{requests[number].method} {requests[number].path}"
+        require(content not in contents[:number], f"A {name} sent {line} twice.")
+
+
+async def each_message_carries_its_key(make: Open) -> None:
+    """A key that the vendor honours is sent, and is the same in another process.
+
+    A key of ours that is too long becomes one that the vendor takes, and stays different from
+    others that begin alike.
+    """
+    first_keys, second_keys = await _sent_keys(make), await _sent_keys(make)
+    require(first_keys == second_keys, "Another process sends other keys for the same messages.")
+    distinct_keys = {key for keys in first_keys for key in keys}
+    require(
+        len(distinct_keys) == sum(len(keys) for keys in first_keys),
+        "Two messages were sent under one key.",
+    )
+
+
+async def _sent_keys(make: Open) -> list[frozenset[str]]:
+    """The keys of the requests of each message, for short and long keys of ours."""
+    async with make() as lab:
+        if not lab.honours_keys():
+            return []
+        longest_key = lab.subject.vendor.limits.get("idempotency_key", 255)
+        sent_keys: list[frozenset[str]] = []
+        for our_key in (_SHORT, f"{_LONG}-1", f"{_LONG}-2"):
+            request_count = len(lab.sandbox.requests)
+            await lab("send", lab.message(), idempotency_key=our_key)
+            is_sent = len(lab.sandbox.requests) > request_count
+            require(is_sent, "Two messages were sent under one key.")
+            keys = frozenset(
+                key
+                for request in lab.sandbox.requests[request_count:]
+                for name in lab.key_headers()
+                if (key := request.headers.get(name)) is not None
+            )
+            require(keys, "A message was sent without its key.")
+            is_short = all(len(key) <= longest_key for key in keys)
+            require(is_short, f"A key is longer than {longest_key} characters.")
+            sent_keys.append(keys)
+        return sent_keys
+
+
+async def a_message_is_sent_as_written(make: Open) -> None:
+    """The text and the number of a message are sent as they are."""
+    async with make() as lab:
+        for text in _TEXTS:
+            request_count = len(lab.sandbox.requests)
+            await lab("send", lab.message(text))
+            values = [
+                value
+                for request in lab.sandbox.requests[request_count:]
+                for _, value in request_values(request)
+            ]
+            require(text in values, "The text is not sent as it was written.")
+            numbers = {lab.subject.to, lab.subject.to.removeprefix("+")}
+            is_addressed = any(value in numbers for value in values if isinstance(value, str))
+            require(is_addressed, "The number is not sent as it was written.")
+
+
+async def each_of_many_is_sent_as_written(make: Open) -> None:
+    """Every message of a batch is sent, the last one too, and each result is of its message."""
+    async with make() as lab:
+        texts = [f"Number {number}." for number in range(4)]
+        messages = [lab.message(text) for text in texts]
+        results = await lab("send_bulk", messages, idempotency_key="batch", at_once=1)
+        values = [value for request in lab.sandbox.requests for _, value in request_values(request)]
+        sent_texts = [value for value in values if isinstance(value, str) and value in texts]
+        require(sent_texts == texts, "A message of a batch was lost, repeated or changed.")
+        refs = [result.unwrap().ref for result in results]
+        require(len(set(refs)) == len(texts), "Two messages have one reference.")
+        if SmsCapability.LOOK_UP in lab.able:
+            for ref in refs:
+                receipt: SmsReceipt = await lab("get", ref)
+                require(receipt.ref == ref, "A reference leads to another message.")
+
+
+async def a_message_that_does_not_exist_is_not_found(make: Open) -> None:
+    """The look-up of a message that the vendor does not know is a refusal."""
+    async with make() as lab:
+        if SmsCapability.LOOK_UP not in lab.able:
+            return
+        receipt: SmsReceipt = await lab("send", lab.message())
+        id_ = receipt.ref.id
+        other_ref = f"{lab.subject.vendor.name}:{ACCOUNT}:{id_[:-1]}{'1' if id_[-1] == '0' else 0}"
+        try:
+            other_receipt = await lab("get", other_ref)
+        except VendorRejected as error:
+            lab.discreet(f"{error}{error!r}", "A look-up")
+        except ConnectorError as error:
+            raise AssertionError(f"A message that is not there is told as {error!r}.") from error
+        else:
+            raise AssertionError(f"A message that is not there is {other_receipt!r}.")
+
+
+async def a_time_of_sending_arrives(make: Open) -> None:
+    """A message that is scheduled in any time zone is scheduled for that moment."""
+    async with make() as lab:
+        if SmsCapability.SCHEDULED not in lab.able:
+            return
+        moment = (datetime.now(UTC) + timedelta(hours=3)).replace(microsecond=0)
+        pool = "pool" if SmsCapability.SENDER_POOL in lab.able else None
+        for send_time in (moment, moment.astimezone(_ZONE)):
+            await lab("send", lab.message(send_at=send_time, sender_pool=pool))
+            moments = [
+                parsed
+                for _, value in request_values(lab.sandbox.requests[-1])
+                if (parsed := _moment(value)) is not None
+            ]
+            require(moments == [moment], f"It is scheduled for {moments}, not for {moment}.")
+
+
+def _moment(value: object) -> datetime | None:
+    """The moment that a value is, as text or in seconds since 1970; None if it is none."""
+    if isinstance(value, str) and value.isdigit():
+        value = int(value)
+    try:
+        if isinstance(value, int):
+            moment = datetime.fromtimestamp(value, UTC)
+            return moment if moment > datetime.now(UTC) else None
+        parsed = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except (ValueError, OverflowError, OSError):
+        return None
+    return None if parsed is None or parsed.tzinfo is None else parsed
+
+
+async def a_request_is_in_the_vendors_words(make: Open) -> None:
+    """Each field of a message is sent under the vendor's name, in its unit and its words."""
+    async with make() as lab:
+        for fields, expected_values in lab.subject.requests:
+            request_count = len(lab.sandbox.requests)
+            await lab("send", lab.message(**fields))
+            values: dict[str, list[Any]] = {}
+            for request in lab.sandbox.requests[request_count:]:
+                for name, value in request_values(request):
+                    values.setdefault(name, []).append(value)
+            for name, expected in expected_values.items():
+                sent_values = values.get(name, [None])
+                require(expected in sent_values, f"{fields} was sent with {sent_values} as {name}.")
+
+
+async def an_answer_is_read_in_full(make: Open) -> None:
+    """Each field of an answer arrives, with the meaning of the vendor's word and its unit."""
+    async with make() as lab:
+        receipt: SmsReceipt = await lab("send", lab.message())
+        arguments = {
+            "send": (lab.message(),),
+            "get": (receipt.ref,),
+            "cancel": (receipt.ref,),
+            "validate_number": (lab.subject.to,),
+            "check_balance": (),
+        }
+        for operation, answer, expected_fields in lab.subject.answers:
+            lab.sandbox.fail(answer)
+            result = await lab(operation, *arguments[operation])
+            for name, expected in expected_fields.items():
+                value = getattr(result, name)
+                require(value == expected, f"{operation} read {value!r} as {name}.")
+            require(result.raw, "What the vendor said is lost.")
+
+
+async def a_report_is_of_its_message(make: Open) -> None:
+    """Each word of a webhook has its meaning, and a report has neither sender nor text."""
+    async with make() as lab:
+        report, secret = lab.subject.report, lab.subject.webhook_secret
+        if report is None or secret is None:
+            return
+        url = URL if SmsCapability.CALLBACK in lab.able else None
+        words = {lab.subject.delivered: SmsStatus.DELIVERED, **lab.subject.words}
+        for word, status in words.items():
+            receipts = [await lab("send", lab.message(callback_url=url)) for _ in range(2)]
+            for receipt in receipts:
+                notice = report(receipt.ref.id, word)
+                verifier = lab.hub.webhooks(ACCOUNT, secrets=secret)
+                events = lab.hub.events(ACCOUNT, verifier.verify(**notice.arguments())[0])
+                require(len(events) == 1, f"{word} became {len(events)} events.")
+                event = events[0]
+                require(event.ref == receipt.ref, "A report is of another message.")
+                require(event.status is status, f"{word} was read as {event.status}.")
+                require(event.vendor_status == word, "The vendor's own word is lost.")
+                is_ours = event.sender is None and event.text is None
+                require(is_ours, "A report is told as a message that was received.")
+                require(event.at is None or event.at.tzinfo, "The time of a report has no zone.")
+
+
+REQUESTS: Final = (
+    each_request_is_sent_once,
+    each_message_carries_its_key,
+    a_message_is_sent_as_written,
+    each_of_many_is_sent_as_written,
+    a_message_that_does_not_exist_is_not_found,
+    a_time_of_sending_arrives,
+    a_request_is_in_the_vendors_words,
+    an_answer_is_read_in_full,
+    a_report_is_of_its_message,
+)

@@ -1,0 +1,230 @@
+"""The kit of text messages finds lost keys, repeated requests, and wrong words and units."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage.contracts.sms import Balance, Price, SmsReceipt, SmsStatus
+from moorage.errors import VendorRejected
+from moorage.testing import name_of
+from moorage.testing import sms_conformance as kit
+from moorage.vendors.sms.bird import Bird
+from moorage.vendors.sms.twilio import Twilio
+from tests.vendors.sms_subjects import twilio
+from tests.vendors.subjects.bird import bird
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.sms import SmsEvent, SmsMessage
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.webhooks.events import WebhookEvent
+
+_NUMBERS = count()
+
+
+class _OtherWire:
+    """A wire that changes the key of each request."""
+
+    def __init__(self, wire: Any, change: Callable[[str], str | None]) -> None:
+        self._wire = wire
+        self._change = change
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._wire, name)
+
+    async def send(self, request: Any, **named: Any) -> Any:
+        """Send with another key."""
+        key = named.get("key")
+        return await self._wire.send(request, **{**named, "key": key and self._change(key)})
+
+
+class _ChangedKeys(Bird):
+    """Sends messages under keys of its own."""
+
+    def changed(self, key: str) -> str | None:
+        raise NotImplementedError
+
+    async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
+        other_wire: Any = _OtherWire(wire, self.changed)
+        receipt: SmsReceipt = await Bird.send.__get__(self, type(self))(
+            other_wire, message, key=key
+        )
+        return receipt
+
+
+class _Keyless(_ChangedKeys):
+    """Loses the key on the way to the vendor."""
+
+    def changed(self, key: str) -> str | None:
+        return None
+
+
+class _Numbered(_ChangedKeys):
+    """Sends another key in each process."""
+
+    def changed(self, key: str) -> str | None:
+        return f"{key}-{next(_NUMBERS)}"
+
+
+class _Shortened(_ChangedKeys):
+    """Sends the beginning of a key, which others have too."""
+
+    def changed(self, key: str) -> str | None:
+        return key[:8]
+
+
+class _Twice(Twilio):
+    """Looks everything up twice."""
+
+    async def get(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
+        await super().get(wire, ref)
+        return await super().get(wire, ref)
+
+
+class _Changing(Twilio):
+    """Sends another message than it is given."""
+
+    def changed(self, message: SmsMessage) -> SmsMessage:
+        raise NotImplementedError
+
+    async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
+        return await super().send(wire, self.changed(message), key=key)
+
+
+class _Trimming(_Changing):
+    """Sends a text without its last character."""
+
+    def changed(self, message: SmsMessage) -> SmsMessage:
+        return attrs.evolve(message, text=message.text[:-1])
+
+
+class _Anonymous(_Changing):
+    """Sends every message from the account's own sender."""
+
+    def changed(self, message: SmsMessage) -> SmsMessage:
+        return attrs.evolve(message, sender=None)
+
+
+class _Impatient(_Changing):
+    """Gives a message a tenth of the time to be delivered."""
+
+    def changed(self, message: SmsMessage) -> SmsMessage:
+        validity = message.validity
+        return attrs.evolve(message, validity=validity and validity / 10)
+
+
+class _Local(_Changing):
+    """Takes the time on the sender's clock for that in UTC."""
+
+    def changed(self, message: SmsMessage) -> SmsMessage:
+        send_time = message.send_at
+        return attrs.evolve(message, send_at=send_time and send_time.replace(tzinfo=UTC))
+
+
+class _Lossy(Twilio):
+    """Sends one message less than a batch has."""
+
+    async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
+        if message.text == "Number 3.":
+            return SmsReceipt(ref=wire.ref("SM0"), status=SmsStatus.QUEUED, raw={})
+        return await super().send(wire, message, key=key)
+
+
+class _Trusting(Twilio):
+    """Makes up a receipt of a message that is not there."""
+
+    async def get(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
+        try:
+            return await super().get(wire, ref)
+        except VendorRejected:
+            return SmsReceipt(ref=ref, status=SmsStatus.UNKNOWN)
+
+
+class _Cents(Twilio):
+    """Reads a balance in cents."""
+
+    async def check_balance(self, wire: Wire, /) -> Balance:
+        amount = (await super().check_balance(wire)).amount
+        return Balance(amount=Price(amount.amount * 100, amount.currency), raw={})
+
+
+class _Hopeful(Twilio):
+    """Reads each report of a failure as one of a message that is under way."""
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
+        return tuple(
+            attrs.evolve(report, status=SmsStatus.SENT)
+            if report.status is SmsStatus.FAILED
+            else report
+            for report in super().events(event, ref)
+        )
+
+
+class _Doubling(Twilio):
+    """Tells of every report twice."""
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
+        return super().events(event, ref) * 2
+
+
+def _as_twilio(kind: type[Twilio]) -> kit.Factory:
+    def subject() -> kit.SmsSubject:
+        usual_subject = twilio()
+        sandbox: Any = usual_subject.sandbox
+        vendor = kind(
+            account_sid=sandbox.account_sid, credentials=sandbox.auth_token, sender="+15005550006"
+        )
+        return attrs.evolve(usual_subject, vendor=vendor)
+
+    return subject
+
+
+def _as_bird(kind: type[Bird]) -> kit.Factory:
+    def subject() -> kit.SmsSubject:
+        usual_subject = bird()
+        sandbox: Any = usual_subject.sandbox
+        vendor = kind(region=sandbox.region, credentials=sandbox.api_key, sender="Acme")
+        return attrs.evolve(usual_subject, vendor=vendor)
+
+    return subject
+
+
+def _with_other_code() -> kit.SmsSubject:
+    """Twilio, with a reason that its refusal does not have."""
+    subject = twilio()
+    answer, error_type, *_ = subject.refusals[0]
+    return attrs.evolve(subject, refusals=((answer, error_type, "21610"),))
+
+
+WRONG = [
+    ("each_message_carries_its_key", _as_bird(_Keyless), "without its key"),
+    ("each_message_carries_its_key", _as_bird(_Numbered), "sends other keys"),
+    ("each_message_carries_its_key", _as_bird(_Shortened), "under one key"),
+    ("each_request_is_sent_once", _as_twilio(_Twice), "A get sent GET .* twice"),
+    ("a_message_is_sent_as_written", _as_twilio(_Trimming), "text is not sent"),
+    ("a_request_is_in_the_vendors_words", _as_twilio(_Anonymous), "as From"),
+    ("a_request_is_in_the_vendors_words", _as_twilio(_Impatient), "as ValidityPeriod"),
+    ("a_time_of_sending_arrives", _as_twilio(_Local), "It is scheduled for"),
+    ("each_of_many_is_sent_as_written", _as_twilio(_Lossy), "was lost"),
+    ("a_message_that_does_not_exist_is_not_found", _as_twilio(_Trusting), "that is not there"),
+    ("an_answer_is_read_in_full", _as_twilio(_Cents), "check_balance read .* as amount"),
+    ("a_report_is_of_its_message", _as_twilio(_Hopeful), "failed was read as sent"),
+    ("a_report_is_of_its_message", _as_twilio(_Doubling), "became 2 events"),
+    ("a_refusal_has_its_type", _with_other_code, "has the code '20429'"),
+]
+CHECKS = {name_of(check): check for check in kit.CHECKS}
+
+
+@pytest.mark.parametrize("check, wrong, sentence", WRONG)
+def test_notices_a_wrong_request_or_reading(check: str, wrong: kit.Factory, sentence: str) -> None:
+    """A vendor that sends or reads something wrong does not pass the check for that."""
+    with pytest.raises(AssertionError, match=sentence):
+        CHECKS[check](wrong)
