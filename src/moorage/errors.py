@@ -34,9 +34,9 @@ ConnectorError
 │   └── CopiedStore                 the store belongs to another environment
 └── InvalidData                     a value that cannot be what it claims to be
 
-Every error says what happened, to which service, and what to do about it. Each is a plain class
-that pickles with its fields and notes. The vendor's words are kept apart from ours, and its whole
-answer stays out of pickles, because an answer may echo a secret.
+Every error says what happened, to which service, and what to do about it. Each class is plain, and
+pickles with its fields and notes. The vendor's words are kept apart from ours. The vendor's whole
+answer is left out of pickles, because an answer may echo a secret.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ def _rebuild(kind: type[E], args: tuple[Any, ...], fields: dict[str, Any]) -> E:
 
 
 def _own_fields(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields of an error, with notes that no other error shares."""
+    """Return the fields of an error, with a list of notes that no other error shares."""
     notes = fields.get("__notes__")
     return fields if notes is None else {**fields, "__notes__": [*notes]}
 
 
 class ConnectorError(Exception):
-    """A call to the outside world did not give its answer.
+    """The base of all errors: a call to the outside world did not succeed.
 
     Attributes:
         remedy: what to do about it, as one sentence.
@@ -143,7 +143,7 @@ class ConnectorError(Exception):
         self._request_id = request_id
 
     def identify_by(self, make: Callable[[Any], str], argument: object) -> None:
-        """Make the correlation id from this argument at its first read."""
+        """Derive the correlation id from this argument when the id is first read."""
         self._request_id = make, argument
 
     @property
@@ -263,7 +263,7 @@ class ConfigurationError(ConnectorError):
 
     @classmethod
     def of(cls, problems: Sequence[Problem]) -> ConfigurationError:
-        """The error that reports all of these problems; at least one is required."""
+        """Return the error that reports all of these problems; at least one is required."""
         first, *other_texts = problems
         error = cls(first.found, path=first.path, remedy=first.remedy)
         error._others = tuple(problems) if other_texts or first.nearest or first.origin else ()
@@ -285,10 +285,10 @@ class ConfigurationError(ConnectorError):
 
 
 class ConnectionFailed(ConnectorError):
-    """Could not reach the vendor, or was cut off.
+    """The vendor could not be reached, or the connection broke.
 
-    `may_have_been_processed` is False only where it is certain that no byte of the request
-    reached the vendor.
+    `may_have_been_processed` is False only if it is certain that no byte of the request reached the
+    vendor.
     """
 
     retryable = True
@@ -308,7 +308,7 @@ class AttemptTimeout(ConnectionFailed):
 
 
 class LocalFailure(ConnectionFailed):
-    """The request could not be sent for a reason on this side; it says nothing about the vendor.
+    """The request could not be sent for a reason on this side, which says nothing about the vendor.
 
     The client is closed or belongs to another process or event loop, the source of the request's
     body failed, or the machine has no sockets left.
@@ -338,7 +338,7 @@ class DestinationRefused(ConnectionFailed):
 class DeadlineExceeded(ConnectorError):
     """The whole call, with all waits, attempts and pauses, cannot finish before its deadline.
 
-    `may_have_been_processed` is True where the deadline cut an attempt that had left.
+    `may_have_been_processed` is True if the deadline interrupted an attempt that had been sent.
     """
 
     retryable = True
@@ -352,7 +352,7 @@ class DeadlineExceeded(ConnectorError):
 
 
 class AuthenticationFailed(_Answered):
-    """The vendor refused the credentials, or the permission for this operation."""
+    """The vendor refused the credentials, or they lack the permission for this operation."""
 
     remedy = "Check that the credential is current and has the permissions this call needs."
 
@@ -401,14 +401,14 @@ class CircuitBreakerOpen(ConnectorError):
 
 
 class RetryBudgetExhausted(ConnectorError):
-    """So many calls are being retried that further retries would prolong the outage."""
+    """The retry budget is used up, because further retries would prolong the outage."""
 
     retryable = True
     remedy = "Try again when the vendor answers normally."
 
 
 class NotCached(ConnectorError):
-    """The request allows only a cached answer (`only-if-cached`), and there is no usable one."""
+    """The request allows only a cached answer (`only-if-cached`), and no usable one is cached."""
 
     remedy = "Ask without only-if-cached, or allow an older answer with max-stale."
 
@@ -427,9 +427,9 @@ class IdempotencyInProgress(ConnectorError):
 
 
 class OutcomeUnknown(ConnectorError):
-    """The request was sent, its answer was lost, and repeating it could act twice.
+    """The request was sent and its answer was lost, so repeating it could have the effect twice.
 
-    `idempotency_key` names the claim, `lookup` says what to look for at the vendor.
+    `idempotency_key` names the claim, and `lookup` describes what to look for at the vendor.
     """
 
     remedy = "Look the operation up at the vendor before doing it again."
@@ -460,8 +460,8 @@ class InvalidRequest(VendorRejected):
 class PaymentDeclined(VendorRejected):
     """The payment was refused by the issuer, the vendor or the buyer.
 
-    `reason` says why in words that no vendor owns, `payment` names the payment that was tried, as
-    the text of its reference, if there is one.
+    `reason` is the cause in words that are the same for all vendors. `payment` is the text of the
+    reference of the payment that was tried, if there is one.
     """
 
     remedy = "Ask the buyer for another means of payment."
@@ -483,16 +483,17 @@ class FileNotFound(VendorRejected):
 
 
 class VendorFailed(_Answered):
-    """The vendor broke (5xx), or its answer is malformed or too large."""
+    """The vendor failed (5xx), or its answer is malformed or too large."""
 
     retryable = True
     remedy = "Try again later; tell the vendor if it persists."
 
 
 class WebhookRejected(ConnectorError):
-    """A webhook with a bad signature, stale, replayed or malformed; `reason` says which.
+    """A webhook with a wrong signature, or stale, replayed or malformed; `reason` says which.
 
-    It is `retryable` where the sender should try again: while another worker handles the same.
+    The error is `retryable` if the sender should try again, for example while another worker
+    handles the same webhook.
     """
 
     remedy = "Do not act on it; check the secret and the clock if the sender is genuine."
@@ -503,9 +504,9 @@ class WebhookRejected(ConnectorError):
 
 
 class StorageUnavailable(ConnectorError):
-    """The state that circuits, limits and keys live in cannot be reached, or is full.
+    """The store of shared state cannot be reached, or is full.
 
-    `slow` says that the store answers, though not in time. Then nothing goes on without it.
+    `slow` is True if the store answers, but not in time. Then no call continues without the store.
     """
 
     retryable = True
@@ -517,7 +518,7 @@ class StorageUnavailable(ConnectorError):
 
 
 class StateUnavailable(StorageUnavailable):
-    """The store answers, but one of its states cannot be used, such as one of a newer release.
+    """The store answers, but one stored state cannot be used, for example one of a newer release.
 
     `key` is the key that the state is stored under, if that is known.
     """
@@ -530,7 +531,7 @@ class StateUnavailable(StorageUnavailable):
 class UnsupportedByVendor(ConnectorError):
     """The configured vendor does not support this operation; nothing was sent.
 
-    `capabilities` are what it lacks, `able` the vendors that have them.
+    `capabilities` are those that the vendor lacks, and `able` are the vendors that have them.
     """
 
     remedy = "Configure a vendor that has this capability."
@@ -555,7 +556,7 @@ class HeldBack(ConnectorError):
 
 
 class DryRun(HeldBack):
-    """The call ran as a rehearsal and sent nothing; `request` is what it would have sent."""
+    """The call ran as a rehearsal and sent nothing; `request` is the request that it held back."""
 
     remedy = "Take it for done, or point the account to a sandbox to get answers."
 
@@ -567,7 +568,7 @@ class DryRun(HeldBack):
 class RecipientRefused(HeldBack):
     """A message has a recipient that this environment must not write to; it was not sent.
 
-    `refused` are the positions of these recipients, from 0; their addresses are not shown.
+    `refused` has the positions of these recipients, counted from 0. Their addresses are not shown.
     """
 
     remedy = "Write to those that the configuration names in its recipients, or name them there."
@@ -578,7 +579,7 @@ class RecipientRefused(HeldBack):
 
 
 class CopiedStore(HeldBack):
-    """The store belongs to another environment, `owner`: it may be a copy of production's."""
+    """The store belongs to another environment, `owner`, so it may be a copy of its store."""
 
     remedy = "Run `moorage neutralize` on a copy and then `moorage rearm` to use it here."
 
@@ -588,7 +589,7 @@ class CopiedStore(HeldBack):
 
 
 class InvalidData(ConnectorError):
-    """A value is not valid for its field; `field` names the field."""
+    """A value is not valid for its field, which `field` names."""
 
     remedy = "Correct the value."
 

@@ -1,8 +1,9 @@
-"""The functions with which a store encodes states, values and credentials as bytes.
+"""The functions by which a store encodes states, values and credentials as bytes.
 
-`pack` and `unpack` are for values: plain ones, and those of the contracts. `pack_state` and
-`unpack_state` are for the states that commands work on. `pack_credentials` and `unpack_credentials`
-are for credentials; the bytes show them, so seal these at once, about what `about` says.
+`pack` and `unpack` are for values: plain values and those of the contracts. `pack_state` and
+`unpack_state` are for the states of commands. `pack_credentials` and `unpack_credentials` are for
+credentials. Packed credentials are readable, so seal the bytes at once, with the context that
+`about` returns.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Ports: the interfaces through which the core uses its host.
 
-Each file holds one port, synchronous and asynchronous: a synchronous host implements the plain
-protocol, an asynchronous host the one prefixed `Async`. Their docstrings state the contract of an
-implementation. Clock, ids and randomness are synchronous in both. Ports know the domain's values
-and the errors, and nothing of flows or adapters.
+Each file holds one port in two forms, synchronous and asynchronous. A synchronous host implements
+the plain protocol, and an asynchronous host the one whose name begins with `Async`. The docstrings
+state what an implementation must do. Clock, ids and randomness are synchronous in both forms. Ports
+use the domain's values and the errors, and know nothing of flows or adapters.
 """

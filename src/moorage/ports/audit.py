@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 class AuditStorage(Protocol):
-    """Keeps the records of a chain, and never changes or removes one.
+    """Keeps the records of an audit trail, and never changes or removes one.
 
-    `append` reads the end of the chain, has `build` make records from it, and writes these with the
-    new end: in one step, so that of several processes which append at once each continues the
-    chain of the others. The records are written, and survive the machine, when it returns. It
-    refuses to continue a chain whose end is missing.
+    `append` reads the end of the chain, has `build` make records from it, and writes these records
+    with the new end, all in one step. So each of several processes that append at once continues
+    the chain of the others. When `append` returns, the records are written and survive a crash of
+    the machine. It refuses to continue a chain whose end is missing.
 
-    `records` yields all records in the order in which they are stored, whatever their values; a
-    value that is not of its type becomes one that no hash matches. `find` returns one page of
-    matching records, newest first.
+    `records` yields all records in the order in which they are stored, whatever their values. A
+    value of a wrong type becomes a value that matches no hash. `find` returns one page of matching
+    records, newest first.
 
     The only errors it raises are `StorageUnavailable` and `ConfigurationError`.
     """
@@ -44,11 +44,11 @@ class AuditStorage(Protocol):
 
 
 class AuditTrail(Protocol):
-    """Records acts by hand, before they are done.
+    """Records acts by hand before they are done.
 
-    `record` raises a `ConnectorError` if an act could not be recorded and must not be done. Without
-    an actor it is the user of the operating system. It is synchronous in every host: an
-    asynchronous manager calls it in a thread.
+    `record` raises a `ConnectorError` if an act could not be recorded and must therefore not be
+    done. Without an actor, the actor is the user of the operating system. The method is synchronous
+    in every host; an asynchronous manager calls it in a thread.
     """
 
     def record(

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 class ResponseCache(Protocol):
     """Stores answers under keys. It may drop the answers of any key at any time.
 
-    `look` returns the answers under a key, each aged by the time since it was stored, measured by a
-    clock that never steps; and a mark. `keep` replaces the answers for at most the given seconds,
-    unless something was stored or deleted under this key since the look that returned the mark; it
-    returns whether they are stored now. `forget` deletes everything under a key. Data written to a
-    shared place is sealed; if it cannot be opened, or was changed or moved to another key, it is
-    treated as missing, and `unreadable` has the reason.
+    `look` returns the answers under a key and a mark. The age of each answer includes the time
+    since it was stored, measured by a clock that never steps. `keep` replaces the answers for at
+    most the given seconds, and returns whether they are stored. It stores nothing if anything was
+    stored or deleted under this key since the `look` that returned the mark. `forget` deletes
+    everything under a key. Data in a shared place is sealed. If sealed data cannot be opened, or
+    was changed or moved to another key, it counts as missing, and `unreadable` has the reason.
 
     `timeout` is the number of seconds that the caller can wait, None without a limit. A method that
     takes longer raises StorageUnavailable, or may be cancelled. A cache whose methods have no such

@@ -1,4 +1,4 @@
-"""Encryption of stored data against those who can read the store."""
+"""Encryption of stored data, so that a reader of the store cannot read it."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 
 
 class Gather(Protocol):
-    """Runs several steps at once, and ends soon after the last result that it needs.
+    """Runs several steps at once, and ends soon after the last result that is needed.
 
     `every` runs all steps, at most `at_once` at a time, and returns their results in order; a step
     does not raise. `first` starts the first step, and the next one whenever `stagger` seconds pass

@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Locks(Protocol):
-    """Named semaphores that serve their callers in order of arrival.
+    """Named semaphores that serve their callers in the order of arrival.
 
     `acquire` takes one of the `places` of `name` for `holder`, an object that the caller made for
     this one use, and returns True; or False if all are taken and `queue` callers already wait, or

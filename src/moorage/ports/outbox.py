@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class OutboxStorage(Protocol):
-    """The contract of `InboxStorage`, for calls.
+    """The store of calls, which fulfils the contract of `InboxStorage`.
 
     `add` writes in the host's open transaction, so that a call is made if that is committed, and
     not if it is rolled back. The other methods are used outside of a transaction.

@@ -1,4 +1,4 @@
-"""The source of tenants' accounts, which can change without a restart."""
+"""The source of tenants' accounts, which may change while the program runs."""
 
 from __future__ import annotations
 

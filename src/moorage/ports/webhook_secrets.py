@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 class WebhookSecrets(Protocol):
     """Stores the secrets of endpoints, separately for each tenant.
 
-    `get` returns every secret that is valid now, the newest first: several while one is replaced.
-    `name` is the verifier's. `key_id` is the key's name in the webhook, if its scheme names keys;
-    it is not verified yet. If there is no key of that name, return nothing, and the webhook is
-    rejected. It never falls back to another tenant's secrets, and raises `CredentialNotFound` for a
-    tenant that has none. Returning the same objects while nothing changed saves work. It is safe
-    from several threads.
+    `get` returns every secret that is valid now, the newest first; there are several while a secret
+    is being replaced. `name` is the verifier's name. `key_id` is the key's name in the webhook, if
+    its scheme names keys; it is not verified yet. If no key has that name, return nothing, and the
+    webhook is rejected. The method never falls back to another tenant's secrets, and raises
+    `CredentialNotFound` for a tenant without any. Returning the same objects while nothing has
+    changed saves work. The method is safe from several threads.
     """
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]: ...

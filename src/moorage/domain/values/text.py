@@ -11,7 +11,7 @@ _VOWEL_SOUND: Final = re.compile(r"[aeioAEIO]|[Uu][np](?!i)|[FHLRSX][A-Z]{2}")
 def is_encodable(text: str) -> bool:
     """Return whether the text can be encoded as UTF-8; lone surrogates cannot.
 
-    A boolean, because Python's UnicodeEncodeError would carry the whole text.
+    The result is a boolean, because Python's UnicodeEncodeError would carry the whole text.
     """
     try:
         text.encode()

@@ -1,7 +1,7 @@
-"""Verification of webhooks, and the events in them.
+"""Verifies webhooks, and reads the events in them.
 
-A scheme is data: what is signed, how, where the signature is, and where an event has its identity.
-One small interpreter decides over the raw bytes as they came. Nothing here reads a clock, fetches
-or stores: the time, certificates and keys come in as values, and the caller claims deliveries. For
-any bytes, the only result other than events is `WebhookRejected`.
+A scheme is data: which text is signed, how it is signed, where the signature is, and where an event
+has its identity. One small interpreter decides about the raw bytes as they arrived. Nothing here
+reads a clock, sends a request or stores anything: the time, certificates and keys are passed in,
+and the caller claims deliveries. Whatever the bytes are, the result is events or `WebhookRejected`.
 """

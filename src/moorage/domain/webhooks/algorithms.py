@@ -1,9 +1,9 @@
 """The algorithms of webhook signatures, and the keys derived from secrets.
 
-`checker` turns a secret into a function that compares the signed text with the received signatures;
-it is made once and used for every delivery. Text is compared with text, and an encoding with two
-forms is never decoded, so that a signature written differently is a different signature.
-Comparisons take constant time.
+`checker` turns a secret into a function that compares the signed text with the received signatures.
+The function is made once and used for every delivery. Signatures are compared as text and not
+decoded, so a signature written in another form is a different signature. Comparisons take constant
+time.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def checker(
     form: SecretForm = SecretForm.TEXT,
     prefix: str = "",
 ) -> Check:
-    """A function that checks signatures made with this secret.
+    """Return a function that checks signatures made with this secret.
 
     Raises:
         ConfigurationError: the secret is empty, white space, or no key for this algorithm.
@@ -132,7 +132,7 @@ def _make_check(
 
 
 def hmac_key(secret: Secret, form: SecretForm, prefix: str = "") -> bytes | None:
-    """The key derived from a secret; None if the secret is not valid."""
+    """Return the key derived from a secret; None if the secret is not valid."""
     key = _hmac_key(secret, form, prefix)
     # An HMAC fills its key up with zeros, so that zeros are the same key as none.
     return key if key and key.strip(b"\0") else None
@@ -166,7 +166,7 @@ def _is_stray(value: bytes) -> bool:
 
 
 def _pad_signature(text: str) -> bytes:
-    """Decode Base64 whose padding may be missing."""
+    """Return the bytes of Base64 text whose padding may be missing."""
     return a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
 
 
@@ -189,7 +189,7 @@ def _hmac_check(key: bytes, name: str, encoding: WebhookEncoding) -> Check:
 
 
 def _in_one_case(encoding: WebhookEncoding, signature: str) -> str:
-    """A hexadecimal signature in lower case if it is all in capitals; mixed case stays."""
+    """Return a hexadecimal signature in lower case if it is all in capitals, else unchanged."""
     capital = encoding is WebhookEncoding.HEX_ANY_CASE and signature.isupper()
     return signature.lower() if capital else signature
 
@@ -251,7 +251,10 @@ def _public_check(
 def key_check(
     algorithm: WebhookAlgorithm, key: PublicKey, encoding: WebhookEncoding
 ) -> Check | None:
-    """A function that checks signatures with a public key; None if the key is of another type."""
+    """Return a function that checks signatures with a public key.
+
+    None for a key of another type.
+    """
     from moorage.domain.webhooks.public_keys import verifier  # noqa: PLC0415 - loads OpenSSL
 
     verify = verifier(algorithm, key)
@@ -268,7 +271,10 @@ def key_check(
 
 
 def decoded_as(encoding: WebhookEncoding, text: str) -> bytes | None:
-    """The bytes of a signature in its one canonical encoding; else None."""
+    """Return the bytes of a signature in its one canonical encoding.
+
+    None for any other encoding.
+    """
     try:
         encoded_bytes = _in_one_case(encoding, text).encode("ascii")
         if encoding in {WebhookEncoding.HEX, WebhookEncoding.HEX_ANY_CASE}:
@@ -289,7 +295,7 @@ _URL_UNSAFE: Final = bytes.maketrans(b"-_", b"+/")
 
 
 def _jwt_check(algorithm: WebhookAlgorithm, secret: Secret) -> Check | None:
-    """Like `checker`, for the signature of a token, where ECDSA's is two numbers."""
+    """Return a function like that of `checker`, for tokens: their ECDSA is two numbers."""
     if algorithm is _A.HMAC_SHA256:
         key = hmac_key(secret, SecretForm.TEXT)
         if key is None or key.lstrip()[:1] in (b"{", b"-"):

@@ -66,37 +66,37 @@ def _choice_of(kind: type[Choice], value: str, field: str) -> Choice:
 
 
 def as_algorithm(value: WebhookAlgorithm | str) -> WebhookAlgorithm:
-    """The algorithm of this name."""
+    """Return the algorithm of this name."""
     return _choice_of(WebhookAlgorithm, value, "algorithm")
 
 
 def as_encoding(value: WebhookEncoding | str) -> WebhookEncoding:
-    """The encoding of this name."""
+    """Return the encoding of this name."""
     return _choice_of(WebhookEncoding, value, "encoding")
 
 
 def as_secret_form(value: SecretForm | str) -> SecretForm:
-    """The form of a secret with this name."""
+    """Return the form of a secret with this name."""
     return _choice_of(SecretForm, value, "secret_form")
 
 
 def as_time_form(value: TimeForm | str) -> TimeForm:
-    """The time format of this name."""
+    """Return the time format of this name."""
     return _choice_of(TimeForm, value, "time_form")
 
 
 def as_body_form(value: BodyForm | str) -> BodyForm:
-    """The body format of this name."""
+    """Return the body format of this name."""
     return _choice_of(BodyForm, value, "body")
 
 
 def as_handshake(value: Handshake | str | None) -> Handshake | None:
-    """The handshake of this name."""
+    """Return the handshake of this name."""
     return None if value is None else _choice_of(Handshake, value, "handshake")
 
 
 def as_template(value: Place) -> Template:
-    """A template, compiled."""
+    """Return a compiled template."""
     if isinstance(value, Template):
         return value
     if isinstance(value, str):
@@ -109,31 +109,31 @@ def as_template(value: Place) -> Template:
 
 
 def as_place(value: Place | None) -> Template | None:
-    """A template, compiled; None for None."""
+    """Return a compiled template; None for None."""
     return None if value is None else as_template(value)
 
 
 def as_templates(value: Place | Iterable[Place]) -> tuple[Template, ...]:
-    """A template or several, compiled."""
+    """Return one template or several, compiled."""
     if isinstance(value, Iterable) and not isinstance(value, str):
         return tuple(as_template(item) for item in value)
     return (as_template(value),)
 
 
 def as_names(value: str | Iterable[str]) -> tuple[str, ...]:
-    """The given names as a tuple; a single name is allowed."""
+    """Return the names as a tuple; a single name is allowed."""
     return (value,) if isinstance(value, str) else tuple(value)
 
 
 def as_types(value: PairsGiven) -> tuple[tuple[str, str], ...]:
-    """Pairs of texts."""
+    """Return pairs of texts."""
     return tuple(cast("Iterable[tuple[str, str]]", _items(value)))
 
 
 def as_requires(
     value: Mapping[str, str] | Iterable[tuple[Place, str]],
 ) -> tuple[tuple[Template, str], ...]:
-    """Pairs of a template and a text."""
+    """Return pairs of a compiled template and a text."""
     pairs = cast("Iterable[tuple[Place, str]]", _items(value))
     return tuple((as_template(place), text) for place, text in pairs)
 
@@ -143,12 +143,12 @@ def _items(value: object) -> object:
 
 
 def as_tolerance(value: float | timedelta | None) -> float | None:
-    """Seconds, or None."""
+    """Return the tolerance in seconds, or None."""
     return None if value is None else seconds(value, "tolerance")
 
 
 def as_address(value: str | None) -> str | None:
-    """A pattern for a URL, which must require https."""
+    """Return a pattern for a URL, which must require https."""
     if value is None:
         return None
     try:

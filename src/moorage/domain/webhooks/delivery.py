@@ -2,10 +2,10 @@
 
 Laws:
 
-1. The body is bytes, as they came. Parsed values are only read.
-2. Only the headers that the scheme names are read, in whatever form they are given.
+1. The body stays the bytes that arrived; parsed values are only read.
+2. Only the headers that the scheme names are read, whatever form they are given in.
 3. No header decides how the body is parsed, since few signatures cover headers.
-4. A value that occurs twice, with different contents, is refused, whichever comes first.
+4. A value that occurs twice with different contents is refused, whichever comes first.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _READ: Final = json.JSONDecoder(parse_constant=refuse_constant).decode
 
 
 class Delivery:
-    """One request: its body, the headers that a scheme needs, and its URL."""
+    """One webhook request: its body, the headers that a scheme needs, and its URL."""
 
     __slots__ = ("_form", "_headers", "_json", "_query", "body", "claims", "method", "url")
 
@@ -54,21 +54,21 @@ class Delivery:
         self._query: dict[str, list[str]] | None = None
 
     def lines(self, name: str) -> list[str]:
-        """Every value of a header, without repetitions."""
+        """Return every value of a header, without repetitions."""
         return self._headers.get(name, [])
 
     def header(self, name: str) -> str | None:
-        """The one value of a header; None if it is missing."""
+        """Return the only value of a header; None if it is missing."""
         return _single_header(self._headers.get(name), name)
 
     def json(self) -> Any:
-        """The body as JSON."""
+        """Return the body parsed as JSON."""
         if self._json is _UNREAD:
             self._json = json_of(self.body)
         return self._json
 
     def form(self) -> dict[str, list[str]]:
-        """The body as the fields of a form."""
+        """Return the body parsed as the fields of a form."""
         if self._form is None:
             with suppress(ValueError):
                 self._form = _fields(str(self.body, "utf-8"))
@@ -77,7 +77,7 @@ class Delivery:
         return self._form
 
     def query(self) -> dict[str, list[str]]:
-        """The parameters of the URL."""
+        """Return the parameters of the URL."""
         if self._query is None:
             with suppress(ValueError):
                 self._query = _fields(self.address().partition("?")[2].partition("#")[0])
@@ -86,23 +86,23 @@ class Delivery:
         return self._query
 
     def field(self, name: str) -> str | None:
-        """The one value of a form field; None if it is missing."""
+        """Return the only value of a form field; None if it is missing."""
         return _single_header(self.form().get(name), name)
 
     def parameter(self, name: str) -> str | None:
-        """The one value of a URL parameter; None if it is missing."""
+        """Return the only value of a URL parameter; None if it is missing."""
         return _single_header(self.query().get(name), name)
 
     def is_form(self) -> bool:
-        """True if the body is a form rather than JSON, judged by its first character.
+        """Return whether the body is a form and not JSON, judged by its first character.
 
-        The Content-Type is not signed: an attacker who sends the body again could have it parsed
-        otherwise.
+        The Content-Type does not decide, because it is not signed: an attacker who sends the body
+        again could have it parsed in another way.
         """
         return bool(self.body) and self.body[:64].lstrip()[:1] not in (b"{", b"[")
 
     def address(self) -> str:
-        """The URL that the webhook was sent to."""
+        """Return the URL that the webhook was sent to."""
         if isinstance(self.url, str):
             return self.url
         raise InvalidData(
@@ -119,7 +119,7 @@ _TRACE: Final[frozenset[str | bytes]] = frozenset(
 
 
 def trace_of(headers: HeaderFields) -> TraceContext | None:
-    """The span that the sender of a delivery names; None if it names none, or several."""
+    """Return the span that the sender of a delivery names; None if it names no span, or several."""
     lines = _signature_headers(headers, _TRACE)
     if len(lines.get("traceparent", ())) != 1:
         return None
@@ -132,7 +132,7 @@ def trace_of(headers: HeaderFields) -> TraceContext | None:
 
 
 def json_of(body: bytes) -> Any:
-    """The value of these bytes as JSON.
+    """Return the value of these bytes as JSON.
 
     Raises:
         WebhookRejected: they are not JSON.

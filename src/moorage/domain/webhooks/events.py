@@ -18,7 +18,7 @@ _LONGEST: Final = 40
 
 
 class _ReadLater:
-    """A value whose fields are parsed at their first use."""
+    """A value whose fields are parsed when they are first used."""
 
     __slots__ = ("_later",)
 
@@ -83,7 +83,7 @@ class WebhookEvent(_ReadLater):
 
     @property
     def is_handshake(self) -> bool:
-        """True if it is a question about the endpoint rather than an event."""
+        """Return whether it is a question about the endpoint rather than an event."""
         return self.reply is not None or self.confirm is not None
 
 
@@ -96,21 +96,21 @@ _set_later: Final = vars(_ReadLater)["_later"].__set__
 
 
 class Reader(Protocol):
-    """Reads an event, or its payload, from headers that were verified and a body."""
+    """Reads an event or its payload from verified headers and a body."""
 
     def payload(self, values: dict[str, str], body: bytes) -> Any:
-        """The payload."""
+        """Return the payload."""
         ...
 
     def event(self, values: dict[str, str], body: bytes, tenant: str | None) -> WebhookEvent:
-        """The payload as one event."""
+        """Return the payload as one event."""
         ...
 
 
 def event_later(
     reader: Reader, values: dict[str, str], body: bytes, tenant: str | None
 ) -> WebhookEvent:
-    """An event that is parsed at its first use, and raises there if it cannot be."""
+    """Return an event that is parsed at its first use, and raises then if parsing fails."""
     event = _new(WebhookEvent)
     _set_later(event, (reader, values, body, tenant))
     return event
@@ -122,7 +122,7 @@ def claim_event(event: WebhookEvent, claim: tuple[str, int]) -> None:
 
 
 def read_time(text: str | None, form: TimeForm) -> datetime | None:
-    """The time in a sender's format; None if the text is not a time."""
+    """Return the time in a sender's format; None if the text is not a time."""
     if text is None or len(text) > _LONGEST:
         return None
     try:
@@ -138,7 +138,7 @@ def read_time(text: str | None, form: TimeForm) -> datetime | None:
 
 
 def read_stamp(text: str, form: TimeForm) -> datetime | None:
-    """Like `read_time`, for a signed time, which must be a whole number in one format."""
+    """Return a signed time as `read_time` does; it must be a whole number in one format."""
     if form is not TimeForm.ISO and not (text.isascii() and text.isdigit()):
         return None
     return read_time(text, form)

@@ -1,7 +1,7 @@
-"""Handshakes: the questions of vendors to an endpoint before they send events, and the answers.
+"""Handshakes: questions that vendors ask an endpoint before they send events, and the answers.
 
-A challenge is echoed only if it is a plain word, so that nobody can make us sign or repeat a
-webhook, a page or a header.
+A challenge is echoed only if it is a plain word. So nobody can make us sign or repeat a webhook, a
+page or a header.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def asked_unsigned(
     secrets: Sequence[Secret],
     verify_token: Secret | None,
 ) -> WebhookReply:
-    """The answer to a GET, which carries no signature."""
+    """Return the answer to a GET, which carries no signature."""
     if handshake is Handshake.BRAINTREE:
         return _braintree(delivery, parameters["public_key"], secrets)
     token = delivery.parameter("hub.verify_token")
@@ -50,7 +50,7 @@ def asked(
     payload: object,
     secrets: Sequence[Secret],
 ) -> WebhookReply | None:
-    """The answer to a signed question; None if the payload is an event."""
+    """Return the answer to a signed question; None if the payload is an event."""
     if handshake is None or not isinstance(payload, dict):
         return None
     members = cast("dict[str, Any]", payload)
@@ -64,7 +64,10 @@ def asked(
 
 
 def confirmation(handshake: Handshake | None, payload: object) -> str | None:
-    """The link that confirms a subscription; None if the payload asks for no confirmation."""
+    """Return the link that confirms a subscription.
+
+    None if the payload asks for no confirmation.
+    """
     if handshake is not Handshake.SNS or not isinstance(payload, dict):
         return None
     members = cast("dict[str, Any]", payload)

@@ -1,4 +1,4 @@
-"""The content of a verified body as plain values: one payload, or one for each item of a batch."""
+"""The content of a verified body as plain values: one payload, or one per item of a batch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SAID: Final = {
 
 
 def payload_of(scheme: WebhookScheme, delivery: Delivery) -> Any:
-    """The body, parsed in the scheme's format."""
+    """Return the body, parsed in the scheme's format."""
     if scheme.body is BodyForm.RAW:
         return None
     if scheme.body is BodyForm.ENCLOSED_XML:
@@ -67,7 +67,7 @@ def _enclosed(text: str) -> dict[str, Any]:
 
 
 def items_of(payload: Any, path: str | None) -> list[Any]:
-    """The items of a batch, or the payload itself as the only item."""
+    """Return the items of a batch, or the payload itself as the only item."""
     if path is None or (path == "." and isinstance(payload, dict)):
         return [payload]
     level: list[Any] = [payload]

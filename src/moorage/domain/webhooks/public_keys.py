@@ -1,7 +1,7 @@
 """Public keys and certificates, in every format that vendors use.
 
-PEM, a bare base64 of the same DER, the 32 bytes of Ed25519 in hex or after `whpk_`, and JWK. Only
-public keys are read: a private key, or any other text, gives no key.
+The formats are PEM, the base64 of the same DER, the 32 bytes of Ed25519 in hex or after `whpk_`,
+and JWK. Only public keys are read: a private key, or any other text, gives no key.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _NO_KEY: Final = (
 
 
 def read_key(value: bytes) -> PublicKey | None:
-    """The public key in this text; None if there is none."""
+    """Return the public key in this text; None if there is none."""
     try:
         key = _read_key(value.strip())
     except _NO_KEY:
@@ -94,7 +94,7 @@ def _from_jwk(jwk: dict[str, Any]) -> PublicKey:
 
 
 def key_id_of(value: bytes) -> str | None:
-    """The id that a JWK gives itself; None if it is no JWK or has none."""
+    """Return the id that a JWK gives itself; None if the text is not a JWK or has no id."""
     try:
         key_id = json.loads(value)["kid"]
     except (KeyError, RecursionError, TypeError, ValueError):
@@ -103,7 +103,7 @@ def key_id_of(value: bytes) -> str | None:
 
 
 def verifier(algorithm: WebhookAlgorithm, key: PublicKey) -> Verify | None:
-    """A function that verifies with this key; None if the key is of another type."""
+    """Return a function that verifies with this key; None if the key is of another type."""
     if isinstance(key, ed25519.Ed25519PublicKey):
         return _guarded_verification(key.verify) if algorithm is WebhookAlgorithm.ED25519 else None
     if isinstance(key, ec.EllipticCurvePublicKey):
@@ -131,7 +131,7 @@ _RSA: Final[dict[WebhookAlgorithm, tuple[Any, Any]]] = {
 
 
 def joined_verifier(algorithm: WebhookAlgorithm, key: PublicKey) -> Verify | None:
-    """Like `verifier`, for signatures in the format of RFC 7518, where ECDSA's is two numbers."""
+    """Return a verifier for signatures of RFC 7518, where that of ECDSA is two numbers."""
     verify = verifier(algorithm, key)
     if verify is None or algorithm is not WebhookAlgorithm.ECDSA_P256_SHA256:
         return verify
@@ -157,7 +157,7 @@ def _guarded_verification(verify: Callable[[bytes, bytes], None]) -> Verify:
 
 
 def certified_key(value: bytes, now: datetime) -> PublicKey | None:
-    """The key of the first certificate in a text, if that is valid now."""
+    """Return the key of the first certificate in a text, if that is valid now."""
     try:
         certificate = x509.load_pem_x509_certificate(value)
         begins, end_time = _valid(certificate)
@@ -168,7 +168,10 @@ def certified_key(value: bytes, now: datetime) -> PublicKey | None:
 
 
 def fingerprint(value: str, now: datetime) -> str | None:
-    """The SHA-256 of a client's certificate, if it is valid now: RFC 9440, PEM, or escaped PEM."""
+    """Return the SHA-256 of a client's certificate, if it is valid now.
+
+    The certificate is in the form of RFC 9440, in PEM, or in escaped PEM.
+    """
     from urllib.parse import unquote  # noqa: PLC0415 - rarely needed
 
     text = value.strip()

@@ -1,14 +1,14 @@
-"""The fast path of verification, for schemes that are an HMAC over the body and a few headers.
+"""The fast path of verification, for schemes with an HMAC over the body and a few headers.
 
 Laws:
 
 1. It never refuses. Any unusual delivery is left to the full verifier, `examine` and `decide`.
-2. The full verifier accepts every delivery that it accepts, with the same event. It makes every
-   check of the full verifier: one value for each header, the time, the prefix, and a comparison in
-   constant time.
+2. The full verifier would accept every delivery that it accepts, with the same event. It makes the
+   same checks: one value for each header, the time, the prefix, and a comparison in constant time.
 3. It returns copies of the values that it read. Later parsing uses these copies, and not headers
    that may have been changed since.
-4. Keys are hashed once, into the two states that an HMAC begins with, and copied for each webhook.
+4. Keys are hashed once, into the two states that an HMAC begins with. The states are copied for
+   each webhook.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ _OUTER: Final = bytes(number ^ 0x5C for number in range(256))
 
 
 class _UnusualError(ValueError):
-    """The fast path cannot decide; the full verifier must."""
+    """The delivery is unusual, so the full verifier must decide and not the fast path."""
 
 
 class _Plan(NamedTuple):
-    """The values that the fast path reads for a scheme."""
+    """The values that the fast path needs for a scheme."""
 
     place: str
     mark: str
@@ -59,7 +59,7 @@ def quick(
     parameters: Mapping[str, str],
     tolerance: float | None,
 ) -> Quick | None:
-    """A function that accepts webhooks on the fast path; None if the scheme does not allow it."""
+    """Return a function that accepts webhooks on the fast path; None if the scheme forbids it."""
     plan = _plan_of(scheme)
     prefix = scheme.prefix.format_map(parameters) if parameters else scheme.prefix
     if plan is None or (plan.mark and _overlap(prefix, f"{plan.mark}=")):
@@ -127,7 +127,7 @@ def _is_unusual(scheme: WebhookScheme) -> bool:
 
 
 def _key(template: Template) -> str | None:
-    """The header's name in a template that consists of one header; otherwise None."""
+    """Return the header's name in a template that is one header; otherwise None."""
     pieces = template.pieces
     if len(pieces) != 1 or isinstance(pieces[0], bytes):
         return None
@@ -136,7 +136,7 @@ def _key(template: Template) -> str | None:
 
 
 def _split_template(template: Template) -> tuple[str, str] | None:
-    """The signed text before and after the body, as formats for `%`; None for other forms."""
+    """Return the signed text before and after the body, as formats for `%`; None if impossible."""
     halves = [""]
     for piece in template.pieces:
         if isinstance(piece, bytes):
@@ -154,7 +154,7 @@ def _split_template(template: Template) -> tuple[str, str] | None:
 
 
 def _looked_at(headers: Any, names: frozenset[str | bytes]) -> dict[str, str]:
-    """The headers of these names, if each occurs once, as a plain text."""
+    """Return the headers of these names as plain text, if each of them occurs once."""
     pairs: Any = headers
     if type(headers) is dict:
         pairs = pairs.items()
@@ -177,7 +177,7 @@ def _unix_seconds(text: str) -> int:
 
 
 def _picker(plan: _Plan, separator: str, prefix: str) -> Callable[[dict[str, str]], list[str]]:
-    """A function that returns the signatures of this version, and stores the other marks."""
+    """Return a function that returns the signatures of this version and stores the other marks."""
     place, cut = plan.place, len(prefix)
     if not separator:
 
@@ -211,7 +211,7 @@ def _picker(plan: _Plan, separator: str, prefix: str) -> Callable[[dict[str, str
 def _prover(
     plan: _Plan, states: list[tuple[Any, Any]], write: Callable[[Any], str]
 ) -> Callable[[dict[str, str], bytes, list[str]], bool]:
-    """A function that returns whether a key made one of the signatures."""
+    """Return a function that returns whether a key made one of the signatures."""
     from hmac import compare_digest  # noqa: PLC0415 - loads OpenSSL
 
     head_template, tail_template = plan.before, plan.after
@@ -237,7 +237,7 @@ def _prover(
 
 
 def _states(key: bytes, name: str) -> tuple[Any, Any]:
-    """The two states that every HMAC with this key begins with (RFC 2104)."""
+    """Return the two states that every HMAC with this key begins with (RFC 2104)."""
     from hashlib import new  # noqa: PLC0415 - loads OpenSSL
 
     size = new(name).block_size

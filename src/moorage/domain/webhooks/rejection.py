@@ -37,5 +37,5 @@ class WebhookReason(StrEnum):
 
 
 def rejected(reason: WebhookReason, message: str, *, remedy: str | None = None) -> WebhookRejected:
-    """The error for this reason."""
+    """Return the error for this reason."""
     return WebhookRejected(message, reason=reason.value, remedy=remedy)

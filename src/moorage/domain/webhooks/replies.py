@@ -21,12 +21,12 @@ class WebhookReply:
 
     @classmethod
     def text(cls, text: str) -> WebhookReply:
-        """An answer in plain text, which no browser renders as a page."""
+        """Return an answer in plain text, which no browser renders as a page."""
         return cls(200, text.encode())
 
     @classmethod
     def json(cls, value: object) -> WebhookReply:
-        """An answer in JSON."""
+        """Return an answer in JSON."""
         return cls(200, encode_json(value), "application/json")
 
 
@@ -39,12 +39,13 @@ _STATUSES: Final = {
 
 
 def reply_to(error: ConnectorError) -> WebhookReply:
-    """The answer to a webhook that was not accepted; it does not reveal the reason.
+    """Return the answer to a webhook that was not accepted; it does not reveal the reason.
 
-    A forgery is answered 401, as vendors expect when they test an endpoint with a wrong signature.
-    A webhook that was handled before is answered 200, so that the vendor stops. One that another
-    worker is handling is answered 409, and one that cannot be verified while a store or a
-    certificate is out of reach 503: the vendor will try again.
+    A forgery is answered with 401, as vendors expect when they test an endpoint with a wrong
+    signature. A webhook that was handled before is answered with 200, so that the vendor stops. A
+    webhook that another worker is handling is answered with 409. A webhook that cannot be verified
+    now, because a store or a certificate is unreachable, is answered with 503. In both of these
+    cases the vendor will try again.
     """
     if isinstance(error, WebhookRejected):
         if error.retryable:

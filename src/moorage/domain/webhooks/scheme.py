@@ -1,7 +1,8 @@
 """A vendor's signature scheme for webhooks, as data.
 
-A scheme takes a dozen lines: what is signed, where the signature is, and where an event has its id,
-type and time. The scheme derives which parts its signature covers, and each event says so.
+A scheme takes a dozen lines. They say which text is signed, where the signature is, and where an
+event has its id, type and time. The scheme derives which parts its signature covers, and each event
+reports them.
 """
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ class WebhookScheme:
     """True if something is read from the body before its signature is known to be good."""
 
     def __attrs_post_init__(self) -> None:
-        """Derive the headers to read and the parts that are covered; refuse an unsafe scheme."""
+        """Derive the headers to read and the covered parts, and refuse an unsafe scheme."""
         places = self._places()
         names = _arguments(places, "header") | {name.lower() for name in self.older}
         object.__setattr__(self, "headers", names | {name.encode() for name in names})
@@ -161,7 +162,7 @@ class WebhookScheme:
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any], *, path: str = "scheme") -> Self:
-        """The scheme that a plain table describes, such as one from TOML or JSON.
+        """Return the scheme that a plain table describes, such as a table of TOML or JSON.
 
         The table has the fields above by their names. A field with several values takes one text or
         a list, and a field with pairs takes a table: `types` and `requires`.
@@ -176,7 +177,7 @@ class WebhookScheme:
         return made_from(cls, table, path)
 
     def to_table(self) -> dict[str, Any]:
-        """The table that `from_table` reads this scheme from, without default values."""
+        """Return the table from which `from_table` reads this scheme, without default values."""
         return written(self)
 
     def _vouches_for(self, template: Template) -> bool:
@@ -209,7 +210,7 @@ class WebhookScheme:
         return frozenset(names if self.digest is None else names | {"body"})
 
     def _whole(self) -> bool:
-        """True if the signature covers the whole body, not only some of its fields."""
+        """Return whether the signature covers the whole body and not only some of its fields."""
         return "body" in self.covers or all(
             any(place.startswith("pairs:") for place in template.places) for template in self.signs
         )

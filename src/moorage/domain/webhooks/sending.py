@@ -29,7 +29,8 @@ _SEED: Final = 32
 class WebhookSigner:
     """Signs webhooks for a subscriber, with the headers of Standard Webhooks.
 
-    While a secret is replaced, give both: each signs, and the subscriber accepts either.
+    While you replace a secret, give both secrets: each of them signs, and the subscriber accepts
+    either.
 
     Attributes:
         secrets: the subscriber's secret, or several, the newest first: `whsec_…` for a shared
@@ -49,7 +50,7 @@ class WebhookSigner:
             )
 
     def sign(self, body: bytes, *, id: str, at: datetime) -> Headers:
-        """The headers to send the body with.
+        """Return the headers to send with the body.
 
         Args:
             body: exactly the bytes that are sent.

@@ -1,4 +1,4 @@
-"""Webhook schemes as plain tables, such as those of TOML and JSON: read and written.
+"""Reads and writes webhook schemes as plain tables, such as those of TOML and JSON.
 
 A table has the fields of a scheme by their names. A text stays a text; a field with several values
 takes a text or a list; pairs are a table. An invalid value is refused with the path to it.
@@ -28,7 +28,7 @@ _NUMBERS: Final = frozenset({"tolerance"})
 
 
 def made_from(kind: type[Made], table: Any, path: str) -> Made:
-    """The scheme that this table describes.
+    """Return the scheme that this table describes.
 
     Raises:
         ConfigurationError: the table is not a scheme; `path` names the wrong value.
@@ -106,7 +106,7 @@ def _table_error(value: object, expected: str, path: str) -> ConfigurationError:
 
 
 def _converted(convert: Callable[[Any], Made], value: object, path: str) -> Made:
-    """The converted value, or an error with the path to it."""
+    """Return the converted value; an error names the path of the value."""
     try:
         return convert(value)
     except ConnectorError as error:
@@ -119,7 +119,7 @@ def _at(path: str, key: str) -> str:
 
 
 def written(scheme: Any) -> dict[str, Any]:
-    """The table of a scheme: the values other than the defaults, in the order of the fields."""
+    """Return the table of a scheme: the values that are not defaults, in the fields' order."""
     kind = cast("Any", type(scheme))
     return {
         field.name: _plain_value(field.name, value)

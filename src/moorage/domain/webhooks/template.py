@@ -1,4 +1,4 @@
-"""Templates that are filled in from a delivery, for signed texts and the fields of events.
+"""Templates for signed texts and the fields of events, filled in from a delivery.
 
 A place is `{name}` or `{name:argument}`; one that ends in `?` may be missing, and is then empty.
 Templates are compiled once, to a list of literals and functions.
@@ -24,7 +24,7 @@ MOST_SIGNATURES: Final = 32
 
 
 class Scene(NamedTuple):
-    """The source of a template's values: the delivery, one item of it, and values known so far."""
+    """The values for a template: the delivery, one item of it, and values read before."""
 
     delivery: Delivery
     item: Any
@@ -33,7 +33,7 @@ class Scene(NamedTuple):
     """The parts of the signature's text, such as `t=…` and `v1=…`."""
 
     def of(self, item: Any) -> Scene:
-        """The same source for another item."""
+        """Return the same source for another item."""
         return Scene(self.delivery, item, self.parameters, self.marks)
 
 
@@ -98,7 +98,7 @@ _JOINTS: Final = {ord("&"): "_", ord("="): "_"}
 
 
 def _pairs(scene: Scene, besides: str) -> str:
-    """`&name=value` for every field except the signature, sorted, as Vonage signs them."""
+    """Return `&name=value` for every field but the signature, sorted as Vonage signs them."""
     if not isinstance(scene.item, dict):
         raise rejected(WebhookReason.MALFORMED, "The webhook has no fields.")
     fields = cast("dict[str, Any]", scene.item)
@@ -135,12 +135,12 @@ def _bare_address(scene: Scene, _: str) -> str:
 
 
 def _without_query(address: str) -> str:
-    """A URL without its query."""
+    """Return a URL without its query."""
     return re.split("[?#]", address)[0]
 
 
 def _sorted_address(scene: Scene, _: str) -> str:
-    """The URL in Plivo's form for a signature: its parameters decoded and sorted, and a dot."""
+    """Return the URL as Plivo signs it: its parameters decoded and sorted, and a dot at the end."""
     query = scene.delivery.query()
     pairs = [f"{name}={value}" for name in sorted(query) for value in sorted(query[name])]
     return f"{_without_query(scene.delivery.address())}?{'&'.join(pairs)}{'.' if pairs else ''}"
@@ -200,7 +200,7 @@ _WORDS: Final = {
 
 
 class Template:
-    """A compiled template. Two are equal if their texts are."""
+    """A compiled template; two templates are equal if their texts are equal."""
 
     __slots__ = ("_one", "_pieces", "places", "text")
 
@@ -223,7 +223,7 @@ class Template:
 
     @property
     def pieces(self) -> list[bytes | tuple[str, str, bool]]:
-        """The literals, and the placeholders with kind, argument and whether each is optional."""
+        """Return the literals, and the placeholders: kind, argument, and if it is optional."""
         return [
             piece if isinstance(piece, bytes) else (piece[2].partition(":")[0], piece[1], piece[3])
             for piece in self._pieces
@@ -231,7 +231,7 @@ class Template:
 
     @property
     def words(self) -> str:
-        """The places in a reader's words, such as "the header Stripe-Signature"."""
+        """The placeholders in words for a reader, such as "the header Stripe-Signature"."""
         values: list[str] = []
         for place in self.places:
             kind, _, argument = place.partition(":")
@@ -240,7 +240,7 @@ class Template:
         return " and ".join(values) or f"the text {self.text}"
 
     def fill(self, scene: Scene) -> bytes:
-        """The bytes, with every place filled in."""
+        """Return the bytes of the template with every placeholder filled in."""
         return b"".join(
             [
                 piece if piece.__class__ is bytes else _bytes(_fill_template(piece, scene))  # type: ignore[arg-type]  # it is the other kind
@@ -249,7 +249,7 @@ class Template:
         )
 
     def read(self, scene: Scene) -> str | None:
-        """The text; None if it has places and all of them are missing."""
+        """Return the text; None if all of the template's placeholders are missing."""
         if self._one is not None:
             value = self._one[0](scene, self._one[1])
             return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
@@ -326,7 +326,7 @@ def _name_in(place: str) -> str:
 
 
 def nearest(written: object, names: Iterable[str]) -> str:
-    """A hint for a message: the most similar known name; "" if none is similar."""
+    """Return a hint with the most similar known name; "" if no name is similar."""
     from difflib import get_close_matches  # noqa: PLC0415 - needed for mistakes only
 
     candidates = [str(name) for name in names if name != written]
@@ -335,7 +335,7 @@ def nearest(written: object, names: Iterable[str]) -> str:
 
 
 def covered(places: tuple[str, ...]) -> set[str]:
-    """The parts of a request that a signature over these places covers."""
+    """Return the parts of a request that a signature over these places covers."""
     names: set[str] = set()
     for place in places:
         kind, _, argument = place.partition(":")
@@ -344,7 +344,7 @@ def covered(places: tuple[str, ...]) -> set[str]:
 
 
 def at_path(item: Any, path: str) -> Any:
-    """The value at a dotted path in JSON; None if there is none."""
+    """Return the value at a dotted path in JSON; None if there is none."""
     for step in path.split("."):
         if not isinstance(item, dict):
             return None
@@ -353,7 +353,7 @@ def at_path(item: Any, path: str) -> Any:
 
 
 def as_text(value: object) -> str | None:
-    """A plain value of JSON as text; None for anything else."""
+    """Return a plain value of JSON as text; None for anything else."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -364,7 +364,7 @@ def as_text(value: object) -> str | None:
 
 
 def ported(address: str, *, written: bool) -> str:
-    """The URL with its port written out, or without one."""
+    """Return the URL with its port written out, or without a port."""
     origin, address_rest = cast("re.Match[str]", _ORIGIN.match(address)).groups()
     host, port = cast("re.Match[str]", _PORT.fullmatch(origin)).groups()
     if not written:

@@ -1,4 +1,4 @@
-"""Webhooks whose signature is a JSON Web Token. Only `decide` may trust its claims."""
+"""Webhooks whose signature is a JSON Web Token; only `decide` may trust the token's claims."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Token(NamedTuple):
 
 
 def read_token(text: str, algorithm: WebhookAlgorithm) -> Token:
-    """Read a token that must be signed with this one algorithm."""
+    """Return the parts of a token that must be signed with this one algorithm."""
     parts = text.removeprefix("Bearer ").split(".")
     if len(parts) != 3 or len(text) > _LONGEST or not text.isascii():
         raise rejected(WebhookReason.MALFORMED, "The token does not have three parts.")

@@ -1,4 +1,4 @@
-"""The full verifier: whether to accept a delivery, and the events in it.
+"""The full verifier: it decides whether to accept a delivery, and reads the events in it.
 
 Laws:
 
@@ -41,7 +41,7 @@ _CLOCKS_DIFFER: Final = 60.0
 
 
 class Examined(NamedTuple):
-    """The claims of a delivery, which are not trusted yet."""
+    """The values that a delivery claims; nothing has verified them yet."""
 
     scene: Scene
     parts: list[tuple[Any, list[str]]]
@@ -65,7 +65,10 @@ def examine(
     now: datetime,
     tolerance: float | None,
 ) -> Examined:
-    """Read the values that the scheme needs, and refuse a delivery that no key could verify."""
+    """Return the values that the scheme needs.
+
+    A delivery that no key could verify is refused.
+    """
     scene = Scene(delivery, None, parameters, [])
     if scheme.reads_body:
         scene = Scene(delivery, payload_of(scheme, delivery), parameters, scene.marks)
@@ -184,7 +187,7 @@ def _check_time(
 
 
 def acceptable_for(tolerance: float | None) -> float:
-    """Seconds for which one delivery can be accepted by its signed time; 0.0 if it has none.
+    """Return the seconds for which a delivery can be accepted by its signed time; 0.0 without one.
 
     A delivery from the future is accepted from `tolerance` seconds before its time on, and until
     `tolerance` seconds after it. Small differences between clocks are allowed for.
@@ -213,7 +216,7 @@ def _check_span(claims: Mapping[str, Any], now: datetime, tolerance: float) -> N
 def decide(
     scheme: WebhookScheme, examined: Examined, keys: Sequence[Key], tenant: str | None = None
 ) -> tuple[WebhookEvent, ...]:
-    """The events, if a key made the signature of every part.
+    """Return the events, if a key made the signature of every part.
 
     Raises:
         WebhookRejected: no key made it, or the signed text cannot be read.
@@ -239,14 +242,14 @@ def decide(
 
 
 class _Marks:
-    """Identities for events without an id, by which replays are recognised."""
+    """Identities of events that have no id, by which replays are recognised."""
 
     def __init__(self, contents: list[bytes]) -> None:
         self._contents = contents
         self._digests: dict[int, str] = {}
 
     def of(self, number: int) -> Callable[[], str]:
-        """A function that returns the identity of this item."""
+        """Return a function that returns the identity of this item."""
         part = min(number, len(self._contents) - 1)
 
         def mark() -> str:
@@ -266,7 +269,7 @@ def _matched_signature(
     signatures: Sequence[str],
     keys: Sequence[Key],
 ) -> tuple[bytes, Secret | None]:
-    """The signed text, and the secret that signed it."""
+    """Return the signed text, and the secret that signed it."""
     if token is not None:
         contents = [token.content]
     elif scheme.algorithm in PLAIN:
@@ -320,7 +323,7 @@ class Reader:
             raise
 
     def event(self, values: dict[str, str], body: bytes, tenant: str | None) -> WebhookEvent:
-        """The payload as one event."""
+        """Return the payload as one event."""
         scheme, payload = self._scheme, self.payload(values, body)
         delivery = self._delivery(values, body)
         text = scheme.signature[0].read(Scene(delivery, None, self._parameters, [])) or ""

@@ -1,1 +1,1 @@
-"""One call, from its arguments to its answer."""
+"""The steps of one call, from its arguments to its answer."""

@@ -1,4 +1,4 @@
-"""The admission of an attempt when the fast path cannot admit it at once."""
+"""The admission of an attempt that the fast path could not admit at once."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ _REFUSALS: Final[tuple[tuple[type[ConnectorError], str], ...]] = (
 async def be_admitted(
     core: Core, call: Call, question: Admission, first: Admitted
 ) -> Permit | None:
-    """Continue after the first answer until the attempt may leave; raise the error if it may not.
+    """Wait until the attempt may be sent, and return its permit; raise if it is refused.
 
-    The holder of `first` must give it back if this raises, because an interruption may come before
-    the first line here.
+    `first` is the answer to the first question. The caller that holds `first` gives it back if this
+    function raises, because an interruption may come before the function's first line.
     """
     if first[0] is not Answer.NEEDS_TOKEN:
         return await _turn(core, call, question, first)
@@ -69,7 +69,7 @@ async def be_admitted(
 async def _turn(core: Core, call: Call, question: Admission, admitted: Admitted) -> Permit | None:
     """Wait for the turn of an admitted attempt.
 
-    The holder of `admitted` takes the caller out of the line afterwards.
+    The caller that holds `admitted` removes the waiting caller from the line afterwards.
     """
     answer, wait, permit, tickets = admitted
     if answer is not Answer.GO:
@@ -95,12 +95,12 @@ async def _turn(core: Core, call: Call, question: Admission, admitted: Admitted)
 
 
 def lease_of(token: int) -> Permit:
-    """The permit of a probe, made from its token."""
+    """Return the permit of a probe, made from its token."""
     return (0, 0, token)
 
 
 def withdraw(core: Core, gates: Gates, admitted: Admitted) -> None:
-    """Give back the grants of an admission that nobody will use; never waits."""
+    """Give back the grants of an admission that will not be used; this never waits."""
     answer, wait, permit, tickets = admitted
     if tickets:
         admitted = (answer, wait, permit, core.waiters.leave(tickets))
@@ -109,7 +109,7 @@ def withdraw(core: Core, gates: Gates, admitted: Admitted) -> None:
 
 
 def refusal(core: Core, call: Call, answer: Answer, wait: int) -> ConnectorError:
-    """The error of a refused attempt, with its time to retry; observers are notified."""
+    """Return the error of a refused attempt, with its time to retry, and notify the observers."""
     error = why_not(core, call.plan, answer, wait)
     if core.observers and not (call.undecided and answer is Answer.CIRCUIT_OPEN):
         call.emit(core, CallRefused, error=type(error).__name__, retry_after=wait / SECOND)
@@ -117,7 +117,7 @@ def refusal(core: Core, call: Call, answer: Answer, wait: int) -> ConnectorError
 
 
 def why_not(core: Core, plan: Plan, answer: Answer, wait: int) -> ConnectorError:
-    """The error of a refused attempt, with its time to retry."""
+    """Return the error of a refused attempt, with its time to retry."""
     kind, message = _REFUSALS[answer]
     if answer is Answer.CIRCUIT_OPEN and wait >= FOREVER:
         return CircuitBreakerOpen(

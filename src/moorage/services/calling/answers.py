@@ -19,7 +19,7 @@ _SEALED: Final = "sealed"
 
 
 def sealed(cipher: Cipher | None, plan: Plan, key: str, answer: Answer) -> Answer:
-    """The stored form of an answer, encrypted if there is a cipher.
+    """Return the stored form of an answer, encrypted if there is a cipher.
 
     Raises:
         InvalidData: there is a cipher, and the answer does not consist of plain values.
@@ -30,7 +30,7 @@ def sealed(cipher: Cipher | None, plan: Plan, key: str, answer: Answer) -> Answe
 
 
 def opened(cipher: Cipher | None, plan: Plan, key: str, stored: Answer) -> Answer:
-    """Decode a stored answer, encrypted or not.
+    """Return the answer in its stored form, which may be encrypted.
 
     Raises:
         ConnectorError: it is encrypted, and cannot be decrypted here.

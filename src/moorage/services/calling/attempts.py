@@ -1,8 +1,8 @@
 """The attempts of a call, repeated until one succeeds or no more can.
 
 Every attempt is admitted first and judged afterwards. A success through a closed circuit is not
-recorded; every other outcome is recorded at once. An interruption is neutral: it gives back what
-the attempt took, and is never retried.
+recorded; every other outcome is recorded at once. An interrupted attempt counts as neither success
+nor failure: it gives back what it took, and is never retried.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ async def again(core: Core, call: Call, step: AttemptStep, result: AttemptResult
 
 
 def _final_error(core: Core, call: Call, error: Exception, retry_after: float | None) -> Exception:
-    """The error of a call that will not be retried, with the time at which a caller may retry."""
+    """Return the error of a call that will not be retried, with the time of a possible retry."""
     if retry_after is not None and isinstance(error, ConnectorError):
         error.retry_at = core.utc() + timedelta(seconds=retry_after)
     if isinstance(error, AttemptTimeout) and call.remaining(core) <= 0:
@@ -141,7 +141,7 @@ def _final_error(core: Core, call: Call, error: Exception, retry_after: float | 
 
 
 def _requested_pause(core: Core, call: Call, error: Exception, pause: float | None) -> float | None:
-    """The seconds of a pause that the vendor, or the guard that refused the attempt, asked for."""
+    """Return the seconds of the pause that the vendor, or a refusing guard, asked for."""
     if pause is not None:
         return pause
     wait = retry.wait_of(error, core.utc())
@@ -178,8 +178,8 @@ async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one
 ) -> AttemptResult:
     """Make one attempt: admission, the step itself, and the record of its outcome.
 
-    `grants` contains the answer to `question` if it was asked already. While it does, whoever asked
-    gives the answer back after an interruption.
+    `grants` contains the answer to `question` if the question was asked before. While it does, the
+    caller that asked gives the answer back after an interruption.
     """
     plan = call.plan
     permit: Permit | None = None
@@ -258,7 +258,7 @@ def begin_attempt(core: Core, call: Call) -> None:
 
 
 def sizes_of(request: Request | None) -> tuple[HttpMethod | None, int | None]:
-    """The method of a request, and the size of its body, if that is known before it is read."""
+    """Return the method of a request, and the size of its body if that is known beforehand."""
     if request is None:
         return None, None
     body = request.body
@@ -266,7 +266,7 @@ def sizes_of(request: Request | None) -> tuple[HttpMethod | None, int | None]:
 
 
 def _give_back(core: Core, call: Call, permit: Permit | None, outcome: Outcome) -> None:
-    """Give back everything that an interrupted attempt holds, at whichever step it was interrupted.
+    """Give back everything that an interrupted attempt holds, wherever it was interrupted.
 
     The outcome of a probe counts once, however often it is reported, so a known outcome is reported
     again. The outcome of another attempt may be counted already, and is not reported again.
@@ -281,7 +281,7 @@ def _give_back(core: Core, call: Call, permit: Permit | None, outcome: Outcome) 
 async def _admit_in_time(
     core: Core, call: Call, question: Admission, first: Admitted
 ) -> Permit | None:
-    """Admit an attempt if there is time left after the wait; none begins past the deadline."""
+    """Return the permit of an attempt, if there is time left after the wait for it."""
     permit = await be_admitted(core, call, question, first)
     if call.remaining(core) > 0:
         return permit
@@ -293,7 +293,7 @@ async def _admit_in_time(
 async def _under_claim(
     core: Core, call: Call, claim: Held, permit: Permit | None, admitted: Admitted
 ) -> None:
-    """Check before leaving that the claim is still held, and mark it as sent in the store."""
+    """Check that the claim is still held, and mark it as sent in the store."""
     may_leave = False
     try:
         # A caller that had to wait may have been paused, or cut off from the store.
@@ -308,7 +308,7 @@ async def _under_claim(
 
 
 def _refused(core: Core, call: Call, admitted: Admitted, error: BaseException) -> AttemptResult:
-    """The result of an attempt that was not admitted; an interruption is raised again."""
+    """Return the result of an attempt that was not admitted; an interruption is raised again."""
     withdraw(core, call.plan.gates, admitted)
     if not isinstance(error, ConnectorError):
         raise error
@@ -317,7 +317,7 @@ def _refused(core: Core, call: Call, admitted: Admitted, error: BaseException) -
 
 
 def admission_question(core: Core, call: Call, *, retry: bool) -> Admission | None:
-    """The admission question of an attempt that differs from its plan; None if unlimited."""
+    """Return the admission question of an attempt; None if nothing limits the call."""
     plan = call.plan
     claim = None
     if call.claim is not None and not core.apart:
@@ -335,7 +335,7 @@ def admission_question(core: Core, call: Call, *, retry: bool) -> Admission | No
 def _outcome(
     core: Core, call: Call, began: int | None, error: Exception | None, *, left: bool = True
 ) -> Outcome:
-    """The outcome that the circuit counts, with the event that reports it.
+    """Return the outcome that the circuit counts, and emit the event that reports it.
 
     An attempt that never left, for example without credentials, says nothing about the service.
     """
@@ -366,7 +366,7 @@ def _outcome(
 
 
 def _outcome_at_vendor(call: Call, error: Exception | None) -> CallOutcome:
-    """The outcome of the latest attempt at the vendor."""
+    """Return the outcome of the latest attempt at the vendor."""
     if error is None:
         return CallOutcome.DONE
     possible = call.ledger.current is AttemptEffect.POSSIBLE
@@ -376,7 +376,7 @@ def _outcome_at_vendor(call: Call, error: Exception | None) -> CallOutcome:
 async def _record(
     core: Core, call: Call, question: Admission | None, permit: Permit | None, outcome: Outcome
 ) -> int:
-    """Record the outcome of an attempt; skip a first attempt that says nothing of the service.
+    """Record the outcome of an attempt, except of a first attempt that says nothing of the service.
 
     Returns:
         The minimum microseconds for which this opened the circuit; 0 if it did not.
@@ -399,12 +399,12 @@ async def _record(
 
 
 def _pauses_all_regions(call: Call, error: Exception | None) -> bool:
-    """True if a pause holds for all regions, as limits do; a failing region pauses only itself."""
+    """Return whether a pause holds for all regions, as limits do, or only for a failing one."""
     return call.route is None or error is None or isinstance(error, RateLimitExceeded)
 
 
 async def _keep_pause(core: Core, call: Call, pause: float) -> None:
-    """Make all callers observe the pause that the vendor asked for."""
+    """Make all callers observe a pause that the vendor asked for."""
     try:
         await core.execute(Pause(call.plan.gates, micros(pause)), call.afterwards(core))
     except StorageUnavailable:

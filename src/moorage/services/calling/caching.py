@@ -2,11 +2,12 @@
 
 Laws:
 
-1. An answer is stored for the caller and request it was looked up with. If a transform or a renewed
-   credential changed the request, its answer is not stored, and no validators are sent.
+1. An answer is stored only for the caller and request it was looked up for. If a transform or a
+   renewed credential changed the request, its answer is not stored, and no validators are sent.
 2. A stored answer is treated as if it had just arrived: transforms and classification apply to it.
 3. If the cache fails, the call continues as if nothing was stored.
-4. A write that may have happened removes the stored answers of its URL, and of the URLs it names.
+4. A write that may have happened removes the stored answers of its URL, and of the URLs that its
+   answer names.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ class CacheLookup:
 
 
 class Cached(Exchange):
-    """The step of a call whose answer may be cached, around its attempts."""
+    """The step of a call whose answer may be cached; it surrounds the attempts."""
 
     __slots__ = (
         "_arrival",
@@ -210,9 +211,9 @@ class Cached(Exchange):
         )
 
     def _inquiry(self, request: Request) -> Inquiry:
-        """The question to the cache about a request.
+        """Return the lookup of a request in the cache.
 
-        It is remembered, unless the credential may change or stands in the request itself.
+        The lookup is remembered, unless the credential may change or is in the request itself.
         """
         if self._credentials is not None:
             return Inquiry(self._key(request), self._caller_digest(request), request)
@@ -255,7 +256,10 @@ class Cached(Exchange):
         entry: CacheEntry,
         attempts: Callable[[], Flow[Ending]],
     ) -> Ending:
-        """Revalidate, unless another caller is doing so: then answer with the stored entry."""
+        """Answer with the stored entry if another caller is revalidating it.
+
+        Otherwise revalidate it.
+        """
         core = self._core
         place = f"revalidate:{lookup.key}:{lookup.who.hex()}"
         try:
@@ -268,7 +272,7 @@ class Cached(Exchange):
     async def _ask(
         self, call: Call, lookup: CacheLookup, attempts: Callable[[], Flow[Ending]]
     ) -> Ending:
-        """Ask the service, and fall back to the stored answer where that is allowed."""
+        """Ask the service, and use the stored answer after a failure if that is allowed."""
         core = self._core
         if core.observers:
             call.emit(core, CacheMissed, stale=lookup.entry is not None)
@@ -290,7 +294,10 @@ class Cached(Exchange):
         return value, error
 
     def _conditional(self, lookup: CacheLookup, request: Request) -> Request:
-        """The last of the transforms: add validators if this is the request that was looked up."""
+        """Return the request with validators added, if it is the one that was looked up.
+
+        This is the last of the transforms.
+        """
         self._sent_lookup = self._validated = None
         if (
             not may_be_kept(request)
@@ -355,7 +362,7 @@ class Changing:
         return request
 
     def _changed(self, request: Request, headers: Headers | None) -> list[str]:
-        """The cache keys of the written URL, and of same-origin URLs that the answer names."""
+        """Return the cache keys of the written URL, and of same-origin URLs in the answer."""
         keys = [_key(self._plan, request)]
         url = named_url(self._plan.service, request)
         for name in _NAMED_BY:
@@ -367,7 +374,7 @@ class Changing:
 
 
 def around(core: Core, call: Call, request: Request) -> Exchange:
-    """The step of a call to a service with a cache policy."""
+    """Return the step of a call to a service with a cache policy."""
     policy = call.plan.cache
     if policy is not None and request.method.safe:
         cached = Cached(core, call, request, policy)
@@ -384,7 +391,7 @@ def _key(plan: Plan, request: Request) -> str:
 
 
 def _needs_provider(service: Service) -> bool:
-    """True if an attempt may ask the credential provider."""
+    """Return whether an attempt may ask the credential provider."""
     if not service.needs_credentials or service.credentials is not None:
         return False
     return None in [region.credentials for region in service.regions] or not service.regions
@@ -399,5 +406,5 @@ def _other_version(response: Response) -> VendorFailed:
 
 
 def _is_unavailable(error: Exception) -> bool:
-    """True if the service was unreachable or broke, as a gateway reports with a 50x status."""
+    """Return whether the service was unreachable or failed, as a gateway reports by a 50x."""
     return isinstance(error, _AWAY) and getattr(error, "status", None) in _BROKEN

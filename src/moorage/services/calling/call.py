@@ -139,22 +139,22 @@ class Call:
 
     @property
     def ledger(self) -> Ledger:
-        """What its attempts may have done; only the methods of this class replace it."""
+        """The effects that attempts may have had; only the methods of this class replace it."""
         return self._ledger
 
     @property
     def attempts(self) -> int:
-        """Number of attempts that left for the vendor."""
+        """The number of attempts that were sent to the vendor."""
         return self._ledger.attempts
 
     @property
     def acted(self) -> bool:
-        """True if some attempt may have been processed, and nothing disproves it."""
+        """True if an attempt may have been processed, without a proof of the contrary."""
         return self._ledger.acted
 
     @property
     def has_left(self) -> bool:
-        """True if the latest attempt has left for the vendor."""
+        """True if the latest attempt has been sent to the vendor."""
         return self._ledger.current is not AttemptEffect.NOT_LEFT
 
     @property
@@ -163,20 +163,20 @@ class Call:
         return self._ledger.unsent
 
     def begin_attempt(self) -> None:
-        """Begin an attempt, which may still fail before it leaves."""
+        """Begin an attempt, which may still fail before it is sent."""
         self._ledger = self._ledger.begin()
 
     def leave(self) -> None:
-        """Mark the attempt as sent: from here on it may be processed."""
+        """Mark the attempt as sent: from now on it may be processed."""
         self._ledger = self._ledger.leave()
         self.written_by = 0
 
     def disprove(self) -> None:
-        """Note a proof that the attempt did nothing."""
+        """Record a proof that the attempt did nothing."""
         self._ledger = self._ledger.disprove()
 
     def weigh(self, error: Exception, since: int | None = None) -> None:
-        """Note what an error proves about the attempt.
+        """Record what an error proves about the attempt.
 
         An error of another call can arrive through a user's function. It proves nothing about this
         attempt: `since` is a signature from before the function began, and errors signed later are
@@ -187,11 +187,11 @@ class Call:
             self._ledger = self._ledger.disprove(unsent=is_unsent(error))
 
     def take_over(self) -> None:
-        """Note that an earlier holder of the key may have acted, whatever this call proves."""
+        """Record that an earlier holder of the key may have acted, whatever this call proves."""
         self._ledger = self._ledger.take_over()
 
     def racer(self, hedge: int = 0) -> Call:
-        """The state of one of several concurrent requests that are one attempt of this call.
+        """Return the state of one of several concurrent requests that form one attempt.
 
         `hedge` is the number of an extra request.
         """
@@ -205,7 +205,7 @@ class Call:
         return racer
 
     def join(self, racers: Iterable[Call]) -> None:
-        """Note what the concurrent requests of this attempt may have done."""
+        """Record the possible effects of the concurrent requests of this attempt."""
         self._ledger = self._ledger.join([racer.ledger for racer in racers])
 
     def send(self, sent: Sent) -> None:
@@ -215,22 +215,22 @@ class Call:
             self.witness.append(sent)
 
     def cleared(self, response: Response) -> Response:
-        """Return the answer; if it is a failure, without the credential that was sent."""
+        """Return the answer; an answer that is a failure has the sent credential masked."""
         if self.sent is None or is_success(response.status):
             return response
         return self.sent.response(response)
 
     def mask(self, error: Exception | None) -> None:
-        """Remove the credential that was sent from an error of the latest attempt."""
+        """Mask the sent credential in an error of the latest attempt."""
         if self.sent is not None and isinstance(error, ConnectorError):
             self.sent.error(error)
 
     def remaining(self, core: Core) -> int:
-        """Nanoseconds until the deadline; negative after it."""
+        """Return the nanoseconds until the deadline; negative after it."""
         return self.deadline - core.nanoseconds()
 
     def left(self, core: Core) -> float:
-        """Seconds until the deadline, for a step that is about to wait.
+        """Return the seconds until the deadline, for a step that is about to wait.
 
         Raises:
             DeadlineExceeded: the deadline has passed.
@@ -241,10 +241,10 @@ class Call:
         return time_left / 1e9
 
     def afterwards(self, core: Core) -> float:
-        """Seconds for recording the end of an attempt or of the call.
+        """Return the seconds for recording the end of an attempt or of the call.
 
-        The record is written even past the deadline, since the attempt did happen; all records
-        together then get only a moment.
+        The end is recorded even after the deadline, since the attempt did happen; then all records
+        together get only a moment.
         """
         now = core.nanoseconds()
         if not self.written_by:
@@ -252,13 +252,13 @@ class Call:
         return max(0.0, (self.written_by - now) / 1e9)
 
     def bound(self, core: Core) -> float:
-        """Time limit of the current attempt in seconds."""
+        """Return the time limit of the current attempt in seconds."""
         time_left = self.remaining(core) / 1e9
         attempt_timeout = self.plan.attempt_timeout
         return time_left if attempt_timeout is None else min(attempt_timeout, time_left)
 
     def out_of_time(self, cause: Exception | None = None) -> DeadlineExceeded:
-        """The error of this call after its deadline."""
+        """Return the error of this call after its deadline."""
         error = DeadlineExceeded(
             f"The deadline of {(self.deadline - self.started) / 1e9:g} s has passed.",
             may_have_been_processed=self.acted,
@@ -268,7 +268,7 @@ class Call:
         return error
 
     def event_fields(self, core: Core) -> dict[str, Any]:
-        """The fields that every event of this call has."""
+        """Return the fields that every event of this call has."""
         identity, contract = self.identify(core), self.contract
         return {
             "at": identity.moment(core.nanoseconds()),
@@ -289,7 +289,7 @@ class Call:
         core.tell(event)
 
     def identify(self, core: Core) -> CallIdentity:
-        """The identity of this call, created at the first use."""
+        """Return the identity of this call, which is created at the first use."""
         if self.identity is None:
             self.identity = core.identify(self.started)
             self.describe(self.identity, self.key)
@@ -304,7 +304,7 @@ class Call:
             identity.idempotency_key = key
 
     def sign(self, core: Core, error: ConnectorError) -> None:
-        """Mark an error with the call that it ended."""
+        """Add the call's service, operation and id to the error that ended it."""
         # Not part of the error's message, so these are no attributes of its interface.
         vars(error).update(_signature=next(signatures), _acted=self.acted)
         error.service = error.service or self.plan.service.name
@@ -325,7 +325,7 @@ class Call:
             error.identify_by(_id_of, self.identify(core))
 
     def outcome_at_vendor(self, error: Exception | None, *, cancelled: bool = False) -> CallOutcome:
-        """The outcome of this call's attempts at the vendor."""
+        """Return the outcome of this call's attempts at the vendor."""
         if error is None and not cancelled:
             return CallOutcome.NOTHING if self.replayed or self.cached else CallOutcome.DONE
         return CallOutcome.UNKNOWN if self.acted else CallOutcome.NOTHING
@@ -338,7 +338,7 @@ class Call:
         fallback: bool = False,
         cancelled: bool = False,
     ) -> CallFinished:
-        """The event that reports the end of this call."""
+        """Return the event that reports the end of this call."""
         content = self.content
         if content is not None and content.includes(failed=error is not None or cancelled):
             self.identify(core).content = content
@@ -370,7 +370,10 @@ def _id_of(identity: CallIdentity) -> str:
 
 
 def _message_of(error: Exception) -> str | None:
-    """The message of one of our errors, and the vendor's; an error of a host may hold anything."""
+    """Return the message of one of our errors, with the vendor's.
+
+    A host's error may hold anything.
+    """
     if not isinstance(error, ConnectorError) or not error.args:
         return None
     vendor_message = getattr(error, "vendor_message", None)
@@ -378,12 +381,15 @@ def _message_of(error: Exception) -> str | None:
 
 
 def cut_off() -> AttemptTimeout:
-    """The error of an attempt that exceeded its time limit."""
+    """Return the error of an attempt that exceeded its time limit."""
     return AttemptTimeout("The attempt exceeded its time limit, and was cancelled.")
 
 
 def value_of(ending: Ending) -> Any:
-    """Return an ending's value or raise its error; no coroutine, so that any exception can pass."""
+    """Return the value of an ending, or raise its error.
+
+    It is not a coroutine, so that any exception can pass.
+    """
     value, error = ending
     if error is None:
         return value

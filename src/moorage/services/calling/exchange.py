@@ -83,9 +83,10 @@ class Exchange:
     def __init__(
         self, core: Core, call: Call, request: Request, arrived: Arrived | None = None
     ) -> None:
-        """Prepare a request; `arrived` is the result of a first attempt, if one was made.
+        """Prepare a request.
 
-        `transforms` are applied to the request before each attempt.
+        `arrived` is the result of a first attempt, if one was made. `transforms` are applied to the
+        request before each attempt.
         """
         plan = call.plan
         if plan.base_url is None:
@@ -109,7 +110,7 @@ class Exchange:
         self.transforms = plan.request_transforms
 
     async def __call__(self, call: Call) -> AttemptResult:
-        """Send once. An error that may quote the vendor contains none of the sent credentials."""
+        """Send the request once; an error that may quote the vendor has the credentials masked."""
         try:
             answer = await self.send(call)
             if isinstance(answer, AttemptResult):
@@ -129,7 +130,10 @@ class Exchange:
         return result
 
     async def send(self, call: Call) -> Response | AttemptResult:
-        """Return the answer, whatever its status; the result of the attempt if none can be used."""
+        """Return the answer, whatever its status.
+
+        Or the attempt's result if no answer can be used.
+        """
         if self._arrived:
             call.leave()
             (response, error), call.sent = self._arrived.pop()
@@ -196,21 +200,24 @@ class Exchange:
         return AttemptResult(error=error, repeats=call.replayable)
 
     def _proof_refusal(self, call: Call, status: int, headers: Headers) -> ProofRefusal | None:
-        """The reason for which an answer refuses the proof of possession; None if it does not."""
+        """Return the reason for which an answer refuses the proof of possession.
+
+        None if it accepts.
+        """
         if status != _UNAUTHORIZED or not auth.proves(call.plan.credentials or self._credentials):
             return None
         return refusal_of(headers)
 
     def note_no_answer(self, call: Call, error: ConnectorError) -> None:
-        """Note that no answer arrived."""
+        """Record that no answer arrived."""
         self._challenged = False
         call.weigh(error)
 
     async def prepare(self, call: Call) -> tuple[tuple[Request, str, Timeouts], Request | None]:
-        """The transformed and authorised request with its timeouts.
+        """Return the transformed and authorised request with its timeouts.
 
-        Also returned: the request that the answer belongs to, if the sent one contains secrets.
-        Nothing is stored here, because hedged reads may be in progress concurrently.
+        The second value is the request that belongs to the answer, if the sent request contains
+        secrets. Nothing is stored here, because hedged reads may be in progress at the same time.
         """
         core, plan, request = self._core, call.plan, self._request
         call.status = call.bytes_in = None
@@ -262,7 +269,7 @@ class Exchange:
         credentials: Credentials | OAuthCredentials,
         token: bytes | None,
     ) -> Request:
-        """The request with its credentials and their additions for this attempt."""
+        """Return the request with its credentials and their additions for this attempt."""
         core = self._core
         request = auth.authorise(request, credentials)
         if auth.signs(credentials):
@@ -275,7 +282,7 @@ class Exchange:
         return request if token is None else auth.with_token(request, token)
 
     async def shaped(self, call: Call) -> Request:
-        """The request after its transforms."""
+        """Return the request after its transforms."""
         request = self._request
         for transform in self.transforms:
             request = await self._in_time(call, self._core.settle(transform(request)))
@@ -284,7 +291,7 @@ class Exchange:
         return request
 
     async def judged(self, call: Call, response: Response) -> AttemptResult:
-        """Judge an answer, renewing a refused credential first."""
+        """Return the result of an answer; a refused credential is renewed first."""
         result = self._judge(call, response)
         if isinstance(result.error, AuthenticationFailed):
             return await self._judged_again(call, response, result, result.error)
@@ -293,7 +300,7 @@ class Exchange:
     async def _judged_again(
         self, call: Call, response: Response, result: AttemptResult, error: AuthenticationFailed
     ) -> AttemptResult:
-        """The result of an answer that refuses the credential, once that was renewed if it can."""
+        """Return the result of a refused credential, after renewing the credential if possible."""
         proof = self._proof_refusal(call, response.status, response.headers)
         if proof is None:
             return await self._renew(call, result, error)
@@ -301,7 +308,7 @@ class Exchange:
         return result
 
     def _judge(self, call: Call, response: Response) -> AttemptResult:
-        """The result that an answer means, with the pause that the vendor asks for."""
+        """Return the result that an answer stands for, with the pause that the vendor asks for."""
         plan = call.plan
         error = plan.classify(self._request, response) if plan.classify else None
         if error is None:
@@ -331,7 +338,7 @@ class Exchange:
         return AttemptResult(error=error, pause=capped(wait, plan.service.max_pause))
 
     def _unreadable(self, call: Call, response: Response) -> ConnectorError | None:
-        """The error if a successful answer cannot be read; it then counts as lost.
+        """Return the error if a successful answer cannot be read; the answer then counts as lost.
 
         If the request may be repeated, so may the call.
         """
@@ -353,7 +360,7 @@ class Exchange:
         return bare(error)
 
     def spent(self, call: Call, headers: Headers) -> float | None:
-        """Seconds to pause after a success that used up the vendor's allowance."""
+        """Return the seconds to pause after a success that used up the vendor's allowance."""
         plan = call.plan
         if not plan.gates.limits:
             return None
@@ -365,7 +372,7 @@ class Exchange:
         return _credentials(await self._in_time(call, credentials_lookup))
 
     async def _token(self, call: Call, base_url: str) -> bytes:
-        """The negotiator's token for the host of a base URL."""
+        """Return the negotiator's token for the host of a base URL."""
         origin = origin_of(base_url)
         host = "" if origin is None else origin[1]
         token = await self._in_time(call, self._core.negotiate(host))
@@ -377,7 +384,10 @@ class Exchange:
         )
 
     async def _in_time(self, call: Call, pending: Awaitable[Any]) -> Any:
-        """Await a result until the deadline; the synchronous version cannot cancel it."""
+        """Return a result that arrives before the deadline.
+
+        Synchronous waits cannot be interrupted.
+        """
         try:
             return await self._core.within(pending, call.remaining(self._core) / 1e9)
         except OutOfTimeError:
@@ -386,9 +396,9 @@ class Exchange:
     async def _renew(
         self, call: Call, result: AttemptResult, error: AuthenticationFailed
     ) -> AttemptResult:
-        """After a 401, renew the credential once; the same attempt is then repeated.
+        """Renew the credential once after a 401; the same attempt is then repeated.
 
-        A service that refuses renewed credentials too does not cause a renewal for each call.
+        If a service refuses renewed credentials too, not every call renews them again.
         """
         stale = self._credentials
         not_renewable = stale is None or call.plan.credentials is not None
@@ -409,9 +419,10 @@ class Exchange:
     async def _renewed_by_one(
         self, call: Call, stale: Any
     ) -> Credentials | OAuthCredentials | None:
-        """The credential that replaces `stale`: renewed by one caller at a time, and once only.
+        """Return the credential that replaces `stale`, renewed once by one caller at a time.
 
-        None if it was renewed a short time ago, and nothing has been accepted since.
+        Return None if the credential was renewed a short time ago and the service has accepted none
+        since.
         """
         core, plan = self._core, call.plan
         timeout = max(0.0, call.remaining(core) / 1e9)
@@ -436,10 +447,10 @@ class Exchange:
 
 
 class LateExchange:
-    """An exchange that is made for its first attempt: a replayed answer needs none.
+    """An exchange that is made when its first attempt begins; a replayed answer needs none.
 
-    Only for a request whose exchange cannot fail to be made, so that a mistake in a request is
-    always found before its key is claimed.
+    It is used only if making the exchange cannot fail, so that a mistake in a request is always
+    found before its key is claimed.
     """
 
     __slots__ = ("_core", "_exchange", "_request")
@@ -457,7 +468,7 @@ class LateExchange:
 
 
 def is_sure_to_leave(plan: Plan, request: Request) -> bool:
-    """Return whether nothing in a request and its plan can keep its exchange from being made."""
+    """Return whether making the exchange of this plan and request certainly succeeds."""
     return (
         plan.base_url is not None
         and type(request.body) is bytes
@@ -481,7 +492,7 @@ def _route(call: Call, request: Request) -> Route:
 
 
 def _reset(headers: Headers, core: Core) -> float | None:
-    """The time at which the vendor's limit resets, if its answer says that no calls are left."""
+    """Return the seconds until the vendor's limit resets, if its answer says it is used up."""
     hint = rate_hint(headers, core.utc()) if headers.mention("limit") else None
     return hint.reset_after if hint is not None and hint.remaining == 0 else None
 

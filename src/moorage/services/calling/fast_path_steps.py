@@ -35,7 +35,7 @@ class FastPathSteps(CallLifecycle):
     """The beginning, continuation and end of calls that the fast path attempts."""
 
     def begin(self, plan: Plan, options: CallOptions) -> Call:
-        """Start a call that the fast path tracks."""
+        """Return the state of a call that the fast path tracks, at its start."""
         timeout, request_id, subject = options
         core = self.core
         if timeout is None and request_id is None and subject is None:
@@ -54,7 +54,7 @@ class FastPathSteps(CallLifecycle):
         return call
 
     async def go_on(self, call: Call, grants: list[Admitted], step: AttemptStep) -> Ending:
-        """Continue a call for which the fast path requested an admission that it could not use."""
+        """Continue a call after the fast path asked for an admission that it could not use."""
         core = self.core
         if call.hurried and grants and (grants[0][0] or grants[0][1]):
             # It was asked for a grant at once, so there is nothing to give back.
@@ -98,7 +98,7 @@ class FastPathSteps(CallLifecycle):
         return await self._finish(call, None, step)
 
     async def finish_sending(self, call: Call, request: Request) -> Ending:
-        """Like `finish`, for a request."""
+        """Make all attempts of a call that sends a request, as `finish` does for a step."""
         call.repeatable = is_repeatable(call.plan, request)
         return await self._finish(call, None, Exchange(self.core, call, request))
 
@@ -107,7 +107,7 @@ class FastPathSteps(CallLifecycle):
         begin_attempt(self.core, call)
 
     def sending(self, call: Call, outgoing: Request) -> Request:
-        """As `attempting`, for a request; return `outgoing` with the headers of observers."""
+        """Notify the observers as `attempting` does, and return `outgoing` with their headers."""
         begin_attempt(self.core, call)
         traced = self.core.traced
         if traced is None or call.beginning is None:
@@ -191,11 +191,11 @@ class FastPathSteps(CallLifecycle):
             core.post(Report(plan.gates, permit, Outcome.NEUTRAL, core.reporter()))
 
     def end(self, call: Call, error: Exception) -> None:
-        """Mark the error that ended a fast-path call, and notify the observers."""
+        """Mark the error that ended a fast-path call, and notify the observers of the end."""
         self._ended(call, None, error)
 
     def refused(self, plan: Plan, began: int, admitted: Admitted) -> ConnectorError:
-        """The error of a fast-path call that was not admitted."""
+        """Return the error of a fast-path call that was not admitted."""
         core = self.core
         error = why_not(core, plan, admitted[0], admitted[1])
         if core.late_id is None:

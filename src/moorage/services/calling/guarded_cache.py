@@ -29,8 +29,8 @@ _MOST: Final = 1_024
 class GuardedCache:
     """The operations of a cache; each returns None if it failed.
 
-    No operation takes longer than the policy's limit, and a lookup no longer than its call may.
-    Storing and removing after a call may exceed its deadline by as much.
+    No operation takes longer than the policy's limit, and a lookup takes no longer than its call
+    may. Storing and removing after a call may exceed the call's deadline by the policy's limit.
 
     Attributes:
         inquiries: what was asked last, by plan and the parts of a request.
@@ -44,7 +44,7 @@ class GuardedCache:
         forget: Callable[[str, float | None], Flow[None]],
         look_now: Callable[[str], Found] | None = None,
     ) -> None:
-        """Guard a cache; `look_now` is the lookup of one that never waits and never fails."""
+        """Guard a cache; `look_now` is the lookup of a cache that never waits and never fails."""
         self._core = core
         self._look = look
         self._keep = keep
@@ -114,7 +114,7 @@ class GuardedCache:
         return answer
 
     def _leave(self, outage: Outage | None) -> None:
-        """Let another caller probe the cache."""
+        """End this caller's turn to probe the cache, so that another caller may probe it."""
         if outage is not None:
             outage.turn.append(None)
 

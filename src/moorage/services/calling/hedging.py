@@ -38,7 +38,7 @@ class Hedged:
         self._inner = inner
 
     async def __call__(self, call: Call) -> AttemptResult:
-        """The first good answer; if there is none, the result of the first request."""
+        """Return the first good answer; if there is none, the result of the first request."""
         lead = call.racer()
         extras = [call.racer(number) for number in range(1, self._config.max_extra + 1)]
         of_lead: list[AttemptResult] = []

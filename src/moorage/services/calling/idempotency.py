@@ -1,4 +1,4 @@
-"""Idempotency keys: one effect per key. Claim the key, act, and settle it."""
+"""Idempotency keys: claim the key, act, and settle it, so that each key has one effect."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Once(NamedTuple):
 
 
 class NotSentError(ConnectorError):
-    """Nothing was sent, because this caller may only continue an earlier call."""
+    """An error that nothing was sent, because this caller may only continue an earlier call."""
 
 
 async def act_once(
@@ -157,12 +157,15 @@ async def act_once(
 
 
 def _may_send(reach: Reach, verdict: Verdict) -> bool:
-    """True if a caller of this reach may send after this verdict."""
+    """Return whether a caller of this reach may send after this verdict."""
     return reach is Reach.FRESH or (reach is Reach.AGAIN and verdict is Verdict.ASK_AGAIN)
 
 
 def _unanswered(call: Call, once: Once, error: Exception) -> Exception:
-    """The error of a call without an answer: an unknown outcome if a repeat could not learn it."""
+    """Return the error of a call without an answer.
+
+    It is an unknown outcome if a repeat of the key could not find out what happened.
+    """
     if not call.acted or not isinstance(error, ConnectorError):
         return error
     is_refusal = once.rules.refuses and isinstance(error, (VendorRejected, IdempotencyConflict))
@@ -174,15 +177,18 @@ def _unanswered(call: Call, once: Once, error: Exception) -> Exception:
 
 
 def _given_up(call: Call, claim: Held) -> Settle:
-    """Settle a claim without an answer: free if certainly nothing was done, else unknown."""
+    """Return the settlement of a claim without an answer.
+
+    The key becomes free if certainly nothing was done, and unknown otherwise.
+    """
     end = abandon if call.acted else release
     return end(claim.key, claim.fence, ttl=claim.ttl)
 
 
 async def _claim(core: Core, call: Call, once: Once, owner: int) -> tuple[Claimed, int]:
-    """Claim the key, waiting for another holder's answer as long as the deadline allows.
+    """Claim the key, and wait for another holder's answer as long as the deadline allows.
 
-    Also returns the end of the lease, in nanoseconds of the local clock.
+    Return the claim, and the end of its lease in nanoseconds of the local clock.
     """
     look = _FIRST_LOOK
     busy_claim: Claimed | None = None
@@ -219,7 +225,10 @@ async def _claim(core: Core, call: Call, once: Once, owner: int) -> tuple[Claime
 
 
 async def _ask(core: Core, call: Call, once: Once, owner: int) -> tuple[Claimed, int]:
-    """Claim the key once, for each target it may have been sent to; also return the lease's end."""
+    """Claim the key once for each target that it may have been sent to.
+
+    Return the claim, and the end of its lease in nanoseconds of the local clock.
+    """
     plans_by_target = {} if call.route is None else call.route.plans_by_target()
     claimed, lease = _UNKNOWN, 0
     for target in plans_by_target or (once.rules.target,):
@@ -239,7 +248,7 @@ async def _ask(core: Core, call: Call, once: Once, owner: int) -> tuple[Claimed,
 
 
 def _claim_of(core: Core, call: Call, once: Once, owner: int, target: str) -> Claim:
-    """The claim of a key for the rest of the call."""
+    """Return the command that claims a key for the rest of the call."""
     rules = once.rules
     # Rounded up, so that no claim ends before its holder.
     term = -(-max(0, call.remaining(core)) // 1000) + _MARGIN
@@ -256,7 +265,7 @@ def _claim_of(core: Core, call: Call, once: Once, owner: int, target: str) -> Cl
 
 
 def _in_progress(core: Core, wait: int) -> IdempotencyInProgress:
-    """The error while another caller holds the claim, for `wait` microseconds at most."""
+    """Return the error while another caller holds the claim, for `wait` microseconds at most."""
     return IdempotencyInProgress(
         "Another caller is working on this key.",
         retry_at=core.utc() + timedelta(seconds=wait / SECOND),
@@ -319,7 +328,10 @@ async def _refused(
 async def _store_answer(
     core: Core, call: Call, once: Once, claim: Held, answer: tuple[str, Any]
 ) -> Settled | None:
-    """Store the answer; None if the store is unreachable, so that the outcome stays unknown."""
+    """Store the answer.
+
+    Return None if the store is unreachable, so that the outcome stays unknown.
+    """
     try:
         sealed_answer = sealed(core.cipher, call.plan, once.key, answer)
         command = complete(claim.key, claim.fence, sealed_answer, ttl=claim.ttl)
@@ -352,7 +364,7 @@ async def _settle(core: Core, call: Call, command: Settle) -> Settled:
 def _settle_at_once(
     core: Core, call: Call, command: Settle, ask: Callable[[Settle, float | None], Any]
 ) -> Settled:
-    """Like `_settle`, in a store that never makes its callers wait."""
+    """Settle a claim as `_settle` does, in a store that never makes its callers wait."""
     try:
         return ask(command, call.afterwards(core))  # type: ignore[no-any-return]  # as Settle says
     except BaseException:
@@ -361,10 +373,10 @@ def _settle_at_once(
 
 
 def _is_final(error: Exception, call: Call, once: Once) -> TypeGuard[VendorRejected]:
-    """True if the service understood and refused, so that another attempt is pointless.
+    """Return whether the service understood and refused, so that another attempt is pointless.
 
-    After an attempt with a lost answer, only a vendor that knows keys can refuse finally; and a
-    conflict may then mean that it is still working on that attempt.
+    After an attempt with a lost answer, only a vendor that knows keys can refuse for good. Even
+    then, a conflict may mean that it is still working on that attempt.
     """
     if not isinstance(error, VendorRejected) or error.retryable:
         return False
@@ -372,7 +384,7 @@ def _is_final(error: Exception, call: Call, once: Once) -> TypeGuard[VendorRejec
 
 
 def _unknown(once: Once, wait: int = 0) -> OutcomeUnknown:
-    """The error of a key whose request may still be in progress for `wait` microseconds."""
+    """Return the error of a key whose request may still be in progress for `wait` microseconds."""
     remedy = f"Look up {once.lookup}, then settle the key; do not repeat it before."
     if wait:
         remedy += (

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class KeyProtection:
-    """The protection of the keys of one manager, with rules prepared per service and use."""
+    """Protects the keys of one manager, with rules that are prepared for each service and use."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -35,7 +35,7 @@ class KeyProtection:
         *,
         response: bool = False,
     ) -> Once:
-        """The protection of a key, for a call that is not repeatable without it."""
+        """Return the protection of a key for a call; the key makes the call repeatable."""
         plan = call.plan
         call.key = checked_key(key)
         rules = self._rules_of(plan.service, use, response=response, repeatable=call.repeatable)
@@ -46,7 +46,7 @@ class KeyProtection:
     def _rules_of(
         self, service: Service, use: KeyUse, *, response: bool, repeatable: bool
     ) -> KeyRules:
-        """The rules for keys of calls of one kind, made when the first of them is used."""
+        """Return the rules for the keys of one kind of calls, made when first used."""
         kind = (service.name, use.repeats, response, repeatable)
         rules = self._rules.get(kind)
         if rules is None:

@@ -48,7 +48,7 @@ _NOT_MASKED: Final = (
 
 
 class CallLifecycle(ManualOperations):
-    """Begins calls, runs what surrounds their attempts, and reports their ends."""
+    """Begins calls, runs everything around their attempts, and reports their ends."""
 
     _contract: ContractCall | None = None
 
@@ -63,7 +63,8 @@ class CallLifecycle(ManualOperations):
     ) -> int | None:
         """Check, before the first call of a process, that the store belongs to this environment.
 
-        Return the time at which the call began, or None if there was nothing to check.
+        The store may use half of the call's time for this check. The other half is for the call
+        itself, which continues even if the store does not answer.
 
         The store may use half of the call's time for this. The other half is for the call itself,
         which continues if the store does not answer.
@@ -95,7 +96,7 @@ class CallLifecycle(ManualOperations):
         began: int | None = None,
         idempotency_key: str | None = None,
     ) -> Call:
-        """Find the plan of a call, and start its deadline at the time it began."""
+        """Find the plan of a call, and start the call's deadline."""
         core = self.core
         matched_request = None if request is _NO_REQUEST else request
         try:
@@ -170,7 +171,10 @@ class CallLifecycle(ManualOperations):
             raise
 
     async def _fallen_back(self, call: Call, fallback: Fallback, error: ConnectorError) -> Ending:
-        """Run the fallback; if it fails too, the first error becomes the context of its error."""
+        """Run the fallback.
+
+        If the fallback fails too, the first error becomes the context of its error.
+        """
         core = self.core
         call.sign(core, error)
         try:
@@ -184,7 +188,7 @@ class CallLifecycle(ManualOperations):
         return value, None
 
     def _ended(self, call: Call, value: Any, error: Exception | None) -> Ending:
-        """Mark the error of the call, if any, and report its end."""
+        """Mark the error of the call, if any, and report the end of the call."""
         core = self.core
         if isinstance(error, ConnectorError):
             call.sign(core, error)
@@ -205,13 +209,13 @@ class CallLifecycle(ManualOperations):
         self.core.tell(call.finished(self.core, failure, cancelled=failure is None))
 
     def _attempts(self, call: Call, step: AttemptStep) -> Flow[Ending]:
-        """Run the attempts, with caching around them where the service has a cache policy."""
+        """Run the attempts, with the cache around them if the service has a cache policy."""
         if call.cache is None:
             return self._in_turn(call, step)
         return call.cache.around(call, lambda: self._in_turn(call, step))
 
     def _in_turn(self, call: Call, step: AttemptStep) -> Flow[Ending]:
-        """Run the attempts, in a slot of the bulkhead where there is one."""
+        """Run the attempts, in a slot of the bulkhead if the service has a bulkhead."""
         bulkhead = call.plan.bulkhead
         if bulkhead is None:
             return attempt(self.core, call, step)
@@ -221,7 +225,7 @@ class CallLifecycle(ManualOperations):
 def checked_span(
     plan: Plan, timeout: float | None, request_id: str | None, subject: str | None
 ) -> int:
-    """The nanoseconds for a whole call, once its options are checked."""
+    """Return the nanoseconds for a whole call, after checking its options."""
     if request_id is not None:
         checked_name(request_id, "request_id")
     if subject is not None:

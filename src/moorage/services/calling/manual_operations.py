@@ -40,7 +40,7 @@ _CIRCUIT_ACTS: Final = {
 
 @attrs.frozen(kw_only=True)
 class ManualAct:
-    """An act by hand.
+    """An act by hand, for the audit trail.
 
     Attributes:
         act: the name of the act, such as "circuit.open".
@@ -59,7 +59,7 @@ class ManualAct:
 
 
 async def recorded(core: Core, act: ManualAct, perform: Callable[[], Awaitable[R]]) -> R:
-    """Record an act and then do it; if that fails, record this too.
+    """Record an act and then do it; record the failure too if it fails.
 
     Raises:
         ConnectorError: the act could not be recorded, and was not done.
@@ -273,7 +273,7 @@ class ManualOperations:
 
 
 def _subject(kind: str, *parts: str | None) -> str:
-    """The name of a subject in the audit trail, such as "circuit of vat/acme"."""
+    """Return the name of a subject in the audit trail, such as "circuit of vat/acme"."""
     return f"{kind} {'/'.join(part for part in parts if part)}"
 
 

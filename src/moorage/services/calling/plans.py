@@ -65,7 +65,10 @@ class Plans:
     def sendable(
         self, service: str, tenant: str | None, endpoint: str | None, request: Request
     ) -> Plan | None:
-        """The plan of a request that the fast path may send; None where the flow has to look."""
+        """Return the plan of a request that the fast path may send.
+
+        None if the flow must decide.
+        """
         if type(request) is not Request or type(request.body) is not bytes:
             return None
         try:
@@ -77,9 +80,9 @@ class Plans:
         return plan
 
     def routed(self, service: str, tenant: str | None, request: Request) -> Plan | None:
-        """The plan of a request that the fast path may send, found by its method and path.
+        """Return the plan of a fast-path request, found by its method and path.
 
-        None if the service has no endpoints, or the flow has to look.
+        Return None if the service has no endpoints, or the flow must decide.
         """
         settings = self.services.get(service)
         if settings is None or not settings.endpoints:
@@ -104,7 +107,7 @@ class Plans:
         endpoint: str | None,
         request: Request | None = None,
     ) -> Plan:
-        """The plan of a call: for the named endpoint, or for the first that matches the request."""
+        """Return the plan of a call: for the named endpoint, or for the first matching one."""
         settings = by_name(self.services, service)
         endpoint_settings = None
         if endpoint is not None or settings.endpoints:

@@ -1,4 +1,4 @@
-"""Services with several regions: the choice of the region of each attempt."""
+"""The choice of the region for each attempt, for services with several regions."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Route:
     def plans_by_target(self) -> dict[str, Plan]:
         """The plans of the regions that a key may have been sent to, by their names in claims.
 
-        Empty if the region does not matter.
+        Empty if it does not matter which region is used.
         """
         if self.movable:
             return {}
@@ -72,7 +72,7 @@ class Route:
     def away(
         self, core: Core, call: Call, error: Exception, retry_after: float | None
     ) -> Away | None:
-        """The regions to try after `error`; None if there are none."""
+        """Return the regions to try after `error`; None if there are none."""
         is_rate_limit = isinstance(error, RateLimitExceeded)
         if retry_after is not None:
             self._busy[_name(call)] = core.nanoseconds() + int(retry_after * 1e9)
@@ -87,7 +87,7 @@ class Route:
         )
 
     async def beside(self, core: Core, call: Call, number: int, step: AttemptStep) -> AttemptResult:
-        """Make attempt `number` of those that run concurrently with the one here."""
+        """Make attempt `number` of several that run concurrently."""
         own_plan = call.plan
         other_plans = self._others(core, call, acted=True)
         turn = number % len(other_plans) if other_plans else 0
@@ -102,7 +102,7 @@ class Route:
         ask: Callable[[Core, Call], Admission | None],
         step: AttemptStep,
     ) -> AttemptResult:
-        """Attempt in the first region that admits it; else return the refusal that ends soonest."""
+        """Attempt in the first region that admits it; else return the refusal that ends first."""
         refusals: list[ConnectorError] = []
         # A refusal by one circuit does not end the call.
         call.undecided = True
@@ -150,7 +150,7 @@ class Away:
     retry_after: float | None
 
     async def go(self, core: Core, call: Call, step: AttemptStep) -> AttemptResult | None:
-        """Make another attempt there; None if no region admits it, so that the call stays."""
+        """Make another attempt in one of these regions; return None if none admits it."""
         own_plan = call.plan
         result = await self._route.in_any(core, call, self.plans, _as_a_retry, step)
         if not _kept_out(result):
@@ -160,7 +160,7 @@ class Away:
 
 
 def _kept_out(result: AttemptResult) -> bool:
-    """True if no region's circuit admitted an attempt."""
+    """Return whether no region's circuit admitted the attempt."""
     return result.refused and isinstance(result.error, CircuitBreakerOpen)
 
 
@@ -169,7 +169,7 @@ def _name(call: Call) -> str:
 
 
 def _due(error: Exception | None) -> int:
-    """The end of a refusal, in nanoseconds of the local clock; a manual one does not end."""
+    """Return the end of a refusal in nanoseconds of the local clock; one by hand has no end."""
     due_times = error.due if isinstance(error, ConnectorError) else None
     return due_times[1] if isinstance(due_times, tuple) else FOREVER * 1000
 

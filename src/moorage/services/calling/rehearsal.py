@@ -1,4 +1,4 @@
-"""Rehearsals, which report a request instead of sending it."""
+"""Rehearsals: a request is reported instead of sent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def shown_path(request: Request) -> str:
-    """The path of a request without its query."""
+    """Return the path of a request without its query."""
     return urlsplit(request.path).path
 
 
@@ -27,7 +27,7 @@ def rehearsed(
     tenant: str | None = None,
     request_id: str | None = None,
 ) -> DryRun:
-    """Report the request to the observers, and make the error that says it was not sent.
+    """Report a request to the observers, and return the error which says that it was not sent.
 
     Args:
         core: the ports.

@@ -289,7 +289,7 @@ class Calling(FastPathSteps):
         return ending
 
     def rehearsing(self) -> Calling:
-        """A copy of this object that sends nothing that has an effect."""
+        """Return a copy of this object that sends nothing that has an effect."""
         flows = copy(self)
         flows.single = None
         flows._rehearses = True  # noqa: SLF001 - of our own kind
@@ -302,12 +302,12 @@ class Calling(FastPathSteps):
         use: KeyUse = AS_USUAL,
         contract: ContractCall | None = None,
     ) -> Self:
-        """A copy of this object for a caller that also reads the answers.
+        """Return a copy of this object for a caller that also reads the answers.
 
-        `parse` reads a successful answer. An answer that it cannot read is a failed attempt with
-        an unknown outcome, and is not stored under the key. `witness` records the credentials that
-        are sent, and `use` says how a key is used. `contract` is the operation of a contract that
-        the calls belong to.
+        `parse` reads a successful answer. If it cannot read an answer, the attempt has failed with
+        an unknown outcome, and the answer is not stored under the key. `witness` records the
+        credentials that are sent, and `use` says how a key is used. `contract` is the operation of
+        a contract that the calls belong to.
         """
         flows = copy(self)
         flows.single = None
@@ -319,11 +319,11 @@ class Calling(FastPathSteps):
 
     @property
     def rehearses(self) -> bool:
-        """True if nothing that has an effect is sent."""
+        """True if no request that has an effect is sent."""
         return self._rehearses
 
     def _check(self, call: Call, request: Request | None, key: str | None) -> None:
-        """Stop a rehearsal before a request that has a key or an unsafe method."""
+        """Stop a rehearsal before it sends a request that has a key or an unsafe method."""
         if not self._rehearses or (key is None and (request is None or request.method.safe)):
             return
         from moorage.services.calling.rehearsal import (  # noqa: PLC0415 - few rehearse
@@ -342,7 +342,7 @@ class Calling(FastPathSteps):
         request: Request,
         compare: Callable[[Request], bytes | Fingerprint],
     ) -> bytes | Fingerprint:
-        """The fingerprint of a request with a large body, computed without holding up a loop."""
+        """Return the fingerprint of a request with a large body, computed beside an event loop."""
         try:
             return await self.core.aside(lambda: compare(request))  # type: ignore[no-any-return]  # as computed
         except BaseException as error:
@@ -357,7 +357,7 @@ class Calling(FastPathSteps):
         code: bytes | Fingerprint | None,
         use: KeyUse,
     ) -> tuple[Once | None, AttemptStep]:
-        """The protection of a request's key, if it has one, and the step that sends the request."""
+        """Return the protection of a request's key, if it has one, and the step that sends it."""
         plan = call.plan
         call.repeatable = is_repeatable(plan, request)
         once = None
@@ -379,7 +379,10 @@ class Calling(FastPathSteps):
 
 @cache
 def _caching() -> Callable[[Core, Call, Request], Exchange]:
-    """Makes the steps of calls to services with a cache policy, which few services have."""
+    """Return the function that makes the steps of calls to services with a cache policy.
+
+    It is imported late, because few services have a cache policy.
+    """
     from moorage.services.calling.caching import around  # noqa: PLC0415 - loaded if it is used
 
     return around
@@ -394,13 +397,13 @@ def _nowhere() -> ConfigurationError:
 
 
 def _is_read(plan: Plan, request: Request) -> bool:
-    """True if a request may be sent twice concurrently; a write could overtake a later write."""
+    """Return whether a request may be sent twice at once; a write could overtake a later one."""
     is_idempotent = plan.repeatable if request.idempotent is None else request.idempotent
     return request.replayable and (request.method.safe if is_idempotent is None else is_idempotent)
 
 
 def _listed(items: Any, field: str) -> list[Any]:
-    """The items of a batch; a single text is refused."""
+    """Return the items of a batch; a single text is refused."""
     try:
         if not isinstance(items, (str, bytes)):
             return list(items)

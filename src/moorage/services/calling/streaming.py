@@ -1,4 +1,4 @@
-"""Streaming: an answer whose body is read in pieces, under the same protections as a call."""
+"""Streaming: an answer is read in pieces, under the same protections as a call."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Streaming(Exchange):
         return AttemptResult(error=failure)
 
     async def _open(self, call: Call) -> tuple[AsyncIncoming, None] | tuple[None, ConnectorError]:
-        """The answer at its headers, or the error if none arrived."""
+        """Return the answer once its headers have arrived, or the error if none arrived."""
         core, base = self._core, call.plan.base_url or ""
         (request, url, attempt), plain = await self.prepare(call)
         self._at = url if plain is None else join_url(base, plain)
@@ -105,10 +105,10 @@ class Streaming(Exchange):
 
 
 class Stream:
-    """An answer whose body has not been read.
+    """An answer whose body has not been read yet.
 
-    Its permit and its bulkhead slot are kept until it ends. Observers are notified of the end if
-    `handed_over` is set, which happens when the stream is handed over.
+    Its permit and its bulkhead slot are held until the stream ends. The observers are notified of
+    the end if `handed_over` is set, which is done when the caller receives the stream.
     """
 
     def __init__(self, core: Core, call: Call, incoming: AsyncIncoming) -> None:
@@ -162,7 +162,11 @@ class Stream:
             del failure
 
     def settle(self) -> None:
-        """Close the stream (idempotent); before the last byte this is neutral for the circuit."""
+        """Close the stream.
+
+        Closing again does nothing. If it is closed before the last byte, the circuit counts neither
+        a success nor a failure.
+        """
         self._settle(Outcome.NEUTRAL)
 
     def _settle(self, outcome: Outcome, error: ConnectorError | None = None) -> None:
@@ -184,7 +188,7 @@ class Stream:
 
 
 async def _some(incoming: AsyncIncoming) -> bytes:
-    """The beginning of a failure's body, long enough for the vendor's message."""
+    """Return the beginning of a failure's body, long enough for the vendor's message."""
     pieces: list[bytes] = []
     size = 0
     try:

@@ -1,4 +1,4 @@
-"""The dispatcher, which sends each operation of a contract to an account, or to the next one."""
+"""Sends each operation of a contract to an account, or to the next account if that fails."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _NO_VALUES: Final = frozenset({"extra", "source"})
 
 
 def nothing_done(error: ConnectorError, wire: VendorWire) -> bool:
-    """True if the vendor certainly did nothing, so that another vendor may do the operation."""
+    """Return whether the vendor certainly did nothing, so that another one may do the operation."""
     return (
         (isinstance(error, _ELSEWHERE) or _gives_no_token(error))
         and not isinstance(error, DestinationRefused)
@@ -71,10 +71,10 @@ def nothing_done(error: ConnectorError, wire: VendorWire) -> bool:
 
 
 def refuses_value(error: ConnectorError, wire: VendorWire) -> bool:
-    """True if the vendor's own code refused an argument before anything was sent.
+    """Return whether the vendor's code refused an argument before anything was sent.
 
-    Another vendor may accept the argument. Options of a single vendor do not count, since wrong
-    ones are the caller's mistake; nor does a source that was already read.
+    Another vendor may accept the argument. Two kinds of refusals do not count: a wrong option of a
+    single vendor, which is the caller's mistake, and a source that was already read.
     """
     if wire.begun or not isinstance(error, (InvalidData, UnsupportedByVendor)):
         return False
@@ -82,7 +82,7 @@ def refuses_value(error: ConnectorError, wire: VendorWire) -> bool:
 
 
 def _gives_no_token(error: ConnectorError) -> bool:
-    """True if the vendor's authorisation server is failing at the moment."""
+    """Return whether the vendor's authorisation server is failing at the moment."""
     return isinstance(error, CredentialRefreshFailed) and error.retryable
 
 
@@ -107,7 +107,7 @@ class Dispatcher:
     safety: Safety = attrs.field(factory=Safety)
 
     def about(self, subject: str) -> Dispatcher:
-        """A dispatcher for operations about one person's data."""
+        """Return a dispatcher for operations about one person's data."""
         return attrs.evolve(self, subject=subject)
 
     async def execute(
@@ -120,7 +120,7 @@ class Dispatcher:
     ) -> R:
         """Execute an operation at the routed account, or at the next one if the first did nothing.
 
-        With a key, the effect happens at one account only, ever.
+        With a key, the effect only ever happens at one account.
 
         Args:
             operation: properties of the operation that decide its route.
@@ -150,7 +150,7 @@ class Dispatcher:
         return await self._at_account(operation, wire, perform, account.vendor, own_ref)
 
     def refusal(self, operation: str, recipients: Iterable[str]) -> RecipientRefused | None:
-        """The error if the configuration forbids sending to these recipients; None otherwise."""
+        """Return the error if the configuration forbids sending to these recipients; else None."""
         refused_error = self.safety.refusal(recipients)
         if refused_error is not None:
             refused_error.operation = operation
@@ -168,7 +168,7 @@ class Dispatcher:
         operation: str | None = None,
         key: str | None = None,
     ) -> VendorWire:
-        """A wire to an account; it sends nothing in a rehearsal."""
+        """Return a wire to an account; in a rehearsal it sends nothing."""
         return VendorWire(
             self.calling,
             account,
@@ -184,7 +184,7 @@ class Dispatcher:
         )
 
     def rehearses(self, operation: RoutingRequest) -> bool:
-        """True if the operation has an effect, and effects are only rehearsed."""
+        """Return whether the operation has an effect and is only rehearsed."""
         return self.safety.dry_run and has_effect(operation)
 
     def _wire(
@@ -217,10 +217,11 @@ class Dispatcher:
         ownership: KeyOwnership | None = None,
         key: str | None = None,
     ) -> R:
-        """Execute an operation at the first account, or at the next if the previous did nothing.
+        """Execute an operation at the first account that accepts it, in order.
 
-        If the last account refuses an argument that an unavailable one had accepted, the error is
-        that of the unavailable one, and an effect with a key returns to it.
+        The next account is tried only if the previous one did nothing. If the last account refuses
+        an argument that an unavailable account had accepted, the error is that of the unavailable
+        account, and an effect with a key returns to that account.
         """
         unavailable: tuple[Account, ConnectorError] | None = None
         *others, last_account = accounts
@@ -291,7 +292,7 @@ class Dispatcher:
     ) -> R:
         """Execute an operation; add the account and the operation to an error that names none.
 
-        An error after a step with a possible effect never claims that nothing was done.
+        If an earlier step may have had an effect, the error never claims that nothing was done.
         """
         try:
             answer = wire.masked(await perform(vendor, wire, *refs))

@@ -82,9 +82,9 @@ class EmailFlows(Flows, EmailContract):
         return [next(results) if refusal is None else Result(error=refusal) for refusal in refusals]
 
     async def _batch(self, operation: RoutingRequest, key: str | None) -> int:
-        """The number of recipients per chunk; with a key, the number of its first use.
+        """Return the number of recipients per chunk; with a key, the number of its first use.
 
-        So the chunks of a key stay the same, even if another vendor is configured by then.
+        So the chunks of a key stay the same, even if another vendor has been configured since.
         """
         accounts = self._dispatcher.directory.choose(operation)
         size = min(account.vendor.limits.get("batch", _USUAL) for account in accounts)

@@ -42,7 +42,10 @@ class Flows(Contract):
 
     @classmethod
     def _flow(cls, operation: Operation) -> Callable[..., Coroutine[Any, Any, Any]]:
-        """The method that executes an operation; all that no call changes is prepared here."""
+        """Return the method that executes an operation.
+
+        Everything that no call changes is prepared.
+        """
         kind, plan, name, verb = cls.kind, operation.plan, operation.name, operation.verb
         is_keyed = operation.keyed
         full_name = f"{kind}.{name}"
@@ -91,7 +94,7 @@ class Flows(Contract):
 
     @classmethod
     def _page_flow(cls, operation: Operation) -> Callable[..., Coroutine[Any, Any, Any]]:
-        """The method that gets a page of a list, from the account that has the list."""
+        """Return the method that gets a page of a list, from the account that has the list."""
 
         @wraps(operation.plan)
         async def flow(self: Flows, /, *values: Any, **options: Any) -> Any:
@@ -115,7 +118,7 @@ class Flows(Contract):
         return flow
 
     def _placeholder(self, account: str) -> Ref:
-        """A placeholder reference that names only an account."""
+        """Return a placeholder reference that names only an account."""
         configured = self._dispatcher.directory.accounts.get(account)
         if configured is None:
             raise InvalidData(
@@ -132,7 +135,7 @@ class Flows(Contract):
         country: str | None = None,
         currency: str | None = None,
     ) -> RoutingRequest:
-        """The properties of an operation that decide its route."""
+        """Return the properties of an operation that decide its route."""
         return shared_request(
             self.kind, operation, self._tenant, frozenset(needs), country, currency
         )

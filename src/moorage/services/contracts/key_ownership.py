@@ -2,12 +2,12 @@
 
 Laws:
 
-1. An effect with a key goes to the account that was recorded for the key first, whatever the routes
-   say by then.
+1. An effect with a key goes to the account that was first recorded for the key, even if the routes
+   have changed.
 2. It moves to another account only while this caller holds the turn, and only if the previous
    account certainly did nothing. The move is recorded before anything is sent there.
 3. A turn is renewed while its holder lives. The successor of a dead holder continues at the same
-   account, under the same key; it moves on only after that holder's time is over.
+   account, under the same key. It moves on only after the time of the dead holder is over.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SAME: Final = digest([])
 
 
 class KeyOwnership:
-    """The key of one effect, of one contract and tenant.
+    """Ownership of the key of one effect, for one contract and tenant.
 
     Args:
         core: the ports.
@@ -65,7 +65,7 @@ class KeyOwnership:
         self._moves = 0
 
     async def recorded(self, first: str, *, movable: bool) -> tuple[str, bool]:
-        """The account that the key belongs to, and True if it may still move to another.
+        """Return the account that the key belongs to, and True if it may still move to another one.
 
         A new key is given to `first`. A caller that may move the key holds the turn.
 
@@ -116,8 +116,8 @@ class KeyOwnership:
     def give_back(self) -> None:
         """Release the turn for the next caller.
 
-        While an earlier holder may still be working, the turn is left to expire instead, so that
-        this is remembered.
+        If an earlier holder may still be working, the turn is left to expire, so that this stays
+        known.
         """
         claim, self._claim = self._claim, None
         if claim is not None:
@@ -126,7 +126,10 @@ class KeyOwnership:
                 self._core.post(release(claim.key, claim.fence, ttl=self._ttl))
 
     async def _record_first(self, number: int, account: str, *, movable: bool) -> tuple[str, bool]:
-        """Record an account under this number unless one is recorded; return the recorded one."""
+        """Record an account under this number unless one is recorded.
+
+        Return the recorded account.
+        """
         recorded_at = self._state_key("place", str(number))
         claimed, _ = await self._claim_key(recorded_at)
         if claimed.verdict is Verdict.RUN:
@@ -183,7 +186,10 @@ class KeyOwnership:
             pause = min(2 * pause, _SLOWEST_LOOK)
 
     def _seconds_left(self) -> float:
-        """Seconds that a store may take of the caller's time; a moment if no time is left."""
+        """Return the seconds that a store may take of the caller's time.
+
+        A moment if none is left.
+        """
         return seconds_left(self._core, self._patience)
 
     def _state_key(self, what: str, *more: str) -> str:

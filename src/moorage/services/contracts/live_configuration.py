@@ -44,7 +44,7 @@ class LiveConfiguration:
         return tenant_account or self.dispatcher.directory.accounts.get(name)
 
     async def find_account(self, name: str) -> Account | None:
-        """The account of this name; the tenant of such a name is looked up first if necessary."""
+        """Return the account of this name if it is in memory; nothing is looked up."""
         general, tenant = self.dispatcher, _tenant_of(name)
         general_account = general.directory.accounts.get(name)
         if (
@@ -58,7 +58,7 @@ class LiveConfiguration:
         return tenant_account or general_account
 
     def about(self, subject: str | None) -> FindDispatcher:
-        """Find the dispatcher of each starting call, for operations about one person's data."""
+        """Return the account of this name; its tenant is looked up first if necessary."""
         if subject is None:
             return self.dispatcher_of
         checked_name(subject, "subject")
@@ -69,14 +69,14 @@ class LiveConfiguration:
         return find_dispatcher
 
     async def dispatcher_of(self, tenant: str | None) -> Dispatcher:
-        """The dispatcher of a starting call, for this tenant."""
+        """Return a function that finds the dispatcher of each new call, for one person's data."""
         if tenant is None or self.tenants is None:
             return self.dispatcher
         return await self.tenants.dispatcher_of(self.dispatcher, tenant)
 
 
 def _tenant_of(account: str) -> str:
-    """The tenant part of an account's name, such as `acme` of `acme.stripe`; None without one."""
+    """Return the tenant in an account's name, such as `acme` of `acme.stripe`; None without one."""
     return account.rpartition(".")[0]
 
 

@@ -92,7 +92,7 @@ class PaymentEffects:
         key: str,
         timeout: float | None,
     ) -> R:
-        """Execute an operation, keeping its effect registered as long as the outcome is unknown.
+        """Execute an operation; its effect stays registered until the outcome is known.
 
         Args:
             request: the operation.
@@ -197,7 +197,7 @@ class PaymentEffects:
             self._core.post(Withhold(KIND, self._tenant, key, number=number, held=held))
 
     def _replayed(self, registered: Registered, key: str) -> Any:
-        """The receipt that a person has settled the effect with."""
+        """Return the receipt with which a person has settled the effect."""
         if not registered.same:
             raise IdempotencyConflict("This idempotency key was used for another payment.")
         return as_replay(
@@ -206,7 +206,7 @@ class PaymentEffects:
 
 
 def effect_record(core: Core, what: Any) -> EffectRecord:
-    """Decode the recorded content of an open effect."""
+    """Return the recorded content of an open effect."""
     tenant, key, operation, accounts, content = what
     request = None
     try:
@@ -219,18 +219,21 @@ def effect_record(core: Core, what: Any) -> EffectRecord:
 
 
 def is_refused(error: ConnectorError) -> bool:
-    """True if an error is the vendor's final refusal: nothing was done or will be done."""
+    """Return whether an error is a final refusal: the vendor did nothing and will do nothing."""
     return error.replayed or "_final" in vars(error)
 
 
 def _did_nothing(error: ConnectorError) -> bool:
-    """True if an error proves that its call did nothing; a conflict concerns another payload."""
+    """Return whether an error proves that its call did nothing.
+
+    A conflict proves it, because it concerns another payload.
+    """
     conflict = isinstance(error, IdempotencyConflict)
     return conflict or told_buyer(error).outcome is not BuyerOutcome.UNKNOWN
 
 
 def _sent_nothing(error: ConnectorError) -> bool:
-    """True if another holder has the key, or if it is too old for another request."""
+    """Return whether nothing was sent because of the key: it is held, or too old."""
     is_held_back = isinstance(error, (IdempotencyInProgress, OutcomeUnknown))
     return is_held_back and not error.attempts
 
@@ -249,7 +252,7 @@ def _forgotten(key: str, accounts: tuple[Account, ...]) -> OutcomeUnknown:
 
 
 def _fingerprint(request: Request) -> bytes:
-    """The digest by which requests count as equal, stable across releases."""
+    """Return the digest by which requests count as equal; it is the same in all releases."""
     first, *other_arguments = request.values
     parts: list[object] = [request.operation]
     if isinstance(first, Charge):
@@ -284,6 +287,6 @@ def _about(tenant: str | None, key: str) -> bytes:
 
 
 def ref_of(request: Request) -> Ref | None:
-    """The payment that a request changes; None if the request begins one."""
+    """Return the payment that a request changes; None if the request begins one."""
     first = request.values[0]
     return first if isinstance(first, Ref) else None

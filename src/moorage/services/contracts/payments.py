@@ -1,4 +1,4 @@
-"""The payment operations: what moves money is registered, and what needs more than one call."""
+"""The payment operations: the register of what moves money, and those with several requests."""
 
 from __future__ import annotations
 
@@ -76,7 +76,10 @@ class PaymentsFlows(Flows, PaymentsContract):
 
     @classmethod
     def _flow(cls, operation: Operation) -> Callable[..., Coroutine[Any, Any, Any]]:
-        """The method of an operation; what moves money is registered before it is sent."""
+        """Return the method of an operation.
+
+        An operation that moves money is registered before it is sent.
+        """
         if operation.effect is Effect.NONE:
             return super()._flow(operation)
         name, at_reference = operation.name, operation.target is Target.REFERENCE
@@ -239,7 +242,7 @@ class PaymentsFlows(Flows, PaymentsContract):
     async def _matching(
         self, charge: Charge, since: datetime, account: str | None, timeout: float | None
     ) -> list[Payment]:
-        """The payments since then that have the reference and the amount of a charge."""
+        """Return the payments since a time that have the reference and the amount of a charge."""
         query, next_page, matches = PaymentQuery(since=since), None, list["Payment"]()
         while True:
             page = await self.payments(query, after=next_page, account=account, timeout=timeout)
@@ -249,7 +252,7 @@ class PaymentsFlows(Flows, PaymentsContract):
                 return matches
 
     async def _sent_since(self, lost: Unsettled) -> datetime | None:
-        """The time of a lost payment's first request, from the caller's records or the register."""
+        """Return the time of a lost payment's first request, from the caller or the register."""
         if lost.since is not None:
             return lost.since
         core = self._dispatcher.calling.core
@@ -264,7 +267,7 @@ def _is_same(payment: Payment, charge: Charge) -> bool:
 
 
 def _required_key(key: str | None) -> str:
-    """Refuse a missing key: a repeat without one could move money twice."""
+    """Return the key; a missing one is refused, because a repeat could move money twice."""
     if key is None:
         raise InvalidData(
             "An operation that moves money requires an idempotency key.",
@@ -291,7 +294,7 @@ async def _refused_alike(step: Awaitable[R]) -> R:
 async def _check_currency(
     vendor: PaymentsVendor, wire: Wire, ref: Ref, amount: Money | None = None
 ) -> None:
-    """Refuse another currency than the payment's, before anything is sent."""
+    """Refuse a currency other than the payment's, before anything is sent."""
     if amount is None:
         return
     currency = ref.other("currency")

@@ -1,4 +1,4 @@
-"""The shipping operations that need more than one call, or change what the vendor answers."""
+"""The shipping operations that need more than one call or change the vendor's answer."""
 
 from __future__ import annotations
 

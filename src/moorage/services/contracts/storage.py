@@ -1,4 +1,4 @@
-"""The file operations that need more than one call, or change what the vendor answers."""
+"""The file operations that need more than one call or change the vendor's answer."""
 
 from __future__ import annotations
 
@@ -302,7 +302,7 @@ class StorageFlows(Flows, StorageContract):
     async def _put(
         self, key: str, plan: UploadPlan, vendor: StorageVendor, wire: Wire
     ) -> ObjectInfo:
-        """Upload in one request if the content fits into one part, and in parts otherwise."""
+        """Upload in one request if the content fits into one part, otherwise in parts."""
         pieces = plan.pieces(self._dispatcher.calling.core, plan.size())
         try:
             first = await pieces.next()
@@ -384,7 +384,7 @@ class StorageFlows(Flows, StorageContract):
 
 
 def _upload(ref: Ref) -> Upload:
-    """Restore an upload from its reference."""
+    """Return the upload that a reference describes."""
     upload_id = ref.other(_UPLOAD)
     if upload_id is None:
         raise InvalidData(

@@ -2,9 +2,8 @@
 
 Laws:
 
-1. A tenant's own accounts and routes precede those for everybody, as if they stood in the
-   configuration.
-2. A mistake in a tenant's tables is an error of that tenant alone.
+1. A tenant's own accounts and routes come before those for everybody, as in a configuration file.
+2. A mistake in a tenant's tables is an error for that tenant alone.
 3. While a tenant's tables cannot be read, the last known tables stay in use.
 """
 
@@ -34,7 +33,7 @@ _MOST: Final = 10_000
 
 @attrs.define
 class _CachedTenant:
-    """A cached tenant: a version of its tables, and the dispatcher made from them."""
+    """A tenant in the cache: a version of its tables, and the dispatcher made from them."""
 
     version: str | int | None
     tables: Mapping[str, Any] | None = attrs.field(repr=False)
@@ -88,8 +87,8 @@ class TenantDispatchers:
     async def serving(self, base: Dispatcher, tenant: str) -> Dispatcher | None:
         """The dispatcher of a tenant named in a webhook's URL; None if the tenant is unknown.
 
-        Anybody can invent names at a webhook endpoint. So an unknown tenant is not cached, where
-        it would evict a real one.
+        Anybody can invent names at a webhook endpoint. So an unknown tenant is not cached, because
+        it could replace a real one in the cache.
 
         Args:
             base: dispatcher for everybody.

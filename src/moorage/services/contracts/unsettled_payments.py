@@ -93,7 +93,7 @@ class _Settling(PaymentsFlows):
 
 
 class _OpenEffect:
-    """An open effect with its data in the register."""
+    """An open effect, with its data in the register."""
 
     def __init__(self, core: Core, opened: Open) -> None:
         self.opened = opened
@@ -119,7 +119,7 @@ class _OpenEffect:
         )
 
     def _next(self, dispatcher: Dispatcher | None) -> NextStep:
-        """The next step that can settle it; a person's if the vendor does not list it in time."""
+        """Return the next step that can settle it; a person's if the vendor will not list it."""
         step = self.step(dispatcher)
         if dispatcher is None or step is not NextStep.LOOK_UP:
             return step
@@ -135,7 +135,7 @@ class _OpenEffect:
 
     @property
     def pause(self) -> int:
-        """Microseconds before it is looked at again, if it stays unknown."""
+        """The microseconds before it is looked up again, if its outcome stays unknown."""
         share = self.opened.age / SECOND * _SHARE
         return micros(min(max(_PAUSE, share), _LONGEST_PAUSE))
 
@@ -144,7 +144,7 @@ class _OpenEffect:
         return [configured[name] for name in self.record.accounts if name in configured]
 
     def step(self, dispatcher: Dispatcher | None) -> NextStep:
-        """The step that the settling job can take once the time of the caller has passed."""
+        """Return the step that the settling job can take once the caller's time has passed."""
         accounts = [] if dispatcher is None else self.accounts(dispatcher)
         if dispatcher is None or not accounts or self.record.request is None:
             return NextStep.PERSON
@@ -164,7 +164,7 @@ class _OpenEffect:
 
 
 def _memory(service: Any) -> float:
-    """The seconds for which the same key may be sent again."""
+    """Return the seconds for which the same key may be sent again."""
     seconds: float = service.idempotency_ttl
     return (
         seconds if service.idempotency_memory is None else min(seconds, service.idempotency_memory)
@@ -172,7 +172,7 @@ def _memory(service: Any) -> float:
 
 
 class UnsettledFlows:
-    """The flows of a hub for payments whose outcome is unknown.
+    """The operations of a hub on payments whose outcome is unknown.
 
     Args:
         core: has the store.
@@ -278,7 +278,7 @@ class UnsettledFlows:
         return effect.report(dispatcher)
 
     async def closed(self, effects: Iterable[tuple[str | None, str]]) -> list[bool]:
-        """For each operation (tenant and key), whether it is settled.
+        """Return for each operation (tenant and key) whether it is settled.
 
         Args:
             effects: the operations, at most some hundreds.
@@ -289,7 +289,9 @@ class UnsettledFlows:
         return [name not in unsettled_names for name in names]
 
     async def stored(self, tenant: str | None, key: str, request: Request) -> Result[Any] | None:
-        """The stored outcome of an operation, read without sending anything; None if there is none.
+        """Return the stored outcome of an operation without sending anything.
+
+        None if there is none.
 
         Args:
             tenant: whose operation it is.
@@ -328,7 +330,7 @@ class UnsettledFlows:
         )
 
     async def _dispatcher_of(self, tenant: str | None) -> Dispatcher | None:
-        """A tenant's dispatcher; None if its accounts cannot be found."""
+        """Return a tenant's dispatcher; None if its accounts cannot be found."""
         try:
             return await self._find_dispatcher(tenant)
         except ConnectorError:
@@ -337,7 +339,7 @@ class UnsettledFlows:
     async def _settle_one(
         self, effect: _OpenEffect, dispatcher: Dispatcher, step: NextStep, reserved: Reserved
     ) -> SettledPayment | None:
-        """The outcome of an operation; None if the vendor cannot tell it now."""
+        """Return the outcome of an operation; None if the vendor cannot tell it now."""
         outcome_of = partial(SettledPayment, payment=effect.report(dispatcher))
         unknown_errors: list[ConnectorError] = [
             OutcomeUnknown("", service=account.name) for account in effect.accounts(dispatcher)
@@ -370,7 +372,7 @@ class UnsettledFlows:
     async def _look_up(
         self, effect: _OpenEffect, flows: _Settling, unknown: ConnectorError
     ) -> Payment:
-        """A payment found by our reference of it, with which its key is settled."""
+        """Return the payment that has our reference, and settle the key with it."""
         record = effect.record
         charge = None if record.request is None else record.request.values[0]
         if not isinstance(charge, Charge):
@@ -384,7 +386,7 @@ class UnsettledFlows:
         return await flows.look_up(lost_payment, unknown)
 
     async def _is_refused(self, effect: _OpenEffect, dispatcher: Dispatcher) -> bool:
-        """True if the stored answer proves that nothing was done.
+        """Return whether the stored answer proves that nothing was done.
 
         Raises:
             InvalidData: it says that it was done.
@@ -406,7 +408,7 @@ class UnsettledFlows:
     async def _receipt(
         self, effect: _OpenEffect, dispatcher: Dispatcher, flows: _Settling, receipt: Any
     ) -> Payment | Capture | Refund | Void:
-        """The receipt of an operation that was done."""
+        """Return the receipt of an operation that was done."""
         operation = effect.record.operation
         kind: type[Payment | Capture | Refund | Void] = _RECEIPTS.get(operation, Payment)
         if isinstance(receipt, kind):
@@ -442,7 +444,7 @@ def _act(
     reason: str,
     after: Mapping[str, Any] | None = None,
 ) -> ManualAct:
-    """An act by hand on a payment, for the audit trail."""
+    """Return an act by hand on a payment, for the audit trail."""
     record = effect.record
     return ManualAct(
         act=f"payment.{act}",
@@ -459,7 +461,10 @@ def _act(
 
 
 def _is_final(error: ConnectorError) -> bool:
-    """True if another look-up cannot help, such as where the account may not list payments."""
+    """Return whether another look-up cannot help.
+
+    This is so, for example, if the account may not list payments.
+    """
     return isinstance(error, VendorRejected) and not error.retryable
 
 
@@ -478,7 +483,7 @@ async def _call_again(
 
 
 def _payment_ref(effect: _OpenEffect, accounts: list[Account], receipt: Ref | str) -> Ref:
-    """A reference at the account, also of the vendor's bare id."""
+    """Return a reference at the account; the vendor's bare id is accepted too."""
     names = {account.name for account in accounts}
     if isinstance(receipt, str) and receipt.count(":") < 2:
         request = effect.record.request
@@ -499,7 +504,7 @@ def _payment_ref(effect: _OpenEffect, accounts: list[Account], receipt: Ref | st
 async def _receipt_of(
     effect: _OpenEffect, flows: _Settling, account: Account, ref: Ref
 ) -> Payment | Capture | Refund | Void:
-    """The receipt for a reference, read from the vendor, or made of the known fields."""
+    """Return the receipt for a reference, read from the vendor or made of the known fields."""
     operation, capabilities = effect.record.operation, account.vendor.capabilities
     report = effect.report(None)
     parent = report.payment

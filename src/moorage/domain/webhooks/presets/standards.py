@@ -8,7 +8,7 @@ from moorage.domain.webhooks.scheme import WebhookScheme
 
 
 def standard(name: str, headers: str = "webhook", **fields: object) -> WebhookScheme:
-    """Standard Webhooks, with this prefix of header names."""
+    """Return the scheme of Standard Webhooks, with this prefix of header names."""
     shared_options: dict[str, object] = {
         "name": name,
         "signature": f"{{header:{headers}-signature}}",
