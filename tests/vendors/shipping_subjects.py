@@ -42,7 +42,8 @@ def easypost() -> ShippingSubject:
         ),
         buys=lambda request: request.path.endswith("/buy"),
         refusals=(
-            (easypost_says(422, "SHIPMENT.RATE.EXPIRED"), InvalidRequest, "SHIPMENT.RATE.EXPIRED"),
+            (easypost_says(422, "SHIPMENT.RATE.EXPIRED"), VendorRejected, "SHIPMENT.RATE.EXPIRED"),
+            (easypost_says(422, "PARAMETER.INVALID"), InvalidRequest, "PARAMETER.INVALID"),
             (easypost_says(402, "PAYMENT_REQUIRED"), VendorRejected, "PAYMENT_REQUIRED"),
             (easypost_says(401, "UNAUTHORIZED"), AuthenticationFailed, "UNAUTHORIZED"),
             (easypost_says(403, "FORBIDDEN"), AuthenticationFailed, "FORBIDDEN"),

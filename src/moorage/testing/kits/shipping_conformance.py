@@ -168,7 +168,10 @@ async def a_shipment_is_called_back(make: Open) -> None:
             "create_shipment", lab.shipment(2), idempotency_key="k-2"
         )
         lab.subject.move(lost_shipment.tracking_numbers[0], lab.subject.delivered)
-        await lab.refused(VendorRejected, lab("cancel", lost_shipment.ref), "What was delivered")
+        error = await lab.refused(
+            VendorRejected, lab("cancel", lost_shipment.ref), "What was delivered"
+        )
+        require(type(error) is VendorRejected, f"A late cancellation ended with {error!r}.")
 
 
 async def an_address_is_checked(make: Open) -> None:

@@ -149,6 +149,19 @@ def refusal(
     )
 
 
+def out_of_place(error: VendorRejected) -> VendorRejected:
+    """The refusal of a step for the state of its object, as every vendor raises it.
+
+    Some vendors refuse with the status of a wrong request what comes too late, or concerns nothing
+    that they know.
+    """
+    if type(error) is not InvalidRequest:
+        return error
+    rejection = VendorRejected(error.message)
+    vars(rejection).update(vars(error))
+    return rejection
+
+
 def in_order(events: Iterable[TrackingEvent]) -> tuple[TrackingEvent, ...]:
     """The events in order of time; those without a time come first."""
     return tuple(

@@ -41,6 +41,7 @@ from moorage.vendors.shipping._common import (
     carrier_word,
     fetched,
     label_service,
+    out_of_place,
     service_word,
     texts,
 )
@@ -67,6 +68,8 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk import Answer, MakeRef, Mode, Ref, Response, WebhookEvent, Wire
 
 _BOUGHT_ALREADY: Final = "SHIPMENT.POSTAGE.EXISTS"
+_OF_RATE: Final = "SHIPMENT.RATE."
+"""How the codes begin by which EasyPost refuses a rate, such as one that has expired."""
 _CONVERTED: Final = {
     LabelFormat.PDF: "label_pdf_url",
     LabelFormat.ZPL: "label_zpl_url",
@@ -157,6 +160,8 @@ class EasyPost(ApiVendor):
                 buying.evolve(idempotent=True), key=key, parse=_buy_rate
             )
         except VendorRejected as error:
+            if (error.vendor_code or "").startswith(_OF_RATE):
+                raise out_of_place(error) from None
             if error.vendor_code != _BOUGHT_ALREADY:
                 raise
             bought_answer = await wire.send(Request.get(path), parse=_buy_rate)
@@ -188,7 +193,11 @@ class EasyPost(ApiVendor):
         """Track a shipment, including one that was bought elsewhere."""
         tracker = {"tracking_code": number, "carrier": _CARRIERS.get(carrier, carrier)}
         request = Request.post("/v2/trackers", json={"tracker": tracker})
-        return read_tracker(read_answer(await wire.send(request.evolve(idempotent=True))))
+        try:
+            response = await wire.send(request.evolve(idempotent=True))
+        except VendorRejected as error:
+            raise out_of_place(error) from None
+        return read_tracker(read_answer(response))
 
     async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
         """Track a shipment that was bought here."""
@@ -208,10 +217,10 @@ class EasyPost(ApiVendor):
         path = _path("shipments", ref.id)
         try:
             response = await wire.send(Request.post(f"{path}/refund").evolve(idempotent=True))
-        except VendorRejected:
+        except VendorRejected as error:
             response = await wire.send(Request.get(path))
             if read_answer(response).text("refund_status") is None:
-                raise
+                raise out_of_place(error) from None
         status = read_answer(response).text("refund_status")
         return CancelResult(
             ref=ref,

@@ -34,7 +34,7 @@ from moorage.vendor_sdk import (
     malformed,
     mode_at,
 )
-from moorage.vendors.shipping._common import check_carrier, mark, required_request
+from moorage.vendors.shipping._common import check_carrier, mark, out_of_place, required_request
 from moorage.vendors.shipping._fedex_answers import (
     classify,
     is_unheard_of,
@@ -270,10 +270,10 @@ class FedEx(Vendor):
         try:
             response = await wire.send(Request.put("/ship/v1/shipments/cancel", json=body))
             status, raw_answer = read_cancel(response), response.json()
-        except VendorRejected:
+        except VendorRejected as error:
             tracking = await self.track_shipment(wire, ref)
             if tracking.status is not TrackingStatus.CANCELED:
-                raise
+                raise out_of_place(error) from None
             status, raw_answer = tracking.vendor_status or "", tracking.raw
         return CancelResult(
             ref=ref, state=CancelState.APPROVED, vendor_status=status, raw=raw_answer

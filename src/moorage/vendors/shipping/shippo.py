@@ -37,7 +37,7 @@ from moorage.vendor_sdk import (
     mode_of_key,
     read_answer,
 )
-from moorage.vendors.shipping._common import LABELS, fetched, label_service, texts
+from moorage.vendors.shipping._common import LABELS, fetched, label_service, out_of_place, texts
 from moorage.vendors.shipping._shippo import (
     REFUNDS,
     STATES,
@@ -291,10 +291,10 @@ async def _refund_label(wire: Wire, transaction: str) -> Answer:
     request = Request.post("/refunds", json={"transaction": transaction, "async": False})
     try:
         return read_answer(await wire.send(request.evolve(idempotent=True)))
-    except VendorRejected:
+    except VendorRejected as error:
         refund = read_answer(await wire.send(Request.get(_path("transactions", transaction))))
         if not (refund.text("status") or "").startswith("REFUND"):
-            raise
+            raise out_of_place(error) from None
         return refund
 
 

@@ -30,7 +30,13 @@ from moorage.vendor_sdk import (
     as_secret,
     mode_at,
 )
-from moorage.vendors.shipping._common import check_carrier, mark, on_its_day, required_request
+from moorage.vendors.shipping._common import (
+    check_carrier,
+    mark,
+    on_its_day,
+    out_of_place,
+    required_request,
+)
 from moorage.vendors.shipping._ups_answers import (
     NO_OFFER,
     bought_shipment,
@@ -216,7 +222,11 @@ class Ups(Vendor):
     ) -> tuple[Label, ...]:
         """Recover the labels, in another format if requested."""
         label_format = label or LabelFormat(ref.other("label") or LabelFormat.PDF)
-        return (await _recovered_shipment(wire, label_format, {"TrackingNumber": ref.id}))[1]
+        try:
+            _, labels = await _recovered_shipment(wire, label_format, {"TrackingNumber": ref.id})
+        except VendorRejected as error:
+            raise out_of_place(error) from None
+        return labels
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
         """Track a parcel, including one that was bought elsewhere."""
@@ -237,10 +247,10 @@ class Ups(Vendor):
         path = f"/api/shipments/{self.api_version}/void/cancel/{quote(ref.id, safe='')}"
         try:
             return read_cancel(ref, await wire.send(Request.delete(path)))
-        except VendorRejected:
+        except VendorRejected as error:
             tracking = await self.track_shipment(wire, ref)
             if tracking.status is not TrackingStatus.CANCELED:
-                raise
+                raise out_of_place(error) from None
             return CancelResult(
                 ref=ref,
                 state=CancelState.APPROVED,

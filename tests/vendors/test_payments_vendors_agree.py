@@ -1,0 +1,225 @@
+"""The same steps with payments have the same neutral result at every payments vendor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+import pytest
+
+from moorage import Hub
+from moorage.contracts.payments import Charge, Money, MoveState, PaymentsCapability, PaymentState
+from moorage.contracts.routes import Account
+from moorage.errors import ConnectorError, PaymentDeclined, UnsupportedByVendor, VendorRejected
+from moorage.testing import name_of
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from tests.vendors.payments_subjects import SUBJECTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.contracts.payments import Payment
+    from moorage.contracts.ref import Ref
+    from moorage.testing.kits.payments_conformance import Factory, PaymentsSubject
+
+PAGE: Final = Path(__file__).parents[2] / "docs" / "how-to" / "payments.md"
+WHOLE: Final = Money("149.90", "EUR")
+PART: Final = Money("50.00", "EUR")
+
+
+class Till:
+    """An account at a vendor's sandbox, which does at once what it has accepted."""
+
+    def __init__(self, subject: PaymentsSubject, hub: Hub) -> None:
+        self.subject = subject
+        self.payments = hub.payments()
+        self._number = 0
+
+    def __call__(self, operation: str, *arguments: Any) -> Any:
+        """The result of an operation under a new key."""
+        self._number += 1
+        key = f"INV-1/{self._number}"
+        result = getattr(self.payments, operation)(*arguments, idempotency_key=key)
+        self.subject.happen()
+        return result
+
+    def paid(self, source: str | None = None) -> Ref:
+        """A payment that has been captured."""
+        payment: Payment = self("charge", self._order(source))
+        return payment.ref
+
+    def waiting(self) -> Ref:
+        """A payment that waits for its buyer."""
+        if self.subject.asks is None:
+            raise UnsupportedByVendor(
+                "No buyer is asked here.", capabilities=(PaymentsCapability.COMPLETE,)
+            )
+        return self.paid(self.subject.asks)
+
+    def held(self) -> Ref:
+        """A payment that has been authorised."""
+        payment: Payment = self("authorize", self._order(None))
+        return payment.ref
+
+    def unknown(self) -> Ref:
+        """A reference in the vendor's form that names nothing."""
+        ref = self.held()
+        return attrs.evolve(ref, id=f"{ref.id[:-3]}AAA", related={})
+
+    def _order(self, source: str | None) -> Charge:
+        return Charge(
+            WHOLE,
+            source or self.subject.pays,
+            reference="INV-1",
+            return_url="https://shop.example/",
+        )
+
+
+def _after(till: Till, operation: str, ref: Ref, *arguments: Any) -> Ref:
+    till(operation, ref, *arguments)
+    return ref
+
+
+TOO_FAR: Final[dict[str, Callable[[Till], object]]] = {
+    "capture after a void": lambda till: till("capture", _after(till, "void", till.held())),
+    "part captured after a void": lambda till: till(
+        "capture", _after(till, "void", till.held()), PART
+    ),
+    "second capture": lambda till: till("capture", _after(till, "capture", till.held())),
+    "capture of a charge": lambda till: till("capture", till.paid()),
+    "more captured than authorised": lambda till: till("capture", till.held(), WHOLE * 2),
+    "void after a capture": lambda till: till("void", _after(till, "capture", till.held())),
+    "void of a charge": lambda till: till("void", till.paid()),
+    "void after a refund": lambda till: till("void", _after(till, "refund", till.paid(), WHOLE)),
+    "more refunded than captured": lambda till: till("refund", till.paid(), WHOLE * 2),
+    "refund after a whole refund": lambda till: till(
+        "refund", _after(till, "refund", till.paid(), WHOLE), PART
+    ),
+    "rest refunded after a whole refund": lambda till: till(
+        "refund", _after(till, "refund", till.paid(), WHOLE)
+    ),
+    "refund before a capture": lambda till: till("refund", till.held(), PART),
+    "rest refunded before a capture": lambda till: till("refund", till.held()),
+    "refund after a void": lambda till: till("refund", _after(till, "void", till.held()), PART),
+    "capture of an unknown payment": lambda till: till("capture", till.unknown(), PART),
+    "void of an unknown payment": lambda till: till("void", till.unknown()),
+    "refund of an unknown payment": lambda till: till("refund", till.unknown(), PART),
+    "unknown payment": lambda till: till.payments.get(till.unknown()),
+    "settlement of an unknown payment": lambda till: till.payments.settle([till.unknown()])[
+        0
+    ].unwrap(),
+}
+"""Steps that the state of a payment does not allow, or that concern no payment."""
+
+
+def _state_after(till: Till, ref: Ref) -> PaymentState:
+    payment: Payment = till.payments.get(ref)
+    return payment.state
+
+
+STATES: Final[dict[str, tuple[Callable[[Till], object], object]]] = {
+    "charge": (lambda till: _state_after(till, till.paid()), PaymentState.CAPTURED),
+    "authorisation": (lambda till: _state_after(till, till.held()), PaymentState.AUTHORIZED),
+    "capture": (
+        lambda till: _state_after(till, _after(till, "capture", till.held())),
+        PaymentState.CAPTURED,
+    ),
+    "void": (
+        lambda till: _state_after(till, _after(till, "void", till.held())),
+        PaymentState.VOIDED,
+    ),
+    "second void": (
+        lambda till: till("void", _after(till, "void", till.held())).state,
+        MoveState.SUCCEEDED,
+    ),
+    "part refunded": (
+        lambda till: _state_after(till, _after(till, "refund", till.paid(), PART)),
+        PaymentState.PARTIALLY_REFUNDED,
+    ),
+    "whole refunded": (
+        lambda till: _state_after(till, _after(till, "refund", till.paid(), WHOLE)),
+        PaymentState.REFUNDED,
+    ),
+    "rest refunded": (
+        lambda till: _state_after(
+            till, _after(till, "refund", _after(till, "refund", till.paid(), PART))
+        ),
+        PaymentState.REFUNDED,
+    ),
+    "void before the buyer confirms": (
+        lambda till: till("void", till.waiting()).state,
+        MoveState.SUCCEEDED,
+    ),
+    "capture before the buyer confirms": (
+        lambda till: till("capture", till.waiting()),
+        VendorRejected,
+    ),
+    "refund before the buyer confirms": (
+        lambda till: till("refund", till.waiting(), PART),
+        VendorRejected,
+    ),
+    "declined": (lambda till: till.paid(till.subject.declined), PaymentDeclined),
+    "expired": (lambda till: till.paid(till.subject.expired), PaymentDeclined),
+}
+"""Steps that every vendor does, and the result; a type of errors is an error of exactly it."""
+
+DIFFERENCES: Final[dict[str, dict[str, object]]] = {
+    "rest refunded": {"adyen": VendorRejected},
+    "void before the buyer confirms": {"paypal": VendorRejected},
+}
+"""The vendors with another result, each named in the page."""
+
+
+def _outcome(subject: PaymentsSubject, scenario: Callable[[Till], object]) -> object:
+    settings = {"volatile_keys": True, "retry": None, "circuit": None}
+    account = Account("till", subject.vendor, settings=settings)
+    with Hub([account], http=SandboxHttpClient(subject.sandbox)) as hub:
+        try:
+            return scenario(Till(subject, hub))
+        except ConnectorError as error:
+            return error
+
+
+@pytest.mark.parametrize("make", SUBJECTS, ids=name_of)
+@pytest.mark.parametrize("scenario", TOO_FAR)
+def test_step_too_far_raises_the_same_error_at_every_vendor(scenario: str, make: Factory) -> None:
+    """A step too far raises VendorRejected, or is pending if the vendor decides later."""
+    subject = make()
+    outcome: Any = _outcome(subject, TOO_FAR[scenario])
+
+    if isinstance(outcome, UnsupportedByVendor):
+        assert set(outcome.capabilities) - subject.vendor.capabilities
+    elif isinstance(outcome, ConnectorError):
+        assert VendorRejected is type(outcome)
+    else:
+        assert MoveState.PENDING is outcome.state
+
+
+@pytest.mark.parametrize("make", SUBJECTS, ids=name_of)
+@pytest.mark.parametrize("scenario", STATES)
+def test_step_has_the_same_result_at_every_vendor(scenario: str, make: Factory) -> None:
+    """A step has the same result at every vendor that is able to tell it."""
+    subject = make()
+    step, usual_result = STATES[scenario]
+    expected = DIFFERENCES.get(scenario, {}).get(name_of(make), usual_result)
+    outcome = _outcome(subject, step)
+
+    if isinstance(outcome, UnsupportedByVendor):
+        assert set(outcome.capabilities) - subject.vendor.capabilities
+    elif isinstance(outcome, ConnectorError):
+        assert expected is type(outcome)
+    else:
+        assert outcome in {expected, MoveState.PENDING}
+
+
+def test_page_has_a_row_for_each_difference() -> None:
+    """The page about payments has a row for each step with another result at some vendor."""
+    section = PAGE.read_text("utf-8").partition("## Know the differences")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ")][2:]
+    vendors_by_row = [
+        {name for name in map(name_of, SUBJECTS) if f"`{name}`" in row.split("|")[2]}
+        for row in rows
+    ]
+
+    assert [set(vendors) for vendors in DIFFERENCES.values()] == vendors_by_row

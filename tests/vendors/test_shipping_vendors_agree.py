@@ -1,0 +1,235 @@
+"""The same steps with parcels have the same neutral result at every shipping vendor."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
+import pytest
+
+from moorage.contracts.shipping import (
+    AddressVerdict,
+    CancelState,
+    LabelFormat,
+    ShipmentState,
+    TrackingStatus,
+)
+from moorage.errors import ConnectorError, UnsupportedByVendor, VendorRejected
+from moorage.testing import name_of
+from moorage.testing.kits._shipping_lab import plainly
+from tests.vendors.shipping_subjects import SUBJECTS
+
+if TYPE_CHECKING:
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.shipping import Shipment
+    from moorage.testing.kits._shipping_lab import Lab
+    from moorage.testing.kits.shipping_conformance import Factory
+
+Scenario: TypeAlias = Callable[["Lab"], Coroutine[Any, Any, object]]
+
+PAGE: Final = Path(__file__).parents[2] / "docs" / "how-to" / "shipping.md"
+
+
+async def _bought(lab: Lab) -> Shipment:
+    shipment: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
+    return shipment
+
+
+def _unknown(ref: Ref) -> Ref:
+    """A reference in the vendor's form that names nothing."""
+    digits = "".join("9" if letter.isdigit() else letter for letter in ref.id)
+    return attrs.evolve(ref, id=digits)
+
+
+async def _delivered(lab: Lab) -> Shipment:
+    shipment = await _bought(lab)
+    lab.subject.move(shipment.tracking_numbers[0], lab.subject.delivered)
+    return shipment
+
+
+async def purchase(lab: Lab) -> object:
+    """A bought shipment has a number and its label."""
+    shipment = await _bought(lab)
+    formats = [label.format for label in shipment.labels]
+    return shipment.state, len(shipment.tracking_numbers), formats
+
+
+async def shipment_after_delivery(lab: Lab) -> object:
+    """A delivered shipment is still one that was bought."""
+    return (await lab("get_shipment", (await _delivered(lab)).ref)).state
+
+
+async def tracking_before_the_first_scan(lab: Lab) -> object:
+    """A parcel that nobody has scanned is on its way to the carrier."""
+    return (await lab("track_shipment", (await _bought(lab)).ref)).status
+
+
+async def tracking_after_delivery(lab: Lab) -> object:
+    """A delivered parcel has the time of its delivery."""
+    tracking = await lab("track_shipment", (await _delivered(lab)).ref)
+    return tracking.status, tracking.delivered_at is not None
+
+
+async def tracking_of_an_unknown_number(lab: Lab) -> object:
+    """A number that the vendor does not know is not tracked."""
+    return await lab("track", "0000000000", (await _bought(lab)).carrier)
+
+
+async def tracking_of_an_unknown_shipment(lab: Lab) -> object:
+    """A shipment that the vendor does not know is not tracked."""
+    return (await lab("track_shipment", _unknown((await _bought(lab)).ref))).status
+
+
+async def unknown_shipment(lab: Lab) -> object:
+    """A shipment that the vendor does not know is not returned."""
+    return (await lab("get_shipment", _unknown((await _bought(lab)).ref))).state
+
+
+async def label_of_an_unknown_shipment(lab: Lab) -> object:
+    """A shipment that the vendor does not know has no label."""
+    return await lab("get_label", _unknown((await _bought(lab)).ref))
+
+
+async def cancellation_of_an_unknown_shipment(lab: Lab) -> object:
+    """A shipment that the vendor does not know is not cancelled."""
+    return await lab("cancel", _unknown((await _bought(lab)).ref))
+
+
+async def cancellation_after_delivery(lab: Lab) -> object:
+    """A delivered shipment is not cancelled."""
+    return await lab("cancel", (await _delivered(lab)).ref)
+
+
+async def second_cancellation(lab: Lab) -> object:
+    """A shipment is cancelled once, and a repeat is no error."""
+    ref = (await _bought(lab)).ref
+    first, second = await lab("cancel", ref), await lab("cancel", ref)
+    decided = {CancelState.REQUESTED, CancelState.APPROVED}
+    return first.state == second.state, first.state in decided
+
+
+async def shipment_after_its_cancellation(lab: Lab) -> object:
+    """A cancelled shipment is told as cancelled, or as being cancelled."""
+    ref = (await _bought(lab)).ref
+    approved = (await lab("cancel", ref)).state is CancelState.APPROVED
+    state = (await lab("get_shipment", ref)).state
+    return state is (ShipmentState.CANCELED if approved else ShipmentState.CANCELING)
+
+
+async def tracking_after_the_cancellation(lab: Lab) -> object:
+    """A cancelled parcel stays where it was."""
+    ref = (await _bought(lab)).ref
+    await lab("cancel", ref)
+    return (await lab("track_shipment", ref)).status
+
+
+async def label_after_the_cancellation(lab: Lab) -> object:
+    """A cancelled shipment keeps its label."""
+    ref = (await _bought(lab)).ref
+    await lab("cancel", ref)
+    return (await lab("get_label", ref)).format
+
+
+async def purchase_of_an_unknown_rate(lab: Lab) -> object:
+    """A rate that the vendor does not know is not bought."""
+    rate = (await lab("get_rates", lab.request())).rates[0]
+    return await lab("create_shipment", str(_unknown(rate.ref)), idempotency_key="k-1")
+
+
+async def two_purchases_of_a_rate(lab: Lab) -> object:
+    """A rate may be bought under two keys."""
+    rate = (await lab("get_rates", lab.request())).rates[0]
+    shipments = [await lab("create_shipment", rate, idempotency_key=key) for key in ("k-1", "k-2")]
+    return [shipment.state for shipment in shipments]
+
+
+async def nobody_carries_there(lab: Lab) -> object:
+    """Without a rate there is a message by a carrier."""
+    result = await lab("get_rates", lab.request(lab.address(postal_code=lab.subject.no_rates)))
+    return result.rates, [bool(message.carrier and message.text) for message in result.messages]
+
+
+async def valid_address_in_other_letters(lab: Lab) -> object:
+    """An address in other letters is found, and is suggested in the carrier's spelling."""
+    result = await lab("validate_address", lab.address(city="redondo beach"))
+    return result.verdict, result.suggested is not None
+
+
+async def address_of_nowhere(lab: Lab) -> object:
+    """An address that does not exist is invalid, and nothing is suggested."""
+    result = await lab("validate_address", lab.address(city=lab.subject.nowhere))
+    return result.verdict, result.suggested, bool(result.messages)
+
+
+SCENARIOS: Final[dict[Scenario, object]] = {
+    purchase: (ShipmentState.BOUGHT, 1, [LabelFormat.PDF]),
+    shipment_after_delivery: ShipmentState.BOUGHT,
+    tracking_before_the_first_scan: TrackingStatus.PRE_TRANSIT,
+    tracking_after_delivery: (TrackingStatus.DELIVERED, True),
+    tracking_of_an_unknown_number: VendorRejected,
+    tracking_of_an_unknown_shipment: VendorRejected,
+    unknown_shipment: VendorRejected,
+    label_of_an_unknown_shipment: VendorRejected,
+    cancellation_of_an_unknown_shipment: VendorRejected,
+    cancellation_after_delivery: VendorRejected,
+    second_cancellation: (True, True),
+    shipment_after_its_cancellation: True,
+    tracking_after_the_cancellation: TrackingStatus.PRE_TRANSIT,
+    label_after_the_cancellation: LabelFormat.PDF,
+    purchase_of_an_unknown_rate: VendorRejected,
+    two_purchases_of_a_rate: [ShipmentState.BOUGHT, ShipmentState.BOUGHT],
+    nobody_carries_there: ((), [True]),
+    valid_address_in_other_letters: (AddressVerdict.VALID, True),
+    address_of_nowhere: (AddressVerdict.INVALID, None, True),
+}
+"""Each scenario and its result at every vendor; a type of errors is an error of exactly it."""
+
+DIFFERENCES: Final[dict[Scenario, dict[str, object]]] = {
+    unknown_shipment: {"fedex": ShipmentState.UNKNOWN},
+    tracking_of_an_unknown_shipment: {"fedex": TrackingStatus.UNKNOWN},
+    tracking_after_the_cancellation: {
+        "fedex": TrackingStatus.CANCELED,
+        "ups": TrackingStatus.CANCELED,
+    },
+    label_after_the_cancellation: {"ups": VendorRejected},
+    valid_address_in_other_letters: {"ups": (AddressVerdict.CORRECTED, True)},
+}
+"""The vendors with another result, each named in the page."""
+
+
+@pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=name_of)
+def test_result_is_the_same_at_every_vendor(scenario: Scenario, subject: Factory) -> None:
+    """A scenario has the same result at every vendor that can do it, but for the differences."""
+    made = subject()
+
+    async def run() -> object:
+        async with plainly(lambda: made) as lab:
+            try:
+                return await scenario(lab)
+            except ConnectorError as error:
+                return error
+
+    expected = DIFFERENCES.get(scenario, {}).get(name_of(subject), SCENARIOS[scenario])
+    outcome = asyncio.run(run())
+    if isinstance(outcome, UnsupportedByVendor):
+        assert set(outcome.capabilities) - made.vendor.capabilities
+    elif isinstance(outcome, ConnectorError):
+        assert expected is type(outcome)
+    else:
+        assert expected == outcome
+
+
+def test_page_has_a_row_for_each_difference() -> None:
+    """The page about parcels has a row for each scenario with another result at some vendor."""
+    section = PAGE.read_text("utf-8").partition("## Know the differences")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ")][2:]
+    vendors_by_row = [
+        {name for name in map(name_of, SUBJECTS) if f"`{name}`" in row.split("|")[2]}
+        for row in rows
+    ]
+
+    assert [set(vendors) for vendors in DIFFERENCES.values()] == vendors_by_row
