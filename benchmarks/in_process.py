@@ -83,7 +83,7 @@ def _redress_retry() -> redress.Retry:
 
 
 def cheapest_peers() -> Callable[[], object]:
-    """The cheapest breaker, limiter, retry and deadline of others, around nothing."""
+    """The cheapest breaker, limiter, retry and deadline of other libraries, around no work."""
     hit = _limits()
     breaker = purgatory.SyncCircuitBreakerFactory()
     policy = redress.Policy(retry=_redress_retry())
@@ -452,17 +452,17 @@ def lookups(rounds: int) -> Comparison:
 
 
 def contention_peer(rounds: int) -> Comparison:
-    """Four threads on one key of limits, beside one thread."""
+    """Four threads on one key of another library's limiter, compared with one thread."""
     return _contention("limits", _limits(), rounds)
 
 
 def contention_limiter(rounds: int) -> Comparison:
-    """Four threads on one key of our limiter, beside one thread."""
+    """Four threads on one key of moorage's limiter, compared with one thread."""
     return _contention("moorage limiter", RateLimiter(_wide()).try_acquire, rounds)
 
 
 def contention_full_stack(rounds: int) -> Comparison:
-    """Four threads on one service, beside one thread."""
+    """Four threads on one service, compared with one thread."""
     manager = ConnectorManager([Service("ours", limits=_wide())])
     return _contention("moorage full stack", lambda: manager.run("ours", nothing), rounds)
 

@@ -1,4 +1,4 @@
-"""HTTP clients beside each other: keep-alive on loopback, a small JSON answer, with TLS or not.
+"""HTTP clients compared: keep-alive on loopback, a small JSON response, with and without TLS.
 
 Each is asked for the same: status, fields and body. The reference is `http.client` of the standard
 library, called directly. Clients of others have a total timeout and no further bounds.

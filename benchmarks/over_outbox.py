@@ -1,4 +1,4 @@
-"""Delivery from an outbox in PostgreSQL to a vendor that does nothing, beside task queues.
+"""Delivery from an outbox in PostgreSQL, compared with task queues.
 
 Every block first writes its tasks down, which is not timed, and then works them off. Procrastinate
 keeps tasks in PostgreSQL too, and is the reference. Celery keeps them in Redis, where no task is

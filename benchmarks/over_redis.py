@@ -76,7 +76,7 @@ def _service(name: str, **more: Any) -> Service:
 
 
 def redis_full_stack(rounds: int) -> Comparison:
-    """Limiter, breaker and retry together, plain; with a shared retry budget besides."""
+    """Limiter, breaker and retry together, without and with a shared retry budget."""
     client = redis.Redis.from_url(URL)
     with RedisStorage(URL, timeout=PATIENT) as state:
         manager = ConnectorManager(
@@ -139,7 +139,7 @@ def redis_limiter(rounds: int) -> Comparison:
 
 
 def redis_lease(rounds: int) -> Comparison:
-    """A token of those that the process took ahead, twenty at a time."""
+    """A token of a lease, for which the process fetches twenty tokens at a time."""
     client = redis.Redis.from_url(URL)
     with RedisStorage(URL, timeout=PATIENT) as state:
         limit = RateLimitConfig.per_second(PLENTY, burst=AHEAD)

@@ -88,12 +88,12 @@ def limiter_in_a_file(rounds: int) -> Comparison:
 
 
 def sqlite_calls(rounds: int) -> Comparison:
-    """The full stack around nothing, with processes that share one file: the median call."""
+    """The median call with the full stack, in processes that share one SQLite file."""
     return _shared_file(rounds, 0.5, "median")
 
 
 def sqlite_slow_calls(rounds: int) -> Comparison:
-    """The full stack around nothing, with processes that share one file: the 99th percentile."""
+    """The 99th percentile of calls with the full stack, in processes that share one SQLite file."""
     return _shared_file(rounds, 0.99, "99th percentile")
 
 

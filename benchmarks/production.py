@@ -1,4 +1,4 @@
-"""The cost of the usual options of production, one at a time and all together.
+"""The cost of the usual production options, one at a time and all together.
 
 The reference is a call with a limit, a circuit and retries. In memory the vendor is an object that
 answers at once, so that a row is the processor time of the option alone. Over the network every row
@@ -263,7 +263,7 @@ def production_observers(rounds: int) -> Comparison:
 
 
 def production_functions_async(rounds: int) -> Comparison:
-    """Options around an asynchronous function that does nothing, and one that waits once."""
+    """Options around an asynchronous function that returns at once, and one that waits once."""
     loop = asyncio.new_event_loop()
 
     def call(options: _Options) -> Callable[[], Awaitable[object]]:

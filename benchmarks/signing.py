@@ -1,4 +1,4 @@
-"""The cost of signing a request beside the vendor's own SDK, and of a cached credential."""
+"""The cost of signing a request, compared with the vendor's SDK, and of a cached credential."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def aws_signature(rounds: int) -> Comparison:
 
 
 def kept_credential(rounds: int) -> Comparison:
-    """A credential that is kept in the process, beside asking the provider in its memory."""
+    """A credential cached in the process, compared with the provider in memory."""
     provider = MemoryCredentialProvider({("erp", None): Credentials.bearer("token")})
     stored_credentials = CachedCredentials(provider)
     return Comparison(

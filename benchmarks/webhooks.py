@@ -28,12 +28,12 @@ _SIZES: Final = {"1 KB": 1_000, "100 KB": 100_000}
 
 
 def webhook_signature_small(rounds: int) -> Comparison:
-    """The signature of a Stripe event of a kilobyte, and nothing read of it."""
+    """Verify the signature of a Stripe event of one kilobyte, without reading its content."""
     return _signature("1 KB", rounds)
 
 
 def webhook_signature_large(rounds: int) -> Comparison:
-    """The signature of a Stripe event of a hundred kilobytes, and nothing read of it."""
+    """Verify the signature of a Stripe event of 100 kilobytes, without reading its content."""
     return _signature("100 KB", rounds)
 
 
@@ -154,7 +154,7 @@ def _standard(size: str, rounds: int, *, read: bool) -> Comparison:
 def _moorage_contender(
     scheme: str, headers: dict[str, str], body: bytes, *, among: bool = False, read: bool = True
 ) -> Contender:
-    """Us without the guard against replays, which the others do not have.
+    """Return moorage without its replay guard, because the other libraries have none.
 
     A run takes a while, so the tolerance is a day, as it is for the others where it can be set.
     """
@@ -174,7 +174,7 @@ def _moorage_contender(
 
 
 def _guarded_contender(scheme: str, headers: dict[str, str], body: bytes) -> Contender:
-    """Us with the guard, in memory: the delivery is claimed, and given back for the next round."""
+    """Return moorage with its replay guard in memory: it claims a delivery, then releases it."""
     verifier = WebhookVerifier(scheme, _SECRET, tolerance=_DAY)
     value = _USUAL | headers
 

@@ -1,4 +1,4 @@
-"""The vendors, the doors they are behind, and the webhooks they send."""
+"""The vendors of the example, the switches of their behaviour, and their webhooks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PAUSE: Final = 0.25
 
 
 class Door:
-    """How a vendor answers just now.
+    """The current behaviour of a vendor.
 
     Attributes:
         sandbox: the vendor.

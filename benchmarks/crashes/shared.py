@@ -36,7 +36,7 @@ def charge() -> None:
 
 
 def order(enqueue: Callable[[], object]) -> None:
-    """Write an order, and ask for its charge once it is committed."""
+    """Store an order, and request its charge after the commit."""
     with psycopg.connect(DATABASE) as connection:
         connection.execute("INSERT INTO orders VALUES ('ORDER-2')")
         at("before commit")

@@ -14,7 +14,7 @@ from celery import Celery
 
 
 def application(home: Path) -> Celery:
-    """An application whose queue is in this folder."""
+    """Return an application whose queue is in this folder."""
     folders = {name: home / name for name in ("queue", "control", "results")}
     for folder in folders.values():
         folder.mkdir(exist_ok=True)

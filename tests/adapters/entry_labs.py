@@ -25,7 +25,7 @@ _DRIVERS = {
 
 
 class EntryLab:
-    """A database with tables that nobody else uses.
+    """A database with tables of this test alone.
 
     Args:
         kind: one of `KINDS`.
@@ -68,13 +68,13 @@ class EntryLab:
         return open_outbox(self.url, prefix=self.prefix, **options)
 
     async def later_inbox(self) -> Any:
-        """As `inbox`, asynchronous."""
+        """The asynchronous variant of `inbox`."""
         store = aopen_inbox(self.url, prefix=self.prefix)
         await store.remove(EntryQuery())
         return store
 
     async def later_outbox(self) -> Any:
-        """As `outbox`, asynchronous."""
+        """The asynchronous variant of `outbox`."""
         store = aopen_outbox(self.url, prefix=self.prefix)
         await store.remove(EntryQuery())
         return store
@@ -95,7 +95,7 @@ class EntryLab:
 
 @contextmanager
 def entry_lab(kind: str, directory: Path) -> Generator[EntryLab]:
-    """A database of a kind, whose tables go when the test is over."""
+    """Yield a database of this kind, and drop its tables after the test."""
     lab = EntryLab(kind, directory)
     try:
         yield lab

@@ -1,4 +1,4 @@
-"""A lock at whose release a signal comes in."""
+"""A lock that raises a signal when it is released."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ class Interrupted(BaseException):
 
 
 class Fragile:
-    """A lock for one thread, that is interrupted after so many releases; None is never."""
+    """A lock for one thread that is interrupted after so many releases; None means never."""
 
     def __init__(self) -> None:
         self.releases: int | None = None

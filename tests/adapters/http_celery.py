@@ -25,7 +25,7 @@ def client() -> Any:
 
 
 def call(path: str) -> dict[str, Any]:
-    """Return the outcome of one call, its seconds, and those that a busy machine withheld."""
+    """Return the outcome of one call and its seconds, including those of a busy machine."""
     timeout = BOUND if path in {"/silent", "/dripping"} else 120.0
     start_time = monotonic()
     with Control() as control:

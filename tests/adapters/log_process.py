@@ -77,7 +77,7 @@ def flushes_at_the_signal(open_: Callable[..., Any]) -> None:
 
 
 def fills_the_disk(open_: Callable[..., Any]) -> None:
-    """Make calls while the file of the log cannot grow, and report what became of them."""
+    """Make calls while the log's file cannot grow, and report what happened to them."""
     lost_events: list[LogEntriesLost] = []
 
     def observer(event: Event, /) -> None:
@@ -113,7 +113,7 @@ def fills_the_disk(open_: Callable[..., Any]) -> None:
 
 
 def handles_the_signal(open_: Callable[..., Any]) -> None:
-    """Have a handler of the host's own, which ends the program in order."""
+    """Install the host's own signal handler, which ends the program normally."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
     ends_by_signal(open_)
 

@@ -1,4 +1,4 @@
-"""Providers of both modes over one lab, called in the same way."""
+"""Providers of both modes over one lab, with the same interface."""
 
 from __future__ import annotations
 
@@ -53,5 +53,5 @@ class Face:
         return asyncio.run(verb(*options)) if self.awaited else verb(*options)
 
     def get(self, provider: Any, tenant: str | None = None) -> Any:
-        """The credential of the shop."""
+        """Return the credential of the shop."""
         return self.ask(provider.get, "shop", tenant)

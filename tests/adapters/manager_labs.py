@@ -1,4 +1,4 @@
-"""Four secret managers on this machine, as strict as their documentation says they are.
+"""Four secret managers that run locally, with the strictness of their documentation.
 
 Each keeps its secrets in `secrets`, by name. A request that the vendor would not take is answered
 as the vendor would, and what is wrong with it is noted in `complaints`.

@@ -39,10 +39,10 @@ class Number:
 
 
 class Look(Number):
-    """Writes nothing."""
+    """A command that writes nothing."""
 
     def apply(self, states: States, now: int) -> tuple[States, States]:
-        """Leave everything as it is."""
+        """Change nothing."""
         return states, states
 
 

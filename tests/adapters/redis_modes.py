@@ -17,7 +17,7 @@ DAY = 86_400_000_000
 
 
 class Face:
-    """A store whose asynchronous methods are awaited by this wrapper."""
+    """Calls an asynchronous store's methods synchronously."""
 
     def __init__(self, mode: str, where: object, **options: Any) -> None:
         self.store: Any
@@ -27,7 +27,7 @@ class Face:
             self.store, self._runner = AsyncRedisStorage(where, **options), asyncio.Runner()
 
     def execute(self, command: Command[Answer], timeout: float | None = None) -> Answer:
-        """Run one command."""
+        """Run one command on its states, and return its answer."""
         return self._done(self.store.execute(command, timeout))  # type: ignore[no-any-return]  # as it answers
 
     def post(self, command: Command[Any]) -> None:
@@ -41,7 +41,7 @@ class Face:
         self.store.post(command)
 
     def node_of(self, command: Command[Any]) -> str:
-        """As the store does."""
+        """Call the store's method."""
         if self._runner is None:
             return str(self.store.node_of(command))
         return self._runner.run(self._node_of(command))
@@ -50,7 +50,7 @@ class Face:
         return str(self.store.node_of(command))
 
     def housekeep(self) -> int:
-        """As the store does."""
+        """Call the store's method."""
         return self._done(self.store.housekeep())  # type: ignore[no-any-return]  # a number
 
     def close(self) -> None:

@@ -76,7 +76,7 @@ _LIMITS: Final = (
 
 
 class Redis:
-    """Runs the script on given states at a given time."""
+    """Runs the Redis script on given states at a given time."""
 
     def __init__(self) -> None:
         self._client = redis.Redis.from_url(redis_url(), db=9)

@@ -56,7 +56,7 @@ class Look(Append):
         super().__init__(0, *keys)
 
     def apply(self, states: States, now: int) -> tuple[States, tuple[int, tuple[Any, ...]]]:
-        """Leave everything as it is."""
+        """Change nothing."""
         return states, (now, tuple(state and state[2] for state in states))
 
 
@@ -89,7 +89,7 @@ def a_claim(key: str, owner: int = 1) -> Claim:
 
 
 def a_key() -> str:
-    """A key that nobody else uses."""
+    """Return a key for one test."""
     return f"{{lab:{uuid4().hex}}}"
 
 
@@ -132,7 +132,7 @@ class Lab:
         return AsyncSqlStorage(self.url if url is None else url, **options)
 
     def run(self, statement: str, *, before: str = "", **values: Any) -> list[Any]:
-        """Run a statement beside the store, after another, and return its rows."""
+        """Run a statement that bypasses the store, after another, and return its rows."""
         with self.engine.begin() as connection:
             if before:
                 connection.execute(sqlalchemy.text(before))

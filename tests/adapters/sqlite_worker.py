@@ -67,7 +67,7 @@ def count(path: str, threads: int, times: int) -> None:
 
 
 def go_on(path: str) -> None:
-    """Add for ever, to two counts at a time; say each time that it is done."""
+    """Increase two counters again and again; report each write."""
     store = SqliteStorage(path, timeout=30)
     number = 0
     while True:

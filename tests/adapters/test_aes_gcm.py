@@ -190,7 +190,7 @@ def test_encryption_errors_do_not_show_the_text(
 
 
 def test_the_longest_that_is_sealed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many bytes as are allowed can be sealed."""
+    """Data of exactly the maximum length can be sealed."""
     monkeypatch.setattr(aes_gcm, "LONGEST", len(PLAIN))
 
     assert PLAIN == CIPHER.open(CIPHER.seal(PLAIN, HERE), HERE)

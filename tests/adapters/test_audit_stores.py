@@ -75,7 +75,7 @@ class AuditLab:
                 connection.exec_driver_sql(statement)
 
     def change(self, number: int, name: str, value: str) -> None:
-        """Change a text of a record, as somebody with access to the store could."""
+        """Change a text of a record, as a person with access to the store could."""
         if self.kind == "file":
             lines = self.path.read_text().splitlines(keepends=True)
             fields = json.loads(lines[number - 1])
@@ -292,7 +292,7 @@ def test_crash_leaves_the_chain_whole(file: AuditLab) -> None:
 
 
 def test_first_record_survives_a_crash(file: AuditLab) -> None:
-    """If the head was never written, the chain is continued from its beginning."""
+    """If a crash prevented writing the head, the chain continues from its first record."""
     trail = AuditTrail(file.store)
     trail.record("note", "1", actor="ada")
     file.path.with_name(f"{file.path.name}.head").unlink()

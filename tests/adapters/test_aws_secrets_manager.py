@@ -90,7 +90,7 @@ class Elsewhere:
         self._http, self._lab, self.urls = http, lab, list[str]()
 
     def send(self, request: Any, url: str, timeouts: Any) -> Any:
-        """Send it to the lab."""
+        """Send the request to the lab."""
         self.urls.append(url)
         path = "/" + url.split("/", 3)[3]
         return self._http.send(
@@ -250,7 +250,7 @@ def test_a_wrong_secret_is_refused() -> None:
     ],
 )
 def test_each_region_has_its_place(region: str, host: str) -> None:
-    """The address is the region's own unless another is given."""
+    """Each region has its own address, unless another address is given."""
     assert host == AwsSecretsManager(region).endpoint
 
 

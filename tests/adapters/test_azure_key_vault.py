@@ -62,7 +62,7 @@ def test_an_application_that_is_refused(awaited: bool) -> None:
     ["https://vault.azure.net", "http://127.0.0.2", "http://27.0.0.1", "", "127.0.0.1"],
 )
 def test_a_token_for_something_else(resource: str, awaited: bool) -> None:
-    """A vault whose challenge names a foreign resource gets no token and no secret."""
+    """A vault whose challenge names another resource gets no token and no secret."""
     with Azure(awaited=awaited) as azure:
         azure.lab.resource = resource
         with pytest.raises(ConfigurationError, match="does not contain it"):
@@ -99,7 +99,7 @@ def test_a_vault_that_names_no_directory(awaited: bool) -> None:
 
 @EITHER
 def test_a_secret_goes_to_its_authority_only(awaited: bool) -> None:
-    """Where the vault says to log in is not where the secret is sent."""
+    """The secret of the client goes only to its authority, not where the vault says."""
     with Azure(awaited=awaited) as azure, AzureLab() as other_lab:
         azure.lab.directory = f"{other_lab.url}/our-directory"
         assert OLD == azure.get(azure.provider())
@@ -108,7 +108,7 @@ def test_a_secret_goes_to_its_authority_only(awaited: bool) -> None:
 
 @EITHER
 def test_a_disabled_secret(awaited: bool) -> None:
-    """A secret that is disabled is refused, with Azure's word for it."""
+    """A disabled secret is refused, and the error quotes Azure's code."""
     with Azure(awaited=awaited) as azure:
         azure.lab.disabled.add(NAME)
         with pytest.raises(AuthenticationFailed, match="enable moorage-shop") as excinfo:

@@ -266,11 +266,11 @@ class _Careless(HTTPAdapter):
         proxies: Any = None,
         cert: Any = None,
     ) -> Any:
-        """Verify nothing."""
+        """Return a connection without verification."""
         return super().get_connection_with_tls_context(request, False, proxies, cert)
 
     def cert_verify(self, conn: object, url: object, verify: object, cert: object) -> None:
-        """Leave it at that."""
+        """Verify nothing."""
 
 
 def _careless() -> requests.Session:
@@ -550,7 +550,7 @@ def test_session_adapter_without_connections_is_refused() -> None:
     """A session whose adapter has no connections is refused, and the error names the adapter."""
 
     class Elsewhere(BaseAdapter):
-        """Sends in another way."""
+        """An adapter that sends in its own way."""
 
         def close(self) -> None:
             """Close nothing."""

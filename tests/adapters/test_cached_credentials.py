@@ -47,7 +47,7 @@ def test_async_conforms(check: kit.AsyncCheck) -> None:
 
 
 class Face:
-    """A cached provider of either mode, and the provider behind it."""
+    """A cached provider in either mode, and the provider behind it."""
 
     def __init__(self, *, awaited: bool, **options: Any) -> None:
         self.clock = VirtualClock()
@@ -177,7 +177,7 @@ class Away:
 
 
 def away(face: Face) -> Any:
-    """A provider in the place of the one behind."""
+    """Replace the provider behind the cache with one that is unavailable."""
     provider = Away(face.behind)
     face.cached._provider = provider  # noqa: SLF001 - the one behind
     return provider
@@ -222,7 +222,7 @@ def test_refusals_are_not_bridged_by_the_cache(error: Exception, awaited: bool) 
 
 @EITHER
 def test_without_grace_an_outage_is_one(awaited: bool) -> None:
-    """Without a grace time, no expired or unknown credential is returned."""
+    """Without a grace time, an outage returns no expired or unknown credential."""
     for options, owner in (({}, OWNER), ({"grace": 60}, ("adyen", None))):
         face = Face(awaited=awaited, ttl=10, **options)
         face.get()

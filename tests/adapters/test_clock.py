@@ -24,7 +24,7 @@ def test_system_clock_conforms(check: kit.Check) -> None:
 
 @pytest.mark.parametrize("check", kit.SLEEPER_CHECKS, ids=name_of)
 def test_thread_sleeper_conforms(check: kit.SleeperCheck) -> None:
-    """Blocking a thread keeps the contract of the port."""
+    """The thread sleeper passes the conformance kit."""
     check(lambda: (SystemClock(), ThreadSleeper()))
 
 
@@ -35,7 +35,7 @@ def test_utc_is_the_time_of_day() -> None:
 
 @pytest.mark.parametrize("number", [None, 9_999])
 def test_without_a_boot_clock_the_monotonic_one_counts(number: int | None) -> None:
-    """A system that has no such clock, or does not know it, still measures spans."""
+    """A system without a boot clock measures durations with the monotonic clock."""
     assert time.monotonic_ns is boot_clock(number)
 
 

@@ -17,7 +17,7 @@ from moorage.testing.kits.checks import name_of
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_conforms(check: kit.Check) -> None:
-    """Gathering in threads keeps the contract of its port."""
+    """Gathering in threads passes the conformance kit."""
     check(ThreadGather)
 
 

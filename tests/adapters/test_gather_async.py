@@ -12,7 +12,7 @@ from moorage.testing.kits.checks import name_of
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_conforms(check: kit.AsyncCheck) -> None:
-    """Gathering in tasks keeps the contract of its port."""
+    """Gathering in tasks passes the conformance kit."""
     asyncio.run(check(AsyncioGather))
 
 
@@ -55,7 +55,7 @@ def test_exception_of_the_judge_is_raised() -> None:
 
 
 def test_a_loser_may_end_badly() -> None:
-    """A good result is not lost because a step that lost raises when it is cancelled."""
+    """If a losing step raises when it is cancelled, the good result is still returned."""
 
     async def sulk() -> int:
         try:

@@ -139,7 +139,7 @@ def test_missing_permission_to_create_is_named(awaited: bool) -> None:
 
 
 def test_the_usual_places() -> None:
-    """By default, the machine's service account is used at Google's address."""
+    """By default Google's address and the machine's service account are used."""
     manager = GcpSecretManager("our-project")
 
     assert "https://secretmanager.googleapis.com" == manager.endpoint

@@ -1,4 +1,4 @@
-"""Requests to URLs that other people choose reach only allowed addresses."""
+"""Requests to URLs from other people reach only allowed addresses."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ HERE = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
 
 
 class Rebinding:
-    """A resolver of an attacker, which returns another address each time."""
+    """An attacker's resolver, which returns another address each time."""
 
     def __init__(self, port: int, *answers: list[str] | None) -> None:
         self._port = port

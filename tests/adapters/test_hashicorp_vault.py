@@ -181,7 +181,7 @@ def test_another_mount_and_prefix(awaited: bool) -> None:
 
 @EITHER
 def test_a_deleted_secret(awaited: bool) -> None:
-    """A secret whose newest version is deleted is not there."""
+    """A secret whose newest version is deleted is reported as missing."""
     with Vault(awaited=awaited) as vault:
         vault.lab.secrets[NAME] = None
         assert not vault.ask(vault.provider().has, "shop", None)
@@ -190,7 +190,7 @@ def test_a_deleted_secret(awaited: bool) -> None:
 @EITHER
 @pytest.mark.parametrize("status", [412, 472, 473, 503])
 def test_a_vault_that_cannot_serve(status: int, awaited: bool) -> None:
-    """A node that is sealed, stands by or lags behind is an outage, at login too."""
+    """A Vault node that is sealed, in standby or lagging is an outage, also at login."""
     with Vault(awaited=awaited) as vault:
         provider = vault.provider()
         assert OLD == vault.get(provider)

@@ -379,7 +379,7 @@ def test_response_round_trip(answer: tuple[bytes, bytes, bytes], places: list[in
 
 @st.composite
 def broken(draw: st.DrawFn) -> bytes:
-    """Responses in which something was changed, omitted or inserted."""
+    """Responses with one change, omission or insertion."""
     sent_bytes, _, _ = draw(valid_responses())
     for _ in range(draw(st.integers(0, 3))):
         start = draw(st.integers(0, len(sent_bytes)))

@@ -1,4 +1,4 @@
-"""Our HTTP/1 reader beside h11's: they agree, or the difference is listed here with its reason.
+"""Our HTTP/1 reader compared with h11's; every difference is listed with its reason.
 
 Responses are built of valid and of doubtful parts, and then a byte or two is changed. So most are
 close to valid, where readers differ.

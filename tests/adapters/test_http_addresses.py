@@ -30,7 +30,7 @@ CLIENTS = {"requests": RequestsHttpClient, "httpx2": Httpx2HttpClient}
 
 @pytest.fixture(params=CLIENTS)
 def client(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Synchronous clients whose libraries make the connections."""
+    """Synchronous clients whose libraries open the connections."""
     made = CLIENTS[request.param]()
     yield made
     made.close()

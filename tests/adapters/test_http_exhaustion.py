@@ -47,7 +47,7 @@ CLIENTS: dict[str, Callable[..., AsyncHttpClient]] = {
 
 @contextmanager
 def no_files_left() -> Generator[None]:
-    """This process may open no further file or socket."""
+    """A process that may open no further file or socket."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest = os.dup(0)
     os.close(lowest)

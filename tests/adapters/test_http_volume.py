@@ -27,7 +27,7 @@ _PIECE: Final = bytes(65_536)
 
 
 class Flood(BaseHTTPRequestHandler):
-    """A server that sends as many bytes as the path names, and counts those it receives."""
+    """A server that sends as many bytes as the path names, and counts the bytes it receives."""
 
     protocol_version = "HTTP/1.1"
 

@@ -33,7 +33,7 @@ _NAMES = ("KRB5_CONFIG", "KRB5_CLIENT_KTNAME", "KRB5CCNAME")
 
 @pytest.fixture(scope="module")
 def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KerberosRealm]:
-    """A realm whose user this process is."""
+    """A Kerberos realm with the process's user."""
     needs_kerberos()
     previous_environment = {name: os.environ.get(name) for name in _NAMES}
     with KerberosRealm(tmp_path_factory.mktemp("realm")) as realm:

@@ -42,7 +42,7 @@ EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaite
 
 
 class Ring(KeyringBackend):
-    """A keyring in memory, which may be locked or broken."""
+    """A keyring in memory that can be locked or broken."""
 
     priority: Any = 1
 
@@ -58,7 +58,7 @@ class Ring(KeyringBackend):
         return self.passwords.get((service, username))
 
     def set_password(self, service: str, username: str, password: str) -> None:
-        """Keep it."""
+        """Store the password."""
         if self.error is not None:
             raise self.error
         self.passwords[service, username] = password

@@ -41,7 +41,7 @@ def test_conforms_when_threads_switch_often() -> None:
 
 
 def test_an_interrupted_caller_holds_nothing() -> None:
-    """An interrupted caller has a slot exactly if it was told so."""
+    """An interrupted caller holds a slot only if its call returned one."""
     program = subprocess.run(
         [sys.executable, "-m", "tests.adapters.interrupting"],
         cwd=Path(__file__).parents[2],

@@ -18,7 +18,7 @@ def test_conforms(check: kit.AsyncCheck) -> None:
 
 
 async def taken() -> tuple[AsyncioLocks, object, asyncio.Task[bool]]:
-    """Locks, the holder of their only place, and a task that waits for it."""
+    """Locks, the holder of their only slot, and a task that waits for it."""
     locks, holder = AsyncioLocks(), object()
     await locks.acquire("a", holder, places=1, queue=0, timeout=0)
     waiting = locks.acquire("a", object(), places=1, queue=9, timeout=float("inf"))

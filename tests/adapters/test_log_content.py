@@ -321,7 +321,7 @@ def test_longest_content_is_stored_by_every_database(lab: Lab) -> None:
 
 
 def test_originals_are_dropped() -> None:
-    """The texts are made once, the originals are gone then, and nothing is pickled or shown."""
+    """Texts are rendered once, then the originals are dropped; neither is pickled or shown."""
     request = Request.post("/", json={"a": 1})
     content = CallContent(ALL, Redaction(), request, BASE, Sent(None, request))
     content.receive(Response(200))

@@ -60,7 +60,7 @@ def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
 
 
 def called(request: Request, answer: Response, *observers: Any) -> IntegrationLog:
-    """The entry of one call."""
+    """Return the log entry of one call."""
     log = MemoryIntegrationLogger()
     service = Service(
         "v", base_url="https://v.example", endpoints=[Endpoint("item", path="/items/{id}")]
@@ -241,7 +241,7 @@ FILTERS: tuple[dict[str, Any], ...] = (
 
 
 def statements_of(sql: LogSql, query: LogQuery) -> list[tuple[str, list[Any]]]:
-    """The statements by which a page is read."""
+    """Return the statements that read a page."""
     statements: list[tuple[str, list[Any]]] = []
 
     async def execute(*several: Any, **_: Any) -> list[StatementResult]:
@@ -323,7 +323,7 @@ BOUNDED = (
 def test_a_page_looks_through_a_limited_number_of_entries(
     query: LogQuery, first: int, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A page ends at the limit and says so, and the pages together have every matching entry."""
+    """A page reads a limited number of entries and says so; all pages give every match."""
     monkeypatch.setattr("moorage.adapters.logs._table._FIRST_SCAN", first)
     log = lab.log()
     log._table.scan_limit = 4  # noqa: SLF001 - as of a large log

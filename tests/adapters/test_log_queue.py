@@ -89,7 +89,7 @@ def test_entries_are_written_in_batches() -> None:
 
 
 def test_entries_beyond_the_bound_are_lost_counted_and_told() -> None:
-    """Beyond the bound the oldest entries are lost and counted, with one warning."""
+    """If the queue is full, the oldest entries are lost and counted, with one warning."""
     table = Table()
     queue = LogQueue(table.insert, "here", max_waiting=3, threads=False)
     with pytest.warns(RuntimeWarning, match="here loses entries: more than 3") as reports:
@@ -230,7 +230,7 @@ def test_refused_batch_waits_as_a_whole(number: int) -> None:
 
 @pytest.mark.parametrize("later, expected", [(1, (2, 3, 9)), (3, (9, 9, 9))])
 def test_newer_entries_take_the_room_of_a_batch(later: int, expected: tuple[int, ...]) -> None:
-    """Entries that come while a batch is refused take the room of its oldest ones."""
+    """Entries that arrive while a batch is refused replace its oldest entries."""
 
     def insert(_: Sequence[IntegrationLog]) -> None:
         for _number in range(later):

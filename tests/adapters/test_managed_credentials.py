@@ -143,7 +143,7 @@ def test_rotated_credentials_are_shared(face: Face) -> None:
 
 
 def test_a_refresh_looks_again(face: Face) -> None:
-    """Without a renewal function, a credential replaced elsewhere is read again."""
+    """Without a renewal function, a refresh reads the credential again."""
     name = NAMED[face.lab.kind][1]
     face.lab.put(name, "old")
     provider = face.provider()
@@ -176,7 +176,7 @@ def test_renewed_credentials_are_shared(face: Face) -> None:
 
 
 def test_a_secret_that_is_no_credential(face: Face) -> None:
-    """The refusal names the secret and the manager, and shows nothing of it."""
+    """The error for an invalid secret names the secret and the manager, not its content."""
     name = NAMED[face.lab.kind][1]
     face.lab.put(name, f'{{"secret": "{SECRET}", "password": "{SECRET}"}}')
 

@@ -80,7 +80,7 @@ class Look(Put):
         super().__init__(None, *keys)
 
     def apply(self, states: States, now: int) -> tuple[States, States]:
-        """Leave everything as it is."""
+        """Change nothing."""
         return states, states
 
 
@@ -150,7 +150,7 @@ def test_asynchronous_store_takes_the_same_arguments() -> None:
 
 
 def test_a_store_holds_something_or_nothing_at_all() -> None:
-    """A bound of nothing is refused where it is written."""
+    """A maximum of zero entries is refused at construction."""
     with pytest.raises(ConfigurationError, match="max_entries"):
         MemoryStorage(max_entries=0)
 
@@ -188,7 +188,7 @@ class Meddled(Put):
 def test_a_command_that_was_overtaken_decides_again(
     before: str | None, keys: str, which: int
 ) -> None:
-    """A concurrent write is seen before the command's own write."""
+    """A command repeats its decision after a concurrent write to its states."""
     store = MemoryStorage()
     if before:
         store.execute(Put(before, *keys))
@@ -231,7 +231,7 @@ def test_a_state_that_is_forgotten_meanwhile_is_missing(keys: str) -> None:
 
 
 def test_commands_decide_at_the_same_time() -> None:
-    """Eight threads are inside their commands at once: none holds the others back."""
+    """Eight threads can execute commands at the same time."""
     store, inner_barrier = MemoryStorage(), Barrier(8)
 
     class Meeting(Look):
@@ -251,7 +251,7 @@ def test_commands_decide_at_the_same_time() -> None:
 
 @pytest.mark.parametrize("keys", ["a", "ab", "abc", "abcd"])
 def test_unchanged_states_are_not_written(keys: str) -> None:
-    """A command that changes nothing makes no other command decide again."""
+    """A command that changes nothing does not make other commands repeat their decision."""
     store = MemoryStorage()
     store.execute(Put("old", *keys))
     command = Meddled(lambda: store.execute(Look(*keys)), *keys)
@@ -325,7 +325,7 @@ def test_new_state_with_a_lost_answer_stays(keys: str) -> None:
 
 @pytest.mark.parametrize("keys", ["a", "ab", "abc", "abcd"])
 def test_overwritten_state_is_not_undone(keys: str) -> None:
-    """A state that another command has changed meanwhile is not undone."""
+    """A state that another command has changed since is not rolled back."""
     store = MemoryStorage()
     store.execute(Put("old", *keys))
 
@@ -480,7 +480,7 @@ def test_full_store_updates_existing_states() -> None:
 
 
 def test_a_full_store_does_not_look_for_room_all_the_time() -> None:
-    """A refusal costs little: room is looked for ten times a second at most."""
+    """A full store searches for expired states at most ten times a second."""
     clock = Clock()
     store = MemoryStorage(clock, max_entries=1)
     store.execute(Put("old", "a", quiet=1))
@@ -495,7 +495,7 @@ def test_a_full_store_does_not_look_for_room_all_the_time() -> None:
 
 
 def test_claims_leave_room_for_limits_and_circuits() -> None:
-    """With keys up to the bound only new keys are refused; a new tenant's limit is counted."""
+    """When the maximum of keys is reached, only new keys are refused."""
     store = MemoryStorage(max_entries=10)
     service = Service("vat", limits=(RateLimitConfig.per_day(1),), circuit=CircuitBreakerConfig())
     claims = [state_key("key", "vat", None, str(number)) for number in range(10)]
@@ -541,7 +541,7 @@ def test_a_command_keeps_the_guards_it_has() -> None:
 
 @pytest.mark.untraced
 def test_memory_stays_bounded_under_many_keys_and_tenants() -> None:
-    """With 200,000 keys and tenants, each class of states keeps its bound."""
+    """With 200,000 keys and tenants, each class of states stays below its maximum."""
     store = MemoryStorage(max_entries=1_000)
     refused_claims = 0
     for number in range(200_000):
@@ -556,7 +556,7 @@ def test_memory_stays_bounded_under_many_keys_and_tenants() -> None:
 
 
 def test_a_store_that_fills_up_warns_once() -> None:
-    """At four fifths of the bound of a class a warning says so, once for each class."""
+    """Each class of states warns once when it is four fifths full."""
     store = MemoryStorage(max_entries=10)
     keys = [state_key("key", "vat", None, str(number)) for number in range(10)]
     with warnings.catch_warnings():
@@ -595,7 +595,7 @@ class Sly(int):
     meddle: list[Callable[[], object]]
 
     def __add__(self, other: int) -> int:
-        """Do it, and add."""
+        """Run the action, and add."""
         if self.meddle:
             self.meddle.pop()()
         return int(self) + other

@@ -88,7 +88,7 @@ def test_nothing_is_kept_past_its_time() -> None:
 
 
 def test_a_trace_that_had_to_go() -> None:
-    """If the mark of a change was dropped, no answer requested before is stored."""
+    """If the mark of a change was dropped, a response requested earlier is not stored."""
     cache = MemoryCache(max_entries=2)
     first_mark = cache.look("a").mark
     cache.forget("a")
@@ -109,7 +109,7 @@ def test_a_trace_that_had_to_go() -> None:
 def test_nothing_older_than_the_last_change_is_kept(
     steps: list[tuple[str, str]], entries: int
 ) -> None:
-    """In any order of steps, no answer that was requested before a change is stored."""
+    """In any order of steps, a response requested before a change is not stored."""
     cache = MemoryCache(max_entries=entries)
     marks: dict[str, int] = {}
     changed_keys: dict[str, bool] = {}
@@ -129,7 +129,7 @@ def test_nothing_older_than_the_last_change_is_kept(
 
 
 def test_a_child_begins_with_nothing() -> None:
-    """A forked child has an empty cache, whatever its parent was doing."""
+    """A forked child has an empty cache, even if the parent was writing."""
     cache = MemoryCache()
     put(cache, "a", 1)
 

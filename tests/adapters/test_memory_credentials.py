@@ -31,7 +31,7 @@ def test_conforms(check: kit.Check) -> None:
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_async_conforms(check: kit.AsyncCheck) -> None:
-    """The provider in memory keeps the contract of its port when it is awaited."""
+    """The asynchronous provider in memory passes the conformance kit."""
     asyncio.run(check(lambda renew: AsyncMemoryCredentialProvider(renew=renew)))
 
 
@@ -105,7 +105,7 @@ def test_a_failure_says_when_to_come_back(
 
 
 def test_a_failure_keeps_its_cause() -> None:
-    """The exception of a renewal is the cause of the error, which does not quote it."""
+    """The exception of a renewal is the cause of the error, whose text does not quote it."""
 
     def renew(*_: object) -> Credentials:
         raise KeyError("sk_live_secret")

@@ -19,7 +19,7 @@ def test_conforms(check: kit.Check) -> None:
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_async_conforms(check: kit.AsyncCheck) -> None:
-    """The log in memory keeps the contract of its port when it is awaited."""
+    """The asynchronous log in memory passes the conformance kit."""
     asyncio.run(check(AsyncMemoryIntegrationLogger))
 
 

@@ -37,7 +37,7 @@ ALL = FiguresQuery(by=())
 
 
 class Lab:
-    """A database with a table of figures that nobody else uses.
+    """A database with a table of figures for one test.
 
     Args:
         kind: one of `KINDS`, or "memory".
@@ -233,7 +233,7 @@ def test_several_processes_roll_up_at_once(lab: Lab) -> None:
 
 
 def test_retention_is_an_option(tmp_path: Path) -> None:
-    """Metrics keep windows as long as they are told to."""
+    """Windows of figures are stored for the configured retention time."""
     retention = Retention(hours=2 * DAY, days=3 * DAY)
     memory = open_metrics("memory:", retention=retention)
     file = open_metrics(f"sqlite:///{tmp_path}/m.db", create=True, retention=retention)
@@ -372,7 +372,7 @@ def test_lost_figures_are_counted_and_reported() -> None:
 
 
 def test_an_unusable_table_is_reported_once() -> None:
-    """In the background a warning says why figures cannot be stored."""
+    """The background thread warns once if figures cannot be stored, with the reason."""
     table = Table()
     table.failure = ConfigurationError("No table.", path="path", remedy="Run `migrate()`.")
     recorder = table.recorder()
@@ -457,7 +457,7 @@ def test_process_end_stores_figures(does: str, expected: int, lab: Lab) -> None:
 
 
 def test_a_killed_process_loses_only_what_waited(lab: Lab) -> None:
-    """Stored figures survive a kill; those of the last seconds are lost."""
+    """Stored figures survive a kill; figures of the last seconds are lost."""
     metrics = lab.metrics()
     metrics.migrate()
     with _process(lab, "waits") as process:

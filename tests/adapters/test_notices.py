@@ -37,7 +37,7 @@ def test_notice_is_logged_where_warnings_are_errors(caplog: pytest.LogCaptureFix
 def test_notice_is_logged_where_showing_a_warning_fails(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A host whose replacement for showing warnings fails loses no call."""
+    """If the host's replacement for showing warnings fails, the call succeeds."""
 
     def show(*_: Any, **__: Any) -> None:
         raise OSError

@@ -65,7 +65,7 @@ READ = Request.get(f"/invoices/{CANARY}")
 
 
 class Telemetry:
-    """The SDK of OpenTelemetry with exporters in memory, and an observer that uses it."""
+    """OpenTelemetry's SDK with exporters in memory, and an observer that uses it."""
 
     def __init__(self, *, connector_names: bool = False, **options: Any) -> None:
         self.spans_out = InMemorySpanExporter()
@@ -97,7 +97,7 @@ class Telemetry:
         }
 
     def text(self) -> str:
-        """Everything that was exported, as text."""
+        """Return all exported data as text."""
         logs = [repr(vars(log.log_record)) for log in self.logs_out.get_finished_logs()]
         data = self.reader.get_metrics_data()
         return "".join([span.to_json() for span in self.spans()] + logs) + (
@@ -356,7 +356,7 @@ def test_hedged_attempts_have_spans_of_their_own() -> None:
 
 
 def test_events_of_unknown_calls_are_counted() -> None:
-    """Events of a call whose start was missed make no spans."""
+    """Events of a call whose start was missed create no spans, and are counted."""
     telemetry = Telemetry()
     now = datetime(2026, 1, 1, tzinfo=UTC)
     identity, plan = CallIdentity(0, now, str), Plan(Service("erp"), None, None)
@@ -401,7 +401,7 @@ def test_events_of_unknown_calls_are_counted() -> None:
 
 
 def test_without_an_sdk_nothing_is_recorded() -> None:
-    """The API alone is enough, and changes neither the call nor its request."""
+    """With the API and without an SDK, neither the call nor its request changes."""
     manager, vendor = manager_of(OpenTelemetryObserver(), Response(200))
 
     assert 200 == manager.call("erp", READ).status
@@ -467,7 +467,7 @@ def test_sdk_may_be_set_up_later() -> None:
 
 
 def test_series_beyond_those_kept_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls are measured with the same attributes whether those were kept or are made again."""
+    """Calls have the same attributes whether their series were cached or created again."""
     monkeypatch.setattr(opentelemetry, "_MOST_KEPT", 2)
     telemetry = Telemetry()
     manager, _ = manager_of(telemetry.observer, *[Response(200)] * 6)

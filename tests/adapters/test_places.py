@@ -75,7 +75,7 @@ class PlacesMachine(RuleBasedStateMachine):
 
     @rule(target=callers, name=names, places=counts, queue=st.integers(0, 4))
     def come(self, name: str, places: int, queue: int) -> Waiter:
-        """Come in, or stand in line, or go away."""
+        """Take a slot, join the queue, or leave."""
         room = self.rooms[name]
         waiter = Waiter(name, object(), lambda: self.woken.append(waiter))
         self.places.join(waiter, places, queue)
@@ -103,7 +103,7 @@ class PlacesMachine(RuleBasedStateMachine):
 
     @rule(waiter=callers)
     def go_out(self, waiter: Waiter) -> None:
-        """Go out, or, having no place, change nothing."""
+        """Return the slot; without a slot, change nothing."""
         name, holder = waiter.held
         self.places.settle(name, holder)
         if waiter in self.rooms[name].inside:
@@ -114,7 +114,7 @@ class PlacesMachine(RuleBasedStateMachine):
 
     @rule(waiter=callers)
     def give_up(self, waiter: Waiter) -> None:
-        """Leave the line, or the place that was given in the meantime."""
+        """Leave the queue, or return a slot granted in the meantime."""
         room = self.rooms[waiter.held[0]]
         self.places.leave(waiter)
         for group in (room.inside, room.line):

@@ -1,4 +1,4 @@
-"""Commands that nobody waits for, on the asynchronous face."""
+"""Commands of an asynchronous store that are run without waiting for the answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Said:
-    """A command with a number, to tell it from others."""
+    """A command with a number that identifies it."""
 
     keys = ("a",)
     once = True
@@ -52,7 +52,7 @@ class Slow:
         self.done.append(command.number)
 
     def post(self, *numbers: int) -> None:
-        """Post one command after another."""
+        """Post commands one after another."""
         for number in numbers:
             self.posts.post(Said(number))
 
@@ -63,7 +63,7 @@ class Slow:
 
 
 async def turns(number: int = 50) -> None:
-    """Give all other tasks several turns."""
+    """Let all other tasks run several times."""
     for _ in range(number):
         await asyncio.sleep(0)
 
@@ -180,7 +180,7 @@ def test_failing_post_does_not_stop_others() -> None:
 
 
 def test_posts_wait_for_one_outage() -> None:
-    """After an outage the remaining commands are kept for the next time."""
+    """After an outage the remaining commands are stored for the next attempt."""
     store = Slow(at1=StorageUnavailable("down"))
     store.post(1, 2, 3)
 
@@ -192,7 +192,7 @@ def test_posts_wait_for_one_outage() -> None:
 
 
 def test_waiting_has_an_end() -> None:
-    """A store that hangs holds nobody longer than its timeout."""
+    """A store that hangs delays its caller no longer than the timeout."""
 
     async def run() -> Slow:
         store = Slow(timeout=0.001)

@@ -81,7 +81,7 @@ def test_calls_are_counted() -> None:
 
 
 def test_events_without_a_call_are_counted() -> None:
-    """Events that a host makes itself are counted as those of calls are."""
+    """Events that a host creates itself are counted like those of calls."""
     registry = CollectorRegistry()
     observer = PrometheusObserver(registry, max_operations=1)
     now = datetime(2026, 1, 1, tzinfo=UTC)

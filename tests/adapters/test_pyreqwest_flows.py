@@ -32,7 +32,7 @@ def resident() -> int:
 
 
 class Sink:
-    """A vendor in its own process, which receives and sends as many bytes as requested."""
+    """A vendor in its own process that receives and sends as many bytes as requested."""
 
     def __enter__(self) -> str:
         self._door = socket.create_server(("127.0.0.1", 0))

@@ -64,7 +64,7 @@ def as_in_a_child() -> Generator[None, None, None]:
 
 @both
 async def test_fallback_to_the_standard_library(make: Make, vendor: VendorServer) -> None:
-    """From the first call in a forked process on, the standard library is used."""
+    """A forked process uses the standard library's client from its first call on."""
     client = make(max_connections=7)
     with as_in_a_child():
         with pytest.warns(RuntimeWarning, match="was forked"):
@@ -104,7 +104,7 @@ async def test_closed_client_stays_closed_after_a_fork(make: Make, vendor: Vendo
 
 
 def test_refused_runtime_means_a_fork() -> None:
-    """If pyreqwest refuses to start, the process counts as forked."""
+    """If pyreqwest refuses to start, the process is treated as forked."""
 
     def refuse() -> None:
         raise RuntimeError("A runtime was initialized before fork()")

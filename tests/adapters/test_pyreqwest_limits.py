@@ -72,7 +72,7 @@ async def test_ambiguous_length_is_refused(make: Make, head: bytes, message: str
 @pytest.mark.parametrize("method", ["HEAD", "GET"])
 @both
 async def test_lengths_without_a_body_are_ignored(make: Make, method: str) -> None:
-    """Where no body can follow, a malformed length does not matter."""
+    """A malformed length is ignored on responses that cannot have a body."""
     status = b"200 OK" if method == "HEAD" else b"304 Not Modified"
     raw_bytes = b"HTTP/1.1 " + status + b"\r\nContent-Length: 2, 2\r\n\r\n"
     async with lab(make) as (vendor, client):
@@ -278,7 +278,7 @@ async def test_early_response_ends_sending(make: Make) -> None:
 
 
 def failing(error: Exception) -> BodyStream:
-    """A body whose source cannot be opened."""
+    """Return a body whose source cannot be opened."""
 
     def opener() -> list[bytes]:
         raise error

@@ -34,7 +34,7 @@ OWNERS = [("shop", None), ("shop", "acme-fr"), ("shop-acme", "fr"), ("shop-acme-
 
 
 class Place:
-    """A place for credentials, and a provider of either mode that reads it."""
+    """A credential's location, and a provider in either mode that reads it."""
 
     def __init__(self, kind: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.kind, self.path, self._patch = kind, home / "credentials.toml", monkeypatch

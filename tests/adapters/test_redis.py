@@ -25,7 +25,7 @@ CASES = int(os.environ.get("MOORAGE_TEST_REDIS_CASES", "3000"))
 
 @pytest.fixture(scope="module")
 def url() -> str:
-    """Where Redis is."""
+    """Return the URL of Redis."""
     return redis_url()
 
 

@@ -77,7 +77,7 @@ def admission(rule: Any = None) -> Admission:
 
 
 def return_calls(command: Admission) -> list[bytes]:
-    """Return the encoded script calls that give back what an admission took."""
+    """Return the encoded script calls that return an admission's grants."""
     call = SCRIPT_CALLS.of(GiveBack(command.gates, TICKETS))
     assert call is not None
     return [call.packed]
@@ -123,7 +123,7 @@ def sent_after(command: Command[Any], reply: Callable[[ScriptCall], Any], *, lat
 
 @LEAVING
 def test_grant_of_a_cancelled_caller_is_returned(*, late: bool) -> None:
-    """A grant goes back whether its caller left before the reply or together with it."""
+    """A grant is returned whether its caller left before the reply or at the same time."""
     command = admission()
 
     assert return_calls(command) == sent_after(command, lambda _: GRANTED, late=late)
@@ -210,7 +210,7 @@ class Refused(Count):
 def test_other_decided_commands_of_cancelled_callers_return_nothing(
     kind: type[Count], *, late: bool
 ) -> None:
-    """A command that takes nothing from a limit, or that raises, stays as it was decided."""
+    """A command that takes no tokens, or that raises, is not undone for a cancelled caller."""
     assert (1, 0) == looks_after(kind(new_key()), late=late)
 
 

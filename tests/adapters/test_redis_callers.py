@@ -67,7 +67,7 @@ def calls(server: PrivateRedis) -> Iterator[Callable[[], int]]:
 
 
 def one_token(key: str, burst: int = 1_000_000) -> Admission:
-    """Asks for one token of a bucket that hardly refills."""
+    """Requests one token of a bucket that hardly refills."""
     gates = Gates(limits=[RateLimitConfig(100, burst=burst).rule], limit_keys=[key])
     return Admission(gates, within=0, lease=1)
 
@@ -86,7 +86,7 @@ def protected(name: str, **options: Any) -> Service:
 
 
 def test_a_good_call_is_one_round_trip(server: PrivateRedis, calls: Callable[[], int]) -> None:
-    """Limit, circuit, retry and budget together cost one round trip to the store."""
+    """A call with limit, circuit, retry and budget makes one round trip to the store."""
     with (
         RedisStorage(server.url, timeout=PATIENT) as store,
         ConnectorManager([protected("erp")], state=store) as manager,
@@ -321,7 +321,7 @@ def test_threads_take_each_token_once(server: PrivateRedis) -> None:
 
 
 def test_two_processes_decide_alike_over_one_circuit(mode: str, server: PrivateRedis) -> None:
-    """A circuit set through one store is seen through another."""
+    """A circuit set through one store is visible through another store."""
     rule, key = CircuitRule(CircuitBreakerConfig()), new_key()
     asking_admission = Admission(Gates(circuit=rule, circuit_key=key), within=0, lease=1)
     with (

@@ -93,7 +93,7 @@ def named(monkeypatch: pytest.MonkeyPatch, addresses: list[tuple[str, int]]) -> 
 def test_no_address_takes_the_time_of_those_after_it(
     server: PrivateRedis, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If the first addresses of a name are silent, the next one is reached in time."""
+    """If the first addresses of a name do not respond, the next one is reached in time."""
     port = server.port
     named(monkeypatch, [*((silent_host, port) for silent_host in SILENT), ("127.0.0.1", port)])
     with RedisStorage(f"redis://redis.example:{port}/0", timeout=HOUR) as store:

@@ -47,7 +47,7 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 
 def one_token(key: str) -> Admission:
-    """Asks for one token of a bucket that hardly refills."""
+    """Requests one token of a bucket that hardly refills."""
     gates = Gates(limits=[RateLimitConfig(0.001, burst=1_000).rule], limit_keys=[key])
     return Admission(gates, within=0, lease=1)
 
@@ -123,7 +123,7 @@ def test_a_server_that_is_silent_costs_one_timeout(mode: str, server: PrivateRed
 
 
 def test_silent_server_fails_all_callers_together(server: PrivateRedis) -> None:
-    """A silent server costs all callers of a loop together one timeout."""
+    """A server that does not respond costs all callers of a loop one timeout together."""
 
     async def callers() -> list[object]:
         store = AsyncRedisStorage(server.url, timeout=SHORT)
@@ -353,7 +353,7 @@ def test_another_kind_of_value_is_refused(mode: str, server: PrivateRedis) -> No
 
 
 def test_bad_state_fails_only_its_caller(server: PrivateRedis) -> None:
-    """Of callers that share a round trip only the one with the bad state fails."""
+    """If callers share a round trip, a bad state fails only its own caller."""
 
     async def callers() -> list[Any]:
         store = AsyncRedisStorage(server.url, timeout=PATIENT)

@@ -45,7 +45,7 @@ LIMITS: Final = RateLimitConfig.per_second(RATE, burst=BURST)
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PrivateRedis]:
-    """A server that nobody else keeps busy."""
+    """Yield a Redis server for this test alone."""
     with PrivateRedis() as start_redis:
         yield start_redis
 
@@ -68,7 +68,7 @@ def granted_at(tickets: Tickets) -> int:
 
 
 def require_use(staying: Sequence[Tickets], newcomers: Sequence[Admitted]) -> None:
-    """From the first newcomer on, nine tenths of the limit are granted, and never more than all."""
+    """Require that the first new callers get 90 % of the limit, and all callers at most 100 %."""
     start_time = granted_at(newcomers[0][3]) - newcomers[0][1]
     times = [
         granted_at(tickets) for tickets in (*staying, *(newcomer[3] for newcomer in newcomers))
@@ -87,7 +87,7 @@ ORDERS: Final[dict[str, Callable[[list[int]], list[int]]]] = {
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_abandoned_queue_is_granted_again(order: str, mode: str, server: PrivateRedis) -> None:
-    """If 900 of 1,000 queued callers leave, the next ones get their slots."""
+    """If 900 of 1,000 queued callers leave, the next callers get their slots."""
     command = question()
     with Face(mode, server.url, timeout=PATIENT) as store:
         queue = [store.execute(command)[3] for _ in range(CALLERS)]
@@ -133,18 +133,18 @@ class Noted:
 
 
 class Plain(Noted):
-    """For threads."""
+    """The store for threads."""
 
     def execute(self, command: Command[Any], timeout: float | None = None) -> Any:
-        """Run one command."""
+        """Run one command on its states, and return its answer."""
         return self.answered(command, self._store.execute(command, timeout))
 
 
 class Awaited(Noted):
-    """For tasks."""
+    """The store for tasks."""
 
     async def execute(self, command: Command[Any], timeout: float | None = None) -> Any:
-        """Run one command."""
+        """Run one command on its states, and return its answer."""
         return self.answered(command, await self._store.execute(command, timeout))
 
 

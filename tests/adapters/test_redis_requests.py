@@ -32,7 +32,7 @@ CALLS = st.builds(
 
 @st.composite
 def batches(draw: st.DrawFn) -> list[ScriptCall]:
-    """Draw a batch, in which calls repeat."""
+    """Draw a batch with repeated calls."""
     calls = draw(st.lists(CALLS, min_size=1, max_size=4))
     return draw(st.lists(st.sampled_from(calls), min_size=1, max_size=8))
 

@@ -1,4 +1,4 @@
-"""Redis behind TLS, behind Sentinel, as a cluster, and with a given client."""
+"""Redis with TLS, with Sentinel, as a cluster, and with a client of the host."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def test_the_name_in_a_certificate_is_verified(mode: str, guarded: tuple[str, Pa
 
 
 def test_a_failover_is_followed(mode: str, tmp_path: Path) -> None:
-    """When Sentinel names another primary, the next command goes there."""
+    """When Sentinel names a new primary, the next command goes to it."""
     with (
         PrivateRedis() as primary,
         PrivateRedis("--replicaof", f"127.0.0.1 {primary.port}") as replica,
@@ -284,7 +284,7 @@ def test_a_cluster_conforms(check: kit.Check, cluster: list[PrivateRedis]) -> No
 
 
 def at_home(store: Any) -> Any:
-    """A store for the kit, over keys that belong together."""
+    """Return a store whose keys are on one node, for the conformance kit."""
     return OneHome(store)
 
 
@@ -316,7 +316,7 @@ class AtHome:
 
 
 def test_nodes_that_forgot_the_script_are_given_it(mode: str, cluster: list[PrivateRedis]) -> None:
-    """A node that was started again does not know the script, and learns it with the next call."""
+    """A restarted node without the script receives it with the next call."""
     with Face(mode, url_of(cluster), timeout=PATIENT) as face:
         for number in range(2):
             for node in cluster:
@@ -339,7 +339,7 @@ def test_nodes_that_forgot_the_script_are_given_it(mode: str, cluster: list[Priv
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS[3:], ids=name_of)
 def test_a_cluster_conforms_awaited(check: kit.AsyncCheck, cluster: list[PrivateRedis]) -> None:
-    """So does the asynchronous one."""
+    """An asynchronous store in a cluster conforms for commands whose keys are on one node."""
 
     async def checked() -> None:
         async with AsyncRedisStorage(url_of(cluster), timeout=PATIENT) as store:
@@ -391,7 +391,7 @@ def test_single_cluster_node_is_refused(mode: str, cluster: list[PrivateRedis]) 
 
 
 def test_a_ready_cluster_client_says_where(mode: str, cluster: list[PrivateRedis]) -> None:
-    """Its nodes and settings are taken over."""
+    """The nodes and settings of a host's cluster client are used."""
     if mode == "plain":
         client: Any = redis.cluster.RedisCluster(port=cluster[0].port, host="127.0.0.1")
     else:
@@ -522,7 +522,7 @@ def test_a_node_that_is_lost_takes_its_own_keys_away_only(
 
 
 def test_a_node_that_takes_over_is_followed(mode: str, losing: list[PrivateRedis]) -> None:
-    """After the loss of a node, its slots are requested from the node that took over."""
+    """After a node is lost, its slots are served by the node that took over."""
     home_tags = homes(losing)
     lost_redis, heir, _ = losing
     part = home_tags[lost_redis.port]

@@ -114,7 +114,7 @@ def test_expired_deadline_sends_nothing(server: PrivateRedis) -> None:
 
 
 def test_a_socket_that_may_not_wait_does_not() -> None:
-    """Checking a socket for waiting bytes never blocks, even with a distant deadline."""
+    """Checking a socket for waiting bytes never blocks, even before a distant deadline."""
     single_socket, other_socket = socket.socketpair()
     with single_socket, other_socket:
         timed_socket = TimedSocket(single_socket, inf)
@@ -164,14 +164,14 @@ def test_redirections_are_recognised_by_their_text(kind: type[wrong.AskError]) -
 
 
 def test_keys_on_their_way_are_recognised_by_the_text() -> None:
-    """So is the error that says to try again, which names no node."""
+    """The error TRYAGAIN, for keys that are being moved, is recognised by its text."""
     assert isinstance(
         as_redirection(wrong.ResponseError("TRYAGAIN Multiple keys request")), wrong.TryAgainError
     )
 
 
 def test_other_errors_of_a_node_stay_as_they_are() -> None:
-    """A refusal that redirects nobody is raised unchanged."""
+    """An error that redirects to no other node is raised unchanged."""
     error = wrong.ResponseError("OOM command not allowed")
 
     assert error is as_redirection(error)

@@ -44,7 +44,7 @@ def ask(*rules: Any) -> Admission:
 
 
 class Halved:
-    """A limit of a kind that the script does not know: it behaves as a bucket does."""
+    """A custom limit, unknown to the script, that behaves as a bucket."""
 
     def __init__(self) -> None:
         self._rule = TokenBucket(1, 1_000_000, 2)

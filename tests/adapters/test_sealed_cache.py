@@ -147,7 +147,7 @@ def test_damaged_content_is_replaced(damage: bytes) -> None:
 
 
 def test_encrypted_non_responses_cannot_be_read() -> None:
-    """Encrypted bytes that are no response cannot be read."""
+    """Encrypted bytes that are not a response cannot be read."""
     storage = MemoryStorage()
     cache = SealedCache(storage, CIPHER)
     assert kept(cache)
@@ -184,14 +184,14 @@ def test_there_is_no_cache_without_a_cipher(kind: Any, cipher: object) -> None:
 
 @pytest.mark.parametrize("kind", [SealedCache, AsyncSealedCache])
 def test_invalid_store_is_refused(kind: Any) -> None:
-    """A value that is no store is refused by name."""
+    """A value that is not a store is refused, and the error names it."""
     with pytest.raises(ConfigurationError) as excinfo:
         kind({}, CIPHER)
     assert "storage" == excinfo.value.path
 
 
 def test_it_shows_where_it_keeps() -> None:
-    """Its `repr` is that of its store."""
+    """The `repr` of the cache is that of its store."""
     representation = repr(SealedCache(RedisStorage("redis://:hidden@127.0.0.1:6379/0"), CIPHER))
     assert "SealedCache(RedisStorage('redis://:***@127.0.0.1:6379/0'))" == representation
 
@@ -248,7 +248,7 @@ def test_store_without_timeouts_works() -> None:
         """An older store."""
 
         def execute(self, command: Command[Any], /) -> Any:
-            """Run one command."""
+            """Run one command on its states, and return its answer."""
             return memory.execute(command)
 
     cache = SealedCache(cast("Any", Untimed()), CIPHER)

@@ -35,7 +35,7 @@ class Dictionary:
         return self._kept.get(about)
 
     def put(self, about: bytes, sealed: bytes, /) -> None:
-        """Put a text in place."""
+        """Store a text."""
         self._kept[about] = sealed
 
     def swap(self, swaps: Sequence[Swap], /) -> int:
@@ -50,11 +50,11 @@ class Dictionary:
         return [Row(place, place, self._kept[place]) for place in places]
 
     def drop(self, about: bytes, /) -> bool:
-        """Take a text away."""
+        """Remove a text."""
         return self._kept.pop(about, None) is not None
 
     def clear(self) -> int:
-        """Take all texts away."""
+        """Remove all texts."""
         number = len(self._kept)
         self._kept.clear()
         return number

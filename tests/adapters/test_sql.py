@@ -94,7 +94,7 @@ def test_grant_of_a_task_cancelled_in_flight_is_given_back(lab: Lab) -> None:
 
 
 class Recorder:
-    """Collects what a client sends."""
+    """Records the bytes that a client sends."""
 
     def __init__(self) -> None:
         self.sent = b""
@@ -242,7 +242,7 @@ def test_a_hosts_engine_is_left_as_it_was(lab: Lab) -> None:
 
 
 def test_an_asynchronous_engine_serves_as_well(lab: Lab) -> None:
-    """An AsyncEngine's way of connecting is used, and its connections are its own."""
+    """An AsyncEngine's connection settings are used, but not its pool."""
     driver = "psycopg" if lab.kind == "postgresql" else "asyncmy"
 
     async def used() -> tuple[Any, ...]:
@@ -261,7 +261,7 @@ def test_an_asynchronous_engine_serves_as_well(lab: Lab) -> None:
 
 
 def test_overtaken_insert_decides_again(sql_store: SqlStorage) -> None:
-    """If another inserts the row first, the command decides again."""
+    """If another process inserts the row first, the command repeats its decision."""
     key = a_key()
     command = Meddled(lambda: sql_store.execute(Append(1, key)), 2, key)
 
@@ -271,7 +271,7 @@ def test_overtaken_insert_decides_again(sql_store: SqlStorage) -> None:
 
 
 def test_keys_that_are_partly_new_are_decided_together(sql_store: SqlStorage) -> None:
-    """A command over old and new keys sees and changes them together."""
+    """A command on existing and new keys reads and writes them in one transaction."""
     old_text, new_text = a_key(), a_key()
     sql_store.execute(Append(1, old_text))
 

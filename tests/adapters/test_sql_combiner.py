@@ -46,12 +46,12 @@ class Interrupting(Append):
     """Is interrupted while it is decided."""
 
     def apply(self, states: States, now: int) -> tuple[States, Any]:
-        """Raise an exception that is no error."""
+        """Raise an exception that is not an Exception."""
         raise Interrupted
 
 
 class Question(ReadCircuit):
-    """Reads its keys, and writes if it is told to."""
+    """A command that reads its keys, and writes on request."""
 
     def __init__(self, key: str, decide: Callable[[States, int], tuple[States, Any]]) -> None:
         self.keys = (key,)
@@ -84,7 +84,7 @@ class Caller(Thread):
         self.start()
 
     def run(self) -> None:
-        """Execute it."""
+        """Execute the block."""
         try:
             self.answer = self._store.execute(self._command, self._timeout)
         except BaseException as error:  # noqa: BLE001 - looked at by the test
@@ -145,7 +145,7 @@ def test_threads_that_wait_for_a_row_are_decided_together(lab: Lab) -> None:
 
 
 def test_a_command_that_raises_fails_alone(lab: Lab) -> None:
-    """A command that cannot be decided changes nothing for those who share its trip."""
+    """A command that raises does not affect other commands of its transaction."""
     store, key = lab.plain(), a_key()
     store.execute(Append(0, key))
     with holding(lab, key):
@@ -181,7 +181,7 @@ def test_expired_caller_is_removed_from_the_transaction(lab: Lab) -> None:
 def test_caller_does_not_wait_for_a_batch_that_has_not_begun(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A caller that leaves a batch which has not begun does not wait for it."""
+    """A caller that leaves a batch before it begins does not wait for it."""
     store, key, waits = lab.plain(), a_key(), list[float]()
     wait = _ThreadSignal.wait
 
@@ -261,7 +261,7 @@ def test_other_rows_wait_for_the_next_trip(lab: Lab, *, threads: bool) -> None:
 
 
 def test_a_cancelled_task_is_taken_out(lab: Lab) -> None:
-    """A task that is cancelled before its command is decided leaves nothing behind."""
+    """A task that is cancelled before its command is decided changes nothing."""
     key = a_key()
 
     async def story(store: AsyncSqlStorage) -> None:
@@ -427,7 +427,7 @@ def test_reads_wait_for_no_lock(lab: Lab) -> None:
 
 
 def test_a_question_that_changes_something_locks(lab: Lab) -> None:
-    """A command that usually changes nothing is decided again under a lock where it does."""
+    """A command that is usually read-only is repeated with a lock if it changes a state."""
     store, key = lab.plain(), a_key()
     store.execute(Append(7, key))
 

@@ -1,4 +1,4 @@
-"""Credentials in a database server: sealed, apart, and moved to new keys while others read."""
+"""Encrypted credentials in a database server, and their re-encryption during reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A slow database server: late answers are awaited and kept."""
+"""A slow database server, whose late connections and answers are used."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_connection_that_fails_late_is_forgotten(lab: Lab, stuck: Proxy) -> No
 
 
 def test_a_connection_that_comes_late_is_kept_for_the_next_task(lab: Lab, stuck: Proxy) -> None:
-    """The same of the asynchronous store, whose task goes on without the caller."""
+    """In an asynchronous store, a connection that opens late is used by the next task."""
     key = a_key()
 
     async def story() -> int:
@@ -133,7 +133,7 @@ def test_closing_stops_opening_connections(lab: Lab, stuck: Proxy) -> None:
 
 
 def test_server_slow_in_the_session_setup_is_not_down(lab: Lab) -> None:
-    """A timeout while a session is prepared means a slow server, not a lost one."""
+    """A timeout during the session's preparation counts as a slow server, not as a lost one."""
     received_event = threading.Event()
     word = b"current_setting" if lab.kind == "postgresql" else b"TRANSACTION ISOLATION"
 
@@ -180,7 +180,7 @@ def _late(pool: LinkPool, stored: list[Any], *, age: float = 0.0) -> Opening:
 
 
 def test_hanging_connections_are_passed_over_up_to_a_limit() -> None:
-    """A new connection is opened beside a hanging one, up to the limit."""
+    """Beside a hanging connection a new one is opened, up to the limit."""
     pool, opened_links = LinkPool(), []  # type: ignore[var-annotated]  # of links
     hanging_link = _late(pool, opened_links, age=60)
 

@@ -128,7 +128,7 @@ def test_a_hot_row_moves_in_no_index(lab: Lab, sql_store: SqlStorage) -> None:
 
 
 def test_a_claim_is_on_the_disk_when_it_is_answered() -> None:
-    """In PostgreSQL only important writes are flushed, right after their commit."""
+    """In PostgreSQL only writes that must be durable are flushed, right after their commit."""
     with labs("postgresql") as lab:
         store, key = lab.plain(), a_key()
         for _ in range(20):
@@ -140,14 +140,14 @@ def test_a_claim_is_on_the_disk_when_it_is_answered() -> None:
 
 
 def _written(lab: Lab, which: str) -> int:
-    """The position up to which the server's journal is written."""
+    """Return the position up to which the server has written its journal."""
     ((bytes_,),) = lab.run(f"SELECT pg_wal_lsn_diff({which}, '0/0')::bigint")
     return int(bytes_)
 
 
 @pytest.mark.parametrize("durable", [True, False])
 def test_only_durable_commands_wait_for_the_disk(*, durable: bool) -> None:
-    """Waiting for the disk is a separate transaction for durable commands."""
+    """Durable commands wait for the disk in a separate transaction; others do not wait."""
     sent_chunks: list[bytes] = []
     with labs("postgresql") as lab, Proxy(lab.url, sent_chunks.append) as proxy:
         store, key = lab.plain(proxy.url), a_key()
@@ -234,7 +234,7 @@ def _drop(lab: Lab, prefix: str) -> None:
 
 
 def test_many_make_the_tables_at_once(lab: Lab) -> None:
-    """Processes that start together do not disturb each other."""
+    """Processes that create the tables at the same time do not fail."""
     prefix, errors = f"{lab.prefix}race_", list[Exception]()
 
     def make() -> None:
@@ -284,7 +284,7 @@ def test_ddl_creates_the_tables(lab: Lab) -> None:
     ],
 )
 def test_tables_of_another_version_are_refused(lab: Lab, change: str, words: str) -> None:
-    """A store writes to no table that it does not know."""
+    """A store refuses tables of an unknown version, and writes nothing to them."""
     prefix = f"{lab.prefix}version_"
     lab.plain(prefix=prefix).migrate()
     lab.run(change.format(meta=f"{prefix}meta"))
@@ -296,7 +296,7 @@ def test_tables_of_another_version_are_refused(lab: Lab, change: str, words: str
 
 
 def test_tables_that_are_dropped_in_use_are_made_again(lab: Lab) -> None:
-    """A store that makes its tables makes them again, when they are gone."""
+    """With `create`, tables that are dropped during use are created again."""
     prefix = f"{lab.prefix}made_"
     store = lab.plain(prefix=prefix, create=True)
     try:
@@ -309,7 +309,7 @@ def test_tables_that_are_dropped_in_use_are_made_again(lab: Lab) -> None:
 
 
 def test_tables_that_are_dropped_in_use_are_made_again_awaited(lab: Lab) -> None:
-    """A store that makes its tables makes them again, when they are gone."""
+    """With `create`, an asynchronous store creates tables again that are dropped during use."""
     prefix = f"{lab.prefix}amade_"
 
     async def used() -> tuple[Any, ...]:
@@ -326,7 +326,7 @@ def test_tables_that_are_dropped_in_use_are_made_again_awaited(lab: Lab) -> None
 
 
 def test_tables_that_are_dropped_in_use_are_an_outage(lab: Lab) -> None:
-    """Tables dropped in use are an outage, which ends when they are back."""
+    """Tables dropped during use are an outage, which ends when they exist again."""
     prefix = f"{lab.prefix}gone_"
     store = lab.plain(prefix=prefix)
     store.migrate()
@@ -484,7 +484,7 @@ def test_a_state_of_many_megabytes_is_stored_asynchronously(lab: Lab) -> None:
 
 
 class Put(Append):
-    """Writes one value."""
+    """A command that writes one value."""
 
     def __init__(self, value: object, *keys: str) -> None:
         super().__init__(0, *keys)

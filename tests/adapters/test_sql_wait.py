@@ -38,7 +38,7 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 @EACH_WAY
 def test_arrived_bytes_end_the_wait(wait: Wait, ends: tuple[socket.socket, socket.socket]) -> None:
-    """Waiting ends when there are bytes to read, for writers too."""
+    """Waiting for a socket ends when bytes can be read, even if it waits to write."""
     local_socket, stored_socket = ends
     stored_socket.send(b"x")
 
@@ -63,7 +63,7 @@ def test_wait_ends_at_the_deadline(wait: Wait, ends: tuple[socket.socket, socket
 
 
 def test_the_plain_mode_never_suspends() -> None:
-    """A flow that suspends where nothing can wake it is a bug, and raises at once."""
+    """A synchronous flow that suspends is a bug, and raises at once."""
     with pytest.raises(RuntimeError, match="has suspended"):
         run_now(asyncio.sleep(0))
 
@@ -224,7 +224,7 @@ class OneLink:
         return self._link
 
     def start(self, opening: Coroutine[Any, Any, None]) -> OneLink:
-        """Open it now."""
+        """Open the connection now."""
         run_now(opening)
         return self
 
@@ -236,11 +236,11 @@ class OneLink:
         return StorageUnavailable("late.", slow=slow)
 
     def scope(self) -> None:
-        """Be in one place."""
+        """Return one fixed scope."""
 
 
 class InterruptingRuntime(OneLink):
-    """Runs a batch while its caller waits, which is interrupted before it is woken."""
+    """Runs a batch whose waiting caller is interrupted just before it is woken."""
 
     blocks = False
 
@@ -273,13 +273,13 @@ class SignalledBatches(dict[bytes, Any]):
 
 
 class Interruption:
-    """A signal whose caller is interrupted when its batch has ended."""
+    """A signal that interrupts its caller when the batch has ended."""
 
     def __init__(self, run: Callable[[], None]) -> None:
         self._run = run
 
     def open(self) -> None:
-        """Wake the caller, which has left already."""
+        """Wake the caller, which has already left."""
 
     async def wait(self, _: float) -> None:
         """Be interrupted."""
@@ -328,7 +328,7 @@ def test_a_commit_that_fails_otherwise_has_an_unknown_fate(error: Exception) -> 
 def test_an_answer_that_is_lost_before_the_commit_was_sent_is_no_question_of_fate(
     *, at_once: bool
 ) -> None:
-    """Sent with its commit an update has an unknown fate; sent before it, it was not executed."""
+    """An update without a reply was not executed, unless its commit was sent with it."""
     link = _link({"UPDATE": ServerError(2013, "Lost connection")}, at_once=at_once)
 
     with pytest.raises(FateUnknown if at_once else NotDone):

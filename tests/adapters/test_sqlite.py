@@ -38,13 +38,13 @@ def _no_luck(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(name="path")
 def _path(tmp_path: Path) -> Path:
-    """Where a file may be made."""
+    """Return a path for a new file."""
     return tmp_path / "state.db"
 
 
 @pytest.fixture(name="store")
 def _store(path: Path) -> Iterator[SqliteStorage]:
-    """A store that nobody else uses."""
+    """Return a store for this test."""
     with SqliteStorage(path) as store:
         yield store
 
@@ -165,7 +165,7 @@ def test_many_keys_at_once(store: SqliteStorage) -> None:
 
 
 def test_keys_that_cannot_be_written_are_refused(store: SqliteStorage) -> None:
-    """Half of a surrogate pair is no text to SQLite, and no reason for a foreign error."""
+    """A key with an unpaired surrogate is refused with moorage's error."""
     with pytest.raises(StorageUnavailable):
         store.execute(Put(1, "\ud800"))
 
@@ -193,7 +193,7 @@ def test_foreign_values_are_refused(path: Path, store: SqliteStorage) -> None:
 
 
 def test_nothing_is_done_before_the_first_use(path: Path) -> None:
-    """Making a store touches no disk."""
+    """Creating a store does not touch the disk."""
     with SqliteStorage(path) as store:
         assert not path.exists()
         store.migrate()

@@ -35,7 +35,7 @@ def _no_luck(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(name="path")
 def _path(tmp_path: Path) -> Path:
-    """Where a file may be made."""
+    """Return a path for a new file."""
     return tmp_path / "state.db"
 
 
@@ -47,7 +47,7 @@ class Where(Put):
         self.threads: list[str] = []
 
     def apply(self, states: States, now: int) -> tuple[States, States]:
-        """Note it."""
+        """Record the command."""
         self.threads.append(threading.current_thread().name.partition("_")[0])
         return super().apply(states, now)
 
@@ -76,7 +76,7 @@ def left(path: Path, *keys: str) -> list[object]:
 
 
 def test_slow_work_is_done_in_a_thread(path: Path) -> None:
-    """Opening the file and writing large answers do not block the loop."""
+    """Opening the file and writing large answers happen in a thread, not in the event loop."""
     first, short, small = Where(1, "a"), Where(2, "a"), LastWhere(3, "a")
     large = LastWhere(b"x" * 100_000, "a")
 
@@ -181,7 +181,7 @@ def test_a_large_answer_waits_for_the_lock_too(path: Path) -> None:
 
 
 def test_posts_are_executed_at_once_if_possible(path: Path) -> None:
-    """While the lock is free a posted command runs at once."""
+    """A posted command runs at once if the lock is free."""
 
     async def use(store: AsyncSqliteStorage) -> list[object]:
         store.post(Put("posted", "a"))
@@ -365,7 +365,7 @@ def test_grant_of_a_task_cancelled_while_a_thread_decides_is_given_back(
 
 
 def test_command_of_a_cancelled_task_that_no_thread_began_is_not_run(path: Path) -> None:
-    """If all threads are busy, the command of a cancelled task is never run."""
+    """If all threads are busy, the command of a cancelled task never runs."""
     may = threading.Event()
 
     async def use() -> bool:

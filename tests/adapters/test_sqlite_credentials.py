@@ -1,4 +1,4 @@
-"""Credentials in a SQLite file: sealed, apart, and moved to new keys while others read."""
+"""Encrypted credentials in a SQLite file, and their re-encryption during reads."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ class Slow:
         self._write = write
 
     def seal(self, plain: bytes, of: bytes, /) -> bytes:
-        """Seal, too late."""
+        """Seal the text too late."""
         write, self._write = self._write, lambda: None
         write()
         return NEWER.seal(plain, of)
@@ -253,7 +253,7 @@ def test_overtaken_renewal_is_discarded(path: Path) -> None:
 
 
 def test_a_renewal_that_cannot_be_kept_has_failed(path: Path) -> None:
-    """When the file cannot be written, the renewal says so."""
+    """A renewal whose result cannot be stored raises an error."""
 
     def renew(*_: object) -> Credentials:
         path.unlink()

@@ -26,19 +26,19 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(name="path")
 def _path(tmp_path: Path) -> Path:
-    """Where a file may be made."""
+    """Return a path for a new file."""
     return tmp_path / "state.db"
 
 
 @pytest.fixture(name="store")
 def _store(path: Path) -> Iterator[SqliteStorage]:
-    """A store that nobody else uses."""
+    """Return a store for this test."""
     with SqliteStorage(path, timeout=0.2) as store:
         yield store
 
 
 def forget_when(store: SqliteStorage) -> None:
-    """Have the store look at once whether its file is where it was."""
+    """Make the store check at once whether its file was moved."""
     inside(store)._checked_at = 0  # noqa: SLF001 - it looks ten times a second
 
 

@@ -31,13 +31,13 @@ def _no_luck(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(name="path")
 def _path(tmp_path: Path) -> Path:
-    """Where a file may be made."""
+    """Return a path for a new file."""
     return tmp_path / "state.db"
 
 
 @pytest.fixture(name="store")
 def _store(path: Path) -> Iterator[SqliteStorage]:
-    """A store that nobody else uses."""
+    """Return a store for this test."""
     with SqliteStorage(path) as store:
         yield store
 

@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(name="path")
 def _path(tmp_path: Path) -> Path:
-    """Where a file may be made."""
+    """Return a path for a new file."""
     return tmp_path / "state.db"
 
 
@@ -54,7 +54,7 @@ class Workers:
         self._started: list[subprocess.Popen[str]] = []
 
     def start(self, what: str, *more: object) -> subprocess.Popen[str]:
-        """Start another."""
+        """Start another process."""
         command = [sys.executable, "-m", "tests.adapters.sqlite_worker", what, str(self._path)]
         worker = subprocess.Popen(
             [*command, *map(str, more)], cwd=ROOT, stdout=subprocess.PIPE, text=True
@@ -63,7 +63,7 @@ class Workers:
         return worker
 
     def end(self) -> None:
-        """End all of them."""
+        """End all processes."""
         for worker in self._started:
             worker.kill()
             worker.wait()
@@ -129,7 +129,7 @@ def test_processes_agree_on_the_time(path: Path, workers: Workers) -> None:
 
 
 def boots(monkeypatch: pytest.MonkeyPatch, name: str | None) -> None:
-    """Have the machine say that this is another boot."""
+    """Make the machine report another boot."""
     monkeypatch.setattr(_sqlite_time, "boot_id", lambda: name)
 
 
@@ -210,7 +210,7 @@ def test_concurrent_anchors_agree(path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_a_machine_that_does_not_tell_its_boots_goes_by_the_wall_clock(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Then a step of the clock is one of the store, which states are made for."""
+    """Without a boot id the store's time follows the wall clock."""
     boots(monkeypatch, None)
     clock = VirtualClock()
     with SqliteStorage(path, clock=clock) as store:

@@ -27,13 +27,13 @@ def _no_luck(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(name="path")
 def _path(tmp_path: Path) -> Path:
-    """Where a file may be made."""
+    """Return a path for a new file."""
     return tmp_path / "state.db"
 
 
 @pytest.fixture(name="store")
 def _store(path: Path) -> Iterator[SqliteStorage]:
-    """A store that nobody else uses."""
+    """Return a store for this test."""
     with SqliteStorage(path) as store:
         yield store
 
@@ -81,7 +81,7 @@ def test_a_state_that_is_used_is_not_forgotten(path: Path) -> None:
 
 
 def test_a_state_that_is_used_costs_the_index_nothing(path: Path, store: SqliteStorage) -> None:
-    """While the hour is the same, only the state itself is written."""
+    """Within the same expiry hour, a write changes only the state, not the index."""
     statements: list[str] = []
     store.execute(Put(0, "a"))
     link = inside(store).idle[-1]

@@ -209,7 +209,7 @@ async def test_reset_connection_is_replaced(make: Make) -> None:
 async def test_reset_at_the_first_byte_is_replaced(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A dead connection is replaced silently if the system accepted no byte for it."""
+    """A request on a dead connection is sent on a new one if no byte of it was accepted."""
     monkeypatch.setattr(SocketWire, "stale", lambda _: False)
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(204, then="reset"), Behaviour(201))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def slow(*chunks: bytes, error: Exception | None = None) -> Request:
-    """A request whose body yields these chunks, and then fails or never ends."""
+    """Return a request whose body yields these chunks, and then fails or never ends."""
 
     async def source() -> AsyncIterator[bytes]:
         for chunk in chunks:
@@ -56,7 +56,7 @@ async def test_slow_source_times_out(chunks: tuple[bytes, ...]) -> None:
 
 @in_loop
 async def test_source_without_timeout() -> None:
-    """Without a total timeout a source is waited for."""
+    """Without a total timeout, the client waits for the body's source."""
     async with lab(AsyncStdlibHttpClient) as (vendor, client):
         with pytest.raises(ConnectionFailed, match="failed with LookupError") as excinfo:
             await client.send(slow(b"x", error=LookupError()), vendor.url, Timeouts())

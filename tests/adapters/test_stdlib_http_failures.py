@@ -213,7 +213,7 @@ async def test_lookup_ends_with_the_connect_timeout(make: Make, names: Names) ->
 
 @both
 async def test_lookup_without_timeout(make: Make, names: Names) -> None:
-    """Without a timeout a name is waited for."""
+    """Without a timeout, the client waits for the name lookup."""
     async with lab(make) as (vendor, client):
         vendor.always(Behaviour(204))
         names.known["vendor.example"] = addresses(vendor)
@@ -251,7 +251,7 @@ def failing(error: BaseException, *chunks: object) -> Iterator[Any]:
 
 
 def body(*chunks: Any, length: int | None = None, error: BaseException | None = None) -> Request:
-    """A request whose body has these chunks, and then may fail."""
+    """Return a request whose body has these chunks, and then may fail."""
     source = partial(iter, chunks) if error is None else partial(failing, error, *chunks)
     return Request.put("/", body=BodyStream.of(source, length=length))
 

@@ -143,7 +143,7 @@ def subjects(log: Any) -> list[str | None]:
 
 
 def test_migration_adds_a_missing_column_of_the_log(database: Database) -> None:
-    """Existing rows have no value in the new column, and new rows have theirs."""
+    """A migration adds a missing column to the log; existing rows have no value in it."""
     log = database.log(create=True)
     write(log, entry(1, subject="a"))
     database.without("log", "subject")

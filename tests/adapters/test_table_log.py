@@ -39,7 +39,7 @@ DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+pymysql"}
 
 
 class Lab:
-    """A database with the table of a log that nobody else uses.
+    """A database with a log table for this test.
 
     Args:
         kind: one of `KINDS`.
@@ -154,7 +154,7 @@ def test_pages_go_by_the_time_of_calls(lab: Lab) -> None:
 
 @pytest.mark.parametrize("cursor", ["7", "x.y", "9" * 30 + ".1", ""])
 def test_a_cursor_that_leads_nowhere_is_refused(cursor: str, file: Lab) -> None:
-    """Only the `next` of a page leads to another."""
+    """A cursor that did not come from a page's `next` is refused."""
     with pytest.raises(InvalidData, match="is not valid"):
         file.log().find(LogQuery(after=cursor))
 
@@ -171,7 +171,7 @@ def test_texts_are_kept_as_far_as_a_database_can(lab: Lab) -> None:
 
 
 def test_old_entries_are_removed_however_many(lab: Lab) -> None:
-    """More entries than one transaction removes are gone, and newer ones stay."""
+    """Old entries are removed even if one transaction cannot remove them all."""
     log = lab.log(threads=False)
     for number in range(1_003):
         log.write(entry(number))
@@ -217,7 +217,7 @@ def test_missing_table_error(lab: Lab) -> None:
 
 
 def test_missing_table_warning_of_the_thread(tmp_path: Path) -> None:
-    """In the background a warning says that entries cannot be written."""
+    """The background thread warns if the table is missing."""
     log = open_log(f"sqlite:///{tmp_path}/log.db", threads=False)
     log.write(entry(1))
     with pytest.warns(RuntimeWarning, match="cannot be written: The file .* does not exist"):
@@ -310,7 +310,7 @@ def test_process_end_writes_the_queue(does: str, expected: int, lab: Lab) -> Non
 
 
 def test_a_killed_process_loses_only_what_was_queued(lab: Lab) -> None:
-    """Entries already written by the thread survive a kill; queued ones are lost."""
+    """Entries written by the thread survive a kill; queued entries are lost."""
     log = lab.log()
     with _process(lab, "waits") as process:
         assert process.stdout is not None
@@ -341,7 +341,7 @@ def test_termination_loses_nothing(does: str, code: int, expected: int, lab: Lab
 
 
 def test_full_disk_never_reaches_a_call(file: Lab) -> None:
-    """Calls succeed while the file cannot grow, and each lost entry is counted and told."""
+    """Calls succeed while the file cannot grow, and each lost entry is counted and reported."""
     file.log()
     with _process(file, "fills_the_disk") as process:
         output, _ = process.communicate()

@@ -32,13 +32,13 @@ kind = "logging"
 
 @pytest.fixture(autouse=True)
 def configured() -> None:
-    """A configuration with one rule."""
+    """Write a configuration with one rule."""
     configure(CONFIGURATION)
     command("housekeep", "sqlite:///state.db", "--migrate")
 
 
 def test_alert_is_told_and_listed() -> None:
-    """An open circuit is measured, told, and listed until it is reset."""
+    """An open circuit is measured, reported, and listed until it is reset."""
     assert (0, "nothing") == (
         command("alerts", "check").code,
         command("alerts", "list").out.strip(),
@@ -56,7 +56,7 @@ def test_alert_is_told_and_listed() -> None:
 
 
 def test_silence() -> None:
-    """A silenced alert is not told; the list says why."""
+    """A silenced alert is not sent, and the list gives the reason."""
     command("circuit", "open", "vat")
     assert "silent until" in command("alerts", "silence", "3600", "maintenance").out
     assert 0 == command("alerts", "run", "--once", "--json").result["delivered"]
@@ -83,7 +83,7 @@ def test_channel_that_fails() -> None:
 
 
 def test_configuration_without_rules() -> None:
-    """Without rules the commands say so."""
+    """Without rules the commands report that there are none."""
     configure('[state]\nurl = "sqlite:///state.db"\n')
     result = command("alerts", "check")
 
@@ -97,7 +97,7 @@ def test_rules_without_anything_to_measure() -> None:
 
 
 class StopAtStart(io.StringIO):
-    """An output that sends SIGTERM to this process when the command says that it evaluates."""
+    """An output that sends SIGTERM to this process once the command reports an evaluation."""
 
     def write(self, text: str, /) -> int:
         """Keep the text, and send the signal."""

@@ -50,7 +50,7 @@ def test_overrides_are_listed() -> None:
 
 
 def test_an_earlier_version_is_shown_and_written() -> None:
-    """The difference is shown; with --write the file is made anew, and the old one kept."""
+    """The difference is shown; with --write the file is replaced, and the old one kept."""
     os.environ["STRIPE"] = "sk_test_hunter2"
     configure(EARLIER)
     result = command("check")

@@ -23,7 +23,7 @@ MAKES = pytest.mark.parametrize("make", VAULTS.values(), ids=VAULTS)
 
 @pytest.fixture(autouse=True)
 def _keys() -> None:
-    """Keys of the test's own."""
+    """Keys for the tests."""
     os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
 
 

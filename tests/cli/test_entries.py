@@ -45,7 +45,7 @@ def server() -> Iterator[VendorServer]:
 
 @pytest.fixture
 def outbox(server: VendorServer) -> Outbox:
-    """An outbox in a file of the test's folder, and a configuration beside it."""
+    """An outbox in a file of the test's folder, and a configuration for it."""
     Path("moorage.toml").write_text(f'[services.shop]\nbase_url = "{server.url}"\n')
     store = SqliteOutbox("calls.db")
     store.migrate()
@@ -81,7 +81,7 @@ def test_calls_are_made_once(
 def test_payments_are_settled_before_calls_are_made(
     server: VendorServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`run --once` ends the call of a payment that a person has closed, and sends nothing."""
+    """`run --once` settles the call of a payment that a person has closed, and sends nothing."""
     stripe = StripeSandbox()
     Path("moorage.toml").write_text(
         '[state]\nurl = "sqlite:///state.db"\n[payments]\nvendor = "stripe"\n[vendors.stripe]\n'
@@ -177,7 +177,7 @@ def test_calls_are_dropped_and_replayed(outbox: Outbox, capsys: pytest.CaptureFi
 
 @pytest.mark.usefixtures("outbox")
 def test_sealed_calls(server: VendorServer, capsys: pytest.CaptureFixture[str]) -> None:
-    """With MOORAGE_KEYS calls are opened that were sealed with them."""
+    """With MOORAGE_KEYS, calls that were sealed with these keys are opened."""
     keys = generate_keys()
     os.environ["MOORAGE_KEYS"] = keys.text().reveal()
     put(Outbox(SqliteOutbox("calls.db"), cipher=AesGcmCipher(keys)))
@@ -232,7 +232,7 @@ def test_stores_that_are_nobodys(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_store_that_is_away_for_a_while(
     outbox: Outbox, server: VendorServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A worker waits for a store that is away, and says so once."""
+    """A worker waits for an unavailable store, and reports that once."""
     put(outbox)
     Path("calls.db").rename("away.db")
     Path("calls.db").mkdir()
@@ -260,7 +260,7 @@ class AwayOutbox(SqliteOutbox):
 
 
 def test_a_worker_reports_that_its_store_is_away(capsys: pytest.CaptureFixture[str]) -> None:
-    """A worker says that it waits for its store, and stops at a signal meanwhile."""
+    """A worker reports that it waits for its store, and stops at a signal."""
     outbox = Outbox(AwayOutbox("calls.db", create=True))
     host = Host(source=Path("moorage.toml"), kept=lambda: {"calls": outbox})
     Path("moorage.toml").touch()

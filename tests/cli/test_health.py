@@ -65,7 +65,7 @@ def test_probes_are_made_on_request(vendor: VendorServer) -> None:
 
 
 def test_healthy_program_exits_with_0() -> None:
-    """Without a trouble the exit code is 0."""
+    """The exit code of a healthy program is 0."""
     configure('[services.vat]\nbase_url = "http://127.0.0.1:9"\n[services.vat.circuit]\n')
     result = command("health")
 
@@ -92,7 +92,7 @@ def test_regions_have_rows_of_their_own() -> None:
 
 
 def test_queues_are_watched() -> None:
-    """Dead letters of the outbox and the inbox are told."""
+    """Dead letters of the outbox and the inbox are reported."""
     configure(
         '[services.shop]\nbase_url = "http://127.0.0.1:9"\n[services.shop.retry]\npreset = "none"\n'
     )
@@ -121,7 +121,7 @@ def test_queues_of_the_host() -> None:
 
 
 def test_hub_has_the_settings_and_signals(vendor: VendorServer) -> None:
-    """A hub with a `[health]` table has its settings, and remembers what health needs."""
+    """A hub with a `[health]` table has its settings, and remembers the signals for health."""
     path = Path("moorage.toml")
     path.write_text(path.read_text() + "[observers]\nlogging = true\n")
     with moorage.open(path) as hub:

@@ -80,7 +80,7 @@ def test_calls_are_listed(
 
 
 def test_pages_lead_to_each_other(log: Any, capsys: Any) -> None:
-    """A list tells people and programs how to get the next page."""
+    """A list shows people and programs how to get the next page."""
     first_page = run(capsys, "list", "--limit", "1")
     second_page = run(capsys, "list", "--after", first_page["next"])
     assert [entry(0).id] == [call["id"] for call in second_page["calls"]]
@@ -95,7 +95,7 @@ def test_pages_lead_to_each_other(log: Any, capsys: Any) -> None:
 def test_list_says_how_far_it_looked(
     log: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A list that ended at the limit of a page says how far back it looked, and how to go on."""
+    """A list that reached the limit of a page says how far back it read, and how to continue."""
     monkeypatch.setattr("moorage.adapters.logs._table.SCAN_LIMIT", 1)
     log_page = run(capsys, "list", "--text", "declined")
     assert ([], 1, True) == (
@@ -153,7 +153,7 @@ def test_call_is_shown(log: Any, capsys: Any) -> None:
 
 
 def test_unknown_call_is_not_shown(log: Any, capsys: Any) -> None:
-    """An id that no call has is an error, with what to do."""
+    """An unknown call id is an error with a remedy."""
     assert "moorage log list" in json.dumps(run(capsys, "show", "nobody", code=2))
 
 
@@ -313,7 +313,7 @@ def test_follow_counts(log: Any, capsys: Any) -> None:
 
 
 def test_follow_shows_lines(log: Any, capsys: Any) -> None:
-    """Without --json, a call is a line with the columns of a list, and a dash for no value."""
+    """Without --json, each call is a line with the columns of a list, and `-` for no value."""
     follow_ended = Event()
 
     def write() -> None:
@@ -337,7 +337,7 @@ def test_follow_shows_lines(log: Any, capsys: Any) -> None:
 
 
 def test_signal_ends_follow_with_success(log: Any) -> None:
-    """SIGTERM is the usual end, and its handler is afterwards what it was before."""
+    """SIGTERM ends the command successfully, and the earlier handler is restored."""
 
     class Ending(Context):
         def tell(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""The local page for the browser's return: one request, without repeating any of it."""
+"""The local page for the browser's return serves one request and repeats none of it."""
 
 from __future__ import annotations
 

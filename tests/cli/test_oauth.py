@@ -163,7 +163,7 @@ def test_a_process_gets_and_gives_back(context: Context) -> None:
 
 
 def test_a_process_shows_a_code(context: Context) -> None:
-    """With --device the code is printed, and the tokens stored when the person has decided."""
+    """With --device the code is printed, and tokens are stored after the person's decision."""
     with AuthorizationServer(PUBLIC) as server:
         server.people.interval = 1
         with subprocess.Popen(

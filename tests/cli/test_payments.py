@@ -141,7 +141,7 @@ def test_settle_command_settles_due_payments() -> None:
 
 
 def test_closing_says_whether_it_was_done() -> None:
-    """A person has to say one of the two, and of a payment that is listed."""
+    """Closing requires one of the two outcomes, and a listed payment."""
     configure(WHOLE.format(state="sqlite:///state.db", url="http://127.0.0.1:9"))
     for value in ((), ("--done", "--not-done")):
         assert "Pass either --done or --not-done." in command("payments", "close", "k", *value).err

@@ -144,7 +144,7 @@ def test_regions_stand_for_themselves() -> None:
 
 
 def test_an_open_circuit_says_when_to_come_back() -> None:
-    """A circuit that opened by itself is shown with its failures and the time that is left."""
+    """The output shows the failures of an open circuit, and the remaining open time."""
     with VendorServer(port="refusing") as refusing:
         configure(
             f'[state]\nurl = "sqlite:///state.db"\n[services.vat]\nbase_url = "{refusing.url}"\n'

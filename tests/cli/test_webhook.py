@@ -177,7 +177,7 @@ class Output:
         """Everything is there at once."""
 
     def line(self) -> str:
-        """Wait for the next one."""
+        """Wait for the next line."""
         return self._lines.get(timeout=120)
 
 

@@ -10,22 +10,22 @@ TWILIO: dict[str, Any] = {"account_sid": SID, "credentials": "token", "sender": 
 
 
 def vendor(**fields: Any) -> dict[str, Any]:
-    """A configuration whose account at Twilio has these fields."""
+    """A configuration with these fields in its Twilio account."""
     return {"vendors": {"twilio": {**TWILIO, **fields}}}
 
 
 def route(**rules: Any) -> dict[str, Any]:
-    """A configuration whose route for text messages has these rules."""
+    """A configuration with these rules in its route for text messages."""
     return {**vendor(), "sms": {"vendor": "twilio", **rules}}
 
 
 def service(**fields: Any) -> dict[str, Any]:
-    """A configuration whose service has these fields."""
+    """A configuration with these fields in its service."""
     return {"services": {"vat": {"base_url": "https://vat.example", **fields}}}
 
 
 def provider(**fields: Any) -> dict[str, Any]:
-    """A configuration whose provider of secrets has these fields."""
+    """A configuration with these fields in its provider of secrets."""
     return {"secrets": {"ours": fields}}
 
 

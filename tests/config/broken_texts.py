@@ -1,4 +1,4 @@
-"""Broken configurations: texts that no parser takes, and tables that say wrong things.
+"""Broken configurations: texts that cannot be parsed, and tables with wrong values.
 
 A row of `TEXTS` is a file by the end of its name, and the words of the one cause. A row of `TABLES`
 is a configuration that is tried as TOML, JSON and YAML, with the path of every mistake in it and

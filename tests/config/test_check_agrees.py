@@ -41,7 +41,7 @@ def written(end: str, text: str) -> Path:
 
 
 def refused(path: Path, opened: Any = moorage.open) -> list[dict[str, str]]:
-    """The problems for which a configuration is not opened."""
+    """Return the problems that prevent opening a configuration."""
     with pytest.raises(ConfigurationError) as excinfo:
         opened(path)
     return [
@@ -111,7 +111,7 @@ def test_there_are_enough() -> None:
 
 
 def test_every_environment_is_checked() -> None:
-    """With --all-environments each is opened, and the worst of them decides."""
+    """With --all-environments each environment is opened, and the worst result decides."""
     path = written(
         "toml",
         '[services.vat]\nbase_url = "https://vat.example"\n'

@@ -141,7 +141,7 @@ def test_the_stores_password(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_awaited_face() -> None:
-    """The same configuration makes a hub to be awaited."""
+    """The same configuration opens an asynchronous hub."""
     hub = moorage.aopen({"state": {"url": "memory:"}, "vendors": {"twilio": TWILIO}})
 
     assert isinstance(hub, AsyncHub)

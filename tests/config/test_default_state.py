@@ -1,4 +1,4 @@
-"""Where the keys of payments are kept if the configuration names no store."""
+"""The store for keys of payments, if the configuration names none."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_relative_xdg_state_home_is_ignored() -> None:
 def test_nothing_is_kept_where_nothing_needs_it(
     folder: Path, fields: dict[str, bool] | None
 ) -> None:
-    """Without money, or with keys that may be lost, no file is made."""
+    """If no account moves money, or keys may be lost, no file is created."""
     result = {} if fields is None else tables(StripeSandbox(), **fields)
     moorage.open(result).close()
     assert read_configuration(result).store is None

@@ -49,7 +49,7 @@ WHOLE: dict[str, Any] = {
 
 
 def places(tree: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every place in a tree."""
+    """Return every path in a tree."""
     yield at
     if isinstance(tree, dict):
         for name, branch in tree.items():

@@ -141,7 +141,7 @@ def test_toml_round_trip(tree: dict[str, Any]) -> None:
 
 
 def test_tables_for_people() -> None:
-    """Tables have headings, several of a name have each its own, and null is left out."""
+    """Tables have headings, tables of the same name have one each, and null is omitted."""
     tree = {
         "a": 1,
         "none": None,

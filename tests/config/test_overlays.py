@@ -25,7 +25,7 @@ OVERLAID: dict[str, Any] = {
 
 
 def test_an_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tables of an environment are joined with the rest; anything else in them replaces it."""
+    """An environment's tables are merged with the general ones; other values are replaced."""
     plain = read_configuration(OVERLAID)
     result = read_configuration(OVERLAID, "production")
     monkeypatch.setenv("MOORAGE_ENVIRONMENT", "production")

@@ -1,4 +1,4 @@
-"""Secrets that stand in a file as they are."""
+"""Secrets written in plain text in a configuration file."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def test_variable_becomes_the_fields_type(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("text", ["7 # seconds\ny = 8", "soon", "["])
 def test_variable_of_a_wrong_type_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    """A variable that is no number is refused where a number is needed."""
+    """A variable whose value is not a number is refused where a number is needed."""
     monkeypatch.setenv("OURS_TIMEOUT", text)
 
     with pytest.raises(ConfigurationError, match="The value is a text, not a number"):
@@ -144,7 +144,7 @@ def test_credentials_of_services(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_credentials_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A secret that no request could carry is refused where it stands."""
+    """A secret that cannot be sent in a request is refused, with its path."""
     monkeypatch.setenv("OURS_TOKEN", "a\nb")
 
     with pytest.raises(ConfigurationError) as excinfo:

@@ -60,7 +60,7 @@ class Odd:
 
 
 def test_a_class_is_a_table() -> None:
-    """Types that are known are checked, and any other value is the class's own affair."""
+    """Known types are checked; other values are checked by their class."""
     table = table_of(Odd)
 
     assert {

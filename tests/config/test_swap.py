@@ -1,4 +1,4 @@
-"""Another vendor is another line."""
+"""Changing the vendor takes one changed line."""
 
 from __future__ import annotations
 

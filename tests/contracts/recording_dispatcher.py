@@ -68,7 +68,7 @@ class RecordingDispatcher:
 
     @property
     def directory(self) -> Any:
-        """A directory with one account."""
+        """Return a directory with one account."""
         account = SimpleNamespace(vendor=self._vendor)
         return SimpleNamespace(
             accounts={"main": account},

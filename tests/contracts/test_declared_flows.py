@@ -50,7 +50,7 @@ EQUAL_CALLS: dict[str, tuple[Use, tuple[Any, ...]]] = {
 
 @pytest.mark.parametrize("name", EQUAL_CALLS)
 def test_vendor_gets_all_arguments(name: str) -> None:
-    """The vendor gets every declared argument, also those that the caller left out."""
+    """The vendor gets every declared argument, including those with default values."""
     use, arguments = EQUAL_CALLS[name]
 
     assert arguments == recorded(SmsFlows, use).told

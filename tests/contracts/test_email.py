@@ -260,7 +260,7 @@ def test_repr_of_a_message() -> None:
     ids=["addressed", "missing", "float"],
 )
 def test_invalid_bulks_are_refused(fields: dict[str, Any]) -> None:
-    """A bulk's recipients are in one place only, and each has all data that the message needs."""
+    """A bulk message lists its recipients in one place, with all data that the message needs."""
     with pytest.raises(InvalidData):
         BulkMessage(**fields)
 

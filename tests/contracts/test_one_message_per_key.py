@@ -1,4 +1,4 @@
-"""Under any failures, retries and routes a key sends one message."""
+"""For any failures, retries and routes, a key sends one message."""
 
 from __future__ import annotations
 

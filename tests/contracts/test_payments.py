@@ -436,7 +436,7 @@ def test_total_includes_its_refunds() -> None:
 
 
 def test_total_never_shrinks_by_simultaneous_events() -> None:
-    """Of two events in one second the larger total holds."""
+    """Of two events in the same second, the larger total is used."""
     existing_payment = paid(PaymentState.PARTIALLY_REFUNDED, refunded=PART * 2)
     fields = {"state": PaymentState.PARTIALLY_REFUNDED, "captured": EUROS, "refunded": PART}
 
@@ -447,7 +447,7 @@ def test_total_never_shrinks_by_simultaneous_events() -> None:
 
 
 def test_late_refund_total_counts() -> None:
-    """A refund whose event comes after that of a later dispute still counts."""
+    """A refund counts even if its event arrives after that of a later dispute."""
     existing_payment = paid(PaymentState.DISPUTED)
     earlier_time = NOON - timedelta(minutes=1)
     late_event = advance(
@@ -569,7 +569,7 @@ def test_unknown_outcome_is_never_reported_as_not_charged(
 
 @pytest.mark.parametrize("reason", DeclineReason)
 def test_decline_reasons_have_texts(reason: DeclineReason) -> None:
-    """The text of a decline helps the buyer, and gives nothing away to a thief."""
+    """The text of a decline helps the buyer, and reveals nothing useful to a thief."""
     notice = told_buyer(PaymentDeclined("no", reason=reason))
 
     assert BuyerOutcome.DECLINED == notice.outcome

@@ -334,7 +334,7 @@ VENDOR_MODES: list[tuple[Any, str | None]] = [
 
 @pytest.mark.parametrize("vendor, mode", VENDOR_MODES, ids=str)
 def test_vendors_know_their_system(vendor: Any, mode: str | None) -> None:
-    """A vendor tells from its options whether they belong to the live or the test system."""
+    """A vendor derives from its options whether its account is a live or a test account."""
     assert mode == vendor.mode()
 
 

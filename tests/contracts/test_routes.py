@@ -110,7 +110,7 @@ def test_refusal_without_an_able_vendor() -> None:
 
 
 def test_account_closed_to_a_tenant() -> None:
-    """An account that is not open to a tenant is not used for it."""
+    """An account that a tenant may not use is skipped."""
     directory = Directory(
         [account("a"), account("b", tenants=["acme"])], [Route("sms", "b", tenant="acme")]
     )

@@ -38,7 +38,7 @@ def test_payment_is_settled_when_a_person_asks() -> None:
 
 
 def test_person_does_not_wait_for_the_turn_of_the_job() -> None:
-    """A person may ask again at once, although the job's next look-up is not due."""
+    """A person can look a payment up at once, before the job's next look-up is due."""
     world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         world.lose(hub)
@@ -63,7 +63,7 @@ def test_payment_whose_caller_is_at_work_is_left_alone() -> None:
 
 
 def test_vendor_that_cannot_be_asked_is_left_to_a_person() -> None:
-    """The error tells the person to look at the vendor's web page."""
+    """If the vendor cannot be queried, the error refers the person to the vendor's web page."""
     world = PaymentsWorld(Silent)
     with world.hub() as hub:
         world.lose(hub)

@@ -112,7 +112,7 @@ class PartCounter(AnsweringDispatcher):
 
     @property
     def calling(self) -> Any:
-        """Ports that do nothing."""
+        """Return ports that do nothing."""
         return SimpleNamespace(core=SimpleNamespace(every=self._count, new_id=lambda: "id-1"))
 
     async def _count(self, _: Any, *, at_once: int) -> None:

@@ -160,7 +160,7 @@ class DyingStore:
 
 @pytest.fixture(params=[Stripe, Keyless, Silent])
 def world(request: pytest.FixtureRequest) -> PaymentsWorld:
-    """A world for each way of looking up payments."""
+    """Create a world for each way of looking up payments."""
     return PaymentsWorld(request.param)
 
 
@@ -229,7 +229,7 @@ def test_job_settles_what_the_vendor_can_tell(world: PaymentsWorld) -> None:
 def test_whatever_a_dead_process_left_is_settled(
     dies_at: tuple[str, str], outcome: SettledAs, charges: int
 ) -> None:
-    """A payment left by a dead process is settled, and charged at most once."""
+    """A payment of a process that died is settled, and charged at most once."""
     world = PaymentsWorld()
     dying_store: Any = DyingStore(world.state, *dies_at)
     with world.hub() as worker:
@@ -595,7 +595,7 @@ def test_unreadable_response_cannot_resolve_a_key(answer: Any) -> None:
 
 @pytest.mark.parametrize("kind", [Stripe, Keyless])
 def test_settled_payment_is_not_taken_again_after_not_done(kind: type[Stripe]) -> None:
-    """The job stored the payment, so an operator's later "not done" makes nobody pay twice.
+    """After the job settled a payment, an operator's "not done" does not cause a second one.
 
     Where the request was sent again, its answer is stored under the service's key as well. Where
     the payment was looked up, that key is still unknown, and only the payment's record protects it.

@@ -57,7 +57,7 @@ class AsyncCrier(Crier):
     """An asynchronous transport."""
 
     async def shout(self, word: str) -> str:  # type: ignore[override]
-        """Shout, and say so."""
+        """Shout, and return the words."""
         return super().shout(word)
 
 

@@ -63,7 +63,7 @@ def vendor_set(vendors: Mapping[str, str], folder: Path) -> VendorSet:
 
 
 def vendor_sets() -> list[dict[str, str]]:
-    """As many sets as are needed to include each vendor in one."""
+    """Return sets of vendors; together they contain every vendor."""
     by_kind = {
         kind: [name for name in vendor_names() if kind in vendor_class(name).kinds]
         for kind in CONTRACTS

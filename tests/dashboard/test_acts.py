@@ -57,7 +57,7 @@ def test_circuit_is_held_disabled_and_reset_with_a_reason() -> None:
 
 
 def test_service_is_paused_and_resumed() -> None:
-    """A person pauses a service, and the page of a paused service offers to resume it."""
+    """A person can pause a service, and its page then offers to resume it."""
     with World() as world:
         visitor = world.visitor()
         page = visitor.get("/service?service=vat").text
@@ -113,7 +113,7 @@ def test_act_that_cannot_be_recorded_is_not_done() -> None:
 
 @pytest.mark.parametrize("url", ["/acts/circuit-open", "/acts/entry-drop?box=outbox&id=none"])
 def test_confirmation_of_nothing_is_refused(url: str) -> None:
-    """A confirmation without a target, or of one that is gone, says so."""
+    """A confirmation page without a target, or with a removed target, says so."""
     with World() as world:
         assert 404 == world.visitor().get(url).status
 
@@ -170,7 +170,7 @@ def test_token_is_one_persons_and_expires() -> None:
     ],
 )
 def test_form_of_another_site_is_refused(headers: dict[str, str]) -> None:
-    """A browser that says that a form came from elsewhere is believed, even with a right token."""
+    """A form that the browser reports as cross-site is refused, even with a valid token."""
     with World() as world:
         visitor = world.visitor()
         form = {**form_of(visitor.get(CIRCUIT).text), "reason": "x"}
@@ -247,7 +247,7 @@ def test_one_entry_is_replayed_or_dropped() -> None:
 
 
 def test_dead_letters_are_changed_in_batches_over_a_filter() -> None:
-    """Only dead entries that match, and that were there at the confirmation, are changed."""
+    """An action on filtered dead letters changes only those that existed at its confirmation."""
     with World() as world:
         visitor = world.visitor()
         for number in range(BATCH + 20):
@@ -402,7 +402,7 @@ def test_old_proposal_does_not_decide_about_a_new_request() -> None:
 
 @pytest.mark.parametrize("done", [True, False])
 def test_one_person_closes_a_payment_where_that_is_configured(done: bool) -> None:
-    """Without four eyes a decision closes the payment at once."""
+    """If one person may decide alone, a decision closes the payment at once."""
     with World(four_eyes=False) as world:
         world.lose()
         world.clock.advance(WAIT)
@@ -435,7 +435,7 @@ def test_vendor_that_cannot_be_asked_leaves_the_decision_to_a_person() -> None:
     "value", ["x", "x.y", "", "a" * 3_000, "eyJ4.0", '"quoted"', "=;=,=", "\xe9"]
 )
 def test_forged_words_are_not_shown(value: str) -> None:
-    """Words after an act are shown only if they were made for this person."""
+    """A notice is shown only if it was made for this person."""
     with World() as world:
         visitor = world.visitor()
         visitor.cookies["moorage_notice"] = value

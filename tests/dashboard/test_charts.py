@@ -15,7 +15,7 @@ from tests.dashboard.world import ANN, SECRET, Visitor
 
 
 def test_chart_has_a_bar_for_each_window_with_calls() -> None:
-    """A bar is as high as its share of the most calls; a small one is still seen."""
+    """A bar's height is proportional to its calls; a small bar is still visible."""
     svg = calls_chart("words", [(0, 0), (1_000, 1), (500, 0)]).text
     heights = re.findall(r'height="([0-9.]+)" class="(\w+)"', svg)
     assert [("100.0", "calls"), ("2.0", "failed"), ("50.0", "calls")] == heights

@@ -26,7 +26,7 @@ def opened(store: MemoryCredentialProvider, trail: Trail) -> Hub:
 
 
 def store_of(renew: Callable[..., Any]) -> MemoryCredentialProvider:
-    """A store with the credentials of nobody and of a tenant."""
+    """Return a store with credentials for a tenant, and without a tenant."""
     return MemoryCredentialProvider({("vat", None): FIRST, ("vat", "acme"): FIRST}, renew=renew)
 
 
@@ -58,7 +58,7 @@ def test_person_renews_credentials() -> None:
 
 
 def test_renewal_that_fails_keeps_the_credentials() -> None:
-    """A renewal that fails says so, keeps what there was, and is recorded as failed."""
+    """A failed renewal keeps the old credentials, and is reported and recorded as failed."""
 
     def refuse(*_: object) -> Credentials:
         raise CredentialRefreshFailed("The server is away.", service="vat")

@@ -62,7 +62,7 @@ def test_link_works_once() -> None:
 
 
 def test_session_of_https_is_sent_by_https_only() -> None:
-    """Where the browser came by HTTPS, the cookie is not sent in plain text."""
+    """If the browser used HTTPS, its session cookie is sent over HTTPS only."""
     with World() as world:
         gate = Gate(Ticks(), guest=ANN)
         visitor = at(world, gate)
@@ -150,7 +150,7 @@ def test_people_are_checked(text: str) -> None:
 
 
 def test_read_only_page_lets_nobody_act() -> None:
-    """With --read-only, even a person who may act only reads."""
+    """With --read-only, people with permission to act can only read."""
     with World() as world:
         gate = Gate(Ticks(), guest=Person("ann", ALL_ACTS), read_only=True)
         visitor = at(world, gate)
@@ -201,7 +201,7 @@ def test_asgi_application_answers_like_the_wsgi_one() -> None:
 
 @pytest.mark.parametrize("length", ["-1", "x", "\u00b2"])
 def test_length_that_is_no_number_is_no_body(length: str) -> None:
-    """A request whose length cannot be read has no form."""
+    """A request with an invalid length has no form."""
     with World() as world:
         environ = {"CONTENT_TYPE": "application/x-www-form-urlencoded", "CONTENT_LENGTH": length}
         bare_visitor = Visitor(world.app, {"who": "ann"})
@@ -235,13 +235,13 @@ class PrintedText(io.StringIO):
         self.parts: queue.Queue[str] = queue.Queue()
 
     def write(self, text: str) -> int:
-        """Hand a printed text over."""
+        """Pass a printed text on."""
         self.parts.put(text)
         return len(text)
 
 
 def test_command_serves_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    """The command prints a link, which leads to the page with the log and both queues."""
+    """The command prints a link that opens the page with the log and both queues."""
     state = f"sqlite:///{tmp_path}/state.db"
     metrics = f"sqlite:///{tmp_path}/metrics.db"
     path = tmp_path / "moorage.toml"
@@ -317,13 +317,13 @@ def test_command_serves_people_and_refuses_to_be_reached(
 
 
 def test_taken_port_is_told() -> None:
-    """A port that somebody has is named in the error."""
+    """If the port is taken, the error names it."""
     with Server("127.0.0.1", 0) as server, pytest.raises(ConfigurationError, match="not available"):
         Server("127.0.0.1", server.server_port)
 
 
 def test_client_that_leaves_is_ignored(capsys: pytest.CaptureFixture[str]) -> None:
-    """A connection that is closed at once prints nothing and ends nothing."""
+    """A connection that is closed at once causes no output and no error."""
     with World() as world, Server("127.0.0.1", 0, world.app) as server:
         server.handle_error(None, None)
     assert "" == capsys.readouterr().err

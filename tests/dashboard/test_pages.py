@@ -47,7 +47,7 @@ PLACES: Final = (
 
 
 class Strict(HTMLParser):
-    """Reads a page, and refuses what we never write."""
+    """A parser that refuses markup which the page never writes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -348,7 +348,7 @@ def test_pages_accept_no_other_method(method: str) -> None:
     ],
 )
 def test_other_paths_are_nowhere(url: str) -> None:
-    """Only the exact paths of pages exist."""
+    """Only the exact paths of pages exist; others return 404."""
     with World() as world:
         answer = world.visitor().send("GET", "/", b"", PATH_INFO=url)
         assert 404 == answer.status

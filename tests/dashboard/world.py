@@ -69,7 +69,7 @@ WAIT: Final = 60.0
 
 
 def identify(request: PageRequest) -> Person | PageResponse:
-    """Know people by a cookie, as a session would."""
+    """Identify people by a cookie, like a session."""
     return PEOPLE[request.cookie("who")]
 
 
@@ -226,7 +226,7 @@ class Answer:
 
 
 class Visitor:
-    """A browser without a window, which keeps cookies and speaks to the real WSGI application.
+    """A browser without a window: it keeps cookies and calls the real WSGI application.
 
     Args:
         app: the application; the standard's validator stands before it.

@@ -39,7 +39,7 @@ class Line:
         self.tokens = 0
 
     def ask(self) -> tuple[Answer, int, Permit | None]:
-        """Ask for admission, with a token where one is needed."""
+        """Request admission, with a token where one is needed."""
         question = Admission(self.gates, within=0, lease=LEASE)
         answer, wait, permit, _ = self.world.execute(question)
         if answer is Answer.NEEDS_TOKEN:
@@ -57,7 +57,7 @@ class Line:
     def leave(
         self, permit: Permit, outcome: Outcome = Outcome.FAILED, reporter: str = "a"
     ) -> CircuitState | None:
-        """Say how a call ended."""
+        """Report how a call ended."""
         return self.world.execute(Report(self.gates, permit, outcome, reporter))
 
     def call(self, outcome: Outcome = Outcome.FAILED, reporter: str = "a") -> CircuitState | None:
@@ -72,7 +72,7 @@ class Line:
         self.world.now += round(span * SECOND)
 
     def set(self, mode: CircuitState) -> None:
-        """Set it by hand."""
+        """Set the circuit by hand."""
         self.world.execute(SetCircuit(self.rule, "k", mode))
 
     @property

@@ -47,7 +47,7 @@ class Caller:
         self.tokens = 0
 
     def ask(self, **details: Any) -> Admitted:
-        """Ask once."""
+        """Request admission once."""
         details = {"within": 0, "lease": LEASE} | details
         return self.world.execute(Admission(self.gates, **details))
 
@@ -66,7 +66,7 @@ class Caller:
         self.world.execute(Report(self.gates, permit, Outcome.FAILED, "a"))
 
     def confirm(self, tickets: tuple[Ticket, ...], permit: Permit | None) -> tuple[Answer, int]:
-        """Ask again after a wait."""
+        """Request admission again after a wait."""
         return self.world.execute(Confirm(self.gates, tickets, permit))
 
     def refused(self, **details: Any) -> tuple[Answer, int]:

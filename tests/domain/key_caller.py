@@ -34,7 +34,7 @@ class Keyed:
         self.owner = 0
 
     def claim(self, target: str = "honours", payload: bytes = b"one", **changes: Any) -> Claimed:
-        """Claim it."""
+        """Claim the key."""
         self.owner += 1
         return self.world.execute(claim(self.owner, target, payload, **changes))
 
@@ -56,5 +56,5 @@ class Keyed:
         return mine
 
     def settle(self, command: Settle) -> Settled:
-        """Settle it."""
+        """Settle the key."""
         return self.world.execute(command)

@@ -39,7 +39,7 @@ class World:
         return answer
 
     def forget(self) -> None:
-        """Drop every state that says it cannot matter any more."""
+        """Drop every state that has expired."""
         self.cells = {
             key: state for key, state in self.cells.items() if state[0] + state[1] > self.now
         }

@@ -1,4 +1,4 @@
-"""Admission decides over all gates of an attempt at once: all of them admit, or none does."""
+"""Admission decides over all gates of an attempt at once: all admit it, or none does."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_refusal_by_one_limit_changes_nothing_else() -> None:
 
 
 def test_open_circuit_takes_no_limit_token() -> None:
-    """An open circuit leaves the limits alone, and says when to try again."""
+    """An open circuit does not charge the limits, and reports when to try again."""
     caller = Caller(gates(TRIPS, EASY))
     _, permit, _ = caller.enter()
     caller.fail(permit)
@@ -130,7 +130,7 @@ def test_claim_without_other_gates() -> None:
 
 
 def test_no_gates_admit_everything() -> None:
-    """Without circuit, limits and budget every attempt is admitted."""
+    """Without circuit, limits and budget, every attempt is admitted."""
     assert (Answer.GO, 0, None, ()) == Caller(gates()).ask()
 
 
@@ -202,7 +202,7 @@ def test_impossible_cost_is_refused(cost: Any) -> None:
 
 
 def test_each_limit_has_its_cost() -> None:
-    """Costs are given for every limit or for none."""
+    """A cost is given for every limit or for none."""
     caller = Caller(gates(None, THREE, RateLimitConfig.per_second(5)))
     assert Answer.GO is caller.ask(costs=(1, 5))[0]
     assert (Answer.LIMITED, 200_000) == caller.refused(costs=(2, 1))

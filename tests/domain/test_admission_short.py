@@ -1,4 +1,4 @@
-"""The short path of a decision, which answers as the whole rule does."""
+"""The fast path of a decision gives the same answer as the full rule."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ class FastPathBudget(BudgetRule):
 def test_first_attempts_are_decided_in_one_step(
     circuits: int, limits: int, budgets: int, mode: CircuitState
 ) -> None:
-    """A first attempt that nothing delays or refuses never needs the whole rule."""
+    """A first attempt without delay or refusal is always decided on the fast path."""
     bucket: Any = FastPathBucket(1, SECOND, 3)
     simple = Gates(
         circuit=FastPathCircuit(CIRCUITS[0]) if circuits else None,

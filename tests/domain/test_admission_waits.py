@@ -161,7 +161,7 @@ def test_waiting_probe_writes_only_the_circuit() -> None:
 
 
 def test_giving_back_to_a_forgotten_limit_changes_nothing() -> None:
-    """A state that is gone has nothing to take back."""
+    """Returning a grant to an expired limit changes nothing."""
     caller = Caller(gates(None, ONE))
     caller.ask()
     tickets = caller.ask(within=HOUR)[3]
@@ -212,7 +212,7 @@ def test_wait_includes_a_small_step_back() -> None:
 
 @pytest.mark.parametrize("back", [SMALL_STEP + 1, HOUR, 40 * DAY])
 def test_refusal_follows_a_clock_step_back(back: int) -> None:
-    """After a clock stepped back, a refused caller waits no longer than before, however often."""
+    """After the clock stepped back, a refused caller waits no longer than before."""
     caller = Caller(gates(TRIPS, RateLimitConfig.per_minute(1), budget=RetryBudget(floor=0)))
     _, permit, _ = caller.enter()
     for seconds_left in (60, 57, 54):

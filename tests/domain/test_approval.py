@@ -1,4 +1,4 @@
-"""Proposals to close an operation: one at a time, and each for a day."""
+"""Proposals to close an operation: one at a time, each valid for a day."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_later_proposal_replaces_the_earlier_one() -> None:
 
 
 def test_proposal_is_withdrawn_and_expires() -> None:
-    """A withdrawn proposal is gone, and so is one that is a day old."""
+    """A proposal ends when it is withdrawn, or after a day."""
     clock = VirtualClock()
     store = MemoryStorage(clock)
     store.execute(Propose(*ABOUT, None))

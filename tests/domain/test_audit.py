@@ -1,4 +1,4 @@
-"""The chain of the audit trail, and the proof that it is whole."""
+"""The chain of the audit trail, and the proof that it is complete."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_chain_is_sealed_from_time_to_time() -> None:
 
 
 def test_values_of_credentials_are_masked() -> None:
-    """No value whose name may be that of a credential is in a record, at any depth."""
+    """A record contains no value whose name may be that of a credential, at any depth."""
     recorded_act = act(
         before={"api_key": "canary", "path": "vendors.stripe.credentials"},
         after={"vendors": [{"stripe": {"password": "canary"}}], "rate": 5},
@@ -225,7 +225,7 @@ def test_first_broken_link_is_named() -> None:
 
 
 def test_rewritten_records_are_found() -> None:
-    """Somebody who computes hashes anew is found by the next record, by a seal, or by the head."""
+    """Recomputed hashes are detected by the next record, by a seal, or by the head."""
     records, head = chain()
     altered_record = rehashed(records[1], actor="eve")
     rewriting = rewritten([records[0], altered_record, *records[2:]], 1)
@@ -247,7 +247,7 @@ def test_seal_cannot_be_replaced() -> None:
 
 
 def test_anchor_finds_what_the_head_conceals() -> None:
-    """With the number and hash of a record, a cut is found though the head was corrected."""
+    """An anchor (a record's number and hash) reveals a cut even if the head was corrected."""
     records, head = chain()
     shorter_head = AuditHead(3, records[2].hash, 0)
 
@@ -257,7 +257,7 @@ def test_anchor_finds_what_the_head_conceals() -> None:
 
 
 def test_records_beyond_the_head_were_inserted() -> None:
-    """A record after the one that the head names does not belong to the chain."""
+    """A record after the one in the head does not belong to the chain."""
     records, head = chain()
     (added_record,), _ = link(head, [act(9)])
 
@@ -265,7 +265,7 @@ def test_records_beyond_the_head_were_inserted() -> None:
 
 
 def test_chain_may_grow_while_it_is_read() -> None:
-    """Records that are added during the verification are no damage."""
+    """Records that are added during the verification count as valid."""
     records, head = chain()
     (ninth,), longer_head = link(head, [act(9)])
     _, last = link(longer_head, [act(10)])
@@ -284,7 +284,7 @@ def test_damage_at_the_end_is_refused() -> None:
 
 
 def test_older_keys_verify_their_seals() -> None:
-    """After the key was changed, seals of both keys are verified."""
+    """After a key change, seals of the old and the new key are verified."""
     records, head = chain()
     newer_ring = generate_keys(KEYS)
     sealing, head = seal(head, newer_ring, NOW)

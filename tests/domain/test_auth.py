@@ -108,7 +108,7 @@ def test_another_scheme_is_kept() -> None:
 
 @given(keys)
 def test_api_key_is_sent_in_the_named_place(key: str) -> None:
-    """An API key is sent in the named header or query parameter, and replaces what was there."""
+    """An API key is sent in the named header or query parameter, replacing an earlier value."""
     assert key == authorise(REQUEST, Credentials.api_key(key)).headers["x-api-key"]
     assert key == authorise(REQUEST, Credentials.api_key(key, header="K")).headers["k"]
     sent_request = authorise(REQUEST, Credentials.api_key(key, query="api_key"))

@@ -14,7 +14,7 @@ def filled(most: int) -> Bounded[int, str]:
 
 
 def test_a_full_cache_drops_one_entry_for_each_new_one() -> None:
-    """The oldest goes first, then the newest of the others, by turns."""
+    """The oldest entry is dropped first, then the newest of the others, alternately."""
     cache = filled(5)
 
     assert [0, 10, 1, 12] == [cache.add(number, "new") for number in (10, 11, 12, 13)]

@@ -135,7 +135,7 @@ class Walk:
             self.seen[index] = max(seen_at, self.world.now)
 
     def time(self, index: int) -> int:
-        """A bucket's own time, which never goes back."""
+        """Return a bucket's own time, which never goes back."""
         return self.seen[index] + self.lost[index]
 
     def admit(self, bits: int, cost: int, within: int, *, ticketed: bool) -> None:

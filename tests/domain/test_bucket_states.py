@@ -45,7 +45,7 @@ def told(state: State | None) -> list[object]:
 
 
 def test_immediate_grants_store_time_and_level(rule: TokenBucket) -> None:
-    """While tokens last, the state holds the level and its time."""
+    """While tokens last, the state contains the level and its time."""
     one = rule.fast_grant(None, NOON, 1)
     assert one is not None
     assert rule.fast_grant(one, NOON - 1, 1) is None

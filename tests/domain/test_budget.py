@@ -115,7 +115,7 @@ def test_unspent_retries_last_one_more_period() -> None:
 
 
 def test_spent_retries_are_not_carried_over() -> None:
-    """A period that used all it had earned leaves nothing to the next."""
+    """A period that used all its retries leaves none to the next period."""
     rule = BudgetRule(RetryBudget(ratio=1, floor=1, period=1.0))
     state = rule.call(rule.present(None, NOON))
     for _ in range(2):
@@ -169,7 +169,7 @@ def test_the_floor_lets_a_quiet_service_retry() -> None:
 
 @pytest.mark.parametrize("back", [1, SMALL_STEP, SMALL_STEP + 1, DAY])
 def test_clock_step_back_changes_no_budget(back: int) -> None:
-    """A clock that steps back neither refills a budget nor empties it for longer."""
+    """A clock that steps back neither refills a budget nor keeps it empty for longer."""
     rule = BudgetRule(RetryBudget(ratio=1, floor=0))
     state = rule.call(rule.present(None, NOON))
     spent_state = rule.retry(state)

@@ -164,7 +164,7 @@ def test_stale_if_error_makes_responses_storable() -> None:
 
 
 def test_large_answers_are_not_kept() -> None:
-    """An answer that takes more than the policy allows is not kept; one that fits is."""
+    """A response that is larger than the policy allows is not stored; a smaller one is."""
     made = entry("max-age=60")
     size = made.size
 

@@ -73,5 +73,5 @@ def test_quoted_values_are_read_as_they_were_written(parameters: dict[str, str])
 
 
 def test_very_long_value_is_cut() -> None:
-    """Only the first 16,384 characters of a value are read."""
+    """Only the first 16,384 characters of a header value are parsed."""
     assert () == read("," * 16_384 + "Basic realm=x")

@@ -188,7 +188,7 @@ def test_an_open_circuit_refuses_at_once() -> None:
 
 
 def test_the_last_calls_may_be_the_window() -> None:
-    """With `window_calls` the rate is over the last calls, however long they take."""
+    """With `window_calls` the rate covers the last calls, for any duration."""
     line = Line(
         failures=None,
         consecutive_failures=None,
@@ -268,7 +268,7 @@ def test_late_failures_join_neighbouring_runs() -> None:
 
 
 def test_a_cancelled_call_does_not_part_a_row() -> None:
-    """A cancelled call proves nothing either way."""
+    """A cancelled call does not interrupt a run of consecutive failures."""
     line = Line(failures=None, consecutive_failures=3)
     line.call()
     line.call(Outcome.NEUTRAL)

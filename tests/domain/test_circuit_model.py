@@ -77,7 +77,7 @@ class Slot:
 
 @attrs.define(eq=False)
 class Call:
-    """A call under way, or an ended one."""
+    """A running call, or one that has ended."""
 
     gen: int
     permit: Permit
@@ -281,7 +281,7 @@ class Model:
         return CLOSED
 
     def force(self, mode: CircuitState) -> None:
-        """Set by hand."""
+        """Set the circuit by hand."""
         self.mode, self.streak, self.since, self.until = mode, 0, self.time, 0
         self.begin()
 
@@ -313,7 +313,7 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(config=st.sampled_from(CONFIGS))
     def build(self, config: CircuitBreakerConfig) -> None:
-        """Begin with nothing."""
+        """Start with an empty state."""
         self.rule = CircuitRule(config)
         self.gates = Gates(circuit=self.rule, circuit_key="k")
         self.world = World()
@@ -377,7 +377,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(work=st.lists(st.tuples(endings, st.integers(0, 2 * SECOND)), min_size=1, max_size=9))
     def work(self, work: list[tuple[tuple[Outcome, str], int]]) -> None:
-        """Calls one after another."""
+        """Make calls one after another."""
         for ending, span in work:
             calls_before = len(self.under_way)
             self.call(LEASE, again=False)
@@ -445,7 +445,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(mode=st.sampled_from([CLOSED, FORCED_OPEN, DISABLED]), seldom=st.integers(0, 5))
     def force(self, mode: CircuitState, seldom: int) -> None:
-        """A person sets it, and sets it right again."""
+        """Set the circuit by hand, and reset it."""
         if seldom and self.model.mode not in (FORCED_OPEN, DISABLED):
             return
         self.judge()

@@ -1,4 +1,4 @@
-"""The circuit breaker, rule by rule: how long it is open, probes, generations, and by hand."""
+"""Rules of the circuit breaker: open time, probes, generations, and setting it by hand."""
 
 from __future__ import annotations
 

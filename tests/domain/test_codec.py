@@ -161,7 +161,7 @@ def test_state_of_a_later_version_is_refused(version: int) -> None:
 
 
 def test_the_layout_stays() -> None:
-    """Version and count, the numbers in eight bytes each, then the rest: other programs read it."""
+    """The encoding is stable: version, count, eight bytes per number, then the rest."""
     assert pack((1, -2)) == b"\x01\x02" + b"\x01" + b"\x00" * 7 + b"\xfe" + b"\xff" * 7
     assert pack((1, "a")) == b"\x01\x01" + b"\x01" + b"\x00" * 7 + b"\xa1a"
     assert pack((1,) * 17) == b"\x01\x10" + (b"\x01" + b"\x00" * 7) * 16 + b"\x01"

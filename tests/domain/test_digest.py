@@ -146,7 +146,7 @@ def test_body_is_hashed_if_the_server_requires_it() -> None:
 
 
 def test_streamed_body_cannot_be_hashed_before_it_is_sent() -> None:
-    """A streamed body is refused for `auth-int`, and the message says what to give instead."""
+    """`auth-int` refuses a streamed body, and the error says what to pass instead."""
     request = Request.post("/orders", body=BodyStream.of(iter([b"paid"])))
     challenge = DigestChallenge(realm="r", nonce="n", qop="auth-int")
     with pytest.raises(InvalidData, match="Give the body as bytes"):
@@ -184,7 +184,7 @@ def test_strongest_algorithm_is_chosen() -> None:
 
 
 def test_algorithm_that_may_not_be_used_is_not_chosen() -> None:
-    """A challenge is passed over if its hash is not among the given ones."""
+    """A challenge is skipped if its hash algorithm is not allowed."""
     headers = Headers({"WWW-Authenticate": "Digest realm=r, nonce=n, algorithm=SHA-256"})
     assert digest_challenge(headers, algorithms=["MD5"]) is None
     assert digest_challenge(headers, algorithms=["SHA-256"]) is not None

@@ -38,7 +38,7 @@ LATER = NOW + timedelta(hours=1)
 
 
 def entry(**changes: Any) -> InboxEntry:
-    """An entry with nothing that it need not have."""
+    """Return an entry with only its required fields."""
     default_options: dict[str, Any] = {
         "id": "e1",
         "target": "stripe",
@@ -107,7 +107,7 @@ def test_a_name_that_no_database_keeps_is_a_lane() -> None:
 
 @pytest.mark.parametrize("length, stored", [(251, True), (252, False)])
 def test_long_lane_names_become_a_digest(length: int, stored: bool) -> None:
-    """A lane's name is kept while a store has room for it, and becomes a digest beyond."""
+    """A long lane name is replaced by a digest."""
     name = "crm/" + "x" * length
     assert (name if stored else name.encode().hex()) == lane_of(
         "crm", "x" * length, digest=bytes.hex
@@ -233,7 +233,7 @@ def test_arrival_time_is_the_stores(due: datetime | None, expected: datetime) ->
 
 @pytest.mark.parametrize("wish, expected", [(None, 40.0), (30.0, 40.0), (120.0, 120.0)])
 def test_retry_after_raises_the_pause(wish: float | None, expected: float) -> None:
-    """An entry waits as long as the error asks, and no shorter than the policy says."""
+    """An entry waits for the longer of the error's pause and the policy's delay."""
     policy = RetryPolicy(max_attempts=9, base_delay=10.0, max_delay=60.0, jitter=Jitter.NONE)
 
     assert timedelta(seconds=expected) == pause(policy, 3, wish, 0.5)

@@ -1,4 +1,4 @@
-"""Everything that happens, as frozen values."""
+"""Every event is a frozen value."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def finished(second: float = 0, **changes: Any) -> CallFinished:
     ],
 )
 def test_outcomes_of_calls(error: Any, flags: Any, expected: Outcome) -> None:
-    """A call counts by what its caller knows of its effect."""
+    """The outcome of a call states what its caller knows about the effect."""
     assert expected is outcome_of(error, flags)
 
 
@@ -264,7 +264,7 @@ def test_late_events_are_recorded_like_others() -> None:
 
 @pytest.mark.untraced
 def test_a_hundred_thousand_tenants_are_few_series() -> None:
-    """Beyond the bound, tenants and then operations are one series, which has all their calls."""
+    """Beyond the limit, further tenants and then operations are combined into one series."""
     recording = Recording(100, 10_000)
     for number in range(100_000):
         recording.record(finished(tenant=f"tenant-{number}", operation="charge"))
@@ -293,7 +293,7 @@ def test_further_series_are_few() -> None:
 
 
 def test_series_of_later_minutes_are_the_same() -> None:
-    """A series that has figures of its own has them all day, and so has that of the others."""
+    """A series stays separate or combined for a whole day."""
     recording = Recording(1, 100)
     for second in (0, 70, 140):
         for tenant in ("a", "b"):
@@ -305,7 +305,7 @@ def test_series_of_later_minutes_are_the_same() -> None:
 
 
 def test_an_aborted_call_has_no_duration() -> None:
-    """A cancelled call counts its attempts, and its duration says nothing of the vendor."""
+    """A cancelled call counts its attempts, but not its duration."""
     recording = Recording(1, 100)
     recording.record(finished(cancelled=True, attempts=2))
     (window,) = recording.take().values()
@@ -315,7 +315,7 @@ def test_an_aborted_call_has_no_duration() -> None:
 
 
 def test_another_day_has_series_of_its_own() -> None:
-    """The bound is one of a day, so new tenants have figures again."""
+    """The limit of series applies per day, so new tenants have their own series the next day."""
     recording = Recording(1, 100)
     for second, tenant in ((0, "a"), (1, "b"), (DAY, "b"), (DAY + 1, "a")):
         recording.record(finished(second, tenant=tenant))
@@ -376,7 +376,7 @@ def test_a_window_grows_until_it_is_closed() -> None:
 
 
 def test_the_oldest_unstored_windows_are_lost() -> None:
-    """Beyond the bound, and after half a day, unstored figures are lost and counted."""
+    """Unstored figures are dropped and counted beyond the limit, and after half a day."""
     unsettled = Unsettled(3)
     unsettled.add(windows(0, "a", "b"))
     unsettled.add(windows(1, "a", "b"))

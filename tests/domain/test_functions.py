@@ -1,4 +1,4 @@
-"""Functions that a person gives."""
+"""Functions that users pass in."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_verb_with_a_timeout_is_used_unchanged() -> None:
 
 
 def test_verb_without_a_timeout_is_wrapped() -> None:
-    """A method of an older adapter, which takes no timeout, is called without one."""
+    """A method of an older adapter without a `timeout` parameter is called without it."""
 
     def execute(command: str) -> str:
         return command

@@ -50,7 +50,7 @@ def test_any_case_finds_the_same_value(pairs: list[tuple[str, str]], name: str) 
 
 @given(fields)
 def test_headers_map_distinct_names(pairs: list[tuple[str, str]]) -> None:
-    """As a mapping it has each name once, in the case of its first field."""
+    """As a mapping, headers have each name once, spelled like its first field."""
     headers = Headers(pairs)
     assert len({name.lower() for name, _ in pairs}) == len(headers) == len(list(headers))
     assert dict(headers) == {name: headers[name] for name in headers}
@@ -123,7 +123,7 @@ def test_different_headers_hash_differently() -> None:
 
 
 def test_the_order_between_names_does_not_matter() -> None:
-    """Only the order of one name's values makes a difference."""
+    """Only the order of one name's values matters."""
     assert Headers({"A": "1", "B": "2"}) == Headers({"b": "2", "a": "1"})
     assert Headers([("A", "1"), ("A", "2")]) != Headers([("A", "2"), ("A", "1")])
     assert Headers([("A", "1"), ("A", "2")]) != Headers([("A", "1")])
@@ -144,7 +144,7 @@ def test_absent_names() -> None:
 
 @given(fields, st.text("-abcdefxyz0", min_size=1, max_size=2))
 def test_mention_searches_names(pairs: list[tuple[str, str]], text: str) -> None:
-    """`mention` finds a text in any name, whatever the case."""
+    """`mention` finds a text in any header name, case-insensitively."""
     within = any(text in name.lower() for name, _ in pairs)
     assert within == Headers(pairs).mention(text)
 
@@ -234,7 +234,7 @@ def test_parsed_values_lose_only_spaces_and_tabs() -> None:
 
 @pytest.mark.parametrize("value", ["a\nb", 7])
 def test_a_value_that_is_set_and_cannot_be_sent_is_named(value: Any) -> None:
-    """The error says which header has it."""
+    """The error names the header whose value cannot be sent."""
     with pytest.raises(InvalidData, match="'X-A'") as excinfo:
         Headers().with_header("X-A", value)
     assert "headers.X-A" == excinfo.value.field

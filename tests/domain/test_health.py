@@ -114,5 +114,5 @@ def test_only_listed_errors_prove_no_effect(name: str) -> None:
 @pytest.mark.parametrize("kind", [ConnectionFailed, AttemptTimeout, DeadlineExceeded])
 @pytest.mark.parametrize("processed", [True, False])
 def test_some_errors_know(kind: type[ConnectionFailed], processed: bool) -> None:
-    """A connection and a deadline say themselves whether something may have happened."""
+    """A connection error and a deadline error state whether something may have happened."""
     assert processed == may_have_acted(kind("x", may_have_been_processed=processed))

@@ -103,7 +103,7 @@ def test_changed_copies() -> None:
 
 @attrs.frozen
 class Labelled(Request):
-    """A host's own request."""
+    """A request class of the host."""
 
     label: str = attrs.field(default="", kw_only=True)
 

@@ -356,7 +356,7 @@ def test_several_claims_are_renewed_at_once() -> None:
 
 
 def test_a_claim_that_is_renewed_is_not_forgotten() -> None:
-    """A holder at work for longer than its answer would be kept is still known as its holder."""
+    """A claim is kept while its holder renews it, even longer than an answer would be."""
     key = Keyed()
     fence = key.claim(lease=SHORT, term=LEASE).fence
     for _ in range(3):

@@ -288,7 +288,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: any(holder.answer for holder in self.holders))
     @rule(number=st.integers(0, 3), times=st.integers(1, 2))
     def complete(self, number: int, times: int) -> None:
-        """A holder with an answer reports it, twice if the first report may be lost."""
+        """A holder with an answer reports it, and repeats a report that may be lost."""
         holder = self.pick(number)
         if holder.answer is None:
             return
@@ -345,7 +345,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def resolve(self) -> None:
-        """A person looks the operation up at the vendor and settles the key as it is."""
+        """A person looks the operation up at the vendor, and settles the key accordingly."""
         time = self.judge()
         done = bool(self.effects)
         answer = self.effects[0] if done else None
@@ -374,7 +374,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def never_two_answers(self) -> None:
-        """Everybody who is given an answer is given the same."""
+        """All callers of a key get the same answer."""
         assert self.answers <= set(self.effects)
 
 

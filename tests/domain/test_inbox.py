@@ -16,7 +16,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def event(**changes: Any) -> WebhookEvent:
-    """An event with nothing that it need not have."""
+    """Return an event with only its required fields."""
     default_options: dict[str, Any] = {
         "vendor": "stripe",
         "id": "evt_1",

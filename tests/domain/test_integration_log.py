@@ -90,7 +90,7 @@ STATUS_OF = {
 
 @pytest.mark.parametrize("error", sorted({*tree(), *STATUS_OF, "KeyError"}))
 def test_every_error_has_its_status(error: str) -> None:
-    """Every error of the tree ends a call in the way a reader would look for it."""
+    """Every class of error has a defined status in the log."""
     entry = entry_of(finished(error=error))
 
     assert entry is not None
@@ -263,7 +263,7 @@ class OverdrawnError(errors.PaymentDeclined):
 
 
 class StrangeError(ConnectorError):
-    """An error that is derived from none with a known meaning."""
+    """An error whose base class has no known meaning."""
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def test_times_are_stored_in_utc() -> None:
     """A time of another zone or of a datetime subclass is stored in UTC."""
 
     class Moment(datetime):
-        """A date of another library's."""
+        """A date class of another library."""
 
     moment = Moment(2026, 11, 20, 9, tzinfo=timezone(timedelta(hours=2)))
     credentials = Credentials.bearer("a", expires_at=moment)

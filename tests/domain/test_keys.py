@@ -1,4 +1,4 @@
-"""Names of shared state: never shared by two, always together where they must be."""
+"""Names of shared state: unique per owner, and on one node where needed."""
 
 from __future__ import annotations
 

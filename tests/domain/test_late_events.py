@@ -101,7 +101,7 @@ KINDS = list(same_events())
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_late_event_is_the_same_value(kind: type[Event]) -> None:
-    """An event with late fields is equal, hashes, shows and pickles as one made by its fields."""
+    """An event with late fields equals, hashes, prints and pickles like an ordinary one."""
     event, expected = late_events()[kind], same_events()[kind]
 
     assert expected == event
@@ -144,7 +144,7 @@ def test_all_readers_see_one_id() -> None:
 
 
 def test_no_id_is_made_that_nobody_reads() -> None:
-    """Reading anything but the id of an event makes no id."""
+    """Reading other fields of an event creates no id."""
     numbers = count(1)
     event = late_events(numbers)[CallFinished]
 
@@ -153,7 +153,7 @@ def test_no_id_is_made_that_nobody_reads() -> None:
 
 
 def test_entry_is_computed_from_the_event() -> None:
-    """An entry with late fields is the same value as one made by its fields."""
+    """An entry with late fields equals an ordinary entry."""
     entry = entry_of(late_events()[CallFinished])
 
     expected = IntegrationLog(

@@ -29,7 +29,7 @@ class Naive:
         self.taken_over = False
 
     def act(self, act: str) -> None:
-        """Do one act."""
+        """Perform one step."""
         if act == TAKE_OVER:
             self.taken_over = True
             return
@@ -54,7 +54,7 @@ class Naive:
 
 
 def after(ledger: Ledger, act: str) -> Ledger:
-    """The ledger after one act."""
+    """Return the ledger after one step."""
     match act:
         case "begin":
             return ledger.begin()

@@ -90,7 +90,7 @@ def test_an_objective_may_hold_for_each_tenant() -> None:
 
 
 def test_a_month_without_calls_that_count_is_neither_met_nor_missed() -> None:
-    """Aborted calls say nothing of a vendor."""
+    """Aborted calls do not count, so a month with only these is neither met nor missed."""
     both = Objective(name="both", availability=0.99, latency=1.0)
     (month,) = compliance([both], [day()])
     result = month.availability
@@ -164,7 +164,7 @@ class Page(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note a tag and what it refers to."""
+        """Record a tag and its links."""
         self.tags.append(tag)
         self.references += [value for name, value in attrs if name in {"href", "src"}]
 

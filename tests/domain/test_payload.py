@@ -42,7 +42,7 @@ class Number(IntEnum):
 
 
 class Loud(int):
-    """A number whose failing conversion quotes its value."""
+    """A number whose conversion fails with an error that quotes its value."""
 
     def __repr__(self) -> str:
         raise ValueError("hunter2")
@@ -58,7 +58,7 @@ class Item:
 
 @attrs.frozen
 class Twin:
-    """Another value that looks the same."""
+    """Another class with the same appearance."""
 
     sku: str
     count: int = 1

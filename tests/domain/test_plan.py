@@ -282,7 +282,7 @@ def test_default_headers_do_not_override() -> None:
     ],
 )
 def test_plans_that_need_no_port(fields: dict[str, Any], plain: bool, dresses: bool) -> None:
-    """Only a request without ports, judged by default, can be sent directly."""
+    """A request can be sent directly if it needs no ports and default classification."""
     options: dict[str, Any] = {"base_url": "https://x.example"} | fields
     plan = Plan(Service("vat", **options), None, None)
 

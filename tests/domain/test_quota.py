@@ -37,7 +37,7 @@ quotas = st.builds(CalendarQuota, st.integers(1, 12), monthly=st.booleans())
 
 
 class Naive:
-    """A quota kept with dates: how much each day or month has had, and the first that has room."""
+    """A naive quota that counts grants per calendar day or month."""
 
     def __init__(self, rule: CalendarQuota) -> None:
         self.rule = rule
@@ -58,7 +58,7 @@ class Naive:
         return (later_date - EPOCH.date()) // timedelta(microseconds=1)
 
     def earliest(self, now: int, cost: int) -> int:
-        """When `cost` can be granted."""
+        """Return the first period in which `cost` can be granted."""
         time = max(now, self.frozen)
         while self.used.get(self.period(time), 0) + cost > self.rule.burst:
             time = self.after(time)
@@ -70,7 +70,7 @@ class Naive:
         self.used[period] = self.used.get(period, 0) + cost
 
     def refund(self, now: int, time: int, cost: int) -> None:
-        """Take back what was counted in the period of a grant."""
+        """Return a grant to the period in which it was counted."""
         period = self.period(time)
         if period > self.period(now):
             period = self.period(max(time, self.frozen))
@@ -222,7 +222,7 @@ def test_after_a_step_back_over_midnight_the_new_day_is_whole() -> None:
 
 
 def test_pause_that_is_ended_by_hand_gives_nothing_back() -> None:
-    """After a pause the quota continues with the usage from before it."""
+    """A pause does not return used quota."""
     rule = CalendarQuota(3, monthly=False)
     state, _ = rule.grant(rule.present(None, NOON), 2, NOON, refundable=True)
     paused_state = rule.drain(rule.present(state, NOON), 5 * HOUR)

@@ -188,7 +188,7 @@ def test_a_calendar_quota_is_whole() -> None:
 
 
 def refused(path: str, *arguments: Any, **fields: Any) -> None:
-    """Such a limit is refused, and the error names the field."""
+    """Assert that such a limit is refused, with an error that names the field."""
     with pytest.raises(ConfigurationError) as excinfo:
         RateLimitConfig(*arguments, **fields)
     assert path == excinfo.value.path
@@ -206,7 +206,7 @@ def test_equal_configurations_hash_alike() -> None:
 
 
 def test_shapes_tell_rules_apart() -> None:
-    """Limits whose states do not mean the same have different shapes."""
+    """Limits whose states have different meanings have different shapes."""
     shapes = {
         config.rule.shape
         for config in (

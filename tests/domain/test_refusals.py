@@ -1,4 +1,4 @@
-"""A final refusal, kept and given again."""
+"""A final refusal is stored and returned again."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_each_unpacked_error_is_new() -> None:
 
 
 def test_a_class_that_this_process_does_not_know_is_the_nearest_it_knows() -> None:
-    """A host's own class may be gone since."""
+    """An error class that this process lacks is restored as its nearest known base class."""
     names, args, fields = unpack_values(pack_refusal(declined()))
     renamed_classes = ("shop.CardEaten", *names[1:])
     assert type(unpack_refusal(pack_values((renamed_classes, args, fields)))) is PaymentDeclined
@@ -74,14 +74,14 @@ def test_a_field_that_is_no_plain_value_is_left_out() -> None:
 
 
 def test_arguments_that_are_no_plain_values_are_replaced_by_the_message() -> None:
-    """The words stay."""
+    """Arguments that cannot be stored are replaced by the message."""
     error = VendorRejected("no.")
     error.args = ("no.", object())
     assert unpack_refusal(pack_refusal(error)).args == ("no.",)
 
 
 def test_arguments_that_are_plain_values_stay() -> None:
-    """An error that was given more than its message has it again."""
+    """Arguments that can be stored are restored."""
     error = VendorRejected("no.")
     error.args = ("no.", 7)
     assert unpack_refusal(pack_refusal(error)).args == ("no.", 7)

@@ -40,7 +40,7 @@ def test_many_claims_are_renewed_by_few_commands() -> None:
 
 
 def test_keys_of_a_store_in_parts_go_by_their_tags() -> None:
-    """For a store that distributes keys by their tag, each tag is queried separately."""
+    """A store that distributes keys by tag is queried once per tag."""
     claims = [held(f"moorage:{{{tag}}}:{number}") for number in range(3) for tag in ("a", "b")]
     plain = held("no tag")
     groups = due([*claims, plain], NOW, by_tag=True)

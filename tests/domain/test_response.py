@@ -14,7 +14,7 @@ from moorage.errors import InvalidData
 
 @given(st.integers(100, 999))
 def test_two_hundreds_are_success(status: int) -> None:
-    """Only the 2xx are ok."""
+    """Only 2xx statuses are ok."""
     assert (status // 100 == 2) is Response(status).ok
 
 

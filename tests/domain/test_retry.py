@@ -271,7 +271,7 @@ def test_at_once_pauses_only_for_retry_after() -> None:
     ],
 )
 def test_delays_grow(backoff: Backoff, expected: list[float]) -> None:
-    """Without jitter each backoff grows as its name says, up to the cap."""
+    """Without jitter each backoff grows by its rule, up to the cap."""
     policy = RetryPolicy(9, 2, 3, 20, backoff=backoff, jitter=Jitter.NONE)
 
     assert expected == delays(policy, 6)
@@ -357,7 +357,7 @@ def test_growth_has_no_end() -> None:
 
 
 def test_decorrelated_decisions_follow_each_other() -> None:
-    """With decorrelated backoff, the previous delay decides the next."""
+    """With decorrelated backoff, each delay depends on the previous one."""
     policy = RetryPolicy(9, 2, max_delay=30, backoff=Backoff.DECORRELATED)
 
     assert [Again(4.0), Again(8.5)] == [
@@ -400,7 +400,7 @@ def test_error_types_may_be_one_or_many(given_: Any, kinds: Any) -> None:
 
 @pytest.mark.parametrize("given_", [7, None, OSError(), NoError, KeyboardInterrupt, [OSError, 7]])
 def test_other_values_than_error_types_are_refused(given_: Any) -> None:
-    """Anything but exception types is refused by its field."""
+    """`retry_on` accepts only exception types, and the error names the field."""
     with pytest.raises(ConfigurationError) as excinfo:
         error_types(given_, "ignore")
 

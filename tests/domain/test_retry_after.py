@@ -43,7 +43,7 @@ def test_no_number_is_endless(number: int) -> None:
 @pytest.mark.parametrize("name", ["Retry-After", "X-Retry-After"])
 @pytest.mark.parametrize("unit", [1, 10**3, 10**6, 10**9])
 def test_number_that_is_a_moment_is_the_time_until_then(name: str, unit: int) -> None:
-    """Seconds, milli-, micro- or nanoseconds since 1970 are no span of decades."""
+    """A Unix time in s, ms, µs or ns is read as a time, not as a duration of decades."""
     assert 90.0 == retry_after(Headers({name: str(EPOCH * unit)}), NOW)
 
 
@@ -128,7 +128,7 @@ def test_the_longest_wait_counts(fields: dict[str, str], expected: float | None)
 
 @given(st.integers(-(10**6), 10**6))
 def test_our_clock_does_not_matter(skew: int) -> None:
-    """Where the vendor sends its own time, moments are measured against that."""
+    """If the vendor sends its own time, dates are measured against it instead of our clock."""
     skewed_time = NOW + timedelta(seconds=skew)
     later_date = format_datetime(LATER, usegmt=True)
     for date in (format_datetime(NOW, usegmt=True), f"{NOW:%A, %d-%b-%y %H:%M:%S} GMT"):
@@ -294,6 +294,6 @@ def test_no_field_is_an_error(fields: dict[str, str]) -> None:
 
 
 def test_repeated_fields_are_one_list() -> None:
-    """A field that comes twice says the same as one that lists both."""
+    """Repeated rate-limit fields are read like one field with a list."""
     headers = Headers([("RateLimit", '"b";r=3;t=9'), ("ratelimit", '"a";r=5')])
     assert RateHint(None, 3, 9.0) == rate_hint(headers, NOW)

@@ -48,7 +48,7 @@ class Holder:
 )
 @pytest.mark.parametrize("value", [VALUE, VALUE.encode()])
 def test_nothing_that_prints_values_shows_it(show: Callable[[Any], str], value: Any) -> None:
-    """Printing, formatting, listing attributes and dumping never give the value."""
+    """Printing, formatting, listing attributes and dumping do not reveal the value."""
     assert VALUE not in show(Secret(value))
 
 
@@ -133,7 +133,7 @@ def test_it_does_not_change() -> None:
 
 
 def test_what_is_derived_is_kept_with_it() -> None:
-    """A derived key is made once for each label, is a secret itself, and only a few are kept."""
+    """A derived key is computed once per label, is itself a secret, and few are cached."""
     secret, chunks = Secret("k"), list[bytes]()
 
     def make(value: bytes) -> bytes:

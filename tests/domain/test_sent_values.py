@@ -17,7 +17,7 @@ OTHER = "q7Jd-second-F5sV1hB9-canary"
 
 
 def test_without_a_request_it_knows_the_credential() -> None:
-    """Where no request was made there is still who we said we are."""
+    """If no request was made, only the credential is masked."""
     assert f"no {MASK}" == Sent(Credentials.bearer(SECRET)).text(f"no {SECRET}")
     assert SECRET == Sent(None).text(SECRET)
 
@@ -62,7 +62,7 @@ def test_errors_of_configuration_are_ours() -> None:
 
 
 def test_headers_stay_headers() -> None:
-    """A masked answer has what it had, in the same order."""
+    """A masked response has the same headers in the same order."""
     sent_request = Sent(Credentials.bearer(SECRET))
     answer = Response(500, [("X-A", f"é{SECRET}é"), ("X-B", "b")], b"no")
 
@@ -72,7 +72,7 @@ def test_headers_stay_headers() -> None:
 
 
 def test_a_witness_keeps_the_last() -> None:
-    """So that an operation of a thousand steps does not keep all of them."""
+    """A recorder of sent values keeps only the last sixteen, to bound its memory."""
     entries = witness()
     entries.extend(Sent(None) for _ in range(99))
 
@@ -80,7 +80,7 @@ def test_a_witness_keeps_the_last() -> None:
 
 
 def test_a_recorder_is_taught_the_same_values() -> None:
-    """A recorder gets the secrets, and the words that are masked only as whole values."""
+    """A recorder gets the secrets, and the words to mask only as complete values."""
     taught: list[set[bytes]] = []
     request = Request.post("/", json={"token": OTHER})
     request = request.with_header("Content-Type", "application/json")

@@ -125,7 +125,7 @@ class Steps:
 
 @pytest.mark.parametrize("kind", [Service, Endpoint])
 def test_what_can_be_called_is_one(kind: Any) -> None:
-    """A transform is called as a whole, even one that could be taken apart."""
+    """A callable transform is used as one function, even if it is iterable."""
     steps = Steps()
 
     assert (steps,) == kind("x", request_transforms=steps).request_transforms
@@ -230,7 +230,7 @@ def test_refuses_nonsense(kind: Any, field: str, value: Any) -> None:
     ],
 )
 def test_each_of_several_is_checked(field: str, value: Any, problem: str | None) -> None:
-    """Each of several is of the right kind, and those that have names are named apart."""
+    """Each item of a series has the right type, and names are unique."""
     for kind in (Service, anew(service_module).Service):
         if problem is None:
             assert tuple(value) == getattr(kind("x", **{field: value}), field)
@@ -242,7 +242,7 @@ def test_each_of_several_is_checked(field: str, value: Any, problem: str | None)
 
 
 def test_endpoints_are_named_apart() -> None:
-    """No two endpoints have one name, and the refusal says which one it is."""
+    """Endpoint names are unique, and the error names the duplicate."""
     made = anew(service_module)
     with pytest.raises(ConfigurationError) as excinfo:
         made.Service("x", endpoints=[made.Endpoint(name) for name in "aba"])
@@ -362,7 +362,7 @@ def test_endpoints_fit_paths(path: str | None, options: str, fits: bool) -> None
 
 
 def test_a_service_without_a_base_url_has_paths() -> None:
-    """Without a base URL, the path of the full URL is matched."""
+    """For a service without a base URL, endpoints match the path of the full URL."""
     service = Service("vat", endpoints=Endpoint("rates", path="/rates"))
 
     assert service.endpoint(None, Request.get("https://vat.example/rates")) is not None
@@ -433,7 +433,7 @@ def test_a_copy_inherits_as_the_original_does(copied: Callable[[Any], Any]) -> N
 
 @pytest.mark.parametrize("base", ["/", "/v1", "/v1/", "/v/X", "/v/X/"])
 def test_endpoints_fit_below_every_base(base: str) -> None:
-    """A whole URL's path is compared below the base's own, however that ends."""
+    """An endpoint matches a full URL's path below the base path, with or without final slash."""
     service = Service(
         "vat", base_url=f"https://vat.example{base}", endpoints=Endpoint("x", path="/x")
     )
@@ -443,7 +443,7 @@ def test_endpoints_fit_below_every_base(base: str) -> None:
 
 
 def test_answers_are_told_apart_by_a_plain_function() -> None:
-    """A function that says which answers are failures is kept as it was given."""
+    """A function that classifies responses is used unchanged."""
     judge: Any = len
 
     assert judge is Service("vat", classify=judge).classify

@@ -26,7 +26,7 @@ def sketch_of(durations: list[float]) -> Sketch:
 
 
 def exact(ordered: list[float], percent: float) -> float:
-    """The smallest of sorted durations that `percent` of all are no longer than."""
+    """Return the smallest of sorted durations that `percent` of them do not exceed."""
     thousandths = round(percent * 1_000)
     return ordered[max(0, -(-len(ordered) * thousandths // 100_000) - 1)]
 

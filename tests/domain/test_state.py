@@ -73,7 +73,7 @@ class Picky:
     """A rule that reads only states with one number more."""
 
     def present(self, state: State | None, now: int) -> State | None:
-        """Take it apart."""
+        """Split a state into its parts."""
         if state is not None:
             _, _, _ = state
         return state
@@ -95,7 +95,7 @@ def test_state_that_its_rule_cannot_read_is_named() -> None:
 
 
 def test_error_of_a_command_whose_states_are_readable_stays_its_own() -> None:
-    """If all states are readable, an error of the command is raised unchanged."""
+    """If all states are readable, a command's error is raised unchanged."""
     error = ValueError()
     assert error is misread(error, ("a",), [Picky()], ((NOON, DAY, 1),), NOON)
     assert error is misread(error, ("a",), (), (None,), NOON)
@@ -129,7 +129,7 @@ LIMIT: Final = RateLimitConfig.per_second(5).rule
 def test_admission_names_the_state_it_cannot_read(
     circuit: CircuitRule | None, limits: tuple[Any, ...]
 ) -> None:
-    """For any admission, a single state of another layout is reported as such."""
+    """An admission names the single state that it cannot read."""
     names = [f"limit {number}" for number in range(len(limits))]
     gates = Gates(circuit=circuit, circuit_key="circuit", limits=limits, limit_keys=names)
     question = Admission(gates, within=0, lease=1, claim=None if gates.rules else ("claim", 1, ""))

@@ -56,7 +56,7 @@ def test_pem_text_or_path(given_: Any, stored: str | bytes) -> None:
 
 @pytest.mark.parametrize("given_", [PEM, PEM.encode(), Secret(PEM)])
 def test_a_key_is_a_secret(given_: Any) -> None:
-    """The content of a private key does not show itself, however it was given."""
+    """A private key is not shown, whether given as text or bytes."""
     tls = Tls(certificate="own.pem", key=given_)
 
     assert isinstance(tls.key, Secret)
@@ -65,7 +65,7 @@ def test_a_key_is_a_secret(given_: Any) -> None:
 
 
 def test_a_key_may_be_a_file() -> None:
-    """The path of a key's file is kept as it is, and its password as a secret."""
+    """A key file's path is kept, and its password is a secret."""
     tls = Tls(certificate="own.pem", key=Path("/run/key.pem"), password=HIDDEN)
 
     assert "/run/key.pem" == tls.key
@@ -262,7 +262,7 @@ def test_colon_in_proxy_user_name_is_refused(username: str) -> None:
     ],
 )
 def test_some_hosts_are_reached_directly(bypass: Any, host: str, *, served: bool) -> None:
-    """A name is bypassed with all below it, an address by its value, a network as a whole."""
+    """A bypass by name covers subdomains; one by address or network compares values."""
     assert served is Proxy.at("http://proxy.example", bypass=bypass).serves(host)
 
 

@@ -37,7 +37,7 @@ ACCEPT = {"Accept": "application/json, application/problem+json"}
 def test_a_promise_of_json_is_checked(
     sent: dict[str, str], headers: dict[str, str], body: bytes, stored: bool
 ) -> None:
-    """A body is JSON if the answer says so or the request accepts nothing else."""
+    """A body is expected to be JSON if the response says so or the request accepts only JSON."""
     request = Request.post("/orders", headers=sent)
 
     assert stored == keeps_promise(request, Response(200, headers, body))
@@ -100,7 +100,7 @@ def test_error_names_the_missing_field() -> None:
 
 @pytest.mark.parametrize("status", [100, 101, 102, 103, 199])
 def test_an_interim_answer_is_no_success(status: int) -> None:
-    """An answer that announces another is neither success nor refusal."""
+    """An interim response counts neither as success nor as refusal."""
     assert not is_success(status)
     assert VendorFailed is type(classify(Response(status)))
 

@@ -1,4 +1,4 @@
-"""From a base URL and a path to the URL that is sent."""
+"""Building the URL to send from a base URL and a path."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def test_words_are_masked_whole_only() -> None:
 
 
 def test_little_of_a_secret_is_left() -> None:
-    """Fewer than eight characters of an edge or twelve of the middle are nobody's secret."""
+    """Fragments of a secret shorter than 8 (edge) or 12 (middle) characters are not masked."""
     mask = value_mask([PLAIN.encode()])
     words = f"{PLAIN[:7]} {PLAIN[-7:]} {PLAIN[4:15]}"
 
@@ -134,7 +134,7 @@ def test_words_in_a_secret_are_words() -> None:
 
 
 def test_key_files_are_known_by_their_keys() -> None:
-    """Of a key in a text format, or in a JSON document, only the key itself is masked."""
+    """In a key file or JSON document, only the key itself is masked."""
     key = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ"
     armoured = f"-----BEGIN PRIVATE KEY-----\n{key[:26]}\n{key[26:]}\n-----END PRIVATE KEY-----\n"
     nested_key_file = {"type": "service_account", "list": [{"private_key": armoured}], "port": 1}

@@ -17,7 +17,7 @@ acts = st.lists(
 
 
 def turn_of(line: Line, number: int) -> int:
-    """When a caller has its turn."""
+    """Return the time of a caller's slot."""
     return line.turns[line.numbers.index(number)][0]
 
 

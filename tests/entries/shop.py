@@ -1,4 +1,4 @@
-"""A shop that takes payments at Stripe's sandbox, synchronous or asynchronous, on its own clock."""
+"""A shop that takes payments in Stripe's sandbox, in either mode, with its own clock."""
 
 from __future__ import annotations
 
@@ -166,5 +166,5 @@ class Shop:
 
 @pytest.fixture(params=[False, True], ids=["plain", "awaited"])
 def shop(request: pytest.FixtureRequest) -> Shop:
-    """A shop on each face."""
+    """A shop in each mode."""
     return Shop(awaited=request.param)

@@ -63,7 +63,7 @@ class Vendor:
 
 
 class AsyncVendor(Vendor):
-    """As `Vendor`, awaited."""
+    """The asynchronous variant of `Vendor`."""
 
     async def send(self, *options: Any) -> Response:  # type: ignore[override]  # of the other mode
         """Take a call."""
@@ -168,7 +168,7 @@ def test_a_worker_that_stops_gives_the_rest_back(hub: Hub, vendor: Vendor, store
 
 
 def test_an_interruption_in_a_batch(hub: Hub, vendor: Vendor, store: Counting) -> None:
-    """Calls done before an interruption are settled, and unstarted ones are given back."""
+    """After an interruption, finished calls are settled, and others are released."""
     outbox = Outbox(store, clock=VirtualClock())
     put(outbox, *range(7))
 

@@ -186,7 +186,7 @@ def test_retry_after_is_a_span(shop: Shop, skew: timedelta) -> None:
 
 @SKEWS
 def test_the_hubs_clock_says_when_it_will_be(shop: Shop, skew: timedelta) -> None:
-    """An outbox of another clock than its hub's waits for as long as the vendor said, too."""
+    """An outbox with another clock than its hub also waits as long as the vendor asked."""
     hub = _elsewhere(shop, skew).hub
     _put(shop)
     outbox = shop.outbox_over(shop.sent, clock=Watch(shop.clock, 3 * skew))
@@ -210,7 +210,7 @@ def _failing(hub: Any, *, seconds: float, by_vendor: bool = True) -> None:
     "message", ["1795392000", "99999999999", "Fri, 31 Dec 9999 23:59:59 GMT"], ids=str
 )
 def test_an_absurd_pause_is_bounded(shop: Shop, message: str) -> None:
-    """An entry comes back within an hour, however long a vendor asks it to stay away."""
+    """An entry is retried within an hour, even if a vendor asks for a longer pause."""
     _put(shop)
     shop.stripe.fail(reply({}, 429, Retry_After=message))
     (worked_entry,) = _deliver(shop).worked
@@ -230,7 +230,7 @@ def test_outbox_caps_retry_at(shop: Shop) -> None:
 
 
 def test_a_quota_is_waited_for(shop: Shop) -> None:
-    """A limit of our own says truly when it ends, and until then no try is wasted on it."""
+    """An entry waits until our own quota allows it, without wasting an attempt."""
     entry = _put(shop)
     _failing(shop.hub, seconds=20 * 3_600, by_vendor=False)
     (worked_entry,) = _deliver(shop).worked

@@ -73,7 +73,7 @@ def test_verdict_names_the_fault(
 
 
 def test_person_is_right_where_nobody_else_can_tell() -> None:
-    """An operator must decide if a vendor without keys cannot tell what happened."""
+    """Only a vendor without keys and look-ups leaves the decision to an operator."""
     unused_outcome = Outcome(Counter(), ["unknown"], ["person"], "")
     finished_outcome = Outcome(Counter({"charge": 1}), ["unknown"], ["person"], "")
     assert ("person", "person") == (

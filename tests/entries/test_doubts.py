@@ -139,7 +139,7 @@ class Till:
 
 @pytest.fixture(params=[False, True], ids=["plain", "awaited"])
 def till(request: pytest.FixtureRequest) -> Till:
-    """A shop in memory on each face."""
+    """A shop in memory, in each mode."""
     return Till(awaited=request.param)
 
 
@@ -214,7 +214,7 @@ def test_entry_is_settled_in_every_store(place: tuple[str, Any, Any], *, awaited
 
 
 def test_stored_refusal_ends_the_entry(till: Till) -> None:
-    """A payment that was declined for another caller of its key is given up, and so is the key."""
+    """A payment declined for another caller of its key ends the entry and the key."""
 
     async def body() -> None:
         entry = await till.doubted(DECLINED)
@@ -288,7 +288,7 @@ def test_every_entry_in_doubt_has_its_turn(till: Till) -> None:
 
 
 def test_entry_that_cannot_be_read_is_left_to_a_person(till: Till) -> None:
-    """A worker without the key that sealed a call leaves it alone."""
+    """A worker without the decryption key does not touch a call."""
 
     async def body() -> None:
         till.outbox = till.outbox_with(cipher=AesGcmCipher(generate_keys()))
@@ -302,7 +302,7 @@ def test_entry_that_cannot_be_read_is_left_to_a_person(till: Till) -> None:
 
 
 def test_hub_that_rehearses_settles_no_entry(till: Till) -> None:
-    """A receipt that was made up for a rehearsal is no outcome."""
+    """The receipt of a rehearsal does not settle an entry."""
 
     async def body() -> None:
         entry = await till.doubted()

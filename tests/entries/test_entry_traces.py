@@ -200,7 +200,7 @@ def test_host_tracing_follows_the_program() -> None:
 
 
 def test_without_the_package_nothing_is_imported() -> None:
-    """A program without OpenTelemetry stores no context, and loads nothing of it."""
+    """Without OpenTelemetry no context is stored, and nothing of it is imported."""
     program = """
 import sys
 from moorage import Outbox, Request

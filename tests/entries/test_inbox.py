@@ -100,7 +100,7 @@ def test_handlers_have_kinds(shop: Shop) -> None:
 
 
 def test_a_kind_must_be_one(shop: Shop) -> None:
-    """A kind that nothing has is refused, with those that there are."""
+    """An unknown kind is refused, and the error lists the known kinds."""
     with pytest.raises(ConfigurationError, match="no events of the kind 'mail'") as excinfo:
         shop.inbox.on("mail")
     assert "payments" in excinfo.value.remedy
@@ -471,7 +471,7 @@ def test_forget_remove_and_drop(shop: Shop) -> None:
 
 
 def test_full_store_answers_503(shop: Shop) -> None:
-    """A webhook that cannot be stored is answered so that the vendor repeats it."""
+    """If a webhook cannot be stored, the response makes the vendor repeat it."""
     shop.inbox = shop.inbox_over(MemoryInbox(max_entries=1))
     _receive(shop, shop.paid())
     options = shop.paid("INV-2").arguments()
@@ -493,7 +493,7 @@ def test_foreign_store_errors_become_storage_unavailable(shop: Shop) -> None:
 
 
 def test_stores_have_a_mode(shop: Shop) -> None:
-    """A store of the other mode, or none, is refused at once."""
+    """A value that is not a store of the same mode is refused at once."""
     other_store: Any = AsyncMemoryInbox() if isinstance(shop.inbox, WebhookInbox) else MemoryInbox()
     with pytest.raises(ConfigurationError, match="but this class needs"):
         type(shop.inbox)(shop.hub, other_store)
@@ -626,7 +626,7 @@ def test_only_the_webhooks_of_some_ids_are_handled(shop: Shop) -> None:
 
 
 def test_a_webhook_is_answered_as_its_vendor_wants(shop: Shop) -> None:
-    """A caller that receives webhooks itself can ask for the vendor's expected reply."""
+    """The sender of the webhook gets the response that its vendor expects."""
     assert 200 == shop.inbox.reply(_receive(shop, shop.paid())).status
 
 

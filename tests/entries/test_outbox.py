@@ -239,7 +239,7 @@ def test_failed_call_is_retried_with_the_same_key(shop: Shop) -> None:
     "spread, pause", [({"jitter": Jitter.FULL}, 2.5), ({"backoff": Backoff.DECORRELATED}, 15.0)]
 )
 def test_tries_are_spread(shop: Shop, spread: dict[str, Any], pause: float) -> None:
-    """Chance says when the next try is, in the way that the policy of retries has it."""
+    """The delays between attempts are random, as the retry policy configures."""
     outbox = shop.outbox_over(
         MemoryOutbox(shop.clock),
         retry=RetryPolicy(max_attempts=3, base_delay=10.0, **spread),
@@ -260,7 +260,7 @@ def test_retry_after_delays_the_call(shop: Shop) -> None:
 
 
 def test_call_that_always_fails_is_dead(shop: Shop) -> None:
-    """After its last try a call is dead, listed as stuck, and holds back its order."""
+    """After its last attempt a call is dead, listed as stuck, and blocks its order."""
     entry, later_entry = _put(shop, order="a"), _put(shop, order="a")
     shop.stripe.fail(*[reply({}, 500)] * 3)
     states = []
@@ -345,7 +345,7 @@ def test_dead_workers_call_is_not_repeated(shop: Shop) -> None:
 
 @pytest.mark.parametrize("awaited", [False, True])
 def test_unknown_outcomes_are_held(*, awaited: bool) -> None:
-    """At a vendor without keys, a call with a lost answer is unknown, and not repeated."""
+    """At a vendor without keys, a call whose response was lost is held as unknown."""
     shop = Shop(awaited=awaited, idempotency_header=None)
     entry, later_entry = _put(shop, order="a"), _put(shop, order="a")
     shop.stripe.fail(Lost())
@@ -536,7 +536,7 @@ def test_a_call_of_an_id_waits_for_its_order(shop: Shop) -> None:
 
 
 def test_a_call_that_was_given_up_keeps_its_order(shop: Shop) -> None:
-    """A call by its id is not made after one of its order that needs a person."""
+    """A call chosen by id is not made while an earlier one of its order needs a person."""
     first = _put(shop, DECLINED, order="customer-1")
     second = _put(shop, order="customer-1")
     assert 1 == _deliver(shop, ids=[first.id]).dead
@@ -563,7 +563,7 @@ class _Listless:
 def test_internal_errors_are_not_blamed_on_the_caller(
     error: Exception, values: tuple[Any, ...], ours: bool
 ) -> None:
-    """An error that is not about a given value is raised unchanged."""
+    """An internal error that is not about an argument is raised unchanged."""
 
     def verb(*_: Any) -> None:
         raise error

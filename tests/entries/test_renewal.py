@@ -1,4 +1,4 @@
-"""Webhooks and calls that are renewed while their worker lives, and workers that are late."""
+"""The renewal of webhooks' and calls' leases, and workers that are late."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Shared:
         self.meanwhile: Callable[[], None] = _nothing
 
     def shelf(self) -> EntryStore[Any]:
-        """The verbs of the store, which may be away."""
+        """The methods of the store, which can be made unavailable."""
 
         def verb(name: str) -> Any:
             async def asked(*value: Any) -> Any:
@@ -214,7 +214,7 @@ def test_a_late_worker_writes_nothing_over_another() -> None:
 
 
 def test_a_late_worker_keeps_what_nobody_has_taken() -> None:
-    """A late renewal counts if no other worker has taken the entry."""
+    """A late renewal succeeds if no other worker has claimed the entry."""
     shared = Shared()
     process, other_process = shared.process(), shared.process()
     shared.add("a")
@@ -321,7 +321,7 @@ def test_abandoned_entries_are_not_renewed() -> None:
 
 
 def test_where_nothing_can_be_renewed_a_lease_is_long() -> None:
-    """In a loop that has no timers of asyncio's a worker has an entry for five minutes."""
+    """Where leases cannot be renewed, a worker has an entry for five minutes."""
 
     class Unable(Heart):
         def able(self) -> bool:

@@ -159,7 +159,7 @@ def test_export_is_readable() -> None:
 
 
 def test_erase_removes_one_subject(shop: Shop) -> None:
-    """All data of one subject is gone, and all other data is there."""
+    """All data of one subject is erased, and other data is unchanged."""
     erased_counts = shop.do(subjects(shop).erase, subject=ADA)
     assert (1, 1, 1) == (erased_counts.log, erased_counts.inbox, erased_counts.outbox)
     result = shop.do(subjects(shop).find, subject=ADA)
@@ -181,7 +181,7 @@ def test_tenants_are_separate(shop: Shop) -> None:
 
 
 def test_stores_are_optional(shop: Shop) -> None:
-    """A store that was not given is not searched."""
+    """A store that was not given is skipped."""
     result = shop.do(subjects(shop, everything=False).find, subject=ADA)
     assert (1, ()) == (len(result.log), result.inbox)
     assert 1 == shop.do(subjects(shop, everything=False).erase, subject=ADA).log

@@ -173,7 +173,7 @@ MOVES = st.lists(
 def test_crashes_lose_and_repeat_nothing_that_is_done(
     kind: type[Entry], moves: list[tuple[Any, ...]]
 ) -> None:
-    """Each entry is worked on until it is done or given up, and in the order of its lane."""
+    """Each entry is processed until it is done or given up, in its lane's order."""
     walk = Walk(kind)
     count = 0
     for move, *values in moves:

@@ -121,7 +121,7 @@ def test_it_waits_for_a_store() -> None:
 
 
 def test_store_outage_ends_the_worker() -> None:
-    """Without a callback for trouble, an outage of the store ends the worker."""
+    """Without an error callback, an outage of the store ends the worker."""
 
     def step() -> str:
         raise StorageUnavailable("the store is away.")
@@ -170,7 +170,7 @@ def test_stop_is_an_event() -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers that send signals")
 def test_signals_at_any_time() -> None:
-    """A signal at any time of a wait is handled, and blocks nobody."""
+    """A signal at any time of a wait is handled, and the worker stops."""
     program = (
         "import random, signal\n"
         "from moorage.hub.worker import stopping\n"

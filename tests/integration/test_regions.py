@@ -48,14 +48,14 @@ def eu() -> Iterator[VendorServer]:
 
 @pytest.fixture
 def us() -> Iterator[VendorServer]:
-    """The standby region."""
+    """Return the standby region."""
     with VendorServer() as server:
         server.always(Behaviour(body=b"us"))
         yield server
 
 
 def service(name: str, eu: VendorServer, us: VendorServer, **options: Any) -> Service:
-    """A service in both regions."""
+    """Return a service in both regions."""
     fields: dict[str, Any] = {
         "regions": (Region("eu", eu.url), Region("us", us.url, tier=2)),
         "retry": RetryPolicy(3, 0.01),

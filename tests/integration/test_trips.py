@@ -46,7 +46,7 @@ def _call(manager: ConnectorManager, name: str, kind: str, times: int) -> None:
 def _asked(
     service: Service, kind: str, state: StateStorage, claims: StateStorage | None = None
 ) -> list[str]:
-    """Return the commands of one call after a first one; optionally of one that has waited."""
+    """Return the commands of one call after a first one, optionally after a wait."""
     noted_trips: list[dict[str, Any]] = []
 
     def asked() -> bool:

@@ -344,7 +344,7 @@ def _keyed(name: str) -> Request:
 
 
 def hold(job: Job) -> None:
-    """Keep several calls in progress for ever: one of a probe, and one of each key."""
+    """Keep several calls in progress indefinitely: one probe, and one per key."""
     probe, *keyed_services = job.services
     inner_event = Event()
 
@@ -446,7 +446,7 @@ def fork(job: Job) -> None:
 
 
 def _in_child(job: Job, manager: ConnectorManager) -> None:
-    """Use the store and exit, whatever happens."""
+    """Use the store in a forked child, and exit in any case."""
     code = 1
     try:
         _use(job, manager)

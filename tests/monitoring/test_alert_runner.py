@@ -65,7 +65,7 @@ class Team:
         self.name = unique("vat")
 
     def hub(self) -> Hub:
-        """Another process's hub."""
+        """A hub of another process."""
         services = [Service(self.name, "http://127.0.0.1:9")]
         return Hub([], services=services, state=self.state, clock=self.clock, **self.options)
 
@@ -82,7 +82,7 @@ class Team:
 
     @property
     def told(self) -> list[tuple[str, Change]]:
-        """The alerts that were told."""
+        """The alerts that were sent."""
         notices = [notice for item in self.sent for notice in item.notification.notices]
         return [(notice.subject, notice.change) for notice in notices]
 
@@ -162,7 +162,7 @@ def _die(_: AlertDelivery) -> None:
 
 
 def test_silence_is_shared() -> None:
-    """A silence of one process silences all, and says why."""
+    """A silence set by one process applies to all, and has a reason."""
     team = Team()
     with team.hub() as first, team.hub() as second:
         made = team.runner(second).silence(timedelta(hours=1), "maintenance", rule="open")
@@ -205,7 +205,7 @@ def test_store_that_is_gone_is_told() -> None:
 
 
 def test_figures_decide() -> None:
-    """Figures are asked for by the rule's own window; a failure leaves the rule unmeasured."""
+    """Figures are read over the rule's window; a failed read leaves the rule unmeasured."""
     team = Team()
     queries: list[FigureQuery] = []
     answers: list[CallFigures | Exception] = [
@@ -283,7 +283,7 @@ def test_figures_come_from_metrics() -> None:
 
 
 def test_runner_goes_on_until_it_is_stopped() -> None:
-    """A runner evaluates until it is told to stop, and tells each result."""
+    """A runner evaluates until it is stopped, and reports each result."""
     stop = StopEvent()
     results: list[bool] = []
 

@@ -43,7 +43,7 @@ def rule(**fields: Any) -> AlertRule:
 
 
 class Line:
-    """A line of steps, a minute apart, and everything that was told."""
+    """Steps at one-minute intervals, and the alerts that they sent."""
 
     def __init__(self, *rules: AlertRule) -> None:
         self.rules = rules
@@ -72,7 +72,7 @@ FIRING, STILL, RECOVERED = Change.FIRING, Change.STILL_FIRING, Change.RECOVERED
 
 
 def test_alert_fires_and_recovers() -> None:
-    """An alert is told once when it fires, and once when it is over."""
+    """An alert is sent once when it fires, and once when it recovers."""
     line = Line(rule())
 
     assert [] == line.measured(vat=0.5)
@@ -93,7 +93,7 @@ def test_alert_is_held_before_it_fires() -> None:
 
 
 def test_alert_clears_at_a_threshold_of_its_own() -> None:
-    """A figure between both thresholds changes nothing."""
+    """A figure between the firing and the clearing threshold changes nothing."""
     line = Line(rule(clear=0.2))
 
     reported_changes = [line.measured(vat=value) for value in (0.3, 0.6, 0.3, 0.6, 0.2, 0.3)]
@@ -158,7 +158,7 @@ def test_rule_that_cannot_be_measured() -> None:
 
 
 def test_rule_that_is_gone() -> None:
-    """Alerts of a rule that is gone are dropped without a word."""
+    """Alerts of a removed rule are dropped silently."""
     line = Line(rule())
     line.measured(vat=0.6)
     line.rules = ()
@@ -167,7 +167,7 @@ def test_rule_that_is_gone() -> None:
 
 
 def test_groups() -> None:
-    """Alerts of one group and the same channels are one notification, others are apart."""
+    """Alerts of one group with the same channels share a notification; others do not."""
     line = Line(
         rule(name="a", group="money", severity="critical"),
         rule(name="b", group="money"),
@@ -207,7 +207,7 @@ def test_laws(
     silent_from: int,
     silent_for: int,
 ) -> None:
-    """Firing and recovery alternate, repeats keep their interval, and silences silence."""
+    """Firing and recovery alternate, repeats keep their interval, silenced alerts are not sent."""
     line = Line(rule(hold=60 * hold, repeat=repeat, clear=clear), rule(name="two", group="g"))
     last_changes: dict[tuple[str, str], tuple[Change, datetime]] = {}
     silence = Silence(until=NOW + (silent_from + silent_for) * MINUTE, reason="x", rule="failing")
@@ -257,7 +257,7 @@ def test_rule_is_checked(fields: dict[str, Any], message: str) -> None:
 
 
 def test_settings_are_checked() -> None:
-    """Rules have names of their own and name channels that exist, which have a destination."""
+    """Rule names are unique, and rules name existing channels that have a destination."""
     with pytest.raises(ConfigurationError, match="Two alert rules are named"):
         AlertSettings(rules=[rule(), rule()])
     with pytest.raises(ConfigurationError, match="unknown channel 'ops'"):

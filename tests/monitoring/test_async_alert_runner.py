@@ -33,7 +33,7 @@ FAILING = AlertRule(name="failing", when="error_rate", above=0.4, minimum_calls=
 
 
 def test_alert_fires_once_and_recovers() -> None:
-    """Functions, asynchronous ones too, and webhooks are told once of each change."""
+    """Functions, asynchronous functions and webhooks receive each change once."""
 
     async def main() -> list[str]:
         deliveries: list[str] = []

@@ -256,7 +256,7 @@ def test_general_reason(
 
 
 def test_nothing_to_report_in_general() -> None:
-    """A short backlog and a distant end are no reasons."""
+    """A short backlog and a distant expiry are not reasons."""
     later_expiries = (Expiry("key of the bank", NOW + timedelta(days=15)),)
 
     assert (
@@ -311,7 +311,7 @@ def test_services_that_nothing_observes() -> None:
     st.integers(0, 3),
 )
 def test_states_follow_from_reasons(services: list[ServiceReading], unsettled: int) -> None:
-    """A healthy whole has no trouble, an unhealthy one has a reason, and JSON has all of them."""
+    """A healthy state has no problem, an unhealthy one has a reason, and JSON lists all reasons."""
     health = assessed(*services, unsettled=unsettled)
     troubles = {reason.state for reason in health.all_reasons} - {UNKNOWN}
     document = json.loads(json.dumps(health.as_dict()))

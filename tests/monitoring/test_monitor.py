@@ -88,7 +88,7 @@ def test_health_is_unknown_before_the_first_check(vendor: VendorServer) -> None:
 
 
 def test_recent_health_is_not_read_again(vendor: VendorServer) -> None:
-    """A health that is recent enough is returned as it is; an older one is read again."""
+    """A recent health is returned as it is; an older one is read again."""
     clock = VirtualClock()
     with ConnectorManager([Service("vat", vendor.url)], clock=clock) as manager:
         monitor = HealthMonitor(manager)
@@ -203,7 +203,7 @@ def test_function_as_a_probe() -> None:
 
 
 def test_probes_are_made_when_they_are_due(vendor: VendorServer) -> None:
-    """Between its times a probe is not made."""
+    """A probe is made only when it is due."""
     vendor.always(Behaviour(200))
     clock = VirtualClock()
     with ConnectorManager([Service("vat", vendor.url)], clock=clock) as manager:
@@ -272,7 +272,7 @@ class BrokenStorage:
 
 
 def test_unreachable_store_is_told_once_for_all_services(vendor: VendorServer) -> None:
-    """Without its store each service is unknown, and the store is the trouble."""
+    """If the store is unavailable, each service is unknown, and the store is the problem."""
     with ConnectorManager([Service("vat", vendor.url)], state=BrokenStorage()) as manager:  # type: ignore[arg-type]  # it fails as one
         monitor = HealthMonitor(manager)
         health = monitor.check()

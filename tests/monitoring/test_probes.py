@@ -1,4 +1,4 @@
-"""The schedule of probes, and what their errors say."""
+"""The schedule of probes, and the meaning of their errors."""
 
 from __future__ import annotations
 
@@ -106,6 +106,6 @@ def test_probe_is_checked(fields: dict[str, Any]) -> None:
 
 
 def test_path_is_a_get() -> None:
-    """A path stands for a GET of it."""
+    """A probe given as a path is a GET request to it."""
     assert Request.get("/health") == PROBE.request
     assert Request.head("/x") == Probe(service="vat", request=Request.head("/x")).request

@@ -131,7 +131,7 @@ def in_both(body: Callable[..., Coroutine[Any, Any, None]]) -> Any:
 
 
 def known(server: AuthorizationServer, /, **options: Any) -> OAuthClient:
-    """The first client of a server, as it knows itself."""
+    """Return the credentials of a server's first client."""
     first = server.clients[0]
     fields: dict[str, Any] = {
         "server": server.token_url,

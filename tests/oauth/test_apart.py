@@ -93,7 +93,7 @@ def test_renewal_in_a_thread_returns_its_result() -> None:
 
 
 def test_a_renewal_in_a_thread_serves_the_call() -> None:
-    """A call with little time gets the token that was renewed beside it."""
+    """A call with little time left uses the token renewed in the background."""
     server, service = FakeVendor(), FakeVendor()
     server.queue(grants(2))
     service.queue(Response(200))
@@ -187,7 +187,7 @@ def test_a_forked_child_begins_afresh() -> None:
 
 
 def test_refresher_closes_its_own_client() -> None:
-    """At the end of its block a refresher closes the connections that it opened."""
+    """A refresher closes the connections that it opened itself."""
     with VendorServer() as server:
         server.always(Behaviour(503))
         clients = {"crm": client(server=f"{server.url}/token")}

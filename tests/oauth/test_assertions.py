@@ -52,7 +52,7 @@ def numbers(shown: list[jose.Jwt]) -> set[Any]:
 
 
 def test_every_algorithm_is_tried() -> None:
-    """No way of signing is left out here."""
+    """The tests cover every signing algorithm."""
     assert set(JwtAlgorithm) == {"HS256", *KEYS}
 
 
@@ -193,7 +193,7 @@ def vouching(server: AuthorizationServer, algorithm: str, **options: Any) -> Jwt
 @pytest.mark.parametrize("algorithm", [*KEYS])
 @in_both
 async def test_a_grant_vouches_anew_each_time(erp: Erp, algorithm: str) -> None:
-    """A token that names a user is sent once, whatever the result of the request."""
+    """An assertion that names a user is new for each request, after any result."""
     with AuthorizationServer() as server:
         server.order(faults.failing(503, processed=True))
         grant = vouching(server, algorithm, key_id="k", claims={"reason": "payroll"})

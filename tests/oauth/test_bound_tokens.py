@@ -232,7 +232,7 @@ async def test_missing_certificate_gets_no_token(erp: Erp, tmp_path: Path) -> No
 
 @in_both
 async def test_a_token_may_be_bound_to_both(erp: Erp, tmp_path: Path) -> None:
-    """A key and a certificate do not stand in each other's way."""
+    """A token can be bound to a key and a certificate at once."""
     lab = TlsLab(tmp_path)
     own_certificates = lab.papers()
     tls = Tls(

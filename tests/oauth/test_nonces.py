@@ -118,7 +118,7 @@ async def test_client_without_key_ignores_nonces(world: World) -> None:
 
 
 def bound_to(key: str) -> OAuthCredentials:
-    """A token that has ended, whose refresh token is bound to a key."""
+    """Return an expired token whose refresh token is bound to a key."""
     return attrs.evolve(token(1, ago=7200), token_type="DPoP", dpop_key=key)
 
 

@@ -119,7 +119,7 @@ def test_one_refresh_serves_all(scene: Scene, awaited: bool) -> None:
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_holder_that_is_killed_is_followed(scene: Scene, when: str) -> None:
-    """If the holder is killed before its request or after storing, other callers get a token."""
+    """If the holder is killed before its request or after storing, another process gets a token."""
     victim = scene.process(dies=when, callers=1)
     processes = [scene.process() for _ in range(_PROCESSES)]
     begin(victim)

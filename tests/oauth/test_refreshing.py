@@ -183,7 +183,7 @@ async def test_postponed_renewal_holds_for_concurrent_readers(world: World) -> N
 
 
 def test_postponed_token_is_fresh_until_it_is_past() -> None:
-    """Only a due token can be postponed, and only until it is past."""
+    """Only a token due for renewal can be postponed, and only until it expires."""
     held_token = CachedToken(token(1), Span(10.0, 20.0), now=0, believed=5.0)
     seconds = 10**9
     held_token.put_off(15 * seconds)
@@ -213,7 +213,7 @@ async def test_refused_token_is_renewed_once(world: World) -> None:
 
 @sync_and_async
 async def test_refused_token_is_not_used_again(world: World) -> None:
-    """A refused token is not used again, even if no other can be had."""
+    """A refused token is not used again, even if no new one is available."""
     stage = Stage(world, token(1))
     refresher = stage.refresher()
     stale_token = await refresher.get(*OWNER)
@@ -602,7 +602,7 @@ async def test_errors_and_events_show_no_secret(world: World) -> None:
 
 @sync_and_async
 async def test_where_it_says_nothing_it_is_careful(world: World) -> None:
-    """A refresher's repr shows nothing, and it may do without observers."""
+    """A refresher's repr shows no secret, and observers are optional."""
     stage = Stage(world, token(1, ago=7200))
     refresher = stage.refresher(observers=None, vault=None)
     stage.vendor.otherwise = 503

@@ -97,7 +97,7 @@ async def test_trouble_is_waited_out_longer_and_longer(world: World) -> None:
 @pytest.mark.parametrize("trouble", [answers({}, 500), UNSENT], ids=["500", "unreachable"])
 @sync_and_async
 async def test_trouble_discards_nothing(world: World, trouble: Any) -> None:
-    """When attempts run out the refresh token is kept, and works later."""
+    """When the attempts are used up, the refresh token is kept and works later."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()
     stage.vendor.answers(*[trouble] * 3)
@@ -233,7 +233,7 @@ async def test_replaced_refresh_token_is_not_sent(world: World) -> None:
     rotated_credentials = attrs.evolve(PAST, refresh_token="rt-2")
 
     class Changing(Vault):
-        """Another process stores something after the first look."""
+        """Another process stores a token after the first read."""
 
         async def get(self, service: str, tenant: str | None, /) -> Any:
             """Return the earlier value."""
@@ -250,7 +250,7 @@ async def test_replaced_refresh_token_is_not_sent(world: World) -> None:
 
 @sync_and_async
 async def test_the_same_refresh_token_alone_is_a_lost_answer(world: World) -> None:
-    """Where the refresh token stays, it is shown once more at once."""
+    """If a refresh token does not rotate, it is sent once more after a lost response."""
     stage = Stage(world, PAST)
     stage.vendor.answers(grants(1, access_token=None), grants(2))
 
@@ -396,7 +396,7 @@ async def test_each_request_vouches_anew(world: World) -> None:
 
 @sync_and_async
 async def test_a_nonce_is_shown_once_it_is_wanted(world: World) -> None:
-    """A server that wants a nonce gets it at once; who wants another every time is refused."""
+    """A server that requires a nonce gets it at once; one that repeats the demand is refused."""
     stage = Stage(world, PAST)
     bound: Face = stage.refresher({"crm": client(dpop_key=P256)})
     nonce = answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="n-1")

@@ -1,4 +1,4 @@
-"""A refresher in every mode, its authorisation server, and the vault behind it."""
+"""A refresher in both modes, with its authorisation server and credential store."""
 
 # ruff: noqa: D102 - fakes, as typed as they need to be
 

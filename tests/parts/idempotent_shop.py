@@ -11,7 +11,7 @@ from tests.parts.world import AsyncSleeper, Clock, later, run
 
 
 class Shop:
-    """Something that is done, and counted."""
+    """A shop whose sales are counted."""
 
     def __init__(self) -> None:
         self.effects: list[Any] = []
@@ -26,7 +26,7 @@ class Shop:
 
 
 def called(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
-    """Use it as a call."""
+    """Use the part as a function call."""
     return part.call(key, function, *args)
 
 
@@ -36,7 +36,7 @@ def called_later(part: Idempotency, key: str, function: Callable[..., Any], *arg
 
 
 def decorated(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
-    """Use it as a decorator."""
+    """Use the part as a decorator."""
     return part(lambda *_: key)(function)(*args)
 
 
@@ -63,6 +63,6 @@ BOTH = pytest.mark.parametrize("use", [called, called_later], ids=["plain", "awa
 
 
 def keeper(clock: Clock | None = None, **options: Any) -> Idempotency:
-    """A part whose waits pass at once."""
+    """Return an idempotency part whose waits return at once."""
     clock = clock or Clock()
     return Idempotency(clock=clock, sleeper=clock, async_sleeper=AsyncSleeper(clock), **options)

@@ -117,7 +117,7 @@ def test_invalid_timeouts_are_refused(timeout: float) -> None:
 
 
 def test_observers_are_plain_functions() -> None:
-    """An observer that would have to be awaited is refused when the part is made."""
+    """An asynchronous observer is refused at construction."""
 
     async def observe(event: Event, /) -> None: ...
 

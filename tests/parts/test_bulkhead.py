@@ -1,4 +1,4 @@
-"""A bulkhead on its own."""
+"""The bulkhead part on its own."""
 
 import asyncio
 import contextlib
@@ -100,7 +100,7 @@ def test_refusals_are_reported(use: Callable[..., Any]) -> None:
 
 
 def test_threads_are_never_more_than_places() -> None:
-    """Of many threads as many are in as there are places, and all get their turn."""
+    """At most as many threads run as there are slots, and every thread gets one."""
     bulkhead = Bulkhead(3, 20)
     running_calls, running_peaks = [0] * 20, [0] * 20
 
@@ -116,7 +116,7 @@ def test_threads_are_never_more_than_places() -> None:
 
 
 def test_all_places_are_used() -> None:
-    """As many threads as there are places are in at once."""
+    """All slots can be used at the same time."""
     bulkhead, inner_barrier = Bulkhead(5), threading.Barrier(5)
 
     results = crowd(5, lambda _: bulkhead.call(inner_barrier.wait, PATIENCE))
@@ -211,7 +211,7 @@ def test_tasks_wait_no_longer_than_max_wait() -> None:
 
 @pytest.mark.parametrize("turns", range(4))
 def test_a_cancelled_wait_holds_nothing(turns: int) -> None:
-    """A task cancelled before or after it was let in leaves its place to the next."""
+    """A task cancelled before or after it got a slot leaves that slot to the next task."""
     bulkhead = Bulkhead(1, 9)
 
     async def cancel() -> None:
@@ -231,7 +231,7 @@ def test_a_cancelled_wait_holds_nothing(turns: int) -> None:
 
 
 def test_bulkheads_of_one_name_share_their_locks() -> None:
-    """Two bulkheads that are given the same locks are one, by name."""
+    """Two bulkheads with the same name and the same locks share their slots."""
     locks = ThreadLocks()
     first, second, other_bulkhead = (
         Bulkhead(1, name=name, locks=locks) for name in ("a", "a", "b")

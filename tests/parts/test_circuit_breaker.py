@@ -120,7 +120,7 @@ def test_a_failed_probe_opens_it_again(use: Callable[..., Any]) -> None:
     ids=repr,
 )
 def test_counts_only_failures(use: Callable[..., Any], error: BaseException, failures: int) -> None:
-    """Refusals, interruptions and ignored exceptions are no failures."""
+    """Refusals, interruptions and ignored exceptions do not count as failures."""
     breaker = CircuitBreaker(CircuitBreakerConfig(failures=9), ignore=(LookupError,))
 
     def end() -> None:
@@ -240,7 +240,7 @@ def test_fifty_threads_call_at_once() -> None:
 
 @pytest.mark.parametrize("probes", [1, 3])
 def test_threads_are_never_more_than_probes(probes: int) -> None:
-    """Of many threads at a half-open circuit as many run as probes are allowed, time and again."""
+    """At a half-open circuit, at most as many threads run as probes are allowed."""
     breaker = half_open(Clock(), probes=probes)
     all_barrier = threading.Barrier(16)
 
@@ -367,7 +367,7 @@ def test_a_cancelled_probe_frees_its_place(error: type[Exception] | None) -> Non
 
 
 def test_late_outcomes_are_ignored() -> None:
-    """A call from an earlier generation of the circuit neither opens nor closes it."""
+    """A call from an earlier generation of the circuit has no effect on it."""
     clock = Clock()
     config = CircuitBreakerConfig(failures=1, open_for=1)
     breaker = CircuitBreaker(config, clock=clock)
@@ -467,7 +467,7 @@ def test_observers_hear_of_a_refusal_the_short_way() -> None:
 
 
 def nothing() -> None:
-    """Work, and give nothing."""
+    """Do nothing."""
 
 
 def test_none_is_a_success() -> None:

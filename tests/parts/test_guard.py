@@ -99,7 +99,7 @@ def test_exceptions_pass_unchanged(
 
 @GUARDS
 def test_passes_arguments_on(make: Callable[[], Any]) -> None:
-    """Every argument reaches the function, whatever its name."""
+    """Every argument reaches the function, with any name."""
     part = make()
 
     def tell(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
@@ -156,7 +156,7 @@ class Callables:
 
 
 class Awaitables:
-    """An object whose call is awaited."""
+    """An object whose call returns an awaitable."""
 
     async def __call__(self) -> str:
         return "awaited"
@@ -189,19 +189,19 @@ def test_anything_that_can_be_called_is_guarded(make: Callable[[], Any]) -> None
 
 
 def generate() -> Iterator[int]:
-    """Give one number."""
+    """Yield one number."""
     yield 1
 
 
 async def generate_later() -> AsyncIterator[int]:
-    """Give one number, later."""
+    """Yield one number asynchronously."""
     yield 1
 
 
 @GUARDS
 @pytest.mark.parametrize("function", [generate, generate_later, functools.partial(generate)])
 def test_generators_are_refused(make: Callable[[], Any], function: Callable[..., Any]) -> None:
-    """A generator's body would run when the guard has left, so it is refused by name."""
+    """A generator function is refused by name: its body would run after the guard's exit."""
     part = make()
 
     for use in (part, part.call):
@@ -232,7 +232,7 @@ def test_awaitables_are_refused_where_nothing_awaits(
 def test_plain_functions_are_refused_where_all_is_awaited(
     make: Callable[[], Any], use: Callable[..., Any]
 ) -> None:
-    """A function that claims to be asynchronous and is not is refused."""
+    """A function that is marked as asynchronous but returns no awaitable is refused."""
 
     class Liar:
         def __call__(self) -> int:
@@ -279,7 +279,7 @@ def test_an_entry_is_used_once(make: Callable[[], Any]) -> None:
 @EVERY_USE
 @pytest.mark.parametrize("make", [*MAKERS, RetryHandler], ids=[*NAMES, "retry"])
 def test_an_error_does_not_hold_itself(make: Callable[[], Any], use: Callable[..., Any]) -> None:
-    """An error that nobody holds is freed without the garbage collector."""
+    """An error without references is freed without the garbage collector."""
     part = make()
     if not hasattr(part, "guard") and use not in {called, decorated}:
         use = called

@@ -1,4 +1,4 @@
-"""Idempotency on its own: one effect per key, and its answer."""
+"""The idempotency part on its own: one effect per key, and its result."""
 
 import itertools
 import json
@@ -77,7 +77,7 @@ def test_answers_are_not_shared(use: Callable[..., Any]) -> None:
 
 @EVERY_USE
 def test_another_payload_is_a_conflict(use: Callable[..., Any]) -> None:
-    """Done or failed, unknown or free: a key stands for one payload only."""
+    """A key belongs to one payload, in any state of the key."""
     part, shop = keeper(nothing_done=KeyError), Shop()
 
     for key, fails in {"done": None, "unknown": Broken(), "free": KeyError()}.items():
@@ -164,7 +164,7 @@ def test_answers_expire(use: Callable[..., Any]) -> None:
 
 
 def test_answers_may_be_encoded() -> None:
-    """A host may say how its answers are stored, and how they are given back."""
+    """A host can set the encoding and decoding of its stored results."""
     part = keeper(encode=json.dumps, decode=json.loads)
     options: Any = (1, 2)
 

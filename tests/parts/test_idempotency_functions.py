@@ -30,7 +30,7 @@ class Till:
 
     @part(lambda till, reference: f"{till.number}/{reference}", payload=lambda *call: call[1:])
     async def give(self, reference: str) -> str:
-        """Give it back."""
+        """Return the value."""
         self.taken = 0
         return reference
 
@@ -50,7 +50,7 @@ def test_methods_are_decorated() -> None:
 
 
 def test_passes_arguments_on() -> None:
-    """Every argument reaches the function and the payload, whatever its name."""
+    """Every argument reaches the function and the payload, with any name."""
     part = keeper()
 
     def tell(*args: Any, **kwargs: Any) -> Any:
@@ -68,12 +68,12 @@ def test_passes_arguments_on() -> None:
 
 
 def generate() -> Iterator[int]:
-    """Give one number."""
+    """Yield one number."""
     yield 1
 
 
 async def generate_later() -> AsyncIterator[int]:
-    """Give one number, later."""
+    """Yield one number asynchronously."""
     yield 1
 
 

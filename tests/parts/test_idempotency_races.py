@@ -1,4 +1,4 @@
-"""Idempotency on its own: many with one key at once."""
+"""Many concurrent callers of one idempotency key."""
 
 import asyncio
 import threading
@@ -13,7 +13,7 @@ from tests.parts.world import PATIENCE, Clock, DistantStore, crowd
 
 
 def test_silent_holders_key_becomes_unknown() -> None:
-    """After the time for acting, a silent holder's key is unknown."""
+    """If a holder is silent for longer than its time to act, its key is unknown."""
     clock, shop = Clock(), Shop()
     part = keeper(clock, timeout=30)
 
@@ -32,7 +32,7 @@ def test_silent_holders_key_becomes_unknown() -> None:
 
 @BOTH
 def test_a_repeat_waits_as_long_as_it_may(use: Callable[..., Any]) -> None:
-    """While the first acts, a repeat waits for its answer, up to its own deadline."""
+    """While the first caller runs, a repeat waits for the result until its own deadline."""
     clock = Clock()
     part = keeper(clock, timeout=2)
 

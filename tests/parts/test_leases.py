@@ -176,7 +176,7 @@ def test_unused_leases_expire(store: Any) -> None:
 
 
 def test_a_pause_ends_the_lease(store: Any) -> None:
-    """After a pause a process grants no token that it fetched before."""
+    """After a pause a process grants no token fetched before it."""
     clock = clock_of(store)
     process = Process(clock, store, FAST)
     process.acquire()
@@ -271,7 +271,7 @@ def test_a_forked_child_has_no_lease() -> None:
 
 
 def test_a_lease_must_fit_its_limit() -> None:
-    """More than can be granted at once is never there, and a calendar has nothing ahead."""
+    """A lease must not exceed its limit's burst, and calendar quotas have no leases."""
     with pytest.raises(InvalidData, match="more than the burst"):
         RateLimiter(RateLimitConfig.per_second(1, burst=3), lease=4)
     with pytest.raises(ConfigurationError, match="calendar") as excinfo:

@@ -78,7 +78,7 @@ def test_a_person_consents(mode: str) -> None:
 
 @IN_BOTH
 def test_scope_defaults_to_the_requested_one(mode: str) -> None:
-    """If the server does not repeat the scope, it is that of this consent."""
+    """If the server returns no scope, the requested scope is used."""
     with AuthorizationServer() as server:
         consent = face(mode, server, scope="write")
         url, pending = consent.begin(REDIRECT, scope="read")

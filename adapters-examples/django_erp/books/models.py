@@ -200,7 +200,7 @@ class Attempt(models.Model):
         return self.told or _TEXTS.get(self.state, "")
 
     def advance(self, state: str, **known: Any) -> bool:
-        """Take it forward; whether it was this that did."""
+        """Move the payment to a later state; return whether this call changed it."""
         with transaction.atomic():
             Invoice.objects.select_for_update().get(pk=self.invoice.pk)
             earlier_states = STATES[: STATES.index(state)]

@@ -1,4 +1,4 @@
-"""Where the pages are."""
+"""The URLs of the ERP's pages."""
 
 from books import views
 from django.conf import settings

@@ -48,7 +48,7 @@ def pay(attempt: Attempt) -> None:
 
 
 def come_back(attempt: Attempt, returned: Mapping[str, str]) -> None:
-    """Go on with an attempt whose buyer is back from the bank."""
+    """Continue an attempt after the buyer has returned from the bank."""
     payments = moorage.hub.payments(attempt.invoice.company.slug)
     key = f"{attempt.reference}/back"
     _note(attempt, lambda: payments.complete(attempt.ref, returned, idempotency_key=key))

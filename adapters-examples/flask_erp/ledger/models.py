@@ -55,7 +55,7 @@ session: Final = scoped_session(sessionmaker(expire_on_commit=False))
 
 
 def open_books(url: str) -> Any:
-    """An engine for the books; a transaction in SQLite waits for its turn when it begins."""
+    """Return an engine for the books; in SQLite a transaction takes its lock when it begins."""
     scheme, _, address = url.partition("://")
     engine = create_engine(f"{scheme.replace('postgresql', 'postgresql+psycopg')}://{address}")
     if engine.dialect.name == "sqlite":
@@ -255,7 +255,7 @@ class Attempt(Base):
         return self.told or _TEXTS.get(self.state, "")
 
     def advance(self, state: str, **known: str) -> bool:
-        """Take it forward in the transaction that is open; whether it was this that did."""
+        """Move the payment to a later state in the open transaction; return whether it changed."""
         session.execute(select(Invoice.id).filter_by(id=self.invoice_id).with_for_update())
         earlier_states = STATES[: STATES.index(state)]
         attempt_update = update(Attempt).where(

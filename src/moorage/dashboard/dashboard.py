@@ -94,7 +94,7 @@ class Dashboard:
         self._name = name
 
     def respond(self, request: PageRequest, person: Person) -> PageResponse:
-        """Return the response to a request of a person who is known.
+        """Return the response to a request of an identified person.
 
         Args:
             request: the request.
@@ -161,7 +161,7 @@ class Dashboard:
     def _perform(
         self, request: PageRequest, act: Act, acting: Acting, form: Mapping[str, str]
     ) -> PageResponse:
-        """Perform an act, and lead the person back with the words of its success or failure."""
+        """Perform an action, and redirect the person to a page with its result."""
         try:
             checked_reason(act, form)
             notice = Notice(good=True, text=act.perform(acting))
@@ -230,7 +230,7 @@ class Dashboard:
         *content: Node,
         status: int = 200,
     ) -> PageResponse:
-        """A page, with the words after an act if there are any; they are shown once."""
+        """Return a page with the notice of the last action, if there is one."""
         value = request.cookie(_COOKIE)
         notice = self._tokens.read_notice(person, value) if value else None
         page = document(request, person, title, joined(content), notice=notice, name=self._name)

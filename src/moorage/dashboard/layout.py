@@ -137,7 +137,7 @@ def table(columns: Sequence[str], rows: Iterable[Cells], *, caption: str | None 
 
 
 def facts(pairs: Iterable[tuple[str, Node]]) -> Html:
-    """Return names with their values, without those that have none."""
+    """Return names with their values, omitting empty values."""
     return tag(
         "dl",
         [
@@ -154,7 +154,7 @@ def link(request: PageRequest, words: Node, path: str, **fields: object) -> Html
 
 
 def button(request: PageRequest, words: str, path: str, **fields: object) -> Html:
-    """Return a link that looks like a button, such as one to a confirmation."""
+    """Return a link that looks like a button."""
     return tag("a", words, class_="button", href=request.link(path, **fields))
 
 

@@ -159,7 +159,7 @@ class Reader:
             )
 
     def months(self) -> tuple[ObjectiveMonth, ...]:
-        """How calls complied with the objectives in the last months, the newest month first."""
+        """Return the compliance with the objectives in recent months, newest first."""
         if self.metrics is None:
             return ()
         query = FiguresQuery(since=first_month(self.now(), MONTHS), window=DAY)
@@ -230,7 +230,7 @@ class Reader:
         return sorted(entries, key=lambda entry: entry.started_at, reverse=True)[:limit]
 
     def refusals(self, service: str, tenant: str | None, region: str | None) -> list[Refusals]:
-        """The periods in which the circuit of a service refused calls lately, newest first."""
+        """Return the recent periods in which a service's circuit refused calls, newest first."""
         query = LogQuery(
             service=service,
             tenant=tenant,
@@ -315,7 +315,7 @@ def periods(times: Iterable[datetime]) -> list[Refusals]:
 
 
 def circuit_words(circuit: CircuitBreakerState | None) -> tuple[str, str, str]:
-    """The state of a circuit: a word, its kind, and a sentence that explains it."""
+    """Return the state of a circuit as a word, its kind, and an explanation."""
     if circuit is None:
         return "no circuit", "good", "No circuit is configured, so calls are never refused for it."
     failure_counts = (

@@ -15,7 +15,7 @@ _CLIENT_TIMEOUT: Final = 10.0
 
 
 class _Handler(WSGIRequestHandler):
-    """A handler that logs nothing: the first address has a token in it."""
+    """A request handler without a log, because the first URL contains a token."""
 
     timeout = _CLIENT_TIMEOUT
 

@@ -1,4 +1,4 @@
-"""Tokens that bind a form, or the words after an act, to the person they were made for."""
+"""Tokens that bind a form or a notice to one person."""
 
 from __future__ import annotations
 

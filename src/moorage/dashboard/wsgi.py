@@ -31,7 +31,7 @@ _HEADERS: Final = ("cookie", "origin", "sec-fetch-site")
 
 
 class DashboardApp:
-    """A WSGI application: the operations page for those whom `identify` knows.
+    """The operations page as a WSGI application, for people that `identify` recognises.
 
     `asgi` is the same as an ASGI application; it runs in a thread beside the event loop.
 
@@ -80,7 +80,7 @@ class DashboardApp:
 
 
 def request_of(environ: Environ) -> PageRequest:
-    """Return the request in a WSGI environment, whose input has not been read."""
+    """Return the request of a WSGI environment, without reading its body."""
     headers = {
         name: environ[key]
         for name in _HEADERS

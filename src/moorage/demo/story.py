@@ -105,7 +105,7 @@ class Story:
             self.say("all reminders:  " + _number_of(mailed))
 
     def mail_is_back(self) -> None:
-        """Close the circuit by hand, sooner than it would close by itself."""
+        """Close the circuit by hand before it would close by itself."""
         summary = "SendGrid is back. An operator closes its circuit by hand."
         with self.narrator.scene("Mail is back", summary):
             self.network.reopen(_SENDGRID)

@@ -150,7 +150,7 @@ def test_a_grant_must_be_a_known_grant() -> None:
 def test_signing_algorithm_follows_from_the_key(
     options: dict[str, Any], expected: JwtAlgorithm
 ) -> None:
-    """A shared secret signs by HS256 and a private key by RS256, unless another way is named."""
+    """A shared secret signs with HS256 and a private key with RS256 by default."""
     oauth_client = client(**options)
 
     assert oauth_client.signs
@@ -163,7 +163,7 @@ def test_the_longest_name_is_a_name() -> None:
 
 
 def test_a_scope_is_a_list() -> None:
-    """OAuth's own notation and a list are the same, in the order given."""
+    """A scope may be a list or OAuth's space-separated text; the order is kept."""
     assert ("b", "a") == client(scope="b a").scope == client(scope=["b", "a"]).scope
 
 

@@ -193,7 +193,7 @@ def test_a_server_without_s256_is_refused() -> None:
 
 
 def test_a_server_without_an_endpoint_is_refused() -> None:
-    """The endpoint must be known."""
+    """A server without the needed endpoint is refused."""
     with pytest.raises(ConfigurationError, match="authorization_endpoint"):
         begun(client_of(authorization_endpoint=None))
 

@@ -136,7 +136,7 @@ def test_unreadable_answers_are_refused(body: bytes) -> None:
 
 
 def test_a_refusal_is_read() -> None:
-    """An OAuth error is read as a refusal, whatever its HTTP status."""
+    """An OAuth error is read as a refusal, with any HTTP status."""
     for status in (200, 400):
         refused_consent = answer(status, error="invalid_client")
         assert isinstance(refused_consent, Refused)

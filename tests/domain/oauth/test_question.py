@@ -118,7 +118,7 @@ def test_some_answers_are_lost(answer: Refused | ConnectorError, lost: bool) -> 
     ],
 )
 def test_a_refusal_becomes_an_error(why: Refusal, retryable: bool, remedy: str) -> None:
-    """The error quotes the server, and says whether it may be over later."""
+    """The error quotes the server, and says whether a later attempt may succeed."""
     error, wait = failure("crm", Refused(why=why, code="c", said="d", wait=4.0))
 
     assert "The authorisation server refused a token (c: d)." == error.message

@@ -42,7 +42,7 @@ def read(status: int, body: bytes = b"", **headers: str) -> Refused | bool:
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"OK", b"[]"])
 def test_success_ignores_the_body(body: bytes) -> None:
-    """A success is a success, whatever its body."""
+    """A success status counts as success, with any body."""
     assert read(200, body) is True
 
 
@@ -80,7 +80,7 @@ def test_refusals_are_typed(
 
 
 def test_the_time_of_a_wait_is_that_of_the_question() -> None:
-    """If the server names a time, the request is repeated at that time."""
+    """If the server names a retry time, the request is repeated at that time."""
     answer = read(503, Retry_After="Tue, 01 Jan 2030 00:00:45 GMT")
     assert isinstance(answer, Refused)
 

@@ -37,7 +37,7 @@ PATIENT = Timeouts(total=30)
 
 
 def public(pem: str) -> Any:
-    """The public key with which the server verifies."""
+    """The public key that verifies the server's signatures."""
     return load_pem_private_key(pem.encode(), None).public_key()
 
 
@@ -105,7 +105,7 @@ def test_every_client_authentication_is_accepted(
 
 @pytest.mark.parametrize("method", ["tls_client_auth", "self_signed_tls_client_auth"])
 def test_a_certificate_is_shown(tmp_path: Path, method: Method) -> None:
-    """A client that is known by its certificate says its name, and gets a token bound to that."""
+    """A client with a registered certificate gets a token bound to that certificate."""
     lab = TlsLab(tmp_path)
     lab_certificates = lab.papers()
     registered_client = Client(method=method, thumbprint=lab_certificates.thumbprint)

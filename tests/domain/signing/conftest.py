@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture
 def far_from_greenwich() -> Iterator[None]:
-    """The machine's own time is nine hours ahead of the world's."""
+    """Set the machine's time zone nine hours ahead of UTC."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TZ", "AWAY-9")
         time.tzset()

@@ -64,7 +64,7 @@ def test_signs_as_s3_once_did() -> None:
 
 
 def test_signs_as_binance_documents() -> None:
-    """Binance signs the query with the time in it, and wants the signature behind it."""
+    """Binance signs the query including its timestamp, and appends the signature."""
     binance = HmacSigning(
         signs="{query}",
         headers={"X-MBX-APIKEY": "{key_id}"},

@@ -58,7 +58,7 @@ def _based(signing: MessageSignature, request: Request, base: str = BASE) -> lis
 
 @pytest.mark.parametrize("case", RFC["cases"], ids=lambda case: str(case["label"]))
 def test_signs_as_the_rfc_does(case: dict[str, Any]) -> None:
-    """The base is the RFC's; so is the signature, or where it is random both hold."""
+    """The signature base is the RFC's; deterministic signatures are equal, random ones verify."""
     signing = MessageSignature(
         components=case["components"],
         key_id=case["key"],
@@ -91,7 +91,7 @@ def test_signs_as_the_rfc_does(case: dict[str, Any]) -> None:
 
 
 def test_signature_is_of_the_base() -> None:
-    """The signature is that of the signature base, whatever its components."""
+    """The signature covers the signature base, for any components."""
     signing = _simple("@target-uri", "@query", "date")
     url, occasion = join_url(BASE, REQUEST), Occasion(AT, "n-1")
     expected = hmac.digest(b"k", signing.base(REQUEST, url, occasion), "sha256")

@@ -32,7 +32,7 @@ def shop() -> Generator[Shop]:
 
 
 def browser(**rights: bool) -> Client:
-    """A browser in which a member of staff is logged in."""
+    """A browser with a logged-in member of staff."""
     person = User.objects.create_user("ann", is_staff=True, **rights)
     client = Client()
     client.force_login(person)
@@ -101,7 +101,7 @@ def unknown_key(shop: Shop) -> str:
 
 
 def test_worker_skips_payments_in_progress(shop: Shop, unknown_key: str) -> None:
-    """A worker settles no payment whose caller may still be at work."""
+    """The worker does not settle a payment whose caller may still be running."""
     for step in worker.steps():
         assert not step()
     assert unknown_key in [payment.idempotency_key for payment in hub().unsettled_payments()]

@@ -64,7 +64,7 @@ def test_export_and_erase(shop: Shop) -> None:
 
 
 def test_credentials_of_a_tenant(shop: Shop) -> None:
-    """The export says that a tenant has credentials, and they can be erased."""
+    """The export lists a tenant's credentials, and they can be erased."""
     ports = process.ports()
     ports["credentials"].rotate("stripe", "acme", Credentials.bearer("sk_secret"))
 

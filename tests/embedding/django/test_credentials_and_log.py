@@ -108,7 +108,7 @@ def test_key_rotation_reseals_everything(alias: str, awaited: bool) -> None:
 
 
 def test_moved_credentials_do_not_open(alias: str) -> None:
-    """Credentials that were moved to another owner do not open, and key rotation names them."""
+    """Credentials copied to another owner cannot be decrypted, and key rotation reports them."""
     Credential.objects.using(alias).all().delete()
     older_ring = generate_keys()
     provider = credentials.provider(alias, AesGcmCipher(older_ring))

@@ -51,7 +51,7 @@ def test_only_staff_with_the_permission_reads(shop: Shop) -> None:
 
 
 def test_staff_reads_every_page_and_does_not_act(shop: Shop) -> None:
-    """With the permission to view calls, all pages are shown, and no act is possible."""
+    """With the permission to view calls, all pages are shown without actions."""
     client = browser("view_call")
     page = client.get("/operations/")
     assert "ann (read only)" in page.text
@@ -64,7 +64,7 @@ def test_staff_reads_every_page_and_does_not_act(shop: Shop) -> None:
 
 
 def test_staff_with_permission_acts(shop: Shop) -> None:
-    """With the permission to change calls, a circuit is held open by a form of the page."""
+    """With the permission to change calls, a form of the page holds a circuit open."""
     client = browser("view_call", "change_call")
     confirmation = client.get(ACT)
     form = {**form_of(confirmation.text), "reason": "a test"}

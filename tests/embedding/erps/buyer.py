@@ -1,4 +1,4 @@
-"""A browser with links, forms and cookies, which remembers every page it received."""
+"""A browser with links, forms and cookies that records every page."""
 
 from __future__ import annotations
 

@@ -263,7 +263,7 @@ def webhook_of_a_lost_response(site: RunningErp) -> None:
 
 
 def crash(site: RunningErp) -> None:
-    """A crash between the vendor's charge and the commit: one charge, and nothing is stuck.
+    """After a crash between the charge and the commit there is one charge, and nothing is stuck.
 
     The ERP restarts with another vendor for one tenant; open payments stay at the old vendor.
     """

@@ -1,1 +1,1 @@
-"""How the tables have come about."""
+"""The migrations of the tables."""

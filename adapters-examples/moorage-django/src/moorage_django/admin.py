@@ -58,7 +58,7 @@ class CallAdmin(ReadOnly):
 
 
 class EntryAdmin(ReadOnly):
-    """Entries, which a person can have done again or called off; their content is not shown."""
+    """The entries, without their content; a person can retry or cancel them."""
 
     list_display = (
         "number",
@@ -101,7 +101,7 @@ class EntryAdmin(ReadOnly):
 
     @admin.action(description="Call off", permissions=["decide"])
     def drop(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        """Call them off."""
+        """Cancel the selected entries."""
         return decide(
             self,
             request,
@@ -131,7 +131,7 @@ class DeferredAdmin(EntryAdmin):
 
 
 def _by(request: HttpRequest, change: Callable[..., Any]) -> Callable[[str], Any]:
-    """The change of an entry, recorded as an act of the person who asks for it."""
+    """Change an entry, and record the change with the person's name."""
     return partial(change, actor=request.user.get_username(), reason="by an action of the admin")
 
 

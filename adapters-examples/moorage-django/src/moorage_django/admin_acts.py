@@ -1,4 +1,4 @@
-"""The actions of the admin besides reading: each asks for confirmation and reports its result."""
+"""The admin's actions. Each asks for confirmation and reports its result."""
 
 from __future__ import annotations
 

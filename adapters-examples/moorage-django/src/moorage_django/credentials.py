@@ -46,7 +46,7 @@ class OrmRows:
 
     @guarded
     def put(self, about: bytes, sealed: bytes, /) -> None:
-        """Put a text in place."""
+        """Store an encrypted text."""
         tenant, service, _ = unpack_values(about)
         fields = {
             "service": _storable_name(service),
@@ -114,7 +114,7 @@ def provider(alias: str, cipher: Cipher) -> SealedCredentialProvider:
 
 
 def aprovider(alias: str, cipher: Cipher) -> AsyncSealedCredentialProvider:
-    """As `provider`, awaited."""
+    """The asynchronous variant of `provider`."""
     return AsyncSealedCredentialProvider(BriefRows(alias), cipher)
 
 

@@ -1,4 +1,4 @@
-"""A database connection of moorage's own, which no transaction of the host's takes along.
+"""A separate database connection, outside the host's transactions.
 
 What is kept about a call (state, credentials, log) is kept on it. So a host that rolls back takes
 no claim back, and a host on SQLite that holds the lock of its file does not wait for itself: there

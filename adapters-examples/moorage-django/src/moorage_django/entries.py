@@ -29,12 +29,12 @@ class _Lender:
 
     @guarded
     def lend(self, work: Callable[[Any], A], /) -> A:
-        """Call a function in a transaction, which is part of the host's if one is open."""
+        """Call a function in a transaction, which joins the host's open one."""
         with transaction.atomic(using=self._alias, savepoint=False):
             return work(connections[self._alias])
 
     def skips_locked(self) -> bool:
-        """Whether the server can leave out rows that are locked."""
+        """True if the server supports SKIP LOCKED."""
         return bool(connections[self._alias].features.has_select_for_update_skip_locked)
 
     @property

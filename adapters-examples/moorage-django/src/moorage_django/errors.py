@@ -24,7 +24,7 @@ _NOTHING_THERE: Final = ("does not exist", "doesn't exist")
 
 
 def guarded(verb: Callable[P, Answer]) -> Callable[P, Answer]:
-    """A verb of a store, which raises nothing of Django's."""
+    """Return a store's method with Django's errors translated to moorage's."""
 
     @wraps(verb)
     def careful(*given: P.args, **named: P.kwargs) -> Answer:

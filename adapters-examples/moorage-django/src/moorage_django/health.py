@@ -19,7 +19,7 @@ app_name = "moorage_health"
 
 @transaction.non_atomic_requests
 def health(request: HttpRequest, page: str = "") -> HttpResponse:
-    """Say if this process is alive, or if requests should be sent to it, and why."""
+    """Respond whether this process is alive, or ready for requests, with reasons."""
     answer = health_answer(request.method or "", page, lambda: process.health().recent())
     return HttpResponse(answer.body, status=answer.status, headers=dict(answer.headers))
 

@@ -53,7 +53,7 @@ _CALLED: Final = {"id": "call"}
 def kept_fields(
     entry: type[Any], columns: Iterable[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The fields of an entry that these columns keep, and those that they do not.
+    """Return the fields of an entry that have columns, and those that have none.
 
     A newer moorage may have fields of which this release knows nothing: the rest is kept.
     """
@@ -92,11 +92,11 @@ class OrmLogger:
 
     @property
     def lost(self) -> int:
-        """How many entries this process could not keep."""
+        """The number of entries that this process could not store."""
         return self._queue.lost
 
     def write(self, entry: IntegrationLog, /) -> None:
-        """Queue an entry; where the queue is full, the oldest one is lost and counted."""
+        """Queue an entry; if the queue is full, its oldest entry is lost and counted."""
         self._queue.write(entry)
 
     def after_request(self) -> None:
@@ -149,7 +149,7 @@ class OrmLogger:
         durations = matching_calls.order_by("duration").values_list("duration", flat=True)
 
         def percentile(percent: int) -> float | None:
-            """The smallest duration that `percent` of all are no greater than."""
+            """Return the smallest duration that `percent` of all durations do not exceed."""
             if not total:
                 return None
             place = -(-total * percent // 100) - 1
@@ -186,7 +186,7 @@ class OrmLogger:
 
 
 class AsyncOrmLogger:
-    """As `OrmLogger`; the questions are awaited.
+    """The asynchronous variant of `OrmLogger`.
 
     Args:
         shared: the log to keep entries in.

@@ -1,4 +1,4 @@
-"""The tables. The module of each adapter says which ones it uses."""
+"""The database tables. The module of each adapter says which ones it uses."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ _NOT_TO_THE_DISK: Final = ", set_config('synchronous_commit', 'off', true)"
 
 
 class _Missing(Exception):
-    """Some rows are not there yet."""
+    """Some of the needed rows do not exist yet."""
 
 
 class _Trip:
@@ -215,7 +215,7 @@ class OrmStorage:
         return "machine" if connections[self.alias].vendor == "sqlite" else "network"
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
-        """Run one command."""
+        """Run one command on its states, and return its answer."""
         deadline = inf if timeout is None else time.monotonic() + timeout
         outage = self.settle(deadline)
         if outage is not None:

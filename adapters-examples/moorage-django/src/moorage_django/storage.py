@@ -57,7 +57,7 @@ class Storage(DjangoStorage):
         return hub().storage(self._tenant)
 
     def exists(self, name: str) -> bool:
-        """Whether there is a file of this name."""
+        """Return whether a file of this name exists."""
         return bool(self.files.exists(self.key(name)))
 
     def delete(self, name: str) -> None:
@@ -65,11 +65,11 @@ class Storage(DjangoStorage):
         self.files.delete(self.key(name))
 
     def size(self, name: str) -> int:
-        """How many bytes a file has."""
+        """Return the size of a file in bytes."""
         return int(self._info(name).size or 0)
 
     def get_modified_time(self, name: str) -> datetime:
-        """When a file was put."""
+        """Return the time when a file was stored."""
         modified_at: datetime | None = self._info(name).last_modified
         if modified_at is None:
             # Django documents this error for a storage without times; `collectstatic` handles it.
@@ -77,7 +77,7 @@ class Storage(DjangoStorage):
         return modified_at if settings.USE_TZ else timezone.make_naive(modified_at)
 
     def url(self, name: str | None) -> str:
-        """Where a browser gets a file."""
+        """Return the URL from which a browser gets a file."""
         key = self.key(name or "")
         if self._base_url is not None:
             return f"{self._base_url.rstrip('/')}/{key}"

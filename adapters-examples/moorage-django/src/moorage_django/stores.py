@@ -96,7 +96,7 @@ def cipher_of(picked: Chosen) -> AesGcmCipher | None:
 
 
 def kept(picked: Chosen) -> dict[str, Any]:
-    """Return the stored items with which a copy of the database could act, by name."""
+    """Return the stored items that a copy of the database could act on, by name."""
     return {
         "webhooks": _Rows(Webhook.objects.all()),
         "calls": _Rows(Deferred.objects.all()),

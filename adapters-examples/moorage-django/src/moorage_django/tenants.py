@@ -74,7 +74,7 @@ class OrmTenants:
 
 
 class AsyncOrmTenants:
-    """As `OrmTenants`, awaited.
+    """The asynchronous variant of `OrmTenants`.
 
     Args:
         shared: the plain one.

@@ -1,4 +1,4 @@
-"""Django's database in an event loop: it blocks, so threads wait for it."""
+"""Runs Django's blocking database calls in threads for an event loop."""
 
 from __future__ import annotations
 

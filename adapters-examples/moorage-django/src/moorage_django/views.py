@@ -1,4 +1,4 @@
-"""Where vendors send webhooks."""
+"""The endpoint to which vendors send webhooks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @require_http_methods(["GET", "POST", "PUT"])
 @transaction.non_atomic_requests
 def receive(request: HttpRequest, account: str) -> HttpResponse:
-    """Verify a webhook, write it down, and answer; it is handled afterwards.
+    """Verify and store a webhook, and respond; its handlers run afterwards.
 
     What is no genuine webhook is refused without a reason. Nothing is answered 2xx before it is
     stored.

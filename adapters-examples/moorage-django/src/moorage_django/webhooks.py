@@ -1,4 +1,4 @@
-"""Handlers of webhooks, and the inbox that hands webhooks to them."""
+"""The registered webhook handlers, and the inbox that calls them."""
 
 from __future__ import annotations
 

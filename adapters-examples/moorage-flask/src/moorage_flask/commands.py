@@ -107,7 +107,7 @@ def tidy() -> None:
 
 @click.group
 def subject() -> None:
-    """Export or erase the data stored about a person or thing."""
+    """Export or erase the data stored about a person or object."""
 
 
 _tenant = click.option("--tenant", is_flag=True, help="NAME is a tenant.")

@@ -27,7 +27,7 @@ Handling = TypeVar("Handling", bound="Callable[..., object]")
 
 
 class Moorage:
-    """Everything of moorage's that an application uses.
+    """The extension: moorage's objects for a Flask application.
 
     Outside of a context it answers for the application it was made with, or the only one that it
     was given to.

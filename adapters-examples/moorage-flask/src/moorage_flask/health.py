@@ -21,7 +21,7 @@ def add_health(blueprint: Blueprint) -> None:
 
 
 def health(page: str) -> Response:
-    """Say if this process is alive, or if requests should be sent to it, and why."""
+    """Respond whether this process is alive, or ready for requests, with reasons."""
     if not current_moorage.settings.health:
         abort(404)
     answer = health_answer(request.method, page, _read_health)

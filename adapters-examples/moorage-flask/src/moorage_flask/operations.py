@@ -37,7 +37,7 @@ def add_operations(blueprint: Blueprint) -> None:
 
 
 def operations(page: str = "") -> Response:
-    """Show a page, or perform an act, for a person who is known."""
+    """Show a page, or perform an action, for an identified person."""
     identify = current_moorage.settings.person
     if identify is None:
         abort(404)

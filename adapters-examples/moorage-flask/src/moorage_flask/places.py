@@ -14,7 +14,7 @@ import attrs
 
 @attrs.frozen(kw_only=True)
 class Places:
-    """The place of each store.
+    """The location of each store.
 
     Attributes:
         state: the URL of the store of state; None if it is in the host's database.
@@ -31,7 +31,7 @@ class Places:
 def places(
     *, kind: str | None, file: str | None, state: str | None = None, aside: str | None = None
 ) -> Places:
-    """Decide where things are kept.
+    """Choose the location of each store.
 
     Args:
         kind: what kind of database the host's is, if it has one.

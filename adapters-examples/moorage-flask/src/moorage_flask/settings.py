@@ -59,7 +59,7 @@ class Settings:
 
     @property
     def state_url(self) -> str | None:
-        """The URL of the state, if it is given as one."""
+        """The URL of the state, if the settings have one."""
         url = self.state.reveal() if isinstance(self.state, Secret) else self.state
         return url if isinstance(url, str) else None
 

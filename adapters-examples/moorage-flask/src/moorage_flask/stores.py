@@ -42,7 +42,7 @@ _SHARED_DRIVERS: Final = frozenset({"psycopg", "pymysql"})
 
 
 class Stores:
-    """Where everything of an application is kept."""
+    """The stores of one application."""
 
     def __init__(self, settings: Settings, places: Places, host: Host) -> None:
         self._settings = settings
@@ -94,7 +94,7 @@ class Stores:
 
     @cached_property
     def credentials(self) -> CredentialProvider | None:
-        """Credentials that are stored, sealed; None without keys to seal them with."""
+        """The provider of encrypted credentials; None without encryption keys."""
         if self.cipher is None:
             return None
         if self._places.memory:

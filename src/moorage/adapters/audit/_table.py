@@ -169,7 +169,7 @@ class AuditTable:
         return AuditHead(*heads.rows[0]) if heads.rows else AuditHead()
 
     async def following(self, execute: Execute, number: int | None) -> list[AuditRecord]:
-        """Return some of the records after a number; None is before all of them."""
+        """Return some of the records after a number; None starts at the first record."""
         last_number = _BEFORE_ALL if number is None else number
         (page_result,) = await execute(
             (self._sql.find(["number > ?"], "ASC"), (last_number, _PAGE))
@@ -191,7 +191,7 @@ def _row(record: AuditRecord) -> list[Value]:
 
 
 def _record(row: Sequence[Any]) -> AuditRecord:
-    """The record of a row, whose values may have any type in SQLite."""
+    """Return the record of a row; in SQLite its values may have any type."""
     number, at, act, subject, actor, reason, value_before, value_after, previous_hash, digest = row
     return AuditRecord(
         number=_integer(number),

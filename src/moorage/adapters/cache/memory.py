@@ -1,4 +1,4 @@
-"""Answers stored in the memory of one process: the default cache.
+"""Responses cached in the memory of one process: the default cache.
 
 1. It never takes more than it was given, in entries and in bytes: what was used longest ago goes
    first.

@@ -90,7 +90,7 @@ class SealedCache(_Sealing):
         /,
         timeout: float | None = None,
     ) -> bool:
-        """Store answers under a key, unless it has changed; return whether they were stored."""
+        """Store responses under a key, unless it has changed; return whether they were stored."""
         was_stored: bool = self._execute(self._keep(key, mark, entries, seconds), timeout)
         return was_stored
 
@@ -126,7 +126,7 @@ class AsyncSealedCache(_Sealing):
         /,
         timeout: float | None = None,
     ) -> bool:
-        """Store answers under a key, unless it has changed; return whether they were stored."""
+        """Store responses under a key, unless it has changed; return whether they were stored."""
         was_stored: bool = await self._execute(self._keep(key, mark, entries, seconds), timeout)
         return was_stored
 

@@ -15,7 +15,7 @@ class Closing(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Close it."""
+        """Close the object."""
 
     def __enter__(self) -> Self:
         return self
@@ -34,7 +34,7 @@ class AsyncClosing(ABC):
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Close it."""
+        """Close the object."""
 
     async def __aenter__(self) -> Self:
         return self

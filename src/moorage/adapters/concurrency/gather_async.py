@@ -18,7 +18,7 @@ _FOREVER: Final = 1e9  # seconds; not every event loop counts further
 
 
 class AsyncioGather:
-    """Runs steps in tasks, all of which have ended when the call returns.
+    """Runs steps in tasks. All tasks have ended when the call returns.
 
     Each step sees the caller's context variables, and changes only a copy of them. The error of a
     step cancels the others and is raised in the caller, without an exception group.

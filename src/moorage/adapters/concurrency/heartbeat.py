@@ -102,7 +102,7 @@ class Heartbeat:
 
 
 def threads_may_run(modules: Mapping[str, Any] = sys.modules) -> bool:
-    """Return whether threads run here: uWSGI stops them all unless an option allows them.
+    """Return whether background threads run here; uWSGI stops them by default.
 
     Args:
         modules: the loaded modules; a server that embeds Python adds its own.

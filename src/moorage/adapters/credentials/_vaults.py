@@ -1,4 +1,4 @@
-"""Vaults that never suspend, for callers without an event loop and for those with one."""
+"""Vaults whose methods never suspend, for synchronous and asynchronous providers."""
 
 from __future__ import annotations
 

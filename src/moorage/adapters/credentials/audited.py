@@ -1,4 +1,4 @@
-"""A provider whose credentials are handed out only with a record in an audit trail.
+"""A provider that returns credentials only after it has recorded that in an audit trail.
 
 1. A use is the first time that a process gets the credentials of a service and tenant, and each
    renewal and change of them. Further reads by the same process are no record of their own.

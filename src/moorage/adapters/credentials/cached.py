@@ -90,7 +90,7 @@ class _Cache:
         return credentials
 
     def remove(self, owner: tuple[str, str | None]) -> None:
-        """Remove the credentials, also those of requests that are under way."""
+        """Remove the credentials, including those of requests that are in progress."""
         with self._lock:
             self.removals += 1
             self.entries.pop(owner, None)

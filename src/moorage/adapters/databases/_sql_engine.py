@@ -61,7 +61,7 @@ class Signal(Protocol):
 
 
 class Runtime(Protocol):
-    """The operations in which a blocking and an event-loop store differ.
+    """The operations that differ between a blocking store and one in an event loop.
 
     Attributes:
         blocks: whether waiting blocks the thread, so that a caller can run its batch itself.

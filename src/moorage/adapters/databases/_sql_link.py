@@ -26,7 +26,7 @@ MULTI_STATEMENTS: Final = 1 << 16
 
 
 class Row(NamedTuple):
-    """The row of a key, without a state yet if `state` is None, and the time when it expires."""
+    """The row of a key and its expiry; `state` is None if the row has no state yet."""
 
     id: bytes
     state: bytes | None

@@ -139,7 +139,7 @@ class _TimedReader(RawIOBase):
 
 
 class AsyncRun:
-    """Runs statements on a connection of asyncmy, which always sends several in one query."""
+    """Runs statements on a connection of asyncmy, which sends several in one query."""
 
     at_once = True
 
@@ -360,7 +360,7 @@ def _code(error: BaseException) -> int:
 
 
 def _error_of(code: int) -> Exception:
-    """Return the error for an error code of the server, whose transaction is rolled back."""
+    """Return the error for an error code; the server has rolled the transaction back."""
     if code in _RETRYABLE:
         return NotDone(_RETRYABLE[code], slow=True)
     if code in _NOT_RETRYABLE:

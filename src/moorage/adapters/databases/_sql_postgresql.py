@@ -408,7 +408,7 @@ def _rows(result: PGresult) -> tuple[list[Row], int]:
 
 
 def _error_of(failure: PGresult) -> NotDone | NoTable | Denied:
-    """Return the error for a failed result, whose transaction is rolled back."""
+    """Return the error for a failed result; the server has rolled the transaction back."""
     code = failure.error_field(_CODE) or b""
     if code in _RETRYABLE:
         return NotDone(_RETRYABLE[code], slow=True)

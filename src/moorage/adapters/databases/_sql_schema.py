@@ -191,7 +191,7 @@ def _new_tables(metadata: MetaData, names: list[str], schema: str | None) -> Tab
 
 
 def byte_comparison() -> dict[str, Any]:
-    """Return the options of a table whose texts are compared byte by byte."""
+    """Return the options of a table with byte-by-byte text comparison."""
     return {f"{kind}_{option}": value for kind in _KINDS for option, value in _LIKE_BYTES.items()}
 
 

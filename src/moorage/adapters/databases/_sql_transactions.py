@@ -1,4 +1,4 @@
-"""Short transactions that end in time, whatever the server does.
+"""Short transactions that end by their deadline, even if the server hangs.
 
 All drivers except psycopg have timeouts for this: libpq waits for a silent server as long as the
 system does, even when it is cancelled. So its connection is shut down, which ends the wait.

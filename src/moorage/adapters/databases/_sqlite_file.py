@@ -67,7 +67,7 @@ _OTHER_ERROR: Final = ("it could not be read or written", "Check the disk of thi
 
 
 class Busy(Exception):
-    """Another connection holds the lock."""
+    """The database is busy, because another connection holds the lock."""
 
 
 class Link:

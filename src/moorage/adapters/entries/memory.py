@@ -26,7 +26,7 @@ E = TypeVar("E", bound=Entry)
 
 
 class _Locked:
-    """An object with a lock, which is replaced in a forked child, as its holder may be gone."""
+    """An object with a lock. A forked child replaces it, because its holder may not exist there."""
 
     def __init__(self) -> None:
         self._forget_lock()

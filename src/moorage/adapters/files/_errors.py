@@ -30,7 +30,7 @@ def refused(code: str, status: int, message: str) -> VendorRejected:
 
 
 def mapped(verb: Callable[P, R]) -> Callable[P, R]:
-    """Return an operation that raises only our errors, whose messages contain no path."""
+    """Return an operation that translates errors to moorage's, without paths in messages."""
 
     @wraps(verb)
     def run_guarded(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -248,7 +248,7 @@ class LocalFolder:
     # --- the folder --------------------------------------------------------
 
     def _path(self, key: str) -> Path:
-        """Return the path of a file, which is never outside or behind a link."""
+        """Return the path of a file; a path outside the folder or through a link is refused."""
         path = self._root
         for name in names_of(key):
             path /= name

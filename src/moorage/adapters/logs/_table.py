@@ -207,7 +207,7 @@ class LogTable:
     async def _edge(
         self, execute: Execute, window: LogQuery, scanned: int
     ) -> tuple[int, int] | None:
-        """The position of the last of so many entries of a window; None if it has fewer."""
+        """Return the position of the last of `size` entries of a window; None if it has fewer."""
         conditions, values = self._page(window, window)
         (edge_result,) = await execute((self._sql.edge(conditions), [*values, scanned - 1]))
         return (
@@ -341,7 +341,7 @@ def _matching(query: LogQuery) -> tuple[list[str], list[Value]]:
 
 
 def _window(query: LogQuery) -> LogQuery:
-    """The query with only those conditions that one index can answer."""
+    """Return the query reduced to the conditions that one index can answer."""
     lead_field = next((name for name in _INDEXED if getattr(query, name) is not None), None)
     cleared_fields: dict[str, Any] = dict.fromkeys({*EQUAL_FIELDS, "status", "text"} - {lead_field})
     return attrs.evolve(query, **cleared_fields)

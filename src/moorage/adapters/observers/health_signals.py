@@ -44,7 +44,7 @@ class HealthSignals:
         self._lost: tuple[datetime, int] | None = None
 
     def __call__(self, event: Event) -> None:
-        """Remember an event, or forget what it ends."""
+        """Remember a problem, or forget one that this event ends."""
         owner = (event.service, event.tenant)
         match event:
             case StorageLost(service=store, node=node, error=error):

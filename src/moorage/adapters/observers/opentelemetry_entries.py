@@ -101,7 +101,7 @@ class OpenTelemetryEntries:
                 raise
 
     def _context_of(self, stored: TraceContext | None) -> Any:
-        """The context of OpenTelemetry for stored texts; None without valid ones."""
+        """Return the OpenTelemetry context of stored texts; None if they are invalid."""
         if stored is None:
             return None
         context = self._propagator.extract(stored.headers())

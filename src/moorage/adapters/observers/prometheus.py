@@ -225,7 +225,7 @@ class PrometheusObserver:
         series.inc()
 
     def _happened(self, event: Event) -> None:
-        """Count any other event."""
+        """Count an event other than the end of a call."""
         metrics = self._metrics
         if isinstance(event, LogEntriesLost):
             metrics["log_entries_lost_total"].inc(event.entries)

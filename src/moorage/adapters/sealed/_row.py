@@ -50,7 +50,7 @@ class SealedRows(Protocol):
         ...
 
     def drop(self, about: bytes, /) -> bool:
-        """Return the owner in a form that a database of any encoding can store."""
+        """Delete the encrypted text of this id, and return whether there was one."""
         ...
 
     def clear(self) -> int:

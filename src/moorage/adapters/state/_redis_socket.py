@@ -60,7 +60,7 @@ class TimedSocket:
 
 
 class _TimedTcpConnection(Connection):
-    """A TCP connection whose creation ends at `until`, a time of `monotonic()`."""
+    """A TCP connection that must open by `until`, a time of `monotonic()`."""
 
     until: float
 
@@ -160,7 +160,7 @@ def dialling_concurrently(kind: Any) -> Any:
 
 
 def timed_for(kind: Any, seconds: float) -> Any:
-    """Return a subclass for a client of redis-py, whose connections each have this many seconds."""
+    """Return a subclass for a redis-py client that gives each new connection this many seconds."""
 
     class TimedForClient(timed(kind)):  # type: ignore[misc]  # a class of redis-py
         def _connect(self) -> Any:

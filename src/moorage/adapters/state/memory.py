@@ -94,7 +94,7 @@ class MemoryStorage:
         /,
         timeout: float | None = None,  # noqa: ARG002 - memory needs no waiting
     ) -> Answer:
-        """Run one command."""
+        """Run one command on its states, and return its answer."""
         # Every call's admission runs this, so the usual cases of one or two existing states have
         # their own code.
         cells, keys = self._cells, command.keys
@@ -364,5 +364,5 @@ class AsyncMemoryStorage:
         /,
         timeout: float | None = None,  # noqa: ARG002 - as above
     ) -> Answer:
-        """Run one command; memory never makes a task wait."""
+        """Run one command and return its answer, without suspending the task."""
         return self.shared.execute(command)

@@ -157,7 +157,7 @@ class RedisStorage(_Store, Closing):
         self._unavailable = False
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
-        """Run one command."""
+        """Run one command on its states, and return its answer."""
         self._require_open()
         end_time = inf if timeout is None else time.monotonic() + timeout
         call = self._script_calls.of(command)
@@ -298,7 +298,7 @@ class AsyncRedisStorage(_Store, AsyncClosing):
         /,
         timeout: float | None = None,
     ) -> Answer:
-        """Run one command."""
+        """Run one command on its states, and return its answer."""
         self._require_open()
         call = self._script_calls.of(command)
         batcher = self._batcher(command)

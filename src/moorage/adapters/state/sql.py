@@ -163,7 +163,7 @@ class SqlStorage(_Common, Closing):
         self._unavailable = False
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
-        """Run one command."""
+        """Run one command on its states, and return its answer."""
         thread_state = self._inside
         end_time = None if timeout is None else monotonic() + timeout
         if self._posted:
@@ -272,7 +272,7 @@ class AsyncSqlStorage(_Common, AsyncClosing):
         /,
         timeout: float | None = None,
     ) -> Answer:
-        """Run one command."""
+        """Run one command on its states, and return its answer."""
         posts = self._posts
         end_time = None if timeout is None else monotonic() + timeout
         if posts.queue or posts.task:

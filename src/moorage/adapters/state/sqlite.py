@@ -80,7 +80,7 @@ class SqliteStorage(Closing):
         return f"SqliteStorage({self._engine.file.path!r})"
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
-        """Run one command."""
+        """Run one command on its states, and return its answer."""
         engine = self._engine
         if self._posted:
             self._settle(engine.until(timeout))
@@ -175,7 +175,7 @@ class AsyncSqliteStorage(AsyncClosing):
         /,
         timeout: float | None = None,
     ) -> Answer:
-        """Run one command."""
+        """Run one command on its states, and return its answer."""
         engine, posts = self._engine, self._posts
         if posts.queue or posts.task:
             await posts.settle(timeout)

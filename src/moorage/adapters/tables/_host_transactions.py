@@ -128,7 +128,7 @@ async def _result_of(value: Any) -> Any:
 
 
 def _values_of_row(row: Sequence[Any] | Mapping[str, Any]) -> Sequence[Any]:
-    """Return the values of a row, whatever type of rows the host has chosen."""
+    """Return the values of a row, for any row type that the host has chosen."""
     return tuple(row.values()) if isinstance(row, Mapping) else tuple(row)
 
 

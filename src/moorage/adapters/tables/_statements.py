@@ -280,7 +280,7 @@ class EntrySql:
 
 
 def collated(kind: str, *, mariadb: bool) -> str:
-    """Return the options of a new table whose texts are compared byte by byte."""
+    """Return the options of a new table with byte-by-byte text comparison."""
     collation = "utf8mb4_nopad_bin" if mariadb else "utf8mb4_0900_bin"
     return f" ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE {collation}" if kind == "mysql" else ""
 

@@ -1,4 +1,4 @@
-"""A kind of act, and one act that a person performs."""
+"""Kinds of actions, and one action that a person performs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Acting:
     four_eyes: bool
 
     def get(self, name: str) -> str | None:
-        """The value of a field; None without one."""
+        """Return the value of a field; None if it is absent."""
         return self.values.get(name) or None
 
     def need(self, name: str) -> str:

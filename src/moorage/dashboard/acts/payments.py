@@ -76,7 +76,7 @@ def _proposing(payment: UnsettledPayment, proposal: Proposal | None) -> Propose:
 
 
 def _propose(acting: Acting, payment: UnsettledPayment, proposal: Proposal | None) -> None:
-    """Store or withdraw a proposal, and record it as an act by hand."""
+    """Store or withdraw a proposal, and record that in the audit trail."""
     core = acting.reader.hub.manager.flows.core
     act = ManualAct(
         act="payment.withdraw" if proposal is None else "payment.propose",

@@ -66,7 +66,7 @@ def queues_page(view: View) -> Page:
 
 
 def dead_page(view: View) -> Page:
-    """Dead letters of both queues, with acts over a filter."""
+    """The dead letters of both queues, with actions on a filtered selection."""
     if not view.reader.boxes:
         return Page("Dead letters", [section("Queues", tag("p", "No queue is shown here."))])
     names = [view.fields["box"]] if view.get("box") else list(view.reader.boxes)

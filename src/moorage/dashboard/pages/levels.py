@@ -44,7 +44,7 @@ def levels_page(view: View) -> Page:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> Node:
-    """The targets of one month; the rows are those of the report."""
+    """The targets of one month, with the rows of the report."""
     cells: list[list[Node]] = []
     for row in rows:
         values = dict(zip(COLUMNS, row, strict=True))

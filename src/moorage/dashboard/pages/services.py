@@ -1,4 +1,4 @@
-"""The pages of what happens now, and of one service."""
+"""The pages about the current state, and about one service."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class View(NamedTuple):
     four_eyes: bool
 
     def get(self, name: str) -> str | None:
-        """The value of a field of the query; None without one."""
+        """Return the value of a query field; None if it is absent."""
         return self.fields.get(name) or None
 
     def act(self, name: str, /, *, words: str | None = None, **fields: object) -> Html | None:
@@ -64,13 +64,13 @@ class View(NamedTuple):
         return button(self.request, words or act.button, f"/acts/{name}", **values)
 
     def acts(self, *buttons: Html | None) -> Html | None:
-        """The buttons that a person may press; None without any."""
+        """The buttons that the person may press; None if there are none."""
         visible_buttons = [item for item in buttons if item is not None]
         return tag("div", visible_buttons, class_="acts") if visible_buttons else None
 
 
 def readable_section(title: str, build: Callable[[], Node]) -> Html:
-    """A section, or the reason that it cannot be read now; the others are shown nevertheless."""
+    """A section of the page, or the reason why it cannot be read."""
     try:
         content = build()
     except ConnectorError as error:

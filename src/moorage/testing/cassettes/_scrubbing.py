@@ -80,7 +80,7 @@ class Scrubber:
         self.know([secret.reveal_bytes() for secret in secrets])
 
     def know(self, secrets: Iterable[bytes], words: Iterable[bytes] = ()) -> None:
-        """Mask these secrets at every place, and these words where they are a complete value."""
+        """Mask these secrets everywhere, and these words where they are a complete value."""
         new_chunks = {*secrets} - self._secrets, {*words} - self._words
         if any(new_chunks):
             self._secrets |= new_chunks[0]
@@ -88,7 +88,7 @@ class Scrubber:
             self._made = None
 
     def learn(self, url: str, headers: Headers, body: bytes) -> None:
-        """Collect the values in places for credentials, so that they are masked elsewhere too."""
+        """Collect the values in credential fields, so that they are masked elsewhere too."""
         kind = headers.get("content-type", "")
         head = self._names.in_head(url, headers)
         self.know((), [*telling(head), *telling(self._names.in_body(body, kind))])
@@ -134,7 +134,7 @@ class Scrubber:
         return json_again(redacted_body.encode()).decode()
 
     def parts(self, body: bytes, content_type: str, *, boundary: bytes | None = None) -> bytes:
-        """A body of several parts as it may be written down, with another boundary if given."""
+        """Return a multipart body with its secrets masked, optionally with another boundary."""
         delimiter = edge_of(content_type)
         edge = delimiter if boundary is None else b"--" + boundary
         return edge.join(self._part(part) for part in body.split(delimiter))
@@ -148,7 +148,7 @@ class Scrubber:
         return masked_text(text, self._masks()[1])
 
     def _masks(self) -> tuple[Masker, Masker]:
-        """A mask for the known secrets, and one for values that may be secrets."""
+        """Return a mask for known secrets, and one for values that may be secrets."""
         if self._made is None:
             secret_mask = value_mask(self._secrets, self._words)
             self._made = secret_mask, value_mask(self._secrets, self._words | self._doubtful)

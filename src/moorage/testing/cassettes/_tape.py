@@ -71,7 +71,7 @@ class Sent:
 
     @property
     def body(self) -> str:
-        """The body, in a form in which the layout of JSON does not matter."""
+        """The body, normalised so that the layout of JSON does not matter."""
         if "json" in self.content:
             return json.dumps(self.content["json"], sort_keys=True, ensure_ascii=False)
         return json.dumps(self.content, sort_keys=True, ensure_ascii=False)

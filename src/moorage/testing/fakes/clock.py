@@ -34,7 +34,7 @@ class VirtualClock:
         self._lock = threading.RLock()
 
     def nanoseconds(self) -> int:
-        """Return the nanoseconds by which the clock was advanced."""
+        """Return the nanoseconds by which the clock was advanced in total."""
         return self._now
 
     def utc(self) -> datetime:

@@ -130,7 +130,7 @@ class FakeVendor:
         *,
         path: str | None = None,
     ) -> None:
-        """Queue one answer."""
+        """Queue one response."""
         self.queue(Response(status, headers, body), path=path)
 
     def respond_json(
@@ -153,7 +153,7 @@ class FakeVendor:
 
     @property
     def requests(self) -> tuple[Delivery, ...]:
-        """Everything that reached the vendor, in order of arrival."""
+        """All requests that reached the vendor, in order of arrival."""
         with self._lock:
             return tuple(self._deliveries)
 

@@ -96,7 +96,7 @@ class VendorServer:
         *,
         path: str | None = None,
     ) -> None:
-        """Queue one answer."""
+        """Queue one response."""
         self.queue(Behaviour(status, headers, body), path=path)
 
     def respond_json(
@@ -111,7 +111,7 @@ class VendorServer:
         self.queue(Behaviour.of_json(value, status=status, headers=headers), path=path)
 
     def always(self, behaviour: Behaviour | Handler, *, path: str | None = None) -> None:
-        """Set the action, or the function that returns it, for requests while nothing is queued."""
+        """Set the action for requests without a queued one, or a function that returns it."""
         with self._changed:
             self._handlers[path or _ANY] = behaviour
 
@@ -235,7 +235,7 @@ class VendorServer:
             self._changed.notify_all()
 
     def _converse(self, sock: socket.socket, file: BinaryIO, connection: int) -> bool:
-        """Serve one request; whether another may follow on this connection."""
+        """Serve one request; return whether another may follow on this connection."""
         head = read_head(file)
         if head is None:
             return False

@@ -111,7 +111,7 @@ def with_body(body: bytes, response: Response) -> Response:
 def through_hub(
     checks: Iterable[Callable[..., Coroutine[Any, Any, None]]], open_lab: Callable[..., Any]
 ) -> tuple[Callable[[Callable[[], Any]], None], ...]:
-    """Return the checks of labs as checks of subjects, each of which runs to its end at once.
+    """Return the checks of labs as checks of subjects. Each check runs synchronously.
 
     Args:
         checks: the checks; each takes a function that opens a lab.

@@ -94,7 +94,7 @@ class Checks:
         )
 
     async def times_are_the_stores(self, factory: Factory) -> None:
-        """Arrival and due times come from the store's clock, whatever the caller's clock."""
+        """Arrival and due times come from the store's clock, not from the caller's."""
         store = factory()
         earliest_time = await store.now()
         require(

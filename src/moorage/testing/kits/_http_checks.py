@@ -84,7 +84,7 @@ async def the_target_is_sent_as_it_is(clients: Clients) -> None:
 
 
 async def streams_are_sent(clients: Clients) -> None:
-    """A body from a source arrives whole, with its length if that is known."""
+    """A streamed body arrives complete, with its length if it is known."""
     chunks = [b"", b"one", b"", b"two" * 50_000]
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
@@ -208,7 +208,7 @@ async def callers_do_not_mix(clients: Clients) -> None:
 
 
 async def no_timeout_is_no_bound(clients: Clients) -> None:
-    """Without timeouts a client waits for any time."""
+    """Without timeouts a client waits indefinitely."""
     async with lab(clients) as (vendor, client):
         vendor.queue(Behaviour(204, delay=0.01))
         answer = await client.send(Request.get("/"), vendor.url, Timeouts())

@@ -176,7 +176,7 @@ async def an_endless_answer_is_refused(clients: Clients) -> None:
 
 
 async def what_was_not_reached_did_nothing(clients: Clients) -> None:
-    """If certainly no byte of the request arrived, the error says so."""
+    """If no byte of the request can have arrived, the error says so."""
     for port, time_limit in (("refusing", PATIENCE), ("ignoring", BRIEFLY + GRACE)):
         async with lab(clients, port=port) as (vendor, client):
             reason = f"its port was {port}"

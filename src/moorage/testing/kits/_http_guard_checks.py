@@ -49,7 +49,7 @@ async def _guarded_client(
 
 
 def _at(vendor: VendorServer, **settings: Any) -> OutgoingGuard:
-    """Return a guard for which this machine counts as public."""
+    """Return a guard that treats this machine as public."""
     return OutgoingGuard(networks=_HERE, ports=vendor.address[1], **settings)
 
 

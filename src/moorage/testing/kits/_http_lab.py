@@ -63,7 +63,7 @@ async def lab(clients: Clients, **server: Any) -> AsyncGenerator[Lab, None]:
 async def failure_of(
     call: Awaitable[object], kind: type[Failure], *, because: str, within: float = PATIENCE
 ) -> Failure:
-    """Return the error of the call, which must be of this class and not of a more general one."""
+    """Return the error of the call, which must be exactly of this class."""
     start, control = time.monotonic(), Control()
     try:
         with control:

@@ -69,7 +69,7 @@ async def plain_requests_are_forwarded(clients: Proxied) -> None:
 
 
 async def secure_requests_are_tunnelled(clients: Proxied) -> None:
-    """A proxy sees the name of the vendor and nothing else; one tunnel carries many requests."""
+    """A proxy sees only the vendor's name, and one tunnel carries many requests."""
     server, authority = tls_pem(_NAME)
     with (
         VendorServer(tls=server) as vendor,

@@ -1,4 +1,4 @@
-"""A vendor of payments behind a hub with two accounts of it."""
+"""A payments vendor behind a hub with two accounts."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class Lab(ContractLab[PaymentsSubject]):
         return next((key for key in keys if key is not None), None)
 
     def is_sign_in(self, request: SandboxRequest) -> bool:
-        """Return whether a request fetches an access token, which moves nothing."""
+        """Return whether a request fetches an access token, which moves no money."""
         return b"grant_type=" in request.body
 
     async def settled(self, payment: Payment) -> Payment:
@@ -167,7 +167,7 @@ class Lab(ContractLab[PaymentsSubject]):
         return payment
 
     def retold(self, word: str, refund_word: str) -> Iterator[PaymentEvent]:
-        """The events of all webhooks so far, with unknown words in place of their states.
+        """Return the events of all webhooks so far, with unknown words as their states.
 
         Args:
             word: in place of the vendor's word for the state of a payment.

@@ -25,7 +25,7 @@ _LONG: Final = "a-key-of-an-order-" * 12
 
 
 async def each_step_carries_its_key(make: Open) -> None:
-    """Each request that moves money has a key, the same in another process, which is sent once.
+    """Each request that moves money has a key, sent once, and another process uses the same key.
 
     A key of ours that is too long becomes one that the vendor takes.
     """
@@ -96,7 +96,7 @@ def _looks(lab: Lab, ref: Ref) -> list[tuple[str, Call]]:
 
 
 async def a_list_has_every_payment(make: Open) -> None:
-    """The pages of a list have every payment once, whatever their size."""
+    """The pages of a list contain every payment once, for any page size."""
     async with make() as lab:
         if PaymentsCapability.LIST not in lab.able:
             return

@@ -115,7 +115,7 @@ async def an_address_arrives_whole(make: Open) -> None:
 
 
 async def a_label_is_converted_or_not(make: Open) -> None:
-    """A label in another format is given, or refused before anything is sent."""
+    """A label in another format is converted, or refused before anything is sent."""
     async with make() as lab:
         bought: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
         request_count = len(lab.sandbox.requests)
@@ -210,7 +210,7 @@ async def _tried(lab: Lab, key: str) -> Shipment | None:
 
 
 async def a_malformed_answer_is_no_success(make: Open) -> None:
-    """After an answer of success without the purchase, no repeated key buys twice."""
+    """After a success without the purchase in its body, repeating the key buys nothing twice."""
     async with make() as lab:
         bought = 0
         for number, body in enumerate(_MALFORMED):

@@ -200,14 +200,14 @@ def _accounts(subject: ShippingSubject) -> list[Account]:
 
 
 def plainly(factory: Callable[[], ShippingSubject]) -> Lab:
-    """A subject behind a `Hub`."""
+    """A subject behind a synchronous hub."""
     subject = factory()
     line = Line(subject)
     return Lab(subject, line, Hub(_accounts(subject), http=_Client(line, subject.sandbox)))
 
 
 def awaited(factory: Callable[[], ShippingSubject]) -> Lab:
-    """A subject behind an `AsyncHub`."""
+    """A subject behind an asynchronous hub."""
     subject = factory()
     line = Line(subject)
     http = _AsyncClient(line, subject.sandbox)

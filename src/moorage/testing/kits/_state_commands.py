@@ -54,7 +54,7 @@ class Write:
         self._error = error
 
     def apply(self, states: States, now: int) -> tuple[States, Seen]:
-        """Write, or raise the error it was given."""
+        """Write the state, or raise the given error."""
         sleep(0)
         if self._error is not None:
             raise self._error
@@ -193,7 +193,7 @@ def same(first: object, second: object) -> bool:
 
 
 def plain_value(chance: Random, depth: int = 0) -> object:
-    """Anything that a state may hold."""
+    """A value of any kind that a state may have."""
     kinds = 7 if depth < 3 else 6
     match chance.randrange(kinds):
         case 0:
@@ -218,7 +218,7 @@ def printable(chance: Random) -> str:
 
 
 def similar_names() -> tuple[str, ...]:
-    """Names that are not the same, though they look it to some databases."""
+    """Return different names that some databases consider equal."""
     return (
         "a", "A", "á", "a\u0301", "a ", " a", "aa", "a%", "a_", "a*", "a?", "a\\", "a'", 'a"',
         "a`", "a:", "a/", "a.", "{a}", "[a]", "ss", "ß", "K", "\u212a", "fi", "ﬁ", "1", "01",

@@ -46,7 +46,7 @@ _ROUNDS: Final = 10
 
 
 def entry(number: int) -> CacheEntry:
-    """Return an answer that differs from those with other numbers."""
+    """Return a response that differs for each number."""
     fields = [("Set-Cookie", f"a={number}"), ("set-cookie", "b"), ("X-Latin", "\xe9\xff")]
     body = bytes(range(256)) + b"%d" % number
     response = Response(200 + number, fields, body, reason="Fine", elapsed=0.25)
@@ -83,7 +83,7 @@ async def keys_are_apart(factory: AsyncFactory) -> None:
 
 
 async def the_latest_takes_the_place_of_all(factory: AsyncFactory) -> None:
-    """Storing under a key replaces everything stored there before."""
+    """Storing under a key replaces all earlier responses of that key."""
     cache, key = factory(), _key()
     await _store_answer(cache, key, entry(1), entry(2))
     await _store_answer(cache, key, entry(3))
@@ -91,7 +91,7 @@ async def the_latest_takes_the_place_of_all(factory: AsyncFactory) -> None:
 
 
 async def what_is_forgotten_is_gone(factory: AsyncFactory) -> None:
-    """A forgotten answer is not found until a new one is stored."""
+    """A removed response is not found until a new one is stored."""
     cache, key = factory(), _key()
     await _store_answer(cache, key, entry(1))
     await cache.forget(key)

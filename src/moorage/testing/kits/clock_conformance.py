@@ -45,7 +45,7 @@ def nanoseconds_never_go_back(clocks: Clocks) -> None:
 
 
 def utc_is_aware(clocks: Clocks) -> None:
-    """The time of day knows its zone, and that is UTC."""
+    """The time of day has a time zone, which is UTC."""
     now = clocks().utc()
     require(now.utcoffset() == timedelta(0), f"utc() must be aware and in UTC, not {now!r}.")
 

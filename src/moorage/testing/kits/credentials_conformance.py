@@ -57,7 +57,7 @@ def _view(factory: Factory, renew: AsyncRenew) -> AsyncCredentialProvider:
 
 
 class Renewals:
-    """Renews `OLD` to `NEW` and records for whom; waits or fails if it is told to."""
+    """Renews `OLD` to `NEW` and records the owners; it can be made to wait or fail."""
 
     def __init__(self, *, waits: bool = False, error: Exception | None = None) -> None:
         self.calls: list[tuple[str, str | None]] = []
@@ -104,7 +104,7 @@ async def nothing_is_not_found(factory: AsyncFactory) -> None:
 
 
 async def owners_are_apart(factory: AsyncFactory) -> None:
-    """A credential serves one service of one tenant; that of no tenant serves no tenant."""
+    """A credential belongs to one service and one tenant; without a tenant it serves no tenant."""
     owners = [(service, tenant) for service in ("a", "b") for tenant in (None, "a", "None", "")]
     for owner in owners:
         provider = factory(Renewals())

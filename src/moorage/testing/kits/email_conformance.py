@@ -169,7 +169,7 @@ async def tags_and_metadata_arrive(factory: Factory) -> None:
 
 
 def _sent_text(delivered: Delivered) -> str:
-    """Everything that was sent for a message, as text."""
+    """All text that was sent for a message."""
     return (
         delivered.raw.decode(errors="replace")
         if isinstance(delivered.raw, bytes)

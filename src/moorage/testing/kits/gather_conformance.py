@@ -183,7 +183,7 @@ async def without_a_good_result_the_last_is_returned(factory: AsyncFactory) -> N
 
 
 async def a_slow_step_is_overtaken(factory: AsyncFactory) -> None:
-    """The next step starts beside a slow one, and its good result returns at once."""
+    """If a step is slow, the next one starts as well, and its good result is returned at once."""
     flag, slow_numbers, fast_numbers = Flag(), list[float](), list[float]()
 
     async def hang() -> str:

@@ -89,7 +89,7 @@ async def only_a_holder_gives_back(factory: AsyncFactory) -> None:
 
 
 async def nobody_waits_without_time_or_line(factory: AsyncFactory) -> None:
-    """Without time to wait, or without a queue, the caller is refused at once."""
+    """Without a timeout or a queue, a caller is refused at once instead of waiting."""
     locks = factory()
     await _enters(locks)
     for queue, timeout in ((9, 0.0), (9, -1.0), (0, patience() * 2)):
@@ -132,7 +132,7 @@ async def first_come_first_served(factory: AsyncFactory) -> None:
 
 
 async def nobody_overtakes(factory: AsyncFactory) -> None:
-    """A released place goes to the waiting caller, not to the next one to ask."""
+    """A released slot goes to the caller that waits longest, not to a new one."""
     locks, holder = factory(), object()
     await _enters(locks, holder)
     guest = await _joins(locks, 0)
@@ -142,7 +142,7 @@ async def nobody_overtakes(factory: AsyncFactory) -> None:
 
 
 async def who_waited_in_vain_is_passed_over(factory: AsyncFactory) -> None:
-    """A released slot skips callers that have left the queue, wherever they were in it."""
+    """A released slot skips callers that have left the queue, at any position."""
     locks, holder = factory(), object()
     await _enters(locks, holder)
     patient_guests: list[_Guest] = []
@@ -155,7 +155,7 @@ async def who_waited_in_vain_is_passed_over(factory: AsyncFactory) -> None:
 
 
 async def nobody_is_lost(factory: AsyncFactory) -> None:
-    """With many callers that come, wait, give up and go, the limit holds and all proceed."""
+    """With many callers that come, wait and leave, the limit holds and no caller is stuck."""
     locks = factory()
     inside_count = largest_count = served_count = 0
 
@@ -189,7 +189,7 @@ async def a_cancelled_waiter_holds_nothing(factory: AsyncFactory) -> None:
 
 
 async def a_place_given_to_the_cancelled_goes_on(factory: AsyncFactory) -> None:
-    """A caller that is given a place and cancelled at the same moment passes the place on."""
+    """If a caller is cancelled as it receives a slot, the slot goes to the next caller."""
     for cancelled_first in (False, True):
         locks, holder = factory(), object()
         await _enters(locks, holder)

@@ -141,7 +141,7 @@ async def a_key_is_required(make: Open) -> None:
 
 
 async def amounts_are_exact(make: Open) -> None:
-    """The vendor receives the exact amount, whatever the currency's decimals."""
+    """The vendor receives the exact amount, for currencies with any number of decimals."""
     async with make() as lab:
         for number, (amount, minor) in enumerate(_AMOUNTS):
             key = f"k-{number}"
@@ -152,7 +152,7 @@ async def amounts_are_exact(make: Open) -> None:
 
 
 async def a_decline_says_why(make: Open) -> None:
-    """A declined payment says why, in our words and the vendor's, and so does its repeat."""
+    """A declined payment has our reason and the vendor's, and so does its repeat."""
     async with make() as lab:
         for source, reason in (
             (lab.subject.declined, None),
@@ -266,7 +266,7 @@ async def an_unreadable_step_is_asked_for_again(make: Open) -> None:
 
 
 async def a_new_word_is_no_success(make: Open) -> None:
-    """An unknown state is reported as unknown, never as success, and its word is kept."""
+    """An unknown state is reported as unknown, never as success, with the vendor's word."""
     async with make() as lab:
         part = Money("5.00", "EUR")
         order = lab.order()

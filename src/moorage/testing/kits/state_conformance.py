@@ -106,7 +106,7 @@ _EitherCheck: TypeAlias = Callable[[_Stores], Coroutine[Any, Any, None]]
 
 
 async def a_missing_state_is_none(stores: _Stores) -> None:
-    """A state that was never written is None, however often it is read."""
+    """A state that was never written is None, also when it is read again."""
     store, key = stores(), new_key()
     for _ in range(3):
         require(await store.read(key) is None, "A state that was never written is not None.")
@@ -239,7 +239,7 @@ async def posting_never_raises(stores: _Stores) -> None:
 
 
 def _every_kind(key: str) -> Iterator[tuple[str, Command[Any]]]:
-    """A command for each kind of state, and one for several kinds together."""
+    """Return a command for each kind of state, and one for several kinds together."""
     circuit, budget = CircuitRule(CircuitBreakerConfig()), BudgetRule(RetryBudget())
     limit, quota = RateLimitConfig.per_second(5), RateLimitConfig.per_calendar_day(5)
     all_gates = Gates(

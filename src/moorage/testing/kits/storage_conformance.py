@@ -363,7 +363,7 @@ async def lists_are_in_order(factory: Factory) -> None:
 
 
 async def folders_stand_together(factory: Factory) -> None:
-    """With a delimiter, keys below a folder are listed once, as the folder."""
+    """With a delimiter, keys below a folder are listed once, as that folder."""
     storage, base = factory().storage, _key("")
     for name in ("a.txt", "a/1", "a/2", "b", "c/d/e"):
         await storage.upload(base + name, b"")

@@ -66,7 +66,7 @@ async def nobody_is_known_at_first(factory: AsyncFactory) -> None:
 
 
 async def what_is_kept_is_given(factory: AsyncFactory) -> None:
-    """Tables come back unchanged on every lookup, under one version."""
+    """Tables are returned unchanged by every lookup, under one version."""
     tenants, set_tables = factory()
     set_tables("acme", _ONE)
     versions = {await _version(tenants, "acme") for _ in range(3)}
@@ -77,7 +77,7 @@ async def what_is_kept_is_given(factory: AsyncFactory) -> None:
 
 
 async def every_change_is_another_version(factory: AsyncFactory) -> None:
-    """Tables that changed have another version than those before."""
+    """Changed tables have another version than before."""
     tenants, set_tables = factory()
     previous_versions: list[str | int | None] = [None]
     for tables in (_ONE, _TWO, {}, _ONE):

@@ -41,7 +41,7 @@ class ScenarioVendor:
         return await awaited(getattr(self.operations, operation)(*arguments, **named))
 
     async def ref(self, operation: str, *arguments: Any, **named: Any) -> Ref:
-        """Return the reference of an operation's result; a plausible one if it is not able."""
+        """Return the reference of an operation's result; a plausible one if there is no result."""
         if not self.able:
             return Ref.parse(f"{self.name}:{self.name}:1")
         ref: Ref = (await self(operation, *arguments, **named)).ref

@@ -293,7 +293,7 @@ class Sandbox:
             return planned.change(response) if isinstance(planned, Altered) else response
 
     def at(self, path: str) -> Sandbox:
-        """Return the sandbox for a path: one of `mounts`, or this one."""
+        """Return the sandbox for a path: one of `mounts`, or this sandbox."""
         return self.mounts.get(path, self)
 
     def route(self, method: str, path: str) -> str | None:

@@ -30,11 +30,11 @@ class Command(BaseCommand):
     help = "Handle webhooks, send what is due, and look up payments whose end is not known."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Offer to do it once."""
+        """Add the option to run once."""
         parser.add_argument("--once", action="store_true", help="do what is due, and end")
 
     def handle(self, *, once: bool, **_: Any) -> None:
-        """Do it."""
+        """Run the command."""
         next_look_up = 0.0
         with stopping() as stop:
             while not stop.is_set():

@@ -45,7 +45,7 @@ _AUTOMATIC: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
 class _DoNotRetry(Exception):
-    """An error in a form for which aiohttp does not send the request again."""
+    """An exception class that aiohttp does not retry."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()

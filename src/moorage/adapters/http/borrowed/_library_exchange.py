@@ -418,7 +418,7 @@ class LoopLibraryExchange(LibraryExchange):
 
 
 def _loop_time(until: float) -> float | None:
-    """Return a time of `monotonic` as a time of the event loop, whose clock may differ."""
+    """Convert a time of `monotonic` to the event loop's clock."""
     return None if until == inf else asyncio.get_running_loop().time() + until - monotonic()
 
 

@@ -121,7 +121,7 @@ _watches: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Watch]] = WeakKeyDi
 
 
 def watch_in(loop: asyncio.AbstractEventLoop) -> Watch:
-    """Create the watch of an event loop, which lives as long as the loop."""
+    """Create the watch of an event loop. It lives as long as the loop."""
     try:
         watch: Watch = EpollWatch(loop)
     except (AttributeError, NotImplementedError):  # not Linux, or not a loop that watches sockets
@@ -155,7 +155,7 @@ class ReaderWatch:
 async def _ready_by_thread(
     loop: asyncio.AbstractEventLoop, ready: Callable[[float], None], until: float
 ) -> None:
-    """Wait in threads with short limits, so that none outlives a cancelled task for long."""
+    """Wait in short-lived threads, so that none long outlives a cancelled task."""
     while True:
         step_end = min(until, monotonic() + _THREAD_INTERVAL)
         try:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def allowed_addresses(
     guard: OutgoingGuard, origin: Origin, addresses: list[Address]
 ) -> list[Address]:
-    """Return the addresses that may be connected to, which must be all of them.
+    """Return the addresses of a host; raise an error if any of them is forbidden.
 
     Raises:
         DestinationRefused: an address is not allowed.

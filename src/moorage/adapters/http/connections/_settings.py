@@ -130,7 +130,7 @@ class ConnectionSettings(PoolSettings):
 
 
 def settings_of(client: Any) -> ConnectionSettings:
-    """Return a client's settings without the client; those that it does not have are defaults."""
+    """Return a client's settings, with defaults, without a reference to the client."""
     names = attrs.fields_dict(cast("type[attrs.AttrsInstance]", type(client)))
     return ConnectionSettings(
         **{

@@ -29,7 +29,7 @@ _NOTHING: Final = 0
 
 
 class PyreqwestEngine(Engine):
-    """Performs exchanges with pyreqwest, which keeps the connections itself.
+    """Performs exchanges with pyreqwest. It pools the connections itself.
 
     Args:
         network: the way to wait for slots and bodies: blocking, or in an event loop.

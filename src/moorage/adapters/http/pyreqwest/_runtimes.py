@@ -13,7 +13,7 @@ _Result = TypeVar("_Result")
 
 
 class Runtime(Protocol):
-    """The way an exchange waits.
+    """The interface with which an exchange waits, synchronously or asynchronously.
 
     `perform` awaits work that may block: waiting for a slot, reading the source of a body. `enter`
     sends the request and returns the head of the response; `read` returns the next piece of its

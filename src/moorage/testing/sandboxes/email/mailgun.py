@@ -91,7 +91,7 @@ class Form:
         return [value for field, value in self.fields if field == name]
 
     def below(self, prefix: str) -> dict[str, str]:
-        """The values whose names begin with this prefix, without the prefix."""
+        """Return the values whose names begin with this prefix, without the prefix."""
         return {
             name.removeprefix(prefix): value
             for name, value in self.fields

@@ -152,7 +152,7 @@ def body_of(request: SandboxRequest) -> dict[str, Any]:
 
 
 def check(body: dict[str, Any], types: dict[str, type], kind: str) -> None:
-    """Refuse fields that are not known, or of another type."""
+    """Refuse unknown fields, and fields of a wrong type."""
     unknown_fields = sorted(set(body) - set(types))
     if unknown_fields:
         fields = ", ".join(unknown_fields)

@@ -73,7 +73,7 @@ _VALUE: Final = re.compile(r"[0-9]{1,20}(?:\.[0-9]+)?")
 
 
 def error(status: int, title: str, detail: str, field: str | None = None) -> Response:
-    """An error as Mollie says it."""
+    """Return an error in Mollie's format."""
     docs = {"href": "https://docs.mollie.com/overview/handling-errors", "type": "text/html"}
     body: dict[str, Any] = {"status": status, "title": title, "detail": detail}
     if field is not None:

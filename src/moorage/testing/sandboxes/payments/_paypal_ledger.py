@@ -296,7 +296,7 @@ def usual_now() -> float:
 
 
 def _is_declined(resource: Resource, vault_id: str, status: str) -> bool:
-    """True if the id of the card in the vault makes it refuse; the resource states it then."""
+    """True if the card with this id in the vault is declined."""
     if not vault_id.startswith(_DECLINES):
         return False
     code = vault_id.removeprefix(_DECLINES)

@@ -94,7 +94,7 @@ REFUND: Final[Rule] = {
 
 
 def refusal(status: int, name: str, issue: str | None = None, field: str | None = None) -> Response:
-    """An error as PayPal words it."""
+    """Return an error in PayPal's format."""
     details = {"issue": issue, "description": f"{issue}.", "field": field}
     issues = [{key: value for key, value in details.items() if value is not None}]
     body = {"name": name, "message": f"{name}.", "debug_id": "f0a1", "details": issues}
@@ -107,7 +107,7 @@ def unprocessable(issue: str) -> Refusal:
 
 
 def checked(body: object, rule: Rule) -> dict[str, Any]:
-    """A body that breaks no rule; one with a field that is not known here is refused, too."""
+    """Return a valid body; refuse one that breaks a rule or has an unknown field."""
     field_problem = next(_field_problems(body, rule, ""), None)
     if field_problem is not None:
         raise Refusal(refusal(400, "INVALID_REQUEST", *field_problem))

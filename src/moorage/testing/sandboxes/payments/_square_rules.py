@@ -73,7 +73,7 @@ _ANY: Final = re.compile(r"cnon:sandbox-([A-Z_]+)")
 
 
 def error(status: int, category: str, code: str, detail: str, **more: Any) -> Response:
-    """An error as Square says it."""
+    """Return an error in Square's format."""
     field = {"field": more.pop("field")} if "field" in more else {}
     problem = {"category": category, "code": code, "detail": detail, **field}
     return reply({"errors": [problem], **more}, status)

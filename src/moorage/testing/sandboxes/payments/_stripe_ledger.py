@@ -92,7 +92,7 @@ class StripeLedger(Sandbox):
         self.tell("charge.dispute.closed", self.disputes[id])
 
     def pay_out(self, amount: int, currency: str, status: str = "in_transit") -> str:
-        """Send money to our bank, and say which payout it is."""
+        """Send money to our bank, and return the payout's id."""
         key = f"po_{self.number():08d}"
         payout = {
             "id": key,

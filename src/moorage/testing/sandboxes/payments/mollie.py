@@ -436,7 +436,7 @@ class MollieSandbox(Sandbox):
         return datetime.fromtimestamp(self.now() + later, UTC).isoformat(timespec="seconds")
 
     def _tell(self, payment: dict[str, Any]) -> None:
-        """Send a webhook with nothing but the payment's id, if the payment has a URL for it."""
+        """Send a webhook with the payment's id, if the payment has a webhook URL."""
         url = self._urls[payment["id"]]
         if url is not None:
             body = urlencode({"id": payment["id"]}).encode()

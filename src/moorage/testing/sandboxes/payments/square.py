@@ -162,7 +162,7 @@ class SquareSandbox(Sandbox):
         self._tell("dispute.state.updated", "dispute", dispute)
 
     def pay_out(self, amount: int, currency: str, status: str = "SENT") -> str:
-        """Send money to our bank, and say which payout it is."""
+        """Send money to our bank, and return the payout's id."""
         key = f"po_{self.number():08d}"
         self.payouts[key] = {
             "id": key,

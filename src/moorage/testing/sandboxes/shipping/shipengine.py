@@ -399,7 +399,7 @@ def _check_shipment(shipment: dict[str, Any]) -> None:
 
 
 def _described(shipment: dict[str, Any]) -> dict[str, Any]:
-    """Return a shipment with what ShipEngine adds to the fields that were sent."""
+    """Return a shipment with the fields that were sent, and those that ShipEngine adds."""
     ounces = sum(
         number(package["weight"]["value"]) * _POUNDS[package["weight"]["unit"]] * 16
         for package in shipment["packages"]

@@ -31,7 +31,7 @@ LABEL_TEXTS: Final = {
 
 
 def number(value: Any) -> Decimal:
-    """A number that was sent as text or as a number; NaN if it is none."""
+    """Return a number that was sent as text or as a number; NaN if it is not one."""
     try:
         return Decimal(str(value))
     except ArithmeticError:

@@ -48,7 +48,7 @@ _LONGEST_KEY: Final = 255
 
 
 class BirdSandbox(Sandbox):
-    """Messages and look-ups.
+    """Simulates Bird's messages and look-ups.
 
     Args:
         api_key: who may come in.

@@ -57,7 +57,7 @@ _MOST_MEDIA: Final = 10
 
 
 class PlivoSandbox(Sandbox):
-    """Messages, look-ups and a balance.
+    """Simulates Plivo's messages, look-ups and balance.
 
     Args:
         auth_id, auth_token: who may come in; the token signs webhooks too.

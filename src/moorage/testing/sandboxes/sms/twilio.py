@@ -72,7 +72,7 @@ _FIELDS: Final = {
 
 
 class TwilioSandbox(Sandbox):
-    """Messages, look-ups and a balance.
+    """Simulates Twilio's messages, look-ups and balance.
 
     Args:
         account_sid, auth_token: who may come in; the token signs webhooks too.

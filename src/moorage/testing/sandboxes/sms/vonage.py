@@ -61,7 +61,7 @@ _LONGEST_TEXT: Final = 100
 
 
 class VonageSandbox(Sandbox):
-    """Messages, look-ups and a balance.
+    """Simulates Vonage's messages, look-ups and balance.
 
     Args:
         api_key, api_secret: who may come in.

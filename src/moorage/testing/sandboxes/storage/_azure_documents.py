@@ -139,7 +139,7 @@ def check_md5(request: SandboxRequest, spool: Spool) -> str:
 
 
 def check_block_name(name: str, others: list[Block]) -> None:
-    """Refuse a block name that is invalid beside the existing ones."""
+    """Refuse an invalid block name, or one of another length than the existing names."""
     try:
         plain_bytes = b64decode(name, validate=True)
     except NotBase64:
@@ -166,7 +166,7 @@ def is_metadata(name: str) -> bool:
 
 
 def metadata(request: SandboxRequest) -> dict[str, str]:
-    """The metadata that is given."""
+    """Return the metadata of a request's headers."""
     return {name.lower(): value for name, value in request.headers.items() if is_metadata(name)}
 
 

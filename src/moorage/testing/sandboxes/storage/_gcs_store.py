@@ -41,7 +41,7 @@ class Body:
         self.size = 0
 
     def take(self, data: Iterator[bytes]) -> None:
-        """Take in more of them."""
+        """Add bytes to the object."""
         spool = Spool(self._folder)
         for piece in data:
             spool.write(piece)

@@ -52,7 +52,7 @@ ALGORITHMS: Final = ("crc32", "sha1", "sha256")
 
 @attrs.frozen
 class Reply:
-    """An answer whose body may be an object on the disk."""
+    """A response whose body may be an object on disk."""
 
     status: int = 200
     headers: dict[str, str] = attrs.field(factory=dict)

@@ -31,7 +31,7 @@ class Spool:
         self._crc32 = 0
 
     def write(self, data: bytes) -> None:
-        """Take in more of it."""
+        """Add bytes to the object."""
         self._file.write(data)
         self.size += len(data)
         self._md5.update(data)

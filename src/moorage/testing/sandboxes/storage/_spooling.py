@@ -43,7 +43,7 @@ class SpoolingSandbox(Sandbox):
 
     @abstractmethod
     def refused(self, no: No) -> Reply:
-        """The answer that says no."""
+        """Return a refusal."""
 
     def close(self) -> None:
         """Delete all data; garbage collection of the sandbox does so too."""

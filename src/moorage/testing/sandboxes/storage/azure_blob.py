@@ -132,7 +132,7 @@ class AzureBlobSandbox(SpoolingSandbox):
     # --- requests ----------------------------------------------------------
 
     def refused(self, no: No) -> Reply:
-        """The answer that says no."""
+        """Return a refusal."""
         fields = {"Content-Type": "application/xml", "x-ms-error-code": no.code}
         return Reply(no.status, fields, azure_error(no.code, no.message, **no.more))
 
@@ -212,7 +212,7 @@ class AzureBlobSandbox(SpoolingSandbox):
         return Reply(status, fields | {name.replace("_", "-"): text for name, text in more.items()})
 
     def _stamp(self) -> tuple[str, str]:
-        """The ETag and version of a new write, which differ from all others."""
+        """Return the ETag and version of a new write; each differs from all others."""
         number = self.number()
         return f"0x8D{number:013X}", f"{self._now():%Y-%m-%dT%H:%M:%S}.{number:07}Z"
 

@@ -142,7 +142,7 @@ class GcsSandbox(SpoolingSandbox):
         return Reply(response.status, dict(response.headers), response.body)
 
     def refused(self, no: No) -> Reply:
-        """The answer that says no."""
+        """Return a refusal."""
         fields = {"Content-Type": "application/json; charset=UTF-8"}
         body = b"" if no.status == _UNCHANGED else error_document(no.status, no.code, no.message)
         return Reply(no.status, fields, body)

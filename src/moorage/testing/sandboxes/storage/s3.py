@@ -101,7 +101,7 @@ class S3Sandbox(UploadSandbox):
     # --- requests ----------------------------------------------------------
 
     def refused(self, no: No) -> Reply:
-        """The answer that says no."""
+        """Return a refusal."""
         fields = {"Content-Type": "application/xml"}
         if no.code == "PermanentRedirect":
             fields["x-amz-bucket-region"] = "eu-elsewhere-1"
