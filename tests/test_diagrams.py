@@ -70,7 +70,7 @@ def test_every_arrow_joins_its_states(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", TABLES)
-def test_picture_is_told_in_words(path: str) -> None:
+def test_diagram_has_a_text_alternative(path: str) -> None:
     """The alternative text of a diagram has every row of its table."""
     rows, _ = TABLES[path]
     result = _drawn(path).findtext(f"{SVG}desc") or ""

@@ -343,7 +343,7 @@ def test_services_and_ping_of_an_account() -> None:
     assert sdk.Request.get("/owners/a%2Fb", query={"limit": 1}) == REEF.ping()
 
 
-def test_account_that_says_nothing() -> None:
+def test_account_without_options() -> None:
     """By default an account has one service, a bearer token and no ping."""
     service = Plain(credentials="s3cret").services()[""]
 

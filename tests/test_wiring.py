@@ -142,7 +142,7 @@ class UnverifiedClient:
     [(DangerouslyUnverified("a bench"), ["a bench"]), (None, []), ("anything", [])],
 )
 @sync_and_async
-async def test_trusting_anybody_is_told_at_each_start(
+async def test_disabled_verification_is_reported_at_start(
     world: World, unverified: object, reasons: list[str]
 ) -> None:
     """A client without certificate verification causes an event at each start."""

@@ -98,7 +98,7 @@ class Elsewhere:
         )
 
 
-def test_the_usual_places() -> None:
+def test_default_address_and_credentials() -> None:
     """Containers and instances use the metadata addresses that AWS documents."""
     from moorage.adapters.http.stdlib.client import StdlibHttpClient  # noqa: PLC0415 - here only
 
@@ -249,7 +249,7 @@ def test_a_wrong_secret_is_refused() -> None:
         ("cn-north-1", "https://secretsmanager.cn-north-1.amazonaws.com.cn"),
     ],
 )
-def test_each_region_has_its_place(region: str, host: str) -> None:
+def test_each_region_has_an_address(region: str, host: str) -> None:
     """Each region has its own address, unless another address is given."""
     assert host == AwsSecretsManager(region).endpoint
 

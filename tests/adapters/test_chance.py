@@ -52,7 +52,7 @@ def test_fork_reseeds_the_generator() -> None:
     assert twin.random() != randomness.fraction()
 
 
-def test_a_child_draws_its_own_way() -> None:
+def test_forked_child_draws_other_random_numbers() -> None:
     """After a fork, parent and child draw other fractions and tokens."""
     randomness = SystemRandomness()
 
@@ -80,7 +80,7 @@ def test_ids_differ_and_sort_by_time() -> None:
 
 
 @pytest.mark.parametrize("_", range(20))
-def test_a_child_makes_its_own_ids(_: int) -> None:
+def test_forked_child_makes_other_ids(_: int) -> None:
     """After a fork, parent and child make other ids, even within the same millisecond."""
     ids = UlidIds()
     ids.new()

@@ -39,7 +39,7 @@ def test_without_a_boot_clock_the_monotonic_one_counts(number: int | None) -> No
     assert time.monotonic_ns is boot_clock(number)
 
 
-def test_a_boot_clock_counts_its_own_way() -> None:
+def test_boot_clock_is_used_where_it_exists() -> None:
     """A clock that the system knows is read directly."""
     assert boot_clock(time.CLOCK_MONOTONIC)() <= time.monotonic_ns()
 

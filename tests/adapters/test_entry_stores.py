@@ -573,7 +573,7 @@ def test_servers_that_are_away() -> None:
     asyncio.run(run())
 
 
-def test_no_file_is_left_at_a_wrong_path(tmp_path: Path) -> None:
+def test_wrong_path_creates_no_file(tmp_path: Path) -> None:
     """A store whose file is missing raises an error; only creating tables creates the file."""
     path = tmp_path / "wrong ?#%41.db"
     with SqliteOutbox(path) as store:

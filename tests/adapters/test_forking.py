@@ -78,7 +78,7 @@ def test_inherited_modules() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-def test_child_knows_its_parents_modules() -> None:
+def test_child_inherits_loaded_modules() -> None:
     """A child inherits its parent's modules, but not modules that it loads itself."""
 
     def ask() -> object:

@@ -138,7 +138,7 @@ def test_missing_permission_to_create_is_named(awaited: bool) -> None:
             gcp.ask(provider.rotate, "shop", "acme", OLD)
 
 
-def test_the_usual_places() -> None:
+def test_default_address_and_service_account() -> None:
     """By default Google's address and the machine's service account are used."""
     manager = GcpSecretManager("our-project")
 

@@ -121,7 +121,7 @@ def test_a_thread_that_is_stopped_does_no_more() -> None:
     assert gone(work.threads)
 
 
-def test_a_caller_who_is_overtaken_starts_no_second_thread() -> None:
+def test_concurrent_callers_start_one_thread() -> None:
     """If two callers find no thread, only one of them starts it."""
     work = Work(1)
     heartbeat = Heartbeat(work, work.wanted, OFTEN)

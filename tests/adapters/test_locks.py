@@ -71,7 +71,7 @@ def test_interrupted_wait_leaves_the_queue(releases: int) -> None:
     assert set() == places.names()
 
 
-def test_more_places_let_everybody_in() -> None:
+def test_added_slots_admit_waiting_callers() -> None:
     """When a name gets more slots, waiting callers are admitted at once."""
     locks = ThreadLocks()
     locks.acquire("a", object(), places=1, queue=0, timeout=0)

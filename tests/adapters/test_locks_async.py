@@ -38,7 +38,7 @@ def test_waits_longer_than_loops_can_count() -> None:
     assert asyncio.run(wait())
 
 
-def test_a_place_may_be_given_back_in_another_thread() -> None:
+def test_slot_can_be_released_in_another_thread() -> None:
     """A waiting task gets a slot that another thread released."""
 
     async def wait() -> bool:
@@ -66,7 +66,7 @@ def test_serves_one_event_loop_after_another() -> None:
     assert [False, False] == asyncio.run(take())
 
 
-def test_places_are_not_given_to_a_loop_that_is_gone() -> None:
+def test_slots_are_not_granted_to_a_closed_loop() -> None:
     """Tasks of a closed event loop are skipped in the queue."""
     places = Places()
     locks, holder = AsyncioLocks(places), object()

@@ -350,7 +350,7 @@ def test_a_page_looks_through_a_limited_number_of_entries(
 @pytest.mark.parametrize(
     "query", [LogQuery(), LogQuery(service="adyen"), LogQuery(until=moment(1))]
 )
-def test_a_page_of_one_index_has_no_limit(query: LogQuery, lab: Lab) -> None:
+def test_page_from_one_index_has_no_scan_limit(query: LogQuery, lab: Lab) -> None:
     """A query that an index answers reads only its own page."""
     log = lab.log()
     log._table.scan_limit = 4  # noqa: SLF001 - as of a large log

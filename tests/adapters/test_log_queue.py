@@ -88,7 +88,7 @@ def test_entries_are_written_in_batches() -> None:
     assert ids(*range(1_200)) == table.ids
 
 
-def test_entries_beyond_the_bound_are_lost_counted_and_told() -> None:
+def test_full_queue_drops_oldest_entries_with_a_warning() -> None:
     """If the queue is full, the oldest entries are lost and counted, with one warning."""
     table = Table()
     queue = LogQueue(table.insert, "here", max_waiting=3, threads=False)
@@ -247,7 +247,7 @@ def test_newer_entries_take_the_room_of_a_batch(later: int, expected: tuple[int,
     assert later == queue.lost
 
 
-def test_an_unfit_entry_holds_up_no_other() -> None:
+def test_unstorable_entry_delays_no_other() -> None:
     """A batch is halved until the invalid entry is found, which is counted and reported."""
     table = Table()
     table.unfit = entry(4).id

@@ -202,7 +202,7 @@ def test_a_command_that_was_overtaken_decides_again(
 
 
 @pytest.mark.parametrize("keys", ["ab", "abc", "abcd"])
-def test_a_reader_that_was_overtaken_sees_one_moment(keys: str) -> None:
+def test_read_only_command_sees_a_consistent_snapshot(keys: str) -> None:
     """A read-only command sees all of its states as they were at one moment."""
     store = MemoryStorage()
     store.execute(Put("old", *keys))
@@ -479,7 +479,7 @@ def test_full_store_updates_existing_states() -> None:
         store.execute(Put(4, "a", "d"))
 
 
-def test_a_full_store_does_not_look_for_room_all_the_time() -> None:
+def test_full_store_searches_ten_times_a_second() -> None:
     """A full store searches for expired states at most ten times a second."""
     clock = Clock()
     store = MemoryStorage(clock, max_entries=1)
@@ -528,7 +528,7 @@ def test_full_store_drops_the_earliest_expiry(kind: str) -> None:
     assert ["open", *["counted"] * 9] == values(store, longest, *keys[-9:])
 
 
-def test_a_command_keeps_the_guards_it_has() -> None:
+def test_command_with_many_gates_keeps_its_states() -> None:
     """A command with more gates than the limit is executed, and drops none of its own states."""
     store = MemoryStorage(max_entries=2)
     keys = [state_key("limit", "vat", None, str(number)) for number in range(3)]

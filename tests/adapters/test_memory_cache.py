@@ -74,7 +74,7 @@ def test_oversized_entry_drops_no_other() -> None:
     assert [1, 0] == [len(cache.look(key).entries) for key in "ab"]
 
 
-def test_nothing_is_kept_past_its_time() -> None:
+def test_expired_answer_is_removed() -> None:
     """A cached answer ages by the cache's own clock, and is removed when it expires."""
     clock = VirtualClock()
     cache = MemoryCache(clock)
@@ -87,7 +87,7 @@ def test_nothing_is_kept_past_its_time() -> None:
     assert put(cache, "a", 2)
 
 
-def test_a_trace_that_had_to_go() -> None:
+def test_dropped_change_mark_prevents_storing() -> None:
     """If the mark of a change was dropped, a response requested earlier is not stored."""
     cache = MemoryCache(max_entries=2)
     first_mark = cache.look("a").mark
@@ -106,7 +106,7 @@ def test_a_trace_that_had_to_go() -> None:
     st.integers(1, 4),
 )
 @examples(200)
-def test_nothing_older_than_the_last_change_is_kept(
+def test_answer_requested_before_a_change_is_not_stored(
     steps: list[tuple[str, str]], entries: int
 ) -> None:
     """In any order of steps, a response requested before a change is not stored."""

@@ -67,7 +67,7 @@ def test_a_renewal_must_give_a_credential() -> None:
     assert OLD == provider.get(*OWNER)
 
 
-def test_without_a_way_to_renew_nothing_is_refreshed() -> None:
+def test_refresh_needs_a_renew_function() -> None:
     """A provider that cannot renew raises an error with a remedy, in either mode."""
     plain_provider = MemoryCredentialProvider({OWNER: OLD})
     async_provider = AsyncMemoryCredentialProvider({OWNER: OLD})
@@ -91,7 +91,7 @@ LATER = datetime(2030, 1, 1, tzinfo=UTC)
         (CredentialRefreshFailed("Revoked.", retryable=True), (True, None)),
     ],
 )
-def test_a_failure_says_when_to_come_back(
+def test_failed_renewal_has_a_retry_time(
     error: Exception, expected: tuple[bool, datetime | None]
 ) -> None:
     """A failed renewal passes on the retry time of its cause."""

@@ -430,7 +430,7 @@ def test_asynchronous_metrics(place: Lab) -> None:
     asyncio.run(use())
 
 
-def test_metrics_in_memory_count_what_is_lost() -> None:
+def test_metrics_in_memory_lose_nothing() -> None:
     """Metrics in memory report no lost figures."""
     with MemoryMetrics() as metrics:
         assert 0 == metrics.lost

@@ -223,8 +223,8 @@ def test_cancelled_waiter_does_not_stop_posts() -> None:
     assert [1, 2] == asyncio.run(run())
 
 
-def test_no_more_are_kept_than_fit() -> None:
-    """The oldest fall out."""
+def test_full_queue_drops_the_oldest_commands() -> None:
+    """If the queue is full, the oldest commands are dropped."""
     store = Slow()
     store.post(*range(MAX_POSTED + 2))
 

@@ -90,7 +90,7 @@ def named(monkeypatch: pytest.MonkeyPatch, addresses: list[tuple[str, int]]) -> 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
 
 
-def test_no_address_takes_the_time_of_those_after_it(
+def test_silent_address_leaves_time_for_the_next(
     server: PrivateRedis, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If the first addresses of a name do not respond, the next one is reached in time."""

@@ -253,7 +253,7 @@ def _pool_of(store: RedisStorage) -> ConnectionPool:
     return pool
 
 
-def test_one_that_ended_ends_the_others(server: PrivateRedis) -> None:
+def test_server_closing_a_connection_closes_idle_ones(server: PrivateRedis) -> None:
     """If the server closes a connection during a wait, unused connections are closed too."""
     store = RedisStorage(server.url, timeout=PATIENT)
     idle_connections = _pool_of(store)._idle  # noqa: SLF001 - which of them is taken is to be known

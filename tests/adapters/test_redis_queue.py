@@ -225,7 +225,7 @@ def test_tasks_cancelled_in_masses_leave_the_limit_to_others(server: PrivateRedi
     require_use(queue, newcomers)
 
 
-def test_threads_that_give_up_in_masses_leave_the_limit_to_others(server: PrivateRedis) -> None:
+def test_abandoned_threads_leave_the_limit_to_others(server: PrivateRedis) -> None:
     """180 of 200 threads give up in the queue: the others use the limit."""
     with RedisStorage(server.url, timeout=PATIENT) as redis:
         store, sleeper = Plain(redis), Asleep()

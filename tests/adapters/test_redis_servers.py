@@ -128,7 +128,7 @@ def server() -> Iterator[PrivateRedis]:
         yield start_redis
 
 
-def test_a_ready_client_says_where(mode: str, server: PrivateRedis) -> None:
+def test_ready_client_keeps_its_address(mode: str, server: PrivateRedis) -> None:
     """A ready-made client's address, database and password are used; the client is not changed."""
     options: Any = {"port": server.port, "db": 3, "decode_responses": True, "protocol": 3}
     client: Any = (redis if mode == "plain" else redis.asyncio).Redis(**options)
@@ -315,7 +315,7 @@ class AtHome:
         self.apply = command.apply
 
 
-def test_nodes_that_forgot_the_script_are_given_it(mode: str, cluster: list[PrivateRedis]) -> None:
+def test_restarted_node_receives_the_script(mode: str, cluster: list[PrivateRedis]) -> None:
     """A restarted node without the script receives it with the next call."""
     with Face(mode, url_of(cluster), timeout=PATIENT) as face:
         for number in range(2):
@@ -372,7 +372,7 @@ def test_keys_of_several_homes_are_refused(mode: str, cluster: list[PrivateRedis
         face.execute(Write({"{a}": 1, "{b}": 2, "{c}": 3}))
 
 
-def test_one_server_names_no_node(mode: str) -> None:
+def test_single_server_has_no_node_names(mode: str) -> None:
     """With a single server, commands are not separated by node."""
     with PrivateRedis() as server, Face(mode, server.url, timeout=PATIENT) as face:
         command = Count(new_key())
@@ -390,7 +390,7 @@ def test_single_cluster_node_is_refused(mode: str, cluster: list[PrivateRedis]) 
         [face.execute(command) for command in commands]
 
 
-def test_a_ready_cluster_client_says_where(mode: str, cluster: list[PrivateRedis]) -> None:
+def test_ready_cluster_client_keeps_its_nodes(mode: str, cluster: list[PrivateRedis]) -> None:
     """The nodes and settings of a host's cluster client are used."""
     if mode == "plain":
         client: Any = redis.cluster.RedisCluster(port=cluster[0].port, host="127.0.0.1")
@@ -470,7 +470,7 @@ def test_wait_for_another_threads_discovery_is_bounded() -> None:
     assert isinstance(excinfo.value.__cause__, redis.TimeoutError)
 
 
-def test_nodes_that_another_thread_has_learned_are_not_asked_for_again() -> None:
+def test_discovered_nodes_are_shared_between_threads() -> None:
     """A thread uses the nodes that another thread has just discovered."""
     links = cluster_of_nobody()
     end_time = monotonic() + PATIENT
@@ -498,9 +498,7 @@ def homes(cluster: list[PrivateRedis]) -> dict[int, str]:
     return fields
 
 
-def test_a_node_that_is_lost_takes_its_own_keys_away_only(
-    mode: str, losing: list[PrivateRedis]
-) -> None:
+def test_lost_node_affects_only_its_keys(mode: str, losing: list[PrivateRedis]) -> None:
     """Keys of other nodes are served as before, by stores old and new; each has its node."""
     home_tags = homes(losing)
     lost_redis, *other_redis = losing

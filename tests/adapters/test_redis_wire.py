@@ -110,7 +110,7 @@ def test_damaged_answer_is_reported(store: RedisStorage) -> None:
         store.execute(claim)
 
 
-def test_a_record_of_another_shape_is_no_state(store: RedisStorage) -> None:
+def test_record_with_unknown_layout_is_refused(store: RedisStorage) -> None:
     """A circuit record with an unknown layout is refused where it is read."""
     gates = Gates(circuit=CircuitRule(CircuitBreakerConfig()), circuit_key=new_key())
     with redis.Redis.from_url(redis_url()) as client:

@@ -190,7 +190,7 @@ def test_invalid_store_is_refused(kind: Any) -> None:
     assert "storage" == excinfo.value.path
 
 
-def test_it_shows_where_it_keeps() -> None:
+def test_repr_shows_the_store() -> None:
     """The `repr` of the cache is that of its store."""
     representation = repr(SealedCache(RedisStorage("redis://:hidden@127.0.0.1:6379/0"), CIPHER))
     assert "SealedCache(RedisStorage('redis://:***@127.0.0.1:6379/0'))" == representation

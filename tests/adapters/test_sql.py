@@ -227,7 +227,7 @@ def test_a_claim_outlives_the_hosts_roll_back(lab: Lab) -> None:
     engine.dispose()
 
 
-def test_a_hosts_engine_is_left_as_it_was(lab: Lab) -> None:
+def test_host_engine_is_not_changed(lab: Lab) -> None:
     """The store uses none of the host's connections, and leaves their settings unchanged."""
     engine = _engine(lab)
     lab.plain(engine).execute(Append(1, a_key()))

@@ -83,7 +83,7 @@ def test_uncommitted_commands_are_retried_asynchronously(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("happened", ["before", "after"])
-def test_an_unknown_fate_is_not_repeated(lab: Lab, happened: str) -> None:
+def test_unknown_outcome_is_not_repeated_otherwise(lab: Lab, happened: str) -> None:
     """A commit without a reply has an unknown outcome, if the command may run only once."""
     key = a_key()
     lab.plain().execute(Append(1, key))
@@ -97,7 +97,7 @@ def test_an_unknown_fate_is_not_repeated(lab: Lab, happened: str) -> None:
 
 
 @pytest.mark.parametrize("happened", ["before", "after"])
-def test_an_unknown_fate_is_repeated_where_it_may_be(lab: Lab, happened: str) -> None:
+def test_unknown_outcome_is_repeated_for_repeatable_commands(lab: Lab, happened: str) -> None:
     """A repeatable command with a lost answer is repeated, and gets its answer."""
     key = a_key()
     with Proxy(lab.url, once(commits(lab.kind), happened)) as proxy:

@@ -86,7 +86,7 @@ def test_a_connection_that_fails_late_is_forgotten(lab: Lab, stuck: Proxy) -> No
     assert ((1,),) == values(lab.plain(), key)
 
 
-def test_a_connection_that_comes_late_is_kept_for_the_next_task(lab: Lab, stuck: Proxy) -> None:
+def test_late_connection_is_used_by_the_next_task(lab: Lab, stuck: Proxy) -> None:
     """In an asynchronous store, a connection that opens late is used by the next task."""
     key = a_key()
 

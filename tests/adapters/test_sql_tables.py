@@ -253,7 +253,7 @@ def test_many_make_the_tables_at_once(lab: Lab) -> None:
     assert [] == errors
 
 
-def test_a_host_makes_the_tables_with_its_own(lab: Lab) -> None:
+def test_tables_can_be_part_of_the_host_migrations(lab: Lab) -> None:
     """Tables that are declared in a host's metadata are made with it, ready for use."""
     metadata, prefix = sqlalchemy.MetaData(), f"{lab.prefix}host_"
     states, meta = SqlStorage.tables(metadata, prefix=prefix)
@@ -428,7 +428,7 @@ def test_server_refusals_have_their_code(lab: Lab, code: int) -> None:
         (1, "took too long"),
     ],
 )
-def test_a_limit_of_the_server_means_that_it_is_slow(lab: Lab, code: int, words: str) -> None:
+def test_server_statement_timeout_means_slow(lab: Lab, code: int, words: str) -> None:
     """A statement that the server itself ends late raises an error that says `slow`."""
     number = {"postgresql": ("55P03", "57014"), "mariadb": (1205, 1969)}[lab.kind][code]
     prefix = f"{lab.prefix}limit{code}_"

@@ -325,9 +325,7 @@ def test_a_commit_that_fails_otherwise_has_an_unknown_fate(error: Exception) -> 
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-def test_an_answer_that_is_lost_before_the_commit_was_sent_is_no_question_of_fate(
-    *, at_once: bool
-) -> None:
+def test_lost_update_before_its_commit_was_not_executed(*, at_once: bool) -> None:
     """An update without a reply was not executed, unless its commit was sent with it."""
     link = _link({"UPDATE": ServerError(2013, "Lost connection")}, at_once=at_once)
 

@@ -252,7 +252,7 @@ def test_few_connections_are_kept(store: SqliteStorage) -> None:
     assert 8 == len(inside(store).idle)
 
 
-def test_shows_where_it_is_and_promises_to_last(path: Path) -> None:
+def test_repr_shows_path_and_store_is_durable(path: Path) -> None:
     """The `repr` of a store shows its file and its durability."""
     plain_storage, async_storage = SqliteStorage(path), AsyncSqliteStorage(path)
 

@@ -93,9 +93,7 @@ def test_slow_work_is_done_in_a_thread(path: Path) -> None:
     assert [b"x" * 100_000] == left(path, "a")
 
 
-def test_a_loop_goes_on_while_a_claim_goes_to_the_disk(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_event_loop_runs_during_a_flush(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk is waited for in a thread, and one flush serves all who wait meanwhile."""
     may, flushing_threads = threading.Event(), []
 

@@ -45,7 +45,7 @@ def forget_when(store: SqliteStorage) -> None:
 # --- making it -------------------------------------------------------------------
 
 
-def test_only_its_owner_may_read_it(path: Path, store: SqliteStorage) -> None:
+def test_file_is_private_to_its_owner(path: Path, store: SqliteStorage) -> None:
     """The file is readable only by its owner, with any umask."""
     previous_umask = os.umask(0)
     try:
@@ -85,9 +85,7 @@ def test_a_link_leads_to_the_file(tmp_path: Path) -> None:
             assert ["there", "linked"] == values(other_storage, "a", "b") == values(store, "a", "b")
 
 
-def test_a_relative_path_stays_where_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_relative_path_is_resolved_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A relative path is resolved once, at the start."""
     monkeypatch.chdir(tmp_path)
     with SqliteStorage("state.db") as store:
@@ -142,7 +140,7 @@ def test_too_long_name_is_reported(tmp_path: Path) -> None:
         store.execute(Look("a"))
 
 
-def test_one_process_makes_it(path: Path, store: SqliteStorage) -> None:
+def test_concurrent_processes_create_one_file(path: Path, store: SqliteStorage) -> None:
     """If several processes create the file at the same time, one does, and all use it."""
     import fcntl  # noqa: PLC0415 - not on Windows
 

@@ -78,7 +78,7 @@ def output_of(worker: subprocess.Popen[str]) -> str:
     return output
 
 
-def test_nothing_is_lost_and_nothing_doubled(path: Path, workers: Workers) -> None:
+def test_concurrent_writes_are_stored_once(path: Path, workers: Workers) -> None:
     """Eight processes that make the file together count in eight threads each."""
     joint_processes = [workers.start("count", 8, 25) for _ in range(8)]
 
@@ -133,9 +133,7 @@ def boots(monkeypatch: pytest.MonkeyPatch, name: str | None) -> None:
     monkeypatch.setattr(_sqlite_time, "boot_id", lambda: name)
 
 
-def test_the_machine_says_which_boot_this_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_boot_id_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Linux has a boot id; without a file for it the boot id is None."""
     assert len(_sqlite_time.boot_id() or "") == (36 if sys.platform == "linux" else 0)
 
@@ -165,7 +163,7 @@ def test_time_is_anchored_once_per_boot(path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("watch", [timedelta(hours=-3), timedelta(hours=3)])
-def test_another_boot_is_anchored_anew(
+def test_reboot_sets_the_time_from_the_wall_clock(
     watch: timedelta, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a reboot, the time is set by the wall clock, but never back."""
@@ -207,9 +205,7 @@ def test_concurrent_anchors_agree(path: Path, monkeypatch: pytest.MonkeyPatch) -
     outsider.connection.close()
 
 
-def test_a_machine_that_does_not_tell_its_boots_goes_by_the_wall_clock(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_boot_id_uses_the_wall_clock(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a boot id the store's time follows the wall clock."""
     boots(monkeypatch, None)
     clock = VirtualClock()

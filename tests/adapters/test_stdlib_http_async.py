@@ -238,7 +238,7 @@ async def test_turn_is_signalled_or_late() -> None:
     await turn.wait(0)
 
 
-def test_loops_of_many_threads_come_and_go() -> None:
+def test_client_works_in_loops_of_many_threads() -> None:
     """Threads that run one loop after another share a client, and drop each other's pools."""
     client = AsyncStdlibHttpClient()
     with VendorServer() as vendor, ThreadPoolExecutor(8) as threads:

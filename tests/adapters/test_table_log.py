@@ -270,7 +270,7 @@ def test_unreachable_server_is_reported(tmp_path: Path) -> None:
         {"status": "success"},
     ],
 )
-def test_an_entry_that_no_database_holds_is_lost_alone(change: Any, file: Lab) -> None:
+def test_unstorable_entry_alone_is_lost(change: Any, file: Lab) -> None:
     """An invalid entry is counted and reported, and does not block others."""
     log = file.log(threads=False)
     for number in range(9):

@@ -42,7 +42,7 @@ def test_handler_of_the_host_stays(handler: Any) -> None:
     assert handler is signal.getsignal(signal.SIGTERM)
 
 
-def test_other_threads_install_nothing() -> None:
+def test_only_the_main_thread_installs_handlers() -> None:
     """Only the main thread may install a handler."""
     installed: list[bool] = []
     thread = Thread(target=lambda: installed.append(termination.before_termination(print)))

@@ -75,7 +75,7 @@ def test_unreachable_store_is_reported() -> None:
     assert "hunter2" not in people.out + result.out
 
 
-def test_nothing_is_little_and_right() -> None:
+def test_empty_configuration_is_valid() -> None:
     """An empty configuration is one, whose circuits are each process's own."""
     configure("")
 
@@ -119,7 +119,7 @@ def test_vendors_are_listed() -> None:
 
 
 @pytest.mark.parametrize("name", ["stripe", "smtp", "paypal"])
-def test_a_vendor_tells_of_itself(name: str) -> None:
+def test_vendor_lists_contracts_capabilities_and_options(name: str) -> None:
     """Its contracts, its capabilities and its options are those of its class."""
     kind = vendor_class(name)
     people, result = command("vendors", name), command("vendors", name, "--json")

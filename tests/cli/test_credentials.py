@@ -69,13 +69,13 @@ def test_options_choose_the_kind_of_credential(options: list[str], made: Credent
 @pytest.mark.parametrize(
     "options", [["--username", "me", "--query", "key"], ["--header", "a", "--query", "b"]]
 )
-def test_one_way_is_enough(options: list[str]) -> None:
-    """Two ways to send it are refused."""
+def test_secret_is_given_in_one_way_only(options: list[str]) -> None:
+    """Two options that both set where the secret is sent are refused."""
     store = "sqlite:///credentials.db"
     assert typed("x", "credentials", "set", "crm", "--credentials", store, *options).code in {1, 2}
 
 
-def test_nothing_is_no_secret() -> None:
+def test_empty_input_is_refused_as_a_secret() -> None:
     """An empty line is refused."""
     result = typed("\n", "credentials", "set", "crm", "--credentials", "sqlite:///credentials.db")
 

@@ -92,7 +92,7 @@ def test_pages_lead_to_each_other(log: Any, capsys: Any) -> None:
     assert "nothing" in capsys.readouterr().out
 
 
-def test_list_says_how_far_it_looked(
+def test_list_shows_how_far_back_it_read(
     log: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A list that reached the limit of a page says how far back it read, and how to continue."""

@@ -202,7 +202,9 @@ def test_device_login_with_a_secret(context: Context) -> None:
     assert context.kept().refresh_token is not None
 
 
-def test_a_person_says_no(context: Context, capsys: pytest.CaptureFixture[str]) -> None:
+def test_refused_consent_has_an_exit_code(
+    context: Context, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A refused consent has its own exit code, and nothing is stored."""
     terminal = Terminal()
     with AuthorizationServer(PUBLIC) as server:

@@ -140,7 +140,7 @@ def test_settle_command_settles_due_payments() -> None:
         assert 1 == len(stripe.charges)
 
 
-def test_closing_says_whether_it_was_done() -> None:
+def test_closing_requires_an_outcome() -> None:
     """Closing requires one of the two outcomes, and a listed payment."""
     configure(WHOLE.format(state="sqlite:///state.db", url="http://127.0.0.1:9"))
     for value in ((), ("--done", "--not-done")):

@@ -143,7 +143,7 @@ def test_regions_stand_for_themselves() -> None:
     assert "used up" in lines[-1]
 
 
-def test_an_open_circuit_says_when_to_come_back() -> None:
+def test_open_circuit_shows_its_remaining_time() -> None:
     """The output shows the failures of an open circuit, and the remaining open time."""
     with VendorServer(port="refusing") as refusing:
         configure(
@@ -250,7 +250,7 @@ def test_keys_are_read_one_by_one() -> None:
         assert 0 == shown_terminal.ended()
 
 
-def test_a_page_looks_again_by_itself() -> None:
+def test_page_refreshes_by_itself() -> None:
     """Without a key it is shown anew after the seconds that were given."""
     configured("sqlite:///state.db")
     with seated("status", "--watch", "--every", "0.05", "--no-color") as shown_terminal:

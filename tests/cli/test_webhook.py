@@ -230,7 +230,7 @@ class Left(Output):
         raise BrokenPipeError
 
 
-def test_it_ends_when_its_reader_has_gone(tmp_path: Path) -> None:
+def test_listener_ends_when_its_pipe_closes(tmp_path: Path) -> None:
     """At a webhook that nobody reads of any more it serves no longer."""
     codes: Queue[int] = Queue()
     with (tmp_path / "nowhere").open("w") as nowhere:

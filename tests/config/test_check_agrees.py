@@ -64,7 +64,7 @@ def checked(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("place", range(len(BROKEN)))
-def test_a_text_that_is_none_has_one_reason(place: int) -> None:
+def test_syntax_error_is_reported_once(place: int) -> None:
     """A syntax error is reported with its cause and its remedy."""
     end, text, words = BROKEN[place]
     path = written(end, text)

@@ -75,7 +75,7 @@ def test_processes_share_a_file_that_outlives_them(folder: Path) -> None:
         ({"XDG_STATE_HOME": "/x"}, "prod/eu", "sqlite:////x/moorage/state.prod%252Feu.db"),
     ],
 )
-def test_environment_says_where_the_file_is(
+def test_environment_variable_sets_the_file(
     variables: dict[str, str], environment: str | None, url: str
 ) -> None:
     """The operator chooses the folder, and each environment has its own file."""
@@ -89,9 +89,7 @@ def test_relative_xdg_state_home_is_ignored() -> None:
 
 
 @pytest.mark.parametrize("fields", [{"volatile_keys": True}, None])
-def test_nothing_is_kept_where_nothing_needs_it(
-    folder: Path, fields: dict[str, bool] | None
-) -> None:
+def test_no_file_without_durable_keys(folder: Path, fields: dict[str, bool] | None) -> None:
     """If no account moves money, or keys may be lost, no file is created."""
     result = {} if fields is None else tables(StripeSandbox(), **fields)
     moorage.open(result).close()

@@ -42,7 +42,7 @@ def test_an_asynchronous_hub_writes_the_log_that_is_named(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("options", [{}, {"log": MemoryIntegrationLogger()}])
-def test_a_log_of_the_program_takes_the_place_of_the_one_that_is_named(options: Any) -> None:
+def test_passed_log_overrides_the_configured_one(options: Any) -> None:
     """Without one of the program's, the hub has the log in memory that the file names."""
     with moorage.open({"services": SERVICES, "log": {"url": "memory:"}}, **options) as hub:
         hub.manager.run("vat", lambda: 1)

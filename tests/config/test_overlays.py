@@ -58,7 +58,7 @@ def test_an_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {} == plain.origins
 
 
-def test_any_name_where_there_are_none() -> None:
+def test_any_environment_name_without_overlays() -> None:
     """A configuration without environments is the same in all of them."""
     assert "staging" == read_configuration(vendor(), "staging").environment
 
@@ -84,7 +84,7 @@ def test_invalid_environments_are_refused(environments: Any, path: str, remedy: 
     assert remedy in excinfo.value.problems[0].remedy
 
 
-def test_a_mistake_says_where_it_comes_from() -> None:
+def test_problem_names_the_overlay() -> None:
     """A problem in an overlay or variable names its source."""
     with pytest.raises(ConfigurationError, match=r"\(from the environment production\)"):
         read_configuration(

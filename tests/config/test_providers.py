@@ -103,7 +103,7 @@ def test_credentials_in_a_manager_are_read_whole() -> None:
         assert Credentials.basic("me", "hidden") == service.credentials
 
 
-def test_aws_at_its_own_address() -> None:
+def test_aws_uses_the_address_of_the_region() -> None:
     """Without an address, the region's is used; an unused provider sends no request."""
     table = {"kind": "aws", "region": "eu-central-1"}
 

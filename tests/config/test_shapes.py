@@ -90,7 +90,7 @@ def test_class_gets_the_given_values() -> None:
     assert [] == report.problems
 
 
-def test_fields_that_look_at_others() -> None:
+def test_fields_validated_against_other_fields() -> None:
     """A field that is judged by others is judged when all of them are there."""
     report = Report()
 

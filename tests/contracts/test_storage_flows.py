@@ -232,7 +232,7 @@ def deleting(result: int | None = None) -> tuple[StorageFlows, Any, list[list[st
     return StorageFlows(dispatcher, "acme"), dispatcher, options
 
 
-def test_deleting_one_by_one() -> None:
+def test_vendor_without_batches_deletes_each_key() -> None:
     """A vendor without batches gets one key at a time, four at once."""
     flows, dispatcher, value = deleting()
     results = run_now(flows.delete_many(["a", "../b", "c"], timeout=TIME))

@@ -226,7 +226,7 @@ def test_job_settles_what_the_vendor_can_tell(world: PaymentsWorld) -> None:
         (("Strike", "unsettled"), SettledAs.DONE, 1),
     ],
 )
-def test_whatever_a_dead_process_left_is_settled(
+def test_payment_of_a_dead_process_is_settled(
     dies_at: tuple[str, str], outcome: SettledAs, charges: int
 ) -> None:
     """A payment of a process that died is settled, and charged at most once."""
@@ -766,7 +766,7 @@ def test_tenant_that_cannot_be_looked_up_is_left_to_a_person() -> None:
         assert [] == other_hub.settle_payments()
 
 
-def test_repeat_that_sends_nothing_lengthens_no_wait() -> None:
+def test_repeat_without_a_request_delays_no_settlement() -> None:
     """Repeating a key without sending does not delay its settlement."""
     world = PaymentsWorld(Keyless)
     with world.hub() as hub, world.hub() as other_hub:

@@ -213,7 +213,7 @@ async def test_unreachable_account_decides_the_error(hub_class: type[Any], key: 
 
 @MODES
 @pytest.mark.parametrize("message", [MAIL, UMLAUT], ids=["two tags", "an umlaut"])
-async def test_mail_goes_to_the_vendor_that_takes_it(
+async def test_refused_email_goes_to_the_next_vendor(
     hub_class: type[Any], message: EmailMessage
 ) -> None:
     """Two tags at Postmark and an umlaut at Resend go to SendGrid, alone or in a bulk."""

@@ -190,7 +190,7 @@ async def test_credentials_of_the_account(hub_class: type[Any]) -> None:
 
 
 @MODES
-async def test_another_transport(hub_class: type[Any]) -> None:
+async def test_custom_transport_is_used(hub_class: type[Any]) -> None:
     """A vendor without HTTP is called through its transport, once per key."""
     crier = Crier() if hub_class is Hub else AsyncCrier()
     hub = hub_class([Account("square", Market())], transports={"square": crier})

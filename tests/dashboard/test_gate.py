@@ -200,7 +200,7 @@ def test_asgi_application_answers_like_the_wsgi_one() -> None:
 
 
 @pytest.mark.parametrize("length", ["-1", "x", "\u00b2"])
-def test_length_that_is_no_number_is_no_body(length: str) -> None:
+def test_invalid_content_length_means_no_form(length: str) -> None:
     """A request with an invalid length has no form."""
     with World() as world:
         environ = {"CONTENT_TYPE": "application/x-www-form-urlencoded", "CONTENT_LENGTH": length}

@@ -238,7 +238,7 @@ class Away:
         return self
 
 
-def test_store_that_is_away_hides_nothing_else() -> None:
+def test_unavailable_store_hides_only_its_section() -> None:
     """The first page shows what can be read; a page that needs the store says that it is away."""
     with Hub([]) as hub:
         log: Any = Away()
@@ -347,7 +347,7 @@ def test_pages_accept_no_other_method(method: str) -> None:
         "/\xff\xfe",
     ],
 )
-def test_other_paths_are_nowhere(url: str) -> None:
+def test_unknown_paths_are_not_found(url: str) -> None:
     """Only the exact paths of pages exist; others return 404."""
     with World() as world:
         answer = world.visitor().send("GET", "/", b"", PATH_INFO=url)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 KEY = "claim"
 
 
-def test_refusal_by_one_limit_changes_nothing_else() -> None:
+def test_refusal_by_one_limit_charges_no_other() -> None:
     """A refusal by the last limit leaves circuit, budget and every other limit as they were."""
     caller = Caller(gates(TRIPS, EASY, ONE, budget=RetryBudget()))
     caller.enter()
@@ -77,7 +77,7 @@ def test_probe_is_leased_only_if_limits_admit() -> None:
     assert Answer.GO is caller.ask(within=HOUR, token=7)[0]
 
 
-def test_a_probe_that_queues_has_its_place_for_the_wait_and_the_attempt() -> None:
+def test_queued_probe_is_leased_for_wait_and_attempt() -> None:
     """The lease of a probe lasts as long as it queues and tries."""
     caller = Caller(gates(TRIPS, RateLimitConfig.per_minute(1)))
     _, permit, _ = caller.enter()

@@ -74,7 +74,7 @@ def test_shadow_circuit_refuses_no_waiter() -> None:
     assert (Answer.GO, SECOND) == caller.confirm(tickets, queue_permit)
 
 
-def test_a_probe_that_is_paused_keeps_its_place() -> None:
+def test_paused_probe_keeps_its_lease() -> None:
     """A pause while a probe queues prolongs its lease, so that no other probe joins it."""
     caller = Caller(gates(TRIPS, ONE))
     _, permit, _ = caller.enter()
@@ -91,7 +91,7 @@ def test_a_probe_that_is_paused_keeps_its_place() -> None:
     assert (Answer.CIRCUIT_OPEN, LEASE) == caller.ask(within=HOUR)[:2]
 
 
-def test_only_the_paused_probe_keeps_its_place_longer() -> None:
+def test_pause_extends_only_the_queued_probes_lease() -> None:
     """The leases of other probes end when they would have ended."""
     config = CircuitBreakerConfig(failures=1, open_for=10.0, probes=2)
     caller = Caller(gates(config, EASY))

@@ -48,7 +48,7 @@ def test_a_failure_counts_for_exactly_one_window(over: int, expected: CircuitSta
     assert expected is line.call()
 
 
-def test_a_rate_is_judged_over_its_window_and_no_less_than_its_minimum() -> None:
+def test_failure_rate_needs_minimum_calls_in_its_window() -> None:
     """Half of ten calls failing opens it, half of eight does not, and old calls do not count."""
     line = Line(
         failures=None, consecutive_failures=None, failure_rate=0.5, minimum_calls=10, window=10.0

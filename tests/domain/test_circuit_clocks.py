@@ -184,7 +184,7 @@ def test_durations_may_be_timedeltas() -> None:
     assert {60.0} == {config.window, config.open_for, config.open_at_most, config.slow_call}
 
 
-def test_shapes_tell_windows_apart() -> None:
+def test_state_shape_depends_on_the_window() -> None:
     """States whose slots differ in meaning have different shapes."""
     configs = [
         CircuitBreakerConfig(),

@@ -128,7 +128,7 @@ def test_lost_probe_frees_its_slot_when_its_lease_ends() -> None:
     assert CLOSED is line.leave(probe, Outcome.GOOD)
 
 
-def test_a_cancelled_probe_frees_its_place_at_once() -> None:
+def test_cancelled_probe_frees_its_slot_at_once() -> None:
     """A cancelled probe is neutral, and the next may go at once."""
     line = Line(failures=1)
     line.call()

@@ -112,13 +112,15 @@ def test_the_vendors_words_are_in_the_message() -> None:
         (None, None, None),
     ],
 )
-def test_finds_the_vendors_words(body: Any, code: str | None, message: str | None) -> None:
+def test_vendor_code_and_message_are_found(
+    body: Any, code: str | None, message: str | None
+) -> None:
     """Code and message are found in their usual places; values that are no text are ignored."""
     assert (code, message) == vendor_words(answer(body))
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"\xff\xfe"])
-def test_unreadable_answers_have_no_words(body: bytes) -> None:
+def test_unreadable_answer_has_no_code_or_message(body: bytes) -> None:
     """An answer that is not JSON has neither code nor message."""
     assert (None, None) == vendor_words(Response(500, {}, body))
 
@@ -132,7 +134,7 @@ class Unread(bytes):
 
 
 @pytest.mark.parametrize("size", [65_537, 23_000_000])
-def test_a_long_answer_is_not_parsed_for_its_words(size: int) -> None:
+def test_very_long_answer_is_not_parsed(size: int) -> None:
     """An answer of more than 64 KiB is not parsed for code and message."""
     body = Unread(b'{"message": "no", "more": "' + b"x" * size + b'"}')
 
@@ -142,7 +144,7 @@ def test_a_long_answer_is_not_parsed_for_its_words(size: int) -> None:
     assert "the credential is not accepted (HTTP 401)." == error.message
 
 
-def test_words_are_found_in_an_answer_of_64_kib() -> None:
+def test_message_is_found_in_64_kib() -> None:
     """An answer of exactly 64 KiB is parsed for code and message."""
     body = b'{"message": "no", "more": ""}'
     body = body[:-2] + b"x" * (65_536 - len(body)) + body[-2:]

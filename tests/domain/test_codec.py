@@ -109,7 +109,7 @@ def test_changed_states_are_packed_anew() -> None:
         assert unpack(pack(later_state, previous_state, stored_bytes)) == later_state
 
 
-def test_equal_items_of_another_type_are_packed_anew() -> None:
+def test_equal_items_of_other_types_are_not_shared() -> None:
     """A tuple's bytes are reused only if it holds the very same items."""
     previous_state = (1, ("a", 1))
     stored_bytes = pack(previous_state)

@@ -100,7 +100,7 @@ def test_error_text_is_storable() -> None:
     assert told(InvalidData("a\0b\ud800")).startswith("InvalidData: a?b?")
 
 
-def test_a_name_that_no_database_keeps_is_a_lane() -> None:
+def test_any_text_can_name_a_lane() -> None:
     """A name with half a surrogate pair has its own lane, named by a digest of its bytes."""
     assert b"crm/\xed\xa0\x80".hex() == lane_of("crm", "\ud800", digest=bytes.hex)
 
@@ -255,7 +255,7 @@ def test_longest_pause(error: Exception, most: float, expected: float) -> None:
 
 
 @pytest.mark.parametrize("longest, expected", [(60.0, 3_600.0), (86_400.0, 86_400.0)])
-def test_usual_wait(longest: float, expected: float) -> None:
+def test_default_retry_delay(longest: float, expected: float) -> None:
     """A wait up to an hour, or up to the policy's longest delay, is usual."""
     assert timedelta(seconds=expected) == usual_wait(RetryPolicy(max_delay=longest))
 

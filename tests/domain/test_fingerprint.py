@@ -85,7 +85,7 @@ def test_different_values_differ(one: Any, other: Any) -> None:
         ["1" * 5_000, "1" * 5_001],
     ],
 )
-def test_nothing_collapses(texts: list[str]) -> None:
+def test_different_requests_have_different_fingerprints(texts: list[str]) -> None:
     """Numbers count digit by digit; repeated keys, nonsense and depth count byte by byte."""
     assert len(texts) == len({_json(text) for text in texts})
 

@@ -89,7 +89,9 @@ def test_changed_headers_equal_new_ones(
 
 
 @given(fields, names, values)
-def test_a_default_gives_way(pairs: list[tuple[str, str]], name: str, value: Any) -> None:
+def test_default_header_does_not_override(
+    pairs: list[tuple[str, str]], name: str, value: Any
+) -> None:
     """`with_default` adds a value only where there is none."""
     headers = Headers(pairs)
     expected = headers.get(name, value)
@@ -100,7 +102,7 @@ def test_a_default_gives_way(pairs: list[tuple[str, str]], name: str, value: Any
 
 
 @given(fields)
-def test_equality_knows_no_case(pairs: list[tuple[str, str]]) -> None:
+def test_header_names_compare_case_insensitively(pairs: list[tuple[str, str]]) -> None:
     """Equal fields in another case are equal and have the same hash; so are copies."""
     headers = Headers(pairs)
     shouted = Headers([(name.upper(), value) for name, value in pairs])

@@ -71,7 +71,7 @@ def test_a_step_back_leaves_the_time_to_live_as_it_is(back: int) -> None:
     assert Verdict.RUN is key.claim().verdict
 
 
-def test_a_fence_of_a_forgotten_life_opens_nothing() -> None:
+def test_fencing_token_of_an_expired_state_is_refused() -> None:
     """A holder from before a key expired cannot change the next use of the key."""
     key = Keyed()
     old = key.sent()

@@ -47,7 +47,7 @@ def _tag(key: str) -> str:
     return tag
 
 
-def test_another_tenant_is_another_tag() -> None:
+def test_each_tenant_has_a_hash_tag() -> None:
     """Tenants have different hash tags, and no tenant differs from the empty tenant."""
     keys = {state_key("k", "s", None), state_key("k", "s", ""), state_key("k", "s", "s")}
     assert 3 == len({_tag(key) for key in keys})

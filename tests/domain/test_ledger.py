@@ -145,6 +145,6 @@ def test_a_joined_ledger_is_as_unproven_as_its_least_proven_racer(before: tuple[
             assert joined_ledger == start.join(reversed(racers))
 
 
-def test_nothing_joined_changes_nothing() -> None:
+def test_joining_no_ledgers_changes_nothing() -> None:
     """A ledger without racers stays the same."""
     assert BLANK.leave() == BLANK.leave().join([])

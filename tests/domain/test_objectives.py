@@ -51,7 +51,7 @@ def test_a_budget_is_exact() -> None:
     assert month.latency is None
 
 
-def test_months_are_told_apart() -> None:
+def test_months_are_reported_separately() -> None:
     """Each month has a budget of its own, and the newest comes first."""
     days = [day(2, good=8, bad=2), day(0, good=20), day(1, good=9, bad=1), day(3, service="vat")]
     june, may = compliance([AVAILABLE], days)
@@ -128,7 +128,7 @@ def test_a_latency_is_a_duration() -> None:
 # --- the report -------------------------------------------------------------------------
 
 
-def test_rows_say_what_was_meant_and_what_was() -> None:
+def test_rows_have_target_and_actual_value() -> None:
     """Each target of a month is a row of text."""
     both = Objective(name="both", tenant="acme", availability=0.9995, latency=0.8)
     rows = rows_of(compliance([both], [day(good=1_998, bad=1, slow=1)]))

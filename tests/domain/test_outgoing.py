@@ -246,7 +246,7 @@ def test_invalid_guard_settings_are_refused(options: dict[str, Any]) -> None:
         OutgoingGuard(**options)
 
 
-def test_one_network_or_host_may_be_given_alone() -> None:
+def test_single_network_or_host_is_accepted() -> None:
     """A single text counts as a list of one."""
     assert OutgoingGuard(networks="10.0.0.0/8", hosts="A.example") == OutgoingGuard(
         networks=["10.0.0.0/8"], hosts=["a.example"]

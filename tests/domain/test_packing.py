@@ -160,7 +160,7 @@ def test_any_bytes_are_values_or_a_value_error(packed: bytes) -> None:
 
 
 @given(st.lists(VALUES, min_size=1).map(tuple), st.data())
-def test_truncated_bytes_give_no_wrong_value(values: tuple[Any, ...], data: st.DataObject) -> None:
+def test_truncated_bytes_raise_an_error(values: tuple[Any, ...], data: st.DataObject) -> None:
     """Truncated bytes raise ValueError or give the first values unchanged."""
     packed_bytes = pack_values(values)
     cut_bytes = packed_bytes[: data.draw(st.integers(0, len(packed_bytes) - 1))]

@@ -131,7 +131,7 @@ def test_a_quota_equals_the_naive_model(rule: CalendarQuota, start: int, walk: l
 
 @examples(200)
 @given(quotas, moments, long_lists([*[admissions] * 6, advances, pauses]), spans)
-def test_a_forgotten_quota_decides_like_the_kept_one(
+def test_expired_quota_decides_like_a_stored_one(
     rule: CalendarQuota, start: int, walk: list[Act], idle: int
 ) -> None:
     """Once `quiet` is over, a fresh state gives every answer that the kept one gives."""
@@ -221,7 +221,7 @@ def test_after_a_step_back_over_midnight_the_new_day_is_whole() -> None:
     assert Answer.LIMITED is world.execute(question)[0]
 
 
-def test_pause_that_is_ended_by_hand_gives_nothing_back() -> None:
+def test_ended_pause_returns_no_quota() -> None:
     """A pause does not return used quota."""
     rule = CalendarQuota(3, monthly=False)
     state, _ = rule.grant(rule.present(None, NOON), 2, NOON, refundable=True)
@@ -234,7 +234,7 @@ def test_pause_that_is_ended_by_hand_gives_nothing_back() -> None:
     assert resumed_state == rule.resume(resumed_state)
 
 
-def test_a_pause_over_the_end_of_a_period_lets_its_queue_go_first() -> None:
+def test_pause_over_a_period_end_keeps_queue_order() -> None:
     """Callers queued for a skipped day go first after the pause, and count for that day."""
     rule = RateLimitConfig.per_calendar_day(2).rule
     world = World()
@@ -289,7 +289,7 @@ def test_months_differ() -> None:
         assert (Answer.LIMITED, days * DAY - SECOND) == world.execute(question)[:2]
 
 
-def test_a_ticket_from_after_a_step_back_waits_its_own_time() -> None:
+def test_ticket_after_a_clock_step_back_keeps_its_wait() -> None:
     """A caller that queues after a clock step waits by the clock as it is now."""
     rule = CalendarQuota(1, monthly=False)
     used_state, _ = rule.grant(rule.present(None, NOON), 1, NOON, refundable=False)

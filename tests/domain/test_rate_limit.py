@@ -205,7 +205,7 @@ def test_equal_configurations_hash_alike() -> None:
     )
 
 
-def test_shapes_tell_rules_apart() -> None:
+def test_state_shape_depends_on_the_rule() -> None:
     """Limits whose states have different meanings have different shapes."""
     shapes = {
         config.rule.shape

@@ -281,7 +281,7 @@ def test_keys_are_masked_in_words(begins: str) -> None:
     "message",
     ["the mask rk_ of SG. is AKIA", "x" * 40, "1" * 40, "/v1/customers/cus_1a2b/subscriptions"],
 )
-def test_other_words_are_shown(message: str) -> None:
+def test_ordinary_words_are_shown(message: str) -> None:
     """Short words, and long ones of only letters or only digits, are not masked."""
     assert message == Redaction(personal=[]).words(message, 300)
 
@@ -296,7 +296,7 @@ def test_words_take_linear_time(piece: str) -> None:
     assert process_time() - start_time < 5
 
 
-def test_zeros_hide_nothing_in_words() -> None:
+def test_masking_handles_nul_characters() -> None:
     """A secret with NUL characters between its letters is masked too."""
     assert "password=***" == Redaction().words("pass\0word=\0hunter2", 300)
 

@@ -31,7 +31,7 @@ def declined() -> CardLost:
     return error
 
 
-def test_a_refusal_comes_back_with_its_class_words_fields_and_notes() -> None:
+def test_stored_refusal_is_restored_completely() -> None:
     """Nothing that a caller can see is lost."""
     error = declined()
     returned_error = unpack_refusal(pack_refusal(error))
@@ -57,14 +57,14 @@ def test_each_unpacked_error_is_new() -> None:
     assert unpack_refusal(packed_bytes).__notes__ == ["keep this"]
 
 
-def test_a_class_that_this_process_does_not_know_is_the_nearest_it_knows() -> None:
+def test_unknown_error_class_is_restored_as_its_base() -> None:
     """An error class that this process lacks is restored as its nearest known base class."""
     names, args, fields = unpack_values(pack_refusal(declined()))
     renamed_classes = ("shop.CardEaten", *names[1:])
     assert type(unpack_refusal(pack_values((renamed_classes, args, fields)))) is PaymentDeclined
 
 
-def test_a_field_that_is_no_plain_value_is_left_out() -> None:
+def test_unstorable_field_is_omitted() -> None:
     """One field less is better than no answer."""
     error = VendorRejected("no.", status=400)
     error.socket = object()  # type: ignore[attr-defined]
@@ -73,7 +73,7 @@ def test_a_field_that_is_no_plain_value_is_left_out() -> None:
     assert returned_error.message == "no."
 
 
-def test_arguments_that_are_no_plain_values_are_replaced_by_the_message() -> None:
+def test_unstorable_arguments_become_the_message() -> None:
     """Arguments that cannot be stored are replaced by the message."""
     error = VendorRejected("no.")
     error.args = ("no.", object())

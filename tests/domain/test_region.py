@@ -97,19 +97,19 @@ def test_those_tried_come_again_when_all_were() -> None:
     assert {EU, ap} == set(elsewhere(regions, "us", tried={"eu", "us", "ap"}, draw=0.0))
 
 
-def test_nothing_is_held_against_going_elsewhere() -> None:
-    """Unless it is said, nothing was done yet, and doing it twice is harmless."""
+def test_another_region_may_be_tried_by_default() -> None:
+    """By default nothing was done yet, and repeating the request is harmless."""
     assert (US,) == elsewhere((EU, US), "eu", movable=False, draw=0.0)
     assert (US,) == elsewhere((EU, US), "eu", acted=True, draw=0.0)
 
 
-def test_each_share_begins_where_the_one_before_ends() -> None:
+def test_shares_are_contiguous() -> None:
     """A draw at the end of a share is the first of the next."""
     assert [EU, US, US] == [in_order((EU, US), draw)[0] for draw in (0.499, 0.5, 0.999)]
 
 
 @given(weights=st.lists(st.integers(1, 20), min_size=2, max_size=5), seed=st.integers(0, 2**32))
-def test_each_comes_first_by_its_weight(weights: list[int], seed: int) -> None:
+def test_first_region_follows_the_weights(weights: list[int], seed: int) -> None:
     """Over many draws each region comes first as often as its share of the weights."""
     regions = [
         Region(name, f"https://{name}.example", weight=weight)
@@ -142,7 +142,7 @@ def test_equal_weights_make_every_order_equally_likely() -> None:
 
 
 @pytest.mark.parametrize("heavy", [0, 2])
-def test_the_second_place_is_as_even_whatever_the_first_weighs(heavy: int) -> None:
+def test_second_region_is_evenly_distributed(heavy: int) -> None:
     """After the region that most draws fall to, the others come as often as each other."""
     names = NAMES[:3]
     regions = [
@@ -157,7 +157,7 @@ def test_the_second_place_is_as_even_whatever_the_first_weighs(heavy: int) -> No
     assert max(seconds.values()) < 1.15 * min(seconds.values())
 
 
-def test_a_path_may_go_anywhere_and_a_url_only_where_it_points() -> None:
+def test_full_url_selects_its_region() -> None:
     """An absolute URL belongs to the regions of its origin, and of these to those it is below."""
     inner_region = Region("inner", "https://eu.example/api/v2")
     marked_region = Region("marked", "https://eu.example/api/X/")
@@ -208,7 +208,7 @@ def test_a_region_may_have_credentials_of_its_own() -> None:
     assert "hunter2" not in repr(region)
 
 
-def test_a_service_is_in_one_place_or_in_several() -> None:
+def test_service_has_a_base_url_or_regions() -> None:
     """Regions have names, and replace the base URL."""
     assert (EU,) == Service("shop", regions=EU).regions
     with pytest.raises(ConfigurationError, match="both a base_url and regions") as excinfo:

@@ -156,10 +156,8 @@ def test_invalid_policies_are_refused(field: str, value: Any) -> None:
         (lambda error: "again" in str(error), ValueError("again"), ValueError("never")),
     ],
 )
-def test_says_which_errors_are_tried_again(
-    rule: Any, retried: Exception | None, final: Exception
-) -> None:
-    """By default errors say so of themselves; types or a predicate say it instead."""
+def test_retry_on_selects_errors(rule: Any, retried: Exception | None, final: Exception) -> None:
+    """By default an error says whether it is retried; types or a predicate override that."""
     policy = RetryPolicy(retry_on=rule)
 
     assert retried is None or policy.retries(retried)

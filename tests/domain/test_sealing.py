@@ -149,14 +149,14 @@ def test_a_ring_does_not_show_itself() -> None:
 
 
 @given(st.tuples(NAMES, st.text(), st.text()), st.tuples(NAMES, st.text(), st.text()))
-def test_no_two_things_are_written_alike(
+def test_contexts_are_encoded_unambiguously(
     one: tuple[str | None, str, str], other: tuple[str | None, str, str]
 ) -> None:
     """Different contexts never have the same encoding."""
     assert (one == other) == (about(*one) == about(*other))
 
 
-def test_names_do_not_run_into_each_other() -> None:
+def test_neighbouring_names_are_separated() -> None:
     """Moving text between neighbouring names changes the result, and None is not the empty text."""
     name_triples = [
         ("a", "bc", ""),
@@ -177,7 +177,7 @@ def test_the_header_is_as_it_was() -> None:
 WHOLE = header(7, Secret(RAW)) + bytes(28)
 
 
-def test_what_is_sealed_tells_its_key() -> None:
+def test_sealed_text_names_its_key() -> None:
     """The version is read without any key."""
     assert 7 == sealed_with(WHOLE)
 
@@ -201,7 +201,7 @@ def test_what_is_not_sealed_is_refused(sealed: bytes, problem: str) -> None:
     assert isinstance(no_key_for(sealed, (7,)), InvalidData)
 
 
-def test_a_missing_key_is_told_from_a_wrong_one() -> None:
+def test_missing_key_differs_from_wrong_key() -> None:
     """A missing key version and a key that differs between hosts have their own errors."""
     missing_error, wrong_error = no_key_for(WHOLE, (9, 8)), no_key_for(WHOLE, (8, 7))
 

@@ -47,7 +47,7 @@ class Holder:
     ],
 )
 @pytest.mark.parametrize("value", [VALUE, VALUE.encode()])
-def test_nothing_that_prints_values_shows_it(show: Callable[[Any], str], value: Any) -> None:
+def test_printing_does_not_show_the_secret(show: Callable[[Any], str], value: Any) -> None:
     """Printing, formatting, listing attributes and dumping do not reveal the value."""
     assert VALUE not in show(Secret(value))
 
@@ -66,7 +66,7 @@ def test_a_traceback_with_locals_does_not_show_it() -> None:
 
 
 @pytest.mark.parametrize("value", [VALUE + "\udc80", [VALUE], None])
-def test_what_is_no_secret_is_refused_without_being_shown(value: Any) -> None:
+def test_invalid_secret_is_refused_without_its_value(value: Any) -> None:
     """A refusal names the field, and no traceback frame holds the value."""
     with pytest.raises(InvalidData) as excinfo:
         Secret(value)
@@ -89,7 +89,7 @@ def test_a_binary_secret_has_no_text() -> None:
 
 
 @given(st.text(st.characters(codec="utf-8")))
-def test_text_comes_out_as_it_went_in(text: str) -> None:
+def test_text_round_trip(text: str) -> None:
     """Text and its UTF-8 bytes are two views of one secret."""
     assert text == Secret(text).reveal() == Secret(text.encode()).reveal()
     assert text.encode() == Secret(text).reveal_bytes()
@@ -103,13 +103,13 @@ def test_equality_holds_between_secrets_only() -> None:
     assert Secret("a") != "a"
 
 
-def test_it_is_no_key() -> None:
+def test_secret_is_not_hashable() -> None:
     """Hashing is refused, so that no secret ends up as a key of a cache."""
     with pytest.raises(TypeError):
         hash(Secret(VALUE))
 
 
-def test_it_does_not_leave_the_process() -> None:
+def test_secret_cannot_be_serialised() -> None:
     """Pickling and JSON are refused; a copy is the secret itself."""
     secret = Secret(VALUE)
     with pytest.raises(InvalidData) as excinfo:
@@ -121,7 +121,7 @@ def test_it_does_not_leave_the_process() -> None:
     assert secret is copy.deepcopy(Holder(secret)).secret
 
 
-def test_it_does_not_change() -> None:
+def test_secret_is_immutable() -> None:
     """Attributes can be neither set, added nor deleted, and there is no `__dict__`."""
     secret = Secret(VALUE)
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
@@ -132,7 +132,7 @@ def test_it_does_not_change() -> None:
         vars(secret)
 
 
-def test_what_is_derived_is_kept_with_it() -> None:
+def test_derived_keys_are_cached() -> None:
     """A derived key is computed once per label, is itself a secret, and few are cached."""
     secret, chunks = Secret("k"), list[bytes]()
 
@@ -149,7 +149,7 @@ def test_what_is_derived_is_kept_with_it() -> None:
     assert b"k42" == secret.derive("today", make).reveal_bytes()
 
 
-def test_how_much_is_kept_of_what_is_derived() -> None:
+def test_derived_key_cache_is_bounded() -> None:
     """Sixteen derived values are cached; one more empties the cache except for that one."""
     secret, chunks = Secret("k"), list[bytes]()
 

@@ -16,13 +16,13 @@ SECRET = "kX9vQ2pL7wZ4mN8tR3-canary"
 OTHER = "q7Jd-second-F5sV1hB9-canary"
 
 
-def test_without_a_request_it_knows_the_credential() -> None:
+def test_credential_is_masked_without_a_request() -> None:
     """If no request was made, only the credential is masked."""
     assert f"no {MASK}" == Sent(Credentials.bearer(SECRET)).text(f"no {SECRET}")
     assert SECRET == Sent(None).text(SECRET)
 
 
-def test_it_shows_nothing_of_itself() -> None:
+def test_repr_shows_no_sent_value() -> None:
     """Neither printing nor pickling reveals the values."""
     sent_request = Sent(Credentials.bearer(SECRET))
     sent_request.text("used once")
@@ -44,7 +44,7 @@ def test_it_shows_nothing_of_itself() -> None:
     ],
     ids=str,
 )
-def test_what_is_no_secret_stays(request_: Request) -> None:
+def test_ordinary_values_are_not_masked(request_: Request) -> None:
     """Values under ordinary names, streamed values and very long ones are not collected."""
     sent_request = Sent(Credentials.bearer(SECRET), request_, "https://x.example/")
 
@@ -71,7 +71,7 @@ def test_headers_stay_headers() -> None:
     assert plain_response == sent_request.response(plain_response)
 
 
-def test_a_witness_keeps_the_last() -> None:
+def test_recorder_keeps_the_last_sixteen() -> None:
     """A recorder of sent values keeps only the last sixteen, to bound its memory."""
     entries = witness()
     entries.extend(Sent(None) for _ in range(99))

@@ -102,7 +102,7 @@ def test_an_endpoint_inherits() -> None:
 
 
 @pytest.mark.parametrize("kind", [Service, Endpoint])
-def test_one_is_as_good_as_several(kind: Any) -> None:
+def test_single_items_and_iterables_are_accepted(kind: Any) -> None:
     """Limits, endpoints and transforms may be given alone, in any iterable, or as None."""
     limit = RateLimitConfig(1)
 
@@ -124,7 +124,7 @@ class Steps:
 
 
 @pytest.mark.parametrize("kind", [Service, Endpoint])
-def test_what_can_be_called_is_one(kind: Any) -> None:
+def test_callable_transform_is_used_as_one(kind: Any) -> None:
     """A callable transform is used as one function, even if it is iterable."""
     steps = Steps()
 
@@ -442,7 +442,7 @@ def test_endpoints_fit_below_every_base(base: str) -> None:
     assert service.endpoint(None, Request.get(url)) is not None
 
 
-def test_answers_are_told_apart_by_a_plain_function() -> None:
+def test_classify_function_is_used_unchanged() -> None:
     """A function that classifies responses is used unchanged."""
     judge: Any = len
 

@@ -35,7 +35,7 @@ class Clock:
 
 
 @given(times, times)
-def test_time_never_goes_back_by_a_little(seen: int, now: int) -> None:
+def test_small_clock_step_back_is_ignored(seen: int, now: int) -> None:
     """The time never goes back; states are moved only after large steps of the clock."""
     time, back = steady(seen, now)
     if now >= seen:
@@ -59,7 +59,7 @@ def test_unchanged_is_unchanged_but_for_the_time(seen: list[int | None], now: in
             assert (now, DAY, old_state[2] - back) == new_values
 
 
-def test_two_seconds_are_still_a_little() -> None:
+def test_step_back_of_two_seconds_is_small() -> None:
     """A state within two seconds of the clock stays unchanged, whatever happens to others."""
     rules = [Clock()] * 3
     for old in (NOON - SMALL_STEP, NOON + SMALL_STEP):

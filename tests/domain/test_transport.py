@@ -275,7 +275,7 @@ def test_invalid_bypass_hosts_are_refused(bypass: str) -> None:
     assert "bypass" == excinfo.value.path
 
 
-def test_no_proxy_stays_none() -> None:
+def test_proxy_none_stays_none() -> None:
     """A proxy is itself, and none is none."""
     proxy = Proxy(url="http://proxy.example")
 

@@ -118,7 +118,7 @@ def test_words_are_masked_whole_only() -> None:
     )
 
 
-def test_little_of_a_secret_is_left() -> None:
+def test_short_fragments_of_a_secret_are_shown() -> None:
     """Fragments of a secret shorter than 8 (edge) or 12 (middle) characters are not masked."""
     mask = value_mask([PLAIN.encode()])
     words = f"{PLAIN[:7]} {PLAIN[-7:]} {PLAIN[4:15]}"
@@ -126,7 +126,7 @@ def test_little_of_a_secret_is_left() -> None:
     assert words == masked_text(words, mask)
 
 
-def test_words_in_a_secret_are_words() -> None:
+def test_words_of_a_secret_stay_visible_elsewhere() -> None:
     """A word that a secret begins or ends with stays where it stands for itself."""
     mask = value_mask([b"TEST_9x2q_shipengine"])
 
@@ -145,7 +145,7 @@ def test_key_files_are_known_by_their_keys() -> None:
     assert MASK == masked_text("{no json, but long", value_mask([b"{no json, but long"]))
 
 
-def test_nothing_is_masked_twice_or_for_nobody() -> None:
+def test_masks_are_not_masked_again() -> None:
     """Without secrets a text is unchanged, and masks are not masked again."""
     assert b"text" == value_mask([])(b"text")
     assert MASK == masked_text(MASK, value_mask([PLAIN.encode()]))

@@ -88,7 +88,7 @@ def test_everybody_behind_a_leaver_moves_up() -> None:
     assert 4 * SLOT == turn[0]
 
 
-def test_turn_that_the_next_would_sleep_past_is_for_others() -> None:
+def test_caller_sleeping_past_a_freed_slot_keeps_its_own() -> None:
     """A caller that sleeps past a freed slot keeps its own, and so do all behind it."""
     line, turn = line_of(SLOT, 2 * SLOT, 3 * SLOT, asleep=False).left(1)
     assert (2, 3) == line.numbers

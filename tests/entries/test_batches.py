@@ -183,7 +183,9 @@ def test_an_interruption_in_a_batch(hub: Hub, vendor: Vendor, store: Counting) -
     assert states(outbox)[6] == "waiting"
 
 
-def test_a_batch_that_stood_still(hub: Hub, vendor: Vendor, store: Counting) -> None:
+def test_late_batch_skips_entries_of_other_workers(
+    hub: Hub, vendor: Vendor, store: Counting
+) -> None:
     """A worker whose leases have expired checks each entry, and skips those of other workers."""
     clock = VirtualClock()
     outbox = Outbox(store, clock=clock, lease=1.5)
@@ -200,7 +202,7 @@ def test_a_batch_that_stood_still(hub: Hub, vendor: Vendor, store: Counting) -> 
     assert vendor.calls[:6] == [0, 1, 2, 3, 4, 6]
 
 
-def test_an_entry_that_kills_workers(hub: Hub, vendor: Vendor, store: Counting) -> None:
+def test_entry_whose_workers_die_is_given_up(hub: Hub, vendor: Vendor, store: Counting) -> None:
     """An entry whose workers all died is given up, without a call, after the last attempt."""
     outbox = Outbox(store, clock=VirtualClock(), retry=RetryPolicy(max_attempts=2))
     (name,) = put(outbox, 1)

@@ -185,7 +185,7 @@ def test_retry_after_is_a_span(shop: Shop, skew: timedelta) -> None:
 
 
 @SKEWS
-def test_the_hubs_clock_says_when_it_will_be(shop: Shop, skew: timedelta) -> None:
+def test_retry_time_uses_the_hub_clock(shop: Shop, skew: timedelta) -> None:
     """An outbox with another clock than its hub also waits as long as the vendor asked."""
     hub = _elsewhere(shop, skew).hub
     _put(shop)

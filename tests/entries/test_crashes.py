@@ -72,7 +72,7 @@ def test_verdict_names_the_fault(
     assert (verdict == "once") is outcome.is_right(CHARGE)
 
 
-def test_person_is_right_where_nobody_else_can_tell() -> None:
+def test_operator_decides_for_vendors_without_look_ups() -> None:
     """Only a vendor without keys and look-ups leaves the decision to an operator."""
     unused_outcome = Outcome(Counter(), ["unknown"], ["person"], "")
     finished_outcome = Outcome(Counter({"charge": 1}), ["unknown"], ["person"], "")

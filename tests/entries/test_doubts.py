@@ -248,7 +248,7 @@ def test_payment_closed_as_not_done_is_left_to_a_person(till: Till) -> None:
     run_plain(body())
 
 
-def test_a_round_settles_no_more_than_it_may(till: Till, stopped: Event) -> None:
+def test_round_settles_up_to_its_limit(till: Till, stopped: Event) -> None:
     """The limit, the stop and the ids of a round apply to entries with unknown outcome too."""
 
     async def body() -> None:
@@ -272,7 +272,7 @@ def stopped() -> Event:
     return event
 
 
-def test_every_entry_in_doubt_has_its_turn(till: Till) -> None:
+def test_dead_entries_do_not_hide_unsettled_ones(till: Till) -> None:
     """A worker reaches the next page even if dead entries fill the first."""
 
     async def body() -> None:

@@ -99,7 +99,7 @@ def test_handlers_have_kinds(shop: Shop) -> None:
     assert [["INV-1"], ["INV-1"], [kind], [kind], []] == [handler.seen for handler in handlers]
 
 
-def test_a_kind_must_be_one(shop: Shop) -> None:
+def test_unknown_kind_is_refused(shop: Shop) -> None:
     """An unknown kind is refused, and the error lists the known kinds."""
     with pytest.raises(ConfigurationError, match="no events of the kind 'mail'") as excinfo:
         shop.inbox.on("mail")
@@ -214,7 +214,7 @@ def test_a_forgery_changes_nothing(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("awaited", [False, True])
-def test_without_a_secret_nothing_is_believed(*, awaited: bool) -> None:
+def test_webhooks_are_refused_without_a_secret(*, awaited: bool) -> None:
     """An account without a secret refuses webhooks with a server error."""
     notice = Shop().paid()
     shop = Shop(awaited=awaited, webhook_secrets=[])
@@ -587,7 +587,7 @@ def test_all_of_a_request_is_verified(shop: Shop, verb: str) -> None:
     assert ["acme", None] == [entry.tenant for entry in entries]
 
 
-def test_a_round_is_of_a_hundred(shop: Shop) -> None:
+def test_round_handles_a_hundred_webhooks(shop: Shop) -> None:
     """One round handles up to a hundred webhooks by default; the rest wait for the next round."""
     Handling(shop)
     entry = _receive(shop, shop.paid())

@@ -238,7 +238,9 @@ def test_failed_call_is_retried_with_the_same_key(shop: Shop) -> None:
 @pytest.mark.parametrize(
     "spread, pause", [({"jitter": Jitter.FULL}, 2.5), ({"backoff": Backoff.DECORRELATED}, 15.0)]
 )
-def test_tries_are_spread(shop: Shop, spread: dict[str, Any], pause: float) -> None:
+def test_delays_between_attempts_are_random(
+    shop: Shop, spread: dict[str, Any], pause: float
+) -> None:
     """The delays between attempts are random, as the retry policy configures."""
     outbox = shop.outbox_over(
         MemoryOutbox(shop.clock),

@@ -213,7 +213,7 @@ def test_a_late_worker_writes_nothing_over_another() -> None:
     )
 
 
-def test_a_late_worker_keeps_what_nobody_has_taken() -> None:
+def test_late_renewal_keeps_an_unclaimed_entry() -> None:
     """A late renewal succeeds if no other worker has claimed the entry."""
     shared = Shared()
     process, other_process = shared.process(), shared.process()
@@ -320,7 +320,7 @@ def test_abandoned_entries_are_not_renewed() -> None:
     assert not process.heart.wanted()
 
 
-def test_where_nothing_can_be_renewed_a_lease_is_long() -> None:
+def test_lease_is_long_without_renewal() -> None:
     """Where leases cannot be renewed, a worker has an entry for five minutes."""
 
     class Unable(Heart):

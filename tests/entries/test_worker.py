@@ -41,7 +41,7 @@ def emptying(*rounds: str) -> Callable[[], str]:
     return lambda: remaining_rounds.pop(0) if remaining_rounds else ""
 
 
-def test_it_goes_on_while_there_is_anything() -> None:
+def test_worker_continues_until_the_queue_is_empty() -> None:
     """A worker waits only if no step found work, and reports its work."""
     stop, reports = Waits(), list[str]()
 

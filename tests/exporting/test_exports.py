@@ -227,7 +227,7 @@ def test_vendor_without_a_sandbox_account_is_named(
     assert "moorage.sandbox_fixtures" in description.silent["pigeon"]
 
 
-def test_vendor_of_another_package_is_told_of(
+def test_vendor_of_another_package_is_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A vendor of another package with a sandbox account is exported like a built-in one."""

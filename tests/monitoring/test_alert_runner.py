@@ -190,7 +190,7 @@ class BrokenStorage:
         """Refuse a command."""
 
 
-def test_store_that_is_gone_is_told() -> None:
+def test_lost_store_is_reported() -> None:
     """If the store is lost, alerts continue in memory, so that they can report the loss."""
     team = Team(BrokenStorage())
     with team.hub() as hub:

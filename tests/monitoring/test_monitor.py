@@ -177,7 +177,7 @@ def test_probe_counts_against_limits_and_never_waits(vendor: VendorServer) -> No
     assert 1 == len(vendor.requests)
 
 
-def test_probe_is_told_apart_in_events(vendor: VendorServer) -> None:
+def test_probe_is_marked_in_events(vendor: VendorServer) -> None:
     """The calls of probes have an operation of their own."""
     events: list[Event] = []
     with ConnectorManager([Service("vat", vendor.url)], observers=[events.append]) as manager:
@@ -367,7 +367,7 @@ def test_unsettled_payments_are_counted() -> None:
         assert Concern.UNKNOWN_OUTCOMES in concerns(monitor)
 
 
-def test_thread_checks_until_it_is_left(vendor: VendorServer) -> None:
+def test_thread_checks_inside_the_with_block(vendor: VendorServer) -> None:
     """A monitor checks and probes in a thread inside its `with` block, and ends cleanly."""
     vendor.always(Behaviour(200))
     with ConnectorManager([Service("vat", vendor.url)]) as manager:

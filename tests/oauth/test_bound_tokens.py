@@ -104,7 +104,7 @@ async def test_a_clock_that_is_off_renews_nothing(erp: Erp, off: float) -> None:
 
 
 @in_both
-async def test_another_key_opens_nothing(erp: Erp) -> None:
+async def test_proof_with_another_key_is_refused(erp: Erp) -> None:
     """A token that was taken from its holder is refused with a proof of the thief's."""
     with AuthorizationServer(BOUND) as server:
         erp.knows(server, known(server, dpop_key=proof_key()))

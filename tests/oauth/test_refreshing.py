@@ -395,7 +395,7 @@ async def test_token_renewed_by_another_process_is_found(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_vault_that_is_away_is_done_without(world: World) -> None:
+async def test_valid_token_survives_a_store_outage(world: World) -> None:
     """If the credential store is unavailable, a valid token is used; an expired one is not."""
     stage = Stage(world, token(1))
     refresher = stage.refresher()
@@ -601,7 +601,7 @@ async def test_errors_and_events_show_no_secret(world: World) -> None:
 
 
 @sync_and_async
-async def test_where_it_says_nothing_it_is_careful(world: World) -> None:
+async def test_refresher_hides_secrets_and_needs_no_observers(world: World) -> None:
     """A refresher's repr shows no secret, and observers are optional."""
     stage = Stage(world, token(1, ago=7200))
     refresher = stage.refresher(observers=None, vault=None)

@@ -82,7 +82,7 @@ async def test_absurd_pause_of_an_authorisation_server_ends_after_an_hour(world:
 
 
 @sync_and_async
-async def test_trouble_is_waited_out_longer_and_longer(world: World) -> None:
+async def test_delays_between_renewals_grow(world: World) -> None:
     """The delay after a failed renewal grows, also if each delay depends on the one before."""
     stage = Stage(world, PAST)
     stage.vendor.answers(503, 503, grants(2))
@@ -96,7 +96,7 @@ async def test_trouble_is_waited_out_longer_and_longer(world: World) -> None:
 
 @pytest.mark.parametrize("trouble", [answers({}, 500), UNSENT], ids=["500", "unreachable"])
 @sync_and_async
-async def test_trouble_discards_nothing(world: World, trouble: Any) -> None:
+async def test_failed_renewal_keeps_the_refresh_token(world: World, trouble: Any) -> None:
     """When the attempts are used up, the refresh token is kept and works later."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()
@@ -249,7 +249,7 @@ async def test_replaced_refresh_token_is_not_sent(world: World) -> None:
 
 
 @sync_and_async
-async def test_the_same_refresh_token_alone_is_a_lost_answer(world: World) -> None:
+async def test_unrotated_refresh_token_is_repeated_after_a_lost_answer(world: World) -> None:
     """If a refresh token does not rotate, it is sent once more after a lost response."""
     stage = Stage(world, PAST)
     stage.vendor.answers(grants(1, access_token=None), grants(2))
@@ -259,7 +259,7 @@ async def test_the_same_refresh_token_alone_is_a_lost_answer(world: World) -> No
 
 
 @sync_and_async
-async def test_an_answer_that_is_lost_twice_ends_it(world: World) -> None:
+async def test_two_lost_answers_end_the_grant(world: World) -> None:
     """After two lost answers the refresh token is not sent again, and consent is required."""
     stage = Stage(world, PAST)
     refresher, other_refresher = stage.refresher(), stage.refresher()
@@ -275,7 +275,7 @@ async def test_an_answer_that_is_lost_twice_ends_it(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_server_that_takes_it_for_stolen_ends_it(world: World) -> None:
+async def test_token_treated_as_stolen_ends_the_grant(world: World) -> None:
     """If the server treats a repeated token as stolen, the grant ends and nothing more is sent."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()
@@ -345,7 +345,7 @@ async def test_repeatable_grant_is_never_lost(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_grant_that_is_over_is_left_alone(world: World) -> None:
+async def test_ended_grant_is_not_requested_again(world: World) -> None:
     """After `invalid_grant` no process sends the token again until it is replaced."""
     stage = Stage(world, PAST)
     refresher, other_refresher = stage.refresher(), stage.refresher()

@@ -115,7 +115,7 @@ async def test_crash_before_the_request_costs_one_lease(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_token_is_not_shown_while_another_request_with_it_may_be_under_way(
+async def test_token_is_not_sent_twice_at_once(
     world: World,
 ) -> None:
     """A refresh token is not sent while an earlier request with it may be running.
@@ -347,7 +347,7 @@ async def test_token_that_lasts_is_followed_within_its_lease(world: World) -> No
 
 
 @sync_and_async
-async def test_token_that_lasts_is_shown_again_when_its_answer_is_lost(world: World) -> None:
+async def test_unrotated_token_is_sent_again_after_a_lost_answer(world: World) -> None:
     """A refresh token that does not rotate stays valid after a lost answer."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()

@@ -248,7 +248,7 @@ def test_bulkheads_of_one_name_share_their_locks() -> None:
     "use, contended",
     [(called, False), (entered, False), (called_later, False), (called, True), (entered, True)],
 )
-def test_an_interruption_anywhere_gives_the_place_back(
+def test_interruption_at_any_point_frees_the_slot(
     use: Callable[..., Any],
     contended: bool,
 ) -> None:

@@ -300,7 +300,7 @@ def test_tasks_are_never_more_than_probes(
 
 @EVERY_USE
 @pytest.mark.parametrize("error", [KeyboardInterrupt, GeneratorExit, asyncio.CancelledError])
-def test_an_interrupted_probe_frees_its_place(
+def test_interrupted_probe_frees_its_slot(
     use: Callable[..., Any], error: type[BaseException]
 ) -> None:
     """A probe that is interrupted proves nothing, and the next may go at once."""
@@ -336,7 +336,7 @@ def test_a_cancelled_call_is_not_counted() -> None:
 
 
 @pytest.mark.parametrize("error", [None, Broken])
-def test_a_cancelled_probe_frees_its_place(error: type[Exception] | None) -> None:
+def test_cancelled_probe_frees_its_slot(error: type[Exception] | None) -> None:
     """A task that is cancelled at any point holds no slot of the distant store."""
 
     async def visit() -> None:
@@ -387,7 +387,7 @@ def test_late_outcomes_are_ignored() -> None:
     assert 0 == breaker.state().failures
 
 
-def test_a_probe_that_overruns_gives_up_its_place() -> None:
+def test_overrunning_probe_loses_its_slot() -> None:
     """A probe that overruns its time blocks nobody, and its late result is ignored."""
     clock = Clock()
     breaker = half_open(clock, timeout=10)
@@ -455,7 +455,7 @@ def test_ignore_takes_one_type_or_several(ignore: object) -> None:
 # --- the short way ------------------------------------------------------------------
 
 
-def test_observers_hear_of_a_refusal_the_short_way() -> None:
+def test_fast_path_refusal_is_observed() -> None:
     """A refusal on the fast path is reported to observers."""
     seen_events: list[Any] = []
     breaker = CircuitBreaker(CircuitBreakerConfig(failures=1), observers=[seen_events.append])
@@ -478,7 +478,7 @@ def test_none_is_a_success() -> None:
     assert breaker.state().calls == 3
 
 
-def test_a_full_store_takes_no_answer_away() -> None:
+def test_error_is_not_lost_with_a_full_store() -> None:
     """If the store has no space for a failure, the caller still gets its own error."""
     clock = Clock()
     storage = MemoryStorage(clock, max_entries=1)

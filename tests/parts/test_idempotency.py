@@ -37,7 +37,7 @@ def test_acts_once(use: Callable[..., Any]) -> None:
 
 @EVERY_USE
 @pytest.mark.parametrize("answer", [None, 0, "", Decimal("1.10"), {"a": {1, 2}}, b"x"], ids=repr)
-def test_any_answer_is_an_answer(use: Callable[..., Any], answer: Any) -> None:
+def test_falsy_results_are_stored(use: Callable[..., Any], answer: Any) -> None:
     """False and empty results are stored and returned unchanged."""
     part, calls = keeper(), itertools.count()
 
@@ -50,7 +50,7 @@ def test_any_answer_is_an_answer(use: Callable[..., Any], answer: Any) -> None:
 
 
 @BOTH
-def test_says_whether_it_is_replayed(use: Callable[..., Any]) -> None:
+def test_result_is_marked_as_replayed(use: Callable[..., Any]) -> None:
     """The result says whether it is the first answer or a replay."""
     part, shop, recorder = keeper(), Shop(), Seen()
 

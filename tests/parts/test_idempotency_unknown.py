@@ -48,9 +48,7 @@ def test_other_errors_leave_the_key_unknown(use: Callable[..., Any]) -> None:
 
 @BOTH
 @pytest.mark.parametrize("error", [VendorFailed("?"), ConnectionFailed("?")], ids=repr)
-def test_an_error_of_ours_says_that_it_is_unknown_at_once(
-    use: Callable[..., Any], error: Exception
-) -> None:
+def test_known_unknown_outcome_is_raised_at_once(use: Callable[..., Any], error: Exception) -> None:
     """If an outcome is known to be unknown, the first caller gets that error."""
     part, shop = keeper(), Shop()
     shop.fails = error

@@ -143,7 +143,7 @@ def test_a_code_is_bound_to_a_key(mode: str, *, nonces: bool) -> None:
 
 
 @IN_BOTH
-def test_a_person_says_no(mode: str) -> None:
+def test_refused_consent_raises_an_error(mode: str) -> None:
     """A refused consent is an error, and no request is sent."""
     with AuthorizationServer() as server:
         server.people.approve = False
@@ -382,7 +382,7 @@ def test_oversleeping_ends_the_wait() -> None:
             consent.begin_device()
 
 
-def test_it_needs_its_endpoints() -> None:
+def test_consent_needs_server_endpoints() -> None:
     """The error for a missing endpoint names it, before anything is sent."""
     with AuthorizationServer() as server:
         bare_client = client_of(

@@ -106,7 +106,7 @@ def test_calls_wait_for_their_turn(use: Callable[..., Any]) -> None:
 
 
 @BOTH
-def test_waits_no_longer_than_it_may(face: Face) -> None:
+def test_wait_is_bounded_by_the_timeout(face: Face) -> None:
     """A wait beyond the timeout is refused at once with the time to retry."""
     clock = Clock()
     limiter = face(limiter_of(clock, name="v", timeout=1.5))

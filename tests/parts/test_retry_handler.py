@@ -212,7 +212,7 @@ def test_oversleeping_ends_the_retries(use: Callable[..., Any]) -> None:
     ids=["lost", "unsent"],
 )
 @EVERY_USE
-def test_the_deadline_says_what_the_attempts_may_have_done(
+def test_deadline_error_states_possible_effects(
     use: Callable[..., Any], error: Exception, *, processed: bool
 ) -> None:
     """The error of an overslept deadline says if an attempt may have been processed."""
@@ -279,7 +279,7 @@ def test_retries_are_reported(use: Callable[..., Any]) -> None:
 
 
 @EVERY_USE
-def test_no_pause_at_all(use: Callable[..., Any]) -> None:
+def test_zero_delay_does_not_sleep(use: Callable[..., Any]) -> None:
     """With a delay of zero there is no sleep."""
     clock = Clock()
 

@@ -124,7 +124,7 @@ def test_bad_configuration_is_not_kept_by_its_refusal(opened: Callable[..., Any]
     assert [] == CANARIES.search("hub", vars(hub))
 
 
-def test_who_reads_a_document_does_not_keep_it() -> None:
+def test_parser_error_is_not_kept_as_cause() -> None:
     """A parser's error contains the whole document, so it is not kept as a cause."""
     document = f'{{"token": "{SECRET}", '.encode()
     for read in (Response(200, body=document).json, lambda: json_of(document)):

@@ -84,7 +84,7 @@ def test_one_module_writes_the_ledger() -> None:
     assert ({CALL}, {LEDGER}) == (uses, makers)
 
 
-def test_errors_prove_what_they_say() -> None:
+def test_errors_state_possible_effects_correctly() -> None:
     """A refused connection proves that nothing was sent, a refusal that nothing was done."""
     unsent_call, refused_call, lost_call = under_way(), under_way(), under_way()
 

@@ -190,7 +190,7 @@ def test_transport_is_that_of_its_account() -> None:
     assert ("run", "one", ("step", "shouted")) == office.told[0][:3]
 
 
-def test_errors_say_where() -> None:
+def test_errors_name_their_account() -> None:
     """An error has the account's name and the operation's, unless it has others already."""
     office = Hub("one", "two")
     office.fails["one"] = ConnectionFailed("It is away.")

@@ -71,7 +71,7 @@ def test_fast_path_finds_the_plan_of_the_flow(endpoints: list[Any], requests: li
     assert len(requests) == len(http.urls)
 
 
-def test_what_the_flow_must_look_at_is_left_to_it() -> None:
+def test_fast_path_leaves_other_requests_to_the_flow() -> None:
     """A lookup by path leaves unseen and refused requests to the flow."""
     request = Request.get("/a")
     http: Any = Vendor()

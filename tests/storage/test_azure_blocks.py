@@ -96,7 +96,7 @@ def test_resumed_upload_sends_missing_blocks(made: AzureBlobSandbox, files: Stor
         files.upload("a", other_bytes, resume=start_upload.ref, part_size=PART)
 
 
-def test_a_week_later(made: AzureBlobSandbox, files: Storage) -> None:
+def test_expired_blocks_restart_the_upload(made: AzureBlobSandbox, files: Storage) -> None:
     """An upload whose blocks have expired starts again."""
     start_upload = files.start_upload("a")
     made.fail(*fine(3), *[ConnectionFailed("down")] * 3)
@@ -109,7 +109,7 @@ def test_a_week_later(made: AzureBlobSandbox, files: Storage) -> None:
     assert DATA == files.download("a").read_all()
 
 
-def test_uploads_apart(made: AzureBlobSandbox, files: Storage) -> None:
+def test_concurrent_uploads_are_independent(made: AzureBlobSandbox, files: Storage) -> None:
     """Two uploads of one key have separate blocks, and the later one gets an error."""
     upload, two = files.start_upload("a"), files.start_upload("a")
     made.fail(*fine(5), *[ConnectionFailed("down")] * 3)

@@ -284,7 +284,7 @@ def test_failed_abort(made: GcsSandbox, files: Storage) -> None:
         files.abort_upload(start_upload.ref)
 
 
-def test_no_place_for_an_upload(made: GcsSandbox, files: Storage) -> None:
+def test_upload_without_a_session_url(made: GcsSandbox, files: Storage) -> None:
     """An upload without a session URL has not begun."""
     places = ("https://x/?upload=1", "http://[x", "?upload_id=")
     made.fail(Response(200), *(Response(200, {"Location": place}) for place in places))

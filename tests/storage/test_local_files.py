@@ -89,7 +89,7 @@ def test_links(files: Storage, root: Path, tmp_path: Path, key: str) -> None:
     assert ["a"] == [item.key for item in files.list().objects]
 
 
-def test_where_it_is(files: Storage, root: Path) -> None:
+def test_file_path_follows_from_the_key(files: Storage, root: Path) -> None:
     """A file's path follows from its key, and no other files remain."""
     files.upload("in/a.txt", b"bytes")
     assert b"bytes" == (root / "in" / "a.txt").read_bytes()

@@ -94,7 +94,7 @@ def error_500() -> Response:
     return Response(500, body=error_xml("InternalError"))
 
 
-def test_gone_upload(made: S3Sandbox, files: Storage) -> None:
+def test_aborted_upload_cannot_be_resumed(made: S3Sandbox, files: Storage) -> None:
     """An aborted upload is not mistaken for another's object."""
     files.upload("a", b"another's")
     start_upload = files.start_upload("a")
@@ -277,7 +277,7 @@ def test_replaced_object_is_not_resumed(made: S3Sandbox) -> None:
         assert b"" == download.read()
 
 
-def test_other_bytes(made: S3Sandbox) -> None:
+def test_download_refuses_an_unrequested_range(made: S3Sandbox) -> None:
     """A range other than the requested one is refused."""
     with over_socket(made) as hub:
         files = hub.storage()

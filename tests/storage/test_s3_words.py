@@ -98,7 +98,7 @@ def test_heads(status: int, code: str) -> None:
     ],
     ids=["fine", "no XML", "no error", "no code", "forbidden"],
 )
-def test_no_words(request_: Request, response: Response) -> None:
+def test_error_without_a_code_uses_the_status(request_: Request, response: Response) -> None:
     """If S3 sends no error code, the status decides."""
     assert answers.classify(request_, response) is None
 
@@ -284,7 +284,7 @@ def _bucket(options: dict[str, Any]) -> S3:
     ],
     ids=["host", "china", "dots", "endpoint", "endpoint-host"],
 )
-def test_where(options: dict[str, Any], url: str) -> None:
+def test_bucket_is_in_the_host_name_or_the_path(options: dict[str, Any], url: str) -> None:
     """The bucket is in the host's name or in the path, as the vendor wants it."""
     assert url == _bucket(options).base_url
 

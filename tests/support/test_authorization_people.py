@@ -154,7 +154,7 @@ def test_unknown_clients_get_no_redirect() -> None:
     assert "invalid_request" == went(doubled_reply)[1]["error"]
 
 
-def test_a_person_may_say_no() -> None:
+def test_person_can_refuse_consent() -> None:
     """A person refuses if told to; a client without permission is refused at once."""
     forbidden_client = Client(id="robot", redirect_uris=(BACK,), grants=frozenset({CLIENT}))
     with AuthorizationServer(PUBLIC, forbidden_client) as server:

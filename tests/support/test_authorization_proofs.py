@@ -113,7 +113,7 @@ def test_a_place_is_compared_without_its_query() -> None:
     assert [200, 401, 401] == statuses
 
 
-def test_proofs_come_alone() -> None:
+def test_request_with_two_proofs_is_refused() -> None:
     """A request with two proofs, or with a proof that is not a token, is refused."""
     key = Signer()
     with AuthorizationServer() as server:

@@ -228,7 +228,7 @@ def test_tokens_are_revoked() -> None:
         assert 401 == caller.post(server.revoke_url, {"token": access}).status
 
 
-def test_metadata_is_where_it_should_be() -> None:
+def test_metadata_is_served_at_well_known_urls() -> None:
     """The metadata is found by RFC 8414 and by OpenID, with and without a path of the issuer."""
     with (
         AuthorizationServer(issuer_path="/tenant") as server,

@@ -231,7 +231,7 @@ def test_secret_hidden_during_the_recording(recorder: Recorder) -> None:
     "value",
     ["short", "customer", "Bearer", "true", "20260101", "1.0", "https://auth.example/token"],
 )
-def test_words_that_say_nothing_are_not_taken_for_secrets(recorder: Recorder, value: str) -> None:
+def test_common_words_are_not_masked(recorder: Recorder, value: str) -> None:
     """A common word, number or URL in the place of a credential is not masked elsewhere."""
     recorder.vendor.respond_json({"token_type": value, "other": value})
 

@@ -238,7 +238,7 @@ def test_a_body_that_was_read_before_is_refused(client_of: Callable[..., Any]) -
         now(client.send(request, URL, TIMEOUTS))
 
 
-def test_a_vendor_reads_no_body_itself() -> None:
+def test_fake_vendor_does_not_read_bodies() -> None:
     """A body that no client has read is refused."""
     with pytest.raises(InvalidData, match="not been read"):
         _answer(FakeVendor(), request=Request.post("/", body=BodyStream.of(iter([b"x"]))))

@@ -268,7 +268,7 @@ def test_unannounced_close(vendor: VendorServer) -> None:
         assert b"HTTP/1.1 204 No Content\r\n\r\n" == everything(sock)
 
 
-def test_it_resets(vendor: VendorServer) -> None:
+def test_server_resets_the_connection(vendor: VendorServer) -> None:
     """The server can reset a connection, and the client's system reports it."""
     vendor.queue(Behaviour(raw=b"", then="reset"))
     with connect(vendor) as sock:
@@ -278,7 +278,7 @@ def test_it_resets(vendor: VendorServer) -> None:
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.05])
-def test_it_hangs_up_before_it_reads(vendor: VendorServer, delay: float) -> None:
+def test_server_closes_before_it_reads(vendor: VendorServer, delay: float) -> None:
     """A client can be answered, or left, before it has said anything."""
     vendor.queue(Behaviour(raw=b"?", reads="nothing", then="close", delay=delay))
     start = time.monotonic()
@@ -302,7 +302,7 @@ def test_it_leaves_the_body_unread(vendor: VendorServer) -> None:
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.001])
-def test_it_never_ends(vendor: VendorServer, pause: float) -> None:
+def test_server_sends_an_endless_body(vendor: VendorServer, pause: float) -> None:
     """Something can be repeated until the client leaves, and then the server is free again."""
     vendor.queue(Behaviour(raw=b"a", repeat=b"b" * 9_999, pause=pause))
     with connect(vendor) as sock:
@@ -339,7 +339,7 @@ def test_ignoring_port() -> None:
     ],
     ids=repr,
 )
-def test_it_leaves_at_once_whatever_it_does(behaviour: Behaviour) -> None:
+def test_server_stops_at_once(behaviour: Behaviour) -> None:
     """The end of the `with` block is the end of every thread, and ends every connection."""
     start = time.monotonic()
     with VendorServer() as vendor:

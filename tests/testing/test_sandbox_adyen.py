@@ -106,7 +106,7 @@ def test_live_platform_paths() -> None:
     ],
     ids=["name", "number", "stored", "error", "cancelled", "received", "nobody"],
 )
-def test_words_ask_for_outcomes(changes: Json, expected: tuple[str, str | None]) -> None:
+def test_special_words_select_outcomes(changes: Json, expected: tuple[str, str | None]) -> None:
     """Adyen's own test values select the outcome."""
     message = Client().pay(**changes)
     assert expected == (message["resultCode"], message.get("refusalReasonCode"))

@@ -159,7 +159,7 @@ def test_answers_are_minimal_by_default(client: Client) -> None:
     assert (422, "PREVIOUSLY_VOIDED") == issue(client.post(path))
 
 
-def test_an_order_is_finished_as_it_was_meant(client: Client) -> None:
+def test_approved_order_follows_its_intent(client: Client) -> None:
     """An approved order is completed once, by the method of its intent."""
     plain_order = {"intent": "CAPTURE", "purchase_units": [UNIT]}
     made = client.post("/v2/checkout/orders", plain_order)[1]

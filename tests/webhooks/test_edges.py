@@ -117,7 +117,7 @@ def test_a_text_with_white_space_around_it_is_no_key(form: SecretForm, text: str
     assert hmac_key(Secret(text), form) is None
 
 
-def test_only_zeros_are_the_same_key_as_none() -> None:
+def test_zero_key_counts_as_empty() -> None:
     """An HMAC key of zero bytes equals an empty key, and is refused; any other byte is a key."""
     for byte in range(256):
         key = bytes([byte]) * 2
@@ -125,7 +125,7 @@ def test_only_zeros_are_the_same_key_as_none() -> None:
         assert existing_bytes == hmac_key(Secret(key.hex()), SecretForm.HEX)
 
 
-def test_one_of_several_is_enough() -> None:
+def test_one_correct_value_of_several_is_accepted() -> None:
     """One correct value among several is accepted, and a password may contain colons."""
     check = checker(WebhookAlgorithm.TOKEN, Secret("word"))
     assert check(b"", ["word", "other"])
@@ -170,7 +170,7 @@ def test_older_releases_tell_times_without_a_zone() -> None:
 
 
 @pytest.mark.parametrize("stray", [b"!", b" ", b"\n"])
-def test_a_key_has_nothing_in_between(stray: bytes) -> None:
+def test_base64_key_with_other_characters_is_refused(stray: bytes) -> None:
     """A Base64 key that contains other characters is refused."""
     der = keys.curve().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     text = b64encode(der)

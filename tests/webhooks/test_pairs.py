@@ -34,7 +34,7 @@ def receiver(**options: Any) -> Receiver:
     return Receiver.of(BY_NAME["vonage"], **options)
 
 
-def test_it_may_come_in_any_form() -> None:
+def test_json_form_and_query_are_equivalent() -> None:
     """A receipt is the same as JSON, as a form and in the URL."""
     fields = signed(FIELDS)
     form = Sent(headers={"Content-Type": FORM}, body=urlencode(fields).encode())

@@ -187,7 +187,7 @@ def test_keys_of_any_length(key: bytes, body: bytes, name: str) -> None:
     assert not accept({"X-Sig": signature.upper() + "x"}, body, 0.0)
 
 
-def test_one_of_several_is_enough() -> None:
+def test_one_signature_of_several_is_enough() -> None:
     """A valid signature among several is accepted in any position."""
     accept = quick(own(separator=","), (Secret(SECRET),), {}, None)
     assert accept is not None
@@ -400,7 +400,7 @@ def test_fast_path_emits_events(awaited: bool) -> None:
 
 
 @IN_BOTH
-def test_tenants_are_apart_in_the_short_way(awaited: bool) -> None:
+def test_fast_path_uses_the_tenants_secrets(awaited: bool) -> None:
     """A tenant's webhook is verified with its own secrets only, on the fast path too."""
     secrets = StaticWebhookSecrets({None: "another secret", "acme": [SECRET, "old"], "b": "third"})
     receiver = Receiver("github", secrets, replay_guard=False, awaited=awaited)

@@ -86,7 +86,7 @@ def test_wsgi_without_a_length() -> None:
 
 
 @pytest.mark.parametrize("length", [str(LIMIT + 1), "9" * 30])
-def test_what_says_it_is_too_long_is_not_read(length: str) -> None:
+def test_announced_oversized_body_is_not_read(length: str) -> None:
     """A body whose announced length exceeds the limit is not read."""
     source = Trickle(b"x" * 100)
     value = environ(source, CONTENT_LENGTH=length)

@@ -159,7 +159,7 @@ def test_reserved_parameters_are_refused(name: str) -> None:
 @pytest.mark.parametrize(
     "uri", [BACK, "http://127.0.0.1:49152/callback", "http://[::1]:1/", "com.example.erp:/callback"]
 )
-def test_where_people_may_come_back_to(uri: str) -> None:
+def test_allowed_redirect_uris(uri: str) -> None:
     """HTTPS, this machine, and an app's own scheme (RFC 8252)."""
     assert uri == begun(redirect_uri=uri)[0]["redirect_uri"]
 

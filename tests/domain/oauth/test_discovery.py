@@ -30,7 +30,7 @@ def test_a_description_is_read() -> None:
         Response(200, body=b"<html>Welcome</html>"),
     ],
 )
-def test_other_answers_are_no_metadata(response: Response) -> None:
+def test_invalid_metadata_is_refused(response: Response) -> None:
     """A redirect, or a page a site shows for any path, is not read as metadata."""
     assert read_metadata(ISSUER, response) is None
 

@@ -145,7 +145,7 @@ def test_a_parameter_without_a_value() -> None:
     assert expected(text) == signed(request).headers["authorization"]
 
 
-def test_signed_anew() -> None:
+def test_signing_again_replaces_the_signature() -> None:
     """A request that is signed again has a new signature and no date of its own."""
     first_request = signed(Request.get("/c", headers={"Date": "long ago"}))
     later_occasion = Occasion(datetime(2015, 6, 27, tzinfo=UTC), "nonce")
