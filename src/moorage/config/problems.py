@@ -141,7 +141,7 @@ class Report:
 def _refusal(field: attrs.Attribute[Any], value: Any) -> tuple[str, str] | None:
     """Return the message and remedy with which a field refuses a value.
 
-    None if the field accepts it.
+    Return None if the field accepts it.
     """
     try:
         convert = cast("Callable[[Any], Any] | None", field.converter)

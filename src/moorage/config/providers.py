@@ -347,7 +347,7 @@ def _managed(manager: Any, timeout: float, place: Place) -> Read:
 def _field_or_credentials(content: Secret, field: str) -> Secret | Kept | None:
     """Return a field of a JSON table, or the credentials in it.
 
-    Or the whole text, if it is no table.
+    Return the whole text if it is not a table.
 
     Raises:
         InvalidData: the table names a method of authentication that its fields do not fit.

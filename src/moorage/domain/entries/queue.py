@@ -265,7 +265,7 @@ class EntryQuery:
     def before(self) -> int | None:
         """The number in `after`: the page has only entries with lower numbers.
 
-        None without `after`.
+        It is None without `after`.
 
         Raises:
             InvalidData: `after` is not the `next` of a page.

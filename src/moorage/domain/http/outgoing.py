@@ -125,7 +125,7 @@ class OutgoingGuard:
     def objection(self, host: str, port: int, *, secure: bool) -> str | None:
         """Return the reason that this host must not be contacted, as the end of a sentence.
 
-        Or None.
+        Return None if it may be contacted.
         """
         if not secure and not self.plain_http:
             return "would be asked without TLS"
@@ -144,7 +144,7 @@ class OutgoingGuard:
     def objection_to(self, address: str) -> str | None:
         """Return the reason that this address must not be contacted, as the end of a sentence.
 
-        Or None.
+        Return None if it may be contacted.
         """
         try:
             parsed_address = ip_address(address)

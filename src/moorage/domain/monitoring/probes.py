@@ -166,7 +166,7 @@ def failure_of(error: Exception) -> str | None:
 def reading_of(probe: Probe, state: ProbeState) -> ProbeReading | None:
     """Return the last result of a probe, for the assessment of health.
 
-    None if it was never made.
+    Return None if it was never made.
     """
     if not state.done:
         return None

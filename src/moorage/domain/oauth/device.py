@@ -132,7 +132,7 @@ class Pace:
     def after(self, answer: Refused | ConnectorError) -> Pace | None:
         """Return the pace after an answer without a token.
 
-        None if no further poll can bring a token.
+        Return None if no further poll can bring a token.
         """
         if isinstance(answer, ConnectorError):
             doubled = min(2 * self.pause, _LATEST)

@@ -123,7 +123,7 @@ class AuthorizationServer:
     def at(self, endpoint: str, *, with_certificate: bool = False) -> str:
         """Return the URL of an endpoint.
 
-        With a certificate, the URL for certificates if there is one.
+        With a certificate, return the URL for certificates if there is one.
         """
         url: str | None = getattr(self, endpoint)
         if with_certificate:

@@ -147,7 +147,7 @@ class Recording:
     ) -> Tally | None:
         """Return the figures of a series in the minute of a time.
 
-        None if there is no room for them.
+        Return None if there is no room for them.
         """
         minute = int(time) // MINUTE * MINUTE
         key = (service, operation or "", tenant or "")

@@ -232,7 +232,7 @@ class Admission:
     ) -> Admission:
         """Return the same admission for an attempt under a claim.
 
-        Like `evolve`, but five times as fast.
+        It does the same as `evolve`, five times as fast.
         """
         new_admission: Admission = object.__new__(Admission)
         new_admission.gates = self.gates

@@ -240,7 +240,7 @@ def delay(policy: RetryPolicy, attempt: int, *, previous: float, draw: float) ->
 def wait_of(error: Exception, now: datetime) -> float | None:
     """Return the seconds that an error asks to wait, at most a hundred years.
 
-    None if it names none.
+    Return None if it names none.
     """
     if not isinstance(error, ConnectorError) or error.retry_at is None:
         return None

@@ -253,7 +253,7 @@ def key_check(
 ) -> Check | None:
     """Return a function that checks signatures with a public key.
 
-    None for a key of another type.
+    Return None for a key of another type.
     """
     from moorage.domain.webhooks.public_keys import verifier  # noqa: PLC0415 - loads OpenSSL
 
@@ -273,7 +273,7 @@ def key_check(
 def decoded_as(encoding: WebhookEncoding, text: str) -> bytes | None:
     """Return the bytes of a signature in its one canonical encoding.
 
-    None for any other encoding.
+    Return None for any other encoding.
     """
     try:
         encoded_bytes = _in_one_case(encoding, text).encode("ascii")

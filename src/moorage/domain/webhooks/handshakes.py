@@ -66,7 +66,7 @@ def asked(
 def confirmation(handshake: Handshake | None, payload: object) -> str | None:
     """Return the link that confirms a subscription.
 
-    None if the payload asks for no confirmation.
+    Return None if the payload asks for no confirmation.
     """
     if handshake is not Handshake.SNS or not isinstance(payload, dict):
         return None

@@ -258,7 +258,7 @@ class Cached(Exchange):
     ) -> Ending:
         """Answer with the stored entry if another caller is revalidating it.
 
-        Otherwise revalidate it.
+        If nobody else is, revalidate it.
         """
         core = self._core
         place = f"revalidate:{lookup.key}:{lookup.who.hex()}"

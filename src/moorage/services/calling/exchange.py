@@ -132,7 +132,7 @@ class Exchange:
     async def send(self, call: Call) -> Response | AttemptResult:
         """Return the answer, whatever its status.
 
-        Or the attempt's result if no answer can be used.
+        Return the attempt's result if no answer can be used.
         """
         if self._arrived:
             call.leave()
@@ -202,7 +202,7 @@ class Exchange:
     def _proof_refusal(self, call: Call, status: int, headers: Headers) -> ProofRefusal | None:
         """Return the reason for which an answer refuses the proof of possession.
 
-        None if it accepts.
+        Return None if it accepts.
         """
         if status != _UNAUTHORIZED or not auth.proves(call.plan.credentials or self._credentials):
             return None

@@ -67,7 +67,7 @@ class Plans:
     ) -> Plan | None:
         """Return the plan of a request that the fast path may send.
 
-        None if the flow must decide.
+        Return None if the flow must decide.
         """
         if type(request) is not Request or type(request.body) is not bytes:
             return None

@@ -188,7 +188,7 @@ class KeyOwnership:
     def _seconds_left(self) -> float:
         """Return the seconds that a store may take of the caller's time.
 
-        A moment if none is left.
+        If none is left, the store gets a moment.
         """
         return seconds_left(self._core, self._patience)
 

@@ -291,7 +291,7 @@ class UnsettledFlows:
     async def stored(self, tenant: str | None, key: str, request: Request) -> Result[Any] | None:
         """Return the stored outcome of an operation without sending anything.
 
-        None if there is none.
+        Return None if there is none.
 
         Args:
             tenant: whose operation it is.
