@@ -29,7 +29,7 @@ from moorage.domain.values.durations import count, seconds
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from datetime import timedelta
 
     from moorage.domain.observation.integration_log import IntegrationLog
@@ -180,7 +180,7 @@ class LogQueue:
             return
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self) -> Generator[None]:
         """Hold the lock of the queue for the block.
 
         A signal may have interrupted the thread that holds it, and end the process. Then the block
