@@ -94,7 +94,7 @@ def test_grant_of_a_task_cancelled_in_flight_is_given_back(lab: Lab) -> None:
 
 
 class Recorder:
-    """Records the bytes that a client sends."""
+    """Collects the bytes that a client sends, and counts the statements in them."""
 
     def __init__(self) -> None:
         self.sent = b""

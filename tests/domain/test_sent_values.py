@@ -72,7 +72,7 @@ def test_headers_stay_headers() -> None:
 
 
 def test_recorder_keeps_the_last_sixteen() -> None:
-    """A recorder of sent values keeps only the last sixteen, to bound its memory."""
+    """The record of sent credentials keeps only its last sixteen entries."""
     entries = witness()
     entries.extend(Sent(None) for _ in range(99))
 

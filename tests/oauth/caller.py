@@ -47,7 +47,7 @@ def say(line: str) -> None:
 
 
 def die(where: str) -> None:
-    """Report the point, and exit."""
+    """Write this point to the output, and kill this process with SIGKILL."""
     say(where)
     os.kill(os.getpid(), signal.SIGKILL)
 

@@ -214,7 +214,11 @@ WRONG = [
     ("a_request_is_in_the_vendors_words", _as_twilio(_Impatient), "as ValidityPeriod"),
     ("a_time_of_sending_arrives", _as_twilio(_Local), "It is scheduled for"),
     ("each_of_many_is_sent_as_written", _as_twilio(_Lossy), "was lost"),
-    ("a_message_that_does_not_exist_is_not_found", _as_twilio(_Trusting), "that is not there"),
+    (
+        "a_message_that_does_not_exist_is_not_found",
+        _as_twilio(_Trusting),
+        "an unknown message returned",
+    ),
     ("an_answer_is_read_in_full", _as_twilio(_Cents), "check_balance read .* as amount"),
     ("a_report_is_of_its_message", _as_twilio(_Hopeful), "failed was read as sent"),
     ("a_report_is_of_its_message", _as_twilio(_Doubling), "became 2 events"),

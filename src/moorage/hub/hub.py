@@ -464,7 +464,7 @@ class Hub(ContractMethods, _Hub):
             reason: the reason for the audit trail.
 
         Returns:
-            What is another, which observers are told as well.
+            The event that lists the changes; observers receive it as well.
 
         Raises:
             ConfigurationError: it is wrong, or this hub was not opened from one; nothing changed.

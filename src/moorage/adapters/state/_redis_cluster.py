@@ -189,7 +189,7 @@ def as_redirection(error: wrong.ResponseError) -> wrong.ResponseError:
 
 
 def _target_of(error: Any, source: _Node) -> _Node:
-    """Return the node that a redirection names; without a host it is on the same machine."""
+    """Return the address that Redis redirects to; without a host, the host that redirected."""
     return error.host or source[0], error.port
 
 

@@ -24,7 +24,7 @@ _NOTE = (
 
 
 def levels_page(view: View) -> Page:
-    """Compliance with the objectives, and the remaining error budget, by month."""
+    """Return the page of objectives met, and of the error budget left, month by month."""
     title = "Service levels"
     if not view.reader.hub.objectives:
         words = "The configuration has no objectives. Write [[objectives]] to have some."

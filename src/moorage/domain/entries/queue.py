@@ -464,7 +464,7 @@ def usual_wait(policy: RetryPolicy) -> timedelta:
 def told(error: Exception) -> str:
     """Return the text to store for an error: its class, and its message if the error is our own.
 
-    Only messages of our own errors are stored, because they hold no secret.
+    The message of any other exception is left out, because it may contain a secret.
     """
     name = type(error).__name__
     if not isinstance(error, ConnectorError):

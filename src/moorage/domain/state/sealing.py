@@ -163,7 +163,7 @@ def sealed_with(sealed: bytes) -> int:
 
 
 def no_key_for(sealed: bytes, versions: tuple[int, ...]) -> ConnectorError:
-    """Return the error for a sealed text that none of the keys with these versions can open."""
+    """Return the error for an encrypted text; `versions` are those of the keys at hand."""
     try:
         version = sealed_with(sealed)
     except InvalidData as refusal:

@@ -96,7 +96,7 @@ def _looks(lab: Lab, ref: Ref) -> list[tuple[str, Call]]:
 
 
 async def a_list_has_every_payment(make: Open) -> None:
-    """The pages of a list contain every payment once, for any page size."""
+    """A list of payments returns each payment exactly once, whatever the size of its pages."""
     async with make() as lab:
         if PaymentsCapability.LIST not in lab.able:
             return

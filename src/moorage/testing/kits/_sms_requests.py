@@ -145,9 +145,11 @@ async def a_message_that_does_not_exist_is_not_found(make: Open) -> None:
         except VendorRejected as error:
             lab.discreet(f"{error}{error!r}", "A look-up")
         except ConnectorError as error:
-            raise AssertionError(f"A message that is not there is told as {error!r}.") from error
+            raise AssertionError(
+                f"The look-up of an unknown message raised {error!r}, not VendorRejected."
+            ) from error
         else:
-            raise AssertionError(f"A message that is not there is {other_receipt!r}.")
+            raise AssertionError(f"The look-up of an unknown message returned {other_receipt!r}.")
 
 
 async def a_time_of_sending_arrives(make: Open) -> None:
@@ -168,7 +170,7 @@ async def a_time_of_sending_arrives(make: Open) -> None:
 
 
 def _moment(value: object) -> datetime | None:
-    """The moment that a value is, as text or in seconds since 1970; None if it is none."""
+    """Return the moment of an ISO text or of seconds since 1970; None for other values."""
     if isinstance(value, str) and value.isdigit():
         value = int(value)
     try:
