@@ -5,6 +5,9 @@ vendor, one at a time and in memory, and runs the tests that reach the place: th
 its part of those for all vendors, such as the conformance kit. `--sample 40` takes as many of each
 vendor, spread over the kinds of mistakes, and `--kind` those of some kinds only.
 
+A trial that uses `LONGEST` seconds of processor time, or hangs, shows neither that a mistake was
+noticed nor that it was not: such mistakes are printed and counted apart.
+
 mutmut, behind `make mutants`, changes the code of functions; a vendor is mostly tables, which are
 read at the import, so that each mistake here takes a new process that imports the vendor anew.
 """
@@ -18,11 +21,13 @@ import importlib
 import os
 import pickle
 import random
+import resource
 import signal
 import sys
 import time
 from collections import Counter, defaultdict
 from contextlib import suppress
+from enum import Enum
 from functools import partial
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -54,10 +59,28 @@ LOADED: Final = (
 """What every trial needs and no mistake is planted in."""
 
 LONGEST: Final = 120
-"""Seconds that a trial may take; one that takes longer has been noticed."""
+"""Seconds of processor time that a trial may use."""
+
+HANGING: Final = 1_200
+"""Seconds after which a trial that uses no processor time is ended."""
 
 BROKEN: Final = 99
 """How a trial ends whose tests could not be run."""
+
+
+class Verdict(Enum):
+    """The result of the trial of a mistake."""
+
+    CAUGHT = "caught"
+    SURVIVES = "survives"
+    UNDECIDED = "undecided"
+
+
+def verdict(exit_code: int) -> Verdict:
+    """The verdict of a trial that ended with this code; a negative one is that of a signal."""
+    if exit_code in {-signal.SIGXCPU, -signal.SIGALRM}:
+        return Verdict.UNDECIDED
+    return Verdict.CAUGHT if exit_code else Verdict.SURVIVES
 
 
 @frozen
@@ -225,7 +248,8 @@ def _forked(work: Callable[[], int]) -> int:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
-        signal.alarm(LONGEST)
+        signal.alarm(HANGING)
+        resource.setrlimit(resource.RLIMIT_CPU, (LONGEST, resource.RLIM_INFINITY))
         os._exit(work())
     finally:
         os._exit(BROKEN)
@@ -238,6 +262,9 @@ def _measured(vendor: Vendor) -> _Watch:
 
         def work() -> int:
             signal.alarm(0)
+            resource.setrlimit(
+                resource.RLIMIT_CPU, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+            )
             watch = _Watch(vendor)
             arguments = [argument for argument in _ARGUMENTS if argument != "-x"]
             pytest.main([*arguments, *vendor.tests()], plugins=[watch, _Concerned(vendor)])
@@ -273,33 +300,33 @@ def _trial(plant: Plant, tests: list[str]) -> int:
     return int(pytest.main([*_ARGUMENTS, *files], plugins=[_Chosen(tests)]))
 
 
-def survivors(vendor: Vendor, plants: list[Plant], workers: int) -> Iterator[Plant]:
-    """Try each mistake, and return those that no test noticed."""
+def trials(vendor: Vendor, plants: list[Plant], workers: int) -> Iterator[tuple[Plant, Verdict]]:
+    """Try each mistake, and return it with its verdict."""
     watch = _measured(vendor)
     if watch.failed:
         print(f"  fail without a mistake, and are left out: {watch.failed}", flush=True)
     running_plants: dict[int, Plant] = {}
 
-    def end_one() -> Iterator[Plant]:
+    def end_one() -> tuple[Plant, Verdict]:
         child, status = os.wait()
         plant = running_plants.pop(child)
         with suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)
-        if os.waitstatus_to_exitcode(status) == BROKEN:
+        exit_code = os.waitstatus_to_exitcode(status)
+        if exit_code == BROKEN:
             sys.exit(f"the tests could not be run: {plant}")
-        if status == 0:
-            yield plant
+        return plant, verdict(exit_code)
 
     for plant in plants:
         tests = _tests_for(plant, watch)
         if not tests:
-            yield plant
+            yield plant, Verdict.SURVIVES
             continue
         if len(running_plants) == workers:
-            yield from end_one()
+            yield end_one()
         running_plants[_forked(partial(_trial, plant, tests))] = plant
     while running_plants:
-        yield from end_one()
+        yield end_one()
 
 
 def chosen(plants: list[Plant], sample: int, seed: int) -> list[Plant]:
@@ -345,15 +372,20 @@ def main() -> int:
             earlier_output = options.again.read_text("utf-8")
             plants = [plant for plant in plants if f"survives: {plant}\n" in earlier_output]
         start_time = time.monotonic()
-        missed_plants: list[Plant] = []
-        for plant in survivors(vendor, plants, options.workers):
-            missed_plants.append(plant)
-            print(f"  survives: {plant}", flush=True)
-        kinds = Counter(plant.kind for plant in missed_plants)
-        caught_count = len(plants) - len(missed_plants)
-        rows.append(f"| {name} | {len(plants)} | {caught_count} | {dict(kinds) or ''} |")
+        counts: Counter[Verdict] = Counter()
+        kinds: Counter[str] = Counter()
+        for plant, result in trials(vendor, plants, options.workers):
+            counts[result] += 1
+            if result is not Verdict.CAUGHT:
+                print(f"  {result.value}: {plant}", flush=True)
+            if result is Verdict.SURVIVES:
+                kinds[plant.kind] += 1
+        rows.append(
+            f"| {name} | {len(plants)} | {counts[Verdict.CAUGHT]} | {counts[Verdict.UNDECIDED]} |"
+            f" {dict(kinds) or ''} |"
+        )
         print(f"{rows[-1]} {time.monotonic() - start_time:.0f} s", flush=True)
-    print("\n| vendor | planted | caught | missed, by kind |\n|---|---:|---:|---|")
+    print("\n| vendor | planted | caught | undecided | missed, by kind |\n|---|---:|---:|---:|---|")
     print("\n".join(rows))
     return 0
 

@@ -1,0 +1,25 @@
+"""The verdict of a trial of a planted mistake."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from tools.planted import Verdict, verdict
+
+
+@pytest.mark.parametrize(
+    "exit_code, expected",
+    [
+        (0, Verdict.SURVIVES),
+        (1, Verdict.CAUGHT),
+        (2, Verdict.CAUGHT),
+        (-signal.SIGSEGV, Verdict.CAUGHT),
+        (-signal.SIGXCPU, Verdict.UNDECIDED),
+        (-signal.SIGALRM, Verdict.UNDECIDED),
+    ],
+)
+def test_a_trial_that_takes_too_long_decides_nothing(exit_code: int, expected: Verdict) -> None:
+    """Tests that fail catch a mistake; a trial that is cut off shows neither."""
+    assert expected is verdict(exit_code)
