@@ -57,6 +57,10 @@ def _module_lines(contract: str, path: Path) -> Iterator[str]:
             kind = vars(module)[node.name]
             for name in _assigned(node.body):
                 yield from _lines(f"{path.stem} {node.name}.{name}", vars(kind).get(name))
+            for option in attrs.fields(kind) if attrs.has(kind) else ():
+                if option.default is not attrs.NOTHING:
+                    yield from _lines(f"{path.stem} {node.name}.{option.name}", option.default)
+                yield from _lines(f"{path.stem} {node.name}.{option.name}", option.metadata)
 
 
 def _assigned(body: Iterable[ast.stmt]) -> Iterator[str]:
