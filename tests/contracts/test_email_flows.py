@@ -239,10 +239,16 @@ def test_empty_bulk() -> None:
     assert [] == post.hub("ses").email().send_bulk(_bulk(0))
 
 
-def test_too_long_key_of_a_bulk() -> None:
-    """A bulk's key that is too long for the keys of its chunks is refused."""
+def test_longest_key_of_a_bulk() -> None:
+    """A bulk's key may be as long as any key, and a repeat with it sends nothing."""
+    post, key = MailHubs(), "k" * 255
+    results = post.hub("ses").email().send_bulk(_bulk(120), idempotency_key=key)
+    repeated_results = post.hub("ses").email().send_bulk(_bulk(120), idempotency_key=key)
+
+    assert [result.unwrap() for result in results] == [r.unwrap() for r in repeated_results]
+    assert 120 == len(post.ses.delivered)
     with pytest.raises(InvalidData):
-        MailHubs().hub("ses").email().send_bulk(_bulk(1), idempotency_key="k" * 255)
+        post.hub("ses").email().send_bulk(_bulk(1), idempotency_key="k" * 256)
 
 
 def test_tenants_have_their_own_keys() -> None:

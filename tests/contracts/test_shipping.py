@@ -351,6 +351,8 @@ def test_batch_of_shipments() -> None:
     assert isinstance(results[2].error, InvalidData)
     with pytest.raises(InvalidData):
         shipping.create_many(items, idempotency_key=" ")
+    (longest_result,) = shipping.create_many(items[:1], idempotency_key="k" * 255)
+    assert longest_result.ok
 
 
 def test_buying_needs_a_key() -> None:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from moorage import InvalidData, WebhookEvent
-from moorage.contracts.vendor import Vendor, extra_for, merged
+from moorage.contracts.vendor import Vendor, extra_for, merged, part_key
+from moorage.domain.idempotency.claims import checked_key
 
 
 def test_options_of_a_vendor() -> None:
@@ -62,3 +63,20 @@ def test_vendor_without_webhooks() -> None:
 
     event = WebhookEvent(vendor="s", id="1", type="x", vendor_type="x")
     assert () == Silent().events(event, lambda: None)  # type: ignore[abstract, arg-type]
+
+
+@pytest.mark.parametrize("length", [1, 250, 253, 254, 255])
+def test_keys_of_parts_are_valid(length: int) -> None:
+    """Each part of a batch has a valid key of its own, whatever the length of the batch's key."""
+    batch_keys = ["k" * length, "k" * (length - 1) + "l"]
+    part_keys = [part_key(key, number) for key in batch_keys for number in (1, 2, 12_345)]
+    inner_keys = [part_key(key, 1) for key in part_keys]
+
+    assert [*part_keys, *inner_keys] == [checked_key(key) for key in (*part_keys, *inner_keys)]
+    assert 12 == len({*part_keys, *inner_keys})
+    assert part_keys == [part_key(key, number) for key in batch_keys for number in (1, 2, 12_345)]
+
+
+def test_key_of_a_part_names_its_batch() -> None:
+    """A key that is short enough for it gets the number of the part."""
+    assert "news/7" == part_key("news", 7)

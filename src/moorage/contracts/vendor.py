@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from moorage.domain.service.settings import Service
     from moorage.domain.webhooks.events import WebhookEvent
 
+_LONGEST_KEY: Final = 255
 _NOTHING: Final[Mapping[str, int]] = {}
 _NO_OUTCOMES: Final[Mapping[str, UnknownOutcome]] = {}
 
@@ -205,6 +206,23 @@ def key_at(wire: Wire, key: str, longest: int) -> str:
     if wire.tenant is None and len(key) <= longest:
         return key
     return sha256(f"{wire.tenant or ''}\n{key}".encode()).hexdigest()
+
+
+def part_key(key: str, part: int | str) -> str:
+    """The idempotency key of one request of several: the operation's key with the part's name.
+
+    The same part of the same operation always has the same key. If the key would be longer than a
+    key may be, a digest of the operation's key replaces its end.
+
+    Args:
+        key: the idempotency key of the whole operation.
+        part: the number or the short name of the part.
+    """
+    joined_key = f"{key}/{part}"
+    if len(joined_key) <= _LONGEST_KEY:
+        return joined_key
+    ending = f"/{sha256(key.encode()).hexdigest()[:32]}/{part}"
+    return key[: _LONGEST_KEY - len(ending)] + ending
 
 
 def choices(*words: str | int) -> Mapping[str, Any]:

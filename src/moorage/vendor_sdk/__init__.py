@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from moorage.contracts.vendor import mode_at as mode_at
     from moorage.contracts.vendor import mode_of_key as mode_of_key
     from moorage.contracts.vendor import no_options as no_options
+    from moorage.contracts.vendor import part_key as part_key
     from moorage.contracts.wire import Arriving as Arriving
     from moorage.contracts.wire import Wire as Wire
     from moorage.domain.auth.methods import Credentials as Credentials
@@ -138,6 +139,7 @@ _HOME = {
     "mode_at": "contracts.vendor",
     "mode_of_key": "contracts.vendor",
     "no_options": "contracts.vendor",
+    "part_key": "contracts.vendor",
     "Mode": "domain.service.safety",
     # its account: options, services and credentials
     "matches": "vendor_sdk.options",

@@ -11,6 +11,7 @@ from moorage.contracts.declared.email import EmailContract
 from moorage.contracts.email import check_fits
 from moorage.contracts.email_bulk import BulkMessage
 from moorage.contracts.validators import check_kind
+from moorage.contracts.vendor import part_key
 from moorage.domain.idempotency.claims import checked_key
 from moorage.domain.values.durations import count, maybe_seconds
 from moorage.domain.values.result import Result
@@ -56,8 +57,7 @@ class EmailFlows(Flows, EmailContract):
         check_kind(bulk, BulkMessage, "bulk")
         maybe_seconds(timeout, "timeout")
         if idempotency_key is not None:
-            longest = f"{checked_key(idempotency_key)}/{len(bulk.recipients)}"
-            checked_key(f"{longest}/{len(bulk.recipients)}")
+            checked_key(idempotency_key)
         refusals = [
             self._dispatcher.refusal("email.send_bulk", _addresses(recipient.everybody))
             for recipient in bulk.recipients
@@ -72,7 +72,7 @@ class EmailFlows(Flows, EmailContract):
         operation = self._request("send_bulk", bulk.needs)
         chunks = bulk.chunks(await self._batch(operation, idempotency_key))
         steps = [
-            partial(self._chunk, operation, chunk, _problem_below(idempotency_key, number), timeout)
+            partial(self._chunk, operation, chunk, _part_key(idempotency_key, number), timeout)
             for number, chunk in enumerate(chunks, 1)
         ]
         results_of_chunks = await self._dispatcher.calling.core.every(
@@ -126,7 +126,7 @@ class EmailFlows(Flows, EmailContract):
                 return results
             of_parts: list[Result[EmailReceipt]] = []
             for number, part in enumerate(parts, 1):
-                of_parts += await _result_of(vendor, wire, part, _problem_below(key, number))
+                of_parts += await _result_of(vendor, wire, part, _part_key(key, number))
             return of_parts
 
         try:
@@ -150,5 +150,5 @@ def _addresses(people: Iterable[EmailAddress]) -> list[str]:
     return [address.email for address in people]
 
 
-def _problem_below(key: str | None, number: int) -> str | None:
-    return None if key is None else f"{key}/{number}"
+def _part_key(key: str | None, number: int) -> str | None:
+    return None if key is None else part_key(key, number)

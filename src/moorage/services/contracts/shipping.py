@@ -12,6 +12,7 @@ from moorage.contracts.ref import Ref
 from moorage.contracts.shipping.rates import LabelFormat, Rate, RateRequest, ShippingCapability
 from moorage.contracts.shipping.shipments import ShipmentRequest
 from moorage.contracts.validators import check_kind, several
+from moorage.contracts.vendor import part_key
 from moorage.domain.idempotency.claims import checked_key
 from moorage.domain.values.durations import count, maybe_seconds
 from moorage.domain.values.result import Result
@@ -116,10 +117,10 @@ class ShippingFlows(Flows, ShippingContract):
         """
         every = several(items, "items")
         maybe_seconds(timeout, "timeout")
-        checked_key(f"{checked_key(idempotency_key)}/{len(every)}")
+        checked_key(idempotency_key)
 
         def step(number: int, item: Any) -> Callable[[], Awaitable[Result[Shipment]]]:
-            return partial(self._create_one, item, f"{idempotency_key}/{number}", timeout)
+            return partial(self._create_one, item, part_key(idempotency_key, number), timeout)
 
         steps = [step(number, item) for number, item in enumerate(every, 1)]
         return await self._dispatcher.calling.core.every(steps, at_once=count(at_once, "at_once"))
@@ -173,7 +174,7 @@ class ShippingFlows(Flows, ShippingContract):
         self, request: ShipmentRequest, key: str, timeout: float | None
     ) -> Shipment:
         async def perform(vendor: ShippingVendor, wire: Wire) -> Shipment:
-            offered = await vendor.get_rates(wire, request.rate_request, key=f"{key}/rates")
+            offered = await vendor.get_rates(wire, request.rate_request, key=part_key(key, "rates"))
             chosen_rate = request.choose.of(offered.rates)
             if chosen_rate is None:
                 raise _nothing_fits(offered)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from moorage.contracts.declared.sms import SmsContract
 from moorage.contracts.validators import several
+from moorage.contracts.vendor import part_key
 from moorage.domain.idempotency.claims import checked_key
 from moorage.domain.values.durations import count, maybe_seconds
 from moorage.domain.values.result import Result
@@ -43,10 +44,10 @@ class SmsFlows(Flows, SmsContract):
         every = several(messages, "messages")
         maybe_seconds(timeout, "timeout")
         if idempotency_key is not None:
-            checked_key(f"{checked_key(idempotency_key)}/{len(every)}")
+            checked_key(idempotency_key)
 
         def step(number: int, message: SmsMessage) -> Callable[[], Awaitable[Result[SmsReceipt]]]:
-            key = None if idempotency_key is None else f"{idempotency_key}/{number}"
+            key = None if idempotency_key is None else part_key(idempotency_key, number)
             return partial(self._send_one, message, key, timeout)
 
         steps = [step(number, message) for number, message in enumerate(every, 1)]

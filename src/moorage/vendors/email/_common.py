@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import attrs
 
 from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus, RecipientOutcome
-from moorage.vendor_sdk import ConfigurationError, InvalidData, Result, as_answer, malformed
+from moorage.vendor_sdk import (
+    ConfigurationError,
+    InvalidData,
+    Result,
+    as_answer,
+    malformed,
+    part_key,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -205,7 +212,7 @@ async def in_parts(
     parts = bulk.chunks(most)
     if len(parts) == 1:
         return await send(bulk, key)
-    keys = [None if key is None else f"{key}/{number}" for number in range(1, len(parts) + 1)]
+    keys = [None if key is None else part_key(key, number) for number in range(1, len(parts) + 1)]
     steps = [partial(send, part, part_key) for part, part_key in zip(parts, keys, strict=True)]
     outcomes = await wire.every(steps, at_once=at_once)
     results: list[Result[EmailReceipt]] = []

@@ -25,6 +25,7 @@ from moorage.vendor_sdk import (
     Vendor,
     as_secret,
     choices,
+    part_key,
     whole_number,
 )
 from moorage.vendors.email._common import id_of_ours
@@ -163,7 +164,7 @@ class Smtp(Vendor):
                 self.send_transactional,
                 wire,
                 bulk.message_to(recipient),
-                key=None if key is None else f"{key}/{number}",
+                key=None if key is None else part_key(key, number),
             )
             for number, recipient in enumerate(bulk.recipients, 1)
         ]

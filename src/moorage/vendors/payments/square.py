@@ -37,6 +37,7 @@ from moorage.vendor_sdk import (
     malformed,
     merged,
     mode_at,
+    part_key,
     read_answer,
 )
 from moorage.vendors.payments._common import is_within, left_of, named, void_of
@@ -166,8 +167,10 @@ class Square(ApiVendor):
         requested_amount = amount or previous_payment.authorized
         if amount is not None and amount != previous_payment.authorized:
             part = {"payment": {"amount_money": amount_body(amount)}}
-            request = _keyed_request(wire, _at(PAYMENTS, ref.id), part, f"{key}/part", method="PUT")
-            await wire.send(request, key=f"{key}/part", parse=partial(read_payment, wire))
+            request = _keyed_request(
+                wire, _at(PAYMENTS, ref.id), part, part_key(key, "part"), method="PUT"
+            )
+            await wire.send(request, key=part_key(key, "part"), parse=partial(read_payment, wire))
         try:
             payment = await _payment_after_move(
                 wire, Request.post(_at(PAYMENTS, ref.id, "complete"), json={}), key
@@ -358,7 +361,7 @@ async def _payment_after_move(wire: Wire, request: Request, key: str) -> Payment
 async def _seen_first(wire: Wire, ref: Ref, key: str) -> Payment:
     """The payment as it was when this key was first used."""
     request = Request.get(_at(PAYMENTS, ref.id))
-    return await wire.send(request, key=f"{key}/before", parse=partial(read_payment, wire))
+    return await wire.send(request, key=part_key(key, "before"), parse=partial(read_payment, wire))
 
 
 def _period_fields(query: PaymentQuery) -> dict[str, Any]:
