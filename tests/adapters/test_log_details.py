@@ -33,7 +33,6 @@ from moorage.adapters.logs.sqlite import SqliteIntegrationLogger
 from moorage.adapters.observers.opentelemetry import OpenTelemetryObserver
 from moorage.adapters.tables._table import StatementResult, moment
 from moorage.testing import FakeVendor, ScriptedHttpClient
-from moorage.testing.kits.integration_log_conformance import entry as conformance_entry
 from moorage.wiring.store_urls import open_log
 from tests.adapters.entry_labs import KINDS
 from tests.adapters.observed import CANARY, CREDENTIALS
@@ -303,58 +302,3 @@ def test_no_page_is_sorted_or_scans_the_table() -> None:
         assert "Index Scan" in plan, (name, plan)
         assert "Seq Scan" not in plan, (name, plan)
         assert "Sort" not in plan, (name, plan)
-
-
-# --- bounded pages ----------------------------------------------------------------------
-
-
-BOUNDED = (
-    LogQuery(text="no such text"),
-    LogQuery(text="declined", service="adyen"),
-    LogQuery(region="nowhere"),
-    LogQuery(account="adyen-us"),
-    LogQuery(tenant="acme", service="stripe"),
-    LogQuery(text="DECLINED", since=moment(0)),
-)
-
-
-@pytest.mark.parametrize("first", [1, 1_000])
-@pytest.mark.parametrize("query", BOUNDED)
-def test_a_page_looks_through_a_limited_number_of_entries(
-    query: LogQuery, first: int, lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A page reads a limited number of entries and says so; all pages give every match."""
-    monkeypatch.setattr("moorage.adapters.logs._table._FIRST_SCAN", first)
-    log = lab.log()
-    log._table.scan_limit = 4  # noqa: SLF001 - as of a large log
-    written_entries = [conformance_entry(number) for number in range(30)]
-    for item in written_entries:
-        log.write(item)
-    expected = [item.id for item in reversed(written_entries) if query.matches(item)]
-    found_ids: list[str] = []
-    bounded = 0
-    page = log.find(query)
-    while True:
-        found_ids += [item.id for item in page.items]
-        if page.scanned is not None:
-            assert (4, True) == (page.scanned, page.scanned_to is not None)
-            bounded += 1
-        if page.next is None:
-            break
-        page = log.find(attrs.evolve(query, after=page.next, limit=2))
-
-    assert expected == found_ids
-    assert bounded > 0
-
-
-@pytest.mark.parametrize(
-    "query", [LogQuery(), LogQuery(service="adyen"), LogQuery(until=moment(1))]
-)
-def test_page_from_one_index_has_no_scan_limit(query: LogQuery, lab: Lab) -> None:
-    """A query that an index answers reads only its own page."""
-    log = lab.log()
-    log._table.scan_limit = 4  # noqa: SLF001 - as of a large log
-    for number in range(30):
-        log.write(conformance_entry(number))
-    page = log.find(query)
-    assert (None, None, None) == (page.next, page.scanned, page.scanned_to)

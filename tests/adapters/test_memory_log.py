@@ -1,7 +1,9 @@
 """The integration log of one process, in memory."""
 
 import asyncio
+from threading import Thread
 
+import attrs
 import pytest
 
 from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
@@ -37,6 +39,44 @@ def test_keeps_the_latest() -> None:
     assert 3 == log.summarise(LogQuery()).count
 
 
+def test_bytes_are_bounded() -> None:
+    """The oldest entries are dropped when requests, responses and errors take too much memory."""
+    log = MemoryIntegrationLogger(max_bytes=50_000)
+    texts = [number * 10_000 for number in (1, 2, 3, 0, 4, 9, 0)]
+    kept_entries: list[int] = []
+    for number, length in enumerate(texts):
+        item = attrs.evolve(kit.entry(1), id=str(number), request="x" * length or None)
+        log.write(item)
+        kept_entries.append(len(log.find(LogQuery()).items))
+
+    assert [1, 2, 1, 2, 2, 1, 1] == kept_entries
+
+
+def test_removed_entries_free_their_bytes() -> None:
+    """After a removal there is room for as many bytes of new entries."""
+    log = MemoryIntegrationLogger(max_bytes=50_000)
+    long_entry = attrs.evolve(kit.entry(1), request="x" * 40_000)
+    log.write(long_entry)
+    log.write(kit.entry(2))
+    assert 1 == log.remove(LogQuery(id=long_entry.id))
+
+    log.write(long_entry)
+    assert 2 == log.summarise(LogQuery()).count
+
+
+def test_forked_child_does_not_wait_for_the_lock() -> None:
+    """A child that was forked while a thread wrote keeps the entries and can write."""
+    log = MemoryIntegrationLogger()
+    log.write(kit.entry(1))
+    with log._lock:  # noqa: SLF001 - as another thread may hold it
+        MemoryIntegrationLogger._start_lock(log)  # noqa: SLF001 - as in the child
+        writer = Thread(target=log.write, args=(kit.entry(2),))
+        writer.start()
+        writer.join()
+
+    assert 2 == log.summarise(LogQuery()).count
+
+
 def test_one_log_for_both_modes() -> None:
     """Entries that either mode wrote are found by the other."""
     log = MemoryIntegrationLogger()
@@ -53,8 +93,9 @@ def test_invalid_cursor_is_refused() -> None:
         MemoryIntegrationLogger().find(LogQuery(after="tomorrow"))
 
 
-@pytest.mark.parametrize("max_entries", [0, -1, 1.5])
-def test_needs_a_bound(max_entries: int) -> None:
+@pytest.mark.parametrize("bound", ["max_entries", "max_bytes"])
+@pytest.mark.parametrize("value", [0, -1, 1.5])
+def test_needs_a_bound(bound: str, value: int) -> None:
     """A log that could keep nothing, or for ever, is refused."""
-    with pytest.raises(ConfigurationError, match="max_entries"):
-        MemoryIntegrationLogger(max_entries=max_entries)
+    with pytest.raises(ConfigurationError, match=bound):
+        MemoryIntegrationLogger(**{bound: value})

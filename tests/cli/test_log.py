@@ -17,10 +17,10 @@ import attrs
 import pytest
 from pyarrow import parquet
 
-from moorage import IntegrationLog, IntegrationStatus
+from moorage import IntegrationLog, IntegrationStatus, LogPage
 from moorage.adapters.logs.export import write_parquet
 from moorage.cli import main
-from moorage.cli.commands.log import follow_calls
+from moorage.cli.commands.log import follow_calls, list_of
 from moorage.cli.context import Context
 from moorage.testing.kits.integration_log_conformance import entry
 from moorage.wiring.store_urls import open_log
@@ -92,24 +92,19 @@ def test_pages_lead_to_each_other(log: Any, capsys: Any) -> None:
     assert "nothing" in capsys.readouterr().out
 
 
-def test_list_shows_how_far_back_it_read(
-    log: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_list_shows_how_far_back_it_read() -> None:
     """A list that reached the limit of a page says how far back it read, and how to continue."""
-    monkeypatch.setattr("moorage.adapters.logs._table.SCAN_LIMIT", 1)
-    log_page = run(capsys, "list", "--text", "declined")
-    assert ([], 1, True) == (
-        log_page["calls"],
-        log_page["scanned"],
-        log_page["scanned_to"] is not None,
-    )
-    assert 0 == main(["log", "list", "--text", "declined"])
-    output = capsys.readouterr().out
-    assert output.startswith("nothing\nLooked through 1 entries, back to ")
-    assert output.endswith(f"Continue with --after {log_page['next']}.\n")
+    start = datetime(2030, 1, 1, tzinfo=UTC)
+    result = list_of(LogPage(items=(), next="7.8", scanned=50_000, scanned_to=start))
+    sentence = "Looked through 50000 entries, back to 2030-01-01T00:00:00+00:00."
 
-    rest = run(capsys, "list", "--text", "declined", "--after", log_page["next"])
-    assert [entry(0).id] == [call["id"] for call in rest["calls"]]
+    assert {
+        "calls": [],
+        "next": "7.8",
+        "scanned": 50_000,
+        "scanned_to": "2030-01-01T00:00:00+00:00",
+    } == result.document
+    assert ["nothing", f"{sentence} Continue with --after 7.8."] == result.output
 
 
 def test_old_calls_are_removed(log: Any, capsys: Any) -> None:

@@ -74,6 +74,13 @@ class _Counting(AsyncMemoryIntegrationLogger):
         return LogPage(items=items[skip:end], next=str(end) if end < len(items) else None)
 
 
+class _Tireless(AsyncMemoryIntegrationLogger):
+    """Looks through all entries for every page."""
+
+    async def find(self, query: LogQuery, /) -> LogPage:
+        return await super().find(attrs.evolve(query, scan_limit=1_000))
+
+
 class _ShortSighted(AsyncMemoryIntegrationLogger):
     """Sums up one page only."""
 
@@ -93,6 +100,7 @@ class _ShortSighted(AsyncMemoryIntegrationLogger):
         (kit.pages_join_without_seam, _Generous, "A page of 1 has 2"),
         (kit.pages_join_without_seam, _OldestFirst, " found "),
         (kit.pages_stay_while_entries_are_written, _Counting, "with writing between them"),
+        (kit.a_page_looks_through_a_limited_number, _Tireless, "looked through None entries"),
         (kit.all_that_match_are_summed_up, _ShortSighted, "is summed up as"),
     ],
 )

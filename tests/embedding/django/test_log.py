@@ -12,15 +12,16 @@ import attrs
 import pytest
 from django.contrib.auth.models import User
 from django.core.signals import request_finished
-from django.db import transaction
+from django.db import connections, transaction
 from django.test import Client
 from django.urls import reverse
 
 from moorage import ConfigurationError, IntegrationLog, InvalidData, LogQuery
+from moorage.domain.observation.log_pages import window_of
 from moorage.testing import integration_log_conformance
 from moorage_django import hub
 from moorage_django.checks import _unkept
-from moorage_django.log import MOST, UNKEPT, OrmLogger, kept_fields
+from moorage_django.log import MOST, NEWEST_FIRST, UNKEPT, OrmLogger, _matching, kept_fields
 from moorage_django.models import Call
 from moorage_django.runtime import process
 from tests.embedding.django.shop import Shop, open_shop, order
@@ -192,6 +193,16 @@ def test_unknown_field_of_a_log_entry_is_dropped() -> None:
     assert {"id", "service", "subject", "started_at"} <= {*stored_columns}
     assert () == UNKEPT
     assert "mode" in str(_unkept(unkept).msg)
+
+
+def test_page_is_read_in_the_order_of_one_index(alias: str) -> None:
+    """A page that stops at the limit reads the index of its window, also in SQLite."""
+    if connections[alias].vendor != "sqlite":
+        pytest.skip("Other databases know which index chooses fewer rows.")
+    query = LogQuery(tenant="acme", service="adyen", after="9.9")
+    calls = _matching(alias, query, window_of(query)).order_by(*NEWEST_FIRST)
+
+    assert "USING INDEX moorage_call_tenant (tenant=?)" in calls.explain()
 
 
 def test_lost_entries_are_counted() -> None:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 from django.db import DataError, connections, transaction
-from django.db.models import Count, Q, Value
+from django.db.models import Count, F, Func, Q, Value
 from django.db.models.functions import Lower
+from django.db.models.lookups import Exact
 
 from moorage import (
     IntegrationLog,
@@ -25,7 +26,10 @@ from moorage import (
 from moorage.adapters.logs.queue import LogQueue
 from moorage.domain.observation.call_content import LONGEST_CONTENT
 from moorage.domain.observation.integration_log import CONTENT_FIELDS, EQUAL_FIELDS, TEXT_FIELDS
+from moorage.domain.observation.log_pages import read_page
+from moorage.runtime.bridge import run_now
 from moorage_django.errors import guarded
+from moorage_django.fields import WordField
 from moorage_django.models import Call
 from moorage_django.moments import EPOCH, MICROSECOND
 from moorage_django.threads import in_thread
@@ -124,23 +128,13 @@ class OrmLogger:
     def find(self, query: LogQuery, /) -> LogPage:
         """Return one page of the matching entries, newest first."""
         self.flush()
-        matching_calls = self._matching(query)
-        if query.after is not None:
-            start_time, number = _position(query.after)
-            matching_calls = matching_calls.filter(
-                Q(started_at__lt=start_time) | Q(started_at=start_time, number__lt=number)
-            )
-        rows = list(matching_calls.order_by(*NEWEST_FIRST)[: query.limit + 1])
-        return LogPage(
-            items=tuple(map(_entry, rows[: query.limit])),
-            next=_cursor(rows[query.limit - 1]) if len(rows) > query.limit else None,
-        )
+        return run_now(read_page(_Rows(self.alias), query))
 
     @guarded
     def summarise(self, query: LogQuery, /) -> LogSummary:
         """Summarise all entries that match, regardless of the page."""
         self.flush()
-        matching_calls = self._matching(query)
+        matching_calls = _matching(self.alias, query)
         counts_by_status = (
             matching_calls.values_list("status").annotate(count=Count("number")).order_by()
         )
@@ -168,21 +162,7 @@ class OrmLogger:
     def remove(self, query: LogQuery, /) -> int:
         """Delete all entries that match; return their number."""
         self.flush()
-        return int(self._matching(query).delete()[0])
-
-    def _matching(self, query: LogQuery) -> Any:
-        conditions = {_CALLED.get(name, name): getattr(query, name) for name in EQUAL_FIELDS}
-        conditions["status"] = query.status and query.status.value
-        conditions["started_at__gte"] = query.since
-        conditions["started_at__lt"] = query.until
-        given_conditions = {name: value for name, value in conditions.items() if value is not None}
-        calls = Call.objects.using(self.alias).filter(Q(**given_conditions))
-        if query.text is None:
-            return calls
-        lowered_text = Lower(Value(query.text))
-        return calls.filter(
-            reduce(or_, (Q((f"{name}__lower__contains", lowered_text)) for name in TEXT_FIELDS))
-        )
+        return int(_matching(self.alias, query).delete()[0])
 
 
 class AsyncOrmLogger:
@@ -243,6 +223,76 @@ def _entry(row: Call) -> IntegrationLog:
     fields["id"] = row.call
     fields["status"] = IntegrationStatus(row.status)
     return IntegrationLog(**fields)
+
+
+@attrs.frozen
+class _Rows:
+    """The rows of a database, as `read_page` reads them.
+
+    Attributes:
+        alias: of the database.
+    """
+
+    alias: str
+
+    async def at(self, window: LogQuery, position: int, /) -> tuple[str, datetime] | None:
+        """Return the cursor and the start of the window's entry at a position, if it has one."""
+        rows = self._calls(window, window).only("started_at")[position - 1 : position]
+        return next(((_cursor(row), row.started_at) for row in rows), None)
+
+    async def page(self, query: LogQuery, window: LogQuery, last: str | None, /) -> LogPage:
+        """Return the page of the matching entries, down to the entry of a cursor."""
+        calls = self._calls(query, window)
+        if last is not None:
+            start_time, number = _position(last)
+            calls = calls.filter(
+                Q(started_at__gt=start_time) | Q(number__gte=number), started_at__gte=start_time
+            )
+        rows = list(calls[: query.limit + 1])
+        return LogPage(
+            items=tuple(map(_entry, rows[: query.limit])),
+            next=_cursor(rows[query.limit - 1]) if len(rows) > query.limit else None,
+        )
+
+    def _calls(self, query: LogQuery, window: LogQuery) -> Any:
+        """The matching calls after the cursor of the query, in the order of pages."""
+        calls = _matching(self.alias, query, window)
+        if query.after is not None:
+            start_time, number = _position(query.after)
+            calls = calls.filter(
+                Q(started_at__lt=start_time) | Q(number__lt=number), started_at__lte=start_time
+            )
+        return calls.order_by(*NEWEST_FIRST)
+
+
+def _matching(alias: str, query: LogQuery, window: LogQuery | None = None) -> Any:
+    """The calls that match a query; the index is that of the window, if there is one."""
+    values = {name: getattr(query, name) for name in EQUAL_FIELDS}
+    values["status"] = query.status and query.status.value
+    times = {"started_at__gte": query.since, "started_at__lt": query.until}
+    calls = Call.objects.using(alias).filter(
+        *(
+            _equals(alias, name, value, indexed=window is None or getattr(window, name) is not None)
+            for name, value in values.items()
+            if value is not None
+        ),
+        **{condition: time for condition, time in times.items() if time is not None},
+    )
+    if query.text is None:
+        return calls
+    lowered_text = Lower(Value(query.text))
+    return calls.filter(
+        reduce(or_, (Q((f"{name}__lower__contains", lowered_text)) for name in TEXT_FIELDS))
+    )
+
+
+def _equals(alias: str, name: str, value: str, *, indexed: bool) -> Any:
+    column = _CALLED.get(name, name)
+    if indexed or connections[alias].vendor != "sqlite":
+        return Q((column, value))
+    # SQLite, which has no statistics, might take the index of another field.
+    unindexed_column = Func(F(column), template="+%(expressions)s", output_field=WordField())
+    return Exact(unindexed_column, value)
 
 
 def _cursor(row: Call) -> str:

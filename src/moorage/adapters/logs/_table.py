@@ -25,11 +25,13 @@ from moorage.domain.observation.integration_log import (
     LogPage,
     LogSummary,
 )
+from moorage.domain.observation.log_pages import read_page
 from moorage.domain.values.text import column_text
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from moorage.adapters.tables._table import Execute, Value
     from moorage.domain.observation.integration_log import LogQuery
@@ -67,18 +69,6 @@ _INDEXES: Final = (
     Index("entry_time", "id, started_at, number"),
 )
 """Each has the order of pages, so that no page is sorted or scans the table."""
-
-_INDEXED: Final = (
-    *("id", "idempotency_key", "trace_id", "subject", "tenant", "operation", "service", "vendor"),
-    "status",
-)
-"""The fields with an index in the order of pages, from the rarest values to the most frequent."""
-
-SCAN_LIMIT: Final = 50_000
-"""The number of entries that one page looks through at most."""
-
-_FIRST_SCAN: Final = 1_000
-"""The number of entries that a page looks through before it looks through ten times as many."""
 
 
 @attrs.frozen(slots=False)
@@ -161,14 +151,10 @@ class LogTable:
 
     Args:
         sql: the statements about the table.
-
-    Attributes:
-        scan_limit: the number of entries that one page looks through at most.
     """
 
     def __init__(self, sql: LogSql) -> None:
         self._sql = sql
-        self.scan_limit = SCAN_LIMIT
 
     async def add(self, execute: Execute, entries: Sequence[IntegrationLog]) -> None:
         """Store entries.
@@ -180,77 +166,8 @@ class LogTable:
         await execute(*((self._sql.insert, row) for row in rows), writes=True)
 
     async def find(self, execute: Execute, query: LogQuery) -> LogPage:
-        """Return one page of the matching entries, newest first.
-
-        The page looks through the entries of one indexed field. If the query has other conditions,
-        these are `scan_limit` entries at most, and `next` goes on after them.
-        """
-        window = _window(query)
-        if window == query:
-            return self._read(await self._select(execute, query, window, None), query)
-        # Most pages are full after few entries, so the window grows up to the limit.
-        scan_size = min(_FIRST_SCAN, self.scan_limit)
-        while True:
-            edge = await self._edge(execute, window, scan_size)
-            rows = await self._select(execute, query, window, edge)
-            if edge is None or len(rows) > query.limit:
-                return self._read(rows, query)
-            if scan_size == self.scan_limit:
-                return attrs.evolve(
-                    self._read(rows, query),
-                    next=f"{edge[0]}.{edge[1]}",
-                    scanned=scan_size,
-                    scanned_to=moment(edge[0]),
-                )
-            scan_size = min(scan_size * 10, self.scan_limit)
-
-    async def _edge(
-        self, execute: Execute, window: LogQuery, scanned: int
-    ) -> tuple[int, int] | None:
-        """Return the position of the last of `size` entries of a window; None if it has fewer."""
-        conditions, values = self._page(window, window)
-        (edge_result,) = await execute((self._sql.edge(conditions), [*values, scanned - 1]))
-        return (
-            (int(edge_result.rows[0][0]), int(edge_result.rows[0][1])) if edge_result.rows else None
-        )
-
-    async def _select(
-        self, execute: Execute, query: LogQuery, window: LogQuery, edge: tuple[int, int] | None
-    ) -> Sequence[Sequence[Any]]:
-        """The rows of a page, and one more if there is another page, down to an edge."""
-        conditions, values = self._page(query, window)
-        if edge is not None:
-            conditions += ["started_at >= ?", "(started_at > ? OR number >= ?)"]
-            values += [edge[0], *edge]
-        (page_result,) = await execute((self._sql.find(conditions), [*values, query.limit + 1]))
-        return page_result.rows
-
-    def _read(self, rows: Sequence[Sequence[Any]], query: LogQuery) -> LogPage:
-        """The page of the rows that were selected for it."""
-        names = ("number", *self._sql.columns)
-        records = [dict(zip(names, row, strict=True)) for row in rows[: query.limit]]
-        next_position = None
-        if len(rows) > query.limit:
-            next_position = f"{records[-1]['started_at']}.{records[-1]['number']}"
-        return LogPage(items=tuple(map(_entry, records)), next=next_position)
-
-    def _page(self, query: LogQuery, window: LogQuery) -> tuple[list[str], list[Value]]:
-        """The conditions of a query after its cursor, and their values."""
-        conditions, values = _matching(query)
-        if self._sql.kind == "sqlite":
-            # SQLite, which has no statistics, might take the index of another field.
-            window_conditions = _matching(window)[0]
-            conditions = [
-                f"+{condition}"
-                if condition.endswith(" = ?") and condition not in window_conditions
-                else condition
-                for condition in conditions
-            ]
-        if query.after is not None:
-            time, number = _position(query.after)
-            conditions += ["started_at <= ?", "(started_at < ? OR number < ?)"]
-            values += [time, time, number]
-        return conditions, values
+        """Return one page of the matching entries, newest first."""
+        return await read_page(_Rows(self._sql, execute), query)
 
     async def summarise(self, execute: Execute, query: LogQuery) -> LogSummary:
         """Return the counts and percentiles of all matching entries, computed by the database."""
@@ -271,6 +188,61 @@ class LogTable:
         conditions, values = _matching(query)
         (deletion,) = await execute((self._sql.remove(conditions), values), writes=True)
         return deletion.changed
+
+
+@attrs.frozen
+class _Rows:
+    """The rows of the table, as `read_page` reads them.
+
+    Attributes:
+        sql: the statements about the table.
+        execute: executes statements in the transaction of the page.
+    """
+
+    sql: LogSql
+    execute: Execute
+
+    async def at(self, window: LogQuery, position: int, /) -> tuple[str, datetime] | None:
+        """Return the cursor and the start of the window's entry at a position, if it has one."""
+        conditions, values = self._conditions(window, window)
+        (result,) = await self.execute((self.sql.edge(conditions), [*values, position - 1]))
+        if not result.rows:
+            return None
+        started_at, number = result.rows[0]
+        return f"{started_at}.{number}", moment(started_at)
+
+    async def page(self, query: LogQuery, window: LogQuery, last: str | None, /) -> LogPage:
+        """Return the page of the matching entries, down to the entry of a cursor."""
+        conditions, values = self._conditions(query, window)
+        if last is not None:
+            time, number = _position(last)
+            conditions += ["started_at >= ?", "(started_at > ? OR number >= ?)"]
+            values += [time, time, number]
+        (result,) = await self.execute((self.sql.find(conditions), [*values, query.limit + 1]))
+        names = ("number", *self.sql.columns)
+        records = [dict(zip(names, row, strict=True)) for row in result.rows[: query.limit]]
+        next_position = None
+        if len(result.rows) > query.limit:
+            next_position = f"{records[-1]['started_at']}.{records[-1]['number']}"
+        return LogPage(items=tuple(map(_entry, records)), next=next_position)
+
+    def _conditions(self, query: LogQuery, window: LogQuery) -> tuple[list[str], list[Value]]:
+        """The conditions of a query after its cursor, and their values."""
+        conditions, values = _matching(query)
+        if self.sql.kind == "sqlite":
+            # SQLite, which has no statistics, might take the index of another field.
+            window_conditions = _matching(window)[0]
+            conditions = [
+                f"+{condition}"
+                if condition.endswith(" = ?") and condition not in window_conditions
+                else condition
+                for condition in conditions
+            ]
+        if query.after is not None:
+            time, number = _position(query.after)
+            conditions += ["started_at <= ?", "(started_at < ? OR number < ?)"]
+            values += [time, time, number]
+        return conditions, values
 
 
 def row_of(entry: IntegrationLog, columns: Sequence[str] = COLUMNS) -> list[Value]:
@@ -338,13 +310,6 @@ def _matching(query: LogQuery) -> tuple[list[str], list[Value]]:
         escaped_query = _WILDCARD.sub(r"!\g<0>", column_text(query.text, _TEXT_LENGTH))
         values += [f"%{escaped_query}%"] * len(TEXT_FIELDS)
     return sql_conditions, values
-
-
-def _window(query: LogQuery) -> LogQuery:
-    """Return the query reduced to the conditions that one index can answer."""
-    lead_field = next((name for name in _INDEXED if getattr(query, name) is not None), None)
-    cleared_fields: dict[str, Any] = dict.fromkeys({*EQUAL_FIELDS, "status", "text"} - {lead_field})
-    return attrs.evolve(query, **cleared_fields)
 
 
 def _position(cursor: str) -> tuple[int, int]:

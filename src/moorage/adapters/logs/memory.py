@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 from collections import deque
-from contextlib import suppress
-from itertools import count
-from operator import itemgetter
-from typing import TYPE_CHECKING
+from threading import RLock
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from moorage.domain.observation.integration_log import LogPage, summarise
-from moorage.domain.values.durations import count as checked_count
+from moorage.adapters.concurrency.forking import in_child
+from moorage.domain.observation.integration_log import size_of_texts, summarise
+from moorage.domain.observation.log_pages import page_of
+from moorage.domain.values.durations import count
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
-    from moorage.domain.observation.integration_log import IntegrationLog, LogQuery, LogSummary
+    from moorage.domain.observation.integration_log import (
+        IntegrationLog,
+        LogPage,
+        LogQuery,
+        LogSummary,
+    )
+
+MAX_BYTES: Final = 64 * 2**20
+"""The bytes of the long texts of all entries at most, by default."""
+
+
+class _Item(NamedTuple):
+    """An entry, its number in the order of writing, and the bytes of its long texts."""
+
+    number: int
+    entry: IntegrationLog
+    size: int
 
 
 class MemoryIntegrationLogger:
@@ -23,53 +39,64 @@ class MemoryIntegrationLogger:
 
     Args:
         max_entries: the maximum number of entries; older ones are dropped.
+        max_bytes: the maximum number of bytes of requests, responses and error messages; beyond
+            it, the oldest entries are dropped, except for the latest.
     """
 
     durable = False
     reach = "process"
 
-    def __init__(self, *, max_entries: int = 10_000) -> None:
-        self._numbers = count(1)
-        # Appending drops the oldest entry, and is atomic, so no lock is needed.
-        self._entries: deque[tuple[int, IntegrationLog]] = deque(
-            maxlen=checked_count(max_entries, "max_entries")
-        )
+    def __init__(self, *, max_entries: int = 10_000, max_bytes: int = MAX_BYTES) -> None:
+        self._max_entries = count(max_entries, "max_entries")
+        self._max_bytes = count(max_bytes, "max_bytes")
+        self._number = 0
+        self._items: deque[_Item] = deque()
+        self._start_lock()
+        in_child(self, MemoryIntegrationLogger._start_lock)
+
+    def _start_lock(self) -> None:
+        # A thread of the parent may have held the lock during the fork.
+        self._lock = RLock()
+        self._bytes = sum(item.size for item in self._items)
 
     def write(self, entry: IntegrationLog, /) -> None:
         """Store an entry."""
-        self._entries.append((next(self._numbers), entry))
+        size = size_of_texts(entry)
+        items = self._items
+        with self._lock:
+            self._number += 1
+            items.append(_Item(self._number, entry, size))
+            self._bytes += size
+            while len(items) > 1 and (
+                len(items) > self._max_entries or self._bytes > self._max_bytes
+            ):
+                self._bytes -= items.popleft().size
 
     def find(self, query: LogQuery, /) -> LogPage:
         """Return one page of the matching entries, newest first."""
         before_number = _position(query.after)
-        items: list[IntegrationLog] = []
-        last_number = 0
-        for number, entry in self._newest_first():
-            if (before_number is None or number < before_number) and query.matches(entry):
-                if len(items) == query.limit:
-                    return LogPage(items=tuple(items), next=str(last_number))
-                items.append(entry)
-                last_number = number
-        return LogPage(items=tuple(items))
+        items = self._newest_first()
+        if before_number is not None:
+            items = [item for item in items if item.number < before_number]
+        return page_of(query, ((str(item.number), item.entry) for item in items))
 
     def summarise(self, query: LogQuery, /) -> LogSummary:
         """Return the counts and percentiles of all matching entries."""
-        return summarise(entry for _, entry in self._newest_first() if query.matches(entry))
+        entries = (item.entry for item in self._newest_first())
+        return summarise(entry for entry in entries if query.matches(entry))
 
     def remove(self, query: LogQuery, /) -> int:
         """Delete all matching entries, and return their number."""
-        removed_count = 0
-        for numbered_entry in self._entries.copy():
-            if query.matches(numbered_entry[1]):
-                # Another thread may have dropped or removed it by now.
-                with suppress(ValueError):
-                    self._entries.remove(numbered_entry)
-                    removed_count += 1
+        with self._lock:
+            remaining_items = [item for item in self._items if not query.matches(item.entry)]
+            removed_count = len(self._items) - len(remaining_items)
+            self._items = deque(remaining_items)
+            self._bytes = sum(item.size for item in remaining_items)
         return removed_count
 
-    def _newest_first(self) -> list[tuple[int, IntegrationLog]]:
-        # Two threads may append in a different order than they got their numbers.
-        return sorted(self._entries.copy(), key=itemgetter(0), reverse=True)
+    def _newest_first(self) -> list[_Item]:
+        with self._lock:
+            return list(reversed(self._items))
 
 
 class AsyncMemoryIntegrationLogger:
@@ -78,15 +105,21 @@ class AsyncMemoryIntegrationLogger:
     Args:
         shared: the log whose entries it shares.
         max_entries: the maximum number of entries; older ones are dropped.
+        max_bytes: the maximum number of bytes of requests, responses and error messages; beyond
+            it, the oldest entries are dropped, except for the latest.
     """
 
     durable = False
     reach = "process"
 
     def __init__(
-        self, shared: MemoryIntegrationLogger | None = None, *, max_entries: int = 10_000
+        self,
+        shared: MemoryIntegrationLogger | None = None,
+        *,
+        max_entries: int = 10_000,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
-        self._log = shared or MemoryIntegrationLogger(max_entries=max_entries)
+        self._log = shared or MemoryIntegrationLogger(max_entries=max_entries, max_bytes=max_bytes)
 
     def write(self, entry: IntegrationLog, /) -> None:
         """Store an entry."""

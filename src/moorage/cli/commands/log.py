@@ -24,7 +24,7 @@ from moorage.wiring.store_urls import open_log
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from moorage.domain.observation.integration_log import IntegrationLog
+    from moorage.domain.observation.integration_log import IntegrationLog, LogPage
 
 _COLUMNS: Final = (
     "started_at",
@@ -125,7 +125,11 @@ def list_calls(
     """
     query = filters.query(limit=limit, after=after)
     with opened_log(context, store) as log:
-        page = log.find(query)
+        return list_of(log.find(query))
+
+
+def list_of(page: LogPage) -> CommandResult:
+    """Return the list that shows a page of the integration log, and how to continue it."""
     calls = [_call_row(entry) for entry in page.items]
     lines: list[str | Table] = [Table(_COLUMNS, [call.values() for call in calls])]
     if not calls:

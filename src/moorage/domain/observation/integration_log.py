@@ -157,6 +157,9 @@ TEXT_FIELDS: Final = ("error", "error_message", "vendor_code", "route")
 CONTENT_FIELDS: Final = ("request", "response")
 """The fields that may be long, and that lists leave out."""
 
+SCAN_LIMIT: Final = 50_000
+"""The number of entries that one page looks through at most, by default."""
+
 
 @attrs.frozen(kw_only=True)
 class LogQuery:
@@ -172,6 +175,8 @@ class LogQuery:
         since, until: the interval of the start; `until` is excluded.
         limit: the maximum number of entries of a page.
         after: the `next` of a page.
+        scan_limit: the maximum number of entries that the log looks through for one page, unless
+            an index answers the query; such a page says so, and its `next` continues there.
     """
 
     service: str | None = None
@@ -190,6 +195,9 @@ class LogQuery:
     until: datetime | None = attrs.field(default=None, validator=_aware)
     limit: int = attrs.field(default=100, validator=lambda _, __, value: count(value, "limit"))
     after: str | None = None
+    scan_limit: int = attrs.field(
+        default=SCAN_LIMIT, validator=lambda _, __, value: count(value, "scan_limit")
+    )
 
     def matches(self, entry: IntegrationLog) -> bool:
         """Return whether an entry matches; `until` is excluded."""
@@ -212,14 +220,14 @@ class LogQuery:
 class LogPage:
     """A page of log entries, newest first; `next` leads to the next page, None on the last.
 
-    A large log looks through a limited number of entries for one page. A page that ends there has
+    A log looks through a limited number of entries for one page. A page that ends there may have
     fewer entries than the query's limit, or none, and `next` continues after them.
 
     Attributes:
         items: the entries.
         next: the cursor of the next page.
         scanned: the number of entries that were looked through, if the page ended at the limit.
-        scanned_to: the start of the oldest of them.
+        scanned_to: the start of the last of them.
     """
 
     items: tuple[IntegrationLog, ...]

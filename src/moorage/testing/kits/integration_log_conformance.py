@@ -23,6 +23,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from threading import Thread
 from typing import Any, Final, TypeAlias, cast
 
@@ -34,6 +35,7 @@ from moorage.domain.observation.integration_log import (
     LogQuery,
     summarise,
 )
+from moorage.domain.observation.log_pages import page_of
 from moorage.ports.integration_log import AsyncIntegrationLogger, IntegrationLogger
 from moorage.testing.kits.checks import AsyncView, blocking, patience, require, require_pages
 
@@ -158,6 +160,32 @@ async def pages_stay_while_entries_are_written(factory: AsyncFactory) -> None:
     require(ids == expected, f"Two pages, with writing between them, hold {ids}.")
 
 
+async def a_page_looks_through_a_limited_number(factory: AsyncFactory) -> None:
+    """A page stops after `scan_limit` entries of its window, says so, and the next goes on there.
+
+    `page_of` in `moorage.domain.observation.log_pages` is the rule.
+    """
+    log, entries = await _filled_log(factory)
+    for scan_limit, query in product((4, 30), QUERIES):
+        left, cursor = [(entry.id, entry) for entry in entries], None
+        for limit in (3, 1, *[2] * len(entries)):
+            page_query = attrs.evolve(query, limit=limit, scan_limit=scan_limit, after=cursor)
+            expected = page_of(page_query, left)
+            page = await log.find(page_query)
+            ids, cursor = [entry.id for entry in page.items], page.next
+            expected_ids = [entry.id for entry in expected.items]
+            require(
+                (ids, page.scanned, page.scanned_to, cursor is None)
+                == (expected_ids, expected.scanned, expected.scanned_to, expected.next is None),
+                f"{page_query!r} found {ids} and looked through {page.scanned} entries, back to"
+                f" {page.scanned_to}, where {expected!r} is right.",
+            )
+            if expected.next is None:
+                break
+            position = [id_ for id_, _ in left].index(expected.next)
+            left = left[position + 1 :]
+
+
 async def all_that_match_are_summed_up(factory: AsyncFactory) -> None:
     """A summary counts every matching entry of all pages, and no other."""
     log, entries = await _filled_log(factory)
@@ -238,6 +266,7 @@ _BOTH: Final[tuple[AsyncCheck, ...]] = (
     the_newest_come_first,
     pages_join_without_seam,
     pages_stay_while_entries_are_written,
+    a_page_looks_through_a_limited_number,
     all_that_match_are_summed_up,
     all_that_match_are_removed,
     what_was_just_written_is_removed,

@@ -1,0 +1,102 @@
+"""The pages of an integration log, and the limit of the entries that one page looks through.
+
+A log answers a query about one of its indexed fields, and an interval, by an index. For any other
+query it looks through the entries that one indexed field and the interval choose: its window. These
+are `scan_limit` entries at most. A page that ends there says so, and its `next` continues there.
+
+`page_of` is the rule, for logs in memory. `read_page` applies it to the rows of a database.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import attrs
+
+from moorage.domain.observation.integration_log import EQUAL_FIELDS, LogPage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from moorage.domain.observation.integration_log import IntegrationLog, LogQuery
+
+INDEXED_FIELDS: Final = (
+    *("id", "idempotency_key", "trace_id", "subject", "tenant", "operation", "service", "vendor"),
+    "status",
+)
+"""The fields with an index in the order of pages, from the rarest values to the most frequent."""
+
+_FIRST_PART: Final = 50
+"""A page first looks through this part of its limit, as most pages are full after few entries."""
+
+
+def window_of(query: LogQuery) -> LogQuery:
+    """Return the query reduced to the conditions that one index can answer."""
+    lead_field = next((name for name in INDEXED_FIELDS if getattr(query, name) is not None), None)
+    cleared_fields: dict[str, Any] = dict.fromkeys({*EQUAL_FIELDS, "status", "text"} - {lead_field})
+    return attrs.evolve(query, **cleared_fields)
+
+
+def page_of(query: LogQuery, entries: Iterable[tuple[str, IntegrationLog]]) -> LogPage:
+    """Return the page that starts with the first of some entries.
+
+    Args:
+        query: the query; its `after` is not read.
+        entries: the entries after that of the query's `after`, in the order of pages, each with
+            its cursor.
+    """
+    window = window_of(query)
+    items: list[IntegrationLog] = []
+    scanned, last_cursor = 0, None
+    for cursor, entry in entries:
+        if not window.matches(entry):
+            continue
+        if query.matches(entry):
+            if len(items) == query.limit:
+                return LogPage(items=tuple(items), next=last_cursor)
+            items.append(entry)
+            last_cursor = cursor
+        scanned += 1
+        if scanned == query.scan_limit and window != query:
+            return _stopped(tuple(items), query, (cursor, entry.started_at))
+    return LogPage(items=tuple(items))
+
+
+class LogRows(Protocol):
+    """The rows of an integration log in a database.
+
+    Positions are counted from 1, after the query's `after`. A page includes the entry of the cursor
+    that it goes down to. Its `window` tells which index is to be used.
+    """
+
+    async def at(self, window: LogQuery, position: int, /) -> tuple[str, datetime] | None:
+        """Return the cursor and the start of the window's entry at a position, if it has one."""
+        ...
+
+    async def page(self, query: LogQuery, window: LogQuery, last: str | None, /) -> LogPage:
+        """Return the page of the matching entries, down to the entry of a cursor."""
+        ...
+
+
+async def read_page(rows: LogRows, query: LogQuery) -> LogPage:
+    """Return the page that `page_of` returns for the entries of these rows."""
+    window = window_of(query)
+    if window == query:
+        return await rows.page(query, window, None)
+    size = max(1, query.scan_limit // _FIRST_PART)
+    while True:
+        last = await rows.at(window, size)
+        page = await rows.page(query, window, None if last is None else last[0])
+        if last is None or page.next is not None:
+            return page
+        if size == query.scan_limit:
+            return _stopped(page.items, query, last)
+        size = min(size * 10, query.scan_limit)
+
+
+def _stopped(
+    items: tuple[IntegrationLog, ...], query: LogQuery, last: tuple[str, datetime]
+) -> LogPage:
+    cursor, started_at = last
+    return LogPage(items=items, next=cursor, scanned=query.scan_limit, scanned_to=started_at)
