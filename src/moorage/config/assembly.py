@@ -108,11 +108,37 @@ def assemble(
         open_port("log", partial(log, configured.log, **options))
     if "audit" not in passed and configured.audit is not None:
         open_port("audit", configured.audit.open)
+    _audit_credentials(parts, ports, is_async=is_async, complete=complete)
     if "http" not in passed and configured.http is not None:
         open_port("http", partial(configured.http.client, is_async=is_async), "http")
     owned_ports += _open_observers(configured, report, ports, metrics)
     check_parts(parts, ports, complete=complete)
     return Assembled(ports=ports, owned=tuple(owned_ports))
+
+
+def _audit_credentials(
+    parts: Parts, ports: dict[str, Any], *, is_async: bool, complete: bool
+) -> None:
+    """Have the audit trail record the uses of the credential store, if that is configured."""
+    settings, report = parts.configured.audit, parts.report
+    if settings is None or not settings.uses:
+        return
+    from moorage.adapters.credentials.audited import (  # noqa: PLC0415 - only some configurations
+        AsyncAuditedCredentials,
+        AuditedCredentials,
+    )
+
+    credentials, trail = ports.get("credentials"), ports.get("audit")
+    if credentials is not None and trail is not None:
+        audited = AsyncAuditedCredentials if is_async else AuditedCredentials
+        ports["credentials"] = audited(credentials, trail)
+    elif credentials is None and complete and report.clear("credentials_from"):
+        report.add(
+            "audit.uses",
+            "No credential store is configured whose uses could be recorded.",
+            "Name a store under [credentials_from], give `credentials=` to moorage.open, or remove"
+            " this setting.",
+        )
 
 
 def _observers(configured: Configured) -> tuple[Observer, ...]:

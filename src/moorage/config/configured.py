@@ -101,6 +101,7 @@ class AuditSettings:
         keys: the keys that seal it.
         seal_every: the number of records between two seals.
         required: whether an act that cannot be recorded is refused.
+        uses: whether uses of the credential store are recorded too.
     """
 
     url: Secret
@@ -109,6 +110,7 @@ class AuditSettings:
     )
     seal_every: int = attrs.field(default=100, validator=is_count)
     required: bool = True
+    uses: bool = False
 
     def open(self) -> AuditTrail:
         """Open the audit trail.

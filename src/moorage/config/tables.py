@@ -328,6 +328,12 @@ CONFIGURATION: Final = Table(
                         "Whether an act that cannot be recorded is refused.",
                         default=True,
                     ),
+                    "uses": Field(
+                        Flag(),
+                        "Whether it also records which process first read which credentials of the"
+                        " credential store, and each renewal and change of them.",
+                        default=False,
+                    ),
                 },
             ),
             "The audit trail of acts by hand and of changes of the configuration; none by default.",

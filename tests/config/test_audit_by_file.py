@@ -1,0 +1,110 @@
+"""Uses of credentials that the configured audit trail records."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import moorage
+from moorage import ConfigurationError, Credentials, Request, Response
+from moorage.adapters.credentials.memory import (
+    AsyncMemoryCredentialProvider,
+    MemoryCredentialProvider,
+)
+from moorage.hub.audit import AuditTrail
+from moorage.testing import AsyncScriptedHttpClient, FakeVendor, ScriptedHttpClient
+from moorage.wiring.store_urls import open_audit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OWNERS: dict[tuple[str, str | None], Any] = {("vat", None): Credentials.bearer("canary")}
+SERVICE = {"base_url": "https://vat.example", "needs_credentials": True}
+RATES = Request.get("/rates")
+
+
+def source_of(folder: Path, **audit: Any) -> dict[str, Any]:
+    """A configuration of one service whose credentials are in a store, and of an audit trail."""
+    return {
+        "services": {"vat": SERVICE},
+        "audit": {"url": f"sqlite:///{folder}/audit.db", **audit},
+    }
+
+
+def vendor() -> FakeVendor:
+    """A vendor that answers two requests."""
+    return FakeVendor([Response(200), Response(200)])
+
+
+def records_of(folder: Path) -> list[tuple[str, str, Any]]:
+    """The act, the subject and the further values of each record."""
+    with open_audit(f"sqlite:///{folder}/audit.db", create=True) as store:
+        items = AuditTrail(store).find().items
+        return [(item.act, item.subject, item.after) for item in items]
+
+
+USE = ("credentials.use", "credentials of vat", f'{{"process": {os.getpid()}}}')
+
+
+@pytest.mark.parametrize("uses", [True, False])
+def test_uses_of_credentials_are_recorded(tmp_path: Path, *, uses: bool) -> None:
+    """With `uses`, the first read of the program's credentials is a record; otherwise none is."""
+    store, http = (
+        MemoryCredentialProvider(OWNERS),
+        ScriptedHttpClient(vendor()),
+    )
+    source = source_of(tmp_path, uses=uses)
+    with moorage.open(source, credentials=store, http=http) as hub:
+        hub.manager.call("vat", RATES)
+        hub.manager.call("vat", RATES)
+
+    assert ([USE] if uses else []) == records_of(tmp_path)
+
+
+def test_asynchronous_hub_records_uses(tmp_path: Path) -> None:
+    """The credentials of an asynchronous hub are recorded in the same way."""
+
+    async def call() -> None:
+        store = AsyncMemoryCredentialProvider(OWNERS)
+        http = AsyncScriptedHttpClient(vendor())
+        source = source_of(tmp_path, uses=True)
+        async with moorage.aopen(source, credentials=store, http=http) as hub:
+            await hub.manager.call("vat", RATES)
+
+    asyncio.run(call())
+    assert [USE] == records_of(tmp_path)
+
+
+def test_uses_of_the_configured_store_are_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store under `credentials_from` is recorded too."""
+    monkeypatch.setenv("MOORAGE_CREDENTIAL_VAT", "canary")
+    source = {**source_of(tmp_path, uses=True), "credentials_from": {"url": "environment:"}}
+    with moorage.open(source, http=ScriptedHttpClient(vendor())) as hub:
+        hub.manager.call("vat", RATES)
+
+    assert [USE] == records_of(tmp_path)
+
+
+def test_uses_need_a_store(tmp_path: Path) -> None:
+    """A configuration that records the uses of no store is refused, as it would mislead."""
+    source = source_of(tmp_path, uses=True)
+    source["services"] = {"vat": {"base_url": "https://vat.example"}}
+    with pytest.raises(ConfigurationError, match="No credential store") as excinfo:
+        moorage.open(source)
+
+    assert ["audit.uses"] == [problem.path for problem in excinfo.value.problems]
+
+
+def test_broken_trail_is_the_only_problem(tmp_path: Path) -> None:
+    """A trail that cannot be opened is reported without a word about the uses."""
+    source = source_of(tmp_path, uses=True)
+    source["audit"]["url"] = "memory:"
+    with pytest.raises(ConfigurationError) as excinfo:
+        moorage.open(source, credentials=MemoryCredentialProvider(OWNERS))
+
+    assert ["audit.url"] == [problem.path for problem in excinfo.value.problems]
