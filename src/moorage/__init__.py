@@ -100,6 +100,7 @@ if TYPE_CHECKING:
     from moorage.domain.secrets.personal import Personal as Personal
     from moorage.domain.secrets.secret import Secret as Secret
     from moorage.domain.service.cache_policy import CachePolicy as CachePolicy
+    from moorage.domain.service.operation import OperationAttempt as OperationAttempt
     from moorage.domain.service.region import Region as Region
     from moorage.domain.service.safety import Safety as Safety
     from moorage.domain.service.settings import BulkheadConfig as BulkheadConfig
@@ -194,6 +195,7 @@ _HOME = {
     "Service": "domain.service.settings",
     "Endpoint": "domain.service.settings",
     "Region": "domain.service.region",
+    "OperationAttempt": "domain.service.operation",
     "Request": "domain.http.requests",
     "Response": "domain.http.requests",
     "Timeouts": "domain.http.requests",

@@ -75,6 +75,7 @@ SAMPLES: Mapping[str, tuple[Any, Any]] = {
     "needs_credentials": (True, True),
     "headers": ({"X-Shop": "7"}, {"X-Shop": "7"}),
     "idempotency_header": ("Idempotency-Key", "Idempotency-Key"),
+    "honours_keys": (True, True),
     "idempotency_memory": (3600, 3600),
     "idempotency_replays": (False, False),
     "idempotency_across_regions": (True, True),
@@ -117,6 +118,7 @@ SAMPLES: Mapping[str, tuple[Any, Any]] = {
 """By setting: how a file says it, and the value in a program."""
 BESIDE: Mapping[str, Mapping[str, Any]] = {
     "idempotency_header": {"idempotency_memory": 3600},
+    "honours_keys": {"idempotency_memory": 3600},
 }
 
 

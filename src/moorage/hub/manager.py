@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
     from moorage.domain.service.settings import Service
     from moorage.hub.streams import AsyncStreamedAnswer, StreamedAnswer
+    from moorage.ports.operation import AsyncOperation, Operation
     from moorage.services.calling.steps import Single
     from moorage.services.calling.streaming import Stream
     from moorage.services.environment_guard import EnvironmentGuard
@@ -337,6 +338,59 @@ class ConnectorManager(_Manager):
             )
         )
 
+    def perform(
+        self,
+        service: str,
+        operation: Operation[R],
+        *,
+        tenant: str | None = None,
+        endpoint: str | None = None,
+        idempotency_key: str | None = None,
+        payload: object = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+        subject: str | None = None,
+    ) -> R:
+        """Perform an operation on a foreign system under the protections of a service.
+
+        An operation that is not repeatable is repeated only if it certainly did not happen, or
+        under an idempotency key that the foreign system honours.
+
+        Args:
+            service: the name of a configured service.
+            operation: the operation; `perform` of it is called once for each attempt.
+            tenant: whose limits, circuit and keys to use.
+            endpoint: the endpoint whose settings apply; by default the one with the operation's
+                name, if there is one.
+            idempotency_key: identifies one effect: a repeat returns a copy of the same result.
+            payload: what the effect depends on; the same key with another payload is a conflict.
+            timeout: seconds for the whole call, in place of the service's.
+            request_id: correlation id, in place of a new one.
+            subject: id of the person whose data it is about, for searches in the log.
+
+        Raises:
+            ConnectorError: the call failed; the class tells the reason.
+        """
+        from moorage.runtime.operation_steps import operation_sync  # noqa: PLC0415 - few need it
+
+        flows = self._flows
+        return value_of(  # type: ignore[no-any-return]  # the operation's
+            run_now(
+                flows.run(
+                    service,
+                    operation_sync(operation, flows.core),
+                    tenant=tenant,
+                    endpoint=endpoint,
+                    idempotency_key=idempotency_key,
+                    payload=payload,
+                    timeout=timeout,
+                    request_id=request_id,
+                    subject=subject,
+                    operation=operation,
+                )
+            )
+        )
+
     def protect(
         self, service: str, *, tenant: str | None = None, endpoint: str | None = None
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -484,6 +538,38 @@ class AsyncConnectorManager(_Manager):
                 timeout=timeout,
                 request_id=request_id,
                 subject=subject,
+            )
+        )
+
+    @documented_by(ConnectorManager.perform)
+    async def perform(  # noqa: D102 - documented by its twin
+        self,
+        service: str,
+        operation: AsyncOperation[R],
+        *,
+        tenant: str | None = None,
+        endpoint: str | None = None,
+        idempotency_key: str | None = None,
+        payload: object = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+        subject: str | None = None,
+    ) -> R:
+        from moorage.runtime.operation_steps import operation_async  # noqa: PLC0415 - few need it
+
+        flows = self._flows
+        return value_of(  # type: ignore[no-any-return]  # the operation's
+            await flows.run(
+                service,
+                operation_async(operation, flows.core),
+                tenant=tenant,
+                endpoint=endpoint,
+                idempotency_key=idempotency_key,
+                payload=payload,
+                timeout=timeout,
+                request_id=request_id,
+                subject=subject,
+                operation=operation,
             )
         )
 

@@ -306,11 +306,11 @@ class Service:
         request_transforms, response_transforms: functions applied in order to each request and each
             response.
         classify: a function that decides which answers are failures, before the status is checked.
-        idempotency_header: the header in which the vendor takes an idempotency key. A service
-            without one is taken not to honour keys: a request that may have been processed is not
-            sent again.
-        idempotency_memory: seconds for which the vendor certainly remembers a key; required with an
-            `idempotency_header`. Without the header it applies to keys elsewhere in a request.
+        idempotency_header: the header in which the vendor takes an idempotency key.
+        honours_keys: whether the vendor performs a repeated key only once; by default if there is
+            an `idempotency_header`. If not, what may have been processed is not sent again.
+        idempotency_memory: seconds for which the vendor certainly remembers a key; required if it
+            honours keys. Otherwise it applies to keys elsewhere in a request.
         idempotency_replays: whether the vendor answers a repeated key with the first answer. If
             not, a refusal of a repeat says nothing about the first request.
         idempotency_across_regions: whether all regions share the keys that the vendor remembers. If
@@ -388,6 +388,11 @@ class Service:
     idempotency_header: str | None = attrs.field(
         default=None, validator=if_given(_is_header), kw_only=True
     )
+    honours_keys: bool = attrs.field(
+        default=attrs.Factory(lambda self: self.idempotency_header is not None, takes_self=True),
+        validator=_is_one_of(bool),
+        kw_only=True,
+    )
     idempotency_memory: float | None = attrs.field(
         default=None,
         converter=attrs.converters.optional(plain),
@@ -430,10 +435,17 @@ class Service:
     _index: EndpointIndex = attrs.field(init=False, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a service with both a base_url and regions, or without an idempotency_memory."""
-        if self.idempotency_header is not None and self.idempotency_memory is None:
+        """Refuse settings that contradict each other."""
+        if self.idempotency_header is not None and not self.honours_keys:
             raise ConfigurationError(
-                f"Service {self.name!r} has an idempotency_header, but no idempotency_memory.",
+                f"Service {self.name!r} has an idempotency_header, but does not honour keys.",
+                path="honours_keys",
+                remedy="Leave one of the two out.",
+            )
+        if self.honours_keys and self.idempotency_memory is None:
+            setting = "honours_keys" if self.idempotency_header is None else "idempotency_header"
+            raise ConfigurationError(
+                f"Service {self.name!r} has {setting}, but no idempotency_memory.",
                 path="idempotency_memory",
                 remedy="Give the seconds for which the vendor remembers keys, from its"
                 " documentation; if its pages differ, the smaller number.",
@@ -460,6 +472,10 @@ class Service:
         if request is None:
             return None
         return self._index.first(request.method, self._path_below(request.path))
+
+    def has_endpoint(self, name: str) -> bool:
+        """Return whether an endpoint has this name."""
+        return self._index.named(name) is not None
 
     @property
     def endpoint_cache(self) -> CachePolicy | None:

@@ -34,11 +34,21 @@ class KeyProtection:
         use: KeyUse,
         *,
         response: bool = False,
+        repeatable: bool = False,
     ) -> Once:
-        """Return the protection of a key for a call; the key makes the call repeatable."""
+        """Return the protection of a key for a call; the key makes the call repeatable.
+
+        Args:
+            call: the call.
+            key: its idempotency key.
+            code: the fingerprint of its payload.
+            use: how the key is used.
+            response: True if the answer is a `Response`.
+            repeatable: True if the call is known to be repeatable without a key.
+        """
         plan = call.plan
         call.key = checked_key(key)
-        rules = self._rules_of(plan.service, use, response=response, repeatable=call.repeatable)
+        rules = self._rules_of(plan.service, use, response=response, repeatable=repeatable)
         call.repeatable = rules.remembered > 0
         at = plan.claim_key(key, use.round)
         return new_tuple(Once, (key, at, code, rules, use.reach))
@@ -50,12 +60,12 @@ class KeyProtection:
         kind = (service.name, use.repeats, response, repeatable)
         rules = self._rules.get(kind)
         if rules is None:
-            honoured = service.idempotency_header is not None
+            honoured = service.honours_keys
             memory = service.idempotency_memory
             remembered = memory if honoured and memory is not None else 0.0
             if use.repeats is not None:
                 remembered = service.idempotency_ttl if use.repeats else 0.0
-            elif response and repeatable:
+            elif repeatable:
                 remembered = service.idempotency_ttl
                 if memory is not None and not honoured:
                     # The request carries the key, so it is repeatable while the vendor knows it.

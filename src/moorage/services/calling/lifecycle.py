@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.http.requests import Request
-from moorage.domain.observation.events import CallIdentity, CallStarted
+from moorage.domain.observation.events import CallIdentity, CallStarted, ContractCall
 from moorage.domain.observation.late_fields import new_late, set_facts
 from moorage.domain.service.settings import by_name
 from moorage.domain.state.keys import checked_name
@@ -27,9 +27,9 @@ from moorage.services.calling.manual_operations import ManualOperations
 from moorage.services.calling.slots import in_slot
 
 if TYPE_CHECKING:
-    from moorage.domain.observation.events import ContractCall
     from moorage.domain.service.plan import Plan
     from moorage.domain.service.settings import Fallback
+    from moorage.ports.operation import DescribedOperation
     from moorage.services.calling.attempts import AttemptStep, Ending
     from moorage.services.calling.idempotency import Once
     from moorage.services.core.core import Flow
@@ -65,9 +65,6 @@ class CallLifecycle(ManualOperations):
 
         The store may use half of the call's time for this check. The other half is for the call
         itself, which continues even if the store does not answer.
-
-        The store may use half of the call's time for this. The other half is for the call itself,
-        which continues if the store does not answer.
         """
         if guard.passed:
             return None
@@ -95,6 +92,7 @@ class CallLifecycle(ManualOperations):
         request: Any = _NO_REQUEST,
         began: int | None = None,
         idempotency_key: str | None = None,
+        operation: DescribedOperation | None = None,
     ) -> Call:
         """Find the plan of a call, and start the call's deadline."""
         core = self.core
@@ -106,6 +104,8 @@ class CallLifecycle(ManualOperations):
                     field="request",
                     remedy="Give a moorage.Request, such as Request.get('/path').",
                 )
+            if endpoint is None and operation is not None:
+                endpoint = self.plans.endpoint_named(service, operation.name)
             plan = self.plans.find(service, tenant, endpoint, matched_request)
             span = plan.span
             if timeout is not None or request_id is not None or subject is not None:
@@ -116,6 +116,8 @@ class CallLifecycle(ManualOperations):
         call = Call(plan, core.nanoseconds() if began is None else began, span)
         call.hurried = timeout is not None or began is not None
         call.contract = self._contract
+        if operation is not None and call.contract is None:
+            call.contract = ContractCall(operation.name, operation.system, service)
         call.request = matched_request
         if core.observers or request_id is not None or subject is not None:
             self._start(call, began, request_id, subject, idempotency_key)

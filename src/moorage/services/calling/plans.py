@@ -100,6 +100,10 @@ class Plans:
             self._routes.add(route, plan)
         return plan
 
+    def endpoint_named(self, service: str, name: str) -> str | None:
+        """Return the name if an endpoint of the service has it; otherwise None."""
+        return name if by_name(self.services, service).has_endpoint(name) else None
+
     def find(
         self,
         service: str,

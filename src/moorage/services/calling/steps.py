@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from moorage.domain.service.plan import Plan
     from moorage.domain.service.settings import Service
     from moorage.domain.values.fingerprints import Fingerprint
+    from moorage.ports.operation import DescribedOperation
     from moorage.services.calling.attempts import AttemptStep, Ending
     from moorage.services.calling.idempotency import Once
     from moorage.services.calling.streaming import Stream, Streaming
@@ -255,9 +256,13 @@ class Calling(FastPathSteps):
         request_id: str | None = None,
         subject: str | None = None,
         use: KeyUse = AS_USUAL,
+        operation: DescribedOperation | None = None,
         on_finished: Callable[[Call], object] = lambda _: None,
     ) -> Ending:
-        """Protect a function and return its ending; `on_finished` receives the finished call."""
+        """Protect a function or an operation, and return its ending.
+
+        `step` makes one attempt, and `on_finished` receives the finished call.
+        """
         guard, began = self.plans.environment_guard, None
         if guard is not None:
             began = await self._let_out(guard, service, tenant, endpoint, timeout)
@@ -270,18 +275,27 @@ class Calling(FastPathSteps):
             subject=subject,
             began=began,
             idempotency_key=idempotency_key,
+            operation=operation,
         )
         if call.plan.regions:
             return self._ended(call, None, _nowhere())
         # A step that cannot be cancelled may run until the deadline.
         call.open_ended = call.deadline - call.started > call.plan.span
+        if operation is not None:
+            call.repeatable = operation.repeatable
         single = None
-        if idempotency_key is not None:
+        if idempotency_key is not None or self._rehearses:
             try:
-                self._check(call, None, idempotency_key)
-                compare = compared_payload if self.core.compares_bytes else payload_fingerprint
-                code = compare(payload)
-                single = self._keys.protect(call, idempotency_key, code, use)
+                self._check(call, None, idempotency_key, operation)
+                if idempotency_key is not None:
+                    compare = compared_payload if self.core.compares_bytes else payload_fingerprint
+                    single = self._keys.protect(
+                        call,
+                        idempotency_key,
+                        compare(payload),
+                        use,
+                        repeatable=operation is not None and operation.repeatable,
+                    )
             except ConnectorError as error:
                 return self._ended(call, None, error)
         ending = await self._finish(call, single, step)
@@ -322,9 +336,20 @@ class Calling(FastPathSteps):
         """True if no request that has an effect is sent."""
         return self._rehearses
 
-    def _check(self, call: Call, request: Request | None, key: str | None) -> None:
-        """Stop a rehearsal before it sends a request that has a key or an unsafe method."""
-        if not self._rehearses or (key is None and (request is None or request.method.safe)):
+    def _check(
+        self,
+        call: Call,
+        request: Request | None,
+        key: str | None,
+        operation: DescribedOperation | None = None,
+    ) -> None:
+        """Stop a rehearsal before it sends anything that has a key or is not safe."""
+        if not self._rehearses:
+            return
+        is_safe = request.method.safe if request is not None else True
+        if operation is not None:
+            is_safe = operation.safe
+        if is_safe and key is None:
             return
         from moorage.services.calling.rehearsal import (  # noqa: PLC0415 - few rehearse
             rehearsed,
@@ -332,7 +357,10 @@ class Calling(FastPathSteps):
         )
 
         fields = call.event_fields(self.core)
-        what = "a function" if request is None else f"{request.method} {shown_path(request)}"
+        if request is not None:
+            what = f"{request.method} {shown_path(request)}"
+        else:
+            what = "a function" if operation is None else operation.name
         names = ("service", "operation", "tenant", "request_id")
         raise rehearsed(self.core, what, **{name: fields[name] for name in names})
 
@@ -362,7 +390,9 @@ class Calling(FastPathSteps):
         call.repeatable = is_repeatable(plan, request)
         once = None
         if key is not None and code is not None:
-            once = self._keys.protect(call, key, code, use, response=True)
+            once = self._keys.protect(
+                call, key, code, use, response=True, repeatable=call.repeatable
+            )
         step: AttemptStep
         if plan.cache_wait:
             step = _caching()(self.core, call, request)

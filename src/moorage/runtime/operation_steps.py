@@ -1,0 +1,90 @@
+"""Operations as steps of a call, which carry their outcomes as values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.service.operation import OperationAttempt
+from moorage.domain.values.text import with_article
+from moorage.errors import ConfigurationError, ConnectorError
+from moorage.runtime.bridge import can_be_awaited, not_awaitable, refuse_awaitable, within_async
+from moorage.services.calling.attempt_result import AttemptResult
+from moorage.services.calling.call import OutOfTimeError, cut_off, signatures
+
+if TYPE_CHECKING:
+    from moorage.ports.operation import AsyncOperation, DescribedOperation, Operation
+    from moorage.services.calling.attempts import AttemptStep
+    from moorage.services.calling.call import Call
+    from moorage.services.core.core import Core
+
+_MEMBERS: Final = ("name", "system", "safe", "repeatable", "perform", "judge")
+
+
+def operation_sync(operation: Operation[Any], core: Core) -> AttemptStep:
+    """Return the step that performs an operation without an event loop."""
+    _check(operation)
+
+    async def step(call: Call) -> AttemptResult:
+        attempt = _attempt_of(call, core)
+        begun = next(signatures)
+        call.leave()
+        try:
+            value = operation.perform(attempt)
+        except Exception as error:  # noqa: BLE001 - carried, not swallowed
+            return _failed(operation, call, error, begun)
+        return AttemptResult(value if value is None else refuse_awaitable(value))
+
+    return step
+
+
+def operation_async(operation: AsyncOperation[Any], core: Core) -> AttemptStep:
+    """Return the step that performs an operation in an event loop.
+
+    At the end of the attempt's time it is cancelled.
+    """
+    _check(operation)
+
+    async def step(call: Call) -> AttemptResult:
+        attempt = _attempt_of(call, core)
+        begun = next(signatures)
+        call.leave()
+        try:
+            awaitable = operation.perform(attempt)
+            if can_be_awaited(awaitable):
+                end_time = core.nanoseconds() + attempt.timeout * 1e9
+                return AttemptResult(await within_async(awaitable, end_time, core.nanoseconds))
+        except OutOfTimeError:
+            return AttemptResult(error=cut_off())
+        except Exception as error:  # noqa: BLE001 - carried, not swallowed
+            return _failed(operation, call, error, begun)
+        # It has been performed, so this is no refusal: its effect has happened.
+        raise not_awaitable(operation.perform)
+
+    return step
+
+
+def _check(operation: object) -> None:
+    """Refuse an object that is no operation before the call begins."""
+    missing = [name for name in _MEMBERS if not hasattr(operation, name)]
+    if missing:
+        raise ConfigurationError(
+            f"{with_article(type(operation).__name__)} is no operation: it has no"
+            f" {', '.join(missing)}.",
+            path="operation",
+            remedy="Give an object with the members of moorage.Operation, or call `run` with a"
+            " function.",
+        )
+
+
+def _attempt_of(call: Call, core: Core) -> OperationAttempt:
+    key = call.key if call.plan.service.honours_keys else None
+    return OperationAttempt(call.attempts + 1, call.bound(core), key)
+
+
+def _failed(
+    operation: DescribedOperation, call: Call, error: Exception, begun: int
+) -> AttemptResult:
+    """Return the result of an attempt that raised, after the operation judged the exception."""
+    judged = None if isinstance(error, ConnectorError) else operation.judge(error)
+    call.weigh(judged or error, begun)
+    return AttemptResult(error=judged or error)

@@ -1,0 +1,303 @@
+"""Operations on foreign systems, which a manager protects like requests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage import (
+    AttemptTimeout,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    DryRun,
+    Endpoint,
+    IdempotencyConflict,
+    OperationAttempt,
+    OutcomeUnknown,
+    RateLimitConfig,
+    Region,
+    RetryPolicy,
+    Service,
+    VendorRejected,
+)
+from tests.support.modes import AWAITED, DISTANT, World, sync_and_async
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+LOST = OSError("password=hunter2")
+REFUSED = PermissionError("password=hunter2")
+UNREACHED = ConnectionRefusedError("password=hunter2")
+
+
+class Database:
+    """A foreign system that fails as configured, and counts its attempts."""
+
+    def __init__(self, world: World, *failures: Exception) -> None:
+        self.attempts: list[OperationAttempt] = []
+        self._failures = list(failures)
+        self._world = world
+
+    async def execute(self, attempt: OperationAttempt) -> int:
+        """Make one attempt."""
+        await self._world.breathe()
+        self.attempts.append(attempt)
+        if self._failures:
+            raise self._failures.pop(0)
+        return len(self.attempts)
+
+
+@attrs.frozen
+class Insert:
+    """An operation on that system."""
+
+    work: Callable[[OperationAttempt], Awaitable[Any] | Any]
+    repeatable: bool = False
+    safe: bool = False
+    name: str = "orders.insert"
+    system: str = "postgresql"
+
+    def perform(self, attempt: OperationAttempt, /) -> Any:
+        """Make one attempt."""
+        return self.work(attempt)
+
+    def judge(self, error: Exception, /) -> ConnectorError | None:
+        """Convert the errors of the foreign library."""
+        if isinstance(error, UNREACHED.__class__):
+            return ConnectionFailed("Nothing listens.", may_have_been_processed=False)
+        if isinstance(error, REFUSED.__class__):
+            return VendorRejected("The row exists.", vendor_code="23505")
+        if isinstance(error, OSError):
+            return ConnectionFailed("The connection was lost.", may_have_been_processed=True)
+        return None
+
+
+def database(**options: Any) -> Service:
+    """A service without settings other than those of a test."""
+    settings: dict[str, Any] = {"circuit": None, "retry": RetryPolicy(3, 0), **options}
+    return Service("erp", **settings)
+
+
+class Trial:
+    """A manager of a world, and an operation on a database that fails as configured."""
+
+    def __init__(self, world: World, *failures: Exception, **options: Any) -> None:
+        self.database = Database(world, *failures)
+        self._world = world
+        self._manager = world.watched(database(**options))
+        self.perform = self._manager.perform
+
+    def insert(self, **settings: Any) -> Insert:
+        """Return an operation of the world's mode."""
+        return Insert(self._manager.plain(self.database.execute), **settings)
+
+
+@sync_and_async
+async def test_result_is_returned(world: World) -> None:
+    """The result of an operation is returned, and the attempt knows its number and time."""
+    trial = Trial(world, timeout=7.0)
+
+    assert 1 == await trial.perform("erp", trial.insert())
+    assert [OperationAttempt(1, 7.0)] == trial.database.attempts
+
+
+@sync_and_async
+async def test_attempt_timeout_bounds_the_attempt(world: World) -> None:
+    """An attempt gets the service's attempt_timeout, or what is left of a shorter call."""
+    trial = Trial(world, timeout=7.0, attempt_timeout=3.0)
+    await trial.perform("erp", trial.insert())
+    await trial.perform("erp", trial.insert(), timeout=2.0)
+
+    assert [3.0, 2.0] == [attempt.timeout for attempt in trial.database.attempts]
+
+
+@pytest.mark.parametrize(
+    "failure, repeatable, attempts",
+    [(LOST, True, 3), (LOST, False, 1), (UNREACHED, False, 3), (REFUSED, True, 1)],
+)
+@sync_and_async
+async def test_only_a_harmless_repeat_is_made(
+    world: World, failure: Exception, repeatable: bool, attempts: int
+) -> None:
+    """A write that may have happened is not repeated; what did not happen, or may repeat, is."""
+    trial = Trial(world, failure, failure, failure)
+    with pytest.raises(ConnectorError) as excinfo:
+        await trial.perform("erp", trial.insert(repeatable=repeatable))
+
+    error = excinfo.value
+    assert attempts == len(trial.database.attempts) == error.attempts
+    assert list(range(1, attempts + 1)) == [attempt.number for attempt in trial.database.attempts]
+    assert ("erp", "orders.insert", "postgresql") == (error.service, error.operation, error.vendor)
+    assert "hunter2" not in str(error)
+    assert (failure is LOST) is getattr(error, "may_have_been_processed", False)
+
+
+@sync_and_async
+async def test_exception_without_judgement_is_raised(world: World) -> None:
+    """An exception that the operation does not know is raised unchanged, and not repeated."""
+    failure = KeyError("a defect")
+    trial = Trial(world, failure)
+    with pytest.raises(KeyError) as excinfo:
+        await trial.perform("erp", trial.insert())
+
+    assert excinfo.value is failure
+    assert 1 == len(trial.database.attempts)
+
+
+@sync_and_async
+async def test_own_error_needs_no_judgement(world: World) -> None:
+    """An error of this package that an operation raises itself counts as it is."""
+    failure = ConnectionFailed("Nothing listens.", may_have_been_processed=False)
+    trial = Trial(world, failure)
+
+    assert 2 == await trial.perform("erp", trial.insert())
+
+
+@sync_and_async
+async def test_events_name_the_operation(world: World) -> None:
+    """Events carry the operation's name and system, and the caller's key."""
+    trial = Trial(world)
+    await trial.perform("erp", trial.insert(), idempotency_key="order-1")
+
+    ends = [event for event in world.events if type(event).__name__ == "CallFinished"]
+    assert [("orders.insert", "postgresql", "erp", "order-1")] == [
+        (end.operation, end.vendor, end.account, end.idempotency_key) for end in ends
+    ]
+
+
+@sync_and_async
+async def test_endpoint_of_the_same_name_applies(world: World) -> None:
+    """The settings of the endpoint with the operation's name apply to it, but to no other."""
+    endpoints = [Endpoint("orders.insert", limits=[RateLimitConfig(1)])]
+    trial = Trial(world, endpoints=endpoints)
+    for name in ("orders.insert", "orders.select", "orders.select", "orders.insert"):
+        await trial.perform("erp", trial.insert(name=name))
+
+    assert [1.0] == world.sleeper.slept
+
+
+@sync_and_async
+async def test_key_gives_one_effect(world: World) -> None:
+    """A repeated key returns the first result, and another payload is a conflict."""
+    trial = Trial(world)
+    results = [
+        await trial.perform("erp", trial.insert(), idempotency_key="k", payload={"number": 1})
+        for _ in range(2)
+    ]
+    with pytest.raises(IdempotencyConflict):
+        await trial.perform("erp", trial.insert(), idempotency_key="k", payload={"number": 2})
+
+    assert [1, 1] == results
+    assert [None] == [attempt.idempotency_key for attempt in trial.database.attempts]
+
+
+@pytest.mark.parametrize(
+    "options, repeatable, attempts",
+    [
+        ({}, False, 1),
+        ({}, True, 2),
+        ({"honours_keys": True, "idempotency_memory": 3600.0}, False, 2),
+    ],
+)
+@sync_and_async
+async def test_lost_keyed_write(
+    world: World, options: dict[str, Any], repeatable: bool, attempts: int
+) -> None:
+    """A lost keyed write is repeated only if it may repeat, or the system honours keys."""
+    trial = Trial(world, LOST, **options)
+    insert = trial.insert(repeatable=repeatable)
+    if attempts == 1:
+        with pytest.raises(OutcomeUnknown):
+            await trial.perform("erp", insert, idempotency_key="k")
+    else:
+        assert 2 == await trial.perform("erp", insert, idempotency_key="k")
+
+    assert attempts == len(trial.database.attempts)
+    key = "k" if options else None
+    assert {key} == {attempt.idempotency_key for attempt in trial.database.attempts}
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+@pytest.mark.parametrize("safe", [True, False])
+@sync_and_async
+async def test_rehearsal_performs_only_safe_operations(
+    world: World, safe: bool, key: str | None
+) -> None:
+    """A rehearsal reads, and reports a write instead of performing it."""
+    manager = world.manager(database(), dry_run=True)
+    system = Database(world)
+    insert = Insert(manager.plain(system.execute), safe=safe)
+    if safe and key is None:
+        assert 1 == await manager.perform("erp", insert)
+    else:
+        with pytest.raises(DryRun, match=r"orders\.insert was not sent"):
+            await manager.perform("erp", insert, idempotency_key=key)
+        assert not system.attempts
+
+
+@sync_and_async
+async def test_object_that_is_no_operation(world: World) -> None:
+    """An object without the members of an operation is refused with what it lacks."""
+    manager = world.manager(database())
+    with pytest.raises(ConfigurationError, match="it has no name, system, safe, repeatable"):
+        await manager.perform("erp", object())
+
+
+@sync_and_async
+async def test_operation_of_the_wrong_mode_is_refused(world: World) -> None:
+    """A result to await in a synchronous call, or none in an asynchronous one, is an error."""
+
+    async def later(_: OperationAttempt) -> None:
+        pass
+
+    manager = world.manager(database())
+    wrong_function = (lambda _: None) if world.is_awaited else later
+    with pytest.raises(ConfigurationError):
+        await manager.perform("erp", Insert(wrong_function))
+
+
+@sync_and_async
+async def test_service_of_regions_performs_nothing(world: World) -> None:
+    """A service that has only regions has no place to perform an operation."""
+    manager = world.manager(database(regions=[Region("eu", "https://eu.example")]))
+    with pytest.raises(ConfigurationError, match="region"):
+        await manager.perform("erp", Trial(world).insert())
+
+
+@pytest.mark.parametrize("mode", [AWAITED, DISTANT])
+def test_late_operation_is_cancelled(mode: str) -> None:
+    """An asynchronous operation that exceeds its time is cancelled, with an unknown outcome."""
+    world = World(mode)
+
+    async def body() -> None:
+        trial = Trial(world, attempt_timeout=1e-9)
+        gate = world.gate()
+
+        async def wait(_: OperationAttempt) -> None:
+            await gate.stand()
+
+        with pytest.raises(AttemptTimeout) as excinfo:
+            await trial.perform("erp", Insert(wait))
+        assert excinfo.value.may_have_been_processed
+
+    world.drive(body())
+
+
+@pytest.mark.parametrize(
+    "options, path",
+    [
+        ({"honours_keys": True}, "idempotency_memory"),
+        (
+            {"idempotency_header": "Key", "idempotency_memory": 60.0, "honours_keys": False},
+            "honours_keys",
+        ),
+    ],
+)
+def test_contradictory_key_settings(options: dict[str, Any], path: str) -> None:
+    """A service that honours keys says for how long, and does not contradict its header."""
+    with pytest.raises(ConfigurationError) as excinfo:
+        Service("erp", **options)
+    assert path == excinfo.value.path
