@@ -21,6 +21,7 @@ from moorage import (
     VendorFailed,
     VendorRejected,
 )
+from moorage.domain.http.requests import Timeouts
 from moorage.testing import Behaviour, VendorServer
 from moorage.testing.sandboxes.base import (
     AsyncSandboxHttpClient,
@@ -28,10 +29,12 @@ from moorage.testing.sandboxes.base import (
     Notice,
     Refusal,
     Replays,
+    Routes,
     Sandbox,
     SandboxHttpClient,
     SandboxRequest,
     Slow,
+    refusal,
     reply,
 )
 
@@ -174,6 +177,47 @@ def test_a_key_without_a_conflict_repeats_whatever_is_sent() -> None:
     assert [1, 1] == [
         replays.respond("k", content, lambda: reply(1)).json() for content in ("a", "b")
     ]
+
+
+@pytest.mark.parametrize(
+    "by_path, key, answers",
+    [
+        (False, "k", [1, 1, 409]),
+        (True, "k", [1, 1, 2]),
+        (True, None, [1, 2, 3]),
+        (False, "", [400, 400, 400]),
+        (False, "k" * 9, [400, 400, 400]),
+        (False, "k" * 8, [1, 1, 409]),
+    ],
+    ids=str,
+)
+def test_a_handler_repeats_the_response_of_a_key(
+    *, by_path: bool, key: str | None, answers: list[int]
+) -> None:
+    """A key is repeated, another content is a conflict, and an invalid key is refused."""
+
+    class Keyed(Sandbox):
+        hosts = ("api.example",)
+
+        def routes(self) -> Routes:
+            replays = Replays(
+                lambda: refusal(409, 409),
+                by_path=by_path,
+                longest=8,
+                invalid=lambda: refusal(400, 400),
+            )
+            return {"POST /{name}": replays.once(lambda _, name: reply(self.number(), Name=name))}
+
+    client = SandboxHttpClient(Keyed())
+    headers = {} if key is None else {"Idempotency-Key": key}
+    responses = [
+        client.send(
+            Request.post(f"/{name}", headers=headers), f"https://api.example/{name}", Timeouts()
+        )
+        for name in ("a", "a", "b")
+    ]
+
+    assert answers == [response.json() for response in responses]
 
 
 @pytest.mark.parametrize("repeated", [True, False])

@@ -306,7 +306,8 @@ def test_delivery_receipt(word: str, code: str, status: SmsStatus, sent_as: str)
     message = SmsMessage(to=TO, text="a" * 161, callback_url=CALLBACK, reference="a=b&c")
     receipt = ours.sms().send(message)
     at = datetime.now(UTC).replace(microsecond=0)
-    notice = sandbox.report(receipt.parts[1], word, error_code=code, sent_as=sent_as, at=at)
+    sandbox.sent_as = sent_as
+    notice = sandbox.report(receipt.parts[1], word, error_code=code, at=at)
     verifier = ours.webhooks("texts", secrets=sandbox.signature_secret)
     event = ours.events("texts", verifier.verify(**notice.arguments())[0])[0]
 

@@ -1,8 +1,9 @@
-"""The authentication of AWS sandboxes other than S3."""
+"""The base of AWS sandboxes other than S3, which checks signatures."""
 
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -10,9 +11,10 @@ from moorage.domain.http.requests import Request
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.occasion import Occasion
 from moorage.domain.signing.sigv4 import AwsSigV4
+from moorage.testing.sandboxes.base import Sandbox
 
 if TYPE_CHECKING:
-    from moorage.testing.sandboxes.base import SandboxRequest
+    from moorage.testing.sandboxes.base import Refusal, SandboxRequest
 
 _CREDENTIAL: Final = re.compile(r"Credential=([^/]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
 UNSIGNED: Final = "It is not signed."
@@ -20,7 +22,46 @@ STRANGER: Final = "The security token is invalid."
 MISMATCH: Final = "The signature does not match."
 
 
-def objection(
+class AwsSandbox(Sandbox, ABC):
+    """A service of AWS on this machine.
+
+    Args:
+        service: name of the service in signatures.
+        access_key_id, secret_access_key: who may come in.
+        region: where it is.
+    """
+
+    def __init__(
+        self, service: str, access_key_id: str, secret_access_key: str, region: str
+    ) -> None:
+        super().__init__()
+        self.service = service
+        self.access_key_id = access_key_id
+        self.secret_access_key = secret_access_key
+        self.region = region
+
+    @property
+    def account(self) -> dict[str, str]:
+        """The options of an account at this sandbox."""
+        return {
+            "region": self.region,
+            "access_key_id": self.access_key_id,
+            "credentials": self.secret_access_key,
+        }
+
+    def check_access(self, request: SandboxRequest) -> None:
+        """Check the signature."""
+        key = self.access_key_id, self.secret_access_key
+        problem = _signature_problem(request, self.service, self.region, key)
+        if problem is not None:
+            raise self._unauthorized(problem)
+
+    @abstractmethod
+    def _unauthorized(self, problem: str) -> Refusal:
+        """Return the refusal of a request with this problem of its signature."""
+
+
+def _signature_problem(
     request: SandboxRequest, service: str, region: str, key: tuple[str, str]
 ) -> str | None:
     """Return the problem of a request's AWS signature; None if it is valid."""

@@ -43,6 +43,19 @@ def problems(shape: Any, value: object, at: str = "#") -> Iterator[tuple[str, st
         yield at, "value", "type"
 
 
+def wrong_names(
+    types: Mapping[str, type | tuple[type, ...]], fields: Mapping[str, Any]
+) -> list[str]:
+    """Return the names of the fields that are not known or have another type."""
+    return sorted(
+        name
+        for name, value in fields.items()
+        if name not in types
+        or not isinstance(value, types[name])
+        or (isinstance(value, bool) and types[name] is int)
+    )
+
+
 def _object(
     shape: Mapping[str, Any], value: Mapping[str, Any], at: str
 ) -> Iterator[tuple[str, str, str]]:

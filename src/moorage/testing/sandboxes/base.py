@@ -6,11 +6,13 @@ import json
 import re
 from base64 import b64decode
 from collections import deque
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPSConnection
 from threading import RLock
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import attrs
@@ -29,12 +31,17 @@ from moorage.testing.fakes.http_script import Behaviour, Received
 from moorage.testing.fakes.http_server import VendorServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
+    from collections.abc import Generator, Hashable, Iterable
 
     from moorage.domain.http.headers import Headers
     from moorage.domain.http.requests import Request, Timeouts
 
 PIECE: Final = 65_536
+Routes: TypeAlias = Mapping[str, Callable[..., Response]]
+"""The handlers of a sandbox, by method and path."""
+
+_Record = TypeVar("_Record")
+_Problem = TypeVar("_Problem")
 
 
 def no_fields() -> dict[str, str]:
@@ -149,6 +156,28 @@ def reply(value: object, status: int = 200, **headers: str) -> Response:
     return Response(status, {"Content-Type": "application/json", **fields}, encode_json(value))
 
 
+def refusal(value: object, status: int, **headers: str) -> Refusal:
+    """A refusal with a JSON answer."""
+    return Refusal(reply(value, status, **headers))
+
+
+def existing(records: Mapping[str, _Record], id_: str, missing: Refusal) -> _Record:
+    """Return the record with an id; raise the refusal if there is none."""
+    if id_ not in records:
+        raise missing
+    return records[id_]
+
+
+def first_problem(problems: Mapping[_Problem, object]) -> _Problem | None:
+    """Return the first problem whose value is true; None if all are false."""
+    return next((problem for problem, applies in problems.items() if applies), None)
+
+
+def moment(at: datetime | None) -> datetime:
+    """Return a time in UTC; the current time if there is none."""
+    return (at or datetime.now(UTC)).astimezone(UTC)
+
+
 def _is_empty(_: Response) -> bool:
     return False
 
@@ -162,11 +191,20 @@ class Replays:
             content of a repeated request does not matter.
         headers: fields that are added to a repeated response.
         refusals: tells which refusals are repeated too; by default none.
+        header: header that carries the key, for `once`.
+        by_path: True if each path has keys of its own, for `once`.
+        longest: number of characters that a key may have, for `once`.
+        invalid: makes the refusal of a key that is empty or too long, for `once`; without it,
+            every key is accepted.
     """
 
     conflict: Callable[[], Refusal] | None = None
     headers: Mapping[str, str] = attrs.field(factory=no_fields)
     refusals: Callable[[Response], bool] = _is_empty
+    header: str = "idempotency-key"
+    by_path: bool = False
+    longest: int = 255
+    invalid: Callable[[], Refusal] | None = None
     _responses: dict[Hashable, tuple[object, Response]] = attrs.field(factory=dict, init=False)
 
     def respond(self, key: Hashable, content: object, execute: Callable[[], Response]) -> Response:
@@ -190,6 +228,25 @@ class Replays:
                 raise
         self._responses[key] = content, response
         return response
+
+    def once(self, handle: Callable[..., Response]) -> Callable[..., Response]:
+        """Return a handler of routes that repeats the first response to a key.
+
+        Args:
+            handle: executes a request without a key, and the first one with a key.
+        """
+
+        def respond(request: SandboxRequest, **names: str) -> Response:
+            key = request.headers.get(self.header)
+            if key is None:
+                return handle(request, **names)
+            if self.invalid is not None and not 0 < len(key) <= self.longest:
+                raise self.invalid()
+            scope = request.path if self.by_path else ""
+            content = request.path, request.body
+            return self.respond((scope, key), content, lambda: handle(request, **names))
+
+        return respond
 
 
 class Sandbox:
@@ -222,7 +279,7 @@ class Sandbox:
             (route, re.compile(_pattern(route)), handle) for route, handle in self.routes().items()
         ]
 
-    def routes(self) -> Mapping[str, Callable[..., Response]]:
+    def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""
         return {}
 
@@ -240,6 +297,10 @@ class Sandbox:
         """A number that this sandbox has not used."""
         self._count += 1
         return self._count
+
+    def uuid(self) -> str:
+        """A UUID that this sandbox has not used."""
+        return f"00000000-0000-4000-8000-{self.number():012d}"
 
     def notify(
         self, url: str, body: bytes, headers: Mapping[str, str], *, method: str = "POST"
@@ -458,9 +519,14 @@ __all__ = [
     "Notice",
     "Refusal",
     "Replays",
+    "Routes",
     "Sandbox",
     "SandboxHttpClient",
     "SandboxRequest",
     "Slow",
+    "existing",
+    "first_problem",
+    "moment",
+    "refusal",
     "reply",
 ]

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
 from moorage.domain.http.requests import Response
-from moorage.testing.sandboxes._aws import MISMATCH, STRANGER, UNSIGNED, objection
-from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes._aws import MISMATCH, STRANGER, UNSIGNED, AwsSandbox
+from moorage.testing.sandboxes.base import Refusal, SandboxRequest, reply
 from moorage.testing.sandboxes.email.mailbox import Delivered, Item, decoded
 from moorage.testing.sandboxes.fixture import SandboxFixture
 
@@ -64,7 +64,7 @@ _WHO: Final = {
 }
 
 
-class AmazonSesSandbox(Sandbox):
+class AmazonSesSandbox(AwsSandbox):
     """Amazon SES: mail, checks of addresses, statistics, and signed notices of SNS.
 
     Args:
@@ -84,10 +84,7 @@ class AmazonSesSandbox(Sandbox):
             f"email.{region}.amazonaws.com",
             f"sns.{region}.amazonaws.com",
         )
-        super().__init__()
-        self.access_key_id = access_key_id
-        self.secret_access_key = secret_access_key
-        self.region = region
+        super().__init__("ses", access_key_id, secret_access_key, region)
         self.templates = templates
         self.topic_arn = f"arn:aws:sns:{region}:123456789012:mail"
         self.delivered: list[Delivered] = []
@@ -111,7 +108,7 @@ class AmazonSesSandbox(Sandbox):
         """The body of a signed notice of SNS about an event of SES."""
         fields = {
             "Message": json.dumps(event),
-            "MessageId": f"00000000-0000-4000-8000-{self.number():012d}",
+            "MessageId": self.uuid(),
             "Timestamp": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
             "TopicArn": self.topic_arn,
             "Type": "Notification",
@@ -239,12 +236,8 @@ class AmazonSesSandbox(Sandbox):
     def _id(self) -> str:
         return f"0107-sandbox-{self.number():08d}-000000"
 
-    def check_access(self, request: SandboxRequest) -> None:
-        """Check the credentials."""
-        key = (self.access_key_id, self.secret_access_key)
-        against = objection(request, "ses", self.region, key)
-        if against is not None:
-            raise _refusal(403, _WHO[against], against)
+    def _unauthorized(self, problem: str) -> Refusal:
+        return _refusal(403, _WHO[problem], problem)
 
 
 def _check_fields(body: dict[str, Any], fields: set[str]) -> dict[str, Any]:
@@ -325,12 +318,5 @@ def _refusal(status: int, name: str, message: str) -> Refusal:
 def fixture(_: Path) -> SandboxFixture:
     """Return an account that every scenario can use."""
     sandbox = AmazonSesSandbox()
-    return SandboxFixture(
-        sandbox=sandbox,
-        options={
-            "region": sandbox.region,
-            "access_key_id": sandbox.access_key_id,
-            "credentials": sandbox.secret_access_key,
-            "sender": "shop@acme.example",
-        },
-    )
+    options = {**sandbox.account, "sender": "shop@acme.example"}
+    return SandboxFixture(sandbox=sandbox, options=options)

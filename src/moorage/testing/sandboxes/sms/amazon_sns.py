@@ -11,12 +11,13 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.http.requests import Response
-from moorage.testing.sandboxes._aws import MISMATCH, STRANGER, UNSIGNED, objection
-from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest
+from moorage.testing.sandboxes._aws import MISMATCH, STRANGER, UNSIGNED, AwsSandbox
+from moorage.testing.sandboxes._fields import words
+from moorage.testing.sandboxes.base import Refusal, Routes, SandboxRequest, first_problem
 from moorage.testing.sandboxes.fixture import SandboxFixture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
 _NAMESPACE: Final = "http://sns.amazonaws.com/doc/2010-03-31/"
@@ -29,18 +30,10 @@ _MAGIC: Final = {
     "+15005550008": (400, "Throttling", "Rate exceeded"),
     "+15005550009": (500, "InternalError", "As the number says."),
 }
-FIELDS: Final = {
-    "Action",
-    "Message",
-    "MessageDeduplicationId",
-    "MessageGroupId",
-    "MessageStructure",
-    "PhoneNumber",
-    "Subject",
-    "TargetArn",
-    "TopicArn",
-    "Version",
-}
+FIELDS: Final = words(
+    "Action Message MessageDeduplicationId MessageGroupId MessageStructure PhoneNumber Subject"
+    " TargetArn TopicArn Version"
+)
 """What a message may be published with, besides its attributes."""
 _ATTRIBUTES: Final = {
     "AWS.MM.SMS.EntityId": ("String", r".+"),
@@ -58,7 +51,7 @@ _WHO: Final = {
 }
 
 
-class AmazonSnsSandbox(Sandbox):
+class AmazonSnsSandbox(AwsSandbox):
     """Messages to telephones.
 
     Args:
@@ -76,22 +69,15 @@ class AmazonSnsSandbox(Sandbox):
         region: str = "eu-central-1",
     ) -> None:
         self.hosts = (f"sns.{region}.amazonaws.com",)
-        super().__init__()
-        self.access_key_id = access_key_id
-        self.secret_access_key = secret_access_key
-        self.region = region
+        super().__init__("sns", access_key_id, secret_access_key, region)
         self.messages: dict[str, dict[str, Any]] = {}
 
-    def routes(self) -> Mapping[str, Callable[..., Response]]:
+    def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""
         return {"POST /": self._act}
 
-    def check_access(self, request: SandboxRequest) -> None:
-        """Check the signature."""
-        key = (self.access_key_id, self.secret_access_key)
-        against = objection(request, "sns", self.region, key)
-        if against is not None:
-            raise _refusal(403, _WHO[against], against)
+    def _unauthorized(self, problem: str) -> Refusal:
+        return _refusal(403, _WHO[problem], problem)
 
     def _act(self, request: SandboxRequest) -> Response:
         form = dict(request.form)
@@ -100,7 +86,7 @@ class AmazonSnsSandbox(Sandbox):
             raise _refusal(400, *problem)
         if form["PhoneNumber"] in _MAGIC:
             raise _refusal(*_MAGIC[form["PhoneNumber"]])
-        id_ = f"00000000-0000-4000-8000-{self.number():012d}"
+        id_ = self.uuid()
         attributes = {name: value for name, _, value in _attributes(form)}
         self.messages[id_] = {name: form[name] for name in FIELDS & set(form)} | attributes
         result = f"<PublishResult>{_element('MessageId', id_)}</PublishResult>"
@@ -109,24 +95,20 @@ class AmazonSnsSandbox(Sandbox):
 
 def _message_problem(form: dict[str, str]) -> tuple[str, str] | None:
     """The error code and text of an invalid message; None if it is valid."""
-    problems = {
-        ("InvalidAction", "Could not find operation"): form.get("Action") != "Publish"
-        or form.get("Version") != "2010-03-31",
-        ("ValidationError", "There are fields that are not known"): any(
-            name not in FIELDS and _ENTRY.fullmatch(name) is None for name in form
-        ),
-        ("InvalidParameter", "Invalid parameter: PhoneNumber"): _NUMBER.fullmatch(
-            form.get("PhoneNumber", "")
-        )
-        is None,
-        ("InvalidParameter", "Invalid parameter: Empty message"): not form.get("Message"),
-        ("InvalidParameter", "Invalid parameter: Message too long"): len(form.get("Message", ""))
-        > _LONGEST,
-        ("ParameterValueInvalid", "An attribute is wrong"): not all(
-            _fits(*attribute) for attribute in _attributes(form)
-        ),
-    }
-    return next((problem for problem, applies in problems.items() if applies), None)
+    number, text = form.get("PhoneNumber", ""), form.get("Message", "")
+    action = form.get("Action"), form.get("Version")
+    unknown_fields = [name for name in form if name not in FIELDS and not _ENTRY.fullmatch(name)]
+    fitting = all(_fits(*attribute) for attribute in _attributes(form))
+    return first_problem(
+        {
+            ("InvalidAction", "Could not find operation"): action != ("Publish", "2010-03-31"),
+            ("ValidationError", "There are fields that are not known"): unknown_fields,
+            ("InvalidParameter", "Invalid parameter: PhoneNumber"): not _NUMBER.fullmatch(number),
+            ("InvalidParameter", "Invalid parameter: Empty message"): not text,
+            ("InvalidParameter", "Invalid parameter: Message too long"): len(text) > _LONGEST,
+            ("ParameterValueInvalid", "An attribute is wrong"): not fitting,
+        }
+    )
 
 
 def _attributes(form: Mapping[str, str]) -> list[tuple[str, str, str]]:
@@ -145,9 +127,9 @@ def _fits(name: str, kind: str, value: str) -> bool:
     return kind == expected and re.fullmatch(pattern, value) is not None
 
 
-def _refusal(status: int, code: str, words: str) -> Refusal:
+def _refusal(status: int, code: str, message: str) -> Refusal:
     kind = "Sender" if status < 500 else "Receiver"
-    error = _element("Type", kind) + _element("Code", code) + _element("Message", words)
+    error = _element("Type", kind) + _element("Code", code) + _element("Message", message)
     return Refusal(_xml("ErrorResponse", f"<Error>{error}</Error>", status))
 
 
@@ -164,12 +146,4 @@ def _xml(name: str, inside: str, status: int) -> Response:
 def fixture(_: Path) -> SandboxFixture:
     """Return an account that every scenario can use."""
     sandbox = AmazonSnsSandbox()
-    return SandboxFixture(
-        sandbox=sandbox,
-        options={
-            "region": sandbox.region,
-            "access_key_id": sandbox.access_key_id,
-            "credentials": sandbox.secret_access_key,
-            "sender": "ACME",
-        },
-    )
+    return SandboxFixture(sandbox=sandbox, options={**sandbox.account, "sender": "ACME"})

@@ -7,23 +7,23 @@ number.
 
 from __future__ import annotations
 
-import hmac
-from base64 import b64encode
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlencode
 
 from moorage.contracts.sms import segments
 from moorage.domain.values.json_text import is_object
-from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes import base
+from moorage.testing.sandboxes._fields import words, wrong_names
 from moorage.testing.sandboxes.fixture import SandboxFixture
+from moorage.testing.sandboxes.sms.base import OUR_NUMBER, SmsSandbox
+from moorage.testing.sandboxes.webhook_signatures import base64_hmac
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from datetime import datetime
     from pathlib import Path
 
     from moorage.domain.http.requests import Response
-    from moorage.testing.sandboxes.base import Notice
 
 _NOBODY: Final = "15005550001"
 _MAGIC: Final = {
@@ -32,38 +32,24 @@ _MAGIC: Final = {
     "15005550008": (429, "rate_limit_exceeded"),
 }
 FIELDS: Final[dict[str, type | tuple[type, ...]]] = {
-    "dlt_entity_id": str,
-    "dlt_template_category": str,
-    "dlt_template_id": str,
-    "dst": str,
-    "interactive": dict,
-    "location": dict,
+    **dict.fromkeys(words("dlt_entity_id dlt_template_category dlt_template_id dst method"), str),
+    **dict.fromkeys(words("powerpack_uuid src text type url"), str),
+    **dict.fromkeys(words("interactive location template"), dict),
+    **dict.fromkeys(words("media_ids media_urls"), list),
     "log": (bool, str),
-    "media_ids": list,
-    "media_urls": list,
     "message_expiry": int,
-    "method": str,
-    "powerpack_uuid": str,
-    "src": str,
-    "template": dict,
-    "text": str,
     "trackable": bool,
-    "type": str,
-    "url": str,
 }
 """What a message may be sent with, and as what."""
 _LONGEST: Final = 1600
 _MOST_MEDIA: Final = 10
 
 
-class PlivoSandbox(Sandbox):
+class PlivoSandbox(SmsSandbox):
     """Simulates Plivo's messages, look-ups and balance.
 
     Args:
         auth_id, auth_token: who may come in; the token signs webhooks too.
-
-    Attributes:
-        messages: by UUID, as the API tells of them.
     """
 
     hosts = ("api.plivo.com", "lookup.plivo.com")
@@ -74,41 +60,29 @@ class PlivoSandbox(Sandbox):
         super().__init__()
         self.auth_id = auth_id
         self.auth_token = auth_token
-        self.messages: dict[str, dict[str, Any]] = {}
-        self._callbacks: dict[str, str] = {}
         self.balance = "25.50750"
 
-    def routes(self) -> Mapping[str, Callable[..., Response]]:
+    def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
-        base = "/v1/Account/{account}"
+        account = "/v1/Account/{account}"
         return {
-            f"POST {base}/Message/": self._create,
-            f"GET {base}/Message/{{uuid}}/": self._fetch,
-            f"GET {base}/": self._account,
+            f"POST {account}/Message/": self._create,
+            f"GET {account}/Message/{{uuid}}/": self._fetch,
+            f"GET {account}/": self._account,
             "GET /v1/Number/{number}": self._look_up,
         }
 
-    def unknown(self, request: SandboxRequest) -> Response:
+    def unknown(self, request: base.SandboxRequest) -> Response:
         """Return the response for an unknown path."""
         return _error(404, f"not found: {request.path}").response
 
-    def report(
-        self, uuid: str, status: str, *, error_code: str | None = None, url: str | None = None
-    ) -> Notice:
-        """Report the delivery of a message by a webhook to its callback URL.
-
-        Args:
-            uuid: of the message.
-            status: in Plivo's word.
-            error_code: why it failed.
-            url: where to say it, if not at the message's own `url`.
-        """
-        message = self.messages[uuid]
+    def _report_fields(self, id_: str, status: str, error_code: str | None, /) -> dict[str, Any]:
+        message = self.messages[id_]
         message |= {"message_state": status, "error_code": error_code or "000"}
-        fields = {
+        return {
             "From": message["from_number"],
-            "MessageUUID": uuid,
-            "ParentMessageUUID": uuid,
+            "MessageUUID": id_,
+            "ParentMessageUUID": id_,
             "Status": status,
             "To": message["to_number"],
             "TotalAmount": message["total_amount"],
@@ -117,26 +91,12 @@ class PlivoSandbox(Sandbox):
             "Units": str(message["units"]),
             **({} if error_code is None else {"ErrorCode": error_code}),
         }
-        return self._signed(url or self._callbacks[uuid], fields)
 
-    def receive(self, sender: str, text: str, *, url: str) -> Notice:
-        """Send an incoming message as a webhook.
+    def _incoming_fields(self, sender: str, text: str, /) -> dict[str, Any]:
+        numbers = {"From": sender.removeprefix("+"), "To": OUR_NUMBER.removeprefix("+")}
+        return numbers | {"MessageUUID": self.uuid(), "Text": text, "Type": "sms"}
 
-        Args:
-            sender: whose number it comes from.
-            text: what it says.
-            url: where the application takes such messages.
-        """
-        fields = {
-            "From": sender.removeprefix("+"),
-            "MessageUUID": self._uuid(),
-            "Text": text,
-            "To": "15005550006",
-            "Type": "sms",
-        }
-        return self._signed(url, fields)
-
-    def _signed(self, url: str, fields: dict[str, str]) -> Notice:
+    def _webhook(self, url: str, fields: dict[str, Any], _at: datetime, /) -> base.Notice:
         nonce = f"{self.number():020d}"
         address, _, query = url.partition("?")
         pairs = sorted(parse_qsl(query, keep_blank_values=True))
@@ -145,8 +105,7 @@ class PlivoSandbox(Sandbox):
         contents = {"V2": address + nonce, "V3": f"{address}?{sorted_query}{form}.{nonce}"}
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         for version, content in contents.items():
-            mac = hmac.digest(self.auth_token.encode(), content.encode(), "sha256")
-            signature = b64encode(mac).decode()
+            signature = base64_hmac(self.auth_token.encode(), content.encode())
             headers |= {
                 f"X-Plivo-Signature-Ma-{version}": signature,
                 f"X-Plivo-Signature-{version}": signature,
@@ -154,14 +113,14 @@ class PlivoSandbox(Sandbox):
             }
         return self.notify(url, urlencode(fields).encode(), headers)
 
-    def _create(self, request: SandboxRequest, **_path: str) -> Response:
+    def _create(self, request: base.SandboxRequest, **_path: str) -> Response:
         body = request.json()
         problem = _message_problem(body)
         if problem is not None:
             raise _error(400, problem)
         if body["dst"] in _MAGIC:
             raise _error(*_MAGIC[body["dst"]])
-        uuid = self._uuid()
+        uuid = self.uuid()
         units = segments(body.get("text", ""))
         self.messages[uuid] = {
             "error_code": None,
@@ -179,23 +138,21 @@ class PlivoSandbox(Sandbox):
             "units": units,
         }
         if "url" in body:
-            self._callbacks[uuid] = body["url"]
+            self.callbacks[uuid] = body["url"]
         return self._reply({"message": "message(s) queued", "message_uuid": [uuid]}, 202)
 
-    def _fetch(self, _: SandboxRequest, uuid: str, **_path: str) -> Response:
-        if uuid not in self.messages:
-            raise _error(404, "not found")
-        return self._reply(self.messages[uuid])
+    def _fetch(self, _: base.SandboxRequest, uuid: str, **_path: str) -> Response:
+        return self._reply(base.existing(self.messages, uuid, _error(404, "not found")))
 
-    def _account(self, _: SandboxRequest, **_path: str) -> Response:
+    def _account(self, _: base.SandboxRequest, **_path: str) -> Response:
         return self._reply({"auth_id": self.auth_id, "cash_credits": self.balance})
 
-    def _look_up(self, request: SandboxRequest, number: str) -> Response:
+    def _look_up(self, request: base.SandboxRequest, number: str) -> Response:
+        national = number.removeprefix("+")
         if dict(request.query).get("type") != "carrier":
             raise _error(400, "type is required")
-        if number.removeprefix("+") == _NOBODY:
+        if national == _NOBODY:
             return self._reply({"error_code": 404, "message": "number not found"}, 404)
-        national = number.removeprefix("+")
         return self._reply(
             {
                 "phone_number": number,
@@ -207,12 +164,9 @@ class PlivoSandbox(Sandbox):
         )
 
     def _reply(self, body: dict[str, Any], status: int = 200) -> Response:
-        return reply({"api_id": f"sandbox-{self.number()}", **body}, status)
+        return base.reply({"api_id": f"sandbox-{self.number()}", **body}, status)
 
-    def _uuid(self) -> str:
-        return f"00000000-0000-4000-8000-{self.number():012d}"
-
-    def check_access(self, request: SandboxRequest) -> None:
+    def check_access(self, request: base.SandboxRequest) -> None:
         """Check user, password and the account in the path."""
         paths = (f"/v1/Account/{self.auth_id}/", "/v1/Number/")
         if request.basic() != (self.auth_id, self.auth_token) or not request.path.startswith(paths):
@@ -223,42 +177,34 @@ def _message_problem(body: Any) -> str | None:
     """Return the problem of a message; None if it is valid."""
     if not is_object(body):
         return "the body is no object"
-    invalid_names = [
-        name
-        for name, value in body.items()
-        if not isinstance(value, FIELDS.get(name, ()))
-        or (isinstance(value, bool) and FIELDS[name] is int)
-    ]
+    invalid_names = wrong_names(FIELDS, body)
     if invalid_names:
-        return f"invalid parameters: {sorted(invalid_names)}"
+        return f"invalid parameters: {invalid_names}"
     kind, media = body.get("type", "sms"), body.get("media_urls", [])
-    problems = {
-        "dst is required": not body.get("dst"),
-        "either src or powerpack_uuid is required": ("src" in body) == ("powerpack_uuid" in body),
-        "src and dst cannot be the same": body.get("src") == body.get("dst"),
-        "type is none of sms, mms, whatsapp": kind not in {"sms", "mms", "whatsapp"},
-        "text is required": not body.get("text") and (kind == "sms" or not media),
-        "text is too long": len(body.get("text", "")) > _LONGEST,
-        "media_urls need mms, and are at most 10": bool(media)
-        and (kind == "sms" or len(media) > _MOST_MEDIA),
-        "message_expiry is no number of seconds": body.get("message_expiry", 1) < 1,
-        "method is neither GET nor POST": body.get("method", "POST") not in {"GET", "POST"},
-    }
-    return next((problem for problem, applies in problems.items() if applies), None)
+    lacks_text = not body.get("text") and (kind == "sms" or not media)
+    misfit_media = media and (kind == "sms" or len(media) > _MOST_MEDIA)
+    return base.first_problem(
+        {
+            "dst is required": not body.get("dst"),
+            "either src or powerpack_uuid is required": ("src" in body)
+            == ("powerpack_uuid" in body),
+            "src and dst cannot be the same": body.get("src") == body.get("dst"),
+            "type is none of sms, mms, whatsapp": kind not in {"sms", "mms", "whatsapp"},
+            "text is required": lacks_text,
+            "text is too long": len(body.get("text", "")) > _LONGEST,
+            "media_urls need mms, and are at most 10": misfit_media,
+            "message_expiry is no number of seconds": body.get("message_expiry", 1) < 1,
+            "method is neither GET nor POST": body.get("method", "POST") not in {"GET", "POST"},
+        }
+    )
 
 
-def _error(status: int, words: str) -> Refusal:
-    return Refusal(reply({"api_id": "sandbox", "error": words}, status))
+def _error(status: int, message: str) -> base.Refusal:
+    return base.refusal({"api_id": "sandbox", "error": message}, status)
 
 
 def fixture(_: Path) -> SandboxFixture:
     """Return an account that every scenario can use."""
     sandbox = PlivoSandbox()
-    return SandboxFixture(
-        sandbox=sandbox,
-        options={
-            "auth_id": sandbox.auth_id,
-            "credentials": sandbox.auth_token,
-            "sender": "+15005550006",
-        },
-    )
+    account = {"auth_id": sandbox.auth_id, "credentials": sandbox.auth_token}
+    return SandboxFixture(sandbox=sandbox, options={**account, "sender": OUR_NUMBER})

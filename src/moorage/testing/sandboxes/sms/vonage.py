@@ -7,23 +7,24 @@ every other refused with that status. A look-up of +4477009000NN answers with th
 
 from __future__ import annotations
 
-import hmac
 import re
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from moorage.contracts.sms import is_gsm, segments
 from moorage.domain.values.json_text import encode_json
-from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes import base
+from moorage.testing.sandboxes._fields import words
 from moorage.testing.sandboxes.fixture import SandboxFixture
+from moorage.testing.sandboxes.sms.base import SmsSandbox
+from moorage.testing.sandboxes.webhook_signatures import hex_hmac
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
+    from datetime import datetime
     from pathlib import Path
 
     from moorage.domain.http.requests import Response
-    from moorage.testing.sandboxes.base import Notice
 
 _MAGIC: Final = re.compile(r"447700900([01])([0-9]{2})")
 _TEXTS: Final = {
@@ -39,28 +40,15 @@ _TEXTS: Final = {
     "23": "Invalid Callback Url",
     "29": "Non White-listed Destination - rejected",
 }
-_FIELDS: Final = {
-    "account-ref",
-    "body",
-    "callback",
-    "client-ref",
-    "content-id",
-    "entity-id",
-    "from",
-    "message-class",
-    "protocol-id",
-    "status-report-req",
-    "text",
-    "to",
-    "ttl",
-    "type",
-    "udh",
-}
+_FIELDS: Final = words(
+    "account-ref body callback client-ref content-id entity-id from message-class protocol-id"
+    " status-report-req text to ttl type udh"
+)
 _SHORTEST, _LONGEST = 20_000, 604_800_000
 _LONGEST_TEXT: Final = 100
 
 
-class VonageSandbox(Sandbox):
+class VonageSandbox(SmsSandbox):
     """Simulates Vonage's messages, look-ups and balance.
 
     Args:
@@ -68,7 +56,7 @@ class VonageSandbox(Sandbox):
         signature_secret: signs webhooks, as an HMAC with SHA-256.
 
     Attributes:
-        messages: by the id of each part, what was sent.
+        sent_as: form of the webhooks, as the account has it set: "json", "form" or "query".
     """
 
     hosts = ("rest.nexmo.com", "api.nexmo.com")
@@ -83,10 +71,10 @@ class VonageSandbox(Sandbox):
         self.api_key = api_key
         self.api_secret = api_secret
         self.signature_secret = signature_secret
-        self.messages: dict[str, dict[str, Any]] = {}
         self.balance = 15.5359
+        self.sent_as = "json"
 
-    def routes(self) -> Mapping[str, Callable[..., Response]]:
+    def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
         return {
             "POST /sms/json": self._send,
@@ -94,31 +82,12 @@ class VonageSandbox(Sandbox):
             "GET /account/get-balance": self._balance,
         }
 
-    def report(
-        self,
-        part: str,
-        status: str,
-        *,
-        error_code: str = "0",
-        url: str | None = None,
-        sent_as: str = "json",
-        at: datetime | None = None,
-    ) -> Notice:
-        """Report the delivery of a message part by a delivery receipt.
-
-        Args:
-            part: its id.
-            status: in Vonage's word.
-            error_code: why it failed.
-            url: where to say it, if not at the message's own `callback`.
-            sent_as: "json", "form" or "query", as an account at Vonage has it set.
-            at: when it is sent; now unless given.
-        """
-        message = self.messages[part]
-        fields = {
-            "client-ref": message.get("client-ref"),
-            "err-code": error_code,
-            "messageId": part,
+    def _report_fields(self, id_: str, status: str, error_code: str | None, /) -> dict[str, Any]:
+        message = self.messages[id_]
+        reference = {"client-ref": message["client-ref"]} if "client-ref" in message else {}
+        return reference | {
+            "err-code": error_code or "0",
+            "messageId": id_,
             "msisdn": message["to"],
             "network-code": "23410",
             "price": "0.03330000",
@@ -126,27 +95,9 @@ class VonageSandbox(Sandbox):
             "status": status,
             "to": message["from"],
         }
-        return self._signed(url or message.get("callback", ""), fields, sent_as, at)
 
-    def receive(
-        self,
-        sender: str,
-        text: str,
-        *,
-        url: str,
-        sent_as: str = "json",
-        at: datetime | None = None,
-    ) -> Notice:
-        """Send an incoming message as a webhook.
-
-        Args:
-            sender: whose number it comes from.
-            text: what it says.
-            url: where the application takes such messages.
-            sent_as: "json", "form" or "query", as an account at Vonage has it set.
-            at: when it is sent; now unless given.
-        """
-        fields = {
+    def _incoming_fields(self, sender: str, text: str, /) -> dict[str, Any]:
+        return {
             "keyword": text.partition(" ")[0].upper(),
             "messageId": self._id(),
             "msisdn": sender.removeprefix("+"),
@@ -154,34 +105,27 @@ class VonageSandbox(Sandbox):
             "to": "447700900000",
             "type": "text" if is_gsm(text) else "unicode",
         }
-        return self._signed(url, fields, sent_as, at)
 
-    def _signed(
-        self, url: str, fields: Mapping[str, str | None], sent_as: str, at: datetime | None
-    ) -> Notice:
-        moment = (at or datetime.now(UTC)).astimezone(UTC)
-        signed_fields = {name: value for name, value in fields.items() if value is not None} | {
+    def _webhook(self, url: str, fields: dict[str, Any], at: datetime, /) -> base.Notice:
+        signed_fields = fields | {
             "api-key": self.api_key,
-            "message-timestamp": f"{moment:%Y-%m-%d %H:%M:%S}",
+            "message-timestamp": f"{at:%Y-%m-%d %H:%M:%S}",
             "nonce": f"sandbox-{self.number()}",
-            "timestamp": str(int(moment.timestamp())),
+            "timestamp": str(int(at.timestamp())),
         }
         content = "".join(
             f"&{name}={signed_fields[name].translate({ord('&'): '_', ord('='): '_'})}"
             for name in sorted(signed_fields)
         )
-        secret = self.signature_secret.encode()
-        signed_fields["sig"] = hmac.digest(secret, content.encode(), "sha256").hex().upper()
-        if sent_as == "query":
+        signed_fields["sig"] = hex_hmac(self.signature_secret, content.encode()).upper()
+        if self.sent_as == "query":
             return self.notify(f"{url}?{urlencode(signed_fields)}", b"", {}, method="GET")
-        if sent_as == "form":
+        if self.sent_as == "form":
             kind = "application/x-www-form-urlencoded"
             return self.notify(url, urlencode(signed_fields).encode(), {"Content-Type": kind})
         return self.notify(url, encode_json(signed_fields), {"Content-Type": "application/json"})
 
-    def _send(self, request: SandboxRequest) -> Response:
-        if request.basic() != (self.api_key, self.api_secret):
-            raise _refusal("4")
+    def _send(self, request: base.SandboxRequest) -> Response:
         form = dict(request.form)
         problem = _message_problem(form)
         if problem is not None:
@@ -193,11 +137,12 @@ class VonageSandbox(Sandbox):
         other_range = range(segments(form["text"]) - 1)
         parts = [self._part(form)]
         parts += [self._part(form) if status == "0" else _refusal_body(status) for _ in other_range]
-        return reply({"message-count": str(len(parts)), "messages": parts})
+        return base.reply({"message-count": str(len(parts)), "messages": parts})
 
     def _part(self, form: dict[str, str]) -> dict[str, str]:
         part = self._id()
         self.messages[part] = form
+        self.callbacks[part] = form.get("callback", "")
         return {
             "to": form["to"],
             "message-id": part,
@@ -211,9 +156,7 @@ class VonageSandbox(Sandbox):
     def _id(self) -> str:
         return f"0A0000000{self.number():07X}"
 
-    def _look_up(self, request: SandboxRequest) -> Response:
-        if request.basic() != (self.api_key, self.api_secret):
-            return reply({"status": 4, "status_message": "Invalid credentials"})
+    def _look_up(self, request: base.SandboxRequest) -> Response:
         query = dict(request.query)
         number, country = query.get("number", ""), query.get("country")
         magic = _MAGIC.fullmatch(number)
@@ -221,9 +164,9 @@ class VonageSandbox(Sandbox):
         if not (number.isdigit() and 7 <= len(number) <= 15) or (not country and number[0] == "0"):
             status = 3
         if status not in {0, 43, 44, 45}:
-            return reply({"status": status, "status_message": f"Refused :: {number}"})
+            return base.reply({"status": status, "status_message": f"Refused :: {number}"})
         carrier = {"name": "Sandbox Mobile", "network_code": "23410", "network_type": "mobile"}
-        return reply(
+        return base.reply(
             {
                 "status": status,
                 "status_message": "Success",
@@ -235,10 +178,19 @@ class VonageSandbox(Sandbox):
             }
         )
 
-    def _balance(self, request: SandboxRequest) -> Response:
-        if request.basic() != (self.api_key, self.api_secret):
-            return reply({"error-code": "401", "error-code-label": "authentication failed"}, 401)
-        return reply({"value": self.balance, "autoReload": False})
+    def _balance(self, _: base.SandboxRequest) -> Response:
+        return base.reply({"value": self.balance, "autoReload": False})
+
+    def check_access(self, request: base.SandboxRequest) -> None:
+        """Check key and secret, with the refusal of each API."""
+        if request.basic() == (self.api_key, self.api_secret):
+            return
+        if request.path == "/sms/json":
+            raise _refusal("4")
+        if request.path.startswith("/ni/"):
+            raise base.refusal({"status": 4, "status_message": "Invalid credentials"}, 200)
+        error = {"error-code": "401", "error-code-label": "authentication failed"}
+        raise base.refusal(error, 401)
 
 
 def _message_problem(form: Mapping[str, str]) -> str | None:
@@ -262,18 +214,12 @@ def _refusal_body(status: str) -> dict[str, str]:
     return {"status": status, "error-text": _TEXTS.get(status, "Refused")}
 
 
-def _refusal(status: str) -> Refusal:
-    return Refusal(reply({"message-count": "1", "messages": [_refusal_body(status)]}))
+def _refusal(status: str) -> base.Refusal:
+    return base.refusal({"message-count": "1", "messages": [_refusal_body(status)]}, 200)
 
 
 def fixture(_: Path) -> SandboxFixture:
     """Return an account that every scenario can use."""
     sandbox = VonageSandbox()
-    return SandboxFixture(
-        sandbox=sandbox,
-        options={
-            "api_key": sandbox.api_key,
-            "credentials": sandbox.api_secret,
-            "sender": "ACME",
-        },
-    )
+    account = {"api_key": sandbox.api_key, "credentials": sandbox.api_secret}
+    return SandboxFixture(sandbox=sandbox, options={**account, "sender": "ACME"})

@@ -1,0 +1,79 @@
+"""The base of the sandboxes of text messages that report by webhooks."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.testing.sandboxes.base import Sandbox, moment
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from moorage.testing.sandboxes.base import Notice
+
+OUR_NUMBER: Final = "+15005550006"
+"""The number of the account, which messages come from and go to."""
+
+
+class SmsSandbox(Sandbox, ABC):
+    """A vendor of text messages on this machine.
+
+    A subclass keeps the messages that it accepts in `messages`, and defines the fields and the
+    signature of its webhooks.
+
+    Attributes:
+        messages: the accepted messages by id, as the API returns them.
+        callbacks: the URL of each message's reports, by id.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: dict[str, dict[str, Any]] = {}
+        self.callbacks: dict[str, str] = {}
+
+    def report(
+        self,
+        id_: str,
+        status: str,
+        *,
+        error_code: str | None = None,
+        url: str | None = None,
+        at: datetime | None = None,
+    ) -> Notice:
+        """Report the delivery of a message by a webhook.
+
+        Args:
+            id_: of the message.
+            status: in the vendor's word.
+            error_code: the vendor's code for the failure.
+            url: where the webhook goes, if not to the message's own URL.
+            at: when it is sent; now unless given.
+        """
+        fields = self._report_fields(id_, status, error_code)
+        return self._webhook(url or self.callbacks[id_], fields, moment(at))
+
+    def receive(
+        self, sender: str, text: str, *, url: str = "", at: datetime | None = None
+    ) -> Notice:
+        """Send an incoming message as a webhook.
+
+        Args:
+            sender: whose number it comes from.
+            text: what it says.
+            url: where the application takes such messages, if the account does not say.
+            at: when it is sent; now unless given.
+        """
+        return self._webhook(url, self._incoming_fields(sender, text), moment(at))
+
+    @abstractmethod
+    def _report_fields(self, id_: str, status: str, error_code: str | None, /) -> dict[str, Any]:
+        """Record a message's status, and return the fields of the webhook about it."""
+
+    @abstractmethod
+    def _incoming_fields(self, sender: str, text: str, /) -> dict[str, Any]:
+        """Return the fields of the webhook about an incoming message."""
+
+    @abstractmethod
+    def _webhook(self, url: str, fields: dict[str, Any], at: datetime, /) -> Notice:
+        """Send the signed webhook with these fields."""
