@@ -18,10 +18,13 @@ from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
 from moorage.adapters.entries.sqlite import SqliteInbox, SqliteOutbox
 from moorage.cli import main
 from moorage.cli.host import Host
+from moorage.cli.places import opened_store
 from moorage.contracts.payments import Charge, Money
 from moorage.domain.entries.inbox import InboxEntry
 from moorage.domain.entries.queue import EntryQuery, doubt
+from moorage.domain.idempotency.unsettled import Register
 from moorage.errors import StorageUnavailable
+from moorage.packing import pack
 from moorage.testing.fakes.http_script import Behaviour
 from moorage.testing.fakes.http_server import VendorServer
 from moorage.testing.sandboxes.base import Lost
@@ -72,10 +75,10 @@ def test_calls_are_made_once(
     put(outbox)
     put(outbox)
     run_result = run(capsys, "outbox", "run", "--store", URL, "--once")
-    assert run_result == {"done": 2, "later": 0, "dead": 0, "unknown": 0}
+    assert run_result == {"done": 2, "later": 0, "dead": 0, "unknown": 0, "settled": 0}
     assert len(server.requests) == 2
     assert main(["outbox", "run", "--store", URL, "--once"]) == 0
-    assert capsys.readouterr().out == "0 done, 0 later, 0 dead, 0 unknown\n"
+    assert capsys.readouterr().out == "0 done, 0 later, 0 dead, 0 unknown, 0 settled\n"
 
 
 def test_payments_are_settled_before_calls_are_made(
@@ -96,13 +99,21 @@ def test_payments_are_settled_before_calls_are_made(
     entry = Outbox(store).put("payments", "charge", charge)
     stripe.fail(Lost())
     first = run(capsys, "outbox", "run", "--store", URL, "--once")
-    assert first == {"done": 0, "later": 1, "dead": 0, "unknown": 0}
+    assert first == {"done": 0, "later": 1, "dead": 0, "unknown": 0, "settled": 0}
     (stored_entry,) = store.find(EntryQuery(id=entry.id)).items
     assert store.swap(doubt(stored_entry, store.now(), "OutcomeUnknown"), stored_entry.fence)
     run(capsys, "payments", "close", entry.key, "--done")
     second = run(capsys, "outbox", "run", "--store", URL, "--once")
-    assert second == {"done": 1, "later": 0, "dead": 0, "unknown": 0}
+    assert second == {"done": 1, "later": 0, "dead": 0, "unknown": 0, "settled": 0}
     assert len(stripe.charges) == 1
+    what = (None, "INV-8", "charge", ("stripe",), ("", pack(((charge,), {}))))
+    register = Register(
+        "payments", None, "INV-8", fingerprint=b"", what=what, span=0, memory=10**12
+    )
+    with opened_store("sqlite:///state.db") as state:
+        state.execute(register)
+    third = run(capsys, "outbox", "run", "--store", URL, "--once")
+    assert third == {"done": 0, "later": 0, "dead": 0, "unknown": 0, "settled": 1}
 
 
 def test_a_worker_stops_at_a_signal(
@@ -119,7 +130,7 @@ def test_a_worker_stops_at_a_signal(
     stopper.start()
     run_result = run(capsys, "outbox", "run", "--store", URL)
     stopper.join()
-    assert run_result == {"done": 1, "later": 0, "dead": 0, "unknown": 0}
+    assert run_result == {"done": 1, "later": 0, "dead": 0, "unknown": 0, "settled": 0}
 
 
 def test_worker_runs_until_stopped(outbox: Outbox, server: VendorServer) -> None:
@@ -136,7 +147,7 @@ def test_worker_runs_until_stopped(outbox: Outbox, server: VendorServer) -> None
     assert worker.returncode == 0
     assert result.splitlines() == [
         "Working; SIGTERM or Ctrl-C ends it.",
-        "2 done, 0 later, 0 dead, 0 unknown",
+        "2 done, 0 later, 0 dead, 0 unknown, 0 settled",
     ]
 
 
@@ -180,6 +191,21 @@ def test_sealed_calls(server: VendorServer, capsys: pytest.CaptureFixture[str]) 
     """With MOORAGE_KEYS, calls that were sealed with these keys are opened."""
     keys = generate_keys()
     os.environ["MOORAGE_KEYS"] = keys.text().reveal()
+    put(Outbox(SqliteOutbox("calls.db"), cipher=AesGcmCipher(keys)))
+    assert run(capsys, "outbox", "run", "--store", URL, "--once")["done"] == 1
+    assert len(server.requests) == 1
+
+
+@pytest.mark.usefixtures("outbox")
+def test_sealed_calls_with_keys_of_the_configuration(
+    server: VendorServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With [cipher] in the configuration, calls that were sealed with its keys are opened."""
+    keys = generate_keys()
+    configuration = Path("moorage.toml").read_text()
+    Path("moorage.toml").write_text(f'{configuration}[cipher]\nkeys = "secret://env/OUR_KEYS"\n')
+    os.environ["OUR_KEYS"] = keys.text().reveal()
+    os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
     put(Outbox(SqliteOutbox("calls.db"), cipher=AesGcmCipher(keys)))
     assert run(capsys, "outbox", "run", "--store", URL, "--once")["done"] == 1
     assert len(server.requests) == 1
@@ -268,7 +294,7 @@ def test_a_worker_reports_that_its_store_is_away(capsys: pytest.CaptureFixture[s
     working_line, waiting, counts = capsys.readouterr().out.splitlines()
     assert "Working; SIGTERM or Ctrl-C ends it." == working_line
     assert waiting.startswith("Waiting: The store is away.")
-    assert "0 done, 0 later, 0 dead, 0 unknown" == counts
+    assert "0 done, 0 later, 0 dead, 0 unknown, 0 settled" == counts
 
 
 def test_a_host_with_an_outbox(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:

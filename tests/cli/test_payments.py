@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from signal import SIGKILL
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from moorage.adapters.ciphers.aes_gcm import generate_keys
 from moorage.cli.context import Context
 from moorage.cli.places import opened_hub, opened_store
 from moorage.contracts.payments import Charge, Money
@@ -138,6 +140,29 @@ def test_settle_command_settles_due_payments() -> None:
             store.execute(register)
         assert "INV-2: was never sent" in command("payments", "settle").out
         assert 1 == len(stripe.charges)
+
+
+def test_sealed_payment_is_closed_with_the_keys_of_the_configuration() -> None:
+    """Without [cipher] a sealed payment is not closed; with it, it is listed whole and closed."""
+    stripe = StripeSandbox(api_key="sk_test_sandbox")
+    os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
+    with stripe.serving() as server:
+        bare = WHOLE.format(state="sqlite:///state.db", url=server.url)
+        sealed = f'{bare}[cipher]\nkeys = "secret://env/MOORAGE_KEYS"\n'
+        configure(sealed)
+        charge = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-1")
+        stripe.fail(Lost())
+        with opened_hub(Context()) as hub, pytest.raises(ConnectionFailed):
+            hub.payments().charge(charge, idempotency_key="INV-1/1")
+        configure(bare)
+        refusal = command("payments", "close", "INV-1/1", "--not-done")
+        assert (2, True) == (refusal.code, "write their keys under [cipher]" in refusal.err)
+        assert listed("INV-1/1")[0]["amount"] is None
+
+        configure(sealed)
+        assert "20.00 EUR" == listed("INV-1/1")[0]["amount"]
+        closed_payment = command("payments", "close", "INV-1/1", "--done")
+        assert "INV-1/1 is closed as done" in closed_payment.out
 
 
 def test_closing_requires_an_outcome() -> None:

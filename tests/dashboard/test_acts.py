@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage import CircuitState, InvalidData
-from moorage.contracts.payments import NextStep
+from moorage import CircuitState, Hub, InvalidData
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.contracts.payments import Charge, Money, NextStep
 from moorage.dashboard import Dashboard, DashboardApp, Group, Person
 from moorage.dashboard.acts import ACTS
 from moorage.dashboard.acts.entries import BATCH
 from moorage.dashboard.tokens import FORM_LIFE
 from moorage.domain.entries.queue import EntryQuery, EntryState
+from moorage.errors import OutcomeUnknown
+from moorage.testing.sandboxes.base import Lost, SandboxHttpClient
 from tests.contracts.test_unsettled_payments import Silent
 from tests.dashboard.test_pages import paused
 from tests.dashboard.world import ANN, BEN, SECRET, VIEWER, WAIT, Visitor, World, form_of
@@ -414,6 +417,29 @@ def test_one_person_closes_a_payment_where_that_is_configured(done: bool) -> Non
         assert words in visitor.act(f"/acts/{act}{PAYMENT}", reason="seen").text
         gone = visitor.get(f"/payment{PAYMENT}")
         assert (404, True) == (gone.status, "It may have been settled since." in gone.text)
+
+
+@pytest.mark.parametrize("act", ["payment-done", "payment-not-done", "payment-ask"])
+def test_sealed_payment_is_not_decided_without_its_cipher(act: str) -> None:
+    """A page without the cipher of a payment says so, and refuses every decision about it."""
+    with World(four_eyes=False) as world:
+        account, cipher = world.account(), AesGcmCipher(generate_keys())
+        ports: Any = {"http": SandboxHttpClient(world.stripe), "state": world.state}
+        charge = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")
+        world.stripe.fail(Lost())
+        with (
+            Hub([account], **ports, cipher=cipher, clock=world.clock) as writer,
+            pytest.raises(OutcomeUnknown),
+        ):
+            writer.payments().charge(charge, idempotency_key="INV-7/1")
+        world.clock.advance(WAIT)
+        visitor = world.visitor()
+        page = visitor.get(f"/payment{PAYMENT}").text
+        assert ("Start the page with the cipher" in page, "/acts/" in page) == (True, False)
+        assert "needs the cipher" in visitor.get("/unknown").text
+        told = visitor.act(f"/acts/{act}{PAYMENT}", reason="seen", receipt="pi_1").text
+        assert "cannot be read here" in told
+        assert 1 == len(world.hub.unsettled_payments())
 
 
 def test_vendor_that_cannot_be_asked_leaves_the_decision_to_a_person() -> None:

@@ -112,10 +112,9 @@ class World:
         self.state = MemoryStorage(self.clock)
         self.metrics = MemoryMetrics()
         self.trail = Trail()
-        vendor = kind(credentials=self.stripe.api_key)
-        settings = {"volatile_keys": True, "circuit": None, "retry": None}
+        self._kind = kind
         self.hub = Hub(
-            [Account("till", vendor, settings=settings)],
+            [self.account()],
             services=[
                 Service(
                     "vat",
@@ -159,6 +158,12 @@ class World:
     ) -> None:
         self.hub.close()
         self.metrics.close()
+
+    def account(self) -> Account:
+        """The account at the vendor."""
+        vendor = self._kind(credentials=self.stripe.api_key)
+        settings = {"volatile_keys": True, "circuit": None, "retry": None}
+        return Account("till", vendor, settings=settings)
 
     def visitor(self, person: Person = ANN) -> Visitor:
         """Return somebody who looks at the page."""

@@ -15,6 +15,7 @@ from cyclopts import Parameter
 from moorage.cli.answer import Table
 from moorage.cli.host import Host
 from moorage.cli.streams import as_json
+from moorage.domain.state.sealing import KeyRing
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from moorage.cli.answer import CommandResult
     from moorage.config import Configured, Source
     from moorage.hub.audit import AuditTrail
+    from moorage.ports.cipher import Cipher
 
 _DEFAULT_NAME: Final = "moorage.toml"
+_KEYS: Final = "MOORAGE_KEYS"
 
 
 @Parameter(parse=False)
@@ -121,6 +124,21 @@ class Context:
             prepare(state)
         return state
 
+    def cipher(self) -> Cipher | None:
+        """Return the cipher of the configuration, or else one with the keys in MOORAGE_KEYS.
+
+        Raises:
+            ConfigurationError: the configuration is invalid, or the keys are.
+        """
+        configured = self._configured_if_found()
+        if configured is not None and configured.cipher is not None:
+            return configured.cipher.open()
+        if not os.environ.get(_KEYS):
+            return None
+        from moorage.adapters.ciphers.aes_gcm import AesGcmCipher  # noqa: PLC0415 - loads OpenSSL
+
+        return AesGcmCipher(KeyRing.from_environment(os.environ))
+
     @contextmanager
     def audit_trail(self) -> Generator[AuditTrail | None]:
         """Open the audit trail of the configuration; yields None if it names none.
@@ -128,20 +146,24 @@ class Context:
         Raises:
             ConfigurationError: the configuration is invalid.
         """
-        try:
-            settings = self.configured().audit
-        except ConfigurationError as error:
-            if error.path != "--config":
-                raise
-            settings = None  # no configuration at all
-        if settings is None:
+        configured = self._configured_if_found()
+        if configured is None or configured.audit is None:
             yield None
             return
-        trail = settings.open()
+        trail = configured.audit.open()
         try:
             yield trail
         finally:
             trail.close()
+
+    def _configured_if_found(self) -> Configured | None:
+        """Read the configuration; return None if there is no configuration at all."""
+        try:
+            return self.configured()
+        except ConfigurationError as error:
+            if error.path != "--config":
+                raise
+            return None
 
     def kept(self) -> dict[str, Any]:
         """Return the host's stores that could cause calls from a copied database, by name."""

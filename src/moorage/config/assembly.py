@@ -7,7 +7,7 @@ problems, including those found while reading, go to one report.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from moorage.domain.http.outgoing import OutgoingGuard
     from moorage.domain.service.settings import Service
     from moorage.ports.observer import Observer
+
+S = TypeVar("S")
 
 _OPENERS: Final[Mapping[bool, tuple[Callable[..., Any], ...]]] = {
     False: (open_storage, open_tenants, open_credentials, open_log, open_metrics),
@@ -81,9 +83,17 @@ def assemble(
     ports, owned_ports = dict(passed), list[Any]()
 
     def open_port(
-        port: str, make: Callable[[], Any], path: str = "", *, closes: bool = True
+        port: str,
+        settings: S | None,
+        make: Callable[[S], Any],
+        path: str = "",
+        *,
+        closes: bool = True,
     ) -> None:
-        opened_port = report.made(make, path)
+        """Open a port from its settings, unless the program passes it or there are none."""
+        if port in passed or settings is None:
+            return
+        opened_port = report.made(partial(make, settings), path)
         if not isinstance(opened_port, Wrong):
             ports[port] = opened_port
             if closes:
@@ -92,25 +102,25 @@ def assemble(
     url = configured.state if "claims" in passed else configured.store
     # The default file is named after the environment.
     location_known = configured.state is not None or report.clear("state")
-    if "state" not in passed and url is not None and location_known:
-        open_port("state", partial(_storage, storage, url, named=configured.state is not None))
-    if "tenants" not in passed and configured.tenants_from is not None:
-        tenants_from = configured.tenants_from
-        open_port(
-            "tenants", partial(tenants, tenants_from.url.reveal(), tenants_from.keys), closes=False
-        )
-    if "credentials" not in passed and configured.credentials_from is not None:
-        store = configured.credentials_from
-        make = partial(credentials, store.url.reveal(), store.keys)
-        open_port("credentials", make, closes=False)
-    if "log" not in passed and configured.log is not None:
-        options = {} if configured.log == "memory:" else {"create": True}
-        open_port("log", partial(log, configured.log, **options))
-    if "audit" not in passed and configured.audit is not None:
-        open_port("audit", configured.audit.open)
+    make_state = partial(_storage, storage, named=configured.state is not None)
+    open_port("state", url if location_known else None, make_state)
+    open_port("cipher", configured.cipher, lambda settings: settings.open(), closes=False)
+    open_port(
+        "tenants",
+        configured.tenants_from,
+        lambda settings: tenants(settings.url.reveal(), settings.keys),
+        closes=False,
+    )
+    open_port(
+        "credentials",
+        configured.credentials_from,
+        lambda settings: credentials(settings.url.reveal(), settings.keys),
+        closes=False,
+    )
+    open_port("log", configured.log, lambda log_url: log(log_url, **_creating(log_url)))
+    open_port("audit", configured.audit, lambda settings: settings.open())
     _audit_credentials(parts, ports, is_async=is_async, complete=complete)
-    if "http" not in passed and configured.http is not None:
-        open_port("http", partial(configured.http.client, is_async=is_async), "http")
+    open_port("http", configured.http, lambda settings: settings.client(is_async=is_async), "http")
     owned_ports += _open_observers(configured, report, ports, metrics)
     check_parts(parts, ports, complete=complete)
     return Assembled(ports=ports, owned=tuple(owned_ports))
@@ -147,6 +157,11 @@ def _observers(configured: Configured) -> tuple[Observer, ...]:
     return observers if configured.health is None else (*observers, HealthSignals())
 
 
+def _creating(url: str) -> dict[str, bool]:
+    """Return the options with which a missing table is created."""
+    return {} if url == "memory:" else {"create": True}
+
+
 def _storage(storage: Callable[..., Any], url: str, *, named: bool) -> Any:
     """Open the configured store, or the default file, which is prepared first."""
     if not named:
@@ -168,9 +183,7 @@ def _open_observers(
     url = configured.metrics
     if url is None:
         return []
-    # The table is created if it is missing.
-    options = {} if url == "memory:" else {"create": True}
-    recorder = report.made(partial(metrics, url, **options), "")
+    recorder = report.made(partial(metrics, url, **_creating(url)), "")
     if isinstance(recorder, Wrong):
         return []
     ports["observers"] = (*Ports(observers=ports.get("observers", ())).observers, recorder)

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from moorage.domain.service.settings import Service
     from moorage.errors import Problem
     from moorage.hub.audit import AuditTrail
+    from moorage.ports.cipher import Cipher
 
 Made = TypeVar("Made")
 
@@ -60,6 +61,23 @@ def _interval_seconds(value: float) -> float:
 
 def _valid_keys(_: object, __: object, keys: Secret) -> None:
     KeyRing.parse(keys)
+
+
+@attrs.frozen(kw_only=True)
+class CipherSettings:
+    """The cipher that a configuration names.
+
+    Attributes:
+        keys: its keys; the first seals, and all of them open.
+    """
+
+    keys: Secret = attrs.field(validator=_valid_keys)
+
+    def open(self) -> Cipher:
+        """Return the cipher."""
+        from moorage.adapters.ciphers.aes_gcm import AesGcmCipher  # noqa: PLC0415 - loads OpenSSL
+
+        return AesGcmCipher(KeyRing.parse(self.keys))
 
 
 @attrs.frozen(kw_only=True)
@@ -138,6 +156,7 @@ class Configured:
         default_state: the URL of the store that is used if neither the configuration nor the
             program names one, because a service moves money.
         environment_id: the environment that the store belongs to.
+        cipher: the cipher of what the stores keep for the hub, if one is named.
         tenants_from: the store in which tables of tenants are looked up, if one is named.
         credentials_from: the store of credentials, if one is named.
         log: the URL of the integration log, if one is named.
@@ -166,6 +185,7 @@ class Configured:
     state: str | None = attrs.field(default=None, repr=False)
     default_state: str | None = None
     environment_id: str | None = None
+    cipher: CipherSettings | None = None
     tenants_from: TenantsFrom | None = None
     credentials_from: CredentialsFrom | None = None
     log: str | None = attrs.field(default=None, repr=False)
@@ -288,6 +308,7 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
         state=None if url is None else url.reveal(),
         default_state=default_url(variables, environment_id) if store_is_needed else None,
         environment_id=environment_id,
+        cipher=_settings("cipher", CipherSettings, values, report),
         tenants_from=_settings("tenants_from", TenantsFrom, values, report),
         audit=_settings("audit", AuditSettings, values, report),
         credentials_from=_settings("credentials_from", CredentialsFrom, values, report),

@@ -148,6 +148,8 @@ def _fixed_paths(configured: Configured, ports: Mapping[str, Any]) -> tuple[str,
     name_is_fixed = "environment_id" in ports or configured.state == "memory:"
     if not name_is_fixed and not (opens_store and configured.store is None):
         paths.append("state.environment_id")
+    if "cipher" not in ports:
+        paths.append("cipher")
     if "tenants" not in ports:
         paths += ["tenants_from.url", "tenants_from.keys"]
         if "tenants_every" not in ports:
@@ -172,6 +174,7 @@ _REASONS: Final = {
     "state.url": (
         "A running hub cannot change its store, which holds the idempotency keys in use."
     ),
+    "cipher": "A running hub cannot change its cipher.",
     "credentials_from.url": _FIXED_CREDENTIALS,
     "credentials_from.keys": _FIXED_CREDENTIALS,
     "log.url": "A running hub cannot change its integration log.",
@@ -218,6 +221,7 @@ def _fixed_settings(configured: Configured) -> dict[str, Any]:
     """Return the settings with which ports were opened, by path."""
     tenants, credentials = configured.tenants_from, configured.credentials_from
     return {
+        "cipher": configured.cipher,
         "credentials_from.url": None if credentials is None else credentials.url,
         "credentials_from.keys": None if credentials is None else credentials.keys,
         "audit": configured.audit,

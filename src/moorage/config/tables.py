@@ -222,6 +222,20 @@ CONFIGURATION: Final = Table(
             ),
             "The store of circuits, limits and keys; the memory of the process by default.",
         ),
+        "cipher": Field(
+            Table(
+                "cipher",
+                "The cipher of what the stores keep for the hub.",
+                {
+                    "keys": Field(
+                        SecretText(),
+                        "The output of `generate_keys`; the first key seals, and all of them open.",
+                        required=True,
+                    ),
+                },
+            ),
+            "The cipher that seals stored answers, payments and cached responses; none by default.",
+        ),
         "tenants_from": Field(
             Table(
                 "tenants_from",

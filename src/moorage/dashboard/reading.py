@@ -354,4 +354,7 @@ def next_words(payment: UnsettledPayment) -> str:
         " sent again.",
         NextStep.PERSON: "The vendor has not told so far. Look at the vendor's web page, then"
         " decide below.",
+        NextStep.CIPHER: "The stored request is sealed, and this page has no key that opens it. It"
+        " can neither be settled nor closed here. Start the page with the cipher of the processes"
+        " that send payments.",
     }[payment.next]

@@ -11,8 +11,10 @@ from django.core.management import CommandError, call_command
 
 from moorage import ConnectionFailed, CopiedStore, Credentials, LogQuery
 from moorage.adapters.ciphers.aes_gcm import AesGcmCipher
+from moorage.domain.idempotency.unsettled import Register
 from moorage.domain.state.sealing import KeyRing
 from moorage.hub.copied_stores import rearm
+from moorage.packing import pack
 from moorage.testing.sandboxes.base import Lost
 from moorage_django import after_commit, hub
 from moorage_django.management.commands.moorage import Command
@@ -43,11 +45,22 @@ def run(*words: str) -> str:
 def test_deliver(shop: Shop) -> None:
     """`deliver` handles webhooks and makes deferred calls."""
     after_commit("payments", "charge", order())
-    assert "1 done, 0 not.\n" == run("deliver", "--once")
+    assert "1 done, 0 not, 0 settled.\n" == run("deliver", "--once")
     shop.deliver()
 
-    assert "1 done, 0 not.\n" == run("deliver", "--once")
+    assert "1 done, 0 not, 0 settled.\n" == run("deliver", "--once")
     assert (1, 1) == (shop.charges, len(shop.news))
+
+
+def test_deliver_counts_settled_payments(shop: Shop) -> None:
+    """`deliver --once` tells how many unknown payments were settled."""
+    what = (None, "INV-1", "charge", ("stripe",), ("", pack(((order(),), {}))))
+    register = Register(
+        "payments", None, "INV-1", fingerprint=b"", what=what, span=0, memory=10**12
+    )
+    process.ports()["state"].execute(register)
+    assert "0 done, 0 not, 1 settled.\n" == run("deliver", "--once")
+    assert 0 == shop.charges
 
 
 def test_export_and_erase(shop: Shop) -> None:
@@ -112,7 +125,7 @@ def test_copy_of_production_is_disarmed(capsys: pytest.CaptureFixture[str]) -> N
 
         assert 0 == excinfo.value.code
         assert "1 calls deleted" in capsys.readouterr().out
-        assert "0 done, 0 not.\n" == run("deliver", "--once")
+        assert "0 done, 0 not, 0 settled.\n" == run("deliver", "--once")
 
 
 def test_unknown_payment_of_a_tenant_is_closed(

@@ -9,8 +9,10 @@ import pytest
 
 from moorage import ConnectionFailed, Credentials, LogQuery, Money, Secret
 from moorage.contracts.payments import Charge
+from moorage.domain.idempotency.unsettled import Register
 from moorage.hub.copied_stores import rearm
 from moorage.hub.inbox import EntryQuery
+from moorage.packing import pack
 from moorage.testing.sandboxes.base import Lost
 from moorage.wiring.store_urls import open_storage
 from tests.embedding.flask.shop import KEYS, Shop
@@ -65,8 +67,22 @@ def test_deliver_once(shop: Shop) -> None:
     shop.moorage.outbox.put("payments", "charge", order)
     shop.sessions.commit()
 
-    assert "2 done, 0 not.\n" == run(shop, "deliver", "--once").output
-    assert "0 done, 0 not.\n" == run(shop, "deliver", "--once").output
+    assert "2 done, 0 not, 0 settled.\n" == run(shop, "deliver", "--once").output
+    assert "0 done, 0 not, 0 settled.\n" == run(shop, "deliver", "--once").output
+
+
+def test_deliver_counts_settled_payments(shop: Shop) -> None:
+    """`deliver --once` tells how many unknown payments were settled."""
+    order = Charge(Money("1.00", "EUR"), "pm_card_visa", reference="INV-2")
+    what = (None, "INV-2", "charge", ("stripe",), ("", pack(((order,), {}))))
+    register = Register(
+        "payments", None, "INV-2", fingerprint=b"", what=what, span=0, memory=10**12
+    )
+    store = open_storage(shop.moored.stores.state_url or "")
+    store.execute(register)
+    store.close()
+    assert "0 done, 0 not, 1 settled.\n" == run(shop, "deliver", "--once").output
+    assert [] == shop.sandbox.requests
 
 
 def test_subject(shop: Shop) -> None:

@@ -16,10 +16,11 @@ from moorage_django.webhooks import has_handlers
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from moorage.contracts.payments import SettledPayment
     from moorage.hub.inbox import Handled
     from moorage.hub.outbox import Delivered
 
-Step: TypeAlias = "Callable[[], Sequence[Handled | Delivered]]"
+Step: TypeAlias = "Callable[[], Sequence[Handled | Delivered | SettledPayment]]"
 
 _TIDYING: Final = 3_600.0
 _SETTLING: Final = 60.0
@@ -54,11 +55,10 @@ def tidy() -> int:
     return removed_entries + (0 if housekeep is None else int(housekeep()))
 
 
-def settle() -> list[Handled | Delivered]:
-    """Settle payments with an unknown outcome, if the vendor can report it."""
+def settle() -> list[SettledPayment]:
+    """Settle payments with an unknown outcome, if the vendor can report it; return them."""
     close_old_connections()
-    process.hub().settle_payments(limit=10)
-    return []
+    return process.hub().settle_payments(limit=10)
 
 
 def steps() -> list[Step]:

@@ -10,14 +10,15 @@ from flask.cli import AppGroup, with_appcontext
 
 from moorage import ConnectorError, StorageUnavailable
 from moorage.cli import main
+from moorage.hub.inbox import Handled
+from moorage.hub.outbox import Delivered
 from moorage.hub.worker import stopping, work
 from moorage_flask import worker
 from moorage_flask.checks import findings
 from moorage_flask.current import current_moorage
 
 if TYPE_CHECKING:
-    from moorage.hub.inbox import Handled
-    from moorage.hub.outbox import Delivered
+    from moorage_flask.worker import Round
 
 _UNWELL = 1
 
@@ -90,7 +91,7 @@ def deliver(*, once: bool, pause: float, limit: int) -> None:
     """Handle webhooks and make stored calls until interrupted."""
     moored = current_moorage.here
     if once:
-        _tell(*worker.deliver(moored, limit=limit))
+        _tell(*worker.run_once(moored, limit=limit))
         return
     with stopping() as stop:
         click.echo("Working; SIGTERM or Ctrl-C ends it.")
@@ -144,6 +145,10 @@ def _trouble(error: StorageUnavailable) -> None:
     click.echo(f"Waiting: {error}", err=True)
 
 
-def _tell(*rounds: Handled | Delivered) -> None:
-    done_entries = sum(value.done for value in rounds)
-    click.echo(f"{done_entries} done, {sum(map(len, rounds)) - done_entries} not.")
+def _tell(*rounds: Round) -> None:
+    entries = [value for value in rounds if isinstance(value, (Handled, Delivered))]
+    done_entries, all_entries = sum(value.done for value in entries), sum(map(len, entries))
+    settled_payments = sum(map(len, rounds)) - all_entries
+    click.echo(
+        f"{done_entries} done, {all_entries - done_entries} not, {settled_payments} settled."
+    )

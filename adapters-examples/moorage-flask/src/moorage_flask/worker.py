@@ -6,16 +6,18 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from moorage import LogQuery
+from moorage.hub.inbox import Handled
+from moorage.hub.outbox import Delivered
 from moorage.hub.worker import at_times
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from moorage.hub.inbox import Handled
-    from moorage.hub.outbox import Delivered
+    from moorage.contracts.payments import SettledPayment
     from moorage_flask.moored import Moored
 
-Step: TypeAlias = "Callable[[], Handled | Delivered]"
+Round: TypeAlias = "Handled | Delivered | Sequence[SettledPayment]"
+Step: TypeAlias = "Callable[[], Round]"
 
 _SETTLING: Final = 60.0
 """Seconds from one time that payments are settled to the next."""
@@ -35,19 +37,22 @@ def steps(moored: Moored, limit: int) -> list[Step]:
     if moored.handled:
         worker_steps.append(lambda: moored.inbox.handle(limit=limit))
     if moored.host.database is not None:
-        settle = at_times(lambda: moored.hub.settle_payments(limit=_AT_ONCE), _SETTLING)
-
-        def make_calls() -> Delivered:
-            settle()
-            return moored.outbox.deliver(moored.hub, limit=limit)
-
-        worker_steps.append(make_calls)
+        worker_steps += (
+            at_times(lambda: moored.hub.settle_payments(limit=_AT_ONCE), _SETTLING),
+            lambda: moored.outbox.deliver(moored.hub, limit=limit),
+        )
     return worker_steps
 
 
-def deliver(moored: Moored, *, limit: int = 100) -> list[Handled | Delivered]:
-    """Do all due work once; return whether anything was done."""
+def run_once(moored: Moored, *, limit: int = 100) -> list[Round]:
+    """Do all due work once; return the handled webhooks, settled payments and calls, if any."""
     return [outcome for step in steps(moored, limit) if (outcome := step())]
+
+
+def deliver(moored: Moored, *, limit: int = 100) -> list[Handled | Delivered]:
+    """Do all due work once; return the handled webhooks and the calls, if any."""
+    rounds = run_once(moored, limit=limit)
+    return [outcome for outcome in rounds if isinstance(outcome, (Handled, Delivered))]
 
 
 def tidy(moored: Moored) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
@@ -15,27 +14,26 @@ from cyclopts import Parameter
 from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
 from moorage.cli.places import opened_hub
-from moorage.domain.state.sealing import KeyRing
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError
-from moorage.hub.inbox import EntryQuery, EntryState, WebhookInbox
-from moorage.hub.outbox import Outbox
+from moorage.hub.inbox import EntryQuery, EntryState, Handled, WebhookInbox
+from moorage.hub.outbox import Delivered, Outbox
 from moorage.hub.worker import at_times, stopping, work
 from moorage.wiring.store_urls import open_inbox, open_outbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sized
+    from collections.abc import Callable, Generator, Sequence, Sized
 
+    from moorage.contracts.payments import SettledPayment
     from moorage.domain.entries.queue import Entry, EntryPage
     from moorage.errors import StorageUnavailable
     from moorage.hub.hub import Hub
     from moorage.ports.audit import AuditTrail
-    from moorage.ports.cipher import Cipher
 
-_KEYS: Final = "MOORAGE_KEYS"
 _SETTLE_INTERVAL: Final = 60.0
 """Seconds between two runs of settling payments."""
 _SETTLE_BATCH: Final = 10
+_COUNTS: Final = ("done", "later", "dead", "unknown")
 _COLUMNS: Final = ("id", "target", "operation", "tenant", "state", "attempts", "due", "error")
 
 OutboxUrl = Annotated[str | None, Parameter("--store", env_var="MOORAGE_OUTBOX", show_env_var=True)]
@@ -105,8 +103,8 @@ def run_outbox(
 ) -> CommandResult:
     """Make the calls that are due, until SIGTERM or Ctrl-C.
 
-    Once a minute, it also settles payments with an unknown outcome and their calls, like
-    `payments settle`.
+    At once and then once a minute, it also settles payments with an unknown outcome and their
+    calls, like `payments settle`; the counts include them as `settled`.
 
     Args:
         place: the outbox.
@@ -116,13 +114,14 @@ def run_outbox(
         context: the options that all commands share.
     """
     with opened_hub(context) as hub, opened_outbox(context, place) as (outbox, wait_for_entry):
-        settle = at_times(lambda: hub.settle_payments(limit=_SETTLE_BATCH), _SETTLE_INTERVAL)
-
-        def deliver(stop: Any) -> Any:
-            settle()
-            return outbox.deliver(hub, limit=limit, stop=stop)
-
-        return _process(deliver, context, pause, once=once, idle=wait_for_entry)
+        return _process(
+            lambda stop: outbox.deliver(hub, limit=limit, stop=stop),
+            context,
+            pause,
+            once=once,
+            idle=wait_for_entry,
+            settle=at_times(lambda: hub.settle_payments(limit=_SETTLE_BATCH), _SETTLE_INTERVAL),
+        )
 
 
 def run_inbox(
@@ -257,7 +256,7 @@ def opened_outbox(
             yield outbox.audited_by(trail), None
             return
         storage = stack.enter_context(_open_store(open_outbox, place.store))
-        yield Outbox(storage, cipher=_cipher(), audit=trail), getattr(storage, "wait", None)
+        yield Outbox(storage, cipher=context.cipher(), audit=trail), getattr(storage, "wait", None)
 
 
 @contextmanager
@@ -278,7 +277,7 @@ def opened_inbox(
     with ExitStack() as stack:
         storage = stack.enter_context(_open_store(open_inbox, place.store))
         hub = stack.enter_context(opened_hub(context)) if hub is None else hub
-        yield WebhookInbox(hub, storage, cipher=_cipher())
+        yield WebhookInbox(hub, storage, cipher=context.cipher())
 
 
 @contextmanager
@@ -327,14 +326,6 @@ def host_object(context: Context, kind: type[Any]) -> Any:
     return next((store for store in context.kept().values() if isinstance(store, kind)), None)
 
 
-def _cipher() -> Cipher | None:
-    if not os.environ.get(_KEYS):
-        return None
-    from moorage.adapters.ciphers.aes_gcm import AesGcmCipher  # noqa: PLC0415 - loads OpenSSL
-
-    return AesGcmCipher(KeyRing.from_environment(os.environ))
-
-
 # --- processing, listing and changing entries -------------------------------------------
 
 
@@ -345,22 +336,31 @@ def _process(
     *,
     once: bool,
     idle: Callable[[float], object] | None = None,
+    settle: Callable[[], Sequence[SettledPayment]] | None = None,
 ) -> CommandResult:
-    counts: dict[str, int] = dict.fromkeys(("done", "later", "dead", "unknown"), 0)
+    """Process entries, and settle payments before; returns the counts of both."""
+    counts: dict[str, int] = dict.fromkeys(_COUNTS, 0)
+    if settle is not None:
+        counts["settled"] = 0
 
-    def tell(counts_of_batch: Any) -> None:
-        for name in counts:
-            counts[name] += getattr(counts_of_batch, name)
+    def tell(outcome: Sized) -> None:
+        if not isinstance(outcome, (Handled, Delivered)):
+            counts["settled"] += len(outcome)
+            return
+        for name in _COUNTS:
+            counts[name] += getattr(outcome, name)
 
     def report_outage(error: StorageUnavailable) -> None:
         context.tell(f"Waiting: {error}")
 
     with stopping() as stop:
+        steps: list[Callable[[], Sized]] = [] if settle is None else [settle]
+        steps.append(lambda: process_batch(stop))
         if once:
-            tell(process_batch(stop))
+            for step in steps:
+                tell(step())
         else:
             context.tell("Working; SIGTERM or Ctrl-C ends it.")
-            steps: list[Callable[[], Sized]] = [lambda: process_batch(stop)]
             work(*steps, stop=stop, pause=pause, tell=tell, trouble=report_outage, idle=idle)
     return CommandResult(counts, [", ".join(f"{count} {name}" for name, count in counts.items())])
 

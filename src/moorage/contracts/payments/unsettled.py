@@ -30,6 +30,11 @@ class NextStep(StrEnum):
 
     The vendor cannot be asked, or it has not listed the payment in the time in which it must.
     """
+    CIPHER = "cipher"
+    """Open the hub with the cipher that sealed the stored request.
+
+    Without it, this process can neither settle nor close the payment.
+    """
 
 
 class SettledAs(StrEnum):

@@ -73,6 +73,7 @@ def _next_mark(payment: UnsettledPayment) -> tuple[str, str]:
     return {
         "wait": ("wait", "warn"),
         "person": ("decide", "bad"),
+        "cipher": ("needs the cipher", "bad"),
     }.get(payment.next.value, ("ask the vendor", "warn"))
 
 
@@ -101,7 +102,7 @@ def payment_page(view: View) -> Page:
     step = tag("p", next_words(payment))
     ask = (
         None
-        if must_wait or payment.next.value == "person"
+        if must_wait or payment.next.value in {"person", "cipher"}
         else view.act("payment-ask", **payment_fields)
     )
     title = described(payment)
@@ -142,6 +143,8 @@ def _decision(view: View, evidence: Evidence, where: Mapping[str, Any]) -> Node:
     decide = view.acts(view.act("payment-done", **where), view.act("payment-not-done", **where))
     if payment.next.value == "wait":
         decide = tag("p", f"Decide when nobody can be at work on it: in {payment.wait:.0f} s.")
+    if payment.next.value == "cipher":
+        decide = tag("p", "Nobody can decide on a page that cannot read the evidence.")
     if decide is None:
         return tag("p", "You may read this page, and not decide.")
     if proposal is None:

@@ -55,13 +55,20 @@ class Request(NamedTuple):
 
 
 class EffectRecord(NamedTuple):
-    """The recorded content of an effect; `request` is None if it cannot be decoded here."""
+    """The recorded content of an effect.
+
+    Attributes:
+        tenant, key, operation, accounts: the operation, and the accounts that it may go to.
+        request: the request; None if it was not stored or cannot be read here.
+        unreadable: the reason that the stored request cannot be read here.
+    """
 
     tenant: str | None
     key: str
     operation: str
     accounts: tuple[str, ...]
-    request: Request | None
+    request: Request | None = None
+    unreadable: ConnectorError | None = None
 
 
 class PaymentEffects:
@@ -208,14 +215,16 @@ class PaymentEffects:
 def effect_record(core: Core, what: Any) -> EffectRecord:
     """Return the recorded content of an open effect."""
     tenant, key, operation, accounts, content = what
-    request = None
+    record = EffectRecord(tenant, key, operation, accounts)
     try:
-        values, options = unpack(_unsealed_payload(core, tenant, key, content))
-        request = Request(operation, values, options)
-    except ConnectorError:
+        packed_bytes = _unsealed_payload(core, tenant, key, content)
+        if not packed_bytes:
+            return record
+        values, options = unpack(packed_bytes)
+    except ConnectorError as error:
         # Encrypted with a key that is not here, or written by another release.
-        pass
-    return EffectRecord(tenant, key, operation, accounts, request)
+        return record._replace(unreadable=error)
+    return record._replace(request=Request(operation, values, options))
 
 
 def is_refused(error: ConnectorError) -> bool:
@@ -275,7 +284,7 @@ def _unsealed_payload(core: Core, tenant: str | None, key: str, sealed: tuple[st
         return content
     if core.cipher is None:
         raise InvalidData(
-            "The answer of this payment is encrypted, and no cipher is configured to decrypt it.",
+            "This payment is encrypted in the store, and no cipher is configured to decrypt it.",
             field="cipher",
             remedy="Give every process that shares the store the same cipher.",
         )

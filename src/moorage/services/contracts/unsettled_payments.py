@@ -40,11 +40,12 @@ from moorage.domain.values.durations import SECOND, count, micros
 from moorage.domain.values.money import Money
 from moorage.domain.values.result import Result
 from moorage.errors import (
+    ConfigurationError,
     ConnectorError,
+    IdempotencyConflict,
     IdempotencyInProgress,
     InvalidData,
     OutcomeUnknown,
-    StorageUnavailable,
     VendorRejected,
 )
 from moorage.services.calling.idempotency import NotSentError
@@ -139,12 +140,33 @@ class _OpenEffect:
         share = self.opened.age / SECOND * _SHARE
         return micros(min(max(_PAUSE, share), _LONGEST_PAUSE))
 
+    def check_readable(self) -> None:
+        """Refuse to settle a payment whose stored request cannot be read here.
+
+        The vendor's stored answer cannot be read either, and may say that it was done.
+
+        Raises:
+            ConfigurationError: the request cannot be read.
+        """
+        obstacle = self.record.unreadable
+        if obstacle is not None:
+            raise ConfigurationError(
+                f"The stored request of this {self.record.operation} cannot be read here, so that"
+                f" nothing stored can prove its outcome: {obstacle.message}",
+                path="cipher",
+                remedy="Open the hub with the cipher of the processes that send payments: give it"
+                " `cipher=`, or write their keys under [cipher] in the configuration. Then try"
+                " again.",
+            ) from None
+
     def accounts(self, dispatcher: Dispatcher) -> list[Account]:
         configured = dispatcher.directory.accounts
         return [configured[name] for name in self.record.accounts if name in configured]
 
     def step(self, dispatcher: Dispatcher | None) -> NextStep:
         """Return the step that the settling job can take once the caller's time has passed."""
+        if self.record.unreadable is not None:
+            return NextStep.CIPHER
         accounts = [] if dispatcher is None else self.accounts(dispatcher)
         if dispatcher is None or not accounts or self.record.request is None:
             return NextStep.PERSON
@@ -201,7 +223,7 @@ class UnsettledFlows:
             if (
                 not effect.opened.due
                 or dispatcher is None
-                or step in {NextStep.WAIT, NextStep.PERSON}
+                or step in {NextStep.WAIT, NextStep.PERSON, NextStep.CIPHER}
             ):
                 continue
             attend = Attend(effect.opened.name, pause=effect.pause)
@@ -223,6 +245,7 @@ class UnsettledFlows:
     ) -> SettledPayment | None:
         """Ask the vendor about one operation now, and settle it if the vendor can tell."""
         effect = await self._find(checked_key(idempotency_key), tenant)
+        effect.check_readable()
         dispatcher = await self._find_dispatcher(tenant)
         step = effect.step(dispatcher)
         if step is NextStep.PERSON:
@@ -257,6 +280,7 @@ class UnsettledFlows:
         """Close an operation whose outcome you have looked up at the vendor."""
         key = checked_key(idempotency_key)
         effect = await self._find(key, tenant)
+        effect.check_readable()
         dispatcher = await self._find_dispatcher(tenant)
         flows = _Settling(dispatcher, tenant)
         answer = None
@@ -390,15 +414,18 @@ class UnsettledFlows:
 
         Raises:
             InvalidData: it says that it was done.
+            ConnectorError: it cannot be read.
         """
         if effect.record.request is None or not effect.accounts(dispatcher):
             return False
         try:
             await _repeat(effect, dispatcher, Reach.STORED)
-        except (IdempotencyInProgress, StorageUnavailable):
-            raise
+        except (NotSentError, OutcomeUnknown, IdempotencyConflict):
+            return False
         except ConnectorError as error:
-            return is_refused(error)
+            if is_refused(error):
+                return True
+            raise
         raise InvalidData(
             "The vendor's answer under this key is stored here, and says that it was done.",
             field="done",

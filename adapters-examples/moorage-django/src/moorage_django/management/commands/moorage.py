@@ -68,10 +68,13 @@ class Command(BaseCommand):
 
     def _deliver(self, options: dict[str, Any]) -> None:
         if options["once"]:
-            worker.settle()
+            settled_payments = worker.settle()
             rounds = worker.deliver()
             done_entries = sum(value.done for value in rounds)
-            self.stdout.write(f"{done_entries} done, {sum(map(len, rounds)) - done_entries} not.")
+            other_entries = sum(map(len, rounds)) - done_entries
+            self.stdout.write(
+                f"{done_entries} done, {other_entries} not, {len(settled_payments)} settled."
+            )
             return
         with stopping() as stop:
             self.stdout.write("The worker is running. Stop it with SIGTERM or Ctrl-C.")

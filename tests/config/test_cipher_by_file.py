@@ -1,0 +1,80 @@
+"""The cipher that a configuration names."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import moorage
+from moorage import ConfigurationError
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.state.memory import MemoryStorage
+from moorage.domain.state.sealing import KeyRing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from moorage.domain.secrets.secret import Secret
+
+KEYS = generate_keys()
+SOURCE: dict[str, Any] = {
+    "services": {"vat": {"idempotency_ttl": 60}},
+    "cipher": {"keys": KEYS.text()},
+}
+
+
+def with_keys(keys: Secret) -> dict[str, Any]:
+    """The configuration with other keys."""
+    return {**SOURCE, "cipher": {"keys": keys}}
+
+
+def run(source: dict[str, Any], **ports: Any) -> object:
+    """The answer of one key."""
+    with moorage.open(source, **ports) as hub:
+        return hub.manager.run("vat", lambda: 7, idempotency_key="k")
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_stored_answers_are_sealed_with_the_keys(is_async: bool, tmp_path: Path) -> None:
+    """Another hub reads a stored answer only with these keys."""
+    place = {"state": {"url": f"sqlite:///{tmp_path}/state.db"}}
+
+    async def act() -> int:
+        return 7
+
+    async def call() -> object:
+        async with moorage.aopen({**SOURCE, **place}) as hub:
+            return await hub.manager.run("vat", act, idempotency_key="k")
+
+    assert 7 == (asyncio.run(call()) if is_async else run({**SOURCE, **place}))
+    assert 7 == run({**with_keys(generate_keys(KEYS).text()), **place})
+    with pytest.raises(ConfigurationError, match="no cipher"):
+        run({"services": SOURCE["services"], **place})
+    with pytest.raises(ConfigurationError, match="another key"):
+        run({**with_keys(generate_keys().text()), **place})
+
+
+def test_cipher_of_the_program_replaces_the_configured_one() -> None:
+    """A port that the program passes comes before the configuration."""
+    state, cipher = MemoryStorage(), AesGcmCipher(generate_keys())
+    assert 7 == run(SOURCE, state=state, cipher=cipher)
+    assert 7 == run({"services": SOURCE["services"]}, state=state, cipher=cipher)
+
+
+def test_unusable_keys_are_refused_by_path() -> None:
+    """Text that is no key ring, and a table without keys, are refused without showing it."""
+    for table in ({"keys": "secret-of-mine"}, {}):
+        with pytest.raises(ConfigurationError) as excinfo:
+            moorage.open({**SOURCE, "cipher": table})
+        assert "cipher.keys" in [problem.path for problem in excinfo.value.problems]
+        assert "secret-of-mine" not in str(excinfo.value)
+
+
+def test_running_hub_keeps_its_cipher() -> None:
+    """A reload that names other keys is refused."""
+    with moorage.open(SOURCE) as hub:
+        with pytest.raises(ConfigurationError, match="cannot change its cipher"):
+            hub.reload(with_keys(generate_keys(KEYS).text()))
+        hub.reload(with_keys(KeyRing.parse(KEYS.text()).text()))
