@@ -60,6 +60,7 @@ def sendgrid_labs(mode: str) -> Generator[Make]:
         much = reply({"errors": [{"message": "too many requests"}]}, 429)
         custom = sendgrid_vendor(sandbox)
         return EmailLab(
+            sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="SG.wrong"), sandbox, mode=mode),
             delivered=sandbox.delivered,
@@ -87,6 +88,7 @@ def ses_labs(mode: str) -> Generator[Make]:
         much = reply({"message": "No."}, 429, x_amzn_ErrorType="TooManyRequestsException")
         custom = ses_vendor(sandbox)
         return EmailLab(
+            sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="wrong"), sandbox, mode=mode),
             delivered=sandbox.delivered,
@@ -114,6 +116,7 @@ def smtp_labs(mode: str) -> Generator[Make]:
             sandbox = open_ones.enter_context(SmtpSandbox())
             custom = smtp_vendor(sandbox)
             return EmailLab(
+                sandbox=None,
                 hub=hub(custom, mode=mode),
                 stranger=hub(attrs.evolve(custom, credentials="wrong"), mode=mode),
                 delivered=sandbox.delivered,

@@ -31,6 +31,7 @@ def mailgun_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
         much = reply({"message": "Too many."}, 429)
         custom = mailgun_vendor(sandbox)
         return EmailLab(
+            sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="key-wrong"), sandbox, mode=mode),
             delivered=sandbox.delivered,

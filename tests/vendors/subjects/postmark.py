@@ -31,6 +31,7 @@ def postmark_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
         much = reply({"ErrorCode": 429, "Message": "Too many."}, 429)
         custom = postmark_vendor(sandbox)
         return EmailLab(
+            sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="wrong"), sandbox, mode=mode),
             delivered=sandbox.delivered,

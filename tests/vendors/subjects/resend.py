@@ -32,6 +32,7 @@ def resend_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
         much = [reply({"name": "rate_limit_exceeded", "message": "Too many."}, 429)] * 3
         custom = resend_vendor(sandbox)
         return EmailLab(
+            sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="re_wrong"), sandbox, mode=mode),
             delivered=sandbox.delivered,

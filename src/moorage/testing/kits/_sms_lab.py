@@ -10,9 +10,9 @@ import attrs
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account
 from moorage.contracts.sms import SmsCapability, SmsMessage, SmsStatus
-from moorage.domain.values.json_text import is_list, is_object
 from moorage.hub.hub import AsyncHub, Hub
 from moorage.testing.kits._contract_lab import ContractLab
+from moorage.testing.kits._sent_requests import leaves
 from moorage.testing.kits.checks import require
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 
@@ -145,19 +145,8 @@ def request_values(request: SandboxRequest) -> list[tuple[str, Any]]:
     """
     kind = request.headers.get("content-type") or ""
     if kind.startswith("application/json"):
-        return [*_leaves("", request.json()), *request.query]
+        return [*leaves("", request.json()), *request.query]
     return [*request.form, *request.query]
-
-
-def _leaves(path: str, value: Any) -> list[tuple[str, Any]]:
-    inner_values: list[tuple[str, Any]] = []
-    if is_object(value):
-        for name, part in value.items():
-            inner_values += _leaves(f"{path}.{name}" if path else name, part)
-    elif is_list(value):
-        for part in value:
-            inner_values += _leaves(path, part)
-    return [(path, value), *inner_values]
 
 
 def _accounts(subject: SmsSubject) -> list[Account]:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from moorage.contracts.sms import SmsCapability, SmsReceipt, SmsStatus
 from moorage.errors import ConnectorError, VendorRejected
+from moorage.testing.kits._sent_requests import moment_of, require_no_repeats
 from moorage.testing.kits._sms_lab import ACCOUNT, URL, Lab, request_values
 from moorage.testing.kits.checks import require
-
-if TYPE_CHECKING:
-    from moorage.testing.sandboxes.base import SandboxRequest
 
 Open: TypeAlias = Callable[[], Lab]
 
@@ -40,22 +38,12 @@ async def each_request_is_sent_once(make: Open) -> None:
         for name, call in calls.items():
             request_count = len(lab.sandbox.requests)
             await call()
-            _require_no_repeats(name, lab.sandbox.requests[request_count:])
+            require_no_repeats(name, lab.sandbox.requests[request_count:])
         answer, kind = lab.subject.refusals[0][:2]
         lab.sandbox.fail(answer)
         request_count = len(lab.sandbox.requests)
         await lab.refused(kind, lab("send", lab.message()), "A refusal")
-        _require_no_repeats("refused send", lab.sandbox.requests[request_count:])
-
-
-def _require_no_repeats(name: str, requests: list[SandboxRequest]) -> None:
-    contents = [
-        (request.method, request.host, request.path, request.query, request.body)
-        for request in requests
-    ]
-    for number, content in enumerate(contents):
-        line = f"{requests[number].method} {requests[number].path}"
-        require(content not in contents[:number], f"A {name} sent {line} twice.")
+        require_no_repeats("refused send", lab.sandbox.requests[request_count:])
 
 
 async def each_message_carries_its_key(make: Open) -> None:
@@ -164,23 +152,9 @@ async def a_time_of_sending_arrives(make: Open) -> None:
             moments = [
                 parsed
                 for _, value in request_values(lab.sandbox.requests[-1])
-                if (parsed := _moment(value)) is not None
+                if (parsed := moment_of(value)) is not None
             ]
             require(moments == [moment], f"It is scheduled for {moments}, not for {moment}.")
-
-
-def _moment(value: object) -> datetime | None:
-    """Return the moment of an ISO text or of seconds since 1970; None for other values."""
-    if isinstance(value, str) and value.isdigit():
-        value = int(value)
-    try:
-        if isinstance(value, int):
-            moment = datetime.fromtimestamp(value, UTC)
-            return moment if moment > datetime.now(UTC) else None
-        parsed = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except (ValueError, OverflowError, OSError):
-        return None
-    return None if parsed is None or parsed.tzinfo is None else parsed
 
 
 async def a_request_is_in_the_vendors_words(make: Open) -> None:

@@ -11,14 +11,14 @@ example.com but these: refused@example.com, throttled@example.com and outage@exa
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
-from moorage.contracts.email import Attachment, EmailCapability, EmailMessage, TemplateRef
+from moorage.contracts.email import Attachment, EmailCapability, TemplateRef
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
 from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus, StatisticsQuery
 from moorage.contracts.ref import Ref
@@ -33,46 +33,22 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
+from moorage.testing.kits._email_lab import (
+    EmailLab,
+    Factory,
+    message,
+    raised_error_of,
+    sent_text,
+)
+from moorage.testing.kits._email_requests import REQUESTS
 from moorage.testing.kits.checks import AsyncView, blocking, require
 
 if TYPE_CHECKING:
     from moorage.testing.sandboxes.email.mailbox import Delivered
 
 
-@attrs.frozen(kw_only=True)
-class EmailLab:
-    """A mail vendor and its sandbox, with the operations of the checks.
+__all__ = ["ASYNC_CHECKS", "CHECKS", "AsyncCheck", "Check", "EmailLab", "Factory"]
 
-    Attributes:
-        hub: a `Hub` or an `AsyncHub` with one account, whose clock is virtual.
-        stranger: the same, with credentials that are wrong.
-        delivered: the mail that has arrived.
-        refuse: have the next call, or the next message of a bulk, refused for too much mail.
-        lose: have the next message taken and the answer lost; returns the address to send it to.
-        malform: have the next message taken, and an answer that is none; None if there is no such
-            thing.
-        codes: the vendor's own codes for "auth", "throttled", "outage" and "refused".
-        secret: what the account's credentials keep secret.
-        many: how many recipients a large bulk has.
-    """
-
-    hub: Any
-    stranger: Any
-    delivered: Sequence[Delivered]
-    refuse: Callable[[], None]
-    lose: Callable[[], str]
-    malform: Callable[[], None] | None
-    codes: dict[str, str | None]
-    secret: str
-    many: int = 10_000
-
-    @property
-    def vendor(self) -> Any:
-        """The vendor."""
-        return self.hub.account("mail").vendor
-
-
-Factory: TypeAlias = Callable[[], EmailLab]
 Check: TypeAlias = Callable[[Factory], None]
 AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
 
@@ -93,17 +69,6 @@ class _AsyncHub:
     def email(self) -> AsyncView:
         """Return the operations of mail."""
         return AsyncView(self.hub.email())
-
-
-def message(**changes: Any) -> EmailMessage:
-    """Return a message that every vendor accepts."""
-    default_fields: dict[str, Any] = {
-        "from_": "Zoë's Shop <shop@example.com>",
-        "to": ("Ada <ada@example.com>",),
-        "subject": "Invoice 7 – grüße",
-        "text": "Dear Ada, it is 149.90 €.",
-    }
-    return EmailMessage(**{**default_fields, **changes})
 
 
 async def a_message_arrives(factory: Factory) -> None:
@@ -153,7 +118,7 @@ async def tags_and_metadata_arrive(factory: Factory) -> None:
     if EmailCapability.TAGS in capabilities:
         await lab.hub.email().send_transactional(message(**words, tags=("invoice",)))
     first_text, last_text = (
-        _sent_text(delivered) for delivered in (lab.delivered[0], lab.delivered[-1])
+        sent_text(delivered) for delivered in (lab.delivered[0], lab.delivered[-1])
     )
     if "metadata" in words:
         is_arrived = all(
@@ -166,15 +131,6 @@ async def tags_and_metadata_arrive(factory: Factory) -> None:
             last_text.count("invoice") > first_text.count("invoice"),
             "A tag is lost beside metadata.",
         )
-
-
-def _sent_text(delivered: Delivered) -> str:
-    """All text that was sent for a message."""
-    return (
-        delivered.raw.decode(errors="replace")
-        if isinstance(delivered.raw, bytes)
-        else repr(delivered.raw)
-    )
 
 
 async def files_and_images_arrive(factory: Factory) -> None:
@@ -222,7 +178,7 @@ async def a_key_is_used_once(factory: Factory) -> None:
     require(first_receipt == repeated_receipt, "A repeat got another receipt.")
     require(len(lab.delivered) == 1, "A repeat was sent again.")
     send_other = partial(lab.hub.email().send_transactional, message(subject="Another"))
-    raised_error = await _raised_error(send_other(idempotency_key="INV-7"))
+    raised_error = await raised_error_of(send_other(idempotency_key="INV-7"))
     require(isinstance(raised_error, IdempotencyConflict), f"It ended with {raised_error!r}.")
     await lab.hub.email().send_transactional(message(), idempotency_key="INV-8")
     require(len(lab.delivered) == 2, "Another key was taken for the same.")
@@ -237,7 +193,7 @@ async def a_lost_answer_is_unknown(factory: Factory) -> None:
         require(await send() == await send(), "A repeat got another receipt.")
     else:
         for _ in range(2):
-            raised_error = await _raised_error(send())
+            raised_error = await raised_error_of(send())
             require(isinstance(raised_error, OutcomeUnknown), f"It ended with {raised_error!r}.")
     require(len(lab.delivered) == 1, f"It was sent {len(lab.delivered)} times.")
 
@@ -268,7 +224,7 @@ async def what_it_cannot_do_is_refused(factory: Factory) -> None:
             call = email.get_statistics(StatisticsQuery(start=today, end=today))
         else:
             call = email.send_transactional(message(**_TASTES[capability]))
-        raised_error = await _raised_error(call)
+        raised_error = await raised_error_of(call)
         is_refused = (
             isinstance(raised_error, UnsupportedByVendor)
             and capability in raised_error.capabilities
@@ -289,11 +245,11 @@ async def failures_have_their_types(factory: Factory) -> None:
     }
     for failure, kind in kinds.items():
         mail = message(to=f"{failure}@example.com")
-        raised_error = await _raised_error(lab.hub.email().send_transactional(mail))
+        raised_error = await raised_error_of(lab.hub.email().send_transactional(mail))
         require(isinstance(raised_error, kind), f"{failure} ended with {raised_error!r}.")
         code = getattr(raised_error, "vendor_code", None)
         require(code == lab.codes[failure], f"{failure} has the code {code!r}.")
-    raised_error = await _raised_error(lab.stranger.email().send_transactional(message()))
+    raised_error = await raised_error_of(lab.stranger.email().send_transactional(message()))
     require(isinstance(raised_error, AuthenticationFailed), f"A stranger met {raised_error!r}.")
     code = getattr(raised_error, "vendor_code", None)
     require(code == lab.codes["auth"], f"A stranger's code is {code!r}.")
@@ -306,7 +262,7 @@ async def a_success_that_is_none_is_told(factory: Factory) -> None:
     if lab.malform is None:
         return
     lab.malform()
-    raised_error = await _raised_error(lab.hub.email().send_transactional(message()))
+    raised_error = await raised_error_of(lab.hub.email().send_transactional(message()))
     is_failed = isinstance(raised_error, VendorFailed) and not raised_error.retryable
     require(is_failed, f"It ended with {raised_error!r}.")
 
@@ -383,7 +339,7 @@ async def nothing_personal_is_shown(factory: Factory) -> None:
     lab = factory()
     mail = message(metadata={}, html="<p>confidential</p>")
     receipt = await lab.hub.email().send_transactional(mail)
-    refused_error = await _raised_error(
+    refused_error = await raised_error_of(
         lab.hub.email().send_transactional(message(to="refused@example.com", text="confidential"))
     )
     representations = " ".join(
@@ -391,14 +347,6 @@ async def nothing_personal_is_shown(factory: Factory) -> None:
     )
     for word in ("ada@", "refused@", "person0", "confidential", "Invoice", "Zoë", lab.secret):
         require(word not in representations, f"{word!r} is shown: {representations}")
-
-
-async def _raised_error(awaitable: Awaitable[Any]) -> Exception | None:
-    try:
-        await awaitable
-    except ConnectorError as error:
-        return error
-    return None
 
 
 ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
@@ -415,6 +363,7 @@ ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     a_large_bulk_goes_in_chunks,
     a_bulk_goes_on_where_it_was,
     nothing_personal_is_shown,
+    *REQUESTS,
 )
 
 

@@ -379,7 +379,7 @@ def _delivery_event(
         headers={key: decoded(value) for key, value in form.below("h:").items()},
         items=tuple(item for _, item in form.files),
         raw={
-            "fields": form.fields,
+            "fields": {name: form.all(name) for name, _ in form.fields},
             "user-variables": {
                 key: fill_template(value) for key, value in form.below("v:").items()
             },

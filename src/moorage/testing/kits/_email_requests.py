@@ -1,0 +1,264 @@
+"""Checks of the requests of mail vendors, and of the mail that becomes of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta, timezone
+from email import message_from_bytes
+from email.policy import default
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.email import Attachment, EmailCapability
+from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
+from moorage.contracts.email_outcomes import StatisticsQuery
+from moorage.domain.values.json_text import encode_json, is_list, is_object
+from moorage.errors import VendorRejected
+from moorage.testing.kits._email_lab import (
+    EmailLab,
+    Factory,
+    message,
+    raised_error_of,
+    sent_text,
+)
+from moorage.testing.kits._sent_requests import leaves, moment_of, require_no_repeats
+from moorage.testing.kits.checks import require
+from moorage.testing.sandboxes.base import Altered
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from moorage.contracts.email_outcomes import EmailReceipt
+    from moorage.domain.http.requests import Response
+    from moorage.domain.values.result import Result
+    from moorage.testing.sandboxes.email.mailbox import Delivered
+
+_SHORT: Final = "k"
+_LONG: Final = "a-key-of-an-invoice-" * 12
+_REFUSED: Final = "refused@example.com"
+_ZONE: Final = timezone(timedelta(hours=-7))
+_TEXT: Final = 'Dear "Ada",\n.\n.hidden\n100 % of {it} & <more>: ' + "grüße " * 200
+
+
+async def each_request_is_sent_once(factory: Factory) -> None:
+    """No operation sends the same request twice: whether to repeat it is for the hub to decide."""
+    lab = factory()
+    if lab.sandbox is None:
+        return
+    email, days = lab.hub.email(), (date(2026, 1, 1), date(2026, 1, 31))
+    calls: dict[str, Callable[[], Awaitable[Any]]] = {
+        "message": partial(email.send_transactional, message()),
+        "message under a key": partial(
+            email.send_transactional, message(), idempotency_key="INV-1"
+        ),
+        "bulk": partial(email.send_bulk, _bulk()),
+        "bulk with a file": partial(email.send_bulk, _bulk(attachments=(_file(),))),
+        "bulk under a key": partial(email.send_bulk, _bulk(), idempotency_key="news"),
+        "refused message": lambda: raised_error_of(email.send_transactional(message(to=_REFUSED))),
+    }
+    if EmailCapability.VALIDATE_ADDRESS in lab.vendor.capabilities:
+        calls["validation"] = partial(email.validate_address, "ada@example.com")
+    if EmailCapability.STATISTICS in lab.vendor.capabilities:
+        query = StatisticsQuery(start=days[0], end=days[1])
+        calls["look at statistics"] = partial(email.get_statistics, query)
+    for name, call in calls.items():
+        request_count = len(lab.sandbox.requests)
+        await call()
+        require_no_repeats(name, lab.sandbox.requests[request_count:])
+
+
+async def each_message_carries_its_key(factory: Factory) -> None:
+    """A key that the vendor honours is sent, and is the same in another process.
+
+    Each request of a bulk has a key of its own. A key of ours that is too long becomes one that the
+    vendor takes, and stays different from others that begin alike.
+    """
+    first_keys, second_keys = await _sent_keys(factory()), await _sent_keys(factory())
+    require(first_keys == second_keys, "Another process sends other keys for the same messages.")
+    require(len(set(first_keys)) == len(first_keys), "Two messages were sent under one key.")
+
+
+async def _sent_keys(lab: EmailLab) -> list[str]:
+    """The sorted keys of all requests that send messages; none if the vendor honours no keys."""
+    header = lab.vendor.services()[""].idempotency_header
+    if lab.sandbox is None or header is None:
+        return []
+    longest_key = lab.vendor.limits.get("idempotency_key", 255)
+    email, batch, message_count = lab.hub.email(), lab.vendor.limits["batch"], 0
+    for key in (_SHORT, f"{_LONG}-1", f"{_LONG}-2"):
+        await email.send_transactional(message(), idempotency_key=key)
+        message_count += 1
+        bulk_keys = (f"{key}-bulk", f"{key}-files")
+        bulks = (_bulk(2 * batch), _bulk(attachments=(_file(),)))
+        for bulk_key, bulk in zip(bulk_keys, bulks, strict=True):
+            await email.send_bulk(bulk, idempotency_key=bulk_key, at_once=1)
+            message_count += len(bulk.recipients)
+    require(len(lab.delivered) == message_count, "Two messages were sent under one key.")
+    keys = [request.headers.get(header) for request in lab.sandbox.requests]
+    sent_keys = [key for key in keys if key is not None]
+    require(len(sent_keys) == len(keys), "A message was sent without its key.")
+    is_short = all(len(key) <= longest_key for key in sent_keys)
+    require(is_short, f"A key is longer than {longest_key} characters.")
+    return sorted(sent_keys)
+
+
+async def each_recipient_is_addressed(factory: Factory) -> None:
+    """Each recipient, copy and address for replies is sent, with its name and in its place."""
+    lab = factory()
+    mail = message(
+        to=('"Lovelace, Ada" <ada@example.com>', "second@example.com"),
+        cc=("third@example.com", "Grace <fourth@example.com>"),
+        bcc=("fifth@example.com", "sixth@example.com"),
+        reply_to=("Answers <answers@example.com>",),
+    )
+    await lab.hub.email().send_transactional(mail)
+    (delivered,) = lab.delivered
+    for field in ("to", "cc", "bcc"):
+        expected = tuple(address.email for address in getattr(mail, field))
+        emails = getattr(delivered, field)
+        require(emails == expected, f"The message went to {emails} as {field}.")
+    replies = _reply_addresses(delivered)
+    require("answers@example.com" in replies, "The address for replies is lost.")
+    for name in ("Lovelace, Ada", "Grace", "Answers"):
+        require(name in sent_text(delivered), f"The name {name!r} is lost.")
+    await lab.hub.email().send_transactional(message())
+    require(not _reply_addresses(lab.delivered[1]), "Replies go somewhere unasked.")
+
+
+def _reply_addresses(delivered: Delivered) -> str:
+    """All that was sent under the vendor's name for the addresses of replies."""
+    if isinstance(delivered.raw, bytes):
+        headers = message_from_bytes(delivered.raw, policy=default)
+        return str(headers["Reply-To"] or "")
+    words = [
+        str(value)
+        for path, value in leaves("", delivered.raw)
+        if "replyto" in "".join(filter(str.isalpha, path.lower()))
+    ]
+    return " ".join(words)
+
+
+async def each_text_is_sent_as_written(factory: Factory) -> None:
+    """Text and HTML are sent as they are, and neither is made up from the other."""
+    lab = factory()
+    await lab.hub.email().send_transactional(message(subject='100 % "new" & <b>', text=_TEXT))
+    await lab.hub.email().send_transactional(message(text=None, html=f"<p>{_TEXT}</p>"))
+    written, drawn = lab.delivered
+    require(written.subject == '100 % "new" & <b>', f"The subject is {written.subject!r}.")
+    require(_lines(written.text) == _lines(_TEXT), "The text is not sent as it was written.")
+    require(not written.html, "HTML was made up.")
+    is_same = _lines(drawn.html) == _lines(f"<p>{_TEXT}</p>")
+    require(is_same, "The HTML is not sent as it was written.")
+    require(not (drawn.text or "").strip(), "A text was made up.")
+
+
+def _lines(text: str | None) -> list[str]:
+    return [line.rstrip() for line in (text or "").strip().splitlines()]
+
+
+async def a_time_of_sending_arrives(factory: Factory) -> None:
+    """A message that is scheduled in any time zone is scheduled for that moment."""
+    lab = factory()
+    if EmailCapability.SCHEDULED not in lab.vendor.capabilities:
+        return
+    moment = (datetime.now(UTC) + timedelta(hours=3)).replace(microsecond=0)
+    for send_time in (moment, moment.astimezone(_ZONE)):
+        await lab.hub.email().send_transactional(message(send_at=send_time))
+        moments = [
+            parsed
+            for _, value in leaves("", lab.delivered[-1].raw)
+            if (parsed := moment_of(value)) is not None
+        ]
+        require(moments == [moment], f"It is scheduled for {moments}, not for {moment}.")
+
+
+async def each_of_a_bulk_has_their_copies(factory: Factory) -> None:
+    """Copies, headers and files of a bulk arrive with the message that they are for."""
+    lab = factory()
+    recipients = [
+        BulkRecipient(
+            to=f"person{number}@example.com",
+            cc=f"copy{number}@example.com",
+            bcc=f"blind{number}@example.com",
+            headers={"X-Number": str(number)},
+        )
+        for number in range(3)
+    ]
+    base = message(to=(), headers={"X-All": "yes"}, reply_to="answers@example.com")
+    results = await lab.hub.email().send_bulk(BulkMessage(base=base, recipients=recipients))
+    require(all(result.ok for result in results), f"It ended with {results!r}.")
+    delivered = sorted(lab.delivered, key=lambda mail: mail.to)
+    require(len(delivered) == len(recipients), f"{len(delivered)} messages arrived.")
+    for number, mail in enumerate(delivered):
+        copies = (mail.to, mail.cc, mail.bcc)
+        expected = tuple((f"{word}{number}@example.com",) for word in ("person", "copy", "blind"))
+        require(copies == expected, f"A message of a bulk went to {copies}.")
+        headers = {name.lower(): value for name, value in mail.headers.items()}
+        own_header, all_header = headers.get("x-number"), headers.get("x-all")
+        require(own_header == str(number), f"The header of number {number} is {own_header!r}.")
+        require(all_header == "yes", "A header of the whole bulk is lost.")
+        require("answers@example.com" in _reply_addresses(mail), "Replies of a bulk are lost.")
+    await lab.hub.email().send_bulk(_bulk(attachments=(_file(),)))
+    for mail in lab.delivered[len(recipients) :]:
+        contents = [item.content for item in mail.items]
+        require(contents == [_file().content], "A file of a bulk is lost.")
+
+
+async def a_refused_recipient_is_told_of(factory: Factory) -> None:
+    """The results of a bulk say who got it: nobody is told of as sent to who was refused."""
+    lab = factory()
+    recipients = ["first@example.com", _REFUSED, "last@example.com"]
+    bulk = BulkMessage(base=message(to=()), recipients=recipients)
+    results: list[Result[EmailReceipt]] = await lab.hub.email().send_bulk(bulk)
+    told_emails = {email for email, result in zip(recipients, results, strict=True) if result.ok}
+    delivered_emails = {email for mail in lab.delivered for email in mail.to}
+    require(_REFUSED not in told_emails, "A refused recipient is told of as sent to.")
+    require(told_emails == delivered_emails, f"{told_emails} are told of: {delivered_emails}.")
+    refusal = results[1].error
+    require(isinstance(refusal, VendorRejected), f"The refusal became {refusal!r}.")
+
+
+async def no_error_shows_a_secret(factory: Factory) -> None:
+    """An error shows neither credentials nor addresses that the vendor repeats in its refusal."""
+    lab = factory()
+    if lab.sandbox is None:
+        return
+    lab.sandbox.fail(Altered(partial(_with_added_words, f" {lab.secret} ada@example.com")))
+    error = await raised_error_of(lab.hub.email().send_transactional(message(to=_REFUSED)))
+    shown = f"{error}{error!r}{getattr(error, 'vendor_message', '')}"
+    require(isinstance(error, VendorRejected), f"It ended with {error!r}.")
+    for word in (lab.secret, "ada@example.com"):
+        require(word not in shown, "An error shows a secret that the vendor repeated.")
+
+
+def _with_added_words(words: str, response: Response) -> Response:
+    """Return a response with further words at the end of each sentence of its JSON."""
+    return response.evolve(body=encode_json(_longer(response.json(), words)))
+
+
+def _longer(value: Any, words: str) -> Any:
+    if is_object(value):
+        return {name: _longer(part, words) for name, part in value.items()}
+    if is_list(value):
+        return [_longer(part, words) for part in value]
+    return f"{value}{words}" if isinstance(value, str) and " " in value else value
+
+
+def _file() -> Attachment:
+    return Attachment(filename="terms.txt", content=b"Terms.", content_type="text/plain")
+
+
+def _bulk(count: int = 3, **fields: Any) -> BulkMessage:
+    recipients = [f"person{number}@example.com" for number in range(count)]
+    return BulkMessage(base=message(to=(), **fields), recipients=recipients)
+
+
+REQUESTS: Final = (
+    each_request_is_sent_once,
+    each_message_carries_its_key,
+    each_recipient_is_addressed,
+    each_text_is_sent_as_written,
+    a_time_of_sending_arrives,
+    each_of_a_bulk_has_their_copies,
+    a_refused_recipient_is_told_of,
+    no_error_shows_a_secret,
+)

@@ -1,0 +1,73 @@
+"""Readings of the requests that reached a sandbox, which the kits of several contracts share."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from moorage.domain.values.json_text import is_list, is_object
+from moorage.testing.kits.checks import require
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.testing.sandboxes.base import SandboxRequest
+
+
+def require_no_repeats(name: str, requests: Sequence[SandboxRequest]) -> None:
+    """Fail the check if an operation sent the same request twice.
+
+    Args:
+        name: the operation.
+        requests: the requests that reached the sandbox meanwhile.
+    """
+    contents = [
+        (request.method, request.host, request.path, request.query, request.body)
+        for request in requests
+    ]
+    for number, content in enumerate(contents):
+        line = f"{requests[number].method} {requests[number].path}"
+        require(content not in contents[:number], f"A {name} sent {line} twice.")
+
+
+def leaves(path: str, value: Any) -> list[tuple[str, Any]]:
+    """Return a JSON value and all values inside it, each with the path to it.
+
+    Args:
+        path: the path to the value; names are joined by dots, and lists add none.
+        value: the value.
+    """
+    inner_values: list[tuple[str, Any]] = []
+    if is_object(value):
+        for name, part in value.items():
+            inner_values += leaves(f"{path}.{name}" if path else name, part)
+    elif is_list(value):
+        for part in value:
+            inner_values += leaves(path, part)
+    return [(path, value), *inner_values]
+
+
+def moment_of(value: object) -> datetime | None:
+    """Return the moment that a value of a request names; None for values that name none.
+
+    A moment is an ISO 8601 text with a zone, a date of an email, or the seconds since 1970 of a
+    time to come.
+    """
+    if isinstance(value, str) and value.isdigit():
+        value = int(value)
+    try:
+        if isinstance(value, int):
+            moment = datetime.fromtimestamp(value, UTC)
+            return moment if moment > datetime.now(UTC) else None
+        parsed = _parsed(value) if isinstance(value, str) else None
+    except (ValueError, OverflowError, OSError):
+        return None
+    return None if parsed is None or parsed.tzinfo is None else parsed
+
+
+def _parsed(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return parsedate_to_datetime(text)

@@ -1,0 +1,218 @@
+"""The kit of mail finds lost keys, repeated requests, lost recipients and changed messages."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus
+from moorage.errors import VendorRejected
+from moorage.testing import email_conformance as kit
+from moorage.testing import name_of
+from moorage.testing.sandboxes.email.resend import ResendSandbox
+from moorage.vendor_sdk import Result
+from moorage.vendors.email.resend import Resend
+from tests.vendors.email_hubs import hub
+from tests.vendors.subjects.resend import resend_labs
+
+if TYPE_CHECKING:
+    from moorage.contracts.email import EmailMessage
+    from moorage.contracts.email_bulk import BulkMessage
+    from moorage.vendor_sdk import Wire
+
+_NUMBERS = count()
+
+
+class _Changing(Resend):
+    """Sends another message, or under another key, than it is given."""
+
+    def changed(self, message: EmailMessage) -> EmailMessage:
+        return message
+
+    def changed_key(self, key: str | None) -> str | None:
+        return key
+
+    async def send_transactional(
+        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+    ) -> EmailReceipt:
+        changed_message, changed_key = self.changed(message), self.changed_key(key)
+        return await Resend.send_transactional(self, wire, changed_message, key=changed_key)
+
+    async def send_bulk(
+        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        changed_bulk = attrs.evolve(bulk, base=self.changed(bulk.base))
+        return await Resend.send_bulk(self, wire, changed_bulk, key=self.changed_key(key))
+
+
+class _Keyless(_Changing):
+    """Loses the key on the way to the vendor."""
+
+    def changed_key(self, key: str | None) -> str | None:
+        return None
+
+
+class _Numbered(_Changing):
+    """Sends another key in each process."""
+
+    def changed_key(self, key: str | None) -> str | None:
+        return key and f"{key}-{next(_NUMBERS)}"
+
+
+class _Shortened(_Changing):
+    """Sends the beginning of a key, which others have too."""
+
+    def changed_key(self, key: str | None) -> str | None:
+        return key and key[:40]
+
+
+class _Twice(_Changing):
+    """Sends each message twice."""
+
+    async def send_transactional(
+        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+    ) -> EmailReceipt:
+        await super().send_transactional(wire, message, key=None)
+        return await super().send_transactional(wire, message, key=key)
+
+
+class _OneRecipient(_Changing):
+    """Sends a message to the first recipient only."""
+
+    def changed(self, message: EmailMessage) -> EmailMessage:
+        return attrs.evolve(message, to=message.to[:1])
+
+
+class _Nameless(_Changing):
+    """Sends the addresses of recipients without their names."""
+
+    def changed(self, message: EmailMessage) -> EmailMessage:
+        return attrs.evolve(message, to=[attrs.evolve(it, name=None) for it in message.to])
+
+
+class _Unanswerable(_Changing):
+    """Loses the address for replies."""
+
+    def changed(self, message: EmailMessage) -> EmailMessage:
+        return attrs.evolve(message, reply_to=())
+
+
+class _Answering(_Changing):
+    """Has replies go to the sender, unasked."""
+
+    def changed(self, message: EmailMessage) -> EmailMessage:
+        return attrs.evolve(message, reply_to=message.reply_to or "shop@example.com")
+
+
+class _Trimming(_Changing):
+    """Sends a text without what follows a line with a dot alone."""
+
+    def changed(self, message: EmailMessage) -> EmailMessage:
+        return attrs.evolve(message, text=message.text and message.text.partition("\n.\n")[0])
+
+
+class _Drawing(_Changing):
+    """Makes HTML of the text."""
+
+    def changed(self, message: EmailMessage) -> EmailMessage:
+        return attrs.evolve(message, html=message.html or message.text)
+
+
+class _Local(_Changing):
+    """Takes the time on the sender's clock for that in UTC."""
+
+    def changed(self, message: EmailMessage) -> EmailMessage:
+        send_time = message.send_at
+        return attrs.evolve(message, send_at=send_time and send_time.replace(tzinfo=UTC))
+
+
+class _Fileless(_Changing):
+    """Loses the files of messages."""
+
+    def changed(self, message: EmailMessage) -> EmailMessage:
+        return attrs.evolve(message, attachments=(), text=message.text or "A file.")
+
+
+class _Headless(_Changing):
+    """Loses the headers of messages."""
+
+    def changed(self, message: EmailMessage) -> EmailMessage:
+        return attrs.evolve(message, headers={})
+
+
+class _Copyless(_Changing):
+    """Loses the copies of a bulk."""
+
+    async def send_bulk(
+        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        recipients = [attrs.evolve(recipient, cc=(), bcc=()) for recipient in bulk.recipients]
+        return await super().send_bulk(wire, attrs.evolve(bulk, recipients=recipients), key=key)
+
+
+class _Swallowing(_Changing):
+    """Tells of each refused recipient as sent to."""
+
+    async def send_bulk(
+        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        results = await super().send_bulk(wire, bulk, key=key)
+        receipt = EmailReceipt(ref=wire.ref("1"), status=EmailStatus.QUEUED)
+        return [result if result.ok else Result(receipt) for result in results]
+
+
+class _Talkative(_Changing):
+    """Shows all that the vendor says in its errors."""
+
+    async def send_transactional(
+        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+    ) -> EmailReceipt:
+        try:
+            return await super().send_transactional(wire, message, key=key)
+        except VendorRejected as error:
+            body = error.response.body.decode() if error.response else ""
+            raise VendorRejected(body, status=error.status) from None
+
+
+def _lab(vendor: type[Resend]) -> kit.EmailLab:
+    sandbox = ResendSandbox()
+    with resend_labs("Async") as make:
+        usual_lab = make()
+    sandbox_hub: Any = hub(vendor(credentials=sandbox.api_key), sandbox, mode="Async")
+    return attrs.evolve(usual_lab, hub=sandbox_hub, delivered=sandbox.delivered, sandbox=sandbox)
+
+
+CHECKS = {name_of(check): check for check in kit.ASYNC_CHECKS}
+
+
+@pytest.mark.parametrize(
+    "check, wrong, sentence",
+    [
+        ("each_request_is_sent_once", _Twice, "A message sent POST /emails twice"),
+        ("each_message_carries_its_key", _Keyless, "without its key"),
+        ("each_message_carries_its_key", _Numbered, "sends other keys"),
+        ("each_message_carries_its_key", _Shortened, "under one key"),
+        ("each_recipient_is_addressed", _OneRecipient, "as to"),
+        ("each_recipient_is_addressed", _Nameless, "The name 'Lovelace, Ada' is lost"),
+        ("each_recipient_is_addressed", _Unanswerable, "for replies is lost"),
+        ("each_recipient_is_addressed", _Answering, "Replies go somewhere unasked"),
+        ("each_text_is_sent_as_written", _Trimming, "The text is not sent"),
+        ("each_text_is_sent_as_written", _Drawing, "HTML was made up"),
+        ("a_time_of_sending_arrives", _Local, "It is scheduled for"),
+        ("each_of_a_bulk_has_their_copies", _Copyless, "A message of a bulk went to"),
+        ("each_of_a_bulk_has_their_copies", _Headless, "A header of the whole bulk is lost"),
+        ("each_of_a_bulk_has_their_copies", _Unanswerable, "Replies of a bulk are lost"),
+        ("each_of_a_bulk_has_their_copies", _Fileless, "A file of a bulk is lost"),
+        ("a_refused_recipient_is_told_of", _Swallowing, "is told of as sent to"),
+        ("no_error_shows_a_secret", _Talkative, "An error shows a secret"),
+    ],
+)
+def test_notices_a_wrong_request(check: str, wrong: type[Resend], sentence: str) -> None:
+    """A vendor that sends something wrong does not pass the check for that."""
+    with pytest.raises(AssertionError, match=sentence):
+        asyncio.run(CHECKS[check](lambda: _lab(wrong)))
