@@ -201,6 +201,32 @@ def test_a_command_that_was_overtaken_decides_again(
     assert ["mine"] * len(keys) == values(store, *keys)
 
 
+@pytest.mark.parametrize("keys", ["ab", "abc"])
+@pytest.mark.parametrize("which", [0, -1])
+def test_a_new_state_beside_others_is_decided_again(keys: str, which: int) -> None:
+    """A command with existing states and a new one repeats its decision after another write."""
+    store = MemoryStorage()
+    store.execute(Put("old", *keys[:-1]))
+    command = Meddled(lambda: store.execute(Put("theirs", keys[which])), *keys)
+
+    answer = store.execute(command)
+
+    assert 2 == len(command.saw)
+    assert "theirs" == (answer[which] or "...")[2]
+    assert ["mine"] * len(keys) == values(store, *keys)
+    assert len(keys) == len(store)
+
+
+@pytest.mark.parametrize("keys", ["ab", "abc"])
+def test_a_missing_state_beside_others_stays_missing(keys: str) -> None:
+    """A command that only reads creates no state."""
+    store = MemoryStorage()
+    store.execute(Put("old", *keys[:-1]))
+
+    assert [*["old"] * (len(keys) - 1), None] == values(store, *keys)
+    assert len(keys) - 1 == len(store)
+
+
 @pytest.mark.parametrize("keys", ["ab", "abc", "abcd"])
 def test_read_only_command_sees_a_consistent_snapshot(keys: str) -> None:
     """A read-only command sees all of its states as they were at one moment."""

@@ -144,6 +144,8 @@ class MemoryStorage:
         """Run a command on two existing states."""
         cells = self._cells
         first_key, second_key = command.keys
+        if second_key not in cells:
+            return self._apply_last_new(command)
         while True:
             try:
                 # Not `get`: between two calls another thread could come.
@@ -172,6 +174,8 @@ class MemoryStorage:
         """Run a command on three existing states: a circuit, a limit and a claim."""
         cells = self._cells
         first_key, second_key, third_key = command.keys
+        if third_key not in cells:
+            return self._apply_last_new(command)
         while True:
             try:
                 first_state, second_state, third_state = (
@@ -207,6 +211,37 @@ class MemoryStorage:
                     (new_first, new_second, new_third),
                 )
                 raise
+
+    def _apply_last_new(self, command: Command[Answer]) -> Answer:
+        """Run a command on existing states and a new one, its last, where there is space for it."""
+        cells, counts, keys = self._cells, self._counts, command.keys
+        states_before = tuple(map(cells.get, keys))
+        name = class_of(keys[-1])
+        number = counts[name]
+        now = (self._nanoseconds() + self._offset) // 1000
+        if (
+            states_before[-1] is not None
+            or None in states_before[:-1]
+            or now >= self._sweep_at
+            or (number + 1) * 5 >= self._max_entries * 4
+        ):
+            return self._apply_any(command)
+        states, answer = command.apply(states_before, now)
+        if states[-1] is None:
+            return self._apply_any(command)
+        changes = zip(keys, states, strict=True)
+        new_count = number + 1
+        expected_ids = [*map(id, states_before)]
+        current_ids = map(id, map(cells.get, keys))
+        ids: list[int] = []
+        with self._lock:
+            ids += current_ids
+            if ids == expected_ids and counts[name] == number:
+                # One instruction, however many keys.
+                cells |= changes  # type: ignore[arg-type]  # no command deletes
+                counts[name] = new_count
+                return answer
+        return self._apply_any(command)
 
     def post(self, command: Command[Any], /) -> None:
         """Run a command without returning its answer."""

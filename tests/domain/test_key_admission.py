@@ -1,0 +1,179 @@
+"""A claim together with its admission decides as the two commands after one another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage.domain.idempotency.claims import Verdict, complete
+from moorage.domain.resilience.admission import GO, Admission, Gates, SetCircuit
+from moorage.domain.resilience.budget import BudgetRule, RetryBudget
+from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule, CircuitState
+from moorage.domain.resilience.key_admission import KeyAdmission, WithdrawUnsent
+from moorage.domain.resilience.rate_limit import RateLimitConfig
+from moorage.domain.state.commands import SMALL_STEP
+from moorage.domain.values.durations import SECOND
+from moorage.errors import StateUnavailable
+from tests.domain.key_caller import KEY, TTL, Keyed, claim
+from tests.domain.state_world import World
+
+TERM = 40 * SECOND
+CIRCUIT = CircuitRule(CircuitBreakerConfig(failures=1, open_for=10))
+LIMIT = RateLimitConfig.per_second(1, burst=2).rule
+BUDGET = BudgetRule(RetryBudget())
+GATES = [
+    Gates(),
+    Gates(circuit=CIRCUIT, circuit_key="circuit"),
+    Gates(limits=[LIMIT], limit_keys=["limit"]),
+    Gates(circuit=CIRCUIT, circuit_key="circuit", limits=[LIMIT], limit_keys=["limit"]),
+    Gates(
+        circuit=CIRCUIT,
+        circuit_key="circuit",
+        limits=[LIMIT, LIMIT],
+        limit_keys=["limit", "second limit"],
+        budget=BUDGET,
+        budget_key="budget",
+    ),
+]
+EVENTS = ["admit", "open", "close", "claim", "send", "free", "complete", "wait", "expire", "back"]
+
+
+def both(gates: Gates, *, owner: int = 9, payload: bytes = b"one") -> KeyAdmission:
+    """The command that claims the key and asks for an admission."""
+    question = Admission(gates, within=SECOND, lease=SECOND)
+    return KeyAdmission(KEY, question, payload, owner, TERM, TTL, "honours")
+
+
+def one_after_another(world: World, gates: Gates, payload: bytes) -> Any:
+    """The answer of a claim, followed by an admission under it; None if one of them fails."""
+    claimed = world.execute(claim(9, payload=payload, lease=TERM, term=TERM))
+    if claimed.verdict is Verdict.REPLAY:
+        return 0, (GO, 0, None, ()), claimed.answer
+    if claimed.verdict is not Verdict.RUN:
+        return None
+    question = Admission(gates, within=SECOND, lease=SECOND).under_claim(
+        (KEY, claimed.fence, "honours"), within=SECOND, lease=SECOND, retry=False
+    )
+    admitted = world.execute(question)
+    return (claimed.fence, admitted, None) if admitted[:2] == (GO, 0) else None
+
+
+def happen(key: Keyed, gates: Gates, event: str) -> None:
+    """Change the key, its gates or the clock."""
+    world = key.world
+    entry = world.cells.get(KEY)
+    fence = 0 if entry is None else entry[4]
+    if event == "admit" and gates.rules:
+        world.execute(Admission(gates, within=SECOND, lease=SECOND))
+    elif event in {"open", "close"} and gates.circuit:
+        state = CircuitState.FORCED_OPEN if event == "open" else CircuitState.CLOSED
+        world.execute(SetCircuit(gates.circuit, gates.circuit_key, state))
+    elif event == "claim":
+        key.claim()
+    elif event == "send":
+        key.mark(fence)
+    elif event == "complete":
+        key.settle(complete(KEY, fence, "answer", ttl=TTL))
+    elif event == "free":
+        world.execute(WithdrawUnsent(KEY, 0 if entry is None else entry[5], ttl=TTL))
+    elif event == "wait":
+        world.now += 60 * SECOND
+    elif event == "expire":
+        world.now += 2 * TTL
+    elif event == "back":
+        world.now -= 3 * SMALL_STEP
+
+
+@given(
+    gates=st.sampled_from(GATES),
+    events=st.lists(st.sampled_from(EVENTS), max_size=8),
+    payload=st.sampled_from([b"one", b"two"]),
+)
+def test_claim_with_admission_is_both_commands(
+    gates: Gates, events: list[str], payload: bytes
+) -> None:
+    """It writes and answers what both commands write and answer, or it changes nothing."""
+    key = Keyed()
+    for event in events:
+        happen(key, gates, event)
+    before = dict(key.world.cells)
+    apart = World(key.world.now)
+    apart.cells = dict(before)
+
+    answer = key.world.execute(both(gates, payload=payload))
+
+    if answer is None:
+        assert before == key.world.cells
+        assert KEY in before or one_after_another(apart, gates, payload) is None
+    else:
+        assert one_after_another(apart, gates, payload) == answer
+        assert apart.cells == key.world.cells
+
+
+@pytest.mark.parametrize("gates", GATES)
+def test_new_key_is_sent_at_once(gates: Gates) -> None:
+    """A new key is claimed and marked as sent, and its attempt is admitted."""
+    key = Keyed()
+
+    fence, admitted, _ = key.world.execute(both(gates))  # type: ignore[misc]  # not None
+
+    assert (key.world.now, GO, 0) == (fence, *admitted[:2])
+    assert Verdict.BUSY is key.claim().verdict
+    assert not key.mark(fence - 1)
+    assert key.settle(complete(KEY, fence, "answer", ttl=TTL)).held
+
+
+def test_stored_answer_costs_nothing() -> None:
+    """A stored answer is returned even while the limit is exhausted and the circuit open."""
+    key, gates = Keyed(), GATES[3]
+    fence, _, _ = key.world.execute(both(gates))  # type: ignore[misc]  # not None
+    key.settle(complete(KEY, fence, "answer", ttl=TTL))
+    happen(key, gates, "open")
+    cells = dict(key.world.cells)
+
+    answer = key.world.execute(both(gates))
+
+    assert (0, "answer") == (answer[0], answer[2])  # type: ignore[index]  # not None
+    assert cells == key.world.cells
+
+
+@pytest.mark.parametrize("event", ["admit", "open"])
+def test_refused_attempt_claims_nothing(event: str) -> None:
+    """If the attempt has to wait or is refused, the key stays new."""
+    key, gates = Keyed(), GATES[3]
+    for _ in range(2):
+        happen(key, gates, event)
+
+    assert key.world.execute(both(gates)) is None
+    assert KEY not in key.world.cells
+
+
+def test_unsent_key_is_free_again() -> None:
+    """A caller that has sent nothing frees its own key, and no other caller's."""
+    key = Keyed()
+    key.world.execute(both(GATES[0], owner=9))
+
+    key.world.execute(WithdrawUnsent(KEY, 8, ttl=TTL))
+    assert Verdict.BUSY is key.claim().verdict
+    key.world.execute(WithdrawUnsent(KEY, 9, ttl=TTL))
+    assert Verdict.RUN is key.claim().verdict
+    key.world.execute(WithdrawUnsent("other key", 9, ttl=TTL))
+    assert "other key" not in key.world.cells
+
+
+def test_unreadable_states_are_named() -> None:
+    """A state that another release wrote is an error that names it."""
+    for position, name in enumerate(("circuit", "limit", KEY)):
+        world = World()
+        if name != KEY:
+            world.execute(both(GATES[3]))
+            del world.cells[KEY]
+        world.cells[name] = (world.now, SECOND, *["?"] * (position + 1))
+
+        with pytest.raises(StateUnavailable) as caught:
+            world.execute(both(GATES[3]))
+
+        assert name == caught.value.key
