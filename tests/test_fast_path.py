@@ -37,7 +37,7 @@ from moorage.domain.observation.integration_log import IntegrationLog, LogQuery
 from tests.parts.world import AsyncSleeper, Clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from moorage import Event
 
@@ -50,6 +50,8 @@ class Stopped(BaseException):
 
 ANSWERS: dict[str, Callable[[], Any]] = {
     "ok": lambda: Response(200, body=b"yes"),
+    "json": lambda: Response(200, {"Content-Type": "application/json"}, b'{"id": 7}'),
+    "cut json": lambda: Response(200, {"Content-Type": "application/json"}, b'{"id": 7'),
     "gone": lambda: Response(304),
     "spent": lambda: Response(200, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "3"}),
     "some left": lambda: Response(200, {"X-RateLimit-Remaining": "7", "X-RateLimit-Reset": "3"}),
@@ -151,6 +153,7 @@ class Setting:
         fast: whether the fast path may be used.
         options: the options of each call.
         failures_only: whether there is an observer of failures instead.
+        keys: the idempotency keys of the calls; calls after the last key have none.
     """
 
     mode: str
@@ -160,6 +163,7 @@ class Setting:
     fast: bool = True
     options: dict[str, Any] = attrs.field(factory=dict)
     failures_only: bool = False
+    keys: list[str | None] = attrs.field(factory=list)
 
     def send(self, requests: list[Request]) -> Story:
         """Send requests one after another."""
@@ -195,9 +199,9 @@ class Setting:
             manager: Any = ConnectorManager(self.services, http=vendor, sleeper=clock, **ports)
             self._slow_down(manager)
             ends = []
-            for verb, request in calls:
+            for (verb, request), options in zip(calls, self._options(), strict=False):
                 try:
-                    ends.append(getattr(manager, verb)("v", request or told, **self.options))
+                    ends.append(getattr(manager, verb)("v", request or told, **options))
                 except BaseException as error:  # noqa: BLE001 - compared
                     ends.append(_told(error))
             return ends
@@ -209,10 +213,10 @@ class Setting:
             )
             self._slow_down(manager)
             ends = []
-            for verb, request in calls:
+            for (verb, request), options in zip(calls, self._options(), strict=False):
                 what = request or told_later
                 try:
-                    ends.append(await getattr(manager, verb)("v", what, **self.options))
+                    ends.append(await getattr(manager, verb)("v", what, **options))
                 except BaseException as error:  # noqa: BLE001 - compared
                     ends.append(_told(error))
             return ends
@@ -220,6 +224,13 @@ class Setting:
         ends = asyncio.run(later()) if self.mode == "awaited" else sync()
         entries = log.find(LogQuery(limit=1000)).items
         return Story(ends, vendor.got, clock.slept, events, entries)
+
+    def _options(self) -> Iterator[dict[str, Any]]:
+        """The options of one call after another."""
+        for key in self.keys:
+            yield self.options | ({} if key is None else {"idempotency_key": key})
+        while True:
+            yield self.options
 
     def _slow_down(self, manager: Any) -> None:
         if not self.fast:
@@ -307,6 +318,16 @@ OPTIONS: list[dict[str, Any]] = [
     {"subject": "ada"},
     {"timeout": 40.0, "request_id": "order-7", "subject": "ada"},
 ]
+KEYS: list[dict[str, Any]] = [
+    {},
+    {"idempotency_header": "Idempotency-Key", "idempotency_memory": 3_600.0},
+    {
+        "idempotency_header": "Idempotency-Key",
+        "idempotency_memory": 3_600.0,
+        "idempotency_replays": False,
+    },
+    {"idempotency_ttl": 60.0},
+]
 REQUESTS = [
     Request.get("/rates"),
     Request.get("/rates", headers={"accept": "text/csv", "Authorization": "mine"}),
@@ -356,6 +377,32 @@ def test_every_way_of_a_request_ends_alike(mode: str, data: st.DataObject) -> No
 def test_every_way_of_a_function_ends_alike(mode: str, data: st.DataObject) -> None:
     """Values, errors, waits and events of a function are equal on every path."""
     _check(lambda setting: setting.run(5), _setting(mode, data))
+
+
+def _keyed(setting: Setting, data: st.DataObject) -> Setting:
+    """The same setting with idempotency keys, some of which are repeated."""
+    (service,) = setting.services
+    rules = data.draw(st.sampled_from(KEYS))
+    keys = st.lists(st.sampled_from(["a", "b", "not\n valid", None]), min_size=2, max_size=5)
+    return attrs.evolve(setting, services=[attrs.evolve(service, **rules)], keys=data.draw(keys))
+
+
+@pytest.mark.parametrize("mode", ["plain", "awaited"])
+@settings(max_examples=80)
+@given(data=st.data())
+def test_every_way_of_a_request_with_a_key_ends_alike(mode: str, data: st.DataObject) -> None:
+    """New and repeated keys of requests end with the same answers and events on every path."""
+    post = REQUESTS[5]
+    requests = data.draw(st.lists(st.sampled_from([post, post, *REQUESTS]), min_size=2, max_size=5))
+    _check(lambda setting: setting.send(requests), _keyed(_setting(mode, data), data))
+
+
+@pytest.mark.parametrize("mode", ["plain", "awaited"])
+@settings(max_examples=50)
+@given(data=st.data())
+def test_every_way_of_a_function_with_a_key_ends_alike(mode: str, data: st.DataObject) -> None:
+    """New and repeated keys of functions end with the same values and events on every path."""
+    _check(lambda setting: setting.run(5), _keyed(_setting(mode, data), data))
 
 
 @pytest.mark.parametrize("mode", ["plain", "awaited"])

@@ -10,6 +10,7 @@ from moorage import (
     BulkheadConfig,
     CircuitBreakerConfig,
     ConnectorManager,
+    OutcomeUnknown,
     RateLimitConfig,
     Request,
     Response,
@@ -113,6 +114,77 @@ def test_interrupted_request_releases_its_grant(waits: bool) -> None:
         send()
         assert clock.nanoseconds() <= 1e9 or start_time != [0]
     assert struck > 10
+
+
+class CountingClient:
+    """An HTTP client that remembers the paths of requests, which are their keys."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+
+    def send(self, request: Request, *_: object) -> Response:
+        """Remember the path, and return a success."""
+        self.keys.append(request.path[1:])
+        return Response(200)
+
+    def open(self, *_: object) -> Any:
+        """Never called."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+@interrupted.UNTIDY
+@pytest.mark.parametrize("verb", ["call", "run"])
+def test_interrupted_key_acts_once(verb: str) -> None:
+    """A key that is interrupted at any point acts once at most, and is free if it did not act."""
+    outcomes: list[str] = []
+    for point in itertools.count():
+        clock, client = Clock(), CountingClient()
+        service = Service(
+            "v",
+            base_url="https://v.example",
+            circuit=HALF_OPEN,
+            limits=RateLimitConfig.per_second(100),
+        )
+        manager = ConnectorManager([service], http=client, clock=clock, sleeper=clock)
+
+        def act(key: str, client: CountingClient = client) -> Any:
+            if verb == "call":
+                return manager.call("v", Request.post(f"/{key}"), idempotency_key=key)  # noqa: B023 - called here
+            return manager.run("v", lambda: client.keys.append(key), idempotency_key=key)  # noqa: B023 - called here
+
+        act("first")
+        if not interrupted.at(point, functools.partial(act, "k")):
+            break
+        sent = client.keys.count("k")
+        try:
+            act("k")
+            outcomes.append("done" if sent else "free")
+        except OutcomeUnknown:
+            outcomes.append("unknown")
+        assert sent + (outcomes[-1] == "free") == client.keys.count("k")
+
+    assert ["free", "unknown", "done"] == list(dict.fromkeys(outcomes))
+    assert outcomes == sorted(outcomes, key=["free", "unknown", "done"].index)
+    assert outcomes.count("unknown") < outcomes.count("free")
+
+
+@interrupted.UNTIDY
+def test_interrupted_replay_is_repeated() -> None:
+    """After a replay that is interrupted at any point, the stored answer is still there."""
+    struck = 0
+    client = CountingClient()
+    manager = ConnectorManager([Service("v", base_url="https://v.example")], http=client)
+    call = functools.partial(manager.call, "v", Request.post("/k"), idempotency_key="k")
+    call()
+    for point in itertools.count():
+        if not interrupted.at(point, call):
+            break
+        struck += 1
+        assert call().replayed
+    assert struck > 20
+    assert ["k"] == client.keys
 
 
 def test_interrupted_fast_path_releases_its_grant() -> None:

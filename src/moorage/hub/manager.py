@@ -23,6 +23,7 @@ from moorage.runtime.bridge import (
     step_sync,
     with_signature_of,
 )
+from moorage.runtime.fast_path import may_send_keyed
 from moorage.runtime.signatures import with_arguments_of, with_keywords
 from moorage.services.calling.call import value_of
 from moorage.services.calling.steps import Calling
@@ -152,6 +153,7 @@ class _Manager:
         self._easy = flows.plans.easy
         self._direct = {} if dry_run else flows.plans.direct
         self._observed = flows.core.observes_successes
+        self._keyed = not dry_run and flows.core.claims_at_once and not self._observed
         self._routed = None if dry_run else flows.plans.routed
         self._flows = flows
 
@@ -241,14 +243,15 @@ class ConnectorManager(_Manager):
         request_id: str | None = None,
         subject: str | None = None,
     ) -> Response:
-        if idempotency_key is None and type(request) is Request and type(request.body) is bytes:
+        is_usual = type(request) is Request and type(request.body) is bytes
+        if is_usual and (idempotency_key is None or self._keyed):
             try:
                 plan = self._direct.get((service, tenant, endpoint))
                 if plan is None and endpoint is None and self._routed is not None:
                     plan = self._routed(service, tenant, request)
             except TypeError:  # a name that is none, which the flow refuses
                 plan = None
-            if plan is not None:
+            if plan is not None and idempotency_key is None:
                 if (
                     timeout is None
                     and request_id is None
@@ -259,6 +262,11 @@ class ConnectorManager(_Manager):
                     return fast_path_sync.call(self._flows, self._send, plan, request)
                 return fast_path_sync.call_tracked(
                     self._flows, self._send, plan, request, (timeout, request_id, subject)
+                )
+            if plan is not None and idempotency_key is not None and may_send_keyed(plan, request):
+                options = (timeout, request_id, subject)
+                return fast_path_sync.call_keyed(
+                    self._flows, self._send, plan, request, idempotency_key, options
                 )
         flow = self._flows.call(
             service,
@@ -304,12 +312,13 @@ class ConnectorManager(_Manager):
             ConnectorError: what kept the function from being called or its answer from counting.
             Exception: whatever the function's last attempt raised.
         """
-        if idempotency_key is None:
+        plan = None
+        if idempotency_key is None or self._keyed:
             try:
                 plan = self._easy.get((service, tenant, endpoint))
             except TypeError:  # a name that is none, which the flow refuses
                 plan = None
-            if plan is not None:
+            if plan is not None and idempotency_key is None:
                 if (
                     timeout is None
                     and request_id is None
@@ -322,6 +331,11 @@ class ConnectorManager(_Manager):
                     self._flows, plan, function, (timeout, request_id, subject)
                 )
         _check_step(function)
+        if plan is not None and idempotency_key is not None and plan.bulkhead is None:
+            options = (timeout, request_id, subject)
+            return fast_path_sync.run_keyed(
+                self._flows, plan, function, idempotency_key, payload, options
+            )
         return value_of(  # type: ignore[no-any-return]  # the function's
             run_now(
                 self._flows.run(
@@ -464,14 +478,15 @@ class AsyncConnectorManager(_Manager):
         request_id: str | None = None,
         subject: str | None = None,
     ) -> Response:
-        if idempotency_key is None and type(request) is Request and type(request.body) is bytes:
+        is_usual = type(request) is Request and type(request.body) is bytes
+        if is_usual and (idempotency_key is None or self._keyed):
             try:
                 plan = self._direct.get((service, tenant, endpoint))
                 if plan is None and endpoint is None and self._routed is not None:
                     plan = self._routed(service, tenant, request)
             except TypeError:  # a name that is none, which the flow refuses
                 plan = None
-            if plan is not None:
+            if plan is not None and idempotency_key is None:
                 if (
                     timeout is None
                     and request_id is None
@@ -482,6 +497,11 @@ class AsyncConnectorManager(_Manager):
                     return await fast_path_async.call(self._flows, self._send, plan, request)
                 return await fast_path_async.call_tracked(
                     self._flows, self._send, plan, request, (timeout, request_id, subject)
+                )
+            if plan is not None and idempotency_key is not None and may_send_keyed(plan, request):
+                options = (timeout, request_id, subject)
+                return await fast_path_async.call_keyed(
+                    self._flows, self._send, plan, request, idempotency_key, options
                 )
         flow = self._flows.call(
             service,
@@ -509,12 +529,13 @@ class AsyncConnectorManager(_Manager):
         request_id: str | None = None,
         subject: str | None = None,
     ) -> R:
-        if idempotency_key is None:
+        plan = None
+        if idempotency_key is None or self._keyed:
             try:
                 plan = self._easy.get((service, tenant, endpoint))
             except TypeError:  # a name that is none, which the flow refuses
                 plan = None
-            if plan is not None:
+            if plan is not None and idempotency_key is None:
                 if (
                     timeout is None
                     and request_id is None
@@ -527,6 +548,11 @@ class AsyncConnectorManager(_Manager):
                     self._flows, plan, function, (timeout, request_id, subject)
                 )
         _check_step(function)
+        if plan is not None and idempotency_key is not None and plan.bulkhead is None:
+            options = (timeout, request_id, subject)
+            return await fast_path_async.run_keyed(
+                self._flows, plan, function, idempotency_key, payload, options
+            )
         return value_of(  # type: ignore[no-any-return]  # the function's
             await self._flows.run(
                 service,

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final
 from moorage.domain.auth.sent_values import Sent
 from moorage.domain.http.requests import join_url
 from moorage.domain.resilience.admission import NEEDS_TOKEN
-from moorage.domain.service.plan import with_fixed_headers
+from moorage.domain.service.plan import with_fixed_headers, with_idempotency_key
 from moorage.domain.values.functions import not_callable
 from moorage.errors import ConnectorError
 from moorage.services.calling.call import Call, OutOfTimeError, cut_off
+from moorage.services.calling.exchange import is_sure_to_leave
 from moorage.services.core.foreign_errors import http_broke
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from moorage.services.core.core import Core
 
 _GOOD: Final = 300
+_LARGEST_KEYED: Final = 262_144
+"""Bytes of a body up to which its fingerprint is computed where the call is made."""
 _SLACK: Final = 6
 """A share of two to the power of minus six may be missing from the time of a first attempt."""
 
@@ -51,6 +54,8 @@ def outgoing(
 ) -> tuple[Request, str]:
     """The outgoing request, and its URL."""
     try:
+        if state is not None and state.key is not None:
+            request = with_idempotency_key(request, plan, state.key)
         if plan.dresses:
             request = with_fixed_headers(request, plan)
         url = join_url(plan.base_url or "", request)
@@ -106,6 +111,15 @@ def took_long(core: Core, plan: Plan, began: int, call: Call | None) -> bool:
     """Return whether the store took so long that the attempt needs a shorter time limit."""
     span = plan.span if call is None else call.deadline - began
     return core.nanoseconds() - began > span >> _SLACK
+
+
+def may_send_keyed(plan: Plan, request: Request) -> bool:
+    """Return whether the fast path may send a request under a key."""
+    return (
+        plan.bulkhead is None
+        and len(request.body) <= _LARGEST_KEYED  # type: ignore[arg-type]  # bytes
+        and is_sure_to_leave(plan, request)
+    )
 
 
 def is_good(plan: Plan, response: Response) -> bool:

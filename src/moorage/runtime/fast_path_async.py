@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from moorage.domain.resilience.classify import keeps_promise
 from moorage.runtime.bridge import run_later, step_async, value_async
 from moorage.runtime.fast_path import (
     as_connector_error,
@@ -28,14 +29,24 @@ from moorage.runtime.fast_path import (
     took_long,
 )
 from moorage.services.calling.call import Call, value_of
+from moorage.services.calling.exchange import Exchange, LateExchange
+from moorage.services.calling.idempotency import (
+    claim_at_once,
+    held,
+    local_owners,
+    settled_at_once,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from moorage.domain.entries.renewal import Held
     from moorage.domain.http.requests import Request, Response, Timeouts
+    from moorage.domain.resilience.admission import Admitted
     from moorage.domain.service.plan import Plan
     from moorage.services.calling.attempts import Ending
     from moorage.services.calling.fast_path_steps import CallOptions
+    from moorage.services.calling.idempotency import Once
     from moorage.services.calling.steps import Calling
 
 R = TypeVar("R")
@@ -203,6 +214,112 @@ async def call_tracked(
         release(plan.bulkhead_key, state)
         flows.broken_off(state, error)
         raise
+
+
+async def call_keyed(  # noqa: PLR0917 - those of `call`, and its key
+    flows: Calling,
+    send: Callable[[Request, str, Timeouts], Awaitable[Response]],
+    plan: Plan,
+    request: Request,
+    key: str,
+    options: CallOptions,
+) -> Response:
+    """Like `call`, for a request with an idempotency key, in a store that answers at once."""
+    owner = next(local_owners)
+    state, protection = flows.begin_request(plan, request, key, options)
+    claim: Held | None = None
+    grants: list[Admitted] = []
+    try:
+        answer = claim_at_once(flows.core, state, protection, owner)
+        if answer is None:
+            late = LateExchange(flows.core, request)
+            ending = await run_later(flows.finish_under_key(state, protection, late))
+        elif not answer[0]:
+            ending = flows.replay(state, protection, answer[2])
+        else:
+            grants.append(answer[1])
+            claim = held(state, protection, answer[0])
+            ending = await _send_under(flows, send, request, state, protection, claim, grants)
+    except BaseException as error:
+        flows.give_up(state, protection, owner, claim)
+        flows.hand_back(plan, grants)
+        flows.broken_off(state, error)
+        error.__traceback__ = None  # the frames below hold what was sent
+        raise
+    try:
+        return value_of(ending)  # type: ignore[no-any-return]  # a Response
+    finally:
+        # Else the traceback holds this frame, and the frame the error.
+        del ending
+
+
+async def _send_under(  # noqa: PLR0917 - all that `call_keyed` has
+    flows: Calling,
+    send: Callable[[Request, str, Timeouts], Awaitable[Response]],
+    request: Request,
+    call: Call,
+    protection: Once,
+    claim: Held,
+    grants: list[Admitted],
+) -> Ending:
+    """Make the first attempt of a request under a claim, and settle the claim."""
+    plan = call.plan
+    sent, url = outgoing(flows, plan, call.started, request, call)
+    timeouts = time_limits(flows.core, call)
+    try:
+        try:
+            response = await send(sent, url, timeouts)
+        except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
+            arrived: Ending = None, as_connector_error(error)
+        else:
+            if is_good(plan, response) and keeps_promise(sent, response):
+                if settled_at_once(flows.core, protection, claim, response):
+                    return response, None
+                return await run_later(flows.complete(call, protection, claim, response))
+            arrived = response, None
+        step = Exchange(flows.core, call, request, first_attempt(plan, arrived, sent, url))
+        return await run_later(flows.go_on_under(call, protection, claim, grants, step))
+    except BaseException:
+        # It may have left before an interruption.
+        if not call.attempts:
+            call.leave()
+        raise
+
+
+async def run_keyed(  # noqa: PLR0917 - those of `run`, and its key
+    flows: Calling,
+    plan: Plan,
+    function: Callable[[], Awaitable[R]],
+    key: str,
+    payload: object,
+    options: CallOptions,
+) -> R:
+    """Like `run`, for a function with an idempotency key, in a store that answers at once."""
+    owner = next(local_owners)
+    call, protection = flows.begin_function(plan, payload, key, options)
+    claim: Held | None = None
+    grants: list[Admitted] = []
+    step = step_async(function, flows.core)
+    try:
+        answer = claim_at_once(flows.core, call, protection, owner)
+        if answer is None:
+            ending = await run_later(flows.finish_under_key(call, protection, step))
+        elif not answer[0]:
+            ending = flows.replay(call, protection, answer[2])
+        else:
+            grants.append(answer[1])
+            claim = held(call, protection, answer[0])
+            ending = await run_later(flows.go_on_under(call, protection, claim, grants, step))
+    except BaseException as error:
+        flows.give_up(call, protection, owner, claim)
+        flows.hand_back(plan, grants)
+        flows.broken_off(call, error)
+        raise
+    try:
+        return value_of(ending)  # type: ignore[no-any-return]  # the function's
+    finally:
+        # Else the traceback holds this frame, and the frame the error.
+        del ending
 
 
 async def send_one(  # noqa: PLR0917 - those of `Single`

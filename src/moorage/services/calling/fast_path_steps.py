@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from moorage.domain.http.fingerprint import fingerprint, request_fingerprint
+from moorage.domain.idempotency.claims import AS_USUAL
+from moorage.domain.idempotency.payload import compared_payload, payload_fingerprint
 from moorage.domain.observation.events import AttemptFinished, CallFinished, CallOutcome
 from moorage.domain.observation.late_fields import new_late, set_facts
 from moorage.domain.resilience.admission import Report
@@ -14,16 +17,24 @@ from moorage.services.calling.admission import why_not, withdraw
 from moorage.services.calling.attempts import again, begin_attempt, follow, once, sizes_of
 from moorage.services.calling.call import Call, signatures
 from moorage.services.calling.exchange import Exchange
+from moorage.services.calling.idempotency import act_under, completed, given_up, replayed
+from moorage.services.calling.key_protection import KeyProtection
 from moorage.services.calling.lifecycle import CallLifecycle, checked_span
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from moorage.domain.entries.renewal import Held
     from moorage.domain.http.requests import Request, Response
     from moorage.domain.observation.events import AttemptFacts, CallFacts, Event
     from moorage.domain.resilience.admission import Admitted
     from moorage.domain.resilience.circuit import Permit
     from moorage.domain.service.plan import Plan
+    from moorage.domain.service.settings import Service
     from moorage.services.calling.attempts import AttemptStep, Ending
     from moorage.services.calling.exchange import Arrived
+    from moorage.services.calling.idempotency import Once
+    from moorage.services.core.core import Core
 
 _DONE: Final = CallOutcome.DONE
 
@@ -34,7 +45,11 @@ CallOptions: TypeAlias = "tuple[float | None, str | None, str | None]"
 class FastPathSteps(CallLifecycle):
     """The beginning, continuation and end of calls that the fast path attempts."""
 
-    def begin(self, plan: Plan, options: CallOptions) -> Call:
+    def __init__(self, core: Core, services: Iterable[Service]) -> None:
+        super().__init__(core, services)
+        self._keys = KeyProtection(core)
+
+    def begin(self, plan: Plan, options: CallOptions, key: object = None) -> Call:
         """Return the state of a call that the fast path tracks, at its start."""
         timeout, request_id, subject = options
         core = self.core
@@ -50,8 +65,35 @@ class FastPathSteps(CallLifecycle):
                 raise
             call = Call(plan, core.nanoseconds(), span)
             call.hurried = timeout is not None
-        self._start(call, None, request_id, subject)
+        self._start(call, None, request_id, subject, key)
         return call
+
+    def begin_request(
+        self, plan: Plan, request: Request, key: str, options: CallOptions
+    ) -> tuple[Call, Once]:
+        """Return the state of a request's call and the protection of its key."""
+        call = self.begin(plan, options, key)
+        call.request = request
+        call.repeatable = is_repeatable(plan, request)
+        try:
+            compare = request_fingerprint if self.core.compares_bytes else fingerprint
+            return call, self._keys.protect(call, key, compare(request), AS_USUAL, response=True)
+        except ConnectorError as error:
+            self.end(call, error)
+            raise
+
+    def begin_function(
+        self, plan: Plan, payload: object, key: str, options: CallOptions
+    ) -> tuple[Call, Once]:
+        """Return the state of a function's call and the protection of its key."""
+        call = self.begin(plan, options, key)
+        call.open_ended = call.deadline - call.started > plan.span
+        try:
+            compare = compared_payload if self.core.compares_bytes else payload_fingerprint
+            return call, self._keys.protect(call, key, compare(payload), AS_USUAL)
+        except ConnectorError as error:
+            self.end(call, error)
+            raise
 
     async def go_on(self, call: Call, grants: list[Admitted], step: AttemptStep) -> Ending:
         """Continue a call after the fast path asked for an admission that it could not use."""
@@ -96,6 +138,54 @@ class FastPathSteps(CallLifecycle):
     async def finish(self, call: Call, step: AttemptStep) -> Ending:
         """Make all attempts of a call that the fast path has begun but cannot finish."""
         return await self._finish(call, None, step)
+
+    async def finish_under_key(self, call: Call, protection: Once, step: AttemptStep) -> Ending:
+        """Claim the key of a call, and make all attempts."""
+        return await self._finish(call, protection, step)
+
+    async def go_on_under(
+        self, call: Call, protection: Once, claim: Held, grants: list[Admitted], step: AttemptStep
+    ) -> Ending:
+        """Continue a call whose key was claimed, and whose first attempt was admitted, at once."""
+        core = self.core
+
+        async def attempts() -> Ending:
+            result = await once(core, call, call.plan.admission, step, grants)
+            if result.error is None:
+                return result.value, None
+            return await again(core, call, step, result)
+
+        try:
+            try:
+                value, error = await act_under(core, call, protection, claim, attempts)
+            except Exception as failure:  # noqa: BLE001 - carried to the face as a value
+                core.post(given_up(call, claim))
+                value, error = None, failure
+            return self._ended(call, value, error)
+        except BaseException as stop:
+            self.broken_off(call, stop)
+            raise
+
+    async def complete(self, call: Call, protection: Once, claim: Held, value: object) -> Ending:
+        """Store the value of a call whose first attempt, made by the fast path, succeeded."""
+        ending = await completed(self.core, call, protection, claim, value)
+        return ending if ending[1] is None else self._ended(call, *ending)
+
+    def replay(self, call: Call, protection: Once, stored: Any) -> Ending:
+        """Return the ending that is stored for the key of a call."""
+        return self._ended(call, *replayed(self.core, call, protection, stored))
+
+    def give_up(self, call: Call, protection: Once, owner: int, claim: Held | None) -> None:
+        """Give up the key of an interrupted fast-path call."""
+        if claim is None:
+            from moorage.domain.resilience.key_admission import (  # noqa: PLC0415 - few programs use keys
+                WithdrawUnsent,
+            )
+
+            # It may have been claimed although the store's answer never arrived.
+            self.core.post(WithdrawUnsent(protection.at, owner, ttl=protection.rules.ttl))
+        else:
+            self.core.post(given_up(call, claim))
 
     async def finish_sending(self, call: Call, request: Request) -> Ending:
         """Make all attempts of a call that sends a request, as `finish` does for a step."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from contextlib import suppress
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeGuard
 
 import attrs
@@ -39,6 +41,8 @@ from moorage.services.calling.answers import opened, sealed
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from moorage.domain.http.requests import Response
+    from moorage.domain.resilience.key_admission import KeyAdmission, KeyAdmitted
     from moorage.domain.values.fingerprints import Fingerprint
     from moorage.services.calling.attempts import Ending
     from moorage.services.calling.call import Call
@@ -53,6 +57,8 @@ _CONFLICT: Final = 409
 _NOT_SENT: Final = "Nothing is known to have been sent under this key, and nothing was sent now."
 _LOST: Final = ("lost", None)
 """Stored in place of an answer that could not be stored."""
+local_owners: Final = itertools.count(2**52 + 1)
+"""Owners of claims in the memory of this process, different from all random numbers."""
 _UNCLAIMED: Final = (IdempotencyConflict, IdempotencyInProgress, OutcomeUnknown)
 """Errors that a claim may raise; nothing is held after them."""
 
@@ -126,34 +132,81 @@ async def act_once(
     try:
         claimed, lease_end = await _claim(core, call, once, owner)
         if claimed.verdict is Verdict.REPLAY:
-            return _replayed(core, call, once, claimed.answer)
+            return replayed(core, call, once, claimed.answer)
         if not _may_send(once.reach, claimed.verdict):
             raise NotSentError(_NOT_SENT)  # noqa: TRY301 - what was claimed is given back
         if claimed.verdict is Verdict.ASK_AGAIN:
             call.take_over()
-        call.claim = claim = Held(once.at, claimed.fence, ttl=ttl, until=lease_end)
-        try:
-            core.renewals.keep(claim)
-            if call.route is None or call.route.movable:
-                call.target = once.rules.target
-            value, error = await act()
-            if error is None:
-                return await _completed(core, call, once, claim, value)
-            if isinstance(error, once.rules.nothing_done) and call.attempts == 1:
-                call.disprove()
-            if _is_final(error, call, once):
-                return await _refused(core, call, once, claim, error)
-            with suppress(StorageUnavailable):
-                await _settle(core, call, _given_up(call, claim))
-        finally:
-            core.renewals.let_go(claim)
+        claim = Held(once.at, claimed.fence, ttl=ttl, until=lease_end)
+        return await act_under(core, call, once, claim, act)
     except _UNCLAIMED:
         raise
     except BaseException:
         # A claim may have been made although the store's answer never arrived.
-        core.post(_given_up(call, claim) if claim else Withdraw(once.at, owner, ttl=ttl))
+        core.post(given_up(call, claim) if claim else Withdraw(once.at, owner, ttl=ttl))
         raise
+
+
+async def act_under(
+    core: Core, call: Call, once: Once, claim: Held, act: Callable[[], Awaitable[Ending]]
+) -> Ending:
+    """Act under a claim, and settle it.
+
+    The caller that made the claim gives it up if this function raises, because an interruption may
+    come before the function's first line.
+    """
+    call.claim = claim
+    try:
+        core.renewals.keep(claim)
+        if call.route is None or call.route.movable:
+            call.target = once.rules.target
+        value, error = await act()
+        if error is None:
+            return await completed(core, call, once, claim, value)
+        if isinstance(error, once.rules.nothing_done) and call.attempts == 1:
+            call.disprove()
+        if _is_final(error, call, once):
+            return await _refused(core, call, once, claim, error)
+        with suppress(StorageUnavailable):
+            await _settle(core, call, given_up(call, claim))
+    finally:
+        core.renewals.let_go(claim)
     return None, _unanswered(call, once, error)
+
+
+def claim_at_once(core: Core, call: Call, once: Once, owner: int) -> KeyAdmitted | None:
+    """Claim a key and admit the first attempt under it, in a store that answers at once.
+
+    Return None if it takes more than this one command, or if the flow has to find out the error.
+    """
+    rules, term = once.rules, -((call.started - call.deadline) // 1000) + _MARGIN
+    question = _key_admission()(
+        once.at, call.plan.question, once.fingerprint, owner, term, rules.ttl, rules.target
+    )
+    try:
+        answer: KeyAdmitted | None = core.ask(question, None)  # type: ignore[misc]  # it has one
+    except ConnectorError:
+        # The flow meets the same error, and treats it as it treats any other.
+        return None
+    return answer
+
+
+@cache
+def _key_admission() -> type[KeyAdmission]:
+    """Return the command that `claim_at_once` sends.
+
+    It is imported late, because few programs use keys.
+    """
+    from moorage.domain.resilience.key_admission import (  # noqa: PLC0415 - loaded if it is used
+        KeyAdmission,
+    )
+
+    return KeyAdmission
+
+
+def held(call: Call, once: Once, fence: int) -> Held:
+    """Return the claim that was made at once; it lasts for the whole call."""
+    return Held(once.at, fence, ttl=once.rules.ttl, until=call.deadline)
 
 
 def _may_send(reach: Reach, verdict: Verdict) -> bool:
@@ -176,7 +229,7 @@ def _unanswered(call: Call, once: Once, error: Exception) -> Exception:
     return unknown
 
 
-def _given_up(call: Call, claim: Held) -> Settle:
+def given_up(call: Call, claim: Held) -> Settle:
     """Return the settlement of a claim without an answer.
 
     The key becomes free if certainly nothing was done, and unknown otherwise.
@@ -272,7 +325,8 @@ def _in_progress(core: Core, wait: int) -> IdempotencyInProgress:
     )
 
 
-def _replayed(core: Core, call: Call, once: Once, stored: Any) -> Ending:
+def replayed(core: Core, call: Call, once: Once, stored: Any) -> Ending:
+    """Return the ending that is stored for a key."""
     call.replayed = True
     if core.observers:
         call.emit(core, IdempotencyReplayed)
@@ -301,7 +355,8 @@ def _replayed(core: Core, call: Call, once: Once, stored: Any) -> Ending:
     )
 
 
-async def _completed(core: Core, call: Call, once: Once, claim: Held, value: Any) -> Ending:
+async def completed(core: Core, call: Call, once: Once, claim: Held, value: Any) -> Ending:
+    """Store the value of a success under its key, and return the ending of the call."""
     try:
         answer = ("value", once.rules.encode(value))
     except Exception as error:  # noqa: BLE001 - whatever a user's value raises when it is copied
@@ -309,8 +364,27 @@ async def _completed(core: Core, call: Call, once: Once, claim: Held, value: Any
         _tell_not_stored(core, call, error)
     settled = await _store_answer(core, call, once, claim, answer)
     if settled is not None and not settled.held and settled.done:
-        return _replayed(core, call, once, settled.answer)
+        return replayed(core, call, once, settled.answer)
     return value, None
+
+
+def settled_at_once(core: Core, once: Once, claim: Held, response: Response) -> bool:
+    """Return whether a store that answers at once stored a response under its claim.
+
+    If it did not, the flow stores the response, or finds out why that is impossible.
+    """
+    if core.cipher is not None:
+        return False
+    answer = ("value", response)
+    command = complete(claim.key, claim.fence, answer, ttl=once.rules.ttl)
+    try:
+        settled: Settled = core.ask(command, None)  # type: ignore[misc]  # it has one
+    except ConnectorError:
+        return False
+    except BaseException:
+        core.post(command)
+        raise
+    return settled.held
 
 
 async def _refused(
@@ -321,7 +395,7 @@ async def _refused(
     vars(error).update(_final=True)
     settled = await _store_answer(core, call, once, claim, ("error", pack_refusal(error)))
     if settled is not None and not settled.held and settled.done:
-        return _replayed(core, call, once, settled.answer)
+        return replayed(core, call, once, settled.answer)
     return None, error
 
 

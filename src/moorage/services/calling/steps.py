@@ -27,17 +27,15 @@ from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 from moorage.services.calling.call import Call, Parse, value_of
 from moorage.services.calling.exchange import Exchange, LateExchange, is_sure_to_leave
 from moorage.services.calling.fast_path_steps import FastPathSteps
-from moorage.services.calling.key_protection import KeyProtection
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from typing import Self
 
     from moorage.domain.auth.sent_values import Witness
     from moorage.domain.http.requests import Request, Response
     from moorage.domain.observation.events import ContractCall
     from moorage.domain.service.plan import Plan
-    from moorage.domain.service.settings import Service
     from moorage.domain.values.fingerprints import Fingerprint
     from moorage.ports.operation import DescribedOperation
     from moorage.services.calling.attempts import AttemptStep, Ending
@@ -63,10 +61,6 @@ class Calling(FastPathSteps):
     _use = AS_USUAL
     single: Single | None = None
     """As `call` without a key and without options, by the fast path where that may send."""
-
-    def __init__(self, core: Core, services: Iterable[Service]) -> None:
-        super().__init__(core, services)
-        self._keys = KeyProtection(core)
 
     async def call(
         self,

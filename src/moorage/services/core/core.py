@@ -136,6 +136,14 @@ class Core:
         hears_success = hears_success or self.hears_attempt_starts
         return bool(self.observers) and (self.waits or hears_success)
 
+    @property
+    def claims_at_once(self) -> bool:
+        """True if one command can claim a key and admit an attempt, and nobody waits for it.
+
+        A store whose claims are renewed outlives this process.
+        """
+        return not (self.ask is None or self.waits or self.apart or self.renewals.renews)
+
     def moment(self, due: int) -> datetime:
         """The wall-clock time at which the local clock is at `due` nanoseconds."""
         return self.utc() + timedelta(0, 0, -((self.nanoseconds() - due) // 1000))

@@ -1,0 +1,292 @@
+"""Idempotency keys on the fast path: what one command and one request cannot decide."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from moorage import (
+    AsyncConnectorManager,
+    BulkheadConfig,
+    CircuitBreakerConfig,
+    ConfigurationError,
+    ConnectorManager,
+    DryRun,
+    OutcomeUnknown,
+    Request,
+    Response,
+    Service,
+    StorageUnavailable,
+)
+from moorage.adapters.state.memory import MemoryStorage
+from moorage.domain.idempotency.claims import Settle, complete
+from moorage.domain.resilience.key_admission import KeyAdmission
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BASE = "https://vendor.example"
+POST = Request.post("/charges", json={"amount": 1})
+STORED_KEY = "{:v}:key:k"
+
+
+class Stopped(BaseException):
+    """An interruption."""
+
+
+class RecordingStorage(MemoryStorage):
+    """A store that remembers its commands, and can interrupt the caller after one of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.commands: list[str] = []
+        self.interrupted: type | None = None
+
+    def execute(self, command: Any, /, timeout: float | None = None) -> Any:
+        """Execute a command, and remember its name."""
+        answer = super().execute(command, timeout)
+        self.commands.append(type(command).__name__)
+        if type(command) is self.interrupted:
+            self.interrupted = None
+            raise Stopped
+        return answer
+
+
+class Client:
+    """An HTTP client that runs a function, counts the request, and returns a success."""
+
+    def __init__(self) -> None:
+        self.meanwhile: Callable[[], object] = int
+        self.sent = 0
+
+    def send(self, *_: object) -> Response:
+        """Return a success."""
+        self.sent += 1
+        self.meanwhile()
+        return Response(200, body=b"ours")
+
+    def close(self) -> None:
+        """Close nothing."""
+
+
+class AsyncClient(Client):
+    """The asynchronous client, which waits once."""
+
+    async def send(self, *_: object) -> Response:  # type: ignore[override]  # awaited
+        """Return a success later."""
+        self.sent += 1
+        self.meanwhile()
+        await asyncio.sleep(0)
+        return Response(200, body=b"ours")
+
+    async def close(self) -> None:  # type: ignore[override]  # awaited
+        """Close nothing."""
+
+
+class Scene:
+    """A manager that has made its first call, its client and its store."""
+
+    def __init__(self, *, dry_run: bool = False, **options: Any) -> None:
+        self.client, self.store = Client(), RecordingStorage()
+        ports: dict[str, Any] = {name: options.pop(name) for name in ("cipher",) if name in options}
+        service = Service("v", base_url=BASE, retry=None, **options)
+        http = cast("Any", self.client)
+        self.manager = ConnectorManager(
+            [service], http=http, state=self.store, dry_run=dry_run, **ports
+        )
+        self.manager.call("v", Request.get("/"))
+        self.client.sent = 0
+        self.store.commands.clear()
+
+    def pay(self) -> Response:
+        """Send a request with a key."""
+        return self.manager.call("v", POST, idempotency_key="k")
+
+    def act(self, verb: str) -> object:
+        """Send a request with a key, or run a function with it."""
+        if verb == "call":
+            return self.pay()
+        return self.manager.run("v", self.client.send, idempotency_key="k")
+
+
+def test_new_key_needs_two_commands() -> None:
+    """A new key is claimed and admitted by one command, and settled by another one."""
+    scene = Scene()
+
+    scene.pay()
+    assert ["KeyAdmission", "Settle"] == scene.store.commands
+    assert scene.pay().replayed
+    assert ["KeyAdmission", "Settle", "KeyAdmission"] == scene.store.commands
+
+
+@pytest.mark.parametrize(
+    "options", [{"bulkhead": BulkheadConfig(1)}, {"observers": [lambda _: None]}]
+)
+def test_other_calls_take_one_command_after_the_other(options: dict[str, Any]) -> None:
+    """With a bulkhead or an observer of successes the flow claims the key."""
+    observers = options.pop("observers", [])
+    client, store = Client(), RecordingStorage()
+    manager = ConnectorManager(
+        [Service("v", base_url=BASE, **options)],
+        http=cast("Any", client),
+        state=store,
+        observers=observers,
+    )
+    for key in "ab":
+        manager.call("v", POST, idempotency_key=key)
+        manager.run("v", int, idempotency_key=f"{key}-2")
+
+    assert ["Claim", "Admission", "Settle"] * 4 == store.commands
+    assert 2 == client.sent
+
+
+def test_request_that_may_be_wrong_is_left_to_the_flow() -> None:
+    """A request with a query, and one with a large body, are sent by the flow."""
+    scene = Scene()
+
+    scene.manager.call("v", Request.post("/", query={"a": "b"}), idempotency_key="a")
+    scene.manager.call("v", Request.post("/", body=bytes(300_000)), idempotency_key="b")
+
+    assert ["Claim", "Admission", "Settle"] * 2 == scene.store.commands
+
+
+def test_answer_of_another_holder_wins() -> None:
+    """If the key was settled meanwhile, the stored answer is returned in place of the new one."""
+    scene = Scene()
+
+    def settle() -> None:
+        (entry,) = [cell for key, cell in scene.store._cells.items() if ":key:" in key]  # noqa: SLF001 - a look
+        theirs = ("value", Response(201, body=b"theirs"))
+        scene.store.execute(complete(STORED_KEY, entry[4], theirs, ttl=10**12))
+        scene.store._cells[STORED_KEY] = (  # noqa: SLF001 - as if a later holder had settled it
+            *scene.store._cells[STORED_KEY][:4],  # noqa: SLF001 - see above
+            entry[4] + 1,
+            *scene.store._cells[STORED_KEY][5:],  # noqa: SLF001 - see above
+        )
+
+    scene.client.meanwhile = settle
+
+    answer = scene.pay()
+
+    assert (b"theirs", True) == (answer.body, answer.replayed)
+
+
+def test_answer_that_cannot_be_stored_is_returned() -> None:
+    """An unreadable state does not take the answer away; only a repeat meets it."""
+    scene = Scene()
+
+    def spoil() -> None:
+        scene.store._cells[STORED_KEY] = (scene.store.now(), 10**12, "?")  # noqa: SLF001 - of a later release
+
+    scene.client.meanwhile = spoil
+
+    assert b"ours" == scene.pay().body
+    with pytest.raises(StorageUnavailable):
+        scene.pay()
+    assert 1 == scene.client.sent
+
+
+def test_sealed_answer_is_replayed() -> None:
+    """With a cipher the answer is stored encrypted, and a repeat gets it."""
+
+    class Reverse:
+        def seal(self, content: bytes, about: bytes) -> bytes:
+            return content[::-1]
+
+        def open(self, content: bytes, about: bytes) -> bytes:
+            return content[::-1]
+
+    scene = Scene(cipher=Reverse())
+
+    assert [False, True] == [scene.pay().replayed, scene.pay().replayed]
+    assert "sealed" == scene.store._cells[STORED_KEY][10][0]  # noqa: SLF001 - a look
+    assert 1 == scene.client.sent
+
+
+@pytest.mark.parametrize("verb", ["call", "run"])
+def test_interruption_in_the_store_frees_the_key(verb: str) -> None:
+    """A claim whose answer was lost is withdrawn, since nothing was sent."""
+    scene = Scene()
+    scene.store.interrupted = KeyAdmission
+    with pytest.raises(Stopped):
+        scene.act(verb)
+    assert 0 == scene.client.sent
+
+    scene.act(verb)
+    assert 1 == scene.client.sent
+
+
+@pytest.mark.parametrize("verb", ["call", "run"])
+def test_interruption_after_the_answer_loses_nothing(verb: str) -> None:
+    """An answer that was stored before an interruption is replayed."""
+    scene = Scene()
+    scene.store.interrupted = Settle
+
+    with pytest.raises(Stopped):
+        scene.act(verb)
+    scene.act(verb)
+    assert 1 == scene.client.sent
+
+
+@pytest.mark.parametrize("verb", ["call", "run"])
+def test_interrupted_attempt_leaves_the_key_unknown(verb: str) -> None:
+    """A key whose attempt was interrupted is unknown, and is not sent again."""
+    scene = Scene(circuit=CircuitBreakerConfig(failures=1))
+
+    def stop() -> None:
+        raise Stopped
+
+    scene.client.meanwhile = stop
+    with pytest.raises(Stopped):
+        scene.act(verb)
+    scene.client.meanwhile = int
+    with pytest.raises(OutcomeUnknown):
+        scene.act(verb)
+    assert 1 == scene.client.sent
+
+
+def test_cancelled_attempt_leaves_the_key_unknown() -> None:
+    """A task that is cancelled while its request is under way leaves an unknown key."""
+
+    async def play() -> int:
+        client: Any = AsyncClient()
+        async with AsyncConnectorManager([Service("v", base_url=BASE)], http=client) as manager:
+            await manager.call("v", Request.get("/"))
+            task = asyncio.create_task(manager.call("v", POST, idempotency_key="k"))
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            with pytest.raises(OutcomeUnknown):
+                await manager.call("v", POST, idempotency_key="k")
+            return int(client.sent)
+
+    assert 2 == asyncio.run(play())
+
+
+def test_function_that_returns_an_awaitable_leaves_the_key_unknown() -> None:
+    """A function that was called for nothing is not called again under its key."""
+    scene = Scene()
+
+    async def later() -> None:
+        """Never run."""
+
+    run: Any = scene.manager.run
+    with pytest.raises(ConfigurationError):
+        run("v", later, idempotency_key="k")
+    with pytest.raises(OutcomeUnknown):
+        scene.manager.run("v", int, idempotency_key="k")
+
+
+def test_rehearsal_refuses_keys() -> None:
+    """A manager that only rehearses calls no function under a key."""
+    scene = Scene(dry_run=True)
+    scene.manager.run("v", int)
+
+    with pytest.raises(DryRun):
+        scene.manager.run("v", int, idempotency_key="k")
+    with pytest.raises(DryRun):
+        scene.pay()
+    assert 0 == scene.client.sent
