@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from email.utils import parseaddr
 from typing import TYPE_CHECKING, Any, Final
@@ -21,36 +21,24 @@ from cryptography.x509.oid import NameOID
 
 from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes._aws import MISMATCH, STRANGER, UNSIGNED, AwsSandbox
-from moorage.testing.sandboxes.base import Refusal, SandboxRequest, reply
-from moorage.testing.sandboxes.email.mailbox import Delivered, Item, decoded
-from moorage.testing.sandboxes.fixture import SandboxFixture
+from moorage.testing.sandboxes._fields import words
+from moorage.testing.sandboxes.base import Refusal, Routes, SandboxRequest, refusal, reply
+from moorage.testing.sandboxes.email.base import attached, email_fixture, person
+from moorage.testing.sandboxes.email.mailbox import Delivered, decoded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-_MAIL: Final = {
-    "FromEmailAddress",
-    "Destination",
-    "ReplyToAddresses",
-    "Content",
-    "EmailTags",
-    "ConfigurationSetName",
-    "ListManagementOptions",
-    "FeedbackForwardingEmailAddress",
-    "EndpointId",
-    "TenantName",
-}
-_BULK: Final = {
-    "FromEmailAddress",
-    "ReplyToAddresses",
-    "DefaultContent",
-    "DefaultEmailTags",
-    "BulkEmailEntries",
-    "ConfigurationSetName",
-    "EndpointId",
-    "TenantName",
-}
+    from moorage.testing.sandboxes.fixture import SandboxFixture
+
+_MAIL: Final = words(
+    "FromEmailAddress Destination ReplyToAddresses Content EmailTags ConfigurationSetName"
+    " ListManagementOptions FeedbackForwardingEmailAddress EndpointId TenantName"
+)
+_BULK: Final = words(
+    "FromEmailAddress ReplyToAddresses DefaultContent DefaultEmailTags BulkEmailEntries"
+    " ConfigurationSetName EndpointId TenantName"
+)
 _MAGIC: Final = {
     "refused@example.com": (400, "MessageRejected", "MESSAGE_REJECTED"),
     "throttled@example.com": (429, "TooManyRequestsException", "ACCOUNT_THROTTLED"),
@@ -80,10 +68,7 @@ class AmazonSesSandbox(AwsSandbox):
         region: str = "eu-central-1",
         templates: tuple[str, ...] = ("welcome",),
     ) -> None:
-        self.hosts = (
-            f"email.{region}.amazonaws.com",
-            f"sns.{region}.amazonaws.com",
-        )
+        self.hosts = (f"email.{region}.amazonaws.com", f"sns.{region}.amazonaws.com")
         super().__init__("ses", access_key_id, secret_access_key, region)
         self.templates = templates
         self.topic_arn = f"arn:aws:sns:{region}:123456789012:mail"
@@ -94,7 +79,7 @@ class AmazonSesSandbox(AwsSandbox):
 
     open_routes = frozenset({"GET /SimpleNotificationService-{name}.pem"})
 
-    def routes(self) -> Mapping[str, Callable[..., Response]]:
+    def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""
         return {
             "POST /v2/email/outbound-emails": self._send,
@@ -226,10 +211,8 @@ class AmazonSesSandbox(AwsSandbox):
                 for at, value in self.metrics.get(query["Metric"], [])
                 if query["StartDate"] <= at.timestamp() <= query["EndDate"]
             ]
-            moments, values = (
-                [at for at, _ in counted_numbers],
-                [value for _, value in counted_numbers],
-            )
+            moments = [at for at, _ in counted_numbers]
+            values = [value for _, value in counted_numbers]
             results.append({"Id": query["Id"], "Timestamps": moments, "Values": values})
         return reply({"Results": results, "Errors": []})
 
@@ -240,7 +223,7 @@ class AmazonSesSandbox(AwsSandbox):
         return _refusal(403, _WHO[problem], problem)
 
 
-def _check_fields(body: dict[str, Any], fields: set[str]) -> dict[str, Any]:
+def _check_fields(body: dict[str, Any], fields: frozenset[str]) -> dict[str, Any]:
     unknown_fields = sorted(set(body) - fields)
     if unknown_fields:
         raise _refusal(400, "SerializationException", f"Unknown fields: {unknown_fields}")
@@ -273,17 +256,14 @@ def _delivery_event(
     else:
         parts = message.get("TemplateContent", {})
         subject = _fill_template(parts.get("Subject"), data)
-        text, html = (
-            _fill_template(parts.get("Text"), data),
-            _fill_template(parts.get("Html"), data),
-        )
-    name, sender = parseaddr(body["FromEmailAddress"])
+        text, html = (_fill_template(parts.get(kind), data) for kind in ("Text", "Html"))
+    sender, name = person(body["FromEmailAddress"])
     headers = [*message.get("Headers", []), *body.get("ReplacementHeaders", [])]
     headers_by_name = {address["Name"]: address["Value"] for address in headers}
     return Delivered(
         id=id_,
         sender=sender,
-        sender_name=decoded(name) or None,
+        sender_name=name,
         to=tuple(parseaddr(address)[1] for address in destination.get("ToAddresses", [])),
         cc=tuple(parseaddr(address)[1] for address in destination.get("CcAddresses", [])),
         bcc=tuple(parseaddr(address)[1] for address in destination.get("BccAddresses", [])),
@@ -292,12 +272,12 @@ def _delivery_event(
         html=html,
         headers={key: decoded(value) for key, value in headers_by_name.items()},
         items=tuple(
-            Item(
+            attached(
                 file["FileName"],
-                b64decode(file["RawContent"], validate=True),
+                file["RawContent"],
                 file.get("ContentType", ""),
-                file.get("ContentDisposition", "ATTACHMENT").lower(),
                 file.get("ContentId"),
+                file.get("ContentDisposition", "ATTACHMENT").lower(),
             )
             for file in message.get("Attachments", [])
         ),
@@ -312,11 +292,10 @@ def _fill_template(text: str | None, data: dict[str, Any]) -> str | None:
 def _refusal(status: int, name: str, message: str) -> Refusal:
     # The name comes as AWS writes it, with what is around it.
     header = f"{name}:http://internal.amazon.com/coral/com.amazon.sesv2/"
-    return Refusal(reply({"message": message}, status, x_amzn_ErrorType=header))
+    return refusal({"message": message}, status, x_amzn_ErrorType=header)
 
 
 def fixture(_: Path) -> SandboxFixture:
     """Return an account that every scenario can use."""
     sandbox = AmazonSesSandbox()
-    options = {**sandbox.account, "sender": "shop@acme.example"}
-    return SandboxFixture(sandbox=sandbox, options=options)
+    return email_fixture(sandbox, sandbox.account)

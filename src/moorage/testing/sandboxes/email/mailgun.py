@@ -7,45 +7,33 @@ that leads nowhere is answered as if all were well, as Mailgun does.
 
 from __future__ import annotations
 
-import hmac
 import json
 import re
-from email.utils import getaddresses, parsedate_to_datetime
-from hashlib import sha256
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json, is_object
-from moorage.testing.sandboxes.base import Notice, Refusal, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes import base
+from moorage.testing.sandboxes._fields import words
+from moorage.testing.sandboxes.email.base import EmailSandbox, email_fixture, emails, person
 from moorage.testing.sandboxes.email.mailbox import Delivered, Item, decoded
-from moorage.testing.sandboxes.fixture import SandboxFixture
+from moorage.testing.sandboxes.webhook_signatures import hex_hmac
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
     from pathlib import Path
 
-_ONE: Final = frozenset(
-    {
-        "from",
-        "subject",
-        "text",
-        "html",
-        "template",
-        "t:variables",
-        "t:version",
-        "t:text",
-        "o:deliverytime",
-        "o:testmode",
-        "o:tracking",
-        "o:tracking-clicks",
-        "o:tracking-opens",
-        "recipient-variables",
-    }
+    from moorage.testing.sandboxes.fixture import SandboxFixture
+
+_ONE: Final = words(
+    "from subject text html template t:variables t:version t:text o:deliverytime o:testmode"
+    " o:tracking o:tracking-clicks o:tracking-opens recipient-variables"
 )
-_SEVERAL: Final = frozenset({"to", "cc", "bcc", "o:tag"})
+_SEVERAL: Final = words("to cc bcc o:tag")
 _NAME: Final = re.compile(r'\bname="([^"]*)"')
 _FILENAME: Final = re.compile(r'\bfilename="([^"]*)"')
 _TYPE: Final = re.compile(r"^content-type:\s*(.*)$", re.IGNORECASE | re.MULTILINE)
@@ -54,19 +42,9 @@ _ESCAPED: Final = {"%22": '"', "%5C": "\\", "%0D": "\r", "%0A": "\n"}
 _MOST: Final = 1_000
 _MOST_OPTIONS: Final = 16 * 1024
 _MOST_BYTES: Final = 26 * 1024 * 1024
-_METRICS: Final = frozenset(
-    {
-        "start",
-        "end",
-        "resolution",
-        "duration",
-        "dimensions",
-        "metrics",
-        "filter",
-        "include_subaccounts",
-        "include_aggregates",
-        "pagination",
-    }
+_METRICS: Final = words(
+    "start end resolution duration dimensions metrics filter include_subaccounts"
+    " include_aggregates pagination"
 )
 
 
@@ -99,7 +77,7 @@ class Form:
         }
 
 
-class MailgunSandbox(Sandbox):
+class MailgunSandbox(EmailSandbox):
     """Mail, alone and in batches, checks of addresses, statistics, and signed webhooks.
 
     Args:
@@ -123,11 +101,10 @@ class MailgunSandbox(Sandbox):
         self.domain = domain
         self.templates = templates
         self.page = page
-        self.delivered: list[Delivered] = []
         self.days: list[tuple[str, dict[str, int]]] = []
         self.signing_key = "mailgun-sandbox-signing-key"
 
-    def routes(self) -> Mapping[str, Callable[..., Response]]:
+    def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
         return {
             "POST /v3/{domain}/messages": self._send,
@@ -136,23 +113,19 @@ class MailgunSandbox(Sandbox):
             "POST /v1/analytics/metrics": self._metrics,
         }
 
-    def unknown(self, request: SandboxRequest) -> Response:  # noqa: ARG002 - to override
+    def unknown(self, request: base.SandboxRequest) -> Response:  # noqa: ARG002 - to override
         """Return Mailgun's greeting for an unknown path."""
         return Response(200, {"Content-Type": "text/html"}, b"Mailgun Magnificent API")
 
-    def tell(self, url: str, event: Mapping[str, Any], at: datetime) -> Notice:
+    def tell(self, url: str, event: Mapping[str, Any], at: datetime) -> base.Notice:
         """The webhook about this event, signed at that time."""
         stamp, token = str(int(at.timestamp())), f"{self.number():050d}"
-        key = self.signing_key.encode()
-        signature = {
-            "timestamp": stamp,
-            "token": token,
-            "signature": hmac.new(key, f"{stamp}{token}".encode(), sha256).hexdigest(),
-        }
+        mac = hex_hmac(self.signing_key, f"{stamp}{token}".encode())
+        signature = {"timestamp": stamp, "token": token, "signature": mac}
         body = encode_json({"signature": signature, "event-data": dict(event)})
         return self.notify(url, body, {"Content-Type": "application/json"})
 
-    def _send(self, request: SandboxRequest, domain: str) -> Response:
+    def _send(self, request: base.SandboxRequest, domain: str) -> Response:
         if len(request.body) > _MOST_BYTES:
             raise _refusal(413, "request size exceeds limit")
         if domain != self.domain:
@@ -164,7 +137,7 @@ class MailgunSandbox(Sandbox):
         id_ = f"20260301120000.{self.number():012d}@{domain}"
         if form.value("o:testmode") != "yes":
             self.delivered += _deliveries(form, id_, recipients)
-        return reply({"id": f"<{id_}>", "message": "Queued. Thank you."})
+        return base.reply({"id": f"<{id_}>", "message": "Queued. Thank you."})
 
     def _check_contents(self, form: Form) -> None:
         template = form.value("template")
@@ -177,10 +150,10 @@ class MailgunSandbox(Sandbox):
         if not template and not form.all("subject"):
             raise _refusal(400, "subject parameter is missing")
 
-    def _show(self, _: SandboxRequest, domain: str) -> Response:
-        return reply({"domain": {"name": domain, "state": "active"}})
+    def _show(self, _: base.SandboxRequest, domain: str) -> Response:
+        return base.reply({"domain": {"name": domain, "state": "active"}})
 
-    def _validate(self, request: SandboxRequest) -> Response:
+    def _validate(self, request: base.SandboxRequest) -> Response:
         address = dict(request.query).get("address")
         if not address:
             raise _refusal(400, "address parameter is required")
@@ -196,20 +169,14 @@ class MailgunSandbox(Sandbox):
         if host.endswith(".invalid"):
             verdict |= {"reason": ["no_mx"], "result": "undeliverable", "risk": "high"}
         if host == "gmial.com":
-            verdict |= {
-                "did_you_mean": f"{local}@gmail.com",
-                "result": "unknown",
-                "risk": "unknown",
-            }
+            verdict |= {"result": "unknown", "risk": "unknown"}
+            verdict["did_you_mean"] = f"{local}@gmail.com"
         if local == "info":
-            verdict |= {
-                "reason": ["mailbox_is_role_address"],
-                "result": "catch_all",
-                "risk": "medium",
-            }
-        return reply(verdict)
+            reasons = ["mailbox_is_role_address"]
+            verdict |= {"reason": reasons, "result": "catch_all", "risk": "medium"}
+        return base.reply(verdict)
 
-    def _metrics(self, request: SandboxRequest) -> Response:
+    def _metrics(self, request: base.SandboxRequest) -> Response:
         body = request.json()
         if set(body) - _METRICS or body.get("dimensions") != ["time"]:
             raise _refusal(400, "reason for bad request")
@@ -230,15 +197,15 @@ class MailgunSandbox(Sandbox):
             if values == [self.domain] and first_day <= parsedate_to_datetime(day) <= last_day
         ]
         pages = {"skip": skip, "limit": limit, "total": len(rows)}
-        return reply({"items": rows[skip : skip + limit], "pagination": pages})
+        return base.reply({"items": rows[skip : skip + limit], "pagination": pages})
 
-    def check_access(self, request: SandboxRequest) -> None:
+    def check_access(self, request: base.SandboxRequest) -> None:
         """Check the credentials."""
         if request.basic() != ("api", self.api_key):
-            raise Refusal(Response(401, body=b"Forbidden"))
+            raise base.Refusal(Response(401, body=b"Forbidden"))
 
 
-def read_form(request: SandboxRequest) -> Form:
+def read_form(request: base.SandboxRequest) -> Form:
     """Return the form and its files; Mailgun accepts no other body."""
     kind = request.headers.get("content-type") or ""
     main, _, boundary = kind.partition("; boundary=")
@@ -274,8 +241,8 @@ def _item(name: str, filename: str, head: str, content: bytes) -> Item:
     return Item(filename, content, kind, name, filename if is_inline else None)
 
 
-def _refusal(status: int, message: str) -> Refusal:
-    return Refusal(reply({"message": message}, status))
+def _refusal(status: int, message: str) -> base.Refusal:
+    return base.refusal({"message": message}, status)
 
 
 def _check_form(form: Form) -> None:
@@ -317,18 +284,14 @@ def _check_json(name: str, text: str) -> None:
         raise _refusal(400, f"'{name}' parameter is not a valid JSON")
 
 
-def _emails(form: Form, name: str) -> list[str]:
-    return [email.lower() for _, email in getaddresses(form.all(name))]
-
-
 def _check_people(form: Form) -> list[str]:
     """The distinct recipients in `to`."""
     if not form.value("from"):
         raise _refusal(400, "from parameter is missing")
-    if _emails(form, "from")[0].endswith("@unverified.example"):
+    if emails(form.all("from"))[0].endswith("@unverified.example"):
         raise _refusal(400, "Domain unverified.example is not allowed to send: It is unverified.")
-    to = list(dict.fromkeys(_emails(form, "to")))
-    recipients = [*to, *_emails(form, "cc"), *_emails(form, "bcc")]
+    to = list(dict.fromkeys(emails(form.all("to"))))
+    recipients = [*to, *emails(form.all("cc")), *emails(form.all("bcc"))]
     if not to:
         raise _refusal(400, "to parameter is missing")
     if len(recipients) > _MOST:
@@ -364,15 +327,15 @@ def _delivery_event(
     def fill_template(text: str) -> str:
         return _VARIABLE.sub(lambda match: str(variables.get(match[1], match[0])), text)
 
-    [(name, sender)] = getaddresses([form.value("from")])
+    sender, name = person(form.value("from"))
     texts = {kind: fill_template(form.value(kind)) or None for kind in ("text", "html")}
     return Delivered(
         id=id_,
         sender=sender,
-        sender_name=decoded(name) or None,
+        sender_name=name,
         to=to,
-        cc=tuple(_emails(form, "cc")),
-        bcc=tuple(_emails(form, "bcc")),
+        cc=emails(form.all("cc")),
+        bcc=emails(form.all("bcc")),
         subject=fill_template(form.value("subject")),
         text=texts["text"],
         html=texts["html"],
@@ -390,11 +353,4 @@ def _delivery_event(
 def fixture(_: Path) -> SandboxFixture:
     """Return an account that every scenario can use."""
     sandbox = MailgunSandbox()
-    return SandboxFixture(
-        sandbox=sandbox,
-        options={
-            "domain": sandbox.domain,
-            "credentials": sandbox.api_key,
-            "sender": "shop@acme.example",
-        },
-    )
+    return email_fixture(sandbox, {"domain": sandbox.domain, "credentials": sandbox.api_key})

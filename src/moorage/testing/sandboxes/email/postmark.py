@@ -7,48 +7,49 @@ messages, to outage@example.com Postmark is being maintained; nobody at unverifi
 from __future__ import annotations
 
 import re
-from base64 import b64decode, b64encode
-from email.utils import getaddresses
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.json_text import encode_json, is_list, is_object
-from moorage.testing.sandboxes.base import Notice, Refusal, Sandbox, SandboxRequest, reply
-from moorage.testing.sandboxes.email.mailbox import Delivered, Item, decoded
-from moorage.testing.sandboxes.fixture import SandboxFixture
+from moorage.testing.sandboxes import base
+from moorage.testing.sandboxes._fields import words, wrong_names
+from moorage.testing.sandboxes.email.base import (
+    EmailSandbox,
+    attached,
+    days_between,
+    email_fixture,
+    emails,
+    person,
+)
+from moorage.testing.sandboxes.email.mailbox import Delivered, decoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from moorage.domain.http.requests import Response
+    from moorage.testing.sandboxes.fixture import SandboxFixture
 
 _MESSAGE: Final[dict[str, type]] = {
-    "From": str,
-    "To": str,
-    "Cc": str,
-    "Bcc": str,
-    "ReplyTo": str,
-    "Tag": str,
-    "Headers": list,
-    "Attachments": list,
+    **dict.fromkeys(words("From To Cc Bcc ReplyTo Tag TrackLinks MessageStream"), str),
+    **dict.fromkeys(words("Headers Attachments"), list),
     "Metadata": dict,
     "TrackOpens": bool,
-    "TrackLinks": str,
-    "MessageStream": str,
 }
-_PLAIN: Final[dict[str, type]] = {"Subject": str, "TextBody": str, "HtmlBody": str}
+_PLAIN: Final[dict[str, type]] = dict.fromkeys(words("Subject TextBody HtmlBody"), str)
 _FILLED: Final[dict[str, type]] = {
     "TemplateId": int,
     "TemplateAlias": str,
     "TemplateModel": dict,
     "InlineCss": bool,
 }
+_FILE: Final = words("Name Content ContentType")
 _FORBIDDEN: Final = re.compile(
     r".*\.(?:vbs|exe|bin|bat|chm|com|cpl|crt|hlp|hta|inf|ins|isp|jse|lnk|mdb|pcd|pif|reg|scr|sct"
     r"|shs|vbe|vba|wsf|wsh|wsl|msc|msi|msp|mst)",
     re.IGNORECASE,
 )
-_LINKS: Final = frozenset({"None", "HtmlAndText", "HtmlOnly", "TextOnly"})
+_LINKS: Final = words("None HtmlAndText HtmlOnly TextOnly")
 _MOST_BYTES: Final = 10 * 1024 * 1024
 _DAYS: Final = {
     "sends": ("Sent",),
@@ -59,7 +60,7 @@ _DAYS: Final = {
 }
 
 
-class PostmarkSandbox(Sandbox):
+class PostmarkSandbox(EmailSandbox):
     """Mail, alone and in batches, statistics, and webhooks with a password.
 
     Args:
@@ -75,12 +76,11 @@ class PostmarkSandbox(Sandbox):
         super().__init__()
         self.token = token
         self.templates = templates
-        self.inactive = {"refused@example.com"}
-        self.delivered: list[Delivered] = []
         self.days: list[dict[str, Any]] = []
+        self.inactive = {"refused@example.com"}
         self.password = "hook:sandbox"
 
-    def routes(self) -> Mapping[str, Callable[..., Response]]:
+    def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
         return {
             "POST /email": self._send,
@@ -91,7 +91,7 @@ class PostmarkSandbox(Sandbox):
             "GET /server": self._server,
         }
 
-    def tell(self, url: str, record: Mapping[str, Any]) -> Notice:
+    def tell(self, url: str, record: Mapping[str, Any]) -> base.Notice:
         """The webhook about this event, with user name and password in its URL."""
         headers = {
             "Authorization": f"Basic {b64encode(self.password.encode()).decode()}",
@@ -99,31 +99,31 @@ class PostmarkSandbox(Sandbox):
         }
         return self.notify(url, encode_json(dict(record)), headers)
 
-    def _send(self, request: SandboxRequest) -> Response:
+    def _send(self, request: base.SandboxRequest) -> Response:
         return self._alone(request, self._plain)
 
-    def _send_template(self, request: SandboxRequest) -> Response:
+    def _send_template(self, request: base.SandboxRequest) -> Response:
         return self._alone(request, self._filled)
 
-    def _batch(self, request: SandboxRequest) -> Response:
+    def _batch(self, request: base.SandboxRequest) -> Response:
         return self._several(request.json(), self._plain)
 
-    def _batch_templates(self, request: SandboxRequest) -> Response:
+    def _batch_templates(self, request: base.SandboxRequest) -> Response:
         body = request.json()
         if not is_object(body) or set(body) != {"Messages"}:
             raise _refusal(403, "Invalid request field(s) - Messages")
         return self._several(body["Messages"], self._filled)
 
-    def _alone(self, request: SandboxRequest, check: Callable[[Any], None]) -> Response:
+    def _alone(self, request: base.SandboxRequest, check: Callable[[Any], None]) -> Response:
         result = self._taken(request.json(), check)
-        return reply(result, 422 if result["ErrorCode"] else 200)
+        return base.reply(result, 422 if result["ErrorCode"] else 200)
 
     def _several(self, bodies: Any, check: Callable[[Any], None]) -> Response:
         if not is_list(bodies) or not bodies:
             raise _refusal(403, "Invalid request field(s) - Messages")
         if len(bodies) > 500:
             raise _refusal(410, "You may send 500 messages at once.")
-        return reply([self._taken(body, check) for body in bodies])
+        return base.reply([self._taken(body, check) for body in bodies])
 
     def _taken(self, body: Any, check: Callable[[Any], None]) -> dict[str, Any]:
         """Return the result of one message."""
@@ -141,7 +141,7 @@ class PostmarkSandbox(Sandbox):
                 f" Found inactive addresses: {', '.join(inactive_emails)}."
                 " Inactive recipients are ones that have generated a hard bounce.",
             }
-        id_ = f"00000000-0000-4000-8000-{self.number():012d}"
+        id_ = self.uuid()
         self.delivered.append(_delivery_event(body, id_, self.inactive))
         message = "OK"
         if inactive_emails:
@@ -169,26 +169,26 @@ class PostmarkSandbox(Sandbox):
         if str(body.get("TemplateId", body.get("TemplateAlias"))) not in self.templates:
             raise _Refused(1101, "The template is not there, or is not yours.")
 
-    def _server(self, _: SandboxRequest) -> Response:
-        return reply({"ID": 1, "Name": "Shop"})
+    def _server(self, _: base.SandboxRequest) -> Response:
+        return base.reply({"ID": 1, "Name": "Shop"})
 
-    def _stats(self, request: SandboxRequest, report: str) -> Response:
+    def _stats(self, request: base.SandboxRequest, report: str) -> Response:
         query = dict(request.query)
         if report not in _DAYS:
             return self.unknown(request)
         if set(query) - {"fromdate", "todate", "tag", "messagestream"}:
             raise _refusal(403, "Invalid request field(s)")
-        first_day, last_day = query.get("fromdate", ""), query.get("todate", "9999-12-31")
+        first_day, last_day = query.get("fromdate", ""), query.get("todate", "")
         stream = query.get("messagestream")
         rows = [
             {"Date": day["Date"], **{name: day[name] for name in _DAYS[report] if name in day}}
-            for day in self.days
-            if first_day <= day["Date"] <= last_day and stream in {None, day.get("MessageStream")}
+            for day in days_between(self.days, "Date", first_day, last_day)
+            if stream in {None, day.get("MessageStream")}
         ]
         sums = {name: sum(row.get(name, 0) for row in rows) for name in _DAYS[report]}
-        return reply({"Days": rows, **sums})
+        return base.reply({"Days": rows, **sums})
 
-    def check_access(self, request: SandboxRequest) -> None:
+    def check_access(self, request: base.SandboxRequest) -> None:
         """Check the token."""
         if request.headers.get("x-postmark-server-token") != self.token:
             raise _refusal(10, "The Server Token you provided is not valid.", 401)
@@ -205,16 +205,15 @@ class _Refused(Exception):
         self.message = message
 
 
-def _refusal(code: int, message: str, status: int = 422) -> Refusal:
-    return Refusal(reply({"ErrorCode": code, "Message": message}, status))
+def _refusal(code: int, message: str, status: int = 422) -> base.Refusal:
+    return base.refusal({"ErrorCode": code, "Message": message}, status)
 
 
 def _check_fields(body: Any, types: dict[str, type]) -> None:
     if not is_object(body):
         raise _Refused(403, "Invalid request field(s)")
-    for name, value in body.items():
-        if name not in types or not isinstance(value, types[name]):
-            raise _Refused(403, f"Invalid request field(s) - {name}")
+    for name in wrong_names(types, body):
+        raise _Refused(403, f"Invalid request field(s) - {name}")
     for name in ("From", "To"):
         if not body.get(name):
             raise _Refused(300, f"Invalid '{name}' address: ''.")
@@ -236,16 +235,7 @@ def _check_words(words: dict[str, Any]) -> None:
 
 def _check_files(files: list[dict[str, Any]]) -> None:
     for file in files:
-        if (
-            not {"Name", "Content", "ContentType"}
-            <= set(file)
-            <= {
-                "Name",
-                "Content",
-                "ContentType",
-                "ContentID",
-            }
-        ):
+        if not _FILE <= file.keys() <= _FILE | {"ContentID"}:
             raise _Refused(403, "Invalid request field(s) - Attachments")
         if _FORBIDDEN.fullmatch(file["Name"]):
             raise _Refused(411, "The type of an attachment is forbidden.")
@@ -254,7 +244,7 @@ def _check_files(files: list[dict[str, Any]]) -> None:
 
 
 def _emails(body: dict[str, Any], name: str) -> list[str]:
-    return [email.lower() for _, email in getaddresses([body.get(name, "")]) if email]
+    return [email for email in emails([body.get(name, "")]) if email]
 
 
 def _checked_people(body: dict[str, Any]) -> list[str]:
@@ -276,29 +266,28 @@ def _check_magic(people: list[str]) -> None:
 
 
 def _delivery_event(body: dict[str, Any], id_: str, inactive: set[str]) -> Delivered:
-    [(name, sender)] = getaddresses([body["From"]])
+    sender, name = person(body["From"])
 
-    def recipient_texts(field: str) -> tuple[str, ...]:
+    def recipients(field: str) -> tuple[str, ...]:
         return tuple(email for email in _emails(body, field) if email not in inactive)
 
     return Delivered(
         id=id_,
         sender=sender,
-        sender_name=decoded(name) or None,
-        to=recipient_texts("To"),
-        cc=recipient_texts("Cc"),
-        bcc=recipient_texts("Bcc"),
+        sender_name=name,
+        to=recipients("To"),
+        cc=recipients("Cc"),
+        bcc=recipients("Bcc"),
         subject=body.get("Subject", ""),
         text=body.get("TextBody"),
         html=body.get("HtmlBody"),
         headers={header["Name"]: decoded(header["Value"]) for header in body.get("Headers", [])},
         items=tuple(
-            Item(
+            attached(
                 file["Name"],
-                b64decode(file["Content"], validate=True),
+                file["Content"],
                 file["ContentType"],
-                "inline" if "ContentID" in file else "attachment",
-                file.get("ContentID", "").removeprefix("cid:") or None,
+                file["ContentID"].removeprefix("cid:") if "ContentID" in file else None,
             )
             for file in body.get("Attachments", [])
         ),
@@ -309,10 +298,4 @@ def _delivery_event(body: dict[str, Any], id_: str, inactive: set[str]) -> Deliv
 def fixture(_: Path) -> SandboxFixture:
     """Return an account that every scenario can use."""
     sandbox = PostmarkSandbox()
-    return SandboxFixture(
-        sandbox=sandbox,
-        options={
-            "credentials": sandbox.token,
-            "sender": "shop@acme.example",
-        },
-    )
+    return email_fixture(sandbox, {"credentials": sandbox.token})

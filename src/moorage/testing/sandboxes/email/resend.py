@@ -7,50 +7,46 @@ send. A message with a file whose name does not suit its type is taken, and neve
 
 from __future__ import annotations
 
-import hmac
 import re
-from base64 import b64decode, b64encode
-from email.utils import getaddresses
-from functools import partial
-from hashlib import sha256
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json, is_list, is_object
-from moorage.testing.sandboxes.base import Notice, Refusal, Replays, Sandbox, SandboxRequest, reply
-from moorage.testing.sandboxes.email.mailbox import Delivered, Item, decoded
-from moorage.testing.sandboxes.fixture import SandboxFixture
+from moorage.testing.sandboxes import base
+from moorage.testing.sandboxes._fields import words, wrong_names
+from moorage.testing.sandboxes.email.base import (
+    EmailSandbox,
+    attached,
+    days_between,
+    email_fixture,
+    emails,
+    person,
+)
+from moorage.testing.sandboxes.email.mailbox import Delivered, decoded
+from moorage.testing.sandboxes.webhook_signatures import standard_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
     from pathlib import Path
 
-_TEXTS: Final = (str, list)
+    from moorage.testing.sandboxes.fixture import SandboxFixture
+
 _FIELDS: Final[dict[str, type | tuple[type, ...]]] = {
-    "from": str,
-    "to": _TEXTS,
-    "cc": _TEXTS,
-    "bcc": _TEXTS,
-    "reply_to": _TEXTS,
-    "subject": str,
-    "html": str,
-    "text": str,
-    "template": dict,
-    "headers": dict,
-    "scheduled_at": str,
-    "attachments": list,
-    "tags": list,
-    "topic_id": str,
+    **dict.fromkeys(words("from subject html text scheduled_at topic_id"), str),
+    **dict.fromkeys(words("to cc bcc reply_to"), (str, list)),
+    **dict.fromkeys(words("template headers"), dict),
+    **dict.fromkeys(words("attachments tags"), list),
 }
-_FILE: Final = {"content", "filename", "path", "content_type", "content_id"}
+_FILE: Final = words("content filename path content_type content_id")
 _TAG: Final = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _TYPES: Final = {"pdf": "application/pdf", "png": "image/png", "txt": "text/plain"}
-_METRICS: Final = {"start_date", "end_date", "granularity", "dimensions", "metrics", "timezone"}
+_METRICS: Final = words("start_date end_date granularity dimensions metrics timezone")
 _MOST_BYTES: Final = 40 * 1024 * 1024
 
 
-class ResendSandbox(Sandbox):
+class ResendSandbox(EmailSandbox):
     """Mail, alone and in batches, statistics, and webhooks that are signed as Svix signs.
 
     Args:
@@ -65,55 +61,43 @@ class ResendSandbox(Sandbox):
         api_key: str = "re_sandbox_key",
         templates: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
+        self._replays = base.Replays(
+            lambda: _refusal(409, "invalid_idempotent_request", "The body is another."),
+            by_path=True,
+            longest=256,
+            invalid=lambda: _refusal(
+                400, "invalid_idempotency_key", "The key has 1 to 256 characters."
+            ),
+        )
         super().__init__()
         self.api_key = api_key
         self.templates = {"welcome": ("name",)} if templates is None else templates
-        self.delivered: list[Delivered] = []
         self.days: list[dict[str, Any]] = []
         self.webhook_secret = f"whsec_{b64encode(b'resend-sandbox-webhooks!').decode()}"
-        self._replays = Replays(
-            lambda: _refusal(409, "invalid_idempotent_request", "The body is another.")
-        )
 
-    def routes(self) -> Mapping[str, Callable[..., Response]]:
+    def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
         return {
-            "POST /emails": partial(self._once, self._send),
-            "POST /emails/batch": partial(self._once, self._batch),
+            "POST /emails": self._replays.once(self._send),
+            "POST /emails/batch": self._replays.once(self._batch),
             "GET /emails/metrics": self._metrics,
             "GET /domains": self._domains,
         }
 
-    def tell(self, url: str, event: Mapping[str, Any], at: datetime) -> Notice:
+    def tell(self, url: str, event: Mapping[str, Any], at: datetime) -> base.Notice:
         """The webhook about this event, signed at that time."""
         body = encode_json(dict(event))
-        id_, stamp = f"msg_{self.number():012d}", str(int(at.timestamp()))
-        key = b64decode(self.webhook_secret.removeprefix("whsec_"))
-        mac = hmac.new(key, f"{id_}.{stamp}.".encode() + body, sha256).digest()
-        headers = {
-            "svix-id": id_,
-            "svix-timestamp": stamp,
-            "svix-signature": f"v1,{b64encode(mac).decode()}",
-            "Content-Type": "application/json",
-        }
+        id_ = f"msg_{self.number():012d}"
+        headers = standard_headers(self.webhook_secret, id_, at, body, prefix="svix")
         return self.notify(url, body, headers)
 
-    def _once(self, do: Callable[[SandboxRequest], Response], request: SandboxRequest) -> Response:
-        """Return the response stored for a key, or execute the request."""
-        key = request.headers.get("idempotency-key")
-        if key is None:
-            return do(request)
-        if not 1 <= len(key) <= 256:
-            raise _refusal(400, "invalid_idempotency_key", "The key has 1 to 256 characters.")
-        return self._replays.respond((request.path, key), request.body, lambda: do(request))
-
-    def _send(self, request: SandboxRequest) -> Response:
+    def _send(self, request: base.SandboxRequest) -> Response:
         try:
-            return reply(self._taken(request.json(), batch=False))
+            return base.reply(self._taken(request.json(), batch=False))
         except _Refused as refusal:
             raise _refusal(refusal.status, refusal.name, str(refusal)) from None
 
-    def _batch(self, request: SandboxRequest) -> Response:
+    def _batch(self, request: base.SandboxRequest) -> Response:
         bodies = request.json()
         if not is_list(bodies) or not 1 <= len(bodies) <= 100:
             raise _refusal(422, "validation_error", "A batch is a list of 1 to 100 emails.")
@@ -132,7 +116,7 @@ class ResendSandbox(Sandbox):
             if number not in refusals
         ]
         errors = [{"index": number, "message": str(error)} for number, error in refusals.items()]
-        return reply(
+        return base.reply(
             {"data": accepted_messages} | ({"errors": errors} if mode == "permissive" else {})
         )
 
@@ -145,7 +129,7 @@ class ResendSandbox(Sandbox):
 
     def _taken(self, body: Any, *, batch: bool) -> dict[str, str]:
         self._check(body, batch=batch)
-        id_ = f"00000000-0000-4000-8000-{self.number():012d}"
+        id_ = self.uuid()
         if not any(map(_is_odd, body.get("attachments", []))):
             self.delivered.append(_delivery_event(body, id_))
         return {"id": id_}
@@ -175,26 +159,25 @@ class ResendSandbox(Sandbox):
         if any(type(value) not in {str, int, float} for value in variables.values()):
             raise _Refused(422, "validation_error", "A variable is neither text nor number.")
 
-    def _domains(self, _: SandboxRequest) -> Response:
-        return reply({"object": "list", "has_more": False, "data": []})
+    def _domains(self, _: base.SandboxRequest) -> Response:
+        return base.reply({"object": "list", "has_more": False, "data": []})
 
-    def _metrics(self, request: SandboxRequest) -> Response:
+    def _metrics(self, request: base.SandboxRequest) -> Response:
         query = dict(request.query)
         if set(query) - _METRICS or query.get("dimensions") != "period":
             raise _refusal(422, "invalid_parameter", "A parameter is not known here.")
-        first_day, last_day = query.get("start_date", ""), query.get("end_date", "9999-12-31")
+        first_day, last_day = query.get("start_date", ""), query.get("end_date", "")
         metric_names = query.get("metrics", "").split(",")
         rows = [
             {"period": day["period"], **{name: day.get(name, 0) for name in metric_names}}
-            for day in self.days
-            if first_day <= day["period"] <= last_day
+            for day in days_between(self.days, "period", first_day, last_day)
         ]
-        return reply({"object": "metrics", "granularity": "daily", "totals": {}, "data": rows})
+        return base.reply({"object": "metrics", "granularity": "daily", "totals": {}, "data": rows})
 
-    def check_access(self, request: SandboxRequest) -> None:
+    def check_access(self, request: base.SandboxRequest) -> None:
         """Check the credentials."""
         if not request.headers.get("user-agent"):
-            raise Refusal(Response(403, body=b"error code: 1010"))
+            raise base.Refusal(Response(403, body=b"error code: 1010"))
         key = request.bearer()
         if key is None:
             raise _refusal(401, "missing_api_key", "Missing API key in the authorization header")
@@ -211,17 +194,16 @@ class _Refused(Exception):
         self.name = name
 
 
-def _refusal(status: int, name: str, message: str, **headers: str) -> Refusal:
+def _refusal(status: int, name: str, message: str, **headers: str) -> base.Refusal:
     error = {"statusCode": status, "name": name, "message": message}
-    return Refusal(reply(error, status, **headers))
+    return base.refusal(error, status, **headers)
 
 
 def _check_fields(body: Any) -> None:
     if not is_object(body):
         raise _Refused(422, "validation_error", "An email is an object.")
-    for name, value in body.items():
-        if name not in _FIELDS or not isinstance(value, _FIELDS[name]):
-            raise _Refused(422, "validation_error", f"Invalid `{name}` field.")
+    for name in wrong_names(_FIELDS, body):
+        raise _Refused(422, "validation_error", f"Invalid `{name}` field.")
     for name in ("from", "to"):
         if not body.get(name):
             raise _Refused(422, "missing_required_field", f"Missing `{name}` field.")
@@ -250,8 +232,7 @@ def _is_odd(file: dict[str, Any]) -> bool:
 
 def _emails(body: dict[str, Any], name: str) -> tuple[str, ...]:
     addresses = body.get(name, [])
-    texts = [addresses] if isinstance(addresses, str) else addresses
-    return tuple(email.lower() for _, email in getaddresses(texts))
+    return emails([addresses] if isinstance(addresses, str) else addresses)
 
 
 def _check_people(body: dict[str, Any]) -> None:
@@ -272,14 +253,14 @@ def _check_people(body: dict[str, Any]) -> None:
 
 
 def _delivery_event(body: dict[str, Any], id_: str) -> Delivered:
-    [(name, sender)] = getaddresses([body["from"]])
+    sender, name = person(body["from"])
     html = body.get("html")
     # A text that is left out is made of the HTML; one that is empty is none.
     text = body.get("text", html and re.sub(r"<[^>]*>", "", html))
     return Delivered(
         id=id_,
         sender=sender,
-        sender_name=decoded(name) or None,
+        sender_name=name,
         to=_emails(body, "to"),
         cc=_emails(body, "cc"),
         bcc=_emails(body, "bcc"),
@@ -288,11 +269,10 @@ def _delivery_event(body: dict[str, Any], id_: str) -> Delivered:
         html=html,
         headers={key: decoded(value) for key, value in body.get("headers", {}).items()},
         items=tuple(
-            Item(
+            attached(
                 file["filename"],
-                b64decode(file["content"], validate=True),
+                file["content"],
                 file.get("content_type") or _type_of(file) or "application/octet-stream",
-                "inline" if "content_id" in file else "attachment",
                 file.get("content_id"),
             )
             for file in body.get("attachments", [])
@@ -304,10 +284,4 @@ def _delivery_event(body: dict[str, Any], id_: str) -> Delivered:
 def fixture(_: Path) -> SandboxFixture:
     """Return an account that every scenario can use."""
     sandbox = ResendSandbox()
-    return SandboxFixture(
-        sandbox=sandbox,
-        options={
-            "credentials": sandbox.api_key,
-            "sender": "shop@acme.example",
-        },
-    )
+    return email_fixture(sandbox, {"credentials": sandbox.api_key})

@@ -8,54 +8,36 @@ unverified.example is forbidden.
 from __future__ import annotations
 
 import json
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from moorage.domain.http.requests import Response
-from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest, reply
-from moorage.testing.sandboxes.email.mailbox import Delivered, Item, decoded
-from moorage.testing.sandboxes.fixture import SandboxFixture
+from moorage.testing.sandboxes import base
+from moorage.testing.sandboxes._fields import words
+from moorage.testing.sandboxes.email.base import (
+    EmailSandbox,
+    attached,
+    days_between,
+    email_fixture,
+)
+from moorage.testing.sandboxes.email.mailbox import Delivered, decoded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
     from datetime import datetime
     from pathlib import Path
 
+    from moorage.testing.sandboxes.fixture import SandboxFixture
 
-_FIELDS: Final = {
-    "personalizations",
-    "from",
-    "reply_to",
-    "reply_to_list",
-    "subject",
-    "content",
-    "attachments",
-    "template_id",
-    "headers",
-    "categories",
-    "custom_args",
-    "send_at",
-    "batch_id",
-    "asm",
-    "ip_pool_name",
-    "mail_settings",
-    "tracking_settings",
-}
-_OWN: Final = {
-    "to",
-    "cc",
-    "bcc",
-    "from",
-    "subject",
-    "headers",
-    "substitutions",
-    "dynamic_template_data",
-    "custom_args",
-    "send_at",
-}
+_FIELDS: Final = words(
+    "personalizations from reply_to reply_to_list subject content attachments template_id headers"
+    " categories custom_args send_at batch_id asm ip_pool_name mail_settings tracking_settings"
+)
+_OWN: Final = words(
+    "to cc bcc from subject headers substitutions dynamic_template_data custom_args send_at"
+)
 _MAGIC: Final = {
     "refused@example.com": (400, "The recipient is refused.", "personalizations.0.to"),
     "throttled@example.com": (429, "too many requests", None),
@@ -63,7 +45,7 @@ _MAGIC: Final = {
 }
 
 
-class SendGridSandbox(Sandbox):
+class SendGridSandbox(EmailSandbox):
     """Mail, checks of addresses, statistics, and signed webhooks.
 
     Args:
@@ -81,7 +63,6 @@ class SendGridSandbox(Sandbox):
         super().__init__()
         self.api_key = api_key
         self.templates = templates
-        self.delivered: list[Delivered] = []
         self.days: list[dict[str, Any]] = []
         self._key = ec.generate_private_key(ec.SECP256R1())
 
@@ -93,7 +74,7 @@ class SendGridSandbox(Sandbox):
         )
         return b64encode(key).decode()
 
-    def routes(self) -> Mapping[str, Callable[..., Response]]:
+    def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
         return {
             "POST /v3/mail/send": self._send,
@@ -113,7 +94,7 @@ class SendGridSandbox(Sandbox):
         }
         return headers, body
 
-    def _send(self, request: SandboxRequest) -> Response:
+    def _send(self, request: base.SandboxRequest) -> Response:
         body = request.json()
         personalizations: list[dict[str, Any]] = body.get("personalizations") or []
         _check(body, personalizations, self.templates)
@@ -125,7 +106,7 @@ class SendGridSandbox(Sandbox):
             self.delivered.append(_delivery_event(body, personalization, id_))
         return Response(202, {"X-Message-Id": id_})
 
-    def _validate(self, request: SandboxRequest) -> Response:
+    def _validate(self, request: base.SandboxRequest) -> Response:
         email = request.json().get("email")
         if not email:
             raise _refusal(400, "email is required", "email")
@@ -141,29 +122,24 @@ class SendGridSandbox(Sandbox):
             "additional": {"has_known_bounces": is_invalid, "has_suspected_bounces": is_invalid},
         }
         verdict = "Invalid" if is_invalid else "Risky" if local == "info" else "Valid"
-        result = {
-            "email": email,
-            "verdict": verdict,
-            "score": 0.1 if is_invalid else 0.9,
-            "checks": checks,
-        }
+        score = 0.1 if is_invalid else 0.9
+        result = {"email": email, "verdict": verdict, "score": score, "checks": checks}
         if host == "gmial.com":
             result["suggestion"] = "gmail.com"
-        return reply({"result": {**result, "local": local, "host": host, "ip_address": "::1"}})
+        return base.reply({"result": {**result, "local": local, "host": host, "ip_address": "::1"}})
 
-    def _stats(self, request: SandboxRequest) -> Response:
+    def _stats(self, request: base.SandboxRequest) -> Response:
         query = dict(request.query)
         if "start_date" not in query:
             raise _refusal(400, "start_date is required", "start_date")
-        first_day, last_day = query["start_date"], query.get("end_date", "9999-12-31")
-        days = [day for day in self.days if first_day <= day["date"] <= last_day]
+        days = days_between(self.days, "date", query["start_date"], query.get("end_date", ""))
         offset = int(query.get("offset", "0"))
-        return reply(days[offset : offset + int(query.get("limit", "500"))])
+        return base.reply(days[offset : offset + int(query.get("limit", "500"))])
 
-    def _scopes(self, _: SandboxRequest) -> Response:
-        return reply({"scopes": ["mail.send"]})
+    def _scopes(self, _: base.SandboxRequest) -> Response:
+        return base.reply({"scopes": ["mail.send"]})
 
-    def check_access(self, request: SandboxRequest) -> None:
+    def check_access(self, request: base.SandboxRequest) -> None:
         """Check the credentials."""
         if request.bearer() != self.api_key:
             raise _refusal(401, "The provided authorization grant is invalid", None)
@@ -182,13 +158,12 @@ def _check(
         raise _refusal(400, "1 to 1000 personalizations are allowed", "personalizations")
     recipient_count = 0
     for number, personalization in enumerate(personalizations):
-        recipients = [
-            *personalization.get("to", []),
-            *personalization.get("cc", []),
-            *personalization.get("bcc", []),
+        emails = [
+            email.lower()
+            for name in ("to", "cc", "bcc")
+            for email in _emails(personalization, name)
         ]
-        recipient_count += len(recipients)
-        emails = [person["email"].lower() for person in recipients]
+        recipient_count += len(emails)
         if not personalization.get("to") or len(set(emails)) < len(emails):
             raise _refusal(
                 400, "Each needs a to, and each address once", f"personalizations.{number}"
@@ -244,12 +219,12 @@ def _delivery_event(body: dict[str, Any], personalization: dict[str, Any], id_: 
         html=fill_template(parts.get("text/html")),
         headers={name: decoded(value) for name, value in headers.items()},
         items=tuple(
-            Item(
+            attached(
                 file["filename"],
-                b64decode(file["content"], validate=True),
+                file["content"],
                 file.get("type", ""),
-                file.get("disposition", "attachment"),
                 file.get("content_id"),
+                file.get("disposition", "attachment"),
             )
             for file in body.get("attachments", [])
         ),
@@ -261,19 +236,11 @@ def _emails(personalization: dict[str, Any], name: str) -> tuple[str, ...]:
     return tuple(person["email"] for person in personalization.get(name, []))
 
 
-def _refusal(status: int, message: str, field: str | None) -> Refusal:
-    errors = [{"message": message, "field": field, "help": None}]
-    return Refusal(reply({"errors": errors}, status))
+def _refusal(status: int, message: str, field: str | None) -> base.Refusal:
+    return base.refusal({"errors": [{"message": message, "field": field, "help": None}]}, status)
 
 
 def fixture(_: Path) -> SandboxFixture:
     """Return an account that every scenario can use."""
     sandbox = SendGridSandbox()
-    return SandboxFixture(
-        sandbox=sandbox,
-        vendor_values={"template": "d-welcome"},
-        options={
-            "credentials": sandbox.api_key,
-            "sender": "shop@acme.example",
-        },
-    )
+    return email_fixture(sandbox, {"credentials": sandbox.api_key}, template="d-welcome")

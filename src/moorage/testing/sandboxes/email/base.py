@@ -1,0 +1,85 @@
+"""The base of the sandboxes of mail that are reached by HTTP."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from email.utils import getaddresses
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from moorage.testing.sandboxes.base import Sandbox
+from moorage.testing.sandboxes.email.mailbox import Item, decoded
+from moorage.testing.sandboxes.fixture import SandboxFixture
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from moorage.testing.sandboxes.email.mailbox import Delivered
+
+_Day: TypeAlias = "Mapping[str, Any]"
+
+
+class EmailSandbox(Sandbox):
+    """A vendor of mail on this machine.
+
+    Attributes:
+        delivered: the delivered messages.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.delivered: list[Delivered] = []
+
+
+def days_between(days: Sequence[_Day], field: str, first: str, last: str) -> list[_Day]:
+    """Return the rows of statistics from one day to another, both included.
+
+    Args:
+        days: the rows, one per day.
+        field: field of a row that has its day.
+        first: the first day; empty for no limit.
+        last: the last day; empty for no limit.
+    """
+    return [day for day in days if first <= day[field] and (not last or day[field] <= last)]
+
+
+def emails(texts: Sequence[str]) -> tuple[str, ...]:
+    """Return the addresses in address fields, in lower case."""
+    return tuple(email.lower() for _, email in getaddresses(texts))
+
+
+def person(text: str) -> tuple[str, str | None]:
+    """Return the address in an address field, and the name if there is one."""
+    [(name, email)] = getaddresses([text])
+    return email, decoded(name) or None
+
+
+def attached(
+    filename: str, content: str, kind: str, content_id: str | None, disposition: str = ""
+) -> Item:
+    """Return a delivered file.
+
+    Args:
+        filename: its name.
+        content: its content in base64.
+        kind: its content type.
+        content_id: its content id, if it has one.
+        disposition: "attachment" or "inline"; empty if the content id decides.
+    """
+    decided = disposition or ("attachment" if content_id is None else "inline")
+    return Item(filename, b64decode(content, validate=True), kind, decided, content_id)
+
+
+def email_fixture(
+    sandbox: Sandbox, options: Mapping[str, str], **vendor_values: str
+) -> SandboxFixture:
+    """Return an account that every scenario can use.
+
+    Args:
+        sandbox: the vendor's sandbox.
+        options: the options of the account, without its sender.
+        **vendor_values: values that only this vendor knows, such as `template`.
+    """
+    sender_option = {"sender": "shop@acme.example"}
+    return SandboxFixture(
+        sandbox=sandbox, options={**options, **sender_option}, vendor_values=vendor_values
+    )
