@@ -283,7 +283,7 @@ OTHERS: list[tuple[Any, str, str]] = [
         "vendors.stripe",
         "mend `safety.live`",
     ),
-    ({"safety": {"recipients": ["a b"]}}, "safety.recipients", ""),
+    ({"safety": {"recipients": ["a b"]}}, "safety.recipients[0]", ""),
     ({"environments": 7}, "environments", "a table for each"),
     (None, "configuration", "Pass the path of a file, or a mapping."),
     ("\0", "configuration", "Pass the path of a file, or a mapping."),

@@ -379,9 +379,12 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     ({"credentials_from": {"url": "sqlite:///a.db"}}, {"credentials_from.keys": "generate_keys"}),
     ({"credentials_from": {"url": "redis://host"}}, {"credentials_from.url": "no store"}),
     ({"http": {"tls": {"authorities": "nowhere.pem"}}}, {"http.tls.authorities": "PEM files"}),
-    ({"http": {"proxy": {"url": "proxy.example"}}}, {"http.proxy": "Give http://host:port"}),
+    ({"http": {"proxy": {"url": "proxy.example"}}}, {"http.proxy.url": "Give http://host:port"}),
     ({"http": {"max_connections": 0}}, {"http.max_connections": ""}),
-    ({"safety": {"recipients": ["@@"]}}, {"safety.recipients": "phone number"}),
+    (
+        {"safety": {"recipients": ["@@", "+49*", "a b"]}},
+        {"safety.recipients[0]": "phone number", "safety.recipients[2]": "phone number"},
+    ),
     ({"environment": {"test": {}}}, {"environment": "is unknown"}),
     ({"version": 9}, {"version": "Install a newer"}),
     # secrets

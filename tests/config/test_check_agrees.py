@@ -12,7 +12,9 @@ import yaml
 import moorage
 from moorage import ConfigurationError
 from moorage.config.toml_text import write_toml
-from tests.config.broken_texts import RIGHT, TABLES, TEXTS
+from tests.config.broken_settings import SETTINGS
+from tests.config.broken_texts import RIGHT, TEXTS
+from tests.config.broken_texts import TABLES as EARLIER
 from tests.support.command import command
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ FORMATS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "json": json.dumps,
     "yaml": yaml.safe_dump,
 }
+TABLES = [*EARLIER, *SETTINGS]
 BROKEN = [(end, text, words) for end, rows in TEXTS.items() for text, words in rows]
 
 

@@ -103,6 +103,22 @@ def test_credentials_in_a_manager_are_read_whole() -> None:
         assert Credentials.basic("me", "hidden") == service.credentials
 
 
+@pytest.mark.parametrize("name", ["shop", "shop#secret"])
+def test_broken_table_in_a_manager_is_not_sent_as_a_token(name: str) -> None:
+    """A secret that begins like a table in JSON and is broken is refused, and not shown."""
+    with opened(AwsLab()) as lab:
+        lab.put("shop", '{"method": "basic", "secret": "hidden"')
+        table = {"kind": "aws", "region": "eu-central-1", "endpoint": lab.url}
+        keys = {"access_key_id": "AKIDGIVEN", "secret_access_key": SECRET}
+        with pytest.raises(
+            ConfigurationError, match="like a table in JSON, but is broken"
+        ) as error:
+            found(name, **table, **keys)
+
+    assert "state.url" == error.value.path
+    assert "hidden" not in str(error.value)
+
+
 def test_aws_uses_the_address_of_the_region() -> None:
     """Without an address, the region's is used; an unused provider sends no request."""
     table = {"kind": "aws", "region": "eu-central-1"}

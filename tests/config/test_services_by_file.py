@@ -243,7 +243,7 @@ def test_credentials_have_every_form(place: int, monkeypatch: pytest.MonkeyPatch
         ({"secret": "hidden", "expires_at": 7}, ".expires_at", "a time zone"),
         ({"secret_base64": "hidden"}, "", "Write a token; or a table"),
         ('{"method": "basic", "secret": "hidden"}', "", "a username"),
-        ('{"method": ', "", "Write a token; or a table"),
+        ('{"method": ', "", "Correct the JSON"),
         (7, "", "Write a table or a secret"),
     ],
 )

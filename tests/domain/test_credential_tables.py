@@ -264,10 +264,22 @@ def test_binary_refresh_token_is_refused() -> None:
         write_credentials(OAuthCredentials(access_token="a", refresh_token=Secret(b"\xff")))
 
 
-@pytest.mark.parametrize("text", ['{"secret": "sk_live"', '{"a":' * 99_999, b"\xff"])
-def test_unreadable_texts_are_refused(text: str | bytes) -> None:
-    """A broken table, or bytes that are no text, are refused."""
-    with pytest.raises(InvalidData, match="neither a text nor a table") as excinfo:
+@pytest.mark.parametrize(
+    "text, problem",
+    [
+        ('{"secret": "sk_live"', "like a table in JSON, but is broken at line 1, column 21"),
+        ("{'secret': 'sk_live'}", "broken at line 1, column 2"),
+        ('{"a":' * 99_999, "nested too deeply"),
+        ('["sk_live"]', "like a table in JSON, but is a list"),
+        ('"sk_live"', "begins with a quotation mark"),
+        (" 'sk_live'\n", "begins with a quotation mark"),
+        (b"\xff", "not a text in UTF-8"),
+    ],
+)
+def test_unreadable_texts_are_refused(text: str | bytes, problem: str) -> None:
+    """A broken table, and a text that is not a token, are refused with the cause."""
+    with pytest.raises(InvalidData, match=problem) as excinfo:
         read_credentials_text(Secret(text), "here")
     assert str(excinfo.value).startswith("here: ")
+    assert "sk_live" not in str(excinfo.value)
     assert excinfo.value.__context__ is None

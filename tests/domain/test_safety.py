@@ -63,7 +63,7 @@ def test_useless_patterns_are_refused(pattern: Any) -> None:
     with pytest.raises(ConfigurationError) as excinfo:
         Safety(recipients=["example.com", pattern])
 
-    assert "recipients.1" == excinfo.value.path
+    assert "recipients[1]" == excinfo.value.path
 
 
 @pytest.mark.parametrize("recipient", ["a@ü..example.com", "a@" + "ü" * 64, "\ud800"])

@@ -241,13 +241,13 @@ def test_laws(
 @pytest.mark.parametrize(
     "fields, message",
     [
-        ({"when": "luck"}, "unknown figure"),
+        ({"when": "luck"}, "The figure .luck. is unknown"),
         ({"above": None}, "has no threshold"),
         ({"below": 0.1}, "has two thresholds"),
         ({"clear": 0.6}, "would clear while it fires"),
         ({"above": None, "below": 0.5, "clear": 0.4}, "would clear while it fires"),
         ({"when": "absence", "above": None, "clear": 1}, "would clear while it fires"),
-        ({"objective": 1.0}, "impossible objective"),
+        ({"objective": 1.0}, "objective 1.0 is impossible"),
     ],
 )
 def test_rule_is_checked(fields: dict[str, Any], message: str) -> None:
@@ -258,7 +258,7 @@ def test_rule_is_checked(fields: dict[str, Any], message: str) -> None:
 
 def test_settings_are_checked() -> None:
     """Rule names are unique, and rules name existing channels that have a destination."""
-    with pytest.raises(ConfigurationError, match="Two alert rules are named"):
+    with pytest.raises(ConfigurationError, match="Another alert rule is named"):
         AlertSettings(rules=[rule(), rule()])
     with pytest.raises(ConfigurationError, match="unknown channel 'ops'"):
         AlertSettings(rules=[rule(channels="ops")])

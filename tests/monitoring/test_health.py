@@ -347,5 +347,5 @@ def test_values_are_checked() -> None:
     with pytest.raises(ConfigurationError, match="has no time zone"):
         Expiry("key", datetime(2027, 1, 1))  # noqa: DTZ001 - on purpose
     probe = Probe(service="vat", request="/health")
-    with pytest.raises(ConfigurationError, match="has two probes"):
+    with pytest.raises(ConfigurationError, match="has another probe"):
         HealthSettings(probes=[probe, probe])

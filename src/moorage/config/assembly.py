@@ -14,6 +14,7 @@ import attrs
 from moorage.adapters.observers.health_signals import HealthSignals
 from moorage.config.default_state import prepare
 from moorage.config.problems import Wrong, key
+from moorage.config.store_files import check_store_files
 from moorage.contracts.catalog import CONTRACTS
 from moorage.domain.http.urls import origin_of
 from moorage.domain.service.plan import Plan
@@ -120,7 +121,8 @@ def assemble(
     open_port("log", configured.log, lambda log_url: log(log_url, **_creating(log_url)))
     open_port("audit", configured.audit, lambda settings: settings.open())
     _audit_credentials(parts, ports, is_async=is_async, complete=complete)
-    open_port("http", configured.http, lambda settings: settings.client(is_async=is_async), "http")
+    open_port("http", configured.http, lambda settings: settings.open(report, is_async=is_async))
+    check_store_files(configured, passed, report)
     owned_ports += _open_observers(configured, report, ports, metrics)
     check_parts(parts, ports, complete=complete)
     return Assembled(ports=ports, owned=tuple(owned_ports))

@@ -46,7 +46,7 @@ def _parse_secret(value: Secret | Kept) -> Kept:
     if not isinstance(value, Secret):
         return value
     try:
-        return read_credentials_text(value, "these credentials")
+        return read_credentials_text(value, "The credentials")
     except InvalidData as error:
         problem, remedy = error.message, error.remedy
     raise ConfigurationError(problem, path="", remedy=remedy)
@@ -56,7 +56,7 @@ def _parse_table(**fields: Any) -> Kept:
     """Return the credentials that the fields of a table describe."""
     present_fields = {name: value for name, value in fields.items() if value is not None}
     try:
-        return read_credentials(present_fields, "these credentials")
+        return read_credentials(present_fields, "The credentials")
     except InvalidData as error:
         problem, remedy = error.message, error.remedy
     raise ConfigurationError(problem, path="", remedy=remedy)

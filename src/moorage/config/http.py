@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.config.of_classes import about_fields, table_of
-from moorage.config.problems import Wrong, under
+from moorage.config.problems import WRONG, Wrong
 from moorage.config.shapes import Address, Field, Many, Number, SecretText, Table, Text
 from moorage.domain.http.outgoing import OutgoingGuard
 from moorage.domain.http.transport import PEM, DangerouslyUnverified, Proxy, Tls
@@ -32,21 +32,28 @@ class HttpSettings:
 
     options: Mapping[str, Any] = attrs.field(repr=False)
 
-    def client(self, *, is_async: bool) -> Any:
-        """Return the embedded client, synchronous or asynchronous, with these settings.
+    def open(self, report: Report, *, is_async: bool) -> Any:
+        """Return the embedded client with these settings, synchronous or asynchronous.
 
-        Raises:
-            ConfigurationError: a file of certificates cannot be read, or a number is out of range.
+        If it cannot be created, each wrong setting is reported, and WRONG is returned.
         """
-        if is_async:
-            from moorage.adapters.http.stdlib.client_async import (  # noqa: PLC0415 - if it is used
-                AsyncStdlibHttpClient,
-            )
+        client = report.made(partial(_client, self.options, is_async=is_async), "http")
+        if isinstance(client, Wrong):
+            for name, option in self.options.items():
+                report.made(partial(_client, {name: option}, is_async=is_async), "http")
+        return client
 
-            return AsyncStdlibHttpClient(**self.options)
-        from moorage.adapters.http.stdlib.client import StdlibHttpClient  # noqa: PLC0415 - if it is used
 
-        return StdlibHttpClient(**self.options)
+def _client(options: Mapping[str, Any], *, is_async: bool) -> Any:
+    if is_async:
+        from moorage.adapters.http.stdlib.client_async import (  # noqa: PLC0415 - if it is used
+            AsyncStdlibHttpClient,
+        )
+
+        return AsyncStdlibHttpClient(**options)
+    from moorage.adapters.http.stdlib.client import StdlibHttpClient  # noqa: PLC0415 - if it is used
+
+    return StdlibHttpClient(**options)
 
 
 def _tls_table() -> Table:
@@ -56,7 +63,7 @@ def _tls_table() -> Table:
         "key": SecretText(or_path=True),
         "unverified": Text(),
     }
-    return attrs.evolve(table_of(Tls, name="tls", shapes=shapes, make=dict), kinds=())
+    return attrs.evolve(table_of(Tls, name="tls", shapes=shapes), kinds=(), make=None)
 
 
 def _proxy_table() -> Table:
@@ -105,25 +112,37 @@ HTTP: Final = Table(
 
 
 def http_settings(fields: Mapping[str, Any], folder: Path, report: Report) -> HttpSettings | None:
-    """Return the settings of the `[http]` table; None if it is empty or wrong.
+    """Return the valid settings of the `[http]` table; None if there are none.
 
     Args:
         fields: the table after reading.
         folder: the folder that relative paths start from.
         report: collects the problems.
     """
-    if not fields or not report.clear("http"):
-        return None
     options = dict(fields)
     if "tls" in fields:
-        options["tls"] = report.made(partial(_tls, fields["tls"], folder), under("http", "tls"))
+        tls = dict(fields["tls"])
+        if not report.clear("http.tls.certificate"):
+            # Without it, the key would seem to belong to no certificate.
+            tls = {name: value for name, value in tls.items() if name not in {"key", "password"}}
+        options["tls"] = report.made(partial(_tls, tls, folder), "http.tls")
     if "proxy" in fields:
-        proxy = fields["proxy"]
-        make_proxy = partial(Proxy.at, proxy["url"], bypass=proxy.get("bypass", ()))
-        options["proxy"] = report.made(make_proxy, under("http", "proxy"), exact=True)
-    if any(isinstance(option, Wrong) for option in options.values()):
-        return None
-    return HttpSettings(options=options)
+        options["proxy"] = _proxy(fields["proxy"], report)
+    valid_options = {
+        name: option for name, option in options.items() if not isinstance(option, Wrong)
+    }
+    return HttpSettings(options=valid_options) if valid_options else None
+
+
+def _proxy(fields: Mapping[str, Any], report: Report) -> Proxy | Wrong:
+    bypass = fields.get("bypass", ())
+    report.check_fields((Proxy,), {"bypass": bypass}, "http.proxy")
+    proxy: Proxy | Wrong = WRONG
+    if "url" in fields:
+        proxy = report.made(partial(Proxy.at, fields["url"]), "http.proxy.url", exact=True)
+    if isinstance(proxy, Wrong) or not report.clear("http.proxy.bypass"):
+        return WRONG
+    return attrs.evolve(proxy, bypass=bypass)
 
 
 def _tls(fields: Mapping[str, Any], folder: Path) -> Tls:

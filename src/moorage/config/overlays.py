@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from moorage.config.problems import key, near, under
 from moorage.config.shapes import Many, Named, Table
 from moorage.config.structure import Filled, read_value
+from moorage.domain.state.keys import checked_name
 from moorage.domain.values.json_text import is_object
 
 if TYPE_CHECKING:
@@ -39,6 +41,9 @@ def for_environment(
             ENVIRONMENTS, "The value is not a table of environments.", "Write a table for each."
         )
         return base_tree
+    for name in environments:
+        check = partial(checked_name, name, "environment")
+        report.made(check, under(ENVIRONMENTS, key(name)), exact=True)
     if environment is None:
         return base_tree
     if environment not in environments:

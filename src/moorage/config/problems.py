@@ -19,7 +19,7 @@ Made = TypeVar("Made")
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _WORD: Final = re.compile(r"[A-Za-z][A-Za-z_ -]{0,23}")
 _LONGEST: Final = 80
-_INVALID: Final = ("The value is not valid here.", "See the reference of the table.")
+_INVALID: Final = Problem("", "The value is not valid here.", "See the reference of the table.")
 
 
 class Wrong:
@@ -80,7 +80,7 @@ class Report:
     ) -> Made | Wrong:
         """Return the result of `make`.
 
-        An error becomes a problem at the path, or at the field that the error names.
+        Each problem of an error is reported at the path, or at the field that it names.
 
         Args:
             make: the function to call.
@@ -91,13 +91,13 @@ class Report:
         try:
             return make()
         except ConnectorError as error:
-            field_path = getattr(error, "path", None) or getattr(error, "field", None)
-            place = under(path, "" if exact or field_path is None else str(field_path))
-            if not self.lacks(place):
-                self.add(place, shown(error.message, fields), error.remedy)
+            for problem in problems_of(error):
+                place = under(path, "" if exact else problem.path)
+                if not self.lacks(place):
+                    self.add(place, shown(problem.found, fields), problem.remedy)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
             if not self.lacks(path):
-                self.add(path, *_INVALID)
+                self.add(path, _INVALID.found, _INVALID.remedy)
         return WRONG
 
     def check_fields(
@@ -109,10 +109,11 @@ class Report:
             for field in attrs.fields(kind):
                 if field.name in remaining_fields:
                     value = remaining_fields.pop(field.name)
-                    refusal = _refusal(field, value)
-                    if refusal is not None and not self.lacks(under(path, field.name)):
-                        message, remedy = refusal
-                        self.add(under(path, field.name), shown(message, [value]), remedy)
+                    for problem in _refusals(field, value):
+                        names_field = is_below(problem.path, field.name)
+                        place = under(path, problem.path if names_field else field.name)
+                        if not self.lacks(place):
+                            self.add(place, shown(problem.found, [value]), problem.remedy)
 
     def clear(self, path: str) -> bool:
         """Return whether a path and those below it have no problem but unreadable secrets."""
@@ -138,29 +139,33 @@ class Report:
             raise ConfigurationError.of(tuple(self.problems))
 
 
-def _refusal(field: attrs.Attribute[Any], value: Any) -> tuple[str, str] | None:
-    """Return the message and remedy with which a field refuses a value.
+def problems_of(error: ConnectorError) -> tuple[Problem, ...]:
+    """Return the problems that an error reports, each with the field that it names."""
+    if isinstance(error, ConfigurationError):
+        return error.problems
+    return (Problem(str(getattr(error, "field", None) or ""), error.message, error.remedy),)
 
-    Return None if the field accepts it.
-    """
+
+def _refusals(field: attrs.Attribute[Any], value: Any) -> tuple[Problem, ...]:
+    """Return the problems for which a field refuses a value; none if the field accepts it."""
     try:
         convert = cast("Callable[[Any], Any] | None", field.converter)
         if convert is not None:
             value = convert(value)
     except ConnectorError as error:
-        return error.message, error.remedy
+        return problems_of(error)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-        return _INVALID
+        return (_INVALID,)
     try:
         if field.validator is not None:
             field.validator(None, field, value)
     except ConnectorError as error:
-        return error.message, error.remedy
+        return problems_of(error)
     except AttributeError:
         pass  # The validator reads other fields too, so it runs when all of them are there.
     except (ArithmeticError, LookupError, TypeError, ValueError):
-        return _INVALID
-    return None
+        return (_INVALID,)
+    return ()
 
 
 def under(path: str, name: str) -> str:

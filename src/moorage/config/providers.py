@@ -6,6 +6,7 @@ Each class describes the table of one kind of provider, and opens its reader.
 from __future__ import annotations
 
 import json
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -19,7 +20,7 @@ from moorage.domain.secrets.secret import Secret
 from moorage.domain.state.sealing import KeyRing
 from moorage.domain.values.installation import install
 from moorage.domain.values.json_text import is_object
-from moorage.errors import ConfigurationError
+from moorage.errors import ConfigurationError, InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 Read: TypeAlias = "Callable[[str], Secret | Kept | None]"
 _FIELD: Final = "secret"
+_LIKE_A_TABLE: Final = re.compile(r'\s*\{\s*"')
 _LONGEST_FILE: Final = 65_536
 
 
@@ -212,7 +214,11 @@ class Gcp:
 
         identity: Any = gcp.GcpMetadata()
         if self.key_file is not None:
-            identity = gcp.GcpServiceAccount.from_file(place.folder / self.key_file)
+            try:
+                identity = gcp.GcpServiceAccount.from_file(place.folder / self.key_file)
+            except ConfigurationError as error:
+                error.path = "key_file"
+                raise
         options = {} if self.endpoint is None else {"endpoint": self.endpoint}
         manager = gcp.GcpSecretManager(self.project, identity, **options)
         return _managed(manager, self.timeout, place)
@@ -350,12 +356,18 @@ def _field_or_credentials(content: Secret, field: str) -> Secret | Kept | None:
     Return the whole text if it is not a table.
 
     Raises:
-        InvalidData: the table names a method of authentication that its fields do not fit.
+        InvalidData: the table is broken, or its fields do not fit its method of authentication.
     """
     try:
         table = json.loads(content.reveal())
     except (ValueError, RecursionError):
         table = None
+    if table is None and _LIKE_A_TABLE.match(content.reveal()):
+        raise InvalidData(
+            "It begins like a table in JSON, but is broken.",
+            field="secret",
+            remedy="Correct the JSON where the secret is stored.",
+        )
     if not is_object(table):
         return None if field else content
     if not field and is_credential(table):

@@ -103,8 +103,10 @@ class SealedFile:
                 self._prepare(link)
                 yield link
         except (OSError, sqlite3.Error) as error:
+            # The message of an OSError would name a temporary file.
+            reason = error.strerror if isinstance(error, OSError) else error
             raise StorageUnavailable(
-                f"The {self._what} in {self.path} cannot be reached ({error}).",
+                f"The {self._what} in {self.path} cannot be reached ({reason}).",
                 remedy="Allow this process to read and write the file and its folder; if the file"
                 " is locked, check which process holds the lock.",
             ) from None

@@ -5,6 +5,7 @@ The store has its own connections, created in the way of redis-py.
 
 from __future__ import annotations
 
+import re
 from os import fspath
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
@@ -67,6 +68,7 @@ _IGNORED_SETTINGS: Final = (
 _NODE_SETTINGS: Final = ("connection_class", "db", "host", "path", "port", "redis_connect_func")
 """Settings of one connection, which the client of a cluster sets itself."""
 
+_DATABASE: Final = re.compile(r"/?[0-9]{0,5}/?")
 _OLDEST: Final = (6, 2)
 _USUAL_PORT: Final = 6379
 _USUAL_SENTINEL: Final = 26379
@@ -128,10 +130,12 @@ class RedisServer:
             scheme, _, kind = parts.scheme.partition("+")
             user, at, hosts = parts.netloc.rpartition("@")
             first_host, path = hosts.split(",")[0], parts.path
+            database = path
             if kind:
                 name, _, path = path.strip("/").partition("/")
+                database = path
                 if kind == "cluster":
-                    path, name = "", ""
+                    database, path, name = parts.path, "", ""
                 self._service = name or None
                 default = _USUAL_PORT if kind == "cluster" else _USUAL_SENTINEL
                 self.nodes = [_node(host, default) for host in hosts.split(",")]
@@ -152,6 +156,8 @@ class RedisServer:
                 " redis+cluster://host:port,host:port or"
                 " redis+sentinel://host:port,host:port/name-of-the-primary.",
             ) from None
+        if scheme != "unix":
+            _check_database(database, self._settings, is_cluster=kind == "cluster")
         self.is_cluster = kind == "cluster"
         name, colon, _ = user.partition(":")
         # Without a colon, the name may be a password.
@@ -372,6 +378,23 @@ _ERRORS_BY_CODE: Final = {
 
 _KEY_ERRORS: Final = ("CROSSSLOT", "ClusterCrossSlotError")
 """Errors about the keys of one command, while the server executes others."""
+
+
+def _check_database(path: str, settings: Mapping[str, Any], *, is_cluster: bool) -> None:
+    """Refuse a database that is not a number; redis-py would use the first one instead."""
+    is_number = _DATABASE.fullmatch(path) is not None and settings.get("db", 0) >= 0
+    if is_cluster and (settings.get("db") or path.strip("/0")):
+        raise ConfigurationError(
+            "A cluster of Redis has one database only.",
+            path="url",
+            remedy="Leave the database out of the URL.",
+        )
+    if not is_number:
+        raise ConfigurationError(
+            "The database in the URL of Redis is not a number.",
+            path="url",
+            remedy="Give the number of the database after the host, such as redis://host:6379/0.",
+        )
 
 
 def _node(host: str, port: int) -> tuple[str, int]:

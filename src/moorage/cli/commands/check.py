@@ -225,4 +225,7 @@ def _store(url: str | None) -> tuple[str, str | None]:
             store.execute(operation)
     except StorageUnavailable as error:
         return kind, error.message
+    except ConfigurationError as error:
+        error.path = "state.url"
+        raise
     return kind, None

@@ -16,7 +16,7 @@ import json
 from binascii import a2b_base64, b2a_base64
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
 import attrs
 
@@ -59,7 +59,10 @@ def read_credentials_text(text: Secret, place: str) -> Kept:
     Raises:
         InvalidData: the text is not a credential.
     """
-    return read_credentials(_parse_value(text), place)
+    value, problem, remedy = _parse_text(text)
+    if value is not None:
+        return read_credentials(value, place)
+    raise InvalidData(f"{place}: {problem}", field="credentials", remedy=remedy)
 
 
 def is_credential(table: Mapping[str, Any]) -> bool:
@@ -72,14 +75,35 @@ def write_credentials(credentials: Kept) -> Secret:
     return Secret(encode_json(_table(credentials)).decode())
 
 
-def _parse_value(text: Secret) -> object:
-    """Return a table if the text is a JSON object, else the text itself; it never raises."""
+def _parse_text(text: Secret) -> tuple[object, str, str]:
+    """Return a table if the text is a JSON object, else the text itself; it never raises.
+
+    If the text is neither, return None, with the problem and its remedy.
+    """
     try:
-        if not text.reveal().lstrip().startswith("{"):
-            return text.reveal()
-        return json.loads(text.reveal())
-    except (InvalidData, ValueError, RecursionError):
-        return None
+        content = text.reveal()
+    except InvalidData:
+        return None, "It is not a text in UTF-8.", "Store it as a text, or as secret_base64."
+    stripped_content = content.strip()
+    if stripped_content.startswith(('"', "'")):
+        return None, "It begins with a quotation mark.", "Store it without quotation marks."
+    if not stripped_content.startswith(("{", "[")):
+        return content, "", ""
+    try:
+        value = json.loads(content)
+    except RecursionError:
+        problem = "nested too deeply"
+    except json.JSONDecodeError as error:
+        problem = f"broken at line {error.lineno}, column {error.colno}"
+    else:
+        if isinstance(value, dict):
+            return cast("object", value), "", ""
+        problem = "a list"
+    return (
+        None,
+        f"It begins like a table in JSON, but is {problem}.",
+        'Correct the JSON, such as {"method": "basic", "username": "…", "secret": "…"}.',
+    )
 
 
 def _read_credentials(written: object) -> tuple[Kept | None, str]:

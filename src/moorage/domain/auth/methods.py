@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from moorage.domain.http.headers import Headers
+from moorage.domain.http.headers import check_settable
 from moorage.domain.secrets.frames import careful, refusing
 from moorage.domain.secrets.secret import Secret, as_secret, check_sendable
 from moorage.errors import InvalidData
@@ -381,7 +381,7 @@ def _check(credentials: Credentials) -> None:
     _check_username(method, credentials.username)
     _check_signing(method, credentials.signing)
     if method is AuthMethod.API_KEY_HEADER:
-        Headers({name or "": ""})
+        check_settable(name or "", "name")
     if secret is None:
         return
     if credentials.signing is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import TypeAlias, TypeVar, cast, overload
+from typing import Final, TypeAlias, TypeVar, cast, overload
 
 import attrs
 
@@ -18,6 +18,44 @@ _Default = TypeVar("_Default")
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _UNSENDABLE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
+
+
+OF_TRANSPORT: Final = frozenset(
+    {
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""Fields that the HTTP client sets for each request and connection, in lower case."""
+
+
+def check_settable(name: str, field: str) -> None:
+    """Raise an error for a header that the HTTP client sets for each request.
+
+    Args:
+        name: the name of the header.
+        field: the setting that names it.
+
+    Raises:
+        InvalidData: the name is none of a header, or the client sets this header.
+    """
+    if _lower_name(name) in OF_TRANSPORT:
+        remedy = (
+            "Remove it; the host of the URL is sent." if name.lower() == "host" else "Remove it."
+        )
+        raise InvalidData(
+            f"The HTTP client sets the header {name} for each request, so it cannot be fixed.",
+            field=field,
+            remedy=remedy,
+        )
 
 
 @lru_cache(maxsize=1024)

@@ -73,6 +73,7 @@ _MAPPED: Final = (IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))
 _TUNNELS: Final = frozenset({0x0000_5EFE, 0x0200_5EFE})
 _CANONICAL: Final = re.compile(r"(?:0|[1-9][0-9]{0,2})(?:\.(?:0|[1-9][0-9]{0,2})){3}")
 _NUMBER: Final = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
+_HOST: Final = re.compile(r"\.?[\w-]+(?:\.[\w-]+)*|\[?[0-9a-f:.%]+\]?")
 _LAST_PORT: Final = 65_535
 
 
@@ -89,7 +90,18 @@ def _networks(networks: str | Iterable[str]) -> tuple[Network, ...]:
 
 def _hosts(hosts: str | Iterable[str]) -> tuple[str, ...]:
     names = [hosts] if isinstance(hosts, str) else hosts
-    return tuple(name.lower().rstrip(".") for name in names)
+    return tuple(_host(name.lower().rstrip(".")) for name in names)
+
+
+def _host(name: str) -> str:
+    if _HOST.fullmatch(name) is None:
+        raise ConfigurationError(
+            f"{name[:80]!r} is not the name of a host.",
+            path="hosts",
+            remedy="Give names such as 'api.example', or '.example' for all names below it:"
+            " without a scheme, a port or a path.",
+        )
+    return name
 
 
 def _ports(ports: int | Iterable[int]) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ import attrs
 
 from moorage.domain.secrets.frames import careful, refusing
 from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.errors import ConfigurationError
+from moorage.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -147,18 +147,25 @@ class Tls:
 
     def __attrs_post_init__(self) -> None:
         """Refuse settings that contradict each other."""
+        problems = list[Problem]()
         if self.certificate is None and (self.key is not None or self.password is not None):
-            raise ConfigurationError(
-                "There is a private key without its certificate.",
-                path="certificate",
-                remedy="Give the certificate that belongs to the key.",
+            problems.append(
+                Problem(
+                    "certificate",
+                    "There is a private key without its certificate.",
+                    "Give the certificate that belongs to the key.",
+                )
             )
         if self.unverified is not None and self.authorities is not None:
-            raise ConfigurationError(
-                "There are authorities, but verification is turned off.",
-                path="unverified",
-                remedy="Leave `unverified` out: servers are then verified by the authorities.",
+            problems.append(
+                Problem(
+                    "unverified",
+                    "There are authorities, but verification is turned off.",
+                    "Leave `unverified` out: servers are then verified by the authorities.",
+                )
             )
+        if problems:
+            raise ConfigurationError.of(problems)
 
 
 def _names(value: str | Iterable[str]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import attrs
 
 from moorage.domain.secrets.secret import Secret, as_secrets
 from moorage.domain.values.durations import is_seconds, plain
-from moorage.errors import ConfigurationError
+from moorage.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -61,14 +61,14 @@ class ChannelSettings:
         if self.kind not in KINDS:
             raise ConfigurationError(
                 f"There is no kind {self.kind!r} of channels.",
-                path="channels.kind",
+                path="kind",
                 remedy=f"Use one of: {', '.join(KINDS)}.",
             )
         needed_field = _NEEDS.get(self.kind)
         if needed_field is not None and not getattr(self, needed_field):
             raise ConfigurationError(
                 f"The {self.kind} channel has no `{needed_field}`.",
-                path="channels",
+                path=needed_field,
                 remedy=f"Give `{needed_field}`.",
             )
 
@@ -90,18 +90,24 @@ class AlertSettings:
     def __attrs_post_init__(self) -> None:
         """Refuse two rules with one name, and channels that do not exist."""
         names = [rule.name for rule in self.rules]
-        for rule in self.rules:
-            if names.count(rule.name) > 1:
-                raise ConfigurationError(
-                    f"Two alert rules are named {rule.name!r}.",
-                    path="rules.name",
-                    remedy="Give each rule a name of its own.",
-                )
-            for channel in rule.channels:
-                if channel not in self.channels:
-                    channel_names = ", ".join(self.channels) or "none"
-                    raise ConfigurationError(
-                        f"The alert rule {rule.name!r} names the unknown channel {channel!r}.",
-                        path="rules.channels",
-                        remedy=f"Use one of: {channel_names}.",
-                    )
+        problems = [
+            Problem(
+                f"rules[{position}].name",
+                f"Another alert rule is named {rule.name!r}.",
+                "Give each rule a name of its own.",
+            )
+            for position, rule in enumerate(self.rules)
+            if rule.name in names[:position]
+        ]
+        problems += [
+            Problem(
+                f"rules[{position}].channels",
+                f"The alert rule {rule.name!r} names the unknown channel {channel!r}.",
+                f"Use one of: {', '.join(self.channels) or 'none'}.",
+            )
+            for position, rule in enumerate(self.rules)
+            for channel in rule.channels
+            if channel not in self.channels
+        ]
+        if problems:
+            raise ConfigurationError.of(problems)

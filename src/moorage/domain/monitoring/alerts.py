@@ -13,13 +13,14 @@ Laws of `step`:
 from __future__ import annotations
 
 from enum import StrEnum
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from moorage.domain.monitoring.health import Concern
 from moorage.domain.state.keys import checked_name
-from moorage.domain.values.durations import count, is_seconds, is_wait, plain
+from moorage.domain.values.durations import count, if_given, is_seconds, is_wait, plain
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -52,6 +53,31 @@ def _is_count(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
     count(value, attribute.name, least=0)
 
 
+def _is_watched(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value not in {*FIGURES, *CONCERNS}:
+        raise ConfigurationError(
+            f"The figure {value!r} is unknown.",
+            path=attribute.name,
+            remedy=f"Use one of: {', '.join((*FIGURES, *CONCERNS))}.",
+        )
+
+
+def _is_threshold(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    if not isfinite(value):
+        raise ConfigurationError(
+            f"{value!r} is not a threshold.", path=attribute.name, remedy="Give a finite number."
+        )
+
+
+def _is_objective(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    if not 0 < value < 1:
+        raise ConfigurationError(
+            f"The objective {value!r} is impossible.",
+            path=attribute.name,
+            remedy="Give a share above 0 and below 1, such as 0.999.",
+        )
+
+
 @attrs.frozen(kw_only=True)
 class AlertRule:
     """The condition of an alert.
@@ -80,16 +106,16 @@ class AlertRule:
     """
 
     name: str = attrs.field(converter=_name)
-    when: str
+    when: str = attrs.field(validator=_is_watched, metadata={"choices": (*FIGURES, *CONCERNS)})
     service: str | None = None
     operation: str | None = None
     tenant: str | None = None
-    above: float | None = None
-    below: float | None = None
-    clear: float | None = None
+    above: float | None = attrs.field(default=None, validator=if_given(_is_threshold))
+    below: float | None = attrs.field(default=None, validator=if_given(_is_threshold))
+    clear: float | None = attrs.field(default=None, validator=if_given(_is_threshold))
     window: float = attrs.field(default=3_600.0, converter=plain, validator=is_seconds)
     short_window: float = attrs.field(default=300.0, converter=plain, validator=is_seconds)
-    objective: float = 0.999
+    objective: float = attrs.field(default=0.999, validator=_is_objective)
     minimum_calls: int = attrs.field(default=10, validator=_is_count)
     hold: float = attrs.field(default=0.0, converter=plain, validator=is_wait)
     repeat: float = attrs.field(default=14_400.0, converter=plain, validator=is_wait)
@@ -101,27 +127,25 @@ class AlertRule:
         """Refuse conditions that contradict each other."""
         problem = self._problem()
         if problem is not None:
+            field, cause, remedy = problem
             raise ConfigurationError(
-                f"The alert rule {self.name!r} {problem[0]}.", path="rules", remedy=problem[1]
+                f"The alert rule {self.name!r} {cause}.", path=field, remedy=remedy
             )
 
-    def _problem(self) -> tuple[str, str] | None:
-        if self.when not in {*FIGURES, *CONCERNS}:
-            figures = ", ".join((*FIGURES, *CONCERNS))
-            return f"watches the unknown figure {self.when!r}", f"Use one of: {figures}."
+    def _problem(self) -> tuple[str, str, str] | None:
+        """Return the field, the cause and the remedy of a contradiction, if there is one."""
         if self.above is not None and self.below is not None:
-            return "has two thresholds", "Give `above` or `below`, and make two rules for both."
+            return "below", "has two thresholds", "Give `above` or `below`; for both, two rules."
         threshold = self.above if self.below is None else self.below
         if threshold is None and self.when in FIGURES and self.when != "absence":
-            return "has no threshold", "Give `above` or `below`."
+            return "above", "has no threshold", "Give `above` or `below`."
         if self.clear is not None and (
             threshold is None
             or (self.below is None and self.clear > threshold)
             or (self.above is None and self.clear < threshold)
         ):
-            return "would clear while it fires", "Give `clear` on the good side of the threshold."
-        if not 0 < self.objective < 1:
-            return "has an impossible objective", "Give a share such as 0.999."
+            remedy = "Give `clear` on the good side of the threshold."
+            return "clear", "would clear while it fires", remedy
         return None
 
     def is_active(self, value: float | None, *, firing: bool) -> bool:

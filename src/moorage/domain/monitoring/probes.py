@@ -41,7 +41,7 @@ def _request(value: Request | str | None) -> Request | None:
         return Request.get(value)
     raise ConfigurationError(
         f"The request of a probe is of the type {type(value).__name__}.",
-        path="probes.request",
+        path="request",
         remedy="Give a Request, or the path of a GET such as '/health'.",
     )
 
@@ -50,7 +50,7 @@ def _is_share(_: object, __: object, value: float) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise ConfigurationError(
             f"{value!r} is not a share of the interval.",
-            path="probes.jitter",
+            path="jitter",
             remedy="Give a number from 0 to 1, such as 0.1.",
         )
 
@@ -90,7 +90,7 @@ class Probe:
         if self.request is not None and self.function is not None:
             raise ConfigurationError(
                 f"The probe of {self.service!r} has both a request and a function.",
-                path="probes",
+                path="function",
                 remedy="Give one of them.",
             )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from moorage.domain.monitoring.health import HealthPolicy
-from moorage.errors import ConfigurationError
+from moorage.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,13 +26,17 @@ def _expiries(value: Iterable[Expiry]) -> tuple[Expiry, ...]:
 
 def _are_apart(_: object, __: object, value: tuple[Probe, ...]) -> None:
     names = [probe.service for probe in value]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigurationError(
-                f"The service {name!r} has two probes.",
-                path="probes",
-                remedy="Keep one of them.",
-            )
+    problems = [
+        Problem(
+            f"probes[{position}].service",
+            f"The service {name!r} has another probe.",
+            "Keep one of them.",
+        )
+        for position, name in enumerate(names)
+        if name in names[:position]
+    ]
+    if problems:
+        raise ConfigurationError.of(problems)
 
 
 @attrs.frozen(kw_only=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from moorage.errors import ConfigurationError, RecipientRefused
+from moorage.errors import ConfigurationError, Problem, RecipientRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,14 +34,18 @@ class Mode(StrEnum):
 
 def _patterns(value: str | Iterable[str]) -> tuple[str, ...]:
     patterns = (value,) if isinstance(value, str) else tuple(value)
-    for number, pattern in enumerate(patterns):
-        if not _is_pattern(pattern):
-            raise ConfigurationError(
-                "The text is not an address, a domain or a phone number.",
-                path=f"recipients.{number}",
-                remedy="Give an address, a domain (also as '*.example.com', for those below it),"
-                " a number such as '+4915112345678', or the beginning of numbers: '+4930*'.",
-            )
+    problems = [
+        Problem(
+            f"recipients[{number}]",
+            "The text is not an address, a domain or a phone number.",
+            "Give an address, a domain (also as '*.example.com', for those below it),"
+            " a number such as '+4915112345678', or the beginning of numbers: '+4930*'.",
+        )
+        for number, pattern in enumerate(patterns)
+        if not _is_pattern(pattern)
+    ]
+    if problems:
+        raise ConfigurationError.of(problems)
     return tuple(map(_normal_address, patterns))
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from moorage.domain.auth.methods import Credentials, OAuthCredentials
-from moorage.domain.http.headers import Headers, as_headers
+from moorage.domain.http.headers import Headers, as_headers, check_settable
 from moorage.domain.http.log_content import LogContent
 from moorage.domain.http.redaction import Redaction
 from moorage.domain.http.requests import Timeouts, as_method, validate_base_url
@@ -27,7 +27,7 @@ from moorage.domain.state.keys import checked_name
 from moorage.domain.values.durations import count, if_given, is_count, is_seconds, is_wait, plain
 from moorage.domain.values.functions import check_callable, check_plain
 from moorage.domain.values.text import with_article
-from moorage.errors import ConfigurationError, ConnectorError, InvalidData
+from moorage.errors import ConfigurationError, ConnectorError, InvalidData, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -257,8 +257,20 @@ class Endpoint:
     )
 
 
-def _is_header(_: object, __: object, value: str) -> None:
+def _is_header(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
     Headers({value: ""})
+    check_settable(value, attribute.name)
+
+
+def _are_settable(_: object, attribute: attrs.Attribute[Any], value: Headers) -> None:
+    problems = list[Problem]()
+    for name in value:
+        try:
+            check_settable(name, f"{attribute.name}.{name}")
+        except InvalidData as error:
+            problems.append(Problem(str(error.field), error.message, error.remedy))
+    if problems:
+        raise ConfigurationError.of(problems)
 
 
 def _are_named_apart(kind: type[Endpoint | Region], called: str) -> Validator:
@@ -373,7 +385,13 @@ class Service:
         kw_only=True,
     )
     needs_credentials: bool = attrs.field(default=False, validator=_is_one_of(bool), kw_only=True)
-    headers: Headers = attrs.field(factory=Headers, converter=as_headers, repr=False, kw_only=True)
+    headers: Headers = attrs.field(
+        factory=Headers,
+        converter=as_headers,
+        validator=_are_settable,
+        repr=False,
+        kw_only=True,
+    )
     request_transforms: tuple[RequestTransform, ...] = attrs.field(
         default=(), converter=_all, validator=_each_item(_is_callable), kw_only=True
     )

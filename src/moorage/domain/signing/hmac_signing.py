@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 import attrs
 
 from moorage.domain.http.dates import write_http_date
-from moorage.domain.http.headers import Headers
+from moorage.domain.http.headers import Headers, check_settable
 from moorage.domain.http.query import Pairs, PairsInput, as_pairs, encode_pairs
 from moorage.domain.http.requests import BodyStream
 from moorage.domain.secrets.frames import careful
@@ -122,7 +122,8 @@ class HmacSigning:
         for field in ("headers", "query"):
             for _, text in getattr(self, field):
                 _check(text, _SENT | {_SIGNATURE}, field)
-        Headers([(name, "") for name, _ in self.headers])
+        for name, _ in self.headers:
+            check_settable(name, "headers")
         Headers([("key-id", self.key_id)])
         if not any(_is_late(text) for _, text in (*self.headers, *self.query)):
             raise InvalidData(

@@ -8,8 +8,10 @@ that the message can be found. Each recipient of a bulk message gets a separate 
 from __future__ import annotations
 
 import hashlib
+import re
 from email.utils import format_datetime
 from functools import partial
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
@@ -42,6 +44,7 @@ _PORTS: Final = {"starttls": 587, "tls": 465, "none": 25}
 _HERE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _PERMANENT: Final = 500
 _LAST_PORT: Final = 65_535
+_HOST: Final = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?")
 
 
 def _is_security(_: object, attribute: attrs.Attribute[str], value: object) -> None:
@@ -51,6 +54,24 @@ def _is_security(_: object, attribute: attrs.Attribute[str], value: object) -> N
             path=attribute.name,
             remedy=f"Use one of {', '.join(_PORTS)}.",
         )
+
+
+def _is_host(_: object, attribute: attrs.Attribute[str], value: object) -> None:
+    if not isinstance(value, str) or not (_HOST.fullmatch(value) or _is_address(value)):
+        raise ConfigurationError(
+            "The host is not the name or the address of a machine.",
+            path=attribute.name,
+            remedy="Give a name such as mail.example, without a scheme; the port is a separate"
+            " option.",
+        )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _usual_port(vendor: Smtp) -> int:
@@ -86,7 +107,7 @@ class Smtp(Vendor):
     limits: ClassVar[Mapping[str, int]] = {"batch": 100, "recipients": 100}
     transport: ClassVar[str | None] = "smtp"
 
-    host: str
+    host: str = attrs.field(validator=_is_host)
     security: str = attrs.field(
         default="starttls", validator=_is_security, metadata=choices(*_PORTS)
     )

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 from moorage.domain.http.transport import TlsVersion
 from moorage.domain.secrets.secret import Secret
-from moorage.errors import ConfigurationError
+from moorage.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from moorage.domain.http.transport import Tls
 
 _VERSIONS: Final = {
@@ -32,21 +34,45 @@ def context_for(tls: Tls) -> ssl.SSLContext:
     Raises:
         ConfigurationError: a file cannot be read, or is not what it should be.
     """
-    try:
-        context = _trust_context(tls.authorities)
-    except OSError as error:
-        raise _unusable("authorities", "The authorities are no certificates", error) from None
+    problems = list(_unreadable_files(tls))
+    context = ssl.create_default_context()
+    if not _names(problems, "authorities"):
+        try:
+            context = _trust_context(tls.authorities)
+        except OSError:
+            problems.append(_problem("authorities", "The authorities are no certificates"))
     context.minimum_version = _VERSIONS[tls.minimum]
     if tls.unverified is not None:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    if tls.certificate is not None:
+    if tls.certificate is not None and not _names(problems, "certificate", "key"):
         try:
             _carry(context, tls.certificate, tls.key, tls.password)
-        except OSError as error:
+        except OSError:
             reason = "The certificate is none, or its private key is another's or is not opened"
-            raise _unusable("certificate", reason, error) from None
+            problems.append(_problem("certificate", reason))
+        except ConfigurationError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigurationError.of(problems)
     return context
+
+
+def _unreadable_files(tls: Tls) -> Iterator[Problem]:
+    """Yield a problem for each file that cannot be read."""
+    files = {"authorities": tls.authorities, "certificate": tls.certificate, "key": tls.key}
+    for name, file in files.items():
+        if isinstance(file, str):
+            try:
+                with Path(file).open("rb"):
+                    pass
+            except OSError as error:
+                yield _problem(name, f"The file of the {name} cannot be read: {error.strerror}")
+
+
+def _names(problems: Iterable[Problem], *names: str) -> bool:
+    """Return whether any of the problems is about one of these settings."""
+    return any(problem.path == f"tls.{name}" for problem in problems for name in names)
 
 
 def _trust_context(authorities: str | bytes | None) -> ssl.SSLContext:
@@ -55,13 +81,11 @@ def _trust_context(authorities: str | bytes | None) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=authorities)
 
 
-def _unusable(what: str, why: str, error: OSError) -> ConfigurationError:
-    if not isinstance(error, ssl.SSLError):  # which says nothing that a reader could use
-        why = f"The {what} cannot be read: {error.strerror}"
-    return ConfigurationError(
-        f"{why}.",
-        path=f"tls.{what}",
-        remedy="Pass PEM files, or their content; and the password of the key if it has one.",
+def _problem(name: str, cause: str) -> Problem:
+    return Problem(
+        f"tls.{name}",
+        f"{cause}.",
+        "Pass PEM files, or their content; and the password of the key if it has one.",
     )
 
 

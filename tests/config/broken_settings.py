@@ -1,0 +1,249 @@
+"""More broken configurations, with the path of every mistake and some words about it.
+
+A row is a configuration that is tried as TOML, JSON and YAML, as in `broken_texts`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+_KEYS: Final = f"1:{'A' * 43}="
+_VAT: Final = "services.vat"
+
+
+def _service(**fields: Any) -> dict[str, Any]:
+    return {"services": {"vat": {"base_url": "https://vat.example", **fields}}}
+
+
+def _smtp(**fields: Any) -> dict[str, Any]:
+    return {"vendors": {"smtp": {"host": "mail.example", "login": False, **fields}}}
+
+
+def _rules(*rules: dict[str, Any], **channels: dict[str, Any]) -> dict[str, Any]:
+    return {"alerts": {"rules": list(rules), "channels": channels}}
+
+
+_OPEN: Final = {"name": "open", "when": "circuit_open"}
+_FAILING: Final = {"name": "failing", "when": "error_rate", "above": 0.1}
+
+STORES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
+    ({"state": {"url": "sqlite:///nowhere/a.db"}}, {"state.url": "Create the directory"}),
+    ({"state": {"url": "sqlite:///."}}, {"state.url": "is a directory"}),
+    (
+        {
+            "state": {"url": "sqlite:////nowhere/a.db"},
+            "log": {"url": "sqlite:///nowhere/l%20og.db"},
+            "metrics": {"url": "sqlite:///nowhere/m.db"},
+            "audit": {"url": "file:///nowhere/a.jsonl"},
+            "tenants_from": {"url": "sqlite:///nowhere/t.db", "keys": _KEYS},
+            "credentials_from": {"url": "sqlite:///nowhere/c.db", "keys": _KEYS},
+        },
+        {
+            "state.url": "The directory of /nowhere/a.db does not exist",
+            "log.url": "nowhere/l og.db does not exist",
+            "metrics.url": "nowhere/m.db does not exist",
+            "audit.url": "The directory of /nowhere/a.jsonl does not exist",
+            "tenants_from.url": "nowhere/t.db does not exist",
+            "credentials_from.url": "nowhere/c.db does not exist",
+        },
+    ),
+    ({"audit": {"url": "sqlite:///nowhere/a.db"}}, {"audit.url": "Create the directory"}),
+    ({"audit": {"url": "memory:"}}, {"audit.url": "keeps no audit trail"}),
+    (
+        {"credentials_from": {"url": "file:///nowhere.toml"}},
+        {"credentials_from.url": "Put the file of credentials there"},
+    ),
+    (
+        {
+            "secrets": {"ours": {"kind": "sqlite", "path": "nowhere/a.db", "keys": _KEYS}},
+            **_service(credentials="secret://ours/vat"),
+        },
+        {f"{_VAT}.credentials": "No such file or directory"},
+    ),
+    (
+        {"secrets": {"ours": {"kind": "gcp", "project": "p", "key_file": "nowhere.json"}}},
+        {"secrets.ours.key_file": "service account"},
+    ),
+    ({"state": {"url": "redis://host/erp"}}, {"state.url": "redis://host:6379/0"}),
+    ({"state": {"url": "redis://host/-1"}}, {"state.url": "not a number"}),
+    ({"state": {"url": "redis://host?db=-1"}}, {"state.url": "not a number"}),
+    ({"state": {"url": "redis://host/0/1"}}, {"state.url": "not a number"}),
+    ({"state": {"url": "redis+cluster://host/1"}}, {"state.url": "one database only"}),
+    ({"state": {"url": "redis+cluster://host/erp"}}, {"state.url": "one database only"}),
+    ({"state": {"url": "redis+sentinel://host/first/erp"}}, {"state.url": "not a number"}),
+]
+
+CONNECTIONS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
+    (
+        {
+            "http": {
+                "max_connections": 0,
+                "keep_alive": -1,
+                "max_body": -5,
+                "tls": {"authorities": "a.pem", "certificate": "b.pem", "key": "c.pem"},
+                "proxy": {"url": "proxy.example", "bypass": ["http://a"]},
+                "guard": {"hosts": ["https://a"], "networks": ["10.0.0.0/99"], "ports": [0]},
+            }
+        },
+        {
+            "http.max_connections": "from 1 on",
+            "http.keep_alive": "seconds",
+            "http.max_body": "from 1 on",
+            "http.tls.authorities": "The file of the authorities cannot be read",
+            "http.tls.certificate": "The file of the certificate cannot be read",
+            "http.tls.key": "The file of the key cannot be read",
+            "http.proxy.url": "http://host:port",
+            "http.proxy.bypass": "without a scheme",
+            "http.guard.hosts": "without a scheme",
+            "http.guard.networks": "10.1.0.0/16",
+            "http.guard.ports": "443",
+        },
+    ),
+    (
+        {"http": {"tls": {"key": "a", "unverified": "test bench", "authorities": "b"}}},
+        {"http.tls.certificate": "without its certificate", "http.tls.unverified": "Leave"},
+    ),
+    (
+        {"http": {"tls": {"certificate": 7, "key": "a", "minimum": "1.1", "authorities": "b"}}},
+        {
+            "http.tls.certificate": "Write a text",
+            "http.tls.minimum": "Did you mean",
+            "http.tls.authorities": "cannot be read",
+        },
+    ),
+    (
+        {"http": {"max_body": 0, "proxy": {"url": "http://a:1"}, "guard": {"hosts": ["b"]}}},
+        {"http.guard": "A proxy resolves names itself", "http.max_body": "from 1 on"},
+    ),
+    ({"http": {"guard": {"hosts": ["a.example:443"]}}}, {"http.guard.hosts": "a port"}),
+    (
+        _service(
+            headers={
+                "Content-Length": "5",
+                "transfer-encoding": "chunked",
+                "Connection": "close",
+                "Host": "other.example",
+                "X-Shop": "7",
+            }
+        ),
+        {
+            f"{_VAT}.headers.Content-Length": "Remove it",
+            f"{_VAT}.headers.transfer-encoding": "for each request",
+            f"{_VAT}.headers.Connection": "Remove it",
+            f"{_VAT}.headers.Host": "the host of the URL is sent",
+        },
+    ),
+    (
+        {
+            "vendors": {
+                "resend": {"credentials": "re_1", "headers": {"TE": "trailers"}, "timeout": 0}
+            }
+        },
+        {"vendors.resend.headers.TE": "Remove it", "vendors.resend.timeout": "more than zero"},
+    ),
+    (
+        _service(idempotency_header="Content-Length", idempotency_memory=60),
+        {f"{_VAT}.idempotency_header": "sets the header"},
+    ),
+    (
+        _service(credentials={"method": "api_key_header", "name": "Host", "secret": "p"}),
+        {f"{_VAT}.credentials": "sets the header Host"},
+    ),
+    (
+        _service(
+            credentials={
+                "method": "hmac",
+                "secret": "p",
+                "signing": {"signs": "{body}", "headers": {"Upgrade": "{signature}"}},
+            }
+        ),
+        {f"{_VAT}.credentials": "sets the header Upgrade"},
+    ),
+    (_service(headers={"X-Shop": "a\nb"}), {f"{_VAT}.headers.X-Shop": "line break"}),
+    (_smtp(host="mail.example:25"), {"vendors.smtp.host": "the port is a separate option"}),
+    (_smtp(host="smtp://mail.example"), {"vendors.smtp.host": "without a scheme"}),
+    (_smtp(host="", port=0), {"vendors.smtp.host": "mail.example", "vendors.smtp.port": "1"}),
+    (_smtp(host="fe.de:25"), {"vendors.smtp.host": "the name or the address"}),
+    ({"environments": {"": {}}}, {'environments.""': "printable"}),
+    (
+        {"environments": {"a\tb": {}, "test": {}}, **_service(timeout=0)},
+        {'environments."a?b"': "printable", f"{_VAT}.timeout": "more than zero"},
+    ),
+]
+
+MONITORING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
+    (
+        _rules({**_FAILING, "when": "eror_rate", "objective": 2}),
+        {
+            "alerts.rules[0].when": "Did you mean error_rate?",
+            "alerts.rules[0].objective": "0.999",
+        },
+    ),
+    (
+        _rules(
+            {**_FAILING, "below": 0.2},
+            {"name": "slow", "when": "p95"},
+            {**_FAILING, "clear": 0.2},
+            people={"kind": "email"},
+            paging={"kind": "pigeon"},
+            ours={"kind": "webhook"},
+        ),
+        {
+            "alerts.rules[0].below": "two thresholds",
+            "alerts.rules[1].above": "no threshold",
+            "alerts.rules[2].clear": "good side",
+            "alerts.channels.people.to": "Give `to`",
+            "alerts.channels.paging.kind": "Use one of: logging",
+            "alerts.channels.ours.service": "Give `service`",
+        },
+    ),
+    (
+        _rules({**_OPEN}, {**_OPEN, "channels": ["ops"]}, {**_OPEN}),
+        {
+            "alerts.rules[1].name": "a name of its own",
+            "alerts.rules[1].channels": "the unknown channel 'ops'",
+            "alerts.rules[2].name": "a name of its own",
+        },
+    ),
+    (
+        _rules({**_OPEN, "severity": "high", "hold": "5m", "window": -1}),
+        {
+            "alerts.rules[0].severity": "Use one of: warning",
+            "alerts.rules[0].hold": "Write a number",
+            "alerts.rules[0].window": "more than zero",
+        },
+    ),
+    (
+        {
+            "health": {
+                "probes": [
+                    {"service": "vat", "jitter": 2, "threshold": 0, "request": "a b"},
+                    {"service": "vat", "every": 0},
+                ],
+                "expires": {"seal": "2030-01-01"},
+            },
+            **_service(),
+        },
+        {
+            "health.probes[0].jitter": "from 0 to 1",
+            "health.probes[0].threshold": "from 1",
+            "health.probes[0].request": "white space",
+            "health.probes[1].every": "more than zero",
+            "health.expires.seal": "no time zone",
+        },
+    ),
+    (
+        {"health": {"probes": [{"service": "vat"}, {"service": "vat"}]}, **_service()},
+        {"health.probes[1].service": "Keep one of them"},
+    ),
+    (
+        {"objectives": [{"name": "a", "by": "region"}, {"name": "b", "availability": 99.9}]},
+        {
+            "objectives[0].by": "Use one of: service",
+            "objectives[0].availability": "no target",
+            "objectives[1].availability": "0.999",
+        },
+    ),
+]
+
+SETTINGS: Final = [*STORES, *CONNECTIONS, *MONITORING]
