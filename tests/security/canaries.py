@@ -120,12 +120,23 @@ def _raised(error: BaseException, path: str) -> Iterator[tuple[str, str]]:
     """Return the text of a traceback, with its frames and causes."""
     for item in chain(error):
         at = path if item is error else f"{path} ← {type(item).__name__}"
-        yield f"{at} formatted", "".join(traceback.format_exception(item, chain=False))
+        yield f"{at} formatted", _formatted(item)
         yield from _unfolded(item, at, _DEEP, set())
         for frame in frames(item.__traceback__):
             location = f"{at} {Path(frame.f_code.co_filename).name}:{frame.f_code.co_qualname}"
             for name, local in frame.f_locals.items():
                 yield from _unfolded(local, f"{location}: {name}", _DEEP, set())
+
+
+def _formatted(error: BaseException) -> str:
+    """Return the traceback of an error, without the carets below its lines.
+
+    Carets hold no secret, and Python parses every line to place them.
+    """
+    summary = traceback.TracebackException.from_exception(error)
+    for frame in summary.stack:
+        frame.colno = None
+    return "".join(summary.format(chain=False))
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
