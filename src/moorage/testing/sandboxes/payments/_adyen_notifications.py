@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hmac
-from base64 import b64encode
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from moorage.domain.values.json_text import encode_json
+from moorage.testing.sandboxes.webhook_signatures import base64_hmac
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,8 +32,7 @@ def _signature(key: str, item: dict[str, Any]) -> str:
         item["eventCode"],
         item["success"],
     )
-    mac = hmac.new(bytes.fromhex(key), ":".join(parts).encode(), sha256)
-    return b64encode(mac.digest()).decode()
+    return base64_hmac(bytes.fromhex(key), ":".join(parts).encode())
 
 
 def redirect_to(kind: str, psp: str) -> dict[str, Any]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 from typing import TYPE_CHECKING, Any
 
 from moorage.testing.sandboxes.base import Sandbox, reply
 from moorage.testing.sandboxes.payments._stripe_rules import Done, details_of, done
+from moorage.testing.sandboxes.webhook_signatures import hex_hmac
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -183,7 +182,7 @@ class StripeLedger(Sandbox):
         }
         body, moment = json.dumps(event).encode(), int(self.now())
         signed_bytes = f"{moment}.".encode() + body
-        signature = hmac.new(self.webhook_secret.encode(), signed_bytes, hashlib.sha256).hexdigest()
+        signature = hex_hmac(self.webhook_secret, signed_bytes)
         headers = {
             "Content-Type": "application/json",
             "Stripe-Signature": f"t={moment},v1={signature}",

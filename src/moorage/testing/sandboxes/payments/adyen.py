@@ -41,12 +41,12 @@ from moorage.testing.sandboxes.payments._adyen_requests import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     from moorage.contracts.payments import Payment
     from moorage.domain.http.requests import Response
-    from moorage.testing.sandboxes.base import Notice, SandboxRequest
+    from moorage.testing.sandboxes.base import Notice, Routes, SandboxRequest
 
 _OPERATIONS: Final = ["CANCEL", "CAPTURE", "REFUND"]
 _EVENTS: Final = {
@@ -115,7 +115,7 @@ class AdyenSandbox(Sandbox):
         )
         self._busy: set[str] = set()
 
-    def routes(self) -> Mapping[str, Callable[..., Response]]:
+    def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""
         lower_functions: dict[str, Callable[..., Response]] = {
             "/payments": self._pay,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from moorage.domain.values.money import Money
-from moorage.testing.sandboxes.base import Refusal, Replays, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.base import Refusal, Replays, Routes, Sandbox, SandboxRequest, reply
 from moorage.testing.sandboxes.fixture import SandboxFixture, action_url
 from moorage.testing.sandboxes.payments._mollie_rules import (
     CAPTURE,
@@ -69,6 +69,9 @@ class MollieSandbox(Sandbox):
         webhook_token: str = "mollie-sandbox-token",
         now: Callable[[], float] = time.time,
     ) -> None:
+        self._replays = Replays(
+            _key_reused, headers={"Idempotent-Replayed": "true"}, refusals=lambda _: True
+        )
         super().__init__()
         self.api_key = api_key
         self.webhook_token = webhook_token
@@ -82,11 +85,8 @@ class MollieSandbox(Sandbox):
         self.refunds: dict[str, dict[str, Any]] = {}
         self.chargebacks: dict[str, dict[str, Any]] = {}
         self._urls: dict[str, str | None] = {}
-        self._replays = Replays(
-            _key_reused, headers={"Idempotent-Replayed": "true"}, refusals=lambda _: True
-        )
 
-    def routes(self) -> Mapping[str, Callable[..., Response]]:
+    def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""
         payment_path = f"{_PAYMENTS}/{{id}}"
         return {
@@ -180,14 +180,7 @@ class MollieSandbox(Sandbox):
         return answer
 
     def _once(self, handle: Callable[..., Response]) -> Callable[..., Response]:
-        def answer(request: SandboxRequest, **names: str) -> Response:
-            key = request.headers.get("idempotency-key")
-            if key is None:
-                return handle(request, **names)
-            content = request.path, request.body
-            return self._replays.respond(key, content, lambda: handle(request, **names))
-
-        return self._as_hal(answer)
+        return self._as_hal(self._replays.once(handle))
 
     def _lists(self, resources: Callable[[], dict[str, dict[str, Any]]]) -> Callable[..., Response]:
         def answer(request: SandboxRequest) -> Response:

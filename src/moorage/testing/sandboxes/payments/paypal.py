@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from moorage.contracts.payments import Payment
-    from moorage.testing.sandboxes.base import SandboxRequest
+    from moorage.testing.sandboxes.base import Routes, SandboxRequest
 
 _KEY: Final = 108
 _PAGE: Final = 50
@@ -90,6 +90,14 @@ class PayPalSandbox(PayPalLedger):
         webhook_url: str = "https://shop.example/webhooks/paypal",
         now: Callable[[], float] = usual_now,
     ) -> None:
+        self._replays = Replays(
+            header="PayPal-Request-Id",
+            by_path=True,
+            longest=_KEY,
+            invalid=lambda: Refusal(
+                refusal(400, "INVALID_REQUEST", "INVALID_STRING_LENGTH", "PayPal-Request-Id")
+            ),
+        )
         super().__init__(webhook_id, webhook_url, now)
         self.client_id = client_id
         self.client_secret = client_secret
@@ -97,22 +105,21 @@ class PayPalSandbox(PayPalLedger):
             "/v1/oauth2/token", client_id, client_secret, expires_in=32_400
         )
         self.mounts = {self.token_endpoint.path: self.token_endpoint, CERTIFICATE: Certificates()}
-        self._replays = Replays()
 
-    def routes(self) -> Mapping[str, Callable[..., Response]]:
+    def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""
         orders, payments = "/v2/checkout/orders", "/v2/payments"
-        first_function = self._once
+        once = self._replays.once
         return {
-            f"POST {orders}": first_function(self._create),
+            f"POST {orders}": once(self._create),
             f"GET {orders}/{{id}}": self._shows(lambda: self.orders),
-            f"POST {orders}/{{id}}/capture": first_function(self._finish("CAPTURE")),
-            f"POST {orders}/{{id}}/authorize": first_function(self._finish("AUTHORIZE")),
+            f"POST {orders}/{{id}}/capture": once(self._finish("CAPTURE")),
+            f"POST {orders}/{{id}}/authorize": once(self._finish("AUTHORIZE")),
             f"GET {payments}/authorizations/{{id}}": self._shows(lambda: self.authorizations),
-            f"POST {payments}/authorizations/{{id}}/capture": first_function(self._capture),
+            f"POST {payments}/authorizations/{{id}}/capture": once(self._capture),
             f"POST {payments}/authorizations/{{id}}/void": self._void,
             f"GET {payments}/captures/{{id}}": self._shows(lambda: self.captures),
-            f"POST {payments}/captures/{{id}}/refund": first_function(self._refund),
+            f"POST {payments}/captures/{{id}}/refund": once(self._refund),
             f"GET {payments}/refunds/{{id}}": self._shows(lambda: self.refunds),
             "GET /v1/customer/disputes": self._list,
             "GET /v1/reporting/transactions": self._search,
@@ -132,21 +139,6 @@ class PayPalSandbox(PayPalLedger):
         """Check the token."""
         if not self.token_endpoint.allows(request):
             raise Refusal(refusal(401, "AUTHENTICATION_FAILURE"))
-
-    def _once(self, handle: Callable[..., Response]) -> Callable[..., Response]:
-        """Answer a repeated key and path with the first answer."""
-
-        def answer(request: SandboxRequest, **names: str) -> Response:
-            key = request.headers.get("PayPal-Request-Id")
-            if key is None:
-                return handle(request, **names)
-            if not 0 < len(key) <= _KEY:
-                return refusal(400, "INVALID_REQUEST", "INVALID_STRING_LENGTH", "PayPal-Request-Id")
-            return self._replays.respond(
-                (request.path, key), None, lambda: handle(request, **names)
-            )
-
-        return answer
 
     def _shows(self, resources: Callable[[], Mapping[str, Resource]]) -> Callable[..., Response]:
         def answer(_: SandboxRequest, id: str) -> Response:

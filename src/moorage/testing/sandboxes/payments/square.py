@@ -10,15 +10,20 @@ under way until `arrive`. Refunds are under way until `settle`.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import time
-from base64 import b64encode
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from moorage.testing.sandboxes.base import Refusal, Replays, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.base import (
+    Refusal,
+    Replays,
+    Routes,
+    Sandbox,
+    SandboxRequest,
+    existing,
+    reply,
+)
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.payments._square_rules import (
     COMPLETE,
@@ -34,6 +39,7 @@ from moorage.testing.sandboxes.payments._square_rules import (
     needed,
     wrong,
 )
+from moorage.testing.sandboxes.webhook_signatures import base64_hmac
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -82,7 +88,7 @@ class SquareSandbox(Sandbox):
         self.payouts: dict[str, dict[str, Any]] = {}
         self._replays = Replays(_key_reused, refusals=lambda _: True)
 
-    def routes(self) -> Mapping[str, Callable[..., Response]]:
+    def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""
         payment_path = f"{_PAYMENTS}/{{id}}"
         return {
@@ -278,9 +284,7 @@ class SquareSandbox(Sandbox):
         return reply({"payment": self._payment(id)})
 
     def _show_refund(self, _: SandboxRequest, id: str) -> Response:
-        if id not in self.refunds:
-            raise missing(id)
-        return reply({"refund": self.refunds[id]})
+        return reply({"refund": existing(self.refunds, id, missing(id))})
 
     def _update(self, body: dict[str, Any], id: str) -> Response:
         payment = self._approved(id)
@@ -341,9 +345,7 @@ class SquareSandbox(Sandbox):
     # --- its ledger ---------------------------------------------------------
 
     def _payment(self, id: str) -> dict[str, Any]:
-        if id not in self.payments:
-            raise missing(id)
-        return self.payments[id]
+        return existing(self.payments, id, missing(id))
 
     def _approved(self, id: str) -> dict[str, Any]:
         payment = self._payment(id)
@@ -371,10 +373,10 @@ class SquareSandbox(Sandbox):
         }
         body = json.dumps(event).encode()
         signed_bytes = self.webhook_url.encode() + body
-        mac = hmac.new(self.signature_key.encode(), signed_bytes, hashlib.sha256).digest()
+        signature = base64_hmac(self.signature_key.encode(), signed_bytes)
         headers = {
             "Content-Type": "application/json",
-            "x-square-hmacsha256-signature": b64encode(mac).decode(),
+            "x-square-hmacsha256-signature": signature,
         }
         self.notify(self.webhook_url, body, headers)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from moorage.testing.sandboxes.base import Refusal, Replays, SandboxRequest, reply
+from moorage.testing.sandboxes.base import Refusal, Replays, Routes, SandboxRequest, reply
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.payments._stripe_ledger import StripeLedger
 from moorage.testing.sandboxes.payments._stripe_rules import (
@@ -82,7 +82,7 @@ class StripeSandbox(StripeLedger):
         self.bank = "https://hooks.stripe.com/3d_secure_2"
         self._replays = Replays(_other_parameters, headers={"Idempotent-Replayed": "true"})
 
-    def routes(self) -> Mapping[str, Callable[..., Response]]:
+    def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""
         at = "/v1/payment_intents"
         return {

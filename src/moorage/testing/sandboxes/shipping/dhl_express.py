@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.testing.sandboxes._fields import NUMBER, problems
-from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.base import Refusal, Routes, Sandbox, SandboxRequest, reply
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import (
     LABEL_TEXTS,
@@ -19,7 +19,7 @@ from moorage.testing.sandboxes.shipping.shipments import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from moorage.domain.http.requests import Response
@@ -139,7 +139,7 @@ class DhlExpressSandbox(Sandbox):
         self.account_number = account_number
         self.shipments: dict[str, dict[str, Any]] = {}
 
-    def routes(self) -> Mapping[str, Callable[..., Response]]:
+    def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""
         return {
             f"{method} /mydhlapi{test}{path}": handle

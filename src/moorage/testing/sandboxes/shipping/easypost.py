@@ -8,27 +8,39 @@ and then refused; the city Nowhere cannot be delivered to; more than 70 pounds a
 
 from __future__ import annotations
 
-from hashlib import sha256
-from hmac import new
 from typing import TYPE_CHECKING, Any, Final
 from unicodedata import normalize
 
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json, is_object
-from moorage.testing.sandboxes.base import Notice, Refusal, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes._fields import words
+from moorage.testing.sandboxes.base import (
+    Notice,
+    Refusal,
+    Routes,
+    Sandbox,
+    SandboxRequest,
+    existing,
+    refusal,
+    reply,
+)
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import (
     HEAVIEST,
     LABEL_TEXTS,
     NO_LABEL,
-    NO_RATES,
     SERVICES,
     UNKNOWN_CITY,
+    body_of,
+    event_time,
+    label_content,
     number,
+    rate_problem,
 )
+from moorage.testing.sandboxes.webhook_signatures import hex_hmac
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
 _CODES: Final = {
@@ -40,19 +52,10 @@ _CODES: Final = {
     "EZ6000000006": "failure",
     "EZ7000000007": "unknown",
 }
-_FIELDS: Final = {
-    "buyer_address",
-    "carrier_accounts",
-    "customs_info",
-    "from_address",
-    "is_return",
-    "options",
-    "parcel",
-    "reference",
-    "return_address",
-    "tax_identifiers",
-    "to_address",
-}
+_FIELDS: Final = words(
+    "buyer_address carrier_accounts customs_info from_address is_return options parcel reference"
+    " return_address tax_identifiers to_address"
+)
 _FORMATS: Final = {
     "PDF": ("application/pdf", "label_pdf_url", "pdf"),
     "PNG": ("image/png", "label_url", "png"),
@@ -92,7 +95,7 @@ class EasyPostSandbox(Sandbox):
         self.trackers: dict[str, dict[str, Any]] = {}
         self.labels: dict[str, bytes] = {}
 
-    def routes(self) -> Mapping[str, Callable[..., Response]]:
+    def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""
         return {
             "POST /v2/shipments": self._create,
@@ -135,8 +138,8 @@ class EasyPostSandbox(Sandbox):
             "result": dict(result),
         }
         body = encode_json(event)
-        secret = normalize("NFKD", self.webhook_secret).encode()
-        signature = "hmac-sha256-hex=" + new(secret, body, sha256).hexdigest()
+        secret = normalize("NFKD", self.webhook_secret)
+        signature = f"hmac-sha256-hex={hex_hmac(secret, body)}"
         headers = {"Content-Type": "application/json", "X-Hmac-Signature": signature}
         return self.notify(url, body, headers)
 
@@ -208,7 +211,7 @@ class EasyPostSandbox(Sandbox):
         return reply(self._shipment(id))
 
     def _buy(self, request: SandboxRequest, id: str) -> Response:
-        body = self._body(request)
+        body = body_of(request)
         shipment = self._shipment(id)
         rates = {rate_offered["id"]: rate_offered for rate_offered in shipment["rates"]}
         chosen_rate: dict[str, Any] = body.get("rate") or {}
@@ -275,7 +278,7 @@ class EasyPostSandbox(Sandbox):
         return reply(self.trackers[code], 201)
 
     def _verify(self, request: SandboxRequest) -> Response:
-        body = self._body(request)
+        body = body_of(request)
         address = self._object(request, "address")
         verifications: dict[str, Any] = {}
         corrected_address = address
@@ -305,11 +308,7 @@ class EasyPostSandbox(Sandbox):
         )
 
     def _file(self, request: SandboxRequest, path: str) -> Response:
-        if "authorization" in request.headers:
-            raise Refusal(Response(400, body=b"Only one auth mechanism allowed."))
-        content = self.labels.get(path)
-        if content is None:
-            raise Refusal(Response(404))
+        content = label_content(request, self.labels, path, secret="authorization", missing=404)
         return Response(200, {"Content-Type": "application/octet-stream"}, content)
 
     def _store_label(self, code: str, short: str) -> str:
@@ -318,20 +317,14 @@ class EasyPostSandbox(Sandbox):
         return f"{self.files}/files/{path}"
 
     def _shipment(self, id: str) -> dict[str, Any]:
-        shipment = self.shipments.get(id)
-        if shipment is None:
-            raise _refusal(404, "NOT_FOUND", "The requested resource could not be found.")
-        return shipment
+        missing = _refusal(404, "NOT_FOUND", "The requested resource could not be found.")
+        return existing(self.shipments, id, missing)
 
     def _object(self, request: SandboxRequest, name: str) -> dict[str, Any]:
-        fields = self._body(request).get(name)
+        fields = body_of(request).get(name)
         if not is_object(fields) or not fields:
             raise _refusal(422, "PARAMETER.REQUIRED", "Missing required parameter.", name)
         return fields
-
-    def _body(self, request: SandboxRequest) -> dict[str, Any]:
-        body = request.json()
-        return body if is_object(body) else {}
 
     def check_access(self, request: SandboxRequest) -> None:
         """Check the credentials."""
@@ -354,11 +347,7 @@ def _check_customs(shipment: dict[str, Any]) -> None:
 
 
 def _rate_errors(to: dict[str, Any], *, too_heavy: bool) -> list[dict[str, Any]]:
-    text = None
-    if to.get("zip") == NO_RATES:
-        text = "No rates are available for this destination."
-    elif too_heavy:
-        text = "The parcel is too heavy."
+    text = rate_problem(to.get("zip"), too_heavy=too_heavy)
     message = {"carrier": "USPS", "type": "rate_error", "message": text}
     return [] if text is None else [message]
 
@@ -386,22 +375,17 @@ def _detail(status: str, count: int) -> dict[str, Any]:
         "status": status,
         "status_detail": "status_update",
         "message": f"The parcel is {status}",
-        "datetime": f"2030-01-0{1 + count % 9}T08:00:00Z",
+        "datetime": f"{event_time(count)}Z",
         "tracking_location": place,
     }
 
 
 def _refusal(status: int, code: str, message: str, *fields: str) -> Refusal:
     errors = [{"field": field, "message": "is wrong"} for field in fields]
-    return Refusal(reply({"error": {"code": code, "message": message, "errors": errors}}, status))
+    return refusal({"error": {"code": code, "message": message, "errors": errors}}, status)
 
 
 def fixture(_: Path) -> SandboxFixture:
     """Return an account that every scenario can use."""
     sandbox = EasyPostSandbox()
-    return SandboxFixture(
-        sandbox=sandbox,
-        options={
-            "credentials": sandbox.api_key,
-        },
-    )
+    return SandboxFixture(sandbox=sandbox, options={"credentials": sandbox.api_key})

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.testing.sandboxes._fields import problems
-from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.base import Refusal, Routes, Sandbox, SandboxRequest, refusal, reply
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping._fedex_rules import (
     ADDRESSES,
@@ -28,12 +28,12 @@ from moorage.testing.sandboxes.shipping.shipments import (
     NO_LABEL,
     NO_RATES,
     UNKNOWN_CITY,
+    event_time,
     number,
 )
 from moorage.testing.sandboxes.tokens import TokenEndpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from moorage.domain.http.requests import Response
@@ -80,7 +80,7 @@ class FedExSandbox(Sandbox):
         self.shipments: dict[str, dict[str, Any]] = {}
         self.tracks: dict[str, dict[str, Any]] = {}
 
-    def routes(self) -> Mapping[str, Callable[..., Response]]:
+    def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""
         return {
             "POST /rate/v1/rates/quotes": self._offer,
@@ -256,7 +256,7 @@ def _transaction(service: str, pieces: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _event(status: str, count: int) -> dict[str, Any]:
     return {
-        "date": f"2030-01-0{1 + count % 9}T08:00:00-06:00",
+        "date": f"{event_time(count)}-06:00",
         "eventType": status,
         "derivedStatusCode": status,
         "eventDescription": f"The parcel is {status}",
@@ -294,9 +294,7 @@ def _reply(output: dict[str, Any]) -> Response:
 
 
 def _refusal(status: int, code: str, message: str) -> Refusal:
-    return Refusal(
-        reply({"transactionId": "1", "errors": [{"code": code, "message": message}]}, status)
-    )
+    return refusal({"transactionId": "1", "errors": [{"code": code, "message": message}]}, status)
 
 
 def fixture(_: Path) -> SandboxFixture:

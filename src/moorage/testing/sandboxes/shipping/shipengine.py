@@ -19,7 +19,15 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json
 from moorage.testing.sandboxes._fields import problems
-from moorage.testing.sandboxes.base import Notice, Refusal, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.base import (
+    Notice,
+    Refusal,
+    Routes,
+    Sandbox,
+    SandboxRequest,
+    existing,
+    reply,
+)
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping._shipengine_rules import (
     ADDRESS,
@@ -32,14 +40,15 @@ from moorage.testing.sandboxes.shipping.shipments import (
     HEAVIEST,
     LABEL_TEXTS,
     NO_LABEL,
-    NO_RATES,
     SERVICES,
     UNKNOWN_CITY,
+    event_time,
+    label_content,
     number,
+    rate_problem,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -116,7 +125,7 @@ class ShipEngineSandbox(Sandbox):
         form = serialization.PublicFormat.SubjectPublicKeyInfo
         return public_key.public_bytes(serialization.Encoding.PEM, form).decode()
 
-    def routes(self) -> Mapping[str, Callable[..., Response]]:
+    def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""
         return {
             "GET /v1/carriers": self._carriers,
@@ -352,17 +361,11 @@ class ShipEngineSandbox(Sandbox):
         return reply([_judge_address(address) for address in self._body(request, [ADDRESS])])
 
     def _file(self, request: SandboxRequest, path: str) -> Response:
-        if "api-key" in request.headers:
-            raise Refusal(Response(400, body=b"A stranger was told the key."))
-        content = self.contents.get(path)
-        if content is None:
-            raise Refusal(Response(404))
+        content = label_content(request, self.contents, path, secret="api-key", missing=404)
         return Response(200, {"Content-Type": _KINDS[path.rpartition(".")[2]]}, content)
 
     def _label(self, id: str) -> dict[str, Any]:
-        if id not in self.labels:
-            raise _missing_resource()
-        return self.labels[id]
+        return existing(self.labels, id, _missing_resource())
 
     def _body(self, request: SandboxRequest, rule: Any) -> Any:
         body = request.json()
@@ -426,11 +429,7 @@ def _weight_errors(shipment: dict[str, Any]) -> list[dict[str, Any]]:
         number(package["weight"]["value"]) * _POUNDS[package["weight"]["unit"]]
         for package in shipment["packages"]
     ]
-    text = None
-    if shipment["ship_to"].get("postal_code") == NO_RATES:
-        text = "No rates are available for this destination."
-    elif max(pounds) > HEAVIEST:
-        text = "The parcel is too heavy."
+    text = rate_problem(shipment["ship_to"].get("postal_code"), too_heavy=max(pounds) > HEAVIEST)
     if text is None:
         return []
     error = {"error_source": "carrier", "error_type": "business_rules", "error_code": "unspecified"}
@@ -497,7 +496,7 @@ def _status(status: str, detail: str | None) -> dict[str, Any]:
 
 def _event(status: str, detail: str | None, count: int) -> dict[str, Any]:
     return {
-        "occurred_at": f"2030-01-0{1 + count % 9}T08:00:00Z",
+        "occurred_at": f"{event_time(count)}Z",
         "description": f"The parcel is {status}",
         "city_locality": "HOUSTON",
         "state_province": "TX",
@@ -515,9 +514,4 @@ def _missing_resource() -> Refusal:
 def fixture(_: Path) -> SandboxFixture:
     """Return an account that every scenario can use."""
     sandbox = ShipEngineSandbox()
-    return SandboxFixture(
-        sandbox=sandbox,
-        options={
-            "credentials": sandbox.api_key,
-        },
-    )
+    return SandboxFixture(sandbox=sandbox, options={"credentials": sandbox.api_key})

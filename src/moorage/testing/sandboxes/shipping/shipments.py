@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.http.requests import Response
+from moorage.domain.values.json_text import is_object
+from moorage.testing.sandboxes.base import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.testing.sandboxes.base import SandboxRequest
 
 SERVICES: Final = (
     ("usps_ground_advantage", "GroundAdvantage", "Ground Advantage", Decimal("6.07"), 3),
@@ -36,3 +45,49 @@ def number(value: Any) -> Decimal:
         return Decimal(str(value))
     except ArithmeticError:
         return Decimal("NaN")
+
+
+def body_of(request: SandboxRequest) -> dict[str, Any]:
+    """Return the object in the body of a request; an empty one if it is something else."""
+    body = request.json()
+    return body if is_object(body) else {}
+
+
+def rate_problem(postal_code: object, *, too_heavy: bool) -> str | None:
+    """Return the reason that a parcel gets no rates; None if it gets some.
+
+    Args:
+        postal_code: where it goes.
+        too_heavy: True if the parcel weighs more than a carrier takes.
+    """
+    if postal_code == NO_RATES:
+        return "No rates are available for this destination."
+    return "The parcel is too heavy." if too_heavy else None
+
+
+def event_time(count: int) -> str:
+    """Return the time of a parcel's next event.
+
+    Args:
+        count: number of its earlier events.
+    """
+    return f"2030-01-0{1 + count % 9}T08:00:00"
+
+
+def label_content(
+    request: SandboxRequest, labels: Mapping[str, bytes], path: str, *, secret: str, missing: int
+) -> bytes:
+    """Return a label that is downloaded from a vendor's store of files.
+
+    Args:
+        request: the download, which must not show the vendor's credentials.
+        labels: the labels by path.
+        path: path of the label.
+        secret: header of the vendor's credentials.
+        missing: status of the answer if there is no such label.
+    """
+    if secret in request.headers:
+        raise Refusal(Response(400, body=b"Only one auth mechanism allowed."))
+    if path not in labels:
+        raise Refusal(Response(missing))
+    return labels[path]

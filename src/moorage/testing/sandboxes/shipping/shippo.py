@@ -9,42 +9,46 @@ Nowhere cannot be delivered to; more than 70 pounds are not offered.
 from __future__ import annotations
 
 from decimal import Decimal
-from hashlib import sha256
-from hmac import new
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.http.requests import Response
-from moorage.domain.values.json_text import encode_json, is_object
-from moorage.testing.sandboxes.base import Notice, Refusal, Sandbox, SandboxRequest, reply
+from moorage.domain.values.json_text import encode_json
+from moorage.testing.sandboxes._fields import words
+from moorage.testing.sandboxes.base import (
+    Notice,
+    Refusal,
+    Routes,
+    Sandbox,
+    SandboxRequest,
+    existing,
+    refusal,
+    reply,
+)
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import (
     HEAVIEST,
     LABEL_TEXTS,
     NO_LABEL,
-    NO_RATES,
     SERVICES,
     UNKNOWN_CITY,
+    body_of,
+    event_time,
+    label_content,
     number,
+    rate_problem,
 )
+from moorage.testing.sandboxes.webhook_signatures import hex_hmac
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
     from pathlib import Path
 
 _STATUSES: Final = {"PRE_TRANSIT", "TRANSIT", "DELIVERED", "RETURNED", "FAILURE", "UNKNOWN"}
-_FIELDS: Final = {
-    "address_from",
-    "address_return",
-    "address_to",
-    "async",
-    "carrier_accounts",
-    "customs_declaration",
-    "extra",
-    "metadata",
-    "parcels",
-    "shipment_date",
-}
+_FIELDS: Final = words(
+    "address_from address_return address_to async carrier_accounts customs_declaration extra"
+    " metadata parcels shipment_date"
+)
 _FILES: Final = {
     "PDF": "pdf",
     "PDF_4x6": "pdf",
@@ -104,7 +108,7 @@ class ShippoSandbox(Sandbox):
         self.tracks: dict[str, dict[str, Any]] = {}
         self.labels: dict[str, bytes] = {}
 
-    def routes(self) -> Mapping[str, Callable[..., Response]]:
+    def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""
         return {
             "POST /shipments": self._create,
@@ -146,15 +150,14 @@ class ShippoSandbox(Sandbox):
         """A webhook, such as `track_updated` with a track, signed at this time."""
         body = encode_json({"event": event, "test": True, "data": dict(data)})
         stamp = str(int(at.timestamp()))
-        signed_hmac = new(self.webhook_secret.encode(), f"{stamp}.".encode() + body, sha256)
-        signature = f"t={stamp},v1={signed_hmac.hexdigest()}"
+        signature = f"t={stamp},v1={hex_hmac(self.webhook_secret, f'{stamp}.'.encode() + body)}"
         headers = {"Content-Type": "application/json", "Shippo-Auth-Signature": signature}
         return self.notify(url, body, headers)
 
     # --- requests ------------------------------------------------------------
 
     def _create(self, request: SandboxRequest) -> Response:
-        body = self._body(request)
+        body = body_of(request)
         for name in ("address_from", "address_to", "parcels"):
             if not body.get(name):
                 raise _field_refusal(name, "This field is required.")
@@ -220,7 +223,7 @@ class ShippoSandbox(Sandbox):
         return reply(_found_or_404(self.rates, id))
 
     def _buy(self, request: SandboxRequest) -> Response:
-        body = self._body(request)
+        body = body_of(request)
         rate = self.rates.get(str(body.get("rate")))
         if rate is None:
             raise _field_refusal("rate", "Rate does not exist.")
@@ -282,7 +285,7 @@ class ShippoSandbox(Sandbox):
         return reply(_found_or_404(self.transactions, id))
 
     def _refund(self, request: SandboxRequest) -> Response:
-        id = str(self._body(request).get("transaction"))
+        id = str(body_of(request).get("transaction"))
         transaction = self.transactions.get(id)
         if transaction is None or transaction["status"] not in {"SUCCESS", "REFUNDREJECTED"}:
             raise _field_refusal("transaction", "This transaction cannot be refunded.")
@@ -304,11 +307,11 @@ class ShippoSandbox(Sandbox):
             self.tracks.setdefault(number, _track(carrier, number, status, None))
         track = _found_or_404(self.tracks, number)
         if track["carrier"] != carrier:
-            raise Refusal(reply({"detail": "Not found."}, 404))
+            raise refusal({"detail": "Not found."}, 404)
         return reply(track)
 
     def _validate(self, request: SandboxRequest) -> Response:
-        body = self._body(request)
+        body = body_of(request)
         if not body.get("country"):
             raise _field_refusal("country", "This field is required.")
         results: dict[str, Any] = {}
@@ -331,23 +334,17 @@ class ShippoSandbox(Sandbox):
     def _file(self, request: SandboxRequest, path: str) -> Response:
         if request.host not in self.files:
             return self.unknown(request)
-        if "authorization" in request.headers:
-            raise Refusal(Response(400, body=b"Only one auth mechanism allowed."))
-        content = self.labels.get(path)
-        if content is None or dict(request.query).get("Signature") != "a/b~c-d_e":
+        content = label_content(request, self.labels, path, secret="authorization", missing=403)
+        if dict(request.query).get("Signature") != "a/b~c-d_e":
             raise Refusal(Response(403))
         return Response(200, {"Content-Type": "application/octet-stream"}, content)
-
-    def _body(self, request: SandboxRequest) -> dict[str, Any]:
-        body = request.json()
-        return body if is_object(body) else {}
 
     def check_access(self, request: SandboxRequest) -> None:
         """Check the credentials."""
         if request.headers.get("authorization") != f"ShippoToken {self.token}":
-            raise Refusal(reply({"detail": "Invalid token"}, 401))
+            raise refusal({"detail": "Invalid token"}, 401)
         if request.headers.get("shippo-api-version") != _VERSION:
-            raise Refusal(reply({"detail": "This version of the API is not known."}, 400))
+            raise refusal({"detail": "This version of the API is not known."}, 400)
 
 
 def _pounds(parcel: dict[str, Any]) -> Decimal:
@@ -363,11 +360,7 @@ def _pounds(parcel: dict[str, Any]) -> Decimal:
 
 
 def _messages(to: dict[str, Any], *, too_heavy: bool) -> list[dict[str, Any]]:
-    text = None
-    if to.get("zip") == NO_RATES:
-        text = "No rates are available for this destination."
-    elif too_heavy:
-        text = "The parcel is too heavy."
+    text = rate_problem(to.get("zip"), too_heavy=too_heavy)
     return [] if text is None else [{"source": "USPS", "code": "rate_error", "text": text}]
 
 
@@ -394,28 +387,20 @@ def _event(status: str, substatus: str | None, count: int) -> dict[str, Any]:
         "status": status,
         "substatus": closer,
         "status_details": f"The parcel is {status}",
-        "status_date": f"2030-01-0{1 + count % 9}T08:00:00Z",
+        "status_date": f"{event_time(count)}Z",
         "location": {"city": "HOUSTON", "state": "TX", "zip": "77063", "country": "US"},
     }
 
 
 def _found_or_404(resources: Mapping[str, dict[str, Any]], id: str) -> dict[str, Any]:
-    resource = resources.get(id)
-    if resource is None:
-        raise Refusal(reply({"detail": "Not found."}, 404))
-    return resource
+    return existing(resources, id, refusal({"detail": "Not found."}, 404))
 
 
 def _field_refusal(field: str, text: str) -> Refusal:
-    return Refusal(reply({field: [text]}, 400))
+    return refusal({field: [text]}, 400)
 
 
 def fixture(_: Path) -> SandboxFixture:
     """Return an account that every scenario can use."""
     sandbox = ShippoSandbox()
-    return SandboxFixture(
-        sandbox=sandbox,
-        options={
-            "credentials": sandbox.token,
-        },
-    )
+    return SandboxFixture(sandbox=sandbox, options={"credentials": sandbox.token})

@@ -6,7 +6,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.testing.sandboxes._fields import problems
-from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.base import Refusal, Routes, Sandbox, SandboxRequest, refusal, reply
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import (
     LABEL_TEXTS,
@@ -18,7 +18,7 @@ from moorage.testing.sandboxes.shipping.shipments import (
 from moorage.testing.sandboxes.tokens import TokenEndpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from moorage.domain.http.requests import Response
@@ -188,7 +188,7 @@ class UpsSandbox(Sandbox):
         self.mounts = {self.tokens.path: self.tokens}
         self.shipments: dict[str, dict[str, Any]] = {}
 
-    def routes(self) -> Mapping[str, Callable[..., Response]]:
+    def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""
         return {
             "POST /api/rating/v2409/Shop": self._rates,
@@ -465,7 +465,7 @@ def _upper(value: Any) -> Any:
 
 
 def _refusal(status: int, code: str, message: str) -> Refusal:
-    return Refusal(reply({"response": {"errors": [{"code": code, "message": message}]}}, status))
+    return refusal({"response": {"errors": [{"code": code, "message": message}]}}, status)
 
 
 def fixture(_: Path) -> SandboxFixture:
