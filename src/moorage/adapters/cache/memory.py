@@ -17,6 +17,7 @@ from moorage.adapters.clocks.system import SystemClock
 from moorage.adapters.concurrency.forking import in_child
 from moorage.domain.cache.rules import Found
 from moorage.domain.values.durations import count
+from moorage.domain.values.named_tuples import new_tuple
 
 if TYPE_CHECKING:
     from moorage.domain.cache.rules import Entries
@@ -93,7 +94,8 @@ class MemoryCache:
         if now >= cached_answers.until:
             return Found(change)
         age_seconds = (now - cached_answers.since) / _SECOND
-        return Found(change, tuple([entry.later(age_seconds) for entry in cached_answers.entries]))
+        entries = tuple([entry.later(age_seconds) for entry in cached_answers.entries])
+        return new_tuple(Found, (change, entries, None))
 
     def keep(
         self,

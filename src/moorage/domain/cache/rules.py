@@ -158,9 +158,10 @@ Decision: TypeAlias = Fresh | Stale | Miss
 
 def cache_control(headers: Headers) -> Mapping[str, str]:
     """Read `Cache-Control`; the first of repeated directives counts."""
-    if "cache-control" not in headers:
+    values = headers.get_all("cache-control")
+    if not values:
         return _NO_DIRECTIVES
-    return _directives(",".join(headers.get_all("cache-control")))
+    return _directives(values[0] if len(values) == 1 else ",".join(values))
 
 
 @lru_cache(maxsize=256)
@@ -263,8 +264,11 @@ def may_be_kept(request: Request) -> bool:
     headers do not forbid it.
     """
     is_whole = request.method in (HttpMethod.GET, HttpMethod.HEAD) and request.body == b""
-    is_unconditional = _CONDITIONS.isdisjoint(map(str.lower, request.headers))
-    return is_whole and is_unconditional and "no-store" not in cache_control(request.headers)
+    return (
+        is_whole
+        and not request.headers.has_any(_CONDITIONS)
+        and "no-store" not in cache_control(request.headers)
+    )
 
 
 # --- what is kept ---------------------------------------------------------------
@@ -360,6 +364,9 @@ def decide(request: Request, entry: CacheEntry | None, policy: CachePolicy) -> D
         return Miss()
     request_directives = cache_control(request.headers)
     directives = cache_control(entry.response.headers)
+    if not request_directives and "no-cache" not in directives and entry.age < entry.lifetime:
+        # The usual case, as the rules below decide it.
+        return _FRESH
     checked = "no-cache" in request_directives or directives.get("no-cache") == ""
     strict = checked or "must-revalidate" in directives
     remaining_lifetime = entry.lifetime - entry.age

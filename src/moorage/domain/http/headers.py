@@ -148,6 +148,10 @@ class Headers(Mapping[str, str]):
             return (self._first[folded],)
         return tuple(value for field, value in self.pairs if field.lower() == folded)
 
+    def has_any(self, names: frozenset[str]) -> bool:
+        """Return whether any of these lower-case names is among the fields."""
+        return not self._first.keys().isdisjoint(names)
+
     def mention(self, text: str) -> bool:
         """Return whether any name contains this lower-case text."""
         return text in "\n".join(self._first)

@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from moorage.services.core.core import Core, Flow
 
 _NOT_MODIFIED: Final = 304
+_REDIRECTION: Final = 300
 _NAMED_BY: Final = ("location", "content-location")
 _AWAY: Final = (
     BulkheadFull,
@@ -245,9 +246,23 @@ class Cached(Exchange):
         if core.observers:
             stale = entry.age >= entry.lifetime
             call.emit(core, CacheHit, age=entry.age, stale=stale)
-        self._stored_answer = given(entry, self._request)
+        self._stored_answer = stored_answer = given(entry, self._request)
+        if self._speaks_for_itself(call, stored_answer):
+            call.cached, call.status = True, stored_answer.status
+            return stored_answer, None
         result = await self(call)
         return result.value, result.error
+
+    def _speaks_for_itself(self, call: Call, response: Response) -> bool:
+        """Return whether a stored answer is a success that nobody transforms, judges or reads."""
+        plan = self._plan
+        return (
+            response.status < _REDIRECTION
+            and plan.classify is None
+            and call.parse is None
+            and call.claim is None
+            and not plan.response_transforms
+        )
 
     async def _revalidate_alone(
         self,

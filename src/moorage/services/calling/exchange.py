@@ -102,8 +102,10 @@ class Exchange:
         self._arrived = [] if arrived is None else [arrived]
         self._core = core
         self._request = call.request = request
-        as_it_is = plan.base_url is not None and not plan.request_transforms
-        self._url = join_url(plan.base_url or "", request) if as_it_is else None
+        # A stored answer needs no URL, so one that cannot fail is joined when the request leaves.
+        is_early = plan.base_url is not None and not plan.request_transforms
+        is_early = is_early and not is_sure_to_leave(plan, request)
+        self._url = join_url(plan.base_url or "", request) if is_early else None
         self._credentials: Credentials | OAuthCredentials | None = None
         self._renewed = False
         self._challenged = False
