@@ -305,3 +305,44 @@ def test_a_host_with_an_outbox(outbox: Outbox, capsys: pytest.CaptureFixture[str
     host = Host(source=Path("moorage.toml"), kept=lambda: {"calls": outbox, "webhooks": inbox})
     assert run(capsys, "outbox", "run", "--once", host=host)["done"] == 1
     assert run(capsys, "inbox", "run", "--once", host=host)["done"] == 0
+
+
+def test_calls_are_paused(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
+    """A paused call is listed as paused and not made; after `resume` it is made."""
+    put(outbox)
+    paused = run(capsys, "outbox", "pause", "shop", "--reason", "incident 7", "--store", URL)
+    assert ("shop", None, "incident 7") == (paused["target"], paused["tenant"], paused["reason"])
+    assert run(capsys, "outbox", "run", "--store", URL, "--once")["done"] == 0
+
+    listed = run(capsys, "outbox", "list", "--store", URL)["entries"]
+    assert [("paused", False), ("waiting", True)] == [
+        (entry["state"], entry["paused"]) for entry in listed
+    ]
+    assert main(["outbox", "list", "--store", URL]) == 0
+    assert "waiting, paused" in capsys.readouterr().out
+
+    assert run(capsys, "outbox", "resume", "shop", "--store", URL)["resumed"]
+    assert run(capsys, "outbox", "run", "--store", URL, "--once")["done"] == 1
+
+
+def test_resuming_names_the_pauses_that_remain(
+    outbox: Outbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A pause is ended under the names that it was given; `resume` shows the others."""
+    outbox.pause(reason="incident 7")
+    assert main(["outbox", "resume", "shop", "--tenant", "acme", "--store", URL]) == 1
+    assert capsys.readouterr().out == (
+        "There is no pause of target shop, tenant acme.\nstill paused: all (incident 7)\n"
+    )
+    assert main(["outbox", "resume", "--store", URL]) == 0
+    assert capsys.readouterr().out == "resumed: all\n"
+
+
+@pytest.mark.usefixtures("outbox")
+def test_webhooks_are_paused(capsys: pytest.CaptureFixture[str]) -> None:
+    """Webhooks are paused and resumed as calls are."""
+    SqliteInbox("calls.db").migrate()
+    run(capsys, "inbox", "pause", "--subject", "ada", "--reason", "incident 7", "--store", URL)
+    listed = run(capsys, "inbox", "list", "--state", "paused", "--store", URL)["entries"]
+    assert ["incident 7"] == [entry["error"] for entry in listed]
+    assert run(capsys, "inbox", "resume", "--subject", "ada", "--store", URL)["resumed"]

@@ -88,6 +88,14 @@ COMMANDS: Final = {
         "moorage.cli.commands.entries:drop_outbox",
         "Cancel calls, so that they are not made or not retried.",
     ),
+    "outbox pause": (
+        "moorage.cli.commands.pauses:pause_outbox",
+        "Keep the workers of all processes from making calls, until `outbox resume`.",
+    ),
+    "outbox resume": (
+        "moorage.cli.commands.pauses:resume_outbox",
+        "End a pause of calls; exit with 1 if there is none of exactly these.",
+    ),
     "inbox run": (
         "moorage.cli.commands.entries:run_inbox",
         "Handle the webhooks that are due, until SIGTERM or Ctrl-C.",
@@ -103,6 +111,14 @@ COMMANDS: Final = {
     "inbox drop": (
         "moorage.cli.commands.entries:drop_inbox",
         "Cancel webhooks, so that they are not handled or not retried.",
+    ),
+    "inbox pause": (
+        "moorage.cli.commands.pauses:pause_inbox",
+        "Keep the workers of all processes from handling webhooks, until `inbox resume`.",
+    ),
+    "inbox resume": (
+        "moorage.cli.commands.pauses:resume_inbox",
+        "End a pause of webhooks; exit with 1 if there is none of exactly these.",
     ),
     "metrics": (
         "moorage.cli.commands.metrics:metrics",
@@ -254,8 +270,8 @@ GROUPS: Final = {
     "circuit": "Open, disable or reset a circuit by hand, for every process at once.",
     "limits": "End a vendor's rate-limit pause by hand, for every process at once.",
     "payments": "List, settle and close payments with an unknown outcome.",
-    "outbox": "Make, list, replay and cancel the outbox's calls.",
-    "inbox": "Handle, list, replay and cancel the inbox's webhooks.",
+    "outbox": "Make, list, replay, cancel and pause the outbox's calls.",
+    "inbox": "Handle, list, replay, cancel and pause the inbox's webhooks.",
     "credentials": "Keep secrets in a store, encrypted with MOORAGE_KEYS.",
     "log": "List, show, follow and export the logged calls, and remove old ones.",
     "audit": "List, verify and seal the audit trail of acts by hand.",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from moorage.contracts.payments import UnsettledPayment
+    from moorage.domain.entries.pauses import Pause
     from moorage.domain.entries.queue import Entry, EntryPage
     from moorage.domain.idempotency.approval import Proposal
     from moorage.domain.monitoring.objectives import ObjectiveMonth
@@ -197,6 +198,11 @@ class Reader:
         """A page of entries."""
         page: EntryPage[Any] = self.box(name).find(query)
         return page
+
+    def pauses(self, name: str) -> tuple[Pause, ...]:
+        """The pauses of a queue in force, newest first."""
+        pauses: tuple[Pause, ...] = self.box(name).pauses()
+        return pauses
 
     def entry(self, name: str, id: str) -> Entry:
         """The entry of an id.

@@ -184,6 +184,9 @@ class WebhookInbox(_Inbox):
     drop = blocking(InboxFlows.drop)
     forget = blocking(InboxFlows.forget)
     remove = blocking(InboxFlows.remove)
+    pause = blocking(InboxFlows.pause)
+    resume = blocking(InboxFlows.resume)
+    pauses = blocking(InboxFlows.pauses)
 
 
 @with_arguments_of(WebhookInbox)
@@ -229,6 +232,9 @@ class AsyncWebhookInbox(_Inbox):
     drop = awaited(InboxFlows.drop)
     forget = awaited(InboxFlows.forget)
     remove = awaited(InboxFlows.remove)
+    pause = awaited(InboxFlows.pause)
+    resume = awaited(InboxFlows.resume)
+    pauses = awaited(InboxFlows.pauses)
 
 
 def _events() -> dict[str, type]:

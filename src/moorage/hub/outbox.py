@@ -13,6 +13,7 @@ from moorage import operations
 from moorage.contracts.catalog import CONTRACTS
 from moorage.contracts.catalog import contract as declaration
 from moorage.domain.entries.outbox import OutboxEntry
+from moorage.domain.entries.pauses import Pause
 from moorage.domain.entries.queue import EntryPage, EntryQuery, EntryState
 from moorage.domain.entries.renewal import entry_lease
 from moorage.domain.resilience.retry import RetryPolicy
@@ -52,6 +53,7 @@ __all__ = [
     "EntryState",
     "Outbox",
     "OutboxEntry",
+    "Pause",
     "Worked",
 ]
 
@@ -110,7 +112,7 @@ class _Outbox:
         return outbox
 
     def audited_by(self, trail: AuditTrail | None) -> Self:
-        """Return this outbox, whose replays and drops by hand are recorded in a trail.
+        """Return this outbox, whose acts by hand are recorded in a trail.
 
         Args:
             trail: the trail, such as `hub.audit`. An outbox that has a trail already keeps it.
@@ -147,7 +149,7 @@ class Outbox(_Outbox):
         cipher: seals what is written down.
         clock, ids, randomness: the remaining ports.
         tracing: makes spans of the calls; by default OpenTelemetry, if the program uses it.
-        audit: records what a person replays or drops.
+        audit: records what a person replays, drops or pauses.
     """
 
     def __init__(
@@ -178,6 +180,9 @@ class Outbox(_Outbox):
     drop = blocking(OutboxFlows.drop)
     forget = blocking(OutboxFlows.forget)
     remove = blocking(OutboxFlows.remove)
+    pause = blocking(OutboxFlows.pause)
+    resume = blocking(OutboxFlows.resume)
+    pauses = blocking(OutboxFlows.pauses)
 
     def deliver(
         self,
@@ -245,6 +250,9 @@ class AsyncOutbox(_Outbox):
     drop = awaited(OutboxFlows.drop)
     forget = awaited(OutboxFlows.forget)
     remove = awaited(OutboxFlows.remove)
+    pause = awaited(OutboxFlows.pause)
+    resume = awaited(OutboxFlows.resume)
+    pauses = awaited(OutboxFlows.pauses)
 
     @documented_by(Outbox.deliver)
     async def deliver(  # noqa: D102 - documented by its twin

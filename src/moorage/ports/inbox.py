@@ -31,6 +31,9 @@ class InboxStorage(Protocol):
     `due` returns up to `limit` entries, highest `priority` first and then lowest number, whose
     `due` is not None and not after the store's time, and which no earlier entry of the same `lane`
     (with a lower `number`) blocks by `holds`. Entries whose `lane` is None are never blocked.
+    Neither `due` nor `claim` returns an entry that a pause covers: an entry of the same store whose
+    `state` is `paused`, and whose `target` (unless it is `*`), `tenant` and `subject` (unless they
+    are None) are those of the entry, as in `is_covered` of `moorage.domain.entries.pauses`.
 
     `swap` overwrites an entry, except its `id` and `number`, if the stored entry with its `id`
     still has this `fence`, in one step; it returns whether it did. If not, nothing has changed:
@@ -66,7 +69,8 @@ class InboxStorage(Protocol):
     `subject` and `lane` are texts of at most 255 characters, `error` one of 500,
     `traceparent` one of 255, `tracestate` one of 512, `content` bytes of any length; times are
     aware, in UTC, and exact to the microsecond. Texts are compared exactly: texts that differ in
-    case are different. Indexes on `due`, and on `lane` with `number`, make `due` fast.
+    case are different. Indexes on `due`, on `lane` with `number`, and on `state` with `number` make
+    `due` fast.
     """
 
     def now(self, /) -> datetime: ...

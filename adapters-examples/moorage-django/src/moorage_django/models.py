@@ -136,7 +136,10 @@ class Webhook(Entry):
         db_table = "moorage_inbox"
         verbose_name = "webhook"
         verbose_name_plural = "inbox"
-        indexes = [models.Index(fields=["lane", "number"], name="moorage_inbox_lane")]
+        indexes = [
+            models.Index(fields=["lane", "number"], name="moorage_inbox_lane"),
+            models.Index(fields=["state", "number"], name="moorage_inbox_state"),
+        ]
 
 
 class Deferred(Entry):
@@ -148,7 +151,10 @@ class Deferred(Entry):
         db_table = "moorage_outbox"
         verbose_name = "deferred call"
         verbose_name_plural = "outbox"
-        indexes = [models.Index(fields=["lane", "number"], name="moorage_outbox_lane")]
+        indexes = [
+            models.Index(fields=["lane", "number"], name="moorage_outbox_lane"),
+            models.Index(fields=["state", "number"], name="moorage_outbox_state"),
+        ]
 
 
 class Lane(models.Model):

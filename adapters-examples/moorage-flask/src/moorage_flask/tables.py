@@ -143,6 +143,7 @@ def _entries(metadata: MetaData, name: str, schema: str | None) -> Table:
         Column("tracestate", String(512)),
         Index(f"{name}_due", "due"),
         Index(f"{name}_lane", "lane", "number"),
+        Index(f"{name}_state", "state", "number"),
         Index(f"{name}_subject", "subject"),
     )
 

@@ -12,7 +12,8 @@ from moorage.adapters.clocks.system import SystemClock
 from moorage.adapters.concurrency.forking import in_child
 from moorage.domain.entries.inbox import InboxEntry
 from moorage.domain.entries.outbox import OutboxEntry
-from moorage.domain.entries.queue import Entry, EntryPage, arrive
+from moorage.domain.entries.pauses import is_covered
+from moorage.domain.entries.queue import Entry, EntryPage, EntryState, arrive
 from moorage.domain.values.durations import count
 from moorage.errors import StorageUnavailable
 
@@ -59,6 +60,7 @@ class _Entries(_Locked, Generic[E]):
         self._entries: dict[str, E] = {}
         self._last = 0
         self._has_priorities = False
+        self._pauses: dict[str, E] = {}
 
     def now(self) -> datetime:
         """Return the time of the store."""
@@ -76,7 +78,9 @@ class _Entries(_Locked, Generic[E]):
                     )
                 self._last += 1
                 self._has_priorities |= entry.priority != 0
-                self._entries[entry.id] = attrs.evolve(arrive(entry, self.now()), number=self._last)
+                stored_entry = attrs.evolve(arrive(entry, self.now()), number=self._last)
+                self._entries[entry.id] = stored_entry
+                self._note_pause(stored_entry)
             return self._entries[entry.id]
 
     def due(self, limit: int, /) -> tuple[E, ...]:
@@ -89,7 +93,8 @@ class _Entries(_Locked, Generic[E]):
                 if len(due_entries) == limit and not self._has_priorities:
                     break
                 is_free = entry.lane is None or entry.lane not in blocked_lanes
-                if is_free and entry.due is not None and entry.due <= now:
+                is_due = is_free and entry.due is not None and entry.due <= now
+                if is_due and not is_covered(entry, self._pauses.values()):
                     due_entries.append(entry)
                 if entry.lane is not None and entry.holds:
                     blocked_lanes.add(entry.lane)
@@ -102,8 +107,16 @@ class _Entries(_Locked, Generic[E]):
             stored_entry = self._entries.get(entry.id)
             if stored_entry is None or stored_entry.fence != fence:
                 return False
-            self._entries[entry.id] = attrs.evolve(entry, number=stored_entry.number)
+            new_entry = attrs.evolve(entry, number=stored_entry.number)
+            self._entries[entry.id] = new_entry
+            self._note_pause(new_entry)
             return True
+
+    def _note_pause(self, entry: E) -> None:
+        if entry.state is EntryState.PAUSED:
+            self._pauses[entry.id] = entry
+        else:
+            self._pauses.pop(entry.id, None)
 
     def find(self, query: EntryQuery, /) -> EntryPage[E]:
         """Return one page of the entries that match the query, newest first."""
@@ -123,6 +136,7 @@ class _Entries(_Locked, Generic[E]):
             matching_ids = [entry.id for entry in self._entries.values() if query.matches(entry)]
             for name in matching_ids:
                 del self._entries[name]
+                self._pauses.pop(name, None)
         return len(matching_ids)
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from moorage.adapters.databases._table_definition import Index, TableDefinition
-from moorage.domain.entries.queue import STUCK, Entry
+from moorage.domain.entries.pauses import ANY_TARGET
+from moorage.domain.entries.queue import STUCK, Entry, EntryState
 from moorage.domain.values.trace_context import LONGEST_PARENT, LONGEST_STATE
 from moorage.errors import ConfigurationError
 
@@ -175,10 +176,17 @@ class EntrySql:
             f"SELECT 1 FROM {self.table} AS earlier WHERE earlier.lane = entry.lane"  # noqa: S608 - quoted
             " AND earlier.number < entry.number AND earlier.holds"
         )
+        pause = (
+            f"SELECT 1 FROM {self.table} AS pause WHERE pause.state = '{EntryState.PAUSED.value}'"  # noqa: S608 - quoted
+            f" AND pause.target IN ('{ANY_TARGET}', entry.target)"
+            " AND (pause.tenant IS NULL OR pause.tenant = entry.tenant)"
+            " AND (pause.subject IS NULL OR pause.subject = entry.subject)"
+        )
         due_condition = f"{pending_condition}due <= {_STATEMENT_TIME[self.kind]}"
         return (
             f"{self._all} AS entry WHERE {due_condition}"
             f" AND (lane IS NULL OR NOT EXISTS ({held_lane}))"
+            f" AND NOT EXISTS ({pause})"
             f" ORDER BY priority DESC, number LIMIT ?{lock}"
         )
 
@@ -265,6 +273,7 @@ class EntrySql:
             Index("free", "priority DESC, number, due", " WHERE due IS NOT NULL"),
             Index("lane", "lane, number", " WHERE holds AND lane IS NOT NULL"),
             Index("stuck", "number", f" WHERE state IN ({stuck_states})"),
+            Index("paused", "number", f" WHERE state = '{EntryState.PAUSED.value}'"),
             Index("settled", "settled_at", " WHERE settled_at IS NOT NULL"),
             Index("subject", "subject", " WHERE subject IS NOT NULL"),
         )

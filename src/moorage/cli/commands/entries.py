@@ -380,8 +380,12 @@ def _list_entries(box: Any, selection: Selection) -> CommandResult:
     else:
         states = () if state is None else (state,)
         page = box.find(EntryQuery(states=states, tenant=tenant, limit=limit, after=cursor))
-    entries = [_entry_row(entry) for entry in page.items]
-    lines: list[str | Table] = [Table(_COLUMNS, [row.values() for row in entries])]
+    pauses = box.pauses()
+    entries = [
+        {**_entry_row(entry), "paused": any(pause.covers(entry) for pause in pauses)}
+        for entry in page.items
+    ]
+    lines: list[str | Table] = [Table(_COLUMNS, [_cells(row) for row in entries])]
     if page.next is not None:
         lines.append(f"More with --after {page.next}.")
     return CommandResult({"entries": entries, "next": page.next}, lines if entries else ["nothing"])
@@ -391,6 +395,13 @@ def _entry_row(entry: Entry) -> dict[str, Any]:
     fields = {name: getattr(entry, name) for name in _COLUMNS}
     due_at = None if entry.due is None else entry.due.isoformat(timespec="seconds")
     return {**fields, "state": entry.state.value, "due": due_at}
+
+
+def _cells(row: dict[str, Any]) -> list[Any]:
+    """The cells of an entry in a table, with a word about its pause."""
+    shows_pause = row["paused"] and row["state"] == EntryState.WAITING.value
+    cells = {**row, "state": f"{row['state']}, paused" if shows_pause else row["state"]}
+    return [cells[name] for name in _COLUMNS]
 
 
 def _change_entries(change: Callable[[str], Entry], ids: tuple[str, ...]) -> CommandResult:

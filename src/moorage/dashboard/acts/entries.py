@@ -132,17 +132,18 @@ def _entries(number: int) -> str:
     return "1 entry" if number == 1 else f"{number} entries"
 
 
-def _of_box(values: Mapping[str, str]) -> Group:
+def of_box(values: Mapping[str, str]) -> Group:
+    """Return the permission for acts on the entries of a queue."""
     return Group.OUTBOX if values.get("box") == OUTBOX else Group.INBOX
 
 
 _ENTRY: Final[dict[str, Any]] = {
-    "group": _of_box,
+    "group": of_box,
     "fields": ("box", "id"),
     "back": ("/entry", ("box", "id")),
 }
 _ENTRIES: Final[dict[str, Any]] = {
-    "group": _of_box,
+    "group": of_box,
     "fields": ("box", "target", "operation", "tenant", "until"),
     "back": ("/dead", ("box", "target", "operation", "tenant")),
 }

@@ -19,6 +19,7 @@ from moorage.dashboard.pages.view import Page, older_button, spaced
 from moorage.dashboard.reading import (
     PAGE,
 )
+from moorage.domain.entries.pauses import scope_of
 from moorage.domain.entries.queue import EntryQuery, EntryState
 from moorage.errors import InvalidData
 
@@ -36,6 +37,7 @@ _KINDS: Final = {
     EntryState.WAITING: "warn",
     EntryState.CLAIMED: "warn",
     EntryState.DROPPED: "warn",
+    EntryState.PAUSED: "warn",
 }
 
 
@@ -59,10 +61,35 @@ def queues_page(view: View) -> Page:
             ]
             for state in EntryState
         ]
-        sections.append(section(name.capitalize(), table(("State", "Entries"), rows)))
+        states = table(("State", "Entries"), rows)
+        pause = view.acts(view.act("queue-pause", box=name))
+        sections.append(section(name.capitalize(), states, _pauses(view, name), pause))
     if view.get("box"):
         sections.insert(0, queue_section(view, _state(view.fields.get("state", "waiting"))))
     return Page("Queues", sections)
+
+
+def _pauses(view: View, name: str) -> Html | None:
+    """The pauses of a queue, each with a button that ends it; None if there are none."""
+    current_time = view.reader.now()
+    rows: list[list[Node]] = [
+        [
+            scope_of(pause.target, pause.tenant, pause.subject),
+            moment(pause.since, current_time),
+            pause.reason,
+            view.acts(
+                view.act(
+                    "queue-resume",
+                    box=name,
+                    target=pause.target,
+                    tenant=pause.tenant,
+                    subject=pause.subject,
+                )
+            ),
+        ]
+        for pause in view.reader.pauses(name)
+    ]
+    return table(("Paused", "Since", "Reason", ""), rows) if rows else None
 
 
 def dead_page(view: View) -> Page:
@@ -137,7 +164,8 @@ def queue_section(view: View, state: EntryState) -> Html:
     columns = ("Entry", "Tenant", "Added", "Attempts", "Error")
     listing = table(columns, rows) if rows else tag("p", "No entry matches.", class_="soft")
     title = f"{name.capitalize()}: {spaced(state.value)}"
-    return section(title, form, listing, batch, older_button(view, page.next))
+    pauses = _pauses(view, name) if state is EntryState.WAITING else None
+    return section(title, form, pauses, listing, batch, older_button(view, page.next))
 
 
 def entry_page(view: View) -> Page:
@@ -146,11 +174,13 @@ def entry_page(view: View) -> Page:
     entry = view.reader.entry(name, view.fields.get("id", ""))
     current_time = view.reader.now()
     entry_fields = {"box": name, "id": entry.id}
+    pause = next((pause for pause in view.reader.pauses(name) if pause.covers(entry)), None)
     content = [
         facts(
             [
                 ("State", mark(spaced(entry.state.value), _KINDS.get(entry.state, "bad"))),
                 ("Explained", _ENTRY_WORDS[entry.state]),
+                ("Paused", None if pause is None else pause.reason),
                 ("Error", entry.error),
                 ("Attempts", entry.attempts),
                 ("Added", moment(entry.added_at, current_time)),
@@ -176,6 +206,7 @@ _ENTRY_WORDS: Final = {
     EntryState.UNKNOWN: "It may have been done. Look it up at the vendor before you do it again.",
     EntryState.DEAD: "It failed for good. Nothing happens until a person decides.",
     EntryState.DROPPED: "A person cancelled it.",
+    EntryState.PAUSED: "It is no work: it keeps workers from taking other entries.",
 }
 
 
@@ -188,4 +219,15 @@ def _entry_acts(view: View, entry: Entry, where: Mapping[str, str]) -> list[Html
     replay = view.act("entry-replay", **where) if entry.state in ended_states else None
     droppable_states = ended_states - {EntryState.DROPPED} | {EntryState.WAITING}
     drop = view.act("entry-drop", **where) if entry.state in droppable_states else None
-    return [replay, drop]
+    if entry.state is EntryState.PAUSED:
+        return []
+    box = where["box"]
+    pause_target = view.act(
+        "queue-pause", words=f"Pause {entry.target}", box=box, target=entry.target
+    )
+    pause_subject = None
+    if entry.subject is not None:
+        pause_subject = view.act(
+            "queue-pause", words=f"Pause {entry.subject}", box=box, subject=entry.subject
+        )
+    return [replay, drop, pause_target, pause_subject]

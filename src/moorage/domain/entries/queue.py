@@ -20,6 +20,7 @@ Laws:
               give back → waiting; lease over: take
     unknown   the outcome is known after all: finish → done, give up → dead
     any       replay → waiting, drop → dropped; a claimed one only when its lease is over
+    paused    is no work, but the pause of other entries (see `pauses`)
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ class EntryState(StrEnum):
     """The progress of an entry.
 
     The work of an `UNKNOWN` entry may have been done at a vendor and must not be repeated blindly.
-    `DEAD` work failed for good. `DROPPED` work was cancelled by a person.
+    `DEAD` work failed for good. `DROPPED` work was cancelled by a person. A `PAUSED` entry is no
+    work: it keeps workers from taking the entries that it covers.
     """
 
     WAITING = "waiting"
@@ -67,6 +69,7 @@ class EntryState(StrEnum):
     UNKNOWN = "unknown"
     DEAD = "dead"
     DROPPED = "dropped"
+    PAUSED = "paused"
 
 
 class Fate(StrEnum):
@@ -318,7 +321,12 @@ def traced(entry: E, trace: TraceContext | None) -> E:
 
 
 def arrive(entry: E, now: datetime) -> E:
-    """Return the entry as a store adds it: added now, and due now unless it has a later time."""
+    """Return the entry as a store adds it: added now, and due now unless it has a later time.
+
+    A pause is never due.
+    """
+    if entry.state is EntryState.PAUSED:
+        return attrs.evolve(entry, added_at=now)
     due_time = now if entry.due is None else max(now, entry.due)
     return attrs.evolve(entry, added_at=now, due=due_time)
 

@@ -76,6 +76,8 @@ class InboxFlows(Keeping[InboxEntry]):
         subject: returns the id of the person that an event is about, if the host can tell.
     """
 
+    _kind = InboxEntry
+
     def __init__(
         self,
         core: Core,

@@ -98,6 +98,8 @@ class OutboxFlows(Keeping[OutboxEntry]):
         check: refuses a call that no vendor could be asked.
     """
 
+    _kind = OutboxEntry
+
     def __init__(
         self,
         core: Core,

@@ -47,6 +47,7 @@ from moorage.errors import (
 )
 from moorage.services.calling.manual_operations import ManualAct, recorded
 from moorage.services.core.core import seconds_left
+from moorage.services.entries.pausing import Pausing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -235,7 +236,7 @@ class Stop(Protocol):
         ...
 
 
-class Keeping(Generic[E]):
+class Keeping(Pausing[E]):
     """The entries of one store, and the operations on them.
 
     Args:
@@ -410,6 +411,7 @@ class Keeping(Generic[E]):
             if entry.due is not None
             and entry.due <= now
             and not await self._is_blocked_by_lane(entry)
+            and not await self._is_paused(entry)
         ]
 
     async def _is_blocked_by_lane(self, entry: E) -> bool:
@@ -620,6 +622,12 @@ class Keeping(Generic[E]):
         reason: str,
     ) -> E:
         previous_entry = await self.get(id)
+        if previous_entry.state is EntryState.PAUSED:
+            raise InvalidData(
+                f"The entry {id} is a pause.",
+                field="id",
+                remedy="Call `resume` to end it.",
+            )
         manual_act = ManualAct(
             act=f"{self._name}.{act}",
             subject=f"entry {id}",

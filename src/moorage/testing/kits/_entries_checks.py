@@ -199,6 +199,59 @@ class Checks:
 
     # --- who writes ---------------------------------------------------------------------
 
+    async def pauses_keep_entries_back(self, factory: Factory) -> None:
+        """Entries that a pause covers are neither offered nor taken until the pause is removed.
+
+        Lanes keep their order meanwhile, and a pause itself is never offered.
+        """
+        store = factory()
+        scopes = (
+            {"target": "billing", "tenant": "acme", "subject": "ada"},
+            {"target": "billing", "tenant": "acme"},
+            {"target": "billing", "lane": "order-1"},
+            {"target": "shipping", "tenant": "acme", "lane": "order-1"},
+            {"target": "shipping", "subject": "ada"},
+        )
+        for number, scope in enumerate(scopes):
+            await store.add(self._entry(number, **scope))
+        everything = {0, 1, 2, 4}  # the entry 3 waits for the one before it in its lane
+        for pause, offered in (
+            ({"target": "billing"}, {4}),
+            ({"target": "BILLING"}, everything),
+            ({"target": "*"}, set[int]()),
+            ({"target": "*", "tenant": "acme"}, {2, 4}),
+            ({"target": "shipping", "tenant": "acme"}, everything),
+            ({"target": "*", "subject": "ada"}, {1, 2}),
+            ({"target": "billing", "tenant": "acme", "subject": "ada"}, {1, 2, 4}),
+        ):
+            paused = self._kind(
+                id="pause",
+                operation="pause",
+                added_at=_START,
+                state=EntryState.PAUSED,
+                holds=False,
+                error="maintenance",
+                **pause,
+            )
+            stored_pause = await store.add(paused)
+            require(stored_pause.due is None, f"A pause is due at {stored_pause.due}.")
+            due_ids = {entry.id for entry in await store.due(10)}
+            expected_ids = {self._entry(number).id for number in offered}
+            require(
+                due_ids == expected_ids,
+                f"With a pause of {pause}, {due_ids} are offered and not {expected_ids}.",
+            )
+            if not offered and hasattr(store, "claim"):
+                claimed = await store.claim(10, 60.0, 5)
+                require(not claimed, f"Paused entries were taken: {claimed}.")
+            removed = await store.remove(EntryQuery(id="pause", states={EntryState.PAUSED}))
+            require(removed == 1, f"Removing one pause removed {removed} entries.")
+        due_ids = {entry.id for entry in await store.due(10)}
+        require(
+            due_ids == {self._entry(number).id for number in everything},
+            f"After the last pause, only {due_ids} are offered.",
+        )
+
     async def a_fence_keeps_late_writers_out(self, factory: Factory) -> None:
         """A write with a wrong fencing token, or to a removed entry, changes nothing."""
         store = factory()
@@ -480,6 +533,7 @@ class Checks:
             self.what_is_due_is_offered,
             self.higher_priorities_come_first,
             self.a_lane_goes_in_order,
+            self.pauses_keep_entries_back,
             self.a_fence_keeps_late_writers_out,
             self.a_lease_is_renewed_under_its_fence,
             self.what_matches_is_found,

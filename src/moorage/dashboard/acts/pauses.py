@@ -1,0 +1,66 @@
+"""The acts that pause and resume the outbox and the inbox."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.dashboard.acts.act import Act
+from moorage.dashboard.acts.entries import of_box
+from moorage.domain.entries.pauses import scope_of
+
+if TYPE_CHECKING:
+    from moorage.dashboard.acts.act import Acting
+
+
+def _scope(acting: Acting) -> dict[str, str | None]:
+    return {name: acting.get(name) for name in ("target", "tenant", "subject")}
+
+
+def _words(acting: Acting) -> str:
+    """The queue and the entries of a pause."""
+    return f"the {acting.need('box')} ({scope_of(**_scope(acting))})"
+
+
+def _pause(acting: Acting) -> str:
+    box = acting.reader.box(acting.need("box"))
+    box.pause(**_scope(acting), actor=acting.person.name, reason=acting.reason)
+    return f"Workers take no more entries of {_words(acting)}."
+
+
+def _resume(acting: Acting) -> str:
+    box = acting.reader.box(acting.need("box"))
+    if box.resume(**_scope(acting), actor=acting.person.name, reason=acting.reason):
+        return f"Workers take entries of {_words(acting)} again."
+    return f"There is no pause of {_words(acting)}; nothing was changed."
+
+
+_PAUSE: Final[dict[str, Any]] = {
+    "group": of_box,
+    "fields": ("box", "target", "tenant", "subject"),
+    "back": ("/queues", ()),
+}
+
+PAUSE_ACTS: Final = (
+    Act(
+        **_PAUSE,
+        name="queue-pause",
+        title="Pause these entries?",
+        button="Pause all",
+        needs_reason=True,
+        explain=lambda acting: (
+            f"The workers of all processes take no more entries of {_words(acting)} until somebody"
+            " resumes them. Entries stay as they are, and new ones are added."
+        ),
+        perform=_pause,
+    ),
+    Act(
+        **_PAUSE,
+        name="queue-resume",
+        title="Resume these entries?",
+        button="Resume",
+        explain=lambda acting: (
+            f"Workers take entries of {_words(acting)} again, when they are due."
+        ),
+        perform=_resume,
+    ),
+)

@@ -1,0 +1,84 @@
+"""Pauses: an operator keeps workers from taking entries, and changes none of the entries.
+
+1. A pause is itself an entry of the store, in the state `PAUSED`. So it survives restarts, and the
+   workers of all processes see it.
+2. It covers the entries whose target, tenant and subject are those that it names; one that it does
+   not name may have any value.
+3. A store offers no entry that a pause covers. The entry stays as it is: it is due again when the
+   pause is removed, and keeps back the later entries of its lane.
+4. A pause is never due, has no lane, and is not changed. Removing it ends it.
+5. What a worker has taken before the pause, it finishes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.domain.entries.queue import EntryState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from moorage.domain.entries.queue import Entry
+
+ANY_TARGET: Final = "*"
+"""The target of a pause that covers entries of every target."""
+
+OPERATION: Final = "pause"
+"""The operation of a pause."""
+
+LONGEST_REASON: Final = 500
+
+
+@attrs.frozen(kw_only=True)
+class Pause:
+    """A pause of some entries of an inbox or an outbox.
+
+    Attributes:
+        target: the account, contract or service; None for all.
+        tenant, subject: the tenant and the person; None for all.
+        reason: the reason that an operator gave.
+        since: the time at which it began.
+    """
+
+    target: str | None = None
+    tenant: str | None = None
+    subject: str | None = None
+    reason: str = ""
+    since: datetime
+
+    def covers(self, entry: Entry) -> bool:
+        """Return whether workers do not take an entry because of this pause."""
+        pairs = (
+            (self.target, entry.target),
+            (self.tenant, entry.tenant),
+            (self.subject, entry.subject),
+        )
+        return entry.state is not EntryState.PAUSED and all(
+            wanted is None or wanted == value for wanted, value in pairs
+        )
+
+
+def scope_of(target: str | None, tenant: str | None, subject: str | None) -> str:
+    """Return the entries that a pause covers, in words."""
+    named = (("target", target), ("tenant", tenant), ("subject", subject))
+    return ", ".join(f"{name} {value}" for name, value in named if value is not None) or "all"
+
+
+def pause_of(entry: Entry) -> Pause:
+    """Return the pause that an entry in the state `PAUSED` is."""
+    return Pause(
+        target=None if entry.target == ANY_TARGET else entry.target,
+        tenant=entry.tenant,
+        subject=entry.subject,
+        reason=entry.error,
+        since=entry.added_at,
+    )
+
+
+def is_covered(entry: Entry, pauses: Iterable[Entry]) -> bool:
+    """Return whether one of these entries is a pause that covers an entry."""
+    return any(pause_of(pause).covers(entry) for pause in pauses)

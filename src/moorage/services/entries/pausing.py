@@ -1,0 +1,137 @@
+"""Pausing the entries of a store by hand, and resuming them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from moorage.contracts.packed import pack
+from moorage.domain.entries.pauses import (
+    ANY_TARGET,
+    LONGEST_REASON,
+    OPERATION,
+    Pause,
+    is_covered,
+    pause_of,
+    scope_of,
+)
+from moorage.domain.entries.queue import Entry, EntryQuery, EntryState
+from moorage.domain.values.text import storable
+from moorage.errors import InvalidData
+from moorage.services.calling.manual_operations import ManualAct, recorded
+
+if TYPE_CHECKING:
+    from moorage.services.core.core import Core
+    from moorage.services.entries.processing import EntryStore
+
+E = TypeVar("E", bound=Entry)
+
+_PAUSES: Final = EntryQuery(states={EntryState.PAUSED}, limit=1_000)
+
+
+class Pausing(Generic[E]):
+    """The pauses of one store, and the operations on them."""
+
+    core: Core
+    store: EntryStore[E]
+    _name: str
+    _kind: type[E]
+
+    async def pause(
+        self,
+        target: str | None = None,
+        *,
+        tenant: str | None = None,
+        subject: str | None = None,
+        reason: str,
+        actor: str | None = None,
+    ) -> Pause:
+        """Keep the workers of all processes from taking entries, until `resume`.
+
+        Entries stay in the store as they are, and more can be added. What a worker has taken
+        already, it finishes. If these entries are paused already, that pause stays as it is.
+
+        Args:
+            target: the contract or service of the entries, or the account of webhooks; by default
+                all.
+            tenant: the tenant of the entries; by default all.
+            subject: the person whose data the entries hold; by default all.
+            reason: the reason, which lists and the audit trail show.
+            actor: person who does it, for the audit trail; by default the system's user.
+
+        Raises:
+            InvalidData: the reason is missing.
+        """
+        if not reason.strip():
+            raise InvalidData(
+                "The reason of the pause is missing.",
+                field="reason",
+                remedy="Say why, for those who wonder later why nothing is done.",
+            )
+        entry = self._kind(
+            id=_id_of(target, tenant, subject),
+            target=target or ANY_TARGET,
+            operation=OPERATION,
+            tenant=tenant,
+            subject=subject,
+            added_at=self.core.utc(),
+            state=EntryState.PAUSED,
+            holds=False,
+            error=storable(reason.strip()[:LONGEST_REASON]),
+        )
+        act = self._act_of("pause", entry, actor, reason)
+        return pause_of(await recorded(self.core, act, lambda: self.store.add(entry)))
+
+    async def resume(
+        self,
+        target: str | None = None,
+        *,
+        tenant: str | None = None,
+        subject: str | None = None,
+        actor: str | None = None,
+        reason: str = "",
+    ) -> bool:
+        """End the pause of these entries, so that workers take them; return whether there was one.
+
+        Another pause that covers the same entries remains, such as one of all.
+
+        Args:
+            target: as `pause` was given it.
+            tenant: as `pause` was given it.
+            subject: as `pause` was given it.
+            actor: person who does it, for the audit trail; by default the system's user.
+            reason: reason for the audit trail.
+        """
+        query = EntryQuery(id=_id_of(target, tenant, subject), states={EntryState.PAUSED})
+        entries = (await self.store.find(query)).items
+        for entry in entries:
+            act = self._act_of("resume", entry, actor, reason)
+            await recorded(self.core, act, lambda: self.store.remove(query))
+        return bool(entries)
+
+    async def pauses(self) -> tuple[Pause, ...]:
+        """The pauses in force, newest first."""
+        return tuple(map(pause_of, await self._paused()))
+
+    async def _paused(self) -> tuple[E, ...]:
+        return (await self.store.find(_PAUSES)).items
+
+    async def _is_paused(self, entry: E) -> bool:
+        """True if a pause covers an entry."""
+        return is_covered(entry, await self._paused())
+
+    def _act_of(self, name: str, entry: E, actor: str | None, reason: str) -> ManualAct:
+        pause = pause_of(entry)
+        scope = scope_of(pause.target, pause.tenant, pause.subject)
+        return ManualAct(
+            act=f"{self._name}.{name}",
+            subject=f"{self._name} {scope}",
+            actor=actor,
+            reason=reason,
+        )
+
+
+def _id_of(target: str | None, tenant: str | None, subject: str | None) -> str:
+    """The id of the pause of these entries."""
+    from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL
+
+    return f"pause-{sha256(pack((target, tenant, subject))).hexdigest()[:32]}"

@@ -1,0 +1,74 @@
+"""Pausing and resuming the outbox and the inbox on the operations page."""
+
+from __future__ import annotations
+
+import pytest
+
+from moorage.domain.entries.queue import EntryQuery, EntryState
+from tests.dashboard.world import VIEWER, World
+
+ALL = "/acts/queue-pause?box=outbox"
+STRIPE = "/acts/queue-pause?box=inbox&target=stripe&subject=ada"
+
+
+def test_queue_is_paused_and_resumed() -> None:
+    """A pause is confirmed, told, shown with its reason, recorded and ended."""
+    with World() as world:
+        visitor = world.visitor()
+        assert "all) until somebody resumes them" in visitor.get(ALL).text
+        page = visitor.act(ALL, reason="incident 7").text
+        assert "Workers take no more entries of the outbox (all)." in page
+        assert ("incident 7" in page, "queue-resume" in page) == (True, True)
+
+        page = visitor.act("/acts/queue-resume?box=outbox", reason="").text
+        assert "Workers take entries of the outbox (all) again." in page
+        assert ("incident 7" in page, "queue-resume" in page) == (False, False)
+        again = visitor.act("/acts/queue-resume?box=outbox", reason="").text
+        assert "There is no pause of the outbox (all)" in again
+        assert [
+            ("ann", "outbox.pause", "outbox all", "incident 7"),
+            ("ann", "outbox.resume", "outbox all", ""),
+        ] == world.trail.records
+
+
+def test_person_and_account_are_paused() -> None:
+    """A pause of one person's webhooks of one account names both."""
+    with World() as world:
+        page = world.visitor().act(STRIPE, reason="erasure").text
+        assert "the inbox (target stripe, subject ada)" in page
+        (pause,) = world.inbox.pauses()
+        assert ("stripe", None, "ada") == (pause.target, pause.tenant, pause.subject)
+
+
+def test_paused_entry_says_so() -> None:
+    """A waiting entry that a pause covers shows the reason; a pause offers no acts of entries."""
+    with World() as world:
+        visitor = world.visitor()
+        world.dead("07", EntryState.WAITING, subject="ada")
+        assert "incident 7" not in visitor.get("/entry?box=outbox&id=07").text
+        visitor.act(ALL, reason="incident 7")
+        (pause,) = world.outbox.find(EntryQuery(states={EntryState.PAUSED})).items
+
+        page = visitor.get("/entry?box=outbox&id=07").text
+        assert all(words in page for words in ("incident 7", "Pause payments", "Pause ada"))
+        page = visitor.get(f"/entry?box=outbox&id={pause.id}").text
+        assert ("It is no work" in page, "/acts/" in page) == (True, False)
+        assert "incident 7" in visitor.get("/queues?box=outbox&state=waiting").text
+
+
+@pytest.mark.parametrize("url", [ALL, "/acts/queue-resume?box=outbox"])
+def test_viewer_pauses_nothing(url: str) -> None:
+    """A person with a read-only role is offered no pause, and is refused one."""
+    with World() as world:
+        visitor = world.visitor(VIEWER)
+        assert "queue-pause" not in visitor.get("/queues").text
+        assert 403 == visitor.get(url).status
+        assert () == world.outbox.pauses()
+
+
+def test_pause_needs_a_reason() -> None:
+    """A pause without a reason is refused, and nothing is paused."""
+    with World() as world:
+        page = world.visitor().act(ALL, reason=" ")
+        assert "The reason is missing" in page.text
+        assert () == world.outbox.pauses()

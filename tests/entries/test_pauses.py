@@ -1,0 +1,159 @@
+"""An operator pauses the outbox and the inbox, and resumes them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import ConfigurationError, InvalidData, Outbox, StorageUnavailable
+from moorage.adapters.audit.file import FileAudit
+from moorage.adapters.entries.sqlite import SqliteOutbox
+from moorage.domain.entries.pauses import Pause
+from moorage.domain.entries.queue import EntryQuery, EntryState
+from moorage.hub.audit import AuditTrail
+from tests.entries.shop import CHARGE, Shop, shop
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["shop"]
+
+WHY = {"reason": "the vendor asked for it", "actor": "ada"}
+
+
+def put(shop: Shop, **options: Any) -> Any:
+    """The entry of a new call."""
+    return shop.do(shop.outbox.put, "payments", "charge", CHARGE, **options)
+
+
+def deliver(shop: Shop, **options: Any) -> int:
+    """The number of calls that a worker makes."""
+    return len(shop.do(shop.outbox.deliver, shop.hub, **options))
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [{}, {"target": "payments"}, {"subject": "ada"}, {"target": "payments", "subject": "ada"}],
+)
+def test_paused_calls_stay_until_they_are_resumed(shop: Shop, scope: Any) -> None:
+    """Calls that are paused wait in the outbox, and are made when the pause ends."""
+    shop.do(shop.outbox.pause, **scope, **WHY)
+    entry = put(shop, subject="ada")
+
+    assert (0, 0) == (deliver(shop), deliver(shop, ids=[entry.id]))
+    assert EntryState.WAITING is shop.do(shop.outbox.find, EntryQuery(id=entry.id)).items[0].state
+    assert shop.do(shop.outbox.resume, **scope)
+    assert 1 == deliver(shop)
+
+
+@pytest.mark.parametrize("scope", [{"target": "email"}, {"tenant": "acme"}, {"subject": "bob"}])
+def test_other_calls_go_on(shop: Shop, scope: Any) -> None:
+    """A pause keeps back nothing but the calls that it names."""
+    shop.do(shop.outbox.pause, **scope, **WHY)
+    entry = put(shop, subject="ada")
+
+    assert 1 == deliver(shop, ids=[entry.id])
+
+
+def test_pauses_are_listed(shop: Shop) -> None:
+    """Each pause has its reason and the time at which it began; pausing again changes nothing."""
+    began = shop.clock.utc()
+    shop.do(shop.outbox.pause, "payments", reason="  incident 7 ")
+    shop.later(60)
+    shop.do(shop.outbox.pause, "payments", reason="incident 8")
+    shop.do(shop.outbox.pause, tenant="acme", reason="overdue")
+
+    payments = Pause(target="payments", reason="incident 7", since=began)
+    acme = Pause(tenant="acme", reason="overdue", since=began + timedelta(seconds=60))
+    assert (acme, payments) == shop.do(shop.outbox.pauses)
+
+
+def test_resuming_ends_one_pause(shop: Shop) -> None:
+    """A pause ends only under the names that it was given; another one remains."""
+    shop.do(shop.outbox.pause, **WHY)
+    shop.do(shop.outbox.pause, "payments", **WHY)
+    put(shop)
+
+    assert not shop.do(shop.outbox.resume, tenant="acme")
+    assert shop.do(shop.outbox.resume, "payments")
+    assert 0 == deliver(shop)
+    assert shop.do(shop.outbox.resume)
+    assert 1 == deliver(shop)
+
+
+def test_webhooks_are_paused(shop: Shop) -> None:
+    """A paused inbox stores webhooks, and handles them when it is resumed."""
+    handled: list[Any] = []
+    shop.inbox.on("webhook")(lambda event, _: handled.append(event))
+    shop.do(shop.inbox.pause, "stripe", **WHY)
+    notice = shop.paid()
+    shop.do(shop.inbox.receive, "stripe", headers=notice.headers, body=notice.body)
+    assert 0 == len(shop.do(shop.inbox.handle))
+
+    assert ["stripe"] == [pause.target for pause in shop.do(shop.inbox.pauses)]
+    assert shop.do(shop.inbox.resume, "stripe")
+    assert 1 == len(shop.do(shop.inbox.handle))
+    assert handled
+
+
+def test_pause_needs_a_reason(shop: Shop) -> None:
+    """A pause without a reason is refused, since nobody would know why nothing is done."""
+    with pytest.raises(InvalidData, match="reason of the pause"):
+        shop.do(shop.outbox.pause, reason=" ")
+
+    assert () == shop.do(shop.outbox.pauses)
+
+
+@pytest.mark.parametrize("act", ["replay", "drop"])
+def test_pause_is_no_call(shop: Shop, act: str) -> None:
+    """A pause cannot be replayed or dropped as if it were a call."""
+    shop.do(shop.outbox.pause, **WHY)
+    (entry,) = shop.do(shop.outbox.find, EntryQuery(states={EntryState.PAUSED})).items
+    with pytest.raises(InvalidData, match="is a pause"):
+        shop.do(getattr(shop.outbox, act), entry.id)
+
+    assert 1 == len(shop.do(shop.outbox.pauses))
+
+
+def test_pauses_are_recorded(tmp_path: Path) -> None:
+    """The audit trail names who paused and resumed what, and why."""
+    shop, trail = Shop(), AuditTrail(FileAudit(tmp_path / "trail"))
+    outbox = shop.outbox.audited_by(trail)
+    outbox.pause("payments", tenant="acme", **WHY)
+    outbox.resume("payments", tenant="acme", actor="bob")
+
+    subject = "outbox target payments, tenant acme"
+    assert [
+        ("outbox.resume", subject, "bob", ""),
+        ("outbox.pause", subject, "ada", WHY["reason"]),
+    ] == [(item.act, item.subject, item.actor, item.reason) for item in trail.find().items]
+
+
+def test_pause_that_cannot_be_recorded_is_refused() -> None:
+    """Without a record nothing is paused."""
+
+    class Broken:
+        """A trail that is away."""
+
+        def record(self, **_: Any) -> None:
+            raise StorageUnavailable("The trail is away.")
+
+    shop = Shop()
+    with pytest.raises((StorageUnavailable, ConfigurationError)):
+        shop.outbox.audited_by(Broken()).pause(**WHY)
+
+    assert () == shop.outbox.pauses()
+
+
+def test_pause_survives_a_restart(tmp_path: Path) -> None:
+    """Another process that opens the same store obeys the pause."""
+    shop, path = Shop(), tmp_path / "shop.db"
+    Outbox(SqliteOutbox(path, create=True)).pause(**WHY)
+    other = Outbox(SqliteOutbox(path))
+    other.put("payments", "charge", CHARGE)
+
+    assert 0 == len(other.deliver(shop.hub))
+    assert other.resume()
+    assert 1 == len(other.deliver(shop.hub))
