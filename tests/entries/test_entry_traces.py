@@ -106,6 +106,22 @@ def test_call_of_the_outbox_continues_the_trace(tmp_path: Path) -> None:
     assert [f"{order.context.trace_id:032x}", f"{attempt.context.span_id:016x}"] == trace_parts[1:3]
 
 
+def test_stored_calls_have_another_name() -> None:
+    """With `connector_names`, storing a call is `connector.message_queue.publish`."""
+    spans, vendor = Spans(), FakeVendor()
+    vendor.queue(Response(200))
+    tracing = OpenTelemetryEntries(connector_names=True, tracer_provider=spans.provider)
+    outbox = Outbox(MemoryOutbox(), tracing=tracing)
+    outbox.put_request("erp", Request.post("/invoices", json={}))
+    outbox.deliver(spans.hub(vendor))
+
+    send, process = spans.named("connector.message_queue.publish"), spans.named("process outbox")
+    assert trace.SpanKind.PRODUCER is send.kind
+    assert send.context.span_id == process.parent.span_id
+    assert send.name == NAMES["connector"]["send outbox"]
+    assert {*send.attributes} <= {*NAMES["attributes"]}
+
+
 def test_failed_work_marks_its_span() -> None:
     """The span of work that failed has the class of the error, and no text of it."""
     spans, vendor = Spans(), FakeVendor()

@@ -6,12 +6,13 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage.adapters.observers._description import NAMES
 from moorage.domain.values.installation import install
 from moorage.domain.values.trace_context import TraceContext
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     from moorage.domain.entries.queue import Entry
 
@@ -29,13 +30,15 @@ class OpenTelemetryEntries:
     current.
 
     Args:
+        connector_names: True to use the name `connector.message_queue.publish` for the span
+            `send outbox`.
         tracer_provider: the provider of tracers; by default the global one.
 
     Raises:
         ConfigurationError: `opentelemetry-api` is not installed.
     """
 
-    def __init__(self, *, tracer_provider: Any = None) -> None:
+    def __init__(self, *, connector_names: bool = False, tracer_provider: Any = None) -> None:
         try:
             self._trace: Any = import_module("opentelemetry.trace")
             context: Any = import_module("opentelemetry.trace.propagation.tracecontext")
@@ -45,6 +48,7 @@ class OpenTelemetryEntries:
                 path="tracing",
                 remedy=install("opentelemetry"),
             ) from None
+        self._aliases: Mapping[str, str] = NAMES["connector"] if connector_names else {}
         self._propagator = context.TraceContextTextMapPropagator()
         self._tracer = self._trace.get_tracer(SYSTEM, tracer_provider=tracer_provider)
 
@@ -55,8 +59,9 @@ class OpenTelemetryEntries:
         """Surround the storing of an entry with a span, and return its context."""
         origin = self._context_of(incoming)
         has_parent = self._trace.get_current_span().get_span_context().is_valid
+        name = f"send {queue}"
         span = self._tracer.start_span(
-            f"send {queue}",
+            self._aliases.get(name, name),
             context=None if has_parent else origin,
             kind=self._trace.SpanKind.PRODUCER,
             links=self._links(origin),
