@@ -75,7 +75,9 @@ class Keyless(Stripe):
         """The API, which receives no keys."""
         services = super().services()
         return {
-            name: attrs.evolve(service, idempotency_header=None, idempotency_memory=None)
+            name: attrs.evolve(
+                service, idempotency_header=None, idempotency_memory=None, honours_keys=False
+            )
             for name, service in services.items()
         }
 
