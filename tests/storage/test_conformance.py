@@ -41,21 +41,21 @@ if TYPE_CHECKING:
 def test_s3(check: Check) -> None:
     """S3 passes the conformance kit."""
     with sandbox() as s3, over_s3(s3) as hub:
-        check(lambda: kit.Subject(hub.storage(), part=PART, fetch=fetch_of(s3)))
+        check(lambda: kit.Subject(hub.storage(), part=PART, fetch=fetch_of(s3), sandbox=s3))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_s3_awaited(check: AsyncCheck) -> None:
     """S3 passes the asynchronous conformance kit."""
     with sandbox() as s3:
-        run(with_hub(async_over_s3(s3), check, fetch=fetch_of(s3)))
+        run(with_hub(async_over_s3(s3), check, fetch=fetch_of(s3), sandbox=s3))
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_s3_over_a_socket(check: Check) -> None:
     """S3 passes the conformance kit by real HTTP, with the bucket in the path."""
     with sandbox() as s3, over_socket(s3, checksum="crc32") as hub:
-        check(lambda: kit.Subject(hub.storage(), part=PART))
+        check(lambda: kit.Subject(hub.storage(), part=PART, sandbox=s3))
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
@@ -63,7 +63,9 @@ def test_azure(check: Check) -> None:
     """Azure passes the conformance kit."""
     with azure() as new_sandbox, over_azure(new_sandbox) as hub:
         check(
-            lambda: kit.Subject(hub.storage(), PART, AzureBlob.capabilities, fetch_of(new_sandbox))
+            lambda: kit.Subject(
+                hub.storage(), PART, AzureBlob.capabilities, fetch_of(new_sandbox), new_sandbox
+            )
         )
 
 
@@ -72,7 +74,8 @@ def test_azure_awaited(check: AsyncCheck) -> None:
     """Azure passes the asynchronous conformance kit."""
     with azure() as new_sandbox:
         hub = async_over_azure(new_sandbox)
-        run(with_hub(hub, check, can=AzureBlob.capabilities, fetch=fetch_of(new_sandbox)))
+        reports = {"fetch": fetch_of(new_sandbox), "sandbox": new_sandbox}
+        run(with_hub(hub, check, can=AzureBlob.capabilities, **reports))
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
@@ -80,7 +83,9 @@ def test_azure_with_tokens(check: Check) -> None:
     """Azure passes the conformance kit with tokens of Entra ID."""
     with azure() as new_sandbox, over_azure(new_sandbox, **entra(new_sandbox)) as hub:
         check(
-            lambda: kit.Subject(hub.storage(), PART, AzureBlob.capabilities, fetch_of(new_sandbox))
+            lambda: kit.Subject(
+                hub.storage(), PART, AzureBlob.capabilities, fetch_of(new_sandbox), new_sandbox
+            )
         )
 
 
@@ -88,7 +93,7 @@ def test_azure_with_tokens(check: Check) -> None:
 def test_azure_over_a_socket(check: Check) -> None:
     """Azure passes the conformance kit by real HTTP."""
     with azure() as new_sandbox, over_azure_socket(new_sandbox) as hub:
-        check(lambda: kit.Subject(hub.storage(), PART, AzureBlob.capabilities))
+        check(lambda: kit.Subject(hub.storage(), PART, AzureBlob.capabilities, sandbox=new_sandbox))
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)

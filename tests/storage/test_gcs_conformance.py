@@ -29,18 +29,19 @@ CAN = Gcs.capabilities
 def test_gcs(check: Check) -> None:
     """Google passes the conformance kit."""
     with bucket() as sandbox, over_gcs(sandbox) as hub:
-        check(lambda: kit.Subject(hub.storage(), PART, CAN, fetch_of_gcs(sandbox)))
+        check(lambda: kit.Subject(hub.storage(), PART, CAN, fetch_of_gcs(sandbox), sandbox))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_gcs_awaited(check: AsyncCheck) -> None:
     """Google passes the asynchronous conformance kit."""
     with bucket() as sandbox:
-        run(with_hub(async_over_gcs(sandbox), check, can=CAN, fetch=fetch_of_gcs(sandbox)))
+        reports = {"fetch": fetch_of_gcs(sandbox), "sandbox": sandbox}
+        run(with_hub(async_over_gcs(sandbox), check, can=CAN, **reports))
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_gcs_over_a_socket(check: Check) -> None:
     """Google passes the conformance kit by real HTTP, in parts of any size."""
     with bucket() as sandbox, over_socket(sandbox) as hub:
-        check(lambda: kit.Subject(hub.storage(), 100_000, CAN))
+        check(lambda: kit.Subject(hub.storage(), 100_000, CAN, sandbox=sandbox))

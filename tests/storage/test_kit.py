@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 from moorage.contracts.routes import Account
@@ -13,11 +14,15 @@ from moorage.errors import ConfigurationError, InvalidData
 from moorage.hub.hub import Hub
 from moorage.testing import storage_conformance as kit
 from moorage.testing.kits.checks import name_of
-from tests.storage.labs import PART, folder
+from moorage.testing.sandboxes.base import Sandbox, SandboxHttpClient
+from moorage.vendors.storage.s3 import S3
+from tests.storage.labs import PART, folder, s3, sandbox
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from moorage.contracts.storage import ObjectInfo
+    from moorage.contracts.wire import Wire
     from moorage.testing.kits.storage_conformance import Check
 
 
@@ -53,7 +58,37 @@ class _Nothing:
 def test_wrong_vendor_fails_every_check(check: Check) -> None:
     """A vendor that does nothing fails every check."""
     with pytest.raises((AssertionError, AttributeError, InvalidData, TypeError)):
-        check(lambda: kit.Subject(_Silent(), part=PART, can=frozenset()))
+        check(lambda: kit.Subject(_Silent(), part=PART, can=frozenset(), sandbox=Sandbox()))
+
+
+class _Twice(S3):
+    """Looks at each object twice."""
+
+    async def head(self, wire: Wire, key: str, /, *, version: str | None) -> ObjectInfo:
+        await S3.head(self, wire, key, version=version)
+        return await S3.head(self, wire, key, version=version)
+
+
+class _Rewriting(S3):
+    """Uploads each object twice."""
+
+    async def put(self, wire: Wire, *arguments: Any, **named: Any) -> ObjectInfo:
+        await S3.put(self, wire, *arguments, **named)
+        return await S3.put(self, wire, *arguments, **named)
+
+
+@pytest.mark.parametrize(
+    "vendor, sentence",
+    [(_Twice, "A look at an object sent HEAD .* twice"), (_Rewriting, "A whole upload sent PUT")],
+)
+def test_repeated_request_is_noticed(vendor: type[S3], sentence: str) -> None:
+    """A vendor that repeats its requests itself does not pass."""
+    check = next(check for check in kit.CHECKS if name_of(check) == "each_request_is_sent_once")
+    with sandbox() as made:
+        account = Account("s3", vendor(**attrs.asdict(s3(made), recurse=False)))
+        http = SandboxHttpClient(made)
+        with Hub([account], http=http) as hub, pytest.raises(AssertionError, match=sentence):
+            check(lambda: kit.Subject(hub.storage(), PART, sandbox=made))
 
 
 class _Refusing:

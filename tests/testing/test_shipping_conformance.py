@@ -15,7 +15,7 @@ from moorage.contracts.shipping import (
     ShipmentState,
     TrackingStatus,
 )
-from moorage.errors import VendorFailed
+from moorage.errors import VendorFailed, VendorRejected
 from moorage.testing import name_of
 from moorage.testing import shipping_conformance as kit
 from moorage.vendors.shipping.easypost import EasyPost
@@ -116,6 +116,35 @@ class Loud(EasyPost):
 
 
 @attrs.frozen(kw_only=True)
+class Quoting(EasyPost):
+    """Requests the same rates twice."""
+
+    async def get_rates(
+        self, wire: Wire, request: RateRequest, /, *, key: str | None
+    ) -> RateResult:
+        """Get rates, and get them again."""
+        await super().get_rates(wire, request, key=None)
+        return await super().get_rates(wire, request, key=key)
+
+
+@attrs.frozen(kw_only=True)
+class Talkative(EasyPost):
+    """Shows all that the vendor says in its errors."""
+
+    async def buy(
+        self, wire: Wire, rate: Ref, request: RateRequest | None, /, *, key: str
+    ) -> Shipment:
+        """Buy, and repeat a refusal as it is."""
+        try:
+            return await super().buy(wire, rate, request, key=key)
+        except VendorRejected as error:
+            text = error.response.body.decode() if error.response else ""
+            raise type(error)(
+                "EasyPost refused.", status=error.status, vendor_message=text
+            ) from None
+
+
+@attrs.frozen(kw_only=True)
 class Wasteful(EasyPost):
     """Buys a label when rates are requested."""
 
@@ -193,6 +222,8 @@ class Narrow(EasyPost):
         (as_easypost(Loud), "a_label_is_bought"),
         (as_easypost(Narrow), "an_address_arrives_whole"),
         (as_easypost(Wasteful), "offers_are_given"),
+        (as_easypost(Quoting), "each_request_is_sent_once"),
+        (as_easypost(Talkative), "no_error_shows_a_secret"),
         (as_easypost(Wrong), "a_label_is_bought"),
         (as_easypost(Wrong), "a_label_is_converted_or_not"),
         (as_easypost(Wrong), "a_parcel_is_followed"),

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.contracts.email import Attachment, EmailCapability
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
 from moorage.contracts.email_outcomes import StatisticsQuery
-from moorage.domain.values.json_text import encode_json, is_list, is_object
 from moorage.errors import VendorRejected
 from moorage.testing.kits._email_lab import (
     EmailLab,
@@ -20,7 +19,12 @@ from moorage.testing.kits._email_lab import (
     raised_error_of,
     sent_text,
 )
-from moorage.testing.kits._sent_requests import leaves, moment_of, require_no_repeats
+from moorage.testing.kits._sent_requests import (
+    leaves,
+    moment_of,
+    require_no_repeats,
+    with_added_words,
+)
 from moorage.testing.kits.checks import require
 from moorage.testing.sandboxes.base import Altered
 
@@ -28,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from moorage.contracts.email_outcomes import EmailReceipt
-    from moorage.domain.http.requests import Response
     from moorage.domain.values.result import Result
     from moorage.testing.sandboxes.email.mailbox import Delivered
 
@@ -222,25 +225,12 @@ async def no_error_shows_a_secret(factory: Factory) -> None:
     lab = factory()
     if lab.sandbox is None:
         return
-    lab.sandbox.fail(Altered(partial(_with_added_words, f" {lab.secret} ada@example.com")))
+    lab.sandbox.fail(Altered(partial(with_added_words, f" {lab.secret} ada@example.com")))
     error = await raised_error_of(lab.hub.email().send_transactional(message(to=_REFUSED)))
     shown = f"{error}{error!r}{getattr(error, 'vendor_message', '')}"
     require(isinstance(error, VendorRejected), f"It ended with {error!r}.")
     for word in (lab.secret, "ada@example.com"):
         require(word not in shown, "An error shows a secret that the vendor repeated.")
-
-
-def _with_added_words(words: str, response: Response) -> Response:
-    """Return a response with further words at the end of each sentence of its JSON."""
-    return response.evolve(body=encode_json(_longer(response.json(), words)))
-
-
-def _longer(value: Any, words: str) -> Any:
-    if is_object(value):
-        return {name: _longer(part, words) for name, part in value.items()}
-    if is_list(value):
-        return [_longer(part, words) for part in value]
-    return f"{value}{words}" if isinstance(value, str) and " " in value else value
 
 
 def _file() -> Attachment:

@@ -6,29 +6,36 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from moorage.domain.values.json_text import is_list, is_object
+from moorage.domain.values.json_text import encode_json, is_list, is_object
 from moorage.testing.kits.checks import require
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from moorage.domain.http.requests import Response
     from moorage.testing.sandboxes.base import SandboxRequest
 
 
 def require_no_repeats(name: str, requests: Sequence[SandboxRequest]) -> None:
     """Fail the check if an operation sent the same request twice.
 
+    A request that only reads may be sent again after one that changes something.
+
     Args:
         name: the operation.
         requests: the requests that reached the sandbox meanwhile.
     """
-    contents = [
-        (request.method, request.host, request.path, request.query, request.body)
-        for request in requests
-    ]
-    for number, content in enumerate(contents):
-        line = f"{requests[number].method} {requests[number].path}"
-        require(content not in contents[:number], f"A {name} sent {line} twice.")
+    writes: list[object] = []
+    reads: list[object] = []
+    for request in requests:
+        part = request.headers.get("content-range")
+        content = (request.method, request.host, request.path, request.query, part, request.body)
+        earlier_contents = reads if request.method in {"GET", "HEAD"} else writes
+        line = f"{request.method} {request.path}"
+        require(content not in earlier_contents, f"A {name} sent {line} twice.")
+        earlier_contents.append(content)
+        if earlier_contents is writes:
+            reads = []
 
 
 def leaves(path: str, value: Any) -> list[tuple[str, Any]]:
@@ -71,3 +78,16 @@ def _parsed(text: str) -> datetime:
         return datetime.fromisoformat(text)
     except ValueError:
         return parsedate_to_datetime(text)
+
+
+def with_added_words(words: str, response: Response) -> Response:
+    """Return a response with further words at the end of each sentence of its JSON."""
+    return response.evolve(body=encode_json(_longer(response.json(), words)))
+
+
+def _longer(value: Any, words: str) -> Any:
+    if is_object(value):
+        return {name: _longer(part, words) for name, part in value.items()}
+    if is_list(value):
+        return [_longer(part, words) for part in value]
+    return f"{value}{words}" if isinstance(value, str) and " " in value else value

@@ -37,6 +37,7 @@ from moorage.errors import (
 from moorage.testing.kits._contract_lab import through_async_hub, through_hub
 from moorage.testing.kits._shipping_buying import BUYING, same
 from moorage.testing.kits._shipping_lab import ACCOUNT, Lab, ShippingSubject, awaited, plainly
+from moorage.testing.kits._shipping_requests import REQUESTS
 from moorage.testing.kits.checks import require
 from moorage.wiring.installed_vendors import able
 
@@ -240,6 +241,7 @@ async def events_are_accepted_if_signed(make: Open) -> None:
 
 _ALL: Final = (
     *BUYING,
+    *REQUESTS,
     what_it_cannot_do_is_refused,
     what_it_can_do_is_done,
     a_parcel_is_followed,

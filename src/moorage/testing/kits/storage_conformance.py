@@ -25,12 +25,14 @@ from moorage.errors import (
     UnsupportedByVendor,
     VendorRejected,
 )
+from moorage.testing.kits._storage_requests import REQUESTS
 from moorage.testing.kits.checks import AsyncView, blocking, require
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 
     from moorage.contracts.storage import SignedUrl
+    from moorage.testing.sandboxes.base import Sandbox
 
 Factory: TypeAlias = "Callable[[], Subject]"
 Check: TypeAlias = "Callable[[Factory], None]"
@@ -50,12 +52,14 @@ class Subject:
         can: capabilities that the vendor states.
         fetch: does what a signed URL is for, with a body, and returns status and body; without
             it no signed URL is used.
+        sandbox: the vendor's sandbox; without it no repeated request is noticed.
     """
 
     storage: Any
     part: int = _PART
     can: frozenset[str] = _EVERYTHING
     fetch: Callable[[SignedUrl, bytes], tuple[int, bytes]] | None = None
+    sandbox: Sandbox | None = None
 
 
 class _StorageView(AsyncView):
@@ -489,6 +493,7 @@ _BOTH: Final = (
     a_reference_is_enough,
     signed_urls_do_one_thing,
     what_it_cannot_is_refused,
+    *REQUESTS,
 )
 
 CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, _view) for check in _BOTH)

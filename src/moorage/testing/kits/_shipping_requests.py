@@ -1,0 +1,80 @@
+"""Checks of the requests that the operations of shipping send."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from moorage.contracts.shipping import ShippingCapability
+from moorage.testing.kits._sent_requests import require_no_repeats, with_added_words
+from moorage.testing.kits._shipping_lab import Lab
+from moorage.testing.kits.checks import require
+
+if TYPE_CHECKING:
+    from moorage.contracts.shipping import Shipment
+
+Open: TypeAlias = Callable[[], Lab]
+
+_LONGEST: Final = "k" * 255
+_EMAIL: Final = "swan@mail.example"
+
+
+async def each_request_is_sent_once(make: Open) -> None:
+    """No operation sends the same request twice: whether to repeat it is for the hub to decide.
+
+    A key of the greatest length buys a shipment like any other.
+    """
+    async with make() as lab:
+        bought: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key=_LONGEST)
+        require_no_repeats("purchase", lab.sandbox.requests)
+        other_bought: Shipment = await lab(
+            "create_shipment", lab.shipment(2), idempotency_key="k-2"
+        )
+        number, carrier = bought.tracking_numbers[0], bought.carrier
+        calls: dict[str, Callable[[], Awaitable[Any]]] = {
+            "request for rates": partial(lab, "get_rates", lab.request()),
+            "look at a shipment": partial(lab, "get_shipment", bought.ref),
+        }
+        if ShippingCapability.LABEL_AGAIN in lab.able:
+            calls["request for a label"] = partial(lab, "get_label", bought.ref)
+        if ShippingCapability.TRACK in lab.able:
+            calls["look at a parcel"] = partial(lab, "track", number, carrier)
+            calls["look at a bought parcel"] = partial(lab, "track_shipment", bought.ref)
+        if ShippingCapability.VALIDATE_ADDRESS in lab.able:
+            calls["check of an address"] = partial(lab, "validate_address", lab.address())
+        if ShippingCapability.CANCEL in lab.able:
+            calls["cancellation"] = partial(lab, "cancel", other_bought.ref)
+        for name, call in calls.items():
+            request_count = len(lab.sandbox.requests)
+            await call()
+            require_no_repeats(name, lab.sandbox.requests[request_count:])
+
+
+async def no_error_shows_a_secret(make: Open) -> None:
+    """An error shows neither credentials nor addresses that the vendor repeats in its refusal."""
+    async with make() as lab:
+        await lab("get_rates", lab.request())
+        secret = _sent_secret(lab)
+        words = f" {secret} {_EMAIL}"
+        for number, (answer, kind, _) in enumerate(lab.subject.refusals):
+            lab.line.refusal = with_added_words(words, answer)
+            purchase = lab("create_shipment", lab.shipment(), idempotency_key=f"k-{number}")
+            error = await lab.refused(kind, purchase, f"Refusal {number}")
+            shown = f"{error}{error!r}{error.vendor_message}"
+            for word in (secret, _EMAIL):
+                require(word not in shown, f"Refusal {number} shows a secret.")
+        require(lab.sold() == 0, "What was refused was bought.")
+
+
+def _sent_secret(lab: Lab) -> str:
+    """The secret in the latest request: the vendor's own, or the token that it was traded for."""
+    headers = lab.sandbox.requests[-1].headers
+    is_sent = any(lab.subject.secret in value for _, value in headers.pairs)
+    return lab.subject.secret if is_sent else (headers.get("authorization") or "").split()[-1]
+
+
+REQUESTS: Final = (
+    each_request_is_sent_once,
+    no_error_shows_a_secret,
+)
