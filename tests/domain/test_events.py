@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +11,7 @@ import attrs
 import pytest
 
 from moorage.domain.observation import events
-from moorage.domain.observation.events import CallIdentity, CallStarted, Event
+from moorage.domain.observation.events import CallIdentity, CallRefused, CallStarted, Event
 from moorage.domain.resilience.circuit import CircuitState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -50,6 +52,34 @@ def test_events_are_frozen_values(kind: type[Event]) -> None:
     assert repr(event).startswith(kind.__name__)
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         event.service = "other"  # type: ignore[misc]  # on purpose
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_attrs_and_pickle_accept_events(kind: type[Event]) -> None:
+    """Attrs reads the fields of an event, and a pickled, copied or evolved event is the same."""
+    event = example(kind)
+    values = attrs.asdict(event, recurse=False)
+
+    restored = pickle.loads(pickle.dumps(event))  # noqa: S301 - our own bytes
+    assert event == restored == copy.copy(event) == kind(**values)
+    changed = attrs.evolve(event, service="other")  # type: ignore[misc]  # no class of attrs
+    assert "other" == changed.service
+    assert {"at": "datetime", "tenant": "str | None"} == {
+        field.name: field.type
+        for field in attrs.fields(kind)
+        if field.name in {"at", "tenant"} and field.kw_only
+    }
+
+
+def test_arguments_of_an_event_are_its_fields() -> None:
+    """An event refuses an unknown argument, needs those without a default, and loses no field."""
+    event_type: Any = CallRefused
+    with pytest.raises(TypeError, match="CallRefused needs the argument 'retry_after'"):
+        event_type(at=NOW, service="vat", error="Refused")
+    with pytest.raises(TypeError, match="CallRefused has no field 'delay', 'cause'"):
+        event_type(at=NOW, service="vat", error="Refused", retry_after=1.0, delay=1, cause="")
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        del example(Event).service  # pyright: ignore[reportAttributeAccessIssue]  # on purpose
 
 
 def test_events_of_different_classes_differ() -> None:

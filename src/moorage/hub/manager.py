@@ -34,8 +34,8 @@ from moorage.wiring.service_checks import (
     check_steps,
     check_tls,
     refuse_async_functions,
+    report_unverified_tls,
 )
-from moorage.wiring.tls_report import report_unverified_tls
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping

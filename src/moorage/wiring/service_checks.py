@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.domain.http.urls import leaves_in_clear
+from moorage.domain.observation.events import TlsUnverified
 from moorage.domain.service.settings import INHERIT
 from moorage.domain.values.names import name_of
 from moorage.errors import ConfigurationError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from moorage.domain.service.settings import Endpoint, Service
+    from moorage.wiring.core_assembly import WiredCore
 
 
 _EVERY_STEP: Final = "StdlibHttpClient and PyreqwestHttpClient bound every step"
@@ -74,6 +76,18 @@ def check_tls(services: Iterable[Service], places: Mapping[str, str] = _NOWHERE)
                 path=f"{_field_path(service, places)}.base_url",
                 remedy="Give an https:// URL; plain HTTP is taken only on this machine.",
             )
+
+
+def report_unverified_tls(wired: WiredCore) -> None:
+    """Notify observers if the HTTP client does not verify TLS certificates."""
+    exemption = getattr(wired.http, "unverified", None)
+    if exemption is None:
+        return
+    from moorage.domain.http.transport import DangerouslyUnverified
+
+    if isinstance(exemption, DangerouslyUnverified):
+        core = wired.core
+        core.tell(TlsUnverified(at=core.utc(), service="http", because=exemption.because))
 
 
 def is_exposed(service: Service) -> bool:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import enum
 import re
 from datetime import timedelta
+from functools import partial
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Protocol, Self, TypeAlias
 
 import attrs
 
 from moorage.domain.http.redaction import Redaction
+from moorage.domain.observation.event_kinds import EventKind
 from moorage.domain.observation.late_fields import LateFields, facts_of
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ LONGEST_MESSAGE: Final = 500
 
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-.*")
 _USUAL_REDACTION: Final = Redaction()
+_NO_DEFAULT: Final = attrs.NOTHING
+_set_field: Final = object.__setattr__
 
 
 class CallOutcome(enum.Enum):
@@ -118,8 +122,7 @@ class CallIdentity:
         return self.started_at + timedelta(0, 0, (nanoseconds - self.started) // 1000)
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class Event(LateFields):
+class Event(LateFields, metaclass=EventKind):
     """An event in the life of a call.
 
     Attributes:
@@ -132,6 +135,8 @@ class Event(LateFields):
         idempotency_key: the key that the caller gave.
     """
 
+    __slots__ = ("__weakref__",)
+
     at: datetime
     service: str
     operation: str | None = None
@@ -142,7 +147,27 @@ class Event(LateFields):
     account: str | None = None
     idempotency_key: str | None = None
 
-    # Once for all kinds of events: a method of each takes milliseconds to generate at the start.
+    if TYPE_CHECKING:
+        __attrs_attrs__: ClassVar[tuple[attrs.Attribute[Any], ...]]
+    else:
+
+        def __init__(self, **values: object) -> None:
+            defaults = type(self).field_defaults
+            all_values = {**defaults, **values}
+            if len(all_values) > len(defaults):
+                names = ", ".join(repr(name) for name in values if name not in defaults)
+                raise TypeError(f"{type(self).__name__} has no field {names}.")
+            for name, value in all_values.items():
+                if value is _NO_DEFAULT:
+                    raise TypeError(f"{type(self).__name__} needs the argument {name!r}.")
+                _set_field(self, name, value)
+
+        def __setattr__(self, name: str, value: object) -> NoReturn:
+            raise attrs.exceptions.FrozenInstanceError
+
+        def __delattr__(self, name: str) -> NoReturn:
+            raise attrs.exceptions.FrozenInstanceError
+
     def __eq__(self, other: object) -> bool:
         """Return whether an event has the same class and the same values."""
         if type(other) is not type(self):
@@ -153,20 +178,22 @@ class Event(LateFields):
         return hash((type(self), *self._values()))
 
     def __repr__(self) -> str:
-        fields = zip(attrs.fields(type(self)), self._values(), strict=True)
-        field_list = ", ".join(f"{field.name}={value!r}" for field, value in fields)
+        fields = zip(type(self).field_defaults, self._values(), strict=True)
+        field_list = ", ".join(f"{name}={value!r}" for name, value in fields)
         return f"{type(self).__name__}({field_list})"
 
+    def __reduce__(self) -> tuple[partial[Self], tuple[()]]:
+        values: dict[str, Any] = dict(zip(type(self).field_defaults, self._values(), strict=True))
+        return partial(type(self), **values), ()
+
     def _values(self) -> tuple[object, ...]:
-        return tuple(getattr(self, field.name) for field in attrs.fields(type(self)))
+        return tuple(getattr(self, name) for name in type(self).field_defaults)
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class CallStarted(Event):
     """A call has begun."""
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class CallFinished(Event):
     """A call has ended.
 
@@ -199,7 +226,6 @@ class CallFinished(Event):
     trace_id: str | None = None
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class AttemptStarted(Event):
     """One attempt begins: it was admitted, and nothing has been sent yet.
 
@@ -223,7 +249,6 @@ class AttemptStarted(Event):
     bytes_out: int | None = None
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class AttemptFinished(Event):
     """One attempt has ended; `slow` means that it took longer than the circuit's `slow_call`.
 
@@ -419,7 +444,6 @@ CallFinished.late_fields = {
 }
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class RetryScheduled(Event):
     """Another attempt will follow in `delay` seconds."""
 
@@ -428,21 +452,18 @@ class RetryScheduled(Event):
     error: str
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class PauseEnded(Event):
     """A person ended a pause of a service's rate limits, `remaining` seconds early."""
 
     remaining: float
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class RateLimitWaited(Event):
     """A call waits `delay` seconds for a rate limit."""
 
     delay: float
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class BulkheadWaited(Event):
     """A call has waited `delay` seconds for a slot of its service's bulkhead.
 
@@ -452,7 +473,6 @@ class BulkheadWaited(Event):
     delay: float
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class CallRefused(Event):
     """A call was refused before it reached the vendor; `error` is the class of the refusal."""
 
@@ -460,14 +480,12 @@ class CallRefused(Event):
     retry_after: float
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class VendorPaused(Event):
     """The vendor asked for a pause of `delay` seconds, and no caller sends anything meanwhile."""
 
     delay: float
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class CircuitChanged(Event):
     """A circuit changed its mode.
 
@@ -481,12 +499,10 @@ class CircuitChanged(Event):
     by_hand: bool = False
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class CredentialRefreshed(Event):
     """The vendor refused a credential, and it was renewed."""
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class TokenRenewed(Event):
     """An authorisation server granted a new token, and it is stored."""
 
@@ -494,7 +510,6 @@ class TokenRenewed(Event):
     attempts: int
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class TokenNotRenewed(Event):
     """A token could not be renewed. Calls continue with the old token while it is valid."""
 
@@ -502,26 +517,22 @@ class TokenNotRenewed(Event):
     still_works: bool
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class ConsentNeeded(Event):
     """An OAuth grant has ended: a person must authorise the application again."""
 
     reason: str
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class IdempotencyReplayed(Event):
     """A repeated key was answered with the stored answer; nothing was sent."""
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class AnswerNotStored(Event):
     """A call had its effect, but its answer could not be stored for a repeat of the key."""
 
     error: str
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class CacheHit(Event):
     """A call was answered from the cache, `age` seconds after the service gave the answer.
 
@@ -533,7 +544,6 @@ class CacheHit(Event):
     stale: bool
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class CacheMissed(Event):
     """No cached answer could be used, so the service is called.
 
@@ -543,21 +553,18 @@ class CacheMissed(Event):
     stale: bool
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class CacheRevalidated(Event):
     """The service confirmed that a cached answer, `age` seconds old, is still valid."""
 
     age: float
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class CacheSkipped(Event):
     """A call continued without the cache, because of the error named `error`."""
 
     error: str
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class StorageLost(Event):
     """A shared store does not answer; the next probe follows in `retry_after` seconds.
 
@@ -572,7 +579,6 @@ class StorageLost(Event):
     retry_after: float
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class StorageRecovered(Event):
     """A shared store answers again, after `duration` seconds; `service` and `node` as above."""
 
@@ -580,7 +586,6 @@ class StorageRecovered(Event):
     duration: float
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class StateSubstituted(Event):
     """One stored state cannot be read, for example because a newer release wrote it.
 
@@ -593,7 +598,6 @@ class StateSubstituted(Event):
     error: str
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class FailedOver(Event):
     """An operation moves to another account, `to`, because `service` certainly did nothing."""
 
@@ -601,14 +605,12 @@ class FailedOver(Event):
     error: str
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Rehearsed(Event):
     """A dry run held back a request: `request` describes it."""
 
     request: str
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Reloaded(Event):
     """A new configuration applies to calls that begin from now on; `service` is "configuration".
 
@@ -620,7 +622,6 @@ class Reloaded(Event):
     changed: tuple[str, ...] = ()
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class ReloadFailed(Event):
     """A changed configuration is invalid, so the old one stays in use.
 
@@ -633,7 +634,6 @@ class ReloadFailed(Event):
     problem: str
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class TlsUnverified(Event):
     """A client is configured not to verify TLS certificates; emitted whenever a manager starts.
 
@@ -643,21 +643,18 @@ class TlsUnverified(Event):
     because: str
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class WebhookReceived(Event):
     """A webhook was verified; `operation` is its scheme, `events` the number of its events."""
 
     events: int
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class WebhookRefused(Event):
     """A webhook was rejected; `operation` is its scheme, `reason` the cause."""
 
     reason: str
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class LogEntriesLost(Event):
     """The integration log of this process could not store some entries; `entries` counts them.
 
@@ -669,7 +666,6 @@ class LogEntriesLost(Event):
     total: int
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
 class ObserverFailed(Event):
     """An observer raised `error`; the observed call continued."""
 

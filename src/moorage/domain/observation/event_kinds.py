@@ -1,0 +1,62 @@
+"""The class of all kinds of events, which turns annotated names into fields.
+
+There are more than thirty kinds of events, and most programs meet five of them. attrs would write
+and compile an initialiser for each kind when moorage is imported; this class generates no code.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, dataclass_transform
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+class EventKind(type):
+    """The class of a kind of events: each annotated name in its body is a keyword-only field.
+
+    `attrs.fields`, `attrs.asdict` and `attrs.evolve` work for kinds and events as for classes and
+    values of attrs.
+
+    Attributes:
+        field_defaults: the default of each field, first those of the base class; `attrs.NOTHING`
+            for a field without a default.
+    """
+
+    field_defaults: Mapping[str, object]
+
+    def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> EventKind:
+        """Make a kind of events from the body of its class."""
+        names = tuple(namespace.get("__annotations__", ()))
+        defaults = {field: namespace.pop(field, attrs.NOTHING) for field in names}
+        namespace["__slots__"] = (*namespace.get("__slots__", ()), *names)
+        kind = super().__new__(cls, name, bases, namespace)
+        kind.field_defaults = {**getattr(kind, "field_defaults", {}), **defaults}
+        return kind
+
+    @property
+    def __attrs_attrs__(cls) -> tuple[attrs.Attribute[Any], ...]:
+        """The fields, as attrs describes those of its own classes."""
+        return _attrs_fields(cls)
+
+
+@functools.cache
+def _attrs_fields(kind: EventKind) -> tuple[attrs.Attribute[Any], ...]:
+    types = {
+        name: annotation
+        for base in reversed(kind.__mro__)
+        if isinstance(base, EventKind)
+        for name, annotation in base.__annotations__.items()
+    }
+    fields = {
+        name: attrs.field(default=default, type=types[name], kw_only=True)
+        for name, default in kind.field_defaults.items()
+    }
+    described: tuple[attrs.Attribute[Any], ...] = attrs.fields(
+        attrs.make_class(kind.__name__, fields)
+    )
+    return described
