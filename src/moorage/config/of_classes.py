@@ -24,6 +24,7 @@ from moorage.config.shapes import (
     Text,
     TimeOfDay,
 )
+from moorage.domain.values.patterns import late_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -41,8 +42,8 @@ _SHAPES_BY_TYPE: Final[Mapping[str, Shape]] = {
 }
 """The shapes of simple types."""
 
-_COLLECTION: Final = re.compile(r"(?:tuple\[(\w+), \.\.\.\]|frozenset\[(\w+)\])")
-_DESCRIPTION: Final = re.compile(r"([\w]+(?:, \w+)*): (.*)", re.DOTALL)
+_COLLECTION: Final = late_pattern(r"(?:tuple\[(\w+), \.\.\.\]|frozenset\[(\w+)\])")
+_DESCRIPTION: Final = late_pattern(r"([\w]+(?:, \w+)*): (.*)", re.DOTALL)
 _NONE: Final = "None"
 
 

@@ -9,6 +9,7 @@ import attrs
 
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.values.json_text import is_object
+from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError, ConnectorError, Problem
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 Made = TypeVar("Made")
 
-_BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
-_WORD: Final = re.compile(r"[A-Za-z][A-Za-z_ -]{0,23}")
+_BARE: Final = late_pattern(r"[A-Za-z0-9_-]+")
+_WORD: Final = late_pattern(r"[A-Za-z][A-Za-z_ -]{0,23}")
 _LONGEST: Final = 80
 _INVALID: Final = Problem("", "The value is not valid here.", "See the reference of the table.")
 

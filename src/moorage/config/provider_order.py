@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.config.problems import key, under
 from moorage.domain.values.json_text import is_list, is_object
+from moorage.domain.values.patterns import late_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from moorage.config.problems import Report
 
 _SECRETS: Final = "secrets"
-_PROVIDER: Final = re.compile(r"secret://([A-Za-z0-9_-]+)/")
+_PROVIDER: Final = late_pattern(r"secret://([A-Za-z0-9_-]+)/")
 
 
 def in_order(tables: Mapping[Any, Any], report: Report) -> tuple[str, ...]:

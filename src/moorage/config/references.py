@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.config.problems import WRONG, key, near, under
 from moorage.config.structure import Filled
 from moorage.domain.values.json_text import is_list, is_object
+from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConnectorError, Problem
 
 if TYPE_CHECKING:
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     from moorage.domain.secrets.secret import Secret
 
 SCHEME: Final = "secret://"
-_VARIABLE: Final = re.compile(r"\$\$\{|\$\{([^}]*)\}?")
-_NAME: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
-_SECRET: Final = re.compile(r"secret://([A-Za-z0-9_-]+)/([^\x00-\x1f]+)")
+_VARIABLE: Final = late_pattern(r"\$\$\{|\$\{([^}]*)\}?")
+_NAME: Final = late_pattern(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
+_SECRET: Final = late_pattern(r"secret://([A-Za-z0-9_-]+)/([^\x00-\x1f]+)")
 
 
 class References:

@@ -6,19 +6,19 @@ names of keys and tables, and the place of the mistake.
 
 from __future__ import annotations
 
-import re
 import tomllib
 from json import JSONDecodeError
 from typing import Final, NamedTuple
 
 from moorage.config.problems import key
+from moorage.domain.values.patterns import late_pattern
 
 CORRECT: Final = "Correct the file there."
 _REMOVE_DUPLICATE: Final = "Remove one of the two."
 _CLOSE_TEXT: Final = "Close the text with a quotation mark."
 _REMOVE_CHARACTER: Final = "Remove the character, or write it as an escape."
-_AT: Final = re.compile(r"\(at (?P<place>[^()]+)\)$")
-_NAMES: Final = re.compile(r"'((?:[^'\\]|\\.)*)'")
+_AT: Final = late_pattern(r"\(at (?P<place>[^()]+)\)$")
+_NAMES: Final = late_pattern(r"'((?:[^'\\]|\\.)*)'")
 
 
 class Reason(NamedTuple):

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.secrets.sensitive import MASK, is_sensitive
 from moorage.domain.values.json_text import is_list, is_object
+from moorage.domain.values.patterns import late_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
+_BARE: Final = late_pattern(r"[A-Za-z0-9_-]+")
 # Up to the last @ before the next URL: a password may have characters that should be encoded.
-_USER_INFO: Final = re.compile(r"(?<=://)(?:(?!://)\S)+(?=@)")
-_PORT: Final = re.compile(r"\d{1,5}(?![^/?#])")
-_QUERY: Final = re.compile(
+_USER_INFO: Final = late_pattern(r"(?<=://)(?:(?!://)\S)+(?=@)")
+_PORT: Final = late_pattern(r"\d{1,5}(?![^/?#])")
+_QUERY: Final = late_pattern(
     r"(?<=[?&])([^=&?\s#]*(?:passw|passphrase|pwd|secret)[^=&?\s#]*=)([^&\s#]+)", re.IGNORECASE
 )
 _WIDEST: Final = 80

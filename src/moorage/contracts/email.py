@@ -21,6 +21,7 @@ from moorage.contracts.validators import (
     is_moment,
 )
 from moorage.contracts.vendor import no_options
+from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -38,9 +39,9 @@ if TYPE_CHECKING:
 
 KIND: Final = "email"
 
-_HEADER: Final = re.compile(r"[!-9;-~]{1,76}")
-_MEDIA_TYPE: Final = re.compile(r"[\w.+-]{1,80}/[\w.+-]{1,80}(?:; ?[\w.+-]+=[\w.+-]+)*", re.ASCII)
-_CONTENT_ID: Final = re.compile(r"[!-;=?-~]{1,78}")
+_HEADER: Final = late_pattern(r"[!-9;-~]{1,76}")
+_MEDIA_TYPE: Final = late_pattern(r"[\w.+-]{1,80}/[\w.+-]{1,80}(?:; ?[\w.+-]+=[\w.+-]+)*", re.ASCII)
+_CONTENT_ID: Final = late_pattern(r"[!-;=?-~]{1,78}")
 _OURS: Final = frozenset(
     {
         "bcc",

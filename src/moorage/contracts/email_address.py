@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Final
 
 import attrs
 
+from moorage.domain.values.patterns import late_pattern
 from moorage.domain.values.text import with_article
 from moorage.errors import InvalidData
 
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_WRITTEN: Final = re.compile(r"\s*(?:\"([^\"]*)\"|([^<\"]*?))\s*<([^<>]*)>\s*")
+_CONTROL: Final = late_pattern("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_WRITTEN: Final = late_pattern(r"\s*(?:\"([^\"]*)\"|([^<\"]*?))\s*<([^<>]*)>\s*")
 # The allowed letters are given by exclusion, since ranges of so many letters compile slowly.
 _ATOM: Final = r"[^\x00- \"(),.:;<>@\[\\\]\x7f-\xa0]+"
 _NEVER: Final = r"./:-@\[-`{-\xa0\U00010000-\U0010ffff"
 _ENDS: Final = rf"[^\x00-\-{_NEVER}]"
 _LABEL: Final = rf"{_ENDS}(?:[^\x00-,{_NEVER}]*{_ENDS})?"
-_ADDRESS: Final = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@({_LABEL}(?:\.{_LABEL})*)")
-_KNOWN: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
+_ADDRESS: Final = late_pattern(rf"({_ATOM}(?:\.{_ATOM})*)@({_LABEL}(?:\.{_LABEL})*)")
+_KNOWN: Final = late_pattern(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 _LONGEST: Final = 254
 _LOCAL: Final = 64
 

@@ -8,15 +8,16 @@ from urllib.parse import quote, unquote
 
 import attrs
 
+from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+_NAME: Final = late_pattern(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _SAFE: Final = "-_.~/@+=,"
 _LONGEST: Final = 2_000
-_NO_ID: Final = re.compile("[.]{1,2}|.*[\ud800-\udfff].*", re.DOTALL)
+_NO_ID: Final = late_pattern("[.]{1,2}|.*[\ud800-\udfff].*", re.DOTALL)
 """"." and ".." are steps in a path; unpaired surrogates fit into JSON, but not into UTF-8."""
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
 
+from moorage.domain.values.patterns import late_pattern
 from moorage.domain.values.text import with_article
 from moorage.errors import InvalidData
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Check: TypeAlias = "Callable[[Any, attrs.Attribute[Any], Any], None]"
 """A validator of a field."""
 
-_LONE: Final = re.compile("[\ud800-\udfff]")
+_LONE: Final = late_pattern("[\ud800-\udfff]")
 
 
 class OneOf(StrEnum):

@@ -6,7 +6,6 @@ and overridden as `async def get(self, wire, ref, /)` would be.
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeAlias, TypeVar, overload
 from urllib.parse import quote
@@ -14,6 +13,7 @@ from urllib.parse import quote
 from moorage.contracts.vendor import extra_for, key_at, merged
 from moorage.domain.http.requests import HttpMethod, Request
 from moorage.domain.values.json_text import is_list
+from moorage.domain.values.patterns import late_pattern
 from moorage.errors import VendorRejected
 from moorage.vendor_sdk.readings import Reading
 
@@ -28,7 +28,7 @@ R = TypeVar("R")
 Reads: TypeAlias = "Reading[R] | Callable[[MakeRef, Response], R]"
 Fields: TypeAlias = "Mapping[str, Any] | Callable[..., Mapping[str, Any]]"
 
-_OPTION: Final = re.compile(r"\{(\w+)\}")
+_OPTION: Final = late_pattern(r"\{(\w+)\}")
 _ID: Final = "id"
 _NOT_KEYED: Final[Any] = object()
 _MAKERS: Final[dict[HttpMethod, Callable[..., Request]]] = {

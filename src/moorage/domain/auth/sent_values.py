@@ -40,10 +40,10 @@ LARGEST_BODY: Final = 65_536
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _ELEMENT: Final = late_pattern(r"<([\w.:\-]{1,80})(?:\s[^<>]{0,1000})?>([^<]{6,4000})<")
-_PART_NAME: Final = re.compile(rb'name="([^"]*)"', re.IGNORECASE)
+_PART_NAME: Final = late_pattern(rb'name="([^"]*)"', re.IGNORECASE)
 _BOUNDARY: Final = late_pattern(r'boundary="?([^";,]+)', re.IGNORECASE)
-_JSON_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[^"\s,:{}\[\]]+')
-_SINGLE: Final = re.compile(rb"[^\s;,=]+=*")
+_JSON_TOKEN: Final = late_pattern(rb'"(?:[^"\\]|\\.)*+"?|[^"\s,:{}\[\]]+')
+_SINGLE: Final = late_pattern(rb"[^\s;,=]+=*")
 _MARGIN: Final = 4096
 """Bytes beyond what is kept of a body, so that no secret is cut in two before it is found."""
 

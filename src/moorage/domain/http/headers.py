@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Final, TypeAlias, TypeVar, cast, overload
@@ -11,13 +10,14 @@ import attrs
 
 from moorage.domain.secrets.frames import bare
 from moorage.domain.secrets.sensitive import MASK, is_sensitive
+from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
 
 HeadersInput: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 _Default = TypeVar("_Default")
 
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_UNSENDABLE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
+_TOKEN = late_pattern(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_UNSENDABLE = late_pattern(r"[^\t\x20-\x7e\x80-\xff]")
 
 
 OF_TRANSPORT: Final = frozenset(

@@ -6,7 +6,9 @@ import codecs
 import re
 from functools import lru_cache
 
-_CHARSET = re.compile(r';\s*charset\s*=\s*"?([^";\s]+)', re.IGNORECASE)
+from moorage.domain.values.patterns import late_pattern
+
+_CHARSET = late_pattern(r';\s*charset\s*=\s*"?([^";\s]+)', re.IGNORECASE)
 
 # Python decodes these too, but they are notations, and some are slow or warn.
 _NOT_CHARSETS = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape"})

@@ -11,7 +11,6 @@ the IPv6 address itself is allowed.
 
 from __future__ import annotations
 
-import re
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
+from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -71,9 +71,9 @@ _MAPPED: Final = (IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))
 """What stands for the address of version 4 at its end, and leads there."""
 
 _TUNNELS: Final = frozenset({0x0000_5EFE, 0x0200_5EFE})
-_CANONICAL: Final = re.compile(r"(?:0|[1-9][0-9]{0,2})(?:\.(?:0|[1-9][0-9]{0,2})){3}")
-_NUMBER: Final = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
-_HOST: Final = re.compile(r"\.?[\w-]+(?:\.[\w-]+)*|\[?[0-9a-f:.%]+\]?")
+_CANONICAL: Final = late_pattern(r"(?:0|[1-9][0-9]{0,2})(?:\.(?:0|[1-9][0-9]{0,2})){3}")
+_NUMBER: Final = late_pattern(r"[0-9]+|0[xX][0-9a-fA-F]*")
+_HOST: Final = late_pattern(r"\.?[\w-]+(?:\.[\w-]+)*|\[?[0-9a-f:.%]+\]?")
 _LAST_PORT: Final = 65_535
 
 

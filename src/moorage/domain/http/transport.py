@@ -13,6 +13,7 @@ import attrs
 
 from moorage.domain.secrets.frames import careful, refusing
 from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
 PEM: Final = "-----BEGIN "
 """The beginning of keys and certificates that are written as text."""
 
-_PROXY: Final = re.compile(
+_PROXY: Final = late_pattern(
     r"(?P<scheme>https?)://(?:(?P<user>[^\s:@/]*)(?::(?P<word>[^\s@/]*))?@)?"
     r"(?P<where>(?:[a-z0-9._\-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?)/?",
     re.IGNORECASE,
 )
-_NAME: Final = re.compile(r"\*|\.?[a-z0-9_\-]+(?:\.[a-z0-9_\-]+)*\.?")
+_NAME: Final = late_pattern(r"\*|\.?[a-z0-9_\-]+(?:\.[a-z0-9_\-]+)*\.?")
 _LAST_PORT: Final = 65_535
 
 

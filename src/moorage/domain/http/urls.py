@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote, urlsplit
 
 from moorage.domain.http.query import encode_pairs
+from moorage.domain.values.patterns import late_pattern
 from moorage.domain.values.text import is_encodable
 from moorage.errors import InvalidData
 
@@ -23,17 +24,17 @@ if TYPE_CHECKING:
 Origin: TypeAlias = "tuple[str, str, int]"
 """Scheme, host and port."""
 
-_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
-_ORIGIN = re.compile(
+_ABSOLUTE = late_pattern(r"[A-Za-z][A-Za-z0-9+.\-]*://")
+_ORIGIN = late_pattern(
     r"(?P<scheme>https?)://"
     r"(?P<host>[A-Za-z0-9._\-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
     r"(?P<rest>[/?#].*)?",
     re.IGNORECASE | re.DOTALL,
 )
-_UNWANTED = re.compile(r"[\s\x00-\x1f\x7f-\x9f]")
-_PLAIN = re.compile(r"[A-Za-z0-9\-._~/]*")
-_PLAIN_BASE = re.compile(r"https?://[A-Za-z0-9\-._:/]*")
-_STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_UNWANTED = late_pattern(r"[\s\x00-\x1f\x7f-\x9f]")
+_PLAIN = late_pattern(r"[A-Za-z0-9\-._~/]*")
+_PLAIN_BASE = late_pattern(r"https?://[A-Za-z0-9\-._:/]*")
+_STRAY_PERCENT = late_pattern(r"%(?![0-9A-Fa-f]{2})")
 _PATH_SAFE = "/%:@!$&'()*+,;="
 _QUERY_SAFE = _PATH_SAFE + "?"
 _DEFAULT_PORTS = {"http": 80, "https": 443}

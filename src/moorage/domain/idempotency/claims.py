@@ -22,7 +22,6 @@ given up the claim.
 
 from __future__ import annotations
 
-import re
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
@@ -30,6 +29,7 @@ import attrs
 
 from moorage.domain.state.commands import reading, steady, unchanged
 from moorage.domain.values.named_tuples import new_tuple
+from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ RENEWAL: Final = 500_000
 _ONE_LIFE: Final = 1_000_000
 """Fences of one key are closer than this until it is forgotten: each begins as the store's time."""
 
-_KEY: Final = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?")
+_KEY: Final = late_pattern(r"[!-~](?:[ -~]{0,253}[!-~])?")
 
 Entry: TypeAlias = "tuple[int, int, int, bytes | Fingerprint, int, int, int, int, int, str, Any]"
 

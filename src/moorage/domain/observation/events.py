@@ -7,7 +7,6 @@ request.
 from __future__ import annotations
 
 import enum
-import re
 from datetime import timedelta
 from functools import partial
 from operator import itemgetter
@@ -18,6 +17,7 @@ import attrs
 from moorage.domain.http.redaction import Redaction
 from moorage.domain.observation.event_kinds import EventKind
 from moorage.domain.observation.late_fields import LateFields, facts_of
+from moorage.domain.values.patterns import late_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 LONGEST_MESSAGE: Final = 500
 """The number of characters of an error's message that an event has."""
 
-_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-.*")
+_TRACEPARENT: Final = late_pattern(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-.*")
 _USUAL_REDACTION: Final = Redaction()
 _NO_DEFAULT: Final = attrs.NOTHING
 _set_field: Final = object.__setattr__

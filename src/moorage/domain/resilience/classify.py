@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from moorage.domain.http.media_type import is_json
 from moorage.domain.http.redaction import Redaction
 from moorage.domain.secrets.frames import named
 from moorage.domain.values.json_text import LARGEST_PARSED
+from moorage.domain.values.patterns import late_pattern
 from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _LONGEST: Final = 300
 _USUAL: Final = Redaction()
-_CODE: Final = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
+_CODE: Final = late_pattern(r"[A-Za-z0-9_.:/-]{1,64}")
 _CODES: Final = ("code", "type", "error_code")
 _WORDS: Final = ("message", "detail", "title", "error_message")
 _KINDS: Final[dict[int, tuple[type[ConnectorError], str]]] = {

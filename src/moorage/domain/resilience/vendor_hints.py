@@ -10,7 +10,6 @@ be three years.
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, overload
 
@@ -18,6 +17,7 @@ import attrs
 
 from moorage.domain.http.dates import parse_http_date
 from moorage.domain.values.durations import FOREVER, SECOND
+from moorage.domain.values.patterns import late_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,9 +29,9 @@ LONGEST_PAUSE: Final = 3600.0
 
 _LONGEST = FOREVER / SECOND
 _MOST = 2**53
-_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]*)?")
-_DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|us|µs|ns|[dhms]))+")
-_STEP = re.compile(r"([0-9.]+)([a-zµ]+)")
+_NUMBER = late_pattern(r"-?[0-9]+(?:\.[0-9]*)?")
+_DURATION = late_pattern(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|us|µs|ns|[dhms]))+")
+_STEP = late_pattern(r"([0-9.]+)([a-zµ]+)")
 _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 
 _FIRST_EPOCH = 1e8

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
 
 from moorage.domain.secrets.sensitive import is_sensitive
 from moorage.domain.secrets.value_mask import is_telling, mask_error, value_mask
+from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConnectorError, InvalidData
 
 if TYPE_CHECKING:
@@ -28,13 +29,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _DEEP: Final = 4
-_KEY_LIKE: Final = re.compile(r"[^0-9A-Z]*[0-9A-Z].*", re.DOTALL)
+_KEY_LIKE: Final = late_pattern(r"[^0-9A-Z]*[0-9A-Z].*", re.DOTALL)
 """A text that may be a secret, and not only a word or several."""
 
-_OPAQUE: Final = re.compile(r"(?=[^/.:]*[0-9])(?=[^/.:]*[A-Za-z])\S{12,}")
+_OPAQUE: Final = late_pattern(r"(?=[^/.:]*[0-9])(?=[^/.:]*[A-Za-z])\S{12,}")
 """A text that is more likely a key than a name."""
 
-_PASSWORD: Final = re.compile(r"(?<=://)[^/?#]*(?=@)")
+_PASSWORD: Final = late_pattern(r"(?<=://)[^/?#]*(?=@)")
 
 
 def bare(error: E) -> E:

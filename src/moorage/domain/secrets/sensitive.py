@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
+
+from moorage.domain.values.patterns import late_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MASK = "***"
 
-_SENSITIVE = re.compile(
+_SENSITIVE = late_pattern(
     r"auth(?!or)|authori[sz]|cookie|token|secret|signature|passw|passphrase|credential|session"
     r"|appid|apikey|accesskey|privatekey|jwt|pwd|dpop"
     r"|key(?![a-z])|(?<![a-z])(?:sig|sid|otp|pin|cvv|cvc)(?![a-z])",
 )
-_IDEMPOTENCY = re.compile(r"idempoten(?:cy|t)[-_]?key")
+_IDEMPOTENCY = late_pattern(r"idempoten(?:cy|t)[-_]?key")
 
 _SHORTEST_KEY: Final = 6
 
-_BOT: Final = re.compile(r"bot([0-9]+:([^/]{8,}))")
+_BOT: Final = late_pattern(r"bot([0-9]+:([^/]{8,}))")
 """The segment of a path in which a bot's token stands, as Telegram has it."""
 
-_SEGMENT: Final = re.compile(
+_SEGMENT: Final = late_pattern(
     r"bot[0-9]+:.+"
     r"|[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"
     r"|.*(?<![A-Za-z0-9])(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{12,}.*"

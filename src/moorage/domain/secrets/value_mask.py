@@ -16,7 +16,6 @@ No function here raises, and the time is linear in the text.
 from __future__ import annotations
 
 import json
-import re
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
@@ -24,6 +23,7 @@ from moorage.domain.secrets.sensitive import MASK, is_sensitive
 from moorage.domain.values.patterns import late_pattern
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
 Masker: TypeAlias = "Callable[[bytes], bytes]"
@@ -41,13 +41,13 @@ _AROUND: Final = 64
 _STEPS: Final = 4
 _MASK: Final = MASK.encode()
 
-_ESCAPE: Final = re.compile(
+_ESCAPE: Final = late_pattern(
     rb"\x00+|%[0-9a-f]{2}|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|\\u[0-9a-f]{4}"
     rb"|\\x[0-9a-f]{2}|\\[nrt]|\\[^\s\w]"
     rb"|&(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8});"
 )
-_SPACE: Final = re.compile(rb"\s+")
-_ARMOUR: Final = re.compile(rb"-----(?:BEGIN|END)[A-Z0-9 ]*-----")
+_SPACE: Final = late_pattern(rb"\s+")
+_ARMOUR: Final = late_pattern(rb"-----(?:BEGIN|END)[A-Z0-9 ]*-----")
 _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 _BASE64: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789+/=-_")
 _ALPHANUMERIC: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789")

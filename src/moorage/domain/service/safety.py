@@ -7,22 +7,22 @@ test credentials in production.
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError, Problem, RecipientRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_NUMBER: Final = re.compile(r"\+[0-9]+\*?")
-_PLACE: Final = re.compile(r"(?:\*\.)?[^\s@*.+]+(?:\.[^\s@*.]+)*")
+_NUMBER: Final = late_pattern(r"\+[0-9]+\*?")
+_PLACE: Final = late_pattern(r"(?:\*\.)?[^\s@*.+]+(?:\.[^\s@*.]+)*")
 _DEVIANT: Final = frozenset("ßς\u200c\u200d")
 """What IDNA of 2003, which Python knows, takes for other letters, and that of 2008 does not."""
-_PERSON: Final = re.compile(r"(?:\*|[^\s@*]+)@[^\s@*]+")
+_PERSON: Final = late_pattern(r"(?:\*|[^\s@*]+)@[^\s@*]+")
 
 
 class Mode(StrEnum):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from binascii import b2a_base64
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl, quote_plus
@@ -14,6 +13,7 @@ from moorage.domain.secrets.frames import careful
 from moorage.domain.signing.choice import choose
 from moorage.domain.signing.keys import SignatureAlgorithm, check_key, sign_bytes
 from moorage.domain.signing.occasion import Target
+from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 _DERIVED = frozenset(
     {"@method", "@target-uri", "@authority", "@scheme", "@request-target", "@path", "@query"}
 )
-_PARAMETER = re.compile(r'@query-param;name="([A-Za-z0-9*\-._%+]+)"')
-_FIELD = re.compile(r"[!#$%&'*+\-.^_`|~0-9a-z]+")
-_LABEL = re.compile(r"[a-z*][a-z0-9_\-.*]*")
-_QUOTABLE = re.compile(r"[ !#-\[\]-~]*")
+_PARAMETER = late_pattern(r'@query-param;name="([A-Za-z0-9*\-._%+]+)"')
+_FIELD = late_pattern(r"[!#$%&'*+\-.^_`|~0-9a-z]+")
+_LABEL = late_pattern(r"[a-z*][a-z0-9_\-.*]*")
+_QUOTABLE = late_pattern(r"[ !#-\[\]-~]*")
 _DIGEST = "content-digest"
 
 

@@ -6,11 +6,13 @@ import re
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from moorage.domain.values.patterns import late_pattern
+
 if TYPE_CHECKING:
     from moorage.domain.http.headers import Headers
 
-_NONCE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,2048}")
-_CHALLENGE: Final = re.compile(
+_NONCE: Final = late_pattern(r"[\x21\x23-\x5b\x5d-\x7e]{1,2048}")
+_CHALLENGE: Final = late_pattern(
     r"(?:^|[\s,])error\s{0,4}=\s{0,4}\"?(use_dpop_nonce|invalid_dpop_proof)(?![^\s,\"])",
     re.IGNORECASE,
 )

@@ -7,7 +7,6 @@ used as the body's hash.
 
 from __future__ import annotations
 
-import re
 from binascii import b2a_base64
 from datetime import UTC, timedelta
 from functools import partial
@@ -22,6 +21,7 @@ from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.secret import Secret, as_secret, check_sendable
 from moorage.domain.signing.occasion import Target
 from moorage.domain.values.json_text import encode_json
+from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ _NEVER_SIGNED = frozenset(
     }
 )
 _S3 = frozenset({"s3", "s3-outposts", "s3-object-lambda", "s3express"})
-_WORD = re.compile(r"[A-Za-z0-9._\-]+")
-_SPACES = re.compile(" {2,}")
+_WORD = late_pattern(r"[A-Za-z0-9._\-]+")
+_SPACES = late_pattern(" {2,}")
 _WEEK = 604_800
 
 

@@ -7,7 +7,6 @@ decimal context, and nothing is rounded unless the caller says how.
 from __future__ import annotations
 
 import decimal
-import re
 from decimal import Decimal
 from fractions import Fraction
 from types import MappingProxyType
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Final, final
 
 import attrs
 
+from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ EXPONENTS: Final = MappingProxyType(
 The last line of two decimals was withdrawn lately: old invoices are still refunded.
 """
 
-_PLAIN = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
+_PLAIN = late_pattern(r"[+-]?[0-9]+(?:\.[0-9]+)?")
 _LARGEST: Final = 10**24
 _WIDEST: Final = 64
 _ROUNDINGS = frozenset(

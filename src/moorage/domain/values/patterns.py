@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import cast
+from typing import AnyStr, cast
 
 
 class _LatePattern:
     """A pattern that is compiled when one of its attributes is first used."""
 
-    def __init__(self, text: str, flags: int) -> None:
+    def __init__(self, text: str | bytes, flags: int) -> None:
         self._text = text
         self._flags = flags
 
@@ -19,10 +19,10 @@ class _LatePattern:
         return value
 
 
-def late_pattern(text: str, flags: int = 0) -> re.Pattern[str]:
+def late_pattern(text: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
     """Return a pattern with the methods of `re.compile(text, flags)`, compiled when it is used.
 
     It is meant for expressions that take long to compile and that most programs never use. An
     invalid expression raises `re.error` at its first use.
     """
-    return cast("re.Pattern[str]", _LatePattern(text, flags))
+    return cast("re.Pattern[AnyStr]", _LatePattern(text, flags))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
-_VOWEL_SOUND: Final = re.compile(r"[aeioAEIO]|[Uu][np](?!i)|[FHLRSX][A-Z]{2}")
+from moorage.domain.values.patterns import late_pattern
+
+_VOWEL_SOUND: Final = late_pattern(r"[aeioAEIO]|[Uu][np](?!i)|[FHLRSX][A-Z]{2}")
 
 
 def is_encodable(text: str) -> bool:
