@@ -7,15 +7,26 @@ and compile an initialiser for each kind when moorage is imported; this class ge
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, dataclass_transform
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    # To type checkers the kinds are classes of attrs, with the same initialiser.
+    from attrs import frozen as frozen  # noqa: PLC0414 - exported for the module of the events
+else:
 
-@dataclass_transform(kw_only_default=True, frozen_default=True)
+    def frozen(**_: object) -> Any:
+        """Return a decorator that leaves a kind of events as `EventKind` made it."""
+        return _unchanged
+
+
+def _unchanged(kind: type) -> type:
+    return kind
+
+
 class EventKind(type):
     """The class of a kind of events: each annotated name in its body is a keyword-only field.
 

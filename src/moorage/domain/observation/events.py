@@ -10,12 +10,12 @@ import enum
 from datetime import timedelta
 from functools import partial
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, Self, TypeAlias
 
 import attrs
 
 from moorage.domain.http.redaction import Redaction
-from moorage.domain.observation.event_kinds import EventKind
+from moorage.domain.observation.event_kinds import EventKind, frozen
 from moorage.domain.observation.late_fields import LateFields, facts_of
 from moorage.domain.values.patterns import late_pattern
 
@@ -122,6 +122,7 @@ class CallIdentity:
         return self.started_at + timedelta(0, 0, (nanoseconds - self.started) // 1000)
 
 
+@frozen(kw_only=True)
 class Event(LateFields, metaclass=EventKind):
     """An event in the life of a call.
 
@@ -147,9 +148,7 @@ class Event(LateFields, metaclass=EventKind):
     account: str | None = None
     idempotency_key: str | None = None
 
-    if TYPE_CHECKING:
-        __attrs_attrs__: ClassVar[tuple[attrs.Attribute[Any], ...]]
-    else:
+    if not TYPE_CHECKING:
 
         def __init__(self, **values: object) -> None:
             defaults = type(self).field_defaults
@@ -190,10 +189,12 @@ class Event(LateFields, metaclass=EventKind):
         return tuple(getattr(self, name) for name in type(self).field_defaults)
 
 
+@frozen(kw_only=True)
 class CallStarted(Event):
     """A call has begun."""
 
 
+@frozen(kw_only=True)
 class CallFinished(Event):
     """A call has ended.
 
@@ -226,6 +227,7 @@ class CallFinished(Event):
     trace_id: str | None = None
 
 
+@frozen(kw_only=True)
 class AttemptStarted(Event):
     """One attempt begins: it was admitted, and nothing has been sent yet.
 
@@ -249,6 +251,7 @@ class AttemptStarted(Event):
     bytes_out: int | None = None
 
 
+@frozen(kw_only=True)
 class AttemptFinished(Event):
     """One attempt has ended; `slow` means that it took longer than the circuit's `slow_call`.
 
@@ -444,6 +447,7 @@ CallFinished.late_fields = {
 }
 
 
+@frozen(kw_only=True)
 class RetryScheduled(Event):
     """Another attempt will follow in `delay` seconds."""
 
@@ -452,18 +456,21 @@ class RetryScheduled(Event):
     error: str
 
 
+@frozen(kw_only=True)
 class PauseEnded(Event):
     """A person ended a pause of a service's rate limits, `remaining` seconds early."""
 
     remaining: float
 
 
+@frozen(kw_only=True)
 class RateLimitWaited(Event):
     """A call waits `delay` seconds for a rate limit."""
 
     delay: float
 
 
+@frozen(kw_only=True)
 class BulkheadWaited(Event):
     """A call has waited `delay` seconds for a slot of its service's bulkhead.
 
@@ -473,6 +480,7 @@ class BulkheadWaited(Event):
     delay: float
 
 
+@frozen(kw_only=True)
 class CallRefused(Event):
     """A call was refused before it reached the vendor; `error` is the class of the refusal."""
 
@@ -480,12 +488,14 @@ class CallRefused(Event):
     retry_after: float
 
 
+@frozen(kw_only=True)
 class VendorPaused(Event):
     """The vendor asked for a pause of `delay` seconds, and no caller sends anything meanwhile."""
 
     delay: float
 
 
+@frozen(kw_only=True)
 class CircuitChanged(Event):
     """A circuit changed its mode.
 
@@ -499,10 +509,12 @@ class CircuitChanged(Event):
     by_hand: bool = False
 
 
+@frozen(kw_only=True)
 class CredentialRefreshed(Event):
     """The vendor refused a credential, and it was renewed."""
 
 
+@frozen(kw_only=True)
 class TokenRenewed(Event):
     """An authorisation server granted a new token, and it is stored."""
 
@@ -510,6 +522,7 @@ class TokenRenewed(Event):
     attempts: int
 
 
+@frozen(kw_only=True)
 class TokenNotRenewed(Event):
     """A token could not be renewed. Calls continue with the old token while it is valid."""
 
@@ -517,22 +530,26 @@ class TokenNotRenewed(Event):
     still_works: bool
 
 
+@frozen(kw_only=True)
 class ConsentNeeded(Event):
     """An OAuth grant has ended: a person must authorise the application again."""
 
     reason: str
 
 
+@frozen(kw_only=True)
 class IdempotencyReplayed(Event):
     """A repeated key was answered with the stored answer; nothing was sent."""
 
 
+@frozen(kw_only=True)
 class AnswerNotStored(Event):
     """A call had its effect, but its answer could not be stored for a repeat of the key."""
 
     error: str
 
 
+@frozen(kw_only=True)
 class CacheHit(Event):
     """A call was answered from the cache, `age` seconds after the service gave the answer.
 
@@ -544,6 +561,7 @@ class CacheHit(Event):
     stale: bool
 
 
+@frozen(kw_only=True)
 class CacheMissed(Event):
     """No cached answer could be used, so the service is called.
 
@@ -553,18 +571,21 @@ class CacheMissed(Event):
     stale: bool
 
 
+@frozen(kw_only=True)
 class CacheRevalidated(Event):
     """The service confirmed that a cached answer, `age` seconds old, is still valid."""
 
     age: float
 
 
+@frozen(kw_only=True)
 class CacheSkipped(Event):
     """A call continued without the cache, because of the error named `error`."""
 
     error: str
 
 
+@frozen(kw_only=True)
 class StorageLost(Event):
     """A shared store does not answer; the next probe follows in `retry_after` seconds.
 
@@ -579,6 +600,7 @@ class StorageLost(Event):
     retry_after: float
 
 
+@frozen(kw_only=True)
 class StorageRecovered(Event):
     """A shared store answers again, after `duration` seconds; `service` and `node` as above."""
 
@@ -586,6 +608,7 @@ class StorageRecovered(Event):
     duration: float
 
 
+@frozen(kw_only=True)
 class StateSubstituted(Event):
     """One stored state cannot be read, for example because a newer release wrote it.
 
@@ -598,6 +621,7 @@ class StateSubstituted(Event):
     error: str
 
 
+@frozen(kw_only=True)
 class FailedOver(Event):
     """An operation moves to another account, `to`, because `service` certainly did nothing."""
 
@@ -605,12 +629,14 @@ class FailedOver(Event):
     error: str
 
 
+@frozen(kw_only=True)
 class Rehearsed(Event):
     """A dry run held back a request: `request` describes it."""
 
     request: str
 
 
+@frozen(kw_only=True)
 class Reloaded(Event):
     """A new configuration applies to calls that begin from now on; `service` is "configuration".
 
@@ -622,6 +648,7 @@ class Reloaded(Event):
     changed: tuple[str, ...] = ()
 
 
+@frozen(kw_only=True)
 class ReloadFailed(Event):
     """A changed configuration is invalid, so the old one stays in use.
 
@@ -634,6 +661,7 @@ class ReloadFailed(Event):
     problem: str
 
 
+@frozen(kw_only=True)
 class TlsUnverified(Event):
     """A client is configured not to verify TLS certificates; emitted whenever a manager starts.
 
@@ -643,18 +671,21 @@ class TlsUnverified(Event):
     because: str
 
 
+@frozen(kw_only=True)
 class WebhookReceived(Event):
     """A webhook was verified; `operation` is its scheme, `events` the number of its events."""
 
     events: int
 
 
+@frozen(kw_only=True)
 class WebhookRefused(Event):
     """A webhook was rejected; `operation` is its scheme, `reason` the cause."""
 
     reason: str
 
 
+@frozen(kw_only=True)
 class LogEntriesLost(Event):
     """The integration log of this process could not store some entries; `entries` counts them.
 
@@ -666,6 +697,7 @@ class LogEntriesLost(Event):
     total: int
 
 
+@frozen(kw_only=True)
 class ObserverFailed(Event):
     """An observer raised `error`; the observed call continued."""
 
