@@ -345,6 +345,7 @@ _PAGES: Final = (
             "moorage.contracts.calling_codes:country_of",
             "moorage.contracts.sms:is_gsm",
             *_vendors("sms"),
+            "moorage.testing.sandboxes.sms.base:SmsSandbox",
             "moorage.testing.kits.sms_conformance:SmsSubject",
         ),
     ),
@@ -412,7 +413,16 @@ _PAGES: Final = (
         "Sandboxes",
         "What every sandbox of a vendor is made of, and how it is reached. Each vendor's own is on"
         " the page of its contract.",
-        ("moorage.testing.sandboxes.base:*",),
+        (
+            "moorage.testing.sandboxes.base:*",
+            "moorage.testing.sandboxes.base:reply",
+            "moorage.testing.sandboxes.base:existing",
+            "moorage.testing.sandboxes.base:first_problem",
+            "moorage.testing.sandboxes.base:moment",
+            "moorage.testing.sandboxes.webhook_signatures:hex_hmac",
+            "moorage.testing.sandboxes.webhook_signatures:base64_hmac",
+            "moorage.testing.sandboxes.webhook_signatures:standard_headers",
+        ),
     ),
     Page("values", "Values", "What travels through calls.", ("Money",)),
     Page(
