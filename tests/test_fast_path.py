@@ -339,11 +339,11 @@ REQUESTS = [
 ]
 
 
-def _setting(mode: str, data: st.DataObject) -> Setting:
+def _setting(mode: str, data: st.DataObject, **rules: Any) -> Setting:
     takes = st.sampled_from([0.0, 0.5, 31.0])
     return Setting(
         mode=mode,
-        services=[Service("v", base_url=BASE, **data.draw(st.sampled_from(PROTECTIONS)))],
+        services=[Service("v", base_url=BASE, **data.draw(st.sampled_from(PROTECTIONS)), **rules)],
         answers=data.draw(st.lists(st.tuples(st.sampled_from(list(ANSWERS)), takes), max_size=9)),
         options=data.draw(st.sampled_from(OPTIONS)),
     )
@@ -379,12 +379,11 @@ def test_every_way_of_a_function_ends_alike(mode: str, data: st.DataObject) -> N
     _check(lambda setting: setting.run(5), _setting(mode, data))
 
 
-def _keyed(setting: Setting, data: st.DataObject) -> Setting:
-    """The same setting with idempotency keys, some of which are repeated."""
-    (service,) = setting.services
-    rules = data.draw(st.sampled_from(KEYS))
+def _keyed(mode: str, data: st.DataObject) -> Setting:
+    """A setting with idempotency keys, some of which are repeated."""
     keys = st.lists(st.sampled_from(["a", "b", "not\n valid", None]), min_size=2, max_size=5)
-    return attrs.evolve(setting, services=[attrs.evolve(service, **rules)], keys=data.draw(keys))
+    rules = data.draw(st.sampled_from(KEYS))
+    return attrs.evolve(_setting(mode, data, **rules), keys=data.draw(keys))
 
 
 @pytest.mark.parametrize("mode", ["plain", "awaited"])
@@ -394,7 +393,7 @@ def test_every_way_of_a_request_with_a_key_ends_alike(mode: str, data: st.DataOb
     """New and repeated keys of requests end with the same answers and events on every path."""
     post = REQUESTS[5]
     requests = data.draw(st.lists(st.sampled_from([post, post, *REQUESTS]), min_size=2, max_size=5))
-    _check(lambda setting: setting.send(requests), _keyed(_setting(mode, data), data))
+    _check(lambda setting: setting.send(requests), _keyed(mode, data))
 
 
 @pytest.mark.parametrize("mode", ["plain", "awaited"])
@@ -402,7 +401,7 @@ def test_every_way_of_a_request_with_a_key_ends_alike(mode: str, data: st.DataOb
 @given(data=st.data())
 def test_every_way_of_a_function_with_a_key_ends_alike(mode: str, data: st.DataObject) -> None:
     """New and repeated keys of functions end with the same values and events on every path."""
-    _check(lambda setting: setting.run(5), _keyed(_setting(mode, data), data))
+    _check(lambda setting: setting.run(5), _keyed(mode, data))
 
 
 @pytest.mark.parametrize("mode", ["plain", "awaited"])

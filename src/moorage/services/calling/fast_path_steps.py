@@ -77,10 +77,18 @@ class FastPathSteps(CallLifecycle):
         call.repeatable = is_repeatable(plan, request)
         try:
             compare = request_fingerprint if self.core.compares_bytes else fingerprint
-            return call, self._keys.protect(call, key, compare(request), AS_USUAL, response=True)
+            protection = self._keys.protect(
+                call,
+                key,
+                compare(request),
+                AS_USUAL,
+                response=True,
+                repeatable=call.repeatable,
+            )
         except ConnectorError as error:
             self.end(call, error)
             raise
+        return call, protection
 
     def begin_function(
         self, plan: Plan, payload: object, key: str, options: CallOptions
