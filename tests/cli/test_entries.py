@@ -182,6 +182,8 @@ def test_calls_are_dropped_and_replayed(outbox: Outbox, capsys: pytest.CaptureFi
     assert main(["outbox", "replay", names[0], "--store", URL]) == 0
     assert capsys.readouterr().out == f"{names[0]} is waiting\n"
     assert run(capsys, "outbox", "run", "--store", URL, "--once")["done"] == 1
+    refusal = run(capsys, "outbox", "drop", names[0], "--store", URL, code=1)
+    assert "cannot be cancelled" in refusal["message"]
     run(capsys, "outbox", "drop", "--store", URL, code=2)
     run(capsys, "outbox", "replay", "nobody", "--store", URL, code=1)
 

@@ -470,6 +470,18 @@ def test_forget_remove_and_drop(shop: Shop) -> None:
     assert 1 == shop.do(shop.inbox.remove, EntryQuery(states=["dropped"]))
 
 
+def test_finished_webhook_cannot_be_cancelled(shop: Shop) -> None:
+    """A webhook that was handled stays done, because dropping it would deny that."""
+    Handling(shop)
+    entry = _receive(shop, shop.paid())
+    shop.do(shop.inbox.handle)
+    with pytest.raises(InvalidData, match="is done, so that it cannot be cancelled") as excinfo:
+        shop.do(shop.inbox.drop, entry.id)
+    assert ("id", True) == (excinfo.value.field, "refund" in excinfo.value.remedy)
+    (stored_entry,) = shop.do(shop.inbox.find, EntryQuery(id=entry.id)).items
+    assert EntryState.DONE is stored_entry.state
+
+
 def test_full_store_answers_503(shop: Shop) -> None:
     """If a webhook cannot be stored, the response makes the vendor repeat it."""
     shop.inbox = shop.inbox_over(MemoryInbox(max_entries=1))

@@ -610,8 +610,11 @@ class Keeping(Pausing[E]):
             id: id of the entry.
             actor: person who does it, for the audit trail; by default the system's user.
             reason: reason for the audit trail.
+
+        Raises:
+            InvalidData: the entry is done, so that nothing of it can be cancelled.
         """
-        return await self._changed(id, "drop", drop, actor, reason)
+        return await self._changed(id, "drop", _cancelled, actor, reason)
 
     async def _changed(
         self,
@@ -695,3 +698,14 @@ def lost(error: Exception) -> StorageUnavailable:
         f"The store of entries raised {type(error).__name__}.",
         remedy="Check that the store is up; its adapter must raise StorageUnavailable only.",
     )
+
+
+def _cancelled(entry: E, now: datetime) -> E:
+    """Return the entry as a person cancelled it."""
+    if entry.state is EntryState.DONE:
+        raise InvalidData(
+            f"The entry {entry.id} is done, so that it cannot be cancelled.",
+            field="id",
+            remedy="Undo what it did in another way, such as with a refund.",
+        )
+    return drop(entry, now)
