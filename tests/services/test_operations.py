@@ -301,3 +301,12 @@ def test_contradictory_key_settings(options: dict[str, Any], path: str) -> None:
     with pytest.raises(ConfigurationError) as excinfo:
         Service("erp", **options)
     assert path == excinfo.value.path
+
+
+def test_removed_header_removes_the_vendors_knowledge_of_keys() -> None:
+    """A service that was derived without its header recognises no keys any more."""
+    stripe = Service("erp", idempotency_header="Key", idempotency_memory=60.0)
+    keyless = attrs.evolve(stripe, idempotency_header=None)
+    other = attrs.evolve(keyless, honours_keys=True)
+    recognised = [service.recognises_keys for service in (stripe, keyless, other)]
+    assert [True, False, True] == recognised

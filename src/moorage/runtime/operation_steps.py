@@ -77,7 +77,7 @@ def _check(operation: object) -> None:
 
 
 def _attempt_of(call: Call, core: Core) -> OperationAttempt:
-    key = call.key if call.plan.service.honours_keys else None
+    key = call.key if call.plan.service.recognises_keys else None
     return OperationAttempt(call.attempts + 1, call.bound(core), key)
 
 

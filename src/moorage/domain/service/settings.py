@@ -406,10 +406,8 @@ class Service:
     idempotency_header: str | None = attrs.field(
         default=None, validator=if_given(_is_header), kw_only=True
     )
-    honours_keys: bool = attrs.field(
-        default=attrs.Factory(lambda self: self.idempotency_header is not None, takes_self=True),
-        validator=_is_one_of(bool),
-        kw_only=True,
+    honours_keys: bool | None = attrs.field(
+        default=None, validator=if_given(_is_one_of(bool)), kw_only=True
     )
     idempotency_memory: float | None = attrs.field(
         default=None,
@@ -452,15 +450,21 @@ class Service:
     )
     _index: EndpointIndex = attrs.field(init=False, eq=False, repr=False)
 
+    @property
+    def recognises_keys(self) -> bool:
+        """True if the vendor performs a repeated key only once."""
+        has_header = self.idempotency_header is not None
+        return has_header if self.honours_keys is None else self.honours_keys
+
     def __attrs_post_init__(self) -> None:
         """Refuse settings that contradict each other."""
-        if self.idempotency_header is not None and not self.honours_keys:
+        if self.idempotency_header is not None and self.honours_keys is False:
             raise ConfigurationError(
                 f"Service {self.name!r} has an idempotency_header, but does not honour keys.",
                 path="honours_keys",
                 remedy="Leave one of the two out.",
             )
-        if self.honours_keys and self.idempotency_memory is None:
+        if self.recognises_keys and self.idempotency_memory is None:
             setting = "honours_keys" if self.idempotency_header is None else "idempotency_header"
             raise ConfigurationError(
                 f"Service {self.name!r} has {setting}, but no idempotency_memory.",

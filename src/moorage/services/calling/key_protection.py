@@ -60,7 +60,7 @@ class KeyProtection:
         kind = (service.name, use.repeats, response, repeatable)
         rules = self._rules.get(kind)
         if rules is None:
-            honoured = service.honours_keys
+            honoured = service.recognises_keys
             memory = service.idempotency_memory
             remembered = memory if honoured and memory is not None else 0.0
             if use.repeats is not None:
