@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -21,7 +22,7 @@ from tests.storage.labs import PART, folder, s3, sandbox
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from moorage.contracts.storage import ObjectInfo
+    from moorage.contracts.storage import ListPage, ObjectInfo
     from moorage.contracts.wire import Wire
     from moorage.testing.kits.storage_conformance import Check
 
@@ -75,6 +76,42 @@ class _Rewriting(S3):
     async def put(self, wire: Wire, *arguments: Any, **named: Any) -> ObjectInfo:
         await S3.put(self, wire, *arguments, **named)
         return await S3.put(self, wire, *arguments, **named)
+
+
+class _Misleading(S3):
+    """Lists objects with references to others."""
+
+    async def list(self, wire: Wire, prefix: str, /, **named: Any) -> ListPage:
+        page = await S3.list(self, wire, prefix, **named)
+        objects = [attrs.evolve(entry, ref=page.objects[0].ref) for entry in page.objects]
+        return attrs.evolve(page, objects=tuple(objects))
+
+
+class _Local(S3):
+    """Takes the times of a list for those of another zone."""
+
+    async def list(self, wire: Wire, prefix: str, /, **named: Any) -> ListPage:
+        page = await S3.list(self, wire, prefix, **named)
+        objects = [
+            attrs.evolve(entry, last_modified=entry.last_modified - timedelta(hours=1))
+            for entry in page.objects
+            if entry.last_modified is not None
+        ]
+        return attrs.evolve(page, objects=tuple(objects))
+
+
+@pytest.mark.parametrize(
+    "vendor, sentence",
+    [(_Misleading, "leads to another object"), (_Local, "A list tells another time")],
+)
+def test_wrong_list_is_noticed(vendor: type[S3], sentence: str) -> None:
+    """A list whose references or times are those of others does not pass."""
+    check = next(check for check in kit.CHECKS if name_of(check) == "lists_are_in_order")
+    with sandbox() as made:
+        account = Account("s3", vendor(**attrs.asdict(s3(made), recurse=False)))
+        http = SandboxHttpClient(made)
+        with Hub([account], http=http) as hub, pytest.raises(AssertionError, match=sentence):
+            check(lambda: kit.Subject(hub.storage(), PART))
 
 
 @pytest.mark.parametrize(

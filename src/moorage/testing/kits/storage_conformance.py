@@ -38,6 +38,8 @@ Factory: TypeAlias = "Callable[[], Subject]"
 Check: TypeAlias = "Callable[[Factory], None]"
 AsyncCheck: TypeAlias = "Callable[[Factory], Coroutine[Any, Any, None]]"
 
+_INEXACT: Final = 2.0
+"""Seconds by which two statements of one time may differ, since some have no fractions."""
 _PART: Final = 5 * 1024 * 1024
 _EVERYTHING: Final = frozenset(StorageCapability)
 
@@ -362,8 +364,15 @@ async def lists_are_in_order(factory: Factory) -> None:
             if cursor is None:
                 break
         require(keys_listed == expected, f"By {limit}: {keys_listed!r}.")
-    sizes = {entry.key: entry.size for entry in (await storage.list(base)).objects}
-    require(sizes[base + "a.txt"] == 5, "A list tells another size.")
+    entries = {entry.key: entry for entry in (await storage.list(base)).objects}
+    for name in names:
+        entry, size = entries[base + name], len(name.encode())
+        head = await storage.head(entry.ref)
+        is_same = (head.key, head.etag) == (entry.key, entry.etag)
+        require(is_same, "A listed reference leads to another object.")
+        require(entry.size == head.size == size, "A list tells another size.")
+        seconds = (entry.last_modified - head.last_modified).total_seconds()
+        require(abs(seconds) < _INEXACT, "A list tells another time.")
 
 
 async def folders_stand_together(factory: Factory) -> None:
