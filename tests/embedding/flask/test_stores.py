@@ -64,10 +64,9 @@ def fresh(any_database_url: str) -> Iterator[Fresh]:
             database, prefix = Database(any_database_url), f"m{uuid4().hex[:8]}_"
             host_tables = tables(prefix=prefix)
             stack.callback(database.close)
-            database.create(
-                host_tables.log.metadata,
-                (host_tables.log, host_tables.inbox, host_tables.outbox, host_tables.lanes),
-            )
+            new_tables = (host_tables.log, host_tables.inbox, host_tables.outbox, host_tables.lanes)
+            with database.begin() as connection:
+                host_tables.log.metadata.create_all(connection, new_tables, checkfirst=False)
             return database, prefix
 
         yield make
