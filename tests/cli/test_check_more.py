@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from stat import S_IMODE
 
@@ -135,3 +137,18 @@ def test_an_environment_may_be_named_by_a_variable(name: str) -> None:
     os.environ["MOORAGE_ENVIRONMENT"] = name
 
     assert name == command("check", "--json").result["environment"]
+
+
+def test_database_of_another_program_is_no_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store whose file belongs to another program is refused at the path of its URL."""
+    monkeypatch.chdir(tmp_path)
+    with closing(sqlite3.connect("shop.db")) as connection, connection:
+        connection.execute("CREATE TABLE orders (id)")
+    configure('[state]\nurl = "sqlite:///shop.db"\n')
+    result = command("check", "--json")
+
+    (problem,) = result.document["error"]["problems"]
+    assert (2, "state.url") == (result.code, problem["path"])
+    assert "another program's database" in problem["found"]

@@ -24,6 +24,7 @@ def _rules(*rules: dict[str, Any], **channels: dict[str, Any]) -> dict[str, Any]
 
 
 _OPEN: Final = {"name": "open", "when": "circuit_open"}
+_TIME: Final = {f"{_VAT}.timeout": "more than zero"}
 _FAILING: Final = {"name": "failing", "when": "error_rate", "above": 0.1}
 
 STORES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
@@ -246,4 +247,87 @@ MONITORING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     ),
 ]
 
-SETTINGS: Final = [*STORES, *CONNECTIONS, *MONITORING]
+NAMES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
+    (
+        {
+            **_service(),
+            **_rules(
+                {**_FAILING, "service": "vatt"},
+                {**_OPEN, "service": "outbox"},
+                ours={"kind": "webhook", "service": "vatt"},
+                people={"kind": "email", "to": "a@example.com"},
+                phones={"kind": "sms", "to": "+4930123456"},
+            ),
+            "health": {"probes": [{"service": "vatt"}]},
+            "objectives": [{"name": "a", "availability": 0.9, "service": "vta"}],
+        },
+        {
+            "alerts.rules[0].service": "Did you mean vat?",
+            "alerts.channels.ours.service": "Did you mean vat?",
+            "alerts.channels.people.kind": "No account offers email",
+            "alerts.channels.phones.kind": "No account offers sms",
+            "health.probes[0].service": "Did you mean vat?",
+            "objectives[0].service": "Did you mean vat?",
+        },
+    ),
+    (
+        {"health": {"probes": [{"service": "vat"}]}},
+        {"health.probes[0].service": "none is configured"},
+    ),
+    (
+        {"state": {"url": "sqlite:///a.db"}, "log": {"url": "sqlite:///./a.db"}},
+        {"log.url": "The store of [state] has the same file"},
+    ),
+]
+
+CONTRADICTIONS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
+    (
+        _service(
+            timeout=5,
+            attempt_timeout=10,
+            max_limit_wait=60,
+            timeouts={"connect": 30, "read": 5},
+            bulkhead={"max_concurrent": 2, "max_waiting": 2, "max_wait": 60},
+            hedge={"delay": 5.5},
+        ),
+        {
+            f"{_VAT}.attempt_timeout": "10 seconds never pass",
+            f"{_VAT}.max_limit_wait": "a call ends after 5",
+            f"{_VAT}.timeouts.connect": "raise the timeout",
+            f"{_VAT}.bulkhead.max_wait": "Give fewer seconds",
+            f"{_VAT}.hedge.delay": "5.5 seconds",
+        },
+    ),
+    (_service(timeouts={"read": 60}), {f"{_VAT}.timeouts.read": "a call ends after 30"}),
+    (
+        {"vendors": {"resend": {"credentials": "re_1", "attempt_timeout": 90, "timeout": 60}}},
+        {"vendors.resend.attempt_timeout": "90 seconds never pass"},
+    ),
+    (
+        _service(
+            credentials="token", headers={"authorization": "Bearer x", "X-Shop": "7", "x-shop": "8"}
+        ),
+        {
+            f"{_VAT}.headers.authorization": "replace this header",
+            f"{_VAT}.headers.x-shop": "written twice",
+        },
+    ),
+]
+
+REFERENCES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
+    (_service(credentials=text, timeout=0), {f"{_VAT}.credentials": "secret://env/NAME", **_TIME})
+    for text in (
+        "$TOKEN",
+        "$(TOKEN)",
+        "%(TOKEN)s",
+        "%TOKEN%",
+        "{{ vault.token }}",
+        "env:TOKEN",
+        "secret:/env/TOKEN",
+        "secret//env/TOKEN",
+        "Secret://env/TOKEN",
+        "secrets://ours/token",
+    )
+]
+
+SETTINGS: Final = [*STORES, *CONNECTIONS, *MONITORING, *NAMES, *CONTRADICTIONS, *REFERENCES]

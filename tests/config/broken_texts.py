@@ -91,6 +91,9 @@ TEXTS: Final[dict[str, list[tuple[str, str]]]] = {
         ("a: 2020-99-99\n", "is out of range"),
         ("- a\n", "not a table"),
         ("a\nb: c\n", "there is a second colon on the line"),
+        ("a: 010\n", "YAML reads 010 as another number (line 1)"),
+        ("a:\n  - -0_17\n", "YAML reads -0_17 as another number (line 2)"),
+        ("a: 1:30\n", "YAML reads 1:30 as another number"),
     ],
 }
 
@@ -508,4 +511,26 @@ RIGHT: Final[list[dict[str, Any]]] = [
     {"vendors": {"smtp": {"host": "mail.example", "login": False, "port": 2525}}},
     {"vendors": {"main": {"kind": "twilio", "account_sid": SID, "credentials": "t"}}},
     {"environments": {"test": {"state": {"url": "memory:"}}}},
+    _service(
+        timeout=20,
+        attempt_timeout=200,
+        endpoints=[{"name": "export", "timeout": 300}, {"name": "rates"}],
+        headers={"Authorization": "Token 7", "X-Shop": "$7", "X-Price": "100%"},
+    ),
+    _service(
+        credentials={"method": "api_key_header", "name": "X-Key", "secret": "$hidden"},
+        headers={"Authorization": "Basic 7"},
+    ),
+    {
+        **_service(),
+        "metrics": {"url": "sqlite:///figures.db"},
+        "log": {"url": "sqlite:///figures.db"},
+        "objectives": [{"name": "all", "availability": 0.99}],
+        "health": {"probes": [{"service": "vat", "request": "/health"}]},
+        "alerts": {
+            "rules": [{"name": "open", "when": "circuit_open", "service": "outbox"}],
+            "channels": {"ours": {"kind": "webhook", "service": "vat"}},
+        },
+    },
+    {"http": {"guard": {"hosts": ["vat.example", ".example", "::1"]}}, **_service(timeout=10)},
 ]

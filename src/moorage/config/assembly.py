@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import attrs
 
 from moorage.adapters.observers.health_signals import HealthSignals
+from moorage.config.cross_checks import check_names, check_settings
 from moorage.config.default_state import prepare
 from moorage.config.problems import Wrong, key
 from moorage.config.store_files import check_store_files
 from moorage.contracts.catalog import CONTRACTS
 from moorage.domain.http.urls import origin_of
 from moorage.domain.service.plan import Plan
+from moorage.domain.service.settings import Service
 from moorage.wiring.accounts import clients_of, place_of, services_of
 from moorage.wiring.defaults import memory_storage
 from moorage.wiring.ports import Ports
@@ -42,11 +44,11 @@ if TYPE_CHECKING:
     from moorage.config.problems import Report
     from moorage.contracts.routes import Account
     from moorage.domain.http.outgoing import OutgoingGuard
-    from moorage.domain.service.settings import Service
     from moorage.ports.observer import Observer
 
 S = TypeVar("S")
 
+_SETTINGS: Final = frozenset(attrs.fields_dict(Service))
 _OPENERS: Final[Mapping[bool, tuple[Callable[..., Any], ...]]] = {
     False: (open_storage, open_tenants, open_credentials, open_log, open_metrics),
     True: (aopen_storage, aopen_tenants, aopen_credentials, aopen_log, aopen_metrics),
@@ -211,6 +213,11 @@ def check_parts(parts: Parts, ports: Mapping[str, Any], *, complete: bool) -> No
     for account in configured.accounts:
         _check_webhooks(account, report)
     _check_choice(accounts, configured, report)
+    everything_known = all(map(report.clear, ("vendors", "services", "tenants")))
+    if everything_known and ports.get("tenants") is None and configured.tenants_from is None:
+        names = {service.name for service in (*services_of(accounts), *services)}
+        kinds = {kind for account in accounts for kind in account.vendor.kinds}
+        check_names(configured, names, kinds, report)
 
 
 class _Checks:
@@ -241,12 +248,14 @@ class _Checks:
         tokens = clients_of((account,))
         for service in services:
             self._check_sending(service, place)
+            check_settings(service, account.settings, place, self._report)
             if service.name not in tokens:
                 self._check_credentials(service, place)
 
     def service(self, service: Service, place: str) -> None:
         """Check a service that belongs to no account."""
         self._check_sending(service, place)
+        check_settings(service, _SETTINGS, place, self._report)
         self._check_credentials(service, place)
         for number, endpoint in enumerate(service.endpoints):
             make_plan = partial(Plan, service, None, endpoint)

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 SCHEME: Final = "secret://"
 _VARIABLE: Final = late_pattern(r"\$\$\{|\$\{([^}]*)\}?")
 _NAME: Final = late_pattern(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
+_MISTAKEN: Final = late_pattern(
+    r"\$\(?[A-Z_][A-Z0-9_]*\)?|%\(\w+\)s|%[A-Z_][A-Z0-9_]*%|\{\{\s*[\w.]+\s*\}\}|env:/{0,3}[A-Z_][A-Z0-9_]*"
+    r"|(?!secret://)(?i:secrets?(?::/{0,3}|//)(?:env|file)/.+|secrets?://[A-Z0-9_-]+/.+)"
+)
+"""Texts in the forms of other programs, and misspelled references."""
+
 _SECRET: Final = late_pattern(r"secret://([A-Za-z0-9_-]+)/([^\x00-\x1f]+)")
 
 
@@ -60,6 +66,12 @@ class References:
             ]
         if not isinstance(value, str):
             return value
+        if _MISTAKEN.fullmatch(value) and not isinstance(value, Filled):
+            return self._report.add(
+                path,
+                "The text looks like a reference, but would be used as it is.",
+                "Write ${NAME} for a variable, or secret://env/NAME for a secret in one.",
+            )
         problems_before = len(self._report.problems)
         text = value if isinstance(value, Filled) else self._filled(value, path)
         if len(self._report.problems) > problems_before:

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from moorage.wiring.store_urls import sqlite_path
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Mapping
 
     from moorage.config.configured import Configured
     from moorage.config.problems import Report
@@ -29,11 +29,30 @@ def check_store_files(configured: Configured, passed: Container[str], report: Re
     for table in ("tenants_from", "credentials_from", "audit"):
         settings = getattr(configured, table)
         urls[table] = None if settings is None else settings.url.reveal()
+    for table in ("state", "tenants_from", "credentials_from"):
+        _check_alone(table, urls, report)
     for table, url in urls.items():
         port, place = table.removesuffix("_from"), f"{table}.url"
         is_known = report.clear(place) and not report.lacks(place)
         if url is not None and is_known and port not in passed:
             _check_url(url, place, report)
+
+
+def _check_alone(table: str, urls: Mapping[str, str | None], report: Report) -> None:
+    """Report the stores in the file of a store that refuses to share its file."""
+    file = _sqlite_file(urls[table])
+    for other_table, url in urls.items():
+        if other_table != table and file is not None and _sqlite_file(url) == file:
+            report.add(
+                f"{other_table}.url",
+                f"The store of [{table}] has the same file.",
+                "Give each of them a file of its own.",
+            )
+
+
+def _sqlite_file(url: str | None) -> Path | None:
+    name = None if url is None else sqlite_path(url)
+    return None if name is None else Path(name).absolute()
 
 
 def _check_url(url: str, place: str, report: Report) -> None:

@@ -56,6 +56,10 @@ _FAST_LOADER: Final[Any] = getattr(yaml, "CSafeLoader", None)
 _READ_DIFFERENTLY: Final = re.compile(r"[^\r\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff]|[|>][-+0-9]*#|\?")
 """Signs of which libyaml accepts more than PyYAML: tabs, control characters, `|#`, `?`."""
 
+_INTEGER: Final = "tag:yaml.org,2002:int"
+_ODD_INTEGER: Final = re.compile(r"[-+]?0[0-7_]+|.*:.*")
+"""Integers with a leading zero, which are octal, and with colons, which have the base 60."""
+
 _WRITE_OUT: Final = "Write the settings out wherever they belong."
 _SYNTAX: Final = (
     (
@@ -130,11 +134,11 @@ def _unsupported(text: str, loader: Any) -> _Fault | None:
                 f"{key(event.tag)} is a tag, which a configuration must not have",
                 "Remove the tag, and write the value as it is.",
             )
-    return _bad_key(yaml_module.compose(text, loader))
+    return _bad_node(yaml_module.compose(text, loader))
 
 
-def _bad_key(node: Any) -> _Fault | None:
-    """Return the first key that is not a text, or is repeated in its table."""
+def _bad_node(node: Any) -> _Fault | None:
+    """Return the first key that is not a text or is repeated, or number that means another one."""
     child_nodes: list[Any] = []
     if isinstance(node, yaml.MappingNode):
         seen_keys: set[str] = set()
@@ -149,5 +153,12 @@ def _bad_key(node: Any) -> _Fault | None:
             child_nodes.append(value)
     elif isinstance(node, yaml.SequenceNode):
         child_nodes = node.value
-    faults = (_bad_key(entry) for entry in child_nodes)
+    elif node is not None and node.tag == _INTEGER and _ODD_INTEGER.fullmatch(node.value):
+        return _Fault(
+            int(node.start_mark.line),
+            f"YAML reads {node.value} as another number",
+            "Write the number without a leading zero and without colons, or a text in quotation"
+            " marks.",
+        )
+    faults = (_bad_node(entry) for entry in child_nodes)
     return next((fault for fault in faults if fault is not None), None)
