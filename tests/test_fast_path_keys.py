@@ -12,11 +12,13 @@ from moorage import (
     BulkheadConfig,
     CircuitBreakerConfig,
     ConfigurationError,
+    ConnectionFailed,
     ConnectorManager,
     DryRun,
     OutcomeUnknown,
     Request,
     Response,
+    RetryPolicy,
     Service,
     StorageUnavailable,
 )
@@ -190,14 +192,6 @@ def test_answer_that_cannot_be_stored_is_returned() -> None:
 
 def test_sealed_answer_is_replayed() -> None:
     """With a cipher the answer is stored encrypted, and a repeat gets it."""
-
-    class Reverse:
-        def seal(self, content: bytes, about: bytes) -> bytes:
-            return content[::-1]
-
-        def open(self, content: bytes, about: bytes) -> bytes:
-            return content[::-1]
-
     scene = Scene(cipher=Reverse())
 
     assert [False, True] == [scene.pay().replayed, scene.pay().replayed]
@@ -264,6 +258,50 @@ def test_cancelled_attempt_leaves_the_key_unknown() -> None:
             return int(client.sent)
 
     assert 2 == asyncio.run(play())
+
+
+class Reverse:
+    """A cipher that reverses the bytes."""
+
+    def seal(self, content: bytes, about: bytes) -> bytes:
+        """Return the reverse."""
+        return content[::-1]
+
+    open = seal
+
+
+def test_asynchronous_keys_end_as_synchronous_ones() -> None:
+    """A sealed answer is replayed, and an interruption of any attempt leaves an unknown key."""
+    failures: list[BaseException] = [
+        ConnectionFailed("refused.", may_have_been_processed=False),
+        Stopped(),
+    ]
+
+    def fail() -> None:
+        raise failures.pop(0)
+
+    async def play() -> None:
+        client: Any = AsyncClient()
+        cipher: Any = Reverse()
+        service = Service("v", base_url=BASE, retry=RetryPolicy(3, 0.0))
+        async with AsyncConnectorManager([service], http=client, cipher=cipher) as manager:
+            await manager.call("v", Request.get("/"))
+            answers = [await manager.call("v", POST, idempotency_key="a") for _ in range(2)]
+            assert [False, True] == [answer.replayed for answer in answers]
+
+            client.meanwhile = fail
+            with pytest.raises(Stopped):
+                await manager.call("v", POST, idempotency_key="b")
+            failures.append(Stopped())
+            with pytest.raises(Stopped):
+                await manager.run("v", client.send, idempotency_key="c")
+            client.meanwhile = int
+            with pytest.raises(OutcomeUnknown):
+                await manager.call("v", POST, idempotency_key="b")
+            with pytest.raises(OutcomeUnknown):
+                await manager.run("v", client.send, idempotency_key="c")
+
+    asyncio.run(play())
 
 
 def test_function_that_returns_an_awaitable_leaves_the_key_unknown() -> None:
