@@ -136,12 +136,6 @@ def opened(token: str | None) -> str:
         raise No("InvalidArgument", 400, "The continuation token provided is incorrect") from None
 
 
-def folder_of(key: str, prefix: str, delimiter: str | None) -> str:
-    if not delimiter or delimiter not in key[len(prefix) :]:
-        return ""
-    return key[: key.index(delimiter, len(prefix)) + len(delimiter)]
-
-
 def stored_headers(request: SandboxRequest) -> dict[str, str]:
     fields = {
         name.lower(): value

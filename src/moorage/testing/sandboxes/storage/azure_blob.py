@@ -51,7 +51,8 @@ from moorage.testing.sandboxes.storage._azure_documents import (
     wrong,
     xml_reply,
 )
-from moorage.testing.sandboxes.storage._s3_documents import No, Reply, folder_of, tag
+from moorage.testing.sandboxes.storage._listing import page_of
+from moorage.testing.sandboxes.storage._s3_documents import No, Reply, tag
 from moorage.testing.sandboxes.storage._s3_store import Piece
 from moorage.testing.sandboxes.storage._spooling import SpoolingSandbox
 from moorage.testing.sandboxes.tokens import TokenEndpoint
@@ -386,22 +387,16 @@ class AzureBlobSandbox(SpoolingSandbox):
             marker = b64decode(query.get("marker", ""), validate=True).decode()
         except ValueError:
             raise No("InvalidQueryParameterValue", 400, QueryParameterName="marker") from None
-        elements, last_key, next_marker = "", marker, ""
-        count, last_folder = 0, ""
-        for key in sorted(self.blobs, key=str.encode):
-            folder = folder_of(key, prefix, delimiter)
-            if not key.startswith(prefix) or key.encode() <= marker.encode():
-                continue
-            if folder and (folder == last_folder or marker.startswith(folder)):
-                last_key = key
-                continue
-            if count == int(page_size):
-                next_marker = b64encode(last_key.encode()).decode()
-                break
-            count, last_key, last_folder = count + 1, key, folder or last_folder
-            elements += (
-                f"<BlobPrefix>{_name(folder)}</BlobPrefix>" if folder else self._blob_element(key)
-            )
+        page = page_of(
+            self.blobs, prefix=prefix, delimiter=delimiter, marker=marker, size=int(page_size)
+        )
+        elements = "".join(
+            f"<BlobPrefix>{_name(entry)}</BlobPrefix>"
+            if entry in page.folders
+            else self._blob_element(entry)
+            for entry in page.entries
+        )
+        next_marker = b64encode(page.last.encode()).decode() if page.has_more else ""
         child_elements = (
             tag("Prefix", prefix),
             f"<Blobs>{elements}</Blobs>",

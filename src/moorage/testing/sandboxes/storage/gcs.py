@@ -45,7 +45,8 @@ from moorage.testing.sandboxes.storage._gcs_store import (
     check_sums,
     part_of,
 )
-from moorage.testing.sandboxes.storage._s3_documents import No, Reply, folder_of, opened, range_of
+from moorage.testing.sandboxes.storage._listing import page_of
+from moorage.testing.sandboxes.storage._s3_documents import No, Reply, opened, range_of
 from moorage.testing.sandboxes.storage._s3_forms import check_policy, parts_of
 from moorage.testing.sandboxes.storage._s3_store import Spool, Stored
 from moorage.testing.sandboxes.storage._spooling import SpoolingSandbox
@@ -249,30 +250,17 @@ class GcsSandbox(SpoolingSandbox):
             marker = opened(query.get("pageToken"))
         except No:
             raise invalid("Invalid page token") from None
-        items: list[dict[str, Any]] = []
-        prefixes: list[str] = []
-        last_key, has_more = marker, False
-        for key in sorted(self.live, key=str.encode):
-            folder = folder_of(key, prefix, delimiter)
-            is_listed_folder = folder and (folder in prefixes or marker.startswith(folder))
-            if not key.startswith(prefix) or key.encode() <= marker.encode():
-                continue
-            if is_listed_folder:
-                last_key = key
-                continue
-            if len(items) + len(prefixes) == page_size:
-                has_more = True
-                break
-            last_key = key
-            if folder:
-                prefixes.append(folder)
-            else:
-                items.append(self.live[key].resource)
+        listing = page_of(
+            self.live, prefix=prefix, delimiter=delimiter, marker=marker, size=page_size
+        )
         page: dict[str, Any] = {"kind": "storage#objects"}
         # What there is none of is left out.
-        page |= {"items": items} if items else {}
-        page |= {"prefixes": prefixes} if prefixes else {}
-        page |= {"nextPageToken": base64(last_key.encode())} if has_more else {}
+        if listing.keys:
+            page["items"] = [self.live[key].resource for key in listing.keys]
+        if listing.folders:
+            page["prefixes"] = [*listing.folders]
+        if listing.has_more:
+            page["nextPageToken"] = base64(listing.last.encode())
         return json_reply(page)
 
     # --- writing -----------------------------------------------------------

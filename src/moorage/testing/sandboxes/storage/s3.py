@@ -22,6 +22,7 @@ import attrs
 from moorage.domain.http.requests import Request, Timeouts
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.fixture import SandboxFixture
+from moorage.testing.sandboxes.storage._listing import page_of
 from moorage.testing.sandboxes.storage._s3_auth import Key, check_header, check_query
 from moorage.testing.sandboxes.storage._s3_documents import (
     KNOWN_HEADERS,
@@ -30,7 +31,6 @@ from moorage.testing.sandboxes.storage._s3_documents import (
     answer,
     checked_sums,
     error_xml,
-    folder_of,
     fresh,
     name_of,
     opened,
@@ -193,32 +193,23 @@ class S3Sandbox(UploadSandbox):
         page_size = min(int(query.get("max-keys", "1000")), 1000)
         marker = opened(query.get("continuation-token"))
         write = quote_plus if query.get("encoding-type") == "url" else str
-        objects, prefixes, last_key, has_more = "", "", marker, False
-        count, last_folder = 0, ""
-        for key in sorted(self.objects, key=str.encode):
-            folder = folder_of(key, prefix, delimiter)
-            if not key.startswith(prefix) or key.encode() <= marker.encode():
-                continue
-            if folder and (folder == last_folder or marker.startswith(folder)):
-                last_key = key
-                continue
-            if count == page_size:
-                has_more = True
-                break
-            count, last_key = count + 1, key
-            if folder:
-                last_folder = folder
-                prefixes += f"<CommonPrefixes>{tag('Prefix', write(folder))}</CommonPrefixes>"
-                continue
-            objects += self._listed(key, write)
+        page = page_of(
+            self.objects, prefix=prefix, delimiter=delimiter, marker=marker, size=page_size
+        )
+        objects = "".join(self._listed(key, write) for key in page.keys)
+        prefixes = "".join(
+            f"<CommonPrefixes>{tag('Prefix', write(folder))}</CommonPrefixes>"
+            for folder in page.folders
+        )
+        token = b64encode(page.last.encode()).decode()
         child_elements = [
             tag("Name", self.bucket),
             tag("Prefix", write(prefix)),
-            tag("KeyCount", count),
+            tag("KeyCount", len(page.entries)),
             tag("MaxKeys", page_size),
-            tag("IsTruncated", yes_or_no(has_more)),
+            tag("IsTruncated", yes_or_no(page.has_more)),
             tag("EncodingType", "url") if "encoding-type" in query else "",
-            tag("NextContinuationToken", b64encode(last_key.encode()).decode()) if has_more else "",
+            tag("NextContinuationToken", token) if page.has_more else "",
         ]
         return answer(xml("ListBucketResult", *child_elements, objects, prefixes))
 
