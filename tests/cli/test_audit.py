@@ -137,11 +137,12 @@ def test_entries_and_credentials_are_recorded(trail: Path) -> None:
 
 def test_dead_store_refuses_the_act(trail: Path) -> None:
     """An act that cannot be recorded is refused, and its error says why."""
-    trail.mkdir()
+    head = trail.with_name(f"{trail.name}.head")
+    head.mkdir()
     result = command("circuit", "open", "vat")
     assert 1 == result.code
     assert "circuit.open of circuit of vat was refused" in result.err
-    trail.rmdir()
+    head.rmdir()
     assert "closed" in command("status").out
 
 
