@@ -73,7 +73,7 @@ def test_charge_and_refund_are_told_apart_and_found() -> None:
     charge_facts = ("till", "payments.charge", "stripe", "till", "pay INV-1")
     refund_facts = ("till", "payments.refund", "stripe", "till", "refund INV-1")
     assert {charge_facts, refund_facts} <= set(attempt_facts)
-    assert {"payments.charge", "payments.refund"} <= {one[1] for one in attempt_facts}
+    assert {"payments.charge", "payments.refund"} <= {fact[1] for fact in attempt_facts}
     (entry,) = log.find(LogQuery(operation="payments.charge")).items
     assert "pay INV-1" == entry.idempotency_key
     error = refusal.value

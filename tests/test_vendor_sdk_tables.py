@@ -56,7 +56,7 @@ class Wish:
     """A request for a thing."""
 
     name: str
-    colours: tuple[str, ...] = ()
+    shades: tuple[str, ...] = ()
     extra: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
 
 
@@ -74,7 +74,7 @@ THING = sdk.Reading(
 
 def wish_fields(vendor: Reef, wish: Wish) -> dict[str, Any]:
     """The body that asks for a thing."""
-    return {"name": wish.name, "colours": list(wish.colours), "owner": vendor.owner, "x": None}
+    return {"name": wish.name, "shades": list(wish.shades), "owner": vendor.owner, "x": None}
 
 
 def no_thing(refusal: sdk.VendorRejected) -> Thing | None:
@@ -127,7 +127,7 @@ class Reef(sdk.ApiVendor):
     shut = sdk.put("/things/{id}", json={"state": "shut"}, idempotent=True, reads=THING)
     drop = sdk.delete("/things/{id}", reads=THING)
     measure = sdk.post("/things/{id}/size", reads=read_size)
-    event_reading = sdk.Reading(Seen, given=("id",), ref=sdk.ref_at("thing"))
+    event_reading = sdk.Reading(Seen, supplied=("id",), ref=sdk.ref_at("thing"))
 
     def settings(self) -> Mapping[str, Any]:
         """The header of the region."""
@@ -182,9 +182,7 @@ def test_operation_sends_what_its_table_says() -> None:
 
     request = wire.sent["request"]
     assert ("POST", "/owners/a%2Fb/things") == (request.method.value, request.path)
-    assert {"name": "coral", "colours": [], "owner": "a/b", "deep": True} == json.loads(
-        request.body
-    )
+    assert {"name": "coral", "shades": [], "owner": "a/b", "deep": True} == json.loads(request.body)
     assert {"to": "", "key": "k"} == {name: wire.sent[name] for name in ("to", "key")}
     assert (REFS.ref("t1"), State.OPEN) == (thing.ref, thing.state)
     assert {"id": "t1", "state": "open"} == thing.raw
@@ -200,9 +198,9 @@ def test_long_keys_are_shortened() -> None:
 
 def test_forms_repeat_the_field_of_a_list() -> None:
     """Each item of a list becomes a separate form field, and None is left out."""
-    request = Reef.fill.request(REEF, Wish(name="coral", colours=("red", "blue")))
+    request = Reef.fill.request(REEF, Wish(name="coral", shades=("red", "blue")))
 
-    assert b"name=coral&colours=red&colours=blue&owner=a%2Fb" == request.body
+    assert b"name=coral&shades=red&shades=blue&owner=a%2Fb" == request.body
     assert [("yes", "true")] == sdk.form_pairs({"yes": True})
 
 
@@ -310,7 +308,7 @@ def test_reading_with_given_fields_and_its_own_raw() -> None:
     """The caller gives some fields, a constant others; `raw` may be read too."""
     reading = sdk.Reading(
         Thing,
-        given=("note",),
+        supplied=("note",),
         ref=sdk.ref_at(row=lambda fields: fields.text("id"), name="id"),
         state=State.SHUT,
         raw=lambda fields: fields.text("id"),

@@ -22,9 +22,12 @@ def _advice(text: str) -> list[str]:
         ('async def f():\n    """Let a field be."""', "docstring begins with 'Let'"),
         ('"""Tests, in both colours."""', "'colours' in a docstring"),
         ('"""A client, plain and awaited."""', "'plain and awaited' in a docstring"),
-        ('x = "Give a int."', "'a int': write 'an int'"),
-        ('x = "This is an list."', "'an list': write 'a list'"),
-        ('x = "Give a `OrderedDict`."', "'a OrderedDict': write 'an OrderedDict'"),
+        ('x = "Give a int."', "'a int': write 'an int'"),  # words: a sample
+        ('x = "This is an list."', "'an list': write 'a list'"),  # words: a sample
+        (
+            'x = "Give a `OrderedDict`."',  # words: a sample
+            "'a OrderedDict': write 'an OrderedDict'",  # words: a sample
+        ),
         ('x = f"This is a {type(v).__name__}."', "article before a class's name"),
         ('raise InvalidData("some text is wrong.")', "message begins in lower case"),
         ('raise InvalidData(f"some {x} is wrong.")', "message begins in lower case"),
@@ -90,12 +93,13 @@ def test_line_is_the_one_of_the_sentence(
 ) -> None:
     """A reader finds the sentence at the line that is printed, and the command fails."""
     file = tmp_path / "thing.py"
-    file.write_text('"""A thing.\n\nIt is a item.\n"""\n\n\ndef f(told):\n    """Do."""\n')
+    text = '"""A thing.\n\nIt is a THING.\n"""\n\n\ndef f(told):\n    """Do."""\n'
+    file.write_text(text.replace("THING", "item"))
 
     assert words.main([str(tmp_path)]) == 1
 
     assert capsys.readouterr().out.splitlines() == [
-        f"{file}:3: 'a item': write 'an item'",
+        f"{file}:3: 'a item': write 'an item'",  # words: a sample
         f"{file}:7: value named 'told': name the thing",
     ]
 

@@ -116,8 +116,8 @@ class Erp:
             "ERP_MOORAGE": str(configuration or self.home / "moorage.toml"),
             "ERP_SEED": str(seed or EXAMPLES / "erp_pages" / "seed.json"),
             "PYTHONPATH": os.pathsep.join(
-                str(one)
-                for one in (
+                str(part)
+                for part in (
                     self.home,
                     EXAMPLES / "moorage-django" / "src",
                     EXAMPLES / "moorage-flask" / "src",

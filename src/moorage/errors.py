@@ -276,7 +276,7 @@ class ConfigurationError(ConnectorError):
 
     def __str__(self) -> str:
         if len(self._others) > 1:
-            lines = "\n".join(f"  {one}" for one in self._others)
+            lines = "\n".join(f"  {mistake}" for mistake in self._others)
             return f"{len(self._others)} things are wrong in the configuration:\n{lines}"
         if self._others:
             return str(self._others[0])

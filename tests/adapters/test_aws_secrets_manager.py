@@ -16,7 +16,7 @@ from moorage.errors import (
     StorageUnavailable,
 )
 from moorage.testing import Behaviour
-from tests.adapters.manager_faces import EITHER, Face
+from tests.adapters.managed_providers import EITHER, Face
 from tests.adapters.manager_labs import SECRET, AwsLab
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from moorage.adapters.secret_managers.azure_key_vault import (
 from moorage.domain.auth.methods import Credentials
 from moorage.errors import AuthenticationFailed, ConfigurationError, StorageUnavailable
 from moorage.testing import Behaviour
-from tests.adapters.manager_faces import EITHER, Face
+from tests.adapters.managed_providers import EITHER, Face
 from tests.adapters.manager_labs import SECRET, AzureLab
 
 OLD = Credentials.bearer("old")

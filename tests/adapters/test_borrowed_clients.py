@@ -337,12 +337,12 @@ def test_forked_child_refuses_the_parents_client(
     """A forked child refuses a client whose connections its parent still uses."""
     with VendorServer() as vendor, give() as value:
         vendor.always(Behaviour(204))
-        lent_client = take(value)
-        lent_client.send(GET, vendor.url, LONG)
+        borrowed_client = take(value)
+        borrowed_client.send(GET, vendor.url, LONG)
 
         def ask() -> tuple[str, bool]:
             with pytest.raises(ConnectionFailed) as excinfo:
-                lent_client.send(GET, vendor.url, LONG)
+                borrowed_client.send(GET, vendor.url, LONG)
             return str(excinfo.value), excinfo.value.may_have_been_processed
 
         message, was_processed = in_a_child(ask)

@@ -15,7 +15,7 @@ from moorage.adapters.secret_managers.gcp_secret_manager import (
 from moorage.domain.auth.methods import Credentials
 from moorage.errors import AuthenticationFailed, ConfigurationError, InvalidData, StorageUnavailable
 from moorage.testing import Behaviour
-from tests.adapters.manager_faces import EITHER, Face
+from tests.adapters.managed_providers import EITHER, Face
 from tests.adapters.manager_labs import PEM, SECRET, GcpLab
 
 if TYPE_CHECKING:

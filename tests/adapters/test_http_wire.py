@@ -228,7 +228,7 @@ class _OtherSide(Threads):
         self.tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
 
     async def readable(self, sock: socket.socket, until: float) -> None:
-        """Let the peer act until our side can continue."""
+        """Run the peer until our side can continue."""
         self.shake_hands()
         self.flush()
         await super().readable(sock, until)

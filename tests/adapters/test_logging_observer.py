@@ -51,9 +51,11 @@ def test_records_have_fields(caplog: pytest.LogCaptureFixture) -> None:
         last_record.moorage_attempts,
     )
     assert last_record.getMessage().startswith("CallFinished erp invoice: succeeded after ")
-    assert any("attempt 1 VendorFailed after" in one.getMessage() for one in records)
-    assert any(one.getMessage() == "RetryScheduled erp invoice: VendorFailed" for one in records)
-    assert CANARY not in str([vars(one) for one in records])
+    assert any("attempt 1 VendorFailed after" in record.getMessage() for record in records)
+    assert any(
+        record.getMessage() == "RetryScheduled erp invoice: VendorFailed" for record in records
+    )
+    assert CANARY not in str([vars(record) for record in records])
 
 
 def test_level_of_the_logger_counts(caplog: pytest.LogCaptureFixture) -> None:

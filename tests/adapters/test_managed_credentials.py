@@ -30,7 +30,7 @@ from moorage.errors import (
 from moorage.testing import Behaviour, VirtualClock
 from moorage.testing import credentials_conformance as kit
 from moorage.testing.kits.checks import name_of
-from tests.adapters.manager_faces import OWNER, PATIENCE, Face
+from tests.adapters.managed_providers import OWNER, PATIENCE, Face
 from tests.adapters.manager_labs import LABS, SECRET, Lab
 from tests.security.canaries import shown
 

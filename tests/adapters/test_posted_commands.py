@@ -63,7 +63,7 @@ class Slow:
 
 
 async def turns(number: int = 50) -> None:
-    """Let all other tasks run several times."""
+    """Wait until all other tasks have run several times."""
     for _ in range(number):
         await asyncio.sleep(0)
 

@@ -130,10 +130,10 @@ class Http2Server:
             file = sock.makefile("rb")
             assert PREFACE == file.read(len(PREFACE))
             sock.sendall(frame(SETTINGS, 0, 0, b""))
-            for together in (1, 2):
+            for number in (1, 2):
                 # All are asked before any is answered: they share the connection.
                 requests: list[int] = []
-                while len(requests) < together:
+                while len(requests) < number:
                     kind, stream = read_frame(file)
                     requests += [stream] * (kind == HEADERS)
                 for stream in reversed(requests):

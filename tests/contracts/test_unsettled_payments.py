@@ -455,7 +455,7 @@ def test_refund_is_looked_up_by_its_own_reference() -> None:
     "key, receipt, problem",
     [
         ("none", "pi_1", "No unsettled payment has the key"),
-        (KEY, 7, "is no receipt of this charge"),
+        (KEY, 7, "The receipt of this charge is an int"),
         (KEY, "stripe:other:pi_1", "belongs to the account 'other'"),
         (KEY, "other", "amount"),
         (KEY, "same", "reference"),

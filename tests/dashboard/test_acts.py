@@ -317,8 +317,8 @@ def test_batch_reports_what_it_could_not_change() -> None:
         none = visitor.act(url).text
         assert "Not done. None of 2 entries was changed." in none
         refused_ids.remove("02")
-        some = visitor.act(url).text
-        assert "1 entry due again. 1 could not be changed: Somebody holds it." in some
+        text = visitor.act(url).text
+        assert "1 entry due again. 1 could not be changed: Somebody holds it." in text
 
 
 def test_vendor_is_asked_and_settles_the_payment() -> None:
@@ -326,10 +326,10 @@ def test_vendor_is_asked_and_settles_the_payment() -> None:
     with World() as world:
         world.lose()
         visitor = world.visitor()
-        desk = visitor.get(f"/payment{PAYMENT}").text
-        assert "its caller may still be at work" in desk
-        assert "Decide when nobody can be at work on it" in desk
-        assert "/acts/payment-" not in desk
+        page = visitor.get(f"/payment{PAYMENT}").text
+        assert "its caller may still be at work" in page
+        assert "Decide when nobody can be at work on it" in page
+        assert "/acts/payment-" not in page
         world.clock.advance(WAIT)
         charges = dict(world.stripe.charges)
         world.stripe.charges.clear()
@@ -354,10 +354,10 @@ def test_two_people_close_a_payment() -> None:
         assert "You proposed this." in proposal_page
         assert 1 == len(world.hub.unsettled_payments())
         assert "proposed by ann" in ben.get("/unknown").text
-        desk = ben.get(f"/payment{PAYMENT}").text
-        assert "ann says that it was done." in desk
-        start = desk.index("/acts/payment-confirm")
-        url = desk[start : desk.index('"', start)].replace("&amp;", "&")
+        page = ben.get(f"/payment{PAYMENT}").text
+        assert "ann says that it was done." in page
+        start = page.index("/acts/payment-confirm")
+        url = page[start : page.index('"', start)].replace("&amp;", "&")
         assert "It is on their page." in ben.get(url).text
         mine = ann.act(url).text
         assert "Not done. You proposed this outcome yourself." in mine
@@ -373,10 +373,10 @@ def test_second_person_confirms_what_they_have_read() -> None:
         world.clock.advance(WAIT)
         ann, ben = world.visitor(), world.visitor(BEN)
         ann.act(f"/acts/payment-done{PAYMENT}", reason="seen", receipt="pi_1")
-        desk = ben.get(f"/payment{PAYMENT}").text
-        assert "The vendor&#x27;s id: pi_1." in desk
-        start = desk.index("/acts/payment-confirm")
-        url = desk[start : desk.index('"', start)].replace("&amp;", "&")
+        page = ben.get(f"/payment{PAYMENT}").text
+        assert "The vendor&#x27;s id: pi_1." in page
+        start = page.index("/acts/payment-confirm")
+        url = page[start : page.index('"', start)].replace("&amp;", "&")
         ann.act(f"/acts/payment-not-done{PAYMENT}", reason="mistaken")
         assert "The proposal has changed" in ben.act(url).text
         assert "ann says that it was not done." in ben.get(f"/payment{PAYMENT}").text
@@ -450,9 +450,9 @@ def test_vendor_that_cannot_be_asked_leaves_the_decision_to_a_person() -> None:
         (payment,) = world.hub.unsettled_payments()
         assert NextStep.PERSON is payment.next
         visitor = world.visitor()
-        desk = visitor.get(f"/payment{PAYMENT}").text
-        assert "Look at the vendor&#x27;s web page, then decide below." in desk
-        assert "payment-ask" not in desk
+        page = visitor.get(f"/payment{PAYMENT}").text
+        assert "Look at the vendor&#x27;s web page, then decide below." in page
+        assert "payment-ask" not in page
         assert "Not done." in visitor.act(f"/acts/payment-ask{PAYMENT}").text
         assert "decide" in visitor.get("/unknown").text
 

@@ -45,7 +45,7 @@ PAGES: Final = (
 
 
 def in_trouble(world: World) -> None:
-    """Let everything fail that a page shows."""
+    """Make everything fail that a page shows."""
     world.break_circuit()
     world.lose()
     world.clock.advance(WAIT)

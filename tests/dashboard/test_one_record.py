@@ -46,7 +46,7 @@ def test_entries_of_an_outbox_without_a_trail_are_recorded() -> None:
 
 
 def test_webhook_is_recorded_with_the_person() -> None:
-    """What a person does with a webhook of the inbox is recorded with their name."""
+    """An act of a person on a webhook of the inbox is recorded with their name."""
     with World() as world:
         world.dead_webhook()
         world.visitor().act("/acts/entry-replay?box=inbox&id=01", reason="mended")

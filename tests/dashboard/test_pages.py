@@ -1,4 +1,4 @@
-"""What each page shows, and what it answers to hostile requests."""
+"""The content of each page, and its answers to hostile requests."""
 
 from __future__ import annotations
 
@@ -94,9 +94,9 @@ def test_first_page_says_what_needs_a_person() -> None:
     """Open circuits, pauses, dead letters and unknown outcomes are listed, if there are any."""
     with World() as world:
         visitor = world.visitor()
-        calm = visitor.get("/").text
-        assert "Nothing needs a person." in calm
-        assert "No failures." in calm
+        quiet_page = visitor.get("/").text
+        assert "Nothing needs a person." in quiet_page
+        assert "No failures." in quiet_page
         world.break_circuit()
         paused(world)
         world.lose()
@@ -254,17 +254,17 @@ def test_unavailable_store_hides_only_its_section() -> None:
         assert [] == Reader(hub, {}, None).windows(None, None)
 
 
-def test_desk_shows_one_of_several_payments_without_a_log() -> None:
-    """Each payment has a desk of its own; without a log there are no calls to show."""
+def test_payment_page_shows_one_of_several_payments_without_a_log() -> None:
+    """Each payment has its own page; without a log there are no calls to show."""
     with World() as world:
         world.lose()
         world.lose(reference="INV-8", key="INV-8/1", amount="30.00")
         page = Dashboard(world.hub, secret=SECRET)
         visitor = Visitor(DashboardApp(page, lambda _: ANN))
         for key, amount in (("INV-7/1", "20.00 EUR"), ("INV-8/1", "30.00 EUR")):
-            desk = visitor.get(f"/payment?key={key}").text
-            assert f"Charge of {amount}" in desk
-            assert "The integration log has no call under this key." in desk
+            text = visitor.get(f"/payment?key={key}").text
+            assert f"Charge of {amount}" in text
+            assert "The integration log has no call under this key." in text
 
 
 def test_hostile_texts_are_only_texts() -> None:

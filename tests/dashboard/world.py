@@ -207,7 +207,7 @@ class World:
         self.log.write(IntegrationLog(service=service, started_at=started, **{**values, **fields}))
 
     def break_circuit(self) -> None:
-        """Let the circuit of the service `vat` open by itself."""
+        """Make the calls to `vat` fail until its circuit opens."""
 
         def broken() -> None:
             raise ConnectionFailed("gone")

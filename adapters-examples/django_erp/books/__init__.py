@@ -1,1 +1,1 @@
-"""The books of the ERP: `models` stores them, `desk` calls vendors, `views` shows pages."""
+"""The books of the ERP: `models` stores them, `vendor_calls` calls vendors, `views` shows pages."""

@@ -6,10 +6,10 @@ from django.apps import AppConfig
 
 
 class BooksConfig(AppConfig):
-    """Has the desk listen to webhooks."""
+    """Registers the handlers of webhooks."""
 
     name = "books"
 
     def ready(self) -> None:
         """Register the handlers of webhooks."""
-        import_module("books.desk")
+        import_module("books.vendor_calls")

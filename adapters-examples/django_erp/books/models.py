@@ -199,14 +199,14 @@ class Attempt(models.Model):
         """The text that the buyer sees."""
         return self.told or _TEXTS.get(self.state, "")
 
-    def advance(self, state: str, **known: Any) -> bool:
+    def advance(self, state: str, **fields: Any) -> bool:
         """Move the payment to a later state; return whether this call changed it."""
         with transaction.atomic():
             Invoice.objects.select_for_update().get(pk=self.invoice.pk)
             earlier_states = STATES[: STATES.index(state)]
             attempts_to_move = Attempt.objects.filter(pk=self.pk, state__in=earlier_states)
             is_moved = bool(
-                attempts_to_move.update(state=state, **({"told": "", "next_url": ""} | known))
+                attempts_to_move.update(state=state, **({"told": "", "next_url": ""} | fields))
             )
             if is_moved:
                 Invoice.objects.filter(pk=self.invoice.pk).update(state=state)

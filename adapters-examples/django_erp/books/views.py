@@ -1,4 +1,4 @@
-"""The pages. They call vendors by `desk`, outside any transaction."""
+"""The pages. They call vendors by `vendor_calls`, outside any transaction."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404, render
 from django.utils.html import format_html
 from django.views.decorators.http import require_GET, require_POST
 
-from books import desk
+from books import vendor_calls
 from books.models import Attempt, Company, Customer, Invoice, Parcel, in_words, whole
 from moorage import LogQuery
 from moorage.errors import ConnectorError
@@ -38,7 +38,7 @@ _BROKEN: Final = (
 
 
 def only_our_own(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[..., Any]:
-    """Let pages load nothing from anywhere else, nor any script."""
+    """Forbid pages to load anything from elsewhere, or any script."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
@@ -126,7 +126,7 @@ def invoice(request: HttpRequest, slug: str, number: str) -> HttpResponse:
         "invoice": invoice_row,
         "attempt": invoice_row.last,
         "number": next_number,
-        "means": desk.means(invoice_row) if next_number else (),
+        "means": vendor_calls.means(invoice_row) if next_number else (),
         "parcel": Parcel.objects.filter(invoice=invoice_row).first(),
         "here": "invoices",
     }
@@ -143,21 +143,21 @@ def pay(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     invoice = _invoice(slug, number)
     attempt = _start_attempt(request, invoice)
     if attempt is not None and attempt.state in {"open", "unknown"}:
-        desk.pay(attempt)
+        vendor_calls.pay(attempt)
     if attempt is not None and attempt.state == "waiting":
         return _see(attempt.next_url)
     return _see(_home_page(invoice))
 
 
-def _start_attempt(request: HttpRequest, found: Invoice) -> Attempt | None:
+def _start_attempt(request: HttpRequest, invoice: Invoice) -> Attempt | None:
     """The attempt that a form is for, written down before anything else is done."""
     attempt_number, means_id = (whole(request.POST.get(name)) for name in ("attempt", "means"))
-    means = next((value for value in desk.means(found) if value.pk == means_id), None)
+    means = next((value for value in vendor_calls.means(invoice) if value.pk == means_id), None)
     with transaction.atomic():
-        Invoice.objects.select_for_update().get(pk=found.pk)
-        if means is not None and attempt_number == found.following:
-            return found.begin(means, request.build_absolute_uri(_home_page(found)))
-    return Attempt.objects.filter(invoice=found, number=attempt_number).first()
+        Invoice.objects.select_for_update().get(pk=invoice.pk)
+        if means is not None and attempt_number == invoice.following:
+            return invoice.begin(means, request.build_absolute_uri(_home_page(invoice)))
+    return Attempt.objects.filter(invoice=invoice, number=attempt_number).first()
 
 
 @require_GET
@@ -167,7 +167,7 @@ def back(request: HttpRequest, slug: str, number: str, attempt: int) -> HttpResp
     invoice = _invoice(slug, number)
     known_attempt = get_object_or_404(Attempt, invoice=invoice, number=attempt)
     if known_attempt.held and known_attempt.ref:
-        desk.come_back(known_attempt, request.GET.dict())
+        vendor_calls.come_back(known_attempt, request.GET.dict())
     return _see(_home_page(invoice))
 
 
@@ -178,7 +178,7 @@ def look_up(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     invoice = _invoice(slug, number)
     last_attempt = invoice.last
     if last_attempt is not None and last_attempt.held:
-        desk.look_up(last_attempt)
+        vendor_calls.look_up(last_attempt)
     return _see(_home_page(invoice))
 
 
@@ -200,7 +200,7 @@ def ship(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """Buy a label."""
     invoice = _invoice(slug, number)
     if not Parcel.objects.filter(invoice=invoice).exists():
-        desk.ship(invoice, request.POST.get("offer", ""))
+        vendor_calls.ship(invoice, request.POST.get("offer", ""))
     return _see(_home_page(invoice))
 
 
@@ -209,7 +209,7 @@ def ship(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 def track(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """Find out where the parcel is."""
     invoice = _invoice(slug, number)
-    desk.track(get_object_or_404(Parcel, invoice=invoice))
+    vendor_calls.track(get_object_or_404(Parcel, invoice=invoice))
     return _see(_home_page(invoice))
 
 
@@ -225,7 +225,7 @@ def mail(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """Mail the invoice, once this request is committed."""
     invoice = _invoice(slug, number)
     if Invoice.objects.filter(pk=invoice.pk, mailed=False).update(mailed=True):
-        desk.mail(invoice, f"Invoice {number}", f"{invoice.title}: {invoice.price}.")
+        vendor_calls.mail(invoice, f"Invoice {number}", f"{invoice.title}: {invoice.price}.")
     return _see(_home_page(invoice))
 
 
@@ -285,7 +285,7 @@ def _invoices(**about: Any) -> Any:
     return Invoice.objects.filter(**about).select_related("company", "customer").order_by("number")
 
 
-def _offers(found: Invoice) -> list[dict[str, Any]]:
+def _offers(invoice: Invoice) -> list[dict[str, Any]]:
     return [
         {
             "ref": str(value.ref),
@@ -293,7 +293,7 @@ def _offers(found: Invoice) -> list[dict[str, Any]]:
             "days": value.delivery_days,
             "total": value.total,
         }
-        for value in desk.offers(found)
+        for value in vendor_calls.offers(invoice)
     ]
 
 

@@ -1,4 +1,4 @@
-"""The books of the ERP: `models` stores them, `desk` calls vendors, `views` shows pages."""
+"""The books of the ERP: `models` stores them, `vendor_calls` calls vendors, `views` shows pages."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from flask import Flask
 
 from ledger.commands import post_office, set_up
-from ledger.desk import moorage
 from ledger.models import open_books, session
+from ledger.vendor_calls import moorage
 from ledger.views import PAGES, pages
 
 HERE = Path(__file__).resolve().parents[1]

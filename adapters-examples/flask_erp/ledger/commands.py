@@ -14,7 +14,7 @@ from flask import current_app
 from flask.cli import with_appcontext
 from sqlalchemy.exc import OperationalError
 
-from ledger import desk
+from ledger import vendor_calls
 from ledger.models import HELD, Attempt, Base, Company, Customer, Invoice, Means, session
 from ledger.views import PAGES
 from moorage.errors import StorageUnavailable
@@ -83,5 +83,5 @@ def _look_up() -> None:
         session.query(Attempt).filter(Attempt.state.in_(HELD), Attempt.begun < latest_begin).all()
     )
     for attempt in held_attempts:
-        desk.look_up(attempt)
+        vendor_calls.look_up(attempt)
     session.remove()

@@ -254,14 +254,14 @@ class Attempt(Base):
         """The text that the buyer sees."""
         return self.told or _TEXTS.get(self.state, "")
 
-    def advance(self, state: str, **known: str) -> bool:
+    def advance(self, state: str, **fields: str) -> bool:
         """Move the payment to a later state in the open transaction; return whether it changed."""
         session.execute(select(Invoice.id).filter_by(id=self.invoice_id).with_for_update())
         earlier_states = STATES[: STATES.index(state)]
         attempt_update = update(Attempt).where(
             Attempt.id == self.id, Attempt.state.in_(earlier_states)
         )
-        fields = {"told": "", "next_url": "", "state": state} | known
+        fields = {"told": "", "next_url": "", "state": state} | fields
         is_moved = bool(session.execute(attempt_update.values(**fields)).rowcount)
         if is_moved:
             invoice = update(Invoice).where(Invoice.id == self.invoice_id)

@@ -1,4 +1,4 @@
-"""The pages. They call vendors by `desk`."""
+"""The pages. They call vendors by `vendor_calls`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from flask import (
 from markupsafe import Markup
 from sqlalchemy import select, update
 
-from ledger import desk
+from ledger import vendor_calls
 from ledger.models import Attempt, Company, Customer, Invoice, Parcel, in_words, session, whole
 from moorage import LogQuery
 from moorage.errors import ConnectorError
@@ -60,7 +60,7 @@ def check_form() -> None:
 
 @pages.after_request
 def only_our_own(response: Response) -> Response:
-    """Let pages load nothing from anywhere else, nor any script."""
+    """Forbid pages to load anything from elsewhere, or any script."""
     response.headers["Content-Security-Policy"] = _POLICY
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
@@ -143,7 +143,7 @@ def invoice(slug: str, number: str) -> str:
         "invoice": invoice_row,
         "attempt": invoice_row.last,
         "number": next_number,
-        "means": desk.means(invoice_row) if next_number else (),
+        "means": vendor_calls.means(invoice_row) if next_number else (),
         "parcel": session.query(Parcel).filter_by(invoice_id=invoice_row.id).first(),
         "here": "invoices",
     }
@@ -159,20 +159,20 @@ def pay(slug: str, number: str) -> BaseResponse:
     invoice = _invoice(slug, number)
     attempt = _start_attempt(invoice)
     if attempt is not None and attempt.state in {"open", "unknown"}:
-        desk.pay(attempt)
+        vendor_calls.pay(attempt)
     if attempt is not None and attempt.state == "waiting":
         return _see(attempt.next_url)
     return _see(_home_page(invoice))
 
 
-def _start_attempt(found: Invoice) -> Attempt | None:
+def _start_attempt(invoice: Invoice) -> Attempt | None:
     """The attempt that a form is for, written down before anything else is done."""
     attempt_number, means_id = (whole(request.form.get(name)) for name in ("attempt", "means"))
-    means = next((value for value in desk.means(found) if value.id == means_id), None)
-    session.scalar(select(Invoice).filter_by(id=found.id).with_for_update(of=Invoice))
-    attempt = session.query(Attempt).filter_by(invoice_id=found.id, number=attempt_number).first()
-    if means is not None and attempt_number == found.following:
-        attempt = found.begin(means, f"{request.host_url.rstrip('/')}{_home_page(found)}")
+    means = next((value for value in vendor_calls.means(invoice) if value.id == means_id), None)
+    session.scalar(select(Invoice).filter_by(id=invoice.id).with_for_update(of=Invoice))
+    attempt = session.query(Attempt).filter_by(invoice_id=invoice.id, number=attempt_number).first()
+    if means is not None and attempt_number == invoice.following:
+        attempt = invoice.begin(means, f"{request.host_url.rstrip('/')}{_home_page(invoice)}")
     session.commit()
     return attempt
 
@@ -184,7 +184,7 @@ def back(slug: str, number: str, attempt: int) -> BaseResponse:
     attempts = session.query(Attempt).filter_by(invoice_id=invoice.id, number=attempt)
     known_attempt = attempts.first() or abort(404)
     if known_attempt.held and known_attempt.ref:
-        desk.come_back(known_attempt, request.args.to_dict())
+        vendor_calls.come_back(known_attempt, request.args.to_dict())
     return _see(_home_page(invoice))
 
 
@@ -194,7 +194,7 @@ def look_up(slug: str, number: str) -> BaseResponse:
     invoice = _invoice(slug, number)
     last_attempt = invoice.last
     if last_attempt is not None and last_attempt.held:
-        desk.look_up(last_attempt)
+        vendor_calls.look_up(last_attempt)
     return _see(_home_page(invoice))
 
 
@@ -214,7 +214,7 @@ def ship(slug: str, number: str) -> BaseResponse:
     """Buy a label."""
     invoice = _invoice(slug, number)
     if session.query(Parcel).filter_by(invoice_id=invoice.id).first() is None:
-        desk.ship(invoice, request.form.get("offer", ""))
+        vendor_calls.ship(invoice, request.form.get("offer", ""))
     session.commit()
     return _see(_home_page(invoice))
 
@@ -223,7 +223,7 @@ def ship(slug: str, number: str) -> BaseResponse:
 def track(slug: str, number: str) -> BaseResponse:
     """Find out where the parcel is."""
     invoice = _invoice(slug, number)
-    desk.track(session.query(Parcel).filter_by(invoice_id=invoice.id).first() or abort(404))
+    vendor_calls.track(session.query(Parcel).filter_by(invoice_id=invoice.id).first() or abort(404))
     session.commit()
     return _see(_home_page(invoice))
 
@@ -242,7 +242,7 @@ def mail(slug: str, number: str) -> BaseResponse:
     invoice = _invoice(slug, number)
     mark_as_mailed = update(Invoice).where(Invoice.id == invoice.id, Invoice.mailed.is_(False))
     if session.execute(mark_as_mailed.values(mailed=True)).rowcount:
-        desk.mail(invoice, f"Invoice {number}", f"{invoice.title}: {invoice.price}.")
+        vendor_calls.mail(invoice, f"Invoice {number}", f"{invoice.title}: {invoice.price}.")
     session.commit()
     return _see(_home_page(invoice))
 
@@ -296,7 +296,7 @@ def _invoices(**about: Any) -> Any:
     return session.scalars(select(Invoice).filter_by(**about).order_by(Invoice.number)).all()
 
 
-def _offers(found: Invoice) -> list[dict[str, Any]]:
+def _offers(invoice: Invoice) -> list[dict[str, Any]]:
     return [
         {
             "ref": str(value.ref),
@@ -304,7 +304,7 @@ def _offers(found: Invoice) -> list[dict[str, Any]]:
             "days": value.delivery_days,
             "total": value.total,
         }
-        for value in desk.offers(found)
+        for value in vendor_calls.offers(invoice)
     ]
 
 

@@ -1,1 +1,1 @@
-"""How flows run: with an event loop, or without one."""
+"""The execution of flows, with an event loop or without one."""

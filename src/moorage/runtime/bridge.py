@@ -2,7 +2,7 @@
 
 A flow awaits only ports. Where every port is a lifted plain function, nothing ever suspends, and
 the flow runs to its end at the first `send`. A flow that does suspend there has been given a port
-of the wrong colour: that is a bug, and raises at once.
+of the wrong kind: that is a bug, and raises at once.
 """
 
 from __future__ import annotations
@@ -282,7 +282,7 @@ def refuse_awaitable(value: R) -> R:
         if isinstance(value, Coroutine):
             value.close()
         raise ConfigurationError(
-            "a function on the synchronous face returned an awaitable, which would never run.",
+            "A function on the synchronous face returned an awaitable, which would never run.",
             path="function",
             remedy="Use the asynchronous face, or give a plain function.",
         )

@@ -128,23 +128,23 @@ class Reading(Generic[R]):
 
     Args:
         kind: the class of the value.
-        given: the fields that the caller gives.
+        supplied: the fields that the caller supplies.
         rows: the other fields. The field `raw` is the whole answer if the class has one.
 
     Raises:
         TypeError: the class has no such field, or needs one that is missing.
     """
 
-    def __init__(self, kind: type[R], /, given: Collection[str] = (), **rows: Any) -> None:
+    def __init__(self, kind: type[R], /, supplied: Collection[str] = (), **rows: Any) -> None:
         known_fields = {field.name: field for field in attrs.fields(cast("Any", kind))}
-        unknown_names = [name for name in (*rows, *given) if name not in known_fields]
+        unknown_names = [name for name in (*rows, *supplied) if name not in known_fields]
         if unknown_names:
             raise TypeError(f"{kind.__name__} has no field {' and '.join(unknown_names)}.")
-        rows_and_given = {*rows, *given, "raw"}
+        complete_fields = {*rows, *supplied, "raw"}
         missing_names = [
             name
             for name, field in known_fields.items()
-            if field.default is attrs.NOTHING and name not in rows_and_given
+            if field.default is attrs.NOTHING and name not in complete_fields
         ]
         if missing_names:
             raise TypeError(f"{kind.__name__} needs the field {' and '.join(missing_names)}.")
@@ -161,27 +161,27 @@ class Reading(Generic[R]):
             else:
                 self._constants[name] = row
 
-    def parse(self, ref: MakeRef, response: Response, **given: Any) -> R:
+    def parse(self, ref: MakeRef, response: Response, **supplied: Any) -> R:
         """The value of an answer.
 
         Raises:
             VendorFailed: the answer is not a JSON object, or lacks what every success has.
         """
         try:
-            return self._of(read_answer(response), ref, given)
+            return self._of(read_answer(response), ref, supplied)
         except _MissingValueError as missing:
             name = str(missing)
         raise malformed(response, name)
 
-    def found(self, ref: MakeRef, fields: Answer, **given: Any) -> tuple[R, ...]:
+    def found(self, ref: MakeRef, fields: Answer, **supplied: Any) -> tuple[R, ...]:
         """The value of some fields as a tuple; empty if they lack what every such value has."""
         try:
-            return (self._of(fields, ref, given),)
+            return (self._of(fields, ref, supplied),)
         except _MissingValueError:
             return ()
 
-    def _of(self, fields: Answer, ref: MakeRef, given: dict[str, Any]) -> R:
-        values = {**self._constants, **given}
+    def _of(self, fields: Answer, ref: MakeRef, supplied: dict[str, Any]) -> R:
+        values = {**self._constants, **supplied}
         for name, row in self._references:
             values[name] = ref(row(fields))
         for name, row in self._rows:

@@ -111,7 +111,7 @@ def test_entries_wait_for_an_unreachable_database() -> None:
     log = OrmLogger(BARE, threads=False)
     for number in range(5):
         log.write(integration_log_conformance.entry(number))
-    with pytest.warns(RuntimeWarning, match="tables of moorage are missing"):
+    with pytest.warns(RuntimeWarning, match="Tables of moorage are missing"):
         log.after_request()
     with pytest.raises(ConfigurationError):
         log.find(LogQuery())

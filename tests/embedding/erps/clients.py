@@ -20,8 +20,8 @@ def django_client() -> Any:
 
     django.setup()
     from books import (  # type: ignore[import-not-found]  # noqa: PLC0415 - found where it runs
-        desk,
         models,
+        vendor_calls,
     )
     from django.db import transaction  # noqa: PLC0415 - the same
     from django.test import Client  # noqa: PLC0415 - the same
@@ -30,17 +30,17 @@ def django_client() -> Any:
     attempt_fields = {"token": "pm_card_visa", "back_url": "http://127.0.0.1/back/"}
     atomic: Any = transaction.atomic
     with atomic():
-        desk.pay(models.Attempt.objects.create(invoice=invoice, number=1, **attempt_fields))
+        vendor_calls.pay(models.Attempt.objects.create(invoice=invoice, number=1, **attempt_fields))
         transaction.set_rollback(True)
     assert not models.Attempt.objects.exists()
     # What the same form sends again.
-    desk.pay(models.Attempt.objects.create(invoice=invoice, number=1, **attempt_fields))
+    vendor_calls.pay(models.Attempt.objects.create(invoice=invoice, number=1, **attempt_fields))
     return Client(enforce_csrf_checks=True)
 
 
 def flask_client() -> Any:
     """Pay in Flask's test client, after a charge in a session that was rolled back."""
-    from ledger import create_app, desk  # type: ignore[import-not-found]  # noqa: PLC0415 - as above
+    from ledger import create_app, vendor_calls  # type: ignore[import-not-found]  # noqa: PLC0415 - as above
     from ledger.models import Attempt, Invoice, session  # type: ignore[import-not-found]  # noqa: PLC0415 - of this framework only
 
     from moorage_flask import current_moorage  # noqa: PLC0415 - of this framework only
@@ -52,12 +52,12 @@ def flask_client() -> Any:
         attempt = Attempt(invoice_id=invoice.id, number=1, **attempt_fields)
         session.add(attempt)
         session.commit()
-        charge = desk._charge(attempt)  # noqa: SLF001 - what the desk is about to ask for
+        charge = vendor_calls._charge(attempt)  # noqa: SLF001 - what the ERP is about to ask for
         payments = current_moorage.hub.payments("acme")
         payments.charge(charge, idempotency_key=attempt.reference)
-        desk.mail(invoice, "Receipt of nothing", "Nothing.")
+        vendor_calls.mail(invoice, "Receipt of nothing", "Nothing.")
         session.rollback()
-        desk.pay(attempt)
+        vendor_calls.pay(attempt)
     return app.test_client()
 
 

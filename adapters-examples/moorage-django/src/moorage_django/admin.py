@@ -146,8 +146,8 @@ class TenantForm(forms.ModelForm):
         model = Tenant
         fields = ("name",)
 
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
         self._stored = _tenants().tables(self.instance.name) if self.instance.pk else {}
         self.fields["name"].disabled = bool(self.instance.pk)
         self.initial.setdefault("tables", hidden(self._stored))
@@ -179,10 +179,10 @@ class TenantAdmin(admin.ModelAdmin):
     list_display = ("name",)
     search_fields = ("name",)
 
-    def change_view(self, request: HttpRequest, object_id: str, *given: Any, **named: Any) -> Any:
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **named: Any) -> Any:
         """Show the form, or the list with the error if the row cannot be decrypted."""
         try:
-            return super().change_view(request, object_id, *given, **named)
+            return super().change_view(request, object_id, *args, **named)
         except ConnectorError as error:
             message = f"{error} Or delete this tenant here, and add it anew."
             self.message_user(request, message, messages.ERROR)

@@ -117,7 +117,7 @@ def _is_same(alias: str) -> bool:
 
 
 def tune(connection: BaseDatabaseWrapper, **_: object) -> None:
-    """Let readers of moorage's own SQLite file not wait for who writes."""
+    """Set moorage's own SQLite file up so that readers do not wait for writers."""
     if connection.vendor == "sqlite" and connection.alias == chosen().database != DEFAULT_DB_ALIAS:
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA journal_mode = WAL")

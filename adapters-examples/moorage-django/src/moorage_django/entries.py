@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 A = TypeVar("A")
 
 
-class _Lender:
+class _ConnectionSource:
     """Provides the connection of a database alias.
 
     Args:
@@ -64,7 +64,7 @@ class OrmInbox(_Releasing, HostInbox):
     """
 
     def __init__(self, alias: str = "default") -> None:
-        super().__init__(**_Lender(alias).options)
+        super().__init__(**_ConnectionSource(alias).options)
         self.alias = alias
 
 
@@ -76,7 +76,7 @@ class OrmOutbox(_Releasing, HostOutbox):
     """
 
     def __init__(self, alias: str = "default") -> None:
-        super().__init__(**_Lender(alias).options)
+        super().__init__(**_ConnectionSource(alias).options)
         self.alias = alias
 
 

@@ -27,9 +27,9 @@ def guarded(verb: Callable[P, Answer]) -> Callable[P, Answer]:
     """Return a store's method with Django's errors translated to moorage's."""
 
     @wraps(verb)
-    def careful(*given: P.args, **named: P.kwargs) -> Answer:
+    def careful(*args: P.args, **named: P.kwargs) -> Answer:
         try:
-            return verb(*given, **named)
+            return verb(*args, **named)
         except (Error, SynchronousOnlyOperation) as error:
             failure = meaning(error)
         # Out here, or it would carry along the frames of the driver, which hold the password.
@@ -42,7 +42,7 @@ def meaning(error: Exception) -> ConnectorError:
     """The error to raise, without the frames of the driver."""
     if isinstance(error, SynchronousOnlyOperation):
         return ConfigurationError(
-            "the synchronous hub was called in an event loop.",
+            "The synchronous hub was called in an event loop.",
             path="MOORAGE",
             remedy="Use `moorage_django.ahub()` there and await its methods, as in"
             " `await ahub().payments().charge(...)`.",
@@ -51,12 +51,12 @@ def meaning(error: Exception) -> ConnectorError:
     words = (*_NO_TABLE, *_NOTHING_THERE) if isinstance(error, ProgrammingError) else _NO_TABLE
     if any(phrase in driver_message for phrase in words):
         return ConfigurationError(
-            "tables of moorage are missing in the database, or lack columns.",
+            "Tables of moorage are missing in the database, or lack columns.",
             path="MOORAGE.DATABASE",
             remedy="Run manage.py migrate moorage_django for each database: manage.py check"
             " --database … says which.",
         )
     return StorageUnavailable(
-        f"the database could not be used ({type(error).__name__}).",
+        f"The database could not be used ({type(error).__name__}).",
         remedy="Check that it is up and that DATABASES says where.",
     )

@@ -201,7 +201,7 @@ def _insert(alias: str, entries: Iterable[IntegrationLog]) -> None:
         is_unfit = False
     if is_unfit:
         raise InvalidData(
-            "an entry of the integration log has values that the database cannot hold.",
+            "An entry of the integration log has values that the database cannot hold.",
             field="entry",
             remedy="Write entries as moorage makes them.",
         )

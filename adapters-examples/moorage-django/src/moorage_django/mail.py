@@ -48,9 +48,9 @@ class EmailBackend(BaseEmailBackend):
         """Send messages, and say how many were."""
         return sum(self._sent(message) for message in email_messages if message.recipients())
 
-    def _sent(self, given: Any) -> bool:
+    def _sent(self, message: Any) -> bool:
         try:
-            message = translated(given)
+            message = translated(message)
             if self._deferred:
                 after_commit("email", "send_transactional", message, tenant=self._tenant)
             else:
@@ -65,18 +65,18 @@ class EmailBackend(BaseEmailBackend):
 class OutboxEmailBackend(EmailBackend):
     """The same as `EmailBackend`, but it sends after the transaction commits."""
 
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, deferred=True, **named)
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, deferred=True, **named)
 
 
-def translated(given: Any) -> EmailMessage:
+def translated(message: Any) -> EmailMessage:
     """A message of Django's as one of the contract's.
 
     Raises:
         InvalidData: it holds what no vendor is told.
     """
-    texts = {f"text/{given.content_subtype}": given.body} if given.body else {}
-    for content, media_type in getattr(given, "alternatives", ()):
+    texts = {f"text/{message.content_subtype}": message.body} if message.body else {}
+    for content, media_type in getattr(message, "alternatives", ()):
         texts.setdefault(media_type, content)
     unknown_types = sorted(set(texts) - {"text/plain", _HTML})
     if unknown_types:
@@ -85,21 +85,21 @@ def translated(given: Any) -> EmailMessage:
             field="alternatives",
             remedy="Give a text, and text/html.",
         )
-    headers = {name: str(value) for name, value in given.extra_headers.items()}
-    sender = headers.pop("From", given.from_email)
+    headers = {name: str(value) for name, value in message.extra_headers.items()}
+    sender = headers.pop("From", message.from_email)
     answers = headers.pop("Reply-To", None)
     return EmailMessage(
         from_=None if sender == _NOBODY else sender,
         # Who gets a copy is not shown to the others, so it is the sender to whom it goes.
-        to=given.to or sender,
-        cc=given.cc,
-        bcc=given.bcc,
-        reply_to=given.reply_to or answers or (),
-        subject=str(given.subject),
+        to=message.to or sender,
+        cc=message.cc,
+        bcc=message.bcc,
+        reply_to=message.reply_to or answers or (),
+        subject=str(message.subject),
         text=_text(texts.get("text/plain")),
         html=_text(texts.get(_HTML)),
         headers=headers,
-        attachments=tuple(_attachments(given.attachments)),
+        attachments=tuple(_attachments(message.attachments)),
     )
 
 
@@ -107,8 +107,8 @@ def _text(content: Any) -> str | None:
     return None if content is None else str(content)
 
 
-def _attachments(given: Iterable[Any]) -> Iterator[Attachment]:
-    for number, value in enumerate(given, 1):
+def _attachments(attachments: Iterable[Any]) -> Iterator[Attachment]:
+    for number, value in enumerate(attachments, 1):
         if isinstance(value, (MIMEBase, Message)):
             yield _of_mime(value, number)
             continue

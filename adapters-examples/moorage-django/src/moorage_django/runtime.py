@@ -57,7 +57,7 @@ class Process:
         self._came = local()
 
     def log(self) -> OrmLogger:
-        """The integration log, one for both colours."""
+        """The integration log, one for synchronous and asynchronous code."""
         return self._once("log", lambda: OrmLogger(chosen().database))
 
     def ports(self) -> dict[str, Any]:
@@ -69,7 +69,7 @@ class Process:
         return self._once("hub", self._opened)
 
     def ahub(self) -> AsyncHub:
-        """The awaited hub."""
+        """The asynchronous hub."""
         return self._once("ahub", self._aopened)
 
     def inbox(self) -> WebhookInbox:

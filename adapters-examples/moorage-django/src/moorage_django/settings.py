@@ -28,20 +28,20 @@ DATABASE: Final = "database"
 """Keeps the state in the database that `DATABASE` names."""
 
 
-def _import_value(given: Any, name: str) -> Any:
+def _import_value(value: Any, name: str) -> Any:
     """Import a dotted path; any other value is returned unchanged."""
-    if not isinstance(given, str):
-        return given
+    if not isinstance(value, str):
+        return value
     try:
-        return import_string(given)
+        return import_string(value)
     except ImportError:
         raise _setting_error(
-            name, f"nothing can be imported as {given!r}.", "Give a path such as 'erp.ports.mine'."
+            name, f"nothing can be imported as {value!r}.", "Give a path such as 'erp.ports.mine'."
         ) from None
 
 
-def _of_subject(given: Any) -> Any:
-    return _import_value(given, "subject")
+def _of_subject(value: Any) -> Any:
+    return _import_value(value, "subject")
 
 
 def _switch(_: object, field: attrs.Attribute[bool], value: object) -> None:
@@ -155,7 +155,7 @@ def chosen() -> Chosen:
     project_settings = getattr(settings, NAME, None)
     if not isinstance(project_settings, Mapping) or "CONFIGURATION" not in project_settings:
         raise ConfigurationError(
-            "the settings do not say what moorage is configured with.",
+            "The settings do not say what moorage is configured with.",
             path=NAME,
             remedy='Set MOORAGE = {"CONFIGURATION": BASE_DIR / "moorage.toml"}.',
         )
@@ -171,7 +171,7 @@ def chosen() -> Chosen:
     )
     if not isinstance(database, str) or database not in settings.DATABASES:
         raise ConfigurationError(
-            f"there is no database {database!r}.",
+            f"There is no database {database!r}.",
             path=f"{NAME}.DATABASE",
             remedy=f"Name one of DATABASES: {', '.join(sorted(settings.DATABASES))}.",
         )

@@ -123,13 +123,13 @@ class _Trip:
         return answer
 
     def _changes(
-        self, before: States, after: States, found: dict[str, State], now: int
+        self, before: States, after: States, stored: dict[str, State], now: int
     ) -> list[State]:
         changed_rows: dict[str, State] = {}
         for id_, old_state, new_state in zip(self._ids, before, after, strict=True):
             if new_state is old_state or new_state is None:
                 continue
-            row = found.get(id_) or self._blank(id_, now)
+            row = stored.get(id_) or self._blank(id_, now)
             row.state = pack_state(new_state)
             earliest_expiry = new_state[0] + new_state[1]
             if not earliest_expiry <= row.expires <= earliest_expiry + 2 * _HOUR:
@@ -339,7 +339,7 @@ class AsyncOrmStorage:
         if not finished_futures:
             running_future.cancel()
             raise StorageUnavailable(
-                f"the database {self._plain.alias!r} did not answer in time.",
+                f"The database {self._plain.alias!r} did not answer in time.",
                 remedy="Look at what keeps it busy, or give the call a longer timeout.",
             )
         return running_future.result()
@@ -393,7 +393,7 @@ def named(url: str, *, is_async: bool) -> OrmStorage | AsyncOrmStorage:
     alias = urlsplit(url).netloc
     if alias not in connections:
         raise ConfigurationError(
-            f"there is no database {alias!r}.",
+            f"There is no database {alias!r}.",
             path="state.url",
             remedy=f"Name one of DATABASES: {', '.join(sorted(connections))}.",
         )

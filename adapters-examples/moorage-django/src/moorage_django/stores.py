@@ -71,7 +71,7 @@ def needed(cipher: AesGcmCipher | None) -> AesGcmCipher:
     if cipher is not None:
         return cipher
     raise ConfigurationError(
-        "the accounts of tenants are sealed, and there are no keys.",
+        "The accounts of tenants are sealed, and there are no keys.",
         path="MOORAGE.KEYS",
         remedy=f"Set MOORAGE_KEYS in the environment to what this prints: {KEYS_COMMAND}",
     )

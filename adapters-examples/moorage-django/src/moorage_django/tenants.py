@@ -98,19 +98,19 @@ def hidden(tables: Mapping[str, Any]) -> dict[str, Any]:
     return {**tables, "vendors": _mask_secrets(vendors)} if vendors else dict(tables)
 
 
-def revealed(given: Any, stored: Any, path: str = "") -> Any:
+def revealed(entered: Any, stored: Any, path: str = "") -> Any:
     """Return entered tables with the masked values restored.
 
     Raises:
         InvalidData: what was not shown stands where nothing is known.
     """
-    if isinstance(given, dict):
+    if isinstance(entered, dict):
         stored_table = stored if isinstance(stored, dict) else {}
         return {
             name: revealed(value, stored_table.get(name), f"{path}.{name}".strip("."))
-            for name, value in given.items()
+            for name, value in entered.items()
         }
-    if isinstance(given, list):
+    if isinstance(entered, list):
         items = stored if isinstance(stored, list) else []
         items_by_placeholder = {
             _numbered_placeholders(place): item for place, item in enumerate(items)
@@ -119,27 +119,27 @@ def revealed(given: Any, stored: Any, path: str = "") -> Any:
             revealed(HIDDEN, items_by_placeholder.get(value), f"{path}[{place}]")
             if isinstance(value, str) and value.startswith(HIDDEN)
             else revealed(value, items[place] if place < len(items) else None, f"{path}[{place}]")
-            for place, value in enumerate(given)
+            for place, value in enumerate(entered)
         ]
-    if isinstance(given, str) and given.startswith(HIDDEN):
-        if not isinstance(stored, str) or given != HIDDEN:
+    if isinstance(entered, str) and entered.startswith(HIDDEN):
+        if not isinstance(stored, str) or entered != HIDDEN:
             raise InvalidData(
                 f"{path} is to stay as it was, and there is nothing to be kept for it.",
                 field=path,
                 remedy="Write it out where it is new, or has another name than before.",
             )
         return stored
-    return given
+    return entered
 
 
 def _mask_secrets(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _mask_secrets(item) for name, item in value.items()}
     if isinstance(value, list):
-        masked = [_mask_secrets(item) for item in value]
+        masked_items = [_mask_secrets(item) for item in value]
         return [
             _numbered_placeholders(place) if item == HIDDEN else item
-            for place, item in enumerate(masked)
+            for place, item in enumerate(masked_items)
         ]
     may_be_shown = not isinstance(value, str) or value.startswith("secret://")
     return value if may_be_shown else HIDDEN

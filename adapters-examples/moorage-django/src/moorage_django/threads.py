@@ -16,19 +16,19 @@ Answer = TypeVar("Answer")
 
 
 async def in_thread(
-    alias: str, function: Callable[P, Answer], *given: P.args, **named: P.kwargs
+    alias: str, function: Callable[P, Answer], *args: P.args, **named: P.kwargs
 ) -> Answer:
     """Run a function that uses the database of an alias, in a thread."""
-    return await asyncio.to_thread(brief(alias, function), *given, **named)
+    return await asyncio.to_thread(brief(alias, function), *args, **named)
 
 
 def brief(alias: str, function: Callable[P, Answer]) -> Callable[P, Answer]:
     """A function after which its thread's connection is closed: no end of a request does that."""
 
     @wraps(function)
-    def close_after(*given: P.args, **named: P.kwargs) -> Answer:
+    def close_after(*args: P.args, **named: P.kwargs) -> Answer:
         try:
-            return function(*given, **named)
+            return function(*args, **named)
         finally:
             connections[alias].close()
 

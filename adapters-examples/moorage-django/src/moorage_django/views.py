@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 def receive(request: HttpRequest, account: str) -> HttpResponse:
     """Verify and store a webhook, and respond; its handlers run afterwards.
 
-    What is no genuine webhook is refused without a reason. Nothing is answered 2xx before it is
-    stored.
+    A webhook that is not genuine is refused without a reason. No webhook is answered with 2xx
+    before it is stored.
     """
     hub = process.hub()
     try:

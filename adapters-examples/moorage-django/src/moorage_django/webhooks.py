@@ -50,8 +50,8 @@ def has_handlers() -> bool:
 
 def _atomic(handler: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(handler)
-    def read_whole_body(*given: Any) -> Any:
+    def read_whole_body(*args: Any) -> Any:
         with transaction.atomic(using=DEFAULT_DB_ALIAS):
-            return handler(*given)
+            return handler(*args)
 
     return read_whole_body

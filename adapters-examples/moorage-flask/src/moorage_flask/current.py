@@ -20,7 +20,7 @@ def moored_in(app: Any) -> Moored:
     if isinstance(extension, Moored):
         return extension
     raise ConfigurationError(
-        f"the application {app.name!r} has no moorage.",
+        f"The application {app.name!r} has no moorage.",
         path="MOORAGE",
         remedy="Call `Moorage(app)`, or `init_app(app)` of one.",
     )

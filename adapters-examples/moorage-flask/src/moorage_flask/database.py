@@ -43,11 +43,14 @@ class Database:
     """A database, and connections of our own to it, in each process anew.
 
     Args:
-        given: a URL, or an engine of SQLAlchemy.
+        url_or_engine: a URL, or an engine of SQLAlchemy.
     """
 
-    def __init__(self, given: str | Engine) -> None:
-        self._given = given if isinstance(given, Engine) else _make_engine(given)
+    def __init__(self, url_or_engine: str | Engine) -> None:
+        if isinstance(url_or_engine, Engine):
+            self._given = url_or_engine
+        else:
+            self._given = _make_engine(url_or_engine)
         self._engines: dict[int, Engine] = {}
         self._start_afresh()
         if self.kind == "sqlite":
@@ -230,7 +233,7 @@ def _make_engine(url: str) -> Engine:
     except (ArgumentError, ImportError, ValueError) as error:
         kind = type(error).__name__
     raise ConfigurationError(
-        f"no engine can be made of this URL ({kind}).",
+        f"No engine can be made of this URL ({kind}).",
         path="MOORAGE.DATABASE",
         remedy="Give a URL such as postgresql+psycopg://user@host/name, whose driver is installed.",
     )

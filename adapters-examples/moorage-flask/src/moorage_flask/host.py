@@ -8,6 +8,7 @@ from sqlalchemy.engine import URL, Engine
 from sqlalchemy.orm import scoped_session
 
 from moorage import ConfigurationError
+from moorage.domain.values.text import with_article
 from moorage_flask.database import Database
 
 if TYPE_CHECKING:
@@ -39,20 +40,20 @@ def host_of(settings: Settings) -> Host:
     if isinstance(engine, Engine):
         return Host(Database(engine), session)
     raise ConfigurationError(
-        f"a {type(database).__name__} is no database.",
+        f"The database is {with_article(type(database).__name__)}.",
         path="MOORAGE.DATABASE",
         remedy="Give a URL, an engine or a scoped_session of SQLAlchemy, or your SQLAlchemy(app).",
     )
 
 
-def _engine(given: Any) -> object:
-    if isinstance(given, scoped_session):
-        return given.get_bind()
-    return given if isinstance(given, Engine) else getattr(given, "engine", None)
+def _engine(database: Any) -> object:
+    if isinstance(database, scoped_session):
+        return database.get_bind()
+    return database if isinstance(database, Engine) else getattr(database, "engine", None)
 
 
-def _session(given: object) -> Callable[[], Session] | None:
-    for candidate in (given, getattr(given, "session", None)):
+def _session(database: object) -> Callable[[], Session] | None:
+    for candidate in (database, getattr(database, "session", None)):
         if isinstance(candidate, scoped_session):
             return cast("Callable[[], Session]", candidate)
     return None

@@ -251,9 +251,9 @@ class _Process:
         outbox = None if self._moored.host.database is None else self.outbox()
         return HealthMonitor(self.hub(), outbox=outbox, inbox=self.inbox())
 
-    def _in_context(self, handle: Callable[..., object], *given: Any) -> None:
+    def _in_context(self, handle: Callable[..., object], *args: Any) -> None:
         with self._moored.app.app_context():
-            handle(*given)
+            handle(*args)
 
 
 _living: WeakSet[Moored] = WeakSet()

@@ -182,7 +182,7 @@ class Stores:
     def _database(self) -> Database:
         if self._host.database is None:
             raise ConfigurationError(
-                "this application has no database to write in.",
+                "This application has no database to write in.",
                 path="MOORAGE.DATABASE",
                 remedy="Give a URL, an engine or a scoped_session of SQLAlchemy.",
             )
@@ -242,7 +242,7 @@ def _needs_modern(content: str, setting: str, remedy: str) -> ConfigurationError
 
 def _no_session() -> NoReturn:
     raise ConfigurationError(
-        "it is not known which session this application is using, in whose transaction to write.",
+        "It is not known which session this application is using, in whose transaction to write.",
         path="MOORAGE.SESSION",
         remedy="Give a function that returns it, or a scoped_session as DATABASE.",
     )

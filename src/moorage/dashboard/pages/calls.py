@@ -192,5 +192,5 @@ def calls_table(view: View, entries: Iterable[IntegrationLog], nothing: str) -> 
 
 
 def outcome_kind(entry: IntegrationLog) -> str:
-    """The colour of a call's outcome: good, warn or bad."""
+    """Return how a page marks a call's outcome: good, warn or bad."""
     return _KINDS.get(entry.status, "bad")

@@ -78,7 +78,7 @@ def _next_mark(payment: UnsettledPayment) -> tuple[str, str]:
 
 
 def payment_page(view: View) -> Page:
-    """The decision desk for one payment: the evidence, the vendor's answer, and the decision."""
+    """Return the decision page of one payment: evidence, the vendor's answer, and the decision."""
     evidence = view.reader.evidence(view.fields.get("key", ""), view.get("tenant"))
     payment, current_time = evidence.payment, view.reader.now()
     payment_fields = {"key": payment.idempotency_key, "tenant": payment.tenant}

@@ -182,12 +182,12 @@ class Sent:
         """Return the response with the credentials masked, and with a very long body cut off."""
         mask = self._mask()
         body = response.body[: LARGEST_BODY + _MARGIN]
-        masked = mask(body)
-        if masked != body and is_json(response.header("content-type")):
-            masked = json_again(masked)
+        masked_body = mask(body)
+        if masked_body != body and is_json(response.header("content-type")):
+            masked_body = json_again(masked_body)
         pairs = [(name, masked_text(value, mask)) for name, value in response.headers.pairs]
         return response.evolve(
-            body=masked[:LARGEST_BODY],
+            body=masked_body[:LARGEST_BODY],
             headers=response.headers if pairs == [*response.headers.pairs] else Headers(pairs),
             reason=response.reason and masked_text(response.reason, mask),
             url=response.url and masked_text(response.url, mask),

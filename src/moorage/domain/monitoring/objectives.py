@@ -110,7 +110,7 @@ class Compliance:
 
     @property
     def is_met(self) -> bool | None:
-        """Whether the bad calls are within the budget; None without any call."""
+        """True if the bad calls are within the budget; None without any call."""
         return self.bad <= self.calls * self._allowed if self.calls else None
 
     @property
@@ -161,7 +161,7 @@ class ObjectiveMonth:
 
     @property
     def is_met(self) -> bool | None:
-        """Whether all targets are met; None if no call counts for any."""
+        """True if all targets are met; None if no call counts for any."""
         results = [part.is_met for part in (self.availability, self.latency) if part is not None]
         known_results = [result for result in results if result is not None]
         return all(known_results) if known_results else None

@@ -479,22 +479,22 @@ class _Chain:
         return None if expected_mac is None else compare_digest(expected_mac, match[2])
 
 
-def _misplaced(found: int, expected: int, following: Iterator[AuditRecord]) -> Finding:
-    if found < expected:
+def _misplaced(number: int, expected: int, following: Iterator[AuditRecord]) -> Finding:
+    if number < expected:
         return Finding(
             expected,
             Fault.INSERTED,
-            f"A record with the number {found} was inserted after record {expected - 1}.",
+            f"A record with the number {number} was inserted after record {expected - 1}.",
         )
     if any(record.number == expected for record in following):
         return Finding(
             expected,
             Fault.REORDERED,
-            f"Record {expected} stands behind record {found}: the records were reordered.",
+            f"Record {expected} stands behind record {number}: the records were reordered.",
         )
-    range_end = "" if found == expected + 1 else f" to {found - 1}"
+    range_end = "" if number == expected + 1 else f" to {number - 1}"
     return Finding(
-        expected, Fault.REMOVED, f"Record {expected}{range_end} was removed: {found} follows."
+        expected, Fault.REMOVED, f"Record {expected}{range_end} was removed: {number} follows."
     )
 
 

@@ -347,11 +347,11 @@ class TokenBucket:
             return runs
         place, fewest = len(runs) - 2, self.room + 1
         for index in range(place, RUNS // 2, -1):
-            joined = self._joined(runs[index], runs[index + 1])
-            if joined[8] < fewest and joined[8] <= self.room - joined[4]:
-                place, fewest = index, joined[8]
-        joined = self._joined(runs[place], runs[place + 1])
-        return (*runs[:place], joined, *runs[place + 2 :])
+            joined_run = self._joined(runs[index], runs[index + 1])
+            if joined_run[8] < fewest and joined_run[8] <= self.room - joined_run[4]:
+                place, fewest = index, joined_run[8]
+        joined_run = self._joined(runs[place], runs[place + 1])
+        return (*runs[:place], joined_run, *runs[place + 2 :])
 
 
 def _is_before(one: _Point, other: _Point) -> bool:

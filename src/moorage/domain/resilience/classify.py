@@ -79,7 +79,7 @@ def classify(
             " an earlier request with this key."
         )
     if status >= 500 or status in _LATER:
-        return VendorFailed(f"the vendor failed (HTTP {status}).", **details)
+        return VendorFailed(f"The vendor failed (HTTP {status}).", **details)
     if status < 200 or (status < 400 and not safe and status not in _NOT_HERE):
         return VendorFailed(
             f"The answer (HTTP {status}) does not say whether the request was carried out.",

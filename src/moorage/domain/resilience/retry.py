@@ -60,7 +60,7 @@ def _one_of(kind: type[E], value: object) -> E:
         raise ConfigurationError(
             f"{value!r} is not {with_article(kind.__name__)}.",
             path=kind.__name__.lower(),
-            remedy=f"Give one of {', '.join(str(one.value) for one in kind)}.",
+            remedy=f"Give one of {', '.join(str(member.value) for member in kind)}.",
         ) from None
 
 

@@ -107,8 +107,8 @@ def value_mask(secrets: Iterable[bytes], words: Iterable[bytes] = ()) -> Masker:
 def masked_text(text: str, mask: Masker) -> str:
     """Return a text with the secrets of a mask removed."""
     encoded = text.encode("utf-8", "surrogatepass")
-    masked = mask(encoded)
-    return text if masked == encoded else masked.decode("utf-8", "ignore")
+    masked_bytes = mask(encoded)
+    return text if masked_bytes == encoded else masked_bytes.decode("utf-8", "ignore")
 
 
 def is_telling(value: str) -> bool:
@@ -237,9 +237,9 @@ def _views(text: bytes) -> Iterator[_View]:
             break
         view = decoded
         yield view
-    joined = _rewritten(view, _SPACE, lambda _: b"")
-    if joined is not None:
-        yield joined._replace(joined=True)
+    unspaced = _rewritten(view, _SPACE, lambda _: b"")
+    if unspaced is not None:
+        yield unspaced._replace(joined=True)
 
 
 def _rewritten(

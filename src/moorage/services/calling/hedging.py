@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class _Try(NamedTuple):
-    """One of the concurrent requests, and its result."""
+    """A concurrent request, and its result."""
 
     call: Call
     result: AttemptResult

@@ -67,12 +67,12 @@ class Flows(Contract):
                 options["key"] = key
             check_limits = requirements.check_limits
 
-            def perform(vendor: Any, wire: Wire, *found: Ref) -> Awaitable[Any]:
+            def perform(vendor: Any, wire: Wire, *refs: Ref) -> Awaitable[Any]:
                 if check_limits is not None:
                     check_limits(vendor.limits)
                 arguments = values
-                if found:
-                    arguments = (found[0].id if at_key else found[0], *values[1:])
+                if refs:
+                    arguments = (refs[0].id if at_key else refs[0], *values[1:])
                 result: Awaitable[Any] = getattr(vendor, verb)(wire, *arguments, **options)
                 return result
 

@@ -39,6 +39,7 @@ from moorage.domain.idempotency.unsettled import (
 from moorage.domain.values.durations import SECOND, count, micros
 from moorage.domain.values.money import Money
 from moorage.domain.values.result import Result
+from moorage.domain.values.text import with_article
 from moorage.errors import (
     ConfigurationError,
     ConnectorError,
@@ -198,7 +199,7 @@ class UnsettledFlows:
 
     Args:
         core: has the store.
-        dispatcher: finds the desk of a tenant.
+        find_dispatcher: returns the dispatcher of a tenant.
     """
 
     def __init__(self, core: Core, find_dispatcher: FindDispatcher) -> None:
@@ -454,9 +455,9 @@ class UnsettledFlows:
             return await self._look_up(effect, flows, unknown)
         if not isinstance(receipt, (Ref, str)) or not accounts:
             raise InvalidData(
-                f"A {type(receipt).__name__} is no receipt of this {operation}.",
+                f"The receipt of this {operation} is {with_article(type(receipt).__name__)}.",
                 field="receipt",
-                remedy=f"Give a {kind.__name__}, or its reference; the account has to be"
+                remedy=f"Give {with_article(kind.__name__)}, or its reference; its account must be"
                 " configured.",
             )
         return await _receipt_of(

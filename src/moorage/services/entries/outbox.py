@@ -18,6 +18,7 @@ from moorage.domain.secrets.frames import bare
 from moorage.domain.secrets.sensitive import is_sensitive
 from moorage.domain.values.json_text import is_list
 from moorage.domain.values.result import Result
+from moorage.domain.values.text import with_article
 from moorage.errors import ConnectorError, InvalidData, StorageUnavailable
 from moorage.services.contracts.payment_effects import Request as PaymentRequest
 from moorage.services.entries.processing import Keeping, PartlyDoneError, Round
@@ -50,9 +51,9 @@ class _Look:
     """The progress of a worker through the calls with an unknown outcome.
 
     Attributes:
-        after: where the next page begins.
-        seen: the calls of this pass whose outcome was asked for, by id and fence.
-        known: the same, and those of the pass before: they are not asked for again.
+        after: the position at which the next page begins.
+        seen: ids and fencing tokens of the calls that this pass has looked up.
+        known: those of this pass and of the pass before, which are not looked up again.
     """
 
     after: str | None = None
@@ -385,7 +386,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
 def _check_request(request: object) -> None:
     if not isinstance(request, Request):
         raise InvalidData(
-            f"a {type(request).__name__} is not a request.",
+            f"The request is {with_article(type(request).__name__)}.",
             field="request",
             remedy="Give a moorage.Request, such as Request.post('/path', json={…}).",
         )

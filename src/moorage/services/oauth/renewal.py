@@ -409,7 +409,7 @@ class Renewal:
             await core.execute(resolve, seconds_left(core, claimed.until))
 
     async def _release(self, claimed: _RenewalClaim) -> None:
-        """Let the next holder claim it at once."""
+        """Return the claim, so that the next holder may claim it at once."""
         await self._core.execute(
             release(claimed.claim.key, claimed.claim.fence, ttl=_BRIEFLY),
             seconds_left(self._core, claimed.until),

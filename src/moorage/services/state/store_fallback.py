@@ -112,7 +112,7 @@ class StoreFallback:
         return answer
 
     def _leave(self, outage: Outage | None, *, turn: bool) -> None:
-        """Let another caller probe the store."""
+        """Return the turn, so that another caller may probe the store."""
         if turn and outage is not None:
             outage.turn.append(None)
 

@@ -138,7 +138,7 @@ NUMBER: Final = sdk.Reading(
 )
 _EVENT: Final = sdk.Reading(
     SmsEvent,
-    given=("id", "status", "vendor_status", "at", "sender"),
+    supplied=("id", "status", "vendor_status", "at", "sender"),
     ref=sdk.ref_at("sms_id"),
     text=sdk.text("text"),
     error_code=sdk.text("error.code"),

@@ -179,7 +179,7 @@ class Plivo(sdk.ApiVendor):
 
     event_reading = sdk.Reading(
         SmsEvent,
-        given=("id",),
+        supplied=("id",),
         ref=sdk.ref_at("MessageUUID"),
         status=sdk.when(
             _came_in,

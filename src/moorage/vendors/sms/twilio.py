@@ -172,7 +172,7 @@ class Twilio(sdk.ApiVendor):
 
     event_reading = sdk.Reading(
         SmsEvent,
-        given=("id",),
+        supplied=("id",),
         ref=sdk.ref_at("MessageSid", "SmsSid"),
         status=sdk.word("MessageStatus", "SmsStatus", of=_STATUSES, otherwise=SmsStatus.UNKNOWN),
         vendor_status=_EVENT_STATUS,

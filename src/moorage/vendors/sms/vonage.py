@@ -219,7 +219,7 @@ class Vonage(sdk.ApiVendor):
     )
     event_reading = sdk.Reading(
         SmsEvent,
-        given=("id",),
+        supplied=("id",),
         ref=sdk.ref_at("messageId"),
         status=sdk.when(
             _came_in,

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand
 from django.db import OperationalError
 from django.utils import timezone
 
-from books import desk
+from books import vendor_calls
 from books.models import HELD, Attempt
 from moorage.errors import StorageUnavailable
 from moorage.hub.worker import stopping
@@ -56,4 +56,4 @@ class Command(BaseCommand):
     def _look_up(self) -> None:
         latest_begin = timezone.now() - _QUIET
         for attempt in Attempt.objects.filter(state__in=HELD, begun_at__lt=latest_begin):
-            desk.look_up(attempt)
+            vendor_calls.look_up(attempt)

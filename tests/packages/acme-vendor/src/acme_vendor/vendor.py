@@ -26,7 +26,7 @@ _MESSAGE: Final = sdk.Reading(
     vendor_status=sdk.text("status"),
 )
 _UPDATE: Final = sdk.Reading(
-    SmsEvent, given=("id", "status", "vendor_status", "at"), ref=sdk.ref_at("id")
+    SmsEvent, supplied=("id", "status", "vendor_status", "at"), ref=sdk.ref_at("id")
 )
 
 

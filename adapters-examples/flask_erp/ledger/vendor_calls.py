@@ -103,15 +103,15 @@ def mail(invoice: Invoice, about: str, text: str) -> None:
 
 
 @moorage.on("payments")
-def hear(news: PaymentEvent, entry: object) -> None:
+def hear(event: PaymentEvent, entry: object) -> None:
     """Store the event of a payment; events of unknown payments are ignored."""
-    news = moorage.hub.payments().follow_up(news)
-    attempt = Attempt.of(news.ref.account, news.ref.id, news.reference)
-    if attempt is not None and news.state is not None:
-        state = state_of(news.state)
+    event = moorage.hub.payments().follow_up(event)
+    attempt = Attempt.of(event.ref.account, event.ref.id, event.reference)
+    if attempt is not None and event.state is not None:
+        state = state_of(event.state)
         if state == "paid":
-            news.expect(_charge(attempt).amount)
-        _advance(attempt, state, payment_id=news.ref.id)
+            event.expect(_charge(attempt).amount)
+        _advance(attempt, state, payment_id=event.ref.id)
     session.commit()
 
 
@@ -142,7 +142,7 @@ def _note(attempt: Attempt, ask: Callable[[], Payment]) -> None:
     session.commit()
 
 
-def _advance(attempt: Attempt, state: str, **known: str) -> None:
-    if attempt.advance(state, **known) and state == "paid":
+def _advance(attempt: Attempt, state: str, **fields: str) -> None:
+    if attempt.advance(state, **fields) and state == "paid":
         number = attempt.invoice.number
         mail(attempt.invoice, f"Receipt {number}", f"Invoice {number} is paid. Thank you.")
