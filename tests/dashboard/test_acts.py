@@ -437,8 +437,8 @@ def test_sealed_payment_is_not_decided_without_its_cipher(act: str) -> None:
         page = visitor.get(f"/payment{PAYMENT}").text
         assert ("Start the page with the cipher" in page, "/acts/" in page) == (True, False)
         assert "needs the cipher" in visitor.get("/unknown").text
-        told = visitor.act(f"/acts/{act}{PAYMENT}", reason="seen", receipt="pi_1").text
-        assert "cannot be read here" in told
+        shown = visitor.act(f"/acts/{act}{PAYMENT}", reason="seen", receipt="pi_1").text
+        assert "cannot be read here" in shown
         assert 1 == len(world.hub.unsettled_payments())
 
 

@@ -58,7 +58,7 @@ class Pause:
             (self.subject, entry.subject),
         )
         return entry.state is not EntryState.PAUSED and all(
-            wanted is None or wanted == value for wanted, value in pairs
+            expected is None or expected == value for expected, value in pairs
         )
 
 
