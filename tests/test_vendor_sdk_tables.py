@@ -286,7 +286,7 @@ def test_methods_of_requests() -> None:
     "rows, message",
     [
         ({"ref": sdk.ref_at("id"), "statsu": sdk.text("s")}, "Thing has no field statsu"),
-        ({"ref": sdk.ref_at("id"), "given": ("colour",)}, "Thing has no field colour"),
+        ({"ref": sdk.ref_at("id"), "supplied": ("colour",)}, "Thing has no field colour"),
         ({"state": State.OPEN}, "Thing needs the field ref"),
     ],
 )
