@@ -453,12 +453,17 @@ class UnsettledFlows:
             )
             unknown.service = accounts[0].name
             return await self._look_up(effect, flows, unknown)
-        if not isinstance(receipt, (Ref, str)) or not accounts:
+        if not isinstance(receipt, (Ref, str)):
             raise InvalidData(
                 f"The receipt of this {operation} is {with_article(type(receipt).__name__)}.",
                 field="receipt",
-                remedy=f"Give {with_article(kind.__name__)}, or its reference; its account must be"
-                " configured.",
+                remedy=f"Give {with_article(kind.__name__)}, or its reference.",
+            )
+        if not accounts:
+            raise InvalidData(
+                f"No account that can have made this {operation} is configured.",
+                field="receipt",
+                remedy="Configure the account, so that the receipt can be read from the vendor.",
             )
         return await _receipt_of(
             effect, flows, accounts[0], _payment_ref(effect, accounts, receipt)
