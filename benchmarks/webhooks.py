@@ -28,22 +28,22 @@ _SIZES: Final = {"1 KB": 1_000, "100 KB": 100_000}
 
 
 def webhook_signature_small(rounds: int) -> Comparison:
-    """Verify the signature of a Stripe event of one kilobyte, without reading its content."""
+    """Verify the signature of a Stripe event of one kilobyte, without parsing its content."""
     return _signature("1 KB", rounds)
 
 
 def webhook_signature_large(rounds: int) -> Comparison:
-    """Verify the signature of a Stripe event of 100 kilobytes, without reading its content."""
+    """Verify the signature of a Stripe event of 100 kilobytes, without parsing its content."""
     return _signature("100 KB", rounds)
 
 
 def webhook_standard_signature_small(rounds: int) -> Comparison:
-    """Verify the signature of a Standard Webhook of one kilobyte, without reading its content."""
+    """Verify the signature of a Standard Webhook of one kilobyte, without parsing its content."""
     return _standard("1 KB", rounds, read=False)
 
 
 def webhook_standard_signature_large(rounds: int) -> Comparison:
-    """Verify the signature of a Standard Webhook of 100 kilobytes, without reading its content."""
+    """Verify the signature of a Standard Webhook of 100 kilobytes, without parsing its content."""
     return _standard("100 KB", rounds, read=False)
 
 

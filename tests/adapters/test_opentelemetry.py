@@ -257,7 +257,7 @@ def test_changes_by_hand_have_a_span() -> None:
 
 
 def test_circuits_are_named() -> None:
-    """A circuit is named by its service, its region and the endpoint that has its own."""
+    """A circuit's name has its service, its region, and its endpoint if that has a circuit."""
     service = Service(
         "erp",
         regions=[Region("eu", "https://eu.example"), Region("us", "https://us.example")],

@@ -130,7 +130,7 @@ class PlacesMachine(RuleBasedStateMachine):
 
     @invariant()
     def all_stand_as_the_model_says(self) -> None:
-        """Exactly the model's callers are inside, wait or take memory."""
+        """The callers inside, waiting and in memory are exactly those of the model."""
         for name, room in self.rooms.items():
             assert {WAITING} >= {waiter.state for waiter in room.line}
             assert {INSIDE} >= {waiter.state for waiter in room.inside}

@@ -198,7 +198,7 @@ def test_failed_abort_keeps_the_first_error() -> None:
 
 
 def test_stale_uploads_by_age() -> None:
-    """Uploads at least as old as given are listed, and ones of unknown age are not."""
+    """Only uploads of at least the given age are listed; those of unknown age are left out."""
     day = timedelta(days=1)
     uploads = [
         attrs.evolve(COMING, started_at=at)

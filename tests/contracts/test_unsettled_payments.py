@@ -674,7 +674,7 @@ def test_payment_with_a_sealed_answer_is_not_closed_without_its_cipher() -> None
 
 
 class Narrow:
-    """A cipher that cannot seal the vendor's answers."""
+    """A cipher that cannot encrypt the vendor's answers."""
 
     def seal(self, plain: bytes, about: bytes, /) -> bytes:
         """Seal anything else."""

@@ -48,7 +48,7 @@ class Line:
         return answer, wait, permit
 
     def enter(self) -> Permit:
-        """Be admitted, and return the permit."""
+        """Ask for admission, which must be granted, and return the permit."""
         answer, _, permit = self.ask()
         assert Answer.GO is answer
         assert permit is not None

@@ -92,7 +92,7 @@ def test_paused_probe_keeps_its_lease() -> None:
 
 
 def test_pause_extends_only_the_queued_probes_lease() -> None:
-    """The leases of other probes end when they would have ended."""
+    """A pause makes the lease of the queued probe longer, and no other lease."""
     config = CircuitBreakerConfig(failures=1, open_for=10.0, probes=2)
     caller = Caller(gates(config, EASY))
     _, permit, _ = caller.enter()

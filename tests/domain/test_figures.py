@@ -185,7 +185,7 @@ def test_roll_ups_lose_nothing(places: list[tuple[int, str]]) -> None:
 
 @pytest.mark.parametrize("options", [{"minutes": 60}, {"hours": HOUR}, {"days": DAY}])
 def test_retention_grows_with_windows(options: Any) -> None:
-    """Longer windows stay longer, and a process has a day to store its minutes."""
+    """Figures of longer windows are kept longer; those of minutes may be stored a day late."""
     with pytest.raises(InvalidData, match="cannot stay longer"):
         Retention(**options)
     with pytest.raises(ConfigurationError):

@@ -111,7 +111,7 @@ def test_pause_is_no_call(shop: Shop, act: str) -> None:
     """A pause cannot be replayed or dropped as if it were a call."""
     shop.do(shop.outbox.pause, **WHY)
     (entry,) = shop.do(shop.outbox.find, EntryQuery(states={EntryState.PAUSED})).items
-    with pytest.raises(InvalidData, match="is a pause"):
+    with pytest.raises(InvalidData, match="is a pause of the queue"):
         shop.do(getattr(shop.outbox, act), entry.id)
 
     assert 1 == len(shop.do(shop.outbox.pauses))

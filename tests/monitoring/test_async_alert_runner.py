@@ -143,7 +143,7 @@ def test_figures_are_those_of_the_hub(source: str) -> None:
 
 
 def test_figures_of_a_program_may_be_asynchronous() -> None:
-    """A program's own source of figures is awaited; a hub without any source is refused."""
+    """The program's own metrics are awaited; a hub without any metrics is refused."""
 
     async def figures(query: FigureQuery) -> CallFigures:
         await asyncio.sleep(0)

@@ -244,7 +244,7 @@ class Overtaken(Vault):
     """A credential store in which another process stores a new token right after each read."""
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
-        """The credential stored until now."""
+        """The stored credential, before the renewal replaces it."""
         result = await super().get(service, tenant)
         self.kept[OWNER] = token(2)
         return result

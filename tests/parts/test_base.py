@@ -79,7 +79,7 @@ def test_a_plain_store_serves_no_tasks() -> None:
 
 
 def test_an_asynchronous_store_serves_no_plain_callers() -> None:
-    """Not awaiting over an asynchronous store is refused as well."""
+    """A synchronous part over an asynchronous store is refused as well."""
     breaker = CircuitBreaker(storage=DistantStore())
 
     for use in (breaker.state, lambda: breaker.call(len, "")):

@@ -305,7 +305,7 @@ async def test_variants_are_cached_separately(world: World) -> None:
 
 @sync_and_async
 async def test_variants_age_independently_of_use(world: World) -> None:
-    """A variant that is not requested ages like one that is."""
+    """A cached variant ages whether it is requested or not."""
     vary = {"Cache-Control": "max-age=60", "Vary": "Content-Language"}
     answer = Response(200, vary)
     world.vendor.answers(answer, world.after(25, answer), answer)

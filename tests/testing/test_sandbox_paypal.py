@@ -1,4 +1,4 @@
-"""PayPal on this machine behaves as PayPal does."""
+"""The sandbox of PayPal behaves as PayPal does."""
 
 from __future__ import annotations
 

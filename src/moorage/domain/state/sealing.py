@@ -61,7 +61,7 @@ class KeyRing:
     keys: tuple[tuple[int, Secret], ...] = attrs.field(converter=_pairs, hash=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse keys that cannot seal."""
+        """Refuse keys that cannot encrypt, such as one of a wrong length."""
         if not self.keys:
             raise _unusable("There is no key in the ring.", _MAKE)
         versions = [version for version, _ in self.keys]

@@ -100,7 +100,7 @@ _JOINTS: Final = {ord("&"): "_", ord("="): "_"}
 def _pairs(scene: Scene, besides: str) -> str:
     """Return `&name=value` for every field but the signature, sorted as Vonage signs them."""
     if not isinstance(scene.item, dict):
-        raise rejected(WebhookReason.MALFORMED, "The webhook has no fields.")
+        raise rejected(WebhookReason.MALFORMED, "The webhook's body has no fields.")
     fields = cast("dict[str, Any]", scene.item)
     text = ""
     for name in sorted(fields):

@@ -104,7 +104,7 @@ class FastPathSteps(CallLifecycle):
             raise
 
     async def go_on(self, call: Call, grants: list[Admitted], step: AttemptStep) -> Ending:
-        """Continue a call after the fast path asked for an admission that it could not use."""
+        """Continue a call that has to wait for its admission, or was refused it."""
         core = self.core
         if call.hurried and grants and (grants[0][0] or grants[0][1]):
             # It was asked for a grant at once, so there is nothing to give back.

@@ -204,7 +204,7 @@ class PaymentEffects:
             self._core.post(Withhold(KIND, self._tenant, key, number=number, held=held))
 
     def _replayed(self, registered: Registered, key: str) -> Any:
-        """Return the receipt with which a person has settled the effect."""
+        """Return the receipt that a person gave to settle the payment."""
         if not registered.same:
             raise IdempotencyConflict("This idempotency key was used for another payment.")
         return as_replay(

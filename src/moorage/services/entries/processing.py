@@ -627,7 +627,7 @@ class Keeping(Pausing[E]):
         previous_entry = await self.get(id)
         if previous_entry.state is EntryState.PAUSED:
             raise InvalidData(
-                f"The entry {id} is a pause.",
+                f"The entry {id} is a pause of the queue, and no stored call or webhook.",
                 field="id",
                 remedy="Call `resume` to end it.",
             )

@@ -101,7 +101,7 @@ class VirtualSleeper:
         self.sleeps: list[float] = []
 
     def sleep(self, seconds: float, /) -> None:
-        """Be later at once."""
+        """Move the clock forward, without sleeping."""
         self.sleeps.append(seconds)
         self._clock.advance(max(seconds, 0))
 

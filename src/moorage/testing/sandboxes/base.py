@@ -290,7 +290,7 @@ class Sandbox:
         """
 
     def unknown(self, request: SandboxRequest) -> Response:
-        """Return the response to a request that no route is for."""
+        """Return the response to a request without a route."""
         return reply({"message": f"There is no {request.method} {request.path}."}, 404)
 
     def number(self) -> int:

@@ -110,7 +110,7 @@ class EasyPostSandbox(Sandbox):
         }
 
     def unknown(self, request: SandboxRequest) -> Response:
-        """Return the response to a request that no route is for, once its key is checked."""
+        """Check the API key of a request without a route, and return the response to it."""
         self.check_access(request)
         return _refusal(404, "NOT_FOUND", "The requested resource could not be found.").response
 

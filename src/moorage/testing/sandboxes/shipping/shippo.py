@@ -123,7 +123,7 @@ class ShippoSandbox(Sandbox):
         }
 
     def unknown(self, request: SandboxRequest) -> Response:
-        """Return the response to a request that no route is for, once its token is checked."""
+        """Check the API token of a request without a route, and return the response to it."""
         self.check_access(request)
         return reply({"detail": "Not found."}, 404)
 
