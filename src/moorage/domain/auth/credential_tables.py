@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 _OAUTH: Final = "access_token"
 _BINARY: Final = "secret_base64"
+_REMEDY: Final = (
+    "Write a token; or a table with a method, a secret and what the method needs, such as a"
+    " username; or one with an access_token."
+)
 
 
 def read_credentials(written: object, place: str) -> Kept:
@@ -45,12 +49,7 @@ def read_credentials(written: object, place: str) -> Kept:
     if credentials is not None:
         return credentials
     del written
-    raise InvalidData(
-        f"{place}: {problem}",
-        field="credentials",
-        remedy="Write a token; or a table with a method, a secret and what the method needs, such"
-        " as a username; or one with an access_token.",
-    )
+    raise InvalidData(f"{place}: {problem}", field="credentials", remedy=_REMEDY)
 
 
 def read_credentials_text(text: Secret, place: str) -> Kept:
@@ -59,9 +58,9 @@ def read_credentials_text(text: Secret, place: str) -> Kept:
     Raises:
         InvalidData: the text is not a credential.
     """
-    value, problem, remedy = _parse_text(text)
-    if value is not None:
-        return read_credentials(value, place)
+    credentials, problem, remedy = _read_text(text)
+    if credentials is not None:
+        return credentials
     raise InvalidData(f"{place}: {problem}", field="credentials", remedy=remedy)
 
 
@@ -73,6 +72,14 @@ def is_credential(table: Mapping[str, Any]) -> bool:
 def write_credentials(credentials: Kept) -> Secret:
     """Return credentials as a table in JSON, which `read_credentials_text` reads."""
     return Secret(encode_json(_table(credentials)).decode())
+
+
+def _read_text(text: Secret) -> tuple[Kept | None, str, str]:
+    """Return the credentials in a text, or None with the problem and its remedy; never raise."""
+    value, problem, remedy = _parse_text(text)
+    if value is None:
+        return None, problem, remedy
+    return *_read_credentials(value), _REMEDY
 
 
 def _parse_text(text: Secret) -> tuple[object, str, str]:
