@@ -10,17 +10,15 @@ from moorage.adapters.concurrency.places import INSIDE, WAITING, Places, Waiter
 class ThreadLocks:
     """Named locks with several slots for threads, given in order of arrival.
 
-    `enter` takes a slot if one is free and nobody waits for it. `release` returns the holder's
-    slot, if it has one, and gives it to the first waiting caller. Unused names take no memory, and
+    `enter` takes a slot if one is free and nobody waits for it. Unused names take no memory, and
     in a forked child all slots are free.
     """
 
-    __slots__ = ("_places", "enter", "release")
+    __slots__ = ("_places", "enter")
 
     def __init__(self, places: Places | None = None) -> None:
         self._places = places or Places()
         self.enter = self._places.enter
-        self.release = self._places.settle
 
     def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
@@ -29,6 +27,10 @@ class ThreadLocks:
         return self._places.enter(name, holder, places) or (
             timeout > 0 and self._wait(name, holder, places, queue, timeout)
         )
+
+    def release(self, name: str, holder: object, /) -> None:
+        """Return the holder's slot, if it has one, and give it to the first waiting caller."""
+        self._places.settle(name, holder)
 
     def _wait(self, name: str, holder: object, places: int, queue: int, timeout: float) -> bool:
         signal = Lock()

@@ -13,17 +13,15 @@ _FOREVER: Final = 1e9  # seconds; not every event loop counts further
 class AsyncioLocks:
     """Named locks with several slots for tasks of any event loops, given in order of arrival.
 
-    `enter` takes a slot if one is free and nobody waits for it. `release` returns the holder's
-    slot, if it has one, and gives it to the first waiting caller, from any thread. Unused names
-    take no memory, and in a forked child all slots are free.
+    `enter` takes a slot if one is free and nobody waits for it. Unused names take no memory, and
+    in a forked child all slots are free.
     """
 
-    __slots__ = ("_places", "enter", "release")
+    __slots__ = ("_places", "enter")
 
     def __init__(self, places: Places | None = None) -> None:
         self._places = places or Places()
         self.enter = self._places.enter
-        self.release = self._places.settle
 
     async def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
@@ -32,6 +30,10 @@ class AsyncioLocks:
         return self._places.enter(name, holder, places) or (
             timeout > 0 and await self._wait(name, holder, places, queue, timeout)
         )
+
+    def release(self, name: str, holder: object, /) -> None:
+        """Return the holder's slot and give it to the first waiting caller, from any thread."""
+        self._places.settle(name, holder)
 
     async def _wait(
         self, name: str, holder: object, places: int, queue: int, timeout: float
