@@ -292,7 +292,7 @@ def test_the_victim_of_a_deadlock_may_try_again() -> None:
     link = _link({"DELETE": ServerError(1213, "Deadlock"), "SELECT": ([(b"",)], 1)})
 
     with pytest.raises(NotDone, match="deadlock") as excinfo:
-        run_now(link.forget(1, 0))
+        run_now(link.delete_expired(1, 0))
 
     assert (True, False, True) == (excinfo.value.again, excinfo.value.lost, link.ready)
 
@@ -302,7 +302,7 @@ def test_lock_wait_timeout_is_not_retried() -> None:
     link = _link({"DELETE": ServerError(1205, "Lock wait timeout"), "SELECT": ([(b"",)], 1)})
 
     with pytest.raises(NotDone, match="too long") as excinfo:
-        run_now(link.forget(1, 0))
+        run_now(link.delete_expired(1, 0))
 
     assert (False, False, True) == (excinfo.value.again, excinfo.value.lost, link.ready)
 
@@ -347,7 +347,7 @@ def test_empty_rows_may_be_inserted_again() -> None:
     link = _link({"COMMIT": ServerError(2013, "Lost connection")})
 
     with pytest.raises(NotDone):
-        run_now(link.place([Row(b"", None, 0)], [""], 0))
+        run_now(link.insert_missing([Row(b"", None, 0)], [""], 0))
 
 
 def test_a_reply_is_not_read_after_its_time(ends: tuple[socket.socket, socket.socket]) -> None:

@@ -364,7 +364,7 @@ async def test_tenants_share_one_token_refresher(tmp_path: Path) -> None:
 @EITHER
 async def test_cached_tenants_are_bounded(awaited: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The number of cached tenants is bounded."""
-    monkeypatch.setattr("moorage.services.contracts.tenants._MOST", 2)
+    monkeypatch.setattr("moorage.services.contracts.tenants._MOST_TENANTS", 2)
     here = TenantWorld(awaited=awaited)
     for number in range(5):
         here.tenants.put(f"t{number}", {})

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-_MOST: Final = 1_000
+_MOST_POSTED: Final = 1_000
 """So many posted commands are kept; past that the oldest fall out, and are left to their leases."""
 
 _TRIES: Final = 5
@@ -203,7 +203,7 @@ class OrmStorage:
 
     def _start_afresh(self) -> None:
         # What a parent has posted is the parent's to execute.
-        self._kept: deque[Command[Any]] = deque(maxlen=_MOST)
+        self._kept: deque[Command[Any]] = deque(maxlen=_MOST_POSTED)
         self._away = False
 
     def __repr__(self) -> str:

@@ -170,7 +170,7 @@ class Engine:
             async def delete_batch(
                 link: Link, batch_size: int = batch_size, until: float = end_time
             ) -> int:
-                return await link.forget(batch_size, until)
+                return await link.delete_expired(batch_size, until)
 
             batch = await self.attempt(delete_batch, end_time, once=False)
             deleted_count += batch

@@ -115,11 +115,11 @@ class Link(Protocol):
         """End a transaction without writes; if `durable`, wait until its data is on disk."""
         ...
 
-    async def place(self, rows: Sequence[Row], names: Sequence[str], until: float) -> None:
+    async def insert_missing(self, rows: Sequence[Row], names: Sequence[str], until: float) -> None:
         """Insert missing rows in a separate transaction."""
         ...
 
-    async def forget(self, limit: int, until: float) -> int:
+    async def delete_expired(self, limit: int, until: float) -> int:
         """Delete expired rows without locks on them, and return their number."""
         ...
 

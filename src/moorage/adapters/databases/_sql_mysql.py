@@ -280,7 +280,7 @@ class MysqlLink:
         """End a transaction without writes."""
         await self._run_round_trip((ROLLBACK,), until)
 
-    async def place(self, rows: Sequence[Row], names: Sequence[str], until: float) -> None:
+    async def insert_missing(self, rows: Sequence[Row], names: Sequence[str], until: float) -> None:
         """Insert missing rows in a separate transaction."""
         duplicate_clause = " ON DUPLICATE KEY UPDATE expires = expires"
         try:
@@ -291,7 +291,7 @@ class MysqlLink:
             # The next read shows whether the rows exist.
             raise NotDone("lost its connection", lost=True) from None
 
-    async def forget(self, limit: int, until: float) -> int:
+    async def delete_expired(self, limit: int, until: float) -> int:
         """Delete expired rows without locks on them, and return their number."""
         expired_query = (
             f"SELECT id FROM {self._states} WHERE expires <= {_STATEMENT_TIME}"  # noqa: S608 - law 1

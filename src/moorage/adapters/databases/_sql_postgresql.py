@@ -242,14 +242,14 @@ class PostgresLink:
         """End a transaction without writes."""
         await self._round_trip([(_ROLLBACK, ())], until, then=self._flush(durable=durable))
 
-    async def place(self, rows: Sequence[Row], names: Sequence[str], until: float) -> None:
+    async def insert_missing(self, rows: Sequence[Row], names: Sequence[str], until: float) -> None:
         """Insert missing rows in a separate transaction."""
         values: list[bytes | None] = []
         for (id_, state, expires), name in zip(rows, names, strict=True):
             values += (id_, name.encode(), state, _LONG.pack(expires))
         await self._round_trip([(self._statements.place(len(rows)), values)], until)
 
-    async def forget(self, limit: int, until: float) -> int:
+    async def delete_expired(self, limit: int, until: float) -> int:
         """Delete expired rows without locks on them, and return their number."""
         (result,) = await self._round_trip([(self._statements.forget, (_LONG.pack(limit),))], until)
         return result.command_tuples or 0

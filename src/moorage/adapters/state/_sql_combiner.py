@@ -532,7 +532,7 @@ async def _insert_missing(
     missing_positions = [
         position for position, id_ in enumerate(row_keys.ids) if id_ not in existing_ids
     ]
-    await link.place(
+    await link.insert_missing(
         [Row(row_keys.ids[position], None, now + COARSE) for position in missing_positions],
         [row_keys.names[position] for position in missing_positions],
         until,

@@ -41,7 +41,7 @@ _EXACT: Final[dict[str, Fraction]] = {
     LengthUnit.FOOT: Fraction("304.8"),
 }
 """Grams or millimetres per unit."""
-_MOST: Final = Decimal(10**9)
+_LARGEST_NUMBER: Final = Decimal(10**9)
 _PLACES: Final = 9
 
 
@@ -52,7 +52,7 @@ def measure(value: object, field: str) -> Decimal:
             number = Decimal(value)
         except ArithmeticError:
             number = Decimal("NaN")
-        if number.is_finite() and 0 < number < _MOST and number == round(number, _PLACES):
+        if number.is_finite() and 0 < number < _LARGEST_NUMBER and number == round(number, _PLACES):
             return number
     raise InvalidData(
         f"{str(value)[:40]!r} is not a valid measure.",

@@ -24,7 +24,7 @@ _PROPOSALS: Final = 400
 """Characters of a proposal's reason that are stored."""
 
 
-def described(payment: UnsettledPayment) -> str:
+def name_of(payment: UnsettledPayment) -> str:
     """The name of a payment: its operation, amount and reference."""
     amount = "the whole amount" if payment.amount is None else str(payment.amount)
     name = payment.reference or payment.payment or payment.idempotency_key
@@ -45,14 +45,14 @@ def _ask(acting: Acting) -> str:
     )
     if settlement is None:
         return (
-            f"The vendor cannot tell what became of the {described(payment)}. Nothing was changed."
+            f"The vendor cannot tell what became of the {name_of(payment)}. Nothing was changed."
             " Ask again later, or look at the vendor's web page."
         )
     return {
-        SettledAs.DONE: f"The vendor says that the {described(payment)} was done. It is settled.",
-        SettledAs.REFUSED: f"The vendor says that the {described(payment)} was refused. It is"
+        SettledAs.DONE: f"The vendor says that the {name_of(payment)} was done. It is settled.",
+        SettledAs.REFUSED: f"The vendor says that the {name_of(payment)} was refused. It is"
         " settled.",
-        SettledAs.NOT_DONE: f"The {described(payment)} was never sent. It is settled as not done.",
+        SettledAs.NOT_DONE: f"The {name_of(payment)} was never sent. It is settled as not done.",
     }[settlement.outcome]
 
 
@@ -68,7 +68,7 @@ def _close(acting: Acting, payment: UnsettledPayment, *, done: bool, receipt: st
     core = acting.reader.hub.manager.flows.core
     run_now(core.execute(_proposing(payment, None), None))
     outcome = "done" if done else "not done"
-    return f"The {described(payment)} is closed as {outcome}."
+    return f"The {name_of(payment)} is closed as {outcome}."
 
 
 def _proposing(payment: UnsettledPayment, proposal: Proposal | None) -> Propose:
@@ -97,7 +97,7 @@ def _decide(*, done: bool) -> Callable[[Acting], str]:
         reason = acting.reason[:_PROPOSALS]
         _propose(acting, payment, Proposal(acting.person.name, done, receipt, reason))
         return (
-            f"You propose that the {described(payment)} was {'' if done else 'not '}done."
+            f"You propose that the {name_of(payment)} was {'' if done else 'not '}done."
             " A second person has to confirm it."
         )
 
@@ -130,7 +130,7 @@ def _confirm(acting: Acting) -> str:
 def _withdraw(acting: Acting) -> str:
     payment = _payment(acting)
     _propose(acting, payment, None)
-    return f"The proposal for the {described(payment)} is withdrawn."
+    return f"The proposal for the {name_of(payment)} is withdrawn."
 
 
 def _explain_decision(*, done: bool) -> Callable[[Acting], str]:
@@ -142,7 +142,7 @@ def _explain_decision(*, done: bool) -> Callable[[Acting], str]:
 
     def explain(acting: Acting) -> str:
         second = " A second person has to confirm it." if acting.four_eyes else ""
-        words = f"The {described(_payment(acting))} was {'' if done else 'not '}done."
+        words = f"The {name_of(_payment(acting))} was {'' if done else 'not '}done."
         return f"{words} {consequence}{second}"
 
     return explain
@@ -155,7 +155,7 @@ def _explain_confirmation(acting: Acting) -> str:
         return "The proposal was withdrawn. Go back and read the page again."
     outcome = "done" if proposal.done else "not done"
     return (
-        f"{proposal.person} says that the {described(payment)} was {outcome}."
+        f"{proposal.person} says that the {name_of(payment)} was {outcome}."
         f" Reason: {proposal.reason} Confirm it only if you have looked at the vendor yourself."
     )
 
@@ -208,7 +208,7 @@ PAYMENT_ACTS: Final = (
         name="payment-withdraw",
         title="Withdraw the proposal?",
         button="Withdraw",
-        explain=lambda acting: f"The {described(_payment(acting))} stays unknown.",
+        explain=lambda acting: f"The {name_of(_payment(acting))} stays unknown.",
         perform=_withdraw,
     ),
 )

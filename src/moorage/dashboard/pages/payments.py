@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from moorage.dashboard.acts.payments import described, proposal_stamp
+from moorage.dashboard.acts.payments import name_of, proposal_stamp
 from moorage.dashboard.layout import (
     facts,
     link,
@@ -54,7 +54,7 @@ def _payments(view: View, payments: list[UnsettledPayment]) -> Node:
             [
                 link(
                     view.request,
-                    described(payment),
+                    name_of(payment),
                     "/payment",
                     key=payment.idempotency_key,
                     tenant=payment.tenant,
@@ -105,7 +105,7 @@ def payment_page(view: View) -> Page:
         if must_wait or payment.next.value in {"person", "cipher"}
         else view.act("payment-ask", **payment_fields)
     )
-    title = described(payment)
+    title = name_of(payment)
     return Page(
         title[0].upper() + title[1:],
         [

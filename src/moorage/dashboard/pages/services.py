@@ -136,7 +136,7 @@ def _services(view: View, statuses: list[ServiceStatus], tenant: str | None) -> 
                 ),
                 mark(word, kind),
                 None if circuit is None else f"{circuit.failures} of {circuit.calls}",
-                _limit_words(status.limits),
+                _rate_limit_words(status.limits),
                 _budget_words(status),
             ]
         )
@@ -147,7 +147,7 @@ def _name(status: ServiceStatus) -> str:
     return status.service if status.region is None else f"{status.service} ({status.region})"
 
 
-def _limit_words(limits: Iterable[LimitStatus]) -> Node:
+def _rate_limit_words(limits: Iterable[LimitStatus]) -> Node:
     waits = [limit.wait for limit in limits]
     if not waits:
         return "none"

@@ -28,7 +28,7 @@ LONGEST_PAUSE: Final = 3600.0
 """Seconds of the longest pause that an answer imposes, where a service says nothing else."""
 
 _LONGEST = FOREVER / SECOND
-_MOST = 2**53
+_LARGEST_NUMBER = 2**53
 _NUMBER = late_pattern(r"-?[0-9]+(?:\.[0-9]*)?")
 _DURATION = late_pattern(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|us|µs|ns|[dhms]))+")
 _STEP = late_pattern(r"([0-9.]+)([a-zµ]+)")
@@ -112,7 +112,7 @@ def rate_hint(headers: Headers, now: datetime) -> RateHint | None:
 
 
 def _closeness(hint: RateHint) -> tuple[int, float]:
-    remaining = _MOST if hint.remaining is None else hint.remaining
+    remaining = _LARGEST_NUMBER if hint.remaining is None else hint.remaining
     return remaining, -(hint.reset_after or 0.0)
 
 
@@ -173,7 +173,7 @@ def _hint(
 def _count(value: str | None) -> int | None:
     """Return the number at the beginning of a value such as `100` or `100;w=60`."""
     match = _NUMBER.match(value.strip()) if value else None
-    return int(min(max(float(match[0]), 0), _MOST)) if match else None
+    return int(min(max(float(match[0]), 0), _LARGEST_NUMBER)) if match else None
 
 
 def _delta(value: str | None) -> float | None:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 VERSION: Final = 1
 
-_MOST: Final = 16
-_HEADS: Final = [struct.Struct(f"<BB{count}q") for count in range(_MOST + 1)]
+_MOST_INTEGERS: Final = 16
+_HEADS: Final = [struct.Struct(f"<BB{count}q") for count in range(_MOST_INTEGERS + 1)]
 _SHORT: Final = 512
 _REMEMBERED: Final = 1024
 _RULED: Final = 6
@@ -45,7 +45,7 @@ def pack(state: State, before: State | None = None, stored: bytes = b"") -> byte
     """
     count = 0
     for item in state:
-        if type(item) is not int or count == _MOST:
+        if type(item) is not int or count == _MOST_INTEGERS:
             break
         count += 1
     head = _HEADS[count]
@@ -112,7 +112,7 @@ READERS: Final[dict[int, Callable[[bytes, int], tuple[Any, ...]]]] = {VERSION: _
 
 def _unreadable_error(stored: bytes, key: str | None) -> StateUnavailable:
     """Return the error for bytes that are not a state; it does not show their content."""
-    if stored and VERSION < stored[0] <= _MOST:
+    if stored and VERSION < stored[0] <= _MOST_INTEGERS:
         return StateUnavailable(
             f"A stored state has version {stored[0]}, and this release reads up to version"
             f" {VERSION}.",

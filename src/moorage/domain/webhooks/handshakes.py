@@ -45,7 +45,7 @@ def asked_unsigned(
     raise rejected(WebhookReason.SIGNATURE, "The handshake has a wrong verify token.")
 
 
-def asked(
+def answer_to_question(
     handshake: Handshake | None,
     payload: object,
     secrets: Sequence[Secret],

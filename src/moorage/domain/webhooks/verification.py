@@ -20,7 +20,7 @@ from moorage.domain.webhooks.algorithms import JWTS, PLAIN, WebhookAlgorithm
 from moorage.domain.webhooks.choices import BodyForm, TimeForm
 from moorage.domain.webhooks.delivery import Delivery, json_of
 from moorage.domain.webhooks.events import WebhookEvent, read_stamp, read_time
-from moorage.domain.webhooks.handshakes import asked, confirmation
+from moorage.domain.webhooks.handshakes import answer_to_question, confirmation
 from moorage.domain.webhooks.payloads import items_of, payload_of
 from moorage.domain.webhooks.rejection import WebhookReason, rejected
 from moorage.domain.webhooks.template import MOST_SIGNATURES, Scene, as_text, at_path
@@ -232,7 +232,7 @@ def decide(
     if scheme.digest is not None:
         _check_digest(scheme.digest, scene)
     payload = scene.item if scene.item is not None else payload_of(scheme, scene.delivery)
-    reply = asked(scheme.handshake, payload, () if secret is None else (secret,))
+    reply = answer_to_question(scheme.handshake, payload, () if secret is None else (secret,))
     items = [payload] if reply is not None else items_of(payload, scheme.items)
     marks = _Marks(contents)
     return tuple(

@@ -26,7 +26,7 @@ def sealed(cipher: Cipher | None, plan: Plan, key: str, answer: Answer) -> Answe
     """
     if cipher is None:
         return answer
-    return _SEALED, cipher.seal(pack_values(answer), _about(plan, key))
+    return _SEALED, cipher.seal(pack_values(answer), _binding(plan, key))
 
 
 def opened(cipher: Cipher | None, plan: Plan, key: str, stored: Answer) -> Answer:
@@ -44,9 +44,9 @@ def opened(cipher: Cipher | None, plan: Plan, key: str, stored: Answer) -> Answe
             path="cipher",
             remedy="Give every process that shares the store the same cipher.",
         )
-    kind, content = unpack_values(cipher.open(content, _about(plan, key)))
+    kind, content = unpack_values(cipher.open(content, _binding(plan, key)))
     return kind, content
 
 
-def _about(plan: Plan, key: str) -> bytes:
+def _binding(plan: Plan, key: str) -> bytes:
     return about(plan.tenant, plan.service.name, f"answer {key}")

@@ -388,7 +388,7 @@ class Changing:
         return [*dict.fromkeys(keys)]
 
 
-def around(core: Core, call: Call, request: Request) -> Exchange:
+def step_with_cache(core: Core, call: Call, request: Request) -> Exchange:
     """Return the step of a call to a service with a cache policy."""
     policy = call.plan.cache
     if policy is not None and request.method.safe:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from moorage.services.core.core import Core, Flow
 
 _FOREVER: Final = float("inf")
-_MOST: Final = 1_024
+_MOST_INQUIRIES: Final = 1_024
 """The number of requests whose inquiries are remembered."""
 
 
@@ -51,7 +51,7 @@ class GuardedCache:
         self._forget = forget
         self._look_now = look_now
         self._probe = OutageProbe(core, "cache")
-        self.inquiries: Bounded[tuple[Any, ...], Inquiry] = Bounded(_MOST)
+        self.inquiries: Bounded[tuple[Any, ...], Inquiry] = Bounded(_MOST_INQUIRIES)
 
     async def look(self, call: Call, key: str) -> Found | None:
         """Look up the entries of a key."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from moorage.services.core.core import Core
     from moorage.services.environment_guard import EnvironmentGuard
 
-_MOST: Final = 16_384
+_MOST_PLANS: Final = 16_384
 _MOST_ROUTES: Final = 4_096
 
 
@@ -56,7 +56,7 @@ class Plans:
                 # A mistake in any of them is reported now, not at the first call.
                 name = None if endpoint is None else endpoint.name
                 self._compiled[service.name, name] = Plan(service, None, endpoint)
-        self._cached: Bounded[tuple[str, str | None, str | None], Plan] = Bounded(_MOST)
+        self._cached: Bounded[tuple[str, str | None, str | None], Plan] = Bounded(_MOST_PLANS)
         self.easy: dict[tuple[str, str | None, str | None], Plan] = {}
         self.direct: dict[tuple[str, str | None, str | None], Plan] = {}
         self.environment_guard: EnvironmentGuard | None = None

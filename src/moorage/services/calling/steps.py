@@ -407,9 +407,9 @@ def _caching() -> Callable[[Core, Call, Request], Exchange]:
 
     It is imported late, because few services have a cache policy.
     """
-    from moorage.services.calling.caching import around  # noqa: PLC0415 - loaded if it is used
+    from moorage.services.calling.caching import step_with_cache  # noqa: PLC0415 - loaded if it is used
 
-    return around
+    return step_with_cache
 
 
 def _nowhere() -> ConfigurationError:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Build: TypeAlias = "Callable[[Dispatcher, str, Mapping[str, Any]], Dispatcher]"
 """Makes the dispatcher of a tenant from the general dispatcher and the tenant's own tables."""
 
-_MOST: Final = 10_000
+_MOST_TENANTS: Final = 10_000
 
 
 @attrs.define
@@ -66,7 +66,7 @@ class TenantDispatchers:
 
     def __init__(self, lookup: TenantLookup) -> None:
         self._lookup = lookup
-        self._cached: Bounded[str, _CachedTenant] = Bounded(_MOST)
+        self._cached: Bounded[str, _CachedTenant] = Bounded(_MOST_TENANTS)
 
     async def dispatcher_of(self, base: Dispatcher, tenant: str) -> Dispatcher:
         """The dispatcher of a tenant.

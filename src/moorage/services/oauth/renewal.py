@@ -118,7 +118,7 @@ class _Wait(NamedTuple):
     seconds: float
 
 
-class _LostError(Exception):
+class _AnswerLostError(Exception):
     """The answer was lost, so it is unknown whether a token was granted."""
 
 
@@ -179,7 +179,7 @@ class Renewal:
                 core.renewals.keep(claim)
                 try:
                     return await self._use_claim(owner, client, stale, claim_result)
-                except _LostError:
+                except _AnswerLostError:
                     claim_result = None
                 finally:
                     core.renewals.let_go(claim)
@@ -283,7 +283,7 @@ class Renewal:
         if isinstance(answer, Granted):
             await self._keep(owner, question, answer.credentials, claimed)
             duration = (core.nanoseconds() - began) / _SECOND
-            self._tell(TokenRenewed, owner, duration=duration, attempts=attempts)
+            self._tell_observers(TokenRenewed, owner, duration=duration, attempts=attempts)
             return answer.credentials
         if isinstance(answer, Refused) and answer.why is Refusal.GONE and not alone:
             await core.execute(
@@ -300,7 +300,7 @@ class Renewal:
                 abandon(claimed.claim.key, claimed.claim.fence, ttl=REMEMBERED),
                 seconds_left(core, claimed.until),
             )
-            raise _LostError
+            raise _AnswerLostError
         await self._release(claimed)
         error, wait = failure(owner[0], answer)
         if wait is not None:
@@ -433,12 +433,12 @@ class Renewal:
         return failure_to_store
 
     def _over(self, owner: Owner, reason: str) -> AuthorizationRequired:
-        self._tell(ConsentNeeded, owner, reason=reason)
+        self._tell_observers(ConsentNeeded, owner, reason=reason)
         return AuthorizationRequired(
             f"A person must authorise {owner[0]!r} again: {reason}.", service=owner[0]
         )
 
-    def _tell(self, kind: Any, owner: Owner, **details: Any) -> None:
+    def _tell_observers(self, kind: Any, owner: Owner, **details: Any) -> None:
         core = self._core
         if core.observers:
             core.tell(kind(at=core.utc(), service=owner[0], tenant=tenant_of(owner[1]), **details))

@@ -216,7 +216,7 @@ class Refreshing:
             if error.retry_at is not None:
                 wait = max(wait, (error.retry_at - core.utc()).total_seconds())
             cached.put_off(core.nanoseconds() + int(wait * _SECOND))
-            self._tell(owner, error, still_works=True)
+            self._tell_observers(owner, error, still_works=True)
             return stale_credentials
         finally:
             core.release(lock, lock_holder)
@@ -236,7 +236,7 @@ class Refreshing:
             except ConnectorError as error:
                 self._failures += 1
                 self._failed[owner] = self._failures, bare(copy(error))
-                self._tell(owner, error, still_works=False)
+                self._tell_observers(owner, error, still_works=False)
                 raise
             self._failed.pop(owner, None)
             return self._cache_token(owner, renewed).credentials
@@ -252,7 +252,7 @@ class Refreshing:
         if number > before or is_early:
             raise copy(error)
 
-    def _tell(self, owner: Owner, error: ConnectorError, *, still_works: bool) -> None:
+    def _tell_observers(self, owner: Owner, error: ConnectorError, *, still_works: bool) -> None:
         core = self._core
         if core.observers:
             core.tell(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from moorage.services.core.core import Core
 
 _AGAIN: Final = 5_000_000_000
-_MOST: Final = 1_000
+_MOST_KEYS: Final = 1_000
 
 
 class Substitutes:
@@ -33,7 +33,7 @@ class Substitutes:
     def __init__(self, core: Core, name: str) -> None:
         self._core = core
         self._name = name
-        self.until: Bounded[str, int] = Bounded(_MOST)
+        self.until: Bounded[str, int] = Bounded(_MOST_KEYS)
 
     def applied(self, command: Command[Any]) -> Command[Any]:
         """The command with substitutes for the states that cannot be used."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.headers import Headers
 
 _LOCALHOST: Final = "127.0.0.1"
-_MOST: Final = 65_536
+_MOST_BYTES_AT_ONCE: Final = 65_536
 _WHO: Final = b'HTTP/1.1 407 Who Are You\r\nProxy-Authenticate: Basic realm="proxy"\r\n'
 _OWN: Final = frozenset({"proxy-authorization", "proxy-connection", "connection"})
 
@@ -188,7 +188,7 @@ class ProxyServer:
         upstream = self._upstream()
         upstream.sendall("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body)
         answer = b""
-        while data := upstream.recv(_MOST):
+        while data := upstream.recv(_MOST_BYTES_AT_ONCE):
             answer += data
         start, _, remaining_bytes = answer.partition(b"\r\n")
         sock.sendall(start + b"\r\nConnection: close\r\n" + remaining_bytes)
@@ -197,7 +197,7 @@ class ProxyServer:
 def _pass_on(source: socket.socket, target: socket.socket) -> None:
     """Copy all bytes in one direction, and the end of the stream."""
     with contextlib.suppress(OSError):
-        while data := source.recv(_MOST):
+        while data := source.recv(_MOST_BYTES_AT_ONCE):
             target.sendall(data)
     _hang_up(target)
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk import Answer, MakeRef, Ref, Wire
 
 _LONGEST: Final = timedelta(days=31)
-_MOST: Final = 500
+_LONGEST_PAGE: Final = 500
 _FIRST: Final = datetime(1999, 1, 1, tzinfo=UTC)
 """Earliest time of a transaction at PayPal."""
 
@@ -63,7 +63,7 @@ class Stretch:
             "start_date": _written(self.since),
             "end_date": _written(self.until),
             "fields": "transaction_info",
-            "page_size": min(limit, _MOST),
+            "page_size": min(limit, _LONGEST_PAGE),
             "page": self.page,
         }
 

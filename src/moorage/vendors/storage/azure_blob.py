@@ -61,7 +61,7 @@ _CONTAINER: Final = re.compile(r"\$root|(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]"
 _DIRECTORY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 _AUTHORITY: Final = "https://login.microsoftonline.com"
 _SCOPE: Final = "https://storage.azure.com/.default"
-_MOST: Final = 5_000
+_LONGEST_PAGE: Final = 5_000
 _PAUSE: Final = 1.0
 _LOOKS: Final = 300
 """Number of polls of a copy that Azure makes asynchronously."""
@@ -275,7 +275,7 @@ class AzureBlob(Vendor):
             prefix,
             delimiter=delimiter,
             cursor=cursor,
-            limit=min(limit, _MOST),
+            limit=min(limit, _LONGEST_PAGE),
         )
         return answers.page(wire, await wire.send(request))
 

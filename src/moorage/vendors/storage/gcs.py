@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _GOOGLE: Final = "https://storage.googleapis.com"
-_MOST: Final = 1_000
+_LONGEST_PAGE: Final = 1_000
 _GONE: Final = frozenset({404, 410, 499})
 """Statuses by which Google reports that an upload no longer exists."""
 
@@ -170,7 +170,7 @@ class Gcs(Vendor):
             self.bucket,
             prefix=prefix or None,
             delimiter=delimiter,
-            maxResults=min(limit, _MOST),
+            maxResults=min(limit, _LONGEST_PAGE),
             pageToken=cursor,
         )
         return answers.page(wire, await wire.send(request))

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk import Response, Result, Wire
 
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_MOST: Final = 1_000
+_MOST_KEYS: Final = 1_000
 _ALGORITHMS: Final = frozenset(
     {ChecksumAlgorithm.CRC32, ChecksumAlgorithm.SHA1, ChecksumAlgorithm.SHA256}
 )
@@ -95,7 +95,7 @@ class S3(Vendor):
     api_version: ClassVar[str | None] = "2006-03-01"
     capabilities: ClassVar[frozenset[str]] = frozenset(StorageCapability)
     limits: ClassVar[Mapping[str, int]] = {
-        "delete": _MOST,
+        "delete": _MOST_KEYS,
         "part": 5 * 1024 * 1024,
         "parts": 10_000,
         "copy": 5 * 1024 * 1024 * 1024,
@@ -211,7 +211,7 @@ class S3(Vendor):
             "encoding-type": "url",
             "prefix": prefix or None,
             "delimiter": delimiter,
-            "max-keys": min(limit, _MOST),
+            "max-keys": min(limit, _MOST_KEYS),
             "continuation-token": cursor,
         }
         return answers.page(wire, await wire.send(Request.get("/", query=query)))

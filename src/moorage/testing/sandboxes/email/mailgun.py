@@ -39,7 +39,7 @@ _FILENAME: Final = re.compile(r'\bfilename="([^"]*)"')
 _TYPE: Final = re.compile(r"^content-type:\s*(.*)$", re.IGNORECASE | re.MULTILINE)
 _VARIABLE: Final = re.compile(r"%recipient\.([A-Za-z0-9_.:-]+)%")
 _ESCAPED: Final = {"%22": '"', "%5C": "\\", "%0D": "\r", "%0A": "\n"}
-_MOST: Final = 1_000
+_MOST_RECIPIENTS: Final = 1_000
 _MOST_OPTIONS: Final = 16 * 1024
 _MOST_BYTES: Final = 26 * 1024 * 1024
 _METRICS: Final = words(
@@ -294,7 +294,7 @@ def _check_people(form: Form) -> list[str]:
     recipients = [*to, *emails(form.all("cc")), *emails(form.all("bcc"))]
     if not to:
         raise _refusal(400, "to parameter is missing")
-    if len(recipients) > _MOST:
+    if len(recipients) > _MOST_RECIPIENTS:
         raise _refusal(400, "Too many recipients, max is 1000")
     if "refused@example.com" in recipients or not all("@" in address for address in recipients):
         raise _refusal(400, "to parameter is not a valid address. please check documentation")

@@ -221,12 +221,12 @@ def _is_tag(tag: dict[str, Any]) -> bool:
     return set(tag) == {"name", "value"} and None not in map(_TAG.fullmatch, tag.values())
 
 
-def _type_of(file: dict[str, Any]) -> str | None:
+def _type_of_file(file: dict[str, Any]) -> str | None:
     return _TYPES.get(file["filename"].rpartition(".")[2].lower())
 
 
 def _is_odd(file: dict[str, Any]) -> bool:
-    expected, stated_type = _type_of(file), file.get("content_type", "").partition(";")[0]
+    expected, stated_type = _type_of_file(file), file.get("content_type", "").partition(";")[0]
     return expected is not None and stated_type not in {"", expected}
 
 
@@ -272,7 +272,7 @@ def _delivery_event(body: dict[str, Any], id_: str) -> Delivered:
             attached(
                 file["filename"],
                 file["content"],
-                file.get("content_type") or _type_of(file) or "application/octet-stream",
+                file.get("content_type") or _type_of_file(file) or "application/octet-stream",
                 file.get("content_id"),
             )
             for file in body.get("attachments", [])

@@ -120,12 +120,12 @@ class MollieSandbox(Sandbox):
             self._pays(payment)
         else:
             self._ends(payment, status)
-        self._tell(payment)
+        self._send_webhook(payment)
 
     def arrive(self, id: str) -> None:
         """Complete a pending payment."""
         self._pays(self.payments[id])
-        self._tell(self.payments[id])
+        self._send_webhook(self.payments[id])
 
     def arrive_refund(self, id: str, *, success: bool = True) -> None:
         """Complete or fail a refund."""
@@ -135,7 +135,7 @@ class MollieSandbox(Sandbox):
         if not success:
             amount = amount_of(refund["amount"])
             self._add(payment, "amountRefunded", amount * -1)
-        self._tell(payment)
+        self._send_webhook(payment)
 
     def charge_back(self, id: str) -> str:
         """Charge a payment back and return the chargeback."""
@@ -151,7 +151,7 @@ class MollieSandbox(Sandbox):
             "_links": _links_of(id, "chargebacks", key),
         }
         payment["amountChargedBack"] = payment["amount"]
-        self._tell(payment)
+        self._send_webhook(payment)
         return key
 
     def reverse(self, id: str) -> None:
@@ -160,7 +160,7 @@ class MollieSandbox(Sandbox):
         chargeback["reversedAt"] = self._moment()
         payment = self.payments[chargeback["paymentId"]]
         del payment["amountChargedBack"]
-        self._tell(payment)
+        self._send_webhook(payment)
 
     # --- how it is asked ---------------------------------------------------
 
@@ -268,7 +268,7 @@ class MollieSandbox(Sandbox):
             url = f"{self.checkout}/{payment['id']}"
             payment["_links"]["checkout"] = _link(url, "text/html")
             return
-        self._tell(payment)
+        self._send_webhook(payment)
 
     def _show(self, request: SandboxRequest, id: str) -> Response:
         embed = _check_query(request, "embed").get("embed", "")
@@ -296,7 +296,7 @@ class MollieSandbox(Sandbox):
         if not payment.get("isCancelable"):
             raise wrong("The payment cannot be canceled")
         self._ends(payment, "canceled")
-        self._tell(payment)
+        self._send_webhook(payment)
         return reply(payment)
 
     def _release(self, request: SandboxRequest, id: str) -> Response:
@@ -308,7 +308,7 @@ class MollieSandbox(Sandbox):
             payment |= {"status": "paid", "paidAt": self._moment()}
         else:
             self._ends(payment, "canceled")
-        self._tell(payment)
+        self._send_webhook(payment)
         return reply({}, 202).evolve(body=b"")
 
     def _capture(self, request: SandboxRequest, id: str) -> Response:
@@ -339,7 +339,7 @@ class MollieSandbox(Sandbox):
         self._add(payment, "amountCaptured", amount)
         if amount == remaining_amount:
             payment |= {"status": "paid", "paidAt": self._moment()}
-        self._tell(payment)
+        self._send_webhook(payment)
         # Mollie takes note of it first, and captures a little later.
         return reply({**capture, "status": "pending"}, 201)
 
@@ -369,7 +369,7 @@ class MollieSandbox(Sandbox):
         }
         self.refunds[key] = refund
         self._add(payment, "amountRefunded", amount)
-        self._tell(payment)
+        self._send_webhook(payment)
         return reply(refund, 201)
 
     # --- its ledger ---------------------------------------------------------
@@ -428,7 +428,7 @@ class MollieSandbox(Sandbox):
     def _moment(self, later: float = 0) -> str:
         return datetime.fromtimestamp(self.now() + later, UTC).isoformat(timespec="seconds")
 
-    def _tell(self, payment: dict[str, Any]) -> None:
+    def _send_webhook(self, payment: dict[str, Any]) -> None:
         """Send a webhook with the payment's id, if the payment has a webhook URL."""
         url = self._urls[payment["id"]]
         if url is not None:

@@ -128,7 +128,7 @@ class SquareSandbox(Sandbox):
                         **refund["amount_money"],
                         "amount": refunded_amount,
                     }
-                self._tell("refund.updated", "refund", refund)
+                self._send_webhook("refund.updated", "refund", refund)
                 self._changed(payment)
 
     def arrive(self, id: str, *, success: bool = True) -> None:
@@ -158,14 +158,14 @@ class SquareSandbox(Sandbox):
             "created_at": self._moment(),
             "updated_at": self._moment(),
         }
-        self._tell("dispute.created", "dispute", self.disputes[key])
+        self._send_webhook("dispute.created", "dispute", self.disputes[key])
         return key
 
     def decide(self, id: str, state: str) -> None:
         """Take a dispute further: "PROCESSING", "WON", "LOST" or "ACCEPTED"."""
         dispute = self.disputes[id]
         dispute |= {"state": state, "updated_at": self._moment()}
-        self._tell("dispute.state.updated", "dispute", dispute)
+        self._send_webhook("dispute.state.updated", "dispute", dispute)
 
     def pay_out(self, amount: int, currency: str, status: str = "SENT") -> str:
         """Send money to our bank, and return the payout's id."""
@@ -179,7 +179,7 @@ class SquareSandbox(Sandbox):
             "amount_money": {"amount": amount, "currency": currency},
             "arrival_date": self._moment(2 * _DAY)[:10],
         }
-        self._tell(f"payout.{status.lower()}", "payout", self.payouts[key])
+        self._send_webhook(f"payout.{status.lower()}", "payout", self.payouts[key])
         return key
 
     # --- how it is asked ---------------------------------------------------
@@ -339,7 +339,7 @@ class SquareSandbox(Sandbox):
         }
         self.refunds[key] = refund
         payment["refund_ids"] = [*payment.get("refund_ids", ()), key]
-        self._tell("refund.created", "refund", refund)
+        self._send_webhook("refund.created", "refund", refund)
         return reply({"refund": refund})
 
     # --- its ledger ---------------------------------------------------------
@@ -360,9 +360,9 @@ class SquareSandbox(Sandbox):
 
     def _changed(self, payment: dict[str, Any], kind: str = "payment.updated") -> None:
         payment["updated_at"] = self._moment()
-        self._tell(kind, "payment", payment)
+        self._send_webhook(kind, "payment", payment)
 
-    def _tell(self, kind: str, name: str, resource: dict[str, Any]) -> None:
+    def _send_webhook(self, kind: str, name: str, resource: dict[str, Any]) -> None:
         """Send a webhook."""
         event = {
             "merchant_id": "MSANDBOX",

@@ -94,11 +94,11 @@ def resource_of(body: bytes) -> dict[str, Any]:
         raise No("parseError", 400, "Parse Error")
     for name, value in resource.items():
         if name == "metadata":
-            is_good = is_object(value) and all(isinstance(text, str) for text in value.values())
+            is_known = is_object(value) and all(isinstance(text, str) for text in value.values())
         else:
             kind = bool if name in _FLAGS else str
-            is_good = name in _TEXTS | _FLAGS and isinstance(value, kind)
-        if not is_good:
+            is_known = name in _TEXTS | _FLAGS and isinstance(value, kind)
+        if not is_known:
             raise invalid(f'Invalid JSON payload received. Unknown name or value at "{name}"')
     if resource.get("storageClass", "STANDARD") not in _CLASSES:
         raise invalid("Invalid storage class")

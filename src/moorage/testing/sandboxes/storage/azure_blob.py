@@ -74,7 +74,7 @@ _MAGIC: Final = {
 _UNCOPIED: Final = "magic/uncopied"
 _NOT_XML: Final = re.compile("[\ufffe\uffff]")
 _LISTS: Final = {"Committed", "Latest", "Uncommitted"}
-_MOST: Final = 5_000
+_LONGEST_PAGE: Final = 5_000
 
 
 def _now() -> datetime:
@@ -380,8 +380,8 @@ class AzureBlobSandbox(SpoolingSandbox):
 
     def _list(self, _: SandboxRequest, __: str, query: dict[str, str], ___: Spool) -> Reply:
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter")
-        page_size = query.get("maxresults", str(_MOST))
-        if not page_size.isdigit() or not 0 < int(page_size) <= _MOST:
+        page_size = query.get("maxresults", str(_LONGEST_PAGE))
+        if not page_size.isdigit() or not 0 < int(page_size) <= _LONGEST_PAGE:
             raise No("OutOfRangeQueryParameterValue", 400, QueryParameterName="maxresults")
         try:
             marker = b64decode(query.get("marker", ""), validate=True).decode()

@@ -377,7 +377,7 @@ class GcsSandbox(SpoolingSandbox):
     def _put(self, request: SandboxRequest, query: dict[str, str], spool: Spool) -> Reply:
         resource_body, data, kind = related(request, spool)
         resource = {"contentType": kind, **resource_of(resource_body)}
-        key = self._named(resource, query)
+        key = self._key_of_new(resource, query)
         body = Body(self.folder)
         body.take(iter([data]))
         check_sums(
@@ -385,7 +385,7 @@ class GcsSandbox(SpoolingSandbox):
         )
         return json_reply(self._keep(key, resource, body, query).resource)
 
-    def _named(self, resource: dict[str, Any], query: dict[str, str]) -> str:
+    def _key_of_new(self, resource: dict[str, Any], query: dict[str, str]) -> str:
         key = query.get("name") or resource.get("name")
         if not key:
             raise No("required", 400, "Required object name")
@@ -395,7 +395,7 @@ class GcsSandbox(SpoolingSandbox):
 
     def _start(self, request: SandboxRequest, query: dict[str, str], spool: Spool) -> Reply:
         resource = resource_of(spool.content())
-        key = self._named(resource, query)
+        key = self._key_of_new(resource, query)
         self._may_put(key, query)
         id_ = f"ABPtcP-{self.number()}"
         self.sessions[id_] = Session({**resource, "name": key}, query, Body(self.folder))
