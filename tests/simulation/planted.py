@@ -151,13 +151,13 @@ def outcome_of_another_generation(put: Any) -> None:
 @bug
 def leases_cleared_on_opening(put: Any) -> None:
     """Opening the circuit drops the leases of running probes."""
-    right = CircuitRule._opened  # noqa: SLF001 - the bug is planted inside
+    right = CircuitRule._opened_circuit  # noqa: SLF001 - the bug is planted inside
 
     def opened(self: CircuitRule, circuit: Any) -> Any:
         *circuit_fields, record = right(self, circuit)
         return (*circuit_fields, record._replace(leases=()))
 
-    put(CircuitRule, "_opened", opened)
+    put(CircuitRule, "_opened_circuit", opened)
 
 
 @bug
@@ -209,7 +209,7 @@ def unknown_is_taken_again(put: Any) -> None:
         next_states, claim_result = right(self, states, now)
         if claim_result.verdict is Verdict.UNKNOWN:
             fence = states[0][4] + 1
-            return self._taken(now, fence), Claimed(Verdict.RUN, fence)
+            return self._taken_states(now, fence), Claimed(Verdict.RUN, fence)
         return next_states, claim_result
 
     put(Claim, "apply", apply)
@@ -224,7 +224,7 @@ def claims_do_not_exclude(put: Any) -> None:
         next_states, claim_result = right(self, states, now)
         if claim_result.verdict is Verdict.BUSY:
             fence = states[0][4] + 1
-            return self._taken(now, fence), Claimed(Verdict.RUN, fence)
+            return self._taken_states(now, fence), Claimed(Verdict.RUN, fence)
         return next_states, claim_result
 
     put(Claim, "apply", apply)

@@ -51,13 +51,13 @@ class UlidIds:
 
     def new(self) -> str:
         """Make an id of 26 letters and digits."""
-        return self._of(time.time_ns() // 1_000_000)
+        return self._id_at(time.time_ns() // 1_000_000)
 
     def at(self, moment: datetime) -> str:
         """Make an id of a moment in the past, which sorts among the ids that were made then."""
-        return self._of(max(0, (moment - _EPOCH) // _MILLISECOND))
+        return self._id_at(max(0, (moment - _EPOCH) // _MILLISECOND))
 
-    def _of(self, milliseconds: int) -> str:
+    def _id_at(self, milliseconds: int) -> str:
         # Many ids share their millisecond, and another thread replaces this pair as a whole.
         known_milliseconds, letters = self._time
         if known_milliseconds != milliseconds:

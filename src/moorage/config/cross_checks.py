@@ -43,7 +43,7 @@ def check_settings(
     """
     if report.clear(f"{place}.timeout") and report.clear(f"{place}.endpoints"):
         longest = max([service.timeout, *_timeouts_of_endpoints(service)])
-        for name, seconds in _waits(service):
+        for name, seconds in _wait_settings(service):
             if name.partition(".")[0] in given_names and seconds > longest:
                 report.add(
                     f"{place}.{name}",
@@ -58,7 +58,7 @@ def _timeouts_of_endpoints(service: Service) -> list[float]:
     return [endpoint.timeout for endpoint in service.endpoints if endpoint.timeout is not INHERIT]
 
 
-def _waits(service: Service) -> Iterator[tuple[str, float]]:
+def _wait_settings(service: Service) -> Iterator[tuple[str, float]]:
     """Yield each duration that must not be longer than a call, by its setting."""
     waits = {
         "attempt_timeout": service.attempt_timeout,

@@ -150,7 +150,7 @@ class Gate:
         except BadFormError:
             token = ""
         with self._lock:
-            matches = self._guest is not None and _same(token, self._token)
+            matches = self._guest is not None and _is_same(token, self._token)
             if matches:
                 self._token = secrets.token_urlsafe(32)
         if matches and self._guest is not None:
@@ -180,7 +180,7 @@ class Gate:
         name, password = form.get("name", ""), form.get("password", "")
         signed_in_person = None
         for member in self._members:
-            password_matches = _same(password, member.password.reveal())
+            password_matches = _is_same(password, member.password.reveal())
             if member.person.is_same(name) and password_matches:
                 signed_in_person = member.person
         if signed_in_person is None:
@@ -210,7 +210,7 @@ def _page(title: str, words: str, *, status: int) -> PageResponse:
     return html_page(bare_document(title, tag("p", words)), status=status)
 
 
-def _same(value: str, expected: str) -> bool:
+def _is_same(value: str, expected: str) -> bool:
     """Compare in constant time, also texts of different lengths."""
     value_digest, expected_digest = (
         sha256(text.encode("utf-8", "replace")).digest() for text in (value, expected)

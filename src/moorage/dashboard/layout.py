@@ -78,16 +78,16 @@ def document(
         tag("main", tag("h1", title), _notice(notice), content, id="content"),
         tag("footer", "All times are UTC. Load the page again for the present state."),
     )
-    return _whole(f"{title} – {name}", body)
+    return _whole_document(f"{title} – {name}", body)
 
 
 def bare_document(title: str, *content: Node) -> Html:
     """Return a page for a person who is not logged in, such as the login page."""
     main = tag("main", tag("h1", title), tag("section", content), id="content")
-    return _whole(f"{title} – moorage", tag("body", main))
+    return _whole_document(f"{title} – moorage", tag("body", main))
 
 
-def _whole(title: str, body: Html) -> Html:
+def _whole_document(title: str, body: Html) -> Html:
     head = tag(
         "head",
         tag("meta", charset="utf-8"),

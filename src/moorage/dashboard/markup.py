@@ -54,7 +54,7 @@ def escape(text: str) -> str:
 
 def joined(*nodes: Node) -> Html:
     """Return nodes as one piece of markup; None is skipped, and texts are escaped."""
-    return Html("".join(map(_written, nodes)))
+    return Html("".join(map(_as_text, nodes)))
 
 
 def tag(name: str, /, *nodes: Node, **attributes: str | int | bool | None) -> Html:
@@ -79,11 +79,11 @@ def _attribute(name: str, value: str | int | bool | None) -> str:  # noqa: FBT00
     return f" {name}" if value is True else f' {name}="{escape(str(value))}"'
 
 
-def _written(node: Node) -> str:
+def _as_text(node: Node) -> str:
     if node is None:
         return ""
     if isinstance(node, Html):
         return node.text
     if isinstance(node, (str, int)):
         return escape(str(node))
-    return "".join(map(_written, node))
+    return "".join(map(_as_text, node))

@@ -50,7 +50,7 @@ class DashboardApp:
     def handle(self, request: PageRequest) -> PageResponse:
         """Return the response to a request."""
         if len(request.body) > LARGEST_BODY:
-            return _refused("The form is too large.", 413)
+            return _refusal_page("The form is too large.", 413)
         if not request.path:
             return see_other(request.link("/"))
         person = self._identify(request)
@@ -139,5 +139,5 @@ async def _request_of_scope(scope: Mapping[str, Any], receive: Receive) -> PageR
     )
 
 
-def _refused(words: str, status: int) -> PageResponse:
+def _refusal_page(words: str, status: int) -> PageResponse:
     return html_page(bare_document("Refused", tag("p", words)), status=status)

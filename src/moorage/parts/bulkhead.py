@@ -68,11 +68,11 @@ class Bulkhead(Guard[object]):
 
     def _enter(self, ticket: object, /) -> None:
         if not run_now(self._acquire(self._now, ticket)):
-            raise self._full(self._now)
+            raise self._full_error(self._now)
 
     async def _enter_later(self, ticket: object, /) -> None:
         if not await self._acquire(self._later, ticket):
-            raise self._full(self._later)
+            raise self._full_error(self._later)
 
     async def _acquire(self, core: Core, ticket: object) -> bool:
         return await core.acquire(
@@ -94,7 +94,7 @@ class Bulkhead(Guard[object]):
             if core is not None:
                 yield core
 
-    def _full(self, core: Core) -> BulkheadFull:
+    def _full_error(self, core: Core) -> BulkheadFull:
         call = self._begin(core)
         if core.observers:
             call.emit(core, CallRefused, error=BulkheadFull.__name__, retry_after=0.0)

@@ -112,7 +112,7 @@ class Entry(Generic[T]):
         self._leave = leave
 
     def _begin(self) -> None:
-        self.__class__ = _Inside  # pyright: ignore[reportAttributeAccessIssue]
+        self.__class__ = _EnteredEntry  # pyright: ignore[reportAttributeAccessIssue]
 
     def _end(self, error: BaseException | None) -> None:
         self._leave(self._ticket, error)
@@ -151,7 +151,7 @@ class Entry(Generic[T]):
         self._end(error)
 
 
-class _Used(Entry[T]):
+class _UsedEntry(Entry[T]):
     def _begin(self) -> None:
         raise ConfigurationError(
             "The entry was used before, and an entry serves one `with` only.",
@@ -160,7 +160,7 @@ class _Used(Entry[T]):
         )
 
 
-class _Inside(_Used[T]):
+class _EnteredEntry(_UsedEntry[T]):
     """An entry that has not been left.
 
     Only this class has a finaliser, because Python swallows an interruption that occurs in one.
@@ -171,5 +171,5 @@ class _Inside(_Used[T]):
         self._leave(self._ticket, GeneratorExit())
 
 
-class _Outside(_Used[T]):
+class _Outside(_UsedEntry[T]):
     """An entry that has been left."""

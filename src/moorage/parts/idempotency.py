@@ -107,7 +107,7 @@ class Idempotency(Part):
             ttl=service.idempotency_ttl,
             encode=encode,
             decode=decode,
-            lookup=_described,
+            lookup=_effect_words,
             nothing_done=error_types(nothing_done, "nothing_done"),
         )
 
@@ -209,5 +209,5 @@ class Idempotency(Part):
         return None, error
 
 
-def _described(key: str) -> str:
+def _effect_words(key: str) -> str:
     return f"the effect of key {key!r}"

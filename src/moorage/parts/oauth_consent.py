@@ -104,7 +104,7 @@ class OAuthConsent(Part):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._client.client_id!r}>"
 
-    def _plainly(self, flow: Callable[[Consenting], Flow[R]]) -> R:
+    def _run_sync(self, flow: Callable[[Consenting], Flow[R]]) -> R:
         """Run a flow synchronously; a client made for it is closed at the end."""
         wired_core = sync_core(self._plain_ports)
         try:
@@ -114,8 +114,8 @@ class OAuthConsent(Part):
             if client is not None:
                 client.close()
 
-    async def _awaited(self, flow: Callable[[Consenting], Flow[R]]) -> R:
-        """Run a flow asynchronously, like `_plainly`."""
+    async def _run_async(self, flow: Callable[[Consenting], Flow[R]]) -> R:
+        """Run a flow asynchronously, like `_run_sync`."""
         wired = async_core(self._later_ports)
         try:
             return await flow(Consenting(wired.core, self._client, self._patience))
@@ -167,13 +167,13 @@ class OAuthConsent(Part):
         """
         code = read_callback(callback, pending, self._client, self._now.utc())
         del callback
-        return self._plainly(lambda flows: flows.finish(code, pending))
+        return self._run_sync(lambda flows: flows.finish(code, pending))
 
     async def afinish(self, callback: str, pending: PendingConsent) -> Granted:
         """The asynchronous `finish`."""
         code = read_callback(callback, pending, self._client, self._later.utc())
         del callback
-        return await self._awaited(lambda flows: flows.finish(code, pending))
+        return await self._run_async(lambda flows: flows.finish(code, pending))
 
     def begin_device(
         self,
@@ -190,8 +190,8 @@ class OAuthConsent(Part):
         Raises:
             CredentialRefreshFailed: the server gives no code.
         """
-        client = self._asking(scope, parameters)
-        return self._plainly(lambda flows: flows.begin_device(client))
+        client = self._client_for(scope, parameters)
+        return self._run_sync(lambda flows: flows.begin_device(client))
 
     async def abegin_device(
         self,
@@ -200,8 +200,8 @@ class OAuthConsent(Part):
         parameters: Mapping[str, str] | None = None,
     ) -> DeviceConsent:
         """The asynchronous `begin_device`."""
-        client = self._asking(scope, parameters)
-        return await self._awaited(lambda flows: flows.begin_device(client))
+        client = self._client_for(scope, parameters)
+        return await self._run_async(lambda flows: flows.begin_device(client))
 
     def finish_device(
         self, device: DeviceConsent, *, timeout: float | timedelta | None = None
@@ -218,14 +218,14 @@ class OAuthConsent(Part):
             CredentialRefreshFailed: the server gives no token.
         """
         bound = _timeout_seconds(timeout)
-        return self._plainly(lambda flows: flows.finish_device(device, bound))
+        return self._run_sync(lambda flows: flows.finish_device(device, bound))
 
     async def afinish_device(
         self, device: DeviceConsent, *, timeout: float | timedelta | None = None
     ) -> Granted:
         """The asynchronous `finish_device`."""
         bound = _timeout_seconds(timeout)
-        return await self._awaited(lambda flows: flows.finish_device(device, bound))
+        return await self._run_async(lambda flows: flows.finish_device(device, bound))
 
     def revoke(self, credentials: OAuthCredentials) -> None:
         """Revoke tokens at the authorisation server (RFC 7009).
@@ -244,13 +244,13 @@ class OAuthConsent(Part):
             AuthenticationFailed: the server does not know the client.
             VendorRejected: the server refuses for another reason.
         """
-        self._plainly(lambda flows: flows.revoke(credentials))
+        self._run_sync(lambda flows: flows.revoke(credentials))
 
     async def arevoke(self, credentials: OAuthCredentials) -> None:
         """The asynchronous `revoke`."""
-        await self._awaited(lambda flows: flows.revoke(credentials))
+        await self._run_async(lambda flows: flows.revoke(credentials))
 
-    def _asking(
+    def _client_for(
         self, scope: Iterable[str] | str | None, parameters: Mapping[str, str] | None
     ) -> OAuthClient:
         """The client with this scope and these parameters."""

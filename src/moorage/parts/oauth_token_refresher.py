@@ -66,7 +66,7 @@ class _Clients:
     """The OAuth clients by service, or by service and tenant."""
 
     def __init__(self, clients: Mapping[Any, OAuthClient] | Callable[..., Any]) -> None:
-        self._given = clients if callable(clients) else self._found
+        self._given = clients if callable(clients) else self._client_of
         self._known = {} if callable(clients) else dict(clients)
         for owner, client in self._known.items():
             self._check(client, f"clients[{owner!r}]")
@@ -77,7 +77,7 @@ class _Clients:
             self._check(client, "clients")
         return client
 
-    def _found(self, service: str, tenant: str | None) -> OAuthClient | None:
+    def _client_of(self, service: str, tenant: str | None) -> OAuthClient | None:
         clients = self._known
         return clients.get((service, tenant)) or clients.get(service)
 
@@ -338,10 +338,10 @@ class AsyncOAuthTokenRefresher(_Refresher):
 
         task = asyncio.ensure_future(flow)
         self._tasks.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(self._forget_task)
         return await asyncio.shield(task)
 
-    def _done(self, task: asyncio.Task[Any]) -> None:
+    def _forget_task(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # which nobody may be left to look at

@@ -173,7 +173,7 @@ class _Loop:
         self._begun = 0
         self._last: Exception | None = None
 
-    def _next(self) -> Attempt:
+    def _next_attempt(self) -> Attempt:
         call = self._call
         if call.attempts and call.remaining(self._core) <= 0:
             late_error = call.out_of_time(self._last)
@@ -229,7 +229,7 @@ class Attempts(_Loop):
             raise StopIteration
         if self._pause:
             run_now(self._core.sleep(self._pause))
-        return self._next()
+        return self._next_attempt()
 
 
 class AsyncAttempts(_Loop):
@@ -243,7 +243,7 @@ class AsyncAttempts(_Loop):
             raise StopAsyncIteration
         if self._pause:
             await self._core.sleep(self._pause)
-        return self._next()
+        return self._next_attempt()
 
 
 class Attempt:

@@ -138,7 +138,7 @@ class WebhookVerifier(Part):
         return Receiving(self._now, self._endpoint, lift(guarded(get, no_credentials)), self._fixed)
 
     @functools.cached_property
-    def _awaited(self) -> Receiving:
+    def _async_receiving(self) -> Receiving:
         get: Any = self._secrets.get
         if isinstance(self._secrets, StaticWebhookSecrets):
             return Receiving(self._later, self._endpoint, lift(get), self._fixed)
@@ -204,7 +204,7 @@ class WebhookVerifier(Part):
         tenant: str | None = None,
     ) -> tuple[WebhookEvent, ...]:
         """The asynchronous `verify`."""
-        return await self._awaited.verify(
+        return await self._async_receiving.verify(
             headers=headers, body=body, url=url, method=method, tenant=tenant
         )
 
@@ -214,7 +214,7 @@ class WebhookVerifier(Part):
 
     async def adone(self, events: WebhookEvent | Iterable[WebhookEvent]) -> None:
         """The asynchronous `done`."""
-        await self._awaited.settle(events, done=True)
+        await self._async_receiving.settle(events, done=True)
 
     def release(self, events: WebhookEvent | Iterable[WebhookEvent]) -> None:
         """Mark these events as not handled: the vendor's next try is accepted."""
@@ -222,7 +222,7 @@ class WebhookVerifier(Part):
 
     async def arelease(self, events: WebhookEvent | Iterable[WebhookEvent]) -> None:
         """The asynchronous `release`."""
-        await self._awaited.settle(events, done=False)
+        await self._async_receiving.settle(events, done=False)
 
     def confirm(self, event: WebhookEvent) -> bool:
         """Follow the link that confirms a subscription; return whether the event had one."""
@@ -230,7 +230,7 @@ class WebhookVerifier(Part):
 
     async def aconfirm(self, event: WebhookEvent) -> bool:
         """The asynchronous `confirm`."""
-        return await self._awaited.confirm(event)
+        return await self._async_receiving.confirm(event)
 
     def receive(
         self,

@@ -80,7 +80,7 @@ class EnvironmentGuard:
         """Allow this environment to use the store; return the name of its first owner."""
         owner = await self._claimed_owner(None)
         if self._environment is not None:
-            await self._written(_armed(self._environment), self._environment, None)
+            await self._written_value(_armed(self._environment), self._environment, None)
         return owner
 
     async def owner(self) -> str | None:
@@ -91,7 +91,7 @@ class EnvironmentGuard:
         if self._environment is None:
             return await self._read(_OWNER, until)
         environment = checked_name(self._environment, "environment")
-        return await self._written(_OWNER, environment, until)
+        return await self._written_value(_OWNER, environment, until)
 
     async def _is_armed(self, until: int | None) -> bool:
         if self._environment is None:
@@ -99,14 +99,14 @@ class EnvironmentGuard:
         return await self._read(_armed(self._environment), until) is not None
 
     async def _read(self, key: str, until: int | None) -> str | None:
-        return await self._core.execute(Written(key), self._left(until))  # type: ignore[no-any-return]  # a name
+        return await self._core.execute(Written(key), self._seconds_left(until))  # type: ignore[no-any-return]  # a name
 
-    async def _written(self, key: str, name: str, until: int | None) -> str:
+    async def _written_value(self, key: str, name: str, until: int | None) -> str:
         """Write a value unless one is stored; return the stored value."""
         write = WriteOnce(key, name, fingerprint=_SAME, ttl=_EVER)
-        return await self._core.execute(write, self._left(until))  # type: ignore[no-any-return]  # a name
+        return await self._core.execute(write, self._seconds_left(until))  # type: ignore[no-any-return]  # a name
 
-    def _left(self, until: int | None) -> float | None:
+    def _seconds_left(self, until: int | None) -> float | None:
         """Seconds until a time of the local clock; None without one.
 
         Raises:

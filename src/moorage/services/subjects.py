@@ -95,7 +95,7 @@ class SubjectsFlows:
         """Find all data about a person, about a tenant, or about a person of a tenant."""
         _check(subject, tenant)
         entries = {
-            name: tuple(await self._all(place, subject, tenant))
+            name: tuple(await self._all_entries(place, subject, tenant))
             for name, place in self._places.items()
         }
         return Kept(**entries, credentials=tuple(await self._services(subject, tenant)))
@@ -109,7 +109,8 @@ class SubjectsFlows:
         _check(subject, tenant)
         document: dict[str, list[Any]] = {
             name: [
-                _subject_fields(place, entry) for entry in await self._all(place, subject, tenant)
+                _subject_fields(place, entry)
+                for entry in await self._all_entries(place, subject, tenant)
             ]
             for name, place in self._places.items()
         }
@@ -136,7 +137,9 @@ class SubjectsFlows:
             return []
         return [service for service, owner in await self._vault.owners() if owner == tenant]
 
-    async def _all(self, place: Place, subject: str | None, tenant: str | None) -> list[Any]:
+    async def _all_entries(
+        self, place: Place, subject: str | None, tenant: str | None
+    ) -> list[Any]:
         entries: list[Any] = []
         query = place.query(subject=subject, tenant=tenant, limit=_PAGE)
         while True:

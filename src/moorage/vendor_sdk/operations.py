@@ -128,7 +128,7 @@ class Operation(Generic[R]):
         if self._form is not None:
             content["form"] = form_pairs(_body(self._form, vendor, about, more))
         if self._query is not None:
-            content["query"] = _made(self._query, vendor, about, more)
+            content["query"] = _fields_of(self._query, vendor, about, more)
         request = self._make(_filled(self._parts, vendor, about), **content)
         if self._idempotent is None:
             return request
@@ -160,12 +160,14 @@ class Operation(Generic[R]):
             return value
 
 
-def _made(fields: Fields, vendor: Vendor, about: Any, more: dict[str, Any]) -> Mapping[str, Any]:
+def _fields_of(
+    fields: Fields, vendor: Vendor, about: Any, more: dict[str, Any]
+) -> Mapping[str, Any]:
     return fields(vendor, about, **more) if callable(fields) else fields
 
 
 def _body(fields: Fields, vendor: Vendor, about: Any, more: dict[str, Any]) -> dict[str, Any]:
-    body = _made(fields, vendor, about, more)
+    body = _fields_of(fields, vendor, about, more)
     extra_options = getattr(about, "extra", None)
     if extra_options:
         body = merged(body, extra_for(vendor.name, extra_options))

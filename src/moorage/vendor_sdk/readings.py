@@ -168,7 +168,7 @@ class Reading(Generic[R]):
             VendorFailed: the answer is not a JSON object, or lacks what every success has.
         """
         try:
-            return self._of(read_answer(response), ref, supplied)
+            return self._read_values(read_answer(response), ref, supplied)
         except _MissingValueError as missing:
             name = str(missing)
         raise malformed(response, name)
@@ -176,11 +176,11 @@ class Reading(Generic[R]):
     def found(self, ref: MakeRef, fields: Answer, **supplied: Any) -> tuple[R, ...]:
         """The value of some fields as a tuple; empty if they lack what every such value has."""
         try:
-            return (self._of(fields, ref, supplied),)
+            return (self._read_values(fields, ref, supplied),)
         except _MissingValueError:
             return ()
 
-    def _of(self, fields: Answer, ref: MakeRef, supplied: dict[str, Any]) -> R:
+    def _read_values(self, fields: Answer, ref: MakeRef, supplied: dict[str, Any]) -> R:
         values = {**self._constants, **supplied}
         for name, row in self._references:
             values[name] = ref(row(fields))

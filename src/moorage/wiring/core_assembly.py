@@ -283,7 +283,7 @@ def _release(locks: Any) -> Callable[[str, object], None]:
 def _verb(port: Any, verb: str, name: str) -> Callable[..., Any]:
     if not isinstance(port, defaults.LazyAdapter):
         method = getattr(port, verb, None)
-        return _missing(port, verb, name) if method is None else method
+        return _verb_that_fails(port, verb, name) if method is None else method
 
     bound_method: Any = None
 
@@ -296,8 +296,8 @@ def _verb(port: Any, verb: str, name: str) -> Callable[..., Any]:
     return lazy
 
 
-def _missing(port: object, verb: str, name: str) -> Callable[..., Any]:
-    def missing(*_: object) -> None:
+def _verb_that_fails(port: object, verb: str, name: str) -> Callable[..., Any]:
+    def fail(*_: object) -> None:
         check_verb(port, name, verb)
 
-    return missing
+    return fail

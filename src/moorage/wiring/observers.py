@@ -61,7 +61,7 @@ class Observers:
         wishes = tuple((observer, *_wishes(observer)) for observer in observers)
         self._wishes = wishes
         self._unheard = unheard
-        self._inside = _Inside()
+        self._inside = _NotifiedFrame()
         self._audiences = _Audiences(wishes)
         failures_only = any(only_failures for *_, only_failures in wishes)
         successes = _Audiences([wish for wish in wishes if not wish[2]])
@@ -155,7 +155,7 @@ class Observers:
             self._unheard(failure)
 
 
-class _Inside(threading.local):
+class _NotifiedFrame(threading.local):
     """The frame of the observer that is notified now in this thread, if any."""
 
     frame: _Frame | None = None

@@ -79,14 +79,14 @@ def open_storage(url: str, **options: Any) -> Any:
     Raises:
         ConfigurationError: no store has such a URL, or what it needs is not installed.
     """
-    with _at("state.url"):
+    with _errors_at("state.url"):
         return _open_store(url, "", options)
 
 
 @refusing
 def aopen_storage(url: str, **options: Any) -> Any:
     """Like `open_storage`, for an asynchronous store. Opening does no input or output."""
-    with _at("state.url"):
+    with _errors_at("state.url"):
         return _open_store(url, "Async", options)
 
 
@@ -142,14 +142,14 @@ def open_tenants(url: str, keys: Secret, **options: Any) -> Any:
     Raises:
         ConfigurationError: nothing has such a URL, or what it needs is not installed.
     """
-    with _at("tenants_from.url"):
+    with _errors_at("tenants_from.url"):
         return _opened_tenants(url, keys, "", options)
 
 
 @refusing
 def aopen_tenants(url: str, keys: Secret, **options: Any) -> Any:
     """Like `open_tenants`, for an asynchronous source. Opening does no input or output."""
-    with _at("tenants_from.url"):
+    with _errors_at("tenants_from.url"):
         return _opened_tenants(url, keys, "Async", options)
 
 
@@ -221,14 +221,14 @@ def open_log(url: str, **options: Any) -> Any:
     Raises:
         ConfigurationError: no log has such a URL, or what it needs is not installed.
     """
-    with _at("log.url"):
+    with _errors_at("log.url"):
         return _opened_table(url, "", "IntegrationLogger", "logs", options)
 
 
 @refusing
 def aopen_log(url: str, **options: Any) -> Any:
     """Like `open_log`, for an asynchronous hub or manager. Opening does no input or output."""
-    with _at("log.url"):
+    with _errors_at("log.url"):
         return _opened_table(url, "Async", "IntegrationLogger", "logs", options)
 
 
@@ -244,7 +244,7 @@ def open_audit(url: str, **options: Any) -> Any:
     Raises:
         ConfigurationError: no store has such a URL, or what it needs is not installed.
     """
-    with _at("audit.url"):
+    with _errors_at("audit.url"):
         if url.startswith(_FILE) and len(url) > len(_FILE):
             options.pop("create", None)
             return _class("audit.file", "FileAudit")(
@@ -271,14 +271,14 @@ def open_metrics(url: str, **options: Any) -> Any:
     Raises:
         ConfigurationError: no metrics have such a URL, or what it needs is not installed.
     """
-    with _at("metrics.url"):
+    with _errors_at("metrics.url"):
         return _opened_table(url, "", "Metrics", "metrics", options)
 
 
 @refusing
 def aopen_metrics(url: str, **options: Any) -> Any:
     """Like `open_metrics`, for an asynchronous hub or manager. Opening does no input or output."""
-    with _at("metrics.url"):
+    with _errors_at("metrics.url"):
         return _opened_table(url, "Async", "Metrics", "metrics", options)
 
 
@@ -325,14 +325,14 @@ def open_credentials(url: str, keys: Secret | None = None, **options: Any) -> An
         ConfigurationError: nothing has such a URL, what it needs is not installed, or there are no
             keys for it.
     """
-    with _at("credentials_from.url"):
+    with _errors_at("credentials_from.url"):
         return _opened_credentials(url, keys, "", options)
 
 
 @refusing
 def aopen_credentials(url: str, keys: Secret | None = None, **options: Any) -> Any:
     """Like `open_credentials`, for an asynchronous provider. Opening does no input or output."""
-    with _at("credentials_from.url"):
+    with _errors_at("credentials_from.url"):
         return _opened_credentials(url, keys, "Async", options)
 
 
@@ -389,7 +389,7 @@ def sqlite_path(url: str) -> str | None:
 
 
 @contextmanager
-def _at(path: str) -> Generator[None]:
+def _errors_at(path: str) -> Generator[None]:
     """Call the place of a URL that is refused as a configuration does."""
     try:
         yield

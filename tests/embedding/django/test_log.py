@@ -21,7 +21,7 @@ from moorage.domain.observation.log_pages import window_of
 from moorage.testing import integration_log_conformance
 from moorage_django import hub
 from moorage_django.checks import _unkept
-from moorage_django.log import MOST, NEWEST_FIRST, UNKEPT, OrmLogger, _matching, kept_fields
+from moorage_django.log import MOST, NEWEST_FIRST, UNKEPT, OrmLogger, _matching_calls, kept_fields
 from moorage_django.models import Call
 from moorage_django.runtime import process
 from tests.embedding.django.shop import Shop, open_shop, order
@@ -200,7 +200,7 @@ def test_page_is_read_in_the_order_of_one_index(alias: str) -> None:
     if connections[alias].vendor != "sqlite":
         pytest.skip("Other databases know which index chooses fewer rows.")
     query = LogQuery(tenant="acme", service="adyen", after="9.9")
-    calls = _matching(alias, query, window_of(query)).order_by(*NEWEST_FIRST)
+    calls = _matching_calls(alias, query, window_of(query)).order_by(*NEWEST_FIRST)
 
     assert "USING INDEX moorage_call_tenant (tenant=?)" in calls.explain()
 

@@ -96,7 +96,7 @@ class EntryAdmin(ReadOnly):
             action="replay",
             act="do again",
             effect="put back to be done again",
-            change=_by(request, self._audited().replay),
+            change=_recording_change(request, self._audited().replay),
         )
 
     @admin.action(description="Call off", permissions=["decide"])
@@ -109,7 +109,7 @@ class EntryAdmin(ReadOnly):
             action="drop",
             act="call off",
             effect="called off",
-            change=_by(request, self._audited().drop),
+            change=_recording_change(request, self._audited().drop),
         )
 
 
@@ -130,7 +130,7 @@ class DeferredAdmin(EntryAdmin):
         return process.outbox().audited_by(process.hub().audit)
 
 
-def _by(request: HttpRequest, change: Callable[..., Any]) -> Callable[[str], Any]:
+def _recording_change(request: HttpRequest, change: Callable[..., Any]) -> Callable[[str], Any]:
     """Change an entry, and record the change with the person's name."""
     return partial(change, actor=request.user.get_username(), reason="by an action of the admin")
 

@@ -134,7 +134,7 @@ class OrmLogger:
     def summarise(self, query: LogQuery, /) -> LogSummary:
         """Summarise all entries that match, regardless of the page."""
         self.flush()
-        matching_calls = _matching(self.alias, query)
+        matching_calls = _matching_calls(self.alias, query)
         counts_by_status = (
             matching_calls.values_list("status").annotate(count=Count("number")).order_by()
         )
@@ -162,7 +162,7 @@ class OrmLogger:
     def remove(self, query: LogQuery, /) -> int:
         """Delete all entries that match; return their number."""
         self.flush()
-        return int(_matching(self.alias, query).delete()[0])
+        return int(_matching_calls(self.alias, query).delete()[0])
 
 
 class AsyncOrmLogger:
@@ -256,7 +256,7 @@ class _Rows:
 
     def _calls(self, query: LogQuery, window: LogQuery) -> Any:
         """The matching calls after the cursor of the query, in the order of pages."""
-        calls = _matching(self.alias, query, window)
+        calls = _matching_calls(self.alias, query, window)
         if query.after is not None:
             start_time, number = _position(query.after)
             calls = calls.filter(
@@ -265,7 +265,7 @@ class _Rows:
         return calls.order_by(*NEWEST_FIRST)
 
 
-def _matching(alias: str, query: LogQuery, window: LogQuery | None = None) -> Any:
+def _matching_calls(alias: str, query: LogQuery, window: LogQuery | None = None) -> Any:
     """The calls that match a query; the index is that of the window, if there is one."""
     values = {name: getattr(query, name) for name in EQUAL_FIELDS}
     values["status"] = query.status and query.status.value

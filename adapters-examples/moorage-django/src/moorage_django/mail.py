@@ -46,9 +46,11 @@ class EmailBackend(BaseEmailBackend):
 
     def send_messages(self, email_messages: Iterable[Any]) -> int:
         """Send messages, and say how many were."""
-        return sum(self._sent(message) for message in email_messages if message.recipients())
+        return sum(
+            self._send_message(message) for message in email_messages if message.recipients()
+        )
 
-    def _sent(self, message: Any) -> bool:
+    def _send_message(self, message: Any) -> bool:
         try:
             message = translated(message)
             if self._deferred:

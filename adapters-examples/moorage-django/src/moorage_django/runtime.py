@@ -58,34 +58,36 @@ class Process:
 
     def log(self) -> OrmLogger:
         """The integration log, one for synchronous and asynchronous code."""
-        return self._once("log", lambda: OrmLogger(chosen().database))
+        return self._made_once("log", lambda: OrmLogger(chosen().database))
 
     def ports(self) -> dict[str, Any]:
         """The ports of the synchronous hub."""
-        return self._once("ports", lambda: stores.ports(chosen(), self.log()))
+        return self._made_once("ports", lambda: stores.ports(chosen(), self.log()))
 
     def hub(self) -> Hub:
         """The plain hub."""
-        return self._once("hub", self._opened)
+        return self._made_once("hub", self._open_hub)
 
     def ahub(self) -> AsyncHub:
         """The asynchronous hub."""
-        return self._once("ahub", self._aopened)
+        return self._made_once("ahub", self._aopened)
 
     def inbox(self) -> WebhookInbox:
         """The inbox, with all handlers."""
-        return self._once(
+        return self._made_once(
             "inbox",
             lambda: handled_by(WebhookInbox(self.hub(), OrmInbox(), subject=chosen().subject)),
         )
 
     def outbox(self) -> Outbox:
         """The outbox."""
-        return self._once("outbox", lambda: Outbox(OrmOutbox(), cipher=stores.cipher_of(chosen())))
+        return self._made_once(
+            "outbox", lambda: Outbox(OrmOutbox(), cipher=stores.cipher_of(chosen()))
+        )
 
     def health(self) -> HealthMonitor:
         """The health of the hub, the inbox and the outbox."""
-        return self._once(
+        return self._made_once(
             "health",
             lambda: HealthMonitor(self.hub(), outbox=self.outbox(), inbox=self.inbox()),
         )
@@ -124,7 +126,7 @@ class Process:
         for close in reversed(closing):
             close()
 
-    def _once(self, name: str, make: Callable[[], Made]) -> Made:
+    def _made_once(self, name: str, make: Callable[[], Made]) -> Made:
         try:
             value: Made = self._made[name]
         except KeyError:
@@ -134,7 +136,7 @@ class Process:
                 value = self._made[name]
         return value
 
-    def _opened(self) -> Hub:
+    def _open_hub(self) -> Hub:
         options, ports = chosen(), self.ports()
         hub = moorage.open(options.configuration, environment=options.environment, **ports)
         self._closing += [getattr(ports["state"], "close", _do_nothing), hub.close]

@@ -62,7 +62,7 @@ _BOUNDS: Final = {
 _NOT_TO_THE_DISK: Final = ", set_config('synchronous_commit', 'off', true)"
 
 
-class _Missing(Exception):
+class _MissingRows(Exception):
     """Some of the needed rows do not exist yet."""
 
 
@@ -88,7 +88,7 @@ class _Trip:
                 with self._in_time(), transaction.atomic(using=self._alias):
                     answer = self._decided()
                     self.deciding = False
-            except _Missing:
+            except _MissingRows:
                 self._place()
             else:
                 return answer
@@ -104,7 +104,7 @@ class _Trip:
         }
         if not sqlite and 0 < len(rows_by_id) < len(self._keys):
             # What is there may be newer than what is missing.
-            raise _Missing
+            raise _MissingRows
         states = {
             id_: None if row.state is None else unpack_state(bytes(row.state))
             for id_, row in rows_by_id.items()
@@ -114,7 +114,7 @@ class _Trip:
         new_states, answer = self._command.apply(old_states, current_micros)
         changed_states = self._changes(old_states, new_states, rows_by_id, current_micros)
         if changed_states and not sqlite and not rows_by_id:
-            raise _Missing
+            raise _MissingRows
         for row in changed_states:
             if row.id in rows_by_id:
                 row.save(using=self._alias, update_fields=("state", "expires"))

@@ -109,7 +109,7 @@ class Storage(DjangoStorage):
                 field="mode",
                 remedy="Save it anew.",
             )
-        return _Kept(self, name, text="b" not in mode)
+        return _FetchedFile(self, name, text="b" not in mode)
 
     def _save(self, name: str, content: Any) -> str:
         options = PutOptions(content_type=getattr(content, "content_type", None))
@@ -132,7 +132,7 @@ class Storage(DjangoStorage):
         return "/".join(part for part in (self._location, path) if part not in {"", "."})
 
 
-class _Kept(File):
+class _FetchedFile(File):
     """A file at a vendor, fetched when it is first read."""
 
     def __init__(self, storage: Storage, name: str, *, text: bool) -> None:

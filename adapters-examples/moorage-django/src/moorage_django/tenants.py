@@ -53,13 +53,13 @@ class OrmTenants:
         sealed_tables = self._sealed(tenant)
         if sealed_tables is None:
             return {}
-        tables: dict[str, Any] = json.loads(self._cipher.open(sealed_tables, _about(tenant)))
+        tables: dict[str, Any] = json.loads(self._cipher.open(sealed_tables, _binding_of(tenant)))
         return tables
 
     @guarded
     def put(self, tenant: str, tables: Mapping[str, Any], /) -> None:
         """Store the tables of a tenant in place of earlier ones."""
-        sealed_tables = self._cipher.seal(json.dumps(tables).encode(), _about(tenant))
+        sealed_tables = self._cipher.seal(json.dumps(tables).encode(), _binding_of(tenant))
         fields = {"name": tenant, "sealed": sealed_tables}
         self._rows.update_or_create(pk=_id(tenant), defaults=fields)
 
@@ -153,5 +153,5 @@ def _id(tenant: str) -> str:
     return sha256(tenant.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _about(tenant: str) -> bytes:
+def _binding_of(tenant: str) -> bytes:
     return about(tenant, _SERVICE, _NAME)

@@ -206,9 +206,9 @@ class Database:
     def _engine(self) -> Engine:
         # A parent's connections are the parent's: they are kept there, and neither used nor closed.
         pid = os.getpid()
-        return self._engines.get(pid) or self._engines.setdefault(pid, self._fresh())
+        return self._engines.get(pid) or self._engines.setdefault(pid, self._fresh_engine())
 
-    def _fresh(self) -> Engine:
+    def _fresh_engine(self) -> Engine:
         given_engine = self._given
         if self.fleeting:  # there is one connection to it
             return given_engine

@@ -187,7 +187,7 @@ class Moored:
         return _Process(self, self._handlers)
 
 
-class _Once(Generic[T]):
+class _MadeOnce(Generic[T]):
     """An object that one thread creates at its first use."""
 
     def __init__(self, make: Callable[[], T]) -> None:
@@ -209,11 +209,11 @@ class _Process:
     def __init__(self, moored: Moored, handlers: Sequence[Handler]) -> None:
         self._moored = moored
         self._handlers = handlers
-        self.stores = _Once(lambda: Stores(moored.settings, moored.places, moored.host))
-        self.hub = _Once(self._hub)
-        self.inbox = _Once(self._inbox)
-        self.outbox = _Once(self._outbox)
-        self.health = _Once(self._health)
+        self.stores = _MadeOnce(lambda: Stores(moored.settings, moored.places, moored.host))
+        self.hub = _MadeOnce(self._hub)
+        self.inbox = _MadeOnce(self._inbox)
+        self.outbox = _MadeOnce(self._outbox)
+        self.health = _MadeOnce(self._health)
 
     def close(self) -> None:
         """Close everything that was opened."""

@@ -43,9 +43,9 @@ def webhook(account: str) -> Response:
             return Response(status=_NOBODY)
         webhook_fields = from_flask(request)
     except ConnectorError as error:
-        return _answered(reply_to(error))
-    return _answered(current_moorage.inbox.answer(account, **webhook_fields))
+        return _as_response(reply_to(error))
+    return _as_response(current_moorage.inbox.answer(account, **webhook_fields))
 
 
-def _answered(reply: WebhookReply) -> Response:
+def _as_response(reply: WebhookReply) -> Response:
     return Response(reply.body, reply.status, content_type=reply.content_type)

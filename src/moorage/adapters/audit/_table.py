@@ -178,7 +178,7 @@ class AuditTable:
 
     async def find(self, execute: Execute, query: AuditQuery) -> AuditPage:
         """Return one page of the matching records, newest first."""
-        locations, values = _matching(query)
+        locations, values = _conditions_of(query)
         statement = self._sql.find(locations, "DESC")
         (page_result,) = await execute((statement, (*values, query.limit + 1)))
         records = tuple(_record(row) for row in page_result.rows[: query.limit])
@@ -211,7 +211,7 @@ def _integer(value: Any) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _matching(query: AuditQuery) -> tuple[list[str], list[Value]]:
+def _conditions_of(query: AuditQuery) -> tuple[list[str], list[Value]]:
     """Return the conditions of a query, and their values."""
     conditions: list[tuple[str, Value | None]] = [
         ("subject = ?", query.subject),

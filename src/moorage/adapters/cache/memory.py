@@ -28,7 +28,7 @@ _NAME: Final = 256
 """Bytes that a key takes, about."""
 
 
-class _Kept(NamedTuple):
+class _KeptEntry(NamedTuple):
     """A cached entry: the number of the change, its times of storage and expiry, and its size."""
 
     change: int
@@ -38,7 +38,7 @@ class _Kept(NamedTuple):
     entries: Entries
 
 
-_TRACE: Final = _Kept(0, 0, 0, _NAME, ())
+_TRACE: Final = _KeptEntry(0, 0, 0, _NAME, ())
 """What is left of what was forgotten."""
 
 
@@ -66,7 +66,7 @@ class MemoryCache:
 
     def _start_afresh(self) -> None:
         self._lock = Lock()
-        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._kept: OrderedDict[str, _KeptEntry] = OrderedDict()
         self._size = 0
         self._change = 0
         self._lost = 0
@@ -118,7 +118,7 @@ class MemoryCache:
                 # It would drive out all others, and itself.
                 self._put(key, _TRACE)
                 return False
-            self._put(key, _Kept(0, now, now + round(seconds * _SECOND), size, entries))
+            self._put(key, _KeptEntry(0, now, now + round(seconds * _SECOND), size, entries))
             return True
 
     def forget(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory needs no waiting
@@ -126,7 +126,7 @@ class MemoryCache:
         with self._lock:
             self._put(key, _TRACE)
 
-    def _put(self, key: str, new: _Kept) -> None:
+    def _put(self, key: str, new: _KeptEntry) -> None:
         self._change += 1
         self._take(key)
         self._kept[key] = new._replace(change=self._change)

@@ -44,22 +44,22 @@ class _Sealing:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._storage!r})"
 
-    def _found(self, key: str, looked: Looked) -> Found:
+    def _unsealed(self, key: str, looked: Looked) -> Found:
         if looked.content is None:
             return Found(looked.mark)
         try:
-            entries = unpack_entries(self._cipher.open(looked.content, _about(key)))
+            entries = unpack_entries(self._cipher.open(looked.content, _binding_of(key)))
         except (ConfigurationError, InvalidData) as error:
             return Found(looked.mark, unreadable=type(error).__name__)
         age_seconds = looked.rested / SECOND
         return Found(looked.mark, tuple(entry.later(age_seconds) for entry in entries))
 
     def _keep(self, key: str, mark: int, entries: Entries, seconds: float) -> Keep:
-        sealed_answers = self._cipher.seal(pack_entries(entries), _about(key))
+        sealed_answers = self._cipher.seal(pack_entries(entries), _binding_of(key))
         return Keep(key, mark, sealed_answers, max(1, micros(seconds)))
 
 
-def _about(key: str) -> bytes:
+def _binding_of(key: str) -> bytes:
     return pack_values(("kept answers", key))
 
 
@@ -79,7 +79,7 @@ class SealedCache(_Sealing):
 
     def look(self, key: str, /, timeout: float | None = None) -> Found:
         """Return the answers stored under a key."""
-        return self._found(key, self._execute(Look(key), timeout))
+        return self._unsealed(key, self._execute(Look(key), timeout))
 
     def keep(
         self,
@@ -115,7 +115,7 @@ class AsyncSealedCache(_Sealing):
 
     async def look(self, key: str, /, timeout: float | None = None) -> Found:
         """Return the answers stored under a key."""
-        return self._found(key, await self._execute(Look(key), timeout))
+        return self._unsealed(key, await self._execute(Look(key), timeout))
 
     async def keep(
         self,

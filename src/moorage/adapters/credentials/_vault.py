@@ -41,7 +41,7 @@ class SealedVault:
         sealed_credentials = await self._rows.find(_key(owner))
         if sealed_credentials is None:
             raise missing(owner)
-        return self._opened(owner, sealed_credentials)
+        return self._unsealed(owner, sealed_credentials)
 
     async def has(self, owner: Owner) -> bool:
         """Return whether there are credentials."""
@@ -55,7 +55,7 @@ class SealedVault:
         """Store new credentials, unless the old ones have been replaced already."""
         key = _key(owner)
         sealed_credentials = await self._rows.find(key)
-        while sealed_credentials is not None and self._opened(owner, sealed_credentials) == old:
+        while sealed_credentials is not None and self._unsealed(owner, sealed_credentials) == old:
             if await self._rows.swap([Swap(key, sealed_credentials, self._seal(owner, new))]):
                 return
             sealed_credentials = await self._rows.find(key)
@@ -109,7 +109,7 @@ class SealedVault:
     def _seal(self, owner: Owner, credentials: Kept) -> bytes:
         return self._cipher.seal(pack_credentials(credentials), _key(owner))
 
-    def _opened(self, owner: Owner, sealed: bytes) -> Kept:
+    def _unsealed(self, owner: Owner, sealed: bytes) -> Kept:
         return unpack_credentials(self._cipher.open(sealed, _key(owner)))
 
 

@@ -113,7 +113,7 @@ class _Passwords:
         user = self._user(owner)
         content = None if user is None else self.read(user)
         if content is None:
-            raise self._missing(owner, user)
+            raise self._missing_error(owner, user)
         return read_credentials_text(content, f"The password of {user!r} for {self._application!r}")
 
     async def has(self, owner: Owner) -> bool:
@@ -126,7 +126,7 @@ class _Passwords:
         user = self._user(owner)
         if user is None:
             raise ConfigurationError(
-                self._missing(owner, None).message,
+                self._missing_error(owner, None).message,
                 path="names",
                 remedy="Name the user in `names`.",
                 service=owner[0],
@@ -162,7 +162,7 @@ class _Passwords:
     def _user(self, owner: Owner) -> str | None:
         return self._names.get(owner) or secret_path("", *owner)
 
-    def _missing(self, owner: Owner, user: str | None) -> CredentialNotFound:
+    def _missing_error(self, owner: Owner, user: str | None) -> CredentialNotFound:
         if user is not None:
             return CredentialNotFound(
                 f"The keyring has no password of {user!r} for {self._application!r}.",

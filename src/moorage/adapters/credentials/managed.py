@@ -162,7 +162,7 @@ class _Secrets:
         name = self._name(owner)
         content = None if name is None else await self._read(owner, name)
         if content is None:
-            raise self._missing(owner, name)
+            raise self._missing_error(owner, name)
         return read_credentials_text(content, f"The secret {name!r} of {self._manager.where}")
 
     async def has(self, owner: Owner) -> bool:
@@ -175,7 +175,7 @@ class _Secrets:
         name = self._name(owner)
         if name is None:
             raise ConfigurationError(
-                self._missing(owner, None).message,
+                self._missing_error(owner, None).message,
                 path="names",
                 remedy="Name the secret in `names`.",
                 service=owner[0],
@@ -211,7 +211,7 @@ class _Secrets:
     def _name(self, owner: Owner) -> str | None:
         return self._names.get(owner) or self._manager.name(*owner)
 
-    def _missing(self, owner: Owner, name: str | None) -> CredentialNotFound:
+    def _missing_error(self, owner: Owner, name: str | None) -> CredentialNotFound:
         location = self._manager.where
         if name is not None:
             return CredentialNotFound(

@@ -194,7 +194,7 @@ class StateFile:
     def create(self) -> None:
         """Create the file, unless another process has done so meanwhile."""
         try:
-            with self._alone():
+            with self._exclusively():
                 if os.path.lexists(self.path):
                     return
                 for name in (*_JOURNALS, _NEW):
@@ -213,7 +213,7 @@ class StateFile:
             raise self._unreachable(error) from None
 
     @contextmanager
-    def _alone(self) -> Generator[None]:
+    def _exclusively(self) -> Generator[None]:
         """Prevent other processes from creating the file, except on Windows."""
         if sys.platform == "win32":  # pragma: no cover - only on Windows
             yield

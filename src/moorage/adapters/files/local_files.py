@@ -80,7 +80,7 @@ class LocalFolder:
     def put(self, key: str, data: bytes, metadata: Metadata, conditions: Conditions) -> FileEntry:
         """Store a file."""
         path = self._path(key)
-        with self._new() as file:
+        with self._new_file() as file:
             file.write(data)
             stored_metadata = {**metadata, "sha256": hashlib.sha256(data).hexdigest()}
             return self._commit(file, key, path, stored_metadata, conditions)
@@ -129,7 +129,7 @@ class LocalFolder:
         path, opened_file = self._path(key), self.open(source)
         digest = hashlib.sha256()
         try:
-            with self._new() as file:
+            with self._new_file() as file:
                 position = 0
                 while data := opened_file.read(position, _PIECE_SIZE):
                     position += len(data)
@@ -184,7 +184,7 @@ class LocalFolder:
         folder, _ = self._upload(id_, key)
         digest = hashlib.sha256(data).hexdigest()
         path = folder / f"{number:05}.{digest}"
-        with self._new() as file:
+        with self._new_file() as file:
             file.write(data)
             file.keep(path)
         for other_path in folder.glob(f"{number:05}.*"):
@@ -210,7 +210,7 @@ class LocalFolder:
         """Create a file from the parts."""
         path, (folder, upload) = self._path(key), self._upload(id_, key)
         digest = hashlib.sha256()
-        with self._new() as file:
+        with self._new_file() as file:
             for number, expected_digest in parts:
                 part_digest = hashlib.sha256()
                 with (folder / f"{number:05}.{expected_digest}").open("rb") as part:
@@ -269,7 +269,7 @@ class LocalFolder:
             )
         return folder, upload
 
-    def _new(self) -> WholeFile:
+    def _new_file(self) -> WholeFile:
         self._temporary_folder.mkdir(parents=True, exist_ok=True)
         return WholeFile(self._temporary_folder / "file")
 
@@ -320,7 +320,7 @@ class LocalFolder:
             raise refused("PreconditionFailed", 412, "The file has changed.")
 
     def _write(self, path: Path, content: Mapping[str, Any]) -> None:
-        with self._new() as file:
+        with self._new_file() as file:
             file.write(json.dumps(content).encode())
             file.keep(path)
 

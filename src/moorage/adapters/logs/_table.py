@@ -171,7 +171,7 @@ class LogTable:
 
     async def summarise(self, execute: Execute, query: LogQuery) -> LogSummary:
         """Return the counts and percentiles of all matching entries, computed by the database."""
-        conditions, values = _matching(query)
+        conditions, values = _conditions_of(query)
         (status_counts,) = await execute((self._sql.by_status(conditions), values))
         by_status = {
             IntegrationStatus(status): int(number) for status, number in status_counts.rows
@@ -185,7 +185,7 @@ class LogTable:
 
     async def remove(self, execute: Execute, query: LogQuery) -> int:
         """Delete some of the matching entries, and return their number."""
-        conditions, values = _matching(query)
+        conditions, values = _conditions_of(query)
         (deletion,) = await execute((self._sql.remove(conditions), values), writes=True)
         return deletion.changed
 
@@ -228,10 +228,10 @@ class _Rows:
 
     def _conditions(self, query: LogQuery, window: LogQuery) -> tuple[list[str], list[Value]]:
         """The conditions of a query after its cursor, and their values."""
-        conditions, values = _matching(query)
+        conditions, values = _conditions_of(query)
         if self.sql.kind == "sqlite":
             # SQLite, which has no statistics, might take the index of another field.
-            window_conditions = _matching(window)[0]
+            window_conditions = _conditions_of(window)[0]
             conditions = [
                 f"+{condition}"
                 if condition.endswith(" = ?") and condition not in window_conditions
@@ -289,7 +289,7 @@ def _entry(row: dict[str, Any]) -> IntegrationLog:
     return IntegrationLog(**fields)
 
 
-def _matching(query: LogQuery) -> tuple[list[str], list[Value]]:
+def _conditions_of(query: LogQuery) -> tuple[list[str], list[Value]]:
     """Return the conditions of a query, and their values."""
     conditions: list[tuple[str, Value]] = [
         (f"{name} = ?", column_text(value, _TEXT_LENGTH))

@@ -146,7 +146,7 @@ class MetricTable:
 
         One statement reads all rows. Several could miss rows that are rolled up in between.
         """
-        locations, values = _matching(query)
+        locations, values = _conditions_of(query)
         (result,) = await execute((self._sql.find(locations), values))
         grouping = Grouping(query)
         grouping.add(map(_row, result.rows))
@@ -212,7 +212,7 @@ def _row(values: Sequence[Any]) -> WindowFigures:
     )
 
 
-def _matching(query: FiguresQuery) -> tuple[list[str], list[Value]]:
+def _conditions_of(query: FiguresQuery) -> tuple[list[str], list[Value]]:
     """Return the conditions of a query, and their values."""
     conditions: list[tuple[str, Value]] = [
         (f"{name} = ?", label(value))

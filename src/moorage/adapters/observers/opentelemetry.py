@@ -181,7 +181,7 @@ class OpenTelemetryObserver:
                 {
                     **_attributes(event, _OF_METRICS),
                     **_of_request(event),
-                    **_present(
+                    **_without_none(
                         {
                             "http.request.resend_count": event.attempt - 1 or None,
                             "http.request.body.size": event.bytes_out,
@@ -199,7 +199,7 @@ class OpenTelemetryObserver:
         if span is None:
             return
         ending_attributes = _ending(event)
-        size = _present({"http.response.body.size": event.bytes_in})
+        size = _without_none({"http.response.body.size": event.bytes_in})
         outcome = {"moorage.outcome": str(event.outcome)}
         self._end(span, {**ending_attributes, **size, **outcome}, event.error, event.at)
 
@@ -222,7 +222,7 @@ class OpenTelemetryObserver:
         key = (plan.service.name, called_operation, plan.region, facts[4])
         attributes = self._attributes.get(key)
         if attributes is None:
-            error = _present({"error.type": event.error})
+            error = _without_none({"error.type": event.error})
             attributes = self._keep(key, {**_attributes(event, _OF_METRICS), **error})
         self._call_duration.record((now - identity.started) / 1e9, attributes)
         self._call_count.add(1, attributes)
@@ -241,7 +241,9 @@ class OpenTelemetryObserver:
                 timestamp=_time(event.at),
                 severity_number=self._error_level,
                 body=event.error,
-                attributes=_present({**_attributes(event, _OF_SPANS), "error.type": event.error}),
+                attributes=_without_none(
+                    {**_attributes(event, _OF_SPANS), "error.type": event.error}
+                ),
             )
         if spans is None:
             return
@@ -252,7 +254,7 @@ class OpenTelemetryObserver:
             **_attributes(event, ("region",)),
             "moorage.attempts": event.attempts,
             "moorage.outcome": str(event.outcome),
-            **_present(
+            **_without_none(
                 {
                     "moorage.replayed": event.replayed or None,
                     "moorage.cached": event.cached or None,
@@ -270,7 +272,7 @@ class OpenTelemetryObserver:
         own_span = None
         if spans is None and not span.is_recording():
             own_span = span = self._tracer.start_span("moorage.event", start_time=_time(event.at))
-        holder_attributes = _present({"moorage.held_by": holder_of(event)})
+        holder_attributes = _without_none({"moorage.held_by": holder_of(event)})
         if span.is_recording():
             name = type(event).__name__
             fields = {f"moorage.{key}": value for key, value in fields_of(event).items()}
@@ -311,16 +313,16 @@ class OpenTelemetryObserver:
         return self._aliases.get(name, name)
 
 
-def _present(values: Mapping[str, Any]) -> dict[str, Any]:
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
 def _attributes(event: Any, names: tuple[str, ...]) -> dict[str, Any]:
-    return _present({f"moorage.{name}": getattr(event, name) for name in names})
+    return _without_none({f"moorage.{name}": getattr(event, name) for name in names})
 
 
 def _of_request(event: AttemptStarted | AttemptFinished) -> dict[str, Any]:
-    return _present(
+    return _without_none(
         {
             "http.request.method": event.method,
             "server.address": event.host,
@@ -330,7 +332,9 @@ def _of_request(event: AttemptStarted | AttemptFinished) -> dict[str, Any]:
 
 
 def _ending(event: AttemptFinished) -> dict[str, Any]:
-    return _present({"http.response.status_code": event.status, "error.type": _error_type(event)})
+    return _without_none(
+        {"http.response.status_code": event.status, "error.type": _error_type(event)}
+    )
 
 
 def _error_type(event: AttemptFinished) -> str | None:

@@ -46,7 +46,7 @@ class AsyncServerConnection:
                 # The loop notices in its next iteration what has arrived.
                 await asyncio.sleep(0)
             self._used = now
-            if not await self._interrupted():
+            if not await self._is_interrupted():
                 return
         await self.close()
         connection = self._server.connection(self._server.timeout)
@@ -69,7 +69,7 @@ class AsyncServerConnection:
                     await sentinel.connection_pool.disconnect()
         self._guard = await _disconnect_guard(connection.disconnect, nowait=True)
 
-    async def _interrupted(self) -> bool:
+    async def _is_interrupted(self) -> bool:
         can_read = getattr(self._connection, "can_read", None)
         with suppress(wrong.RedisError, OSError):
             return await (can_read or self._connection.can_read_destructive)()  # type: ignore[no-any-return]  # redis-py has no types here

@@ -62,7 +62,7 @@ class ClusterPool:
             RedisError: an error of redis-py.
         """
         keys = batch[0].keys
-        node = self._owner(key_slot(keys[0]), until) if keys else self._any(until)
+        node = self._owner(key_slot(keys[0]), until) if keys else self._any_node(until)
         is_asking = False
         for _ in range(_MOST_HOPS):
             try:
@@ -117,7 +117,7 @@ class ClusterPool:
             raise UnsentError from wrong.ClusterDownError("no node has this key")
         return node
 
-    def _any(self, until: float) -> _Node:
+    def _any_node(self, until: float) -> _Node:
         """Return a node for a request without keys, if possible one that is not lost."""
         if not self._owners:
             self._load(until, lambda: next(iter(self._owners.values()), None))

@@ -45,7 +45,7 @@ class PooledConnection:
         """
         if self._connected:
             self.bound(until)
-            if not self._interrupted():
+            if not self._is_interrupted():
                 return
         self.close()
         try:
@@ -79,7 +79,7 @@ class PooledConnection:
         """Return the caller's deadline, or the store's timeout from now if there is none."""
         return monotonic() + self._server.timeout if until == inf else until
 
-    def _interrupted(self) -> bool:
+    def _is_interrupted(self) -> bool:
         """Return whether data arrived without a request, such as the end of the connection."""
         try:
             return self._connection.can_read(0)  # type: ignore[no-any-return]  # as redis-py says

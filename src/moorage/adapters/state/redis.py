@@ -110,7 +110,7 @@ class _Store(ABC):
         cause = error.__cause__ if isinstance(error, UnsentError) else error
         return self._server.unavailable(cause or error)
 
-    def _due(self) -> tuple[list[tuple[Command[Any], ScriptCall]], list[Command[Any]]]:
+    def _due_commands(self) -> tuple[list[tuple[Command[Any], ScriptCall]], list[Command[Any]]]:
         """Return the posted commands to send: those for the script, and the others."""
         calls: list[tuple[Command[Any], ScriptCall]] = []
         other_commands: list[Command[Any]] = []
@@ -234,7 +234,7 @@ class RedisStorage(_Store, Closing):
 
     def _send_due(self, until: float) -> None:
         """Run the first batch of posted commands."""
-        posted_calls, other_commands = self._due()
+        posted_calls, other_commands = self._due_commands()
         try:
             while posted_calls:
                 # In a cluster, each may need another node.
@@ -385,7 +385,7 @@ class AsyncRedisStorage(_Store, AsyncClosing):
     def _queue_posted(self) -> None:
         """Queue the posted commands."""
         while self._posted:
-            posted_calls, other_commands = self._due()
+            posted_calls, other_commands = self._due_commands()
             for command, call in posted_calls:
                 self._batcher(command).post(command, call)
             for command in other_commands:

@@ -136,7 +136,7 @@ class SqliteTables(Closing):
             creates: whether to create a missing file.
         """
         try:
-            return self._once(work, timeout, creates=creates)
+            return self._transact_once(work, timeout, creates=creates)
         except sqlite3.Error as error:
             is_missing = not creates and _code(error) == sqlite3.SQLITE_CANTOPEN
             if is_missing and not os.path.exists(self._path):  # noqa: PTH110 - raises nothing
@@ -147,7 +147,7 @@ class SqliteTables(Closing):
                 failure = _error_of(error, self._path, self._definitions[0].table)
         raise failure
 
-    def _once(
+    def _transact_once(
         self, work: Callable[[Execute], Coroutine[Any, Any, A]], timeout: float, *, creates: bool
     ) -> A:
         try:

@@ -110,7 +110,7 @@ class EntrySql:
     host_made: bool = False
 
     @cached_property
-    def _all(self) -> str:
+    def _select_all(self) -> str:
         return f"SELECT {', '.join(('number', *COLUMNS))} FROM {self.table}"  # noqa: S608 - quoted
 
     @cached_property
@@ -140,13 +140,13 @@ class EntrySql:
         It runs before and after the insert. In MariaDB and MySQL, an insert of an existing id and
         a locking read also lock the neighbouring ids until the transaction ends.
         """
-        return f"{self._all} WHERE id = ?"
+        return f"{self._select_all} WHERE id = ?"
 
     @cached_property
     def stored(self) -> str:
         """Selects the row of an id, even if it was committed after this transaction's snapshot."""
         lock_clauses = {"sqlite": "", "postgresql": " FOR SHARE", "mysql": " LOCK IN SHARE MODE"}
-        return f"{self._all} WHERE id = ?{lock_clauses[self.kind]}"
+        return f"{self._select_all} WHERE id = ?{lock_clauses[self.kind]}"
 
     def lock_lane(self, number: int) -> list[tuple[str, tuple[int]]]:
         """Return statements that wait for other transactions which add to the same lane.
@@ -184,7 +184,7 @@ class EntrySql:
         )
         due_condition = f"{pending_condition}due <= {_STATEMENT_TIME[self.kind]}"
         return (
-            f"{self._all} AS entry WHERE {due_condition}"
+            f"{self._select_all} AS entry WHERE {due_condition}"
             f" AND (lane IS NULL OR NOT EXISTS ({held_lane}))"
             f" AND NOT EXISTS ({pause})"
             f" ORDER BY priority DESC, number LIMIT ?{lock}"
@@ -232,7 +232,7 @@ class EntrySql:
 
     def find(self, where: Sequence[str]) -> str:
         """Return the query of matching rows, newest first."""
-        return f"{self._all}{all_of(where)} ORDER BY number DESC LIMIT ?"
+        return f"{self._select_all}{all_of(where)} ORDER BY number DESC LIMIT ?"
 
     def remove(self, where: Sequence[str]) -> str:
         """Return the statement that deletes matching rows."""

@@ -186,7 +186,7 @@ class EntryTable(Generic[E]):
 
     async def find(self, execute: Execute, query: EntryQuery) -> EntryPage[E]:
         """Return one page of the entries that match the query, newest first."""
-        locations, values = _matching(query)
+        locations, values = _conditions_of(query)
         if query.before is not None:
             locations.append("number < ?")
             values.append(query.before)
@@ -195,7 +195,7 @@ class EntryTable(Generic[E]):
 
     async def remove(self, execute: Execute, query: EntryQuery) -> int:
         """Delete the matching entries, and return their number."""
-        conditions, values = _matching(query)
+        conditions, values = _conditions_of(query)
         (deletion,) = await execute((self._sql.remove(conditions), values), writes=True)
         return deletion.changed
 
@@ -246,7 +246,7 @@ def _row(entry: Entry) -> dict[str, Any]:
     return row
 
 
-def _matching(query: EntryQuery) -> tuple[list[str], list[Value]]:
+def _conditions_of(query: EntryQuery) -> tuple[list[str], list[Value]]:
     """Return the conditions of a query, and their values."""
     conditions: list[tuple[str, Value]] = [
         (f"{name} = ?", value) for name in EQUAL if (value := getattr(query, name)) is not None

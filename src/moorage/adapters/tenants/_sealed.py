@@ -36,23 +36,23 @@ class SealedTenants:
 
     async def version(self, tenant: str) -> str | None:
         """Return a version that changes with the tables; None for an unknown tenant."""
-        sealed_row = await self._rows.find(_about(tenant))
+        sealed_row = await self._rows.find(_binding_of(tenant))
         return None if sealed_row is None else sha256(sealed_row).hexdigest()[:32]
 
     async def tables(self, tenant: str) -> Mapping[str, Any]:
         """Return the tables of a tenant; empty for an unknown tenant."""
-        key = _about(tenant)
+        key = _binding_of(tenant)
         sealed_row = await self._rows.find(key)
         return {} if sealed_row is None else _read_row(self._cipher.open(sealed_row, key))
 
     async def put(self, tenant: str, tables: Mapping[str, Any]) -> None:
         """Store the tables of a tenant in place of the earlier ones."""
-        key = _about(tenant)
+        key = _binding_of(tenant)
         await self._rows.put(key, self._cipher.seal(_row_bytes(tables), key))
 
     async def remove(self, tenant: str) -> None:
         """Delete a tenant."""
-        await self._rows.drop(_about(tenant))
+        await self._rows.drop(_binding_of(tenant))
 
     async def clear(self) -> int:
         """Delete all tenants, and return their number."""
@@ -111,7 +111,7 @@ class AsyncTenantOperations:
         return await self._sealed.clear()
 
 
-def _about(tenant: str) -> bytes:
+def _binding_of(tenant: str) -> bytes:
     return about(checked_name(tenant, "tenant"), _SERVICE, _NAME)
 
 

@@ -55,7 +55,7 @@ def pause_outbox(
         context: the options that all commands share.
     """
     with opened_outbox(context, place) as (outbox, _):
-        return _paused(outbox.pause(target, **_named(scope), reason=reason))
+        return _pause_result(outbox.pause(target, **_scope_fields(scope), reason=reason))
 
 
 def pause_inbox(
@@ -77,7 +77,7 @@ def pause_inbox(
         context: the options that all commands share.
     """
     with opened_inbox(context, place) as inbox:
-        return _paused(inbox.pause(target, **_named(scope), reason=reason))
+        return _pause_result(inbox.pause(target, **_scope_fields(scope), reason=reason))
 
 
 def resume_outbox(
@@ -99,7 +99,7 @@ def resume_outbox(
         context: the options that all commands share.
     """
     with opened_outbox(context, place) as (outbox, _):
-        return _resumed(outbox, target, scope, reason)
+        return _resume_result(outbox, target, scope, reason)
 
 
 def resume_inbox(
@@ -121,14 +121,14 @@ def resume_inbox(
         context: the options that all commands share.
     """
     with opened_inbox(context, place) as inbox:
-        return _resumed(inbox, target, scope, reason)
+        return _resume_result(inbox, target, scope, reason)
 
 
-def _named(scope: Scope) -> dict[str, str | None]:
+def _scope_fields(scope: Scope) -> dict[str, str | None]:
     return {"tenant": scope.tenant, "subject": scope.subject}
 
 
-def _paused(pause: Pause) -> CommandResult:
+def _pause_result(pause: Pause) -> CommandResult:
     since = pause.since.isoformat(timespec="seconds")
     words = scope_of(pause.target, pause.tenant, pause.subject)
     return CommandResult(
@@ -136,13 +136,13 @@ def _paused(pause: Pause) -> CommandResult:
     )
 
 
-def _resumed(box: Any, target: str | None, scope: Scope, reason: str) -> CommandResult:
-    was_paused = box.resume(target, **_named(scope), reason=reason)
+def _resume_result(box: Any, target: str | None, scope: Scope, reason: str) -> CommandResult:
+    was_paused = box.resume(target, **_scope_fields(scope), reason=reason)
     words = scope_of(target, scope.tenant, scope.subject)
     lines = [f"resumed: {words}" if was_paused else f"There is no pause of {words}."]
     lines += [
         f"still paused: {scope_of(pause.target, pause.tenant, pause.subject)} ({pause.reason})"
         for pause in box.pauses()
     ]
-    document = {"target": target, **_named(scope), "resumed": was_paused}
+    document = {"target": target, **_scope_fields(scope), "resumed": was_paused}
     return CommandResult(document, lines, code=OK if was_paused else FAILED)

@@ -62,7 +62,7 @@ def dead_letters(values: Mapping[str, str], until: datetime | None) -> EntryQuer
     )
 
 
-def _until(acting: Acting) -> datetime:
+def _end_of_filter(acting: Acting) -> datetime:
     try:
         end_time = datetime.fromisoformat(acting.need("until"))
     except ValueError:
@@ -80,7 +80,7 @@ def _change_entries(verb: str, words: str) -> Callable[[Acting], str]:
     def perform(acting: Acting) -> str:
         box, query = (
             acting.reader.box(acting.need("box")),
-            dead_letters(acting.values, _until(acting)),
+            dead_letters(acting.values, _end_of_filter(acting)),
         )
         ids: list[str] = []
         has_more = False
@@ -115,7 +115,7 @@ def _change_entries(verb: str, words: str) -> Callable[[Acting], str]:
 def _explain_entries(words: str) -> Callable[[Acting], str]:
     def explain(acting: Acting) -> str:
         name = acting.need("box")
-        count = acting.reader.count(name, dead_letters(acting.values, _until(acting)))
+        count = acting.reader.count(name, dead_letters(acting.values, _end_of_filter(acting)))
         filters = ", ".join(
             f"{field} {acting.values[field]}"
             for field in ("target", "operation", "tenant")

@@ -118,7 +118,7 @@ def _read_credentials(written: object) -> tuple[Kept | None, str]:
         if isinstance(written, str):
             return Credentials.bearer(written), ""
         if isinstance(written, dict):
-            return _of(written)  # pyright: ignore[reportUnknownArgumentType]
+            return _credentials_of(written)  # pyright: ignore[reportUnknownArgumentType]
     except InvalidData as error:
         return None, error.message
     except (AttributeError, LookupError, OverflowError, TypeError, ValueError):
@@ -126,7 +126,7 @@ def _read_credentials(written: object) -> tuple[Kept | None, str]:
     return None, "It is neither a text nor a table."
 
 
-def _of(table: Mapping[Any, Any]) -> tuple[Kept | None, str]:
+def _credentials_of(table: Mapping[Any, Any]) -> tuple[Kept | None, str]:
     kind = OAuthCredentials if _OAUTH in table else Credentials
     names = {field.name for field in attrs.fields(kind)}
     if kind is Credentials:

@@ -211,14 +211,14 @@ class Redaction:
                     masked_parts.append(f'"{MASK}"')
                     hidden = depth
                 elif not piece.isspace():
-                    name = _plain(piece).strip(" \t\r\n'")
+                    name = _decoded_text(piece).strip(" \t\r\n'")
             depth += piece in {"{", "["}
         return "".join(masked_parts)
 
     def _piece(self, piece: str) -> str:
         if piece[0] != '"':
             return self._prose(piece)
-        decoded_piece = _plain(piece)
+        decoded_piece = _decoded_text(piece)
         redacted = self.text(decoded_piece)
         return piece if redacted == decoded_piece else json.dumps(redacted, ensure_ascii=False)
 
@@ -275,7 +275,7 @@ def _is_hidden(name: str, names: frozenset[str]) -> bool:
     return is_sensitive(name) or name.lower() in names
 
 
-def _plain(piece: str) -> str:
+def _decoded_text(piece: str) -> str:
     """Return the decoded text of a JSON string, or any other token as it is."""
     if piece[0] != '"':
         return piece

@@ -181,7 +181,7 @@ class Claim:
         """Return the new state and the decision, according to `TABLE`."""
         entry = present(states[0], now)
         if entry is None:
-            return self._taken(now, now), new_tuple(Claimed, (Verdict.RUN, now, 0, None))
+            return self._taken_states(now, now), new_tuple(Claimed, (Verdict.RUN, now, 0, None))
         states = unchanged(CLAIMS, states, now)
         (
             state_time,
@@ -205,7 +205,7 @@ class Claim:
             return states, Claimed(verdict, fence)
         if stage == FREE or (stage == CLAIMED and state_time >= lease_end):
             claimed_states, wait = (
-                self._taken(state_time, fence + 1, ends),
+                self._taken_states(state_time, fence + 1, ends),
                 max(0, ends - state_time),
             )
             return claimed_states, Claimed(Verdict.RUN, fence + 1, wait)
@@ -222,7 +222,7 @@ class Claim:
         )
         return (new_entry,), Claimed(Verdict.ASK_AGAIN, fence)
 
-    def _taken(self, now: int, fence: int, earlier: int = 0) -> States:
+    def _taken_states(self, now: int, fence: int, earlier: int = 0) -> States:
         lease_end, ends = now + self.lease, max(earlier, now + self.term)
         quiet = ends - now + self.ttl
         fingerprint, owner, target = self.fingerprint, self.owner, self.target
@@ -256,13 +256,13 @@ class Renew:
         mine: list[bool] = []
         for state, (_, fence, ttl) in zip(states, self.held, strict=True):
             entry = present(state, now)
-            renewed = None if entry is None else _renewed(entry, fence, self.lease, ttl)
+            renewed = None if entry is None else _renewed_entry(entry, fence, self.lease, ttl)
             mine.append(renewed is not None)
             new_states.append(renewed or unchanged(CLAIMS, (state,), now)[0])
         return tuple(new_states), tuple(mine)
 
 
-def _renewed(entry: Entry, fence: int, lease: int, ttl: int) -> Entry | None:
+def _renewed_entry(entry: Entry, fence: int, lease: int, ttl: int) -> Entry | None:
     (
         state_time,
         quiet,
@@ -313,7 +313,7 @@ class Settle:
         stage, fence, answer = entry[2], entry[4], entry[10]
         is_late = self.stage == DONE != stage and 0 <= fence - self.fence < _ONE_LIFE
         if is_late or (fence == self.fence and stage in (CLAIMED, SENT)):
-            ended = _ended(entry, self.fence, self.stage, self.ttl, self.answer)
+            ended = _ended_entry(entry, self.fence, self.stage, self.ttl, self.answer)
             return (ended,), _HELD
         # Whoever abandoned what was never sent had freed it.
         is_held = fence == self.fence and stage == (FREE if self.stage == SENT else self.stage)
@@ -398,7 +398,7 @@ class Withdraw:
             return states, None
         if entry[5] != self.owner or entry[2] not in (CLAIMED, SENT):
             return unchanged(CLAIMS, states, now), None
-        return (_ended(entry, entry[4], SENT, self.ttl, None),), None
+        return (_ended_entry(entry, entry[4], SENT, self.ttl, None),), None
 
 
 class MarkSent:
@@ -448,7 +448,7 @@ class Resolve:
         if entry[2] != SENT or entry[0] < unknown_until:
             return unchanged(CLAIMS, states, now), False
         stage = DONE if self.done else FREE
-        return (_ended(entry, entry[4] + 1, stage, self.ttl, self.answer),), True
+        return (_ended_entry(entry, entry[4] + 1, stage, self.ttl, self.answer),), True
 
 
 class Written:
@@ -509,7 +509,7 @@ class WriteOnce:
         return (record,), self.value
 
 
-def _ended(entry: Entry, fence: int, stage: int, ttl: int, answer: object) -> Entry:
+def _ended_entry(entry: Entry, fence: int, stage: int, ttl: int, answer: object) -> Entry:
     """Return the state after the end of a claim; SENT becomes FREE if nothing was sent."""
     state_time, _, old_stage, fingerprint, _, _, _, _, sent_at, target, _ = entry
     stage = FREE if stage == SENT != old_stage else stage

@@ -63,7 +63,7 @@ def _plain_value(value: object) -> object:
         items = cast("dict[object, object]", value).items()
         return [
             "map",
-            *sorted(([_key(name), _plain_value(item)] for name, item in items), key=_first),
+            *sorted(([_key(name), _plain_value(item)] for name, item in items), key=_first_of_pair),
         ]
     if isinstance(value, (list, tuple)):
         return ["list", *map(_plain_value, cast("list[object]", value))]
@@ -88,7 +88,7 @@ def _key(name: object) -> str:
     return name
 
 
-def _first(pair: list[object]) -> str:
+def _first_of_pair(pair: list[object]) -> str:
     return str(pair[0])
 
 

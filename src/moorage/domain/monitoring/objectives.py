@@ -220,7 +220,10 @@ def _month(
             objective.availability, figures.valid, figures.bad, last_figures.valid, last_figures.bad
         )
     if objective.latency is not None:
-        counts = (*_slow(figures, objective.latency), *_slow(last_figures, objective.latency))
+        counts = (
+            *_count_slow(figures, objective.latency),
+            *_count_slow(last_figures, objective.latency),
+        )
         latency = Compliance(objective.within, *counts)
     return ObjectiveMonth(
         objective=objective,
@@ -234,7 +237,7 @@ def _month(
     )
 
 
-def _slow(figures: Figures, limit: float) -> tuple[int, int]:
+def _count_slow(figures: Figures, limit: float) -> tuple[int, int]:
     """Return the number of calls with a duration, and of those that took longer than the limit."""
     measured_calls = figures.durations.count
     return measured_calls, measured_calls - figures.durations.number_within(limit)

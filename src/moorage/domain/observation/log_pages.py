@@ -59,7 +59,7 @@ def page_of(query: LogQuery, entries: Iterable[tuple[str, IntegrationLog]]) -> L
             last_cursor = cursor
         scanned += 1
         if scanned == query.scan_limit and window != query:
-            return _stopped(tuple(items), query, (cursor, entry.started_at))
+            return _stopped_page(tuple(items), query, (cursor, entry.started_at))
     return LogPage(items=tuple(items))
 
 
@@ -91,11 +91,11 @@ async def read_page(rows: LogRows, query: LogQuery) -> LogPage:
         if last is None or page.next is not None:
             return page
         if size == query.scan_limit:
-            return _stopped(page.items, query, last)
+            return _stopped_page(page.items, query, last)
         size = min(size * 10, query.scan_limit)
 
 
-def _stopped(
+def _stopped_page(
     items: tuple[IntegrationLog, ...], query: LogQuery, last: tuple[str, datetime]
 ) -> LogPage:
     cursor, started_at = last

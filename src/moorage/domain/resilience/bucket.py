@@ -144,12 +144,12 @@ class TokenBucket:
                 ticket = (life, at, cost, shift, before, at, before)
             earlier_numbers, behind_numbers = runs[: place - joins], runs[place:]
             if behind_numbers and not behind_numbers[0][7]:
-                joined_numbers = self._joined(run, behind_numbers[0])
+                joined_numbers = self._joined_run(run, behind_numbers[0])
                 if not joined_numbers[7]:
                     run, behind_numbers = joined_numbers, behind_numbers[1:]
             queue = (*earlier_numbers, run, *behind_numbers)
             first, level, runs = self._without_past(first, level, queue, shift, state_time)
-        quiet = self._quiet(state_time, runs[-1][2] + shift if runs else first, frozen)
+        quiet = self._quiet_time(state_time, runs[-1][2] + shift if runs else first, frozen)
         return (state_time, quiet, first, level, life, frozen, shift, runs), ticket
 
     def refund(self, bucket: Bucket, ticket: Ticket) -> Bucket:
@@ -175,7 +175,7 @@ class TokenBucket:
         for index, run in enumerate(runs):
             begin, start, end, final = run[:4]
             if _is_before((begin, start), point) and not _is_before((end, final), point):
-                parts = self._without(run, point, previous, cost, due=is_due)
+                parts = self._without_grant(run, point, previous, cost, due=is_due)
                 runs = (*runs[:index], *parts, *runs[index + 1 :])
                 if len(runs) > RUNS:
                     at, level, runs = self._without_past(at, level, runs, shift, state_time)
@@ -193,13 +193,13 @@ class TokenBucket:
         runs = runs[self._past(runs, since - shift + 1) :]
         at, level = end_time, 0
         if runs:
-            need, begin = self._needs(runs)[0], runs[0][0] + shift
+            need, begin = self._needed_levels(runs)[0], runs[0][0] + shift
             if begin <= since:
                 at, level = begin + longer, need
             else:
                 level = max(0, need - (begin - since) * self.n)
         shift += longer
-        quiet = self._quiet(state_time, runs[-1][2] + shift if runs else at, end_time)
+        quiet = self._quiet_time(state_time, runs[-1][2] + shift if runs else at, end_time)
         return (state_time, quiet, at, level, life, end_time, shift, runs)
 
     def paused(self, bucket: Bucket) -> int:
@@ -216,7 +216,7 @@ class TokenBucket:
         if not rest:
             return bucket
         at, shift = at - rest, shift - rest
-        quiet = self._quiet(state_time, runs[-1][2] + shift if runs else at, state_time)
+        quiet = self._quiet_time(state_time, runs[-1][2] + shift if runs else at, state_time)
         return (state_time, quiet, at, level, life, state_time, shift, runs)
 
     def confirm(self, bucket: Bucket, ticket: Ticket) -> int:
@@ -239,7 +239,7 @@ class TokenBucket:
         """
         state_time, _, since, level, _, frozen, shift, runs = bucket
         n, tokens, at, spare = self.n, cost * self.price, max(at, frozen), 0
-        needed_numbers = self._needs(runs) if runs else []
+        needed_numbers = self._needed_levels(runs) if runs else []
         for place, (begin, before, end, after, highest, _, spent, _, idle) in enumerate(runs):
             begin += shift  # noqa: PLW2901 - by the store's time from here on
             time, had, full = self._enough(since, level, tokens, at)
@@ -270,7 +270,7 @@ class TokenBucket:
             at, had = at + wait, had + wait * self.n
         return at, min(self.room, had), had > self.room
 
-    def _needs(self, runs: Runs) -> list[int]:
+    def _needed_levels(self, runs: Runs) -> list[int]:
         """Return for each run the lowest level at its start that its own and later grants need."""
         needs: list[int] = []
         need = later = 0
@@ -301,11 +301,13 @@ class TokenBucket:
                 return count
         return len(runs)
 
-    def _quiet(self, seen: int, last: int, frozen: int) -> int:
+    def _quiet_time(self, seen: int, last: int, frozen: int) -> int:
         """Return the microseconds for which to store a state after its last grant at `last`."""
         return max(last, frozen) - seen + self.refill
 
-    def _without(self, run: Run, point: _Point, previous: _Point, cost: int, *, due: bool) -> Runs:
+    def _without_grant(
+        self, run: Run, point: _Point, previous: _Point, cost: int, *, due: bool
+    ) -> Runs:
         """Return the parts of a run without the grant after which the level was `point`."""
         begin, start, end, final, highest, lowest, spent, live, idle = run
         first = not _is_before((begin, start), previous)
@@ -322,7 +324,7 @@ class TokenBucket:
         later_run = (*point, end, final, highest, lowest, spent, left, idle)
         return (later_run,) if first else (earlier_run,) if last else (earlier_run, later_run)
 
-    def _joined(self, one: Run, other: Run) -> Run:
+    def _joined_run(self, one: Run, other: Run) -> Run:
         """Return two runs and the gap between them as one run."""
         begin, before, end, after, highest, lowest, spent, live, idle = one
         start, level, last, left, peak, valley, more, alive, unused = other
@@ -347,10 +349,10 @@ class TokenBucket:
             return runs
         place, fewest = len(runs) - 2, self.room + 1
         for index in range(place, RUNS // 2, -1):
-            joined_run = self._joined(runs[index], runs[index + 1])
+            joined_run = self._joined_run(runs[index], runs[index + 1])
             if joined_run[8] < fewest and joined_run[8] <= self.room - joined_run[4]:
                 place, fewest = index, joined_run[8]
-        joined_run = self._joined(runs[place], runs[place + 1])
+        joined_run = self._joined_run(runs[place], runs[place + 1])
         return (*runs[:place], joined_run, *runs[place + 2 :])
 
 

@@ -392,7 +392,7 @@ class CircuitRule:
             if outcome is Outcome.NEUTRAL:
                 return self._uncounted(circuit, permit[1]), None
             if outcome is not Outcome.GOOD:
-                return self._counted(circuit, permit[1], outcome, reporter)
+                return self._with_failure(circuit, permit[1], outcome, reporter)
         return circuit, None
 
     def force(self, circuit: Circuit, mode: int) -> Circuit:
@@ -433,7 +433,7 @@ class CircuitRule:
             retry_after=max(0, record.until - state_time) / SECOND if mode == OPEN else None,
         )
 
-    def _counted(
+    def _with_failure(
         self, circuit: Circuit, number: int, outcome: Outcome, reporter: str
     ) -> tuple[Circuit, CircuitState | None]:
         """Return the state after a failure or slow answer of a closed circuit, and any new mode."""
@@ -468,7 +468,7 @@ class CircuitRule:
             record = record._replace(slow=record.slow + 1)
         circuit = (state_time, max(quiet, DAY), CLOSED, gen, slot, total, base, record)
         if self._tripped(circuit) if is_failed else self._dragged(circuit):
-            return self._opened(circuit), CircuitState.OPEN
+            return self._opened_circuit(circuit), CircuitState.OPEN
         return circuit, None
 
     def _tripped(self, circuit: Circuit) -> bool:
@@ -501,7 +501,7 @@ class CircuitRule:
         if outcome is Outcome.NEUTRAL:
             return circuit, None
         if outcome is not Outcome.GOOD:
-            return self._opened(circuit), CircuitState.OPEN
+            return self._opened_circuit(circuit), CircuitState.OPEN
         good = record.good + 1
         if good < self.config.successes:
             record = record._replace(good=good)
@@ -510,7 +510,7 @@ class CircuitRule:
         quiet = _outlasting(self.quiet, state_time, record)
         return (state_time, quiet, CLOSED, gen + 1, slot, total, total, record), CircuitState.CLOSED
 
-    def _opened(self, circuit: Circuit) -> Circuit:
+    def _opened_circuit(self, circuit: Circuit) -> Circuit:
         state_time, _, _, gen, slot, total, _, record = circuit
         record = QUIET_RECORD._replace(
             leases=record.leases,
@@ -532,7 +532,7 @@ class CircuitRule:
                 if number > first_number:
                     past_slots[index] = (end, first_number, max(0, calls - 1), fails, slow_calls)
                     break
-            record = record._replace(past=_packed(past_slots))
+            record = record._replace(past=_packed_slots(past_slots))
         if record.rows:
             record = record._replace(rows=_in_a_row(record.rows, number, failed=0))
         return (state_time, quiet, mode, gen, slot, total, base, record)
@@ -548,7 +548,7 @@ class CircuitRule:
         slots = [entry for entry in _slots(record.past) if entry[0] > at - self.span]
         if end > at - self.span and (calls or record.fails or record.slow):
             slots.append((end, base, calls, record.fails, record.slow))
-        past_bytes = _packed(slots)
+        past_bytes = _packed_slots(slots)
         if past_bytes == record.past and not (record.fails or record.slow or record.cancelled):
             return record
         return record._replace(fails=0, slow=0, cancelled=0, past=past_bytes)
@@ -558,7 +558,7 @@ class CircuitRule:
         in_slots = back if self.timed else 0
         return slot - in_slots, record._replace(
             times=tuple(time - back for time in record.times),
-            past=_packed((end - in_slots, *counts) for end, *counts in _slots(record.past)),
+            past=_packed_slots((end - in_slots, *counts) for end, *counts in _slots(record.past)),
             who=tuple((reporter, time - back) for reporter, time in record.who),
             since=record.since - back,
             until=record.until - back,
@@ -580,7 +580,7 @@ def _slots(past: bytes) -> Iterator[tuple[Any, ...]]:
     return _SLOT.iter_unpack(past)
 
 
-def _packed(slots: Iterable[tuple[Any, ...]]) -> bytes:
+def _packed_slots(slots: Iterable[tuple[Any, ...]]) -> bytes:
     return b"".join(_SLOT.pack(*slot) for slot in slots)
 
 

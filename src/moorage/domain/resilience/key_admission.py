@@ -65,7 +65,7 @@ class KeyAdmission:
         """Return the new states with the claim and the admission; None if it changes nothing."""
         gate_states, claim_state = states[:-1], states[-1]
         if claim_state is not None:
-            return self._repeated(gate_states, claim_state, now)
+            return self._repeated_answer(gate_states, claim_state, now)
         gate_states, admitted = self.question.apply(gate_states, now)
         if admitted[0] or admitted[1]:
             return states, None
@@ -73,7 +73,7 @@ class KeyAdmission:
         sent_claim = (now, quiet, SENT, self.fingerprint, now, owner, end, end, now, target, None)
         return (*gate_states, sent_claim), (now, admitted, None)
 
-    def _repeated(
+    def _repeated_answer(
         self, gate_states: States, claim_state: State, now: int
     ) -> tuple[States, KeyAdmitted | None]:
         """Return the answer that is stored under a key; None if the flow must decide."""

@@ -113,11 +113,11 @@ class CalendarQuota:
         quiet -= time - state_time
         if clock_step:
             at, frozen, shift = at - clock_step, frozen - clock_step, shift - clock_step
-            later = self._from(((begin - clock_step, count) for begin, count in later), 0)
-            quiet = self._quiet(time, at, frozen, later)
+            later = self._counts_from(((begin - clock_step, count) for begin, count in later), 0)
+            quiet = self._quiet_time(time, at, frozen, later)
         begin = self.period(time)[0]
         if begin > at:
-            at, used_calls = time, self._later(later, begin)
+            at, used_calls = time, self._later_calls(later, begin)
         if later and later[0][0] <= begin:
             later = tuple(start_time for start_time in later if start_time[0] > begin)
         return (time, max(0, quiet), at, used_calls, frozen, shift, later)
@@ -126,7 +126,7 @@ class CalendarQuota:
         """Return the earliest time, not before `at`, in a period that has room for `cost`."""
         at = max(at, quota[4])
         later = quota[6]
-        while self._used(quota, at) + cost > self.burst:
+        while self._used_calls(quota, at) + cost > self.burst:
             at = self.period(at)[1]
             if len(later) == LATER and later[-2][0] < at < later[-1][0]:
                 at = later[-1][0]
@@ -146,8 +146,8 @@ class CalendarQuota:
         if begin <= since:
             since, used_calls = at, used_calls + cost
         else:
-            later = self._counted(since, later, begin, cost)
-        quiet = self._quiet(state_time, since, frozen, later)
+            later = self._with_grant(since, later, begin, cost)
+        quiet = self._quiet_time(state_time, since, frozen, later)
         return (state_time, quiet, since, used_calls, frozen, shift, later), (0, at, cost, shift)
 
     def refund(self, quota: Quota, ticket: Ticket) -> Quota:
@@ -167,7 +167,7 @@ class CalendarQuota:
         # A last one that does not follow the one before tells that those between are full.
         while later and not later[-1][1] and self.period((at, *dict(later))[-2])[1] == later[-1][0]:
             later = later[:-1]
-        quiet = self._quiet(state_time, at, frozen, later)
+        quiet = self._quiet_time(state_time, at, frozen, later)
         return (state_time, quiet, at, used_calls, frozen, shift, later)
 
     def drain(self, quota: Quota, pause: int) -> Quota:
@@ -177,8 +177,8 @@ class CalendarQuota:
         """
         state_time, _, at, used_calls, frozen, shift, later = quota
         frozen = max(frozen, state_time + pause)
-        later = self._from(later, frozen)
-        quiet = self._quiet(state_time, at, frozen, later)
+        later = self._counts_from(later, frozen)
+        quiet = self._quiet_time(state_time, at, frozen, later)
         return (state_time, quiet, at, used_calls, frozen, shift, later)
 
     def paused(self, quota: Quota) -> int:
@@ -192,7 +192,7 @@ class CalendarQuota:
             return quota
         return (
             state_time,
-            self._quiet(state_time, at, state_time, later),
+            self._quiet_time(state_time, at, state_time, later),
             at,
             used_calls,
             state_time,
@@ -205,22 +205,22 @@ class CalendarQuota:
         moved = quota[5] - ticket[3]
         return max(0, ticket[1] + moved - quota[0], quota[4] - quota[0])
 
-    def _quiet(self, seen: int, at: int, frozen: int, later: Later) -> int:
+    def _quiet_time(self, seen: int, at: int, frozen: int, later: Later) -> int:
         """Return the microseconds to store a state: until its last period or pause ends."""
         return max(self.period(later[-1][0] if later else at)[1], frozen) - seen
 
-    def _used(self, quota: Quota, at: int) -> int:
+    def _used_calls(self, quota: Quota, at: int) -> int:
         begin = self.period(at)[0]
-        return quota[3] if begin <= quota[2] else self._later(quota[6], begin)
+        return quota[3] if begin <= quota[2] else self._later_calls(quota[6], begin)
 
-    def _later(self, later: Later, begin: int) -> int:
+    def _later_calls(self, later: Later, begin: int) -> int:
         """Return the calls counted in the later period that begins at `begin`."""
         for start_time, used_calls in later:
             if start_time == begin:
                 return used_calls
         return self.burst if later and begin < later[-1][0] else 0
 
-    def _from(self, later: Iterable[tuple[int, int]], earliest: int) -> Later:
+    def _counts_from(self, later: Iterable[tuple[int, int]], earliest: int) -> Later:
         """Return the counts of the periods from `earliest` on."""
         counts: dict[int, int] = {}
         for begin, used_calls in later:
@@ -228,7 +228,7 @@ class CalendarQuota:
             counts[begin] = counts.get(begin, 0) + used_calls
         return tuple(counts.items())
 
-    def _counted(self, since: int, later: Later, begin: int, cost: int) -> Later:
+    def _with_grant(self, since: int, later: Later, begin: int, cost: int) -> Later:
         """Return `later` with one more grant in the period that begins at `begin`."""
         if later and begin <= later[-1][0]:
             return tuple(

@@ -153,21 +153,21 @@ class RateLimitConfig:
         cls, rate: float, *, burst: int | None = None, without_store: WithoutStore = 1.0
     ) -> RateLimitConfig:
         """Return a limit of `rate` calls a second."""
-        return cls._of(rate, 1.0, burst, without_store)
+        return cls._from_rate(rate, 1.0, burst, without_store)
 
     @classmethod
     def per_minute(
         cls, rate: float, *, burst: int | None = None, without_store: WithoutStore = 1.0
     ) -> RateLimitConfig:
         """Return a limit of `rate` calls a minute."""
-        return cls._of(rate, 60.0, burst, without_store)
+        return cls._from_rate(rate, 60.0, burst, without_store)
 
     @classmethod
     def per_hour(
         cls, rate: float, *, burst: int | None = None, without_store: WithoutStore = 1.0
     ) -> RateLimitConfig:
         """Return a limit of `rate` calls an hour."""
-        return cls._of(rate, 3_600.0, burst, without_store)
+        return cls._from_rate(rate, 3_600.0, burst, without_store)
 
     @classmethod
     def per_day(
@@ -177,7 +177,7 @@ class RateLimitConfig:
 
         See `per_calendar_day` for a daily quota.
         """
-        return cls._of(rate, 86_400.0, burst, without_store)
+        return cls._from_rate(rate, 86_400.0, burst, without_store)
 
     @classmethod
     def per_calendar_day(cls, quota: int, *, without_store: WithoutStore = 1.0) -> RateLimitConfig:
@@ -192,7 +192,7 @@ class RateLimitConfig:
         return cls(quota, calendar=Calendar.MONTH, without_store=without_store)
 
     @classmethod
-    def _of(
+    def _from_rate(
         cls, rate: float, per: float, burst: int | None, without_store: WithoutStore
     ) -> RateLimitConfig:
         if burst is None:

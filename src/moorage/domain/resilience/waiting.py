@@ -61,16 +61,16 @@ class Line(NamedTuple):
     def taken(self, number: int) -> tuple[Line, Turn]:
         """Return the queue without a caller whose grant has come due, and that grant."""
         place = self.numbers.index(number)
-        return self._without(place, place), self.turns[place]
+        return self._without_caller(place, place), self.turns[place]
 
     def left(self, number: int) -> tuple[Line, Turn]:
         """Return the queue without a caller that gives up, and the grant that is left over."""
         place = last = self.numbers.index(number)
         while last + 1 < len(self.turns) and self.wakes[last + 1] <= self.turns[last][0]:
             last += 1
-        return self._without(place, last), self.turns[last]
+        return self._without_caller(place, last), self.turns[last]
 
-    def _without(self, place: int, turn: int) -> Line:
+    def _without_caller(self, place: int, turn: int) -> Line:
         return Line(
             _removed_first(self.numbers, place),
             _removed_first(self.turns, turn),

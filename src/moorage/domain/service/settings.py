@@ -95,7 +95,7 @@ def _is_plain(_: object, attribute: attrs.Attribute[Any], value: object) -> None
     check_plain(value, attribute.name)
 
 
-def _all(value: Any) -> tuple[Any, ...]:
+def _as_tuple(value: Any) -> tuple[Any, ...]:
     """Return one value or several as a tuple."""
     if callable(value):
         return (value,)
@@ -225,7 +225,10 @@ class Endpoint:
         kw_only=True,
     )
     limits: tuple[RateLimitConfig, ...] = attrs.field(
-        default=(), converter=_all, validator=_each_item(_is_one_of(RateLimitConfig)), kw_only=True
+        default=(),
+        converter=_as_tuple,
+        validator=_each_item(_is_one_of(RateLimitConfig)),
+        kw_only=True,
     )
     circuit: CircuitBreakerConfig | None = attrs.field(
         default=INHERIT,
@@ -246,10 +249,10 @@ class Endpoint:
         default=INHERIT, validator=unless_inherited(if_given(_is_callable)), kw_only=True
     )
     request_transforms: tuple[RequestTransform, ...] = attrs.field(
-        default=(), converter=_all, validator=_each_item(_is_callable), kw_only=True
+        default=(), converter=_as_tuple, validator=_each_item(_is_callable), kw_only=True
     )
     response_transforms: tuple[ResponseTransform, ...] = attrs.field(
-        default=(), converter=_all, validator=_each_item(_is_callable), kw_only=True
+        default=(), converter=_as_tuple, validator=_each_item(_is_callable), kw_only=True
     )
     cost: int = attrs.field(default=1, validator=is_count, kw_only=True)
     idempotent: bool | None = attrs.field(
@@ -357,7 +360,10 @@ class Service:
         factory=RetryPolicy.default, validator=if_given(_is_one_of(RetryPolicy)), kw_only=True
     )
     limits: tuple[RateLimitConfig, ...] = attrs.field(
-        default=(), converter=_all, validator=_each_item(_is_one_of(RateLimitConfig)), kw_only=True
+        default=(),
+        converter=_as_tuple,
+        validator=_each_item(_is_one_of(RateLimitConfig)),
+        kw_only=True,
     )
     circuit: CircuitBreakerConfig | None = attrs.field(
         factory=CircuitBreakerConfig,
@@ -393,10 +399,10 @@ class Service:
         kw_only=True,
     )
     request_transforms: tuple[RequestTransform, ...] = attrs.field(
-        default=(), converter=_all, validator=_each_item(_is_callable), kw_only=True
+        default=(), converter=_as_tuple, validator=_each_item(_is_callable), kw_only=True
     )
     response_transforms: tuple[ResponseTransform, ...] = attrs.field(
-        default=(), converter=_all, validator=_each_item(_is_callable), kw_only=True
+        default=(), converter=_as_tuple, validator=_each_item(_is_callable), kw_only=True
     )
     classify: Classify | None = attrs.field(
         default=None,
@@ -441,12 +447,12 @@ class Service:
     )
     endpoints: tuple[Endpoint, ...] = attrs.field(
         default=(),
-        converter=_all,
+        converter=_as_tuple,
         validator=_are_named_apart(Endpoint, "endpoint"),
         kw_only=True,
     )
     regions: tuple[Region, ...] = attrs.field(
-        default=(), converter=_all, validator=_are_named_apart(Region, "region"), kw_only=True
+        default=(), converter=_as_tuple, validator=_are_named_apart(Region, "region"), kw_only=True
     )
     _index: EndpointIndex = attrs.field(init=False, eq=False, repr=False)
 

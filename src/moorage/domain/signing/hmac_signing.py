@@ -161,7 +161,7 @@ class HmacSigning:
         """Return the encoded hash of a body."""
         from hashlib import new  # noqa: PLC0415 - loads OpenSSL
 
-        return self._written(new(self.algorithm, content).digest())
+        return self._encoded_text(new(self.algorithm, content).digest())
 
     def _filled(self, filler: _Filler, *, late: bool) -> tuple[Pairs, Pairs]:
         headers, query = (
@@ -175,9 +175,9 @@ class HmacSigning:
     def _signature(self, key: Secret, text: bytes) -> str:
         from hmac import digest  # noqa: PLC0415 - loads OpenSSL
 
-        return self._written(digest(key.reveal_bytes(), text, self.algorithm))
+        return self._encoded_text(digest(key.reveal_bytes(), text, self.algorithm))
 
-    def _written(self, value: bytes) -> str:
+    def _encoded_text(self, value: bytes) -> str:
         if self.encoding is HmacEncoding.HEX:
             return value.hex()
         return b2a_base64(value, newline=False).decode()

@@ -75,7 +75,7 @@ def unpack_values(packed: bytes) -> tuple[Any, ...]:
         ValueError: the bytes are not packed values.
     """
     try:
-        return tuple(_all(packed))
+        return tuple(_all_values(packed))
     except _BROKEN:
         raise ValueError("these bytes are no values") from None
 
@@ -174,7 +174,7 @@ _PACKERS: Final[dict[type, Callable[[Any], bytes]]] = {
 # --- reading --------------------------------------------------------------------
 
 
-def _all(packed: bytes) -> list[Any]:
+def _all_values(packed: bytes) -> list[Any]:
     values: list[Any] = []
     at, end = 0, len(packed)
     while at < end:
@@ -249,7 +249,7 @@ def _read_extension(packed: bytes, at: int, size: int) -> _Read:
 
 
 def _read_response(content: bytes) -> Response:
-    status, headers, body, reason, url, elapsed = _all(content)
+    status, headers, body, reason, url, elapsed = _all_values(content)
     return Response(status, headers, body, reason=reason, url=url, elapsed=elapsed)
 
 
@@ -272,7 +272,7 @@ _SIZED: Final[dict[int, tuple[Callable[[bytes, int, int], _Read], int]]] = {
 }
 
 _EXTENSIONS: Final[dict[int, Callable[[bytes], Any]]] = {
-    _LIST: _all,
+    _LIST: _all_values,
     _INTEGER: lambda content: int.from_bytes(content, "big", signed=True),
     _DECIMAL: lambda content: Decimal(content.decode()),
     _DATETIME: lambda content: datetime.fromisoformat(content.decode()),

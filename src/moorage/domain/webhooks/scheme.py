@@ -209,7 +209,7 @@ class WebhookScheme:
         names = {name for template in signs for name in covered(template.places)}
         return frozenset(names if self.digest is None else names | {"body"})
 
-    def _whole(self) -> bool:
+    def _covers_body(self) -> bool:
         """Return whether the signature covers the whole body and not only some of its fields."""
         return "body" in self.covers or all(
             any(place.startswith("pairs:") for place in template.places) for template in self.signs
@@ -268,7 +268,10 @@ class WebhookScheme:
         if (
             self.timestamp is None
             or self.algorithm in JWTS
-            or (self._whole() and all(place.startswith("json:") for place in self.timestamp.places))
+            or (
+                self._covers_body()
+                and all(place.startswith("json:") for place in self.timestamp.places)
+            )
         ):
             return None
         signed = {place for template in self.signs for place in template.places}

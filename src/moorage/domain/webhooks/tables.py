@@ -40,16 +40,16 @@ def made_from(kind: type[Made], table: Any, path: str) -> Made:
         if field is None:
             raise ConfigurationError(
                 f"A scheme has no field {key!r}.",
-                path=_at(path, key),
+                path=_path_of_key(path, key),
                 remedy=f"{nearest(key, fields)}Use {', '.join(fields)}.",
             )
         if value is not None:
-            values[key] = _read_value(key, value, field.converter, _at(path, key))
+            values[key] = _read_value(key, value, field.converter, _path_of_key(path, key))
     for field in fields.values():
         if field.default is attrs.NOTHING and field.name not in values:
             raise ConfigurationError(
                 f"The scheme has no {field.name}.",
-                path=_at(path, field.name),
+                path=_path_of_key(path, field.name),
                 remedy="Give every scheme at least a name and the place of its signature.",
             )
     return _converted(lambda fields: kind(**fields), values, path)
@@ -69,7 +69,7 @@ def _items(table: Any, path: str) -> list[tuple[str, Any]]:
 def _read_value(key: str, value: Any, convert: Any, path: str) -> Any:
     if key in _PAIRS:
         pairs = _items(value, path)
-        return tuple(_pair(name, item, convert, _at(path, name)) for name, item in pairs)
+        return tuple(_pair(name, item, convert, _path_of_key(path, name)) for name, item in pairs)
     if key in _SEVERAL and isinstance(value, (list, tuple)):
         listed = enumerate(cast("Iterable[object]", value))
         return tuple(_single_value(item, convert, f"{path}[{number}]") for number, item in listed)
@@ -114,7 +114,7 @@ def _converted(convert: Callable[[Any], Made], value: object, path: str) -> Made
     raise wrong_error
 
 
-def _at(path: str, key: str) -> str:
+def _path_of_key(path: str, key: str) -> str:
     return f"{path}.{key}" if key.replace("_", "a").isalnum() else f'{path}."{key[:80]}"'
 
 

@@ -211,7 +211,7 @@ async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one
                 if admitted[1]:
                     core.waiters.go(admitted[3])
             except BaseException as refused:  # noqa: BLE001 - raised again, if it is none
-                return _refused(core, call, admitted, refused)
+                return _refused_result(core, call, admitted, refused)
         opened = 0
         call.begin_attempt()
         began = core.nanoseconds() if plan.slow is not None or core.observers else None
@@ -307,7 +307,9 @@ async def _under_claim(
         raise refusal(core, call, Answer.FENCED, 0)
 
 
-def _refused(core: Core, call: Call, admitted: Admitted, error: BaseException) -> AttemptResult:
+def _refused_result(
+    core: Core, call: Call, admitted: Admitted, error: BaseException
+) -> AttemptResult:
     """Return the result of an attempt that was not admitted; an interruption is raised again."""
     withdraw(core, call.plan.gates, admitted)
     if not isinstance(error, ConnectorError):

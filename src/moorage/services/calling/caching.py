@@ -368,7 +368,7 @@ class Changing:
         """Make the attempts, then remove the stored answers that may be outdated."""
         value, error = await attempts()
         if self._sent is not None and (error is None or call.acted):
-            for key in self._changed(self._sent, None if value is None else value.headers):
+            for key in self._changed_keys(self._sent, None if value is None else value.headers):
                 await self._cache.forget(call, key)
         return value, error
 
@@ -376,7 +376,7 @@ class Changing:
         self._sent = request
         return request
 
-    def _changed(self, request: Request, headers: Headers | None) -> list[str]:
+    def _changed_keys(self, request: Request, headers: Headers | None) -> list[str]:
         """Return the cache keys of the written URL, and of same-origin URLs in the answer."""
         keys = [_key(self._plan, request)]
         url = named_url(self._plan.service, request)

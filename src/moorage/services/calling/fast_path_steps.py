@@ -117,7 +117,7 @@ class FastPathSteps(CallLifecycle):
                     value, error = await again(core, call, step, result)
             except ConnectorError as raised:
                 value, error = None, raised
-            return self._ended(call, value, error)
+            return self._end_of_call(call, value, error)
         except BaseException as error:
             self.broken_off(call, error)
             raise
@@ -138,7 +138,7 @@ class FastPathSteps(CallLifecycle):
                 value, failed = await follow(self.core, call, permit, error, step)
             except ConnectorError as raised:
                 value, failed = None, raised
-            return self._ended(call, value, failed)
+            return self._end_of_call(call, value, failed)
         except BaseException as stop:
             self.broken_off(call, stop)
             raise
@@ -169,7 +169,7 @@ class FastPathSteps(CallLifecycle):
             except Exception as failure:  # noqa: BLE001 - carried to the face as a value
                 core.post(given_up(call, claim))
                 value, error = None, failure
-            return self._ended(call, value, error)
+            return self._end_of_call(call, value, error)
         except BaseException as stop:
             self.broken_off(call, stop)
             raise
@@ -177,11 +177,11 @@ class FastPathSteps(CallLifecycle):
     async def complete(self, call: Call, protection: Once, claim: Held, value: object) -> Ending:
         """Store the value of a call whose first attempt, made by the fast path, succeeded."""
         ending = await completed(self.core, call, protection, claim, value)
-        return ending if ending[1] is None else self._ended(call, *ending)
+        return ending if ending[1] is None else self._end_of_call(call, *ending)
 
     def replay(self, call: Call, protection: Once, stored: Any) -> Ending:
         """Return the ending that is stored for the key of a call."""
-        return self._ended(call, *replayed(self.core, call, protection, stored))
+        return self._end_of_call(call, *replayed(self.core, call, protection, stored))
 
     def give_up(self, call: Call, protection: Once, owner: int, claim: Held | None) -> None:
         """Give up the key of an interrupted fast-path call."""
@@ -290,7 +290,7 @@ class FastPathSteps(CallLifecycle):
 
     def end(self, call: Call, error: Exception) -> None:
         """Mark the error that ended a fast-path call, and notify the observers of the end."""
-        self._ended(call, None, error)
+        self._end_of_call(call, None, error)
 
     def refused(self, plan: Plan, began: int, admitted: Admitted) -> ConnectorError:
         """Return the error of a fast-path call that was not admitted."""

@@ -166,7 +166,7 @@ async def act_under(
         if isinstance(error, once.rules.nothing_done) and call.attempts == 1:
             call.disprove()
         if _is_final(error, call, once):
-            return await _refused(core, call, once, claim, error)
+            return await _keep_refusal(core, call, once, claim, error)
         with suppress(StorageUnavailable):
             await _settle(core, call, given_up(call, claim))
     finally:
@@ -224,7 +224,7 @@ def _unanswered(call: Call, once: Once, error: Exception) -> Exception:
     is_refusal = once.rules.refuses and isinstance(error, (VendorRejected, IdempotencyConflict))
     if once.rules.remembered and not is_refusal:
         return error
-    unknown = _unknown(once)
+    unknown = _unknown_error(once)
     unknown.__cause__ = error
     return unknown
 
@@ -265,7 +265,7 @@ async def _claim(core: Core, call: Call, once: Once, owner: int) -> tuple[Claime
             case Verdict.CONFLICT:
                 raise IdempotencyConflict("This idempotency key was used with another payload.")
             case Verdict.UNKNOWN:
-                raise _unknown(once, claimed.wait)
+                raise _unknown_error(once, claimed.wait)
             case Verdict.BUSY:
                 # The holder may have died: then the key can be claimed when its lease is over.
                 pause = min(look * (0.5 + core.fraction() / 2), claimed.wait / SECOND + _AFTER)
@@ -387,7 +387,7 @@ def settled_at_once(core: Core, once: Once, claim: Held, response: Response) -> 
     return settled.held
 
 
-async def _refused(
+async def _keep_refusal(
     core: Core, call: Call, once: Once, claim: Held, error: ConnectorError
 ) -> Ending:
     """Store a final refusal as the answer of the key, so that it is replayed."""
@@ -457,7 +457,7 @@ def _is_final(error: Exception, call: Call, once: Once) -> TypeGuard[VendorRejec
     return not call.acted or (once.rules.honoured and error.status != _CONFLICT)
 
 
-def _unknown(once: Once, wait: int = 0) -> OutcomeUnknown:
+def _unknown_error(once: Once, wait: int = 0) -> OutcomeUnknown:
     """Return the error of a key whose request may still be in progress for `wait` microseconds."""
     remedy = f"Look up {once.lookup}, then settle the key; do not repeat it before."
     if wait:

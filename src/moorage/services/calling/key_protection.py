@@ -76,14 +76,14 @@ class KeyProtection:
                 honoured=honoured and service.idempotency_replays,
                 refuses=honoured and not service.idempotency_replays,
                 ttl=service.idempotency_ttl,
-                encode=_same if response else self._core.copy,
+                encode=_unchanged_response if response else self._core.copy,
                 decode=_replay if response else self._core.copy,
                 lookup=lambda key: f"the operation of key {key!r} at {service.name}",
             )
         return rules
 
 
-def _same(value: Response) -> Response:
+def _unchanged_response(value: Response) -> Response:
     return value
 
 

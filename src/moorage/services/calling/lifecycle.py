@@ -164,9 +164,9 @@ class CallLifecycle(ManualOperations):
                 value, error = None, failure
             fallback = None if call.keeps_permit or error is None else plan.fallback
             if fallback is None or not isinstance(error, ConnectorError):
-                return self._ended(call, value, error)
+                return self._end_of_call(call, value, error)
             if isinstance(error, _NOT_MASKED):
-                return self._ended(call, None, error)
+                return self._end_of_call(call, None, error)
             return await self._fallen_back(call, fallback, error)
         except BaseException as error:
             self.broken_off(call, error)
@@ -183,13 +183,13 @@ class CallLifecycle(ManualOperations):
             value = await core.settle(fallback(error))
         except Exception as broken:  # noqa: BLE001 - carried to the face as a value
             broken.__context__ = broken.__context__ or error
-            return self._ended(call, None, broken)
+            return self._end_of_call(call, None, broken)
         if core.observers:
             call.ended = True
             core.tell(call.finished(core, error, fallback=True))
         return value, None
 
-    def _ended(self, call: Call, value: Any, error: Exception | None) -> Ending:
+    def _end_of_call(self, call: Call, value: Any, error: Exception | None) -> Ending:
         """Mark the error of the call, if any, and report the end of the call."""
         core = self.core
         if isinstance(error, ConnectorError):

@@ -56,7 +56,7 @@ class Route:
     ) -> AttemptResult:
         """Make the first attempt, in the best region that admits it."""
         # A key that was sent before stays in its region.
-        plans = self._others(core, call) or (call.plan,)
+        plans = self._other_plans(core, call) or (call.plan,)
         ask = _as_planned if on_fast_path else _as_it_stands
         result = await self.in_any(core, call, plans, ask, step)
         if _kept_out(result) and core.observers:
@@ -65,7 +65,7 @@ class Route:
                 core,
                 CallRefused,
                 error=type(error).__name__,
-                retry_after=max(0, _due(error) - core.nanoseconds()) / 1e9,
+                retry_after=max(0, _end_of_refusal(error) - core.nanoseconds()) / 1e9,
             )
         return result
 
@@ -76,7 +76,7 @@ class Route:
         is_rate_limit = isinstance(error, RateLimitExceeded)
         if retry_after is not None:
             self._busy[_name(call)] = core.nanoseconds() + int(retry_after * 1e9)
-        plans = self._others(core, call)
+        plans = self._other_plans(core, call)
         if not plans:
             return None
         return Away(
@@ -89,7 +89,7 @@ class Route:
     async def beside(self, core: Core, call: Call, number: int, step: AttemptStep) -> AttemptResult:
         """Make attempt `number` of several that run concurrently."""
         own_plan = call.plan
-        other_plans = self._others(core, call, acted=True)
+        other_plans = self._other_plans(core, call, acted=True)
         turn = number % len(other_plans) if other_plans else 0
         plans = (*other_plans[turn:], *other_plans[:turn], own_plan)
         return await self.in_any(core, call, plans, _at_once, step)
@@ -117,9 +117,9 @@ class Route:
         call.undecided = False
         if len(plans) > 1:
             call.plan = self.whole
-        return AttemptResult(error=min(refusals, key=_due), refused=True)
+        return AttemptResult(error=min(refusals, key=_end_of_refusal), refused=True)
 
-    def _others(self, core: Core, call: Call, *, acted: bool = False) -> tuple[Plan, ...]:
+    def _other_plans(self, core: Core, call: Call, *, acted: bool = False) -> tuple[Plan, ...]:
         now = core.nanoseconds()
         free_regions = [item for item in self._regions if self._busy.get(item.name, 0) <= now]
         order = region.elsewhere(
@@ -168,7 +168,7 @@ def _name(call: Call) -> str:
     return call.plan.region or ""
 
 
-def _due(error: Exception | None) -> int:
+def _end_of_refusal(error: Exception | None) -> int:
     """Return the end of a refusal in nanoseconds of the local clock; one by hand has no end."""
     due_times = error.due if isinstance(error, ConnectorError) else None
     return due_times[1] if isinstance(due_times, tuple) else FOREVER * 1000

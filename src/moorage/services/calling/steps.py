@@ -121,7 +121,7 @@ class Calling(FastPathSteps):
             refusal = error
         else:
             return value_of(await self._finish(call, once, step))  # type: ignore[no-any-return]  # a Response
-        return value_of(self._ended(call, None, bare(refusal)))  # type: ignore[no-any-return]  # it is raised
+        return value_of(self._end_of_call(call, None, bare(refusal)))  # type: ignore[no-any-return]  # it is raised
 
     async def call_many(
         self,
@@ -225,7 +225,7 @@ class Calling(FastPathSteps):
             refusal = error
         else:
             return await self._streamed(call, streaming)
-        return value_of(self._ended(call, None, bare(refusal)))  # type: ignore[no-any-return]  # it is raised
+        return value_of(self._end_of_call(call, None, bare(refusal)))  # type: ignore[no-any-return]  # it is raised
 
     async def _streamed(self, call: Call, streaming: Streaming) -> Stream:
         """Return the stream once its observers are set; if that fails, release its slots."""
@@ -272,7 +272,7 @@ class Calling(FastPathSteps):
             operation=operation,
         )
         if call.plan.regions:
-            return self._ended(call, None, _nowhere())
+            return self._end_of_call(call, None, _nowhere())
         # A step that cannot be cancelled may run until the deadline.
         call.open_ended = call.deadline - call.started > call.plan.span
         if operation is not None:
@@ -291,7 +291,7 @@ class Calling(FastPathSteps):
                         repeatable=operation is not None and operation.repeatable,
                     )
             except ConnectorError as error:
-                return self._ended(call, None, error)
+                return self._end_of_call(call, None, error)
         ending = await self._finish(call, single, step)
         on_finished(call)
         return ending

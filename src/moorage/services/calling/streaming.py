@@ -57,7 +57,7 @@ class Streaming(Exchange):
                 self._opened = Stream(core, call, incoming)
                 incoming = None
                 return AttemptResult(self._opened, None, pause)
-            body = await _some(incoming)
+            body = await _beginning_of_body(incoming)
             if challenge is not None:
                 return challenge
             response = Response(incoming.status, incoming.headers, body, url=self._at)
@@ -187,7 +187,7 @@ class Stream:
             core.tell(call.finished(core, error, cancelled=is_abandoned))
 
 
-async def _some(incoming: AsyncIncoming) -> bytes:
+async def _beginning_of_body(incoming: AsyncIncoming) -> bytes:
     """Return the beginning of a failure's body, long enough for the vendor's message."""
     pieces: list[bytes] = []
     size = 0

@@ -122,7 +122,7 @@ class PaymentEffects:
         memory = min(service.idempotency_ttl for service in services)
         registration = await self._registered(request, accounts, key, (span, memory))
         if registration.settled:
-            return self._replayed(registration, key)  # type: ignore[no-any-return]  # a receipt of the verb
+            return self._replayed_receipt(registration, key)  # type: ignore[no-any-return]  # a receipt of the verb
         if registration.forgotten:
             raise _forgotten(key, accounts)
         if timeout is not None:
@@ -203,7 +203,7 @@ class PaymentEffects:
             number, held = registered.number, registered.held
             self._core.post(Withhold(KIND, self._tenant, key, number=number, held=held))
 
-    def _replayed(self, registered: Registered, key: str) -> Any:
+    def _replayed_receipt(self, registered: Registered, key: str) -> Any:
         """Return the receipt that a person gave to settle the payment."""
         if not registered.same:
             raise IdempotencyConflict("This idempotency key was used for another payment.")
@@ -275,7 +275,7 @@ def _fingerprint(request: Request) -> bytes:
 def _seal_payload(core: Core, tenant: str | None, key: str, packed: bytes) -> tuple[str, bytes]:
     if core.cipher is None:
         return "", packed
-    return _SEALED, core.cipher.seal(packed, _about(tenant, key))
+    return _SEALED, core.cipher.seal(packed, _binding_of(tenant, key))
 
 
 def _unsealed_payload(core: Core, tenant: str | None, key: str, sealed: tuple[str, bytes]) -> bytes:
@@ -288,10 +288,10 @@ def _unsealed_payload(core: Core, tenant: str | None, key: str, sealed: tuple[st
             field="cipher",
             remedy="Give every process that shares the store the same cipher.",
         )
-    return core.cipher.open(content, _about(tenant, key))
+    return core.cipher.open(content, _binding_of(tenant, key))
 
 
-def _about(tenant: str | None, key: str) -> bytes:
+def _binding_of(tenant: str | None, key: str) -> bytes:
     return about(tenant, KIND, f"unsettled {key}")
 
 

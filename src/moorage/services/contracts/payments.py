@@ -230,16 +230,18 @@ class PaymentsFlows(Flows, PaymentsContract):
         if start_time is None or not lists:
             raise unknown
         at = unknown.service
-        matches = await self._matching(lost.charge, start_time, at, timeout)
+        matches = await self._matching_payments(lost.charge, start_time, at, timeout)
         if not matches:
-            matches = await self._matching(lost.charge, start_time - _WRONG_CLOCK, at, timeout)
+            matches = await self._matching_payments(
+                lost.charge, start_time - _WRONG_CLOCK, at, timeout
+            )
         if len(matches) != 1:
             raise unknown
         (payment,) = matches
         await self.effects.decide(lost.idempotency_key, done=True, answer=payment)
         return payment
 
-    async def _matching(
+    async def _matching_payments(
         self, charge: Charge, since: datetime, account: str | None, timeout: float | None
     ) -> list[Payment]:
         """Return the payments since a time that have the reference and the amount of a charge."""

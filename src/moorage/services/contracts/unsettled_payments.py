@@ -117,10 +117,10 @@ class _OpenEffect:
             payment=None if record.request is None else ref_of(record.request),
             since=self.since,
             wait=self.opened.remaining / SECOND,
-            next=NextStep.WAIT if self.opened.remaining else self._next(dispatcher),
+            next=NextStep.WAIT if self.opened.remaining else self._next_step(dispatcher),
         )
 
-    def _next(self, dispatcher: Dispatcher | None) -> NextStep:
+    def _next_step(self, dispatcher: Dispatcher | None) -> NextStep:
         """Return the next step that can settle it; a person's if the vendor will not list it."""
         step = self.step(dispatcher)
         if dispatcher is None or step is not NextStep.LOOK_UP:

@@ -146,7 +146,7 @@ class VendorWire:
             tenant=self.tenant,
             endpoint=endpoint,
             idempotency_key=key,
-            timeout=self._left(),
+            timeout=self._time_left(),
             subject=self._subject,
         )
         if key is not None:
@@ -163,7 +163,7 @@ class VendorWire:
             request,
             tenant=self.tenant,
             endpoint=endpoint,
-            timeout=self._left(),
+            timeout=self._time_left(),
             subject=self._subject,
         )
 
@@ -203,7 +203,7 @@ class VendorWire:
             tenant=self.tenant,
             idempotency_key=key,
             payload=payload,
-            timeout=self._left(),
+            timeout=self._time_left(),
             subject=self._subject,
             use=self._next_use(),
             on_finished=lambda call: None if key is None else self._replays.append(call.replayed),
@@ -244,20 +244,20 @@ class VendorWire:
 
     async def sleep(self, seconds: float) -> None:
         """Wait for some seconds, within the deadline."""
-        time_left = self._left()
+        time_left = self._time_left()
         if time_left is not None and seconds > time_left:
-            raise self._late()
+            raise self._late_error()
         await self._core.sleep(seconds)
 
-    def _left(self) -> float | None:
+    def _time_left(self) -> float | None:
         if self._deadline is None:
             return None
         time_left = (self._deadline - self._core.nanoseconds()) / _SECOND
         if time_left <= 0:
-            raise self._late()
+            raise self._late_error()
         return time_left
 
-    def _late(self) -> DeadlineExceeded:
+    def _late_error(self) -> DeadlineExceeded:
         return DeadlineExceeded(
             "The time limit of this operation has passed.", service=self.account
         )

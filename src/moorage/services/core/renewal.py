@@ -100,7 +100,7 @@ class _Rounds(ABC, Generic[H]):
         """Stop renewing all leases, as in a forked child: they belong to its parent."""
         self._held.clear()
 
-    def _all(self) -> list[H]:
+    def _all_claims(self) -> list[H]:
         # Not `values`, which another thread may change meanwhile.
         return [claim for reference in self._held.valuerefs() if (claim := reference()) is not None]
 
@@ -160,12 +160,12 @@ class Renewals(_Rounds[Held]):
 
     def disown(self) -> None:
         """Stop renewing all claims, as in a forked child: they belong to its parent."""
-        for claim in self._all():
+        for claim in self._all_claims():
             claim.until, claim.lost = 0, True
         super().disown()
 
     def _groups(self, now: int) -> list[list[Held]]:
-        return due(self._all(), now, by_tag=self._by_tag)
+        return due(self._all_claims(), now, by_tag=self._by_tag)
 
     async def _renew(self, group: Iterable[Held], timeout: float | None) -> None:
         claims = list(group)
@@ -228,7 +228,7 @@ class EntryRenewals(_Rounds[HeldEntry]):
         return id(held) in self._held
 
     def _groups(self, now: int) -> list[list[HeldEntry]]:
-        due_entries = entries_due(self._all(), now)
+        due_entries = entries_due(self._all_claims(), now)
         many = 1 if self._store.settle is None else TOGETHER
         return [due_entries[at : at + many] for at in range(0, len(due_entries), many)][::-1]
 

@@ -361,13 +361,15 @@ class OutboxFlows(Keeping[OutboxEntry]):
         ):
             if len(worked) >= limit or self._ends(stop):
                 return
-            outcome = await self._stored(payments, entry)
+            outcome = await self._stored_outcome(payments, entry)
             self._look.count(entry)
             if outcome is not None:
                 worked += await self.settled(entry, outcome)
         self._look.next_page(page)
 
-    async def _stored(self, payments: UnsettledFlows, entry: OutboxEntry) -> Result[Any] | None:
+    async def _stored_outcome(
+        self, payments: UnsettledFlows, entry: OutboxEntry
+    ) -> Result[Any] | None:
         """The stored outcome of a call; None if there is none, or it cannot be read here."""
         try:
             values, options = self.made_of(entry)

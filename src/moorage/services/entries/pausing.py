@@ -110,14 +110,14 @@ class Pausing(Generic[E]):
 
     async def pauses(self) -> tuple[Pause, ...]:
         """The pauses in force, newest first."""
-        return tuple(map(pause_of, await self._paused()))
+        return tuple(map(pause_of, await self._current_pauses()))
 
-    async def _paused(self) -> tuple[E, ...]:
+    async def _current_pauses(self) -> tuple[E, ...]:
         return (await self.store.find(_PAUSES)).items
 
     async def _is_paused(self, entry: E) -> bool:
         """True if a pause covers an entry."""
-        return is_covered(entry, await self._paused())
+        return is_covered(entry, await self._current_pauses())
 
     def _act_of(self, name: str, entry: E, actor: str | None, reason: str) -> ManualAct:
         pause = pause_of(entry)

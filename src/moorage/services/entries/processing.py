@@ -284,7 +284,7 @@ class Keeping(Pausing[E]):
         other.store = self.store.within(lambda: seconds_left(core, end_time))
         return other
 
-    def _left(self) -> float | None:
+    def _seconds_left(self) -> float | None:
         """The seconds that the store may take; None for its own limit."""
         return None if self._until is None else seconds_left(self.core, self._until)
 
@@ -315,7 +315,7 @@ class Keeping(Pausing[E]):
         lease = self._renewals.lease(self._lease)
         if ids is not None:
             for id in islice(ids, limit):
-                due_entries: Sequence[E] = () if stops() else await self._due(id)
+                due_entries: Sequence[E] = () if stops() else await self._due_entry(id)
                 for entry in due_entries:
                     worked += await self._process_one(entry, lease, work, utc)
             return worked
@@ -361,7 +361,7 @@ class Keeping(Pausing[E]):
                     break
                 if entry.state is EntryState.DEAD:
                     batch.written(Worked(entry=entry))
-                elif await self._renewals.holds(leases[entry.id], self._left()):
+                elif await self._renewals.holds(leases[entry.id], self._seconds_left()):
                     batch.ended(await self._result(entry, work, utc))
                 else:
                     batch.lost(entry)
@@ -383,7 +383,7 @@ class Keeping(Pausing[E]):
         try:
             if batch.results or unstarted_entries:
                 now = await self.store.now()
-                later_pairs = [(self._after(result, now), result) for result in batch.results]
+                later_pairs = [(self._entry_after(result, now), result) for result in batch.results]
                 entries = [entry for entry, _ in later_pairs] + [
                     give_back(item, now) for item in unstarted_entries
                 ]
@@ -401,7 +401,7 @@ class Keeping(Pausing[E]):
                     self._renewals.let_go(leases.pop(item.id))
             batch.results.clear()
 
-    async def _due(self, id: str) -> Sequence[E]:
+    async def _due_entry(self, id: str) -> Sequence[E]:
         """The entry of this id if it is due; otherwise empty."""
         now = await self.store.now()
         candidates = (await self.store.find(EntryQuery(id=id, limit=1))).items
@@ -455,7 +455,7 @@ class Keeping(Pausing[E]):
 
     async def _worked(self, taken: E, work: Work[E], utc: Callable[[], datetime]) -> Worked[E]:
         result = await self._result(taken, work, utc)
-        new_entry = self._after(result, await self.store.now())
+        new_entry = self._entry_after(result, await self.store.now())
         if not await self.store.swap(new_entry, taken.fence):
             await self._cleared(result)
         return Worked(entry=new_entry, answer=result.answer, error=result.error)
@@ -496,7 +496,7 @@ class Keeping(Pausing[E]):
         return await self._overwritten(_Result(entry, error=error, fate=self._judge(error)))
 
     async def _overwritten(self, result: _Result[E]) -> list[Worked[E]]:
-        new_entry = self._after(result, await self.store.now())
+        new_entry = self._entry_after(result, await self.store.now())
         is_written = await self.store.swap(new_entry, result.entry.fence)
         return (
             [Worked(entry=new_entry, answer=result.answer, error=result.error)]
@@ -504,7 +504,7 @@ class Keeping(Pausing[E]):
             else []
         )
 
-    def _after(self, result: _Result[E], now: datetime) -> E:
+    def _entry_after(self, result: _Result[E], now: datetime) -> E:
         """The entry after its result."""
         taken, error, fate = result.entry, result.error, result.fate
         if error is None:
@@ -601,7 +601,7 @@ class Keeping(Pausing[E]):
             actor: person who does it, for the audit trail; by default the system's user.
             reason: reason for the audit trail.
         """
-        return await self._changed(id, "replay", replay, actor, reason)
+        return await self._change_entry(id, "replay", replay, actor, reason)
 
     async def drop(self, id: str, *, actor: str | None = None, reason: str = "") -> E:
         """Cancel an entry.
@@ -614,9 +614,9 @@ class Keeping(Pausing[E]):
         Raises:
             InvalidData: the entry is done, so that nothing of it can be cancelled.
         """
-        return await self._changed(id, "drop", _cancelled, actor, reason)
+        return await self._change_entry(id, "drop", _cancelled, actor, reason)
 
-    async def _changed(
+    async def _change_entry(
         self,
         id: str,
         act: str,
@@ -667,7 +667,7 @@ class Keeping(Pausing[E]):
         cipher = self.core.cipher
         if cipher is None:
             return attrs.evolve(entry, content=_PLAIN + content)
-        sealed_bytes = cipher.seal(content, self._about(entry))
+        sealed_bytes = cipher.seal(content, self._binding_of(entry))
         return attrs.evolve(entry, content=_SEALED + sealed_bytes)
 
     def opened(self, entry: E) -> bytes:
@@ -686,9 +686,9 @@ class Keeping(Pausing[E]):
                 path="cipher",
                 remedy="Give every process that shares the store the same cipher.",
             )
-        return cipher.open(entry.content[1:], self._about(entry))
+        return cipher.open(entry.content[1:], self._binding_of(entry))
 
-    def _about(self, entry: E) -> bytes:
+    def _binding_of(self, entry: E) -> bytes:
         return about(entry.tenant, self._name, entry.id)
 
 

@@ -76,7 +76,7 @@ class Asking:
         self._client.at(inquiry.endpoint)
         while True:
             attempts += 1
-            answer = await self._sent(inquiry, until)
+            answer = await self._send_inquiry(inquiry, until)
             if not isinstance(answer, (Refused, ConnectorError)):
                 return answer
             if not is_renewed and isinstance(answer, Refused) and answer.why is Refusal.NONCE:
@@ -97,7 +97,7 @@ class Asking:
             delay = decision.delay
             await core.sleep(delay)
 
-    async def _sent(self, inquiry: Inquiry, until: int) -> Any:
+    async def _send_inquiry(self, inquiry: Inquiry, until: int) -> Any:
         """Send one request, and return its result."""
         core, client = self._core, self._client
         time_left = (until - core.nanoseconds()) / _SECOND

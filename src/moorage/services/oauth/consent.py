@@ -73,7 +73,7 @@ class Consenting:
         )
         if not isinstance(answer, Granted):
             raise self._ungranted(answer)
-        return self._checked(answer, pending.issuer, pending.nonce)
+        return self._checked_grant(answer, pending.issuer, pending.nonce)
 
     async def begin_device(self, client: OAuthClient) -> DeviceConsent:
         """Request the code that a person enters on another device."""
@@ -117,7 +117,7 @@ class Consenting:
             await core.sleep(pace.pause)
             answer = await asking.answer(inquiry, min(end_time, ends))
             if isinstance(answer, Granted):
-                return self._checked(answer, client.server.issuer, None)
+                return self._checked_grant(answer, client.server.issuer, None)
             next_pace = pace.after(answer)
             if next_pace is None:
                 raise self._ungranted(answer)
@@ -132,7 +132,7 @@ class Consenting:
         core = self._core
         return core.nanoseconds() + int((moment - core.utc()).total_seconds() * _SECOND)
 
-    def _checked(self, granted: Granted, issuer: str | None, nonce: Secret | None) -> Granted:
+    def _checked_grant(self, granted: Granted, issuer: str | None, nonce: Secret | None) -> Granted:
         problem = id_token_problem(
             granted.id_token,
             issuer=issuer,

@@ -185,7 +185,7 @@ class Renewal:
                     core.renewals.let_go(claim)
             if claim_result is None:
                 if again:
-                    raise self._over(owner, "the answer with the latest token was lost")
+                    raise self._consent_error(owner, "the answer with the latest token was lost")
                 again = True
                 continue
             if patience is None:
@@ -230,7 +230,7 @@ class Renewal:
             seconds_left(core, patience),
         )
         if verdict is Verdict.REPLAY:
-            raise self._over(owner, "its grant is over")
+            raise self._consent_error(owner, "its grant is over")
         if verdict is Verdict.RUN:
             claim = Held(key, fence, ttl=REMEMBERED, until=began + lease * 1000)
             return _RenewalClaim(claim, claim_end, again)
@@ -290,7 +290,7 @@ class Renewal:
                 complete(claimed.claim.key, claimed.claim.fence, None, ttl=REMEMBERED),
                 seconds_left(core, claimed.until),
             )
-            raise self._over(owner, answer.words)
+            raise self._consent_error(owner, answer.words)
         rotated_credentials = _rotated_credentials(stale, answer)
         if rotated_credentials is not None:
             await self._keep(owner, question, rotated_credentials, claimed)
@@ -313,7 +313,7 @@ class Renewal:
         """The token request to send."""
         grant, subject = client.grant, None
         if isinstance(grant, Consent) and (stale is None or stale.refresh_token is None):
-            raise self._over(owner, "there is no refresh token")
+            raise self._consent_error(owner, "there is no refresh token")
         if isinstance(grant, TokenExchange) and isinstance(grant.subject, str):
             subject_credentials = await self._get(grant.subject, owner[1])
             subject = (
@@ -432,7 +432,7 @@ class Renewal:
         failure_to_store.__cause__ = bare(failed)
         return failure_to_store
 
-    def _over(self, owner: Owner, reason: str) -> AuthorizationRequired:
+    def _consent_error(self, owner: Owner, reason: str) -> AuthorizationRequired:
         self._tell_observers(ConsentNeeded, owner, reason=reason)
         return AuthorizationRequired(
             f"A person must authorise {owner[0]!r} again: {reason}.", service=owner[0]

@@ -119,7 +119,7 @@ class Refreshing:
         except StorageUnavailable as error:
             return self._still_valid(owner, error)
         if token is None:
-            return await self._run_apart(self._renewed(owner, client, None))
+            return await self._run_apart(self._renew_or_wait(owner, client, None))
         if not isinstance(token, OAuthCredentials):
             return token
         cached = self._cache_token(owner, token)
@@ -128,7 +128,7 @@ class Refreshing:
             return token
         if freshness is Freshness.DUE:
             return await self._run_apart(self._renewed_ahead(owner, client, cached))
-        return await self._run_apart(self._renewed(owner, client, token))
+        return await self._run_apart(self._renew_or_wait(owner, client, token))
 
     async def refresh(self, service: str, tenant: str | None, stale: Any) -> Any:
         """The credential that replaces one that the service has refused."""
@@ -140,7 +140,7 @@ class Refreshing:
         if isinstance(token, OAuthCredentials) and token.access_token != stale.access_token:
             return self._cache_token(owner, token).credentials
         return await self._run_apart(
-            self._renewed(owner, client, stale if token is None else token)
+            self._renew_or_wait(owner, client, stale if token is None else token)
         )
 
     async def has(self, service: str, tenant: str | None) -> bool:
@@ -221,7 +221,7 @@ class Refreshing:
         finally:
             core.release(lock, lock_holder)
 
-    async def _renewed(
+    async def _renew_or_wait(
         self, owner: Owner, client: OAuthClient, stale: OAuthCredentials | None
     ) -> OAuthCredentials:
         """Renew a token that is no longer valid, or wait for the caller that does."""

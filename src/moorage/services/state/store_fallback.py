@@ -57,7 +57,7 @@ class StoreFallback:
                     continue
                 if not goes_on(command):
                     raise
-                return self._without(command)
+                return self._result_without_store(command)
             if self._substitutes.until:
                 self._substitutes.used(usable_command)
             return answer
@@ -76,7 +76,7 @@ class StoreFallback:
         turn = outage is None or probe.may_look(outage)
         if turn or not goes_on(command):
             return await self._ask(command, patience(command, timeout), probe, outage, turn=turn)
-        return self._without(command)
+        return self._result_without_store(command)
 
     async def _ask(
         self,
@@ -92,10 +92,10 @@ class StoreFallback:
         try:
             answer = await self._core.execute(command, timeout)
         except StateUnavailable:
-            self._found(probe, outage)
+            self._record_answer(probe, outage)
             raise
         except StorageUnavailable as error:
-            self._free(command)
+            self._release_probe(command)
             if error.slow or (outage is None and probe.is_slow(start_time, timeout)):
                 # The store is reachable, and its state still counts for all.
                 self._leave(outage, turn=turn)
@@ -104,11 +104,11 @@ class StoreFallback:
                 probe.lost(outage, error, start_time)
             if not goes_on(command):
                 raise
-            return self._without(command)
+            return self._result_without_store(command)
         except BaseException:
             self._leave(outage, turn=turn)
             raise
-        self._found(probe, outage)
+        self._record_answer(probe, outage)
         return answer
 
     def _leave(self, outage: Outage | None, *, turn: bool) -> None:
@@ -124,7 +124,7 @@ class StoreFallback:
             probe = self._probes.setdefault(node, OutageProbe(self._core, self._name, node))
         return probe
 
-    def _found(self, probe: OutageProbe, outage: Outage | None) -> None:
+    def _record_answer(self, probe: OutageProbe, outage: Outage | None) -> None:
         """Record that a node answered, and with it the store."""
         probe.answered = self._core.nanoseconds()
         if outage is not None:
@@ -137,7 +137,7 @@ class StoreFallback:
         """The command with substitutes for the states that cannot be used."""
         return self._substitutes.applied(command) if self._substitutes.until else command
 
-    def _free(self, command: Command[Any]) -> None:
+    def _release_probe(self, command: Command[Any]) -> None:
         """Release the slot of a probe that may have been granted before the fallback took over."""
         core = self._core
         if isinstance(command, Admission) and command.token:
@@ -145,7 +145,7 @@ class StoreFallback:
             report = Report(command.gates, lease, Outcome.NEUTRAL, core.reporter())
             core.post(self._usable(report))
 
-    def _without(self, command: Command[Any]) -> Any:
+    def _result_without_store(self, command: Command[Any]) -> Any:
         # Permits of the store stay valid, and it does not learn how they ended.
         if isinstance(command, Confirm):
             return GO, 0

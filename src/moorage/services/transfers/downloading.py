@@ -82,9 +82,9 @@ class Downloading:
             try:
                 piece = await self._opened.arriving.read()
                 if piece:
-                    return self._taken(piece)
+                    return self._count_piece(piece)
                 if self._length in {None, self.done}:
-                    return self._ended()
+                    return self._finish()
                 error = ConnectionFailed("The connection broke while the object was arriving.")
             except (ConnectionFailed, DeadlineExceeded) as broken_value:
                 error = broken_value
@@ -99,7 +99,7 @@ class Downloading:
         self._over = True
         self._opened.arriving.settle()
 
-    def _taken(self, piece: bytes) -> bytes:
+    def _count_piece(self, piece: bytes) -> bytes:
         self.done += len(piece)
         self._idle = 0
         if self._length is not None and self.done > self._length:
@@ -112,7 +112,7 @@ class Downloading:
             self._running.update(piece)
         return piece
 
-    def _ended(self) -> bytes:
+    def _finish(self) -> bytes:
         self.settle()
         if self._running is not None and self._running.digest().hex() != self._checksum:
             raise VendorFailed(

@@ -278,7 +278,7 @@ class Receiving:
                     raise _replay_rejection("is being handled", retryable=True)  # noqa: TRY301 - what was claimed is given back
         except BaseException:
             for event in fresh_events:
-                self._core.post(self._settled(event, done=False))
+                self._core.post(self._settling_command(event, done=False))
             raise
         if not fresh_events:
             raise _replay_rejection("was handled before", retryable=False)
@@ -291,7 +291,7 @@ class Receiving:
         name = sha256(mark.encode("utf-8", "surrogatepass")).hexdigest()
         return state_key("webhook", self._endpoint.name, tenant, name)
 
-    def _settled(self, event: WebhookEvent, *, done: bool) -> Any:
+    def _settling_command(self, event: WebhookEvent, *, done: bool) -> Any:
         key, fence = event.claim or ("", 0)
         if done:
             return complete(key, fence, None, ttl=self._endpoint.ttl)
@@ -304,7 +304,9 @@ class Receiving:
         deadline = core.nanoseconds() + _PATIENCE
         for event in several_events:
             if event.claim is not None and event.claim[1]:
-                await core.execute(self._settled(event, done=done), seconds_left(core, deadline))
+                await core.execute(
+                    self._settling_command(event, done=done), seconds_left(core, deadline)
+                )
 
     async def confirm(self, event: WebhookEvent) -> bool:
         """Follow the link of a subscription's confirmation; return False if there is none."""

@@ -163,7 +163,7 @@ class FakeVendor:
         delivery = Delivery(request.method, url, request.headers, body, timeouts)
         with self._lock:
             self._deliveries.append(delivery)
-            answer = self._next(delivery.path)
+            answer = self._next_answer(delivery.path)
         if answer is None:
             raise UnexpectedRequest(f"The fake vendor was told nothing about {delivery!r}.")
         if isinstance(answer, Response):
@@ -175,7 +175,7 @@ class FakeVendor:
             response = answer(request, url)
         return response if response.url is not None else response.evolve(url=url)
 
-    def _next(self, path: str) -> Answer | None:
+    def _next_answer(self, path: str) -> Answer | None:
         for place in (path, None):
             if queued_responses := self._queues.get(place):
                 return queued_responses.popleft()

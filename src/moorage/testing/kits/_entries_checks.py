@@ -60,7 +60,7 @@ class Checks:
     async def entries_are_kept_as_they_are(self, factory: Factory) -> None:
         """Entries that are added or replaced come back unchanged, attribute by attribute."""
         store = factory()
-        for number, entry in enumerate((self._entry(0), self._full()), 1):
+        for number, entry in enumerate((self._entry(0), self._full_entry()), 1):
             added_entry = await store.add(entry)
             require(
                 type(added_entry) is self._kind,
@@ -69,25 +69,25 @@ class Checks:
             expected_entry = attrs.evolve(
                 arrive(entry, added_entry.added_at), number=added_entry.number
             )
-            self._same(added_entry, expected_entry, "`add` gave")
+            self._require_equal(added_entry, expected_entry, "`add` gave")
             require(added_entry.number > 0, f"Entry {number} has the number {added_entry.number}.")
-            self._same(await _single_entry(store, entry.id), added_entry, "`find` gave")
+            self._require_equal(await _single_entry(store, entry.id), added_entry, "`find` gave")
         changed_entry = attrs.evolve(
-            self._full(), id=self._entry(0).id, fence=9, content=bytes(range(256)) * 300
+            self._full_entry(), id=self._entry(0).id, fence=9, content=bytes(range(256)) * 300
         )
         require(
             await store.swap(changed_entry, 0), "Over the fence that was read nothing is written."
         )
         stored_entry = await _single_entry(store, changed_entry.id)
-        self._same(
+        self._require_equal(
             stored_entry,
             attrs.evolve(changed_entry, number=stored_entry.number),
             "After `swap` there is",
         )
-        minimal_entry = attrs.evolve(self._entry(0), id=self._full().id)
-        await store.swap(minimal_entry, self._full().fence)
+        minimal_entry = attrs.evolve(self._entry(0), id=self._full_entry().id)
+        await store.swap(minimal_entry, self._full_entry().fence)
         stored_entry = await _single_entry(store, minimal_entry.id)
-        self._same(
+        self._require_equal(
             stored_entry,
             attrs.evolve(minimal_entry, number=stored_entry.number),
             "After `swap` there is",
@@ -128,11 +128,11 @@ class Checks:
         store = factory()
         first_entry = await store.add(self._entry(1))
         await store.swap(attrs.evolve(first_entry, fence=1, error="later"), 0)
-        repeated_entry = await store.add(attrs.evolve(self._full(), id=first_entry.id))
-        self._same(
+        repeated_entry = await store.add(attrs.evolve(self._full_entry(), id=first_entry.id))
+        self._require_equal(
             repeated_entry, attrs.evolve(first_entry, fence=1, error="later"), "A repeat was given"
         )
-        self._same(
+        self._require_equal(
             await _single_entry(store, first_entry.id), repeated_entry, "After the repeat there is"
         )
 
@@ -259,7 +259,9 @@ class Checks:
         require(await store.swap(attrs.evolve(entry, fence=1), 0), "The first writer failed.")
         late_entry = attrs.evolve(entry, fence=1, error="late")
         require(not await store.swap(late_entry, 0), "A late writer was told that it wrote.")
-        self._same(await _single_entry(store, entry.id), attrs.evolve(entry, fence=1), "There is")
+        self._require_equal(
+            await _single_entry(store, entry.id), attrs.evolve(entry, fence=1), "There is"
+        )
         require(
             not await store.swap(attrs.evolve(late_entry, fence=3), 2), "A fence to come was met."
         )
@@ -285,7 +287,7 @@ class Checks:
                 " also what is there already.",
             )
         await self._offers(store, [])
-        self._same(
+        self._require_equal(
             await _single_entry(store, added_entry.id),
             attrs.evolve(renewed_entry, number=added_entry.number),
             "It is",
@@ -407,7 +409,7 @@ class Checks:
         }
         return self._kind(**{**default_fields, **changes})
 
-    def _full(self) -> Any:
+    def _full_entry(self) -> Any:
         """An entry with all that it can have, as long as it can be."""
         return self._kind(
             id="x" * 64,
@@ -492,7 +494,7 @@ class Checks:
         entry = await _single_entry(store, self._entry(number).id)
         await store.swap(attrs.evolve(entry, fence=entry.fence + 1, **changes), entry.fence)
 
-    def _same(self, stored: Any, expected: Any, message: str) -> None:
+    def _require_equal(self, stored: Any, expected: Any, message: str) -> None:
         for name in self.names:
             expected_value, stored_value = getattr(expected, name), getattr(stored, name)
             is_equal = stored_value == expected_value and type(stored_value) is type(expected_value)
@@ -501,7 +503,7 @@ class Checks:
     def _agreed(self, added: list[Any], stored: tuple[Any, ...]) -> None:
         require(len(stored) == 1, f"{len(stored)} entries of one id are there.")
         for entry in added:
-            self._same(entry, stored[0], "Somebody was given")
+            self._require_equal(entry, stored[0], "Somebody was given")
 
     def _won(self, wrote: list[bool], claims: list[Any], stored: Any) -> None:
         winners = [claim.error for claim, is_won in zip(claims, wrote, strict=True) if is_won]

@@ -145,7 +145,9 @@ async def a_body_to_head_is_not_the_next_answer(clients: Clients) -> None:
     ):
         async with lab(clients) as (vendor, client):
             vendor.queue(Behaviour(raw=head + _STRAY), Behaviour(201))
-            first_answer = await _answer_or_refusal(client.send(_of(method), vendor.url, PATIENT))
+            first_answer = await _answer_or_refusal(
+                client.send(_request_with(method), vendor.url, PATIENT)
+            )
             require(
                 first_answer is None or first_answer.body == b"",
                 f"An answer to {method} got a body.",
@@ -252,7 +254,7 @@ async def _next_is_its_own(vendor: VendorServer, client: AsyncHttpClient, becaus
     require(answer.status == 201, f"{answer!r} was made of what came before it: {because}.")
 
 
-def _of(method: str) -> Request:
+def _request_with(method: str) -> Request:
     return Request.head("/") if method == "HEAD" else Request.get("/")
 
 

@@ -48,7 +48,7 @@ async def _guarded_client(
         await client.close()
 
 
-def _at(vendor: VendorServer, **settings: Any) -> OutgoingGuard:
+def _guard_at(vendor: VendorServer, **settings: Any) -> OutgoingGuard:
     """Return a guard that treats this machine as public."""
     return OutgoingGuard(networks=_HERE, ports=vendor.address[1], **settings)
 
@@ -78,7 +78,7 @@ async def what_is_allowed_is_asked(clients: Guarded) -> None:
     with VendorServer() as vendor:
         vendor.always(Behaviour(302, {"Location": "http://127.0.0.2/"}))
         port = vendor.address[1]
-        async with _guarded_client(clients, _at(vendor)) as client:
+        async with _guarded_client(clients, _guard_at(vendor)) as client:
             for host in ("127.0.0.1", "localhost"):
                 url = f"http://{host}:{port}/"
                 answer = await client.send(Request.get("/"), url, PATIENT)
@@ -91,8 +91,8 @@ async def only_what_is_allowed_is_asked(clients: Guarded) -> None:
     """Other hosts, other ports, and a request without TLS are refused if they are not allowed."""
     with VendorServer() as vendor:
         for guard in (
-            _at(vendor, hosts="vendor.example"),
-            _at(vendor, plain_http=False),
+            _guard_at(vendor, hosts="vendor.example"),
+            _guard_at(vendor, plain_http=False),
             OutgoingGuard(networks=_HERE, ports=80),
         ):
             async with _guarded_client(clients, guard) as client:
@@ -106,7 +106,9 @@ async def a_vendor_is_verified_by_name(clients: Guarded) -> None:
     with VendorServer(tls=server) as vendor:
         vendor.always(Behaviour(204))
         port = vendor.address[1]
-        async with _guarded_client(clients, _at(vendor), Tls(authorities=authority)) as client:
+        async with _guarded_client(
+            clients, _guard_at(vendor), Tls(authorities=authority)
+        ) as client:
             answer = await client.send(Request.get("/"), f"https://localhost:{port}/", PATIENT)
             require(answer.status == 204, f"204 came back as {answer.status}.")
             call = client.send(Request.get("/"), f"https://127.0.0.1:{port}/", PATIENT)

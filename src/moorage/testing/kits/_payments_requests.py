@@ -127,7 +127,7 @@ def _is_sent_once(lab: Lab, sent: int, step: str) -> int:
         repeated = [
             earlier_request
             for earlier_request in requests[:number]
-            if _same(request, earlier_request)
+            if _is_same_request(request, earlier_request)
         ]
         require(not repeated, f"A {step} sent {request.method} {request.path} twice.")
         if request.method == "GET" or lab.is_sign_in(request):
@@ -141,7 +141,7 @@ def _is_sent_once(lab: Lab, sent: int, step: str) -> int:
     return sent + len(requests)
 
 
-def _same(one: SandboxRequest, other: SandboxRequest) -> bool:
+def _is_same_request(one: SandboxRequest, other: SandboxRequest) -> bool:
     return (one.method, one.host, one.path, one.query, one.body) == (
         other.method,
         other.host,

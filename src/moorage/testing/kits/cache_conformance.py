@@ -56,9 +56,9 @@ def entry(number: int) -> CacheEntry:
 async def nothing_is_there_at_first(factory: AsyncFactory) -> None:
     """An unused key has no answers, and can be forgotten."""
     cache, key = factory(), _key()
-    await _has(cache, key)
+    await _require_entries(cache, key)
     await cache.forget(key)
-    await _has(cache, key)
+    await _require_entries(cache, key)
 
 
 async def answers_come_back_as_they_were(factory: AsyncFactory) -> None:
@@ -66,8 +66,8 @@ async def answers_come_back_as_they_were(factory: AsyncFactory) -> None:
     cache, key = factory(), _key()
     expected = (entry(1), entry(2), attrs.evolve(entry(3), varies_by=(), lifetime=0.0))
     await _store_answer(cache, key, *expected)
-    await _has(cache, key, *expected)
-    await _has(cache, key, *expected)
+    await _require_entries(cache, key, *expected)
+    await _require_entries(cache, key, *expected)
 
 
 async def keys_are_apart(factory: AsyncFactory) -> None:
@@ -77,9 +77,9 @@ async def keys_are_apart(factory: AsyncFactory) -> None:
     for number, distinct_key in enumerate(keys):
         await _store_answer(cache, distinct_key, entry(number))
     await cache.forget(key)
-    await _has(cache, key)
+    await _require_entries(cache, key)
     for number, distinct_key in enumerate(keys[1:], 1):
-        await _has(cache, distinct_key, entry(number))
+        await _require_entries(cache, distinct_key, entry(number))
 
 
 async def the_latest_takes_the_place_of_all(factory: AsyncFactory) -> None:
@@ -87,7 +87,7 @@ async def the_latest_takes_the_place_of_all(factory: AsyncFactory) -> None:
     cache, key = factory(), _key()
     await _store_answer(cache, key, entry(1), entry(2))
     await _store_answer(cache, key, entry(3))
-    await _has(cache, key, entry(3))
+    await _require_entries(cache, key, entry(3))
 
 
 async def what_is_forgotten_is_gone(factory: AsyncFactory) -> None:
@@ -95,9 +95,9 @@ async def what_is_forgotten_is_gone(factory: AsyncFactory) -> None:
     cache, key = factory(), _key()
     await _store_answer(cache, key, entry(1))
     await cache.forget(key)
-    await _has(cache, key)
+    await _require_entries(cache, key)
     await _store_answer(cache, key, entry(2))
-    await _has(cache, key, entry(2))
+    await _require_entries(cache, key, entry(2))
 
 
 async def what_was_looked_up_before_it_was_forgotten_is_not_kept(factory: AsyncFactory) -> None:
@@ -111,7 +111,7 @@ async def what_was_looked_up_before_it_was_forgotten_is_not_kept(factory: AsyncF
         was_stored = await cache.keep(key, lookup.mark, (entry(2),), _LONG)
         require(not was_stored, "An answer is said to be kept that was under way when its key was"
                 " forgotten.")  # fmt: skip
-        await _has(cache, key)
+        await _require_entries(cache, key)
 
 
 async def of_two_that_looked_at_once_one_keeps(factory: AsyncFactory) -> None:
@@ -123,7 +123,7 @@ async def of_two_that_looked_at_once_one_keeps(factory: AsyncFactory) -> None:
         is_second_kept = await cache.keep(key, second_lookup.mark, (entry(number + 1),), _LONG)
         require(is_first_kept, "An answer was not kept, though nothing had changed under its key.")
         require(not is_second_kept, "An answer was kept over one that came after it was asked for.")
-        await _has(cache, key, entry(number))
+        await _require_entries(cache, key, entry(number))
 
 
 async def answers_grow_old(factory: AsyncFactory) -> None:
@@ -162,9 +162,9 @@ async def answers_are_kept_as_long_as_asked(factory: AsyncFactory) -> None:
     while (await cache.look(key)).entries:
         require(time.monotonic() < end, "An answer is kept for longer than it was to be.")
         await asyncio.sleep(0.001)
-    await _has(cache, f"{key}0", entry(2))
+    await _require_entries(cache, f"{key}0", entry(2))
     await _store_answer(cache, key, entry(3))
-    await _has(cache, key, entry(3))
+    await _require_entries(cache, key, entry(3))
 
 
 def many_threads_may_use_it(factory: Factory) -> None:
@@ -204,7 +204,7 @@ async def _store_answer(cache: AsyncResponseCache, key: str, *entries: CacheEntr
     require(was_stored, "An answer was not kept, though nothing had changed under its key.")
 
 
-async def _has(cache: AsyncResponseCache, key: str, *expected: CacheEntry) -> None:
+async def _require_entries(cache: AsyncResponseCache, key: str, *expected: CacheEntry) -> None:
     lookup = await cache.look(key)
     require(lookup.unreadable is None, f"What is kept cannot be read: {lookup.unreadable}.")
     ageless = tuple(attrs.evolve(entry, age=0.0) for entry in lookup.entries)

@@ -88,7 +88,7 @@ def _bytes(size: int) -> bytes:
     return (pattern * (size // len(pattern) + 1))[:size]
 
 
-async def _all(storage: Any, key: str, **how: Any) -> bytes:
+async def _read_all(storage: Any, key: str, **how: Any) -> bytes:
     content: bytes = await (await storage.download(key, **how)).read_all()
     return content
 
@@ -111,7 +111,9 @@ async def what_is_put_comes_back(factory: Factory) -> None:
     for name in ("a", "with space", "ünï+&=?#%25.txt", "deep/er/x.y", "~-_.!*'()"):
         key, data = _key(name), name.encode()
         uploaded_object = await storage.upload(key, data, PutOptions(content_type="text/plain"))
-        require(await _all(storage, key) == data, f"{name!r} does not come back as it was put.")
+        require(
+            await _read_all(storage, key) == data, f"{name!r} does not come back as it was put."
+        )
         head = await storage.head(key)
         require(head.key == uploaded_object.key == key, f"{name!r} is called {head.key!r}.")
         require(head.size == uploaded_object.size == len(data), f"{name!r} has another size.")
@@ -126,7 +128,7 @@ async def nothing_is_an_object_too(factory: Factory) -> None:
     """An object may have no bytes."""
     storage, key = factory().storage, _key()
     await storage.upload(key, b"")
-    require(await _all(storage, key) == b"", "Something came of nothing.")
+    require(await _read_all(storage, key) == b"", "Something came of nothing.")
     require((await storage.head(key)).size == 0, "Nothing has a size.")
 
 
@@ -157,7 +159,7 @@ async def packed_bytes_come_back_packed(factory: Factory) -> None:
     encodings = (download.info.content_encoding, (await storage.head(key)).content_encoding)
     require(encodings == ("gzip", "gzip"), f"How it is packed is told as {encodings}.")
     require(await download.read_all() == packed_bytes, "What was put packed came back otherwise.")
-    part = await _all(storage, key, range=ByteRange(2, 5))
+    part = await _read_all(storage, key, range=ByteRange(2, 5))
     require(part == packed_bytes[2:7], "Some of what was put packed came back otherwise.")
 
 
@@ -209,7 +211,7 @@ async def ranges_are_exact(factory: Factory) -> None:
         (ByteRange(-7), data[-7:]),
         (ByteRange(-5_000), data),
     ):
-        content = await _all(storage, key, range=byte_range)
+        content = await _read_all(storage, key, range=byte_range)
         require(content == expected, f"{byte_range} gave {len(content)} bytes, or others.")
     download_beyond_end = storage.download(key, range=ByteRange(1_000))
     error = await _raised_error(download_beyond_end, VendorRejected, "Bytes behind the end came.")
@@ -225,9 +227,13 @@ async def conditions_hold_when_reading(factory: Factory) -> None:
         not unchanged_download.modified and await unchanged_download.read_all() == b"",
         "What is known came again.",
     )
-    require(await _all(storage, key, if_match=etag) == b"first", "What was meant did not come.")
+    require(
+        await _read_all(storage, key, if_match=etag) == b"first", "What was meant did not come."
+    )
     await storage.upload(key, b"second one")
-    require(await _all(storage, key, if_none_match=etag) == b"second one", "News did not come.")
+    require(
+        await _read_all(storage, key, if_none_match=etag) == b"second one", "News did not come."
+    )
     error = await _raised_error(
         storage.download(key, if_match=etag), VendorRejected, "Another came."
     )
@@ -247,9 +253,11 @@ async def conditions_hold_when_writing(factory: Factory) -> None:
                 upload_call, VendorRejected, "What stood there was overwritten."
             )
             require(getattr(error, "status", None) == 412, "It is no 412.")
-    require(await _all(storage, key) == b"first", "What was refused has changed it all the same.")
+    require(
+        await _read_all(storage, key) == b"first", "What was refused has changed it all the same."
+    )
     await storage.upload(key, b"second", PutOptions(if_match=etag))
-    require(await _all(storage, key) == b"second", "What was meant was not replaced.")
+    require(await _read_all(storage, key) == b"second", "What was meant was not replaced.")
 
 
 async def long_ones_go_in_parts(factory: Factory) -> None:
@@ -269,7 +277,7 @@ async def long_ones_go_in_parts(factory: Factory) -> None:
         require(
             uploaded_object.size == len(data), f"Source {number} gave {uploaded_object.size} bytes."
         )
-        require(await _all(subject.storage, key) == data, f"Source {number} gave other bytes.")
+        require(await _read_all(subject.storage, key) == data, f"Source {number} gave other bytes.")
 
 
 def _broken_stream(data: bytes, size: int) -> Iterator[bytes]:
@@ -328,7 +336,7 @@ async def uploads_are_resumed(factory: Factory) -> None:
         refs = [upload.ref for upload in await storage.list_stale_uploads(key)]
         require(refs == [started_upload.ref], "The upload that was begun is not listed.")
     await storage.upload(key, lambda: BytesIO(data), resume=str(started_upload.ref), part_size=part)
-    require(await _all(storage, key) == data, "What was resumed has other bytes.")
+    require(await _read_all(storage, key) == data, "What was resumed has other bytes.")
     require((await storage.head(key)).content_type == "x/y", "It is not kept as was said.")
     upload_call = storage.upload(key, data, resume=started_upload.ref, part_size=part)
     await _raised_error(upload_call, VendorRejected, "An upload that is complete was gone on with.")
@@ -407,7 +415,7 @@ async def copies_are_objects_of_their_own(factory: Factory) -> None:
     properties = (head.size, head.content_type, dict(head.metadata))
     require(properties == (5, "c/d", {}), f"What is said anew is {properties!r}.")
     await storage.delete(key)
-    require(await _all(storage, copy) == b"bytes", "The copy went with the original.")
+    require(await _read_all(storage, copy) == b"bytes", "The copy went with the original.")
 
 
 async def a_reference_is_enough(factory: Factory) -> None:
@@ -447,7 +455,7 @@ async def signed_urls_do_one_thing(factory: Factory) -> None:
     require(
         subject.fetch(other_object_url, b"")[0] in {403, 404}, "A URL is good for another object."
     )
-    require(await _all(storage, key) == b"by URL", "What must not be changed was.")
+    require(await _read_all(storage, key) == b"by URL", "What must not be changed was.")
 
 
 async def what_it_cannot_is_refused(factory: Factory) -> None:
@@ -478,7 +486,7 @@ async def sources_may_be_awaited(factory: Factory) -> None:
     subject = factory()
     data, key = _bytes(subject.part + 3), _key()
     await subject.storage.upload(key, _async_chunks(data, 100_000), part_size=subject.part)
-    require(await _all(subject.storage, key) == data, "It has other bytes.")
+    require(await _read_all(subject.storage, key) == data, "It has other bytes.")
 
 
 _BOTH: Final = (

@@ -348,7 +348,7 @@ class Sandbox:
                 return planned
             if isinstance(planned, ConnectorError):
                 raise planned
-            response = self._routed(request)
+            response = self._route_request(request)
             if isinstance(planned, Lost):
                 raise ConnectionFailed("The answer was lost.")
             return planned.change(response) if isinstance(planned, Altered) else response
@@ -369,7 +369,7 @@ class Sandbox:
             planned = self._next[0] if self._next else None
             return planned.seconds if isinstance(planned, Slow) else 0.0
 
-    def _routed(self, request: SandboxRequest) -> Response:
+    def _route_request(self, request: SandboxRequest) -> Response:
         line = f"{request.method} {request.path}"
         try:
             for route, pattern, handle in self._table:

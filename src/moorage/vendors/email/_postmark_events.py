@@ -65,7 +65,7 @@ def read_event(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
             ref=ref(id_),
             status=_status(fields),
             vendor_status=bounce or record,
-            at=_at(fields),
+            at=_time_of(fields),
             email=bare(fields.text("Email") or fields.text("Recipient")),
             code=bounce or fields.text("SuppressionReason"),
             reason=fields.text("Details") or fields.text("Description"),
@@ -89,5 +89,5 @@ def _status(answer: Answer) -> EmailStatus:
     return _RECORDS.get(record, EmailStatus.UNKNOWN)
 
 
-def _at(answer: Answer) -> datetime | None:
+def _time_of(answer: Answer) -> datetime | None:
     return next((at for name in _TIMES if (at := answer.time(name)) is not None), None)

@@ -256,7 +256,7 @@ def read_check(address: EmailAddress, response: Response) -> AddressCheck:
         validation.text("IsValid.ConfidenceVerdict"), response, "MailboxValidation.IsValid"
     )
 
-    def sure(name: str) -> bool | None:
+    def is_confident(name: str) -> bool | None:
         return _SURE.get(validation.text(f"Evaluations.{name}.ConfidenceVerdict") or "")
 
     against = {
@@ -269,10 +269,10 @@ def read_check(address: EmailAddress, response: Response) -> AddressCheck:
         email=address.email,
         verdict=_VERDICTS.get(verdict, Verdict.UNKNOWN),
         vendor_verdict=verdict,
-        reasons=tuple(name for name, is_bad in against.items() if sure(name) is is_bad),
-        disposable=sure("IsDisposable"),
-        role=sure("IsRoleAddress"),
-        mx=sure("HasValidDnsRecords"),
+        reasons=tuple(name for name, is_bad in against.items() if is_confident(name) is is_bad),
+        disposable=is_confident("IsDisposable"),
+        role=is_confident("IsRoleAddress"),
+        mx=is_confident("HasValidDnsRecords"),
         raw=body.raw,
     )
 

@@ -60,8 +60,8 @@ class Stretch:
     def query(self, limit: int) -> dict[str, Any]:
         """The request for this page."""
         return {
-            "start_date": _written(self.since),
-            "end_date": _written(self.until),
+            "start_date": _written_time(self.since),
+            "end_date": _written_time(self.until),
             "fields": "transaction_info",
             "page_size": min(limit, _LONGEST_PAGE),
             "page": self.page,
@@ -73,7 +73,7 @@ class Stretch:
             # To the microsecond, so that every page ends where the first one does.
             return f"{self.until.astimezone(UTC).isoformat()},{self.page + 1}"
         if query.since is not None and query.since < self.since:
-            return f"{_written(self.since)},1"
+            return f"{_written_time(self.since)},1"
         return None
 
 
@@ -134,7 +134,7 @@ def _read_next(after: Ref) -> tuple[datetime, int]:
     return end, int(number)
 
 
-def _written(moment: datetime) -> str:
+def _written_time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -181,7 +181,7 @@ class Mollie(ApiVendor):
     ) -> Capture:
         """Capture an authorised amount, and release the rest if this capture is final."""
         body = {} if amount is None else {"amount": amount_body(amount)}
-        request = Request.post(_at(ref.id, "captures"), json=body)
+        request = Request.post(_url_of(ref.id, "captures"), json=body)
         vendor_key, parse = key_at(wire, key, _KEY), partial(read_capture, wire)
         capture = await wire.send(request, key=vendor_key, parse=parse)
         if final and amount is not None and amount != stated_amount(ref):
@@ -194,7 +194,7 @@ class Mollie(ApiVendor):
             return Void(ref=ref, payment=ref, state=MoveState.PENDING)
         vendor_key, parse = key_at(wire, f"{key}/cancel", _KEY), partial(read_payment, wire)
         try:
-            payment = await wire.send(Request.delete(_at(ref.id)), key=vendor_key, parse=parse)
+            payment = await wire.send(Request.delete(_url_of(ref.id)), key=vendor_key, parse=parse)
         except InvalidRequest:
             # The answer to an earlier, successful attempt may have been lost.
             payment = await self.get(wire, ref)
@@ -218,14 +218,16 @@ class Mollie(ApiVendor):
             "description": f"Refund of {ref.id}"[:_LONGEST],
             "metadata": None if reason is None else {"reason": reason.value},
         }
-        request = Request.post(_at(ref.id, "refunds"), json=body)
+        request = Request.post(_url_of(ref.id, "refunds"), json=body)
         vendor_key, parse = key_at(wire, key, _KEY), partial(read_refund, wire)
         refund = await wire.send(request, key=vendor_key, parse=parse)
         return attrs.evolve(refund, payment=ref)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Payment:
         """Get a payment with its captures and refunds."""
-        response = await wire.send(Request.get(_at(ref.id), query={"embed": "captures,refunds"}))
+        response = await wire.send(
+            Request.get(_url_of(ref.id), query={"embed": "captures,refunds"})
+        )
         return attrs.evolve(read_payment(wire, response), as_of=answered_at(response))
 
     async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
@@ -237,7 +239,7 @@ class Mollie(ApiVendor):
                 field="ref",
                 remedy="Give the complete `ref` that the refund returned.",
             )
-        return read_refund(wire, await wire.send(Request.get(_at(payment, "refunds", ref.id))))
+        return read_refund(wire, await wire.send(Request.get(_url_of(payment, "refunds", ref.id))))
 
     async def payments(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
@@ -343,13 +345,13 @@ def _buyer(customer: Customer | None) -> dict[str, Any]:
     return buyer
 
 
-def _at(*parts: str) -> str:
+def _url_of(*parts: str) -> str:
     return "/".join([PAYMENTS, *(quote(part, safe="") for part in parts)])
 
 
 async def _release_rest(wire: Wire, ref: Ref, key: str) -> bool:
     """Release the authorised rest; return False if there was none."""
-    request = Request.post(_at(ref.id, "release-authorization"), json={})
+    request = Request.post(_url_of(ref.id, "release-authorization"), json={})
     try:
         await wire.send(request, key=key_at(wire, key, _KEY), parse=_check_released)
     except InvalidRequest:
@@ -365,7 +367,7 @@ def _check_released(response: Response) -> None:
 
 async def _refundable(wire: Wire, ref: Ref, key: str) -> Money:
     """The refundable amount, looked up once for a key, so that a repeat uses the same."""
-    request = Request.get(_at(ref.id))
+    request = Request.get(_url_of(ref.id))
     vendor_key, parse = key_at(wire, f"{key}/left", _KEY), partial(read_payment, wire)
     return left_of(await wire.send(request, key=vendor_key, parse=parse))
 

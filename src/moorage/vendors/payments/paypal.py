@@ -166,7 +166,7 @@ class PayPal(Vendor):
             )
 
     @property
-    def _at(self) -> str:
+    def _api_url(self) -> str:
         default_url = (
             "https://api-m.sandbox.paypal.com" if self.sandbox else "https://api-m.paypal.com"
         )
@@ -175,14 +175,14 @@ class PayPal(Vendor):
     def mode(self) -> Mode | None:
         """Live or test mode, by the options; None if unknown."""
         return mode_at(
-            self._at, live="https://api-m.paypal.com", test="https://api-m.sandbox.paypal.com"
+            self._api_url, live="https://api-m.paypal.com", test="https://api-m.sandbox.paypal.com"
         )
 
     def services(self) -> Mapping[str, Service]:
         """The API."""
         service = Service(
             "paypal",
-            self._at,
+            self._api_url,
             needs_credentials=True,
             classify=classify,
             **_KEYS.settings,
@@ -193,7 +193,7 @@ class PayPal(Vendor):
         """The OAuth client of the app."""
         if self.client_id is None or self.client_secret is None:
             return {}
-        server = f"{self._at.rstrip('/')}/v1/oauth2/token"
+        server = f"{self._api_url.rstrip('/')}/v1/oauth2/token"
         return {"": OAuthClient(server=server, client_id=self.client_id, secret=self.client_secret)}
 
     def verifying(self) -> Mapping[str, Any]:

@@ -168,12 +168,12 @@ class Square(ApiVendor):
         if amount is not None and amount != previous_payment.authorized:
             part = {"payment": {"amount_money": amount_body(amount)}}
             request = _keyed_request(
-                wire, _at(PAYMENTS, ref.id), part, part_key(key, "part"), method="PUT"
+                wire, _url_of(PAYMENTS, ref.id), part, part_key(key, "part"), method="PUT"
             )
             await wire.send(request, key=part_key(key, "part"), parse=partial(read_payment, wire))
         try:
             payment = await _payment_after_move(
-                wire, Request.post(_at(PAYMENTS, ref.id, "complete"), json={}), key
+                wire, Request.post(_url_of(PAYMENTS, ref.id, "complete"), json={}), key
             )
         except VendorRejected:
             # The answer to an earlier, successful attempt may have been lost.
@@ -195,7 +195,7 @@ class Square(ApiVendor):
         """Cancel a payment that was not completed."""
         try:
             payment = await _payment_after_move(
-                wire, Request.post(_at(PAYMENTS, ref.id, "cancel")), key
+                wire, Request.post(_url_of(PAYMENTS, ref.id, "cancel")), key
             )
         except VendorRejected:
             # The answer to an earlier, successful attempt may have been lost.
@@ -227,11 +227,11 @@ class Square(ApiVendor):
 
     async def get(self, wire: Wire, ref: Ref, /) -> Payment:
         """Get a payment."""
-        return read_payment(wire, await wire.send(Request.get(_at(PAYMENTS, ref.id))))
+        return read_payment(wire, await wire.send(Request.get(_url_of(PAYMENTS, ref.id))))
 
     async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
         """Get a refund."""
-        return read_refund(wire, await wire.send(Request.get(_at(_REFUNDS, ref.id))))
+        return read_refund(wire, await wire.send(Request.get(_url_of(_REFUNDS, ref.id))))
 
     async def payments(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
@@ -335,7 +335,7 @@ def _fitting(text: str | None, limit: str) -> str | None:
     )
 
 
-def _at(*parts: str) -> str:
+def _url_of(*parts: str) -> str:
     return "/".join([parts[0], *(quote(part, safe="") for part in parts[1:])])
 
 
@@ -360,7 +360,7 @@ async def _payment_after_move(wire: Wire, request: Request, key: str) -> Payment
 
 async def _seen_first(wire: Wire, ref: Ref, key: str) -> Payment:
     """The payment as it was when this key was first used."""
-    request = Request.get(_at(PAYMENTS, ref.id))
+    request = Request.get(_url_of(PAYMENTS, ref.id))
     return await wire.send(request, key=part_key(key, "before"), parse=partial(read_payment, wire))
 
 

@@ -146,7 +146,7 @@ class FedEx(Vendor):
                 )
 
     @property
-    def _at(self) -> str:
+    def _api_url(self) -> str:
         default_url = "https://apis-sandbox.fedex.com" if self.sandbox else "https://apis.fedex.com"
         return self.base_url or default_url
 
@@ -157,14 +157,14 @@ class FedEx(Vendor):
     def mode(self) -> Mode | None:
         """Live or test mode, by the options; None if unknown."""
         return mode_at(
-            self._at, live="https://apis.fedex.com", test="https://apis-sandbox.fedex.com"
+            self._api_url, live="https://apis.fedex.com", test="https://apis-sandbox.fedex.com"
         )
 
     def services(self) -> Mapping[str, Service]:
         """The APIs; those of tracking are separate if another project has them."""
         api = Service(
             CARRIER,
-            self._at,
+            self._api_url,
             needs_credentials=True,
             headers={"x-locale": "en_US"},
             classify=classify,
@@ -179,7 +179,7 @@ class FedEx(Vendor):
         }
         return {
             name: OAuthClient(
-                server=f"{self._at.rstrip('/')}/oauth/token",
+                server=f"{self._api_url.rstrip('/')}/oauth/token",
                 client_id=client,
                 secret=secret,
                 authentication=ClientAuthentication.POST,

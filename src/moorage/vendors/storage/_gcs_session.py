@@ -45,17 +45,17 @@ class Chunks:
             chunk_size = len(data) // requests.STEP * requests.STEP
             if chunk_size:
                 self._left = data[chunk_size:] + piece
-                return self._counted(data[:chunk_size])
+                return self._hashed(data[:chunk_size])
             data += piece
         self.over = True
-        return self._counted(data)
+        return self._hashed(data)
 
     @property
     def md5(self) -> str:
         """The MD5 of all bytes so far, in base64."""
         return b64encode(self._md5.digest()).decode()
 
-    def _counted(self, data: bytes) -> bytes:
+    def _hashed(self, data: bytes) -> bytes:
         self._md5.update(data)
         return data
 
@@ -97,7 +97,7 @@ class Session:
             idle_count = 0 if self.reached > offset else idle_count + 1
             if self.object is None and idle_count > _IN_A_ROW:
                 raise cut_error or _nothing_comes()
-            await self._paused(idle_count)
+            await self._pause_before_retry(idle_count)
 
     async def _tried(self, request: Request) -> Exception | None:
         """Send a chunk; return the error that cut it off, after asking the session."""
@@ -112,7 +112,7 @@ class Session:
         await self.ask()
         return cut
 
-    async def _paused(self, idle: int) -> None:
+    async def _pause_before_retry(self, idle: int) -> None:
         """The first retry does not wait, because Google has just answered."""
         if self.object is None and idle > 1:
             await self._wire.sleep(2.0 ** (idle - 2))

@@ -232,11 +232,11 @@ class AzureBlob(Vendor):
         """Download a blob, or a range of it."""
         path = self._place.blob(key)
         if options.range is not None and options.range.start < 0:
-            options = await self._counted(wire, key, options, options.range)
+            options = await self._from_start(wire, key, options, options.range)
         arriving = await wire.open(requests.get(path, options))
         return opened(arriving, answers.info(wire, key, arriving.headers), options)
 
-    async def _counted(
+    async def _from_start(
         self, wire: Wire, key: str, options: GetOptions, requested: ByteRange
     ) -> GetOptions:
         """The same range counted from the start, because Azure does not count from the end."""
@@ -328,13 +328,13 @@ class AzureBlob(Vendor):
             if options.content_type is not None:
                 headers["Content-Type"] = options.content_type
         return SignedUrl(
-            url=await self._signed(wire, grant),
+            url=await self._signed_url(wire, grant),
             method=options.method,
             headers=headers,
             expires_at=expires_at,
         )
 
-    async def _signed(self, wire: Wire, grant: Grant) -> str:
+    async def _signed_url(self, wire: Wire, grant: Grant) -> str:
         match await wire.credentials():
             case Credentials(signing=AzureSharedKey() as signing, secret=Secret() as secret):
                 return grant.signed(("",), partial(signing.signature, secret))

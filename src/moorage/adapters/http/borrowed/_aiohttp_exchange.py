@@ -112,7 +112,7 @@ class AiohttpExchange(LoopLibraryExchange):
                     sock_read=seconds_left(timeouts.read, end_time),
                     ceil_threshold=inf,
                 ),
-                middlewares=(self._once,),
+                middlewares=(self._send_once,),
                 trace_request_ctx=self,
                 proxy=self._proxy.url if self._proxy else None,
                 proxy_headers=dict(self._proxy.introduction) if self._proxy else None,
@@ -138,7 +138,7 @@ class AiohttpExchange(LoopLibraryExchange):
             else:
                 self._response.close()
 
-    async def _once(
+    async def _send_once(
         self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         """Prevent aiohttp from sending a request again."""

@@ -166,7 +166,7 @@ class _SessionConnections(SyncLibraryClient):
                 path="session",
                 remedy="Mount a requests.adapters.HTTPAdapter for this origin.",
             )
-        merged_settings = self._merged(url)
+        merged_settings = self._merged_settings(url)
         verify, cert = merged_settings["verify"], merged_settings["cert"]
         prepared_request = requests.Request("GET", url).prepare()
         pool = adapter.get_connection_with_tls_context(
@@ -178,12 +178,12 @@ class _SessionConnections(SyncLibraryClient):
     def gateway_to(self, origin: Origin) -> Gateway | None:
         """Return the proxy that requests would use, if there is one."""
         url = _url(origin)
-        proxy = select_proxy(url, self._merged(url)["proxies"])
+        proxy = select_proxy(url, self._merged_settings(url)["proxies"])
         if not proxy or proxy.startswith("socks"):
             return None  # urllib3 hides a SOCKS proxy
         return Gateway(Proxy.at(proxy if "://" in proxy else f"http://{proxy}"), _no_context)
 
-    def _merged(self, url: str) -> Any:
+    def _merged_settings(self, url: str) -> Any:
         return self._session.merge_environment_settings(
             url, {}, stream=True, verify=None, cert=None
         )

@@ -177,7 +177,7 @@ class AmazonSesSandbox(AwsSandbox):
         local, _, host = request.json()["EmailAddress"].rpartition("@")
         is_invalid = host.endswith(".invalid")
 
-        def sure(yes: bool) -> dict[str, str]:  # noqa: FBT001 - of a test's own
+        def as_verdict(yes: bool) -> dict[str, str]:  # noqa: FBT001 - of a test's own
             return {"ConfidenceVerdict": "HIGH" if yes else "LOW"}
 
         confidence = "LOW" if is_invalid else "MEDIUM" if local == "info" else "HIGH"
@@ -186,11 +186,11 @@ class AmazonSesSandbox(AwsSandbox):
                 "MailboxValidation": {
                     "IsValid": {"ConfidenceVerdict": confidence},
                     "Evaluations": {
-                        "HasValidSyntax": sure(True),
-                        "HasValidDnsRecords": sure(not is_invalid),
-                        "MailboxExists": sure(not is_invalid),
-                        "IsRoleAddress": sure(local == "info"),
-                        "IsDisposable": sure(host == "disposable.example"),
+                        "HasValidSyntax": as_verdict(True),
+                        "HasValidDnsRecords": as_verdict(not is_invalid),
+                        "MailboxExists": as_verdict(not is_invalid),
+                        "IsRoleAddress": as_verdict(local == "info"),
+                        "IsDisposable": as_verdict(host == "disposable.example"),
                         "IsRandomInput": {"ConfidenceVerdict": "MEDIUM"},
                     },
                 }

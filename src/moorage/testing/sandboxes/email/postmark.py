@@ -100,13 +100,13 @@ class PostmarkSandbox(EmailSandbox):
         return self.notify(url, encode_json(dict(record)), headers)
 
     def _send(self, request: base.SandboxRequest) -> Response:
-        return self._alone(request, self._plain)
+        return self._answer_alone(request, self._check_plain)
 
     def _send_template(self, request: base.SandboxRequest) -> Response:
-        return self._alone(request, self._filled)
+        return self._answer_alone(request, self._filled)
 
     def _batch(self, request: base.SandboxRequest) -> Response:
-        return self._several(request.json(), self._plain)
+        return self._several(request.json(), self._check_plain)
 
     def _batch_templates(self, request: base.SandboxRequest) -> Response:
         body = request.json()
@@ -114,8 +114,8 @@ class PostmarkSandbox(EmailSandbox):
             raise _refusal(403, "Invalid request field(s) - Messages")
         return self._several(body["Messages"], self._filled)
 
-    def _alone(self, request: base.SandboxRequest, check: Callable[[Any], None]) -> Response:
-        result = self._taken(request.json(), check)
+    def _answer_alone(self, request: base.SandboxRequest, check: Callable[[Any], None]) -> Response:
+        result = self._result_of(request.json(), check)
         return base.reply(result, 422 if result["ErrorCode"] else 200)
 
     def _several(self, bodies: Any, check: Callable[[Any], None]) -> Response:
@@ -123,14 +123,14 @@ class PostmarkSandbox(EmailSandbox):
             raise _refusal(403, "Invalid request field(s) - Messages")
         if len(bodies) > 500:
             raise _refusal(410, "You may send 500 messages at once.")
-        return base.reply([self._taken(body, check) for body in bodies])
+        return base.reply([self._result_of(body, check) for body in bodies])
 
-    def _taken(self, body: Any, check: Callable[[Any], None]) -> dict[str, Any]:
+    def _result_of(self, body: Any, check: Callable[[Any], None]) -> dict[str, Any]:
         """Return the result of one message."""
         try:
             check(body)
             recipients = _checked_people(body)
-        except _Refused as refusal:
+        except _MessageRefused as refusal:
             return {"ErrorCode": refusal.code, "Message": refusal.message}
         _check_magic(recipients)
         inactive_emails = [email for email in recipients if email in self.inactive]
@@ -157,17 +157,17 @@ class PostmarkSandbox(EmailSandbox):
             "Message": message,
         }
 
-    def _plain(self, body: Any) -> None:
+    def _check_plain(self, body: Any) -> None:
         _check_fields(body, _MESSAGE | _PLAIN)
         if not body.get("TextBody") and not body.get("HtmlBody"):
-            raise _Refused(300, "Provide either email TextBody or HtmlBody or both.")
+            raise _MessageRefused(300, "Provide either email TextBody or HtmlBody or both.")
 
     def _filled(self, body: Any) -> None:
         _check_fields(body, _MESSAGE | _FILLED)
         if "TemplateModel" not in body:
-            raise _Refused(403, "Invalid request field(s) - TemplateModel")
+            raise _MessageRefused(403, "Invalid request field(s) - TemplateModel")
         if str(body.get("TemplateId", body.get("TemplateAlias"))) not in self.templates:
-            raise _Refused(1101, "The template is not there, or is not yours.")
+            raise _MessageRefused(1101, "The template is not there, or is not yours.")
 
     def _server(self, _: base.SandboxRequest) -> Response:
         return base.reply({"ID": 1, "Name": "Shop"})
@@ -196,7 +196,7 @@ class PostmarkSandbox(EmailSandbox):
             raise _refusal(409, "JSON is required.", 415)
 
 
-class _Refused(Exception):
+class _MessageRefused(Exception):
     """One message of a batch is refused; the other messages are not."""
 
     def __init__(self, code: int, message: str) -> None:
@@ -211,16 +211,16 @@ def _refusal(code: int, message: str, status: int = 422) -> base.Refusal:
 
 def _check_fields(body: Any, types: dict[str, type]) -> None:
     if not is_object(body):
-        raise _Refused(403, "Invalid request field(s)")
+        raise _MessageRefused(403, "Invalid request field(s)")
     for name in wrong_names(types, body):
-        raise _Refused(403, f"Invalid request field(s) - {name}")
+        raise _MessageRefused(403, f"Invalid request field(s) - {name}")
     for name in ("From", "To"):
         if not body.get(name):
-            raise _Refused(300, f"Invalid '{name}' address: ''.")
+            raise _MessageRefused(300, f"Invalid '{name}' address: ''.")
     if body.get("TrackLinks", "None") not in _LINKS:
-        raise _Refused(403, "Invalid request field(s) - TrackLinks")
+        raise _MessageRefused(403, "Invalid request field(s) - TrackLinks")
     if any(set(header) != {"Name", "Value"} for header in body.get("Headers", [])):
-        raise _Refused(403, "Invalid request field(s) - Headers")
+        raise _MessageRefused(403, "Invalid request field(s) - Headers")
     _check_words(body.get("Metadata", {}))
     _check_files(body.get("Attachments", []))
     if len(encode_json(body)) > _MOST_BYTES:
@@ -230,17 +230,17 @@ def _check_fields(body: Any, types: dict[str, type]) -> None:
 def _check_words(words: dict[str, Any]) -> None:
     too_long = any(len(name) > 20 or len(str(word)) > 80 for name, word in words.items())
     if len(words) > 10 or too_long or len({name.lower() for name in words}) < len(words):
-        raise _Refused(300, "Invalid metadata content.")
+        raise _MessageRefused(300, "Invalid metadata content.")
 
 
 def _check_files(files: list[dict[str, Any]]) -> None:
     for file in files:
         if not _FILE <= file.keys() <= _FILE | {"ContentID"}:
-            raise _Refused(403, "Invalid request field(s) - Attachments")
+            raise _MessageRefused(403, "Invalid request field(s) - Attachments")
         if _FORBIDDEN.fullmatch(file["Name"]):
-            raise _Refused(411, "The type of an attachment is forbidden.")
+            raise _MessageRefused(411, "The type of an attachment is forbidden.")
         if "/" not in file["ContentType"] or not file.get("ContentID", "cid:").startswith("cid:"):
-            raise _Refused(300, "An attachment has no valid type or content id.")
+            raise _MessageRefused(300, "An attachment has no valid type or content id.")
 
 
 def _emails(body: dict[str, Any], name: str) -> list[str]:
@@ -249,12 +249,12 @@ def _emails(body: dict[str, Any], name: str) -> list[str]:
 
 def _checked_people(body: dict[str, Any]) -> list[str]:
     if _emails(body, "From")[0].endswith("@unverified.example"):
-        raise _Refused(400, "The 'From' address is not a Sender Signature on your account.")
+        raise _MessageRefused(400, "The 'From' address is not a Sender Signature on your account.")
     recipients = [email for name in ("To", "Cc", "Bcc") for email in _emails(body, name)]
     if len(recipients) > 50:
-        raise _Refused(300, "A maximum of 50 recipients is allowed.")
+        raise _MessageRefused(300, "A maximum of 50 recipients is allowed.")
     if any("@" not in email or not email.isascii() for email in recipients):
-        raise _Refused(300, "Error parsing 'To': Illegal email address.")
+        raise _MessageRefused(300, "Error parsing 'To': Illegal email address.")
     return recipients
 
 

@@ -93,8 +93,8 @@ class ResendSandbox(EmailSandbox):
 
     def _send(self, request: base.SandboxRequest) -> Response:
         try:
-            return base.reply(self._taken(request.json(), batch=False))
-        except _Refused as refusal:
+            return base.reply(self._take_message(request.json(), batch=False))
+        except _MessageRefused as refusal:
             raise _refusal(refusal.status, refusal.name, str(refusal)) from None
 
     def _batch(self, request: base.SandboxRequest) -> Response:
@@ -111,7 +111,7 @@ class ResendSandbox(EmailSandbox):
             first_error = next(iter(refusals.values()))
             raise _refusal(first_error.status, first_error.name, str(first_error))
         accepted_messages = [
-            self._taken(message, batch=True)
+            self._take_message(message, batch=True)
             for number, message in enumerate(bodies)
             if number not in refusals
         ]
@@ -120,14 +120,14 @@ class ResendSandbox(EmailSandbox):
             {"data": accepted_messages} | ({"errors": errors} if mode == "permissive" else {})
         )
 
-    def _wrong(self, body: Any) -> _Refused | None:
+    def _wrong(self, body: Any) -> _MessageRefused | None:
         try:
             self._check(body, batch=True)
-        except _Refused as refusal:
+        except _MessageRefused as refusal:
             return refusal
         return None
 
-    def _taken(self, body: Any, *, batch: bool) -> dict[str, str]:
+    def _take_message(self, body: Any, *, batch: bool) -> dict[str, str]:
         self._check(body, batch=batch)
         id_ = self.uuid()
         if not any(map(_is_odd, body.get("attachments", []))):
@@ -137,27 +137,29 @@ class ResendSandbox(EmailSandbox):
     def _check(self, body: Any, *, batch: bool) -> None:
         _check_fields(body)
         if batch and "attachments" in body:
-            raise _Refused(422, "validation_error", "A batch has no attachments.")
+            raise _MessageRefused(422, "validation_error", "A batch has no attachments.")
         template = body.get("template")
         if template is None:
             if "subject" not in body:
-                raise _Refused(422, "missing_required_field", "Missing `subject` field.")
+                raise _MessageRefused(422, "missing_required_field", "Missing `subject` field.")
             if not body.get("html") and not body.get("text"):
-                raise _Refused(422, "validation_error", "Missing `html` or `text` field.")
+                raise _MessageRefused(422, "validation_error", "Missing `html` or `text` field.")
         else:
             self._check_template(body, template)
         _check_people(body)
 
     def _check_template(self, body: dict[str, Any], template: dict[str, Any]) -> None:
         if "html" in body or "text" in body:
-            raise _Refused(422, "validation_error", "A template comes without `html` and `text`.")
+            raise _MessageRefused(
+                422, "validation_error", "A template comes without `html` and `text`."
+            )
         if set(template) - {"id", "variables"} or template.get("id") not in self.templates:
-            raise _Refused(404, "not_found", "Template not found")
+            raise _MessageRefused(404, "not_found", "Template not found")
         variables = template.get("variables", {})
         if set(self.templates[template["id"]]) - set(variables):
-            raise _Refused(422, "validation_error", "A variable of the template is missing.")
+            raise _MessageRefused(422, "validation_error", "A variable of the template is missing.")
         if any(type(value) not in {str, int, float} for value in variables.values()):
-            raise _Refused(422, "validation_error", "A variable is neither text nor number.")
+            raise _MessageRefused(422, "validation_error", "A variable is neither text nor number.")
 
     def _domains(self, _: base.SandboxRequest) -> Response:
         return base.reply({"object": "list", "has_more": False, "data": []})
@@ -185,7 +187,7 @@ class ResendSandbox(EmailSandbox):
             raise _refusal(403, "invalid_api_key", "API key is invalid")
 
 
-class _Refused(Exception):
+class _MessageRefused(Exception):
     """One message of a permissive batch is refused; the other messages are not."""
 
     def __init__(self, status: int, name: str, message: str) -> None:
@@ -201,20 +203,22 @@ def _refusal(status: int, name: str, message: str, **headers: str) -> base.Refus
 
 def _check_fields(body: Any) -> None:
     if not is_object(body):
-        raise _Refused(422, "validation_error", "An email is an object.")
+        raise _MessageRefused(422, "validation_error", "An email is an object.")
     for name in wrong_names(_FIELDS, body):
-        raise _Refused(422, "validation_error", f"Invalid `{name}` field.")
+        raise _MessageRefused(422, "validation_error", f"Invalid `{name}` field.")
     for name in ("from", "to"):
         if not body.get(name):
-            raise _Refused(422, "missing_required_field", f"Missing `{name}` field.")
+            raise _MessageRefused(422, "missing_required_field", f"Missing `{name}` field.")
     tags = body.get("tags", [])
     if len(tags) > 75 or not all(map(_is_tag, tags)):
-        raise _Refused(422, "validation_error", "Tags have ASCII letters, numbers, _ and -.")
+        raise _MessageRefused(422, "validation_error", "Tags have ASCII letters, numbers, _ and -.")
     for file in body.get("attachments", []):
         if set(file) - _FILE or not ("content" in file or "path" in file):
-            raise _Refused(422, "invalid_attachment", "An attachment has a `content` or `path`.")
+            raise _MessageRefused(
+                422, "invalid_attachment", "An attachment has a `content` or `path`."
+            )
     if len(encode_json(body)) > _MOST_BYTES:
-        raise _Refused(422, "validation_error", "The email is too large.")
+        raise _MessageRefused(422, "validation_error", "The email is too large.")
 
 
 def _is_tag(tag: dict[str, Any]) -> bool:
@@ -237,14 +241,16 @@ def _emails(body: dict[str, Any], name: str) -> tuple[str, ...]:
 
 def _check_people(body: dict[str, Any]) -> None:
     if _emails(body, "from")[0].endswith("@unverified.example"):
-        raise _Refused(403, "validation_error", "The unverified.example domain is not verified.")
+        raise _MessageRefused(
+            403, "validation_error", "The unverified.example domain is not verified."
+        )
     recipients = [email for name in ("to", "cc", "bcc") for email in _emails(body, name)]
     if len(_emails(body, "to")) > 50 or not all(
         "@" in address and address.isascii() for address in recipients
     ):
-        raise _Refused(422, "validation_error", "Invalid `to` field.")
+        raise _MessageRefused(422, "validation_error", "Invalid `to` field.")
     if "refused@example.com" in recipients:
-        raise _Refused(422, "validation_error", "Invalid `to` field: refused@example.com")
+        raise _MessageRefused(422, "validation_error", "Invalid `to` field: refused@example.com")
     if "throttled@example.com" in recipients:
         headers = {"ratelimit_limit": "10", "ratelimit_remaining": "0", "ratelimit_reset": "1"}
         raise _refusal(429, "rate_limit_exceeded", "Too many requests.", retry_after="1", **headers)

@@ -139,7 +139,7 @@ class _Conversation(StreamRequestHandler):
                 verb = text.partition(" ")[0].upper()
                 with sandbox.lock:
                     sandbox.said.append(verb if verb == "AUTH" else text)
-                if not self._answered(verb, text):
+                if not self._answer_command(verb, text):
                     return
 
     def finish(self) -> None:
@@ -161,7 +161,7 @@ class _Conversation(StreamRequestHandler):
         self.rfile = self.connection.makefile("rb")
         self.wfile = self.connection.makefile("wb")
 
-    def _answered(self, verb: str, text: str) -> bool:
+    def _answer_command(self, verb: str, text: str) -> bool:
         if verb == self.sandbox.leaves_at:
             return False
         answer = getattr(self, f"_{verb.lower()}", None)

@@ -124,7 +124,7 @@ class AdyenSandbox(Sandbox):
             "/cancels": self._cancel,
         }
         return {
-            f"POST {base}{path}": self._once(handle)
+            f"POST {base}{path}": self._handled_once(handle)
             for base in ("/v72", "/checkout/v72")
             for path, handle in lower_functions.items()
         }
@@ -211,7 +211,7 @@ class AdyenSandbox(Sandbox):
         if request.headers.get("x-api-key") != self.api_key:
             raise error(401, "000", "HTTP Status Response - Unauthorized", "security")
 
-    def _once(self, handle: Callable[..., Response]) -> Callable[..., Response]:
+    def _handled_once(self, handle: Callable[..., Response]) -> Callable[..., Response]:
         def answer(request: SandboxRequest, **names: str) -> Response:
             body = body_of(request)
             key = request.headers.get("idempotency-key")

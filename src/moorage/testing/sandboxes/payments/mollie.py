@@ -90,13 +90,13 @@ class MollieSandbox(Sandbox):
         """The sandbox's routes, by method and path."""
         payment_path = f"{_PAYMENTS}/{{id}}"
         return {
-            f"POST {_PAYMENTS}": self._once(self._create),
+            f"POST {_PAYMENTS}": self._handled_once(self._create),
             f"GET {_PAYMENTS}": self._lists(lambda: self.payments),
             f"GET {payment_path}": self._as_hal(self._show),
             f"DELETE {payment_path}": self._as_hal(self._cancel),
-            f"POST {payment_path}/release-authorization": self._once(self._release),
-            f"POST {payment_path}/captures": self._once(self._capture),
-            f"POST {payment_path}/refunds": self._once(self._refund),
+            f"POST {payment_path}/release-authorization": self._handled_once(self._release),
+            f"POST {payment_path}/captures": self._handled_once(self._capture),
+            f"POST {payment_path}/refunds": self._handled_once(self._refund),
             f"GET {payment_path}/refunds/{{refund}}": self._as_hal(self._show_refund),
             "GET /v2/chargebacks": self._lists(lambda: self.chargebacks),
         }
@@ -179,7 +179,7 @@ class MollieSandbox(Sandbox):
 
         return answer
 
-    def _once(self, handle: Callable[..., Response]) -> Callable[..., Response]:
+    def _handled_once(self, handle: Callable[..., Response]) -> Callable[..., Response]:
         return self._as_hal(self._replays.once(handle))
 
     def _lists(self, resources: Callable[[], dict[str, dict[str, Any]]]) -> Callable[..., Response]:
@@ -304,7 +304,7 @@ class MollieSandbox(Sandbox):
         payment = self._payment(id)
         if payment["status"] != "authorized":
             raise wrong("The payment is not authorized")
-        if self._of(payment, "amountCaptured").minor:
+        if self._amount_of(payment, "amountCaptured").minor:
             payment |= {"status": "paid", "paidAt": self._moment()}
         else:
             self._ends(payment, "canceled")
@@ -316,7 +316,7 @@ class MollieSandbox(Sandbox):
         if payment["status"] != "authorized":
             raise wrong("The payment is not authorized")
         payment_amount = amount_of(payment["amount"])
-        remaining_amount = payment_amount - self._of(payment, "amountCaptured")
+        remaining_amount = payment_amount - self._amount_of(payment, "amountCaptured")
         amount = (
             amount_of(fields["amount"], payment_amount.currency)
             if "amount" in fields
@@ -349,10 +349,10 @@ class MollieSandbox(Sandbox):
             raise wrong("The amount is missing", "amount")
         payment_amount = amount_of(payment["amount"])
         amount = amount_of(fields["amount"], payment_amount.currency)
-        captured_amount = self._of(payment, "amountCaptured")
+        captured_amount = self._amount_of(payment, "amountCaptured")
         if payment["status"] == "paid" and payment["captureMode"] == "automatic":
             captured_amount = payment_amount
-        if amount > captured_amount - self._of(payment, "amountRefunded"):
+        if amount > captured_amount - self._amount_of(payment, "amountRefunded"):
             raise wrong("The amount is higher than the maximum", "amount")
         key = f"re_{self.number():08d}"
         refund = {
@@ -416,14 +416,14 @@ class MollieSandbox(Sandbox):
             raise _missing_resource(id)
         return self.payments[id]
 
-    def _of(self, payment: dict[str, Any], name: str) -> Money:
+    def _amount_of(self, payment: dict[str, Any], name: str) -> Money:
         amount = payment.get(name)
         if amount is None:
             return amount_of(payment["amount"]) * 0
         return Money(amount["value"], amount["currency"])
 
     def _add(self, payment: dict[str, Any], name: str, amount: Money) -> None:
-        payment[name] = written(self._of(payment, name) + amount)
+        payment[name] = written(self._amount_of(payment, name) + amount)
 
     def _moment(self, later: float = 0) -> str:
         return datetime.fromtimestamp(self.now() + later, UTC).isoformat(timespec="seconds")

@@ -155,7 +155,7 @@ class PayPalSandbox(PayPalLedger):
         source: Resource = body.get("payment_source", {})
         if source and request.headers.get("PayPal-Request-Id") is None:
             raise Refusal(refusal(400, "INVALID_REQUEST", "PAYPAL_REQUEST_ID_REQUIRED"))
-        is_waiting = self._waits(source)
+        is_waiting = self._waits_for_buyer(source)
         key = self._id("5O")
         order: Resource = {
             "id": key,
@@ -175,7 +175,7 @@ class PayPalSandbox(PayPalLedger):
         self.orders[key] = order
         return _representation(request, order, 200 if is_waiting else 201)
 
-    def _waits(self, source: Resource) -> bool:
+    def _waits_for_buyer(self, source: Resource) -> bool:
         """True if the buyer has to act first."""
         kind = next(iter(source), "")
         means: Resource = source.get(kind, {})

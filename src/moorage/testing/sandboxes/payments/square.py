@@ -92,13 +92,13 @@ class SquareSandbox(Sandbox):
         """The sandbox's routes, by method and path."""
         payment_path = f"{_PAYMENTS}/{{id}}"
         return {
-            f"POST {_PAYMENTS}": self._once(PAY, self._pay),
+            f"POST {_PAYMENTS}": self._handled_once(PAY, self._pay),
             f"GET {_PAYMENTS}": self._lists(lambda: self.payments, "created_at"),
             f"GET {payment_path}": self._show_payment,
-            f"PUT {payment_path}": self._once(UPDATE, self._update),
+            f"PUT {payment_path}": self._handled_once(UPDATE, self._update),
             f"POST {payment_path}/complete": self._complete,
             f"POST {payment_path}/cancel": self._cancel,
-            "POST /v2/refunds": self._once(REFUND, self._refund),
+            "POST /v2/refunds": self._handled_once(REFUND, self._refund),
             "GET /v2/refunds/{id}": self._show_refund,
             "GET /v2/disputes": self._lists(lambda: self.disputes),
             "GET /v2/payouts": self._lists(lambda: self.payouts, "created_at"),
@@ -129,7 +129,7 @@ class SquareSandbox(Sandbox):
                         "amount": refunded_amount,
                     }
                 self._send_webhook("refund.updated", "refund", refund)
-                self._changed(payment)
+                self._send_change(payment)
 
     def arrive(self, id: str, *, success: bool = True) -> None:
         """Complete or return a pending debit."""
@@ -142,7 +142,7 @@ class SquareSandbox(Sandbox):
                 "detail": "Not enough on the account.",
             }
             payment["bank_account_details"] = {"errors": [came_back]}
-        self._changed(payment)
+        self._send_change(payment)
 
     def dispute(self, id: str, state: str = "EVIDENCE_REQUIRED") -> str:
         """Open a dispute of a payment and return it."""
@@ -192,7 +192,7 @@ class SquareSandbox(Sandbox):
         if VERSION.fullmatch(request.headers.get("square-version") or "") is None:
             raise wrong("INVALID_SQUARE_VERSION_FORMAT", "This is no version.")
 
-    def _once(
+    def _handled_once(
         self, shapes: Mapping[str, Any], handle: Callable[..., Response]
     ) -> Callable[..., Response]:
         def answer(request: SandboxRequest, **names: str) -> Response:
@@ -268,7 +268,7 @@ class SquareSandbox(Sandbox):
         self.payments[key] = payment
         if code is not None:
             return self._declined(payment, code)
-        self._changed(payment, "payment.created")
+        self._send_change(payment, "payment.created")
         return reply({"payment": payment})
 
     def _declined(self, payment: dict[str, Any], code: str) -> Response:
@@ -277,7 +277,7 @@ class SquareSandbox(Sandbox):
         payment["status"] = "FAILED"
         del payment["approved_money"]
         payment["card_details"]["errors"] = [problem]
-        self._changed(payment, "payment.created")
+        self._send_change(payment, "payment.created")
         return reply({"errors": [problem], "payment": payment}, 402)
 
     def _show_payment(self, _: SandboxRequest, id: str) -> Response:
@@ -295,14 +295,14 @@ class SquareSandbox(Sandbox):
         if amount > payment["approved_money"]["amount"]:
             raise wrong("VALUE_TOO_HIGH", "This is more than was approved.", field="amount_money")
         payment |= {"amount_money": money, "total_money": money}
-        self._changed(payment)
+        self._send_change(payment)
         return reply({"payment": payment})
 
     def _complete(self, request: SandboxRequest, id: str) -> Response:
         check(request.json(), COMPLETE)
         payment = self._approved(id)
         payment["status"] = "COMPLETED"
-        self._changed(payment)
+        self._send_change(payment)
         return reply({"payment": payment})
 
     def _cancel(self, request: SandboxRequest, id: str) -> Response:
@@ -310,7 +310,7 @@ class SquareSandbox(Sandbox):
             raise wrong("UNKNOWN_BODY_PARAMETER", "There is nothing to say.")
         payment = self._approved(id)
         payment["status"] = "CANCELED"
-        self._changed(payment)
+        self._send_change(payment)
         return reply({"payment": payment})
 
     def _refund(self, body: dict[str, Any]) -> Response:
@@ -358,7 +358,7 @@ class SquareSandbox(Sandbox):
         moment = datetime.fromtimestamp(self.now() + later, UTC)
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
-    def _changed(self, payment: dict[str, Any], kind: str = "payment.updated") -> None:
+    def _send_change(self, payment: dict[str, Any], kind: str = "payment.updated") -> None:
         payment["updated_at"] = self._moment()
         self._send_webhook(kind, "payment", payment)
 

@@ -124,7 +124,9 @@ class StripeSandbox(StripeLedger):
 
     def _shows(self, resources: Callable[[], dict[str, dict[str, Any]]]) -> Callable[..., Response]:
         def answer(request: SandboxRequest, id: str) -> Response:
-            return self._shown(resource_in(resources(), id), fields_of(request.query, SHOW))
+            return self._shown_response(
+                resource_in(resources(), id), fields_of(request.query, SHOW)
+            )
 
         return answer
 
@@ -175,7 +177,7 @@ class StripeSandbox(StripeLedger):
                 code="secret_key_required",
             )
 
-    def _shown(self, resource: dict[str, Any], fields: Mapping[str, str]) -> Response:
+    def _shown_response(self, resource: dict[str, Any], fields: Mapping[str, str]) -> Response:
         return reply(self._with_charge(resource, expanded(fields)), request_id="req_sandbox")
 
     def _with_charge(self, resource: dict[str, Any], expand: list[str]) -> dict[str, Any]:
@@ -234,7 +236,7 @@ class StripeSandbox(StripeLedger):
             intent["status"] = "requires_confirmation"
         self.intents[key] = intent
         self.tell("payment_intent.created", intent)
-        return self._confirmed(intent, fields) if confirm else self._shown(intent, fields)
+        return self._confirmed(intent, fields) if confirm else self._shown_response(intent, fields)
 
     def _confirm(self, fields: dict[str, str], id: str) -> Response:
         intent = resource_in(self.intents, id)
@@ -273,7 +275,7 @@ class StripeSandbox(StripeLedger):
             self.pays(intent)
         if kind == "createDispute":
             self.dispute(intent["id"])
-        return self._shown(intent, fields)
+        return self._shown_response(intent, fields)
 
     def _capture(self, fields: dict[str, str], id: str) -> Response:
         intent = resource_in(self.intents, id)
@@ -285,7 +287,7 @@ class StripeSandbox(StripeLedger):
             raise done(400, text, code="amount_too_large", param="amount_to_capture")
         is_final = "final_capture" not in fields or flag_of(fields, "final_capture")
         self.take(intent, amount, final=is_final or amount == capturable_amount)
-        return self._shown(intent, fields)
+        return self._shown_response(intent, fields)
 
     def _cancel(self, fields: dict[str, str], id: str) -> Response:
         intent = resource_in(self.intents, id)
@@ -304,7 +306,7 @@ class StripeSandbox(StripeLedger):
         if charge is not None and not charge["captured"]:
             charge |= {"refunded": True, "amount_refunded": charge["amount"]}
         self.tell("payment_intent.canceled", intent)
-        return self._shown(intent, fields)
+        return self._shown_response(intent, fields)
 
     def _refund(self, fields: dict[str, str]) -> Response:
         intent = resource_in(self.intents, fields.get("payment_intent", ""))
@@ -347,7 +349,7 @@ class StripeSandbox(StripeLedger):
         charge["refunded"] = charge["amount_refunded"] == charge["amount_captured"]
         self.tell("refund.created", refund)
         self.tell("charge.refunded", charge)
-        return self._shown(refund, fields)
+        return self._shown_response(refund, fields)
 
 
 def _other_parameters() -> Refusal:

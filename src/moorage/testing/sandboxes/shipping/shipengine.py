@@ -209,7 +209,7 @@ class ShipEngineSandbox(Sandbox):
                 raise refusal(400, "invalid_identifier", "validation", f"{carrier} is not known.")
         id = f"se-{self.number()}"
         self.shipments[id] = {
-            **_described(shipment),
+            **_full_shipment(shipment),
             "shipment_id": id,
             "carrier_id": self.carriers[0],
         }
@@ -401,7 +401,7 @@ def _check_shipment(shipment: dict[str, Any]) -> None:
         raise refusal(400, "customs_items_required", "business_rules", message)
 
 
-def _described(shipment: dict[str, Any]) -> dict[str, Any]:
+def _full_shipment(shipment: dict[str, Any]) -> dict[str, Any]:
     """Return a shipment with the fields that were sent, and those that ShipEngine adds."""
     ounces = sum(
         number(package["weight"]["value"]) * _POUNDS[package["weight"]["unit"]] * 16

@@ -180,20 +180,20 @@ class ShippoSandbox(Sandbox):
             "object_id": id,
             "status": "SUCCESS",
             "messages": messages,
-            "parcels": [{**parcel, **self._made("VALID")} for parcel in body["parcels"]],
+            "parcels": [{**parcel, **self._made_fields("VALID")} for parcel in body["parcels"]],
             "rates": [] if messages else [self._offer(id, *service) for service in SERVICES],
         }
         for name in ("address_from", "address_to", "address_return"):
             if name in body:
-                shipment[name] = {**body[name], **self._made()}
+                shipment[name] = {**body[name], **self._made_fields()}
         if "customs_declaration" in body:
             items = [f"{self.number():032x}" for _ in body["customs_declaration"]["items"]]
             declaration = {**body["customs_declaration"], "items": items}
-            shipment["customs_declaration"] = {**declaration, **self._made("VALID")}
+            shipment["customs_declaration"] = {**declaration, **self._made_fields("VALID")}
         self.shipments[id] = shipment
         return reply(shipment, 201)
 
-    def _made(self, state: str | None = None) -> dict[str, Any]:
+    def _made_fields(self, state: str | None = None) -> dict[str, Any]:
         """Return the fields that Shippo adds to an object."""
         fields: dict[str, Any] = {**_OWNED, "object_id": f"{self.number():032x}"}
         return fields if state is None else {**fields, "object_state": state}
@@ -329,7 +329,7 @@ class ShippoSandbox(Sandbox):
                 }
                 address, results = body, {"is_valid": False, "messages": [message]}
         fields = {name: value for name, value in address.items() if name != "validate"}
-        return reply({**fields, **self._made(), "validation_results": results}, 201)
+        return reply({**fields, **self._made_fields(), "validation_results": results}, 201)
 
     def _file(self, request: SandboxRequest, path: str) -> Response:
         if request.host not in self.files:

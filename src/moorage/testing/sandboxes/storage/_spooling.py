@@ -58,13 +58,13 @@ class SpoolingSandbox(Sandbox):
 
     def cuts(self, method: str, length: int) -> int | None:
         """Return the bytes of a body to read before disconnecting; None for the whole body."""
-        return self._cut(method, length) if method != "GET" else None
+        return self._next_cut(method, length) if method != "GET" else None
 
     def breaks_off(self, method: str, length: int) -> int | None:
         """Return the bytes of a response to send before disconnecting; None for all of it."""
-        return self._cut(method, length) if method == "GET" else None
+        return self._next_cut(method, length) if method == "GET" else None
 
-    def _cut(self, method: str, length: int) -> int | None:
+    def _next_cut(self, method: str, length: int) -> int | None:
         with self._lock:
             if self._cuts and self._cuts[0][0] == method and self._cuts[0][1] < length:
                 return self._cuts.popleft()[1]

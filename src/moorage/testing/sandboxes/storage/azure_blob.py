@@ -202,9 +202,9 @@ class AzureBlobSandbox(SpoolingSandbox):
 
     def _keep(self, key: str, blob: Blob) -> Reply:
         self.blobs[key] = self.versions[key, blob.version] = blob
-        return self._written(blob, 201)
+        return self._written_reply(blob, 201)
 
-    def _written(self, blob: Blob, status: int, **more: str) -> Reply:
+    def _written_reply(self, blob: Blob, status: int, **more: str) -> Reply:
         fields = {
             "ETag": f'"{blob.etag}"',
             "Last-Modified": format_datetime(blob.modified, usegmt=True),
@@ -284,7 +284,7 @@ class AzureBlobSandbox(SpoolingSandbox):
             blob, headers={**content(request), **kept_headers}, etag=self._stamp()[0]
         )
         self._keep(key, changed_blob)
-        return self._written(changed_blob, 200)
+        return self._written_reply(changed_blob, 200)
 
     def _set_metadata(
         self, request: SandboxRequest, key: str, _: dict[str, str], __: Spool
@@ -296,7 +296,7 @@ class AzureBlobSandbox(SpoolingSandbox):
         fields = {**kept_headers, **metadata(request)}
         changed_blob = attrs.evolve(blob, headers=fields, etag=etag, version=version)
         self._keep(key, changed_blob)
-        return self._written(changed_blob, 200)
+        return self._written_reply(changed_blob, 200)
 
     def _copy(self, request: SandboxRequest, key: str, _: dict[str, str], __: Spool) -> Reply:
         url = urlsplit(request.headers["x-ms-copy-source"])
@@ -322,7 +322,7 @@ class AzureBlobSandbox(SpoolingSandbox):
             version=version,
         )
         self._keep(key, copied_blob)
-        return self._written(copied_blob, 202, x_ms_copy_status=copied_blob.copy[0])
+        return self._written_reply(copied_blob, 202, x_ms_copy_status=copied_blob.copy[0])
 
     # --- blocks ------------------------------------------------------------
 

@@ -181,7 +181,7 @@ class GcsSandbox(SpoolingSandbox):
         if request.method != "GET":
             raise No("methodNotAllowed", 405, "Method Not Allowed")
         check_query(query, f"alt projection {_READ}")
-        stored_object = self._kept(key, query)
+        stored_object = self._kept_object(key, query)
         self._may_read(stored_object, query)
         return (
             self._media(request, stored_object)
@@ -191,7 +191,7 @@ class GcsSandbox(SpoolingSandbox):
 
     # --- reading -----------------------------------------------------------
 
-    def _kept(self, key: str, query: dict[str, str]) -> StoredObject:
+    def _kept_object(self, key: str, query: dict[str, str]) -> StoredObject:
         generation = number_in(query, "generation")
         if generation is None:
             match = self.live.get(key)
@@ -306,7 +306,7 @@ class GcsSandbox(SpoolingSandbox):
         return stored_object
 
     def _delete(self, key: str, query: dict[str, str]) -> Reply:
-        stored_object = self._kept(key, query)
+        stored_object = self._kept_object(key, query)
         self._may_read(stored_object, query)
         if "generation" in query or not self.versioned:
             self.objects[key].remove(stored_object)
@@ -324,7 +324,7 @@ class GcsSandbox(SpoolingSandbox):
         )
         if to in _MAGIC:
             raise No(*_MAGIC[to])
-        source = self._kept(key, {})
+        source = self._kept_object(key, {})
         size = source.stored.size
         previous_size = int(opened(query.get("rewriteToken")) or "0")
         rewritten_size = previous_size + self.rewritten
@@ -414,14 +414,14 @@ class GcsSandbox(SpoolingSandbox):
         if session.made is None:
             is_over = session.take(spool, request.headers.get("content-range", ""))
             if not is_over:
-                return self._more(request, session)
+                return self._progress_reply(request, session)
             session.check(request.headers.get("x-goog-hash"))
             name = session.resource["name"]
             resource = {"contentType": "application/octet-stream", **session.resource}
             session.made = self._keep(name, resource, session.body, session.query)
         return json_reply(session.made.resource)
 
-    def _more(self, request: SandboxRequest, session: Session) -> Reply:
+    def _progress_reply(self, request: SandboxRequest, session: Session) -> Reply:
         size = session.body.size
         fields = {"Range": f"bytes=0-{size - 1}"} if size else {}
         if request.headers.get("x-guploader-no-308") == "yes":
@@ -443,7 +443,7 @@ class GcsSandbox(SpoolingSandbox):
             return Reply(200)
         if request.method == "DELETE":
             return self._delete(key, {})
-        reply = self._media(request, self._kept(key, {}))
+        reply = self._media(request, self._kept_object(key, {}))
         for name in ("content-type", "content-disposition"):
             if f"response-{name}" in query:
                 reply.headers[name.title()] = query[f"response-{name}"]

@@ -243,7 +243,7 @@ class S3Sandbox(UploadSandbox):
         return Reply(200, fields | {f"x-amz-checksum-{name}": value for name, value in sums})
 
     def _get(self, request: SandboxRequest, key: str, query: dict[str, str], _: Spool) -> Reply:
-        stored_object = self._stored(key, query)
+        stored_object = self._stored_version(key, query)
         fields = {
             **{title(name): value for name, value in stored_object.headers.items()},
             "ETag": f'"{stored_object.etag}"',
@@ -274,7 +274,7 @@ class S3Sandbox(UploadSandbox):
             )
         return Reply(status, fields, stored=(stored_object, start, length))
 
-    def _stored(self, key: str, query: dict[str, str]) -> Stored:
+    def _stored_version(self, key: str, query: dict[str, str]) -> Stored:
         version = query.get("versionId", "null")
         if version != "null":
             versions = self.versions.get(key, [])
@@ -309,7 +309,7 @@ class S3Sandbox(UploadSandbox):
         bucket, name = unquote(request.headers["x-amz-copy-source"]).lstrip("/").split("/", 1)
         if bucket != self.bucket:
             raise No("NoSuchBucket", 404)
-        source = self._stored(name, {})
+        source = self._stored_version(name, {})
         replaces = request.headers.get("x-amz-metadata-directive") == "REPLACE"
         if name == key and not replaces:
             raise No("InvalidRequest", 400, "This copies an object to itself, changing nothing.")
