@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Commands = Mapping[str, tuple[str, str]]
 
-_ABOUT: Final = "Inspect and control calls to external services and their shared state."
+_DESCRIPTION: Final = "Inspect and control calls to external services and their shared state."
 _EPILOGUE: Final = (
     "Exit codes: 0 for success, 1 for a failure, 2 for wrong arguments or configuration,"
     " 3 for an unknown outcome."
@@ -175,7 +175,7 @@ def build(arguments: Sequence[str], launch: Any, commands: Commands = COMMANDS) 
     app = App(
         name="moorage",
         version=lambda: version("moorage"),
-        help=_ABOUT,
+        help=_DESCRIPTION,
         help_epilogue=_EPILOGUE,
         help_format="plaintext",
         default_parameter=PLAIN,

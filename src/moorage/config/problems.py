@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Made = TypeVar("Made")
 
-_BARE: Final = late_pattern(r"[A-Za-z0-9_-]+")
+_BARE_KEY: Final = late_pattern(r"[A-Za-z0-9_-]+")
 _WORD: Final = late_pattern(r"[A-Za-z][A-Za-z_ -]{0,23}")
 _LONGEST: Final = 80
 _INVALID: Final = Problem("", "The value is not valid here.", "See the reference of the table.")
@@ -179,7 +179,7 @@ def under(path: str, name: str) -> str:
 def key(name: object) -> str:
     """Return a name as a path shows it: as TOML would write it."""
     text = str(name)[:_LONGEST]
-    if _BARE.fullmatch(text):
+    if _BARE_KEY.fullmatch(text):
         return text
     return '"' + re.sub(r'["\\\x00-\x1f]', "?", text) + '"'
 

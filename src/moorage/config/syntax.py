@@ -17,7 +17,7 @@ CORRECT: Final = "Correct the file there."
 _REMOVE_DUPLICATE: Final = "Remove one of the two."
 _CLOSE_TEXT: Final = "Close the text with a quotation mark."
 _REMOVE_CHARACTER: Final = "Remove the character, or write it as an escape."
-_AT: Final = late_pattern(r"\(at (?P<place>[^()]+)\)$")
+_ERROR_PLACE: Final = late_pattern(r"\(at (?P<place>[^()]+)\)$")
 _NAMES: Final = late_pattern(r"'((?:[^'\\]|\\.)*)'")
 
 
@@ -141,7 +141,7 @@ def reason_of(error: ValueError) -> Reason:
 
 
 def _toml_reason(message: str) -> Reason:
-    location = _AT.search(message)
+    location = _ERROR_PLACE.search(message)
     place = "" if location is None else f" ({location['place']})"
     matching_rows = [row for row in _TOML_REASONS if message.startswith(row[0])]
     # The longest match counts, as a message may begin like a shorter one.

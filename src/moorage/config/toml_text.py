@@ -16,7 +16,7 @@ from moorage.domain.values.patterns import late_pattern
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_BARE: Final = late_pattern(r"[A-Za-z0-9_-]+")
+_BARE_KEY: Final = late_pattern(r"[A-Za-z0-9_-]+")
 # Up to the last @ before the next URL: a password may have characters that should be encoded.
 _USER_INFO: Final = late_pattern(r"(?<=://)(?:(?!://)\S)+(?=@)")
 _PORT: Final = late_pattern(r"\d{1,5}(?![^/?#])")
@@ -117,7 +117,7 @@ def _dotted(path: tuple[str, ...]) -> str:
 
 def _key(name: object) -> str:
     text = str(name)
-    return text if _BARE.fullmatch(text) else _text(text)
+    return text if _BARE_KEY.fullmatch(text) else _text(text)
 
 
 def _value(value: Any) -> str:

@@ -37,7 +37,7 @@ from moorage.errors import ConnectorError, InvalidData
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-_PLAIN: Final = frozenset(
+_PLAIN_TYPES: Final = frozenset(
     {type(None), bool, int, float, str, bytes, Decimal, datetime, date, Response}
 )
 _TUPLE, _LIST, _DICT, _SET, _SPAN, _HEADERS, _MONEY, _WORD, _VALUE = range(9)
@@ -97,7 +97,7 @@ def _is_stored(kind: type) -> bool:
 def _lower_value(value: Any, path: str) -> object:
     """A value in types that `pack_values` can encode, each container preceded by its type."""
     name: str = type(value).__name__
-    if type(value) in _PLAIN:
+    if type(value) in _PLAIN_TYPES:
         return value
     if kinds().get(name) is type(value):
         return _packed_by_name(value, name, path)
@@ -158,7 +158,7 @@ def _refuse(content: str, path: str, remedy: str) -> NoReturn:
 
 
 def _raise_value(lowered: Any) -> Any:
-    return _RAISED[lowered[0]](*lowered[1:]) if type(lowered) is tuple else lowered
+    return _RAISERS_BY_CODE[lowered[0]](*lowered[1:]) if type(lowered) is tuple else lowered
 
 
 def _dict(*parts: Any) -> dict[Any, Any]:
@@ -170,7 +170,7 @@ def _value(name: str, *parts: Any) -> Any:
     return kinds()[name](**dict(zip(parts[::2], map(_raise_value, parts[1::2]), strict=True)))
 
 
-_RAISED: Final[dict[int, Callable[..., Any]]] = {
+_RAISERS_BY_CODE: Final[dict[int, Callable[..., Any]]] = {
     _TUPLE: lambda *items: tuple(map(_raise_value, items)),
     _LIST: lambda *items: list(map(_raise_value, items)),
     _DICT: _dict,

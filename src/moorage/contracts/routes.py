@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _SHARED: Final = 1024
 """Number of routing requests that are held."""
-_ANY: Final[frozenset[str]] = frozenset()
+_ANY_NAME: Final[frozenset[str]] = frozenset()
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
 
 
@@ -143,10 +143,10 @@ class Route:
     accounts: tuple[str, ...] = attrs.field(converter=_names)
     tenant: str | None = attrs.field(default=None, kw_only=True)
     countries: frozenset[str] = attrs.field(
-        default=_ANY, converter=_codes, validator=_are_countries, kw_only=True
+        default=_ANY_NAME, converter=_codes, validator=_are_countries, kw_only=True
     )
     currencies: frozenset[str] = attrs.field(
-        default=_ANY, converter=_codes, validator=_are_currencies, kw_only=True
+        default=_ANY_NAME, converter=_codes, validator=_are_currencies, kw_only=True
     )
     prefer: Prefer = attrs.field(default=Prefer.ORDER, converter=Prefer, kw_only=True)
 
@@ -215,7 +215,7 @@ class RoutingRequest:
     kind: str
     operation: str
     tenant: str | None = None
-    needs: frozenset[str] = _ANY
+    needs: frozenset[str] = _ANY_NAME
     country: str | None = None
     currency: str | None = None
     effect: bool | None = None

@@ -70,10 +70,10 @@ class SmsStatus(StrEnum):
 
     def then(self, update: SmsStatus) -> SmsStatus:
         """The status after an event that may arrive late: a final status stays, or becomes read."""
-        return update if _FAR[update] > _FAR[self] else self
+        return update if _PROGRESS_OF_STATUS[update] > _PROGRESS_OF_STATUS[self] else self
 
 
-_FAR: Final = {
+_PROGRESS_OF_STATUS: Final = {
     **dict.fromkeys(SmsStatus, 4),
     SmsStatus.UNKNOWN: 0,
     SmsStatus.SCHEDULED: 1,
@@ -83,7 +83,7 @@ _FAR: Final = {
 }
 
 
-_NEEDS: Final = {
+_NEEDED_CAPABILITIES: Final = {
     "sender_pool": SmsCapability.SENDER_POOL,
     "media": SmsCapability.MEDIA,
     "callback_url": SmsCapability.CALLBACK,
@@ -160,7 +160,9 @@ class SmsMessage:
     @property
     def needs(self) -> frozenset[str]:
         """The capabilities that a vendor needs to send this message."""
-        return frozenset([need for field, need in _NEEDS.items() if getattr(self, field)])
+        return frozenset(
+            [need for field, need in _NEEDED_CAPABILITIES.items() if getattr(self, field)]
+        )
 
 
 @attrs.frozen

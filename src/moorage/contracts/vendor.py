@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from moorage.domain.webhooks.events import WebhookEvent
 
 _LONGEST_KEY: Final = 255
-_NOTHING: Final[Mapping[str, int]] = {}
+_NO_LIMITS: Final[Mapping[str, int]] = {}
 _NO_OUTCOMES: Final[Mapping[str, UnknownOutcome]] = {}
 
 
@@ -126,7 +126,7 @@ class Vendor:
     kinds: ClassVar[tuple[str, ...]]
     api_version: ClassVar[str | None] = None
     capabilities: ClassVar[frozenset[str]] = frozenset()
-    limits: ClassVar[Mapping[str, int]] = _NOTHING
+    limits: ClassVar[Mapping[str, int]] = _NO_LIMITS
     webhook: ClassVar[str | None] = None
     transport: ClassVar[str | None] = None
     idempotency: ClassVar[VendorKeys | None] = None

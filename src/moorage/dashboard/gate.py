@@ -28,7 +28,7 @@ _SESSION: Final = 12 * 3_600
 _FAILURES: Final = 10
 """Wrong passwords in a minute, after which nobody may try another."""
 _MINUTE: Final = 60.0
-_LEAST: Final = 12
+_SHORTEST_PASSWORD: Final = 12
 _ROLES: Final = {"view": READ_ONLY, "act": ALL_ACTS}
 _PARTS: Final = 3
 
@@ -57,9 +57,9 @@ def members_of(text: str) -> list[Member]:
                 remedy="Write name:act:password or name:view:password, with spaces between people.",
             )
         name, role, password = parts
-        if len(password) < _LEAST:
+        if len(password) < _SHORTEST_PASSWORD:
             raise ConfigurationError(
-                f"The password of {name} is shorter than {_LEAST} characters.",
+                f"The password of {name} is shorter than {_SHORTEST_PASSWORD} characters.",
                 path="--people-env",
                 remedy="Use a long random password.",
             )

@@ -26,7 +26,7 @@ _ESCAPES: Final = {
     ord("'"): "&#x27;",
     ord("`"): "&#x60;",
 }
-_HIDDEN: Final = re.compile(
+_HIDDEN_CHARACTERS: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
 )
 _VOID: Final = frozenset({"br", "input", "link", "meta"})
@@ -44,7 +44,7 @@ Node: TypeAlias = "Html | str | int | Iterable[Node] | None"
 
 def visible(text: str) -> str:
     """Return a text with each control character and each hidden character replaced by U+FFFD."""
-    return _HIDDEN.sub("\ufffd", text)
+    return _HIDDEN_CHARACTERS.sub("\ufffd", text)
 
 
 def escape(text: str) -> str:

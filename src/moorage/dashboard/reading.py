@@ -56,11 +56,11 @@ MONTHS: Final = 3
 PAGE: Final = 50
 """Rows of a page."""
 
-_MANY: Final = 100
+_MOST_ENTRIES: Final = 100
 """Entries are counted up to this number."""
 _SCANNED: Final = 500
 """Log entries that are looked through for those of one circuit."""
-_BEFORE: Final = timedelta(minutes=5)
+_TIME_BEFORE: Final = timedelta(minutes=5)
 _GAP: Final = timedelta(minutes=10)
 
 
@@ -191,7 +191,7 @@ class Reader:
 
     def count(self, name: str, query: EntryQuery) -> Count:
         """The number of matching entries, up to a bound."""
-        page = self.box(name).find(attrs.evolve(query, limit=_MANY, after=None))
+        page = self.box(name).find(attrs.evolve(query, limit=_MOST_ENTRIES, after=None))
         return Count(len(page.items), page.next is not None)
 
     def entries(self, name: str, query: EntryQuery) -> EntryPage[Any]:
@@ -295,7 +295,7 @@ class Reader:
         query = LogQuery(
             idempotency_key=payment.idempotency_key,
             tenant=payment.tenant,
-            since=payment.since - _BEFORE,
+            since=payment.since - _TIME_BEFORE,
             limit=PAGE,
         )
         entries = self.calls(query).items

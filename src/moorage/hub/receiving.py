@@ -23,8 +23,8 @@ LIMIT: Final = 1_048_576
 """Bytes that a body may have, unless a limit is given."""
 
 _PIECE: Final = 65_536
-_BARE: Final = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})
-_GONE: Final = frozenset({"ClientDisconnect", "ClientDisconnected", "RequestAborted"})
+_UNPREFIXED: Final = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})
+_DISCONNECT_ERRORS: Final = frozenset({"ClientDisconnect", "ClientDisconnected", "RequestAborted"})
 _SAFE: Final = "/:@!$&'()*+,;=~-._"
 
 
@@ -47,7 +47,7 @@ def from_wsgi(environ: Mapping[str, Any], *, limit: int = LIMIT) -> ReceivedWebh
     headers = [
         (name.removeprefix("HTTP_").replace("_", "-"), str(value))
         for name, value in environ.items()
-        if name.startswith("HTTP_") or (name in _BARE and value)
+        if name.startswith("HTTP_") or (name in _UNPREFIXED and value)
     ]
     size = _size(environ.get("CONTENT_LENGTH"), limit)
     if size is not None:
@@ -216,7 +216,7 @@ def _failure(error: Exception) -> ConnectorError:
     kind = type(error).__name__
     if isinstance(error, ConnectorError):
         return error
-    if isinstance(error, OSError) or kind in _GONE:
+    if isinstance(error, OSError) or kind in _DISCONNECT_ERRORS:
         return _cut_off()
     if kind in {"RequestDataTooBig", "RequestEntityTooLarge"}:
         return rejected(WebhookReason.TOO_LARGE, "The framework takes no such large body.")

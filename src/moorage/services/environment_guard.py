@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from moorage.services.core.core import Core
 
 _OWNER: Final = state_key("fence", "moorage", None, "home")
-_SAME: Final = digest([])
+_SAME_FINGERPRINT: Final = digest([])
 _EVER: Final = 100 * 365 * 86_400 * 1_000_000
 _RESTS: Final = 9
 """Pause between checks in vain, as a multiple of the duration of the last one."""
@@ -103,7 +103,7 @@ class EnvironmentGuard:
 
     async def _written_value(self, key: str, name: str, until: int | None) -> str:
         """Write a value unless one is stored; return the stored value."""
-        write = WriteOnce(key, name, fingerprint=_SAME, ttl=_EVER)
+        write = WriteOnce(key, name, fingerprint=_SAME_FINGERPRINT, ttl=_EVER)
         return await self._core.execute(write, self._seconds_left(until))  # type: ignore[no-any-return]  # a name
 
     def _seconds_left(self, until: int | None) -> float | None:

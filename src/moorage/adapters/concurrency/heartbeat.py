@@ -21,7 +21,7 @@ _EXIT_TIMEOUT: Final = 1.0
 _THREADS: Final = ("enable-threads", b"enable-threads", "threads", b"threads")
 """The options of uWSGI that allow threads; older releases name them in bytes."""
 
-_running: Final[WeakSet[Heartbeat]] = WeakSet()
+_running_heartbeats: Final[WeakSet[Heartbeat]] = WeakSet()
 
 
 class Heartbeat:
@@ -68,7 +68,7 @@ class Heartbeat:
             if self._thread is None:
                 thread = Thread(target=self._loop, name=self._name, daemon=True)
                 _at_exit()
-                _running.add(self)
+                _running_heartbeats.add(self)
                 # Set before the start, because the thread may end before the next line.
                 self._thread = thread
                 try:
@@ -120,5 +120,5 @@ def _at_exit() -> None:
 
 def stop_all() -> None:
     """Stop every thread before the interpreter ends, as its work could not finish."""
-    for heartbeat in list(_running):
+    for heartbeat in list(_running_heartbeats):
         heartbeat.stop()

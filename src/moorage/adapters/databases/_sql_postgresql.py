@@ -59,7 +59,7 @@ _LONG: Final = Struct("!q")
 _SINCE_1970: Final = 946_684_800_000_000
 """PostgreSQL counts microseconds since the year 2000."""
 
-_DONE: Final = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
+_DONE_STATUSES: Final = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
 _SYNC: Final = pq.ExecStatus.PIPELINE_SYNC
 _CODE: Final = pq.DiagnosticField.SQLSTATE
 _IDLE: Final = pq.TransactionStatus.IDLE
@@ -358,7 +358,7 @@ class PostgresLink:
                     return True
                 continue
             name = next(expected_names, None)
-            if status not in _DONE:
+            if status not in _DONE_STATUSES:
                 reply.failure = reply.failure or result
             elif name is None:
                 reply.results.append(result)

@@ -41,7 +41,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
 PAGE: Final = 2048
 
 _JOURNALS: Final = ("-wal", "-shm", "-journal")
-_NEW: Final = "-new"
+_NEW_FILE_SUFFIX: Final = "-new"
 _LONGEST_JOURNAL: Final = 64 << 20
 
 _LOCKED: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
@@ -197,9 +197,11 @@ class StateFile:
             with self._exclusively():
                 if os.path.lexists(self.path):
                     return
-                for name in (*_JOURNALS, _NEW):
+                for name in (*_JOURNALS, _NEW_FILE_SUFFIX):
                     Path(self.path + name).unlink(missing_ok=True)
-                os.close(os.open(new_path := self.path + _NEW, os.O_CREAT | os.O_EXCL, 0o600))
+                os.close(
+                    os.open(new_path := self.path + _NEW_FILE_SUFFIX, os.O_CREAT | os.O_EXCL, 0o600)
+                )
                 with self._link(new_path) as link:
                     link.run("PRAGMA synchronous = OFF")
                     self._migrate(link.run)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+_FULL_DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
 def refused(code: str, status: int, message: str) -> VendorRejected:
@@ -59,5 +59,5 @@ def _file_error(error: OSError) -> ConnectorError:
             vendor_code=code,
             remedy="Allow this process to access the folder.",
         )
-    is_lasting = error.errno in _FULL
+    is_lasting = error.errno in _FULL_DISK_ERRORS
     return VendorFailed(f"The system failed: {reason}.", vendor_code=code, retryable=not is_lasting)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _ENHANCED: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 _AUTHENTICATION_CODES: Final = frozenset({530, 534, 535, 538})
 _INVALID_CODES: Final = frozenset({500, 501, 552, 553, 555})
-_DONE: Final = 250
+_DONE_CODE: Final = 250
 _SHUTTING_DOWN: Final = 421
 _ACCEPTED: Final = frozenset({250, 251, 252})
 _PERMANENT: Final = 500
@@ -202,7 +202,7 @@ def _send_envelope(
         options += ["SMTPUTF8", "BODY=8BITMIME"]
     try:
         code, words = server.mail(envelope["sender"], options)
-        if code != _DONE:
+        if code != _DONE_CODE:
             raise _refusal(code, words)
         answers = [(recipient, *server.rcpt(recipient)) for recipient in envelope["recipients"]]
     except (OSError, smtplib.SMTPException) as error:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
     from moorage.errors import ConnectorError
 
-_REFUSED: Final = (401, 403)
+_REFUSED_STATUSES: Final = (401, 403)
 _TEMPORARY: Final = (408, 412, 425, 429, 472, 473)
 """Temporary failures: a timeout, an inconsistent replica, a rate limit or a standby node."""
 
@@ -96,7 +96,7 @@ def refused(where: str, response: Response, code: str | None, remedy: str) -> Au
 def failed(where: str, response: Response, code: str | None, remedy: str) -> ConnectorError:
     """Return the error for an unsuccessful response; `remedy` is for a missing permission."""
     status = response.status
-    if status in _REFUSED:
+    if status in _REFUSED_STATUSES:
         return refused(where, response, code, remedy)
     status_and_code = f"status {status}{f', {code}' if code else ''}"
     if status >= 500 or status in _TEMPORARY:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 SERVICE: Final = "secretsmanager"
 _TYPE: Final = "application/x-amz-json-1.1"
-_REFUSED: Final = frozenset(
+_REFUSED_CODES: Final = frozenset(
     {
         "AccessDenied",
         "AccessDeniedException",
@@ -140,7 +140,7 @@ class AwsSecretsManager:
 
     def _failed(self, answer: Response, remedy: str) -> ConnectorError:
         code = _code(answer)
-        if code in _REFUSED:
+        if code in _REFUSED_CODES:
             return refused(self.where, answer, code, f"{remedy} Check its keys, and the clock.")
         if code in _TEMPORARY:
             return StorageUnavailable(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 A = TypeVar("A")
 
 _MEMORY: Final = frozenset({"", ":memory:"})
-_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_BUSY_CODES: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
 class Link:
@@ -181,7 +181,7 @@ def _error_of(error: sqlite3.Error, path: str, table: str) -> ConnectorError:
         return _missing_table_error(f"There is no table {table} in {path}.")
     if "no such column" in text or "has no column" in text:
         return _missing_table_error(f"The table {table} in {path} lacks a column of this release.")
-    if _code(error) in _BUSY:
+    if _code(error) in _BUSY_CODES:
         return StorageUnavailable(
             f"Others wrote to {path} for too long.",
             slow=True,

@@ -103,13 +103,13 @@ class Filters:
         )
 
 
-_ALL: Final = Filters()
+_NO_FILTERS: Final = Filters()
 
 
 def list_calls(
     *,
     store: LogUrl = None,
-    filters: Filters = _ALL,
+    filters: Filters = _NO_FILTERS,
     limit: int = 50,
     after: str | None = None,
     context: Context,
@@ -188,7 +188,7 @@ def show_call(id: str, *, store: LogUrl = None, context: Context) -> CommandResu
 def export_calls(
     *,
     store: LogUrl = None,
-    filters: Filters = _ALL,
+    filters: Filters = _NO_FILTERS,
     format: Literal["csv", "jsonl", "parquet"] = "csv",  # noqa: A002 - the name of the option
     output: Path,
     context: Context,
@@ -216,7 +216,7 @@ def export_calls(
 def follow_calls(
     *,
     store: LogUrl = None,
-    filters: Filters = _ALL,
+    filters: Filters = _NO_FILTERS,
     count: int | None = None,
     context: Context,
 ) -> CommandResult:

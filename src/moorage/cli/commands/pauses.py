@@ -33,14 +33,14 @@ class Scope:
 
 _OUTBOX: Final = OutboxPlace()
 _INBOX: Final = InboxPlace()
-_ALL: Final = Scope()
+_WHOLE_SCOPE: Final = Scope()
 
 
 def pause_outbox(
     target: str | None = None,
     /,
     *,
-    scope: Scope = _ALL,
+    scope: Scope = _WHOLE_SCOPE,
     reason: str,
     place: OutboxPlace = _OUTBOX,
     context: Context,
@@ -62,7 +62,7 @@ def pause_inbox(
     target: str | None = None,
     /,
     *,
-    scope: Scope = _ALL,
+    scope: Scope = _WHOLE_SCOPE,
     reason: str,
     place: InboxPlace = _INBOX,
     context: Context,
@@ -84,7 +84,7 @@ def resume_outbox(
     target: str | None = None,
     /,
     *,
-    scope: Scope = _ALL,
+    scope: Scope = _WHOLE_SCOPE,
     reason: str = "",
     place: OutboxPlace = _OUTBOX,
     context: Context,
@@ -106,7 +106,7 @@ def resume_inbox(
     target: str | None = None,
     /,
     *,
-    scope: Scope = _ALL,
+    scope: Scope = _WHOLE_SCOPE,
     reason: str = "",
     place: InboxPlace = _INBOX,
     context: Context,

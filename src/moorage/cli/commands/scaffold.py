@@ -29,7 +29,7 @@ class Target:
     force: bool = False
 
 
-_HERE: Final = Target()
+_CURRENT_FOLDER: Final = Target()
 
 
 def vendor(
@@ -37,7 +37,7 @@ def vendor(
     /,
     *,
     contract: str | None = None,
-    target: Target = _HERE,
+    target: Target = _CURRENT_FOLDER,
     context: Context,
 ) -> CommandResult:
     """Write a package with your own vendor, its sandbox and its tests.
@@ -58,7 +58,7 @@ def adapter(
     /,
     *,
     port: str | None = None,
-    target: Target = _HERE,
+    target: Target = _CURRENT_FOLDER,
     context: Context,
 ) -> CommandResult:
     """Write your own adapter with the conformance tests of its port.
@@ -72,7 +72,7 @@ def adapter(
     return _write_files("adapter", name, port, target)
 
 
-def scheme(name: Name, /, *, target: Target = _HERE, context: Context) -> CommandResult:
+def scheme(name: Name, /, *, target: Target = _CURRENT_FOLDER, context: Context) -> CommandResult:
     """Write a webhook scheme's table and a signed example.
 
     Args:
@@ -83,7 +83,7 @@ def scheme(name: Name, /, *, target: Target = _HERE, context: Context) -> Comman
     return _write_files("scheme", name, None, target)
 
 
-def django(name: Name, /, *, target: Target = _HERE, context: Context) -> CommandResult:
+def django(name: Name, /, *, target: Target = _CURRENT_FOLDER, context: Context) -> CommandResult:
     """Write a Django project that takes payments and webhooks.
 
     Args:
@@ -94,7 +94,7 @@ def django(name: Name, /, *, target: Target = _HERE, context: Context) -> Comman
     return _write_files("django", name, None, target)
 
 
-def flask(name: Name, /, *, target: Target = _HERE, context: Context) -> CommandResult:
+def flask(name: Name, /, *, target: Target = _CURRENT_FOLDER, context: Context) -> CommandResult:
     """Write a Flask application that takes payments and webhooks.
 
     Args:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from moorage.contracts.shipping.tracking import Tracking
 
 
-_NOTHING: Final[Requirements[Shipment]] = Requirements()
+_NO_REQUIREMENTS: Final[Requirements[Shipment]] = Requirements()
 _TRACK: Final[Requirements[Tracking]] = Requirements(needs={ShippingCapability.TRACK})
 _CANCEL: Final[Requirements[CancelResult]] = Requirements(needs={ShippingCapability.CANCEL})
 
@@ -57,7 +57,7 @@ class ShippingContract(Contract):
         self, ref: Ref | str, *, timeout: float | None = None
     ) -> Requirements[Shipment]:
         """Get the current state of a shipment."""
-        return _NOTHING
+        return _NO_REQUIREMENTS
 
     @reads()
     def track(

@@ -49,10 +49,10 @@ _RANKS: Final = {
     PaymentState.REFUNDED: 7,
     PaymentState.DISPUTED: 8,
 }
-_OPEN: Final = 1
-_TAKEN: Final = 5
+_OPEN_RANK: Final = 1
+_TAKEN_RANK: Final = 5
 _NOT_DONE: Final = {MoveState.FAILED, MoveState.CANCELED}
-_OVER: Final = {MoveState.SUCCEEDED, *_NOT_DONE}
+_FINAL_STATES: Final = {MoveState.SUCCEEDED, *_NOT_DONE}
 
 
 @attrs.frozen(kw_only=True)
@@ -276,9 +276,9 @@ def _is_progress(before: PaymentState, after: PaymentState, *, later: bool | Non
         return later is not False
     if rank_after > rank_before or before is after:
         return later is not False or rank_after > rank_before
-    if rank_before == rank_after == _OPEN:
+    if rank_before == rank_after == _OPEN_RANK:
         return later is not False
-    return min(rank_before, rank_after) >= _TAKEN and later is True
+    return min(rank_before, rank_after) >= _TAKEN_RANK and later is True
 
 
 def _is_later(before: Payment, update: Payment) -> bool | None:
@@ -295,7 +295,11 @@ def _merge_moves(
     by_id = {_identity(move.ref): move for move in earlier}
     for move in reported:
         known_move = by_id.get(_identity(move.ref))
-        if known_move is None or known_move.state not in _OVER or (move.state in _OVER and later):
+        if (
+            known_move is None
+            or known_move.state not in _FINAL_STATES
+            or (move.state in _FINAL_STATES and later)
+        ):
             by_id[_identity(move.ref)] = move
     return tuple(by_id.values())
 

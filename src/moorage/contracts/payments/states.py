@@ -31,10 +31,10 @@ class PaymentState(StrEnum):
     @property
     def settled(self) -> bool:
         """True if the payment has ended, so that asking the vendor again soon is pointless."""
-        return self not in _OPEN
+        return self not in _OPEN_STATES
 
 
-_OPEN: Final = {
+_OPEN_STATES: Final = {
     PaymentState.REQUIRES_PAYMENT_METHOD,
     PaymentState.REQUIRES_ACTION,
     PaymentState.PENDING,

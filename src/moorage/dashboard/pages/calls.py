@@ -75,7 +75,7 @@ def calls_page(view: View) -> Page:
         text_field("idempotency_key", "Idempotency key", view.get("idempotency_key") or ""),
         text_field("trace_id", "Trace", view.get("trace_id") or ""),
         text_field("text", "Text of the error", view.get("text") or ""),
-        choice_field("hours", "Since", _SINCE, hours or ""),
+        choice_field("hours", "Since", _PERIOD_WORDS, hours or ""),
         tag("div", tag("button", "Show")),
         class_="filter",
         method="get",
@@ -94,7 +94,7 @@ def calls_page(view: View) -> Page:
     )
 
 
-_SINCE: Final = {"": "ever", "1": "1 hour", "24": "1 day", "168": "1 week"}
+_PERIOD_WORDS: Final = {"": "ever", "1": "1 hour", "24": "1 day", "168": "1 week"}
 
 
 def _status(value: str) -> IntegrationStatus:
@@ -107,7 +107,7 @@ def _status(value: str) -> IntegrationStatus:
 
 
 def _hours(value: str) -> float:
-    if value not in _SINCE:
+    if value not in _PERIOD_WORDS:
         raise InvalidData(
             f"{value!r} is not one of the periods.", field="hours", remedy="Choose one."
         )

@@ -46,7 +46,7 @@ class AuthMethod(StrEnum):
     HTTP_SIGNATURE = "http_signature"
 
 
-_SIGNED = frozenset(
+_SIGNED_METHODS = frozenset(
     {
         AuthMethod.AWS_SIGV4,
         AuthMethod.AZURE_SHARED_KEY,
@@ -407,7 +407,7 @@ def _check_username(method: AuthMethod, username: str | None) -> None:
 
 
 def _check_signing(method: AuthMethod, signing: Signing | None) -> None:
-    needed = method if method in _SIGNED else None
+    needed = method if method in _SIGNED_METHODS else None
     if needed != (None if signing is None else signing.method):
         raise InvalidData(
             f"The method {method} {'takes no' if needed is None else 'needs its own'} signing.",

@@ -47,10 +47,10 @@ _SINGLE: Final = late_pattern(rb"[^\s;,=]+=*")
 _MARGIN: Final = 4096
 """Bytes beyond what is kept of a body, so that no secret is cut in two before it is found."""
 
-_OWN: Final = frozenset({"service", "operation", "region", "_request_id", "path", "tenant"})
+_OWN_NAMES: Final = frozenset({"service", "operation", "region", "_request_id", "path", "tenant"})
 """Fields of an error that tell whose call it was, and hold nothing of the vendor's."""
 
-_MANY: Final = 16
+_MOST_VALUES: Final = 16
 
 Values: TypeAlias = tuple["Sequence[bytes]", "Sequence[bytes]"]
 """Secrets, and words that are masked only where they stand by themselves; for `value_mask`."""
@@ -209,7 +209,7 @@ class Sent:
             if isinstance(visited_error, ConnectorError) and id(visited_error) not in visited_ids:
                 visited_ids.add(id(visited_error))
                 if not isinstance(visited_error, ConfigurationError):
-                    mask_error(visited_error, self._mask(), self._other, except_for=_OWN)
+                    mask_error(visited_error, self._mask(), self._other, except_for=_OWN_NAMES)
                 pending_errors += [visited_error.__cause__, visited_error.__context__]
         return error
 
@@ -223,7 +223,7 @@ Witness: TypeAlias = deque[Sent]
 
 def witness() -> Witness:
     """Return an empty collection for the credentials that the last attempts send."""
-    return deque(maxlen=_MANY)
+    return deque(maxlen=_MOST_VALUES)
 
 
 def _mask_of(values: Callable[[], Values]) -> Callable[[], Masker]:

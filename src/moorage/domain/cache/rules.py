@@ -46,7 +46,7 @@ _CACHEABLE: Final = frozenset({200, 203, 204, 300, 301, 308, 404, 405, 410, 414}
 """Statuses that may be kept without an explicit lifetime."""
 _NEVER: Final = frozenset({206, 304, 401, 403, 407, 408, 421, 425, 429})
 """Parts of an answer, and refusals that are meant for now or for who asked."""
-_BROKEN: Final = 500
+_FIRST_SERVER_ERROR: Final = 500
 _LIFETIMES: Final = ("max-age", "stale-while-revalidate", "stale-if-error")
 _CONDITIONS: Final = frozenset(
     {"if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "range"}
@@ -127,7 +127,7 @@ class Fresh:
     """The decision to use the cached answer."""
 
 
-_FRESH: Final = Fresh()
+_SERVE_FRESH: Final = Fresh()
 
 
 @attrs.frozen
@@ -366,7 +366,7 @@ def decide(request: Request, entry: CacheEntry | None, policy: CachePolicy) -> D
     directives = cache_control(entry.response.headers)
     if not request_directives and "no-cache" not in directives and entry.age < entry.lifetime:
         # The usual case, as the rules below decide it.
-        return _FRESH
+        return _SERVE_FRESH
     checked = "no-cache" in request_directives or directives.get("no-cache") == ""
     strict = checked or "must-revalidate" in directives
     remaining_lifetime = entry.lifetime - entry.age
@@ -382,7 +382,7 @@ def decide(request: Request, entry: CacheEntry | None, policy: CachePolicy) -> D
         else _delta(request_directives["max-stale"] or "9" * 10)
     )
     if young and not checked and spare + bearable > 0:
-        return _FRESH
+        return _SERVE_FRESH
     if request.method is HttpMethod.HEAD:
         return Miss()
     patient = young and not strict and "min-fresh" not in request_directives
@@ -401,7 +401,7 @@ def decide(request: Request, entry: CacheEntry | None, policy: CachePolicy) -> D
 
 def _storable(response: Response, policy: CachePolicy) -> bool:
     status, directives = response.status, cache_control(response.headers)
-    if status in _NEVER or status >= _BROKEN:
+    if status in _NEVER or status >= _FIRST_SERVER_ERROR:
         return False
     checkable = bool(_validators(response))
     if "no-store" in directives or (directives.get("no-cache") == "" and not checkable):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _COMPACT: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _USUAL: Final = json.JSONEncoder(allow_nan=False)
-_SORTED: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":"), sort_keys=True)
+_SORTED_JSON: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":"), sort_keys=True)
 
 
 def fingerprint(request: Request) -> bytes:
@@ -120,7 +120,7 @@ def _rewritten(body: bytes) -> bytes | None:
             return None
     except ValueError:
         return None
-    return _SORTED.encode(value).encode()
+    return _SORTED_JSON.encode(value).encode()
 
 
 class _Digits(str):
@@ -155,9 +155,9 @@ def _canonical_text(value: object) -> str:
         members = sorted(cast("dict[str, object]", value).items())
         return (
             "{"
-            + ",".join(f"{_SORTED.encode(key)}:{_canonical_text(v)}" for key, v in members)
+            + ",".join(f"{_SORTED_JSON.encode(key)}:{_canonical_text(v)}" for key, v in members)
             + "}"
         )
     if isinstance(value, list):
         return "[" + ",".join(map(_canonical_text, cast("list[object]", value))) + "]"
-    return _SORTED.encode(value)
+    return _SORTED_JSON.encode(value)

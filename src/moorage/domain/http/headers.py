@@ -225,7 +225,7 @@ def as_headers(fields: HeadersInput | None) -> Headers:
     """Return the fields as `Headers`; no fields for None."""
     if isinstance(fields, Headers):
         return fields
-    return Headers(fields) if fields else _NONE
+    return Headers(fields) if fields else _NO_HEADERS
 
 
 def _read_pairs(fields: HeadersInput) -> tuple[tuple[tuple[str, str], ...], dict[str, str]]:
@@ -255,4 +255,4 @@ def _not_fields(fields: object) -> InvalidData:
     )
 
 
-_NONE = Headers()
+_NO_HEADERS = Headers()

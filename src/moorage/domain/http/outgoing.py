@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
 
-_INSIDE: Final = tuple(
+_INTERNAL_NETWORKS: Final = tuple(
     (IPv4Network(network), description)
     for network, description in (
         ("0.0.0.0/8", "of this network"),
@@ -67,7 +67,7 @@ _STRANGE: Final = tuple(
         ("3fff::/20", "for documentation"),
     )
 )
-_MAPPED: Final = (IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))
+_MAPPED_NETWORKS: Final = (IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))
 """What stands for the address of version 4 at its end, and leads there."""
 
 _TUNNELS: Final = frozenset({0x0000_5EFE, 0x0200_5EFE})
@@ -181,7 +181,7 @@ def _is_named(host: str, name: str) -> bool:
 
 def _meant(address: Address) -> Address:
     """Return the IPv4 address embedded in an IPv6 address, or the address itself."""
-    if isinstance(address, IPv6Address) and any(address in network for network in _MAPPED):
+    if isinstance(address, IPv6Address) and any(address in network for network in _MAPPED_NETWORKS):
         return IPv4Address(int(address) & 0xFFFF_FFFF)
     return address
 
@@ -189,7 +189,7 @@ def _meant(address: Address) -> Address:
 def _special_address_kind(address: Address) -> str | None:
     """Return the special kind of an address, such as loopback; None for a public address."""
     if isinstance(address, IPv4Address):
-        return next((what for network, what in _INSIDE if address in network), None)
+        return next((what for network, what in _INTERNAL_NETWORKS if address in network), None)
     if address.is_loopback:
         return "this machine"
     if address not in _OUTSIDE:

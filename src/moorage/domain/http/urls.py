@@ -32,7 +32,7 @@ _ORIGIN = late_pattern(
     re.IGNORECASE | re.DOTALL,
 )
 _UNWANTED = late_pattern(r"[\s\x00-\x1f\x7f-\x9f]")
-_PLAIN = late_pattern(r"[A-Za-z0-9\-._~/]*")
+_PLAIN_PATH = late_pattern(r"[A-Za-z0-9\-._~/]*")
 _PLAIN_BASE = late_pattern(r"https?://[A-Za-z0-9\-._:/]*")
 _STRAY_PERCENT = late_pattern(r"%(?![0-9A-Fa-f]{2})")
 _PATH_SAFE = "/%:@!$&'()*+,;="
@@ -108,7 +108,7 @@ def join_url(base_url: str, request: Request) -> str:
     if (
         not request.query
         and request.path[:1] == "/"
-        and _PLAIN.fullmatch(request.path)
+        and _PLAIN_PATH.fullmatch(request.path)
         and _PLAIN_BASE.fullmatch(base_url)
     ):
         # Nothing to encode: the usual case, and on the hot path.
@@ -165,7 +165,7 @@ def _is_sendable(text: object) -> bool:
 
 
 def _escaped(text: str, safe: str) -> str:
-    if _PLAIN.fullmatch(text):
+    if _PLAIN_PATH.fullmatch(text):
         return text
     return quote(_STRAY_PERCENT.sub("%25", text), safe=safe)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LIFE: Final = 86_400_000_000
 """Microseconds after which a proposal expires."""
 
-_GONE: Final = 1
+_GONE_TTL: Final = 1
 
 
 class Proposal(NamedTuple):
@@ -66,7 +66,7 @@ class Propose:
         """Return the state with the new proposal, or with none."""
         if self.proposal is None:
             (state,) = states
-            return (None if state is None else (now, _GONE, *state[2:]),), None
+            return (None if state is None else (now, _GONE_TTL, *state[2:]),), None
         return ((now, LIFE, now, *self.proposal[:4]),), None
 
 
@@ -88,6 +88,6 @@ class ReadProposal:
             return states, None
         state_time, keep_for, at, person, is_done, receipt, reason = state
         time, clock_step = steady(state_time, now)
-        if keep_for == _GONE or time - state_time + clock_step >= keep_for:
+        if keep_for == _GONE_TTL or time - state_time + clock_step >= keep_for:
             return states, None
         return states, Proposal(person, is_done, receipt, reason, (time - at + clock_step) / 1e6)

@@ -140,7 +140,7 @@ class Settled(NamedTuple):
     answer: Any = None
 
 
-_HELD: Final = Settled(held=True)
+_STILL_HELD: Final = Settled(held=True)
 
 
 class Claim:
@@ -314,7 +314,7 @@ class Settle:
         is_late = self.stage == DONE != stage and 0 <= fence - self.fence < _ONE_LIFE
         if is_late or (fence == self.fence and stage in (CLAIMED, SENT)):
             ended = _ended_entry(entry, self.fence, self.stage, self.ttl, self.answer)
-            return (ended,), _HELD
+            return (ended,), _STILL_HELD
         # Whoever abandoned what was never sent had freed it.
         is_held = fence == self.fence and stage == (FREE if self.stage == SENT else self.stage)
         return unchanged(CLAIMS, states, now), Settled(is_held, stage == DONE, answer)

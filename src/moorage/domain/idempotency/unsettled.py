@@ -43,7 +43,7 @@ KEPT: Final = 366 * 86_400_000_000
 """Microseconds for which an open effect, and what a person has settled, is kept."""
 
 _SHARDS: Final = 16
-_GONE: Final = 1
+_GONE_TTL: Final = 1
 
 Effect: TypeAlias = "tuple[int, int, int, int, int, int, int, int, bytes, Any, Any]"
 
@@ -416,7 +416,7 @@ def _close_effect(
 
     It keeps only the number of the round.
     """
-    lifetime = KEPT if turn else _GONE
+    lifetime = KEPT if turn else _GONE_TTL
     freed_effect = (now, lifetime, FREED, *effect[3:7], turn, b"", None, None)
     return freed_effect, _unlisted(listed, now, name)
 
@@ -429,7 +429,7 @@ def _list_effect(state: State | None, now: int, name: str) -> State:
 def _unlisted(state: State | None, now: int, name: str) -> State:
     names = () if state is None else state[2]
     remaining_names = tuple(item for item in names if item != name)
-    return now, KEPT if remaining_names else _GONE, remaining_names
+    return now, KEPT if remaining_names else _GONE_TTL, remaining_names
 
 
 def _effect(state: State | None, now: int) -> Effect | None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from moorage.domain.state.commands import State, States
 
 KEY: Final = state_key("alerts", "moorage", None, "book")
-_KEPT: Final = 90 * DAY
+_KEPT_FOR: Final = 90 * DAY
 
 Stored: TypeAlias = "tuple[int, int, int, int, str]"
 
@@ -202,7 +202,13 @@ def _present_values(state: State | None, now: int) -> tuple[int, int, int, Alert
 
 
 def _stored_book(book: AlertBook, seen: int, until: int, owner: int) -> Stored:
-    return seen, _KEPT, until, owner, json.dumps(attrs.asdict(book, value_serializer=_plain_value))
+    return (
+        seen,
+        _KEPT_FOR,
+        until,
+        owner,
+        json.dumps(attrs.asdict(book, value_serializer=_plain_value)),
+    )
 
 
 def _id_of(notification: Notification, channel: str) -> str:

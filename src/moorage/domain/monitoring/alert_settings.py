@@ -31,7 +31,7 @@ def _secrets(value: Any) -> tuple[Secret, ...]:
     return as_secrets(value) if value else ()
 
 
-_NEEDS: Final = {"webhook": "service", "email": "to", "sms": "to", "function": "function"}
+_NEEDED_SETTINGS: Final = {"webhook": "service", "email": "to", "sms": "to", "function": "function"}
 
 
 @attrs.frozen(kw_only=True)
@@ -64,7 +64,7 @@ class ChannelSettings:
                 path="kind",
                 remedy=f"Use one of: {', '.join(KINDS)}.",
             )
-        needed_field = _NEEDS.get(self.kind)
+        needed_field = _NEEDED_SETTINGS.get(self.kind)
         if needed_field is not None and not getattr(self, needed_field):
             raise ConfigurationError(
                 f"The {self.kind} channel has no `{needed_field}`.",

@@ -44,7 +44,7 @@ DRAWS: Final = 6
 """Draws of 52 bits that an unguessable text is made of."""
 
 _LONGEST: Final = 16_384
-_MANY: Final = 100
+_MOST_PARAMETERS: Final = 100
 _OPENID: Final = "openid"
 _S256: Final = "S256"
 _OURS: Final = frozenset(
@@ -143,7 +143,7 @@ def read_callback(
         return _foreign("iss", "Another authorisation server answers than was asked.")
     if now >= pending.expires_at:
         return AuthorizationRequired(
-            "The person returned after the consent had expired.", remedy=_AGAIN
+            "The person returned after the consent had expired.", remedy=_BEGIN_AGAIN
         )
     if "error" in values:
         answer = refused(Response(400), values, now, (pending.state, pending.code_verifier))
@@ -157,7 +157,7 @@ def no_token(answer: Refused | ConnectorError) -> tuple[ConnectorError, float | 
     """Return the error for an answer without a token, and the time at which to try again."""
     if isinstance(answer, Refused) and answer.why is Refusal.GONE:
         return AuthorizationRequired(
-            f"The person gave no consent ({answer.words}).", remedy=_AGAIN
+            f"The person gave no consent ({answer.words}).", remedy=_BEGIN_AGAIN
         ), answer.wait
     return failure(None, answer)
 
@@ -172,7 +172,7 @@ def exchanging(code: Secret, pending: PendingConsent) -> Parameters:
     )
 
 
-_AGAIN: Final = "Have the person begin again."
+_BEGIN_AGAIN: Final = "Have the person begin again."
 
 
 def _check(client: OAuthClient, redirect_uri: str, parameters: Mapping[str, str]) -> None:
@@ -208,7 +208,9 @@ def _callback_parameters(callback: object) -> dict[str, str] | InvalidData:
     if _IS_URL.match(callback):
         query = callback.partition("?")[2].partition("#")[0]
     try:
-        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=_MANY)
+        pairs = parse_qsl(
+            query, keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS
+        )
     except ValueError:
         return _foreign("callback", "What came back is no query.")
     values = dict(pairs)
@@ -218,7 +220,9 @@ def _callback_parameters(callback: object) -> dict[str, str] | InvalidData:
 
 
 def _foreign(field: str, why: str) -> InvalidData:
-    return InvalidData(why, field=field, remedy=f"Take it for an attack or a mistake. {_AGAIN}")
+    return InvalidData(
+        why, field=field, remedy=f"Take it for an attack or a mistake. {_BEGIN_AGAIN}"
+    )
 
 
 def _scope_names(scope: Iterable[str] | str) -> tuple[str, ...]:

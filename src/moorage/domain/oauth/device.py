@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 _USUAL_INTERVAL: Final = 5.0
 _SLOWER: Final = 5.0
-_LEAST: Final = 1.0
+_SHORTEST_INTERVAL: Final = 1.0
 _USUAL_LIFE: Final = 600.0
 _LONGEST_LIFE: Final = 86_400.0
 _LONGEST_CODE: Final = 64
@@ -91,7 +91,9 @@ def _consent(response: Response, asked_at: datetime) -> DeviceConsent | None:
             verification_uri_complete=complete_uri,
             device_code=members["device_code"],
             expires_at=asked_at + timedelta(seconds=life),
-            interval=max(_LEAST, _whole_seconds(members.get("interval"), _USUAL_INTERVAL)),
+            interval=max(
+                _SHORTEST_INTERVAL, _whole_seconds(members.get("interval"), _USUAL_INTERVAL)
+            ),
         )
     except (InvalidData, ConfigurationError, LookupError, TypeError, AttributeError):
         return None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LARGEST: Final = 262_144
 """Bytes that a description may have; those of large providers have some thousand."""
 
-_BUSY: Final = frozenset({408, 425, 429})
+_BUSY_STATUSES: Final = frozenset({408, 425, 429})
 
 
 def metadata_request() -> Request:
@@ -49,7 +49,7 @@ def undescribed(places: Sequence[str], statuses: Sequence[int]) -> VendorFailed:
     return VendorFailed(
         f"None of these places has metadata of the authorisation server: {statuses_by_place}.",
         status=statuses[-1],
-        retryable=any(status >= 500 or status in _BUSY for status in statuses),
+        retryable=any(status >= 500 or status in _BUSY_STATUSES for status in statuses),
         remedy="Give the issuer exactly as the authorisation server writes it, or name its"
         " endpoints with AuthorizationServer.",
     )

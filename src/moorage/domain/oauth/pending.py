@@ -18,7 +18,7 @@ from moorage.errors import InvalidData
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_ABOUT: Final = about(None, "oauth", "pending consent")
+_BINDING: Final = about(None, "oauth", "pending consent")
 
 
 class _Cipher(Protocol):
@@ -110,7 +110,7 @@ class PendingConsent:
 
     def sealed(self, cipher: _Cipher) -> str:
         """Return the consent as encrypted text, fit for a cookie."""
-        return urlsafe_b64encode(cipher.seal(encode_json(self.table()), _ABOUT)).decode()
+        return urlsafe_b64encode(cipher.seal(encode_json(self.table()), _BINDING)).decode()
 
     @classmethod
     def unsealed(cls, text: str, cipher: _Cipher) -> PendingConsent:
@@ -123,7 +123,7 @@ class PendingConsent:
             sealed_bytes = urlsafe_b64decode(text)
         except (TypeError, ValueError):
             raise _unusable("sealed") from None
-        return cls.from_table(json.loads(cipher.open(sealed_bytes, _ABOUT)))
+        return cls.from_table(json.loads(cipher.open(sealed_bytes, _BINDING)))
 
 
 def _stored_value(value: Any) -> Any:

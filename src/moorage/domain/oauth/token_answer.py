@@ -40,7 +40,7 @@ _LONGEST: Final = 300
 _LIFE: Final = 10 * 365 * 86_400.0
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _NUMBER: Final = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,6})?")
-_GONE: Final = frozenset(
+_GONE_ERRORS: Final = frozenset(
     {
         "access_denied",
         "account_selection_required",
@@ -51,8 +51,8 @@ _GONE: Final = frozenset(
         "login_required",
     }
 )
-_LATER: Final = frozenset({"server_error", "slow_down", "temporarily_unavailable"})
-_BUSY: Final = frozenset({408, 425, 429})
+_RETRYABLE_ERRORS: Final = frozenset({"server_error", "slow_down", "temporarily_unavailable"})
+_BUSY_STATUSES: Final = frozenset({408, 425, 429})
 
 
 class Refusal(Enum):
@@ -183,11 +183,11 @@ def refused(
     why = Refusal.WRONG
     if code == "use_dpop_nonce" and nonce:
         why = Refusal.NONCE
-    elif code in _GONE:
+    elif code in _GONE_ERRORS:
         why = Refusal.GONE
     elif code == "authorization_pending":
         why = Refusal.PENDING
-    elif status >= 500 or status in _BUSY or code in _LATER:
+    elif status >= 500 or status in _BUSY_STATUSES or code in _RETRYABLE_ERRORS:
         why = Refusal.LATER
     elif is_success(status) and "error" not in members:
         why = Refusal.LOST

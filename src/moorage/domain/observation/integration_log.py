@@ -69,7 +69,11 @@ _STATUS_OF_ERROR: Final[Mapping[str, IntegrationStatus]] = {
 }
 
 
-_GOOD: Final = (IntegrationStatus.SUCCESS, IntegrationStatus.REPLAYED, IntegrationStatus.CACHED)
+_GOOD_STATUSES: Final = (
+    IntegrationStatus.SUCCESS,
+    IntegrationStatus.REPLAYED,
+    IntegrationStatus.CACHED,
+)
 _NEUTRAL: Final = (IntegrationStatus.INTERNAL, IntegrationStatus.CANCELLED)
 
 
@@ -254,7 +258,7 @@ class LogSummary:
         """
         statuses = self.by_status.items()
         telling = sum(count for status, count in statuses if status not in _NEUTRAL)
-        good = sum(count for status, count in statuses if status in _GOOD)
+        good = sum(count for status, count in statuses if status in _GOOD_STATUSES)
         return good / telling if telling else None
 
 

@@ -60,7 +60,7 @@ Permit: TypeAlias = "tuple[int, int, int]"
 Opaque to its holder, but whoever never heard of its permit gives it back as (0, 0, token)."""
 
 _SLOT: Final = struct.Struct("<qqIII")
-_FULL: Final = 2**32 - 1
+_LARGEST_COUNT: Final = 2**32 - 1
 _MILLION: Final = 10**6
 _ROWS: Final = 8
 _MOST_KEPT: Final = 1_000
@@ -132,7 +132,7 @@ class Record(NamedTuple):
 
 
 QUIET_RECORD: Final = Record()
-_UNTIL: Final = Record._fields.index("until")
+_UNTIL_INDEX: Final = Record._fields.index("until")
 
 
 def _record_after(fields: Any) -> Record:
@@ -295,7 +295,7 @@ class CircuitRule:
         if state is None or self.config.shadow or not 0 <= now - state[0] <= SMALL_STEP:
             return 0
         if state[2] == OPEN:
-            end_time: int = state[7][_UNTIL]
+            end_time: int = state[7][_UNTIL_INDEX]
             return end_time - now if end_time > now else 0
         return FOREVER if state[2] == FORCED_OPEN else 0
 
@@ -544,7 +544,7 @@ class CircuitRule:
     def _rolled(self, slot: tuple[int, int, int], record: Record, at: int) -> Record:
         """Move the counts of a finished slot to the past ones, and drop slots that are too old."""
         end, base, calls = slot
-        calls = min(calls - record.cancelled, _FULL)
+        calls = min(calls - record.cancelled, _LARGEST_COUNT)
         slots = [entry for entry in _slots(record.past) if entry[0] > at - self.span]
         if end > at - self.span and (calls or record.fails or record.slow):
             slots.append((end, base, calls, record.fails, record.slow))

@@ -37,7 +37,7 @@ _KINDS: Final[dict[int, tuple[type[ConnectorError], str]]] = {
     422: (InvalidRequest, "the request is wrong"),
     429: (RateLimitExceeded, "the vendor's rate limit is reached"),
 }
-_LATER: Final = frozenset({408, 425})
+_RETRYABLE_STATUSES: Final = frozenset({408, 425})
 _NOT_MODIFIED: Final = 304
 _CONFLICT: Final = 409
 _END: Final = 4_096
@@ -78,7 +78,7 @@ def classify(
             "The vendor reports a conflict (HTTP 409) without a reason: it may still be working on"
             " an earlier request with this key."
         )
-    if status >= 500 or status in _LATER:
+    if status >= 500 or status in _RETRYABLE_STATUSES:
         return VendorFailed(f"The vendor failed (HTTP {status}).", **details)
     if status < 200 or (status < 400 and not safe and status not in _NOT_HERE):
         return VendorFailed(

@@ -64,7 +64,7 @@ class Ledger(NamedTuple):
     def leave(self) -> Ledger:
         """Return the ledger with the attempt marked as sent: it may be processed from now on."""
         if self is BLANK:
-            return _FIRST
+            return _FIRST_LEDGER
         return Ledger(self.attempts + 1, self.acted, AttemptEffect.POSSIBLE)
 
     def disprove(self, *, unsent: bool = False) -> Ledger:
@@ -100,5 +100,5 @@ class Ledger(NamedTuple):
 BLANK: Final = Ledger()
 """The ledger of a call that has done nothing yet."""
 
-_FIRST: Final = Ledger(1, False, AttemptEffect.POSSIBLE)
+_FIRST_LEDGER: Final = Ledger(1, False, AttemptEffect.POSSIBLE)
 """The ledger of most calls: of one whose first attempt has left."""

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from moorage.domain.state.commands import Command
     from moorage.errors import StorageUnavailable
 
-_FIRST: Final = 250_000_000
+_FIRST_PAUSE: Final = 250_000_000
 _LONGEST: Final = 1_000_000_000
 _MOST_STEPS: Final = 16
 _SHARE: Final = 0.75
@@ -76,7 +76,7 @@ def noticed(
     sooner than after the same time again.
     """
     probes = 0 if before is None else before.probes + 1
-    pause = min(_LONGEST, _FIRST << min(probes, _MOST_STEPS))
+    pause = min(_LONGEST, _FIRST_PAUSE << min(probes, _MOST_STEPS))
     # Processes that lost the store together do not all come back together.
     end_time = now + max(int(pause * (0.5 + draw / 2)), took)
     return Outage(error, now if before is None else before.since, end_time, probes)

@@ -37,7 +37,7 @@ _TELLS_NOTHING: Final = late_pattern(r"[A-Z]?[a-z]{1,15}|[0-9.]{1,11}")
 _EDGE: Final = 8
 _MIDDLE: Final = 12
 _BLOCKS: Final = 16
-_AROUND: Final = 64
+_CONTEXT_BYTES: Final = 64
 _STEPS: Final = 4
 _MASK: Final = MASK.encode()
 
@@ -326,7 +326,7 @@ def _is_word(text: bytes, start: int, end: int) -> bool:
 
 def _widened(text: bytes, start: int, end: int) -> tuple[int, int]:
     """Return the positions of the complete encoded text around a secret."""
-    first, last = max(0, start - _AROUND), min(len(text), end + _AROUND)
+    first, last = max(0, start - _CONTEXT_BYTES), min(len(text), end + _CONTEXT_BYTES)
     while start > first and text[start - 1] in _BASE64:
         start -= 1
     while end < last and text[end] in _BASE64:

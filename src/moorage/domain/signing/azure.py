@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from moorage.domain.signing.occasion import Occasion
 
 _ACCOUNT = re.compile(r"[a-z0-9][a-z0-9-]{2,62}")
-_SIGNED = (
+_SIGNED_HEADERS = (
     "content-encoding",
     "content-language",
     "content-length",
@@ -35,7 +35,7 @@ _SIGNED = (
     "if-unmodified-since",
     "range",
 )
-_OWN = "x-ms-"
+_OWN_PREFIX = "x-ms-"
 _ORDER = str.maketrans({"_": "!", "-": None})
 """How Azure sorts names: dashes count for nothing, and underscores before digits."""
 
@@ -115,7 +115,7 @@ def _fields(request: Request, headers: Headers) -> list[str]:
 
     An empty body has no length.
     """
-    values = {name: headers.get(name, "") for name in _SIGNED}
+    values = {name: headers.get(name, "") for name in _SIGNED_HEADERS}
     body = request.body
     length = body.length if isinstance(body, BodyStream) else len(body)
     values["content-length"] = str(length or "")
@@ -125,7 +125,7 @@ def _fields(request: Request, headers: Headers) -> list[str]:
 def _own_fields(headers: Headers) -> list[str]:
     values: dict[str, list[str]] = {}
     for name, value in headers.pairs:
-        if name.lower().startswith(_OWN):
+        if name.lower().startswith(_OWN_PREFIX):
             values.setdefault(name.lower(), []).append(value.strip())
     return [f"{name}:{','.join(values[name])}" for name in sorted(values, key=_sorted_as)]
 

@@ -60,7 +60,7 @@ _TIMESTAMPS: dict[TimestampForm, Callable[[datetime], str]] = {
     TimestampForm.HTTP_DATE: write_http_date,
 }
 _PLACES = frozenset({"method", "host", "path", "query", "url", "body", "header"})
-_SENT = frozenset({"key_id", "timestamp", "nonce", "body_hash"})
+_SENT_PLACES = frozenset({"key_id", "timestamp", "nonce", "body_hash"})
 _SIGNATURE = "signature"
 
 
@@ -118,10 +118,10 @@ class HmacSigning:
 
     def __attrs_post_init__(self) -> None:
         """Refuse templates with unknown placeholders."""
-        _check(self.signs, _PLACES | _SENT, "signs")
+        _check(self.signs, _PLACES | _SENT_PLACES, "signs")
         for field in ("headers", "query"):
             for _, text in getattr(self, field):
-                _check(text, _SENT | {_SIGNATURE}, field)
+                _check(text, _SENT_PLACES | {_SIGNATURE}, field)
         for name, _ in self.headers:
             check_settable(name, "headers")
         Headers([("key-id", self.key_id)])

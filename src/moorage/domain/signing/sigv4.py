@@ -36,7 +36,7 @@ _ALGORITHM = "AWS4-HMAC-SHA256"
 _UNSIGNED = "UNSIGNED-PAYLOAD"
 _HASH = "x-amz-content-sha256"
 _TOKEN = "X-Amz-Security-Token"  # noqa: S105 - the name of a field
-_OWN = ("authorization", "x-amz-date", "x-amz-security-token")
+_OWN_HEADERS = ("authorization", "x-amz-date", "x-amz-security-token")
 # What stations on the way add or change.
 _NEVER_SIGNED = frozenset(
     {
@@ -113,7 +113,7 @@ class AwsSigV4:
         """Return the request with the signature in its headers, instead of any that it had."""
         stamp = _stamp(occasion.now)
         scope = self._scope(stamp)
-        headers = request.headers.without(*_OWN)
+        headers = request.headers.without(*_OWN_HEADERS)
         payload = headers.get(_HASH) or self._payload(request)
         headers = headers.with_header("X-Amz-Date", stamp)
         if self.service in _S3:

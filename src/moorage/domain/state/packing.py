@@ -28,7 +28,7 @@ _DATE: Final = 5
 _RESPONSE: Final = 6
 
 _UNSIGNED: Final = ((0xCC, 1), (0xCD, 2), (0xCE, 4), (0xCF, 8))
-_SIGNED: Final = ((0xD0, 1), (0xD1, 2), (0xD2, 4), (0xD3, 8))
+_SIGNED_TAGS: Final = ((0xD0, 1), (0xD1, 2), (0xD2, 4), (0xD3, 8))
 _BINARY: Final = ((0xC4, 1), (0xC5, 2), (0xC6, 4))
 _EXTENSION: Final = ((0xC7, 1), (0xC8, 2), (0xC9, 4))
 _TEXT: Final = ((0xD9, 1), (0xDA, 2), (0xDB, 4))
@@ -117,7 +117,7 @@ def _int(value: int) -> bytes:
     if -(1 << 63) <= value < 1 << 64:
         if value > 0:
             return _sized(_UNSIGNED, value)
-        code, width = next(sized for sized in _SIGNED if value >= -1 << 8 * sized[1] - 1)
+        code, width = next(sized for sized in _SIGNED_TAGS if value >= -1 << 8 * sized[1] - 1)
         return bytes((code,)) + value.to_bytes(width, "big", signed=True)
     return _extension(_INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
 
@@ -260,7 +260,7 @@ _SIZED: Final[dict[int, tuple[Callable[[bytes, int, int], _Read], int]]] = {
     code: (read, width)
     for read, codes in (
         (_read_unsigned, _UNSIGNED),
-        (_read_signed, _SIGNED),
+        (_read_signed, _SIGNED_TAGS),
         (_read_float, ((0xCB, 0),)),
         (_read_text, _TEXT),
         (_read_bytes, _BINARY),

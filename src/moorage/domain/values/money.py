@@ -43,7 +43,7 @@ EXPONENTS: Final = MappingProxyType(
 The last line of two decimals was withdrawn lately: old invoices are still refunded.
 """
 
-_PLAIN = late_pattern(r"[+-]?[0-9]+(?:\.[0-9]+)?")
+_PLAIN_NUMBER = late_pattern(r"[+-]?[0-9]+(?:\.[0-9]+)?")
 _LARGEST: Final = 10**24
 _WIDEST: Final = 64
 _ROUNDINGS = frozenset(
@@ -214,7 +214,7 @@ def _exact_decimal(value: object, field: str = "amount") -> Decimal:
     number: Decimal | None = None
     if isinstance(value, Decimal):
         number = value
-    elif type(value) is int or (isinstance(value, str) and _PLAIN.fullmatch(value)):
+    elif type(value) is int or (isinstance(value, str) and _PLAIN_NUMBER.fullmatch(value)):
         number = Decimal(value)
     if number is None or not number.is_finite():
         raise InvalidData(

@@ -91,7 +91,7 @@ class WebhookEvent(_ReadLater):
 _SETTERS: Final[dict[str, Callable[[object, object], None]]] = {
     field.name: getattr(WebhookEvent, field.name).__set__ for field in attrs.fields(WebhookEvent)
 }
-_new: Final = WebhookEvent.__new__
+_new_event: Final = WebhookEvent.__new__
 _set_later: Final = vars(_ReadLater)["_later"].__set__
 
 
@@ -111,7 +111,7 @@ def event_later(
     reader: Reader, values: dict[str, str], body: bytes, tenant: str | None
 ) -> WebhookEvent:
     """Return an event that is parsed at its first use, and raises then if parsing fails."""
-    event = _new(WebhookEvent)
+    event = _new_event(WebhookEvent)
     _set_later(event, (reader, values, body, tenant))
     return event
 

@@ -46,7 +46,7 @@ from moorage.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_WHOLE: Final = frozenset({"body", "form", "fields", "bt_payload"})
+_WHOLE_BODY_PLACES: Final = frozenset({"body", "form", "fields", "bt_payload"})
 """What vouches for all that an event says."""
 
 
@@ -155,7 +155,7 @@ class WebhookScheme:
         object.__setattr__(self, "parameters", _arguments(places, "parameter"))
         object.__setattr__(self, "covers", self._covers())
         object.__setattr__(self, "known_types", dict(self.types))
-        object.__setattr__(self, "weak", not self.covers & _WHOLE)
+        object.__setattr__(self, "weak", not self.covers & _WHOLE_BODY_PLACES)
         object.__setattr__(self, "vouches_for_id", self.id is None or self._vouches_for(self.id))
         object.__setattr__(self, "reads_body", self._reads_body())
         self._check()

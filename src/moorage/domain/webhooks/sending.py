@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _SHARED: Final = "whsec_"
 _PRIVATE: Final = "whsk_"
 _ID: Final = re.compile(r"[A-Za-z0-9_\-]{1,128}")
-_LEAST: Final = 24
+_SHORTEST_SECRET: Final = 24
 _SEED: Final = 32
 
 
@@ -84,7 +84,7 @@ def _key(secret: Secret) -> bytes | None:
         # Some write the public half behind it.
         return seed[:_SEED] if seed is not None and len(seed) in {_SEED, 2 * _SEED} else None
     key = hmac_key(secret, SecretForm.BASE64, _SHARED)
-    return key if key is not None and len(key) >= _LEAST else None
+    return key if key is not None and len(key) >= _SHORTEST_SECRET else None
 
 
 def _signature_header(secret: Secret, content: bytes) -> str:

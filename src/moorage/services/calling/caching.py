@@ -78,7 +78,7 @@ if TYPE_CHECKING:
 _NOT_MODIFIED: Final = 304
 _REDIRECTION: Final = 300
 _NAMED_BY: Final = ("location", "content-location")
-_AWAY: Final = (
+_AWAY_ERRORS: Final = (
     BulkheadFull,
     CircuitBreakerOpen,
     ConnectionFailed,
@@ -88,7 +88,7 @@ _AWAY: Final = (
     StorageUnavailable,
     VendorFailed,
 )
-_BROKEN: Final = frozenset({None, 500, 502, 503, 504})
+_BROKEN_STATUSES: Final = frozenset({None, 500, 502, 503, 504})
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -422,4 +422,4 @@ def _other_version(response: Response) -> VendorFailed:
 
 def _is_unavailable(error: Exception) -> bool:
     """Return whether the service was unreachable or failed, as a gateway reports by a 50x."""
-    return isinstance(error, _AWAY) and getattr(error, "status", None) in _BROKEN
+    return isinstance(error, _AWAY_ERRORS) and getattr(error, "status", None) in _BROKEN_STATUSES

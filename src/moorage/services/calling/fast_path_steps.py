@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from moorage.services.calling.idempotency import Once
     from moorage.services.core.core import Core
 
-_DONE: Final = CallOutcome.DONE
+_OUTCOME_DONE: Final = CallOutcome.DONE
 
 CallOptions: TypeAlias = "tuple[float | None, str | None, str | None]"
 """The timeout, the correlation id and the subject of one call, where its caller gave them."""
@@ -242,7 +242,7 @@ class FastPathSteps(CallLifecycle):
                 method,
                 bytes_out,
                 bytes_in,
-                _DONE,
+                _OUTCOME_DONE,
             )
             attempt = new_late(AttemptFinished)
             set_facts(attempt, of_attempt)
@@ -265,7 +265,7 @@ class FastPathSteps(CallLifecycle):
             False,
             False,
             call.subject,
-            _DONE,
+            _OUTCOME_DONE,
             None,
             method,
             None if request is None else request.headers.get("traceparent"),

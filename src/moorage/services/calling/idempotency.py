@@ -52,10 +52,10 @@ _FIRST_LOOK: Final = 0.005
 _SLOWEST_LOOK: Final = 0.25
 _AFTER: Final = 0.001
 _MARGIN: Final = micros(MARGIN)
-_UNKNOWN: Final = Claimed(Verdict.UNKNOWN)
+_CLAIM_UNKNOWN: Final = Claimed(Verdict.UNKNOWN)
 _CONFLICT: Final = 409
 _NOT_SENT: Final = "Nothing is known to have been sent under this key, and nothing was sent now."
-_LOST: Final = ("lost", None)
+_LOST_ANSWER: Final = ("lost", None)
 """Stored in place of an answer that could not be stored."""
 local_owners: Final = itertools.count(2**52 + 1)
 """Owners of claims in the memory of this process, different from all random numbers."""
@@ -283,7 +283,7 @@ async def _ask(core: Core, call: Call, once: Once, owner: int) -> tuple[Claimed,
     Return the claim, and the end of its lease in nanoseconds of the local clock.
     """
     plans_by_target = {} if call.route is None else call.route.plans_by_target()
-    claimed, lease = _UNKNOWN, 0
+    claimed, lease = _CLAIM_UNKNOWN, 0
     for target in plans_by_target or (once.rules.target,):
         command = _claim_of(core, call, once, owner, target)
         lease = command.lease
@@ -360,7 +360,7 @@ async def completed(core: Core, call: Call, once: Once, claim: Held, value: Any)
     try:
         answer = ("value", once.rules.encode(value))
     except Exception as error:  # noqa: BLE001 - whatever a user's value raises when it is copied
-        answer = _LOST
+        answer = _LOST_ANSWER
         _tell_not_stored(core, call, error)
     settled = await _store_answer(core, call, once, claim, answer)
     if settled is not None and not settled.held and settled.done:
@@ -416,7 +416,11 @@ async def _store_answer(
     except InvalidData as error:
         # A store that outlives the process keeps plain values only.
         _tell_not_stored(core, call, error)
-        return None if answer is _LOST else await _store_answer(core, call, once, claim, _LOST)
+        return (
+            None
+            if answer is _LOST_ANSWER
+            else await _store_answer(core, call, once, claim, _LOST_ANSWER)
+        )
     except StorageUnavailable as error:
         _tell_not_stored(core, call, error)
         return None

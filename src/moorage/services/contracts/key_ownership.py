@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _FIRST_LOOK: Final = 0.005
 _SLOWEST_LOOK: Final = 0.25
 _AFTER: Final = 0.001
-_SAME: Final = digest([])
+_SAME_FINGERPRINT: Final = digest([])
 
 
 class KeyOwnership:
@@ -103,7 +103,7 @@ class KeyOwnership:
                 claim.fence,
                 self._state_key("place", str(self._moves)),
                 (account, True),
-                fingerprint=_SAME,
+                fingerprint=_SAME_FINGERPRINT,
                 ttl=self._ttl,
             )
             if await core.execute(record, self._seconds_left()):
@@ -163,7 +163,7 @@ class KeyOwnership:
             claimed: Claimed = await core.execute(
                 Claim(
                     recorded_at,
-                    fingerprint=_SAME,
+                    fingerprint=_SAME_FINGERPRINT,
                     owner=owner,
                     lease=lease,
                     term=self._term,

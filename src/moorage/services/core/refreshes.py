@@ -7,7 +7,7 @@ from typing import Final
 from moorage.domain.resilience.refreshes import Refreshes
 
 _MANY: Final = 10_000
-_NONE: Final = Refreshes()
+_NO_REFRESHES: Final = Refreshes()
 
 
 class UnprovenRefreshes:
@@ -23,11 +23,11 @@ class UnprovenRefreshes:
 
     def allows(self, key: str, now: int) -> bool:
         """True if the credential may be renewed at this time."""
-        return now >= self._known.get(key, _NONE).due
+        return now >= self._known.get(key, _NO_REFRESHES).due
 
     def renewed(self, key: str, now: int) -> None:
         """Record a renewal of the credential."""
-        previous_numbers = self._known.get(key, _NONE)
+        previous_numbers = self._known.get(key, _NO_REFRESHES)
         if len(self._known) >= _MANY:
             self._known.clear()
         self._known[key] = previous_numbers.again(now)

@@ -68,7 +68,7 @@ Work: TypeAlias = "Callable[[E], Awaitable[Any]]"
 _SLOW: Final = 50_000_000
 """Nanoseconds of work after which results are written without waiting for others."""
 
-_COUNTED: Final = 100
+_MOST_COUNTED: Final = 100
 """Number of entries that a backlog counts at most."""
 
 _PLAIN: Final = b"\0"
@@ -553,8 +553,8 @@ class Keeping(Pausing[E]):
         At most 100 entries of each kind are counted.
         """
         now = await self.store.now()
-        stuck_page = await self.store.find(EntryQuery(states=STUCK, limit=_COUNTED))
-        waiting = await self.store.due(_COUNTED)
+        stuck_page = await self.store.find(EntryQuery(states=STUCK, limit=_MOST_COUNTED))
+        waiting = await self.store.due(_MOST_COUNTED)
         dead = sum(entry.state is EntryState.DEAD for entry in stuck_page.items)
         late_numbers = [
             (now - entry.due).total_seconds() for entry in waiting if entry.due is not None

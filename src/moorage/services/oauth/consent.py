@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _TOKENS: Final = "token_endpoint"
 _SECOND: Final = 10**9
-_AGAIN: Final = "Let the person start again."
+_START_AGAIN: Final = "Let the person start again."
 
 
 class Consenting:
@@ -108,7 +108,7 @@ class Consenting:
         while True:
             next_poll = core.nanoseconds() + int(pace.pause * _SECOND)
             if next_poll >= ends:
-                raise AuthorizationRequired("The code has expired.", remedy=_AGAIN)
+                raise AuthorizationRequired("The code has expired.", remedy=_START_AGAIN)
             if next_poll >= end_time:
                 raise DeadlineExceeded(
                     "The person has not decided in time.",
@@ -153,7 +153,7 @@ class Consenting:
         if is_lost(answer):
             return AuthorizationRequired(
                 "The answer that may have contained the tokens was lost, and is sent only once.",
-                remedy=_AGAIN,
+                remedy=_START_AGAIN,
             )
         return self._failed(answer)
 

@@ -47,7 +47,7 @@ Get: TypeAlias = "Callable[[str, str | None, str | None], Flow[Sequence[Secret]]
 _TIMEOUTS: Final = Timeouts(connect=5.0, total=10.0)
 _PATIENCE: Final = 10 * 10**9
 """Nanoseconds for the claims of one delivery; vendors hardly wait longer for an answer."""
-_KEPT: Final = 3_600 * 10**9
+_KEPT_FOR: Final = 3_600 * 10**9
 _MOST_KEPT: Final = 1_000
 _LARGEST: Final = 65_536
 _FINGERPRINT: Final = b"webhook"
@@ -214,7 +214,7 @@ class Receiving:
             )
         now = self._core.nanoseconds()
         cached = self._certificates.get(address)
-        if cached is not None and now - cached[0] < _KEPT:
+        if cached is not None and now - cached[0] < _KEPT_FOR:
             return cached[1]
         content = await self._fetched(address)
         key = self._key_in(content)

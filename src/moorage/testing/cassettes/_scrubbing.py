@@ -46,7 +46,7 @@ _DATE: Final = re.compile(r"\d{4}-\d{2}(?:-\d{2}(?:[T ][\d:.]{5,15}(?:Z|[+\- ]\d
 _KEY: Final = re.compile(r"(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])\S{20,}")
 _DIGITS: Final = 4
 
-_KEPT: Final = frozenset({
+_KEPT_NAMES: Final = frozenset({
     "accept", "accept-charset", "accept-encoding", "accept-language", "baggage",
     "cache-control", "connection", "content-disposition", "content-encoding",
     "content-language", "content-length", "content-md5", "content-range", "content-type",
@@ -110,7 +110,7 @@ class Scrubber:
     def request_headers(self, headers: Headers) -> Headers:
         """The headers of a request as they may be written down."""
         pairs = [
-            (name, value if name.lower() in _KEPT else MASK)
+            (name, value if name.lower() in _KEPT_NAMES else MASK)
             for name, value in self.headers(headers).pairs
         ]
         return Headers(pairs)
@@ -191,7 +191,7 @@ def _short_field(field: str) -> str:
 def _unlisted(url: str, headers: Headers) -> Iterator[str]:
     """Yield values of a request that may be credentials although their names do not say so."""
     for name, value in headers.pairs:
-        if name.lower() not in _KEPT and _DATE.fullmatch(value) is None:
+        if name.lower() not in _KEPT_NAMES and _DATE.fullmatch(value) is None:
             yield value
             yield from filter(_KEY.fullmatch, value.split())
     for _, value in parse_qsl(urlsplit(url).query):

@@ -39,7 +39,7 @@ _LAYOUTS: Final[dict[str, dict[str, Any]]] = {
 _CHARSET: Final = re.compile(r"charset\s*=\s*\"?([\w.:\-]+)", re.IGNORECASE)
 _GZIP: Final = b"\x1f\x8b"
 _LINE: Final = 76
-_SHOWN: Final = 200
+_MOST_SHOWN: Final = 200
 
 
 @attrs.frozen
@@ -298,4 +298,4 @@ def _inflated(body: bytes) -> bytes | None:
 
 
 def _shortened_text(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _LOCALHOST: Final = "127.0.0.1"
 _MOST_BYTES_AT_ONCE: Final = 65_536
 _WHO: Final = b'HTTP/1.1 407 Who Are You\r\nProxy-Authenticate: Basic realm="proxy"\r\n'
-_OWN: Final = frozenset({"proxy-authorization", "proxy-connection", "connection"})
+_OWN_HEADERS: Final = frozenset({"proxy-authorization", "proxy-connection", "connection"})
 
 
 class ProxyServer:
@@ -182,7 +182,9 @@ class ProxyServer:
     def _forward(self, sock: socket.socket, head: RequestHead, body: bytes) -> None:
         """Forward one request and its answer, which ends with the connection."""
         _, _, path, query, _ = urlsplit(head.target)
-        fields = [(name, value) for name, value in head.headers.pairs if name.lower() not in _OWN]
+        fields = [
+            (name, value) for name, value in head.headers.pairs if name.lower() not in _OWN_HEADERS
+        ]
         lines = [f"{head.method} {path}{'?' if query else ''}{query} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in (*fields, ("Connection", "close"))]
         upstream = self._upstream()

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Behaviour", "Handler", "Received", "VendorServer"]
 
-_ANY: Final = ""  # no path, so any path
+_ANY_PATH: Final = ""  # no path, so any path
 _LOCALHOST: Final = "127.0.0.1"
 _QUEUE: Final = 128
 _LET_IN_WITHIN: Final = 0.02  # seconds
@@ -69,7 +69,7 @@ class VendorServer:
         self._tls = tls
         self._mode = port
         self._queues: defaultdict[str, deque[Behaviour]] = defaultdict(deque)
-        self._handlers: dict[str, Behaviour | Handler] = {_ANY: _unscripted}
+        self._handlers: dict[str, Behaviour | Handler] = {_ANY_PATH: _unscripted}
         self._requests: list[Received] = []
         self._changed = Condition()
         self._leaving = Event()
@@ -86,7 +86,7 @@ class VendorServer:
     def queue(self, *behaviours: Behaviour, path: str | None = None) -> None:
         """Queue one-time actions, in this order; those for a path precede those for any path."""
         with self._changed:
-            self._queues[path or _ANY].extend(behaviours)
+            self._queues[path or _ANY_PATH].extend(behaviours)
 
     def respond(
         self,
@@ -113,7 +113,7 @@ class VendorServer:
     def always(self, behaviour: Behaviour | Handler, *, path: str | None = None) -> None:
         """Set the action for requests without a queued one, or a function that returns it."""
         with self._changed:
-            self._handlers[path or _ANY] = behaviour
+            self._handlers[path or _ANY_PATH] = behaviour
 
     # --- what it tells -----------------------------------------------------
 
@@ -257,15 +257,15 @@ class VendorServer:
     def _unread(self) -> Behaviour | None:
         """Take the next behaviour if it does not even wait for a request."""
         with self._changed:
-            queue = self._queues[_ANY]
+            queue = self._queues[_ANY_PATH]
             return queue.popleft() if queue and queue[0].reads == "nothing" else None
 
     def _plan(self, path: str) -> Behaviour | Handler:
         with self._changed:
-            for queue in (self._queues[path], self._queues[_ANY]):
+            for queue in (self._queues[path], self._queues[_ANY_PATH]):
                 if queue:
                     return queue.popleft()
-            return self._handlers.get(path) or self._handlers[_ANY]
+            return self._handlers.get(path) or self._handlers[_ANY_PATH]
 
     def _perform(self, sock: socket.socket, behaviour: Behaviour, method: str) -> bool:
         if self._leaving.wait(behaviour.delay):

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _SHORT: Final = "k"
 _LONG: Final = "a-key-of-an-invoice-" * 12
-_REFUSED: Final = "refused@example.com"
+_REFUSED_ADDRESS: Final = "refused@example.com"
 _ZONE: Final = timezone(timedelta(hours=-7))
 _TEXT: Final = 'Dear "Ada",\n.\n.hidden\n100 % of {it} & <more>: ' + "grüße " * 200
 
@@ -56,7 +56,9 @@ async def each_request_is_sent_once(factory: Factory) -> None:
         "bulk": partial(email.send_bulk, _bulk()),
         "bulk with a file": partial(email.send_bulk, _bulk(attachments=(_file(),))),
         "bulk under a key": partial(email.send_bulk, _bulk(), idempotency_key="news"),
-        "refused message": lambda: raised_error_of(email.send_transactional(message(to=_REFUSED))),
+        "refused message": lambda: raised_error_of(
+            email.send_transactional(message(to=_REFUSED_ADDRESS))
+        ),
     }
     if EmailCapability.VALIDATE_ADDRESS in lab.vendor.capabilities:
         calls["validation"] = partial(email.validate_address, "ada@example.com")
@@ -209,12 +211,12 @@ async def each_of_a_bulk_has_their_copies(factory: Factory) -> None:
 async def a_refused_recipient_is_told_of(factory: Factory) -> None:
     """The results of a bulk say who got it: nobody is told of as sent to who was refused."""
     lab = factory()
-    recipients = ["first@example.com", _REFUSED, "last@example.com"]
+    recipients = ["first@example.com", _REFUSED_ADDRESS, "last@example.com"]
     bulk = BulkMessage(base=message(to=()), recipients=recipients)
     results: list[Result[EmailReceipt]] = await lab.hub.email().send_bulk(bulk)
     told_emails = {email for email, result in zip(recipients, results, strict=True) if result.ok}
     delivered_emails = {email for mail in lab.delivered for email in mail.to}
-    require(_REFUSED not in told_emails, "A refused recipient is told of as sent to.")
+    require(_REFUSED_ADDRESS not in told_emails, "A refused recipient is told of as sent to.")
     require(told_emails == delivered_emails, f"{told_emails} are told of: {delivered_emails}.")
     refusal = results[1].error
     require(isinstance(refusal, VendorRejected), f"The refusal became {refusal!r}.")
@@ -226,7 +228,7 @@ async def no_error_shows_a_secret(factory: Factory) -> None:
     if lab.sandbox is None:
         return
     lab.sandbox.fail(Altered(partial(with_added_words, f" {lab.secret} ada@example.com")))
-    error = await raised_error_of(lab.hub.email().send_transactional(message(to=_REFUSED)))
+    error = await raised_error_of(lab.hub.email().send_transactional(message(to=_REFUSED_ADDRESS)))
     shown = f"{error}{error!r}{getattr(error, 'vendor_message', '')}"
     require(isinstance(error, VendorRejected), f"It ended with {error!r}.")
     for word in (lab.secret, "ada@example.com"):

@@ -40,7 +40,7 @@ _START: Final = datetime(2020, 1, 1, 12, 30, 15, 123_456, tzinfo=UTC)
 _SECOND: Final = timedelta(seconds=1)
 _DAY: Final = timedelta(days=1)
 _TICK: Final = timedelta(microseconds=1)
-_MANY: Final = 8
+_WRITERS: Final = 8
 _STEPS: Final = 250
 
 
@@ -304,7 +304,7 @@ class Checks:
     async def many_tasks_add_one(self, factory: Factory) -> None:
         """If many tasks add the same id at once, one adds it and all get that entry."""
         store = factory()
-        entries = [attrs.evolve(self._entry(0), error=str(index)) for index in range(_MANY)]
+        entries = [attrs.evolve(self._entry(0), error=str(index)) for index in range(_WRITERS)]
         added_entries = await asyncio.gather(*map(store.add, entries))
         self._agreed(added_entries, (await store.find(EntryQuery())).items)
 
@@ -312,14 +312,14 @@ class Checks:
         """If many tasks replace the same version at once, one succeeds."""
         store = factory()
         entry = await store.add(self._entry(0))
-        claims = [attrs.evolve(entry, fence=1, error=str(index)) for index in range(_MANY)]
+        claims = [attrs.evolve(entry, fence=1, error=str(index)) for index in range(_WRITERS)]
         swap_results = await asyncio.gather(*(store.swap(claim, 0) for claim in claims))
         self._won(swap_results, claims, await _single_entry(store, entry.id))
 
     def many_threads_add_one(self, factory: Factory) -> None:
         """If many threads add the same id at once, one adds it and all get that entry."""
         store = factory()
-        entries = [attrs.evolve(self._entry(0), error=str(index)) for index in range(_MANY)]
+        entries = [attrs.evolve(self._entry(0), error=str(index)) for index in range(_WRITERS)]
         added_entries = _run_concurrently([partial(store.add, entry) for entry in entries])
         self._agreed(added_entries, store.find(EntryQuery()).items)
 
@@ -327,7 +327,7 @@ class Checks:
         """If many threads replace the same version at once, one succeeds."""
         store = factory()
         entry = store.add(self._entry(0))
-        claims = [attrs.evolve(entry, fence=1, error=str(index)) for index in range(_MANY)]
+        claims = [attrs.evolve(entry, fence=1, error=str(index)) for index in range(_WRITERS)]
         swap_results = _run_concurrently([partial(store.swap, claim, 0) for claim in claims])
         self._won(swap_results, claims, store.find(EntryQuery(id=entry.id)).items[0])
 

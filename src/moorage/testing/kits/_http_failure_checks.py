@@ -171,13 +171,13 @@ async def _misled(clients: Any) -> object:
 
 
 _SECURE: Final = "https://vendor.example/"
-_PLAIN: Final = "http://vendor.example/"
+_PLAIN_URL: Final = "http://vendor.example/"
 _FORBIDDEN: Final = b"HTTP/1.1 403 Forbidden\r\n\r\n"
 _NO_TLS: Final = Behaviour(raw=b"HTTP/1.1 400 Bad\r\n\r\n", reads="nothing", then="close")
 _SILENT_TLS: Final = Behaviour(raw=b"", reads="nothing")
 _CHUNKED: Final = b"Transfer-Encoding: chunked\r\n\r\n"
 _TWO: Final = b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx"
-_UNPACKED: Final = b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nplain"
+_UNPACKED_ANSWER: Final = b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nplain"
 _ENDLESS: Final = Behaviour(framing="close", repeat=bytes(99_999))
 _DRIPPING: Final = Behaviour(body=b"x" * 9_999, piece=1, pause=_DRIP)
 
@@ -275,7 +275,7 @@ FAILURES: Final = (
         "the answer is not compressed as it says",
         VendorFailed,
         None,
-        _raw_scene(_UNPACKED, then="close"),
+        _raw_scene(_UNPACKED_ANSWER, then="close"),
     ),
     Failure(
         "the answer's head has no end", VendorFailed, None, _raw_scene(b"", repeat=b"A: b\r\n" * 99)
@@ -301,7 +301,7 @@ PROXY_FAILURES: Final = (
         "the proxy does not know us",
         ConnectionFailed,
         False,
-        lambda clients: _led_call(clients, _PLAIN, "another"),
+        lambda clients: _led_call(clients, _PLAIN_URL, "another"),
     ),
 )
 """What a client meets that goes through a proxy."""

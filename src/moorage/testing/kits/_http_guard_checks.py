@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Guarded: TypeAlias = "Callable[[OutgoingGuard, Tls], AsyncHttpClient]"
 
-_HERE: Final = ("127.0.0.1", "::1")
+_OWN_ADDRESSES: Final = ("127.0.0.1", "::1")
 _LEADING_INSIDE: Final = (
     "http://127.0.0.1/",
     "http://localhost/",
@@ -50,7 +50,7 @@ async def _guarded_client(
 
 def _guard_at(vendor: VendorServer, **settings: Any) -> OutgoingGuard:
     """Return a guard that treats this machine as public."""
-    return OutgoingGuard(networks=_HERE, ports=vendor.address[1], **settings)
+    return OutgoingGuard(networks=_OWN_ADDRESSES, ports=vendor.address[1], **settings)
 
 
 async def _is_refused(client: AsyncHttpClient, url: str) -> None:
@@ -93,7 +93,7 @@ async def only_what_is_allowed_is_asked(clients: Guarded) -> None:
         for guard in (
             _guard_at(vendor, hosts="vendor.example"),
             _guard_at(vendor, plain_http=False),
-            OutgoingGuard(networks=_HERE, ports=80),
+            OutgoingGuard(networks=_OWN_ADDRESSES, ports=80),
         ):
             async with _guarded_client(clients, guard) as client:
                 await _is_refused(client, vendor.url)

@@ -220,7 +220,7 @@ async def _require_entries(cache: AsyncResponseCache, key: str, *expected: Cache
         )
 
 
-_BOTH: Final[tuple[AsyncCheck, ...]] = (
+_SHARED_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     nothing_is_there_at_first,
     answers_come_back_as_they_were,
     keys_are_apart,
@@ -233,8 +233,8 @@ _BOTH: Final[tuple[AsyncCheck, ...]] = (
 )
 
 CHECKS: Final[tuple[Check, ...]] = (
-    *(blocking(check) for check in _BOTH),
+    *(blocking(check) for check in _SHARED_CHECKS),
     many_threads_may_use_it,
 )
 
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = _BOTH
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = _SHARED_CHECKS

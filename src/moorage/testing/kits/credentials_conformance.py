@@ -238,7 +238,7 @@ async def _raised_error(awaitable: Awaitable[object]) -> BaseException | None:
     return asking.exception()
 
 
-_BOTH: Final[tuple[AsyncCheck, ...]] = (
+_SHARED_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     what_was_put_is_got,
     nothing_is_not_found,
     owners_are_apart,
@@ -250,6 +250,6 @@ _BOTH: Final[tuple[AsyncCheck, ...]] = (
     all_who_wait_learn_of_a_failure,
 )
 
-CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, _view) for check in _BOTH)
+CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, _view) for check in _SHARED_CHECKS)
 
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (*_BOTH, a_cancelled_renewal_is_taken_over)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (*_SHARED_CHECKS, a_cancelled_renewal_is_taken_over)

@@ -288,7 +288,7 @@ def _unreachable_task(_: object) -> bool:
     return False
 
 
-_BOTH: Final[tuple[AsyncCheck, ...]] = (
+_SHARED_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     results_come_in_the_order_of_the_steps,
     nothing_comes_of_nothing,
     steps_run_at_once,
@@ -299,10 +299,10 @@ _BOTH: Final[tuple[AsyncCheck, ...]] = (
     a_slow_good_result_beats_a_fast_bad_one,
 )
 
-CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, _Threaded) for check in _BOTH)
+CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, _Threaded) for check in _SHARED_CHECKS)
 
 ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
-    *_BOTH,
+    *_SHARED_CHECKS,
     a_cancelled_caller_cancels_every_step,
     losers_have_ended,
 )

@@ -111,7 +111,7 @@ def _timely(
     return tuple(map(timely, checks))
 
 
-_BOTH: Final = _timely(
+_SHARED_CHECKS: Final = _timely(
     checks.an_answer_comes_back_whole,
     checks.a_request_arrives_as_given,
     checks.fields_beyond_ascii_are_kept,
@@ -168,10 +168,12 @@ def _sync_function(check: Callable[[Any], Coroutine[Any, Any, None]]) -> Callabl
 
 
 ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
-    *_BOTH,
+    *_SHARED_CHECKS,
     *_timely(async_bodies_are_sent, faults.cancelling_closes_the_connection),
 )
-CHECKS: Final[tuple[Check, ...]] = tuple(map(_sync_function, (*_BOTH, async_bodies_are_refused)))
+CHECKS: Final[tuple[Check, ...]] = tuple(
+    map(_sync_function, (*_SHARED_CHECKS, async_bodies_are_refused))
+)
 
 ASYNC_ONE_CONNECTION_CHECKS: Final[tuple[AsyncCheck, ...]] = _timely(
     streams.a_place_is_waited_for,

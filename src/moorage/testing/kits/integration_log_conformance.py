@@ -261,7 +261,7 @@ async def _shows(log: AsyncIntegrationLogger, expected: int) -> None:
     )
 
 
-_BOTH: Final[tuple[AsyncCheck, ...]] = (
+_SHARED_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     entries_are_kept_as_they_are,
     the_newest_come_first,
     pages_join_without_seam,
@@ -273,8 +273,8 @@ _BOTH: Final[tuple[AsyncCheck, ...]] = (
 )
 
 CHECKS: Final[tuple[Check, ...]] = (
-    *(blocking(check, _view) for check in _BOTH),
+    *(blocking(check, _view) for check in _SHARED_CHECKS),
     many_threads_may_write,
 )
 
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = _BOTH
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = _SHARED_CHECKS

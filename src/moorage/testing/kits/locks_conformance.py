@@ -276,7 +276,7 @@ async def _cancel_and_wait(guest: _Guest) -> None:
     require(guest.acquisition.cancelled(), "A cancellation was swallowed.")
 
 
-_BOTH: Final[tuple[AsyncCheck, ...]] = (
+_SHARED_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     there_are_as_many_places_as_told,
     names_are_apart,
     only_a_holder_gives_back,
@@ -290,12 +290,12 @@ _BOTH: Final[tuple[AsyncCheck, ...]] = (
 )
 
 CHECKS: Final[tuple[Check, ...]] = (
-    *(blocking(check, _view) for check in _BOTH),
+    *(blocking(check, _view) for check in _SHARED_CHECKS),
     threads_never_crowd,
 )
 
 ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
-    *_BOTH,
+    *_SHARED_CHECKS,
     a_cancelled_waiter_holds_nothing,
     a_place_given_to_the_cancelled_goes_on,
 )

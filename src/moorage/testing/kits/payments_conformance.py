@@ -71,8 +71,8 @@ AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
 Open: TypeAlias = Callable[[], Lab]
 
 _STEPS: Final = 4
-_NEW: Final = "levitated"
-_OPEN: Final = frozenset({MoveState.PENDING, MoveState.UNKNOWN})
+_NEW_STATE: Final = "levitated"
+_OPEN_STATES: Final = frozenset({MoveState.PENDING, MoveState.UNKNOWN})
 _TAKEN: Final = frozenset(
     {
         PaymentState.CAPTURED,
@@ -271,23 +271,23 @@ async def a_new_word_is_no_success(make: Open) -> None:
         part = Money("5.00", "EUR")
         order = lab.order()
         payment: Payment = await lab.with_status(
-            _NEW, "charge", order, idempotency_key="k-1", other_key="k-2"
+            _NEW_STATE, "charge", order, idempotency_key="k-1", other_key="k-2"
         )
         require(payment.state is PaymentState.UNKNOWN, f"A new word is {payment.state}.")
-        require(payment.vendor_state == _NEW, "The vendor's new word is lost.")
+        require(payment.vendor_state == _NEW_STATE, "The vendor's new word is lost.")
         ref = (await lab.settled(await lab("charge", order, idempotency_key="k-1"))).ref
         if PaymentsCapability.LOOK_UP in lab.able:
-            payment_state: Payment = await lab.with_status(_NEW, "get", ref)
+            payment_state: Payment = await lab.with_status(_NEW_STATE, "get", ref)
             require(
                 payment_state.state is PaymentState.UNKNOWN, f"A new word is {payment_state.state}."
             )
         refund: Refund = await lab.with_status(
-            _NEW, "refund", ref, part, idempotency_key="r-1", other_key="r-2"
+            _NEW_STATE, "refund", ref, part, idempotency_key="r-1", other_key="r-2"
         )
-        require(refund.state in _OPEN, f"A refund of a new word is {refund.state}.")
+        require(refund.state in _OPEN_STATES, f"A refund of a new word is {refund.state}.")
         if PaymentsCapability.LOOK_UP_REFUND in lab.able:
-            refund = await lab.with_status(_NEW, "get_refund", refund.ref)
-            require(refund.state in _OPEN, f"A refund of a new word is {refund.state}.")
+            refund = await lab.with_status(_NEW_STATE, "get_refund", refund.ref)
+            require(refund.state in _OPEN_STATES, f"A refund of a new word is {refund.state}.")
 
 
 async def what_is_pending_is_no_success(make: Open) -> None:
@@ -327,7 +327,7 @@ async def a_new_word_in_a_webhook_is_no_success(make: Open) -> None:
         await lab("refund", ref, Money("50.00", "EUR"), idempotency_key="k-2")
         lab.subject.happen()
         for word, refund_word in (
-            (_NEW, _NEW),
+            (_NEW_STATE, _NEW_STATE),
             (lab.subject.pending, lab.subject.pending_refund),
         ):
             for event in lab.retold(word, refund_word):
@@ -336,7 +336,7 @@ async def a_new_word_in_a_webhook_is_no_success(make: Open) -> None:
                 refund = event.refund
                 if refund is not None and refund.vendor_state == refund_word:
                     message = f"A webhook's refund of {refund_word!r} is {refund.state}."
-                    require(refund.state in _OPEN, message)
+                    require(refund.state in _OPEN_STATES, message)
 
 
 async def amounts_in_webhooks_are_exact(make: Open) -> None:
@@ -466,7 +466,7 @@ async def events_are_accepted_if_signed(make: Open) -> None:
         await lab.refused(WebhookRejected, believing, "News that somebody else signed")
 
 
-_ALL: Final = (
+_ALL_CHECKS: Final = (
     a_payment_is_taken_once,
     a_key_is_required,
     amounts_are_exact,
@@ -492,5 +492,5 @@ _ALL: Final = (
 )
 
 
-CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL, plainly)
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL, awaited)
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, plainly)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, awaited)

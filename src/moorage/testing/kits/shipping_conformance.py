@@ -239,7 +239,7 @@ async def events_are_accepted_if_signed(make: Open) -> None:
         require(not believed, "News that somebody else signed is believed.")
 
 
-_ALL: Final = (
+_ALL_CHECKS: Final = (
     *BUYING,
     *REQUESTS,
     what_it_cannot_do_is_refused,
@@ -252,5 +252,5 @@ _ALL: Final = (
 )
 
 
-CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL, plainly)
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL, awaited)
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, plainly)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, awaited)

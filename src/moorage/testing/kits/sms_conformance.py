@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 __all__ = ["ASYNC_CHECKS", "CHECKS", "AsyncCheck", "Check", "Factory", "SmsSubject"]
 
 _WORD: Final = "a-word-nobody-knows"
-_REPEATED: Final = "A repeat sent what was sent already."
+_REPEATED_TEXT: Final = "A repeat sent what was sent already."
 _MALFORMED: Final = (b"{}", b"[]", b"null", b"", b"<html></html>", b'{"messages": [{}]}')
 
 Factory: TypeAlias = Callable[[], SmsSubject]
@@ -256,7 +256,7 @@ async def each_of_many_has_its_result(make: Open) -> None:
         require(
             [result.value for result in repeated_receipts[1:]]
             == [result.value for result in first_results[1:]],
-            _REPEATED,
+            _REPEATED_TEXT,
         )
         turned_away = kind is RateLimitExceeded
         require(
@@ -264,7 +264,7 @@ async def each_of_many_has_its_result(make: Open) -> None:
             "What was turned away is not sent by a repeat.",
         )
         require(first_results[1].value != first_results[2].value, "Two messages are one.")
-        require(lab.subject.sent() <= 3, _REPEATED)
+        require(lab.subject.sent() <= 3, _REPEATED_TEXT)
 
 
 async def options_arrive(make: Open) -> None:
@@ -317,7 +317,7 @@ async def events_are_accepted_if_signed(make: Open) -> None:
         raise AssertionError("News that somebody else signed is believed.")
 
 
-_ALL: Final = (
+_ALL_CHECKS: Final = (
     a_message_is_sent,
     a_reference_survives_as_text,
     a_key_sends_once,
@@ -339,5 +339,5 @@ _ALL: Final = (
 )
 
 
-CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL, sync_lab)
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL, async_lab)
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, sync_lab)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, async_lab)

@@ -622,7 +622,7 @@ def _in_worker_thread(
     return run_check
 
 
-_BOTH: Final = (
+_SHARED_CHECKS: Final = (
     a_missing_state_is_none,
     states_come_back_as_they_were,
     keys_are_told_apart,
@@ -650,7 +650,7 @@ _BOUNDED: Final = (
 )
 
 CHECKS: Final[tuple[Check, ...]] = (
-    *map(_sync_function, _BOTH),
+    *map(_sync_function, _SHARED_CHECKS),
     _sync_function(nobody_waits_longer_than_it_has),
 )
 
@@ -659,7 +659,7 @@ TIMED_CHECKS: Final[tuple[TimedCheck, ...]] = tuple(map(_sync_function, _TIMED))
 BOUNDED_CHECKS: Final[tuple[BoundedCheck, ...]] = tuple(map(_sync_function, _BOUNDED))
 
 ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
-    *map(_in_worker_thread, _BOTH),
+    *map(_in_worker_thread, _SHARED_CHECKS),
     _in_worker_thread(a_cancelled_command_was_executed_or_not),
 )
 

@@ -489,7 +489,7 @@ async def sources_may_be_awaited(factory: Factory) -> None:
     require(await _read_all(subject.storage, key) == data, "It has other bytes.")
 
 
-_BOTH: Final = (
+_SHARED_CHECKS: Final = (
     what_is_put_comes_back,
     nothing_is_an_object_too,
     headers_and_metadata_are_kept,
@@ -513,6 +513,6 @@ _BOTH: Final = (
     *REQUESTS,
 )
 
-CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, _view) for check in _BOTH)
+CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, _view) for check in _SHARED_CHECKS)
 
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (*_BOTH, sources_may_be_awaited)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (*_SHARED_CHECKS, sources_may_be_awaited)

@@ -212,7 +212,7 @@ async def endpoints_are_apart(factory: AsyncFactory) -> None:
     await _refusal(provider, None, name="stock")
 
 
-_BOTH: Final[tuple[AsyncCheck, ...]] = (
+_SHARED_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     every_secret_is_given,
     tenants_are_apart,
     nothing_is_not_found,
@@ -223,16 +223,16 @@ _BOTH: Final[tuple[AsyncCheck, ...]] = (
     a_verifier_can_use_them,
 )
 _CHANGING: Final[tuple[AsyncCheck, ...]] = (a_change_is_seen,)
-_NAMED: Final[tuple[AsyncCheck, ...]] = (endpoints_are_apart,)
+_ENDPOINT_CHECKS: Final[tuple[AsyncCheck, ...]] = (endpoints_are_apart,)
 
 
 def _sync_checks(checks: tuple[AsyncCheck, ...]) -> tuple[Check, ...]:
     return tuple(blocking(check, in_threads) for check in checks)
 
 
-CHECKS: Final = _sync_checks(_BOTH)
-ASYNC_CHECKS: Final = _BOTH
+CHECKS: Final = _sync_checks(_SHARED_CHECKS)
+ASYNC_CHECKS: Final = _SHARED_CHECKS
 CHANGING_CHECKS: Final = _sync_checks(_CHANGING)
 ASYNC_CHANGING_CHECKS: Final = _CHANGING
-NAMED_CHECKS: Final = _sync_checks(_NAMED)
-ASYNC_NAMED_CHECKS: Final = _NAMED
+NAMED_CHECKS: Final = _sync_checks(_ENDPOINT_CHECKS)
+ASYNC_NAMED_CHECKS: Final = _ENDPOINT_CHECKS

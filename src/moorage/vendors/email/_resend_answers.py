@@ -85,7 +85,7 @@ _EVENTS: Final = {
     "email.complained": EmailStatus.COMPLAINED,
 }
 _INBOUND: Final = "email.received"
-_LATE: Final = "email.delivery_delayed"
+_LATE_EVENT: Final = "email.delivery_delayed"
 _PERMANENT: Final = {"Permanent": True, "Transient": False, "Temporary": False}
 COUNTS: Final = {
     "requested": "received",
@@ -210,7 +210,7 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
             email=bare(email),
             code=bounce.text("subType") or bounce.text("reason"),
             reason=bounce.text("message") or fields.text("data.failed.reason"),
-            permanent=False if kind == _LATE else _PERMANENT.get(bounce.text("type") or ""),
+            permanent=False if kind == _LATE_EVENT else _PERMANENT.get(bounce.text("type") or ""),
             url=fields.text("data.click.link"),
             tags=tags,
             metadata=metadata,

@@ -79,7 +79,7 @@ _VERDICTS: Final = {
     "MEDIUM": Verdict.RISKY,
     "LOW": Verdict.UNDELIVERABLE,
 }
-_SURE: Final = {"HIGH": True, "LOW": False}
+_CONFIDENT_VERDICTS: Final = {"HIGH": True, "LOW": False}
 _DAY: Final = timedelta(days=1)
 _METRICS: Final = {
     "SEND": "requested",
@@ -257,7 +257,9 @@ def read_check(address: EmailAddress, response: Response) -> AddressCheck:
     )
 
     def is_confident(name: str) -> bool | None:
-        return _SURE.get(validation.text(f"Evaluations.{name}.ConfidenceVerdict") or "")
+        return _CONFIDENT_VERDICTS.get(
+            validation.text(f"Evaluations.{name}.ConfidenceVerdict") or ""
+        )
 
     against = {
         "HasValidSyntax": False,

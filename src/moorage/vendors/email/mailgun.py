@@ -74,7 +74,7 @@ _DOMAIN: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 _REGIONS: Final = {"us": "https://api.mailgun.net", "eu": "https://api.eu.mailgun.net"}
 _ASTRAY: Final = b"Mailgun Magnificent"
 _BARRED: Final = "not allowed to send"
-_AGAIN: Final = "try again after "
+_TRY_AGAIN: Final = "try again after "
 _TOO_MANY: Final = 429
 _EVENTS: Final = {
     "accepted": EmailStatus.QUEUED,
@@ -146,7 +146,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     }
     if response.status in {400, 403} and _BARRED in message:
         return VendorRejected(f"Mailgun refused: {fields['vendor_message']}", **fields)
-    at = as_time(message.partition(_AGAIN)[2])
+    at = as_time(message.partition(_TRY_AGAIN)[2])
     if response.status == _TOO_MANY and at is not None:
         return RateLimitExceeded(
             f"Mailgun refused: {fields['vendor_message']}", by_vendor=True, retry_at=at, **fields

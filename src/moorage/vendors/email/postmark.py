@@ -89,7 +89,7 @@ _KINDS: Final[dict[int, type[ConnectorError]]] = {
     411: InvalidRequest,
     429: RateLimitExceeded,
 }
-_COUNTED: Final = {
+_COUNTED_FIELDS: Final = {
     "sends": {"Sent": "requested"},
     "bounces": {
         "HardBounce": "bounced",
@@ -188,7 +188,7 @@ class Postmark(ApiVendor):
         }
         counted_pairs: list[tuple[date, EmailCounts]] = []
         raw_answer: dict[str, Any] = {}
-        for report, names in _COUNTED.items():
+        for report, names in _COUNTED_FIELDS.items():
             response = await wire.send(Request.get(f"/stats/outbound/{report}", query=dates))
             counted_pairs += read_days(response, names)
             raw_answer[report] = response.json()

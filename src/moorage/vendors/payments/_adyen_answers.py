@@ -55,7 +55,7 @@ _STATES: Final = {
     "PresentToShopper": PaymentState.REQUIRES_ACTION,
 }
 _EXPIRES: Final = re.compile(r"([0-9]{1,2})/([0-9]{2,4})")
-_REFUSED: Final = frozenset({"Refused", "Error", "Cancelled"})
+_REFUSED_RESULTS: Final = frozenset({"Refused", "Error", "Cancelled"})
 _ACTIONS: Final = {
     "redirect": NextActionType.REDIRECT,
     "nativeRedirect": NextActionType.REDIRECT,
@@ -277,7 +277,7 @@ def _key_reuse_error(response: Response) -> ConnectorError:
 
 def _refusal(body: Answer, response: Response) -> PaymentDeclined | None:
     result = body.text("resultCode")
-    if result not in _REFUSED:
+    if result not in _REFUSED_RESULTS:
         return None
     decline = decline_of(body.text("refusalReasonCode"), body.text("refusalReason"))
     words = decline.vendor_message

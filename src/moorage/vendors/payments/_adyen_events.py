@@ -63,7 +63,7 @@ _DISPUTE_STATES: Final = {
     "lost": DisputeState.LOST,
     "won": DisputeState.WON,
 }
-_TAKEN: Final = frozenset({"CHARGEBACK", "SECOND_CHARGEBACK"})
+_TAKEN_CODES: Final = frozenset({"CHARGEBACK", "SECOND_CHARGEBACK"})
 _NO_PAYMENT: Final = frozenset({"REPORT_AVAILABLE"})
 
 
@@ -174,5 +174,5 @@ def _disputed(
         respond_by=as_time(additional_data.get("defensePeriodEndsAt")),
         raw=item.raw,
     )
-    is_taken = payment is not None and event.vendor_type in _TAKEN
+    is_taken = payment is not None and event.vendor_type in _TAKEN_CODES
     return {"dispute": dispute, "state": PaymentState.DISPUTED if is_taken else None}

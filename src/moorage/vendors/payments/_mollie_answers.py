@@ -87,7 +87,7 @@ _REASONS: Final = {
 }
 """Mollie's reasons, and banks' reasons for returned direct debits (ISO 20022)."""
 
-_ENDED: Final = frozenset({"failed", "canceled", "expired"})
+_ENDED_STATUSES: Final = frozenset({"failed", "canceled", "expired"})
 _EXPIRES: Final = re.compile(r"([0-9]{2})/([0-9]{2})")
 
 
@@ -270,7 +270,7 @@ def answered_at(response: Response) -> datetime | None:
 
 def refused(payment: Payment) -> PaymentDeclined | None:
     """The error of a payment that has failed when the buyer returns from it."""
-    if payment.vendor_state not in _ENDED:
+    if payment.vendor_state not in _ENDED_STATUSES:
         return None
     return _decline_error(as_answer(payment.raw), str(payment.ref))
 
@@ -300,7 +300,7 @@ def _refusal(request: Request, response: Response) -> PaymentDeclined | None:
     if request.method is not HttpMethod.POST or request.path != PAYMENTS:
         return None
     body = error_answer(response)
-    if body.text("status") not in _ENDED:
+    if body.text("status") not in _ENDED_STATUSES:
         return None
     return _decline_error(body, body.text("id"), status=response.status, response=response)
 

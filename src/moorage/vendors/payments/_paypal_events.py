@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 _USUAL: Final = Redaction()
 _LONGEST: Final = 300
 _CONFLICT: Final = 409
-_BUSY: Final = frozenset({"ORDER_COMPLETION_IN_PROGRESS", "PREVIOUS_REQUEST_IN_PROGRESS"})
-_REFUSED: Final = frozenset({"DECLINED", "DENIED", "FAILED"})
+_BUSY_ISSUES: Final = frozenset({"ORDER_COMPLETION_IN_PROGRESS", "PREVIOUS_REQUEST_IN_PROGRESS"})
+_REFUSED_STATUSES: Final = frozenset({"DECLINED", "DENIED", "FAILED"})
 _TAKEN_BACK: Final = frozenset({DisputeState.ACCEPTED, DisputeState.LOST})
 _KINDS: Final[Mapping[int, Callable[..., ConnectorError]]] = {
     400: InvalidRequest,
@@ -191,7 +191,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
         "vendor_message": words,
         "response": response,
     }
-    if code in _BUSY:
+    if code in _BUSY_ISSUES:
         return IdempotencyInProgress(f"PayPal is still working on this: {words}")
     reason = decline_reason(code)
     if reason is not None:
@@ -218,7 +218,7 @@ def _decline_error(body: Answer, response: Response) -> PaymentDeclined | None:
     """True if an order is complete although its capture or authorisation was declined."""
     payments = body.object("purchase_units.0.payments")
     tries = [*payments.objects("authorizations"), *payments.objects("captures")]
-    if not tries or tries[-1].text("status") not in _REFUSED:
+    if not tries or tries[-1].text("status") not in _REFUSED_STATUSES:
         return None
     details = {"status": response.status, "response": response}
     return declined(decline_of(tries[-1]), body.text("id"), **details)

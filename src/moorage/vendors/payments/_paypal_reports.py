@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _LONGEST: Final = timedelta(days=31)
 _LONGEST_PAGE: Final = 500
-_FIRST: Final = datetime(1999, 1, 1, tzinfo=UTC)
+_FIRST_DAY: Final = datetime(1999, 1, 1, tzinfo=UTC)
 """Earliest time of a transaction at PayPal."""
 
 _PAYMENTS: Final = "T00"
@@ -115,7 +115,7 @@ def stretch_of(query: PaymentQuery, after: Ref | None, now: datetime) -> Stretch
     stretch_end, page = query.until or now, 1
     if after is not None:
         stretch_end, page = _read_next(after)
-    stretch_end = max(stretch_end, _FIRST)
+    stretch_end = max(stretch_end, _FIRST_DAY)
     stretch_start = stretch_end - _LONGEST
     return Stretch(
         stretch_start if query.since is None else max(stretch_start, query.since), stretch_end, page

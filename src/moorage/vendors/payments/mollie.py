@@ -73,7 +73,7 @@ if TYPE_CHECKING:
 _KEY: Final = 64
 _LONGEST: Final = 255
 _PAYMENT: Final = re.compile(r"tr_[A-Za-z0-9]{1,64}")
-_FROM: Final = re.compile(r"[?&]from=([A-Za-z0-9_]{1,80})")
+_FROM_PARAMETER: Final = re.compile(r"[?&]from=([A-Za-z0-9_]{1,80})")
 _KEYS: Final = VendorKeys(
     # The current page says one hour, an older one a day: the smaller number counts.
     memory=3_600.0,
@@ -390,7 +390,7 @@ async def _page(
         raise malformed(response, f"_embedded.{name}")
     results = [read_one(wire.ref, item) for item in body.objects(f"_embedded.{name}")]
     items = [item for item in results if item is not None]
-    following_match = _FROM.search(body.text("_links.next.href") or "")
+    following_match = _FROM_PARAMETER.search(body.text("_links.next.href") or "")
     if items and is_before(query, items[-1].created_at):
         # The newest come first: after one that is too old, all are.
         following_match = None

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 NO_OFFER: Final = frozenset({"996", "1001", "1004"})
 """Codes by which DHL reports that it has no product for a shipment."""
 _CODE: Final = re.compile(r"\s*([0-9]{3,6})\s*:")
-_WRITTEN: Final = {
+_WRITTEN_FORMATS: Final = {
     "PDF": LabelFormat.PDF,
     "PNG": LabelFormat.PNG,
     "ZPL": LabelFormat.ZPL,
@@ -179,7 +179,7 @@ def _labels(body: Answer, numbers: tuple[str, ...]) -> Iterator[Label]:
         format_name = document.text("imageFormat")
         number = document.integer("packageReferenceNumber") or 1
         yield Label(
-            format=_WRITTEN.get((format_name or "").upper(), LabelFormat.UNKNOWN),
+            format=_WRITTEN_FORMATS.get((format_name or "").upper(), LabelFormat.UNKNOWN),
             content=decoded(document.text("content")),
             vendor_format=format_name,
             tracking_number=numbers[number - 1] if 0 < number <= len(numbers) else None,

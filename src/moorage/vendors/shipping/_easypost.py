@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from moorage.contracts.shipping.rates import RateRequest
     from moorage.vendor_sdk import ConnectorError, Request, Response, Wire
 
-_LATER: Final = frozenset(
+_RETRYABLE_CODES: Final = frozenset(
     {
         "SHIPMENT.POSTAGE.NO_RESPONSE",
         "SHIPMENT.POSTAGE.TIMED_OUT",
@@ -307,7 +307,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     if is_success(response.status):
         return None
     code, words = vendor_words(response)
-    if code not in _LATER:
+    if code not in _RETRYABLE_CODES:
         return None
     return VendorFailed(
         f"The carrier has not answered EasyPost yet: {words or code}",

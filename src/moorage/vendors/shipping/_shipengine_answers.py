@@ -82,7 +82,7 @@ _CLOSER: Final = {
     for word in words.split()
 }
 """Statuses by the detail code, for parcels that are accepted, in transit, or an exception."""
-_OPEN: Final = {"AC", "IT", "EX"}
+_OPEN_STATUSES: Final = {"AC", "IT", "EX"}
 _FORMATS: Final = {"pdf": LabelFormat.PDF, "png": LabelFormat.PNG, "zpl": LabelFormat.ZPL}
 _PRICE: Final = ("insurance_amount", "confirmation_amount", "other_amount")
 _CODES: Final[dict[str, Kind]] = {
@@ -206,7 +206,7 @@ def _event(body: Answer) -> TrackingEvent:
     word, code = body.text("status_code"), body.text("status_detail_code")
     status = _STATUSES.get(word or "", TrackingStatus.UNKNOWN)
     return TrackingEvent(
-        status=_CLOSER.get(code or "", status) if word in _OPEN else status,
+        status=_CLOSER.get(code or "", status) if word in _OPEN_STATUSES else status,
         vendor_status=word,
         code=code,
         at=body.time("occurred_at"),

@@ -79,7 +79,7 @@ _SERVICES: Final = {
     "65": "Worldwide Saver",
     "72": "Worldwide Economy DDP",
 }
-_WRITTEN: Final = {code: known_format for known_format, code in FORMATS.items()}
+_WRITTEN_FORMATS: Final = {code: known_format for known_format, code in FORMATS.items()}
 _STATUSES: Final = {
     "M": TrackingStatus.PRE_TRANSIT,
     "MV": TrackingStatus.CANCELED,
@@ -178,7 +178,7 @@ def read_labels(body: Answer, path: str, image: str, format: str) -> tuple[Label
         format_code = item.text(f"{image}.{format}.Code")
         labels.append(
             Label(
-                format=_WRITTEN.get((format_code or "").upper(), LabelFormat.UNKNOWN),
+                format=_WRITTEN_FORMATS.get((format_code or "").upper(), LabelFormat.UNKNOWN),
                 content=decoded(item.text(f"{image}.GraphicImage")),
                 vendor_format=format_code,
                 tracking_number=item.text("TrackingNumber"),

@@ -40,7 +40,7 @@ _LINES: Final = {
     **sdk.words(LineType.VOIP, "fixedVoip nonFixedVoip"),
     **sdk.words(LineType.OTHER, "personal tollFree premium sharedCost uan voicemail pager"),
 }
-_SETTLED: Final = "30409"
+_SETTLED_CODE: Final = "30409"
 _MESSAGE: Final = "/2010-04-01/Accounts/{account_sid}/Messages/{id}.json"
 
 
@@ -118,7 +118,7 @@ class Twilio(sdk.ApiVendor):
             **sdk.words(sdk.AuthenticationFailed, "20003 20005 20006 20008"),
         },
         codes_at={
-            400: sdk.words(sdk.VendorRejected, f"21408 21608 21610 21612 21614 {_SETTLED}"),
+            400: sdk.words(sdk.VendorRejected, f"21408 21608 21610 21612 21614 {_SETTLED_CODE}"),
             429: sdk.words(sdk.RateLimitExceeded, "20003 20005 20006 20008"),
         },
         statuses={
@@ -187,7 +187,7 @@ class Twilio(sdk.ApiVendor):
             return await self.request_cancel(wire, ref)
         except sdk.VendorRejected as refusal:
             # A message that is already cancelled is refused too, for example after a lost answer.
-            if refusal.vendor_code != _SETTLED:
+            if refusal.vendor_code != _SETTLED_CODE:
                 raise
             receipt = await self.get(wire, ref)
             if receipt.status is not SmsStatus.CANCELED:

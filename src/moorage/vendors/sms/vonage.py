@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 _INSIGHT: Final = "insight"
 _LOOK_UP: Final = "/ni/standard/json"
-_TAKEN: Final = "0"
+_TAKEN_STATUS: Final = "0"
 _CURRENCY: Final = "EUR"
 _STATUSES: Final = {
     **sdk.same(SmsStatus, "delivered expired failed rejected"),
@@ -89,7 +89,7 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
     parts = list(body.objects("messages"))
     status = _status(parts[0]) if parts else None
     # If some part was accepted, something was done, and the whole is not a refusal.
-    if status is None or any(_status(part) == _TAKEN for part in parts):
+    if status is None or any(_status(part) == _TAKEN_STATUS for part in parts):
         return None
     kind = _KINDS.get(status, sdk.VendorRejected)
     return refusal(kind, "Vonage", response, status, parts[0].text("error-text"))
@@ -113,15 +113,15 @@ def read_parts(ref: sdk.MakeRef, response: sdk.Response) -> SmsReceipt:
     """Parse the parts of a message, of which at least one was accepted."""
     body = sdk.read_answer(response)
     parts = list(body.objects("messages"))
-    accepted_parts = [part for part in parts if _status(part) == _TAKEN]
+    accepted_parts = [part for part in parts if _status(part) == _TAKEN_STATUS]
     ids = tuple(name for part in accepted_parts if (name := part.text("message-id")) is not None)
     if not ids or len(ids) < len(accepted_parts):
         raise sdk.malformed(response, "message-id")
-    refused_part = next((part for part in parts if _status(part) != _TAKEN), None)
+    refused_part = next((part for part in parts if _status(part) != _TAKEN_STATUS), None)
     return SmsReceipt(
         ref=ref(ids[0]),
         status=SmsStatus.QUEUED if refused_part is None else SmsStatus.FAILED,
-        vendor_status=_TAKEN if refused_part is None else _status(refused_part),
+        vendor_status=_TAKEN_STATUS if refused_part is None else _status(refused_part),
         parts=ids,
         segments=len(parts),
         price=_price(accepted_parts),
@@ -230,5 +230,5 @@ class Vonage(sdk.ApiVendor):
         at=sdk.time("message-timestamp"),
         sender=sdk.when(_came_in, international("msisdn")),
         text=sdk.text("text"),
-        error_code=sdk.text("err-code", none=(_TAKEN,)),
+        error_code=sdk.text("err-code", none=(_TAKEN_STATUS,)),
     )

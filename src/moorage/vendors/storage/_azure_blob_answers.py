@@ -60,7 +60,7 @@ _WHO: Final = frozenset(
         "NoAuthenticationInformation",
     }
 )
-_BROKEN: Final = frozenset({"InternalError", "Md5Mismatch", "OperationTimedOut"})
+_BROKEN_CODES: Final = frozenset({"InternalError", "Md5Mismatch", "OperationTimedOut"})
 """Codes of errors after which a retry may succeed, including bytes damaged in transit."""
 _CONDITION: Final = frozenset({"BlobAlreadyExists", "ConditionNotMet", "TargetConditionNotMet"})
 _REMEDIES: Final = {
@@ -116,7 +116,7 @@ def _failure(code: str, words: str | None, response: Response) -> ConnectorError
     elif code == "ServerBusy":
         kind = RateLimitExceeded
         fields["by_vendor"] = True
-    elif code in _BROKEN or status >= 500:
+    elif code in _BROKEN_CODES or status >= 500:
         kind = VendorFailed
     elif code in _CONDITION:
         # An existing blob is reported as a conflict, although it breaks a condition of the request.

@@ -37,7 +37,9 @@ _NO_BUCKET: Final = re.compile("bucket .*does not exist")
 _WORD: Final = re.compile("[A-Za-z]{1,64}")
 _HASH: Final = re.compile("(crc32c|md5)=([A-Za-z0-9+/=]+)")
 _UPTO: Final = re.compile("bytes=0-([0-9]{1,19})")
-_LATER: Final = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"})
+_RETRYABLE_REASONS: Final = frozenset(
+    {"rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"}
+)
 _KEPT: Final = frozenset({"objectUnderActiveHold", "retentionPolicyNotMet"})
 """Reasons of a 403 that is no refusal of the credentials."""
 _MORE: Final = 308
@@ -68,7 +70,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
 def _error_class(request: Request, response: Response) -> type[ConnectorError]:
     """The error for a reason, or without one for the status."""
     reason, status = _reason(response), response.status
-    if reason in _LATER or status == 429:
+    if reason in _RETRYABLE_REASONS or status == 429:
         return RateLimitExceeded
     if reason in _KEPT:
         return VendorRejected

@@ -42,7 +42,7 @@ MEANINGS: Final[dict[type[BaseException], Meaning]] = {
 }
 """The meaning of an exception, by the first of its classes that is listed here."""
 
-_ENDED: Final = ("peer closed connection", "Server disconnected")
+_ENDED_TEXTS: Final = ("peer closed connection", "Server disconnected")
 _HTTP: Final = b"HTTP/1."
 _EXCHANGE: Final = "moorage"
 _HTTP11_CONNECTIONS: Final = (httpcore2.HTTP11Connection, httpcore2.AsyncHTTP11Connection)
@@ -83,7 +83,7 @@ class _Httpx2Exchange(LibraryExchange):
 
     def meaning(self, error: Exception) -> Meaning:
         """Return the meaning of an exception; one class has two meanings."""
-        if isinstance(error, httpx2.RemoteProtocolError) and str(error).startswith(_ENDED):
+        if isinstance(error, httpx2.RemoteProtocolError) and str(error).startswith(_ENDED_TEXTS):
             return Meaning.CUT_OFF if _is_http_start(self._unread()) else Meaning.NOT_HTTP
         if isinstance(error, httpx2.TimeoutException) and self.connecting:
             # Such as a proxy that opens no tunnel; which timeout passes first varies.

@@ -50,7 +50,7 @@ Urllib3Connection: TypeAlias = Any  # the same
 _USUAL: Final[Any] = vars(HTTPConnection)["_new_conn"]  # subclasses may connect differently
 _ANYWHERE: Final = Resolver(Threads())
 _READ_SIZE: Final = 65_536
-_REFUSED: Final = re.compile(r"Tunnel connection failed: ([0-9]{3})")
+_REFUSED_TUNNEL: Final = re.compile(r"Tunnel connection failed: ([0-9]{3})")
 
 
 def _connects_as_usual(kind: Any) -> bool:
@@ -89,7 +89,7 @@ class Connections:
         except (ConnectorError, TimeIsUp) as error:
             failure = error.with_traceback(None)
         except Exception as error:  # noqa: BLE001 - errors of urllib3, http.client or name resolution
-            refusal = _REFUSED.search(str(error))
+            refusal = _REFUSED_TUNNEL.search(str(error))
             if refusal is not None and gateway is not None:
                 failure = gateway.refused(origin, int(refusal[1]))
             else:

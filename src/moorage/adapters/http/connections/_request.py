@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _ORIGIN: Final = re.compile(
     r"(https?)://([a-z0-9._\-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?", re.IGNORECASE
 )
-_REST: Final = re.compile(r"[/?#]")
+_END_OF_HOST: Final = re.compile(r"[/?#]")
 _PORTS: Final = {"http": 80, "https": 443}
 _LAST_PORT: Final = 65_535
 
@@ -32,7 +32,7 @@ def locate(url: str) -> tuple[Origin, str, str]:
     """
     if not (url.isascii() and url.isprintable() and " " not in url):
         raise _invalid_url("has a space, a control character, or a letter that is not ASCII")
-    path_match = _REST.search(url, url.find("://") + 3)
+    path_match = _END_OF_HOST.search(url, url.find("://") + 3)
     start = path_match.start() if path_match else len(url)
     origin, host = origin_of(url[:start])
     target = url[start:].partition("#")[0]

@@ -21,7 +21,7 @@ from moorage.adapters.http.connections._wire import TimeIsUp
 if TYPE_CHECKING:
     import socket
 
-_ONCE: Final = 1 << 30
+_ONE_SHOT: Final = 1 << 30
 _TIMER_SLACK: Final = 0.001  # seconds that a timer is set late, so that it need not fire twice
 
 
@@ -30,8 +30,8 @@ class EpollWatch:
 
     __slots__ = ("_epoll", "_timers", "_waiting")
 
-    readable: ClassVar[int] = 0x001 | _ONCE  # select.EPOLLIN and EPOLLOUT, which only Linux has
-    writable: ClassVar[int] = 0x004 | _ONCE
+    readable: ClassVar[int] = 0x001 | _ONE_SHOT  # select.EPOLLIN and EPOLLOUT, which only Linux has
+    writable: ClassVar[int] = 0x004 | _ONE_SHOT
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         # Nothing here may keep the loop alive, because the loop keeps this object.

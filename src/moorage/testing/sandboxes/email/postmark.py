@@ -36,7 +36,7 @@ _MESSAGE: Final[dict[str, type]] = {
     "Metadata": dict,
     "TrackOpens": bool,
 }
-_PLAIN: Final[dict[str, type]] = dict.fromkeys(words("Subject TextBody HtmlBody"), str)
+_PLAIN_FIELDS: Final[dict[str, type]] = dict.fromkeys(words("Subject TextBody HtmlBody"), str)
 _FILLED: Final[dict[str, type]] = {
     "TemplateId": int,
     "TemplateAlias": str,
@@ -158,7 +158,7 @@ class PostmarkSandbox(EmailSandbox):
         }
 
     def _check_plain(self, body: Any) -> None:
-        _check_fields(body, _MESSAGE | _PLAIN)
+        _check_fields(body, _MESSAGE | _PLAIN_FIELDS)
         if not body.get("TextBody") and not body.get("HtmlBody"):
             raise _MessageRefused(300, "Provide either email TextBody or HtmlBody or both.")
 

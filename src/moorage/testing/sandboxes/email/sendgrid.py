@@ -35,7 +35,7 @@ _FIELDS: Final = words(
     "personalizations from reply_to reply_to_list subject content attachments template_id headers"
     " categories custom_args send_at batch_id asm ip_pool_name mail_settings tracking_settings"
 )
-_OWN: Final = words(
+_OWN_NAMES: Final = words(
     "to cc bcc from subject headers substitutions dynamic_template_data custom_args send_at"
 )
 _MAGIC: Final = {
@@ -150,7 +150,7 @@ def _check(
 ) -> None:
     """Refuse the messages that SendGrid refuses."""
     unknown_fields = set(body) - _FIELDS or {
-        name for personalization in personalizations for name in set(personalization) - _OWN
+        name for personalization in personalizations for name in set(personalization) - _OWN_NAMES
     }
     if unknown_fields:
         raise _refusal(400, f"Unknown fields: {sorted(unknown_fields)}", min(unknown_fields))

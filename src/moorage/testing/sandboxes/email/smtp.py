@@ -31,7 +31,7 @@ _MAGIC: Final = {
     "throttled@example.com": "450 4.7.1 Too much mail",
     "outage@example.com": "421 4.3.2 The service is shutting down",
 }
-_LOST: Final = "lost@example.com"
+_LOST_ADDRESS: Final = "lost@example.com"
 
 
 class _Server(ThreadingTCPServer):
@@ -239,7 +239,7 @@ class _Conversation(StreamRequestHandler):
             self._say(sandbox.taken)
             return True
         number = sandbox.take(self.sender or "", recipients, b"".join(lines))
-        if _LOST in recipients:
+        if _LOST_ADDRESS in recipients:
             return False
         self._say(sandbox.taken.format(number=number))
         return True

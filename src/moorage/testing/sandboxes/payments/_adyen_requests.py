@@ -52,7 +52,7 @@ _MODIFICATION: Final[dict[str, type]] = {
     "reference": str,
 }
 CANCEL: Final[dict[str, type]] = {**_MODIFICATION, "paymentReference": str}
-_MORE: Final[dict[str, type]] = {
+_MORE_FIELDS: Final[dict[str, type]] = {
     **_MODIFICATION,
     "amount": dict,
     "enhancedSchemeData": dict,
@@ -60,9 +60,14 @@ _MORE: Final[dict[str, type]] = {
     "splits": list,
 }
 MODIFICATIONS: Final[dict[str, dict[str, type]]] = {
-    "captures": {**_MORE, "platformChargebackLogic": dict, "subMerchants": list},
+    "captures": {**_MORE_FIELDS, "platformChargebackLogic": dict, "subMerchants": list},
     "cancels": _MODIFICATION,
-    "refunds": {**_MORE, "capturePspReference": str, "merchantRefundReason": str, "store": str},
+    "refunds": {
+        **_MORE_FIELDS,
+        "capturePspReference": str,
+        "merchantRefundReason": str,
+        "store": str,
+    },
     "reversals": _MODIFICATION,
 }
 REFUND_REASONS: Final = frozenset({"FRAUD", "CUSTOMER REQUEST", "RETURN", "DUPLICATE", "OTHER"})

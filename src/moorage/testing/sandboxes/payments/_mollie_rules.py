@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 _TEXT: Final = (str,)
-_KNOWN: Final[Mapping[str, tuple[type, ...]]] = {
+_KNOWN_FIELDS: Final[Mapping[str, tuple[type, ...]]] = {
     "amount": (dict,),
     "applicationFee": (dict,),
     "applePayPaymentToken": _TEXT,
@@ -100,7 +100,7 @@ def check_fields(body: Any, types: Mapping[str, tuple[type, ...]]) -> dict[str, 
 
 def check_payment(body: Any) -> dict[str, Any]:
     """A payment that Mollie would open."""
-    fields = check_fields(body, _KNOWN)
+    fields = check_fields(body, _KNOWN_FIELDS)
     recurring = fields.get("sequenceType") == "recurring"
     is_recurring = fields.get("sequenceType", "oneoff") != "oneoff"
     required_names = ["amount", "description"]

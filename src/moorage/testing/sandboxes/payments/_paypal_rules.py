@@ -19,7 +19,7 @@ Rule: TypeAlias = Any
 """The most letters of a text, the words that it may be, a type, or rules of what is in it."""
 
 _VALUE: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
-_WHOLE: Final = frozenset({"HUF", "JPY", "TWD"})
+_WHOLE_CURRENCIES: Final = frozenset({"HUF", "JPY", "TWD"})
 
 AMOUNT: Final[Rule] = {"currency_code!": 3, "value!": 32}
 _CONTEXT: Final[Rule] = {
@@ -163,7 +163,7 @@ def amount_of(amount: Mapping[str, str]) -> Money:
     if _VALUE.fullmatch(value) is None:
         raise Refusal(refusal(400, "INVALID_REQUEST", "INVALID_PARAMETER_SYNTAX", "/amount/value"))
     decimals = len(value.partition(".")[2])
-    if decimals and currency in _WHOLE:
+    if decimals and currency in _WHOLE_CURRENCIES:
         raise unprocessable("DECIMALS_NOT_SUPPORTED")
     if decimals > 2:
         raise unprocessable("DECIMAL_PRECISION")
@@ -174,5 +174,5 @@ def amount_of(amount: Mapping[str, str]) -> Money:
 
 def written(amount: Money) -> dict[str, str]:
     """An amount as PayPal writes it."""
-    decimals = 0 if amount.currency in _WHOLE else min(2, EXPONENTS[amount.currency])
+    decimals = 0 if amount.currency in _WHOLE_CURRENCIES else min(2, EXPONENTS[amount.currency])
     return {"currency_code": amount.currency, "value": f"{amount.amount:.{decimals}f}"}

@@ -69,7 +69,7 @@ _MAGIC: Final = {
     "ccof:customer-card-id-requires-verification": "CARD_DECLINED_VERIFICATION_REQUIRED",
     "bnon:bank-nonce-ok": None,
 }
-_ANY: Final = re.compile(r"cnon:sandbox-([A-Z_]+)")
+_ANY_NONCE: Final = re.compile(r"cnon:sandbox-([A-Z_]+)")
 
 
 def error(status: int, category: str, code: str, detail: str, **more: Any) -> Response:
@@ -138,7 +138,7 @@ def amount_of(money: Mapping[str, Any], currency: str | None = None) -> int:
 
 def magic(source: str) -> str | None:
     """Return the decline code of a source; None for success."""
-    match = _ANY.fullmatch(source)
+    match = _ANY_NONCE.fullmatch(source)
     if match is not None:
         return match[1]
     if source not in _MAGIC:

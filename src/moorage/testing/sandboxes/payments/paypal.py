@@ -50,7 +50,7 @@ _PAGE: Final = 50
 _REPORTED: Final = 500
 _REPORT: Final = frozenset({"start_date", "end_date", "fields", "page_size", "page"})
 _WISHES: Final = frozenset({"experience_context", "stored_credential", "vault_id"})
-_DONE: Final = {"CAPTURE": "ORDER_ALREADY_CAPTURED", "AUTHORIZE": "ORDER_ALREADY_AUTHORIZED"}
+_DONE_ISSUES: Final = {"CAPTURE": "ORDER_ALREADY_CAPTURED", "AUTHORIZE": "ORDER_ALREADY_AUTHORIZED"}
 _DISPUTES: Final = frozenset(
     {
         "start_time",
@@ -194,7 +194,7 @@ class PayPalSandbox(PayPalLedger):
             order = self._found_or_404(self.orders, id)
             checked(request.json(), NOTHING)
             if order["status"] == "COMPLETED":
-                raise unprocessable(_DONE[intent])
+                raise unprocessable(_DONE_ISSUES[intent])
             if order["intent"] != intent:
                 raise unprocessable("ACTION_DOES_NOT_MATCH_INTENT")
             is_entered = "last_digits" in order["payment_source"].get("card", {})

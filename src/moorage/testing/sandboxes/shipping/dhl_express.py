@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 _HOME: Final = (("N", "EXPRESS DOMESTIC", 12.4, 1), ("1", "EXPRESS DOMESTIC 12:00", 21.9, 1))
-_AWAY: Final = (("P", "EXPRESS WORLDWIDE", 48.75, 3), ("Y", "EXPRESS 12:00", 66.1, 2))
+_FOREIGN_PRODUCTS: Final = (("P", "EXPRESS WORLDWIDE", 48.75, 3), ("Y", "EXPRESS 12:00", 66.1, 2))
 _HEAVIEST: Final = 70
 _PLANNED: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d ?GMT[+-]\d\d:\d\d")
 _PLACE: Final = {
@@ -182,7 +182,7 @@ class DhlExpressSandbox(Sandbox):
         ):
             words = "1001: The requested product(s) not available based on your search criteria."
             raise _refusal(400, words, "/rates")
-        table = _HOME if sender["countryCode"] == receiver["countryCode"] else _AWAY
+        table = _HOME if sender["countryCode"] == receiver["countryCode"] else _FOREIGN_PRODUCTS
         return reply({"products": [_product(*entry) for entry in table]})
 
     def _buy(self, request: SandboxRequest) -> Response:
@@ -195,7 +195,9 @@ class DhlExpressSandbox(Sandbox):
         abroad = sender_address["countryCode"] != receiver_address["countryCode"]
         if content["isCustomsDeclarable"] and "exportDeclaration" not in content:
             raise _refusal(400, "1026: exportDeclaration is missing.", "/shipments")
-        offered_prices = {code: price for code, _, price, _ in (_AWAY if abroad else _HOME)}
+        offered_prices = {
+            code: price for code, _, price, _ in (_FOREIGN_PRODUCTS if abroad else _HOME)
+        }
         if product not in offered_prices or receiver_address["postalCode"] == NO_LABEL:
             words = f"410135: Requested product(s) not available at origin, {product}/{product}"
             raise _refusal(

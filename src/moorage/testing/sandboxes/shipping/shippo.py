@@ -69,8 +69,8 @@ _LENGTHS: Final = {"cm", "in", "ft", "m", "mm", "yd"}
 _HOST: Final = "deliver.goshippo.com"
 _VERSION: Final = "2018-02-08"
 _MADE_AT: Final = "2030-01-01T00:00:00Z"
-_MADE: Final = {"object_created": _MADE_AT, "object_updated": _MADE_AT}
-_OWNED: Final = {**_MADE, "object_owner": "sandbox@shop.example", "test": True}
+_MADE_FIELDS: Final = {"object_created": _MADE_AT, "object_updated": _MADE_AT}
+_OWNED: Final = {**_MADE_FIELDS, "object_owner": "sandbox@shop.example", "test": True}
 
 
 class ShippoSandbox(Sandbox):
@@ -382,7 +382,7 @@ def _event(status: str, substatus: str | None, count: int) -> dict[str, Any]:
     if substatus is not None:
         closer = {"code": substatus, "text": substatus, "action_required": False}
     return {
-        **_MADE,
+        **_MADE_FIELDS,
         "object_id": f"{count:032x}",
         "status": status,
         "substatus": closer,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 _HOME: Final = (("03", "15.20", "12.34", 3), ("02", "31.05", "27.50", 2), ("01", "62.00", None, 1))
-_AWAY: Final = (("11", "35.10", "30.00", 4), ("65", "98.00", "80.25", 2))
+_FOREIGN_SERVICES: Final = (("11", "35.10", "30.00", 4), ("65", "98.00", "80.25", 2))
 _HEAVIEST: Final = 150
 _CODE: Final = {"Code!": str, "Description": str}
 _ADDRESS: Final = {
@@ -146,7 +146,7 @@ _ASKED_ADDRESS: Final = {
         },
     },
 }
-_DONE: Final = {"ResponseStatus": {"Code": "1", "Description": "Success"}}
+_DONE_RESPONSE: Final = {"ResponseStatus": {"Code": "1", "Description": "Success"}}
 _POUNDS: Final = {"Code": "LBS", "Description": "Pounds"}
 _SERVICE_NAMES: Final = {
     "01": "UPS Next Day Air",
@@ -232,7 +232,7 @@ class UpsSandbox(Sandbox):
         return reply(
             {
                 "RateResponse": {
-                    "Response": _DONE,
+                    "Response": _DONE_RESPONSE,
                     "RatedShipment": [
                         _rated(*service, packages=len(shipment["Package"]))
                         for service in _services(shipment)
@@ -289,7 +289,7 @@ class UpsSandbox(Sandbox):
         }
         if negotiated_price is not None:
             results["NegotiatedRateCharges"] = {"TotalCharge": _usd(negotiated_price)}
-        return reply({"ShipmentResponse": {"Response": _DONE, "ShipmentResults": results}})
+        return reply({"ShipmentResponse": {"Response": _DONE_RESPONSE, "ShipmentResults": results}})
 
     def _void(self, _: SandboxRequest, number: str) -> Response:
         shipment = self._shipment(number)
@@ -300,7 +300,9 @@ class UpsSandbox(Sandbox):
             shipment["void"] = True
             self.move(number, "MV", "VM")
         void_status = {"Status": {"Code": "1", "Description": "Voided"}}
-        return reply({"VoidShipmentResponse": {"Response": _DONE, "SummaryResult": void_status}})
+        return reply(
+            {"VoidShipmentResponse": {"Response": _DONE_RESPONSE, "SummaryResult": void_status}}
+        )
 
     def _recover(self, request: SandboxRequest) -> Response:
         body = self._body(request, _RECOVERY)["LabelRecoveryRequest"]
@@ -324,7 +326,7 @@ class UpsSandbox(Sandbox):
             "ShipmentIdentificationNumber": shipment["numbers"][0],
             "LabelResults": results,
         }
-        return reply({"LabelRecoveryResponse": {"Response": _DONE, **label_results}})
+        return reply({"LabelRecoveryResponse": {"Response": _DONE_RESPONSE, **label_results}})
 
     def _track(self, request: SandboxRequest, number: str) -> Response:
         for name in ("transId", "transactionSrc"):
@@ -400,7 +402,7 @@ class UpsSandbox(Sandbox):
 
 def _services(shipment: Mapping[str, Any]) -> tuple[tuple[str, str, str | None, int], ...]:
     start = shipment.get("ShipFrom", shipment["Shipper"])["Address"]["CountryCode"]
-    return _HOME if start == shipment["ShipTo"]["Address"]["CountryCode"] else _AWAY
+    return _HOME if start == shipment["ShipTo"]["Address"]["CountryCode"] else _FOREIGN_SERVICES
 
 
 def _check_packages(shipment: Mapping[str, Any]) -> None:

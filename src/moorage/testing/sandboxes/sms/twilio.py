@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
     from moorage.domain.http.requests import Response
 
-_TO: Final = {
+_TO_REFUSALS: Final = {
     "+15005550001": (21211, "Invalid 'To' Phone Number"),
     "+15005550002": (21612, "The 'To' number cannot be routed to"),
     "+15005550003": (21408, "Permission to send to this region has not been enabled"),
     "+15005550004": (21610, "Attempt to send to unsubscribed recipient"),
     "+15005550009": (21614, "'To' number is not a valid mobile number"),
 }
-_FROM: Final = {
+_FROM_REFUSALS: Final = {
     "+15005550001": (21212, "The 'From' number is not a valid number"),
     "+15005550007": (21606, "The 'From' number is not a message-capable number of yours"),
     "+15005550008": (
@@ -161,7 +161,7 @@ class TwilioSandbox(SmsSandbox):
             (35118, "MessagingServiceSid is required to schedule a message."): misses_pool,
             (35114, "Scheduling does not support this timestamp"): at and not _TIME.fullmatch(at),
         }
-        refused = _TO.get(form.get("To", "")) or _FROM.get(form.get("From", ""))
+        refused = _TO_REFUSALS.get(form.get("To", "")) or _FROM_REFUSALS.get(form.get("From", ""))
         return base.first_problem(problems) or refused
 
     def _fetch(self, _: base.SandboxRequest, sid: str, **_path: str) -> Response:
