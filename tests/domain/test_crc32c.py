@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.domain.values import crc32c as module
-from moorage.domain.values.crc32c import _folded, crc32c
+from moorage.domain.values.crc32c import _folded_bytes, crc32c
 from tests.adapters.manager_labs import checksum
 from tests.support.anew import anew
 
@@ -30,7 +30,7 @@ def test_long_data(size: int) -> None:
 @pytest.mark.parametrize("size", EDGES)
 def test_folded_data_are_short(size: int) -> None:
     """Folding leaves at most the multiple's length and a byte for the table."""
-    assert (6_777 + 8) // 8 >= len(_folded(bytes(size), 0xFFFFFFFF))
+    assert (6_777 + 8) // 8 >= len(_folded_bytes(bytes(size), 0xFFFFFFFF))
 
 
 @given(st.binary(max_size=1_500), st.binary(max_size=1_500))

@@ -60,14 +60,14 @@ def _timeouts_of_endpoints(service: Service) -> list[float]:
 
 def _wait_settings(service: Service) -> Iterator[tuple[str, float]]:
     """Yield each duration that must not be longer than a call, by its setting."""
-    waits = {
+    wait_seconds = {
         "attempt_timeout": service.attempt_timeout,
         "max_limit_wait": service.max_limit_wait,
         "bulkhead.max_wait": None if service.bulkhead is None else service.bulkhead.max_wait,
         "hedge.delay": None if service.hedge is None else service.hedge.delay,
         **{f"timeouts.{name}": wait for name, wait in attrs.asdict(service.timeouts).items()},
     }
-    for name, seconds in waits.items():
+    for name, seconds in wait_seconds.items():
         if seconds is not None:
             yield name, seconds
 

@@ -28,7 +28,7 @@ def in_order(tables: Mapping[Any, Any], report: Report) -> tuple[str, ...]:
         tables: the tables of the providers, as in the source.
         report: collects a problem for every cycle.
     """
-    needs = {
+    needed_providers = {
         name: {
             provider: path for path, provider in _needed_names(table, under(_SECRETS, key(name)))
         }
@@ -36,8 +36,8 @@ def in_order(tables: Mapping[Any, Any], report: Report) -> tuple[str, ...]:
         if isinstance(name, str)
     }
     dependencies = {
-        name: {provider for provider in paths_by_provider if provider in needs}
-        for name, paths_by_provider in needs.items()
+        name: {provider for provider in paths_by_provider if provider in needed_providers}
+        for name, paths_by_provider in needed_providers.items()
     }
     while True:
         try:
@@ -45,7 +45,7 @@ def in_order(tables: Mapping[Any, Any], report: Report) -> tuple[str, ...]:
         except CycleError as error:
             # Each name in the error is needed by the next; the last repeats the first.
             cycle: list[str] = error.args[1][::-1]
-        _report_cycle(cycle, needs, report)
+        _report_cycle(cycle, needed_providers, report)
         dependencies = _without_cycles(cycle, dependencies)
 
 

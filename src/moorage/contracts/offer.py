@@ -71,8 +71,8 @@ class Offer:
         parts: dict[str, Any] = {path_of(account): account for account in self.accounts}
         parts |= {f"services.{service.name}": service for service in self.services}
         for route in self.routes:
-            at = route.kind if route.tenant is None else f"tenants.{route.tenant}.{route.kind}"
-            parts[at] = (*parts.get(at, ()), route)
+            path = route.kind if route.tenant is None else f"tenants.{route.tenant}.{route.kind}"
+            parts[path] = (*parts.get(path, ()), route)
         return {**parts, "safety": self.safety}
 
 

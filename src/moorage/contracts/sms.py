@@ -303,9 +303,9 @@ def segments(text: str) -> int:
 def _parts(widths: list[int], alone: int, together: int) -> int:
     if sum(widths) <= alone:
         return 1
-    count, used = 1, 0
+    count, used_units = 1, 0
     for width in widths:
-        if used + width > together:
-            count, used = count + 1, 0
-        used += width
+        if used_units + width > together:
+            count, used_units = count + 1, 0
+        used_units += width
     return count

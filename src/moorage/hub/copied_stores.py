@@ -61,15 +61,15 @@ def neutralize(*stores: Any) -> int:
     Returns:
         The number of deleted items.
     """
-    return sum(_cleared(store) for store in stores)
+    return sum(_clear_store(store) for store in stores)
 
 
 async def aneutralize(*stores: Any) -> int:
     """Do the same as `neutralize` with asynchronous stores."""
-    return sum([await _cleared(store) for store in stores])
+    return sum([await _clear_store(store) for store in stores])
 
 
-def _cleared(store: Any) -> Any:
+def _clear_store(store: Any) -> Any:
     clear = getattr(store, "clear", None)
     if clear is not None:
         return clear()

@@ -118,20 +118,20 @@ class Idempotency(Part):
     def answer(self, key: str, function: Callable[[], R], /, *, payload: object) -> Answered[R]:
         """Like `call`, with an explicit payload; the result tells whether it was replayed."""
         check_callable(function, "function")
-        ended: Answered[R] = value_of(
+        answered: Answered[R] = value_of(
             run_now(self._act(self._now, key, step_sync(function), payload))
         )
-        return ended
+        return answered
 
     async def aanswer(
         self, key: str, function: Callable[[], Coroutine[Any, Any, R]], /, *, payload: object
     ) -> Answered[R]:
         """The asynchronous `answer`."""
         check_callable(function, "function")
-        ended: Answered[R] = value_of(
+        answered: Answered[R] = value_of(
             await self._act(self._later, key, step_async(function, self._later), payload)
         )
-        return ended
+        return answered
 
     def __call__(
         self, key: Callable[..., str], /, *, payload: Callable[..., object] | None = None

@@ -89,7 +89,7 @@ class ApiVendor(Vendor):
         credentials = None if secret is None else type(self).auth(self, secret)
         keys = {} if self.idempotency is None else self.idempotency.settings
         return {
-            to: Service(
+            destination: Service(
                 self.name,
                 getattr(self, option),
                 credentials=credentials,
@@ -98,7 +98,7 @@ class ApiVendor(Vendor):
                 **keys,
                 **self.settings(),
             )
-            for to, option in self.urls.items()
+            for destination, option in self.urls.items()
         }
 
     def ping(self) -> Request | None:

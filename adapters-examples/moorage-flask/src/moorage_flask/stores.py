@@ -157,8 +157,8 @@ class Stores:
             return
         own_tables = self._tables
         if self._places.aside is None:
-            every = (own_tables.log, own_tables.inbox, own_tables.outbox, own_tables.lanes)
-            self._database.create(own_tables.log.metadata, every)
+            every_table = (own_tables.log, own_tables.inbox, own_tables.outbox, own_tables.lanes)
+            self._database.create(own_tables.log.metadata, every_table)
             return
         self._aside.create(own_tables.log.metadata, (own_tables.log, own_tables.inbox))
         if self._host.database is not None:

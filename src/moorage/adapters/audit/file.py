@@ -76,7 +76,7 @@ class FileAudit:
             StorageUnavailable: the file cannot be written.
             ConfigurationError: records are missing at the end.
         """
-        with self._translated(), self._locked() as file:
+        with self._translating_errors(), self._locked() as file:
             stored_head = self._stored_head()
             head, size = _end_of(self._path, stored_head)
             if head is None:
@@ -94,13 +94,13 @@ class FileAudit:
 
     def head(self) -> AuditHead:
         """Return the end of the chain; records that continue from the stored head belong to it."""
-        with self._translated():
+        with self._translating_errors():
             stored_head = self._stored_head()
             return _end_of(self._path, stored_head)[0] or stored_head
 
     def records(self) -> Iterator[AuditRecord]:
         """Yield the records of all lines, in the order of the lines."""
-        with self._translated():
+        with self._translating_errors():
             for line in self._lines():
                 if line.endswith(b"\n"):
                     yield record_of(line)
@@ -155,7 +155,7 @@ class FileAudit:
             yield file
 
     @contextmanager
-    def _translated(self) -> Generator[None]:
+    def _translating_errors(self) -> Generator[None]:
         try:
             yield
         except OSError as error:

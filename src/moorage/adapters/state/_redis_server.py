@@ -194,7 +194,7 @@ class RedisServer:
                 (node.host, int(node.port)) for node in client.nodes_manager.startup_nodes.values()
             ]
             manager = client if self._is_async else client.nodes_manager
-            self._settings = _adopted(manager.connection_kwargs)
+            self._settings = _adopted_settings(manager.connection_kwargs)
             self.address = (
                 f"redis+cluster://{','.join(f'{host}:{port}' for host, port in self.nodes)}"
             )
@@ -208,7 +208,7 @@ class RedisServer:
                 remedy=f"Pass a URL, or a {kind} or {kind}Cluster.",
             )
         pool = client.connection_pool
-        self._settings = _adopted(pool.connection_kwargs)
+        self._settings = _adopted_settings(pool.connection_kwargs)
         self._class = pool.connection_class
         # The connections of a client of Sentinel need the client itself.
         self._client = client
@@ -402,7 +402,7 @@ def _node(host: str, port: int) -> tuple[str, int]:
     return parts.hostname or "localhost", parts.port or port
 
 
-def _adopted(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _adopted_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value for name, value in settings.items() if not name.startswith(_IGNORED_SETTINGS)
     }

@@ -302,11 +302,11 @@ def _in_field(value: str) -> Iterator[str]:
 
 def _user_and_password(encoded: str) -> Iterator[str]:
     try:
-        both = b64decode(encoded, validate=True).decode()
+        user_and_password = b64decode(encoded, validate=True).decode()
     except ValueError:
         return
-    yield both
-    yield from both.split(":", 1)
+    yield user_and_password
+    yield from user_and_password.split(":", 1)
 
 
 def json_again(masked: bytes) -> bytes:

@@ -174,7 +174,7 @@ def _directives(text: str) -> Mapping[str, str]:
 
 def varies_by(response: Response) -> tuple[str, ...] | None:
     """Return the request headers that an answer depends on; None for `Vary: *`."""
-    names = _listed(response.headers, "vary")
+    names = _listed_names(response.headers, "vary")
     return None if "*" in names else tuple(sorted(names))
 
 
@@ -325,7 +325,7 @@ def useful_for(entry: CacheEntry, policy: CachePolicy) -> float:
 
 def refreshed(entry: CacheEntry, not_modified: Response) -> Response:
     """Return the cached answer updated by a 304: its body with the new header fields."""
-    dropped_names = _HOP_BY_HOP | _OF_THE_BODY | _listed(not_modified.headers, "connection")
+    dropped_names = _HOP_BY_HOP | _OF_THE_BODY | _listed_names(not_modified.headers, "connection")
     new_headers = Headers(
         [pair for pair in not_modified.headers.pairs if pair[0].lower() not in dropped_names]
     )
@@ -367,10 +367,10 @@ def decide(request: Request, entry: CacheEntry | None, policy: CachePolicy) -> D
     if not request_directives and "no-cache" not in directives and entry.age < entry.lifetime:
         # The usual case, as the rules below decide it.
         return _SERVE_FRESH
-    checked = "no-cache" in request_directives or directives.get("no-cache") == ""
-    strict = checked or "must-revalidate" in directives
+    needs_check = "no-cache" in request_directives or directives.get("no-cache") == ""
+    strict = needs_check or "must-revalidate" in directives
     remaining_lifetime = entry.lifetime - entry.age
-    young = "max-age" not in request_directives or entry.age <= _delta(
+    is_young_enough = "max-age" not in request_directives or entry.age <= _delta(
         request_directives["max-age"]
     )
     spare = remaining_lifetime - (
@@ -381,11 +381,11 @@ def decide(request: Request, entry: CacheEntry | None, policy: CachePolicy) -> D
         if strict or "max-stale" not in request_directives
         else _delta(request_directives["max-stale"] or "9" * 10)
     )
-    if young and not checked and spare + bearable > 0:
+    if is_young_enough and not needs_check and spare + bearable > 0:
         return _SERVE_FRESH
     if request.method is HttpMethod.HEAD:
         return Miss()
-    patient = young and not strict and "min-fresh" not in request_directives
+    patient = is_young_enough and not strict and "min-fresh" not in request_directives
     usual = 0.0 if "stale-if-error" in {*request_directives, *directives} else policy.stale_if_error
     return Stale(
         _validators(entry.response),
@@ -418,11 +418,11 @@ def _lasting(headers: Headers) -> Headers:
     Fields of the connection, and fields that `no-cache` names, may not.
     """
     unchecked = cache_control(headers).get("no-cache", "")
-    dropped_names = _HOP_BY_HOP | _listed(headers, "connection") | _names(unchecked)
+    dropped_names = _HOP_BY_HOP | _listed_names(headers, "connection") | _names(unchecked)
     return Headers([pair for pair in headers.pairs if pair[0].lower() not in dropped_names])
 
 
-def _listed(headers: Headers, name: str) -> set[str]:
+def _listed_names(headers: Headers, name: str) -> set[str]:
     """Return the header names that the value of a header lists, in lower case."""
     return _names(",".join(headers.get_all(name)))
 

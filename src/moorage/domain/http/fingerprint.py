@@ -105,10 +105,10 @@ def _content(body: bytes | BodyStream, content_type: str | None) -> tuple[bytes,
 
 def _canonical(body: bytes) -> bytes:
     """Return JSON with sorted keys and without white space; numbers keep their digits."""
-    return _rewritten(body) or _canonical_text(_parse_body(body)).encode()
+    return _canonical_body(body) or _canonical_text(_parse_body(body)).encode()
 
 
-def _rewritten(body: bytes) -> bytes | None:
+def _canonical_body(body: bytes) -> bytes | None:
     """Return the canonical form of a body that Python writes back unchanged; otherwise None.
 
     If the written text equals the body, no number was rounded and no repeated key was lost.

@@ -164,7 +164,7 @@ class OutgoingGuard:
             return "has an address of an unknown kind"
         if getattr(parsed_address, "scope_id", None) is not None:
             return "has an address on one of this machine's links"
-        embedded_address = _meant(parsed_address)
+        embedded_address = _meant_address(parsed_address)
         if any(
             item in network
             for network in self.networks
@@ -179,7 +179,7 @@ def _is_named(host: str, name: str) -> bool:
     return host.endswith(name) if name.startswith(".") else host == name
 
 
-def _meant(address: Address) -> Address:
+def _meant_address(address: Address) -> Address:
     """Return the IPv4 address embedded in an IPv6 address, or the address itself."""
     if isinstance(address, IPv6Address) and any(address in network for network in _MAPPED_NETWORKS):
         return IPv4Address(int(address) & 0xFFFF_FFFF)

@@ -72,7 +72,7 @@ def is_text(content_type: str | None) -> bool:
     return kind == _FORM or is_json(content_type) or _TEXTUAL.fullmatch(kind) is not None
 
 
-def _folded(names: Iterable[str]) -> frozenset[str]:
+def _folded_names(names: Iterable[str]) -> frozenset[str]:
     return frozenset(name.lower() for name in names)
 
 
@@ -115,9 +115,9 @@ class Redaction:
         personal: kinds of personal data to mask anywhere; all kinds by default.
     """
 
-    header_names: frozenset[str] = attrs.field(default=frozenset(), converter=_folded)
-    query_names: frozenset[str] = attrs.field(default=frozenset(), converter=_folded)
-    body_keys: frozenset[str] = attrs.field(default=frozenset(), converter=_folded)
+    header_names: frozenset[str] = attrs.field(default=frozenset(), converter=_folded_names)
+    query_names: frozenset[str] = attrs.field(default=frozenset(), converter=_folded_names)
+    body_keys: frozenset[str] = attrs.field(default=frozenset(), converter=_folded_names)
     body_paths: frozenset[tuple[str, ...]] = attrs.field(default=frozenset(), converter=_paths)
     patterns: tuple[re.Pattern[str], ...] = attrs.field(default=(), converter=_patterns)
     personal: tuple[Personal, ...] = attrs.field(default=tuple(Personal), converter=_kinds)
@@ -198,18 +198,20 @@ class Redaction:
         masked_parts: list[str] = []
         name = ""
         depth = 0
-        hidden: int | None = None
+        hidden_depth: int | None = None
         way = _Way(self.body_paths)
         for piece in _PIECE.findall(text):
             depth -= piece in {"}", "]"}
-            if hidden is not None and (depth < hidden or (piece == "," and depth == hidden)):
-                hidden = None
-            if hidden is None:
+            if hidden_depth is not None and (
+                depth < hidden_depth or (piece == "," and depth == hidden_depth)
+            ):
+                hidden_depth = None
+            if hidden_depth is None:
                 masked_parts.append(self._piece(piece))
                 way.go(piece, name)
                 if piece == ":" and (_is_hidden(name, self.body_keys) or way.leads_there):
                     masked_parts.append(f'"{MASK}"')
-                    hidden = depth
+                    hidden_depth = depth
                 elif not piece.isspace():
                     name = _decoded_text(piece).strip(" \t\r\n'")
             depth += piece in {"{", "["}

@@ -75,8 +75,8 @@ def is_absolute(path: str) -> bool:
 
 def origin_of(url: str) -> Origin | None:
     """Return scheme, host and port of a URL, if it has them."""
-    split = _split_origin(url)
-    return None if split is None else split[0]
+    split_url = _split_origin(url)
+    return None if split_url is None else split_url[0]
 
 
 def same_origin(url: str, other: str) -> bool:
@@ -115,8 +115,8 @@ def join_url(base_url: str, request: Request) -> str:
         return base_url.rstrip("/") + request.path
     path = request.path.partition("#")[0]
     if is_absolute(path):
-        split = _same_origin(base_url, path)
-        if split is None:
+        split_url = _same_origin(base_url, path)
+        if split_url is None:
             # The frame that raises must not show what may be in its query.
             del path
             raise InvalidData(
@@ -124,7 +124,7 @@ def join_url(base_url: str, request: Request) -> str:
                 field="path",
                 remedy="Give a path, or declare the other host as a service of its own.",
             )
-        prefix, path = split
+        prefix, path = split_url
     else:
         prefix = base_url.rstrip("/") if path else base_url
     path, _, query = path.partition("?")

@@ -230,8 +230,8 @@ def _scope_names(scope: Iterable[str] | str) -> tuple[str, ...]:
 
 
 def _unguessable(draw: Callable[[], int]) -> Secret:
-    drawn = b"".join(draw().to_bytes(8, "big") for _ in range(DRAWS))
-    return Secret(_digest(drawn))
+    drawn_bytes = b"".join(draw().to_bytes(8, "big") for _ in range(DRAWS))
+    return Secret(_digest(drawn_bytes))
 
 
 def _digest(content: bytes) -> str:

@@ -43,7 +43,7 @@ def token_request(
         # RFC 6749, section 2.3.1: both are form-encoded first.
         pair = f"{quote_plus(client.client_id)}:{quote_plus(secret.reveal())}".encode()
         headers["Authorization"] = f"Basic {b2a_base64(pair, newline=False).decode()}"
-    elif not _vouched_for(client):
+    elif not _has_assertion(client):
         form.append(("client_id", client.client_id))
     if secret is not None and how is ClientAuthentication.POST:
         form.append(("client_secret", secret.reveal()))
@@ -64,7 +64,7 @@ def token_request(
     return Request.post("/", form=form, headers=headers), url
 
 
-def _vouched_for(client: OAuthClient) -> bool:
+def _has_assertion(client: OAuthClient) -> bool:
     """Return whether the grant's assertion also authenticates the client (RFC 7521, 4.1)."""
     return client.authentication is ClientAuthentication.NONE and isinstance(
         client.grant, JwtBearer

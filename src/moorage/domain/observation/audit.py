@@ -443,7 +443,7 @@ class _Chain:
         if record.number != number:
             return _misplaced(record.number, number, following)
         if record.previous != self.head.hash:
-            return _rewritten(number)
+            return _rewritten_finding(number)
         anchor = self._anchor
         if anchor is not None and anchor.number == number and anchor.hash != record.hash:
             return Finding(
@@ -498,7 +498,7 @@ def _misplaced(number: int, expected: int, following: Iterator[AuditRecord]) -> 
     )
 
 
-def _rewritten(number: int) -> Finding:
+def _rewritten_finding(number: int) -> Finding:
     if number == 1:
         return Finding(1, Fault.ALTERED, "Record 1 was altered: it names a record before it.")
     return Finding(

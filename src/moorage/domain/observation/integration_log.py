@@ -258,8 +258,8 @@ class LogSummary:
         """
         statuses = self.by_status.items()
         telling = sum(count for status, count in statuses if status not in _NEUTRAL)
-        good = sum(count for status, count in statuses if status in _GOOD_STATUSES)
-        return good / telling if telling else None
+        good_count = sum(count for status, count in statuses if status in _GOOD_STATUSES)
+        return good_count / telling if telling else None
 
 
 def summarise(entries: Iterable[IntegrationLog]) -> LogSummary:

@@ -387,7 +387,7 @@ class CircuitRule:
             record = record._replace(leases=leases)
         circuit = (state_time, quiet, mode, gen, slot, total, base, record)
         if permit[0] == gen and mode == HALF_OPEN and is_held:
-            return self._probed(circuit, outcome)
+            return self._with_probe(circuit, outcome)
         if permit[0] == gen and mode == CLOSED:
             if outcome is Outcome.NEUTRAL:
                 return self._uncounted(circuit, permit[1]), None
@@ -467,11 +467,15 @@ class CircuitRule:
         else:
             record = record._replace(slow=record.slow + 1)
         circuit = (state_time, max(quiet, DAY), CLOSED, gen, slot, total, base, record)
-        if self._tripped(circuit) if is_failed else self._dragged(circuit):
+        if (
+            self._has_too_many_failures(circuit)
+            if is_failed
+            else self._has_too_many_slow_calls(circuit)
+        ):
             return self._opened_circuit(circuit), CircuitState.OPEN
         return circuit, None
 
-    def _tripped(self, circuit: Circuit) -> bool:
+    def _has_too_many_failures(self, circuit: Circuit) -> bool:
         """Return whether a failure opens the circuit."""
         state_time, _, _, _, _, _, _, record = circuit
         config = self.config
@@ -489,13 +493,15 @@ class CircuitRule:
         calls = max(calls, fails, slow)
         return calls >= config.minimum_calls and fails * _MILLION >= self.failure_share * calls
 
-    def _dragged(self, circuit: Circuit) -> bool:
+    def _has_too_many_slow_calls(self, circuit: Circuit) -> bool:
         """Return whether a slow answer opens the circuit."""
         calls, fails, slow = self._window(circuit)
         calls = max(calls, fails, slow)
         return calls >= self.config.minimum_calls and slow * _MILLION >= self.slow_share * calls
 
-    def _probed(self, circuit: Circuit, outcome: Outcome) -> tuple[Circuit, CircuitState | None]:
+    def _with_probe(
+        self, circuit: Circuit, outcome: Outcome
+    ) -> tuple[Circuit, CircuitState | None]:
         """Return the state after a probe ended, and the new mode if that changed."""
         state_time, quiet, mode, gen, slot, total, base, record = circuit
         if outcome is Outcome.NEUTRAL:

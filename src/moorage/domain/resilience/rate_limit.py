@@ -202,7 +202,7 @@ class RateLimitConfig:
     @property
     def share(self) -> Fraction | None:
         """The part of the limit that a process may use alone; None if it may use nothing."""
-        return None if isinstance(self.without_store, str) else _meant(self.without_store)
+        return None if isinstance(self.without_store, str) else _meant_fraction(self.without_store)
 
     def check_cost(self, cost: int) -> int:
         """Return `cost`, or raise if the limit can never grant so much."""
@@ -241,7 +241,7 @@ def joint_wait(rules: Sequence[Rule], presents: Sequence[State], costs: Sequence
 
 
 def _bucket(config: RateLimitConfig) -> TokenBucket:
-    pace = _meant(config.rate) / (_meant(config.per) * SECOND)
+    pace = _meant_fraction(config.rate) / (_meant_fraction(config.per) * SECOND)
     tokens, ticks = pace.numerator, pace.denominator
     for path, fits in (
         ("rate", max(tokens, 2 * ticks) < EXACT and FOREVER * pace >= 1),
@@ -273,7 +273,7 @@ def _quota(config: RateLimitConfig, calendar: Calendar) -> CalendarQuota:
     return CalendarQuota(whole_rate, monthly=calendar is Calendar.MONTH)
 
 
-def _meant(value: float | Fraction) -> Fraction:
+def _meant_fraction(value: float | Fraction) -> Fraction:
     """Return the simplest fraction close to `value`: one tenth for 0.1."""
     exact_fraction = Fraction(value)
     for digits in (3, 6, 9, 12):

@@ -230,9 +230,9 @@ def delay(policy: RetryPolicy, attempt: int, *, previous: float, draw: float) ->
     """Return the seconds between attempt number `attempt` and the next."""
     cap = policy.max_delay
     if policy.backoff is Backoff.DECORRELATED:
-        least = min(policy.base_delay, cap)
-        most = max(least, min(cap, 3 * (previous or policy.base_delay)))
-        return least + draw * (most - least)
+        shortest = min(policy.base_delay, cap)
+        longest = max(shortest, min(cap, 3 * (previous or policy.base_delay)))
+        return shortest + draw * (longest - shortest)
     full_delay = min(_GROWTH[policy.backoff](policy, attempt), cap)
     return _SPREAD[policy.jitter](full_delay, cap, draw)
 

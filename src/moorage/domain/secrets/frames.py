@@ -72,14 +72,14 @@ def refusing(build: Callable[P, R]) -> Callable[P, R]:
             try:
                 return await build(*args, **kwargs)
             except Exception as error:  # noqa: BLE001 - as below
-                refused = error
-            refused = _scrubbed_error(refused, build, args, kwargs)
+                refusal = error
+            refusal = _scrubbed_error(refusal, build, args, kwargs)
             del args, kwargs
             try:
-                raise refused
+                raise refusal
             finally:
                 # As below.
-                del refused
+                del refusal
 
         return cast("Callable[P, R]", scrub_async)
 

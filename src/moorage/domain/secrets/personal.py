@@ -76,8 +76,8 @@ def _mask_numbers(groups: str, begins: re.Pattern[str], is_valid: Callable[[str]
     masked_parts: list[str] = []
     first = 0
     while first < len(parts):
-        most = 2 * _MOST_GROUPS if begins.match(parts[first]) else 0
-        for end in range(min(first + most, len(parts) + 1) - 1, first, -2):
+        most_parts = 2 * _MOST_GROUPS if begins.match(parts[first]) else 0
+        for end in range(min(first + most_parts, len(parts) + 1) - 1, first, -2):
             number = "".join(parts[first:end:2])
             if is_valid(number):
                 masked_parts += [mask(number), *parts[end : end + 1]]

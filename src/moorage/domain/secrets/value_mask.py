@@ -53,7 +53,7 @@ _BASE64: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789+/=-_")
 _ALPHANUMERIC: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789")
 
 
-def _itself(value: Any) -> Any:
+def _unchanged_value(value: Any) -> Any:
     return value
 
 
@@ -89,11 +89,11 @@ def value_mask(secrets: Iterable[bytes], words: Iterable[bytes] = ()) -> Masker:
         secrets: masked in every encoding, and also if only a long part of a secret appears.
         words: masked where they appear as separate words, with every escaping.
     """
-    certain = {part for secret in secrets for part in _parts(secret)}
-    needles = [needle for secret in certain for needle in _needles(secret)]
+    certain_parts = {part for secret in secrets for part in _parts(secret)}
+    needles = [needle for secret in certain_parts for needle in _needles(secret)]
     needles += [
         _Needle(word.lower(), partly=False, encoded=False)
-        for word in {*words} - certain
+        for word in {*words} - certain_parts
         if len(word) >= SHORTEST
     ]
     distinct = tuple(dict.fromkeys(needles))
@@ -124,7 +124,7 @@ def is_telling(value: str) -> bool:
 _SEQUENCES: Final[frozenset[Callable[..., Any]]] = frozenset({list, tuple, set, frozenset})
 
 
-def masked_value(value: Any, mask: Masker, other: Callable[[Any], Any] = _itself) -> Any:
+def masked_value(value: Any, mask: Masker, other: Callable[[Any], Any] = _unchanged_value) -> Any:
     """Return a value with its texts masked, in containers too; `other` converts other types."""
     if isinstance(value, str):
         return masked_text(value, mask)
@@ -147,7 +147,7 @@ def masked_value(value: Any, mask: Masker, other: Callable[[Any], Any] = _itself
 def mask_error(
     error: BaseException,
     mask: Masker,
-    other: Callable[[Any], Any] = _itself,
+    other: Callable[[Any], Any] = _unchanged_value,
     *,
     except_for: Container[str] = (),
 ) -> None:
@@ -214,17 +214,17 @@ def _masked(text: bytes, needles: Iterable[_Needle]) -> bytes:
             read = base64 if needle.encoded else view.text
             for start, end in _hits(read, needle):
                 widens = needle.encoded and not view.joined
-                first, last = _widened(read, start, end) if widens else (start, end)
+                first, last = _widened_span(read, start, end) if widens else (start, end)
                 spans.append((view.starts[first], view.ends[last - 1]))
     if not spans:
         return text
-    shown: list[bytes] = []
-    done = 0
+    shown_parts: list[bytes] = []
+    masked_to = 0
     for start, end in sorted(spans):
-        if start >= done:
-            shown += [text[done:start], _MASK]
-        done = max(done, end)
-    return b"".join([*shown, text[done:]])
+        if start >= masked_to:
+            shown_parts += [text[masked_to:start], _MASK]
+        masked_to = max(masked_to, end)
+    return b"".join([*shown_parts, text[masked_to:]])
 
 
 def _views(text: bytes) -> Iterator[_View]:
@@ -249,21 +249,21 @@ def _rewritten(
     text = bytearray()
     starts: list[int] = []
     ends: list[int] = []
-    done = 0
+    rewritten_to = 0
     for match in pattern.finditer(view.text):
         start, end = match.span()
         new = replace(match[0])
-        text += view.text[done:start] + new
-        starts.extend(view.starts[done:start])
+        text += view.text[rewritten_to:start] + new
+        starts.extend(view.starts[rewritten_to:start])
         starts.extend([view.starts[start]] * len(new))
-        ends.extend(view.ends[done:start])
+        ends.extend(view.ends[rewritten_to:start])
         ends.extend([view.ends[end - 1]] * len(new))
-        done = end
-    if not done:
+        rewritten_to = end
+    if not rewritten_to:
         return None
-    text += view.text[done:]
-    starts.extend(view.starts[done:])
-    ends.extend(view.ends[done:])
+    text += view.text[rewritten_to:]
+    starts.extend(view.starts[rewritten_to:])
+    ends.extend(view.ends[rewritten_to:])
     return _View(bytes(text).lower(), starts, ends)
 
 
@@ -324,7 +324,7 @@ def _is_word(text: bytes, start: int, end: int) -> bool:
     return not (before and before[0] in _ALPHANUMERIC) and not (after and after[0] in _ALPHANUMERIC)
 
 
-def _widened(text: bytes, start: int, end: int) -> tuple[int, int]:
+def _widened_span(text: bytes, start: int, end: int) -> tuple[int, int]:
     """Return the positions of the complete encoded text around a secret."""
     first, last = max(0, start - _CONTEXT_BYTES), min(len(text), end + _CONTEXT_BYTES)
     while start > first and text[start - 1] in _BASE64:

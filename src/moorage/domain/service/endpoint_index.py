@@ -78,18 +78,18 @@ class EndpointIndex:
         best = nothing = len(self._endpoints)
         remaining_pairs = [(self._root, 0)]
         while remaining_pairs:
-            node, at = remaining_pairs.pop()
+            node, depth = remaining_pairs.pop()
             if node.first >= best:
                 continue
-            if at == len(parts):
+            if depth == len(parts):
                 best = min(best, node.ends.get(method, best), node.ends.get(None, best))
                 continue
-            part = parts[at]
+            part = parts[depth]
             if node.template is not None and part:
-                remaining_pairs.append((node.template, at + 1))
+                remaining_pairs.append((node.template, depth + 1))
             literal = node.literals.get(part)
             if literal is not None:
-                remaining_pairs.append((literal, at + 1))
+                remaining_pairs.append((literal, depth + 1))
         return None if best == nothing else self._endpoints[best]
 
 

@@ -106,12 +106,12 @@ def in_order(regions: Sequence[Region], draw: float) -> tuple[Region, ...]:
 
 def _draw_region(regions: Sequence[Region], draw: float) -> tuple[Region, float]:
     """Return a region drawn by weight, and the remainder of the draw, which is again uniform."""
-    at = draw * sum(region.weight for region in regions)
+    position = draw * sum(region.weight for region in regions)
     for region in regions[:-1]:
-        if at < region.weight:
-            return region, at / region.weight
-        at -= region.weight
-    return regions[-1], at / regions[-1].weight
+        if position < region.weight:
+            return region, position / region.weight
+        position -= region.weight
+    return regions[-1], position / regions[-1].weight
 
 
 def belonging(regions: Sequence[Region], path: str) -> Sequence[Region]:

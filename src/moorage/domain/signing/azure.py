@@ -98,11 +98,11 @@ class AzureSharedKey:
 def _decoded_key(key: Secret) -> bytes:
     """Return the key decoded from base64."""
     try:
-        opened = a2b_base64(key.reveal_bytes(), strict_mode=True)
+        decoded_key = a2b_base64(key.reveal_bytes(), strict_mode=True)
     except ValueError:
-        opened = b""
-    if opened:
-        return opened
+        decoded_key = b""
+    if decoded_key:
+        return decoded_key
     raise InvalidData(
         "The secret is not a key of a storage account.",
         field="secret",

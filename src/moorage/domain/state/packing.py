@@ -204,10 +204,10 @@ def _read_field(packed: bytes, at: int) -> _Read:
 
 
 def _cut_bytes(packed: bytes, at: int, size: int) -> bytes:
-    cut = packed[at : at + size]
-    if len(cut) < size:
+    cut_bytes = packed[at : at + size]
+    if len(cut_bytes) < size:
         raise ValueError("cut off")
-    return cut
+    return cut_bytes
 
 
 def _read_unsigned(_: bytes, at: int, number: int) -> _Read:

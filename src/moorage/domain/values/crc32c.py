@@ -35,13 +35,13 @@ def crc32c(data: bytes, value: int = 0) -> int:
     """Return the CRC-32C of bytes that follow other bytes with the checksum `value`."""
     state = value ^ _ONES
     if len(data) > _SHORT:
-        data, state = _folded(data, state), 0
+        data, state = _folded_bytes(data, state), 0
     for byte in data:
         state = _TABLE[(state ^ byte) & 0xFF] ^ state >> 8
     return state ^ _ONES
 
 
-def _folded(data: bytes, state: int) -> bytes:
+def _folded_bytes(data: bytes, state: int) -> bytes:
     """Return fewer bytes with the same remainder; the state is added to the first of them."""
     bits, size = int.from_bytes(data, "little") ^ state, 8 * len(data)
     for power in range((size // _LONG).bit_length() - 1, -1, -1):

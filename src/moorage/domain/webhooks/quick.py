@@ -178,12 +178,12 @@ def _unix_seconds(text: str) -> int:
 
 def _picker(plan: _Plan, separator: str, prefix: str) -> Callable[[dict[str, str]], list[str]]:
     """Return a function that returns the signatures of this version and stores the other marks."""
-    place, cut = plan.place, len(prefix)
+    place, prefix_length = plan.place, len(prefix)
     if not separator:
 
         def single_headers(values: dict[str, str]) -> list[str]:
             text = values[place]
-            return [text[cut:]] if text.startswith(prefix) else []
+            return [text[prefix_length:]] if text.startswith(prefix) else []
 
         return single_headers
 
@@ -198,7 +198,7 @@ def _picker(plan: _Plan, separator: str, prefix: str) -> Callable[[dict[str, str
         for item in items:
             mark = item.strip()
             if mark.startswith(prefix):
-                signatures.append(mark[cut:])
+                signatures.append(mark[prefix_length:])
             elif begins and mark.startswith(start):
                 if mark_key in values:
                     raise _UnusualError

@@ -38,7 +38,7 @@ class Plans:
         self._core = core
         self.services: dict[str, Service] = {}
         self._compiled: dict[tuple[str, str | None], Plan] = {}
-        for service in _several(services):
+        for service in _as_tuple(services):
             if not isinstance(service, Service):
                 raise ConfigurationError(
                     f"A service must be a Service, not {with_article(type(service).__name__)}.",
@@ -161,7 +161,7 @@ class Plans:
         error.request_id = request_id if isinstance(request_id, str) else self._core.new_id()
 
 
-def _several(services: Iterable[Service]) -> tuple[Service, ...]:
+def _as_tuple(services: Iterable[Service]) -> tuple[Service, ...]:
     try:
         return tuple(services)
     except TypeError:

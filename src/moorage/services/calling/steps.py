@@ -140,11 +140,11 @@ class Calling(FastPathSteps):
         others.
         """
         by_name(self.plans.services, service)
-        requests = _listed(requests, "requests")
+        requests = _as_list(requests, "requests")
         keys = (
             [_NOTHING] * len(requests)
             if idempotency_keys is None
-            else _listed(idempotency_keys, "idempotency_keys")
+            else _as_list(idempotency_keys, "idempotency_keys")
         )
         if len(keys) != len(requests):
             raise InvalidData(
@@ -382,23 +382,23 @@ class Calling(FastPathSteps):
         """Return the protection of a request's key, if it has one, and the step that sends it."""
         plan = call.plan
         call.repeatable = is_repeatable(plan, request)
-        once = None
+        protection = None
         if key is not None and code is not None:
-            once = self._keys.protect(
+            protection = self._keys.protect(
                 call, key, code, use, response=True, repeatable=call.repeatable
             )
         step: AttemptStep
         if plan.cache_wait:
             step = _caching()(self.core, call, request)
-        elif once is not None and is_sure_to_leave(plan, request):
+        elif protection is not None and is_sure_to_leave(plan, request):
             step = LateExchange(self.core, request)
         else:
             step = Exchange(self.core, call, request)
-        if plan.hedge is not None and once is None and _is_read(plan, request):
+        if plan.hedge is not None and protection is None and _is_read(plan, request):
             from moorage.services.calling.hedging import Hedged  # noqa: PLC0415 - few services hedge
 
             step = Hedged(self.core, plan.hedge, step)
-        return once, step
+        return protection, step
 
 
 @cache
@@ -426,7 +426,7 @@ def _is_read(plan: Plan, request: Request) -> bool:
     return request.replayable and (request.method.safe if is_idempotent is None else is_idempotent)
 
 
-def _listed(items: Any, field: str) -> list[Any]:
+def _as_list(items: Any, field: str) -> list[Any]:
     """Return the items of a batch; a single text is refused."""
     try:
         if not isinstance(items, (str, bytes)):

@@ -115,14 +115,14 @@ class ShippingFlows(Flows, ShippingContract):
             timeout: seconds for each shipment.
             at_once: maximum number of concurrent purchases.
         """
-        every = several(items, "items")
+        batch = several(items, "items")
         maybe_seconds(timeout, "timeout")
         checked_key(idempotency_key)
 
         def step(number: int, item: Any) -> Callable[[], Awaitable[Result[Shipment]]]:
             return partial(self._create_one, item, part_key(idempotency_key, number), timeout)
 
-        steps = [step(number, item) for number, item in enumerate(every, 1)]
+        steps = [step(number, item) for number, item in enumerate(batch, 1)]
         return await self._dispatcher.calling.core.every(steps, at_once=count(at_once, "at_once"))
 
     async def get_label(

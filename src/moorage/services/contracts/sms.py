@@ -41,7 +41,7 @@ class SmsFlows(Flows, SmsContract):
             timeout: seconds for each message.
             at_once: maximum number of concurrent messages.
         """
-        every = several(messages, "messages")
+        batch = several(messages, "messages")
         maybe_seconds(timeout, "timeout")
         if idempotency_key is not None:
             checked_key(idempotency_key)
@@ -50,7 +50,7 @@ class SmsFlows(Flows, SmsContract):
             key = None if idempotency_key is None else part_key(idempotency_key, number)
             return partial(self._send_one, message, key, timeout)
 
-        steps = [step(number, message) for number, message in enumerate(every, 1)]
+        steps = [step(number, message) for number, message in enumerate(batch, 1)]
         return await self._dispatcher.calling.core.every(steps, at_once=count(at_once, "at_once"))
 
     async def _send_one(

@@ -103,10 +103,10 @@ class _OpenEffect:
         self.since = core.utc() - timedelta(microseconds=opened.age)
 
     def report(self, dispatcher: Dispatcher | None) -> UnsettledPayment:
-        record, first = self.record, None
+        record, first_value = self.record, None
         if record.request is not None:
-            first = record.request.values[0]
-        charge = first if isinstance(first, Charge) else None
+            first_value = record.request.values[0]
+        charge = first_value if isinstance(first_value, Charge) else None
         return UnsettledPayment(
             idempotency_key=record.key,
             tenant=record.tenant,

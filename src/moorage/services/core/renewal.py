@@ -229,8 +229,10 @@ class EntryRenewals(_Rounds[HeldEntry]):
 
     def _groups(self, now: int) -> list[list[HeldEntry]]:
         due_entries = entries_due(self._all_claims(), now)
-        many = 1 if self._store.settle is None else TOGETHER
-        return [due_entries[at : at + many] for at in range(0, len(due_entries), many)][::-1]
+        group_size = 1 if self._store.settle is None else TOGETHER
+        return [due_entries[at : at + group_size] for at in range(0, len(due_entries), group_size)][
+            ::-1
+        ]
 
     async def _renew(self, group: Iterable[HeldEntry], timeout: float | None) -> None:
         entries = list(group)

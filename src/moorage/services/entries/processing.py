@@ -393,7 +393,7 @@ class Keeping(Pausing[E]):
                 swap_results = await self.store.settle(entries, fences)
                 for (entry, result), mine in zip(later_pairs, swap_results, strict=False):
                     if not mine:
-                        await self._cleared(result)
+                        await self._overwrite_uncertain(result)
                     batch.written(Worked(entry=entry, answer=result.answer, error=result.error))
         finally:
             for item in [result.entry for result in batch.results] + list(batch.taken) * ends:
@@ -457,7 +457,7 @@ class Keeping(Pausing[E]):
         result = await self._result(taken, work, utc)
         new_entry = self._entry_after(result, await self.store.now())
         if not await self.store.swap(new_entry, taken.fence):
-            await self._cleared(result)
+            await self._overwrite_uncertain(result)
         return Worked(entry=new_entry, answer=result.answer, error=result.error)
 
     async def _result(self, taken: E, work: Work[E], utc: Callable[[], datetime]) -> _Result[E]:
@@ -474,7 +474,7 @@ class Keeping(Pausing[E]):
         requested_wait = capped(wait_of(error, utc()), longest_pause(self._retry, error))
         return _Result(taken, error=error, fate=fate, requested_wait=requested_wait)
 
-    async def _cleared(self, result: _Result[E]) -> None:
+    async def _overwrite_uncertain(self, result: _Result[E]) -> None:
         """Write a certain result over the uncertain one of the worker that took over."""
         if result.error is not None and result.fate is not Fate.SPENT:
             return
@@ -554,14 +554,14 @@ class Keeping(Pausing[E]):
         """
         now = await self.store.now()
         stuck_page = await self.store.find(EntryQuery(states=STUCK, limit=_MOST_COUNTED))
-        waiting = await self.store.due(_MOST_COUNTED)
-        dead = sum(entry.state is EntryState.DEAD for entry in stuck_page.items)
+        waiting_entries = await self.store.due(_MOST_COUNTED)
+        dead_count = sum(entry.state is EntryState.DEAD for entry in stuck_page.items)
         late_numbers = [
-            (now - entry.due).total_seconds() for entry in waiting if entry.due is not None
+            (now - entry.due).total_seconds() for entry in waiting_entries if entry.due is not None
         ]
         return Backlog(
-            dead=dead,
-            unknown=len(stuck_page.items) - dead,
+            dead=dead_count,
+            unknown=len(stuck_page.items) - dead_count,
             late=max([0.0, *late_numbers]),
             more=stuck_page.next is not None,
         )

@@ -161,7 +161,7 @@ class HealthFlows:
         readings = Readings(
             services=tuple(services),
             queues={name: await _backlog(queue) for name, queue in sources.queues.items()},
-            unsettled=0 if problem else await self._unsettled(),
+            unsettled=0 if problem else await self._count_unsettled(),
             outages=outages,
             lost_entries=lost,
             expiries=sources.expiries,
@@ -217,7 +217,7 @@ class HealthFlows:
                 return _reading(status)
         return ServiceReading(service=plan.service.name, region=plan.region, problem=problem)
 
-    async def _unsettled(self) -> int:
+    async def _count_unsettled(self) -> int:
         if self._sources.unsettled is None:
             return 0
         payments = await self._sources.unsettled().unsettled()

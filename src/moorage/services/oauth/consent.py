@@ -72,7 +72,7 @@ class Consenting:
             )
         )
         if not isinstance(answer, Granted):
-            raise self._ungranted(answer)
+            raise self._refusal_error(answer)
         return self._checked_grant(answer, pending.issuer, pending.nonce)
 
     async def begin_device(self, client: OAuthClient) -> DeviceConsent:
@@ -120,7 +120,7 @@ class Consenting:
                 return self._checked_grant(answer, client.server.issuer, None)
             next_pace = pace.after(answer)
             if next_pace is None:
-                raise self._ungranted(answer)
+                raise self._refusal_error(answer)
             pace = next_pace
 
     async def revoke(self, credentials: OAuthCredentials) -> None:
@@ -149,7 +149,7 @@ class Consenting:
             " again.",
         )
 
-    def _ungranted(self, answer: Refused | ConnectorError) -> ConnectorError:
+    def _refusal_error(self, answer: Refused | ConnectorError) -> ConnectorError:
         if is_lost(answer):
             return AuthorizationRequired(
                 "The answer that may have contained the tokens was lost, and is sent only once.",

@@ -168,12 +168,12 @@ class Renewal:
 
         None if another process is renewing it, and the caller has no time to wait.
         """
-        core, start_time, pause, again = self._core, self._core.nanoseconds(), _SOONEST, False
+        core, start_time, pause, is_again = self._core, self._core.nanoseconds(), _SOONEST, False
         end_time = start_time + int(
             (self._pace.renewal if patience is None else patience) * _SECOND
         )
         while True:
-            claim_result = await self._claim(owner, client, stale, end_time, again=again)
+            claim_result = await self._claim(owner, client, stale, end_time, again=is_again)
             if isinstance(claim_result, _RenewalClaim):
                 claim = claim_result.claim
                 core.renewals.keep(claim)
@@ -184,9 +184,9 @@ class Renewal:
                 finally:
                     core.renewals.let_go(claim)
             if claim_result is None:
-                if again:
+                if is_again:
                     raise self._consent_error(owner, "the answer with the latest token was lost")
-                again = True
+                is_again = True
                 continue
             if patience is None:
                 return None

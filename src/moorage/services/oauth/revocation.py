@@ -93,19 +93,19 @@ class Revocation:
     ) -> tuple[OAuthCredentials, _RevocationClaim]:
         """The stored token and the result of claiming its renewal, once nobody renews it."""
         core, pause = self._core, _SOONEST
-        until = core.nanoseconds() + int(self._pace.patience * _SECOND)
+        end_time = core.nanoseconds() + int(self._pace.patience * _SECOND)
         while True:
             token = await self._stored(owner)
             if not isinstance(token, OAuthCredentials):
                 raise no_client(owner[0])
-            claim = await self._claim(owner, client, token, until, again=False)
+            claim = await self._claim(owner, client, token, end_time, again=False)
             if claim.verdict is Verdict.UNKNOWN and not claim.wait:
                 # The token was sent and its answer lost; the server may have processed it.
-                claim = await self._claim(owner, client, token, until, again=True)
+                claim = await self._claim(owner, client, token, end_time, again=True)
             if not claim.wait:
                 return token, claim
             pause = min(claim.wait, pause)
-            if core.nanoseconds() + pause * _SECOND > until:
+            if core.nanoseconds() + pause * _SECOND > end_time:
                 raise too_slow(owner[0])
             await core.sleep(pause)
             pause = min(2 * pause, _LATEST)

@@ -129,9 +129,9 @@ class StoreFallback:
         probe.answered = self._core.nanoseconds()
         if outage is not None:
             probe.found(outage)
-        whole = self._probes[""]
-        if whole.outage is not None:
-            whole.found(whole.outage)
+        whole_probe = self._probes[""]
+        if whole_probe.outage is not None:
+            whole_probe.found(whole_probe.outage)
 
     def _usable(self, command: Command[Any]) -> Command[Any]:
         """The command with substitutes for the states that cannot be used."""

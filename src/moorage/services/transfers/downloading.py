@@ -48,9 +48,9 @@ class Downloading:
         self._checksum, self._running = None, None
         if opened.start == 0 and opened.length is not None and opened.length == opened.info.size:
             for checksum in opened.info.checksums:
-                begun = running(checksum.algorithm)
-                if begun is not None and checksum.parts is None:
-                    self._checksum, self._running = checksum.value, begun
+                running_checksum = running(checksum.algorithm)
+                if running_checksum is not None and checksum.parts is None:
+                    self._checksum, self._running = checksum.value, running_checksum
         self._resumes = resumes and opened.info.etag is not None
         self._first = opened.start
         self._length = opened.length

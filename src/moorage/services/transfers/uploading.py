@@ -88,7 +88,7 @@ class Pieces:
             return b""
         if self._opened is None:
             self._opened = await self._open()
-        part = await self._gathered()
+        part = await self._gather_bytes()
         self._read += len(part)
         if self._running is not None:
             self._running.update(part)
@@ -107,7 +107,7 @@ class Pieces:
         self._ours = is_opener(source)
         return _reading_function(await self._core.settle(source()) if self._ours else source)
 
-    async def _gathered(self) -> bytes:
+    async def _gather_bytes(self) -> bytes:
         """Read as many bytes as one part has, or fewer at the end."""
         pieces, size = [self._left], len(self._left)
         self._left = b""

@@ -176,10 +176,10 @@ class Cassette:
             sent_request = Sent.of(
                 request.method, url, request.headers, body, scrubber=self._scrubber
             )
-            for at in self._left:
-                if not sent_request.differs(self._tape[at].sent):
-                    self._left.remove(at)
-                    return self._tape[at].answered
+            for index in self._left:
+                if not sent_request.differs(self._tape[index].sent):
+                    self._left.remove(index)
+                    return self._tape[index].answered
         raise self._not_on_tape(sent_request)
 
     def _not_on_tape(self, sent: Sent) -> NotOnTape:

@@ -371,8 +371,8 @@ async def _on_the_way_back(
 async def _wait_for_delay(
     seconds: float, timeouts: Timeouts, sleep: Callable[[float], Awaitable[None]]
 ) -> None:
-    bounds = [bound for bound in (timeouts.read, timeouts.total) if bound is not None]
-    patience = min(bounds, default=math.inf)
+    timeout_seconds = [bound for bound in (timeouts.read, timeouts.total) if bound is not None]
+    patience = min(timeout_seconds, default=math.inf)
     await sleep(min(seconds, patience))
     if seconds >= patience:
         raise AttemptTimeout(f"The vendor did not answer within the timeout of {patience} s.")

@@ -315,7 +315,7 @@ async def with_whole_body(request: Request, *, plain: bool) -> Request:
         if isinstance(chunks, Iterator):
             pieces.extend(chunks)
         elif plain:
-            raise _awaited_body()  # noqa: TRY301 - it passes with the errors of the body itself
+            raise _awaited_body_error()  # noqa: TRY301 - it passes with the errors of the body itself
         else:
             async for chunk in chunks:
                 pieces.append(chunk)  # noqa: PERF401 - what was read counts when the next fails
@@ -342,7 +342,7 @@ def as_bytes(request: Request) -> bytes:
     return request.body
 
 
-def _awaited_body() -> InvalidData:
+def _awaited_body_error() -> InvalidData:
     return InvalidData(
         "An async body cannot be sent by the synchronous client.",
         field="body",

@@ -222,7 +222,7 @@ class VendorServer:
         with contextlib.suppress(OSError, EOFError, ValueError, InvalidData):
             if isinstance(sock, ssl.SSLSocket):
                 sock.do_handshake()
-            behaviour = self._unread()
+            behaviour = self._unread_behaviour()
             if behaviour is not None:
                 self._perform(sock, behaviour, "GET")
             else:
@@ -254,7 +254,7 @@ class VendorServer:
         is_lasting = self._perform(sock, behaviour, method)
         return is_lasting and headers.get("connection", "").lower() != "close"
 
-    def _unread(self) -> Behaviour | None:
+    def _unread_behaviour(self) -> Behaviour | None:
         """Take the next behaviour if it does not even wait for a request."""
         with self._changed:
             queue = self._queues[_ANY_PATH]

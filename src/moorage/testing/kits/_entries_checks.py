@@ -242,10 +242,10 @@ class Checks:
                 f"With a pause of {pause}, {due_ids} are offered and not {expected_ids}.",
             )
             if not offered and hasattr(store, "claim"):
-                claimed = await store.claim(10, 60.0, 5)
-                require(not claimed, f"Paused entries were taken: {claimed}.")
-            removed = await store.remove(EntryQuery(id="pause", states={EntryState.PAUSED}))
-            require(removed == 1, f"Removing one pause removed {removed} entries.")
+                claimed_entries = await store.claim(10, 60.0, 5)
+                require(not claimed_entries, f"Paused entries were taken: {claimed_entries}.")
+            removed_count = await store.remove(EntryQuery(id="pause", states={EntryState.PAUSED}))
+            require(removed_count == 1, f"Removing one pause removed {removed_count} entries.")
         due_ids = {entry.id for entry in await store.due(10)}
         require(
             due_ids == {self._entry(number).id for number in everything},
@@ -306,7 +306,7 @@ class Checks:
         store = factory()
         entries = [attrs.evolve(self._entry(0), error=str(index)) for index in range(_WRITERS)]
         added_entries = await asyncio.gather(*map(store.add, entries))
-        self._agreed(added_entries, (await store.find(EntryQuery())).items)
+        self._require_single(added_entries, (await store.find(EntryQuery())).items)
 
     async def many_tasks_write_over_one(self, factory: Factory) -> None:
         """If many tasks replace the same version at once, one succeeds."""
@@ -314,14 +314,14 @@ class Checks:
         entry = await store.add(self._entry(0))
         claims = [attrs.evolve(entry, fence=1, error=str(index)) for index in range(_WRITERS)]
         swap_results = await asyncio.gather(*(store.swap(claim, 0) for claim in claims))
-        self._won(swap_results, claims, await _single_entry(store, entry.id))
+        self._require_one_winner(swap_results, claims, await _single_entry(store, entry.id))
 
     def many_threads_add_one(self, factory: Factory) -> None:
         """If many threads add the same id at once, one adds it and all get that entry."""
         store = factory()
         entries = [attrs.evolve(self._entry(0), error=str(index)) for index in range(_WRITERS)]
         added_entries = _run_concurrently([partial(store.add, entry) for entry in entries])
-        self._agreed(added_entries, store.find(EntryQuery()).items)
+        self._require_single(added_entries, store.find(EntryQuery()).items)
 
     def many_threads_write_over_one(self, factory: Factory) -> None:
         """If many threads replace the same version at once, one succeeds."""
@@ -329,7 +329,7 @@ class Checks:
         entry = store.add(self._entry(0))
         claims = [attrs.evolve(entry, fence=1, error=str(index)) for index in range(_WRITERS)]
         swap_results = _run_concurrently([partial(store.swap, claim, 0) for claim in claims])
-        self._won(swap_results, claims, store.find(EntryQuery(id=entry.id)).items[0])
+        self._require_one_winner(swap_results, claims, store.find(EntryQuery(id=entry.id)).items[0])
 
     # --- questions ----------------------------------------------------------------------
 
@@ -500,12 +500,12 @@ class Checks:
             is_equal = stored_value == expected_value and type(stored_value) is type(expected_value)
             require(is_equal, f"{message} {name}={stored_value!r}, where it is {expected_value!r}.")
 
-    def _agreed(self, added: list[Any], stored: tuple[Any, ...]) -> None:
+    def _require_single(self, added: list[Any], stored: tuple[Any, ...]) -> None:
         require(len(stored) == 1, f"{len(stored)} entries of one id are there.")
         for entry in added:
             self._require_equal(entry, stored[0], "Somebody was given")
 
-    def _won(self, wrote: list[bool], claims: list[Any], stored: Any) -> None:
+    def _require_one_winner(self, wrote: list[bool], claims: list[Any], stored: Any) -> None:
         winners = [claim.error for claim, is_won in zip(claims, wrote, strict=True) if is_won]
         require(winners == [stored.error], f"{winners} wrote, and {stored.error!r} is there.")
 

@@ -134,7 +134,7 @@ async def a_label_is_converted_or_not(make: Open) -> None:
         require(bought.labels[0].format is LabelFormat.ZPL, "It was not written as was asked.")
 
 
-def _itself(rate: Rate) -> Rate:
+def _unchanged_rate(rate: Rate) -> Rate:
     return rate
 
 
@@ -146,7 +146,9 @@ async def a_chosen_offer_is_bought(make: Open) -> None:
     """A rate is bought as it is, and, if the vendor can, by its reference stored as text."""
     async with make() as lab:
         by_reference = ShippingCapability.BUY_BY_REFERENCE in lab.able
-        for number, form in enumerate((_itself, _as_text) if by_reference else (_itself,), 1):
+        for number, form in enumerate(
+            (_unchanged_rate, _as_text) if by_reference else (_unchanged_rate,), 1
+        ):
             rates: RateResult = await lab("get_rates", lab.request())
             dearest = max(rates.rates, key=lambda rate: rate.total)
             key = f"k-{number}"
@@ -197,11 +199,11 @@ async def an_outage_is_no_refusal(make: Open) -> None:
         lab.line.refusal = Response(503, body=b"<html></html>")
         purchase = lab("create_shipment", lab.shipment(), idempotency_key="k-1")
         await lab.refused(VendorFailed | OutcomeUnknown, purchase, "An outage")
-        with_luck = await _tried(lab, "k-1")
+        with_luck = await _try_purchase(lab, "k-1")
         require(lab.sold() == (with_luck is not None), "A key bought its label more than once.")
 
 
-async def _tried(lab: Lab, key: str) -> Shipment | None:
+async def _try_purchase(lab: Lab, key: str) -> Shipment | None:
     try:
         bought: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key=key)
     except OutcomeUnknown:
@@ -217,7 +219,7 @@ async def a_malformed_answer_is_no_success(make: Open) -> None:
             lab.line.refusal = Response(200, {"Content-Type": "application/json"}, body)
             purchase = lab("create_shipment", lab.shipment(), idempotency_key=f"k-{number}")
             await lab.refused(VendorFailed | OutcomeUnknown, purchase, f"{body!r}")
-            bought += await _tried(lab, f"k-{number}") is not None
+            bought += await _try_purchase(lab, f"k-{number}") is not None
             require(lab.sold() == bought, "A key bought its label more than once.")
 
 
@@ -228,11 +230,11 @@ async def a_lost_answer_buys_nothing_twice(make: Open) -> None:
         purchase = lab("create_shipment", lab.shipment(), idempotency_key="k-1")
         await lab.refused(ConnectorError, purchase, "A lost answer")
         lab.line.whole = True
-        repeated_shipment = await _tried(lab, "k-1")
+        repeated_shipment = await _try_purchase(lab, "k-1")
         require(lab.sold() == 1, "A lost answer bought another label.")
         is_bought = repeated_shipment is None or repeated_shipment.state is ShipmentState.BOUGHT
         require(is_bought, "What was bought is not told.")
-        require(repeated_shipment == await _tried(lab, "k-1"), "A repeat has another label.")
+        require(repeated_shipment == await _try_purchase(lab, "k-1"), "A repeat has another label.")
 
 
 async def a_batch_that_was_cut_off_goes_on(make: Open) -> None:

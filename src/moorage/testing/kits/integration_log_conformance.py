@@ -167,10 +167,10 @@ async def a_page_looks_through_a_limited_number(factory: AsyncFactory) -> None:
     """
     log, entries = await _filled_log(factory)
     for scan_limit, query in product((4, 30), QUERIES):
-        left, cursor = [(entry.id, entry) for entry in entries], None
+        entries_left, cursor = [(entry.id, entry) for entry in entries], None
         for limit in (3, 1, *[2] * len(entries)):
             page_query = attrs.evolve(query, limit=limit, scan_limit=scan_limit, after=cursor)
-            expected = page_of(page_query, left)
+            expected = page_of(page_query, entries_left)
             page = await log.find(page_query)
             ids, cursor = [entry.id for entry in page.items], page.next
             expected_ids = [entry.id for entry in expected.items]
@@ -182,8 +182,8 @@ async def a_page_looks_through_a_limited_number(factory: AsyncFactory) -> None:
             )
             if expected.next is None:
                 break
-            position = [id_ for id_, _ in left].index(expected.next)
-            left = left[position + 1 :]
+            position = [id_ for id_, _ in entries_left].index(expected.next)
+            entries_left = entries_left[position + 1 :]
 
 
 async def all_that_match_are_summed_up(factory: AsyncFactory) -> None:

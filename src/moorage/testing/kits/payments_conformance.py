@@ -224,9 +224,12 @@ async def a_lost_answer_is_asked_for_again(make: Open) -> None:
         error = await lab.refused(ConnectionFailed, charge_call, "A lost answer")
         require(told_buyer(error).outcome is BuyerOutcome.UNKNOWN, "It is told as known.")
         unsettled = Unsettled(charge=lab.order(), idempotency_key="k-1")
-        settled = (await lab("settle", [unsettled]))[0].unwrap()
+        settled_payment = (await lab("settle", [unsettled]))[0].unwrap()
         require(lab.subject.charged() == 1, "A lost answer was paid for twice.")
-        require(settled == await lab("charge", lab.order(), idempotency_key="k-1"), "It changed.")
+        require(
+            settled_payment == await lab("charge", lab.order(), idempotency_key="k-1"),
+            "It changed.",
+        )
 
 
 async def an_unreadable_success_is_asked_for_again(make: Open) -> None:
@@ -239,10 +242,10 @@ async def an_unreadable_success_is_asked_for_again(make: Open) -> None:
             error = await lab.refused(ConnectorError, charge_call, f"{body!r}")
             require(told_buyer(error).outcome is BuyerOutcome.UNKNOWN, "It is told as known.")
             unsettled = Unsettled(charge=lab.order(), idempotency_key=key)
-            settled = (await lab("settle", [unsettled]))[0].unwrap()
+            settled_payment = (await lab("settle", [unsettled]))[0].unwrap()
             require(lab.subject.charged() == number + 1, f"{body!r} was paid for twice.")
             repeated_payment = await lab("charge", lab.order(), idempotency_key=key)
-            require(settled == repeated_payment, "A repeat has another receipt.")
+            require(settled_payment == repeated_payment, "A repeat has another receipt.")
 
 
 async def an_unreadable_step_is_asked_for_again(make: Open) -> None:

@@ -207,14 +207,14 @@ class SendGrid(Vendor):
         """The API, and the same with the key for address checks."""
         keys = {"": self.credentials, _VALIDATIONS: self.validation_credentials or self.credentials}
         return {
-            to: Service(
+            destination: Service(
                 "sendgrid",
                 self.base_url,
                 credentials=None if key is None else Credentials.bearer(key),
                 needs_credentials=key is None,
                 classify=classify,
             )
-            for to, key in keys.items()
+            for destination, key in keys.items()
         }
 
     async def send_transactional(
@@ -270,7 +270,7 @@ class SendGrid(Vendor):
         if not id_:
             return ()
         category = fields.value("category")
-        blocked = kind == "bounce" and fields.text("type") == "blocked"
+        is_blocked = kind == "bounce" and fields.text("type") == "blocked"
         return (
             EmailEvent(
                 id=event.id,
@@ -281,7 +281,7 @@ class SendGrid(Vendor):
                 email=bare(fields.text("email")),
                 code=fields.text("status"),
                 reason=fields.text("reason") or fields.text("response"),
-                permanent={"bounce": not blocked, "deferred": False}.get(kind or ""),
+                permanent={"bounce": not is_blocked, "deferred": False}.get(kind or ""),
                 url=fields.text("url"),
                 tags=(category,) if isinstance(category, str) else fields.texts("category"),
                 metadata={

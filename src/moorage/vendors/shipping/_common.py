@@ -81,8 +81,8 @@ _COMPARED: Final = ("line1", "line2", "line3", "city", "region", "postal_code", 
 
 
 def _unit_word(text: str) -> str:
-    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text)
-    return re.sub(r"[^a-z0-9]+", "_", apart.lower()).strip("_")
+    separated_words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text)
+    return re.sub(r"[^a-z0-9]+", "_", separated_words.lower()).strip("_")
 
 
 def carrier_word(text: str | None) -> str:

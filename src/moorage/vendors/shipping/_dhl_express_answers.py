@@ -94,7 +94,7 @@ def read_rates(wire: Wire, response: Response) -> RateResult:
     rates: list[Rate] = []
     messages = [_message(text) for text in body.texts("warnings")]
     for product in body.objects("products"):
-        code, total = product.text("productCode"), _billed(product, "totalPrice")
+        code, total = product.text("productCode"), _billed_price(product, "totalPrice")
         if code is None or total is None:
             messages.append(_message("A rate could not be read."))
             continue
@@ -126,7 +126,7 @@ def read_rates(wire: Wire, response: Response) -> RateResult:
     return RateResult(rates=tuple(rates), messages=tuple(messages), raw=body.raw)
 
 
-def _billed(body: Answer, path: str) -> Money | None:
+def _billed_price(body: Answer, path: str) -> Money | None:
     """The price in the billing currency."""
     for item in body.objects(path):
         price = as_money(item.value("price"), item.value("priceCurrency"))
@@ -161,7 +161,7 @@ def read_shipment(wire: Wire, response: Response, offer: Ref, request: RateReque
         tracking_numbers=numbers,
         carrier=CARRIER,
         service=offer.other("service"),
-        cost=_billed(body, "shipmentCharges") or _quoted_amount(offer),
+        cost=_billed_price(body, "shipmentCharges") or _quoted_amount(offer),
         labels=labels,
         warnings=tuple(warnings),
         raw=body.raw,

@@ -228,17 +228,17 @@ def _path(ref: Ref) -> str:
 async def _every_carrier(wire: Wire) -> Sequence[str]:
     account = read_answer(await wire.send(Request.get("/v1/carriers")))
     # In sorted order, so that a repeat sends the same request.
-    every = sorted(
+    carrier_ids = sorted(
         carrier_id
         for carrier in account.objects("carriers")
         if (carrier_id := carrier.text("carrier_id"))
     )
-    if not every:
+    if not carrier_ids:
         raise VendorRejected(
             "No carrier account is connected to this account at ShipEngine.",
             remedy="Connect one in ShipEngine's dashboard.",
         )
-    return every
+    return carrier_ids
 
 
 def _identified(response: Response) -> Answer:

@@ -61,7 +61,7 @@ def _first_id(fields: sdk.Answer) -> str | None:
     return next(iter(fields.texts("message_uuid")), None)
 
 
-def _came_in(fields: sdk.Answer) -> bool:
+def _is_incoming(fields: sdk.Answer) -> bool:
     return fields.text("Status") is None and fields.text("Text") is not None
 
 
@@ -182,12 +182,12 @@ class Plivo(sdk.ApiVendor):
         supplied=("id",),
         ref=sdk.ref_at("MessageUUID"),
         status=sdk.when(
-            _came_in,
+            _is_incoming,
             SmsStatus.RECEIVED,
             sdk.word("Status", of=_STATUSES, otherwise=SmsStatus.UNKNOWN),
         ),
         vendor_status=sdk.text("Status"),
-        sender=sdk.when(_came_in, international("From")),
+        sender=sdk.when(_is_incoming, international("From")),
         text=sdk.text("Text"),
         error_code=sdk.text("ErrorCode", none=_NO_ERROR),
     )

@@ -159,7 +159,7 @@ def _look_up_query(_: Vonage, number: str, *, country: str | None) -> dict[str, 
     return {"number": number.removeprefix("+"), "country": country}
 
 
-def _came_in(fields: sdk.Answer) -> bool:
+def _is_incoming(fields: sdk.Answer) -> bool:
     return fields.text("status") is None and fields.text("type") is not None
 
 
@@ -222,13 +222,13 @@ class Vonage(sdk.ApiVendor):
         supplied=("id",),
         ref=sdk.ref_at("messageId"),
         status=sdk.when(
-            _came_in,
+            _is_incoming,
             SmsStatus.RECEIVED,
             sdk.word("status", of=_STATUSES, otherwise=SmsStatus.UNKNOWN),
         ),
         vendor_status=sdk.text("status"),
         at=sdk.time("message-timestamp"),
-        sender=sdk.when(_came_in, international("msisdn")),
+        sender=sdk.when(_is_incoming, international("msisdn")),
         text=sdk.text("text"),
         error_code=sdk.text("err-code", none=(_TAKEN_STATUS,)),
     )

@@ -91,7 +91,7 @@ class Session:
             request = requests.chunk(
                 self._bucket, self._id, offset, remaining_bytes, total=total, md5=md5
             )
-            cut_error = await self._tried(request)
+            cut_error = await self._try_request(request)
             if self.reached < offset:
                 raise _lost_session_error(offset, self.reached)
             idle_count = 0 if self.reached > offset else idle_count + 1
@@ -99,7 +99,7 @@ class Session:
                 raise cut_error or _nothing_comes()
             await self._pause_before_retry(idle_count)
 
-    async def _tried(self, request: Request) -> Exception | None:
+    async def _try_request(self, request: Request) -> Exception | None:
         """Send a chunk; return the error that cut it off, after asking the session."""
         try:
             await self._send(request)

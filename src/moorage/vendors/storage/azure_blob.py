@@ -285,14 +285,14 @@ class AzureBlob(Vendor):
         """Copy a blob within the container, then set its new properties."""
         path = self._place.blob(key)
         await wire.send(requests.copy(self._place.url(source), path, options))
-        copied_info = await self._copied(wire, key)
+        copied_info = await self._copied_object(wire, key)
         if options is None:
             return copied_info
         for request in requests.restated_headers(path, copied_info, options):
             await wire.send(request)
         return await self.head(wire, key, version=None)
 
-    async def _copied(self, wire: Wire, key: str) -> ObjectInfo:
+    async def _copied_object(self, wire: Wire, key: str) -> ObjectInfo:
         """Wait for the copy, which Azure usually completes at once within an account."""
         response = await wire.send(Request.head(self._place.blob(key)))
         for _ in range(_LOOKS):

@@ -197,11 +197,11 @@ class LocalFiles(Vendor):
         fields = _fields(options, str(int(expires_at.timestamp())))
         signature = self._signature(key, fields)
         query = urlencode({**fields, "signature": signature}, quote_via=quote)
-        says = options.content_type if options.method == "PUT" else None
+        content_type = options.content_type if options.method == "PUT" else None
         return SignedUrl(
             url=f"{self._served()}/{quote(key, safe='/')}?{query}",
             method=options.method,
-            headers={} if says is None else {"Content-Type": says},
+            headers={} if content_type is None else {"Content-Type": content_type},
             expires_at=expires_at,
         )
 

@@ -84,7 +84,7 @@ class _Httpx2Exchange(LibraryExchange):
     def meaning(self, error: Exception) -> Meaning:
         """Return the meaning of an exception; one class has two meanings."""
         if isinstance(error, httpx2.RemoteProtocolError) and str(error).startswith(_ENDED_TEXTS):
-            return Meaning.CUT_OFF if _is_http_start(self._unread()) else Meaning.NOT_HTTP
+            return Meaning.CUT_OFF if _is_http_start(self._unread_bytes()) else Meaning.NOT_HTTP
         if isinstance(error, httpx2.TimeoutException) and self.connecting:
             # Such as a proxy that opens no tunnel; which timeout passes first varies.
             return Meaning.NOT_REACHED_IN_TIME  # pragma: no cover - depends on timing
@@ -163,10 +163,10 @@ class _Httpx2Exchange(LibraryExchange):
 
         It would take them for the next response.
         """
-        if self._body_complete and self._unread():
+        if self._body_complete and self._unread_bytes():
             self._connection._h11_state.send_failed()  # noqa: SLF001 - the only way to close it
 
-    def _unread(self) -> bytes:
+    def _unread_bytes(self) -> bytes:
         """Return the received bytes that were not parsed, as far as they are known."""
         if self._connection is None:
             return b""

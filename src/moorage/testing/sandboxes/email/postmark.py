@@ -106,19 +106,19 @@ class PostmarkSandbox(EmailSandbox):
         return self._answer_alone(request, self._filled)
 
     def _batch(self, request: base.SandboxRequest) -> Response:
-        return self._several(request.json(), self._check_plain)
+        return self._answer_batch(request.json(), self._check_plain)
 
     def _batch_templates(self, request: base.SandboxRequest) -> Response:
         body = request.json()
         if not is_object(body) or set(body) != {"Messages"}:
             raise _refusal(403, "Invalid request field(s) - Messages")
-        return self._several(body["Messages"], self._filled)
+        return self._answer_batch(body["Messages"], self._filled)
 
     def _answer_alone(self, request: base.SandboxRequest, check: Callable[[Any], None]) -> Response:
         result = self._result_of(request.json(), check)
         return base.reply(result, 422 if result["ErrorCode"] else 200)
 
-    def _several(self, bodies: Any, check: Callable[[Any], None]) -> Response:
+    def _answer_batch(self, bodies: Any, check: Callable[[Any], None]) -> Response:
         if not is_list(bodies) or not bodies:
             raise _refusal(403, "Invalid request field(s) - Messages")
         if len(bodies) > 500:

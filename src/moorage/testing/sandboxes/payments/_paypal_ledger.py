@@ -253,9 +253,12 @@ class PayPalLedger(Sandbox):
         return resources[key]
 
     def _move(self, order: Resource, status: str, verbs: tuple[str, ...]) -> None:
-        at = f"/v2/checkout/orders/{order['id']}"
+        path = f"/v2/checkout/orders/{order['id']}"
         order |= {"status": status, "update_time": self._time()}
-        order["links"] = [link("self", at), *(link(verb, f"{at}/{verb}", "POST") for verb in verbs)]
+        order["links"] = [
+            link("self", path),
+            *(link(verb, f"{path}/{verb}", "POST") for verb in verbs),
+        ]
 
     def _notify_about(self, kind: str, resource: str, content: Resource) -> Notice:
         number = self.number()

@@ -300,23 +300,23 @@ class AdyenSandbox(Sandbox):
         payment = self.payments.get(psp)
         if payment is None or not payment.authorised:
             raise error(422, "167", "Original pspReference required for this operation")
-        by = self._psp()
-        self._open.append((by, verb, payment, modification))
+        modification_psp = self._psp()
+        self._open.append((modification_psp, verb, payment, modification))
         answer = {
             name: modification[name] for name in modification if name not in {"value", "currency"}
         }
-        return reply({**answer, "pspReference": by}, 201)
+        return reply({**answer, "pspReference": modification_psp}, 201)
 
     def _cancel(self, body: dict[str, Any]) -> Response:
         check(body, CANCEL, "StandalonePaymentCancelRequest")
         self._check_merchant(body)
         if not body.get("paymentReference"):
             raise error(422, "167", "Original pspReference required for this operation")
-        by = self._psp()
+        cancel_psp = self._psp()
         for payment in self.payments.values():
             if payment.reference == body["paymentReference"]:
-                self._open.append((by, "cancels", payment, {"event": "TECHNICAL_CANCEL"}))
-        return reply({**body, "pspReference": by, "status": "received"}, 201)
+                self._open.append((cancel_psp, "cancels", payment, {"event": "TECHNICAL_CANCEL"}))
+        return reply({**body, "pspReference": cancel_psp, "status": "received"}, 201)
 
     def _psp(self) -> str:
         return f"SBX{self.number():013d}"

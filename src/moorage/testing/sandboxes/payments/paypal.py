@@ -342,11 +342,11 @@ def _is_order_closed(order: Resource) -> bool:
 def _summary(dispute: Resource) -> Resource:
     """Return a dispute as lists show it, without its transactions."""
     hidden_names = {"disputed_transactions", "dispute_outcome"}
-    at = f"/v1/customer/disputes/{dispute['dispute_id']}"
+    path = f"/v1/customer/disputes/{dispute['dispute_id']}"
     dispute_fields: dict[str, Any] = {
         name: field_value for name, field_value in dispute.items() if name not in hidden_names
     }
-    return {**dispute_fields, "links": [link("self", at)]}
+    return {**dispute_fields, "links": [link("self", path)]}
 
 
 def fixture(_: Path) -> SandboxFixture:

@@ -84,14 +84,14 @@ class StripeSandbox(StripeLedger):
 
     def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""
-        at = "/v1/payment_intents"
+        path = "/v1/payment_intents"
         return {
-            f"POST {at}": self._changes(CREATE, self._create),
-            f"GET {at}": self._lists(lambda: self.intents),
-            f"GET {at}/{{id}}": self._shows(lambda: self.intents),
-            f"POST {at}/{{id}}/confirm": self._changes(CONFIRM, self._confirm),
-            f"POST {at}/{{id}}/capture": self._changes(CAPTURE, self._capture),
-            f"POST {at}/{{id}}/cancel": self._changes(CANCEL, self._cancel),
+            f"POST {path}": self._changes(CREATE, self._create),
+            f"GET {path}": self._lists(lambda: self.intents),
+            f"GET {path}/{{id}}": self._shows(lambda: self.intents),
+            f"POST {path}/{{id}}/confirm": self._changes(CONFIRM, self._confirm),
+            f"POST {path}/{{id}}/capture": self._changes(CAPTURE, self._capture),
+            f"POST {path}/{{id}}/cancel": self._changes(CANCEL, self._cancel),
             "POST /v1/refunds": self._changes(REFUND, self._refund),
             "GET /v1/refunds/{id}": self._shows(lambda: self.refunds),
             "GET /v1/disputes": self._lists(lambda: self.disputes),

@@ -317,8 +317,8 @@ class EasyPostSandbox(Sandbox):
         return f"{self.files}/files/{path}"
 
     def _shipment(self, id: str) -> dict[str, Any]:
-        missing = _refusal(404, "NOT_FOUND", "The requested resource could not be found.")
-        return existing(self.shipments, id, missing)
+        missing_refusal = _refusal(404, "NOT_FOUND", "The requested resource could not be found.")
+        return existing(self.shipments, id, missing_refusal)
 
     def _object(self, request: SandboxRequest, name: str) -> dict[str, Any]:
         fields = body_of(request).get(name)

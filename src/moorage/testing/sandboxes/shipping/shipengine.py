@@ -371,8 +371,8 @@ class ShipEngineSandbox(Sandbox):
         body = request.json()
         for location, name, problem in problems(rule, body):
             code = "field_value_required" if problem == "missing" else "invalid_field_value"
-            at = f"{location}/{name}"
-            raise refusal(400, code, "validation", f"{at} is {problem}.", field_name=at)
+            path = f"{location}/{name}"
+            raise refusal(400, code, "validation", f"{path} is {problem}.", field_name=path)
         return body
 
     def check_access(self, request: SandboxRequest) -> None:

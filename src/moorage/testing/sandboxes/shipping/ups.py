@@ -254,8 +254,8 @@ class UpsSandbox(Sandbox):
         kind = body["LabelSpecification"]["LabelImageFormat"]["Code"]
         if kind not in _SOLD_IN:
             raise _refusal(400, "120213", "The label image format is invalid.")
-        to = shipment["ShipTo"]["Address"].get("PostalCode")
-        if service not in prices or to == NO_LABEL:
+        postal_code = shipment["ShipTo"]["Address"].get("PostalCode")
+        if service not in prices or postal_code == NO_LABEL:
             words = "The requested service is invalid from the selected origin."
             raise _refusal(400, "121100", words)
         number = f"1Z{self.account_number}{self.number():010}"

@@ -137,8 +137,8 @@ class BirdSandbox(SmsSandbox):
         return base.reply(self.messages[sms], 202)
 
     def _fetch(self, _: base.SandboxRequest, sms: str) -> Response:
-        missing = _error(404, "not_found_error", "There is no such message.")
-        message = base.existing(self.messages, sms, missing)
+        missing_error = _error(404, "not_found_error", "There is no such message.")
+        message = base.existing(self.messages, sms, missing_error)
         price = {"transaction_amount": "0.00790", "passthrough_amount": "0.00200"}
         cost = {"amount": "0.00990", "currency_code": "USD", **price}
         return base.reply({**message, "cost": cost})

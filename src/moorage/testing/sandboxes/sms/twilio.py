@@ -161,8 +161,8 @@ class TwilioSandbox(SmsSandbox):
             (35118, "MessagingServiceSid is required to schedule a message."): misses_pool,
             (35114, "Scheduling does not support this timestamp"): at and not _TIME.fullmatch(at),
         }
-        refused = _TO_REFUSALS.get(form.get("To", "")) or _FROM_REFUSALS.get(form.get("From", ""))
-        return base.first_problem(problems) or refused
+        refusal = _TO_REFUSALS.get(form.get("To", "")) or _FROM_REFUSALS.get(form.get("From", ""))
+        return base.first_problem(problems) or refusal
 
     def _fetch(self, _: base.SandboxRequest, sid: str, **_path: str) -> Response:
         return base.reply(self._message(sid))
@@ -196,8 +196,8 @@ class TwilioSandbox(SmsSandbox):
         )
 
     def _message(self, sid: str) -> dict[str, Any]:
-        missing = _refusal(404, 20404, f"The requested resource {sid} was not found")
-        return base.existing(self.messages, sid, missing)
+        missing_refusal = _refusal(404, 20404, f"The requested resource {sid} was not found")
+        return base.existing(self.messages, sid, missing_refusal)
 
     def check_access(self, request: base.SandboxRequest) -> None:
         """Check user, password and the account in the path."""

@@ -196,7 +196,7 @@ class S3Sandbox(UploadSandbox):
         page = page_of(
             self.objects, prefix=prefix, delimiter=delimiter, marker=marker, size=page_size
         )
-        objects = "".join(self._listed(key, write) for key in page.keys)
+        objects = "".join(self._listed_object(key, write) for key in page.keys)
         prefixes = "".join(
             f"<CommonPrefixes>{tag('Prefix', write(folder))}</CommonPrefixes>"
             for folder in page.folders
@@ -213,7 +213,7 @@ class S3Sandbox(UploadSandbox):
         ]
         return answer(xml("ListBucketResult", *child_elements, objects, prefixes))
 
-    def _listed(self, key: str, write: Callable[[str], str]) -> str:
+    def _listed_object(self, key: str, write: Callable[[str], str]) -> str:
         stored_object = self.objects[key]
         child_elements = [
             tag("Key", write(key)),
