@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Interrupted(BaseException):
+class Interruption(BaseException):
     """The exception that a signal handler raises."""
 
 
@@ -21,4 +21,4 @@ class Fragile:
             self.releases -= 1
             if not self.releases:
                 self.releases = None
-                raise Interrupted
+                raise Interruption

@@ -41,7 +41,7 @@ def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Non
     return run
 
 
-def both(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+def with_both_clients(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
     """Run a test with the constructors of both clients."""
     client_makers = [sync_in_threads, AsyncStdlibHttpClient]
     run = in_loop(test)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 
-class Interrupted(BaseException):
+class Interruption(BaseException):
     """The exception that a signal handler raises."""
 
 
@@ -37,7 +37,7 @@ class Alarm:
         if self.armed:
             self.armed = False
             self.struck += 1
-            raise Interrupted
+            raise Interruption
 
 
 @contextmanager
@@ -76,7 +76,7 @@ def main(rounds: int) -> None:
                 timer.armed = True
                 inside = locks.acquire("a", holder, places=2, queue=9, timeout=0.001)
                 timer.armed = False
-            except Interrupted:
+            except Interruption:
                 continue
             if inside:
                 locks.release("a", holder)

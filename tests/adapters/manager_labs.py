@@ -91,14 +91,14 @@ class Lab:
         """Invalidate every token."""
         self.tokens.clear()
 
-    def bad(self, what: str, behaviour: Behaviour) -> Behaviour:
+    def refuse(self, what: str, behaviour: Behaviour) -> Behaviour:
         """Refuse a request that no client of moorage may send."""
         self.complaints.append(what)
         return behaviour
 
     def _answer(self, request: Received) -> Behaviour:
         if request.headers.get_all("host") != (f"127.0.0.1:{self.server.address[1]}",):
-            return self.bad("host", Behaviour(400))
+            return self.refuse("host", Behaviour(400))
         return self.handle(request)
 
 
@@ -142,13 +142,13 @@ class VaultLab(Lab):
         """Answer as Vault's HTTP API does."""
         headers = request.headers
         if headers.get("x-vault-request") != "true":
-            return self.bad("x-vault-request", self._errors(400, "missing header"))
+            return self.refuse("x-vault-request", self._errors(400, "missing header"))
         if headers.get("x-vault-namespace") != self.namespace:
             return self._errors(404, "no handler for route")
         if request.method == "POST" and headers.get("content-type") != "application/json":
-            return self.bad("content-type", self._errors(400, "failed to parse JSON input"))
+            return self.refuse("content-type", self._errors(400, "failed to parse JSON input"))
         if not request.path.startswith("/v1/"):
-            return self.bad(request.path, self._errors(404))
+            return self.refuse(request.path, self._errors(404))
         path = request.path.removeprefix("/v1/")
         if path.startswith("auth/") and path.endswith("/login"):
             return self._login(path, request)
@@ -156,14 +156,14 @@ class VaultLab(Lab):
         if token not in self.tokens or self.ends.get(token, self.now()) < self.now():
             return self._errors(403, "permission denied")
         if path.startswith("auth/token/"):
-            return self._own(path, request, token)
+            return self._describe_token(path, request, token)
         return self._kv(path, request)
 
     def _login(self, path: str, request: Received) -> Behaviour:
         fields = request.json()
         if path == "auth/approle/login":
             if fields.keys() - {"role_id", "secret_id"}:
-                return self.bad("approle", self._errors(400, "unknown field"))
+                return self.refuse("approle", self._errors(400, "unknown field"))
             if (fields["role_id"], fields.get("secret_id")) not in {
                 ("our-role", SECRET),
                 ("open-role", None),
@@ -176,7 +176,7 @@ class VaultLab(Lab):
             return self._errors(403, "permission denied")
         return self._auth(self.issue())
 
-    def _own(self, path: str, request: Received, token: str) -> Behaviour:
+    def _describe_token(self, path: str, request: Received, token: str) -> Behaviour:
         if (request.method, path) == ("GET", "auth/token/lookup-self"):
             if not self.looked:
                 return self._errors(403, "permission denied")
@@ -189,7 +189,7 @@ class VaultLab(Lab):
             latest_end = self.began[token] + timedelta(seconds=self.longest)
             self.ends[token] = min(self.now() + timedelta(seconds=self.lifetime), latest_end)
             return self._auth(token)
-        return self.bad(path, self._errors(405, "unsupported operation"))
+        return self.refuse(path, self._errors(405, "unsupported operation"))
 
     def _auth(self, token: str) -> Behaviour:
         seconds_left = int((self.ends[token] - self.now()).total_seconds())
@@ -202,7 +202,7 @@ class VaultLab(Lab):
             return self._errors(404, f"no handler for route {path!r}")
         if request.method == "POST":
             if request.json().keys() != {"data"} or not isinstance(request.json()["data"], dict):
-                return self.bad("data", self._errors(400, "no data provided"))
+                return self.refuse("data", self._errors(400, "no data provided"))
             self.secrets[name] = request.json()["data"]
             return said({"data": {"version": 1, "destroyed": False}})
         if name not in self.secrets:
@@ -244,9 +244,9 @@ class AwsLab(Lab):
                 return said({"code": "AccessDenied"}, 401)
             return self._role()
         if request.method != "POST" or request.target != "/":
-            return self.bad(request.target, self._error("UnknownOperationException"))
+            return self.refuse(request.target, self._error("UnknownOperationException"))
         if request.headers.get("content-type") != "application/x-amz-json-1.1":
-            return self.bad("content-type", self._error("SerializationException"))
+            return self.refuse("content-type", self._error("SerializationException"))
         problem = self._unsigned(request)
         if problem is not None:
             return self._error(problem)
@@ -260,9 +260,9 @@ class AwsLab(Lab):
             "CreateSecret": {"Name", "SecretString", "ClientRequestToken"},
         }
         if service != "secretsmanager" or options.keys() != fields.get(action):
-            return self.bad(target, self._error("ValidationException"))
+            return self.refuse(target, self._error("ValidationException"))
         if not 32 <= len(options.get("ClientRequestToken", "-" * 32)) <= 64:
-            return self.bad("ClientRequestToken", self._error("ValidationException"))
+            return self.refuse("ClientRequestToken", self._error("ValidationException"))
         name = options.get("SecretId") or options["Name"]
         if (action == "CreateSecret") == (name in self.secrets):
             is_missing = action != "CreateSecret"
@@ -312,7 +312,7 @@ class AwsLab(Lab):
     def _instance(self, request: Received) -> Behaviour:
         if (request.method, request.path) == ("PUT", "/latest/api/token"):
             if request.headers.get("x-aws-ec2-metadata-token-ttl-seconds") != "3600":
-                return self.bad("ttl", Behaviour(400))
+                return self.refuse("ttl", Behaviour(400))
             return Behaviour(200, body=b"metadata-token")
         if request.headers.get("x-aws-ec2-metadata-token") != "metadata-token":
             return Behaviour(401)
@@ -379,10 +379,10 @@ class GcpLab(Lab):
         top = f"/v1/projects/{self.project}/secrets"
         if (request.method, request.path) == ("POST", top):
             if request.json() != {"replication": {"automatic": {}}}:
-                return self.bad("replication", self._error(400, "INVALID_ARGUMENT"))
+                return self.refuse("replication", self._error(400, "INVALID_ARGUMENT"))
             ((key, name),) = request.query
             if key != "secretId":
-                return self.bad(key, self._error(400, "INVALID_ARGUMENT"))
+                return self.refuse(key, self._error(400, "INVALID_ARGUMENT"))
             self.secrets.setdefault(name, None)
             return said({"name": f"projects/1/secrets/{name}"})
         name, _, action = request.path.removeprefix(f"{top}/").partition(":")
@@ -390,7 +390,7 @@ class GcpLab(Lab):
             return self._add(name, request.json()["payload"])
         name, _, version = name.partition("/versions/")
         if (request.method, action, version) != ("GET", "access", "latest"):
-            return self.bad(request.path, self._error(404, "NOT_FOUND"))
+            return self.refuse(request.path, self._error(404, "NOT_FOUND"))
         if name in self.disabled:
             return self._error(400, "FAILED_PRECONDITION")
         if self.secrets.get(name) is None:
@@ -406,7 +406,7 @@ class GcpLab(Lab):
     def _add(self, name: str, payload: dict[str, str]) -> Behaviour:
         data = b64decode(payload["data"], validate=True)
         if payload["dataCrc32c"] != str(checksum(data)):
-            return self.bad("crc", self._error(400, "INVALID_ARGUMENT"))
+            return self.refuse("crc", self._error(400, "INVALID_ARGUMENT"))
         if name not in self.secrets:
             return self._error(404, "NOT_FOUND")
         self.secrets[name] = data.decode()
@@ -415,7 +415,7 @@ class GcpLab(Lab):
     def _token(self, request: Received) -> Behaviour:
         form = dict(parse_qsl(request.body.decode(), strict_parsing=True))
         if form.get("grant_type") != "urn:ietf:params:oauth:grant-type:jwt-bearer":
-            return self.bad("grant", said({"error": "unsupported_grant_type"}, 400))
+            return self.refuse("grant", said({"error": "unsupported_grant_type"}, 400))
         head, claims, signature = form["assertion"].split(".")
         fields = json.loads(_decoded(claims))
         is_invalid = (
@@ -468,10 +468,10 @@ class AzureLab(Lab):
             if request.headers.get("metadata") != "true" or query.pop("client_id", "u") != "u":
                 return said({"error": "invalid_request"}, 400)
             if query != fields:
-                return self.bad("metadata", said({"error": "invalid_resource"}, 400))
+                return self.refuse("metadata", said({"error": "invalid_resource"}, 400))
             return self._granted(str(self.lifetime))
         if dict(request.query).get("api-version") != "7.4":
-            return self.bad("api-version", self._error(400, "BadParameter"))
+            return self.refuse("api-version", self._error(400, "BadParameter"))
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme != "Bearer" or token not in self.tokens:
             challenge = f'Bearer authorization="{self.directory}", resource="{self.resource}"'
@@ -485,13 +485,13 @@ class AzureLab(Lab):
     def _secrets(self, request: Received) -> Behaviour:
         name = request.path.removeprefix("/secrets/")
         if not name.replace("-", "").isalnum():
-            return self.bad(request.path, self._error(400, "BadParameter"))
+            return self.refuse(request.path, self._error(400, "BadParameter"))
         if request.method == "PUT":
             if request.headers.get("content-type") != "application/json":
-                return self.bad("content-type", self._error(415, "UnsupportedMediaType"))
+                return self.refuse("content-type", self._error(415, "UnsupportedMediaType"))
             self.secrets[name] = request.json()["value"]
         elif request.method != "GET":
-            return self.bad(request.method, self._error(405, "MethodNotAllowed"))
+            return self.refuse(request.method, self._error(405, "MethodNotAllowed"))
         elif name in self.disabled:
             return self._error(403, "Forbidden", {"code": "SecretDisabled"})
         elif name not in self.secrets:
@@ -501,9 +501,9 @@ class AzureLab(Lab):
     def _token(self, request: Received) -> Behaviour:
         form = dict(parse_qsl(request.body.decode(), strict_parsing=True))
         if form.get("grant_type") != "client_credentials":
-            return self.bad("grant", said({"error": "unsupported_grant_type"}, 400))
+            return self.refuse("grant", said({"error": "unsupported_grant_type"}, 400))
         if form.get("scope") != f"{self.resource}/.default":
-            return self.bad("scope", said({"error": "invalid_scope"}, 400))
+            return self.refuse("scope", said({"error": "invalid_scope"}, 400))
         if (form["client_id"], form["client_secret"]) != ("our-app", SECRET):
             description = f"AADSTS7000215: {SECRET}"
             return said({"error": "invalid_client", "error_description": description}, 401)

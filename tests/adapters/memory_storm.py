@@ -115,7 +115,7 @@ def handlers(storm: Storm) -> None:
 def finalisers(storm: Storm) -> None:
     """Finalisers of collected garbage post commands in the middle of others."""
 
-    class Lost:
+    class PostingFinaliser:
         def __init__(self) -> None:
             self.itself = self
 
@@ -126,7 +126,7 @@ def finalisers(storm: Storm) -> None:
     gc.set_threshold(3)
     end = time.monotonic() + _SECONDS
     while time.monotonic() < end:
-        Lost()
+        PostingFinaliser()
         storm.work()
         storm.check()
     gc.set_threshold(0)
@@ -140,7 +140,7 @@ def threads(storm: Storm) -> None:
     """
     braced = is_over = False
 
-    class Late(BaseException):
+    class LateInterruption(BaseException):
         pass
 
     def strive() -> None:
@@ -155,7 +155,7 @@ def threads(storm: Storm) -> None:
             try:
                 braced = True
                 strive()
-            except Late:
+            except LateInterruption:
                 storm.struck += 1
                 storm.check()
 
@@ -167,7 +167,7 @@ def threads(storm: Storm) -> None:
         time.sleep(1e-4 + storm.struck % 97 * 1e-6)
         if braced:
             braced = False
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(number, ctypes.py_object(Late))
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(number, ctypes.py_object(LateInterruption))
     while not braced:
         time.sleep(1e-4)
     is_over = True

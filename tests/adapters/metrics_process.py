@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 
-def finished(at: datetime = NOON, **changes: Any) -> CallFinished:
+def finished_call(at: datetime = NOON, **changes: Any) -> CallFinished:
     """The end of a call."""
     fields: dict[str, Any] = {
         "at": at,
@@ -38,16 +38,16 @@ def ends(open_: Callable[..., Any]) -> None:
     """Count calls and come to an end long before a thread would store them."""
     metrics = open_(every=3_600.0)
     for _ in range(3):
-        metrics(finished())
+        metrics(finished_call())
 
 
 def forks(open_: Callable[..., Any]) -> None:
     """Leave a call in memory, and fork a child that counts a call."""
     metrics = open_(every=3_600.0)
-    metrics(finished())
+    metrics(finished_call())
     child = os.fork()
     if not child:
-        metrics(finished())
+        metrics(finished_call())
         metrics.close()
         os._exit(0)
     os.waitpid(child, 0)
@@ -56,10 +56,10 @@ def forks(open_: Callable[..., Any]) -> None:
 def waits(open_: Callable[..., Any]) -> None:
     """Store one call, keep others in memory, and wait to be killed."""
     metrics = open_(every=3_600.0)
-    metrics(finished())
+    metrics(finished_call())
     metrics.flush()
     for _ in range(5):
-        metrics(finished())
+        metrics(finished_call())
     os.write(1, b"stored\n")
     Event().wait()
 

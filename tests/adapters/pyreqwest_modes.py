@@ -22,7 +22,7 @@ def sync_in_threads(**settings: Any) -> AsyncHttpClient:
     return Threaded(PyreqwestHttpClient(**settings))
 
 
-def both(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+def with_both_clients(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
     """Run a test with the constructors of both clients."""
     client_makers = [sync_in_threads, AsyncPyreqwestHttpClient]
     run = in_loop(test)

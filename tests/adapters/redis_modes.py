@@ -28,7 +28,7 @@ class Face:
 
     def execute(self, command: Command[Answer], timeout: float | None = None) -> Answer:
         """Run one command on its states, and return its answer."""
-        return self._done(self.store.execute(command, timeout))  # type: ignore[no-any-return]  # as it answers
+        return self._result_of(self.store.execute(command, timeout))  # type: ignore[no-any-return]  # as it answers
 
     def post(self, command: Command[Any]) -> None:
         """Post a command, where a loop runs if there is any."""
@@ -51,7 +51,7 @@ class Face:
 
     def housekeep(self) -> int:
         """Call the store's method."""
-        return self._done(self.store.housekeep())  # type: ignore[no-any-return]  # a number
+        return self._result_of(self.store.housekeep())  # type: ignore[no-any-return]  # a number
 
     def close(self) -> None:
         """Close the store, and the loop."""
@@ -60,7 +60,7 @@ class Face:
         else:
             self._runner.run(self.store.aclose())
 
-    def _done(self, value: Any) -> Any:
+    def _result_of(self, value: Any) -> Any:
         return value if self._runner is None else self._runner.run(value)
 
     def __enter__(self) -> Self:

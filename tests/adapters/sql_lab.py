@@ -139,7 +139,7 @@ class Lab:
             result = connection.execute(sqlalchemy.text(statement), values)
             return list(result) if result.returns_rows else []
 
-    def waits(self) -> bool:
+    def is_any_waiting(self) -> bool:
         """Return whether any connection waits for one of our rows."""
         if self.kind == "postgresql":
             return bool(
@@ -160,7 +160,7 @@ class Lab:
     def until_somebody_waits(self) -> None:
         """Return once a connection waits for one of our rows."""
         end = time.monotonic() + PATIENCE
-        while not self.waits():
+        while not self.is_any_waiting():
             assert time.monotonic() < end, "nobody waits"
             # InnoDB shows the same transactions again to whoever looks within 0.1 s of a look.
             time.sleep(0.15 if self.kind == "mariadb" else 0.005)
@@ -286,14 +286,14 @@ class Proxy:
         end.close()
 
 
-def once(word: bytes, what: str) -> Callable[[bytes], str | None]:
+def fail_once(word: bytes, what: str) -> Callable[[bytes], str | None]:
     """Do something the first time that a word is sent."""
     pending_faults = [what]
 
-    def sees(chunk: bytes) -> str | None:
+    def find_fault(chunk: bytes) -> str | None:
         return pending_faults.pop() if pending_faults and word in chunk else None
 
-    return sees
+    return find_fault
 
 
 def commits(kind: str) -> bytes:

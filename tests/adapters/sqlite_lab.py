@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from moorage.adapters.state.sqlite import SqliteStorage
 
 
-class Last(Put):
+class DurablePut(Put):
     """A command whose write must survive a crash."""
 
     durable = True
@@ -27,7 +27,7 @@ def values(store: SqliteStorage, *keys: str) -> list[object]:
     return [state and state[2] for state in store.execute(Look(*keys))]
 
 
-def inside(store: SqliteStorage) -> Engine:
+def engine_of(store: SqliteStorage) -> Engine:
     """The store's engine, for states that callers cannot see or cause."""
     return store._engine  # noqa: SLF001 - as it says
 
@@ -37,7 +37,7 @@ def claim(key: str = "claim") -> Claim:
     return Claim(key, fingerprint=b"f", owner=7, lease=DAY, ttl=DAY, target="vendor", remembered=0)
 
 
-class Other:
+class OtherProgram:
     """Another program that has the file open."""
 
     def __init__(self, path: Path) -> None:

@@ -47,11 +47,11 @@ class Uses:
     def do(self, verb: str, *values: Any) -> Any:
         """The result of a method, awaited if it is asynchronous."""
 
-        async def settled() -> Any:
+        async def call_provider() -> Any:
             answer = getattr(self.provider, verb)(*values)
             return await answer if inspect.isawaitable(answer) else answer
 
-        return asyncio.run(settled())
+        return asyncio.run(call_provider())
 
     @property
     def records(self) -> list[tuple[str, str]]:

@@ -64,15 +64,15 @@ def in_threads(make: Callable[..., Any], **settings: Any) -> AsyncHttpClient:
 
 def each_client(test: Callable[..., Any]) -> Callable[..., Any]:
     """Run a test with every adapter; synchronous ones run in threads."""
-    return _with(SYNC, ASYNC, test)
+    return _parametrized_test(SYNC, ASYNC, test)
 
 
 def each_borrowed(test: Callable[..., Any]) -> Callable[..., Any]:
     """Run a test with every adapter on a borrowed client; synchronous ones run in threads."""
-    return _with(SYNC_BORROWED, ASYNC_BORROWED, test)
+    return _parametrized_test(SYNC_BORROWED, ASYNC_BORROWED, test)
 
 
-def _with(
+def _parametrized_test(
     blocking: dict[str, Callable[..., Any]],
     looping: dict[str, Callable[..., Any]],
     test: Callable[..., Any],
@@ -240,7 +240,9 @@ def test_hidden_unverified_client_is_refused_when_connecting() -> None:
     anybody_context = tls_pair()[1]
     anybody_context.check_hostname = False
     anybody_context.verify_mode = ssl.CERT_NONE
-    hidden_client = httpx2.Client(transport=_Hidden(httpx2.HTTPTransport(verify=anybody_context)))
+    hidden_client = httpx2.Client(
+        transport=_HidingTransport(httpx2.HTTPTransport(verify=anybody_context))
+    )
     with VendorServer(tls=server) as vendor:
         vendor.always(Behaviour(204))
         for own_client in (
@@ -279,7 +281,7 @@ def _careless() -> requests.Session:
     return new_session
 
 
-class _Hidden(httpx2.BaseTransport):
+class _HidingTransport(httpx2.BaseTransport):
     """A transport that hides the transport inside it."""
 
     def __init__(self, within: httpx2.BaseTransport) -> None:

@@ -71,7 +71,7 @@ class Face:
         return self.ask(self.cached.get, service, tenant)
 
     @property
-    def counted(self) -> tuple[int, int]:
+    def hits_and_misses(self) -> tuple[int, int]:
         """Hits and misses so far."""
         return self.cached.hits, self.cached.misses
 
@@ -87,9 +87,9 @@ def test_cached_until_its_time_to_live(awaited: bool) -> None:
     assert OLD == face.get()
     face.ask(face.behind.rotate, *OWNER, NEW)
     face.clock.advance(9.999_999)
-    assert (OLD, (1, 1)) == (face.get(), face.counted)
+    assert (OLD, (1, 1)) == (face.get(), face.hits_and_misses)
     face.clock.advance(0.000_001)
-    assert (NEW, (1, 2)) == (face.get(), face.counted)
+    assert (NEW, (1, 2)) == (face.get(), face.hits_and_misses)
 
 
 @EITHER
@@ -128,11 +128,11 @@ def test_has_uses_the_cache(awaited: bool) -> None:
         requests.append(owner)
         return False
 
-    async def later(*owner: object) -> bool:
+    async def has_later(*owner: object) -> bool:
         return now(*owner)
 
     face.get()
-    face.behind.has = later if awaited else now
+    face.behind.has = has_later if awaited else now
     assert face.ask(face.cached.has, *OWNER)
     assert [] == requests
     face.clock.advance(10)
@@ -153,14 +153,14 @@ def test_the_oldest_goes_first(awaited: bool) -> None:
     face.get("stripe", "a")
     face.get("stripe", "c")
 
-    assert (0, 4) == face.counted
+    assert (0, 4) == face.hits_and_misses
     face.get("stripe", "a")
-    assert (1, 4) == face.counted
+    assert (1, 4) == face.hits_and_misses
     face.get("stripe", "b")
-    assert (1, 5) == face.counted
+    assert (1, 5) == face.hits_and_misses
 
 
-class Away:
+class UnavailableProvider:
     """A provider that can fail on demand, and counts its calls."""
 
     def __init__(self, behind: Any) -> None:
@@ -176,9 +176,9 @@ class Away:
         return self._behind.get(*owner)
 
 
-def away(face: Face) -> Any:
+def make_unavailable(face: Face) -> Any:
     """Replace the provider behind the cache with one that is unavailable."""
-    provider = Away(face.behind)
+    provider = UnavailableProvider(face.behind)
     face.cached._provider = provider  # noqa: SLF001 - the one behind
     return provider
 
@@ -188,7 +188,7 @@ def test_an_outage_is_bridged(awaited: bool) -> None:
     """During an outage the cached credential is used for the grace time, with some attempts."""
     face = Face(awaited=awaited, ttl=10, grace=60)
     face.get()
-    provider = away(face)
+    provider = make_unavailable(face)
     provider.error = StorageUnavailable("away")
     face.clock.advance(10)
     for _ in range(3):
@@ -214,7 +214,7 @@ def test_refusals_are_not_bridged_by_the_cache(error: Exception, awaited: bool) 
     """A refusal or a missing credential is not replaced by an expired cached one."""
     face = Face(awaited=awaited, ttl=10, grace=60)
     face.get()
-    away(face).error = error
+    make_unavailable(face).error = error
     face.clock.advance(10)
     with pytest.raises(type(error)):
         face.get()
@@ -226,7 +226,7 @@ def test_without_grace_an_outage_is_one(awaited: bool) -> None:
     for options, owner in (({}, OWNER), ({"grace": 60}, ("adyen", None))):
         face = Face(awaited=awaited, ttl=10, **options)
         face.get()
-        away(face).error = StorageUnavailable("away")
+        make_unavailable(face).error = StorageUnavailable("away")
         face.clock.advance(10)
         with pytest.raises(StorageUnavailable):
             face.get(*owner)
@@ -262,12 +262,12 @@ def test_overtaken_reads_are_not_cached() -> None:
 def test_a_change_that_failed_may_have_happened() -> None:
     """After a failed change, the provider is read again."""
 
-    class Failing(MemoryCredentialProvider):
+    class FailingProvider(MemoryCredentialProvider):
         def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
             super().rotate(service, tenant, new)
             raise KeyError
 
-    cached_provider = CachedCredentials(Failing({OWNER: OLD}))
+    cached_provider = CachedCredentials(FailingProvider({OWNER: OLD}))
     cached_provider.get(*OWNER)
 
     with pytest.raises(KeyError):

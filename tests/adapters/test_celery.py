@@ -28,7 +28,7 @@ HANGING: Final = ("/silent", "/dripping")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Celery forks on Linux")
 
 
-def answered(received: Received) -> Behaviour:
+def answer_request(received: Received) -> Behaviour:
     """The vendor: it echoes the request, answers nothing, or never completes its answer."""
     if received.path == "/silent":
         return Behaviour(raw=b"")
@@ -63,7 +63,7 @@ def celery(client: str, vendor: VendorServer, home: Path) -> Generator[None]:
             os.killpg(worker.pid, signal.SIGKILL)  # a warm end takes seconds
 
 
-def asked(home: Path, *paths: str) -> list[dict[str, Any]]:
+def outcomes_of(home: Path, *paths: str) -> list[dict[str, Any]]:
     """The outcome of a task for each of these paths."""
     output = subprocess.run(
         [sys.executable, "-m", "tests.adapters.celery_queue", str(home), *paths],
@@ -83,10 +83,10 @@ def test_tasks_of_a_prefork_worker_go_on(client: str, tmp_path: Path) -> None:
     """Tasks of a forked worker use new connections, and end in time."""
     pytest.importorskip("celery")
     with VendorServer() as vendor:
-        vendor.always(answered)
+        vendor.always(answer_request)
         with celery(client, vendor, tmp_path):
             paths = [*HANGING * 2, *(f"/{number}" for number in range(12))]
-            history = asked(tmp_path, *paths)
+            history = outcomes_of(tmp_path, *paths)
         preloaded, *others = vendor.requests
 
     assert paths == [task["path"] for task in history]

@@ -84,16 +84,16 @@ def test_outbox(check: outbox_conformance.Check, lab: EntryLab) -> None:
 @pytest.mark.parametrize("check", inbox_conformance.ASYNC_CHECKS, ids=name_of)
 def test_async_inbox(check: inbox_conformance.AsyncCheck, lab: EntryLab) -> None:
     """The asynchronous inbox passes the conformance kit."""
-    asyncio.run(_checked(check, lab, "later_inbox", lab.inbox))
+    asyncio.run(_check_store(check, lab, "later_inbox", lab.inbox))
 
 
 @pytest.mark.parametrize("check", outbox_conformance.ASYNC_CHECKS, ids=name_of)
 def test_async_outbox(check: outbox_conformance.AsyncCheck, lab: EntryLab) -> None:
     """The asynchronous outbox passes the conformance kit."""
-    asyncio.run(_checked(check, lab, "later_outbox", lab.outbox))
+    asyncio.run(_check_store(check, lab, "later_outbox", lab.outbox))
 
 
-async def _checked(check: Any, lab: EntryLab, made: str, empty: Callable[[], Any]) -> None:
+async def _check_store(check: Any, lab: EntryLab, made: str, empty: Callable[[], Any]) -> None:
     store = await getattr(lab, made)()
 
     def factory() -> Any:

@@ -142,7 +142,7 @@ def test_a_race_needs_a_step() -> None:
         ThreadGather().first([], stagger=1, good=bool)
 
 
-class _Interrupted(Exception):
+class _Interruption(Exception):
     pass
 
 
@@ -152,7 +152,7 @@ def test_an_interruption_does_not_wait_for_steps(verb: str) -> None:
     gate, here = threading.Event(), threading.get_ident()
 
     def interrupt(*_: object) -> None:
-        raise _Interrupted
+        raise _Interruption
 
     def hang() -> bool:
         if threading.get_ident() != here:
@@ -163,7 +163,7 @@ def test_an_interruption_does_not_wait_for_steps(verb: str) -> None:
     options: dict[str, Any] = {"at_once": 2} if verb == "every" else {"stagger": 9, "good": bool}
     previous_handler = signal.signal(signal.SIGUSR1, interrupt)
     try:
-        with pytest.raises(_Interrupted):
+        with pytest.raises(_Interruption):
             getattr(ThreadGather(), verb)([hang] * 2, **options)
     finally:
         signal.signal(signal.SIGUSR1, previous_handler)

@@ -41,7 +41,7 @@ from moorage.errors import (
 from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from moorage.testing.fakes.http_tls import tls_pem
 from moorage.testing.kits._http_lab import lab
-from tests.adapters.http_modes import GET, LONG, POST, Make, both
+from tests.adapters.http_modes import GET, LONG, POST, Make, with_both_clients
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
@@ -107,7 +107,7 @@ def _collected(request: pytest.FixtureRequest) -> Generator[None, None, None]:
             gc.collect()
 
 
-async def closed(engine: Engine) -> None:
+async def close_engine(engine: Engine) -> None:
     """Close an engine."""
     engine.close()
     if isinstance(engine, LibraryEngine):
@@ -138,16 +138,16 @@ def test_rebound_name_is_not_followed(
         )
         url = f"http{'s' if secure else ''}://vendor.example/"
 
-        async def twice() -> list[Response]:
+        async def send_twice() -> list[Response]:
             engine = make(settings, names)
             answers = [await engine.send(GET, url, LONG)]
             assert 1 == names.asked
             with pytest.raises(DestinationRefused, match=r"has an address that is this machine"):
                 await engine.send(GET, url, LONG)
-            await closed(engine)
+            await close_engine(engine)
             return answers
 
-        assert [204] == [answer.status for answer in drive(twice())]
+        assert [204] == [answer.status for answer in drive(send_twice())]
         assert ["vendor.example"] == [request.headers["host"] for request in vendor.requests]
 
 
@@ -160,13 +160,13 @@ def test_name_with_one_internal_address_is_refused(
     """A name with a public and an internal address is refused."""
     names = network(1, [ALLOWED, INSIDE])
 
-    async def once() -> None:
+    async def send_once() -> None:
         engine = make(ConnectionSettings(guard=guard(80)), names)
         with pytest.raises(DestinationRefused):
             await engine.send(GET, "http://v.example/", LONG)
-        await closed(engine)
+        await close_engine(engine)
 
-    drive(once())
+    drive(send_once())
 
 
 @in_all
@@ -179,16 +179,16 @@ def test_name_without_reachable_address_fails_to_connect(
     with VendorServer(port="refusing") as vendor:
         names = network(vendor.address[1], [], [ALLOWED, ALLOWED])
 
-        async def twice() -> None:
+        async def send_twice() -> None:
             engine = make(ConnectionSettings(guard=guard(80)), names)
             for _ in range(2):
                 with pytest.raises(ConnectionFailed) as excinfo:
                     await engine.send(POST, "http://v.example/", LONG)
                 assert not isinstance(excinfo.value, DestinationRefused)
                 assert not excinfo.value.may_have_been_processed
-            await closed(engine)
+            await close_engine(engine)
 
-        drive(twice())
+        drive(send_twice())
 
 
 @in_all
@@ -199,14 +199,14 @@ def test_endless_lookup_ends_with_the_connect_timeout(
 ) -> None:
     """A name lookup counts towards the connect timeout, and nothing was sent."""
 
-    async def once() -> None:
+    async def send_once() -> None:
         engine = make(ConnectionSettings(guard=guard(80)), network(80, None))
         with pytest.raises(AttemptTimeout) as excinfo:
             await engine.send(POST, "http://v.example/", LONG)
         assert not excinfo.value.may_have_been_processed
-        await closed(engine)
+        await close_engine(engine)
 
-    drive(once())
+    drive(send_once())
 
 
 def test_aiohttp_sockets_are_guarded() -> None:
@@ -254,7 +254,7 @@ def test_unguardable_clients_refuse_a_guard(refuse: Callable[[OutgoingGuard], ob
         "http://8.8.8.8:22/",
     ],
 )
-@both
+@with_both_clients
 async def test_internal_addresses_are_refused(make: Make, url: str) -> None:
     """An internal address is refused in every notation, and nothing is sent."""
     client = make(guard=OutgoingGuard())
@@ -265,7 +265,7 @@ async def test_internal_addresses_are_refused(make: Make, url: str) -> None:
     assert (False, False) == (excinfo.value.may_have_been_processed, excinfo.value.retryable)
 
 
-@both
+@with_both_clients
 async def test_allowed_networks_are_reachable(make: Make) -> None:
     """An allowed network is reachable; redirects are not followed."""
     async with lab(make) as (vendor, _):
@@ -280,7 +280,7 @@ async def test_allowed_networks_are_reachable(make: Make) -> None:
 @pytest.mark.parametrize(
     "options", [{"guard": "none"}, {"guard": OutgoingGuard(), "proxy": "http://p"}]
 )
-@both
+@with_both_clients
 async def test_guard_with_a_proxy_is_refused(make: Make, options: dict[str, Any]) -> None:
     """A guard cannot be combined with a proxy, which resolves names itself."""
     with pytest.raises(ConfigurationError) as excinfo:

@@ -35,7 +35,7 @@ class Vault(Face):
         super().__init__(VaultLab(), awaited=awaited)
         self.lab.put(NAME, "old")
 
-    def at(self, login: Any, **options: Any) -> Any:
+    def logged_in_by(self, login: Any, **options: Any) -> Any:
         """A provider that logs in so."""
         return self.provider(HashiCorpVault(self.lab.url, login, **options))
 
@@ -47,7 +47,7 @@ def test_a_pod_logs_in(awaited: bool, tmp_path: Path) -> None:
     token.write_text("a.service.account\n")
     with Vault(awaited=awaited) as vault:
         login = VaultKubernetes("our-pod", mount="/clusters/ours/", token_file=str(token))
-        provider = vault.at(login)
+        provider = vault.logged_in_by(login)
         assert OLD == vault.get(provider)
         token.write_text("another.account")
         vault.lab.revoke()
@@ -67,7 +67,7 @@ def test_a_file_without_a_token(
     if content is not None:
         token.write_bytes(content if isinstance(content, bytes) else content.encode())
     with Vault(awaited=awaited) as vault:
-        provider = vault.at(VaultTokenFile(str(token)))
+        provider = vault.logged_in_by(VaultTokenFile(str(token)))
         kind = InvalidData if isinstance(content, bytes) else ConfigurationError
         with pytest.raises(kind) as excinfo:
             vault.get(provider)
@@ -80,27 +80,27 @@ def test_a_file_without_a_token(
 def test_a_role_without_a_secret(awaited: bool) -> None:
     """A role that is bound to addresses needs no secret."""
     with Vault(awaited=awaited) as vault:
-        assert OLD == vault.get(vault.at(VaultAppRole("open-role")))
+        assert OLD == vault.get(vault.logged_in_by(VaultAppRole("open-role")))
 
 
 @EITHER
 def test_a_role_that_is_refused(awaited: bool) -> None:
     """A wrong role or secret is reported, with the place to check."""
     with Vault(awaited=awaited) as vault:
-        provider = vault.at(VaultAppRole("our-role", "s3cr3t-of-theirs"))
+        provider = vault.logged_in_by(VaultAppRole("our-role", "s3cr3t-of-theirs"))
         with pytest.raises(AuthenticationFailed, match=r"Check the role.*auth/approle") as excinfo:
             vault.get(provider)
         assert 400 == excinfo.value.status
         assert "s3cr3t" not in str(excinfo.value)
         with pytest.raises(AuthenticationFailed):
-            vault.get(vault.at(VaultAppRole("our-role", SECRET, mount="elsewhere")))
+            vault.get(vault.logged_in_by(VaultAppRole("our-role", SECRET, mount="elsewhere")))
 
 
 @EITHER
 def test_given_token_is_renewed(awaited: bool) -> None:
     """A given token's lifetime is looked up once, and the token renewed in time."""
     with Vault(awaited=awaited) as vault:
-        provider = vault.at(VaultToken(vault.lab.issue("given")))
+        provider = vault.logged_in_by(VaultToken(vault.lab.issue("given")))
         for _ in range(3):
             for _ in range(2):
                 assert OLD == vault.get(provider)
@@ -118,7 +118,7 @@ def test_a_token_for_ever(awaited: bool) -> None:
         with Vault(awaited=awaited) as vault:
             vault.lab.tokens.add("root")
             vault.lab.looked = is_looked
-            provider = vault.at(VaultToken("root"))
+            provider = vault.logged_in_by(VaultToken("root"))
             assert OLD == vault.get(provider)
             vault.clock.advance(10**7)
             assert OLD == vault.get(provider)
@@ -131,7 +131,7 @@ def test_token_file_of_an_agent(awaited: bool, tmp_path: Path) -> None:
     token = tmp_path / "token"
     with Vault(awaited=awaited) as vault:
         token.write_text(vault.lab.issue("first"))
-        provider = vault.at(VaultTokenFile(str(token)))
+        provider = vault.logged_in_by(VaultTokenFile(str(token)))
         assert OLD == vault.get(provider)
         vault.lab.revoke()
         token.write_text(vault.lab.issue("second") + "\n")
@@ -159,12 +159,14 @@ def test_a_namespace(awaited: bool) -> None:
     """Login and secrets are in the namespace, and messages name it."""
     with Vault(awaited=awaited) as vault:
         vault.lab.namespace = "ours/shop"
-        assert OLD == vault.get(vault.at(VaultAppRole("our-role", SECRET), namespace="ours/shop"))
+        assert OLD == vault.get(
+            vault.logged_in_by(VaultAppRole("our-role", SECRET), namespace="ours/shop")
+        )
         with pytest.raises(ConfigurationError):
             vault.get(vault.provider())
         vault.lab.put(NAME, '{"password": "x"}')
         with pytest.raises(InvalidData, match="namespace 'ours/shop'"):
-            vault.get(vault.at(VaultAppRole("our-role", SECRET), namespace="ours/shop"))
+            vault.get(vault.logged_in_by(VaultAppRole("our-role", SECRET), namespace="ours/shop"))
 
 
 @EITHER
@@ -174,9 +176,9 @@ def test_another_mount_and_prefix(awaited: bool) -> None:
     with Vault(awaited=awaited) as vault:
         vault.lab.mount = "teams/our%20shop"
         vault.lab.put("erp/services/shop", "old")
-        assert OLD == vault.get(vault.at(login, mount="/teams/our shop/", prefix="erp/"))
+        assert OLD == vault.get(vault.logged_in_by(login, mount="/teams/our shop/", prefix="erp/"))
         with pytest.raises(ConfigurationError, match=r"status 404.*the names in its settings"):
-            vault.get(vault.at(login, mount="nowhere"))
+            vault.get(vault.logged_in_by(login, mount="nowhere"))
 
 
 @EITHER
@@ -195,7 +197,7 @@ def test_a_vault_that_cannot_serve(status: int, awaited: bool) -> None:
         provider = vault.provider()
         assert OLD == vault.get(provider)
         vault.lab.server.always(Behaviour.of_json({"errors": [SECRET]}, status=status))
-        for item in (provider, vault.provider(), vault.at(VaultToken("given"))):
+        for item in (provider, vault.provider(), vault.logged_in_by(VaultToken("given"))):
             with pytest.raises(StorageUnavailable, match=f"status {status}") as excinfo:
                 vault.get(item)
             assert SECRET not in str(excinfo.value)

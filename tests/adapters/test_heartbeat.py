@@ -47,13 +47,13 @@ class Work:
         if self.error is not None:
             raise self.error
 
-    async def later(self) -> None:
+    async def do_later(self) -> None:
         """Do some, awaited."""
         await asyncio.sleep(0)
         self()
 
 
-def gone(threads: set[threading.Thread]) -> bool:
+def have_ended(threads: set[threading.Thread]) -> bool:
     """Return whether these threads have ended."""
     for thread in threads:
         thread.join(PATIENCE)
@@ -70,7 +70,7 @@ def test_a_thread_works_while_it_is_wanted_and_then_ends(error: Exception | None
         heartbeat.wake()
     assert work.done.wait(PATIENCE)
     assert 1 == len(work.threads)
-    assert gone(work.threads)
+    assert have_ended(work.threads)
     assert 0 == work.left
 
 
@@ -80,12 +80,12 @@ def test_a_thread_that_has_ended_is_followed_by_another() -> None:
     heartbeat = Heartbeat(work, work.wanted, OFTEN)
     heartbeat.wake()
     assert work.done.wait(PATIENCE)
-    assert gone(work.threads)
+    assert have_ended(work.threads)
     work.done.clear()
     work.left = 1
     heartbeat.wake()
     assert work.done.wait(PATIENCE)
-    assert gone(work.threads)
+    assert have_ended(work.threads)
 
 
 @pytest.mark.parametrize("other_thread", [False, True])
@@ -105,7 +105,7 @@ def test_work_that_comes_while_the_thread_ends_is_done(other_thread: bool) -> No
     heartbeat = Heartbeat(work, wanted, OFTEN)
     heartbeat.wake()
     assert work.done.wait(PATIENCE)
-    assert gone(work.threads)
+    assert have_ended(work.threads)
 
 
 def test_a_thread_that_is_stopped_does_no_more() -> None:
@@ -118,7 +118,7 @@ def test_a_thread_that_is_stopped_does_no_more() -> None:
     while not work.threads:
         threading.Event().wait(OFTEN)
     heartbeat.stop()
-    assert gone(work.threads)
+    assert have_ended(work.threads)
 
 
 def test_concurrent_callers_start_one_thread() -> None:
@@ -143,7 +143,7 @@ def test_concurrent_callers_start_one_thread() -> None:
 
     assert work.done.wait(PATIENCE)
     assert 1 == len(work.threads)
-    assert gone(work.threads)
+    assert have_ended(work.threads)
 
 
 def test_the_end_of_a_process_stops_every_thread() -> None:
@@ -157,7 +157,7 @@ def test_the_end_of_a_process_stops_every_thread() -> None:
 
     stop_all()
 
-    assert gone(work.threads)
+    assert have_ended(work.threads)
 
 
 def test_a_child_of_a_fork_begins_without_a_thread() -> None:
@@ -230,7 +230,7 @@ def test_a_timer_works_while_it_is_wanted(error: Exception | None) -> None:
 
     async def main() -> None:
         caller.set("somebody")
-        heartbeat = AsyncHeartbeat(work.later, work.wanted, OFTEN)
+        heartbeat = AsyncHeartbeat(work.do_later, work.wanted, OFTEN)
         assert heartbeat.able()
         for _ in range(2):
             heartbeat.wake()
@@ -271,7 +271,7 @@ def test_a_loop_that_ends_in_the_middle_of_work_ends_in_peace() -> None:
 def test_outside_an_event_loop_of_asyncio_there_is_no_timer() -> None:
     """Outside an asyncio event loop no timer is set."""
     work = Work(1)
-    heartbeat: Any = AsyncHeartbeat(work.later, work.wanted, OFTEN)
+    heartbeat: Any = AsyncHeartbeat(work.do_later, work.wanted, OFTEN)
     assert not heartbeat.able()
     heartbeat.wake()
     assert 1 == work.left

@@ -51,7 +51,7 @@ def outcome(pieces: Iterable[bytes], *, to_head: bool = False) -> object:
         return type(error), str(error)
 
 
-def cut(data: bytes, places: Iterable[int]) -> list[bytes]:
+def cut_in_pieces(data: bytes, places: Iterable[int]) -> list[bytes]:
     """The data in pieces, cut at these places."""
     edges = [0, *sorted({place % (len(data) + 1) for place in places}), len(data)]
     return [data[start:end] for start, end in pairwise(edges)]
@@ -365,7 +365,7 @@ cuts = st.lists(st.integers(0, 1_000), max_size=12)
 def test_response_round_trip(answer: tuple[bytes, bytes, bytes], places: list[int]) -> None:
     """A written response is read back, for any division into chunks."""
     sent_bytes, fields, body = answer
-    head, received_bytes, is_finished, _ = read(cut(sent_bytes, places))
+    head, received_bytes, is_finished, _ = read(cut_in_pieces(sent_bytes, places))
 
     assert (body, True) == (received_bytes, is_finished)
     assert head is not None
@@ -378,7 +378,7 @@ def test_response_round_trip(answer: tuple[bytes, bytes, bytes], places: list[in
 
 
 @st.composite
-def broken(draw: st.DrawFn) -> bytes:
+def broken_responses(draw: st.DrawFn) -> bytes:
     """Responses with one change, omission or insertion."""
     sent_bytes, _, _ = draw(valid_responses())
     for _ in range(draw(st.integers(0, 3))):
@@ -391,7 +391,7 @@ def broken(draw: st.DrawFn) -> bytes:
     return sent_bytes
 
 
-@given(broken(), cuts, st.booleans())
+@given(broken_responses(), cuts, st.booleans())
 @example(OK + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"x" * 1_022 + b"\r\n", [1_070], False)
 @example(OK + b"A: " + b"x" * (2_000 - len(OK) - 7) + b"\r\n\r\n", [1_999], False)
 @example(OK + b"A: " + b"x" * (2_001 - len(OK) - 7) + b"\r\n\r\n", [2_000], False)
@@ -399,12 +399,12 @@ def test_pieces_do_not_change_the_result(sent: bytes, places: list[int], to_head
     """A valid or broken response gives the same result whole, in pieces, and byte by byte."""
     whole_outcome = outcome([sent], to_head=to_head)
 
-    assert whole_outcome == outcome(cut(sent, places), to_head=to_head)
+    assert whole_outcome == outcome(cut_in_pieces(sent, places), to_head=to_head)
     assert whole_outcome == outcome((bytes([byte]) for byte in sent), to_head=to_head)
 
 
 @given(st.binary(max_size=200), cuts)
 def test_arbitrary_bytes_raise_only_own_errors(sent: bytes, places: list[int]) -> None:
     """Arbitrary bytes are a response, not HTTP, or cut off."""
-    outcome(cut(OK + sent, places))
-    outcome(cut(OK + b"Transfer-Encoding: chunked\r\n\r\n" + sent, places))
+    outcome(cut_in_pieces(OK + sent, places))
+    outcome(cut_in_pieces(OK + b"Transfer-Encoding: chunked\r\n\r\n" + sent, places))

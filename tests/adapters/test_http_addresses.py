@@ -37,7 +37,7 @@ def client(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 @pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def waited_seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds that each silent address was waited for, without waiting."""
     noted_timeouts: list[float] = []
 
@@ -53,7 +53,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.fixture
-def named(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def vendor_addresses(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The addresses of vendor.example."""
     addresses: list[str] = []
     real_getaddrinfo = socket.getaddrinfo
@@ -69,34 +69,34 @@ def named(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_silent_addresses_leave_time_for_the_next(
-    client: Any, waits: list[float], named: list[str]
+    client: Any, waited_seconds: list[float], vendor_addresses: list[str]
 ) -> None:
     """Each address has its share of the time, and the one that responds is reached."""
-    named += [*SILENT, "127.0.0.1"]
+    vendor_addresses += [*SILENT, "127.0.0.1"]
     with VendorServer() as vendor:
         vendor.respond(200)
         url = vendor.url.replace("127.0.0.1", "vendor.example") + "/"
         answer = client.send(Request.get("/"), url, Timeouts(total=LONG))
     assert 200 == answer.status
-    assert 2 == len(waits)
-    assert 0 < waits[0] <= LONG / 3
-    assert 0 < waits[1] <= LONG / 2
+    assert 2 == len(waited_seconds)
+    assert 0 < waited_seconds[0] <= LONG / 3
+    assert 0 < waited_seconds[1] <= LONG / 2
 
 
 def test_silent_addresses_together_end_in_time(
-    client: Any, waits: list[float], named: list[str]
+    client: Any, waited_seconds: list[float], vendor_addresses: list[str]
 ) -> None:
     """All addresses together do not exceed the connect timeout."""
-    named += SILENT
+    vendor_addresses += SILENT
     with pytest.raises(AttemptTimeout):
         client.send(Request.get("/"), "http://vendor.example/", Timeouts(total=LONG))
-    assert 2 == len(waits)
-    assert waits[0] <= LONG / 2
+    assert 2 == len(waited_seconds)
+    assert waited_seconds[0] <= LONG / 2
 
 
-def test_name_without_addresses_is_not_reached(client: Any, named: list[str]) -> None:
+def test_name_without_addresses_is_not_reached(client: Any, vendor_addresses: list[str]) -> None:
     """A name without addresses is a failed connection, and nothing was sent."""
-    assert [] == named
+    assert [] == vendor_addresses
     with pytest.raises(ConnectionFailed) as excinfo:
         client.send(Request.get("/"), "http://vendor.example/", Timeouts(total=LONG))
     assert not excinfo.value.may_have_been_processed

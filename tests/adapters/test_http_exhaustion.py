@@ -74,7 +74,7 @@ async def test_no_free_socket_is_a_local_failure(name: str) -> None:
     assert not failed_excinfo.value.may_have_been_processed
 
 
-@http_modes.both
+@http_modes.with_both_clients
 async def test_no_free_socket_for_a_proxy_is_a_local_failure(make: http_modes.Make) -> None:
     """The same holds on the way to a proxy."""
     client = make(proxy=Proxy(url="http://127.0.0.1:9"))

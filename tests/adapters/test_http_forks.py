@@ -30,7 +30,7 @@ LATE: Final = 0.5
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 
 
-def answered(received: Received) -> Behaviour:
+def answer_request(received: Received) -> Behaviour:
     """The vendor: responds with the path of the request, or not at all."""
     if received.path == "/silent":
         return Behaviour(raw=b"")
@@ -52,7 +52,7 @@ def check(history: list[dict[str, Any]]) -> None:
 def test_parent_children_and_pools_continue(client: str) -> None:
     """After a fork both processes work, and share no connection."""
     with VendorServer() as vendor:
-        vendor.always(answered)
+        vendor.always(answer_request)
         output = subprocess.run(
             [sys.executable, "-m", "tests.adapters.http_forking", client, vendor.url],
             capture_output=True,
@@ -110,7 +110,7 @@ def test_workers_of_a_preforking_server_work(client: str, tmp_path: Path) -> Non
     """Workers that were forked after a call work, with their own connections."""
     pytest.importorskip("gunicorn")
     with VendorServer() as vendor:
-        vendor.always(answered)
+        vendor.always(answer_request)
         with (
             gunicorn(client, vendor, tmp_path) as url,
             StdlibHttpClient(keep_alive=0) as asking_client,

@@ -17,7 +17,7 @@ from moorage.errors import AttemptTimeout, ConfigurationError, ConnectionFailed
 from moorage.testing.fakes.http_proxy import ProxyServer
 from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from moorage.testing.fakes.http_tls import certificate_files, tls_pem
-from tests.adapters.http_modes import GET, LONG, POST, Make, both
+from tests.adapters.http_modes import GET, LONG, POST, Make, with_both_clients
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ HIDDEN = "h1dden"
 # --- what is asked of it -----------------------------------------------------
 
 
-@both
+@with_both_clients
 async def test_connections_to_a_proxy_are_kept_for_one_vendor(make: Make) -> None:
     """A connection to a proxy is reused for the same vendor only."""
     with VendorServer() as proxy:
@@ -41,7 +41,7 @@ async def test_connections_to_a_proxy_are_kept_for_one_vendor(make: Make) -> Non
         assert [1, 1, 2, 3] == [request.connection for request in proxy.requests]
 
 
-@both
+@with_both_clients
 async def test_own_proxy_authorization_is_kept(make: Make) -> None:
     """A request's own `Proxy-Authorization` is sent unchanged."""
     with VendorServer() as proxy:
@@ -66,7 +66,7 @@ async def test_own_proxy_authorization_is_kept(make: Make) -> None:
         (Proxy(url="http://p"), None),
     ],
 )
-@both
+@with_both_clients
 async def test_user_or_password_alone_is_sent(
     make: Make, proxy: Proxy, message: str | None
 ) -> None:
@@ -84,7 +84,7 @@ async def test_user_or_password_alone_is_sent(
         ) == result
 
 
-@both
+@with_both_clients
 async def test_tunnel_is_reused_while_open(make: Make) -> None:
     """TLS within TLS is kept, and replaced when the vendor has closed it."""
     server, authority = tls_pem()
@@ -105,7 +105,7 @@ async def test_tunnel_is_reused_while_open(make: Make) -> None:
         assert 2 == len(proxy.requests)
 
 
-@both
+@with_both_clients
 async def test_client_certificate_is_not_shown_to_the_proxy(make: Make, tmp_path: Path) -> None:
     """A proxy does not get the client certificate, even if it requests one."""
     certificate, key = certificate_files(tmp_path)
@@ -147,7 +147,7 @@ async def test_client_certificate_is_not_shown_to_the_proxy(make: Make, tmp_path
     ],
     ids=repr,
 )  # fmt: skip
-@both
+@with_both_clients
 async def test_proxy_errors_name_the_proxy(
     make: Make, answers: bytes, words: str, *, retryable: bool, remedy: str
 ) -> None:
@@ -164,7 +164,7 @@ async def test_proxy_errors_name_the_proxy(
     assert remedy in excinfo.value.remedy
 
 
-@both
+@with_both_clients
 async def test_407_of_a_vendor_is_a_response(make: Make) -> None:
     """Without a proxy, or through a tunnel, 407 is a response like others."""
     server, authority = tls_pem()
@@ -176,7 +176,7 @@ async def test_407_of_a_vendor_is_a_response(make: Make) -> None:
             await client.close()
 
 
-@both
+@with_both_clients
 async def test_failures_through_a_proxy_name_it(make: Make) -> None:
     """The error of a failure through a proxy names both the host and the proxy."""
     with VendorServer() as proxy:
@@ -193,7 +193,7 @@ async def test_failures_through_a_proxy_name_it(make: Make) -> None:
 @pytest.mark.parametrize("body", [b"", HIDDEN.encode()], ids=["empty", "full"])
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("port", ["refusing", "open"])
-@both
+@with_both_clients
 async def test_no_frame_shows_proxy_credentials(
     make: Make, scheme: str, port: Literal["refusing", "open"], body: bytes
 ) -> None:
@@ -221,7 +221,7 @@ async def test_no_frame_shows_proxy_credentials(
 
 
 @pytest.mark.parametrize("value", ["socks5://p", "p:1"])
-@both
+@with_both_clients
 async def test_invalid_proxy_is_refused(make: Make, value: str) -> None:
     """A client with an invalid proxy is not created."""
     with pytest.raises(ConfigurationError, match="proxy"):

@@ -74,7 +74,7 @@ async def test_waits_end_at_their_deadlines(pair: Pair) -> None:
     loop, order = asyncio.get_running_loop(), list[str]()
     for watch in watches():
 
-        async def late(
+        async def wait_too_long(
             name: str, sock: socket.socket, seconds: float, watch: Watch = watch
         ) -> None:
             with pytest.raises(TimeIsUp):
@@ -82,7 +82,8 @@ async def test_waits_end_at_their_deadlines(pair: Pair) -> None:
             order.append(name)
 
         await asyncio.gather(
-            late("later", own_socket, 5 * SOON), late("sooner", foreign_socket, SOON)
+            wait_too_long("later", own_socket, 5 * SOON),
+            wait_too_long("sooner", foreign_socket, SOON),
         )
     assert ["sooner", "later"] * 2 == order
 
@@ -205,10 +206,10 @@ def test_watch_does_not_keep_its_loop_alive() -> None:
 def test_reader_watch_without_epoll(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without epoll the event loop's readers and writers are used."""
 
-    def missing(_: object) -> EpollWatch:
+    def lack_epoll(_: object) -> EpollWatch:
         raise AttributeError("epoll")
 
-    monkeypatch.setattr(_http_loops, "EpollWatch", missing)
+    monkeypatch.setattr(_http_loops, "EpollWatch", lack_epoll)
 
     async def wait() -> None:
         own_socket, foreign_socket = socket.socketpair()

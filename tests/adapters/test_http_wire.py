@@ -26,7 +26,7 @@ from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from moorage.testing.fakes.http_tls import tls_pair
 from moorage.testing.kits._http_lab import lab
 from tests.adapters.forked import in_a_child
-from tests.adapters.http_modes import GET, LONG, POST, Make, both
+from tests.adapters.http_modes import GET, LONG, POST, Make, with_both_clients
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -150,7 +150,7 @@ def _blind() -> ssl.SSLContext:
     return context
 
 
-def _old() -> ssl.SSLContext:
+def _old_tls_context() -> ssl.SSLContext:
     context = ssl.create_default_context()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -159,7 +159,7 @@ def _old() -> ssl.SSLContext:
 
 
 @pytest.mark.parametrize("kind", [StdlibHttpClient, AsyncStdlibHttpClient])
-@pytest.mark.parametrize("context", [_careless, _blind, _old])
+@pytest.mark.parametrize("context", [_careless, _blind, _old_tls_context])
 def test_unverified_context_is_refused(
     kind: Callable[..., object], context: Callable[[], ssl.SSLContext]
 ) -> None:
@@ -170,7 +170,7 @@ def test_unverified_context_is_refused(
     assert "ssl_context" == excinfo.value.path
 
 
-@both
+@with_both_clients
 async def test_unknown_certificates_are_refused_by_default(make: Make) -> None:
     """Without a context only the system's authorities are trusted."""
     async with lab(make, tls=tls_pair()[0]) as (vendor, client):
@@ -179,7 +179,7 @@ async def test_unknown_certificates_are_refused_by_default(make: Make) -> None:
                 await client.send(GET, vendor.url, LONG)
 
 
-@both
+@with_both_clients
 async def test_tls_connection_is_reused_while_open(make: Make) -> None:
     """An idle TLS connection is reused, and replaced when the vendor has closed it."""
     server, trusting_context = tls_pair()
@@ -194,7 +194,7 @@ async def test_tls_connection_is_reused_while_open(make: Make) -> None:
         assert [1, 1, 2] == [request.connection for request in vendor.requests]
 
 
-@both
+@with_both_clients
 async def test_closing_ends_a_read_through_tls(make: Make) -> None:
     """A read through TLS ends when another task closes the response."""
     server, trusting_context = tls_pair()
@@ -208,7 +208,7 @@ async def test_closing_ends_a_read_through_tls(make: Make) -> None:
             await reading
 
 
-@both
+@with_both_clients
 async def test_end_without_close_notify_is_cut_off(make: Make) -> None:
     """If a body ends with its connection, it is complete only after TLS's close notification."""
     server, trusting_context = tls_pair()

@@ -117,14 +117,14 @@ def test_overtaken_renewal_is_discarded(awaited: bool) -> None:
     """A credential stored meanwhile is kept instead of the renewed one."""
     ring = Ring()
 
-    def renewed(*_: object) -> Credentials:
+    def renew_too_late(*_: object) -> Credentials:
         ring.passwords["moorage", "tenants/acme-fr/shop"] = "other"
         return kit.NEW
 
-    async def later(*_: object) -> Credentials:
-        return renewed()
+    async def renew_later(*_: object) -> Credentials:
+        return renew_too_late()
 
-    provider = provider_of(ring, awaited=awaited, renew=later if awaited else renewed)
+    provider = provider_of(ring, awaited=awaited, renew=renew_later if awaited else renew_too_late)
     ask(provider, "rotate", *OWNER, OLD)
     assert kit.OTHER == ask(provider, "refresh", *OWNER, OLD)
 

@@ -14,7 +14,7 @@ from moorage.adapters.concurrency.places import Places
 from moorage.testing import locks_conformance as kit
 from moorage.testing.kits.checks import name_of
 from tests.adapters.forked import in_a_child
-from tests.adapters.fragile import Fragile, Interrupted
+from tests.adapters.fragile import Fragile, Interruption
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
@@ -64,7 +64,7 @@ def test_interrupted_wait_leaves_the_queue(releases: int) -> None:
     locks.acquire("a", holder, places=1, queue=0, timeout=0)
 
     lock.releases = releases
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interruption):
         locks.acquire("a", object(), places=1, queue=1, timeout=0.001)
 
     locks.release("a", holder)

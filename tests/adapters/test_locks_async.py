@@ -17,7 +17,7 @@ def test_conforms(check: kit.AsyncCheck) -> None:
     asyncio.run(check(AsyncioLocks))
 
 
-async def taken() -> tuple[AsyncioLocks, object, asyncio.Task[bool]]:
+async def locks_with_waiter() -> tuple[AsyncioLocks, object, asyncio.Task[bool]]:
     """Locks, the holder of their only slot, and a task that waits for it."""
     locks, holder = AsyncioLocks(), object()
     await locks.acquire("a", holder, places=1, queue=0, timeout=0)
@@ -31,7 +31,7 @@ def test_waits_longer_than_loops_can_count() -> None:
     """No timeout is too long."""
 
     async def wait() -> bool:
-        locks, holder, task = await taken()
+        locks, holder, task = await locks_with_waiter()
         locks.release("a", holder)
         return await task
 
@@ -42,7 +42,7 @@ def test_slot_can_be_released_in_another_thread() -> None:
     """A waiting task gets a slot that another thread released."""
 
     async def wait() -> bool:
-        locks, holder, task = await taken()
+        locks, holder, task = await locks_with_waiter()
         thread = threading.Thread(target=locks.release, args=["a", holder])
         thread.start()
         inside = await task

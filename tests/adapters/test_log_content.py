@@ -209,7 +209,7 @@ def test_a_stream_is_stored_without_its_body() -> None:
 def test_hedged_reads_store_the_answer_that_won() -> None:
     """The request and response of the winner are stored; asynchronous calls store them too."""
 
-    async def called() -> IntegrationLog:
+    async def log_of_call() -> IntegrationLog:
         log = MemoryIntegrationLogger()
         service = Service("vat", base_url=BASE, log_content=ALL, hedge=HedgeConfig(delay=60.0))
         http = AsyncScriptedHttpClient(FakeVendor([Response(200, JSON, b"[1]")]))
@@ -220,7 +220,7 @@ def test_hedged_reads_store_the_answer_that_won() -> None:
         (item,) = log.find(LogQuery()).items
         return item
 
-    item = asyncio.run(called())
+    item = asyncio.run(log_of_call())
     assert "HTTP 200\ncontent-type: application/json\n\n[1]" == item.response
 
 

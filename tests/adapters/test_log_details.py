@@ -58,7 +58,7 @@ def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
         value.close()
 
 
-def called(request: Request, answer: Response, *observers: Any) -> IntegrationLog:
+def log_entry_of(request: Request, answer: Response, *observers: Any) -> IntegrationLog:
     """Return the log entry of one call."""
     log = MemoryIntegrationLogger()
     service = Service(
@@ -80,7 +80,7 @@ def called(request: Request, answer: Response, *observers: Any) -> IntegrationLo
 
 def test_entry_shows_method_and_route_of_the_request() -> None:
     """An entry has the path of the endpoint, and never the path of the request."""
-    item = called(Request.delete("/items/secret-7"), Response(204))
+    item = log_entry_of(Request.delete("/items/secret-7"), Response(204))
 
     assert ("DELETE", "/items/{id}", "item") == (item.method, item.route, item.operation)
     assert "secret-7" not in repr(item)
@@ -89,7 +89,7 @@ def test_entry_shows_method_and_route_of_the_request() -> None:
 def test_entry_has_the_message_of_the_error() -> None:
     """An entry of a failure has the vendor's words, without card numbers."""
     body = b'{"error": {"code": "E9", "message": "No such card: 4111111111111111"}}'
-    item = called(
+    item = log_entry_of(
         Request.get("/items/7"), Response(400, {"content-type": "application/json"}, body)
     )
 
@@ -121,7 +121,7 @@ def test_no_credential_reaches_an_entry(form: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("status", [200, 400])
 def test_trace_of_the_request_header(status: int) -> None:
     """The trace is that of the header `traceparent` if the request has one."""
-    item = called(Request.get("/items/7", headers={"Traceparent": PARENT}), Response(status))
+    item = log_entry_of(Request.get("/items/7", headers={"Traceparent": PARENT}), Response(status))
 
     assert TRACE == item.trace_id
 
@@ -131,7 +131,7 @@ def test_trace_of_the_request_header(status: int) -> None:
 )
 def test_header_without_a_trace(header: str) -> None:
     """A malformed header, or one with an id of zeros, names no trace."""
-    item = called(Request.get("/items/7", headers={"traceparent": header}), Response(200))
+    item = log_entry_of(Request.get("/items/7", headers={"traceparent": header}), Response(200))
 
     assert item.trace_id is None
 
@@ -140,7 +140,7 @@ def test_trace_of_the_callers_context() -> None:
     """The trace is that of the current span if no observer makes spans."""
     tracer = TracerProvider(shutdown_on_exit=False).get_tracer("host")
     with tracer.start_as_current_span("request") as span:
-        item = called(Request.get("/items/7", headers={"traceparent": PARENT}), Response(200))
+        item = log_entry_of(Request.get("/items/7", headers={"traceparent": PARENT}), Response(200))
 
     assert trace.format_trace_id(span.get_span_context().trace_id) == item.trace_id
 
@@ -148,7 +148,7 @@ def test_trace_of_the_callers_context() -> None:
 def test_trace_of_the_observers_span() -> None:
     """The trace is that of the call's own span if an observer makes one."""
     observer = OpenTelemetryObserver(tracer_provider=TracerProvider(shutdown_on_exit=False))
-    item = called(Request.get("/items/7"), Response(200), observer)
+    item = log_entry_of(Request.get("/items/7"), Response(200), observer)
 
     assert item.trace_id is not None
     assert 32 == len(item.trace_id)

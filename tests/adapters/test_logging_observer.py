@@ -79,11 +79,11 @@ def test_interrupted_call_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "moorage")
     manager = ConnectorManager([Service("tax")], observers=[LoggingObserver()])
 
-    def interrupted() -> None:
+    def be_interrupted() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        manager.run("tax", interrupted)
+        manager.run("tax", be_interrupted)
 
     assert "CallFinished tax: cancelled after" in caplog.text
     assert {logging.INFO} == {record.levelno for record in caplog.records}

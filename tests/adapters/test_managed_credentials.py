@@ -102,7 +102,7 @@ def test_async_conforms(check: kit.AsyncCheck, kind: str) -> None:
         asyncio.run(run(lab))
 
 
-def hidden(error: BaseException) -> None:
+def assert_no_secret_in(error: BaseException) -> None:
     """No secret is in an error, in its causes, or in a traceback frame."""
     assert [] == [path for path, text in shown(error, "error") if SECRET in text]
 
@@ -156,7 +156,7 @@ def test_a_refresh_looks_again(face: Face) -> None:
 def test_renewed_credentials_are_shared(face: Face) -> None:
     """A renewed credential is stored for all processes, unless another was faster."""
 
-    def renewed(*_: object) -> Credentials:
+    def renew(*_: object) -> Credentials:
         return NEW
 
     def overtaken(*_: object) -> Credentials:
@@ -164,13 +164,13 @@ def test_renewed_credentials_are_shared(face: Face) -> None:
         return OLD
 
     def modeed(function: Any) -> Any:
-        async def later(*value: object) -> Any:
+        async def call_later(*value: object) -> Any:
             return function(*value)
 
-        return later if face.awaited else function
+        return call_later if face.awaited else function
 
     face.lab.put(NAMED[face.lab.kind][1], "old")
-    assert NEW == face.ask(face.provider(renew=modeed(renewed)).refresh, *OWNER, OLD)
+    assert NEW == face.ask(face.provider(renew=modeed(renew)).refresh, *OWNER, OLD)
     assert NEW == face.ask(face.provider().get, *OWNER)
     assert OTHER == face.ask(face.provider(renew=modeed(overtaken)).refresh, *OWNER, NEW)
 
@@ -183,7 +183,7 @@ def test_a_secret_that_is_no_credential(face: Face) -> None:
     with pytest.raises(InvalidData, match=f"The secret '{name}' of .*has a field") as excinfo:
         face.ask(face.provider().get, *OWNER)
     assert "shop" != excinfo.value.field
-    hidden(excinfo.value)
+    assert_no_secret_in(excinfo.value)
 
 
 @pytest.mark.parametrize("owner", [("Shop", None), ("shop", ""), ("a/../b", "x"), ("shop", "a--b")])
@@ -319,7 +319,7 @@ def test_missing_permission_is_explained(face: Face) -> None:
         with pytest.raises(AuthenticationFailed, match=NAMED[face.lab.kind][1]) as excinfo:
             face.ask(verb, *value)
         errors.append(excinfo.value)
-        hidden(excinfo.value)
+        assert_no_secret_in(excinfo.value)
     assert ["shop", "shop"] == [error.service for error in errors]
     assert not any(error.retryable for error in errors)
 
@@ -331,7 +331,7 @@ def test_a_manager_that_is_down(face: Face, status: int) -> None:
     with pytest.raises(StorageUnavailable) as excinfo:
         face.ask(face.provider().get, *OWNER)
     assert excinfo.value.retryable
-    hidden(excinfo.value)
+    assert_no_secret_in(excinfo.value)
 
 
 @pytest.mark.parametrize(
@@ -391,7 +391,7 @@ def test_unreachable_manager(face: Face) -> None:
     face.lab.server.always(Behaviour(raw=b""))
     with pytest.raises(StorageUnavailable) as excinfo:
         face.ask(provider.get, *OWNER)
-    hidden(excinfo.value)
+    assert_no_secret_in(excinfo.value)
     face.lab.server.always(Behaviour(raw=b"", then="close"))
     with pytest.raises(StorageUnavailable, match="cannot be reached"):
         face.ask(provider.get, *OWNER)

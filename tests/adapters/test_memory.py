@@ -307,7 +307,7 @@ def test_an_interruption_leaves_all_of_a_command_or_none(kind: str) -> None:
     assert (0, 0) == (torn, miscounted)
 
 
-class Interrupted(BaseException):
+class Interruption(BaseException):
     """The exception that a signal handler raises."""
 
 
@@ -323,13 +323,15 @@ class Door:
     def __exit__(self, *_: object) -> None:
         if self._happens:
             self._happens.pop()()
-            raise Interrupted
+            raise Interruption
 
 
-def _interrupted(store: MemoryStorage, keys: str, happens: Callable[[], object]) -> list[object]:
+def _values_after_interruption(
+    store: MemoryStorage, keys: str, happens: Callable[[], object]
+) -> list[object]:
     """The stored values after a command was written and its answer lost."""
     store._lock = Door(happens)  # type: ignore[assignment]  # noqa: SLF001 - nobody else can tell when
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interruption):
         store.execute(Put("mine", *keys))
     return values(store, *keys)
 
@@ -340,13 +342,13 @@ def test_write_with_a_lost_answer_is_undone(keys: str) -> None:
     store = MemoryStorage()
     store.execute(Put("old", *keys))
 
-    assert ["old"] * len(keys) == _interrupted(store, keys, list)
+    assert ["old"] * len(keys) == _values_after_interruption(store, keys, list)
 
 
 @pytest.mark.parametrize("keys", ["a", "ab", "abc", "abcd"])
 def test_new_state_with_a_lost_answer_stays(keys: str) -> None:
     """A new state cannot be undone, since no command removes states."""
-    assert ["mine"] * len(keys) == _interrupted(MemoryStorage(), keys, list)
+    assert ["mine"] * len(keys) == _values_after_interruption(MemoryStorage(), keys, list)
 
 
 @pytest.mark.parametrize("keys", ["a", "ab", "abc", "abcd"])
@@ -355,7 +357,9 @@ def test_overwritten_state_is_not_undone(keys: str) -> None:
     store = MemoryStorage()
     store.execute(Put("old", *keys))
 
-    remaining_states = _interrupted(store, keys, lambda: store.execute(Put("theirs", keys[0])))
+    remaining_states = _values_after_interruption(
+        store, keys, lambda: store.execute(Put("theirs", keys[0]))
+    )
 
     assert ["theirs", *["mine"] * (len(keys) - 1)] == remaining_states
 

@@ -129,7 +129,7 @@ def test_rotation_beats_a_running_renewal() -> None:
     assert OTHER == provider.get(*OWNER)
 
 
-class Interrupted(BaseException):
+class Interruption(BaseException):
     """The exception that ends a renewal without an answer."""
 
 
@@ -143,7 +143,7 @@ def test_an_interrupted_renewal_is_taken_over() -> None:
             return NEW
         waiter.start()
         start_event.wait(20)
-        raise Interrupted
+        raise Interruption
 
     provider = MemoryCredentialProvider({OWNER: OLD}, renew=renew)
 
@@ -152,7 +152,7 @@ def test_an_interrupted_renewal_is_taken_over() -> None:
         results.append(provider.refresh(*OWNER, OLD))
 
     waiter = threading.Thread(target=wait, name="waiter")
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interruption):
         provider.refresh(*OWNER, OLD)
     waiter.join()
 

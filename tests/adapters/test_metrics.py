@@ -21,7 +21,7 @@ from moorage.adapters.metrics.sqlite import AsyncSqliteMetrics, SqliteMetrics
 from moorage.domain.observation.figures import DAY, HOUR, MINUTE, FiguresQuery, Retention
 from moorage.wiring.store_urls import aopen_metrics, open_metrics
 from tests.adapters.entry_labs import KINDS
-from tests.adapters.metrics_process import NOON, finished
+from tests.adapters.metrics_process import NOON, finished_call
 from tests.support.servers import mariadb_url, postgres_url
 
 if TYPE_CHECKING:
@@ -104,9 +104,9 @@ def test_figures_are_those_of_all_calls(place: Lab) -> None:
     """Figures are found by series and time, and have outcomes, attempts, bytes and durations."""
     metrics = place.metrics()
     for second in range(0, 180, 10):
-        metrics(finished(NOON + timedelta(seconds=second), duration=second / 100))
-    metrics(finished(error="OutcomeUnknown", attempts=3, tenant=None, operation=None))
-    metrics(finished(error="VendorFailed", service="vat", tenant="b\0\ud800" + "x" * 300))
+        metrics(finished_call(NOON + timedelta(seconds=second), duration=second / 100))
+    metrics(finished_call(error="OutcomeUnknown", attempts=3, tenant=None, operation=None))
+    metrics(finished_call(error="VendorFailed", service="vat", tenant="b\0\ud800" + "x" * 300))
     (total_row,) = metrics.figures(FiguresQuery(tenant="acme"))
     minutes = metrics.figures(FiguresQuery(service="stripe", by=(), window=60))
 
@@ -133,7 +133,7 @@ def test_several_processes_are_added_up(lab: Lab) -> None:
     """Each process replaces its own rows only, however often it stores them."""
     processes = [lab.metrics() for _ in range(3)]
     for number, metrics in enumerate((*processes, *processes)):
-        metrics(finished(duration=number + 1.0))
+        metrics(finished_call(duration=number + 1.0))
         metrics.flush()
         metrics.flush()
     (window,) = processes[0].figures(ALL)
@@ -168,7 +168,7 @@ def test_old_windows_become_longer_ones(place: Lab) -> None:
         second = first
     for minute in range(0, 180, 20):
         for metrics, tenant in ((first, "a"), (second, "b")):
-            metrics(finished(NOON + timedelta(minutes=minute), tenant=tenant))
+            metrics(finished_call(NOON + timedelta(minutes=minute), tenant=tenant))
         first.flush()
         second.flush()
     hourly_figures = first.figures(FiguresQuery(window=HOUR))
@@ -178,7 +178,7 @@ def test_old_windows_become_longer_ones(place: Lab) -> None:
     assert {HOUR} == {window.seconds for window in first.figures(FiguresQuery(window=MINUTE))}
     assert hourly_figures == second.figures(FiguresQuery(window=HOUR))
 
-    second(finished(tenant="a"))
+    second(finished_call(tenant="a"))
     second.flush()
     assert 1 == second.housekeep(NOON + timedelta(days=2))
     assert 19 == calls(first)
@@ -196,7 +196,7 @@ def test_many_rows_are_rolled_up_in_batches(lab: Lab) -> None:
     metrics = lab.metrics()
     for minute in range(3):
         for number in range(300):
-            metrics(finished(NOON + timedelta(minutes=minute), tenant=f"t{number}"))
+            metrics(finished_call(NOON + timedelta(minutes=minute), tenant=f"t{number}"))
         metrics.flush()
 
     assert 900 == metrics.housekeep(NOON + timedelta(days=2))
@@ -210,7 +210,7 @@ def test_several_processes_roll_up_at_once(lab: Lab) -> None:
     processes = [lab.metrics() for _ in range(3)]
     for metrics in processes:
         for number in range(120):
-            metrics(finished(NOON + timedelta(minutes=number % 3), tenant=f"t{number}"))
+            metrics(finished_call(NOON + timedelta(minutes=number % 3), tenant=f"t{number}"))
         metrics.flush()
     failures: list[Exception] = []
 
@@ -239,7 +239,7 @@ def test_retention_is_an_option(tmp_path: Path) -> None:
     file = open_metrics(f"sqlite:///{tmp_path}/m.db", create=True, retention=retention)
     for metrics in (memory, file):
         with metrics:
-            metrics(finished())
+            metrics(finished_call())
             metrics.flush()
             metrics.housekeep(NOON + timedelta(days=4))
             assert 0 == calls(metrics)
@@ -274,10 +274,10 @@ def test_missing_table_error(lab: Lab) -> None:
 def test_unreachable_server_is_reported() -> None:
     """A query of an unreachable server raises an error, and counting goes on."""
     metrics = open_metrics("postgresql://nobody@127.0.0.1:9/none", threads=False, timeout=2.0)
-    metrics(finished())
+    metrics(finished_call())
     with pytest.raises(StorageUnavailable):
         metrics.figures(ALL)
-    metrics(finished())
+    metrics(finished_call())
     metrics.after_request()
     metrics.close()
 
@@ -325,7 +325,7 @@ def test_background_thread_stores_and_ends() -> None:
     """A background thread stores figures, and ends when there are none left."""
     table = Table()
     recorder = table.recorder(threads=True, every=0.01)
-    recorder(finished())
+    recorder(finished_call())
 
     assert table.stored.wait(PATIENCE)
     for thread in threading.enumerate():
@@ -343,7 +343,7 @@ def test_figures_of_a_dead_database_wait() -> None:
     table.failure = StorageUnavailable("away", remedy="Start it.")
     recorder = table.recorder()
     for number in range(450):
-        recorder(finished(tenant=f"t{number % 225}"))
+        recorder(finished_call(tenant=f"t{number % 225}"))
         recorder.after_request()
     table.failure = None
     table.batches.clear()
@@ -359,13 +359,13 @@ def test_lost_figures_are_counted_and_reported() -> None:
     table = Table()
     table.failure = StorageUnavailable("away", remedy="Start it.")
     recorder = table.recorder(max_waiting=2)
-    recorder(finished())
+    recorder(finished_call())
     recorder.after_request()
     for minute in (1, 2):
-        recorder(finished(NOON + timedelta(minutes=minute)))
+        recorder(finished_call(NOON + timedelta(minutes=minute)))
     with pytest.warns(RuntimeWarning, match="loses figures: too many wait"):
         recorder.after_request()
-    recorder(finished(NOON + timedelta(minutes=3)))
+    recorder(finished_call(NOON + timedelta(minutes=3)))
     recorder.after_request()
 
     assert 2 == recorder.lost
@@ -376,7 +376,7 @@ def test_an_unusable_table_is_reported_once() -> None:
     table = Table()
     table.failure = ConfigurationError("No table.", path="path", remedy="Run `migrate()`.")
     recorder = table.recorder()
-    recorder(finished())
+    recorder(finished_call())
     with pytest.warns(RuntimeWarning, match="cannot be written: No table. Run `migrate\\(\\)`"):
         recorder.after_request()
     recorder.after_request()
@@ -389,7 +389,7 @@ def test_housekeeping_runs_once_an_hour() -> None:
     table = Table()
     recorder = table.recorder()
     for minute in (0, 1, 61, 62, 125):
-        recorder(finished(NOON + timedelta(minutes=minute)))
+        recorder(finished_call(NOON + timedelta(minutes=minute)))
         recorder.after_request()
 
     assert [NOON + timedelta(minutes=minute) for minute in (61, 125)] == table.housekeeping
@@ -399,7 +399,7 @@ def test_every_recorder_is_closed_at_exit() -> None:
     """All recorders store their figures when the process ends."""
     table = Table()
     recorder = table.recorder()
-    recorder(finished())
+    recorder(finished_call())
     close_all()
 
     assert [1] == list(table.rows.values())
@@ -420,7 +420,7 @@ def test_asynchronous_metrics(place: Lab) -> None:
             if place.kind != "memory":
                 await metrics.migrate()
                 assert "Metrics" in repr(metrics)
-            metrics(finished())
+            metrics(finished_call())
             await metrics.flush()
             (window,) = await metrics.figures(ALL)
             assert (1, 0) == (window.figures.calls, metrics.lost)

@@ -332,11 +332,11 @@ def test_interrupted_attempt_ends_with_its_call() -> None:
     telemetry = Telemetry()
     manager = ConnectorManager([Service("tax")], observers=[telemetry.observer])
 
-    def interrupted() -> None:
+    def be_interrupted() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        manager.run("tax", interrupted)
+        manager.run("tax", be_interrupted)
 
     call, attempt = telemetry.spans()
     assert call.context.span_id == attempt.parent.span_id

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 
 from moorage.adapters.concurrency.forking import start_afresh
 from moorage.adapters.concurrency.places import INSIDE, OUTSIDE, WAITING, Places, Waiter
-from tests.adapters.fragile import Fragile, Interrupted
+from tests.adapters.fragile import Fragile, Interruption
 
 # The bytecodes allowed in a section: none that calls, loops, or makes a container.
 HARMLESS = (
@@ -146,7 +146,7 @@ def test_an_interrupted_entry_holds_nothing() -> None:
     places = Places(lambda: lock)
 
     lock.releases = 1
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interruption):
         places.enter("a", object(), 1)
 
     assert set() == places.names()
@@ -159,7 +159,7 @@ def test_an_interrupted_refusal_frees_nothing() -> None:
     places.enter("a", object(), 1)
 
     lock.releases = 1
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interruption):
         places.enter("a", object(), 1)
 
     assert {"a"} == places.names()
@@ -174,7 +174,7 @@ def test_an_interrupted_exit_wakes_the_next() -> None:
     places.join(waiter, 1, 1)
 
     lock.releases = 1
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interruption):
         places.settle("a", holder)
 
     assert (["next"], INSIDE) == (woken_waiters, waiter.state)

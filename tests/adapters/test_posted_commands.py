@@ -30,7 +30,7 @@ class Said:
         return states, None
 
 
-class Slow:
+class SlowStore:
     """Executes one command at a time, each when released; fails on demand."""
 
     def __init__(self, timeout: float = 20, **errors: Exception) -> None:
@@ -57,7 +57,7 @@ class Slow:
             self.posts.post(Said(number))
 
     @property
-    def busy(self) -> bool:
+    def is_busy(self) -> bool:
         """Return whether any command is queued or running."""
         return bool(self.posts.queue or self.posts.task)
 
@@ -71,22 +71,22 @@ async def turns(number: int = 50) -> None:
 def test_posts_are_executed_by_a_task() -> None:
     """In a running loop posted commands are executed in order."""
 
-    async def run() -> Slow:
-        store = Slow()
+    async def run() -> SlowStore:
+        store = SlowStore()
         store.post(1, 2, 3)
         await turns()
         return store
 
     store = asyncio.run(run())
 
-    assert ([1, 2, 3], False) == (store.done, store.busy)
+    assert ([1, 2, 3], False) == (store.done, store.is_busy)
 
 
 def test_settle_waits_for_posts() -> None:
     """`settle` returns when every command is executed, later ones included."""
 
     async def run() -> list[int]:
-        store = Slow()
+        store = SlowStore()
         store.post(1, 2)
         waiting = [asyncio.ensure_future(store.posts.settle()) for _ in range(2)]
         await asyncio.sleep(0)
@@ -99,7 +99,7 @@ def test_settle_waits_for_posts() -> None:
 
 def test_posts_without_a_loop_are_kept() -> None:
     """Commands posted without a loop are executed in the next loop."""
-    store = Slow()
+    store = SlowStore()
     store.post(1, 2)
     queued_posts, finished_posts = len(store.posts.queue), [*store.done]
 
@@ -111,12 +111,12 @@ def test_posts_without_a_loop_are_kept() -> None:
 def test_posts_of_an_ended_loop_continue_in_the_next() -> None:
     """A command that was started is not repeated, and no other command is lost."""
 
-    async def run(store: Slow) -> None:
+    async def run(store: SlowStore) -> None:
         store.may.clear()
         store.post(1, 2, 3)
         await turns()
 
-    store = Slow()
+    store = SlowStore()
     asyncio.run(run(store))
     queued_posts = [command.number for command in store.posts.queue]  # type: ignore[attr-defined]  # as posted
     store.may = asyncio.Event()
@@ -130,7 +130,7 @@ def test_posts_of_an_ended_loop_continue_in_the_next() -> None:
 def test_a_task_that_never_began_has_taken_nothing() -> None:
     """All that was posted is there for the next."""
 
-    async def run(store: Slow) -> list[int]:
+    async def run(store: SlowStore) -> list[int]:
         store.post(1, 2)
         assert store.posts.task
         store.posts.task.cancel()
@@ -139,14 +139,14 @@ def test_a_task_that_never_began_has_taken_nothing() -> None:
         await store.posts.settle()
         return begun_posts
 
-    store = Slow()
+    store = SlowStore()
 
     assert ([], [1, 2]) == (asyncio.run(run(store)), store.done)
 
 
 def test_one_loop_does_not_wait_for_another() -> None:
     """A blocked event loop keeps its own commands, and blocks no others."""
-    store, other_loop = Slow(), asyncio.new_event_loop()
+    store, other_loop = SlowStore(), asyncio.new_event_loop()
 
     async def begin() -> None:
         store.may.clear()
@@ -166,12 +166,12 @@ def test_one_loop_does_not_wait_for_another() -> None:
     other_loop.run_until_complete(turns())
     other_loop.close()
 
-    assert ([2], [2, 1], False) == (finished_posts, store.done, store.busy)
+    assert ([2], [2, 1], False) == (finished_posts, store.done, store.is_busy)
 
 
 def test_failing_post_does_not_stop_others() -> None:
     """The exception of a posted command is dropped."""
-    store = Slow(at1=InvalidData("no"), at2=RuntimeError("no"))
+    store = SlowStore(at1=InvalidData("no"), at2=RuntimeError("no"))
     store.post(1, 2, 3)
 
     asyncio.run(store.posts.settle())
@@ -181,7 +181,7 @@ def test_failing_post_does_not_stop_others() -> None:
 
 def test_posts_wait_for_one_outage() -> None:
     """After an outage the remaining commands are stored for the next attempt."""
-    store = Slow(at1=StorageUnavailable("down"))
+    store = SlowStore(at1=StorageUnavailable("down"))
     store.post(1, 2, 3)
 
     asyncio.run(store.posts.settle())
@@ -194,8 +194,8 @@ def test_posts_wait_for_one_outage() -> None:
 def test_waiting_has_an_end() -> None:
     """A store that hangs delays its caller no longer than the timeout."""
 
-    async def run() -> Slow:
-        store = Slow(timeout=0.001)
+    async def run() -> SlowStore:
+        store = SlowStore(timeout=0.001)
         store.may.clear()
         store.post(1)
         await store.posts.settle()
@@ -210,7 +210,7 @@ def test_cancelled_waiter_does_not_stop_posts() -> None:
     """After a cancelled wait, posted commands are still executed."""
 
     async def run() -> list[int]:
-        store = Slow()
+        store = SlowStore()
         store.post(1, 2)
         waiting = asyncio.ensure_future(store.posts.settle())
         await asyncio.sleep(0)
@@ -225,7 +225,7 @@ def test_cancelled_waiter_does_not_stop_posts() -> None:
 
 def test_full_queue_drops_the_oldest_commands() -> None:
     """If the queue is full, the oldest commands are dropped."""
-    store = Slow()
+    store = SlowStore()
     store.post(*range(MAX_POSTED + 2))
 
     asyncio.run(store.posts.settle())
@@ -235,9 +235,9 @@ def test_full_queue_drops_the_oldest_commands() -> None:
 
 def test_forked_child_drops_its_parents_posts() -> None:
     """A forked child drops its parent's commands, which would run twice."""
-    store = Slow()
+    store = SlowStore()
     store.post(1)
 
     start_afresh()
 
-    assert not store.busy
+    assert not store.is_busy

@@ -107,12 +107,12 @@ def test_functions_and_interruptions_have_no_status() -> None:
     registry = CollectorRegistry()
     manager = ConnectorManager([Service("tax")], observers=[PrometheusObserver(registry)])
 
-    def interrupted() -> None:
+    def be_interrupted() -> None:
         raise KeyboardInterrupt
 
     manager.run("tax", lambda: None)
     with pytest.raises(KeyboardInterrupt):
-        manager.run("tax", interrupted)
+        manager.run("tax", be_interrupted)
 
     labels = {"service": "tax", "operation": ""}
     attempts = registry.get_sample_value(

@@ -15,7 +15,7 @@ from moorage.domain.http.requests import BodyStream, Request, Timeouts
 from moorage.domain.http.transport import Tls
 from moorage.testing.fakes.http_tls import tls_pem
 from tests.adapters.http_modes import GET, LONG, Make
-from tests.adapters.pyreqwest_modes import both
+from tests.adapters.pyreqwest_modes import with_both_clients
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +77,7 @@ def pieces() -> Iterator[bytes]:
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs Linux to be measured")  # noqa: PTH110 - the same
-@both
+@with_both_clients
 async def test_streams_take_little_memory(make: Make) -> None:
     """A stream in either direction is not held in memory."""
     with Sink() as url:
@@ -156,7 +156,7 @@ def read_frame(file: Any) -> tuple[int, int]:
     return kind, stream
 
 
-@both
+@with_both_clients
 async def test_http2_exchanges_share_a_connection(make: Make) -> None:
     """With `http2`, concurrent exchanges with a vendor share one connection."""
     server = Http2Server()

@@ -28,7 +28,7 @@ from moorage.errors import ConfigurationError, LocalFailure, VendorFailed
 from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from tests.adapters.forked import in_a_child
 from tests.adapters.http_modes import GET, LONG, Make
-from tests.adapters.pyreqwest_modes import both
+from tests.adapters.pyreqwest_modes import with_both_clients
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -62,7 +62,7 @@ def as_in_a_child() -> Generator[None, None, None]:
         _uses.update(first)
 
 
-@both
+@with_both_clients
 async def test_fallback_to_the_standard_library(make: Make, vendor: VendorServer) -> None:
     """A forked process uses the standard library's client from its first call on."""
     client = make(max_connections=7)
@@ -78,7 +78,7 @@ async def test_fallback_to_the_standard_library(make: Make, vendor: VendorServer
         await client.close()
 
 
-@both
+@with_both_clients
 async def test_first_stream_after_a_fork_warns(make: Make, vendor: VendorServer) -> None:
     """A first call that streams also warns of the fork."""
     client = make()
@@ -90,7 +90,7 @@ async def test_first_stream_after_a_fork_warns(make: Make, vendor: VendorServer)
         await client.close()
 
 
-@both
+@with_both_clients
 async def test_closed_client_stays_closed_after_a_fork(make: Make, vendor: VendorServer) -> None:
     """A client that was closed before the fork sends nothing by the standard library either."""
     client = make()

@@ -33,7 +33,7 @@ from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from moorage.testing.fakes.http_tls import certificate_files
 from moorage.testing.kits._http_lab import lab
 from tests.adapters.http_modes import GET, LONG, Make, in_loop
-from tests.adapters.pyreqwest_modes import both
+from tests.adapters.pyreqwest_modes import with_both_clients
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -58,7 +58,7 @@ CHUNKS = b"\r\n2\r\nok\r\n0\r\n\r\n"
         (b"101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n", "switches"),
     ],
 )
-@both
+@with_both_clients
 async def test_ambiguous_length_is_refused(make: Make, head: bytes, message: str) -> None:
     """A response whose headers give two lengths is refused."""
     async with lab(make) as (vendor, client):
@@ -70,7 +70,7 @@ async def test_ambiguous_length_is_refused(make: Make, head: bytes, message: str
 
 
 @pytest.mark.parametrize("method", ["HEAD", "GET"])
-@both
+@with_both_clients
 async def test_lengths_without_a_body_are_ignored(make: Make, method: str) -> None:
     """A malformed length is ignored on responses that cannot have a body."""
     status = b"200 OK" if method == "HEAD" else b"304 Not Modified"
@@ -85,7 +85,7 @@ async def test_lengths_without_a_body_are_ignored(make: Make, method: str) -> No
 
 
 @pytest.mark.parametrize("target", ["/a/../b", "/?q='x'", "/{id}", "/a\\b", "/a|b?c<d>"])
-@both
+@with_both_clients
 async def test_urls_that_would_be_rewritten_are_refused(make: Make, target: str) -> None:
     """A path or query that pyreqwest would rewrite is refused."""
     async with lab(make) as (vendor, client):
@@ -97,7 +97,7 @@ async def test_urls_that_would_be_rewritten_are_refused(make: Make, target: str)
     assert () == vendor.requests
 
 
-@both
+@with_both_clients
 async def test_a_fragment_is_not_sent(make: Make) -> None:
     """A URL's fragment is not sent."""
     async with lab(make) as (vendor, client):
@@ -107,7 +107,7 @@ async def test_a_fragment_is_not_sent(make: Make) -> None:
     assert "/a?b" == vendor.requests[0].target
 
 
-@both
+@with_both_clients
 async def test_invalid_host_is_refused(make: Make) -> None:
     """A number that is not an address is not a host name either."""
     async with lab(make) as (_, client):
@@ -115,7 +115,7 @@ async def test_invalid_host_is_refused(make: Make) -> None:
             await client.send(GET, "http://1.2.3.400/", LONG)
 
 
-@both
+@with_both_clients
 async def test_non_ascii_fields_are_refused(make: Make) -> None:
     """A header field that pyreqwest cannot send unchanged is refused."""
     async with lab(make) as (vendor, client):
@@ -126,7 +126,7 @@ async def test_non_ascii_fields_are_refused(make: Make) -> None:
     assert () == vendor.requests
 
 
-@both
+@with_both_clients
 async def test_non_ascii_field_does_not_hide_others(make: Make) -> None:
     """If a field cannot be decoded, only its name is kept; the other fields are unchanged."""
     fields = (("X-One", "1"), ("X-Name", "Zoë"), ("X-Many", "a"), ("X-Many", "b"))
@@ -149,7 +149,7 @@ async def test_non_ascii_field_does_not_hide_others(make: Make) -> None:
         ({"Transfer-Encoding": "chunked"}, "Transfer-Encoding"),
     ],
 )
-@both
+@with_both_clients
 async def test_field_that_contradicts_the_body_is_refused(
     make: Make, fields: dict[str, str], name: str
 ) -> None:
@@ -163,7 +163,7 @@ async def test_field_that_contradicts_the_body_is_refused(
     assert () == vendor.requests
 
 
-@both
+@with_both_clients
 async def test_explicit_content_length(make: Make) -> None:
     """An explicit content length is sent once, and a range is requested uncompressed."""
     fields = {"Content-Length": "4", "Range": "bytes=0-3"}
@@ -181,7 +181,7 @@ async def test_explicit_content_length(make: Make) -> None:
 
 
 @pytest.mark.parametrize("coded", [False, True])
-@both
+@with_both_clients
 async def test_body_limit(make: Make, coded: bool) -> None:
     """Bodies and decompressed bodies end at the limit."""
     body = gzip.compress(bytes(9_999)) if coded else bytes(9_999)
@@ -201,7 +201,7 @@ async def test_body_limit(make: Make, coded: bool) -> None:
     assert 200 == excinfo.value.status
 
 
-@both
+@with_both_clients
 async def test_partial_content_is_not_decompressed(make: Make) -> None:
     """A part of a compressed body is returned unchanged."""
     async with lab(make) as (vendor, client):
@@ -209,7 +209,7 @@ async def test_partial_content_is_not_decompressed(make: Make) -> None:
         assert b"middle" == (await client.send(GET, vendor.url, LONG)).body
 
 
-@both
+@with_both_clients
 async def test_sending_does_not_count_as_silence(make: Make) -> None:
     """A body may take longer to send than the read timeout."""
 
@@ -229,7 +229,7 @@ async def test_sending_does_not_count_as_silence(make: Make) -> None:
     assert b"xxxx" == vendor.requests[0].body
 
 
-@both
+@with_both_clients
 async def test_stream_start_is_bounded(make: Make) -> None:
     """A stream whose response does not begin ends with the total timeout."""
     async with lab(make) as (vendor, client):
@@ -240,7 +240,7 @@ async def test_stream_start_is_bounded(make: Make) -> None:
     assert excinfo.value.may_have_been_processed
 
 
-@both
+@with_both_clients
 async def test_read_timeout_after_a_streamed_body(make: Make) -> None:
     """After a streamed body was sent, a pause in the response ends with the read timeout."""
     request = Request.put("/", body=BodyStream.of(lambda: [b"x"]))
@@ -250,7 +250,7 @@ async def test_read_timeout_after_a_streamed_body(make: Make) -> None:
             await client.send(request, vendor.url, Timeouts(read=0.1, total=20))
 
 
-@both
+@with_both_clients
 async def test_write_timeout(make: Make) -> None:
     """If the vendor stops reading, the error names the write timeout."""
     request = Request.put("/", body=BodyStream.of(lambda: [LARGE] * 9))
@@ -264,7 +264,7 @@ async def test_write_timeout(make: Make) -> None:
     assert excinfo.value.may_have_been_processed
 
 
-@both
+@with_both_clients
 async def test_early_response_ends_sending(make: Make) -> None:
     """A vendor may respond before it has read the whole body."""
     request = Request.put("/", body=BodyStream.of(lambda: [LARGE] * 9))
@@ -277,7 +277,7 @@ async def test_early_response_ends_sending(make: Make) -> None:
 # --- sources -----------------------------------------------------------------
 
 
-def failing(error: Exception) -> BodyStream:
+def failing_body(error: Exception) -> BodyStream:
     """Return a body whose source cannot be opened."""
 
     def opener() -> list[bytes]:
@@ -286,16 +286,18 @@ def failing(error: Exception) -> BodyStream:
     return BodyStream.of(opener)
 
 
-@both
+@with_both_clients
 async def test_source_that_cannot_be_opened(make: Make) -> None:
     """A source that cannot be opened raises an error of moorage before anything is sent."""
     async with lab(make) as (vendor, client):
         with pytest.raises(ConnectionFailed, match="failed with PermissionError") as excinfo:
-            await client.send(Request.put("/", body=failing(PermissionError())), vendor.url, LONG)
+            await client.send(
+                Request.put("/", body=failing_body(PermissionError())), vendor.url, LONG
+            )
         assert not excinfo.value.may_have_been_processed
         body_error = InvalidData("It is locked.", field="body")
         with pytest.raises(InvalidData, match="It is locked"):
-            await client.send(Request.put("/", body=failing(body_error)), vendor.url, LONG)
+            await client.send(Request.put("/", body=failing_body(body_error)), vendor.url, LONG)
         wrong_kind: Any = BodyStream.of(lambda: ["text"])  # type: ignore[list-item]  # on purpose
         with pytest.raises(InvalidData, match="returns str, not bytes"):
             await client.send(Request.put("/", body=wrong_kind), vendor.url, LONG)
@@ -325,7 +327,7 @@ def test_source_is_read_in_the_callers_thread() -> None:
     """A source is read in the caller's thread, delays no other exchange, and may interrupt."""
     start_time, go_on = Event(), Event()
 
-    def blocked() -> Iterator[bytes]:
+    def blocked_chunks() -> Iterator[bytes]:
         yield b"x"
         start_time.set()
         go_on.wait(20)
@@ -335,9 +337,9 @@ def test_source_is_read_in_the_callers_thread() -> None:
         vendor.always(Behaviour(204))
 
         async def at_once() -> None:
-            request = Request.put("/", body=BodyStream.of(blocked))
+            request = Request.put("/", body=BodyStream.of(blocked_chunks))
             sending_task = asyncio.ensure_future(
-                asyncio.to_thread(_interrupted, client, request, vendor.url)
+                asyncio.to_thread(_is_interrupted, client, request, vendor.url)
             )
             await asyncio.to_thread(start_time.wait, 20)
             streamed_request = Request.put("/", body=BodyStream.of(lambda: [b"y"]))
@@ -351,7 +353,7 @@ def test_source_is_read_in_the_callers_thread() -> None:
     assert [b"y"] == [received_webhook.body for received_webhook in vendor.requests]
 
 
-def _interrupted(client: PyreqwestHttpClient, request: Request, url: str) -> bool:
+def _is_interrupted(client: PyreqwestHttpClient, request: Request, url: str) -> bool:
     try:
         client.send(request, url, LONG)
     except KeyboardInterrupt:
@@ -415,7 +417,7 @@ async def test_cancelled_read_is_not_the_end() -> None:
         await asyncio.to_thread(vendor.wait_for_closed)
 
 
-@both
+@with_both_clients
 async def test_abandoned_response_frees_its_slot(make: Make) -> None:
     """An abandoned response costs its connection, but no slot."""
     async with lab(partial(make, max_connections=1)) as (vendor, client):
@@ -428,7 +430,7 @@ async def test_abandoned_response_frees_its_slot(make: Make) -> None:
         assert 204 == (await client.send(GET, vendor.url, LONG)).status
 
 
-@both
+@with_both_clients
 async def test_closed_client_is_refused(make: Make) -> None:
     """A closed client raises an error for new calls; running exchanges may end."""
     async with lab(make) as (vendor, client):
@@ -447,7 +449,7 @@ async def test_closed_client_is_refused(make: Make) -> None:
         assert not excinfo.value.retryable
 
 
-@both
+@with_both_clients
 async def test_statistics_count_exchanges(make: Make) -> None:
     """Statistics count running exchanges; the number of idle connections is unknown."""
     async with lab(partial(make, max_connections=1)) as (vendor, client):
@@ -463,7 +465,7 @@ async def test_statistics_count_exchanges(make: Make) -> None:
         assert 0 == client.statistics().active  # type: ignore[attr-defined]  # as above
 
 
-@both
+@with_both_clients
 async def test_closed_idle_connection_is_replaced(make: Make) -> None:
     """A request on a closed connection is sent anew, or its error admits processing."""
     request = Request.post("/", body=b"x")
@@ -479,7 +481,7 @@ async def test_closed_idle_connection_is_replaced(make: Make) -> None:
         assert len(vendor.requests) <= 19
 
 
-@both
+@with_both_clients
 async def test_compressed_bodies_in_pieces(make: Make) -> None:
     """A compressed body is decompressed in any pieces, also if the request names its coding."""
     body = bytes(range(256)) * 99
@@ -499,7 +501,7 @@ async def test_compressed_bodies_in_pieces(make: Make) -> None:
 
 
 @pytest.mark.parametrize("keep_alive, connections", [(15, 1), (0, 2)])
-@both
+@with_both_clients
 async def test_connections_are_reused(make: Make, keep_alive: float, connections: int) -> None:
     """Successive calls use one connection, unless `keep_alive` is 0."""
     async with lab(partial(make, keep_alive=keep_alive)) as (vendor, client):
@@ -536,7 +538,7 @@ async def test_async_with_closes() -> None:
 # --- what stands behind it ---------------------------------------------------
 
 
-@both
+@with_both_clients
 async def test_clients_per_connect_timeout_are_bounded(make: Make) -> None:
     """Only the clients for the latest connect timeouts are kept."""
     async with lab(make) as (vendor, client):

@@ -124,10 +124,10 @@ def test_invalid_credential_is_not_shown(place: Place) -> None:
     with pytest.raises(InvalidData, match="white space") as excinfo:
         place.ask("get", *OWNERS[0])
 
-    hidden(excinfo.value)
+    assert_no_secret_in(excinfo.value)
 
 
-def hidden(error: ConnectorError) -> None:
+def assert_no_secret_in(error: ConnectorError) -> None:
     """No secret is in an error, or in a traceback frame of moorage."""
     report = traceback.TracebackException.from_exception(error, capture_locals=True)
     moorage_locals = [frame.locals for frame in report.stack if "/moorage/" in frame.filename]
@@ -157,7 +157,7 @@ def test_a_variable_that_holds_nothing_readable(text: str, monkeypatch: pytest.M
     monkeypatch.setenv("MOORAGE_CREDENTIAL_SHOP", text)
     with pytest.raises(InvalidData, match="MOORAGE_CREDENTIAL_SHOP") as excinfo:
         EnvironmentCredentialProvider().get("shop", None)
-    hidden(excinfo.value)
+    assert_no_secret_in(excinfo.value)
 
 
 @pytest.mark.parametrize("name", ["", "Shop", "shop_a", "shop--a", "-shop", "shop-", "é", "a.b"])
@@ -224,7 +224,7 @@ def test_a_broken_file_is_refused(place: Place, text: str, problem: str) -> None
     for _ in range(2):
         with pytest.raises(InvalidData, match=problem) as excinfo:
             place.ask("get", "shop", None)
-        hidden(excinfo.value)
+        assert_no_secret_in(excinfo.value)
 
 
 @FILE

@@ -197,7 +197,7 @@ def test_decided_grant_of_a_cancelled_caller_is_returned(*, late: bool) -> None:
     assert (1, 1) == looks_after(command, late=late)
 
 
-class Refused(Count):
+class RefusedCommand(Count):
     """A command that cannot be decided."""
 
     def apply(self, states: Any, now: int) -> Any:
@@ -206,7 +206,7 @@ class Refused(Count):
 
 
 @LEAVING
-@pytest.mark.parametrize("kind", [Count, Refused])
+@pytest.mark.parametrize("kind", [Count, RefusedCommand])
 def test_other_decided_commands_of_cancelled_callers_return_nothing(
     kind: type[Count], *, late: bool
 ) -> None:

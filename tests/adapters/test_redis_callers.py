@@ -51,7 +51,7 @@ def calls(server: PrivateRedis) -> Iterator[Callable[[], int]]:
     """The number of the server's calls since the last time."""
     client = redis.Redis(port=server.port)
 
-    def since() -> int:
+    def calls_since_reset() -> int:
         fields: dict[str, Any] = client.info("commandstats")
         client.config_resetstat()
         call_count = sum(
@@ -61,8 +61,8 @@ def calls(server: PrivateRedis) -> Iterator[Callable[[], int]]:
         )
         return int(call_count)
 
-    since()
-    yield since
+    calls_since_reset()
+    yield calls_since_reset
     client.close()
 
 
@@ -268,10 +268,10 @@ def test_loops_of_several_threads_use_one_store(server: PrivateRedis) -> None:
     store = AsyncRedisStorage(server.url, timeout=PATIENT)
     count, seen_counts = Count(new_key()), []
 
-    async def some() -> None:
+    async def execute_some() -> None:
         seen_counts.extend([await store.execute(count) for _ in range(20)])
 
-    threads = [threading.Thread(target=asyncio.run, args=(some(),)) for _ in range(3)]
+    threads = [threading.Thread(target=asyncio.run, args=(execute_some(),)) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -306,12 +306,12 @@ def test_threads_take_each_token_once(server: PrivateRedis) -> None:
     with RedisStorage(server.url, timeout=PATIENT) as store:
         command, count, answers = one_token(new_key(), burst=100), Count(new_key()), []
 
-        def some() -> None:
+        def execute_some() -> None:
             for _ in range(50):
                 answers.append(store.execute(command)[0])
                 store.execute(count)
 
-        threads = [threading.Thread(target=some) for _ in range(4)]
+        threads = [threading.Thread(target=execute_some) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -78,7 +78,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     return watch
 
 
-def named(monkeypatch: pytest.MonkeyPatch, addresses: list[tuple[str, int]]) -> None:
+def give_addresses(monkeypatch: pytest.MonkeyPatch, addresses: list[tuple[str, int]]) -> None:
     """Give a name these addresses."""
 
     def look_up(host: str, *_: object, **__: object) -> list[Any]:
@@ -95,7 +95,9 @@ def test_silent_address_leaves_time_for_the_next(
 ) -> None:
     """If the first addresses of a name do not respond, the next one is reached in time."""
     port = server.port
-    named(monkeypatch, [*((silent_host, port) for silent_host in SILENT), ("127.0.0.1", port)])
+    give_addresses(
+        monkeypatch, [*((silent_host, port) for silent_host in SILENT), ("127.0.0.1", port)]
+    )
     with RedisStorage(f"redis://redis.example:{port}/0", timeout=HOUR) as store:
         assert 1 == store.execute(Count(new_key()), LONG)
     assert [LONG / 3, LONG / 3] == watch.waits
@@ -113,14 +115,14 @@ def test_silent_address_holds_up_no_task(
         await connect(loop, connecting, address)
 
     monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_connect", never)
-    named(monkeypatch, [(SILENT[0], port), ("127.0.0.1", port)])
+    give_addresses(monkeypatch, [(SILENT[0], port), ("127.0.0.1", port)])
 
-    async def counted() -> int:
+    async def execute_count() -> int:
         async with AsyncRedisStorage(f"redis://redis.example:{port}/0", timeout=HOUR) as store:
             return await store.execute(Count(new_key()), LONG)
 
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        assert 1 == runner.run(counted())
+        assert 1 == runner.run(execute_count())
 
 
 def test_loop_that_is_not_asyncios_connects_as_usual(
@@ -136,7 +138,7 @@ def test_silent_addresses_end_by_the_deadline(
     watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Any number of silent addresses ends by the caller's deadline."""
-    named(monkeypatch, [(silent_host, 6379) for silent_host in SILENT * 2])
+    give_addresses(monkeypatch, [(silent_host, 6379) for silent_host in SILENT * 2])
     with (
         RedisStorage("redis://redis.example/0", timeout=HOUR) as store,
         pytest.raises(StorageUnavailable, match="did not answer in time"),
@@ -148,7 +150,7 @@ def test_silent_addresses_end_by_the_deadline(
 
 def test_name_without_addresses_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     """A name without addresses and an unknown name are outages."""
-    named(monkeypatch, [])
+    give_addresses(monkeypatch, [])
     for host in ("redis.example", "other.example"):
         with (
             RedisStorage(f"redis://{host}/0", timeout=LONG) as store,

@@ -277,11 +277,11 @@ def test_connections_in_use_close_after_their_command(server: PrivateRedis) -> N
     store = RedisStorage(f"redis://127.0.0.1:{server.port}/0?client_name=held", timeout=PATIENT)
     with redis.Redis(port=server.port) as client:
 
-        def held() -> bool:
+        def is_held() -> bool:
             return "held" in [item["name"] for item in client.client_list()]
 
         store.housekeep()
-        assert held()
+        assert is_held()
         server.suspend()
         thread = threading.Thread(target=store.housekeep)
         thread.start()
@@ -289,7 +289,7 @@ def test_connections_in_use_close_after_their_command(server: PrivateRedis) -> N
         store.close()
         server.resume()
         thread.join()
-        wait_until(lambda: not held(), "closed connection")
+        wait_until(lambda: not is_held(), "closed connection")
 
 
 # --- what lies in Redis ------------------------------------------------------------

@@ -113,7 +113,7 @@ class Noted:
         self.answers: list[Any] = []
         self.returned: list[Tickets] = []
 
-    def answered(self, command: Command[Any], answer: Any) -> Any:
+    def record_grant(self, command: Command[Any], answer: Any) -> Any:
         """Record a grant."""
         if isinstance(command, Admission):
             self.answers.append(answer)
@@ -125,27 +125,27 @@ class Noted:
             self.returned.append(command.tickets)
         self._store.post(command)
 
-    def held(self) -> list[Tickets]:
+    def waiting_grants(self) -> list[Tickets]:
         """The grants of callers that still wait."""
         return [
             answer[3] for answer in self.answers if answer[3] and answer[3] not in self.returned
         ]
 
 
-class Plain(Noted):
+class NotedStore(Noted):
     """The store for threads."""
 
     def execute(self, command: Command[Any], timeout: float | None = None) -> Any:
         """Run one command on its states, and return its answer."""
-        return self.answered(command, self._store.execute(command, timeout))
+        return self.record_grant(command, self._store.execute(command, timeout))
 
 
-class Awaited(Noted):
+class AsyncNotedStore(Noted):
     """The store for tasks."""
 
     async def execute(self, command: Command[Any], timeout: float | None = None) -> Any:
         """Run one command on its states, and return its answer."""
-        return self.answered(command, await self._store.execute(command, timeout))
+        return self.record_grant(command, await self._store.execute(command, timeout))
 
 
 class Asleep:
@@ -191,7 +191,7 @@ def test_tasks_cancelled_in_masses_leave_the_limit_to_others(server: PrivateRedi
 
     async def crowd() -> tuple[list[Tickets], list[Admitted], int]:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as redis:
-            chance, store, sleeper = Random(3), Awaited(redis), AsyncAsleep()
+            chance, store, sleeper = Random(3), AsyncNotedStore(redis), AsyncAsleep()
             limiter = RateLimiter(LIMITS, name=new_key(), storage=store, async_sleeper=sleeper)
             await redis.housekeep()  # it is connected from here on
             tasks = [asyncio.ensure_future(limiter.aacquire()) for _ in range(CALLERS)]
@@ -208,7 +208,7 @@ def test_tasks_cancelled_in_masses_leave_the_limit_to_others(server: PrivateRedi
                 task.cancel()
             await asyncio.wait(late_tasks)
             staying_tasks = sum(not task.done() for task in tasks)
-            queue = store.held()
+            queue = store.waiting_grants()
 
             store.answers = []
             for _ in range(NEWCOMERS):
@@ -228,7 +228,7 @@ def test_tasks_cancelled_in_masses_leave_the_limit_to_others(server: PrivateRedi
 def test_abandoned_threads_leave_the_limit_to_others(server: PrivateRedis) -> None:
     """180 of 200 threads give up in the queue: the others use the limit."""
     with RedisStorage(server.url, timeout=PATIENT) as redis:
-        store, sleeper = Plain(redis), Asleep()
+        store, sleeper = NotedStore(redis), Asleep()
         limiter = RateLimiter(LIMITS, name=new_key(), storage=store, sleeper=sleeper)
 
         def wait_in_line() -> None:
@@ -250,7 +250,7 @@ def test_abandoned_threads_leave_the_limit_to_others(server: PrivateRedis) -> No
         sleeper.give_up(leaving_threads)
         for thread in leaving_threads:
             thread.join()
-        queue = store.held()
+        queue = store.waiting_grants()
 
         store.answers = []
         for _ in range(NEWCOMERS):
@@ -273,12 +273,12 @@ def test_cancelled_grant_of_a_custom_rule_is_given_back(
 ) -> None:
     """A grant decided here for a cancelled caller is given back."""
 
-    async def waits() -> list[int]:
+    async def waits_of_cancelled() -> list[int]:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
             custom_rule: Any = OfOnesOwn(LIMIT.rule)
             return await waits_of_the_next(store, range(16), custom_rule)
 
-    waits_seen = asyncio.run(waits())
+    waits_seen = asyncio.run(waits_of_cancelled())
     assert len(waits_seen) > 2
     assert max(waits_seen) <= SECOND
 
@@ -294,7 +294,7 @@ class Wrong(Count):
 def test_wrong_command_of_a_cancelled_caller_returns_nothing(server: PrivateRedis) -> None:
     """A caller that is cancelled while its command fails takes nothing and blocks nobody."""
 
-    async def counted() -> int:
+    async def count_cancelled() -> int:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
             await store.housekeep()
             cancelled_tasks = 0
@@ -308,13 +308,13 @@ def test_wrong_command_of_a_cancelled_caller_returns_nothing(server: PrivateRedi
             assert cancelled_tasks > 2
             return await store.execute(Count(new_key()))
 
-    assert 1 == asyncio.run(counted())
+    assert 1 == asyncio.run(count_cancelled())
 
 
 def test_cancelled_claim_gives_nothing_back(server: PrivateRedis) -> None:
     """A claim whose caller is cancelled in flight stays until its lease ends or it is withdrawn."""
 
-    async def claimed() -> set[Verdict]:
+    async def verdicts_of_claims() -> set[Verdict]:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
             await store.housekeep()
             verdicts = set[Verdict]()
@@ -329,4 +329,4 @@ def test_cancelled_claim_gives_nothing_back(server: PrivateRedis) -> None:
         return verdicts
 
     # It is the same owner's, whether the first one arrived or not.
-    assert {Verdict.RUN} == asyncio.run(claimed())
+    assert {Verdict.RUN} == asyncio.run(verdicts_of_claims())

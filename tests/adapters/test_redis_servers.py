@@ -295,14 +295,14 @@ class OneHome:
         self._store = store
         self.post = lambda command: store.post(AtHome(command))
         if isinstance(store, AsyncRedisStorage):
-            self.execute = self._later
+            self.execute = self._execute_later
         else:
             self.execute = self._now
 
     def _now(self, command: Any, timeout: float | None = None) -> Any:
         return self._store.execute(AtHome(command), timeout)
 
-    async def _later(self, command: Any, timeout: float | None = None) -> Any:
+    async def _execute_later(self, command: Any, timeout: float | None = None) -> Any:
         return await self._store.execute(AtHome(command), timeout)
 
 
@@ -341,11 +341,11 @@ def test_restarted_node_receives_the_script(mode: str, cluster: list[PrivateRedi
 def test_a_cluster_conforms_awaited(check: kit.AsyncCheck, cluster: list[PrivateRedis]) -> None:
     """An asynchronous store in a cluster conforms for commands whose keys are on one node."""
 
-    async def checked() -> None:
+    async def check_cluster() -> None:
         async with AsyncRedisStorage(url_of(cluster), timeout=PATIENT) as store:
             await check(lambda: at_home(store))
 
-    asyncio.run(checked())
+    asyncio.run(check_cluster())
 
 
 def test_a_cluster_keeps_each_service_on_a_node(mode: str, cluster: list[PrivateRedis]) -> None:

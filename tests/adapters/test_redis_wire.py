@@ -180,12 +180,12 @@ def test_interrupted_sending_keeps_posts(monkeypatch: pytest.MonkeyPatch) -> Non
     with RedisStorage(redis_url(), timeout=PATIENT) as store:
         command = ask()
 
-        def interrupted(*_: object) -> Any:
+        def be_interrupted(*_: object) -> Any:
             raise KeyboardInterrupt
 
         pool: Any = vars(store)["_pool"]
         with monkeypatch.context() as patch:
-            patch.setattr(pool, "run_batch", interrupted)
+            patch.setattr(pool, "run_batch", be_interrupted)
             with pytest.raises(KeyboardInterrupt):
                 store.post(Withdraw(new_key(), 1, ttl=1))
         assert 0 == len(vars(store)["_posted"])

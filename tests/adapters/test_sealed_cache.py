@@ -94,7 +94,7 @@ def test_conforms_async(check: cache_conformance.AsyncCheck, stores: tuple[Any, 
     asyncio.run(run())
 
 
-def kept(cache: SealedCache, key: str = "key") -> bool:
+def keep_secret(cache: SealedCache, key: str = "key") -> bool:
     """Keep an answer with a secret in it."""
     single_entry = entry(1)
     changed_entry = type(single_entry)(
@@ -114,9 +114,9 @@ def test_cache_content_is_encrypted() -> None:
     """Cached responses are stored encrypted, differently each time."""
     storage = MemoryStorage()
     cache = SealedCache(storage, CIPHER)
-    assert kept(cache)
+    assert keep_secret(cache)
     first = content(storage)
-    assert kept(cache)
+    assert keep_secret(cache)
 
     assert SECRET not in first
     assert b"Set-Cookie" not in first
@@ -127,7 +127,7 @@ def test_moved_content_cannot_be_read() -> None:
     """A response moved to another key cannot be read."""
     storage = MemoryStorage()
     cache = SealedCache(storage, CIPHER)
-    assert kept(cache)
+    assert keep_secret(cache)
     assert storage.execute(Keep("other", 0, content(storage), 10**9))
 
     result = cache.look("other")
@@ -142,7 +142,7 @@ def test_damaged_content_is_replaced(damage: bytes) -> None:
     assert storage.execute(Keep("key", 0, damage, 10**9))
 
     assert "InvalidData" == cache.look("key").unreadable
-    assert kept(cache)
+    assert keep_secret(cache)
     assert 1 == len(cache.look("key").entries)
 
 
@@ -150,7 +150,7 @@ def test_encrypted_non_responses_cannot_be_read() -> None:
     """Encrypted bytes that are not a response cannot be read."""
     storage = MemoryStorage()
     cache = SealedCache(storage, CIPHER)
-    assert kept(cache)
+    assert keep_secret(cache)
     associated_data = b"\xackept answers\xa3key"
     CIPHER.open(content(storage), associated_data)
     for packed_bytes in (b"", b"\x02", b"\x01\x91\x01", b"\xff" * 9):
@@ -166,7 +166,7 @@ def test_key_rotation() -> None:
     storage = MemoryStorage()
     old_ring = generate_keys()
     new_ring = generate_keys(old_ring)
-    assert kept(SealedCache(storage, AesGcmCipher(old_ring)))
+    assert keep_secret(SealedCache(storage, AesGcmCipher(old_ring)))
 
     assert 1 == len(SealedCache(storage, AesGcmCipher(new_ring)).look("key").entries)
     result = SealedCache(storage, AesGcmCipher(new_ring.without(1))).look("key")
@@ -200,11 +200,11 @@ def test_store_errors_pass_through() -> None:
     """The store's exceptions reach the call."""
     absent_error = StorageUnavailable("away.")
 
-    class Away:
+    class UnavailableStore:
         def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
             raise absent_error
 
-    cache = SealedCache(Away(), CIPHER)  # type: ignore[arg-type]  # as much of a store as is used
+    cache = SealedCache(UnavailableStore(), CIPHER)  # type: ignore[arg-type]  # as much of a store as is used
     with pytest.raises(StorageUnavailable):
         cache.look("key")
 
@@ -214,7 +214,7 @@ def test_time_is_the_stores() -> None:
     clock = VirtualClock()
     storage = MemoryStorage(clock)
     cache = SealedCache(storage, CIPHER)
-    assert kept(cache)
+    assert keep_secret(cache)
 
     clock.advance(59.0)
     assert [59.0] == [entry.age for entry in cache.look("key").entries]
@@ -252,5 +252,5 @@ def test_store_without_timeouts_works() -> None:
             return memory.execute(command)
 
     cache = SealedCache(cast("Any", Untimed()), CIPHER)
-    assert kept(cache)
+    assert keep_secret(cache)
     assert cache.look("key", timeout=1.0).entries

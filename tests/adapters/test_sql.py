@@ -59,32 +59,32 @@ def test_conforms_in_time(check: kit.TimedCheck, sql_store: SqlStorage) -> None:
 def test_conforms_awaited(check: kit.AsyncCheck, lab: Lab) -> None:
     """The asynchronous store keeps the contract of its port."""
 
-    async def checked() -> None:
+    async def check_store() -> None:
         async with lab.awaited() as store:
             await check(lambda: store)
 
-    asyncio.run(checked())
+    asyncio.run(check_store())
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_TIMED_CHECKS, ids=name_of)
 def test_conforms_awaited_in_time(check: kit.AsyncTimedCheck, lab: Lab) -> None:
     """The asynchronous store passes the checks with a virtual clock: expiry and its own time."""
 
-    async def checked() -> None:
+    async def check_store() -> None:
         async with lab.awaited() as store:
             await check(lambda: (store, time.sleep))
 
-    asyncio.run(checked())
+    asyncio.run(check_store())
 
 
 def test_grant_of_a_task_cancelled_in_flight_is_given_back(lab: Lab) -> None:
     """A caller cancelled while asking for its slot leaves no gap."""
 
-    async def waits() -> list[int]:
+    async def waits_of_cancelled() -> list[int]:
         async with lab.awaited() as store:
             return await waits_of_the_next(store, range(0, 300, 5))
 
-    results = asyncio.run(waits())
+    results = asyncio.run(waits_of_cancelled())
     assert results  # some were cancelled in time, however fast this machine is
     # A server that is slow for a moment may not hear that a place is given back.
     assert sorted(results)[len(results) // 2] <= SECOND
@@ -245,7 +245,7 @@ def test_an_asynchronous_engine_serves_as_well(lab: Lab) -> None:
     """An AsyncEngine's connection settings are used, but not its pool."""
     driver = "psycopg" if lab.kind == "postgresql" else "asyncmy"
 
-    async def used() -> tuple[Any, ...]:
+    async def use_engine() -> tuple[Any, ...]:
         engine = create_async_engine(lab.url.set(drivername=f"{lab.kind}+{driver}"))
         key = a_key()
         async with lab.awaited(engine) as store:
@@ -254,7 +254,7 @@ def test_an_asynchronous_engine_serves_as_well(lab: Lab) -> None:
         await engine.dispose()
         return result[1]
 
-    assert ((1,),) == asyncio.run(used())
+    assert ((1,),) == asyncio.run(use_engine())
 
 
 # --- what others do meanwhile -----------------------------------------------------

@@ -38,7 +38,7 @@ class Refusing(Append):
         raise InvalidData("this command is wrong.", field="x", remedy="Do not send it.")
 
 
-class Interrupted(BaseException):
+class Interruption(BaseException):
     """The exception that a signal handler raises."""
 
 
@@ -47,7 +47,7 @@ class Interrupting(Append):
 
     def apply(self, states: States, now: int) -> tuple[States, Any]:
         """Raise an exception that is not an Exception."""
-        raise Interrupted
+        raise Interruption
 
 
 class Question(ReadCircuit):
@@ -63,7 +63,7 @@ class Question(ReadCircuit):
 
 
 @pytest.fixture
-def far(lab: Lab) -> Iterator[sqlalchemy.URL]:
+def far_server(lab: Lab) -> Iterator[sqlalchemy.URL]:
     """The same server, where each answer takes a while."""
     url = lab.url
     with Proxy(url.host or "", urlsplit(str(url)).port or 0) as proxy:
@@ -91,7 +91,7 @@ class Caller(Thread):
             self.error = error
 
 
-def _waiting(store: SqlStorage | AsyncSqlStorage) -> int:
+def _count_waiting(store: SqlStorage | AsyncSqlStorage) -> int:
     """Return the number of commands that wait for a batch."""
     batches: set[Any] = set()
     for pool in store._engine._pools.values():  # noqa: SLF001 - nobody else could tell
@@ -105,27 +105,29 @@ def _waiting(store: SqlStorage | AsyncSqlStorage) -> int:
 
 def _until_waiting(store: SqlStorage, number: int) -> None:
     end = time.monotonic() + PATIENCE
-    while _waiting(store) < number:
+    while _count_waiting(store) < number:
         assert time.monotonic() < end, "they do not wait"
         time.sleep(0.005)
 
 
 async def _until_all_wait(store: AsyncSqlStorage, number: int) -> None:
     end = time.monotonic() + PATIENCE
-    while _waiting(store) < number:
+    while _count_waiting(store) < number:
         assert time.monotonic() < end, "they do not wait"
         await asyncio.sleep(0.005)
 
 
-def _awaited(lab: Lab, story: Callable[[AsyncSqlStorage], Coroutine[Any, Any, None]]) -> None:
-    async def whole() -> None:
+def _run_with_store(
+    lab: Lab, story: Callable[[AsyncSqlStorage], Coroutine[Any, Any, None]]
+) -> None:
+    async def run_story() -> None:
         store = lab.awaited()
         try:
             await story(store)
         finally:
             await store.aclose()
 
-    asyncio.run(whole())
+    asyncio.run(run_story())
 
 
 def test_threads_that_wait_for_a_row_are_decided_together(lab: Lab) -> None:
@@ -231,7 +233,7 @@ def test_interruption_moves_others_to_another_transaction(lab: Lab) -> None:
     interrupted.join()
     next_caller.join()
 
-    assert isinstance(interrupted.error, Interrupted)
+    assert isinstance(interrupted.error, Interruption)
     assert ((0, 1),) == values(store, key)
 
 
@@ -274,7 +276,7 @@ def test_a_cancelled_task_is_taken_out(lab: Lab) -> None:
         await tasks[1]
         assert ((0, 2),) == (await store.execute(Look(key)))[1]
 
-    _awaited(lab, story)
+    _run_with_store(lab, story)
 
 
 def test_transaction_without_callers_writes_nothing(lab: Lab) -> None:
@@ -294,7 +296,7 @@ def test_transaction_without_callers_writes_nothing(lab: Lab) -> None:
             await asyncio.wait(tasks)
         assert ((0,), (0,)) == (await store.execute(Look(key, other_key)))[1]
 
-    _awaited(lab, story)
+    _run_with_store(lab, story)
 
 
 def test_more_callers_than_a_trip_takes_follow_in_the_next(lab: Lab) -> None:
@@ -310,7 +312,7 @@ def test_more_callers_than_a_trip_takes_follow_in_the_next(lab: Lab) -> None:
         assert 3 == len(times)
         assert (tuple(range(-1, many)),) == (await store.execute(Look(key)))[1]
 
-    _awaited(lab, story)
+    _run_with_store(lab, story)
 
 
 def test_lost_commit_fails_only_unrepeatable_commands(lab: Lab) -> None:
@@ -335,10 +337,10 @@ def test_lost_commit_fails_only_unrepeatable_commands(lab: Lab) -> None:
     word = [b"never said"]
     pending_cuts: list[str] = ["before"]
 
-    def sees(chunk: bytes) -> str | None:
+    def find_cut(chunk: bytes) -> str | None:
         return pending_cuts.pop() if pending_cuts and word[0] in chunk else None
 
-    with Watching(lab.url, sees) as proxy:
+    with Watching(lab.url, find_cut) as proxy:
         asyncio.run(story(proxy.url, word))
 
 
@@ -358,13 +360,13 @@ def test_interrupted_commit_is_not_repeated(lab: Lab) -> None:
 
     seen_event = threading.Event()
 
-    def sees(chunk: bytes) -> str | None:
+    def silence_commit(chunk: bytes) -> str | None:
         if not seen_event.is_set() and commits(lab.kind) in chunk:
             seen_event.set()
             return "never"
         return None
 
-    with Watching(lab.url, sees) as proxy:
+    with Watching(lab.url, silence_commit) as proxy:
         asyncio.run(story(proxy.url, seen_event))
 
 
@@ -379,10 +381,10 @@ def _shared(lab: Lab, store: SqlStorage, key: str) -> None:
 
 @pytest.mark.parametrize("threads", [True, False], ids=["threads", "no threads"])
 def test_a_far_trip_does_not_end_with_its_first_caller(
-    lab: Lab, far: sqlalchemy.URL, *, threads: bool
+    lab: Lab, far_server: sqlalchemy.URL, *, threads: bool
 ) -> None:
     """On a slow connection, a transaction outlives its first caller if threads are available."""
-    store, key = lab.plain(far), a_key()
+    store, key = lab.plain(far_server), a_key()
     store.execute(Append(0, key))
     _shared(lab, store, key)
     size = threading.stack_size()

@@ -269,15 +269,15 @@ def test_reads_and_writes_continue_during_reencryption(face: Base) -> None:
 def test_overtaken_renewal_is_discarded(face: Base) -> None:
     """A credential stored meanwhile by another process is kept."""
 
-    def renewed(*_: object) -> Credentials:
+    def renew_too_late(*_: object) -> Credentials:
         face.plain().rotate(*OWNER, OTHER)
         return NEW
 
-    async def later(*_: object) -> Credentials:
-        return await asyncio.to_thread(renewed)
+    async def renew_later(*_: object) -> Credentials:
+        return await asyncio.to_thread(renew_too_late)
 
     face.plain().rotate(*OWNER, OLD)
-    provider = face.provider(renew=later if face.awaited else renewed)
+    provider = face.provider(renew=renew_later if face.awaited else renew_too_late)
     assert OTHER == face.ask(provider.refresh, *OWNER, OLD)
 
 
@@ -376,10 +376,10 @@ def test_a_server_that_falls_silent(face: Base) -> None:
     """A statement without a reply is abandoned when its timeout ends."""
     face.ask(face.provider().rotate, *OWNER, OLD)
 
-    def sees(chunk: bytes) -> str | None:
+    def silence_select(chunk: bytes) -> str | None:
         return "never" if b"SELECT" in chunk and face.table.encode() in chunk else None
 
-    with Proxy(face.url, sees) as proxy:
+    with Proxy(face.url, silence_select) as proxy:
         provider = face.provider(url=proxy.url, timeout=1)
         with pytest.raises(StorageUnavailable):
             face.ask(provider.get, *OWNER)

@@ -26,8 +26,8 @@ from tests.adapters.sql_lab import (
     a_claim,
     a_key,
     commits,
+    fail_once,
     labs,
-    once,
     values,
 )
 
@@ -57,7 +57,7 @@ def test_uncommitted_commands_are_retried(lab: Lab, *, sent_once: bool) -> None:
     key = a_key()
     word = b"moorage_lock_1\0" if lab.kind == "postgresql" else b"FOR UPDATE"
     lab.plain().execute(Append(1, key))
-    with Proxy(lab.url, once(word, "after")) as proxy:
+    with Proxy(lab.url, fail_once(word, "after")) as proxy:
         store = lab.plain(proxy.url)
 
         store.execute(Append(2, key, once=sent_once))
@@ -75,7 +75,7 @@ def test_uncommitted_commands_are_retried_asynchronously(lab: Lab) -> None:
         async with lab.awaited(url) as store:
             await store.execute(Append(1, key))
 
-    with Proxy(lab.url, once(word, "after")) as proxy:
+    with Proxy(lab.url, fail_once(word, "after")) as proxy:
         asyncio.run(tried(proxy.url))
 
         assert 2 == proxy.met
@@ -87,7 +87,7 @@ def test_unknown_outcome_is_not_repeated_otherwise(lab: Lab, happened: str) -> N
     """A commit without a reply has an unknown outcome, if the command may run only once."""
     key = a_key()
     lab.plain().execute(Append(1, key))
-    with Proxy(lab.url, once(commits(lab.kind), happened)) as proxy:
+    with Proxy(lab.url, fail_once(commits(lab.kind), happened)) as proxy:
         store = lab.plain(proxy.url)
 
         with pytest.raises(StorageUnavailable, match="unknown outcome"):
@@ -100,7 +100,7 @@ def test_unknown_outcome_is_not_repeated_otherwise(lab: Lab, happened: str) -> N
 def test_unknown_outcome_is_repeated_for_repeatable_commands(lab: Lab, happened: str) -> None:
     """A repeatable command with a lost answer is repeated, and gets its answer."""
     key = a_key()
-    with Proxy(lab.url, once(commits(lab.kind), happened)) as proxy:
+    with Proxy(lab.url, fail_once(commits(lab.kind), happened)) as proxy:
         claim_answer = lab.plain(proxy.url).execute(a_claim(key))
 
         assert (Verdict.RUN, 2) == (claim_answer.verdict, proxy.met)
@@ -118,23 +118,23 @@ def test_a_silent_server_is_given_up(lab: Lab) -> None:
 def test_a_silent_server_is_given_up_awaited(lab: Lab) -> None:
     """A server that takes everything and answers nothing is waited for within the bound."""
 
-    async def used(url: sqlalchemy.URL) -> None:
+    async def use_store(url: sqlalchemy.URL) -> None:
         async with lab.awaited(url, timeout=0.2) as store:
             with pytest.raises(StorageUnavailable, match="in time"):
                 await store.execute(Append(1, a_key()))
 
     with Proxy(lab.url, _deaf_from(b"FOR UPDATE")) as proxy:
-        asyncio.run(used(proxy.url))
+        asyncio.run(use_store(proxy.url))
 
 
 def _deaf_from(word: bytes) -> Callable[[bytes], str | None]:
     received_chunks: list[bytes] = []
 
-    def sees(chunk: bytes) -> str | None:
+    def fall_silent(chunk: bytes) -> str | None:
         received_chunks.extend([chunk] if word in chunk else [])
         return "never" if received_chunks else None
 
-    return sees
+    return fall_silent
 
 
 def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
@@ -259,7 +259,7 @@ def test_a_store_is_used_in_one_event_loop_after_another(lab: Lab) -> None:
     """Remains of one event loop do not disturb the next."""
     store, key = lab.awaited(), a_key()
 
-    async def ended() -> tuple[Any, ...]:
+    async def use_and_close() -> tuple[Any, ...]:
         async with store:
             return (await store.execute(Look(key)))[1]
 
@@ -268,7 +268,7 @@ def test_a_store_is_used_in_one_event_loop_after_another(lab: Lab) -> None:
         warnings.simplefilter("ignore", ResourceWarning)
         for number in range(3):
             asyncio.run(_appended(store, number, key))
-        result = asyncio.run(ended())
+        result = asyncio.run(use_and_close())
         gc.collect()
 
     assert ((0, 1, 2),) == result

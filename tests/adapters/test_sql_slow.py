@@ -30,7 +30,7 @@ HASTE = 0.02
 
 
 @pytest.fixture
-def stuck(lab: Lab) -> Iterator[Proxy]:
+def stuck_network(lab: Lab) -> Iterator[Proxy]:
     """A network that delivers nothing until it is healed."""
     place = urlsplit(lab.url.render_as_string(hide_password=False))
     with Proxy(place.hostname or "", place.port or 0) as proxy:
@@ -42,86 +42,90 @@ def _through(lab: Lab, proxy: Proxy) -> sqlalchemy.URL:
     return lab.url.set(host="127.0.0.1", port=proxy.address[1])
 
 
-def test_a_connection_that_comes_late_is_kept_for_the_next_caller(lab: Lab, stuck: Proxy) -> None:
+def test_a_connection_that_comes_late_is_kept_for_the_next_caller(
+    lab: Lab, stuck_network: Proxy
+) -> None:
     """Callers in a hurry wait for one connection, and who has time uses it."""
-    store, key = lab.plain(_through(lab, stuck)), a_key()
+    store, key = lab.plain(_through(lab, stuck_network)), a_key()
     for _ in range(3):
         with pytest.raises(StorageUnavailable, match="in time"):
             store.execute(Append(0, key), HASTE)
-    stuck.heal()
+    stuck_network.heal()
 
     store.execute(Append(1, key), PATIENCE)
 
     assert ((1,),) == values(lab.plain(), key)
-    assert 1 == stuck.met
+    assert 1 == stuck_network.met
 
 
-def test_late_connection_is_kept(lab: Lab, stuck: Proxy) -> None:
+def test_late_connection_is_kept(lab: Lab, stuck_network: Proxy) -> None:
     """A connection that opens after its caller left is used by the next one."""
-    store, key = lab.plain(_through(lab, stuck)), a_key()
+    store, key = lab.plain(_through(lab, stuck_network)), a_key()
     with pytest.raises(StorageUnavailable, match="in time"):
         store.execute(Append(0, key), HASTE)
-    stuck.heal()
+    stuck_network.heal()
     (pool,) = store._engine._pools.values()  # noqa: SLF001 - no caller could tell
     wait_until(lambda: pool.idle, "the connection")
 
     store.execute(Append(1, key), PATIENCE)
 
     assert ((1,),) == values(lab.plain(), key)
-    assert (1, []) == (stuck.met, pool.late_openings)
+    assert (1, []) == (stuck_network.met, pool.late_openings)
 
 
-def test_a_connection_that_fails_late_is_forgotten(lab: Lab, stuck: Proxy) -> None:
+def test_a_connection_that_fails_late_is_forgotten(lab: Lab, stuck_network: Proxy) -> None:
     """A failed connection without a waiting caller is dropped."""
-    store, key = lab.plain(_through(lab, stuck)), a_key()
+    store, key = lab.plain(_through(lab, stuck_network)), a_key()
     with pytest.raises(StorageUnavailable, match="in time"):
         store.execute(Append(0, key), HASTE)
     (pool,) = store._engine._pools.values()  # noqa: SLF001 - no caller could tell
-    stuck.cut()
+    stuck_network.cut()
     wait_until(lambda: not pool.late_openings, "the connection's end")
-    stuck.heal()
+    stuck_network.heal()
 
     store.execute(Append(1, key), PATIENCE)
 
     assert ((1,),) == values(lab.plain(), key)
 
 
-def test_late_connection_is_used_by_the_next_task(lab: Lab, stuck: Proxy) -> None:
+def test_late_connection_is_used_by_the_next_task(lab: Lab, stuck_network: Proxy) -> None:
     """In an asynchronous store, a connection that opens late is used by the next task."""
     key = a_key()
 
     async def story() -> int:
-        async with lab.awaited(_through(lab, stuck)) as store:
+        async with lab.awaited(_through(lab, stuck_network)) as store:
             with pytest.raises(StorageUnavailable, match="in time"):
                 await store.execute(Append(0, key), HASTE)
-            stuck.heal()
+            stuck_network.heal()
             await store.execute(Append(1, key), PATIENCE)
-            return stuck.met
+            return stuck_network.met
 
     assert 1 == asyncio.run(story())
     assert ((1,),) == values(lab.plain(), key)
 
 
-def test_a_task_that_is_cancelled_leaves_its_connection_to_the_next(lab: Lab, stuck: Proxy) -> None:
+def test_a_task_that_is_cancelled_leaves_its_connection_to_the_next(
+    lab: Lab, stuck_network: Proxy
+) -> None:
     """A connection being opened for a cancelled task goes to the next one."""
     key = a_key()
 
     async def story() -> int:
-        async with lab.awaited(_through(lab, stuck)) as store:
+        async with lab.awaited(_through(lab, stuck_network)) as store:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(store.execute(Append(0, key), PATIENCE), HASTE)
-            stuck.heal()
+            stuck_network.heal()
             await store.execute(Append(1, key), PATIENCE)
-            return stuck.met
+            return stuck_network.met
 
     assert 1 == asyncio.run(story())
 
 
-def test_closing_stops_opening_connections(lab: Lab, stuck: Proxy) -> None:
+def test_closing_stops_opening_connections(lab: Lab, stuck_network: Proxy) -> None:
     """Connections being opened when an asynchronous store closes are abandoned."""
 
     async def story() -> set[asyncio.Task[Any]]:
-        async with lab.awaited(_through(lab, stuck)) as store:
+        async with lab.awaited(_through(lab, stuck_network)) as store:
             with pytest.raises(StorageUnavailable):
                 await store.execute(Append(0, a_key()), HASTE)
         remaining_tasks = asyncio.all_tasks() - {asyncio.current_task()}
@@ -137,12 +141,12 @@ def test_server_slow_in_the_session_setup_is_not_down(lab: Lab) -> None:
     received_event = threading.Event()
     word = b"current_setting" if lab.kind == "postgresql" else b"TRANSACTION ISOLATION"
 
-    def sees(chunk: bytes) -> str | None:
+    def fall_silent(chunk: bytes) -> str | None:
         if word in chunk:
             received_event.set()
         return "never" if received_event.is_set() else None
 
-    with Watching(lab.url, sees) as proxy:
+    with Watching(lab.url, fall_silent) as proxy:
         store = lab.plain(proxy.url)
         with pytest.raises(StorageUnavailable, match="in time"):
             store.execute(Append(0, a_key()), HASTE)
@@ -170,7 +174,7 @@ class Door:
         """Be ended."""
 
 
-def _late(pool: LinkPool, stored: list[Any], *, age: float = 0.0) -> Opening:
+def _late_opening(pool: LinkPool, stored: list[Any], *, age: float = 0.0) -> Opening:
     """A connection that is being opened, and that its caller could not wait for."""
     opening = Opening(lambda _, link: stored.append(link))
     opening._began -= age  # noqa: SLF001 - no test waits so long
@@ -182,7 +186,7 @@ def _late(pool: LinkPool, stored: list[Any], *, age: float = 0.0) -> Opening:
 def test_hanging_connections_are_passed_over_up_to_a_limit() -> None:
     """Beside a hanging connection a new one is opened, up to the limit."""
     pool, opened_links = LinkPool(), []  # type: ignore[var-annotated]  # of links
-    hanging_link = _late(pool, opened_links, age=60)
+    hanging_link = _late_opening(pool, opened_links, age=60)
 
     assert pool.joinable(2) is None
     assert hanging_link is pool.joinable(1)
@@ -192,7 +196,7 @@ def test_hanging_connections_are_passed_over_up_to_a_limit() -> None:
 def test_ended_opening_is_not_waited_for() -> None:
     """A caller that comes just after a connection was opened uses it."""
     pool, opened_links = LinkPool(), []  # type: ignore[var-annotated]  # of links
-    opening = _late(pool, opened_links)
+    opening = _late_opening(pool, opened_links)
 
     async def connected(_: Opening) -> Any:
         return "link"
@@ -209,19 +213,19 @@ def test_interrupted_caller_leaves_its_connection() -> None:
     pool = LinkPool()
     opening = Opening(lambda _, link: opened_links.append(link))
 
-    class Interrupted(BaseException):
+    class Interruption(BaseException):
         """The exception of a signal handler."""
 
     class Interrupting(Door):
         async def wait(self, seconds: float) -> None:
             await opening.run(connected)
-            raise Interrupted
+            raise Interruption
 
     async def connected(_: Opening) -> Any:
         return "link"
 
     Interrupting(opening)
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interruption):
         run_now(opening.within(1, pool.late_openings))
 
     assert (["link"], []) == (opened_links, pool.late_openings)
@@ -254,12 +258,12 @@ def test_finished_opening_is_not_cancelled() -> None:
     asyncio.run(story()).cancel()
 
 
-def test_a_server_that_answered_not_long_ago_is_slow(lab: Lab, stuck: Proxy) -> None:
+def test_a_server_that_answered_not_long_ago_is_slow(lab: Lab, stuck_network: Proxy) -> None:
     """A late command on a used connection is reported as a slow server."""
-    stuck.heal()
-    store, key = lab.plain(_through(lab, stuck)), a_key()
+    stuck_network.heal()
+    store, key = lab.plain(_through(lab, stuck_network)), a_key()
     store.execute(Append(1, key))
-    stuck.swallow()
+    stuck_network.swallow()
 
     with pytest.raises(StorageUnavailable, match="in time") as excinfo:
         store.execute(Append(2, key), 1.0)
@@ -272,7 +276,7 @@ def test_a_reply_that_trickles_ends_by_the_deadline(lab: Lab, mode: str) -> None
     """A reply that arrives byte by byte still ends by the deadline of its caller."""
     key, word = a_key(), [b"never sent"]
 
-    def sees(chunk: bytes) -> str | None:
+    def trickle_reply(chunk: bytes) -> str | None:
         return "trickle" if word[0] in chunk else None
 
     async def story(url: sqlalchemy.URL) -> None:
@@ -283,7 +287,7 @@ def test_a_reply_that_trickles_ends_by_the_deadline(lab: Lab, mode: str) -> None
             await store.execute(Append(1, key), SHORT)
         await store.aclose()
 
-    with Watching(lab.url, sees) as proxy:
+    with Watching(lab.url, trickle_reply) as proxy:
         if mode == "awaited":
             asyncio.run(story(proxy.url))
             return

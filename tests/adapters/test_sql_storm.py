@@ -96,12 +96,12 @@ def test_connections_that_are_cut_under_load_lose_nothing(lab: Lab) -> None:
                 other_errors.append(error)
             answered_commands.append(number)
 
-    def cut() -> None:
+    def cut_connections() -> None:
         while not end_event.wait(0.05):
             lab.terminate()
 
     threads = [threading.Thread(target=work, args=(thread,)) for thread in range(4)]
-    cutter = threading.Thread(target=cut)
+    cutter = threading.Thread(target=cut_connections)
     for thread in (*threads, cutter):
         thread.start()
     for thread in threads:

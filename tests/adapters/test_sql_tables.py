@@ -132,14 +132,14 @@ def test_a_claim_is_on_the_disk_when_it_is_answered() -> None:
     with labs("postgresql") as lab:
         store, key = lab.plain(), a_key()
         for _ in range(20):
-            insert_position = _written(lab, "pg_current_wal_insert_lsn()")
+            insert_position = _journal_position(lab, "pg_current_wal_insert_lsn()")
 
             store.execute(Append(1, key, durable=True))
 
-            assert _written(lab, "pg_current_wal_flush_lsn()") > insert_position
+            assert _journal_position(lab, "pg_current_wal_flush_lsn()") > insert_position
 
 
-def _written(lab: Lab, which: str) -> int:
+def _journal_position(lab: Lab, which: str) -> int:
     """Return the position up to which the server has written its journal."""
     ((bytes_,),) = lab.run(f"SELECT pg_wal_lsn_diff({which}, '0/0')::bigint")
     return int(bytes_)
@@ -166,11 +166,11 @@ def test_durable_reads_are_on_the_disk() -> None:
         reader.durable = True
         for number in range(20):
             store.execute(Append(number, key))
-            insert_position = _written(lab, "pg_current_wal_insert_lsn()")
+            insert_position = _journal_position(lab, "pg_current_wal_insert_lsn()")
 
             store.execute(reader)
 
-            assert _written(lab, "pg_current_wal_flush_lsn()") >= insert_position
+            assert _journal_position(lab, "pg_current_wal_flush_lsn()") >= insert_position
 
 
 def test_failed_flush_is_an_unknown_outcome() -> None:
@@ -216,14 +216,14 @@ def test_tables_are_made_awaited(lab: Lab) -> None:
     """With `create`, the first asynchronous command creates the tables; a repeat is harmless."""
     prefix = f"{lab.prefix}madelater_"
 
-    async def made() -> object:
+    async def use_new_tables() -> object:
         async with lab.awaited(prefix=prefix, create=True) as store:
             await store.execute(Append(1, "a"))
             await store.migrate()
             return (await store.execute(Look("a")))[1]
 
     try:
-        assert ((1,),) == asyncio.run(made())
+        assert ((1,),) == asyncio.run(use_new_tables())
     finally:
         _drop(lab, prefix)
 
@@ -312,7 +312,7 @@ def test_tables_that_are_dropped_in_use_are_made_again_awaited(lab: Lab) -> None
     """With `create`, an asynchronous store creates tables again that are dropped during use."""
     prefix = f"{lab.prefix}amade_"
 
-    async def used() -> tuple[Any, ...]:
+    async def use_dropped_tables() -> tuple[Any, ...]:
         async with lab.awaited(prefix=prefix, create=True) as store:
             await store.execute(Append(1, "a"))
             _drop(lab, prefix)
@@ -320,7 +320,7 @@ def test_tables_that_are_dropped_in_use_are_made_again_awaited(lab: Lab) -> None
             return (await store.execute(Look("a")))[1]
 
     try:
-        assert ((2,),) == asyncio.run(used())
+        assert ((2,),) == asyncio.run(use_dropped_tables())
     finally:
         _drop(lab, prefix)
 
@@ -393,12 +393,12 @@ def test_missing_rights_are_named(lab: Lab) -> None:
 def test_failed_migration_names_ddl(lab: Lab) -> None:
     """The error for tables that cannot be created names the alternative."""
 
-    async def made() -> None:
+    async def migrate_nothing() -> None:
         async with lab.awaited(lab.url.set(database="nothing")) as store:
             with pytest.raises(StorageUnavailable, match=r"could not be created.*ddl"):
                 await store.migrate()
 
-    asyncio.run(made())
+    asyncio.run(migrate_nothing())
 
 
 @pytest.mark.parametrize("code", [0, 1])
@@ -473,14 +473,14 @@ def test_a_state_of_many_megabytes_is_stored_asynchronously(lab: Lab) -> None:
     """A state larger than the network's buffers is stored."""
     key, big = a_key(), bytes(7_000_000)
 
-    async def stored(url: sqlalchemy.URL) -> object:
+    async def store_twice(url: sqlalchemy.URL) -> object:
         async with lab.awaited(url) as store:
             for _ in range(2):
                 await store.execute(Put(big, key))
             return (await store.execute(Look(key)))[1][0]
 
     with Proxy(lab.url, lambda _: None, narrow=True) as proxy:
-        assert big == asyncio.run(stored(proxy.url))
+        assert big == asyncio.run(store_twice(proxy.url))
 
 
 class Put(Append):

@@ -91,7 +91,7 @@ class Answers:
             done.append(answer)
 
 
-class Nothing:
+class NoConnection:
     """A connection that leads nowhere."""
 
     def close(self) -> None:
@@ -100,7 +100,7 @@ class Nothing:
 
 def _link(answers: dict[str, Any], *, at_once: bool = True) -> MysqlLink:
     """A link to a server with fixed answers."""
-    return MysqlLink(Nothing(), Answers(answers, at_once=at_once), "states", "meta")
+    return MysqlLink(NoConnection(), Answers(answers, at_once=at_once), "states", "meta")
 
 
 def _engine(runtime: OneLink) -> Engine:

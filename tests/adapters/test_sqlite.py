@@ -20,7 +20,7 @@ from moorage.errors import ConfigurationError, StateUnavailable, StorageUnavaila
 from moorage.testing import VirtualClock
 from moorage.testing import state_conformance as kit
 from moorage.testing.kits.checks import name_of
-from tests.adapters.sqlite_lab import Last, Other, claim, inside, values
+from tests.adapters.sqlite_lab import DurablePut, OtherProgram, claim, engine_of, values
 from tests.adapters.test_memory import Look, Put
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def test_states_survive_a_restart(path: Path) -> None:
 def test_unchanged_states_are_not_written(path: Path, store: SqliteStorage) -> None:
     """A command that changes nothing does not write to the file."""
     store.execute(Put("old", "a"))
-    outsider = Other(path)
+    outsider = OtherProgram(path)
     first_version = outsider.ask("PRAGMA data_version")
 
     store.execute(Look("a", "b"))
@@ -176,7 +176,7 @@ def test_keys_that_cannot_be_written_are_refused(store: SqliteStorage) -> None:
 def test_foreign_values_are_refused(path: Path, store: SqliteStorage) -> None:
     """A value of another program under a key is not read as a state."""
     store.execute(Put(1, "a"))
-    outsider = Other(path)
+    outsider = OtherProgram(path)
     outsider.connection.execute("UPDATE state SET value = x'ff00'")
 
     with pytest.raises(StateUnavailable, match="cannot be read") as excinfo:
@@ -228,7 +228,7 @@ def test_few_connections_are_kept(store: SqliteStorage) -> None:
     """The connections of a rush are closed afterwards."""
     joint_barrier = threading.Barrier(12)
 
-    class Meeting(Last):
+    class Meeting(DurablePut):
         """Meets the others when it has a connection, and no lock yet."""
 
         def __init__(self) -> None:
@@ -249,7 +249,7 @@ def test_few_connections_are_kept(store: SqliteStorage) -> None:
     for thread in threads:
         thread.join(20)
 
-    assert 8 == len(inside(store).idle)
+    assert 8 == len(engine_of(store).idle)
 
 
 def test_repr_shows_path_and_store_is_durable(path: Path) -> None:
@@ -281,7 +281,7 @@ def test_abandoned_store_closes_its_connections(path: Path) -> None:
     """The connections of an abandoned store are closed."""
     store = SqliteStorage(path)
     store.execute(Put("old", "a"))
-    connection = inside(store).idle[0].connection
+    connection = engine_of(store).idle[0].connection
 
     gc.disable()
     try:
@@ -297,7 +297,7 @@ def test_a_store_in_a_circle_of_garbage_is_closed_in_time(path: Path) -> None:
     circle: list[object] = []
     store = SqliteStorage(path)
     store.execute(Put("old", "a"))
-    link = inside(store).idle[0]
+    link = engine_of(store).idle[0]
     circle += [circle, store]
 
     with warnings.catch_warnings():

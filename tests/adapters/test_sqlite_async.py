@@ -17,7 +17,7 @@ from moorage.errors import InvalidData, StorageUnavailable
 from moorage.testing import VirtualClock
 from tests.adapters.forked import in_a_child
 from tests.adapters.in_flight import LIMIT, waits_of_the_next
-from tests.adapters.sqlite_lab import Last, Other, claim, values
+from tests.adapters.sqlite_lab import DurablePut, OtherProgram, claim, values
 from tests.adapters.test_memory import Look, Put
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def _path(tmp_path: Path) -> Path:
     return tmp_path / "state.db"
 
 
-class Where(Put):
+class ThreadRecorder(Put):
     """Records the thread in which it is executed."""
 
     def __init__(self, value: object, *keys: str) -> None:
@@ -52,7 +52,7 @@ class Where(Put):
         return super().apply(states, now)
 
 
-class LastWhere(Where, Last):
+class LastWhere(ThreadRecorder, DurablePut):
     """Notes it too, and must outlive a crash."""
 
 
@@ -61,15 +61,15 @@ def run(
 ) -> Any:
     """Run a body in a loop, with a store that has been used before."""
 
-    async def opened() -> Any:
+    async def run_in_store() -> Any:
         async with AsyncSqliteStorage(path, **options) as store:
             await store.execute(Put("old", "a"))
             return await body(store)
 
-    return asyncio.run(opened())
+    return asyncio.run(run_in_store())
 
 
-def left(path: Path, *keys: str) -> list[object]:
+def values_left(path: Path, *keys: str) -> list[object]:
     """The stored values in the file."""
     with SqliteStorage(path) as store:
         return values(store, *keys)
@@ -77,7 +77,7 @@ def left(path: Path, *keys: str) -> list[object]:
 
 def test_slow_work_is_done_in_a_thread(path: Path) -> None:
     """Opening the file and writing large answers happen in a thread, not in the event loop."""
-    first, short, small = Where(1, "a"), Where(2, "a"), LastWhere(3, "a")
+    first, short, small = ThreadRecorder(1, "a"), ThreadRecorder(2, "a"), LastWhere(3, "a")
     large = LastWhere(b"x" * 100_000, "a")
 
     async def use() -> None:
@@ -90,19 +90,19 @@ def test_slow_work_is_done_in_a_thread(path: Path) -> None:
     assert ["moorage-sqlite"] == first.threads
     assert (["MainThread"], ["MainThread"]) == (short.threads, small.threads)
     assert ["MainThread", "moorage-sqlite"] == large.threads
-    assert [b"x" * 100_000] == left(path, "a")
+    assert [b"x" * 100_000] == values_left(path, "a")
 
 
 def test_event_loop_runs_during_a_flush(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk is waited for in a thread, and one flush serves all who wait meanwhile."""
     may, flushing_threads = threading.Event(), []
 
-    def slow(file: int) -> None:
+    def flush_slowly(file: int) -> None:
         flushing_threads.append(threading.current_thread().name.partition("_")[0])
         assert may.wait(20)
 
     async def use(store: AsyncSqliteStorage) -> list[bool]:
-        monkeypatch.setattr(_sqlite_flush, "flush_data", slow)
+        monkeypatch.setattr(_sqlite_flush, "flush_data", flush_slowly)
         tasks = [asyncio.create_task(store.execute(claim("one")))]
         while not flushing_threads:  # noqa: ASYNC110 - a thread tells
             await asyncio.sleep(0)
@@ -125,7 +125,7 @@ def test_loop_continues_while_the_lock_is_held(path: Path) -> None:
     """A task that finds the lock taken comes back later, and others run meanwhile."""
 
     async def use(store: AsyncSqliteStorage) -> int:
-        with Other(path) as outsider:
+        with OtherProgram(path) as outsider:
             task = asyncio.create_task(store.execute(Put("new", "a")))
             turns = 0
             while turns < 200:
@@ -136,27 +136,27 @@ def test_loop_continues_while_the_lock_is_held(path: Path) -> None:
         return turns
 
     assert 200 == run(path, use, timeout=20)
-    assert ["new"] == left(path, "a")
+    assert ["new"] == values_left(path, "a")
 
 
 def test_a_lock_that_is_kept_is_not_waited_for_for_ever(path: Path) -> None:
     """Waiting for a locked file ends in time, and the error says how to find the cause."""
 
     async def use(store: AsyncSqliteStorage) -> None:
-        with Other(path), pytest.raises(StorageUnavailable, match="held the lock"):
+        with OtherProgram(path), pytest.raises(StorageUnavailable, match="held the lock"):
             await store.execute(Put("new", "a"))
-        with Other(path), pytest.raises(StorageUnavailable, match="held the lock"):
-            await store.execute(Last(b"x" * 100_000, "a"))
+        with OtherProgram(path), pytest.raises(StorageUnavailable, match="held the lock"):
+            await store.execute(DurablePut(b"x" * 100_000, "a"))
         await store.execute(Put("new", "a"))
 
     run(path, use, timeout=0.02)
 
-    assert ["new"] == left(path, "a")
+    assert ["new"] == values_left(path, "a")
 
 
 def test_a_large_answer_waits_for_the_lock_too(path: Path) -> None:
     """A command in a thread retries there if another takes the lock first."""
-    others: list[Other] = []
+    others: list[OtherProgram] = []
 
     class Raced(LastWhere):
         """Another writer takes the lock between the loop and the thread."""
@@ -169,13 +169,13 @@ def test_a_large_answer_waits_for_the_lock_too(path: Path) -> None:
             return super().apply(states, now)
 
     async def use(store: AsyncSqliteStorage) -> None:
-        others.append(Other(path))
+        others.append(OtherProgram(path))
         await store.execute(Raced(b"x" * 100_000, "a"))
         others[0].connection.close()
 
     run(path, use, timeout=20)
 
-    assert [b"x" * 100_000] == left(path, "a")
+    assert [b"x" * 100_000] == values_left(path, "a")
 
 
 def test_posts_are_executed_at_once_if_possible(path: Path) -> None:
@@ -183,7 +183,7 @@ def test_posts_are_executed_at_once_if_possible(path: Path) -> None:
 
     async def use(store: AsyncSqliteStorage) -> list[object]:
         store.post(Put("posted", "a"))
-        return left(path, "a")
+        return values_left(path, "a")
 
     assert ["posted"] == run(path, use)
 
@@ -198,7 +198,7 @@ def test_posts_under_a_held_lock_are_executed_later(path: Path) -> None:
             return super().apply(states, now)
 
     async def use(store: AsyncSqliteStorage) -> None:
-        with Other(path):
+        with OtherProgram(path):
             for number in range(4):
                 store.post(Add(number, "log"))
         store.post(Add(4, "log"))
@@ -206,19 +206,19 @@ def test_posts_under_a_held_lock_are_executed_later(path: Path) -> None:
 
     run(path, use, timeout=20)
 
-    assert [(0, 1, 2, 3, 4, 5)] == left(path, "log")
+    assert [(0, 1, 2, 3, 4, 5)] == values_left(path, "log")
 
 
 def test_close_executes_posts(path: Path) -> None:
     """Closing runs the commands that were kept for later."""
 
     async def use(store: AsyncSqliteStorage) -> None:
-        with Other(path):
+        with OtherProgram(path):
             store.post(Put("posted", "a"))
 
     run(path, use, timeout=20)
 
-    assert ["posted"] == left(path, "a")
+    assert ["posted"] == values_left(path, "a")
 
 
 def test_early_posts_wait_for_the_first_command(path: Path) -> None:
@@ -232,22 +232,22 @@ def test_early_posts_wait_for_the_first_command(path: Path) -> None:
 
     asyncio.run(use())
 
-    assert ["posted", "first"] == left(path, "a", "b")
+    assert ["posted", "first"] == values_left(path, "a", "b")
 
 
 def test_failing_post_is_dropped(path: Path) -> None:
     """The exception of a posted command is dropped."""
 
-    class Failing(Put):
+    class FailingPut(Put):
         def apply(self, states: States, now: int) -> tuple[States, States]:
             raise InvalidData("no")
 
     async def use(store: AsyncSqliteStorage) -> None:
-        store.post(Failing("never", "a"))
+        store.post(FailingPut("never", "a"))
 
     run(path, use)
 
-    assert ["old"] == left(path, "a")
+    assert ["old"] == values_left(path, "a")
 
 
 def test_one_loop_after_another(path: Path) -> None:
@@ -257,7 +257,7 @@ def test_one_loop_after_another(path: Path) -> None:
         asyncio.run(store.execute(Put(number, "a")))
         asyncio.run(store.execute(claim(str(number))))
 
-    assert [2] == left(path, "a")
+    assert [2] == values_left(path, "a")
     asyncio.run(store.aclose())
 
 
@@ -349,7 +349,7 @@ def test_grant_of_a_task_cancelled_while_a_thread_decides_is_given_back(
 
     async def use() -> int:
         async with AsyncSqliteStorage(path, timeout=20) as store:
-            with Other(path):
+            with OtherProgram(path):
                 task = asyncio.create_task(store.execute(limited("limit")))
                 while not start_event.is_set():  # noqa: ASYNC110 - a thread tells
                     await asyncio.sleep(0)
@@ -378,7 +378,7 @@ def test_command_of_a_cancelled_task_that_no_thread_began_is_not_run(path: Path)
             return task.cancelled()
 
     assert asyncio.run(use())
-    assert [None] == left(path, "a")
+    assert [None] == values_left(path, "a")
 
 
 def test_grant_of_a_task_cancelled_while_its_claim_goes_to_the_disk_is_given_back(
@@ -387,14 +387,14 @@ def test_grant_of_a_task_cancelled_while_its_claim_goes_to_the_disk_is_given_bac
     """A claim that is marked as sent waits for the disk; who leaves meanwhile leaves the queue."""
     may, start_event = threading.Event(), threading.Event()
 
-    def slow(_: int) -> None:
+    def flush_slowly(_: int) -> None:
         start_event.set()
         assert may.wait(20)
 
     async def use(store: AsyncSqliteStorage) -> int:
         fence = (await store.execute(claim("key"))).fence
         await store.execute(limited("limit"))
-        monkeypatch.setattr(_sqlite_flush, "flush_data", slow)
+        monkeypatch.setattr(_sqlite_flush, "flush_data", flush_slowly)
         task = asyncio.create_task(store.execute(limited("limit", ("key", fence, "vendor"))))
         while not start_event.is_set():  # noqa: ASYNC110 - a thread tells
             await asyncio.sleep(0)

@@ -168,7 +168,7 @@ def test_unreadable_rows_do_not_stop_reencryption(path: Path) -> None:
     assert [2, 2] == versions
 
 
-class Slow:
+class SlowCipher:
     """A cipher that lets another writer finish during its first use."""
 
     def __init__(self, write: Any) -> None:
@@ -188,7 +188,7 @@ def test_reencryption_keeps_concurrent_writes(path: Path) -> None:
     """A credential rotated during its re-encryption is not undone."""
     provider = SqliteCredentialProvider(path, CIPHER)
     provider.rotate(*OWNER, OLD)
-    slow_cipher: Any = Slow(lambda: provider.rotate(*OWNER, NEW))
+    slow_cipher: Any = SlowCipher(lambda: provider.rotate(*OWNER, NEW))
 
     assert 0 == SqliteCredentialProvider(path, slow_cipher).reseal()
     assert NEW == provider.get(*OWNER)
@@ -247,7 +247,7 @@ def test_overtaken_renewal_is_discarded(path: Path) -> None:
     assert OTHER == SqliteCredentialProvider(path, NEWER, renew=renew).refresh(*OWNER, OLD)
 
     other_provider.rotate(*OWNER, OLD)
-    slow_cipher: Any = Slow(lambda: other_provider.rotate(*OWNER, OTHER))
+    slow_cipher: Any = SlowCipher(lambda: other_provider.rotate(*OWNER, OTHER))
     late_provider = SqliteCredentialProvider(path, slow_cipher, renew=lambda *_: NEW)
     assert OTHER == late_provider.refresh(*OWNER, OLD)
 

@@ -15,7 +15,7 @@ import pytest
 from moorage.adapters.databases import _sqlite_file as files
 from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.errors import ConfigurationError, StorageUnavailable
-from tests.adapters.sqlite_lab import Last, Other, inside, values
+from tests.adapters.sqlite_lab import DurablePut, OtherProgram, engine_of, values
 from tests.adapters.test_memory import Look, Put
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def _store(path: Path) -> Iterator[SqliteStorage]:
 
 def forget_when(store: SqliteStorage) -> None:
     """Make the store check at once whether its file was moved."""
-    inside(store)._checked_at = 0  # noqa: SLF001 - it looks ten times a second
+    engine_of(store)._checked_at = 0  # noqa: SLF001 - it looks ten times a second
 
 
 # --- making it -------------------------------------------------------------------
@@ -81,7 +81,7 @@ def test_a_link_leads_to_the_file(tmp_path: Path) -> None:
         store.execute(Put("there", "a"))
         (tmp_path / "link.db").symlink_to(tmp_path / "state.db")
         with SqliteStorage(tmp_path / "link.db") as other_storage:
-            other_storage.execute(Last("linked", "b"))
+            other_storage.execute(DurablePut("linked", "b"))
             assert ["there", "linked"] == values(other_storage, "a", "b") == values(store, "a", "b")
 
 
@@ -191,7 +191,7 @@ def test_empty_file_is_initialised(path: Path, store: SqliteStorage) -> None:
     store.execute(Put(1, "a"))
 
     assert [1] == values(store, "a")
-    assert "wal" == Other(path).ask("PRAGMA journal_mode")
+    assert "wal" == OtherProgram(path).ask("PRAGMA journal_mode")
 
 
 def test_a_file_system_that_cannot_be_shared_is_refused() -> None:
@@ -208,7 +208,7 @@ def test_a_file_system_that_cannot_be_shared_is_refused() -> None:
 
 def test_another_programs_database_is_left_alone(path: Path, store: SqliteStorage) -> None:
     """A host's own database is refused, and not a byte of it changes."""
-    outsider = Other(path)
+    outsider = OtherProgram(path)
     outsider.connection.execute("CREATE TABLE invoices (number)")
     outsider.connection.close()
     previous_bytes = path.read_bytes()
@@ -224,7 +224,7 @@ def test_a_newer_schema_is_left_alone(path: Path) -> None:
     """An older release refuses a newer file, and asks for an upgrade."""
     with SqliteStorage(path) as store:
         store.migrate()
-    outsider = Other(path)
+    outsider = OtherProgram(path)
     outsider.connection.execute("PRAGMA user_version = 99")
     outsider.connection.close()
 
@@ -244,7 +244,7 @@ def test_an_older_schema_is_brought_up_to_date(path: Path, monkeypatch: pytest.M
     with SqliteStorage(path) as store:
         assert ["old"] == values(store, "a")
         store.migrate()
-    outsider = Other(path)
+    outsider = OtherProgram(path)
     assert (2, 0) == (
         outsider.ask("PRAGMA user_version"),
         outsider.ask("SELECT count(*) FROM more"),
@@ -320,7 +320,7 @@ def test_read_only_file_is_reported(path: Path, store: SqliteStorage) -> None:
 def test_full_disk_is_reported(path: Path, store: SqliteStorage) -> None:
     """A write that does not fit leaves nothing, and later ones work again."""
     store.execute(Put("old", "a"))
-    link = inside(store).idle[-1]
+    link = engine_of(store).idle[-1]
     pages = link.run("PRAGMA page_count").fetchone()[0]
     link.run(f"PRAGMA max_page_count = {pages}")
 
@@ -371,7 +371,7 @@ def test_write_cut_off_anywhere_leaves_nothing(path: Path) -> None:
     )
 
     assert "done\n" == program.stdout
-    assert "ok" == Other(path).ask("PRAGMA integrity_check")
+    assert "ok" == OtherProgram(path).ask("PRAGMA integrity_check")
 
 
 # --- what goes away while it is open ---------------------------------------------
@@ -399,7 +399,7 @@ def test_durable_commands_check_the_file(path: Path, store: SqliteStorage) -> No
     """A durable command is not written to a file that was just moved away."""
     store.execute(Put("old", "a"))
     path.rename(path.with_name("backup.db"))
-    store.execute(Last("claimed", "claim"))
+    store.execute(DurablePut("claimed", "claim"))
 
     with SqliteStorage(path) as other_storage:
         assert ["claimed"] == values(other_storage, "claim")
@@ -410,14 +410,14 @@ def test_vanished_directory_is_an_outage(tmp_path: Path) -> None:
     home_directory = tmp_path / "home"
     home_directory.mkdir()
     with SqliteStorage(home_directory / "state.db", timeout=0.2) as store:
-        store.execute(Last("old", "a"))
+        store.execute(DurablePut("old", "a"))
         home_directory.rename(tmp_path / "elsewhere")
         for _ in range(2):
             with pytest.raises(StorageUnavailable, match="no such directory"):
-                store.execute(Last("new", "a"))
+                store.execute(DurablePut("new", "a"))
 
         (tmp_path / "elsewhere").rename(home_directory)
-        store.execute(Last("new", "b"))
+        store.execute(DurablePut("new", "b"))
         assert ["old", "new"] == values(store, "a", "b")
 
 
@@ -433,7 +433,7 @@ def test_forbidden_directory_is_reported(
     with monkeypatch.context() as patched:
         patched.setattr(os, "stat", forbidden)
         with pytest.raises(StorageUnavailable, match="cannot be reached"):
-            store.execute(Last("new", "a"))
+            store.execute(DurablePut("new", "a"))
 
     assert ["old"] == values(store, "a")
 
@@ -441,7 +441,7 @@ def test_forbidden_directory_is_reported(
 def test_a_connection_that_is_lost_is_replaced(store: SqliteStorage) -> None:
     """A failure of one connection is one failure."""
     store.execute(Put("old", "a"))
-    inside(store).idle[-1].connection.close()
+    engine_of(store).idle[-1].connection.close()
     with pytest.raises(StorageUnavailable):
         store.execute(Put("new", "a"))
 
@@ -452,7 +452,7 @@ def test_missing_clock_table_is_reported(path: Path, monkeypatch: pytest.MonkeyP
     """A file without its clock table is refused."""
     with SqliteStorage(path) as old_storage:
         old_storage.migrate()
-    outsider = Other(path)
+    outsider = OtherProgram(path)
     outsider.connection.execute("DROP TABLE clock")
     outsider.connection.close()
 

@@ -15,7 +15,7 @@ from moorage.domain.idempotency.claims import Verdict, complete
 from moorage.domain.resilience.admission import Admission, Gates
 from moorage.domain.values.durations import DAY, SECOND
 from moorage.errors import StorageUnavailable
-from tests.adapters.sqlite_lab import Last, claim, inside, values
+from tests.adapters.sqlite_lab import DurablePut, claim, engine_of, values
 from tests.adapters.test_memory import Look, Put
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def test_only_claims_wait_for_the_disk(store: SqliteStorage, flushed: list[int])
 
 def test_posts_wait_for_no_disk(store: SqliteStorage, flushed: list[int]) -> None:
     """Posted commands are not flushed until a durable command follows."""
-    store.post(Last("posted", "a"))
+    store.post(DurablePut("posted", "a"))
     flushes_after_post = len(flushed)
     store.execute(Look("a"))
     looked = len(flushed)
@@ -89,11 +89,11 @@ def test_failed_flush_fails_the_claim(
     """A claim that may not be on the disk fails."""
     from moorage.adapters.state import _sqlite_flush  # noqa: PLC0415 - what it does is replaced
 
-    def broken(file: int) -> None:
+    def fail_to_flush(file: int) -> None:
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patched:
-        patched.setattr(_sqlite_flush, "flush_data", broken)
+        patched.setattr(_sqlite_flush, "flush_data", fail_to_flush)
         with pytest.raises(StorageUnavailable, match="could not be written to the disk"):
             store.execute(claim())
 
@@ -110,23 +110,23 @@ def test_one_flush_serves_all_waiting_commands(
     store.execute(Put("old", "a"))
     flushed_files, start_event, may = [], threading.Event(), threading.Event()
 
-    def slow(file: int) -> None:
+    def flush_slowly(file: int) -> None:
         flushed_files.append(file)
         start_event.set()
         assert may.wait(20)
 
-    monkeypatch.setattr(_sqlite_flush, "flush_data", slow)
-    first = threading.Thread(target=store.execute, args=[Last(0, "k0")])
+    monkeypatch.setattr(_sqlite_flush, "flush_data", flush_slowly)
+    first = threading.Thread(target=store.execute, args=[DurablePut(0, "k0")])
     first.start()
     assert start_event.wait(20)
     other_threads = [
-        threading.Thread(target=store.execute, args=[Last(n, f"k{n}")]) for n in range(1, 9)
+        threading.Thread(target=store.execute, args=[DurablePut(n, f"k{n}")]) for n in range(1, 9)
     ]
     for thread in other_threads:
         thread.start()
     while values(store, *[f"k{n}" for n in range(1, 9)]) != [*range(1, 9)]:
         time.sleep(0.001)
-    tickets = inside(store).flush.ticket.__self__  # type: ignore[attr-defined]  # of a bound method
+    tickets = engine_of(store).flush.ticket.__self__  # type: ignore[attr-defined]  # of a bound method
     while "count(11)" != repr(tickets):  # until all of them wait
         time.sleep(0.001)
     may.set()
@@ -141,7 +141,7 @@ def test_flush_after_the_journal_was_moved(path: Path, store: SqliteStorage) -> 
     store.execute(Put("old", "a"))
     store.close()
 
-    inside(store).flush(inside(store).flush.ticket())
+    engine_of(store).flush(engine_of(store).flush.ticket())
 
     assert not path.with_name("state.db-wal").exists()
 
@@ -157,11 +157,11 @@ def test_grant_whose_claim_does_not_reach_the_disk_is_given_back(
     fence = store.execute(claim("key")).fence
     store.execute(admission)
 
-    def broken(_: int) -> None:
+    def fail_to_flush(_: int) -> None:
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patched:
-        patched.setattr(_sqlite_flush, "flush_data", broken)
+        patched.setattr(_sqlite_flush, "flush_data", fail_to_flush)
         with pytest.raises(StorageUnavailable, match="could not be written to the disk"):
             store.execute(admission.evolve(claim=("key", fence, "vendor")))
 

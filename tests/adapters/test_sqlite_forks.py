@@ -12,7 +12,7 @@ from moorage.adapters.state import _sqlite_engine as engine
 from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.errors import StorageUnavailable
 from tests.adapters.forked import in_a_child
-from tests.adapters.sqlite_lab import Other, inside, values
+from tests.adapters.sqlite_lab import OtherProgram, engine_of, values
 from tests.adapters.test_memory import Look, Put
 
 if TYPE_CHECKING:
@@ -66,13 +66,13 @@ def test_fork_waits_for_running_commands(
     store.execute(Put("old", "a"))
     inner_event, may = threading.Event(), threading.Event()
 
-    class Slow(Put):
+    class SlowPut(Put):
         def apply(self, states: States, now: int) -> tuple[States, States]:
             inner_event.set()
             may.wait(20)
             return super().apply(states, now)
 
-    thread = threading.Thread(target=store.execute, args=[Slow("slow", "a")])
+    thread = threading.Thread(target=store.execute, args=[SlowPut("slow", "a")])
     thread.start()
     assert inner_event.wait(20)
     timer = threading.Timer(0.02, may.set)
@@ -91,7 +91,7 @@ def test_child_of_an_unsafe_fork_refuses_commands(store: SqliteStorage) -> None:
 
     with pytest.raises(StorageUnavailable, match="forked"):
         store.execute(Look("a"))
-    (link,) = inside(store)._pool._inherited  # noqa: SLF001 - this is no child: it can be closed
+    (link,) = engine_of(store)._pool._inherited  # noqa: SLF001 - this is no child: it can be closed
     link.close()
 
 
@@ -122,7 +122,7 @@ def test_fork_while_the_file_is_opened(
     from moorage.adapters.databases import _sqlite_pool  # noqa: PLC0415 - for a shorter second
 
     monkeypatch.setattr(_sqlite_pool, "_PATIENCE", 0.001)
-    opening = inside(store)._pool._opening  # noqa: SLF001 - nobody else can tell when
+    opening = engine_of(store)._pool._opening  # noqa: SLF001 - nobody else can tell when
 
     with opening:
         stand_still()
@@ -137,7 +137,7 @@ def test_forked_child_drops_its_parents_posts(path: Path) -> None:
     """Commands that a parent has posted are executed by the parent."""
     with SqliteStorage(path, timeout=0.01) as store:
         store.execute(Put("old", "a"))
-        with Other(path):
+        with OtherProgram(path):
             store.post(Put("posted", "a"))
 
         assert ["old"] == in_a_child(lambda: values(store, "a"))

@@ -14,7 +14,7 @@ import pytest
 from moorage.adapters.state import _sqlite_engine as engine
 from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.errors import InvalidData, StorageUnavailable
-from tests.adapters.sqlite_lab import Other, inside, values
+from tests.adapters.sqlite_lab import OtherProgram, engine_of, values
 from tests.adapters.test_memory import Look, Put
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _store(path: Path) -> Iterator[SqliteStorage]:
 def test_command_waits_for_a_held_lock(path: Path, store: SqliteStorage) -> None:
     """A command that finds the lock taken retries until it is free."""
     store.execute(Put("old", "a"))
-    with Other(path) as outsider:
+    with OtherProgram(path) as outsider:
         timer = threading.Timer(0.05, outsider.connection.rollback)
         timer.start()
         store.execute(Put("new", "a"))
@@ -61,7 +61,7 @@ def test_a_lock_that_is_kept_is_not_waited_for_for_ever(path: Path) -> None:
     """A wait for a locked file ends in time with advice; later commands succeed."""
     with SqliteStorage(path, timeout=0.02) as store:
         store.execute(Put("old", "a"))
-        with Other(path):
+        with OtherProgram(path):
             for attempt in (partial(store.execute, Put("new", "a")), store.housekeep):
                 with pytest.raises(StorageUnavailable, match="held the lock") as excinfo:
                     attempt()
@@ -77,7 +77,7 @@ def test_posts_under_a_held_lock_are_kept(path: Path) -> None:
     """Posting does not wait; the next command first executes the posted ones."""
     with SqliteStorage(path, timeout=0.05) as store:
         store.execute(Put("old", "a"))
-        with Other(path):
+        with OtherProgram(path):
             store.post(Put("posted", "a"))
             store.post(Put("x", "b", quiet=-1))
             with pytest.raises(StorageUnavailable):
@@ -89,14 +89,14 @@ def test_posts_under_a_held_lock_are_kept(path: Path) -> None:
 def test_failing_post_is_dropped(path: Path) -> None:
     """The exception of a posted command is dropped."""
 
-    class Failing(Put):
+    class FailingPut(Put):
         def apply(self, states: States, now: int) -> tuple[States, States]:
             raise InvalidData("no")
 
     with SqliteStorage(path, timeout=0.05) as store:
         store.execute(Put("old", "a"))
-        with Other(path):
-            store.post(Failing("never", "a"))
+        with OtherProgram(path):
+            store.post(FailingPut("never", "a"))
             store.post(Put("posted", "b"))
 
         assert ["old", "posted"] == values(store, "a", "b")
@@ -106,13 +106,13 @@ def test_readers_do_not_block_writers(path: Path) -> None:
     """A backup may read for any time."""
     with SqliteStorage(path, timeout=0.001) as store:
         store.execute(Put("old", "a"))
-        outsider = Other(path)
+        outsider = OtherProgram(path)
         outsider.connection.execute("BEGIN")
         outsider.ask("SELECT count(*) FROM state")
 
         for number in range(50):
             store.execute(Put(number, "a"))
-        inside(store).maintain()
+        engine_of(store).maintain()
 
         assert [49] == values(store, "a")
         outsider.connection.close()
@@ -131,7 +131,7 @@ def test_an_interruption_leaves_all_of_a_command_or_none(
 ) -> None:
     """An interrupted command is stored completely or not at all."""
 
-    class Interrupted(Put):
+    class InterruptedPut(Put):
         def apply(self, states: States, now: int) -> tuple[States, States]:
             if where == "apply":
                 raise Struck
@@ -145,9 +145,9 @@ def test_an_interruption_leaves_all_of_a_command_or_none(
         if where == "commit":
             patched.setattr(engine, "_writing", struck)
         with pytest.raises(Struck):
-            store.execute(Interrupted("new", "a", "b"))
+            store.execute(InterruptedPut("new", "a", "b"))
 
-    with Other(path):
+    with OtherProgram(path):
         pass  # nobody holds the lock
     assert ["old", None] == values(store, "a", "b")
 

@@ -21,7 +21,7 @@ from moorage.domain.service.plan import Plan
 from moorage.domain.service.settings import Service
 from moorage.domain.values.durations import HOUR, SECOND
 from moorage.testing import VirtualClock
-from tests.adapters.sqlite_lab import Other, inside, values
+from tests.adapters.sqlite_lab import OtherProgram, engine_of, values
 from tests.adapters.sqlite_worker import Add
 from tests.adapters.test_memory import Look
 
@@ -89,7 +89,7 @@ def test_concurrent_writes_are_stored_once(path: Path, workers: Workers) -> None
     assert [*range(8 * 8 * 25)] == counts
     with SqliteStorage(path) as store:
         assert [1_600, 1_600] == values(store, "one", "two")
-    assert "ok" == Other(path).ask("PRAGMA integrity_check")
+    assert "ok" == OtherProgram(path).ask("PRAGMA integrity_check")
 
 
 def test_killed_process_leaves_whole_commands(path: Path, workers: Workers) -> None:
@@ -110,7 +110,7 @@ def test_killed_process_leaves_whole_commands(path: Path, workers: Workers) -> N
         assert last < one
     other_process.kill()
 
-    assert "ok" == Other(path).ask("PRAGMA integrity_check")
+    assert "ok" == OtherProgram(path).ask("PRAGMA integrity_check")
 
 
 # --- time ------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def test_reboot_sets_the_time_from_the_wall_clock(
     clock.advance(10_000)
     with SqliteStorage(path, clock=clock) as store:
         store.execute(Add("time"))
-        inside(store).maintain()
+        engine_of(store).maintain()
         time_before = store.execute(Add("time"))[1]
 
     boots(monkeypatch, "second")
@@ -190,7 +190,7 @@ def test_concurrent_anchors_agree(path: Path, monkeypatch: pytest.MonkeyPatch) -
     slow_clock, fast_clock = VirtualClock(), VirtualClock()
     fast_clock.step_utc(timedelta(hours=1))
     now(path, slow_clock)
-    outsider = Other(path)
+    outsider = OtherProgram(path)
     outsider.connection.execute("DELETE FROM clock")
     times: list[int] = []
 

@@ -11,7 +11,7 @@ from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.domain.values.durations import DAY, HOUR, SECOND
 from moorage.errors import ConfigurationError
 from moorage.testing import VirtualClock
-from tests.adapters.sqlite_lab import Last, Other, inside, values
+from tests.adapters.sqlite_lab import DurablePut, OtherProgram, engine_of, values
 from tests.adapters.test_memory import Put
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def _store(path: Path) -> Iterator[SqliteStorage]:
 
 def rows(path: Path) -> int:
     """The number of states in the file."""
-    outsider = Other(path)
+    outsider = OtherProgram(path)
     try:
         return outsider.ask("SELECT count(*) FROM state")  # type: ignore[no-any-return]  # a count
     finally:
@@ -84,7 +84,7 @@ def test_a_state_that_is_used_costs_the_index_nothing(path: Path, store: SqliteS
     """Within the same expiry hour, a write changes only the state, not the index."""
     statements: list[str] = []
     store.execute(Put(0, "a"))
-    link = inside(store).idle[-1]
+    link = engine_of(store).idle[-1]
     link.connection.set_trace_callback(statements.append)
 
     store.execute(Put(1, "a"))
@@ -98,7 +98,7 @@ def test_a_file_does_not_grow_without_end(path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(engine, "MAINTENANCE_INTERVAL", 50)
     clock = VirtualClock()
     with SqliteStorage(path, clock=clock) as store:
-        inside(store).writes = 0
+        engine_of(store).writes = 0
         row_counts = []
         for number in range(1_000):
             store.execute(Put("dust", f"dust-{number}", quiet=SECOND))
@@ -113,8 +113,8 @@ def test_failed_pruning_fails_no_command(path: Path, monkeypatch: pytest.MonkeyP
     """A failed housekeeping turn does not fail a command."""
     with SqliteStorage(path, timeout=0.01) as store:
         store.execute(Put("old", "a"))
-        with Other(path):
-            inside(store).maintain()
+        with OtherProgram(path):
+            engine_of(store).maintain()
 
         assert ["old"] == values(store, "a")
 
@@ -122,8 +122,8 @@ def test_failed_pruning_fails_no_command(path: Path, monkeypatch: pytest.MonkeyP
 def test_large_answers_fill_the_journal_sooner(store: SqliteStorage) -> None:
     """Journal moves depend on the amount written."""
     store.execute(Put("old", "a"))
-    inside(store).writes = 0
+    engine_of(store).writes = 0
 
-    store.execute(Last(b"x" * 20_000, "a"))
+    store.execute(DurablePut(b"x" * 20_000, "a"))
 
-    assert 10 == inside(store).writes
+    assert 10 == engine_of(store).writes

@@ -28,7 +28,7 @@ from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from moorage.testing.fakes.http_tls import certificate_files
 from moorage.testing.kits._http_lab import lab
 from moorage.testing.kits.checks import name_of
-from tests.adapters.http_modes import GET, LONG, POST, Make, both, in_loop
+from tests.adapters.http_modes import GET, LONG, POST, Make, in_loop, with_both_clients
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,7 +136,7 @@ def test_key_without_its_password_is_refused(tmp_path: Path) -> None:
 # --- what is kept open -------------------------------------------------------
 
 
-@both
+@with_both_clients
 async def test_connection_is_reused(make: Make) -> None:
     """One connection serves successive calls with any framing, until one side closes it."""
     async with lab(make) as (vendor, client):
@@ -156,7 +156,7 @@ async def test_connection_is_reused(make: Make) -> None:
     "keep_alive, fields",
     [(0, {}), (timedelta(0), {}), (15.0, {"Keep-Alive": "timeout=1"})],
 )
-@both
+@with_both_clients
 async def test_connection_is_not_kept(
     make: Make, keep_alive: float, fields: dict[str, str]
 ) -> None:
@@ -168,7 +168,7 @@ async def test_connection_is_not_kept(
         vendor.wait_for_closed(2)
 
 
-@both
+@with_both_clients
 async def test_expired_idle_connections_are_closed(make: Make) -> None:
     """Opening a connection also closes expired idle connections."""
     with VendorServer() as other_server:
@@ -183,7 +183,7 @@ async def test_expired_idle_connections_are_closed(make: Make) -> None:
             assert 2 == vendor.connections
 
 
-@both
+@with_both_clients
 async def test_expired_idle_connection_is_replaced(make: Make) -> None:
     """A connection that was idle for longer than `keep_alive` is not reused."""
     async with lab(partial(make, keep_alive=0.02)) as (vendor, client):
@@ -194,7 +194,7 @@ async def test_expired_idle_connection_is_replaced(make: Make) -> None:
         assert 2 == vendor.connections
 
 
-@both
+@with_both_clients
 async def test_reset_connection_is_replaced(make: Make) -> None:
     """A connection that the vendor reset while it was idle is not reused."""
     async with lab(make) as (vendor, client):
@@ -205,7 +205,7 @@ async def test_reset_connection_is_replaced(make: Make) -> None:
         assert 201 == (await client.send(POST, vendor.url, LONG)).status
 
 
-@both
+@with_both_clients
 async def test_reset_at_the_first_byte_is_replaced(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,7 +220,7 @@ async def test_reset_at_the_first_byte_is_replaced(
         assert 2 == len(vendor.requests)
 
 
-@both
+@with_both_clients
 async def test_late_close_may_have_been_processed(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,7 +239,7 @@ async def test_late_close_may_have_been_processed(
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@both
+@with_both_clients
 async def test_abandoned_response_frees_its_slot(make: Make) -> None:
     """An abandoned response costs its connection, but no slot."""
     async with lab(partial(make, max_connections=1)) as (vendor, client):
@@ -269,7 +269,7 @@ def test_finalizer_waits_for_no_lock() -> None:
         assert 204 == client.send(GET, vendor.url, LONG).status
 
 
-@both
+@with_both_clients
 async def test_closed_client_is_refused(make: Make) -> None:
     """A closed client raises an error for new calls; running exchanges may end."""
     async with lab(make) as (vendor, client):
@@ -307,31 +307,31 @@ async def test_async_with_closes() -> None:
         vendor.wait_for_closed()
 
 
-@both
+@with_both_clients
 async def test_pool_statistics(make: Make) -> None:
     """Running exchanges, idle connections and waiting callers are counted."""
 
-    def counted() -> tuple[int, int | None, int, int]:
+    def pool_counts() -> tuple[int, int | None, int, int]:
         result = client.statistics()  # type: ignore[attr-defined]  # which the port has not
         return result.active, result.idle, result.waiting, result.limit
 
     async with lab(partial(make, max_connections=1)) as (vendor, client):
-        assert (0, 0, 0, 1) == counted()
+        assert (0, 0, 0, 1) == pool_counts()
         vendor.always(Behaviour(body=b"x" * 99_999))
         incoming = await client.open(GET, vendor.url, LONG)
-        assert (1, 0, 0, 1) == counted()
+        assert (1, 0, 0, 1) == pool_counts()
         waiting = asyncio.ensure_future(client.send(GET, vendor.url, LONG))
-        while counted() != (1, 0, 1, 1):  # noqa: ASYNC110 - a pool tells nobody
+        while pool_counts() != (1, 0, 1, 1):  # noqa: ASYNC110 - a pool tells nobody
             await asyncio.sleep(0.001)
         while await incoming.read():
             pass
         await waiting
-        assert (0, 1, 0, 1) == counted()
+        assert (0, 1, 0, 1) == pool_counts()
         await client.close()
-        assert (0, 0, 0, 1) == counted()
+        assert (0, 0, 0, 1) == pool_counts()
 
 
-@both
+@with_both_clients
 async def test_expired_connections_are_not_counted_as_idle(make: Make) -> None:
     """A connection that will not be reused is not counted as idle."""
     async with lab(partial(make, keep_alive=0.02)) as (vendor, client):

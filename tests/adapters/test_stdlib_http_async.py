@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # --- bodies ------------------------------------------------------------------
 
 
-def slow(*chunks: bytes, error: Exception | None = None) -> Request:
+def slow_request(*chunks: bytes, error: Exception | None = None) -> Request:
     """Return a request whose body yields these chunks, and then fails or never ends."""
 
     async def source() -> AsyncIterator[bytes]:
@@ -49,7 +49,7 @@ async def test_slow_source_times_out(chunks: tuple[bytes, ...]) -> None:
         with pytest.raises(
             AttemptTimeout, match=r"did not receive (all of )?the request within"
         ) as excinfo:
-            await client.send(slow(*chunks), vendor.url, Timeouts(total=0.05))
+            await client.send(slow_request(*chunks), vendor.url, Timeouts(total=0.05))
 
     assert bool(chunks) is excinfo.value.may_have_been_processed
 
@@ -59,7 +59,7 @@ async def test_source_without_timeout() -> None:
     """Without a total timeout, the client waits for the body's source."""
     async with lab(AsyncStdlibHttpClient) as (vendor, client):
         with pytest.raises(ConnectionFailed, match="failed with LookupError") as excinfo:
-            await client.send(slow(b"x", error=LookupError()), vendor.url, Timeouts())
+            await client.send(slow_request(b"x", error=LookupError()), vendor.url, Timeouts())
 
     assert excinfo.value.may_have_been_processed
 
@@ -69,7 +69,7 @@ async def test_timeout_of_the_source_is_a_source_error() -> None:
     """A TimeoutError of the source is not taken for the total timeout."""
     async with lab(AsyncStdlibHttpClient) as (vendor, client):
         with pytest.raises(ConnectionFailed, match="failed with TimeoutError") as excinfo:
-            await client.send(slow(error=TimeoutError()), vendor.url, LONG)
+            await client.send(slow_request(error=TimeoutError()), vendor.url, LONG)
 
     assert not isinstance(excinfo.value, AttemptTimeout)
     assert not excinfo.value.may_have_been_processed
@@ -135,12 +135,12 @@ def test_loops_one_after_another_each_connect() -> None:
     with VendorServer() as vendor:
         vendor.always(Behaviour(204))
 
-        async def twice() -> None:
+        async def send_twice() -> None:
             for _ in range(2):
                 await client.send(GET, vendor.url, LONG)
 
-        asyncio.run(twice())
-        asyncio.run(twice())
+        asyncio.run(send_twice())
+        asyncio.run(send_twice())
         assert [1, 1, 2, 2] == [request.connection for request in vendor.requests]
         vendor.wait_for_closed(1)
         asyncio.run(client.close())

@@ -24,7 +24,7 @@ from moorage.errors import (
 )
 from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from moorage.testing.kits._http_lab import lab
-from tests.adapters.http_modes import GET, LONG, POST, SOON, Make, both
+from tests.adapters.http_modes import GET, LONG, POST, SOON, Make, with_both_clients
 from tests.support.striking import strike_during
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ LARGE = bytes(16_000_000)
         "http://[::1/",
     ],
 )
-@both
+@with_both_clients
 async def test_invalid_urls_are_refused(make: Make, url: str) -> None:
     """A URL that is not absolute is refused before anything is sent, and not shown."""
     client = make()
@@ -76,7 +76,7 @@ async def test_invalid_urls_are_refused(make: Make, url: str) -> None:
         ("/a?b#c", "/a?b", ""),
     ],
 )
-@both
+@with_both_clients
 async def test_request_target_of_a_url(make: Make, rest: str, target: str, host: str) -> None:
     """A missing path is sent as a slash, and a fragment is not sent."""
     async with lab(make) as (vendor, client):
@@ -159,7 +159,7 @@ def addresses(*vendors: VendorServer) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("port", ["refusing", "ignoring"])
-@both
+@with_both_clients
 async def test_every_address_is_tried_in_time(
     make: Make, names: Names, port: Literal["refusing", "ignoring"]
 ) -> None:
@@ -175,15 +175,16 @@ async def test_every_address_is_tried_in_time(
             assert "vendor.example:81" == vendor.requests[0].headers["host"]
 
 
-def unknown() -> object:
+def fail_to_resolve() -> object:
     """A resolver that does not have the name."""
     raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
 
 @pytest.mark.parametrize(
-    "answer, words", [(unknown, "Name or service not known"), ([], "the name has no address")]
+    "answer, words",
+    [(fail_to_resolve, "Name or service not known"), ([], "the name has no address")],
 )
-@both
+@with_both_clients
 async def test_name_without_address_is_not_reached(
     make: Make, names: Names, answer: object, words: str
 ) -> None:
@@ -197,7 +198,7 @@ async def test_name_without_address_is_not_reached(
     assert not excinfo.value.may_have_been_processed
 
 
-@both
+@with_both_clients
 async def test_lookup_ends_with_the_connect_timeout(make: Make, names: Names) -> None:
     """Resolving a name ends with the connect timeout."""
     answer = Event()
@@ -211,7 +212,7 @@ async def test_lookup_ends_with_the_connect_timeout(make: Make, names: Names) ->
     assert not excinfo.value.may_have_been_processed
 
 
-@both
+@with_both_clients
 async def test_lookup_without_timeout(make: Make, names: Names) -> None:
     """Without a timeout, the client waits for the name lookup."""
     async with lab(make) as (vendor, client):
@@ -221,7 +222,7 @@ async def test_lookup_without_timeout(make: Make, names: Names) -> None:
         assert 204 == (await client.send(GET, "http://vendor.example/", Timeouts())).status
 
 
-@both
+@with_both_clients
 async def test_ipv6_address_is_shown_in_brackets(make: Make) -> None:
     """The error for an unreachable IPv6 address has it in brackets."""
     client = make()
@@ -230,7 +231,7 @@ async def test_ipv6_address_is_shown_in_brackets(make: Make) -> None:
     await client.close()
 
 
-@both
+@with_both_clients
 async def test_expired_total_timeout_sends_nothing(make: Make) -> None:
     """A total timeout that ends before a slot is free sends nothing."""
     async with lab(make) as (vendor, client):
@@ -244,7 +245,7 @@ async def test_expired_total_timeout_sends_nothing(make: Make) -> None:
 # --- on the way there --------------------------------------------------------
 
 
-def failing(error: BaseException, *chunks: object) -> Iterator[Any]:
+def failing_source(error: BaseException, *chunks: object) -> Iterator[Any]:
     """A source that fails after these chunks."""
     yield from chunks
     raise error
@@ -252,7 +253,7 @@ def failing(error: BaseException, *chunks: object) -> Iterator[Any]:
 
 def body(*chunks: Any, length: int | None = None, error: BaseException | None = None) -> Request:
     """Return a request whose body has these chunks, and then may fail."""
-    source = partial(iter, chunks) if error is None else partial(failing, error, *chunks)
+    source = partial(iter, chunks) if error is None else partial(failing_source, error, *chunks)
     return Request.put("/", body=BodyStream.of(source, length=length))
 
 
@@ -267,7 +268,7 @@ def body(*chunks: Any, length: int | None = None, error: BaseException | None = 
         body(b"one", length=5),
     ],
 )
-@both
+@with_both_clients
 async def test_source_that_fails_midway_may_have_been_processed(
     make: Make, request_: Request
 ) -> None:
@@ -282,7 +283,7 @@ async def test_source_that_fails_midway_may_have_been_processed(
 
 
 @pytest.mark.parametrize("request_", [body("one"), body(b"one", length=2), body(length=2)])
-@both
+@with_both_clients
 async def test_invalid_source_is_refused_before_sending(make: Make, request_: Request) -> None:
     """A source that contradicts its announced length is refused before anything is sent."""
     async with lab(make) as (vendor, client):
@@ -295,7 +296,7 @@ async def test_invalid_source_is_refused_before_sending(make: Make, request_: Re
 @pytest.mark.parametrize(
     "request_", [Request.post("/", body=LARGE), body(*([bytes(999_999)] * 16)), body(LARGE)]
 )
-@both
+@with_both_clients
 async def test_early_response_is_read(make: Make, request_: Request) -> None:
     """A response that comes before the whole body was sent is read."""
     early_behaviour = Behaviour(413, body=b"too much", reads="head", then="close")
@@ -307,7 +308,7 @@ async def test_early_response_is_read(make: Make, request_: Request) -> None:
             assert count == vendor.connections
 
 
-@both
+@with_both_clients
 async def test_partly_sent_request_may_have_been_processed(make: Make) -> None:
     """A vendor that closes the connection during the request may have processed it."""
     async with lab(make) as (vendor, client):
@@ -321,7 +322,7 @@ async def test_partly_sent_request_may_have_been_processed(make: Make) -> None:
 # --- on the way back ---------------------------------------------------------
 
 
-@both
+@with_both_clients
 async def test_body_in_memory_is_bounded(make: Make) -> None:
     """A body above the limit raises an error with its status; a stream is unlimited."""
     async with lab(partial(make, max_body=99)) as (vendor, client):
@@ -343,7 +344,7 @@ async def test_body_in_memory_is_bounded(make: Make) -> None:
         incoming.close()
 
 
-@both
+@with_both_clients
 async def test_streamed_decompression_bomb_is_refused(make: Make) -> None:
     """A stream that decompresses beyond the limit is refused."""
     async with lab(partial(make, max_body=100_000)) as (vendor, client):
@@ -356,7 +357,7 @@ async def test_streamed_decompression_bomb_is_refused(make: Make) -> None:
             await incoming.read()
 
 
-@both
+@with_both_clients
 async def test_partial_content_is_not_decompressed(make: Make) -> None:
     """A range of a compressed file is returned unchanged."""
     part = gzip.compress(bytes(100))[5:9]
@@ -366,7 +367,7 @@ async def test_partial_content_is_not_decompressed(make: Make) -> None:
         assert part == (await client.send(GET, vendor.url, LONG)).body
 
 
-@both
+@with_both_clients
 async def test_header_limits(make: Make) -> None:
     """The size and the number of header fields have separate limits."""
     async with lab(partial(make, max_head=200, max_fields=3)) as (vendor, client):
@@ -390,7 +391,7 @@ async def test_header_limits(make: Make) -> None:
     ],
     ids=repr,
 )
-@both
+@with_both_clients
 async def test_errors_name_the_vendor_and_the_fault(
     make: Make, behaviour: Behaviour, words: str
 ) -> None:

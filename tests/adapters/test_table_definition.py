@@ -58,13 +58,13 @@ class Database:
 
     def log(self, **options: Any) -> Any:
         """Return an integration log without a thread."""
-        return self._opened(
+        return self._note_opened(
             open_log(self.url, prefix=self.prefix, threads=False, timeout=30.0, **options)
         )
 
     def outbox(self, **options: Any) -> Any:
         """Return an outbox."""
-        return self._opened(open_outbox(self.url, prefix=self.prefix, timeout=30.0, **options))
+        return self._note_opened(open_outbox(self.url, prefix=self.prefix, timeout=30.0, **options))
 
     def run(self, *statements: str) -> None:
         """Run statements in one transaction."""
@@ -72,7 +72,7 @@ class Database:
             for statement in statements:
                 connection.exec_driver_sql(statement)
 
-    def without(self, table: str, column: str) -> None:
+    def remove_column(self, table: str, column: str) -> None:
         """Remove a column and its indexes."""
         name = f"{self.prefix}{table}"
         place = f" ON {name}" if self.kind == "mariadb" else ""
@@ -100,7 +100,7 @@ class Database:
         metadata.reflect(self.engine, only=lambda name, _: name.startswith(self.prefix))
         metadata.drop_all(self.engine)
 
-    def _opened(self, store: Any) -> Any:
+    def _note_opened(self, store: Any) -> Any:
         self._stores.append(store)
         return store
 
@@ -146,7 +146,7 @@ def test_migration_adds_a_missing_column_of_the_log(database: Database) -> None:
     """A migration adds a missing column to the log; existing rows have no value in it."""
     log = database.log(create=True)
     write(log, entry(1, subject="a"))
-    database.without("log", "subject")
+    database.remove_column("log", "subject")
 
     log = database.log()
     with pytest.raises(ConfigurationError, match="migrate"):
@@ -161,7 +161,7 @@ def test_migration_adds_a_missing_column_of_the_log(database: Database) -> None:
 def test_creating_store_adds_a_missing_column(database: Database) -> None:
     """A store that creates its tables also extends those of an earlier release."""
     write(database.log(create=True), entry(1))
-    database.without("log", "subject")
+    database.remove_column("log", "subject")
     log = database.log(create=True)
 
     write(log, entry(2, subject="b"))
@@ -174,7 +174,7 @@ def test_migration_adds_a_missing_column_of_the_outbox(database: Database) -> No
     outbox = database.outbox(create=True)
     outbox.migrate()
     layout_before = database.columns("outbox"), database.indexes("outbox")
-    database.without("outbox", "subject")
+    database.remove_column("outbox", "subject")
     assert "subject" not in database.columns("outbox")
 
     database.outbox().migrate()
@@ -225,7 +225,7 @@ def test_missing_required_column_is_refused(database: Database) -> None:
 def test_concurrent_migrations_add_a_column_once(database: Database) -> None:
     """Several processes may migrate at the same time."""
     database.log().migrate()
-    database.without("log", "subject")
+    database.remove_column("log", "subject")
     logs = [database.log() for _ in range(4)]
 
     with ThreadPoolExecutor(4) as pool:

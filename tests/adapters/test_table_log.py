@@ -66,7 +66,7 @@ class Lab:
         self._opened.append(made)
         return made
 
-    def later(self) -> Any:
+    def async_log(self) -> Any:
         """The log without entries, asynchronous."""
         self.log()
         return aopen_log(self.url, prefix=self.prefix, every=0.01, timeout=30.0)
@@ -122,15 +122,15 @@ def test_async_integration_log(check: integration_log_conformance.AsyncCheck, la
     made: list[Any] = []
 
     def factory() -> Any:
-        made.append(lab.later())
+        made.append(lab.async_log())
         return made[-1]
 
-    async def checked() -> None:
+    async def check_log() -> None:
         await check(factory)
         for log in made:
             await log.aclose()
 
-    asyncio.run(checked())
+    asyncio.run(check_log())
 
 
 # --- the table --------------------------------------------------------------------------

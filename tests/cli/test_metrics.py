@@ -11,7 +11,7 @@ import pytest
 
 from moorage.cli import main
 from moorage.wiring.store_urls import open_metrics
-from tests.adapters.metrics_process import finished
+from tests.adapters.metrics_process import finished_call
 
 URL = "sqlite:///metrics.db"
 
@@ -22,12 +22,14 @@ def _figures() -> None:
     Path("moorage.toml").write_text(f'[metrics]\nurl = "{URL}"\n')
     now = datetime.now(UTC)
     with open_metrics(URL, create=True, threads=False) as metrics:
-        metrics(finished(now - timedelta(days=7), service="old", operation=None))
+        metrics(finished_call(now - timedelta(days=7), service="old", operation=None))
         metrics.flush()
         for number in range(4):
-            metrics(finished(now - timedelta(hours=1), error="VendorFailed" if number else None))
-        metrics(finished(now - timedelta(hours=1), tenant=None, service="vat", attempts=0))
-        metrics(finished(now - timedelta(hours=1), service="vat", cancelled=True, attempts=0))
+            metrics(
+                finished_call(now - timedelta(hours=1), error="VendorFailed" if number else None)
+            )
+        metrics(finished_call(now - timedelta(hours=1), tenant=None, service="vat", attempts=0))
+        metrics(finished_call(now - timedelta(hours=1), service="vat", cancelled=True, attempts=0))
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:

@@ -11,7 +11,7 @@ import pytest
 
 from moorage.cli import main
 from moorage.wiring.store_urls import open_metrics
-from tests.adapters.metrics_process import finished
+from tests.adapters.metrics_process import finished_call
 
 URL = "sqlite:///metrics.db"
 OBJECTIVES = """
@@ -35,10 +35,10 @@ def _figures() -> None:
     Path("moorage.toml").write_text(f'[metrics]\nurl = "{URL}"\n{OBJECTIVES}')
     now = datetime.now(UTC)
     with open_metrics(URL, create=True, threads=False) as metrics:
-        metrics(finished(now - timedelta(days=70)))
+        metrics(finished_call(now - timedelta(days=70)))
         metrics.flush()
         for number in range(4):
-            metrics(finished(now, error="VendorFailed" if number == 3 else None))
+            metrics(finished_call(now, error="VendorFailed" if number == 3 else None))
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:

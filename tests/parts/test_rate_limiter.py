@@ -23,7 +23,7 @@ from moorage.domain.resilience.admission import Admission
 from moorage.domain.state.commands import Command
 from moorage.parts.rate_limiter import Reservation
 from moorage.testing.fakes.clock import AsyncVirtualSleeper
-from tests.adapters.fragile import Fragile, Interrupted
+from tests.adapters.fragile import Fragile, Interruption
 from tests.parts import interrupted
 from tests.parts.world import (
     START,
@@ -468,7 +468,7 @@ def test_lost_queued_grant_is_taken_back(limits: int, meanwhile: int) -> None:
     limiter.acquire()
 
     lock.releases = 1
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interruption):
         limiter.reserve()
 
     assert 1.0 + 2 * meanwhile == limiter.reserve().delay
@@ -481,7 +481,7 @@ def test_lost_immediate_grant_is_spent() -> None:
     limiter = RateLimiter(*[RateLimitConfig.per_second(1)] * 3, storage=store)
 
     lock.releases = 1
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interruption):
         limiter.acquire()
 
     assert not limiter.try_acquire()
