@@ -36,7 +36,7 @@ class VendorReached(Exception):
     """Raised when the vendor is called."""
 
 
-async def _settled(value: Any) -> Any:
+async def _return_later(value: Any) -> Any:
     return value
 
 
@@ -79,14 +79,18 @@ class RecordingDispatcher:
     @property
     def calling(self) -> Any:
         """Ports that run steps one after another, over a store that accepts every command."""
-        core = SimpleNamespace(every=self._every, settle=_settled, execute=_executed, cipher=None)
+        core = SimpleNamespace(
+            every=self._run_each, settle=_return_later, execute=_executed, cipher=None
+        )
         return SimpleNamespace(core=core)
 
     def rehearses(self, _: Any) -> bool:
         """Register nothing."""
         return True
 
-    async def _every(self, steps: list[Callable[[], Awaitable[Any]]], *, at_once: int) -> list[Any]:
+    async def _run_each(
+        self, steps: list[Callable[[], Awaitable[Any]]], *, at_once: int
+    ) -> list[Any]:
         self.at_once = at_once
         return [await step() for step in steps]
 
@@ -134,7 +138,7 @@ class RecordingDispatcher:
         return Vendor()
 
 
-def recorded(flows: Any, use: Use) -> RecordingDispatcher:
+def record_use(flows: Any, use: Use) -> RecordingDispatcher:
     """Return the dispatcher after one use of a flow."""
     dispatcher = RecordingDispatcher()
 
@@ -164,7 +168,7 @@ class AnsweringDispatcher(RecordingDispatcher):
 def answering(verb: str, answer: Any) -> Any:
     """Return a dispatcher whose vendor has one answer."""
 
-    async def answered(*_: Any, **__: Any) -> Any:
+    async def give_answer(*_: Any, **__: Any) -> Any:
         return answer
 
-    return AnsweringDispatcher(vendor=SimpleNamespace(**{verb: answered}))
+    return AnsweringDispatcher(vendor=SimpleNamespace(**{verb: give_answer}))

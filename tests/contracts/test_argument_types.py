@@ -189,7 +189,9 @@ def is_of(value: object, hint: Any) -> bool:
     return isinstance(value, origin or hint)
 
 
-async def ended(vendor: RecordingVendor, call: Callable[[], Any]) -> tuple[Exception | None, bool]:
+async def result_of_call(
+    vendor: RecordingVendor, call: Callable[[], Any]
+) -> tuple[Exception | None, bool]:
     """Return the result of a call, and whether the vendor was called."""
     vendor.told.clear()
     try:
@@ -221,7 +223,9 @@ def test_wrong_type_is_refused_by_name(contract: str, verb: str, mode: type[Any]
                 continue
             for junk in JUNK:
                 options = {**default_arguments, argument: junk}
-                error, result = await ended(vendor, partial(getattr(face, verb), **options))
+                error, result = await result_of_call(
+                    vendor, partial(getattr(face, verb), **options)
+                )
                 if (contract, verb, argument) in OPEN or is_of(junk, hints[argument]):
                     continue
                 text = f"{argument}={junk!r} ended with {error!r}"

@@ -47,9 +47,9 @@ def test_number_chooses_the_route() -> None:
     routes = [Route("sms", "w"), Route("sms", "de", countries="DE")]
     hub = Hub(accounts, routes, http=SandboxHttpClient(*lofts))
 
-    def taken(number: str) -> str:
+    def chosen_account(number: str) -> str:
         return hub.sms().send(SmsMessage(to=number, text="x")).ref.account
 
     assert ["de", "w", "w"] == [
-        taken(n) for n in ("+4915112345678", "+33612345678", "+14155550100")
+        chosen_account(n) for n in ("+4915112345678", "+33612345678", "+14155550100")
     ]

@@ -17,7 +17,7 @@ from moorage.contracts.vendor import Vendor
 from moorage.domain.service.settings import Service
 from moorage.services.contracts.payments import PaymentsFlows
 from moorage.services.contracts.sms import SmsFlows
-from tests.contracts.recording_dispatcher import TIME, Use, recorded
+from tests.contracts.recording_dispatcher import TIME, Use, record_use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,7 +53,7 @@ def test_vendor_gets_all_arguments(name: str) -> None:
     """The vendor gets every declared argument, including those with default values."""
     use, arguments = EQUAL_CALLS[name]
 
-    assert arguments == recorded(SmsFlows, use).told
+    assert arguments == record_use(SmsFlows, use).told
 
 
 def test_equal_requests_are_made_once() -> None:
@@ -90,7 +90,7 @@ def test_vendor_gets_the_start_of_a_page(name: str) -> None:
     """The vendor gets the filter and the parsed reference that continues the list."""
     use, arguments = PAGES[name]
 
-    assert arguments == recorded(PaymentsFlows, use).told
+    assert arguments == record_use(PaymentsFlows, use).told
 
 
 RECEIPT = SmsReceipt(ref=Ref("post", "post", "1"), status=SmsStatus.SENT)

@@ -31,7 +31,7 @@ from tests.contracts.recording_dispatcher import (
     TAGGED,
     TIME,
     Use,
-    recorded,
+    record_use,
 )
 
 TEXT = SmsMessage(to="+4915112345678", text="Hello")
@@ -113,7 +113,7 @@ NEEDED = {"create_intent": "intent", "complete": "complete", "capture": "multipl
 def test_dispatcher_gets_operation_key_and_timeout(operation: str) -> None:
     """The dispatcher gets the operation's name, key and timeout."""
     flows, use, result = KEYED[operation]
-    dispatcher = recorded(flows, use)
+    dispatcher = record_use(flows, use)
 
     assert (operation, "k") == (dispatcher.operation, dispatcher.key)
     assert ({NEEDED[operation]} if operation in NEEDED else set()) == dispatcher.needs
@@ -122,7 +122,7 @@ def test_dispatcher_gets_operation_key_and_timeout(operation: str) -> None:
 
 def test_rate_reference_is_enough() -> None:
     """A rate is bought by its reference alone if the vendor stores its rates."""
-    dispatcher = recorded(
+    dispatcher = record_use(
         ShippingFlows, lambda flows: flows.create_shipment(REF, idempotency_key="k", timeout=TIME)
     )
 
@@ -287,7 +287,7 @@ PLAIN: dict[tuple[Any, str], tuple[Use, set[str], tuple[Any, ...]]] = {
 def test_dispatcher_gets_operation_and_needs(flows: Any, operation: str) -> None:
     """The dispatcher gets the operation's name and needed capabilities, without a key."""
     use, needed_capabilities, result = PLAIN[flows, operation]
-    dispatcher = recorded(flows, use)
+    dispatcher = record_use(flows, use)
 
     assert (operation, frozenset(needed_capabilities), None) == (
         dispatcher.operation,
@@ -300,7 +300,7 @@ def test_dispatcher_gets_operation_and_needs(flows: Any, operation: str) -> None
 def test_routes_learn_the_country() -> None:
     """The dispatcher gets the country in capital letters."""
     result = {
-        name: recorded(flows, use).country
+        name: record_use(flows, use).country
         for (flows, name), (use, _, _) in PLAIN.items()
         if name in {"validate_number", "validate_address"} and flows is not EmailFlows
     }
@@ -344,7 +344,7 @@ MANY: dict[str, tuple[Any, Use, int, str, str | None]] = {
 def test_batch_items_have_their_own_keys(name: str) -> None:
     """A batch's items are counted from one, with the concurrency of the signature."""
     flows, use, at_once, operation, key = MANY[name]
-    dispatcher = recorded(flows, use)
+    dispatcher = record_use(flows, use)
 
     assert (at_once, operation, key) == (dispatcher.at_once, dispatcher.operation, dispatcher.key)
 
@@ -365,7 +365,7 @@ def test_wrong_values_are_refused(operation: str) -> None:
     """A value of another type is refused with the name of its field."""
     flows, use, field = WRONG[operation]
     with pytest.raises(InvalidData) as excinfo:
-        recorded(flows, use)
+        record_use(flows, use)
 
     assert field == excinfo.value.field
 
@@ -385,6 +385,6 @@ COUNTS: list[tuple[Any, Use, str]] = [
 def test_counts_begin_with_one(flows: Any, use: Use, path: str) -> None:
     """A count of zero is refused with the name of its argument."""
     with pytest.raises(ConfigurationError) as excinfo:
-        recorded(flows, use)
+        record_use(flows, use)
 
     assert path == excinfo.value.path

@@ -29,7 +29,7 @@ from moorage.contracts.email_outcomes import (
 )
 
 
-def _written(made: dict[str, Any]) -> EmailMessage:
+def _message_of(made: dict[str, Any]) -> EmailMessage:
     """A message of plain values."""
     if "attachments" in made:
         made["attachments"] = [Attachment(filename=made["attachments"], content=b"")]
@@ -108,19 +108,19 @@ def test_invalid_addresses_are_refused(email: str) -> None:
 def test_header_injection_is_refused(where: dict[str, Any], part: str) -> None:
     """Line breaks and the like are refused wherever they could add headers."""
 
-    def broken(value: Any) -> Any:
+    def inject_header(value: Any) -> Any:
         if isinstance(value, str):
             return value.replace("{}", part)
         if isinstance(value, list):
-            return [broken(item) for item in value]
+            return [inject_header(item) for item in value]
         if isinstance(value, dict):
-            return {broken(name): broken(field) for name, field in value.items()}
+            return {inject_header(name): inject_header(field) for name, field in value.items()}
         return value
 
-    fields = {name: broken(value) for name, value in where.items()}
+    fields = {name: inject_header(value) for name, value in where.items()}
 
     with pytest.raises(InvalidData):
-        _written(fields)
+        _message_of(fields)
 
 
 @pytest.mark.parametrize(

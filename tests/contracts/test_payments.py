@@ -520,7 +520,7 @@ def test_won_dispute_restores_the_state() -> None:
 # --- what a buyer may be told ----------------------------------------------
 
 
-def signed(error: ConnectorError, *, acted: bool) -> ConnectorError:
+def signed_error(error: ConnectorError, *, acted: bool) -> ConnectorError:
     """Return an error that a call ended with."""
     vars(error).update(_signature=1, _acted=acted)
     return error
@@ -535,16 +535,16 @@ def signed(error: ConnectorError, *, acted: bool) -> ConnectorError:
         (UnsupportedByVendor("no"), "not_attempted"),
         (AuthenticationFailed("no"), "not_attempted"),
         (InvalidRequest("no"), "not_attempted"),
-        (signed(InvalidRequest("no"), acted=True), "unknown"),
-        (signed(InvalidData("unreadable"), acted=False), "unknown"),
+        (signed_error(InvalidRequest("no"), acted=True), "unknown"),
+        (signed_error(InvalidData("unreadable"), acted=False), "unknown"),
         (RateLimitExceeded("no"), "unavailable"),
-        (signed(RateLimitExceeded("no"), acted=True), "unknown"),
+        (signed_error(RateLimitExceeded("no"), acted=True), "unknown"),
         (CircuitBreakerOpen("no"), "unavailable"),
-        (signed(CircuitBreakerOpen("no"), acted=True), "unknown"),
+        (signed_error(CircuitBreakerOpen("no"), acted=True), "unknown"),
         (ConnectionFailed("no", may_have_been_processed=False), "unavailable"),
         (ConnectionFailed("no"), "unknown"),
         (DeadlineExceeded("no"), "unknown"),
-        (signed(DeadlineExceeded("no"), acted=False), "unavailable"),
+        (signed_error(DeadlineExceeded("no"), acted=False), "unavailable"),
         (VendorFailed("no"), "unknown"),
         (OutcomeUnknown("no"), "unknown"),
         (IdempotencyConflict("no"), "unknown"),

@@ -34,7 +34,7 @@ from tests.contracts.recording_dispatcher import (
     AnsweringDispatcher,
     Use,
     answering,
-    recorded,
+    record_use,
 )
 
 
@@ -52,11 +52,11 @@ def test_page_of_an_unknown_account(name: str) -> None:
 def test_hints_are_looked_up_within_the_timeout() -> None:
     """A hint is looked up within the given timeout."""
     events = PaymentEvent(id="e", ref=REF, vendor_type="changed", ask=True)
-    dispatcher = recorded(PaymentsFlows, lambda flows: flows.follow_up(events, timeout=TIME))
+    dispatcher = record_use(PaymentsFlows, lambda flows: flows.follow_up(events, timeout=TIME))
     assert ("get", REF) == (dispatcher.operation, dispatcher.ref)
 
     with pytest.raises(InvalidData) as excinfo:
-        recorded(PaymentsFlows, lambda flows: flows.follow_up("news"))
+        record_use(PaymentsFlows, lambda flows: flows.follow_up("news"))
     assert "event" == excinfo.value.field
 
 
@@ -72,11 +72,11 @@ def test_hint_becomes_the_payments_event() -> None:
 @pytest.mark.parametrize("operation", ["payments", "disputes", "payouts"])
 def test_pages_stay_at_their_account(operation: str) -> None:
     """The first page comes from the named account, later ones from their cursor's."""
-    first = recorded(
+    first = record_use(
         PaymentsFlows,
         lambda flows: getattr(flows, operation)(SINCE, account="main", timeout=TIME),
     )
-    later_dispatcher = recorded(
+    later_dispatcher = record_use(
         PaymentsFlows, lambda flows: getattr(flows, operation)(SINCE, after=REF, timeout=TIME)
     )
 
@@ -115,7 +115,7 @@ def test_lost_payment_is_looked_up_at_its_account() -> None:
 def test_capabilities_of_an_intent() -> None:
     """An intent needs its own capability and all those of its charge."""
     rich = attrs.evolve(CHARGE, off_session=True)
-    dispatcher = recorded(
+    dispatcher = record_use(
         PaymentsFlows, lambda flows: flows.create_intent(rich, idempotency_key="k", timeout=TIME)
     )
 
@@ -193,13 +193,13 @@ def test_charge_needs_a_source(verb: str) -> None:
     """Only an intent has no source, since the buyer chooses it later."""
     bare_charge = attrs.evolve(CHARGE, source=None)
     with pytest.raises(InvalidData, match="has no source") as excinfo:
-        recorded(
+        record_use(
             PaymentsFlows, lambda flows: getattr(flows, verb)(bare_charge, idempotency_key="k")
         )
 
     assert "source" == excinfo.value.field
     assert "create an intent" in excinfo.value.remedy
-    recorded(
+    record_use(
         PaymentsFlows,
         lambda flows: flows.create_intent(bare_charge, idempotency_key="k", timeout=TIME),
     )
@@ -220,7 +220,7 @@ MOVING: list[Use] = [
 def test_moving_money_needs_a_key(use: Use) -> None:
     """An operation that moves money is refused without a key, before any request."""
     with pytest.raises(InvalidData, match="requires an idempotency key") as excinfo:
-        recorded(PaymentsFlows, use)
+        record_use(PaymentsFlows, use)
 
     assert "idempotency_key" == excinfo.value.field
     assert excinfo.value.remedy.startswith("Name the effect")
@@ -229,7 +229,7 @@ def test_moving_money_needs_a_key(use: Use) -> None:
 def test_routes_see_the_charge() -> None:
     """Routes by country and by currency see those of the charge."""
     home_charge = attrs.evolve(CHARGE, customer=Customer(country="DE"))
-    dispatcher = recorded(
+    dispatcher = record_use(
         PaymentsFlows, lambda flows: flows.charge(home_charge, idempotency_key="k", timeout=TIME)
     )
 

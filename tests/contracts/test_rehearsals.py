@@ -180,7 +180,7 @@ async def test_rehearsal_of_plain_services(awaited: bool) -> None:
         observers=[reports.append],
     )
     await resolved(manager.call("a", Request.get("/a")))
-    await resolved(manager.run("a", _later if awaited else _now))
+    await resolved(manager.run("a", _answer_later if awaited else _now))
     manager.reload([Service("a", "https://b.example")])
     get, post = Request.get("/g"), Request.post("/p?secret=1", json={})
 
@@ -188,7 +188,7 @@ async def test_rehearsal_of_plain_services(awaited: bool) -> None:
         lambda: manager.call("a", post),
         lambda: manager.call("a", get, idempotency_key="k"),
         lambda: manager.stream("a", post),
-        lambda: manager.run("a", _later if awaited else _now, idempotency_key="k"),
+        lambda: manager.run("a", _answer_later if awaited else _now, idempotency_key="k"),
     ]
     for item in held_back:
         with pytest.raises(DryRun) as excinfo:
@@ -206,7 +206,7 @@ def _now() -> int:
     return 1
 
 
-async def _later() -> int:
+async def _answer_later() -> int:
     return 1
 
 

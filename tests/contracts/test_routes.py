@@ -19,7 +19,7 @@ def account(name: str, **options: Any) -> Account:
     return Account(name, Pigeon(), **options)
 
 
-def chosen(directory: Directory, **fields: Any) -> list[str]:
+def chosen_accounts(directory: Directory, **fields: Any) -> list[str]:
     """Return the accounts that an operation would try, in order."""
     request = RoutingRequest(kind="sms", operation="send", **fields)
     return [item.name for item in directory.choose(request)]
@@ -27,26 +27,26 @@ def chosen(directory: Directory, **fields: Any) -> list[str]:
 
 def test_one_account_needs_no_route() -> None:
     """With a single account no route is needed."""
-    assert ["a"] == chosen(Directory([account("a")]))
+    assert ["a"] == chosen_accounts(Directory([account("a")]))
 
 
 def test_several_accounts_need_a_route() -> None:
     """With several accounts a route is needed."""
     with pytest.raises(ConfigurationError, match="Several accounts could do sms: a, b"):
-        chosen(Directory([account("a"), account("b")]))
+        chosen_accounts(Directory([account("a"), account("b")]))
 
 
 def test_missing_account() -> None:
     """Without an account an operation is refused."""
     with pytest.raises(ConfigurationError, match="No account is configured for sms of acme"):
-        chosen(Directory([]), tenant="acme")
+        chosen_accounts(Directory([]), tenant="acme")
 
 
 def test_accounts_are_tried_in_order() -> None:
     """Accounts are tried in the order of the route."""
     directory = Directory([account("a"), account("b")], [Route("sms", ["b", "a"])])
 
-    assert ["b", "a"] == chosen(directory)
+    assert ["b", "a"] == chosen_accounts(directory)
 
 
 def test_cheapest_account_first() -> None:
@@ -54,7 +54,7 @@ def test_cheapest_account_first() -> None:
     accounts = [account("a"), account("b", cost="0.07"), account("c", cost=Decimal("0.05"))]
     directory = Directory(accounts, [Route("sms", ["a", "b", "c"], prefer=Prefer.COST)])
 
-    assert ["c", "b", "a"] == chosen(directory)
+    assert ["c", "b", "a"] == chosen_accounts(directory)
 
 
 def test_most_specific_route_is_used() -> None:
@@ -70,20 +70,20 @@ def test_most_specific_route_is_used() -> None:
         ],
     )
 
-    assert ["a"] == chosen(directory)
-    assert ["a"] == chosen(directory, country="FR")
-    assert ["b"] == chosen(directory, country="DE")
-    assert ["c"] == chosen(directory, country="DE", currency="EUR")
-    assert ["d"] == chosen(directory, country="DE", tenant="acme")
-    assert ["b"] == chosen(directory, country="DE", tenant="other")
+    assert ["a"] == chosen_accounts(directory)
+    assert ["a"] == chosen_accounts(directory, country="FR")
+    assert ["b"] == chosen_accounts(directory, country="DE")
+    assert ["c"] == chosen_accounts(directory, country="DE", currency="EUR")
+    assert ["d"] == chosen_accounts(directory, country="DE", tenant="acme")
+    assert ["b"] == chosen_accounts(directory, country="DE", tenant="other")
 
 
 def test_unable_accounts_are_skipped() -> None:
     """An account whose vendor lacks a capability is skipped."""
     directory = Directory([account("a"), Account("t", TWILIO)], [Route("sms", ["a", "t"])])
 
-    assert ["a", "t"] == chosen(directory)
-    assert ["t"] == chosen(directory, needs=frozenset({SmsCapability.MEDIA}))
+    assert ["a", "t"] == chosen_accounts(directory)
+    assert ["t"] == chosen_accounts(directory, needs=frozenset({SmsCapability.MEDIA}))
 
 
 def test_refusal_names_the_missing_capability() -> None:
@@ -93,7 +93,7 @@ def test_refusal_names_the_missing_capability() -> None:
     with pytest.raises(
         UnsupportedByVendor, match=r"pigeon cannot do this operation \(media\)"
     ) as excinfo:
-        chosen(directory, needs=frozenset({SmsCapability.MEDIA}))
+        chosen_accounts(directory, needs=frozenset({SmsCapability.MEDIA}))
 
     assert ("media",) == excinfo.value.capabilities
     assert ("sms-1",) == excinfo.value.able
@@ -103,7 +103,7 @@ def test_refusal_names_the_missing_capability() -> None:
 def test_refusal_without_an_able_vendor() -> None:
     """If no vendor is able, the remedy names none."""
     with pytest.raises(UnsupportedByVendor) as excinfo:
-        chosen(Directory([account("a")]), needs=frozenset({"fly"}))
+        chosen_accounts(Directory([account("a")]), needs=frozenset({"fly"}))
 
     assert () == excinfo.value.able
     assert "Configure a vendor that has this capability." == excinfo.value.remedy
@@ -115,8 +115,8 @@ def test_account_closed_to_a_tenant() -> None:
         [account("a"), account("b", tenants=["acme"])], [Route("sms", "b", tenant="acme")]
     )
 
-    assert ["a"] == chosen(directory)
-    assert ["b"] == chosen(directory, tenant="acme")
+    assert ["a"] == chosen_accounts(directory)
+    assert ["b"] == chosen_accounts(directory, tenant="acme")
 
 
 def test_references_decide_the_account() -> None:

@@ -385,11 +385,11 @@ def test_vendor_over_a_socket() -> None:
             request = ShipmentRequest(rate_request=REQUEST)
             bought_shipment = hub.shipping().create_shipment(request, idempotency_key="order-1")
 
-        async def awaited() -> Label:
+        async def get_label_later() -> Label:
             async with AsyncHub([Account("shippo", vendor)]) as later_hub:
                 return await later_hub.shipping().get_label(bought_shipment.ref)
 
-        assert bought_shipment.labels[0] == asyncio.run(awaited())
+        assert bought_shipment.labels[0] == asyncio.run(get_label_later())
     assert bought_shipment.labels[0].content is not None
 
 

@@ -24,7 +24,7 @@ from tests.contracts.recording_dispatcher import (
     AnsweringDispatcher,
     VendorReached,
     answering,
-    recorded,
+    record_use,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 def test_signed_form_is_rehearsed() -> None:
     """A signed form, which lets others write, is an effect in a rehearsal."""
-    dispatcher = recorded(
+    dispatcher = record_use(
         StorageFlows,
         lambda flows: flows.signed_post("a", expires=60, smallest=2, largest=5, timeout=TIME),
     )
@@ -45,10 +45,10 @@ def test_signed_form_is_rehearsed() -> None:
 
 def test_signed_put_url_is_rehearsed() -> None:
     """A signed PUT URL is an effect in a rehearsal; a GET URL is not."""
-    put = recorded(
+    put = record_use(
         StorageFlows, lambda flows: flows.signed_url("a", "PUT", expires=60, timeout=TIME)
     )
-    get = recorded(StorageFlows, lambda flows: flows.signed_url("a", timeout=TIME))
+    get = record_use(StorageFlows, lambda flows: flows.signed_url("a", timeout=TIME))
 
     assert (["a URL for PUT"], []) == (put.rehearsed, get.rehearsed)
     assert (True, False) == (put.effect, get.effect)
@@ -57,7 +57,9 @@ def test_signed_put_url_is_rehearsed() -> None:
 
 def test_started_upload_needs_capabilities_of_its_options() -> None:
     """A multipart upload needs the capabilities of its options."""
-    dispatcher = recorded(StorageFlows, lambda flows: flows.start_upload("a", TAGGED, timeout=TIME))
+    dispatcher = record_use(
+        StorageFlows, lambda flows: flows.start_upload("a", TAGGED, timeout=TIME)
+    )
 
     assert ("start_upload", frozenset({"multipart", "tags"})) == (
         dispatcher.operation,
@@ -68,7 +70,7 @@ def test_started_upload_needs_capabilities_of_its_options() -> None:
 
 def test_copy_needs_capabilities_of_its_options() -> None:
     """A copy needs the capabilities of its options."""
-    dispatcher = recorded(StorageFlows, lambda flows: flows.copy(REF, "b", TAGGED, timeout=TIME))
+    dispatcher = record_use(StorageFlows, lambda flows: flows.copy(REF, "b", TAGGED, timeout=TIME))
 
     assert frozenset({"copy", "tags"}) == dispatcher.needs
     assert (REF, ("copy", "thing", "b", TAGGED, {})) == (dispatcher.ref, dispatcher.told)
@@ -96,13 +98,13 @@ def test_upload_resumes_at_its_account() -> None:
     assert (COMING.ref, [COMING]) == (dispatcher.ref, requests)
 
     with pytest.raises(InvalidData, match="another key") as excinfo:
-        recorded(StorageFlows, lambda flows: flows.upload("b", b"x", resume=COMING.ref))
+        record_use(StorageFlows, lambda flows: flows.upload("b", b"x", resume=COMING.ref))
     assert ("resume", "Give the key that it was started for.") == (
         excinfo.value.field,
         excinfo.value.remedy,
     )
     with pytest.raises(InvalidData, match="not the reference of an upload") as excinfo:
-        recorded(StorageFlows, lambda flows: flows.abort_upload(REF))
+        record_use(StorageFlows, lambda flows: flows.abort_upload(REF))
     assert "ref" == excinfo.value.field
     assert "start_upload" in excinfo.value.remedy
 
@@ -224,11 +226,11 @@ def deleting(result: int | None = None) -> tuple[StorageFlows, Any, list[list[st
         vendor=SimpleNamespace(limits={}, delete_many=delete_many)
     )
 
-    async def every(steps: Any, *, at_once: int) -> list[Result[Any]]:
+    async def run_each(steps: Any, *, at_once: int) -> list[Result[Any]]:
         dispatcher.at_once = at_once
         return [Result(await step()) for step in steps]
 
-    dispatcher.wire.every = every
+    dispatcher.wire.every = run_each
     return StorageFlows(dispatcher, "acme"), dispatcher, options
 
 
@@ -258,14 +260,14 @@ def test_batch_deletion_answers_every_key(result: int) -> None:
 
 def test_list_defaults() -> None:
     """By default all objects are listed, a thousand per page."""
-    dispatcher = recorded(StorageFlows, lambda flows: flows.list(timeout=TIME))
+    dispatcher = record_use(StorageFlows, lambda flows: flows.list(timeout=TIME))
 
     assert ("list", "", {"delimiter": None, "cursor": None, "limit": 1000}) == dispatcher.told
 
 
 def test_exists_is_bounded_by_the_timeout() -> None:
     """Checking for an object is bounded by the timeout."""
-    dispatcher = recorded(StorageFlows, lambda flows: flows.exists(REF, timeout=TIME))
+    dispatcher = record_use(StorageFlows, lambda flows: flows.exists(REF, timeout=TIME))
 
     assert ("head", REF) == (dispatcher.operation, dispatcher.ref)
     assert ("head", "thing", {"version": None}) == dispatcher.told

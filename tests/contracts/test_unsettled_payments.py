@@ -707,10 +707,10 @@ def test_payment_whose_answer_was_not_stored_is_not_closed_as_not_done() -> None
 
 def test_asynchronous_hub_settles_payments() -> None:
     """An asynchronous hub lists, settles and closes payments, too."""
-    asyncio.run(_awaited())
+    asyncio.run(_settle_later())
 
 
-async def _awaited() -> None:
+async def _settle_later() -> None:
     stripe = StripeSandbox()
     account = Account("till", Stripe(credentials=stripe.api_key), settings={"volatile_keys": True})
     async with AsyncHub([account], http=AsyncSandboxHttpClient(stripe)) as hub:
@@ -826,7 +826,7 @@ def test_tenant_that_cannot_be_looked_up_is_left_to_a_person() -> None:
             hub.payments("acme").charge(ORDER, idempotency_key=KEY)
         world.clock.advance(WAIT)
 
-        class Away:
+        class UnavailableDirectory:
             """A directory of tenants that cannot be reached."""
 
             def version(self, *_: object) -> Any:
@@ -835,7 +835,7 @@ def test_tenant_that_cannot_be_looked_up_is_left_to_a_person() -> None:
 
             tables = version
 
-        other_hub.asks(Away(), lambda *_: ([], []))
+        other_hub.asks(UnavailableDirectory(), lambda *_: ([], []))
         (unsettled_payment,) = other_hub.unsettled_payments()
         assert NextStep.PERSON is unsettled_payment.next
         assert [] == other_hub.settle_payments()

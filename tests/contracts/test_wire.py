@@ -129,10 +129,10 @@ async def test_concurrent_steps(hub_class: type[Any]) -> None:
         async def step() -> str:
             return "done"
 
-        async def broken() -> str:
+        async def fail_step() -> str:
             raise ValueError
 
-        return await wire.every([step, broken], at_once=2)
+        return await wire.every([step, fail_step], at_once=2)
 
     good_result, bad_result = await on_wire(hubs.hub(hub_class), "one", act)
     assert "done" == good_result.unwrap()
@@ -144,15 +144,15 @@ async def test_one_deadline_for_all_steps(hub_class: type[Any]) -> None:
     """An operation's timeout bounds its waits and requests together."""
     hubs = PigeonHubs()
 
-    async def slow(wire: Any) -> None:
+    async def sleep_twice(wire: Any) -> None:
         await wire.sleep(3.0)
         await wire.sleep(3.0)
 
-    async def late(wire: Any) -> None:
+    async def send_late(wire: Any) -> None:
         hubs.clock.advance(6.0)
         await wire.send(Request.get("/letters/L1"))
 
-    for act in (slow, late):
+    for act in (sleep_twice, send_late):
         with pytest.raises(DeadlineExceeded) as excinfo:
             await on_wire(hubs.hub(hub_class), "one", act, timeout=5.0)
         assert "one" == excinfo.value.service

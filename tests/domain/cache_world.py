@@ -23,18 +23,18 @@ WHO = b"somebody"
 POLICY = CachePolicy()
 
 
-def at(seconds: float) -> datetime:
+def moment_after(seconds: float) -> datetime:
     """Give a moment from now."""
     return NOW + timedelta(seconds=seconds)
 
 
 def date(seconds: float) -> str:
     """Write a moment from now as HTTP does."""
-    return format_datetime(at(seconds), usegmt=True)
+    return format_datetime(moment_after(seconds), usegmt=True)
 
 
-OBSOLETE_DATE = f"{at(5):%A, %d-%b-%y %H:%M:%S} GMT"
-OBSOLETE_PAST = f"{at(-20):%A, %d-%b-%y %H:%M:%S} GMT"
+OBSOLETE_DATE = f"{moment_after(5):%A, %d-%b-%y %H:%M:%S} GMT"
+OBSOLETE_PAST = f"{moment_after(-20):%A, %d-%b-%y %H:%M:%S} GMT"
 
 
 def received(
@@ -71,6 +71,6 @@ def decided(
     return decide(request.with_headers(headers), entry(control).later(after), policy)
 
 
-def stale(*, meanwhile: bool = False, if_error: bool = False) -> Stale:
+def expect_stale(*, meanwhile: bool = False, if_error: bool = False) -> Stale:
     """Expect a revalidation."""
     return Stale(Headers({"If-None-Match": '"1"'}), meanwhile, if_error)

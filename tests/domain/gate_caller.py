@@ -69,7 +69,7 @@ class Caller:
         """Request admission again after a wait."""
         return self.world.execute(Confirm(self.gates, tickets, permit))
 
-    def refused(self, **details: Any) -> tuple[Answer, int]:
+    def refused_answer(self, **details: Any) -> tuple[Answer, int]:
         """Be refused; nothing may have changed, once the time is noted."""
         self.ask(**details)
         previous_cells = dict(self.world.cells)

@@ -43,7 +43,7 @@ class Keyed:
         question = Admission(Gates(), within=0, lease=0, claim=(KEY, fence, target))
         return self.world.execute(question)[0] is Answer.GO
 
-    def sent(self, target: str = "honours", **changes: Any) -> int:
+    def claim_and_send(self, target: str = "honours", **changes: Any) -> int:
         """Claim it and mark it as sent."""
         claim_answer = self.claim(target, **changes)
         assert Verdict.RUN is claim_answer.verdict

@@ -35,8 +35,8 @@ def test_refusal_by_one_limit_charges_no_other() -> None:
     """A refusal by the last limit leaves circuit, budget and every other limit as they were."""
     caller = Caller(gates(TRIPS, EASY, ONE, budget=RetryBudget()))
     caller.enter()
-    assert (Answer.LIMITED, SECOND) == caller.refused()
-    assert (Answer.LIMITED, SECOND) == caller.refused(within=SECOND - 1, retry=True)
+    assert (Answer.LIMITED, SECOND) == caller.refused_answer()
+    assert (Answer.LIMITED, SECOND) == caller.refused_answer(within=SECOND - 1, retry=True)
     assert Answer.GO is caller.ask(within=SECOND)[0]
 
 
@@ -45,7 +45,7 @@ def test_open_circuit_takes_no_limit_token() -> None:
     caller = Caller(gates(TRIPS, EASY))
     _, permit, _ = caller.enter()
     caller.fail(permit)
-    assert (Answer.CIRCUIT_OPEN, 10 * SECOND) == caller.refused()
+    assert (Answer.CIRCUIT_OPEN, 10 * SECOND) == caller.refused_answer()
 
 
 def test_admitted_call_is_counted_and_takes_a_token() -> None:
@@ -53,7 +53,7 @@ def test_admitted_call_is_counted_and_takes_a_token() -> None:
     caller = Caller(gates(TRIPS, THREE))
     for _ in range(3):
         caller.enter()
-    assert (Answer.LIMITED, 333_334) == caller.refused()
+    assert (Answer.LIMITED, 333_334) == caller.refused_answer()
     assert caller.gates.circuit is not None
     assert 3 == caller.world.execute(ReadCircuit(caller.gates.circuit, "circuit")).calls
 
@@ -62,7 +62,7 @@ def test_circuit_does_not_count_limited_calls() -> None:
     """A call that its limit refuses is not counted by the circuit."""
     caller = Caller(gates(TRIPS, ONE))
     caller.enter()
-    assert (Answer.LIMITED, SECOND) == caller.refused()
+    assert (Answer.LIMITED, SECOND) == caller.refused_answer()
 
 
 def test_probe_is_leased_only_if_limits_admit() -> None:
@@ -71,9 +71,9 @@ def test_probe_is_leased_only_if_limits_admit() -> None:
     _, permit, _ = caller.enter()
     caller.fail(permit)
     caller.world.now += 10 * SECOND
-    assert (Answer.LIMITED, 50 * SECOND) == caller.refused()
-    assert (Answer.LIMITED, 50 * SECOND) == caller.refused(token=7)
-    assert (Answer.NEEDS_TOKEN, 0) == caller.refused(within=HOUR)
+    assert (Answer.LIMITED, 50 * SECOND) == caller.refused_answer()
+    assert (Answer.LIMITED, 50 * SECOND) == caller.refused_answer(token=7)
+    assert (Answer.NEEDS_TOKEN, 0) == caller.refused_answer(within=HOUR)
     assert Answer.GO is caller.ask(within=HOUR, token=7)[0]
 
 
@@ -85,7 +85,7 @@ def test_queued_probe_is_leased_for_wait_and_attempt() -> None:
     caller.world.now += 10 * SECOND
     wait, _, _ = caller.enter(within=HOUR)
     assert 50 * SECOND == wait
-    assert (Answer.CIRCUIT_OPEN, wait + LEASE) == caller.refused(within=2 * HOUR)
+    assert (Answer.CIRCUIT_OPEN, wait + LEASE) == caller.refused_answer(within=2 * HOUR)
 
 
 def test_a_budget_counts_calls_and_spends_retries() -> None:
@@ -95,7 +95,7 @@ def test_a_budget_counts_calls_and_spends_retries() -> None:
         assert Answer.GO is caller.ask()[0]
     assert Answer.GO is caller.ask(retry=True)[0]
     period_left = 10 * SECOND - caller.world.now % (10 * SECOND)
-    assert (Answer.NO_BUDGET, period_left) == caller.refused(retry=True)
+    assert (Answer.NO_BUDGET, period_left) == caller.refused_answer(retry=True)
 
 
 def test_claim_is_marked_sent_only_if_admitted() -> None:
@@ -107,9 +107,9 @@ def test_claim_is_marked_sent_only_if_admitted() -> None:
     fence = caller.world.execute(claim).fence
     assert Answer.GO is caller.ask(claim=(KEY, fence, "vendor"))[0]
     sent_state = caller.world.cells[KEY]
-    assert (Answer.LIMITED, SECOND) == caller.refused(claim=(KEY, fence, "vendor"))
+    assert (Answer.LIMITED, SECOND) == caller.refused_answer(claim=(KEY, fence, "vendor"))
     caller.world.now += SECOND
-    assert (Answer.FENCED, 0) == caller.refused(claim=(KEY, fence + 1, "vendor"))
+    assert (Answer.FENCED, 0) == caller.refused_answer(claim=(KEY, fence + 1, "vendor"))
     assert sent_state is caller.world.cells[KEY]
     caller.world.now += LEASE
     assert (Answer.FENCED, 0) == caller.ask(claim=(KEY, fence, "vendor"))[:2]
@@ -126,7 +126,7 @@ def test_claim_without_other_gates() -> None:
     )
     fence = caller.world.execute(claim).fence
     assert (Answer.GO, 0, None, ()) == caller.ask(claim=(KEY, fence, "vendor"))
-    assert (Answer.FENCED, 0) == caller.refused(claim=(KEY, fence + 1, "vendor"))
+    assert (Answer.FENCED, 0) == caller.refused_answer(claim=(KEY, fence + 1, "vendor"))
 
 
 def test_no_gates_admit_everything() -> None:
@@ -205,7 +205,7 @@ def test_each_limit_has_its_cost() -> None:
     """A cost is given for every limit or for none."""
     caller = Caller(gates(None, THREE, RateLimitConfig.per_second(5)))
     assert Answer.GO is caller.ask(costs=(1, 5))[0]
-    assert (Answer.LIMITED, 200_000) == caller.refused(costs=(2, 1))
+    assert (Answer.LIMITED, 200_000) == caller.refused_answer(costs=(2, 1))
     with pytest.raises(ValueError, match="shorter"):
         Admission(caller.gates, within=0, lease=0, costs=(1,))
 

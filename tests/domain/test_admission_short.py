@@ -65,7 +65,7 @@ acts = [
 ]
 
 
-def same(admission: Admission, world: World) -> Admitted:
+def ask_both_paths(admission: Admission, world: World) -> Admitted:
     """Ask, checking that the fast path answers like the full rule."""
     states = tuple(map(world.cells.get, admission.keys))
     assert admission.decide(states, world.now) == admission.apply(states, world.now)
@@ -83,9 +83,9 @@ def test_apply_agrees_with_decide(gates: Gates, walk: list[tuple[str, int, Any]]
             cost = (max(1, number),) * len(gates.limits)
             retry = name == "retry"
             question = Admission(gates, within=detail, lease=LEASE, costs=cost, retry=retry)
-            answer, _, permit, _ = same(question, world)
+            answer, _, permit, _ = ask_both_paths(question, world)
             if answer is Answer.NEEDS_TOKEN:
-                answer, _, permit, _ = same(question.evolve(token=token), world)
+                answer, _, permit, _ = ask_both_paths(question.evolve(token=token), world)
             permits += [permit] if permit else []
         elif name == "report" and permits:
             permit = permits.pop(-1 - number % len(permits))
@@ -133,7 +133,7 @@ def test_apply_agrees_with_decide_under_a_claim(
             states = tuple(map(world.cells.get, question.keys))
             assert evolved.keys == question.keys
             assert question.decide(states, world.now) == evolved.apply(states, world.now)
-            _, _, permit, _ = same(question, world)
+            _, _, permit, _ = ask_both_paths(question, world)
             if permit and number == 3:
                 world.execute(Report(gates, permit, Outcome.FAILED, "a"))
         elif name == "advance":

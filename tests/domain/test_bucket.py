@@ -116,7 +116,7 @@ class Walk:
             limit_keys=[str(index) for index in which],
         )
 
-    def some(self, bits: int) -> tuple[int, ...]:
+    def some_buckets(self, bits: int) -> tuple[int, ...]:
         """A subset of the buckets; all of them if it would be empty."""
         every = tuple(self.lost)
         return tuple(index for index in every if bits >> index & 1) or every
@@ -140,7 +140,7 @@ class Walk:
 
     def admit(self, bits: int, cost: int, within: int, *, ticketed: bool) -> None:
         """A caller arrives."""
-        which = self.some(bits)
+        which = self.some_buckets(bits)
         cost = min(cost, *(self.rules[index].burst for index in which))
         self.ask(which)
         answer, wait, _, tickets = self.world.execute(
@@ -177,7 +177,7 @@ class Walk:
 
     def pause(self, bits: int, span: int) -> None:
         """Pause the bucket at the vendor's request."""
-        which = self.some(bits)
+        which = self.some_buckets(bits)
         self.ask(which)
         for index in which:
             time = self.time(index)
@@ -365,7 +365,7 @@ def test_clock_step_back_adds_no_wait(
     state = Walk(configured)
     run(state, walk)
     state.step(0)
-    which = state.some(bits)
+    which = state.some_buckets(bits)
     question = Admission(state.gates(which), within=0, lease=0)
     cells = tuple(map(state.world.cells.get, question.keys))
     _, (_, wait_before, _, _) = question.decide(cells, state.world.now)
@@ -403,7 +403,7 @@ def test_abandoned_queue_leaves_no_trace(
     gates = state.gates(which)
     burst = min(rule.burst for rule in state.rules)
 
-    def waits() -> list[int]:
+    def waits_by_cost() -> list[int]:
         return [
             state.world.execute(
                 Admission(gates, within=-1, lease=0, costs=(cost,) * 3, ticketed=True)
@@ -411,7 +411,7 @@ def test_abandoned_queue_leaves_no_trace(
             for cost in range(1, min(burst, 5) + 1)
         ]
 
-    waits_before = waits()
+    waits_before = waits_by_cost()
     order = iter([leaves for _, leaves in costs])
     taken_tickets: list[tuple[Ticket, ...]] = []
     for cost, _ in costs:
@@ -422,7 +422,7 @@ def test_abandoned_queue_leaves_no_trace(
     taken_tickets.sort(key=lambda _: next(order))
     for tickets in taken_tickets:
         state.world.execute(GiveBack(gates, tickets))
-    assert waits_before == waits()
+    assert waits_before == waits_by_cost()
 
 
 def test_a_cancelled_bulk_job_does_not_hold_up_the_queue() -> None:

@@ -31,7 +31,7 @@ def a_queue(rule: TokenBucket, costs: tuple[int, ...]) -> tuple[Bucket, list[Tic
     return state, tickets
 
 
-def told(state: State | None) -> list[object]:
+def readable_state(state: State | None) -> list[object]:
     """A state as seconds from noon and tokens, without its time to live."""
     assert state is not None
     _, _, at, level, _, frozen, shift, runs = state
@@ -50,8 +50,8 @@ def test_immediate_grants_store_time_and_level(rule: TokenBucket) -> None:
     assert one is not None
     assert rule.fast_grant(one, NOON - 1, 1) is None
     assert rule.fast_grant(one, NOON, 3) is None
-    assert [1.0, 2.0] == told(rule.fast_grant(one, NOON + SECOND, 1))
-    assert [9.0, 2.0] == told(rule.fast_grant(one, NOON + 9 * SECOND, 1))
+    assert [1.0, 2.0] == readable_state(rule.fast_grant(one, NOON + SECOND, 1))
+    assert [9.0, 2.0] == readable_state(rule.fast_grant(one, NOON + 9 * SECOND, 1))
     assert NOON + SECOND == rule.earliest(one, 3, NOON)
     assert NOON + 5 == rule.earliest(one, 2, NOON + 5)
 
@@ -59,7 +59,7 @@ def test_immediate_grants_store_time_and_level(rule: TokenBucket) -> None:
 def test_a_queue_is_one_run(rule: TokenBucket) -> None:
     """A queue in which no caller gave up is one run, whatever its length and costs."""
     queue, tickets = a_queue(rule, (1, 2, 1, 3))
-    assert [0.0, 0.0, [1.0, 7.0]] == told(queue)
+    assert [0.0, 0.0, [1.0, 7.0]] == readable_state(queue)
     assert [1, 3, 4, 7] == [(ticket[1] - NOON) // SECOND for ticket in tickets]
     assert 10 * SECOND == queue[1]
     assert NOON + 8 * SECOND == rule.earliest(queue, 1, NOON)
@@ -67,22 +67,22 @@ def test_a_queue_is_one_run(rule: TokenBucket) -> None:
     later_state, _ = rule.grant(
         rule.present(queue, NOON + 20 * SECOND), 1, NOON + 20 * SECOND, refundable=False
     )
-    assert [20.0, 2.0] == told(later_state)
+    assert [20.0, 2.0] == readable_state(later_state)
 
 
 def test_leaving_opens_a_gap_that_an_arrival_closes(rule: TokenBucket) -> None:
     """A caller that gives up leaves a gap, and the next arrival closes it."""
     whole_queue, tickets = a_queue(rule, (1, 1, 1, 1))
     cut = rule.refund(whole_queue, tickets[1])
-    assert [0.0, 0.0, [1.0, 1.0], [2.0, 4.0]] == told(cut)
+    assert [0.0, 0.0, [1.0, 1.0], [2.0, 4.0]] == readable_state(cut)
     # Behind the queue there is a token more, for nobody took the one of the gap.
     assert [2, 5] == [(rule.earliest(cut, cost, NOON) - NOON) // SECOND for cost in (1, 2)]
     assert whole_queue == rule.grant(cut, 1, NOON + 2 * SECOND, refundable=True)[0]
-    assert [0.0, 0.0, [2.0, 4.0]] == told(rule.refund(cut, tickets[0]))
-    assert [0.0, 0.0, [1.0, 1.0], [2.0, 3.0]] == told(rule.refund(cut, tickets[3]))
+    assert [0.0, 0.0, [2.0, 4.0]] == readable_state(rule.refund(cut, tickets[0]))
+    assert [0.0, 0.0, [1.0, 1.0], [2.0, 3.0]] == readable_state(rule.refund(cut, tickets[3]))
     for ticket in (tickets[3], tickets[0], tickets[2]):
         cut = rule.refund(cut, ticket)
-    assert [0.0, 0.0] == told(cut)
+    assert [0.0, 0.0] == readable_state(cut)
     assert cut == rule.refund(cut, tickets[2])
 
 
@@ -128,21 +128,21 @@ def test_pause_moves_gaps_with_the_queue(rule: TokenBucket) -> None:
     idle_state = rule.fast_grant(None, NOON, 1)
     assert idle_state is not None
     assert idle_state is rule.drain(idle_state, 0)
-    assert [7.0, 0.0, 7.0, 7.0] == told(rule.drain(idle_state, 7 * SECOND))
+    assert [7.0, 0.0, 7.0, 7.0] == readable_state(rule.drain(idle_state, 7 * SECOND))
     queue, tickets = a_queue(rule, (1,) * 8)
     cut = rule.refund(queue, tickets[1])
     moved_state = rule.drain(cut, 10 * SECOND)
-    assert [10.0, 0.0, 10.0, 10.0, [1.0, 1.0], [2.0, 8.0]] == told(moved_state)
+    assert [10.0, 0.0, 10.0, 10.0, [1.0, 1.0], [2.0, 8.0]] == readable_state(moved_state)
     assert moved_state is rule.drain(moved_state, 10 * SECOND)
     assert NOON + 12 * SECOND == rule.earliest(moved_state, 1, NOON)
     assert 18 * SECOND == rule.confirm(moved_state, tickets[7])
     whole_state = rule.grant(moved_state, 1, NOON + 12 * SECOND, refundable=True)[0]
-    assert [10.0, 0.0, 10.0, 10.0, [1.0, 8.0]] == told(whole_state)
-    assert [10.0, 0.0, 10.0, 10.0, [1.0, 1.0], [2.0, 7.0]] == told(
+    assert [10.0, 0.0, 10.0, 10.0, [1.0, 8.0]] == readable_state(whole_state)
+    assert [10.0, 0.0, 10.0, 10.0, [1.0, 1.0], [2.0, 7.0]] == readable_state(
         rule.refund(moved_state, tickets[7])
     )
     passed_state = rule.drain(rule.present(cut, NOON + 4 * SECOND), 10 * SECOND)
-    assert [12.0, 0.0, 14.0, 10.0, [2.0, 8.0]] == told(passed_state)
+    assert [12.0, 0.0, 14.0, 10.0, [2.0, 8.0]] == readable_state(passed_state)
     ahead = rule.drain(rule.present(rule.refund(queue, tickets[0]), NOON), SECOND)
     assert NOON + 2 * SECOND == rule.earliest(ahead, 1, NOON)
     steps = rule.present(moved_state, NOON - HOUR)
@@ -164,7 +164,7 @@ def test_more_gaps_than_the_limit_are_merged(rule: TokenBucket) -> None:
     assert now + SECOND >= rule.earliest(present_state, 1, now)
     for ticket in tickets[::2]:
         queue = rule.refund(queue, ticket)
-    assert [0.0, 0.0] == told(queue)
+    assert [0.0, 0.0] == readable_state(queue)
 
 
 def test_burst_of_one_loses_the_farthest_gaps() -> None:

@@ -38,12 +38,12 @@ from tests.domain.cache_world import (
     NOW,
     POLICY,
     WHO,
-    at,
     date,
     decided,
     entry,
+    expect_stale,
+    moment_after,
     received,
-    stale,
 )
 
 # --- deciding ------------------------------------------------------------------
@@ -53,38 +53,38 @@ from tests.domain.cache_world import (
     "control, after, directive, expected",
     [
         ("max-age=60", 59.0, "", Fresh()),
-        ("max-age=60", 60.0, "", stale()),
-        ("max-age=60, no-cache", 1.0, "", stale()),
-        ('max-age=60, no-cache=""', 1.0, "", stale()),
+        ("max-age=60", 60.0, "", expect_stale()),
+        ("max-age=60, no-cache", 1.0, "", expect_stale()),
+        ('max-age=60, no-cache=""', 1.0, "", expect_stale()),
         ('max-age=60, no-cache="x"', 1.0, "", Fresh()),
-        ("max-age=60", 1.0, "no-cache", stale()),
+        ("max-age=60", 1.0, "no-cache", expect_stale()),
         ("max-age=60", 10.0, "max-age=10", Fresh()),
-        ("max-age=60", 11.0, "max-age=10", stale()),
+        ("max-age=60", 11.0, "max-age=10", expect_stale()),
         ("max-age=60", 0.0, "max-age=0", Fresh()),
-        ("max-age=60", 1.0, "max-age=0", stale()),
-        ("max-age=60", 10.0, "max-age=soon", stale()),
+        ("max-age=60", 1.0, "max-age=0", expect_stale()),
+        ("max-age=60", 10.0, "max-age=soon", expect_stale()),
         ("max-age=60", 10.0, "min-fresh=49", Fresh()),
-        ("max-age=60", 10.0, "min-fresh=50", stale()),
+        ("max-age=60", 10.0, "min-fresh=50", expect_stale()),
         ("max-age=60", 69.0, "max-stale=10", Fresh()),
-        ("max-age=60", 70.0, "max-stale=10", stale()),
+        ("max-age=60", 70.0, "max-stale=10", expect_stale()),
         ("max-age=60", 1e6, "max-stale", Fresh()),
-        ("max-age=60", 61.0, "only-if-cached", stale()),
+        ("max-age=60", 61.0, "only-if-cached", expect_stale()),
         ("max-age=60, proxy-revalidate", 61.0, "max-stale=10", Fresh()),
         ("max-age=60, s-maxage=1", 59.0, "", Fresh()),
         ("max-age=60, must-revalidate", 59.0, "", Fresh()),
-        ("max-age=60, must-revalidate", 61.0, "max-stale", stale()),
-        ("max-age=60, stale-while-revalidate=9", 61.0, "min-fresh=1", stale()),
-        ("max-age=60, stale-while-revalidate=10", 69.0, "", stale(meanwhile=True)),
-        ("max-age=60, stale-while-revalidate=10", 70.0, "", stale()),
-        ("max-age=60, stale-while-revalidate=1", 60.5, "", stale(meanwhile=True)),
-        ("max-age=60, stale-while-revalidate=10", 61.0, "max-age=5", stale()),
-        ("max-age=60, stale-while-revalidate=10, must-revalidate", 61.0, "", stale()),
-        ("max-age=60, stale-if-error=9", 20.0, "max-age=10", stale(if_error=True)),
-        ("max-age=60, stale-if-error=100", 159.0, "", stale(if_error=True)),
-        ("max-age=60, stale-if-error=100", 160.0, "", stale()),
-        ("max-age=60", 61.0, "stale-if-error=100", stale(if_error=True)),
-        ("max-age=60, must-revalidate", 61.0, "stale-if-error=100", stale()),
-        ("max-age=60, no-cache, stale-if-error=100", 61.0, "", stale()),
+        ("max-age=60, must-revalidate", 61.0, "max-stale", expect_stale()),
+        ("max-age=60, stale-while-revalidate=9", 61.0, "min-fresh=1", expect_stale()),
+        ("max-age=60, stale-while-revalidate=10", 69.0, "", expect_stale(meanwhile=True)),
+        ("max-age=60, stale-while-revalidate=10", 70.0, "", expect_stale()),
+        ("max-age=60, stale-while-revalidate=1", 60.5, "", expect_stale(meanwhile=True)),
+        ("max-age=60, stale-while-revalidate=10", 61.0, "max-age=5", expect_stale()),
+        ("max-age=60, stale-while-revalidate=10, must-revalidate", 61.0, "", expect_stale()),
+        ("max-age=60, stale-if-error=9", 20.0, "max-age=10", expect_stale(if_error=True)),
+        ("max-age=60, stale-if-error=100", 159.0, "", expect_stale(if_error=True)),
+        ("max-age=60, stale-if-error=100", 160.0, "", expect_stale()),
+        ("max-age=60", 61.0, "stale-if-error=100", expect_stale(if_error=True)),
+        ("max-age=60, must-revalidate", 61.0, "stale-if-error=100", expect_stale()),
+        ("max-age=60, no-cache, stale-if-error=100", 61.0, "", expect_stale()),
     ],
 )
 def test_decisions(control: str, after: float, directive: str, expected: Decision) -> None:
@@ -201,7 +201,7 @@ def test_a_304_makes_the_answer_fresh_again() -> None:
         )
         == merged_response.headers
     )
-    again = kept(GET, merged_response, WHO, at(100), POLICY)
+    again = kept(GET, merged_response, WHO, moment_after(100), POLICY)
     assert again is not None
     assert (60.0, 2.5) == (again.lifetime, again.age)
 
@@ -209,7 +209,7 @@ def test_a_304_makes_the_answer_fresh_again() -> None:
 def test_a_304_without_a_date_was_made_just_now() -> None:
     """A 304 without a date counts as made now, whatever the stored age and date."""
     made = entry("max-age=60", {"Age": "50", "Date": date(-50)}).later(100)
-    again = kept(GET, refreshed(made, Response(304)), WHO, at(100), POLICY)
+    again = kept(GET, refreshed(made, Response(304)), WHO, moment_after(100), POLICY)
     assert again is not None
     assert (0.0, date(100)) == (again.age, again.response.headers["date"])
 

@@ -115,7 +115,7 @@ class Model:
 
     def forget(self) -> None:
         """Reset the circuit; no relevant state may be lost."""
-        assert [] == self.alive()
+        assert [] == self.running_leases()
         if self.mode is CLOSED:
             assert self.streak == 0 or self.time - self.since >= round(self.config.window * SECOND)
             # A window of calls is given up after a day without one.
@@ -172,7 +172,7 @@ class Model:
 
     # --- what happens -----------------------------------------------------------------------
 
-    def alive(self) -> list[int]:
+    def running_leases(self) -> list[int]:
         """The ends of the running leases."""
         return [end for end in self.leases.values() if end > self.time]
 
@@ -184,8 +184,8 @@ class Model:
             return Answer.CIRCUIT_OPEN, FOREVER
         if self.mode is OPEN and self.time < self.until:
             return Answer.CIRCUIT_OPEN, self.until - self.time
-        if len(self.alive()) >= self.config.probes:
-            return Answer.CIRCUIT_OPEN, min(self.alive()) - self.time
+        if len(self.running_leases()) >= self.config.probes:
+            return Answer.CIRCUIT_OPEN, min(self.running_leases()) - self.time
         return (Answer.GO, 0) if token else (Answer.NEEDS_TOKEN, 0)
 
     def enter(self, permit: Permit, lease: int) -> Call:
@@ -222,14 +222,14 @@ class Model:
             self.streak = 0
         if outcome is Outcome.SLOW:
             slot.slow += 1
-            return self.opened() if self.dragged() else None
+            return self.open_circuit() if self.dragged() else None
         if self.failures and self.time - self.failures[-1][0] >= DAY:
             for old_call in self.calls:
                 old_call.status = "too old"
         slot.fails += 1
         call.status = "failed"
         self.failures.append((self.time, reporter))
-        return self.opened() if self.tripped() else None
+        return self.open_circuit() if self.tripped() else None
 
     def dragged(self) -> bool:
         """Return whether a slow answer opens the circuit."""
@@ -258,7 +258,7 @@ class Model:
             and fails / calls >= config.failure_rate
         )
 
-    def opened(self) -> CircuitState:
+    def open_circuit(self) -> CircuitState:
         """Open."""
         longest = max(self.config.open_for, self.config.open_at_most)
         lasts = min(longest, self.config.open_for * self.config.open_growth**self.streak)
@@ -272,7 +272,7 @@ class Model:
         if outcome is Outcome.NEUTRAL:
             return None
         if outcome is not Outcome.GOOD:
-            return self.opened()
+            return self.open_circuit()
         self.good += 1
         if self.good < self.config.successes:
             return None
@@ -296,7 +296,7 @@ class Model:
             slow_calls=slow_calls,
             consecutive_failures=row,
             openings=self.streak,
-            probes_under_way=len(self.alive()),
+            probes_under_way=len(self.running_leases()),
             retry_after=max(0, self.until - self.time) / SECOND if self.mode is OPEN else None,
         )
 
@@ -472,7 +472,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def never_too_many_probes(self) -> None:
         """The leases of all generations together never exceed the number of probes."""
-        assert len(self.model.alive()) <= self.model.config.probes
+        assert len(self.model.running_leases()) <= self.model.config.probes
 
 
 AUTOMATIC = {(before, after) for before, _, after in TRANSITIONS}

@@ -61,7 +61,7 @@ def row(minute: int = 0, service: str = "stripe", tenant: str = "", **changes: A
     return WindowFigures(**{**fields, **changes})
 
 
-def finished(second: float = 0, **changes: Any) -> CallFinished:
+def finished_call(second: float = 0, **changes: Any) -> CallFinished:
     """The end of a call."""
     fields: dict[str, Any] = {
         "at": NOON + timedelta(seconds=second),
@@ -208,9 +208,9 @@ def test_calls_are_recorded_by_minute_and_series() -> None:
     """Each event counts in the minute of its time, and in its series."""
     recording = Recording(10, 100)
     place: dict[str, Any] = {"service": "stripe", "operation": "payments.charge", "tenant": "acme"}
-    recording.record(finished(1, **place))
-    recording.record(finished(61, error="OutcomeUnknown", attempts=3, **place))
-    recording.record(finished(62, error="RateLimitExceeded", attempts=0, **place))
+    recording.record(finished_call(1, **place))
+    recording.record(finished_call(61, error="OutcomeUnknown", attempts=3, **place))
+    recording.record(finished_call(62, error="RateLimitExceeded", attempts=0, **place))
     recording.record(RetryScheduled(at=NOON, attempt=1, delay=1.0, error="VendorFailed", **place))
     attempt = AttemptFinished(at=NOON, attempt=1, duration=0.2, **place)
     recording.record(attempt)
@@ -267,9 +267,9 @@ def test_a_hundred_thousand_tenants_are_few_series() -> None:
     """Beyond the limit, further tenants and then operations are combined into one series."""
     recording = Recording(100, 10_000)
     for number in range(100_000):
-        recording.record(finished(tenant=f"tenant-{number}", operation="charge"))
+        recording.record(finished_call(tenant=f"tenant-{number}", operation="charge"))
     for number in range(1_000):
-        recording.record(finished(operation=f"operation-{number}"))
+        recording.record(finished_call(operation=f"operation-{number}"))
     calls = calls_of(recording.take())
 
     assert 111 == len(calls)
@@ -283,7 +283,7 @@ def test_further_series_are_few() -> None:
     """Further tenants share a series of their operation, and further operations share one."""
     recording = Recording(1, 100)
     for operation, tenant in (("a", "1"), ("a", "2"), ("a", "3"), ("b", "1"), ("c", "")):
-        recording.record(finished(operation=operation, tenant=tenant))
+        recording.record(finished_call(operation=operation, tenant=tenant))
 
     assert {
         ("stripe", "a", "1"): 1,
@@ -297,7 +297,7 @@ def test_series_of_later_minutes_are_the_same() -> None:
     recording = Recording(1, 100)
     for second in (0, 70, 140):
         for tenant in ("a", "b"):
-            recording.record(finished(second, tenant=tenant))
+            recording.record(finished_call(second, tenant=tenant))
 
     assert {"a": 3, "other": 3} == {
         tenant: number for (_, _, tenant), number in calls_of(recording.take()).items()
@@ -307,7 +307,7 @@ def test_series_of_later_minutes_are_the_same() -> None:
 def test_an_aborted_call_has_no_duration() -> None:
     """A cancelled call counts its attempts, but not its duration."""
     recording = Recording(1, 100)
-    recording.record(finished(cancelled=True, attempts=2))
+    recording.record(finished_call(cancelled=True, attempts=2))
     (window,) = recording.take().values()
     (tally,) = window.values()
 
@@ -318,7 +318,7 @@ def test_another_day_has_series_of_its_own() -> None:
     """The limit of series applies per day, so new tenants have their own series the next day."""
     recording = Recording(1, 100)
     for second, tenant in ((0, "a"), (1, "b"), (DAY, "b"), (DAY + 1, "a")):
-        recording.record(finished(second, tenant=tenant))
+        recording.record(finished_call(second, tenant=tenant))
 
     assert {"a": 1, "other": 2, "b": 1} == {
         tenant: number for (_, _, tenant), number in calls_of(recording.take()).items()
@@ -329,7 +329,7 @@ def test_names_are_cut_before_they_are_counted() -> None:
     """Names that a database stores as the same text are one series from the start."""
     recording = Recording(10, 100)
     for end in ("x", "y"):
-        recording.record(finished(tenant="a\0\ud800" + "n" * 300 + end))
+        recording.record(finished_call(tenant="a\0\ud800" + "n" * 300 + end))
 
     assert {("stripe", "", ("a\\0\\ud800" + "n" * 300)[:255]): 2} == calls_of(recording.take())
 
@@ -338,7 +338,7 @@ def test_figures_beyond_the_bound_are_counted_as_lost() -> None:
     """Where nobody takes the figures, memory is bounded."""
     recording = Recording(10, 2)
     for minute in range(3):
-        recording.record(finished(60 * minute, error="VendorFailed"))
+        recording.record(finished_call(60 * minute, error="VendorFailed"))
     recording.record(RetryScheduled(at=NOON, service="new", attempt=1, delay=1.0, error="E"))
     recording.record(AttemptFinished(at=NOON, service="new", attempt=1, duration=0.2, bytes_in=1))
 
@@ -349,7 +349,7 @@ def windows(minute: int, *services: str) -> Windows:
     """Figures of one call each."""
     recording = Recording(100, 100)
     for service in services:
-        recording.record(finished(60 * minute, service=service))
+        recording.record(finished_call(60 * minute, service=service))
     return recording.take()
 
 

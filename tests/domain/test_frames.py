@@ -18,7 +18,7 @@ HIDDEN = "h1dden"
 E = TypeVar("E", bound=BaseException)
 
 
-def raised(error: E) -> E:
+def raised_error(error: E) -> E:
     """The same error, with a frame."""
     with suppress(type(error)):
         raise error
@@ -27,8 +27,10 @@ def raised(error: E) -> E:
 
 def test_causes_contexts_and_groups_lose_their_frames() -> None:
     """Causes, contexts and grouped errors lose their frames, even in a cycle."""
-    error, cause, context, lower_error, member = (raised(ValueError(name)) for name in "abcde")
-    group = raised(ExceptionGroup("several", [member, raised(KeyError())]))
+    error, cause, context, lower_error, member = (
+        raised_error(ValueError(name)) for name in "abcde"
+    )
+    group = raised_error(ExceptionGroup("several", [member, raised_error(KeyError())]))
     error.__cause__, error.__context__ = group, context
     group.__cause__ = cause
     context.__context__ = lower_error
@@ -42,7 +44,7 @@ def test_causes_contexts_and_groups_lose_their_frames() -> None:
 
 def test_cause_without_context_loses_its_frames() -> None:
     """A cause loses its frames even if there is no context."""
-    error, cause = raised(ValueError()), raised(KeyError())
+    error, cause = raised_error(ValueError()), raised_error(KeyError())
     error.__cause__ = cause
     bare(error)
     assert cause.__traceback__ is None
@@ -50,12 +52,12 @@ def test_cause_without_context_loses_its_frames() -> None:
 
 def test_host_errors_keep_their_frames() -> None:
     """An error that the host was handling, and its cause, keep their frames."""
-    host, cause = ValueError(), raised(KeyError())
+    host, cause = ValueError(), raised_error(KeyError())
     host.__cause__ = cause
     try:
         raise host
     except ValueError:
-        error = bare(raised(LookupError()))
+        error = bare(raised_error(LookupError()))
     assert host is error.__context__
     assert None not in [host.__traceback__, cause.__traceback__]
     assert error.__traceback__ is None

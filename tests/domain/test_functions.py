@@ -9,11 +9,11 @@ from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError
 
 
-async def later() -> None:
+async def run_later() -> None:
     """An asynchronous function that no test awaits."""
 
 
-@pytest.mark.parametrize("value", [print, later, str, lambda: None])
+@pytest.mark.parametrize("value", [print, run_later, str, lambda: None])
 def test_callables_are_accepted(value: object) -> None:
     """Synchronous and asynchronous functions and classes are accepted."""
     check_callable(value, "function")
@@ -41,7 +41,7 @@ def test_uncallable_values_are_refused(value: object) -> None:
 def test_asynchronous_function_is_refused() -> None:
     """An asynchronous function is refused where a synchronous one is required."""
     with pytest.raises(ConfigurationError, match="later is asynchronous") as excinfo:
-        check_plain(later, "encode")
+        check_plain(run_later, "encode")
 
     assert "encode" == excinfo.value.path
 

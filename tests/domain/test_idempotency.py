@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from moorage.domain.idempotency.claims import Settle
 
 
-def named(key: Keyed) -> str:
+def state_name(key: Keyed) -> str:
     """The name of the key's state in the documented table."""
     entry = present(key.world.cells.get(KEY), key.world.now)
     if entry is None:
@@ -56,18 +56,18 @@ def test_claims_follow_the_table() -> None:
     prepare: list[Callable[[Keyed], object]] = [
         lambda key: key,
         lambda key: key.claim(),
-        lambda key: key.sent(),
-        lambda key: key.settle(complete(KEY, key.sent(), "answer", ttl=TTL)),
-        lambda key: key.settle(release(KEY, key.sent(), ttl=TTL)),
+        lambda key: key.claim_and_send(),
+        lambda key: key.settle(complete(KEY, key.claim_and_send(), "answer", ttl=TTL)),
+        lambda key: key.settle(release(KEY, key.claim_and_send(), ttl=TTL)),
     ]
     for prepare_key, lateness in product(prepare, (0, LEASE)):
         for owner, target in ((1, "honours"), (2, "honours"), (2, "ignores")):
             key = Keyed()
             prepare_key(key)
             key.world.now += lateness
-            state = named(key)
+            state = state_name(key)
             verdict = key.world.execute(claim(owner, target)).verdict
-            seen_transitions.add((state, event(state, owner, target), named(key), verdict))
+            seen_transitions.add((state, event(state, owner, target), state_name(key), verdict))
     assert set(TABLE) == seen_transitions
 
 
@@ -149,7 +149,7 @@ def test_expired_claim_cannot_be_marked_sent() -> None:
 def test_unknown_outcome_is_retried_only_at_vendors_that_honour_keys(target: str) -> None:
     """An unknown outcome is retried at the same vendor only, and only if it honours keys."""
     key = Keyed()
-    key.sent()
+    key.claim_and_send()
     key.world.now += LEASE
     assert Verdict.UNKNOWN is key.claim(target).verdict
     assert Verdict.ASK_AGAIN is key.claim().verdict
@@ -173,7 +173,7 @@ def test_retry_ends_within_the_vendors_memory(over: int, verdict: Verdict) -> No
 def test_abandoned_sent_key_is_unknown_at_once() -> None:
     """An abandoned sent key is unknown before its lease ends; a late answer still counts."""
     key = Keyed()
-    fence = key.sent("ignores")
+    fence = key.claim_and_send("ignores")
     for _ in range(2):
         assert key.settle(abandon(KEY, fence, ttl=TTL)).held
     assert Verdict.UNKNOWN is key.claim("ignores").verdict
@@ -195,7 +195,7 @@ def test_abandoned_unsent_key_is_free() -> None:
 def test_a_stored_answer_never_changes() -> None:
     """A stored answer is the same for holders, repeats, operators and newcomers."""
     key = Keyed()
-    fence = key.sent()
+    fence = key.claim_and_send()
     for _ in range(2):
         assert key.settle(complete(KEY, fence, "answer", ttl=TTL)).held
     for command in (
@@ -216,7 +216,7 @@ def test_a_person_settles_an_unknown_key(done: bool, verdict: Verdict, answer: o
     key = Keyed()
     resolve = Resolve(KEY, done=done, ttl=TTL, answer="found")
     assert not key.world.execute(resolve)
-    fence = key.sent("ignores")
+    fence = key.claim_and_send("ignores")
     assert not key.world.execute(resolve)
     key.world.now += LEASE
     assert key.world.execute(resolve)
@@ -313,7 +313,7 @@ def test_late_renewal_of_an_untaken_key(sent: bool) -> None:
 def test_a_claim_that_was_taken_over_is_not_renewed() -> None:
     """A renewal by a former holder changes nothing."""
     key = Keyed()
-    fence = key.sent(lease=SHORT, term=LEASE)
+    fence = key.claim_and_send(lease=SHORT, term=LEASE)
     key.world.now += SHORT
     assert Verdict.ASK_AGAIN is key.claim(lease=SHORT, term=LEASE).verdict
     previous_state = key.world.cells[KEY]
@@ -325,7 +325,7 @@ def test_a_claim_that_was_taken_over_is_not_renewed() -> None:
 def test_a_claim_that_has_ended_is_not_renewed(ending: Callable[..., Settle]) -> None:
     """A completed, released or abandoned claim cannot be renewed."""
     key = Keyed()
-    fence = key.sent()
+    fence = key.claim_and_send()
     arguments = (KEY, fence, "answer") if ending is complete else (KEY, fence)
     assert key.settle(ending(*arguments, ttl=TTL)).held
     assert not key.renew(fence)
@@ -371,7 +371,7 @@ def test_a_claim_that_is_renewed_is_not_forgotten() -> None:
 def test_first_answer_settles_a_taken_over_key() -> None:
     """The first holder's answer becomes the key's answer, even after a takeover."""
     key = Keyed()
-    first = key.sent()
+    first = key.claim_and_send()
     key.world.now += LEASE
     second = key.claim().fence
     for _ in range(2):
@@ -385,7 +385,7 @@ def test_first_answer_settles_a_taken_over_key() -> None:
 def test_late_answer_of_a_key_resolved_as_never_done_is_stored() -> None:
     """The late answer is stored, and the new holder of the key can no longer send."""
     key = Keyed()
-    fence = key.sent("ignores")
+    fence = key.claim_and_send("ignores")
     key.world.now += LEASE
     assert key.world.execute(Resolve(KEY, done=False, ttl=TTL))
     later_fence = key.claim("ignores").fence
@@ -397,7 +397,7 @@ def test_late_answer_of_a_key_resolved_as_never_done_is_stored() -> None:
 def test_answer_for_an_expired_key_is_ignored() -> None:
     """An answer from before the key expired does not settle its new use."""
     key = Keyed()
-    fence = key.sent()
+    fence = key.claim_and_send()
     key.world.now += LEASE + TTL
     later_fence = key.claim(payload=b"two").fence
     assert (False, False, None) == key.settle(complete(KEY, fence, "answer", ttl=TTL))
@@ -407,7 +407,7 @@ def test_answer_for_an_expired_key_is_ignored() -> None:
 def test_key_cannot_be_resolved_as_never_done_within_its_term() -> None:
     """A sent request may arrive until its deadline, so "never done" is refused before it."""
     key = Keyed()
-    key.sent("ignores", lease=SHORT, term=LEASE)
+    key.claim_and_send("ignores", lease=SHORT, term=LEASE)
     never, done = (
         Resolve(KEY, done=is_finished, ttl=TTL, answer="found") for is_finished in (False, True)
     )
@@ -420,7 +420,7 @@ def test_key_cannot_be_resolved_as_never_done_within_its_term() -> None:
     assert key.world.execute(never)
 
     other_key = Keyed()
-    other_key.sent("ignores", lease=SHORT, term=LEASE)
+    other_key.claim_and_send("ignores", lease=SHORT, term=LEASE)
     other_key.world.now += SHORT
     assert other_key.world.execute(done)
 
@@ -428,7 +428,7 @@ def test_key_cannot_be_resolved_as_never_done_within_its_term() -> None:
 def test_retrys_term_ends_within_the_vendors_memory() -> None:
     """A retry's whole term must end within the vendor's memory, however short its lease."""
     key = Keyed()
-    key.sent(lease=SHORT, term=LEASE)
+    key.claim_and_send(lease=SHORT, term=LEASE)
     key.world.now += SHORT
     term_options: dict[str, Any] = {"lease": SHORT, "term": LEASE}
     assert Verdict.UNKNOWN is key.claim(remembered=SHORT + LEASE - 1, **term_options).verdict

@@ -35,7 +35,7 @@ def test_a_step_back_leaves_the_vendors_memory_as_it_is(
 ) -> None:
     """A step back leaves the rest of a vendor's memory unchanged."""
     key = Keyed()
-    key.sent()
+    key.claim_and_send()
     key.world.now -= back
     key.claim()
     key.world.now += 2 * LEASE + over
@@ -45,7 +45,7 @@ def test_a_step_back_leaves_the_vendors_memory_as_it_is(
 def test_key_expires_after_its_time_to_live() -> None:
     """After its time to live, an answer is not replayed and the key can be used again."""
     key = Keyed()
-    key.settle(complete(KEY, key.sent(), "answer", ttl=TTL))
+    key.settle(complete(KEY, key.claim_and_send(), "answer", ttl=TTL))
     key.world.now += TTL - 1
     key.world.forget()
     assert Verdict.REPLAY is key.claim().verdict
@@ -60,7 +60,7 @@ def test_key_expires_after_its_time_to_live() -> None:
 def test_a_step_back_leaves_the_time_to_live_as_it_is(back: int) -> None:
     """A step back leaves the rest of an answer's time to live unchanged."""
     key = Keyed()
-    key.settle(complete(KEY, key.sent(), "answer", ttl=TTL))
+    key.settle(complete(KEY, key.claim_and_send(), "answer", ttl=TTL))
     key.world.now += HOUR
     key.claim()
     key.world.now -= back
@@ -74,7 +74,7 @@ def test_a_step_back_leaves_the_time_to_live_as_it_is(back: int) -> None:
 def test_fencing_token_of_an_expired_state_is_refused() -> None:
     """A holder from before a key expired cannot change the next use of the key."""
     key = Keyed()
-    old = key.sent()
+    old = key.claim_and_send()
     key.world.now += LEASE + TTL
     assert (False, False, None) == key.settle(complete(KEY, old, "late", ttl=TTL))
     assert key.claim().fence > old

@@ -123,7 +123,7 @@ class Machine(RuleBasedStateMachine):
 
     # --- the key ----------------------------------------------------------------------------
 
-    def named(self, time: int) -> str:
+    def state_name(self, time: int) -> str:
         """The name of the key's state in the documented table."""
         if self.stage == "claimed" and time >= self.until:
             return "claimed, lapsed"
@@ -142,11 +142,11 @@ class Machine(RuleBasedStateMachine):
         command = claim(self.owners, target, payload, lease=SHORT, term=LEASE)
         for _ in range(2 if again else 1):
             time = self.judge()
-            self.claimed(command, self.world.execute(command), time)
+            self.compare_claim(command, self.world.execute(command), time)
 
-    def claimed(self, command: Claim, claimed: Claimed, time: int) -> None:
+    def compare_claim(self, command: Claim, claimed: Claimed, time: int) -> None:
         """Compare an answer with the expected one."""
-        previous_name, earlier = self.named(time), self.ends
+        previous_name, earlier = self.state_name(time), self.ends
         if self.stage != "absent" and command.fingerprint != self.payload:
             assert Verdict.CONFLICT is claimed.verdict
             return
@@ -178,7 +178,7 @@ class Machine(RuleBasedStateMachine):
                 command.target,
             )
             self.sent_at = 0
-        assert (previous_name, event, self.named(time), claimed.verdict) in TABLE
+        assert (previous_name, event, self.state_name(time), claimed.verdict) in TABLE
         if claimed.verdict is Verdict.REPLAY:
             self.answers.add(claimed.answer)
         waiting_counts = {
@@ -213,7 +213,7 @@ class Machine(RuleBasedStateMachine):
         """A holder, most often the latest."""
         return self.holders[-1 - number % len(self.holders)]
 
-    def holds(self, holder: Holder) -> bool:
+    def is_holding(self, holder: Holder) -> bool:
         """Return whether a holder's fencing token is current."""
         return self.stage in {"claimed", "sent"} and self.owner == holder.owner
 
@@ -227,7 +227,7 @@ class Machine(RuleBasedStateMachine):
             return
         question = Admission(Gates(), within=0, lease=0, claim=(KEY, holder.fence, holder.target))
         answer, _, _, _ = self.world.execute(question)
-        is_allowed = self.holds(holder) and time < self.until
+        is_allowed = self.is_holding(holder) and time < self.until
         assert (Answer.GO if is_allowed else Answer.FENCED) is answer
         if is_allowed:
             holder.marked = True
@@ -241,12 +241,12 @@ class Machine(RuleBasedStateMachine):
         holder = self.pick(number)
         time = self.judge()
         if self.holders:
-            self.renewed(holder, time)
+            self.renew_claim(holder, time)
 
-    def renewed(self, holder: Holder, time: int) -> bool:
+    def renew_claim(self, holder: Holder, time: int) -> bool:
         """Return whether a holder still has its claim after a renewal."""
         (mine,) = self.world.execute(Renew([(KEY, holder.fence, TTL)], lease=SHORT))
-        assert self.holds(holder) is mine
+        assert self.is_holding(holder) is mine
         if mine:
             self.until = max(self.until, time + SHORT)
             holder.safe = self.real + SHORT
@@ -260,7 +260,7 @@ class Machine(RuleBasedStateMachine):
         keeps = MEMORY[holder.target]
         if self.real >= holder.safe:
             time = self.judge()
-            if not self.holders or not self.renewed(holder, time):
+            if not self.holders or not self.renew_claim(holder, time):
                 return
         if not holder.marked or self.real > holder.until or (holder.sent and not keeps):
             return
@@ -300,12 +300,12 @@ class Machine(RuleBasedStateMachine):
             if self.stage != "done":
                 self.stage = "done"
                 self.final = holder
-            self.settled(holder, settlement)
+            self.compare_settlement(holder, settlement)
             if settlement.held:
                 self.answers.add(holder.answer)
         self.holders.remove(holder)
 
-    def settled(self, holder: Holder, settled: Settled) -> None:
+    def compare_settlement(self, holder: Holder, settled: Settled) -> None:
         """Compare a holder's settlement with the expected one."""
         is_finished = self.stage == "done"
         assert (is_finished and self.final is holder) is settled.held
@@ -327,7 +327,7 @@ class Machine(RuleBasedStateMachine):
             if holder not in self.holders:
                 return
             settlement = self.world.execute(command)
-            if self.holds(holder):
+            if self.is_holding(holder):
                 self.ends = time
                 if certain or self.stage == "claimed":
                     self.stage = "free"
@@ -350,7 +350,7 @@ class Machine(RuleBasedStateMachine):
         done = bool(self.effects)
         answer = self.effects[0] if done else None
         command = Resolve(KEY, done=done, ttl=TTL, answer=answer)
-        is_settled = self.named(time) == "unknown" and (done or time >= self.ends)
+        is_settled = self.state_name(time) == "unknown" and (done or time >= self.ends)
         assert is_settled is self.world.execute(command)
         if is_settled:
             self.stage, self.owner, self.ends = ("done" if done else "free"), 0, time

@@ -26,14 +26,16 @@ def event(**changes: Any) -> WebhookEvent:
     return WebhookEvent(**{**default_options, **changes})
 
 
-def kept(*events: WebhookEvent, account: str = "stripe", tenant: str | None = None) -> InboxEntry:
+def entry_of_delivery(
+    *events: WebhookEvent, account: str = "stripe", tenant: str | None = None
+) -> InboxEntry:
     """The inbox entry for a delivery of these events."""
     return entry_of(account, events, tenant=tenant, subject="ada", lane="a", now=NOW)
 
 
 def test_entry_of_a_delivery() -> None:
     """A delivery's entry is due at once, with account, tenant, subject and lane."""
-    entry = kept(event(type="payment.captured"), tenant="acme")
+    entry = entry_of_delivery(event(type="payment.captured"), tenant="acme")
     assert ("stripe", "acme", "ada", "a") == (
         entry.target,
         entry.tenant,
@@ -54,27 +56,38 @@ def test_entry_of_a_delivery() -> None:
 )
 def test_operation_of_a_delivery(types: tuple[str, str], operation: str) -> None:
     """The operation is our event type, else the vendor's, else a default, cut to length."""
-    assert operation == kept(event(type=types[0], vendor_type=types[1])).operation
+    assert operation == entry_of_delivery(event(type=types[0], vendor_type=types[1])).operation
 
 
 def test_entry_id_of_a_delivery() -> None:
     """A repeated delivery has the same entry id in every release; others differ."""
     claimed_event = event(claim=("mark", 0))
     other_entries = [
-        kept(claimed_event, tenant="acme"),
-        kept(claimed_event, account="other"),
-        kept(event(id="mark2")),
-        kept(claimed_event, claimed_event),
+        entry_of_delivery(claimed_event, tenant="acme"),
+        entry_of_delivery(claimed_event, account="other"),
+        entry_of_delivery(event(id="mark2")),
+        entry_of_delivery(claimed_event, claimed_event),
     ]
-    assert "81ce9e99b6c629e2371b7f0e3b3d6393" == kept(claimed_event).id
-    assert 5 == len({kept(claimed_event).id, *(other_entry.id for other_entry in other_entries)})
+    assert "81ce9e99b6c629e2371b7f0e3b3d6393" == entry_of_delivery(claimed_event).id
+    assert 5 == len(
+        {entry_of_delivery(claimed_event).id, *(other_entry.id for other_entry in other_entries)}
+    )
 
 
 def test_entry_id_prefers_the_replay_guards_mark() -> None:
     """Without a verified id the replay guard's mark names the delivery; without both, the id."""
-    assert kept(event(claim=("mark", 0))).id == kept(event(id="evt_2", claim=("mark", 0))).id
-    assert kept(event(claim=("mark", 0))).id != kept(event(claim=("other", 0))).id
-    assert kept(event(claim=None)).id != kept(event(id="evt_2", claim=None)).id
+    assert (
+        entry_of_delivery(event(claim=("mark", 0))).id
+        == entry_of_delivery(event(id="evt_2", claim=("mark", 0))).id
+    )
+    assert (
+        entry_of_delivery(event(claim=("mark", 0))).id
+        != entry_of_delivery(event(claim=("other", 0))).id
+    )
+    assert (
+        entry_of_delivery(event(claim=None)).id
+        != entry_of_delivery(event(id="evt_2", claim=None)).id
+    )
 
 
 def test_events_round_trip() -> None:

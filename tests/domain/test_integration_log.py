@@ -50,7 +50,7 @@ FINISHED = CallFinished(
 )
 
 
-def finished(**fields: Any) -> CallFinished:
+def finished_call(**fields: Any) -> CallFinished:
     """The end of a call to Stripe."""
     return attrs.evolve(FINISHED, **fields)
 
@@ -91,7 +91,7 @@ STATUS_OF = {
 @pytest.mark.parametrize("error", sorted({*tree(), *STATUS_OF, "KeyError"}))
 def test_every_error_has_its_status(error: str) -> None:
     """Every class of error has a defined status in the log."""
-    entry = entry_of(finished(error=error))
+    entry = entry_of(finished_call(error=error))
 
     assert entry is not None
     assert STATUS_OF.get(error, "failed") == entry.status.value
@@ -114,7 +114,7 @@ def test_status_of_replayed_and_cancelled_calls(
     fields: dict[str, Any], expected: IntegrationStatus
 ) -> None:
     """Replayed, cached and cancelled calls have their own status."""
-    entry = entry_of(finished(**fields))
+    entry = entry_of(finished_call(**fields))
 
     assert entry is not None
     assert expected is entry.status
@@ -122,7 +122,7 @@ def test_status_of_replayed_and_cancelled_calls(
 
 def test_entry_has_every_field_of_the_event() -> None:
     """Every field of the event is in the log entry."""
-    event = finished(
+    event = finished_call(
         error="PaymentDeclined",
         status=402,
         vendor_code="card_declined",
@@ -153,7 +153,7 @@ def test_entry_has_every_field_of_the_event() -> None:
     )
 
     assert expected == entry_of(event)
-    nameless_entry = entry_of(finished(request_id=None))
+    nameless_entry = entry_of(finished_call(request_id=None))
     assert nameless_entry is not None
     assert "" == nameless_entry.id
 
@@ -279,7 +279,7 @@ def test_error_of_an_application_has_the_status_of_its_base(
     name: str, *, internal: bool, status: IntegrationStatus
 ) -> None:
     """A refusal stays a refusal under another name."""
-    entry = entry_of(finished(error=name, internal=internal))
+    entry = entry_of(finished_call(error=name, internal=internal))
 
     assert entry is not None
     assert status is entry.status

@@ -41,7 +41,7 @@ GATES = [
 EVENTS = ["admit", "open", "close", "claim", "send", "free", "complete", "wait", "expire", "back"]
 
 
-def both(gates: Gates, *, owner: int = 9, payload: bytes = b"one") -> KeyAdmission:
+def claim_and_ask(gates: Gates, *, owner: int = 9, payload: bytes = b"one") -> KeyAdmission:
     """The command that claims the key and asks for an admission."""
     question = Admission(gates, within=SECOND, lease=SECOND)
     return KeyAdmission(KEY, question, payload, owner, TERM, TTL, "honours")
@@ -103,7 +103,7 @@ def test_claim_with_admission_is_both_commands(
     apart = World(key.world.now)
     apart.cells = dict(before)
 
-    answer = key.world.execute(both(gates, payload=payload))
+    answer = key.world.execute(claim_and_ask(gates, payload=payload))
 
     if answer is None:
         assert before == key.world.cells
@@ -118,7 +118,7 @@ def test_new_key_is_sent_at_once(gates: Gates) -> None:
     """A new key is claimed and marked as sent, and its attempt is admitted."""
     key = Keyed()
 
-    fence, admitted, _ = key.world.execute(both(gates))  # type: ignore[misc]  # not None
+    fence, admitted, _ = key.world.execute(claim_and_ask(gates))  # type: ignore[misc]  # not None
 
     assert (key.world.now, GO, 0) == (fence, *admitted[:2])
     assert Verdict.BUSY is key.claim().verdict
@@ -129,12 +129,12 @@ def test_new_key_is_sent_at_once(gates: Gates) -> None:
 def test_stored_answer_costs_nothing() -> None:
     """A stored answer is returned even while the limit is exhausted and the circuit open."""
     key, gates = Keyed(), GATES[3]
-    fence, _, _ = key.world.execute(both(gates))  # type: ignore[misc]  # not None
+    fence, _, _ = key.world.execute(claim_and_ask(gates))  # type: ignore[misc]  # not None
     key.settle(complete(KEY, fence, "answer", ttl=TTL))
     happen(key, gates, "open")
     cells = dict(key.world.cells)
 
-    answer = key.world.execute(both(gates))
+    answer = key.world.execute(claim_and_ask(gates))
 
     assert (0, "answer") == (answer[0], answer[2])  # type: ignore[index]  # not None
     assert cells == key.world.cells
@@ -147,14 +147,14 @@ def test_refused_attempt_claims_nothing(event: str) -> None:
     for _ in range(2):
         happen(key, gates, event)
 
-    assert key.world.execute(both(gates)) is None
+    assert key.world.execute(claim_and_ask(gates)) is None
     assert KEY not in key.world.cells
 
 
 def test_unsent_key_is_free_again() -> None:
     """A caller that has sent nothing frees its own key, and no other caller's."""
     key = Keyed()
-    key.world.execute(both(GATES[0], owner=9))
+    key.world.execute(claim_and_ask(GATES[0], owner=9))
 
     key.world.execute(WithdrawUnsent(KEY, 8, ttl=TTL))
     assert Verdict.BUSY is key.claim().verdict
@@ -169,11 +169,11 @@ def test_unreadable_states_are_named() -> None:
     for position, name in enumerate(("circuit", "limit", KEY)):
         world = World()
         if name != KEY:
-            world.execute(both(GATES[3]))
+            world.execute(claim_and_ask(GATES[3]))
             del world.cells[KEY]
         world.cells[name] = (world.now, SECOND, *["?"] * (position + 1))
 
         with pytest.raises(StateUnavailable) as caught:
-            world.execute(both(GATES[3]))
+            world.execute(claim_and_ask(GATES[3]))
 
         assert name == caught.value.key

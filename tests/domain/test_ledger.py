@@ -53,7 +53,7 @@ class Naive:
         )
 
 
-def after(ledger: Ledger, act: str) -> Ledger:
+def ledger_after(ledger: Ledger, act: str) -> Ledger:
     """Return the ledger after one step."""
     match act:
         case "begin":
@@ -94,7 +94,7 @@ def test_every_short_walk_agrees_with_the_list() -> None:
     for walk in itertools.product(ACTS, repeat=5):
         ledger, naive = BLANK, Naive()
         for act in walk:
-            previous_ledger, ledger = ledger, after(ledger, act)
+            previous_ledger, ledger = ledger, ledger_after(ledger, act)
             naive.act(act)
             check_laws(previous_ledger, act, ledger)
             assert naive.facts == facts(ledger), walk
@@ -105,7 +105,7 @@ def test_every_walk_agrees_with_the_list(walk: list[str]) -> None:
     """After a sequence of any length, the ledger says what a list of all facts says."""
     ledger, naive = BLANK, Naive()
     for act in walk:
-        previous_ledger, ledger = ledger, after(ledger, act)
+        previous_ledger, ledger = ledger, ledger_after(ledger, act)
         naive.act(act)
         check_laws(previous_ledger, act, ledger)
         assert naive.facts == facts(ledger)
@@ -126,14 +126,14 @@ def test_a_joined_ledger_is_as_unproven_as_its_least_proven_racer(before: tuple[
     """Concurrent requests count as one attempt, which did nothing only if none did anything."""
     start = BLANK
     for act in (*before, BEGIN):
-        start = after(start, act)
+        start = ledger_after(start, act)
 
     for races in itertools.product(RACES, repeat=3):
         racers = []
         for acts, _ in races:
             racer_ledger = start
             for act in acts:
-                racer_ledger = after(racer_ledger, act)
+                racer_ledger = ledger_after(racer_ledger, act)
             racers.append(racer_ledger)
         joined_ledger = start.join(racers)
 

@@ -38,7 +38,7 @@ def unescaped(text: object) -> str | None:
     return escaped_name
 
 
-def sent(request: Request) -> bytes:
+def body_bytes(request: Request) -> bytes:
     """The bytes of a body that streams synchronously or asynchronously."""
     if isinstance(request.body, bytes):
         return request.body
@@ -56,7 +56,7 @@ def sent(request: Request) -> bytes:
 def read(request: Request) -> list[tuple[str | None, str | None, str | None, bytes]]:
     """Name, file name, type and content of each part, read by the standard library."""
     head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
-    message = message_from_bytes(head + sent(request))
+    message = message_from_bytes(head + body_bytes(request))
     parts = cast("list[Message]", message.get_payload())
     results: list[tuple[str | None, str | None, str | None, bytes]] = []
     for part in parts:
@@ -77,11 +77,11 @@ def streaming(*chunks: bytes) -> Callable[[], Iterator[bytes]]:
 def awaiting(*chunks: bytes) -> Callable[[], AsyncIterator[bytes]]:
     """An asynchronous opener of the same chunks."""
 
-    async def opened() -> AsyncIterator[bytes]:
+    async def yield_chunks() -> AsyncIterator[bytes]:
         for chunk in chunks:
             yield chunk
 
-    return opened
+    return yield_chunks
 
 
 @pytest.mark.parametrize("method", [Request.post, Request.put, Request.patch])
@@ -148,7 +148,7 @@ def test_a_name_stays_a_name(text: str) -> None:
     assert [(text, None, None, b"v"), (text, text, "application/octet-stream", b"c")] == read(
         request
     )
-    assert 4 + 5 + 1 == sent(request).count(b"\r\n")
+    assert 4 + 5 + 1 == body_bytes(request).count(b"\r\n")
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_form_length_needs_every_files_length() -> None:
     unknown_file = FormFile("b", streaming(b"x"))
     request = Request.post("/", form={"a": "b"}, files={"known": entry})
     assert isinstance(request.body, BodyStream)
-    assert len(sent(request)) == request.body.length
+    assert len(body_bytes(request)) == request.body.length
 
     other_request = Request.post("/", files={"known": entry, "unknown": unknown_file})
     assert isinstance(other_request.body, BodyStream)
@@ -199,11 +199,11 @@ def test_a_form_is_replayable_if_each_file_is() -> None:
     first_request = Request.post("/", files={"a": FormFile("a", io.BytesIO(b"x"))})
 
     assert repeated_request.replayable
-    assert sent(repeated_request) == sent(repeated_request)
+    assert body_bytes(repeated_request) == body_bytes(repeated_request)
     assert not first_request.replayable
-    sent(first_request)
+    body_bytes(first_request)
     with pytest.raises(InvalidData, match="read already"):
-        sent(first_request)
+        body_bytes(first_request)
 
 
 def test_streams_of_both_modes_go_together() -> None:
@@ -277,7 +277,7 @@ def test_stream_with_the_boundary_is_refused(cut: int, padding: bytes) -> None:
     ):
         request = Request.post("/", files={"n": FormFile("a", source)})
         with pytest.raises(InvalidData, match="boundary"):
-            sent(request)
+            body_bytes(request)
 
 
 def test_repr_hides_file_content() -> None:

@@ -62,7 +62,7 @@ PERMIT = (1, 2, 0)
 TICKET = (1, 2, 1, 0, 0, 0)
 
 
-def lost(probes: int, draw: float) -> Outage:
+def outage_after(probes: int, draw: float) -> Outage:
     """An outage after this many probes, one a second."""
     outage = noticed(None, GONE, 5 * NANOS, draw)
     for probe in range(1, probes + 1):
@@ -74,7 +74,7 @@ def lost(probes: int, draw: float) -> Outage:
 def test_probe_intervals_grow(probes: int, pause: float) -> None:
     """The probe interval doubles from a quarter of a second up to a second."""
     now = (5 + probes) * NANOS
-    shortest, middle_outage, longest = (lost(probes, draw) for draw in (0.0, 0.5, 1.0))
+    shortest, middle_outage, longest = (outage_after(probes, draw) for draw in (0.0, 0.5, 1.0))
 
     assert [now + int(pause * NANOS * part / 4) for part in (2, 3, 4)] == [
         shortest.until,
@@ -109,7 +109,7 @@ def test_local_grants_are_marked() -> None:
     assert (Answer.LIMITED, 7, None, ()) == marked((Answer.LIMITED, 7, None, ()))
 
 
-def about(permit: Any, tickets: Any) -> list[Command[Any]]:
+def returning_commands(permit: Any, tickets: Any) -> list[Command[Any]]:
     """Every command that a permit or tickets are brought back with."""
     return [
         Report(GATES, permit, Outcome.FAILED, "a"),
@@ -122,8 +122,8 @@ def test_commands_on_local_grants_stay_local() -> None:
     """A command with a local permit or ticket is handled in this process."""
     permit, ticket = Local(PERMIT), Local(TICKET)
 
-    assert not any(map(is_local, about(PERMIT, (TICKET, TICKET))))
-    assert all(map(is_local, about(permit, (ticket, ticket))))
+    assert not any(map(is_local, returning_commands(PERMIT, (TICKET, TICKET))))
+    assert all(map(is_local, returning_commands(permit, (ticket, ticket))))
     assert is_local(GiveBack(GATES, (TICKET, ticket)))
     assert is_local(Confirm(GATES, (TICKET, ticket), None))
     assert is_local(Confirm(GATES, (TICKET,), permit))
@@ -140,7 +140,7 @@ def test_only_limits_and_circuits_have_a_local_fallback() -> None:
     request = Admission(GATES, within=0, lease=0)
     goes: list[Command[Any]] = [
         request,
-        *about(PERMIT, (TICKET, TICKET)),
+        *returning_commands(PERMIT, (TICKET, TICKET)),
         Pause(GATES, SECOND),
         ReadCircuit(RULE, "circuit"),
     ]
@@ -226,7 +226,7 @@ def test_share_commands_use_the_same_share() -> None:
             other_command.keys,
             getattr(other_command, "tickets", None),
         )
-    for whole_command in (*about(PERMIT, (TICKET, TICKET)), Pause(GATES, 1)):
+    for whole_command in (*returning_commands(PERMIT, (TICKET, TICKET)), Pause(GATES, 1)):
         assert whole_command is alone(whole_command)
 
 

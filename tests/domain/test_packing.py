@@ -52,27 +52,27 @@ EDGES = [
 ]  # fmt: skip
 
 
-def same(one: Any, other: Any) -> bool:
+def is_same(one: Any, other: Any) -> bool:
     """Return whether two values are equal, types included, at any depth."""
     if isinstance(one, list) and isinstance(other, list):
         return alike(tuple(one), tuple(other))
     if isinstance(one, dict) and isinstance(other, dict):
-        return same([*one.items()], [*other.items()])
+        return is_same([*one.items()], [*other.items()])
     if isinstance(one, (tuple, list)) and type(one) is type(other):
-        return len(one) == len(other) and all(map(same, one, other))
+        return len(one) == len(other) and all(map(is_same, one, other))
     return type(one) is type(other) and one == other
 
 
 @given(st.lists(VALUES).map(tuple))
 def test_values_round_trip(values: tuple[Any, ...]) -> None:
     """Plain values are read back with the same values and types."""
-    assert same(unpack_values(pack_values(values)), values)
+    assert is_same(unpack_values(pack_values(values)), values)
 
 
 @pytest.mark.parametrize("value", EDGES, ids=lambda value: f"{type(value).__name__}-{value!r:.20}")
 def test_the_edges_of_every_encoding_come_back(value: object) -> None:
     """Sizes around which the encoding changes survive."""
-    assert same(unpack_values(pack_values((value, 1))), (value, 1))
+    assert is_same(unpack_values(pack_values((value, 1))), (value, 1))
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_truncated_bytes_raise_an_error(values: tuple[Any, ...], data: st.DataOb
         results = unpack_values(cut_bytes)
     except ValueError:
         return
-    assert same(results, values[: len(results)])
+    assert is_same(results, values[: len(results)])
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ class Number(IntEnum):
     ONE = 1
 
 
-class Loud(int):
+class UnprintableNumber(int):
     """A number whose conversion fails with an error that quotes its value."""
 
     def __repr__(self) -> str:
@@ -158,7 +158,7 @@ def deep() -> list[Any]:
         Secret("hunter2"),
         1j,
         deep(),
-        Loud(),
+        UnprintableNumber(),
     ],
     ids=lambda payload: type(payload).__name__,
 )
@@ -210,7 +210,7 @@ def test_error_names_the_incomparable_type(payload: Any, what: str) -> None:
         payload_fingerprint(payload)
 
 
-@pytest.mark.parametrize("payload", [Loud(), deep()], ids=["loud", "deep"])
+@pytest.mark.parametrize("payload", [UnprintableNumber(), deep()], ids=["loud", "deep"])
 def test_other_errors_are_not_quoted(payload: Any) -> None:
     """Other errors are not quoted, since they may show a value."""
     with pytest.raises(InvalidData) as excinfo:

@@ -49,7 +49,7 @@ class Naive:
         day = (EPOCH + timedelta(microseconds=time)).date()
         return day.replace(day=1) if self.rule.monthly else day
 
-    def after(self, time: int) -> int:
+    def next_period(self, time: int) -> int:
         """The beginning of the next period."""
         first = self.period(time)
         later_date = first + timedelta(days=1)
@@ -61,7 +61,7 @@ class Naive:
         """Return the first period in which `cost` can be granted."""
         time = max(now, self.frozen)
         while self.used.get(self.period(time), 0) + cost > self.rule.burst:
-            time = self.after(time)
+            time = self.next_period(time)
         return time
 
     def grant(self, time: int, cost: int) -> None:

@@ -89,27 +89,27 @@ def test_any_rate_is_close_or_refused(rate: float, per: float, burst: int) -> No
 @pytest.mark.parametrize("rate", [0, -1, -0.5, math.nan, math.inf, -math.inf, 2**53, 10**400])
 def test_invalid_rates_are_refused(rate: float) -> None:
     """A rate must be above zero, and a number that any store holds exactly."""
-    refused("rate", rate)
-    refused("rate", rate, calendar=Calendar.DAY)
+    assert_refused("rate", rate)
+    assert_refused("rate", rate, calendar=Calendar.DAY)
 
 
 @pytest.mark.parametrize("rate", [True, False, "10", "x", None, b"1", Decimal(1), 1j, [1]])
 def test_rates_of_other_types_are_refused(rate: Any) -> None:
     """A rate that is no number is refused, even one that resembles a number."""
-    refused("rate", rate)
-    refused("rate", rate, calendar=Calendar.MONTH)
+    assert_refused("rate", rate)
+    assert_refused("rate", rate, calendar=Calendar.MONTH)
 
 
 @pytest.mark.parametrize("per", [0, -1, math.nan, math.inf, True, "1", None, 4e9, timedelta(0)])
 def test_invalid_periods_are_refused(per: Any) -> None:
     """The period must be a valid duration."""
-    refused("per", 1, per)
+    assert_refused("per", 1, per)
 
 
 @pytest.mark.parametrize("burst", [0, -1, 1.0, True, "5", None, math.inf, 2**53 + 1, 10**400])
 def test_invalid_bursts_are_refused(burst: Any) -> None:
     """The burst must be a count."""
-    refused("burst", 1, 1.0, burst)
+    assert_refused("burst", 1, 1.0, burst)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_invalid_bursts_are_refused(burst: Any) -> None:
 )
 def test_inexact_numbers_are_refused(path: str, arguments: tuple[Any, ...]) -> None:
     """Numbers too large for a store to hold exactly are refused."""
-    refused(path, *arguments)
+    assert_refused(path, *arguments)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_inexact_numbers_are_refused(path: str, arguments: tuple[Any, ...]) -> N
 )
 def test_values_just_above_the_bounds_are_refused(path: str, arguments: tuple[Any, ...]) -> None:
     """Numbers of a state stay below 2^53, and the wait for a full burst below a hundred years."""
-    refused(path, *arguments)
+    assert_refused(path, *arguments)
 
 
 @pytest.mark.parametrize(
@@ -162,19 +162,19 @@ def test_values_at_the_bounds_are_valid(arguments: tuple[Any, ...], shape: str) 
 @pytest.mark.parametrize("path, changes", [("per", {"per": 60.0}), ("burst", {"burst": 3})])
 def test_a_calendar_quota_has_no_period_and_no_burst(path: str, changes: dict[str, Any]) -> None:
     """A calendar quota with a period or a burst is refused."""
-    refused(path, 10, calendar="day", **changes)
+    assert_refused(path, 10, calendar="day", **changes)
 
 
 @pytest.mark.parametrize("calendar", ["week", "", 1, True])
 def test_invalid_calendars_are_refused(calendar: Any) -> None:
     """The calendar must be a day or a month."""
-    refused("calendar", 10, calendar=calendar)
+    assert_refused("calendar", 10, calendar=calendar)
 
 
 def test_a_calendar_quota_is_whole() -> None:
     """Half a call a month is refused; ten of anything that counts are ten."""
-    refused("rate", 10.5, calendar=Calendar.MONTH)
-    refused("rate", 0.5, calendar=Calendar.MONTH)
+    assert_refused("rate", 10.5, calendar=Calendar.MONTH)
+    assert_refused("rate", 0.5, calendar=Calendar.MONTH)
     for config in (
         RateLimitConfig(10.0, calendar=Calendar.MONTH),
         RateLimitConfig(Fraction(10), calendar="month"),  # type: ignore[arg-type, unused-ignore]
@@ -187,7 +187,7 @@ def test_a_calendar_quota_is_whole() -> None:
     assert not day.monthly
 
 
-def refused(path: str, *arguments: Any, **fields: Any) -> None:
+def assert_refused(path: str, *arguments: Any, **fields: Any) -> None:
     """Assert that such a limit is refused, with an error that names the field."""
     with pytest.raises(ConfigurationError) as excinfo:
         RateLimitConfig(*arguments, **fields)

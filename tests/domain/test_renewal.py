@@ -8,16 +8,16 @@ from moorage.domain.idempotency.claims import LEASE, RENEWAL
 NOW = 10**12
 
 
-def held(key: str = "k", *, until: int = NOW) -> Held:
+def held_claim(key: str = "k", *, until: int = NOW) -> Held:
     """A claim that this process holds."""
     return Held(key, 1, ttl=1, until=until)
 
 
 def test_a_claim_is_due_when_half_a_renewals_time_has_passed() -> None:
     """A fresh claim waits for the next round, so a short call renews nothing."""
-    fresh = held("fresh", until=NOW + LASTS)
-    older_claim = held("older", until=NOW + LASTS - RENEWAL * 1000 // 2)
-    lapsed_claim = held("lapsed", until=0)
+    fresh = held_claim("fresh", until=NOW + LASTS)
+    older_claim = held_claim("older", until=NOW + LASTS - RENEWAL * 1000 // 2)
+    lapsed_claim = held_claim("lapsed", until=0)
     assert [[older_claim, lapsed_claim]] == due(
         [fresh, older_claim, lapsed_claim], NOW, by_tag=False
     )
@@ -26,7 +26,7 @@ def test_a_claim_is_due_when_half_a_renewals_time_has_passed() -> None:
 
 def test_one_renewal_may_fail_before_a_lease_ends() -> None:
     """A claim that was not due in a round is due in the next, long before it lapses."""
-    claim = held(until=NOW + LASTS - RENEWAL * 1000 // 2 + 1)
+    claim = held_claim(until=NOW + LASTS - RENEWAL * 1000 // 2 + 1)
     rounds = [NOW + number * RENEWAL * 1000 for number in (0, 1, 2)]
     assert [[], [[claim]], [[claim]]] == [due([claim], now, by_tag=False) for now in rounds]
     assert rounds[-1] < claim.until
@@ -35,27 +35,29 @@ def test_one_renewal_may_fail_before_a_lease_ends() -> None:
 
 def test_many_claims_are_renewed_by_few_commands() -> None:
     """Ten thousand claims take fifty commands."""
-    groups = due([held(str(number)) for number in range(10_000)], NOW, by_tag=False)
+    groups = due([held_claim(str(number)) for number in range(10_000)], NOW, by_tag=False)
     assert [TOGETHER] * 50 == list(map(len, groups))
 
 
 def test_keys_of_a_store_in_parts_go_by_their_tags() -> None:
     """A store that distributes keys by tag is queried once per tag."""
-    claims = [held(f"moorage:{{{tag}}}:{number}") for number in range(3) for tag in ("a", "b")]
-    plain = held("no tag")
+    claims = [
+        held_claim(f"moorage:{{{tag}}}:{number}") for number in range(3) for tag in ("a", "b")
+    ]
+    plain = held_claim("no tag")
     groups = due([*claims, plain], NOW, by_tag=True)
     assert [[plain], claims[::2], claims[1::2]] == groups
 
 
 def test_of_two_holders_of_a_key_the_later_is_renewed() -> None:
     """A key is renewed once, for its later holder; the earlier one has lost it."""
-    earlier_claim, later_claim = held(), held()
+    earlier_claim, later_claim = held_claim(), held_claim()
     assert [[later_claim]] == due([earlier_claim, later_claim], NOW, by_tag=False)
 
 
 def test_a_group_that_failed_is_halved_down_to_one() -> None:
     """So a single claim that cannot be renewed is found, and is not tried again at once."""
-    claims = [held(str(number)) for number in range(5)]
+    claims = [held_claim(str(number)) for number in range(5)]
     assert [claims[:2], claims[2:]] == halves(claims)
     assert [claims[:1], claims[1:2]] == halves(claims[:2])
     assert [] == halves(claims[:1])

@@ -98,7 +98,7 @@ class NoError:
     """Not to be raised."""
 
 
-async def later(_: Exception) -> bool:
+async def decide_later(_: Exception) -> bool:
     """Never awaited."""
     return True
 
@@ -132,7 +132,7 @@ def test_growth_may_be_a_million() -> None:
         ("retry_on", KeyboardInterrupt),
         ("retry_on", (OSError, NoError)),
         ("retry_on", (OSError, 7)),
-        ("retry_on", later),
+        ("retry_on", decide_later),
     ],
 )
 def test_invalid_policies_are_refused(field: str, value: Any) -> None:

@@ -39,13 +39,13 @@ if TYPE_CHECKING:
 EU = Region("eu", "https://eu.example")
 
 
-def named(error: ConnectorError) -> str | None:
+def named_field(error: ConnectorError) -> str | None:
     """The field that an error names."""
     result: str | None = getattr(error, "path", None) or getattr(error, "field", None)
     return result
 
 
-async def later(*_: object) -> Any:
+async def answer_later(*_: object) -> Any:
     """Never awaited."""
 
 
@@ -181,7 +181,7 @@ OF_SERVICES: list[tuple[str, Any]] = [
     ("needs_credentials", "yes"),
     ("needs_credentials", None),
     ("classify", "status"),
-    ("classify", later),
+    ("classify", answer_later),
     ("idempotency_memory", 0),
     ("idempotency_ttl", -1),
     ("max_limit_wait", -1),
@@ -214,7 +214,7 @@ def test_refuses_nonsense(kind: Any, field: str, value: Any) -> None:
     with pytest.raises((ConfigurationError, InvalidData)) as excinfo:
         kind("x", **{field: value})
 
-    assert field == named(excinfo.value)
+    assert field == named_field(excinfo.value)
     assert excinfo.value.remedy
     assert "sk_live" not in str(excinfo.value)
 

@@ -283,7 +283,7 @@ async def test_declared_idempotent_requests_are_repeated(world: World, declared:
     assert 2 == len(world.vendor.requests)
 
 
-def once() -> Iterator[bytes]:
+def single_use_chunks() -> Iterator[bytes]:
     """Return a body that can be read once."""
     yield b"all of it"
 
@@ -291,7 +291,7 @@ def once() -> Iterator[bytes]:
 @sync_and_async
 async def test_single_use_body_is_refused_with_retries(world: World) -> None:
     """A body that cannot be sent again is refused at once if retries are possible."""
-    request = Request.put("/files/1", body=once())
+    request = Request.put("/files/1", body=single_use_chunks())
 
     with pytest.raises(InvalidData) as excinfo:
         await world.manager(vat()).call("vat", request)
@@ -304,7 +304,7 @@ async def test_single_use_body_is_refused_with_retries(world: World) -> None:
 async def test_single_use_body_is_sent_once(world: World, retry: RetryPolicy | None) -> None:
     """Without retries a single-use body is sent, and never again."""
     world.vendor.otherwise = UNSENT
-    request = Request.post("/files", body=once())
+    request = Request.post("/files", body=single_use_chunks())
 
     with pytest.raises(ConnectionFailed):
         await world.manager(vat(retry=retry)).call("vat", request)
@@ -316,7 +316,7 @@ async def test_single_use_body_is_sent_once(world: World, retry: RetryPolicy | N
 async def test_reopenable_body_is_repeated(world: World) -> None:
     """A body that is given as a function is opened again for each attempt."""
     world.vendor.answers(503)
-    request = Request.put("/files/1", body=BodyStream.of(once))
+    request = Request.put("/files/1", body=BodyStream.of(single_use_chunks))
 
     assert 200 == (await world.manager(vat()).call("vat", request)).status
 

@@ -162,11 +162,11 @@ async def test_only_permanent_refusals_are_cached(world: World, status: int, que
 async def test_classified_failures_are_not_cached(world: World) -> None:
     """A response that the classifier calls a failure is not cached, whatever its status."""
 
-    def broken(request: Request, response: Response) -> Any:
+    def find_vendor_failure(request: Request, response: Response) -> Any:
         return VendorFailed("broken inside", status=200) if response.body == b"first" else None
 
     world.vendor.answers(FRESH, NEWER)
-    manager = world.manager(vat(classify=broken))
+    manager = world.manager(vat(classify=find_vendor_failure))
 
     with pytest.raises(VendorFailed):
         await manager.call("vat", GET)
@@ -335,20 +335,20 @@ def test_late_hedge_uses_the_same_transforms() -> None:
     winning_gate, losing_gate = world.gate(), world.gate()
     requests: list[Admission] = []
 
-    async def held(command: object) -> None:
+    async def hold_second_admission(command: object) -> None:
         if isinstance(command, Admission):
             requests.append(command)
             if len(requests) == 2:
                 await losing_gate.stand()
 
-    def signed(request: Request) -> Request:
+    def sign_request(request: Request) -> Request:
         return request.with_header("X-Own", "1")
 
     async def race() -> None:
-        world.store.meanwhile = held
+        world.store.meanwhile = hold_second_admission
         world.vendor.answers(winning_gate.answering(FRESH))
         hedged_service = vat(
-            hedge=HedgeConfig(5.0), limits=RateLimitConfig(100), request_transforms=[signed]
+            hedge=HedgeConfig(5.0), limits=RateLimitConfig(100), request_transforms=[sign_request]
         )
         manager = world.manager(hedged_service)
         call = world.start(lambda: manager.call("vat", GET))

@@ -169,12 +169,12 @@ async def test_renewal_during_a_revalidation(world: World) -> None:
 async def test_response_to_a_stale_credential_is_not_cached(world: World) -> None:
     """A response that proved a credential stale is not cached once another is in use."""
 
-    def refused(_: Request, response: Response) -> Any:
+    def refuse_response(_: Request, response: Response) -> Any:
         return AuthenticationFailed("stale.", status=401) if response.body == b"first" else None
 
     provider = Provider(world)
     manager = world.manager(
-        vat(needs_credentials=True, classify=refused), credentials=world.of_mode(provider)
+        vat(needs_credentials=True, classify=refuse_response), credentials=world.of_mode(provider)
     )
     world.vendor.answers(FRESH, NEWER, NEWER)
 
@@ -188,11 +188,13 @@ async def test_hook_may_refuse_a_cached_response(world: World) -> None:
     """If a hook refuses a cached response, the error says that no request was sent."""
     refusals: list[bool] = []
 
-    def refused(_: Request, __: Response) -> Any:
+    def refuse_response(_: Request, __: Response) -> Any:
         return AuthenticationFailed("stale.", status=401) if refusals else None
 
     provider = world.of_mode(Provider(world))
-    manager = world.manager(vat(needs_credentials=True, classify=refused), credentials=provider)
+    manager = world.manager(
+        vat(needs_credentials=True, classify=refuse_response), credentials=provider
+    )
     world.vendor.answers(FRESH)
     await manager.call("vat", GET)
     refusals.append(True)

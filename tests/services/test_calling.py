@@ -133,14 +133,14 @@ async def test_queue_time_counts_towards_the_deadline(world: World) -> None:
     )
     manager = world.manager(service)
 
-    async def first() -> None:
+    async def call_first() -> None:
         await manager.call("vat", GET)
 
     async def second() -> None:
         with pytest.raises(RateLimitExceeded):
             await manager.call("vat", GET)
 
-    started = [world.start(first)]
+    started = [world.start(call_first)]
     await gate.reached()
     started.append(world.start(second))
     await world.wait(world.locks.arrived)
@@ -188,15 +188,15 @@ async def test_fallback_may_be_asynchronous(world: World) -> None:
     """Asynchronous calls accept an asynchronous fallback; synchronous ones refuse it."""
     world.vendor.otherwise = 503
 
-    async def instead(_: ConnectorError) -> str:
+    async def answer_instead(_: ConnectorError) -> str:
         await world.breathe()
         return "instead"
 
     if world.is_awaited:
-        assert "instead" == await world.manager(vat(fallback=instead)).call("vat", GET)
+        assert "instead" == await world.manager(vat(fallback=answer_instead)).call("vat", GET)
     else:
         with pytest.raises(ConfigurationError, match="instead is asynchronous"):
-            world.manager(vat(fallback=instead))
+            world.manager(vat(fallback=answer_instead))
 
 
 @sync_and_async
@@ -275,12 +275,12 @@ async def test_each_item_has_its_own_result(world: World) -> None:
 async def test_errors_become_results_of_a_batch(world: World) -> None:
     """Invalid requests and transform errors become results of a batch."""
 
-    def broken(request: Request) -> Request:
+    def fail_on_bad_path(request: Request) -> Request:
         if request.path == "/bad":
             raise KeyError("bad")
         return request
 
-    manager = world.manager(vat(request_transforms=broken))
+    manager = world.manager(vat(request_transforms=fail_on_bad_path))
 
     results = await manager.call_many("vat", [GET, Request.get("/bad"), "/rates"])
 

@@ -150,7 +150,7 @@ async def test_slow_attempt_is_reported(world: World, took: float, slow: bool) -
 async def test_failing_observer_is_isolated(world: World) -> None:
     """An observer that raises fails no call, and the other observers get its error."""
 
-    def broken(_: Event) -> None:
+    def broken_observer(_: Event) -> None:
         raise KeyError("hunter2")
 
     class Sulking:
@@ -160,7 +160,7 @@ async def test_failing_observer_is_isolated(world: World) -> None:
 
     seen_events: list[Event] = []
     service = vat(endpoints=Endpoint("rates", path="/rates"))
-    manager = world.manager(service, observers=[broken, Sulking(), seen_events.append])
+    manager = world.manager(service, observers=[broken_observer, Sulking(), seen_events.append])
 
     assert 200 == (await manager.call("vat", GET, tenant="acme")).status
 
@@ -228,14 +228,14 @@ async def test_function_that_becomes_asynchronous_is_refused(world: World, healt
         world.clock.advance(9)
     remaining_errors = [OSError()]
 
-    async def later() -> int:
+    async def run_later() -> int:
         return 1
 
     def act() -> Any:
         for error in remaining_errors:
             remaining_errors.remove(error)
             raise error
-        return 1 if world.is_awaited else later()
+        return 1 if world.is_awaited else run_later()
 
     with pytest.raises(ConfigurationError) as excinfo:
         await manager.call_as_is("run", "vat", act)

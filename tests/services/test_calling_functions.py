@@ -127,10 +127,10 @@ async def test_generators_are_refused(world: World) -> None:
     def lines() -> Any:
         yield 1
 
-    async def later() -> Any:
+    async def yield_later() -> Any:
         yield 1
 
-    for function in (lines, later):
+    for function in (lines, yield_later):
         with pytest.raises(ConfigurationError, match=function.__name__):
             world.manager(vat()).manager.protect("vat")(function)
 
@@ -140,13 +140,13 @@ async def test_function_of_the_wrong_mode_is_refused(world: World) -> None:
     """A synchronous function in an asynchronous call, or the reverse, raises an error."""
     manager = world.manager(vat())
 
-    async def later() -> int:
+    async def run_later() -> int:
         return 1
 
     def now() -> int:
         return 1
 
-    wrong_function = now if world.is_awaited else later
+    wrong_function = now if world.is_awaited else run_later
     for service in (vat(), vat(bulkhead=BulkheadConfig(1))):
         manager = world.manager(service)
         for _ in range(2):
@@ -155,14 +155,14 @@ async def test_function_of_the_wrong_mode_is_refused(world: World) -> None:
             assert ("function", "vat") == (excinfo.value.path, excinfo.value.service)
     if not world.is_awaited:
         with pytest.raises(ConfigurationError, match="later is asynchronous"):
-            manager.manager.protect("vat")(later)
+            manager.manager.protect("vat")(run_later)
 
 
 @sync_and_async
 async def test_full_store_error_on_the_fast_path(world: World) -> None:
     """On the fast path, too, the error of a full store names the call."""
 
-    class Full(MemoryStorage):
+    class FullStore(MemoryStorage):
         """A store with room for the states of one tenant only."""
 
         def execute(self, command: Any, /, timeout: float | None = None) -> Any:
@@ -171,7 +171,7 @@ async def test_full_store_error_on_the_fast_path(world: World) -> None:
                 raise StorageUnavailable("the store is full.")
             return super().execute(command, timeout)
 
-    full_store = Full(world.clock)
+    full_store = FullStore(world.clock)
     state = AsyncMemoryStorage(full_store) if world.is_awaited else full_store
     manager = world.manager(vat(circuit=CircuitBreakerConfig()), state=state)
     await manager.run("vat", world.nothing)
@@ -381,11 +381,11 @@ async def test_interrupted_function_frees_its_probe(world: World) -> None:
         await manager.run("vat", FailingFunction(OSError()).__call__)
     world.clock.advance(10)
 
-    async def interrupted() -> None:
+    async def be_interrupted() -> None:
         raise Interruption
 
     with pytest.raises(Interruption):
-        await manager.run("vat", interrupted)
+        await manager.run("vat", be_interrupted)
     result = await manager.circuit_state("vat")
     assert (CircuitState.HALF_OPEN, 0) == (result.state, result.probes_under_way)
 
@@ -399,9 +399,9 @@ async def test_interrupted_function_is_neutral(world: World) -> None:
     await manager.run("vat", world.nothing)
     first_state = await manager.circuit_state("vat")
 
-    async def interrupted() -> None:
+    async def be_interrupted() -> None:
         raise Interruption
 
     with pytest.raises(Interruption):
-        await manager.run("vat", interrupted)
+        await manager.run("vat", be_interrupted)
     assert first_state == await manager.circuit_state("vat")

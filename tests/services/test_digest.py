@@ -60,7 +60,7 @@ def uses(world: World) -> list[tuple[str, str] | None]:
     return [(part["nonce"], part["nc"].lstrip("0")) if part else None for part in requests]
 
 
-class Renewing:
+class RenewingProvider:
     """A credential provider with the passwords `secret-0`, then `secret-1`, and so on."""
 
     def __init__(self) -> None:
@@ -173,7 +173,7 @@ async def test_refused_known_nonce_is_a_wrong_password(world: World) -> None:
 async def test_refused_password_is_renewed(world: World) -> None:
     """The provider renews a refused password, and the same request succeeds with it."""
     world.vendor.answers(challenge("n-1"), challenge("n-2"), 200)
-    provider = Renewing()
+    provider = RenewingProvider()
     service = gate(credentials=None, needs_credentials=True)
     manager = world.manager(service, credentials=world.of_mode(provider))
 

@@ -67,7 +67,7 @@ class Vendor:
         return answer
 
 
-def some(
+def some_bytes(
     start: int, *pieces: bytes | Exception, length: int | None = None, info: ObjectInfo = INFO
 ) -> Opened:
     """The bytes of the object from this offset; by default to its end."""
@@ -102,9 +102,9 @@ def read_all(download: Downloading) -> bytes:
 def test_broken_download_is_resumed() -> None:
     """A broken download resumes at its offset, for the same version of the object."""
     other_info = attrs.evolve(INFO, content_type="x/y")
-    first = some(10, DATA[10:30], CUT, length=50)
-    second = some(30, DATA[30:35], length=30, info=other_info)  # ends early, without a word
-    third = some(35, DATA[35:60], length=25, info=other_info)
+    first = some_bytes(10, DATA[10:30], CUT, length=50)
+    second = some_bytes(30, DATA[30:35], length=30, info=other_info)  # ends early, without a word
+    third = some_bytes(35, DATA[35:60], length=25, info=other_info)
     download, vendor = download_of(first, second, third, options=GetOptions(version="v1"))
 
     assert DATA[10:60] == read_all(download)
@@ -123,8 +123,8 @@ def test_broken_download_is_resumed() -> None:
 @pytest.mark.parametrize("came", [0, 1])
 def test_download_gives_up_after_three_empty_retries(came: int) -> None:
     """Three retries without a byte end the download."""
-    nothing = [some(came, CUT), some(came, CUT), some(came, CUT, DATA[came:])]
-    download, vendor = download_of(some(0, *[DATA[:came]] * came, CUT), *nothing)
+    nothing = [some_bytes(came, CUT), some_bytes(came, CUT), some_bytes(came, CUT, DATA[came:])]
+    download, vendor = download_of(some_bytes(0, *[DATA[:came]] * came, CUT), *nothing)
 
     with pytest.raises(ConnectionFailed, match="cut"):
         read_all(download)
@@ -134,8 +134,8 @@ def test_download_gives_up_after_three_empty_retries(came: int) -> None:
 
 def test_progress_resets_the_retries() -> None:
     """A download is resumed any number of times as long as bytes arrive."""
-    drops = [some(at, DATA[at : at + 1], CUT) for at in range(9)]
-    download, vendor = download_of(*drops, some(9, DATA[9:]))
+    drops = [some_bytes(at, DATA[at : at + 1], CUT) for at in range(9)]
+    download, vendor = download_of(*drops, some_bytes(9, DATA[9:]))
 
     assert DATA == read_all(download)
     assert 9 == len(vendor.asked)
@@ -148,7 +148,7 @@ def test_progress_resets_the_retries() -> None:
 )
 def test_unresumable_download_fails(changes: dict[str, Any], *, resumes: bool) -> None:
     """A download is not resumed if the rest may be of another object."""
-    first = attrs.evolve(some(0, DATA[:1], CUT, DATA), **changes)
+    first = attrs.evolve(some_bytes(0, DATA[:1], CUT, DATA), **changes)
     download, vendor = download_of(first, resumes=resumes)
 
     assert DATA[:1] == run_plain(download.read())
@@ -161,7 +161,7 @@ def test_unresumable_download_fails(changes: dict[str, Any], *, resumes: bool) -
 def test_refused_resumption() -> None:
     """If the object has changed, the vendor's refusal ends the download."""
     refused_error = VendorRejected("It has changed.", status=412)
-    download, vendor = download_of(some(0, DATA[:1], CUT, DATA), refused_error)
+    download, vendor = download_of(some_bytes(0, DATA[:1], CUT, DATA), refused_error)
 
     with pytest.raises(VendorRejected) as excinfo:
         read_all(download)
@@ -172,8 +172,8 @@ def test_refused_resumption() -> None:
 
 def test_wrong_range_is_not_used() -> None:
     """A response with another range is not used, and is closed."""
-    others = some(0, DATA)
-    download, _ = download_of(some(0, DATA[:1], CUT), others)
+    others = some_bytes(0, DATA)
+    download, _ = download_of(some_bytes(0, DATA[:1], CUT), others)
 
     with pytest.raises(VendorFailed, match="different range"):
         read_all(download)
@@ -184,8 +184,8 @@ def test_wrong_range_is_not_used() -> None:
 @pytest.mark.parametrize(
     "opened, result",
     [
-        (lambda: some(0, DATA, b"!"), "more bytes than it had announced"),
-        (lambda: some(0, DATA[::-1]), "do not have the checksum"),
+        (lambda: some_bytes(0, DATA, b"!"), "more bytes than it had announced"),
+        (lambda: some_bytes(0, DATA[::-1]), "do not have the checksum"),
     ],
     ids=["more", "others"],
 )
@@ -203,7 +203,7 @@ def test_excess_or_foreign_bytes_fail(opened: Callable[[], Opened], result: str)
 
 def test_short_download_is_a_broken_connection() -> None:
     """Fewer bytes than expected are a broken connection, never the end."""
-    download, _ = download_of(some(0, DATA[:1]), resumes=False)
+    download, _ = download_of(some_bytes(0, DATA[:1]), resumes=False)
 
     with pytest.raises(ConnectionFailed, match="connection broke"):
         read_all(download)

@@ -154,7 +154,7 @@ async def test_echoed_request_secrets_are_masked(world: World, request_: Request
         assert echo not in traces(excinfo.value)
 
 
-def failing(_: Request, response: Response) -> PaymentDeclined | None:
+def find_decline(_: Request, response: Response) -> PaymentDeclined | None:
     """A vendor that answers a refusal with status 200."""
     if response.status != 200:
         return None
@@ -170,7 +170,7 @@ def failing(_: Request, response: Response) -> PaymentDeclined | None:
 @sync_and_async
 async def test_echoes_in_classified_errors_are_masked(world: World) -> None:
     """Errors that a classifier makes of any response are masked in all their fields."""
-    manager = world.manager(vat(credentials=KINDS["bearer"], classify=failing))
+    manager = world.manager(vat(credentials=KINDS["bearer"], classify=find_decline))
     world.vendor.answers(echoing(SECRET, 200))
     with pytest.raises(PaymentDeclined) as excinfo:
         await manager.call("vat", GET)

@@ -16,7 +16,7 @@ PAY = Request.post("/charges", json={"amount": 1})
 TOLD = Response(200, {"X-Token": "told-token"}, b"told-body")
 
 
-def stored(world: World) -> str:
+def stored_text(world: World) -> str:
     """Return everything that was written to the store, as a reader of the store sees it."""
     return repr([getattr(command, "answer", None) for command in world.store.commands])
 
@@ -32,8 +32,8 @@ async def test_encrypted_response_is_replayed(world: World) -> None:
 
     assert (False, True) == (first.replayed, replayed_response.replayed)
     assert first.body == replayed_response.body == b"told-body"
-    assert "sealed" in stored(world)
-    assert "told" not in stored(world)
+    assert "sealed" in stored_text(world)
+    assert "told" not in stored_text(world)
 
 
 @sync_and_async
@@ -46,7 +46,7 @@ async def test_encrypted_refusal_is_replayed(world: World) -> None:
         with pytest.raises(VendorRejected) as excinfo:
             await manager.call("bank", PAY, idempotency_key="k")
         assert ("told-code", is_replayed) == (excinfo.value.vendor_code, excinfo.value.replayed)
-    assert "told" not in stored(world)
+    assert "told" not in stored_text(world)
 
 
 @sync_and_async
@@ -127,8 +127,8 @@ async def test_manual_resolution_is_encrypted(world: World) -> None:
     assert await manager.resolve_key("bank", "k", done=True, answer=TOLD)
 
     assert b"told-body" == (await manager.call("bank", PAY, idempotency_key="k")).body
-    assert "sealed" in stored(world)
-    assert "told" not in stored(world)
+    assert "sealed" in stored_text(world)
+    assert "told" not in stored_text(world)
 
 
 @sync_and_async

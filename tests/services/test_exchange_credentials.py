@@ -47,10 +47,10 @@ async def test_credentials_are_applied_to_the_request(
 ) -> None:
     """A service's own credentials are applied to the request, and no result shows them."""
 
-    async def told(sent: Sent) -> Response:
+    async def answer_with_url(sent: Sent) -> Response:
         return Response(200, url=sent.url)
 
-    world.vendor.answers(told)
+    world.vendor.answers(answer_with_url)
     answer = await world.manager(vat(credentials=credentials)).call("vat", GET)
 
     (sent_request,) = world.vendor.requests

@@ -167,7 +167,7 @@ async def test_waiting_for_a_renewal_ends_with_the_deadline(
     assert bool(before) == excinfo.value.may_have_been_processed
 
 
-def once() -> Iterator[bytes]:
+def single_use_chunks() -> Iterator[bytes]:
     """Return a body that can be read once."""
     yield b"all of it"
 
@@ -180,7 +180,7 @@ async def test_single_use_body_is_not_resent_after_a_renewal(world: World) -> No
     manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
 
     with pytest.raises(AuthenticationFailed):
-        await manager.call("vat", Request.post("/files", body=BodyStream.of(once())))
+        await manager.call("vat", Request.post("/files", body=BodyStream.of(single_use_chunks())))
 
     assert (["token-0"], 1) == (provider.refreshed, len(world.vendor.requests))
 

@@ -134,11 +134,15 @@ async def test_transform_with_a_wrong_result_is_named(world: World, kind: str) -
 async def test_transform_errors_pass_through(world: World) -> None:
     """An exception of a transform is raised unchanged, reported, and not retried."""
 
-    def broken(_: object) -> Any:
+    def fail_to_transform(_: object) -> Any:
         raise KeyError("rates")
 
     manager = world.watched(
-        vat(response_transforms=broken, retry=RetryPolicy(3, 0), circuit=CircuitBreakerConfig())
+        vat(
+            response_transforms=fail_to_transform,
+            retry=RetryPolicy(3, 0),
+            circuit=CircuitBreakerConfig(),
+        )
     )
 
     with pytest.raises(KeyError):
@@ -154,7 +158,7 @@ async def test_asynchronous_hooks_are_bounded_by_the_deadline(world: World) -> N
     """Asynchronous transforms and providers are bounded by the rest of the deadline."""
     bounds: list[float] = []
 
-    async def within(pending: Any, seconds: float) -> Any:
+    async def wait_within(pending: Any, seconds: float) -> Any:
         bounds.append(seconds)
         return await pending
 
@@ -163,7 +167,7 @@ async def test_asynchronous_hooks_are_bounded_by_the_deadline(world: World) -> N
         return message
 
     service = vat(request_transforms=[dawdle, lambda request: request])
-    core = attrs.evolve(world.manager().manager._flows.core, within=within)
+    core = attrs.evolve(world.manager().manager._flows.core, within=wait_within)
 
     await Calling(core, [service]).call("vat", GET, timeout=10)
 

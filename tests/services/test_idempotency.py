@@ -157,11 +157,11 @@ async def test_another_payload_is_a_conflict_in_every_state(world: World, state:
     world.vendor.answers(answers[state])
     manager = world.manager(bank())
 
-    async def first() -> None:
+    async def charge_first() -> None:
         with suppress(ConnectorError):
             await charge(manager)
 
-    started = world.start(first)
+    started = world.start(charge_first)
     if state == "in progress":
         await gate.reached()
     else:
@@ -218,7 +218,9 @@ async def test_invalid_keys_are_refused(world: World, way: str, key: Any) -> Non
         "call": lambda: charge(manager, key=key),
         "run": lambda: manager.run("bank", world.nothing, idempotency_key=key),
         "resolve_key": lambda: manager.resolve_key("bank", key, done=False),
-        "call_many": lambda: _only(manager.call_many("bank", [POST], idempotency_keys=[key])),
+        "call_many": lambda: _only_result(
+            manager.call_many("bank", [POST], idempotency_keys=[key])
+        ),
     }
     with pytest.raises(InvalidData) as excinfo:
         await ways[way]()
@@ -228,7 +230,7 @@ async def test_invalid_keys_are_refused(world: World, way: str, key: Any) -> Non
     assert [] == world.vendor.requests
 
 
-async def _only(results: Any) -> Any:
+async def _only_result(results: Any) -> Any:
     (result,) = await results
     return result.unwrap()
 
@@ -266,11 +268,11 @@ async def test_repeat_waits_for_the_first_caller(world: World) -> None:
     world.vendor.answers(gate.answering(Response(201, body=b"charged")))
     manager = world.manager(bank())
 
-    async def first() -> Response:
+    async def charge_first() -> Response:
         response: Response = await charge(manager)
         return response
 
-    started = world.start(first)
+    started = world.start(charge_first)
     await gate.reached()
 
     async def finish() -> None:
@@ -300,10 +302,10 @@ async def test_waiting_repeat_ends_at_its_deadline(world: World) -> None:
     world.vendor.answers(gate.answering(200))
     manager = world.manager(bank())
 
-    async def first() -> None:
+    async def charge_first() -> None:
         await charge(manager)
 
-    started = world.start(first)
+    started = world.start(charge_first)
     await gate.reached()
     with pytest.raises(IdempotencyInProgress):
         await charge(manager, timeout=0.00375)
@@ -331,7 +333,7 @@ async def test_repeat_past_its_deadline_does_not_run(world: World, late: float, 
         await gate.stand()
         raise ConnectionFailed("refused", may_have_been_processed=False)
 
-    async def first() -> None:
+    async def run_first() -> None:
         with pytest.raises(ConnectionFailed):
             await manager.run("bank", fail, idempotency_key="k")
 
@@ -343,7 +345,7 @@ async def test_repeat_past_its_deadline_does_not_run(world: World, late: float, 
         await started.result()
         world.clock.advance(2 + late - 0.00375)
 
-    started = world.start(first)
+    started = world.start(run_first)
     await gate.reached()
     world.sleeper.meanwhile.append(oversleep)
     with nullcontext() if calls else pytest.raises(DeadlineExceeded):

@@ -266,13 +266,13 @@ async def test_repeat_past_its_deadline_claims_nothing(world: World) -> None:
     world.vendor.answers(gate.answering(200))
     manager = over_one_store(world, bank())
 
-    async def first() -> None:
+    async def charge_first() -> None:
         await charge(manager)
 
     async def oversleep() -> None:
         world.clock.advance(3)
 
-    started = world.start(first)
+    started = world.start(charge_first)
     await gate.reached()
     world.sleeper.meanwhile.append(oversleep)
     with pytest.raises(DeadlineExceeded):

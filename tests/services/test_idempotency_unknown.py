@@ -104,11 +104,11 @@ async def test_late_holder_gets_the_stored_answer(world: World) -> None:
     world.vendor.answers(gate.answering(Response(200, body=b"late")), Response(200, body=b"kept"))
     manager = over_one_store(world, key_aware_bank())
 
-    async def late() -> Response:
+    async def charge_late() -> Response:
         response: Response = await charge(manager)
         return response
 
-    started = world.start(late)
+    started = world.start(charge_late)
     await gate.reached()
     world.clock.advance(LEASE)
     assert b"kept" == (await charge(manager)).body
@@ -153,10 +153,10 @@ async def test_late_refusal_gives_way_to_the_stored_answer(world: World) -> None
     world.vendor.answers(gate.answering(422), Response(200, body=b"kept"))
     manager = over_one_store(world, key_aware_bank())
 
-    async def late() -> Any:
+    async def charge_late() -> Any:
         return await charge(manager)
 
-    started = world.start(late)
+    started = world.start(charge_late)
     await gate.reached()
     world.clock.advance(LEASE)
     await charge(manager)
@@ -172,10 +172,10 @@ async def test_late_holder_without_successor_completes(world: World) -> None:
     world.vendor.answers(gate.answering(Response(200, body=b"late")))
     manager = over_one_store(world, bank())
 
-    async def late() -> Any:
+    async def charge_late() -> Any:
         return await charge(manager)
 
-    started = world.start(late)
+    started = world.start(charge_late)
     await gate.reached()
     world.clock.advance(LEASE)
     with pytest.raises(OutcomeUnknown):
@@ -195,17 +195,17 @@ async def test_expired_claim_sends_nothing(world: World) -> None:
     world.vendor.answers(gate.answering(200))
     manager = over_one_store(world, bank(bulkhead=BulkheadConfig(1, max_waiting=1)))
 
-    async def first() -> None:
+    async def charge_first() -> None:
         await charge(manager, key="first")
 
-    async def late() -> None:
+    async def charge_late() -> None:
         with pytest.raises(IdempotencyInProgress, match="claim ended") as excinfo:
             await charge(manager)
         assert excinfo.value.retry_at is None
 
-    started = [world.start(first)]
+    started = [world.start(charge_first)]
     await gate.reached()
-    started.append(world.start(late))
+    started.append(world.start(charge_late))
     await world.wait(world.locks.arrived)
     clock.advance(LEASE)
     gate.open()

@@ -59,7 +59,9 @@ class Provider:
         return Credentials.bearer("new")
 
 
-def interrupted(world: World, flow: Callable[[], Any], at: int, error: type[BaseException]) -> bool:
+def interrupt_flow(
+    world: World, flow: Callable[[], Any], at: int, error: type[BaseException]
+) -> bool:
     """Interrupt a flow at its n-th possible point; return False if it ends before that."""
     world.points.clear()
     world.by_hand, world.interrupt_at, world.interruption = True, at, error
@@ -95,7 +97,7 @@ def every_interruption(
     while True:
         world = World(mode)
         manager, flow = scene(world)
-        if not interrupted(world, flow, len(worlds) + 1, error):
+        if not interrupt_flow(world, flow, len(worlds) + 1, error):
             return worlds
         worlds.append((world, manager, world.points[-1]))
 
@@ -382,10 +384,10 @@ async def test_interrupted_waiter_leaves_the_claim(world: World) -> None:
     world.vendor.answers(gate.answering(200))
     manager = world.manager(paid(bulkhead=None))
 
-    async def first() -> Any:
+    async def call_first() -> Any:
         return await manager.call("bank", POST, idempotency_key="k")
 
-    started = world.start(first)
+    started = world.start(call_first)
     await gate.reached()
 
     async def interrupt() -> None:

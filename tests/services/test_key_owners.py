@@ -325,14 +325,14 @@ def test_only_the_holder_records_the_account() -> None:
     assert dispatcher.memory.execute(record)
     claim, place = record.keys
 
-    def again(fence: int, answer: object) -> bool:
+    def record_again(fence: int, answer: object) -> bool:
         options = {"fingerprint": digest([]), "ttl": 1}
         return dispatcher.memory.execute(Record(claim, fence, place, answer, **options))  # type: ignore[arg-type]  # as they are
 
-    assert not again(record.fence, ("c", True))
-    assert not again(record.fence + 1, ("b", True))
+    assert not record_again(record.fence, ("c", True))
+    assert not record_again(record.fence + 1, ("b", True))
     dispatcher.memory.execute(release(claim, record.fence, ttl=1))
-    assert not again(record.fence, ("b", True))
+    assert not record_again(record.fence, ("b", True))
     assert not dispatcher.memory.execute(
         Record("other", 1, "place", "b", fingerprint=digest([]), ttl=1)
     )

@@ -69,7 +69,7 @@ async def ask(world: World, verb: str, *settings: Any, **options: Any) -> Any:
     return getattr(consent, verb)(*settings)
 
 
-def failing(wait: int) -> Response:
+def failing_response(wait: int) -> Response:
     """A server that asks for a pause of this many seconds."""
     return Response(503, {"Retry-After": str(wait)})
 
@@ -121,7 +121,7 @@ async def test_pause_beyond_the_timeout_is_not_begun(
     world: World, wait: int, slept: list[float]
 ) -> None:
     """A pause that would end after the timeout is not started."""
-    world.vendor.answers(failing(wait))
+    world.vendor.answers(failing_response(wait))
     world.vendor.otherwise = Response(200, JSON, BEGUN)
     if slept:
         assert await ask(world, "begin_device")
@@ -135,7 +135,7 @@ async def test_pause_beyond_the_timeout_is_not_begun(
 @sync_and_async
 async def test_request_time_limit(world: World, more: float, left: float) -> None:
     """Each request takes at most its own limit and the remaining time."""
-    world.vendor.answers(failing(60), Response(200, JSON, BEGUN))
+    world.vendor.answers(failing_response(60), Response(200, JSON, BEGUN))
     world.sleeper.meanwhile.append(passing(world, more))
 
     assert await ask(world, "begin_device")
@@ -148,7 +148,7 @@ async def test_code_is_kept_if_no_time_is_left(world: World) -> None:
     consent = OAuthConsent(OAuthClient(server=SERVER, client_id="erp"), clock=world.clock)
     url, pending = consent.begin("https://erp.example/back")
     state = parse_qs(urlsplit(url).query)["state"][0]
-    world.vendor.answers(failing(60), GRANTED)
+    world.vendor.answers(failing_response(60), GRANTED)
     world.sleeper.meanwhile.append(passing(world, 40))
 
     with pytest.raises(CredentialRefreshFailed, match="No time was left") as excinfo:

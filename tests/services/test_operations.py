@@ -250,11 +250,11 @@ async def test_object_that_is_no_operation(world: World) -> None:
 async def test_operation_of_the_wrong_mode_is_refused(world: World) -> None:
     """A result to await in a synchronous call, or none in an asynchronous one, is an error."""
 
-    async def later(_: OperationAttempt) -> None:
+    async def run_later(_: OperationAttempt) -> None:
         pass
 
     manager = world.manager(database())
-    wrong_function = (lambda _: None) if world.is_awaited else later
+    wrong_function = (lambda _: None) if world.is_awaited else run_later
     with pytest.raises(ConfigurationError):
         await manager.perform("erp", Insert(wrong_function))
 

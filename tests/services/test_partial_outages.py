@@ -52,7 +52,7 @@ def sharing(world: World, *services: Service) -> Face:
     return world.watched(*services, state=world.of_mode(world.store))
 
 
-def told(world: World, kind: type) -> list[Any]:
+def events_of(world: World, kind: type) -> list[Any]:
     """Return the events of one kind."""
     return [event for event in world.events if isinstance(event, kind)]
 
@@ -118,7 +118,7 @@ async def test_dead_node_affects_only_its_keys(world: World) -> None:
     assert [2, 2, 2] == [await granted(worker, "a") for worker in workers]
     assert 2 == sum([await granted(worker, "b") for worker in workers])
     assert [("state", "a:1")] * 3 == [
-        (lost_event.service, lost_event.node) for lost_event in told(world, StorageLost)
+        (lost_event.service, lost_event.node) for lost_event in events_of(world, StorageLost)
     ]
 
 
@@ -135,8 +135,10 @@ async def test_nodes_recover_separately(world: World) -> None:
     for tenant in "ab":
         await granted(worker, tenant, 1)
 
-    assert ["b:2"] == [result.node for result in told(world, StorageRecovered)]
-    assert ["a:1", "b:2", "a:1"] == [lost_event.node for lost_event in told(world, StorageLost)]
+    assert ["b:2"] == [result.node for result in events_of(world, StorageRecovered)]
+    assert ["a:1", "b:2", "a:1"] == [
+        lost_event.node for lost_event in events_of(world, StorageLost)
+    ]
 
 
 @sync_and_async
@@ -149,8 +151,8 @@ async def test_outage_before_nodes_were_known_ends_with_the_first(world: World) 
     cluster.known, cluster.away = True, set()
     await granted(worker, "b", 1)
 
-    assert [""] == [lost_event.node for lost_event in told(world, StorageLost)]
-    assert [""] == [result.node for result in told(world, StorageRecovered)]
+    assert [""] == [lost_event.node for lost_event in events_of(world, StorageLost)]
+    assert [""] == [result.node for result in events_of(world, StorageRecovered)]
 
 
 @sync_and_async
@@ -187,7 +189,7 @@ async def test_unusable_state_affects_nothing_else(world: World) -> None:
 
     assert 2 == sum([await granted(worker, "a") for worker in workers])
     assert 2 == sum([await granted(worker, "b") for worker in workers])
-    assert [] == told(world, StorageLost)
+    assert [] == events_of(world, StorageLost)
 
 
 @sync_and_async
@@ -218,7 +220,7 @@ async def test_unusable_state_is_reported_once(world: World) -> None:
         await worker.call("vat", GET, tenant="a")
         world.clock.advance(1)
 
-    events = told(world, StateSubstituted)
+    events = events_of(world, StateSubstituted)
     assert 2 == len(events)
     assert 2 < len(unusable_store.met)
     assert {("state", NEWER)} == {(event.service, event.error) for event in events}
@@ -240,7 +242,7 @@ async def test_unusable_state_is_tried_again(world: World) -> None:
     unusable_store.parts = parts
     await granted(worker, "a")
 
-    assert 2 == len(told(world, StateSubstituted))
+    assert 2 == len(events_of(world, StateSubstituted))
 
 
 @sync_and_async
@@ -250,7 +252,7 @@ async def test_unnamed_unusable_state(world: World) -> None:
     workers = [sharing(world, vat(circuit=CircuitBreakerConfig())) for _ in range(2)]
 
     assert 2 == sum([await granted(worker, "a") for worker in workers])
-    assert 2 == len({event.key for event in told(world, StateSubstituted)})
+    assert 2 == len({event.key for event in events_of(world, StateSubstituted)})
 
 
 @sync_and_async
@@ -264,7 +266,7 @@ async def test_memory_replaces_unusable_substitutes(world: World) -> None:
     worker = sharing(world, vat(circuit=CircuitBreakerConfig()))
 
     assert 2 == await granted(worker, "a")
-    assert [] == told(world, StorageLost)
+    assert [] == events_of(world, StorageLost)
 
 
 @sync_and_async
@@ -280,7 +282,7 @@ async def test_unusable_claim_is_refused(world: World) -> None:
 
     assert "vat" == excinfo.value.service
     assert [] == world.vendor.requests
-    assert [] == told(world, StorageLost) + told(world, StateSubstituted)
+    assert [] == events_of(world, StorageLost) + events_of(world, StateSubstituted)
     assert 200 == (await worker.call("vat", GET)).status
 
 
@@ -369,7 +371,7 @@ async def test_refusing_limit_admits_nothing_without_its_store(world: World) -> 
 
     assert 200 == (await manager.call("vat", GET)).status
     assert 2 == len(world.vendor.requests)
-    assert 1 == len(told(world, StorageRecovered))
+    assert 1 == len(events_of(world, StorageRecovered))
 
 
 @sync_and_async
@@ -388,7 +390,7 @@ async def test_limit_continues_with_its_share(world: World) -> None:
 # --- a store that is slow --------------------------------------------------------
 
 
-class Slow:
+class SlowStore:
     """Makes the world's store slow, and fail when its caller's time is over."""
 
     def __init__(self, world: World) -> None:
@@ -408,19 +410,19 @@ class Slow:
 @sync_and_async
 async def test_slow_store_is_awaited(world: World) -> None:
     """Limits stay shared while the store is slow but within the deadline."""
-    slow_store = Slow(world)
+    slow_store = SlowStore(world)
     workers = [sharing(world, vat(timeout=8, limits=RateLimitConfig(0.01))) for _ in range(3)]
     slow_store.delay = 5
 
     assert 1 == sum([await granted(worker, "a", 2) for worker in workers])
-    assert [] == told(world, StorageLost)
+    assert [] == events_of(world, StorageLost)
     assert {6.0} == set(world.store.timeouts)
 
 
 @sync_and_async
 async def test_silent_store_leaves_time_for_the_call(world: World) -> None:
     """A silent store takes only part of a call's deadline, ten seconds at most."""
-    slow_store = Slow(world)
+    slow_store = SlowStore(world)
     slow_store.delay = 1_000
     for timeout, longest_wait in ((0.2, 0.15), (8, 6.0), (600, 10.0)):
         start_time = world.clock.now
@@ -431,7 +433,7 @@ async def test_silent_store_leaves_time_for_the_call(world: World) -> None:
 @sync_and_async
 async def test_calls_that_need_the_store_wait_until_the_deadline(world: World) -> None:
     """A key or a refusing limit waits for the store until the deadline, a minute at most."""
-    slow_store = Slow(world)
+    slow_store = SlowStore(world)
     slow_store.delay = 1_000
     refusing_config = RateLimitConfig(1, without_store="refuse")
     for service, options in ((vat(limits=refusing_config), {}), (vat(), {"idempotency_key": "k"})):
@@ -444,30 +446,30 @@ async def test_calls_that_need_the_store_wait_until_the_deadline(world: World) -
 @sync_and_async
 async def test_store_that_answers_others_is_not_down(world: World) -> None:
     """A store that just answered other calls is slow; a silent one is down."""
-    slow_store = Slow(world)
+    slow_store = SlowStore(world)
     worker = sharing(world, vat(timeout=4, limits=RateLimitConfig(9)))
     await worker.call("vat", GET)
     slow_store.delay = 100
     with pytest.raises(StorageUnavailable, match="in time"):
         await worker.call("vat", GET)
-    assert [] == told(world, StorageLost)
+    assert [] == events_of(world, StorageLost)
     world.clock.advance(5)
 
     assert 200 == (await worker.call("vat", GET)).status
-    assert 1 == len(told(world, StorageLost))
+    assert 1 == len(events_of(world, StorageLost))
 
 
 @sync_and_async
 async def test_store_that_reports_being_slow_is_not_down(world: World) -> None:
     """A store that reports being busy counts as slow, even without earlier answers."""
-    slow_store = Slow(world)
+    slow_store = SlowStore(world)
     slow_store.delay, slow_store.slow = 100, True
     worker = sharing(world, vat(timeout=4))
     for _ in range(2):
         with pytest.raises(StorageUnavailable, match="in time"):
             await worker.call("vat", GET)
 
-    assert [] == told(world, StorageLost)
+    assert [] == events_of(world, StorageLost)
 
 
 @sync_and_async
@@ -477,7 +479,7 @@ async def test_slow_probe_leaves_the_probe_to_others(world: World) -> None:
     world.store.is_away = AWAY
     await worker.call("vat", GET)
     world.store.is_away = None
-    slow_store = Slow(world)
+    slow_store = SlowStore(world)
     slow_store.delay, slow_store.slow = 100, True
     world.clock.advance(1)
     with pytest.raises(StorageUnavailable):
@@ -485,7 +487,7 @@ async def test_slow_probe_leaves_the_probe_to_others(world: World) -> None:
     slow_store.delay = 0
     await worker.call("vat", GET)
 
-    assert 1 == len(told(world, StorageRecovered))
+    assert 1 == len(events_of(world, StorageRecovered))
 
 
 @sync_and_async
@@ -496,7 +498,7 @@ async def test_refused_connection_is_an_outage(world: World) -> None:
     world.store.is_away = AWAY
 
     assert 200 == (await worker.call("vat", GET)).status
-    assert 1 == len(told(world, StorageLost))
+    assert 1 == len(events_of(world, StorageLost))
 
 
 @sync_and_async
@@ -516,9 +518,9 @@ async def test_waiting_repeat_survives_an_outage(world: World) -> None:
         gate.open()
         await holder.over()
 
-    async def nothing() -> None:
+    async def do_nothing() -> None:
         return
 
-    world.sleeper.meanwhile.extend([lose, nothing, nothing, find])
+    world.sleeper.meanwhile.extend([lose, do_nothing, do_nothing, find])
 
     assert (await worker.call("vat", POST, idempotency_key="k")).replayed

@@ -40,7 +40,7 @@ GET = Request.get("/rates", query={"country": "DE"})
 ASKS = 'DPoP algs="ES256", error="use_dpop_nonce", error_description="a nonce, please"'
 
 
-def bound(token: str = "token-0") -> OAuthCredentials:
+def bound_token(token: str = "token-0") -> OAuthCredentials:
     """A token bound to the key of these tests."""
     return OAuthCredentials(access_token=token, token_type="DPoP", dpop_key=proof_key())
 
@@ -51,7 +51,7 @@ def vat(**options: object) -> Service:
         "base_url": "https://vat.example/v1",
         "circuit": None,
         "retry": None,
-        "credentials": bound(),
+        "credentials": bound_token(),
     }
     return Service("vat", **(fields | options))  # type: ignore[arg-type]  # as each test says
 
@@ -72,7 +72,7 @@ def nonces(world: World) -> list[str | None]:
     return [proven(requests).get("nonce") for requests in world.vendor.requests]
 
 
-class Renewing:
+class RenewingProvider:
     """Renews bound tokens: `token-1` after `token-0`, and so on."""
 
     def __init__(self) -> None:
@@ -80,12 +80,12 @@ class Renewing:
 
     async def get(self, _: str, __: str | None, /) -> Any:
         """Return the current credentials."""
-        return bound(f"token-{self.number}")
+        return bound_token(f"token-{self.number}")
 
     async def refresh(self, _: str, __: str | None, ___: object, /) -> Any:
         """Renew the credentials."""
         self.number += 1
-        return bound(f"token-{self.number}")
+        return bound_token(f"token-{self.number}")
 
 
 @sync_and_async
@@ -112,7 +112,7 @@ async def test_every_attempt_has_its_own_proof(world: World) -> None:
 async def test_requested_nonce_is_sent_at_once(world: World) -> None:
     """The same attempt is repeated at once with the nonce and the same token."""
     world.vendor.answers(asks("n-1"))
-    provider = Renewing()
+    provider = RenewingProvider()
     service = vat(
         credentials=None, needs_credentials=True, circuit=CircuitBreakerConfig(failures=1)
     )
@@ -158,7 +158,7 @@ async def test_nonce_request_uses_no_attempt(world: World) -> None:
 async def test_repeated_nonce_requests_end(world: World) -> None:
     """After two consecutive requests for a nonce there is neither a third attempt nor a renewal."""
     world.vendor.otherwise = asks("n-1")
-    provider = Renewing()
+    provider = RenewingProvider()
     service = vat(credentials=None, needs_credentials=True, retry=RetryPolicy(5, 0))
     manager = world.manager(service, credentials=world.of_mode(provider))
 
@@ -195,7 +195,7 @@ async def test_missing_or_invalid_nonce_is_not_sent(world: World, nonce: str | N
 async def test_refused_proof_renews_nothing(world: World, message: str) -> None:
     """A refused proof, for example because of the clock, does not renew the token."""
     world.vendor.answers(asks("n-1", message))
-    provider = Renewing()
+    provider = RenewingProvider()
     service = vat(credentials=None, needs_credentials=True)
     manager = world.manager(service, credentials=world.of_mode(provider))
 
@@ -211,7 +211,7 @@ async def test_refused_bound_token_is_renewed(world: World) -> None:
     """A refusal concerns the token, unless the response blames the proof."""
     world.vendor.answers(asks("n-1", 'DPoP error="invalid_token"'), asks("n-2"), 200)
     service = vat(credentials=None, needs_credentials=True)
-    manager = world.manager(service, credentials=world.of_mode(Renewing()))
+    manager = world.manager(service, credentials=world.of_mode(RenewingProvider()))
 
     await manager.call("vat", GET)
 
@@ -277,7 +277,7 @@ async def test_refusal_after_a_nonce_request_is_final(world: World) -> None:
     assert (422, 2) == (excinfo.value.status, excinfo.value.attempts)
 
 
-def once() -> Iterator[bytes]:
+def single_use_chunks() -> Iterator[bytes]:
     """Return a body that can be read once."""
     yield b"all of it"
 
@@ -289,8 +289,8 @@ async def test_single_use_body_is_not_resent_with_a_nonce(world: World) -> None:
     manager = world.manager(vat())
 
     with pytest.raises(AuthenticationFailed) as excinfo:
-        await manager.call("vat", Request.post("/files", body=BodyStream.of(once())))
-    await manager.call("vat", Request.post("/files", body=BodyStream.of(once())))
+        await manager.call("vat", Request.post("/files", body=BodyStream.of(single_use_chunks())))
+    await manager.call("vat", Request.post("/files", body=BodyStream.of(single_use_chunks())))
 
     assert [None, "n-1"] == nonces(world)
     assert (True, 1, 401) == (excinfo.value.retryable, excinfo.value.attempts, excinfo.value.status)

@@ -206,10 +206,10 @@ async def test_each_attempt_looks_for_another_region(world: World) -> None:
     manager = world.manager(shop())
     await open_circuits(manager, "us")
 
-    async def closed() -> None:
+    async def close_circuit() -> None:
         await manager.set_circuit("shop", CircuitState.CLOSED, region="us")
 
-    world.sleeper.meanwhile.extend((world.nothing, closed))
+    world.sleeper.meanwhile.extend((world.nothing, close_circuit))
     await manager.call("shop", GET)
 
     assert ["eu", "eu", "us"] == regions_used(world)

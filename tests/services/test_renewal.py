@@ -70,7 +70,7 @@ class Shared:
         store = self.world.of_mode(self.world.store)
         return {"claims": store, "state": self.world.state()} if apart else {"state": store}
 
-    def held(self, renewals: Renewals, key: str) -> Held:
+    def hold_claim(self, renewals: Renewals, key: str) -> Held:
         """Return a claim of one process that was made just now."""
         claim_answer = self.world.store.memory.execute(_claim(key))
         held_claim = Held(
@@ -199,11 +199,11 @@ async def test_late_claim_is_renewed_before_admission(world: World) -> None:
     shared = Shared(world)
     flows = shared.process(bank())
 
-    async def slow(command: Any) -> None:
+    async def pause_on_claim(command: Any) -> None:
         if type(command) is Claim:
             shared.pause()
 
-    world.store.meanwhile = slow
+    world.store.meanwhile = pause_on_claim
     assert 200 == (await shared.charge(flows)).status
     assert [Claim, Renew, Admission, Settle] == [type(command) for command in world.store.commands]
 
@@ -214,17 +214,17 @@ async def test_key_that_was_taken_over_before_admission_sends_nothing(world: Wor
     shared = Shared(world)
     flows = shared.process(bank())
 
-    async def slow(command: Any) -> None:
+    async def take_over_on_renewal(command: Any) -> None:
         if type(command) is Renew:
             shared.pause()
             shared.take_over()
 
-    async def late(command: Any) -> None:
+    async def pause_on_claim(command: Any) -> None:
         if type(command) is Claim:
             shared.pause()
-            world.store.meanwhile = slow
+            world.store.meanwhile = take_over_on_renewal
 
-    world.store.meanwhile = late
+    world.store.meanwhile = pause_on_claim
     with pytest.raises(IdempotencyInProgress, match="claim ended"):
         await shared.charge(flows)
     assert [] == world.vendor.requests
@@ -280,13 +280,13 @@ async def test_function_runs_only_under_a_renewed_claim(
         effects.append("effect")
         return AttemptResult("done")
 
-    async def late() -> None:
+    async def pause_before_run() -> None:
         shared.pause()
         if replaced:
             shared.take_over()
 
     assert ("done", None) == await flows.run("bank", act)
-    world.sleeper.meanwhile.append(late)
+    world.sleeper.meanwhile.append(pause_before_run)
     value, error = await flows.run("bank", act, idempotency_key="k")
     kind = IdempotencyInProgress if replaced else type(None)
     assert (None if replaced else "done", kind) == (value, type(error))
@@ -337,7 +337,7 @@ async def test_one_failing_renewal_does_not_affect_others(world: World) -> None:
     """A failed batch of renewals is split in halves until all others are renewed."""
     shared = Shared(world)
     renewals = shared.renewals()
-    claims = [shared.held(renewals, f"k{number}") for number in range(9)]
+    claims = [shared.hold_claim(renewals, f"k{number}") for number in range(9)]
     shared.pause(1)
 
     async def poisoned(command: Any) -> None:
@@ -357,7 +357,7 @@ async def test_renewal_round_is_bounded(world: World) -> None:
     """A slow store is asked once per round, however many claims there are."""
     shared = Shared(world)
     renewals = shared.renewals()
-    claims = [shared.held(renewals, f"k{number}") for number in range(9)]
+    claims = [shared.hold_claim(renewals, f"k{number}") for number in range(9)]
     shared.pause(1)
     commands_before = len(world.store.commands)
 
@@ -377,7 +377,7 @@ async def test_ended_claims_are_not_renewed(world: World) -> None:
     shared = Shared(world)
     renewals = shared.renewals()
     lost_claim, gone, released_claim = (
-        shared.held(renewals, key) for key in ("lost", "gone", "left")
+        shared.hold_claim(renewals, key) for key in ("lost", "gone", "left")
     )
     shared.pause()
     world.store.memory.execute(release("lost", lost_claim.fence, ttl=TTL))
@@ -395,7 +395,7 @@ async def test_forked_child_has_no_claims(world: World) -> None:
     """A forked child renews no claims of its parent and sends nothing under them."""
     shared = Shared(world)
     renewals = shared.renewals()
-    claim = shared.held(renewals, "k")
+    claim = shared.hold_claim(renewals, "k")
     renewals.disown()
     assert not shared.hearts[0].wanted()
     commands = len(world.store.commands)

@@ -37,7 +37,7 @@ FOREIGN = ValueError("https://bank.example/?key=cnry-foreign")
 ECHO = b'{"code": "E1", "message": "password=cnry-answer", "secret": "cnry-answer"}'
 
 
-def shown(value: object) -> str:
+def shown_text(value: object) -> str:
     """Return everything that printing a value or its parts shows."""
     parts = [repr(value), str(value)]
     if isinstance(value, BaseException):
@@ -51,7 +51,7 @@ def shown(value: object) -> str:
 
 def check_no_secret(value: object) -> None:
     """Fail if a planted secret is visible."""
-    text = shown(value)
+    text = shown_text(value)
     assert [] == [canary for canary in CANARIES if canary in text]
 
 

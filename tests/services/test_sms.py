@@ -25,10 +25,10 @@ class Vendor:
     """Records how it was used."""
 
     def __getattr__(self, verb: str) -> Callable[..., Any]:
-        async def used(*value: Any, **named: Any) -> tuple[Any, ...]:
+        async def return_arguments(*value: Any, **named: Any) -> tuple[Any, ...]:
             return verb, *value, named
 
-        return used
+        return return_arguments
 
 
 class FakeDispatcher:

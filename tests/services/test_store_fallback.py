@@ -50,7 +50,7 @@ def sharing(world: World, *services: Service, **ports: Any) -> Face:
     return world.watched(*services, state=world.of_mode(world.store), **ports)
 
 
-def told(world: World, kind: type) -> list[Any]:
+def events_of(world: World, kind: type) -> list[Any]:
     """Return the events of one kind."""
     return [event for event in world.events if isinstance(event, kind)]
 
@@ -144,12 +144,12 @@ async def test_outcomes_of_local_grants_are_not_posted(world: World) -> None:
     """The outcome of a call admitted from memory is never posted to the store."""
     world.store.is_away = AWAY
 
-    async def found(_: object) -> int:
+    async def end_outage(_: object) -> int:
         world.store.is_away = None
         world.clock.advance(60)
         return 503
 
-    world.vendor.answers(found)
+    world.vendor.answers(end_outage)
     manager = sharing(world, vat())
     with pytest.raises(VendorFailed):
         await manager.call("vat", GET)
@@ -308,14 +308,14 @@ async def test_outage_events(world: World) -> None:
     for _ in range(3):
         await manager.call("vat", GET)
 
-    (lost_event,) = told(world, StorageLost)
+    (lost_event,) = events_of(world, StorageLost)
     assert (lost_event.service, lost_event.error, lost_event.retry_after) == (
         "state",
         AWAY.message,
         0.1875,
     )
     assert lost_event.at == START
-    (result,) = told(world, StorageRecovered)
+    (result,) = events_of(world, StorageRecovered)
     assert (result.service, result.duration) == ("state", 0.1875)
     assert result.at == START + timedelta(seconds=0.1875)
 
@@ -346,7 +346,10 @@ async def test_probe_interval_has_jitter(world: World) -> None:
         world.chance.draw = draw
         await sharing(world, vat()).call("vat", GET)
 
-    assert [lost_event.retry_after for lost_event in told(world, StorageLost)] == [0.125, 0.249875]
+    assert [lost_event.retry_after for lost_event in events_of(world, StorageLost)] == [
+        0.125,
+        0.249875,
+    ]
 
 
 @sync_and_async
@@ -388,7 +391,7 @@ async def test_interrupted_probe_leaves_the_probe_to_others(world: World) -> Non
     await manager.call("vat", GET)
 
     assert isinstance(world.store.commands[2], Admission)
-    assert len(told(world, StorageRecovered)) == 1
+    assert len(events_of(world, StorageRecovered)) == 1
 
 
 @sync_and_async
@@ -396,11 +399,11 @@ async def test_simultaneous_losses_are_one_outage(world: World) -> None:
     """Callers that lose the store at the same time count as one outage."""
     gate = world.gate()
 
-    async def away(_: object) -> None:
+    async def fail_together(_: object) -> None:
         await gate.stand()
         raise AWAY
 
-    world.store.meanwhile = away
+    world.store.meanwhile = fail_together
     manager = sharing(world, vat())
     calls = [world.start(lambda: manager.call("vat", GET)) for _ in range(4)]
     await gate.reached()
@@ -408,7 +411,7 @@ async def test_simultaneous_losses_are_one_outage(world: World) -> None:
     for call in calls:
         await call.over()
 
-    assert [lost_event.retry_after for lost_event in told(world, StorageLost)] == [0.1875]
+    assert [lost_event.retry_after for lost_event in events_of(world, StorageLost)] == [0.1875]
 
 
 @sync_and_async
@@ -421,13 +424,13 @@ async def test_keyed_call_ends_the_outage(world: World) -> None:
 
     await manager.call("vat", POST, idempotency_key="k")
 
-    assert len(told(world, StorageRecovered)) == 1
+    assert len(events_of(world, StorageRecovered)) == 1
 
 
 # --- keys in a store of their own ------------------------------------------------
 
 
-def apart(world: World, *services: Service) -> tuple[Face, Any]:
+def with_separate_keys(world: World, *services: Service) -> tuple[Face, Any]:
     """A manager with a separate store of keys, and that store."""
     claims = type(world.store)(world)
     return sharing(world, *services, claims=world.of_mode(claims)), claims
@@ -436,7 +439,7 @@ def apart(world: World, *services: Service) -> tuple[Face, Any]:
 @sync_and_async
 async def test_keys_live_in_their_own_store(world: World) -> None:
     """Claim and result go to the store of keys, the admission to the other: four commands."""
-    manager, claims = apart(world, vat(limits=RateLimitConfig(9)))
+    manager, claims = with_separate_keys(world, vat(limits=RateLimitConfig(9)))
 
     await manager.call("vat", POST, idempotency_key="k")
 
@@ -449,7 +452,7 @@ async def test_keys_live_in_their_own_store(world: World) -> None:
 @sync_and_async
 async def test_claim_is_marked_without_protections(world: World) -> None:
     """A service without limits and circuit marks its claim all the same."""
-    manager, claims = apart(world, vat(circuit=None))
+    manager, claims = with_separate_keys(world, vat(circuit=None))
 
     await manager.call("vat", POST, idempotency_key="k")
 
@@ -464,7 +467,7 @@ async def test_claim_is_marked_without_protections(world: World) -> None:
 @sync_and_async
 async def test_failed_mark_releases_the_grant(world: World) -> None:
     """If the sent mark cannot be written, nothing is sent, and the grant is released."""
-    manager, claims = apart(world, vat())
+    manager, claims = with_separate_keys(world, vat())
     claims.fails_at[2] = AWAY
 
     with pytest.raises(StorageUnavailable):
@@ -479,7 +482,9 @@ async def test_failed_mark_releases_the_grant(world: World) -> None:
 async def test_probe_that_cannot_be_marked_frees_its_slot(world: World) -> None:
     """A circuit probe that could not be sent is over, and another takes its slot."""
     world.vendor.otherwise = 503
-    manager, claims = apart(world, vat(circuit=CircuitBreakerConfig(failures=1, open_for=1)))
+    manager, claims = with_separate_keys(
+        world, vat(circuit=CircuitBreakerConfig(failures=1, open_for=1))
+    )
     with pytest.raises(VendorFailed):
         await manager.call("vat", GET)
     world.vendor.otherwise = 200
@@ -496,7 +501,7 @@ async def test_probe_that_cannot_be_marked_frees_its_slot(world: World) -> None:
 @sync_and_async
 async def test_taken_over_claim_sends_nothing(world: World) -> None:
     """A caller that waited longer than its claim lasted sends nothing."""
-    manager, claims = apart(world, vat(limits=RateLimitConfig(9), circuit=None))
+    manager, claims = with_separate_keys(world, vat(limits=RateLimitConfig(9), circuit=None))
 
     async def dawdle(command: object) -> None:
         if isinstance(command, MarkSent):
@@ -513,7 +518,7 @@ async def test_taken_over_claim_sends_nothing(world: World) -> None:
 @sync_and_async
 async def test_stores_fail_separately(world: World) -> None:
     """Keys work while the other store is down, and calls while the store of keys is."""
-    manager, claims = apart(world, vat())
+    manager, claims = with_separate_keys(world, vat())
     world.store.is_away = AWAY
     assert (await manager.call("vat", POST, idempotency_key="a")).status == 200
     world.store.is_away, claims.is_away = None, AWAY
@@ -522,13 +527,16 @@ async def test_stores_fail_separately(world: World) -> None:
     with pytest.raises(StorageUnavailable):
         await manager.call("vat", POST, idempotency_key="b")
 
-    assert [lost_event.service for lost_event in told(world, StorageLost)] == ["state", "claims"]
+    assert [lost_event.service for lost_event in events_of(world, StorageLost)] == [
+        "state",
+        "claims",
+    ]
 
 
 @sync_and_async
 async def test_interrupted_key_is_released_in_its_store(world: World) -> None:
     """An interrupted key's outcome is posted to the store of keys."""
-    manager, claims = apart(world, vat())
+    manager, claims = with_separate_keys(world, vat())
     world.vendor.answers(Interruption())
 
     with pytest.raises(Interruption):

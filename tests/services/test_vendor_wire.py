@@ -225,13 +225,13 @@ def test_steps_run_concurrently() -> None:
     """By default up to eight steps run at the same time; each has its result."""
     calling = RecordingPorts()
 
-    async def good() -> str:
+    async def succeed() -> str:
         return "good"
 
-    async def bad() -> str:
+    async def fail() -> str:
         raise ValueError
 
-    first, second = run_plain(calling.wire().every([good, bad]))
+    first, second = run_plain(calling.wire().every([succeed, fail]))
     run_plain(calling.wire().every([], at_once=3))
     assert "good" == first.unwrap()
     assert isinstance(second.error, ValueError)

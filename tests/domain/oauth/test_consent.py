@@ -47,7 +47,7 @@ def client_of(**changes: Any) -> OAuthClient:
     return OAuthClient(server=AuthorizationServer(**(metadata | changes)), client_id="erp")
 
 
-def begun(
+def begun_consent(
     client: OAuthClient | None = None, **options: Any
 ) -> tuple[dict[str, str], PendingConsent]:
     """The parameters of the consent URL, and the pending consent."""
@@ -66,7 +66,7 @@ def begun(
 
 def test_consent_url_has_client_redirect_scope_and_challenge() -> None:
     """The URL asks for a code for this client and redirect URI, with an S256 challenge."""
-    parameters, pending = begun(scope="read write")
+    parameters, pending = begun_consent(scope="read write")
     challenge = sha256(pending.code_verifier.reveal_bytes()).digest()
 
     assert {
@@ -108,18 +108,18 @@ def test_client_scope_is_the_default() -> None:
     """A call without a scope uses the client's scope; an empty scope sends none."""
     client = OAuthClient(server=client_of().server, client_id="erp", scope="read")
 
-    assert "read" == begun(client)[0]["scope"]
-    assert "write" == begun(client, scope=["write"])[0]["scope"]
-    assert "scope" not in begun(client, scope=())[0]
+    assert "read" == begun_consent(client)[0]["scope"]
+    assert "write" == begun_consent(client, scope=["write"])[0]["scope"]
+    assert "scope" not in begun_consent(client, scope=())[0]
 
 
 def test_openid_has_a_nonce() -> None:
     """A scope with openid sends a nonce; without openid there is none."""
-    parameters, pending = begun(scope="openid email")
+    parameters, pending = begun_consent(scope="openid email")
 
     assert pending.nonce is not None
     assert parameters["nonce"] == pending.nonce.reveal()
-    assert begun(scope="email")[1].nonce is None
+    assert begun_consent(scope="email")[1].nonce is None
 
 
 def test_extra_parameters_are_merged() -> None:
@@ -129,7 +129,9 @@ def test_extra_parameters_are_merged() -> None:
         client_id="erp",
         parameters={"audience": "vat", "prompt": "login"},
     )
-    parameters, _ = begun(client, parameters={"prompt": "consent", "login_hint": "ann@example.org"})
+    parameters, _ = begun_consent(
+        client, parameters={"prompt": "consent", "login_hint": "ann@example.org"}
+    )
 
     assert "plain" == parameters["style"]
     assert ("vat", "consent", "ann@example.org") == (
@@ -145,15 +147,18 @@ def test_dpop_clients_send_the_key_thumbprint() -> None:
     proving = OAuthClient(server=client_of().server, client_id="erp", dpop_key=key)
     proof_token = proof(Secret(key), "GET", ISSUER, Occasion(NOW, "id-1")).reveal()
 
-    assert jose.thumbprint(jose.read(proof_token).header["jwk"]) == begun(proving)[0]["dpop_jkt"]
-    assert "dpop_jkt" not in begun()[0]
+    assert (
+        jose.thumbprint(jose.read(proof_token).header["jwk"])
+        == begun_consent(proving)[0]["dpop_jkt"]
+    )
+    assert "dpop_jkt" not in begun_consent()[0]
 
 
 @pytest.mark.parametrize("name", ["state", "code_challenge", "scope", "dpop_jkt", "response_type"])
 def test_reserved_parameters_are_refused(name: str) -> None:
     """A caller cannot override the parameters that protect a consent."""
     with pytest.raises(ConfigurationError, match=name):
-        begun(parameters={name: "x"})
+        begun_consent(parameters={name: "x"})
 
 
 @pytest.mark.parametrize(
@@ -161,7 +166,7 @@ def test_reserved_parameters_are_refused(name: str) -> None:
 )
 def test_allowed_redirect_uris(uri: str) -> None:
     """HTTPS, this machine, and an app's own scheme (RFC 8252)."""
-    assert uri == begun(redirect_uri=uri)[0]["redirect_uri"]
+    assert uri == begun_consent(redirect_uri=uri)[0]["redirect_uri"]
 
 
 @pytest.mark.parametrize(
@@ -180,22 +185,22 @@ def test_allowed_redirect_uris(uri: str) -> None:
 def test_unsafe_redirect_uris_are_refused(uri: Any) -> None:
     """A redirect URI at which others could read the code is refused."""
     with pytest.raises(ConfigurationError, match="redirect_uri"):
-        begun(redirect_uri=uri)
+        begun_consent(redirect_uri=uri)
 
 
 def test_a_server_without_s256_is_refused() -> None:
     """A server whose metadata exclude S256 is refused before the person is sent there."""
     with pytest.raises(UnsupportedByVendor, match="does not support PKCE") as excinfo:
-        begun(client_of(code_challenge_methods_supported=["plain"]))
+        begun_consent(client_of(code_challenge_methods_supported=["plain"]))
     assert "a server that supports PKCE" in excinfo.value.remedy
-    parameters, _ = begun(client_of(code_challenge_methods_supported=["plain", "S256"]))
+    parameters, _ = begun_consent(client_of(code_challenge_methods_supported=["plain", "S256"]))
     assert "S256" == parameters["code_challenge_method"]
 
 
 def test_a_server_without_an_endpoint_is_refused() -> None:
     """A server without the needed endpoint is refused."""
     with pytest.raises(ConfigurationError, match="authorization_endpoint"):
-        begun(client_of(authorization_endpoint=None))
+        begun_consent(client_of(authorization_endpoint=None))
 
 
 # --- what comes back ---------------------------------------------------------
@@ -231,7 +236,7 @@ def read(callback: Any, pending: PendingConsent, client: OAuthClient | None = No
 )
 def test_a_code_is_read(form: str) -> None:
     """The code is found in a URL, in a path, and in a query alone."""
-    _, pending = begun()
+    _, pending = begun_consent()
 
     assert Secret("c0de") == read(form.format(back(pending)), pending)
 
@@ -254,7 +259,7 @@ def test_callback_must_match_the_pending_consent(
     changes: dict[str, str | None], field: str
 ) -> None:
     """A callback with a wrong or missing state, issuer or code is refused."""
-    _, pending = begun()
+    _, pending = begun_consent()
     refusal = read(back(pending, **changes), pending)
 
     assert isinstance(refusal, InvalidData)
@@ -265,7 +270,7 @@ def test_callback_must_match_the_pending_consent(
 @pytest.mark.parametrize("twice", ["code=other", "state=other", "iss=x", "error=x&error=x", "a&a"])
 def test_repeated_parameters_are_refused(twice: str) -> None:
     """Any callback parameter that occurs twice is refused (RFC 6749, section 3.1)."""
-    _, pending = begun()
+    _, pending = begun_consent()
     refusal = read(f"{back(pending)}&{twice}", pending)
 
     assert isinstance(refusal, InvalidData)
@@ -275,7 +280,7 @@ def test_repeated_parameters_are_refused(twice: str) -> None:
 @pytest.mark.parametrize("callback", [None, b"state=x", "a=%ff", "x" * 20_000, "&".join("a" * 500)])
 def test_unreadable_callbacks_are_refused(callback: Any) -> None:
     """A callback that cannot be parsed, or is too long, is refused."""
-    refusal = read(callback, begun()[1])
+    refusal = read(callback, begun_consent()[1])
 
     assert isinstance(refusal, InvalidData)
     assert "callback" == refusal.field
@@ -283,7 +288,7 @@ def test_unreadable_callbacks_are_refused(callback: Any) -> None:
 
 def test_callback_size_limits() -> None:
     """A callback query may have 16 KiB and a hundred parameters, and no more."""
-    _, pending = begun()
+    _, pending = begun_consent()
     query = f"{back(pending)}&x="
     many = "&".join([back(pending), *(f"x{number}=" for number in range(97))])
 
@@ -296,7 +301,7 @@ def test_callback_size_limits() -> None:
 def test_issuer_may_be_missing_if_not_promised() -> None:
     """Without a promised issuer parameter it may be missing, but must not name another server."""
     client = client_of(authorization_response_iss_parameter_supported=False)
-    _, pending = begun(client)
+    _, pending = begun_consent(client)
 
     assert Secret("c0de") == read(back(pending, iss=None), pending, client)
     assert isinstance(read(back(pending, iss="https://evil.example"), pending, client), InvalidData)
@@ -305,14 +310,14 @@ def test_issuer_may_be_missing_if_not_promised() -> None:
 def test_issuer_is_not_compared_if_unknown() -> None:
     """A server configured without an issuer accepts any issuer parameter."""
     client = client_of(issuer=None)
-    _, pending = begun(client)
+    _, pending = begun_consent(client)
 
     assert Secret("c0de") == read(back(pending, iss="https://any.example"), pending, client)
 
 
 def test_a_consent_belongs_to_its_client() -> None:
     """A pending consent cannot be finished by another client or at another server."""
-    _, pending = begun()
+    _, pending = begun_consent()
     other_client = OAuthClient(server=client_of().server, client_id="other")
     elsewhere = client_of(issuer="https://other.example")
 
@@ -324,7 +329,7 @@ def test_a_consent_belongs_to_its_client() -> None:
 
 def test_pending_consent_expires() -> None:
     """A callback after the consent's lifetime is refused, and the person must begin again."""
-    _, pending = begun()
+    _, pending = begun_consent()
     before_expiry, expiry = NOW + HOUR - timedelta(seconds=1), NOW + HOUR
 
     assert Secret("c0de") == read_callback(back(pending), pending, client_of(), before_expiry)
@@ -349,7 +354,7 @@ def test_pending_consent_expires() -> None:
 )
 def test_errors_are_typed(error: str, kind: type[ConnectorError], *, later: bool) -> None:
     """The server's error code decides the exception type, retryability and remedy."""
-    _, pending = begun()
+    _, pending = begun_consent()
     refusal = read(back(pending, code=None, error=error, error_description="so"), pending)
 
     assert kind is type(refusal)
@@ -360,7 +365,7 @@ def test_errors_are_typed(error: str, kind: type[ConnectorError], *, later: bool
 
 def test_a_refusal_shows_no_secret() -> None:
     """The error masks our own secrets, and shows only valid OAuth error names."""
-    _, pending = begun()
+    _, pending = begun_consent()
     description = f"<b>{pending.state.reveal()}</b>"
     refusal = read(back(pending, code=None, error="<x>", error_description=description), pending)
 
@@ -370,7 +375,7 @@ def test_a_refusal_shows_no_secret() -> None:
 
 def test_a_code_is_shown_with_its_verifier() -> None:
     """The request says the code, what proves that it is ours, and where it was sent to."""
-    _, pending = begun()
+    _, pending = begun_consent()
 
     assert {
         "grant_type": "authorization_code",

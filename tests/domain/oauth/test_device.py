@@ -168,13 +168,13 @@ def test_polling_parameters() -> None:
     } == dict(polling(Secret("d3vice")))
 
 
-def refused(why: Refusal, code: str, wait: float | None = None) -> Refused:
+def refused_request(why: Refusal, code: str, wait: float | None = None) -> Refused:
     """A refusal of this kind."""
     return Refused(why=why, code=code, wait=wait)
 
 
-PENDING = refused(Refusal.PENDING, "authorization_pending")
-SLOWER = refused(Refusal.LATER, "slow_down")
+PENDING = refused_request(Refusal.PENDING, "authorization_pending")
+SLOWER = refused_request(Refusal.LATER, "slow_down")
 
 
 @pytest.mark.parametrize(
@@ -182,15 +182,15 @@ SLOWER = refused(Refusal.LATER, "slow_down")
     [
         (PENDING, Pace(5.0, 5.0)),
         (SLOWER, Pace(10.0, 10.0)),
-        (refused(Refusal.LATER, "slow_down", 30.0), Pace(10.0, 30.0)),
-        (refused(Refusal.LATER, "HTTP 503"), Pace(5.0, 10.0)),
-        (refused(Refusal.LATER, "HTTP 503", 60.0), Pace(5.0, 60.0)),
+        (refused_request(Refusal.LATER, "slow_down", 30.0), Pace(10.0, 30.0)),
+        (refused_request(Refusal.LATER, "HTTP 503"), Pace(5.0, 10.0)),
+        (refused_request(Refusal.LATER, "HTTP 503", 60.0), Pace(5.0, 60.0)),
         (AttemptTimeout("too slow."), Pace(5.0, 10.0)),
         (DestinationRefused("no."), None),
-        (refused(Refusal.GONE, "access_denied"), None),
-        (refused(Refusal.GONE, "expired_token"), None),
-        (refused(Refusal.WRONG, "invalid_client"), None),
-        (refused(Refusal.LOST, "unreadable answer"), None),
+        (refused_request(Refusal.GONE, "access_denied"), None),
+        (refused_request(Refusal.GONE, "expired_token"), None),
+        (refused_request(Refusal.WRONG, "invalid_client"), None),
+        (refused_request(Refusal.LOST, "unreadable answer"), None),
     ],
 )
 def test_polling_pace(reply: Any, pace: Pace | None) -> None:
@@ -200,7 +200,7 @@ def test_polling_pace(reply: Any, pace: Pace | None) -> None:
 
 def test_short_pauses_double_too() -> None:
     """If the server names no wait, a failure doubles even a short pause."""
-    failing_error = refused(Refusal.LATER, "HTTP 503")
+    failing_error = refused_request(Refusal.LATER, "HTTP 503")
 
     assert Pace(0.25, 0.5) == Pace.at_first(0.25).after(failing_error)
 

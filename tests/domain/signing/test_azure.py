@@ -29,7 +29,7 @@ NOW = Occasion(datetime(2015, 6, 26, 23, 39, 12, tzinfo=UTC), "nonce")
 DATE = "x-ms-date:Fri, 26 Jun 2015 23:39:12 GMT"
 
 
-def signed(request: Request, base: str = BASE) -> Request:
+def with_signature(request: Request, base: str = BASE) -> Request:
     """The request, signed."""
     return SIGNING.sign(request, join_url(base, request), KEY, NOW)
 
@@ -63,7 +63,7 @@ def test_documented_get() -> None:
         "timeout:20",
     )
 
-    signed_request = signed(request)
+    signed_request = with_signature(request)
 
     assert expected(text) == signed_request.headers["authorization"]
     assert "Fri, 26 Jun 2015 23:39:12 GMT" == signed_request.headers["x-ms-date"]
@@ -86,7 +86,7 @@ def test_standard_fields_are_in_order() -> None:
     values = ["gzip", "de", "3", "md5", "a/b", "", "since", "match", "none", "until", "bytes=0-1"]
     text = lines("PUT", dict(enumerate(values, 1)), DATE, "/myaccount/c/b")
 
-    signed_request = signed(Request.put("/c/b", headers=headers, body=b"abc"))
+    signed_request = with_signature(Request.put("/c/b", headers=headers, body=b"abc"))
 
     assert expected(text) == signed_request.headers["authorization"]
 
@@ -97,7 +97,7 @@ def test_stream_length_is_signed(length: int | None, length_field: str) -> None:
     request = Request.put("/c/b", body=BodyStream.of(lambda: [b"abc"], length=length))
 
     text = lines("PUT", {3: length_field}, DATE, "/myaccount/c/b")
-    assert expected(text) == signed(request).headers["authorization"]
+    assert expected(text) == with_signature(request).headers["authorization"]
 
 
 def test_x_ms_fields_are_sorted_as_azure_sorts() -> None:
@@ -120,7 +120,10 @@ def test_x_ms_fields_are_sorted_as_azure_sorts() -> None:
         "/myaccount/",
     )
 
-    assert expected(text) == signed(Request.head("/", headers=headers)).headers["authorization"]
+    assert (
+        expected(text)
+        == with_signature(Request.head("/", headers=headers)).headers["authorization"]
+    )
 
 
 def test_path_and_query_are_signed() -> None:
@@ -132,7 +135,7 @@ def test_path_and_query_are_signed() -> None:
         "GET", {}, DATE, "/myaccount/base/c/a%20b+%C3%BC", "include:copy,tags", "prefix:a b+ü"
     )
 
-    signed_request = signed(request, "http://127.0.0.1:10000/base")
+    signed_request = with_signature(request, "http://127.0.0.1:10000/base")
 
     assert expected(text) == signed_request.headers["authorization"]
 
@@ -142,12 +145,12 @@ def test_a_parameter_without_a_value() -> None:
     request = Request.get("/c", query=[("marker", ""), ("comp", "list")])
     text = lines("GET", {}, DATE, "/myaccount/c", "comp:list", "marker:")
 
-    assert expected(text) == signed(request).headers["authorization"]
+    assert expected(text) == with_signature(request).headers["authorization"]
 
 
 def test_signing_again_replaces_the_signature() -> None:
     """A request that is signed again has a new signature and no date of its own."""
-    first_request = signed(Request.get("/c", headers={"Date": "long ago"}))
+    first_request = with_signature(Request.get("/c", headers={"Date": "long ago"}))
     later_occasion = Occasion(datetime(2015, 6, 27, tzinfo=UTC), "nonce")
 
     repeated_request = SIGNING.sign(first_request, f"{BASE}/c", KEY, later_occasion)

@@ -20,7 +20,7 @@ NOON = Occasion(datetime(2026, 3, 1, 12, tzinfo=UTC), "n-1")
 URL = "https://vendor.example/a"
 
 
-def _signed(
+def _signed_request(
     signing: HmacSigning, request: Request, key: str, occasion: Occasion, base: str
 ) -> Request:
     return signing.sign(request, join_url(base, request), Secret(key), occasion)
@@ -39,7 +39,9 @@ def test_signs_as_duo_documents() -> None:
         form={"realname": "First Last", "username": "root"},
     ).evolve(body=b"realname=First%20Last&username=root")
     key = "Zh5eGmUq9zpfQnyUIu5OL9iWoMMv5ZNmk3zLJ4Ep"
-    signed_request = _signed(duo, request, key, NOON, "https://api-XXXXXXXX.duosecurity.com")
+    signed_request = _signed_request(
+        duo, request, key, NOON, "https://api-XXXXXXXX.duosecurity.com"
+    )
     assert "2d97d6166319781b5a3a07af39d366f491234edc" == signed_request.headers["x-signature"]
 
 
@@ -54,7 +56,7 @@ def test_signs_as_s3_once_did() -> None:
     )
     request = Request.get("/photos/puppy.jpg", headers={"Date": "Tue, 27 Mar 2007 19:36:42 +0000"})
     key = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
-    signed_request = _signed(
+    signed_request = _signed_request(
         old_signing, request, key, NOON, "https://awsexamplebucket1.s3.amazonaws.com"
     )
     assert (
@@ -78,7 +80,9 @@ def test_signs_as_binance_documents() -> None:
     )
     at = datetime(2017, 7, 12, 2, 41, 59, 559_000, tzinfo=UTC)
     key = "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j"
-    signed_request = _signed(binance, request, key, Occasion(at, ""), "https://api.binance.com")
+    signed_request = _signed_request(
+        binance, request, key, Occasion(at, ""), "https://api.binance.com"
+    )
     assert (
         ("timestamp", "1499827319559"),
         ("signature", "c8db56825ae71d6d79447849e617115f4a920fa2acdcab2b053c4b2838bd6b71"),
@@ -104,7 +108,7 @@ def test_signs_as_slack_documents() -> None:
     )
     occasion = Occasion(datetime.fromtimestamp(1531420618, UTC), "")
     key = "8f742231b10e8888abcd99yyyzzz85a5"
-    signed_request = _signed(slack, Request.post("/", body=body), key, occasion, URL)
+    signed_request = _signed_request(slack, Request.post("/", body=body), key, occasion, URL)
     assert "1531420618" == signed_request.headers["x-slack-request-timestamp"]
     assert (
         "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503"
@@ -119,7 +123,7 @@ def test_signs_with_sha_512() -> None:
     assert (
         "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea2505549758bf75c05a994a6d034f65"
         "f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737"
-    ) == _signed(signing, request, "Jefe", NOON, URL).headers["s"]
+    ) == _signed_request(signing, request, "Jefe", NOON, URL).headers["s"]
 
 
 @pytest.mark.parametrize(
@@ -143,8 +147,10 @@ def test_placeholders_are_filled_from_the_request(signs: str, text: bytes) -> No
     request = Request.put(
         "/b", query={"c": " "}, headers=[("X-A", "1"), ("x-a", "2")], body=b"body"
     )
-    expected = _signed(plain_signing, request.evolve(body=text), "k", NOON, URL).headers["s"]
-    assert expected == _signed(signing, request, "k", NOON, URL).headers["s"]
+    expected = _signed_request(plain_signing, request.evolve(body=text), "k", NOON, URL).headers[
+        "s"
+    ]
+    assert expected == _signed_request(signing, request, "k", NOON, URL).headers["s"]
 
 
 def test_added_query_parameter_is_in_the_signed_url() -> None:
@@ -152,8 +158,8 @@ def test_added_query_parameter_is_in_the_signed_url() -> None:
     signing = HmacSigning(signs="{url}", headers={"S": "{signature}"}, query={"k": "{nonce}"})
     plain_signing = HmacSigning(signs="{body}", headers={"S": "{signature}"})
     text = Request.post("/", body=b"https://vendor.example/a/b?k=n-1")
-    expected = _signed(plain_signing, text, "k", NOON, URL).headers["s"]
-    assert expected == _signed(signing, Request.get("/b"), "k", NOON, URL).headers["s"]
+    expected = _signed_request(plain_signing, text, "k", NOON, URL).headers["s"]
+    assert expected == _signed_request(signing, Request.get("/b"), "k", NOON, URL).headers["s"]
 
 
 @pytest.mark.usefixtures("far_from_greenwich")
@@ -171,14 +177,16 @@ def test_writes_the_time(form: str, written: str) -> None:
     signing = HmacSigning(
         signs="", headers={"T": "{timestamp}", "S": "{signature}"}, timestamp=form
     )
-    assert written == _signed(signing, Request.get("/"), "k", NOON, URL).headers["t"]
+    assert written == _signed_request(signing, Request.get("/"), "k", NOON, URL).headers["t"]
 
 
 def test_host_header_is_signed() -> None:
     """A `Host` header on the request is signed instead of the URL's host."""
     signing = HmacSigning(signs="{host}", headers={"S": "{signature}"})
-    with_host = _signed(signing, Request.get("/", headers={"Host": "h.example"}), "k", NOON, URL)
-    direct = _signed(signing, Request.get("/"), "k", NOON, "https://h.example")
+    with_host = _signed_request(
+        signing, Request.get("/", headers={"Host": "h.example"}), "k", NOON, URL
+    )
+    direct = _signed_request(signing, Request.get("/"), "k", NOON, "https://h.example")
     assert direct.headers["s"] == with_host.headers["s"]
 
 
@@ -196,7 +204,9 @@ def test_unsignable_requests_are_refused(
 ) -> None:
     """A request that lacks a signed part, or has a part that signing adds, is refused."""
     with pytest.raises(InvalidData) as excinfo:
-        _signed(HmacSigning(headers={"S": "{signature}"}, **signing), request_, "k", NOON, URL)
+        _signed_request(
+            HmacSigning(headers={"S": "{signature}"}, **signing), request_, "k", NOON, URL
+        )
     assert field == excinfo.value.field
 
 
