@@ -15,7 +15,7 @@ from moorage.testing import (
     FakeVendor,
     ScriptedHttpClient,
 )
-from tests.support.authorization_faults import failing, hanging, huge, redirecting
+from tests.support.authorization_faults import failing_answer, huge, late_answer, redirecting
 from tests.support.authorization_server import AuthorizationServer
 from tests.test_parity import parameters_of, without_mode
 
@@ -56,7 +56,7 @@ def test_server_is_found(find: Callable[..., Found], path: str) -> None:
 def test_openid_metadata_is_tried_second(find: Callable[..., Found]) -> None:
     """If OAuth's metadata is missing, OpenID's is requested."""
     with AuthorizationServer() as server:
-        server.order(failing(404), path=OAUTH)
+        server.order(failing_answer(404), path=OAUTH)
 
         assert server.token_url == find(server.issuer).token_endpoint
 
@@ -97,7 +97,7 @@ def test_metadata_size_is_limited(find: Callable[..., Found]) -> None:
 def test_discovery_times_out(find: Callable[..., Found]) -> None:
     """A request for metadata has a time limit."""
     with AuthorizationServer() as server:
-        server.order(hanging(2), path=OAUTH)
+        server.order(late_answer(2), path=OAUTH)
         with pytest.raises(AttemptTimeout):
             find(server.issuer, timeout=0.2)
         server.release()

@@ -15,7 +15,7 @@ from typing import Any
 from moorage import ConnectorError, ConnectorManager, Request, Service
 from moorage.testing.kits.checks import Control
 from tests.adapters.celery_queue import application
-from tests.adapters.http_forking import BOUND
+from tests.adapters.http_forking import SECONDS_BOUND
 
 
 def client() -> Any:
@@ -26,7 +26,7 @@ def client() -> Any:
 
 def call(path: str) -> dict[str, Any]:
     """Return the outcome of one call and its seconds, including those of a busy machine."""
-    timeout = BOUND if path in {"/silent", "/dripping"} else 120.0
+    timeout = SECONDS_BOUND if path in {"/silent", "/dripping"} else 120.0
     start_time = monotonic()
     with Control() as control:
         try:

@@ -21,7 +21,7 @@ from moorage.errors import ConnectorError
 from moorage.testing.kits.checks import Control
 from tests.support.http_clients import Driven
 
-BOUND: Final = 0.3
+SECONDS_BOUND: Final = 0.3
 """Seconds after which a call to somebody silent is over."""
 
 CHILDREN: Final = 4
@@ -44,7 +44,7 @@ def outcome(driven: Driven, url: str, path: str, timeouts: Timeouts) -> dict[str
 def calls(driven: Driven, url: str, who: str) -> list[dict[str, Any]]:
     """Make a few calls, the last of them to a silent server."""
     outcomes = [outcome(driven, url, f"/{who}/{turn}", PATIENT) for turn in range(CALLS)]
-    return [*outcomes, outcome(driven, url, "/silent", Timeouts(total=BOUND))]
+    return [*outcomes, outcome(driven, url, "/silent", Timeouts(total=SECONDS_BOUND))]
 
 
 def forked(driven: Driven, url: str, who: str) -> int:

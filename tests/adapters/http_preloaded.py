@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from moorage.domain.http.requests import Timeouts
-from tests.adapters.http_forking import BOUND, PATIENT, outcome
+from tests.adapters.http_forking import PATIENT, SECONDS_BOUND, outcome
 from tests.support.http_clients import Driven
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ outcome(driven, URL, "/preloaded", PATIENT)
 def app(environ: dict[str, Any], start_response: Callable[..., object]) -> list[bytes]:
     """Call the vendor, and return the outcome."""
     path = environ["PATH_INFO"]
-    timeouts = Timeouts(total=BOUND) if path == "/silent" else PATIENT
+    timeouts = Timeouts(total=SECONDS_BOUND) if path == "/silent" else PATIENT
     body = json.dumps(outcome(driven, URL, path, timeouts)).encode()
     start_response("200 OK", [("Content-Length", str(len(body)))])
     return [body]

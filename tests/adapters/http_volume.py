@@ -41,10 +41,10 @@ def main(client: str, url: str, size: int) -> None:
     warm = 16 * len(PIECE)
     for bytes_ in (warm, size):
         peak_before = peak()
-        down = driver.drain(Request.get("/"), f"{url}/{bytes_}", PATIENT)
+        pending_drain = driver.drain(Request.get("/"), f"{url}/{bytes_}", PATIENT)
         body = BodyStream.of(lambda count=bytes_: pieces(count), length=bytes_)  # type: ignore[misc]  # a default
         answer = driver.send(Request.put("/", body=body), f"{url}/", PATIENT)
-        fields = {"down": down, "up": int(answer.body), "grown": peak() - peak_before}
+        fields = {"down": pending_drain, "up": int(answer.body), "grown": peak() - peak_before}
     sys.stdout.write(json.dumps(fields))
 
 

@@ -37,7 +37,7 @@ async def waits_of_the_next(
     One call has gone before it, and one waiting caller was cancelled after so many turns of the
     loop. Cancellations that came too late are left out.
     """
-    waits = []
+    wait_counts = []
     for count in turns:
         gates = Gates(limits=[rule], limit_keys=[new_key()])
         question = Admission(gates, within=10 * SECOND, lease=1)
@@ -51,5 +51,5 @@ async def waits_of_the_next(
             await asyncio.wait(other_tasks)
         wait = (await store.execute(question))[1]
         if task.cancelled():
-            waits.append(wait)
-    return waits
+            wait_counts.append(wait)
+    return wait_counts

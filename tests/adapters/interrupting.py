@@ -69,16 +69,16 @@ def main(rounds: int) -> None:
     locks = ThreadLocks(places)
     with crowd(locks):
         for _ in range(rounds):
-            holder, inside = object(), False
+            holder, is_inside = object(), False
             try:
                 signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 3e-4))
                 # No signal is handled between a plain assignment and the one that follows it.
                 timer.armed = True
-                inside = locks.acquire("a", holder, places=2, queue=9, timeout=0.001)
+                is_inside = locks.acquire("a", holder, places=2, queue=9, timeout=0.001)
                 timer.armed = False
             except Interruption:
                 continue
-            if inside:
+            if is_inside:
                 locks.release("a", holder)
     print(timer.struck, len(places.names()))  # noqa: T201 - this is the answer
 

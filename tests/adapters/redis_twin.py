@@ -284,7 +284,7 @@ class Walk:
     def _to_a_rule(self, rule: CircuitRule, edge: int) -> None:
         """Advance to the moment at which one more failure or probe decides."""
         chance = self.chance
-        seen_at, quiet, mode, gen, slot, total, base, stored_record = self.states["circuit"]
+        seen_at, quiet_time, mode, gen, slot, total, base, stored_record = self.states["circuit"]
         record = list(stored_record)
         if chance.random() < 0.4:
             record[3], record[4] = (seen_at,), tuple((n, n + 1, 2) for n in range(1, 33, 4))
@@ -300,7 +300,7 @@ class Walk:
         if mode == CLOSED:
             number = chance.choice((total, 100, 50))
             self.follow.append(Report(self.gates, (gen, number, 0), Outcome.FAILED, "one"))
-        self.states["circuit"] = (seen_at, quiet, mode, gen, slot, total, base, tuple(record))
+        self.states["circuit"] = (seen_at, quiet_time, mode, gen, slot, total, base, tuple(record))
 
     def _admission(self) -> Command[Any]:
         chance = self.chance

@@ -21,9 +21,9 @@ from moorage.errors import ConfigurationError, InvalidData
 KEY = bytes(range(32))
 RING = KeyRing([(7, Secret(KEY))])
 CIPHER = AesGcmCipher(RING)
-HERE = about("acme", "stripe", "credential")
-PLAIN = b"sk_live_secret"
-SEALED = CIPHER.seal(PLAIN, HERE)
+PLACE = about("acme", "stripe", "credential")
+PLAIN_SECRET = b"sk_live_secret"
+SEALED = CIPHER.seal(PLAIN_SECRET, PLACE)
 
 GOLDEN = bytes.fromhex(
     "6d726701000000070224fa4c000102030405060708090a0b34698977ac93a744fe24f4f9"
@@ -73,9 +73,9 @@ def test_format_is_stable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "urandom", lambda size: nonce[:size])
     head = GOLDEN[:12]
 
-    assert GOLDEN == CIPHER.seal(PLAIN, HERE)
-    assert GOLDEN == head + nonce + AESGCM(KEY).encrypt(nonce, PLAIN, head + HERE)
-    assert PLAIN == CIPHER.open(GOLDEN, HERE)
+    assert GOLDEN == CIPHER.seal(PLAIN_SECRET, PLACE)
+    assert GOLDEN == head + nonce + AESGCM(KEY).encrypt(nonce, PLAIN_SECRET, head + PLACE)
+    assert PLAIN_SECRET == CIPHER.open(GOLDEN, PLACE)
 
 
 @given(st.binary(max_size=2000), st.binary(max_size=80))
@@ -91,11 +91,11 @@ def test_encryption_round_trip(plain: bytes, of: bytes) -> None:
 
 def test_every_flipped_bit_is_noticed() -> None:
     """No bit of a sealed text can be changed, that of its header included."""
-    for at in range(8 * len(SEALED)):
+    for bit in range(8 * len(SEALED)):
         changed_bytes = bytearray(SEALED)
-        changed_bytes[at // 8] ^= 1 << at % 8
+        changed_bytes[bit // 8] ^= 1 << bit % 8
         with pytest.raises((InvalidData, ConfigurationError)):
-            CIPHER.open(bytes(changed_bytes), HERE)
+            CIPHER.open(bytes(changed_bytes), PLACE)
 
 
 def test_every_cut_is_noticed() -> None:
@@ -104,7 +104,7 @@ def test_every_cut_is_noticed() -> None:
     cuts += [SEALED[size:] for size in range(1, len(SEALED) + 1)]
     for changed_bytes in (*cuts, SEALED + b"\0", b"\0" + SEALED):
         with pytest.raises(InvalidData):
-            CIPHER.open(changed_bytes, HERE)
+            CIPHER.open(changed_bytes, PLACE)
 
 
 @given(st.binary(max_size=200))
@@ -112,14 +112,14 @@ def test_opening_is_total(anything: bytes) -> None:
     """Any bytes that were not sealed are refused."""
     for sealed_bytes in (anything, SEALED[:12] + anything):
         with pytest.raises(InvalidData):
-            CIPHER.open(sealed_bytes, HERE)
+            CIPHER.open(sealed_bytes, PLACE)
 
 
 @given(st.one_of(st.none(), st.text()), st.text(), st.text())
 def test_text_is_bound_to_its_place(tenant: str | None, service: str, name: str) -> None:
     """Bytes copied to another tenant, service or name do not decrypt."""
     other_bytes = about(tenant, service, name)
-    if other_bytes != HERE:
+    if other_bytes != PLACE:
         with pytest.raises(InvalidData, match="belongs to another tenant"):
             CIPHER.open(SEALED, other_bytes)
 
@@ -128,16 +128,18 @@ def test_a_key_is_replaced_while_others_read() -> None:
     """The first key seals, the others still open, and old seals can be found."""
     ring = generate_keys(RING)
     newer_cipher = AesGcmCipher(ring)
-    sealed_bytes = newer_cipher.seal(PLAIN, HERE)
+    sealed_bytes = newer_cipher.seal(PLAIN_SECRET, PLACE)
 
     assert 8 == sealed_with(sealed_bytes)
     assert (True, False) == (
         newer_cipher.needs_rotation(SEALED),
         newer_cipher.needs_rotation(sealed_bytes),
     )
-    assert PLAIN == newer_cipher.open(SEALED, HERE) == newer_cipher.open(sealed_bytes, HERE)
+    assert (
+        PLAIN_SECRET == newer_cipher.open(SEALED, PLACE) == newer_cipher.open(sealed_bytes, PLACE)
+    )
     with pytest.raises(ConfigurationError, match="version 8, which is not in the ring"):
-        CIPHER.open(sealed_bytes, HERE)
+        CIPHER.open(sealed_bytes, PLACE)
 
 
 def test_keys_are_new_each_time() -> None:
@@ -153,14 +155,14 @@ def test_different_first_keys_are_reported() -> None:
     cipher, other_cipher = AesGcmCipher(generate_keys()), AesGcmCipher(generate_keys())
 
     with pytest.raises(ConfigurationError, match="than the one in the ring"):
-        other_cipher.open(cipher.seal(PLAIN, HERE), HERE)
+        other_cipher.open(cipher.seal(PLAIN_SECRET, PLACE), PLACE)
 
 
 @pytest.mark.parametrize("changed", [GOLDEN[:-1], GOLDEN[:-20], b"x"])
 def test_errors_have_no_cause(changed: bytes) -> None:
     """The library's exception is not shown."""
     with pytest.raises(InvalidData) as excinfo:
-        CIPHER.open(changed, HERE)
+        CIPHER.open(changed, PLACE)
 
     assert excinfo.value.__cause__ is None
     assert excinfo.value.__suppress_context__ or excinfo.value.__context__ is None
@@ -169,7 +171,8 @@ def test_errors_have_no_cause(changed: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "plain, of", [("sk_live_secret", HERE), (PLAIN, "acme"), (PLAIN + bytes(100), HERE)]
+    "plain, of",
+    [("sk_live_secret", PLACE), (PLAIN_SECRET, "acme"), (PLAIN_SECRET + bytes(100), PLACE)],
 )
 def test_encryption_errors_do_not_show_the_text(
     plain: Any,
@@ -191,9 +194,9 @@ def test_encryption_errors_do_not_show_the_text(
 
 def test_the_longest_that_is_sealed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Data of exactly the maximum length can be sealed."""
-    monkeypatch.setattr(aes_gcm, "LONGEST", len(PLAIN))
+    monkeypatch.setattr(aes_gcm, "LONGEST", len(PLAIN_SECRET))
 
-    assert PLAIN == CIPHER.open(CIPHER.seal(PLAIN, HERE), HERE)
+    assert PLAIN_SECRET == CIPHER.open(CIPHER.seal(PLAIN_SECRET, PLACE), PLACE)
 
 
 def test_a_cipher_does_not_show_itself() -> None:

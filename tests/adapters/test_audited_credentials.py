@@ -41,8 +41,8 @@ class Uses:
             store = AsyncMemoryCredentialProvider(owners, renew=renew_later)
             self.provider: Any = AsyncAuditedCredentials(store, trail)
         else:
-            plain = MemoryCredentialProvider(owners, renew=lambda *_: SECOND)
-            self.provider = AuditedCredentials(plain, trail)
+            plain_provider = MemoryCredentialProvider(owners, renew=lambda *_: SECOND)
+            self.provider = AuditedCredentials(plain_provider, trail)
 
     def do(self, verb: str, *values: Any) -> Any:
         """The result of a method, awaited if it is asynchronous."""
@@ -83,12 +83,12 @@ def test_uses_are_recorded_without_an_entry_for_each_call(tmp_path: Path, *, awa
 @pytest.mark.parametrize("awaited", [False, True], ids=["sync", "async"])
 def test_unrecorded_credentials_are_not_handed_out(tmp_path: Path, *, awaited: bool) -> None:
     """Without an audit trail a provider returns nothing new, unless recording is optional."""
-    dead = FileAudit(tmp_path / "nowhere" / "trail")
-    uses = Uses(AuditTrail(dead), awaited=awaited)
+    dead_trail = FileAudit(tmp_path / "nowhere" / "trail")
+    uses = Uses(AuditTrail(dead_trail), awaited=awaited)
     for verb, values in (("get", ()), ("refresh", (FIRST,)), ("rotate", (SECOND,))):
         with pytest.raises(StorageUnavailable, match="was refused"):
             uses.do(verb, "vat", None, *values)
-    lenient = Uses(AuditTrail(dead, required=False), awaited=awaited)
+    lenient = Uses(AuditTrail(dead_trail, required=False), awaited=awaited)
     with pytest.warns(match="was not recorded"):
         assert FIRST == lenient.do("get", "vat", None)
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from moorage.testing.fakes.http_server import Behaviour, Received, VendorServer
-from tests.adapters.http_forking import BOUND
-from tests.adapters.test_http_forks import LATE
+from tests.adapters.http_forking import SECONDS_BOUND
+from tests.adapters.test_http_forks import LATE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[2]
 DEFAULT: Final = ""
 PYREQWEST: Final = "moorage.adapters.http.pyreqwest.client:PyreqwestHttpClient"
-HANGING: Final = ("/silent", "/dripping")
+HANGING_PATHS: Final = ("/silent", "/dripping")
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Celery forks on Linux")
 
@@ -85,7 +85,7 @@ def test_tasks_of_a_prefork_worker_go_on(client: str, tmp_path: Path) -> None:
     with VendorServer() as vendor:
         vendor.always(answer_request)
         with celery(client, vendor, tmp_path):
-            paths = [*HANGING * 2, *(f"/{number}" for number in range(12))]
+            paths = [*HANGING_PATHS * 2, *(f"/{number}" for number in range(12))]
             history = outcomes_of(tmp_path, *paths)
         preloaded, *others = vendor.requests
 
@@ -93,7 +93,7 @@ def test_tasks_of_a_prefork_worker_go_on(client: str, tmp_path: Path) -> None:
     assert paths[4:] == [task["outcome"] for task in history[4:]]
     for task in history[:4]:
         assert task["outcome"] in {"AttemptTimeout", "DeadlineExceeded"}
-        assert BOUND - 0.05 < task["took"] < BOUND + LATE + task["lost"]
+        assert SECONDS_BOUND - 0.05 < task["took"] < SECONDS_BOUND + LATE_SECONDS + task["lost"]
     assert "/preloaded" == preloaded.path
     assert preloaded.connection not in {received_webhook.connection for received_webhook in others}
     assert 2 == len({task["pid"] for task in history})

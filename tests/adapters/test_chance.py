@@ -73,10 +73,10 @@ def test_an_id_is_a_ulid_of_now() -> None:
 def test_ids_differ_and_sort_by_time() -> None:
     """Ids are unique, and ids of different milliseconds sort by time."""
     ids = UlidIds()
-    made = [ids.new() for _ in range(2_000)]
+    made_ids = [ids.new() for _ in range(2_000)]
 
-    assert 2_000 == len(set(made))
-    assert [name[:10] for name in made] == sorted(name[:10] for name in made)
+    assert 2_000 == len(set(made_ids))
+    assert [name[:10] for name in made_ids] == sorted(name[:10] for name in made_ids)
 
 
 @pytest.mark.parametrize("_", range(20))

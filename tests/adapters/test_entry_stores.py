@@ -275,10 +275,10 @@ def test_a_rollback_takes_the_entry_along(lab: EntryLab) -> None:
 def test_sqlalchemy(lab: EntryLab, of: str, *, commits: bool) -> None:
     """SQLAlchemy's connections and sessions are written in, as they are."""
     store = lab.outbox()
-    made: Any = Session(lab.engine) if of == "session" else lab.engine.connect()
-    with made:
-        store.within(made).add(entry("a"))
-        (made.commit if commits else made.rollback)()
+    connection: Any = Session(lab.engine) if of == "session" else lab.engine.connect()
+    with connection:
+        store.within(connection).add(entry("a"))
+        (connection.commit if commits else connection.rollback)()
     assert lab.count() == commits
 
 
@@ -647,10 +647,10 @@ def test_waiting_asynchronous_worker_wakes_on_commit(server: EntryLab) -> None:
         store = await server.later_outbox()
         can = server.kind == "postgresql"
         assert await store.wait(0.01) is can
-        waiting = asyncio.ensure_future(store.wait(30.0 if can else 0.01))
+        waiting_task = asyncio.ensure_future(store.wait(30.0 if can else 0.01))
         await asyncio.sleep(0)
         await store.add(entry("a"))
-        assert await waiting is can
+        assert await waiting_task is can
         await store.aclose()
 
     asyncio.run(run())

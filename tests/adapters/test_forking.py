@@ -61,10 +61,10 @@ def test_registered_owners_stop_around_a_fork() -> None:
     in_child(other_owner, _Owner.start)
 
     stand_still()
-    stopped = still_owner.started
+    stopped_thread = still_owner.started
     go_on()
 
-    assert (-1, 0, 0) == (stopped, still_owner.started, other_owner.started)
+    assert (-1, 0, 0) == (stopped_thread, still_owner.started, other_owner.started)
 
 
 def test_inherited_modules() -> None:

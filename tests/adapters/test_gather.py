@@ -74,10 +74,10 @@ def test_a_thread_that_cannot_start_is_no_failure() -> None:
 
 def test_one_step_needs_no_thread() -> None:
     """A step that has nothing to run beside runs in the caller's thread."""
-    gather, here = ThreadGather(), threading.get_ident()
+    gather, own_thread = ThreadGather(), threading.get_ident()
 
-    assert [here] == gather.every([threading.get_ident], at_once=9)
-    assert here == gather.first([threading.get_ident], stagger=9, good=bool)
+    assert [own_thread] == gather.every([threading.get_ident], at_once=9)
+    assert own_thread == gather.first([threading.get_ident], stagger=9, good=bool)
 
 
 def test_no_thread_is_kept() -> None:
@@ -149,15 +149,15 @@ class _Interruption(Exception):
 @pytest.mark.parametrize("verb", ["every", "first"])
 def test_an_interruption_does_not_wait_for_steps(verb: str) -> None:
     """A signal handler's exception is raised without waiting for running steps."""
-    gate, here = threading.Event(), threading.get_ident()
+    gate, own_thread = threading.Event(), threading.get_ident()
 
     def interrupt(*_: object) -> None:
         raise _Interruption
 
     def hang() -> bool:
-        if threading.get_ident() != here:
+        if threading.get_ident() != own_thread:
             time.sleep(0.005)
-            signal.pthread_kill(here, signal.SIGUSR1)
+            signal.pthread_kill(own_thread, signal.SIGUSR1)
         return gate.wait(20)
 
     options: dict[str, Any] = {"at_once": 2} if verb == "every" else {"stagger": 9, "good": bool}

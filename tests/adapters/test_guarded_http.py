@@ -49,8 +49,8 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 ALLOWED = "127.0.0.1"
-INSIDE = "127.0.0.2"
-HERE = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+INTERNAL_HOST = "127.0.0.2"
+SOCKET_KIND = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
 
 
 class Rebinding:
@@ -67,7 +67,7 @@ class Rebinding:
         answer = self._answers.pop(0)
         if answer is None:
             raise TimeIsUp
-        return [(*HERE, (address, self._port)) for address in answer]
+        return [(*SOCKET_KIND, (address, self._port)) for address in answer]
 
 
 class SyncRebinding(Rebinding, Threads):
@@ -132,7 +132,7 @@ def test_rebound_name_is_not_followed(
     with VendorServer(tls=server if secure else None) as vendor:
         vendor.always(Behaviour(204))
         port = vendor.address[1]
-        names = network(port, [ALLOWED], [INSIDE])
+        names = network(port, [ALLOWED], [INTERNAL_HOST])
         settings = ConnectionSettings(
             guard=guard(443 if secure else 80), tls=Tls(authorities=authority), keep_alive=0.0
         )
@@ -158,7 +158,7 @@ def test_name_with_one_internal_address_is_refused(
     make: Callable[[ConnectionSettings, Any], Engine],
 ) -> None:
     """A name with a public and an internal address is refused."""
-    names = network(1, [ALLOWED, INSIDE])
+    names = network(1, [ALLOWED, INTERNAL_HOST])
 
     async def send_once() -> None:
         engine = make(ConnectionSettings(guard=guard(80)), names)
@@ -212,10 +212,10 @@ def test_endless_lookup_ends_with_the_connect_timeout(
 def test_aiohttp_sockets_are_guarded() -> None:
     """The guard checks addresses that aiohttp connects to without resolving."""
     make = guarded_connector_options(GuardedResolver(guard(80), Loops()))["socket_factory"]
-    make((*HERE, (ALLOWED, 80))).close()
+    make((*SOCKET_KIND, (ALLOWED, 80))).close()
 
     with pytest.raises(DestinationRefused):
-        make((*HERE, (INSIDE, 80)))
+        make((*SOCKET_KIND, (INTERNAL_HOST, 80)))
 
 
 @pytest.mark.parametrize(

@@ -17,14 +17,14 @@ import pytest
 from moorage.adapters.http.stdlib.client import StdlibHttpClient
 from moorage.domain.http.requests import Request
 from moorage.testing.fakes.http_server import Behaviour, Received, VendorServer
-from tests.adapters.http_forking import BOUND, CALLS, CHILDREN, PATIENT
+from tests.adapters.http_forking import CALLS, CHILDREN, PATIENT, SECONDS_BOUND
 from tests.support.http_clients import CLIENTS
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
 ROOT: Final = Path(__file__).parents[2]
-LATE: Final = 0.5
+LATE_SECONDS: Final = 0.5
 """Seconds by which a call may outlive its deadline on a busy machine."""
 
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
@@ -43,7 +43,7 @@ def check(history: list[dict[str, Any]]) -> None:
     answered_calls = [call for call in history if call["path"] != "/silent"]
     assert silent_calls
     assert {"AttemptTimeout"} == {call["outcome"] for call in silent_calls}
-    assert max(call["took"] for call in silent_calls) < BOUND + LATE
+    assert max(call["took"] for call in silent_calls) < SECONDS_BOUND + LATE_SECONDS
     assert [call["path"] for call in answered_calls] == [call["outcome"] for call in answered_calls]
 
 

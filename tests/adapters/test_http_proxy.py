@@ -22,7 +22,7 @@ from tests.adapters.http_modes import GET, LONG, POST, Make, with_both_clients
 if TYPE_CHECKING:
     from pathlib import Path
 
-HIDDEN = "h1dden"
+HIDDEN_PASSWORD = "h1dden"
 
 
 # --- what is asked of it -----------------------------------------------------
@@ -46,7 +46,7 @@ async def test_own_proxy_authorization_is_kept(make: Make) -> None:
     """A request's own `Proxy-Authorization` is sent unchanged."""
     with VendorServer() as proxy:
         proxy.always(Behaviour(204))
-        client = make(proxy=f"http://me:{HIDDEN}@{proxy.url[7:]}")
+        client = make(proxy=f"http://me:{HIDDEN_PASSWORD}@{proxy.url[7:]}")
         request = Request.get("/", headers={"Proxy-Authorization": "Bearer x"})
         await client.send(request, "http://vendor.example/", LONG)
         await client.send(GET, "http://vendor.example/", LONG)
@@ -54,7 +54,7 @@ async def test_own_proxy_authorization_is_kept(make: Make) -> None:
 
         name = "proxy-authorization"
         assert ("Bearer x",) == proxy.requests[0].headers.get_all(name)
-        basic = b64encode(f"me:{HIDDEN}".encode()).decode()
+        basic = b64encode(f"me:{HIDDEN_PASSWORD}".encode()).decode()
         assert (f"Basic {basic}",) == proxy.requests[1].headers.get_all(name)
 
 
@@ -190,7 +190,7 @@ async def test_failures_through_a_proxy_name_it(make: Make) -> None:
         await client.close()
 
 
-@pytest.mark.parametrize("body", [b"", HIDDEN.encode()], ids=["empty", "full"])
+@pytest.mark.parametrize("body", [b"", HIDDEN_PASSWORD.encode()], ids=["empty", "full"])
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("port", ["refusing", "open"])
 @with_both_clients
@@ -198,11 +198,11 @@ async def test_no_frame_shows_proxy_credentials(
     make: Make, scheme: str, port: Literal["refusing", "open"], body: bytes
 ) -> None:
     """No traceback frame shows the proxy's password or the request."""
-    request = Request.post("/", headers={"Authorization": f"Bearer {HIDDEN}"}, body=body)
-    basic = b64encode(f"me:{HIDDEN}".encode()).decode()
+    request = Request.post("/", headers={"Authorization": f"Bearer {HIDDEN_PASSWORD}"}, body=body)
+    basic = b64encode(f"me:{HIDDEN_PASSWORD}".encode()).decode()
     with VendorServer(port=port) as proxy:
         proxy.always(Behaviour(raw=b"", then="reset"))
-        client = make(proxy=Secret(f"http://me:{HIDDEN}@{proxy.url[7:]}"))
+        client = make(proxy=Secret(f"http://me:{HIDDEN_PASSWORD}@{proxy.url[7:]}"))
         with pytest.raises(ConnectionFailed) as excinfo:
             await client.send(request, f"{scheme}://v.example/", LONG)
         await client.close()
@@ -216,7 +216,7 @@ async def test_no_frame_shows_proxy_credentials(
         error = error.__context__
     shown_report = f"{reports} {excinfo.value!r}"
     assert "first" in shown_report or port == "refusing"
-    assert HIDDEN not in shown_report
+    assert HIDDEN_PASSWORD not in shown_report
     assert basic not in shown_report
 
 
@@ -262,18 +262,18 @@ def test_proxy_from_environment_variables(
 
 def test_default_environment_is_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """By default the process's environment is read."""
-    monkeypatch.setenv("https_proxy", f"http://me:{HIDDEN}@p:1")
+    monkeypatch.setenv("https_proxy", f"http://me:{HIDDEN_PASSWORD}@p:1")
     proxy = environment_proxy()
 
-    assert proxy == Proxy(url="http://p:1", username="me", password=HIDDEN)
+    assert proxy == Proxy(url="http://p:1", username="me", password=HIDDEN_PASSWORD)
 
 
 @pytest.mark.parametrize(
     "environ, path",
     [
-        ({"https_proxy": f"socks5://me:{HIDDEN}@p"}, "https_proxy"),
-        ({"ALL_PROXY": f"ftp://{HIDDEN}"}, "ALL_PROXY"),
-        ({"https_proxy": f"http://{HIDDEN}:x@p", "no_proxy": "a:1"}, "no_proxy"),
+        ({"https_proxy": f"socks5://me:{HIDDEN_PASSWORD}@p"}, "https_proxy"),
+        ({"ALL_PROXY": f"ftp://{HIDDEN_PASSWORD}"}, "ALL_PROXY"),
+        ({"https_proxy": f"http://{HIDDEN_PASSWORD}:x@p", "no_proxy": "a:1"}, "no_proxy"),
     ],
 )
 def test_invalid_variable_is_named(environ: dict[str, str], path: str) -> None:
@@ -282,7 +282,7 @@ def test_invalid_variable_is_named(environ: dict[str, str], path: str) -> None:
         environment_proxy(environ=environ)
 
     assert path == excinfo.value.path
-    assert HIDDEN not in f"{excinfo.value!r}"
+    assert HIDDEN_PASSWORD not in f"{excinfo.value!r}"
 
 
 def test_clients_ignore_proxy_variables(monkeypatch: pytest.MonkeyPatch) -> None:

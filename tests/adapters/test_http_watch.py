@@ -50,12 +50,12 @@ async def test_wakes_when_bytes_arrive(pair: Pair) -> None:
     loop = asyncio.get_running_loop()
     for watch in watches():
         for _ in range(3):
-            waiting = asyncio.ensure_future(
+            waiting_task = asyncio.ensure_future(
                 watch.ready(loop, own_socket, monotonic() + LONG, watch.readable)
             )
             await asyncio.sleep(0)
             foreign_socket.send(b".")
-            await waiting
+            await waiting_task
             assert b"." == own_socket.recv(1)
 
 
@@ -99,11 +99,13 @@ async def test_old_timer_does_not_wake_a_later_wait(pair: Pair) -> None:
     own_socket.recv(1)
 
     for end_time in (float("inf"), monotonic() + LONG):
-        waiting = asyncio.ensure_future(watch.ready(loop, own_socket, end_time, watch.readable))
+        waiting_task = asyncio.ensure_future(
+            watch.ready(loop, own_socket, end_time, watch.readable)
+        )
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(waiting), 3 * SOON)
+            await asyncio.wait_for(asyncio.shield(waiting_task), 3 * SOON)
         foreign_socket.send(b".")
-        await waiting
+        await waiting_task
         own_socket.recv(1)
 
 
@@ -132,14 +134,14 @@ async def test_cancelled_wait_leaves_nothing(pair: Pair) -> None:
     own_socket, foreign_socket = pair
     loop = asyncio.get_running_loop()
     for watch in watches():
-        waiting = asyncio.ensure_future(
+        waiting_task = asyncio.ensure_future(
             watch.ready(loop, own_socket, monotonic() + LONG, watch.readable)
         )
         await asyncio.sleep(0)
-        waiting.cancel()
+        waiting_task.cancel()
         foreign_socket.send(b".")
         with pytest.raises(asyncio.CancelledError):
-            await waiting
+            await waiting_task
         await watch.ready(loop, own_socket, monotonic() + LONG, watch.readable)
         own_socket.recv(1)
 
@@ -150,17 +152,17 @@ async def test_event_without_a_waiter_is_ignored(pair: Pair) -> None:
     own_socket, foreign_socket = pair
     loop = asyncio.get_running_loop()
     watch = EpollWatch(loop)
-    waiting = asyncio.ensure_future(
+    waiting_task = asyncio.ensure_future(
         watch.ready(loop, own_socket, monotonic() + LONG, watch.readable)
     )
     await asyncio.sleep(0)
-    waiting.cancel()
+    waiting_task.cancel()
     await asyncio.sleep(0)
 
     foreign_socket.send(b".")
     await asyncio.sleep(SOON)
 
-    assert waiting.cancelled()
+    assert waiting_task.cancelled()
     assert b"." == own_socket.recv(1)
 
 
@@ -178,12 +180,12 @@ async def test_reused_file_number_is_a_new_socket(pair: Pair) -> None:
     with mine, other_socket:
         os.dup2(mine.fileno(), number)
         with socket.socket(fileno=number) as repeated_socket:
-            waiting = asyncio.ensure_future(
+            waiting_task = asyncio.ensure_future(
                 watch.ready(loop, repeated_socket, monotonic() + LONG, watch.readable)
             )
             await asyncio.sleep(0)
             other_socket.send(b".")
-            await waiting
+            await waiting_task
             assert b"." == repeated_socket.recv(1)
     os.close(copied_socket)
 
@@ -195,12 +197,12 @@ def test_watch_does_not_keep_its_loop_alive() -> None:
     assert isinstance(watch, EpollWatch)
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
-    gone = weakref.ref(loop)
+    lost_loop = weakref.ref(loop)
 
     del loop
     gc.collect()
 
-    assert gone() is None
+    assert lost_loop() is None
 
 
 def test_reader_watch_without_epoll(monkeypatch: pytest.MonkeyPatch) -> None:

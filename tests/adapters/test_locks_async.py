@@ -21,8 +21,8 @@ async def locks_with_waiter() -> tuple[AsyncioLocks, object, asyncio.Task[bool]]
     """Locks, the holder of their only slot, and a task that waits for it."""
     locks, holder = AsyncioLocks(), object()
     await locks.acquire("a", holder, places=1, queue=0, timeout=0)
-    waiting = locks.acquire("a", object(), places=1, queue=9, timeout=float("inf"))
-    task = asyncio.create_task(waiting)
+    pending_lock = locks.acquire("a", object(), places=1, queue=9, timeout=float("inf"))
+    task = asyncio.create_task(pending_lock)
     await asyncio.sleep(0)
     return locks, holder, task
 
@@ -45,9 +45,9 @@ def test_slot_can_be_released_in_another_thread() -> None:
         locks, holder, task = await locks_with_waiter()
         thread = threading.Thread(target=locks.release, args=["a", holder])
         thread.start()
-        inside = await task
+        is_inside = await task
         thread.join()
-        return inside
+        return is_inside
 
     assert asyncio.run(wait())
 
@@ -72,13 +72,13 @@ def test_slots_are_not_granted_to_a_closed_loop() -> None:
     locks, holder = AsyncioLocks(places), object()
     loop = asyncio.new_event_loop()
     loop.run_until_complete(locks.acquire("a", holder, places=1, queue=0, timeout=0))
-    waiting = locks.acquire("a", object(), places=1, queue=9, timeout=20)
+    pending_lock = locks.acquire("a", object(), places=1, queue=9, timeout=20)
     # Driven by hand up to its wait: a task would complain about the loop's end in its own way.
-    loop.call_soon(waiting.send, None)
+    loop.call_soon(pending_lock.send, None)
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
 
     locks.release("a", holder)
 
     assert set() == places.names()
-    waiting.close()
+    pending_lock.close()

@@ -329,10 +329,10 @@ def test_originals_are_dropped() -> None:
         pickle.dumps(content)
     assert (None, None) == (content.request, content.response)
     content.redact()
-    made = content.request, content.response
+    request_and_response = content.request, content.response
     content.redact()
 
-    assert made == (content.request, content.response)
+    assert request_and_response == (content.request, content.response)
     assert "HTTP 200" == content.response
     assert [None, None] == [content._originals, content._response]  # noqa: SLF001 - what is kept
 

@@ -59,7 +59,7 @@ LOGS_IN = pytest.mark.parametrize(
     ids=lambda kind: f"{kind[0]}, awaited" if kind[1] else kind[0],
     indirect=True,
 )
-EACH = pytest.mark.parametrize("kind", LABS)
+FOR_EACH_LAB = pytest.mark.parametrize("kind", LABS)
 NAMES: dict[tuple[str, str | None], str] = {
     (service, tenant): f"odd-{service}-{number}"
     for service in ("a", "b")
@@ -67,7 +67,7 @@ NAMES: dict[tuple[str, str | None], str] = {
 }
 
 
-@EACH
+@FOR_EACH_LAB
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_conforms(check: kit.Check, kind: str) -> None:
     """The provider keeps the contract of its port."""
@@ -82,7 +82,7 @@ def test_conforms(check: kit.Check, kind: str) -> None:
         check(make)
 
 
-@EACH
+@FOR_EACH_LAB
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_async_conforms(check: kit.AsyncCheck, kind: str) -> None:
     """The provider keeps the contract of its port when it is awaited."""
@@ -107,7 +107,7 @@ def assert_no_secret_in(error: BaseException) -> None:
     assert [] == [path for path, text in shown(error, "error") if SECRET in text]
 
 
-NAMED = {
+NAMED_MANAGERS = {
     "vault": ("moorage/services/shop", "moorage/tenants/acme-fr/shop"),
     "aws": ("moorage/services/shop", "moorage/tenants/acme-fr/shop"),
     "gcp": ("moorage-shop", "moorage-shop--acme-fr"),
@@ -117,7 +117,7 @@ NAMED = {
 
 def test_handwritten_secrets_are_read(face: Face) -> None:
     """A secret holds a token or a table, and is named for its owner."""
-    own_name, foreign_name = NAMED[face.lab.kind]
+    own_name, foreign_name = NAMED_MANAGERS[face.lab.kind]
     face.lab.put(own_name, "a-token")
     face.lab.put(foreign_name, '{"method": "basic", "username": "u", "secret": "p"}')
     provider = face.provider()
@@ -144,7 +144,7 @@ def test_rotated_credentials_are_shared(face: Face) -> None:
 
 def test_a_refresh_looks_again(face: Face) -> None:
     """Without a renewal function, a refresh reads the credential again."""
-    name = NAMED[face.lab.kind][1]
+    name = NAMED_MANAGERS[face.lab.kind][1]
     face.lab.put(name, "old")
     provider = face.provider()
     with pytest.raises(CredentialRefreshFailed):
@@ -160,7 +160,7 @@ def test_renewed_credentials_are_shared(face: Face) -> None:
         return NEW
 
     def overtaken(*_: object) -> Credentials:
-        face.lab.put(NAMED[face.lab.kind][1], "other")
+        face.lab.put(NAMED_MANAGERS[face.lab.kind][1], "other")
         return OLD
 
     def modeed(function: Any) -> Any:
@@ -169,7 +169,7 @@ def test_renewed_credentials_are_shared(face: Face) -> None:
 
         return call_later if face.awaited else function
 
-    face.lab.put(NAMED[face.lab.kind][1], "old")
+    face.lab.put(NAMED_MANAGERS[face.lab.kind][1], "old")
     assert NEW == face.ask(face.provider(renew=modeed(renew)).refresh, *OWNER, OLD)
     assert NEW == face.ask(face.provider().get, *OWNER)
     assert OTHER == face.ask(face.provider(renew=modeed(overtaken)).refresh, *OWNER, NEW)
@@ -177,7 +177,7 @@ def test_renewed_credentials_are_shared(face: Face) -> None:
 
 def test_a_secret_that_is_no_credential(face: Face) -> None:
     """The error for an invalid secret names the secret and the manager, not its content."""
-    name = NAMED[face.lab.kind][1]
+    name = NAMED_MANAGERS[face.lab.kind][1]
     face.lab.put(name, f'{{"secret": "{SECRET}", "password": "{SECRET}"}}')
 
     with pytest.raises(InvalidData, match=f"The secret '{name}' of .*has a field") as excinfo:
@@ -203,7 +203,9 @@ def test_names_that_would_be_confused_have_no_secret(face: Face, owner: Any) -> 
 
 def test_missing_secret_is_named(face: Face) -> None:
     """The error names the missing secret and its place."""
-    with pytest.raises(CredentialNotFound, match=f"no secret '{NAMED[face.lab.kind][1]}' in"):
+    with pytest.raises(
+        CredentialNotFound, match=f"no secret '{NAMED_MANAGERS[face.lab.kind][1]}' in"
+    ):
         face.ask(face.provider().get, *OWNER)
 
 
@@ -226,7 +228,7 @@ def test_one_login_serves_many(face: Face) -> None:
 def test_many_wait_for_one_login(face: Face) -> None:
     """Of many first callers one logs in."""
     provider, count = face.provider(), 6
-    face.lab.put(NAMED[face.lab.kind][1], "old")
+    face.lab.put(NAMED_MANAGERS[face.lab.kind][1], "old")
     if face.awaited:
 
         async def run() -> list[Any]:
@@ -254,7 +256,7 @@ def test_many_wait_for_one_login(face: Face) -> None:
 def test_a_token_that_was_revoked_is_replaced(face: Face) -> None:
     """A revoked token is replaced once by a new login."""
     provider = face.provider()
-    face.lab.put(NAMED[face.lab.kind][1], "old")
+    face.lab.put(NAMED_MANAGERS[face.lab.kind][1], "old")
     assert OLD == face.ask(provider.get, *OWNER)
     face.lab.revoke()
 
@@ -266,7 +268,7 @@ def test_a_token_that_was_revoked_is_replaced(face: Face) -> None:
 def test_failed_login_renewal_keeps_the_valid_token(face: Face) -> None:
     """A valid token is used even if renewing it fails."""
     provider = face.provider()
-    face.lab.put(NAMED[face.lab.kind][1], "old")
+    face.lab.put(NAMED_MANAGERS[face.lab.kind][1], "old")
     face.ask(provider.get, *OWNER)
     face.clock.advance(2401)
     absent_behaviour = Behaviour(503)
@@ -316,7 +318,7 @@ def test_missing_permission_is_explained(face: Face) -> None:
     face.lab.handle = handle  # type: ignore[method-assign]  # a policy that denies
     for verb in (provider.get, partial(provider.rotate)):
         value = (*OWNER, NEW) if verb != provider.get else OWNER
-        with pytest.raises(AuthenticationFailed, match=NAMED[face.lab.kind][1]) as excinfo:
+        with pytest.raises(AuthenticationFailed, match=NAMED_MANAGERS[face.lab.kind][1]) as excinfo:
             face.ask(verb, *value)
         errors.append(excinfo.value)
         assert_no_secret_in(excinfo.value)

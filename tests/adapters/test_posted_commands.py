@@ -88,10 +88,10 @@ def test_settle_waits_for_posts() -> None:
     async def run() -> list[int]:
         store = SlowStore()
         store.post(1, 2)
-        waiting = [asyncio.ensure_future(store.posts.settle()) for _ in range(2)]
+        waiting_tasks = [asyncio.ensure_future(store.posts.settle()) for _ in range(2)]
         await asyncio.sleep(0)
         store.post(3)
-        await asyncio.wait(waiting)
+        await asyncio.wait(waiting_tasks)
         return store.done
 
     assert [1, 2, 3] == asyncio.run(run())
@@ -212,11 +212,11 @@ def test_cancelled_waiter_does_not_stop_posts() -> None:
     async def run() -> list[int]:
         store = SlowStore()
         store.post(1, 2)
-        waiting = asyncio.ensure_future(store.posts.settle())
+        waiting_task = asyncio.ensure_future(store.posts.settle())
         await asyncio.sleep(0)
-        waiting.cancel()
+        waiting_task.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await waiting
+            await waiting_task
         await turns()
         return store.done
 

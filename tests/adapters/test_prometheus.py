@@ -58,11 +58,11 @@ def test_calls_are_counted() -> None:
     observer = PrometheusObserver(registry)
     manager, _ = manager_of(observer, *ANSWERS)
     manager.call("erp", Request.get("/invoices/7"))
-    failing, _ = manager_of(observer, Response(503), circuit=OPENS_AT_ONCE, retry=None)
+    failing_manager, _ = manager_of(observer, Response(503), circuit=OPENS_AT_ONCE, retry=None)
     with pytest.raises(VendorFailed):
-        failing.call("erp", Request.get("/stock"))
+        failing_manager.call("erp", Request.get("/stock"))
     with pytest.raises(CircuitBreakerOpen):
-        failing.call("erp", Request.get("/stock"))
+        failing_manager.call("erp", Request.get("/stock"))
 
     def value(name: str, **labels: str) -> float | None:
         labels = {"service": "erp", "operation": "", **labels}

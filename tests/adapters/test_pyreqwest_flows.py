@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MEBIBYTE = 1_048_576
-MUCH = int(os.environ.get("MOORAGE_TEST_MEBIBYTES", "256"))
+MEBIBYTES = int(os.environ.get("MOORAGE_TEST_MEBIBYTES", "256"))
 PATIENT = Timeouts(total=600)
 
 
@@ -56,23 +56,23 @@ class Sink:
             head += sock.recv(65_536)
         head, _, start_bytes = head.partition(b"\r\n\r\n")
         if head.startswith(b"PUT"):
-            bytes_left = MUCH * MEBIBYTE - len(start_bytes)
+            bytes_left = MEBIBYTES * MEBIBYTE - len(start_bytes)
             while bytes_left:
                 bytes_left -= len(sock.recv(min(bytes_left, MEBIBYTE)))
             sock.sendall(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
         else:
             sock.sendall(
                 b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
-                % (MUCH * MEBIBYTE)
+                % (MEBIBYTES * MEBIBYTE)
             )
-            for _ in range(MUCH):
+            for _ in range(MEBIBYTES):
                 sock.sendall(bytes(MEBIBYTE))
         sock.close()
 
 
 def pieces() -> Iterator[bytes]:
     """Yield the number of bytes that the vendor receives."""
-    for _ in range(MUCH * 16):
+    for _ in range(MEBIBYTES * 16):
         yield bytes(65_536)
 
 
@@ -83,19 +83,19 @@ async def test_streams_take_little_memory(make: Make) -> None:
     with Sink() as url:
         client = make()
         memory_before = resident()
-        body = BodyStream.of(pieces, length=MUCH * MEBIBYTE)
+        body = BodyStream.of(pieces, length=MEBIBYTES * MEBIBYTE)
         answer = await client.send(Request.put("/", body=body), url, PATIENT)
         assert 204 == answer.status
         assert resident() - memory_before < 64
         incoming = await client.open(GET, url, PATIENT)
-        received_bytes, most = 0, 0
+        received_bytes, most_memory = 0, 0
         while piece := await incoming.read():
             received_bytes += len(piece)
-            most = max(most, resident())
+            most_memory = max(most_memory, resident())
         await client.close()
 
-    assert MUCH * MEBIBYTE == received_bytes
-    assert most - memory_before < 64
+    assert MEBIBYTES * MEBIBYTE == received_bytes
+    assert most_memory - memory_before < 64
 
 
 # --- HTTP/2 ------------------------------------------------------------------

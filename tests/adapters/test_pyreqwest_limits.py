@@ -456,12 +456,12 @@ async def test_statistics_count_exchanges(make: Make) -> None:
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 99, cut=9))
         incoming = await client.open(GET, vendor.url, LONG)
-        waiting = asyncio.ensure_future(client.send(GET, vendor.url, LONG))
+        waiting_task = asyncio.ensure_future(client.send(GET, vendor.url, LONG))
         await asyncio.sleep(0.1)
         result = client.statistics()  # type: ignore[attr-defined]  # which the port has not
         assert (1, None, 1, 1) == (result.active, result.idle, result.waiting, result.limit)
         incoming.close()
-        await waiting
+        await waiting_task
         assert 0 == client.statistics().active  # type: ignore[attr-defined]  # as above
 
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from moorage.domain.state.commands import Command
 
 PATIENT = 30.0
-MANY = 10_000
+MANY_CALLS = 10_000
 
 
 @pytest.fixture(scope="module")
@@ -144,8 +144,8 @@ def test_waiting_costs_one_more_round_trip(server: PrivateRedis, calls: Callable
         manager.run("slow", lambda: 1)
         calls()
         manager.run("slow", lambda: 1)
-    waits = sum(isinstance(event, RateLimitWaited) for event in reports)
-    assert 1 + waits == calls()
+    wait_count = sum(isinstance(event, RateLimitWaited) for event in reports)
+    assert 1 + wait_count == calls()
 
 
 def test_callers_of_a_loop_share_round_trips(
@@ -185,13 +185,13 @@ def test_ten_thousand_tasks_are_all_answered(server: PrivateRedis) -> None:
 
     async def crowd() -> list[Any]:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
-            command = one_token(new_key(), burst=MANY // 2)
-            return await asyncio.gather(*(store.execute(command) for _ in range(MANY)))
+            command = one_token(new_key(), burst=MANY_CALLS // 2)
+            return await asyncio.gather(*(store.execute(command) for _ in range(MANY_CALLS)))
 
     answers = [answer for answer, *_ in asyncio.run(crowd())]
     granted_calls = answers.count(Answer.GO)
-    assert MANY // 2 <= granted_calls < MANY
-    assert MANY - granted_calls == answers.count(Answer.LIMITED)
+    assert MANY_CALLS // 2 <= granted_calls < MANY_CALLS
+    assert MANY_CALLS - granted_calls == answers.count(Answer.LIMITED)
 
 
 def test_replies_are_not_mixed_up_after_a_cancellation(server: PrivateRedis) -> None:
@@ -219,7 +219,7 @@ def test_grant_of_a_task_cancelled_in_flight_is_given_back(server: PrivateRedis)
     limit = RateLimitConfig.per_second(1)
 
     async def next_waits() -> list[int]:
-        waits: list[int] = []
+        noted_waits: list[int] = []
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
             for turns in range(12):
                 gates = Gates(limits=[limit.rule], limit_keys=[new_key()])
@@ -234,8 +234,8 @@ def test_grant_of_a_task_cancelled_in_flight_is_given_back(server: PrivateRedis)
                 await store.execute(Count(new_key()))
                 wait = (await store.execute(question))[1]
                 if task.cancelled():
-                    waits.append(wait)
-        return waits
+                    noted_waits.append(wait)
+        return noted_waits
 
     waiting_numbers = asyncio.run(next_waits())
     assert len(waiting_numbers) > 2

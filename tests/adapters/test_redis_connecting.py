@@ -85,7 +85,7 @@ def give_addresses(monkeypatch: pytest.MonkeyPatch, addresses: list[tuple[str, i
         if host != "redis.example":
             raise socket.gaierror(socket.EAI_NONAME, "no such name")
         kinds = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
-        return [(*kinds, where) for where in addresses]
+        return [(*kinds, address) for address in addresses]
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
 

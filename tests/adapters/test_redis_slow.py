@@ -142,8 +142,8 @@ def test_a_cluster_whose_only_node_is_lost_is_unavailable(mode: str) -> None:
     """In a cluster whose only known node is lost, that node is tried again."""
     with PrivateRedis("--cluster-enabled", "yes") as node:
         with redis.Redis(port=node.port) as client:
-            made: Any = client
-            made.execute_command("CLUSTER", "ADDSLOTS", *range(16_384))
+            closing_client: Any = client
+            closing_client.execute_command("CLUSTER", "ADDSLOTS", *range(16_384))
         wait_until(lambda: is_well(node), "having all slots")
         with Face(mode, url_of([node, node]), timeout=LONG) as face:
             face.execute(one_token(new_key()))

@@ -105,14 +105,14 @@ class Recorder:
 
     def statements(self, kind: str) -> int:
         """The number of statements sent: executions of prepared ones, or queries."""
-        count, at = 0, 0
-        while at < len(self.sent):
+        count, offset = 0, 0
+        while offset < len(self.sent):
             if kind == "postgresql":
-                count += self.sent[at : at + 1] in (b"E", b"Q")
-                at += 1 + int.from_bytes(self.sent[at + 1 : at + 5], "big")
+                count += self.sent[offset : offset + 1] in (b"E", b"Q")
+                offset += 1 + int.from_bytes(self.sent[offset + 1 : offset + 5], "big")
             else:
-                count += self.sent[at + 4 : at + 5] == b"\x03"
-                at += 4 + int.from_bytes(self.sent[at : at + 3], "little")
+                count += self.sent[offset + 4 : offset + 5] == b"\x03"
+                offset += 4 + int.from_bytes(self.sent[offset : offset + 3], "little")
         return count
 
 
@@ -154,17 +154,17 @@ def test_the_clock_is_read_after_the_wait(lab: Lab, sql_store: SqlStorage, locke
     keys = [a_key(), a_key()]
     sql_store.execute(Append(1, *keys))
     read_times: list[int] = []
-    waiting = threading.Thread(
+    waiting_thread = threading.Thread(
         target=lambda: read_times.append(sql_store.execute(Append(2, *keys))[0])
     )
 
     with holding(lab, keys[locked]) as connection:
-        waiting.start()
+        waiting_thread.start()
         lab.until_somebody_waits()
-        released = lab.clock(connection)
-    waiting.join(PATIENCE)
+        release_time = lab.clock(connection)
+    waiting_thread.join(PATIENCE)
 
-    assert read_times[0] >= released
+    assert read_times[0] >= release_time
 
 
 def test_the_clients_clock_does_not_matter(

@@ -153,13 +153,13 @@ def test_a_command_that_raises_fails_alone(lab: Lab) -> None:
     with holding(lab, key):
         refused_caller = Caller(store, Refusing(9, key))
         _until_waiting(store, 1)
-        right = Caller(store, Append(1, key))
+        right_caller = Caller(store, Append(1, key))
         _until_waiting(store, 2)
     refused_caller.join()
-    right.join()
+    right_caller.join()
 
     assert isinstance(refused_caller.error, InvalidData)
-    assert ((0,),) == right.answer[1]
+    assert ((0,),) == right_caller.answer[1]
     assert ((0, 1),) == values(store, key)
 
 
@@ -184,11 +184,11 @@ def test_caller_does_not_wait_for_a_batch_that_has_not_begun(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A caller that leaves a batch before it begins does not wait for it."""
-    store, key, waits = lab.plain(), a_key(), list[float]()
+    store, key, waited_seconds = lab.plain(), a_key(), list[float]()
     wait = _ThreadSignal.wait
 
     async def noted(door: _ThreadSignal, seconds: float) -> None:
-        waits.append(seconds)
+        waited_seconds.append(seconds)
         await wait(door, seconds)
 
     store.execute(Append(0, key))
@@ -201,8 +201,8 @@ def test_caller_does_not_wait_for_a_batch_that_has_not_begun(
     patient.join()
 
     assert isinstance(hasty.error, StorageUnavailable)
-    assert [] != waits
-    assert _GRACE not in waits
+    assert [] != waited_seconds
+    assert _GRACE not in waited_seconds
 
 
 def test_caller_with_more_time_joins_the_next_transaction(lab: Lab) -> None:
@@ -226,14 +226,14 @@ def test_interruption_moves_others_to_another_transaction(lab: Lab) -> None:
     store, key = lab.plain(), a_key()
     store.execute(Append(0, key))
     with holding(lab, key):
-        interrupted = Caller(store, Interrupting(9, key))
+        interrupted_caller = Caller(store, Interrupting(9, key))
         _until_waiting(store, 1)
         next_caller = Caller(store, Append(1, key))
         _until_waiting(store, 2)
-    interrupted.join()
+    interrupted_caller.join()
     next_caller.join()
 
-    assert isinstance(interrupted.error, Interruption)
+    assert isinstance(interrupted_caller.error, Interruption)
     assert ((0, 1),) == values(store, key)
 
 
@@ -301,16 +301,18 @@ def test_transaction_without_callers_writes_nothing(lab: Lab) -> None:
 
 def test_more_callers_than_a_trip_takes_follow_in_the_next(lab: Lab) -> None:
     """No trip decides without end; those who are too many go with the next, in their order."""
-    key, many = a_key(), 2 * _MAX_BATCH + 3
+    key, command_count = a_key(), 2 * _MAX_BATCH + 3
 
     async def story(store: AsyncSqlStorage) -> None:
         await store.execute(Append(-1, key))
         with holding(lab, key):
-            tasks = [asyncio.create_task(store.execute(Append(n, key))) for n in range(many)]
-            await _until_all_wait(store, many)
+            tasks = [
+                asyncio.create_task(store.execute(Append(n, key))) for n in range(command_count)
+            ]
+            await _until_all_wait(store, command_count)
         times = {now for now, _ in await asyncio.gather(*tasks)}
         assert 3 == len(times)
-        assert (tuple(range(-1, many)),) == (await store.execute(Look(key)))[1]
+        assert (tuple(range(-1, command_count)),) == (await store.execute(Look(key)))[1]
 
     _run_with_store(lab, story)
 

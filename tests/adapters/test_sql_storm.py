@@ -43,9 +43,9 @@ def test_processes_and_threads_append_in_one_order(
     history: list[Appended] = []
     errors: list[str] = []
     for program in programs:
-        done, process_errors = json.loads(program.communicate(timeout=4 * PATIENCE)[0])
+        done_count, process_errors = json.loads(program.communicate(timeout=4 * PATIENCE)[0])
         errors += process_errors
-        for number, key_names, now, result, start_time, finish_time in done:
+        for number, key_names, now, result, start_time, finish_time in done_count:
             earlier_appends = tuple(map(tuple, result))
             history.append(
                 Appended(number, tuple(key_names), now, earlier_appends, start_time, finish_time)

@@ -110,14 +110,14 @@ def test_event_loop_runs_during_a_flush(path: Path, monkeypatch: pytest.MonkeyPa
         for _ in range(50):
             await store.execute(Put("meanwhile", "a"))
             await asyncio.sleep(0)
-        waiting = [task.done() for task in tasks]
+        done_flags = [task.done() for task in tasks]
         may.set()
         await asyncio.gather(*tasks)
-        return waiting
+        return done_flags
 
-    waiting = run(path, use)
+    waiting_tasks = run(path, use)
 
-    assert not any(waiting)
+    assert not any(waiting_tasks)
     assert (2, {"moorage-sqlite"}) == (len(flushing_threads), set(flushing_threads))
 
 
@@ -322,9 +322,9 @@ def test_a_file_does_not_grow_without_end(path: Path, monkeypatch: pytest.Monkey
 
 def test_grant_of_a_cancelled_task_is_given_back(path: Path) -> None:
     """The grant of a task that is cancelled before or after its answer is returned."""
-    waits = run(path, lambda store: waits_of_the_next(store, range(4)))
-    assert [] != waits
-    assert max(waits) <= SECOND
+    wait_counts = run(path, lambda store: waits_of_the_next(store, range(4)))
+    assert [] != wait_counts
+    assert max(wait_counts) <= SECOND
 
 
 def limited(key: str, claimed: tuple[str, int, str] | None = None) -> Admission:

@@ -62,14 +62,14 @@ def test_only_claims_wait_for_the_disk(store: SqliteStorage, flushed: list[int])
     """A claim is on the disk when it is answered; counts are not."""
     service = Service("vat", limits=RateLimitConfig.per_second(9))
     ConnectorManager([service], state=store).run("vat", lambda: None)
-    without = len(flushed)
+    flushes_before = len(flushed)
     claim_answer = store.execute(claim())
-    once = len(flushed)
+    flushes_of_one = len(flushed)
     store.execute(claim())
-    again = len(flushed)
+    flushes_of_two = len(flushed)
     store.execute(complete("claim", claim_answer.fence, b"paid", ttl=DAY))
 
-    assert (0, 1, 1, 2) == (without, once, again, len(flushed))
+    assert (0, 1, 1, 2) == (flushes_before, flushes_of_one, flushes_of_two, len(flushed))
 
 
 def test_posts_wait_for_no_disk(store: SqliteStorage, flushed: list[int]) -> None:

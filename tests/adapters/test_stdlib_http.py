@@ -246,12 +246,12 @@ async def test_abandoned_response_frees_its_slot(make: Make) -> None:
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
         incoming = await client.open(GET, vendor.url, LONG)
-        waiting = asyncio.ensure_future(client.send(GET, vendor.url, LONG))
+        waiting_task = asyncio.ensure_future(client.send(GET, vendor.url, LONG))
         await asyncio.sleep(0.01)
         del incoming
         gc.collect()
 
-        assert 204 == (await waiting).status
+        assert 204 == (await waiting_task).status
 
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
@@ -320,12 +320,12 @@ async def test_pool_statistics(make: Make) -> None:
         vendor.always(Behaviour(body=b"x" * 99_999))
         incoming = await client.open(GET, vendor.url, LONG)
         assert (1, 0, 0, 1) == pool_counts()
-        waiting = asyncio.ensure_future(client.send(GET, vendor.url, LONG))
+        waiting_task = asyncio.ensure_future(client.send(GET, vendor.url, LONG))
         while pool_counts() != (1, 0, 1, 1):  # noqa: ASYNC110 - a pool tells nobody
             await asyncio.sleep(0.001)
         while await incoming.read():
             pass
-        await waiting
+        await waiting_task
         assert (0, 1, 0, 1) == pool_counts()
         await client.close()
         assert (0, 0, 0, 1) == pool_counts()

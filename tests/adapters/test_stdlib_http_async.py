@@ -114,15 +114,15 @@ async def test_waiting_for_a_slot_can_be_cancelled(freed_first: bool) -> None:
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"ab", cut=1))
         incoming = await client.open(GET, vendor.url, LONG)
-        waiting = asyncio.ensure_future(client.send(GET, vendor.url, LONG))
+        waiting_task = asyncio.ensure_future(client.send(GET, vendor.url, LONG))
         await asyncio.sleep(0.01)
         if freed_first:
             incoming.close()
-        waiting.cancel()
-        await asyncio.wait([waiting])
+        waiting_task.cancel()
+        await asyncio.wait([waiting_task])
         incoming.close()
 
-        assert waiting.cancelled()
+        assert waiting_task.cancelled()
         assert 204 == (await client.send(GET, vendor.url, Timeouts(pool=0.1))).status
 
 

@@ -55,16 +55,16 @@ class Lab:
 
     def log(self, **options: Any) -> Any:
         """A log without entries, which a thread writes within hundredths of a second."""
-        made = self.another(**options)
-        made.remove(LogQuery())
-        return made
+        own_log = self.another(**options)
+        own_log.remove(LogQuery())
+        return own_log
 
     def another(self, **options: Any) -> Any:
         """The log once more, with the entries that are there."""
         fields = {"prefix": self.prefix, "create": True, "every": 0.01, "timeout": 30.0}
-        made = open_log(self.url, **{**fields, **options})
-        self._opened.append(made)
-        return made
+        own_log = open_log(self.url, **{**fields, **options})
+        self._opened.append(own_log)
+        return own_log
 
     def async_log(self) -> Any:
         """The log without entries, asynchronous."""
@@ -119,15 +119,15 @@ def test_integration_log(check: integration_log_conformance.Check, lab: Lab) -> 
 @pytest.mark.parametrize("check", integration_log_conformance.ASYNC_CHECKS, ids=name_of)
 def test_async_integration_log(check: integration_log_conformance.AsyncCheck, lab: Lab) -> None:
     """The asynchronous log passes the conformance kit."""
-    made: list[Any] = []
+    made_logs: list[Any] = []
 
     def factory() -> Any:
-        made.append(lab.async_log())
-        return made[-1]
+        made_logs.append(lab.async_log())
+        return made_logs[-1]
 
     async def check_log() -> None:
         await check(factory)
-        for log in made:
+        for log in made_logs:
             await log.aclose()
 
     asyncio.run(check_log())

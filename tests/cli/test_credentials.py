@@ -106,9 +106,9 @@ def test_typed_secret_is_not_shown() -> None:
     """On a terminal the secret is prompted for, and not shown."""
     store = "sqlite:///credentials.db"
     with terminal("credentials", "set", "crm", "--credentials", store) as shown_terminal:
-        shown_terminal.until("secret for crm: ")
+        shown_terminal.wait_for_text("secret for crm: ")
         shown_terminal.type("hunter2\n")
-        shown_terminal.until("stored for crm")
-        assert 0 == shown_terminal.ended()
+        shown_terminal.wait_for_text("stored for crm")
+        assert 0 == shown_terminal.wait_for_exit()
         assert "hunter2" not in shown_terminal.seen
     assert Secret("hunter2") == open_vault(store).get("crm", None).secret

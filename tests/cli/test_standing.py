@@ -177,16 +177,16 @@ def test_a_page_stays_on_a_terminal() -> None:
     """The status page is refreshed, follows the window's size, and ends with q."""
     name = configured("sqlite:///state.db")
     with terminal("status", "--watch", "--every", "0.1") as shown_terminal:
-        shown_terminal.until("closed")
-        shown_terminal.until("q to quit")
+        shown_terminal.wait_for_text("closed")
+        shown_terminal.wait_for_text("q to quit")
         command("circuit", "open", name)
-        shown_terminal.until("forced_open")
+        shown_terminal.wait_for_text("forced_open")
         shown_terminal.resize(10, 60)
-        shown_terminal.until("q to quit")
+        shown_terminal.wait_for_text("q to quit")
         shown_terminal.type("x")
-        shown_terminal.until("q to quit")
+        shown_terminal.wait_for_text("q to quit")
         shown_terminal.type("q")
-        assert 0 == shown_terminal.ended()
+        assert 0 == shown_terminal.wait_for_exit()
         assert "Traceback" not in shown_terminal.seen
 
 
@@ -194,10 +194,10 @@ def test_a_page_ends_with_control_c() -> None:
     """Ctrl-C leaves it with the code of an interruption, and the terminal as it was."""
     configured("sqlite:///state.db")
     with terminal("status", "--watch", "--no-color") as shown_terminal:
-        shown_terminal.until("q to quit")
+        shown_terminal.wait_for_text("q to quit")
         shown_terminal.type("\x03")
-        shown_terminal.until("Interrupted")
-        assert 130 == shown_terminal.ended()
+        shown_terminal.wait_for_text("Interrupted")
+        assert 130 == shown_terminal.wait_for_exit()
 
 
 def test_a_page_needs_a_terminal() -> None:
@@ -231,46 +231,46 @@ def test_tables_fit_the_terminal() -> None:
     """On a terminal, tables are drawn, and long work shows its progress."""
     configured("sqlite:///state.db")
     with terminal("status") as shown_terminal:
-        shown_terminal.until("circuit")
-        shown_terminal.until("closed")
-        assert 0 == shown_terminal.ended()
+        shown_terminal.wait_for_text("circuit")
+        shown_terminal.wait_for_text("closed")
+        assert 0 == shown_terminal.wait_for_exit()
     with terminal("housekeep") as shown_terminal:
-        shown_terminal.until("states deleted")
-        assert 0 == shown_terminal.ended()
+        shown_terminal.wait_for_text("states deleted")
+        assert 0 == shown_terminal.wait_for_exit()
 
 
 def test_keys_are_read_one_by_one() -> None:
     """An unknown key refreshes the page, and every key counts."""
     name = configured("sqlite:///state.db")
     with seated("status", "--watch", "--every", "30") as shown_terminal:
-        shown_terminal.until(name[:8])
-        shown_terminal.until("q to quit")
+        shown_terminal.wait_for_text(name[:8])
+        shown_terminal.wait_for_text("q to quit")
         shown_terminal.type("xq")
-        shown_terminal.until("q to quit")
-        assert 0 == shown_terminal.ended()
+        shown_terminal.wait_for_text("q to quit")
+        assert 0 == shown_terminal.wait_for_exit()
 
 
 def test_page_refreshes_by_itself() -> None:
     """Without a key it is shown anew after the seconds that were given."""
     configured("sqlite:///state.db")
     with seated("status", "--watch", "--every", "0.05", "--no-color") as shown_terminal:
-        shown_terminal.until("q to quit")
-        shown_terminal.until("q to quit")
+        shown_terminal.wait_for_text("q to quit")
+        shown_terminal.wait_for_text("q to quit")
         shown_terminal.type("Q")
-        assert 0 == shown_terminal.ended()
+        assert 0 == shown_terminal.wait_for_exit()
 
 
 def test_a_table_is_drawn_and_work_counted() -> None:
     """On a terminal, a table has a frame, and long work shows its progress."""
     configured("sqlite:///state.db")
     with seated("status") as shown_terminal:
-        shown_terminal.until("circuit")
-        shown_terminal.until("──")
-        shown_terminal.until("closed")
-        assert 0 == shown_terminal.ended()
+        shown_terminal.wait_for_text("circuit")
+        shown_terminal.wait_for_text("──")
+        shown_terminal.wait_for_text("closed")
+        assert 0 == shown_terminal.wait_for_exit()
     with seated("housekeep") as shown_terminal:
-        shown_terminal.until("states deleted")
-        assert 0 == shown_terminal.ended()
+        shown_terminal.wait_for_text("states deleted")
+        assert 0 == shown_terminal.wait_for_exit()
 
 
 def test_watch_ends_when_its_reader_leaves() -> None:

@@ -24,8 +24,8 @@ MONEY = Money("10", "EUR")
 CHARGE = Charge(amount=MONEY, source="tok", reference="INV-1")
 HOME = Address(name="Ada", line1="1 Road", city="Ulm", postal_code="89073", country="DE")
 RATES = RateRequest(sender=HOME, recipient=HOME, parcels=[Parcel(weight="1")])
-BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
-SINCE = PaymentQuery(since=BEGUN)
+START = datetime(2026, 1, 1, tzinfo=UTC)
+PAYMENTS_SINCE = PaymentQuery(since=START)
 TAGGED = PutOptions(tags={"a": "b"})
 COMING = Upload(ref=Ref("some", "main", "a", {"upload": "u1"}), key="a", id="u1")
 
@@ -143,9 +143,9 @@ def record_use(flows: Any, use: Use) -> RecordingDispatcher:
     dispatcher = RecordingDispatcher()
 
     async def using() -> None:
-        done = await use(flows(dispatcher, "acme"))
-        if isinstance(done, list):  # of many, each has its own ending
-            (operation,) = done
+        result = await use(flows(dispatcher, "acme"))
+        if isinstance(result, list):  # of many, each has its own ending
+            (operation,) = result
             raise operation.error
 
     with pytest.raises(VendorReached):

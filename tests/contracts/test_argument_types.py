@@ -195,11 +195,11 @@ async def result_of_call(
     """Return the result of a call, and whether the vendor was called."""
     vendor.told.clear()
     try:
-        made = call()
-        made = await made if inspect.isawaitable(made) else made
+        call_result = call()
+        call_result = await call_result if inspect.isawaitable(call_result) else call_result
     except (ConnectorError, VendorReached) as error:
         return error, bool(vendor.told)
-    for result in made if isinstance(made, list) else ():
+    for result in call_result if isinstance(call_result, list) else ():
         assert isinstance(result.error, (ConnectorError, VendorReached))
         return result.error, bool(vendor.told)
     return None, bool(vendor.told)
@@ -233,9 +233,9 @@ def test_wrong_type_is_refused_by_name(contract: str, verb: str, mode: type[Any]
                 name = error.field if isinstance(error, InvalidData) else error.path
                 assert {"what": "ref"}.get(argument, argument) == name, text
                 assert not result, text
-        done = hub.close()
-        if inspect.isawaitable(done):
-            await done
+        closing = hub.close()
+        if inspect.isawaitable(closing):
+            await closing
 
     asyncio.run(check())
 

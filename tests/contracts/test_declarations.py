@@ -78,9 +78,9 @@ def test_vendors_take_the_declared_arguments(name: str, operation: Operation) ->
     method: Any = getattr(vendor, operation.verb).__get__("vendor", vendor)
     key_arguments = {"key": None} if operation.keyed else {}
 
-    bound = inspect.signature(method).bind(
+    bound_arguments = inspect.signature(method).bind(
         "wire", *operation.positional, **dict.fromkeys(operation.named), **key_arguments
     )
 
     assert inspect.iscoroutinefunction(method)
-    assert ("wire", *operation.positional) == bound.args
+    assert ("wire", *operation.positional) == bound_arguments.args

@@ -22,12 +22,12 @@ from moorage.services.contracts.shipping import ShippingFlows
 from moorage.services.contracts.sms import SmsFlows
 from moorage.services.contracts.storage import StorageFlows
 from tests.contracts.recording_dispatcher import (
-    BEGUN,
     CHARGE,
     COMING,
     HOME,
     RATES,
     REF,
+    START,
     TAGGED,
     TIME,
     Use,
@@ -37,14 +37,14 @@ from tests.contracts.recording_dispatcher import (
 TEXT = SmsMessage(to="+4915112345678", text="Hello")
 MAIL = EmailMessage(to="b@example.com", text="t")
 BULK = BulkMessage(base=EmailMessage(text="t"), recipients=["b@example.com"])
-COUNTED = StatisticsQuery(start=date(2026, 1, 1), end=date(2026, 1, 2))
+STATISTICS_DAY = StatisticsQuery(start=date(2026, 1, 1), end=date(2026, 1, 2))
 
 WANTED: dict[str, Any] = {
     "range": ByteRange(1, 2),
     "if_match": "e1",
     "if_none_match": "e2",
-    "if_modified_since": BEGUN,
-    "if_unmodified_since": BEGUN + timedelta(days=1),
+    "if_modified_since": START,
+    "if_unmodified_since": START + timedelta(days=1),
     "version": "v1",
 }
 FORM = PostOptions(expires=3600, smallest=0, largest=5, content_type="a/b")
@@ -183,9 +183,9 @@ PLAIN: dict[tuple[Any, str], tuple[Use, set[str], tuple[Any, ...]]] = {
         ("validate_address", EmailAddress("a@example.com"), {}),
     ),
     (EmailFlows, "get_statistics"): (
-        lambda flows: flows.get_statistics(COUNTED, timeout=TIME),
+        lambda flows: flows.get_statistics(STATISTICS_DAY, timeout=TIME),
         {"statistics"},
-        ("get_statistics", COUNTED, {}),
+        ("get_statistics", STATISTICS_DAY, {}),
     ),
     (ShippingFlows, "get_shipment"): (
         lambda flows: flows.get_shipment(REF, timeout=TIME),

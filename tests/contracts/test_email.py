@@ -281,8 +281,10 @@ def test_recipient_has_an_address_once() -> None:
 
 def test_chunks_of_a_bulk() -> None:
     """Chunks are as large as allowed, and one recipient is never split."""
-    many = [BulkRecipient(to=f"a{n}@example.com", cc=f"c{n}@example.com") for n in range(3)]
-    bulk = BulkMessage(base=EmailMessage(text="x"), recipients=[*many, "d@example.com"])
+    many_recipients = [
+        BulkRecipient(to=f"a{n}@example.com", cc=f"c{n}@example.com") for n in range(3)
+    ]
+    bulk = BulkMessage(base=EmailMessage(text="x"), recipients=[*many_recipients, "d@example.com"])
 
     assert [1, 1, 2] == [len(chunk.recipients) for chunk in bulk.chunks(3)]
     assert [1, 1, 1, 1] == [len(chunk.recipients) for chunk in bulk.chunks(1)]

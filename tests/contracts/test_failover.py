@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 MESSAGE = SmsMessage(to="+4915112345678", text="Your parcel is on its way.")
-DOWN = ConnectionFailed("Nobody is there.", may_have_been_processed=False)
-CUT = ConnectionFailed("The line was cut.")
+NO_CONNECTION = ConnectionFailed("Nobody is there.", may_have_been_processed=False)
+CUT_LINE = ConnectionFailed("The line was cut.")
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ async def test_first_account_is_used(hub_class: type[Any], key: str | None) -> N
 
 @MODES
 @pytest.mark.parametrize("key", [None, "k1"], ids=["no key", "key"])
-@pytest.mark.parametrize("why", [DOWN, Response(429)], ids=["unreachable", "throttled"])
+@pytest.mark.parametrize("why", [NO_CONNECTION, Response(429)], ids=["unreachable", "throttled"])
 async def test_next_account_takes_over_if_nothing_was_done(
     hub_class: type[Any], key: str | None, why: Any
 ) -> None:
@@ -91,7 +91,7 @@ async def test_next_account_takes_over_if_nothing_was_done(
 @pytest.mark.parametrize("key", [None, "k1"], ids=["no key", "key"])
 @pytest.mark.parametrize(
     "why, raised",
-    [(CUT, ConnectionFailed), (Response(503), VendorFailed), (Response(400), VendorRejected)],
+    [(CUT_LINE, ConnectionFailed), (Response(503), VendorFailed), (Response(400), VendorRejected)],
     ids=["cut off", "outage", "refused"],
 )
 async def test_possible_effects_stay_with_their_account(
@@ -111,7 +111,7 @@ async def test_possible_effects_stay_with_their_account(
 def test_failover_without_observers() -> None:
     """Failover works without observers."""
     hubs = PigeonHubs()
-    hubs.one.fail(DOWN)
+    hubs.one.fail(NO_CONNECTION)
     routes = [Route("sms", ["one", "two"])]
     hub = Hub(hubs.accounts, routes, http=SandboxHttpClient(hubs.one, hubs.two))
 
@@ -122,7 +122,7 @@ def test_failover_without_observers() -> None:
 async def test_last_accounts_error_is_raised(hub_class: type[Any]) -> None:
     """If no account succeeds, the last one's error is raised, with its name."""
     hubs = PigeonHubs()
-    hubs.one.fail(DOWN)
+    hubs.one.fail(NO_CONNECTION)
     hubs.two.fail(Response(429))
 
     with pytest.raises(RateLimitExceeded) as excinfo:
@@ -148,7 +148,7 @@ async def test_repeat_uses_the_same_account(hub_class: type[Any]) -> None:
     """A key that moved stays at its account, even if the first account works again."""
     hubs = PigeonHubs()
     hub = hubs.hub(hub_class)
-    hubs.one.fail(DOWN)
+    hubs.one.fail(NO_CONNECTION)
 
     assert ["two", "two"] == [await send(hub, idempotency_key="k1") for _ in range(2)]
     assert (0, 1) == (len(hubs.one.letters), len(hubs.two.letters))
@@ -163,7 +163,7 @@ async def test_lost_answer_is_repeated_at_its_account(hub_class: type[Any]) -> N
     hubs.one.fail(Lost())
     with pytest.raises(ConnectionFailed):
         await send(hub, idempotency_key="k1")
-    hubs.one.fail(DOWN)
+    hubs.one.fail(NO_CONNECTION)
     with pytest.raises(ConnectionFailed):
         await send(hub, idempotency_key="k1")
 
@@ -177,7 +177,7 @@ async def test_harmless_retry_does_not_clear_an_earlier_attempt(hub_class: type[
     hubs = PigeonHubs()
     settings = {"retry": RetryPolicy(2, base_delay=0.1)}
     accounts = [attrs.evolve(account, settings=settings) for account in hubs.accounts]
-    hubs.one.fail(Lost(), DOWN)
+    hubs.one.fail(Lost(), NO_CONNECTION)
 
     with pytest.raises(ConnectionFailed):
         await send(hubs.hub(hub_class, accounts=accounts), idempotency_key="k1")
@@ -235,7 +235,7 @@ async def test_moved_key_is_followed_by_other_processes(hub_class: type[Any]) ->
     """A process with other routes follows a key that moved."""
     hubs = PigeonHubs()
     state = shared(hub_class, hubs)
-    hubs.one.fail(DOWN)
+    hubs.one.fail(NO_CONNECTION)
     assert "two" == await send(hubs.hub(hub_class, state=state), idempotency_key="k1")
 
     swapped_hub = hubs.hub(hub_class, route=("one",), state=state)
@@ -294,7 +294,7 @@ class BusyVendor(PigeonServer):
 def test_concurrent_callers_of_a_key_wait() -> None:
     """A caller waits up to its timeout while another may be moving the key."""
     hubs = PigeonHubs()
-    hubs.one = busy = BusyVendor("one.example")
+    hubs.one = busy_vendor = BusyVendor("one.example")
     state = shared(Hub, hubs)
     hub, other_hub = (hubs.hub(Hub, state=state) for _ in range(2))
     start_time = hubs.clock.nanoseconds()
@@ -304,10 +304,10 @@ def test_concurrent_callers_of_a_key_wait() -> None:
             other_hub.sms().send(MESSAGE, idempotency_key="k1", timeout=2.0)
         assert excinfo.value.retry_at
 
-    busy.meanwhile = meanwhile
+    busy_vendor.meanwhile = meanwhile
 
     assert "one" == hub.sms().send(MESSAGE, idempotency_key="k1").ref.account
-    assert 1 == len(busy.letters)
+    assert 1 == len(busy_vendor.letters)
     # Two accounts, two seconds each.
     assert 3 < (hubs.clock.nanoseconds() - start_time) / 1e9 <= 4
     assert "one" == other_hub.sms().send(MESSAGE, idempotency_key="k1").ref.account

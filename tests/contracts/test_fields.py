@@ -38,14 +38,14 @@ PEN = CustomsItem(
     description="A pen", quantity=1, value=Money("10.00", "USD"), weight="1", origin="US"
 )
 CHARGE = Charge(amount=Money("1.00", "EUR"), source="tok_1", reference="INV-1")
-TO = {"to": "ada@example.com"}
+RECIPIENT = {"to": "ada@example.com"}
 RATES: dict[str, Any] = {"sender": SHOP, "recipient": ADA, "parcels": [PARCEL]}
 GIVEN: list[tuple[type[Any], dict[str, Any]]] = [
     (EmailAddress, {"email": "ada@example.com"}),
-    (EmailMessage, {**TO, "text": "Hello."}),
+    (EmailMessage, {**RECIPIENT, "text": "Hello."}),
     (Attachment, {"filename": "a.txt", "content": b"a"}),
     (TemplateRef, {"id": "welcome"}),
-    (BulkRecipient, TO),
+    (BulkRecipient, RECIPIENT),
     (BulkMessage, {"base": EmailMessage(text="Hello."), "recipients": ["ada@example.com"]}),
     (SmsMessage, {"to": "+4915112345678", "text": "Hello."}),
     (Charge, {"amount": Money("1.00", "EUR"), "source": "tok_1", "reference": "INV-1"}),
@@ -85,11 +85,11 @@ def test_fields_are_checked(kind: type[Any], usual: dict[str, Any]) -> None:
     for field in attrs.fields(kind):
         for junk in JUNK:
             try:
-                made = kind(**{**usual, field.alias: junk})
+                instance = kind(**{**usual, field.alias: junk})
             except InvalidData as error:
                 refused_fields.append((error.field or "").partition(".")[0].partition("[")[0])
             else:
-                assert is_of(getattr(made, field.name), hints[field.name])
+                assert is_of(getattr(instance, field.name), hints[field.name])
     assert set(refused_fields) <= {*attrs.fields_dict(kind), *WHOLES}
 
 

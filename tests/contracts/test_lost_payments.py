@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.service.settings import Service
 
-BEGUN = datetime.now(UTC) - timedelta(minutes=1)
+START = datetime.now(UTC) - timedelta(minutes=1)
 ORDER = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")
 
 
@@ -68,7 +68,7 @@ def test_lost_payment_is_found_by_its_reference() -> None:
             other_charge = attrs.evolve(ORDER, reference=f"INV-1{number}")
             hub.payments().charge(other_charge, idempotency_key=f"INV-1{number}/1")
 
-        lost_payment = Unsettled(charge=ORDER, idempotency_key="INV-7/1", since=BEGUN)
+        lost_payment = Unsettled(charge=ORDER, idempotency_key="INV-7/1", since=START)
         [result] = hub.payments().settle([lost_payment])
 
         assert "captured" == result.unwrap().state
@@ -78,7 +78,7 @@ def test_lost_payment_is_found_by_its_reference() -> None:
 
 @pytest.mark.parametrize(
     "kind, since, taken",
-    [(StripeWithoutLists, BEGUN, True), (StripeWithoutKeys, BEGUN, False)],
+    [(StripeWithoutLists, START, True), (StripeWithoutKeys, START, False)],
 )
 def test_unfound_payment_stays_unknown(
     kind: type[Stripe], since: datetime | None, *, taken: bool

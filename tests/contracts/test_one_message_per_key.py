@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from moorage.domain.state.commands import Command
 
 MESSAGE = SmsMessage(to="+4915112345678", text="Your parcel is on its way.")
-DOWN = ConnectionFailed("Nobody is there.", may_have_been_processed=False)
-CUT = ConnectionFailed("The line was cut.")
+NO_CONNECTION = ConnectionFailed("Nobody is there.", may_have_been_processed=False)
+CUT_LINE = ConnectionFailed("The line was cut.")
 ROUTES = [("one",), ("two",), ("one", "two"), ("two", "one")]
 FAULTS: list[list[Any]] = [
     [],
     [],
-    [DOWN],
-    [DOWN],
-    [CUT],
+    [NO_CONNECTION],
+    [NO_CONNECTION],
+    [CUT_LINE],
     [Lost()],
     [Response(429)],
     [Response(503)],
-    [Lost(), DOWN],
-    [DOWN, Lost()],
+    [Lost(), NO_CONNECTION],
+    [NO_CONNECTION, Lost()],
 ]
 
 
@@ -94,7 +94,7 @@ TRIES = st.builds(
 )
 
 
-MOVED = Attempt(ROUTES[2], [DOWN], [], None, after=False, pause=0.0)
+MOVED = Attempt(ROUTES[2], [NO_CONNECTION], [], None, after=False, pause=0.0)
 
 
 @examples(300)

@@ -65,9 +65,11 @@ def test_values_of_other_types_are_refused(
     value: Any,
 ) -> None:
     """A value of another type is refused in both modes, and nothing is sent."""
-    here = vendor_set(vendor_sets()[0], tmp_path)
-    plain_hub = moorage.open(here.configuration, http=SandboxHttpClient(*here.sandboxes))
-    async_hub = moorage.aopen(here.configuration, http=AsyncSandboxHttpClient(*here.sandboxes))
+    own_set = vendor_set(vendor_sets()[0], tmp_path)
+    plain_hub = moorage.open(own_set.configuration, http=SandboxHttpClient(*own_set.sandboxes))
+    async_hub = moorage.aopen(
+        own_set.configuration, http=AsyncSandboxHttpClient(*own_set.sandboxes)
+    )
 
     with pytest.raises(InvalidData) as excinfo:
         getattr(getattr(plain_hub, contract)(), operation)(value, **options)
@@ -76,8 +78,8 @@ def test_values_of_other_types_are_refused(
         asyncio.run(getattr(getattr(async_hub, contract)(), operation)(value, **options))
     assert field == excinfo.value.field
 
-    here.close()
-    assert [] == [request for sandbox in here.sandboxes for request in sandbox.requests]
+    own_set.close()
+    assert [] == [request for sandbox in own_set.sandboxes for request in sandbox.requests]
 
 
 @pytest.mark.parametrize("words", WORDS, ids=lambda words: words.__name__)

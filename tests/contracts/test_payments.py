@@ -56,11 +56,11 @@ from moorage.errors import (
 )
 
 EUROS = Money("149.90", "EUR")
-NOTHING = Money("0", "EUR")
+NO_MONEY = Money("0", "EUR")
 PART = Money("50.00", "EUR")
 REF = Ref("stripe", "main", "pi_1")
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
-LATER = NOON + timedelta(minutes=1)
+LATER_TIME = NOON + timedelta(minutes=1)
 
 
 def paid(state: PaymentState = PaymentState.CAPTURED, **fields: object) -> Payment:
@@ -69,7 +69,7 @@ def paid(state: PaymentState = PaymentState.CAPTURED, **fields: object) -> Payme
         "amount": EUROS,
         "authorized": EUROS,
         "captured": EUROS,
-        "refunded": NOTHING,
+        "refunded": NO_MONEY,
         "as_of": NOON,
     }
     return Payment(ref=REF, state=state, **{**table, **fields})  # type: ignore[arg-type]  # as they come
@@ -183,7 +183,7 @@ def test_reference_with_an_amount() -> None:
 
 # --- minor units -----------------------------------------------------------
 
-ODD = MinorUnits(vendor="odd", exponents={"ISK": 2, "MGA": 0}, steps={"ISK": 100, "BHD": 10})
+ODD_UNITS = MinorUnits(vendor="odd", exponents={"ISK": 2, "MGA": 0}, steps={"ISK": 100, "BHD": 10})
 
 
 @pytest.mark.parametrize(
@@ -198,16 +198,16 @@ ODD = MinorUnits(vendor="odd", exponents={"ISK": 2, "MGA": 0}, steps={"ISK": 100
 )
 def test_minor_units_are_exact(money: Money, minor: int) -> None:
     """An amount survives its conversion to a vendor's minor units and back."""
-    assert minor == ODD.to_minor(money)
-    assert money == ODD.from_minor(minor, money.currency.lower())
-    assert money == ODD.read(minor, money.currency)
+    assert minor == ODD_UNITS.to_minor(money)
+    assert money == ODD_UNITS.from_minor(minor, money.currency.lower())
+    assert money == ODD_UNITS.read(minor, money.currency)
 
 
 @pytest.mark.parametrize("money", [Money("5.50", "MGA"), Money("1.234", "BHD")])
 def test_unrepresentable_amounts_are_refused(money: Money) -> None:
     """An amount that a vendor cannot represent is refused, not rounded."""
     with pytest.raises(InvalidData) as excinfo:
-        ODD.to_minor(money)
+        ODD_UNITS.to_minor(money)
 
     assert "odd" in str(excinfo.value)
 
@@ -215,7 +215,7 @@ def test_unrepresentable_amounts_are_refused(money: Money) -> None:
 @pytest.mark.parametrize("minor, currency", [(150, "ISK"), (1, "XXX"), (1.5, "EUR"), (1, None)])
 def test_invalid_amounts_are_read_as_none(minor: object, currency: object) -> None:
     """An invalid amount or currency in an answer is None."""
-    assert ODD.read(minor, currency) is None
+    assert ODD_UNITS.read(minor, currency) is None
 
 
 # --- how far it has come ---------------------------------------------------
@@ -225,8 +225,8 @@ def test_invalid_amounts_are_read_as_none(minor: object, currency: object) -> No
     "captured, refunded, state",
     [
         (None, None, None),
-        (NOTHING, None, None),
-        (PART, NOTHING, PaymentState.PARTIALLY_CAPTURED),
+        (NO_MONEY, None, None),
+        (PART, NO_MONEY, PaymentState.PARTIALLY_CAPTURED),
         (EUROS, None, PaymentState.CAPTURED),
         (EUROS, PART, PaymentState.PARTIALLY_REFUNDED),
         (PART, PART, PaymentState.REFUNDED),
@@ -241,12 +241,12 @@ def test_state_follows_from_totals(
 
 def test_remaining_amounts() -> None:
     """The amounts left to capture and refund follow from the totals."""
-    open_ = paid(PaymentState.PARTIALLY_CAPTURED, captured=PART)
+    open_payment = paid(PaymentState.PARTIALLY_CAPTURED, captured=PART)
 
-    assert EUROS - PART == open_.remaining
-    assert EUROS == open_.authorised
-    assert NOTHING == paid().remaining
-    assert EUROS == attrs.evolve(open_, captured=None).remaining
+    assert EUROS - PART == open_payment.remaining
+    assert EUROS == open_payment.authorised
+    assert NO_MONEY == paid().remaining
+    assert EUROS == attrs.evolve(open_payment, captured=None).remaining
     assert attrs.evolve(paid(), amount=None).remaining is None
     assert EUROS - PART == paid(refunded=PART).refundable
     assert EUROS == paid(refunded=None).refundable
@@ -268,20 +268,20 @@ def test_settled_states() -> None:
     [
         ("unknown", "captured", None, "captured"),
         ("authorized", "captured", None, "captured"),
-        ("captured", "authorized", LATER, "captured"),
-        ("captured", "requires_action", LATER, "captured"),
-        ("captured", "unknown", LATER, "captured"),
-        ("authorized", "pending", LATER, "authorized"),
-        ("pending", "requires_action", LATER, "requires_action"),
+        ("captured", "authorized", LATER_TIME, "captured"),
+        ("captured", "requires_action", LATER_TIME, "captured"),
+        ("captured", "unknown", LATER_TIME, "captured"),
+        ("authorized", "pending", LATER_TIME, "authorized"),
+        ("pending", "requires_action", LATER_TIME, "requires_action"),
         ("pending", "requires_action", None, "requires_action"),
         ("pending", "requires_action", NOON - timedelta(minutes=1), "pending"),
         ("failed", "captured", None, "captured"),
-        ("voided", "authorized", LATER, "voided"),
+        ("voided", "authorized", LATER_TIME, "voided"),
         ("voided", "captured", None, "captured"),
-        ("refunded", "captured", LATER, "captured"),
+        ("refunded", "captured", LATER_TIME, "captured"),
         ("refunded", "captured", None, "refunded"),
         ("refunded", "captured", NOON, "refunded"),
-        ("disputed", "captured", LATER, "captured"),
+        ("disputed", "captured", LATER_TIME, "captured"),
         ("disputed", "captured", None, "disputed"),
         ("captured", "disputed", None, "disputed"),
         ("captured", "disputed", NOON - timedelta(minutes=1), "captured"),
@@ -302,7 +302,7 @@ def test_late_events_change_nothing() -> None:
     """A late event leaves the payment unchanged."""
     existing_payment = paid(captured=EUROS)
     late_event = event_of(
-        state=PaymentState.AUTHORIZED, captured=NOTHING, at=NOON - timedelta(minutes=1)
+        state=PaymentState.AUTHORIZED, captured=NO_MONEY, at=NOON - timedelta(minutes=1)
     )
 
     assert existing_payment is advance(existing_payment, late_event)
@@ -311,12 +311,12 @@ def test_late_events_change_nothing() -> None:
 def test_events_update_totals() -> None:
     """An event updates the totals, and clears the next action."""
     action = NextAction(type=NextActionType.REDIRECT, url="https://bank.example")
-    existing_payment = paid(PaymentState.REQUIRES_ACTION, next_action=action, captured=NOTHING)
+    existing_payment = paid(PaymentState.REQUIRES_ACTION, next_action=action, captured=NO_MONEY)
     later_payment = advance(
-        existing_payment, event_of(state=PaymentState.CAPTURED, captured=EUROS, at=LATER)
+        existing_payment, event_of(state=PaymentState.CAPTURED, captured=EUROS, at=LATER_TIME)
     )
 
-    assert (EUROS, None, LATER) == (
+    assert (EUROS, None, LATER_TIME) == (
         later_payment.captured,
         later_payment.next_action,
         later_payment.as_of,
@@ -326,10 +326,10 @@ def test_events_update_totals() -> None:
 def test_event_with_a_whole_payment() -> None:
     """An event that contains the payment replaces it."""
     result = paid(PaymentState.REFUNDED, refunded=EUROS, as_of=None)
-    event = event_of(state=PaymentState.REFUNDED, payment=result, at=LATER)
+    event = event_of(state=PaymentState.REFUNDED, payment=result, at=LATER_TIME)
 
     assert PaymentState.REFUNDED == advance(paid(), event).state
-    assert LATER == advance(paid(), event).as_of
+    assert LATER_TIME == advance(paid(), event).as_of
     assert PaymentState.REFUNDED == advance(paid(), result).state
 
 
@@ -368,7 +368,7 @@ def test_unexpected_amounts_are_refused(field: str) -> None:
 def test_hint_changes_nothing_until_it_is_followed_up() -> None:
     """A hint leaves the payment unchanged until it is looked up."""
     previous_payment = paid()
-    hint = PaymentEvent(id="evt_1", ref=REF, at=LATER, ask=True, raw="hint")
+    hint = PaymentEvent(id="evt_1", ref=REF, at=LATER_TIME, ask=True, raw="hint")
     later_payment = paid(
         PaymentState.REFUNDED, refunded=EUROS, as_of=None, vendor_state="gone", reference="INV-1"
     )
@@ -381,7 +381,7 @@ def test_hint_changes_nothing_until_it_is_followed_up() -> None:
             ref=REF,
             state=PaymentState.REFUNDED,
             vendor_state="gone",
-            at=LATER,
+            at=LATER_TIME,
             reference="INV-1",
             amount=EUROS,
             authorized=EUROS,
@@ -391,34 +391,34 @@ def test_hint_changes_nothing_until_it_is_followed_up() -> None:
         == result
     )
     assert (later_payment, "hint") == (result.payment, result.raw)
-    assert LATER == advance(previous_payment, result).as_of
+    assert LATER_TIME == advance(previous_payment, result).as_of
     assert PaymentState.REFUNDED == advance(previous_payment, result).state
 
 
 def test_refund_counts_once() -> None:
     """A repeated refund event counts once, and a failed refund not at all."""
-    first_payment = advance(paid(), event_of(refund=refund(), at=LATER))
-    repeated_payment = advance(first_payment, event_of(refund=refund(), at=LATER))
+    first_payment = advance(paid(), event_of(refund=refund(), at=LATER_TIME))
+    repeated_payment = advance(first_payment, event_of(refund=refund(), at=LATER_TIME))
     failed_payment = advance(
-        attrs.evolve(repeated_payment, as_of=LATER),
-        event_of(refund=refund(MoveState.FAILED), at=LATER + timedelta(minutes=1)),
+        attrs.evolve(repeated_payment, as_of=LATER_TIME),
+        event_of(refund=refund(MoveState.FAILED), at=LATER_TIME + timedelta(minutes=1)),
     )
 
     assert PART == first_payment.refunded == repeated_payment.refunded
     assert PaymentState.PARTIALLY_REFUNDED == first_payment.state == repeated_payment.state
-    assert NOTHING == failed_payment.refunded
+    assert NO_MONEY == failed_payment.refunded
     assert PaymentState.CAPTURED == failed_payment.state
 
 
 def test_refund_under_way_is_not_counted() -> None:
     """A pending refund is not counted yet."""
-    request = advance(paid(), event_of(refund=refund(MoveState.PENDING), at=LATER))
-    finished_payment = advance(request, event_of(refund=refund(), at=LATER))
+    request = advance(paid(), event_of(refund=refund(MoveState.PENDING), at=LATER_TIME))
+    finished_payment = advance(request, event_of(refund=refund(), at=LATER_TIME))
     pending_refund_payment = advance(
         finished_payment, event_of(refund=refund(MoveState.PENDING), at=NOON)
     )
 
-    assert NOTHING == request.refunded
+    assert NO_MONEY == request.refunded
     assert PART == finished_payment.refunded == pending_refund_payment.refunded
 
 
@@ -426,12 +426,14 @@ def test_total_includes_its_refunds() -> None:
     """The single refunds of a vendor's total are not added to it again."""
     existing_payment = paid(PaymentState.PARTIALLY_REFUNDED, refunded=PART)
 
-    assert PART == advance(existing_payment, event_of(refund=refund(), at=LATER)).refunded
+    assert PART == advance(existing_payment, event_of(refund=refund(), at=LATER_TIME)).refunded
     assert (
-        EUROS == advance(existing_payment, event_of(refund=refund(amount=EUROS), at=LATER)).refunded
+        EUROS
+        == advance(existing_payment, event_of(refund=refund(amount=EUROS), at=LATER_TIME)).refunded
     )
     assert (
-        PART == advance(existing_payment, event_of(refund=refund(amount=None), at=LATER)).refunded
+        PART
+        == advance(existing_payment, event_of(refund=refund(amount=None), at=LATER_TIME)).refunded
     )
 
 
@@ -441,7 +443,7 @@ def test_total_never_shrinks_by_simultaneous_events() -> None:
     fields = {"state": PaymentState.PARTIALLY_REFUNDED, "captured": EUROS, "refunded": PART}
 
     assert PART * 2 == advance(existing_payment, event_of(**fields, at=NOON)).refunded
-    assert PART == advance(existing_payment, event_of(**fields, at=LATER)).refunded
+    assert PART == advance(existing_payment, event_of(**fields, at=LATER_TIME)).refunded
     unknown_payment = attrs.evolve(existing_payment, refunded=None)
     assert PART == advance(unknown_payment, event_of(**fields, at=NOON)).refunded
 
@@ -464,12 +466,12 @@ def test_late_refund_total_counts() -> None:
 
 def test_failed_refund_is_not_revived() -> None:
     """An older total does not restore a refund that is known to have failed."""
-    existing_payment = paid(refunds=(refund(MoveState.FAILED),), as_of=LATER)
+    existing_payment = paid(refunds=(refund(MoveState.FAILED),), as_of=LATER_TIME)
     late_event = advance(
         existing_payment, event_of(state=PaymentState.CAPTURED, refunded=PART, at=NOON)
     )
 
-    assert NOTHING == late_event.refunded
+    assert NO_MONEY == late_event.refunded
 
 
 def test_late_step_forward_keeps_the_newer_time() -> None:
@@ -494,7 +496,7 @@ def test_captures_add_up() -> None:
             state=MoveState.SUCCEEDED,
             amount=amount,
         )
-        existing_payment = advance(existing_payment, event_of(capture=capture, at=LATER))
+        existing_payment = advance(existing_payment, event_of(capture=capture, at=LATER_TIME))
 
     assert EUROS == existing_payment.captured
     assert PaymentState.CAPTURED == existing_payment.state
@@ -507,11 +509,11 @@ def test_won_dispute_restores_the_state() -> None:
 
     assert (
         PaymentState.PARTIALLY_REFUNDED
-        == advance(disputed_payment, event_of(dispute=dispute, at=LATER)).state
+        == advance(disputed_payment, event_of(dispute=dispute, at=LATER_TIME)).state
     )
     unsaid = attrs.evolve(disputed_payment, captured=None)
-    assert PaymentState.CAPTURED == advance(unsaid, event_of(dispute=dispute, at=LATER)).state
-    assert paid() == advance(paid(), event_of(dispute=dispute, at=LATER))
+    assert PaymentState.CAPTURED == advance(unsaid, event_of(dispute=dispute, at=LATER_TIME)).state
+    assert paid() == advance(paid(), event_of(dispute=dispute, at=LATER_TIME))
     assert disputed_payment is advance(
         disputed_payment, event_of(dispute=dispute, at=NOON - timedelta(minutes=1))
     )

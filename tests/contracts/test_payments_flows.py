@@ -25,11 +25,11 @@ from moorage.errors import InvalidData, OutcomeUnknown
 from moorage.runtime.bridge import run_now
 from moorage.services.contracts.payments import PaymentsFlows
 from tests.contracts.recording_dispatcher import (
-    BEGUN,
     CHARGE,
     MONEY,
+    PAYMENTS_SINCE,
     REF,
-    SINCE,
+    START,
     TIME,
     AnsweringDispatcher,
     Use,
@@ -74,14 +74,21 @@ def test_pages_stay_at_their_account(operation: str) -> None:
     """The first page comes from the named account, later ones from their cursor's."""
     first = record_use(
         PaymentsFlows,
-        lambda flows: getattr(flows, operation)(SINCE, account="main", timeout=TIME),
+        lambda flows: getattr(flows, operation)(PAYMENTS_SINCE, account="main", timeout=TIME),
     )
     later_dispatcher = record_use(
-        PaymentsFlows, lambda flows: getattr(flows, operation)(SINCE, after=REF, timeout=TIME)
+        PaymentsFlows,
+        lambda flows: getattr(flows, operation)(PAYMENTS_SINCE, after=REF, timeout=TIME),
     )
 
-    assert (Ref("some", "main", "main"), (operation, SINCE, None, {})) == (first.ref, first.told)
-    assert (REF, (operation, SINCE, REF, {})) == (later_dispatcher.ref, later_dispatcher.told)
+    assert (Ref("some", "main", "main"), (operation, PAYMENTS_SINCE, None, {})) == (
+        first.ref,
+        first.told,
+    )
+    assert (REF, (operation, PAYMENTS_SINCE, REF, {})) == (
+        later_dispatcher.ref,
+        later_dispatcher.told,
+    )
 
 
 def test_lost_payment_is_looked_up_at_its_account() -> None:
@@ -102,13 +109,13 @@ def test_lost_payment_is_looked_up_at_its_account() -> None:
     dispatcher: Any = AnsweringDispatcher(
         vendor=SimpleNamespace(name="some", capabilities=listing, charge=charge, payments=payments)
     )
-    lost_payment = Unsettled(charge=CHARGE, idempotency_key="k", since=BEGUN)
+    lost_payment = Unsettled(charge=CHARGE, idempotency_key="k", since=START)
     [result] = run_now(PaymentsFlows(dispatcher, None).settle([lost_payment], timeout=TIME))
 
     assert match == result.unwrap()
     assert [
-        (SINCE, None, Ref("some", "main", "main"), TIME),
-        (SINCE, REF, REF, TIME),
+        (PAYMENTS_SINCE, None, Ref("some", "main", "main"), TIME),
+        (PAYMENTS_SINCE, REF, REF, TIME),
     ] == requests
 
 
@@ -146,13 +153,18 @@ class RecordingPaymentVendor:
 
 MOVES: dict[str, dict[str, Any]] = {"capture": {"final": True}, "refund": {"reason": None}}
 DOLLARS = Money("10", "USD")
-KNOWN = REF.with_related(currency="EUR")
+KNOWN_REF = REF.with_related(currency="EUR")
 
 
 @pytest.mark.parametrize("move", MOVES)
 @pytest.mark.parametrize(
     "ref, amount, can_look, looks",
-    [(KNOWN, DOLLARS, True, 0), (REF, MONEY, True, 1), (REF, None, True, 1), (REF, None, False, 0)],
+    [
+        (KNOWN_REF, DOLLARS, True, 0),
+        (REF, MONEY, True, 1),
+        (REF, None, True, 1),
+        (REF, None, False, 0),
+    ],
     ids=["known", "looked up", "told by nobody", "not to be looked up"],
 )
 def test_amount_goes_in_the_currency_of_its_payment(
@@ -174,7 +186,7 @@ def test_amount_goes_in_the_currency_of_its_payment(
 @pytest.mark.parametrize("move", MOVES)
 @pytest.mark.parametrize(
     "ref, amount",
-    [(KNOWN, DOLLARS), (REF, DOLLARS), (KNOWN, -MONEY)],
+    [(KNOWN_REF, DOLLARS), (REF, DOLLARS), (KNOWN_REF, -MONEY)],
     ids=["another currency", "another that is looked up", "less than nothing"],
 )
 def test_wrong_currency_is_refused(move: str, ref: Ref, amount: Money) -> None:

@@ -53,9 +53,11 @@ if TYPE_CHECKING:
     from moorage.testing.sandboxes.base import Sandbox
 
 HOME = Address(name="Jack Sparrow", line1="388 Townsend St", postal_code="94107", country="US")
-AWAY = Address(name="Elizabeth Swan", line1="179 N Harbor Dr", postal_code="90277", country="US")
+FAR_ADDRESS = Address(
+    name="Elizabeth Swan", line1="179 N Harbor Dr", postal_code="90277", country="US"
+)
 BOX = Parcel(weight=1, length=10, width=10, height=10)
-REQUEST = RateRequest(sender=HOME, recipient=AWAY, parcels=[BOX])
+REQUEST = RateRequest(sender=HOME, recipient=FAR_ADDRESS, parcels=[BOX])
 
 
 def rate(service: str, price: str, days: int | None = None, currency: str = "USD") -> Rate:
@@ -193,11 +195,11 @@ def test_empty_declaration_is_refused() -> None:
 def test_invalid_shipments_are_refused() -> None:
     """A shipment without parcels, or with an unknown label format, is refused."""
     with pytest.raises(InvalidData):
-        RateRequest(sender=HOME, recipient=AWAY, parcels=[])
+        RateRequest(sender=HOME, recipient=FAR_ADDRESS, parcels=[])
     with pytest.raises(InvalidData):
-        RateRequest(sender=HOME, recipient=AWAY, parcels=BOX, label="unknown")
+        RateRequest(sender=HOME, recipient=FAR_ADDRESS, parcels=BOX, label="unknown")
     with pytest.raises(InvalidData):
-        RateRequest(sender=HOME, recipient=AWAY, parcels=BOX, label="zpl", label_size="A6")
+        RateRequest(sender=HOME, recipient=FAR_ADDRESS, parcels=BOX, label="zpl", label_size="A6")
 
 
 @pytest.mark.parametrize(
@@ -215,7 +217,7 @@ def test_invalid_shipments_are_refused() -> None:
 )
 def test_needed_capabilities_of_a_shipment(fields: dict[str, Any], expected: set[str]) -> None:
     """The needed capabilities follow from a shipment's fields."""
-    options: dict[str, Any] = {"sender": HOME, "recipient": AWAY, "parcels": BOX, **fields}
+    options: dict[str, Any] = {"sender": HOME, "recipient": FAR_ADDRESS, "parcels": BOX, **fields}
     request = RateRequest(**options)
 
     assert expected == request.needs == ShipmentRequest(rate_request=request).needs
@@ -278,7 +280,7 @@ def test_route_swaps_vendors() -> None:
                 [bool(label.content) for label in bought_shipment.labels],
                 (tracking.status, tracking.carrier, len(tracking.events)),
                 shipping.cancel(bought_shipment.ref).state,
-                shipping.validate_address(AWAY).verdict,
+                shipping.validate_address(FAR_ADDRESS).verdict,
             )
         )
 
@@ -289,16 +291,16 @@ def test_first_able_vendor_is_used() -> None:
     """A shipment goes to the first able vendor of the route."""
     two = ShippingHubs(Route("shipping", ["easypost", "shippo"]))
     shipping = two.hub.shipping()
-    several_request = RateRequest(sender=HOME, recipient=AWAY, parcels=[BOX, BOX])
+    several_request = RateRequest(sender=HOME, recipient=FAR_ADDRESS, parcels=[BOX, BOX])
 
     offers = [shipping.get_rates(item) for item in (REQUEST, several_request)]
     assert ["easypost", "shippo"] == [offer.ref and offer.ref.vendor for offer in offers]
-    both = RateRequest(sender=HOME, recipient=AWAY, parcels=[BOX, BOX], label="epl")
+    rate_request = RateRequest(sender=HOME, recipient=FAR_ADDRESS, parcels=[BOX, BOX], label="epl")
     with pytest.raises(UnsupportedByVendor):
-        shipping.get_rates(both)
-    only = ShippingHubs(Route("shipping", "easypost")).hub.shipping()
+        shipping.get_rates(rate_request)
+    only_shipping = ShippingHubs(Route("shipping", "easypost")).hub.shipping()
     with pytest.raises(UnsupportedByVendor) as excinfo:
-        only.get_rates(several_request)
+        only_shipping.get_rates(several_request)
     assert (ShippingCapability.MULTI_PARCEL,) == excinfo.value.capabilities
     assert {"shippo"} == {"easypost", "shippo"}.intersection(excinfo.value.able)
 

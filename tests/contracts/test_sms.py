@@ -23,7 +23,7 @@ from moorage.contracts.sms import (
     segments,
 )
 
-TO = "+4915112345678"
+RECIPIENT = "+4915112345678"
 REF = Ref("twilio", "texts", "SM1")
 
 
@@ -59,7 +59,7 @@ def test_invalid_numbers_are_refused(number: Any) -> None:
 )
 def test_invalid_messages_are_refused(fields: dict[str, Any], field: str) -> None:
     """An impossible message is refused by its field."""
-    options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
+    options: dict[str, Any] = {"to": RECIPIENT, "text": "Hello"} | fields
     with pytest.raises(InvalidData) as excinfo:
         SmsMessage(**options)
 
@@ -82,20 +82,24 @@ def test_needed_capabilities_of_a_message(
     fields: dict[str, Any], needs: set[SmsCapability]
 ) -> None:
     """The needed capabilities follow from a message's fields."""
-    options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
+    options: dict[str, Any] = {"to": RECIPIENT, "text": "Hello"} | fields
 
     assert needs == SmsMessage(**options).needs
 
 
 def test_repr_shows_nothing_personal() -> None:
     """No value shows a phone number or a message's text."""
-    message = SmsMessage(to=TO, text="a secret", callback_url="https://a.example/?k=a%20secret")
-    receipt = SmsReceipt(ref=REF, status=SmsStatus.FAILED, error_message="a secret", raw={"to": TO})
-    check = NumberCheck(number=TO, valid=True, national=TO, raw={"to": TO})
-    event = SmsEvent(id="1", ref=REF, status=SmsStatus.RECEIVED, sender=TO, text="a secret")
+    message = SmsMessage(
+        to=RECIPIENT, text="a secret", callback_url="https://a.example/?k=a%20secret"
+    )
+    receipt = SmsReceipt(
+        ref=REF, status=SmsStatus.FAILED, error_message="a secret", raw={"to": RECIPIENT}
+    )
+    check = NumberCheck(number=RECIPIENT, valid=True, national=RECIPIENT, raw={"to": RECIPIENT})
+    event = SmsEvent(id="1", ref=REF, status=SmsStatus.RECEIVED, sender=RECIPIENT, text="a secret")
     representation = f"{message}{receipt}{check}{event}"
 
-    assert TO not in representation
+    assert RECIPIENT not in representation
     assert "secret" not in representation
 
 

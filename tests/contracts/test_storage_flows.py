@@ -16,9 +16,9 @@ from moorage.errors import ConnectionFailed, InvalidData
 from moorage.runtime.bridge import run_now
 from moorage.services.contracts.storage import StorageFlows
 from tests.contracts.recording_dispatcher import (
-    BEGUN,
     COMING,
     REF,
+    START,
     TAGGED,
     TIME,
     AnsweringDispatcher,
@@ -204,10 +204,10 @@ def test_stale_uploads_by_age() -> None:
     day = timedelta(days=1)
     uploads = [
         attrs.evolve(COMING, started_at=at)
-        for at in (BEGUN - day, BEGUN, BEGUN + timedelta(seconds=1), None)
+        for at in (START - day, START, START + timedelta(seconds=1), None)
     ]
     dispatcher = answering("list_uploads", uploads)
-    dispatcher.wire.now = lambda: BEGUN + day
+    dispatcher.wire.now = lambda: START + day
     flows = StorageFlows(dispatcher, None)
 
     assert [uploads[0], uploads[1], uploads[3]] == run_now(flows.list_stale_uploads(older_than=day))

@@ -167,7 +167,7 @@ def world(request: pytest.FixtureRequest) -> PaymentsWorld:
     return PaymentsWorld(request.param)
 
 
-NEXT = {Stripe: NextStep.ASK_AGAIN, Keyless: NextStep.LOOK_UP, Silent: NextStep.PERSON}
+NEXT_STEPS = {Stripe: NextStep.ASK_AGAIN, Keyless: NextStep.LOOK_UP, Silent: NextStep.PERSON}
 
 
 def test_lost_payment_is_listed_in_every_process(world: PaymentsWorld) -> None:
@@ -192,7 +192,7 @@ def test_lost_payment_is_listed_in_every_process(world: PaymentsWorld) -> None:
         )
         assert NextStep.WAIT is unsettled_payment.next
         assert 30 < unsettled_payment.wait < WAIT
-        assert NEXT[world.kind] is later_payment.next
+        assert NEXT_STEPS[world.kind] is later_payment.next
         assert unsettled_payment.since == later_payment.since
 
 

@@ -56,7 +56,7 @@ MAIL = EmailMessage(
 )
 PDF = Attachment(filename="a.pdf", content=b"%PDF", content_type="application/pdf")
 UMLAUT = attrs.evolve(MAIL, tags=(), metadata={"kunde": "Müller"}, attachments=[PDF])
-DOWN = ConnectionFailed("Nobody is there.", may_have_been_processed=False)
+NO_CONNECTION = ConnectionFailed("Nobody is there.", may_have_been_processed=False)
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ class Refusing(RecordingVendor):
         return refuse
 
 
-ROUTED: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
+ROUTED_CALLS: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
     ("email", "send_transactional", (MAIL,), {}),
     ("email", "send_transactional", (MAIL,), {"idempotency_key": "k"}),
     ("email", "validate_address", ("ada@example.com",), {}),
@@ -138,7 +138,7 @@ class VendorReached(ConnectorError):
     [InvalidData("Two tags.", field="tags"), UnsupportedByVendor("No such label.")],
     ids=["value", "feature"],
 )
-@pytest.mark.parametrize("use", ROUTED, ids=lambda use: f"{use[0]}.{use[1]}")
+@pytest.mark.parametrize("use", ROUTED_CALLS, ids=lambda use: f"{use[0]}.{use[1]}")
 async def test_every_contract_goes_on_to_the_next(
     hub_class: type[Any], error: ConnectorError, use: Any
 ) -> None:
@@ -200,7 +200,7 @@ async def test_last_refusal_is_raised(hub_class: type[Any]) -> None:
 async def test_unreachable_account_decides_the_error(hub_class: type[Any], key: str | None) -> None:
     """If the last account refuses, the error of an earlier unreachable one is raised."""
     hubs = PigeonHubs()
-    hubs.one.fail(DOWN)
+    hubs.one.fail(NO_CONNECTION)
     accounts = [hubs.accounts[0], Account("two", Refusing(), settings=CRASHES)]
     hub = hubs.hub(hub_class, accounts=accounts)
 
@@ -264,4 +264,4 @@ async def test_refused_messages_of_a_bulk(hub_class: type[Any]) -> None:
 
 def test_every_contract_is_tried() -> None:
     """A method of every contract is tested above."""
-    assert set(Refusing.kinds) == {use[0] for use in ROUTED}
+    assert set(Refusing.kinds) == {use[0] for use in ROUTED_CALLS}

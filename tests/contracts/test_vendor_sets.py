@@ -21,22 +21,22 @@ FIRST, *OTHERS = vendor_sets()
 
 def sync_results(vendors: dict[str, str], folder: Path) -> dict[str, Any]:
     """The results of the script with these vendors."""
-    here = vendor_set(vendors, folder)
-    hub = moorage.open(here.configuration, http=SandboxHttpClient(*here.sandboxes))
+    own_set = vendor_set(vendors, folder)
+    hub = moorage.open(own_set.configuration, http=SandboxHttpClient(*own_set.sandboxes))
     try:
-        return asyncio.run(business_script(hub, here, SIZE))
+        return asyncio.run(business_script(hub, own_set, SIZE))
     finally:
-        here.close()
+        own_set.close()
 
 
 def async_results(vendors: dict[str, str], folder: Path) -> dict[str, Any]:
     """The results of the script with these vendors and an asynchronous hub."""
-    here = vendor_set(vendors, folder)
-    hub = moorage.aopen(here.configuration, http=AsyncSandboxHttpClient(*here.sandboxes))
+    own_set = vendor_set(vendors, folder)
+    hub = moorage.aopen(own_set.configuration, http=AsyncSandboxHttpClient(*own_set.sandboxes))
     try:
-        return asyncio.run(business_script(hub, here, SIZE))
+        return asyncio.run(business_script(hub, own_set, SIZE))
     finally:
-        here.close()
+        own_set.close()
 
 
 @pytest.mark.parametrize("vendors", OTHERS, ids=lambda vendors: "-".join(vendors.values()))

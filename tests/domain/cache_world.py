@@ -53,9 +53,11 @@ def entry(
     control: str, fields: dict[str, str] | None = None, *, elapsed: float = 0.0
 ) -> CacheEntry:
     """A stored response with this `Cache-Control`."""
-    made = received({"ETag": '"1"', "Cache-Control": control, **(fields or {})}, elapsed=elapsed)
-    assert made is not None
-    return made
+    cached_entry = received(
+        {"ETag": '"1"', "Cache-Control": control, **(fields or {})}, elapsed=elapsed
+    )
+    assert cached_entry is not None
+    return cached_entry
 
 
 def decided(

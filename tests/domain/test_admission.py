@@ -136,30 +136,30 @@ def test_no_gates_admit_everything() -> None:
 
 def test_keys_are_named_in_order() -> None:
     """Every command names its keys in the order in which it reads its states."""
-    every = gates(TRIPS, ONE, EASY, budget=RetryBudget())
-    question = Admission(every, within=0, lease=0, claim=(KEY, 1, "vendor"))
+    every_gate = gates(TRIPS, ONE, EASY, budget=RetryBudget())
+    question = Admission(every_gate, within=0, lease=0, claim=(KEY, 1, "vendor"))
     assert ("circuit", "limit0", "limit1", "budget", KEY) == question.keys
     assert question.keys == question.evolve(retry=True).keys
-    assert ("limit0", "limit1", "circuit") == Confirm(every, (), (1, 1, 0)).keys
-    assert ("limit0", "limit1") == Confirm(every, (), None).keys
-    assert ("limit0", "limit1") == GiveBack(every, ()).keys == Pause(every, 0).keys
-    assert ("circuit",) == Report(every, (1, 1, 0), Outcome.GOOD, "a").keys
+    assert ("limit0", "limit1", "circuit") == Confirm(every_gate, (), (1, 1, 0)).keys
+    assert ("limit0", "limit1") == Confirm(every_gate, (), None).keys
+    assert ("limit0", "limit1") == GiveBack(every_gate, ()).keys == Pause(every_gate, 0).keys
+    assert ("circuit",) == Report(every_gate, (1, 1, 0), Outcome.GOOD, "a").keys
 
 
 def test_only_idempotent_commands_are_repeated() -> None:
     """Commands that take or report are sent once; reads and settings may be repeated."""
-    every = gates(TRIPS, ONE)
-    rule = every.circuit
+    every_gate = gates(TRIPS, ONE)
+    rule = every_gate.circuit
     assert rule is not None
     first_commands: list[Command[Any]] = [
-        Admission(every, within=0, lease=0),
-        GiveBack(every, ()),
-        Pause(every, 0),
-        Report(every, (1, 1, 0), Outcome.GOOD, "a"),
+        Admission(every_gate, within=0, lease=0),
+        GiveBack(every_gate, ()),
+        Pause(every_gate, 0),
+        Report(every_gate, (1, 1, 0), Outcome.GOOD, "a"),
     ]
     assert all(command.once for command in first_commands)
     repeated_commands: list[Command[Any]] = [
-        Confirm(every, (), None),
+        Confirm(every_gate, (), None),
         ReadCircuit(rule, "circuit"),
         SetCircuit(rule, "circuit", CircuitState.CLOSED),
     ]
@@ -168,16 +168,16 @@ def test_only_idempotent_commands_are_repeated() -> None:
 
 def test_only_claim_marks_are_durable() -> None:
     """Recent limit counts may be lost in a crash; the mark of a claim may not."""
-    every = gates(TRIPS, ONE)
-    rule = every.circuit
+    every_gate = gates(TRIPS, ONE)
+    rule = every_gate.circuit
     assert rule is not None
-    question = Admission(every, within=0, lease=0)
+    question = Admission(every_gate, within=0, lease=0)
     fleeting: list[Command[Any]] = [
         question,
-        Confirm(every, (), None),
-        GiveBack(every, ()),
-        Pause(every, 0),
-        Report(every, (1, 1, 0), Outcome.GOOD, "a"),
+        Confirm(every_gate, (), None),
+        GiveBack(every_gate, ()),
+        Pause(every_gate, 0),
+        Report(every_gate, (1, 1, 0), Outcome.GOOD, "a"),
         SetCircuit(rule, "circuit", CircuitState.CLOSED),
         ReadCircuit(rule, "circuit"),
     ]

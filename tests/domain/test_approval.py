@@ -6,7 +6,7 @@ from moorage.adapters.state.memory import MemoryStorage
 from moorage.domain.idempotency.approval import LIFE, Proposal, Propose, ReadProposal
 from moorage.testing import VirtualClock
 
-ABOUT = ("payments", "acme", "INV-7")
+SUBJECT = ("payments", "acme", "INV-7")
 FIRST = Proposal("ann", done=True, receipt="pi_1", reason="It is on the vendor's page.")
 
 
@@ -14,9 +14,9 @@ def test_proposal_is_read_by_every_process() -> None:
     """A stored proposal has its age, and no other key or tenant has it."""
     clock = VirtualClock()
     store = MemoryStorage(clock)
-    store.execute(Propose(*ABOUT, FIRST))
+    store.execute(Propose(*SUBJECT, FIRST))
     clock.advance(5)
-    assert FIRST._replace(age=5.0) == store.execute(ReadProposal(*ABOUT))
+    assert FIRST._replace(age=5.0) == store.execute(ReadProposal(*SUBJECT))
     assert None is store.execute(ReadProposal("payments", None, "INV-7"))
     assert None is store.execute(ReadProposal("payments", "acme", "INV-8"))
 
@@ -25,28 +25,28 @@ def test_later_proposal_replaces_the_earlier_one() -> None:
     """The second person must confirm the latest proposal."""
     store = MemoryStorage(VirtualClock())
     second = FIRST._replace(person="ben", done=False)
-    store.execute(Propose(*ABOUT, FIRST))
-    store.execute(Propose(*ABOUT, second))
-    assert second == store.execute(ReadProposal(*ABOUT))
+    store.execute(Propose(*SUBJECT, FIRST))
+    store.execute(Propose(*SUBJECT, second))
+    assert second == store.execute(ReadProposal(*SUBJECT))
 
 
 def test_proposal_is_withdrawn_and_expires() -> None:
     """A proposal ends when it is withdrawn, or after a day."""
     clock = VirtualClock()
     store = MemoryStorage(clock)
-    store.execute(Propose(*ABOUT, None))
-    store.execute(Propose(*ABOUT, FIRST))
-    store.execute(Propose(*ABOUT, None))
-    assert None is store.execute(ReadProposal(*ABOUT))
-    store.execute(Propose(*ABOUT, FIRST))
+    store.execute(Propose(*SUBJECT, None))
+    store.execute(Propose(*SUBJECT, FIRST))
+    store.execute(Propose(*SUBJECT, None))
+    assert None is store.execute(ReadProposal(*SUBJECT))
+    store.execute(Propose(*SUBJECT, FIRST))
     clock.advance(LIFE / 1e6)
-    assert None is store.execute(ReadProposal(*ABOUT))
+    assert None is store.execute(ReadProposal(*SUBJECT))
 
 
 def test_expired_state_is_not_a_proposal() -> None:
     """A store may keep an expired state for longer; it counts as no proposal."""
-    command = Propose(*ABOUT, FIRST)
+    command = Propose(*SUBJECT, FIRST)
     (state,), _ = command.apply((None,), 1_000)
     assert state is not None
-    assert FIRST == ReadProposal(*ABOUT).apply((state,), 1_000)[1]
-    assert None is ReadProposal(*ABOUT).apply((state,), 1_000 + LIFE)[1]
+    assert FIRST == ReadProposal(*SUBJECT).apply((state,), 1_000)[1]
+    assert None is ReadProposal(*SUBJECT).apply((state,), 1_000 + LIFE)[1]

@@ -33,24 +33,26 @@ from moorage.errors import InvalidData
 REQUEST = Request.get("/x", query={"a": "1", "api_key": "old"}, headers={"Authorization": "old"})
 UNSHOWN = ("username", "access_key_id", "key_id", "claims")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-HIDDEN = "h1dden"
+HIDDEN_SECRET = "h1dden"
 AWS = AwsSigV4(access_key_id="A", region="r", service="s3")
-JWT = JwtSigning(algorithm="HS256", claims={"a": HIDDEN})
-MESSAGE = MessageSignature(components=["@method"], key_id=HIDDEN, algorithm="hmac-sha256")
+JWT = JwtSigning(algorithm="HS256", claims={"a": HIDDEN_SECRET})
+MESSAGE = MessageSignature(components=["@method"], key_id=HIDDEN_SECRET, algorithm="hmac-sha256")
 HMAC = HmacSigning(signs="{body}", headers={"X-Signature": "{signature}"})
 printable = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]))
 keys = st.from_regex(r"[!-~]([ -~]*[!-~])?", fullmatch=True)
 
 EVERY = [
-    Credentials.basic(HIDDEN, HIDDEN),
-    Credentials.digest(HIDDEN, HIDDEN),
-    Credentials.bearer(HIDDEN),
-    Credentials.api_key(HIDDEN),
-    Credentials.api_key(HIDDEN, query="appid"),
-    Credentials(method=AuthMethod.OAUTH2, secret=HIDDEN),
-    Credentials.signed(AwsSigV4(access_key_id=HIDDEN, region="r", service="s3"), HIDDEN),
-    Credentials.signed(HMAC, HIDDEN),
-    OAuthCredentials(access_token=HIDDEN, refresh_token=HIDDEN),
+    Credentials.basic(HIDDEN_SECRET, HIDDEN_SECRET),
+    Credentials.digest(HIDDEN_SECRET, HIDDEN_SECRET),
+    Credentials.bearer(HIDDEN_SECRET),
+    Credentials.api_key(HIDDEN_SECRET),
+    Credentials.api_key(HIDDEN_SECRET, query="appid"),
+    Credentials(method=AuthMethod.OAUTH2, secret=HIDDEN_SECRET),
+    Credentials.signed(
+        AwsSigV4(access_key_id=HIDDEN_SECRET, region="r", service="s3"), HIDDEN_SECRET
+    ),
+    Credentials.signed(HMAC, HIDDEN_SECRET),
+    OAuthCredentials(access_token=HIDDEN_SECRET, refresh_token=HIDDEN_SECRET),
 ]
 
 
@@ -67,13 +69,13 @@ def test_no_credentials_change_nothing() -> None:
 
 def test_signing_key_adds_only_a_signature() -> None:
     """A signing key adds nothing but the signature, and that last."""
-    credentials = Credentials.signed(HMAC, HIDDEN)
+    credentials = Credentials.signed(HMAC, HIDDEN_SECRET)
     assert signs(credentials)
     assert REQUEST is authorise(REQUEST, credentials)
     sent_request = sign(REQUEST, "https://v.example/x", credentials, Occasion(NOON, ""))
-    digest = hmac.digest(HIDDEN.encode(), b"", "sha256").hex()
+    digest = hmac.digest(HIDDEN_SECRET.encode(), b"", "sha256").hex()
     assert digest == sent_request.headers["x-signature"]
-    assert HIDDEN not in repr((sent_request.headers.pairs, sent_request.query))
+    assert HIDDEN_SECRET not in repr((sent_request.headers.pairs, sent_request.query))
 
 
 @given(printable.filter(lambda text: ":" not in text), printable)
@@ -120,9 +122,11 @@ def test_api_key_is_sent_in_the_named_place(key: str) -> None:
 @pytest.mark.parametrize("credentials", EVERY)
 def test_repr_and_pickle_hide_secrets(credentials: Credentials | OAuthCredentials) -> None:
     """The repr shows neither a secret nor a user name, and credentials cannot be pickled."""
-    assert HIDDEN not in repr(credentials)
-    assert HIDDEN not in repr(attrs.asdict(credentials, filter=attrs.filters.exclude(*UNSHOWN)))
-    assert HIDDEN not in repr(authorise(Request.get("/x"), credentials))
+    assert HIDDEN_SECRET not in repr(credentials)
+    assert HIDDEN_SECRET not in repr(
+        attrs.asdict(credentials, filter=attrs.filters.exclude(*UNSHOWN))
+    )
+    assert HIDDEN_SECRET not in repr(authorise(Request.get("/x"), credentials))
     assert hash(credentials) == hash(attrs.evolve(credentials))
     assert credentials == attrs.evolve(credentials)
 
@@ -130,42 +134,45 @@ def test_repr_and_pickle_hide_secrets(credentials: Credentials | OAuthCredential
 @pytest.mark.parametrize(
     "make, field",
     [
-        (lambda: Credentials.basic("a:b", HIDDEN), "username"),
-        (lambda: Credentials.basic("a\n", HIDDEN), "username"),
-        (lambda: Credentials.basic("a", HIDDEN + "\n"), "secret"),
-        (lambda: Credentials.bearer(HIDDEN + "\n"), "secret"),
-        (lambda: Credentials.bearer(" " + HIDDEN), "secret"),
-        (lambda: Credentials.bearer(HIDDEN + "ü"), "secret"),
+        (lambda: Credentials.basic("a:b", HIDDEN_SECRET), "username"),
+        (lambda: Credentials.basic("a\n", HIDDEN_SECRET), "username"),
+        (lambda: Credentials.basic("a", HIDDEN_SECRET + "\n"), "secret"),
+        (lambda: Credentials.bearer(HIDDEN_SECRET + "\n"), "secret"),
+        (lambda: Credentials.bearer(" " + HIDDEN_SECRET), "secret"),
+        (lambda: Credentials.bearer(HIDDEN_SECRET + "ü"), "secret"),
         (lambda: Credentials.bearer(""), "secret"),
-        (lambda: Credentials.api_key(HIDDEN + "\r\nHost: x"), "secret"),
-        (lambda: Credentials.api_key(HIDDEN, header="a b"), "headers"),
-        (lambda: Credentials.api_key(HIDDEN, header=""), "headers"),
-        (lambda: Credentials.api_key(HIDDEN, header="a", query="b"), "query"),
-        (lambda: Credentials(method="api_key_query", secret=HIDDEN, name=None), "name"),
-        (lambda: Credentials(method="bearer", secret=HIDDEN, name="a"), "name"),
+        (lambda: Credentials.api_key(HIDDEN_SECRET + "\r\nHost: x"), "secret"),
+        (lambda: Credentials.api_key(HIDDEN_SECRET, header="a b"), "headers"),
+        (lambda: Credentials.api_key(HIDDEN_SECRET, header=""), "headers"),
+        (lambda: Credentials.api_key(HIDDEN_SECRET, header="a", query="b"), "query"),
+        (lambda: Credentials(method="api_key_query", secret=HIDDEN_SECRET, name=None), "name"),
+        (lambda: Credentials(method="bearer", secret=HIDDEN_SECRET, name="a"), "name"),
         (lambda: Credentials(method="bearer"), "secret"),
-        (lambda: Credentials(secret=HIDDEN), "secret"),
+        (lambda: Credentials(secret=HIDDEN_SECRET), "secret"),
         (lambda: Credentials(secret=""), "secret"),
-        (lambda: Credentials(method="basic", secret=HIDDEN), "username"),
-        (lambda: Credentials(method="bearer", secret=HIDDEN, username="a"), "username"),
-        (lambda: Credentials(method="password", secret=HIDDEN), "method"),
-        (lambda: Credentials(method="digest", secret=HIDDEN), "username"),
-        (lambda: Credentials.digest(f"{HIDDEN}:a", HIDDEN), "username"),
-        (lambda: Credentials.digest("a", HIDDEN + "\n"), "secret"),
-        (lambda: Credentials(method="negotiate", secret=HIDDEN), "secret"),
-        (lambda: Credentials(method="mtls", secret=HIDDEN), "secret"),
-        (lambda: Credentials(method="hmac", secret=HIDDEN), "signing"),
-        (lambda: Credentials(method="aws_sigv4", secret=HIDDEN, signing=HMAC), "signing"),
-        (lambda: Credentials(method="bearer", secret=HIDDEN, signing=HMAC), "signing"),
+        (lambda: Credentials(method="basic", secret=HIDDEN_SECRET), "username"),
+        (lambda: Credentials(method="bearer", secret=HIDDEN_SECRET, username="a"), "username"),
+        (lambda: Credentials(method="password", secret=HIDDEN_SECRET), "method"),
+        (lambda: Credentials(method="digest", secret=HIDDEN_SECRET), "username"),
+        (lambda: Credentials.digest(f"{HIDDEN_SECRET}:a", HIDDEN_SECRET), "username"),
+        (lambda: Credentials.digest("a", HIDDEN_SECRET + "\n"), "secret"),
+        (lambda: Credentials(method="negotiate", secret=HIDDEN_SECRET), "secret"),
+        (lambda: Credentials(method="mtls", secret=HIDDEN_SECRET), "secret"),
+        (lambda: Credentials(method="hmac", secret=HIDDEN_SECRET), "signing"),
+        (lambda: Credentials(method="aws_sigv4", secret=HIDDEN_SECRET, signing=HMAC), "signing"),
+        (lambda: Credentials(method="bearer", secret=HIDDEN_SECRET, signing=HMAC), "signing"),
         (lambda: Credentials(signing=HMAC), "signing"),
         (lambda: Credentials(method="hmac", signing=HMAC), "secret"),
         (lambda: Credentials.signed(HMAC, ""), "secret"),
-        (lambda: Credentials.signed(attrs.evolve(JWT, algorithm="RS256"), HIDDEN), "secret"),
-        (lambda: Credentials.signed(attrs.evolve(MESSAGE, algorithm="ed25519"), HIDDEN), "secret"),
-        (lambda: Credentials.signed(AWS, HIDDEN + "\n"), "secret"),
-        (lambda: OAuthCredentials(access_token=HIDDEN + "\n"), "access_token"),
-        (lambda: OAuthCredentials(access_token=HIDDEN, token_type="a b"), "token_type"),
-        (lambda: Credentials.bearer(Secret(HIDDEN.encode() + b"\xff")), "secret"),
+        (lambda: Credentials.signed(attrs.evolve(JWT, algorithm="RS256"), HIDDEN_SECRET), "secret"),
+        (
+            lambda: Credentials.signed(attrs.evolve(MESSAGE, algorithm="ed25519"), HIDDEN_SECRET),
+            "secret",
+        ),
+        (lambda: Credentials.signed(AWS, HIDDEN_SECRET + "\n"), "secret"),
+        (lambda: OAuthCredentials(access_token=HIDDEN_SECRET + "\n"), "access_token"),
+        (lambda: OAuthCredentials(access_token=HIDDEN_SECRET, token_type="a b"), "token_type"),
+        (lambda: Credentials.bearer(Secret(HIDDEN_SECRET.encode() + b"\xff")), "secret"),
         (lambda: Credentials.bearer(5), "secret"),  # type: ignore[arg-type]  # what is tried
     ],
 )
@@ -174,10 +181,10 @@ def test_unsendable_credentials_are_refused(make: Any, field: str) -> None:
     with pytest.raises(InvalidData) as excinfo:
         make()
     assert field == excinfo.value.field
-    assert HIDDEN not in str(excinfo.value)
+    assert HIDDEN_SECRET not in str(excinfo.value)
     frames = [frame for frame, _ in traceback.walk_tb(excinfo.value.__traceback__)]
     own_types = [frame for frame in frames if frame.f_code.co_filename.endswith("domain/auth.py")]
-    assert HIDDEN not in repr([frame.f_locals for frame in own_types])
+    assert HIDDEN_SECRET not in repr([frame.f_locals for frame in own_types])
 
 
 def test_times_are_aware() -> None:

@@ -118,8 +118,8 @@ class Walk:
 
     def some_buckets(self, bits: int) -> tuple[int, ...]:
         """A subset of the buckets; all of them if it would be empty."""
-        every = tuple(self.lost)
-        return tuple(index for index in every if bits >> index & 1) or every
+        every_index = tuple(self.lost)
+        return tuple(index for index in every_index if bits >> index & 1) or every_index
 
     def ask(self, which: tuple[int, ...]) -> None:
         """Update the expected time of these buckets before a command.
@@ -203,8 +203,10 @@ class Walk:
 
     def advance(self, span: int) -> None:
         """Time passes; a caller that is due confirms, and leaves or waits again."""
-        until = self.real + span
-        while due_callers := [caller for caller in self.queue if caller.due + self.late <= until]:
+        end_time = self.real + span
+        while due_callers := [
+            caller for caller in self.queue if caller.due + self.late <= end_time
+        ]:
             caller = min(due_callers, key=lambda caller: (caller.due, caller.number))
             self.real = max(self.real, caller.due + self.late)
             self.ask(caller.which)
@@ -217,7 +219,7 @@ class Walk:
             else:
                 self.queue.remove(caller)
                 self.leave(caller)
-        self.real = until
+        self.real = end_time
 
     def leave(self, caller: Caller) -> None:
         """A call leaves: record it for each observer."""
@@ -319,12 +321,12 @@ def test_one_bucket_is_exact_over_long_walks(
 
 def test_level_after_a_run_is_never_negative() -> None:
     """Tokens spent before a later grant joined a run do not count against that grant."""
-    waiting = [("admit", 1, cost, 400 * DAY, False) for cost in (2, 3, 1, 1, 1, 2)]
+    waiting_steps = [("admit", 1, cost, 400 * DAY, False) for cost in (2, 3, 1, 1, 1, 2)]
     first, last = ("refund", 0, 0, 0, False), ("admit", 1, 1, 400 * DAY, False)
     later_steps = [last, ("admit", 1, 4, 400 * DAY, False), first, first, last, last, first, last]
     pause, advance = ("pause", 7, 1, 0, False), ("advance", 952_388, 0, 0, False)
 
-    state = walked(((10, 1.0, 4),), [pause, *waiting, first, advance, *later_steps])
+    state = walked(((10, 1.0, 4),), [pause, *waiting_steps, first, advance, *later_steps])
 
     check_windows(state.rules[0], sorted((time, cost) for time, cost, _ in state.left[0]))
 
@@ -477,11 +479,11 @@ def test_waiting_for_one_limit_does_not_block_a_shared_one() -> None:
     world = World()
     shared = RateLimitConfig.per_second(100, burst=10).rule
     slow_rule = RateLimitConfig.per_minute(1).rule
-    both = Admission(
+    both_gates = Admission(
         Gates(limits=[shared, slow_rule], limit_keys=["shared", "slow"]), within=FOREVER, lease=0
     )
     one = Admission(Gates(limits=[shared], limit_keys=["shared"]), within=FOREVER, lease=0)
-    assert [0, 60 * SECOND] == [world.execute(both)[1] for _ in range(2)]
+    assert [0, 60 * SECOND] == [world.execute(both_gates)[1] for _ in range(2)]
     assert [0] * 9 == [world.execute(one)[1] for _ in range(9)]
     world.now += 30 * SECOND
     assert [0] * 10 == [world.execute(one)[1] for _ in range(10)]
@@ -501,35 +503,35 @@ def test_expired_bucket_decides_like_a_stored_one(
     run(state, walk)
     state.step(0)
     gates = state.gates((0,))
-    stored_world, fresh = state.world, World()
-    fresh.cells = dict(stored_world.cells)
-    stored_world.now = fresh.now = sum(fresh.cells["0"][:2]) + idle
-    fresh.forget()
-    assert {} == fresh.cells
+    stored_world, fresh_world = state.world, World()
+    fresh_world.cells = dict(stored_world.cells)
+    stored_world.now = fresh_world.now = sum(fresh_world.cells["0"][:2]) + idle
+    fresh_world.forget()
+    assert {} == fresh_world.cells
     gave_back = False
     tickets = [(caller.tickets, caller.tickets) for caller in state.queue]
     for name, number, cost, within, ticketed in rest:
         if name == "admit":
             costs = (min(cost, state.rules[0].burst),)
             question = Admission(gates, within=within, lease=0, costs=costs, ticketed=ticketed)
-            one, fresh_answer = stored_world.execute(question), fresh.execute(question)
+            one, fresh_answer = stored_world.execute(question), fresh_world.execute(question)
             if one[:2] != fresh_answer[:2]:
                 assert gave_back
                 assert one[:2] > fresh_answer[:2]
                 return
             tickets += [(one[3], fresh_answer[3])] if one[3] else []
         elif name == "pause":
-            for world in (stored_world, fresh):
+            for world in (stored_world, fresh_world):
                 world.execute(Pause(gates, cost))
         elif name == "advance":
-            stored_world.now = fresh.now = stored_world.now + number
+            stored_world.now = fresh_world.now = stored_world.now + number
         elif tickets:
             mine, theirs = tickets.pop(number % len(tickets))
             expected = stored_world.execute(Confirm(gates, mine, None))
-            assert expected == fresh.execute(Confirm(gates, theirs, None))
+            assert expected == fresh_world.execute(Confirm(gates, theirs, None))
             gave_back = True
             stored_world.execute(GiveBack(gates, mine))
-            fresh.execute(GiveBack(gates, theirs))
+            fresh_world.execute(GiveBack(gates, theirs))
 
 
 def test_ticket_expires_with_its_bucket() -> None:
@@ -628,8 +630,8 @@ def test_pause_that_is_ended_by_hand_was_a_shorter_pause(
         state = None
         for _ in range(queued):
             present_state = rule.present(state, now)
-            at = rule.earliest(present_state, 1, now)
-            state, _ = rule.grant(present_state, 1, at, refundable=True)
+            earliest_time = rule.earliest(present_state, 1, now)
+            state, _ = rule.grant(present_state, 1, earliest_time, refundable=True)
         return rule.present(state, now + before)
 
     longer_pause = rule.present(rule.drain(state_before(NOON), pause), NOON + before + after)

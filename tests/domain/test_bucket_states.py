@@ -73,17 +73,17 @@ def test_a_queue_is_one_run(rule: TokenBucket) -> None:
 def test_leaving_opens_a_gap_that_an_arrival_closes(rule: TokenBucket) -> None:
     """A caller that gives up leaves a gap, and the next arrival closes it."""
     whole_queue, tickets = a_queue(rule, (1, 1, 1, 1))
-    cut = rule.refund(whole_queue, tickets[1])
-    assert [0.0, 0.0, [1.0, 1.0], [2.0, 4.0]] == readable_state(cut)
+    cut_queue = rule.refund(whole_queue, tickets[1])
+    assert [0.0, 0.0, [1.0, 1.0], [2.0, 4.0]] == readable_state(cut_queue)
     # Behind the queue there is a token more, for nobody took the one of the gap.
-    assert [2, 5] == [(rule.earliest(cut, cost, NOON) - NOON) // SECOND for cost in (1, 2)]
-    assert whole_queue == rule.grant(cut, 1, NOON + 2 * SECOND, refundable=True)[0]
-    assert [0.0, 0.0, [2.0, 4.0]] == readable_state(rule.refund(cut, tickets[0]))
-    assert [0.0, 0.0, [1.0, 1.0], [2.0, 3.0]] == readable_state(rule.refund(cut, tickets[3]))
+    assert [2, 5] == [(rule.earliest(cut_queue, cost, NOON) - NOON) // SECOND for cost in (1, 2)]
+    assert whole_queue == rule.grant(cut_queue, 1, NOON + 2 * SECOND, refundable=True)[0]
+    assert [0.0, 0.0, [2.0, 4.0]] == readable_state(rule.refund(cut_queue, tickets[0]))
+    assert [0.0, 0.0, [1.0, 1.0], [2.0, 3.0]] == readable_state(rule.refund(cut_queue, tickets[3]))
     for ticket in (tickets[3], tickets[0], tickets[2]):
-        cut = rule.refund(cut, ticket)
-    assert [0.0, 0.0] == readable_state(cut)
-    assert cut == rule.refund(cut, tickets[2])
+        cut_queue = rule.refund(cut_queue, ticket)
+    assert [0.0, 0.0] == readable_state(cut_queue)
+    assert cut_queue == rule.refund(cut_queue, tickets[2])
 
 
 def test_passed_gap_becomes_spare_tokens(rule: TokenBucket) -> None:
@@ -94,18 +94,18 @@ def test_passed_gap_becomes_spare_tokens(rule: TokenBucket) -> None:
     present_state = rule.present(queue, now)
     assert now == rule.earliest(present_state, 2, now)
     assert now < rule.earliest(present_state, 3, now)
-    once, _ = rule.grant(present_state, 1, now, refundable=False)
+    single_state, _ = rule.grant(present_state, 1, now, refundable=False)
     assert (now, NOON + 9 * SECOND) == (
-        rule.earliest(once, 1, now),
-        rule.earliest(rule.grant(once, 1, now, refundable=False)[0], 1, now),
+        rule.earliest(single_state, 1, now),
+        rule.earliest(rule.grant(single_state, 1, now, refundable=False)[0], 1, now),
     )
-    held_state, ticket = rule.grant(once, 1, now, refundable=True)
+    held_state, ticket = rule.grant(single_state, 1, now, refundable=True)
     assert NOON + 9 * SECOND == rule.earliest(held_state, 1, now)
     back = rule.refund(held_state, ticket)
     assert now == rule.earliest(back, 1, now)
     past_state = rule.present(held_state, NOON + 20 * SECOND)
-    gone, _ = rule.grant(past_state, 1, NOON + 20 * SECOND, refundable=False)
-    assert gone == rule.refund(gone, ticket)
+    later_state, _ = rule.grant(past_state, 1, NOON + 20 * SECOND, refundable=False)
+    assert later_state == rule.refund(later_state, ticket)
 
 
 def test_late_refund_does_not_return_overflowed_tokens(rule: TokenBucket) -> None:
@@ -130,8 +130,8 @@ def test_pause_moves_gaps_with_the_queue(rule: TokenBucket) -> None:
     assert idle_state is rule.drain(idle_state, 0)
     assert [7.0, 0.0, 7.0, 7.0] == readable_state(rule.drain(idle_state, 7 * SECOND))
     queue, tickets = a_queue(rule, (1,) * 8)
-    cut = rule.refund(queue, tickets[1])
-    moved_state = rule.drain(cut, 10 * SECOND)
+    cut_queue = rule.refund(queue, tickets[1])
+    moved_state = rule.drain(cut_queue, 10 * SECOND)
     assert [10.0, 0.0, 10.0, 10.0, [1.0, 1.0], [2.0, 8.0]] == readable_state(moved_state)
     assert moved_state is rule.drain(moved_state, 10 * SECOND)
     assert NOON + 12 * SECOND == rule.earliest(moved_state, 1, NOON)
@@ -141,7 +141,7 @@ def test_pause_moves_gaps_with_the_queue(rule: TokenBucket) -> None:
     assert [10.0, 0.0, 10.0, 10.0, [1.0, 1.0], [2.0, 7.0]] == readable_state(
         rule.refund(moved_state, tickets[7])
     )
-    passed_state = rule.drain(rule.present(cut, NOON + 4 * SECOND), 10 * SECOND)
+    passed_state = rule.drain(rule.present(cut_queue, NOON + 4 * SECOND), 10 * SECOND)
     assert [12.0, 0.0, 14.0, 10.0, [2.0, 8.0]] == readable_state(passed_state)
     ahead = rule.drain(rule.present(rule.refund(queue, tickets[0]), NOON), SECOND)
     assert NOON + 2 * SECOND == rule.earliest(ahead, 1, NOON)

@@ -119,12 +119,12 @@ def test_no_entry_is_a_miss() -> None:
 
 def test_heads_are_answered_while_fresh_only() -> None:
     """A HEAD is answered from a fresh GET response, and never revalidates it."""
-    made = entry("max-age=60, stale-if-error=100")
-    assert Fresh() == decide(HEAD, made, POLICY)
-    assert Miss() == decide(HEAD, made.later(61), POLICY)
+    cached_entry = entry("max-age=60, stale-if-error=100")
+    assert Fresh() == decide(HEAD, cached_entry, POLICY)
+    assert Miss() == decide(HEAD, cached_entry.later(61), POLICY)
     assert (b"", True) == (
-        caching.given(made, HEAD).body,
-        caching.given(made, HEAD).cached,
+        caching.given(cached_entry, HEAD).body,
+        caching.given(cached_entry, HEAD).cached,
     )
 
 
@@ -136,8 +136,8 @@ def test_cached_response_has_its_age() -> None:
 
 def test_validators() -> None:
     """A revalidation sends the stored ETag and modification date."""
-    made = entry("max-age=1", {"ETag": 'W/"1"', "Last-Modified": date(-60)}).later(2)
-    decision = decide(GET, made, POLICY)
+    cached_entry = entry("max-age=1", {"ETag": 'W/"1"', "Last-Modified": date(-60)}).later(2)
+    decision = decide(GET, cached_entry, POLICY)
     expected = Headers({"If-None-Match": 'W/"1"', "If-Modified-Since": date(-60)})
     assert Stale(expected, while_revalidating=False, if_error=False) == decision
     assert isinstance(decision, Stale)
@@ -160,17 +160,23 @@ def test_304_with_another_etag_confirms_nothing(
     original: str | None, named: str | None, expected: object
 ) -> None:
     """A 304 that names another version does not confirm the stored response."""
-    made = entry("max-age=1", {"Last-Modified": date(-60)})
-    headers = made.response.headers.without("etag")
+    cached_entry = entry("max-age=1", {"Last-Modified": date(-60)})
+    headers = cached_entry.response.headers.without("etag")
     if original is not None:
         headers = headers.with_header("ETag", original)
-    made = attrs.evolve(made, response=made.response.evolve(headers=headers))
-    assert expected is confirms(made, Response(304, {} if named is None else {"ETag": named}))
+    cached_entry = attrs.evolve(
+        cached_entry, response=cached_entry.response.evolve(headers=headers)
+    )
+    assert expected is confirms(
+        cached_entry, Response(304, {} if named is None else {"ETag": named})
+    )
 
 
 def test_a_304_makes_the_answer_fresh_again() -> None:
     """A 304 keeps the body, replaces headers sent anew, and resets the age."""
-    made = entry("max-age=1", {"Content-Type": "text/plain", "X-Old": "1", "Age": "9"}).later(100)
+    cached_entry = entry(
+        "max-age=1", {"Content-Type": "text/plain", "X-Old": "1", "Age": "9"}
+    ).later(100)
     confirmation = Response(
         304,
         [
@@ -187,7 +193,7 @@ def test_a_304_makes_the_answer_fresh_again() -> None:
         ],
         elapsed=0.5,
     )
-    merged_response = refreshed(made, confirmation)
+    merged_response = refreshed(cached_entry, confirmation)
     assert (200, b"kept") == (merged_response.status, merged_response.body)
     assert (
         Headers(
@@ -201,17 +207,17 @@ def test_a_304_makes_the_answer_fresh_again() -> None:
         )
         == merged_response.headers
     )
-    again = kept(GET, merged_response, WHO, moment_after(100), POLICY)
-    assert again is not None
-    assert (60.0, 2.5) == (again.lifetime, again.age)
+    later_entry = kept(GET, merged_response, WHO, moment_after(100), POLICY)
+    assert later_entry is not None
+    assert (60.0, 2.5) == (later_entry.lifetime, later_entry.age)
 
 
 def test_a_304_without_a_date_was_made_just_now() -> None:
     """A 304 without a date counts as made now, whatever the stored age and date."""
-    made = entry("max-age=60", {"Age": "50", "Date": date(-50)}).later(100)
-    again = kept(GET, refreshed(made, Response(304)), WHO, moment_after(100), POLICY)
-    assert again is not None
-    assert (0.0, date(100)) == (again.age, again.response.headers["date"])
+    cached_entry = entry("max-age=60", {"Age": "50", "Date": date(-50)}).later(100)
+    later_entry = kept(GET, refreshed(cached_entry, Response(304)), WHO, moment_after(100), POLICY)
+    assert later_entry is not None
+    assert (0.0, date(100)) == (later_entry.age, later_entry.response.headers["date"])
 
 
 # --- who asked for what --------------------------------------------------------
@@ -232,11 +238,11 @@ def test_a_304_without_a_date_was_made_just_now() -> None:
 def test_vary_matches_request_headers(other: dict[str, str], alike: object) -> None:
     """A response serves requests with the same values of its `Vary` headers."""
     request = Request.get("/x", headers={"A": "1", "B": "2"})
-    made = kept(request, Response(200, {"ETag": "1", "Vary": "a"}), WHO, NOW, POLICY)
-    assert made is not None
-    result = matching((made,), Request.get("/x", headers=other), WHO)
-    assert alike is (result == made)
-    assert matching((made,), request, b"somebody else") is None
+    cached_entry = kept(request, Response(200, {"ETag": "1", "Vary": "a"}), WHO, NOW, POLICY)
+    assert cached_entry is not None
+    result = matching((cached_entry,), Request.get("/x", headers=other), WHO)
+    assert alike is (result == cached_entry)
+    assert matching((cached_entry,), request, b"somebody else") is None
 
 
 def test_the_newest_match_counts() -> None:
@@ -341,9 +347,11 @@ def test_url_must_belong_to_the_service() -> None:
 
 def sized(number: int, control: str = "max-age=60") -> CacheEntry:
     """A response of about a thousand bytes."""
-    made = entry(control)
+    cached_entry = entry(control)
     body = b"%d" % number * 1000
-    return attrs.evolve(made, response=made.response.evolve(body=body), selected_by=b"%d" % number)
+    return attrs.evolve(
+        cached_entry, response=cached_entry.response.evolve(body=body), selected_by=b"%d" % number
+    )
 
 
 def test_oldest_variants_are_dropped_first() -> None:
@@ -379,9 +387,9 @@ def test_expired_variants_are_dropped() -> None:
 )
 def test_entry_time_to_live(fields: dict[str, str], policy: CachePolicy, expected: float) -> None:
     """An entry is stored while it is fresh, may be served stale, or can be confirmed."""
-    made = received(fields, policy=policy)
-    assert made is not None
-    assert expected == useful_for(made, policy)
+    cached_entry = received(fields, policy=policy)
+    assert cached_entry is not None
+    assert expected == useful_for(cached_entry, policy)
 
 
 @given(

@@ -59,8 +59,8 @@ def test_directives_of_several_fields() -> None:
 @given(st.text(st.characters(codec="latin-1", exclude_categories=["Cc"])))
 def test_no_directive_raises(value: str) -> None:
     """Any header value leads to a decision, and none raises."""
-    made = received({"ETag": '"1"', "Cache-Control": value, "Expires": value, "Age": value})
-    decide(GET.with_header("Cache-Control", value), made, POLICY)
+    cached_entry = received({"ETag": '"1"', "Cache-Control": value, "Expires": value, "Age": value})
+    decide(GET.with_header("Cache-Control", value), cached_entry, POLICY)
 
 
 @pytest.mark.parametrize(
@@ -153,8 +153,8 @@ def test_storable_responses(
     status: int, control: str, fields: dict[str, str], expected: object
 ) -> None:
     """Complete, reusable responses are stored; temporary refusals and failures are not."""
-    made = received({**fields, "Cache-Control": control}, status=status)
-    assert expected is (made is not None)
+    cached_entry = received({**fields, "Cache-Control": control}, status=status)
+    assert expected is (cached_entry is not None)
 
 
 def test_stale_if_error_makes_responses_storable() -> None:
@@ -165,11 +165,11 @@ def test_stale_if_error_makes_responses_storable() -> None:
 
 def test_large_answers_are_not_kept() -> None:
     """A response that is larger than the policy allows is not stored; a smaller one is."""
-    made = entry("max-age=60")
-    size = made.size
+    cached_entry = entry("max-age=60")
+    size = cached_entry.size
 
-    fields = dict(made.response.headers)
-    assert received(fields, policy=CachePolicy(max_bytes=size)) == made
+    fields = dict(cached_entry.response.headers)
+    assert received(fields, policy=CachePolicy(max_bytes=size)) == cached_entry
     assert received(fields, policy=CachePolicy(max_bytes=size - 1)) is None
 
 
@@ -184,7 +184,7 @@ def test_sizes() -> None:
 
 def test_headers_left_out_of_the_store() -> None:
     """Hop-by-hop headers, and those that `no-cache` names, are not stored."""
-    made = entry(
+    cached_entry = entry(
         'max-age=60, no-cache="Set-Cookie, X-Once"',
         {
             "Set-Cookie": "a=b",
@@ -196,8 +196,8 @@ def test_headers_left_out_of_the_store() -> None:
             "Date": date(0),
         },
     )
-    assert ["ETag", "Cache-Control", "X-Kept", "Date"] == list(made.response.headers)
-    assert Fresh() == decide(GET, made, POLICY)
+    assert ["ETag", "Cache-Control", "X-Kept", "Date"] == list(cached_entry.response.headers)
+    assert Fresh() == decide(GET, cached_entry, POLICY)
 
 
 @pytest.mark.parametrize("control", ["max-age=60", "max-age=60, no-cache"])
@@ -232,9 +232,9 @@ def test_other_headers_are_stored(control: str, name: str) -> None:
 )
 def test_lifetimes(fields: dict[str, str], expected: float) -> None:
     """The lifetime is `max-age`, then `Expires`; a malformed value means expired."""
-    made = received({"ETag": '"1"'} | fields)
-    assert made is not None
-    assert expected == made.lifetime
+    cached_entry = received({"ETag": '"1"'} | fields)
+    assert cached_entry is not None
+    assert expected == cached_entry.lifetime
 
 
 @pytest.mark.parametrize(
@@ -255,9 +255,9 @@ def test_lifetimes(fields: dict[str, str], expected: float) -> None:
 def test_heuristic_lifetimes(status: int, fields: dict[str, str], expected: float) -> None:
     """With a heuristic, the lifetime is a share of the time since the last change."""
     policy = CachePolicy(heuristic=0.1, heuristic_limit=600)
-    made = received(fields, status=status, policy=policy)
-    assert made is not None
-    assert expected == made.lifetime
+    cached_entry = received(fields, status=status, policy=policy)
+    assert cached_entry is not None
+    assert expected == cached_entry.lifetime
 
 
 @pytest.mark.parametrize(

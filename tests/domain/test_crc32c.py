@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from moorage.domain.values import crc32c as module
 from moorage.domain.values.crc32c import _folded_bytes, crc32c
 from tests.adapters.manager_labs import checksum
-from tests.support.anew import anew
+from tests.support.anew import run_anew
 
 EDGES = (1_023, 1_024, 1_025, 1_694, 1_695, 6_777, 8_191, 13_554, 65_536, 100_003)
 
@@ -46,7 +46,7 @@ def test_the_usual_text() -> None:
 
 def test_table_rebuilt() -> None:
     """A rebuilt table gives the same checksum for every byte."""
-    made = anew(module).crc32c
+    made = run_anew(module).crc32c
     assert [checksum(bytes((byte,))) for byte in range(256)] == [
         made(bytes((byte,))) for byte in range(256)
     ]

@@ -135,11 +135,11 @@ def test_expired_quota_decides_like_a_stored_one(
     rule: CalendarQuota, start: int, walk: list[Act], idle: int
 ) -> None:
     """Once `quiet` is over, a fresh state gives every answer that the kept one gives."""
-    stored_world, fresh = World(start), World()
+    stored_world, fresh_world = World(start), World()
     gates = Gates(limits=[rule], limit_keys=["k"])
     for turn in range(2):
         for name, number, within in walk:
-            for world in (stored_world, fresh)[: turn + 1]:
+            for world in (stored_world, fresh_world)[: turn + 1]:
                 if name == "pause":
                     world.execute(Pause(gates, number))
                 elif name == "advance":
@@ -149,13 +149,13 @@ def test_expired_quota_decides_like_a_stored_one(
                     gates, within=within, lease=0, costs=(min(number, rule.burst),)
                 )
                 answer = stored_world.execute(question)[:2]
-                assert turn == 0 or answer == fresh.execute(question)[:2]
+                assert turn == 0 or answer == fresh_world.execute(question)[:2]
         if turn == 0:
             stored_world.execute(Pause(gates, 0))
-            fresh.cells = dict(stored_world.cells)
-            stored_world.now = fresh.now = sum(fresh.cells["k"][:2]) + idle
-            fresh.forget()
-            assert {} == fresh.cells
+            fresh_world.cells = dict(stored_world.cells)
+            stored_world.now = fresh_world.now = sum(fresh_world.cells["k"][:2]) + idle
+            fresh_world.forget()
+            assert {} == fresh_world.cells
 
 
 @pytest.mark.parametrize("back", [HOUR, 40 * DAY])

@@ -321,9 +321,9 @@ def test_no_delay_is_above_its_cap(
 def test_jitter_spreads(jitter: Jitter, lowest: float, highest: float) -> None:
     """Each jitter spreads a delay evenly over its own span."""
     policy = RetryPolicy(9, 8, jitter=jitter, backoff=Backoff.FIXED)
-    at = [delay(policy, 1, previous=0, draw=draw) for draw in (0, 0.25, 0.5, 0.75, 1)]
+    delays_by_draw = [delay(policy, 1, previous=0, draw=draw) for draw in (0, 0.25, 0.5, 0.75, 1)]
 
-    assert [lowest + (highest - lowest) * part / 4 for part in range(5)] == at
+    assert [lowest + (highest - lowest) * part / 4 for part in range(5)] == delays_by_draw
 
 
 @pytest.mark.parametrize("jitter", [Jitter.FULL, Jitter.EQUAL, Jitter.QUARTER])

@@ -174,12 +174,12 @@ def test_the_header_is_as_it_was() -> None:
     assert "6d726701" + "00000007" + "0224fa4c" == header(7, Secret(RAW)).hex()
 
 
-WHOLE = header(7, Secret(RAW)) + bytes(28)
+WHOLE_HEADER = header(7, Secret(RAW)) + bytes(28)
 
 
 def test_sealed_text_names_its_key() -> None:
     """The version is read without any key."""
-    assert 7 == sealed_with(WHOLE)
+    assert 7 == sealed_with(WHOLE_HEADER)
 
 
 @pytest.mark.parametrize(
@@ -187,10 +187,10 @@ def test_sealed_text_names_its_key() -> None:
     [
         (b"", "not sealed by moorage"),
         (b"mr", "not sealed by moorage"),
-        (b"mrG" + WHOLE[3:], "not sealed by moorage"),
-        (b"mrg\x02" + WHOLE[4:], "this release of moorage does not know"),
+        (b"mrG" + WHOLE_HEADER[3:], "not sealed by moorage"),
+        (b"mrg\x02" + WHOLE_HEADER[4:], "this release of moorage does not know"),
         (b"mrg", "it has 3 bytes"),
-        (WHOLE[:-1], "it has 39 bytes, and no sealed text has fewer than 40"),
+        (WHOLE_HEADER[:-1], "it has 39 bytes, and no sealed text has fewer than 40"),
     ],
 )
 def test_what_is_not_sealed_is_refused(sealed: bytes, problem: str) -> None:
@@ -203,7 +203,7 @@ def test_what_is_not_sealed_is_refused(sealed: bytes, problem: str) -> None:
 
 def test_missing_key_differs_from_wrong_key() -> None:
     """A missing key version and a key that differs between hosts have their own errors."""
-    missing_error, wrong_error = no_key_for(WHOLE, (9, 8)), no_key_for(WHOLE, (8, 7))
+    missing_error, wrong_error = no_key_for(WHOLE_HEADER, (9, 8)), no_key_for(WHOLE_HEADER, (8, 7))
 
     assert isinstance(missing_error, ConfigurationError)
     assert "version 7, which is not in the ring (9, 8)" in str(missing_error)

@@ -31,7 +31,7 @@ from moorage.domain.service.settings import (
     unless_inherited,
 )
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData
-from tests.support.anew import anew
+from tests.support.anew import run_anew
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -231,7 +231,7 @@ def test_refuses_nonsense(kind: Any, field: str, value: Any) -> None:
 )
 def test_each_of_several_is_checked(field: str, value: Any, problem: str | None) -> None:
     """Each item of a series has the right type, and names are unique."""
-    for kind in (Service, anew(service_module).Service):
+    for kind in (Service, run_anew(service_module).Service):
         if problem is None:
             assert tuple(value) == getattr(kind("x", **{field: value}), field)
             continue
@@ -243,14 +243,18 @@ def test_each_of_several_is_checked(field: str, value: Any, problem: str | None)
 
 def test_endpoints_are_named_apart() -> None:
     """Endpoint names are unique, and the error names the duplicate."""
-    made = anew(service_module)
+    module_members = run_anew(service_module)
     with pytest.raises(ConfigurationError) as excinfo:
-        made.Service("x", endpoints=[made.Endpoint(name) for name in "aba"])
+        module_members.Service("x", endpoints=[module_members.Endpoint(name) for name in "aba"])
 
     assert "Two endpoints are named 'a'." == excinfo.value.message
     assert "Give each endpoint a name of its own." == excinfo.value.remedy
     assert "endpoints" == excinfo.value.path
-    assert 2 == len(made.Service("x", endpoints=[made.Endpoint(name) for name in "ab"]).endpoints)
+    assert 2 == len(
+        module_members.Service(
+            "x", endpoints=[module_members.Endpoint(name) for name in "ab"]
+        ).endpoints
+    )
 
 
 def test_names_the_type_that_is_not_the_one() -> None:
@@ -317,11 +321,16 @@ def test_a_bulkhead_may_have_no_queue() -> None:
 
 def test_everything_may_be_switched_off() -> None:
     """None switches off a protection of a service or an endpoint."""
-    off: dict[str, Any] = {"retry": None, "circuit": None, "hedge": None, "fallback": None}
+    disabled_parts: dict[str, Any] = {
+        "retry": None,
+        "circuit": None,
+        "hedge": None,
+        "fallback": None,
+    }
 
     for kind in (Service, Endpoint):
-        made: Any = kind("x", attempt_timeout=None, **off)
-        assert [None] * 5 == [getattr(made, name) for name in ("attempt_timeout", *off)]
+        made: Any = kind("x", attempt_timeout=None, **disabled_parts)
+        assert [None] * 5 == [getattr(made, name) for name in ("attempt_timeout", *disabled_parts)]
     assert Service("vat", retry_budget=RetryBudget()).retry_budget == RetryBudget()
 
 

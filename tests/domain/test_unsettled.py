@@ -22,8 +22,8 @@ from moorage.domain.idempotency.unsettled import (
 )
 from moorage.testing import VirtualClock
 
-ABOUT = ("payments", None, "k")
-NAME = effect_name(*ABOUT)
+SUBJECT = ("payments", None, "k")
+NAME = effect_name(*SUBJECT)
 SPAN, LISTED = 1_000_000, 5_000_000
 
 
@@ -54,7 +54,7 @@ class Effects:
 
     def register(self) -> None:
         """Register an effect whose outcome is not known yet."""
-        self.execute(Register(*ABOUT, fingerprint=b"x", what=(), span=SPAN, memory=10**12))
+        self.execute(Register(*SUBJECT, fingerprint=b"x", what=(), span=SPAN, memory=10**12))
 
     def attend(self) -> Reserved:
         """Reserve the effect for a look-up."""
@@ -113,7 +113,7 @@ def test_nothing_is_recorded_of_an_effect_that_is_not_open() -> None:
 def test_effect_is_forgotten_when_its_time_is_over() -> None:
     """An effect that nobody settles is kept for a year, and is unknown before and after."""
     effects = Effects()
-    recall = Recall(*ABOUT, fingerprint=b"x")
+    recall = Recall(*SUBJECT, fingerprint=b"x")
     assert Registered() == effects.execute(recall)
     effects.register()
     effects.clock.advance(KEPT / 1e6 - 1)
@@ -128,6 +128,6 @@ def test_effect_is_removed_by_its_last_holder_only() -> None:
     effects.register()
     first = effects.attend().number
     effects.register()
-    assert not effects.execute(Strike(*ABOUT, number=first, certain=False))
-    assert effects.execute(Strike(*ABOUT, number=first, certain=True))
-    assert not effects.execute(Strike(*ABOUT, number=first, certain=True))
+    assert not effects.execute(Strike(*SUBJECT, number=first, certain=False))
+    assert effects.execute(Strike(*SUBJECT, number=first, certain=True))
+    assert not effects.execute(Strike(*SUBJECT, number=first, certain=True))

@@ -51,8 +51,8 @@ def test_callers_go_on_time_in_slots_of_their_own(walk: list[tuple[str, int]]) -
                 lost_slots.append(at)
                 del wakes[each]
             else:
-                line, nap, last = line.rested(each, at)
-                wakes[each] = at + nap, last
+                line, nap, is_last = line.rested(each, at)
+                wakes[each] = at + nap, is_last
 
     for act, amount in walk:
         if act == "join":

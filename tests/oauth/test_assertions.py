@@ -95,7 +95,7 @@ def _summary(claims: Mapping[str, Any]) -> tuple[Any, ...]:
 async def test_a_retry_signs_anew(erp: Erp, algorithm: str) -> None:
     """A retry after a failure sends a new assertion."""
     with AuthorizationServer(registered(algorithm)) as server:
-        server.order(faults.failing(503, processed=True))
+        server.order(faults.failing_answer(503, processed=True))
         erp.knows(server, known(server, **signs_with(algorithm)))
 
         assert 200 == (await erp.call()).status
@@ -195,7 +195,7 @@ def vouching(server: AuthorizationServer, algorithm: str, **options: Any) -> Jwt
 async def test_a_grant_vouches_anew_each_time(erp: Erp, algorithm: str) -> None:
     """An assertion that names a user is new for each request, after any result."""
     with AuthorizationServer() as server:
-        server.order(faults.failing(503, processed=True))
+        server.order(faults.failing_answer(503, processed=True))
         grant = vouching(server, algorithm, key_id="k", claims={"reason": "payroll"})
         erp.knows(server, known(server, grant=grant))
         first = await erp.call()

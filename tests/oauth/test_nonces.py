@@ -10,7 +10,7 @@ import pytest
 from moorage import ClientCredentials, CredentialRefreshFailed, Response
 from tests.oauth.world import OWNER, Stage, answers, client, grants, token
 from tests.support.modes import World, sync_and_async
-from tests.support.proofs import checked, new_key, proof_key
+from tests.support.proofs import new_key, proof_key, verified_claims
 
 if TYPE_CHECKING:
     from moorage import OAuthCredentials
@@ -25,7 +25,7 @@ def asks(nonce: str) -> Response:
 
 def nonces(stage: Stage) -> list[str | None]:
     """The nonces that were shown, in order; no proof twice."""
-    messages = [checked(request.header("DPoP")) for request in stage.vendor.requests]
+    messages = [verified_claims(request.header("DPoP")) for request in stage.vendor.requests]
     assert len(messages) == len({claims["jti"] for claims in messages})
     return [claims.get("nonce") for claims in messages]
 
@@ -132,7 +132,7 @@ async def test_a_refresh_token_keeps_its_key(world: World) -> None:
 
     held_token = await stage.refresher({"crm": public}).get(*OWNER)
 
-    checked(stage.vendor.requests[0].header("DPoP"), old_text)
+    verified_claims(stage.vendor.requests[0].header("DPoP"), old_text)
     assert bound_to(old_text).dpop_key == held_token.dpop_key
 
 
@@ -145,5 +145,5 @@ async def test_a_client_with_a_secret_may_change_its_key(world: World) -> None:
 
     held_token = await stage.refresher({"crm": client(dpop_key=new_text)}).get(*OWNER)
 
-    checked(stage.vendor.requests[0].header("DPoP"), new_text)
+    verified_claims(stage.vendor.requests[0].header("DPoP"), new_text)
     assert bound_to(new_text).dpop_key == held_token.dpop_key

@@ -162,7 +162,7 @@ def test_server_that_allows_no_replay_ends_the_grant(scene: Scene) -> None:
 
 def test_lost_rotation_is_repeated_once(scene: Scene) -> None:
     """If the answer to a rotation is lost, the old token is sent once more, and no more."""
-    scene.server.order(faults.lost())
+    scene.server.order(faults.lost_answer())
     processes = [scene.process() for _ in range(_PROCESSES)]
     for process in processes:
         begin(process)
@@ -174,7 +174,7 @@ def test_lost_rotation_is_repeated_once(scene: Scene) -> None:
 
 def test_a_server_in_trouble_loses_no_grant(scene: Scene) -> None:
     """503 and 429 are waited out by one process, and then all are served."""
-    scene.server.order(faults.failing(503), faults.failing(429, retry_after=1))
+    scene.server.order(faults.failing_answer(503), faults.failing_answer(429, retry_after=1))
     processes = [scene.process() for _ in range(_PROCESSES)]
     for process in processes:
         begin(process)

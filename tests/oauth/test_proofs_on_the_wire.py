@@ -12,7 +12,7 @@ from moorage import (
 )
 from moorage.testing.fakes.http_server import Behaviour, Received, VendorServer
 from tests.oauth.erp import Erp, in_both
-from tests.support.proofs import checked, proof_key
+from tests.support.proofs import proof_key, verified_claims
 
 ASKS = 'DPoP error="use_dpop_nonce"'
 
@@ -30,7 +30,9 @@ def asking(nonce: str) -> Behaviour:
 
 def nonces(vendor: VendorServer) -> list[str | None]:
     """The nonces that a server received, in order."""
-    return [checked(request.headers.get("DPoP")).get("nonce") for request in vendor.requests]
+    return [
+        verified_claims(request.headers.get("DPoP")).get("nonce") for request in vendor.requests
+    ]
 
 
 @pytest.mark.parametrize("base", ["", "/v1", "/b\u00e4se/"])
@@ -60,7 +62,7 @@ async def test_proof_url_is_the_received_url(erp: Erp, path: str, base: str) -> 
         (seen_webhook,) = vendor.requests
 
     received_url = f"http://{seen_webhook.headers['Host']}{seen_webhook.target.partition('?')[0]}"
-    assert received_url == checked(seen_webhook.headers["DPoP"])["htu"]
+    assert received_url == verified_claims(seen_webhook.headers["DPoP"])["htu"]
 
 
 @pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete"])
@@ -73,7 +75,11 @@ async def test_a_proof_names_the_method_that_arrives(erp: Erp, method: str) -> N
         await erp.call(getattr(Request, method)("/"))
         (seen_webhook,) = vendor.requests
 
-    assert seen_webhook.method == checked(seen_webhook.headers["DPoP"])["htm"] == method.upper()
+    assert (
+        seen_webhook.method
+        == verified_claims(seen_webhook.headers["DPoP"])["htm"]
+        == method.upper()
+    )
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ async def test_a_first_token_is_obtained(world: World) -> None:
     assert Secret("at-1") == first.access_token
     assert reads == stage.vault.reads
     assert [{"grant_type": "client_credentials", "scope": "read"}] == stage.asked()
-    assert ["TokenRenewed"] == world.told()
+    assert ["TokenRenewed"] == world.event_names()
 
 
 @sync_and_async
@@ -131,7 +131,7 @@ async def test_early_renewal_may_fail(world: World) -> None:
     count = len(stage.asked())
     assert stored_credentials == await refresher.get(*OWNER)
     assert count == len(stage.asked()) == 3
-    assert ["TokenNotRenewed"] == world.told()
+    assert ["TokenNotRenewed"] == world.event_names()
     assert [
         TokenNotRenewed(
             at=world.clock.utc(),
@@ -275,7 +275,7 @@ async def test_concurrent_renewals_ask_once(world: World) -> None:
     refresher = stage.refresher()
     stage.vendor.answers(grants(2))
 
-    results = await world.together(*[lambda: refresher.get(*OWNER)] * 7)
+    results = await world.run_together(*[lambda: refresher.get(*OWNER)] * 7)
 
     assert [Secret("at-2")] * 7 == [result.access_token for result in results]
     assert ["rt-1"] == stage.shown()
@@ -303,7 +303,7 @@ async def test_waiting_callers_share_the_failure(world: World) -> None:
     reports = ("CredentialRefreshFailed", False)
     assert [reports, reports] == [(event.error, event.still_works) for event in world.events]  # type: ignore[attr-defined]  # of this kind
     assert raised_errors[0] is not raised_errors[1]
-    assert ["TokenNotRenewed"] * 2 == world.told()
+    assert ["TokenNotRenewed"] * 2 == world.event_names()
     stage.vendor.answers(grants(2))
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
 

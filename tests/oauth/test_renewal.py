@@ -133,7 +133,7 @@ async def test_no_request_outlasts_the_claim(world: World) -> None:
     """A request starts only if the claim lasts for its whole timeout."""
     stage = Stage(world, PAST)
     refresher = stage.refresher(request_timeout=9)
-    stage.vendor.otherwise = world.after(7, answers({}, 500))
+    stage.vendor.otherwise = world.answer_after(7, answers({}, 500))
 
     await refused(refresher.get(*OWNER))
 
@@ -146,7 +146,7 @@ async def test_a_nonce_that_comes_too_late_is_not_shown(world: World) -> None:
     stage = Stage(world, PAST)
     refresher = stage.refresher(request_timeout=30)
     target = answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="n")
-    stage.vendor.answers(world.after(28, answers({}, 500)), world.after(9, target))
+    stage.vendor.answers(world.answer_after(28, answers({}, 500)), world.answer_after(9, target))
 
     error = await refused(refresher.get(*OWNER))
 
@@ -160,7 +160,7 @@ async def test_a_nonce_is_shown_while_there_is_time(world: World) -> None:
     stage = Stage(world, PAST)
     refresher = stage.refresher(request_timeout=9)
     target = answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="n")
-    stage.vendor.answers(world.after(9, target), grants(2))
+    stage.vendor.answers(world.answer_after(9, target), grants(2))
 
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
 
@@ -271,7 +271,7 @@ async def test_two_lost_answers_end_the_grant(world: World) -> None:
         assert "crm" == error.service
 
     assert ["rt-1", "rt-1"] == stage.shown()
-    assert "ConsentNeeded" in world.told()
+    assert "ConsentNeeded" in world.event_names()
 
 
 @sync_and_async
@@ -374,7 +374,7 @@ async def test_without_a_refresh_token_a_person_is_needed(world: World) -> None:
 
     assert "no refresh token" in str(error)
     assert [] == stage.asked()
-    assert ["ConsentNeeded", "TokenNotRenewed"] == world.told()
+    assert ["ConsentNeeded", "TokenNotRenewed"] == world.event_names()
 
 
 # --- what a request says -----------------------------------------------------------------------

@@ -68,7 +68,7 @@ async def test_two_processes_ask_once(world: World) -> None:
 
     async def opens() -> None:
         gate.open()
-        await asking.over()
+        await asking.wait_until_over()
 
     world.sleeper.meanwhile.append(opens)
     result = await second.get(*OWNER)

@@ -60,7 +60,7 @@ async def test_unstored_token_is_not_used(world: World) -> None:
 async def test_storing_is_tried_while_the_claim_lasts(world: World) -> None:
     """Storing is retried until the claim expires, and not longer."""
     stage = Stage(world, PAST)
-    stage.vendor.answers(world.after(0.2, grants(2)))
+    stage.vendor.answers(world.answer_after(0.2, grants(2)))
     stage.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
 
     await refused(stage.refresher(request_timeout=10).get(*OWNER))

@@ -25,16 +25,16 @@ from moorage.domain.signing.dpop import thumbprint
 from tests.domain.oauth.test_id_token import id_token
 from tests.parts.world import Clock
 from tests.support.authorization_faults import (
-    failing,
-    hanging,
+    failing_answer,
     huge,
     keeping_back,
-    lost,
+    late_answer,
+    lost_answer,
     malformed,
     redirecting,
     saying,
     succeeding_with_error,
-    unread,
+    unread_request,
 )
 from tests.support.authorization_server import AuthorizationServer, Client
 from tests.support.oauth_people import (
@@ -198,7 +198,7 @@ def test_a_code_works_once(mode: str) -> None:
 
 @IN_BOTH
 @pytest.mark.parametrize(
-    "fault", [lost(), malformed(), keeping_back("access_token"), huge(2 * LARGEST)]
+    "fault", [lost_answer(), malformed(), keeping_back("access_token"), huge(2 * LARGEST)]
 )
 def test_code_is_not_repeated_after_a_lost_answer(mode: str, fault: Fault) -> None:
     """A code that may have been used is not sent again, which could revoke the grant."""
@@ -215,7 +215,9 @@ def test_code_is_not_repeated_after_a_lost_answer(mode: str, fault: Fault) -> No
 
 
 @IN_BOTH
-@pytest.mark.parametrize("fault", [failing(503), failing(503, 0), failing(429), failing(500)])
+@pytest.mark.parametrize(
+    "fault", [failing_answer(503), failing_answer(503, 0), failing_answer(429), failing_answer(500)]
+)
 def test_code_is_repeated_after_a_server_error(mode: str, fault: Fault) -> None:
     """A server that could not look at the code is sent it again."""
     with AuthorizationServer() as server:
@@ -233,7 +235,7 @@ def test_long_retry_after_is_passed_on(mode: str) -> None:
     with AuthorizationServer() as server:
         consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
-        server.order(failing(503, 3000))
+        server.order(failing_answer(503, 3000))
         with pytest.raises(CredentialRefreshFailed, match="HTTP 503") as excinfo:
             consent.finish(visit(url), pending)
 
@@ -340,7 +342,13 @@ def test_no_frame_shows_a_code() -> None:
         assert error.__cause__ is None
         return results + [secret for secret in secrets if secret in repr(error)]
 
-    faults = [lost(), failing(400, processed=True), succeeding_with_error(), unread(), malformed()]
+    faults = [
+        lost_answer(),
+        failing_answer(400, processed=True),
+        succeeding_with_error(),
+        unread_request(),
+        malformed(),
+    ]
     with AuthorizationServer() as server:
         for fault in faults:
             consent = face("plain", server)
@@ -361,7 +369,7 @@ def test_hanging_server_is_not_waited_for() -> None:
     """Each request has a timeout."""
     with AuthorizationServer() as server:
         consent = OAuthConsent(client_of(server), request_timeout=0.2, retry=RetryPolicy.none())
-        server.order(hanging(30), path="/device_authorization")
+        server.order(late_answer(30), path="/device_authorization")
         with pytest.raises(CredentialRefreshFailed, match="cannot be reached"):
             consent.begin_device()
         server.release()
@@ -377,7 +385,7 @@ def test_oversleeping_ends_the_wait() -> None:
 
     with AuthorizationServer() as server:
         consent = OAuthConsent(client_of(server), clock=clock, sleeper=Heavy())
-        server.order(failing(503), path="/device_authorization")
+        server.order(failing_answer(503), path="/device_authorization")
         with pytest.raises(CredentialRefreshFailed, match="No time was left"):
             consent.begin_device()
 

@@ -20,13 +20,13 @@ from moorage import (
 from tests.domain.oauth.test_id_token import id_token
 from tests.parts.world import AsyncSleeper, Clock
 from tests.support.authorization_faults import (
-    failing,
-    hanging,
-    lost,
+    failing_answer,
+    late_answer,
+    lost_answer,
     malformed,
     saying,
     succeeding_with_error,
-    unread,
+    unread_request,
 )
 from tests.support.authorization_server import AuthorizationServer, Client
 from tests.support.oauth_people import (
@@ -110,7 +110,7 @@ def test_a_device_backs_off(mode: str) -> None:
     with AuthorizationServer(clock=clock) as server:
         waiting = Waiting(mode, server, clock)
         device = waiting.face.begin_device()
-        server.order(failing(503), lost(), unread())
+        server.order(failing_answer(503), lost_answer(), unread_request())
         waiting.does[5] = lambda: server.decide(device.user_code)
 
         assert waiting.face.finish_device(device)
@@ -194,7 +194,7 @@ def test_timeout_ends_a_running_poll(mode: str) -> None:
         waiting = Waiting(mode, server, clock)
         device = waiting.face.begin_device()
         server.decide(device.user_code)
-        server.order(hanging(2))
+        server.order(late_answer(2))
         with pytest.raises(DeadlineExceeded):
             waiting.face.finish_device(device, timeout=5.2)
         server.release()
@@ -277,7 +277,7 @@ def test_unreadable_grant_is_lost(mode: str) -> None:
 @pytest.mark.parametrize(
     "fault, words",
     [
-        (failing(503, 3000), "HTTP 503"),
+        (failing_answer(503, 3000), "HTTP 503"),
         (malformed(b"{}"), "unreadable answer"),
         (succeeding_with_error("invalid_scope"), "invalid_scope"),
     ],
@@ -294,7 +294,7 @@ def test_a_device_does_not_begin(mode: str, fault: Fault, words: str) -> None:
 def test_a_device_begins_in_the_end(mode: str) -> None:
     """The start of a device login may be repeated after any failure."""
     with AuthorizationServer() as server:
-        server.order(failing(503), lost(), path="/device_authorization")
+        server.order(failing_answer(503), lost_answer(), path="/device_authorization")
 
         assert face(mode, server).begin_device().user_code
 
@@ -322,7 +322,7 @@ def test_giving_back_is_tried_again(mode: str) -> None:
     """Revocation is repeated after server errors and lost answers, which is harmless."""
     with AuthorizationServer() as server:
         access, refresh = server.seed()
-        server.order(failing(503, 0), lost(), path="/revoke")
+        server.order(failing_answer(503, 0), lost_answer(), path="/revoke")
         face(mode, server).revoke(OAuthCredentials(access_token=access, refresh_token=refresh))
 
         assert 0 == server.live_families
@@ -337,7 +337,7 @@ def test_a_token_that_is_not_taken_back(mode: str) -> None:
         server.order(succeeding_with_error("unsupported_token_type"), path="/revoke")
         with pytest.raises(UnsupportedByVendor):
             consent.revoke(some_credentials)
-        server.order(failing(503, 3000), path="/revoke")
+        server.order(failing_answer(503, 3000), path="/revoke")
         with pytest.raises(VendorFailed) as excinfo:
             consent.revoke(some_credentials)
         assert excinfo.value.retry_at is not None

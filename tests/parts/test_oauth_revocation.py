@@ -34,7 +34,7 @@ from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.domain.idempotency.claims import Claim, MarkSent, abandon
 from moorage.domain.oauth.question import GRANT, claim_key
 from tests.parts.world import AsyncSleeper, Clock
-from tests.support.authorization_faults import failing, lost, succeeding_with_error
+from tests.support.authorization_faults import failing_answer, lost_answer, succeeding_with_error
 from tests.support.authorization_server import AuthorizationServer
 from tests.support.oauth_people import IN_BOTH, client_of, endpoints
 from tests.support.timed_store import TimedStorage
@@ -196,7 +196,7 @@ def test_giving_back_twice_is_no_harm(mode: str) -> None:
         office = Hub(mode, server)
         office.keep()
         office.revoke()
-        server.order(failing(500), failing(500), path="/revoke")
+        server.order(failing_answer(500), failing_answer(500), path="/revoke")
         office.revoke()
 
 
@@ -233,8 +233,8 @@ def test_an_access_token_alone_is_given_back(mode: str) -> None:
 @pytest.mark.parametrize(
     "faults, kind",
     [
-        ([failing(503), lost()], ConnectionFailed),
-        ([failing(503, 3000)], VendorFailed),
+        ([failing_answer(503), lost_answer()], ConnectionFailed),
+        ([failing_answer(503, 3000)], VendorFailed),
         ([succeeding_with_error("unsupported_token_type")], UnsupportedByVendor),
     ],
 )
@@ -264,7 +264,7 @@ def test_lost_renewal_is_revoked(mode: str) -> None:
     with AuthorizationServer() as server:
         office = Hub(mode, server)
         office.keep(stale=True)
-        server.order(lost(), lost())
+        server.order(lost_answer(), lost_answer())
         with pytest.raises(AuthorizationRequired):
             office.get()
         again = len(server.requests)

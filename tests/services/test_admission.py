@@ -179,7 +179,7 @@ async def test_retry_after_pauses_all_callers(world: World, status: int) -> None
     with pytest.raises((RateLimitExceeded, VendorFailed)):
         await manager.call("vat", GET)
     await second_manager.call("vat", GET)
-    await manager.run("vat", world.nothing)
+    await manager.run("vat", world.do_nothing)
 
     assert 20.0 <= sent_at(world)[1] < 20.1
 
@@ -228,7 +228,7 @@ async def test_pause_extends_running_waits(world: World) -> None:
     await manager.call("vat", GET)
 
     assert [0.0, 11.0] == sent_at(world)
-    assert 2 == world.told().count("RateLimitWaited")
+    assert 2 == world.event_names().count("RateLimitWaited")
 
 
 @sync_and_async

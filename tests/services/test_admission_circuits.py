@@ -106,7 +106,7 @@ async def test_refusals_do_not_open_the_circuit(world: World) -> None:
 @sync_and_async
 async def test_timeouts_open_the_circuit(world: World) -> None:
     """No response within the deadline counts as a failure."""
-    world.vendor.otherwise = world.hanging()
+    world.vendor.otherwise = world.never_answer()
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
 
     with pytest.raises(DeadlineExceeded):
@@ -160,7 +160,7 @@ async def test_endpoint_is_matched_per_request(world: World) -> None:
 @sync_and_async
 async def test_slow_responses_open_the_circuit(world: World) -> None:
     """Successful responses that take too long count against the circuit."""
-    world.vendor.otherwise = world.after(2.0, 200)
+    world.vendor.otherwise = world.answer_after(2.0, 200)
     circuit = CircuitBreakerConfig(slow_call=1, minimum_calls=2, slow_call_rate=1.0)
     manager = world.manager(vat(circuit=circuit))
 

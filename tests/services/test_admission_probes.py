@@ -34,7 +34,7 @@ async def test_probe_lease_lasts_one_attempt(world: World) -> None:
     async def probe() -> None:
         await manager.call("vat", GET, timeout=100)
 
-    started = world.start(probe)
+    running_probe = world.start(probe)
     await gate.reached()
     world.clock.advance(9)
     with pytest.raises(CircuitBreakerOpen):
@@ -42,7 +42,7 @@ async def test_probe_lease_lasts_one_attempt(world: World) -> None:
     world.clock.advance(1)
     await manager.call("vat", GET)
     gate.open()
-    await started.result()
+    await running_probe.result()
 
 
 @sync_and_async
@@ -250,12 +250,12 @@ async def test_probe_lease_of_a_function_follows_its_timeout(world: World) -> No
     async def probe() -> None:
         await manager.run("vat", gate.stand, timeout=100)
 
-    started = world.start(probe)
+    running_probe = world.start(probe)
     await gate.reached()
     world.clock.advance(104)
     with pytest.raises(CircuitBreakerOpen):
         await manager.call("vat", GET)
     gate.open()
-    await started.result()
+    await running_probe.result()
 
     assert CircuitState.CLOSED is (await manager.circuit_state("vat")).state

@@ -100,7 +100,7 @@ async def test_callers_share_a_policy(world: World) -> None:
     async def call() -> None:
         await manager.call("vat", GET)
 
-    errors = await world.together(*[call] * 8)
+    errors = await world.run_together(*[call] * 8)
 
     assert [3] * 8 == [error.attempts for error in errors]
     assert 24 == len(world.vendor.requests)
@@ -379,7 +379,7 @@ async def _error(flow: Coroutine[Any, Any, Any]) -> Exception:
 @sync_and_async
 async def test_deadline_bounds_attempts_and_pauses(world: World) -> None:
     """A call never lasts longer than its timeout, however many attempts are allowed."""
-    world.vendor.otherwise = world.after(3.0, 503)
+    world.vendor.otherwise = world.answer_after(3.0, 503)
     manager = world.manager(vat(retry=RetryPolicy(99, 1.0, jitter=Jitter.NONE)))
 
     with pytest.raises(VendorFailed) as excinfo:
@@ -393,7 +393,7 @@ async def test_deadline_bounds_attempts_and_pauses(world: World) -> None:
 @sync_and_async
 async def test_attempt_timeout_is_capped_by_the_deadline(world: World) -> None:
     """An attempt's timeout is the shorter one of its own and the remaining time."""
-    world.vendor.otherwise = world.after(3.0, 503)
+    world.vendor.otherwise = world.answer_after(3.0, 503)
     manager = world.manager(vat(attempt_timeout=8))
 
     with pytest.raises(DeadlineExceeded):
@@ -405,7 +405,7 @@ async def test_attempt_timeout_is_capped_by_the_deadline(world: World) -> None:
 @sync_and_async
 async def test_deadline_error_tells_if_the_request_was_sent(world: World) -> None:
     """The deadline's error says whether the request may have been processed."""
-    world.vendor.otherwise = world.hanging()
+    world.vendor.otherwise = world.never_answer()
 
     with pytest.raises(DeadlineExceeded, match="deadline of 10 s") as excinfo:
         await world.manager(vat()).call("vat", POST, timeout=10)
@@ -423,7 +423,7 @@ async def test_attempt_timeout_and_deadline_have_different_errors(
     world: World, custom: float, error: type[ConnectorError]
 ) -> None:
     """The error tells an attempt's timeout from the call's deadline."""
-    world.vendor.otherwise = world.hanging()
+    world.vendor.otherwise = world.never_answer()
 
     with pytest.raises(error):
         await world.manager(vat(attempt_timeout=custom, timeout=10)).call("vat", POST)
@@ -440,7 +440,7 @@ async def test_retry_uses_the_last_nanosecond(world: World) -> None:
 @sync_and_async
 async def test_attempt_timeout_leaves_time_for_a_retry(world: World) -> None:
     """An attempt's own timeout leaves time for the next attempt."""
-    world.vendor.answers(world.hanging())
+    world.vendor.answers(world.never_answer())
 
     assert 200 == (await world.manager(vat(attempt_timeout=2)).call("vat", GET)).status
     assert [2.0, 2.0] == [requests.timeouts.total for requests in world.vendor.requests]
@@ -466,7 +466,7 @@ async def test_pause_past_the_deadline_ends_the_call(world: World, late: float) 
 @sync_and_async
 async def test_deadline_covers_waits_attempts_and_pauses(world: World) -> None:
     """Waits for limits, attempts and pauses share one deadline, and errors come before it."""
-    world.vendor.otherwise = world.after(1.5, 503)
+    world.vendor.otherwise = world.answer_after(1.5, 503)
     limits = RateLimitConfig(1, per=4)
     manager = world.manager(vat(limits=limits, retry=RetryPolicy(9, 1.0, jitter=Jitter.NONE)))
 

@@ -27,15 +27,15 @@ from moorage import (
 )
 from moorage.domain.resilience.admission import Admission
 from tests.support.caching import (
-    FRESH,
+    FRESH_RESPONSE,
     GET,
     NEWER,
-    REFUSED,
-    sent,
-    told,
+    REFUSALS,
+    count_requests,
+    events_of,
     vat,
 )
-from tests.support.modes import PLAIN, Sent, World, sync_and_async
+from tests.support.modes import PLAIN, SentRequest, World, sync_and_async
 
 # --- fresh answers ---------------------------------------------------------------
 
@@ -43,14 +43,14 @@ from tests.support.modes import PLAIN, Sent, World, sync_and_async
 @sync_and_async
 async def test_fresh_response_is_reused(world: World) -> None:
     """A fresh cached response is returned with its age and a mark."""
-    world.vendor.answers(FRESH)
+    world.vendor.answers(FRESH_RESPONSE)
     manager = world.watched(vat())
 
     first = await manager.call("vat", GET)
     world.clock.advance(59)
     second_response = await manager.call("vat", GET)
 
-    assert 1 == sent(world)
+    assert 1 == count_requests(world)
     assert (False, None) == (first.cached, first.header("age"))
     assert (True, "59", b"first", 200) == (
         second_response.cached,
@@ -66,22 +66,24 @@ async def test_fresh_response_is_reused(world: World) -> None:
         "CallStarted",
         "CacheHit",
         "CallFinished",
-    ] == world.told()
-    (miss_event, hit) = told(world, CacheMissed, CacheHit)
+    ] == world.event_names()
+    (miss_event, hit) = events_of(world, CacheMissed, CacheHit)
     assert not miss_event.stale
     assert (59.0, False, "vat") == (hit.age, hit.stale, hit.service)
     assert (0, 200) == (world.events[-1].attempts, world.events[-1].status)  # type: ignore[attr-defined]  # the call's end
-    assert [False, True] == [end.cached for end in told(world, CallFinished)]
+    assert [False, True] == [end.cached for end in events_of(world, CallFinished)]
 
 
 @sync_and_async
 async def test_caching_is_opt_in(world: World) -> None:
     """Caching is off unless a service enables it; an endpoint may override that."""
-    world.vendor.otherwise = FRESH
+    world.vendor.otherwise = FRESH_RESPONSE
     custom_endpoint = Endpoint("own", path="/own", cache=CachePolicy())
     reduced_endpoint = Endpoint("without", path="/without", cache=None)
-    off = Service("off", base_url="https://off.example", circuit=None, endpoints=custom_endpoint)
-    manager = world.manager(vat(endpoints=reduced_endpoint), off)
+    bare_service = Service(
+        "off", base_url="https://off.example", circuit=None, endpoints=custom_endpoint
+    )
+    manager = world.manager(vat(endpoints=reduced_endpoint), bare_service)
 
     for service, path in (("vat", "/without"), ("off", "/rates"), ("off", "/own")):
         for _ in range(2):
@@ -95,7 +97,7 @@ async def test_caching_is_opt_in(world: World) -> None:
 @sync_and_async
 async def test_cache_hit_needs_no_admission(world: World) -> None:
     """A cache hit takes no token or slot, and is returned even if the circuit is open."""
-    world.vendor.answers(FRESH, 503)
+    world.vendor.answers(FRESH_RESPONSE, 503)
     service = vat(
         limits=RateLimitConfig(1, burst=2),
         circuit=CircuitBreakerConfig(failures=1),
@@ -110,7 +112,7 @@ async def test_cache_hit_needs_no_admission(world: World) -> None:
     for _ in range(3):
         assert (await manager.call("vat", GET)).cached
 
-    assert 2 == sent(world)
+    assert 2 == count_requests(world)
 
 
 @sync_and_async
@@ -125,7 +127,7 @@ async def test_hooks_run_on_cached_responses(world: World) -> None:
     def refuse(request: Request, response: Response) -> Any:
         return VendorRejected("no") if b"bad" in response.body.lower() else None
 
-    world.vendor.answers(FRESH, FRESH.evolve(body=b"bad"))
+    world.vendor.answers(FRESH_RESPONSE, FRESH_RESPONSE.evolve(body=b"bad"))
     manager = world.manager(vat(response_transforms=louder, classify=refuse))
 
     bodies = [(await manager.call("vat", GET)).body for _ in range(2)]
@@ -135,7 +137,7 @@ async def test_hooks_run_on_cached_responses(world: World) -> None:
 
     assert [b"FIRST", b"FIRST"] == bodies
     assert [False, True, False, True] == cached_flags
-    assert 2 == sent(world)
+    assert 2 == count_requests(world)
 
 
 @pytest.mark.parametrize(
@@ -150,12 +152,12 @@ async def test_only_permanent_refusals_are_cached(world: World, status: int, que
 
     errors = []
     for _ in range(2):
-        with pytest.raises(REFUSED) as excinfo:
+        with pytest.raises(REFUSALS) as excinfo:
             await manager.call("vat", GET)
         errors.append((type(excinfo.value), excinfo.value.status))
 
     assert errors[0] == errors[1]
-    assert query == sent(world)
+    assert query == count_requests(world)
 
 
 @sync_and_async
@@ -165,7 +167,7 @@ async def test_classified_failures_are_not_cached(world: World) -> None:
     def find_vendor_failure(request: Request, response: Response) -> Any:
         return VendorFailed("broken inside", status=200) if response.body == b"first" else None
 
-    world.vendor.answers(FRESH, NEWER)
+    world.vendor.answers(FRESH_RESPONSE, NEWER)
     manager = world.manager(vat(classify=find_vendor_failure))
 
     with pytest.raises(VendorFailed):
@@ -178,12 +180,12 @@ async def test_classified_failures_are_not_cached(world: World) -> None:
 @sync_and_async
 async def test_last_attempts_response_is_cached(world: World) -> None:
     """Of several attempts, the response that counted is cached."""
-    world.vendor.answers(Response(503, {"Cache-Control": "max-age=60"}, b"no"), FRESH)
+    world.vendor.answers(Response(503, {"Cache-Control": "max-age=60"}, b"no"), FRESH_RESPONSE)
     manager = world.manager(vat(retry=RetryPolicy(2, 0)))
 
     assert b"first" == (await manager.call("vat", GET)).body
     assert b"first" == (await manager.call("vat", GET)).body
-    assert 2 == sent(world)
+    assert 2 == count_requests(world)
 
 
 # --- requests that ask for something else ---------------------------------------------
@@ -204,7 +206,7 @@ async def test_last_attempts_response_is_cached(world: World) -> None:
 @sync_and_async
 async def test_other_requests_bypass_the_cache(world: World, request_: Request) -> None:
     """A request that bypasses the cache is sent, and leaves the cached response unchanged."""
-    world.vendor.answers(FRESH, NEWER)
+    world.vendor.answers(FRESH_RESPONSE, NEWER)
     manager = world.manager(vat())
     await manager.call("vat", GET)
 
@@ -215,7 +217,7 @@ async def test_other_requests_bypass_the_cache(world: World, request_: Request) 
 @sync_and_async
 async def test_conditional_request_gets_its_304(world: World) -> None:
     """A request with its own condition gets the vendor's 304."""
-    world.vendor.answers(FRESH, 304)
+    world.vendor.answers(FRESH_RESPONSE, 304)
     manager = world.manager(vat())
     await manager.call("vat", GET)
 
@@ -227,7 +229,7 @@ async def test_conditional_request_gets_its_304(world: World) -> None:
 @sync_and_async
 async def test_head_is_answered_by_a_fresh_get(world: World) -> None:
     """A HEAD gets the headers of a fresh GET; its own response is not cached."""
-    world.vendor.answers(FRESH, NEWER.evolve(body=b""), 304)
+    world.vendor.answers(FRESH_RESPONSE, NEWER.evolve(body=b""), 304)
     manager = world.manager(vat())
     await manager.call("vat", GET)
 
@@ -248,14 +250,14 @@ async def test_head_is_answered_by_a_fresh_get(world: World) -> None:
 @sync_and_async
 async def test_streams_bypass_the_cache(world: World) -> None:
     """A streamed response is neither taken from the cache nor stored in it."""
-    world.vendor.otherwise = FRESH
+    world.vendor.otherwise = FRESH_RESPONSE
     manager = world.manager(vat())
 
     for _ in range(2):
         async with await manager.stream("vat", GET) as stream:
             assert [b"first"] == await stream.all()
     assert not (await manager.call("vat", GET)).cached
-    assert 3 == sent(world)
+    assert 3 == count_requests(world)
 
 
 @pytest.mark.parametrize(
@@ -275,8 +277,8 @@ async def test_only_if_cached_never_calls_the_vendor(world: World, request_: Req
     with pytest.raises(NotCached, match="only-if-cached") as excinfo:
         await manager.call("vat", request_.with_header("Cache-Control", control))
 
-    assert (0, "vat", 0) == (sent(world), excinfo.value.service, excinfo.value.attempts)
-    assert [] == told(world, CacheMissed)
+    assert (0, "vat", 0) == (count_requests(world), excinfo.value.service, excinfo.value.attempts)
+    assert [] == events_of(world, CacheMissed)
 
 
 @sync_and_async
@@ -284,7 +286,7 @@ async def test_only_if_cached_serves_stale_where_allowed(world: World) -> None:
     """`only-if-cached` serves a stale response if the vendor allows it."""
     single_request = GET.with_header("Cache-Control", "only-if-cached")
     world.vendor.answers(
-        FRESH.evolve(headers={"Cache-Control": "max-age=60, stale-while-revalidate=60"})
+        FRESH_RESPONSE.evolve(headers={"Cache-Control": "max-age=60, stale-while-revalidate=60"})
     )
     manager = world.manager(vat())
     await manager.call("vat", GET)
@@ -296,7 +298,7 @@ async def test_only_if_cached_serves_stale_where_allowed(world: World) -> None:
     with pytest.raises(NotCached):
         await manager.call("vat", single_request)
 
-    assert 1 == sent(world)
+    assert 1 == count_requests(world)
 
 
 # --- with other stages -----------------------------------------------------------------
@@ -305,7 +307,7 @@ async def test_only_if_cached_serves_stale_where_allowed(world: World) -> None:
 @sync_and_async
 async def test_hedged_response_is_cached(world: World) -> None:
     """Of a hedged read, the first response is cached."""
-    world.vendor.answers(FRESH)
+    world.vendor.answers(FRESH_RESPONSE)
     manager = world.manager(vat(hedge=HedgeConfig(5.0)))
 
     answer = world.start(lambda: manager.call("vat", GET))
@@ -318,9 +320,9 @@ async def test_hedged_response_is_cached(world: World) -> None:
 async def test_slow_responses_are_not_cached(world: World, took: float, cached: bool) -> None:
     """A response that took two minutes is not cached, since changes may have been missed."""
 
-    async def slowly(_: Sent) -> Response:
+    async def slowly(_: SentRequest) -> Response:
         world.clock.advance(took)
-        return FRESH.evolve(headers={"Cache-Control": "max-age=600"})
+        return FRESH_RESPONSE.evolve(headers={"Cache-Control": "max-age=600"})
 
     world.vendor.answers(slowly)
     manager = world.manager(vat(timeout=600.0))
@@ -346,7 +348,7 @@ def test_late_hedge_uses_the_same_transforms() -> None:
 
     async def race() -> None:
         world.store.meanwhile = hold_second_admission
-        world.vendor.answers(winning_gate.answering(FRESH))
+        world.vendor.answers(winning_gate.answering(FRESH_RESPONSE))
         hedged_service = vat(
             hedge=HedgeConfig(5.0), limits=RateLimitConfig(100), request_transforms=[sign_request]
         )
@@ -359,7 +361,7 @@ def test_late_hedge_uses_the_same_transforms() -> None:
         assert b"first" == (await call.result()).body
         losing_gate.open()
         for item in world.gather.started:
-            await item.over()
+            await item.wait_until_over()
 
     world.drive(race())
     assert ["1", "1"] == [request.request.headers.get("X-Own") for request in world.vendor.requests]
@@ -368,7 +370,7 @@ def test_late_hedge_uses_the_same_transforms() -> None:
 @sync_and_async
 async def test_calls_leave_no_cycles(world: World) -> None:
     """A call leaves no reference cycles behind."""
-    world.vendor.otherwise = FRESH
+    world.vendor.otherwise = FRESH_RESPONSE
     manager = world.manager(vat())
 
     async def calls() -> None:

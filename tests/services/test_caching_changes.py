@@ -21,7 +21,7 @@ from moorage import (
     VendorRejected,
 )
 from tests.support.caching import (
-    FRESH,
+    FRESH_RESPONSE,
     GET,
     NEWER,
     Cupboard,
@@ -46,7 +46,7 @@ async def test_write_removes_the_cached_response(
     world: World, request_: Request, status: int
 ) -> None:
     """A write that happened, or may have happened, removes the cached response of its URL."""
-    world.vendor.answers(FRESH, status, NEWER)
+    world.vendor.answers(FRESH_RESPONSE, status, NEWER)
     manager = world.manager(vat(classify=None))
     await manager.call("vat", GET)
 
@@ -65,7 +65,7 @@ async def test_write_removes_urls_that_its_response_names(world: World) -> None:
         "Location": "rates/7",
         "Content-Location": "https://vat.example/v1/rates/8",
     }
-    world.vendor.otherwise = FRESH
+    world.vendor.otherwise = FRESH_RESPONSE
     manager = world.manager(vat())
     paths = ("/rates/7", "/rates/8", "/rates/9")
     for path in paths:
@@ -81,7 +81,7 @@ async def test_write_removes_urls_that_its_response_names(world: World) -> None:
 @sync_and_async
 async def test_write_removes_its_content_location(world: World) -> None:
     """A write's `Content-Location` alone removes that URL's cached response."""
-    world.vendor.otherwise = FRESH
+    world.vendor.otherwise = FRESH_RESPONSE
     manager = world.manager(vat())
     await manager.call("vat", Request.get("/rates/8"))
 
@@ -94,7 +94,7 @@ async def test_write_removes_its_content_location(world: World) -> None:
 @sync_and_async
 async def test_reading_stream_keeps_the_cache(world: World) -> None:
     """A GET that is read as a stream does not invalidate cached responses."""
-    world.vendor.otherwise = FRESH
+    world.vendor.otherwise = FRESH_RESPONSE
     manager = world.manager(vat())
     await manager.call("vat", GET)
 
@@ -132,7 +132,7 @@ async def test_possible_write_removes_the_cached_response(
     world: World, answer: Any, forgets: object
 ) -> None:
     """A lost response of a write removes the cached response; a refusal does not."""
-    world.vendor.answers(FRESH, answer, NEWER)
+    world.vendor.answers(FRESH_RESPONSE, answer, NEWER)
     manager = world.manager(vat())
     await manager.call("vat", GET)
 
@@ -147,7 +147,7 @@ async def test_any_write_removes_the_cached_response(world: World) -> None:
     """Writes invalidate also as a stream, with a hedge, or at an endpoint without a cache."""
     read = Endpoint("read", "GET", "/rates", cache=CachePolicy(max_wait=9))
     write = Endpoint("write", "PUT", "/rates", idempotent=True)
-    world.vendor.otherwise = FRESH
+    world.vendor.otherwise = FRESH_RESPONSE
     service = vat(cache=None, endpoints=(read, write), hedge=HedgeConfig(5.0))
     manager = world.manager(service)
 
@@ -207,7 +207,7 @@ async def test_refused_repeat_of_a_possible_write(world: World) -> None:
 async def test_read_overtaken_by_a_write_is_not_cached(world: World) -> None:
     """A response in flight during a write may predate it, so it is not cached."""
     gate = world.gate()
-    world.vendor.answers(gate.answering(FRESH), 204, NEWER)
+    world.vendor.answers(gate.answering(FRESH_RESPONSE), 204, NEWER)
     manager = world.manager(vat())
 
     reading = world.start(lambda: manager.call("vat", GET))
@@ -222,7 +222,7 @@ async def test_read_overtaken_by_a_write_is_not_cached(world: World) -> None:
 @sync_and_async
 async def test_responses_slower_than_the_marks_are_not_cached(world: World) -> None:
     """A response slower than the lifetime of the marks of writes is not cached."""
-    world.vendor.otherwise = world.after(121, FRESH)
+    world.vendor.otherwise = world.answer_after(121, FRESH_RESPONSE)
     manager = world.manager(vat(timeout=200))
 
     for _ in range(2):
@@ -232,7 +232,7 @@ async def test_responses_slower_than_the_marks_are_not_cached(world: World) -> N
 @sync_and_async
 async def test_replayed_key_bypasses_the_cache(world: World) -> None:
     """A repeated key gets its stored response, and invalidates nothing again."""
-    world.vendor.answers(201, FRESH)
+    world.vendor.answers(201, FRESH_RESPONSE)
     manager = world.manager(vat(idempotency_header="Idempotency-Key", idempotency_memory=86_400))
     post = Request.post("/rates", json={})
     await manager.call("vat", post, idempotency_key="k")
@@ -245,7 +245,7 @@ async def test_replayed_key_bypasses_the_cache(world: World) -> None:
 @sync_and_async
 async def test_request_with_a_stream_bypasses_the_cache(world: World) -> None:
     """A request with a single-use body bypasses the cache."""
-    world.vendor.otherwise = FRESH
+    world.vendor.otherwise = FRESH_RESPONSE
     manager = world.manager(vat())
     stream = BodyStream(lambda: iter([b"q"]), length=1)
 

@@ -23,30 +23,30 @@ from moorage import (
     Service,
 )
 from tests.support.caching import (
-    FRESH,
+    FRESH_RESPONSE,
     GET,
     NEWER,
     Cupboard,
     Provider,
     answering,
-    sent,
+    count_requests,
     vat,
 )
 from tests.support.modes import World, sync_and_async
 
 if TYPE_CHECKING:
-    from tests.support.modes import Sent
+    from tests.support.modes import SentRequest
 
 
 HMAC = HmacSigning(signs="{url}", headers={"S": "{signature}"})
 
 
-def whoami(one: Sent) -> Any:
+def whoami(one: SentRequest) -> Any:
     """Answer with the caller's credentials."""
     person_name = one.header("authorization") or one.url.partition("?")[2] or "nobody"
 
-    async def answer(_: Sent) -> Response:
-        return FRESH.evolve(body=person_name.encode())
+    async def answer(_: SentRequest) -> Response:
+        return FRESH_RESPONSE.evolve(body=person_name.encode())
 
     return answer(one)
 
@@ -69,13 +69,13 @@ async def test_tenants_share_no_cached_responses(world: World) -> None:
     assert [b"Bearer a-0", b"Bearer b-0", b"Bearer None-0"] == [
         (await manager.call("vat", GET, tenant=tenant)).body for tenant in ("a", "b", None)
     ]
-    assert 6 == sent(world)
+    assert 6 == count_requests(world)
 
 
 @sync_and_async
 async def test_services_share_no_cached_responses(world: World) -> None:
     """Two services at the same address share no cached responses."""
-    world.vendor.answers(FRESH, NEWER)
+    world.vendor.answers(FRESH_RESPONSE, NEWER)
     other_service = Service(
         "other", base_url="https://vat.example/v1", circuit=None, cache=CachePolicy()
     )
@@ -101,7 +101,7 @@ async def test_credentials_share_no_cached_responses(
     world: World, one: Credentials, other: Credentials | None
 ) -> None:
     """Over one cache, one credential's response is never returned to another."""
-    world.vendor.answers(FRESH, NEWER)
+    world.vendor.answers(FRESH_RESPONSE, NEWER)
     cache = world.of_mode(Cupboard(world))
     managers = [
         world.manager(vat(credentials=existing_credentials), cache=cache)
@@ -110,14 +110,14 @@ async def test_credentials_share_no_cached_responses(
 
     for _ in range(2):
         assert [b"first", b"second"] == [(await m.call("vat", GET)).body for m in managers]
-    assert 2 == sent(world)
+    assert 2 == count_requests(world)
 
 
 @pytest.mark.parametrize("name", ["Authorization", "Cookie", "X-Session"])
 @sync_and_async
 async def test_credentials_in_headers_share_no_cached_responses(world: World, name: str) -> None:
     """A credential in a header counts as one, whether caller or transform set it."""
-    world.vendor.answers(FRESH, NEWER)
+    world.vendor.answers(FRESH_RESPONSE, NEWER)
     user = ["a"]
     manager = world.manager(
         vat(request_transforms=lambda request: request.with_header(name, user[0]))
@@ -135,7 +135,7 @@ async def test_renewed_credential_has_its_own_cache(world: World) -> None:
     """After a credential is renewed, responses cached for the old one are not used."""
     provider = Provider(world)
     ports = {"credentials": world.of_mode(provider)}
-    world.vendor.answers(FRESH)
+    world.vendor.answers(FRESH_RESPONSE)
     manager = world.manager(vat(needs_credentials=True), **ports)
     await manager.call("vat", GET)
 
@@ -150,13 +150,13 @@ async def test_renewal_during_a_revalidation(world: World) -> None:
     """A validator of an old credential is not sent with a new one; the response is not cached."""
     provider = Provider(world)
     manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
-    world.vendor.answers(FRESH)
+    world.vendor.answers(FRESH_RESPONSE)
     await manager.call("vat", GET)
     world.clock.advance(60)
 
     world.vendor.answers(401, NEWER)
     assert b"second" == (await manager.call("vat", GET)).body
-    world.vendor.answers(FRESH)
+    world.vendor.answers(FRESH_RESPONSE)
     assert b"first" == (await manager.call("vat", GET)).body
 
     assert [None, '"1"', None, None] == [
@@ -176,7 +176,7 @@ async def test_response_to_a_stale_credential_is_not_cached(world: World) -> Non
     manager = world.manager(
         vat(needs_credentials=True, classify=refuse_response), credentials=world.of_mode(provider)
     )
-    world.vendor.answers(FRESH, NEWER, NEWER)
+    world.vendor.answers(FRESH_RESPONSE, NEWER, NEWER)
 
     assert b"second" == (await manager.call("vat", GET)).body
     provider.number = 0
@@ -195,13 +195,13 @@ async def test_hook_may_refuse_a_cached_response(world: World) -> None:
     manager = world.manager(
         vat(needs_credentials=True, classify=refuse_response), credentials=provider
     )
-    world.vendor.answers(FRESH)
+    world.vendor.answers(FRESH_RESPONSE)
     await manager.call("vat", GET)
     refusals.append(True)
     with pytest.raises(AuthenticationFailed) as excinfo:
         await manager.call("vat", GET)
 
-    assert 1 == sent(world)
+    assert 1 == count_requests(world)
     assert vars(excinfo.value)["_acted"] is False
 
 
@@ -210,7 +210,7 @@ async def test_own_credentials_need_no_provider(world: World) -> None:
     """A service with its own credentials uses the cache without the provider."""
     provider = Provider(world)
     provider.missing = True
-    world.vendor.answers(FRESH)
+    world.vendor.answers(FRESH_RESPONSE)
     manager = world.manager(
         vat(needs_credentials=True, credentials=Credentials.bearer("own")),
         credentials=world.of_mode(provider),
@@ -224,7 +224,7 @@ async def test_no_cached_response_without_credentials(world: World) -> None:
     """Without a credential the caller gets an error, even if a response is cached."""
     provider = Provider(world)
     manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
-    world.vendor.answers(FRESH)
+    world.vendor.answers(FRESH_RESPONSE)
     await manager.call("vat", GET)
     provider.missing = True
 
@@ -236,7 +236,7 @@ async def test_no_cached_response_without_credentials(world: World) -> None:
 async def test_transform_that_changes_the_request(world: World) -> None:
     """If a transform changes the request after the look-up, its response is not cached."""
     paths = iter(["/a", "/b", "/a", "/a", "/a"])
-    world.vendor.answers(FRESH, NEWER)
+    world.vendor.answers(FRESH_RESPONSE, NEWER)
     manager = world.manager(
         vat(request_transforms=lambda request: request.evolve(path=next(paths)))
     )
@@ -252,7 +252,7 @@ async def test_transform_that_changes_the_request(world: World) -> None:
 async def test_transform_that_makes_a_request_bypass_the_cache(world: World) -> None:
     """A request that a transform makes uncacheable bypasses the cache."""
     header = iter(["X", "X", "Range", "Range", "X", "X", "Range", "X", "Range"])
-    world.vendor.otherwise = FRESH.evolve(headers={"Cache-Control": "max-age=60"})
+    world.vendor.otherwise = FRESH_RESPONSE.evolve(headers={"Cache-Control": "max-age=60"})
     manager = world.manager(
         vat(request_transforms=lambda request: request.with_header(next(header), "1"))
     )
@@ -279,17 +279,18 @@ async def test_transform_errors_are_raised_as_without_a_cache(world: World) -> N
         manager = world.manager(vat(request_transforms=transform))
         with pytest.raises(kind):
             await manager.call("vat", GET)
-    assert 0 == sent(world)
+    assert 0 == count_requests(world)
 
 
 @sync_and_async
 async def test_variants_are_cached_separately(world: World) -> None:
     """Variants of a response are cached side by side, each for its own requests."""
 
-    async def by_language(one: Sent) -> Response:
+    async def by_language(one: SentRequest) -> Response:
         language = one.header("content-language") or "none"
-        return FRESH.evolve(
-            headers=FRESH.headers.with_header("Vary", "Content-Language"), body=language.encode()
+        return FRESH_RESPONSE.evolve(
+            headers=FRESH_RESPONSE.headers.with_header("Vary", "Content-Language"),
+            body=language.encode(),
         )
 
     world.vendor.otherwise = answering(by_language)
@@ -310,7 +311,7 @@ async def test_variants_age_independently_of_use(world: World) -> None:
     """A cached variant ages whether it is requested or not."""
     vary = {"Cache-Control": "max-age=60", "Vary": "Content-Language"}
     answer = Response(200, vary)
-    world.vendor.answers(answer, world.after(25, answer), answer)
+    world.vendor.answers(answer, world.answer_after(25, answer), answer)
     manager = world.manager(vat())
     await manager.call("vat", GET)
 
@@ -326,7 +327,7 @@ async def test_validators_match_the_sent_request(world: World) -> None:
     """Validators are sent only with a request that the cached response was for."""
     language = iter(["de", "de", "de", "fr", "de"])
     vary = {"Cache-Control": "max-age=60", "ETag": '"1"', "Vary": "Content-Language"}
-    world.vendor.otherwise = FRESH.evolve(headers=vary)
+    world.vendor.otherwise = FRESH_RESPONSE.evolve(headers=vary)
     manager = world.manager(
         vat(request_transforms=lambda one: one.with_header("Content-Language", next(language)))
     )
@@ -347,7 +348,7 @@ REGIONS = (
 @sync_and_async
 async def test_regions_share_the_cache(world: World) -> None:
     """A response from one region is used for all regions of the service."""
-    world.vendor.answers(ConnectionFailed("away"), FRESH, 204)
+    world.vendor.answers(ConnectionFailed("away"), FRESH_RESPONSE, 204)
     manager = world.manager(
         vat(base_url=None, regions=REGIONS, retry=RetryPolicy(2, 0), needs_credentials=True),
         credentials=world.of_mode(Provider(world)),
@@ -368,7 +369,7 @@ async def test_regions_share_the_cache(world: World) -> None:
 @sync_and_async
 async def test_region_credentials_separate_the_cache(world: World) -> None:
     """Services whose regions have different credentials share no cached responses."""
-    world.vendor.answers(FRESH, NEWER)
+    world.vendor.answers(FRESH_RESPONSE, NEWER)
     cache = world.of_mode(Cupboard(world))
     other_regions = (REGIONS[0], attrs.evolve(REGIONS[1], credentials=Credentials.bearer("other")))
     managers = [
@@ -400,4 +401,4 @@ async def test_credentials_of_requests_are_not_remembered(world: World) -> None:
         for _ in range(2):
             await manager.call("vat", request)
         assert remembered == len(inquiries)
-    assert 3 == sent(world)
+    assert 3 == count_requests(world)

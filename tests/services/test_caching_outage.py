@@ -23,11 +23,11 @@ from moorage import (
     StorageUnavailable,
 )
 from tests.support.caching import (
-    FRESH,
+    FRESH_RESPONSE,
     GET,
     Cupboard,
-    sent,
-    told,
+    count_requests,
+    events_of,
     vat,
 )
 from tests.support.modes import PLAIN, Interruption, World, sync_and_async
@@ -53,28 +53,28 @@ async def test_outage_without_observers(world: World) -> None:
 async def test_calls_go_on_without_the_cache(world: World) -> None:
     """A failed cache fails no call; it is skipped for a while and then probed."""
     cache = Cupboard(world)
-    world.vendor.otherwise = FRESH
+    world.vendor.otherwise = FRESH_RESPONSE
     manager = world.watched(vat(), cache=world.of_mode(cache))
     cache.fails = StorageUnavailable("the cache is away.")
 
     for _ in range(2):
         assert not (await manager.call("vat", GET)).cached
     assert ["look"] == cache.asked
-    assert ["StorageUnavailable"] * 2 == [event.error for event in told(world, CacheSkipped)]
-    assert ["cache"] == [event.service for event in told(world, StorageLost)]
+    assert ["StorageUnavailable"] * 2 == [event.error for event in events_of(world, CacheSkipped)]
+    assert ["cache"] == [event.service for event in events_of(world, StorageLost)]
 
     cache.fails = None
     world.clock.advance(2)
     await manager.call("vat", GET)
     assert (await manager.call("vat", GET)).cached
-    assert ["cache"] == [event.service for event in told(world, StorageRecovered)]
+    assert ["cache"] == [event.service for event in events_of(world, StorageRecovered)]
 
 
 @sync_and_async
 async def test_failed_cache_is_probed_less_and_less_often(world: World) -> None:
     """After each failed probe of the cache, the next probe comes later."""
     cache = Cupboard(world)
-    world.vendor.otherwise = FRESH
+    world.vendor.otherwise = FRESH_RESPONSE
     manager = world.watched(vat(), cache=world.of_mode(cache))
     cache.fails = StorageUnavailable("the cache is away.")
 
@@ -82,13 +82,13 @@ async def test_failed_cache_is_probed_less_and_less_often(world: World) -> None:
         await manager.call("vat", GET)
         world.clock.advance(0.25)
     assert ["look"] * 2 == cache.asked
-    assert ["cache"] * 2 == [event.service for event in told(world, StorageLost)]
+    assert ["cache"] * 2 == [event.service for event in events_of(world, StorageLost)]
 
     cache.fails = None
     world.clock.advance(1)
     await manager.call("vat", GET)
     assert (await manager.call("vat", GET)).cached
-    assert [1.75] == [event.duration for event in told(world, StorageRecovered)]
+    assert [1.75] == [event.duration for event in events_of(world, StorageRecovered)]
 
 
 @sync_and_async
@@ -100,7 +100,7 @@ async def test_cache_errors_do_not_reach_the_caller(world: World) -> None:
 
     assert 200 == (await manager.call("vat", GET)).status
 
-    (lost_event,) = told(world, StorageLost)
+    (lost_event,) = events_of(world, StorageLost)
     assert lost_event.error.startswith("The cache raised ZeroDivisionError in ")
     assert "secret" not in repr(world.events)
 
@@ -116,14 +116,14 @@ async def test_refused_entry_is_not_an_outage(world: World) -> None:
         await manager.call("vat", GET)
 
     assert ["look", "look"] == cache.asked
-    assert ["InvalidData"] * 2 == [event.error for event in told(world, CacheSkipped)]
+    assert ["InvalidData"] * 2 == [event.error for event in events_of(world, CacheSkipped)]
 
 
 @sync_and_async
 async def test_slow_cache_is_skipped_for_a_while(world: World) -> None:
     """A late answer of the cache is used, but the next calls skip the cache."""
     cache = Cupboard(world)
-    world.vendor.otherwise = FRESH
+    world.vendor.otherwise = FRESH_RESPONSE
     manager = world.watched(vat(), cache=world.of_mode(cache))
     await manager.call("vat", GET)
 
@@ -135,7 +135,7 @@ async def test_slow_cache_is_skipped_for_a_while(world: World) -> None:
 
     assert ["look", "keep", "look", "look"] == cache.asked
     assert ["The cache did not answer within 0.25 s."] == [
-        event.error for event in told(world, StorageLost)
+        event.error for event in events_of(world, StorageLost)
     ]
 
 
@@ -143,7 +143,7 @@ def test_cache_at_its_time_limit_is_not_late() -> None:
     """A cache that takes exactly its time limit is in time, and late a moment later."""
     world = World(PLAIN)
     cache = Cupboard(world)
-    world.vendor.otherwise = FRESH
+    world.vendor.otherwise = FRESH_RESPONSE
 
     async def day() -> None:
         manager = world.watched(vat(), cache=world.of_mode(cache))
@@ -152,7 +152,7 @@ def test_cache_at_its_time_limit_is_not_late() -> None:
         assert (await manager.call("vat", GET)).cached
 
     world.drive(day())
-    assert [] == told(world, StorageLost)
+    assert [] == events_of(world, StorageLost)
 
 
 @sync_and_async
@@ -184,7 +184,7 @@ async def test_deadline_during_the_cache_look_up(world: World) -> None:
     with pytest.raises(DeadlineExceeded) as excinfo:
         await manager.call("vat", GET)
 
-    assert (0, False) == (sent(world), excinfo.value.may_have_been_processed)
+    assert (0, False) == (count_requests(world), excinfo.value.may_have_been_processed)
     cache.slow = 0.0
     assert 200 == (await manager.call("vat", GET)).status
 
@@ -211,14 +211,14 @@ async def test_failed_invalidation_is_reported(world: World) -> None:
 
     assert 200 == (await manager.call("vat", Request.post("/rates"))).status
 
-    assert ["StorageUnavailable"] == [event.error for event in told(world, CacheSkipped)]
+    assert ["StorageUnavailable"] == [event.error for event in events_of(world, CacheSkipped)]
 
 
 @sync_and_async
 async def test_unreadable_entries_are_replaced(world: World) -> None:
     """A damaged entry, or one encrypted with a missing key, is reported and replaced."""
     cache = Cupboard(world)
-    world.vendor.otherwise = FRESH
+    world.vendor.otherwise = FRESH_RESPONSE
     manager = world.watched(vat(), cache=world.of_mode(cache))
     await manager.call("vat", GET)
 
@@ -227,8 +227,8 @@ async def test_unreadable_entries_are_replaced(world: World) -> None:
     cache.unreadable = None
 
     assert (await manager.call("vat", GET)).cached
-    assert ["InvalidData"] == [event.error for event in told(world, CacheSkipped)]
-    assert [] == told(world, StorageLost)
+    assert ["InvalidData"] == [event.error for event in events_of(world, CacheSkipped)]
+    assert [] == events_of(world, StorageLost)
 
 
 @sync_and_async
@@ -244,7 +244,7 @@ async def test_interrupted_probe_leaves_the_probe_to_others(world: World) -> Non
     with pytest.raises(Interruption):
         await manager.call("vat", GET)
     cache.fails = None
-    world.vendor.answers(FRESH)
+    world.vendor.answers(FRESH_RESPONSE)
     await manager.call("vat", GET)
 
     assert (await manager.call("vat", GET)).cached
@@ -277,9 +277,9 @@ def test_hanging_cache_is_abandoned(
     for _ in range(2):
         asyncio.run(manager.call("vat", GET, timeout=timeout))
 
-    assert lost == [event.service for event in told(world, StorageLost)]
+    assert lost == [event.service for event in events_of(world, StorageLost)]
     assert ["look"] * (1 if lost else 2) == cache.asked
-    assert 2 == sent(world)
+    assert 2 == count_requests(world)
 
 
 class SlowCache(Cupboard):
@@ -297,14 +297,14 @@ def test_cache_wait_ends_at_the_deadline() -> None:
     """The cache is not waited for after the call's deadline."""
     world = World("awaited")
     cache = SlowCache(world)
-    world.vendor.otherwise = FRESH
+    world.vendor.otherwise = FRESH_RESPONSE
     manager = world.manager(vat(cache=CachePolicy(max_wait=30)), cache=cache)
 
     asyncio.run(manager.call("vat", GET))
     cache.late = True
     asyncio.run(manager.call("vat", GET, timeout=0.01))
 
-    assert 2 == sent(world)
+    assert 2 == count_requests(world)
 
 
 def test_call_without_time_leaves_the_probe_to_others() -> None:
@@ -313,7 +313,7 @@ def test_call_without_time_leaves_the_probe_to_others() -> None:
     cache = HangingCache(world)
     cache.hangs = False
     cache.fails = StorageUnavailable("away.")
-    world.vendor.otherwise = FRESH
+    world.vendor.otherwise = FRESH_RESPONSE
     manager = world.manager(vat(cache=CachePolicy(max_wait=30.0)), cache=cache)
     asyncio.run(manager.call("vat", GET))
     world.clock.advance(2)

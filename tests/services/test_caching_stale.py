@@ -24,13 +24,13 @@ from moorage import (
     VendorFailed,
 )
 from tests.support.caching import (
-    FRESH,
+    FRESH_RESPONSE,
     GET,
     NEWER,
-    REFUSED,
+    REFUSALS,
     Cupboard,
-    sent,
-    told,
+    count_requests,
+    events_of,
     vat,
 )
 from tests.support.modes import Interruption, World, sync_and_async
@@ -41,7 +41,9 @@ async def test_stale_response_is_revalidated(world: World) -> None:
     """A stale response is revalidated at the vendor, and a 304 makes it fresh again."""
     modified_date = "Sun, 01 Feb 2026 12:00:00 GMT"
     world.vendor.answers(
-        FRESH.evolve(headers=FRESH.headers.with_header("Last-Modified", modified_date)),
+        FRESH_RESPONSE.evolve(
+            headers=FRESH_RESPONSE.headers.with_header("Last-Modified", modified_date)
+        ),
         Response(304, {"Cache-Control": "max-age=10", "X-New": "1"}),
     )
     manager = world.watched(vat())
@@ -52,7 +54,7 @@ async def test_stale_response_is_revalidated(world: World) -> None:
     world.clock.advance(9)
     repeated_response = await manager.call("vat", GET)
 
-    assert 2 == sent(world)
+    assert 2 == count_requests(world)
     conditional_request = world.vendor.requests[1]
     assert ('"1"', modified_date) == (
         conditional_request.header("if-none-match"),
@@ -71,10 +73,10 @@ async def test_stale_response_is_revalidated(world: World) -> None:
         repeated_response.header("cache-control"),
     )
     assert [(60.0, "CacheRevalidated")] == [
-        (event.age, type(event).__name__) for event in told(world, CacheRevalidated)
+        (event.age, type(event).__name__) for event in events_of(world, CacheRevalidated)
     ]
-    assert [False, True] == [event.stale for event in told(world, CacheMissed)]
-    assert [False, True, True] == [end.cached for end in told(world, CallFinished)]
+    assert [False, True] == [event.stale for event in events_of(world, CacheMissed)]
+    assert [False, True, True] == [end.cached for end in events_of(world, CallFinished)]
 
 
 @pytest.mark.parametrize("hedge", [None, HedgeConfig(5.0)])
@@ -83,7 +85,7 @@ async def test_final_event_describes_the_last_attempt(
     world: World, hedge: HedgeConfig | None
 ) -> None:
     """The final event says whether the last attempt's response came from the cache."""
-    world.vendor.answers(FRESH, Response(304), Response(304), 200)
+    world.vendor.answers(FRESH_RESPONSE, Response(304), Response(304), 200)
     refuses = [False, False, True, False]
 
     def refuse(request: Request, response: Response) -> Any:
@@ -94,14 +96,14 @@ async def test_final_event_describes_the_last_attempt(
         await manager.call("vat", GET)
         world.clock.advance(60)
 
-    assert 4 == sent(world)
-    assert [False, True, False] == [end.cached for end in told(world, CallFinished)]
+    assert 4 == count_requests(world)
+    assert [False, True, False] == [end.cached for end in events_of(world, CallFinished)]
 
 
 @sync_and_async
 async def test_changed_response_replaces_the_cached_one(world: World) -> None:
     """If the vendor sends a new response, it is returned and cached."""
-    world.vendor.answers(FRESH, NEWER)
+    world.vendor.answers(FRESH_RESPONSE, NEWER)
     manager = world.manager(vat())
     await manager.call("vat", GET)
     world.clock.advance(60)
@@ -128,7 +130,7 @@ async def test_changed_response_replaces_the_cached_one(world: World) -> None:
 @sync_and_async
 async def test_uncacheable_response_removes_the_old_one(world: World, second: Response) -> None:
     """A response that must not be cached still replaces the cached one."""
-    world.vendor.answers(FRESH, second, 503)
+    world.vendor.answers(FRESH_RESPONSE, second, 503)
     manager = world.manager(vat(cache=CachePolicy(stale_if_error=0)))
     await manager.call("vat", GET)
     world.clock.advance(60)
@@ -170,7 +172,7 @@ async def test_uncacheable_variant_leaves_others_unchanged(world: World) -> None
 @sync_and_async
 async def test_304_with_no_store_removes_the_response(world: World) -> None:
     """A stored response whose 304 has `no-store` is returned once more, and then removed."""
-    world.vendor.answers(FRESH, Response(304, {"Cache-Control": "no-store"}), NEWER)
+    world.vendor.answers(FRESH_RESPONSE, Response(304, {"Cache-Control": "no-store"}), NEWER)
     manager = world.manager(vat())
     await manager.call("vat", GET)
     world.clock.advance(60)
@@ -183,7 +185,7 @@ async def test_304_with_no_store_removes_the_response(world: World) -> None:
 @sync_and_async
 async def test_304_for_another_version_is_repeated(world: World) -> None:
     """After a 304 with an unknown version, the request is repeated without a condition."""
-    world.vendor.answers(FRESH, Response(304, {"ETag": '"9"'}), NEWER)
+    world.vendor.answers(FRESH_RESPONSE, Response(304, {"ETag": '"9"'}), NEWER)
     manager = world.manager(vat())
     await manager.call("vat", GET)
     world.clock.advance(60)
@@ -197,7 +199,7 @@ async def test_304_for_another_version_is_repeated(world: World) -> None:
 @sync_and_async
 async def test_304_for_another_version_that_cannot_be_repeated(world: World) -> None:
     """If the repeat after a mismatched 304 is refused, the error has the vendor's answer."""
-    world.vendor.answers(FRESH, Response(304, {"ETag": '"9"'}))
+    world.vendor.answers(FRESH_RESPONSE, Response(304, {"ETag": '"9"'}))
     service = vat(limits=RateLimitConfig(2, per=timedelta(days=1)), max_limit_wait=0)
     manager = world.manager(service)
     await manager.call("vat", GET)
@@ -215,7 +217,7 @@ async def test_304_for_another_version_that_cannot_be_repeated(world: World) -> 
 @sync_and_async
 async def test_unexpected_304_is_returned(world: World) -> None:
     """A 304 to an unconditional request is returned, and not cached."""
-    world.vendor.answers(304, FRESH)
+    world.vendor.answers(304, FRESH_RESPONSE)
     manager = world.manager(vat())
 
     assert [304, 200] == [(await manager.call("vat", GET)).status for _ in range(2)]
@@ -224,7 +226,7 @@ async def test_unexpected_304_is_returned(world: World) -> None:
 @sync_and_async
 async def test_stale_response_replaces_an_error(world: World) -> None:
     """If service, request or policy allow it, a stale response replaces an error."""
-    world.vendor.answers(FRESH)
+    world.vendor.answers(FRESH_RESPONSE)
     world.vendor.otherwise = 503
     manager = world.watched(vat(cache=CachePolicy(stale_if_error=100)))
     await manager.call("vat", GET)
@@ -236,8 +238,8 @@ async def test_stale_response_replaces_an_error(world: World) -> None:
         await manager.call("vat", GET)
 
     assert (b"first", True, "159") == (answer.body, answer.cached, answer.header("age"))
-    assert [(159.0, True)] == [(hit.age, hit.stale) for hit in told(world, CacheHit)]
-    finished_events = told(world, CallFinished)
+    assert [(159.0, True)] == [(hit.age, hit.stale) for hit in events_of(world, CacheHit)]
+    finished_events = events_of(world, CallFinished)
     assert [(False, None), (True, None), (False, "VendorFailed")] == [
         (end.cached, end.error) for end in finished_events
     ]
@@ -266,14 +268,14 @@ async def test_stale_response_replaces_failures_only(
 ) -> None:
     """A stale response replaces an unreachable or failing service, and no other answer."""
     control = "max-age=60, stale-if-error=600"
-    world.vendor.answers(FRESH.evolve(headers={"Cache-Control": control}), answer)
+    world.vendor.answers(FRESH_RESPONSE.evolve(headers={"Cache-Control": control}), answer)
     manager = world.manager(vat())
     await manager.call("vat", GET)
     world.clock.advance(60)
 
     try:
         is_cached = (await manager.call("vat", GET)).cached
-    except REFUSED:
+    except REFUSALS:
         is_cached = False
 
     assert stands_in is is_cached
@@ -282,7 +284,7 @@ async def test_stale_response_replaces_failures_only(
 @sync_and_async
 async def test_stale_response_replaces_our_own_refusals(world: World) -> None:
     """A stale response replaces refusals by circuit, limit, deadline and bulkhead."""
-    world.vendor.answers(FRESH)
+    world.vendor.answers(FRESH_RESPONSE)
     service = vat(
         cache=CachePolicy(stale_if_error=100),
         limits=RateLimitConfig(1, burst=1),
@@ -294,13 +296,13 @@ async def test_stale_response_replaces_our_own_refusals(world: World) -> None:
     await manager.call("vat", Request.get("/else"))
 
     assert (await manager.call("vat", GET)).cached
-    assert 2 == sent(world)
+    assert 2 == count_requests(world)
 
 
 @sync_and_async
 async def test_stale_period_is_checked_at_the_end_of_the_call(world: World) -> None:
     """The stale period is checked when the response is needed, not when the call began."""
-    world.vendor.answers(FRESH, world.after(25, 503), world.after(25, 503))
+    world.vendor.answers(FRESH_RESPONSE, world.answer_after(25, 503), world.answer_after(25, 503))
     manager = world.manager(vat(cache=CachePolicy(stale_if_error=100)))
     await manager.call("vat", GET)
     world.clock.advance(110)
@@ -315,7 +317,7 @@ async def test_stale_period_is_checked_at_the_end_of_the_call(world: World) -> N
 @sync_and_async
 async def test_stale_response_precedes_the_fallback(world: World) -> None:
     """The fallback is used only if there is no stale response."""
-    world.vendor.answers(FRESH)
+    world.vendor.answers(FRESH_RESPONSE)
     world.vendor.otherwise = 503
     service = vat(
         cache=CachePolicy(stale_if_error=100), fallback=lambda _: Response(200, (), b"fallback")
@@ -333,18 +335,18 @@ async def test_one_caller_revalidates(world: World) -> None:
     """One caller revalidates, and others get the stale response if the vendor allows that."""
     gate = world.gate()
     world.vendor.answers(
-        FRESH.evolve(headers={"Cache-Control": "max-age=60, stale-while-revalidate=60"}),
+        FRESH_RESPONSE.evolve(headers={"Cache-Control": "max-age=60, stale-while-revalidate=60"}),
         gate.answering(NEWER),
     )
     manager = world.watched(vat())
     await manager.call("vat", GET)
     world.clock.advance(60)
 
-    asking = world.start(lambda: manager.call("vat", GET))
+    running_call = world.start(lambda: manager.call("vat", GET))
     await gate.reached()
     concurrent_response = await manager.call("vat", GET)
     gate.open()
-    request = await asking.result()
+    request = await running_call.result()
     later_response = await manager.call("vat", GET)
 
     assert [b"first", b"second", b"second"] == [
@@ -355,15 +357,15 @@ async def test_one_caller_revalidates(world: World) -> None:
     assert [(True, "60"), (False, None), (True, "0")] == [
         (item.cached, item.header("age")) for item in (concurrent_response, request, later_response)
     ]
-    assert 2 == sent(world)
-    assert [True, False] == [hit.stale for hit in told(world, CacheHit)]
+    assert 2 == count_requests(world)
+    assert [True, False] == [hit.stale for hit in events_of(world, CacheHit)]
 
 
 @sync_and_async
 async def test_revalidations_are_independent(world: World) -> None:
     """Two stale responses can be revalidated at the same time."""
     gate = world.gate()
-    stale_response = FRESH.evolve(
+    stale_response = FRESH_RESPONSE.evolve(
         headers={"Cache-Control": "max-age=60, stale-while-revalidate=60"}
     )
     world.vendor.answers(stale_response, stale_response, gate.answering(NEWER), NEWER)
@@ -373,12 +375,12 @@ async def test_revalidations_are_independent(world: World) -> None:
         await manager.call("vat", request)
     world.clock.advance(61)
 
-    asking = world.start(lambda: manager.call("vat", GET))
+    running_call = world.start(lambda: manager.call("vat", GET))
     await gate.reached()
     concurrent_response = await manager.call("vat", other_request)
     gate.open()
 
-    assert [b"second"] * 2 == [concurrent_response.body, (await asking.result()).body]
+    assert [b"second"] * 2 == [concurrent_response.body, (await running_call.result()).body]
 
 
 @sync_and_async
@@ -386,7 +388,7 @@ async def test_failed_revalidation_frees_its_slot(world: World) -> None:
     """A revalidation that fails or is interrupted leaves the next caller to try."""
     control = "max-age=60, stale-while-revalidate=600"
     world.vendor.answers(
-        FRESH.evolve(headers={"Cache-Control": control}), 501, Interruption(), NEWER
+        FRESH_RESPONSE.evolve(headers={"Cache-Control": control}), 501, Interruption(), NEWER
     )
     manager = world.manager(vat())
     await manager.call("vat", GET)

@@ -48,14 +48,14 @@ async def test_bulkhead_limits_concurrent_calls(world: World) -> None:
         response: Response = await manager.call("vat", GET)
         return response
 
-    started = [world.start(call) for _ in gates]
+    running_calls = [world.start(call) for _ in gates]
     for gate in gates:
         await gate.reached()
     with pytest.raises(BulkheadFull) as excinfo:
         await manager.call("vat", GET)
     for gate in gates:
         gate.open()
-    for item in started:
+    for item in running_calls:
         await item.result()
 
     assert ("vat", True, 0) == (
@@ -81,15 +81,15 @@ async def test_bulkhead_queue(world: World) -> None:
         response: Response = await manager.call("vat", GET)
         return response.status
 
-    started = [world.start(call)]
+    running_calls = [world.start(call)]
     await gate.reached()
-    started.append(world.start(call))
+    running_calls.append(world.start(call))
     await world.wait(world.locks.arrived)
     with pytest.raises(BulkheadFull):
         await manager.call("vat", GET)
     gate.open()
 
-    assert [200, 200] == [await item.result() for item in started]
+    assert [200, 200] == [await item.result() for item in running_calls]
 
 
 @pytest.mark.parametrize(
@@ -140,13 +140,13 @@ async def test_queue_time_counts_towards_the_deadline(world: World) -> None:
         with pytest.raises(RateLimitExceeded):
             await manager.call("vat", GET)
 
-    started = [world.start(call_first)]
+    running_calls = [world.start(call_first)]
     await gate.reached()
-    started.append(world.start(second))
+    running_calls.append(world.start(second))
     await world.wait(world.locks.arrived)
     world.clock.advance(3)
     gate.open()
-    for item in started:
+    for item in running_calls:
         await item.result()
 
     assert 3 == world.clock.now

@@ -66,7 +66,7 @@ async def test_events_of_a_success(world: World) -> None:
 @sync_and_async
 async def test_events_of_a_retry(world: World) -> None:
     """A retry emits the failed attempt, the pause and the circuit's change."""
-    world.vendor.answers(world.after(2.0, Response(503, {"Retry-After": "3"})))
+    world.vendor.answers(world.answer_after(2.0, Response(503, {"Retry-After": "3"})))
     service = vat(
         circuit=CircuitBreakerConfig(failures=1, shadow=True),
         limits=RateLimitConfig(1000),
@@ -138,7 +138,7 @@ async def test_events_of_a_replay(world: World) -> None:
 @sync_and_async
 async def test_slow_attempt_is_reported(world: World, took: float, slow: bool) -> None:
     """The event of an attempt says whether it was slow by the circuit's settings."""
-    world.vendor.answers(world.after(took, 200))
+    world.vendor.answers(world.answer_after(took, 200))
     manager = world.watched(vat(circuit=CircuitBreakerConfig(slow_call=1)))
 
     await manager.call("vat", GET)
@@ -223,7 +223,7 @@ async def test_function_that_becomes_asynchronous_is_refused(world: World, healt
     """A function that returns an awaitable only at its second attempt is refused then."""
     service = vat(limits=RateLimitConfig(1), retry=RetryPolicy(2, 0))
     manager = world.manager(service)
-    await manager.run("vat", world.nothing)
+    await manager.run("vat", world.do_nothing)
     if healthy:
         world.clock.advance(9)
     remaining_errors = [OSError()]
@@ -251,7 +251,7 @@ async def test_interrupted_function_uses_its_token(world: World) -> None:
     async def act() -> None:
         raise Interruption
 
-    await manager.run("vat", world.nothing)
+    await manager.run("vat", world.do_nothing)
     world.clock.advance(1)
     for _ in range(2):
         with pytest.raises(Interruption):

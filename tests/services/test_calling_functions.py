@@ -48,15 +48,15 @@ async def test_probe_lease_of_a_function(world: World, timeout: float | None, le
     async def probe() -> None:
         await manager.run("vat", gate.stand, timeout=timeout)
 
-    started = world.start(probe)
+    running_probe = world.start(probe)
     await gate.reached()
     world.clock.advance(lease - 1)
     with pytest.raises(CircuitBreakerOpen):
-        await manager.run("vat", world.nothing)
+        await manager.run("vat", world.do_nothing)
     world.clock.advance(1)
-    await manager.run("vat", world.nothing)
+    await manager.run("vat", world.do_nothing)
     gate.open()
-    await started.over()
+    await running_probe.wait_until_over()
 
 
 @sync_and_async
@@ -66,10 +66,10 @@ async def test_unused_fast_path_grant_is_given_back(world: World) -> None:
     manager = world.manager(service)
     flows = manager.manager._flows
     plan = flows.plans.find("vat", None, None)
-    await manager.run("vat", world.nothing)
+    await manager.run("vat", world.do_nothing)
 
     flows.hand_back(plan, [await flows.core.execute(plan.admission, None)])
-    await manager.run("vat", world.nothing)
+    await manager.run("vat", world.do_nothing)
 
     assert [1.0] == world.sleeper.slept
     assert 2 == (await manager.circuit_state("vat")).calls
@@ -79,7 +79,7 @@ async def test_unused_fast_path_grant_is_given_back(world: World) -> None:
 async def test_fifty_functions_run_concurrently(world: World) -> None:
     """No lock is held while a function runs: fifty functions of one service run at once."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig(), limits=RateLimitConfig(1000)))
-    await manager.run("vat", world.nothing)
+    await manager.run("vat", world.do_nothing)
     running_functions: list[int] = []
     barrier = threading.Barrier(50)
     all_running = world.event()
@@ -96,7 +96,7 @@ async def test_fifty_functions_run_concurrently(world: World) -> None:
     async def call() -> None:
         await manager.run("vat", meet)
 
-    assert [None] * 50 == await world.together(*[call] * 50)
+    assert [None] * 50 == await world.run_together(*[call] * 50)
 
 
 @sync_and_async
@@ -174,11 +174,11 @@ async def test_full_store_error_on_the_fast_path(world: World) -> None:
     full_store = FullStore(world.clock)
     state = AsyncMemoryStorage(full_store) if world.is_awaited else full_store
     manager = world.manager(vat(circuit=CircuitBreakerConfig()), state=state)
-    await manager.run("vat", world.nothing)
+    await manager.run("vat", world.do_nothing)
 
     for _ in range(2):
         with pytest.raises(StorageUnavailable) as excinfo:
-            await manager.run("vat", world.nothing, tenant="acme")
+            await manager.run("vat", world.do_nothing, tenant="acme")
         assert ("vat", True) == (excinfo.value.service, bool(excinfo.value.request_id))
 
 
@@ -191,12 +191,14 @@ async def test_full_key_store_stops_only_keyed_calls(world: World) -> None:
     service = vat(circuit=CircuitBreakerConfig(), limits=RateLimitConfig.per_day(1))
     manager = world.manager(service, state=state)
     for number in range(5):
-        await manager.run("vat", world.nothing, idempotency_key=f"k{number}", tenant=f"t{number}")
+        await manager.run(
+            "vat", world.do_nothing, idempotency_key=f"k{number}", tenant=f"t{number}"
+        )
 
     with pytest.raises(StorageUnavailable, match="class 'key'"):
-        await manager.run("vat", world.nothing, idempotency_key="more", tenant="t9")
+        await manager.run("vat", world.do_nothing, idempotency_key="more", tenant="t9")
     for tenant in ("new", "newer"):
-        assert await manager.run("vat", world.nothing, tenant=tenant) is None
+        assert await manager.run("vat", world.do_nothing, tenant=tenant) is None
 
 
 @sync_and_async
@@ -204,12 +206,12 @@ async def test_plans_of_many_tenants_are_evicted(world: World) -> None:
     """Cached plans of tenants that call once are evicted and rebuilt when needed."""
     manager = world.manager(vat())
     for number in range(16_385):
-        await manager.run("vat", world.nothing, tenant=f"t{number}")
+        await manager.run("vat", world.do_nothing, tenant=f"t{number}")
 
     plans = manager.manager._flows.plans
     assert len(plans._cached) == 16_384
     assert set(plans.easy) <= set(plans._cached)
-    await manager.run("vat", world.nothing, tenant="t0")
+    await manager.run("vat", world.do_nothing, tenant="t0")
 
 
 @sync_and_async
@@ -219,7 +221,7 @@ async def test_one_tenant_too_many_costs_one_plan(world: World) -> None:
     plans = manager.manager._flows.plans
     first_plans = [plans.find("vat", f"t{number}", None) for number in range(16_384)]
 
-    await manager.run("vat", world.nothing, tenant="late")
+    await manager.run("vat", world.do_nothing, tenant="late")
 
     assert first_plans[1:] == [plans.find("vat", f"t{number}", None) for number in range(1, 16_384)]
     assert first_plans[0] is not plans.find("vat", "t0", None)
@@ -232,10 +234,10 @@ async def test_plan_is_reused(world: World, watched: bool) -> None:
     manager = world.watched(vat()) if watched else world.manager(vat())
     plans = manager.manager._flows.plans
 
-    made = plans.find("vat", "acme", None)
+    cached_plan = plans.find("vat", "acme", None)
 
-    assert made is plans.find("vat", "acme", None)
-    assert ([made] if world.mode != DISTANT else []) == list(plans.easy.values())
+    assert cached_plan is plans.find("vat", "acme", None)
+    assert ([cached_plan] if world.mode != DISTANT else []) == list(plans.easy.values())
 
 
 def test_locks_that_cannot_tell_at_once_are_asked_by_the_flow() -> None:
@@ -277,7 +279,7 @@ class FailingFunction:
 async def test_fast_path_function_failures_count(world: World) -> None:
     """On the fast path, failures open the circuit and are counted once each."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig(failures=3)))
-    await manager.run("vat", world.nothing)
+    await manager.run("vat", world.do_nothing)
 
     for failures in range(1, 3):
         with pytest.raises(OSError):  # noqa: PT011 - the very one
@@ -293,7 +295,7 @@ async def test_fast_path_function_failures_count(world: World) -> None:
 async def test_fast_path_function_refusals_do_not_count(world: World) -> None:
     """On the fast path, a refusal is not counted as a failure, and a neutral result not at all."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig(failures=1)))
-    await manager.run("vat", world.nothing)
+    await manager.run("vat", world.do_nothing)
 
     for error in (InvalidRequest("no"), BulkheadFull("full")):
         with pytest.raises(type(error)):
@@ -315,7 +317,7 @@ async def test_internal_error_is_neutral_for_the_circuit(
     circuit = CircuitBreakerConfig(failures=1, consecutive_failures=1)
     event_handlers = [world.events.append] if observed else []
     manager = world.manager(vat(circuit=circuit, retry=None), observers=event_handlers)
-    await manager.run("vat", world.nothing)
+    await manager.run("vat", world.do_nothing)
 
     for _ in range(3):
         with pytest.raises(type(error)):
@@ -329,7 +331,7 @@ async def test_internal_error_is_neutral_for_the_circuit(
 async def test_fast_path_function_is_retried(world: World) -> None:
     """On the fast path, a function is retried by the policy and returns its value."""
     manager = world.manager(vat(retry=RetryPolicy(3, 1.0, jitter=Jitter.NONE)))
-    await manager.run("vat", world.nothing)
+    await manager.run("vat", world.do_nothing)
 
     assert 3 == await manager.run("vat", FailingFunction(OSError(), OSError()).__call__)
     assert [1.0, 2.0] == world.sleeper.slept
@@ -343,7 +345,7 @@ async def test_fast_path_function_is_retried(world: World) -> None:
 async def test_function_runs_after_a_wait(world: World) -> None:
     """A function that waits for a limit first is then called, and retried."""
     manager = world.manager(vat(limits=RateLimitConfig(1), retry=RetryPolicy(2, 0)))
-    await manager.run("vat", world.nothing)
+    await manager.run("vat", world.do_nothing)
 
     assert 2 == await manager.run("vat", FailingFunction(OSError()).__call__)
     assert 2.0 == world.clock.now
@@ -358,7 +360,7 @@ async def test_late_function_error_tells_if_it_acted(
 ) -> None:
     """If a pause overran the deadline, the error says whether the function may have acted."""
     manager = world.manager(vat(retry=RetryPolicy(2, 1)))
-    await manager.run("vat", world.nothing)
+    await manager.run("vat", world.do_nothing)
 
     async def oversleep() -> None:
         world.clock.advance(60)
@@ -396,7 +398,7 @@ async def test_interrupted_function_is_neutral(world: World) -> None:
     memory = MemoryStorage(world.clock)
     state = AsyncMemoryStorage(memory) if world.is_awaited else memory
     manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=state)
-    await manager.run("vat", world.nothing)
+    await manager.run("vat", world.do_nothing)
     first_state = await manager.circuit_state("vat")
 
     async def be_interrupted() -> None:

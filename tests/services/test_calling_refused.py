@@ -60,7 +60,9 @@ async def test_wrong_arguments_are_named(
     service = fields.pop("service")
     for unwatched in (manager, world.manager(vat(endpoints=Endpoint("rates")))):
         with pytest.raises((ConfigurationError, InvalidData)) as excinfo:
-            await getattr(unwatched, way)(service, world.nothing if way == "run" else GET, **fields)
+            await getattr(unwatched, way)(
+                service, world.do_nothing if way == "run" else GET, **fields
+            )
 
         attribute, name = named
         assert name == getattr(excinfo.value, attribute)
@@ -84,7 +86,7 @@ async def test_wrong_subject_is_refused_by_every_call(world: World, subject: Any
             await manager.call("vat", GET, subject=subject)
         assert "subject" == excinfo.value.field
         with pytest.raises(InvalidData):
-            await manager.run("vat", world.nothing, subject=subject)
+            await manager.run("vat", world.do_nothing, subject=subject)
 
 
 @sync_and_async
@@ -212,11 +214,11 @@ async def test_connector_errors_of_functions_get_the_calls_details(
 async def test_refusal_of_a_function_has_the_calls_details(world: World) -> None:
     """The error of a refused function has the service's name and call id."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig()))
-    await manager.run("vat", world.nothing)
+    await manager.run("vat", world.do_nothing)
     await manager.set_circuit("vat", CircuitState.FORCED_OPEN)
 
     with pytest.raises(CircuitBreakerOpen) as excinfo:
-        await manager.run("vat", world.nothing)
+        await manager.run("vat", world.do_nothing)
 
     assert ("vat", 0, "id-1") == (
         excinfo.value.service,

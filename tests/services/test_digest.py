@@ -26,7 +26,7 @@ from tests.support.modes import Arriving, World, sync_and_async
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.modes import Sent
+    from tests.support.modes import SentRequest
 
 GET = Request.get("/plates", query={"country": "DE"})
 USER = Credentials.digest("erp", "secret-0")
@@ -49,7 +49,7 @@ def challenge(nonce: str, *, more: str = "") -> Response:
     return Response(401, Headers({"WWW-Authenticate": value}))
 
 
-def fields(sent: Sent) -> dict[str, str]:
+def fields(sent: SentRequest) -> dict[str, str]:
     """The fields of a request's digest response; empty if it has none."""
     return read_parameters((sent.header("Authorization") or "").removeprefix("Digest "))
 

@@ -16,7 +16,7 @@ from moorage.services.core.renewal import Unrenewed
 from tests.services.test_vendor_wire import START, RecordingPorts
 from tests.support.modes import run_plain
 
-ASKED: Any = SimpleNamespace(
+ASKED_OPERATION: Any = SimpleNamespace(
     kind="sms",
     tenant="acme",
     operation="send",
@@ -60,12 +60,12 @@ class Hub(RecordingPorts):
 
     def choose(self, request: Any) -> tuple[Any, ...]:
         """Return all accounts."""
-        assert ASKED is request
+        assert ASKED_OPERATION is request
         return tuple(self.accounts.values())
 
     def find(self, ref: Any, request: Any) -> tuple[Any, Any]:
         """The second."""
-        assert ASKED is request
+        assert ASKED_OPERATION is request
         return self.accounts["two"], ref
 
     @property
@@ -109,7 +109,7 @@ class Hub(RecordingPorts):
 
     def ask(self, **options: Any) -> Any:
         """Execute the operation."""
-        return run_plain(self.desk.execute(ASKED, self.deed, **options))
+        return run_plain(self.desk.execute(ASKED_OPERATION, self.deed, **options))
 
     def bounds(self) -> list[tuple[Any, Any]]:
         """The tenant and the time limit of each request that was sent."""
@@ -141,7 +141,7 @@ def test_error_after_a_step_that_acted(key: str | None) -> None:
         raise harmless()
 
     with pytest.raises(ConnectionFailed) as excinfo:
-        run_plain(office.desk.execute(ASKED, order, key=key))
+        run_plain(office.desk.execute(ASKED_OPERATION, order, key=key))
     assert vars(excinfo.value)["_acted"] is True
     assert ["one"] == [result[1] for result in office.told]
 
@@ -186,7 +186,7 @@ def test_transport_is_that_of_its_account() -> None:
     async def shout(_: Any, wire: Any) -> Any:
         return await wire.act("shout")
 
-    assert "done" == run_plain(dispatcher.execute(ASKED, shout))
+    assert "done" == run_plain(dispatcher.execute(ASKED_OPERATION, shout))
     assert ("run", "one", ("step", "shouted")) == office.told[0][:3]
 
 
@@ -259,13 +259,13 @@ def test_operation_on_a_resource_uses_its_account(options: Any, sent: float | No
     """An operation on an existing resource goes to its account, which the error names."""
     office = Hub("one", "two")
     assert ("two's", "ref") == run_plain(
-        office.desk.execute_at("ref", ASKED, office.deed, **options)
+        office.desk.execute_at("ref", ASKED_OPERATION, office.deed, **options)
     )
     assert [("acme", sent)] == office.bounds()
 
     office.fails["two"] = harmless()
     with pytest.raises(ConnectionFailed) as excinfo:
-        run_plain(office.desk.execute_at("ref", ASKED, office.deed, **options))
+        run_plain(office.desk.execute_at("ref", ASKED_OPERATION, office.deed, **options))
     assert ("two", "sms.send") == (excinfo.value.service, excinfo.value.operation)
 
 

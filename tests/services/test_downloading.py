@@ -25,7 +25,7 @@ INFO = ObjectInfo(
     etag="e1",
     checksums=(Checksum.of("md5", DATA),),
 )
-CUT = ConnectionFailed("The line was cut.")
+CUT_LINE = ConnectionFailed("The line was cut.")
 WIRE: Any = "wire"
 
 
@@ -102,7 +102,7 @@ def read_all(download: Downloading) -> bytes:
 def test_broken_download_is_resumed() -> None:
     """A broken download resumes at its offset, for the same version of the object."""
     other_info = attrs.evolve(INFO, content_type="x/y")
-    first = some_bytes(10, DATA[10:30], CUT, length=50)
+    first = some_bytes(10, DATA[10:30], CUT_LINE, length=50)
     second = some_bytes(30, DATA[30:35], length=30, info=other_info)  # ends early, without a word
     third = some_bytes(35, DATA[35:60], length=25, info=other_info)
     download, vendor = download_of(first, second, third, options=GetOptions(version="v1"))
@@ -123,8 +123,12 @@ def test_broken_download_is_resumed() -> None:
 @pytest.mark.parametrize("came", [0, 1])
 def test_download_gives_up_after_three_empty_retries(came: int) -> None:
     """Three retries without a byte end the download."""
-    nothing = [some_bytes(came, CUT), some_bytes(came, CUT), some_bytes(came, CUT, DATA[came:])]
-    download, vendor = download_of(some_bytes(0, *[DATA[:came]] * came, CUT), *nothing)
+    empty_answers = [
+        some_bytes(came, CUT_LINE),
+        some_bytes(came, CUT_LINE),
+        some_bytes(came, CUT_LINE, DATA[came:]),
+    ]
+    download, vendor = download_of(some_bytes(0, *[DATA[:came]] * came, CUT_LINE), *empty_answers)
 
     with pytest.raises(ConnectionFailed, match="cut"):
         read_all(download)
@@ -134,7 +138,7 @@ def test_download_gives_up_after_three_empty_retries(came: int) -> None:
 
 def test_progress_resets_the_retries() -> None:
     """A download is resumed any number of times as long as bytes arrive."""
-    drops = [some_bytes(at, DATA[at : at + 1], CUT) for at in range(9)]
+    drops = [some_bytes(start, DATA[start : start + 1], CUT_LINE) for start in range(9)]
     download, vendor = download_of(*drops, some_bytes(9, DATA[9:]))
 
     assert DATA == read_all(download)
@@ -148,7 +152,7 @@ def test_progress_resets_the_retries() -> None:
 )
 def test_unresumable_download_fails(changes: dict[str, Any], *, resumes: bool) -> None:
     """A download is not resumed if the rest may be of another object."""
-    first = attrs.evolve(some_bytes(0, DATA[:1], CUT, DATA), **changes)
+    first = attrs.evolve(some_bytes(0, DATA[:1], CUT_LINE, DATA), **changes)
     download, vendor = download_of(first, resumes=resumes)
 
     assert DATA[:1] == run_plain(download.read())
@@ -161,7 +165,7 @@ def test_unresumable_download_fails(changes: dict[str, Any], *, resumes: bool) -
 def test_refused_resumption() -> None:
     """If the object has changed, the vendor's refusal ends the download."""
     refused_error = VendorRejected("It has changed.", status=412)
-    download, vendor = download_of(some_bytes(0, DATA[:1], CUT, DATA), refused_error)
+    download, vendor = download_of(some_bytes(0, DATA[:1], CUT_LINE, DATA), refused_error)
 
     with pytest.raises(VendorRejected) as excinfo:
         read_all(download)
@@ -173,7 +177,7 @@ def test_refused_resumption() -> None:
 def test_wrong_range_is_not_used() -> None:
     """A response with another range is not used, and is closed."""
     others = some_bytes(0, DATA)
-    download, _ = download_of(some_bytes(0, DATA[:1], CUT), others)
+    download, _ = download_of(some_bytes(0, DATA[:1], CUT_LINE), others)
 
     with pytest.raises(VendorFailed, match="different range"):
         read_all(download)

@@ -13,7 +13,7 @@ from tests.support.modes import World, sync_and_async
 CIPHER = AesGcmCipher(generate_keys())
 BANK = Service("bank", base_url="https://bank.example", retry=None)
 PAY = Request.post("/charges", json={"amount": 1})
-TOLD = Response(200, {"X-Token": "told-token"}, b"told-body")
+SECRET_ANSWER = Response(200, {"X-Token": "told-token"}, b"told-body")
 
 
 def stored_text(world: World) -> str:
@@ -24,7 +24,7 @@ def stored_text(world: World) -> str:
 @sync_and_async
 async def test_encrypted_response_is_replayed(world: World) -> None:
     """A repeat gets the response, while a reader of the store cannot read it."""
-    world.vendor.answers(TOLD)
+    world.vendor.answers(SECRET_ANSWER)
     manager = world.manager(BANK, state=world.of_mode(world.store), cipher=CIPHER)
 
     first = await manager.call("bank", PAY, idempotency_key="k")
@@ -52,7 +52,7 @@ async def test_encrypted_refusal_is_replayed(world: World) -> None:
 @sync_and_async
 async def test_unencrypted_answers_are_replayed_after_adding_a_cipher(world: World) -> None:
     """Answers stored before a cipher was configured are still replayed."""
-    world.vendor.answers(TOLD)
+    world.vendor.answers(SECRET_ANSWER)
     await world.manager(BANK).call("bank", PAY, idempotency_key="k")
 
     replayed_response = await world.manager(BANK, cipher=CIPHER).call(
@@ -66,7 +66,7 @@ async def test_unencrypted_answers_are_replayed_after_adding_a_cipher(world: Wor
 @sync_and_async
 async def test_unreadable_answer_is_not_repeated(world: World, cipher: AesGcmCipher | None) -> None:
     """A process without the encryption key raises an error, and does not call the vendor again."""
-    world.vendor.answers(TOLD)
+    world.vendor.answers(SECRET_ANSWER)
     await world.manager(BANK, cipher=CIPHER).call("bank", PAY, idempotency_key="k")
 
     with pytest.raises(ConfigurationError) as excinfo:
@@ -82,7 +82,7 @@ async def test_unreadable_answer_is_not_repeated(world: World, cipher: AesGcmCip
 @sync_and_async
 async def test_older_key_decrypts(world: World) -> None:
     """A response encrypted with an older key is replayed while that key is configured."""
-    world.vendor.answers(TOLD)
+    world.vendor.answers(SECRET_ANSWER)
     older_ring = generate_keys()
     await world.manager(BANK, cipher=AesGcmCipher(older_ring)).call(
         "bank", PAY, idempotency_key="k"
@@ -96,19 +96,21 @@ async def test_older_key_decrypts(world: World) -> None:
     assert b"told-body" == replayed_response.body
 
 
-OTHERS = [
+OTHER_ANSWERS = [
     Plan(BANK, "acme", None),
     Plan(Service("other", base_url="https://bank.example"), None, None),
 ]
 
 
-@pytest.mark.parametrize("plan, key", [*((plan, "k") for plan in OTHERS), (OTHERS[0], "k2")])
+@pytest.mark.parametrize(
+    "plan, key", [*((plan, "k") for plan in OTHER_ANSWERS), (OTHER_ANSWERS[0], "k2")]
+)
 def test_encrypted_response_is_bound_to_its_key(plan: Plan, key: str) -> None:
     """An encrypted response cannot be opened for another tenant, service or key."""
     home_plan = Plan(BANK, None, None)
-    stored_answer = sealed(CIPHER, home_plan, "k", ("value", TOLD))
+    stored_answer = sealed(CIPHER, home_plan, "k", ("value", SECRET_ANSWER))
 
-    assert ("value", TOLD) == opened(CIPHER, home_plan, "k", stored_answer)
+    assert ("value", SECRET_ANSWER) == opened(CIPHER, home_plan, "k", stored_answer)
     with pytest.raises(InvalidData, match="belongs to another"):
         opened(CIPHER, plan, key, stored_answer)
     with pytest.raises(InvalidData, match="belongs to another"):
@@ -118,13 +120,13 @@ def test_encrypted_response_is_bound_to_its_key(plan: Plan, key: str) -> None:
 @sync_and_async
 async def test_manual_resolution_is_encrypted(world: World) -> None:
     """The response with which an operator resolves an unknown key is encrypted too."""
-    world.vendor.answers(world.hanging())
+    world.vendor.answers(world.never_answer())
     state = world.of_mode(world.store)
     manager = world.manager(BANK, state=state, cipher=CIPHER)
     with pytest.raises(Exception, match="lost"):
         await manager.call("bank", PAY, idempotency_key="k")
 
-    assert await manager.resolve_key("bank", "k", done=True, answer=TOLD)
+    assert await manager.resolve_key("bank", "k", done=True, answer=SECRET_ANSWER)
 
     assert b"told-body" == (await manager.call("bank", PAY, idempotency_key="k")).body
     assert "sealed" in stored_text(world)
@@ -142,4 +144,4 @@ async def test_unstorable_value_is_returned_once(world: World) -> None:
     assert type(await manager.run("bank", act, idempotency_key="k")) is object
     with pytest.raises(InvalidData):
         await manager.run("bank", act, idempotency_key="k")
-    assert "AnswerNotStored" in world.told()
+    assert "AnswerNotStored" in world.event_names()

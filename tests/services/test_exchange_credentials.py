@@ -27,7 +27,7 @@ from moorage import (
 )
 from tests.services.renewed_tokens import Provider, vat
 from tests.services.vat import GET
-from tests.support.modes import Sent, World, sync_and_async
+from tests.support.modes import SentRequest, World, sync_and_async
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ async def test_credentials_are_applied_to_the_request(
 ) -> None:
     """A service's own credentials are applied to the request, and no result shows them."""
 
-    async def answer_with_url(sent: Sent) -> Response:
+    async def answer_with_url(sent: SentRequest) -> Response:
         return Response(200, url=sent.url)
 
     world.vendor.answers(answer_with_url)
@@ -98,7 +98,7 @@ async def test_every_attempt_is_signed_anew(world: World) -> None:
     signature = hmac.digest(b"h1dden", text, "sha256").hex()
     for sent_request in (first, second):
         assert f"https://vat.example/v1/rates?key=me&signature={signature}" == sent_request.url
-    times = [int(sent.request.headers["x-time"]) for sent in (first, second)]
+    times = [int(sent_call.request.headers["x-time"]) for sent_call in (first, second)]
     assert 5 == times[1] - times[0]
     assert first.request.headers["x-nonce"] != second.request.headers["x-nonce"]
 

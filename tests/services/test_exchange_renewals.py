@@ -40,7 +40,7 @@ async def test_refused_credential_is_renewed_once(world: World) -> None:
     assert ["Bearer token-0", "Bearer token-1"] == [
         requests.header("authorization") for requests in world.vendor.requests
     ]
-    assert 1 == world.told().count("CredentialRefreshed")
+    assert 1 == world.event_names().count("CredentialRefreshed")
 
 
 @sync_and_async
@@ -101,12 +101,14 @@ async def test_concurrent_callers_renew_once(world: World) -> None:
         response: Response = await manager.call("vat", GET)
         return response.status
 
-    waiting = [world.start(call) for _ in range(2)]
+    waiting_calls = [world.start(call) for _ in range(2)]
     for gate in gates:
         await gate.reached()
     for gate in gates:
         gate.open()
-    answers = [await item.result() for item in waiting] + await world.together(*[call] * 8)
+    answers = [await item.result() for item in waiting_calls] + await world.run_together(
+        *[call] * 8
+    )
 
     assert [200] * 10 == answers
     assert ["token-0"] == provider.refreshed

@@ -43,10 +43,10 @@ async def race(world: World, manager: Face, request: Request = GET, **options: A
         response: Response = await manager.call("vat", request, **options)
         return response
 
-    started = world.start(call)
+    running_call = world.start(call)
     await gate.reached()
     world.gather.too_long.set()
-    return started, gate
+    return running_call, gate
 
 
 @sync_and_async
@@ -102,7 +102,7 @@ async def test_losing_request_is_cancelled(world: World) -> None:
     if not world.is_awaited:
         gate.open()
     for item in world.gather.started:
-        await item.over()
+        await item.wait_until_over()
     assert world.gather.started[0].ending is not None
     _, error = world.gather.started[0].ending
     assert ("CancelledError" if world.is_awaited else "NoneType") == type(error).__name__
@@ -288,7 +288,7 @@ async def test_late_loser_is_ignored(world: World) -> None:
     response = await started_call.result()
     gate.open()
     for item in world.gather.started:
-        await item.over()
+        await item.wait_until_over()
 
     finished_event: Any = world.events[-1]
     assert (200, 200, None) == (response.status, finished_event.status, finished_event.error)

@@ -161,15 +161,15 @@ async def test_another_payload_is_a_conflict_in_every_state(world: World, state:
         with suppress(ConnectorError):
             await charge(manager)
 
-    started = world.start(charge_first)
+    running_charge = world.start(charge_first)
     if state == "in progress":
         await gate.reached()
     else:
-        await started.result()
+        await running_charge.result()
     with pytest.raises(IdempotencyConflict) as excinfo:
         await charge(manager, OTHER)
     gate.open()
-    await started.result()
+    await running_charge.result()
 
     assert ("bank", 0) == (excinfo.value.service, excinfo.value.attempts)
     assert "another payload" in excinfo.value.message
@@ -181,10 +181,10 @@ async def test_another_payload_is_a_conflict_in_every_state(world: World, state:
 async def test_payloads_that_look_alike_differ(world: World, other: object) -> None:
     """1, 1.0, "1" and True are different payloads."""
     manager = world.manager(bank())
-    await manager.run("bank", world.nothing, idempotency_key="k", payload=1)
+    await manager.run("bank", world.do_nothing, idempotency_key="k", payload=1)
 
     with pytest.raises(IdempotencyConflict):
-        await manager.run("bank", world.nothing, idempotency_key="k", payload=other)
+        await manager.run("bank", world.do_nothing, idempotency_key="k", payload=other)
 
 
 @sync_and_async
@@ -194,7 +194,7 @@ async def test_requests_and_functions_share_keys(world: World) -> None:
     await charge(manager)
 
     with pytest.raises(IdempotencyConflict):
-        await manager.run("bank", world.nothing, idempotency_key="k")
+        await manager.run("bank", world.do_nothing, idempotency_key="k")
 
 
 @sync_and_async
@@ -216,7 +216,7 @@ async def test_invalid_keys_are_refused(world: World, way: str, key: Any) -> Non
     manager = world.manager(bank())
     ways: dict[str, Callable[[], Any]] = {
         "call": lambda: charge(manager, key=key),
-        "run": lambda: manager.run("bank", world.nothing, idempotency_key=key),
+        "run": lambda: manager.run("bank", world.do_nothing, idempotency_key=key),
         "resolve_key": lambda: manager.resolve_key("bank", key, done=False),
         "call_many": lambda: _only_result(
             manager.call_many("bank", [POST], idempotency_keys=[key])
@@ -252,10 +252,10 @@ async def test_payload_without_a_fingerprint_is_refused(world: World) -> None:
     manager = world.watched(bank())
 
     with pytest.raises(InvalidData) as excinfo:
-        await manager.run("bank", world.nothing, idempotency_key="k", payload={object()})
+        await manager.run("bank", world.do_nothing, idempotency_key="k", payload={object()})
 
     assert ("payload", "bank") == (excinfo.value.field, excinfo.value.service)
-    assert ["CallStarted", "CallFinished"] == world.told()
+    assert ["CallStarted", "CallFinished"] == world.event_names()
 
 
 # --- in progress ---
@@ -272,20 +272,20 @@ async def test_repeat_waits_for_the_first_caller(world: World) -> None:
         response: Response = await charge(manager)
         return response
 
-    started = world.start(charge_first)
+    running_charge = world.start(charge_first)
     await gate.reached()
 
     async def finish() -> None:
         gate.open()
-        await started.over()
+        await running_charge.wait_until_over()
 
     for _ in range(3):
-        world.sleeper.meanwhile.append(world.nothing)
+        world.sleeper.meanwhile.append(world.do_nothing)
     world.sleeper.meanwhile.append(finish)
     second = await charge(manager)
 
     assert (True, b"charged") == (second.replayed, second.body)
-    assert not (await started.result()).replayed
+    assert not (await running_charge.result()).replayed
     assert 1 == len(world.vendor.requests)
     # Each look is later than the one before, and none much later.
     assert [0.00375, 0.0075, 0.015, 0.03] == world.sleeper.slept[:4]
@@ -305,7 +305,7 @@ async def test_waiting_repeat_ends_at_its_deadline(world: World) -> None:
     async def charge_first() -> None:
         await charge(manager)
 
-    started = world.start(charge_first)
+    running_charge = world.start(charge_first)
     await gate.reached()
     with pytest.raises(IdempotencyInProgress):
         await charge(manager, timeout=0.00375)
@@ -313,7 +313,7 @@ async def test_waiting_repeat_ends_at_its_deadline(world: World) -> None:
     with pytest.raises(IdempotencyInProgress) as excinfo:
         await charge(manager, timeout=2)
     gate.open()
-    await started.result()
+    await running_charge.result()
 
     assert "Another caller is working" in excinfo.value.message
     assert world.clock.now <= 2
@@ -342,10 +342,10 @@ async def test_repeat_past_its_deadline_does_not_run(world: World, late: float, 
 
     async def oversleep() -> None:
         gate.open()
-        await started.result()
+        await running_call.result()
         world.clock.advance(2 + late - 0.00375)
 
-    started = world.start(run_first)
+    running_call = world.start(run_first)
     await gate.reached()
     world.sleeper.meanwhile.append(oversleep)
     with nullcontext() if calls else pytest.raises(DeadlineExceeded):
@@ -372,5 +372,5 @@ async def test_concurrent_repeats_act_once(world: World) -> None:
         value: int = await manager.run("bank", act, idempotency_key="k")
         return value
 
-    assert [7] * 16 == await world.together(*[call] * 16)
+    assert [7] * 16 == await world.run_together(*[call] * 16)
     assert 1 == len(calls)

@@ -272,12 +272,12 @@ async def test_repeat_past_its_deadline_claims_nothing(world: World) -> None:
     async def oversleep() -> None:
         world.clock.advance(3)
 
-    started = world.start(charge_first)
+    running_charge = world.start(charge_first)
     await gate.reached()
     world.sleeper.meanwhile.append(oversleep)
     with pytest.raises(DeadlineExceeded):
         await charge(manager, timeout=2)
     gate.open()
-    await started.result()
+    await running_charge.result()
 
     assert [35_000_000, 7_000_000] == leases(world)

@@ -108,13 +108,13 @@ async def test_late_holder_gets_the_stored_answer(world: World) -> None:
         response: Response = await charge(manager)
         return response
 
-    started = world.start(charge_late)
+    running_charge = world.start(charge_late)
     await gate.reached()
     world.clock.advance(LEASE)
     assert b"kept" == (await charge(manager)).body
     gate.open()
 
-    response = await started.result()
+    response = await running_charge.result()
     assert (True, b"kept") == (response.replayed, response.body)
 
 
@@ -128,16 +128,16 @@ async def test_late_holders_answer_is_used_by_its_successor(world: World) -> Non
     async def call() -> Any:
         return await charge(manager)
 
-    started = []
+    running_charges = []
     for gate in gates:
-        started.append(world.start(call))
+        running_charges.append(world.start(call))
         await gate.reached()
         world.clock.advance(LEASE)
     gates[0].open()
 
-    first = await started[0].result()
+    first = await running_charges[0].result()
     gates[1].open()
-    successor_response = await started[1].result()
+    successor_response = await running_charges[1].result()
     assert (200, False, 200, True) == (
         first.status,
         first.replayed,
@@ -156,13 +156,13 @@ async def test_late_refusal_gives_way_to_the_stored_answer(world: World) -> None
     async def charge_late() -> Any:
         return await charge(manager)
 
-    started = world.start(charge_late)
+    running_charge = world.start(charge_late)
     await gate.reached()
     world.clock.advance(LEASE)
     await charge(manager)
     gate.open()
 
-    assert b"kept" == (await started.result()).body
+    assert b"kept" == (await running_charge.result()).body
 
 
 @sync_and_async
@@ -175,14 +175,14 @@ async def test_late_holder_without_successor_completes(world: World) -> None:
     async def charge_late() -> Any:
         return await charge(manager)
 
-    started = world.start(charge_late)
+    running_charge = world.start(charge_late)
     await gate.reached()
     world.clock.advance(LEASE)
     with pytest.raises(OutcomeUnknown):
         await charge(manager)
     gate.open()
 
-    assert b"late" == (await started.result()).body
+    assert b"late" == (await running_charge.result()).body
     assert b"late" == (await charge(manager)).body
 
 
@@ -203,13 +203,13 @@ async def test_expired_claim_sends_nothing(world: World) -> None:
             await charge(manager)
         assert excinfo.value.retry_at is None
 
-    started = [world.start(charge_first)]
+    running_charges = [world.start(charge_first)]
     await gate.reached()
-    started.append(world.start(charge_late))
+    running_charges.append(world.start(charge_late))
     await world.wait(world.locks.arrived)
     clock.advance(LEASE)
     gate.open()
-    for item in started:
+    for item in running_charges:
         await item.result()
 
     assert 1 == len(world.vendor.requests)

@@ -25,7 +25,7 @@ from tests.services.one_effect import (
 from tests.support.modes import World, sync_and_async
 
 JSON = {"Content-Type": "application/json"}
-DONE = Response(200, JSON, b'{"id": "ch_1"}')
+DONE_CHARGE = Response(200, JSON, b'{"id": "ch_1"}')
 UNREADABLE = (
     Response(200, JSON, b"<html>proxy</html>"),
     Response(200, JSON, b'{"id": "ch_1", "amo'),
@@ -43,7 +43,7 @@ async def test_unreadable_answer_is_repeated_at_a_vendor_that_honours_keys(
     world: World, answer: Response
 ) -> None:
     """A vendor that honours keys is asked again, and the key gets its answer."""
-    world.vendor.answers(answer, DONE)
+    world.vendor.answers(answer, DONE_CHARGE)
     manager = over_one_store(world, key_aware_bank())
 
     with pytest.raises(VendorFailed) as excinfo:
@@ -58,7 +58,7 @@ async def test_unreadable_answer_is_repeated_at_a_vendor_that_honours_keys(
 @sync_and_async
 async def test_unreadable_response_is_retried(world: World) -> None:
     """An unreadable response is retried like any other failure of the vendor."""
-    world.vendor.answers(UNREADABLE[0], DONE)
+    world.vendor.answers(UNREADABLE[0], DONE_CHARGE)
     manager = over_one_store(world, key_aware_bank(retry=RetryPolicy(max_attempts=2)))
 
     assert not (await charge(manager)).replayed
@@ -71,7 +71,7 @@ async def test_unreadable_answer_needs_resolving_without_vendor_keys(
     world: World, answer: Response
 ) -> None:
     """A vendor without keys is not asked again until an operator resolves the key."""
-    world.vendor.answers(answer, DONE)
+    world.vendor.answers(answer, DONE_CHARGE)
     manager = over_one_store(world, bank(retry=RetryPolicy(max_attempts=2)))
 
     for _ in range(2):
@@ -113,7 +113,7 @@ async def test_classifier_may_call_a_success_unreadable(world: World) -> None:
     def classify(_: object, response: Response) -> VendorFailed | None:
         return VendorFailed("no order") if response.body == b"<html>" else None
 
-    world.vendor.answers(Response(200, body=b"<html>"), DONE)
+    world.vendor.answers(Response(200, body=b"<html>"), DONE_CHARGE)
     manager = over_one_store(world, key_aware_bank(classify=classify))
 
     with pytest.raises(VendorFailed):
@@ -136,7 +136,7 @@ async def test_refused_key_leaves_the_outcome_unknown(world: World, status: int)
             await charge(manager)
         assert isinstance(excinfo.value.__cause__, VendorRejected)
 
-    assert await manager.resolve_key("bank", "k", done=True, answer=DONE)
+    assert await manager.resolve_key("bank", "k", done=True, answer=DONE_CHARGE)
     assert (await charge(manager)).replayed
 
 
@@ -196,7 +196,7 @@ async def test_idempotent_request_is_repeated_while_the_key_lives(world: World) 
 @sync_and_async
 async def test_conflict_without_a_reason_keeps_the_key(world: World, body: bytes) -> None:
     """A 409 without a reason may concern an earlier request, so the same key is repeated."""
-    world.vendor.answers(Response(409, JSON, body), DONE)
+    world.vendor.answers(Response(409, JSON, body), DONE_CHARGE)
     manager = over_one_store(world, key_aware_bank(retry=None))
 
     with pytest.raises(IdempotencyInProgress, match="may still be working"):

@@ -328,7 +328,7 @@ def test_interrupted_fast_path_function_is_neutral(mode: str, error: type[BaseEx
     async def act() -> None:
         raise error
 
-    world.drive(manager.run("bank", world.nothing))
+    world.drive(manager.run("bank", world.do_nothing))
     for _ in range(3):
         with pytest.raises(error):
             to_its_end(manager.run("bank", act))
@@ -373,7 +373,7 @@ def test_interrupted_call_emits_its_end(mode: str, error: type[BaseException]) -
         return manager, lambda: manager.call("bank", GET)
 
     for world, _, _ in every_interruption(mode, error, scene):
-        assert ("CallStarted", "CallFinished") == (world.told()[0], world.told()[-1])
+        assert ("CallStarted", "CallFinished") == (world.event_names()[0], world.event_names()[-1])
         assert world.events[-1].cancelled  # type: ignore[attr-defined]
 
 
@@ -387,7 +387,7 @@ async def test_interrupted_waiter_leaves_the_claim(world: World) -> None:
     async def call_first() -> Any:
         return await manager.call("bank", POST, idempotency_key="k")
 
-    started = world.start(call_first)
+    running_call = world.start(call_first)
     await gate.reached()
 
     async def interrupt() -> None:
@@ -398,5 +398,5 @@ async def test_interrupted_waiter_leaves_the_claim(world: World) -> None:
         await manager.call("bank", POST, idempotency_key="k")
     gate.open()
 
-    assert 200 == (await started.result()).status
+    assert 200 == (await running_call.result()).status
     assert (await manager.call("bank", POST, idempotency_key="k")).replayed

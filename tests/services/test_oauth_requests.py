@@ -32,7 +32,7 @@ SERVER = AuthorizationServer(
     device_authorization_endpoint="https://login.example/device",
 )
 JSON = {"Content-Type": "application/json"}
-BEGUN = json.dumps(
+DEVICE_ANSWER = json.dumps(
     {
         "device_code": "d3vice",
         "user_code": "WDJB",
@@ -86,7 +86,9 @@ def passing(world: World, seconds: float) -> Callable[[], Awaitable[None]]:
 @sync_and_async
 async def test_chunked_response(world: World) -> None:
     """A response in several chunks is read as a whole."""
-    world.vendor.answers(Arriving(200, JSON, BEGUN[:7], BEGUN[7:50], BEGUN[50:]))
+    world.vendor.answers(
+        Arriving(200, JSON, DEVICE_ANSWER[:7], DEVICE_ANSWER[7:50], DEVICE_ANSWER[50:])
+    )
 
     assert "WDJB" == (await ask(world, "begin_device")).user_code
 
@@ -95,7 +97,8 @@ async def test_chunked_response(world: World) -> None:
 async def test_response_size_is_limited(world: World) -> None:
     """At most a megabyte of a response is read."""
     world.vendor.answers(
-        Arriving(200, JSON, BEGUN.ljust(LARGEST)), Arriving(200, JSON, BEGUN.ljust(LARGEST), b" ")
+        Arriving(200, JSON, DEVICE_ANSWER.ljust(LARGEST)),
+        Arriving(200, JSON, DEVICE_ANSWER.ljust(LARGEST), b" "),
     )
 
     assert "WDJB" == (await ask(world, "begin_device")).user_code
@@ -106,7 +109,7 @@ async def test_response_size_is_limited(world: World) -> None:
 @sync_and_async
 async def test_decorrelated_pauses(world: World) -> None:
     """Each decorrelated pause depends on the one before it."""
-    world.vendor.answers(503, 503, 503, Response(200, JSON, BEGUN))
+    world.vendor.answers(503, 503, 503, Response(200, JSON, DEVICE_ANSWER))
     policy = RetryPolicy(
         max_attempts=4, backoff="decorrelated", base_delay=2.0, max_delay=100.0, jitter="none"
     )
@@ -122,7 +125,7 @@ async def test_pause_beyond_the_timeout_is_not_begun(
 ) -> None:
     """A pause that would end after the timeout is not started."""
     world.vendor.answers(failing_response(wait))
-    world.vendor.otherwise = Response(200, JSON, BEGUN)
+    world.vendor.otherwise = Response(200, JSON, DEVICE_ANSWER)
     if slept:
         assert await ask(world, "begin_device")
     else:
@@ -135,7 +138,7 @@ async def test_pause_beyond_the_timeout_is_not_begun(
 @sync_and_async
 async def test_request_time_limit(world: World, more: float, left: float) -> None:
     """Each request takes at most its own limit and the remaining time."""
-    world.vendor.answers(failing_response(60), Response(200, JSON, BEGUN))
+    world.vendor.answers(failing_response(60), Response(200, JSON, DEVICE_ANSWER))
     world.sleeper.meanwhile.append(passing(world, more))
 
     assert await ask(world, "begin_device")

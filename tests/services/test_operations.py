@@ -28,8 +28,8 @@ from tests.support.modes import AWAITED, DISTANT, World, sync_and_async
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-LOST = OSError("password=hunter2")
-REFUSED = PermissionError("password=hunter2")
+LOST_CONNECTION = OSError("password=hunter2")
+REFUSED_ACCESS = PermissionError("password=hunter2")
 UNREACHED = ConnectionRefusedError("password=hunter2")
 
 
@@ -68,7 +68,7 @@ class Insert:
         """Convert the errors of the foreign library."""
         if isinstance(error, UNREACHED.__class__):
             return ConnectionFailed("Nothing listens.", may_have_been_processed=False)
-        if isinstance(error, REFUSED.__class__):
+        if isinstance(error, REFUSED_ACCESS.__class__):
             return VendorRejected("The row exists.", vendor_code="23505")
         if isinstance(error, OSError):
             return ConnectionFailed("The connection was lost.", may_have_been_processed=True)
@@ -116,7 +116,12 @@ async def test_attempt_timeout_bounds_the_attempt(world: World) -> None:
 
 @pytest.mark.parametrize(
     "failure, repeatable, attempts",
-    [(LOST, True, 3), (LOST, False, 1), (UNREACHED, False, 3), (REFUSED, True, 1)],
+    [
+        (LOST_CONNECTION, True, 3),
+        (LOST_CONNECTION, False, 1),
+        (UNREACHED, False, 3),
+        (REFUSED_ACCESS, True, 1),
+    ],
 )
 @sync_and_async
 async def test_only_a_harmless_repeat_is_made(
@@ -132,7 +137,7 @@ async def test_only_a_harmless_repeat_is_made(
     assert list(range(1, attempts + 1)) == [attempt.number for attempt in trial.database.attempts]
     assert ("erp", "orders.insert", "postgresql") == (error.service, error.operation, error.vendor)
     assert "hunter2" not in str(error)
-    assert (failure is LOST) is getattr(error, "may_have_been_processed", False)
+    assert (failure is LOST_CONNECTION) is getattr(error, "may_have_been_processed", False)
 
 
 @sync_and_async
@@ -207,7 +212,7 @@ async def test_lost_keyed_write(
     world: World, options: dict[str, Any], repeatable: bool, attempts: int
 ) -> None:
     """A lost keyed write is repeated only if it may repeat, or the system honours keys."""
-    trial = Trial(world, LOST, **options)
+    trial = Trial(world, LOST_CONNECTION, **options)
     insert = trial.insert(repeatable=repeatable)
     if attempts == 1:
         with pytest.raises(OutcomeUnknown):

@@ -8,7 +8,7 @@ from moorage import Service, StorageLost, StorageRecovered, StorageUnavailable
 from moorage.services.core.outage_probe import OutageProbe
 from tests.support.modes import World, sync_and_async
 
-AWAY = StorageUnavailable("it does not answer.")
+STORE_AWAY = StorageUnavailable("it does not answer.")
 
 
 @sync_and_async
@@ -16,12 +16,12 @@ async def test_outdated_outcomes_are_ignored(world: World) -> None:
     """The outcome of a command that began before the last change is ignored."""
     probe = OutageProbe(world.watched(Service("vat")).manager._flows.core, "state")
 
-    probe.lost(None, AWAY, 0)
+    probe.lost(None, STORE_AWAY, 0)
     first = probe.outage
     assert first is not None
-    probe.lost(None, AWAY, 0)
+    probe.lost(None, STORE_AWAY, 0)
     assert first is probe.outage
-    probe.lost(first, AWAY, 0)
+    probe.lost(first, STORE_AWAY, 0)
     second = probe.outage
     probe.found(first)
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 GET = Request.get("/rates")
 POST = Request.post("/charges", json={"amount": 1})
-AWAY = StorageUnavailable("the node does not answer.")
+NODE_AWAY = StorageUnavailable("the node does not answer.")
 NEWER = "A stored state has version 2."
 
 
@@ -85,7 +85,7 @@ class Cluster:
     async def answer(self, command: Command[Any]) -> None:
         """Fail if the node is down."""
         if {self.node_of(command), "all"} & self.away:
-            raise AWAY
+            raise NODE_AWAY
 
 
 class Unusable:
@@ -310,7 +310,7 @@ async def test_unusable_circuit_cannot_be_set_by_hand(world: World) -> None:
 async def test_unusable_state_proves_that_the_store_works(world: World) -> None:
     """A reply that a state is unusable ends the outage of a store."""
     worker = sharing(world, vat())
-    world.store.is_away = AWAY
+    world.store.is_away = NODE_AWAY
     await granted(worker, "b", 1)
     world.store.is_away = None
     Unusable(world, "@a:")
@@ -362,7 +362,7 @@ async def test_refusing_limit_admits_nothing_without_its_store(world: World) -> 
     """With `without_store="refuse"` every call asks the store, and is refused during an outage."""
     manager = sharing(world, vat(limits=RateLimitConfig(1, burst=9, without_store="refuse")))
     await manager.call("vat", GET)
-    world.store.is_away = AWAY
+    world.store.is_away = NODE_AWAY
     for _ in range(3):
         with pytest.raises(StorageUnavailable, match="does not answer") as excinfo:
             await manager.call("vat", GET)
@@ -377,7 +377,7 @@ async def test_refusing_limit_admits_nothing_without_its_store(world: World) -> 
 @sync_and_async
 async def test_limit_continues_with_its_share(world: World) -> None:
     """Without the store a process grants its share, with a queue in memory."""
-    world.store.is_away = AWAY
+    world.store.is_away = NODE_AWAY
     limit = RateLimitConfig(4, burst=4, without_store=0.5)
     manager = sharing(world, vat(limits=limit, max_limit_wait=None))
 
@@ -401,9 +401,9 @@ class SlowStore:
 
     async def answer(self, command: Command[Any]) -> None:
         """Wait for as long as the caller can."""
-        bound = self.world.store.timeouts[-1]
-        self.world.clock.advance(min(self.delay, bound))
-        if self.delay > bound:
+        time_bound = self.world.store.timeouts[-1]
+        self.world.clock.advance(min(self.delay, time_bound))
+        if self.delay > time_bound:
             raise StorageUnavailable("it did not answer in time.", slow=self.slow)
 
 
@@ -437,10 +437,10 @@ async def test_calls_that_need_the_store_wait_until_the_deadline(world: World) -
     slow_store.delay = 1_000
     refusing_config = RateLimitConfig(1, without_store="refuse")
     for service, options in ((vat(limits=refusing_config), {}), (vat(), {"idempotency_key": "k"})):
-        for timeout, bound in ((8.0, 8.0), (600.0, 60.0)):
+        for timeout, time_bound in ((8.0, 8.0), (600.0, 60.0)):
             with pytest.raises(StorageUnavailable):
                 await sharing(world, service).call("vat", POST, timeout=timeout, **options)
-            assert bound == world.store.timeouts[-1]
+            assert time_bound == world.store.timeouts[-1]
 
 
 @sync_and_async
@@ -476,7 +476,7 @@ async def test_store_that_reports_being_slow_is_not_down(world: World) -> None:
 async def test_slow_probe_leaves_the_probe_to_others(world: World) -> None:
     """A probe that finds the store slow leaves the next probe to the next caller."""
     worker = sharing(world, vat(timeout=4, limits=RateLimitConfig(9)))
-    world.store.is_away = AWAY
+    world.store.is_away = NODE_AWAY
     await worker.call("vat", GET)
     world.store.is_away = None
     slow_store = SlowStore(world)
@@ -495,7 +495,7 @@ async def test_refused_connection_is_an_outage(world: World) -> None:
     """A store that refuses connections counts as down, even right after a reply."""
     worker = sharing(world, vat())
     await worker.call("vat", GET)
-    world.store.is_away = AWAY
+    world.store.is_away = NODE_AWAY
 
     assert 200 == (await worker.call("vat", GET)).status
     assert 1 == len(events_of(world, StorageLost))
@@ -511,12 +511,12 @@ async def test_waiting_repeat_survives_an_outage(world: World) -> None:
     await gate.reached()
 
     async def lose() -> None:
-        world.store.is_away = AWAY
+        world.store.is_away = NODE_AWAY
 
     async def find() -> None:
         world.store.is_away = None
         gate.open()
-        await holder.over()
+        await holder.wait_until_over()
 
     async def do_nothing() -> None:
         return

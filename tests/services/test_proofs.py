@@ -29,12 +29,12 @@ from moorage import (
 from moorage.domain.http.headers import Headers
 from moorage.services.core.nonces import Nonces
 from tests.support.modes import START, Arriving, World, sync_and_async
-from tests.support.proofs import checked, proof_key
+from tests.support.proofs import proof_key, verified_claims
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from tests.support.modes import Sent
+    from tests.support.modes import SentRequest
 
 GET = Request.get("/rates", query={"country": "DE"})
 ASKS = 'DPoP algs="ES256", error="use_dpop_nonce", error_description="a nonce, please"'
@@ -62,9 +62,9 @@ def asks(nonce: str | None, result: str = ASKS) -> Response:
     return Response(401, Headers(fields))
 
 
-def proven(sent: Sent) -> Mapping[str, Any]:
+def proven(sent: SentRequest) -> Mapping[str, Any]:
     """Return the claims of a request's proof."""
-    return checked(sent.header("DPoP"))
+    return verified_claims(sent.header("DPoP"))
 
 
 def nonces(world: World) -> list[str | None]:
@@ -97,9 +97,9 @@ async def test_every_attempt_has_its_own_proof(world: World) -> None:
 
     messages = [proven(requests) for requests in world.vendor.requests]
     ath = base64.urlsafe_b64encode(hashlib.sha256(b"token-0").digest()).rstrip(b"=").decode()
-    begun = int(START.timestamp())
+    start_second = int(START.timestamp())
     common_claims = {"htm": "GET", "htu": "https://vat.example/v1/rates", "ath": ath}
-    assert [common_claims | {"iat": begun}, common_claims | {"iat": begun + 2}] == [
+    assert [common_claims | {"iat": start_second}, common_claims | {"iat": start_second + 2}] == [
         {name: value for name, value in claims.items() if name != "jti"} for claims in messages
     ]
     assert 2 == len({claims["jti"] for claims in messages})
@@ -124,7 +124,7 @@ async def test_requested_nonce_is_sent_at_once(world: World) -> None:
     assert [None, "n-1", "n-1"] == nonces(world)
     assert 0 == provider.number
     assert [] == world.sleeper.slept
-    assert {"RetryScheduled", "CredentialRefreshed"}.isdisjoint(world.told())
+    assert {"RetryScheduled", "CredentialRefreshed"}.isdisjoint(world.event_names())
     assert CircuitState.CLOSED is (await manager.circuit_state("vat")).state
 
 

@@ -22,7 +22,7 @@ from tests.services.two_regions import (
     EU,
     GET,
     POST,
-    REFUSED,
+    REFUSED_CONNECTION,
     US,
     answers,
     regions_used,
@@ -58,7 +58,7 @@ async def test_region_is_drawn_by_weight(world: World) -> None:
 @sync_and_async
 async def test_refused_connection_moves_on_at_once(world: World, request_: Request) -> None:
     """After a refused connection the next region is tried without a pause."""
-    answers(world, eu=[REFUSED])
+    answers(world, eu=[REFUSED_CONNECTION])
     manager = world.watched(shop())
 
     response = await manager.call("shop", request_)
@@ -71,7 +71,7 @@ async def test_refused_connection_moves_on_at_once(world: World, request_: Reque
 @sync_and_async
 async def test_failover_needs_no_time_for_a_pause(world: World) -> None:
     """A call with less time than a pause can still try another region at once."""
-    answers(world, eu=[REFUSED])
+    answers(world, eu=[REFUSED_CONNECTION])
     manager = world.manager(shop())
 
     assert 200 == (await manager.call("shop", POST, timeout=0.5)).status
@@ -81,7 +81,7 @@ async def test_failover_needs_no_time_for_a_pause(world: World) -> None:
 @sync_and_async
 async def test_failover_is_an_attempt(world: World) -> None:
     """A failover counts as an attempt, and an error names the last region."""
-    answers(world, eu=[REFUSED] * 9, us=[REFUSED] * 9)
+    answers(world, eu=[REFUSED_CONNECTION] * 9, us=[REFUSED_CONNECTION] * 9)
     manager = world.manager(shop(retry=RetryPolicy(2)))
 
     with pytest.raises(ConnectionFailed) as excinfo:
@@ -95,7 +95,7 @@ async def test_failover_is_an_attempt(world: World) -> None:
 @sync_and_async
 async def test_failover_takes_from_the_retry_budget(world: World) -> None:
     """Another region is tried only if the budget allows one more attempt."""
-    answers(world, eu=[REFUSED])
+    answers(world, eu=[REFUSED_CONNECTION])
     budget = RetryBudget(ratio=0.01, floor=0)
     manager = world.manager(shop(retry_budget=budget))
 
@@ -108,7 +108,7 @@ async def test_failover_takes_from_the_retry_budget(world: World) -> None:
 @sync_and_async
 async def test_second_attempt_at_a_region_pauses(world: World) -> None:
     """A second attempt at the same region pauses like any retry."""
-    answers(world, eu=[REFUSED, REFUSED], us=[REFUSED])
+    answers(world, eu=[REFUSED_CONNECTION, REFUSED_CONNECTION], us=[REFUSED_CONNECTION])
     manager = world.manager(shop(retry=RetryPolicy(4, 1.0, jitter=Jitter.NONE)))
 
     await manager.call("shop", GET)
@@ -120,7 +120,7 @@ async def test_second_attempt_at_a_region_pauses(world: World) -> None:
 @sync_and_async
 async def test_untried_regions_come_first(world: World) -> None:
     """A call tries regions that it has not tried before the others."""
-    answers(world, eu=[REFUSED], us=[REFUSED])
+    answers(world, eu=[REFUSED_CONNECTION], us=[REFUSED_CONNECTION])
     ap = Region("ap", "https://ap.example/v1", tier=3)
     manager = world.manager(shop(EU, US, ap))
 
@@ -184,7 +184,7 @@ async def test_idempotent_requests_may_change_regions(
 @sync_and_async
 async def test_failover_without_circuits(world: World) -> None:
     """A service without a circuit also fails over, but remembers no failed region."""
-    answers(world, eu=[REFUSED, REFUSED])
+    answers(world, eu=[REFUSED_CONNECTION, REFUSED_CONNECTION])
     manager = world.manager(shop(circuit=None))
 
     await manager.call("shop", GET)

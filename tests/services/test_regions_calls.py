@@ -23,7 +23,7 @@ from tests.services.two_regions import (
     EU,
     GET,
     POST,
-    REFUSED,
+    REFUSED_CONNECTION,
     US,
     answers,
     open_circuits,
@@ -53,7 +53,7 @@ async def test_absolute_url_chooses_its_region(world: World) -> None:
 @sync_and_async
 async def test_each_region_has_its_credentials(world: World) -> None:
     """A region's own credentials are used there, and the service's everywhere else."""
-    answers(world, eu=[REFUSED])
+    answers(world, eu=[REFUSED_CONNECTION])
     us = Region("us", US.base_url, tier=2, credentials=Credentials.bearer("for us"))
     manager = world.manager(shop(EU, us, credentials=Credentials.bearer("for all")))
 
@@ -72,7 +72,7 @@ async def test_region_credentials_precede_the_provider(world: World) -> None:
         async def get(self, *_: object) -> Credentials:
             return Credentials.bearer("for all")
 
-    answers(world, eu=[REFUSED])
+    answers(world, eu=[REFUSED_CONNECTION])
     us = Region("us", US.base_url, tier=2, credentials=Credentials.bearer("for us"))
     service = shop(EU, us, needs_credentials=True)
     manager = world.manager(service, credentials=world.of_mode(Provider()))
@@ -125,7 +125,7 @@ async def test_renewal_stays_in_its_region(world: World) -> None:
 @sync_and_async
 async def test_transforms_run_before_the_region_is_chosen(world: World) -> None:
     """The transformed request is joined to the base URL of each attempt's region."""
-    answers(world, eu=[REFUSED])
+    answers(world, eu=[REFUSED_CONNECTION])
     manager = world.manager(
         shop(request_transforms=lambda request: request.evolve(path="/changed"))
     )
@@ -140,7 +140,7 @@ async def test_transforms_run_before_the_region_is_chosen(world: World) -> None:
 @sync_and_async
 async def test_stream_fails_over(world: World) -> None:
     """A stream that cannot be opened in one region is opened in the next."""
-    answers(world, eu=[REFUSED], us=[Response(200, body=b"all of it")])
+    answers(world, eu=[REFUSED_CONNECTION], us=[Response(200, body=b"all of it")])
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
 
     async with await manager.stream("shop", GET) as stream:
@@ -173,10 +173,10 @@ async def test_hedge_uses_another_region(world: World) -> None:
     answers(world, eu=[gate.answering(200)])
     manager = world.manager(shop(hedge=HedgeConfig(0.1), retry=None))
 
-    started = world.start(lambda: manager.call("shop", GET))
+    running_call = world.start(lambda: manager.call("shop", GET))
     await gate.reached()
     world.gather.too_long.set()
-    await started.result()
+    await running_call.result()
     gate.open()
 
     assert ["eu", "us"] == regions_used(world)
@@ -192,12 +192,12 @@ async def test_response_has_its_region(world: World) -> None:
     )
     manager = world.manager(hedged_shop)
 
-    started = world.start(lambda: manager.call("shop", GET))
+    running_call = world.start(lambda: manager.call("shop", GET))
     await first.reached()
     world.gather.too_long.set()
     await second.reached()
     first.open()
-    response = await started.result()
+    response = await running_call.result()
     second.open()
 
     assert "https://eu.example/v1/items" == response.url
@@ -234,7 +234,7 @@ async def test_hedge_stays_if_other_regions_are_closed(world: World) -> None:
     await open_circuits(manager, "us")
     await manager.call("shop", GET)
     assert ["eu"] * 4 == regions_used(world)
-    assert "CallRefused" not in world.told()
+    assert "CallRefused" not in world.event_names()
 
 
 @sync_and_async
@@ -245,11 +245,11 @@ async def test_concurrent_hedges_use_different_regions(world: World) -> None:
     answers(world, eu=[first.answering(200)], us=[second.answering(200)])
     manager = world.manager(shop(EU, US, ap, hedge=HedgeConfig(0.1, 2), retry=None))
 
-    started = world.start(lambda: manager.call("shop", GET))
+    running_call = world.start(lambda: manager.call("shop", GET))
     for gate in (first, second):
         await gate.reached()
         world.gather.too_long.set()
-    await started.result()
+    await running_call.result()
     for gate in (first, second):
         gate.open()
 
@@ -275,8 +275,8 @@ async def test_functions_need_a_service_without_regions(world: World) -> None:
     manager = world.watched(shop())
 
     with pytest.raises(ConfigurationError, match="A function cannot run in a region") as excinfo:
-        await manager.run("shop", world.nothing)
+        await manager.run("shop", world.do_nothing)
 
     assert "regions" == excinfo.value.path
     assert "Protect the function with a service of its own" in excinfo.value.remedy
-    assert ["CallStarted", "CallFinished"] == world.told()
+    assert ["CallStarted", "CallFinished"] == world.event_names()

@@ -17,7 +17,7 @@ from moorage import (
 from tests.services.two_regions import (
     GET,
     POST,
-    REFUSED,
+    REFUSED_CONNECTION,
     answers,
     open_circuits,
     regions_used,
@@ -39,7 +39,7 @@ async def test_open_region_is_skipped(world: World) -> None:
     await manager.call("shop", POST)
 
     assert ["eu", "us"] == regions_used(world)
-    assert ["CallStarted", "AttemptFinished", "CallFinished"] == world.told()
+    assert ["CallStarted", "AttemptFinished", "CallFinished"] == world.event_names()
     states = [await manager.circuit_state("shop", region=name) for name in ("eu", "us")]
     assert [CircuitState.OPEN, CircuitState.CLOSED] == [state.state for state in states]
 
@@ -110,7 +110,7 @@ async def test_all_regions_open(world: World) -> None:
 
     assert (None, START + timedelta(seconds=10)) == (excinfo.value.region, excinfo.value.retry_at)
     assert (0, True) == (excinfo.value.attempts, excinfo.value.retryable)
-    assert ["CallStarted", "CallRefused", "CallFinished"] == world.told()
+    assert ["CallStarted", "CallRefused", "CallFinished"] == world.event_names()
     refused_event = world.events[1]
     assert (None, "CircuitBreakerOpen") == (refused_event.region, refused_event.error)  # type: ignore[attr-defined]  # CallRefused
     assert 6.0 == refused_event.retry_after  # type: ignore[attr-defined]  # CallRefused
@@ -169,13 +169,13 @@ async def test_retry_stays_if_other_circuits_are_open(world: World) -> None:
 
     assert ["eu", "eu", "eu"] == regions_used(world)
     assert [1.0, 2.0] == world.sleeper.slept
-    assert "CallRefused" not in world.told()
+    assert "CallRefused" not in world.event_names()
 
 
 @sync_and_async
 async def test_unsent_request_pauses_if_it_cannot_move(world: World) -> None:
     """A refused connection without another region waits out the backoff before it is retried."""
-    answers(world, eu=[REFUSED])
+    answers(world, eu=[REFUSED_CONNECTION])
     manager = world.manager(shop())
     await open_circuits(manager, "us")
 
@@ -196,7 +196,7 @@ async def test_call_is_refused_if_all_circuits_are_open(world: World) -> None:
 
     assert isinstance(excinfo.value.__cause__, VendorFailed)
     assert (["eu"], "eu") == (regions_used(world), excinfo.value.region)
-    assert 1 == world.told().count("CallRefused")
+    assert 1 == world.event_names().count("CallRefused")
 
 
 @sync_and_async
@@ -209,7 +209,7 @@ async def test_each_attempt_looks_for_another_region(world: World) -> None:
     async def close_circuit() -> None:
         await manager.set_circuit("shop", CircuitState.CLOSED, region="us")
 
-    world.sleeper.meanwhile.extend((world.nothing, close_circuit))
+    world.sleeper.meanwhile.extend((world.do_nothing, close_circuit))
     await manager.call("shop", GET)
 
     assert ["eu", "eu", "us"] == regions_used(world)

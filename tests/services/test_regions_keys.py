@@ -18,7 +18,7 @@ from tests.services.two_regions import (
     EU,
     HONOURED,
     POST,
-    REFUSED,
+    REFUSED_CONNECTION,
     US,
     answers,
     open_circuits,
@@ -32,7 +32,7 @@ from tests.support.modes import World, sync_and_async
 @sync_and_async
 async def test_keyed_call_without_retries(world: World) -> None:
     """Without retries, a keyed request is sent once, and refused if it would be sent twice."""
-    answers(world, eu=[REFUSED])
+    answers(world, eu=[REFUSED_CONNECTION])
     budget = RetryBudget(ratio=0.01, floor=0)
     manager = world.manager(shop(retry_budget=budget, **HONOURED))
 
@@ -45,7 +45,7 @@ async def test_keyed_call_without_retries(world: World) -> None:
 @sync_and_async
 async def test_key_is_repeated_in_its_region_only(world: World) -> None:
     """A keyed request that may have been processed is repeated in the same region only."""
-    answers(world, eu=[CUT_OFF, REFUSED, 200])
+    answers(world, eu=[CUT_OFF, REFUSED_CONNECTION, 200])
     manager = world.manager(shop(**HONOURED))
 
     await manager.call("shop", POST, idempotency_key="k")
@@ -57,7 +57,7 @@ async def test_key_is_repeated_in_its_region_only(world: World) -> None:
 @sync_and_async
 async def test_unsent_key_may_change_regions(world: World) -> None:
     """A keyed request may change regions until it may have been processed."""
-    answers(world, eu=[REFUSED], us=[CUT_OFF])
+    answers(world, eu=[REFUSED_CONNECTION], us=[CUT_OFF])
     manager = world.manager(shop(**HONOURED))
 
     await manager.call("shop", POST, idempotency_key="k")
@@ -69,7 +69,7 @@ async def test_unsent_key_may_change_regions(world: World) -> None:
 @sync_and_async
 async def test_unknown_key_is_repeated_in_its_region(world: World, *, apart: bool) -> None:
     """A key with an unknown outcome is repeated in its region, even if another comes first."""
-    answers(world, eu=[REFUSED], us=[CUT_OFF])
+    answers(world, eu=[REFUSED_CONNECTION], us=[CUT_OFF])
     claims = World(world.mode).store
     claims._world = world  # noqa: SLF001 - of this world's mode
     claims.memory = type(claims.memory)(world.clock)
@@ -99,7 +99,7 @@ async def test_unknown_key_waits_for_its_region(world: World) -> None:
 
     assert ["eu"] == regions_used(world)
     assert "eu" == excinfo.value.region
-    assert ["CallStarted", "CallRefused", "CallFinished"] == world.told()
+    assert ["CallStarted", "CallRefused", "CallFinished"] == world.event_names()
 
 
 @sync_and_async
@@ -179,4 +179,4 @@ async def test_key_bound_to_a_region_is_refused_by_its_circuit(world: World) -> 
         await manager.call("shop", POST, idempotency_key="k")
 
     assert ["eu"] == regions_used(world)
-    assert 1 == world.told().count("CallRefused")
+    assert 1 == world.event_names().count("CallRefused")

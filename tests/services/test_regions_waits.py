@@ -15,7 +15,14 @@ from moorage import (
     RetryPolicy,
     VendorFailed,
 )
-from tests.services.two_regions import GET, REFUSED, answers, open_circuits, regions_used, shop
+from tests.services.two_regions import (
+    GET,
+    REFUSED_CONNECTION,
+    answers,
+    open_circuits,
+    regions_used,
+    shop,
+)
 from tests.support.modes import START, World, sync_and_async
 
 
@@ -42,7 +49,7 @@ async def test_retry_after_of_a_503_applies_to_its_region(world: World) -> None:
 
     assert ["eu", "us", "eu"] == regions_used(world)
     assert [1.0] == world.sleeper.slept
-    assert "VendorPaused" not in world.told()
+    assert "VendorPaused" not in world.event_names()
 
 
 @sync_and_async
@@ -92,7 +99,7 @@ async def test_limits_are_for_all_regions(world: World) -> None:
 
     assert ["eu", "us"] == regions_used(world)
     assert 5.0 <= world.vendor.requests[1].at
-    assert "VendorPaused" in world.told()
+    assert "VendorPaused" in world.event_names()
 
 
 @sync_and_async
@@ -116,7 +123,7 @@ async def test_used_up_allowance_pauses_every_region(world: World) -> None:
 
     await manager.call("shop", GET)
 
-    assert "VendorPaused" in world.told()
+    assert "VendorPaused" in world.event_names()
 
 
 @sync_and_async
@@ -129,7 +136,7 @@ async def test_limits_hold_across_regions(world: World) -> None:
         await manager.call("shop", GET)
 
     assert ["eu"] == regions_used(world)
-    assert 1 == world.told().count("CallRefused")
+    assert 1 == world.event_names().count("CallRefused")
 
 
 @sync_and_async
@@ -150,14 +157,14 @@ async def test_circuit_that_opens_during_a_wait_moves_the_call(world: World) -> 
 @sync_and_async
 async def test_no_attempt_begins_after_the_deadline(world: World) -> None:
     """Failover stays within the deadline of the call."""
-    answers(world, eu=[world.after(4.5, 503)])
+    answers(world, eu=[world.answer_after(4.5, 503)])
     manager = world.manager(shop())
 
     with pytest.raises(VendorFailed):
         await manager.call("shop", GET, timeout=5)
     assert ["eu"] == regions_used(world)
 
-    answers(world, eu=[world.hanging()])
+    answers(world, eu=[world.never_answer()])
     with pytest.raises(DeadlineExceeded):
         await manager.call("shop", GET, timeout=5)
     assert ["eu", "eu"] == regions_used(world)
@@ -166,7 +173,7 @@ async def test_no_attempt_begins_after_the_deadline(world: World) -> None:
 @sync_and_async
 async def test_second_region_gets_the_remaining_time(world: World) -> None:
     """An attempt in a second region gets the rest of the deadline."""
-    answers(world, eu=[world.after(1.0, REFUSED)])
+    answers(world, eu=[world.answer_after(1.0, REFUSED_CONNECTION)])
     manager = world.manager(shop())
 
     await manager.call("shop", GET, timeout=5)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from moorage.services.calling.call import Call
 
 TTL = 10**9
-DOWN = StorageUnavailable("it is away.")
+STORE_DOWN = StorageUnavailable("it is away.")
 
 
 class Shared:
@@ -132,7 +132,7 @@ async def test_claim_lasts_as_long_as_its_holder(world: World) -> None:
     world.vendor.answers(gate.answering(Response(200, body=b"one")))
     shared = Shared(world)
     calling, other_process = shared.process(bank()), shared.process(bank())
-    started = world.start(lambda: shared.charge(calling))
+    running_charge = world.start(lambda: shared.charge(calling))
     await gate.reached()
     for _ in range(10):
         shared.pause(RENEWAL / 1e6)
@@ -144,7 +144,7 @@ async def test_claim_lasts_as_long_as_its_holder(world: World) -> None:
         (claim.lease, claim.term) for claim in claims
     ]
     gate.open()
-    assert b"one" == (await started.result()).body
+    assert b"one" == (await running_charge.result()).body
     assert (await shared.charge(other_process)).replayed
 
 
@@ -156,12 +156,12 @@ async def test_dead_holder_is_replaced_after_its_lease(world: World) -> None:
     shared = Shared(world)
     calling, other_process = shared.process(key_aware_bank()), shared.process(key_aware_bank())
     start_time = world.clock.now
-    started = world.start(lambda: shared.charge(calling))
+    running_charge = world.start(lambda: shared.charge(calling))
     await gates[0].reached()
     assert b"again" == (await shared.charge(other_process)).body
     assert LEASE / 1e6 <= world.clock.now - start_time <= LEASE / 1e6 + 0.01
     gates[0].open()
-    late_response = await started.result()
+    late_response = await running_charge.result()
     assert (b"again", True) == (late_response.body, late_response.replayed)
 
 
@@ -177,7 +177,7 @@ async def test_dead_holder_leaves_an_unknown_outcome(
     world.vendor.answers(gate.answering(Response(200, body=b"late")))
     shared = Shared(world)
     calling, other_process = shared.process(bank()), shared.process(bank())
-    started = world.start(lambda: shared.charge(calling))
+    running_charge = world.start(lambda: shared.charge(calling))
     await gate.reached()
     with pytest.raises(OutcomeUnknown, match="answer was lost") as excinfo:
         await shared.charge(other_process)
@@ -188,7 +188,10 @@ async def test_dead_holder_leaves_an_unknown_outcome(
     with pytest.raises(IdempotencyInProgress):
         await shared.charge(other_process, timeout=0.5)
     gate.open()
-    assert (b"late", False) == ((await started.result()).body, (await started.result()).replayed)
+    assert (b"late", False) == (
+        (await running_charge.result()).body,
+        (await running_charge.result()).replayed,
+    )
     assert b"late" == (await shared.charge(other_process)).body
     assert 1 == len(world.vendor.requests)
 
@@ -300,15 +303,15 @@ async def test_response_survives_failed_renewals(world: World) -> None:
     world.vendor.answers(gate.answering(Response(200, body=b"done")))
     shared = Shared(world)
     flows = shared.process(bank())
-    started = world.start(lambda: shared.charge(flows))
+    running_charge = world.start(lambda: shared.charge(flows))
     await gate.reached()
-    world.store.is_away = DOWN
+    world.store.is_away = STORE_DOWN
     shared.pause()
     await shared.hearts[0].beat()
     world.store.is_away = None
     shared.pause(10**9)
     gate.open()
-    assert b"done" == (await started.result()).body
+    assert b"done" == (await running_charge.result()).body
     (result,) = [event for event in world.events if isinstance(event, AnswerNotStored)]
     assert ("k", "StorageUnavailable") == (result.idempotency_key, result.error)
 
@@ -320,7 +323,7 @@ async def test_late_holder_sends_nothing_during_an_outage(world: World) -> None:
 
     def pausing(request: Request) -> Request:
         shared.pause()
-        world.store.is_away = DOWN
+        world.store.is_away = STORE_DOWN
         return request
 
     flows = shared.process(bank(request_transforms=(pausing,)))
@@ -342,7 +345,7 @@ async def test_one_failing_renewal_does_not_affect_others(world: World) -> None:
 
     async def poisoned(command: Any) -> None:
         if "k6" in command.keys:
-            raise DOWN
+            raise STORE_DOWN
 
     world.store.meanwhile = poisoned
     await shared.hearts[0].beat()
@@ -363,7 +366,7 @@ async def test_renewal_round_is_bounded(world: World) -> None:
 
     async def silent(command: Any) -> None:
         shared.pause(RENEWAL / 1e6)
-        raise DOWN
+        raise STORE_DOWN
 
     world.store.meanwhile = silent
     await shared.hearts[0].beat()
@@ -376,13 +379,13 @@ async def test_ended_claims_are_not_renewed(world: World) -> None:
     """A claim that was taken over, released, or lost its holder is not renewed."""
     shared = Shared(world)
     renewals = shared.renewals()
-    lost_claim, gone, released_claim = (
+    lost_claim, expired_claim, released_claim = (
         shared.hold_claim(renewals, key) for key in ("lost", "gone", "left")
     )
     shared.pause()
     world.store.memory.execute(release("lost", lost_claim.fence, ttl=TTL))
     renewals.let_go(released_claim)
-    del gone
+    del expired_claim
     gc.collect()
     await shared.hearts[0].beat()
     assert ("lost",) == world.store.commands[-1].keys

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MESSAGE = SmsMessage(to="+4915112345678", text="Ready.")
-LATER = SmsMessage(to="+4915112345678", text="Ready.", reference="r-1")
+READY_MESSAGE = SmsMessage(to="+4915112345678", text="Ready.", reference="r-1")
 
 
 class Vendor:
@@ -93,12 +93,12 @@ def test_idempotency_key_reaches_the_vendor(dispatcher: FakeDispatcher, flows: S
 def test_bulk_messages_have_their_own_keys(dispatcher: FakeDispatcher, flows: SmsFlows) -> None:
     """Each message of a bulk has its own key, made of the bulk's key and its index."""
     results = run_plain(
-        flows.send_bulk([MESSAGE, LATER], idempotency_key="k", timeout=3.0, at_once=5)
+        flows.send_bulk([MESSAGE, READY_MESSAGE], idempotency_key="k", timeout=3.0, at_once=5)
     )
 
     assert [
         ("send", "wire", MESSAGE, {"key": "k/1"}),
-        ("send", "wire", LATER, {"key": "k/2"}),
+        ("send", "wire", READY_MESSAGE, {"key": "k/2"}),
     ] == [result.unwrap() for result in results]
     assert [{"key": "k/1", "timeout": 3.0}, {"key": "k/2", "timeout": 3.0}] == [
         options for _, options in dispatcher.asked
@@ -118,7 +118,7 @@ def test_bulk_without_a_key(dispatcher: FakeDispatcher, flows: SmsFlows) -> None
 
 def test_longest_bulk_key(dispatcher: FakeDispatcher, flows: SmsFlows) -> None:
     """A key that is valid is accepted for a batch, and each message has a valid key of its own."""
-    run_plain(flows.send_bulk([MESSAGE, LATER], idempotency_key="k" * 255))
+    run_plain(flows.send_bulk([MESSAGE, READY_MESSAGE], idempotency_key="k" * 255))
     first_key, second_key = (options["key"] for _, options in dispatcher.asked)
 
     assert first_key == checked_key(first_key)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 GET = Request.get("/rates")
 POST = Request.post("/charges", json={"amount": 1})
-AWAY = StorageUnavailable("redis://cache:6379 does not answer.", remedy="Start it.")
+STORE_AWAY = StorageUnavailable("redis://cache:6379 does not answer.", remedy="Start it.")
 
 
 def vat(**options: object) -> Service:
@@ -61,7 +61,7 @@ def events_of(world: World, kind: type) -> list[Any]:
 @sync_and_async
 async def test_calls_go_on_without_their_store(world: World) -> None:
     """A call whose limits and circuit cannot be read is still made."""
-    world.store.is_away = AWAY
+    world.store.is_away = STORE_AWAY
     manager = sharing(world, vat(limits=RateLimitConfig(1)))
 
     assert (await manager.call("vat", GET)).status == 200
@@ -70,7 +70,7 @@ async def test_calls_go_on_without_their_store(world: World) -> None:
 @sync_and_async
 async def test_local_limits_apply(world: World) -> None:
     """While the store is down each process applies its limits locally."""
-    world.store.is_away = AWAY
+    world.store.is_away = STORE_AWAY
     manager = sharing(world, vat(limits=RateLimitConfig(1, burst=2), max_limit_wait=0))
 
     for _ in range(2):
@@ -84,7 +84,7 @@ async def test_local_limits_apply(world: World) -> None:
 @sync_and_async
 async def test_local_waits_are_confirmed_locally(world: World) -> None:
     """A grant from memory is confirmed in memory, in order."""
-    world.store.is_away = AWAY
+    world.store.is_away = STORE_AWAY
     manager = sharing(world, vat(limits=RateLimitConfig(1)))
 
     await manager.call("vat", GET)
@@ -96,7 +96,7 @@ async def test_local_waits_are_confirmed_locally(world: World) -> None:
 @sync_and_async
 async def test_local_circuit_opens(world: World) -> None:
     """While the store is down failures count in memory, and the local circuit refuses calls."""
-    world.store.is_away = AWAY
+    world.store.is_away = STORE_AWAY
     world.vendor.otherwise = 503
     manager = sharing(world, vat())
 
@@ -113,7 +113,7 @@ async def test_local_circuit_opens(world: World) -> None:
 @sync_and_async
 async def test_vendor_pause_is_kept_locally(world: World) -> None:
     """During an outage every caller of this process respects a vendor's pause."""
-    world.store.is_away = AWAY
+    world.store.is_away = STORE_AWAY
     world.vendor.answers(Response(429, {"Retry-After": "5"}))
     manager = sharing(world, vat(limits=RateLimitConfig(100), circuit=None))
 
@@ -131,7 +131,7 @@ async def test_grant_survives_an_outage(world: World) -> None:
     await manager.call("vat", GET)
 
     async def lose() -> None:
-        world.store.is_away = AWAY
+        world.store.is_away = STORE_AWAY
 
     world.sleeper.meanwhile.append(lose)
     await manager.call("vat", GET)
@@ -142,7 +142,7 @@ async def test_grant_survives_an_outage(world: World) -> None:
 @sync_and_async
 async def test_outcomes_of_local_grants_are_not_posted(world: World) -> None:
     """The outcome of a call admitted from memory is never posted to the store."""
-    world.store.is_away = AWAY
+    world.store.is_away = STORE_AWAY
 
     async def end_outage(_: object) -> int:
         world.store.is_away = None
@@ -164,7 +164,7 @@ async def test_outcomes_of_local_grants_are_not_posted(world: World) -> None:
 @sync_and_async
 async def test_local_grants_are_given_back_locally(world: World) -> None:
     """An interrupted call gives its local grant back to memory only."""
-    world.store.is_away = AWAY
+    world.store.is_away = STORE_AWAY
     world.vendor.answers(Interruption())
     manager = sharing(world, vat())
 
@@ -178,7 +178,7 @@ async def test_local_grants_are_given_back_locally(world: World) -> None:
 @sync_and_async
 async def test_interrupted_local_wait_frees_its_slot(world: World) -> None:
     """A caller interrupted in the local queue leaves its slot to the next."""
-    world.store.is_away = AWAY
+    world.store.is_away = STORE_AWAY
     manager = sharing(world, vat(limits=RateLimitConfig(1), circuit=None))
     await manager.call("vat", GET)
 
@@ -201,7 +201,7 @@ async def test_outage_posts_nothing_that_expires_by_itself(world: World) -> None
     await manager.call("vat", GET)
 
     async def lose() -> None:
-        world.store.is_away = AWAY
+        world.store.is_away = STORE_AWAY
         await manager.call("vat", GET, tenant="other")
         raise Interruption
 
@@ -222,7 +222,7 @@ async def test_probe_outcome_is_posted_during_an_outage(world: World) -> None:
     world.clock.advance(1)
 
     async def lose(_: object) -> int:
-        world.store.is_away = AWAY
+        world.store.is_away = STORE_AWAY
         return 200
 
     world.vendor.answers(lose)
@@ -241,7 +241,7 @@ async def test_probe_outcome_is_posted_during_an_outage(world: World) -> None:
 @sync_and_async
 async def test_keyed_calls_are_refused(world: World) -> None:
     """A keyed call whose key cannot be claimed is refused, and each call tries again."""
-    world.store.is_away = AWAY
+    world.store.is_away = STORE_AWAY
     manager = sharing(world, vat())
 
     for _ in range(3):
@@ -257,7 +257,7 @@ async def test_keyed_calls_are_refused(world: World) -> None:
 async def test_sent_mark_must_be_written(world: World) -> None:
     """A store that fails between the claim and the mark stops the call."""
     manager = sharing(world, vat())
-    world.store.fails_at[2] = AWAY
+    world.store.fails_at[2] = STORE_AWAY
 
     with pytest.raises(StorageUnavailable):
         await manager.call("vat", POST, idempotency_key="k")
@@ -270,7 +270,7 @@ async def test_sent_mark_must_be_written(world: World) -> None:
 async def test_key_outcome_is_posted_during_an_outage(world: World) -> None:
     """A holder's outcome is posted even while the store seems to be down."""
     manager = sharing(world, vat())
-    world.store.fails_at[3] = AWAY
+    world.store.fails_at[3] = STORE_AWAY
 
     await manager.call("vat", POST, idempotency_key="k")
 
@@ -281,7 +281,7 @@ async def test_key_outcome_is_posted_during_an_outage(world: World) -> None:
 @sync_and_async
 async def test_circuit_is_not_set_in_memory(world: World) -> None:
     """Setting a circuit by hand fails while the store is down, because it means the shared one."""
-    world.store.is_away = AWAY
+    world.store.is_away = STORE_AWAY
     manager = sharing(world, vat())
 
     for _ in range(2):
@@ -299,7 +299,7 @@ async def test_circuit_is_not_set_in_memory(world: World) -> None:
 @sync_and_async
 async def test_outage_events(world: World) -> None:
     """One event reports an outage and its next probe; another reports its end and duration."""
-    world.store.is_away = AWAY
+    world.store.is_away = STORE_AWAY
     manager = sharing(world, vat())
     for _ in range(3):
         await manager.call("vat", GET)
@@ -311,7 +311,7 @@ async def test_outage_events(world: World) -> None:
     (lost_event,) = events_of(world, StorageLost)
     assert (lost_event.service, lost_event.error, lost_event.retry_after) == (
         "state",
-        AWAY.message,
+        STORE_AWAY.message,
         0.1875,
     )
     assert lost_event.at == START
@@ -323,7 +323,7 @@ async def test_outage_events(world: World) -> None:
 @sync_and_async
 async def test_probe_interval_doubles(world: World) -> None:
     """After each failed probe the interval doubles, up to a second."""
-    world.store.is_away = AWAY
+    world.store.is_away = STORE_AWAY
     manager = sharing(world, vat())
     look_times = []
     for _ in range(400):
@@ -341,7 +341,7 @@ async def test_probe_interval_doubles(world: World) -> None:
 @sync_and_async
 async def test_probe_interval_has_jitter(world: World) -> None:
     """The interval to the next probe is drawn between half of it and all of it."""
-    world.store.is_away = AWAY
+    world.store.is_away = STORE_AWAY
     for draw in (0.0, 0.999):
         world.chance.draw = draw
         await sharing(world, vat()).call("vat", GET)
@@ -355,7 +355,7 @@ async def test_probe_interval_has_jitter(world: World) -> None:
 @sync_and_async
 async def test_one_caller_probes(world: World) -> None:
     """While one caller probes the store, other callers do not wait."""
-    world.store.is_away = AWAY
+    world.store.is_away = STORE_AWAY
     manager = sharing(world, vat(circuit=None, limits=RateLimitConfig(1_000)))
     await manager.call("vat", GET)
     world.clock.advance(1)
@@ -370,7 +370,7 @@ async def test_one_caller_probes(world: World) -> None:
     await manager.call("vat", GET)
     count = len(world.store.commands)
     gate.open()
-    await slow_call.over()
+    await slow_call.wait_until_over()
 
     assert (count, len(world.store.commands)) == (2, 2)
     assert len(world.vendor.requests) == 3
@@ -379,7 +379,7 @@ async def test_one_caller_probes(world: World) -> None:
 @sync_and_async
 async def test_interrupted_probe_leaves_the_probe_to_others(world: World) -> None:
     """An interrupted probe of the store leaves the probe to the next caller."""
-    world.store.is_away = AWAY
+    world.store.is_away = STORE_AWAY
     manager = sharing(world, vat())
     await manager.call("vat", GET)
     world.store.is_away = None
@@ -401,7 +401,7 @@ async def test_simultaneous_losses_are_one_outage(world: World) -> None:
 
     async def fail_together(_: object) -> None:
         await gate.stand()
-        raise AWAY
+        raise STORE_AWAY
 
     world.store.meanwhile = fail_together
     manager = sharing(world, vat())
@@ -409,7 +409,7 @@ async def test_simultaneous_losses_are_one_outage(world: World) -> None:
     await gate.reached()
     gate.open()
     for call in calls:
-        await call.over()
+        await call.wait_until_over()
 
     assert [lost_event.retry_after for lost_event in events_of(world, StorageLost)] == [0.1875]
 
@@ -417,7 +417,7 @@ async def test_simultaneous_losses_are_one_outage(world: World) -> None:
 @sync_and_async
 async def test_keyed_call_ends_the_outage(world: World) -> None:
     """A keyed call always tries the store, and its success ends the outage for all."""
-    world.store.is_away = AWAY
+    world.store.is_away = STORE_AWAY
     manager = sharing(world, vat())
     await manager.call("vat", GET)
     world.store.is_away = None
@@ -468,7 +468,7 @@ async def test_claim_is_marked_without_protections(world: World) -> None:
 async def test_failed_mark_releases_the_grant(world: World) -> None:
     """If the sent mark cannot be written, nothing is sent, and the grant is released."""
     manager, claims = with_separate_keys(world, vat())
-    claims.fails_at[2] = AWAY
+    claims.fails_at[2] = STORE_AWAY
 
     with pytest.raises(StorageUnavailable):
         await manager.call("vat", POST, idempotency_key="k")
@@ -489,7 +489,7 @@ async def test_probe_that_cannot_be_marked_frees_its_slot(world: World) -> None:
         await manager.call("vat", GET)
     world.vendor.otherwise = 200
     world.clock.advance(1)
-    claims.fails_at[2] = AWAY
+    claims.fails_at[2] = STORE_AWAY
 
     with pytest.raises(StorageUnavailable):
         await manager.call("vat", POST, idempotency_key="k")
@@ -519,9 +519,9 @@ async def test_taken_over_claim_sends_nothing(world: World) -> None:
 async def test_stores_fail_separately(world: World) -> None:
     """Keys work while the other store is down, and calls while the store of keys is."""
     manager, claims = with_separate_keys(world, vat())
-    world.store.is_away = AWAY
+    world.store.is_away = STORE_AWAY
     assert (await manager.call("vat", POST, idempotency_key="a")).status == 200
-    world.store.is_away, claims.is_away = None, AWAY
+    world.store.is_away, claims.is_away = None, STORE_AWAY
     world.clock.advance(1)
     assert (await manager.call("vat", GET)).status == 200
     with pytest.raises(StorageUnavailable):

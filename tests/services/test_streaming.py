@@ -359,7 +359,7 @@ async def test_slow_headers_count_as_slow(world: World) -> None:
     """A response with slow headers counts as slow once its body has come."""
     circuit = CircuitBreakerConfig(slow_call=1, slow_call_rate=1.0, minimum_calls=1)
     manager = world.manager(shop(circuit=circuit))
-    world.vendor.answers(world.after(2.0, Arriving(200, (), b"a")))
+    world.vendor.answers(world.answer_after(2.0, Arriving(200, (), b"a")))
 
     stream = await manager.stream("shop", GET)
     assert CircuitState.CLOSED is (await state(manager))[0]
@@ -511,7 +511,7 @@ async def test_unsendable_streams_are_refused(world: World) -> None:
     assert ("body", "shop") == (excinfo.value.field, excinfo.value.service)
     assert "read only once" in excinfo.value.message
     assert "opens the body anew" in excinfo.value.remedy
-    assert ["CallStarted", "CallFinished"] == world.told()
+    assert ["CallStarted", "CallFinished"] == world.event_names()
     with pytest.raises(InvalidData) as excinfo:
         await manager.stream("shop", "/export")
     assert ("request", "shop") == (excinfo.value.field, excinfo.value.service)
@@ -527,12 +527,12 @@ async def test_events_of_a_stream(world: World) -> None:
 
     stream = await manager.stream("shop", GET, subject="customer-1")
     world.clock.advance(2)
-    assert ["CallStarted", "AttemptFinished"] == world.told()
+    assert ["CallStarted", "AttemptFinished"] == world.event_names()
     await stream.all()
     stream.answer.settle()
 
     finished_event: Any = world.events[-1]
-    assert ["CallStarted", "AttemptFinished", "CallFinished"] == world.told()
+    assert ["CallStarted", "AttemptFinished", "CallFinished"] == world.event_names()
     assert (200, None, False, 2.0, "customer-1") == (
         finished_event.status,
         finished_event.error,
@@ -566,7 +566,7 @@ async def test_final_event_of_a_stream(
 
     finished_event: Any = world.events[-1]
     assert (error, cancelled) == (finished_event.error, finished_event.cancelled)
-    assert 1 == world.told().count("CallFinished")
+    assert 1 == world.event_names().count("CallFinished")
 
 
 @sync_and_async
@@ -578,7 +578,7 @@ async def test_failed_stream_emits_one_end(world: World) -> None:
     with pytest.raises(VendorFailed):
         await manager.stream("shop", GET)
 
-    assert ["CallStarted", "AttemptFinished", "CallFinished"] == world.told()
+    assert ["CallStarted", "AttemptFinished", "CallFinished"] == world.event_names()
 
 
 @sync_and_async
@@ -596,7 +596,12 @@ async def test_interruption_after_the_headers_ends_the_stream(world: World) -> N
     with pytest.raises(Interruption):
         await manager.stream("shop", GET)
 
-    assert ["CallStarted", "CircuitChanged", "AttemptFinished", "CallFinished"] == world.told()
+    assert [
+        "CallStarted",
+        "CircuitChanged",
+        "AttemptFinished",
+        "CallFinished",
+    ] == world.event_names()
 
     assert (CircuitState.HALF_OPEN, 0, 0) == await state(manager)
     assert 1 == world.vendor.arrivals[-1].closed

@@ -109,9 +109,9 @@ def uploading(
     """Return a function that uploads these pieces, three at a time, with its vendor and core."""
     vendor, core = Vendor(), UploadCore(grants=grants)
     value: Any = core
-    to: Any = vendor
+    untyped_vendor: Any = vendor
     wire: Any = "wire"
-    sending = Uploading(value, to, wire, UPLOAD, pieces, uploaded_parts=existing)  # type: ignore[arg-type]  # as pieces are
+    sending = Uploading(value, untyped_vendor, wire, UPLOAD, pieces, uploaded_parts=existing)  # type: ignore[arg-type]  # as pieces are
     return lambda: run_plain(sending.all(3)), vendor, core
 
 

@@ -20,13 +20,13 @@ from moorage import (
 )
 
 if TYPE_CHECKING:
-    from tests.support.modes import Face, Sent, World
+    from tests.support.modes import Face, SentRequest, World
 
 EU = Region("eu", "https://eu.example/v1")
 US = Region("us", "https://us.example/v1", tier=2)
 GET = Request.get("/items")
 POST = Request.post("/orders", json={"amount": "9.99"})
-REFUSED = ConnectionFailed("refused.", may_have_been_processed=False)
+REFUSED_CONNECTION = ConnectionFailed("refused.", may_have_been_processed=False)
 CUT_OFF = ConnectionFailed("cut off.")
 HONOURED = {"idempotency_header": "Idempotency-Key", "idempotency_memory": 86_400}
 
@@ -40,7 +40,7 @@ def shop(*regions: Region, **options: Any) -> Service:
     return Service("shop", regions=regions or (EU, US), **fields | options)
 
 
-def region_of(sent: Sent) -> str:
+def region_of(sent: SentRequest) -> str:
     """Return the region that a request went to."""
     return (urlsplit(sent.url).hostname or "").partition(".")[0]
 
@@ -56,7 +56,7 @@ def answers(world: World, **by_region: Any) -> None:
         name: deque(responses) for name, responses in by_region.items()
     }
 
-    async def answer(sent: Sent) -> Any:
+    async def answer(sent: SentRequest) -> Any:
         region_responses = queued_responses.get(region_of(sent))
         responses: Any = region_responses.popleft() if region_responses else 200
         if isinstance(responses, BaseException):

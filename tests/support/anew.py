@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
-def anew(module: ModuleType) -> Any:
+def run_anew(module: ModuleType) -> Any:
     """The members of a module, made by running its source once more."""
     assert module.__file__ is not None
     return SimpleNamespace(**runpy.run_path(module.__file__, run_name=module.__name__))

@@ -48,7 +48,7 @@ class Fault:
 # --- nothing of use comes back -----------------------------------------------
 
 
-def failing(
+def failing_answer(
     status: int, retry_after: float | datetime | str | None = None, *, processed: bool = False
 ) -> Fault:
     """Answer with this status, and say when to come back: in seconds, or at an aware UTC time."""
@@ -63,22 +63,22 @@ def _moment(at: float | datetime | str) -> str:
     return format_datetime(at, usegmt=True) if isinstance(at, datetime) else str(at)
 
 
-def lost() -> Fault:
+def lost_answer() -> Fault:
     """Handle the request, and disconnect without an answer."""
     return Fault(name="lost", change=lambda _: None)
 
 
-def cut(short: int = 10) -> Fault:
+def cut_answer(short: int = 10) -> Fault:
     """Handle the request, and disconnect after this number of bytes of the answer."""
     return Fault(name="cut", change=lambda answer: attrs.evolve(answer, short=short))
 
 
-def unread() -> Fault:
+def unread_request() -> Fault:
     """Reset the connection without reading the body or doing anything."""
     return Fault(name="unread", read=False, processed=False, change=lambda _: None)
 
 
-def hanging(seconds: float, *, processed: bool = False) -> Fault:
+def late_answer(seconds: float, *, processed: bool = False) -> Fault:
     """Wait this many seconds before or after acting, and then answer.
 
     It is done even for a client that has left meanwhile. `AuthorizationServer.release` ends the
@@ -145,8 +145,8 @@ def huge(size: int = 10_000_000) -> Fault:
     """Answer with a JSON object of this size."""
 
     def change(answer: Answer) -> Answer:
-        plain = len(json.dumps({**(answer.members or {}), "padding": ""}))
-        padded_members = {**(answer.members or {}), "padding": "x" * (size - plain)}
+        plain_length = len(json.dumps({**(answer.members or {}), "padding": ""}))
+        padded_members = {**(answer.members or {}), "padding": "x" * (size - plain_length)}
         return attrs.evolve(answer, members=padded_members)
 
     return Fault(name="huge", change=change)

@@ -24,7 +24,7 @@ ALGORITHMS: Final = ("ES256", "RS256", "PS256", "EdDSA")
 
 _ENCODED: Final = re.compile(r"[A-Za-z0-9_\-]*")
 _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
-_FAR: Final = 3600  # seconds; an assertion that lives longer is no assertion but a password
+_FAR_SECONDS: Final = 3600  # seconds; an assertion that lives longer is no assertion but a password
 
 
 class Flawed(Exception):
@@ -83,7 +83,7 @@ def read(text: str) -> Jwt:
 
 def _members(content: bytes) -> Mapping[str, Any]:
     try:
-        members = json.loads(content, object_pairs_hook=_once, parse_constant=_no_number)
+        members = json.loads(content, object_pairs_hook=_unique_members, parse_constant=_no_number)
     except ValueError:
         raise Flawed("a part of the token is not JSON") from None
     if not isinstance(members, dict):
@@ -91,7 +91,7 @@ def _members(content: bytes) -> Mapping[str, Any]:
     return members
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
         raise Flawed("a member comes twice")
@@ -195,7 +195,7 @@ def check_times(claims: Mapping[str, Any], now: datetime) -> None:
     expires = seconds(claims, "exp")
     if expires <= moment:
         raise Flawed("the assertion has expired")
-    if expires > moment + _FAR:
+    if expires > moment + _FAR_SECONDS:
         raise Flawed("the assertion lives too long")
     for name in ("nbf", "iat"):
         if name in claims and seconds(claims, name) > moment + 1:

@@ -100,7 +100,7 @@ class People:
         client = clients.get(requests.get("client_id", ""))
         if client is None:
             raise Refusal("invalid_request", "there is no such client")
-        target = requests.get("redirect_uri") or _only(client)
+        target = requests.get("redirect_uri") or _only_redirect_uri(client)
         if not any(_same_place(target, registered_uri) for registered_uri in client.redirect_uris):
             raise Refusal("invalid_request", "redirect_uri is not registered")
         redirect_parameters = {"state": requests["state"]} if "state" in requests else {}
@@ -143,7 +143,7 @@ class People:
 
     def redeem(self, call: Call, client: Client, jkt: str | None) -> Code:
         """The code that a client may have tokens for, once."""
-        code = self._codes.get(call.needed("code"))
+        code = self._codes.get(call.needed_parameter("code"))
         if code is None or code.client.id != client.id:
             raise Refusal("invalid_grant", "there is no such code for this client")
         if code.family is not None:
@@ -151,11 +151,11 @@ class People:
             raise Refusal("invalid_grant", "the code was used before")
         if call.now >= code.expires:
             raise Refusal("invalid_grant", "the code has expired")
-        if call.given("redirect_uri") != code.redirect_uri:
+        if call.optional_parameter("redirect_uri") != code.redirect_uri:
             raise Refusal("invalid_grant", "redirect_uri is not the one that was asked with")
         if code.jkt not in {None, jkt}:
             raise Refusal("invalid_grant", "the code is bound to another key")
-        verifier = call.needed("code_verifier")
+        verifier = call.needed_parameter("code_verifier")
         if not _VERIFIER.fullmatch(verifier) or challenge_of(verifier) != code.challenge:
             raise Refusal("invalid_grant", "code_verifier is not the one of the challenge")
         return code
@@ -168,7 +168,7 @@ class People:
         letters = "".join(secrets.choice(alphabet) for _ in range(8))
         device = Device(
             client=client,
-            scope=granted(client, call.given("scope")),
+            scope=granted(client, call.optional_parameter("scope")),
             user_code=f"{letters[:4]}-{letters[4:]}",
             interval=self.interval,
             expires=call.now + timedelta(seconds=self.device_lifetime),
@@ -192,7 +192,7 @@ class People:
 
     def poll(self, call: Call, client: Client) -> Device:
         """The device that a client may have tokens for, once a person has said yes."""
-        device = self._devices.get(call.needed("device_code"))
+        device = self._devices.get(call.needed_parameter("device_code"))
         if device is None or device.used or device.client.id != client.id:
             raise Refusal("invalid_grant", "there is no such device code for this client")
         if call.now >= device.expires:
@@ -212,7 +212,7 @@ class People:
         raise Refusal("authorization_pending", "the person has not decided yet")
 
 
-def _only(client: Client) -> str:
+def _only_redirect_uri(client: Client) -> str:
     if len(client.redirect_uris) != 1:
         raise Refusal("invalid_request", "redirect_uri is missing")
     return client.redirect_uris[0]

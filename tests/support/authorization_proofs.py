@@ -59,13 +59,15 @@ class Doorkeeper:
         basic = call.fields.get("authorization")
         ways = [
             ("client_secret_basic", basic is not None),
-            ("client_secret_post", call.given("client_secret") is not None),
-            ("assertion", call.given("client_assertion") is not None),
+            ("client_secret_post", call.optional_parameter("client_secret") is not None),
+            ("assertion", call.optional_parameter("client_assertion") is not None),
         ]
         used_methods = [name for name, there in ways if there]
         if len(used_methods) > 1:
             raise Refusal("invalid_request", "a client says in one way who it is")
-        if call.given("client_assertion_type") and not call.given("client_assertion"):
+        if call.optional_parameter("client_assertion_type") and not call.optional_parameter(
+            "client_assertion"
+        ):
             raise Refusal("invalid_request", "client_assertion is missing")
         if used_methods == ["assertion"]:
             return self._by_assertion(call, audiences)
@@ -73,16 +75,18 @@ class Doorkeeper:
             return self._by_basic(call, basic)
         if used_methods:
             return self._by_secret(
-                call.needed("client_id"), call.needed("client_secret"), "client_secret_post"
+                call.needed_parameter("client_id"),
+                call.needed_parameter("client_secret"),
+                "client_secret_post",
             )
         return self._by_name(call)
 
     def _registered(self, name: str, *methods: str) -> Client:
         client = self.clients.get(name)
         if client is None:
-            raise _unknown("there is no such client")
+            raise _refuse_client("there is no such client")
         if client.method not in methods:
-            raise _unknown("the client is registered for another method")
+            raise _refuse_client("the client is registered for another method")
         return client
 
     def _by_basic(self, call: Call, fields: tuple[str, ...]) -> tuple[Client, str]:
@@ -90,32 +94,34 @@ class Doorkeeper:
             raise Refusal("invalid_request", "Authorization comes once")
         scheme, _, encoded_text = fields[0].partition(" ")
         if scheme.lower() != "basic":
-            raise _unknown("Authorization is not Basic")
+            raise _refuse_client("Authorization is not Basic")
         try:
             text = b64decode(encoded_text.strip(), validate=True).decode("ascii")
         except ValueError:
-            raise _unknown("Authorization is not base64 of ASCII") from None
+            raise _refuse_client("Authorization is not base64 of ASCII") from None
         name, colon, secret = text.partition(":")
         if not colon or not all(_FORM_ENCODED.fullmatch(part) for part in (name, secret)):
-            raise _unknown("id and secret are not form-urlencoded")
+            raise _refuse_client("id and secret are not form-urlencoded")
         name, secret = unquote_plus(name), unquote_plus(secret)
-        if call.given("client_id") not in {None, name}:
+        if call.optional_parameter("client_id") not in {None, name}:
             raise Refusal("invalid_request", "client_id is another than that in Authorization")
         return self._by_secret(name, secret, "client_secret_basic")
 
     def _by_secret(self, name: str, secret: str, method: str) -> tuple[Client, str]:
         client = self._registered(name, method)
         if not hmac.compare_digest(client.secret.encode(), secret.encode()):
-            raise _unknown("the secret is wrong")
+            raise _refuse_client("the secret is wrong")
         return client, method
 
     def _by_assertion(self, call: Call, audiences: frozenset[str]) -> tuple[Client, str]:
-        if call.needed("client_assertion_type") != CLIENT_ASSERTION:
+        if call.needed_parameter("client_assertion_type") != CLIENT_ASSERTION:
             raise Refusal("invalid_request", "client_assertion_type is not known")
         try:
-            jwt = jose.read(call.needed("client_assertion"))
+            jwt = jose.read(call.needed_parameter("client_assertion"))
             name = jose.text(jwt.claims, "sub")
-            is_same = jose.text(jwt.claims, "iss") == name and call.given("client_id") in {
+            is_same = jose.text(jwt.claims, "iss") == name and call.optional_parameter(
+                "client_id"
+            ) in {
                 None,
                 name,
             }
@@ -128,16 +134,16 @@ class Doorkeeper:
             jose.verify(jwt, key)
             self._accept(jwt.claims, audiences, call.now)
         except Flawed as flaw:
-            raise _unknown(str(flaw)) from None
+            raise _refuse_client(str(flaw)) from None
         return client, client.method
 
     def _by_name(self, call: Call) -> tuple[Client, str]:
-        name = call.given("client_id")
+        name = call.optional_parameter("client_id")
         if name is None:
             # RFC 7521, section 4.1: whoever brings an assertion need not be a client.
-            if call.given("assertion") is not None:
+            if call.optional_parameter("assertion") is not None:
                 return NOBODY, "none"
-            raise _unknown("the client does not say who it is")
+            raise _refuse_client("the client does not say who it is")
         client = self._registered(name, *_CERTIFIED, "none")
         if client.method in _CERTIFIED:
             _check_certificate(client, call.certificate)
@@ -148,7 +154,7 @@ class Doorkeeper:
     def subject(self, call: Call, audiences: frozenset[str]) -> str:
         """The subject of an assertion that is presented as a grant."""
         try:
-            jwt = jose.read(call.needed("assertion"))
+            jwt = jose.read(call.needed_parameter("assertion"))
             issuer = jose.text(jwt.claims, "iss")
             need(issuer in self.issuers, "iss is not trusted")
             jose.verify(jwt, self.issuers[issuer])
@@ -232,16 +238,16 @@ def _place(url: str) -> tuple[str, str, int | None, str]:
 
 def _check_certificate(client: Client, certificate: bytes | None) -> None:
     if certificate is None:
-        raise _unknown("the client showed no certificate")
+        raise _refuse_client("the client showed no certificate")
     shown_thumbprint = jose.digest(certificate)
     name = x509.load_der_x509_certificate(certificate).subject.rfc4514_string()
     expected = (client.subject or name, client.thumbprint or shown_thumbprint)
     registered_identity = client.thumbprint or (client.method == _CERTIFIED[0] and client.subject)
     if not registered_identity or expected != (name, shown_thumbprint):
-        raise _unknown("the certificate is not the registered one")
+        raise _refuse_client("the certificate is not the registered one")
 
 
-def _unknown(why: str) -> Refusal:
+def _refuse_client(why: str) -> Refusal:
     """The refusal of a client; a 401 names the authentication methods (RFC 9110)."""
     realm = 'Basic realm="authorization server", charset="UTF-8"'
     return Refusal("invalid_client", why, status=401, WWW_Authenticate=realm)

@@ -127,8 +127,8 @@ class Authority:
         """Answer a token request, and record the findings."""
         try:
             _check_form(call)
-            noted["refresh_number"] = self._number(call.given("refresh_token"))
-            grant = noted["grant"] = call.needed("grant_type")
+            noted["refresh_number"] = self._number(call.optional_parameter("refresh_token"))
+            grant = noted["grant"] = call.needed_parameter("grant_type")
             client, method = self._client(call)
             noted |= {"client": client.id, "method": method}
             binding = self._binding(call, client)
@@ -156,13 +156,15 @@ class Authority:
     def _for_itself(self, call: Call, client: Client, binding: Binding) -> dict[str, Any]:
         if not client.confidential:
             raise Refusal("unauthorized_client", "the client has no secret")
-        scope = granted(client, call.given("scope"))
+        scope = granted(client, call.optional_parameter("scope"))
         family = self.ledger.family(client, client.id, scope, binding)
         return self.ledger.open(family, call.now, binding, targets=self._targets(call))
 
     def _refresh(self, call: Call, client: Client, binding: Binding) -> dict[str, Any]:
-        token = self.ledger.usable(call.needed("refresh_token"), client, binding, call.now)
-        scope = granted(client, call.given("scope"), token.family.scope)
+        token = self.ledger.usable(
+            call.needed_parameter("refresh_token"), client, binding, call.now
+        )
+        scope = granted(client, call.optional_parameter("scope"), token.family.scope)
         targets = self._targets(call)
         opened_members = self.ledger.open(
             token.family, call.now, binding, scope=scope, targets=targets
@@ -173,16 +175,16 @@ class Authority:
         code = self.people.redeem(call, client, binding.jkt)
         targets = self._targets(call)
         code.family = self.ledger.family(client, "a person", code.scope, binding)
-        return self._both(code.family, call.now, binding, targets)
+        return self._open_with_renewal(code.family, call.now, binding, targets)
 
     def _device(self, call: Call, client: Client, binding: Binding) -> dict[str, Any]:
         device = self.people.poll(call, client)
         targets = self._targets(call)
         device.used = True
         family = self.ledger.family(client, "a person", device.scope, binding)
-        return self._both(family, call.now, binding, targets)
+        return self._open_with_renewal(family, call.now, binding, targets)
 
-    def _both(
+    def _open_with_renewal(
         self, family: Family, now: datetime, binding: Binding, targets: tuple[str, ...] = ()
     ) -> dict[str, Any]:
         opened_members = self.ledger.open(family, now, binding, targets=targets)
@@ -192,20 +194,20 @@ class Authority:
 
     def _assertion(self, call: Call, client: Client, binding: Binding) -> dict[str, Any]:
         subject = self.door.subject(call, frozenset({self.issuer, f"{self.url}/token"}))
-        scope = granted(client, call.given("scope"))
+        scope = granted(client, call.optional_parameter("scope"))
         family = self.ledger.family(client, subject, scope, binding)
         return self.ledger.open(family, call.now, binding, targets=self._targets(call))
 
     def _exchange(self, call: Call, client: Client, binding: Binding) -> dict[str, Any]:
         subject = self._exchanged(call, "subject_token")
-        if call.given("actor_token"):
+        if call.optional_parameter("actor_token"):
             self._exchanged(call, "actor_token")
-        elif call.given("actor_token_type"):
+        elif call.optional_parameter("actor_token_type"):
             raise Refusal("invalid_request", "actor_token_type comes with an actor_token")
-        target = call.given("requested_token_type") or ACCESS_TOKEN
+        target = call.optional_parameter("requested_token_type") or ACCESS_TOKEN
         if target not in {ACCESS_TOKEN, JWT_TOKEN}:
             raise Refusal("invalid_request", "no token of the requested type is given here")
-        scope = granted(client, call.given("scope"), subject.scope)
+        scope = granted(client, call.optional_parameter("scope"), subject.scope)
         targets = self._targets(call)
         family = self.ledger.family(client, subject.subject, scope, binding)
         opened_members = self.ledger.open(family, call.now, binding, targets=targets)
@@ -213,9 +215,13 @@ class Authority:
 
     def _exchanged(self, call: Call, name: str) -> Family:
         """The grant of a presented token; every failure is one error (RFC 8693, section 2.2.2)."""
-        text, kind = call.needed(name), call.needed(f"{name}_type")
+        text, kind = call.needed_parameter(name), call.needed_parameter(f"{name}_type")
         opener, renewal = self.ledger.access.get(text), self.ledger.refresh.get(text)
-        if kind in {ACCESS_TOKEN, JWT_TOKEN} and opener is not None and opener.good(call.now):
+        if (
+            kind in {ACCESS_TOKEN, JWT_TOKEN}
+            and opener is not None
+            and opener.is_accepted(call.now)
+        ):
             return opener.family
         if kind == REFRESH_TOKEN and renewal is not None and renewal.family.live:
             return renewal.family
@@ -237,7 +243,7 @@ class Authority:
     ) -> dict[str, Any]:
         """Give tokens as if a person had agreed."""
         family = self.ledger.family(client, "a person", granted(client, scope), binding)
-        return self._both(family, now, binding)
+        return self._open_with_renewal(family, now, binding)
 
     # --- the other endpoints -----------------------------------------------
 
@@ -246,7 +252,7 @@ class Authority:
         try:
             _check_form(call)
             client, _ = self._client(call)
-            self.ledger.revoke(call.needed("token"), client)
+            self.ledger.revoke(call.needed_parameter("token"), client)
         except Refusal as refusal:
             return refusal.answer()
         return Answer()
@@ -297,7 +303,7 @@ class Authority:
         token = self.ledger.access.get(text.strip())
         noted["access_number"] = token.number if token else None
         try:
-            result = self._opened(call, scheme.lower(), text.strip())
+            result = self._accepted_token(call, scheme.lower(), text.strip())
         except Refusal as refusal:
             noted["error"] = refusal.error or None
             return _challenge(refusal, kind)
@@ -312,7 +318,7 @@ class Authority:
             }
         )
 
-    def _opened(self, call: Call, scheme: str, text: str) -> AccessToken:
+    def _accepted_token(self, call: Call, scheme: str, text: str) -> AccessToken:
         if "access_token" in call.query or "access_token" in call.form:
             raise Refusal("invalid_request", "a token belongs into Authorization")
         if len(call.fields.get("authorization", ())) > 1:
@@ -320,7 +326,7 @@ class Authority:
         if scheme not in {"bearer", "dpop"} or not text:
             raise Refusal("", "nothing was presented", status=401)
         token = self.ledger.access.get(text)
-        if token is None or not token.good(call.now):
+        if token is None or not token.is_accepted(call.now):
             raise Refusal("invalid_token", "the token is not known or has expired", status=401)
         if (token.binding.jkt is not None) != (scheme == "dpop"):
             raise Refusal("invalid_token", "the token is not one of this scheme", status=401)

@@ -3,7 +3,7 @@
 ```python
 with AuthorizationServer(Client(id="erp", secret="s3cr3t")) as server:
     access, refresh = server.seed()                   # as if a person had agreed
-    server.order(faults.lost())                       # the next answer of /token is lost
+    server.order(faults.lost_answer())                # the next answer of /token is lost
     server.expire_access_tokens()
     ...                                               # clients call server.token_url
     assert 1 == server.rotations
@@ -252,27 +252,27 @@ class AuthorizationServer:
     @property
     def reuses(self) -> int:
         """The number of reused refresh tokens, each of which revokes its family."""
-        return self._told(lambda: self._ledger.reuses)
+        return self._read_count(lambda: self._ledger.reuses)
 
     @property
     def rotations(self) -> int:
         """The number of refresh tokens exchanged for the next one."""
-        return self._told(lambda: self._ledger.rotations)
+        return self._read_count(lambda: self._ledger.rotations)
 
     @property
     def live_families(self) -> int:
         """The number of grants that can still be renewed."""
-        return self._told(lambda: self._ledger.live_families)
+        return self._read_count(lambda: self._ledger.live_families)
 
     @property
     def hasty_polls(self) -> int:
         """The number of polls by devices before their interval was over."""
-        return self._told(lambda: self.people.hasty)
+        return self._read_count(lambda: self.people.hasty)
 
     @property
     def most_at_once(self) -> int:
         """The largest number of token requests under way at the same time."""
-        return self._told(lambda: self._records.most_at_once)
+        return self._read_count(lambda: self._records.most_at_once)
 
     @property
     def connections(self) -> int:
@@ -282,7 +282,7 @@ class AuthorizationServer:
     def usable(self, refresh_token: str) -> bool:
         """Return whether this refresh token is valid and unused, without using it."""
         with self._news:
-            return self._ledger.fresh(refresh_token, self.now())
+            return self._ledger.is_unused(refresh_token, self.now())
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -291,7 +291,7 @@ class AuthorizationServer:
             client_secrets = (client.secret for client in self.clients if client.confidential)
             return frozenset((*client_secrets, *self._ledger.access, *self._ledger.refresh))
 
-    def _told(self, count: Callable[[], int]) -> int:
+    def _read_count(self, count: Callable[[], int]) -> int:
         with self._news:
             return count()
 

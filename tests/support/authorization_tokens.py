@@ -31,8 +31,8 @@ class Binding:
     @property
     def confirmation(self) -> dict[str, str]:
         """As `cnf` has it (RFC 7800)."""
-        both = {"jkt": self.jkt, "x5t#S256": self.x5t}
-        return {name: value for name, value in both.items() if value is not None}
+        confirmations = {"jkt": self.jkt, "x5t#S256": self.x5t}
+        return {name: value for name, value in confirmations.items() if value is not None}
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -70,7 +70,7 @@ class AccessToken:
     targets: tuple[str, ...] = ()
     live: bool = True
 
-    def good(self, now: datetime) -> bool:
+    def is_accepted(self, now: datetime) -> bool:
         """Return whether the resource accepts it."""
         return self.live and self.family.live and now < self.expires
 
@@ -126,10 +126,14 @@ class Ledger:
         A confidential client's refresh tokens are bound to the client already, and to no key
         (RFC 9449, section 5).
         """
-        bound = Binding() if client.confidential else binding
+        family_binding = Binding() if client.confidential else binding
         number = len(self.families) + 1
         family = Family(
-            number=number, client=client, subject=subject, scope=tuple(scope), binding=bound
+            number=number,
+            client=client,
+            subject=subject,
+            scope=tuple(scope),
+            binding=family_binding,
         )
         self.families.append(family)
         return family
@@ -190,7 +194,7 @@ class Ledger:
             raise Refusal("invalid_grant", "the refresh token has expired")
         return token
 
-    def fresh(self, text: str, now: datetime) -> bool:
+    def is_unused(self, text: str, now: datetime) -> bool:
         """Return whether a refresh token is valid and unused."""
         token = self.refresh.get(text)
         if token is None or (token.expires is not None and now >= token.expires):

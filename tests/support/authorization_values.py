@@ -103,14 +103,14 @@ class Call:
     certificate: bytes | None
     now: datetime
 
-    def given(self, name: str) -> str | None:
+    def optional_parameter(self, name: str) -> str | None:
         """An optional form parameter, which occurs at most once."""
         values = self.form.get(name)
         return values[0] if values else None
 
-    def needed(self, name: str) -> str:
+    def needed_parameter(self, name: str) -> str:
         """A parameter of the form that must be there."""
-        value = self.given(name)
+        value = self.optional_parameter(name)
         if value is None:
             raise Refusal("invalid_request", f"{name} is missing")
         return value

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.support.authorization_faults import Fault
 
 _NO_GOODBYE: Final = struct.pack("ii", 1, 0)  # linger, for no time
-_MOST: Final = 1 << 20
+_MOST_BYTES: Final = 1 << 20
 
 
 class Site(Protocol):
@@ -166,7 +166,11 @@ class _Conversation(BaseHTTPRequestHandler):
     def _body(self) -> bytes | None:
         """The request's body; None without a known length."""
         length = self.headers.get("Content-Length", "0")
-        if "Transfer-Encoding" in self.headers or not length.isdecimal() or int(length) > _MOST:
+        if (
+            "Transfer-Encoding" in self.headers
+            or not length.isdecimal()
+            or int(length) > _MOST_BYTES
+        ):
             return None
         body = self.rfile.read(int(length))
         if len(body) < int(length):

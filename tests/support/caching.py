@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moorage.domain.cache.rules import Entries
-    from tests.support.modes import Sent, World
+    from tests.support.modes import SentRequest, World
 
 GET = Request.get("/rates")
-FRESH = Response(200, {"Cache-Control": "max-age=60", "ETag": '"1"'}, b"first")
+FRESH_RESPONSE = Response(200, {"Cache-Control": "max-age=60", "ETag": '"1"'}, b"first")
 NEWER = Response(200, {"Cache-Control": "max-age=60", "ETag": '"2"'}, b"second")
 
-REFUSED = (VendorRejected, VendorFailed, AuthenticationFailed, RateLimitExceeded)
+REFUSALS = (VendorRejected, VendorFailed, AuthenticationFailed, RateLimitExceeded)
 
 
 def vat(**options: object) -> Service:
@@ -87,12 +87,12 @@ class Cupboard:
         self.memory.forget(key)
 
 
-def told(world: World, *kinds: type) -> list[Any]:
+def events_of(world: World, *kinds: type) -> list[Any]:
     """The events of some kinds."""
     return [event for event in world.events if isinstance(event, kinds)]
 
 
-def sent(world: World) -> int:
+def count_requests(world: World) -> int:
     """The number of requests to the vendor."""
     return len(world.vendor.requests)
 
@@ -116,10 +116,10 @@ class Provider:
         return await self.get(service, tenant)
 
 
-def answering(make: Callable[[Sent], Any]) -> Callable[[Sent], Any]:
+def answering(make: Callable[[SentRequest], Any]) -> Callable[[SentRequest], Any]:
     """A vendor's answer that depends on the request."""
 
-    async def answer(one: Sent) -> Any:
+    async def answer(one: SentRequest) -> Any:
         return await make(one)
 
     return answer

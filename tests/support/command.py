@@ -26,7 +26,7 @@ ENDINGS = {
 
 
 @attrs.frozen
-class Ended:
+class CommandEnding:
     """The result of a command."""
 
     code: int
@@ -50,15 +50,15 @@ def command(
     *arguments: str,
     commands: Mapping[str, tuple[str, str]] | None = None,
     host: Host | None = None,
-) -> Ended:
+) -> CommandEnding:
     """Add a command to run; return the given ones, or the default."""
     output, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(err):
         code = main(arguments, host=host) if commands is None else run(arguments, commands)
-    return Ended(code, output.getvalue(), err.getvalue())
+    return CommandEnding(code, output.getvalue(), err.getvalue())
 
 
-def typed(text: str, *arguments: str) -> Ended:
+def typed(text: str, *arguments: str) -> CommandEnding:
     """Run a command with this on its standard input."""
     previous_stdin, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8")
     try:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SQLITE = "moorage"
 POSTGRES = "postgres"
 MARIADB = "mariadb"
-BARE = "bare"
+BARE_NAME = "bare"
 SMTP_ALONE: Mapping[str, Any] = {
     "version": 1,
     "email": {"vendor": "smtp"},
@@ -80,7 +80,7 @@ def configure() -> None:
             SQLITE: moorage_django.beside(host),
             POSTGRES: {"ENGINE": "django.db.backends.postgresql", "NAME": ""},
             MARIADB: {"ENGINE": "django.db.backends.mysql", "NAME": ""},
-            BARE: {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},
+            BARE_NAME: {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},
         },
         DATABASE_ROUTERS=["moorage_django.Router"],
         MOORAGE={"CONFIGURATION": SMTP_ALONE},

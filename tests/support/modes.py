@@ -116,7 +116,7 @@ class Ids:
 
 
 @attrs.frozen
-class Sent:
+class SentRequest:
     """A request as the vendor saw it."""
 
     request: Request
@@ -145,14 +145,14 @@ class Gate:
         self._reached.set()
         await self._world.wait(self._opened)
 
-    def answering(self, answer: object) -> Callable[[Sent], Awaitable[object]]:
+    def answering(self, answer: object) -> Callable[[SentRequest], Awaitable[object]]:
         """Return an answer that comes when the gate is opened."""
 
-        async def held(_: Sent) -> object:
+        async def answer_when_open(_: SentRequest) -> object:
             await self.stand()
             return answer
 
-        return held
+        return answer_when_open
 
     async def reached(self) -> None:
         """Wait until the point is reached."""
@@ -174,7 +174,7 @@ class Vendor:
         self._world = world
         self._answers: deque[Any] = deque()
         self.otherwise: Any = 200
-        self.requests: list[Sent] = []
+        self.requests: list[SentRequest] = []
         self.arrivals: list[Arriving] = []
 
     def answers(self, *answers: Any) -> None:
@@ -201,7 +201,7 @@ class Vendor:
 
     async def _answer(self, request: Request, url: str, timeouts: Timeouts) -> Any:
         await self._world.reach("before the request leaves")
-        sent_request = Sent(request, url, timeouts, self._world.clock.now)
+        sent_request = SentRequest(request, url, timeouts, self._world.clock.now)
         self.requests.append(sent_request)
         answer: Any = self._answers.popleft() if self._answers else self.otherwise
         if inspect.isfunction(answer):
@@ -325,28 +325,28 @@ class Locks:
             inside_holders.add(id(holder))
             await self._world.reach("before it is known that a place is taken")
             return True
-        waiting = self.waiting.setdefault(name, deque())
-        if timeout <= 0 or len(waiting) >= queue:
+        waiting_line = self.waiting.setdefault(name, deque())
+        if timeout <= 0 or len(waiting_line) >= queue:
             return False
         event = self._world.event()
-        waiting.append((id(holder), event))
+        waiting_line.append((id(holder), event))
         self.arrived.set()
         if self._world.impatient:
             self._world.clock.advance(timeout)
-            waiting.remove((id(holder), event))
+            waiting_line.remove((id(holder), event))
             return False
         await self._world.wait(event)
         return True
 
     def release(self, name: str, holder: object, /) -> None:
-        inside = self.inside.get(name, set())
-        if id(holder) not in inside:
+        holders = self.inside.get(name, set())
+        if id(holder) not in holders:
             return
-        inside.remove(id(holder))
-        waiting = self.waiting.get(name)
-        if waiting:
-            first, event = waiting.popleft()
-            inside.add(first)
+        holders.remove(id(holder))
+        waiting_tickets = self.waiting.get(name)
+        if waiting_tickets:
+            first, event = waiting_tickets.popleft()
+            holders.add(first)
             event.set()
 
 
@@ -358,7 +358,7 @@ class Gather:
         self.too_long = world.event()
         self.at_once = 0
         self.stagger = 0.0
-        self.started: list[Started] = []
+        self.started: list[BackgroundWork] = []
 
     async def every(self, steps: Any, /, *, at_once: int) -> list[Any]:
         self.at_once = at_once
@@ -366,28 +366,30 @@ class Gather:
         results: list[Any] = []
         for number in range(0, len(steps), at_once):
             batch = [self._world.start(step) for step in steps[number : number + at_once]]
-            results += [await started.result() for started in batch]
+            results += [await running_step.result() for running_step in batch]
         return results
 
     async def first(self, steps: Any, /, *, stagger: float, good: Callable[[Any], bool]) -> Any:
-        started = self.started = []
+        running_steps = self.started = []
         self.stagger = stagger
         try:
             for step in steps:
                 self.too_long.clear()
-                started.append(self._world.start(self._world.awaitable(step), self.too_long.set))
+                running_steps.append(
+                    self._world.start(self._world.awaitable(step), self.too_long.set)
+                )
                 await self._world.wait(self.too_long)
-                for value in started:
+                for value in running_steps:
                     if value.done() and good(await value.result()):
                         return await value.result()
-            answers = [await item.result() for item in started]
+            answers = [await item.result() for item in running_steps]
             return next((answer for answer in answers if good(answer)), answers[-1])
         finally:
-            for element in started:
+            for element in running_steps:
                 element.cancel()
 
 
-class Started:
+class BackgroundWork:
     """Work in the background: a thread or a task."""
 
     def __init__(self, world: World, flow: Any, after: Callable[[], None]) -> None:
@@ -416,7 +418,7 @@ class Started:
         if self._world.is_awaited:
             self._task.cancel()
 
-    async def over(self) -> None:
+    async def wait_until_over(self) -> None:
         """Wait for the end, with any result."""
         if self._world.is_awaited:
             await asyncio.wait([self._task], timeout=PATIENCE)
@@ -426,7 +428,7 @@ class Started:
 
     async def result(self) -> Any:
         """The result of the work, or its exception."""
-        await self.over()
+        await self.wait_until_over()
         assert self.ending is not None
         value, error = self.ending
         if error is not None:
@@ -445,10 +447,10 @@ class Plainly:
         if not inspect.iscoroutinefunction(value):
             return value
 
-        def plain(*args: Any, **kwargs: Any) -> Any:
+        def run_method(*args: Any, **kwargs: Any) -> Any:
             return run_plain(value(*args, **kwargs))
 
-        return plain
+        return run_method
 
 
 class Interruption(BaseException):
@@ -482,16 +484,18 @@ class World:
         """Run a test's body."""
         return asyncio.run(flow) if self.is_awaited else run_plain(flow)
 
-    def start(self, flow: Callable[[], Any], after: Callable[[], None] = lambda: None) -> Started:
+    def start(
+        self, flow: Callable[[], Any], after: Callable[[], None] = lambda: None
+    ) -> BackgroundWork:
         """Run work in the background."""
-        return Started(self, flow, after)
+        return BackgroundWork(self, flow, after)
 
-    async def together(self, *flows: Callable[[], Any]) -> list[Any]:
+    async def run_together(self, *flows: Callable[[], Any]) -> list[Any]:
         """Run several calls at once; return the result or error of each."""
-        started = [self.start(flow) for flow in flows]
-        for element in started:
-            await element.over()
-        endings = [item.ending or (None, None) for item in started]
+        running_flows = [self.start(flow) for flow in flows]
+        for element in running_flows:
+            await element.wait_until_over()
+        endings = [item.ending or (None, None) for item in running_flows]
         return [value if error is None else error for value, error in endings]
 
     async def breathe(self) -> None:
@@ -515,10 +519,10 @@ class World:
         if self.is_awaited:
             return step
 
-        async def awaited() -> Any:
+        async def run_step() -> Any:
             return step()
 
-        return awaited
+        return run_step
 
     async def reach(self, point: str) -> None:
         """Mark a point at which a test may interrupt the call."""
@@ -568,7 +572,7 @@ class World:
         """Return a gate at which a call can be paused."""
         return Gate(self)
 
-    def told(self) -> list[str]:
+    def event_names(self) -> list[str]:
         """The names of the events so far."""
         return [type(event).__name__ for event in self.events]
 
@@ -579,22 +583,24 @@ class World:
 
     # --- what a vendor or a function does ---
 
-    async def nothing(self) -> None:
+    async def do_nothing(self) -> None:
         """A function that does nothing."""
 
-    def after(self, seconds: float, answer: object) -> Callable[[Sent], Awaitable[object]]:
+    def answer_after(
+        self, seconds: float, answer: object
+    ) -> Callable[[SentRequest], Awaitable[object]]:
         """An answer that takes its time, for which the client does not wait for ever."""
 
-        async def late(sent: Sent) -> object:
+        async def answer_late(sent: SentRequest) -> object:
             patience = sent.timeouts.total or 0.0
             self.clock.advance(min(seconds, patience))
             return AttemptTimeout("it took too long.") if seconds > patience else answer
 
-        return late
+        return answer_late
 
-    def hanging(self) -> Callable[[Sent], Awaitable[object]]:
+    def never_answer(self) -> Callable[[SentRequest], Awaitable[object]]:
         """No answer, until the client gives up."""
-        return self.after(1e9, 200)
+        return self.answer_after(1e9, 200)
 
 
 class _Suspension:
@@ -612,11 +618,11 @@ class Face:
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.manager, name)
 
-        async def called(*args: Any, **kwargs: Any) -> Any:
+        async def call_method(*args: Any, **kwargs: Any) -> Any:
             value = method(*args, **kwargs)
             return await value if self.world.is_awaited else value
 
-        return called
+        return call_method
 
     async def call_as_is(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Call a method with arguments of any mode."""

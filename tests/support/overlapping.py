@@ -33,7 +33,7 @@ def entry(name: str, lane: str | None) -> OutboxEntry:
     return OutboxEntry(id=name, target="shop", operation="call", lane=lane, added_at=time)
 
 
-def fresh(name: str, lane: str | None) -> OutboxEntry:
+def fresh_entry(name: str, lane: str | None) -> OutboxEntry:
     """An entry of this subject; no other ever had its id.
 
     MariaDB keeps a removed row for a while, and locks the ids beside it when its id comes again.
@@ -47,7 +47,7 @@ def adding(begin: Begin, *names: str, lane: str | None) -> Thread:
     def run() -> None:
         for name in names:
             with begin() as store:
-                store.add(fresh(name, lane))
+                store.add(fresh_entry(name, lane))
 
     thread = Thread(target=run)
     thread.start()
@@ -63,7 +63,7 @@ def offered(store: Any) -> list[str]:
 def check_that_later_ones_wait(begin: Begin, store: Any) -> None:
     """While a transaction that added to a lane is open, no later entry of it is taken."""
     with begin() as first:
-        first.add(fresh("first", "INV-1"))
+        first.add(fresh_entry("first", "INV-1"))
         second = adding(begin, "second", lane="INV-1")
         second.join(_A_WHILE)
         assert [] == offered(store)
@@ -80,7 +80,7 @@ def check_that_a_rollback_holds_up_nobody(begin: Begin, store: Any) -> None:
 
     def give_up() -> None:
         with begin() as first:
-            first.add(fresh("first", "INV-1"))
+            first.add(fresh_entry("first", "INV-1"))
             threads.append(adding(begin, "second", lane="INV-1"))
             threads[0].join(_A_WHILE)
             raise RolledBackError
@@ -94,7 +94,7 @@ def check_that_a_rollback_holds_up_nobody(begin: Begin, store: Any) -> None:
 def check_that_others_do_not_wait(begin: Begin, store: Any) -> None:
     """Entries of other lanes, or without one, are taken while a transaction is open."""
     with begin() as first:
-        first.add(fresh("first", "INV-1"))
+        first.add(fresh_entry("first", "INV-1"))
         adding(begin, "other", lane="INV-2").join()
         adding(begin, "free", lane=None).join()
         assert ["other", "free"] == offered(store)
@@ -102,7 +102,7 @@ def check_that_others_do_not_wait(begin: Begin, store: Any) -> None:
 
 def check_that_nobody_waits_for_a_repeat(begin: Begin, store: Any) -> None:
     """Check that adding an existing entry does not make others wait until the commit."""
-    existing_entry = fresh("known", None)
+    existing_entry = fresh_entry("known", None)
     store.add(existing_entry)
     with begin() as first:
         first.add(existing_entry)

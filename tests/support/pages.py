@@ -102,7 +102,7 @@ class Plan(NamedTuple):
 
 def plan(text: str) -> Plan:
     """Return the steps of a page; raise `Unfit` if the purpose of a block is unclear."""
-    made = Plan([], set(), set(), set())
+    page_plan = Plan([], set(), set(), set())
     if len(_FENCE.findall(text)) != 2 * len(blocks(text)):
         raise Unfit("a block is indented, or does not end.")
     for block in blocks(text):
@@ -110,32 +110,32 @@ def plan(text: str) -> Plan:
         if block.language not in LANGUAGES:
             raise Unfit(f"line {block.line}: `{block.language}` is no language of a block.")
         if block.language == "console":
-            _type(block, made)
+            _type(block, page_plan)
         elif name is not None:
             step = {"kind": "file", "name": name[1], "more": bool(name[2]), "text": block.text}
-            made.steps.append({**step, "line": block.line})
+            page_plan.steps.append({**step, "line": block.line})
         elif block.language == "python":
             if _TEST.search(block.text):
                 raise Unfit(f"line {block.line}: a test has to be in a file, which pytest runs.")
-            made.steps.append({"kind": "python", "text": block.text, "line": block.line})
+            page_plan.steps.append({"kind": "python", "text": block.text, "line": block.line})
         elif block.language != "text":
             raise Unfit(f"line {block.line}: the first line has to name the file.")
-    return made
+    return page_plan
 
 
 def _type(block: Block, made: Plan) -> None:
     lines = block.text.splitlines()
     if not lines or not lines[0].startswith("$ "):
         raise Unfit(f"line {block.line}: a block for the terminal begins with `$ `.")
-    at = 0
-    while at < len(lines):
-        begin, command = at, lines[at][2:]
-        at += 1
+    position = 0
+    while position < len(lines):
+        begin, command = position, lines[position][2:]
+        position += 1
         while command.endswith("\\"):
-            command, at = f"{command}\n{lines[at]}", at + 1
+            command, position = f"{command}\n{lines[position]}", position + 1
         shown_lines: list[str] = []
-        while at < len(lines) and not lines[at].startswith("$ "):
-            shown_lines, at = [*shown_lines, lines[at]], at + 1
+        while position < len(lines) and not lines[position].startswith("$ "):
+            shown_lines, position = [*shown_lines, lines[position]], position + 1
         command = re.sub(r"\s+# .*$", "", command)
         pip, make = _PIP.match(command), _MAKE.match(command)
         if command == "echo $?":
@@ -264,14 +264,14 @@ def _ports(text: str) -> Generator[None]:
 
 def follow(name: str, text: str, empty: Path) -> None:
     """Do all that a page says, in an empty folder; `Unfit` where that does not hold."""
-    made = plan(text)
+    page_plan = plan(text)
     folder, notes = empty / "folder", empty / "notes"
     folder.mkdir()
     notes.mkdir()
     steps = notes / "steps.json"
-    steps.write_text(json.dumps({"page": name, "steps": made.steps}))
+    steps.write_text(json.dumps({"page": name, "steps": page_plan.steps}))
     with _ports(text):
-        _read(made, notes, folder, steps)
+        _read(page_plan, notes, folder, steps)
 
 
 def _read(made: Plan, notes: Path, folder: Path, steps: Path) -> None:

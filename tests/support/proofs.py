@@ -36,7 +36,7 @@ def proof_key() -> str:
     return new_key()
 
 
-def checked(proof: str | None, key: str | None = None) -> Mapping[str, Any]:
+def verified_claims(proof: str | None, key: str | None = None) -> Mapping[str, Any]:
     """The claims of a proof, after verifying it with this key."""
     assert proof is not None
     jwt = jose.read(proof)

@@ -41,7 +41,7 @@ class PrivateRedis:
         self._options = options
         self._config = () if config is None else (str(config),)
         self._folder = TemporaryDirectory(prefix="moorage-redis-")
-        self.process = self._started()
+        self.process = self._start_process()
 
     @property
     def url(self) -> str:
@@ -53,7 +53,7 @@ class PrivateRedis:
         """The working folder of the server."""
         return self._folder.name
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _start_process(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             [
                 redis_server(),
@@ -87,7 +87,7 @@ class PrivateRedis:
 
     def start(self) -> None:
         """Start the server again with an empty database."""
-        self.process = self._started()
+        self.process = self._start_process()
 
     def suspend(self) -> None:
         """Suspend the server's process, so that it does not reply."""

@@ -21,7 +21,7 @@ _AZURITE = Path(__file__).parents[2] / "build/azurite/node_modules/azurite/dist/
 
 def redis_url() -> str:
     """Where Redis answers."""
-    return _found(
+    return _server_url(
         "MOORAGE_TEST_REDIS_URL",
         "redis://127.0.0.1:6379/0",
         "start one with `redis-server` or `docker run -p 6379:6379 redis`",
@@ -32,13 +32,13 @@ def redis_server() -> str:
     """The program that private Redis servers are started from."""
     program = shutil.which("redis-server")
     if program is None:
-        _missing("`redis-server` is not installed: install Redis")
+        _skip_or_fail("`redis-server` is not installed: install Redis")
     return program
 
 
 def postgres_url() -> str:
     """Where PostgreSQL answers, to a user who may do anything."""
-    return _found(
+    return _server_url(
         "MOORAGE_TEST_POSTGRES_URL",
         "postgresql://postgres@127.0.0.1:5432/test",
         "start one with `docker run -p 5432:5432 -e POSTGRES_HOST_AUTH_METHOD=trust "
@@ -51,12 +51,12 @@ def needs_postgres_programs() -> None:
     from tools.crashes import cluster  # noqa: PLC0415 - imports psycopg, which older hosts lack
 
     if cluster.programs() is None:
-        _missing("`initdb` is not installed: install the server of PostgreSQL")
+        _skip_or_fail("`initdb` is not installed: install the server of PostgreSQL")
 
 
 def mariadb_url() -> str:
     """Where MariaDB answers, to a user who may do anything."""
-    return _found(
+    return _server_url(
         "MOORAGE_TEST_MARIADB_URL",
         "mariadb://root@127.0.0.1:3306/test",
         "start one with `docker run -p 3306:3306 -e MARIADB_ALLOW_EMPTY_ROOT_PASSWORD=1 "
@@ -68,7 +68,7 @@ def azurite() -> list[str]:
     """The command that starts a storage account of Azure, but for its port."""
     node = shutil.which("node")
     if node is None or not _AZURITE.is_file():
-        _missing("Azurite is not installed: run `make azurite`, which needs Node.js and npm")
+        _skip_or_fail("Azurite is not installed: run `make azurite`, which needs Node.js and npm")
     return [node, str(_AZURITE), "--inMemoryPersistence", "--silent", "--disableTelemetry"]
 
 
@@ -77,7 +77,7 @@ def chromium() -> tuple[str, str]:
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
     if browser is None or driver is None:
-        _missing(
+        _skip_or_fail(
             "Chromium and its driver are not installed: run `apt-get install chromium"
             " chromium-driver`, or what your system calls them"
         )
@@ -88,7 +88,7 @@ def prometheus_programs() -> tuple[str, str]:
     """The paths of Prometheus and its tool `promtool`."""
     server, tool = shutil.which("prometheus"), shutil.which("promtool")
     if server is None or tool is None:
-        _missing(
+        _skip_or_fail(
             "Prometheus is not installed: run `apt-get install prometheus`, or what your system"
             " calls it"
         )
@@ -106,13 +106,13 @@ def free_port() -> int:
 def needs_kerberos() -> None:
     """Skip the test where the programs of a Kerberos realm, or the library, are not installed."""
     if find_spec("gssapi") is None or not Path("/usr/sbin/krb5kdc").exists():
-        _missing(
+        _skip_or_fail(
             "Kerberos is not installed: run `apt-get install gcc krb5-kdc krb5-admin-server"
             " libkrb5-dev`, and `pip install '.[kerberos]'`"
         )
 
 
-def _found(variable: str, usual: str, remedy: str) -> str:
+def _server_url(variable: str, usual: str, remedy: str) -> str:
     """The URL of a server that takes connections."""
     url = os.environ.get(variable, usual)
     place = urlsplit(url)
@@ -120,11 +120,11 @@ def _found(variable: str, usual: str, remedy: str) -> str:
         socket.create_connection((place.hostname, place.port), _PATIENCE).close()
     except OSError:
         address = f"{place.hostname}:{place.port}"
-        _missing(f"nothing answers at {address}: {remedy}, or set {variable} to where one is")
+        _skip_or_fail(f"nothing answers at {address}: {remedy}, or set {variable} to where one is")
     return url
 
 
-def _missing(reason: str) -> NoReturn:
+def _skip_or_fail(reason: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)

@@ -33,7 +33,7 @@ class Terminal:
         self._wait = wait
         self.seen = ""
 
-    def until(self, pattern: str) -> str:
+    def wait_for_text(self, pattern: str) -> str:
         """Wait until it is on the screen."""
         end_time = time.monotonic() + _PATIENCE
         while (result := re.search(pattern, self.seen)) is None:
@@ -51,7 +51,7 @@ class Terminal:
         """Give the window another size."""
         fcntl.ioctl(self._line, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
-    def ended(self) -> int:
+    def wait_for_exit(self) -> int:
         """Wait for the end; return the exit code."""
         while self._read():
             pass

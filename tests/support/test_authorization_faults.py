@@ -29,7 +29,11 @@ def test_faults_are_done_once_and_in_order() -> None:
     with AuthorizationServer() as server:
         caller = Caller(server)
         _, refresh = server.seed()
-        server.order(faults.failing(503, 2), faults.failing(429, DATE), faults.failing(500))
+        server.order(
+            faults.failing_answer(503, 2),
+            faults.failing_answer(429, DATE),
+            faults.failing_answer(500),
+        )
         assert 200 == caller.open(server.seed().access_token).status
         replies = [caller.refresh(refresh) for _ in range(4)]
 
@@ -49,7 +53,7 @@ def test_an_answer_is_lost_after_the_rotation() -> None:
     with AuthorizationServer() as server:
         caller = Caller(server)
         _, refresh = server.seed()
-        server.order(faults.lost())
+        server.order(faults.lost_answer())
         with pytest.raises(RemoteDisconnected):
             caller.refresh(refresh)
         assert (1, 0, 1) == (server.rotations, server.reuses, server.live_families)
@@ -64,7 +68,7 @@ def test_an_answer_is_cut() -> None:
     """An answer that breaks off has had its effect, and says how long it should have been."""
     with AuthorizationServer() as server:
         _, refresh = server.seed()
-        server.order(faults.cut(7))
+        server.order(faults.cut_answer(7))
         with pytest.raises(IncompleteRead) as excinfo:
             Caller(server).refresh(refresh)
 
@@ -78,7 +82,7 @@ def test_connections_end_under_tls(tmp_path: Path) -> None:
     lab = TlsLab(tmp_path)
     with AuthorizationServer(tls=lab.server) as server:
         caller = Caller(server, tls=lab.stranger)
-        for fault in (faults.lost(), faults.unread(), faults.cut()):
+        for fault in (faults.lost_answer(), faults.unread_request(), faults.cut_answer()):
             server.order(fault)
             with pytest.raises((OSError, IncompleteRead)):
                 caller.token(CLIENT)
@@ -92,7 +96,7 @@ def test_a_connection_is_reset_unread() -> None:
     with AuthorizationServer() as server:
         caller = Caller(server)
         _, refresh = server.seed()
-        server.order(faults.unread())
+        server.order(faults.unread_request())
         with pytest.raises(ConnectionResetError):
             caller.refresh(refresh)
         assert [(0, None, "unread")] == [
@@ -106,7 +110,7 @@ def test_a_server_hangs(*, processed: bool, rotations: int) -> None:
     """A server waits before or after it has handled a request, until it is released."""
     with AuthorizationServer() as server, ThreadPoolExecutor(1) as pool:
         _, refresh = server.seed()
-        server.order(faults.hanging(600, processed=processed))
+        server.order(faults.late_answer(600, processed=processed))
         request = pool.submit(Caller(server).refresh, refresh)
         server.wait_for_arrivals()
         server.wait_for_hanging()
@@ -121,7 +125,7 @@ def test_time_passes_while_a_server_hangs() -> None:
     """A request is decided by the time at which that is done, not at which it came."""
     with AuthorizationServer(refresh_lifetime=60) as server, ThreadPoolExecutor(1) as pool:
         _, refresh = server.seed()
-        server.order(faults.hanging(600))
+        server.order(faults.late_answer(600))
         request = pool.submit(Caller(server).refresh, refresh)
         server.wait_for_hanging()
         server.advance(60)
@@ -133,7 +137,7 @@ def test_time_passes_while_a_server_hangs() -> None:
 def test_a_server_that_hangs_may_close() -> None:
     """The end of the server ends every wait."""
     with AuthorizationServer() as server, ThreadPoolExecutor(2) as pool:
-        server.order(faults.hanging(600), faults.hanging(600, processed=True))
+        server.order(faults.late_answer(600), faults.late_answer(600, processed=True))
         requests = [pool.submit(Caller(server).token, CLIENT) for _ in range(2)]
         server.wait_for_hanging(2)
         assert 2 == server.most_at_once
@@ -145,7 +149,7 @@ def test_a_server_that_hangs_may_close() -> None:
 def test_a_server_hangs_for_so_long() -> None:
     """A hanging request ends by itself after its time."""
     with AuthorizationServer() as server:
-        server.order(faults.hanging(0.01), faults.hanging(0.01, processed=True))
+        server.order(faults.late_answer(0.01), faults.late_answer(0.01, processed=True))
         replies = [Caller(server).token(CLIENT) for _ in range(2)]
 
     assert [200, 200] == [reply.status for reply in replies]
@@ -272,8 +276,8 @@ def test_other_places_may_fail_too() -> None:
     with AuthorizationServer() as server:
         caller = Caller(server)
         access, _ = server.seed()
-        server.order(faults.failing(503), path="/resource")
-        server.order(faults.failing(503), path="/.well-known/oauth-authorization-server")
+        server.order(faults.failing_answer(503), path="/resource")
+        server.order(faults.failing_answer(503), path="/.well-known/oauth-authorization-server")
 
         assert 200 == caller.token(CLIENT).status
         assert [503, 200] == [caller.open(access).status for _ in range(2)]

@@ -118,11 +118,15 @@ def test_request_with_two_proofs_is_refused() -> None:
     key = Signer()
     with AuthorizationServer() as server:
         url, now = server.token_url, server.now()
-        both = [key.proof("POST", url, now)["DPoP"] for _ in range(2)]
+        both_proofs = [key.proof("POST", url, now)["DPoP"] for _ in range(2)]
         connection = HTTPConnection("127.0.0.1", int(server.url.rpartition(":")[2]))
         connection.putrequest("POST", "/token")
         common_headers = _basic(Client()) | {"Content-Type": "application/x-www-form-urlencoded"}
-        for name, text in [*common_headers.items(), ("DPoP", both[0]), ("DPoP", both[1])]:
+        for name, text in [
+            *common_headers.items(),
+            ("DPoP", both_proofs[0]),
+            ("DPoP", both_proofs[1]),
+        ]:
             connection.putheader(name, text)
         body = b"grant_type=client_credentials"
         connection.putheader("Content-Length", str(len(body)))

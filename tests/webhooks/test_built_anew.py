@@ -14,7 +14,7 @@ import pytest
 
 from moorage import ConfigurationError
 from moorage.domain.webhooks.presets import PRESETS, messaging, payments, preset, standards
-from tests.support.anew import anew
+from tests.support.anew import run_anew
 from tests.webhooks.senders import (
     ARN,
     BY_NAME,
@@ -90,7 +90,7 @@ def built(name: str) -> WebhookScheme:
     """The preset of this name, made anew."""
     module = BUILT[name]
     schemes: dict[str, WebhookScheme] = {
-        scheme.name: scheme for scheme in getattr(anew(module), LISTS[module])
+        scheme.name: scheme for scheme in getattr(run_anew(module), LISTS[module])
     }
     return schemes[name]
 

@@ -290,12 +290,12 @@ def test_callback_size_limits() -> None:
     """A callback query may have 16 KiB and a hundred parameters, and no more."""
     _, pending = begun_consent()
     query = f"{back(pending)}&x="
-    many = "&".join([back(pending), *(f"x{number}=" for number in range(97))])
+    many_parameters = "&".join([back(pending), *(f"x{number}=" for number in range(97))])
 
     assert Secret("c0de") == read(query.ljust(16_384, "x"), pending)
     assert "callback" == read(query.ljust(16_385, "x"), pending).field
-    assert Secret("c0de") == read(many, pending)
-    assert "callback" == read(f"{many}&y=", pending).field
+    assert Secret("c0de") == read(many_parameters, pending)
+    assert "callback" == read(f"{many_parameters}&y=", pending).field
 
 
 def test_issuer_may_be_missing_if_not_promised() -> None:

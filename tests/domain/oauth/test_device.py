@@ -13,7 +13,7 @@ from moorage.domain.oauth.device import Pace, polling, read_device
 from moorage.domain.oauth.token_answer import Refusal, Refused
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
-TOLD: dict[str, Any] = {
+DEVICE_ANSWER: dict[str, Any] = {
     "device_code": "d3vice",
     "user_code": "WDJB-MJHT",
     "verification_uri": "https://login.example/device",
@@ -25,7 +25,9 @@ TOLD: dict[str, Any] = {
 
 def answer(status: int = 200, **changes: Any) -> DeviceConsent | Refused:
     """The parsed device answer with these members changed; None removes a member."""
-    members = {name: value for name, value in (TOLD | changes).items() if value is not None}
+    members = {
+        name: value for name, value in (DEVICE_ANSWER | changes).items() if value is not None
+    }
     return read_device(Response(status, body=json.dumps(members).encode()), NOW)
 
 
@@ -50,7 +52,7 @@ def test_a_code_is_read() -> None:
 def test_expiry_is_in_utc() -> None:
     """The expiry is in UTC, whatever time zone the clock uses."""
     response_time = NOW.astimezone(timezone(timedelta(hours=9)))
-    consent = read_device(Response(200, body=json.dumps(TOLD).encode()), response_time)
+    consent = read_device(Response(200, body=json.dumps(DEVICE_ANSWER).encode()), response_time)
 
     assert isinstance(consent, DeviceConsent)
     assert UTC is consent.expires_at.tzinfo
@@ -90,7 +92,7 @@ def test_numbers_have_bounds(changes: dict[str, Any], expected: tuple[float, flo
 
 def test_no_pause_is_without_end() -> None:
     """A pause too large for a float is refused."""
-    body = json.dumps(TOLD | {"interval": "@"}).replace('"@"', "1e400").encode()
+    body = json.dumps(DEVICE_ANSWER | {"interval": "@"}).replace('"@"', "1e400").encode()
     consent = read_device(Response(200, body=body), NOW)
 
     assert isinstance(consent, DeviceConsent)

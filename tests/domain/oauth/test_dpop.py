@@ -32,7 +32,7 @@ from moorage.domain.signing.proof_refusals import (
 from moorage.errors import ConnectorError, InvalidData
 from tests.security.canaries import Canaries
 from tests.support import authorization_jwt as jose
-from tests.support.proofs import checked, new_key, pem, proof_key
+from tests.support.proofs import new_key, pem, proof_key, verified_claims
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +59,7 @@ def key() -> Secret:
 
 def htu(url: str) -> object:
     """The URL that a proof names."""
-    return checked(proof(key(), "GET", url, OCCASION).reveal())["htu"]
+    return verified_claims(proof(key(), "GET", url, OCCASION).reveal())["htu"]
 
 
 # --- what a proof says -------------------------------------------------------------
@@ -74,8 +74,8 @@ def test_proof_matches_the_rfcs_example() -> None:
     url = "https://resource.example.org/protectedresource"
     own_proof = proof(key(), "GET", url, occasion, token=Secret(RFC_TOKEN)).reveal()
 
-    assert rfc_token.claims == checked(own_proof)
-    assert "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo" == checked(own_proof)["ath"]
+    assert rfc_token.claims == verified_claims(own_proof)
+    assert "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo" == verified_claims(own_proof)["ath"]
     assert {**rfc_token.header, "jwk": None} == {**jose.read(own_proof).header, "jwk": None}
     assert rfc_token.header["jwk"].keys() == jose.read(own_proof).header["jwk"].keys()
 
@@ -88,10 +88,10 @@ def test_thumbprint_matches_the_rfcs_example() -> None:
 
 def test_token_and_nonce_may_be_missing() -> None:
     """A proof without a token or nonce omits the claims for them."""
-    claims = checked(proof(key(), "POST", "https://as.example/token", OCCASION).reveal())
+    claims = verified_claims(proof(key(), "POST", "https://as.example/token", OCCASION).reveal())
 
     assert {"jti", "htm", "htu", "iat"} == claims.keys()
-    claims_with_nonce = checked(
+    claims_with_nonce = verified_claims(
         proof(key(), "POST", "https://as.example/", OCCASION, nonce="n").reveal()
     )
     assert "n" == claims_with_nonce["nonce"]
@@ -152,7 +152,7 @@ def test_issued_at_is_in_epoch_seconds(offset: float) -> None:
 
     proof_secret = proof(key(), "GET", "https://api.example/", Occasion(moment, "id-1"))
 
-    assert int(NOON.timestamp()) == checked(proof_secret.reveal())["iat"]
+    assert int(NOON.timestamp()) == verified_claims(proof_secret.reveal())["iat"]
 
 
 def test_signatures_are_always_64_bytes() -> None:
@@ -219,7 +219,7 @@ def test_bound_token_is_sent_with_its_proof() -> None:
 
     assert "DPoP t" == sent_request.headers["Authorization"]
     assert 1 == len(sent_request.headers.get_all("DPoP"))
-    claims = checked(sent_request.headers["DPoP"])
+    claims = verified_claims(sent_request.headers["DPoP"])
     assert ("POST", "https://api.example/a", "n-1") == tuple(
         claims[name] for name in ("htm", "htu", "nonce")
     )

@@ -12,7 +12,7 @@ from moorage import InvalidData, PendingConsent
 from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
 
 ENDS = datetime(2030, 1, 1, tzinfo=UTC)
-WHOLE = PendingConsent(
+WHOLE_CONSENT = PendingConsent(
     state="st4te",
     code_verifier="v3rifier",
     redirect_uri="https://erp.example/callback",
@@ -22,12 +22,12 @@ WHOLE = PendingConsent(
     nonce="n0nce",
     expires_at=ENDS,
 )
-LEAST = PendingConsent(
+LEAST_CONSENT = PendingConsent(
     state="st4te", code_verifier="v", redirect_uri="app.erp:/", client_id="erp", expires_at=ENDS
 )
 
 
-@pytest.mark.parametrize("pending", [WHOLE, LEAST])
+@pytest.mark.parametrize("pending", [WHOLE_CONSENT, LEAST_CONSENT])
 def test_table_round_trip(pending: PendingConsent) -> None:
     """A pending consent survives a session that stores JSON."""
     assert pending == PendingConsent.from_table(json.loads(json.dumps(pending.table())))
@@ -36,9 +36,9 @@ def test_table_round_trip(pending: PendingConsent) -> None:
 def test_sealed_round_trip() -> None:
     """A pending consent survives an encrypted cookie."""
     cipher = AesGcmCipher(generate_keys())
-    text = WHOLE.sealed(cipher)
+    text = WHOLE_CONSENT.sealed(cipher)
 
-    assert WHOLE == PendingConsent.unsealed(text, cipher)
+    assert WHOLE_CONSENT == PendingConsent.unsealed(text, cipher)
     assert text.isascii()
     assert not {"+", "/", " ", ";"} & set(text)
 
@@ -46,12 +46,12 @@ def test_sealed_round_trip() -> None:
 def test_repr_shows_no_secret() -> None:
     """The repr of a pending consent contains none of its secrets."""
     for secret in ("st4te", "v3rifier", "n0nce"):
-        assert secret not in repr(WHOLE)
+        assert secret not in repr(WHOLE_CONSENT)
 
 
 def test_scope_may_be_one_text() -> None:
     """A table's scope may be one space-separated text."""
-    assert ("a", "b") == PendingConsent.from_table({**LEAST.table(), "scope": "a b"}).scope
+    assert ("a", "b") == PendingConsent.from_table({**LEAST_CONSENT.table(), "scope": "a b"}).scope
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_scope_may_be_one_text() -> None:
 def test_other_tables_are_refused(changes: dict[str, Any]) -> None:
     """A table of something else is refused, and no traceback frame shows its secrets."""
     with pytest.raises(InvalidData) as excinfo:
-        PendingConsent.from_table({**WHOLE.table(), **changes})
+        PendingConsent.from_table({**WHOLE_CONSENT.table(), **changes})
 
     trace = excinfo.value.__traceback__
     while trace is not None:
@@ -95,8 +95,8 @@ def test_times_are_in_utc() -> None:
     """An expiry in any time zone is read in UTC."""
     other_zone_end = ENDS.astimezone(timezone(timedelta(hours=2)))
     same_consent = PendingConsent.from_table(
-        {**LEAST.table(), "expires_at": other_zone_end.isoformat()}
+        {**LEAST_CONSENT.table(), "expires_at": other_zone_end.isoformat()}
     )
 
-    assert LEAST == same_consent
+    assert LEAST_CONSENT == same_consent
     assert UTC is same_consent.expires_at.tzinfo

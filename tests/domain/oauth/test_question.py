@@ -14,7 +14,7 @@ from moorage.errors import AttemptTimeout, ConnectionFailed, ConnectorError, Ven
 from tests.domain.oauth.test_client import client
 
 OCCASION = Occasion(datetime(2026, 3, 1, 12, tzinfo=UTC), "n-1")
-HELD = OAuthCredentials(access_token="a", refresh_token="r-1")
+HELD_TOKENS = OAuthCredentials(access_token="a", refresh_token="r-1")
 OWNER = ("crm", "acme")
 
 
@@ -23,7 +23,7 @@ def test_consent_is_renewed_by_refresh_token() -> None:
     asking_client = client(grant=Consent(), scope="read")
 
     assert (("grant_type", "refresh_token"), ("refresh_token", "r-1")) == Question(
-        asking_client, HELD
+        asking_client, HELD_TOKENS
     ).parameters(OCCASION)
     assert () == Question(asking_client, OAuthCredentials(access_token="a")).parameters(OCCASION)
     assert () == Question(asking_client).parameters(OCCASION)
@@ -32,10 +32,10 @@ def test_consent_is_renewed_by_refresh_token() -> None:
 def test_other_grants_are_requested_again() -> None:
     """A grant without a person asks for the scope again, and sends no refresh token."""
     assert (("grant_type", "client_credentials"), ("scope", "read")) == Question(
-        client(scope="read"), HELD
+        client(scope="read"), HELD_TOKENS
     ).parameters(OCCASION)
     exchange = client(grant=TokenExchange(subject="idp"))
-    parameters = dict(Question(exchange, HELD, Secret("theirs")).parameters(OCCASION))
+    parameters = dict(Question(exchange, HELD_TOKENS, Secret("theirs")).parameters(OCCASION))
     assert "theirs" == parameters["subject_token"]
 
 
@@ -44,11 +44,11 @@ def test_claim_key_depends_on_the_refresh_token() -> None:
     asking_client = client(grant=Consent())
     other_credentials = OAuthCredentials(access_token="a", refresh_token="r-2")
     names = [
-        claim_key(OWNER, asking_client, HELD, again=False),
-        claim_key(OWNER, asking_client, HELD, again=True),
+        claim_key(OWNER, asking_client, HELD_TOKENS, again=False),
+        claim_key(OWNER, asking_client, HELD_TOKENS, again=True),
         claim_key(OWNER, asking_client, other_credentials, again=False),
-        claim_key(("crm", None), asking_client, HELD, again=False),
-        claim_key(("erp", "acme"), asking_client, HELD, again=False),
+        claim_key(("crm", None), asking_client, HELD_TOKENS, again=False),
+        claim_key(("erp", "acme"), asking_client, HELD_TOKENS, again=False),
     ]
 
     assert len(names) == len(set(names))
@@ -65,7 +65,7 @@ def test_claim_keys_are_stable_across_versions() -> None:
     asking_client = client(grant=Consent())
 
     first, second_key = (
-        claim_key(OWNER, asking_client, HELD, again=again) for again in (False, True)
+        claim_key(OWNER, asking_client, HELD_TOKENS, again=again) for again in (False, True)
     )
     assert FIRST == first
     assert FIRST.removesuffix("first") + "again" == second_key
@@ -73,7 +73,7 @@ def test_claim_keys_are_stable_across_versions() -> None:
 
 def test_claim_key_without_refresh_token_is_the_clients() -> None:
     """Without a refresh token, one client has one claim key."""
-    assert claim_key(OWNER, client(), HELD, again=False) == claim_key(
+    assert claim_key(OWNER, client(), HELD_TOKENS, again=False) == claim_key(
         OWNER, client(), None, again=False
     )
     assert claim_key(OWNER, client(), None, again=False) != claim_key(

@@ -25,11 +25,13 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 def test_refresh_token_is_revoked_first() -> None:
     """The refresh token is revoked if there is one, otherwise the access token."""
-    both = OAuthCredentials(access_token="at", refresh_token="rt")
+    both_tokens = OAuthCredentials(access_token="at", refresh_token="rt")
 
-    assert (Secret("rt"), "refresh_token") == given_back(both)
+    assert (Secret("rt"), "refresh_token") == given_back(both_tokens)
     assert (Secret("at"), "access_token") == given_back(OAuthCredentials(access_token="at"))
-    assert {"token": "rt", "token_type_hint": "refresh_token"} == dict(revoking(*given_back(both)))
+    assert {"token": "rt", "token_type_hint": "refresh_token"} == dict(
+        revoking(*given_back(both_tokens))
+    )
 
 
 def read(status: int, body: bytes = b"", **headers: str) -> Refused | bool:

@@ -20,7 +20,7 @@ from tests.domain.oauth.test_client import P256, client
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OCCASION = Occasion(NOON, "n-1")
 CLIENT = client(scope="read write")
-HELD = OAuthCredentials(access_token="old", refresh_token="keep", scope="read")
+HELD_TOKENS = OAuthCredentials(access_token="old", refresh_token="keep", scope="read")
 
 
 def answer(members: object, status: int = 200, **headers: str) -> Response:
@@ -33,7 +33,7 @@ def answer(members: object, status: int = 200, **headers: str) -> Response:
 
 def read(members: object, status: int = 200, **headers: str) -> Granted | Refused:
     """The result of an answer for a client that holds credentials."""
-    return read_token(answer(members, status, **headers), CLIENT, NOON, held=HELD)
+    return read_token(answer(members, status, **headers), CLIENT, NOON, held=HELD_TOKENS)
 
 
 def granted(**members: object) -> OAuthCredentials:
@@ -143,9 +143,11 @@ def test_token_type_default_and_case(kind: object, expected: str) -> None:
 @pytest.mark.parametrize("kind", ["DPoP", "dpop"])
 def test_a_bound_token_has_its_key(kind: str) -> None:
     """A token of type DPoP carries the client's key, and no other token does."""
-    bound = client(dpop_key=P256)
+    bound_client = client(dpop_key=P256)
     for token_type, expected in ((kind, Secret(P256)), ("Bearer", None)):
-        result = read_token(answer({"access_token": "a", "token_type": token_type}), bound, NOON)
+        result = read_token(
+            answer({"access_token": "a", "token_type": token_type}), bound_client, NOON
+        )
         assert isinstance(result, Granted)
         assert expected == result.credentials.dpop_key
 
@@ -310,7 +312,7 @@ def test_secrets_in_the_description_are_masked() -> None:
 def test_every_answer_is_read(body: bytes, status: int, kind: str) -> None:
     """No body, status or content type makes reading fail."""
     result: Any = read_token(
-        Response(status, {"Content-Type": kind}, body), CLIENT, NOON, held=HELD, hidden=[]
+        Response(status, {"Content-Type": kind}, body), CLIENT, NOON, held=HELD_TOKENS, hidden=[]
     )
     assert isinstance(result, (Granted, Refused))
 

@@ -19,7 +19,7 @@ from moorage.domain.signing.occasion import Occasion
 from tests.domain.oauth.test_client import P256, RSA, TOKENS, client
 
 NOON = Occasion(datetime(2026, 3, 1, 12, tzinfo=UTC), "n-1")
-ASKED = (("grant_type", "client_credentials"),)
+ASKED_FIELDS = (("grant_type", "client_credentials"),)
 
 
 def form_of(request: Request) -> dict[str, str]:
@@ -39,14 +39,14 @@ def part(token: str, number: int) -> Any:
 
 def test_basic_is_form_encoded_first() -> None:
     """Id and secret are encoded before they are joined, so that a colon in either is not lost."""
-    request, url = token_request(client(client_id="a:b é", secret="c:d+e %"), ASKED, NOON)
+    request, url = token_request(client(client_id="a:b é", secret="c:d+e %"), ASKED_FIELDS, NOON)
 
     assert TOKENS == url
     assert (HttpMethod.POST, "/") == (request.method, request.path)
     kind, _, value = (request.headers.get("Authorization") or "").partition(" ")
     assert "Basic" == kind
     assert b"a%3Ab+%C3%A9:c%3Ad%2Be+%25" == b64decode(value)
-    assert dict(ASKED) == form_of(request)
+    assert dict(ASKED_FIELDS) == form_of(request)
     assert "application/json" == request.headers.get("Accept")
     assert "application/x-www-form-urlencoded" == request.headers.get("Content-Type")
 
@@ -67,28 +67,28 @@ def test_form_authentication_sends_no_header(
     options: dict[str, Any], expected: dict[str, str]
 ) -> None:
     """Without Basic, the form names the client and no Authorization header is sent."""
-    request, _ = token_request(client(**options), ASKED, NOON)
+    request, _ = token_request(client(**options), ASKED_FIELDS, NOON)
 
-    assert dict(ASKED) | expected == form_of(request)
+    assert dict(ASKED_FIELDS) | expected == form_of(request)
     assert request.headers.get("Authorization") is None
 
 
 def test_assertion_grant_needs_no_client_id() -> None:
     """A JWT-bearer grant without a secret sends no client id beside the assertion."""
     grant = JwtBearer(JwtSigning(algorithm="RS256", issuer="robot@example"), Secret(RSA))
-    single_request, _ = token_request(client(grant=grant), ASKED, NOON)
+    single_request, _ = token_request(client(grant=grant), ASKED_FIELDS, NOON)
     both, _ = token_request(
-        client(grant=grant, secret="s", authentication="client_secret_post"), ASKED, NOON
+        client(grant=grant, secret="s", authentication="client_secret_post"), ASKED_FIELDS, NOON
     )
 
-    assert dict(ASKED) == form_of(single_request)
+    assert dict(ASKED_FIELDS) == form_of(single_request)
     assert {"client_id": "erp", "client_secret": "s"}.items() <= form_of(both).items()
 
 
 def test_client_parameters_are_sent() -> None:
     """The client's extra parameters are part of every token request."""
     oauth_client = client(parameters={"audience": "https://api.example", "resource": "a b"})
-    request, _ = token_request(oauth_client, ASKED, NOON)
+    request, _ = token_request(oauth_client, ASKED_FIELDS, NOON)
 
     assert {"audience": "https://api.example", "resource": "a b"}.items() <= form_of(
         request
@@ -106,7 +106,7 @@ def test_client_parameters_are_sent() -> None:
 )
 def test_client_assertion_claims(options: dict[str, Any], algorithm: str) -> None:
     """A client assertion names client, audience and time, and has a unique id."""
-    request, _ = token_request(client(**options), ASKED, NOON)
+    request, _ = token_request(client(**options), ASKED_FIELDS, NOON)
     form = form_of(request)
 
     assert "erp" == form["client_id"]
@@ -129,8 +129,8 @@ def test_client_assertion_claims(options: dict[str, Any], algorithm: str) -> Non
 def test_dpop_clients_send_a_proof() -> None:
     """A client with a DPoP key sends a proof, with the server's nonce if there is one."""
     oauth_client = client(dpop_key=P256)
-    first, _ = token_request(oauth_client, ASKED, NOON)
-    second, _ = token_request(oauth_client, ASKED, NOON, nonce="show-me")
+    first, _ = token_request(oauth_client, ASKED_FIELDS, NOON)
+    second, _ = token_request(oauth_client, ASKED_FIELDS, NOON, nonce="show-me")
 
     for request, nonce in ((first, None), (second, "show-me")):
         proof = request.headers.get("DPoP") or ""
@@ -168,7 +168,7 @@ def test_scope_parameter() -> None:
 
 def test_request_repr_shows_no_secret() -> None:
     """A token request's repr contains neither secret nor assertion."""
-    request, _ = token_request(client(secret="hunter2"), ASKED, NOON)
+    request, _ = token_request(client(secret="hunter2"), ASKED_FIELDS, NOON)
 
     assert "hunter2" not in repr(request)
     assert "Basic" not in repr(request)

@@ -15,7 +15,7 @@ from moorage import Secret
 from moorage.adapters.ciphers.aes_gcm import KEYS_COMMAND
 from moorage_django.checks import settings_are_right, tables_are_there
 from tests.embedding.django.shop import KEYS
-from tests.support.django_project import BARE, SMTP_ALONE, SQLITE, migrated
+from tests.support.django_project import BARE_NAME, SMTP_ALONE, SQLITE, migrated
 
 RIGHT: dict[str, Any] = {"CONFIGURATION": SMTP_ALONE, "KEYS": KEYS}
 HOST = {"ENGINE": "django.db.backends.sqlite3", "NAME": "/nowhere/erp.sqlite3"}
@@ -150,7 +150,7 @@ def test_missing_tables() -> None:
     """Checking the database names the tables that are missing."""
     assert [] == tables_are_there([migrated("default"), migrated(SQLITE)])
     assert [] == tables_are_there(None)
-    (missing_warning,) = tables_are_there([BARE])
+    (missing_warning,) = tables_are_there([BARE_NAME])
 
     assert ("moorage.W008", True) == (missing_warning.id, "--database bare" in missing_warning.hint)
 

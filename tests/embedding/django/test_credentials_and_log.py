@@ -30,7 +30,7 @@ from moorage_django import credentials, log
 from moorage_django.errors import meaning
 from moorage_django.models import Call, Credential
 from moorage_django.state import OrmStorage
-from tests.support.django_project import BARE, POSTGRES, configure
+from tests.support.django_project import BARE_NAME, POSTGRES, configure
 
 if TYPE_CHECKING:
     from moorage.testing.kits.credentials_conformance import Renew
@@ -149,9 +149,9 @@ def test_missing_tables() -> None:
     configure()
 
     with pytest.raises(ConfigurationError, match="migrate"):
-        OrmStorage(BARE).execute(read(new_key()))
+        OrmStorage(BARE_NAME).execute(read(new_key()))
     with pytest.raises(ConfigurationError, match="migrate"):
-        log.OrmLogger(BARE).find(LogQuery())
+        log.OrmLogger(BARE_NAME).find(LogQuery())
 
 
 def test_unreachable_database() -> None:

@@ -25,7 +25,7 @@ from moorage_django.log import MOST, NEWEST_FIRST, UNKEPT, OrmLogger, _matching_
 from moorage_django.models import Call
 from moorage_django.runtime import process
 from tests.embedding.django.shop import Shop, open_shop, order
-from tests.support.django_project import BARE
+from tests.support.django_project import BARE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -108,7 +108,7 @@ def test_log_is_not_written_inside_a_transaction(alias: str) -> None:
 
 def test_entries_wait_for_an_unreachable_database() -> None:
     """Entries that cannot be written stay queued in order, and the failure is reported."""
-    log = OrmLogger(BARE, threads=False)
+    log = OrmLogger(BARE_NAME, threads=False)
     for number in range(5):
         log.write(integration_log_conformance.entry(number))
     with pytest.warns(RuntimeWarning, match="Tables of moorage are missing"):
@@ -207,7 +207,7 @@ def test_page_is_read_in_the_order_of_one_index(alias: str) -> None:
 
 def test_lost_entries_are_counted() -> None:
     """A full queue drops its oldest entry, counts it and warns the first time."""
-    log = OrmLogger(BARE, threads=False)
+    log = OrmLogger(BARE_NAME, threads=False)
     for number in range(MOST):
         log.write(integration_log_conformance.entry(number % 9))
     with pytest.warns(RuntimeWarning, match="loses entries") as reports:

@@ -21,7 +21,7 @@ _PACKAGES = frozenset(_PLAN["packages"])
 _HIDDEN = frozenset(_PLAN["hidden"])
 
 
-class _Hidden:
+class _HidingFinder:
     """A finder that says of a hidden module that it is not there."""
 
     @staticmethod
@@ -41,5 +41,5 @@ def _distributions(*context: Any) -> Iterator[Any]:
             yield result
 
 
-sys.meta_path.insert(0, _Hidden)
+sys.meta_path.insert(0, _HidingFinder)
 metadata.MetadataPathFinder.find_distributions = staticmethod(_distributions)  # type: ignore[method-assign, assignment]
